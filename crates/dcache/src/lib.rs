@@ -1,0 +1,1 @@
+//! The heart of dt-swarm.
