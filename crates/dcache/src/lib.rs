@@ -1,1 +1,32 @@
-//! The heart of dt-swarm.
+//! The heart of dt-swarm: what the swarm knows, and when it counts.
+//!
+//! Everything that the swarm knows is a set of signed *records*. A record proposes or dismisses an *item*, a text in
+//! a *bucket*, for a *validity* `[from, until)`. The set keeps, for each item and signer, that signer's latest record;
+//! merging two sets is a union that commutes, associates and is idempotent (a CRDT), so it does not matter by which
+//! channel, in which order or how often a record comes.
+//!
+//! This crate is pure: it reads no clock, socket, file or random source. The time is an argument, keys are given by
+//! the caller, and all iteration is in a fixed order.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+mod bucket;
+mod digest;
+mod pattern;
+mod peer_id;
+mod policy;
+mod record;
+mod set;
+mod signature;
+mod statement;
+mod time;
+
+pub use bucket::{BucketError, BucketPath, Data, DataError, Item, MAX_DATA_BYTES, MAX_NAME_BYTES, MAX_NAMES};
+pub use digest::Digest;
+pub use pattern::{Pattern, PatternError};
+pub use peer_id::{PeerId, PeerIdError};
+pub use policy::{Policy, Who};
+pub use record::Record;
+pub use set::{Admission, Key, Limits, Refusal, Set, View};
+pub use signature::{Keypair, MAX_SEQUENCE, Signature, SignatureError};
+pub use statement::{Kind, MAX_PAYLOAD_BYTES, Statement, StatementError};
+pub use time::{Time, Validity, ValidityError};

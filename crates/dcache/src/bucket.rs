@@ -1,0 +1,195 @@
+//! Where an item stands (its bucket's path) and what it says (its data), with their bounds.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+/// The most names in a bucket's path.
+pub const MAX_NAMES: usize = 8;
+/// The most bytes in one name of a bucket's path.
+pub const MAX_NAME_BYTES: usize = 64;
+/// The most bytes of an item's data; what is larger goes into IPFS and is named by its CID.
+pub const MAX_DATA_BYTES: usize = 1024;
+
+/// The path of a bucket, such as `share/files`: 1 to 8 names of 1 to 64 bytes, without `/` or control characters.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Vec<String>", into = "Vec<String>")]
+pub struct BucketPath {
+    /// The names joined by `/`: one allocation a path, shared by all its items, in the order of `str`.
+    joined: Arc<str>,
+}
+
+/// Why names make no bucket path.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BucketError {
+    /// Too few or too many names.
+    #[error("a bucket path has 1 to {MAX_NAMES} names, not {0}")]
+    Count(usize),
+    /// A name that is empty or too long.
+    #[error("a bucket name has 1 to {MAX_NAME_BYTES} bytes, not {0}")]
+    Length(usize),
+    /// A name with a character that would blur the path.
+    #[error("a bucket name holds no `/` and no control character: {0:?}")]
+    Character(String),
+}
+
+impl BucketPath {
+    /// The path with these names.
+    ///
+    /// # Errors
+    /// When the number of names, or a name, is out of its bounds.
+    pub fn new<S: AsRef<str>>(names: &[S]) -> Result<Self, BucketError> {
+        if names.is_empty() || names.len() > MAX_NAMES {
+            return Err(BucketError::Count(names.len()));
+        }
+        for name in names {
+            check_name(name.as_ref())?;
+        }
+        let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+        Ok(Self {
+            joined: names.join("/").into(),
+        })
+    }
+
+    /// The names, first to last.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.joined.split('/')
+    }
+
+    /// The names joined by `/`, without a leading one.
+    pub fn as_str(&self) -> &str {
+        &self.joined
+    }
+}
+
+fn check_name(name: &str) -> Result<(), BucketError> {
+    if name.is_empty() || name.len() > MAX_NAME_BYTES {
+        return Err(BucketError::Length(name.len()));
+    }
+    if name.contains('/') || name.chars().any(char::is_control) {
+        return Err(BucketError::Character(name.to_owned()));
+    }
+    Ok(())
+}
+
+impl FromStr for BucketPath {
+    type Err = BucketError;
+    /// Reads `share/files` as well as `/share/files`.
+    fn from_str(text: &str) -> Result<Self, BucketError> {
+        let names: Vec<&str> = text.strip_prefix('/').unwrap_or(text).split('/').collect();
+        Self::new(&names)
+    }
+}
+
+impl TryFrom<Vec<String>> for BucketPath {
+    type Error = BucketError;
+    fn try_from(names: Vec<String>) -> Result<Self, BucketError> {
+        Self::new(&names)
+    }
+}
+
+impl From<BucketPath> for Vec<String> {
+    fn from(path: BucketPath) -> Self {
+        path.names().map(str::to_owned).collect()
+    }
+}
+
+impl fmt::Display for BucketPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.joined)
+    }
+}
+
+impl fmt::Debug for BucketPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BucketPath({})", self.joined)
+    }
+}
+
+/// What an item says: at most 1024 bytes of text.
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Data(Arc<str>);
+
+/// Data over its bound.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an item's data has at most {MAX_DATA_BYTES} bytes, not {0}; put it into IPFS and name its CID")]
+pub struct DataError(usize);
+
+impl Data {
+    /// The data that says `text`.
+    ///
+    /// # Errors
+    /// When it has more than 1024 bytes.
+    pub fn new(text: &str) -> Result<Self, DataError> {
+        if text.len() > MAX_DATA_BYTES {
+            Err(DataError(text.len()))
+        } else {
+            Ok(Self(text.into()))
+        }
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Data {
+    type Error = DataError;
+    fn try_from(text: String) -> Result<Self, DataError> {
+        Self::new(&text)
+    }
+}
+
+impl From<Data> for String {
+    fn from(data: Data) -> Self {
+        data.0.as_ref().to_owned()
+    }
+}
+
+impl fmt::Display for Data {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Data {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.as_str())
+    }
+}
+
+/// A text in a bucket: what records propose and dismiss.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Item {
+    /// Where it stands.
+    pub bucket: BucketPath,
+    /// What it says.
+    pub data: Data,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_reads_back_what_it_prints() {
+        let path: BucketPath = "/share/files".parse().unwrap();
+        assert_eq!(path.to_string(), "share/files");
+        assert_eq!(path.names().collect::<Vec<_>>(), ["share", "files"]);
+        assert_eq!(serde_json::to_string(&path).unwrap(), r#"["share","files"]"#);
+    }
+
+    #[test]
+    fn names_out_of_bounds_are_refused() {
+        assert_eq!(BucketPath::new::<&str>(&[]), Err(BucketError::Count(0)));
+        assert_eq!(BucketPath::new(&["a"; 9]), Err(BucketError::Count(9)));
+        assert_eq!(BucketPath::new(&["a", ""]), Err(BucketError::Length(0)));
+        assert_eq!(BucketPath::new(&["a".repeat(65)]), Err(BucketError::Length(65)));
+        assert!(BucketPath::new(&["a/b"]).is_err());
+        assert!(BucketPath::new(&["a\nb"]).is_err());
+        assert!(Data::new(&"x".repeat(1025)).is_err());
+    }
+}

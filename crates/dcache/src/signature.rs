@@ -1,0 +1,208 @@
+//! Signatures of records: Ed25519 (RFC 8032) over a domain tag, the signer's sequence number and the payload.
+
+use crate::{PeerId, PeerIdError};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ed25519_dalek::{Signer as _, SigningKey};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The largest sequence number: exact in every JSON reader (RFC 8259, section 6).
+pub const MAX_SEQUENCE: u64 = (1 << 53) - 1;
+/// Keeps a signature made for records from meaning anything elsewhere, and the other way round.
+const DOMAIN: &[u8] = b"dt-swarm record v1\0";
+
+/// A signer's word for a payload.
+///
+/// `sequence` orders the words of one signer: it grows with each, across restarts and whatever the clock does, and is
+/// never read as a time.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Text", into = "Text")]
+pub struct Signature {
+    /// Who signs.
+    pub signer: PeerId,
+    /// The how-manieth word of this signer it is, from 1 on.
+    pub sequence: u64,
+    /// The Ed25519 signature.
+    pub bytes: [u8; 64],
+}
+
+/// Why a signature is not one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SignatureError {
+    /// The signer is no peer with a key inside its ID.
+    #[error("signer: {0}")]
+    Signer(#[from] PeerIdError),
+    /// Not 64 bytes in base64url without padding.
+    #[error("a signature is 64 bytes in base64url without padding")]
+    Encoding,
+    /// Zero, or not exact in JSON.
+    #[error("a sequence number is from 1 to {MAX_SEQUENCE}")]
+    Sequence,
+    /// The signer never signed this.
+    #[error("the signature does not fit the payload")]
+    Forged,
+}
+
+/// The JSON shape in an envelope's `signatures`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Text {
+    signer: String,
+    seq: u64,
+    signature: String,
+}
+
+impl TryFrom<Text> for Signature {
+    type Error = SignatureError;
+    fn try_from(text: Text) -> Result<Self, SignatureError> {
+        let mut bytes = [0; 64];
+        // 64 bytes are 86 characters; anything else is not decoded at all.
+        let decoded = match text.signature.len() {
+            86 => URL_SAFE_NO_PAD.decode_slice(&text.signature, &mut bytes),
+            _ => return Err(SignatureError::Encoding),
+        };
+        if decoded != Ok(64) {
+            return Err(SignatureError::Encoding);
+        }
+        if text.seq == 0 || text.seq > MAX_SEQUENCE {
+            return Err(SignatureError::Sequence);
+        }
+        Ok(Self {
+            signer: text.signer.parse()?,
+            sequence: text.seq,
+            bytes,
+        })
+    }
+}
+
+impl From<Signature> for Text {
+    fn from(signature: Signature) -> Self {
+        Self {
+            signer: signature.signer.to_string(),
+            seq: signature.sequence,
+            signature: URL_SAFE_NO_PAD.encode(signature.bytes),
+        }
+    }
+}
+
+impl Signature {
+    /// Whether the signer signed `payload` with this sequence number. Strict verification: keys of small order and
+    /// other oddities on which implementations differ are refused, so that all nodes judge alike.
+    ///
+    /// # Errors
+    /// [`SignatureError::Forged`] when not.
+    pub fn verify(&self, payload: &str) -> Result<(), SignatureError> {
+        let key = self.signer.verifying_key().ok_or(SignatureError::Forged)?;
+        let signature = ed25519_dalek::Signature::from_bytes(&self.bytes);
+        key.verify_strict(&message(self.sequence, payload), &signature)
+            .map_err(|_| SignatureError::Forged)
+    }
+}
+
+impl fmt::Debug for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Signature({} seq {})", self.signer, self.sequence)
+    }
+}
+
+/// The bytes that are signed: domain, sequence (8 bytes, big-endian), payload. Each part but the last has a fixed
+/// length, so no two meanings share their bytes.
+fn message(sequence: u64, payload: &str) -> Vec<u8> {
+    [DOMAIN, &sequence.to_be_bytes(), payload.as_bytes()].concat()
+}
+
+/// A key that signs records; the same key is the node's IPFS identity.
+pub struct Keypair(SigningKey);
+
+impl Keypair {
+    /// The pair that grows from 32 secret random bytes, given by the caller.
+    pub fn from_seed(seed: [u8; 32]) -> Self {
+        Self(SigningKey::from_bytes(&seed))
+    }
+
+    /// The secret bytes from which it grew.
+    pub fn seed(&self) -> [u8; 32] {
+        self.0.to_bytes()
+    }
+
+    /// Whose key it is.
+    pub fn peer_id(&self) -> PeerId {
+        PeerId::from_public_key(self.0.verifying_key().to_bytes())
+    }
+
+    /// Signs `payload` as this signer's word number `sequence`.
+    pub fn sign(&self, sequence: u64, payload: &str) -> Signature {
+        let bytes = self.0.sign(&message(sequence, payload)).to_bytes();
+        Signature {
+            signer: self.peer_id(),
+            sequence,
+            bytes,
+        }
+    }
+}
+
+impl fmt::Debug for Keypair {
+    /// Shows whose it is, never the secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Keypair({})", self.peer_id())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vouches_for_one_payload_one_sequence_and_one_signer() {
+        let key = Keypair::from_seed([1; 32]);
+        let signature = key.sign(5, "hello");
+        assert_eq!(signature.verify("hello"), Ok(()));
+        assert_eq!(signature.verify("hellp"), Err(SignatureError::Forged));
+        assert!(
+            Signature {
+                sequence: 6,
+                ..signature
+            }
+            .verify("hello")
+            .is_err()
+        );
+        let other = Keypair::from_seed([2; 32]).peer_id();
+        assert!(
+            Signature {
+                signer: other,
+                ..signature
+            }
+            .verify("hello")
+            .is_err()
+        );
+    }
+
+    #[test]
+    fn a_bare_signature_of_the_payload_means_nothing() {
+        let key = SigningKey::from_bytes(&[1; 32]);
+        let bytes = key.sign(b"hello").to_bytes();
+        let signature = Signature {
+            signer: Keypair::from_seed([1; 32]).peer_id(),
+            sequence: 1,
+            bytes,
+        };
+        assert!(signature.verify("hello").is_err());
+    }
+
+    #[test]
+    fn reads_back_its_json_and_refuses_the_rest() {
+        let signature = Keypair::from_seed([1; 32]).sign(5, "hello");
+        let text = serde_json::to_string(&signature).unwrap();
+        assert_eq!(serde_json::from_str::<Signature>(&text).unwrap(), signature);
+        for wrong in [
+            text.replace("\"seq\":5", "\"seq\":0"),
+            text.replace("\"seq\":5", "\"seq\":9007199254740992"),
+            text.replace("\"signature\":\"", "\"signature\":\"A"),
+            text.replace("12D3Koo", "12D3Kop"),
+            text.replace("{", "{\"x\":1,"),
+        ] {
+            assert!(serde_json::from_str::<Signature>(&wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! What a record says, before anybody signs it: the payload's text and its parsed form.
+
+use crate::{BucketPath, Data, Digest, Item, Time, Validity};
+use serde::{Deserialize, Serialize};
+
+/// The most bytes of a payload. An item's data of 1024 bytes fits even when a third of it needs escaping.
+pub const MAX_PAYLOAD_BYTES: usize = 4096;
+/// The largest time in a record: far beyond need, and exact in every JSON reader.
+const MAX_TIME: Time = Time(1 << 40);
+
+/// Whether the item is to be in its bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// The item is in the bucket during the validity.
+    Propose,
+    /// The item is not in the bucket during the validity.
+    Dismiss,
+}
+
+/// A `propose` or `dismiss` payload. Its very bytes are what is hashed, signed, stored and sent, so they are kept
+/// beside what they mean.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statement {
+    payload: Box<str>,
+    digest: Digest,
+    kind: Kind,
+    item: Item,
+    validity: Validity,
+}
+
+/// Why a payload is no statement.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StatementError {
+    /// Over the bound; looked at no further.
+    #[error("a payload has at most {MAX_PAYLOAD_BYTES} bytes, not {0}")]
+    Length(usize),
+    /// Not the JSON shape of a `propose` or `dismiss`, or a part of it is out of its bounds.
+    #[error("not a propose or dismiss message: {0}")]
+    Shape(String),
+    /// A time that no clock will show.
+    #[error("a time beyond {MAX_TIME} s")]
+    Time,
+}
+
+/// The JSON shape (IPSD); the order of the fields is the order in which we write them.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Shape {
+    mtype: Kind,
+    bucket: BucketPath,
+    data: Data,
+    validity: Validity,
+}
+
+impl Statement {
+    /// Reads a payload.
+    ///
+    /// # Errors
+    /// When it is too long, not of the shape, or a part is out of its bounds.
+    pub fn parse(payload: &str) -> Result<Self, StatementError> {
+        if payload.len() > MAX_PAYLOAD_BYTES {
+            return Err(StatementError::Length(payload.len()));
+        }
+        let shape: Shape =
+            serde_json::from_str(payload).map_err(|error| StatementError::Shape(error.to_string()))?;
+        Self::checked(payload.into(), shape)
+    }
+
+    /// Writes a payload.
+    ///
+    /// # Errors
+    /// When its text would be too long, which only data full of control characters can make it.
+    pub fn new(kind: Kind, item: Item, validity: Validity) -> Result<Self, StatementError> {
+        let shape = Shape {
+            mtype: kind,
+            bucket: item.bucket,
+            data: item.data,
+            validity,
+        };
+        let payload =
+            serde_json::to_string(&shape).map_err(|error| StatementError::Shape(error.to_string()))?;
+        if payload.len() > MAX_PAYLOAD_BYTES {
+            return Err(StatementError::Length(payload.len()));
+        }
+        Self::checked(payload.into(), shape)
+    }
+
+    fn checked(payload: Box<str>, shape: Shape) -> Result<Self, StatementError> {
+        let ends = [shape.validity.from(), shape.validity.until()];
+        if ends.into_iter().flatten().any(|end| end > MAX_TIME) {
+            return Err(StatementError::Time);
+        }
+        let digest = Digest::of(payload.as_bytes());
+        let item = Item {
+            bucket: shape.bucket,
+            data: shape.data,
+        };
+        Ok(Self {
+            payload,
+            digest,
+            kind: shape.mtype,
+            item,
+            validity: shape.validity,
+        })
+    }
+
+    /// The text that is hashed, signed, stored and sent.
+    pub fn payload(&self) -> &str {
+        &self.payload
+    }
+
+    /// SHA-256 of the payload.
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// Whether it proposes or dismisses.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// What it is about.
+    pub fn item(&self) -> &Item {
+        &self.item
+    }
+
+    /// When it holds.
+    pub fn validity(&self) -> &Validity {
+        &self.validity
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const EXAMPLE: &str = r#"{"mtype":"propose","bucket":["share","files"],"data":"QmHash","validity":[1511000000,1511600000]}"#;
+
+    #[test]
+    fn a_payload_keeps_its_very_bytes() {
+        let spaced = EXAMPLE.replace(':', " : ");
+        assert_eq!(Statement::parse(&spaced).unwrap().payload(), spaced);
+        assert_ne!(
+            Statement::parse(&spaced).unwrap().digest(),
+            Statement::parse(EXAMPLE).unwrap().digest()
+        );
+    }
+
+    #[test]
+    fn what_it_writes_is_the_documented_shape() {
+        let read = Statement::parse(EXAMPLE).unwrap();
+        let written = Statement::new(read.kind(), read.item().clone(), *read.validity()).unwrap();
+        assert_eq!(written.payload(), EXAMPLE);
+    }
+
+    #[test]
+    fn other_shapes_are_refused() {
+        for wrong in [
+            EXAMPLE.replace("propose", "suggest"),
+            EXAMPLE.replace("\"data\"", "\"extra\":1,\"data\""),
+            EXAMPLE.replace("\"data\":\"QmHash\"", "\"data\":\"a\",\"data\":\"b\""),
+            EXAMPLE.replace("\"QmHash\"", "7"),
+            EXAMPLE.replace("1511600000", "99999999999999"),
+            EXAMPLE.replace("[\"share\",\"files\"]", "[]"),
+            format!("{EXAMPLE} x"),
+            "[".repeat(4000),
+            " ".repeat(5000),
+        ] {
+            assert!(Statement::parse(&wrong).is_err(), "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in "\\PC{0,300}") {
+            let _ = Statement::parse(&text);
+        }
+
+        #[test]
+        fn written_statements_read_back(data in "[^\\x00-\\x1f]{0,200}", from in 0u64..1 << 40, seconds in 1u64..1 << 20) {
+            let item = Item { bucket: "a/b".parse().unwrap(), data: Data::new(&data).unwrap() };
+            let validity = Validity::starting(Time(from).min(Time((1 << 40) - (1 << 20))), seconds);
+            let written = Statement::new(Kind::Dismiss, item, validity).unwrap();
+            prop_assert_eq!(Statement::parse(written.payload()).unwrap(), written);
+        }
+    }
+}
