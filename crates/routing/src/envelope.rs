@@ -1,0 +1,182 @@
+//! The envelope, one JSON object a line: from, to, payload, and the keys that dt-swarm adds to IPSD's.
+//!
+//! A reader of the original ignores keys that it does not know, so everything added here is optional:
+//! `signatures` (who vouches for the payload, see [`dcache::Signature`]) and `status` (in a pong: how the one who
+//! answers is doing).
+
+use crate::Address;
+use dcache::{Record, Signature, Time};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The most bytes of a line, its end not counted. The largest record fits several times.
+pub const MAX_LINE_BYTES: usize = 16 * 1024;
+/// The most signatures that one envelope carries.
+pub const MAX_SIGNATURES: usize = 8;
+
+/// One line of the protocol.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Envelope {
+    /// Who sends it; where an answer goes.
+    pub from: Address,
+    /// Where it goes.
+    pub to: Address,
+    /// A message, as JSON text: see [`crate::Message`].
+    pub payload: String,
+    /// Free words for people who watch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    /// Who vouches for the payload.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signatures: Vec<Signature>,
+    /// How the sender is doing, in a pong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<Status>,
+}
+
+/// What a daemon says of itself to whoever pings it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The program's version.
+    #[serde(default)]
+    pub version: String,
+    /// What its clock shows.
+    #[serde(default)]
+    pub time: Time,
+    /// Seconds since it started.
+    #[serde(default)]
+    pub uptime: u64,
+    /// How many records it holds.
+    #[serde(default)]
+    pub records: u64,
+    /// What was counted since it started, such as refused records by reason.
+    #[serde(default)]
+    pub counters: BTreeMap<String, u64>,
+}
+
+/// Why bytes are no line.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LineError {
+    /// Over the bound; not looked at.
+    #[error("a line has at most {MAX_LINE_BYTES} bytes, not {0}")]
+    Length(usize),
+    /// Not UTF-8, not JSON, or not an envelope.
+    #[error("not an envelope: {0}")]
+    Shape(String),
+    /// More signatures than one envelope may carry.
+    #[error("an envelope has at most {MAX_SIGNATURES} signatures, not {0}")]
+    Signatures(usize),
+}
+
+impl Envelope {
+    /// An envelope with nothing but a payload.
+    pub fn new(from: Address, to: Address, payload: String) -> Self {
+        Self {
+            from,
+            to,
+            payload,
+            comment: None,
+            signatures: Vec::new(),
+            status: None,
+        }
+    }
+
+    /// A record on its way.
+    pub fn record(from: Address, to: Address, record: &Record) -> Self {
+        let payload = record.statement().payload().to_owned();
+        Self {
+            signatures: vec![*record.signature()],
+            ..Self::new(from, to, payload)
+        }
+    }
+
+    /// Reads one line, given without its end.
+    ///
+    /// # Errors
+    /// When it is too long, not JSON in UTF-8, or not an envelope.
+    pub fn decode(line: &[u8]) -> Result<Self, LineError> {
+        if line.len() > MAX_LINE_BYTES {
+            return Err(LineError::Length(line.len()));
+        }
+        let envelope: Self =
+            serde_json::from_slice(line).map_err(|error| LineError::Shape(error.to_string()))?;
+        match envelope.signatures.len() {
+            0..=MAX_SIGNATURES => Ok(envelope),
+            many => Err(LineError::Signatures(many)),
+        }
+    }
+
+    /// The line, without its end. JSON escapes line ends inside texts, so it is always one.
+    #[expect(
+        clippy::expect_used,
+        reason = "structs of texts and numbers always have a JSON form"
+    )]
+    pub fn encode(&self) -> String {
+        serde_json::to_string(self).expect("an envelope has a JSON form")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dcache::{Data, Item, Keypair, Kind, Statement, Validity};
+    use proptest::prelude::*;
+
+    fn example() -> Envelope {
+        let item = Item {
+            bucket: "share/files".parse().unwrap(),
+            data: Data::new("cid\n\"é\"").unwrap(),
+        };
+        let statement = Statement::new(Kind::Propose, item, Validity::starting(Time(1), 2)).unwrap();
+        let key = Keypair::from_seed([1; 32]);
+        let record = Record::sign(statement.into(), &key, 1);
+        Envelope::record(Address::brain(key.peer_id()), Address::every_brain(), &record)
+    }
+
+    #[test]
+    fn is_one_line_that_reads_back() {
+        let line = example().encode();
+        assert!(!line.contains('\n'));
+        assert_eq!(Envelope::decode(line.as_bytes()), Ok(example()));
+    }
+
+    #[test]
+    fn reads_an_original_line_and_ignores_unknown_keys() {
+        let line = r#"{"from":"/a","to":"/b","payload":"{}","comment":"hi","later":[1,{"x":2}]}"#;
+        let envelope = Envelope::decode(line.as_bytes()).unwrap();
+        assert_eq!(envelope.comment.as_deref(), Some("hi"));
+        assert!(envelope.signatures.is_empty());
+    }
+
+    #[test]
+    fn broken_lines_are_refused() {
+        let mut crowded = example();
+        crowded.signatures = vec![crowded.signatures[0]; MAX_SIGNATURES + 1];
+        for line in [
+            b"{\"from\":\"/a\",\"to\":\"/b\",\"payload\":\"\xff\xfe\"}".to_vec(),
+            br#"{"from":"a","to":"/b","payload":""}"#.to_vec(),
+            br#"{"from":"/a","to":"/b"}"#.to_vec(),
+            b"{\"from\"".to_vec(),
+            Vec::new(),
+            vec![b'['; MAX_LINE_BYTES],
+            vec![b' '; MAX_LINE_BYTES + 1],
+            crowded.encode().into_bytes(),
+        ] {
+            assert!(Envelope::decode(&line).is_err());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Envelope::decode(&bytes);
+        }
+
+        #[test]
+        fn any_payload_travels_unchanged(payload in "\\PC{0,200}", comment in prop::option::of("\\PC{0,20}")) {
+            let mut envelope = Envelope::new("/a".parse().unwrap(), "/b".parse().unwrap(), payload);
+            envelope.comment = comment;
+            prop_assert_eq!(Envelope::decode(envelope.encode().as_bytes()), Ok(envelope));
+        }
+    }
+}
