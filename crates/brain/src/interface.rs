@@ -1,0 +1,164 @@
+//! What goes into the brain and what comes out.
+
+use dcache::{Key, Record, Refusal, Time};
+use routing::{Address, Envelope};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// The two times of an input. Validity is judged by the wall clock, which may jump; everything that waits does so by
+/// the time since start, which only grows.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// What the wall clock shows.
+    pub wall: Time,
+    /// How long this process has been running.
+    pub elapsed: Duration,
+}
+
+/// One channel, from up to down; the rim never gives a number twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChannelId(pub u64);
+
+/// What kind of channel it is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Medium {
+    /// One network: whatever is said is heard by all on it, or lost.
+    Broadcast {
+        /// Where this node takes line connections on that network; told to others so that they can ask for more.
+        line: Address,
+    },
+    /// A connection with one peer; nothing is lost on it while it is up.
+    Link {
+        /// Whom the brain asked to be connected with; `None` when the other side came to us.
+        dialled: Option<SocketAddr>,
+    },
+}
+
+/// Who hears what is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Everybody on the channel.
+    All,
+    /// One host of a broadcast channel.
+    Host(SocketAddr),
+}
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum Input {
+    /// A channel can be used from now on.
+    Up {
+        /// Its number.
+        channel: ChannelId,
+        /// Its kind.
+        medium: Medium,
+    },
+    /// A channel is gone.
+    Down {
+        /// Its number.
+        channel: ChannelId,
+    },
+    /// An attempt to connect came to nothing.
+    ConnectFailed {
+        /// Whom the brain had asked for.
+        address: SocketAddr,
+    },
+    /// A line came.
+    Received {
+        /// By which channel.
+        channel: ChannelId,
+        /// From which host, on a broadcast channel.
+        source: Option<SocketAddr>,
+        /// The line.
+        envelope: Envelope,
+    },
+    /// Something came that is no line.
+    Malformed {
+        /// By which channel.
+        channel: ChannelId,
+    },
+    /// A link has sent everything that it was given.
+    Drained {
+        /// Which.
+        channel: ChannelId,
+    },
+    /// This node says something itself. The record must be on its disk already: once told, it may not be forgotten.
+    Local(Record),
+    /// Nothing but time passed.
+    Tick,
+}
+
+/// Something to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// Send a line.
+    Send {
+        /// By which channel.
+        channel: ChannelId,
+        /// To whom on it.
+        target: Target,
+        /// The line.
+        envelope: Envelope,
+    },
+    /// Open a link to a peer's line port; answered by `Up` or `ConnectFailed`.
+    Connect {
+        /// Where.
+        address: SocketAddr,
+    },
+    /// Close a link: its answer is complete, or its peer sends nothing but rubbish.
+    Close {
+        /// Which.
+        channel: ChannelId,
+    },
+    /// A record is in the set now: keep it, and tell the services.
+    Admitted {
+        /// The record.
+        record: Record,
+        /// Until when it has to be kept; `None` for ever.
+        forget: Option<Time>,
+    },
+    /// Records left the set: their place on the disk is free.
+    Removed(Vec<Key>),
+    /// A record was refused; nothing of it was kept or passed on.
+    Refused {
+        /// By which channel it came.
+        channel: ChannelId,
+        /// From which host, on a broadcast channel.
+        source: Option<SocketAddr>,
+        /// Why.
+        reason: Refusal,
+    },
+}
+
+/// The brain's tempers. The defaults suit a class room.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Between two datagrams on a broadcast channel: a burst must not drown slow receivers.
+    pub spacing: Duration,
+    /// The longest random wait before a record of somebody else is passed on to a broadcast channel.
+    pub relay_wait: Duration,
+    /// How long after the first time the maker of a record says it again on broadcast channels.
+    pub repeats: Vec<Duration>,
+    /// The shortest and the longest wait before the next repair with some peer.
+    pub repair_every: (Duration, Duration),
+    /// The longest that one repair may take.
+    pub repair_timeout: Duration,
+    /// How many lines a host may send on a broadcast channel at once, and how many a second in the long run.
+    pub host_budget: (u32, u32),
+    /// How many bad lines a link is forgiven.
+    pub forgiven: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            spacing: Duration::from_millis(2),
+            relay_wait: Duration::from_millis(100),
+            repeats: vec![Duration::from_millis(300), Duration::from_millis(1500)],
+            repair_every: (Duration::from_secs(60), Duration::from_secs(90)),
+            repair_timeout: Duration::from_secs(30),
+            host_budget: (2000, 500),
+            forgiven: 16,
+        }
+    }
+}

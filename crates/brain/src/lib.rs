@@ -1,0 +1,28 @@
+//! The brain: what to say on which channel, and when.
+//!
+//! Inputs are what happens (an envelope came, a channel is up, time passed), outputs are what to do (send, connect,
+//! keep). In between there is nothing but the [`dcache::Set`] and a few small tables: no clock, no socket, no random
+//! source but a seeded one. So a whole swarm can be run in one process and repeated by its seed.
+//!
+//! Three habits, each in its file:
+//! - `push`: a new record goes to every channel but the one that brought it; on a broadcast medium, where a
+//!   datagram may get lost, its maker says it again a little later.
+//! - `answer`: a `ping` gets a pong, a `req` every live record that matches, then a pong; long answers go out in
+//!   portions, as fast as the channel takes them.
+//! - `repair`: a newcomer asks the first peer that it hears of for everything, and then gives back what that peer
+//!   lacked; from then on it does the same with some peer now and then, which heals every gap.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+mod answer;
+mod brain;
+mod interface;
+mod neighbours;
+mod push;
+mod repair;
+
+pub use brain::Brain;
+pub use interface::{ChannelId, Input, Medium, Now, Output, Settings, Target};
+use push::Outbox;
+
+#[cfg(test)]
+mod tests;

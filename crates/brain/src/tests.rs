@@ -1,0 +1,478 @@
+//! A few brains on a few networks, in virtual time. The network loses datagrams by its own seed.
+
+use crate::*;
+use dcache::{Data, Item, Keypair, Kind, Refusal, Set, Statement, Time, Validity};
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use routing::{Address, Envelope};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+const START: Time = Time(1_800_000_000);
+const DELAY: Duration = Duration::from_millis(1);
+
+struct Node {
+    key: Keypair,
+    brain: Brain,
+    sequence: u64,
+    outputs: Vec<Output>,
+}
+
+/// Networks by number; a node's address on network `n` is `10.n.0.node`.
+#[derive(Default)]
+struct World {
+    nodes: Vec<Node>,
+    networks: BTreeMap<u8, BTreeSet<usize>>,
+    links: BTreeMap<ChannelId, (usize, ChannelId)>,
+    owners: BTreeMap<ChannelId, usize>,
+    queue: VecDeque<(Duration, usize, Input)>,
+    elapsed: Duration,
+    channels: u64,
+    loss: f64,
+    random: Option<ChaCha8Rng>,
+    /// Datagrams sent, and those among them that carry a record.
+    said: usize,
+    told: usize,
+}
+
+fn host(network: u8, node: usize) -> SocketAddr {
+    SocketAddr::from(([10, network, 0, node as u8], 8000))
+}
+
+fn network_channel(network: u8) -> ChannelId {
+    ChannelId(u64::from(network))
+}
+
+fn item(data: &str) -> Item {
+    Item {
+        bucket: "share/files".parse().unwrap(),
+        data: Data::new(data).unwrap(),
+    }
+}
+
+impl World {
+    fn new(loss: f64) -> Self {
+        let random = Some(ChaCha8Rng::seed_from_u64(1));
+        Self {
+            loss,
+            random,
+            channels: 1000,
+            ..Self::default()
+        }
+    }
+
+    fn add(&mut self) -> usize {
+        let node = self.nodes.len();
+        let key = Keypair::from_seed([node as u8 + 1; 32]);
+        let brain = Brain::new(
+            key.peer_id(),
+            Set::default(),
+            Settings::default(),
+            "test",
+            node as u64,
+        );
+        self.nodes.push(Node {
+            key,
+            brain,
+            sequence: 0,
+            outputs: Vec::new(),
+        });
+        node
+    }
+
+    fn join(&mut self, node: usize, network: u8) {
+        self.networks.entry(network).or_default().insert(node);
+        let medium = Medium::Broadcast {
+            line: Address::tcp_line(host(network, node)),
+        };
+        self.input(
+            node,
+            Input::Up {
+                channel: network_channel(network),
+                medium,
+            },
+        );
+    }
+
+    fn leave(&mut self, node: usize, network: u8) {
+        self.networks.entry(network).or_default().remove(&node);
+        self.input(
+            node,
+            Input::Down {
+                channel: network_channel(network),
+            },
+        );
+    }
+
+    fn now(&self) -> Now {
+        Now {
+            wall: START.plus(self.elapsed.as_secs()),
+            elapsed: self.elapsed,
+        }
+    }
+
+    fn input(&mut self, node: usize, input: Input) {
+        let now = self.now();
+        let outputs = self.nodes[node].brain.handle(now, input);
+        for output in outputs {
+            self.carry_out(node, &output);
+            self.nodes[node].outputs.push(output);
+        }
+    }
+
+    fn propose(&mut self, node: usize, data: &str) {
+        let validity = Validity::starting(self.now().wall, 3600);
+        let statement = Statement::new(Kind::Propose, item(data), validity).unwrap();
+        let of = &mut self.nodes[node];
+        of.sequence += 1;
+        let record = dcache::Record::sign(Arc::new(statement), &of.key, of.sequence);
+        self.input(node, Input::Local(record));
+    }
+
+    fn carry_out(&mut self, node: usize, output: &Output) {
+        match output {
+            Output::Send {
+                channel,
+                target,
+                envelope,
+            } => self.send(node, *channel, *target, envelope),
+            Output::Connect { address } => self.connect(node, *address),
+            Output::Close { channel } => {
+                if let Some((peer, other)) = self.links.remove(channel) {
+                    self.links.remove(&other);
+                    self.later(node, Input::Down { channel: *channel });
+                    self.later(peer, Input::Down { channel: other });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn later(&mut self, node: usize, input: Input) {
+        self.queue.push_back((self.elapsed + DELAY, node, input));
+    }
+
+    fn send(&mut self, node: usize, channel: ChannelId, target: Target, envelope: &Envelope) {
+        if let Some((peer, other)) = self.links.get(&channel).copied() {
+            self.later(
+                peer,
+                Input::Received {
+                    channel: other,
+                    source: None,
+                    envelope: envelope.clone(),
+                },
+            );
+            return self.later(node, Input::Drained { channel });
+        }
+        self.said += 1;
+        self.told += usize::from(!envelope.signatures.is_empty());
+        let network = channel.0 as u8;
+        for listener in self.networks.get(&network).cloned().unwrap_or_default() {
+            let is_meant = match target {
+                Target::All => true,
+                Target::Host(address) => address == host(network, listener),
+            };
+            let is_lost = self.random.as_mut().unwrap().random_bool(self.loss);
+            if is_meant && !is_lost {
+                let source = Some(host(network, node));
+                self.later(
+                    listener,
+                    Input::Received {
+                        channel,
+                        source,
+                        envelope: envelope.clone(),
+                    },
+                );
+            }
+        }
+    }
+
+    fn connect(&mut self, node: usize, address: SocketAddr) {
+        let SocketAddr::V4(v4) = address else { return };
+        let [_, network, _, peer] = v4.ip().octets();
+        let (peer, ours) = (
+            usize::from(peer),
+            self.networks.get(&network).is_some_and(|on| on.contains(&node)),
+        );
+        if !ours || !self.networks[&network].contains(&peer) {
+            return self.later(node, Input::ConnectFailed { address });
+        }
+        let (here, there) = (ChannelId(self.channels), ChannelId(self.channels + 1));
+        self.channels += 2;
+        self.links.insert(here, (peer, there));
+        self.links.insert(there, (node, here));
+        self.owners.extend([(here, node), (there, peer)]);
+        self.later(
+            peer,
+            Input::Up {
+                channel: there,
+                medium: Medium::Link { dialled: None },
+            },
+        );
+        self.later(
+            node,
+            Input::Up {
+                channel: here,
+                medium: Medium::Link {
+                    dialled: Some(address),
+                },
+            },
+        );
+    }
+
+    /// Runs until nothing is on its way and the time has come.
+    fn run(&mut self, time: Duration) {
+        let end = self.elapsed + time;
+        loop {
+            let wake = (0..self.nodes.len())
+                .map(|node| (self.nodes[node].brain.next_wake(), node))
+                .min()
+                .unwrap();
+            let arrival = self.queue.front().map(|(at, ..)| *at);
+            let at = arrival.unwrap_or(end).min(wake.0).max(self.elapsed);
+            if at > end {
+                break;
+            }
+            self.elapsed = at;
+            match arrival {
+                Some(arrival) if arrival <= at => {
+                    let (_, node, input) = self.queue.pop_front().unwrap();
+                    self.input(node, input);
+                }
+                _ if wake.0 <= at => self.input(wake.1, Input::Tick),
+                _ => break,
+            }
+        }
+        self.elapsed = end;
+    }
+
+    fn knows(&self, node: usize, data: &str) -> bool {
+        self.nodes[node]
+            .brain
+            .set()
+            .item(&item(data), self.now().wall)
+            .is_some()
+    }
+
+    fn all_know(&self, data: &str) -> bool {
+        (0..self.nodes.len()).all(|node| self.knows(node, data))
+    }
+}
+
+fn class(size: usize, loss: f64) -> World {
+    let mut world = World::new(loss);
+    for node in 0..size {
+        world.add();
+        world.join(node, 1);
+    }
+    world.run(Duration::from_secs(10));
+    world
+}
+
+#[test]
+fn a_record_reaches_a_class_at_once_and_is_said_three_times() {
+    let mut world = class(10, 0.0);
+    world.said = 0;
+    world.propose(0, "file");
+    world.run(Duration::from_millis(10));
+    assert!(world.all_know("file"));
+    world.run(Duration::from_secs(5));
+    assert_eq!(world.said, 3, "its maker alone speaks");
+}
+
+#[test]
+fn lost_datagrams_are_healed() {
+    let mut world = class(10, 0.4);
+    for n in 0..50 {
+        world.propose(n % 10, &format!("file{n}"));
+    }
+    world.run(Duration::from_secs(600));
+    for n in 0..50 {
+        assert!(world.all_know(&format!("file{n}")), "file{n}");
+    }
+}
+
+#[test]
+fn a_newcomer_gets_everything_and_gives_what_it_has() {
+    let mut world = class(3, 0.0);
+    for n in 0..1000 {
+        world.propose(0, &format!("file{n}"));
+    }
+    world.run(Duration::from_secs(10));
+    let newcomer = world.add();
+    for n in 0..600 {
+        world.propose(newcomer, &format!("gift{n}"));
+    }
+    world.join(newcomer, 1);
+    world.run(Duration::from_secs(5));
+    assert!((0..1000).all(|n| world.knows(newcomer, &format!("file{n}"))));
+    assert!((0..600).all(|n| world.all_know(&format!("gift{n}"))));
+    assert!(
+        world.links.is_empty(),
+        "links are closed when nothing is left to say"
+    );
+}
+
+#[test]
+fn networks_are_joined_by_whoever_is_on_both() {
+    let mut world = class(2, 0.0);
+    let (bridge, far) = (world.add(), world.add());
+    world.join(bridge, 1);
+    world.join(bridge, 2);
+    world.join(far, 2);
+    world.run(Duration::from_secs(5));
+    world.propose(0, "file");
+    world.propose(far, "back");
+    world.run(Duration::from_secs(1));
+    assert!(world.all_know("file") && world.all_know("back"));
+}
+
+#[test]
+fn a_traveller_heals_networks_that_never_meet() {
+    let mut world = class(2, 0.0);
+    let (traveller, far) = (world.add(), world.add());
+    world.join(far, 2);
+    world.join(traveller, 1);
+    world.propose(0, "file");
+    world.run(Duration::from_secs(5));
+    world.leave(traveller, 1);
+    world.join(traveller, 2);
+    world.run(Duration::from_secs(5));
+    assert!(world.knows(far, "file"));
+}
+
+#[test]
+fn a_healed_partition_heals_the_store() {
+    let mut world = class(4, 0.0);
+    world.networks.get_mut(&1).unwrap().remove(&3);
+    world.propose(0, "meanwhile here");
+    world.propose(3, "meanwhile there");
+    world.run(Duration::from_secs(600));
+    assert!(!world.knows(3, "meanwhile here"));
+    world.networks.get_mut(&1).unwrap().insert(3);
+    world.run(Duration::from_secs(180));
+    assert!(world.all_know("meanwhile here") && world.all_know("meanwhile there"));
+}
+
+/// Sends a line to node 0 of a class as a host that runs no brain.
+fn inject(world: &mut World, envelope: Envelope) {
+    let source = Some(SocketAddr::from(([10, 1, 0, 99], 1240)));
+    world.input(
+        0,
+        Input::Received {
+            channel: network_channel(1),
+            source,
+            envelope,
+        },
+    );
+}
+
+#[test]
+fn what_is_forged_or_foreign_is_refused_counted_and_not_passed_on() {
+    let mut world = class(2, 0.0);
+    world.join(0, 2);
+    world.run(Duration::from_secs(10));
+    let (stranger, victim) = (Keypair::from_seed([99; 32]), Keypair::from_seed([98; 32]));
+    let statement = |bucket: &str, data: &str| {
+        let item = Item {
+            bucket: bucket.parse().unwrap(),
+            data: Data::new(data).unwrap(),
+        };
+        let validity = Validity::starting(world.now().wall, 3600);
+        Arc::new(Statement::new(Kind::Propose, item, validity).unwrap())
+    };
+    let lines = |record: &dcache::Record| {
+        Envelope::record(Address::brain(stranger.peer_id()), Address::every_brain(), record)
+    };
+    let honest = dcache::Record::sign(statement("share/files", "cid"), &stranger, 1);
+    let mut changed = lines(&honest);
+    changed.payload = changed.payload.replace("cid", "cie");
+    let mut claimed = lines(&honest);
+    claimed.signatures[0].signer = victim.peer_id();
+    let private = format!("pri/{}/info/hostname", victim.peer_id());
+    let foreign = lines(&dcache::Record::sign(
+        statement(&private, "mine now"),
+        &stranger,
+        2,
+    ));
+    let mut unsigned = lines(&honest);
+    unsigned.signatures.clear();
+
+    world.told = 0;
+    let before = world.nodes[0].brain.set().len();
+    for envelope in [changed, claimed, foreign, unsigned] {
+        inject(&mut world, envelope);
+    }
+    world.run(Duration::from_secs(5));
+    assert_eq!((world.nodes[0].brain.set().len(), world.told), (before, 0));
+    let refusals = world.nodes[0].outputs.iter().filter_map(|output| match output {
+        Output::Refused { reason, .. } => Some(*reason),
+        _ => None,
+    });
+    assert_eq!(
+        refusals.collect::<Vec<_>>(),
+        [Refusal::Forged, Refusal::Forged, Refusal::NotOwner]
+    );
+    let counters = world.nodes[0].brain.status(world.now()).counters;
+    assert_eq!(counters["records refused: the signature does not fit"], 2);
+    assert_eq!(
+        counters["records refused: the bucket belongs to another peer than the signer"],
+        1
+    );
+    assert_eq!(counters["records without a signature"], 1);
+}
+
+#[test]
+fn a_link_that_brings_rubbish_is_closed() {
+    let mut world = class(1, 0.0);
+    let channel = ChannelId(77);
+    world.input(
+        0,
+        Input::Up {
+            channel,
+            medium: Medium::Link { dialled: None },
+        },
+    );
+    for _ in 0..100 {
+        world.input(0, Input::Malformed { channel });
+    }
+    let closed = world.nodes[0]
+        .outputs
+        .iter()
+        .filter(|output| **output == Output::Close { channel })
+        .count();
+    assert_eq!(closed, 1);
+}
+
+#[test]
+fn a_request_on_a_network_gets_no_more_than_a_pong() {
+    let mut world = class(2, 0.0);
+    for n in 0..10 {
+        world.propose(0, &format!("file{n}"));
+    }
+    world.run(Duration::from_secs(5));
+    world.said = 0;
+    let req = routing::Message::req(&["*"], Validity::ALWAYS);
+    inject(
+        &mut world,
+        Envelope::new(Address::command_line(), Address::every_brain(), req),
+    );
+    assert_eq!(world.said, 1);
+}
+
+#[test]
+fn runs_repeat_by_their_seed() {
+    let run = || {
+        let mut world = class(5, 0.3);
+        world.propose(0, "file");
+        world.run(Duration::from_secs(200));
+        world
+            .nodes
+            .into_iter()
+            .map(|node| format!("{:?}", node.outputs))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(run(), run());
+}
