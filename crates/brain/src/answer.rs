@@ -1,9 +1,9 @@
 //! Answers: a pong to a ping, records to a request, portion by portion.
 
 use crate::brain::{Origin, briefly};
-use crate::{Brain, ChannelId, Medium, Now, Output, Target};
+use crate::{Brain, Now, Output};
 use dcache::{Key, Pattern};
-use routing::{Address, Envelope, Message};
+use routing::{Address, ChannelCommand, ChannelId, Envelope, Medium, Message, Target};
 use std::collections::VecDeque;
 
 /// How many records go out before the channel has to say that it sent them all.
@@ -45,12 +45,8 @@ impl Brain {
         self.count("requests answered");
         if self.medium_is_link(origin.channel) {
             let keys = self.set.live(patterns, now.wall);
-            let keys = keys
-                .map(|record| Key {
-                    item: record.item().clone(),
-                    signer: record.signer(),
-                })
-                .collect();
+            let keys =
+                keys.map(|record| Key { item: record.item().clone(), signer: record.signer() }).collect();
             self.start_answer(now, origin.channel, reply_to(&request.from), keys, true, out);
         } else {
             self.send_pong(now, origin, reply_to(&request.from), out);
@@ -58,9 +54,7 @@ impl Brain {
     }
 
     fn medium_is_link(&self, channel: ChannelId) -> bool {
-        self.channels
-            .get(&channel)
-            .is_some_and(|channel| matches!(channel.medium, Medium::Link { .. }))
+        self.channels.get(&channel).is_some_and(|channel| matches!(channel.medium, Medium::Link { .. }))
     }
 
     /// Begins to send records on a link; what was still to be sent there is dropped, so that an asker who asks again
@@ -77,14 +71,7 @@ impl Brain {
         let Some(channel) = self.channels.get_mut(&id) else {
             return;
         };
-        let is_under_way = channel
-            .answer
-            .replace(Answer {
-                to,
-                keys,
-                ends_with_pong,
-            })
-            .is_some();
+        let is_under_way = channel.answer.replace(Answer { to, keys, ends_with_pong }).is_some();
         // One portion at a time: the link reports when the one under way is sent.
         if !is_under_way {
             self.continue_answer(now, id, out);
@@ -93,11 +80,7 @@ impl Brain {
 
     /// The next portion, once the link has sent the one before. After the last comes the pong, or, after a gift, the end of the link.
     pub(crate) fn continue_answer(&mut self, now: Now, id: ChannelId, out: &mut Vec<Output>) {
-        let Some(mut answer) = self
-            .channels
-            .get_mut(&id)
-            .and_then(|channel| channel.answer.take())
-        else {
+        let Some(mut answer) = self.channels.get_mut(&id).and_then(|channel| channel.answer.take()) else {
             return;
         };
         let portion = answer.keys.len().min(PORTION);
@@ -109,17 +92,9 @@ impl Brain {
                 channel.answer = Some(answer);
             }
         } else if answer.ends_with_pong {
-            self.send_pong(
-                now,
-                Origin {
-                    channel: id,
-                    source: None,
-                },
-                answer.to,
-                out,
-            );
+            self.send_pong(now, Origin { channel: id, source: None }, answer.to, out);
         } else {
-            out.push(Output::Close { channel: id });
+            out.push(Output::Channel(ChannelCommand::Close { channel: id }));
         }
     }
 
@@ -127,11 +102,7 @@ impl Brain {
         // It may have left the set since the question.
         if let (Some(channel), Some(record)) = (self.channels.get(&id), self.set.get(key)) {
             let envelope = Envelope::record(self.own_address(channel), to.clone(), record);
-            out.push(Output::Send {
-                channel: id,
-                target: Target::All,
-                envelope,
-            });
+            out.push(Output::Channel(ChannelCommand::Send { channel: id, target: Target::All, envelope }));
             self.count("records sent in answers");
         }
     }
@@ -145,10 +116,6 @@ impl Brain {
             envelope.status = Some(self.status(now));
         }
         let target = origin.source.map_or(Target::All, Target::Host);
-        out.push(Output::Send {
-            channel: origin.channel,
-            target,
-            envelope,
-        });
+        out.push(Output::Channel(ChannelCommand::Send { channel: origin.channel, target, envelope }));
     }
 }

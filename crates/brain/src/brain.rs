@@ -4,11 +4,11 @@ use crate::answer::Answer;
 use crate::neighbours::{Budgets, Neighbours};
 use crate::push::Turn;
 use crate::repair::Repair;
-use crate::{ChannelId, Input, Medium, Now, Outbox, Output, Settings, Target};
+use crate::{Input, Now, Outbox, Output, Settings};
 use dcache::{Admission, Key, PeerId, Record, Refusal, Set, Signature, Statement, Time};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use routing::{Address, Envelope, Message, Status};
+use routing::{Address, ChannelCommand, ChannelEvent, ChannelId, Envelope, Medium, Message, Status, Target};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -90,11 +90,7 @@ impl Brain {
 
     /// When to send a [`Input::Tick`] at the latest, in time since start.
     pub fn next_wake(&self) -> Duration {
-        let wakes = [
-            self.outbox.next(),
-            self.next_repair_wake(),
-            Some(self.next_expiry),
-        ];
+        let wakes = [self.outbox.next(), self.next_repair_wake(), Some(self.next_expiry)];
         wakes.into_iter().flatten().min().unwrap_or(self.next_expiry)
     }
 
@@ -102,23 +98,25 @@ impl Brain {
     pub fn handle(&mut self, now: Now, input: Input) -> Vec<Output> {
         let mut out = Vec::new();
         match input {
-            Input::Up { channel, medium } => self.up(now, channel, medium, &mut out),
-            Input::Down { channel } => self.down(now, channel),
-            Input::ConnectFailed { address } => self.repair_failed(now, address),
-            Input::Received {
-                channel,
-                source,
-                envelope,
-            } => {
-                self.received(now, Origin { channel, source }, &envelope, &mut out);
-            }
-            Input::Malformed { channel } => self.strike("lines that were no envelope", channel, &mut out),
-            Input::Drained { channel } => self.continue_answer(now, channel, &mut out),
+            Input::Channel(event) => self.channel_event(now, event, &mut out),
             Input::Local(record) => self.local(now, record, &mut out),
             Input::Tick => {}
         }
         self.run_due(now, &mut out);
         out
+    }
+
+    fn channel_event(&mut self, now: Now, event: ChannelEvent, out: &mut Vec<Output>) {
+        match event {
+            ChannelEvent::Up { channel, medium } => self.up(now, channel, medium, out),
+            ChannelEvent::Down { channel } => self.down(now, channel),
+            ChannelEvent::ConnectFailed { address } => self.repair_failed(now, address),
+            ChannelEvent::Received { channel, source, envelope } => {
+                self.received(now, Origin { channel, source }, &envelope, out);
+            }
+            ChannelEvent::Malformed { channel } => self.strike("lines that were no envelope", channel, out),
+            ChannelEvent::Drained { channel } => self.continue_answer(now, channel, out),
+        }
     }
 
     fn up(&mut self, now: Now, channel: ChannelId, medium: Medium, out: &mut Vec<Output>) {
@@ -128,15 +126,7 @@ impl Brain {
         };
         let is_network = matches!(medium, Medium::Broadcast { .. });
         let is_pushed = is_network || dialled.is_some();
-        self.channels.insert(
-            channel,
-            Channel {
-                medium,
-                is_pushed,
-                strikes: 0,
-                answer: None,
-            },
-        );
+        self.channels.insert(channel, Channel { medium, is_pushed, strikes: 0, answer: None });
         if is_network {
             self.greet(now, channel);
         } else if let Some(address) = dialled {
@@ -165,9 +155,7 @@ impl Brain {
         }
         self.count("lines received");
         if let Some(source) = origin.source
-            && !self
-                .budgets
-                .spend(source.ip(), self.settings.host_budget, now.elapsed)
+            && !self.budgets.spend(source.ip(), self.settings.host_budget, now.elapsed)
         {
             return self.count("lines over a host's budget");
         }
@@ -231,10 +219,7 @@ impl Brain {
         match self.set.admit(statement.clone(), signature, now.wall) {
             Ok(Admission::Known) => {
                 self.count("records known");
-                let key = Key {
-                    item: statement.item().clone(),
-                    signer: signature.signer,
-                };
+                let key = Key { item: statement.item().clone(), signer: signature.signer };
                 self.heard_again(origin.channel, &key, statement);
             }
             Ok(admission) => self.settle(now, admission, Some(origin), out),
@@ -245,10 +230,7 @@ impl Brain {
     /// On a network on which others were heard saying a record, it need not be passed on once more. Its maker keeps
     /// its turns: those are against loss.
     fn heard_again(&mut self, channel: ChannelId, key: &Key, statement: &Statement) {
-        let is_latest = self
-            .set
-            .get(key)
-            .is_some_and(|held| **held.statement() == *statement);
+        let is_latest = self.set.get(key).is_some_and(|held| **held.statement() == *statement);
         if key.signer != self.me && is_latest {
             self.outbox.cancel(channel, key);
         }
@@ -256,11 +238,7 @@ impl Brain {
 
     fn refused(&mut self, origin: Origin, reason: Refusal, out: &mut Vec<Output>) {
         let Origin { channel, source } = origin;
-        out.push(Output::Refused {
-            channel,
-            source,
-            reason,
-        });
+        out.push(Output::Refused { channel, source, reason });
         let name = format!("records refused: {reason}");
         match reason {
             // Only these are the work of somebody who means ill; the others happen among honest peers.
@@ -274,15 +252,8 @@ impl Brain {
         let Admission::New { record, evicted } = admission else {
             return;
         };
-        self.count(if origin.is_some() {
-            "records taken"
-        } else {
-            "own records"
-        });
-        let key = Key {
-            item: record.item().clone(),
-            signer: record.signer(),
-        };
+        self.count(if origin.is_some() { "records taken" } else { "own records" });
+        let key = Key { item: record.item().clone(), signer: record.signer() };
         let forget = self.set.forget_time(&key);
         out.push(Output::Admitted { record, forget });
         if !evicted.is_empty() {
@@ -292,23 +263,16 @@ impl Brain {
     }
 
     fn push(&mut self, now: Now, key: &Key, brought_by: Option<ChannelId>) {
-        let pushed = self
-            .channels
-            .iter()
-            .filter(|(id, channel)| channel.is_pushed && Some(**id) != brought_by);
-        let pushed: Vec<_> = pushed
-            .map(|(id, channel)| (*id, matches!(channel.medium, Medium::Broadcast { .. })))
-            .collect();
+        let pushed =
+            self.channels.iter().filter(|(id, channel)| channel.is_pushed && Some(**id) != brought_by);
+        let pushed: Vec<_> =
+            pushed.map(|(id, channel)| (*id, matches!(channel.medium, Medium::Broadcast { .. }))).collect();
         for (channel, is_network) in pushed {
             let wait = match brought_by {
                 Some(_) if is_network => self.random_wait(self.settings.relay_wait),
                 _ => Duration::ZERO,
             };
-            let turn = Turn {
-                channel,
-                key: key.clone(),
-                round: 0,
-            };
+            let turn = Turn { channel, key: key.clone(), round: 0 };
             if !self.outbox.schedule(turn, now.elapsed + wait) {
                 self.count("records not said: too many waiting");
             }
@@ -342,17 +306,14 @@ impl Brain {
             _ => None,
         };
         let envelope = Envelope::record(self.own_address(channel), Address::every_brain(), record);
-        out.push(Output::Send {
+        out.push(Output::Channel(ChannelCommand::Send {
             channel: turn.channel,
             target: Target::All,
             envelope,
-        });
+        }));
         self.count("records said");
         if let Some(later) = repeat {
-            let again = Turn {
-                round: turn.round + 1,
-                ..turn.clone()
-            };
+            let again = Turn { round: turn.round + 1, ..turn.clone() };
             self.outbox.schedule(again, now.elapsed + later);
         }
     }
@@ -388,7 +349,7 @@ impl Brain {
         };
         channel.strikes = channel.strikes.saturating_add(1);
         if channel.strikes == self.settings.forgiven && matches!(channel.medium, Medium::Link { .. }) {
-            out.push(Output::Close { channel: id });
+            out.push(Output::Channel(ChannelCommand::Close { channel: id }));
             self.count("links closed for bad lines");
         }
     }

@@ -1,7 +1,7 @@
 //! What goes into the brain and what comes out.
 
 use dcache::{Key, Record, Refusal, Time};
-use routing::{Address, Envelope};
+use routing::{ChannelCommand, ChannelEvent, ChannelId};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -15,73 +15,11 @@ pub struct Now {
     pub elapsed: Duration,
 }
 
-/// One channel, from up to down; the rim never gives a number twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ChannelId(pub u64);
-
-/// What kind of channel it is.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Medium {
-    /// One network: whatever is said is heard by all on it, or lost.
-    Broadcast {
-        /// Where this node takes line connections on that network; told to others so that they can ask for more.
-        line: Address,
-    },
-    /// A connection with one peer; nothing is lost on it while it is up.
-    Link {
-        /// Whom the brain asked to be connected with; `None` when the other side came to us.
-        dialled: Option<SocketAddr>,
-    },
-}
-
-/// Who hears what is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// Everybody on the channel.
-    All,
-    /// One host of a broadcast channel.
-    Host(SocketAddr),
-}
-
 /// Something that happened.
 #[derive(Debug)]
 pub enum Input {
-    /// A channel can be used from now on.
-    Up {
-        /// Its number.
-        channel: ChannelId,
-        /// Its kind.
-        medium: Medium,
-    },
-    /// A channel is gone.
-    Down {
-        /// Its number.
-        channel: ChannelId,
-    },
-    /// An attempt to connect came to nothing.
-    ConnectFailed {
-        /// Whom the brain had asked for.
-        address: SocketAddr,
-    },
-    /// A line came.
-    Received {
-        /// By which channel.
-        channel: ChannelId,
-        /// From which host, on a broadcast channel.
-        source: Option<SocketAddr>,
-        /// The line.
-        envelope: Envelope,
-    },
-    /// Something came that is no line.
-    Malformed {
-        /// By which channel.
-        channel: ChannelId,
-    },
-    /// A link has sent everything that it was given.
-    Drained {
-        /// Which.
-        channel: ChannelId,
-    },
+    /// On a channel.
+    Channel(ChannelEvent),
     /// This node says something itself. The record must be on its disk already: once told, it may not be forgotten.
     Local(Record),
     /// Nothing but time passed.
@@ -91,25 +29,8 @@ pub enum Input {
 /// Something to do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
-    /// Send a line.
-    Send {
-        /// By which channel.
-        channel: ChannelId,
-        /// To whom on it.
-        target: Target,
-        /// The line.
-        envelope: Envelope,
-    },
-    /// Open a link to a peer's line port; answered by `Up` or `ConnectFailed`.
-    Connect {
-        /// Where.
-        address: SocketAddr,
-    },
-    /// Close a link: its answer is complete, or its peer sends nothing but rubbish.
-    Close {
-        /// Which.
-        channel: ChannelId,
-    },
+    /// On a channel.
+    Channel(ChannelCommand),
     /// A record is in the set now: keep it, and tell the services.
     Admitted {
         /// The record.

@@ -21,7 +21,7 @@ mod push;
 mod repair;
 
 pub use brain::Brain;
-pub use interface::{ChannelId, Input, Medium, Now, Output, Settings, Target};
+pub use interface::{Input, Now, Output, Settings};
 use push::Outbox;
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Neighbours: who was heard on which broadcast channel, where they take links, and how much each may say.
 
-use crate::ChannelId;
+use routing::ChannelId;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -27,13 +27,7 @@ pub(crate) struct Neighbours {
 impl Neighbours {
     /// Somebody on `channel` takes links at `line`.
     pub(crate) fn heard(&mut self, line: SocketAddr, channel: ChannelId, elapsed: Duration) {
-        self.known.insert(
-            line,
-            Neighbour {
-                channel,
-                heard: elapsed,
-            },
-        );
+        self.known.insert(line, Neighbour { channel, heard: elapsed });
         if self.known.len() > MAX_NEIGHBOURS
             && let Some((&oldest, _)) = self.known.iter().min_by_key(|(_, neighbour)| neighbour.heard)
         {
@@ -48,9 +42,7 @@ impl Neighbours {
 
     /// Whether it was last heard on `channel`.
     pub(crate) fn is_on(&self, line: SocketAddr, channel: ChannelId) -> bool {
-        self.known
-            .get(&line)
-            .is_some_and(|neighbour| neighbour.channel == channel)
+        self.known.get(&line).is_some_and(|neighbour| neighbour.channel == channel)
     }
 
     /// The network on which they were heard is gone.
@@ -89,10 +81,7 @@ impl Budgets {
             self.forget_longest_silent();
         }
         let full = u64::from(burst) * 1000;
-        let budget = self.hosts.entry(host).or_insert(Budget {
-            left: full,
-            since: elapsed,
-        });
+        let budget = self.hosts.entry(host).or_insert(Budget { left: full, since: elapsed });
         let passed = u64::try_from(elapsed.saturating_sub(budget.since).as_millis()).unwrap_or(u64::MAX);
         budget.left = full.min(budget.left.saturating_add(passed.saturating_mul(u64::from(rate))));
         budget.since = elapsed;
@@ -121,10 +110,7 @@ mod tests {
         let heard = |budgets: &mut Budgets, at| (0..100).filter(|_| budgets.spend(host, (10, 5), at)).count();
         assert_eq!(heard(&mut budgets, SECOND), 10);
         assert_eq!(heard(&mut budgets, SECOND * 2), 5);
-        assert!(
-            budgets.spend("10.0.0.2".parse().unwrap(), (10, 5), SECOND),
-            "others are not disturbed"
-        );
+        assert!(budgets.spend("10.0.0.2".parse().unwrap(), (10, 5), SECOND), "others are not disturbed");
     }
 
     #[test]
@@ -135,10 +121,7 @@ mod tests {
             budgets.spend(host, (1, 1), SECOND * n);
             neighbours.heard(SocketAddr::new(host, 1), ChannelId(1), SECOND * n);
         }
-        assert_eq!(
-            (budgets.hosts.len(), neighbours.known.len()),
-            (MAX_BUDGETS, MAX_NEIGHBOURS)
-        );
+        assert_eq!((budgets.hosts.len(), neighbours.known.len()), (MAX_BUDGETS, MAX_NEIGHBOURS));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Push: what waits to be said on each channel, and when its turn comes.
 
-use crate::ChannelId;
 use dcache::Key;
+use routing::ChannelId;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -35,9 +35,7 @@ impl Lane {
     }
 
     fn next(&self) -> Option<Duration> {
-        self.turns
-            .first_key_value()
-            .map(|((due, _), _)| self.free.max(*due))
+        self.turns.first_key_value().map(|((due, _), _)| self.free.max(*due))
     }
 }
 
@@ -99,19 +97,9 @@ mod tests {
     const SPACING: Duration = Duration::from_millis(10);
 
     fn turn(data: &str) -> Turn {
-        let item = Item {
-            bucket: "a".parse().unwrap(),
-            data: Data::new(data).unwrap(),
-        };
-        let key = Key {
-            item,
-            signer: Keypair::from_seed([1; 32]).peer_id(),
-        };
-        Turn {
-            channel: ChannelId(1),
-            key,
-            round: 0,
-        }
+        let item = Item { bucket: "a".parse().unwrap(), data: Data::new(data).unwrap() };
+        let key = Key { item, signer: Keypair::from_seed([1; 32]).peer_id() };
+        Turn { channel: ChannelId(1), key, round: 0 }
     }
 
     #[test]

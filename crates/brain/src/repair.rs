@@ -5,10 +5,10 @@
 //! then with a neighbour chosen by chance: lost datagrams and healed partitions need nothing else.
 
 use crate::brain::{Channel, Origin, briefly};
-use crate::{Brain, ChannelId, Medium, Now, Output, Target};
+use crate::{Brain, Now, Output};
 use dcache::{Digest, Key, Pattern, PeerId, Statement};
 use rand::RngExt as _;
-use routing::{Address, Envelope, Message};
+use routing::{Address, ChannelCommand, ChannelId, Envelope, Medium, Message, Target};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -41,10 +41,7 @@ struct Call {
 impl Brain {
     /// Greets a network that came up, until somebody answers.
     pub(crate) fn greet(&mut self, now: Now, channel: ChannelId) {
-        self.repair
-            .greetings
-            .entry(channel)
-            .or_insert((now.elapsed, GREET_AGAIN.0));
+        self.repair.greetings.entry(channel).or_insert((now.elapsed, GREET_AGAIN.0));
     }
 
     /// Nobody is left to call: perhaps they all moved.
@@ -67,12 +64,7 @@ impl Brain {
 
     pub(crate) fn run_repair(&mut self, now: Now, out: &mut Vec<Output>) {
         self.run_greetings(now, out);
-        if self
-            .repair
-            .call
-            .as_ref()
-            .is_some_and(|call| call.deadline <= now.elapsed)
-        {
+        if self.repair.call.as_ref().is_some_and(|call| call.deadline <= now.elapsed) {
             self.give_up(now, out);
         }
         if self.repair.call.is_none() && self.repair.next.is_some_and(|next| next <= now.elapsed) {
@@ -82,24 +74,14 @@ impl Brain {
 
     fn run_greetings(&mut self, now: Now, out: &mut Vec<Output>) {
         let due = |(_, (at, _)): &(&ChannelId, &(Duration, Duration))| *at <= now.elapsed;
-        let due: Vec<ChannelId> = self
-            .repair
-            .greetings
-            .iter()
-            .filter(due)
-            .map(|(id, _)| *id)
-            .collect();
+        let due: Vec<ChannelId> = self.repair.greetings.iter().filter(due).map(|(id, _)| *id).collect();
         for id in due {
             let Some(channel) = self.channels.get(&id) else {
                 continue;
             };
             let ping = Message::ping(briefly(now.wall));
             let envelope = Envelope::new(self.own_address(channel), Address::every_brain(), ping);
-            out.push(Output::Send {
-                channel: id,
-                target: Target::All,
-                envelope,
-            });
+            out.push(Output::Channel(ChannelCommand::Send { channel: id, target: Target::All, envelope }));
             self.count("greetings");
             if let Some((at, wait)) = self.repair.greetings.get_mut(&id) {
                 *at = now.elapsed + *wait;
@@ -128,13 +110,8 @@ impl Brain {
         }
         let address = candidates[self.random.random_range(0..candidates.len())];
         let deadline = now.elapsed + self.settings.repair_timeout;
-        self.repair.call = Some(Call {
-            address,
-            channel: None,
-            deadline,
-            seen: BTreeSet::new(),
-        });
-        out.push(Output::Connect { address });
+        self.repair.call = Some(Call { address, channel: None, deadline, seen: BTreeSet::new() });
+        out.push(Output::Channel(ChannelCommand::Connect { address }));
         self.count("repairs begun");
     }
 
@@ -152,14 +129,10 @@ impl Brain {
         let envelope = Envelope::new(self.own_address(channel), Address::every_brain(), req);
         if let Some(call) = self.repair.call.as_mut().filter(|call| call.address == address) {
             call.channel = Some(id);
-            out.push(Output::Send {
-                channel: id,
-                target: Target::All,
-                envelope,
-            });
+            out.push(Output::Channel(ChannelCommand::Send { channel: id, target: Target::All, envelope }));
         } else {
             // Given up meanwhile.
-            out.push(Output::Close { channel: id });
+            out.push(Output::Channel(ChannelCommand::Close { channel: id }));
         }
     }
 
@@ -167,11 +140,7 @@ impl Brain {
     pub(crate) fn repair_saw(&mut self, channel: ChannelId, statement: &Statement, signer: PeerId) {
         // More than we hold twice over is not worth remembering: the peer then gets a record too many.
         let limit = 2 * self.set.len() + 1024;
-        if let Some(call) = self
-            .repair
-            .call
-            .as_mut()
-            .filter(|call| call.channel == Some(channel))
+        if let Some(call) = self.repair.call.as_mut().filter(|call| call.channel == Some(channel))
             && call.seen.len() < limit
         {
             call.seen.insert((*statement.digest(), signer));
@@ -186,17 +155,10 @@ impl Brain {
         self.stop_greeting(call.address);
         let everything: Vec<Pattern> = Pattern::new("*").into_iter().collect();
         let lacking = self.set.live(&everything, now.wall);
-        let lacking = lacking.filter(|record| {
-            !call
-                .seen
-                .contains(&(*record.statement().digest(), record.signer()))
-        });
-        let keys = lacking
-            .map(|record| Key {
-                item: record.item().clone(),
-                signer: record.signer(),
-            })
-            .collect();
+        let lacking =
+            lacking.filter(|record| !call.seen.contains(&(*record.statement().digest(), record.signer())));
+        let keys =
+            lacking.map(|record| Key { item: record.item().clone(), signer: record.signer() }).collect();
         self.start_answer(now, id, Address::every_brain(), keys, false, out);
     }
 
@@ -211,12 +173,7 @@ impl Brain {
 
     /// Nobody was there, or the link broke, or its peer was too slow: forget it for now and soon try another.
     pub(crate) fn repair_failed(&mut self, now: Now, address: SocketAddr) {
-        if self
-            .repair
-            .call
-            .as_ref()
-            .is_some_and(|call| call.address == address)
-        {
+        if self.repair.call.as_ref().is_some_and(|call| call.address == address) {
             self.repair.call = None;
             self.neighbours.forget(address);
             let wait = Duration::from_millis(500) + self.random_wait(Duration::from_secs(1));
@@ -228,17 +185,13 @@ impl Brain {
     fn give_up(&mut self, now: Now, out: &mut Vec<Output>) {
         let Some(call) = &self.repair.call else { return };
         let (address, channel) = (call.address, call.channel);
-        out.extend(channel.map(|channel| Output::Close { channel }));
+        out.extend(channel.map(|channel| Output::Channel(ChannelCommand::Close { channel })));
         self.repair_failed(now, address);
     }
 
     pub(crate) fn repair_channel_is_down(&mut self, now: Now, channel: ChannelId) {
         self.repair.greetings.remove(&channel);
-        let broken = self
-            .repair
-            .call
-            .as_ref()
-            .filter(|call| call.channel == Some(channel));
+        let broken = self.repair.call.as_ref().filter(|call| call.channel == Some(channel));
         if let Some(address) = broken.map(|call| call.address) {
             self.repair_failed(now, address);
         }

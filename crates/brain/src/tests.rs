@@ -4,7 +4,7 @@ use crate::*;
 use dcache::{Data, Item, Keypair, Kind, Refusal, Set, Statement, Time, Validity};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use routing::{Address, Envelope};
+use routing::{Address, ChannelCommand, ChannelEvent, ChannelId, Envelope, Medium, Target};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -46,71 +46,36 @@ fn network_channel(network: u8) -> ChannelId {
 }
 
 fn item(data: &str) -> Item {
-    Item {
-        bucket: "share/files".parse().unwrap(),
-        data: Data::new(data).unwrap(),
-    }
+    Item { bucket: "share/files".parse().unwrap(), data: Data::new(data).unwrap() }
 }
 
 impl World {
     fn new(loss: f64) -> Self {
         let random = Some(ChaCha8Rng::seed_from_u64(1));
-        Self {
-            loss,
-            random,
-            channels: 1000,
-            ..Self::default()
-        }
+        Self { loss, random, channels: 1000, ..Self::default() }
     }
 
     fn add(&mut self) -> usize {
         let node = self.nodes.len();
         let key = Keypair::from_seed([node as u8 + 1; 32]);
-        let brain = Brain::new(
-            key.peer_id(),
-            Set::default(),
-            Settings::default(),
-            "test",
-            node as u64,
-        );
-        self.nodes.push(Node {
-            key,
-            brain,
-            sequence: 0,
-            outputs: Vec::new(),
-        });
+        let brain = Brain::new(key.peer_id(), Set::default(), Settings::default(), "test", node as u64);
+        self.nodes.push(Node { key, brain, sequence: 0, outputs: Vec::new() });
         node
     }
 
     fn join(&mut self, node: usize, network: u8) {
         self.networks.entry(network).or_default().insert(node);
-        let medium = Medium::Broadcast {
-            line: Address::tcp_line(host(network, node)),
-        };
-        self.input(
-            node,
-            Input::Up {
-                channel: network_channel(network),
-                medium,
-            },
-        );
+        let medium = Medium::Broadcast { line: Address::tcp_line(host(network, node)) };
+        self.input(node, Input::Channel(ChannelEvent::Up { channel: network_channel(network), medium }));
     }
 
     fn leave(&mut self, node: usize, network: u8) {
         self.networks.entry(network).or_default().remove(&node);
-        self.input(
-            node,
-            Input::Down {
-                channel: network_channel(network),
-            },
-        );
+        self.input(node, Input::Channel(ChannelEvent::Down { channel: network_channel(network) }));
     }
 
     fn now(&self) -> Now {
-        Now {
-            wall: START.plus(self.elapsed.as_secs()),
-            elapsed: self.elapsed,
-        }
+        Now { wall: START.plus(self.elapsed.as_secs()), elapsed: self.elapsed }
     }
 
     fn input(&mut self, node: usize, input: Input) {
@@ -133,17 +98,15 @@ impl World {
 
     fn carry_out(&mut self, node: usize, output: &Output) {
         match output {
-            Output::Send {
-                channel,
-                target,
-                envelope,
-            } => self.send(node, *channel, *target, envelope),
-            Output::Connect { address } => self.connect(node, *address),
-            Output::Close { channel } => {
+            Output::Channel(ChannelCommand::Send { channel, target, envelope }) => {
+                self.send(node, *channel, *target, envelope);
+            }
+            Output::Channel(ChannelCommand::Connect { address }) => self.connect(node, *address),
+            Output::Channel(ChannelCommand::Close { channel }) => {
                 if let Some((peer, other)) = self.links.remove(channel) {
                     self.links.remove(&other);
-                    self.later(node, Input::Down { channel: *channel });
-                    self.later(peer, Input::Down { channel: other });
+                    self.later(node, Input::Channel(ChannelEvent::Down { channel: *channel }));
+                    self.later(peer, Input::Channel(ChannelEvent::Down { channel: other }));
                 }
             }
             _ => {}
@@ -158,13 +121,13 @@ impl World {
         if let Some((peer, other)) = self.links.get(&channel).copied() {
             self.later(
                 peer,
-                Input::Received {
+                Input::Channel(ChannelEvent::Received {
                     channel: other,
                     source: None,
                     envelope: envelope.clone(),
-                },
+                }),
             );
-            return self.later(node, Input::Drained { channel });
+            return self.later(node, Input::Channel(ChannelEvent::Drained { channel }));
         }
         self.said += 1;
         self.told += usize::from(!envelope.signatures.is_empty());
@@ -179,11 +142,7 @@ impl World {
                 let source = Some(host(network, node));
                 self.later(
                     listener,
-                    Input::Received {
-                        channel,
-                        source,
-                        envelope: envelope.clone(),
-                    },
+                    Input::Channel(ChannelEvent::Received { channel, source, envelope: envelope.clone() }),
                 );
             }
         }
@@ -192,12 +151,10 @@ impl World {
     fn connect(&mut self, node: usize, address: SocketAddr) {
         let SocketAddr::V4(v4) = address else { return };
         let [_, network, _, peer] = v4.ip().octets();
-        let (peer, ours) = (
-            usize::from(peer),
-            self.networks.get(&network).is_some_and(|on| on.contains(&node)),
-        );
+        let (peer, ours) =
+            (usize::from(peer), self.networks.get(&network).is_some_and(|on| on.contains(&node)));
         if !ours || !self.networks[&network].contains(&peer) {
-            return self.later(node, Input::ConnectFailed { address });
+            return self.later(node, Input::Channel(ChannelEvent::ConnectFailed { address }));
         }
         let (here, there) = (ChannelId(self.channels), ChannelId(self.channels + 1));
         self.channels += 2;
@@ -206,19 +163,14 @@ impl World {
         self.owners.extend([(here, node), (there, peer)]);
         self.later(
             peer,
-            Input::Up {
-                channel: there,
-                medium: Medium::Link { dialled: None },
-            },
+            Input::Channel(ChannelEvent::Up { channel: there, medium: Medium::Link { dialled: None } }),
         );
         self.later(
             node,
-            Input::Up {
+            Input::Channel(ChannelEvent::Up {
                 channel: here,
-                medium: Medium::Link {
-                    dialled: Some(address),
-                },
-            },
+                medium: Medium::Link { dialled: Some(address) },
+            }),
         );
     }
 
@@ -226,10 +178,8 @@ impl World {
     fn run(&mut self, time: Duration) {
         let end = self.elapsed + time;
         loop {
-            let wake = (0..self.nodes.len())
-                .map(|node| (self.nodes[node].brain.next_wake(), node))
-                .min()
-                .unwrap();
+            let wake =
+                (0..self.nodes.len()).map(|node| (self.nodes[node].brain.next_wake(), node)).min().unwrap();
             let arrival = self.queue.front().map(|(at, ..)| *at);
             let at = arrival.unwrap_or(end).min(wake.0).max(self.elapsed);
             if at > end {
@@ -249,11 +199,7 @@ impl World {
     }
 
     fn knows(&self, node: usize, data: &str) -> bool {
-        self.nodes[node]
-            .brain
-            .set()
-            .item(&item(data), self.now().wall)
-            .is_some()
+        self.nodes[node].brain.set().item(&item(data), self.now().wall).is_some()
     }
 
     fn all_know(&self, data: &str) -> bool {
@@ -309,10 +255,7 @@ fn a_newcomer_gets_everything_and_gives_what_it_has() {
     world.run(Duration::from_secs(5));
     assert!((0..1000).all(|n| world.knows(newcomer, &format!("file{n}"))));
     assert!((0..600).all(|n| world.all_know(&format!("gift{n}"))));
-    assert!(
-        world.links.is_empty(),
-        "links are closed when nothing is left to say"
-    );
+    assert!(world.links.is_empty(), "links are closed when nothing is left to say");
 }
 
 #[test]
@@ -359,14 +302,7 @@ fn a_healed_partition_heals_the_store() {
 /// Sends a line to node 0 of a class as a host that runs no brain.
 fn inject(world: &mut World, envelope: Envelope) {
     let source = Some(SocketAddr::from(([10, 1, 0, 99], 1240)));
-    world.input(
-        0,
-        Input::Received {
-            channel: network_channel(1),
-            source,
-            envelope,
-        },
-    );
+    world.input(0, Input::Channel(ChannelEvent::Received { channel: network_channel(1), source, envelope }));
 }
 
 #[test]
@@ -376,10 +312,7 @@ fn what_is_forged_or_foreign_is_refused_counted_and_not_passed_on() {
     world.run(Duration::from_secs(10));
     let (stranger, victim) = (Keypair::from_seed([99; 32]), Keypair::from_seed([98; 32]));
     let statement = |bucket: &str, data: &str| {
-        let item = Item {
-            bucket: bucket.parse().unwrap(),
-            data: Data::new(data).unwrap(),
-        };
+        let item = Item { bucket: bucket.parse().unwrap(), data: Data::new(data).unwrap() };
         let validity = Validity::starting(world.now().wall, 3600);
         Arc::new(Statement::new(Kind::Propose, item, validity).unwrap())
     };
@@ -392,11 +325,7 @@ fn what_is_forged_or_foreign_is_refused_counted_and_not_passed_on() {
     let mut claimed = lines(&honest);
     claimed.signatures[0].signer = victim.peer_id();
     let private = format!("pri/{}/info/hostname", victim.peer_id());
-    let foreign = lines(&dcache::Record::sign(
-        statement(&private, "mine now"),
-        &stranger,
-        2,
-    ));
+    let foreign = lines(&dcache::Record::sign(statement(&private, "mine now"), &stranger, 2));
     let mut unsigned = lines(&honest);
     unsigned.signatures.clear();
 
@@ -411,16 +340,10 @@ fn what_is_forged_or_foreign_is_refused_counted_and_not_passed_on() {
         Output::Refused { reason, .. } => Some(*reason),
         _ => None,
     });
-    assert_eq!(
-        refusals.collect::<Vec<_>>(),
-        [Refusal::Forged, Refusal::Forged, Refusal::NotOwner]
-    );
+    assert_eq!(refusals.collect::<Vec<_>>(), [Refusal::Forged, Refusal::Forged, Refusal::NotOwner]);
     let counters = world.nodes[0].brain.status(world.now()).counters;
     assert_eq!(counters["records refused: the signature does not fit"], 2);
-    assert_eq!(
-        counters["records refused: the bucket belongs to another peer than the signer"],
-        1
-    );
+    assert_eq!(counters["records refused: the bucket belongs to another peer than the signer"], 1);
     assert_eq!(counters["records without a signature"], 1);
 }
 
@@ -428,20 +351,14 @@ fn what_is_forged_or_foreign_is_refused_counted_and_not_passed_on() {
 fn a_link_that_brings_rubbish_is_closed() {
     let mut world = class(1, 0.0);
     let channel = ChannelId(77);
-    world.input(
-        0,
-        Input::Up {
-            channel,
-            medium: Medium::Link { dialled: None },
-        },
-    );
+    world.input(0, Input::Channel(ChannelEvent::Up { channel, medium: Medium::Link { dialled: None } }));
     for _ in 0..100 {
-        world.input(0, Input::Malformed { channel });
+        world.input(0, Input::Channel(ChannelEvent::Malformed { channel }));
     }
     let closed = world.nodes[0]
         .outputs
         .iter()
-        .filter(|output| **output == Output::Close { channel })
+        .filter(|output| **output == Output::Channel(ChannelCommand::Close { channel }))
         .count();
     assert_eq!(closed, 1);
 }
@@ -455,10 +372,7 @@ fn a_request_on_a_network_gets_no_more_than_a_pong() {
     world.run(Duration::from_secs(5));
     world.said = 0;
     let req = routing::Message::req(&["*"], Validity::ALWAYS);
-    inject(
-        &mut world,
-        Envelope::new(Address::command_line(), Address::every_brain(), req),
-    );
+    inject(&mut world, Envelope::new(Address::command_line(), Address::every_brain(), req));
     assert_eq!(world.said, 1);
 }
 
@@ -468,11 +382,7 @@ fn runs_repeat_by_their_seed() {
         let mut world = class(5, 0.3);
         world.propose(0, "file");
         world.run(Duration::from_secs(200));
-        world
-            .nodes
-            .into_iter()
-            .map(|node| format!("{:?}", node.outputs))
-            .collect::<Vec<_>>()
+        world.nodes.into_iter().map(|node| format!("{:?}", node.outputs)).collect::<Vec<_>>()
     };
     assert_eq!(run(), run());
 }

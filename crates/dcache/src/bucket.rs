@@ -47,9 +47,7 @@ impl BucketPath {
             check_name(name.as_ref())?;
         }
         let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
-        Ok(Self {
-            joined: names.join("/").into(),
-        })
+        Ok(Self { joined: names.join("/").into() })
     }
 
     /// The names, first to last.
@@ -123,11 +121,7 @@ impl Data {
     /// # Errors
     /// When it has more than 1024 bytes.
     pub fn new(text: &str) -> Result<Self, DataError> {
-        if text.len() > MAX_DATA_BYTES {
-            Err(DataError(text.len()))
-        } else {
-            Ok(Self(text.into()))
-        }
+        if text.len() > MAX_DATA_BYTES { Err(DataError(text.len())) } else { Ok(Self(text.into())) }
     }
 
     /// The text.

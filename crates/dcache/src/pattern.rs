@@ -34,17 +34,9 @@ impl Pattern {
         if text.len() > MAX_PATTERN_BYTES {
             return Err(PatternError::Length(text.len()));
         }
-        let glob = GlobBuilder::new(text)
-            .literal_separator(false)
-            .backslash_escape(true)
-            .build();
-        let matcher = glob
-            .map_err(|error| PatternError::Syntax(error.to_string()))?
-            .compile_matcher();
-        Ok(Self {
-            text: text.to_owned(),
-            matcher,
-        })
+        let glob = GlobBuilder::new(text).literal_separator(false).backslash_escape(true).build();
+        let matcher = glob.map_err(|error| PatternError::Syntax(error.to_string()))?.compile_matcher();
+        Ok(Self { text: text.to_owned(), matcher })
     }
 
     /// The pattern as it was written.
@@ -72,10 +64,7 @@ mod tests {
         assert!(matches("*/summaries", "pri/ID/summaries"));
         assert!(matches("/share/*", "share/files"));
         assert!(!matches("/share/*", "shared"));
-        assert!(
-            !matches("share/files", "share/files"),
-            "patterns are over the path with its leading slash"
-        );
+        assert!(!matches("share/files", "share/files"), "patterns are over the path with its leading slash");
     }
 
     #[test]

@@ -49,9 +49,7 @@ impl FromStr for PeerId {
     fn from_str(text: &str) -> Result<Self, PeerIdError> {
         // One byte more than a valid ID has, so that a longer one shows; no long text is ever decoded.
         let mut bytes = [0; PREFIX.len() + 33];
-        let length = bs58::decode(text)
-            .onto(&mut bytes[..])
-            .map_err(|_| PeerIdError::Encoding)?;
+        let length = bs58::decode(text).onto(&mut bytes[..]).map_err(|_| PeerIdError::Encoding)?;
         let key = bytes[..length].strip_prefix(&PREFIX).ok_or(PeerIdError::Kind)?;
         key.try_into().map(Self).map_err(|_| PeerIdError::Kind)
     }
@@ -100,12 +98,7 @@ mod tests {
     #[test]
     fn other_ids_and_nonsense_are_refused() {
         // A hashed (RSA) peer ID, a CID, and texts that are no base58.
-        for text in [
-            "QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N",
-            "",
-            "0OIl",
-            &"1".repeat(10_000),
-        ] {
+        for text in ["QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N", "", "0OIl", &"1".repeat(10_000)] {
             assert!(text.parse::<PeerId>().is_err(), "{text}");
         }
     }

@@ -33,11 +33,7 @@ pub struct Policy {
 impl Default for Policy {
     /// The table of IPSD as far as it needs no roles: `pri/ID` is its owner's alone, `share` is everybody's.
     fn default() -> Self {
-        let rule = |prefix, propose, dismiss| Rule {
-            prefix,
-            propose,
-            dismiss,
-        };
+        let rule = |prefix, propose, dismiss| Rule { prefix, propose, dismiss };
         Self {
             rules: vec![
                 rule(&["peer"], Who::Subject, Who::Nobody),
@@ -88,10 +84,7 @@ mod tests {
     use crate::{Data, Keypair};
 
     fn accepts(bucket: &str, data: &str, signer: PeerId) -> bool {
-        let item = Item {
-            bucket: bucket.parse().unwrap(),
-            data: Data::new(data).unwrap(),
-        };
+        let item = Item { bucket: bucket.parse().unwrap(), data: Data::new(data).unwrap() };
         Policy::default().accepts(Kind::Propose, &item, signer)
     }
 

@@ -29,11 +29,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            per_signer: 4096,
-            total: 100_000,
-            lifetime: 31 * 24 * 3600,
-        }
+        Self { per_signer: 4096, total: 100_000, lifetime: 31 * 24 * 3600 }
     }
 }
 
@@ -105,11 +101,7 @@ pub struct Set {
 impl Set {
     /// An empty set.
     pub fn new(policy: Policy, limits: Limits) -> Self {
-        Self {
-            policy,
-            limits,
-            ..Self::default()
-        }
+        Self { policy, limits, ..Self::default() }
     }
 
     /// How many records it holds.
@@ -173,8 +165,7 @@ impl Set {
 
     fn is_known(&self, statement: &Statement, signature: &Signature) -> bool {
         let order = (signature.sequence, *statement.digest());
-        self.held(statement.item(), signature.signer)
-            .is_some_and(|held| held.record.order() >= order)
+        self.held(statement.item(), signature.signer).is_some_and(|held| held.record.order() >= order)
     }
 
     /// Everything that can be judged without the signature.
@@ -186,11 +177,7 @@ impl Set {
         if statement.validity().is_over(now) {
             return Err(Refusal::Expired);
         }
-        if statement
-            .validity()
-            .seconds()
-            .is_none_or(|seconds| seconds > self.limits.lifetime)
-        {
+        if statement.validity().seconds().is_none_or(|seconds| seconds > self.limits.lifetime) {
             return Err(Refusal::Lifetime);
         }
         let replaces = self.held(statement.item(), signer).is_some();
@@ -204,23 +191,14 @@ impl Set {
         let empty = BTreeMap::new();
         let of_signer = self.by_signer.get(&signer).unwrap_or(&empty);
         if of_signer.len() < self.limits.per_signer {
-            return if self.length < self.limits.total {
-                Ok(())
-            } else {
-                Err(Refusal::Full)
-            };
+            return if self.length < self.limits.total { Ok(()) } else { Err(Refusal::Full) };
         }
-        let is_older = of_signer
-            .first_key_value()
-            .is_some_and(|(oldest, _)| order < *oldest);
+        let is_older = of_signer.first_key_value().is_some_and(|(oldest, _)| order < *oldest);
         if is_older { Err(Refusal::Quota) } else { Ok(()) }
     }
 
     fn insert(&mut self, record: Record, forget: Option<Time>) -> Admission {
-        let key = Key {
-            item: record.item().clone(),
-            signer: record.signer(),
-        };
+        let key = Key { item: record.item().clone(), signer: record.signer() };
         let replaced = self.remove(&key);
         let forget = match forget {
             Some(_) => forget,
@@ -229,23 +207,11 @@ impl Set {
         if let Some(time) = forget {
             self.by_end.insert((time, key.clone()));
         }
-        self.by_signer
-            .entry(key.signer)
-            .or_default()
-            .insert(record.order(), key.item.clone());
-        let held = Held {
-            record: record.clone(),
-            forget,
-        };
-        self.items
-            .entry(key.item.clone())
-            .or_default()
-            .insert(key.signer, held);
+        self.by_signer.entry(key.signer).or_default().insert(record.order(), key.item.clone());
+        let held = Held { record: record.clone(), forget };
+        self.items.entry(key.item.clone()).or_default().insert(key.signer, held);
         self.length += 1;
-        Admission::New {
-            record,
-            evicted: self.evict(key.signer),
-        }
+        Admission::New { record, evicted: self.evict(key.signer) }
     }
 
     /// Drops a signer's oldest records until its quota holds.
@@ -255,10 +221,7 @@ impl Set {
             && of_signer.len() > self.limits.per_signer
             && let Some((_, item)) = of_signer.first_key_value()
         {
-            let key = Key {
-                item: item.clone(),
-                signer,
-            };
+            let key = Key { item: item.clone(), signer };
             self.remove(&key);
             evicted.push(key);
         }
@@ -299,23 +262,14 @@ impl Set {
     /// The items of one bucket at a time, in the order of their data.
     pub fn bucket<'a>(&'a self, bucket: &'a BucketPath, now: Time) -> impl Iterator<Item = View<'a>> {
         // The empty data sorts before every other.
-        let first = Item {
-            bucket: bucket.clone(),
-            data: crate::Data::default(),
-        };
-        let of_bucket = self
-            .items
-            .range(first..)
-            .take_while(move |(item, _)| item.bucket == *bucket);
+        let first = Item { bucket: bucket.clone(), data: crate::Data::default() };
+        let of_bucket = self.items.range(first..).take_while(move |(item, _)| item.bucket == *bucket);
         of_bucket.filter_map(move |(item, held)| self.view(item, held, now))
     }
 
     /// The items of all buckets that match, at a time, in the order of bucket and data.
     pub fn matching<'a>(&'a self, pattern: &'a Pattern, now: Time) -> impl Iterator<Item = View<'a>> {
-        let matching = self
-            .items
-            .iter()
-            .filter(|(item, _)| pattern.matches(&item.bucket));
+        let matching = self.items.iter().filter(|(item, _)| pattern.matches(&item.bucket));
         matching.filter_map(move |(item, held)| self.view(item, held, now))
     }
 
@@ -347,9 +301,7 @@ impl Set {
 
     /// Every record, in a fixed order.
     pub fn records(&self) -> impl Iterator<Item = &Record> {
-        self.items
-            .values()
-            .flat_map(|held| held.values().map(|held| &held.record))
+        self.items.values().flat_map(|held| held.values().map(|held| &held.record))
     }
 
     /// The record at `key`.
@@ -359,10 +311,7 @@ impl Set {
 
     /// The highest sequence number seen of a signer; zero when none is held.
     pub fn latest_sequence(&self, signer: PeerId) -> u64 {
-        let latest = self
-            .by_signer
-            .get(&signer)
-            .and_then(|words| words.last_key_value());
+        let latest = self.by_signer.get(&signer).and_then(|words| words.last_key_value());
         latest.map_or(0, |((sequence, _), _)| *sequence)
     }
 }

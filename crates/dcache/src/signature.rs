@@ -68,11 +68,7 @@ impl TryFrom<Text> for Signature {
         if text.seq == 0 || text.seq > MAX_SEQUENCE {
             return Err(SignatureError::Sequence);
         }
-        Ok(Self {
-            signer: text.signer.parse()?,
-            sequence: text.seq,
-            bytes,
-        })
+        Ok(Self { signer: text.signer.parse()?, sequence: text.seq, bytes })
     }
 }
 
@@ -95,8 +91,7 @@ impl Signature {
     pub fn verify(&self, payload: &str) -> Result<(), SignatureError> {
         let key = self.signer.verifying_key().ok_or(SignatureError::Forged)?;
         let signature = ed25519_dalek::Signature::from_bytes(&self.bytes);
-        key.verify_strict(&message(self.sequence, payload), &signature)
-            .map_err(|_| SignatureError::Forged)
+        key.verify_strict(&message(self.sequence, payload), &signature).map_err(|_| SignatureError::Forged)
     }
 }
 
@@ -134,11 +129,7 @@ impl Keypair {
     /// Signs `payload` as this signer's word number `sequence`.
     pub fn sign(&self, sequence: u64, payload: &str) -> Signature {
         let bytes = self.0.sign(&message(sequence, payload)).to_bytes();
-        Signature {
-            signer: self.peer_id(),
-            sequence,
-            bytes,
-        }
+        Signature { signer: self.peer_id(), sequence, bytes }
     }
 }
 
@@ -159,34 +150,16 @@ mod tests {
         let signature = key.sign(5, "hello");
         assert_eq!(signature.verify("hello"), Ok(()));
         assert_eq!(signature.verify("hellp"), Err(SignatureError::Forged));
-        assert!(
-            Signature {
-                sequence: 6,
-                ..signature
-            }
-            .verify("hello")
-            .is_err()
-        );
+        assert!(Signature { sequence: 6, ..signature }.verify("hello").is_err());
         let other = Keypair::from_seed([2; 32]).peer_id();
-        assert!(
-            Signature {
-                signer: other,
-                ..signature
-            }
-            .verify("hello")
-            .is_err()
-        );
+        assert!(Signature { signer: other, ..signature }.verify("hello").is_err());
     }
 
     #[test]
     fn a_bare_signature_of_the_payload_means_nothing() {
         let key = SigningKey::from_bytes(&[1; 32]);
         let bytes = key.sign(b"hello").to_bytes();
-        let signature = Signature {
-            signer: Keypair::from_seed([1; 32]).peer_id(),
-            sequence: 1,
-            bytes,
-        };
+        let signature = Signature { signer: Keypair::from_seed([1; 32]).peer_id(), sequence: 1, bytes };
         assert!(signature.verify("hello").is_err());
     }
 

@@ -72,12 +72,7 @@ impl Statement {
     /// # Errors
     /// When its text would be too long, which only data full of control characters can make it.
     pub fn new(kind: Kind, item: Item, validity: Validity) -> Result<Self, StatementError> {
-        let shape = Shape {
-            mtype: kind,
-            bucket: item.bucket,
-            data: item.data,
-            validity,
-        };
+        let shape = Shape { mtype: kind, bucket: item.bucket, data: item.data, validity };
         let payload =
             serde_json::to_string(&shape).map_err(|error| StatementError::Shape(error.to_string()))?;
         if payload.len() > MAX_PAYLOAD_BYTES {
@@ -92,17 +87,8 @@ impl Statement {
             return Err(StatementError::Time);
         }
         let digest = Digest::of(payload.as_bytes());
-        let item = Item {
-            bucket: shape.bucket,
-            data: shape.data,
-        };
-        Ok(Self {
-            payload,
-            digest,
-            kind: shape.mtype,
-            item,
-            validity: shape.validity,
-        })
+        let item = Item { bucket: shape.bucket, data: shape.data };
+        Ok(Self { payload, digest, kind: shape.mtype, item, validity: shape.validity })
     }
 
     /// The text that is hashed, signed, stored and sent.
@@ -142,10 +128,7 @@ mod tests {
     fn a_payload_keeps_its_very_bytes() {
         let spaced = EXAMPLE.replace(':', " : ");
         assert_eq!(Statement::parse(&spaced).unwrap().payload(), spaced);
-        assert_ne!(
-            Statement::parse(&spaced).unwrap().digest(),
-            Statement::parse(EXAMPLE).unwrap().digest()
-        );
+        assert_ne!(Statement::parse(&spaced).unwrap().digest(), Statement::parse(EXAMPLE).unwrap().digest());
     }
 
     #[test]

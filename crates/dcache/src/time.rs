@@ -28,10 +28,7 @@ impl fmt::Display for Time {
 
 /// A half-open interval of time, `[from, until)`; `None` is an open end. On the wire: `[from, until]` with null.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(
-    try_from = "(Option<Time>, Option<Time>)",
-    into = "(Option<Time>, Option<Time>)"
-)]
+#[serde(try_from = "(Option<Time>, Option<Time>)", into = "(Option<Time>, Option<Time>)")]
 pub struct Validity {
     from: Option<Time>,
     until: Option<Time>,
@@ -52,10 +49,7 @@ pub enum ValidityError {
 
 impl Validity {
     /// All of time.
-    pub const ALWAYS: Self = Self {
-        from: None,
-        until: None,
-    };
+    pub const ALWAYS: Self = Self { from: None, until: None };
 
     /// The interval from `from` (inclusive) to `until` (exclusive).
     ///
@@ -70,10 +64,7 @@ impl Validity {
 
     /// `seconds` from `from` on; at least one, so that it is never empty.
     pub fn starting(from: Time, seconds: u64) -> Self {
-        Self {
-            from: Some(from),
-            until: Some(from.plus(seconds.max(1))),
-        }
+        Self { from: Some(from), until: Some(from.plus(seconds.max(1))) }
     }
 
     /// The first moment inside; `None` when it was always so.
@@ -133,9 +124,6 @@ mod tests {
         assert!(serde_json::from_str::<Validity>("[20,10]").is_err());
         assert!(serde_json::from_str::<Validity>("[-1,10]").is_err());
         assert!(serde_json::from_str::<Validity>("[1.5,10]").is_err());
-        assert_eq!(
-            serde_json::from_str::<Validity>("[null,null]").unwrap(),
-            Validity::ALWAYS
-        );
+        assert_eq!(serde_json::from_str::<Validity>("[null,null]").unwrap(), Validity::ALWAYS);
     }
 }

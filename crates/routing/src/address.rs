@@ -172,18 +172,9 @@ mod tests {
     fn matches_whole_segments_as_ipsd_says() {
         let rest = address("/irc/*/chan/b").strip_queue(&address("/irc/host/chan"));
         assert_eq!(rest.as_deref(), Some("/b"));
-        assert_eq!(
-            address("/dswarm/X/brain").strip_queue(&address("/dswarm/X/pinner")),
-            None
-        );
-        assert_eq!(
-            address("/dswarm/X").strip_queue(&address("/dswarm/X/brain")),
-            None
-        );
-        assert_eq!(
-            address("/dswarm/X/brains").strip_queue(&address("/dswarm/X/brain")),
-            None
-        );
+        assert_eq!(address("/dswarm/X/brain").strip_queue(&address("/dswarm/X/pinner")), None);
+        assert_eq!(address("/dswarm/X").strip_queue(&address("/dswarm/X/brain")), None);
+        assert_eq!(address("/dswarm/X/brains").strip_queue(&address("/dswarm/X/brain")), None);
     }
 
     #[test]
@@ -192,19 +183,13 @@ mod tests {
         let other = Keypair::from_seed([2; 32]).peer_id();
         let at: SocketAddr = "10.77.0.1:8000".parse().unwrap();
         let chain = Address::tcp_line(at).then(&Address::brain(peer)).unwrap();
-        assert_eq!(
-            chain.as_str(),
-            format!("/ip4/10.77.0.1/tcp/8000/dswarm-line/dswarm/{peer}/brain")
-        );
+        assert_eq!(chain.as_str(), format!("/ip4/10.77.0.1/tcp/8000/dswarm-line/dswarm/{peer}/brain"));
         assert_eq!((chain.tcp(), chain.brain_of()), (Some(at), Some(peer)));
         assert!(Address::every_brain().is_for(peer) && Address::brain(peer).is_for(peer));
         assert!(!Address::brain(other).is_for(peer) && !Address::command_line().is_for(peer));
         assert_eq!(Address::every_brain().brain_of(), None);
         assert_eq!(Address::udp_line(at).tcp(), None);
-        assert_eq!(
-            address("/ip6/::1/tcp/8000/dswarm-line").tcp(),
-            Some("[::1]:8000".parse().unwrap())
-        );
+        assert_eq!(address("/ip6/::1/tcp/8000/dswarm-line").tcp(), Some("[::1]:8000".parse().unwrap()));
     }
 
     #[test]

@@ -71,23 +71,13 @@ pub enum LineError {
 impl Envelope {
     /// An envelope with nothing but a payload.
     pub fn new(from: Address, to: Address, payload: String) -> Self {
-        Self {
-            from,
-            to,
-            payload,
-            comment: None,
-            signatures: Vec::new(),
-            status: None,
-        }
+        Self { from, to, payload, comment: None, signatures: Vec::new(), status: None }
     }
 
     /// A record on its way.
     pub fn record(from: Address, to: Address, record: &Record) -> Self {
         let payload = record.statement().payload().to_owned();
-        Self {
-            signatures: vec![*record.signature()],
-            ..Self::new(from, to, payload)
-        }
+        Self { signatures: vec![*record.signature()], ..Self::new(from, to, payload) }
     }
 
     /// Reads one line, given without its end.
@@ -107,10 +97,7 @@ impl Envelope {
     }
 
     /// The line, without its end. JSON escapes line ends inside texts, so it is always one.
-    #[expect(
-        clippy::expect_used,
-        reason = "structs of texts and numbers always have a JSON form"
-    )]
+    #[expect(clippy::expect_used, reason = "structs of texts and numbers always have a JSON form")]
     pub fn encode(&self) -> String {
         serde_json::to_string(self).expect("an envelope has a JSON form")
     }
@@ -123,10 +110,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn example() -> Envelope {
-        let item = Item {
-            bucket: "share/files".parse().unwrap(),
-            data: Data::new("cid\n\"é\"").unwrap(),
-        };
+        let item = Item { bucket: "share/files".parse().unwrap(), data: Data::new("cid\n\"é\"").unwrap() };
         let statement = Statement::new(Kind::Propose, item, Validity::starting(Time(1), 2)).unwrap();
         let key = Keypair::from_seed([1; 32]);
         let record = Record::sign(statement.into(), &key, 1);

@@ -86,10 +86,7 @@ struct Request {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(
-    dead_code,
-    reason = "the fields are the shape; what is not obeyed is not read"
-)]
+#[expect(dead_code, reason = "the fields are the shape; what is not obeyed is not read")]
 struct Command {
     mtype: String,
     command: String,
@@ -117,22 +114,13 @@ impl Message {
         match mtype.as_str() {
             "propose" | "dismiss" => Ok(Self::Statement(Arc::new(Statement::parse(payload)?))),
             "req" => Self::request(serde_json::from_str(payload)?),
-            "ping" => Ok(Self::Ping {
-                validity: serde_json::from_str::<Plain>(payload)?.validity,
-            }),
-            "pong" => Ok(Self::Pong {
-                validity: serde_json::from_str::<Plain>(payload)?.validity,
-            }),
-            "command" => Ok(Self::Command {
-                command: serde_json::from_str::<Command>(payload)?.command,
-            }),
-            "signature" => serde_json::from_str::<Vouching>(payload)
-                .map(|_| Self::Signature)
-                .map_err(Into::into),
-            other => Err(MessageError::Shape(format!(
-                "unknown mtype {:?}",
-                truncated(other)
-            ))),
+            "ping" => Ok(Self::Ping { validity: serde_json::from_str::<Plain>(payload)?.validity }),
+            "pong" => Ok(Self::Pong { validity: serde_json::from_str::<Plain>(payload)?.validity }),
+            "command" => Ok(Self::Command { command: serde_json::from_str::<Command>(payload)?.command }),
+            "signature" => {
+                serde_json::from_str::<Vouching>(payload).map(|_| Self::Signature).map_err(Into::into)
+            }
+            other => Err(MessageError::Shape(format!("unknown mtype {:?}", truncated(other)))),
         }
     }
 
@@ -140,15 +128,8 @@ impl Message {
         if request.patterns.len() > MAX_PATTERNS {
             return Err(MessageError::Patterns(request.patterns.len()));
         }
-        let patterns = request
-            .patterns
-            .iter()
-            .map(|text| Pattern::new(text))
-            .collect::<Result<_, _>>()?;
-        Ok(Self::Request {
-            patterns,
-            validity: request.validity,
-        })
+        let patterns = request.patterns.iter().map(|text| Pattern::new(text)).collect::<Result<_, _>>()?;
+        Ok(Self::Request { patterns, validity: request.validity })
     }
 
     /// The text of a `ping` of use for `validity`.
@@ -164,25 +145,15 @@ impl Message {
     /// The text of a `req` for buckets that match one of `patterns`.
     pub fn req(patterns: &[&str], validity: Validity) -> String {
         let patterns = patterns.iter().map(|&pattern| pattern.to_owned()).collect();
-        text(&Request {
-            mtype: "req".to_owned(),
-            patterns,
-            validity,
-        })
+        text(&Request { mtype: "req".to_owned(), patterns, validity })
     }
 }
 
 fn plain(mtype: &str, validity: Validity) -> String {
-    text(&Plain {
-        mtype: mtype.to_owned(),
-        validity,
-    })
+    text(&Plain { mtype: mtype.to_owned(), validity })
 }
 
-#[expect(
-    clippy::expect_used,
-    reason = "structs of texts and numbers always have a JSON form"
-)]
+#[expect(clippy::expect_used, reason = "structs of texts and numbers always have a JSON form")]
 fn text(shape: &impl Serialize) -> String {
     serde_json::to_string(shape).expect("a struct of texts and numbers has a JSON form")
 }
@@ -205,23 +176,11 @@ mod tests {
 
     #[test]
     fn writes_and_reads_each_shape() {
-        assert_eq!(
-            Message::ping(validity()),
-            format!(r#"{{"mtype":"ping",{VALIDITY}}}"#)
-        );
-        assert!(matches!(
-            Message::parse(&Message::ping(validity())),
-            Ok(Message::Ping { .. })
-        ));
-        assert!(matches!(
-            Message::parse(&Message::pong(validity())),
-            Ok(Message::Pong { .. })
-        ));
+        assert_eq!(Message::ping(validity()), format!(r#"{{"mtype":"ping",{VALIDITY}}}"#));
+        assert!(matches!(Message::parse(&Message::ping(validity())), Ok(Message::Ping { .. })));
+        assert!(matches!(Message::parse(&Message::pong(validity())), Ok(Message::Pong { .. })));
         let req = Message::req(&["*/summaries"], validity());
-        assert_eq!(
-            req,
-            format!(r#"{{"mtype":"req","patterns":["*/summaries"],{VALIDITY}}}"#)
-        );
+        assert_eq!(req, format!(r#"{{"mtype":"req","patterns":["*/summaries"],{VALIDITY}}}"#));
         assert!(matches!(Message::parse(&req), Ok(Message::Request { patterns, .. }) if patterns.len() == 1));
         let propose = format!(r#"{{"mtype":"propose","bucket":["a"],"data":"b",{VALIDITY}}}"#);
         assert!(matches!(Message::parse(&propose), Ok(Message::Statement(_))));
@@ -241,11 +200,7 @@ mod tests {
             r#"{"mtype":"ping"}"#.to_owned(),
             format!(r#"{{"mtype":"req","patterns":["["],{VALIDITY}}}"#),
             Message::req(&many, validity()),
-            format!(
-                r#"{{"mtype":"ping","x":{}{}}}"#,
-                "[".repeat(5000),
-                "]".repeat(5000)
-            ),
+            format!(r#"{{"mtype":"ping","x":{}{}}}"#, "[".repeat(5000), "]".repeat(5000)),
         ] {
             assert!(Message::parse(&wrong).is_err(), "{wrong}");
         }
