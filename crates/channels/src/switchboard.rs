@@ -1,0 +1,114 @@
+//! Which channel is where: commands find their way to the task that carries them out.
+
+use crate::udp::Datagram;
+use routing::{ChannelCommand, ChannelEvent, ChannelId, Envelope, Target};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::mpsc;
+
+/// How many connections may wait to be dialled.
+const MAX_DIALS: usize = 16;
+
+/// The way to a channel. A full way loses what is sent on it; repair makes up for that.
+#[derive(Debug)]
+pub(crate) enum Route {
+    /// To the task that sends datagrams.
+    Network(mpsc::Sender<Datagram>),
+    /// To the task that writes to the link; dropping it closes the link once all is written.
+    Link(mpsc::Sender<String>),
+}
+
+#[derive(Debug)]
+struct Inner {
+    last: AtomicU64,
+    routes: Mutex<BTreeMap<ChannelId, Route>>,
+    events: mpsc::Sender<ChannelEvent>,
+    dials: mpsc::Sender<SocketAddr>,
+    /// Taken out by the TCP task while it runs, so that a restarted one finds it again.
+    dial_requests: tokio::sync::Mutex<mpsc::Receiver<SocketAddr>>,
+    lost: AtomicU64,
+}
+
+/// Shared by the channels and whoever gives them commands; a clone is the same switchboard.
+#[derive(Clone, Debug)]
+pub struct Switchboard(Arc<Inner>);
+
+impl Switchboard {
+    /// A switchboard without channels, which reports to `events`.
+    pub fn new(events: mpsc::Sender<ChannelEvent>) -> Self {
+        let (dials, dial_requests) = mpsc::channel(MAX_DIALS);
+        Self(Arc::new(Inner {
+            last: AtomicU64::new(0),
+            routes: Mutex::default(),
+            events,
+            dials,
+            dial_requests: tokio::sync::Mutex::new(dial_requests),
+            lost: AtomicU64::new(0),
+        }))
+    }
+
+    /// Carries out a command, without waiting.
+    pub fn carry_out(&self, command: ChannelCommand) {
+        match command {
+            ChannelCommand::Send { channel, target, envelope } => self.send(channel, target, &envelope),
+            ChannelCommand::Connect { address } => self.dial(address),
+            ChannelCommand::Close { channel } => drop(self.routes().remove(&channel)),
+        }
+    }
+
+    /// How many lines found their way full.
+    pub fn lost(&self) -> u64 {
+        self.0.lost.load(Ordering::Relaxed)
+    }
+
+    fn send(&self, channel: ChannelId, target: Target, envelope: &Envelope) {
+        let line = envelope.encode();
+        let is_sent = match self.routes().get(&channel) {
+            Some(Route::Network(way)) => way.try_send(Datagram { channel, target, line }).is_ok(),
+            Some(Route::Link(way)) => way.try_send(line).is_ok(),
+            // The channel went down a moment ago; its event is on the way.
+            None => true,
+        };
+        if !is_sent {
+            self.0.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn dial(&self, address: SocketAddr) {
+        if self.0.dials.try_send(address).is_err() {
+            // Whoever asked must hear of it, even when the events' queue is full just now.
+            let events = self.0.events.clone();
+            tokio::spawn(async move { events.send(ChannelEvent::ConnectFailed { address }).await });
+        }
+    }
+
+    /// Addresses to dial, one after the other; for the TCP task alone.
+    pub(crate) async fn next_dial(&self) -> Option<SocketAddr> {
+        self.0.dial_requests.lock().await.recv().await
+    }
+
+    pub(crate) fn new_id(&self) -> ChannelId {
+        ChannelId(self.0.last.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    pub(crate) fn add(&self, channel: ChannelId, route: Route) {
+        self.routes().insert(channel, route);
+    }
+
+    pub(crate) fn remove(&self, channel: ChannelId) {
+        self.routes().remove(&channel);
+    }
+
+    /// Reports an event, and waits while too many are unread.
+    pub(crate) async fn report(&self, event: ChannelEvent) {
+        // Nobody listens any more: the daemon is stopping.
+        let _ = self.0.events.send(event).await;
+    }
+
+    fn routes(&self) -> MutexGuard<'_, BTreeMap<ChannelId, Route>> {
+        // The map is whole at every moment at which a panic could happen.
+        self.0.routes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

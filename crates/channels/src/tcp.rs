@@ -1,0 +1,148 @@
+//! TCP: takes links from others, and dials those that the brain asks for.
+
+use crate::link::{Patience, run_link};
+use crate::{DoorError, Switchboard};
+use routing::ChannelEvent;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinError, JoinSet};
+
+/// Connections that wait to be taken.
+const BACKLOG: i32 = 64;
+
+/// How to take and make links.
+#[derive(Clone, Debug)]
+pub struct TcpSettings {
+    /// The port (IPSD: 8000).
+    pub port: u16,
+    /// The most links at a time.
+    pub links: usize,
+    /// The most links at a time with one host.
+    pub links_per_host: usize,
+    /// How long a link may stay silent.
+    pub silent: Duration,
+    /// How long the other side may leave unread what we wrote.
+    pub stuck: Duration,
+    /// How long dialling may take.
+    pub dial: Duration,
+}
+
+impl Default for TcpSettings {
+    fn default() -> Self {
+        Self {
+            port: 8000,
+            links: 64,
+            links_per_host: 16,
+            silent: Duration::from_secs(60),
+            stuck: Duration::from_secs(20),
+            dial: Duration::from_secs(5),
+        }
+    }
+}
+
+struct Tcp {
+    settings: TcpSettings,
+    switchboard: Switchboard,
+    /// The links under way, each with the host at its other end.
+    links: JoinSet<IpAddr>,
+    by_host: BTreeMap<IpAddr, usize>,
+}
+
+/// Takes and makes links until it is dropped; ends only with an error.
+///
+/// # Errors
+/// When the port cannot be opened.
+pub async fn run_tcp(settings: TcpSettings, switchboard: Switchboard) -> Result<(), DoorError> {
+    let port = settings.port;
+    let listener = open(port).map_err(|source| DoorError::new("TCP", port, "tcp_port", source))?;
+    let mut tcp = Tcp { settings, switchboard, links: JoinSet::new(), by_host: BTreeMap::new() };
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, host)) => tcp.take(stream, host.ip().to_canonical()),
+                Err(error) => {
+                    // Most often too many open files: taking no more for a moment is all that helps.
+                    tracing::warn!(%error, "a connection could not be taken");
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+            },
+            Some(address) = tcp.switchboard.next_dial() => tcp.dial(address),
+            Some(ended) = tcp.links.join_next() => tcp.ended(ended),
+        }
+    }
+}
+
+/// One socket for IPv6 and IPv4; IPv4 alone where the host has no IPv6.
+fn open(port: u16) -> std::io::Result<TcpListener> {
+    let both = listen(Domain::IPV6, (Ipv6Addr::UNSPECIFIED, port).into());
+    let socket = match both {
+        Err(error) if error.kind() != std::io::ErrorKind::AddrInUse => {
+            listen(Domain::IPV4, (Ipv4Addr::UNSPECIFIED, port).into())?
+        }
+        other => other?,
+    };
+    TcpListener::from_std(socket.into())
+}
+
+fn listen(domain: Domain, at: SocketAddr) -> std::io::Result<Socket> {
+    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+    if domain == Domain::IPV6 {
+        socket.set_only_v6(false)?;
+    }
+    // A restarted daemon must not wait for the connections of the one before to be forgotten.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&at.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket)
+}
+
+impl Tcp {
+    fn take(&mut self, stream: TcpStream, host: IpAddr) {
+        let of_host = self.by_host.get(&host).copied().unwrap_or(0);
+        if self.links.len() >= self.settings.links || of_host >= self.settings.links_per_host {
+            // Dropping the stream closes it.
+            return tracing::debug!(%host, "a link over the limit was refused");
+        }
+        *self.by_host.entry(host).or_default() += 1;
+        let (patience, switchboard) = (self.patience(), self.switchboard.clone());
+        self.links.spawn(async move {
+            run_link(stream, None, patience, switchboard).await;
+            host
+        });
+    }
+
+    fn dial(&mut self, address: SocketAddr) {
+        let host = address.ip();
+        *self.by_host.entry(host).or_default() += 1;
+        let (patience, longest, switchboard) =
+            (self.patience(), self.settings.dial, self.switchboard.clone());
+        self.links.spawn(async move {
+            match tokio::time::timeout(longest, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => run_link(stream, Some(address), patience, switchboard).await,
+                _ => switchboard.report(ChannelEvent::ConnectFailed { address }).await,
+            }
+            host
+        });
+    }
+
+    fn patience(&self) -> Patience {
+        Patience { silent: self.settings.silent, stuck: self.settings.stuck }
+    }
+
+    fn ended(&mut self, ended: Result<IpAddr, JoinError>) {
+        let Ok(host) = ended else {
+            // Links catch their own panics; should one slip through, its host merely keeps a place taken.
+            return tracing::error!("a link ended with a panic");
+        };
+        if let Some(count) = self.by_host.get_mut(&host) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_host.remove(&host);
+            }
+        }
+    }
+}

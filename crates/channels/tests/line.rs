@@ -1,0 +1,164 @@
+//! Real sockets on the loopback: what honest peers and others may do to the channels.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what went wrong by failing")]
+
+use channels::{Choice, Switchboard, TcpSettings, UdpSettings, run_tcp, run_udp};
+use routing::{Address, ChannelCommand, ChannelEvent, Envelope, MAX_LINE_BYTES, Medium, Message, Target};
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A port that was free a moment ago.
+async fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
+}
+
+async fn next(events: &mut mpsc::Receiver<ChannelEvent>) -> ChannelEvent {
+    tokio::time::timeout(DEADLINE, events.recv()).await.expect("an event in time").unwrap()
+}
+
+/// Connects once the listener is there.
+async fn connect(port: u16) -> TcpStream {
+    let attempt = async {
+        loop {
+            match TcpStream::connect(("127.0.0.1", port)).await {
+                Ok(stream) => return stream,
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
+    };
+    tokio::time::timeout(DEADLINE, attempt).await.expect("a listener in time")
+}
+
+fn ping() -> Envelope {
+    Envelope::new(Address::command_line(), Address::every_brain(), Message::ping(dcache::Validity::ALWAYS))
+}
+
+struct Server {
+    switchboard: Switchboard,
+    events: mpsc::Receiver<ChannelEvent>,
+    port: u16,
+    task: tokio::task::JoinHandle<()>,
+}
+
+async fn serve(settings: TcpSettings) -> Server {
+    let (reports, events) = mpsc::channel(1024);
+    let switchboard = Switchboard::new(reports);
+    let port = free_port().await;
+    let run = run_tcp(TcpSettings { port, ..settings }, switchboard.clone());
+    let task = tokio::spawn(async move { run.await.unwrap() });
+    Server { switchboard, events, port, task }
+}
+
+#[tokio::test]
+async fn lines_go_both_ways_on_a_link() {
+    let mut server = serve(TcpSettings::default()).await;
+    let mut client = serve(TcpSettings::default()).await;
+    let address = SocketAddr::from(([127, 0, 0, 1], server.port));
+    connect(server.port).await;
+    client.switchboard.carry_out(ChannelCommand::Connect { address });
+    let ChannelEvent::Up { channel, medium } = next(&mut client.events).await else { panic!() };
+    assert_eq!(medium, Medium::Link { dialled: Some(address) });
+    client.switchboard.carry_out(ChannelCommand::Send { channel, target: Target::All, envelope: ping() });
+    assert_eq!(next(&mut client.events).await, ChannelEvent::Drained { channel });
+    let received = loop {
+        if let ChannelEvent::Received { envelope, channel, .. } = next(&mut server.events).await {
+            break (envelope, channel);
+        }
+    };
+    assert_eq!(received.0, ping());
+    client.switchboard.carry_out(ChannelCommand::Close { channel });
+    assert_eq!(next(&mut client.events).await, ChannelEvent::Down { channel });
+    while next(&mut server.events).await != (ChannelEvent::Down { channel: received.1 }) {}
+}
+
+#[tokio::test]
+async fn nobody_there_is_reported() {
+    let mut client = serve(TcpSettings::default()).await;
+    let address = SocketAddr::from(([127, 0, 0, 1], free_port().await));
+    client.switchboard.carry_out(ChannelCommand::Connect { address });
+    assert_eq!(next(&mut client.events).await, ChannelEvent::ConnectFailed { address });
+}
+
+/// Reads until the other side closes.
+async fn read_to_end(stream: &mut TcpStream) {
+    let mut rest = Vec::new();
+    let _ = tokio::time::timeout(DEADLINE, stream.read_to_end(&mut rest)).await.expect("closed in time");
+}
+
+#[tokio::test]
+async fn hostile_lines_cost_a_bounded_amount() {
+    let mut server = serve(TcpSettings::default()).await;
+    // A megabyte without a line end: the link is closed long before it is read.
+    let mut endless = connect(server.port).await;
+    let ChannelEvent::Up { channel, .. } = next(&mut server.events).await else { panic!() };
+    let _ = endless.write_all(&vec![b'x'; 1 << 20]).await;
+    assert_eq!(next(&mut server.events).await, ChannelEvent::Malformed { channel });
+    assert_eq!(next(&mut server.events).await, ChannelEvent::Down { channel });
+    read_to_end(&mut endless).await;
+    // Broken JSON, broken UTF-8, and then an honest line, which is still heard.
+    let mut broken = connect(server.port).await;
+    let ChannelEvent::Up { channel, .. } = next(&mut server.events).await else { panic!() };
+    broken.write_all(b"{\"from\":\n\xff\xfe\n\r\n").await.unwrap();
+    broken.write_all(format!("{}\r\n", ping().encode()).as_bytes()).await.unwrap();
+    assert_eq!(next(&mut server.events).await, ChannelEvent::Malformed { channel });
+    assert_eq!(next(&mut server.events).await, ChannelEvent::Malformed { channel });
+    assert_eq!(
+        next(&mut server.events).await,
+        ChannelEvent::Received { channel, source: None, envelope: ping() }
+    );
+    assert!(!server.task.is_finished());
+}
+
+#[tokio::test]
+async fn a_silent_connection_is_closed() {
+    let settings = TcpSettings { silent: Duration::from_millis(100), ..TcpSettings::default() };
+    let mut server = serve(settings).await;
+    let mut silent = connect(server.port).await;
+    let ChannelEvent::Up { channel, .. } = next(&mut server.events).await else { panic!() };
+    assert_eq!(next(&mut server.events).await, ChannelEvent::Down { channel });
+    read_to_end(&mut silent).await;
+}
+
+#[tokio::test]
+async fn one_host_cannot_take_all_links() {
+    let mut server = serve(TcpSettings { links_per_host: 2, ..TcpSettings::default() }).await;
+    let _first = connect(server.port).await;
+    let _second = connect(server.port).await;
+    assert!(matches!(next(&mut server.events).await, ChannelEvent::Up { .. }));
+    assert!(matches!(next(&mut server.events).await, ChannelEvent::Up { .. }));
+    read_to_end(&mut connect(server.port).await).await;
+}
+
+#[tokio::test]
+async fn a_broadcast_is_heard_on_its_network() {
+    let (reports, mut events) = mpsc::channel(64);
+    let switchboard = Switchboard::new(reports);
+    let port = free_port().await;
+    let interfaces = Choice::new(&["lo".to_owned()]).unwrap();
+    let settings = UdpSettings { port, line_port: 8000, interfaces };
+    let task = tokio::spawn(run_udp(settings.clone(), switchboard.clone()));
+    let ChannelEvent::Up { channel, medium } = next(&mut events).await else { panic!() };
+    let line = "/ip4/127.0.0.1/tcp/8000/dswarm-line".parse().unwrap();
+    assert_eq!(medium, Medium::Broadcast { line });
+    // A broadcast is heard by its sender too.
+    switchboard.carry_out(ChannelCommand::Send { channel, target: Target::All, envelope: ping() });
+    let heard = next(&mut events).await;
+    let ChannelEvent::Received { source: Some(source), envelope, .. } = heard else { panic!("{heard:?}") };
+    assert_eq!((source.port(), envelope), (port, ping()));
+    // Oversized and broken datagrams are counted, and the next good one is heard.
+    let stranger = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    for bytes in [vec![b' '; MAX_LINE_BYTES + 1], b"{".to_vec(), vec![0xff; 10], Vec::new()] {
+        stranger.send_to(&bytes, ("127.0.0.1", port)).await.unwrap();
+        assert_eq!(next(&mut events).await, ChannelEvent::Malformed { channel });
+    }
+    stranger.send_to(ping().encode().as_bytes(), ("127.0.0.1", port)).await.unwrap();
+    assert!(matches!(next(&mut events).await, ChannelEvent::Received { .. }));
+    // The port is taken now, and whoever wants it too is told so.
+    let error = run_udp(settings, switchboard).await.unwrap_err().to_string();
+    assert!(error.contains("taken") && error.contains("udp_port"), "{error}");
+    task.abort();
+}
