@@ -1,0 +1,300 @@
+//! The deciding part: which block to ask of whom and when, and whom to serve what.
+//!
+//! Sans I/O: the caller tells what happened and what time it is ([`Engine::connected`], [`Engine::received`],
+//! [`Engine::want`] ...), then takes [`Output`]s until there are none, and calls [`Engine::tick`] when
+//! [`Engine::next_wake`] is reached. Times are durations since any fixed start.
+//!
+//! How it fetches: every want is announced to all peers as WANT-HAVE; of the peers that have it one is asked for the
+//! block, the rarest block first and at random between equals, with few blocks in flight per peer; when it arrives,
+//! all others are told. A peer that says HAVE and then does not send comes last. How it serves: a want for a block
+//! that is not there is kept, and answered the moment the block is stored: that is what lets a file spread while it
+//! is still being fetched.
+//!
+//! To each peer goes one message at a time; what is to be said meanwhile gathers, and what it cancels out is gone.
+mod peer;
+mod serve;
+mod wants;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Debug;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cid::{Cid, multihash::Multihash};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use crate::message::{Block, Message};
+use peer::Peer;
+use wants::Want;
+
+/// What blocks are known by: the same bytes are one block, whatever version and codec a CID gives them.
+pub(crate) type Key = Multihash<64>;
+
+/// Bounds and times of an [`Engine`].
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The most blocks wanted here at one time.
+    pub max_wants: usize,
+    /// The most unanswered wants remembered for one peer, those with a block queued for sending included.
+    pub max_peer_wants: usize,
+    /// The most blocks asked of one peer and not yet arrived.
+    pub slots: usize,
+    /// How long a peer may send nothing at all before the block that it was asked for is asked of another.
+    pub block_timeout: Duration,
+    /// How often a want that nobody has is announced again.
+    pub announce_interval: Duration,
+    /// How many bytes of blocks go into one message, unless one block alone is larger.
+    pub message_bytes: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            max_wants: 4096,
+            max_peer_wants: 16_384,
+            slots: 4,
+            block_timeout: Duration::from_secs(20),
+            announce_interval: Duration::from_secs(30),
+            message_bytes: 256 * 1024,
+        }
+    }
+}
+
+/// What the caller is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output<P> {
+    /// Send this message, then call [`Engine::sent`] or [`Engine::send_failed`]. There is one at a time per peer.
+    Send {
+        /// To whom.
+        peer: P,
+        /// What.
+        message: Message,
+    },
+    /// Tell by [`Engine::looked_up`], for each CID in order, how large the stored block is, if it is stored.
+    LookUp {
+        /// Who asks.
+        peer: P,
+        /// What for.
+        cids: Vec<Cid>,
+    },
+    /// Read these blocks and give them to [`Engine::loaded`]. There is one such request at a time per peer.
+    Load {
+        /// For whom.
+        peer: P,
+        /// Which.
+        cids: Vec<Cid>,
+    },
+    /// A wanted block came, and its data is what its CID says. Store it, then call [`Engine::stored`], or
+    /// [`Engine::cancel`] when it cannot be stored.
+    Store {
+        /// From whom it came.
+        peer: P,
+        /// The CID under which it was wanted here.
+        cid: Cid,
+        /// The block.
+        data: Bytes,
+    },
+    /// A block that was wanted here is stored: the want is over.
+    Satisfied {
+        /// The CID under which it was wanted here.
+        cid: Cid,
+    },
+}
+
+/// Counters since the start, for people and tests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Blocks that were wanted and came.
+    pub blocks_received: u64,
+    /// Their bytes.
+    pub bytes_received: u64,
+    /// Blocks that came and were not wanted, or not any more.
+    pub unwanted_blocks: u64,
+    /// Their bytes.
+    pub unwanted_bytes: u64,
+    /// Blocks given out for sending.
+    pub blocks_sent: u64,
+    /// Their bytes.
+    pub bytes_sent: u64,
+    /// How often a peer did not send what it said to have.
+    pub timeouts: u64,
+    /// Wants of peers that were not remembered because there were too many.
+    pub refused_wants: u64,
+}
+
+/// There are already as many wants as [`Config::max_wants`] allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("more than {0} blocks are wanted at one time")]
+pub struct TooManyWants(pub usize);
+
+/// The state machine. `P` names a peer; a libp2p peer ID in the daemon, a number in tests.
+#[derive(Debug)]
+pub struct Engine<P> {
+    config: Config,
+    random: ChaCha8Rng,
+    peers: BTreeMap<P, Peer>,
+    wants: BTreeMap<Key, Want<P>>,
+    outputs: VecDeque<Output<P>>,
+    statistics: Statistics,
+}
+
+impl<P: Copy + Ord + Debug> Engine<P> {
+    /// An engine without peers and wants. All its random choices follow from `seed`.
+    pub fn new(config: Config, seed: u64) -> Self {
+        Self {
+            config,
+            random: ChaCha8Rng::seed_from_u64(seed),
+            peers: BTreeMap::new(),
+            wants: BTreeMap::new(),
+            outputs: VecDeque::new(),
+            statistics: Statistics::default(),
+        }
+    }
+
+    /// The next thing to do. Take them all after each input.
+    pub fn poll_output(&mut self) -> Option<Output<P>> {
+        if self.outputs.is_empty() {
+            self.flush();
+        }
+        self.outputs.pop_front()
+    }
+
+    /// Counters since the start.
+    pub fn statistics(&self) -> Statistics {
+        self.statistics
+    }
+
+    /// The peers that are connected.
+    pub fn peers(&self) -> impl Iterator<Item = P> + '_ {
+        self.peers.keys().copied()
+    }
+
+    /// How many blocks are wanted here.
+    pub fn wants(&self) -> usize {
+        self.wants.len()
+    }
+
+    /// A peer that speaks Bitswap can be sent messages from now on.
+    pub fn connected(&mut self, now: Duration, peer: P) {
+        self.disconnected(now, peer);
+        let mut state = Peer::default();
+        for want in self.wants.values().filter(|want| want.is_open()) {
+            state.outbox.want_have(want.cid);
+        }
+        self.peers.insert(peer, state);
+    }
+
+    /// A peer is gone; what it was asked for is asked of others.
+    pub fn disconnected(&mut self, now: Duration, peer: P) {
+        if self.peers.remove(&peer).is_none() {
+            return;
+        }
+        self.outputs.retain(|output| !output.is_request_of(&peer));
+        for want in self.wants.values_mut() {
+            want.forget(&peer);
+        }
+        self.fill_all(now);
+    }
+
+    /// A message came from a peer. Ignored when the peer is not connected.
+    pub fn received(&mut self, now: Duration, peer: P, message: Message) {
+        if !self.peers.contains_key(&peer) {
+            return;
+        }
+        for block in message.blocks {
+            self.block_arrived(now, peer, block);
+        }
+        for presence in message.presences {
+            self.presence_arrived(peer, presence.cid.hash(), presence.have);
+        }
+        self.wantlist_arrived(peer, message.full, message.wantlist);
+        self.fill_all(now);
+    }
+
+    /// The message of [`Output::Send`] is on its way, and the next one may follow.
+    pub fn sent(&mut self, peer: P) {
+        if let Some(state) = self.peers.get_mut(&peer) {
+            state.sending = false;
+        }
+    }
+
+    /// The message of [`Output::Send`] was lost, but the peer is still connected. Everything wanted is said again;
+    /// the peer says again what it wants when it misses an answer.
+    pub fn send_failed(&mut self, now: Duration, peer: P) {
+        let Some(state) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        state.sending = false;
+        state.in_flight = 0;
+        state.outbox.start_over();
+        for want in self.wants.values_mut().filter(|want| want.is_open()) {
+            want.forget(&peer);
+            state.outbox.want_have(want.cid);
+        }
+        self.fill_all(now);
+    }
+
+    /// The answer to [`Output::LookUp`].
+    pub fn looked_up(&mut self, peer: P, answers: impl IntoIterator<Item = (Cid, Option<usize>)>) {
+        for (cid, size) in answers {
+            self.answer(peer, &cid, size);
+        }
+    }
+
+    /// The answer to [`Output::Load`]: the blocks that could be read, in the order of the request; `missing` those
+    /// that could not.
+    pub fn loaded(&mut self, peer: P, blocks: Vec<Block>, missing: &[Cid]) {
+        self.blocks_loaded(peer, blocks, missing);
+    }
+
+    /// A block is stored now, however it came: wanted here, or added locally. `size` is its length in bytes.
+    pub fn stored(&mut self, now: Duration, cid: &Cid, size: usize) {
+        if let Some(want) = self.wants.remove(cid.hash()) {
+            self.withdraw(&want, None);
+            self.outputs.push_back(Output::Satisfied { cid: want.cid });
+        }
+        let peers: Vec<P> = self.peers.keys().copied().collect();
+        for peer in peers {
+            self.answer_waiting(peer, cid.hash(), size);
+        }
+        self.fill_all(now);
+    }
+
+    /// Handles whatever is due at `now`.
+    pub fn tick(&mut self, now: Duration) {
+        self.time_out(now);
+        self.announce_again(now);
+        self.fill_all(now);
+    }
+
+    /// When [`Engine::tick`] is to be called next, if nothing else happens before.
+    pub fn next_wake(&self) -> Option<Duration> {
+        self.wants.values().filter_map(|want| self.deadline(want)).min()
+    }
+
+    /// Hands out at most one message and one load request for each peer.
+    fn flush(&mut self) {
+        for (peer, state) in &mut self.peers {
+            if let Some(cids) = state.next_load(self.config.message_bytes) {
+                self.outputs.push_back(Output::Load { peer: *peer, cids });
+            }
+            if let Some(message) = state.next_message() {
+                self.outputs.push_back(Output::Send { peer: *peer, message });
+            }
+        }
+    }
+}
+
+impl<P: PartialEq> Output<P> {
+    /// True for what makes no sense any more once `peer` is gone.
+    fn is_request_of(&self, gone: &P) -> bool {
+        match self {
+            Self::Send { peer, .. } | Self::LookUp { peer, .. } | Self::Load { peer, .. } => peer == gone,
+            Self::Store { .. } | Self::Satisfied { .. } => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

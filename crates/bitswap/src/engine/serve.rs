@@ -1,0 +1,123 @@
+//! What peers want, and what they get.
+use std::fmt::Debug;
+
+use cid::Cid;
+
+use super::peer::{PeerWant, WantKey, want_key};
+use super::{Engine, Key, Output};
+use crate::message::{Block, Entry, WantType};
+
+impl<P: Copy + Ord + Debug> Engine<P> {
+    /// Takes over the changes of a peer's wantlist, and looks up what is new.
+    pub(super) fn wantlist_arrived(&mut self, peer: P, full: bool, entries: Vec<Entry>) {
+        let limit = self.config.max_peer_wants;
+        let Some(state) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        if full {
+            state.wants.clear();
+            state.queue.clear();
+        }
+        let mut cids = Vec::new();
+        for entry in entries {
+            let key = want_key(&entry.cid);
+            state.drop_want(&key);
+            state.outbox.drop_presence(&key);
+            if entry.cancel {
+                continue;
+            }
+            if state.wants.len() + state.outbox.presences() >= limit {
+                self.statistics.refused_wants += 1;
+                continue;
+            }
+            cids.push(entry.cid);
+            let Entry {
+                cid,
+                want_type,
+                send_dont_have,
+                ..
+            } = entry;
+            state.wants.insert(
+                key,
+                PeerWant {
+                    cid,
+                    want_type,
+                    send_dont_have,
+                    queued: None,
+                },
+            );
+        }
+        if !cids.is_empty() {
+            self.outputs.push_back(Output::LookUp { peer, cids });
+        }
+    }
+
+    /// Answers one want with what the store says about it.
+    pub(super) fn answer(&mut self, peer: P, cid: &Cid, size: Option<usize>) {
+        let Some(state) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        let key = want_key(cid);
+        let Some(want) = state.wants.get(&key) else { return };
+        match size {
+            Some(size) => self.answer_have(peer, key, size),
+            // Queued means that it was stored while it was being looked up.
+            None if want.send_dont_have && want.queued.is_none() => state.outbox.presence(*cid, false),
+            None => {}
+        }
+    }
+
+    /// Answers all wants of a peer for a block that has just been stored, under whichever CIDs.
+    pub(super) fn answer_waiting(&mut self, peer: P, hash: &Key, size: usize) {
+        let Some(state) = self.peers.get(&peer) else {
+            return;
+        };
+        let same_bytes = (*hash, 0, 0)..=(*hash, u64::MAX, u64::MAX);
+        let keys: Vec<WantKey> = state.wants.range(same_bytes).map(|(key, _)| *key).collect();
+        for key in keys {
+            self.answer_have(peer, key, size);
+        }
+    }
+
+    fn answer_have(&mut self, peer: P, key: WantKey, size: usize) {
+        let Some(state) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        match state.wants.get(&key).map(|want| (want.want_type, want.cid)) {
+            Some((WantType::Block, _)) => {
+                state.outbox.drop_presence(&key);
+                state.enqueue(key, size);
+            }
+            Some((WantType::Have, cid)) => {
+                state.wants.remove(&key);
+                state.outbox.presence(cid, true);
+            }
+            None => {}
+        }
+    }
+
+    /// Puts blocks that were read into the next message, unless the peer cancelled meanwhile.
+    pub(super) fn blocks_loaded(&mut self, peer: P, blocks: Vec<Block>, missing: &[Cid]) {
+        let Some(state) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        state.loading = false;
+        for block in blocks {
+            if state.drop_want(&want_key(&block.cid)).is_some() {
+                self.statistics.blocks_sent += 1;
+                self.statistics.bytes_sent += block.data.len() as u64;
+                state.ready.push(block);
+            }
+        }
+        // The want stays: the block may come back, and the peer was told that it is not there now.
+        for cid in missing {
+            if state
+                .wants
+                .get(&want_key(cid))
+                .is_some_and(|want| want.send_dont_have)
+            {
+                state.outbox.presence(*cid, false);
+            }
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Reading nodes of a DAG: dag-pb with UnixFS inside, and raw blocks. Takes anything a stranger sends.
+//!
+//! Formats: ipld.io/specs/codecs/dag-pb and specs.ipfs.tech/unixfs.
+use bytes::Bytes;
+use cid::Cid;
+use prost::Message as _;
+use prost::encoding::{DecodeContext, decode_key, skip_field};
+
+/// The codec of blocks that are plain bytes.
+pub const RAW: u64 = 0x55;
+/// The codec of blocks that have links.
+pub const DAG_PB: u64 = 0x70;
+
+/// The most links that one node may have: Kubo makes 174 in files, and directories up to 256 KiB of names.
+pub const MAX_LINKS: usize = 20_000;
+
+/// Why a block cannot be read as a node.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DagError {
+    /// Only raw and dag-pb are read here.
+    #[error("{0} has the codec {1:#x}, which is not read here")]
+    Codec(Cid, u64),
+    /// Not protobuf, or a link without a CID.
+    #[error("{0} is not a readable dag-pb node")]
+    Malformed(Cid),
+    /// More links than [`MAX_LINKS`].
+    #[error("{0} has too many links")]
+    TooManyLinks(Cid),
+    /// UnixFS of a kind that is not supported.
+    #[error("{0} is a {1}, which is not supported here")]
+    Unsupported(Cid, &'static str),
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct RawLink {
+    #[prost(bytes = "bytes", optional, tag = "1")]
+    hash: Option<Bytes>,
+    #[prost(string, optional, tag = "2")]
+    name: Option<String>,
+    #[prost(uint64, optional, tag = "3")]
+    size: Option<u64>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct RawNode {
+    #[prost(bytes = "bytes", optional, tag = "1")]
+    data: Option<Bytes>,
+    #[prost(message, repeated, tag = "2")]
+    links: Vec<RawLink>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct RawUnixFs {
+    #[prost(int32, tag = "1")]
+    kind: i32,
+    #[prost(bytes = "bytes", optional, tag = "2")]
+    data: Option<Bytes>,
+    #[prost(uint64, optional, tag = "3")]
+    file_size: Option<u64>,
+}
+
+/// A link to another block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// The name in a directory; empty in a file.
+    pub name: String,
+    /// The block.
+    pub cid: Cid,
+    /// The bytes of all blocks below, as the maker of the link claims.
+    pub total_size: u64,
+}
+
+/// What a block is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Node {
+    /// Bytes of a file, then the bytes of its links.
+    File {
+        /// The bytes in this block.
+        data: Bytes,
+        /// The size of the whole file below this node, as its maker claims.
+        claimed_size: u64,
+        /// The parts that follow, in order.
+        links: Vec<Link>,
+    },
+    /// A directory with its entries in order.
+    Directory {
+        /// The entries.
+        links: Vec<Link>,
+    },
+}
+
+/// The links of a block, whatever they mean.
+///
+/// # Errors
+/// When the block is not readable, or has another codec.
+pub fn links(cid: &Cid, block: &Bytes) -> Result<Vec<Link>, DagError> {
+    match cid.codec() {
+        RAW => Ok(Vec::new()),
+        DAG_PB => Ok(parse(cid, block)?.0),
+        codec => Err(DagError::Codec(*cid, codec)),
+    }
+}
+
+/// Reads a block as a part of UnixFS.
+///
+/// # Errors
+/// When the block is not readable, or of a kind that is not supported (symlinks, sharded directories).
+pub fn node(cid: &Cid, block: &Bytes) -> Result<Node, DagError> {
+    if cid.codec() == RAW {
+        return Ok(Node::File {
+            claimed_size: block.len() as u64,
+            data: block.clone(),
+            links: Vec::new(),
+        });
+    }
+    if cid.codec() != DAG_PB {
+        return Err(DagError::Codec(*cid, cid.codec()));
+    }
+    let (links, data) = parse(cid, block)?;
+    let inner = RawUnixFs::decode(data).map_err(|_| DagError::Malformed(*cid))?;
+    match inner.kind {
+        0 | 2 => {
+            let data = inner.data.unwrap_or_default();
+            Ok(Node::File {
+                claimed_size: inner.file_size.unwrap_or(data.len() as u64),
+                data,
+                links,
+            })
+        }
+        1 => Ok(Node::Directory { links }),
+        4 => Err(DagError::Unsupported(*cid, "symbolic link")),
+        5 => Err(DagError::Unsupported(*cid, "sharded (HAMT) directory")),
+        _ => Err(DagError::Unsupported(*cid, "UnixFS node of unknown kind")),
+    }
+}
+
+fn parse(cid: &Cid, block: &Bytes) -> Result<(Vec<Link>, Bytes), DagError> {
+    // Counted before anything is allocated: an empty link is two bytes on the wire and ninety in memory.
+    if count_links(block).ok_or(DagError::Malformed(*cid))? > MAX_LINKS {
+        return Err(DagError::TooManyLinks(*cid));
+    }
+    let raw = RawNode::decode(block.clone()).map_err(|_| DagError::Malformed(*cid))?;
+    let links: Option<Vec<Link>> = raw.links.into_iter().map(link).collect();
+    Ok((
+        links.ok_or(DagError::Malformed(*cid))?,
+        raw.data.unwrap_or_default(),
+    ))
+}
+
+fn count_links(mut block: &[u8]) -> Option<usize> {
+    let mut count = 0;
+    while !block.is_empty() {
+        let (tag, wire_type) = decode_key(&mut block).ok()?;
+        skip_field(wire_type, tag, &mut block, DecodeContext::default()).ok()?;
+        count += usize::from(tag == 2);
+    }
+    Some(count)
+}
+
+fn link(raw: RawLink) -> Option<Link> {
+    let cid = Cid::try_from(raw.hash?.as_ref()).ok()?;
+    Some(Link {
+        name: raw.name.unwrap_or_default(),
+        cid,
+        total_size: raw.size.unwrap_or(0),
+    })
+}

@@ -1,0 +1,404 @@
+//! A running node: libp2p, Bitswap and the block store behind one handle.
+mod addresses;
+mod driver;
+mod exchange;
+mod fetch;
+mod inbound;
+mod streams;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bitswap::engine::Statistics;
+use bytes::Bytes;
+use cid::Cid;
+use libp2p::{Multiaddr, PeerId, identity::Keypair};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+pub use driver::Driver;
+use driver::{Command, Reports};
+pub use fetch::{FetchError, FetchLimits, FetchProgress, FetchSummary, Fetched, Provider};
+
+use crate::store::{OpenReport, Pin, Store, StoreConfig, StoreError, Usage};
+use crate::unixfs::{
+    self, AddError, Added, Content, DirectoryEntry, ExportError, Format, Listed, ReadError, WalkError,
+};
+
+/// How many commands may wait for the driver.
+const COMMANDS: usize = 256;
+
+/// What a node needs to know.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// Who the node is.
+    pub keypair: Keypair,
+    /// Where it listens: `/ip4/.../tcp/...` and `/ip4/.../udp/.../quic-v1`, the same for `ip6`.
+    pub listen: Vec<Multiaddr>,
+    /// Its block store.
+    pub store: StoreConfig,
+    /// How long a connection that nobody uses stays open.
+    pub idle_timeout: Duration,
+    /// The most connections at one time.
+    pub max_connections: u32,
+    /// The most connections with one peer at one time.
+    pub max_connections_per_peer: u32,
+    /// Whether loopback addresses are dialled: in tests on one host.
+    pub allow_loopback: bool,
+    /// What all random choices of Bitswap follow from.
+    pub seed: u64,
+    /// Bounds and times of Bitswap.
+    pub bitswap: bitswap::engine::Config,
+}
+
+impl NodeConfig {
+    /// Values that suit a robot: 10 minutes idle, 128 connections, 4 for each peer.
+    pub fn new(keypair: Keypair, store: StoreConfig) -> Self {
+        Self {
+            keypair,
+            listen: Vec::new(),
+            store,
+            idle_timeout: Duration::from_secs(600),
+            max_connections: 128,
+            max_connections_per_peer: 4,
+            allow_loopback: false,
+            seed: 0,
+            bitswap: bitswap::engine::Config::default(),
+        }
+    }
+}
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store could not be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The encryption of the links could not be set up.
+    #[error("the encryption of the links could not be set up: {0}")]
+    Encryption(#[from] libp2p::noise::Error),
+    /// A worker thread panicked.
+    #[error("a worker of the node died")]
+    Worker,
+}
+
+/// An address on which the node does not listen though it should.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenFailure {
+    /// The address as it was configured, or one of those that it stood for.
+    pub address: Multiaddr,
+    /// Why, in words: mostly that the port is taken.
+    pub reason: String,
+}
+
+/// Why a peer was not reached.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectError {
+    /// None of its addresses may be dialled.
+    #[error("none of the addresses of {0} can be dialled")]
+    NoUsableAddress(PeerId),
+    /// The dial failed at all addresses.
+    #[error("{0} was not reached: {1}")]
+    Failed(PeerId, String),
+    /// The node has stopped.
+    #[error("the node has stopped")]
+    Stopped,
+}
+
+/// Why a DAG was not pinned.
+#[derive(Debug, thiserror::Error)]
+pub enum PinError {
+    /// It is not whole.
+    #[error(transparent)]
+    Walk(#[from] WalkError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A worker thread panicked.
+    #[error("a worker of the node died")]
+    Worker,
+}
+
+/// A worker thread panicked; this names it in the error type of each call.
+trait WorkerDied {
+    fn worker_died() -> Self;
+}
+
+/// The handle of a node. Clones share it. Everything goes on while the [`Driver`] that came with it is run.
+#[derive(Clone, Debug)]
+pub struct Node {
+    peer_id: PeerId,
+    store: Store,
+    commands: mpsc::Sender<Command>,
+    reports: Reports,
+    fetch_slots: Arc<Semaphore>,
+}
+
+impl Node {
+    /// Opens the store, starts to listen, and gives the handle, the driver that has to be run, and what was found in
+    /// the store. Has to be called inside a tokio runtime. An address on which it cannot listen is no error, see
+    /// [`Node::listen_errors`].
+    ///
+    /// # Errors
+    /// When the store cannot be opened.
+    pub async fn start(config: NodeConfig) -> Result<(Self, Driver, OpenReport), StartError> {
+        let store_config = config.store.clone();
+        let opened = tokio::task::spawn_blocking(move || Store::open(store_config)).await;
+        let (store, report) = opened.map_err(|_| StartError::Worker)??;
+        let peer_id = config.keypair.public().to_peer_id();
+        let parallel_fetches = (config.bitswap.max_wants / fetch::WINDOW).max(1);
+        let (commands, receiver) = mpsc::channel(COMMANDS);
+        let (driver, reports) = Driver::new(config, store.clone(), receiver)?;
+        let fetch_slots = Arc::new(Semaphore::new(parallel_fetches));
+        Ok((
+            Self {
+                peer_id,
+                store,
+                commands,
+                reports,
+                fetch_slots,
+            },
+            driver,
+            report,
+        ))
+    }
+
+    /// Who this node is.
+    pub fn peer_id(&self) -> PeerId {
+        self.peer_id
+    }
+
+    /// Where it listens now, one address per interface, changing as interfaces come and go.
+    pub fn listen_addresses(&self) -> watch::Receiver<Vec<Multiaddr>> {
+        self.reports.listening.clone()
+    }
+
+    /// Where it should listen and does not.
+    pub fn listen_errors(&self) -> watch::Receiver<Vec<ListenFailure>> {
+        self.reports.failures.clone()
+    }
+
+    /// The peers that are connected now.
+    pub fn connected_peers(&self) -> watch::Receiver<Arc<BTreeSet<PeerId>>> {
+        self.reports.connected.clone()
+    }
+
+    /// What Bitswap counted since the start, brought up to date once a second.
+    pub fn statistics(&self) -> watch::Receiver<Statistics> {
+        self.reports.statistics.clone()
+    }
+
+    /// Connects to a peer, or sees that it is connected.
+    ///
+    /// # Errors
+    /// When it cannot be reached at any of the addresses.
+    pub async fn connect(&self, peer: PeerId, addresses: Vec<Multiaddr>) -> Result<(), ConnectError> {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Connect {
+            peer,
+            addresses,
+            reply,
+        };
+        self.commands
+            .send(command)
+            .await
+            .map_err(|_| ConnectError::Stopped)?;
+        answer.await.map_err(|_| ConnectError::Stopped)?
+    }
+
+    /// Adds one file. `progress` is told how many bytes of content were read. What is added is protected from garbage
+    /// collection until the result is dropped: pin it before.
+    ///
+    /// # Errors
+    /// As [`unixfs::add_file`]. Dropping the future cancels.
+    pub async fn add_file(
+        &self,
+        path: PathBuf,
+        format: Format,
+        progress: watch::Sender<u64>,
+    ) -> Result<Added, AddError> {
+        let content = Content::File(path);
+        self.add(progress, move |store, progress| {
+            unixfs::add_file(store, &content, format, progress)
+        })
+        .await
+    }
+
+    /// Adds a directory; otherwise as [`Node::add_file`].
+    ///
+    /// # Errors
+    /// As [`unixfs::add_directory`]. Dropping the future cancels.
+    pub async fn add_directory(
+        &self,
+        entries: Vec<DirectoryEntry>,
+        format: Format,
+        progress: watch::Sender<u64>,
+    ) -> Result<Added, AddError> {
+        self.add(progress, move |store, progress| {
+            unixfs::add_directory(store, &entries, format, progress)
+        })
+        .await
+    }
+
+    async fn add(
+        &self,
+        progress: watch::Sender<u64>,
+        add: impl FnOnce(&Store, &mut unixfs::Progress<'_>) -> Result<Added, AddError> + Send + 'static,
+    ) -> Result<Added, AddError> {
+        let (store, commands) = (self.store.clone(), self.commands.clone());
+        let cancelled = CancellationToken::new();
+        let _cancel_when_dropped = cancelled.clone().drop_guard();
+        blocking(move || {
+            add(&store, &mut |cid, size, bytes| {
+                progress.send_replace(bytes);
+                // Peers may be waiting for it already.
+                commands
+                    .blocking_send(Command::Stored { cid: *cid, size })
+                    .is_ok()
+                    && !cancelled.is_cancelled()
+            })
+        })
+        .await
+    }
+
+    /// Keeps the DAG below `root` on disk, whatever comes: sees that it is whole, makes it durable, records the pin.
+    ///
+    /// # Errors
+    /// When it is not whole, or the disk fails. Then it is not pinned.
+    pub async fn pin(&self, root: Cid) -> Result<Pin, PinError> {
+        let store = self.store.clone();
+        blocking(move || {
+            let protection = store.protection();
+            let dag = unixfs::walk_complete(&store, &root, Some(&protection))?;
+            Ok(store.pin(&root, dag.bytes, dag.keys)?)
+        })
+        .await
+    }
+
+    /// Lets go of a pinned root. False when it was not pinned.
+    ///
+    /// # Errors
+    /// When the pin database fails.
+    pub async fn unpin(&self, root: Cid) -> Result<bool, PinError> {
+        let store = self.store.clone();
+        blocking(move || Ok(store.unpin(&root)?)).await
+    }
+
+    /// All pins.
+    ///
+    /// # Errors
+    /// When the pin database fails.
+    pub async fn pins(&self) -> Result<Vec<Pin>, PinError> {
+        let store = self.store.clone();
+        blocking(move || Ok(store.pins()?)).await
+    }
+
+    /// Whether `root` itself is pinned.
+    ///
+    /// # Errors
+    /// When the pin database fails.
+    pub async fn is_pinned(&self, root: Cid) -> Result<bool, PinError> {
+        let store = self.store.clone();
+        blocking(move || Ok(store.is_pinned(&root)?)).await
+    }
+
+    /// Whether all blocks of the DAG below `root` are in the store.
+    ///
+    /// # Errors
+    /// When the store fails, or the DAG is not readable.
+    pub async fn has_complete(&self, root: Cid) -> Result<bool, PinError> {
+        let store = self.store.clone();
+        blocking(move || match unixfs::walk_complete(&store, &root, None) {
+            Ok(_) => Ok(true),
+            Err(WalkError::Missing(_)) => Ok(false),
+            Err(error) => Err(error.into()),
+        })
+        .await
+    }
+
+    /// Reads a small file from the store: see [`unixfs::cat`].
+    ///
+    /// # Errors
+    /// As [`unixfs::cat`].
+    pub async fn cat(&self, root: Cid, path: String, max_bytes: u64) -> Result<Bytes, ReadError> {
+        let store = self.store.clone();
+        blocking(move || unixfs::cat(&store, &root, &path, max_bytes)).await
+    }
+
+    /// Lists a directory from the store: see [`unixfs::list`].
+    ///
+    /// # Errors
+    /// As [`unixfs::list`].
+    pub async fn list(&self, directory: Cid) -> Result<Vec<Listed>, ReadError> {
+        let store = self.store.clone();
+        blocking(move || unixfs::list(&store, &directory)).await
+    }
+
+    /// Writes a file or directory from the store to the disk: see [`unixfs::export`]. Returns the bytes written.
+    ///
+    /// # Errors
+    /// As [`unixfs::export`].
+    pub async fn export(&self, root: Cid, destination: &Path, max_bytes: u64) -> Result<u64, ExportError> {
+        let (store, destination) = (self.store.clone(), destination.to_owned());
+        blocking(move || unixfs::export(&store, &root, &destination, max_bytes)).await
+    }
+
+    /// How full the store is.
+    pub fn usage(&self) -> Usage {
+        self.store.usage()
+    }
+
+    /// The store itself.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+}
+
+/// Runs what blocks on a thread that may block.
+async fn blocking<T, E>(work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: WorkerDied + Send + 'static,
+{
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|_| Err(E::worker_died()))
+}
+
+impl WorkerDied for PinError {
+    fn worker_died() -> Self {
+        Self::Worker
+    }
+}
+
+impl WorkerDied for StoreError {
+    fn worker_died() -> Self {
+        Self::Io {
+            action: "finish its work",
+            source: std::io::Error::other("a worker of the node died"),
+        }
+    }
+}
+
+impl WorkerDied for ReadError {
+    fn worker_died() -> Self {
+        Self::Store(StoreError::worker_died())
+    }
+}
+
+impl WorkerDied for AddError {
+    fn worker_died() -> Self {
+        Self::Store(StoreError::worker_died())
+    }
+}
+
+impl WorkerDied for ExportError {
+    fn worker_died() -> Self {
+        Self::Read(ReadError::worker_died())
+    }
+}
+
+#[cfg(test)]
+mod tests;

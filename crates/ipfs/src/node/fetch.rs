@@ -1,0 +1,346 @@
+//! Fetches a whole DAG into the store.
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cid::Cid;
+use futures::future::{BoxFuture, join_all};
+use futures::stream::{FuturesUnordered, StreamExt};
+use libp2p::{Multiaddr, PeerId};
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::driver::Command;
+use super::exchange::WantError;
+use super::{Node, blocking};
+use crate::dag::{self, DagError};
+use crate::store::{BlockKey, Protection, StoreError};
+use crate::unixfs::MAX_DEPTH;
+
+/// How many blocks one fetch wants at one time.
+pub(super) const WINDOW: usize = 256;
+/// The first pause between dials of providers none of which is connected, and the longest.
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
+
+/// Somebody who is said to have a DAG, and where it can be reached.
+pub type Provider = (PeerId, Vec<Multiaddr>);
+
+/// What one fetch may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct FetchLimits {
+    /// The most bytes of all its blocks together.
+    pub max_bytes: u64,
+    /// The most different blocks.
+    pub max_blocks: usize,
+    /// How long no block may arrive before it is given up.
+    pub stall_timeout: Duration,
+}
+
+/// How far a fetch is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FetchProgress {
+    /// Blocks that are here.
+    pub blocks: usize,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Blocks known to belong to the DAG so far.
+    pub known_blocks: usize,
+    /// The content's size as the root claims it, once the root is here.
+    pub claimed_bytes: Option<u64>,
+}
+
+/// What was fetched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FetchSummary {
+    /// The bytes of all different blocks.
+    pub bytes: u64,
+    /// How many there are.
+    pub blocks: usize,
+    /// Those of the blocks that came from peers now; the others were here before.
+    pub fetched_blocks: usize,
+}
+
+/// A DAG that is wholly in the store, and protected until this is dropped: pin it before.
+#[derive(Debug)]
+pub struct Fetched {
+    /// How much there is of it.
+    pub summary: FetchSummary,
+    /// Keeps its blocks from being thrown away.
+    pub protection: Protection,
+}
+
+/// Why a DAG was not fetched. What came of it stays in the store until room is needed, and is found by the next try.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// No block came for [`FetchLimits::stall_timeout`].
+    #[error("no block came for {} s; {blocks} of at least {known_blocks} blocks are here", waited.as_secs())]
+    Stalled {
+        /// How long.
+        waited: Duration,
+        /// Blocks that are here.
+        blocks: usize,
+        /// Blocks known to belong to the DAG.
+        known_blocks: usize,
+    },
+    /// More than [`FetchLimits::max_bytes`], or its root claims so.
+    #[error("the content has more than {0} bytes")]
+    TooLarge(u64),
+    /// More than [`FetchLimits::max_blocks`].
+    #[error("the content has more than {0} blocks")]
+    TooManyBlocks(usize),
+    /// Deeper than [`MAX_DEPTH`].
+    #[error("the DAG is deeper than {MAX_DEPTH} levels")]
+    TooDeep,
+    /// A block is not readable.
+    #[error(transparent)]
+    Dag(#[from] DagError),
+    /// The store failed, mostly because it is full.
+    #[error("{0}")]
+    Store(String),
+    /// The node has stopped.
+    #[error("the node has stopped")]
+    Stopped,
+}
+
+impl From<StoreError> for FetchError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error.to_string())
+    }
+}
+
+impl From<WantError> for FetchError {
+    fn from(error: WantError) -> Self {
+        Self::Store(error.to_string())
+    }
+}
+
+impl super::WorkerDied for FetchError {
+    fn worker_died() -> Self {
+        StoreError::worker_died().into()
+    }
+}
+
+impl Node {
+    /// Fetches the whole DAG below `root` into the store, from the providers and from every other connected peer.
+    /// Blocks that are here already are not fetched again. Dropping the future ends the fetch.
+    ///
+    /// # Errors
+    /// When a limit is reached, nothing comes any more, the DAG is not readable, or the store is full.
+    pub async fn fetch(
+        &self,
+        root: Cid,
+        providers: Vec<Provider>,
+        limits: FetchLimits,
+        progress: watch::Sender<FetchProgress>,
+    ) -> Result<Fetched, FetchError> {
+        let _slot = self
+            .fetch_slots
+            .acquire()
+            .await
+            .map_err(|_| FetchError::Stopped)?;
+        let session = Session::new(self, root, limits, progress);
+        tokio::select! {
+            result = session.run() => result,
+            never = keep_connected(self, providers) => match never {},
+        }
+    }
+}
+
+/// Dials all providers, and again whenever none of them is connected.
+async fn keep_connected(node: &Node, providers: Vec<Provider>) -> std::convert::Infallible {
+    let mut connected = node.connected_peers();
+    let mut pause = BACK_OFF.0;
+    loop {
+        join_all(
+            providers
+                .iter()
+                .map(|(peer, addresses)| node.connect(*peer, addresses.clone())),
+        )
+        .await;
+        let any =
+            |peers: &std::sync::Arc<BTreeSet<PeerId>>| providers.iter().any(|(peer, _)| peers.contains(peer));
+        if connected.borrow_and_update().is_empty() || !any(&connected.borrow()) {
+            sleep(pause).await;
+            pause = (pause * 2).min(BACK_OFF.1);
+            continue;
+        }
+        pause = BACK_OFF.0;
+        if connected.wait_for(|peers| !any(peers)).await.is_err() {
+            // The driver is gone; the fetch itself notices that.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+type Arrival = (Cid, usize, Result<Bytes, FetchError>);
+
+struct Session<'a> {
+    node: &'a Node,
+    root: Cid,
+    limits: FetchLimits,
+    progress: watch::Sender<FetchProgress>,
+    protection: Protection,
+    seen: BTreeSet<BlockKey>,
+    /// Blocks to look at, with their depth; the next one last.
+    todo: Vec<(Cid, usize)>,
+    wanted: FuturesUnordered<BoxFuture<'a, Arrival>>,
+    summary: FetchSummary,
+}
+
+impl<'a> Session<'a> {
+    fn new(node: &'a Node, root: Cid, limits: FetchLimits, progress: watch::Sender<FetchProgress>) -> Self {
+        let (protection, seen) = (node.store.protection(), BTreeSet::from([BlockKey::of(&root)]));
+        let (todo, wanted, summary) = (vec![(root, 0)], FuturesUnordered::new(), FetchSummary::default());
+        Self {
+            node,
+            root,
+            limits,
+            progress,
+            protection,
+            seen,
+            todo,
+            wanted,
+            summary,
+        }
+    }
+
+    async fn run(mut self) -> Result<Fetched, FetchError> {
+        let mut deadline = Instant::now() + self.limits.stall_timeout;
+        loop {
+            self.fill_window().await?;
+            if self.wanted.is_empty() {
+                return Ok(Fetched {
+                    summary: self.summary,
+                    protection: self.protection,
+                });
+            }
+            tokio::select! {
+                Some((cid, depth, arrival)) = self.wanted.next() => {
+                    self.summary.fetched_blocks += 1;
+                    self.block(&cid, depth, &arrival?)?;
+                    deadline = Instant::now() + self.limits.stall_timeout;
+                }
+                () = sleep_until(deadline) => return Err(self.stalled()),
+            }
+        }
+    }
+
+    fn stalled(&self) -> FetchError {
+        let (waited, known_blocks) = (self.limits.stall_timeout, self.seen.len());
+        FetchError::Stalled {
+            waited,
+            blocks: self.summary.blocks,
+            known_blocks,
+        }
+    }
+
+    /// Looks at blocks that are here already, and wants the others, until enough are wanted.
+    async fn fill_window(&mut self) -> Result<(), FetchError> {
+        while self.wanted.len() < WINDOW {
+            let Some((cid, depth)) = self.todo.pop() else {
+                return Ok(());
+            };
+            self.protection.add(&cid);
+            match local(self.node, cid).await? {
+                Local::Raw(size) => self.count(size)?,
+                Local::Node(block) => self.block(&cid, depth, &block)?,
+                Local::Missing => self.wanted.push(Box::pin(want(self.node, cid, depth))),
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts a block and follows its links.
+    fn block(&mut self, cid: &Cid, depth: usize, block: &Bytes) -> Result<(), FetchError> {
+        if *cid == self.root {
+            self.check_claim(block)?;
+        }
+        // In order from the back, so that the beginning of a file comes first.
+        for link in dag::links(cid, block)?.into_iter().rev() {
+            if !self.seen.insert(BlockKey::of(&link.cid)) {
+                continue;
+            }
+            if depth >= MAX_DEPTH {
+                return Err(FetchError::TooDeep);
+            }
+            self.todo.push((link.cid, depth + 1));
+        }
+        if self.seen.len() > self.limits.max_blocks {
+            return Err(FetchError::TooManyBlocks(self.limits.max_blocks));
+        }
+        self.count(block.len())
+    }
+
+    /// Refuses at once what says itself that it is too large. What lies is refused when it gets there.
+    fn check_claim(&mut self, block: &Bytes) -> Result<(), FetchError> {
+        let claimed = match dag::node(&self.root, block)? {
+            dag::Node::File { claimed_size, .. } => claimed_size,
+            dag::Node::Directory { links } => links
+                .iter()
+                .fold(0, |sum: u64, link| sum.saturating_add(link.total_size)),
+        };
+        self.progress
+            .send_modify(|progress| progress.claimed_bytes = Some(claimed));
+        if claimed > self.limits.max_bytes {
+            Err(FetchError::TooLarge(self.limits.max_bytes))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn count(&mut self, size: usize) -> Result<(), FetchError> {
+        self.summary.blocks += 1;
+        self.summary.bytes = self.summary.bytes.saturating_add(size as u64);
+        self.progress.send_modify(|progress| {
+            progress.blocks = self.summary.blocks;
+            progress.bytes = self.summary.bytes;
+            progress.known_blocks = self.seen.len();
+        });
+        if self.summary.bytes > self.limits.max_bytes {
+            return Err(FetchError::TooLarge(self.limits.max_bytes));
+        }
+        Ok(())
+    }
+}
+
+/// What the store has of a block.
+enum Local {
+    /// A block without links: its size is enough.
+    Raw(usize),
+    Node(Bytes),
+    Missing,
+}
+
+async fn local(node: &Node, cid: Cid) -> Result<Local, FetchError> {
+    let Some(size) = node.store.size_of(&cid) else {
+        return Ok(Local::Missing);
+    };
+    if cid.codec() == dag::RAW {
+        return Ok(Local::Raw(size));
+    }
+    let store = node.store.clone();
+    let block = blocking(move || store.get(&cid).map_err(FetchError::from)).await?;
+    Ok(block.map_or(Local::Missing, Local::Node))
+}
+
+async fn want(node: &Node, cid: Cid, depth: usize) -> Arrival {
+    (cid, depth, wait_for(node, cid).await)
+}
+
+async fn wait_for(node: &Node, cid: Cid) -> Result<Bytes, FetchError> {
+    loop {
+        let (reply, answer) = oneshot::channel();
+        node.commands
+            .send(Command::Want { cid, reply })
+            .await
+            .map_err(|_| FetchError::Stopped)?;
+        if let Ok(delivery) = answer.await {
+            return Ok(delivery?);
+        }
+        // It was stored by somebody else meanwhile, or the driver is gone, which the next send shows.
+        let store = node.store.clone();
+        if let Some(block) = blocking(move || store.get(&cid).map_err(FetchError::from)).await? {
+            return Ok(block);
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Messages on streams: each with its length before it, an unsigned varint.
+use std::io;
+use std::time::Duration;
+
+use bitswap::MAX_MESSAGE_BYTES;
+use bitswap::message::{self, Message};
+use bytes::{Bytes, BytesMut};
+use futures::{AsyncReadExt, AsyncWriteExt};
+use libp2p::swarm::StreamProtocol;
+use libp2p::{PeerId, Stream};
+use libp2p_stream::{Control, OpenStreamError};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+pub(super) const PROTOCOL: StreamProtocol = StreamProtocol::new(bitswap::PROTOCOL);
+
+/// How long a peer may take to send or take some bytes of a message that was begun.
+const PIECE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a stream between messages may be silent.
+const SILENCE: Duration = Duration::from_secs(3600);
+/// How much is read or written at one time.
+const PIECE_BYTES: usize = 64 * 1024;
+/// Longer messages are decoded (and their blocks hashed) on a thread of their own, so that others need not wait.
+const INLINE_BYTES: usize = 16 * 1024;
+
+/// A message did not get to the peer.
+#[derive(Debug)]
+pub(super) enum SendError {
+    /// The peer does not speak Bitswap 1.2.0.
+    Unsupported,
+    /// The stream broke, or was too slow.
+    Broken,
+}
+
+/// Reads messages from one stream until it ends, breaks, or says something that is not allowed.
+pub(super) async fn read_messages(
+    peer: PeerId,
+    mut stream: Stream,
+    messages: mpsc::Sender<(PeerId, Message)>,
+) {
+    loop {
+        match read_message(&mut stream).await {
+            Ok(Some(message)) => {
+                if messages.send((peer, message)).await.is_err() {
+                    return;
+                }
+            }
+            Ok(None) => return,
+            Err(error) => return tracing::debug!(%peer, %error, "a Bitswap stream broke"),
+        }
+    }
+}
+
+async fn read_message(stream: &mut Stream) -> io::Result<Option<Message>> {
+    let Some(length) = timeout(SILENCE, read_length(stream))
+        .await
+        .map_err(io::Error::from)??
+    else {
+        return Ok(None);
+    };
+    if length > MAX_MESSAGE_BYTES {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            message::DecodeError::TooLong(length),
+        ));
+    }
+    let bytes = read_exactly(stream, length).await?;
+    decode(bytes).await.map(Some)
+}
+
+async fn read_length(stream: &mut Stream) -> io::Result<Option<usize>> {
+    let (mut length, mut shift) = (0usize, 0);
+    loop {
+        let mut byte = [0u8];
+        if stream.read(&mut byte).await? == 0 {
+            let between_messages = shift == 0;
+            return if between_messages {
+                Ok(None)
+            } else {
+                Err(io::ErrorKind::UnexpectedEof.into())
+            };
+        }
+        length |= usize::from(byte[0] & 0x7f) << shift;
+        shift += 7;
+        if byte[0] < 0x80 {
+            return Ok(Some(length));
+        }
+        if shift > 28 {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+    }
+}
+
+/// Memory grows with what really came, not with what was announced.
+async fn read_exactly(stream: &mut Stream, length: usize) -> io::Result<Bytes> {
+    let mut bytes = BytesMut::with_capacity(length.min(PIECE_BYTES));
+    while bytes.len() < length {
+        let start = bytes.len();
+        bytes.resize(length.min(start + PIECE_BYTES), 0);
+        let piece = bytes.get_mut(start..).unwrap_or_default();
+        let read = timeout(PIECE_TIMEOUT, stream.read(piece))
+            .await
+            .map_err(io::Error::from)??;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        bytes.truncate(start + read);
+    }
+    Ok(bytes.freeze())
+}
+
+async fn decode(bytes: Bytes) -> io::Result<Message> {
+    let quick = bytes.len() <= INLINE_BYTES;
+    let decode = move || message::decode_shared(bytes).map_err(io::Error::other);
+    if quick {
+        decode()
+    } else {
+        tokio::task::spawn_blocking(decode).await?
+    }
+}
+
+/// Sends one message on `stream`, or on a new one, and gives the stream back for the next.
+pub(super) async fn send(
+    mut control: Control,
+    peer: PeerId,
+    stream: Option<Stream>,
+    message: Message,
+) -> Result<Stream, SendError> {
+    let mut stream = match stream {
+        Some(stream) => stream,
+        None => open(&mut control, peer).await?,
+    };
+    write(&mut stream, &message::encode_delimited(&message))
+        .await
+        .map_err(|_| SendError::Broken)?;
+    Ok(stream)
+}
+
+async fn open(control: &mut Control, peer: PeerId) -> Result<Stream, SendError> {
+    match timeout(PIECE_TIMEOUT, control.open_stream(peer, PROTOCOL)).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(OpenStreamError::UnsupportedProtocol(_))) => Err(SendError::Unsupported),
+        Ok(Err(_)) | Err(_) => Err(SendError::Broken),
+    }
+}
+
+async fn write(stream: &mut Stream, bytes: &[u8]) -> io::Result<()> {
+    for piece in bytes.chunks(PIECE_BYTES) {
+        timeout(PIECE_TIMEOUT, stream.write_all(piece))
+            .await
+            .map_err(io::Error::from)??;
+    }
+    timeout(PIECE_TIMEOUT, stream.flush())
+        .await
+        .map_err(io::Error::from)?
+}

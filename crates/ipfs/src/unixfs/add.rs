@@ -1,0 +1,248 @@
+//! Files and directories to blocks.
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use cid::{Cid, Version};
+use rust_unixfs::dir::builder::{
+    BufferingTreeBuilder, TreeBuildingFailed, TreeConstructionFailed, TreeOptions,
+};
+use rust_unixfs::file::adder::FileAdder;
+
+use super::is_safe_name;
+use crate::store::{Protection, Store, StoreError};
+
+/// Bytes per chunk of a file: Kubo's default, and what the adder takes without copying.
+const CHUNK_BYTES: usize = 256 * 1024;
+/// Kubo splits larger directories over several blocks (HAMT), which is not done here.
+const MAX_DIRECTORY_BYTES: u64 = 256 * 1024;
+/// The most names that a path in a directory may have one below the other.
+const MAX_PATH_NAMES: usize = 32;
+
+/// Which CIDs are made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// CID version 1 with raw leaves: what `ipfs add --cid-version=1` gives.
+    #[default]
+    V1,
+    /// CID version 0: what `ipfs add` gives.
+    V0,
+}
+
+/// What was added.
+#[derive(Debug)]
+pub struct Added {
+    /// The root of the DAG.
+    pub root: Cid,
+    /// The bytes of all its blocks, those that occur twice counted twice (what `ipfs` calls the cumulative size).
+    pub total_size: u64,
+    /// Keeps its blocks from being thrown away until it is pinned.
+    pub protection: Protection,
+}
+
+/// The content of one file of a directory.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// A file on disk.
+    File(PathBuf),
+    /// These bytes.
+    Bytes(Bytes),
+}
+
+/// One file of a directory.
+#[derive(Clone, Debug)]
+pub struct DirectoryEntry {
+    /// Where it is in the directory: names with `/` between them.
+    pub path: String,
+    /// What is in it.
+    pub content: Content,
+}
+
+/// Why nothing was added.
+#[derive(Debug, thiserror::Error)]
+pub enum AddError {
+    /// The file cannot be read.
+    #[error("cannot read {0}: {1}")]
+    Read(PathBuf, io::Error),
+    /// The blocks cannot be stored.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A path in a directory has a name that is not allowed, or too many.
+    #[error("{0:?} is no path that a directory can have")]
+    Path(String),
+    /// Two entries have the same path, or one lies below the other.
+    #[error("the directory has two entries for one path: {0}")]
+    Conflict(#[from] TreeBuildingFailed),
+    /// A directory is larger than one block may be.
+    #[error("the directory is too large: {0}")]
+    TooLarge(#[from] TreeConstructionFailed),
+    /// The caller gave up.
+    #[error("adding was cancelled")]
+    Cancelled,
+}
+
+/// Called after each block with its CID, its length, and the bytes of content read so far; false cancels.
+pub type Progress<'a> = dyn FnMut(&Cid, usize, u64) -> bool + 'a;
+
+/// Adds one file, with about one chunk of it in memory at a time.
+///
+/// # Errors
+/// When it cannot be read or stored. Blocks that were stored already stay until room is needed.
+pub fn add_file(
+    store: &Store,
+    content: &Content,
+    format: Format,
+    progress: &mut Progress<'_>,
+) -> Result<Added, AddError> {
+    let mut adding = Adding::new(store, format, progress);
+    let (root, total_size) = adding.content(content)?;
+    Ok(Added {
+        root,
+        total_size,
+        protection: adding.protection,
+    })
+}
+
+/// Adds a directory, and the directories in it that the paths of its entries name. No entries make an empty one.
+///
+/// # Errors
+/// As [`add_file`], and when a path is not allowed or occurs twice.
+pub fn add_directory(
+    store: &Store,
+    entries: &[DirectoryEntry],
+    format: Format,
+    progress: &mut Progress<'_>,
+) -> Result<Added, AddError> {
+    let mut adding = Adding::new(store, format, progress);
+    let mut tree = BufferingTreeBuilder::new(tree_options(format));
+    for entry in entries {
+        check_path(&entry.path)?;
+        let (cid, total_size) = adding.content(&entry.content)?;
+        tree.put_link(&entry.path, cid, total_size)?;
+    }
+    let mut root = None;
+    for node in tree.build() {
+        let node = node?;
+        adding.block(&node.cid, &node.block)?;
+        root = Some((node.cid, node.total_size));
+    }
+    // The builder gives the root last, also of an empty directory.
+    let (root, total_size) = root.ok_or_else(|| AddError::Path(String::new()))?;
+    Ok(Added {
+        root,
+        total_size,
+        protection: adding.protection,
+    })
+}
+
+fn check_path(path: &str) -> Result<(), AddError> {
+    let mut names = path.split('/');
+    if path.split('/').count() <= MAX_PATH_NAMES && names.all(is_safe_name) {
+        return Ok(());
+    }
+    Err(AddError::Path(path.to_owned()))
+}
+
+fn tree_options(format: Format) -> TreeOptions {
+    let mut options = TreeOptions::default();
+    options.wrap_with_directory();
+    options.cid_version(format.version());
+    options.shard_threshold(None);
+    options.block_size_limit(Some(MAX_DIRECTORY_BYTES));
+    options
+}
+
+impl Format {
+    fn version(self) -> Version {
+        match self {
+            Self::V1 => Version::V1,
+            Self::V0 => Version::V0,
+        }
+    }
+}
+
+struct Adding<'a, 'p> {
+    store: &'a Store,
+    format: Format,
+    protection: Protection,
+    progress: &'a mut Progress<'p>,
+    content_bytes: u64,
+}
+
+impl<'a, 'p> Adding<'a, 'p> {
+    fn new(store: &'a Store, format: Format, progress: &'a mut Progress<'p>) -> Self {
+        Self {
+            store,
+            format,
+            protection: store.protection(),
+            progress,
+            content_bytes: 0,
+        }
+    }
+
+    /// Stores one block and returns its length.
+    fn block(&mut self, cid: &Cid, data: &[u8]) -> Result<u64, AddError> {
+        self.protection.add(cid);
+        self.store.put(cid, data)?;
+        if (self.progress)(cid, data.len(), self.content_bytes) {
+            Ok(data.len() as u64)
+        } else {
+            Err(AddError::Cancelled)
+        }
+    }
+
+    /// Adds the content of one file; returns its root and the bytes of its blocks.
+    fn content(&mut self, content: &Content) -> Result<(Cid, u64), AddError> {
+        match content {
+            Content::Bytes(bytes) => self.stream(&mut bytes.as_ref(), Path::new("")),
+            Content::File(path) => {
+                let mut file = File::open(path).map_err(|error| AddError::Read(path.clone(), error))?;
+                self.stream(&mut file, path)
+            }
+        }
+    }
+
+    fn stream(&mut self, input: &mut dyn Read, path: &Path) -> Result<(Cid, u64), AddError> {
+        let mut adder = FileAdder::builder()
+            .with_cid_version(self.format.version())
+            .build();
+        let mut chunk = Vec::with_capacity(CHUNK_BYTES);
+        let (mut root, mut total_size) = (None, 0);
+        loop {
+            chunk.clear();
+            let read = (&mut *input).take(CHUNK_BYTES as u64).read_to_end(&mut chunk);
+            if read.map_err(|error| AddError::Read(path.to_owned(), error))? == 0 {
+                break;
+            }
+            self.content_bytes += chunk.len() as u64;
+            total_size += self.push(&mut adder, &chunk, &mut root)?;
+        }
+        for (cid, data) in adder.finish() {
+            total_size += self.block(&cid, &data)?;
+            root = Some(cid);
+        }
+        // The adder makes one block at least, also of an empty file, and the root is the last.
+        let root =
+            root.ok_or_else(|| AddError::Read(path.to_owned(), io::ErrorKind::UnexpectedEof.into()))?;
+        Ok((root, total_size))
+    }
+
+    fn push(
+        &mut self,
+        adder: &mut FileAdder,
+        mut input: &[u8],
+        last: &mut Option<Cid>,
+    ) -> Result<u64, AddError> {
+        let mut stored = 0;
+        while !input.is_empty() {
+            let (blocks, consumed) = adder.push(input);
+            for (cid, data) in blocks {
+                stored += self.block(&cid, &data)?;
+                *last = Some(cid);
+            }
+            input = input.get(consumed..).unwrap_or_default();
+        }
+        Ok(stored)
+    }
+}

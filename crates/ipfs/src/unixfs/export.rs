@@ -1,0 +1,132 @@
+//! Files and directories out of blocks onto the disk.
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use cid::Cid;
+
+use super::read::{Budget, ReadError, entries, load, stream};
+use crate::dag::Node;
+use crate::store::Store;
+
+/// How many directories may lie one in the other.
+const MAX_DIRECTORY_DEPTH: usize = 32;
+
+/// Why nothing was written.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The content cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The disk refused something.
+    #[error("cannot write {0}: {1}")]
+    Write(PathBuf, io::Error),
+    /// The destination has no name or no folder above it.
+    #[error("{0} is no place to write to")]
+    Destination(PathBuf),
+    /// Directories lie deeper in each other than is allowed.
+    #[error("directories lie more than {MAX_DIRECTORY_DEPTH} deep in each other")]
+    TooDeep,
+}
+
+/// Writes the file or directory `root` to `destination`: first under a temporary name beside it, then synced, then
+/// renamed, so that whoever sees it sees it whole, also after a power cut. A file at the destination is replaced; a
+/// directory there has to be empty. Links on the disk are never followed.
+///
+/// Returns the bytes of content written.
+///
+/// # Errors
+/// When the content is missing, broken, larger than `max_bytes`, or has names that must not be, and when the disk
+/// refuses. Nothing is left at the destination then.
+pub fn export(store: &Store, root: &Cid, destination: &Path, max_bytes: u64) -> Result<u64, ExportError> {
+    let temporary = temporary_name(destination)?;
+    remove(&temporary)?;
+    let mut exporting = Exporting {
+        store,
+        budget: Budget::new(max_bytes),
+        written: 0,
+    };
+    let result = exporting
+        .entry(root, &temporary, 0)
+        .and_then(|()| publish(&temporary, destination));
+    if result.is_err() {
+        let _ = remove(&temporary);
+    }
+    result.map(|()| exporting.written)
+}
+
+struct Exporting<'a> {
+    store: &'a Store,
+    budget: Budget,
+    written: u64,
+}
+
+impl Exporting<'_> {
+    fn entry(&mut self, cid: &Cid, path: &Path, depth: usize) -> Result<(), ExportError> {
+        if depth > MAX_DIRECTORY_DEPTH {
+            return Err(ExportError::TooDeep);
+        }
+        match load(self.store, cid, &mut self.budget)? {
+            Node::Directory { links } => {
+                fs::create_dir(path).map_err(|error| ExportError::Write(path.to_owned(), error))?;
+                let mut entries = entries(links)?.into_iter();
+                entries.try_for_each(|entry| self.entry(&entry.cid, &path.join(&entry.name), depth + 1))
+            }
+            file @ Node::File { .. } => self.file(file, path),
+        }
+    }
+
+    fn file(&mut self, node: Node, path: &Path) -> Result<(), ExportError> {
+        let failed = |error| ExportError::Write(path.to_owned(), error);
+        // `create_new` follows no link and overwrites nothing: a directory with one name twice fails here.
+        let mut file = BufWriter::new(
+            OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .open(path)
+                .map_err(failed)?,
+        );
+        let written = &mut self.written;
+        stream(self.store, node, &mut self.budget, &mut |piece| {
+            *written += piece.len() as u64;
+            file.write_all(piece).map_err(failed)
+        })?;
+        file.flush().map_err(failed)
+    }
+}
+
+/// A hidden name beside the destination, always the same for one destination: what a killed process left is found
+/// and removed by the next try.
+fn temporary_name(destination: &Path) -> Result<PathBuf, ExportError> {
+    let nowhere = || ExportError::Destination(destination.to_owned());
+    let name = destination.file_name().ok_or_else(nowhere)?;
+    let mut hidden = std::ffi::OsString::from(".");
+    hidden.push(name);
+    hidden.push(".partial");
+    Ok(destination.with_file_name(hidden))
+}
+
+fn remove(path: &Path) -> Result<(), ExportError> {
+    let removed = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => Err(error),
+        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+    };
+    removed.map_err(|error| ExportError::Write(path.to_owned(), error))
+}
+
+fn publish(temporary: &Path, destination: &Path) -> Result<(), ExportError> {
+    let folder = destination
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let publish = || -> io::Result<()> {
+        // One sync of the file system costs less than one for each file.
+        let folder = File::open(folder)?;
+        rustix::fs::syncfs(&folder)?;
+        fs::rename(temporary, destination)?;
+        folder.sync_all()
+    };
+    publish().map_err(|error| ExportError::Write(destination.to_owned(), error))
+}
