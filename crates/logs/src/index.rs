@@ -1,0 +1,198 @@
+//! The shared files, as the set tells them at a moment.
+
+use crate::buckets::{self, Station};
+use crate::info::Description;
+use dcache::{PeerId, Set, Time, View};
+use ipfs::Cid;
+use std::collections::BTreeMap;
+
+/// How far a file has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    /// Somebody declared it to be a log; nobody else has looked at it yet.
+    Shared,
+    /// Somebody else fetched it and found it good.
+    Verified,
+    /// It is kept by those who say so.
+    Safe,
+    /// It was found bad.
+    Discarded,
+}
+
+impl State {
+    /// The word for people and programs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Shared => "shared",
+            Self::Verified => "verified",
+            Self::Safe => "safe",
+            Self::Discarded => "discarded",
+        }
+    }
+}
+
+/// Who says that a file is at a station, and until when.
+pub type Voices = BTreeMap<PeerId, Option<Time>>;
+
+/// A file, from all that is said about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedFile {
+    /// Its directory: the file and its info file.
+    pub cid: Cid,
+    /// How far it has come.
+    pub state: State,
+    /// Who declares it to be a log.
+    pub proposers: Voices,
+    /// Who found it good.
+    pub verifiers: Voices,
+    /// Who keeps it.
+    pub holders: Voices,
+    /// What it is, as it is best known.
+    pub description: Option<Description>,
+    /// Until when that is said.
+    pub described_until: Option<Time>,
+}
+
+impl SharedFile {
+    fn new(cid: Cid) -> Self {
+        let voices = Voices::new;
+        Self {
+            cid,
+            state: State::Shared,
+            proposers: voices(),
+            verifiers: voices(),
+            holders: voices(),
+            description: None,
+            described_until: None,
+        }
+    }
+
+    /// Peers that most likely have it.
+    pub fn providers(&self) -> impl Iterator<Item = PeerId> {
+        self.holders.keys().chain(self.verifiers.keys()).chain(self.proposers.keys()).copied()
+    }
+}
+
+/// All files that are in one of the four buckets at `now`, by CID.
+pub fn index(set: &Set, now: Time) -> BTreeMap<Cid, SharedFile> {
+    let mut files = BTreeMap::new();
+    for station in Station::ALL {
+        let bucket = station.bucket();
+        for view in set.bucket(&bucket, now) {
+            if let Some(cid) = buckets::parse(view.item.data.as_str()) {
+                let file = files.entry(cid).or_insert_with(|| SharedFile::new(cid));
+                arrive(file, station, voices(&view));
+            }
+        }
+    }
+    for file in files.values_mut() {
+        describe(file, set, now);
+    }
+    files
+}
+
+fn voices(view: &View<'_>) -> Voices {
+    view.proposals.iter().map(|record| (record.signer(), record.validity().until())).collect()
+}
+
+fn arrive(file: &mut SharedFile, station: Station, voices: Voices) {
+    // A file that is kept stays what it is, whatever somebody thinks of it.
+    let is_kept = file.state == State::Safe;
+    match station {
+        Station::Files => file.proposers = voices,
+        Station::Verified => (file.state, file.verifiers) = (State::Verified, voices),
+        Station::Safe => (file.state, file.holders) = (State::Safe, voices),
+        Station::Discard if is_kept => {}
+        Station::Discard => file.state = State::Discarded,
+    }
+}
+
+/// Of several descriptions the one that its own uploader signed counts, then the one that most peers say.
+fn describe(file: &mut SharedFile, set: &Set, now: Time) {
+    let bucket = buckets::info(&file.cid);
+    let read = |view: View<'_>| {
+        let description = Description::from_data(&view.item.data).ok()?;
+        let voices = voices(&view);
+        let rank = (voices.contains_key(&description.uploader), voices.len());
+        let until = voices.values().copied().max_by_key(|until| until.unwrap_or(Time(u64::MAX)));
+        Some((rank, description, until.flatten()))
+    };
+    let best = set.bucket(&bucket, now).filter_map(read).max_by_key(|(rank, ..)| *rank);
+    if let Some((_, description, until)) = best {
+        file.description = Some(description);
+        file.described_until = until;
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use dcache::{Item, Keypair, Kind, Record, Statement, Validity};
+
+    pub(crate) const NOW: Time = Time(1_800_000_000);
+
+    pub(crate) fn cid() -> Cid {
+        buckets::parse("bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku").unwrap()
+    }
+
+    pub(crate) fn peer(seed: u8) -> PeerId {
+        Keypair::from_seed([seed; 32]).peer_id()
+    }
+
+    pub(crate) fn say(set: &mut Set, seed: u8, kind: Kind, item: Item, seconds: u64) {
+        let sequence = set.latest_sequence(peer(seed)) + 1;
+        let statement = Statement::new(kind, item, Validity::starting(NOW, seconds)).unwrap();
+        let record = Record::sign(statement.into(), &Keypair::from_seed([seed; 32]), sequence);
+        set.admit_verified(record, NOW).unwrap();
+    }
+
+    pub(crate) fn description(seed: u8, filename: &str) -> Description {
+        Description { filename: filename.to_owned(), size: 5, changed: NOW, uploader: peer(seed) }
+    }
+
+    fn describe_as(set: &mut Set, signer: u8, description: &Description) {
+        let item = Item { bucket: buckets::info(&cid()), data: description.to_data().unwrap() };
+        say(set, signer, Kind::Propose, item, 100);
+    }
+
+    #[test]
+    fn a_file_goes_from_station_to_station() {
+        let mut set = Set::default();
+        let state = |set: &Set| index(set, NOW).get(&cid()).map(|file| file.state);
+        assert_eq!(state(&set), None);
+        say(&mut set, 1, Kind::Propose, Station::Files.item(&cid()), 100);
+        assert_eq!(state(&set), Some(State::Shared));
+        say(&mut set, 2, Kind::Propose, Station::Verified.item(&cid()), 100);
+        say(&mut set, 2, Kind::Dismiss, Station::Files.item(&cid()), 100);
+        assert_eq!(state(&set), Some(State::Verified));
+        say(&mut set, 3, Kind::Propose, Station::Safe.item(&cid()), 100);
+        say(&mut set, 4, Kind::Propose, Station::Safe.item(&cid()), 200);
+        say(&mut set, 5, Kind::Propose, Station::Discard.item(&cid()), 200);
+        let file = &index(&set, NOW)[&cid()];
+        assert_eq!(file.state, State::Safe);
+        assert_eq!(file.holders.keys().copied().collect::<Vec<_>>().len(), 2);
+        assert!(file.proposers.is_empty());
+    }
+
+    #[test]
+    fn its_own_uploader_knows_best_what_it_is() {
+        let mut set = Set::default();
+        say(&mut set, 1, Kind::Propose, Station::Files.item(&cid()), 100);
+        let lie = description(1, "lie.bag");
+        for liar in [7, 8, 9] {
+            describe_as(&mut set, liar, &lie);
+        }
+        assert_eq!(index(&set, NOW)[&cid()].description, Some(lie));
+        describe_as(&mut set, 1, &description(1, "truth.bag"));
+        assert_eq!(index(&set, NOW)[&cid()].description, Some(description(1, "truth.bag")));
+    }
+
+    #[test]
+    fn what_is_no_cid_is_no_file() {
+        let mut set = Set::default();
+        let mut item = Station::Files.item(&cid());
+        item.data = dcache::Data::new("hello").unwrap();
+        say(&mut set, 1, Kind::Propose, item, 100);
+        assert!(index(&set, NOW).is_empty());
+    }
+}

@@ -1,0 +1,292 @@
+//! The shell of verifier and pinner: fetches, checks and pins, and says so.
+
+use crate::check::{Fault, check};
+use crate::index::{SharedFile, index};
+use crate::keep::{self, Action};
+use crate::ledger::{Ledger, LedgerError};
+use dcache::{Record, Set, Time};
+use ipfs::node::{FetchError, FetchLimits, Node, PinError, Provider};
+use ipfs::{Cid, Multiaddr};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use swarm::{SayError, Statements, Stopped, Swarm};
+use tokio::sync::{broadcast, watch};
+use tokio::task::{Id, JoinSet};
+use tokio::time::Instant;
+
+/// What the keeper needs to know.
+#[derive(Clone, Debug)]
+pub struct KeeperSettings {
+    /// Whether files of others are kept.
+    pub keep_others: bool,
+    /// The largest file of others that is kept, in bytes.
+    pub max_file_bytes: u64,
+    /// How many files are fetched at a time.
+    pub parallel: usize,
+}
+
+/// Renewals are looked for this often.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// Several changes in this time are looked at together.
+const GATHER: Duration = Duration::from_millis(50);
+/// A fetch on which nothing comes for this long is given up for now.
+const STALL: Duration = Duration::from_secs(60);
+/// The first and the longest wait before a file is tried again.
+const TRY_AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(15 * 60));
+/// What a directory and an info file have besides the payload, and what links to many chunks need: a hundredth more.
+const OVERHEAD: u64 = 64 * 1024;
+/// Honest files have chunks of this size at least, but for the last.
+const SMALLEST_CHUNK: u64 = 16 * 1024;
+
+/// Why the keeper cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum KeeperError {
+    /// The ledger cannot be written.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The pins cannot be read.
+    #[error(transparent)]
+    Pins(#[from] PinError),
+    /// The daemon is stopping.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+/// Why a file was not taken.
+#[derive(Debug, thiserror::Error)]
+enum TakeError {
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    #[error(transparent)]
+    Pin(#[from] PinError),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error("taking it died with a panic")]
+    Died,
+}
+
+/// A file that is being fetched, or could not be.
+#[derive(Debug, Default)]
+struct Attempt {
+    is_under_way: bool,
+    failures: u32,
+    not_before: Option<Instant>,
+}
+
+struct Keeper {
+    settings: KeeperSettings,
+    swarm: Swarm,
+    node: Node,
+    ledger: Ledger,
+    jobs: JoinSet<Result<(), TakeError>>,
+    names: BTreeMap<Id, Cid>,
+    attempts: BTreeMap<Cid, Attempt>,
+}
+
+/// Everything that one look at the set shows.
+struct Sight {
+    now: Time,
+    files: BTreeMap<Cid, SharedFile>,
+    providers: BTreeMap<Cid, Vec<Provider>>,
+}
+
+/// Fetches, checks and keeps what is shared, until it is dropped; ends only with an error.
+///
+/// # Errors
+/// When the ledger or the pins cannot be read or written.
+pub async fn run_keeper(
+    settings: KeeperSettings,
+    swarm: Swarm,
+    node: Node,
+    ledger: Ledger,
+) -> Result<(), KeeperError> {
+    let mut changes = swarm.changes();
+    let (jobs, names, attempts) = (JoinSet::new(), BTreeMap::new(), BTreeMap::new());
+    let mut keeper = Keeper { settings, swarm, node, ledger, jobs, names, attempts };
+    keeper.compare_with_pins().await?;
+    loop {
+        let next = keeper.look().await?;
+        tokio::select! {
+            () = share_changed(&mut changes) => tokio::time::sleep(GATHER).await,
+            () = keeper.ledger.changed() => {}
+            Some(ended) = keeper.jobs.join_next_with_id() => keeper.ended(ended).await?,
+            () = tokio::time::sleep_until(next) => {}
+        }
+    }
+}
+
+/// Waits until something in `share` changed, or so much that some of it was missed.
+async fn share_changed(changes: &mut broadcast::Receiver<Record>) {
+    loop {
+        match changes.recv().await {
+            Ok(record) if record.item().bucket.names().next() != Some("share") => {}
+            Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => return,
+            // The sender lives in the handle that we hold.
+            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+        }
+    }
+}
+
+impl Keeper {
+    /// What is in the ledger but not pinned (its database was lost, or a block) is pinned anew, or taken again.
+    async fn compare_with_pins(&self) -> Result<(), KeeperError> {
+        for cid in self.ledger.kept().into_keys() {
+            if self.node.is_pinned(cid).await? && self.node.has_complete(cid).await? {
+                continue;
+            }
+            if let Err(error) = self.node.pin(cid).await {
+                tracing::warn!(%cid, %error, "a kept file is not whole any more; it is taken again");
+                self.forget(cid).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn forget(&self, cid: Cid) -> Result<(), KeeperError> {
+        let paths = self.ledger.taken().into_iter().filter(|(_, taken)| taken.cid == cid);
+        self.ledger.forget_paths(paths.map(|(path, _)| path).collect()).await?;
+        self.node.unpin(cid).await?;
+        Ok(self.ledger.drop_kept(cid).await?)
+    }
+
+    /// Does everything that is to be done at this moment; returns when to look again.
+    async fn look(&mut self) -> Result<Instant, KeeperError> {
+        let sight = self.see().await?;
+        self.attempts.retain(|cid, attempt| attempt.is_under_way || sight.files.contains_key(cid));
+        let kept = self.ledger.kept();
+        for (cid, action) in keep::decide(&sight.files, &kept, self.swarm.me(), sight.now) {
+            match (action, sight.files.get(&cid), kept.get(&cid)) {
+                (Action::Take, Some(file), _) => self.take(file, &sight),
+                (Action::Drop, ..) => {
+                    tracing::info!(%cid, "a discarded file is let go");
+                    self.forget(cid).await?;
+                }
+                (action, Some(file), Some(description)) => {
+                    self.say(keep::statements(action, file, description, sight.now)).await?;
+                }
+                _ => {}
+            }
+        }
+        let retries = self.attempts.values().filter(|attempt| !attempt.is_under_way).filter_map(|at| at.not_before);
+        let later = Instant::now() + LOOK_AGAIN;
+        Ok(retries.filter(|at| *at > Instant::now()).min().map_or(later, |at| at.min(later)))
+    }
+
+    async fn see(&self) -> Result<Sight, Stopped> {
+        let me = self.swarm.me();
+        let reading = move |set: &Set, now| {
+            let files = index(set, now);
+            let of = |file: &SharedFile| file.providers().filter(|peer| *peer != me).collect::<Vec<_>>();
+            let providers = files.values().map(|file| (file.cid, providers(set, &of(file), now))).collect();
+            Sight { now, files, providers }
+        };
+        self.swarm.read(reading).await
+    }
+
+    fn take(&mut self, file: &SharedFile, sight: &Sight) {
+        let attempt = self.attempts.entry(file.cid).or_default();
+        let must_wait = attempt.not_before.is_some_and(|at| at > Instant::now());
+        let is_own = file.description.as_ref().is_some_and(|description| description.uploader == self.swarm.me());
+        let is_wanted = self.settings.keep_others || is_own;
+        if !is_wanted || attempt.is_under_way || must_wait || self.jobs.len() >= self.settings.parallel {
+            return;
+        }
+        attempt.is_under_way = true;
+        let providers = sight.providers.get(&file.cid).cloned().unwrap_or_default();
+        let limits = self.limits(file);
+        let name = file.description.as_ref().map(|description| description.filename.clone());
+        tracing::info!(cid = %file.cid, name, providers = providers.len(), "fetching a shared file");
+        let (node, ledger, cid) = (self.node.clone(), self.ledger.clone(), file.cid);
+        let job = self.jobs.spawn(async move { take(&node, &ledger, cid, providers, limits).await });
+        self.names.insert(job.id(), cid);
+    }
+
+    /// What fetching a file may cost: what its description says and a little more, or what is allowed at all.
+    fn limits(&self, file: &SharedFile) -> FetchLimits {
+        let claimed = file.description.as_ref().map_or(u64::MAX, |description| description.size);
+        let size = claimed.min(self.settings.max_file_bytes);
+        let max_bytes = size.saturating_add(size / 100).saturating_add(OVERHEAD);
+        let max_blocks = usize::try_from(max_bytes / SMALLEST_CHUNK).unwrap_or(usize::MAX).saturating_add(16);
+        FetchLimits { max_bytes, max_blocks, stall_timeout: STALL }
+    }
+
+    async fn ended(
+        &mut self,
+        ended: Result<(Id, Result<(), TakeError>), tokio::task::JoinError>,
+    ) -> Result<(), KeeperError> {
+        let (id, result) = ended.unwrap_or_else(|error| (error.id(), Err(TakeError::Died)));
+        let Some(cid) = self.names.remove(&id) else { return Ok(()) };
+        match result {
+            Ok(()) => {
+                self.attempts.remove(&cid);
+                tracing::info!(%cid, "a shared file was checked and is kept");
+            }
+            Err(TakeError::Ledger(error)) => return Err(error.into()),
+            Err(TakeError::Fault(Fault::Bad(reason))) => {
+                tracing::warn!(%cid, reason, "a shared file is bad");
+                self.attempts.remove(&cid);
+                self.discard(cid).await?;
+            }
+            Err(error) => self.failed(cid, &error),
+        }
+        Ok(())
+    }
+
+    fn failed(&mut self, cid: Cid, error: &TakeError) {
+        let attempt = self.attempts.entry(cid).or_default();
+        attempt.is_under_way = false;
+        attempt.failures += 1;
+        let wait = (TRY_AGAIN.0 * 2u32.saturating_pow(attempt.failures - 1)).min(TRY_AGAIN.1);
+        attempt.not_before = Some(Instant::now() + wait);
+        tracing::warn!(%cid, %error, again_in = ?wait, "a shared file could not be fetched");
+    }
+
+    async fn discard(&self, cid: Cid) -> Result<(), KeeperError> {
+        let sight = self.see().await?;
+        let Some(file) = sight.files.get(&cid) else { return Ok(()) };
+        self.say(keep::discard(file, sight.now)).await
+    }
+
+    async fn say(&self, statements: Statements) -> Result<(), KeeperError> {
+        match self.swarm.say(statements).await {
+            Err(SayError::Stopped(stopped)) => Err(stopped.into()),
+            Err(error) => {
+                tracing::warn!(%error, "what became of a shared file could not be said; trying again");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+}
+
+/// Fetches, checks and pins one file.
+async fn take(
+    node: &Node,
+    ledger: &Ledger,
+    cid: Cid,
+    providers: Vec<Provider>,
+    limits: FetchLimits,
+) -> Result<(), TakeError> {
+    // Held until the pin protects the blocks.
+    let fetched = node.fetch(cid, providers, limits, watch::Sender::default()).await?;
+    let description = check(node, cid, limits.max_bytes).await?;
+    node.pin(cid).await?;
+    drop(fetched);
+    Ok(ledger.keep(cid, description).await?)
+}
+
+/// Where peers take IPFS connections, as they sign it themselves.
+fn providers(set: &Set, peers: &[dcache::PeerId], now: Time) -> Vec<Provider> {
+    let provider = |peer: &dcache::PeerId| {
+        let bucket = format!("pri/{peer}/ipfs_addresses").parse().ok()?;
+        let addresses = set.bucket(&bucket, now).filter_map(|view| view.item.data.as_str().parse().ok());
+        let addresses: Vec<Multiaddr> = addresses.collect();
+        Some((peer.to_string().parse().ok()?, addresses)).filter(|(_, addresses)| !addresses.is_empty())
+    };
+    let mut providers: Vec<Provider> = peers.iter().filter_map(provider).collect();
+    providers.sort();
+    providers.dedup();
+    providers
+}

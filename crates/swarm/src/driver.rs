@@ -1,0 +1,291 @@
+//! The task that owns the brain.
+
+use crate::handle::{Command, SayError, Swarm};
+use crate::keeper::{Keeper, Kept, Own};
+use crate::mouth::Mouth;
+use crate::refusals::Refusals;
+use brain::{Brain, Input, Now, Output, Settings};
+use channels::Switchboard;
+use dcache::{Key, Keypair, Limits, Policy, Record, Set, Time};
+use routing::ChannelEvent;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use store::{ReadError, Store};
+use tokio::sync::{Mutex, mpsc};
+use tokio_util::sync::CancellationToken;
+
+/// How many commands of services may wait.
+const MAX_COMMANDS: usize = 256;
+
+/// What a running brain is made of.
+pub struct Setup {
+    /// The key with which this node signs.
+    pub keypair: Keypair,
+    /// Where its records are kept.
+    pub store: Arc<Store>,
+    /// How the brain behaves.
+    pub settings: Settings,
+    /// The program's version, for whoever asks.
+    pub version: String,
+    /// The seed of all chance in the brain.
+    pub seed: u64,
+}
+
+/// Why the driver cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum DriverError {
+    /// The records cannot be read from the disk.
+    #[error("the records cannot be read: {0}")]
+    Read(#[from] ReadError),
+}
+
+/// Runs the brain. Should a run die, another can be begun with the same driver: the services keep their handles, and
+/// the records come back from the disk.
+pub struct Driver {
+    setup: Setup,
+    swarm: Swarm,
+    commands: Mutex<mpsc::Receiver<Command>>,
+    started: Instant,
+}
+
+impl Driver {
+    /// A driver, and the handle for the services.
+    pub fn new(setup: Setup) -> (Self, Swarm) {
+        let (sender, commands) = mpsc::channel(MAX_COMMANDS);
+        let swarm = Swarm::new(setup.keypair.peer_id(), sender);
+        let driver =
+            Self { setup, swarm: swarm.clone(), commands: Mutex::new(commands), started: Instant::now() };
+        (driver, swarm)
+    }
+
+    /// Runs until `stop`; then everything that waits is written, and it returns.
+    ///
+    /// # Errors
+    /// When the records cannot be read at the start.
+    pub async fn run(
+        &self,
+        mut events: mpsc::Receiver<ChannelEvent>,
+        switchboard: Switchboard,
+        stop: CancellationToken,
+    ) -> Result<(), DriverError> {
+        let mut commands = self.commands.lock().await;
+        let mut run = self.begin(switchboard).await?;
+        loop {
+            let wake = self.started + run.brain.next_wake();
+            // Commands before channels: what this node itself wants must not starve in a flood.
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                kept = run.keeper.next() => run.kept(kept),
+                Some(command) = commands.recv() => run.command(command),
+                () = tokio::time::sleep_until(wake.into()) => run.input(Input::Tick),
+                Some(event) = events.recv() => run.input(Input::Channel(event)),
+            }
+        }
+        for kept in run.keeper.finish().await {
+            run.kept(Some(kept));
+        }
+        Ok(())
+    }
+
+    async fn begin(&self, switchboard: Switchboard) -> Result<Run, DriverError> {
+        let store = self.setup.store.clone();
+        let read = tokio::task::spawn_blocking(move || Ok((store.load()?, store.sequence()?)));
+        let (loaded, sequence) = match read.await {
+            Ok(read) => read.map_err(DriverError::Read)?,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        };
+        for reason in &loaded.reasons {
+            tracing::warn!(reason, "a row of the store is no record; it is left alone");
+        }
+        let now = self.now();
+        let mut set = Set::new(Policy::default(), Limits::default());
+        for (record, forget) in loaded.records {
+            set.restore(record, forget, now.wall);
+        }
+        let me = self.swarm.me();
+        // A node that lost its disk knows no more how often it spoke: by counting from the clock it most likely starts
+        // above its earlier words. When not, it hears of them from its peers, and goes on above them.
+        let last = sequence.unwrap_or(now.wall.0).max(set.latest_sequence(me));
+        tracing::info!(records = set.len(), "the swarm as this node left it");
+        Ok(Run {
+            brain: Brain::new(me, set, self.setup.settings.clone(), &self.setup.version, self.setup.seed),
+            mouth: Mouth::new(Keypair::from_seed(self.setup.keypair.seed()), last),
+            keeper: Keeper::new(self.setup.store.clone()),
+            refusals: Refusals::default(),
+            swarm: self.swarm.clone(),
+            switchboard,
+            started: self.started,
+            is_telling: false,
+        })
+    }
+
+    fn now(&self) -> Now {
+        now(self.started)
+    }
+}
+
+fn now(started: Instant) -> Now {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    Now { wall: Time(since_epoch.as_secs()), elapsed: started.elapsed() }
+}
+
+/// One life of the brain.
+struct Run {
+    brain: Brain,
+    mouth: Mouth,
+    keeper: Keeper,
+    refusals: Refusals,
+    swarm: Swarm,
+    switchboard: Switchboard,
+    started: Instant,
+    /// Whether own words, which are on the disk, are being given to the brain.
+    is_telling: bool,
+}
+
+impl Run {
+    fn input(&mut self, input: Input) {
+        for output in self.brain.handle(now(self.started), input) {
+            self.output(output);
+        }
+    }
+
+    fn output(&mut self, output: Output) {
+        match output {
+            Output::Channel(command) => self.switchboard.carry_out(command),
+            Output::Admitted { record, forget } => self.admitted(record, forget),
+            Output::Removed(keys) => self.keeper.remove(keys),
+            Output::Refused { source, reason, .. } => self.refusals.note(reason, source, Instant::now()),
+        }
+    }
+
+    fn admitted(&mut self, record: Record, forget: Option<Time>) {
+        if record.signer() == self.mouth.me() {
+            self.mouth.heard_own(&record);
+        }
+        // What is being told was written just now.
+        if !(self.is_telling && forget == record.validity().until()) {
+            self.keeper.put(record.clone(), forget);
+        }
+        self.swarm.changed(record);
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Read(reading) => reading(self.brain.set(), now(self.started).wall),
+            Command::Status(answer) => drop(answer.send(self.brain.status(now(self.started)))),
+            Command::Say { statements, said } => {
+                let records = self.mouth.sign(statements);
+                self.keeper.put_own(Own { records, said }, self.mouth.last());
+            }
+        }
+    }
+
+    /// A commit ended: now own words may be told.
+    fn kept(&mut self, kept: Option<Kept>) {
+        let Some(kept) = kept else { return };
+        let (result, own, batch) = kept.into_parts();
+        match result {
+            Ok(()) => own.into_iter().for_each(|own| self.tell(own)),
+            Err(error) => {
+                tracing::error!(%error, "the records could not be written; trying again later");
+                self.keeper.try_again_later(batch, &own);
+                let failed = SayError::Disk(error.to_string());
+                own.into_iter().for_each(|own| drop(own.said.send(Err(failed.clone()))));
+            }
+        }
+    }
+
+    fn tell(&mut self, own: Own) {
+        self.is_telling = true;
+        let mut result = Ok(());
+        for record in own.records {
+            let key = Key { item: record.item().clone(), signer: record.signer() };
+            self.input(Input::Local(record.clone()));
+            if self.brain.set().get(&key) != Some(&record) {
+                self.keeper.remove(vec![key]);
+                result = Err(SayError::Refused);
+            }
+        }
+        self.is_telling = false;
+        let _ = own.said.send(result);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Statements, Stopped};
+    use dcache::{Data, Item, Validity};
+
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    fn item(data: &str) -> Item {
+        Item { bucket: "share/files".parse().unwrap(), data: Data::new(data).unwrap() }
+    }
+
+    fn proposal(data: &str, from: Time) -> Statements {
+        let mut statements = Statements::new();
+        statements.propose(item(data), Validity::starting(from, 3600));
+        statements
+    }
+
+    struct Life {
+        swarm: Swarm,
+        stop: CancellationToken,
+        task: tokio::task::JoinHandle<Result<(), DriverError>>,
+    }
+
+    impl Life {
+        fn begin(file: &std::path::Path) -> Self {
+            let store = Arc::new(Store::open(file).unwrap().0);
+            let keypair = Keypair::from_seed([1; 32]);
+            let settings = Settings::default();
+            let (driver, swarm) =
+                Driver::new(Setup { keypair, store, settings, version: "test".into(), seed: 1 });
+            let (reports, events) = mpsc::channel(16);
+            let stop = CancellationToken::new();
+            let (switchboard, stopped) = (Switchboard::new(reports), stop.clone());
+            let task = tokio::spawn(async move { driver.run(events, switchboard, stopped).await });
+            Self { swarm, stop, task }
+        }
+
+        async fn end(self) {
+            self.stop.cancel();
+            tokio::time::timeout(DEADLINE, self.task).await.expect("an end in time").unwrap().unwrap();
+            assert_eq!(self.swarm.status().await, Err(Stopped));
+        }
+
+        async fn sequence(&self) -> u64 {
+            let me = self.swarm.me();
+            self.swarm.read(move |set, _| set.latest_sequence(me)).await.unwrap()
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_said_is_heard_read_and_there_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("records.redb");
+        let life = Life::begin(&file);
+        let mut changes = life.swarm.changes();
+        let now = life.swarm.read(|_, now| now).await.unwrap();
+        life.swarm.say(proposal("one", now)).await.unwrap();
+        assert_eq!(changes.recv().await.unwrap().item(), &item("one"));
+        let first = life.sequence().await;
+        life.end().await;
+
+        let life = Life::begin(&file);
+        assert!(life.swarm.read(|set, now| set.item(&item("one"), now).is_some()).await.unwrap());
+        life.swarm.say(proposal("two", now)).await.unwrap();
+        assert_eq!(life.sequence().await, first + 1);
+        life.end().await;
+    }
+
+    #[tokio::test]
+    async fn what_the_set_refuses_is_not_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let life = Life::begin(&folder.path().join("records.redb"));
+        assert_eq!(life.swarm.say(proposal("over", Time(1))).await, Err(SayError::Refused));
+        life.end().await;
+    }
+}

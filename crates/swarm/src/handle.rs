@@ -1,0 +1,138 @@
+//! What services hold.
+
+use dcache::{Item, Kind, PeerId, Record, Set, Statement, StatementError, Time, Validity};
+use routing::Status;
+use std::sync::Arc;
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+/// How many changes a slow listener may be behind before it misses some; it is told then, and reads anew.
+const CHANGES: usize = 1024;
+
+type Reading = Box<dyn FnOnce(&Set, Time) + Send>;
+
+/// What the driver is asked for.
+pub(crate) enum Command {
+    Read(Reading),
+    Say { statements: Vec<Arc<Statement>>, said: oneshot::Sender<Result<(), SayError>> },
+    Status(oneshot::Sender<Status>),
+}
+
+/// The swarm, as its services see it. A clone is the same swarm.
+#[derive(Clone)]
+pub struct Swarm {
+    me: PeerId,
+    commands: mpsc::Sender<Command>,
+    changes: broadcast::Sender<Record>,
+}
+
+/// The daemon is stopping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the swarm has stopped")]
+pub struct Stopped;
+
+/// Why something was not said. Nobody has heard any of it then.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SayError {
+    /// It is nothing that can be said.
+    #[error(transparent)]
+    Statement(#[from] StatementError),
+    /// It could not be put on the disk.
+    #[error("it could not be put on the disk: {0}")]
+    Disk(String),
+    /// The own set refuses it.
+    #[error("it is over already, open-ended, or too much was said")]
+    Refused,
+    /// The daemon is stopping.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+/// Statements that are said together: all of them, or none when the disk refuses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Statements(Vec<(Kind, Item, Validity)>);
+
+impl Statements {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether nothing is to be said.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// That `item` is in its bucket during `validity`.
+    pub fn propose(&mut self, item: Item, validity: Validity) -> &mut Self {
+        self.0.push((Kind::Propose, item, validity));
+        self
+    }
+
+    /// That `item` is not in its bucket during `validity`.
+    pub fn dismiss(&mut self, item: Item, validity: Validity) -> &mut Self {
+        self.0.push((Kind::Dismiss, item, validity));
+        self
+    }
+}
+
+impl Swarm {
+    pub(crate) fn new(me: PeerId, commands: mpsc::Sender<Command>) -> Self {
+        Self { me, commands, changes: broadcast::channel(CHANGES).0 }
+    }
+
+    /// Who this node is.
+    pub fn me(&self) -> PeerId {
+        self.me
+    }
+
+    /// Reads the set at this moment. `reading` is run by the task that owns the set: it must be quick, and must not wait.
+    ///
+    /// # Errors
+    /// When the daemon is stopping.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        reading: impl FnOnce(&Set, Time) -> T + Send + 'static,
+    ) -> Result<T, Stopped> {
+        let (answer, answered) = oneshot::channel();
+        let reading: Reading = Box::new(move |set, now| drop(answer.send(reading(set, now))));
+        self.commands.send(Command::Read(reading)).await.map_err(|_| Stopped)?;
+        answered.await.map_err(|_| Stopped)
+    }
+
+    /// Says something in this node's name. When it returns, it is on the disk and on its way to the others.
+    ///
+    /// # Errors
+    /// When it cannot be said, or not be kept.
+    pub async fn say(&self, statements: Statements) -> Result<(), SayError> {
+        if statements.is_empty() {
+            return Ok(());
+        }
+        let statements = statements.0.into_iter();
+        let statements =
+            statements.map(|(kind, item, validity)| Statement::new(kind, item, validity).map(Arc::new));
+        let statements = statements.collect::<Result<_, _>>()?;
+        let (said, answered) = oneshot::channel();
+        self.commands.send(Command::Say { statements, said }).await.map_err(|_| Stopped)?;
+        answered.await.map_err(|_| Stopped)?
+    }
+
+    /// How this node is doing.
+    ///
+    /// # Errors
+    /// When the daemon is stopping.
+    pub async fn status(&self) -> Result<Status, Stopped> {
+        let (answer, answered) = oneshot::channel();
+        self.commands.send(Command::Status(answer)).await.map_err(|_| Stopped)?;
+        answered.await.map_err(|_| Stopped)
+    }
+
+    /// Every record that is new in the set from now on, this node's own included.
+    pub fn changes(&self) -> broadcast::Receiver<Record> {
+        self.changes.subscribe()
+    }
+
+    pub(crate) fn changed(&self, record: Record) {
+        // An error only says that nobody listens.
+        let _ = self.changes.send(record);
+    }
+}
