@@ -1,0 +1,71 @@
+//! What can go wrong, in words for the person who has to mend it.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why there is no store to work with. A damaged file is no such reason: it is set aside.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Somebody else holds the file.
+    #[error("another dt-swarm runs on this folder: it holds {0}; stop it, or give this one another folder")]
+    InUse(PathBuf),
+    /// The file, or what is beside it, cannot be read or written.
+    #[error("cannot {what} {path}: {source}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A freshly made database fails as well, so it is not the file's content.
+    #[error("cannot use the database {path}: {source}")]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// What the database said.
+        source: Box<redb::Error>,
+    },
+}
+
+/// The database could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read from the store: {0}")]
+pub struct ReadError(Box<redb::Error>);
+
+impl<E: Into<redb::Error>> From<E> for ReadError {
+    fn from(error: E) -> Self {
+        Self(Box::new(error.into()))
+    }
+}
+
+/// Nothing of the write is on the disk.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// No room is left.
+    #[error("the disk that holds the store is full; make room there, then start dt-swarm again")]
+    DiskFull,
+    /// The database refused. After the disk failed once, it refuses everything until it is opened anew.
+    #[error("cannot write to the store: {0}")]
+    Database(Box<redb::Error>),
+    /// A service's name, key or value is over its bound.
+    #[error("{what} of a service has at most {most} bytes, not {length}")]
+    TooLarge {
+        /// Which of them.
+        what: &'static str,
+        /// Its bound.
+        most: usize,
+        /// Its length.
+        length: usize,
+    },
+}
+
+impl<E: Into<redb::Error>> From<E> for WriteError {
+    fn from(error: E) -> Self {
+        match error.into() {
+            redb::Error::Io(error) if error.kind() == io::ErrorKind::StorageFull => Self::DiskFull,
+            other => Self::Database(Box::new(other)),
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! The records of `dcache` on disk, so that nothing that a peer was told is lost when the power goes.
+//!
+//! One file, a [redb](https://docs.rs/redb) database, written by one process. Calls block; each write is one durable
+//! commit. Records come back without their signatures being verified again, so the file's own checksums stand in for
+//! them: every page is checked when the file is opened, and a file that does not pass is set aside (see
+//! [`Store::open`]).
+//!
+//! # Format, version 1
+//! Table `meta`, text to number (u64):
+//!
+//! | key | value |
+//! |---|---|
+//! | `format` | 1. A file with another number is set aside unread |
+//! | `sequence` | the last sequence number that this node has used; absent before its first word |
+//!
+//! Table `records`, 32 bytes to bytes. The key is SHA-256 of: the signer's public key (32 bytes), the bucket's path
+//! with its names joined by `/`, one zero byte (no path holds one), the item's data. The value, numbers big-endian:
+//!
+//! | offset | bytes | what |
+//! |---:|---:|---|
+//! | 0 | 1 | version of the row: 1 |
+//! | 1 | 8 | until when to keep it (seconds since the Unix epoch); all bits set: for ever |
+//! | 9 | 8 | sequence number of the signature |
+//! | 17 | 64 | Ed25519 signature |
+//! | 81 | 32 | Ed25519 public key of the signer |
+//! | 113 | up to 4096 | payload: the JSON text that was signed |
+//!
+//! Table `services`, (text, text) to bytes: small state of services by (service, key), in a form of their own.
+//!
+//! Beside the file stands an empty one with `.lock` added to its name: who holds its lock owns the store.
+
+mod error;
+mod open;
+mod row;
+mod services;
+mod set_aside;
+mod store;
+
+pub use error::{OpenError, ReadError, WriteError};
+pub use open::Opened;
+pub use services::{MAX_SERVICE_KEY_BYTES, MAX_SERVICE_VALUE_BYTES};
+pub use set_aside::MAX_BROKEN_FILES;
+pub use store::{Batch, Loaded, MAX_BROKEN_ROWS_NAMED, Store};

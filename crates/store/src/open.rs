@@ -1,0 +1,181 @@
+//! Opening: ours, fresh, or damaged and set aside.
+
+use crate::set_aside::{Moved, set_aside, sync_folder, with_suffix};
+use crate::store::{META, RECORDS, SERVICES};
+use crate::{OpenError, Store};
+use redb::{Database, DatabaseError, ReadableDatabase as _, ReadableTableMetadata as _, TableHandle as _};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+const FORMAT: u64 = 1;
+/// The file is small and read once, so a large cache would be memory for nothing.
+const CACHE_BYTES: usize = 4 << 20;
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Opened {
+    /// No store was there; one was begun.
+    Fresh,
+    /// A store was there.
+    Existing {
+        /// How many records it holds.
+        records: u64,
+    },
+    /// A file was there that is no store of ours, or a damaged one. It was moved, and a new store begun.
+    SetAside {
+        /// Where the file is now.
+        moved_to: PathBuf,
+        /// What was wrong with it.
+        reason: String,
+        /// Damaged files of earlier times that were deleted, because [`crate::MAX_BROKEN_FILES`] are kept.
+        dropped: Vec<PathBuf>,
+    },
+}
+
+/// How a try to open the file failed.
+enum Failure {
+    /// Nobody will ever read this file as a store.
+    Damaged(String),
+    /// The way to the file is barred.
+    Other(OpenError),
+}
+
+impl Store {
+    /// Opens the store in `file`, or begins one. Every page's checksum is verified.
+    ///
+    /// # Errors
+    /// When another process has it, or the system does not let us read or write it. A file that can be read but is no
+    /// store is renamed to `NAME.broken-N` and a new store begun, which [`Opened::SetAside`] tells.
+    pub fn open(file: &Path) -> Result<(Self, Opened), OpenError> {
+        let lock = lock(file)?;
+        let (database, opened) = match open_ours(file) {
+            Ok(found) => found,
+            Err(Failure::Other(error)) => return Err(error),
+            Err(Failure::Damaged(reason)) => {
+                let Moved { to, dropped } =
+                    set_aside(file).map_err(|source| io("set aside", file, source))?;
+                let opened = Opened::SetAside {
+                    moved_to: to,
+                    reason,
+                    dropped,
+                };
+                (begin_anew(file)?, opened)
+            }
+        };
+        Ok((Self::new(database, lock), opened))
+    }
+}
+
+/// Takes the lock that lasts for the life of the store. The database has a lock of its own, but that goes with the
+/// file when it is set aside: a second daemon, started just then, must not take the new file for the damaged one.
+fn lock(file: &Path) -> Result<File, OpenError> {
+    let path = with_suffix(file, ".lock");
+    let mut options = OpenOptions::new();
+    let lock = options.write(true).create(true).truncate(false).open(&path);
+    let lock = lock.map_err(|source| io("open", &path, source))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(path)),
+        Err(TryLockError::Error(source)) => Err(io("lock", &path, source)),
+    }
+}
+
+fn io(what: &'static str, path: &Path, source: std::io::Error) -> OpenError {
+    OpenError::Io {
+        what,
+        path: path.to_owned(),
+        source,
+    }
+}
+
+fn open_ours(file: &Path) -> Result<(Database, Opened), Failure> {
+    let database = redb::Builder::new()
+        .set_cache_size(CACHE_BYTES)
+        .set_check_integrity_on_open(true)
+        .create(file)
+        .map_err(|error| judge(file, error))?;
+    let opened = inspect(&database).map_err(|error| judge_any(file, error))??;
+    if opened == Opened::Fresh {
+        begin(&database).map_err(|error| judge_any(file, error))?;
+        sync_folder(file).map_err(|source| Failure::Other(io("sync the folder of", file, source)))?;
+    }
+    Ok((database, opened))
+}
+
+fn begin_anew(file: &Path) -> Result<Database, OpenError> {
+    match open_ours(file) {
+        Ok((database, _)) => Ok(database),
+        Err(Failure::Other(error)) => Err(error),
+        Err(Failure::Damaged(reason)) => Err(OpenError::Database {
+            path: file.to_owned(),
+            source: Box::new(redb::Error::Corrupted(reason)),
+        }),
+    }
+}
+
+fn judge(file: &Path, error: DatabaseError) -> Failure {
+    match error {
+        DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
+            Failure::Other(OpenError::InUse(file.to_owned()))
+        }
+        DatabaseError::UpgradeRequired(version) => {
+            Failure::Damaged(format!("database format {version} is too old"))
+        }
+        other => judge_any(file, other),
+    }
+}
+
+/// Only what the file's bytes are to blame for makes it damaged. A disk that is full or a permission that is missing
+/// would hit a new file as well.
+fn judge_any(file: &Path, error: impl Into<redb::Error>) -> Failure {
+    match error.into() {
+        redb::Error::Io(error)
+            if !matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::InvalidData) =>
+        {
+            Failure::Other(io("open", file, error))
+        }
+        error @ (redb::Error::Io(_)
+        | redb::Error::Corrupted(_)
+        | redb::Error::TableTypeMismatch { .. }
+        | redb::Error::TableIsMultimap(_)
+        | redb::Error::TableDoesNotExist(_)
+        | redb::Error::TypeDefinitionChanged { .. }) => Failure::Damaged(error.to_string()),
+        other => Failure::Other(OpenError::Database {
+            path: file.to_owned(),
+            source: Box::new(other),
+        }),
+    }
+}
+
+/// Whether the database is ours, in a format that we know. One without any table was begun and never written.
+fn inspect(database: &Database) -> Result<Result<Opened, Failure>, redb::Error> {
+    let read = database.begin_read()?;
+    let mut tables = read.list_tables()?.map(|table| table.name().to_owned());
+    let Some(first) = tables.next() else {
+        return Ok(Ok(Opened::Fresh));
+    };
+    if first != META.name() && !tables.any(|name| name == META.name()) {
+        return Ok(Err(Failure::Damaged("a database of another program".to_owned())));
+    }
+    let format = read.open_table(META)?.get("format")?.map(|value| value.value());
+    if format != Some(FORMAT) {
+        let shown = format.map_or("none".to_owned(), |format| format.to_string());
+        return Ok(Err(Failure::Damaged(format!(
+            "format {shown}, where {FORMAT} was expected"
+        ))));
+    }
+    read.open_table(SERVICES)?;
+    let records = read.open_table(RECORDS)?.len()?;
+    Ok(Ok(Opened::Existing { records }))
+}
+
+/// Writes the tables of an empty store.
+fn begin(database: &Database) -> Result<(), redb::Error> {
+    let write = database.begin_write()?;
+    write.open_table(META)?.insert("format", FORMAT)?;
+    write.open_table(RECORDS)?;
+    write.open_table(SERVICES)?;
+    write.commit()?;
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! The bytes of one row, as the crate's documentation lays them out.
+
+use dcache::{Digest, Item, MAX_PAYLOAD_BYTES, MAX_SEQUENCE, PeerId, Record, Signature, Statement, Time};
+use std::sync::Arc;
+
+const VERSION: u8 = 1;
+const FOR_EVER: u64 = u64::MAX;
+/// Everything before the payload.
+const HEADER_BYTES: usize = 1 + 8 + 8 + 64 + 32;
+const MAX_ROW_BYTES: usize = HEADER_BYTES + MAX_PAYLOAD_BYTES;
+
+/// Why the bytes are no row.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum RowError {
+    #[error("a row has {HEADER_BYTES} to {MAX_ROW_BYTES} bytes, not {0}")]
+    Length(usize),
+    #[error("row version {0} is not known here")]
+    Version(u8),
+    #[error("sequence number {0} is out of bounds")]
+    Sequence(u64),
+    #[error("the payload is no UTF-8 text")]
+    Text,
+    #[error("the payload is no record: {0}")]
+    Payload(#[from] dcache::StatementError),
+    #[error("the row stands under another record's key")]
+    Misplaced,
+}
+
+/// Where the record about `item` by `signer` stands: a hash, because paths and data are long and unequal in length.
+pub(crate) fn key(item: &Item, signer: PeerId) -> [u8; 32] {
+    let bucket = item.bucket.as_str().as_bytes();
+    let parts = [signer.public_key(), bucket, &[0], item.data.as_str().as_bytes()];
+    *Digest::of(&parts.concat()).as_bytes()
+}
+
+/// The row of a record that has to be kept until `forget`.
+pub(crate) fn encode(record: &Record, forget: Option<Time>) -> Vec<u8> {
+    let signature = record.signature();
+    let forget = forget.map_or(FOR_EVER, |time| time.0);
+    let payload = record.statement().payload().as_bytes();
+    let mut row = Vec::with_capacity(HEADER_BYTES + payload.len());
+    row.push(VERSION);
+    row.extend(forget.to_be_bytes());
+    row.extend(signature.sequence.to_be_bytes());
+    row.extend(signature.bytes);
+    row.extend(signature.signer.public_key());
+    row.extend(payload);
+    row
+}
+
+/// Reads the row that stands under `found_at`.
+pub(crate) fn decode(found_at: [u8; 32], row: &[u8]) -> Result<(Record, Option<Time>), RowError> {
+    let too_short = || RowError::Length(row.len());
+    if row.len() > MAX_ROW_BYTES {
+        return Err(too_short());
+    }
+    let ([version], rest) = row.split_first_chunk().ok_or_else(too_short)?;
+    if *version != VERSION {
+        return Err(RowError::Version(*version));
+    }
+    let (forget, rest) = rest.split_first_chunk().ok_or_else(too_short)?;
+    let (sequence, rest) = rest.split_first_chunk().ok_or_else(too_short)?;
+    let (bytes, rest) = rest.split_first_chunk().ok_or_else(too_short)?;
+    let (signer, payload) = rest.split_first_chunk().ok_or_else(too_short)?;
+    let signature = Signature {
+        signer: PeerId::from_public_key(*signer),
+        sequence: u64::from_be_bytes(*sequence),
+        bytes: *bytes,
+    };
+    if !(1..=MAX_SEQUENCE).contains(&signature.sequence) {
+        return Err(RowError::Sequence(signature.sequence));
+    }
+    let payload = std::str::from_utf8(payload).map_err(|_| RowError::Text)?;
+    let statement = Arc::new(Statement::parse(payload)?);
+    if key(statement.item(), signature.signer) != found_at {
+        return Err(RowError::Misplaced);
+    }
+    let forget = Some(u64::from_be_bytes(*forget)).filter(|forget| *forget != FOR_EVER);
+    Ok((Record::from_own_disk(statement, signature), forget.map(Time)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dcache::{Data, Keypair, Kind, Validity};
+    use proptest::prelude::*;
+
+    fn record(bucket: &str, data: &str, sequence: u64) -> Record {
+        let item = Item {
+            bucket: bucket.parse().unwrap(),
+            data: Data::new(data).unwrap(),
+        };
+        let statement = Statement::new(Kind::Propose, item, Validity::starting(Time(7), 9)).unwrap();
+        Record::sign(statement.into(), &Keypair::from_seed([1; 32]), sequence)
+    }
+
+    fn own_key(record: &Record) -> [u8; 32] {
+        key(record.item(), record.signer())
+    }
+
+    #[test]
+    fn the_bytes_stand_where_the_documentation_says() {
+        let record = record("share/files", "cid", 0x0102);
+        let row = encode(&record, Some(Time(0x0304)));
+        assert_eq!(row[0], 1);
+        assert_eq!(row[1..9], [0, 0, 0, 0, 0, 0, 3, 4]);
+        assert_eq!(row[9..17], [0, 0, 0, 0, 0, 0, 1, 2]);
+        assert_eq!(row[17..81], record.signature().bytes);
+        assert_eq!(&row[81..113], record.signer().public_key());
+        assert_eq!(&row[113..], record.statement().payload().as_bytes());
+        assert_eq!(encode(&record, None)[1..9], [0xff; 8]);
+    }
+
+    #[test]
+    fn rows_that_cannot_be_are_refused() {
+        let record = record("share/files", "cid", 5);
+        let (at, row) = (own_key(&record), encode(&record, None));
+        let with = |offset: usize, byte: u8| {
+            let mut row = row.clone();
+            row[offset] = byte;
+            decode(at, &row).unwrap_err()
+        };
+        assert_eq!(with(0, 2), RowError::Version(2));
+        assert_eq!(with(16, 0), RowError::Sequence(0));
+        assert_eq!(with(113, 0xff), RowError::Text);
+        assert!(matches!(with(113, b'['), RowError::Payload(_)));
+        assert_eq!(with(81, row[81] ^ 1), RowError::Misplaced);
+        assert_eq!(decode([0; 32], &row), Err(RowError::Misplaced));
+        assert!(matches!(decode(at, &row[..112]), Err(RowError::Length(112))));
+        assert!(matches!(decode(at, &[1; 5000]), Err(RowError::Length(5000))));
+        assert!(decode(at, &[]).is_err());
+    }
+
+    #[test]
+    fn path_and_data_do_not_run_into_each_other() {
+        assert_ne!(
+            own_key(&record("share/ab", "c", 1)),
+            own_key(&record("share/a", "bc", 1))
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn every_row_reads_back(data in "\\PC{0,300}", sequence in 1u64..=MAX_SEQUENCE, forget in prop::option::of(0u64..1 << 40)) {
+            let record = record("a/b", &data, sequence);
+            let forget = forget.map(Time);
+            prop_assert_eq!(decode(own_key(&record), &encode(&record, forget)), Ok((record, forget)));
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(row in prop::collection::vec(any::<u8>(), 0..300), version in any::<bool>()) {
+            let mut row = row;
+            if let (true, Some(first)) = (version, row.first_mut()) {
+                *first = VERSION;
+            }
+            let _ = decode([0; 32], &row);
+        }
+    }
+}

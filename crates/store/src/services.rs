@@ -1,0 +1,88 @@
+//! Small state of services, by service and key, in whatever form the service gives it.
+
+use crate::store::SERVICES;
+use crate::{ReadError, Store, WriteError};
+use redb::ReadableDatabase as _;
+
+/// The most bytes of a service's name, and of a key.
+pub const MAX_SERVICE_KEY_BYTES: usize = 1024;
+/// The most bytes of a value.
+pub const MAX_SERVICE_VALUE_BYTES: usize = 1 << 20;
+
+impl Store {
+    /// Keeps `value` for a service under `key`, in a durable commit of its own.
+    ///
+    /// # Errors
+    /// When something is over its bound, or the database cannot be written.
+    pub fn service_put(&self, service: &str, key: &str, value: &[u8]) -> Result<(), WriteError> {
+        self.service_write(service, &[(key, Some(value))])
+    }
+
+    /// Forgets what a service kept under `key`; nothing there is no error.
+    ///
+    /// # Errors
+    /// As [`Store::service_put`].
+    pub fn service_remove(&self, service: &str, key: &str) -> Result<(), WriteError> {
+        self.service_write(service, &[(key, None)])
+    }
+
+    /// Puts (`Some`) and removes (`None`) in one durable commit: all or nothing.
+    ///
+    /// # Errors
+    /// As [`Store::service_put`].
+    pub fn service_write(&self, service: &str, changes: &[(&str, Option<&[u8]>)]) -> Result<(), WriteError> {
+        check("the name", service.len(), MAX_SERVICE_KEY_BYTES)?;
+        for (key, value) in changes {
+            check("a key", key.len(), MAX_SERVICE_KEY_BYTES)?;
+            check("a value", value.map_or(0, <[u8]>::len), MAX_SERVICE_VALUE_BYTES)?;
+        }
+        if changes.is_empty() {
+            return Ok(());
+        }
+        self.commit(|write| {
+            let mut table = write.open_table(SERVICES)?;
+            for &(key, value) in changes {
+                match value {
+                    Some(value) => table.insert((service, key), value)?,
+                    None => table.remove((service, key))?,
+                };
+            }
+            Ok(())
+        })
+    }
+
+    /// What a service keeps under `key`.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn service_get(&self, service: &str, key: &str) -> Result<Option<Vec<u8>>, ReadError> {
+        let table = self.database.begin_read()?.open_table(SERVICES)?;
+        Ok(table.get((service, key))?.map(|value| value.value().to_vec()))
+    }
+
+    /// Everything that a service keeps, in the order of the keys.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn service_all(&self, service: &str) -> Result<Vec<(String, Vec<u8>)>, ReadError> {
+        let table = self.database.begin_read()?.open_table(SERVICES)?;
+        let mut all = Vec::new();
+        for entry in table.range((service, "")..)? {
+            let (key, value) = entry?;
+            let (owner, key) = key.value();
+            if owner != service {
+                break;
+            }
+            all.push((key.to_owned(), value.value().to_vec()));
+        }
+        Ok(all)
+    }
+}
+
+fn check(what: &'static str, length: usize, most: usize) -> Result<(), WriteError> {
+    if length > most {
+        Err(WriteError::TooLarge { what, most, length })
+    } else {
+        Ok(())
+    }
+}

@@ -1,0 +1,298 @@
+//! The store on a real disk: what goes in comes out, also of damaged files.
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+use dcache::{Data, Item, Key, Keypair, Kind, PeerId, Record, Statement, Time, Validity};
+use std::fs;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use store::{Batch, MAX_BROKEN_FILES, OpenError, Opened, Store, WriteError};
+
+fn record(data: &str, sequence: u64) -> Record {
+    let item = Item {
+        bucket: "share/files".parse().unwrap(),
+        data: Data::new(data).unwrap(),
+    };
+    let statement = Statement::new(Kind::Propose, item, Validity::starting(Time(100), sequence)).unwrap();
+    Record::sign(statement.into(), &Keypair::from_seed([1; 32]), sequence)
+}
+
+fn key(record: &Record) -> Key {
+    Key {
+        item: record.item().clone(),
+        signer: record.signer(),
+    }
+}
+
+fn put(records: &[Record]) -> Batch {
+    Batch {
+        put: records
+            .iter()
+            .map(|record| (record.clone(), record.validity().until()))
+            .collect(),
+        ..Batch::default()
+    }
+}
+
+fn loaded(store: &Store) -> Vec<(Record, Option<Time>)> {
+    let loaded = store.load().unwrap();
+    assert_eq!((loaded.broken, loaded.reasons.len()), (0, 0));
+    let mut records = loaded.records;
+    records.sort_by_key(|(record, _)| record.order());
+    records
+}
+
+fn in_folder() -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("records.redb");
+    (folder, file)
+}
+
+/// A store with `count` records, closed.
+fn filled(file: &Path, count: u64) {
+    let (store, opened) = Store::open(file).unwrap();
+    assert_eq!(opened, Opened::Fresh);
+    let records: Vec<Record> = (1..=count).map(|n| record(&format!("cid{n}"), n)).collect();
+    store.write(&put(&records)).unwrap();
+}
+
+#[test]
+fn records_are_there_after_reopening_with_their_forget_times() {
+    let (_folder, file) = in_folder();
+    let (one, two) = (record("one", 1), record("two", 2));
+    let (store, opened) = Store::open(&file).unwrap();
+    assert_eq!((opened, store.sequence().unwrap()), (Opened::Fresh, None));
+    let batch = Batch {
+        put: vec![(one.clone(), Some(Time(u64::MAX - 1))), (two.clone(), None)],
+        sequence: Some(2),
+        ..Batch::default()
+    };
+    store.write(&batch).unwrap();
+    drop(store);
+    let (store, opened) = Store::open(&file).unwrap();
+    assert_eq!(opened, Opened::Existing { records: 2 });
+    assert_eq!(loaded(&store), [(one, Some(Time(u64::MAX - 1))), (two, None)]);
+    assert_eq!(store.sequence().unwrap(), Some(2));
+}
+
+#[test]
+fn a_later_word_replaces_and_removing_removes() {
+    let (_folder, file) = in_folder();
+    let (store, _) = Store::open(&file).unwrap();
+    let (old, new, other) = (record("a", 1), record("a", 2), record("b", 3));
+    store.write(&put(&[old, other.clone()])).unwrap();
+    store.write(&put(std::slice::from_ref(&new))).unwrap();
+    let until = |record: &Record| record.validity().until();
+    assert_eq!(
+        loaded(&store),
+        [(new.clone(), until(&new)), (other.clone(), until(&other))]
+    );
+    let foreign = Key {
+        signer: PeerId::from_public_key([3; 32]),
+        ..key(&other)
+    };
+    let batch = Batch {
+        remove: vec![key(&new), foreign],
+        ..Batch::default()
+    };
+    store.write(&batch).unwrap();
+    assert_eq!(loaded(&store), [(other.clone(), until(&other))]);
+}
+
+#[test]
+fn the_sequence_never_goes_back() {
+    let (_folder, file) = in_folder();
+    let (store, _) = Store::open(&file).unwrap();
+    for (written, kept) in [(5, 5), (3, 5), (6, 6)] {
+        let batch = Batch {
+            sequence: Some(written),
+            ..Batch::default()
+        };
+        store.write(&batch).unwrap();
+        assert_eq!(store.sequence().unwrap(), Some(kept));
+    }
+}
+
+#[test]
+fn services_keep_their_own() {
+    let (_folder, file) = in_folder();
+    let (store, _) = Store::open(&file).unwrap();
+    store.service_put("logs", "b", b"2").unwrap();
+    store.service_put("logs", "a", b"1").unwrap();
+    store.service_put("logs2", "a", b"x").unwrap();
+    store
+        .service_write("logs", &[("b", None), ("c", Some(b"3"))])
+        .unwrap();
+    drop(store);
+    let (store, _) = Store::open(&file).unwrap();
+    let kept = [("a".to_owned(), b"1".to_vec()), ("c".to_owned(), b"3".to_vec())];
+    assert_eq!(store.service_all("logs").unwrap(), kept);
+    assert_eq!(
+        store.service_get("logs2", "a").unwrap().as_deref(),
+        Some(&b"x"[..])
+    );
+    assert_eq!(store.service_get("logs", "b").unwrap(), None);
+    assert_eq!(store.service_all("log").unwrap(), []);
+    store.service_remove("logs2", "a").unwrap();
+    assert_eq!(store.service_get("logs2", "a").unwrap(), None);
+}
+
+#[test]
+fn what_a_service_keeps_is_bounded_and_all_or_nothing() {
+    let (_folder, file) = in_folder();
+    let (store, _) = Store::open(&file).unwrap();
+    let large = vec![0; store::MAX_SERVICE_VALUE_BYTES + 1];
+    let refused = store.service_write("logs", &[("a", Some(b"1")), ("b", Some(&large))]);
+    assert!(matches!(refused, Err(WriteError::TooLarge { .. })));
+    assert_eq!(store.service_all("logs").unwrap(), []);
+}
+
+#[test]
+fn a_store_that_is_open_is_not_opened_twice_nor_set_aside() {
+    let (folder, file) = in_folder();
+    let (_store, _) = Store::open(&file).unwrap();
+    let refused = Store::open(&file).unwrap_err();
+    assert!(matches!(refused, OpenError::InUse(_)));
+    assert!(refused.to_string().contains("another dt-swarm runs"));
+    // The same when only the database itself is held, by some other program.
+    let held = folder.path().join("held.redb");
+    let _database = redb::Database::create(&held).unwrap();
+    assert!(matches!(Store::open(&held), Err(OpenError::InUse(_))));
+    assert!(broken_files(folder.path()).is_empty());
+}
+
+fn broken_files(folder: &Path) -> Vec<String> {
+    let names = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut broken: Vec<String> = names.filter(|name| name.contains(".broken-")).collect();
+    broken.sort();
+    broken
+}
+
+/// Opens a damaged file; returns what was wrong with it. The store that comes is new and works.
+fn set_aside_reason(file: &Path) -> String {
+    let damaged = fs::read(file).unwrap();
+    let (store, opened) = Store::open(file).unwrap();
+    let Opened::SetAside { moved_to, reason, .. } = opened else {
+        panic!("{opened:?}");
+    };
+    assert_eq!(fs::read(&moved_to).unwrap().len(), damaged.len());
+    assert!(store.load().unwrap().records.is_empty());
+    store.write(&put(&[record("new", 1)])).unwrap();
+    drop(store);
+    let (_, opened) = Store::open(file).unwrap();
+    assert_eq!(opened, Opened::Existing { records: 1 });
+    reason
+}
+
+#[test]
+fn a_file_that_is_no_database_is_set_aside() {
+    for content in [&b"hello"[..], &[0; 5000], &[0xff; 100_000]] {
+        let (folder, file) = in_folder();
+        fs::write(&file, content).unwrap();
+        set_aside_reason(&file);
+        assert_eq!(broken_files(folder.path()), ["records.redb.broken-1"]);
+        assert_eq!(
+            fs::read(folder.path().join("records.redb.broken-1")).unwrap(),
+            content
+        );
+    }
+}
+
+#[test]
+fn an_empty_file_is_a_store_not_begun() {
+    let (_folder, file) = in_folder();
+    fs::write(&file, b"").unwrap();
+    assert_eq!(Store::open(&file).unwrap().1, Opened::Fresh);
+}
+
+#[test]
+fn a_truncated_store_is_set_aside() {
+    for divisor in [2, 10, 1000] {
+        let (_folder, file) = in_folder();
+        filled(&file, 500);
+        let length = fs::metadata(&file).unwrap().len();
+        let opened = fs::OpenOptions::new().write(true).open(&file).unwrap();
+        opened.set_len(length / divisor).unwrap();
+        set_aside_reason(&file);
+    }
+}
+
+fn flip(file: &Path, offset: u64) {
+    let opened = fs::OpenOptions::new().read(true).write(true).open(file).unwrap();
+    let mut byte = [0];
+    opened.read_exact_at(&mut byte, offset).unwrap();
+    opened.write_all_at(&[byte[0] ^ 0xff], offset).unwrap();
+}
+
+#[test]
+fn a_flipped_header_is_set_aside() {
+    let (_folder, file) = in_folder();
+    filled(&file, 10);
+    flip(&file, 0);
+    set_aside_reason(&file);
+}
+
+#[test]
+fn a_byte_that_rotted_never_comes_out_as_a_record() {
+    let (_folder, file) = in_folder();
+    filled(&file, 200);
+    let intact = fs::read(&file).unwrap();
+    // Every place at which a payload stands, and a walk over the whole file.
+    let payloads = (0..intact.len()).filter(|at| intact[*at..].starts_with(b"\"cid"));
+    let places: Vec<usize> = payloads
+        .step_by(23)
+        .chain((0..intact.len()).step_by(40_009))
+        .collect();
+    assert!(places.len() > 10);
+    let expected: Vec<Record> = (1..=200).map(|n| record(&format!("cid{n}"), n)).collect();
+    for place in places {
+        fs::write(&file, &intact).unwrap();
+        flip(&file, place as u64);
+        let (store, _) = Store::open(&file).unwrap();
+        for (record, _) in loaded(&store) {
+            assert!(expected.contains(&record), "byte {place}");
+        }
+    }
+}
+
+#[test]
+fn databases_of_others_and_of_other_formats_are_set_aside() {
+    let (folder, file) = in_folder();
+    let table = |name| redb::TableDefinition::<&str, u64>::new(name);
+    for (name, key, reason) in [("theirs", "x", "another program"), ("meta", "format", "format 7")] {
+        let database = redb::Database::create(&file).unwrap();
+        let write = database.begin_write().unwrap();
+        write.open_table(table(name)).unwrap().insert(key, 7).unwrap();
+        write.commit().unwrap();
+        drop(database);
+        assert!(set_aside_reason(&file).contains(reason));
+        fs::remove_file(&file).unwrap();
+    }
+    assert_eq!(broken_files(folder.path()).len(), 2);
+}
+
+#[test]
+fn only_the_last_damaged_files_are_kept() {
+    let (folder, file) = in_folder();
+    fs::write(folder.path().join("records.redb.broken-01"), b"not ours").unwrap();
+    for round in 1..=MAX_BROKEN_FILES + 2 {
+        fs::write(&file, format!("rubbish {round}")).unwrap();
+        let (_, opened) = Store::open(&file).unwrap();
+        let Opened::SetAside { dropped, .. } = opened else {
+            panic!("{opened:?}");
+        };
+        assert_eq!(dropped.len(), usize::from(round > MAX_BROKEN_FILES));
+    }
+    let kept = ["01", "3", "4", "5"].map(|number| format!("records.redb.broken-{number}"));
+    assert_eq!(broken_files(folder.path()), kept);
+    assert_eq!(fs::read(folder.path().join(&kept[1])).unwrap(), b"rubbish 3");
+}
+
+#[test]
+fn a_folder_that_is_missing_is_an_error_that_names_it() {
+    let (folder, _) = in_folder();
+    let error = Store::open(&folder.path().join("missing/records.redb")).unwrap_err();
+    assert!(matches!(error, OpenError::Io { .. }));
+    assert!(error.to_string().contains("missing/records.redb"), "{error}");
+}
