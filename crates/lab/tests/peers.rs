@@ -111,10 +111,7 @@ fn kubo_on_loopback_gives_up_in_time_on_what_nobody_has() -> Result {
     );
     let file = folder.path().join("two words");
     write(&file, b"still there\n")?;
-    assert_eq!(
-        kubo.add(&file)?,
-        "QmQzwv1s4Rxnt6zaqdUrfcpDimfgh5sqbXo5W4BRV889vC"
-    );
+    assert_eq!(kubo.add(&file)?, "QmQzwv1s4Rxnt6zaqdUrfcpDimfgh5sqbXo5W4BRV889vC");
     assert!(kubo.add(&folder.path().join("no such file")).is_err());
     Ok(())
 }
