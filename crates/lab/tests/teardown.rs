@@ -81,30 +81,31 @@ fn a_test_that_panics_leaves_nothing_behind() -> Result {
     Ok(())
 }
 
+/// A process that stands for a test process which will be killed, and a folder for logs.
+fn stand_in() -> Result<(tempfile::TempDir, Process)> {
+    let logs = tempfile::tempdir().map_err(|source| lab::Error::Io {
+        what: "a temporary folder".into(),
+        source,
+    })?;
+    // It ends with its standard input, should this test be killed itself.
+    let owner = Process::start("owner", Command::new("cat"), &logs.path().join("owner"))?;
+    Ok((logs, owner))
+}
+
 #[test]
 fn a_killed_test_is_cleaned_up_by_the_next_lab() -> Result {
     if or_skip("sweep", Lab::new("before")).is_none() {
         return Ok(());
     }
-    let mut dead = Command::new("true").spawn().map_err(|source| lab::Error::Io {
-        what: "true".into(),
-        source,
-    })?;
-    dead.wait().map_err(|source| lab::Error::Io {
-        what: "true".into(),
-        source,
-    })?;
-    let abandoned = format!("dts{}-0-a", dead.id());
+    let (logs, owner) = stand_in()?;
+    // As long as its owner lives, no lab of a test beside this one takes it away.
+    let abandoned = format!("dts{}-0-a", owner.pid());
     let mut add = Command::new("ip");
     add.args(["netns", "add", &abandoned]);
     run(add, SOON)?.success("ip netns add")?;
-    let log = tempfile::NamedTempFile::new().map_err(|source| lab::Error::Io {
-        what: "a log".into(),
-        source,
-    })?;
     let mut sleep = Command::new("ip");
     sleep.args(["netns", "exec", &abandoned, "sleep", "600"]);
-    let mut sleep = Process::start("abandoned", sleep, log.path())?;
+    let mut sleep = Process::start("abandoned", sleep, &logs.path().join("abandoned"))?;
     wait_until(SOON, "sleep runs in the namespace", || {
         let exe = PathBuf::from(format!("/proc/{}/exe", sleep.pid()))
             .read_link()
@@ -112,6 +113,7 @@ fn a_killed_test_is_cleaned_up_by_the_next_lab() -> Result {
         exe.ends_with("sleep").then_some(())
     })?;
 
+    drop(owner);
     let lab = Lab::new("after")?;
 
     assert_eq!(
