@@ -1,8 +1,9 @@
 //! A robot: a host that runs our daemon.
 
+use std::env;
 use std::fs;
 use std::path::PathBuf;
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -47,7 +48,12 @@ impl Robot {
             programs: programs()?,
             daemon: None,
         };
-        for folder in [robot.home(), robot.data_folder(), robot.shared_folder()] {
+        for folder in [
+            robot.home(),
+            robot.data_folder(),
+            robot.shared_folder(),
+            robot.runtime_folder(),
+        ] {
             fs::create_dir_all(&folder).map_err(Error::io(format!("making {}", folder.display())))?;
         }
         let file = robot.configuration_file();
@@ -67,14 +73,7 @@ impl Robot {
             .arg(self.data_folder())
             .arg("--config")
             .arg(self.configuration_file());
-        command
-            .env("HOME", self.home())
-            .env("DSWARM_DIR_STORAGE", self.shared_folder())
-            .env("RUST_LOG", "debug");
-        command
-            .env_remove("XDG_DATA_HOME")
-            .env_remove("XDG_CONFIG_HOME")
-            .env_remove("XDG_RUNTIME_DIR");
+        self.surround(&mut command);
         let daemon = self.host.spawn("dt-swarm", command)?;
         daemon.wait_for_line(|line| line.trim_start().starts_with(READY), READY_LIMIT)?;
         self.daemon = Some(daemon);
@@ -147,6 +146,21 @@ impl Robot {
     /// Where the daemon keeps its state.
     pub fn data_folder(&self) -> PathBuf {
         self.host.folder().join("data")
+    }
+
+    /// All robots share the machine's file system, so each gets folders of its own for whatever it may look for.
+    fn surround(&self, command: &mut Command) {
+        command.env("HOME", self.home());
+        command.env("DSWARM_DIR_STORAGE", self.shared_folder());
+        command.env("XDG_RUNTIME_DIR", self.runtime_folder());
+        command.env_remove("XDG_DATA_HOME").env_remove("XDG_CONFIG_HOME");
+        if env::var_os("RUST_LOG").is_none() {
+            command.env("RUST_LOG", "info");
+        }
+    }
+
+    fn runtime_folder(&self) -> PathBuf {
+        self.host.folder().join("run")
     }
 
     fn home(&self) -> PathBuf {

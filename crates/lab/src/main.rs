@@ -9,6 +9,7 @@ use lab::daemon::Robot;
 use lab::{Lab, Result, sweep_leftovers};
 
 /// Real hosts in network namespaces on one machine. Needs root, or run it by tools/in-namespace.
+/// The daemons are built as this program is: `cargo run --release -p lab -- idle` measures what users run.
 #[derive(Parser)]
 struct Options {
     #[command(subcommand)]
