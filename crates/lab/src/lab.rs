@@ -50,6 +50,7 @@ impl Lab {
     /// # Errors
     /// [`Unavailable`] when this process may not make network namespaces, or a program is missing.
     pub fn new(name: &str) -> Result<Self, Unavailable> {
+        system::check_tools()?;
         sweep::leftovers();
         system::prepare();
         Self::build(name)

@@ -1,7 +1,11 @@
 //! Settings of the whole machine that many hosts need. An unprivileged namespace cannot reach them.
 
 use std::fs;
+use std::process::Command;
 use std::sync::Once;
+use std::time::Duration;
+
+use crate::{Unavailable, process};
 
 const NEIGHBOURS: &str = "/proc/sys/net/ipv4/neigh/default";
 const CONGESTION_CONTROLS: &str = "/proc/sys/net/ipv4/tcp_allowed_congestion_control";
@@ -14,7 +18,31 @@ const NEIGHBOUR_LIMITS: [(&str, u32); 3] = [
     ("gc_thresh3", 131_072),
 ];
 
+/// What shapes the network, how each tells its version, and the Debian package that has it.
+const TOOLS: [(&str, &str, &str); 3] = [
+    ("ip", "-Version", "iproute2"),
+    ("tc", "-Version", "iproute2"),
+    ("nft", "--version", "nftables"),
+];
+
 static PREPARED: Once = Once::new();
+
+/// Whether the programs are there that the lab calls.
+pub(crate) fn check_tools() -> Result<(), Unavailable> {
+    for (program, version, package) in TOOLS {
+        process::run(command(program, version), Duration::from_secs(10)).map_err(|error| {
+            let way_out = format!("install the package {package}, and have /usr/sbin in PATH");
+            Unavailable::new(format!("the program {program} does not run ({error}): {way_out}"))
+        })?;
+    }
+    Ok(())
+}
+
+fn command(program: &str, word: &str) -> Command {
+    let mut command = Command::new(program);
+    command.arg(word);
+    command
+}
 
 /// Raises the limits where this process may, and says once where it may not.
 pub(crate) fn prepare() {
