@@ -57,6 +57,7 @@ install_tools() {
             echo "installing $tool ${!version}; this takes some minutes, once"
             CARGO_TARGET_DIR="$CARGO_TARGET_DIR/tools" \
                 cargo install --quiet --locked --root "$cache/tools" --version "${!version}" "$tool"
+            rm -rf "$CARGO_TARGET_DIR/tools"
         fi
         "$tool" --version | head -n 1
     done
