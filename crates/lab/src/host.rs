@@ -1,0 +1,207 @@
+//! A host: one network namespace.
+
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{fs, time::Duration};
+
+use crate::lab::Network;
+use crate::link::{Link, Traffic};
+use crate::process::{self, Finished, Process};
+use crate::tool::{inside, ip, run};
+use crate::{Error, Result};
+
+/// A host of a lab, with its own interfaces, loopback, firewall and folder. It lives as long as its lab.
+#[derive(Debug, Clone)]
+pub struct Host {
+    name: String,
+    namespace: String,
+    folder: PathBuf,
+    links: Vec<Link>,
+}
+
+impl Host {
+    pub(crate) fn make(name: &str, namespace: &str, folder: &Path) -> Result<Self> {
+        ip(&["netns", "add", namespace])?;
+        ip(&["-n", namespace, "link", "set", "lo", "up"])?;
+        fs::create_dir_all(folder).map_err(Error::io(format!("making {}", folder.display())))?;
+        let host = Self {
+            name: name.to_owned(),
+            namespace: namespace.to_owned(),
+            folder: folder.to_owned(),
+            links: vec![],
+        };
+        // Robots run cubic. A machine that allows it only to its root says no here, and its default stays.
+        let _ = run(
+            host.command_with(
+                "sh",
+                &["-c", "echo cubic > /proc/sys/net/ipv4/tcp_congestion_control"],
+            ),
+            "",
+        );
+        Ok(host)
+    }
+
+    /// Puts a cable between this host and a network, with the network's next free address.
+    ///
+    /// # Errors
+    /// When no address is left, or `ip` fails.
+    pub fn attach(&mut self, network: &Network) -> Result<Link> {
+        let (switch, port, address) = (
+            network.switch.as_str(),
+            network.next_port(),
+            network.next_address()?,
+        );
+        let (namespace, interface) = (self.namespace.as_str(), format!("eth{}", self.links.len()));
+        ip(&[
+            "-n", switch, "link", "add", &port, "type", "veth", "peer", "name", &interface, "netns",
+            namespace,
+        ])?;
+        ip(&[
+            "-n",
+            switch,
+            "link",
+            "set",
+            &port,
+            "master",
+            &network.bridge,
+            "addrgenmode",
+            "none",
+            "up",
+        ])?;
+        let with_mask = format!("{address}/24");
+        ip(&[
+            "-n",
+            namespace,
+            "address",
+            "add",
+            &with_mask,
+            "broadcast",
+            "+",
+            "dev",
+            &interface,
+        ])?;
+        ip(&["-n", namespace, "link", "set", &interface, "up"])?;
+        let link = Link {
+            namespace: namespace.to_owned(),
+            interface,
+            address,
+            switch: switch.to_owned(),
+            port,
+        };
+        self.links.push(link.clone());
+        Ok(link)
+    }
+
+    /// The name that it was given.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The name of its network namespace, for `ip netns exec`.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// A folder for the host's files and logs; it goes with the lab.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Its links, in the order of their attachment.
+    pub fn links(&self) -> &[Link] {
+        &self.links
+    }
+
+    /// Its address on the network that it was attached to first; loopback when there is none.
+    pub fn address(&self) -> Ipv4Addr {
+        self.links.first().map_or(Ipv4Addr::LOCALHOST, Link::address)
+    }
+
+    /// A command that will run this program on the host.
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        inside(&self.namespace, program.as_ref())
+    }
+
+    fn command_with(&self, program: &str, words: &[&str]) -> Command {
+        let mut command = self.command(program);
+        command.args(words);
+        command
+    }
+
+    /// Starts a command; `name` names its log file in the host's folder.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn spawn(&self, name: &str, command: Command) -> Result<Process> {
+        Process::start(
+            &format!("{}/{name}", self.name),
+            command,
+            &self.folder.join(format!("{name}.log")),
+        )
+    }
+
+    /// Runs a command to its end.
+    ///
+    /// # Errors
+    /// When it cannot be started, or does not end in time (it is killed then). Its exit status is no error.
+    pub fn run(&self, command: Command, within: Duration) -> Result<Finished> {
+        process::run(command, within)
+    }
+
+    /// [`Link::limit_rate`] on every link.
+    ///
+    /// # Errors
+    /// When `tc` fails.
+    pub fn limit_rate(&self, bits_per_second: u64) -> Result {
+        self.links
+            .iter()
+            .try_for_each(|link| link.limit_rate(bits_per_second))
+    }
+
+    /// [`Link::unlimit_rate`] on every link.
+    ///
+    /// # Errors
+    /// When there was no limit, or `tc` fails.
+    pub fn unlimit_rate(&self) -> Result {
+        self.links.iter().try_for_each(Link::unlimit_rate)
+    }
+
+    /// [`Link::set_loss`] on every link.
+    ///
+    /// # Errors
+    /// When `nft` fails.
+    pub fn set_loss(&self, fraction: f64) -> Result {
+        self.links.iter().try_for_each(|link| link.set_loss(fraction))
+    }
+
+    /// [`Link::disconnect`] on every link.
+    ///
+    /// # Errors
+    /// When `ip` fails.
+    pub fn disconnect(&self) -> Result {
+        self.links.iter().try_for_each(Link::disconnect)
+    }
+
+    /// [`Link::reconnect`] on every link.
+    ///
+    /// # Errors
+    /// When `ip` fails.
+    pub fn reconnect(&self) -> Result {
+        self.links.iter().try_for_each(Link::reconnect)
+    }
+
+    /// What passed all its links together.
+    ///
+    /// # Errors
+    /// When `ip` fails.
+    pub fn traffic(&self) -> Result<Traffic> {
+        let mut sum = Traffic::default();
+        for traffic in self.links.iter().map(Link::traffic) {
+            let traffic = traffic?;
+            sum.received += traffic.received;
+            sum.sent += traffic.sent;
+        }
+        Ok(sum)
+    }
+}

@@ -1,0 +1,206 @@
+//! One lab: its switch, its networks and its hosts, and how they vanish.
+
+use std::path::Path;
+use std::process;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tempfile::TempDir;
+
+use crate::host::Host;
+use crate::tool::ip;
+use crate::{Error, Result, Unavailable, sweep, system};
+
+/// Labs of one process are told apart by this number.
+static NEXT_LAB: AtomicU32 = AtomicU32::new(0);
+
+/// The most hosts on one network: the last byte of an address, without 0 and 255.
+const HOSTS_PER_NETWORK: u32 = 254;
+
+/// A switch with hosts on it, each a network namespace of this machine.
+///
+/// Nothing of it lies in the machine's own network, so labs may run beside each other. Dropping it
+/// kills every process on its hosts and removes all; what a killed test process left behind is
+/// removed by the next lab of any process.
+#[derive(Debug)]
+pub struct Lab {
+    prefix: String,
+    folder: TempDir,
+    switch: String,
+    networks: AtomicU32,
+    ports: Arc<AtomicU32>,
+    lan: Network,
+}
+
+/// One broadcast domain: a bridge on the lab's switch, with the addresses 10.77.K.0/24.
+#[derive(Debug, Clone)]
+pub struct Network {
+    pub(crate) switch: String,
+    pub(crate) bridge: String,
+    /// K, the third byte of its addresses.
+    number: u8,
+    hosts: Arc<AtomicU32>,
+    /// Ports of the whole switch, so that their names are unique.
+    ports: Arc<AtomicU32>,
+}
+
+impl Lab {
+    /// Makes a lab with one network, 10.77.0.0/24.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when this process may not make network namespaces, or a program is missing.
+    pub fn new(name: &str) -> Result<Self, Unavailable> {
+        system::check_tools()?;
+        sweep::leftovers();
+        system::prepare();
+        Self::build(name)
+            .map_err(|error| Unavailable::new(format!("no network namespaces here: {error}. {WAY_OUT}")))
+    }
+
+    fn build(name: &str) -> Result<Self> {
+        check_name(name)?;
+        let prefix = format!(
+            "{}{}-",
+            sweep::prefix(process::id()),
+            NEXT_LAB.fetch_add(1, Ordering::Relaxed)
+        );
+        let folder = tempfile::Builder::new()
+            .prefix(&format!("{prefix}{name}-"))
+            .tempdir();
+        let folder = folder.map_err(Error::io("making a temporary folder"))?;
+        let switch = format!("{prefix}switch");
+        let ports = Arc::new(AtomicU32::new(0));
+        let lan = Network::unmade(&switch, "lan", 0, &ports);
+        // Made before the first namespace, so that a failure half way is torn down like everything else.
+        let lab = Self {
+            prefix,
+            folder,
+            switch,
+            networks: AtomicU32::new(1),
+            ports,
+            lan,
+        };
+        ip(&["netns", "add", &lab.switch])?;
+        lab.lan.make()?;
+        Ok(lab)
+    }
+
+    /// A new host with a link to the first network.
+    ///
+    /// # Errors
+    /// When the name is unfit or taken, or no address is left.
+    pub fn host(&self, name: &str) -> Result<Host> {
+        let mut host = self.lone_host(name)?;
+        host.attach(&self.lan)?;
+        Ok(host)
+    }
+
+    /// A new host without any link; [`Host::attach`] gives it one.
+    ///
+    /// # Errors
+    /// When the name is unfit or taken.
+    pub fn lone_host(&self, name: &str) -> Result<Host> {
+        check_name(name)?;
+        Host::make(
+            name,
+            &format!("{}{name}", self.prefix),
+            &self.folder.path().join(name),
+        )
+    }
+
+    /// The first network.
+    pub fn lan(&self) -> &Network {
+        &self.lan
+    }
+
+    /// One more network, not connected with the others; its addresses are 10.77.K.0/24 with K from 1.
+    /// Its bridge bears the name, so it may have at most 15 bytes.
+    ///
+    /// # Errors
+    /// When the name is unfit or taken.
+    pub fn network(&self, name: &str) -> Result<Network> {
+        check_name(name)?;
+        let number = self.networks.fetch_add(1, Ordering::Relaxed);
+        let number = u8::try_from(number).map_err(|_| Error::Full(name.to_owned()))?;
+        let network = Network::unmade(&self.switch, name, number, &self.ports);
+        network.make()?;
+        Ok(network)
+    }
+
+    /// Where logs and the hosts' folders lie, as long as the lab lives.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// What all its namespaces' names begin with.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        sweep::remove(&self.prefix);
+        if std::env::var_os("DT_SWARM_LAB_KEEP").is_some() {
+            self.folder.disable_cleanup(true);
+            eprintln!("lab: kept {}", self.folder.path().display());
+        }
+    }
+}
+
+impl Network {
+    fn unmade(switch: &str, name: &str, number: u8, ports: &Arc<AtomicU32>) -> Self {
+        let hosts = Arc::new(AtomicU32::new(0));
+        Self {
+            switch: switch.to_owned(),
+            bridge: name.to_owned(),
+            number,
+            hosts,
+            ports: Arc::clone(ports),
+        }
+    }
+
+    fn make(&self) -> Result {
+        let (switch, bridge) = (self.switch.as_str(), self.bridge.as_str());
+        // Without snooping every multicast reaches every host, as on a plain switch.
+        ip(&[
+            "-n",
+            switch,
+            "link",
+            "add",
+            bridge,
+            "type",
+            "bridge",
+            "forward_delay",
+            "0",
+            "mcast_snooping",
+            "0",
+        ])?;
+        ip(&["-n", switch, "link", "set", bridge, "up", "addrgenmode", "none"])?;
+        Ok(())
+    }
+
+    pub(crate) fn next_port(&self) -> String {
+        format!("port{}", self.ports.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn next_address(&self) -> Result<std::net::Ipv4Addr> {
+        let host = 1 + self.hosts.fetch_add(1, Ordering::Relaxed);
+        match u8::try_from(host) {
+            Ok(last) if host <= HOSTS_PER_NETWORK => Ok(std::net::Ipv4Addr::new(10, 77, self.number, last)),
+            _ => Err(Error::Full(format!("host {host} of {}", self.bridge))),
+        }
+    }
+}
+
+const WAY_OUT: &str =
+    "Run as root, or by tools/in-namespace (an unprivileged user namespace with its own /run)";
+
+fn check_name(name: &str) -> Result {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if (1..=32).contains(&name.len()) && name.bytes().all(fits) {
+        Ok(())
+    } else {
+        Err(Error::Name(name.to_owned()))
+    }
+}

