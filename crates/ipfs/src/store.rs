@@ -108,6 +108,8 @@ pub struct OpenReport {
     pub temporary_removed: usize,
     /// The pin database could not be read and was moved here; all pins are gone and have to be made again.
     pub pins_set_aside: Option<PathBuf>,
+    /// There are blocks but no pin database at all: somebody removed it, and all pins are gone.
+    pub pins_missing: bool,
     /// Pinned roots of which blocks are missing: fetch and pin them again.
     pub incomplete_pins: Vec<Cid>,
 }
@@ -145,6 +147,7 @@ impl Store {
     /// see [`OpenReport::pins_set_aside`].
     pub fn open(config: StoreConfig) -> Result<(Self, OpenReport), StoreError> {
         make_folders(&config.directory)?;
+        let new_pins = !config.directory.join("pins.redb").exists();
         let (pins, pins_set_aside) = PinDatabase::open(&config.directory)?;
         let temporary_removed = empty_folder(&config.directory.join("temporary"))?;
         let mut index = Index::read(&config.directory.join("blocks"))?;
@@ -157,11 +160,16 @@ impl Store {
             keys.into_iter().for_each(|key| index.hold(key));
         }
         let (blocks, bytes) = (index.blocks(), index.bytes());
+        let pins_missing = new_pins && blocks > 0;
+        if pins_missing {
+            tracing::error!(blocks, "the pin database is gone: all pins are lost");
+        }
         let report = OpenReport {
             blocks,
             bytes,
             temporary_removed,
             pins_set_aside,
+            pins_missing,
             incomplete_pins,
         };
         let (index, next_temporary) = (Mutex::new(index), AtomicU64::new(0));
@@ -388,7 +396,7 @@ impl Store {
         if bytes == 0 {
             return Ok(());
         }
-        for key in index.oldest(bytes + self.inner.config.max_bytes / 128) {
+        for key in index.oldest(bytes, self.inner.config.max_bytes / 128) {
             remove_if_there(&self.path(&key))?;
             index.remove(&key);
         }
