@@ -1,10 +1,12 @@
 //! Real nodes over loopback.
 use std::time::Duration;
 
+use libp2p::identity::Keypair;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::store::StoreConfig;
 
 const MIB: u64 = 1024 * 1024;
 const LIMITS: FetchLimits = FetchLimits {
