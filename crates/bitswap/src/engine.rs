@@ -86,7 +86,7 @@ pub enum Output<P> {
         cids: Vec<Cid>,
     },
     /// A wanted block came, and its data is what its CID says. Store it, then call [`Engine::stored`], or
-    /// [`Engine::cancel`] when it cannot be stored.
+    /// [`Engine::abandon`] when it cannot be stored.
     Store {
         /// From whom it came.
         peer: P,

@@ -114,7 +114,7 @@ impl From<WantError> for FetchError {
     }
 }
 
-impl super::WorkerDied for FetchError {
+impl super::types::WorkerDied for FetchError {
     fn worker_died() -> Self {
         StoreError::worker_died().into()
     }

@@ -1,10 +1,12 @@
 //! Real nodes over loopback.
 use std::time::Duration;
 
+use libp2p::identity::Keypair;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::store::StoreConfig;
 
 const MIB: u64 = 1024 * 1024;
 const LIMITS: FetchLimits = FetchLimits {
@@ -133,4 +135,348 @@ async fn a_file_of_any_size_goes_from_node_to_node() {
             assert!(sink.exported(root).await == content, "{length} bytes, {format:?}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_goes_from_node_to_node() {
+    let (source, sink) = (start().await, start().await);
+    let payload = noise(700_000);
+    std::fs::write(source.path("bag"), &payload).unwrap();
+    let entries = vec![
+        DirectoryEntry {
+            path: "example.bag".to_owned(),
+            content: Content::File(source.path("bag")),
+        },
+        DirectoryEntry {
+            path: "info.json".to_owned(),
+            content: Content::Bytes(Bytes::from_static(b"{}")),
+        },
+    ];
+    let added = source
+        .add_directory(entries, Format::V1, watch::Sender::default())
+        .await
+        .unwrap();
+    sink.get(added.root, &[&source]).await.unwrap();
+    assert_eq!(
+        sink.cat(added.root, "info.json".to_owned(), 100)
+            .await
+            .unwrap()
+            .as_ref(),
+        b"{}"
+    );
+    let names: Vec<String> = sink
+        .list(added.root)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|entry| entry.name)
+        .collect();
+    assert_eq!(names, ["example.bag", "info.json"]);
+    sink.export(added.root, &sink.path("out"), MIB).await.unwrap();
+    assert!(std::fs::read(sink.path("out/example.bag")).unwrap() == payload);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_goes_over_quic_too() {
+    let directory = TempDir::new().unwrap();
+    let mut config = config(&directory, 1024 * MIB);
+    config.listen = vec!["/ip4/127.0.0.1/udp/0/quic-v1".parse().unwrap()];
+    let (source, sink) = (run(config, directory).await.0, start().await);
+    let root = source.add(&noise(1_000_000), Format::V1).await;
+    sink.get(root, &[&source]).await.unwrap();
+    assert!(sink.exported(root).await == noise(1_000_000));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_is_connected_is_asked_though_nobody_named_it() {
+    let (source, sink) = (start().await, start().await);
+    let root = source.add(b"hello", Format::V1).await;
+    let (peer, addresses) = source.provider();
+    sink.connect(peer, addresses).await.unwrap();
+    assert_eq!(*sink.connected_peers().borrow().as_ref(), BTreeSet::from([peer]));
+    sink.get(root, &[]).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_gives_on_what_it_is_still_fetching_itself() {
+    let (source, middle, end) = (start().await, start().await, start().await);
+    let root = source.add(&noise(10_000_000), Format::V1).await;
+    // The end knows only the middle, which has nothing yet.
+    let (from_source, from_middle) = ([&source], [&middle]);
+    let (first, second) = tokio::join!(middle.get(root, &from_source), end.get(root, &from_middle));
+    assert_eq!(first.unwrap().summary, second.unwrap().summary);
+    assert!(!end.connected_peers().borrow().contains(&source.peer_id()));
+}
+
+/// Waits until this many blocks of a fetch are here.
+async fn until(progress: &mut watch::Receiver<FetchProgress>, blocks: usize) {
+    progress
+        .wait_for(|progress| progress.blocks >= blocks)
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn half_a_fetch_is_kept_and_resumed() {
+    let (source, sink) = (start().await, start().await);
+    let root = source.add(&noise(50_000_000), Format::V1).await;
+    let sender = watch::Sender::default();
+    let mut progress = sender.subscribe();
+    tokio::select! {
+        _ = sink.fetch(root, vec![source.provider()], LIMITS, sender) => panic!("too fast to be cut short"),
+        () = until(&mut progress, 20) => {}
+    }
+    assert!(!sink.has_complete(root).await.unwrap());
+    assert!(matches!(
+        sink.pin(root).await,
+        Err(PinError::Walk(WalkError::Missing(_)))
+    ));
+    let FetchSummary {
+        blocks,
+        fetched_blocks,
+        ..
+    } = sink.get(root, &[&source]).await.unwrap().summary;
+    assert!(fetched_blocks <= blocks - 20, "{fetched_blocks} of {blocks}");
+    assert!(sink.exported(root).await == noise(50_000_000));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_provider_takes_over_when_one_vanishes() {
+    let (first, second, sink) = (start().await, start().await, start().await);
+    let content = noise(50_000_000);
+    let root = first.add(&content, Format::V1).await;
+    assert_eq!(second.add(&content, Format::V1).await, root);
+    let sender = watch::Sender::default();
+    let mut progress = sender.subscribe();
+    let providers = vec![first.provider(), second.provider()];
+    let vanish = async {
+        until(&mut progress, 20).await;
+        first.driver.abort();
+    };
+    let (fetched, ()) = tokio::join!(sink.fetch(root, providers, LIMITS, sender), vanish);
+    fetched.unwrap();
+    assert!(sink.exported(root).await == content);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_only_provider_is_dialled_again_until_it_is_back() {
+    let directory = TempDir::new().unwrap();
+    let mut config = config(&directory, 1024 * MIB);
+    let source = run(config.clone(), directory).await.0;
+    let root = source.add(&noise(50_000_000), Format::V1).await;
+    let (sink, provider) = (start().await, source.provider());
+    config.listen = provider.1.clone();
+    let sender = watch::Sender::default();
+    let mut progress = sender.subscribe();
+    let restart = async {
+        until(&mut progress, 20).await;
+        let directory = source.stop().await;
+        run(config, directory).await.0
+    };
+    let (fetched, _source) = tokio::join!(sink.fetch(root, vec![provider], LIMITS, sender), restart);
+    fetched.unwrap();
+    assert!(sink.has_complete(root).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fetch_ends_at_its_limits() {
+    let (source, sink) = (start().await, start().await);
+    let root = source.add(&noise(3_000_000), Format::V1).await;
+    let fetch = async |root, limits| {
+        let fetched = sink
+            .fetch(root, vec![source.provider()], limits, watch::Sender::default())
+            .await;
+        fetched.map(|fetched| fetched.summary)
+    };
+    let too_large = fetch(
+        root,
+        FetchLimits {
+            max_bytes: 2_999_999,
+            ..LIMITS
+        },
+    )
+    .await;
+    assert!(
+        matches!(too_large, Err(FetchError::TooLarge(2_999_999))),
+        "{too_large:?}"
+    );
+    let too_many = fetch(
+        root,
+        FetchLimits {
+            max_blocks: 12,
+            ..LIMITS
+        },
+    )
+    .await;
+    assert!(
+        matches!(too_many, Err(FetchError::TooManyBlocks(12))),
+        "{too_many:?}"
+    );
+    let nobody_has = "bafkreidogqfzz75tpkmjzjke425xqcrmpcib2p5tg44hnbirumdbpl5adu"
+        .parse()
+        .unwrap();
+    let stalled = fetch(
+        nobody_has,
+        FetchLimits {
+            stall_timeout: Duration::from_millis(500),
+            ..LIMITS
+        },
+    )
+    .await;
+    assert!(
+        matches!(
+            stalled,
+            Err(FetchError::Stalled {
+                blocks: 0,
+                known_blocks: 1,
+                ..
+            })
+        ),
+        "{stalled:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_fit_is_refused_and_what_is_pinned_stays() {
+    let directory = TempDir::new().unwrap();
+    let sink = run(config(&directory, 2 * MIB), directory).await.0;
+    let source = start().await;
+    let pinned = source.add(&noise(1_500_000), Format::V1).await;
+    sink.get(pinned, &[&source]).await.unwrap();
+    sink.pin(pinned).await.unwrap();
+    let large = source.add(&noise(3_000_000), Format::V1).await;
+    let refused = sink.get(large, &[&source]).await;
+    assert!(matches!(refused, Err(FetchError::Store(_))), "{refused:?}");
+    assert!(sink.usage().used_bytes <= 2 * MIB);
+    assert!(sink.exported(pinned).await == noise(1_500_000));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_keeps_pins_and_finds_all_blocks() {
+    let directory = TempDir::new().unwrap();
+    let config = config(&directory, 1024 * MIB);
+    let node = run(config.clone(), directory).await.0;
+    let root = node.add(&noise(1_000_000), Format::V0).await;
+    let (pins, usage) = (node.pins().await.unwrap(), node.usage());
+    let directory = node.stop().await;
+    let (node, report) = run(config, directory).await;
+    assert_eq!(
+        (report.bytes, report.pins_set_aside, report.incomplete_pins),
+        (usage.used_bytes, None, Vec::new())
+    );
+    assert_eq!((node.pins().await.unwrap(), node.usage()), (pins, usage));
+    assert!(node.is_pinned(root).await.unwrap() && node.has_complete(root).await.unwrap());
+    assert!(node.unpin(root).await.unwrap() && !node.is_pinned(root).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_is_taken_is_named_and_the_others_work() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address: Multiaddr = format!("/ip4/127.0.0.1/tcp/{}", taken.local_addr().unwrap().port())
+        .parse()
+        .unwrap();
+    let directory = TempDir::new().unwrap();
+    let mut config = config(&directory, MIB);
+    config.listen.push(address.clone());
+    let node = run(config, directory).await.0;
+    let failures = node.listen_errors().borrow().clone();
+    assert_eq!(failures.len(), 1);
+    assert_eq!(failures[0].address, address);
+    assert!(failures[0].reason.contains("in use"), "{}", failures[0].reason);
+    assert_eq!(node.listen_addresses().borrow().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn peers_that_cannot_be_reached_are_told_apart() {
+    let node = start().await;
+    let peer = Keypair::generate_ed25519().public().to_peer_id();
+    let connect = async |address: &str| node.connect(peer, vec![address.parse().unwrap()]).await;
+    assert_eq!(
+        connect("/ip4/0.0.0.0/tcp/1").await,
+        Err(ConnectError::NoUsableAddress(peer))
+    );
+    assert!(matches!(
+        connect("/ip4/127.0.0.1/tcp/1").await,
+        Err(ConnectError::Failed(..))
+    ));
+    // Somebody else answers there.
+    let other = start().await;
+    let answer = node.connect(peer, other.provider().1).await;
+    assert!(matches!(answer, Err(ConnectError::Failed(..))), "{answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_node_says_so() {
+    let node = start().await;
+    let handle = node.node.clone();
+    drop(node.stop().await);
+    let cid = "bafkreidogqfzz75tpkmjzjke425xqcrmpcib2p5tg44hnbirumdbpl5adu"
+        .parse()
+        .unwrap();
+    let fetched = handle
+        .fetch(cid, Vec::new(), LIMITS, watch::Sender::default())
+        .await;
+    assert!(matches!(fetched, Err(FetchError::Stopped)), "{fetched:?}");
+    assert_eq!(
+        handle.connect(handle.peer_id(), Vec::new()).await,
+        Err(ConnectError::Stopped)
+    );
+}
+
+/// A libp2p peer that opens Bitswap streams and writes what it likes on them.
+async fn babble(victim: &Running, streams: usize, bytes: &[u8]) {
+    use futures::{AsyncWriteExt, StreamExt};
+    let behaviour = |_: &Keypair| libp2p_stream::Behaviour::new();
+    let mut swarm = libp2p::SwarmBuilder::with_new_identity()
+        .with_tokio()
+        .with_tcp(
+            Default::default(),
+            libp2p::noise::Config::new,
+            libp2p::yamux::Config::default,
+        )
+        .unwrap()
+        .with_behaviour(behaviour)
+        .unwrap()
+        .build();
+    let (peer, addresses) = victim.provider();
+    swarm.dial(addresses[0].clone()).unwrap();
+    while !swarm.is_connected(&peer) {
+        swarm.select_next_some().await;
+    }
+    let mut control = swarm.behaviour().new_control();
+    let driver = tokio::spawn(async move {
+        loop {
+            swarm.select_next_some().await;
+        }
+    });
+    let mut open = Vec::new();
+    for _ in 0..streams {
+        let Ok(mut stream) = control.open_stream(peer, streams::PROTOCOL).await else {
+            break;
+        };
+        // The victim may end the stream while it is being written to: that is its right.
+        let _ = stream.write_all(bytes).await;
+        let _ = stream.flush().await;
+        open.push(stream);
+    }
+    driver.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn babblers_disturb_nobody() {
+    let (source, sink) = (start().await, start().await);
+    let root = source.add(&noise(3_000_000), Format::V1).await;
+    // In turn: a length without end, a message that is too long, one that is no protobuf, half of one.
+    let babbles: [&[u8]; 4] = [
+        &[0xff; 64],
+        &[0x81, 0x80, 0x80, 0x02],
+        &[4, 0xff, 0xff, 0xff, 0xff],
+        &[100, 0x0a],
+    ];
+    for bytes in babbles {
+        tokio::time::timeout(Duration::from_secs(20), babble(&source, 100, bytes))
+            .await
+            .unwrap();
+    }
+    sink.get(root, &[&source]).await.unwrap();
 }

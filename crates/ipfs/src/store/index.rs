@@ -155,8 +155,9 @@ impl Index {
         self.tidy(key);
     }
 
-    /// The oldest blocks that nobody holds, as many as have `bytes` together, or all when they have less.
-    pub(super) fn oldest(&self, bytes: u64) -> Vec<BlockKey> {
+    /// The oldest blocks that nobody holds: as many as have `bytes` together (all, when they have less), and the next
+    /// ones as long as they fit into `slack` more.
+    pub(super) fn oldest(&self, bytes: u64, slack: u64) -> Vec<BlockKey> {
         let free = self.slots.iter().filter(|(_, slot)| slot.holds == 0);
         let mut free: Vec<_> = free
             .filter_map(|(key, slot)| slot.stored.map(|(size, age)| (age, size, key)))
@@ -164,7 +165,7 @@ impl Index {
         free.sort_unstable();
         let mut sum = 0u64;
         let enough = free.iter().take_while(|(_, size, _)| {
-            let wanted = sum < bytes;
+            let wanted = sum < bytes || sum + size <= bytes + slack;
             sum += size;
             wanted
         });

@@ -116,6 +116,10 @@ impl PinDatabase {
 
 /// Opens the database and reads all of it once. redb panics on some kinds of damage, which is damage like any other.
 fn open_checked(path: &Path) -> Result<PinDatabase, StoreError> {
+    // redb takes an empty file for a new database, but a power cut can leave one of an old one.
+    if fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0) {
+        return Err(damaged("it is empty"));
+    }
     catch_unwind(AssertUnwindSafe(|| {
         let database = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
         let mut transaction = database.begin_write()?;

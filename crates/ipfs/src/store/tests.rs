@@ -1,1 +1,352 @@
+//! The store on a real disk: bounds, age, damage, restarts.
+use std::collections::BTreeSet;
 
+use multihash_codetable::{Code, MultihashDigest};
+use tempfile::TempDir;
+
+use super::*;
+use crate::unixfs::{Content, Format, add_file};
+
+const SIZE: usize = 1000;
+
+fn config(folder: &TempDir, max_bytes: u64) -> StoreConfig {
+    StoreConfig {
+        directory: folder.path().to_owned(),
+        max_bytes,
+        min_free_bytes: 0,
+    }
+}
+
+fn open(folder: &TempDir, max_bytes: u64) -> (Store, OpenReport) {
+    Store::open(config(folder, max_bytes)).unwrap()
+}
+
+/// A raw block of [`SIZE`] bytes, different for each number.
+fn block(number: u32) -> (Cid, Vec<u8>) {
+    let data: Vec<u8> = number.to_le_bytes().repeat(SIZE / 4);
+    (Cid::new_v1(0x55, Code::Sha2_256.digest(&data)), data)
+}
+
+fn put(store: &Store, number: u32) -> Result<Cid, StoreError> {
+    let (cid, data) = block(number);
+    store.put(&cid, &data).map(|()| cid)
+}
+
+fn pin(store: &Store, cid: &Cid) {
+    store.pin(cid, SIZE as u64, vec![BlockKey::of(cid)]).unwrap();
+}
+
+fn stored(store: &Store, cids: &[Cid]) -> Vec<bool> {
+    cids.iter().map(|cid| store.contains(cid)).collect()
+}
+
+fn file_of(folder: &TempDir, cid: &Cid) -> PathBuf {
+    folder
+        .path()
+        .join("blocks")
+        .join(BlockKey::of(cid).relative_path())
+}
+
+#[test]
+fn a_block_is_found_under_every_cid_of_its_bytes() {
+    let folder = TempDir::new().unwrap();
+    let (store, _) = open(&folder, 10_000);
+    let cid = put(&store, 1).unwrap();
+    let v0 = Cid::new_v0(*cid.hash()).unwrap();
+    assert_eq!(store.get(&v0).unwrap().unwrap(), block(1).1);
+    put(&store, 1).unwrap();
+    assert_eq!(
+        store.usage(),
+        Usage {
+            used_bytes: SIZE as u64,
+            max_bytes: 10_000,
+            blocks: 1
+        }
+    );
+}
+
+#[test]
+fn an_identity_cid_carries_its_block() {
+    let folder = TempDir::new().unwrap();
+    let (store, _) = open(&folder, 10_000);
+    let cid = Cid::new_v1(0x55, Multihash::wrap(IDENTITY, b"inline").unwrap());
+    store.put(&cid, b"inline").unwrap();
+    assert_eq!(store.get(&cid).unwrap().unwrap().as_ref(), b"inline");
+    assert_eq!(store.usage().blocks, 0);
+}
+
+#[test]
+fn the_oldest_unheld_blocks_go_when_room_is_needed() {
+    let folder = TempDir::new().unwrap();
+    let (store, _) = open(&folder, 4 * SIZE as u64);
+    let mut cids: Vec<Cid> = (0..4).map(|number| put(&store, number).unwrap()).collect();
+    pin(&store, &cids[0]);
+    let protection = store.protection();
+    protection.add(&cids[1]);
+    cids.push(put(&store, 4).unwrap());
+    assert_eq!(stored(&store, &cids), [true, true, false, true, true]);
+    drop(protection);
+    store.unpin(&cids[0]).unwrap();
+    cids.push(put(&store, 5).unwrap());
+    cids.push(put(&store, 6).unwrap());
+    assert_eq!(
+        stored(&store, &cids),
+        [false, false, false, true, true, true, true]
+    );
+    assert_eq!(store.usage().used_bytes, 4 * SIZE as u64);
+}
+
+#[test]
+fn what_is_held_is_never_thrown_away() {
+    let folder = TempDir::new().unwrap();
+    let (store, _) = open(&folder, 2 * SIZE as u64);
+    let cids: Vec<Cid> = (0..2).map(|number| put(&store, number).unwrap()).collect();
+    cids.iter().for_each(|cid| pin(&store, cid));
+    assert!(matches!(
+        put(&store, 2),
+        Err(StoreError::Full {
+            used: 2000,
+            max: 2000
+        })
+    ));
+    assert_eq!(stored(&store, &cids), [true, true]);
+}
+
+#[test]
+fn a_protected_block_that_comes_later_is_protected_too() {
+    let folder = TempDir::new().unwrap();
+    let (store, _) = open(&folder, SIZE as u64);
+    let protection = store.protection();
+    protection.add(&block(1).0);
+    put(&store, 1).unwrap();
+    assert!(matches!(put(&store, 2), Err(StoreError::Full { .. })));
+    drop(protection);
+    put(&store, 2).unwrap();
+}
+
+#[test]
+fn the_disk_keeps_its_free_bytes() {
+    let folder = TempDir::new().unwrap();
+    let config = StoreConfig {
+        min_free_bytes: u64::MAX / 2,
+        ..config(&folder, 10_000)
+    };
+    let (store, _) = Store::open(config).unwrap();
+    assert!(matches!(put(&store, 1), Err(StoreError::DiskFull { .. })));
+    assert_eq!((store.usage().blocks, store.spare_bytes().unwrap()), (0, 0));
+}
+
+#[test]
+fn damaged_blocks_are_removed_when_they_are_read_and_can_come_again() {
+    let folder = TempDir::new().unwrap();
+    let (store, _) = open(&folder, 10_000);
+    let damages: [fn(&Path); 3] = [
+        |path| {
+            File::options()
+                .write(true)
+                .open(path)
+                .unwrap()
+                .set_len(SIZE as u64 / 2)
+                .unwrap()
+        },
+        |path| fs::write(path, [7; SIZE]).unwrap(),
+        |path| fs::remove_file(path).unwrap(),
+    ];
+    for damage in damages {
+        let cid = put(&store, 1).unwrap();
+        damage(&file_of(&folder, &cid));
+        assert_eq!(store.get(&cid).unwrap(), None);
+        assert_eq!((store.contains(&cid), store.usage().used_bytes), (false, 0));
+        put(&store, 1).unwrap();
+        assert!(store.get(&cid).unwrap().is_some());
+    }
+}
+
+#[test]
+fn opening_counts_what_is_there_and_cleans_up() {
+    let folder = TempDir::new().unwrap();
+    let (store, report) = open(&folder, 10_000);
+    assert_eq!(report, OpenReport::default());
+    let cids: Vec<Cid> = (0..3).map(|number| put(&store, number).unwrap()).collect();
+    let empty = add_file(
+        &store,
+        &Content::Bytes(Bytes::new()),
+        Format::V1,
+        &mut |_, _, _| true,
+    )
+    .unwrap()
+    .root;
+    drop(store);
+    fs::write(folder.path().join("temporary/17"), "half a block").unwrap();
+    fs::write(file_of(&folder, &cids[2]), "").unwrap();
+    fs::write(folder.path().join("blocks/00/README"), "not a block").unwrap();
+    let (store, report) = open(&folder, 10_000);
+    let expected = OpenReport {
+        blocks: 3,
+        bytes: 2 * SIZE as u64,
+        temporary_removed: 1,
+        ..OpenReport::default()
+    };
+    assert_eq!(report, expected);
+    assert_eq!(stored(&store, &cids), [true, true, false]);
+    assert!(store.contains(&empty), "a block that is empty on purpose stays");
+    assert!(!folder.path().join("temporary/17").exists());
+    assert!(
+        folder.path().join("blocks/00/README").exists(),
+        "what is not ours is left alone"
+    );
+}
+
+#[test]
+fn pins_outlive_a_restart() {
+    let folder = TempDir::new().unwrap();
+    let (store, _) = open(&folder, 2 * SIZE as u64);
+    let cids: Vec<Cid> = (0..2).map(|number| put(&store, number).unwrap()).collect();
+    pin(&store, &cids[0]);
+    let before = store.pins().unwrap();
+    drop(store);
+    let (store, _) = open(&folder, 2 * SIZE as u64);
+    assert_eq!(store.pins().unwrap(), before);
+    assert!(store.is_pinned(&cids[0]).unwrap() && !store.is_pinned(&cids[1]).unwrap());
+    put(&store, 2).unwrap();
+    assert_eq!(stored(&store, &cids), [true, false]);
+    assert!(store.unpin(&cids[0]).unwrap());
+    assert!(!store.unpin(&cids[0]).unwrap());
+    put(&store, 3).unwrap();
+    put(&store, 4).unwrap();
+    assert_eq!(stored(&store, &cids), [false, false]);
+}
+
+#[test]
+fn pinning_twice_holds_once() {
+    let folder = TempDir::new().unwrap();
+    let (store, _) = open(&folder, SIZE as u64);
+    let cid = put(&store, 1).unwrap();
+    pin(&store, &cid);
+    pin(&store, &cid);
+    store.unpin(&cid).unwrap();
+    put(&store, 2).unwrap();
+    assert!(!store.contains(&cid));
+}
+
+#[test]
+fn a_pinned_block_that_is_gone_is_said_when_opening() {
+    let folder = TempDir::new().unwrap();
+    let (store, _) = open(&folder, 10_000);
+    let cid = put(&store, 1).unwrap();
+    pin(&store, &cid);
+    drop(store);
+    fs::remove_file(file_of(&folder, &cid)).unwrap();
+    assert_eq!(open(&folder, 10_000).1.incomplete_pins, [cid]);
+}
+
+#[test]
+fn a_pin_database_that_is_gone_is_said_when_there_are_blocks() {
+    let folder = TempDir::new().unwrap();
+    let (store, report) = open(&folder, 10_000);
+    assert!(!report.pins_missing);
+    put(&store, 1).unwrap();
+    drop(store);
+    fs::remove_file(folder.path().join("pins.redb")).unwrap();
+    assert!(open(&folder, 10_000).1.pins_missing);
+}
+
+#[test]
+fn an_unreadable_pin_database_is_set_aside_and_said() {
+    let damages: [fn(&Path); 4] = [
+        |path| fs::write(path, "not a database").unwrap(),
+        |path| fs::write(path, "").unwrap(),
+        |path| {
+            File::options()
+                .write(true)
+                .open(path)
+                .unwrap()
+                .set_len(5000)
+                .unwrap()
+        },
+        |path| {
+            let mut bytes = fs::read(path).unwrap();
+            bytes.iter_mut().skip(512).for_each(|byte| *byte ^= 0x55);
+            fs::write(path, bytes).unwrap();
+        },
+    ];
+    for (number, damage) in damages.into_iter().enumerate() {
+        let folder = TempDir::new().unwrap();
+        let (store, _) = open(&folder, 10_000);
+        let cid = put(&store, 1).unwrap();
+        pin(&store, &cid);
+        drop(store);
+        let path = folder.path().join("pins.redb");
+        damage(&path);
+        let damaged = fs::read(&path).unwrap();
+        let (store, report) = open(&folder, 10_000);
+        let aside = report
+            .pins_set_aside
+            .unwrap_or_else(|| panic!("damage {number} was not seen"));
+        assert_eq!(fs::read(aside).unwrap().len(), damaged.len());
+        assert!(store.pins().unwrap().is_empty() && store.contains(&cid));
+        pin(&store, &cid);
+        drop(store);
+        assert_eq!(open(&folder, 10_000).0.pins().unwrap().len(), 1);
+    }
+}
+
+#[test]
+fn a_store_that_is_in_use_is_not_opened_twice() {
+    let folder = TempDir::new().unwrap();
+    let (store, _) = open(&folder, 10_000);
+    assert!(matches!(
+        Store::open(config(&folder, 10_000)),
+        Err(StoreError::InUse(_))
+    ));
+    drop(store);
+    open(&folder, 10_000);
+}
+
+#[test]
+fn many_threads_store_and_read_and_the_bound_holds() {
+    let folder = TempDir::new().unwrap();
+    let (store, _) = open(&folder, 20 * SIZE as u64);
+    let blocks: Vec<_> = (0..40).map(block).collect();
+    std::thread::scope(|scope| {
+        for offset in 0..4 {
+            let (store, blocks) = (&store, &blocks);
+            scope.spawn(move || {
+                for (cid, data) in blocks.iter().cycle().skip(offset * 10).take(200) {
+                    store.put(cid, data).unwrap();
+                    assert!(store.usage().used_bytes <= 20 * SIZE as u64);
+                    if let Some(read) = store.get(cid).unwrap() {
+                        assert_eq!(&read, data);
+                    }
+                }
+            });
+        }
+    });
+    let used = store.usage();
+    drop(store);
+    let report = open(&folder, 20 * SIZE as u64).1;
+    assert_eq!((report.bytes, report.blocks), (used.used_bytes, used.blocks));
+}
+
+#[test]
+fn keys_are_read_from_file_names_and_from_nothing_else() {
+    let keys: BTreeSet<PathBuf> = (0..3)
+        .map(|number| BlockKey::of(&block(number).0).relative_path())
+        .collect();
+    assert_eq!(keys.len(), 3);
+    let folder = TempDir::new().unwrap();
+    make_folders(folder.path()).unwrap();
+    let name = BlockKey::of(&block(0).0).to_string();
+    for wrong in [
+        &name[1..],
+        &name[2..],
+        &name.to_uppercase(),
+        "zz",
+        "é",
+        "1220",
+        &format!("{name}00"),
+    ] {
+        fs::write(folder.path().join("blocks/00").join(wrong), "x").unwrap();
+    }
+    assert_eq!(Index::read(&folder.path().join("blocks")).unwrap().blocks(), 0);
+}

@@ -1,1 +1,383 @@
+//! CIDs as other implementations give them, and contents that strangers made up.
+use bytes::Bytes;
+use cid::Cid;
+use multihash_codetable::{Code, MultihashDigest};
+use proptest::prelude::*;
+use tempfile::TempDir;
 
+use super::*;
+use crate::dag::{self, DAG_PB, DagError, RAW};
+use crate::store::{Store, StoreConfig};
+
+const MIB: u64 = 1024 * 1024;
+
+fn store(folder: &TempDir) -> Store {
+    let directory = folder.path().join("store");
+    Store::open(StoreConfig {
+        directory,
+        max_bytes: 1024 * MIB,
+        min_free_bytes: 0,
+    })
+    .unwrap()
+    .0
+}
+
+/// Chunk n of 256 KiB is the number n over and over, as 32 bits, the lowest first.
+fn pattern(length: usize) -> Bytes {
+    const NUMBERS: usize = 256 * 1024 / 4;
+    let numbers = (0..length.div_ceil(4)).map(|place| (place / NUMBERS) as u32);
+    let mut bytes: Vec<u8> = numbers.flat_map(u32::to_le_bytes).collect();
+    bytes.truncate(length);
+    bytes.into()
+}
+
+fn add(store: &Store, content: Bytes, format: Format) -> Cid {
+    add_file(store, &Content::Bytes(content), format, &mut |_, _, _| true)
+        .unwrap()
+        .root
+}
+
+fn entry(path: &str, length: usize) -> DirectoryEntry {
+    DirectoryEntry {
+        path: path.to_owned(),
+        content: Content::Bytes(pattern(length)),
+    }
+}
+
+/// All CIDs here were made by the JavaScript importer (ipfs-unixfs-importer 16 from npm) with Kubo's parameters: raw
+/// leaves for version 1, 262144 bytes per chunk, 174 links per node. The largest has two levels of links.
+#[test]
+fn files_have_the_cids_of_the_javascript_importer() {
+    let folder = TempDir::new().unwrap();
+    let store = store(&folder);
+    let expected = [
+        (
+            0,
+            "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku",
+            "QmbFMke1KXqnYyBBWxB74N4c5SBnJMVAiMNRcGu6x1AwQH",
+        ),
+        (
+            1,
+            "bafkreidogqfzz75tpkmjzjke425xqcrmpcib2p5tg44hnbirumdbpl5adu",
+            "QmS9JArPwa55ePgDnyg6TzX24mYTS1b1vLqWNebyVotKxQ",
+        ),
+        (
+            262_144,
+            "bafkreiekhhjkxu4ztk3tyng3er3ijhg56mb44oe3gwbgquhzu4afrg2ksa",
+            "QmRk1rduJvo5DfEYAaLobS2za9tDszk35hzaNSDCJ74DA7",
+        ),
+        (
+            262_145,
+            "bafybeidf7ins7dbwk2zrpiv7k3tzp65itaxindoduggdnvrtad2es6lj5y",
+            "QmNYkyjsSpEqaqT4Ft5NoVTNirsrpHTwRgAPkpWvhs9Gsd",
+        ),
+        (
+            48_234_496,
+            "bafybeiggvv37fyr27oecfudlgj3sa6soi6gym456fcidg5kfssqxsnxi5e",
+            "QmZvxMBYQshDHL1TaUisE7HxNF2zziEkJe8QXu3dqbgwLh",
+        ),
+    ];
+    for (length, v1, v0) in expected {
+        assert_eq!(
+            add(&store, pattern(length), Format::V1).to_string(),
+            v1,
+            "{length} bytes"
+        );
+        assert_eq!(
+            add(&store, pattern(length), Format::V0).to_string(),
+            v0,
+            "{length} bytes"
+        );
+    }
+}
+
+#[test]
+fn directories_have_the_cids_of_the_javascript_importer() {
+    let folder = TempDir::new().unwrap();
+    let store = store(&folder);
+    let tree = [
+        entry("b.txt", 1),
+        entry("a.bin", 262_145),
+        entry("sub/deep/é.txt", 0),
+    ];
+    let one = [entry("example.bag", 262_145)];
+    let expected = [
+        (
+            Format::V1,
+            "bafybeib3plgpbxgrd745xfjtxvnvsavxzxqhvnm7n36kfp4femg3w727ky",
+            "bafybeidjnk53zmvdwag3f4hhl3g3iuu6pjxxpqqdcagzodqe63vxnwywky",
+        ),
+        (
+            Format::V0,
+            "Qmbo9MNWK4UNYH9Q6EZGXHsUHPmc9a7R9o6UfHBobJ3kcr",
+            "QmZxKEMwFKuRneEqL6DMJPuFZoduGZsqqQersA49symwPx",
+        ),
+    ];
+    for (format, tree_cid, one_cid) in expected {
+        let add = |entries| {
+            add_directory(&store, entries, format, &mut |_, _, _| true)
+                .unwrap()
+                .root
+                .to_string()
+        };
+        assert_eq!((add(&tree).as_str(), add(&one).as_str()), (tree_cid, one_cid));
+    }
+}
+
+#[test]
+fn an_empty_directory_is_the_well_known_one() {
+    let folder = TempDir::new().unwrap();
+    let store = store(&folder);
+    let root = add_directory(&store, &[], Format::V0, &mut |_, _, _| true)
+        .unwrap()
+        .root;
+    // What `ipfs object new unixfs-dir` gives.
+    assert_eq!(root.to_string(), "QmUNLLsPACCz1vLxQVkXqqLX5R1X345qqfHbsf67hvA3Nn");
+    assert_eq!(list(&store, &root).unwrap(), []);
+}
+
+#[test]
+fn a_directory_is_listed_read_and_exported_as_it_was_added() {
+    let folder = TempDir::new().unwrap();
+    let store = store(&folder);
+    let entries = [
+        entry("b.txt", 1),
+        entry("a.bin", 600_000),
+        entry("sub/deep/é.txt", 5),
+    ];
+    let root = add_directory(&store, &entries, Format::V1, &mut |_, _, _| true)
+        .unwrap()
+        .root;
+    let names: Vec<String> = list(&store, &root)
+        .unwrap()
+        .into_iter()
+        .map(|entry| entry.name)
+        .collect();
+    assert_eq!(names, ["a.bin", "b.txt", "sub"]);
+    let destination = folder.path().join("out");
+    assert_eq!(export(&store, &root, &destination, MIB).unwrap(), 600_006);
+    for DirectoryEntry { path, content } in &entries {
+        let Content::Bytes(content) = content else {
+            unreachable!()
+        };
+        assert_eq!(std::fs::read(destination.join(path)).unwrap(), content.as_ref());
+        assert_eq!(cat(&store, &root, path, MIB).unwrap(), content);
+    }
+    assert!(matches!(
+        cat(&store, &root, "sub", MIB),
+        Err(ReadError::WrongKind(..))
+    ));
+    assert!(matches!(
+        cat(&store, &root, "sub/x", MIB),
+        Err(ReadError::NoSuchEntry(_))
+    ));
+    assert!(matches!(
+        cat(&store, &root, "a.bin", 599_999),
+        Err(ReadError::TooLarge(_))
+    ));
+}
+
+#[test]
+fn paths_that_leave_the_directory_are_not_added() {
+    let folder = TempDir::new().unwrap();
+    let store = store(&folder);
+    for path in [
+        "",
+        "/a",
+        "a/",
+        "a//b",
+        "..",
+        "a/../b",
+        ".",
+        "a\0b",
+        &"x".repeat(256),
+        &["d"; 33].join("/"),
+    ] {
+        let added = add_directory(&store, &[entry(path, 1)], Format::V1, &mut |_, _, _| true);
+        assert!(matches!(added, Err(AddError::Path(_))), "{path:?}");
+    }
+    let twice = add_directory(
+        &store,
+        &[entry("a", 1), entry("a", 2)],
+        Format::V1,
+        &mut |_, _, _| true,
+    );
+    assert!(matches!(twice, Err(AddError::Conflict(_))));
+}
+
+#[test]
+fn adding_can_be_cancelled() {
+    let folder = TempDir::new().unwrap();
+    let store = store(&folder);
+    let mut blocks = 0;
+    let cancelled = add_file(
+        &store,
+        &Content::Bytes(pattern(2_000_000)),
+        Format::V1,
+        &mut |_, _, _| {
+            blocks += 1;
+            blocks < 3
+        },
+    );
+    assert!(matches!(cancelled, Err(AddError::Cancelled)));
+    assert_eq!(blocks, 3);
+}
+
+#[test]
+fn an_export_replaces_a_link_and_does_not_follow_it() {
+    let folder = TempDir::new().unwrap();
+    let store = store(&folder);
+    let root = add(&store, pattern(10), Format::V1);
+    let (victim, destination) = (folder.path().join("victim"), folder.path().join("out"));
+    std::fs::write(&victim, "precious").unwrap();
+    std::os::unix::fs::symlink(&victim, &destination).unwrap();
+    export(&store, &root, &destination, MIB).unwrap();
+    assert_eq!(std::fs::read(&victim).unwrap(), b"precious");
+    assert!(destination.symlink_metadata().unwrap().is_file());
+}
+
+/// A dag-pb node with these UnixFS bytes and links, stored; protobuf written out by hand.
+fn node(store: &Store, unixfs: &[u8], links: &[(&str, Cid)]) -> Cid {
+    let mut block = Vec::new();
+    for (name, cid) in links {
+        let mut link = Vec::new();
+        prost::encoding::bytes::encode(1, &cid.to_bytes(), &mut link);
+        prost::encoding::string::encode(2, &(*name).to_owned(), &mut link);
+        prost::encoding::bytes::encode(2, &link, &mut block);
+    }
+    prost::encoding::bytes::encode(1, &unixfs.to_vec(), &mut block);
+    put(store, DAG_PB, &block)
+}
+
+fn put(store: &Store, codec: u64, block: &[u8]) -> Cid {
+    let cid = Cid::new_v1(codec, Code::Sha2_256.digest(block));
+    store.put(&cid, block).unwrap();
+    cid
+}
+
+/// The CID of nothing.
+const EMPTY: &str = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku";
+const FILE: [u8; 2] = [8, 2];
+const DIRECTORY: [u8; 2] = [8, 1];
+
+#[test]
+fn names_that_would_leave_the_folder_are_not_exported() {
+    let folder = TempDir::new().unwrap();
+    let store = store(&folder);
+    let file = add(&store, pattern(1), Format::V1);
+    for name in ["..", ".", "", "../x", "/etc/x", "a/b", "a\0b"] {
+        let root = node(&store, &DIRECTORY, &[("good", file), (name, file)]);
+        let destination = folder.path().join("out");
+        let result = export(&store, &root, &destination, MIB);
+        assert!(
+            matches!(result, Err(ExportError::Read(ReadError::ForbiddenName(_)))),
+            "{name:?}"
+        );
+        assert_eq!(
+            std::fs::read_dir(folder.path()).unwrap().count(),
+            1,
+            "only the store: nothing is left behind"
+        );
+    }
+}
+
+#[test]
+fn one_name_twice_is_not_exported() {
+    let folder = TempDir::new().unwrap();
+    let store = store(&folder);
+    let file = add(&store, pattern(1), Format::V1);
+    let root = node(&store, &DIRECTORY, &[("a", file), ("a", file)]);
+    assert!(matches!(
+        export(&store, &root, &folder.path().join("out"), MIB),
+        Err(ExportError::Write(..))
+    ));
+}
+
+#[test]
+fn symlinks_and_sharded_directories_are_refused_by_name() {
+    let folder = TempDir::new().unwrap();
+    let store = store(&folder);
+    for (unixfs, what) in [([8, 4], "symbolic link"), ([8, 5], "sharded (HAMT) directory")] {
+        let inner = node(&store, &unixfs, &[]);
+        let root = node(&store, &DIRECTORY, &[("x", inner)]);
+        match export(&store, &root, &folder.path().join("out"), MIB) {
+            Err(ExportError::Read(ReadError::Dag(DagError::Unsupported(cid, kind)))) => {
+                assert_eq!((cid, kind), (inner, what));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Thirty nodes, each of which links to the one before a hundred times: 100^30 bytes in a few kilobytes.
+#[test]
+fn a_bomb_of_repeated_links_costs_what_the_reader_allows() {
+    let folder = TempDir::new().unwrap();
+    let store = store(&folder);
+    for (leaf, files) in [(pattern(1), true), (Bytes::new(), true), (pattern(1), false)] {
+        let mut root = add(&store, leaf, Format::V1);
+        let names: Vec<String> = (0..100)
+            .map(|n| if files { String::new() } else { n.to_string() })
+            .collect();
+        for _ in 0..30 {
+            let links: Vec<(&str, Cid)> = names.iter().map(|name| (name.as_str(), root)).collect();
+            root = node(&store, if files { &FILE } else { &DIRECTORY }, &links);
+        }
+        let refused = export(&store, &root, &folder.path().join("out"), 1000).unwrap_err();
+        let costs = matches!(
+            refused,
+            ExportError::Read(ReadError::TooLarge(_) | ReadError::TooManyBlocks)
+        );
+        assert!(costs, "{refused}");
+        assert_eq!(
+            walk_complete(&store, &root, None).unwrap().keys.len(),
+            31,
+            "each block once"
+        );
+    }
+}
+
+#[test]
+fn a_dag_that_is_too_deep_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let store = store(&folder);
+    let mut root = add(&store, pattern(1), Format::V1);
+    for _ in 0..=MAX_DEPTH {
+        root = node(&store, &FILE, &[("", root)]);
+    }
+    assert!(matches!(
+        walk_complete(&store, &root, None),
+        Err(WalkError::TooDeep)
+    ));
+    assert!(matches!(cat(&store, &root, "", MIB), Err(ReadError::TooDeep)));
+}
+
+#[test]
+fn too_many_links_are_refused_before_they_cost_memory() {
+    let cid = EMPTY.parse::<Cid>().unwrap();
+    let dag_pb = Cid::new_v1(DAG_PB, *cid.hash());
+    let block = Bytes::from([0x12, 0].repeat(dag::MAX_LINKS + 1));
+    assert_eq!(dag::links(&dag_pb, &block), Err(DagError::TooManyLinks(dag_pb)));
+    assert_eq!(
+        dag::links(&dag_pb, &block.slice(2..)),
+        Err(DagError::Malformed(dag_pb)),
+        "links without a CID"
+    );
+    assert_eq!(
+        dag::links(&Cid::new_v1(0x71, *cid.hash()), &block),
+        Err(DagError::Codec(Cid::new_v1(0x71, *cid.hash()), 0x71))
+    );
+    assert_eq!(dag::links(&Cid::new_v1(RAW, *cid.hash()), &block), Ok(Vec::new()));
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_a_node_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let cid = Cid::new_v1(DAG_PB, *EMPTY.parse::<Cid>().unwrap().hash());
+        let bytes = Bytes::from(bytes);
+        let _ = dag::links(&cid, &bytes);
+        if let Ok(dag::Node::File { data, .. }) = dag::node(&cid, &bytes) {
+            prop_assert!(data.len() <= bytes.len());
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! What a node is told, and how its calls fail.
+use std::time::Duration;
+
+use libp2p::{Multiaddr, PeerId, identity::Keypair};
+
+use crate::store::{StoreConfig, StoreError};
+use crate::unixfs::{AddError, ExportError, ReadError, WalkError};
+
+/// What a node needs to know.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// Who the node is.
+    pub keypair: Keypair,
+    /// Where it listens: `/ip4/.../tcp/...` and `/ip4/.../udp/.../quic-v1`, the same for `ip6`.
+    pub listen: Vec<Multiaddr>,
+    /// Its block store.
+    pub store: StoreConfig,
+    /// How long a connection that nobody uses stays open.
+    pub idle_timeout: Duration,
+    /// The most connections at one time.
+    pub max_connections: u32,
+    /// The most connections with one peer at one time.
+    pub max_connections_per_peer: u32,
+    /// Whether loopback addresses are dialled: in tests on one host.
+    pub allow_loopback: bool,
+    /// What all random choices of Bitswap follow from.
+    pub seed: u64,
+    /// Bounds and times of Bitswap.
+    pub bitswap: bitswap::engine::Config,
+}
+
+impl NodeConfig {
+    /// Values that suit a robot: 10 minutes idle, 128 connections, 4 for each peer.
+    pub fn new(keypair: Keypair, store: StoreConfig) -> Self {
+        Self {
+            keypair,
+            listen: Vec::new(),
+            store,
+            idle_timeout: Duration::from_secs(600),
+            max_connections: 128,
+            max_connections_per_peer: 4,
+            allow_loopback: false,
+            seed: 0,
+            bitswap: bitswap::engine::Config::default(),
+        }
+    }
+}
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store could not be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The encryption of the links could not be set up.
+    #[error("the encryption of the links could not be set up: {0}")]
+    Encryption(#[from] libp2p::noise::Error),
+    /// A worker thread panicked.
+    #[error("a worker of the node died")]
+    Worker,
+}
+
+/// An address on which the node does not listen though it should.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenFailure {
+    /// The address as it was configured, or one of those that it stood for.
+    pub address: Multiaddr,
+    /// Why, in words: mostly that the port is taken.
+    pub reason: String,
+}
+
+/// Why a peer was not reached.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectError {
+    /// None of its addresses may be dialled.
+    #[error("none of the addresses of {0} can be dialled")]
+    NoUsableAddress(PeerId),
+    /// The dial failed at all addresses.
+    #[error("{0} was not reached: {1}")]
+    Failed(PeerId, String),
+    /// The node has stopped.
+    #[error("the node has stopped")]
+    Stopped,
+}
+
+/// Why a DAG was not pinned.
+#[derive(Debug, thiserror::Error)]
+pub enum PinError {
+    /// It is not whole.
+    #[error(transparent)]
+    Walk(#[from] WalkError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A worker thread panicked.
+    #[error("a worker of the node died")]
+    Worker,
+}
+
+/// A worker thread panicked; this names it in the error type of each call.
+pub(super) trait WorkerDied {
+    fn worker_died() -> Self;
+}
+
+impl WorkerDied for PinError {
+    fn worker_died() -> Self {
+        Self::Worker
+    }
+}
+
+impl WorkerDied for StoreError {
+    fn worker_died() -> Self {
+        Self::Io {
+            action: "finish its work",
+            source: std::io::Error::other("a worker of the node died"),
+        }
+    }
+}
+
+impl WorkerDied for ReadError {
+    fn worker_died() -> Self {
+        Self::Store(StoreError::worker_died())
+    }
+}
+
+impl WorkerDied for AddError {
+    fn worker_died() -> Self {
+        Self::Store(StoreError::worker_died())
+    }
+}
+
+impl WorkerDied for ExportError {
+    fn worker_died() -> Self {
+        Self::Read(ReadError::worker_died())
+    }
+}
