@@ -36,24 +36,12 @@ pub struct Entry {
 impl Entry {
     /// A want that asks to be told also when the block is not there.
     pub fn want(cid: Cid, want_type: WantType) -> Self {
-        Self {
-            cid,
-            priority: 1,
-            cancel: false,
-            want_type,
-            send_dont_have: true,
-        }
+        Self { cid, priority: 1, cancel: false, want_type, send_dont_have: true }
     }
 
     /// The end of a want.
     pub fn cancel(cid: Cid) -> Self {
-        Self {
-            cid,
-            priority: 0,
-            cancel: true,
-            want_type: WantType::Block,
-            send_dont_have: false,
-        }
+        Self { cid, priority: 0, cancel: true, want_type: WantType::Block, send_dont_have: false }
     }
 }
 
@@ -176,11 +164,7 @@ fn check_counts(bytes: &[u8]) -> Result<(), DecodeError> {
 }
 
 fn limit(count: usize, what: &'static str) -> Result<(), DecodeError> {
-    if count > MAX_ITEMS {
-        Err(DecodeError::TooMany(what))
-    } else {
-        Ok(())
-    }
+    if count > MAX_ITEMS { Err(DecodeError::TooMany(what)) } else { Ok(()) }
 }
 
 /// Calls `visit` with the tag and the bytes of each length-delimited field.
@@ -204,11 +188,7 @@ fn for_each_field(
 
 fn typed(message: wire::Message) -> Result<Message, DecodeError> {
     let wantlist = message.wantlist.unwrap_or_default();
-    if let Some(block) = message
-        .payload
-        .iter()
-        .find(|block| block.data.len() > MAX_BLOCK_BYTES)
-    {
+    if let Some(block) = message.payload.iter().find(|block| block.data.len() > MAX_BLOCK_BYTES) {
         return Err(DecodeError::BlockTooLarge(block.data.len()));
     }
     let items = wantlist.entries.len() + message.payload.len() + message.presences.len();
@@ -225,11 +205,7 @@ fn typed(message: wire::Message) -> Result<Message, DecodeError> {
 }
 
 fn entry(entry: wire::Entry) -> Option<Entry> {
-    let want_type = if entry.want_type == 0 {
-        WantType::Block
-    } else {
-        WantType::Have
-    };
+    let want_type = if entry.want_type == 0 { WantType::Block } else { WantType::Have };
     Some(Entry {
         cid: cid(&entry.cid)?,
         priority: entry.priority,
@@ -240,17 +216,11 @@ fn entry(entry: wire::Entry) -> Option<Entry> {
 }
 
 fn block(block: wire::Block) -> Option<Block> {
-    Some(Block {
-        cid: prefix::cid_of(block.prefix, &block.data)?,
-        data: block.data,
-    })
+    Some(Block { cid: prefix::cid_of(block.prefix, &block.data)?, data: block.data })
 }
 
 fn presence(presence: wire::Presence) -> Option<Presence> {
-    Some(Presence {
-        cid: cid(&presence.cid)?,
-        have: presence.kind == 0,
-    })
+    Some(Presence { cid: cid(&presence.cid)?, have: presence.kind == 0 })
 }
 
 /// A CID that is alone in its bytes: trailing ones would let one block have many names.
@@ -262,10 +232,8 @@ fn cid(bytes: &[u8]) -> Option<Cid> {
 fn raw(message: &Message) -> wire::Message {
     let entries: Vec<_> = message.wantlist.iter().map(raw_entry).collect();
     wire::Message {
-        wantlist: (message.full || !entries.is_empty()).then_some(wire::Wantlist {
-            entries,
-            full: message.full,
-        }),
+        wantlist: (message.full || !entries.is_empty())
+            .then_some(wire::Wantlist { entries, full: message.full }),
         payload: message.blocks.iter().map(raw_block).collect(),
         presences: message.presences.iter().map(raw_presence).collect(),
         pending_bytes: i32::try_from(message.pending_bytes).unwrap_or(i32::MAX),
@@ -283,17 +251,11 @@ fn raw_entry(entry: &Entry) -> wire::Entry {
 }
 
 fn raw_block(block: &Block) -> wire::Block {
-    wire::Block {
-        prefix: prefix::encode(&block.cid),
-        data: block.data.clone(),
-    }
+    wire::Block { prefix: prefix::encode(&block.cid), data: block.data.clone() }
 }
 
 fn raw_presence(presence: &Presence) -> wire::Presence {
-    wire::Presence {
-        cid: presence.cid.to_bytes().into(),
-        kind: i32::from(!presence.have),
-    }
+    wire::Presence { cid: presence.cid.to_bytes().into(), kind: i32::from(!presence.have) }
 }
 
 #[cfg(test)]

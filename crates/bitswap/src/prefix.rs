@@ -14,12 +14,7 @@ const MAX_DIGEST_BYTES: usize = 64;
 /// The prefix of a CID: version, codec, hash function and digest length, each an unsigned varint.
 pub(crate) fn encode(cid: &Cid) -> Bytes {
     let mut out = Vec::with_capacity(8);
-    for number in [
-        u64::from(cid.version()),
-        cid.codec(),
-        cid.hash().code(),
-        u64::from(cid.hash().size()),
-    ] {
+    for number in [u64::from(cid.version()), cid.codec(), cid.hash().code(), u64::from(cid.hash().size())] {
         encode_varint(number, &mut out);
     }
     out.into()

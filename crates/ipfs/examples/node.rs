@@ -18,34 +18,16 @@ type Outcome = Result<String, Box<dyn Error>>;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_env_filter("ipfs=debug")
-        .init();
-    let directory = std::env::args()
-        .nth(1)
-        .ok_or("give a folder for the blocks")?
-        .into();
-    let store = StoreConfig {
-        directory,
-        max_bytes: 10 << 30,
-        min_free_bytes: 1 << 30,
-    };
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter("ipfs=debug").init();
+    let directory = std::env::args().nth(1).ok_or("give a folder for the blocks")?.into();
+    let store = StoreConfig { directory, max_bytes: 10 << 30, min_free_bytes: 1 << 30 };
     let mut config = NodeConfig::new(Keypair::generate_ed25519(), store);
-    config.listen = vec![
-        "/ip4/127.0.0.1/tcp/0".parse()?,
-        "/ip4/127.0.0.1/udp/0/quic-v1".parse()?,
-    ];
+    config.listen = vec!["/ip4/127.0.0.1/tcp/0".parse()?, "/ip4/127.0.0.1/udp/0/quic-v1".parse()?];
     config.allow_loopback = true;
     let (node, driver, _) = Node::start(config).await?;
     let shutdown = CancellationToken::new();
     let running = tokio::spawn(driver.run(shutdown.clone()));
-    for address in node
-        .listen_addresses()
-        .wait_for(|all| all.len() == 2)
-        .await?
-        .iter()
-    {
+    for address in node.listen_addresses().wait_for(|all| all.len() == 2).await?.iter() {
         println!("READY {address}/p2p/{}", node.peer_id());
     }
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
@@ -93,17 +75,11 @@ async fn add(node: &Node, path: &str, format: &str) -> Outcome {
 }
 
 async fn get(node: &Node, cid: Cid, path: &str) -> Outcome {
-    let limits = FetchLimits {
-        max_bytes: 1 << 40,
-        max_blocks: 1 << 24,
-        stall_timeout: Duration::from_secs(30),
-    };
+    let limits =
+        FetchLimits { max_bytes: 1 << 40, max_blocks: 1 << 24, stall_timeout: Duration::from_secs(30) };
     let start = Instant::now();
     let fetched = node.fetch(cid, Vec::new(), limits, Default::default()).await?;
     let seconds = start.elapsed().as_secs_f64();
     let bytes = node.export(cid, Path::new(path), 1 << 40).await?;
-    Ok(format!(
-        "{bytes} bytes, {:?} in {seconds:.3} s, exported",
-        fetched.summary
-    ))
+    Ok(format!("{bytes} bytes, {:?} in {seconds:.3} s, exported", fetched.summary))
 }

@@ -107,11 +107,7 @@ pub fn links(cid: &Cid, block: &Bytes) -> Result<Vec<Link>, DagError> {
 /// When the block is not readable, or of a kind that is not supported (symlinks, sharded directories).
 pub fn node(cid: &Cid, block: &Bytes) -> Result<Node, DagError> {
     if cid.codec() == RAW {
-        return Ok(Node::File {
-            claimed_size: block.len() as u64,
-            data: block.clone(),
-            links: Vec::new(),
-        });
+        return Ok(Node::File { claimed_size: block.len() as u64, data: block.clone(), links: Vec::new() });
     }
     if cid.codec() != DAG_PB {
         return Err(DagError::Codec(*cid, cid.codec()));
@@ -121,11 +117,7 @@ pub fn node(cid: &Cid, block: &Bytes) -> Result<Node, DagError> {
     match inner.kind {
         0 | 2 => {
             let data = inner.data.unwrap_or_default();
-            Ok(Node::File {
-                claimed_size: inner.file_size.unwrap_or(data.len() as u64),
-                data,
-                links,
-            })
+            Ok(Node::File { claimed_size: inner.file_size.unwrap_or(data.len() as u64), data, links })
         }
         1 => Ok(Node::Directory { links }),
         4 => Err(DagError::Unsupported(*cid, "symbolic link")),
@@ -141,10 +133,7 @@ fn parse(cid: &Cid, block: &Bytes) -> Result<(Vec<Link>, Bytes), DagError> {
     }
     let raw = RawNode::decode(block.clone()).map_err(|_| DagError::Malformed(*cid))?;
     let links: Option<Vec<Link>> = raw.links.into_iter().map(link).collect();
-    Ok((
-        links.ok_or(DagError::Malformed(*cid))?,
-        raw.data.unwrap_or_default(),
-    ))
+    Ok((links.ok_or(DagError::Malformed(*cid))?, raw.data.unwrap_or_default()))
 }
 
 fn count_links(mut block: &[u8]) -> Option<usize> {
@@ -159,9 +148,5 @@ fn count_links(mut block: &[u8]) -> Option<usize> {
 
 fn link(raw: RawLink) -> Option<Link> {
     let cid = Cid::try_from(raw.hash?.as_ref()).ok()?;
-    Some(Link {
-        name: raw.name.unwrap_or_default(),
-        cid,
-        total_size: raw.size.unwrap_or(0),
-    })
+    Some(Link { name: raw.name.unwrap_or_default(), cid, total_size: raw.size.unwrap_or(0) })
 }

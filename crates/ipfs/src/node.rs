@@ -58,17 +58,7 @@ impl Node {
         let (commands, receiver) = mpsc::channel(COMMANDS);
         let (driver, reports) = Driver::new(config, store.clone(), receiver)?;
         let fetch_slots = Arc::new(Semaphore::new(parallel_fetches));
-        Ok((
-            Self {
-                peer_id,
-                store,
-                commands,
-                reports,
-                fetch_slots,
-            },
-            driver,
-            report,
-        ))
+        Ok((Self { peer_id, store, commands, reports, fetch_slots }, driver, report))
     }
 
     /// Who this node is.
@@ -102,15 +92,8 @@ impl Node {
     /// When it cannot be reached at any of the addresses.
     pub async fn connect(&self, peer: PeerId, addresses: Vec<Multiaddr>) -> Result<(), ConnectError> {
         let (reply, answer) = oneshot::channel();
-        let command = Command::Connect {
-            peer,
-            addresses,
-            reply,
-        };
-        self.commands
-            .send(command)
-            .await
-            .map_err(|_| ConnectError::Stopped)?;
+        let command = Command::Connect { peer, addresses, reply };
+        self.commands.send(command).await.map_err(|_| ConnectError::Stopped)?;
         answer.await.map_err(|_| ConnectError::Stopped)?
     }
 
@@ -126,10 +109,7 @@ impl Node {
         progress: watch::Sender<u64>,
     ) -> Result<Added, AddError> {
         let content = Content::File(path);
-        self.add(progress, move |store, progress| {
-            unixfs::add_file(store, &content, format, progress)
-        })
-        .await
+        self.add(progress, move |store, progress| unixfs::add_file(store, &content, format, progress)).await
     }
 
     /// Adds a directory; otherwise as [`Node::add_file`].
@@ -142,10 +122,8 @@ impl Node {
         format: Format,
         progress: watch::Sender<u64>,
     ) -> Result<Added, AddError> {
-        self.add(progress, move |store, progress| {
-            unixfs::add_directory(store, &entries, format, progress)
-        })
-        .await
+        self.add(progress, move |store, progress| unixfs::add_directory(store, &entries, format, progress))
+            .await
     }
 
     async fn add(
@@ -160,9 +138,7 @@ impl Node {
             add(&store, &mut |cid, size, bytes| {
                 progress.send_replace(bytes);
                 // Peers may be waiting for it already.
-                commands
-                    .blocking_send(Command::Stored { cid: *cid, size })
-                    .is_ok()
+                commands.blocking_send(Command::Stored { cid: *cid, size }).is_ok()
                     && !cancelled.is_cancelled()
             })
         })
@@ -233,6 +209,15 @@ impl Node {
         blocking(move || unixfs::cat(&store, &root, &path, max_bytes)).await
     }
 
+    /// Reads a file through and tells its size: see [`unixfs::file_size`].
+    ///
+    /// # Errors
+    /// As [`unixfs::file_size`].
+    pub async fn file_size(&self, root: Cid, path: String, max_bytes: u64) -> Result<u64, ReadError> {
+        let store = self.store.clone();
+        blocking(move || unixfs::file_size(&store, &root, &path, max_bytes)).await
+    }
+
     /// Lists a directory from the store: see [`unixfs::list`].
     ///
     /// # Errors
@@ -268,9 +253,7 @@ where
     T: Send + 'static,
     E: WorkerDied + Send + 'static,
 {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|_| Err(E::worker_died()))
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(E::worker_died()))
 }
 
 #[cfg(test)]

@@ -73,26 +73,10 @@ impl Store {
         if pins_missing {
             tracing::error!(blocks, "the pin database is gone: all pins are lost");
         }
-        let report = OpenReport {
-            blocks,
-            bytes,
-            temporary_removed,
-            pins_set_aside,
-            pins_missing,
-            incomplete_pins,
-        };
+        let report =
+            OpenReport { blocks, bytes, temporary_removed, pins_set_aside, pins_missing, incomplete_pins };
         let (index, next_temporary) = (Mutex::new(index), AtomicU64::new(0));
-        Ok((
-            Self {
-                inner: Arc::new(Inner {
-                    config,
-                    index,
-                    pins,
-                    next_temporary,
-                }),
-            },
-            report,
-        ))
+        Ok((Self { inner: Arc::new(Inner { config, index, pins, next_temporary }) }, report))
     }
 
     /// Whether the block is there. Does not touch the disk.
@@ -126,17 +110,13 @@ impl Store {
                 return self.drop_damaged(&key, "its file is gone").map(|()| None);
             }
             Err(source) => {
-                return Err(StoreError::Io {
-                    action: "read a block",
-                    source,
-                });
+                return Err(StoreError::Io { action: "read a block", source });
             }
         };
         if bitswap::message::verify(cid.hash(), &data) {
             return Ok(Some(data.into()));
         }
-        self.drop_damaged(&key, "its data has another hash")
-            .map(|()| None)
+        self.drop_damaged(&key, "its data has another hash").map(|()| None)
     }
 
     /// Stores a block under the hash of `cid`, which the caller has computed from `data`. Makes room when necessary by
@@ -153,29 +133,21 @@ impl Store {
         if !self.reserve(&key, length)? {
             return Ok(());
         }
-        let written = self
-            .write_temporary(data)
-            .and_then(|temporary| self.take_over(&key, &temporary, length));
+        let written =
+            self.write_temporary(data).and_then(|temporary| self.take_over(&key, &temporary, length));
         self.index().release_reserved(length);
         written
     }
 
     /// A guard that keeps the blocks named to it from being thrown away, until it is dropped.
     pub fn protection(&self) -> Protection {
-        Protection {
-            store: self.clone(),
-            keys: Mutex::default(),
-        }
+        Protection { store: self.clone(), keys: Mutex::default() }
     }
 
     /// How full the store is.
     pub fn usage(&self) -> Usage {
         let index = self.index();
-        Usage {
-            used_bytes: index.bytes(),
-            max_bytes: self.inner.config.max_bytes,
-            blocks: index.blocks(),
-        }
+        Usage { used_bytes: index.bytes(), max_bytes: self.inner.config.max_bytes, blocks: index.blocks() }
     }
 
     /// Makes everything durable that was written before.
@@ -193,15 +165,9 @@ impl Store {
     /// # Errors
     /// When the disk or the pin database fails; then nothing is pinned.
     pub fn pin(&self, root: &Cid, bytes: u64, keys: Vec<BlockKey>) -> Result<Pin, StoreError> {
-        let time = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs());
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         self.sync()?;
-        let pin = Pin {
-            root: *root,
-            time,
-            bytes,
-        };
+        let pin = Pin { root: *root, time, bytes };
         let before = self.inner.pins.insert(&pin, &keys)?;
         let mut index = self.index();
         keys.into_iter().for_each(|key| index.hold(key));
@@ -243,9 +209,7 @@ impl Store {
     /// # Errors
     /// When the file system does not say.
     pub fn spare_bytes(&self) -> Result<u64, StoreError> {
-        Ok(self
-            .free_bytes()?
-            .saturating_sub(self.inner.config.min_free_bytes))
+        Ok(self.free_bytes()?.saturating_sub(self.inner.config.min_free_bytes))
     }
 
     fn index(&self) -> MutexGuard<'_, Index> {
@@ -254,11 +218,7 @@ impl Store {
     }
 
     fn path(&self, key: &BlockKey) -> PathBuf {
-        self.inner
-            .config
-            .directory
-            .join("blocks")
-            .join(key.relative_path())
+        self.inner.config.directory.join("blocks").join(key.relative_path())
     }
 
     fn free_bytes(&self) -> Result<u64, StoreError> {
@@ -268,11 +228,7 @@ impl Store {
 
     /// Makes room for a block and sets its bytes aside; false when it is already there.
     fn reserve(&self, key: &BlockKey, length: u64) -> Result<bool, StoreError> {
-        let StoreConfig {
-            max_bytes,
-            min_free_bytes,
-            ..
-        } = self.inner.config;
+        let StoreConfig { max_bytes, min_free_bytes, .. } = self.inner.config;
         let mut index = self.index();
         if index.contains(key) {
             return Ok(false);
@@ -280,19 +236,13 @@ impl Store {
         let excess = (index.bytes() + index.reserved() + length).saturating_sub(max_bytes);
         self.collect(&mut index, excess)?;
         if index.bytes() + index.reserved() + length > max_bytes {
-            return Err(StoreError::Full {
-                used: index.bytes(),
-                max: max_bytes,
-            });
+            return Err(StoreError::Full { used: index.bytes(), max: max_bytes });
         }
         let needed = min_free_bytes.saturating_add(index.reserved() + length);
         self.collect(&mut index, needed.saturating_sub(self.free_bytes()?))?;
         let free = self.free_bytes()?;
         if free < needed {
-            return Err(StoreError::DiskFull {
-                free,
-                min_free: min_free_bytes,
-            });
+            return Err(StoreError::DiskFull { free, min_free: min_free_bytes });
         }
         index.reserve(length);
         Ok(true)
@@ -314,12 +264,7 @@ impl Store {
 
     fn write_temporary(&self, data: &[u8]) -> Result<PathBuf, StoreError> {
         let number = self.inner.next_temporary.fetch_add(1, Ordering::Relaxed);
-        let path = self
-            .inner
-            .config
-            .directory
-            .join("temporary")
-            .join(number.to_string());
+        let path = self.inner.config.directory.join("temporary").join(number.to_string());
         let written = File::create(&path).and_then(|mut file| file.write_all(data));
         if written.is_err() {
             let _ = fs::remove_file(&path);

@@ -16,9 +16,7 @@ pub struct Unavailable {
 
 impl Unavailable {
     pub(crate) fn new(reason: impl Into<String>) -> Self {
-        Self {
-            reason: reason.into(),
-        }
+        Self { reason: reason.into() }
     }
 }
 
@@ -97,17 +95,10 @@ impl Error {
     }
 
     pub(crate) fn answer(what: impl Into<String>, answer: impl Into<String>) -> Self {
-        Self::Answer {
-            what: what.into(),
-            answer: answer.into(),
-        }
+        Self::Answer { what: what.into(), answer: answer.into() }
     }
 }
 
 fn told(seen: &str) -> String {
-    if seen.is_empty() {
-        String::new()
-    } else {
-        format!("\n--- seen instead ---\n{seen}")
-    }
+    if seen.is_empty() { String::new() } else { format!("\n--- seen instead ---\n{seen}") }
 }

@@ -36,11 +36,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Options::parse().command {
-        Command::Idle {
-            peers,
-            seconds,
-            settle,
-        } => idle(peers, seconds, settle),
+        Command::Idle { peers, seconds, settle } => idle(peers, seconds, settle),
         Command::Sweep => {
             sweep_leftovers();
             Ok(())
@@ -58,10 +54,7 @@ fn idle(peers: u32, seconds: u64, settle: u64) -> Result {
     let mut robots = (0..=peers)
         .map(|number| Robot::start(&lab, &format!("robot{number}")))
         .collect::<Result<Vec<_>>>()?;
-    println!(
-        "{} daemons on one network; {settle} s to settle, then {seconds} s of measuring",
-        robots.len()
-    );
+    println!("{} daemons on one network; {settle} s to settle, then {seconds} s of measuring", robots.len());
     // The passing of time is itself what is measured here, so these are no guesses.
     thread::sleep(Duration::from_secs(settle));
     let before = robots.iter_mut().map(usage).collect::<Result<Vec<_>>>()?;
@@ -85,11 +78,7 @@ struct Usage {
 fn usage(robot: &mut Robot) -> Result<Usage> {
     let sent_bytes = robot.host().traffic()?.sent;
     let process = robot.running()?;
-    Ok(Usage {
-        resident_bytes: process.resident_bytes()?,
-        cpu_time: process.cpu_time()?,
-        sent_bytes,
-    })
+    Ok(Usage { resident_bytes: process.resident_bytes()?, cpu_time: process.cpu_time()?, sent_bytes })
 }
 
 fn print_row(robot: &mut Robot, before: &Usage, seconds: u64) -> Result {

@@ -43,7 +43,10 @@ pub(crate) async fn check(node: &Node, root: Cid, max_bytes: u64) -> Result<Desc
     let yaml = std::str::from_utf8(&yaml).map_err(|_| Fault::Bad(format!("{INFO_NAME} is not UTF-8")))?;
     let description = Description::from_yaml(yaml)?;
     if description.filename != payload.name {
-        return Err(Fault::Bad(format!("its info file names {:?}, not {:?}", description.filename, payload.name)));
+        return Err(Fault::Bad(format!(
+            "its info file names {:?}, not {:?}",
+            description.filename, payload.name
+        )));
     }
     let size = node.file_size(root, payload.name.clone(), max_bytes).await?;
     if description.size != size {

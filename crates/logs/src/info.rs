@@ -52,7 +52,8 @@ impl Description {
     pub fn to_yaml(&self) -> Result<String, InfoError> {
         let Self { filename, size, changed, uploader } = self;
         // A JSON text is a YAML scalar in double quotes, escapes and all (YAML 1.2, section 1.3).
-        let filename = serde_json::to_string(filename).map_err(|error| InfoError::Shape(error.to_string()))?;
+        let filename =
+            serde_json::to_string(filename).map_err(|error| InfoError::Shape(error.to_string()))?;
         Ok(format!("filename: {filename}\nsize: {size}\nctime: {changed}\nupload_node: {uploader}\n"))
     }
 
@@ -61,7 +62,8 @@ impl Description {
     /// # Errors
     /// When it is no such YAML, or names no possible file.
     pub fn from_yaml(text: &str) -> Result<Self, InfoError> {
-        let file: InfoFile = serde_saphyr::from_str(text).map_err(|error| InfoError::Shape(error.to_string()))?;
+        let file: InfoFile =
+            serde_saphyr::from_str(text).map_err(|error| InfoError::Shape(error.to_string()))?;
         let changed = Time(file.ctime.clamp(0.0, 1e12) as u64);
         Self { filename: file.filename, size: file.size, changed, uploader: file.upload_node }.checked()
     }
@@ -111,7 +113,9 @@ mod tests {
     #[test]
     fn reads_what_the_original_wrote() {
         let uploader = description("").uploader;
-        let yaml = format!("{{ctime: 1511000000.25, filename: a b.bag, upload_node: {uploader}, size: 868400, x: [1]}}");
+        let yaml = format!(
+            "{{ctime: 1511000000.25, filename: a b.bag, upload_node: {uploader}, size: 868400, x: [1]}}"
+        );
         assert_eq!(Description::from_yaml(&yaml), Ok(description("a b.bag")));
     }
 

@@ -144,7 +144,11 @@ mod tests {
         }
         say(&mut set, 2, Kind::Propose, Station::Safe.item(&cid()), LIFETIME);
         assert!(actions(&set, 2, true, NOW).is_empty());
-        assert_eq!(actions(&set, 2, true, NOW.plus(LIFETIME / 2)), [Action::Keep], "half of its time is over");
+        assert_eq!(
+            actions(&set, 2, true, NOW.plus(LIFETIME / 2)),
+            [Action::Keep],
+            "half of its time is over"
+        );
         assert_eq!(actions(&set, 3, false, NOW), [Action::Take], "newcomers keep it too");
     }
 

@@ -169,7 +169,8 @@ impl Keeper {
                 _ => {}
             }
         }
-        let retries = self.attempts.values().filter(|attempt| !attempt.is_under_way).filter_map(|at| at.not_before);
+        let retries =
+            self.attempts.values().filter(|attempt| !attempt.is_under_way).filter_map(|at| at.not_before);
         let later = Instant::now() + LOOK_AGAIN;
         Ok(retries.filter(|at| *at > Instant::now()).min().map_or(later, |at| at.min(later)))
     }
@@ -188,7 +189,8 @@ impl Keeper {
     fn take(&mut self, file: &SharedFile, sight: &Sight) {
         let attempt = self.attempts.entry(file.cid).or_default();
         let must_wait = attempt.not_before.is_some_and(|at| at > Instant::now());
-        let is_own = file.description.as_ref().is_some_and(|description| description.uploader == self.swarm.me());
+        let is_own =
+            file.description.as_ref().is_some_and(|description| description.uploader == self.swarm.me());
         let is_wanted = self.settings.keep_others || is_own;
         if !is_wanted || attempt.is_under_way || must_wait || self.jobs.len() >= self.settings.parallel {
             return;

@@ -89,7 +89,12 @@ impl Ledger {
     }
 
     /// Notes that a file of the folder was added and pinned.
-    pub(crate) async fn take(&self, path: String, taken: Taken, description: Description) -> Result<(), LedgerError> {
+    pub(crate) async fn take(
+        &self,
+        path: String,
+        taken: Taken,
+        description: Description,
+    ) -> Result<(), LedgerError> {
         let Fingerprint { size, modified } = taken.fingerprint;
         let row = row(&TakenRow { size, modified, cid: taken.cid.to_string() });
         self.write(vec![(TAKEN, path.clone(), Some(row)), kept_row(&taken.cid, &description)]).await?;

@@ -22,7 +22,7 @@ mod proposer;
 mod scan;
 pub mod settle;
 
-pub use index::{SharedFile, State, index};
+pub use index::{SharedFile, State, Voices, index};
 pub use info::{Description, INFO_NAME, InfoError};
 pub use keeper::{KeeperSettings, run_keeper};
 pub use ledger::{Ledger, LedgerError};

@@ -75,7 +75,9 @@ mod tests {
         let at = |name: &str| folder.path().join(name);
         fs::create_dir_all(at("run 1/camera")).unwrap();
         fs::create_dir(at(".cache")).unwrap();
-        for name in ["a.bag", "b.bag.active", ".hidden", ".cache/c", "run 1/camera/d.bag", "upload_info1.yaml"] {
+        for name in
+            ["a.bag", "b.bag.active", ".hidden", ".cache/c", "run 1/camera/d.bag", "upload_info1.yaml"]
+        {
             fs::write(at(name), "x").unwrap();
         }
         std::os::unix::fs::symlink(at("a.bag"), at("link.bag")).unwrap();

@@ -64,8 +64,15 @@ mod tests {
         let mut settling = Settling::new(SECOND * 2);
         assert_eq!(settling.observe(found(&[("a", 1)]), SECOND), (found(&[]), Some(SECOND * 3)));
         assert_eq!(settling.observe(found(&[("a", 2)]), SECOND * 2), (found(&[]), Some(SECOND * 4)));
-        assert_eq!(settling.observe(found(&[("a", 2), ("b", 1)]), SECOND * 4), (found(&[("a", 2)]), Some(SECOND * 6)));
+        assert_eq!(
+            settling.observe(found(&[("a", 2), ("b", 1)]), SECOND * 4),
+            (found(&[("a", 2)]), Some(SECOND * 6))
+        );
         assert_eq!(settling.observe(found(&[("b", 1)]), SECOND * 6), (found(&[("b", 1)]), None));
-        assert_eq!(settling.observe(found(&[("a", 2)]), SECOND * 7), (found(&[]), Some(SECOND * 9)), "it is new again");
+        assert_eq!(
+            settling.observe(found(&[("a", 2)]), SECOND * 7),
+            (found(&[]), Some(SECOND * 9)),
+            "it is new again"
+        );
     }
 }

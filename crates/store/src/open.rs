@@ -55,11 +55,7 @@ impl Store {
             Err(Failure::Damaged(reason)) => {
                 let Moved { to, dropped } =
                     set_aside(file).map_err(|source| io("set aside", file, source))?;
-                let opened = Opened::SetAside {
-                    moved_to: to,
-                    reason,
-                    dropped,
-                };
+                let opened = Opened::SetAside { moved_to: to, reason, dropped };
                 (begin_anew(file)?, opened)
             }
         };
@@ -82,11 +78,7 @@ fn lock(file: &Path) -> Result<File, OpenError> {
 }
 
 fn io(what: &'static str, path: &Path, source: std::io::Error) -> OpenError {
-    OpenError::Io {
-        what,
-        path: path.to_owned(),
-        source,
-    }
+    OpenError::Io { what, path: path.to_owned(), source }
 }
 
 fn open_ours(file: &Path) -> Result<(Database, Opened), Failure> {
@@ -141,10 +133,7 @@ fn judge_any(file: &Path, error: impl Into<redb::Error>) -> Failure {
         | redb::Error::TableIsMultimap(_)
         | redb::Error::TableDoesNotExist(_)
         | redb::Error::TypeDefinitionChanged { .. }) => Failure::Damaged(error.to_string()),
-        other => Failure::Other(OpenError::Database {
-            path: file.to_owned(),
-            source: Box::new(other),
-        }),
+        other => Failure::Other(OpenError::Database { path: file.to_owned(), source: Box::new(other) }),
     }
 }
 
@@ -161,9 +150,7 @@ fn inspect(database: &Database) -> Result<Result<Opened, Failure>, redb::Error> 
     let format = read.open_table(META)?.get("format")?.map(|value| value.value());
     if format != Some(FORMAT) {
         let shown = format.map_or("none".to_owned(), |format| format.to_string());
-        return Ok(Err(Failure::Damaged(format!(
-            "format {shown}, where {FORMAT} was expected"
-        ))));
+        return Ok(Err(Failure::Damaged(format!("format {shown}, where {FORMAT} was expected"))));
     }
     read.open_table(SERVICES)?;
     let records = read.open_table(RECORDS)?.len()?;

@@ -86,10 +86,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn record(bucket: &str, data: &str, sequence: u64) -> Record {
-        let item = Item {
-            bucket: bucket.parse().unwrap(),
-            data: Data::new(data).unwrap(),
-        };
+        let item = Item { bucket: bucket.parse().unwrap(), data: Data::new(data).unwrap() };
         let statement = Statement::new(Kind::Propose, item, Validity::starting(Time(7), 9)).unwrap();
         Record::sign(statement.into(), &Keypair::from_seed([1; 32]), sequence)
     }
@@ -133,10 +130,7 @@ mod tests {
 
     #[test]
     fn path_and_data_do_not_run_into_each_other() {
-        assert_ne!(
-            own_key(&record("share/ab", "c", 1)),
-            own_key(&record("share/a", "bc", 1))
-        );
+        assert_ne!(own_key(&record("share/ab", "c", 1)), own_key(&record("share/a", "bc", 1)));
     }
 
     proptest! {

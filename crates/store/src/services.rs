@@ -80,9 +80,5 @@ impl Store {
 }
 
 fn check(what: &'static str, length: usize, most: usize) -> Result<(), WriteError> {
-    if length > most {
-        Err(WriteError::TooLarge { what, most, length })
-    } else {
-        Ok(())
-    }
+    if length > most { Err(WriteError::TooLarge { what, most, length }) } else { Ok(()) }
 }

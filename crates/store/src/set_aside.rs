@@ -22,10 +22,7 @@ pub(crate) fn set_aside(file: &Path) -> io::Result<Moved> {
     fs::rename(file, &to)?;
     numbers.push(next);
     let surplus = numbers.len().saturating_sub(MAX_BROKEN_FILES);
-    let dropped: Vec<PathBuf> = numbers[..surplus]
-        .iter()
-        .map(|number| broken_name(file, *number))
-        .collect();
+    let dropped: Vec<PathBuf> = numbers[..surplus].iter().map(|number| broken_name(file, *number)).collect();
     for old in &dropped {
         fs::remove_file(old)?;
     }
@@ -61,10 +58,7 @@ fn broken_numbers(file: &Path) -> io::Result<Vec<u64>> {
     let mut numbers = Vec::new();
     for entry in fs::read_dir(folder(file))? {
         let path = folder(file).join(entry?.file_name());
-        let number = path
-            .to_string_lossy()
-            .rsplit_once(".broken-")
-            .map(|(_, number)| number.parse());
+        let number = path.to_string_lossy().rsplit_once(".broken-").map(|(_, number)| number.parse());
         // A name that does not come out again, such as `broken-01`, is somebody else's.
         if let Some(Ok(number)) = number
             && broken_name(&folder(file).join(file.file_name().unwrap_or_default()), number) == path

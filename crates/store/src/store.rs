@@ -45,10 +45,7 @@ pub struct Loaded {
 
 impl Store {
     pub(crate) fn new(database: Database, lock: File) -> Self {
-        Self {
-            database,
-            _lock: lock,
-        }
+        Self { database, _lock: lock }
     }
 
     /// Every record. A row that is none is counted, not fatal.
@@ -85,9 +82,7 @@ impl Store {
                 let row = row::encode(record, *forget);
                 records.insert(row::key(record.item(), record.signer()), row.as_slice())?;
             }
-            batch
-                .sequence
-                .map_or(Ok(()), |sequence| raise_sequence(write, sequence))
+            batch.sequence.map_or(Ok(()), |sequence| raise_sequence(write, sequence))
         })
     }
 

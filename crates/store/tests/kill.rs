@@ -13,10 +13,8 @@ const FILE: &str = "STORE_KILL_TEST_FILE";
 const RECORDS_A_BATCH: u64 = 5;
 
 fn record(sequence: u64) -> Record {
-    let item = Item {
-        bucket: "share/files".parse().unwrap(),
-        data: Data::new(&format!("cid{sequence}")).unwrap(),
-    };
+    let item =
+        Item { bucket: "share/files".parse().unwrap(), data: Data::new(&format!("cid{sequence}")).unwrap() };
     let statement = Statement::new(Kind::Propose, item, Validity::starting(Time(1), 60)).unwrap();
     Record::sign(statement.into(), &Keypair::from_seed([1; 32]), sequence)
 }
@@ -74,17 +72,8 @@ fn what_was_written_before_the_kill_is_there() {
         assert!(matches!(opened, Opened::Existing { .. }), "{opened:?}");
         let sequence = store.sequence().unwrap().unwrap();
         assert!(sequence >= told);
-        let held: BTreeSet<u64> = store
-            .load()
-            .unwrap()
-            .records
-            .iter()
-            .map(|(record, _)| record.signature().sequence)
-            .collect();
-        assert_eq!(
-            held,
-            (1..=sequence).collect(),
-            "batches are whole, and none is missing"
-        );
+        let held: BTreeSet<u64> =
+            store.load().unwrap().records.iter().map(|(record, _)| record.signature().sequence).collect();
+        assert_eq!(held, (1..=sequence).collect(), "batches are whole, and none is missing");
     }
 }

@@ -8,27 +8,18 @@ use std::path::{Path, PathBuf};
 use store::{Batch, MAX_BROKEN_FILES, OpenError, Opened, Store, WriteError};
 
 fn record(data: &str, sequence: u64) -> Record {
-    let item = Item {
-        bucket: "share/files".parse().unwrap(),
-        data: Data::new(data).unwrap(),
-    };
+    let item = Item { bucket: "share/files".parse().unwrap(), data: Data::new(data).unwrap() };
     let statement = Statement::new(Kind::Propose, item, Validity::starting(Time(100), sequence)).unwrap();
     Record::sign(statement.into(), &Keypair::from_seed([1; 32]), sequence)
 }
 
 fn key(record: &Record) -> Key {
-    Key {
-        item: record.item().clone(),
-        signer: record.signer(),
-    }
+    Key { item: record.item().clone(), signer: record.signer() }
 }
 
 fn put(records: &[Record]) -> Batch {
     Batch {
-        put: records
-            .iter()
-            .map(|record| (record.clone(), record.validity().until()))
-            .collect(),
+        put: records.iter().map(|record| (record.clone(), record.validity().until())).collect(),
         ..Batch::default()
     }
 }
@@ -82,18 +73,9 @@ fn a_later_word_replaces_and_removing_removes() {
     store.write(&put(&[old, other.clone()])).unwrap();
     store.write(&put(std::slice::from_ref(&new))).unwrap();
     let until = |record: &Record| record.validity().until();
-    assert_eq!(
-        loaded(&store),
-        [(new.clone(), until(&new)), (other.clone(), until(&other))]
-    );
-    let foreign = Key {
-        signer: PeerId::from_public_key([3; 32]),
-        ..key(&other)
-    };
-    let batch = Batch {
-        remove: vec![key(&new), foreign],
-        ..Batch::default()
-    };
+    assert_eq!(loaded(&store), [(new.clone(), until(&new)), (other.clone(), until(&other))]);
+    let foreign = Key { signer: PeerId::from_public_key([3; 32]), ..key(&other) };
+    let batch = Batch { remove: vec![key(&new), foreign], ..Batch::default() };
     store.write(&batch).unwrap();
     assert_eq!(loaded(&store), [(other.clone(), until(&other))]);
 }
@@ -103,10 +85,7 @@ fn the_sequence_never_goes_back() {
     let (_folder, file) = in_folder();
     let (store, _) = Store::open(&file).unwrap();
     for (written, kept) in [(5, 5), (3, 5), (6, 6)] {
-        let batch = Batch {
-            sequence: Some(written),
-            ..Batch::default()
-        };
+        let batch = Batch { sequence: Some(written), ..Batch::default() };
         store.write(&batch).unwrap();
         assert_eq!(store.sequence().unwrap(), Some(kept));
     }
@@ -119,17 +98,12 @@ fn services_keep_their_own() {
     store.service_put("logs", "b", b"2").unwrap();
     store.service_put("logs", "a", b"1").unwrap();
     store.service_put("logs2", "a", b"x").unwrap();
-    store
-        .service_write("logs", &[("b", None), ("c", Some(b"3"))])
-        .unwrap();
+    store.service_write("logs", &[("b", None), ("c", Some(b"3"))]).unwrap();
     drop(store);
     let (store, _) = Store::open(&file).unwrap();
     let kept = [("a".to_owned(), b"1".to_vec()), ("c".to_owned(), b"3".to_vec())];
     assert_eq!(store.service_all("logs").unwrap(), kept);
-    assert_eq!(
-        store.service_get("logs2", "a").unwrap().as_deref(),
-        Some(&b"x"[..])
-    );
+    assert_eq!(store.service_get("logs2", "a").unwrap().as_deref(), Some(&b"x"[..]));
     assert_eq!(store.service_get("logs", "b").unwrap(), None);
     assert_eq!(store.service_all("log").unwrap(), []);
     store.service_remove("logs2", "a").unwrap();
@@ -161,9 +135,7 @@ fn a_store_that_is_open_is_not_opened_twice_nor_set_aside() {
 }
 
 fn broken_files(folder: &Path) -> Vec<String> {
-    let names = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut broken: Vec<String> = names.filter(|name| name.contains(".broken-")).collect();
     broken.sort();
     broken
@@ -192,10 +164,7 @@ fn a_file_that_is_no_database_is_set_aside() {
         fs::write(&file, content).unwrap();
         set_aside_reason(&file);
         assert_eq!(broken_files(folder.path()), ["records.redb.broken-1"]);
-        assert_eq!(
-            fs::read(folder.path().join("records.redb.broken-1")).unwrap(),
-            content
-        );
+        assert_eq!(fs::read(folder.path().join("records.redb.broken-1")).unwrap(), content);
     }
 }
 
@@ -240,10 +209,7 @@ fn a_byte_that_rotted_never_comes_out_as_a_record() {
     let intact = fs::read(&file).unwrap();
     // Every place at which a payload stands, and a walk over the whole file.
     let payloads = (0..intact.len()).filter(|at| intact[*at..].starts_with(b"\"cid"));
-    let places: Vec<usize> = payloads
-        .step_by(23)
-        .chain((0..intact.len()).step_by(40_009))
-        .collect();
+    let places: Vec<usize> = payloads.step_by(23).chain((0..intact.len()).step_by(40_009)).collect();
     assert!(places.len() > 10);
     let expected: Vec<Record> = (1..=200).map(|n| record(&format!("cid{n}"), n)).collect();
     for place in places {

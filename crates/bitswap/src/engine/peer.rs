@@ -119,13 +119,11 @@ pub(super) struct Outbox {
 
 impl Outbox {
     pub(super) fn want_have(&mut self, cid: Cid) {
-        self.entries
-            .insert(want_key(&cid), Entry::want(cid, WantType::Have));
+        self.entries.insert(want_key(&cid), Entry::want(cid, WantType::Have));
     }
 
     pub(super) fn want_block(&mut self, cid: Cid) {
-        self.entries
-            .insert(want_key(&cid), Entry::want(cid, WantType::Block));
+        self.entries.insert(want_key(&cid), Entry::want(cid, WantType::Block));
     }
 
     pub(super) fn cancel(&mut self, cid: Cid) {

@@ -31,21 +31,8 @@ impl<P: Copy + Ord + Debug> Engine<P> {
                 continue;
             }
             cids.push(entry.cid);
-            let Entry {
-                cid,
-                want_type,
-                send_dont_have,
-                ..
-            } = entry;
-            state.wants.insert(
-                key,
-                PeerWant {
-                    cid,
-                    want_type,
-                    send_dont_have,
-                    queued: None,
-                },
-            );
+            let Entry { cid, want_type, send_dont_have, .. } = entry;
+            state.wants.insert(key, PeerWant { cid, want_type, send_dont_have, queued: None });
         }
         if !cids.is_empty() {
             self.outputs.push_back(Output::LookUp { peer, cids });
@@ -111,11 +98,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         }
         // The want stays: the block may come back, and the peer was told that it is not there now.
         for cid in missing {
-            if state
-                .wants
-                .get(&want_key(cid))
-                .is_some_and(|want| want.send_dont_have)
-            {
+            if state.wants.get(&want_key(cid)).is_some_and(|want| want.send_dont_have) {
                 state.outbox.presence(*cid, false);
             }
         }

@@ -33,13 +33,7 @@ pub(super) struct Want<P> {
 
 impl<P: Copy + Ord> Want<P> {
     fn new(now: Duration, cid: Cid) -> Self {
-        Self {
-            cid,
-            users: 1,
-            havers: BTreeSet::new(),
-            progress: Progress::Open,
-            announced: now,
-        }
+        Self { cid, users: 1, havers: BTreeSet::new(), progress: Progress::Open, announced: now }
     }
 
     /// True while peers are to know that it is wanted.
@@ -138,15 +132,8 @@ impl<P: Copy + Ord + Debug> Engine<P> {
             state.failures = 0;
         }
         self.withdraw(&want, Some(peer));
-        self.outputs.push_back(Output::Store {
-            peer,
-            cid: want.cid,
-            data: block.data,
-        });
-        let stored = Want {
-            progress: Progress::Storing,
-            ..want
-        };
+        self.outputs.push_back(Output::Store { peer, cid: want.cid, data: block.data });
+        let stored = Want { progress: Progress::Storing, ..want };
         self.wants.insert(*stored.cid.hash(), stored);
     }
 
@@ -167,12 +154,8 @@ impl<P: Copy + Ord + Debug> Engine<P> {
 
     /// Asks every peer that has a free slot for something that it has.
     pub(super) fn fill_all(&mut self, now: Duration) {
-        let free: Vec<P> = self
-            .peers
-            .iter()
-            .filter(|(_, p)| p.in_flight < self.config.slots)
-            .map(|(n, _)| *n)
-            .collect();
+        let free: Vec<P> =
+            self.peers.iter().filter(|(_, p)| p.in_flight < self.config.slots).map(|(n, _)| *n).collect();
         for peer in free {
             self.fill(now, peer);
         }
@@ -192,10 +175,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
     /// The rarest block that `peer` has and nobody is asked for, at random between equals: so peers that fetch the
     /// same file get different blocks from its only source, and give them to each other.
     fn choose(&mut self, peer: P) -> Option<Key> {
-        let state = self
-            .peers
-            .get(&peer)
-            .filter(|state| state.in_flight < self.config.slots)?;
+        let state = self.peers.get(&peer).filter(|state| state.in_flight < self.config.slots)?;
         let failures = state.failures;
         let (mut rarest, mut equals, mut choice) = (usize::MAX, 0u32, None);
         for (key, want) in &self.wants {
@@ -233,10 +213,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
     pub(super) fn deadline(&self, want: &Want<P>) -> Option<Duration> {
         match want.progress {
             Progress::Asked { peer, since } => {
-                let last_block = self
-                    .peers
-                    .get(&peer)
-                    .map_or(Duration::ZERO, |state| state.last_block);
+                let last_block = self.peers.get(&peer).map_or(Duration::ZERO, |state| state.last_block);
                 Some(since.max(last_block) + self.config.block_timeout)
             }
             Progress::Open if want.havers.is_empty() => Some(want.announced + self.config.announce_interval),
@@ -247,12 +224,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
     pub(super) fn time_out(&mut self, now: Duration) {
         let late =
             |want: &&Want<P>| want.asked().is_some() && self.deadline(want).is_some_and(|due| due <= now);
-        let due: Vec<Key> = self
-            .wants
-            .values()
-            .filter(late)
-            .map(|want| *want.cid.hash())
-            .collect();
+        let due: Vec<Key> = self.wants.values().filter(late).map(|want| *want.cid.hash()).collect();
         let mut failed = BTreeSet::new();
         for key in due {
             let Some(want) = self.wants.get_mut(&key) else {

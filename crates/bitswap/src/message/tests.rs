@@ -25,23 +25,12 @@ fn any_cid() -> impl Strategy<Value = (Cid, Bytes)> {
 }
 
 fn any_entry() -> impl Strategy<Value = Entry> {
-    (
-        any_cid(),
-        any::<i32>(),
-        any::<bool>(),
-        any::<bool>(),
-        any::<bool>(),
-    )
-        .prop_map(|((cid, _), priority, cancel, have, send_dont_have)| {
+    (any_cid(), any::<i32>(), any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
+        |((cid, _), priority, cancel, have, send_dont_have)| {
             let want_type = if have { WantType::Have } else { WantType::Block };
-            Entry {
-                cid,
-                priority,
-                cancel,
-                want_type,
-                send_dont_have,
-            }
-        })
+            Entry { cid, priority, cancel, want_type, send_dont_have }
+        },
+    )
 }
 
 prop_compose! {
@@ -102,32 +91,14 @@ fn reads_a_message_as_kubo_writes_it() {
     let mut bytes = vec![0x0a, 44, 0x0a, 42, 0x0a, 34];
     bytes.extend(cid.to_bytes());
     bytes.extend([0x10, 1, 0x20, 1, 0x28, 1]);
-    let entry = Entry {
-        cid,
-        priority: 1,
-        cancel: false,
-        want_type: WantType::Have,
-        send_dont_have: true,
-    };
-    assert_eq!(
-        decode(&bytes),
-        Ok(Message {
-            wantlist: vec![entry],
-            ..Message::default()
-        })
-    );
+    let entry = Entry { cid, priority: 1, cancel: false, want_type: WantType::Have, send_dont_have: true };
+    assert_eq!(decode(&bytes), Ok(Message { wantlist: vec![entry], ..Message::default() }));
 }
 
 #[test]
 fn a_v0_block_goes_under_a_v0_prefix() {
     let cid = Cid::new_v0(Code::Sha2_256.digest(b"x")).unwrap();
-    let bytes = encode(&Message {
-        blocks: vec![Block {
-            cid,
-            data: "x".into(),
-        }],
-        ..Message::default()
-    });
+    let bytes = encode(&Message { blocks: vec![Block { cid, data: "x".into() }], ..Message::default() });
     let prefix = [0x0a, 4, 0, 0x70, 0x12, 0x20];
     assert!(bytes.windows(prefix.len()).any(|window| window == prefix));
 }
@@ -135,23 +106,11 @@ fn a_v0_block_goes_under_a_v0_prefix() {
 #[test]
 fn blocks_that_cannot_be_named_are_left_out_and_counted() {
     let with_prefix = |prefix: &[u8]| {
-        let block = wire::Block {
-            prefix: prefix.to_vec().into(),
-            data: "x".into(),
-        };
-        decode(
-            &wire::Message {
-                payload: vec![block],
-                ..Default::default()
-            }
-            .encode_to_vec(),
-        )
-        .unwrap()
+        let block = wire::Block { prefix: prefix.to_vec().into(), data: "x".into() };
+        decode(&wire::Message { payload: vec![block], ..Default::default() }.encode_to_vec()).unwrap()
     };
     // In turn: empty, cut off, version 2, version 0 of raw, an unknown function, a shortened digest, 2^64 bytes.
-    let longest = [
-        1, 0x55, 0x12, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1,
-    ];
+    let longest = [1, 0x55, 0x12, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1];
     let broken: [&[u8]; 7] = [
         &[],
         &[1, 0x55],
@@ -165,41 +124,17 @@ fn blocks_that_cannot_be_named_are_left_out_and_counted() {
         let message = with_prefix(prefix);
         assert_eq!((message.blocks.len(), message.skipped), (0, 1), "{prefix:?}");
     }
-    assert_eq!(
-        with_prefix(&[1, 0x55, 0x12, 32]).blocks,
-        [Block {
-            cid: cid_v1(b"x"),
-            data: "x".into()
-        }]
-    );
+    assert_eq!(with_prefix(&[1, 0x55, 0x12, 32]).blocks, [Block { cid: cid_v1(b"x"), data: "x".into() }]);
 }
 
 #[test]
 fn too_much_of_anything_is_refused() {
-    let block = |length| wire::Block {
-        prefix: prefix::encode(&cid_v1(b"")),
-        data: vec![0; length].into(),
-    };
-    let with = |payload| {
-        wire::Message {
-            payload,
-            ..Default::default()
-        }
-        .encode_to_vec()
-    };
-    assert_eq!(
-        decode(&with(vec![block(MAX_BLOCK_BYTES)])).map(|message| message.blocks.len()),
-        Ok(1)
-    );
+    let block = |length| wire::Block { prefix: prefix::encode(&cid_v1(b"")), data: vec![0; length].into() };
+    let with = |payload| wire::Message { payload, ..Default::default() }.encode_to_vec();
+    assert_eq!(decode(&with(vec![block(MAX_BLOCK_BYTES)])).map(|message| message.blocks.len()), Ok(1));
     let too_large = MAX_BLOCK_BYTES + 1;
-    assert_eq!(
-        decode(&with(vec![block(too_large)])),
-        Err(DecodeError::BlockTooLarge(too_large))
-    );
-    assert_eq!(
-        decode(&vec![0; MAX_MESSAGE_BYTES + 1]),
-        Err(DecodeError::TooLong(MAX_MESSAGE_BYTES + 1))
-    );
+    assert_eq!(decode(&with(vec![block(too_large)])), Err(DecodeError::BlockTooLarge(too_large)));
+    assert_eq!(decode(&vec![0; MAX_MESSAGE_BYTES + 1]), Err(DecodeError::TooLong(MAX_MESSAGE_BYTES + 1)));
 }
 
 #[test]
@@ -207,24 +142,15 @@ fn many_empty_items_are_refused_before_they_cost_memory() {
     // Field number, and the bytes around the items.
     let empty_items = |tag: u8, count: usize| [(tag << 3) | 2, 0].repeat(count);
     for (tag, what) in [(3, "blocks"), (4, "presences")] {
-        assert_eq!(
-            decode(&empty_items(tag, MAX_ITEMS)).map(|message| message.skipped),
-            Ok(MAX_ITEMS)
-        );
-        assert_eq!(
-            decode(&empty_items(tag, MAX_ITEMS + 1)),
-            Err(DecodeError::TooMany(what))
-        );
+        assert_eq!(decode(&empty_items(tag, MAX_ITEMS)).map(|message| message.skipped), Ok(MAX_ITEMS));
+        assert_eq!(decode(&empty_items(tag, MAX_ITEMS + 1)), Err(DecodeError::TooMany(what)));
     }
     // Two wantlists in one message are one to protobuf, so they count together.
     let half = empty_items(1, MAX_ITEMS / 2 + 1);
     let mut list = vec![0x0a];
     prost::encoding::encode_varint(half.len() as u64, &mut list);
     list.extend(half);
-    assert_eq!(
-        decode(&list.repeat(2)),
-        Err(DecodeError::TooMany("wantlist entries"))
-    );
+    assert_eq!(decode(&list.repeat(2)), Err(DecodeError::TooMany("wantlist entries")));
 }
 
 #[test]

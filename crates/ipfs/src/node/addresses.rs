@@ -9,11 +9,7 @@ const MAX_ADDRESSES: usize = 16;
 /// Those of the addresses that may be dialled: an IP address and a transport that is spoken here. The addresses come
 /// from records of strangers, so names are not looked up, and this host does not talk to itself unless told to.
 pub(super) fn usable(addresses: Vec<Multiaddr>, allow_loopback: bool) -> Vec<Multiaddr> {
-    addresses
-        .into_iter()
-        .filter(|address| is_usable(address, allow_loopback))
-        .take(MAX_ADDRESSES)
-        .collect()
+    addresses.into_iter().filter(|address| is_usable(address, allow_loopback)).take(MAX_ADDRESSES).collect()
 }
 
 fn is_usable(address: &Multiaddr, allow_loopback: bool) -> bool {
@@ -42,22 +38,15 @@ mod tests {
 
     #[test]
     fn dials_hosts_over_tcp_and_quic() {
-        for address in [
-            "/ip4/10.0.0.1/tcp/6002",
-            "/ip6/fd00::1/udp/6002/quic-v1",
-            "/ip6/fe80::1/tcp/1",
-        ] {
+        for address in ["/ip4/10.0.0.1/tcp/6002", "/ip6/fd00::1/udp/6002/quic-v1", "/ip6/fe80::1/tcp/1"] {
             assert!(usable_one(address, false), "{address}");
         }
     }
 
     #[test]
     fn dials_loopback_only_when_told_to() {
-        for address in [
-            "/ip4/127.0.0.1/tcp/6002",
-            "/ip6/::1/udp/6002/quic-v1",
-            "/ip6/::ffff:127.0.0.1/tcp/1",
-        ] {
+        for address in ["/ip4/127.0.0.1/tcp/6002", "/ip6/::1/udp/6002/quic-v1", "/ip6/::ffff:127.0.0.1/tcp/1"]
+        {
             assert!(!usable_one(address, false), "{address}");
             assert!(usable_one(address, true), "{address}");
         }

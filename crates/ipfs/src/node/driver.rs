@@ -29,19 +29,9 @@ const MAX_FAILURES: usize = 64;
 /// What the handle asks of the driver.
 #[derive(Debug)]
 pub(super) enum Command {
-    Connect {
-        peer: PeerId,
-        addresses: Vec<Multiaddr>,
-        reply: oneshot::Sender<Result<(), ConnectError>>,
-    },
-    Want {
-        cid: Cid,
-        reply: oneshot::Sender<Delivery>,
-    },
-    Stored {
-        cid: Cid,
-        size: usize,
-    },
+    Connect { peer: PeerId, addresses: Vec<Multiaddr>, reply: oneshot::Sender<Result<(), ConnectError>> },
+    Want { cid: Cid, reply: oneshot::Sender<Delivery> },
+    Stored { cid: Cid, size: usize },
 }
 
 /// What the driver lets the handle see.
@@ -81,10 +71,7 @@ pub struct Driver {
 
 impl std::fmt::Debug for Driver {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Driver")
-            .field("peer_id", self.swarm.local_peer_id())
-            .finish_non_exhaustive()
+        formatter.debug_struct("Driver").field("peer_id", self.swarm.local_peer_id()).finish_non_exhaustive()
     }
 }
 
@@ -110,10 +97,7 @@ impl Driver {
             connected: watch::Sender::default(),
             statistics: watch::Sender::default(),
         };
-        config
-            .listen
-            .into_iter()
-            .for_each(|address| driver.listen(address));
+        config.listen.into_iter().for_each(|address| driver.listen(address));
         let reports = Reports {
             listening: driver.listening.subscribe(),
             failures: driver.failures.subscribe(),
@@ -172,17 +156,12 @@ impl Driver {
     fn tidy(&mut self) {
         self.exchange.tidy();
         let statistics = self.exchange.statistics();
-        self.statistics
-            .send_if_modified(|told| std::mem::replace(told, statistics) != statistics);
+        self.statistics.send_if_modified(|told| std::mem::replace(told, statistics) != statistics);
     }
 
     fn command(&mut self, command: Command) {
         match command {
-            Command::Connect {
-                peer,
-                addresses,
-                reply,
-            } => self.connect(peer, addresses, reply),
+            Command::Connect { peer, addresses, reply } => self.connect(peer, addresses, reply),
             Command::Want { cid, reply } => self.exchange.want(cid, reply),
             Command::Stored { cid, size } => self.exchange.stored(&cid, size),
         }
@@ -204,12 +183,7 @@ impl Driver {
             return;
         }
         let condition = PeerCondition::DisconnectedAndNotDialing;
-        match self.swarm.dial(
-            DialOpts::peer_id(peer)
-                .condition(condition)
-                .addresses(addresses)
-                .build(),
-        ) {
+        match self.swarm.dial(DialOpts::peer_id(peer).condition(condition).addresses(addresses).build()) {
             // A dial that is under way already answers this one too.
             Ok(()) | Err(DialError::DialPeerConditionFalse(_)) => {
                 self.dialling.entry(peer).or_default().push(reply);
@@ -229,31 +203,17 @@ impl Driver {
             SwarmEvent::Behaviour(BehaviourEvent::Inbound(Inbound { peer, stream })) => {
                 self.exchange.opened(peer, stream);
             }
-            SwarmEvent::ConnectionEstablished {
-                peer_id,
-                num_established,
-                endpoint,
-                ..
-            } => {
+            SwarmEvent::ConnectionEstablished { peer_id, num_established, endpoint, .. } => {
                 self.connection_established(peer_id, num_established.get(), &endpoint);
             }
-            SwarmEvent::ConnectionClosed {
-                peer_id,
-                num_established: 0,
-                cause,
-                ..
-            } => {
+            SwarmEvent::ConnectionClosed { peer_id, num_established: 0, cause, .. } => {
                 tracing::debug!(peer = %peer_id, ?cause, "disconnected");
                 self.connected.send_modify(|peers| {
                     Arc::make_mut(peers).remove(&peer_id);
                 });
                 self.exchange.disconnected(peer_id);
             }
-            SwarmEvent::OutgoingConnectionError {
-                peer_id: Some(peer),
-                error,
-                ..
-            } => {
+            SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. } => {
                 tracing::debug!(%peer, %error, "not reached");
                 if !self.swarm.is_connected(&peer) {
                     self.dialled(peer, &Err(ConnectError::Failed(peer, reason(&error))));
@@ -278,16 +238,11 @@ impl Driver {
         match event {
             SwarmEvent::NewListenAddr { address, .. } => self.listening.send_modify(|all| all.push(address)),
             SwarmEvent::ExpiredListenAddr { address, .. } => self.stopped_listening(&[address]),
-            SwarmEvent::ListenerClosed {
-                addresses, reason, ..
-            } => {
+            SwarmEvent::ListenerClosed { addresses, reason, .. } => {
                 self.stopped_listening(&addresses);
-                let reason = reason
-                    .err()
-                    .map_or_else(|| "the listener closed".to_owned(), |error| error.to_string());
-                addresses
-                    .into_iter()
-                    .for_each(|address| self.listen_failed(address, reason.clone()));
+                let reason =
+                    reason.err().map_or_else(|| "the listener closed".to_owned(), |error| error.to_string());
+                addresses.into_iter().for_each(|address| self.listen_failed(address, reason.clone()));
             }
             SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "a listener has trouble"),
             _ => {}
@@ -295,8 +250,7 @@ impl Driver {
     }
 
     fn stopped_listening(&self, gone: &[Multiaddr]) {
-        self.listening
-            .send_modify(|all| all.retain(|address| !gone.contains(address)));
+        self.listening.send_modify(|all| all.retain(|address| !gone.contains(address)));
     }
 }
 
@@ -310,16 +264,10 @@ fn build_swarm(config: &NodeConfig) -> Result<Swarm<Behaviour>, StartError> {
     let idle_timeout = config.idle_timeout;
     let builder = SwarmBuilder::with_existing_identity(config.keypair.clone())
         .with_tokio()
-        .with_tcp(
-            tcp::Config::default().nodelay(true),
-            noise::Config::new,
-            yamux::Config::default,
-        )?
+        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)?
         .with_quic();
     let Ok(built) = builder.with_behaviour(|_| behaviour(config));
-    Ok(built
-        .with_swarm_config(|swarm| swarm.with_idle_connection_timeout(idle_timeout))
-        .build())
+    Ok(built.with_swarm_config(|swarm| swarm.with_idle_connection_timeout(idle_timeout)).build())
 }
 
 fn behaviour(config: &NodeConfig) -> Behaviour {

@@ -38,22 +38,9 @@ pub(super) enum WantError {
 
 /// A piece of work that ended.
 pub(super) enum Done {
-    Sent {
-        peer: PeerId,
-        visit: u64,
-        result: Result<Stream, SendError>,
-    },
-    Loaded {
-        peer: PeerId,
-        visit: u64,
-        blocks: Vec<Block>,
-        missing: Vec<Cid>,
-    },
-    Stored {
-        cid: Cid,
-        data: Bytes,
-        result: Result<(), StoreError>,
-    },
+    Sent { peer: PeerId, visit: u64, result: Result<Stream, SendError> },
+    Loaded { peer: PeerId, visit: u64, blocks: Vec<Block>, missing: Vec<Cid> },
+    Stored { cid: Cid, data: Bytes, result: Result<(), StoreError> },
 }
 
 /// One connected peer.
@@ -115,14 +102,7 @@ impl Exchange {
 
     pub(super) fn connected(&mut self, peer: PeerId) {
         self.visits += 1;
-        self.links.insert(
-            peer,
-            Link {
-                visit: self.visits,
-                stream: None,
-                readers: 0,
-            },
-        );
+        self.links.insert(peer, Link { visit: self.visits, stream: None, readers: 0 });
         self.engine.connected(self.now(), peer);
         self.carry_out();
     }
@@ -154,13 +134,7 @@ impl Exchange {
         match self.engine.want(self.now(), cid) {
             Ok(()) => {
                 let waiting = self.waiting.entry(BlockKey::of(&cid));
-                waiting
-                    .or_insert_with(|| Waiting {
-                        cid,
-                        replies: Vec::new(),
-                    })
-                    .replies
-                    .push(reply);
+                waiting.or_insert_with(|| Waiting { cid, replies: Vec::new() }).replies.push(reply);
             }
             Err(error) => drop(reply.send(Err(error.into()))),
         }
@@ -226,12 +200,7 @@ impl Exchange {
     fn done(&mut self, done: Result<Done, JoinError>) {
         match done {
             Ok(Done::Sent { peer, visit, result }) if self.is_current(peer, visit) => self.sent(peer, result),
-            Ok(Done::Loaded {
-                peer,
-                visit,
-                blocks,
-                missing,
-            }) if self.is_current(peer, visit) => {
+            Ok(Done::Loaded { peer, visit, blocks, missing }) if self.is_current(peer, visit) => {
                 self.engine.loaded(peer, blocks, &missing);
             }
             Ok(Done::Stored { cid, data, result }) => self.block_stored(&cid, data, result),
@@ -286,10 +255,8 @@ impl Exchange {
             match output {
                 Output::Send { peer, message } => self.send(peer, message),
                 Output::LookUp { peer, cids } => {
-                    let answers: Vec<_> = cids
-                        .into_iter()
-                        .map(|cid| (cid, self.store.size_of(&cid)))
-                        .collect();
+                    let answers: Vec<_> =
+                        cids.into_iter().map(|cid| (cid, self.store.size_of(&cid))).collect();
                     self.engine.looked_up(peer, answers);
                 }
                 Output::Load { peer, cids } => self.load(peer, cids),
@@ -331,12 +298,7 @@ impl Exchange {
             let all = cids.clone();
             let read = tokio::task::spawn_blocking(move || read_blocks(&store, cids)).await;
             let (blocks, missing) = read.unwrap_or((Vec::new(), all));
-            Done::Loaded {
-                peer,
-                visit,
-                blocks,
-                missing,
-            }
+            Done::Loaded { peer, visit, blocks, missing }
         });
     }
 

@@ -133,11 +133,7 @@ impl Node {
         limits: FetchLimits,
         progress: watch::Sender<FetchProgress>,
     ) -> Result<Fetched, FetchError> {
-        let _slot = self
-            .fetch_slots
-            .acquire()
-            .await
-            .map_err(|_| FetchError::Stopped)?;
+        let _slot = self.fetch_slots.acquire().await.map_err(|_| FetchError::Stopped)?;
         let session = Session::new(self, root, limits, progress);
         tokio::select! {
             result = session.run() => result,
@@ -151,12 +147,7 @@ async fn keep_connected(node: &Node, providers: Vec<Provider>) -> std::convert::
     let mut connected = node.connected_peers();
     let mut pause = BACK_OFF.0;
     loop {
-        join_all(
-            providers
-                .iter()
-                .map(|(peer, addresses)| node.connect(*peer, addresses.clone())),
-        )
-        .await;
+        join_all(providers.iter().map(|(peer, addresses)| node.connect(*peer, addresses.clone()))).await;
         let any =
             |peers: &std::sync::Arc<BTreeSet<PeerId>>| providers.iter().any(|(peer, _)| peers.contains(peer));
         if connected.borrow_and_update().is_empty() || !any(&connected.borrow()) {
@@ -191,17 +182,7 @@ impl<'a> Session<'a> {
     fn new(node: &'a Node, root: Cid, limits: FetchLimits, progress: watch::Sender<FetchProgress>) -> Self {
         let (protection, seen) = (node.store.protection(), BTreeSet::from([BlockKey::of(&root)]));
         let (todo, wanted, summary) = (vec![(root, 0)], FuturesUnordered::new(), FetchSummary::default());
-        Self {
-            node,
-            root,
-            limits,
-            progress,
-            protection,
-            seen,
-            todo,
-            wanted,
-            summary,
-        }
+        Self { node, root, limits, progress, protection, seen, todo, wanted, summary }
     }
 
     async fn run(mut self) -> Result<Fetched, FetchError> {
@@ -209,10 +190,7 @@ impl<'a> Session<'a> {
         loop {
             self.fill_window().await?;
             if self.wanted.is_empty() {
-                return Ok(Fetched {
-                    summary: self.summary,
-                    protection: self.protection,
-                });
+                return Ok(Fetched { summary: self.summary, protection: self.protection });
             }
             tokio::select! {
                 Some((cid, depth, arrival)) = self.wanted.next() => {
@@ -227,11 +205,7 @@ impl<'a> Session<'a> {
 
     fn stalled(&self) -> FetchError {
         let (waited, known_blocks) = (self.limits.stall_timeout, self.seen.len());
-        FetchError::Stalled {
-            waited,
-            blocks: self.summary.blocks,
-            known_blocks,
-        }
+        FetchError::Stalled { waited, blocks: self.summary.blocks, known_blocks }
     }
 
     /// Looks at blocks that are here already, and wants the others, until enough are wanted.
@@ -275,12 +249,11 @@ impl<'a> Session<'a> {
     fn check_claim(&mut self, block: &Bytes) -> Result<(), FetchError> {
         let claimed = match dag::node(&self.root, block)? {
             dag::Node::File { claimed_size, .. } => claimed_size,
-            dag::Node::Directory { links } => links
-                .iter()
-                .fold(0, |sum: u64, link| sum.saturating_add(link.total_size)),
+            dag::Node::Directory { links } => {
+                links.iter().fold(0, |sum: u64, link| sum.saturating_add(link.total_size))
+            }
         };
-        self.progress
-            .send_modify(|progress| progress.claimed_bytes = Some(claimed));
+        self.progress.send_modify(|progress| progress.claimed_bytes = Some(claimed));
         if claimed > self.limits.max_bytes {
             Err(FetchError::TooLarge(self.limits.max_bytes))
         } else {
@@ -330,10 +303,7 @@ async fn want(node: &Node, cid: Cid, depth: usize) -> Arrival {
 async fn wait_for(node: &Node, cid: Cid) -> Result<Bytes, FetchError> {
     loop {
         let (reply, answer) = oneshot::channel();
-        node.commands
-            .send(Command::Want { cid, reply })
-            .await
-            .map_err(|_| FetchError::Stopped)?;
+        node.commands.send(Command::Want { cid, reply }).await.map_err(|_| FetchError::Stopped)?;
         if let Ok(delivery) = answer.await {
             return Ok(delivery?);
         }

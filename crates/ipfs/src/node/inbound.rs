@@ -27,10 +27,7 @@ pub(super) struct Inbound {
 
 impl fmt::Debug for Inbound {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Inbound")
-            .field("peer", &self.peer)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Inbound").field("peer", &self.peer).finish_non_exhaustive()
     }
 }
 
@@ -41,17 +38,11 @@ pub(super) struct Behaviour {
 
 impl Behaviour {
     pub(super) fn new(protocol: StreamProtocol) -> Self {
-        Self {
-            protocol,
-            events: VecDeque::new(),
-        }
+        Self { protocol, events: VecDeque::new() }
     }
 
     fn handler(&self) -> Handler {
-        Handler {
-            protocol: self.protocol.clone(),
-            waiting: VecDeque::new(),
-        }
+        Handler { protocol: self.protocol.clone(), waiting: VecDeque::new() }
     }
 }
 
@@ -84,16 +75,11 @@ impl NetworkBehaviour for Behaviour {
 
     fn on_connection_handler_event(&mut self, peer: PeerId, _: ConnectionId, event: THandlerOutEvent<Self>) {
         // The swarm takes an event from a connection only when this queue is empty, so it does not grow.
-        self.events.push_back(Inbound {
-            peer,
-            stream: event.0,
-        });
+        self.events.push_back(Inbound { peer, stream: event.0 });
     }
 
     fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
-        self.events.pop_front().map_or(Poll::Pending, |inbound| {
-            Poll::Ready(ToSwarm::GenerateEvent(inbound))
-        })
+        self.events.pop_front().map_or(Poll::Pending, |inbound| Poll::Ready(ToSwarm::GenerateEvent(inbound)))
     }
 }
 

@@ -52,17 +52,11 @@ pub(super) async fn read_messages(
 }
 
 async fn read_message(stream: &mut Stream) -> io::Result<Option<Message>> {
-    let Some(length) = timeout(SILENCE, read_length(stream))
-        .await
-        .map_err(io::Error::from)??
-    else {
+    let Some(length) = timeout(SILENCE, read_length(stream)).await.map_err(io::Error::from)?? else {
         return Ok(None);
     };
     if length > MAX_MESSAGE_BYTES {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            message::DecodeError::TooLong(length),
-        ));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, message::DecodeError::TooLong(length)));
     }
     let bytes = read_exactly(stream, length).await?;
     decode(bytes).await.map(Some)
@@ -74,11 +68,7 @@ async fn read_length(stream: &mut Stream) -> io::Result<Option<usize>> {
         let mut byte = [0u8];
         if stream.read(&mut byte).await? == 0 {
             let between_messages = shift == 0;
-            return if between_messages {
-                Ok(None)
-            } else {
-                Err(io::ErrorKind::UnexpectedEof.into())
-            };
+            return if between_messages { Ok(None) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
         }
         length |= usize::from(byte[0] & 0x7f) << shift;
         shift += 7;
@@ -98,9 +88,7 @@ async fn read_exactly(stream: &mut Stream, length: usize) -> io::Result<Bytes> {
         let start = bytes.len();
         bytes.resize(length.min(start + PIECE_BYTES), 0);
         let piece = bytes.get_mut(start..).unwrap_or_default();
-        let read = timeout(PIECE_TIMEOUT, stream.read(piece))
-            .await
-            .map_err(io::Error::from)??;
+        let read = timeout(PIECE_TIMEOUT, stream.read(piece)).await.map_err(io::Error::from)??;
         if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
@@ -112,11 +100,7 @@ async fn read_exactly(stream: &mut Stream, length: usize) -> io::Result<Bytes> {
 async fn decode(bytes: Bytes) -> io::Result<Message> {
     let quick = bytes.len() <= INLINE_BYTES;
     let decode = move || message::decode_shared(bytes).map_err(io::Error::other);
-    if quick {
-        decode()
-    } else {
-        tokio::task::spawn_blocking(decode).await?
-    }
+    if quick { decode() } else { tokio::task::spawn_blocking(decode).await? }
 }
 
 /// Sends one message on `stream`, or on a new one, and gives the stream back for the next.
@@ -130,9 +114,7 @@ pub(super) async fn send(
         Some(stream) => stream,
         None => open(&mut control, peer).await?,
     };
-    write(&mut stream, &message::encode_delimited(&message))
-        .await
-        .map_err(|_| SendError::Broken)?;
+    write(&mut stream, &message::encode_delimited(&message)).await.map_err(|_| SendError::Broken)?;
     Ok(stream)
 }
 
@@ -146,11 +128,7 @@ async fn open(control: &mut Control, peer: PeerId) -> Result<Stream, SendError> 
 
 async fn write(stream: &mut Stream, bytes: &[u8]) -> io::Result<()> {
     for piece in bytes.chunks(PIECE_BYTES) {
-        timeout(PIECE_TIMEOUT, stream.write_all(piece))
-            .await
-            .map_err(io::Error::from)??;
+        timeout(PIECE_TIMEOUT, stream.write_all(piece)).await.map_err(io::Error::from)??;
     }
-    timeout(PIECE_TIMEOUT, stream.flush())
-        .await
-        .map_err(io::Error::from)?
+    timeout(PIECE_TIMEOUT, stream.flush()).await.map_err(io::Error::from)?
 }

@@ -9,11 +9,8 @@ use super::*;
 use crate::store::StoreConfig;
 
 const MIB: u64 = 1024 * 1024;
-const LIMITS: FetchLimits = FetchLimits {
-    max_bytes: 1024 * MIB,
-    max_blocks: 1_000_000,
-    stall_timeout: Duration::from_secs(20),
-};
+const LIMITS: FetchLimits =
+    FetchLimits { max_bytes: 1024 * MIB, max_blocks: 1_000_000, stall_timeout: Duration::from_secs(20) };
 
 /// A node that runs until it is dropped.
 struct Running {
@@ -38,11 +35,7 @@ impl Drop for Running {
 }
 
 fn config(directory: &TempDir, max_bytes: u64) -> NodeConfig {
-    let store = StoreConfig {
-        directory: directory.path().join("store"),
-        max_bytes,
-        min_free_bytes: 0,
-    };
+    let store = StoreConfig { directory: directory.path().join("store"), max_bytes, min_free_bytes: 0 };
     let mut config = NodeConfig::new(Keypair::generate_ed25519(), store);
     config.listen = vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()];
     config.allow_loopback = true;
@@ -53,19 +46,8 @@ async fn run(config: NodeConfig, directory: TempDir) -> (Running, OpenReport) {
     let (node, driver, report) = Node::start(config).await.unwrap();
     let shutdown = CancellationToken::new();
     let driver = tokio::spawn(driver.run(shutdown.clone()));
-    node.listen_addresses()
-        .wait_for(|addresses| !addresses.is_empty())
-        .await
-        .unwrap();
-    (
-        Running {
-            node,
-            directory,
-            shutdown,
-            driver,
-        },
-        report,
-    )
+    node.listen_addresses().wait_for(|addresses| !addresses.is_empty()).await.unwrap();
+    (Running { node, directory, shutdown, driver }, report)
 }
 
 async fn start() -> Running {
@@ -86,18 +68,14 @@ impl Running {
     async fn add(&self, content: &[u8], format: Format) -> Cid {
         let path = self.path("input");
         std::fs::write(&path, content).unwrap();
-        let added = self
-            .add_file(path, format, watch::Sender::default())
-            .await
-            .unwrap();
+        let added = self.add_file(path, format, watch::Sender::default()).await.unwrap();
         self.pin(added.root).await.unwrap();
         added.root
     }
 
     async fn get(&self, root: Cid, from: &[&Running]) -> Result<Fetched, FetchError> {
         let providers = from.iter().map(|node| node.provider()).collect();
-        self.fetch(root, providers, LIMITS, watch::Sender::default())
-            .await
+        self.fetch(root, providers, LIMITS, watch::Sender::default()).await
     }
 
     async fn exported(&self, root: Cid) -> Vec<u8> {
@@ -143,34 +121,14 @@ async fn a_directory_goes_from_node_to_node() {
     let payload = noise(700_000);
     std::fs::write(source.path("bag"), &payload).unwrap();
     let entries = vec![
-        DirectoryEntry {
-            path: "example.bag".to_owned(),
-            content: Content::File(source.path("bag")),
-        },
-        DirectoryEntry {
-            path: "info.json".to_owned(),
-            content: Content::Bytes(Bytes::from_static(b"{}")),
-        },
+        DirectoryEntry { path: "example.bag".to_owned(), content: Content::File(source.path("bag")) },
+        DirectoryEntry { path: "info.json".to_owned(), content: Content::Bytes(Bytes::from_static(b"{}")) },
     ];
-    let added = source
-        .add_directory(entries, Format::V1, watch::Sender::default())
-        .await
-        .unwrap();
+    let added = source.add_directory(entries, Format::V1, watch::Sender::default()).await.unwrap();
     sink.get(added.root, &[&source]).await.unwrap();
-    assert_eq!(
-        sink.cat(added.root, "info.json".to_owned(), 100)
-            .await
-            .unwrap()
-            .as_ref(),
-        b"{}"
-    );
-    let names: Vec<String> = sink
-        .list(added.root)
-        .await
-        .unwrap()
-        .into_iter()
-        .map(|entry| entry.name)
-        .collect();
+    assert_eq!(sink.cat(added.root, "info.json".to_owned(), 100).await.unwrap().as_ref(), b"{}");
+    let names: Vec<String> =
+        sink.list(added.root).await.unwrap().into_iter().map(|entry| entry.name).collect();
     assert_eq!(names, ["example.bag", "info.json"]);
     sink.export(added.root, &sink.path("out"), MIB).await.unwrap();
     assert!(std::fs::read(sink.path("out/example.bag")).unwrap() == payload);
@@ -210,10 +168,7 @@ async fn a_node_gives_on_what_it_is_still_fetching_itself() {
 
 /// Waits until this many blocks of a fetch are here.
 async fn until(progress: &mut watch::Receiver<FetchProgress>, blocks: usize) {
-    progress
-        .wait_for(|progress| progress.blocks >= blocks)
-        .await
-        .unwrap();
+    progress.wait_for(|progress| progress.blocks >= blocks).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -227,15 +182,8 @@ async fn half_a_fetch_is_kept_and_resumed() {
         () = until(&mut progress, 20) => {}
     }
     assert!(!sink.has_complete(root).await.unwrap());
-    assert!(matches!(
-        sink.pin(root).await,
-        Err(PinError::Walk(WalkError::Missing(_)))
-    ));
-    let FetchSummary {
-        blocks,
-        fetched_blocks,
-        ..
-    } = sink.get(root, &[&source]).await.unwrap().summary;
+    assert!(matches!(sink.pin(root).await, Err(PinError::Walk(WalkError::Missing(_)))));
+    let FetchSummary { blocks, fetched_blocks, .. } = sink.get(root, &[&source]).await.unwrap().summary;
     assert!(fetched_blocks <= blocks - 20, "{fetched_blocks} of {blocks}");
     assert!(sink.exported(root).await == noise(50_000_000));
 }
@@ -283,57 +231,17 @@ async fn a_fetch_ends_at_its_limits() {
     let (source, sink) = (start().await, start().await);
     let root = source.add(&noise(3_000_000), Format::V1).await;
     let fetch = async |root, limits| {
-        let fetched = sink
-            .fetch(root, vec![source.provider()], limits, watch::Sender::default())
-            .await;
+        let fetched = sink.fetch(root, vec![source.provider()], limits, watch::Sender::default()).await;
         fetched.map(|fetched| fetched.summary)
     };
-    let too_large = fetch(
-        root,
-        FetchLimits {
-            max_bytes: 2_999_999,
-            ..LIMITS
-        },
-    )
-    .await;
-    assert!(
-        matches!(too_large, Err(FetchError::TooLarge(2_999_999))),
-        "{too_large:?}"
-    );
-    let too_many = fetch(
-        root,
-        FetchLimits {
-            max_blocks: 12,
-            ..LIMITS
-        },
-    )
-    .await;
-    assert!(
-        matches!(too_many, Err(FetchError::TooManyBlocks(12))),
-        "{too_many:?}"
-    );
-    let nobody_has = "bafkreidogqfzz75tpkmjzjke425xqcrmpcib2p5tg44hnbirumdbpl5adu"
-        .parse()
-        .unwrap();
-    let stalled = fetch(
-        nobody_has,
-        FetchLimits {
-            stall_timeout: Duration::from_millis(500),
-            ..LIMITS
-        },
-    )
-    .await;
-    assert!(
-        matches!(
-            stalled,
-            Err(FetchError::Stalled {
-                blocks: 0,
-                known_blocks: 1,
-                ..
-            })
-        ),
-        "{stalled:?}"
-    );
+    let too_large = fetch(root, FetchLimits { max_bytes: 2_999_999, ..LIMITS }).await;
+    assert!(matches!(too_large, Err(FetchError::TooLarge(2_999_999))), "{too_large:?}");
+    let too_many = fetch(root, FetchLimits { max_blocks: 12, ..LIMITS }).await;
+    assert!(matches!(too_many, Err(FetchError::TooManyBlocks(12))), "{too_many:?}");
+    let nobody_has = "bafkreidogqfzz75tpkmjzjke425xqcrmpcib2p5tg44hnbirumdbpl5adu".parse().unwrap();
+    let stalled =
+        fetch(nobody_has, FetchLimits { stall_timeout: Duration::from_millis(500), ..LIMITS }).await;
+    assert!(matches!(stalled, Err(FetchError::Stalled { blocks: 0, known_blocks: 1, .. })), "{stalled:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -372,9 +280,8 @@ async fn a_restart_keeps_pins_and_finds_all_blocks() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_that_is_taken_is_named_and_the_others_work() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address: Multiaddr = format!("/ip4/127.0.0.1/tcp/{}", taken.local_addr().unwrap().port())
-        .parse()
-        .unwrap();
+    let address: Multiaddr =
+        format!("/ip4/127.0.0.1/tcp/{}", taken.local_addr().unwrap().port()).parse().unwrap();
     let directory = TempDir::new().unwrap();
     let mut config = config(&directory, MIB);
     config.listen.push(address.clone());
@@ -391,14 +298,8 @@ async fn peers_that_cannot_be_reached_are_told_apart() {
     let node = start().await;
     let peer = Keypair::generate_ed25519().public().to_peer_id();
     let connect = async |address: &str| node.connect(peer, vec![address.parse().unwrap()]).await;
-    assert_eq!(
-        connect("/ip4/0.0.0.0/tcp/1").await,
-        Err(ConnectError::NoUsableAddress(peer))
-    );
-    assert!(matches!(
-        connect("/ip4/127.0.0.1/tcp/1").await,
-        Err(ConnectError::Failed(..))
-    ));
+    assert_eq!(connect("/ip4/0.0.0.0/tcp/1").await, Err(ConnectError::NoUsableAddress(peer)));
+    assert!(matches!(connect("/ip4/127.0.0.1/tcp/1").await, Err(ConnectError::Failed(..))));
     // Somebody else answers there.
     let other = start().await;
     let answer = node.connect(peer, other.provider().1).await;
@@ -410,17 +311,10 @@ async fn a_stopped_node_says_so() {
     let node = start().await;
     let handle = node.node.clone();
     drop(node.stop().await);
-    let cid = "bafkreidogqfzz75tpkmjzjke425xqcrmpcib2p5tg44hnbirumdbpl5adu"
-        .parse()
-        .unwrap();
-    let fetched = handle
-        .fetch(cid, Vec::new(), LIMITS, watch::Sender::default())
-        .await;
+    let cid = "bafkreidogqfzz75tpkmjzjke425xqcrmpcib2p5tg44hnbirumdbpl5adu".parse().unwrap();
+    let fetched = handle.fetch(cid, Vec::new(), LIMITS, watch::Sender::default()).await;
     assert!(matches!(fetched, Err(FetchError::Stopped)), "{fetched:?}");
-    assert_eq!(
-        handle.connect(handle.peer_id(), Vec::new()).await,
-        Err(ConnectError::Stopped)
-    );
+    assert_eq!(handle.connect(handle.peer_id(), Vec::new()).await, Err(ConnectError::Stopped));
 }
 
 /// A libp2p peer that opens Bitswap streams and writes what it likes on them.
@@ -429,11 +323,7 @@ async fn babble(victim: &Running, streams: usize, bytes: &[u8]) {
     let behaviour = |_: &Keypair| libp2p_stream::Behaviour::new();
     let mut swarm = libp2p::SwarmBuilder::with_new_identity()
         .with_tokio()
-        .with_tcp(
-            Default::default(),
-            libp2p::noise::Config::new,
-            libp2p::yamux::Config::default,
-        )
+        .with_tcp(Default::default(), libp2p::noise::Config::new, libp2p::yamux::Config::default)
         .unwrap()
         .with_behaviour(behaviour)
         .unwrap()
@@ -467,16 +357,10 @@ async fn babblers_disturb_nobody() {
     let (source, sink) = (start().await, start().await);
     let root = source.add(&noise(3_000_000), Format::V1).await;
     // In turn: a length without end, a message that is too long, one that is no protobuf, half of one.
-    let babbles: [&[u8]; 4] = [
-        &[0xff; 64],
-        &[0x81, 0x80, 0x80, 0x02],
-        &[4, 0xff, 0xff, 0xff, 0xff],
-        &[100, 0x0a],
-    ];
+    let babbles: [&[u8]; 4] =
+        [&[0xff; 64], &[0x81, 0x80, 0x80, 0x02], &[4, 0xff, 0xff, 0xff, 0xff], &[100, 0x0a]];
     for bytes in babbles {
-        tokio::time::timeout(Duration::from_secs(20), babble(&source, 100, bytes))
-            .await
-            .unwrap();
+        tokio::time::timeout(Duration::from_secs(20), babble(&source, 100, bytes)).await.unwrap();
     }
     sink.get(root, &[&source]).await.unwrap();
 }

@@ -110,10 +110,7 @@ impl WorkerDied for PinError {
 
 impl WorkerDied for StoreError {
     fn worker_died() -> Self {
-        Self::Io {
-            action: "finish its work",
-            source: std::io::Error::other("a worker of the node died"),
-        }
+        Self::Io { action: "finish its work", source: std::io::Error::other("a worker of the node died") }
     }
 }
 

@@ -33,10 +33,7 @@ impl BlockKey {
     /// Where the block's file is. The first digits are the same for all blocks, the last ones spread them evenly.
     pub(super) fn relative_path(&self) -> PathBuf {
         let name = self.to_string();
-        let folder = name
-            .get(name.len().saturating_sub(2)..)
-            .unwrap_or_default()
-            .to_owned();
+        let folder = name.get(name.len().saturating_sub(2)..).unwrap_or_default().to_owned();
         Path::new(&folder).join(name)
     }
 
@@ -159,9 +156,8 @@ impl Index {
     /// ones as long as they fit into `slack` more.
     pub(super) fn oldest(&self, bytes: u64, slack: u64) -> Vec<BlockKey> {
         let free = self.slots.iter().filter(|(_, slot)| slot.holds == 0);
-        let mut free: Vec<_> = free
-            .filter_map(|(key, slot)| slot.stored.map(|(size, age)| (age, size, key)))
-            .collect();
+        let mut free: Vec<_> =
+            free.filter_map(|(key, slot)| slot.stored.map(|(size, age)| (age, size, key))).collect();
         free.sort_unstable();
         let mut sum = 0u64;
         let enough = free.iter().take_while(|(_, size, _)| {
@@ -173,11 +169,7 @@ impl Index {
     }
 
     fn tidy(&mut self, key: &BlockKey) {
-        if self
-            .slots
-            .get(key)
-            .is_some_and(|slot| slot.stored.is_none() && slot.holds == 0)
-        {
+        if self.slots.get(key).is_some_and(|slot| slot.stored.is_none() && slot.holds == 0) {
             self.slots.remove(key);
         }
     }
@@ -198,9 +190,5 @@ fn block_file(entry: &fs::DirEntry) -> Result<Option<(BlockKey, u64, SystemTime)
         super::remove_if_there(&entry.path())?;
         return Ok(None);
     }
-    Ok(Some((
-        key,
-        metadata.len(),
-        metadata.modified().context("look at a block")?,
-    )))
+    Ok(Some((key, metadata.len(), metadata.modified().context("look at a block")?)))
 }

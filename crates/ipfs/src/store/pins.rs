@@ -69,9 +69,7 @@ impl PinDatabase {
         let root = pin.root.to_bytes();
         let mut transaction = self.database.begin_write()?;
         transaction.set_quick_repair(true);
-        transaction
-            .open_table(PINS)?
-            .insert(root.as_slice(), (pin.time, pin.bytes))?;
+        transaction.open_table(PINS)?.insert(root.as_slice(), (pin.time, pin.bytes))?;
         let before = {
             let mut table = transaction.open_table(BLOCKS)?;
             let before = table.insert(root.as_slice(), pack(keys).as_slice())?;
@@ -139,10 +137,9 @@ fn open_checked(path: &Path) -> Result<PinDatabase, StoreError> {
 fn describe_damage(error: redb::Error, folder: &Path) -> Result<String, StoreError> {
     match error {
         redb::Error::DatabaseAlreadyOpen => Err(StoreError::InUse(folder.to_owned())),
-        redb::Error::Io(source) if !is_damage(&source) => Err(StoreError::Io {
-            action: "open the pin database",
-            source,
-        }),
+        redb::Error::Io(source) if !is_damage(&source) => {
+            Err(StoreError::Io { action: "open the pin database", source })
+        }
         damage => Ok(damage.to_string()),
     }
 }
@@ -159,15 +156,10 @@ fn damaged(what: &str) -> StoreError {
 }
 
 fn aside_path(folder: &Path) -> PathBuf {
-    let seconds = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     // A robot without clock battery starts at the same second each time: count up until the name is free.
     let names = (0u32..).map(|number| folder.join(format!("pins.redb.damaged-{seconds}-{number}")));
-    names
-        .into_iter()
-        .find(|path| !path.exists())
-        .unwrap_or_else(|| folder.join("pins.redb.damaged"))
+    names.into_iter().find(|path| !path.exists()).unwrap_or_else(|| folder.join("pins.redb.damaged"))
 }
 
 fn pack(keys: &[BlockKey]) -> Vec<u8> {
@@ -183,9 +175,8 @@ fn pack(keys: &[BlockKey]) -> Vec<u8> {
 fn unpack(mut packed: &[u8]) -> Result<Vec<BlockKey>, StoreError> {
     let mut keys = Vec::new();
     while let Some((length, rest)) = packed.split_first() {
-        let (key, rest) = rest
-            .split_at_checked(usize::from(*length))
-            .ok_or_else(|| damaged("a pin's list ends early"))?;
+        let (key, rest) =
+            rest.split_at_checked(usize::from(*length)).ok_or_else(|| damaged("a pin's list ends early"))?;
         keys.push(BlockKey::from_bytes(key).ok_or_else(|| damaged("a pinned block has no multihash"))?);
         packed = rest;
     }

@@ -10,11 +10,7 @@ use crate::unixfs::{Content, Format, add_file};
 const SIZE: usize = 1000;
 
 fn config(folder: &TempDir, max_bytes: u64) -> StoreConfig {
-    StoreConfig {
-        directory: folder.path().to_owned(),
-        max_bytes,
-        min_free_bytes: 0,
-    }
+    StoreConfig { directory: folder.path().to_owned(), max_bytes, min_free_bytes: 0 }
 }
 
 fn open(folder: &TempDir, max_bytes: u64) -> (Store, OpenReport) {
@@ -41,10 +37,7 @@ fn stored(store: &Store, cids: &[Cid]) -> Vec<bool> {
 }
 
 fn file_of(folder: &TempDir, cid: &Cid) -> PathBuf {
-    folder
-        .path()
-        .join("blocks")
-        .join(BlockKey::of(cid).relative_path())
+    folder.path().join("blocks").join(BlockKey::of(cid).relative_path())
 }
 
 #[test]
@@ -55,14 +48,7 @@ fn a_block_is_found_under_every_cid_of_its_bytes() {
     let v0 = Cid::new_v0(*cid.hash()).unwrap();
     assert_eq!(store.get(&v0).unwrap().unwrap(), block(1).1);
     put(&store, 1).unwrap();
-    assert_eq!(
-        store.usage(),
-        Usage {
-            used_bytes: SIZE as u64,
-            max_bytes: 10_000,
-            blocks: 1
-        }
-    );
+    assert_eq!(store.usage(), Usage { used_bytes: SIZE as u64, max_bytes: 10_000, blocks: 1 });
 }
 
 #[test]
@@ -89,10 +75,7 @@ fn the_oldest_unheld_blocks_go_when_room_is_needed() {
     store.unpin(&cids[0]).unwrap();
     cids.push(put(&store, 5).unwrap());
     cids.push(put(&store, 6).unwrap());
-    assert_eq!(
-        stored(&store, &cids),
-        [false, false, false, true, true, true, true]
-    );
+    assert_eq!(stored(&store, &cids), [false, false, false, true, true, true, true]);
     assert_eq!(store.usage().used_bytes, 4 * SIZE as u64);
 }
 
@@ -102,13 +85,7 @@ fn what_is_held_is_never_thrown_away() {
     let (store, _) = open(&folder, 2 * SIZE as u64);
     let cids: Vec<Cid> = (0..2).map(|number| put(&store, number).unwrap()).collect();
     cids.iter().for_each(|cid| pin(&store, cid));
-    assert!(matches!(
-        put(&store, 2),
-        Err(StoreError::Full {
-            used: 2000,
-            max: 2000
-        })
-    ));
+    assert!(matches!(put(&store, 2), Err(StoreError::Full { used: 2000, max: 2000 })));
     assert_eq!(stored(&store, &cids), [true, true]);
 }
 
@@ -127,10 +104,7 @@ fn a_protected_block_that_comes_later_is_protected_too() {
 #[test]
 fn the_disk_keeps_its_free_bytes() {
     let folder = TempDir::new().unwrap();
-    let config = StoreConfig {
-        min_free_bytes: u64::MAX / 2,
-        ..config(&folder, 10_000)
-    };
+    let config = StoreConfig { min_free_bytes: u64::MAX / 2, ..config(&folder, 10_000) };
     let (store, _) = Store::open(config).unwrap();
     assert!(matches!(put(&store, 1), Err(StoreError::DiskFull { .. })));
     assert_eq!((store.usage().blocks, store.spare_bytes().unwrap()), (0, 0));
@@ -141,14 +115,7 @@ fn damaged_blocks_are_removed_when_they_are_read_and_can_come_again() {
     let folder = TempDir::new().unwrap();
     let (store, _) = open(&folder, 10_000);
     let damages: [fn(&Path); 3] = [
-        |path| {
-            File::options()
-                .write(true)
-                .open(path)
-                .unwrap()
-                .set_len(SIZE as u64 / 2)
-                .unwrap()
-        },
+        |path| File::options().write(true).open(path).unwrap().set_len(SIZE as u64 / 2).unwrap(),
         |path| fs::write(path, [7; SIZE]).unwrap(),
         |path| fs::remove_file(path).unwrap(),
     ];
@@ -168,33 +135,20 @@ fn opening_counts_what_is_there_and_cleans_up() {
     let (store, report) = open(&folder, 10_000);
     assert_eq!(report, OpenReport::default());
     let cids: Vec<Cid> = (0..3).map(|number| put(&store, number).unwrap()).collect();
-    let empty = add_file(
-        &store,
-        &Content::Bytes(Bytes::new()),
-        Format::V1,
-        &mut |_, _, _| true,
-    )
-    .unwrap()
-    .root;
+    let empty =
+        add_file(&store, &Content::Bytes(Bytes::new()), Format::V1, &mut |_, _, _| true).unwrap().root;
     drop(store);
     fs::write(folder.path().join("temporary/17"), "half a block").unwrap();
     fs::write(file_of(&folder, &cids[2]), "").unwrap();
     fs::write(folder.path().join("blocks/00/README"), "not a block").unwrap();
     let (store, report) = open(&folder, 10_000);
-    let expected = OpenReport {
-        blocks: 3,
-        bytes: 2 * SIZE as u64,
-        temporary_removed: 1,
-        ..OpenReport::default()
-    };
+    let expected =
+        OpenReport { blocks: 3, bytes: 2 * SIZE as u64, temporary_removed: 1, ..OpenReport::default() };
     assert_eq!(report, expected);
     assert_eq!(stored(&store, &cids), [true, true, false]);
     assert!(store.contains(&empty), "a block that is empty on purpose stays");
     assert!(!folder.path().join("temporary/17").exists());
-    assert!(
-        folder.path().join("blocks/00/README").exists(),
-        "what is not ours is left alone"
-    );
+    assert!(folder.path().join("blocks/00/README").exists(), "what is not ours is left alone");
 }
 
 #[test]
@@ -256,14 +210,7 @@ fn an_unreadable_pin_database_is_set_aside_and_said() {
     let damages: [fn(&Path); 4] = [
         |path| fs::write(path, "not a database").unwrap(),
         |path| fs::write(path, "").unwrap(),
-        |path| {
-            File::options()
-                .write(true)
-                .open(path)
-                .unwrap()
-                .set_len(5000)
-                .unwrap()
-        },
+        |path| File::options().write(true).open(path).unwrap().set_len(5000).unwrap(),
         |path| {
             let mut bytes = fs::read(path).unwrap();
             bytes.iter_mut().skip(512).for_each(|byte| *byte ^= 0x55);
@@ -280,9 +227,7 @@ fn an_unreadable_pin_database_is_set_aside_and_said() {
         damage(&path);
         let damaged = fs::read(&path).unwrap();
         let (store, report) = open(&folder, 10_000);
-        let aside = report
-            .pins_set_aside
-            .unwrap_or_else(|| panic!("damage {number} was not seen"));
+        let aside = report.pins_set_aside.unwrap_or_else(|| panic!("damage {number} was not seen"));
         assert_eq!(fs::read(aside).unwrap().len(), damaged.len());
         assert!(store.pins().unwrap().is_empty() && store.contains(&cid));
         pin(&store, &cid);
@@ -295,10 +240,7 @@ fn an_unreadable_pin_database_is_set_aside_and_said() {
 fn a_store_that_is_in_use_is_not_opened_twice() {
     let folder = TempDir::new().unwrap();
     let (store, _) = open(&folder, 10_000);
-    assert!(matches!(
-        Store::open(config(&folder, 10_000)),
-        Err(StoreError::InUse(_))
-    ));
+    assert!(matches!(Store::open(config(&folder, 10_000)), Err(StoreError::InUse(_))));
     drop(store);
     open(&folder, 10_000);
 }
@@ -330,22 +272,13 @@ fn many_threads_store_and_read_and_the_bound_holds() {
 
 #[test]
 fn keys_are_read_from_file_names_and_from_nothing_else() {
-    let keys: BTreeSet<PathBuf> = (0..3)
-        .map(|number| BlockKey::of(&block(number).0).relative_path())
-        .collect();
+    let keys: BTreeSet<PathBuf> =
+        (0..3).map(|number| BlockKey::of(&block(number).0).relative_path()).collect();
     assert_eq!(keys.len(), 3);
     let folder = TempDir::new().unwrap();
     make_folders(folder.path()).unwrap();
     let name = BlockKey::of(&block(0).0).to_string();
-    for wrong in [
-        &name[1..],
-        &name[2..],
-        &name.to_uppercase(),
-        "zz",
-        "é",
-        "1220",
-        &format!("{name}00"),
-    ] {
+    for wrong in [&name[1..], &name[2..], &name.to_uppercase(), "zz", "é", "1220", &format!("{name}00")] {
         fs::write(folder.path().join("blocks/00").join(wrong), "x").unwrap();
     }
     assert_eq!(Index::read(&folder.path().join("blocks")).unwrap().blocks(), 0);

@@ -63,10 +63,7 @@ pub(crate) trait Context<T> {
 
 impl<T, E: Into<io::Error>> Context<T> for Result<T, E> {
     fn context(self, action: &'static str) -> Result<T, StoreError> {
-        self.map_err(|source| StoreError::Io {
-            action,
-            source: source.into(),
-        })
+        self.map_err(|source| StoreError::Io { action, source: source.into() })
     }
 }
 

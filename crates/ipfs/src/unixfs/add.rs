@@ -97,11 +97,7 @@ pub fn add_file(
 ) -> Result<Added, AddError> {
     let mut adding = Adding::new(store, format, progress);
     let (root, total_size) = adding.content(content)?;
-    Ok(Added {
-        root,
-        total_size,
-        protection: adding.protection,
-    })
+    Ok(Added { root, total_size, protection: adding.protection })
 }
 
 /// Adds a directory, and the directories in it that the paths of its entries name. No entries make an empty one.
@@ -129,11 +125,7 @@ pub fn add_directory(
     }
     // The builder gives the root last, also of an empty directory.
     let (root, total_size) = root.ok_or_else(|| AddError::Path(String::new()))?;
-    Ok(Added {
-        root,
-        total_size,
-        protection: adding.protection,
-    })
+    Ok(Added { root, total_size, protection: adding.protection })
 }
 
 fn check_path(path: &str) -> Result<(), AddError> {
@@ -172,13 +164,7 @@ struct Adding<'a, 'p> {
 
 impl<'a, 'p> Adding<'a, 'p> {
     fn new(store: &'a Store, format: Format, progress: &'a mut Progress<'p>) -> Self {
-        Self {
-            store,
-            format,
-            protection: store.protection(),
-            progress,
-            content_bytes: 0,
-        }
+        Self { store, format, protection: store.protection(), progress, content_bytes: 0 }
     }
 
     /// Stores one block and returns its length.
@@ -204,9 +190,7 @@ impl<'a, 'p> Adding<'a, 'p> {
     }
 
     fn stream(&mut self, input: &mut dyn Read, path: &Path) -> Result<(Cid, u64), AddError> {
-        let mut adder = FileAdder::builder()
-            .with_cid_version(self.format.version())
-            .build();
+        let mut adder = FileAdder::builder().with_cid_version(self.format.version()).build();
         let mut chunk = Vec::with_capacity(CHUNK_BYTES);
         let (mut root, mut total_size) = (None, 0);
         loop {

@@ -41,14 +41,8 @@ pub enum ExportError {
 pub fn export(store: &Store, root: &Cid, destination: &Path, max_bytes: u64) -> Result<u64, ExportError> {
     let temporary = temporary_name(destination)?;
     remove(&temporary)?;
-    let mut exporting = Exporting {
-        store,
-        budget: Budget::new(max_bytes),
-        written: 0,
-    };
-    let result = exporting
-        .entry(root, &temporary, 0)
-        .and_then(|()| publish(&temporary, destination));
+    let mut exporting = Exporting { store, budget: Budget::new(max_bytes), written: 0 };
+    let result = exporting.entry(root, &temporary, 0).and_then(|()| publish(&temporary, destination));
     if result.is_err() {
         let _ = remove(&temporary);
     }
@@ -79,13 +73,8 @@ impl Exporting<'_> {
     fn file(&mut self, node: Node, path: &Path) -> Result<(), ExportError> {
         let failed = |error| ExportError::Write(path.to_owned(), error);
         // `create_new` follows no link and overwrites nothing: a directory with one name twice fails here.
-        let mut file = BufWriter::new(
-            OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .open(path)
-                .map_err(failed)?,
-        );
+        let mut file =
+            BufWriter::new(OpenOptions::new().write(true).create_new(true).open(path).map_err(failed)?);
         let written = &mut self.written;
         stream(self.store, node, &mut self.budget, &mut |piece| {
             *written += piece.len() as u64;
@@ -117,10 +106,8 @@ fn remove(path: &Path) -> Result<(), ExportError> {
 }
 
 fn publish(temporary: &Path, destination: &Path) -> Result<(), ExportError> {
-    let folder = destination
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let folder =
+        destination.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let publish = || -> io::Result<()> {
         // One sync of the file system costs less than one for each file.
         let folder = File::open(folder)?;

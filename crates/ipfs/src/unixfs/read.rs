@@ -59,11 +59,7 @@ pub(super) struct Budget {
 impl Budget {
     pub(super) fn new(max_bytes: u64) -> Self {
         // Honest files have far more than a kilobyte per block; small directories need some of their own.
-        Self {
-            max_bytes,
-            bytes_left: max_bytes,
-            nodes_left: 10_000 + max_bytes / 1024,
-        }
+        Self { max_bytes, bytes_left: max_bytes, nodes_left: 10_000 + max_bytes / 1024 }
     }
 
     fn node(&mut self) -> Result<(), ReadError> {
@@ -72,10 +68,8 @@ impl Budget {
     }
 
     fn bytes(&mut self, count: usize) -> Result<(), ReadError> {
-        self.bytes_left = self
-            .bytes_left
-            .checked_sub(count as u64)
-            .ok_or(ReadError::TooLarge(self.max_bytes))?;
+        self.bytes_left =
+            self.bytes_left.checked_sub(count as u64).ok_or(ReadError::TooLarge(self.max_bytes))?;
         Ok(())
     }
 }
@@ -121,9 +115,9 @@ fn file_parts(node: Node) -> Result<(Bytes, Vec<Link>), ReadError> {
     match node {
         Node::File { data, links, .. } => Ok((data, links)),
         // A file whose parts are directories is nonsense that only a liar makes.
-        Node::Directory { links } => Err(links.first().map_or(ReadError::TooManyBlocks, |link| {
-            ReadError::WrongKind(link.cid, "part of a file")
-        })),
+        Node::Directory { links } => Err(links
+            .first()
+            .map_or(ReadError::TooManyBlocks, |link| ReadError::WrongKind(link.cid, "part of a file"))),
     }
 }
 
@@ -131,20 +125,10 @@ fn file_parts(node: Node) -> Result<(Bytes, Vec<Link>), ReadError> {
 pub(super) fn entries(links: Vec<Link>) -> Result<Vec<Listed>, ReadError> {
     links
         .into_iter()
-        .map(
-            |Link {
-                 name,
-                 cid,
-                 total_size,
-             }| match is_safe_name(&name) {
-                true => Ok(Listed {
-                    name,
-                    cid,
-                    total_size,
-                }),
-                false => Err(ReadError::ForbiddenName(name)),
-            },
-        )
+        .map(|Link { name, cid, total_size }| match is_safe_name(&name) {
+            true => Ok(Listed { name, cid, total_size }),
+            false => Err(ReadError::ForbiddenName(name)),
+        })
         .collect()
 }
 
@@ -159,11 +143,40 @@ pub fn list(store: &Store, cid: &Cid) -> Result<Vec<Listed>, ReadError> {
     }
 }
 
+/// The size of a file, found by reading all of it: every block is there and has the hash that names it. `path` is as
+/// for [`cat`].
+///
+/// # Errors
+/// As [`cat`].
+pub fn file_size(store: &Store, root: &Cid, path: &str, max_bytes: u64) -> Result<u64, ReadError> {
+    let mut size = 0;
+    read_file(store, root, path, max_bytes, &mut |piece| {
+        size += piece.len() as u64;
+        Ok(())
+    })?;
+    Ok(size)
+}
+
 /// Reads a small file whole. `path` names it below the directory `root`, and is empty when `root` is the file.
 ///
 /// # Errors
 /// When there is no such file, when it is larger than `max_bytes`, or when a block is missing or broken.
 pub fn cat(store: &Store, root: &Cid, path: &str, max_bytes: u64) -> Result<Bytes, ReadError> {
+    let mut content = Vec::new();
+    read_file(store, root, path, max_bytes, &mut |piece| {
+        content.extend_from_slice(piece);
+        Ok(())
+    })?;
+    Ok(content.into())
+}
+
+fn read_file(
+    store: &Store,
+    root: &Cid,
+    path: &str,
+    max_bytes: u64,
+    sink: &mut dyn FnMut(&[u8]) -> Result<(), ReadError>,
+) -> Result<(), ReadError> {
     let mut budget = Budget::new(max_bytes);
     let mut cid = *root;
     for name in path.split('/').filter(|name| !name.is_empty()) {
@@ -176,10 +189,5 @@ pub fn cat(store: &Store, root: &Cid, path: &str, max_bytes: u64) -> Result<Byte
     if matches!(node, Node::Directory { .. }) {
         return Err(ReadError::WrongKind(cid, "file"));
     }
-    let mut content = Vec::new();
-    stream(store, node, &mut budget, &mut |piece| {
-        content.extend_from_slice(piece);
-        Ok::<(), ReadError>(())
-    })?;
-    Ok(content.into())
+    stream(store, node, &mut budget, sink)
 }

@@ -13,13 +13,7 @@ const MIB: u64 = 1024 * 1024;
 
 fn store(folder: &TempDir) -> Store {
     let directory = folder.path().join("store");
-    Store::open(StoreConfig {
-        directory,
-        max_bytes: 1024 * MIB,
-        min_free_bytes: 0,
-    })
-    .unwrap()
-    .0
+    Store::open(StoreConfig { directory, max_bytes: 1024 * MIB, min_free_bytes: 0 }).unwrap().0
 }
 
 /// Chunk n of 256 KiB is the number n over and over, as 32 bits, the lowest first.
@@ -32,16 +26,11 @@ fn pattern(length: usize) -> Bytes {
 }
 
 fn add(store: &Store, content: Bytes, format: Format) -> Cid {
-    add_file(store, &Content::Bytes(content), format, &mut |_, _, _| true)
-        .unwrap()
-        .root
+    add_file(store, &Content::Bytes(content), format, &mut |_, _, _| true).unwrap().root
 }
 
 fn entry(path: &str, length: usize) -> DirectoryEntry {
-    DirectoryEntry {
-        path: path.to_owned(),
-        content: Content::Bytes(pattern(length)),
-    }
+    DirectoryEntry { path: path.to_owned(), content: Content::Bytes(pattern(length)) }
 }
 
 /// All CIDs here were made by the JavaScript importer (ipfs-unixfs-importer 16 from npm) with Kubo's parameters: raw
@@ -78,16 +67,8 @@ fn files_have_the_cids_of_the_javascript_importer() {
         ),
     ];
     for (length, v1, v0) in expected {
-        assert_eq!(
-            add(&store, pattern(length), Format::V1).to_string(),
-            v1,
-            "{length} bytes"
-        );
-        assert_eq!(
-            add(&store, pattern(length), Format::V0).to_string(),
-            v0,
-            "{length} bytes"
-        );
+        assert_eq!(add(&store, pattern(length), Format::V1).to_string(), v1, "{length} bytes");
+        assert_eq!(add(&store, pattern(length), Format::V0).to_string(), v0, "{length} bytes");
     }
 }
 
@@ -95,11 +76,7 @@ fn files_have_the_cids_of_the_javascript_importer() {
 fn directories_have_the_cids_of_the_javascript_importer() {
     let folder = TempDir::new().unwrap();
     let store = store(&folder);
-    let tree = [
-        entry("b.txt", 1),
-        entry("a.bin", 262_145),
-        entry("sub/deep/é.txt", 0),
-    ];
+    let tree = [entry("b.txt", 1), entry("a.bin", 262_145), entry("sub/deep/é.txt", 0)];
     let one = [entry("example.bag", 262_145)];
     let expected = [
         (
@@ -114,12 +91,8 @@ fn directories_have_the_cids_of_the_javascript_importer() {
         ),
     ];
     for (format, tree_cid, one_cid) in expected {
-        let add = |entries| {
-            add_directory(&store, entries, format, &mut |_, _, _| true)
-                .unwrap()
-                .root
-                .to_string()
-        };
+        let add =
+            |entries| add_directory(&store, entries, format, &mut |_, _, _| true).unwrap().root.to_string();
         assert_eq!((add(&tree).as_str(), add(&one).as_str()), (tree_cid, one_cid));
     }
 }
@@ -128,9 +101,7 @@ fn directories_have_the_cids_of_the_javascript_importer() {
 fn an_empty_directory_is_the_well_known_one() {
     let folder = TempDir::new().unwrap();
     let store = store(&folder);
-    let root = add_directory(&store, &[], Format::V0, &mut |_, _, _| true)
-        .unwrap()
-        .root;
+    let root = add_directory(&store, &[], Format::V0, &mut |_, _, _| true).unwrap().root;
     // What `ipfs object new unixfs-dir` gives.
     assert_eq!(root.to_string(), "QmUNLLsPACCz1vLxQVkXqqLX5R1X345qqfHbsf67hvA3Nn");
     assert_eq!(list(&store, &root).unwrap(), []);
@@ -140,68 +111,32 @@ fn an_empty_directory_is_the_well_known_one() {
 fn a_directory_is_listed_read_and_exported_as_it_was_added() {
     let folder = TempDir::new().unwrap();
     let store = store(&folder);
-    let entries = [
-        entry("b.txt", 1),
-        entry("a.bin", 600_000),
-        entry("sub/deep/é.txt", 5),
-    ];
-    let root = add_directory(&store, &entries, Format::V1, &mut |_, _, _| true)
-        .unwrap()
-        .root;
-    let names: Vec<String> = list(&store, &root)
-        .unwrap()
-        .into_iter()
-        .map(|entry| entry.name)
-        .collect();
+    let entries = [entry("b.txt", 1), entry("a.bin", 600_000), entry("sub/deep/é.txt", 5)];
+    let root = add_directory(&store, &entries, Format::V1, &mut |_, _, _| true).unwrap().root;
+    let names: Vec<String> = list(&store, &root).unwrap().into_iter().map(|entry| entry.name).collect();
     assert_eq!(names, ["a.bin", "b.txt", "sub"]);
     let destination = folder.path().join("out");
     assert_eq!(export(&store, &root, &destination, MIB).unwrap(), 600_006);
     for DirectoryEntry { path, content } in &entries {
-        let Content::Bytes(content) = content else {
-            unreachable!()
-        };
+        let Content::Bytes(content) = content else { unreachable!() };
         assert_eq!(std::fs::read(destination.join(path)).unwrap(), content.as_ref());
         assert_eq!(cat(&store, &root, path, MIB).unwrap(), content);
     }
-    assert!(matches!(
-        cat(&store, &root, "sub", MIB),
-        Err(ReadError::WrongKind(..))
-    ));
-    assert!(matches!(
-        cat(&store, &root, "sub/x", MIB),
-        Err(ReadError::NoSuchEntry(_))
-    ));
-    assert!(matches!(
-        cat(&store, &root, "a.bin", 599_999),
-        Err(ReadError::TooLarge(_))
-    ));
+    assert!(matches!(cat(&store, &root, "sub", MIB), Err(ReadError::WrongKind(..))));
+    assert!(matches!(cat(&store, &root, "sub/x", MIB), Err(ReadError::NoSuchEntry(_))));
+    assert!(matches!(cat(&store, &root, "a.bin", 599_999), Err(ReadError::TooLarge(_))));
 }
 
 #[test]
 fn paths_that_leave_the_directory_are_not_added() {
     let folder = TempDir::new().unwrap();
     let store = store(&folder);
-    for path in [
-        "",
-        "/a",
-        "a/",
-        "a//b",
-        "..",
-        "a/../b",
-        ".",
-        "a\0b",
-        &"x".repeat(256),
-        &["d"; 33].join("/"),
-    ] {
+    for path in ["", "/a", "a/", "a//b", "..", "a/../b", ".", "a\0b", &"x".repeat(256), &["d"; 33].join("/")]
+    {
         let added = add_directory(&store, &[entry(path, 1)], Format::V1, &mut |_, _, _| true);
         assert!(matches!(added, Err(AddError::Path(_))), "{path:?}");
     }
-    let twice = add_directory(
-        &store,
-        &[entry("a", 1), entry("a", 2)],
-        Format::V1,
-        &mut |_, _, _| true,
-    );
+    let twice = add_directory(&store, &[entry("a", 1), entry("a", 2)], Format::V1, &mut |_, _, _| true);
     assert!(matches!(twice, Err(AddError::Conflict(_))));
 }
 
@@ -210,15 +145,10 @@ fn adding_can_be_cancelled() {
     let folder = TempDir::new().unwrap();
     let store = store(&folder);
     let mut blocks = 0;
-    let cancelled = add_file(
-        &store,
-        &Content::Bytes(pattern(2_000_000)),
-        Format::V1,
-        &mut |_, _, _| {
-            blocks += 1;
-            blocks < 3
-        },
-    );
+    let cancelled = add_file(&store, &Content::Bytes(pattern(2_000_000)), Format::V1, &mut |_, _, _| {
+        blocks += 1;
+        blocks < 3
+    });
     assert!(matches!(cancelled, Err(AddError::Cancelled)));
     assert_eq!(blocks, 3);
 }
@@ -269,10 +199,7 @@ fn names_that_would_leave_the_folder_are_not_exported() {
         let root = node(&store, &DIRECTORY, &[("good", file), (name, file)]);
         let destination = folder.path().join("out");
         let result = export(&store, &root, &destination, MIB);
-        assert!(
-            matches!(result, Err(ExportError::Read(ReadError::ForbiddenName(_)))),
-            "{name:?}"
-        );
+        assert!(matches!(result, Err(ExportError::Read(ReadError::ForbiddenName(_)))), "{name:?}");
         assert_eq!(
             std::fs::read_dir(folder.path()).unwrap().count(),
             1,
@@ -287,10 +214,7 @@ fn one_name_twice_is_not_exported() {
     let store = store(&folder);
     let file = add(&store, pattern(1), Format::V1);
     let root = node(&store, &DIRECTORY, &[("a", file), ("a", file)]);
-    assert!(matches!(
-        export(&store, &root, &folder.path().join("out"), MIB),
-        Err(ExportError::Write(..))
-    ));
+    assert!(matches!(export(&store, &root, &folder.path().join("out"), MIB), Err(ExportError::Write(..))));
 }
 
 #[test]
@@ -316,24 +240,16 @@ fn a_bomb_of_repeated_links_costs_what_the_reader_allows() {
     let store = store(&folder);
     for (leaf, files) in [(pattern(1), true), (Bytes::new(), true), (pattern(1), false)] {
         let mut root = add(&store, leaf, Format::V1);
-        let names: Vec<String> = (0..100)
-            .map(|n| if files { String::new() } else { n.to_string() })
-            .collect();
+        let names: Vec<String> =
+            (0..100).map(|n| if files { String::new() } else { n.to_string() }).collect();
         for _ in 0..30 {
             let links: Vec<(&str, Cid)> = names.iter().map(|name| (name.as_str(), root)).collect();
             root = node(&store, if files { &FILE } else { &DIRECTORY }, &links);
         }
         let refused = export(&store, &root, &folder.path().join("out"), 1000).unwrap_err();
-        let costs = matches!(
-            refused,
-            ExportError::Read(ReadError::TooLarge(_) | ReadError::TooManyBlocks)
-        );
+        let costs = matches!(refused, ExportError::Read(ReadError::TooLarge(_) | ReadError::TooManyBlocks));
         assert!(costs, "{refused}");
-        assert_eq!(
-            walk_complete(&store, &root, None).unwrap().keys.len(),
-            31,
-            "each block once"
-        );
+        assert_eq!(walk_complete(&store, &root, None).unwrap().keys.len(), 31, "each block once");
     }
 }
 
@@ -345,10 +261,7 @@ fn a_dag_that_is_too_deep_is_refused() {
     for _ in 0..=MAX_DEPTH {
         root = node(&store, &FILE, &[("", root)]);
     }
-    assert!(matches!(
-        walk_complete(&store, &root, None),
-        Err(WalkError::TooDeep)
-    ));
+    assert!(matches!(walk_complete(&store, &root, None), Err(WalkError::TooDeep)));
     assert!(matches!(cat(&store, &root, "", MIB), Err(ReadError::TooDeep)));
 }
 

@@ -60,8 +60,5 @@ pub fn walk_complete(store: &Store, root: &Cid, protection: Option<&Protection>)
             }
         }
     }
-    Ok(Dag {
-        bytes,
-        keys: seen.into_iter().collect(),
-    })
+    Ok(Dag { bytes, keys: seen.into_iter().collect() })
 }

@@ -24,8 +24,5 @@ fn installed(what: &str, path: &str) -> Result<PathBuf, Unavailable> {
     if path.exists() {
         return Ok(path);
     }
-    Err(Unavailable::new(format!(
-        "{what} is not installed ({}): `./check` installs it",
-        path.display()
-    )))
+    Err(Unavailable::new(format!("{what} is not installed ({}): `./check` installs it", path.display())))
 }
