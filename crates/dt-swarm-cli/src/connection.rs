@@ -1,0 +1,193 @@
+//! The socket: lines out and in, bounded in length, number and time.
+
+use crate::error::CliError;
+use crate::host::Host;
+use routing::{Envelope, MAX_LINE_BYTES};
+use std::io::{self, BufRead as _, BufReader, ErrorKind, Write as _};
+use std::net::{TcpStream, ToSocketAddrs as _};
+use std::time::{Duration, Instant};
+
+/// The most bytes of all answers together.
+const MAX_BYTES: usize = 100_000_000;
+/// The most addresses of one name that are tried.
+const MAX_ADDRESSES: usize = 8;
+/// How many times the patience for one line all of it may take: a server that sends a word now and then ends, too.
+const OVERALL: u32 = 60;
+
+/// A connection with what is hoped to be a daemon.
+pub(crate) struct Connection {
+    host: Host,
+    stream: BufReader<TcpStream>,
+    timeout: Duration,
+    end: Instant,
+    received: usize,
+}
+
+impl Connection {
+    /// Connects with the first address of the host that takes it.
+    pub(crate) fn open(host: &Host, timeout: Duration) -> Result<Self, CliError> {
+        let stream = connect(host, timeout)?;
+        let broken = |source| broken(host, source);
+        stream.set_nodelay(true).map_err(broken)?;
+        stream.set_write_timeout(Some(timeout)).map_err(broken)?;
+        Ok(Self {
+            host: host.clone(),
+            stream: BufReader::new(stream),
+            timeout,
+            end: Instant::now() + timeout * OVERALL,
+            received: 0,
+        })
+    }
+
+    pub(crate) fn host(&self) -> &Host {
+        &self.host
+    }
+
+    pub(crate) fn send(&mut self, envelope: &Envelope) -> Result<(), CliError> {
+        let line = envelope.encode() + "\n";
+        let sent = self.stream.get_mut().write_all(line.as_bytes());
+        sent.map_err(|source| self.failed(source))
+    }
+
+    /// The next line, read.
+    pub(crate) fn receive(&mut self) -> Result<Envelope, CliError> {
+        let line = self.line()?;
+        Envelope::decode(&line).map_err(|error| self.not_ours(error.to_string()))
+    }
+
+    /// Bytes up to the next line end. Only a whole line is progress: a byte now and then is not.
+    fn line(&mut self) -> Result<Vec<u8>, CliError> {
+        let deadline = (Instant::now() + self.timeout).min(self.end);
+        let mut line = Vec::new();
+        loop {
+            let (taken, is_whole) = self
+                .more(&mut line, deadline)
+                .map_err(|error| self.failed(error))?;
+            self.received += taken;
+            if taken == 0 {
+                return Err(CliError::Closed {
+                    host: self.host.to_string(),
+                });
+            }
+            if line.len() > MAX_LINE_BYTES {
+                return Err(self.not_ours(format!("a line of more than {MAX_LINE_BYTES} bytes")));
+            }
+            if self.received > MAX_BYTES {
+                return Err(self.endless(format!("{} MB", MAX_BYTES / 1_000_000)));
+            }
+            if is_whole {
+                return Ok(line);
+            }
+        }
+    }
+
+    /// Adds what is there, up to the line's end; returns how many bytes were taken and whether the line is whole.
+    fn more(&mut self, line: &mut Vec<u8>, deadline: Instant) -> io::Result<(usize, bool)> {
+        if self.stream.buffer().is_empty() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(ErrorKind::TimedOut.into());
+            }
+            self.stream.get_ref().set_read_timeout(Some(left))?;
+        }
+        let bytes = match self.stream.fill_buf() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => return self.more(line, deadline),
+            other => other?,
+        };
+        let end = bytes.iter().position(|byte| *byte == b'\n');
+        let taken = end.map_or(bytes.len(), |end| end + 1);
+        line.extend_from_slice(&bytes[..end.unwrap_or(taken)]);
+        self.stream.consume(taken);
+        Ok((taken, end.is_some()))
+    }
+
+    fn failed(&self, source: io::Error) -> CliError {
+        match source.kind() {
+            ErrorKind::TimedOut | ErrorKind::WouldBlock if Instant::now() >= self.end => {
+                self.endless(format!("{} s", (self.timeout * OVERALL).as_secs_f64()))
+            }
+            ErrorKind::TimedOut | ErrorKind::WouldBlock => CliError::Silent {
+                host: self.host.to_string(),
+                timeout: self.timeout,
+            },
+            _ => broken(&self.host, source),
+        }
+    }
+
+    pub(crate) fn not_ours(&self, reason: String) -> CliError {
+        CliError::NotOurs {
+            host: self.host.to_string(),
+            reason,
+        }
+    }
+
+    pub(crate) fn endless(&self, most: String) -> CliError {
+        CliError::Endless {
+            host: self.host.to_string(),
+            most,
+        }
+    }
+}
+
+fn broken(host: &Host, source: io::Error) -> CliError {
+    CliError::Broken {
+        host: host.to_string(),
+        source,
+    }
+}
+
+fn connect(host: &Host, timeout: Duration) -> Result<TcpStream, CliError> {
+    let found = (host.name.as_str(), host.port).to_socket_addrs();
+    let addresses: Vec<_> = found
+        .map_err(|source| CliError::Unresolved {
+            host: host.to_string(),
+            source,
+        })?
+        .take(MAX_ADDRESSES)
+        .collect();
+    // Each address gets its share of the time, so that one that swallows everything does not use up that of the rest.
+    let share = timeout / u32::try_from(addresses.len().max(1)).unwrap_or(1);
+    let mut last = io::Error::new(ErrorKind::NotFound, "the name has no address");
+    for address in addresses {
+        match TcpStream::connect_timeout(&address, share) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(CliError::Unreachable {
+        host: host.to_string(),
+        source: last,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use routing::{Address, Message};
+    use std::net::TcpListener;
+
+    #[test]
+    fn lines_now_and_then_without_end_are_cut_off() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let host: Host = listener.local_addr().unwrap().to_string().parse().unwrap();
+        let ping = Message::ping(dcache::Validity::ALWAYS);
+        let line = Envelope::new(Address::command_line(), Address::every_brain(), ping).encode() + "\n";
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            while stream.write_all(line.as_bytes()).is_ok() {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        });
+        let mut connection = Connection::open(&host, Duration::from_secs(60)).unwrap();
+        connection.end = Instant::now() + Duration::from_millis(200);
+        let error = loop {
+            match connection.receive() {
+                Ok(_) => {}
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(error, CliError::Endless { .. }), "{error}");
+        drop(connection);
+        server.join().unwrap();
+    }
+}

@@ -1,0 +1,102 @@
+//! HOST as people write it.
+
+use std::fmt;
+use std::net::Ipv6Addr;
+use std::str::FromStr;
+
+/// The port of the line protocol (IPSD).
+const DEFAULT_PORT: u16 = 8000;
+/// The longest name that DNS knows (RFC 1035, section 2.3.4), and room for an interface after an address.
+const MAX_NAME_BYTES: usize = 300;
+
+/// Where a daemon is to be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Host {
+    pub(crate) name: String,
+    pub(crate) port: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "HOST is a name or an IP address, with :PORT (1 to 65535) if it is not {DEFAULT_PORT}; IPv6 with a port is [ADDRESS]:PORT"
+)]
+pub(crate) struct HostError;
+
+impl FromStr for Host {
+    type Err = HostError;
+    fn from_str(text: &str) -> Result<Self, HostError> {
+        let (name, port) = split(text)?;
+        let port = port.map_or(Ok(DEFAULT_PORT), |port| port.parse().map_err(|_| HostError))?;
+        let is_odd = |c: char| c.is_control() || c.is_whitespace() || c == '/' || c == '[' || c == ']';
+        if name.is_empty() || name.len() > MAX_NAME_BYTES || name.contains(is_odd) || port == 0 {
+            return Err(HostError);
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            port,
+        })
+    }
+}
+
+/// Name and, if there is one, port.
+fn split(text: &str) -> Result<(&str, Option<&str>), HostError> {
+    if let Some(rest) = text.strip_prefix('[') {
+        let (name, port) = rest.split_once(']').ok_or(HostError)?;
+        return match port.strip_prefix(':') {
+            Some(port) => Ok((name, Some(port))),
+            None if port.is_empty() => Ok((name, None)),
+            None => Err(HostError),
+        };
+    }
+    // An IPv6 address may have an interface after it: fe80::1%wlan0.
+    let address = text.split_once('%').map_or(text, |(address, _)| address);
+    if address.parse::<Ipv6Addr>().is_ok() {
+        return Ok((text, None));
+    }
+    match text.split_once(':') {
+        Some((_, port)) if port.contains(':') => Err(HostError),
+        Some((name, port)) => Ok((name, Some(port))),
+        None => Ok((text, None)),
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name.contains(':') {
+            true => write!(f, "[{}]:{}", self.name, self.port),
+            false => write!(f, "{}:{}", self.name, self.port),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_to_write_it() {
+        for (text, shown) in [
+            ("localhost", "localhost:8000"),
+            ("duckie.local:9000", "duckie.local:9000"),
+            ("10.0.0.7", "10.0.0.7:8000"),
+            ("::1", "[::1]:8000"),
+            ("[::1]", "[::1]:8000"),
+            ("[fe80::1%wlan0]:81", "[fe80::1%wlan0]:81"),
+            ("fe80::1%wlan0", "[fe80::1%wlan0]:8000"),
+        ] {
+            assert_eq!(
+                text.parse::<Host>().map(|host| host.to_string()).as_deref(),
+                Ok(shown)
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_host_is_refused() {
+        for text in [
+            "", ":8000", "a:", "a:0", "a:65536", "a:b:c", "[::1", "[::1]x", "a b", "http://a", "a\n",
+        ] {
+            assert_eq!(text.parse::<Host>(), Err(HostError), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! `dt-swarm-cli HOST COMMAND`: asks a dt-swarm daemon, on this host or another, and shows the answer.
+//!
+//! It speaks the line protocol over TCP with plain blocking sockets. Nothing that comes is believed: every signature is
+//! verified here, every answer is bounded in lines, bytes and time, and no text reaches the terminal before what could
+//! steer it is taken out. `report` and `summary` are pure; `connection` is the only place with a socket.
+
+mod arguments;
+mod ask;
+mod commands;
+mod connection;
+mod error;
+mod host;
+mod names;
+mod ping;
+pub mod report;
+mod summary;
+mod tables;
+mod text;
+
+use arguments::Arguments;
+use clap::Parser as _;
+use error::CliError;
+use std::io::{ErrorKind, Write as _};
+use std::process::ExitCode;
+
+/// Runs the command line of this process: 0 when all went well, 1 when no daemon answers or its answer is of no use,
+/// 2 for a command line that makes no sense.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match commands::run(&arguments).and_then(|output| print(&output)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "dt-swarm-cli: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whoever closes the pipe early, as `head` does, has seen enough: that is no error.
+fn print(output: &str) -> Result<(), CliError> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(output.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(CliError::Output(error)),
+        _ => Ok(()),
+    }
+}

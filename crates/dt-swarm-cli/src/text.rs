@@ -1,0 +1,158 @@
+//! Words for people. Whatever came by the network goes through [`clean`] before it reaches a terminal.
+
+use dcache::Time;
+use std::fmt::Write as _;
+
+/// `text` without anything that could steer a terminal or deceive its reader, and at most `most` characters of it.
+/// What is taken out is shown by its number.
+pub(crate) fn clean(text: &str, most: usize) -> String {
+    let mut shown = String::new();
+    let mut left = most;
+    for c in text.chars() {
+        let mut piece = String::from(c);
+        if is_dangerous(c) {
+            piece = format!("\\u{{{:x}}}", u32::from(c));
+        }
+        let length = piece.chars().count();
+        if length > left {
+            shown.push('…');
+            break;
+        }
+        left -= length;
+        shown.push_str(&piece);
+    }
+    shown
+}
+
+/// The JSON text with dangerous characters in their `\uXXXX` form (RFC 8259, section 7): the same document for
+/// programs, and harmless when a person prints it. Outside texts JSON has no such characters but line ends.
+pub(crate) fn clean_json(json: &str) -> String {
+    let mut shown = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c == '\n' || !is_dangerous(c) {
+            shown.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            // Writing to a String does not fail.
+            let _ = write!(shown, "\\u{unit:04x}");
+        }
+    }
+    shown
+}
+
+/// Control characters, among them escape sequences' first; characters that turn the direction of writing; and those
+/// that cannot be seen (Unicode 16: general categories Cc, Cf, Zl and Zp, as far as they concern text on a terminal).
+fn is_dangerous(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// A length of time, rounded down, in a unit that leaves two digits or so: `6 days`, `30 h`, `12 min`, `5 s`.
+pub(crate) fn duration(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+/// When something ends, seen from `now`.
+pub(crate) fn until(end: Option<Time>, now: Time) -> String {
+    match end {
+        Some(end) if end <= now => "over".to_owned(),
+        Some(end) => format!("in {}", duration(end.since(now))),
+        None => "for ever".to_owned(),
+    }
+}
+
+/// A size in decimal units, as disks are sold.
+pub(crate) fn size(bytes: u64) -> String {
+    let units = ["kB", "MB", "GB", "TB", "PB", "EB"];
+    if bytes < 1000 {
+        return format!("{bytes} B");
+    }
+    // Tenths of a unit in whole numbers, so that nothing is rounded twice.
+    let mut tenths = bytes / 100;
+    let mut unit = 0;
+    while tenths >= 10_000 {
+        tenths /= 1000;
+        unit += 1;
+    }
+    match tenths {
+        0..1000 => format!("{}.{} {}", tenths / 10, tenths % 10, units[unit]),
+        _ => format!("{} {}", tenths / 10, units[unit]),
+    }
+}
+
+/// `1 record`, `2 records`.
+pub(crate) fn count(number: usize, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_steers_a_terminal_is_shown_and_not_obeyed() {
+        assert_eq!(clean("a\x1b[2Jb", 99), "a\\u{1b}[2Jb");
+        assert_eq!(clean("gpj.\u{202e}exe", 99), "gpj.\\u{202e}exe");
+        assert_eq!(clean("a\u{9b}1m\r\n\t", 99), "a\\u{9b}1m\\u{d}\\u{a}\\u{9}");
+        assert_eq!(clean("Ente 🦆 é", 99), "Ente 🦆 é");
+    }
+
+    #[test]
+    fn long_texts_are_cut() {
+        assert_eq!(clean("abcdef", 6), "abcdef");
+        assert_eq!(clean("abcdef", 5), "abcde…");
+        assert_eq!(clean("ab\x1b", 5), "ab…");
+    }
+
+    #[test]
+    fn json_stays_the_same_document() {
+        let text = "a\x1b\u{202e}\u{9b}\u{e0041}\n\"é";
+        let json = serde_json::to_string_pretty(&[text]).unwrap();
+        let clean = clean_json(&json);
+        assert!(!clean.chars().any(|c| c != '\n' && is_dangerous(c)));
+        assert_eq!(serde_json::from_str::<Vec<String>>(&clean).unwrap(), [text]);
+    }
+
+    #[test]
+    fn times_and_sizes_in_words() {
+        assert_eq!(
+            [0, 119, 120, 7199, 7200, 172_799, 172_800, 6 * 86_400].map(duration),
+            [
+                "0 s", "119 s", "2 min", "119 min", "2 h", "47 h", "2 days", "6 days"
+            ]
+        );
+        assert_eq!(until(Some(Time(70)), Time(10)), "in 60 s");
+        assert_eq!(until(Some(Time(10)), Time(10)), "over");
+        assert_eq!(until(None, Time(10)), "for ever");
+        assert_eq!(
+            [0, 999, 1000, 868_400, 99_999, 999_999, 1_000_000, 314_572_800].map(size),
+            [
+                "0 B", "999 B", "1.0 kB", "868 kB", "99.9 kB", "999 kB", "1.0 MB", "314 MB"
+            ]
+        );
+        assert_eq!(size(u64::MAX), "18.4 EB");
+        assert_eq!(
+            (count(1, "record"), count(0, "record")),
+            ("1 record".into(), "0 records".into())
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_gets_through_dirty_or_long(text in any::<String>(), most in 0usize..80) {
+            let shown = clean(&text, most);
+            prop_assert!(shown.chars().count() <= most + 1);
+            prop_assert!(!shown.chars().any(is_dangerous));
+        }
+    }
+}

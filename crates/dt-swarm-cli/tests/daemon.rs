@@ -1,0 +1,286 @@
+//! The program itself against a real brain behind a real socket.
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+mod served;
+
+use dcache::{Data, Kind, Record, Statement, Time, Validity};
+use routing::{Address, Envelope};
+use serde_json::Value;
+use served::{Daemon, clock, item, key, peer, run, run_with};
+use std::process::Stdio;
+
+const CID: &str = "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi";
+const DAY: u64 = 86_400;
+
+/// A class: three hosts with names, a file that all of them hold, and one that is only shared.
+fn class() -> Daemon {
+    let mut daemon = Daemon::new();
+    let half_ago = Time(clock().0 - 1800);
+    for (who, name) in [(1, "duckie1"), (2, "duckie2"), (3, "duckie3")] {
+        let bucket = format!("pri/{}/info/hostname", peer(who));
+        daemon.propose(who, &bucket, name, Validity::starting(half_ago, 5 * DAY));
+        daemon.propose(who, "share/safe", CID, Validity::starting(half_ago, 7 * DAY));
+    }
+    let week = Validity::starting(half_ago, 7 * DAY);
+    let info = format!(
+        r#"{{"filename":"example.bag","size":868400,"changed":1511000000,"uploader":"{}"}}"#,
+        peer(1)
+    );
+    daemon.propose(1, "share/files", CID, week);
+    daemon.propose(1, &format!("share/info/{CID}"), &info, week);
+    daemon.propose(2, "share/files", "QmNobodyKnowsWhat", week);
+    daemon
+}
+
+fn json(output: &served::Output) -> Value {
+    serde_json::from_str(&output.stdout).unwrap()
+}
+
+/// The table's row that holds `text`, its cells.
+fn row(output: &served::Output, text: &str) -> String {
+    let line = output.stdout.lines().find(|line| line.contains(text));
+    line.unwrap_or_else(|| panic!("{text} in:\n{}", output.stdout))
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[test]
+fn report_names_size_uploader_state_and_holders() {
+    let host = class().serve();
+    let output = run(&[&host, "report"]);
+    assert_eq!((output.code, output.stderr.as_str()), (0, ""));
+    let known = row(&output, CID);
+    assert!(known.starts_with("example.bag 868 kB duckie1 (…"), "{known}");
+    assert!(known.contains(" safe 3: "), "{known}");
+    for name in ["duckie1", "duckie2", "duckie3"] {
+        assert!(known.split(" safe ").nth(1).unwrap().contains(name), "{known}");
+    }
+    assert_eq!(row(&output, "QmNobody"), "? ? ? shared nobody QmNobodyKnowsWhat");
+    assert!(output.stdout.contains("\n2 files\n"));
+}
+
+#[test]
+fn report_for_programs() {
+    let host = class().serve();
+    let document = json(&run(&[&host, "report", "--json"]));
+    let file = &document["files"][0];
+    assert_eq!(file["cid"], CID);
+    assert_eq!(
+        (&file["name"], &file["size"]),
+        (&"example.bag".into(), &868_400.into())
+    );
+    assert_eq!(
+        (&file["state"], &file["signed_by_uploader"]),
+        (&"safe".into(), &true.into())
+    );
+    assert_eq!(file["uploader"], peer(1).to_string());
+    assert_eq!(file["uploader_hostname"], "duckie1");
+    assert_eq!(file["holders"].as_array().unwrap().len(), 3);
+    assert_eq!(document["files"][1]["name"], Value::Null);
+    assert_eq!(document["daemon"]["peer"], peer(served::DAEMON).to_string());
+}
+
+#[test]
+fn summary_says_who_until_when_and_since_when() {
+    let host = class().serve();
+    let output = run(&[&host, "summary"]);
+    assert_eq!((output.code, output.stderr.as_str()), (0, ""));
+    assert!(
+        output.stdout.contains("share/safe: 1 item\n"),
+        "{}",
+        output.stdout
+    );
+    let safe = output.stdout.split("share/safe").nth(1).unwrap();
+    let who = |name: &str| safe.contains(&format!("{name} (…"));
+    assert!(who("duckie1") && who("duckie2") && who("duckie3"), "{safe}");
+    assert!(safe.contains("in 6 days") && safe.contains("30 min"), "{safe}");
+    assert!(safe.contains("9 records read, 9 held by the daemon.\n"), "{safe}");
+    let uploader = peer(1).to_string();
+    let info = r#"{"filename":"example.bag","size":868400,"#;
+    assert!(output.stdout.contains(info), "{}", output.stdout);
+    let is_whole = output.stdout.contains(&format!("\"uploader\":\"{uploader}"));
+    assert!(!is_whole, "a long item is shortened: {}", output.stdout);
+}
+
+#[test]
+fn summary_shows_only_what_is_asked_for() {
+    let host = class().serve();
+    for pattern in ["share/files", "/share/files", "*/files"] {
+        let output = run(&[&host, "summary", pattern]);
+        assert!(
+            output.stdout.starts_with("share/files: 2 items\n"),
+            "{}",
+            output.stdout
+        );
+        assert!(!output.stdout.contains("share/safe") && !output.stdout.contains("pri/"));
+    }
+    let output = run(&[&host, "summary", "nothing/here"]);
+    assert_eq!(output.code, 0);
+    assert!(output.stdout.starts_with("No bucket that matches /nothing/here"));
+}
+
+#[test]
+fn summary_for_programs_shortens_nothing() {
+    let host = class().serve();
+    let document = json(&run(&[&host, "--json", "summary"]));
+    let buckets = document["buckets"].as_array().unwrap();
+    let bucket = |name: &str| buckets.iter().find(|bucket| bucket["bucket"] == name).unwrap();
+    let info = &bucket(&format!("share/info/{CID}"))["items"][0];
+    assert!(info["data"].as_str().unwrap().contains("1511000000"));
+    let who = &info["who"][0];
+    assert_eq!(
+        (&who["hostname"], &who["peer"]),
+        (&"duckie1".into(), &peer(1).to_string().into())
+    );
+    let number = |name: &str| who[name].as_u64().unwrap();
+    assert_eq!(number("until") - number("from"), 7 * DAY);
+    assert_eq!(number("seconds_left") + number("seconds_since"), 7 * DAY);
+    assert!((1800..1900).contains(&number("seconds_since")));
+}
+
+#[test]
+fn what_the_daemon_refused_is_shown() {
+    let mut daemon = class();
+    let validity = Validity::starting(clock(), 60);
+    let statement = Statement::new(Kind::Propose, item("share/files", "forged"), validity).unwrap();
+    let mut envelope = Envelope::record(
+        Address::brain(peer(9)),
+        Address::every_brain(),
+        &Record::sign(statement.into(), &key(9), 1),
+    );
+    envelope.payload = envelope.payload.replace("forged", "forger");
+    daemon.hear(envelope);
+    let host = daemon.serve();
+    let words = "records refused: the signature does not fit";
+    let shown = run(&[&host, "summary"]).stdout;
+    assert!(
+        shown.contains(&format!("The daemon counts: {words}: 1.")),
+        "{shown}"
+    );
+    let document = json(&run(&[&host, "summary", "--json"]));
+    assert_eq!(document["daemon"]["refused_by_daemon"][words], 1);
+}
+
+#[test]
+fn an_answer_of_many_portions_is_whole() {
+    let mut daemon = Daemon::new();
+    for number in 0..1500 {
+        let validity = Validity::starting(clock(), 1000);
+        daemon.propose(1, "share/files", &format!("cid{number}"), validity);
+    }
+    let document = json(&run(&[&daemon.serve(), "report", "--json"]));
+    assert_eq!(document["files"].as_array().unwrap().len(), 1500);
+}
+
+#[test]
+fn hostile_texts_do_not_reach_the_terminal() {
+    let evil = "\u{1b}]0;owned\u{7}\u{202e}gpj\u{9b}2J";
+    let mut daemon = Daemon::new();
+    let validity = Validity::starting(clock(), 1000);
+    let name = serde_json::to_string(evil).unwrap();
+    let info = format!(r#"{{"filename":{name},"size":1,"uploader":"{}"}}"#, peer(1));
+    daemon.propose(1, &format!("pri/{}/info/hostname", peer(1)), evil, validity);
+    daemon.propose(1, "share/files", CID, validity);
+    daemon.propose(1, "share/files", evil, validity);
+    daemon.propose(1, &format!("share/info/{CID}"), &info, validity);
+    daemon.propose(1, "share/a\u{202e}b", "x", validity);
+    let host = daemon.serve();
+    for command in ["summary", "report", "ping", "version"] {
+        for form in ["--json", "--timeout=10"] {
+            let output = run(&[&host, command, form]);
+            assert_eq!(output.code, 0, "{}", output.stderr);
+            let steers = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+            assert!(
+                !output.stdout.contains(steers),
+                "{command} {form}: {:?}",
+                output.stdout
+            );
+        }
+    }
+    let document = json(&run(&[&host, "report", "--json"]));
+    assert_eq!(document["files"][0]["name"], evil, "programs get what was said");
+}
+
+#[test]
+fn ping_tells_times_and_who_it_is() {
+    let mut daemon = class();
+    let bucket = format!("pri/{}/info/hostname", peer(served::DAEMON));
+    daemon.propose(
+        served::DAEMON,
+        &bucket,
+        "duckie0",
+        Validity::starting(clock(), 1000),
+    );
+    let host = daemon.serve();
+    let output = run(&[&host, "ping"]);
+    assert_eq!((output.code, output.stderr.as_str()), (0, ""));
+    assert_eq!(output.stdout.matches("pong ").count(), 3);
+    for (name, value) in [
+        ("peer", peer(served::DAEMON).to_string()),
+        ("hostname", "duckie0".to_owned()),
+        ("version", "9.9.9".to_owned()),
+        ("clock", "the same as this computer's".to_owned()),
+    ] {
+        assert_eq!(row(&output, &format!("{name:<8}")), format!("{name} {value}"));
+    }
+    let document = json(&run(&[&host, "ping", "-c", "5", "--json"]));
+    assert_eq!(document["round_trip_milliseconds"].as_array().unwrap().len(), 5);
+    assert_eq!(document["hostname"], "duckie0");
+}
+
+#[test]
+fn version_tells_both() {
+    let host = class().serve();
+    let own = env!("CARGO_PKG_VERSION");
+    let expected = format!("dt-swarm-cli {own}\ndt-swarm at {host}: 9.9.9\n");
+    assert_eq!(run(&[&host, "version"]).stdout, expected);
+    let document = json(&run(&[&host, "version", "--json"]));
+    assert_eq!(
+        (&document["cli"], &document["daemon"]),
+        (&own.into(), &"9.9.9".into())
+    );
+}
+
+#[test]
+fn a_clock_that_is_off_is_named_and_the_daemons_is_used() {
+    let mut daemon = Daemon::new();
+    daemon.clock_ahead = 3 * DAY;
+    let then = Time(clock().0 + 3 * DAY);
+    daemon.propose(
+        1,
+        "share/files",
+        CID,
+        Validity::starting(Time(then.0 - 100), 1000),
+    );
+    let host = daemon.serve();
+    let output = run(&[&host, "report"]);
+    assert!(output.stdout.contains(CID), "{}", output.stdout);
+    let warning = format!("the clock of {host} is 3 days ahead of this computer's");
+    assert!(output.stderr.contains(&warning), "{}", output.stderr);
+    let document = json(&run(&[&host, "ping", "--json"]));
+    let ahead = document["clock_ahead_seconds"].as_i64().unwrap();
+    assert!((ahead - (3 * DAY) as i64).abs() <= 5, "{ahead}");
+}
+
+#[test]
+fn who_closes_the_pipe_has_seen_enough() {
+    let mut daemon = Daemon::new();
+    for number in 0..200 {
+        let data = Data::new(&"x".repeat(1000)).unwrap();
+        let validity = Validity::starting(clock(), 1000);
+        daemon.propose(1, &format!("share/{number}"), data.as_str(), validity);
+    }
+    let host = daemon.serve();
+    let mut child = run_with(&[&host, "summary", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(
+        (output.status.code(), output.stderr.as_slice()),
+        (Some(0), &b""[..])
+    );
+}

@@ -1,0 +1,196 @@
+//! What answers is no daemon, or none that can be believed: exit code 1 and one sentence, always in bounded time.
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+mod served;
+
+use dcache::{Kind, Record, Statement, Validity};
+use routing::{Address, Envelope, MAX_LINE_BYTES, MAX_SIGNATURES, Message};
+use served::{Daemon, Output, clock, item, key, peer, run, serve};
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+
+/// Fails with one line on stderr that holds `words`, and prints nothing else.
+fn fails(arguments: &[&str], words: &str) -> Output {
+    let output = run(arguments);
+    assert_eq!((output.code, output.stdout.as_str()), (1, ""), "{output:?}");
+    assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
+    assert!(output.stderr.contains(words), "{}", output.stderr);
+    output
+}
+
+/// A server that writes `bytes` and then keeps the connection until the other side closes it.
+fn says(bytes: Vec<u8>) -> String {
+    serve(move |mut stream| {
+        let _ = stream.write_all(&bytes);
+        hold(stream);
+    })
+}
+
+fn hold(mut stream: TcpStream) {
+    let mut sink = [0; 1024];
+    while stream.read(&mut sink).is_ok_and(|length| length > 0) {}
+}
+
+fn record(data: &str) -> Envelope {
+    let validity = Validity::starting(clock(), 1000);
+    let statement = Statement::new(Kind::Propose, item("share/files", data), validity).unwrap();
+    let record = Record::sign(statement.into(), &key(1), 1);
+    Envelope::record(Address::brain(peer(1)), Address::command_line(), &record)
+}
+
+fn pong() -> Envelope {
+    let payload = Message::pong(Validity::ALWAYS);
+    Envelope::new(Address::brain(peer(1)), Address::command_line(), payload)
+}
+
+fn lines(envelopes: &[Envelope]) -> Vec<u8> {
+    let lines = envelopes.iter().map(|envelope| envelope.encode() + "\n");
+    lines.collect::<String>().into_bytes()
+}
+
+#[test]
+fn nobody_listens() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    for command in ["summary", "report", "ping", "version"] {
+        let words = format!(
+            "no daemon answers at {host}: connection refused. Is dt-swarm running there? Start it with `dt-swarm`."
+        );
+        fails(&[&host, command], &words);
+    }
+}
+
+#[test]
+fn a_name_that_cannot_be() {
+    // No DNS label has 70 characters, so this fails here, without a question to anybody.
+    let name = "x".repeat(70);
+    fails(&[&name, "report"], "is not known here");
+}
+
+#[test]
+fn somebody_else_answers() {
+    let long = vec![b'x'; MAX_LINE_BYTES + 2];
+    for bytes in [
+        b"SSH-2.0-OpenSSH_9.6\r\n".to_vec(),
+        b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(),
+        b"\xff\xfe\x00\n".to_vec(),
+        b"\n".to_vec(),
+        long,
+        lines(&[Envelope::new(
+            Address::brain(peer(1)),
+            Address::command_line(),
+            "{}".to_owned(),
+        )]),
+        lines(&[Envelope {
+            from: Address::command_line(),
+            ..pong()
+        }]),
+    ] {
+        fails(&[&says(bytes), "report"], "is no dt-swarm daemon");
+    }
+}
+
+#[test]
+fn nothing_comes() {
+    let host = says(Vec::new());
+    let output = fails(&[&host, "report", "--timeout", "0.3"], "nothing came for 0.3 s");
+    assert!(output.took >= Duration::from_millis(300));
+}
+
+#[test]
+fn bytes_without_a_line_are_no_progress() {
+    let host = serve(|mut stream| {
+        while stream.write_all(b" ").is_ok() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+    fails(&[&host, "report", "--timeout", "0.5"], "nothing came for 0.5 s");
+}
+
+#[test]
+fn the_answer_breaks_off() {
+    let part = lines(&[record("cid")]);
+    let host = serve(move |mut stream| {
+        let _ = stream.write_all(&part);
+    });
+    // Closing with the question unread may break the connection, too: either way the answer is not whole.
+    let output = run(&[&host, "report"]);
+    assert_eq!((output.code, output.stdout.as_str()), (1, ""));
+    assert!(output.stderr.contains("Try again."), "{}", output.stderr);
+}
+
+#[test]
+fn bytes_without_end_are_cut_off() {
+    let mut chatter = Envelope::new(
+        Address::brain(peer(1)),
+        Address::command_line(),
+        Message::ping(Validity::ALWAYS),
+    );
+    chatter.comment = Some("x".repeat(MAX_LINE_BYTES - 1000));
+    let line = lines(&[chatter]);
+    let host = serve(move |mut stream| while stream.write_all(&line).is_ok() {});
+    fails(&[&host, "report"], "does not stop answering: more than 100 MB");
+}
+
+#[test]
+fn records_without_end_are_cut_off() {
+    let mut crowded = record("cid");
+    crowded.signatures = vec![crowded.signatures[0]; MAX_SIGNATURES];
+    let line = lines(&[crowded]);
+    let host = serve(move |mut stream| while stream.write_all(&line).is_ok() {});
+    fails(
+        &[&host, "report"],
+        "does not stop answering: more than 200000 records",
+    );
+}
+
+#[test]
+fn what_is_not_signed_by_whom_it_says_is_left_out() {
+    let mut forged = record("true");
+    forged.payload = forged.payload.replace("true", "false");
+    let mut bare = record("bare");
+    bare.signatures.clear();
+    let host = says(lines(&[record("good"), forged, bare, pong()]));
+    let output = run(&[&host, "report"]);
+    assert_eq!(output.code, 0);
+    assert!(output.stdout.contains("good"), "{}", output.stdout);
+    assert!(!output.stdout.contains("false") && !output.stdout.contains("bare"));
+    assert!(
+        output
+            .stdout
+            .contains("Left out here: 1, because: the signature does not fit.")
+    );
+    assert!(
+        output
+            .stdout
+            .contains("Left out here: 1, because: it has no signature.")
+    );
+    assert!(
+        output.stdout.contains("1 record read.\n"),
+        "an original node's pong has no status"
+    );
+}
+
+#[test]
+fn a_command_line_that_makes_no_sense() {
+    let host = Daemon::new().serve();
+    for arguments in [
+        &[&host, "fly"][..],
+        &[&host],
+        &["a b", "report"],
+        &[&host, "ping", "-c", "0"],
+        &[&host, "report", "--timeout", "0"],
+    ] {
+        assert_eq!(run(arguments).code, 2, "{arguments:?}");
+    }
+    fails(&[&host, "summary", "share/[a"], "not a pattern for buckets");
+}
+
+#[test]
+fn help_has_examples() {
+    let output = run(&["--help"]);
+    assert_eq!(output.code, 0);
+    assert!(output.stdout.contains("dt-swarm-cli localhost report"));
+}

@@ -1,0 +1,153 @@
+//! A daemon for tests: the real brain behind a loopback socket, and other servers that are none.
+#![allow(dead_code, reason = "each test program uses its part")]
+
+use brain::{Brain, ChannelId, Input, Medium, Now, Output as BrainOutput, Settings};
+use dcache::{Data, Item, Keypair, Kind, PeerId, Record, Set, Statement, Time, Validity};
+use routing::Envelope;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Whose daemon it is, as a number for [`key`].
+pub(crate) const DAEMON: u8 = 77;
+const LINK: ChannelId = ChannelId(1);
+
+pub(crate) fn key(who: u8) -> Keypair {
+    Keypair::from_seed([who; 32])
+}
+
+pub(crate) fn peer(who: u8) -> PeerId {
+    key(who).peer_id()
+}
+
+pub(crate) fn item(bucket: &str, data: &str) -> Item {
+    Item {
+        bucket: bucket.parse().unwrap(),
+        data: Data::new(data).unwrap(),
+    }
+}
+
+pub(crate) fn clock() -> Time {
+    Time(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs())
+}
+
+pub(crate) struct Daemon {
+    pub(crate) brain: Brain,
+    /// How many seconds its clock is ahead.
+    pub(crate) clock_ahead: u64,
+    sequence: u64,
+    start: Instant,
+}
+
+impl Daemon {
+    pub(crate) fn new() -> Self {
+        Self {
+            brain: Brain::new(peer(DAEMON), Set::default(), Settings::default(), "9.9.9", 1),
+            clock_ahead: 0,
+            sequence: 0,
+            start: Instant::now(),
+        }
+    }
+
+    fn handle(&mut self, input: Input) -> Vec<BrainOutput> {
+        let now = Now {
+            wall: clock().plus(self.clock_ahead),
+            elapsed: self.start.elapsed(),
+        };
+        self.brain.handle(now, input)
+    }
+
+    pub(crate) fn propose(&mut self, who: u8, bucket: &str, data: &str, validity: Validity) {
+        let statement = Statement::new(Kind::Propose, item(bucket, data), validity).unwrap();
+        self.sequence += 1;
+        let record = Record::sign(statement.into(), &key(who), self.sequence);
+        let taken = self.handle(Input::Local(record));
+        assert!(matches!(taken[..], [BrainOutput::Admitted { .. }]), "{taken:?}");
+    }
+
+    /// A neighbour says something.
+    pub(crate) fn hear(&mut self, envelope: Envelope) {
+        self.connect();
+        self.handle(Input::Received {
+            channel: LINK,
+            source: None,
+            envelope,
+        });
+        self.handle(Input::Down { channel: LINK });
+    }
+
+    fn connect(&mut self) {
+        let medium = Medium::Link { dialled: None };
+        self.handle(Input::Up {
+            channel: LINK,
+            medium,
+        });
+    }
+
+    /// Answers one connection after the other for as long as the test runs; returns HOST.
+    pub(crate) fn serve(mut self) -> String {
+        serve(move |stream| self.converse(stream))
+    }
+
+    fn converse(&mut self, stream: TcpStream) {
+        self.connect();
+        let mut writer = stream.try_clone().unwrap();
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            let envelope = Envelope::decode(line.as_bytes()).unwrap();
+            let mut outputs = self.handle(Input::Received {
+                channel: LINK,
+                source: None,
+                envelope,
+            });
+            while !outputs.is_empty() {
+                for output in outputs {
+                    if let BrainOutput::Send { envelope, .. } = output {
+                        // The program may have gone; then the lines end as well.
+                        let _ = writer.write_all((envelope.encode() + "\n").as_bytes());
+                    }
+                }
+                outputs = self.handle(Input::Drained { channel: LINK });
+            }
+        }
+        self.handle(Input::Down { channel: LINK });
+    }
+}
+
+/// Does `converse` with one connection after the other for as long as the test runs; returns HOST.
+pub(crate) fn serve(mut converse: impl FnMut(TcpStream) + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            converse(stream);
+        }
+    });
+    host
+}
+
+/// What the program said.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) took: Duration,
+}
+
+pub(crate) fn run_with(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dt-swarm-cli"));
+    command.args(arguments);
+    command
+}
+
+pub(crate) fn run(arguments: &[&str]) -> Output {
+    let start = Instant::now();
+    let output = run_with(arguments).output().unwrap();
+    Output {
+        code: output.status.code().unwrap(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+        took: start.elapsed(),
+    }
+}
