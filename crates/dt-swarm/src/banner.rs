@@ -1,0 +1,37 @@
+//! What is said to the person who started the daemon.
+
+use crate::config::Config;
+use dcache::PeerId;
+use discovery::Facts;
+use std::io::Write as _;
+
+/// Prints who and where this node is, and what to try next.
+pub(crate) fn print(config: &Config, me: PeerId, facts: &Facts) {
+    // Nobody has to be there to read it.
+    let _ = std::io::stdout().lock().write_all(text(config, me, facts).as_bytes());
+}
+
+fn text(config: &Config, me: PeerId, facts: &Facts) -> String {
+    let shared = config.shared_folder.display();
+    let lines = facts.lines.iter().map(|at| format!("/ip4/{}/tcp/{}/dswarm-line", at.ip(), at.port()));
+    let addresses: Vec<String> = lines.chain(facts.ipfs.iter().cloned()).collect();
+    let addresses = match addresses.is_empty() {
+        true => "none: no network is up yet; it is noticed when one comes".to_owned(),
+        false => addresses.join("\n                 "),
+    };
+    format!(
+        "dt-swarm {version} on {hostname}\n\
+         \n  peer ID        {me}\
+         \n  shared folder  {shared}\
+         \n  data folder    {data}\
+         \n  addresses      {addresses}\
+         \n\
+         \nTry next: put a file into {shared}, and see who keeps it:\
+         \n  dt-swarm-cli localhost{port} report\
+         \nStop with Ctrl-C.\n",
+        version = facts.version,
+        hostname = facts.hostname,
+        data = config.data_dir.display(),
+        port = if config.tcp_port == 8000 { String::new() } else { format!(":{}", config.tcp_port) },
+    )
+}

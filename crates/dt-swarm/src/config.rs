@@ -1,0 +1,219 @@
+//! Configuration: flags, then environment, then the file, then what suits a robot.
+
+use clap::Parser;
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+
+const MIB: u64 = 1024 * 1024;
+
+/// Makes this computer part of the swarm: what is put into the shared folder is shared, and kept by the others.
+#[derive(Clone, Debug, Parser)]
+#[command(version, after_help = "RUST_LOG chooses what is logged, for example RUST_LOG=debug.")]
+pub(crate) struct Arguments {
+    /// The configuration file [default: dt-swarm/config.toml in $XDG_CONFIG_HOME, when it is there]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Where this node keeps its identity and what it knows [default: dt-swarm in $XDG_DATA_HOME]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// The folder whose files are shared [default: ~/shared-logs]
+    #[arg(long, value_name = "DIR", env = "DSWARM_DIR_STORAGE")]
+    pub(crate) shared: Option<PathBuf>,
+    /// Where blocks of files are kept [default: ipfs in the data folder]
+    #[arg(long, value_name = "DIR", env = "DSWARM_DIR_IPFS")]
+    pub(crate) ipfs_dir: Option<PathBuf>,
+    /// Share this robot's own logs, but keep none of others
+    #[arg(long)]
+    pub(crate) low_power: bool,
+}
+
+/// The configuration file. Every key may be left out; unknown ones are an error, so that a slip of the pen shows.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    data_dir: Option<PathBuf>,
+    shared_folder: Option<PathBuf>,
+    ipfs_dir: Option<PathBuf>,
+    hostname: Option<String>,
+    interfaces: Option<Vec<String>>,
+    udp_port: Option<u16>,
+    tcp_port: Option<u16>,
+    ipfs_port: Option<u16>,
+    keep_others: Option<bool>,
+    max_file_mib: Option<u64>,
+    store_max_mib: Option<u64>,
+    disk_free_mib: Option<u64>,
+    settle_seconds: Option<u64>,
+    rescan_seconds: Option<u64>,
+}
+
+/// Everything that was decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Config {
+    pub(crate) data_dir: PathBuf,
+    pub(crate) shared_folder: PathBuf,
+    pub(crate) ipfs_dir: PathBuf,
+    pub(crate) hostname: String,
+    /// Patterns of interface names; empty for all that are fit.
+    pub(crate) interfaces: Vec<String>,
+    pub(crate) udp_port: u16,
+    pub(crate) tcp_port: u16,
+    pub(crate) ipfs_port: u16,
+    pub(crate) keep_others: bool,
+    pub(crate) max_file_bytes: u64,
+    pub(crate) store_max_bytes: u64,
+    pub(crate) disk_free_bytes: u64,
+    pub(crate) settle_seconds: u64,
+    pub(crate) rescan_seconds: u64,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    #[error("the configuration file {0} cannot be read: {1}")]
+    Read(PathBuf, std::io::Error),
+    #[error("the configuration file {0} is wrong: {1}")]
+    Wrong(PathBuf, Box<toml::de::Error>),
+    #[error("there is no home folder: set HOME, or name the folders with --data-dir and --shared")]
+    NoHome,
+}
+
+/// What the environment says.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Environment {
+    pub(crate) home: Option<PathBuf>,
+    pub(crate) data_home: Option<PathBuf>,
+    pub(crate) config_home: Option<PathBuf>,
+    pub(crate) hostname: String,
+}
+
+impl Environment {
+    /// That of this process.
+    pub(crate) fn current() -> Self {
+        let folder = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        Self {
+            home: folder("HOME"),
+            data_home: folder("XDG_DATA_HOME"),
+            config_home: folder("XDG_CONFIG_HOME"),
+            hostname,
+        }
+    }
+
+    fn in_home(&self, path: &str) -> Result<PathBuf, ConfigError> {
+        self.home.as_ref().map(|home| home.join(path)).ok_or(ConfigError::NoHome)
+    }
+}
+
+impl Config {
+    /// Decides from everything that was said.
+    pub(crate) fn load(arguments: &Arguments, environment: &Environment) -> Result<Self, ConfigError> {
+        let file = read_file(arguments, environment)?;
+        Self::decide(arguments, file, environment)
+    }
+
+    fn decide(arguments: &Arguments, file: File, environment: &Environment) -> Result<Self, ConfigError> {
+        let expand = |path: PathBuf| match path.strip_prefix("~") {
+            Ok(rest) => environment.home.as_ref().map_or_else(|| path.clone(), |home| home.join(rest)),
+            Err(_) => path,
+        };
+        let data_dir = match arguments.data_dir.clone().or(file.data_dir.map(expand)) {
+            Some(chosen) => chosen,
+            None => match &environment.data_home {
+                Some(data_home) => data_home.join("dt-swarm"),
+                None => environment.in_home(".local/share/dt-swarm")?,
+            },
+        };
+        let shared_folder = match arguments.shared.clone().or(file.shared_folder.map(expand)) {
+            Some(chosen) => chosen,
+            None => environment.in_home("shared-logs")?,
+        };
+        let ipfs_dir = arguments.ipfs_dir.clone().or(file.ipfs_dir.map(expand));
+        Ok(Self {
+            ipfs_dir: ipfs_dir.unwrap_or_else(|| data_dir.join("ipfs")),
+            data_dir,
+            shared_folder,
+            hostname: file.hostname.unwrap_or_else(|| environment.hostname.clone()),
+            interfaces: file.interfaces.unwrap_or_default(),
+            udp_port: file.udp_port.unwrap_or(1240),
+            tcp_port: file.tcp_port.unwrap_or(8000),
+            ipfs_port: file.ipfs_port.unwrap_or(6002),
+            keep_others: file.keep_others.unwrap_or(true) && !arguments.low_power,
+            max_file_bytes: file.max_file_mib.unwrap_or(4096).saturating_mul(MIB),
+            store_max_bytes: file.store_max_mib.unwrap_or(8192).saturating_mul(MIB),
+            disk_free_bytes: file.disk_free_mib.unwrap_or(1024).saturating_mul(MIB),
+            settle_seconds: file.settle_seconds.unwrap_or(2),
+            rescan_seconds: file.rescan_seconds.unwrap_or(60).max(1),
+        })
+    }
+}
+
+fn read_file(arguments: &Arguments, environment: &Environment) -> Result<File, ConfigError> {
+    if let Some(named) = &arguments.config {
+        return parse_file(named);
+    }
+    let folder = environment.config_home.clone().or_else(|| environment.in_home(".config").ok());
+    match folder.map(|folder| folder.join("dt-swarm/config.toml")) {
+        Some(usual) if usual.exists() => parse_file(&usual),
+        _ => Ok(File::default()),
+    }
+}
+
+fn parse_file(path: &Path) -> Result<File, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Read(path.to_owned(), error))?;
+    toml::from_str(&text).map_err(|error| ConfigError::Wrong(path.to_owned(), Box::new(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment() -> Environment {
+        let hostname = "duckie".to_owned();
+        Environment { home: Some("/home/duckie".into()), hostname, ..Environment::default() }
+    }
+
+    fn decide(flags: &[&str], file: &str) -> Result<Config, ConfigError> {
+        let arguments = Arguments::parse_from([&["dt-swarm"], flags].concat());
+        Config::decide(&arguments, toml::from_str(file).unwrap(), &environment())
+    }
+
+    #[test]
+    fn nothing_needs_to_be_configured() {
+        let config = decide(&[], "").unwrap();
+        assert_eq!(config.data_dir, Path::new("/home/duckie/.local/share/dt-swarm"));
+        assert_eq!(config.shared_folder, Path::new("/home/duckie/shared-logs"));
+        assert_eq!(config.ipfs_dir, config.data_dir.join("ipfs"));
+        assert_eq!((config.udp_port, config.tcp_port, config.ipfs_port), (1240, 8000, 6002));
+        assert_eq!(config.hostname, "duckie");
+    }
+
+    #[test]
+    fn flags_win_over_the_file() {
+        let config = decide(
+            &["--data-dir", "/a", "--low-power"],
+            "data_dir = '/b'\nshared_folder = '~/logs'\nkeep_others = true",
+        );
+        let config = config.unwrap();
+        assert_eq!(config.data_dir, Path::new("/a"));
+        assert_eq!(config.shared_folder, Path::new("/home/duckie/logs"));
+        assert!(!config.keep_others);
+    }
+
+    #[test]
+    fn a_slip_of_the_pen_shows() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        std::fs::write(&path, "tpc_port = 1\n").unwrap();
+        let arguments = Arguments::parse_from(["dt-swarm".as_ref(), "--config".as_ref(), path.as_os_str()]);
+        let error = Config::load(&arguments, &environment()).unwrap_err().to_string();
+        assert!(error.contains("tpc_port") && error.contains("config.toml"), "{error}");
+    }
+
+    #[test]
+    fn without_a_home_the_way_out_is_named() {
+        let arguments = Arguments::parse_from(["dt-swarm"]);
+        let error = Config::decide(&arguments, File::default(), &Environment::default()).unwrap_err();
+        assert!(error.to_string().contains("--data-dir"));
+    }
+}

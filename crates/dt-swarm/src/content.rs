@@ -1,0 +1,156 @@
+//! Content: the embedded IPFS node, and the services that share files through it. They live and die together.
+
+use crate::config::Config;
+use crate::supervise::supervise;
+use discovery::Facts;
+use ipfs::node::{Driver, Node, NodeConfig, StartError};
+use ipfs::store::{OpenReport, StoreConfig};
+use ipfs::{Keypair, Multiaddr};
+use logs::{KeeperSettings, Ledger, LedgerError, ProposerSettings, run_keeper, run_proposer};
+use std::sync::Arc;
+use std::time::Duration;
+use store::Store;
+use swarm::Swarm;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// How many files of others are fetched at a time.
+const PARALLEL: usize = 2;
+
+/// Why content cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ContentError {
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error("the IPFS node ended")]
+    Ended,
+}
+
+/// What content needs.
+#[derive(Clone)]
+pub(crate) struct Content {
+    pub(crate) config: Config,
+    pub(crate) keypair: Keypair,
+    pub(crate) seed: u64,
+    pub(crate) store: Arc<Store>,
+    pub(crate) swarm: Swarm,
+    pub(crate) facts: watch::Sender<Facts>,
+}
+
+impl Content {
+    /// Serves content until `stop`.
+    pub(crate) async fn run(self, stop: CancellationToken) -> Result<(), ContentError> {
+        let (node, driver, report) = Node::start(self.node_config()).await?;
+        tell(&report);
+        let store = self.store.clone();
+        let opened = tokio::task::spawn_blocking(move || Ledger::open(store)).await;
+        let ledger = opened.map_err(|_| LedgerError::Worker)??;
+        // Dropped, and so ended, together with this future.
+        let mut services = JoinSet::new();
+        self.spawn_proposer(&mut services, &node, &ledger, &stop);
+        self.spawn_keeper(&mut services, &node, &ledger, &stop);
+        services.spawn(tell_addresses(node, self.facts));
+        drive(driver, stop).await
+    }
+
+    fn node_config(&self) -> NodeConfig {
+        let store = StoreConfig {
+            directory: self.config.ipfs_dir.clone(),
+            max_bytes: self.config.store_max_bytes,
+            min_free_bytes: self.config.disk_free_bytes,
+        };
+        let port = self.config.ipfs_port;
+        let listen = ["ip4/0.0.0.0", "ip6/::"].into_iter().flat_map(|host| {
+            let tcp = format!("/{host}/tcp/{port}");
+            [tcp, format!("/{host}/udp/{port}/quic-v1")]
+        });
+        let listen = listen.filter_map(|address| address.parse().ok()).collect();
+        NodeConfig { listen, seed: self.seed, ..NodeConfig::new(self.keypair.clone(), store) }
+    }
+
+    fn spawn_proposer(
+        &self,
+        services: &mut JoinSet<()>,
+        node: &Node,
+        ledger: &Ledger,
+        stop: &CancellationToken,
+    ) {
+        let settings = ProposerSettings {
+            folder: self.config.shared_folder.clone(),
+            settle: Duration::from_secs(self.config.settle_seconds),
+            rescan: Duration::from_secs(self.config.rescan_seconds),
+        };
+        let (swarm, node, ledger) = (self.swarm.clone(), node.clone(), ledger.clone());
+        services.spawn(supervise("proposer", stop.clone(), move || {
+            run_proposer(settings.clone(), swarm.clone(), node.clone(), ledger.clone())
+        }));
+    }
+
+    fn spawn_keeper(
+        &self,
+        services: &mut JoinSet<()>,
+        node: &Node,
+        ledger: &Ledger,
+        stop: &CancellationToken,
+    ) {
+        let settings = KeeperSettings {
+            keep_others: self.config.keep_others,
+            max_file_bytes: self.config.max_file_bytes,
+            parallel: PARALLEL,
+        };
+        let (swarm, node, ledger) = (self.swarm.clone(), node.clone(), ledger.clone());
+        services.spawn(supervise("keeper", stop.clone(), move || {
+            run_keeper(settings.clone(), swarm.clone(), node.clone(), ledger.clone())
+        }));
+    }
+}
+
+async fn drive(driver: Driver, stop: CancellationToken) -> Result<(), ContentError> {
+    driver.run(stop.clone()).await;
+    if stop.is_cancelled() { Ok(()) } else { Err(ContentError::Ended) }
+}
+
+fn tell(report: &OpenReport) {
+    tracing::info!(blocks = report.blocks, bytes = report.bytes, "the block store is open");
+    if let Some(path) = &report.pins_set_aside {
+        let path = path.display();
+        tracing::warn!(%path, "the list of pins could not be read and was set aside; kept files are pinned anew");
+    }
+    for cid in &report.incomplete_pins {
+        tracing::warn!(%cid, "a kept file lacks blocks; it is taken again");
+    }
+}
+
+/// Keeps the addresses that are announced those at which the node really listens, and says which it could not open.
+async fn tell_addresses(node: Node, facts: watch::Sender<Facts>) {
+    let (mut listening, mut failures) = (node.listen_addresses(), node.listen_errors());
+    loop {
+        for failure in failures.borrow_and_update().iter() {
+            let (address, reason) = (&failure.address, &failure.reason);
+            tracing::error!(
+                %address,
+                reason,
+                "IPFS connections are not taken there; stop the program that holds the port, or set `ipfs_port`"
+            );
+        }
+        let addresses: Vec<String> =
+            listening.borrow_and_update().iter().filter_map(|at| announced(at, &node)).collect();
+        facts.send_modify(|facts| facts.ipfs = addresses);
+        tokio::select! {
+            Ok(()) = listening.changed() => {}
+            Ok(()) = failures.changed() => {}
+            else => return,
+        }
+    }
+}
+
+/// The address as others are told it; none for those that only this host can use.
+fn announced(address: &Multiaddr, node: &Node) -> Option<String> {
+    let text = address.to_string();
+    let is_local = ["/ip4/127.", "/ip4/0.0.0.0/", "/ip6/::1/", "/ip6/::/", "/ip6/fe80:"];
+    let is_local = is_local.iter().any(|prefix| text.starts_with(prefix));
+    (!is_local).then(|| format!("{text}/p2p/{}", node.peer_id()))
+}

@@ -1,0 +1,86 @@
+//! Who this node is: 32 secret bytes in a file, made once. The same key signs records and is the IPFS identity.
+
+use dcache::Keypair;
+use rand::TryRng as _;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// The file's name in the data folder.
+const NAME: &str = "identity.key";
+
+/// Why this node does not know who it is.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum IdentityError {
+    /// The file is not a key. A new one is not made behind anybody's back: it would be another robot.
+    #[error(
+        "{0} holds no key (it has {1} bytes, not 32): put back a copy of it, or delete it to begin as a new robot"
+    )]
+    Wrong(PathBuf, usize),
+    /// The file cannot be read or written.
+    #[error("the identity in {0} cannot be used: {1}")]
+    Io(PathBuf, io::Error),
+}
+
+/// The identity in the data folder; made when there is none.
+pub(crate) fn load_or_make(data_dir: &Path) -> Result<Keypair, IdentityError> {
+    let path = data_dir.join(NAME);
+    let failed = |error| IdentityError::Io(path.clone(), error);
+    match fs::read(&path) {
+        Ok(bytes) => {
+            let length = bytes.len();
+            let seed = bytes.try_into().map_err(|_| IdentityError::Wrong(path.clone(), length))?;
+            warn_when_others_can_read(&path);
+            Ok(Keypair::from_seed(seed))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => make(data_dir, &path).map_err(failed),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// Makes a key and puts it on the disk for good before it is used: written aside, synced, and given its name at once,
+/// so that a power cut leaves the whole of it or nothing.
+fn make(data_dir: &Path, path: &Path) -> io::Result<Keypair> {
+    let mut seed = [0; 32];
+    rand::rngs::SysRng.try_fill_bytes(&mut seed).map_err(io::Error::other)?;
+    let temporary = path.with_extension("new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    file.write_all(&seed)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    File::open(data_dir)?.sync_all()?;
+    Ok(Keypair::from_seed(seed))
+}
+
+fn warn_when_others_can_read(path: &Path) {
+    let is_open = fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0);
+    if is_open {
+        tracing::warn!(path = %path.display(), "others can read the identity of this node; `chmod 600` it");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_made_once_and_for_its_owner_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = load_or_make(folder.path()).unwrap().peer_id();
+        assert_eq!(load_or_make(folder.path()).unwrap().peer_id(), made);
+        let mode = fs::metadata(folder.path().join(NAME)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let other = tempfile::tempdir().unwrap();
+        assert_ne!(load_or_make(other.path()).unwrap().peer_id(), made);
+    }
+
+    #[test]
+    fn a_broken_key_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(NAME), "short").unwrap();
+        let error = load_or_make(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("identity.key") && error.contains("5 bytes"), "{error}");
+        assert_eq!(fs::read(folder.path().join(NAME)).unwrap(), b"short");
+    }
+}

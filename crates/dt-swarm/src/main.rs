@@ -1,0 +1,30 @@
+//! `dt-swarm`, the daemon: see `dt-swarm --help`.
+
+mod banner;
+mod comms;
+mod config;
+mod content;
+mod facts;
+mod identity;
+mod run;
+mod supervise;
+
+use clap::Parser as _;
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+
+/// What is logged when `RUST_LOG` does not say: our own steps, and of libp2p what is wrong.
+const LOGGED: &str = "info,libp2p=warn,libp2p_swarm=error,quinn=warn";
+
+fn main() -> ExitCode {
+    let arguments = config::Arguments::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOGGED));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match run::run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("dt-swarm: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

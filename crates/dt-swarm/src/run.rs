@@ -1,0 +1,186 @@
+//! Puts the rooms together, and takes them down in order.
+
+use crate::comms::{Doors, run_comms};
+use crate::config::{Arguments, Config, ConfigError, Environment};
+use crate::content::Content;
+use crate::identity::{self, IdentityError};
+use crate::supervise::supervise;
+use crate::{banner, facts};
+use channels::{Choice, ChoiceError, TcpSettings, UdpSettings};
+use dcache::Keypair;
+use discovery::{Facts, run_announcer};
+use rand::TryRng as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use store::{OpenError, Opened, Store};
+use swarm::{Driver, Setup, Swarm};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// The longest that stopping may take.
+const STOPPING: Duration = Duration::from_millis(4500);
+/// How long the banner waits for the node's addresses.
+const ADDRESSES: Duration = Duration::from_secs(3);
+
+/// Why the daemon does not run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RunError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Interfaces(#[from] ChoiceError),
+    #[error("the data folder {0} cannot be made: {1}; choose another with --data-dir")]
+    DataFolder(PathBuf, std::io::Error),
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    #[error("the system refuses what every program needs: {0}")]
+    System(#[from] std::io::Error),
+    #[error("stopping took longer than {} s; what was not written yet is asked of the others again", STOPPING.as_secs())]
+    Stuck,
+}
+
+/// Runs the daemon until it is told to stop.
+pub(crate) fn run(arguments: &Arguments) -> Result<(), RunError> {
+    let config = Config::load(arguments, &Environment::current())?;
+    let choice = Choice::new(&config.interfaces)?;
+    std::fs::create_dir_all(&config.data_dir)
+        .map_err(|error| RunError::DataFolder(config.data_dir.clone(), error))?;
+    let keypair = identity::load_or_make(&config.data_dir)?;
+    let store = open_store(&config)?;
+    // Two threads: one core of a robot must not be kept waiting by the other's hashing.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let result = runtime.block_on(Daemon { config, choice, keypair, store }.run());
+    // A stuck thread must not keep the process.
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    result
+}
+
+fn open_store(config: &Config) -> Result<Arc<Store>, RunError> {
+    let (store, opened) = Store::open(&config.data_dir.join("records.redb"))?;
+    if let Opened::SetAside { moved_to, reason, .. } = opened {
+        let moved_to = moved_to.display();
+        tracing::warn!(%moved_to, reason, "the store was damaged and set aside; its records come back from peers");
+    }
+    Ok(Arc::new(store))
+}
+
+struct Daemon {
+    config: Config,
+    choice: Choice,
+    keypair: Keypair,
+    store: Arc<Store>,
+}
+
+impl Daemon {
+    async fn run(self) -> Result<(), RunError> {
+        let (mut interrupt, mut terminate) =
+            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let stop = CancellationToken::new();
+        let seed = random_seed()?;
+        let me = self.keypair.peer_id();
+        let (facts, known) = watch::channel(facts::first(&self.config, &self.choice));
+        let mut tasks = JoinSet::new();
+        let swarm = self.spawn_comms(&mut tasks, seed, &stop);
+        self.spawn_content(&mut tasks, seed, &swarm, &facts, &stop);
+        self.spawn_discovery(&mut tasks, &swarm, &facts, &stop);
+        drop(self.store);
+        show(&self.config, me, known).await;
+        tokio::select! {
+            _ = interrupt.recv() => tracing::info!("interrupted; stopping"),
+            _ = terminate.recv() => tracing::info!("told to stop; stopping"),
+        }
+        stop.cancel();
+        let all = async { while tasks.join_next().await.is_some() {} };
+        let result = tokio::time::timeout(STOPPING, all).await.map_err(|_| RunError::Stuck);
+        tracing::info!("stopped");
+        result
+    }
+
+    fn spawn_comms(&self, tasks: &mut JoinSet<()>, seed: u64, stop: &CancellationToken) -> Swarm {
+        let setup = Setup {
+            keypair: Keypair::from_seed(self.keypair.seed()),
+            store: self.store.clone(),
+            settings: brain::Settings::default(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            seed,
+        };
+        let (driver, swarm) = Driver::new(setup);
+        let (udp_port, tcp_port) = (self.config.udp_port, self.config.tcp_port);
+        let doors = Doors {
+            udp: UdpSettings { port: udp_port, line_port: tcp_port, interfaces: self.choice.clone() },
+            tcp: TcpSettings { port: tcp_port, ..TcpSettings::default() },
+        };
+        let (driver, stopped) = (Arc::new(driver), stop.clone());
+        tasks.spawn(supervise("comms", stop.clone(), move || {
+            let (driver, doors, stop) = (driver.clone(), doors.clone(), stopped.clone());
+            async move { run_comms(&driver, doors, stop).await }
+        }));
+        swarm
+    }
+
+    fn spawn_content(
+        &self,
+        tasks: &mut JoinSet<()>,
+        seed: u64,
+        swarm: &Swarm,
+        facts: &watch::Sender<Facts>,
+        stop: &CancellationToken,
+    ) {
+        // An Ed25519 key has 32 bytes, and any 32 bytes are one.
+        let Ok(keypair) = ipfs::Keypair::ed25519_from_bytes(self.keypair.seed()) else { return };
+        let (config, store) = (self.config.clone(), self.store.clone());
+        let content = Content { config, keypair, seed, store, swarm: swarm.clone(), facts: facts.clone() };
+        let stopped = stop.clone();
+        tasks.spawn(supervise("content", stop.clone(), move || content.clone().run(stopped.clone())));
+    }
+
+    fn spawn_discovery(
+        &self,
+        tasks: &mut JoinSet<()>,
+        swarm: &Swarm,
+        facts: &watch::Sender<Facts>,
+        stop: &CancellationToken,
+    ) {
+        let (choice, port) = (self.choice.clone(), self.config.tcp_port);
+        let (sender, receiver, swarm) = (facts.clone(), facts.subscribe(), swarm.clone());
+        let networks = supervise("networks", stop.clone(), move || {
+            facts::watch_networks(choice.clone(), port, sender.clone())
+        });
+        let announcer =
+            supervise("announcer", stop.clone(), move || run_announcer(swarm.clone(), receiver.clone()));
+        // These write nothing at the end: they are simply dropped.
+        for task in [futures_erased(networks), futures_erased(announcer)] {
+            let stop = stop.clone();
+            tasks.spawn(async move {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = task => {}
+                }
+            });
+        }
+    }
+}
+
+type Erased = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
+fn futures_erased(future: impl Future<Output = ()> + Send + 'static) -> Erased {
+    Box::pin(future)
+}
+
+/// Shows the banner once the addresses are known, or cannot be awaited any longer.
+async fn show(config: &Config, me: dcache::PeerId, mut known: watch::Receiver<Facts>) {
+    let _ = tokio::time::timeout(ADDRESSES, known.wait_for(|facts| !facts.ipfs.is_empty())).await;
+    let facts = known.borrow().clone();
+    banner::print(config, me, &facts);
+}
+
+fn random_seed() -> std::io::Result<u64> {
+    let mut seed = [0; 8];
+    rand::rngs::SysRng.try_fill_bytes(&mut seed).map_err(std::io::Error::other)?;
+    Ok(u64::from_le_bytes(seed))
+}
