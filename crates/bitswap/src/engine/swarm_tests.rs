@@ -97,7 +97,7 @@ impl Swarm {
 
     /// Goes on until nothing is wanted any more; false when that takes absurdly long.
     fn run(&mut self) -> bool {
-        for _ in 0..200_000 {
+        for _ in 0..20_000 {
             (0..self.engines.len()).for_each(|node| self.carry_out(node));
             if self.engines.iter().all(|engine| engine.wants() == 0) {
                 return true;
