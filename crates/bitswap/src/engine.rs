@@ -298,3 +298,6 @@ impl<P: PartialEq> Output<P> {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod swarm_tests;

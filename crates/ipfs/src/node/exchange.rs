@@ -131,6 +131,10 @@ impl Exchange {
 
     /// Wants a block; `reply` gets it once it is stored. Dropping the other end of `reply` ends the want.
     pub(super) fn want(&mut self, cid: Cid, reply: oneshot::Sender<Delivery>) {
+        if self.store.contains(&cid) {
+            // It came since the fetch looked; without an answer the fetch looks again.
+            return;
+        }
         match self.engine.want(self.now(), cid) {
             Ok(()) => {
                 let waiting = self.waiting.entry(BlockKey::of(&cid));
@@ -233,6 +237,9 @@ impl Exchange {
                 let size = data.len();
                 self.arrived.insert(BlockKey::of(cid), data);
                 self.engine.stored(self.now(), cid, size);
+                self.carry_out();
+                // Nobody takes it when the want was cancelled while it was being stored.
+                self.arrived.remove(&BlockKey::of(cid));
             }
             Err(error) => {
                 tracing::warn!(%cid, %error, "a block could not be stored");

@@ -1,0 +1,149 @@
+//! Many engines in one process: whatever the order of events, everybody gets everything.
+use std::collections::BTreeSet;
+
+use multihash_codetable::{Code, MultihashDigest};
+use proptest::prelude::*;
+use rand::{RngExt, SeedableRng};
+
+use super::*;
+
+const BLOCK_BYTES: usize = 100;
+
+struct Swarm {
+    engines: Vec<Engine<usize>>,
+    stores: Vec<BTreeSet<Cid>>,
+    /// Messages under way, with sender and receiver.
+    wires: VecDeque<(usize, usize, Message)>,
+    blocks: BTreeMap<Cid, Bytes>,
+    random: ChaCha8Rng,
+    now: Duration,
+    /// One message in so many is lost, and its sender told.
+    loss: u32,
+}
+
+impl Swarm {
+    /// Engine 0 has all blocks, the others want them; everybody is connected to everybody.
+    fn new(nodes: usize, blocks: u32, loss: u32, seed: u64) -> Self {
+        let data = |number: u32| Bytes::from(number.to_le_bytes().repeat(BLOCK_BYTES / 4));
+        let named = |data: Bytes| (Cid::new_v1(0x55, Code::Sha2_256.digest(&data)), data);
+        let blocks: BTreeMap<Cid, Bytes> = (0..blocks).map(data).map(named).collect();
+        let engines = (0..nodes)
+            .map(|number| Engine::new(Config::default(), seed + number as u64))
+            .collect();
+        let mut stores = vec![BTreeSet::new(); nodes];
+        stores[0] = blocks.keys().copied().collect();
+        let (random, now) = (ChaCha8Rng::seed_from_u64(seed), Duration::ZERO);
+        let mut swarm = Self {
+            engines,
+            stores,
+            wires: VecDeque::new(),
+            blocks,
+            random,
+            now,
+            loss,
+        };
+        for (node, other) in (0..nodes).flat_map(|node| (0..nodes).map(move |other| (node, other))) {
+            if node != other {
+                swarm.engines[node].connected(swarm.now, other);
+            }
+        }
+        for cid in swarm.blocks.keys().copied().collect::<Vec<_>>() {
+            (1..nodes).for_each(|node| swarm.engines[node].want(Duration::ZERO, cid).unwrap());
+        }
+        swarm
+    }
+
+    /// Does what one engine says.
+    fn carry_out(&mut self, node: usize) {
+        while let Some(output) = self.engines[node].poll_output() {
+            match output {
+                Output::Send { peer, message } => self.wires.push_back((node, peer, message)),
+                Output::LookUp { peer, cids } => {
+                    let size = |cid: &Cid| self.stores[node].contains(cid).then_some(BLOCK_BYTES);
+                    let answers: Vec<_> = cids.iter().map(|cid| (*cid, size(cid))).collect();
+                    self.engines[node].looked_up(peer, answers);
+                }
+                Output::Load { peer, cids } => {
+                    let block = |cid: Cid| Block {
+                        cid,
+                        data: self.blocks[&cid].clone(),
+                    };
+                    let blocks = cids.into_iter().map(block).collect();
+                    self.engines[node].loaded(peer, blocks, &[]);
+                }
+                Output::Store { cid, .. } => {
+                    assert!(self.stores[node].insert(cid), "nothing is stored twice");
+                    self.engines[node].stored(self.now, &cid, BLOCK_BYTES);
+                }
+                Output::Satisfied { cid } => assert!(self.stores[node].contains(&cid)),
+            }
+        }
+    }
+
+    /// Delivers or loses one message, any of those under way; there is at most one for each pair.
+    fn deliver_one(&mut self) {
+        let place = self.random.random_range(0..self.wires.len());
+        let Some((from, to, message)) = self.wires.swap_remove_back(place) else {
+            return;
+        };
+        self.now += Duration::from_millis(10);
+        if self.loss > 0 && self.random.random_range(0..self.loss) == 0 {
+            self.engines[from].send_failed(self.now, to);
+        } else {
+            self.engines[to].received(self.now, from, message);
+            self.engines[from].sent(to);
+        }
+    }
+
+    /// Goes on until nothing is wanted any more; false when that takes absurdly long.
+    fn run(&mut self) -> bool {
+        for _ in 0..20_000 {
+            (0..self.engines.len()).for_each(|node| self.carry_out(node));
+            if self.engines.iter().all(|engine| engine.wants() == 0) {
+                return true;
+            }
+            if self.wires.is_empty() {
+                let wake = self.engines.iter().filter_map(Engine::next_wake).min();
+                self.now = self.now.max(wake.unwrap_or(self.now));
+                let now = self.now;
+                self.engines.iter_mut().for_each(|engine| engine.tick(now));
+            } else {
+                self.deliver_one();
+            }
+        }
+        false
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn everybody_gets_everything(nodes in 2usize..6, blocks in 1u32..40, loss in 0u32..8, seed: u64) {
+        // One in two lost would be a network on which nothing can be expected.
+        let loss = if loss < 3 { 0 } else { loss };
+        let mut swarm = Swarm::new(nodes, blocks, loss, seed / 2);
+        prop_assert!(swarm.run(), "somebody waits forever");
+        for store in &swarm.stores {
+            prop_assert_eq!(store.len(), blocks as usize);
+        }
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_run(seed: u64) {
+        let mut runs = [0; 2].map(|_| Swarm::new(4, 20, 5, seed / 2));
+        prop_assert!(runs.iter_mut().all(Swarm::run));
+        let [first, second] = runs.map(|run| (run.now, run.engines.iter().map(Engine::statistics).collect::<Vec<_>>()));
+        prop_assert_eq!(first, second);
+    }
+}
+
+#[test]
+fn fetchers_give_each_other_what_one_source_has() {
+    let mut swarm = Swarm::new(5, 200, 0, 1);
+    assert!(swarm.run());
+    let sent = swarm.engines[0].statistics().blocks_sent;
+    assert!(
+        sent < 2 * 200,
+        "four fetchers took {sent} blocks from the only source of 200"
+    );
+}
