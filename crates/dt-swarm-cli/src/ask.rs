@@ -35,11 +35,7 @@ pub(crate) struct Answer {
 impl Pong {
     /// By how many seconds the daemon's clock is ahead of this computer's; `None` when it did not say.
     pub(crate) fn clock_ahead(&self) -> Option<i64> {
-        let theirs = self
-            .status
-            .as_ref()
-            .map(|status| status.time.0)
-            .filter(|time| *time > 0)?;
+        let theirs = self.status.as_ref().map(|status| status.time.0).filter(|time| *time > 0)?;
         let (theirs, ours) = (i64::try_from(theirs).ok()?, i64::try_from(self.arrived.0).ok()?);
         Some(theirs - ours)
     }
@@ -88,12 +84,7 @@ pub(crate) fn records(connection: &mut Connection, patterns: &[&str]) -> Result<
     let pong = await_pong(connection, &mut came)?;
     let now = pong.reading_time();
     let (set, refused) = admit(came, now);
-    Ok(Answer {
-        pong,
-        set,
-        now,
-        refused,
-    })
+    Ok(Answer { pong, set, now, refused })
 }
 
 /// A record as it came, its signature not yet looked at; `None` when it had none at all.
@@ -130,11 +121,7 @@ fn pong(connection: &Connection, envelope: Envelope) -> Result<Pong, CliError> {
 
 /// Verifies everything. Which quotas the daemon keeps is its own affair, so none are kept here.
 fn admit(came: Vec<Unverified>, now: Time) -> (Set, BTreeMap<String, u64>) {
-    let limits = Limits {
-        per_signer: MAX_RECORDS,
-        total: MAX_RECORDS,
-        lifetime: u64::MAX,
-    };
+    let limits = Limits { per_signer: MAX_RECORDS, total: MAX_RECORDS, lifetime: u64::MAX };
     let mut set = Set::new(Policy::default(), limits);
     let mut refused = BTreeMap::new();
     for (statement, signature) in came {
@@ -157,10 +144,7 @@ mod tests {
     fn pong(theirs: u64, ours: u64) -> Pong {
         Pong {
             peer: Keypair::from_seed([1; 32]).peer_id(),
-            status: Some(Status {
-                time: Time(theirs),
-                ..Status::default()
-            }),
+            status: Some(Status { time: Time(theirs), ..Status::default() }),
             arrived: Time(ours),
         }
     }
@@ -169,10 +153,7 @@ mod tests {
     fn small_differences_of_clocks_are_nothing() {
         for theirs in [1_000_060, 999_940] {
             let pong = pong(theirs, 1_000_000);
-            assert_eq!(
-                (pong.reading_time(), pong.clock_warning("h")),
-                (Time(1_000_000), None)
-            );
+            assert_eq!((pong.reading_time(), pong.clock_warning("h")), (Time(1_000_000), None));
         }
     }
 
@@ -191,10 +172,7 @@ mod tests {
 
     #[test]
     fn no_status_and_absurd_times_do_no_harm() {
-        let silent = Pong {
-            status: None,
-            ..pong(1, 5)
-        };
+        let silent = Pong { status: None, ..pong(1, 5) };
         assert_eq!((silent.reading_time(), silent.clock_ahead()), (Time(5), None));
         assert_eq!(pong(0, 5).clock_ahead(), None);
         assert_eq!(pong(u64::MAX, 5).reading_time(), Time(5));

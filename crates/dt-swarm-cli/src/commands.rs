@@ -54,10 +54,7 @@ fn ask(connection: &mut Connection, patterns: &[&str]) -> Result<(Answer, Names)
 
 fn run_summary(connection: &mut Connection, pattern: &Pattern) -> Result<(String, Value), CliError> {
     let (answer, names) = ask(connection, &[pattern.as_str(), HOSTNAMES])?;
-    Ok((
-        summary::show(&answer, pattern, &names),
-        summary::json(&answer, pattern, &names),
-    ))
+    Ok((summary::show(&answer, pattern, &names), summary::json(&answer, pattern, &names)))
 }
 
 fn run_report(connection: &mut Connection) -> Result<(String, Value), CliError> {

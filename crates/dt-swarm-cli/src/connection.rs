@@ -60,14 +60,10 @@ impl Connection {
         let deadline = (Instant::now() + self.timeout).min(self.end);
         let mut line = Vec::new();
         loop {
-            let (taken, is_whole) = self
-                .more(&mut line, deadline)
-                .map_err(|error| self.failed(error))?;
+            let (taken, is_whole) = self.more(&mut line, deadline).map_err(|error| self.failed(error))?;
             self.received += taken;
             if taken == 0 {
-                return Err(CliError::Closed {
-                    host: self.host.to_string(),
-                });
+                return Err(CliError::Closed { host: self.host.to_string() });
             }
             if line.len() > MAX_LINE_BYTES {
                 return Err(self.not_ours(format!("a line of more than {MAX_LINE_BYTES} bytes")));
@@ -106,43 +102,30 @@ impl Connection {
             ErrorKind::TimedOut | ErrorKind::WouldBlock if Instant::now() >= self.end => {
                 self.endless(format!("{} s", (self.timeout * OVERALL).as_secs_f64()))
             }
-            ErrorKind::TimedOut | ErrorKind::WouldBlock => CliError::Silent {
-                host: self.host.to_string(),
-                timeout: self.timeout,
-            },
+            ErrorKind::TimedOut | ErrorKind::WouldBlock => {
+                CliError::Silent { host: self.host.to_string(), timeout: self.timeout }
+            }
             _ => broken(&self.host, source),
         }
     }
 
     pub(crate) fn not_ours(&self, reason: String) -> CliError {
-        CliError::NotOurs {
-            host: self.host.to_string(),
-            reason,
-        }
+        CliError::NotOurs { host: self.host.to_string(), reason }
     }
 
     pub(crate) fn endless(&self, most: String) -> CliError {
-        CliError::Endless {
-            host: self.host.to_string(),
-            most,
-        }
+        CliError::Endless { host: self.host.to_string(), most }
     }
 }
 
 fn broken(host: &Host, source: io::Error) -> CliError {
-    CliError::Broken {
-        host: host.to_string(),
-        source,
-    }
+    CliError::Broken { host: host.to_string(), source }
 }
 
 fn connect(host: &Host, timeout: Duration) -> Result<TcpStream, CliError> {
     let found = (host.name.as_str(), host.port).to_socket_addrs();
     let addresses: Vec<_> = found
-        .map_err(|source| CliError::Unresolved {
-            host: host.to_string(),
-            source,
-        })?
+        .map_err(|source| CliError::Unresolved { host: host.to_string(), source })?
         .take(MAX_ADDRESSES)
         .collect();
     // Each address gets its share of the time, so that one that swallows everything does not use up that of the rest.
@@ -154,10 +137,7 @@ fn connect(host: &Host, timeout: Duration) -> Result<TcpStream, CliError> {
             Err(error) => last = error,
         }
     }
-    Err(CliError::Unreachable {
-        host: host.to_string(),
-        source: last,
-    })
+    Err(CliError::Unreachable { host: host.to_string(), source: last })
 }
 
 #[cfg(test)]

@@ -31,10 +31,7 @@ impl FromStr for Host {
         if name.is_empty() || name.len() > MAX_NAME_BYTES || name.contains(is_odd) || port == 0 {
             return Err(HostError);
         }
-        Ok(Self {
-            name: name.to_owned(),
-            port,
-        })
+        Ok(Self { name: name.to_owned(), port })
     }
 }
 
@@ -84,18 +81,14 @@ mod tests {
             ("[fe80::1%wlan0]:81", "[fe80::1%wlan0]:81"),
             ("fe80::1%wlan0", "[fe80::1%wlan0]:8000"),
         ] {
-            assert_eq!(
-                text.parse::<Host>().map(|host| host.to_string()).as_deref(),
-                Ok(shown)
-            );
+            assert_eq!(text.parse::<Host>().map(|host| host.to_string()).as_deref(), Ok(shown));
         }
     }
 
     #[test]
     fn what_is_no_host_is_refused() {
-        for text in [
-            "", ":8000", "a:", "a:0", "a:65536", "a:b:c", "[::1", "[::1]x", "a b", "http://a", "a\n",
-        ] {
+        for text in ["", ":8000", "a:", "a:0", "a:65536", "a:b:c", "[::1", "[::1]x", "a b", "http://a", "a\n"]
+        {
             assert_eq!(text.parse::<Host>(), Err(HostError), "{text:?}");
         }
     }

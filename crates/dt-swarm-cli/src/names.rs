@@ -20,18 +20,14 @@ impl Names {
         for view in set.matching(&pattern, now) {
             for record in view.proposals {
                 let sequence = record.signature().sequence;
-                let is_newer = latest
-                    .get(&record.signer())
-                    .is_none_or(|(before, _)| *before < sequence);
+                let is_newer = latest.get(&record.signer()).is_none_or(|(before, _)| *before < sequence);
                 if is_newer {
                     let name = view.item.data.as_str().to_owned();
                     latest.insert(record.signer(), (sequence, name));
                 }
             }
         }
-        Ok(Self(
-            latest.into_iter().map(|(peer, (_, name))| (peer, name)).collect(),
-        ))
+        Ok(Self(latest.into_iter().map(|(peer, (_, name))| (peer, name)).collect()))
     }
 
     /// As the peer wrote it, for programs.

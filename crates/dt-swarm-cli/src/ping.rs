@@ -54,13 +54,7 @@ impl Pings {
         let mut shown = String::new();
         // Writing to a String does not fail.
         for (number, time) in self.round_trips.iter().enumerate() {
-            let _ = writeln!(
-                shown,
-                "pong {} from {}: {:.1} ms",
-                number + 1,
-                self.host,
-                milliseconds(*time)
-            );
+            let _ = writeln!(shown, "pong {} from {}: {:.1} ms", number + 1, self.host, milliseconds(*time));
         }
         let _ = writeln!(shown, "peer      {}", self.pong.peer);
         if let Some(hostname) = &self.hostname {

@@ -180,10 +180,7 @@ mod tests {
 
     impl Swarm {
         fn say(&mut self, kind: Kind, who: u8, bucket: &str, data: &str, validity: Validity) {
-            let item = Item {
-                bucket: bucket.parse().unwrap(),
-                data: Data::new(data).unwrap(),
-            };
+            let item = Item { bucket: bucket.parse().unwrap(), data: Data::new(data).unwrap() };
             let statement = Statement::new(kind, item, validity).unwrap();
             self.sequence += 1;
             let record = Record::sign(statement.into(), &Keypair::from_seed([who; 32]), self.sequence);
@@ -191,13 +188,7 @@ mod tests {
         }
 
         fn propose(&mut self, who: u8, bucket: &str, data: &str) {
-            self.say(
-                Kind::Propose,
-                who,
-                bucket,
-                data,
-                Validity::starting(Time(900), 200),
-            );
+            self.say(Kind::Propose, who, bucket, data, Validity::starting(Time(900), 200));
         }
 
         fn report(&self) -> Vec<SharedFile> {
@@ -307,19 +298,10 @@ mod tests {
         for no_cid in ["", "a b", "cid\u{1b}[2J", "../x", "é", &long] {
             swarm.propose(1, "share/files", no_cid);
         }
-        for no_info in [
-            "",
-            "{}",
-            "[1]",
-            r#"{"filename":"a","size":-1,"uploader":"x"}"#,
-            &"[".repeat(1000),
-        ] {
+        for no_info in ["", "{}", "[1]", r#"{"filename":"a","size":-1,"uploader":"x"}"#, &"[".repeat(1000)] {
             swarm.propose(1, "share/info/cid", no_info);
         }
-        assert_eq!(
-            (swarm.only().cid.as_str(), swarm.only().description),
-            ("cid", None)
-        );
+        assert_eq!((swarm.only().cid.as_str(), swarm.only().description), ("cid", None));
     }
 
     #[test]
@@ -332,12 +314,7 @@ mod tests {
     #[test]
     fn sorted_by_name_then_cid_the_nameless_last() {
         let mut swarm = Swarm::default();
-        for (cid, name) in [
-            ("c1", Some("b")),
-            ("c2", Some("a")),
-            ("c3", Some("a")),
-            ("c0", None),
-        ] {
+        for (cid, name) in [("c1", Some("b")), ("c2", Some("a")), ("c3", Some("a")), ("c0", None)] {
             swarm.propose(1, "share/files", cid);
             if let Some(name) = name {
                 swarm.propose(1, &format!("share/info/{cid}"), &info(name, 1));

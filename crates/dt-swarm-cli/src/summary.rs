@@ -38,22 +38,15 @@ pub(crate) fn show(answer: &Answer, pattern: &Pattern, names: &Names) -> String 
         let _ = writeln!(shown, "{bucket}: {items}\n{}\n", table.trim_fmt());
     }
     if views.is_empty() {
-        let _ = writeln!(
-            shown,
-            "No bucket that matches {} has an item.\n",
-            clean(pattern.as_str(), 64)
-        );
+        let _ = writeln!(shown, "No bucket that matches {} has an item.\n", clean(pattern.as_str(), 64));
     }
     shown + &footer(answer)
 }
 
 fn row(view: &View<'_>, names: &Names, now: Time) -> [String; 4] {
     let proposals = &view.proposals;
-    let mut who: Vec<String> = proposals
-        .iter()
-        .take(MAX_WHO_SHOWN)
-        .map(|record| names.show(record.signer()))
-        .collect();
+    let mut who: Vec<String> =
+        proposals.iter().take(MAX_WHO_SHOWN).map(|record| names.show(record.signer())).collect();
     if proposals.len() > MAX_WHO_SHOWN {
         who.push(format!("and {} more", proposals.len() - MAX_WHO_SHOWN));
     }
@@ -62,16 +55,8 @@ fn row(view: &View<'_>, names: &Names, now: Time) -> [String; 4] {
     let ends = proposals.iter().map(|record| record.validity().until());
     let end = ends.max_by_key(|end| end.unwrap_or(Time(u64::MAX))).flatten();
     let starts = proposals.iter().map(|record| record.validity().from());
-    let age = starts
-        .min()
-        .flatten()
-        .map_or("always".to_owned(), |start| duration(now.since(start)));
-    [
-        clean(view.item.data.as_str(), MAX_DATA_SHOWN),
-        who.join(", "),
-        until(end, now),
-        age,
-    ]
+    let age = starts.min().flatten().map_or("always".to_owned(), |start| duration(now.since(start)));
+    [clean(view.item.data.as_str(), MAX_DATA_SHOWN), who.join(", "), until(end, now), age]
 }
 
 /// How much it was, and what was refused, by the daemon and here.
@@ -119,10 +104,7 @@ pub(crate) fn json(answer: &Answer, pattern: &Pattern, names: &Names) -> Value {
     let buckets: Vec<Value> = views
         .chunk_by(|one, other| one.item.bucket == other.item.bucket)
         .map(|of_bucket| {
-            let items: Vec<Value> = of_bucket
-                .iter()
-                .map(|view| item(view, names, answer.now))
-                .collect();
+            let items: Vec<Value> = of_bucket.iter().map(|view| item(view, names, answer.now)).collect();
             json!({ "bucket": of_bucket[0].item.bucket.as_str(), "items": items })
         })
         .collect();
@@ -150,12 +132,9 @@ mod tests {
 
     #[test]
     fn a_leading_slash_may_be_left_out() {
-        for (written, meant) in [
-            ("share/files", "/share/files"),
-            ("/share/*", "/share/*"),
-            ("*", "*"),
-            ("*/info/*", "*/info/*"),
-        ] {
+        for (written, meant) in
+            [("share/files", "/share/files"), ("/share/*", "/share/*"), ("*", "*"), ("*/info/*", "*/info/*")]
+        {
             assert_eq!(pattern(written), meant);
         }
     }

@@ -127,24 +127,17 @@ mod tests {
     fn times_and_sizes_in_words() {
         assert_eq!(
             [0, 119, 120, 7199, 7200, 172_799, 172_800, 6 * 86_400].map(duration),
-            [
-                "0 s", "119 s", "2 min", "119 min", "2 h", "47 h", "2 days", "6 days"
-            ]
+            ["0 s", "119 s", "2 min", "119 min", "2 h", "47 h", "2 days", "6 days"]
         );
         assert_eq!(until(Some(Time(70)), Time(10)), "in 60 s");
         assert_eq!(until(Some(Time(10)), Time(10)), "over");
         assert_eq!(until(None, Time(10)), "for ever");
         assert_eq!(
             [0, 999, 1000, 868_400, 99_999, 999_999, 1_000_000, 314_572_800].map(size),
-            [
-                "0 B", "999 B", "1.0 kB", "868 kB", "99.9 kB", "999 kB", "1.0 MB", "314 MB"
-            ]
+            ["0 B", "999 B", "1.0 kB", "868 kB", "99.9 kB", "999 kB", "1.0 MB", "314 MB"]
         );
         assert_eq!(size(u64::MAX), "18.4 EB");
-        assert_eq!(
-            (count(1, "record"), count(0, "record")),
-            ("1 record".into(), "0 records".into())
-        );
+        assert_eq!((count(1, "record"), count(0, "record")), ("1 record".into(), "0 records".into()));
     }
 
     proptest! {

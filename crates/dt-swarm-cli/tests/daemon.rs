@@ -66,14 +66,8 @@ fn report_for_programs() {
     let document = json(&run(&[&host, "report", "--json"]));
     let file = &document["files"][0];
     assert_eq!(file["cid"], CID);
-    assert_eq!(
-        (&file["name"], &file["size"]),
-        (&"example.bag".into(), &868_400.into())
-    );
-    assert_eq!(
-        (&file["state"], &file["signed_by_uploader"]),
-        (&"safe".into(), &true.into())
-    );
+    assert_eq!((&file["name"], &file["size"]), (&"example.bag".into(), &868_400.into()));
+    assert_eq!((&file["state"], &file["signed_by_uploader"]), (&"safe".into(), &true.into()));
     assert_eq!(file["uploader"], peer(1).to_string());
     assert_eq!(file["uploader_hostname"], "duckie1");
     assert_eq!(file["holders"].as_array().unwrap().len(), 3);
@@ -86,11 +80,7 @@ fn summary_says_who_until_when_and_since_when() {
     let host = class().serve();
     let output = run(&[&host, "summary"]);
     assert_eq!((output.code, output.stderr.as_str()), (0, ""));
-    assert!(
-        output.stdout.contains("share/safe: 1 item\n"),
-        "{}",
-        output.stdout
-    );
+    assert!(output.stdout.contains("share/safe: 1 item\n"), "{}", output.stdout);
     let safe = output.stdout.split("share/safe").nth(1).unwrap();
     let who = |name: &str| safe.contains(&format!("{name} (…"));
     assert!(who("duckie1") && who("duckie2") && who("duckie3"), "{safe}");
@@ -108,11 +98,7 @@ fn summary_shows_only_what_is_asked_for() {
     let host = class().serve();
     for pattern in ["share/files", "/share/files", "*/files"] {
         let output = run(&[&host, "summary", pattern]);
-        assert!(
-            output.stdout.starts_with("share/files: 2 items\n"),
-            "{}",
-            output.stdout
-        );
+        assert!(output.stdout.starts_with("share/files: 2 items\n"), "{}", output.stdout);
         assert!(!output.stdout.contains("share/safe") && !output.stdout.contains("pri/"));
     }
     let output = run(&[&host, "summary", "nothing/here"]);
@@ -129,10 +115,7 @@ fn summary_for_programs_shortens_nothing() {
     let info = &bucket(&format!("share/info/{CID}"))["items"][0];
     assert!(info["data"].as_str().unwrap().contains("1511000000"));
     let who = &info["who"][0];
-    assert_eq!(
-        (&who["hostname"], &who["peer"]),
-        (&"duckie1".into(), &peer(1).to_string().into())
-    );
+    assert_eq!((&who["hostname"], &who["peer"]), (&"duckie1".into(), &peer(1).to_string().into()));
     let number = |name: &str| who[name].as_u64().unwrap();
     assert_eq!(number("until") - number("from"), 7 * DAY);
     assert_eq!(number("seconds_left") + number("seconds_since"), 7 * DAY);
@@ -154,10 +137,7 @@ fn what_the_daemon_refused_is_shown() {
     let host = daemon.serve();
     let words = "records refused: the signature does not fit";
     let shown = run(&[&host, "summary"]).stdout;
-    assert!(
-        shown.contains(&format!("The daemon counts: {words}: 1.")),
-        "{shown}"
-    );
+    assert!(shown.contains(&format!("The daemon counts: {words}: 1.")), "{shown}");
     let document = json(&run(&[&host, "summary", "--json"]));
     assert_eq!(document["daemon"]["refused_by_daemon"][words], 1);
 }
@@ -191,11 +171,7 @@ fn hostile_texts_do_not_reach_the_terminal() {
             let output = run(&[&host, command, form]);
             assert_eq!(output.code, 0, "{}", output.stderr);
             let steers = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
-            assert!(
-                !output.stdout.contains(steers),
-                "{command} {form}: {:?}",
-                output.stdout
-            );
+            assert!(!output.stdout.contains(steers), "{command} {form}: {:?}", output.stdout);
         }
     }
     let document = json(&run(&[&host, "report", "--json"]));
@@ -206,12 +182,7 @@ fn hostile_texts_do_not_reach_the_terminal() {
 fn ping_tells_times_and_who_it_is() {
     let mut daemon = class();
     let bucket = format!("pri/{}/info/hostname", peer(served::DAEMON));
-    daemon.propose(
-        served::DAEMON,
-        &bucket,
-        "duckie0",
-        Validity::starting(clock(), 1000),
-    );
+    daemon.propose(served::DAEMON, &bucket, "duckie0", Validity::starting(clock(), 1000));
     let host = daemon.serve();
     let output = run(&[&host, "ping"]);
     assert_eq!((output.code, output.stderr.as_str()), (0, ""));
@@ -236,10 +207,7 @@ fn version_tells_both() {
     let expected = format!("dt-swarm-cli {own}\ndt-swarm at {host}: 9.9.9\n");
     assert_eq!(run(&[&host, "version"]).stdout, expected);
     let document = json(&run(&[&host, "version", "--json"]));
-    assert_eq!(
-        (&document["cli"], &document["daemon"]),
-        (&own.into(), &"9.9.9".into())
-    );
+    assert_eq!((&document["cli"], &document["daemon"]), (&own.into(), &"9.9.9".into()));
 }
 
 #[test]
@@ -247,12 +215,7 @@ fn a_clock_that_is_off_is_named_and_the_daemons_is_used() {
     let mut daemon = Daemon::new();
     daemon.clock_ahead = 3 * DAY;
     let then = Time(clock().0 + 3 * DAY);
-    daemon.propose(
-        1,
-        "share/files",
-        CID,
-        Validity::starting(Time(then.0 - 100), 1000),
-    );
+    daemon.propose(1, "share/files", CID, Validity::starting(Time(then.0 - 100), 1000));
     let host = daemon.serve();
     let output = run(&[&host, "report"]);
     assert!(output.stdout.contains(CID), "{}", output.stdout);
@@ -279,8 +242,5 @@ fn who_closes_the_pipe_has_seen_enough() {
         .unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
-    assert_eq!(
-        (output.status.code(), output.stderr.as_slice()),
-        (Some(0), &b""[..])
-    );
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
 }

@@ -78,15 +78,8 @@ fn somebody_else_answers() {
         b"\xff\xfe\x00\n".to_vec(),
         b"\n".to_vec(),
         long,
-        lines(&[Envelope::new(
-            Address::brain(peer(1)),
-            Address::command_line(),
-            "{}".to_owned(),
-        )]),
-        lines(&[Envelope {
-            from: Address::command_line(),
-            ..pong()
-        }]),
+        lines(&[Envelope::new(Address::brain(peer(1)), Address::command_line(), "{}".to_owned())]),
+        lines(&[Envelope { from: Address::command_line(), ..pong() }]),
     ] {
         fails(&[&says(bytes), "report"], "is no dt-swarm daemon");
     }
@@ -123,11 +116,8 @@ fn the_answer_breaks_off() {
 
 #[test]
 fn bytes_without_end_are_cut_off() {
-    let mut chatter = Envelope::new(
-        Address::brain(peer(1)),
-        Address::command_line(),
-        Message::ping(Validity::ALWAYS),
-    );
+    let mut chatter =
+        Envelope::new(Address::brain(peer(1)), Address::command_line(), Message::ping(Validity::ALWAYS));
     chatter.comment = Some("x".repeat(MAX_LINE_BYTES - 1000));
     let line = lines(&[chatter]);
     let host = serve(move |mut stream| while stream.write_all(&line).is_ok() {});
@@ -140,10 +130,7 @@ fn records_without_end_are_cut_off() {
     crowded.signatures = vec![crowded.signatures[0]; MAX_SIGNATURES];
     let line = lines(&[crowded]);
     let host = serve(move |mut stream| while stream.write_all(&line).is_ok() {});
-    fails(
-        &[&host, "report"],
-        "does not stop answering: more than 200000 records",
-    );
+    fails(&[&host, "report"], "does not stop answering: more than 200000 records");
 }
 
 #[test]
@@ -157,20 +144,9 @@ fn what_is_not_signed_by_whom_it_says_is_left_out() {
     assert_eq!(output.code, 0);
     assert!(output.stdout.contains("good"), "{}", output.stdout);
     assert!(!output.stdout.contains("false") && !output.stdout.contains("bare"));
-    assert!(
-        output
-            .stdout
-            .contains("Left out here: 1, because: the signature does not fit.")
-    );
-    assert!(
-        output
-            .stdout
-            .contains("Left out here: 1, because: it has no signature.")
-    );
-    assert!(
-        output.stdout.contains("1 record read.\n"),
-        "an original node's pong has no status"
-    );
+    assert!(output.stdout.contains("Left out here: 1, because: the signature does not fit."));
+    assert!(output.stdout.contains("Left out here: 1, because: it has no signature."));
+    assert!(output.stdout.contains("1 record read.\n"), "an original node's pong has no status");
 }
 
 #[test]

@@ -43,22 +43,8 @@ impl Robot {
     /// # Errors
     /// When the programs cannot be built or the folders not be made.
     pub fn new(host: Host, configuration: &str) -> Result<Self> {
-<<<<<<< HEAD
         let robot = Self { host, programs: programs()?, daemon: None };
         for folder in [robot.home(), robot.data_folder(), robot.shared_folder(), robot.runtime_folder()] {
-=======
-        let robot = Self {
-            host,
-            programs: programs()?,
-            daemon: None,
-        };
-        for folder in [
-            robot.home(),
-            robot.data_folder(),
-            robot.shared_folder(),
-            robot.runtime_folder(),
-        ] {
->>>>>>> lab
             fs::create_dir_all(&folder).map_err(Error::io(format!("making {}", folder.display())))?;
         }
         let file = robot.configuration_file();
@@ -73,15 +59,7 @@ impl Robot {
     pub fn restart(&mut self) -> Result {
         self.daemon = None;
         let mut command = self.host.command(&self.programs.daemon);
-<<<<<<< HEAD
         command.arg("--data-dir").arg(self.data_folder()).arg("--config").arg(self.configuration_file());
-=======
-        command
-            .arg("--data-dir")
-            .arg(self.data_folder())
-            .arg("--config")
-            .arg(self.configuration_file());
->>>>>>> lab
         self.surround(&mut command);
         let daemon = self.host.spawn("dt-swarm", command)?;
         daemon.wait_for_line(|line| line.trim_start().starts_with(READY), READY_LIMIT)?;
@@ -94,13 +72,7 @@ impl Robot {
     /// # Errors
     /// When the operating system refuses.
     pub fn kill9(&mut self) -> Result {
-<<<<<<< HEAD
         self.daemon.take().map_or(Ok(()), |mut daemon| daemon.kill().map(drop))
-=======
-        self.daemon
-            .take()
-            .map_or(Ok(()), |mut daemon| daemon.kill().map(drop))
->>>>>>> lab
     }
 
     /// SIGTERM, and waits for the end for [`STOP_LIMIT`].
@@ -130,13 +102,7 @@ impl Robot {
     pub fn cli_text(&self, words: &[&str]) -> Result<String> {
         let mut command = self.host.command(&self.programs.cli);
         command.arg("127.0.0.1").args(words).env("HOME", self.home());
-<<<<<<< HEAD
         self.host.run(command, CLI_LIMIT)?.success(&format!("dt-swarm-cli {words:?}"))
-=======
-        self.host
-            .run(command, CLI_LIMIT)?
-            .success(&format!("dt-swarm-cli {words:?}"))
->>>>>>> lab
     }
 
     /// The host, for its conditions.
@@ -150,13 +116,7 @@ impl Robot {
     /// When it does not run.
     pub fn running(&mut self) -> Result<&mut Process> {
         let name = self.host.name();
-<<<<<<< HEAD
         self.daemon.as_mut().ok_or_else(|| Error::answer(format!("the daemon of {name}"), "it does not run"))
-=======
-        self.daemon
-            .as_mut()
-            .ok_or_else(|| Error::answer(format!("the daemon of {name}"), "it does not run"))
->>>>>>> lab
     }
 
     /// The folder whose files the swarm gets.

@@ -16,13 +16,7 @@ pub struct Unavailable {
 
 impl Unavailable {
     pub(crate) fn new(reason: impl Into<String>) -> Self {
-<<<<<<< HEAD
         Self { reason: reason.into() }
-=======
-        Self {
-            reason: reason.into(),
-        }
->>>>>>> lab
     }
 }
 
@@ -101,25 +95,10 @@ impl Error {
     }
 
     pub(crate) fn answer(what: impl Into<String>, answer: impl Into<String>) -> Self {
-<<<<<<< HEAD
         Self::Answer { what: what.into(), answer: answer.into() }
-=======
-        Self::Answer {
-            what: what.into(),
-            answer: answer.into(),
-        }
->>>>>>> lab
     }
 }
 
 fn told(seen: &str) -> String {
-<<<<<<< HEAD
     if seen.is_empty() { String::new() } else { format!("\n--- seen instead ---\n{seen}") }
-=======
-    if seen.is_empty() {
-        String::new()
-    } else {
-        format!("\n--- seen instead ---\n{seen}")
-    }
->>>>>>> lab
 }

@@ -33,14 +33,7 @@ impl Host {
         };
         // Robots run cubic. A machine that allows it only to its root says no here, and its default stays.
         let _ = run(
-<<<<<<< HEAD
             host.command_with("sh", &["-c", "echo cubic > /proc/sys/net/ipv4/tcp_congestion_control"]),
-=======
-            host.command_with(
-                "sh",
-                &["-c", "echo cubic > /proc/sys/net/ipv4/tcp_congestion_control"],
-            ),
->>>>>>> lab
             "",
         );
         Ok(host)
@@ -51,61 +44,18 @@ impl Host {
     /// # Errors
     /// When no address is left, or `ip` fails.
     pub fn attach(&mut self, network: &Network) -> Result<Link> {
-<<<<<<< HEAD
         let (switch, port, address) = (network.switch.as_str(), network.next_port(), network.next_address()?);
-=======
-        let (switch, port, address) = (
-            network.switch.as_str(),
-            network.next_port(),
-            network.next_address()?,
-        );
->>>>>>> lab
         let (namespace, interface) = (self.namespace.as_str(), format!("eth{}", self.links.len()));
         ip(&[
             "-n", switch, "link", "add", &port, "type", "veth", "peer", "name", &interface, "netns",
             namespace,
         ])?;
-<<<<<<< HEAD
         ip(&["-n", switch, "link", "set", &port, "master", &network.bridge, "addrgenmode", "none", "up"])?;
         let with_mask = format!("{address}/24");
         ip(&["-n", namespace, "address", "add", &with_mask, "broadcast", "+", "dev", &interface])?;
         ip(&["-n", namespace, "link", "set", &interface, "up"])?;
         let link =
             Link { namespace: namespace.to_owned(), interface, address, switch: switch.to_owned(), port };
-=======
-        ip(&[
-            "-n",
-            switch,
-            "link",
-            "set",
-            &port,
-            "master",
-            &network.bridge,
-            "addrgenmode",
-            "none",
-            "up",
-        ])?;
-        let with_mask = format!("{address}/24");
-        ip(&[
-            "-n",
-            namespace,
-            "address",
-            "add",
-            &with_mask,
-            "broadcast",
-            "+",
-            "dev",
-            &interface,
-        ])?;
-        ip(&["-n", namespace, "link", "set", &interface, "up"])?;
-        let link = Link {
-            namespace: namespace.to_owned(),
-            interface,
-            address,
-            switch: switch.to_owned(),
-            port,
-        };
->>>>>>> lab
         self.links.push(link.clone());
         Ok(link)
     }
@@ -151,15 +101,7 @@ impl Host {
     /// # Errors
     /// When it cannot be started.
     pub fn spawn(&self, name: &str, command: Command) -> Result<Process> {
-<<<<<<< HEAD
         Process::start(&format!("{}/{name}", self.name), command, &self.folder.join(format!("{name}.log")))
-=======
-        Process::start(
-            &format!("{}/{name}", self.name),
-            command,
-            &self.folder.join(format!("{name}.log")),
-        )
->>>>>>> lab
     }
 
     /// Runs a command to its end.
@@ -175,13 +117,7 @@ impl Host {
     /// # Errors
     /// When `tc` fails.
     pub fn limit_rate(&self, bits_per_second: u64) -> Result {
-<<<<<<< HEAD
         self.links.iter().try_for_each(|link| link.limit_rate(bits_per_second))
-=======
-        self.links
-            .iter()
-            .try_for_each(|link| link.limit_rate(bits_per_second))
->>>>>>> lab
     }
 
     /// [`Link::unlimit_rate`] on every link.

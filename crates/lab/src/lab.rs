@@ -59,36 +59,14 @@ impl Lab {
 
     fn build(name: &str) -> Result<Self> {
         check_name(name)?;
-<<<<<<< HEAD
         let prefix = format!("{}{}-", sweep::prefix(process::id()), NEXT_LAB.fetch_add(1, Ordering::Relaxed));
         let folder = tempfile::Builder::new().prefix(&format!("{prefix}{name}-")).tempdir();
-=======
-        let prefix = format!(
-            "{}{}-",
-            sweep::prefix(process::id()),
-            NEXT_LAB.fetch_add(1, Ordering::Relaxed)
-        );
-        let folder = tempfile::Builder::new()
-            .prefix(&format!("{prefix}{name}-"))
-            .tempdir();
->>>>>>> lab
         let folder = folder.map_err(Error::io("making a temporary folder"))?;
         let switch = format!("{prefix}switch");
         let ports = Arc::new(AtomicU32::new(0));
         let lan = Network::unmade(&switch, "lan", 0, &ports);
         // Made before the first namespace, so that a failure half way is torn down like everything else.
-<<<<<<< HEAD
         let lab = Self { prefix, folder, switch, networks: AtomicU32::new(1), ports, lan };
-=======
-        let lab = Self {
-            prefix,
-            folder,
-            switch,
-            networks: AtomicU32::new(1),
-            ports,
-            lan,
-        };
->>>>>>> lab
         ip(&["netns", "add", &lab.switch])?;
         lab.lan.make()?;
         Ok(lab)
@@ -110,15 +88,7 @@ impl Lab {
     /// When the name is unfit or taken.
     pub fn lone_host(&self, name: &str) -> Result<Host> {
         check_name(name)?;
-<<<<<<< HEAD
         Host::make(name, &format!("{}{name}", self.prefix), &self.folder.path().join(name))
-=======
-        Host::make(
-            name,
-            &format!("{}{name}", self.prefix),
-            &self.folder.path().join(name),
-        )
->>>>>>> lab
     }
 
     /// The first network.
@@ -164,17 +134,7 @@ impl Drop for Lab {
 impl Network {
     fn unmade(switch: &str, name: &str, number: u8, ports: &Arc<AtomicU32>) -> Self {
         let hosts = Arc::new(AtomicU32::new(0));
-<<<<<<< HEAD
         Self { switch: switch.to_owned(), bridge: name.to_owned(), number, hosts, ports: Arc::clone(ports) }
-=======
-        Self {
-            switch: switch.to_owned(),
-            bridge: name.to_owned(),
-            number,
-            hosts,
-            ports: Arc::clone(ports),
-        }
->>>>>>> lab
     }
 
     fn make(&self) -> Result {

@@ -64,13 +64,7 @@ impl Link {
     fn root_queue(&self, words: &[&str]) -> Result {
         let mut command = std::process::Command::new("tc");
         command.args(["-n", &self.namespace, "qdisc"]);
-<<<<<<< HEAD
         let (verb, rest) = words.split_first().map_or(("show", words), |(verb, rest)| (*verb, rest));
-=======
-        let (verb, rest) = words
-            .split_first()
-            .map_or(("show", words), |(verb, rest)| (*verb, rest));
->>>>>>> lab
         command.args([verb, "dev", &self.interface, "root"]).args(rest);
         run(command, "").map(drop)
     }
@@ -110,19 +104,7 @@ impl Link {
     /// # Errors
     /// When `ip` fails or answers something strange.
     pub fn traffic(&self) -> Result<Traffic> {
-<<<<<<< HEAD
         let text = ip(&["-n", &self.namespace, "-json", "-stats", "link", "show", &self.interface])?;
-=======
-        let text = ip(&[
-            "-n",
-            &self.namespace,
-            "-json",
-            "-stats",
-            "link",
-            "show",
-            &self.interface,
-        ])?;
->>>>>>> lab
         parse_traffic(&text).ok_or_else(|| Error::answer("ip link show", text))
     }
 }
@@ -130,14 +112,7 @@ impl Link {
 fn parse_traffic(text: &str) -> Option<Traffic> {
     let links: serde_json::Value = serde_json::from_str(text).ok()?;
     let bytes = |direction: &str| links.pointer(&format!("/0/stats64/{direction}/bytes"))?.as_u64();
-<<<<<<< HEAD
     Some(Traffic { received: bytes("rx")?, sent: bytes("tx")? })
-=======
-    Some(Traffic {
-        received: bytes("rx")?,
-        sent: bytes("tx")?,
-    })
->>>>>>> lab
 }
 
 /// An nftables script that replaces the loss of one interface. Ingress comes before everything else, so address
@@ -170,17 +145,7 @@ mod tests {
     #[test]
     fn counters_are_read_from_the_answer_of_ip() {
         let text = r#"[{"ifname":"eth0","stats64":{"rx":{"bytes":446},"tx":{"bytes":90}}}]"#;
-<<<<<<< HEAD
         assert_eq!(parse_traffic(text), Some(Traffic { received: 446, sent: 90 }));
-=======
-        assert_eq!(
-            parse_traffic(text),
-            Some(Traffic {
-                received: 446,
-                sent: 90
-            })
-        );
->>>>>>> lab
         assert_eq!(parse_traffic("[]"), None);
     }
 }

@@ -36,15 +36,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Options::parse().command {
-<<<<<<< HEAD
         Command::Idle { peers, seconds, settle } => idle(peers, seconds, settle),
-=======
-        Command::Idle {
-            peers,
-            seconds,
-            settle,
-        } => idle(peers, seconds, settle),
->>>>>>> lab
         Command::Sweep => {
             sweep_leftovers();
             Ok(())
@@ -62,14 +54,7 @@ fn idle(peers: u32, seconds: u64, settle: u64) -> Result {
     let mut robots = (0..=peers)
         .map(|number| Robot::start(&lab, &format!("robot{number}")))
         .collect::<Result<Vec<_>>>()?;
-<<<<<<< HEAD
     println!("{} daemons on one network; {settle} s to settle, then {seconds} s of measuring", robots.len());
-=======
-    println!(
-        "{} daemons on one network; {settle} s to settle, then {seconds} s of measuring",
-        robots.len()
-    );
->>>>>>> lab
     // The passing of time is itself what is measured here, so these are no guesses.
     thread::sleep(Duration::from_secs(settle));
     let before = robots.iter_mut().map(usage).collect::<Result<Vec<_>>>()?;
@@ -93,15 +78,7 @@ struct Usage {
 fn usage(robot: &mut Robot) -> Result<Usage> {
     let sent_bytes = robot.host().traffic()?.sent;
     let process = robot.running()?;
-<<<<<<< HEAD
     Ok(Usage { resident_bytes: process.resident_bytes()?, cpu_time: process.cpu_time()?, sent_bytes })
-=======
-    Ok(Usage {
-        resident_bytes: process.resident_bytes()?,
-        cpu_time: process.cpu_time()?,
-        sent_bytes,
-    })
->>>>>>> lab
 }
 
 fn print_row(robot: &mut Robot, before: &Usage, seconds: u64) -> Result {

@@ -59,22 +59,8 @@ impl Output {
     pub(crate) fn new(log: &Path) -> Result<Arc<Self>> {
         let opened = File::options().create(true).append(true).open(log);
         let log = opened.map_err(Error::io(format!("opening the log {}", log.display())))?;
-<<<<<<< HEAD
         let state = State { lines: VecDeque::new(), first: 0, open: 0, log, logged: 0 };
         Ok(Arc::new(Self { state: Mutex::new(state), changed: Condvar::new() }))
-=======
-        let state = State {
-            lines: VecDeque::new(),
-            first: 0,
-            open: 0,
-            log,
-            logged: 0,
-        };
-        Ok(Arc::new(Self {
-            state: Mutex::new(state),
-            changed: Condvar::new(),
-        }))
->>>>>>> lab
     }
 
     /// Reads a stream to its end in a thread of its own.
@@ -122,15 +108,7 @@ impl Output {
         let mut state = self.lock();
         loop {
             let skip = usize::try_from(next.saturating_sub(state.first)).unwrap_or(usize::MAX);
-<<<<<<< HEAD
             let found = state.lines.iter().skip(skip).find(|(stream, line)| wanted(*stream, line));
-=======
-            let found = state
-                .lines
-                .iter()
-                .skip(skip)
-                .find(|(stream, line)| wanted(*stream, line));
->>>>>>> lab
             if let Some((_, line)) = found {
                 return Ok(line.clone());
             }
@@ -142,15 +120,7 @@ impl Output {
             if left.is_zero() {
                 return Err(Missed::Deadline);
             }
-<<<<<<< HEAD
             state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-=======
-            state = self
-                .changed
-                .wait_timeout(state, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
->>>>>>> lab
         }
     }
 
@@ -158,17 +128,7 @@ impl Output {
     pub(crate) fn tail(&self) -> String {
         let state = self.lock();
         let skip = state.lines.len().saturating_sub(SHOWN_LINES);
-<<<<<<< HEAD
         state.lines.iter().skip(skip).map(|(_, line)| line.as_str()).collect::<Vec<_>>().join("\n")
-=======
-        state
-            .lines
-            .iter()
-            .skip(skip)
-            .map(|(_, line)| line.as_str())
-            .collect::<Vec<_>>()
-            .join("\n")
->>>>>>> lab
     }
 
     /// All kept lines of both streams.
@@ -196,15 +156,7 @@ impl State {
 
 fn next_line(reader: &mut impl BufRead) -> Option<String> {
     let mut bytes = Vec::new();
-<<<<<<< HEAD
     let read = reader.by_ref().take(LINE_BYTES).read_until(b'\n', &mut bytes).ok()?;
-=======
-    let read = reader
-        .by_ref()
-        .take(LINE_BYTES)
-        .read_until(b'\n', &mut bytes)
-        .ok()?;
->>>>>>> lab
     let text = String::from_utf8_lossy(&bytes);
     (read > 0).then(|| text.trim_end_matches(['\n', '\r']).to_owned())
 }
@@ -222,27 +174,14 @@ mod tests {
     }
 
     fn wait(output: &Output, mark: Mark, wanted: &str) -> Option<String> {
-<<<<<<< HEAD
         output.wait(mark, |_, line| line.contains(wanted), Duration::from_secs(10)).ok()
-=======
-        output
-            .wait(mark, |_, line| line.contains(wanted), Duration::from_secs(10))
-            .ok()
->>>>>>> lab
     }
 
     #[test]
     fn memory_keeps_the_last_lines_only() {
         let text = (0..LINES + 5).map(|number| format!("line {number};\n")).collect();
         let (_folder, output) = output_of(text);
-<<<<<<< HEAD
         assert!(wait(&output, Mark(0), "never").is_none(), "the end of the stream ends the wait");
-=======
-        assert!(
-            wait(&output, Mark(0), "never").is_none(),
-            "the end of the stream ends the wait"
-        );
->>>>>>> lab
         assert_eq!(output.lines().len(), LINES);
         assert!(wait(&output, Mark(0), "line 4;").is_none());
         assert!(wait(&output, Mark(0), "line 5;").is_some());
@@ -260,13 +199,7 @@ mod tests {
     fn a_line_without_end_is_cut_and_broken_text_is_shown_all_the_same() {
         let length = usize::try_from(LINE_BYTES).unwrap() + 3;
         let mut reader = Cursor::new([vec![b'x'; length], vec![b'\n', 0xff, b'\r', b'\n']].concat());
-<<<<<<< HEAD
         let lengths: Vec<_> = std::iter::from_fn(|| next_line(&mut reader)).map(|line| line.len()).collect();
-=======
-        let lengths: Vec<_> = std::iter::from_fn(|| next_line(&mut reader))
-            .map(|line| line.len())
-            .collect();
->>>>>>> lab
         assert_eq!(lengths, [length - 3, 3, "\u{fffd}".len()]);
     }
 }

@@ -45,14 +45,7 @@ impl Process {
     /// When the log cannot be written or the command not be started.
     pub fn start(name: &str, mut command: Command, log: &Path) -> Result<Self> {
         let output = Output::new(log)?;
-<<<<<<< HEAD
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-=======
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
->>>>>>> lab
         let mut child = command.spawn().map_err(Error::io(show(&command)))?;
         if let Some(stream) = child.stdout.take() {
             output.follow(Stream::Out, stream);
@@ -60,16 +53,7 @@ impl Process {
         if let Some(stream) = child.stderr.take() {
             output.follow(Stream::Err, stream);
         }
-<<<<<<< HEAD
         Ok(Self { name: name.to_owned(), stdin: child.stdin.take(), child, output })
-=======
-        Ok(Self {
-            name: name.to_owned(),
-            stdin: child.stdin.take(),
-            child,
-            output,
-        })
->>>>>>> lab
     }
 
     /// Its process id. On a host it is the program's own: `ip netns exec` replaces itself.
@@ -96,27 +80,10 @@ impl Process {
         within: Duration,
     ) -> Result<String> {
         let what = || format!("a line of {}", self.name);
-<<<<<<< HEAD
         self.output.wait(mark, wanted, within).map_err(|missed| match missed {
             Missed::Deadline => Error::Deadline { what: what(), within, seen: self.tail() },
             Missed::Ended => Error::Ended { process: self.name.clone(), what: what(), seen: self.tail() },
         })
-=======
-        self.output
-            .wait(mark, wanted, within)
-            .map_err(|missed| match missed {
-                Missed::Deadline => Error::Deadline {
-                    what: what(),
-                    within,
-                    seen: self.tail(),
-                },
-                Missed::Ended => Error::Ended {
-                    process: self.name.clone(),
-                    what: what(),
-                    seen: self.tail(),
-                },
-            })
->>>>>>> lab
     }
 
     /// The place after its last line so far.
@@ -140,14 +107,7 @@ impl Process {
     /// When it has closed it, or [`Self::close_input`] did.
     pub fn write_line(&mut self, line: &str) -> Result {
         let what = format!("writing to {}", self.name);
-<<<<<<< HEAD
         let stdin = self.stdin.as_mut().ok_or_else(|| Error::answer(&what, "its input is closed"))?;
-=======
-        let stdin = self
-            .stdin
-            .as_mut()
-            .ok_or_else(|| Error::answer(&what, "its input is closed"))?;
->>>>>>> lab
         writeln!(stdin, "{line}").map_err(Error::io(what))
     }
 
@@ -177,14 +137,7 @@ impl Process {
     /// # Errors
     /// When the operating system cannot tell.
     pub fn is_running(&mut self) -> Result<bool> {
-<<<<<<< HEAD
         let status = self.child.try_wait().map_err(Error::io(format!("looking after {}", self.name)))?;
-=======
-        let status = self
-            .child
-            .try_wait()
-            .map_err(Error::io(format!("looking after {}", self.name)))?;
->>>>>>> lab
         Ok(status.is_none())
     }
 
@@ -217,15 +170,7 @@ impl Process {
         let status =
             ended(&mut self.child, within).map_err(Error::io(format!("waiting for {}", self.name)))?;
         let what = || format!("the end of {}", self.name);
-<<<<<<< HEAD
         status.ok_or_else(|| Error::Deadline { what: what(), within, seen: self.tail() })
-=======
-        status.ok_or_else(|| Error::Deadline {
-            what: what(),
-            within,
-            seen: self.tail(),
-        })
->>>>>>> lab
     }
 }
 
@@ -266,14 +211,7 @@ pub fn run(mut command: Command, within: Duration) -> Result<Finished> {
     // Files instead of pipes: whatever the amount, the command never waits for a reader.
     let mut finish = || {
         let (out, err) = (tempfile::tempfile()?, tempfile::tempfile()?);
-<<<<<<< HEAD
         command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(err.try_clone()?);
-=======
-        command
-            .stdin(Stdio::null())
-            .stdout(out.try_clone()?)
-            .stderr(err.try_clone()?);
->>>>>>> lab
         let mut child = command.spawn()?;
         let status = ended(&mut child, within)?;
         if status.is_none() {
@@ -284,23 +222,10 @@ pub fn run(mut command: Command, within: Duration) -> Result<Finished> {
     };
     let (status, stdout, stderr) = finish().map_err(Error::io(&shown))?;
     match status {
-<<<<<<< HEAD
         Some(status) => Ok(Finished { status, stdout, stderr }),
         None => {
             Err(Error::Deadline { what: format!("the end of `{shown}`"), within, seen: stdout + &stderr })
         }
-=======
-        Some(status) => Ok(Finished {
-            status,
-            stdout,
-            stderr,
-        }),
-        None => Err(Error::Deadline {
-            what: format!("the end of `{shown}`"),
-            within,
-            seen: stdout + &stderr,
-        }),
->>>>>>> lab
     }
 }
 
@@ -321,13 +246,6 @@ impl Finished {
             return Ok(self.stdout);
         }
         let problem = format!("{}\n{}{}", self.status, self.stdout, self.stderr);
-<<<<<<< HEAD
         Err(Error::Command { command: what.to_owned(), problem })
-=======
-        Err(Error::Command {
-            command: what.to_owned(),
-            problem,
-        })
->>>>>>> lab
     }
 }

@@ -35,19 +35,9 @@ pub fn programs() -> Result<Programs> {
             BUILT.get_or_init(|| folder).clone()
         }
     };
-<<<<<<< HEAD
     let programs = Programs { daemon: folder.join("dt-swarm"), cli: folder.join("dt-swarm-cli") };
     for path in [&programs.daemon, &programs.cli] {
         path.metadata().map_err(Error::io(format!("the program {}", path.display())))?;
-=======
-    let programs = Programs {
-        daemon: folder.join("dt-swarm"),
-        cli: folder.join("dt-swarm-cli"),
-    };
-    for path in [&programs.daemon, &programs.cli] {
-        path.metadata()
-            .map_err(Error::io(format!("the program {}", path.display())))?;
->>>>>>> lab
     }
     Ok(programs)
 }
@@ -78,20 +68,8 @@ fn build() -> Result<PathBuf> {
 /// Cargo lays a program in TARGET/PROFILE and a test in TARGET/PROFILE/deps.
 fn target_and_profile(program: &Path) -> Option<(PathBuf, String)> {
     let folder = program.parent()?;
-<<<<<<< HEAD
     let folder = if folder.ends_with("deps") { folder.parent()? } else { folder };
     Some((folder.parent()?.to_owned(), folder.file_name()?.to_str()?.to_owned()))
-=======
-    let folder = if folder.ends_with("deps") {
-        folder.parent()?
-    } else {
-        folder
-    };
-    Some((
-        folder.parent()?.to_owned(),
-        folder.file_name()?.to_str()?.to_owned(),
-    ))
->>>>>>> lab
 }
 
 #[cfg(test)]
@@ -101,14 +79,7 @@ mod tests {
     #[test]
     fn a_test_and_a_program_lie_in_one_profile() {
         let expected = Some((PathBuf::from("/t"), "debug".to_owned()));
-<<<<<<< HEAD
         assert_eq!(target_and_profile(Path::new("/t/debug/deps/network-0a1b")), expected);
-=======
-        assert_eq!(
-            target_and_profile(Path::new("/t/debug/deps/network-0a1b")),
-            expected
-        );
->>>>>>> lab
         assert_eq!(target_and_profile(Path::new("/t/debug/lab")), expected);
     }
 }

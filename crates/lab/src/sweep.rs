@@ -14,41 +14,20 @@ pub(crate) fn prefix(process: u32) -> String {
 /// Removes the labs of processes that are no more.
 pub fn leftovers() {
     let names = names();
-<<<<<<< HEAD
     let abandoned = names.iter().filter(|name| owner(name).is_some_and(|process| !is_alive(process)));
-=======
-    let abandoned = names
-        .iter()
-        .filter(|name| owner(name).is_some_and(|process| !is_alive(process)));
->>>>>>> lab
     abandoned.for_each(|name| remove_namespace(name));
 }
 
 /// Removes all namespaces whose names begin like this.
 pub(crate) fn remove(prefix: &str) {
-<<<<<<< HEAD
     names().iter().filter(|name| name.starts_with(prefix)).for_each(|name| remove_namespace(name));
-=======
-    names()
-        .iter()
-        .filter(|name| name.starts_with(prefix))
-        .for_each(|name| remove_namespace(name));
->>>>>>> lab
 }
 
 /// Kills what runs in a namespace, then deletes it; its interfaces go with it. Another process may be doing the
 /// same at this moment, so nothing here is an error.
 fn remove_namespace(name: &str) {
     let processes = ip(&["netns", "pids", name]).unwrap_or_default();
-<<<<<<< HEAD
     for process in processes.lines().filter_map(|line| line.trim().parse().ok()).filter_map(Pid::from_raw) {
-=======
-    for process in processes
-        .lines()
-        .filter_map(|line| line.trim().parse().ok())
-        .filter_map(Pid::from_raw)
-    {
->>>>>>> lab
         let _ = kill_process(process, Signal::KILL);
     }
     let _ = ip(&["netns", "delete", name]);
@@ -56,14 +35,7 @@ fn remove_namespace(name: &str) {
 
 fn names() -> Vec<String> {
     let list = ip(&["netns", "list"]).unwrap_or_default();
-<<<<<<< HEAD
     list.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
-=======
-    list.lines()
-        .filter_map(|line| line.split_whitespace().next())
-        .map(str::to_owned)
-        .collect()
->>>>>>> lab
 }
 
 /// The process that made the namespace of this name, if a lab did.
@@ -82,19 +54,7 @@ mod tests {
     #[test]
     fn only_names_of_labs_have_an_owner() {
         assert_eq!(owner("dts17-0-a"), Some(17));
-<<<<<<< HEAD
         for other in ["blue", "dts", "dts-a", "dtsx-a", "dts17", "dts17x-a", "my-dts17-a"] {
-=======
-        for other in [
-            "blue",
-            "dts",
-            "dts-a",
-            "dtsx-a",
-            "dts17",
-            "dts17x-a",
-            "my-dts17-a",
-        ] {
->>>>>>> lab
             assert_eq!(owner(other), None, "{other}");
         }
     }

@@ -12,27 +12,12 @@ const CONGESTION_CONTROLS: &str = "/proc/sys/net/ipv4/tcp_allowed_congestion_con
 
 /// The neighbour tables of all namespaces share one limit, 1024 by default: a full mesh of more than 32 hosts would
 /// break in silence. These hold a mesh of 254.
-<<<<<<< HEAD
 const NEIGHBOUR_LIMITS: [(&str, u32); 3] =
     [("gc_thresh1", 16_384), ("gc_thresh2", 65_536), ("gc_thresh3", 131_072)];
 
 /// What shapes the network, how each tells its version, and the Debian package that has it.
 const TOOLS: [(&str, &str, &str); 3] =
     [("ip", "-Version", "iproute2"), ("tc", "-Version", "iproute2"), ("nft", "--version", "nftables")];
-=======
-const NEIGHBOUR_LIMITS: [(&str, u32); 3] = [
-    ("gc_thresh1", 16_384),
-    ("gc_thresh2", 65_536),
-    ("gc_thresh3", 131_072),
-];
-
-/// What shapes the network, how each tells its version, and the Debian package that has it.
-const TOOLS: [(&str, &str, &str); 3] = [
-    ("ip", "-Version", "iproute2"),
-    ("tc", "-Version", "iproute2"),
-    ("nft", "--version", "nftables"),
-];
->>>>>>> lab
 
 static PREPARED: Once = Once::new();
 
@@ -56,14 +41,7 @@ fn command(program: &str, word: &str) -> Command {
 /// Raises the limits where this process may, and says once where it may not.
 pub(crate) fn prepare() {
     PREPARED.call_once(|| {
-<<<<<<< HEAD
         if !NEIGHBOUR_LIMITS.iter().all(|(name, wanted)| raise(&format!("{NEIGHBOURS}/{name}"), *wanted)) {
-=======
-        if !NEIGHBOUR_LIMITS
-            .iter()
-            .all(|(name, wanted)| raise(&format!("{NEIGHBOURS}/{name}"), *wanted))
-        {
->>>>>>> lab
             eprintln!(
                 "lab: note: cannot raise the neighbour tables' limit here; keep to 32 hosts that all talk"
             );
@@ -74,13 +52,7 @@ pub(crate) fn prepare() {
 
 /// Never lowers: the machine's owner may have chosen more.
 fn raise(path: &str, wanted: u32) -> bool {
-<<<<<<< HEAD
     let current = fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<u32>().ok());
-=======
-    let current = fs::read_to_string(path)
-        .ok()
-        .and_then(|text| text.trim().parse::<u32>().ok());
->>>>>>> lab
     current.is_some_and(|current| current >= wanted || fs::write(path, wanted.to_string()).is_ok())
 }
 

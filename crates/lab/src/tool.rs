@@ -28,27 +28,13 @@ pub(crate) fn run(mut command: Command, input: &str) -> Result<String> {
     if !output.status.success() {
         let words = String::from_utf8_lossy(&output.stderr);
         let problem = format!("{}: {}", output.status, words.trim());
-<<<<<<< HEAD
         return Err(Error::Command { command: shown, problem });
-=======
-        return Err(Error::Command {
-            command: shown,
-            problem,
-        });
->>>>>>> lab
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 fn feed(command: &mut Command, input: &str) -> std::io::Result<Output> {
-<<<<<<< HEAD
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-=======
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
->>>>>>> lab
     let mut child = command.spawn()?;
     if let Some(mut stdin) = child.stdin.take() {
         // A program that does not read its input may have closed it: its exit status tells the rest.
@@ -60,12 +46,5 @@ fn feed(command: &mut Command, input: &str) -> std::io::Result<Output> {
 /// The command line as a person would type it.
 pub(crate) fn show(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-<<<<<<< HEAD
     words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
-=======
-    words
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect::<Vec<_>>()
-        .join(" ")
->>>>>>> lab
 }

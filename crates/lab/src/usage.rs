@@ -17,13 +17,7 @@ pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
     let path = format!("/proc/{pid}/stat");
     let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
     let ticks = parse_ticks(&text).ok_or_else(|| Error::answer(path, text))?;
-<<<<<<< HEAD
     Ok(Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second()))
-=======
-    Ok(Duration::from_millis(
-        ticks * 1000 / rustix::param::clock_ticks_per_second(),
-    ))
->>>>>>> lab
 }
 
 fn parse_resident(status: &str) -> Option<u64> {
@@ -35,14 +29,7 @@ fn parse_resident(status: &str) -> Option<u64> {
 fn parse_ticks(stat: &str) -> Option<u64> {
     // The program's name stands in brackets and may hold spaces and brackets, so count from the last one.
     let (_, fields) = stat.rsplit_once(')')?;
-<<<<<<< HEAD
     let mut times = fields.split_whitespace().skip(11).map(|field| field.parse::<u64>().ok());
-=======
-    let mut times = fields
-        .split_whitespace()
-        .skip(11)
-        .map(|field| field.parse::<u64>().ok());
->>>>>>> lab
     Some(times.next()?? + times.next()??)
 }
 
@@ -52,14 +39,7 @@ mod tests {
 
     #[test]
     fn resident_memory_is_in_kibibytes() {
-<<<<<<< HEAD
         assert_eq!(parse_resident("Name:\tx\nVmRSS:\t    1236 kB\nThreads:\t1\n"), Some(1236 * 1024));
-=======
-        assert_eq!(
-            parse_resident("Name:\tx\nVmRSS:\t    1236 kB\nThreads:\t1\n"),
-            Some(1236 * 1024)
-        );
->>>>>>> lab
         assert_eq!(parse_resident("Name:\tzombie\n"), None);
     }
 

@@ -18,15 +18,7 @@ pub fn wait_until<T>(within: Duration, what: &str, mut ask: impl FnMut() -> Opti
             return Ok(answer);
         }
         if Instant::now() >= deadline {
-<<<<<<< HEAD
             return Err(Error::Deadline { what: what.to_owned(), within, seen: String::new() });
-=======
-            return Err(Error::Deadline {
-                what: what.to_owned(),
-                within,
-                seen: String::new(),
-            });
->>>>>>> lab
         }
         thread::sleep(POLL);
     }

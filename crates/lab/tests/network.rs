@@ -69,15 +69,7 @@ fn send(host: &Host, to: &str, word: &str, count: u32) -> Result {
 /// How many lines begin with `got WORD`.
 fn heard(listener: &Process, word: &str) -> usize {
     let start = format!("got {word} ");
-<<<<<<< HEAD
     listener.lines().iter().filter(|line| line.starts_with(&start)).count()
-=======
-    listener
-        .lines()
-        .iter()
-        .filter(|line| line.starts_with(&start))
-        .count()
->>>>>>> lab
 }
 
 /// Sends single datagrams until one has come.
@@ -95,19 +87,8 @@ fn a_broadcast_reaches_every_other_host_and_names_its_sender() -> Result {
     let Some(lab) = or_skip("broadcast", Lab::new("broadcast")) else {
         return Ok(());
     };
-<<<<<<< HEAD
     let hosts = ["a", "b", "c", "d"].map(|name| lab.host(name)).into_iter().collect::<Result<Vec<_>>>()?;
     let listeners = hosts.iter().map(|host| listen(host, LISTENER)).collect::<Result<Vec<_>>>()?;
-=======
-    let hosts = ["a", "b", "c", "d"]
-        .map(|name| lab.host(name))
-        .into_iter()
-        .collect::<Result<Vec<_>>>()?;
-    let listeners = hosts
-        .iter()
-        .map(|host| listen(host, LISTENER))
-        .collect::<Result<Vec<_>>>()?;
->>>>>>> lab
     send(&hosts[0], "10.77.0.255", "hello", 1)?;
     for listener in &listeners[1..] {
         let line = listener.wait_for_line(|line| line.starts_with("got hello"), SOON)?;
@@ -212,13 +193,7 @@ fn a_pulled_cable_cuts_a_host_off_until_it_is_back() -> Result {
     reaches(&a, &b, &at_b, "before")?;
     b.disconnect()?;
     send(&a, "10.77.0.255", "during", 20)?;
-<<<<<<< HEAD
     wait_until(SOON, "all broadcasts at c", || (heard(&at_c, "during") == 20).then_some(()))?;
-=======
-    wait_until(SOON, "all broadcasts at c", || {
-        (heard(&at_c, "during") == 20).then_some(())
-    })?;
->>>>>>> lab
     b.reconnect()?;
     reaches(&a, &b, &at_b, "after")?;
     assert_eq!(heard(&at_b, "during"), 0);
@@ -243,13 +218,7 @@ while True:
     process.wait_for_line(|line| line == "up", SOON)?;
     assert!(process.resident_bytes()? > 50_000_000);
     let start = process.cpu_time()?;
-<<<<<<< HEAD
     wait_until(SOON, "processor time", || (process.cpu_time().ok()? > start).then_some(()))?;
-=======
-    wait_until(SOON, "processor time", || {
-        (process.cpu_time().ok()? > start).then_some(())
-    })?;
->>>>>>> lab
     assert_eq!(process.terminate(SOON)?.code(), Some(7));
     assert!(!process.is_running()?);
     assert!(process.resident_bytes().is_err());
@@ -264,14 +233,7 @@ fn an_end_and_a_missed_deadline_tell_what_was_seen_instead() -> Result {
     let a = lab.host("a")?;
     let ended = a.spawn("ended", python(&a, "print('broken config')", &[]))?;
     let error = ended.wait_for_line(|line| line == "ready", SOON);
-<<<<<<< HEAD
     assert!(matches!(&error, Err(Error::Ended { seen, .. }) if seen == "broken config"), "{error:?}");
-=======
-    assert!(
-        matches!(&error, Err(Error::Ended { seen, .. }) if seen == "broken config"),
-        "{error:?}"
-    );
->>>>>>> lab
     let mut stubborn = a.spawn(
         "stubborn",
         python(
@@ -282,24 +244,9 @@ fn an_end_and_a_missed_deadline_tell_what_was_seen_instead() -> Result {
     )?;
     stubborn.wait_for_line(|line| line == "up", SOON)?;
     let error = stubborn.terminate(Duration::from_millis(200));
-<<<<<<< HEAD
     assert!(matches!(&error, Err(Error::Deadline { seen, .. }) if seen == "up"), "{error:?}");
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&stubborn.kill()?), Some(9));
     let error = a.run(python(&a, "import time; time.sleep(60)", &[]), Duration::from_millis(200));
-=======
-    assert!(
-        matches!(&error, Err(Error::Deadline { seen, .. }) if seen == "up"),
-        "{error:?}"
-    );
-    assert_eq!(
-        std::os::unix::process::ExitStatusExt::signal(&stubborn.kill()?),
-        Some(9)
-    );
-    let error = a.run(
-        python(&a, "import time; time.sleep(60)", &[]),
-        Duration::from_millis(200),
-    );
->>>>>>> lab
     assert!(matches!(error, Err(Error::Deadline { .. })), "{error:?}");
     Ok(())
 }

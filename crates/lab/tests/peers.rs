@@ -21,7 +21,6 @@ fn content() -> Vec<u8> {
 }
 
 fn write(path: &Path, content: &[u8]) -> Result {
-<<<<<<< HEAD
     fs::write(path, content).map_err(|source| Error::Io { what: path.display().to_string(), source })
 }
 
@@ -31,26 +30,6 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 
 fn folder() -> Result<TempDir> {
     tempfile::tempdir().map_err(|source| Error::Io { what: "a temporary folder".into(), source })
-=======
-    fs::write(path, content).map_err(|source| Error::Io {
-        what: path.display().to_string(),
-        source,
-    })
-}
-
-fn read(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path).map_err(|source| Error::Io {
-        what: path.display().to_string(),
-        source,
-    })
-}
-
-fn folder() -> Result<TempDir> {
-    tempfile::tempdir().map_err(|source| Error::Io {
-        what: "a temporary folder".into(),
-        source,
-    })
->>>>>>> lab
 }
 
 /// Lets the host believe that `gateway` leads to the whole world, and counts what it sends there.
@@ -93,23 +72,10 @@ fn two_kubos_on_two_hosts_exchange_a_file_and_speak_to_nobody_else() -> Result {
     let counted = shell(&a, "nft list table ip watch")?;
     assert!(counted.contains("counter packets 0 bytes 0 drop"), "{counted}");
     // The watch itself works: what anybody else sends is counted.
-<<<<<<< HEAD
     shell(&a, "echo x | timeout 5 bash -c 'cat > /dev/udp/198.51.100.1/9' || true")?;
     let counted = shell(&a, "nft list table ip watch")?;
     assert!(counted.contains("counter packets 1 "), "{counted}");
     println!("Kubo: {} MB resident", at_a.process().resident_bytes()? / 1_000_000);
-=======
-    shell(
-        &a,
-        "echo x | timeout 5 bash -c 'cat > /dev/udp/198.51.100.1/9' || true",
-    )?;
-    let counted = shell(&a, "nft list table ip watch")?;
-    assert!(counted.contains("counter packets 1 "), "{counted}");
-    println!(
-        "Kubo: {} MB resident",
-        at_a.process().resident_bytes()? / 1_000_000
-    );
->>>>>>> lab
     Ok(())
 }
 
@@ -145,25 +111,11 @@ fn two_reference_implementations_agree_on_cids() -> Result {
     write(&small, b"")?;
     write(&large, &content())?;
     // The empty file's CIDs are known to everybody who ever used IPFS.
-<<<<<<< HEAD
     assert_eq!(javascript_cid(&small, CidVersion::V0)?, "QmbFMke1KXqnYyBBWxB74N4c5SBnJMVAiMNRcGu6x1AwQH");
     let raw = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku";
     assert_eq!(javascript_cid(&small, CidVersion::V1)?, raw);
     let directory = javascript_cid_in_folder(&small, CidVersion::V1, "small")?;
     assert!(directory.starts_with("bafybei") && directory.len() == raw.len(), "{directory}");
-=======
-    assert_eq!(
-        javascript_cid(&small, CidVersion::V0)?,
-        "QmbFMke1KXqnYyBBWxB74N4c5SBnJMVAiMNRcGu6x1AwQH"
-    );
-    let raw = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku";
-    assert_eq!(javascript_cid(&small, CidVersion::V1)?, raw);
-    let directory = javascript_cid_in_folder(&small, CidVersion::V1, "small")?;
-    assert!(
-        directory.starts_with("bafybei") && directory.len() == raw.len(),
-        "{directory}"
-    );
->>>>>>> lab
     let Some(()) = or_skip("Kubo against JavaScript", kubo_available()) else {
         return Ok(());
     };

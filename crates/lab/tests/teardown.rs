@@ -13,26 +13,11 @@ fn namespaces() -> Result<Vec<String>> {
     let mut command = Command::new("ip");
     command.args(["netns", "list"]);
     let text = run(command, SOON)?.success("ip netns list")?;
-<<<<<<< HEAD
     Ok(text.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect())
 }
 
 fn left_of(prefix: &str) -> Result<Vec<String>> {
     Ok(namespaces()?.into_iter().filter(|name| name.starts_with(prefix)).collect())
-=======
-    Ok(text
-        .lines()
-        .filter_map(|line| line.split_whitespace().next())
-        .map(str::to_owned)
-        .collect())
-}
-
-fn left_of(prefix: &str) -> Result<Vec<String>> {
-    Ok(namespaces()?
-        .into_iter()
-        .filter(|name| name.starts_with(prefix))
-        .collect())
->>>>>>> lab
 }
 
 /// A shell whose child outlives it, as a daemon's helper may; the last line is the child's process id.
@@ -46,13 +31,7 @@ fn spawn_with_grandchild(host: &Host) -> Result<(Process, PathBuf)> {
 
 fn wait_for_death(exe: &Path) -> Result {
     // A zombie that nobody has collected yet has no program any more.
-<<<<<<< HEAD
     wait_until(SOON, "the grandchild's death", || exe.read_link().is_err().then_some(()))
-=======
-    wait_until(SOON, "the grandchild's death", || {
-        exe.read_link().is_err().then_some(())
-    })
->>>>>>> lab
 }
 
 #[test]
@@ -65,14 +44,7 @@ fn a_dropped_lab_is_gone_with_all_its_processes_and_files() -> Result {
     let (parent, grandchild) = spawn_with_grandchild(&host)?;
     assert_eq!(left_of(&prefix)?.len(), 2, "the switch and the host");
     drop(parent);
-<<<<<<< HEAD
     assert!(grandchild.read_link().is_ok(), "the shell's child outlives the shell");
-=======
-    assert!(
-        grandchild.read_link().is_ok(),
-        "the shell's child outlives the shell"
-    );
->>>>>>> lab
     drop(lab);
     wait_for_death(&grandchild)?;
     assert_eq!(left_of(&prefix)?, Vec::<String>::new());
@@ -99,15 +71,8 @@ fn a_test_that_panics_leaves_nothing_behind() -> Result {
 
 /// A process that stands for a test process which will be killed, and a folder for logs.
 fn stand_in() -> Result<(tempfile::TempDir, Process)> {
-<<<<<<< HEAD
     let logs =
         tempfile::tempdir().map_err(|source| lab::Error::Io { what: "a temporary folder".into(), source })?;
-=======
-    let logs = tempfile::tempdir().map_err(|source| lab::Error::Io {
-        what: "a temporary folder".into(),
-        source,
-    })?;
->>>>>>> lab
     // It ends with its standard input, should this test be killed itself.
     let owner = Process::start("owner", Command::new("cat"), &logs.path().join("owner"))?;
     Ok((logs, owner))
@@ -128,27 +93,14 @@ fn a_killed_test_is_cleaned_up_by_the_next_lab() -> Result {
     sleep.args(["netns", "exec", &abandoned, "sleep", "600"]);
     let mut sleep = Process::start("abandoned", sleep, &logs.path().join("abandoned"))?;
     wait_until(SOON, "sleep runs in the namespace", || {
-<<<<<<< HEAD
         let exe = PathBuf::from(format!("/proc/{}/exe", sleep.pid())).read_link().ok()?;
-=======
-        let exe = PathBuf::from(format!("/proc/{}/exe", sleep.pid()))
-            .read_link()
-            .ok()?;
->>>>>>> lab
         exe.ends_with("sleep").then_some(())
     })?;
 
     drop(owner);
     let lab = Lab::new("after")?;
 
-<<<<<<< HEAD
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&sleep.wait_for_end(SOON)?), Some(9));
-=======
-    assert_eq!(
-        std::os::unix::process::ExitStatusExt::signal(&sleep.wait_for_end(SOON)?),
-        Some(9)
-    );
->>>>>>> lab
     assert_eq!(left_of(&abandoned)?, Vec::<String>::new());
     assert_eq!(left_of(lab.prefix())?.len(), 1, "its own switch stays");
     Ok(())

@@ -27,21 +27,11 @@ impl Swarm {
         let data = |number: u32| Bytes::from(number.to_le_bytes().repeat(BLOCK_BYTES / 4));
         let named = |data: Bytes| (Cid::new_v1(0x55, Code::Sha2_256.digest(&data)), data);
         let blocks: BTreeMap<Cid, Bytes> = (0..blocks).map(data).map(named).collect();
-        let engines = (0..nodes)
-            .map(|number| Engine::new(Config::default(), seed + number as u64))
-            .collect();
+        let engines = (0..nodes).map(|number| Engine::new(Config::default(), seed + number as u64)).collect();
         let mut stores = vec![BTreeSet::new(); nodes];
         stores[0] = blocks.keys().copied().collect();
         let (random, now) = (ChaCha8Rng::seed_from_u64(seed), Duration::ZERO);
-        let mut swarm = Self {
-            engines,
-            stores,
-            wires: VecDeque::new(),
-            blocks,
-            random,
-            now,
-            loss,
-        };
+        let mut swarm = Self { engines, stores, wires: VecDeque::new(), blocks, random, now, loss };
         for (node, other) in (0..nodes).flat_map(|node| (0..nodes).map(move |other| (node, other))) {
             if node != other {
                 swarm.engines[node].connected(swarm.now, other);
@@ -64,10 +54,7 @@ impl Swarm {
                     self.engines[node].looked_up(peer, answers);
                 }
                 Output::Load { peer, cids } => {
-                    let block = |cid: Cid| Block {
-                        cid,
-                        data: self.blocks[&cid].clone(),
-                    };
+                    let block = |cid: Cid| Block { cid, data: self.blocks[&cid].clone() };
                     let blocks = cids.into_iter().map(block).collect();
                     self.engines[node].loaded(peer, blocks, &[]);
                 }
@@ -142,8 +129,5 @@ fn fetchers_give_each_other_what_one_source_has() {
     let mut swarm = Swarm::new(5, 200, 0, 1);
     assert!(swarm.run());
     let sent = swarm.engines[0].statistics().blocks_sent;
-    assert!(
-        sent < 2 * 200,
-        "four fetchers took {sent} blocks from the only source of 200"
-    );
+    assert!(sent < 2 * 200, "four fetchers took {sent} blocks from the only source of 200");
 }

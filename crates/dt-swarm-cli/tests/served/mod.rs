@@ -22,10 +22,7 @@ pub(crate) fn peer(who: u8) -> PeerId {
 }
 
 pub(crate) fn item(bucket: &str, data: &str) -> Item {
-    Item {
-        bucket: bucket.parse().unwrap(),
-        data: Data::new(data).unwrap(),
-    }
+    Item { bucket: bucket.parse().unwrap(), data: Data::new(data).unwrap() }
 }
 
 pub(crate) fn clock() -> Time {
@@ -51,10 +48,7 @@ impl Daemon {
     }
 
     fn handle(&mut self, input: Input) -> Vec<BrainOutput> {
-        let now = Now {
-            wall: clock().plus(self.clock_ahead),
-            elapsed: self.start.elapsed(),
-        };
+        let now = Now { wall: clock().plus(self.clock_ahead), elapsed: self.start.elapsed() };
         self.brain.handle(now, input)
     }
 
@@ -69,20 +63,13 @@ impl Daemon {
     /// A neighbour says something.
     pub(crate) fn hear(&mut self, envelope: Envelope) {
         self.connect();
-        self.handle(Input::Received {
-            channel: LINK,
-            source: None,
-            envelope,
-        });
+        self.handle(Input::Received { channel: LINK, source: None, envelope });
         self.handle(Input::Down { channel: LINK });
     }
 
     fn connect(&mut self) {
         let medium = Medium::Link { dialled: None };
-        self.handle(Input::Up {
-            channel: LINK,
-            medium,
-        });
+        self.handle(Input::Up { channel: LINK, medium });
     }
 
     /// Answers one connection after the other for as long as the test runs; returns HOST.
@@ -95,11 +82,7 @@ impl Daemon {
         let mut writer = stream.try_clone().unwrap();
         for line in BufReader::new(stream).lines().map_while(Result::ok) {
             let envelope = Envelope::decode(line.as_bytes()).unwrap();
-            let mut outputs = self.handle(Input::Received {
-                channel: LINK,
-                source: None,
-                envelope,
-            });
+            let mut outputs = self.handle(Input::Received { channel: LINK, source: None, envelope });
             while !outputs.is_empty() {
                 for output in outputs {
                     if let BrainOutput::Send { envelope, .. } = output {

@@ -26,16 +26,8 @@ pub enum CidVersion {
 /// # Errors
 /// [`Unavailable`] when not.
 pub fn javascript_available() -> Result<(), Unavailable> {
-<<<<<<< HEAD
     installed("the npm package ipfs-unixfs-importer", "javascript/node_modules/ipfs-unixfs-importer")
         .map(drop)
-=======
-    installed(
-        "the npm package ipfs-unixfs-importer",
-        "javascript/node_modules/ipfs-unixfs-importer",
-    )
-    .map(drop)
->>>>>>> lab
 }
 
 /// The CID of a file at Kubo's parameters: chunks of 262144 bytes, 174 links to a node.
@@ -56,26 +48,12 @@ pub fn javascript_cid_in_folder(path: &Path, version: CidVersion, name: &str) ->
 
 fn compute(path: &Path, version: CidVersion, name: Option<&str>) -> Result<String> {
     javascript_available()?;
-<<<<<<< HEAD
     let path = path.canonicalize().map_err(Error::io(path.display().to_string()))?;
     let folder = super::cache_folder().join("javascript");
     let mut node = Command::new("node");
     // Imports of a program that is not a file resolve from the working folder.
     node.current_dir(folder).args(["--input-type=module", "--eval", SCRIPT, "--"]).arg(path);
     node.arg(if version == CidVersion::V0 { "0" } else { "1" }).args(name);
-=======
-    let path = path
-        .canonicalize()
-        .map_err(Error::io(path.display().to_string()))?;
-    let folder = super::cache_folder().join("javascript");
-    let mut node = Command::new("node");
-    // Imports of a program that is not a file resolve from the working folder.
-    node.current_dir(folder)
-        .args(["--input-type=module", "--eval", SCRIPT, "--"])
-        .arg(path);
-    node.arg(if version == CidVersion::V0 { "0" } else { "1" })
-        .args(name);
->>>>>>> lab
     let cid = process::run(node, LIMIT)?.success("the JavaScript importer")?;
     Ok(cid.trim().to_owned())
 }

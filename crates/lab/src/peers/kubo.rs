@@ -52,42 +52,19 @@ impl Kubo {
     /// # Errors
     /// When Kubo is not installed or does not start.
     pub fn on_loopback(folder: &Path) -> Result<Self> {
-<<<<<<< HEAD
         Self::start(Command::new(python()?), "loopback", folder, "/ip4/127.0.0.1/tcp/0")
-=======
-        Self::start(
-            Command::new(python()?),
-            "loopback",
-            folder,
-            "/ip4/127.0.0.1/tcp/0",
-        )
->>>>>>> lab
     }
 
     fn start(mut command: Command, place: &str, folder: &Path, listen: &str) -> Result<Self> {
         let repository = absolute(&folder.join("kubo"))?;
-<<<<<<< HEAD
         command.args(["-c", DRIVER, "--listen", listen, "--repo"]).arg(repository);
-=======
-        command
-            .args(["-c", DRIVER, "--listen", listen, "--repo"])
-            .arg(repository);
->>>>>>> lab
         let process = Process::start(&format!("{place}/kubo"), command, &folder.join("kubo.log"))?;
         let ready = process.wait_for_line(|line| line.starts_with("READY "), START_LIMIT)?;
         let words: Vec<_> = ready.split(' ').collect();
         match words.as_slice() {
-<<<<<<< HEAD
             [_, peer_id, address] => {
                 Ok(Self { peer_id: (*peer_id).to_owned(), address: (*address).to_owned(), process })
             }
-=======
-            [_, peer_id, address] => Ok(Self {
-                peer_id: (*peer_id).to_owned(),
-                address: (*address).to_owned(),
-                process,
-            }),
->>>>>>> lab
             _ => Err(Error::answer("starting Kubo", ready)),
         }
     }
@@ -138,13 +115,7 @@ impl Kubo {
         }
         let mark = self.process.mark();
         self.process.write_line(command)?;
-<<<<<<< HEAD
         let answer = self.process.wait_for_line_after(mark, |stream, _| stream == Stream::Out, within)?;
-=======
-        let answer = self
-            .process
-            .wait_for_line_after(mark, |stream, _| stream == Stream::Out, within)?;
->>>>>>> lab
         match answer.split_once(' ').unwrap_or((&answer, "")) {
             ("OK", rest) => Ok(rest.to_owned()),
             _ => Err(Error::answer(format!("Kubo: {command}"), answer)),

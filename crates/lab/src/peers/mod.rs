@@ -24,12 +24,5 @@ fn installed(what: &str, path: &str) -> Result<PathBuf, Unavailable> {
     if path.exists() {
         return Ok(path);
     }
-<<<<<<< HEAD
     Err(Unavailable::new(format!("{what} is not installed ({}): `./check` installs it", path.display())))
-=======
-    Err(Unavailable::new(format!(
-        "{what} is not installed ({}): `./check` installs it",
-        path.display()
-    )))
->>>>>>> lab
 }
