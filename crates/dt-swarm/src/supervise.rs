@@ -60,7 +60,10 @@ mod tests {
                     0 => panic!("the first run"),
                     1 => Err("the second run"),
                     2 => Ok(()),
-                    _ => Ok(stop.cancelled().await),
+                    _ => {
+                        stop.cancelled().await;
+                        Ok(())
+                    }
                 }
             }
         }));
