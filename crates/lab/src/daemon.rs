@@ -48,6 +48,8 @@ impl Robot {
             fs::create_dir_all(&folder).map_err(Error::io(format!("making {}", folder.display())))?;
         }
         let file = robot.configuration_file();
+        // All hosts of a lab have the machine's own name.
+        let configuration = format!("hostname = {:?}\n{configuration}", robot.host.name());
         fs::write(&file, configuration).map_err(Error::io(format!("writing {}", file.display())))?;
         Ok(robot)
     }
