@@ -91,9 +91,28 @@ impl Brain {
             if let Some(channel) = self.channels.get_mut(&id) {
                 channel.answer = Some(answer);
             }
-        } else if answer.ends_with_pong {
-            self.send_pong(now, Origin { channel: id, source: None }, answer.to, out);
         } else {
+            self.finish_answer(now, id, answer, out);
+        }
+    }
+
+    fn finish_answer(&mut self, now: Now, id: ChannelId, answer: Answer, out: &mut Vec<Output>) {
+        let is_ending = self.channels.get(&id).is_some_and(|channel| channel.is_ending);
+        let is_gift = !answer.ends_with_pong;
+        if !is_gift {
+            self.send_pong(now, Origin { channel: id, source: None }, answer.to, out);
+        }
+        if is_gift || is_ending {
+            out.push(Output::Channel(ChannelCommand::Close { channel: id }));
+        }
+    }
+
+    /// Whoever asked will ask no more: the link is closed once it has its answer.
+    pub(crate) fn ended(&mut self, id: ChannelId, out: &mut Vec<Output>) {
+        let Some(channel) = self.channels.get_mut(&id) else { return };
+        channel.is_ending = true;
+        channel.is_pushed = false;
+        if channel.answer.is_none() {
             out.push(Output::Channel(ChannelCommand::Close { channel: id }));
         }
     }

@@ -27,6 +27,8 @@ pub(crate) struct Channel {
     strikes: u32,
     /// What is still to be sent on it in answer to a question, portion by portion.
     pub(crate) answer: Option<Answer>,
+    /// Whether it is closed after that.
+    pub(crate) is_ending: bool,
 }
 
 /// See the crate's documentation.
@@ -110,6 +112,7 @@ impl Brain {
         match event {
             ChannelEvent::Up { channel, medium } => self.up(now, channel, medium, out),
             ChannelEvent::Down { channel } => self.down(now, channel),
+            ChannelEvent::Ended { channel } => self.ended(channel, out),
             ChannelEvent::ConnectFailed { address } => self.repair_failed(now, address),
             ChannelEvent::Received { channel, source, envelope } => {
                 self.received(now, Origin { channel, source }, &envelope, out);
@@ -126,7 +129,8 @@ impl Brain {
         };
         let is_network = matches!(medium, Medium::Broadcast { .. });
         let is_pushed = is_network || dialled.is_some();
-        self.channels.insert(channel, Channel { medium, is_pushed, strikes: 0, answer: None });
+        self.channels
+            .insert(channel, Channel { medium, is_pushed, strikes: 0, answer: None, is_ending: false });
         if is_network {
             self.greet(now, channel);
         } else if let Some(address) = dialled {

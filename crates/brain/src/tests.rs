@@ -364,6 +364,28 @@ fn a_link_that_brings_rubbish_is_closed() {
 }
 
 #[test]
+fn whoever_asks_and_hangs_up_still_gets_the_whole_answer() {
+    let mut world = class(1, 0.0);
+    for n in 0..300 {
+        world.propose(0, &format!("file{n}"));
+    }
+    let channel = ChannelId(77);
+    world.input(0, Input::Channel(ChannelEvent::Up { channel, medium: Medium::Link { dialled: None } }));
+    let req = routing::Message::req(&["*"], Validity::ALWAYS);
+    let envelope = Envelope::new(Address::command_line(), Address::every_brain(), req);
+    world.input(0, Input::Channel(ChannelEvent::Received { channel, source: None, envelope }));
+    world.input(0, Input::Channel(ChannelEvent::Ended { channel }));
+    let close = Output::Channel(ChannelCommand::Close { channel });
+    assert!(!world.nodes[0].outputs.contains(&close), "the answer is under way");
+    world.input(0, Input::Channel(ChannelEvent::Drained { channel }));
+    assert_eq!(world.nodes[0].outputs.last(), Some(&close));
+    let sent = |output: &&Output| {
+        matches!(output, Output::Channel(ChannelCommand::Send { channel: ChannelId(77), .. }))
+    };
+    assert_eq!(world.nodes[0].outputs.iter().filter(sent).count(), 301, "all records and the pong");
+}
+
+#[test]
 fn a_request_on_a_network_gets_no_more_than_a_pong() {
     let mut world = class(2, 0.0);
     for n in 0..10 {

@@ -15,8 +15,8 @@ use tokio_util::codec::{AnyDelimiterCodec, FramedRead};
 /// How many lines may wait to be written: several portions of an answer.
 const MAX_WAITING: usize = 1024;
 
-/// How long the answer to somebody who asks and at once closes its side may take to begin.
-const LINGER: Duration = Duration::from_secs(2);
+/// How long the answer to somebody who asked and closed its side may take.
+const LINGER: Duration = Duration::from_secs(300);
 
 /// How long a link may be useless before it is closed.
 #[derive(Clone, Copy, Debug)]
@@ -44,13 +44,12 @@ pub(crate) async fn run_link(
     let mut writer = tokio::spawn(write_lines(write, waiting, channel, patience.stuck, switchboard.clone()));
     tokio::select! {
         ended = &mut reader => {
-            if matches!(ended, Ok(End::Orderly)) {
-                let _ = tokio::time::timeout(LINGER, &mut writer).await;
+            // At an orderly end the brain closes the link, once it has given its answer.
+            if !matches!(ended, Ok(End::Orderly)) {
+                switchboard.remove(channel);
             }
-            switchboard.remove(channel);
-            if !writer.is_finished() {
-                let _ = writer.await;
-            }
+            let _ = tokio::time::timeout(LINGER, &mut writer).await;
+            writer.abort();
         }
         _ = &mut writer => reader.abort(),
     }
@@ -77,7 +76,10 @@ async fn read_lines(
     loop {
         let line = match tokio::time::timeout(silent, lines.next()).await {
             Ok(Some(Ok(line))) => line,
-            Ok(None) => return End::Orderly,
+            Ok(None) => {
+                switchboard.report(ChannelEvent::Ended { channel }).await;
+                return End::Orderly;
+            }
             // A line without end, or a broken connection.
             Ok(Some(Err(_))) => {
                 switchboard.report(ChannelEvent::Malformed { channel }).await;

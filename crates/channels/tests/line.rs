@@ -72,6 +72,9 @@ async fn lines_go_both_ways_on_a_link() {
     assert_eq!(received.0, ping());
     client.switchboard.carry_out(ChannelCommand::Close { channel });
     assert_eq!(next(&mut client.events).await, ChannelEvent::Down { channel });
+    // The server hears that no more is said, and closes its side.
+    while next(&mut server.events).await != (ChannelEvent::Ended { channel: received.1 }) {}
+    server.switchboard.carry_out(ChannelCommand::Close { channel: received.1 });
     while next(&mut server.events).await != (ChannelEvent::Down { channel: received.1 }) {}
 }
 
@@ -111,6 +114,24 @@ async fn hostile_lines_cost_a_bounded_amount() {
         ChannelEvent::Received { channel, source: None, envelope: ping() }
     );
     assert!(!server.task.is_finished());
+}
+
+#[tokio::test]
+async fn whoever_hangs_up_is_answered_first() {
+    let mut server = serve(TcpSettings::default()).await;
+    let mut client = connect(server.port).await;
+    let ChannelEvent::Up { channel, .. } = next(&mut server.events).await else { panic!() };
+    client.shutdown().await.unwrap();
+    assert_eq!(next(&mut server.events).await, ChannelEvent::Ended { channel });
+    server.switchboard.carry_out(ChannelCommand::Send { channel, target: Target::All, envelope: ping() });
+    server.switchboard.carry_out(ChannelCommand::Close { channel });
+    let mut answer = String::new();
+    tokio::time::timeout(DEADLINE, client.read_to_string(&mut answer))
+        .await
+        .expect("an end in time")
+        .unwrap();
+    assert_eq!(answer, ping().encode() + "\n");
+    while next(&mut server.events).await != (ChannelEvent::Down { channel }) {}
 }
 
 #[tokio::test]

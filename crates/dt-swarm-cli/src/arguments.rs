@@ -2,6 +2,7 @@
 
 use crate::host::Host;
 use clap::{Parser, Subcommand};
+use std::path::PathBuf;
 use std::time::Duration;
 
 const EXAMPLES: &str = "\
@@ -45,6 +46,18 @@ pub(crate) enum Command {
     /// A file is `shared` by its uploader, `verified` once somebody looked at it, `safe` once somebody keeps a copy,
     /// or `discarded`. A ? after the uploader means that he did not sign this himself.
     Report,
+    /// Fetch a shared file from the copy that HOST holds; every block is checked against the CID.
+    Get {
+        /// The file's name, or its CID as `report` shows it.
+        #[arg(value_name = "FILE")]
+        file: String,
+        /// Where to put it: a folder, or the new file's name [default: this folder]
+        #[arg(value_name = "DESTINATION")]
+        destination: Option<PathBuf>,
+        /// Overwrite what is there.
+        #[arg(long)]
+        force: bool,
+    },
     /// Ask whether the daemon is there: round-trip times, peer ID, version, uptime and clock.
     Ping {
         /// How many times to ask.

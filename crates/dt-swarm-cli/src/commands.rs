@@ -4,18 +4,13 @@ use crate::arguments::{Arguments, Command};
 use crate::ask::{self, Answer};
 use crate::connection::Connection;
 use crate::error::CliError;
+use crate::get::{self, Wanted};
 use crate::names::{HOSTNAMES, Names};
-use crate::report::{SharedFile, report};
-use crate::text::{clean, clean_json, count, size};
-use crate::{ping, summary, tables};
+use crate::text::{clean, clean_json};
+use crate::{ping, report, summary};
 use dcache::Pattern;
 use serde_json::{Value, json};
 use std::io::Write as _;
-
-/// The most characters of a file's name in a table.
-const MAX_NAME_SHOWN: usize = 48;
-/// The most holders that a table names.
-const MAX_HOLDERS_SHOWN: usize = 4;
 
 /// Does what the command line says; returns what is to be printed.
 pub(crate) fn run(arguments: &Arguments) -> Result<String, CliError> {
@@ -28,6 +23,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String, CliError> {
     let (shown, json) = match &arguments.command {
         Command::Summary { .. } => run_summary(&mut connection, &pattern)?,
         Command::Report => run_report(&mut connection)?,
+        Command::Get { file, destination, force } => {
+            let (destination, force, patience) = (destination.as_deref(), *force, arguments.timeout);
+            run_get(&mut connection, &Wanted { file, destination, force, patience })?
+        }
         Command::Ping { count } => run_ping(&mut connection, *count)?,
         Command::Version => run_version(&mut connection)?,
     };
@@ -59,61 +58,12 @@ fn run_summary(connection: &mut Connection, pattern: &Pattern) -> Result<(String
 
 fn run_report(connection: &mut Connection) -> Result<(String, Value), CliError> {
     let (answer, names) = ask(connection, &["/share/*", HOSTNAMES])?;
-    let files = report(&answer.set, answer.now);
-    let mut table = tables::table(&["name", "size", "uploader", "state", "holders", "CID"]);
-    for file in &files {
-        table.add_row(row(file, &names));
-    }
-    let shown = match files.is_empty() {
-        true => "No files are shared. Put one into the shared folder of any host of the swarm.".to_owned(),
-        false => format!("{}\n\n{}", table.trim_fmt(), count(files.len(), "file")),
-    };
-    let listed: Vec<Value> = files.iter().map(|file| file_json(file, &names)).collect();
-    let json = json!({ "daemon": summary::about(&answer), "files": listed });
-    Ok((format!("{shown}\n{}", summary::footer(&answer)), json))
+    Ok((report::show(&answer, &names), report::json(&answer, &names)))
 }
 
-fn row(file: &SharedFile, names: &Names) -> [String; 6] {
-    let unknown = || "?".to_owned();
-    let known = file.description.as_ref();
-    let uploader = known.map(|known| {
-        let doubt = if known.is_signed_by_uploader { "" } else { " ?" };
-        names.show(known.uploader) + doubt
-    });
-    [
-        known.map_or_else(unknown, |known| clean(&known.filename, MAX_NAME_SHOWN)),
-        known.map_or_else(unknown, |known| size(known.size)),
-        uploader.unwrap_or_else(unknown),
-        file.state.word().to_owned(),
-        holders(file, names),
-        file.cid.clone(),
-    ]
-}
-
-fn holders(file: &SharedFile, names: &Names) -> String {
-    let shown = file.holders.iter().take(MAX_HOLDERS_SHOWN);
-    let list: Vec<String> = shown.map(|peer| names.show(*peer)).collect();
-    match file.holders.len() {
-        0 => "nobody".to_owned(),
-        number @ 0..=MAX_HOLDERS_SHOWN => format!("{number}: {}", list.join(", ")),
-        number => format!("{number}: {}, …", list.join(", ")),
-    }
-}
-
-fn file_json(file: &SharedFile, names: &Names) -> Value {
-    let known = file.description.as_ref();
-    let holders = file.holders.iter();
-    json!({
-        "cid": file.cid,
-        "name": known.map(|known| &known.filename),
-        "size": known.map(|known| known.size),
-        "changed": known.map(|known| known.changed),
-        "uploader": known.map(|known| known.uploader),
-        "uploader_hostname": known.and_then(|known| names.raw(known.uploader)),
-        "signed_by_uploader": known.map(|known| known.is_signed_by_uploader),
-        "state": file.state,
-        "holders": holders.map(|peer| json!({ "peer": peer, "hostname": names.raw(*peer) })).collect::<Vec<_>>(),
-    })
+fn run_get(connection: &mut Connection, wanted: &Wanted<'_>) -> Result<(String, Value), CliError> {
+    let (answer, _) = ask(connection, &["/share/*", "/pri/*/ipfs_addresses", HOSTNAMES])?;
+    get::get(&answer, connection.address()?, wanted)
 }
 
 fn run_ping(connection: &mut Connection, count: u16) -> Result<(String, Value), CliError> {

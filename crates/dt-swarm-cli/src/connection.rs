@@ -4,7 +4,7 @@ use crate::error::CliError;
 use crate::host::Host;
 use routing::{Envelope, MAX_LINE_BYTES};
 use std::io::{self, BufRead as _, BufReader, ErrorKind, Write as _};
-use std::net::{TcpStream, ToSocketAddrs as _};
+use std::net::{IpAddr, TcpStream, ToSocketAddrs as _};
 use std::time::{Duration, Instant};
 
 /// The most bytes of all answers together.
@@ -41,6 +41,12 @@ impl Connection {
 
     pub(crate) fn host(&self) -> &Host {
         &self.host
+    }
+
+    /// The address of the other side.
+    pub(crate) fn address(&self) -> Result<IpAddr, CliError> {
+        let address = self.stream.get_ref().peer_addr();
+        address.map(|address| address.ip()).map_err(|source| broken(&self.host, source))
     }
 
     pub(crate) fn send(&mut self, envelope: &Envelope) -> Result<(), CliError> {

@@ -2,6 +2,7 @@
 
 use crate::text::clean;
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Why there is nothing to show.
@@ -32,6 +33,22 @@ pub(crate) enum CliError {
     Endless { host: String, most: String },
     #[error("not a pattern for buckets: {0}. Examples: share/files, share/*, */info/*")]
     Pattern(#[from] dcache::PatternError),
+    #[error("the swarm knows no file called {:?}. `report` lists them.", clean(.0, 120))]
+    NoSuchFile(String),
+    #[error("several files are called {:?}; take one by its CID: {cids}", clean(name, 120))]
+    Ambiguous { name: String, cids: String },
+    #[error("nobody says what {:?} is; try again when its uploader is there", clean(.0, 120))]
+    NotDescribed(String),
+    #[error("{} is there already; --force overwrites it", .0.display())]
+    Exists(PathBuf),
+    #[error(
+        "the daemon does not hold that file, or its IPFS port cannot be reached; `report` names who holds it"
+    )]
+    NotHeld,
+    #[error("the file was not fetched: {}. Try again: `report` names who holds it.", clean(.0, 200))]
+    Content(String),
+    #[error("the file cannot be written: {0}")]
+    Write(io::Error),
     #[error("cannot print the answer: {0}")]
     Output(io::Error),
 }

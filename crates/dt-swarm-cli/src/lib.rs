@@ -2,17 +2,18 @@
 //!
 //! It speaks the line protocol over TCP with plain blocking sockets. Nothing that comes is believed: every signature is
 //! verified here, every answer is bounded in lines, bytes and time, and no text reaches the terminal before what could
-//! steer it is taken out. `report` and `summary` are pure; `connection` is the only place with a socket.
+//! steer it is taken out. `report` and `summary` are pure; `connection` has the socket, and `get` an IPFS node of its own.
 
 mod arguments;
 mod ask;
 mod commands;
 mod connection;
 mod error;
+mod get;
 mod host;
 mod names;
 mod ping;
-pub mod report;
+mod report;
 mod summary;
 mod tables;
 mod text;

@@ -140,7 +140,7 @@ fn what_is_not_signed_by_whom_it_says_is_left_out() {
     let mut bare = record("bare");
     bare.signatures.clear();
     let host = says(lines(&[record("good"), forged, bare, pong()]));
-    let output = run(&[&host, "report"]);
+    let output = run(&[&host, "summary"]);
     assert_eq!(output.code, 0);
     assert!(output.stdout.contains("good"), "{}", output.stdout);
     assert!(!output.stdout.contains("false") && !output.stdout.contains("bare"));

@@ -49,6 +49,8 @@ pub struct SharedFile {
     pub holders: Voices,
     /// What it is, as it is best known.
     pub description: Option<Description>,
+    /// Whether the uploader itself says so; otherwise only others do.
+    pub is_described_by_uploader: bool,
     /// Until when that is said.
     pub described_until: Option<Time>,
 }
@@ -63,6 +65,7 @@ impl SharedFile {
             verifiers: voices(),
             holders: voices(),
             description: None,
+            is_described_by_uploader: false,
             described_until: None,
         }
     }
@@ -118,7 +121,8 @@ fn describe(file: &mut SharedFile, set: &Set, now: Time) {
         Some((rank, description, until.flatten()))
     };
     let best = set.bucket(&bucket, now).filter_map(read).max_by_key(|(rank, ..)| *rank);
-    if let Some((_, description, until)) = best {
+    if let Some(((is_by_uploader, _), description, until)) = best {
+        file.is_described_by_uploader = is_by_uploader;
         file.description = Some(description);
         file.described_until = until;
     }
@@ -182,9 +186,14 @@ pub(crate) mod tests {
         for liar in [7, 8, 9] {
             describe_as(&mut set, liar, &lie);
         }
-        assert_eq!(index(&set, NOW)[&cid()].description, Some(lie));
+        let file = &index(&set, NOW)[&cid()];
+        assert_eq!((file.description.as_ref(), file.is_described_by_uploader), (Some(&lie), false));
         describe_as(&mut set, 1, &description(1, "truth.bag"));
-        assert_eq!(index(&set, NOW)[&cid()].description, Some(description(1, "truth.bag")));
+        let file = &index(&set, NOW)[&cid()];
+        assert_eq!(
+            (file.description.as_ref(), file.is_described_by_uploader),
+            (Some(&description(1, "truth.bag")), true)
+        );
     }
 
     #[test]

@@ -46,6 +46,11 @@ pub enum ChannelEvent {
         /// Its number.
         channel: ChannelId,
     },
+    /// The other side of a link will say no more, but still listens for what it asked.
+    Ended {
+        /// Which.
+        channel: ChannelId,
+    },
     /// An attempt to connect came to nothing.
     ConnectFailed {
         /// With whom.

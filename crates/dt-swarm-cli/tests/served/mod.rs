@@ -1,9 +1,9 @@
 //! A daemon for tests: the real brain behind a loopback socket, and other servers that are none.
 #![allow(dead_code, reason = "each test program uses its part")]
 
-use brain::{Brain, ChannelId, Input, Medium, Now, Output as BrainOutput, Settings};
+use brain::{Brain, Input, Now, Output as BrainOutput, Settings};
 use dcache::{Data, Item, Keypair, Kind, PeerId, Record, Set, Statement, Time, Validity};
-use routing::Envelope;
+use routing::{ChannelCommand, ChannelEvent, ChannelId, Envelope, Medium};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
@@ -63,13 +63,13 @@ impl Daemon {
     /// A neighbour says something.
     pub(crate) fn hear(&mut self, envelope: Envelope) {
         self.connect();
-        self.handle(Input::Received { channel: LINK, source: None, envelope });
-        self.handle(Input::Down { channel: LINK });
+        self.handle(Input::Channel(ChannelEvent::Received { channel: LINK, source: None, envelope }));
+        self.handle(Input::Channel(ChannelEvent::Down { channel: LINK }));
     }
 
     fn connect(&mut self) {
         let medium = Medium::Link { dialled: None };
-        self.handle(Input::Up { channel: LINK, medium });
+        self.handle(Input::Channel(ChannelEvent::Up { channel: LINK, medium }));
     }
 
     /// Answers one connection after the other for as long as the test runs; returns HOST.
@@ -82,18 +82,19 @@ impl Daemon {
         let mut writer = stream.try_clone().unwrap();
         for line in BufReader::new(stream).lines().map_while(Result::ok) {
             let envelope = Envelope::decode(line.as_bytes()).unwrap();
-            let mut outputs = self.handle(Input::Received { channel: LINK, source: None, envelope });
+            let mut outputs =
+                self.handle(Input::Channel(ChannelEvent::Received { channel: LINK, source: None, envelope }));
             while !outputs.is_empty() {
                 for output in outputs {
-                    if let BrainOutput::Send { envelope, .. } = output {
+                    if let BrainOutput::Channel(ChannelCommand::Send { envelope, .. }) = output {
                         // The program may have gone; then the lines end as well.
                         let _ = writer.write_all((envelope.encode() + "\n").as_bytes());
                     }
                 }
-                outputs = self.handle(Input::Drained { channel: LINK });
+                outputs = self.handle(Input::Channel(ChannelEvent::Drained { channel: LINK }));
             }
         }
-        self.handle(Input::Down { channel: LINK });
+        self.handle(Input::Channel(ChannelEvent::Down { channel: LINK }));
     }
 }
 
