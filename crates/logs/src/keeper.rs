@@ -156,6 +156,8 @@ impl Keeper {
         let sight = self.see().await?;
         self.attempts.retain(|cid, attempt| attempt.is_under_way || sight.files.contains_key(cid));
         let kept = self.ledger.kept();
+        // Said together: one commit on the disk, however many files.
+        let mut statements = Statements::new();
         for (cid, action) in keep::decide(&sight.files, &kept, self.swarm.me(), sight.now) {
             match (action, sight.files.get(&cid), kept.get(&cid)) {
                 (Action::Take, Some(file), _) => self.take(file, &sight),
@@ -164,7 +166,7 @@ impl Keeper {
                     self.forget(cid).await?;
                 }
                 (action, Some(file), Some(description)) => {
-                    self.say(keep::statements(action, file, description, sight.now)).await?;
+                    statements.append(keep::statements(action, file, description, sight.now));
                 }
                 _ => {}
             }

@@ -62,6 +62,11 @@ impl Statements {
         self.0.is_empty()
     }
 
+    /// All of `others` too, after these.
+    pub fn append(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
     /// That `item` is in its bucket during `validity`.
     pub fn propose(&mut self, item: Item, validity: Validity) -> &mut Self {
         self.0.push((Kind::Propose, item, validity));
