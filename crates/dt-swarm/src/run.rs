@@ -153,23 +153,24 @@ impl Daemon {
         });
         let announcer =
             supervise("announcer", stop.clone(), move || run_announcer(swarm.clone(), receiver.clone()));
-        // These write nothing at the end: they are simply dropped.
-        for task in [futures_erased(networks), futures_erased(announcer)] {
-            let stop = stop.clone();
-            tasks.spawn(async move {
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = task => {}
-                }
-            });
-        }
+        spawn_until(tasks, stop, networks);
+        spawn_until(tasks, stop, announcer);
     }
 }
 
-type Erased = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
-
-fn futures_erased(future: impl Future<Output = ()> + Send + 'static) -> Erased {
-    Box::pin(future)
+/// Runs what writes nothing at the end, and so is simply dropped then.
+fn spawn_until(
+    tasks: &mut JoinSet<()>,
+    stop: &CancellationToken,
+    task: impl Future<Output = ()> + Send + 'static,
+) {
+    let stop = stop.clone();
+    tasks.spawn(async move {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = task => {}
+        }
+    });
 }
 
 /// Shows the banner once the addresses are known, or cannot be awaited any longer.
