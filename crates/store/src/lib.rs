@@ -45,6 +45,8 @@ pub use error::{OpenError, ReadError, WriteError};
 #[cfg(any(test, feature = "fault-injection"))]
 pub use faults::{Fault, Faults};
 pub use open::Opened;
+#[doc(hidden)]
+pub use row::reread_row;
 pub use services::{MAX_SERVICE_KEY_BYTES, MAX_SERVICE_VALUE_BYTES};
 pub use set_aside::MAX_BROKEN_FILES;
 pub use store::{Batch, Loaded, MAX_BROKEN_ROWS_NAMED, Store};
