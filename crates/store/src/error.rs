@@ -40,13 +40,13 @@ impl<E: Into<redb::Error>> From<E> for ReadError {
     }
 }
 
-/// Nothing of the write is on the disk.
+/// The write did not succeed; see [`crate::Store::write`] for what is on the disk.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// No room is left.
-    #[error("the disk that holds the store is full; make room there, then start dt-swarm again")]
+    #[error("the disk that holds the store is full; make room there, and dt-swarm goes on by itself")]
     DiskFull,
-    /// The database refused. After the disk failed once, it refuses everything until it is opened anew.
+    /// The database refused, or could not be opened anew after the disk had failed.
     #[error("cannot write to the store: {0}")]
     Database(Box<redb::Error>),
     /// A service's name, key or value is over its bound.
@@ -64,8 +64,12 @@ pub enum WriteError {
 impl<E: Into<redb::Error>> From<E> for WriteError {
     fn from(error: E) -> Self {
         match error.into() {
-            redb::Error::Io(error) if error.kind() == io::ErrorKind::StorageFull => Self::DiskFull,
+            redb::Error::Io(error) if is_full(&error) => Self::DiskFull,
             other => Self::Database(Box::new(other)),
         }
     }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

@@ -29,7 +29,12 @@
 //!
 //! Beside the file stands an empty one with `.lock` added to its name: who holds its lock owns the store.
 
+mod connection;
 mod error;
+#[cfg(any(test, feature = "fault-injection"))]
+mod faults;
+#[cfg(test)]
+mod healing_tests;
 mod open;
 mod row;
 mod services;
@@ -37,7 +42,11 @@ mod set_aside;
 mod store;
 
 pub use error::{OpenError, ReadError, WriteError};
+#[cfg(any(test, feature = "fault-injection"))]
+pub use faults::{Fault, Faults};
 pub use open::Opened;
+#[doc(hidden)]
+pub use row::reread_row;
 pub use services::{MAX_SERVICE_KEY_BYTES, MAX_SERVICE_VALUE_BYTES};
 pub use set_aside::MAX_BROKEN_FILES;
 pub use store::{Batch, Loaded, MAX_BROKEN_ROWS_NAMED, Store};

@@ -1,5 +1,6 @@
 //! Opening: ours, fresh, or damaged and set aside.
 
+use crate::connection::{Connection, Place};
 use crate::set_aside::{Moved, set_aside, sync_folder, with_suffix};
 use crate::store::{META, RECORDS, SERVICES};
 use crate::{OpenError, Store};
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 const FORMAT: u64 = 1;
 /// The file is small and read once, so a large cache would be memory for nothing.
-const CACHE_BYTES: usize = 4 << 20;
+pub(crate) const CACHE_BYTES: usize = 4 << 20;
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,18 +49,36 @@ impl Store {
     /// When another process has it, or the system does not let us read or write it. A file that can be read but is no
     /// store is renamed to `NAME.broken-N` and a new store begun, which [`Opened::SetAside`] tells.
     pub fn open(file: &Path) -> Result<(Self, Opened), OpenError> {
+        Self::open_at(Place {
+            file: file.to_owned(),
+            #[cfg(any(test, feature = "fault-injection"))]
+            faults: crate::Faults::default(),
+        })
+    }
+
+    /// As [`Store::open`], on a disk that fails when `faults` says so.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    #[cfg(any(test, feature = "fault-injection"))]
+    pub fn open_with_faults(file: &Path, faults: crate::Faults) -> Result<(Self, Opened), OpenError> {
+        Self::open_at(Place { file: file.to_owned(), faults })
+    }
+
+    fn open_at(place: Place) -> Result<(Self, Opened), OpenError> {
+        let file = &place.file;
         let lock = lock(file)?;
-        let (database, opened) = match open_ours(file) {
+        let (database, opened) = match open_ours(&place) {
             Ok(found) => found,
             Err(Failure::Other(error)) => return Err(error),
             Err(Failure::Damaged(reason)) => {
                 let Moved { to, dropped } =
                     set_aside(file).map_err(|source| io("set aside", file, source))?;
                 let opened = Opened::SetAside { moved_to: to, reason, dropped };
-                (begin_anew(file)?, opened)
+                (begin_anew(&place)?, opened)
             }
         };
-        Ok((Self::new(database, lock), opened))
+        Ok((Self::new(Connection::new(place, database), lock), opened))
     }
 }
 
@@ -81,12 +100,9 @@ fn io(what: &'static str, path: &Path, source: std::io::Error) -> OpenError {
     OpenError::Io { what, path: path.to_owned(), source }
 }
 
-fn open_ours(file: &Path) -> Result<(Database, Opened), Failure> {
-    let database = redb::Builder::new()
-        .set_cache_size(CACHE_BYTES)
-        .set_check_integrity_on_open(true)
-        .create(file)
-        .map_err(|error| judge(file, error))?;
+fn open_ours(place: &Place) -> Result<(Database, Opened), Failure> {
+    let file = &place.file;
+    let database = place.open_or_begin().map_err(|error| judge(file, error))?;
     let opened = inspect(&database).map_err(|error| judge_any(file, error))??;
     if opened == Opened::Fresh {
         begin(&database).map_err(|error| judge_any(file, error))?;
@@ -95,12 +111,12 @@ fn open_ours(file: &Path) -> Result<(Database, Opened), Failure> {
     Ok((database, opened))
 }
 
-fn begin_anew(file: &Path) -> Result<Database, OpenError> {
-    match open_ours(file) {
+fn begin_anew(place: &Place) -> Result<Database, OpenError> {
+    match open_ours(place) {
         Ok((database, _)) => Ok(database),
         Err(Failure::Other(error)) => Err(error),
         Err(Failure::Damaged(reason)) => Err(OpenError::Database {
-            path: file.to_owned(),
+            path: place.file.clone(),
             source: Box::new(redb::Error::Corrupted(reason)),
         }),
     }
@@ -135,6 +151,11 @@ fn judge_any(file: &Path, error: impl Into<redb::Error>) -> Failure {
         | redb::Error::TypeDefinitionChanged { .. }) => Failure::Damaged(error.to_string()),
         other => Failure::Other(OpenError::Database { path: file.to_owned(), source: Box::new(other) }),
     }
+}
+
+/// Whether the database is a store that was begun.
+pub(crate) fn is_ours(database: &Database) -> Result<bool, redb::Error> {
+    Ok(matches!(inspect(database)?, Ok(Opened::Existing { .. })))
 }
 
 /// Whether the database is ours, in a format that we know. One without any table was begun and never written.

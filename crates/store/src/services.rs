@@ -56,8 +56,10 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub fn service_get(&self, service: &str, key: &str) -> Result<Option<Vec<u8>>, ReadError> {
-        let table = self.database.begin_read()?.open_table(SERVICES)?;
-        Ok(table.get((service, key))?.map(|value| value.value().to_vec()))
+        Ok(self.connection.run(|database| {
+            let table = database.begin_read()?.open_table(SERVICES)?;
+            Ok(table.get((service, key))?.map(|value| value.value().to_vec()))
+        })?)
     }
 
     /// Everything that a service keeps, in the order of the keys.
@@ -65,17 +67,19 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub fn service_all(&self, service: &str) -> Result<Vec<(String, Vec<u8>)>, ReadError> {
-        let table = self.database.begin_read()?.open_table(SERVICES)?;
-        let mut all = Vec::new();
-        for entry in table.range((service, "")..)? {
-            let (key, value) = entry?;
-            let (owner, key) = key.value();
-            if owner != service {
-                break;
+        Ok(self.connection.run(|database| {
+            let table = database.begin_read()?.open_table(SERVICES)?;
+            let mut all = Vec::new();
+            for entry in table.range((service, "")..)? {
+                let (key, value) = entry?;
+                let (owner, key) = key.value();
+                if owner != service {
+                    break;
+                }
+                all.push((key.to_owned(), value.value().to_vec()));
             }
-            all.push((key.to_owned(), value.value().to_vec()));
-        }
-        Ok(all)
+            Ok(all)
+        })?)
     }
 }
 

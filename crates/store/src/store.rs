@@ -1,9 +1,10 @@
 //! Records in and out.
 
+use crate::connection::Connection;
 use crate::row;
 use crate::{ReadError, WriteError};
 use dcache::{Key, Record, Time};
-use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction};
+use redb::{ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction};
 use std::fs::File;
 
 pub(crate) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
@@ -14,9 +15,11 @@ const SEQUENCE: &str = "sequence";
 pub const MAX_BROKEN_ROWS_NAMED: usize = 10;
 
 /// The store, open. Methods block while the disk works; they may be called from several threads.
+///
+/// An error of the disk ends nothing: the next call tries anew, and succeeds once the disk works again.
 #[derive(Debug)]
 pub struct Store {
-    pub(crate) database: Database,
+    pub(crate) connection: Connection,
     /// Held, never read: the lock goes when the store does.
     _lock: File,
 }
@@ -44,8 +47,8 @@ pub struct Loaded {
 }
 
 impl Store {
-    pub(crate) fn new(database: Database, lock: File) -> Self {
-        Self { database, _lock: lock }
+    pub(crate) fn new(connection: Connection, lock: File) -> Self {
+        Self { connection, _lock: lock }
     }
 
     /// Every record. A row that is none is counted, not fatal.
@@ -53,22 +56,25 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub fn load(&self) -> Result<Loaded, ReadError> {
-        let table = self.database.begin_read()?.open_table(RECORDS)?;
-        let mut loaded = Loaded::default();
-        for entry in table.iter()? {
-            let (key, value) = entry?;
-            match row::decode(key.value(), value.value()) {
-                Ok(row) => loaded.records.push(row),
-                Err(reason) => loaded.note_broken(&reason),
+        Ok(self.connection.run(|database| {
+            let table = database.begin_read()?.open_table(RECORDS)?;
+            let mut loaded = Loaded::default();
+            for entry in table.iter()? {
+                let (key, value) = entry?;
+                match row::decode(key.value(), value.value()) {
+                    Ok(row) => loaded.records.push(row),
+                    Err(reason) => loaded.note_broken(&reason),
+                }
             }
-        }
-        Ok(loaded)
+            Ok(loaded)
+        })?)
     }
 
     /// Makes the changes in one commit; when it returns, they survive a loss of power. Nothing to change costs nothing.
     ///
     /// # Errors
-    /// When the database cannot be written; then nothing has changed.
+    /// When the database cannot be written. Then nothing has changed, but for one case: when the disk failed in the
+    /// very last step, after all was written and before it was certain, all of it may be there nevertheless.
     pub fn write(&self, batch: &Batch) -> Result<(), WriteError> {
         if batch.put.is_empty() && batch.remove.is_empty() && batch.sequence.is_none() {
             return Ok(());
@@ -92,8 +98,10 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub fn sequence(&self) -> Result<Option<u64>, ReadError> {
-        let table = self.database.begin_read()?.open_table(META)?;
-        Ok(table.get(SEQUENCE)?.map(|value| value.value()))
+        Ok(self.connection.run(|database| {
+            let table = database.begin_read()?.open_table(META)?;
+            Ok(table.get(SEQUENCE)?.map(|value| value.value()))
+        })?)
     }
 
     /// One durable commit of what `change` does. Of redb's ways to commit, the one with a single sync: a torn commit shows
@@ -101,15 +109,17 @@ impl Store {
     /// SD card, to spare at the next opening a check that is made anyway (0.15 s for 100 000 records).
     pub(crate) fn commit(
         &self,
-        change: impl FnOnce(&WriteTransaction) -> Result<(), WriteError>,
+        change: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
     ) -> Result<(), WriteError> {
-        let write = self.database.begin_write()?;
-        change(&write)?;
-        Ok(write.commit()?)
+        Ok(self.connection.run(|database| {
+            let write = database.begin_write()?;
+            change(&write)?;
+            Ok(write.commit()?)
+        })?)
     }
 }
 
-fn raise_sequence(write: &WriteTransaction, sequence: u64) -> Result<(), WriteError> {
+fn raise_sequence(write: &WriteTransaction, sequence: u64) -> Result<(), redb::Error> {
     let mut meta = write.open_table(META)?;
     let before = meta.get(SEQUENCE)?.map(|value| value.value());
     if before.is_none_or(|before| before < sequence) {

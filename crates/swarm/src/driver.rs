@@ -1,7 +1,7 @@
 //! The task that owns the brain.
 
 use crate::handle::{Command, SayError, Swarm};
-use crate::keeper::{Keeper, Kept, Own};
+use crate::keeper::{Change, Keeper, Kept, Own};
 use crate::mouth::Mouth;
 use crate::refusals::Refusals;
 use brain::{Brain, Input, Now, Output, Settings};
@@ -125,6 +125,11 @@ impl Driver {
     }
 }
 
+/// What the set has at `key`, as the disk should have it.
+fn standing(set: &Set, key: &Key) -> Change {
+    set.get(key).map(|record| (record.clone(), set.forget_time(key)))
+}
+
 fn now(started: Instant) -> Now {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     Now { wall: Time(since_epoch.as_secs()), elapsed: started.elapsed() }
@@ -189,7 +194,9 @@ impl Run {
             Ok(()) => own.into_iter().for_each(|own| self.tell(own)),
             Err(error) => {
                 tracing::error!(%error, "the records could not be written; trying again later");
-                self.keeper.try_again_later(batch, &own);
+                let set = self.brain.set();
+                let standing = |key: &Key| set.get(key).map(|record| (record.clone(), set.forget_time(key)));
+                self.keeper.try_again_later(batch, &own, standing);
                 let failed = SayError::Disk(error.to_string());
                 own.into_iter().for_each(|own| drop(own.said.send(Err(failed.clone()))));
             }
@@ -203,7 +210,8 @@ impl Run {
             let key = Key { item: record.item().clone(), signer: record.signer() };
             self.input(Input::Local(record.clone()));
             if self.brain.set().get(&key) != Some(&record) {
-                self.keeper.remove(vec![key]);
+                let standing = standing(self.brain.set(), &key);
+                self.keeper.change(key, standing);
                 result = Err(SayError::Refused);
             }
         }
@@ -217,6 +225,7 @@ mod tests {
     use super::*;
     use crate::{Statements, Stopped};
     use dcache::{Data, Item, Validity};
+    use store::{Fault, Faults};
 
     const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -238,7 +247,11 @@ mod tests {
 
     impl Life {
         fn begin(file: &std::path::Path) -> Self {
-            let store = Arc::new(Store::open(file).unwrap().0);
+            Self::on_disk(file, Faults::default())
+        }
+
+        fn on_disk(file: &std::path::Path, faults: Faults) -> Self {
+            let store = Arc::new(Store::open_with_faults(file, faults).unwrap().0);
             let keypair = Keypair::from_seed([1; 32]);
             let settings = Settings::default();
             let (driver, swarm) =
@@ -286,6 +299,42 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let life = Life::begin(&folder.path().join("records.redb"));
         assert_eq!(life.swarm.say(proposal("over", Time(1))).await, Err(SayError::Refused));
+        life.end().await;
+    }
+
+    #[tokio::test]
+    async fn what_the_disk_refuses_is_not_said_and_said_once_it_works() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("records.redb");
+        for fault in [Fault::Full, Fault::Unsynced, Fault::Dead] {
+            let faults = Faults::default();
+            let life = Life::on_disk(&file, faults.clone());
+            let mut changes = life.swarm.changes();
+            let now = life.swarm.read(|_, now| now).await.unwrap();
+            faults.begin(fault, 0);
+            for _ in 0..3 {
+                assert!(matches!(life.swarm.say(proposal("unsaid", now)).await, Err(SayError::Disk(_))));
+            }
+            faults.end();
+            life.swarm.say(proposal("said", now)).await.unwrap();
+            assert_eq!(changes.recv().await.unwrap().item(), &item("said"));
+            life.end().await;
+
+            let life = Life::begin(&file);
+            let held = life.swarm.read(|set, _| set.len()).await.unwrap();
+            assert_eq!(held, 1, "what nobody heard does not come to life, {fault:?}");
+            life.end().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn ends_although_the_disk_fails() {
+        let folder = tempfile::tempdir().unwrap();
+        let faults = Faults::default();
+        let life = Life::on_disk(&folder.path().join("records.redb"), faults.clone());
+        let now = life.swarm.read(|_, now| now).await.unwrap();
+        faults.begin(Fault::Dead, 0);
+        assert!(matches!(life.swarm.say(proposal("unsaid", now)).await, Err(SayError::Disk(_))));
         life.end().await;
     }
 }

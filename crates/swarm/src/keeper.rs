@@ -1,6 +1,7 @@
 //! Keeping: what goes to the disk, in groups, one commit at a time.
 
 use dcache::{Key, Record, Time};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use store::{Batch, Store, WriteError};
@@ -28,10 +29,16 @@ pub(crate) struct Kept {
     batch: Batch,
 }
 
+/// What is to stand at a key: a record with its forget time, or none.
+pub(crate) type Change = Option<(Record, Option<Time>)>;
+
 /// What waits for the disk, and the commit under way.
 pub(crate) struct Keeper {
     store: Arc<Store>,
-    waiting: Batch,
+    /// One change a key, the latest: the disk may refuse for days, and what waits must not grow with every word.
+    waiting: BTreeMap<Key, Change>,
+    /// The last sequence number of the own words that wait.
+    sequence: Option<u64>,
     own: Vec<Own>,
     due: Option<Instant>,
     under_way: Option<JoinHandle<Kept>>,
@@ -39,29 +46,32 @@ pub(crate) struct Keeper {
 
 impl Keeper {
     pub(crate) fn new(store: Arc<Store>) -> Self {
-        Self { store, waiting: Batch::default(), own: Vec::new(), due: None, under_way: None }
+        Self { store, waiting: BTreeMap::new(), sequence: None, own: Vec::new(), due: None, under_way: None }
     }
 
     /// A record of somebody else, or an own one that came back.
     pub(crate) fn put(&mut self, record: Record, forget: Option<Time>) {
-        self.waiting.put.push((record, forget));
-        self.due.get_or_insert_with(|| Instant::now() + GROUP);
+        self.change(key(&record), Some((record, forget)));
     }
 
     pub(crate) fn remove(&mut self, keys: Vec<Key>) {
-        // In a batch what is put wins, so what was put before and is removed now must not be put.
-        self.waiting.put.retain(|(record, _)| {
-            !keys.iter().any(|key| key.signer == record.signer() && key.item == *record.item())
-        });
-        self.waiting.remove.extend(keys);
+        keys.into_iter().for_each(|key| self.change(key, None));
+    }
+
+    /// That the disk is to have this at `key`.
+    pub(crate) fn change(&mut self, key: Key, change: Change) {
+        // An own word that waits must get to the disk, whatever happens to what stood there before it.
+        if !self.own.iter().any(|own| own.records.iter().any(|record| is_at(record, &key))) {
+            self.waiting.insert(key, change);
+        }
         self.due.get_or_insert_with(|| Instant::now() + GROUP);
     }
 
     /// This node's own words, which cannot wait.
     pub(crate) fn put_own(&mut self, own: Own, last_sequence: u64) {
         let rows = own.records.iter().map(|record| (record.clone(), record.validity().until()));
-        self.waiting.put.extend(rows);
-        self.waiting.sequence = Some(last_sequence);
+        self.waiting.extend(rows.map(|row| (key(&row.0), Some(row))));
+        self.sequence = Some(last_sequence);
         self.own.push(own);
         self.due = Some(Instant::now());
     }
@@ -84,18 +94,30 @@ impl Keeper {
 
     fn begin(&mut self) {
         self.due = None;
-        let (store, batch, own) =
-            (self.store.clone(), std::mem::take(&mut self.waiting), std::mem::take(&mut self.own));
+        let (store, own) = (self.store.clone(), std::mem::take(&mut self.own));
+        let mut batch = Batch { sequence: self.sequence.take(), ..Batch::default() };
+        for (key, change) in std::mem::take(&mut self.waiting) {
+            match change {
+                Some(row) => batch.put.push(row),
+                None => batch.remove.push(key),
+            }
+        }
         self.under_way =
             Some(tokio::task::spawn_blocking(move || Kept { result: store.write(&batch), own, batch }));
     }
 
-    /// Puts what the disk refused back in line, but for own words, whose speakers have been told.
-    pub(crate) fn try_again_later(&mut self, kept: Batch, own: &[Own]) {
-        let is_own = |record: &Record| own.iter().any(|own| own.records.contains(record));
-        let again = kept.put.into_iter().filter(|(record, _)| !is_own(record));
-        self.waiting.put.splice(0..0, again);
-        self.waiting.remove.splice(0..0, kept.remove);
+    /// Puts what the disk refused back in line, behind what has come since. Own words, whose speakers have been told,
+    /// are not among it: there the disk is to have what `standing` says, in case that it took them nevertheless.
+    pub(crate) fn try_again_later(&mut self, kept: Batch, own: &[Own], standing: impl Fn(&Key) -> Change) {
+        let refused = kept.remove.into_iter().map(|key| (key, None));
+        let refused = refused.chain(kept.put.into_iter().map(|row| (key(&row.0), Some(row))));
+        let unsaid = own.iter().flat_map(|own| &own.records).map(key);
+        // What stands at the keys of own words comes last, so that it replaces these.
+        let refused: BTreeMap<Key, Change> =
+            refused.chain(unsaid.map(|key| (key.clone(), standing(&key)))).collect();
+        for (key, change) in refused {
+            self.waiting.entry(key).or_insert(change);
+        }
         self.due.get_or_insert_with(|| Instant::now() + AFTER_FAILURE);
     }
 
@@ -119,8 +141,131 @@ impl Keeper {
     }
 }
 
+fn key(record: &Record) -> Key {
+    Key { item: record.item().clone(), signer: record.signer() }
+}
+
+fn is_at(record: &Record, key: &Key) -> bool {
+    record.signer() == key.signer && *record.item() == key.item
+}
+
 impl Kept {
     pub(crate) fn into_parts(self) -> (Result<(), WriteError>, Vec<Own>, Batch) {
         (self.result, self.own, self.batch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dcache::{Data, Item, Keypair, Kind, Statement, Validity};
+    use store::{Fault, Faults};
+
+    fn record(data: &str, sequence: u64) -> Record {
+        let item = Item { bucket: "share/files".parse().unwrap(), data: Data::new(data).unwrap() };
+        let statement = Statement::new(Kind::Propose, item, Validity::starting(Time(1), 60)).unwrap();
+        Record::sign(statement.into(), &Keypair::from_seed([2; 32]), sequence)
+    }
+
+    /// A keeper on a disk that can fail, and what is on that disk.
+    struct Bench {
+        _folder: tempfile::TempDir,
+        store: Arc<Store>,
+        faults: Faults,
+        keeper: Keeper,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let (folder, faults) = (tempfile::tempdir().unwrap(), Faults::default());
+            let file = folder.path().join("records.redb");
+            let store = Arc::new(Store::open_with_faults(&file, faults.clone()).unwrap().0);
+            Self { _folder: folder, keeper: Keeper::new(store.clone()), store, faults }
+        }
+
+        /// Waits for the next commit, and tells whether it succeeded; a failed one is to be tried again.
+        async fn commit(&mut self) -> bool {
+            let kept = loop {
+                if let Some(kept) = self.keeper.next().await {
+                    break kept;
+                }
+            };
+            let (result, own, batch) = kept.into_parts();
+            if result.is_err() {
+                self.keeper.try_again_later(batch, &own, |_| None);
+            }
+            result.is_ok()
+        }
+
+        fn on_disk(&self) -> Vec<u64> {
+            let loaded = self.store.load().unwrap().records;
+            let mut sequences: Vec<u64> = loaded.iter().map(|row| row.0.signature().sequence).collect();
+            sequences.sort_unstable();
+            sequences
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_disk_refused_is_written_once_it_works() {
+        let mut bench = Bench::new();
+        let (one, two, gone) = (record("one", 1), record("two", 2), record("gone", 3));
+        bench.keeper.put(gone.clone(), None);
+        assert!(bench.commit().await);
+        bench.faults.begin(Fault::Full, 0);
+        bench.keeper.put(one, None);
+        bench.keeper.put(two.clone(), None);
+        bench.keeper.remove(vec![key(&gone)]);
+        assert!(!bench.commit().await && !bench.commit().await);
+        // What comes meanwhile counts more than what is tried again.
+        bench.keeper.put(record("one", 4), None);
+        bench.keeper.remove(vec![key(&two)]);
+        assert!(!bench.commit().await);
+        bench.faults.end();
+        assert!(bench.commit().await);
+        assert_eq!(bench.on_disk(), [4]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waits_does_not_grow_while_the_disk_is_full() {
+        let mut bench = Bench::new();
+        bench.faults.begin(Fault::Full, 0);
+        for sequence in 1..10 {
+            bench.keeper.put(record("one", sequence), None);
+            assert!(!bench.commit().await);
+        }
+        assert_eq!(bench.keeper.waiting.len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn own_words_that_were_refused_do_not_come_back() {
+        let mut bench = Bench::new();
+        // The disk may have taken them nevertheless: it failed only at the very end.
+        bench.faults.begin(Fault::Unsynced, 0);
+        let (said, _heard) = oneshot::channel();
+        bench.keeper.put_own(Own { records: vec![record("own", 1)], said }, 1);
+        assert!(!bench.commit().await);
+        bench.faults.end();
+        assert!(bench.commit().await);
+        assert!(bench.on_disk().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_own_word_that_waits_is_not_lost_when_the_one_before_it_goes() {
+        let mut bench = Bench::new();
+        let (said, _heard) = oneshot::channel();
+        bench.keeper.put_own(Own { records: vec![record("own", 2)], said }, 2);
+        bench.keeper.remove(vec![key(&record("own", 1))]);
+        assert!(bench.commit().await);
+        assert_eq!(bench.on_disk(), [2]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_comes_although_the_disk_fails() {
+        let mut bench = Bench::new();
+        bench.faults.begin(Fault::Dead, 0);
+        bench.keeper.put(record("one", 1), None);
+        assert!(!bench.commit().await);
+        let kept = bench.keeper.finish().await;
+        assert!(kept.len() == 1 && kept[0].result.is_err());
     }
 }

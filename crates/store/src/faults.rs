@@ -1,0 +1,125 @@
+//! For tests, also of the crates above: a disk that fails when it is told to.
+
+use redb::{BackendError, StorageBackend, backends::FileBackend};
+use std::io::{self, ErrorKind};
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// How a disk fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// No room: whatever writes fails.
+    Full,
+    /// What is written never gets to the disk for sure: only syncing fails.
+    Unsynced,
+    /// Nothing works.
+    Dead,
+}
+
+/// The switch of a failing disk. A clone is the same switch.
+#[derive(Clone, Debug, Default)]
+pub struct Faults(Arc<Mutex<Switch>>);
+
+#[derive(Debug, Default)]
+struct Switch {
+    fault: Option<Fault>,
+    /// How many of the operations that would fail go well before.
+    spared: usize,
+}
+
+impl Faults {
+    /// From now on the disk fails, but for the next `spared` operations that would.
+    pub fn begin(&self, fault: Fault, spared: usize) {
+        *self.switch() = Switch { fault: Some(fault), spared };
+    }
+
+    /// From now on the disk works.
+    pub fn end(&self) {
+        *self.switch() = Switch::default();
+    }
+
+    pub(crate) fn over(&self, disk: FileBackend) -> FaultyDisk {
+        FaultyDisk { disk, faults: self.clone() }
+    }
+
+    fn switch(&self) -> std::sync::MutexGuard<'_, Switch> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hit(&self, by: &[Fault]) -> io::Result<()> {
+        let mut switch = self.switch();
+        if !switch.fault.is_some_and(|fault| by.contains(&fault)) {
+            return Ok(());
+        }
+        if switch.spared > 0 {
+            switch.spared -= 1;
+            return Ok(());
+        }
+        let is_full = switch.fault == Some(Fault::Full);
+        Err(io::Error::new(if is_full { ErrorKind::StorageFull } else { ErrorKind::Other }, "injected"))
+    }
+}
+
+/// A file on a disk that may fail.
+#[derive(Debug)]
+pub(crate) struct FaultyDisk {
+    disk: FileBackend,
+    faults: Faults,
+}
+
+type Range = Bound<u64>;
+
+impl StorageBackend for FaultyDisk {
+    fn len(&self) -> io::Result<u64> {
+        self.faults.hit(&[Fault::Dead])?;
+        self.disk.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.faults.hit(&[Fault::Dead])?;
+        self.disk.read(offset, out)
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        self.faults.hit(&[Fault::Dead, Fault::Full])?;
+        self.disk.set_len(length)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.faults.hit(&[Fault::Dead, Fault::Unsynced])?;
+        self.disk.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.faults.hit(&[Fault::Dead, Fault::Full])?;
+        self.disk.write(offset, data)
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.disk.close()
+    }
+
+    fn try_lock_range(&self, start: Range, end: Range) -> Result<bool, BackendError> {
+        self.disk.try_lock_range(start, end)
+    }
+
+    fn try_lock_shared_range(&self, start: Range, end: Range) -> Result<bool, BackendError> {
+        self.disk.try_lock_shared_range(start, end)
+    }
+
+    fn lock_range(&self, start: Range, end: Range) -> Result<(), BackendError> {
+        self.disk.lock_range(start, end)
+    }
+
+    fn lock_shared_range(&self, start: Range, end: Range) -> Result<(), BackendError> {
+        self.disk.lock_shared_range(start, end)
+    }
+
+    fn unlock_range(&self, start: Range, end: Range) -> Result<(), BackendError> {
+        self.disk.unlock_range(start, end)
+    }
+
+    fn query_lock_range(&self, start: Range, end: Range) -> Result<bool, BackendError> {
+        self.disk.query_lock_range(start, end)
+    }
+}
