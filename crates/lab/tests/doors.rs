@@ -72,9 +72,13 @@ fn without_its_ipfs_port_a_robot_still_fetches() -> Result {
     };
     let b = Robot::start(&lab, "b")?;
     let mut a = Robot::new(lab.host("a")?, "")?;
-    let _taken = take(a.host(), || Ok((TcpListener::bind("0.0.0.0:6002")?, UdpSocket::bind("0.0.0.0:6002")?)))?;
+    let _taken =
+        take(a.host(), || Ok((TcpListener::bind("0.0.0.0:6002")?, UdpSocket::bind("0.0.0.0:6002")?)))?;
     a.restart()?;
-    wait_for_words(&mut a, &["/ip4/0.0.0.0/tcp/6002", "stop the program that holds the port", "`ipfs_port`"])?;
+    wait_for_words(
+        &mut a,
+        &["/ip4/0.0.0.0/tcp/6002", "stop the program that holds the port", "`ipfs_port`"],
+    )?;
     wait_for_words(&mut a, &["/ip4/0.0.0.0/udp/6002/quic-v1", "`ipfs_port`"])?;
     b.share("three.bag", b"three")?;
     wait_until_safe(&a, "three.bag", 2)

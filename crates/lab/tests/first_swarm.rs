@@ -67,8 +67,12 @@ fn a_log_reaches_three_robots_and_a_newcomer_after_its_owner_died() -> Result {
     let entry = &entries[1];
     assert_eq!(entry["size"], content.len());
     assert_eq!(entry["uploader"]["name"], "a");
-    let mut holders: Vec<&str> =
-        entry["holders"].as_array().into_iter().flatten().filter_map(|holder| holder["name"].as_str()).collect();
+    let mut holders: Vec<&str> = entry["holders"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|holder| holder["name"].as_str())
+        .collect();
     holders.sort_unstable();
     assert_eq!(holders, ["a", "b", "c"]);
     assert!(copy(&b, "example.bag")? == content, "b's copy is the same, byte for byte");

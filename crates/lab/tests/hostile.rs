@@ -134,7 +134,10 @@ fn lies_are_refused_counted_shown_and_not_passed_on() -> Result {
         assert_eq!(summary["daemon"]["refused_by_daemon"], serde_json::json!({}), "nothing bad reached it");
     }
     let counted = a.cli(&["summary", "--json"])?["daemon"]["refused_by_daemon"].clone();
-    assert_eq!((&counted[refused(Refusal::Forged)], &counted[refused(Refusal::NotOwner)]), (&4.into(), &2.into()));
+    assert_eq!(
+        (&counted[refused(Refusal::Forged)], &counted[refused(Refusal::NotOwner)]),
+        (&4.into(), &2.into())
+    );
     let shown = a.cli_text(&["summary"])?;
     for line in [format!("{}: 4.", refused(Refusal::Forged)), format!("{}: 2.", refused(Refusal::NotOwner))] {
         assert!(shown.contains(&line), "{line:?} is not shown to people:\n{shown}");
@@ -162,7 +165,8 @@ fn bad_lines(attacker: &Attacker, a: &Robot) -> Result {
     // The daemon closes the link long before the end of the line; then writing fails.
     let _ = endless.write_all(&vec![b'x'; 1 << 20]);
     wait_until(SOON, "the end of the link with the line of 1 MiB", || is_closed(&endless).then_some(()))?;
-    let broken: [&[u8]; 4] = [b"{\"from\":", b"[[[[", b"{\"from\":\"/a\",\"to\":\"/b\",\"payload\":\"\xff\xfe\"}", &[0; 99]];
+    let broken: [&[u8]; 4] =
+        [b"{\"from\":", b"[[[[", b"{\"from\":\"/a\",\"to\":\"/b\",\"payload\":\"\xff\xfe\"}", &[0; 99]];
     let mut link = attacker.connect()?;
     for line in broken {
         attacker.datagram(line)?;
