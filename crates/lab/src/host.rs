@@ -1,9 +1,12 @@
 //! A host: one network namespace.
 
 use std::net::Ipv4Addr;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::{fs, time::Duration};
+use std::{fs, thread, time::Duration};
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::lab::Network;
 use crate::link::{Link, Traffic};
@@ -102,6 +105,27 @@ impl Host {
     /// When it cannot be started.
     pub fn spawn(&self, name: &str, command: Command) -> Result<Process> {
         Process::start(&format!("{}/{name}", self.name), command, &self.folder.join(format!("{name}.log")))
+    }
+
+    /// Does some work on the host, in a thread of this process that is moved there: sockets opened by it are the host's,
+    /// and stay so wherever they are used.
+    ///
+    /// # Errors
+    /// When the thread cannot be moved.
+    ///
+    /// # Panics
+    /// When the work does.
+    pub fn within<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T> {
+        let path = Path::new("/run/netns").join(&self.namespace);
+        let moved = || {
+            let namespace = fs::File::open(&path)?;
+            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
+            Ok(work())
+        };
+        // The thread ends with the work, so no other work ever runs on the wrong host.
+        let done = thread::scope(|scope| scope.spawn(moved).join());
+        let done = done.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        done.map_err(Error::io(format!("moving a thread to the host {}", self.name)))
     }
 
     /// Runs a command to its end.

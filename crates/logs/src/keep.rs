@@ -4,7 +4,7 @@ use crate::buckets::{self, LIFETIME, Station};
 use crate::index::{SharedFile, State, Voices};
 use crate::info::Description;
 use crate::propose::is_fresh;
-use dcache::{Item, PeerId, Time, Validity};
+use dcache::{BucketPath, Item, PeerId, Time, Validity};
 use ipfs::Cid;
 use std::collections::BTreeMap;
 use swarm::Statements;
@@ -60,6 +60,23 @@ fn with_kept(file: &SharedFile, description: &Description, me: PeerId, now: Time
         State::Discarded => actions = vec![Action::Drop],
     }
     actions.into_iter().map(|action| (file.cid, action)).collect()
+}
+
+/// Whether a record in this bucket may change what is to be done: word of files, or where they can be had.
+pub fn is_of_interest(bucket: &BucketPath) -> bool {
+    let mut names = bucket.names();
+    match names.next() {
+        Some("share") => true,
+        Some("pri") => names.nth(1) == Some("ipfs_addresses"),
+        _ => false,
+    }
+}
+
+/// Whether it makes sense to begin fetching a file. Word of it may come before word of where its holders are; a fetch
+/// begun then would wait for nothing, and keep its place from files that can be had. What this node itself has held
+/// may still be on its disk.
+pub fn is_in_reach(file: &SharedFile, me: PeerId, has_address: bool) -> bool {
+    has_address || file.providers().any(|peer| peer == me)
 }
 
 /// Its uploader says what a file is, in good time; others only when it does not any more.
@@ -150,6 +167,19 @@ mod tests {
             "half of its time is over"
         );
         assert_eq!(actions(&set, 3, false, NOW), [Action::Take], "newcomers keep it too");
+    }
+
+    #[test]
+    fn a_file_whose_holders_cannot_be_reached_yet_waits() {
+        let mut set = Set::default();
+        say(&mut set, 1, Kind::Propose, Station::Files.item(&cid()), LIFETIME);
+        let file = index(&set, NOW).remove(&cid()).unwrap();
+        assert!(!is_in_reach(&file, peer(2), false));
+        assert!(is_in_reach(&file, peer(2), true));
+        assert!(is_in_reach(&file, peer(1), false), "its own blocks may still be there");
+        let is_heard = |bucket: &str| is_of_interest(&bucket.parse().unwrap());
+        assert!(is_heard("share/files") && is_heard(&format!("pri/{}/ipfs_addresses", peer(1))));
+        assert!(!is_heard("peer") && !is_heard(&format!("pri/{}/info/hostname", peer(1))));
     }
 
     #[test]

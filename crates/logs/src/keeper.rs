@@ -109,7 +109,7 @@ pub async fn run_keeper(
     loop {
         let next = keeper.look().await?;
         tokio::select! {
-            () = share_changed(&mut changes) => tokio::time::sleep(GATHER).await,
+            () = something_changed(&mut changes) => tokio::time::sleep(GATHER).await,
             () = keeper.ledger.changed() => {}
             Some(ended) = keeper.jobs.join_next_with_id() => keeper.ended(ended).await?,
             () = tokio::time::sleep_until(next) => {}
@@ -117,11 +117,11 @@ pub async fn run_keeper(
     }
 }
 
-/// Waits until something in `share` changed, or so much that some of it was missed.
-async fn share_changed(changes: &mut broadcast::Receiver<Record>) {
+/// Waits until something changed that may give this node something to do, or so much that some of it was missed.
+async fn something_changed(changes: &mut broadcast::Receiver<Record>) {
     loop {
         match changes.recv().await {
-            Ok(record) if record.item().bucket.names().next() != Some("share") => {}
+            Ok(record) if !keep::is_of_interest(&record.item().bucket) => {}
             Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => return,
             // The sender lives in the handle that we hold.
             Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
@@ -194,11 +194,13 @@ impl Keeper {
         let is_own =
             file.description.as_ref().is_some_and(|description| description.uploader == self.swarm.me());
         let is_wanted = self.settings.keep_others || is_own;
-        if !is_wanted || attempt.is_under_way || must_wait || self.jobs.len() >= self.settings.parallel {
+        let providers = sight.providers.get(&file.cid).cloned().unwrap_or_default();
+        let is_in_reach = keep::is_in_reach(file, self.swarm.me(), !providers.is_empty());
+        let may_begin = is_in_reach && self.jobs.len() < self.settings.parallel;
+        if !is_wanted || attempt.is_under_way || must_wait || !may_begin {
             return;
         }
         attempt.is_under_way = true;
-        let providers = sight.providers.get(&file.cid).cloned().unwrap_or_default();
         let limits = self.limits(file);
         let name = file.description.as_ref().map(|description| description.filename.clone());
         tracing::info!(cid = %file.cid, name, providers = providers.len(), "fetching a shared file");

@@ -1,0 +1,85 @@
+//! A port that is taken by another program: named in the log with the way out, and the rest goes on.
+
+use std::net::{TcpListener, UdpSocket};
+use std::time::Duration;
+
+use lab::daemon::Robot;
+use lab::{Error, Host, Lab, Result, or_skip, wait_until};
+
+const SOON: Duration = Duration::from_secs(60);
+
+/// Holds a port on a host, on all its addresses, as another program would.
+fn take<T: Send>(host: &Host, open: impl FnOnce() -> std::io::Result<T> + Send) -> Result<T> {
+    host.within(open)?.map_err(|source| Error::Io { what: "taking a port".to_owned(), source })
+}
+
+/// Waits for a line of the log that has all of these words.
+fn wait_for_words(robot: &mut Robot, words: &[&str]) -> Result {
+    let line = robot.running()?.wait_for_line(|line| words.iter().all(|word| line.contains(word)), SOON)?;
+    println!("{}", line.trim());
+    Ok(())
+}
+
+/// How many hold `name`, by `robot`'s report.
+fn wait_until_safe(robot: &Robot, name: &str, holders: usize) -> Result {
+    let safe = || {
+        let report = robot.cli(&["report", "--json"]).ok()?;
+        let is_it = |file: &&serde_json::Value| {
+            file["name"] == name && file["holders"].as_array().is_some_and(|all| all.len() == holders)
+        };
+        report["files"].as_array()?.iter().find(is_it).map(drop)
+    };
+    wait_until(SOON, &format!("{name} with {holders} holders"), safe)
+}
+
+#[test]
+fn without_its_tcp_port_a_robot_still_shares() -> Result {
+    let Some(lab) = or_skip("TCP port taken", Lab::new("tcp")) else {
+        return Ok(());
+    };
+    let b = Robot::start(&lab, "b")?;
+    let mut a = Robot::new(lab.host("a")?, "")?;
+    let taken = take(a.host(), || TcpListener::bind("0.0.0.0:8000"))?;
+    a.restart()?;
+    wait_for_words(&mut a, &["TCP port 8000 is taken by another program", "`tcp_port`"])?;
+    a.share("one.bag", b"one")?;
+    wait_until_safe(&b, "one.bag", 2)?;
+    drop(taken);
+    // It tries again by itself.
+    wait_until_safe(&a, "one.bag", 2)
+}
+
+#[test]
+fn without_its_udp_port_a_robot_still_answers_and_joins_once_it_is_free() -> Result {
+    let Some(lab) = or_skip("UDP port taken", Lab::new("udp")) else {
+        return Ok(());
+    };
+    let b = Robot::start(&lab, "b")?;
+    let mut a = Robot::new(lab.host("a")?, "")?;
+    let taken = take(a.host(), || UdpSocket::bind("0.0.0.0:1240"))?;
+    a.restart()?;
+    wait_for_words(&mut a, &["UDP port 1240 is taken by another program", "`udp_port`"])?;
+    a.share("two.bag", b"two")?;
+    wait_until_safe(&a, "two.bag", 0)?;
+    drop(taken);
+    wait_until_safe(&b, "two.bag", 2)
+}
+
+#[test]
+fn without_its_ipfs_port_a_robot_still_fetches() -> Result {
+    let Some(lab) = or_skip("IPFS port taken", Lab::new("ipfs")) else {
+        return Ok(());
+    };
+    let b = Robot::start(&lab, "b")?;
+    let mut a = Robot::new(lab.host("a")?, "")?;
+    let _taken =
+        take(a.host(), || Ok((TcpListener::bind("0.0.0.0:6002")?, UdpSocket::bind("0.0.0.0:6002")?)))?;
+    a.restart()?;
+    wait_for_words(
+        &mut a,
+        &["/ip4/0.0.0.0/tcp/6002", "stop the program that holds the port", "`ipfs_port`"],
+    )?;
+    wait_for_words(&mut a, &["/ip4/0.0.0.0/udp/6002/quic-v1", "`ipfs_port`"])?;
+    b.share("three.bag", b"three")?;
+    wait_until_safe(&a, "three.bag", 2)
+}

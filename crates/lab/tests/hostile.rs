@@ -1,0 +1,294 @@
+//! A stranger on the network who lies, and one who only wants to be a nuisance.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use dcache::{Data, Item, Keypair, Kind, PeerId, Record, Refusal, Statement, Time, Validity};
+use lab::daemon::Robot;
+use lab::{Answer, Error, Host, LINE_PORT, Lab, Result, ask, or_skip, programs, wait_until};
+use routing::{Address, Envelope};
+
+const SOON: Duration = Duration::from_secs(60);
+const UDP_PORT: u16 = 1240;
+/// As the daemon limits them: links with one host, and how long one may be silent.
+const LINKS_PER_HOST: usize = 16;
+const SILENCE: Duration = Duration::from_secs(60);
+const NO_ENVELOPE: &str = "lines that were no envelope";
+
+/// The attacker, who has a key of his own like everybody.
+struct Attacker {
+    host: Host,
+    key: Keypair,
+    udp: UdpSocket,
+    target: Ipv4Addr,
+    sequence: u64,
+}
+
+fn io<T>(what: &str, result: std::io::Result<T>) -> Result<T> {
+    result.map_err(|source| Error::Io { what: what.to_owned(), source })
+}
+
+impl Attacker {
+    fn new(host: Host, target: Ipv4Addr) -> Result<Self> {
+        let udp = io("a UDP socket", host.within(|| UdpSocket::bind("0.0.0.0:0"))?)?;
+        Ok(Self { host, key: Keypair::from_seed([66; 32]), udp, target, sequence: 0 })
+    }
+
+    fn connect(&self) -> Result<TcpStream> {
+        let target = SocketAddr::from((self.target, LINE_PORT));
+        io("a link", self.host.within(|| TcpStream::connect_timeout(&target, SOON))?)
+    }
+
+    fn datagram(&self, line: &[u8]) -> Result {
+        io("a datagram", self.udp.send_to(line, (self.target, UDP_PORT))).map(drop)
+    }
+
+    /// A record that is wholly as it should be.
+    fn honest(&mut self, bucket: &str, data: &str) -> Envelope {
+        self.sequence += 1;
+        let item = Item { bucket: bucket.parse().unwrap(), data: Data::new(data).unwrap() };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let statement = Statement::new(Kind::Propose, item, Validity::starting(Time(now), 3600)).unwrap();
+        let record = Record::sign(Arc::new(statement), &self.key, self.sequence);
+        Envelope::record(Address::brain(self.key.peer_id()), Address::every_brain(), &record)
+    }
+
+    /// The three lies: a byte changed after signing, another's name under it, another's bucket.
+    fn lies(&mut self, victim: PeerId) -> [Envelope; 3] {
+        let mut changed = self.honest("share/notes", "lie-A");
+        changed.payload = changed.payload.replace("lie-A", "lie-B");
+        let mut stranger = self.honest("share/notes", "lie-C");
+        stranger.signatures[0].signer = victim;
+        let foreign = self.honest(&format!("pri/{victim}/info/hostname"), "lie-D");
+        [changed, stranger, foreign]
+    }
+
+    /// The same lines by both ways that a daemon hears.
+    fn tell(&self, envelopes: &[Envelope]) -> Result {
+        let mut link = self.connect()?;
+        for envelope in envelopes {
+            let line = envelope.encode();
+            self.datagram(line.as_bytes())?;
+            io("a line", link.write_all((line + "\n").as_bytes()))?;
+        }
+        Ok(())
+    }
+}
+
+fn all(robot: &Robot) -> Result<Answer> {
+    ask(robot.host(), robot.host().address())
+}
+
+/// The counter of records refused for `reason`.
+fn refused(reason: Refusal) -> String {
+    format!("records refused: {reason}")
+}
+
+fn wait_until_counted(robot: &Robot, counter: &str, at_least: u64) -> Result {
+    let counted = || all(robot).ok().filter(|answer| answer.count(counter) >= at_least).map(drop);
+    wait_until(SOON, &format!("{at_least} of {counter:?} on {}", robot.host().name()), counted)
+}
+
+fn wait_until_held(robots: &[&Robot], data: &str) -> Result {
+    let held = |robot: &&Robot| all(robot).is_ok_and(|answer| answer.holds(data));
+    wait_until(SOON, &format!("{data:?} on all"), || robots.iter().all(held).then_some(()))
+}
+
+fn peer(robot: &Robot) -> Result<PeerId> {
+    let id = robot.cli(&["ping", "--json"])?["peer"].as_str().unwrap_or_default().to_owned();
+    Ok(id.parse().unwrap())
+}
+
+#[test]
+fn lies_are_refused_counted_shown_and_not_passed_on() -> Result {
+    let Some(lab) = or_skip("lies", Lab::new("lies")) else {
+        return Ok(());
+    };
+    let [a, b, c] = ["a", "b", "c"].map(|name| Robot::start(&lab, name));
+    let (a, b, c) = (a?, b?, c?);
+    let mut attacker = Attacker::new(lab.host("x")?, a.host().address())?;
+    let lies = attacker.lies(peer(&b)?);
+    attacker.tell(&lies)?;
+    // Each lie came twice, by UDP and by TCP.
+    wait_until_counted(&a, &refused(Refusal::Forged), 4)?;
+    wait_until_counted(&a, &refused(Refusal::NotOwner), 2)?;
+
+    // What is told in the same way, and is true, goes round: so would the lies have done.
+    for (number, way) in ["first", "second"].iter().enumerate() {
+        let truth = attacker.honest("share/notes", &format!("truth-{number}"));
+        match number {
+            0 => attacker.datagram(truth.encode().as_bytes())?,
+            _ => io(way, attacker.connect()?.write_all((truth.encode() + "\n").as_bytes()))?,
+        }
+        wait_until_held(&[&a, &b, &c], &format!("truth-{number}"))?;
+    }
+    for robot in [&a, &b, &c] {
+        assert!(!all(robot)?.holds("lie-"), "{} holds a lie", robot.host().name());
+    }
+    for robot in [&b, &c] {
+        let summary = robot.cli(&["summary", "--json"])?;
+        assert_eq!(summary["daemon"]["refused_by_daemon"], serde_json::json!({}), "nothing bad reached it");
+    }
+    let counted = a.cli(&["summary", "--json"])?["daemon"]["refused_by_daemon"].clone();
+    assert_eq!(
+        (&counted[refused(Refusal::Forged)], &counted[refused(Refusal::NotOwner)]),
+        (&4.into(), &2.into())
+    );
+    let shown = a.cli_text(&["summary"])?;
+    for line in [format!("{}: 4.", refused(Refusal::Forged)), format!("{}: 2.", refused(Refusal::NotOwner))] {
+        assert!(shown.contains(&line), "{line:?} is not shown to people:\n{shown}");
+    }
+    Ok(())
+}
+
+/// Whether the other side has closed the link; what it says meanwhile is thrown away.
+fn is_closed(mut link: &TcpStream) -> bool {
+    let mut buffer = [0; 4096];
+    link.set_nonblocking(true).unwrap();
+    loop {
+        match link.read(&mut buffer) {
+            Ok(0) => return true,
+            Ok(_) => {}
+            Err(error) => return error.kind() != ErrorKind::WouldBlock,
+        }
+    }
+}
+
+/// Lines that are none, each on a link of its own; all but the first leave the link to those who send better ones.
+fn bad_lines(attacker: &Attacker, a: &Robot) -> Result {
+    let before = all(a)?.count(NO_ENVELOPE);
+    let mut endless = attacker.connect()?;
+    // The daemon closes the link long before the end of the line; then writing fails.
+    let _ = endless.write_all(&vec![b'x'; 1 << 20]);
+    wait_until(SOON, "the end of the link with the line of 1 MiB", || is_closed(&endless).then_some(()))?;
+    let broken: [&[u8]; 4] =
+        [b"{\"from\":", b"[[[[", b"{\"from\":\"/a\",\"to\":\"/b\",\"payload\":\"\xff\xfe\"}", &[0; 99]];
+    let mut link = attacker.connect()?;
+    for line in broken {
+        attacker.datagram(line)?;
+        io("a bad line", link.write_all(&[line, b"\n"].concat()))?;
+    }
+    let number = 1 + 2 * broken.len() as u64;
+    wait_until_counted(a, NO_ENVELOPE, before + number)?;
+    let patience = attacker.honest_link_still_works(link)?;
+    println!("{number} bad lines were counted; the link is still heard after {patience:?}");
+    Ok(())
+}
+
+impl Attacker {
+    /// A few bad lines are forgiven: a question on the same link is answered.
+    fn honest_link_still_works(&self, mut link: TcpStream) -> Result<Duration> {
+        let begun = Instant::now();
+        let ping = routing::Message::ping(Validity::ALWAYS);
+        let ping = Envelope::new(Address::command_line(), Address::every_brain(), ping);
+        io("a ping", link.write_all((ping.encode() + "\n").as_bytes()))?;
+        io("its limit", link.set_read_timeout(Some(SOON)))?;
+        let read = io("the pong", link.read(&mut [0; 4096]))?;
+        assert!(read > 0, "the link was closed for a few bad lines");
+        Ok(begun.elapsed())
+    }
+}
+
+/// Rubbish of all kinds as fast as it goes, until it is stopped: noise, half lines, and questions that want answers.
+fn flood(attacker: &Attacker, stop: &AtomicBool) -> u64 {
+    let ping = routing::Message::ping(Validity::ALWAYS);
+    let ping = Envelope::new(Address::command_line(), Address::every_brain(), ping).encode().into_bytes();
+    let noise: Vec<u8> = (0..1400_u32).map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()[3]).collect();
+    let kinds = [noise, ping[..ping.len() / 2].to_vec(), ping, vec![b'['; 1400]];
+    let mut sent = 0;
+    while !stop.load(Ordering::Relaxed) {
+        for kind in &kinds {
+            // A full queue of this host is no news.
+            sent += u64::from(attacker.datagram(kind).is_ok());
+        }
+        // Otherwise the flood would take one of this machine's few cores, on which the robots run as well.
+        if sent.is_multiple_of(400) {
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+    sent
+}
+
+fn is_safe(robot: &Robot, name: &str, holders: usize) -> bool {
+    let report = robot.cli(&["report", "--json"]).unwrap_or_default();
+    let files = report["files"].as_array().cloned().unwrap_or_default();
+    files.iter().any(|file| {
+        let held = file["holders"].as_array().is_some_and(|all| all.len() == holders);
+        file["name"] == name && file["state"] == "safe" && held
+    })
+}
+
+/// The time from sharing a file on `a` until all three keep it.
+fn time_to_share(a: &Robot, others: [&Robot; 2], name: &str) -> Result<Duration> {
+    let content: Vec<u8> = name.bytes().cycle().take(700_000).collect();
+    let begun = Instant::now();
+    a.share(name, &content)?;
+    let safe = || others.iter().all(|robot| is_safe(robot, name, 3)).then_some(());
+    wait_until(SOON, &format!("{name} safe on all"), safe)?;
+    Ok(begun.elapsed())
+}
+
+/// Asks `of` from another host, as a person at a laptop would.
+fn ping_from(host: &Host, of: &Robot) -> Result<String> {
+    let mut command = host.command(programs()?.cli);
+    command.arg(of.host().address().to_string()).args(["ping", "--json"]);
+    host.run(command, SOON)?.success("dt-swarm-cli from another host")
+}
+
+#[test]
+fn nuisances_cost_little_and_disturb_nobody() -> Result {
+    let Some(lab) = or_skip("nuisances", Lab::new("nuisance")) else {
+        return Ok(());
+    };
+    let [a, b, c] = ["a", "b", "c"].map(|name| Robot::start(&lab, name));
+    let (mut a, b, c) = (a?, b?, c?);
+    let attacker = Attacker::new(lab.host("x")?, a.host().address())?;
+    let quiet = time_to_share(&a, [&b, &c], "before.bag")?;
+    let before = a.running()?.resident_bytes()?;
+    bad_lines(&attacker, &a)?;
+
+    let links = (0..200).map(|_| attacker.connect()).collect::<Result<Vec<_>>>()?;
+    let silent_since = Instant::now();
+    let closed = || links.iter().filter(|link| is_closed(link)).count();
+    let surplus = links.len() - LINKS_PER_HOST;
+    wait_until(SOON, "the end of the links over the limit", || (closed() >= surplus).then_some(()))?;
+
+    let stop = AtomicBool::new(false);
+    let (loud, sent, answered) = thread::scope(|scope| {
+        let flooding = scope.spawn(|| flood(&attacker, &stop));
+        let begun = Instant::now();
+        let loud = time_to_share(&a, [&b, &c], "during.bag");
+        let answered = ping_from(b.host(), &a);
+        thread::sleep(Duration::from_secs(2).saturating_sub(begun.elapsed()));
+        stop.store(true, Ordering::Relaxed);
+        (loud, flooding.join().unwrap(), answered)
+    });
+    let (loud, answered) = (loud?, answered?);
+    assert!(answered.contains("\"peer\""), "{answered}");
+    // The two links of the bad lines may have had their places until just then.
+    let open = links.len() - closed();
+    assert!((LINKS_PER_HOST - 2..=LINKS_PER_HOST).contains(&open), "{open} links are open");
+    println!(
+        "a file was kept by all after {:.1} s; during a flood of {sent} datagrams after {:.1} s",
+        quiet.as_secs_f64(),
+        loud.as_secs_f64()
+    );
+
+    let left = SILENCE.saturating_sub(silent_since.elapsed()) + Duration::from_secs(20);
+    wait_until(left, "the end of all silent links", || (closed() == links.len()).then_some(()))?;
+    println!("the last silent link was closed after {:.1} s", silent_since.elapsed().as_secs_f64());
+    assert!(silent_since.elapsed() + Duration::from_secs(5) >= SILENCE, "not before their time");
+
+    let process = a.running()?;
+    assert!(process.is_running()?, "it is the process of before");
+    let after = process.resident_bytes()?;
+    println!("resident memory of the victim: {} kB before, {} kB after", before / 1000, after / 1000);
+    assert!(after < before + 40_000_000, "it grew without bound");
+    let died = process.lines().into_iter().find(|line| line.contains("a task "));
+    assert_eq!(died, None, "no task died of it");
+    Ok(())
+}
