@@ -20,15 +20,9 @@ const LOGGED: &str = "info,libp2p=warn,libp2p_swarm=error,quinn=warn";
 fn main() -> ExitCode {
     let arguments = config::Arguments::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOGGED));
-<<<<<<< HEAD
     // Colours are for eyes, not for log files.
     let is_seen = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(is_seen).with_writer(std::io::stderr).init();
-=======
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // Colours are for people: in a journal or a file they would only hide the words.
-    log.with_ansi(std::io::stderr().is_terminal()).init();
->>>>>>> hard
     match run::run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -24,20 +24,12 @@ fn a_log_reaches_three_robots_and_a_newcomer_after_its_owner_died() -> Result {
     println!("safe on b and c, with three holders, after {:.1} s", begun.elapsed().as_secs_f64());
     let entry = &entries[1];
     assert_eq!(entry["size"], content.len());
-<<<<<<< HEAD
     assert_eq!(entry["uploader_hostname"], "a");
-=======
-    assert_eq!(entry["uploader"]["name"], "a");
->>>>>>> hard
     let mut holders: Vec<&str> = entry["holders"]
         .as_array()
         .into_iter()
         .flatten()
-<<<<<<< HEAD
         .filter_map(|holder| holder["hostname"].as_str())
-=======
-        .filter_map(|holder| holder["name"].as_str())
->>>>>>> hard
         .collect();
     holders.sort_unstable();
     assert_eq!(holders, ["a", "b", "c"]);
