@@ -82,7 +82,7 @@ fn idle(peers: u32, seconds: u64, settle: u64) -> Result {
 /// How many others a robot knows to be there, by their own word.
 fn known_peers(robot: &Robot) -> Result<usize> {
     let answer = ask(robot.host(), robot.host().address())?;
-    let present = answer.records.iter().filter(|(record, _)| record.item().bucket.as_str() == "/peer");
+    let present = answer.records.iter().filter(|(record, _)| record.item().bucket.as_str() == "peer");
     Ok(present.count().saturating_sub(1))
 }
 

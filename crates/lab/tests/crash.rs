@@ -1,4 +1,5 @@
 //! The power is cut again and again while files are being added; and the orderly end.
+#![expect(clippy::unwrap_used, reason = "what cannot be in a test fails it")]
 
 use std::fs;
 use std::io::Write;

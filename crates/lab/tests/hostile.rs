@@ -1,4 +1,5 @@
 //! A stranger on the network who lies, and one who only wants to be a nuisance.
+#![expect(clippy::unwrap_used, reason = "what cannot be in a test fails it")]
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
