@@ -21,15 +21,16 @@ pub enum AnnounceError {
 
 /// What `me` has to say at `now`: claims that are not in the set or half over, and the end of those that it claims no
 /// more. Pure.
-pub fn statements(set: &Set, me: PeerId, claims: &[Claim], now: Time) -> Statements {
+pub fn statements(set: &Set, me: PeerId, facts: &Facts, now: Time) -> Statements {
     let mut statements = Statements::new();
-    for claim in claims {
+    let claims: Vec<Claim> = claims(me, facts);
+    for claim in &claims {
         let until = own_until(set, me, &claim.item, now);
         if until.is_none_or(|until| until <= now.plus(claim.lifetime / 2)) {
             statements.propose(claim.item.clone(), Validity::starting(now, claim.lifetime));
         }
     }
-    for bucket in own_buckets(me) {
+    for bucket in own_buckets(me, facts) {
         for view in set.bucket(&bucket, now) {
             let is_claimed = claims.iter().any(|claim| claim.item == *view.item);
             if let (false, Some(until)) = (is_claimed, own_until(set, me, view.item, now)) {
@@ -54,7 +55,7 @@ fn own_until(set: &Set, me: PeerId, item: &Item, now: Time) -> Option<Time> {
 pub async fn run_announcer(swarm: Swarm, mut facts: watch::Receiver<Facts>) -> Result<(), AnnounceError> {
     loop {
         let me = swarm.me();
-        let current = claims(me, &facts.borrow_and_update());
+        let current = facts.borrow_and_update().clone();
         let statements = swarm.read(move |set, now| statements(set, me, &current, now)).await?;
         match swarm.say(statements).await {
             Err(SayError::Stopped(stopped)) => return Err(stopped.into()),
@@ -77,7 +78,7 @@ mod tests {
 
     fn facts(address: &str) -> Facts {
         let lines = vec![format!("{address}:8000").parse().unwrap()];
-        let ipfs = vec![format!("/ip4/{address}/tcp/6002")];
+        let ipfs = Some(vec![format!("/ip4/{address}/tcp/6002")]);
         Facts { hostname: "duckie".into(), version: "1".into(), lines, ipfs }
     }
 
@@ -93,18 +94,19 @@ mod tests {
     fn says_renews_and_takes_back() {
         let me = Keypair::from_seed([1; 32]).peer_id();
         let mut set = Set::default();
-        let before = claims(me, &facts("10.0.0.1"));
+        let (here, there) = (facts("10.0.0.1"), facts("10.0.0.2"));
+        let before = claims(me, &here);
         assert_eq!(before.len(), 5);
         for claim in &before {
             say(&mut set, Kind::Propose, &claim.item, Validity::starting(NOW, claim.lifetime));
         }
-        assert!(statements(&set, me, &before, NOW).is_empty());
+        assert!(statements(&set, me, &here, NOW).is_empty());
         // After five minutes the presence alone is renewed.
         let mut renewal = Statements::new();
         renewal.propose(before[0].item.clone(), Validity::starting(NOW.plus(300), 600));
-        assert_eq!(statements(&set, me, &before, NOW.plus(300)), renewal);
+        assert_eq!(statements(&set, me, &here, NOW.plus(300)), renewal);
         // At another address the old ones are taken back for as long as they were said.
-        let after = claims(me, &facts("10.0.0.2"));
+        let after = claims(me, &there);
         let mut change = Statements::new();
         for new in &after[3..] {
             change.propose(new.item.clone(), Validity::starting(NOW, 3600));
@@ -112,6 +114,8 @@ mod tests {
         for old in &before[3..] {
             change.dismiss(old.item.clone(), Validity::starting(NOW, 3600));
         }
-        assert_eq!(statements(&set, me, &after, NOW), change);
+        assert_eq!(statements(&set, me, &there, NOW), change);
+        // After a restart, before the node listens, what was said of it still holds.
+        assert!(statements(&set, me, &Facts { ipfs: None, ..here }, NOW).is_empty());
     }
 }

@@ -22,8 +22,9 @@ pub struct Facts {
     pub version: String,
     /// Where it speaks the line protocol over TCP.
     pub lines: Vec<SocketAddr>,
-    /// Where it takes IPFS connections, as multiaddresses with its peer ID.
-    pub ipfs: Vec<String>,
+    /// Where it takes IPFS connections, as multiaddresses with its peer ID; `None` until that is known. What was said
+    /// before a restart holds until then.
+    pub ipfs: Option<Vec<String>>,
 }
 
 /// Something that this node says of itself, and for how many seconds.
@@ -52,20 +53,23 @@ pub fn claims(me: PeerId, facts: &Facts) -> Vec<Claim> {
             claim(&["pri", &id, "addresses"], address.as_str(), ADDRESSES);
         }
     }
-    for address in facts.ipfs.iter().take(MAX_ADDRESSES) {
+    for address in facts.ipfs.iter().flatten().take(MAX_ADDRESSES) {
         claim(&["pri", &id, "ipfs_addresses"], address, ADDRESSES);
     }
     claims
 }
 
 /// The buckets in which only claims of this node may stand; what else it said there is not true any more.
-pub(crate) fn own_buckets(me: PeerId) -> Vec<BucketPath> {
+pub(crate) fn own_buckets(me: PeerId, facts: &Facts) -> Vec<BucketPath> {
     let id = me.to_string();
-    let names: [&[&str]; 4] = [
+    let mut names: Vec<&[&str]> = Vec::new();
+    let [hostname, version, addresses, ipfs]: [&[&str]; 4] = [
         &["pri", &id, "info", "hostname"],
         &["pri", &id, "info", "version", "dswarm"],
         &["pri", &id, "addresses"],
         &["pri", &id, "ipfs_addresses"],
     ];
+    names.extend([hostname, version, addresses]);
+    names.extend(facts.ipfs.is_some().then_some(ipfs));
     names.iter().filter_map(|names| BucketPath::new(names).ok()).collect()
 }

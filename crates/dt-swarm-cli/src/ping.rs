@@ -79,6 +79,7 @@ impl Pings {
             "version": status.map(|status| &status.version),
             "uptime_seconds": status.map(|status| status.uptime),
             "records": status.map(|status| status.records),
+            "counters": status.map(|status| &status.counters),
             "clock_ahead_seconds": self.pong.clock_ahead(),
             "round_trip_milliseconds": self.round_trips.iter().copied().map(milliseconds).collect::<Vec<_>>(),
         })

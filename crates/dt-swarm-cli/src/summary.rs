@@ -75,13 +75,15 @@ pub(crate) fn footer(answer: &Answer) -> String {
     shown
 }
 
+/// What the names of the daemon's counters say when they tell of something refused.
+const REFUSED: [&str; 6] =
+    ["refused", "without a signature", "no envelope", "no message", "over a host's budget", "bad lines"];
+
 /// Those of the daemon's counters that tell of something refused.
 fn refused_there(answer: &Answer) -> impl Iterator<Item = (&str, u64)> {
     let counters = answer.pong.status.iter().flat_map(|status| &status.counters);
     counters
-        .filter(|(name, number)| {
-            **number > 0 && (name.contains("refused") || name.contains("without a signature"))
-        })
+        .filter(|(name, number)| **number > 0 && REFUSED.iter().any(|word| name.contains(word)))
         .map(|(name, number)| (name.as_str(), *number))
 }
 

@@ -14,7 +14,7 @@ pub(crate) fn print(config: &Config, me: PeerId, facts: &Facts) {
 fn text(config: &Config, me: PeerId, facts: &Facts) -> String {
     let shared = config.shared_folder.display();
     let lines = facts.lines.iter().map(|at| format!("/ip4/{}/tcp/{}/dswarm-line", at.ip(), at.port()));
-    let addresses: Vec<String> = lines.chain(facts.ipfs.iter().cloned()).collect();
+    let addresses: Vec<String> = lines.chain(facts.ipfs.iter().flatten().cloned()).collect();
     let addresses = match addresses.is_empty() {
         true => "none: no network is up yet; it is noticed when one comes".to_owned(),
         false => addresses.join("\n                 "),

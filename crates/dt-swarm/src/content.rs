@@ -138,7 +138,10 @@ async fn tell_addresses(node: Node, facts: watch::Sender<Facts>) {
         }
         let addresses: Vec<String> =
             listening.borrow_and_update().iter().filter_map(|at| announced(at, &node)).collect();
-        facts.send_modify(|facts| facts.ipfs = addresses);
+        // None at all means most likely that the node does not listen yet.
+        if !addresses.is_empty() || facts.borrow().ipfs.is_some() {
+            facts.send_modify(|facts| facts.ipfs = Some(addresses));
+        }
         tokio::select! {
             Ok(()) = listening.changed() => {}
             Ok(()) = failures.changed() => {}

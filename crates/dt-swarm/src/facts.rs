@@ -15,7 +15,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(3);
 pub(crate) fn first(config: &Config, choice: &Choice) -> Facts {
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let lines = lines(choice, config.tcp_port);
-    Facts { hostname: config.hostname.clone(), version, lines, ipfs: Vec::new() }
+    Facts { hostname: config.hostname.clone(), version, lines, ipfs: None }
 }
 
 fn lines(choice: &Choice, port: u16) -> Vec<SocketAddr> {

@@ -175,7 +175,7 @@ fn spawn_until(
 
 /// Shows the banner once the addresses are known, or cannot be awaited any longer.
 async fn show(config: &Config, me: dcache::PeerId, mut known: watch::Receiver<Facts>) {
-    let _ = tokio::time::timeout(ADDRESSES, known.wait_for(|facts| !facts.ipfs.is_empty())).await;
+    let _ = tokio::time::timeout(ADDRESSES, known.wait_for(|facts| facts.ipfs.is_some())).await;
     let facts = known.borrow().clone();
     banner::print(config, me, &facts);
 }
