@@ -5,6 +5,7 @@ kubo_version=0.1.11
 importer_version=17.1.1
 nextest_version=0.9.143
 deny_version=0.20.2
+fuzz_version=0.13.2
 
 install_all() {
     install_debian_packages
