@@ -2,7 +2,8 @@
 
 use std::env;
 use std::fs;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
@@ -159,9 +160,21 @@ impl Robot {
     /// # Errors
     /// When it cannot be written.
     pub fn share(&self, name: &str, content: &[u8]) -> Result<PathBuf> {
+        self.share_by(name, |draft| fs::write(draft, content))
+    }
+
+    /// As [`Self::share`], a copy of this file, which may be larger than memory.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub fn share_copy(&self, name: &str, original: &Path) -> Result<PathBuf> {
+        self.share_by(name, |draft| fs::copy(original, draft).map(drop))
+    }
+
+    fn share_by(&self, name: &str, write: impl FnOnce(&Path) -> io::Result<()>) -> Result<PathBuf> {
         let (draft, path) = (self.home().join("draft"), self.shared_folder().join(name));
-        let write = || fs::write(&draft, content).and_then(|()| fs::rename(&draft, &path));
-        write().map_err(Error::io(format!("writing {}", path.display())))?;
+        let shared = write(&draft).and_then(|()| fs::rename(&draft, &path));
+        shared.map_err(Error::io(format!("writing {}", path.display())))?;
         Ok(path)
     }
 }

@@ -1,4 +1,6 @@
-//! Measurements in the lab, by hand.
+//! Measurements in the lab, by hand, and a peer for its tests.
+
+mod share_v0;
 
 use std::process::ExitCode;
 use std::thread;
@@ -7,6 +9,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use lab::daemon::Robot;
 use lab::{Lab, Result, ask, sweep_leftovers, wait_until};
+use share_v0::{ShareV0, share_v0};
 
 /// How long daemons may take to learn of each other.
 const KNOWN: Duration = Duration::from_secs(60);
@@ -35,15 +38,18 @@ enum Command {
     },
     /// Remove what labs of killed processes left behind
     Sweep,
+    /// Share files with CIDv0, which our daemon itself never makes, by way of a daemon on another host
+    ShareV0(ShareV0),
 }
 
 fn main() -> ExitCode {
     let result = match Options::parse().command {
-        Command::Idle { peers, seconds, settle } => idle(peers, seconds, settle),
+        Command::Idle { peers, seconds, settle } => idle(peers, seconds, settle).map_err(Into::into),
         Command::Sweep => {
             sweep_leftovers();
             Ok(())
         }
+        Command::ShareV0(options) => share_v0(options),
     };
     if let Err(problem) = result {
         eprintln!("lab: {problem}");

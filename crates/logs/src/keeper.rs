@@ -171,6 +171,7 @@ impl Keeper {
                 _ => {}
             }
         }
+        self.say(statements).await?;
         let retries =
             self.attempts.values().filter(|attempt| !attempt.is_under_way).filter_map(|at| at.not_before);
         let later = Instant::now() + LOOK_AGAIN;

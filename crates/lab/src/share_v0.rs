@@ -1,0 +1,134 @@
+//! A peer that shares files with CIDv0. Our daemon never makes these, but has to fetch, check, keep and give on what
+//! others made with them. It has its own IPFS node and key, and tells one daemon of its files by signed records.
+
+use std::error::Error;
+use std::future;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::Args;
+use dcache::{BucketPath, Data, Item, Keypair, Kind, PeerId, Record, Statement, Time, Validity};
+use ipfs::node::{Node, NodeConfig};
+use ipfs::store::StoreConfig;
+use ipfs::unixfs::{Content, DirectoryEntry, Format};
+use ipfs::{Cid, Multiaddr};
+use logs::buckets::{self, Station};
+use logs::{Description, INFO_NAME};
+use routing::{Address, Envelope};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// It lives no longer than one lab, so it may be the same peer in each.
+const SEED: [u8; 32] = [7; 32];
+/// For how long its records hold, in seconds: longer than any test.
+const LIFETIME: u64 = 3600;
+const STORE_BYTES: u64 = 8 << 30;
+
+type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
+
+/// What it is told.
+#[derive(Args)]
+pub(crate) struct ShareV0 {
+    /// The files
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// Where it takes IPFS connections, such as /ip4/10.77.0.2/tcp/6002
+    #[arg(long)]
+    listen: Multiaddr,
+    /// Where the daemon speaks the line protocol, such as 10.77.0.1:8000
+    #[arg(long)]
+    daemon: SocketAddr,
+    /// A folder for its blocks
+    #[arg(long)]
+    store: PathBuf,
+}
+
+/// Shares the files until it is killed. For each it prints `SHARED DIRECTORY FILE`, both CIDs, and at last `TOLD`.
+pub(crate) fn share_v0(options: ShareV0) -> Result {
+    tokio::runtime::Runtime::new()?.block_on(async {
+        let (node, driver, _) = Node::start(config(&options)?).await?;
+        tokio::select! {
+            () = driver.run(CancellationToken::new()) => Err("the IPFS node ended".into()),
+            problem = share(&options, &node) => problem,
+        }
+    })
+}
+
+fn config(options: &ShareV0) -> Result<NodeConfig> {
+    let key = ipfs::Keypair::ed25519_from_bytes(SEED)?;
+    let directory = options.store.clone();
+    let store = StoreConfig { directory, max_bytes: STORE_BYTES, min_free_bytes: 0 };
+    Ok(NodeConfig { listen: vec![options.listen.clone()], ..NodeConfig::new(key, store) })
+}
+
+async fn share(options: &ShareV0, node: &Node) -> Result {
+    let mut voice = Voice { key: Keypair::from_seed(SEED), said: Vec::new() };
+    let address = format!("{}/p2p/{}", options.listen, node.peer_id());
+    let own = BucketPath::new(&["pri", &voice.peer().to_string(), "ipfs_addresses"])?;
+    voice.say(own, Data::new(&address)?)?;
+    for path in &options.files {
+        let description = describe(path, voice.peer())?;
+        let (directory, file) = add(node, path, &description).await?;
+        voice.say(buckets::info(&directory), description.to_data()?)?;
+        voice.say(Station::Files.bucket(), Data::new(&directory.to_string())?)?;
+        println!("SHARED {directory} {file}");
+    }
+    let mut daemon = TcpStream::connect(options.daemon).await?;
+    daemon.write_all(voice.lines().as_bytes()).await?;
+    println!("TOLD");
+    // The connection stays open, and the node serves.
+    future::pending().await
+}
+
+fn describe(path: &Path, uploader: PeerId) -> Result<Description> {
+    let metadata = path.metadata()?;
+    let filename = path.file_name().ok_or("a file needs a name")?.to_string_lossy().into_owned();
+    let changed = Time(metadata.modified()?.duration_since(UNIX_EPOCH)?.as_secs());
+    Ok(Description { filename, size: metadata.len(), changed, uploader })
+}
+
+/// Adds the file with its info file; the CIDs of the directory and of the file in it.
+async fn add(node: &Node, path: &Path, description: &Description) -> Result<(Cid, Cid)> {
+    let info = Content::Bytes(description.to_yaml()?.into());
+    let entries = vec![
+        DirectoryEntry { path: description.filename.clone(), content: Content::File(path.to_owned()) },
+        DirectoryEntry { path: INFO_NAME.to_owned(), content: info },
+    ];
+    let added = node.add_directory(entries, Format::V0, watch::Sender::default()).await?;
+    node.pin(added.root).await?;
+    let listed = node.list(added.root).await?;
+    let file = listed.iter().find(|entry| entry.name == description.filename);
+    Ok((added.root, file.ok_or("the directory lacks its file")?.cid))
+}
+
+/// Signs, with growing sequence numbers.
+struct Voice {
+    key: Keypair,
+    said: Vec<Record>,
+}
+
+impl Voice {
+    fn peer(&self) -> PeerId {
+        self.key.peer_id()
+    }
+
+    fn say(&mut self, bucket: BucketPath, data: Data) -> Result {
+        let now = Time(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs());
+        let validity = Validity::starting(now, LIFETIME);
+        let statement = Statement::new(Kind::Propose, Item { bucket, data }, validity)?;
+        let sequence = 1 + self.said.len() as u64;
+        self.said.push(Record::sign(statement.into(), &self.key, sequence));
+        Ok(())
+    }
+
+    /// All that was said, as lines for a daemon.
+    fn lines(&self) -> String {
+        let (from, to) = (Address::brain(self.peer()), Address::every_brain());
+        let lines =
+            self.said.iter().map(|record| Envelope::record(from.clone(), to.clone(), record).encode());
+        lines.map(|line| line + "\n").collect()
+    }
+}

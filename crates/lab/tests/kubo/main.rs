@@ -1,0 +1,5 @@
+//! Real Kubo and our daemon: the same CIDs, and each fetches from the other.
+
+mod cids;
+mod exchange;
+mod files;
