@@ -71,6 +71,8 @@ enum TakeError {
 #[derive(Debug, Default)]
 struct Attempt {
     is_under_way: bool,
+    /// Who has it, for the fetch that is under way.
+    providers: watch::Sender<Vec<Provider>>,
     failures: u32,
     not_before: Option<Instant>,
 }
@@ -155,6 +157,7 @@ impl Keeper {
     async fn look(&mut self) -> Result<Instant, KeeperError> {
         let sight = self.see().await?;
         self.attempts.retain(|cid, attempt| attempt.is_under_way || sight.files.contains_key(cid));
+        self.tell_providers(&sight);
         let kept = self.ledger.kept();
         // Said together: one commit on the disk, however many files.
         let mut statements = Statements::new();
@@ -176,6 +179,18 @@ impl Keeper {
             self.attempts.values().filter(|attempt| !attempt.is_under_way).filter_map(|at| at.not_before);
         let later = Instant::now() + LOOK_AGAIN;
         Ok(retries.filter(|at| *at > Instant::now()).min().map_or(later, |at| at.min(later)))
+    }
+
+    /// Lets the fetches under way know who else has their file by now.
+    fn tell_providers(&self, sight: &Sight) {
+        for (cid, attempt) in &self.attempts {
+            let known = sight.providers.get(cid).cloned().unwrap_or_default();
+            attempt.providers.send_if_modified(|providers| {
+                let is_new = *providers != known;
+                *providers = known;
+                is_new
+            });
+        }
     }
 
     async fn see(&self) -> Result<Sight, Stopped> {
@@ -202,11 +217,14 @@ impl Keeper {
             return;
         }
         attempt.is_under_way = true;
+        let number = providers.len();
+        attempt.providers.send_replace(providers);
+        let known = attempt.providers.subscribe();
         let limits = self.limits(file);
         let name = file.description.as_ref().map(|description| description.filename.clone());
-        tracing::info!(cid = %file.cid, name, providers = providers.len(), "fetching a shared file");
+        tracing::info!(cid = %file.cid, name, providers = number, "fetching a shared file");
         let (node, ledger, cid) = (self.node.clone(), self.ledger.clone(), file.cid);
-        let job = self.jobs.spawn(async move { take(&node, &ledger, cid, providers, limits).await });
+        let job = self.jobs.spawn(async move { take(&node, &ledger, cid, known, limits).await });
         self.names.insert(job.id(), cid);
     }
 
@@ -273,11 +291,11 @@ async fn take(
     node: &Node,
     ledger: &Ledger,
     cid: Cid,
-    providers: Vec<Provider>,
+    providers: watch::Receiver<Vec<Provider>>,
     limits: FetchLimits,
 ) -> Result<(), TakeError> {
     // Held until the pin protects the blocks.
-    let fetched = node.fetch(cid, providers, limits, watch::Sender::default()).await?;
+    let fetched = node.fetch_from(cid, providers, limits, watch::Sender::default()).await?;
     let description = check(node, cid, limits.max_bytes).await?;
     node.pin(cid).await?;
     drop(fetched);

@@ -1,5 +1,6 @@
 //! Fetches a whole DAG into the store.
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -133,6 +134,21 @@ impl Node {
         limits: FetchLimits,
         progress: watch::Sender<FetchProgress>,
     ) -> Result<Fetched, FetchError> {
+        let (_unchanging, providers) = watch::channel(providers);
+        self.fetch_from(root, providers, limits, progress).await
+    }
+
+    /// As [`Node::fetch`], with providers that may change meanwhile: whoever is named later is dialled at once.
+    ///
+    /// # Errors
+    /// As [`Node::fetch`].
+    pub async fn fetch_from(
+        &self,
+        root: Cid,
+        providers: watch::Receiver<Vec<Provider>>,
+        limits: FetchLimits,
+        progress: watch::Sender<FetchProgress>,
+    ) -> Result<Fetched, FetchError> {
         let _slot = self.fetch_slots.acquire().await.map_err(|_| FetchError::Stopped)?;
         let session = Session::new(self, root, limits, progress);
         tokio::select! {
@@ -142,24 +158,51 @@ impl Node {
     }
 }
 
-/// Dials all providers, and again whenever none of them is connected.
-async fn keep_connected(node: &Node, providers: Vec<Provider>) -> std::convert::Infallible {
+/// Dials all providers, and again whenever none of them is connected or others are named.
+async fn keep_connected(
+    node: &Node,
+    mut providers: watch::Receiver<Vec<Provider>>,
+) -> std::convert::Infallible {
     let mut connected = node.connected_peers();
     let mut pause = BACK_OFF.0;
     loop {
-        join_all(providers.iter().map(|(peer, addresses)| node.connect(*peer, addresses.clone()))).await;
-        let any =
-            |peers: &std::sync::Arc<BTreeSet<PeerId>>| providers.iter().any(|(peer, _)| peers.contains(peer));
-        if connected.borrow_and_update().is_empty() || !any(&connected.borrow()) {
-            sleep(pause).await;
-            pause = (pause * 2).min(BACK_OFF.1);
-            continue;
+        let current = providers.borrow_and_update().clone();
+        let dials = current.iter().map(|(peer, addresses)| node.connect(*peer, addresses.clone()));
+        let wait = async {
+            join_all(dials).await;
+            wait_until_alone(&mut connected, &current, &mut pause).await;
+        };
+        tokio::select! {
+            () = wait => {}
+            // A dial that hangs must not hold up one that would not.
+            () = named_anew(&mut providers) => pause = BACK_OFF.0,
         }
-        pause = BACK_OFF.0;
-        if connected.wait_for(|peers| !any(peers)).await.is_err() {
-            // The driver is gone; the fetch itself notices that.
-            std::future::pending::<()>().await;
-        }
+    }
+}
+
+/// Returns when it is time to dial again: a while later when no provider is connected, else once none is any more.
+async fn wait_until_alone(
+    connected: &mut watch::Receiver<Arc<BTreeSet<PeerId>>>,
+    providers: &[Provider],
+    pause: &mut Duration,
+) {
+    let any = |peers: &BTreeSet<PeerId>| providers.iter().any(|(peer, _)| peers.contains(peer));
+    if !any(&connected.borrow_and_update()) {
+        sleep(*pause).await;
+        *pause = (*pause * 2).min(BACK_OFF.1);
+        return;
+    }
+    *pause = BACK_OFF.0;
+    if connected.wait_for(|peers| !any(peers)).await.is_err() {
+        // The driver is gone; the fetch itself notices that.
+        std::future::pending().await
+    }
+}
+
+/// Returns when the providers change; never when they cannot any more.
+async fn named_anew(providers: &mut watch::Receiver<Vec<Provider>>) {
+    if providers.changed().await.is_err() {
+        std::future::pending().await
     }
 }
 

@@ -207,6 +207,24 @@ async fn another_provider_takes_over_when_one_vanishes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_is_named_later_is_asked_at_once() {
+    let (gone, source, sink) = (start().await, start().await, start().await);
+    let root = source.add(&noise(1_000_000), Format::V1).await;
+    // It takes connections and says nothing: a dial that hangs.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let hanging = vec![(gone.peer_id(), vec![format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap()])];
+    let (named, providers) = watch::channel(hanging);
+    let later = async {
+        tokio::task::spawn_blocking(move || silent.accept()).await.unwrap().unwrap();
+        named.send_replace(vec![source.provider()]);
+    };
+    let fetch = sink.fetch_from(root, providers, LIMITS, watch::Sender::default());
+    let (fetched, ()) = tokio::join!(fetch, later);
+    fetched.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_only_provider_is_dialled_again_until_it_is_back() {
     let directory = TempDir::new().unwrap();
     let mut config = config(&directory, 1024 * MIB);
