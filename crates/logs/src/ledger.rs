@@ -141,10 +141,12 @@ impl Ledger {
     async fn write(&self, rows: Vec<Row>) -> Result<(), LedgerError> {
         let store = self.store.clone();
         let written = tokio::task::spawn_blocking(move || {
-            // The file's own entry last: what is taken must be kept, not the other way round.
-            let in_order = rows.iter().rev();
-            in_order.into_iter().try_for_each(|(service, key, value)| {
-                store.service_write(service, &[(key.as_str(), value.as_deref())])
+            // What is taken must be kept, not the other way round; each table in one commit, however many rows.
+            [KEPT, TAKEN].into_iter().try_for_each(|service| {
+                let of_service = rows.iter().filter(|(of, ..)| *of == service);
+                let changes: Vec<_> =
+                    of_service.map(|(_, key, value)| (key.as_str(), value.as_deref())).collect();
+                if changes.is_empty() { Ok(()) } else { store.service_write(service, &changes) }
             })
         });
         Ok(written.await.map_err(|_| LedgerError::Worker)??)

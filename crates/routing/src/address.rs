@@ -48,11 +48,6 @@ impl Address {
         Self(format!("/{}/tcp/{}/{LINE}", host(at.ip()), at.port()))
     }
 
-    /// The line protocol over UDP at a host and port.
-    pub fn udp_line(at: SocketAddr) -> Self {
-        Self(format!("/{}/udp/{}/{LINE}", host(at.ip()), at.port()))
-    }
-
     /// This address first, then `rest`.
     ///
     /// # Errors
@@ -188,7 +183,7 @@ mod tests {
         assert!(Address::every_brain().is_for(peer) && Address::brain(peer).is_for(peer));
         assert!(!Address::brain(other).is_for(peer) && !Address::command_line().is_for(peer));
         assert_eq!(Address::every_brain().brain_of(), None);
-        assert_eq!(Address::udp_line(at).tcp(), None);
+        assert_eq!(address("/ip4/10.77.0.1/udp/1240/dswarm-line").tcp(), None);
         assert_eq!(address("/ip6/::1/tcp/8000/dswarm-line").tcp(), Some("[::1]:8000".parse().unwrap()));
     }
 

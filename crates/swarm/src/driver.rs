@@ -178,7 +178,6 @@ impl Run {
     fn command(&mut self, command: Command) {
         match command {
             Command::Read(reading) => reading(self.brain.set(), now(self.started).wall),
-            Command::Status(answer) => drop(answer.send(self.brain.status(now(self.started)))),
             Command::Say { statements, said } => {
                 let records = self.mouth.sign(statements);
                 self.keeper.put_own(Own { records, said }, self.mouth.last());
@@ -266,7 +265,7 @@ mod tests {
         async fn end(self) {
             self.stop.cancel();
             tokio::time::timeout(DEADLINE, self.task).await.expect("an end in time").unwrap().unwrap();
-            assert_eq!(self.swarm.status().await, Err(Stopped));
+            assert_eq!(self.swarm.read(|_, now| now).await, Err(Stopped));
         }
 
         async fn sequence(&self) -> u64 {

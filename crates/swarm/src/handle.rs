@@ -1,7 +1,6 @@
 //! What services hold.
 
 use dcache::{Item, Kind, PeerId, Record, Set, Statement, StatementError, Time, Validity};
-use routing::Status;
 use std::sync::Arc;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
@@ -14,7 +13,6 @@ type Reading = Box<dyn FnOnce(&Set, Time) + Send>;
 pub(crate) enum Command {
     Read(Reading),
     Say { statements: Vec<Arc<Statement>>, said: oneshot::Sender<Result<(), SayError>> },
-    Status(oneshot::Sender<Status>),
 }
 
 /// The swarm, as its services see it. A clone is the same swarm.
@@ -119,16 +117,6 @@ impl Swarm {
         let (said, answered) = oneshot::channel();
         self.commands.send(Command::Say { statements, said }).await.map_err(|_| Stopped)?;
         answered.await.map_err(|_| Stopped)?
-    }
-
-    /// How this node is doing.
-    ///
-    /// # Errors
-    /// When the daemon is stopping.
-    pub async fn status(&self) -> Result<Status, Stopped> {
-        let (answer, answered) = oneshot::channel();
-        self.commands.send(Command::Status(answer)).await.map_err(|_| Stopped)?;
-        answered.await.map_err(|_| Stopped)
     }
 
     /// Every record that is new in the set from now on, this node's own included.
