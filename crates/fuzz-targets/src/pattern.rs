@@ -1,0 +1,34 @@
+//! A stranger's glob and, on a second line, the bucket that it is held against.
+
+use dcache::{BucketPath, Pattern};
+
+/// Inputs to begin with.
+pub fn seeds() -> Vec<Vec<u8>> {
+    ["*", "*/summaries\npri/ID/summaries", "/share/{a,b}*\nshare/a", "/[!a-c]?**\nx/y", "/\\*\n*"]
+        .map(Into::into)
+        .to_vec()
+}
+
+/// What must hold of any bytes.
+pub fn check(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let (text, of_bucket) = text.split_once('\n').unwrap_or((text, "share/files"));
+    let bucket = of_bucket.parse::<BucketPath>();
+    if let Ok(pattern) = Pattern::new(text) {
+        assert_eq!(pattern.as_str(), text);
+        if let Ok(bucket) = &bucket {
+            assert_eq!(pattern.matches(bucket), pattern.matches(bucket));
+        }
+    }
+    if let Ok(bucket) = &bucket {
+        check_exact(bucket);
+    }
+}
+
+/// Every bucket has a pattern that is just its path, as long as that is not too long for a pattern.
+fn check_exact(bucket: &BucketPath) {
+    let escaped: String = format!("/{bucket}").chars().flat_map(|c| ['\\', c]).collect();
+    if let Ok(pattern) = Pattern::new(&escaped) {
+        assert!(pattern.matches(bucket), "{escaped}");
+    }
+}
