@@ -4,7 +4,8 @@ use dcache::{BucketPath, Pattern};
 
 /// Inputs to begin with.
 pub fn seeds() -> Vec<Vec<u8>> {
-    ["*", "*/summaries\npri/ID/summaries", "/share/{a,b}*\nshare/a", "/[!a-c]?**\nx/y", "/\\*\n*"]
+    let nested = "{".repeat(128) + &"}".repeat(128);
+    ["*", "*/summaries\npri/ID/summaries", "/share/{a,b}*\nshare/a", "/[!a-c]?**\nx/y", "/\\*\n*", &nested]
         .map(Into::into)
         .to_vec()
 }
