@@ -2,6 +2,9 @@
 
 use dcache::{BucketPath, Pattern};
 
+/// The bound that dcache keeps to itself.
+const MAX_PATTERN_BYTES: usize = 256;
+
 /// Inputs to begin with.
 pub fn seeds() -> Vec<Vec<u8>> {
     let nested = "{".repeat(128) + &"}".repeat(128);
@@ -17,8 +20,10 @@ pub fn check(bytes: &[u8]) {
     let bucket = of_bucket.parse::<BucketPath>();
     if let Ok(pattern) = Pattern::new(text) {
         assert_eq!(pattern.as_str(), text);
+        assert!(text.len() <= MAX_PATTERN_BYTES);
         if let Ok(bucket) = &bucket {
-            assert_eq!(pattern.matches(bucket), pattern.matches(bucket));
+            // Either answer may be right; it must be given, and soon.
+            let _ = pattern.matches(bucket);
         }
     }
     if let Ok(bucket) = &bucket {
