@@ -1,0 +1,28 @@
+//! A row of the store, as a dying disk may give it back.
+
+use crate::samples::record;
+
+/// Inputs to begin with.
+pub fn seeds() -> Vec<Vec<u8>> {
+    vec![row(5), row(u64::MAX)]
+}
+
+/// What must hold of any bytes.
+pub fn check(bytes: &[u8]) {
+    if let Some(again) = store::reread_row(bytes) {
+        assert_eq!(again, bytes);
+    }
+}
+
+/// As the store's documentation lays it out.
+fn row(forget: u64) -> Vec<u8> {
+    let record = record();
+    let signature = record.signature();
+    let mut row = vec![1];
+    row.extend(forget.to_be_bytes());
+    row.extend(signature.sequence.to_be_bytes());
+    row.extend(signature.bytes);
+    row.extend(signature.signer.public_key());
+    row.extend(record.statement().payload().as_bytes());
+    row
+}
