@@ -1,10 +1,11 @@
 //! A row of the store, as a dying disk may give it back.
 
 use crate::samples::record;
+use dcache::{End, Time};
 
 /// Inputs to begin with.
 pub fn seeds() -> Vec<Vec<u8>> {
-    vec![row(5), row(u64::MAX)]
+    vec![row(End::at(Time(5))), row(End::NEVER)]
 }
 
 /// What must hold of any bytes.
@@ -15,11 +16,11 @@ pub fn check(bytes: &[u8]) {
 }
 
 /// As the store's documentation lays it out.
-fn row(forget: u64) -> Vec<u8> {
+fn row(keep: End) -> Vec<u8> {
     let record = record();
     let signature = record.signature();
-    let mut row = vec![1];
-    row.extend(forget.to_be_bytes());
+    let mut row = vec![2];
+    row.extend(keep.to_bytes());
     row.extend(signature.sequence.to_be_bytes());
     row.extend(signature.bytes);
     row.extend(signature.signer.public_key());

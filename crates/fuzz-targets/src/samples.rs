@@ -1,6 +1,6 @@
 //! What the targets' seeds are made of.
 
-use dcache::{Data, Item, Keypair, Kind, PeerId, Record, Statement, Time, Validity};
+use dcache::{Data, End, Item, Keypair, Kind, PeerId, Record, Statement, Time, Validity};
 
 /// A key like any other.
 pub(crate) fn keypair() -> Keypair {
@@ -19,5 +19,5 @@ pub(crate) fn record() -> Record {
     let data = Data::new("bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku").expect("short data");
     let validity = Validity::starting(Time(1_511_000_000), 600);
     let statement = Statement::new(Kind::Propose, Item { bucket, data }, validity).expect("a short payload");
-    Record::sign(statement.into(), &keypair(), 7)
+    Record::sign(statement, &keypair(), 7, End::default())
 }

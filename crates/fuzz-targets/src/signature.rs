@@ -1,11 +1,11 @@
 //! A signature in the JSON of an envelope.
 
 use crate::samples::{keypair, record};
-use dcache::{MAX_SEQUENCE, Signature};
+use dcache::{End, MAX_SEQUENCE, Signature};
 
 /// Inputs to begin with.
 pub fn seeds() -> Vec<Vec<u8>> {
-    let signatures = [*record().signature(), keypair().sign(MAX_SEQUENCE, "hello")];
+    let signatures = [*record().signature(), keypair().sign(MAX_SEQUENCE, End::NEVER, "hello")];
     signatures.map(|signature| serde_json::to_vec(&signature).unwrap_or_default()).to_vec()
 }
 
