@@ -22,6 +22,7 @@ pub mod row;
 mod samples;
 pub mod signature;
 pub mod statement;
+pub mod swarm_file;
 
 /// A decoder under test.
 #[derive(Clone, Copy, Debug)]
@@ -48,4 +49,5 @@ pub const TARGETS: &[Target] = &[
     Target { name: "row", check: row::check, seeds: row::seeds },
     Target { name: "signature", check: signature::check, seeds: signature::seeds },
     Target { name: "statement", check: statement::check, seeds: statement::seeds },
+    Target { name: "swarm_file", check: swarm_file::check, seeds: swarm_file::seeds },
 ];
