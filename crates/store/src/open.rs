@@ -106,8 +106,9 @@ fn open_ours(place: &Place) -> Result<(Database, Opened), Failure> {
     let opened = inspect(&database).map_err(|error| judge_any(file, error))??;
     if opened == Opened::Fresh {
         begin(&database).map_err(|error| judge_any(file, error))?;
-        sync_folder(file).map_err(|source| Failure::Other(io("sync the folder of", file, source)))?;
     }
+    // Also for a file that was there: whoever began it may have been killed just before doing this.
+    sync_folder(file).map_err(|source| Failure::Other(io("sync the folder of", file, source)))?;
     Ok((database, opened))
 }
 
