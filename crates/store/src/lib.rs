@@ -36,6 +36,8 @@ mod faults;
 #[cfg(test)]
 mod healing_tests;
 mod open;
+#[cfg(test)]
+mod power_cut;
 mod row;
 mod services;
 mod set_aside;

@@ -1,7 +1,7 @@
 //! Opening: ours, fresh, or damaged and set aside.
 
 use crate::connection::{Connection, Place};
-use crate::set_aside::{Moved, set_aside, sync_folder, with_suffix};
+use crate::set_aside::{Moved, set_aside, with_suffix};
 use crate::store::{META, RECORDS, SERVICES};
 use crate::{OpenError, Store};
 use redb::{Database, DatabaseError, ReadableDatabase as _, ReadableTableMetadata as _, TableHandle as _};
@@ -108,7 +108,7 @@ fn open_ours(place: &Place) -> Result<(Database, Opened), Failure> {
         begin(&database).map_err(|error| judge_any(file, error))?;
     }
     // Also for a file that was there: whoever began it may have been killed just before doing this.
-    sync_folder(file).map_err(|source| Failure::Other(io("sync the folder of", file, source)))?;
+    place.sync_folder().map_err(|source| Failure::Other(io("sync the folder of", file, source)))?;
     Ok((database, opened))
 }
 
