@@ -45,9 +45,10 @@ enum Loss {
 
 /// A loss, and how to see it again.
 #[derive(Debug, thiserror::Error)]
-#[error("power lost after {cut} operations, {survives:?} of the unsynced survived: {loss}")]
+#[error("power lost {cut}, {survives:?} of the unsynced survived: {loss}")]
 struct Found {
-    cut: usize,
+    /// After how many operations.
+    cut: String,
     survives: Survives,
     loss: Loss,
 }
@@ -144,7 +145,7 @@ fn losses(recording: &Recording, subsets: u64) -> Vec<Found> {
         let check = |survives| {
             let image = disk.after_power_cut(survives);
             let loss = bench.check(image.as_deref(), recording, cut).err()?;
-            Some(Found { cut, survives, loss })
+            Some(Found { cut: format!("after {cut} operations"), survives, loss })
         };
         let subsets = (0..subsets).map(|subset| Survives::Some(seed(cut, subset)));
         [Survives::Everything, Survives::Nothing].into_iter().chain(subsets).filter_map(check).collect()
@@ -188,20 +189,21 @@ fn open_again(bench: &Bench, image: Option<&[u8]>) -> Option<Recording> {
 #[test]
 fn losing_the_power_again_while_recovering_changes_nothing() {
     let recording = workload::all();
-    let again = |bench: &Bench, disk: &Disk, cut: usize, survives| {
-        let (image, promised) = (disk.after_power_cut(survives), recording.allowed(cut).first()?);
+    let again = |bench: &Bench, disk: &Disk, first: usize, seed: u64| {
+        let survives = Survives::Some(seed);
+        let (image, promised) = (disk.after_power_cut(survives), recording.allowed(first).first()?);
         let mut later = open_again(bench, image.as_deref()).unwrap();
         // What was promised before holds until the opening returns; what it returned holds from then on.
         later.promises.insert(0, Promise { after: 0, ..promised.clone() });
-        let mut random = ChaCha8Rng::seed_from_u64(seed(cut, 0));
-        let cut = random.random_range(0..=later.operations.len());
-        let image = later.disk(cut).after_power_cut(survives);
-        let loss = bench.check(image.as_deref(), &later, cut).err()?;
+        let mut random = ChaCha8Rng::seed_from_u64(!seed);
+        let second = random.random_range(0..=later.operations.len());
+        let image = later.disk(second).after_power_cut(survives);
+        let loss = bench.check(image.as_deref(), &later, second).err()?;
+        let cut = format!("after {first} operations and, once opened, {second} more");
         Some(Found { cut, survives, loss })
     };
     assert_none(&at_every_cut(&recording, |bench, disk, cut| {
-        let subsets = (0..times()).map(|subset| Survives::Some(seed(cut, subset)));
-        subsets.filter_map(|survives| again(bench, disk, cut, survives)).collect()
+        (0..times()).filter_map(|subset| again(bench, disk, cut, seed(cut, subset))).collect()
     }));
 }
 
@@ -216,11 +218,12 @@ fn what_a_killed_store_is_found_with_survives_from_then_on() {
             assert!(recording.allowed(cut).is_empty(), "cut {cut}");
             return Vec::new();
         };
-        let cut = later.promises[0].after;
+        let opened = later.promises[0].after;
         let mut disk = disk.clone();
-        later.operations[..cut].iter().for_each(|operation| disk.take(operation));
+        later.operations[..opened].iter().for_each(|operation| disk.take(operation));
         let survives = Survives::Nothing;
-        let checked = bench.check(disk.after_power_cut(survives).as_deref(), &later, cut);
+        let checked = bench.check(disk.after_power_cut(survives).as_deref(), &later, opened);
+        let cut = format!("once opened after a kill after {cut} operations");
         checked.err().map(|loss| Found { cut, survives, loss }).into_iter().collect()
     }));
 }
