@@ -10,6 +10,7 @@
 
 mod disk;
 mod journal;
+mod migration;
 mod recording;
 mod state;
 mod workload;

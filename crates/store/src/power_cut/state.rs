@@ -9,9 +9,10 @@ pub(crate) const SERVICES: [&str; 2] = ["logs", "updates"];
 
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct State {
-    records: BTreeMap<Key, (Record, Option<Time>)>,
+    records: BTreeMap<Key, Record>,
     services: BTreeMap<(String, String), Vec<u8>>,
     sequence: Option<u64>,
+    time: Option<Time>,
 }
 
 impl State {
@@ -21,8 +22,9 @@ impl State {
         if loaded.broken > 0 {
             return Err(format!("rows that are no records: {:?}", loaded.reasons));
         }
-        let mut state =
-            Self { sequence: store.sequence().map_err(|error| error.to_string())?, ..Self::default() };
+        let sequence = store.sequence().map_err(|error| error.to_string())?;
+        let time = store.time().map_err(|error| error.to_string())?;
+        let mut state = Self { sequence, time, ..Self::default() };
         state.put(loaded.records);
         for service in SERVICES {
             for (key, value) in store.service_all(service).map_err(|error| error.to_string())? {
@@ -43,6 +45,7 @@ impl State {
         }
         self.put(batch.put.clone());
         self.sequence = self.sequence.max(batch.sequence);
+        self.time = self.time.max(batch.time);
     }
 
     /// As [`Store::service_write`].
@@ -56,10 +59,10 @@ impl State {
         }
     }
 
-    fn put(&mut self, records: Vec<(Record, Option<Time>)>) {
-        for (record, forget) in records {
+    fn put(&mut self, records: Vec<Record>) {
+        for record in records {
             let key = Key { item: record.item().clone(), signer: record.signer() };
-            self.records.insert(key, (record, forget));
+            self.records.insert(key, record);
         }
     }
 }
@@ -67,8 +70,7 @@ impl State {
 /// Short: the whole would fill screens.
 impl std::fmt::Debug for State {
     fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let sequences: Vec<u64> =
-            self.records.values().map(|(record, _)| record.signature().sequence).collect();
+        let sequences: Vec<u64> = self.records.values().map(|record| record.signature().sequence).collect();
         let services: Vec<&String> = self.services.keys().map(|(_, key)| key).collect();
         write!(to, "sequence {:?}, records {sequences:?}, services {services:?}", self.sequence)
     }

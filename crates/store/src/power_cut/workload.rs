@@ -2,7 +2,7 @@
 
 use super::recording::{Recorder, Recording};
 use crate::Batch;
-use dcache::{Data, Item, Key, Keypair, Kind, Record, Statement, Time, Validity};
+use dcache::{Data, End, Item, Key, Keypair, Kind, Record, Statement, Time, Validity};
 use std::ops::Range;
 
 /// So large that the file of an empty store has to grow for it.
@@ -10,21 +10,19 @@ const LARGE_BYTES: usize = 500_000;
 /// So many that the tree of the records gets inner pages.
 const MANY: Range<u64> = 100..130;
 
-fn proposal(data: u64, number: u64) -> Record {
+/// Records are kept as long as they are valid, longer, or for ever, by turns.
+pub(crate) fn proposal(data: u64, number: u64) -> Record {
     let item =
         Item { bucket: "share/files".parse().unwrap(), data: Data::new(&format!("cid{data}")).unwrap() };
     let statement = Statement::new(Kind::Propose, item, Validity::starting(Time(number), 60)).unwrap();
-    Record::sign(statement.into(), &Keypair::from_seed([1; 32]), number)
+    let keep = [End::default(), End::at(Time(number + 100)), End::NEVER][(number % 3) as usize];
+    Record::sign(statement, &Keypair::from_seed([1; 32]), number, keep)
 }
 
-/// Puts the records about these, with sequence numbers of their own. Every third is kept for ever.
+/// Puts the records about these, with sequence numbers of their own, the first of which is also the time.
 pub(crate) fn put(data: Range<u64>, first_number: u64) -> Batch {
-    let forget = |number: u64| (!number.is_multiple_of(3)).then_some(Time(number + 60));
-    let numbered = data.zip(first_number..);
-    Batch {
-        put: numbered.map(|(data, number)| (proposal(data, number), forget(number))).collect(),
-        ..Batch::default()
-    }
+    let records = data.zip(first_number..).map(|(data, number)| proposal(data, number));
+    Batch { put: records.collect(), time: Some(Time(first_number)), ..Batch::default() }
 }
 
 fn remove(data: Range<u64>) -> Batch {
