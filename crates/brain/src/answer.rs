@@ -44,9 +44,8 @@ impl Brain {
     ) {
         self.count("requests answered");
         if self.medium_is_link(origin.channel) {
-            let keys = self.set.live(patterns, now.wall);
-            let keys =
-                keys.map(|record| Key { item: record.item().clone(), signer: record.signer() }).collect();
+            let keys = self.set.live(patterns, now.moment.time);
+            let keys = keys.map(Key::from).collect();
             self.start_answer(now, origin.channel, reply_to(&request.from), keys, true, out);
         } else {
             self.send_pong(now, origin, reply_to(&request.from), out);
@@ -130,7 +129,7 @@ impl Brain {
         let Some(channel) = self.channels.get(&origin.channel) else {
             return;
         };
-        let mut envelope = Envelope::new(self.own_address(channel), to, Message::pong(briefly(now.wall)));
+        let mut envelope = Envelope::new(self.own_address(channel), to, Message::pong(briefly(now)));
         if matches!(channel.medium, Medium::Link { .. }) {
             envelope.status = Some(self.status(now));
         }

@@ -5,13 +5,12 @@ use crate::neighbours::{Budgets, Neighbours};
 use crate::push::Turn;
 use crate::repair::Repair;
 use crate::{Input, Now, Outbox, Output, Settings};
-use dcache::{Admission, Key, PeerId, Record, Refusal, Set, Signature, Statement, Time};
+use dcache::{Admission, Key, Limits, PeerId, Policy, Record, Refusal, Set, Signature, Statement};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use routing::{Address, ChannelCommand, ChannelEvent, ChannelId, Envelope, Medium, Message, Status, Target};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// How often records that are over are looked for.
@@ -79,11 +78,19 @@ impl Brain {
         &self.set
     }
 
+    /// From now on another policy counts; what it does not allow to keep leaves the set.
+    pub fn adopt(&mut self, policy: Policy, now: Now) -> Vec<Output> {
+        let limits = Limits::of(&policy);
+        let records = std::mem::replace(&mut self.set, Set::new(policy, limits));
+        let dropped = self.set.restore(records.records().cloned(), now.moment);
+        if dropped.is_empty() { Vec::new() } else { vec![Output::Removed(dropped)] }
+    }
+
     /// How this node is doing.
     pub fn status(&self, now: Now) -> Status {
         Status {
             version: self.version.clone(),
-            time: now.wall,
+            time: now.moment.time,
             uptime: now.elapsed.as_secs(),
             records: self.set.len() as u64,
             counters: self.counters.clone(),
@@ -99,6 +106,7 @@ impl Brain {
     /// Takes one input; whatever is due by `now` is done as well.
     pub fn handle(&mut self, now: Now, input: Input) -> Vec<Output> {
         let mut out = Vec::new();
+        self.advance(now, &mut out);
         match input {
             Input::Channel(event) => self.channel_event(now, event, &mut out),
             Input::Local(record) => self.local(now, record, &mut out),
@@ -146,9 +154,12 @@ impl Brain {
     }
 
     fn local(&mut self, now: Now, record: Record, out: &mut Vec<Output>) {
-        match self.set.admit_verified(record, now.wall) {
+        match self.set.admit_verified(record, now.moment.time) {
             Ok(admission) => self.settle(now, admission, None, out),
-            Err(reason) => self.count(&format!("own records refused: {reason}")),
+            Err(reason) => {
+                self.count(&format!("own records refused: {reason}"));
+                out.push(Output::NotSaid(reason));
+            }
         }
     }
 
@@ -199,7 +210,7 @@ impl Brain {
         &mut self,
         now: Now,
         origin: Origin,
-        statement: &Arc<Statement>,
+        statement: &Statement,
         envelope: &Envelope,
         out: &mut Vec<Output>,
     ) {
@@ -216,11 +227,11 @@ impl Brain {
         &mut self,
         now: Now,
         origin: Origin,
-        statement: &Arc<Statement>,
+        statement: &Statement,
         signature: Signature,
         out: &mut Vec<Output>,
     ) {
-        match self.set.admit(statement.clone(), signature, now.wall) {
+        match self.set.admit(statement.clone(), signature, now.moment.time) {
             Ok(Admission::Known) => {
                 self.count("records known");
                 let key = Key { item: statement.item().clone(), signer: signature.signer };
@@ -234,7 +245,7 @@ impl Brain {
     /// On a network on which others were heard saying a record, it need not be passed on once more. Its maker keeps
     /// its turns: those are against loss.
     fn heard_again(&mut self, channel: ChannelId, key: &Key, statement: &Statement) {
-        let is_latest = self.set.get(key).is_some_and(|held| **held.statement() == *statement);
+        let is_latest = self.set.get(key).is_some_and(|held| held.statement() == statement);
         if key.signer != self.me && is_latest {
             self.outbox.cancel(channel, key);
         }
@@ -257,9 +268,8 @@ impl Brain {
             return;
         };
         self.count(if origin.is_some() { "records taken" } else { "own records" });
-        let key = Key { item: record.item().clone(), signer: record.signer() };
-        let forget = self.set.forget_time(&key);
-        out.push(Output::Admitted { record, forget });
+        let key = Key::from(&record);
+        out.push(Output::Admitted(record));
         if !evicted.is_empty() {
             out.push(Output::Removed(evicted));
         }
@@ -288,12 +298,17 @@ impl Brain {
             self.say(now, &turn, out);
         }
         self.run_repair(now, out);
-        if now.elapsed >= self.next_expiry {
-            self.next_expiry = now.elapsed + EXPIRE_EVERY;
-            let expired = self.set.expire(now.wall);
-            if !expired.is_empty() {
-                out.push(Output::Removed(expired));
-            }
+    }
+
+    /// Forgets what is over, and looks at who holds which role, now and then.
+    fn advance(&mut self, now: Now, out: &mut Vec<Output>) {
+        if now.elapsed < self.next_expiry {
+            return;
+        }
+        self.next_expiry = now.elapsed + EXPIRE_EVERY;
+        let dropped = self.set.advance(now.moment);
+        if !dropped.is_empty() {
+            out.push(Output::Removed(dropped));
         }
     }
 
@@ -360,6 +375,6 @@ impl Brain {
 }
 
 /// The validity of a message that is of use only now.
-pub(crate) fn briefly(wall: Time) -> dcache::Validity {
-    dcache::Validity::starting(wall, 60)
+pub(crate) fn briefly(now: Now) -> dcache::Validity {
+    dcache::Validity::starting(now.moment.time, 60)
 }

@@ -1,22 +1,23 @@
 //! What goes into the brain and what comes out.
 
-use dcache::{Key, Record, Refusal, Time};
+use dcache::{Key, Moment, Record, Refusal};
 use routing::{ChannelCommand, ChannelEvent, ChannelId};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// The two times of an input. Validity is judged by the wall clock, which may jump; everything that waits does so by
-/// the time since start, which only grows.
+/// The two times of an input. Validity is judged by the time of day, as far as it is known; everything that waits does
+/// so by the time since start, which only grows.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
-    /// What the wall clock shows.
-    pub wall: Time,
+    /// What is known of the time of day.
+    pub moment: Moment,
     /// How long this process has been running.
     pub elapsed: Duration,
 }
 
 /// Something that happened.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all inputs are of the large one, and none is kept")]
 pub enum Input {
     /// On a channel.
     Channel(ChannelEvent),
@@ -32,14 +33,11 @@ pub enum Output {
     /// On a channel.
     Channel(ChannelCommand),
     /// A record is in the set now: keep it, and tell the services.
-    Admitted {
-        /// The record.
-        record: Record,
-        /// Until when it has to be kept; `None` for ever.
-        forget: Option<Time>,
-    },
+    Admitted(Record),
     /// Records left the set: their place on the disk is free.
     Removed(Vec<Key>),
+    /// What this node wanted to say was refused by its own set.
+    NotSaid(Refusal),
     /// A record was refused; nothing of it was kept or passed on.
     Refused {
         /// By which channel it came.

@@ -79,7 +79,7 @@ impl Brain {
             let Some(channel) = self.channels.get(&id) else {
                 continue;
             };
-            let ping = Message::ping(briefly(now.wall));
+            let ping = Message::ping(briefly(now));
             let envelope = Envelope::new(self.own_address(channel), Address::every_brain(), ping);
             out.push(Output::Channel(ChannelCommand::Send { channel: id, target: Target::All, envelope }));
             self.count("greetings");
@@ -125,7 +125,7 @@ impl Brain {
         let Some(channel) = self.channels.get(&id) else {
             return;
         };
-        let req = Message::req(&["*"], briefly(now.wall));
+        let req = Message::req(&["*"], briefly(now));
         let envelope = Envelope::new(self.own_address(channel), Address::every_brain(), req);
         if let Some(call) = self.repair.call.as_mut().filter(|call| call.address == address) {
             call.channel = Some(id);
@@ -143,7 +143,7 @@ impl Brain {
         if let Some(call) = self.repair.call.as_mut().filter(|call| call.channel == Some(channel))
             && call.seen.len() < limit
         {
-            call.seen.insert((*statement.digest(), signer));
+            call.seen.insert((statement.digest(), signer));
         }
     }
 
@@ -154,11 +154,10 @@ impl Brain {
         self.count("repairs completed");
         self.stop_greeting(call.address);
         let everything: Vec<Pattern> = Pattern::new("*").into_iter().collect();
-        let lacking = self.set.live(&everything, now.wall);
+        let lacking = self.set.live(&everything, now.moment.time);
         let lacking =
-            lacking.filter(|record| !call.seen.contains(&(*record.statement().digest(), record.signer())));
-        let keys =
-            lacking.map(|record| Key { item: record.item().clone(), signer: record.signer() }).collect();
+            lacking.filter(|record| !call.seen.contains(&(record.statement().digest(), record.signer())));
+        let keys = lacking.map(Key::from).collect();
         self.start_answer(now, id, Address::every_brain(), keys, false, out);
     }
 

@@ -1,13 +1,12 @@
 //! A few brains on a few networks, in virtual time. The network loses datagrams by its own seed.
 
 use crate::*;
-use dcache::{Data, Item, Keypair, Kind, Refusal, Set, Statement, Time, Validity};
+use dcache::{Data, End, Item, Keypair, Kind, Moment, Refusal, Set, Statement, Time, Validity};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use routing::{Address, ChannelCommand, ChannelEvent, ChannelId, Envelope, Medium, Target};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 const START: Time = Time(1_800_000_000);
@@ -75,7 +74,7 @@ impl World {
     }
 
     fn now(&self) -> Now {
-        Now { wall: START.plus(self.elapsed.as_secs()), elapsed: self.elapsed }
+        Now { moment: Moment::certain(START.plus(self.elapsed.as_secs())), elapsed: self.elapsed }
     }
 
     fn input(&mut self, node: usize, input: Input) {
@@ -88,11 +87,11 @@ impl World {
     }
 
     fn propose(&mut self, node: usize, data: &str) {
-        let validity = Validity::starting(self.now().wall, 3600);
+        let validity = Validity::starting(self.now().moment.time, 3600);
         let statement = Statement::new(Kind::Propose, item(data), validity).unwrap();
         let of = &mut self.nodes[node];
         of.sequence += 1;
-        let record = dcache::Record::sign(Arc::new(statement), &of.key, of.sequence);
+        let record = dcache::Record::sign(statement, &of.key, of.sequence, End::default());
         self.input(node, Input::Local(record));
     }
 
@@ -199,7 +198,7 @@ impl World {
     }
 
     fn knows(&self, node: usize, data: &str) -> bool {
-        self.nodes[node].brain.set().item(&item(data), self.now().wall).is_some()
+        self.nodes[node].brain.set().item(&item(data), self.now().moment.time).is_some()
     }
 
     fn all_know(&self, data: &str) -> bool {
@@ -313,19 +312,19 @@ fn what_is_forged_or_foreign_is_refused_counted_and_not_passed_on() {
     let (stranger, victim) = (Keypair::from_seed([99; 32]), Keypair::from_seed([98; 32]));
     let statement = |bucket: &str, data: &str| {
         let item = Item { bucket: bucket.parse().unwrap(), data: Data::new(data).unwrap() };
-        let validity = Validity::starting(world.now().wall, 3600);
-        Arc::new(Statement::new(Kind::Propose, item, validity).unwrap())
+        let validity = Validity::starting(world.now().moment.time, 3600);
+        Statement::new(Kind::Propose, item, validity).unwrap()
     };
     let lines = |record: &dcache::Record| {
         Envelope::record(Address::brain(stranger.peer_id()), Address::every_brain(), record)
     };
-    let honest = dcache::Record::sign(statement("share/files", "cid"), &stranger, 1);
+    let honest = dcache::Record::sign(statement("share/files", "cid"), &stranger, 1, End::default());
     let mut changed = lines(&honest);
     changed.payload = changed.payload.replace("cid", "cie");
     let mut claimed = lines(&honest);
     claimed.signatures[0].signer = victim.peer_id();
     let private = format!("pri/{}/info/hostname", victim.peer_id());
-    let foreign = lines(&dcache::Record::sign(statement(&private, "mine now"), &stranger, 2));
+    let foreign = lines(&dcache::Record::sign(statement(&private, "mine now"), &stranger, 2, End::default()));
     let mut unsigned = lines(&honest);
     unsigned.signatures.clear();
 

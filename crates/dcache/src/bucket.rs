@@ -1,6 +1,8 @@
 //! Where an item stands (its bucket's path) and what it says (its data), with their bounds.
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -13,8 +15,7 @@ pub const MAX_NAME_BYTES: usize = 64;
 pub const MAX_DATA_BYTES: usize = 1024;
 
 /// The path of a bucket, such as `share/files`: 1 to 8 names of 1 to 64 bytes, without `/` or control characters.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "Vec<String>", into = "Vec<String>")]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BucketPath {
     /// The names joined by `/`: one allocation a path, shared by all its items, in the order of `str`.
     joined: Arc<str>,
@@ -80,18 +81,53 @@ impl FromStr for BucketPath {
     }
 }
 
-impl TryFrom<Vec<String>> for BucketPath {
-    type Error = BucketError;
-    fn try_from(names: Vec<String>) -> Result<Self, BucketError> {
-        Self::new(&names)
+impl Serialize for BucketPath {
+    /// As a list of names.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.names())
     }
 }
 
-impl From<BucketPath> for Vec<String> {
-    fn from(path: BucketPath) -> Self {
-        path.names().map(str::to_owned).collect()
+impl<'de> Deserialize<'de> for BucketPath {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(Names)
     }
 }
+
+/// Reads a list of names, at most one more than a path has.
+struct Names;
+
+impl<'de> Visitor<'de> for Names {
+    type Value = BucketPath;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a list of 1 to {MAX_NAMES} names")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut names: A) -> Result<BucketPath, A::Error> {
+        let mut joined = String::with_capacity(64);
+        let mut count = 0;
+        while let Some(Text(name)) = names.next_element()? {
+            count += 1;
+            if count > MAX_NAMES {
+                return Err(A::Error::custom(BucketError::Count(count)));
+            }
+            check_name(&name).map_err(A::Error::custom)?;
+            if count > 1 {
+                joined.push('/');
+            }
+            joined.push_str(&name);
+        }
+        match count {
+            0 => Err(A::Error::custom(BucketError::Count(0))),
+            _ => Ok(BucketPath { joined: joined.into() }),
+        }
+    }
+}
+
+/// A text that is borrowed from the input when nothing in it is escaped.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl fmt::Display for BucketPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -106,8 +142,7 @@ impl fmt::Debug for BucketPath {
 }
 
 /// What an item says: at most 1024 bytes of text.
-#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Data(Arc<str>);
 
 /// Data over its bound.
@@ -130,16 +165,16 @@ impl Data {
     }
 }
 
-impl TryFrom<String> for Data {
-    type Error = DataError;
-    fn try_from(text: String) -> Result<Self, DataError> {
-        Self::new(&text)
+impl Serialize for Data {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
     }
 }
 
-impl From<Data> for String {
-    fn from(data: Data) -> Self {
-        data.0.as_ref().to_owned()
+impl<'de> Deserialize<'de> for Data {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Text(text) = Text::deserialize(deserializer)?;
+        Self::new(&text).map_err(D::Error::custom)
     }
 }
 

@@ -9,24 +9,33 @@
 //! the caller, and all iteration is in a fixed order.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod authority;
 mod bucket;
+mod clock;
 mod digest;
 mod pattern;
 mod peer_id;
 mod policy;
 mod record;
+mod role;
 mod set;
 mod signature;
 mod statement;
+mod subscription;
+mod swarm_file;
 mod time;
 
 pub use bucket::{BucketError, BucketPath, Data, DataError, Item, MAX_DATA_BYTES, MAX_NAME_BYTES, MAX_NAMES};
+pub use clock::{Clock, Moment};
 pub use digest::Digest;
 pub use pattern::{Pattern, PatternError};
 pub use peer_id::{PeerId, PeerIdError};
-pub use policy::{Policy, Who};
+pub use policy::{NotAllowed, Policy, Rule, Voice, Who};
 pub use record::Record;
+pub use role::{Role, RoleError};
 pub use set::{Admission, Key, Limits, Refusal, Set, View};
 pub use signature::{Keypair, MAX_SEQUENCE, Signature, SignatureError};
 pub use statement::{Kind, MAX_PAYLOAD_BYTES, Statement, StatementError};
-pub use time::{Time, Validity, ValidityError};
+pub use subscription::{Change, Subscription};
+pub use swarm_file::{MAX_SWARM_FILE_BYTES, SwarmFile, SwarmFileError};
+pub use time::{End, MAX_TIME, Time, Validity, ValidityError};

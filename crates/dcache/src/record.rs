@@ -1,69 +1,105 @@
 //! A statement with the word of one signer for it. Having a [`Record`] means that its signature was verified.
 
-use crate::{Digest, Item, Keypair, Kind, PeerId, Signature, SignatureError, Statement, Validity};
+use crate::{End, Item, Keypair, Kind, PeerId, Signature, SignatureError, Statement, Validity};
+use std::cmp::Ordering;
 use std::sync::Arc;
 
-/// A signed statement. There are three ways to one: sign it, verify it, or read back what was verified before.
+/// A signed statement; a clone is the same one. There are three ways to one: sign it, verify it, or read back what was
+/// verified before.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
-    statement: Arc<Statement>,
+pub struct Record(Arc<Signed>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Signed {
+    statement: Statement,
     signature: Signature,
 }
 
 impl Record {
-    /// Signs a statement as word number `sequence` of the key's owner.
-    pub fn sign(statement: Arc<Statement>, keypair: &Keypair, sequence: u64) -> Self {
-        let signature = keypair.sign(sequence, statement.payload());
-        Self { statement, signature }
+    fn new(statement: Statement, signature: Signature) -> Self {
+        Self(Arc::new(Signed { statement, signature }))
+    }
+
+    /// Signs a statement as word number `sequence` of the key's owner. `keep` is the longest [`Record::keep`] of the
+    /// words that it replaces; the default when it replaces none.
+    pub fn sign(statement: Statement, keypair: &Keypair, sequence: u64, keep: End) -> Self {
+        // Said only when it says more than the validity does.
+        let keep = if keep > statement.validity().end() { keep } else { End::default() };
+        let signature = keypair.sign(sequence, keep, &statement.payload());
+        Self::new(statement, signature)
     }
 
     /// The record, when the signature fits the statement.
     ///
     /// # Errors
     /// [`SignatureError::Forged`] when it does not.
-    pub fn verify(statement: Arc<Statement>, signature: Signature) -> Result<Self, SignatureError> {
-        signature.verify(statement.payload())?;
-        Ok(Self { statement, signature })
+    pub fn verify(statement: Statement, signature: Signature) -> Result<Self, SignatureError> {
+        signature.verify(&statement.payload())?;
+        Ok(Self::new(statement, signature))
     }
 
     /// A record that this node verified before it wrote it to its own disk; nothing is verified again.
-    pub fn from_own_disk(statement: Arc<Statement>, signature: Signature) -> Self {
-        Self { statement, signature }
+    pub fn from_own_disk(statement: Statement, signature: Signature) -> Self {
+        Self::new(statement, signature)
     }
 
     /// What it says.
-    pub fn statement(&self) -> &Arc<Statement> {
-        &self.statement
+    pub fn statement(&self) -> &Statement {
+        &self.0.statement
     }
 
     /// Who says so, and as which of its words.
     pub fn signature(&self) -> &Signature {
-        &self.signature
+        &self.0.signature
     }
 
     /// Who says so.
     pub fn signer(&self) -> PeerId {
-        self.signature.signer
+        self.0.signature.signer
     }
 
     /// Whether it proposes or dismisses.
     pub fn kind(&self) -> Kind {
-        self.statement.kind()
+        self.0.statement.kind()
     }
 
     /// What it is about.
     pub fn item(&self) -> &Item {
-        self.statement.item()
+        self.0.statement.item()
     }
 
     /// When it holds.
     pub fn validity(&self) -> &Validity {
-        self.statement.validity()
+        self.0.statement.validity()
     }
 
-    /// What orders the words of one signer: the sequence number, and between equals, which an honest signer never
-    /// makes, the payload's hash. A total order, so that all nodes keep the same one.
-    pub fn order(&self) -> (u64, Digest) {
-        (self.signature.sequence, *self.statement.digest())
+    /// Until when it has to be remembered: to the end of its validity, or longer if it replaced a longer word.
+    pub fn keep(&self) -> End {
+        keep(self.statement(), self.signature())
     }
+
+    /// Which of two words of one signer stays; see [`rank`].
+    pub fn rank(&self, other: &Self) -> Ordering {
+        rank((self.statement(), self.signature()), (other.statement(), other.signature()))
+    }
+}
+
+/// Until when a signed statement has to be remembered.
+pub(crate) fn keep(statement: &Statement, signature: &Signature) -> End {
+    signature.keep.max(statement.validity().end())
+}
+
+/// Which of two words of one signer stays, the greater: the one to be remembered longer; of equals the one with the
+/// higher sequence number; of equals still, which an honest signer never makes, any that all nodes agree on.
+///
+/// For an honest signer that is simply the later word, since it is never to be forgotten before the word that it
+/// replaces. The end comes first because of all others: whoever drops a word for a greater one will not forget the
+/// greater one before the lesser would have been over. So what a set holds at any time depends only on the records that
+/// it saw, and not on which of them were still there when others came (the module documentation of the set says more).
+pub(crate) fn rank(one: (&Statement, &Signature), other: (&Statement, &Signature)) -> Ordering {
+    let order =
+        |(statement, signature): (&Statement, &Signature)| (keep(statement, signature), signature.sequence);
+    let rest = |signature: &Signature| (signature.keep, signature.bytes, signature.signer);
+    let statements = || one.0.cmp(other.0);
+    order(one).cmp(&order(other)).then_with(statements).then_with(|| rest(one.1).cmp(&rest(other.1)))
 }

@@ -1,11 +1,37 @@
-//! The set: for each item and signer that signer's latest record.
+//! The set: for each item and signer one record, within quotas, until it is over. A CRDT.
 //!
-//! What is kept is a function of the records seen, not of their order: between two records of one item and signer
-//! the one with the higher [`Record::order`] stays; of one signer's records the newest stay, up to a quota.
+//! What a set holds at a time is a function of the records that it saw, not of their order, their number, or what was
+//! over or over a quota when they came. Three rules make that so, each with the same total order, the *rank* (see
+//! [`Record::rank`]: the record to be remembered longer is the greater):
+//!
+//! 1. of one signer's records about one item the greatest stays;
+//! 2. of one signer's records on one shelf (the buckets of one row of the policy) the greatest so many stay;
+//! 3. of the records of all strangers together on one shelf the greatest so many stay.
+//!
+//! Whatever is dropped has enough greater ones as witnesses. A witness is remembered at least as long as what it speaks
+//! against, and when it is itself dropped, then for a greater one that takes its place. So no later arrival and no
+//! passing of time ever brings the question up again. (Counting *the newest* instead would not do: a short word would
+//! displace a long one and be over before it, and the long one would be missing where it came first and be there where
+//! it came last. For an honest signer, whose words of one sort live equally long, the greatest are the newest.)
+//!
+//! Strangers are those of whom nobody with authority has ever spoken. That somebody is one no more shows only when the
+//! record that says so comes; what was dropped before is not there then, and comes back from others by repair. No
+//! bounded store can do without that: one that knew nothing of roles would treat all keys alike, and whoever makes ten
+//! thousand of them would drive out everybody else.
 
-use crate::{BucketPath, Digest, Item, Kind, Pattern, PeerId, Policy, Record, Signature, Statement, Time};
+mod index;
+mod read;
+mod refusal;
+mod standing;
+
+use crate::authority::Authority;
+use crate::record::{keep, rank};
+use crate::{End, Item, Moment, PeerId, Policy, Record, Signature, Statement, Time};
+use index::{Place, Ranked, Voices};
+pub use read::View;
+pub use refusal::{Limits, Refusal};
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 /// Where a record stands in the set.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,20 +42,9 @@ pub struct Key {
     pub signer: PeerId,
 }
 
-/// How much the set takes.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Records of one signer; of more, the newest stay.
-    pub per_signer: usize,
-    /// Records in all; once reached, no further one is taken until some expire.
-    pub total: usize,
-    /// The longest validity, in seconds.
-    pub lifetime: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { per_signer: 4096, total: 100_000, lifetime: 31 * 24 * 3600 }
+impl From<&Record> for Key {
+    fn from(record: &Record) -> Self {
+        Self { item: record.item().clone(), signer: record.signer() }
     }
 }
 
@@ -40,68 +55,44 @@ pub enum Admission {
     New {
         /// The record.
         record: Record,
-        /// Records of the same signer that left because of its quota.
+        /// Records that left for it, or because of what it says about roles.
         evicted: Vec<Key>,
     },
-    /// It was there already, or a later word of its signer is.
+    /// It was there already, or a greater word of its signer is.
     Known,
 }
 
-/// Why a record was not let in. Nothing that is refused is stored or passed on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
-pub enum Refusal {
-    /// The bucket belongs to another peer.
-    #[error("the bucket belongs to another peer than the signer")]
-    NotOwner,
-    /// Its validity is over.
-    #[error("its validity is over")]
-    Expired,
-    /// Its validity has an open end or is too long.
-    #[error("its validity has an open end, or is longer than allowed")]
-    Lifetime,
-    /// Its signer has many newer records.
-    #[error("its signer has said too much since")]
-    Quota,
-    /// The set is full.
-    #[error("the store is full")]
-    Full,
-    /// The signature does not fit.
-    #[error("the signature does not fit")]
-    Forged,
-}
-
-#[derive(Clone, Debug)]
-struct Held {
-    record: Record,
-    /// When it may be forgotten: once no record that it replaced could be valid any more, or such a one would come
-    /// back to life through a peer that was away.
-    forget: Option<Time>,
-}
-
-/// An item that is in its bucket at the time asked for.
-#[derive(Clone, Debug)]
-pub struct View<'a> {
-    /// The item.
-    pub item: &'a Item,
-    /// The accepted proposals that hold at that time, by signer.
-    pub proposals: Vec<&'a Record>,
-}
+/// The row of the policy to which a bucket belongs.
+type Shelf = u8;
 
 /// All records that this node holds. See the module's documentation.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Set {
     policy: Policy,
     limits: Limits,
-    items: BTreeMap<Item, BTreeMap<PeerId, Held>>,
-    by_signer: BTreeMap<PeerId, BTreeMap<(u64, Digest), Item>>,
-    by_end: BTreeSet<(Time, Key)>,
+    items: BTreeMap<Place, Voices>,
+    /// The records of each signer, by rank.
+    signers: BTreeMap<(PeerId, Shelf), BTreeSet<Ranked>>,
+    /// The records of strangers, by rank.
+    pools: BTreeMap<Shelf, BTreeSet<Ranked>>,
+    authority: Authority,
+    /// While the time is not known: who had which role before.
+    before_doubt: Option<Authority>,
     length: usize,
+}
+
+impl Default for Set {
+    fn default() -> Self {
+        Self::new(Policy::default(), Limits::default())
+    }
 }
 
 impl Set {
     /// An empty set.
     pub fn new(policy: Policy, limits: Limits) -> Self {
-        Self { policy, limits, ..Self::default() }
+        let authority = Authority::of_roots(&policy);
+        let (items, signers, pools) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { policy, limits, items, signers, pools, authority, before_doubt: None, length: 0 }
     }
 
     /// How many records it holds.
@@ -114,13 +105,18 @@ impl Set {
         self.length == 0
     }
 
+    /// Who may say what.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
     /// Takes in what a channel brought: cheap checks first, the signature last, and not at all for what is known.
     ///
     /// # Errors
     /// When the record is refused, with the reason; the set is unchanged then.
     pub fn admit(
         &mut self,
-        statement: Arc<Statement>,
+        statement: Statement,
         signature: Signature,
         now: Time,
     ) -> Result<Admission, Refusal> {
@@ -128,11 +124,12 @@ impl Set {
             return Ok(Admission::Known);
         }
         self.check(&statement, &signature, now)?;
+        let statement = self.sharing_memory(statement);
         let record = Record::verify(statement, signature).map_err(|_| Refusal::Forged)?;
-        Ok(self.insert(record, None))
+        Ok(self.insert(record, now))
     }
 
-    /// Takes in a record that was verified before: this node's own, or one read back from its disk.
+    /// Takes in a record whose signature was verified before, such as this node's own.
     ///
     /// # Errors
     /// When it is refused for another reason than its signature; the set is unchanged then.
@@ -141,31 +138,49 @@ impl Set {
             return Ok(Admission::Known);
         }
         self.check(record.statement(), record.signature(), now)?;
-        Ok(self.insert(record, None))
+        Ok(self.insert(record, now))
     }
 
-    /// Puts back what [`Set::forget_time`] said to keep until then; what may be forgotten by `now` is dropped.
-    pub fn restore(&mut self, record: Record, forget: Option<Time>, now: Time) -> bool {
-        let known = self.is_known(record.statement(), record.signature());
-        if known || forget.is_some_and(|forget| forget <= now) {
-            return false;
+    /// Puts back what was on this node's disk, in any order; returns where those stood that are not to be there any
+    /// more.
+    pub fn restore(&mut self, records: impl IntoIterator<Item = Record>, now: Moment) -> Vec<Key> {
+        for record in records {
+            if !self.is_known(record.statement(), record.signature()) {
+                self.put(record);
+            }
         }
-        self.insert(record, forget);
-        true
+        // Only now is it known who is a member.
+        let mut dropped = self.refresh(now.time);
+        dropped.extend(self.trim_all());
+        dropped.extend(self.advance(now));
+        dropped
     }
 
-    /// Until when the record at `key` has to be kept; `None` for ever (or when there is none).
-    pub fn forget_time(&self, key: &Key) -> Option<Time> {
-        self.held(&key.item, key.signer)?.forget
+    /// Brings the set to a moment: forgets what is over, and looks anew at who holds which role. Returns where those
+    /// stood that left.
+    pub fn advance(&mut self, now: Moment) -> Vec<Key> {
+        let mut dropped = self.judge(now);
+        let over = self.forget(now.settled);
+        let mattered = |key: &Key| self.authority.depends_on(key.signer, &key.item.bucket);
+        if over.iter().any(mattered) {
+            dropped.extend(self.refresh(now.time));
+        }
+        dropped.extend(over);
+        dropped
     }
 
-    fn held(&self, item: &Item, signer: PeerId) -> Option<&Held> {
-        self.items.get(item)?.get(&signer)
+    /// The record at `key`.
+    pub fn get(&self, key: &Key) -> Option<&Record> {
+        self.held(&key.item, key.signer)
+    }
+
+    fn held(&self, item: &Item, signer: PeerId) -> Option<&Record> {
+        self.items.get(&Place::new(item))?.of(signer)
     }
 
     fn is_known(&self, statement: &Statement, signature: &Signature) -> bool {
-        let order = (signature.sequence, *statement.digest());
-        self.held(statement.item(), signature.signer).is_some_and(|held| held.record.order() >= order)
+        self.held(statement.item(), signature.signer)
+            .is_some_and(|held| rank((statement, signature), parts(held)) != Ordering::Greater)
     }
 
     /// Everything that can be judged without the signature.
@@ -174,154 +189,165 @@ impl Set {
         if self.policy.is_foreign(statement.kind(), statement.item(), signer) {
             return Err(Refusal::NotOwner);
         }
-        if statement.validity().is_over(now) {
+        if keep(statement, signature).is_over(now) {
             return Err(Refusal::Expired);
         }
-        if statement.validity().seconds().is_none_or(|seconds| seconds > self.limits.lifetime) {
+        if self.authority_at(now).role(signer).is_none() {
+            self.check_times(statement, signature, now)?;
+        }
+        self.check_room(statement, signature)
+    }
+
+    fn check_times(&self, statement: &Statement, signature: &Signature, now: Time) -> Result<(), Refusal> {
+        if !self.is_bounded(statement, signature) {
             return Err(Refusal::Lifetime);
         }
-        let replaces = self.held(statement.item(), signer).is_some();
-        if !replaces {
-            self.check_room(signer, (signature.sequence, *statement.digest()))?;
+        if keep(statement, signature) > End::at(now.plus(self.limits.ahead)) {
+            return Err(Refusal::Ahead);
         }
         Ok(())
     }
 
-    fn check_room(&self, signer: PeerId, order: (u64, Digest)) -> Result<(), Refusal> {
-        let empty = BTreeMap::new();
-        let of_signer = self.by_signer.get(&signer).unwrap_or(&empty);
-        if of_signer.len() < self.limits.per_signer {
-            return if self.length < self.limits.total { Ok(()) } else { Err(Refusal::Full) };
+    /// Whether a record may come from somebody without a role.
+    fn is_bounded(&self, statement: &Statement, signature: &Signature) -> bool {
+        if self.limits == Limits::NONE {
+            return true;
         }
-        let is_older = of_signer.first_key_value().is_some_and(|(oldest, _)| order < *oldest);
-        if is_older { Err(Refusal::Quota) } else { Ok(()) }
+        let (from, keep) = (statement.validity().from(), keep(statement, signature).time());
+        // What is taken back may have been about a time to come, so it may have to be kept for longer than it holds.
+        statement.validity().seconds().is_some_and(|seconds| seconds <= self.limits.lifetime)
+            && matches!((from, keep), (Some(from), Some(keep)) if keep.since(from) <= self.limits.ahead)
     }
 
-    fn insert(&mut self, record: Record, forget: Option<Time>) -> Admission {
-        let key = Key { item: record.item().clone(), signer: record.signer() };
-        let replaced = self.remove(&key);
-        let forget = match forget {
-            Some(_) => forget,
-            None => later_end(record.validity().until(), replaced.as_ref()),
+    fn check_room(&self, statement: &Statement, signature: &Signature) -> Result<(), Refusal> {
+        let signer = signature.signer;
+        if self.held(statement.item(), signer).is_some() {
+            // It takes the place of a lesser one.
+            return Ok(());
+        }
+        let shelf = self.policy.shelf(&statement.item().bucket);
+        let is_too_low = |records: Option<&BTreeSet<Ranked>>, room: usize| {
+            records.filter(|records| records.len() >= room).is_some_and(|records| {
+                let lowest = records.first();
+                lowest.is_none_or(|lowest| rank((statement, signature), parts(&lowest.0)) == Ordering::Less)
+            })
         };
-        if let Some(time) = forget {
-            self.by_end.insert((time, key.clone()));
+        if is_too_low(self.signers.get(&(signer, shelf)), self.quota(signer)) {
+            return Err(Refusal::Quota);
         }
-        self.by_signer.entry(key.signer).or_default().insert(record.order(), key.item.clone());
-        let held = Held { record: record.clone(), forget };
-        self.items.entry(key.item.clone()).or_default().insert(key.signer, held);
+        let is_stranger = !self.authority.is_member(signer);
+        if is_stranger && is_too_low(self.pools.get(&shelf), self.limits.strangers) {
+            return Err(Refusal::Crowded);
+        }
+        Ok(())
+    }
+
+    fn quota(&self, signer: PeerId) -> usize {
+        if self.authority.is_member(signer) { self.limits.member } else { self.limits.stranger }
+    }
+
+    /// Thousands of records stand in one bucket: they share the text of its path.
+    fn sharing_memory(&self, mut statement: Statement) -> Statement {
+        let first = Place::first_of(&statement.item().bucket);
+        if let Some((neighbour, _)) = self.items.range(first..).next() {
+            statement.share_bucket(&neighbour.item().bucket);
+        }
+        statement
+    }
+
+    fn insert(&mut self, record: Record, now: Time) -> Admission {
+        let shelf = self.policy.shelf(&record.item().bucket);
+        self.put(record.clone());
+        let mut evicted = self.trim(record.signer(), shelf);
+        if self.authority.depends_on(record.signer(), &record.item().bucket) {
+            evicted.extend(self.refresh(now));
+        }
+        Admission::New { record, evicted }
+    }
+
+    /// Puts a record in, in place of its signer's former word about the item.
+    fn put(&mut self, record: Record) {
+        let key = Key::from(&record);
+        self.take(&key);
+        let shelf = self.policy.shelf(&key.item.bucket);
+        if !self.authority.is_member(key.signer) {
+            self.pools.entry(shelf).or_default().insert(Ranked(record.clone()));
+        }
+        self.signers.entry((key.signer, shelf)).or_default().insert(Ranked(record.clone()));
+        match self.items.entry(Place::new(&key.item)) {
+            std::collections::btree_map::Entry::Occupied(mut voices) => voices.get_mut().put(record),
+            std::collections::btree_map::Entry::Vacant(place) => drop(place.insert(Voices::One(record))),
+        }
         self.length += 1;
-        Admission::New { record, evicted: self.evict(key.signer) }
     }
 
-    /// Drops a signer's oldest records until its quota holds.
-    fn evict(&mut self, signer: PeerId) -> Vec<Key> {
-        let mut evicted = Vec::new();
-        while let Some(of_signer) = self.by_signer.get(&signer)
-            && of_signer.len() > self.limits.per_signer
-            && let Some((_, item)) = of_signer.first_key_value()
-        {
-            let key = Key { item: item.clone(), signer };
-            self.remove(&key);
-            evicted.push(key);
+    fn take(&mut self, key: &Key) -> Option<Record> {
+        let place = Place::new(&key.item);
+        let voices = self.items.get_mut(&place)?;
+        let record = voices.of(key.signer)?.clone();
+        if voices.take(key.signer) {
+            self.items.remove(&place);
         }
-        evicted
-    }
-
-    fn remove(&mut self, key: &Key) -> Option<Held> {
-        let of_item = self.items.get_mut(&key.item)?;
-        let held = of_item.remove(&key.signer)?;
-        if of_item.is_empty() {
-            self.items.remove(&key.item);
-        }
-        if let Some(of_signer) = self.by_signer.get_mut(&key.signer) {
-            of_signer.remove(&held.record.order());
+        let (shelf, ranked) = (self.policy.shelf(&key.item.bucket), Ranked(record.clone()));
+        if let Some(of_signer) = self.signers.get_mut(&(key.signer, shelf)) {
+            of_signer.remove(&ranked);
             if of_signer.is_empty() {
-                self.by_signer.remove(&key.signer);
+                self.signers.remove(&(key.signer, shelf));
             }
         }
-        if let Some(time) = held.forget {
-            self.by_end.remove(&(time, key.clone()));
+        if let Some(pool) = self.pools.get_mut(&shelf) {
+            pool.remove(&ranked);
         }
         self.length -= 1;
-        Some(held)
+        Some(record)
     }
 
-    /// Forgets what can be valid nowhere any more; returns where it stood.
-    pub fn expire(&mut self, now: Time) -> Vec<Key> {
-        let mut expired = Vec::new();
-        while let Some((time, key)) = self.by_end.first().cloned()
-            && time <= now
-        {
-            self.remove(&key);
-            expired.push(key);
+    /// Drops the lowest records of a signer, and of all strangers, until the quotas of a shelf hold.
+    fn trim(&mut self, signer: PeerId, shelf: Shelf) -> Vec<Key> {
+        let quota = self.quota(signer);
+        let mut dropped = Vec::new();
+        while let Some(lowest) = lowest_beyond(self.signers.get(&(signer, shelf)), quota) {
+            self.take(&lowest);
+            dropped.push(lowest);
         }
-        expired
+        while let Some(lowest) = lowest_beyond(self.pools.get(&shelf), self.limits.strangers) {
+            self.take(&lowest);
+            dropped.push(lowest);
+        }
+        dropped
     }
 
-    /// The items of one bucket at a time, in the order of their data.
-    pub fn bucket<'a>(&'a self, bucket: &'a BucketPath, now: Time) -> impl Iterator<Item = View<'a>> {
-        // The empty data sorts before every other.
-        let first = Item { bucket: bucket.clone(), data: crate::Data::default() };
-        let of_bucket = self.items.range(first..).take_while(move |(item, _)| item.bucket == *bucket);
-        of_bucket.filter_map(move |(item, held)| self.view(item, held, now))
+    fn trim_all(&mut self) -> Vec<Key> {
+        let shelves: Vec<(PeerId, Shelf)> = self.signers.keys().copied().collect();
+        shelves.into_iter().flat_map(|(signer, shelf)| self.trim(signer, shelf)).collect()
     }
 
-    /// The items of all buckets that match, at a time, in the order of bucket and data.
-    pub fn matching<'a>(&'a self, pattern: &'a Pattern, now: Time) -> impl Iterator<Item = View<'a>> {
-        let matching = self.items.iter().filter(|(item, _)| pattern.matches(&item.bucket));
-        matching.filter_map(move |(item, held)| self.view(item, held, now))
-    }
-
-    /// Whether an item is in its bucket at a time, and who says so.
-    pub fn item(&self, item: &Item, now: Time) -> Option<View<'_>> {
-        let (item, held) = self.items.get_key_value(item)?;
-        self.view(item, held, now)
-    }
-
-    fn view<'a>(&self, item: &'a Item, held: &'a BTreeMap<PeerId, Held>, now: Time) -> Option<View<'a>> {
-        let counts = |record: &&Record| {
-            record.validity().contains(now) && self.policy.accepts(record.kind(), item, record.signer())
+    /// Drops what need not be remembered any more.
+    fn forget(&mut self, now: Time) -> Vec<Key> {
+        let is_over = |ranked: &&Ranked| ranked.0.keep().is_over(now);
+        let all = |records: &BTreeSet<Ranked>| -> Vec<Key> {
+            records.iter().take_while(is_over).map(|ranked| Key::from(&ranked.0)).collect()
         };
-        let counting = || held.values().map(|held| &held.record).filter(counts);
-        if counting().any(|record| record.kind() == Kind::Dismiss) {
-            return None;
+        let of_strangers = self.pools.values().flat_map(all);
+        let shelves = |member: &PeerId| self.signers.range((*member, Shelf::MIN)..=(*member, Shelf::MAX));
+        let of_members =
+            self.authority.members().iter().flat_map(shelves).flat_map(|(_, records)| all(records));
+        let over: Vec<Key> = of_strangers.chain(of_members).collect();
+        for key in &over {
+            self.take(key);
         }
-        let proposals: Vec<&Record> = counting().collect();
-        (!proposals.is_empty()).then_some(View { item, proposals })
-    }
-
-    /// Every record that is not over at `now` and whose bucket matches one of the patterns: what a `req` asks for.
-    pub fn live<'a>(&'a self, patterns: &'a [Pattern], now: Time) -> impl Iterator<Item = &'a Record> {
-        let matches = |item: &Item| patterns.iter().any(|pattern| pattern.matches(&item.bucket));
-        let matching = self.items.iter().filter(move |(item, _)| matches(item));
-        let records = matching.flat_map(|(_, held)| held.values().map(|held| &held.record));
-        records.filter(move |record| !record.validity().is_over(now))
-    }
-
-    /// Every record, in a fixed order.
-    pub fn records(&self) -> impl Iterator<Item = &Record> {
-        self.items.values().flat_map(|held| held.values().map(|held| &held.record))
-    }
-
-    /// The record at `key`.
-    pub fn get(&self, key: &Key) -> Option<&Record> {
-        self.held(&key.item, key.signer).map(|held| &held.record)
-    }
-
-    /// The highest sequence number seen of a signer; zero when none is held.
-    pub fn latest_sequence(&self, signer: PeerId) -> u64 {
-        let latest = self.by_signer.get(&signer).and_then(|words| words.last_key_value());
-        latest.map_or(0, |((sequence, _), _)| *sequence)
+        over
     }
 }
 
-/// The later of a new record's end and the time until which the one that it replaces had to be kept.
-fn later_end(end: Option<Time>, replaced: Option<&Held>) -> Option<Time> {
-    match replaced {
-        Some(held) => Some(end?.max(held.forget?)),
-        None => end,
-    }
+fn parts(record: &Record) -> (&Statement, &Signature) {
+    (record.statement(), record.signature())
+}
+
+/// The lowest of more than `room` records.
+fn lowest_beyond(records: Option<&BTreeSet<Ranked>>, room: usize) -> Option<Key> {
+    let records = records.filter(|records| records.len() > room)?;
+    records.first().map(|lowest| Key::from(&lowest.0))
 }
 
 #[cfg(test)]

@@ -1,21 +1,26 @@
 //! Signatures of records: Ed25519 (RFC 8032) over a domain tag, the signer's sequence number and the payload.
 
-use crate::{PeerId, PeerIdError};
+use crate::{End, MAX_TIME, PeerId, PeerIdError, Time};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::{Signer as _, SigningKey};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 
 /// The largest sequence number: exact in every JSON reader (RFC 8259, section 6).
 pub const MAX_SEQUENCE: u64 = (1 << 53) - 1;
 /// Keeps a signature made for records from meaning anything elsewhere, and the other way round.
 const DOMAIN: &[u8] = b"dt-swarm record v1\0";
+/// The same for signatures that say for how long they have to be kept.
+const DOMAIN_KEPT: &[u8] = b"dt-swarm kept record v1\0";
 
 /// A signer's word for a payload.
 ///
 /// `sequence` orders the words of one signer: it grows with each, across restarts and whatever the clock does, and is
 /// never read as a time.
+///
+/// `keep` is for words that replace a longer one: until it the word has to be remembered, although its validity may be
+/// over, or what it replaced would come back through a peer that was away. Its signer knows his earlier words best.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Text", into = "Text")]
 pub struct Signature {
@@ -23,6 +28,8 @@ pub struct Signature {
     pub signer: PeerId,
     /// The how-manieth word of this signer it is, from 1 on.
     pub sequence: u64,
+    /// Until when to remember the word at least; the default, long past, leaves it at the validity's end.
+    pub keep: End,
     /// The Ed25519 signature.
     pub bytes: [u8; 64],
 }
@@ -39,6 +46,9 @@ pub enum SignatureError {
     /// Zero, or not exact in JSON.
     #[error("a sequence number is from 1 to {MAX_SEQUENCE}")]
     Sequence,
+    /// A time that no clock will show.
+    #[error("keep is a time from 1 to {MAX_TIME} s, or null for ever")]
+    Keep,
     /// The signer never signed this.
     #[error("the signature does not fit the payload")]
     Forged,
@@ -50,7 +60,14 @@ pub enum SignatureError {
 struct Text {
     signer: String,
     seq: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    keep: Option<Option<Time>>,
     signature: String,
+}
+
+/// Tells a null from a key that is not there.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Time>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 impl TryFrom<Text> for Signature {
@@ -68,7 +85,12 @@ impl TryFrom<Text> for Signature {
         if text.seq == 0 || text.seq > MAX_SEQUENCE {
             return Err(SignatureError::Sequence);
         }
-        Ok(Self { signer: text.signer.parse()?, sequence: text.seq, bytes })
+        let keep = match text.keep {
+            None => End::default(),
+            Some(Some(time)) if time == Time(0) || time > MAX_TIME => return Err(SignatureError::Keep),
+            Some(time) => time.into(),
+        };
+        Ok(Self { signer: text.signer.parse()?, sequence: text.seq, keep, bytes })
     }
 }
 
@@ -77,6 +99,7 @@ impl From<Signature> for Text {
         Self {
             signer: signature.signer.to_string(),
             seq: signature.sequence,
+            keep: (signature.keep != End::default()).then(|| signature.keep.time()),
             signature: URL_SAFE_NO_PAD.encode(signature.bytes),
         }
     }
@@ -91,7 +114,8 @@ impl Signature {
     pub fn verify(&self, payload: &str) -> Result<(), SignatureError> {
         let key = self.signer.verifying_key().ok_or(SignatureError::Forged)?;
         let signature = ed25519_dalek::Signature::from_bytes(&self.bytes);
-        key.verify_strict(&message(self.sequence, payload), &signature).map_err(|_| SignatureError::Forged)
+        key.verify_strict(&message(self.sequence, self.keep, payload), &signature)
+            .map_err(|_| SignatureError::Forged)
     }
 }
 
@@ -101,10 +125,15 @@ impl fmt::Debug for Signature {
     }
 }
 
-/// The bytes that are signed: domain, sequence (8 bytes, big-endian), payload. Each part but the last has a fixed
-/// length, so no two meanings share their bytes.
-fn message(sequence: u64, payload: &str) -> Vec<u8> {
-    [DOMAIN, &sequence.to_be_bytes(), payload.as_bytes()].concat()
+/// The bytes that are signed: domain, sequence, the end of keeping if there is one (8 bytes each, big-endian; all bits
+/// set: never), payload. Each domain has its own layout, and each part but the last a fixed length, so no two meanings
+/// share their bytes.
+fn message(sequence: u64, keep: End, payload: &str) -> Vec<u8> {
+    let sequence = sequence.to_be_bytes();
+    if keep == End::default() {
+        return [DOMAIN, &sequence, payload.as_bytes()].concat();
+    }
+    [DOMAIN_KEPT, &sequence, &keep.to_bytes(), payload.as_bytes()].concat()
 }
 
 /// A key that signs records; the same key is the node's IPFS identity.
@@ -126,10 +155,10 @@ impl Keypair {
         PeerId::from_public_key(self.0.verifying_key().to_bytes())
     }
 
-    /// Signs `payload` as this signer's word number `sequence`.
-    pub fn sign(&self, sequence: u64, payload: &str) -> Signature {
-        let bytes = self.0.sign(&message(sequence, payload)).to_bytes();
-        Signature { signer: self.peer_id(), sequence, bytes }
+    /// Signs `payload` as this signer's word number `sequence`, to be kept at least until `keep`.
+    pub fn sign(&self, sequence: u64, keep: End, payload: &str) -> Signature {
+        let bytes = self.0.sign(&message(sequence, keep, payload)).to_bytes();
+        Signature { signer: self.peer_id(), sequence, keep, bytes }
     }
 }
 
@@ -147,7 +176,7 @@ mod tests {
     #[test]
     fn vouches_for_one_payload_one_sequence_and_one_signer() {
         let key = Keypair::from_seed([1; 32]);
-        let signature = key.sign(5, "hello");
+        let signature = key.sign(5, End::default(), "hello");
         assert_eq!(signature.verify("hello"), Ok(()));
         assert_eq!(signature.verify("hellp"), Err(SignatureError::Forged));
         assert!(Signature { sequence: 6, ..signature }.verify("hello").is_err());
@@ -156,24 +185,51 @@ mod tests {
     }
 
     #[test]
+    fn for_how_long_to_keep_it_is_signed_too() {
+        let key = Keypair::from_seed([1; 32]);
+        let ends = [End::default(), End::at(Time(7)), End::at(Time(8)), End::NEVER];
+        for (signed, told) in ends.iter().flat_map(|signed| ends.iter().map(move |told| (*signed, *told))) {
+            let signature = Signature { keep: told, ..key.sign(5, signed, "hello") };
+            assert_eq!(signature.verify("hello").is_ok(), signed == told);
+        }
+        // A payload that begins like the other layout does not make one of the other.
+        let kept = key.sign(5, End::at(Time(7)), "hello");
+        let moved = Signature { keep: End::default(), ..kept };
+        let beginning = String::from_utf8([&End::at(Time(7)).to_bytes(), &b"hello"[..]].concat()).unwrap();
+        assert!(moved.verify(&beginning).is_err());
+    }
+
+    #[test]
     fn a_bare_signature_of_the_payload_means_nothing() {
         let key = SigningKey::from_bytes(&[1; 32]);
         let bytes = key.sign(b"hello").to_bytes();
-        let signature = Signature { signer: Keypair::from_seed([1; 32]).peer_id(), sequence: 1, bytes };
+        let signer = Keypair::from_seed([1; 32]).peer_id();
+        let signature = Signature { signer, sequence: 1, keep: End::default(), bytes };
         assert!(signature.verify("hello").is_err());
     }
 
     #[test]
     fn reads_back_its_json_and_refuses_the_rest() {
-        let signature = Keypair::from_seed([1; 32]).sign(5, "hello");
-        let text = serde_json::to_string(&signature).unwrap();
-        assert_eq!(serde_json::from_str::<Signature>(&text).unwrap(), signature);
+        let key = Keypair::from_seed([1; 32]);
+        for (keep, shown) in [
+            (End::default(), None),
+            (End::at(Time(9)), Some("\"keep\":9,")),
+            (End::NEVER, Some("\"keep\":null,")),
+        ] {
+            let signature = key.sign(5, keep, "hello");
+            let text = serde_json::to_string(&signature).unwrap();
+            assert_eq!(serde_json::from_str::<Signature>(&text).unwrap(), signature);
+            assert_eq!(text.contains("keep"), shown.is_some_and(|shown| text.contains(shown)));
+        }
+        let text = serde_json::to_string(&key.sign(5, End::default(), "hello")).unwrap();
         for wrong in [
             text.replace("\"seq\":5", "\"seq\":0"),
             text.replace("\"seq\":5", "\"seq\":9007199254740992"),
             text.replace("\"signature\":\"", "\"signature\":\"A"),
             text.replace("12D3Koo", "12D3Kop"),
             text.replace("{", "{\"x\":1,"),
+            text.replace("{", "{\"keep\":0,"),
+            text.replace("{", "{\"keep\":1099511627777,"),
         ] {
             assert!(serde_json::from_str::<Signature>(&wrong).is_err(), "{wrong}");
         }

@@ -1,12 +1,11 @@
 //! What a record says, before anybody signs it: the payload's text and its parsed form.
 
-use crate::{BucketPath, Data, Digest, Item, Time, Validity};
+use crate::{BucketPath, Data, Digest, Item, MAX_TIME, Validity};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// The most bytes of a payload. An item's data of 1024 bytes fits even when a third of it needs escaping.
 pub const MAX_PAYLOAD_BYTES: usize = 4096;
-/// The largest time in a record: far beyond need, and exact in every JSON reader.
-const MAX_TIME: Time = Time(1 << 40);
 
 /// Whether the item is to be in its bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -18,15 +17,17 @@ pub enum Kind {
     Dismiss,
 }
 
-/// A `propose` or `dismiss` payload. Its very bytes are what is hashed, signed, stored and sent, so they are kept
-/// beside what they mean.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A `propose` or `dismiss` payload. Its very bytes are what is hashed, signed, stored and sent.
+///
+/// Nearly all payloads are written just as [`Statement::new`] would write them. Of these only the meaning is kept, and
+/// the bytes are made from it when they are wanted; of others both.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Statement {
-    payload: Box<str>,
-    digest: Digest,
     kind: Kind,
     item: Item,
     validity: Validity,
+    /// The payload, when it is written in another way than ours.
+    foreign: Option<Box<str>>,
 }
 
 /// Why a payload is no statement.
@@ -43,13 +44,22 @@ pub enum StatementError {
     Time,
 }
 
-/// The JSON shape (IPSD); the order of the fields is the order in which we write them.
-#[derive(Serialize, Deserialize)]
+/// The JSON shape (IPSD).
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Shape {
     mtype: Kind,
     bucket: BucketPath,
     data: Data,
+    validity: Validity,
+}
+
+/// The same for writing; the order of the fields is the order in which we write them.
+#[derive(Serialize)]
+struct Written<'a> {
+    mtype: Kind,
+    bucket: &'a BucketPath,
+    data: &'a Data,
     validity: Validity,
 }
 
@@ -64,41 +74,59 @@ impl Statement {
         }
         let shape: Shape =
             serde_json::from_str(payload).map_err(|error| StatementError::Shape(error.to_string()))?;
-        Self::checked(payload.into(), shape)
+        let item = Item { bucket: shape.bucket, data: shape.data };
+        let mut read = Self { kind: shape.mtype, item, validity: shape.validity, foreign: None };
+        read.check_times()?;
+        if read.written() != payload {
+            read.foreign = Some(payload.into());
+        }
+        Ok(read)
     }
 
     /// Writes a payload.
     ///
     /// # Errors
-    /// When its text would be too long, which only data full of control characters can make it.
+    /// When its text would be too long, which only data full of control characters can make it, or a time too late.
     pub fn new(kind: Kind, item: Item, validity: Validity) -> Result<Self, StatementError> {
-        let shape = Shape { mtype: kind, bucket: item.bucket, data: item.data, validity };
-        let payload =
-            serde_json::to_string(&shape).map_err(|error| StatementError::Shape(error.to_string()))?;
-        if payload.len() > MAX_PAYLOAD_BYTES {
-            return Err(StatementError::Length(payload.len()));
+        let new = Self { kind, item, validity, foreign: None };
+        new.check_times()?;
+        match new.written().len() {
+            0..=MAX_PAYLOAD_BYTES => Ok(new),
+            length => Err(StatementError::Length(length)),
         }
-        Self::checked(payload.into(), shape)
     }
 
-    fn checked(payload: Box<str>, shape: Shape) -> Result<Self, StatementError> {
-        let ends = [shape.validity.from(), shape.validity.until()];
-        if ends.into_iter().flatten().any(|end| end > MAX_TIME) {
-            return Err(StatementError::Time);
-        }
-        let digest = Digest::of(payload.as_bytes());
-        let item = Item { bucket: shape.bucket, data: shape.data };
-        Ok(Self { payload, digest, kind: shape.mtype, item, validity: shape.validity })
+    fn check_times(&self) -> Result<(), StatementError> {
+        let ends = [self.validity.from(), self.validity.until()];
+        let is_late = ends.into_iter().flatten().any(|end| end > MAX_TIME);
+        if is_late { Err(StatementError::Time) } else { Ok(()) }
+    }
+
+    #[expect(clippy::expect_used, reason = "structs of texts and numbers always have a JSON form")]
+    fn written(&self) -> String {
+        let Item { bucket, data } = &self.item;
+        let written = Written { mtype: self.kind, bucket, data, validity: self.validity };
+        serde_json::to_string(&written).expect("a statement has a JSON form")
     }
 
     /// The text that is hashed, signed, stored and sent.
-    pub fn payload(&self) -> &str {
-        &self.payload
+    pub fn payload(&self) -> Cow<'_, str> {
+        match &self.foreign {
+            Some(payload) => Cow::Borrowed(payload),
+            None => Cow::Owned(self.written()),
+        }
     }
 
     /// SHA-256 of the payload.
-    pub fn digest(&self) -> &Digest {
-        &self.digest
+    pub fn digest(&self) -> Digest {
+        Digest::of(self.payload().as_bytes())
+    }
+
+    /// The same statement with its bucket's path in the same memory as `bucket`, if that is its bucket.
+    pub(crate) fn share_bucket(&mut self, bucket: &BucketPath) {
+        if self.item.bucket == *bucket {
+            self.item.bucket = bucket.clone();
+        }
     }
 
     /// Whether it proposes or dismisses.
@@ -120,6 +148,7 @@ impl Statement {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Time;
     use proptest::prelude::*;
 
     const EXAMPLE: &str = r#"{"mtype":"propose","bucket":["share","files"],"data":"QmHash","validity":[1511000000,1511600000]}"#;
@@ -166,7 +195,7 @@ mod tests {
             let item = Item { bucket: "a/b".parse().unwrap(), data: Data::new(&data).unwrap() };
             let validity = Validity::starting(Time(from).min(Time((1 << 40) - (1 << 20))), seconds);
             let written = Statement::new(Kind::Dismiss, item, validity).unwrap();
-            prop_assert_eq!(Statement::parse(written.payload()).unwrap(), written);
+            prop_assert_eq!(Statement::parse(&written.payload()).unwrap(), written);
         }
     }
 }

@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+/// The largest time in a record: far beyond need, and exact in every JSON reader.
+pub const MAX_TIME: Time = Time(1 << 40);
+
 /// Whole seconds since the Unix epoch (UTC, leap seconds not counted).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -26,13 +29,66 @@ impl fmt::Display for Time {
     }
 }
 
+/// When something ends: at a time, or never, which is later than every time.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct End(u64);
+
+impl End {
+    /// No end.
+    pub const NEVER: Self = Self(u64::MAX);
+
+    /// The end at `time`.
+    pub const fn at(time: Time) -> Self {
+        Self(time.0)
+    }
+
+    /// When; `None` for never.
+    pub fn time(self) -> Option<Time> {
+        (self != Self::NEVER).then_some(Time(self.0))
+    }
+
+    /// As 8 bytes, big-endian; all bits set for never.
+    pub const fn to_bytes(self) -> [u8; 8] {
+        self.0.to_be_bytes()
+    }
+
+    /// What [`End::to_bytes`] gave.
+    pub const fn from_bytes(bytes: [u8; 8]) -> Self {
+        Self(u64::from_be_bytes(bytes))
+    }
+
+    /// Whether it has come by `time`.
+    pub fn is_over(self, time: Time) -> bool {
+        self.time().is_some_and(|end| end <= time)
+    }
+}
+
+impl From<Option<Time>> for End {
+    fn from(time: Option<Time>) -> Self {
+        time.map_or(Self::NEVER, Self::at)
+    }
+}
+
+impl fmt::Debug for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.time() {
+            Some(time) => write!(f, "End({time})"),
+            None => write!(f, "End(never)"),
+        }
+    }
+}
+
 /// A half-open interval of time, `[from, until)`; `None` is an open end. On the wire: `[from, until]` with null.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "(Option<Time>, Option<Time>)", into = "(Option<Time>, Option<Time>)")]
 pub struct Validity {
-    from: Option<Time>,
-    until: Option<Time>,
+    /// [`ALWAYS_SO`] when it is open. Half the size of an `Option`, and there is one in every record.
+    from: Time,
+    until: End,
 }
+
+/// Stands for an open start; no clock will ever show it.
+const ALWAYS_SO: Time = Time(u64::MAX);
 
 /// Why two ends make no validity.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,7 +105,7 @@ pub enum ValidityError {
 
 impl Validity {
     /// All of time.
-    pub const ALWAYS: Self = Self { from: None, until: None };
+    pub const ALWAYS: Self = Self { from: ALWAYS_SO, until: End::NEVER };
 
     /// The interval from `from` (inclusive) to `until` (exclusive).
     ///
@@ -58,38 +114,43 @@ impl Validity {
     pub fn new(from: Option<Time>, until: Option<Time>) -> Result<Self, ValidityError> {
         match (from, until) {
             (Some(from), Some(until)) if until <= from => Err(ValidityError::Empty { from, until }),
-            _ => Ok(Self { from, until }),
+            _ => Ok(Self { from: from.unwrap_or(ALWAYS_SO), until: until.into() }),
         }
     }
 
     /// `seconds` from `from` on; at least one, so that it is never empty.
     pub fn starting(from: Time, seconds: u64) -> Self {
-        Self { from: Some(from), until: Some(from.plus(seconds.max(1))) }
+        Self { from, until: End::at(from.plus(seconds.max(1))) }
     }
 
     /// The first moment inside; `None` when it was always so.
     pub fn from(&self) -> Option<Time> {
-        self.from
+        (self.from != ALWAYS_SO).then_some(self.from)
     }
 
     /// The first moment outside again; `None` when it never ends.
     pub fn until(&self) -> Option<Time> {
+        self.until.time()
+    }
+
+    /// [`Validity::until`] as an end.
+    pub fn end(&self) -> End {
         self.until
     }
 
     /// Whether `time` lies inside.
     pub fn contains(&self, time: Time) -> bool {
-        self.from.is_none_or(|from| from <= time) && !self.is_over(time)
+        self.from().is_none_or(|from| from <= time) && !self.is_over(time)
     }
 
     /// Whether it has ended by `time`.
     pub fn is_over(&self, time: Time) -> bool {
-        self.until.is_some_and(|until| until <= time)
+        self.until.is_over(time)
     }
 
     /// Length in seconds; `None` when an end is open.
     pub fn seconds(&self) -> Option<u64> {
-        Some(self.until?.since(self.from?))
+        Some(self.until()?.since(self.from()?))
     }
 }
 
@@ -102,7 +163,7 @@ impl TryFrom<(Option<Time>, Option<Time>)> for Validity {
 
 impl From<Validity> for (Option<Time>, Option<Time>) {
     fn from(validity: Validity) -> Self {
-        (validity.from, validity.until)
+        (validity.from(), validity.until())
     }
 }
 

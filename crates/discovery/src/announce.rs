@@ -87,7 +87,7 @@ mod tests {
         let key = Keypair::from_seed([1; 32]);
         let sequence = set.latest_sequence(key.peer_id()) + 1;
         let statement = Statement::new(kind, item.clone(), validity).unwrap();
-        set.admit_verified(Record::sign(statement.into(), &key, sequence), NOW).unwrap();
+        set.admit_verified(Record::sign(statement, &key, sequence, dcache::End::default()), NOW).unwrap();
     }
 
     #[test]

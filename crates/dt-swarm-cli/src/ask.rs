@@ -6,7 +6,6 @@ use crate::text;
 use dcache::{Limits, PeerId, Policy, Refusal, Set, Signature, Statement, Time, Validity};
 use routing::{Address, Envelope, Message, Status};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The most records of one answer.
@@ -88,7 +87,7 @@ pub(crate) fn records(connection: &mut Connection, patterns: &[&str]) -> Result<
 }
 
 /// A record as it came, its signature not yet looked at; `None` when it had none at all.
-type Unverified = (Arc<Statement>, Option<Signature>);
+type Unverified = (Statement, Option<Signature>);
 
 fn await_pong(connection: &mut Connection, came: &mut Vec<Unverified>) -> Result<Pong, CliError> {
     loop {
@@ -121,8 +120,7 @@ fn pong(connection: &Connection, envelope: Envelope) -> Result<Pong, CliError> {
 
 /// Verifies everything. Which quotas the daemon keeps is its own affair, so none are kept here.
 fn admit(came: Vec<Unverified>, now: Time) -> (Set, BTreeMap<String, u64>) {
-    let limits = Limits { per_signer: MAX_RECORDS, total: MAX_RECORDS, lifetime: u64::MAX };
-    let mut set = Set::new(Policy::default(), limits);
+    let mut set = Set::new(Policy::default(), Limits::NONE);
     let mut refused = BTreeMap::new();
     for (statement, signature) in came {
         let reason = match signature.map(|signature| set.admit(statement, signature, now)) {

@@ -106,7 +106,7 @@ mod tests {
         let key = Keypair::from_seed([1; 32]);
         let sequence = set.latest_sequence(key.peer_id()) + 1;
         let statement = Statement::new(Kind::Propose, item, Validity::starting(Time(900), 200)).unwrap();
-        set.admit_verified(Record::sign(statement.into(), &key, sequence), NOW).unwrap();
+        set.admit_verified(Record::sign(statement, &key, sequence, dcache::End::default()), NOW).unwrap();
     }
 
     #[test]

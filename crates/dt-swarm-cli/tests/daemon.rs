@@ -133,7 +133,7 @@ fn what_the_daemon_refused_is_shown() {
     let mut envelope = Envelope::record(
         Address::brain(peer(9)),
         Address::every_brain(),
-        &Record::sign(statement.into(), &key(9), 1),
+        &Record::sign(statement, &key(9), 1, dcache::End::default()),
     );
     envelope.payload = envelope.payload.replace("forged", "forger");
     daemon.hear(envelope);

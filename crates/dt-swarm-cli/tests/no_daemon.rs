@@ -35,7 +35,7 @@ fn hold(mut stream: TcpStream) {
 fn record(data: &str) -> Envelope {
     let validity = Validity::starting(clock(), 1000);
     let statement = Statement::new(Kind::Propose, item("share/files", data), validity).unwrap();
-    let record = Record::sign(statement.into(), &key(1), 1);
+    let record = Record::sign(statement, &key(1), 1, dcache::End::default());
     Envelope::record(Address::brain(peer(1)), Address::command_line(), &record)
 }
 

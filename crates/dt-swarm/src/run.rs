@@ -7,7 +7,7 @@ use crate::identity::{self, IdentityError};
 use crate::supervise::supervise;
 use crate::{banner, facts};
 use channels::{Choice, ChoiceError, TcpSettings, UdpSettings};
-use dcache::Keypair;
+use dcache::{Keypair, Time};
 use discovery::{Facts, run_announcer};
 use rand::TryRng as _;
 use std::path::PathBuf;
@@ -19,6 +19,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+/// When this program was built.
+fn built() -> Time {
+    // Without a number there is no floor from this side; build.rs writes one.
+    Time(env!("DT_SWARM_BUILT").parse().unwrap_or_default())
+}
 
 /// The longest that stopping may take.
 const STOPPING: Duration = Duration::from_millis(4500);
@@ -105,6 +111,9 @@ impl Daemon {
         let setup = Setup {
             keypair: Keypair::from_seed(self.keypair.seed()),
             store: self.store.clone(),
+            policy: dcache::Policy::default(),
+            wall_clock: swarm::system_clock,
+            built: built(),
             settings: brain::Settings::default(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             seed,

@@ -2,7 +2,6 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::sync::Arc;
 use std::time::Duration;
 
 use dcache::{Signature, Statement, Validity};
@@ -19,7 +18,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub struct Answer {
     /// Its live records, dismissals too, each with one signature; not verified here.
-    pub records: Vec<(Arc<Statement>, Signature)>,
+    pub records: Vec<(Statement, Signature)>,
     /// How it is doing.
     pub status: Status,
 }

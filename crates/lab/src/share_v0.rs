@@ -120,7 +120,7 @@ impl Voice {
         let validity = Validity::starting(now, LIFETIME);
         let statement = Statement::new(Kind::Propose, Item { bucket, data }, validity)?;
         let sequence = 1 + self.said.len() as u64;
-        self.said.push(Record::sign(statement.into(), &self.key, sequence));
+        self.said.push(Record::sign(statement, &self.key, sequence, dcache::End::default()));
         Ok(())
     }
 

@@ -5,7 +5,6 @@ use std::fs;
 use std::io::Write;
 use std::net::TcpStream;
 use std::path::Path;
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -57,7 +56,7 @@ fn content(number: u32) -> Vec<u8> {
     (0..length).map(|at| scattered(at ^ number.wrapping_mul(77_777)).to_le_bytes()[0]).collect()
 }
 
-type Word = (Arc<Statement>, Signature);
+type Word = (Statement, Signature);
 
 /// What `signer` said, as `robot` holds it.
 fn words(robot: &Robot, signer: PeerId) -> Result<Vec<Word>> {
@@ -67,7 +66,7 @@ fn words(robot: &Robot, signer: PeerId) -> Result<Vec<Word>> {
 
 /// The first of `told` that is missing among `held`: neither it nor a later word about the same item is there.
 fn first_lost<'a>(told: &'a [Word], held: &[Word]) -> Option<&'a Word> {
-    let order = |(statement, signature): &Word| (signature.sequence, *statement.digest());
+    let order = |(statement, signature): &Word| (signature.sequence, statement.digest());
     told.iter().find(|told| {
         let same = |held: &&Word| held.0.item() == told.0.item() && order(held) >= order(told);
         !held.iter().any(|held| same(&held))
@@ -83,8 +82,8 @@ fn words_on_disk(robot: &Robot, signer: PeerId) -> Result<Vec<Word>> {
     assert!(matches!(opened, Opened::Existing { .. }), "the store needs repair: {opened:?}");
     let loaded = store.load().unwrap();
     assert_eq!(loaded.broken, 0, "{:?}", loaded.reasons);
-    let own = loaded.records.into_iter().filter(|(record, _)| record.signer() == signer);
-    Ok(own.map(|(record, _)| (record.statement().clone(), *record.signature())).collect())
+    let own = loaded.records.into_iter().filter(|record| record.signer() == signer);
+    Ok(own.map(|record| (record.statement().clone(), *record.signature())).collect())
 }
 
 /// Lets the robot work until the moment of crash number `number` has come: at some, when it has just taken a file, whose
@@ -178,7 +177,7 @@ fn note(data: &str) -> Envelope {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let statement = Statement::new(Kind::Propose, item, Validity::starting(Time(now), 3600)).unwrap();
     let key = Keypair::from_seed([7; 32]);
-    let record = Record::sign(Arc::new(statement), &key, 1);
+    let record = Record::sign(statement, &key, 1, dcache::End::default());
     Envelope::record(Address::brain(key.peer_id()), Address::every_brain(), &record)
 }
 

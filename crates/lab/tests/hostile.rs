@@ -3,7 +3,6 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -54,7 +53,7 @@ impl Attacker {
         let item = Item { bucket: bucket.parse().unwrap(), data: Data::new(data).unwrap() };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         let statement = Statement::new(Kind::Propose, item, Validity::starting(Time(now), 3600)).unwrap();
-        let record = Record::sign(Arc::new(statement), &self.key, self.sequence);
+        let record = Record::sign(statement, &self.key, self.sequence, dcache::End::default());
         Envelope::record(Address::brain(self.key.peer_id()), Address::every_brain(), &record)
     }
 

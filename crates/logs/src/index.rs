@@ -146,7 +146,8 @@ pub(crate) mod tests {
     pub(crate) fn say(set: &mut Set, seed: u8, kind: Kind, item: Item, seconds: u64) {
         let sequence = set.latest_sequence(peer(seed)) + 1;
         let statement = Statement::new(kind, item, Validity::starting(NOW, seconds)).unwrap();
-        let record = Record::sign(statement.into(), &Keypair::from_seed([seed; 32]), sequence);
+        let record =
+            Record::sign(statement, &Keypair::from_seed([seed; 32]), sequence, dcache::End::default());
         set.admit_verified(record, NOW).unwrap();
     }
 

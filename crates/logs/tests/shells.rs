@@ -22,7 +22,16 @@ async fn share(folder: &Path) -> Swarm {
     let ledger = Ledger::open(store.clone()).unwrap();
     let keypair = Keypair::from_seed(SEED);
     let settings = brain::Settings::default();
-    let (driver, swarm) = Driver::new(Setup { keypair, store, settings, version: "test".into(), seed: 1 });
+    let (driver, swarm) = Driver::new(Setup {
+        keypair,
+        store,
+        policy: dcache::Policy::default(),
+        wall_clock: swarm::system_clock,
+        built: dcache::Time(1),
+        settings,
+        version: "test".into(),
+        seed: 1,
+    });
     let (reports, events) = mpsc::channel(16);
     let switchboard = channels::Switchboard::new(reports);
     tokio::spawn(async move { driver.run(events, switchboard, CancellationToken::new()).await });

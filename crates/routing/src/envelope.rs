@@ -76,7 +76,7 @@ impl Envelope {
 
     /// A record on its way.
     pub fn record(from: Address, to: Address, record: &Record) -> Self {
-        let payload = record.statement().payload().to_owned();
+        let payload = record.statement().payload().into_owned();
         Self { signatures: vec![*record.signature()], ..Self::new(from, to, payload) }
     }
 
@@ -113,7 +113,7 @@ mod tests {
         let item = Item { bucket: "share/files".parse().unwrap(), data: Data::new("cid\n\"é\"").unwrap() };
         let statement = Statement::new(Kind::Propose, item, Validity::starting(Time(1), 2)).unwrap();
         let key = Keypair::from_seed([1; 32]);
-        let record = Record::sign(statement.into(), &key, 1);
+        let record = Record::sign(statement, &key, 1, dcache::End::default());
         Envelope::record(Address::brain(key.peer_id()), Address::every_brain(), &record)
     }
 

@@ -3,7 +3,6 @@
 use dcache::{Pattern, PatternError, Statement, StatementError, Validity};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 
 /// The most patterns in one request.
 pub const MAX_PATTERNS: usize = 16;
@@ -12,7 +11,7 @@ pub const MAX_PATTERNS: usize = 16;
 #[derive(Clone, Debug)]
 pub enum Message {
     /// `propose` or `dismiss`: a record, once a signature of the envelope fits.
-    Statement(Arc<Statement>),
+    Statement(Statement),
     /// `req`: every live record whose bucket matches, please, then a pong.
     Request {
         /// Globs over `/bucket/path`.
@@ -112,7 +111,7 @@ impl Message {
     pub fn parse(payload: &str) -> Result<Self, MessageError> {
         let Kind { mtype } = serde_json::from_str(payload)?;
         match mtype.as_str() {
-            "propose" | "dismiss" => Ok(Self::Statement(Arc::new(Statement::parse(payload)?))),
+            "propose" | "dismiss" => Ok(Self::Statement(Statement::parse(payload)?)),
             "req" => Self::request(serde_json::from_str(payload)?),
             "ping" => Ok(Self::Ping { validity: serde_json::from_str::<Plain>(payload)?.validity }),
             "pong" => Ok(Self::Pong { validity: serde_json::from_str::<Plain>(payload)?.validity }),

@@ -10,13 +10,13 @@ fn record(sequence: u64) -> Record {
     let item =
         Item { bucket: "share/files".parse().unwrap(), data: Data::new(&format!("cid{sequence}")).unwrap() };
     let statement = Statement::new(Kind::Propose, item, Validity::starting(Time(1), 60)).unwrap();
-    Record::sign(statement.into(), &Keypair::from_seed([1; 32]), sequence)
+    Record::sign(statement, &Keypair::from_seed([1; 32]), sequence, dcache::End::default())
 }
 
 /// So many records that the file has to grow for them.
 fn many(numbers: std::ops::Range<u64>) -> Batch {
     let sequence = numbers.clone().last();
-    Batch { put: numbers.map(|number| (record(number), None)).collect(), sequence, ..Batch::default() }
+    Batch { put: numbers.map(record).collect(), sequence, ..Batch::default() }
 }
 
 fn one(number: u64) -> Batch {
@@ -26,8 +26,7 @@ fn one(number: u64) -> Batch {
 fn sequences(store: &Store) -> Vec<u64> {
     let loaded = store.load().unwrap();
     assert_eq!(loaded.broken, 0);
-    let mut sequences: Vec<u64> =
-        loaded.records.iter().map(|(record, _)| record.signature().sequence).collect();
+    let mut sequences: Vec<u64> = loaded.records.iter().map(|record| record.signature().sequence).collect();
     sequences.sort_unstable();
     sequences
 }
@@ -68,7 +67,7 @@ fn fails_and_heals(fault: Fault, spared: usize, batch: &Batch) -> bool {
     bench.faults.begin(fault, spared);
     let result = store.write(batch);
     let mut both: Vec<u64> = vec![1];
-    both.extend(batch.put.iter().map(|(record, _)| record.signature().sequence));
+    both.extend(batch.put.iter().map(|record| record.signature().sequence));
     if result.is_err() {
         // Reading while the disk fails: an error, or what was committed.
         if let Ok(loaded) = store.load() {

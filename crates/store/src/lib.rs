@@ -5,25 +5,28 @@
 //! them: every page is checked when the file is opened, and a file that does not pass is set aside (see
 //! [`Store::open`]).
 //!
-//! # Format, version 1
+//! # Format, version 2
 //! Table `meta`, text to number (u64):
 //!
 //! | key | value |
 //! |---|---|
-//! | `format` | 1. A file with another number is set aside unread |
+//! | `format` | 2. A file with a lower number is brought to this format in one commit; one with a higher number is set aside unread |
 //! | `sequence` | the last sequence number that this node has used; absent before its first word |
+//! | `time` | a time that has certainly passed (seconds since the Unix epoch): the floor for a clock without battery |
 //!
 //! Table `records`, 32 bytes to bytes. The key is SHA-256 of: the signer's public key (32 bytes), the bucket's path
 //! with its names joined by `/`, one zero byte (no path holds one), the item's data. The value, numbers big-endian:
 //!
 //! | offset | bytes | what |
 //! |---:|---:|---|
-//! | 0 | 1 | version of the row: 1 |
-//! | 1 | 8 | until when to keep it (seconds since the Unix epoch); all bits set: for ever |
+//! | 0 | 1 | version of the row: 2 |
+//! | 1 | 8 | until when its signer wants it to be kept at least (seconds since the Unix epoch); 0: no longer than its validity; all bits set: for ever |
 //! | 9 | 8 | sequence number of the signature |
 //! | 17 | 64 | Ed25519 signature |
 //! | 81 | 32 | Ed25519 public key of the signer |
 //! | 113 | up to 4096 | payload: the JSON text that was signed |
+//!
+//! Rows of version 1, in files of format 1, had at offset 1 a time that this node had worked out by itself, unsigned.
 //!
 //! Table `services`, (text, text) to bytes: small state of services by (service, key), in a form of their own.
 //!
@@ -35,6 +38,7 @@ mod error;
 mod faults;
 #[cfg(test)]
 mod healing_tests;
+mod migrate;
 mod open;
 mod row;
 mod services;

@@ -1,6 +1,7 @@
 //! Opening: ours, fresh, or damaged and set aside.
 
 use crate::connection::{Connection, Place};
+use crate::migrate::{self, FORMAT};
 use crate::set_aside::{Moved, set_aside, sync_folder, with_suffix};
 use crate::store::{META, RECORDS, SERVICES};
 use crate::{OpenError, Store};
@@ -9,7 +10,6 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-const FORMAT: u64 = 1;
 /// The file is small and read once, so a large cache would be memory for nothing.
 pub(crate) const CACHE_BYTES: usize = 4 << 20;
 
@@ -32,6 +32,12 @@ pub enum Opened {
         /// Damaged files of earlier times that were deleted, because [`crate::MAX_BROKEN_FILES`] are kept.
         dropped: Vec<PathBuf>,
     },
+}
+
+/// What a database is, and in which format.
+struct Found {
+    opened: Opened,
+    format: u64,
 }
 
 /// How a try to open the file failed.
@@ -103,7 +109,8 @@ fn io(what: &'static str, path: &Path, source: std::io::Error) -> OpenError {
 fn open_ours(place: &Place) -> Result<(Database, Opened), Failure> {
     let file = &place.file;
     let database = place.open_or_begin().map_err(|error| judge(file, error))?;
-    let opened = inspect(&database).map_err(|error| judge_any(file, error))??;
+    let Found { opened, format } = inspect(&database).map_err(|error| judge_any(file, error))??;
+    migrate::migrate(&database, format).map_err(|error| judge_any(file, error))?;
     if opened == Opened::Fresh {
         begin(&database).map_err(|error| judge_any(file, error))?;
         sync_folder(file).map_err(|source| Failure::Other(io("sync the folder of", file, source)))?;
@@ -155,33 +162,33 @@ fn judge_any(file: &Path, error: impl Into<redb::Error>) -> Failure {
 
 /// Whether the database is a store that was begun.
 pub(crate) fn is_ours(database: &Database) -> Result<bool, redb::Error> {
-    Ok(matches!(inspect(database)?, Ok(Opened::Existing { .. })))
+    Ok(matches!(inspect(database)?, Ok(Found { opened: Opened::Existing { .. }, format: FORMAT })))
 }
 
 /// Whether the database is ours, in a format that we know. One without any table was begun and never written.
-fn inspect(database: &Database) -> Result<Result<Opened, Failure>, redb::Error> {
+fn inspect(database: &Database) -> Result<Result<Found, Failure>, redb::Error> {
     let read = database.begin_read()?;
     let mut tables = read.list_tables()?.map(|table| table.name().to_owned());
     let Some(first) = tables.next() else {
-        return Ok(Ok(Opened::Fresh));
+        return Ok(Ok(Found { opened: Opened::Fresh, format: FORMAT }));
     };
     if first != META.name() && !tables.any(|name| name == META.name()) {
         return Ok(Err(Failure::Damaged("a database of another program".to_owned())));
     }
-    let format = read.open_table(META)?.get("format")?.map(|value| value.value());
-    if format != Some(FORMAT) {
+    let format = read.open_table(META)?.get(migrate::KEY)?.map(|value| value.value());
+    let Some(format) = format.filter(|format| migrate::is_known(*format)) else {
         let shown = format.map_or("none".to_owned(), |format| format.to_string());
         return Ok(Err(Failure::Damaged(format!("format {shown}, where {FORMAT} was expected"))));
-    }
+    };
     read.open_table(SERVICES)?;
     let records = read.open_table(RECORDS)?.len()?;
-    Ok(Ok(Opened::Existing { records }))
+    Ok(Ok(Found { opened: Opened::Existing { records }, format }))
 }
 
 /// Writes the tables of an empty store.
 fn begin(database: &Database) -> Result<(), redb::Error> {
     let write = database.begin_write()?;
-    write.open_table(META)?.insert("format", FORMAT)?;
+    write.open_table(META)?.insert(migrate::KEY, FORMAT)?;
     write.open_table(RECORDS)?;
     write.open_table(SERVICES)?;
     write.commit()?;

@@ -1,10 +1,10 @@
 //! The bytes of one row, as the crate's documentation lays them out.
 
-use dcache::{Digest, Item, MAX_PAYLOAD_BYTES, MAX_SEQUENCE, PeerId, Record, Signature, Statement, Time};
-use std::sync::Arc;
+use dcache::{Digest, End, Item, MAX_PAYLOAD_BYTES, MAX_SEQUENCE, PeerId, Record, Signature, Statement};
 
-const VERSION: u8 = 1;
-const FOR_EVER: u64 = u64::MAX;
+const VERSION: u8 = 2;
+/// Before signatures had an end of keeping. In its place stood what this node had worked out by itself.
+const VERSION_BEFORE: u8 = 1;
 /// Everything before the payload.
 const HEADER_BYTES: usize = 1 + 8 + 8 + 64 + 32;
 const MAX_ROW_BYTES: usize = HEADER_BYTES + MAX_PAYLOAD_BYTES;
@@ -33,14 +33,14 @@ pub(crate) fn key(item: &Item, signer: PeerId) -> [u8; 32] {
     *Digest::of(&parts.concat()).as_bytes()
 }
 
-/// The row of a record that has to be kept until `forget`.
-pub(crate) fn encode(record: &Record, forget: Option<Time>) -> Vec<u8> {
+/// The row of a record.
+pub(crate) fn encode(record: &Record) -> Vec<u8> {
     let signature = record.signature();
-    let forget = forget.map_or(FOR_EVER, |time| time.0);
-    let payload = record.statement().payload().as_bytes();
+    let payload = record.statement().payload();
+    let payload = payload.as_bytes();
     let mut row = Vec::with_capacity(HEADER_BYTES + payload.len());
     row.push(VERSION);
-    row.extend(forget.to_be_bytes());
+    row.extend(signature.keep.to_bytes());
     row.extend(signature.sequence.to_be_bytes());
     row.extend(signature.bytes);
     row.extend(signature.signer.public_key());
@@ -49,22 +49,28 @@ pub(crate) fn encode(record: &Record, forget: Option<Time>) -> Vec<u8> {
 }
 
 /// Reads the row that stands under `found_at`.
-pub(crate) fn decode(found_at: [u8; 32], row: &[u8]) -> Result<(Record, Option<Time>), RowError> {
-    let (record, forget) = parse(row)?;
+pub(crate) fn decode(found_at: [u8; 32], row: &[u8]) -> Result<Record, RowError> {
+    let record = parse(row)?;
     if key(record.item(), record.signer()) != found_at {
         return Err(RowError::Misplaced);
     }
-    Ok((record, forget))
+    Ok(record)
 }
 
 /// For fuzzing: the bytes of a row once more, from what was read of it; `None` when it is no row.
 #[doc(hidden)]
 pub fn reread_row(row: &[u8]) -> Option<Vec<u8>> {
-    let (record, forget) = parse(row).ok()?;
-    Some(encode(&record, forget))
+    Some(encode(&parse(row).ok()?))
 }
 
-fn parse(row: &[u8]) -> Result<(Record, Option<Time>), RowError> {
+/// A row of version 1 as one of version 2; `None` when it is of another.
+pub(crate) fn of_version_1_to_2(row: &[u8]) -> Option<Vec<u8>> {
+    let (version, rest) = row.split_first()?;
+    let (_, rest) = rest.split_first_chunk::<8>().filter(|_| *version == VERSION_BEFORE)?;
+    Some([&[VERSION], &End::default().to_bytes()[..], rest].concat())
+}
+
+fn parse(row: &[u8]) -> Result<Record, RowError> {
     let too_short = || RowError::Length(row.len());
     if row.len() > MAX_ROW_BYTES {
         return Err(too_short());
@@ -73,34 +79,37 @@ fn parse(row: &[u8]) -> Result<(Record, Option<Time>), RowError> {
     if *version != VERSION {
         return Err(RowError::Version(*version));
     }
-    let (forget, rest) = rest.split_first_chunk().ok_or_else(too_short)?;
+    let (keep, rest) = rest.split_first_chunk().ok_or_else(too_short)?;
     let (sequence, rest) = rest.split_first_chunk().ok_or_else(too_short)?;
     let (bytes, rest) = rest.split_first_chunk().ok_or_else(too_short)?;
     let (signer, payload) = rest.split_first_chunk().ok_or_else(too_short)?;
     let signature = Signature {
         signer: PeerId::from_public_key(*signer),
         sequence: u64::from_be_bytes(*sequence),
+        keep: End::from_bytes(*keep),
         bytes: *bytes,
     };
     if !(1..=MAX_SEQUENCE).contains(&signature.sequence) {
         return Err(RowError::Sequence(signature.sequence));
     }
     let payload = std::str::from_utf8(payload).map_err(|_| RowError::Text)?;
-    let statement = Arc::new(Statement::parse(payload)?);
-    let forget = Some(u64::from_be_bytes(*forget)).filter(|forget| *forget != FOR_EVER);
-    Ok((Record::from_own_disk(statement, signature), forget.map(Time)))
+    Ok(Record::from_own_disk(Statement::parse(payload)?, signature))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dcache::{Data, Keypair, Kind, Validity};
+    use dcache::{Data, Keypair, Kind, Time, Validity};
     use proptest::prelude::*;
 
     fn record(bucket: &str, data: &str, sequence: u64) -> Record {
+        kept(bucket, data, sequence, End::default())
+    }
+
+    fn kept(bucket: &str, data: &str, sequence: u64, keep: End) -> Record {
         let item = Item { bucket: bucket.parse().unwrap(), data: Data::new(data).unwrap() };
         let statement = Statement::new(Kind::Propose, item, Validity::starting(Time(7), 9)).unwrap();
-        Record::sign(statement.into(), &Keypair::from_seed([1; 32]), sequence)
+        Record::sign(statement, &Keypair::from_seed([1; 32]), sequence, keep)
     }
 
     fn own_key(record: &Record) -> [u8; 32] {
@@ -109,27 +118,39 @@ mod tests {
 
     #[test]
     fn the_bytes_stand_where_the_documentation_says() {
-        let record = record("share/files", "cid", 0x0102);
-        let row = encode(&record, Some(Time(0x0304)));
-        assert_eq!(row[0], 1);
+        let record = kept("share/files", "cid", 0x0102, End::at(Time(0x0304)));
+        let row = encode(&record);
+        assert_eq!(row[0], 2);
         assert_eq!(row[1..9], [0, 0, 0, 0, 0, 0, 3, 4]);
         assert_eq!(row[9..17], [0, 0, 0, 0, 0, 0, 1, 2]);
         assert_eq!(row[17..81], record.signature().bytes);
         assert_eq!(&row[81..113], record.signer().public_key());
         assert_eq!(&row[113..], record.statement().payload().as_bytes());
-        assert_eq!(encode(&record, None)[1..9], [0xff; 8]);
+        assert_eq!(encode(&kept("share/files", "cid", 1, End::NEVER))[1..9], [0xff; 8]);
+        assert_eq!(encode(&kept("share/files", "cid", 1, End::default()))[1..9], [0; 8]);
+    }
+
+    #[test]
+    fn of_a_row_of_version_1_the_end_of_keeping_is_not_believed() {
+        let record = record("share/files", "cid", 5);
+        let mut row = encode(&record);
+        row[0] = 1;
+        row[1..9].copy_from_slice(&99u64.to_be_bytes());
+        assert_eq!(of_version_1_to_2(&row), Some(encode(&record)));
+        assert_eq!(of_version_1_to_2(&encode(&record)), None);
+        assert_eq!(of_version_1_to_2(&[1; 8]), None);
     }
 
     #[test]
     fn rows_that_cannot_be_are_refused() {
         let record = record("share/files", "cid", 5);
-        let (at, row) = (own_key(&record), encode(&record, None));
+        let (at, row) = (own_key(&record), encode(&record));
         let with = |offset: usize, byte: u8| {
             let mut row = row.clone();
             row[offset] = byte;
             decode(at, &row).unwrap_err()
         };
-        assert_eq!(with(0, 2), RowError::Version(2));
+        assert_eq!(with(0, 3), RowError::Version(3));
         assert_eq!(with(16, 0), RowError::Sequence(0));
         assert_eq!(with(113, 0xff), RowError::Text);
         assert!(matches!(with(113, b'['), RowError::Payload(_)));
@@ -147,12 +168,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_row_reads_back(data in "\\PC{0,300}", sequence in 1u64..=MAX_SEQUENCE, forget in prop::option::of(0u64..1 << 40)) {
-            let record = record("a/b", &data, sequence);
-            let forget = forget.map(Time);
-            let row = encode(&record, forget);
+        fn every_row_reads_back(data in "\\PC{0,300}", sequence in 1u64..=MAX_SEQUENCE, keep in any::<[u8; 8]>()) {
+            let record = kept("a/b", &data, sequence, End::from_bytes(keep));
+            let row = encode(&record);
             prop_assert_eq!(reread_row(&row), Some(row.clone()));
-            prop_assert_eq!(decode(own_key(&record), &row), Ok((record, forget)));
+            prop_assert_eq!(decode(own_key(&record), &row), Ok(record));
         }
 
         #[test]

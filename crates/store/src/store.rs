@@ -11,6 +11,7 @@ pub(crate) const META: TableDefinition<&str, u64> = TableDefinition::new("meta")
 pub(crate) const RECORDS: TableDefinition<[u8; 32], &[u8]> = TableDefinition::new("records");
 pub(crate) const SERVICES: TableDefinition<(&str, &str), &[u8]> = TableDefinition::new("services");
 const SEQUENCE: &str = "sequence";
+const TIME: &str = "time";
 /// Of how many rows that do not parse the reason is told; of more there is only the count.
 pub const MAX_BROKEN_ROWS_NAMED: usize = 10;
 
@@ -27,19 +28,28 @@ pub struct Store {
 /// What is to change, all at once or not at all. An item that is in both lists is put.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
-    /// Records to keep, each until its time, or for ever; what stood at the same item and signer is replaced.
-    pub put: Vec<(Record, Option<Time>)>,
+    /// Records to keep; what stood at the same item and signer is replaced.
+    pub put: Vec<Record>,
     /// Where records are to go. None there is no error.
     pub remove: Vec<Key>,
     /// The last sequence number that this node has used. A lower one than before changes nothing.
     pub sequence: Option<u64>,
+    /// A time that has certainly passed. An earlier one than before changes nothing.
+    pub time: Option<Time>,
+}
+
+impl Batch {
+    /// Whether nothing is to change. A time alone is not worth a write: it comes along with others.
+    pub fn is_empty(&self) -> bool {
+        self.put.is_empty() && self.remove.is_empty() && self.sequence.is_none()
+    }
 }
 
 /// All records of the store.
 #[derive(Clone, Debug, Default)]
 pub struct Loaded {
-    /// Each record, and until when it has to be kept: as `dcache::Set::restore` takes them.
-    pub records: Vec<(Record, Option<Time>)>,
+    /// Each record.
+    pub records: Vec<Record>,
     /// How many rows are no records. They stay where they are: a later version may have written them.
     pub broken: usize,
     /// What is wrong with the first few of these, in words.
@@ -76,7 +86,7 @@ impl Store {
     /// When the database cannot be written. Then nothing has changed, but for one case: when the disk failed in the
     /// very last step, after all was written and before it was certain, all of it may be there nevertheless.
     pub fn write(&self, batch: &Batch) -> Result<(), WriteError> {
-        if batch.put.is_empty() && batch.remove.is_empty() && batch.sequence.is_none() {
+        if batch.is_empty() {
             return Ok(());
         }
         self.commit(|write| {
@@ -84,11 +94,12 @@ impl Store {
             for Key { item, signer } in &batch.remove {
                 records.remove(row::key(item, *signer))?;
             }
-            for (record, forget) in &batch.put {
-                let row = row::encode(record, *forget);
+            for record in &batch.put {
+                let row = row::encode(record);
                 records.insert(row::key(record.item(), record.signer()), row.as_slice())?;
             }
-            batch.sequence.map_or(Ok(()), |sequence| raise_sequence(write, sequence))
+            raise(write, SEQUENCE, batch.sequence)?;
+            raise(write, TIME, batch.time.map(|time| time.0))
         })
     }
 
@@ -98,9 +109,21 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub fn sequence(&self) -> Result<Option<u64>, ReadError> {
+        self.meta(SEQUENCE)
+    }
+
+    /// The latest [`Batch::time`] that was written; `None` when none was.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn time(&self) -> Result<Option<Time>, ReadError> {
+        Ok(self.meta(TIME)?.map(Time))
+    }
+
+    fn meta(&self, key: &str) -> Result<Option<u64>, ReadError> {
         Ok(self.connection.run(|database| {
             let table = database.begin_read()?.open_table(META)?;
-            Ok(table.get(SEQUENCE)?.map(|value| value.value()))
+            Ok(table.get(key)?.map(|value| value.value()))
         })?)
     }
 
@@ -119,11 +142,13 @@ impl Store {
     }
 }
 
-fn raise_sequence(write: &WriteTransaction, sequence: u64) -> Result<(), redb::Error> {
+/// Writes a number that only grows.
+fn raise(write: &WriteTransaction, key: &str, number: Option<u64>) -> Result<(), redb::Error> {
+    let Some(number) = number else { return Ok(()) };
     let mut meta = write.open_table(META)?;
-    let before = meta.get(SEQUENCE)?.map(|value| value.value());
-    if before.is_none_or(|before| before < sequence) {
-        meta.insert(SEQUENCE, sequence)?;
+    let before = meta.get(key)?.map(|value| value.value());
+    if before.is_none_or(|before| before < number) {
+        meta.insert(key, number)?;
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ fn record(sequence: u64) -> Record {
     let item =
         Item { bucket: "share/files".parse().unwrap(), data: Data::new(&format!("cid{sequence}")).unwrap() };
     let statement = Statement::new(Kind::Propose, item, Validity::starting(Time(1), 60)).unwrap();
-    Record::sign(statement.into(), &Keypair::from_seed([1; 32]), sequence)
+    Record::sign(statement, &Keypair::from_seed([1; 32]), sequence, dcache::End::default())
 }
 
 /// Not a test by itself: what the killed process does. Without the variable there is nothing to do.
@@ -30,7 +30,7 @@ fn writer() {
     loop {
         let next = sequence + RECORDS_A_BATCH;
         let batch = Batch {
-            put: (sequence + 1..=next).map(|n| (record(n), None)).collect(),
+            put: (sequence + 1..=next).map(record).collect(),
             sequence: Some(next),
             ..Batch::default()
         };
@@ -73,7 +73,7 @@ fn what_was_written_before_the_kill_is_there() {
         let sequence = store.sequence().unwrap().unwrap();
         assert!(sequence >= told);
         let held: BTreeSet<u64> =
-            store.load().unwrap().records.iter().map(|(record, _)| record.signature().sequence).collect();
+            store.load().unwrap().records.iter().map(|record| record.signature().sequence).collect();
         assert_eq!(held, (1..=sequence).collect(), "batches are whole, and none is missing");
     }
 }

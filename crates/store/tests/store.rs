@@ -10,7 +10,7 @@ use store::{Batch, MAX_BROKEN_FILES, OpenError, Opened, Store, WriteError};
 fn record(data: &str, sequence: u64) -> Record {
     let item = Item { bucket: "share/files".parse().unwrap(), data: Data::new(data).unwrap() };
     let statement = Statement::new(Kind::Propose, item, Validity::starting(Time(100), sequence)).unwrap();
-    Record::sign(statement.into(), &Keypair::from_seed([1; 32]), sequence)
+    Record::sign(statement, &Keypair::from_seed([1; 32]), sequence, dcache::End::default())
 }
 
 fn key(record: &Record) -> Key {
@@ -18,17 +18,14 @@ fn key(record: &Record) -> Key {
 }
 
 fn put(records: &[Record]) -> Batch {
-    Batch {
-        put: records.iter().map(|record| (record.clone(), record.validity().until())).collect(),
-        ..Batch::default()
-    }
+    Batch { put: records.to_vec(), ..Batch::default() }
 }
 
-fn loaded(store: &Store) -> Vec<(Record, Option<Time>)> {
+fn loaded(store: &Store) -> Vec<Record> {
     let loaded = store.load().unwrap();
     assert_eq!((loaded.broken, loaded.reasons.len()), (0, 0));
     let mut records = loaded.records;
-    records.sort_by_key(|(record, _)| record.order());
+    records.sort_by_key(|record| record.signature().sequence);
     records
 }
 
@@ -47,22 +44,23 @@ fn filled(file: &Path, count: u64) {
 }
 
 #[test]
-fn records_are_there_after_reopening_with_their_forget_times() {
+fn records_are_there_after_reopening() {
     let (_folder, file) = in_folder();
     let (one, two) = (record("one", 1), record("two", 2));
     let (store, opened) = Store::open(&file).unwrap();
     assert_eq!((opened, store.sequence().unwrap()), (Opened::Fresh, None));
     let batch = Batch {
-        put: vec![(one.clone(), Some(Time(u64::MAX - 1))), (two.clone(), None)],
+        put: vec![one.clone(), two.clone()],
         sequence: Some(2),
+        time: Some(Time(7)),
         ..Batch::default()
     };
     store.write(&batch).unwrap();
     drop(store);
     let (store, opened) = Store::open(&file).unwrap();
     assert_eq!(opened, Opened::Existing { records: 2 });
-    assert_eq!(loaded(&store), [(one, Some(Time(u64::MAX - 1))), (two, None)]);
-    assert_eq!(store.sequence().unwrap(), Some(2));
+    assert_eq!(loaded(&store), [one, two]);
+    assert_eq!((store.sequence().unwrap(), store.time().unwrap()), (Some(2), Some(Time(7))));
 }
 
 #[test]
@@ -72,12 +70,11 @@ fn a_later_word_replaces_and_removing_removes() {
     let (old, new, other) = (record("a", 1), record("a", 2), record("b", 3));
     store.write(&put(&[old, other.clone()])).unwrap();
     store.write(&put(std::slice::from_ref(&new))).unwrap();
-    let until = |record: &Record| record.validity().until();
-    assert_eq!(loaded(&store), [(new.clone(), until(&new)), (other.clone(), until(&other))]);
+    assert_eq!(loaded(&store), [new.clone(), other.clone()]);
     let foreign = Key { signer: PeerId::from_public_key([3; 32]), ..key(&other) };
     let batch = Batch { remove: vec![key(&new), foreign], ..Batch::default() };
     store.write(&batch).unwrap();
-    assert_eq!(loaded(&store), [(other.clone(), until(&other))]);
+    assert_eq!(loaded(&store), std::slice::from_ref(&other));
 }
 
 #[test]
@@ -216,9 +213,55 @@ fn a_byte_that_rotted_never_comes_out_as_a_record() {
         fs::write(&file, &intact).unwrap();
         flip(&file, place as u64);
         let (store, _) = Store::open(&file).unwrap();
-        for (record, _) in loaded(&store) {
+        for record in loaded(&store) {
             assert!(expected.contains(&record), "byte {place}");
         }
+    }
+}
+
+/// A file as the first version wrote it: rows of version 1, with a time at which the node itself would have forgotten
+/// the record, and one row that is none.
+fn of_format_1(file: &Path, records: &[Record]) {
+    const META: redb::TableDefinition<&str, u64> = redb::TableDefinition::new("meta");
+    const RECORDS: redb::TableDefinition<[u8; 32], &[u8]> = redb::TableDefinition::new("records");
+    const SERVICES: redb::TableDefinition<(&str, &str), &[u8]> = redb::TableDefinition::new("services");
+    let database = redb::Database::create(file).unwrap();
+    let write = database.begin_write().unwrap();
+    write.open_table(META).unwrap().insert("format", 1).unwrap();
+    write.open_table(META).unwrap().insert("sequence", 9).unwrap();
+    write.open_table(SERVICES).unwrap().insert(("logs", "a"), &b"1"[..]).unwrap();
+    let mut rows = write.open_table(RECORDS).unwrap();
+    for record in records {
+        let (signature, payload) = (record.signature(), record.statement().payload());
+        let [forget, sequence] = [12_345, signature.sequence].map(u64::to_be_bytes);
+        let signer = signature.signer.public_key();
+        let parts: [&[u8]; 6] = [&[1], &forget, &sequence, &signature.bytes, signer, payload.as_bytes()];
+        let item = record.item();
+        let place = [&signer[..], item.bucket.as_str().as_bytes(), &[0], item.data.as_str().as_bytes()];
+        let key = dcache::Digest::of(&place.concat());
+        rows.insert(*key.as_bytes(), parts.concat().as_slice()).unwrap();
+    }
+    rows.insert([0; 32], &b"rubbish"[..]).unwrap();
+    drop(rows);
+    write.commit().unwrap();
+}
+
+#[test]
+fn a_file_of_format_1_is_brought_to_the_present_one() {
+    let (_folder, file) = in_folder();
+    let records = [record("one", 1), record("two", 2)];
+    of_format_1(&file, &records);
+    for _ in 0..2 {
+        let (store, opened) = Store::open(&file).unwrap();
+        assert_eq!(opened, Opened::Existing { records: 3 });
+        let mut loaded = store.load().unwrap();
+        loaded.records.sort_by_key(|record| record.signature().sequence);
+        assert_eq!(loaded.records, records);
+        for record in loaded.records {
+            record.signature().verify(&record.statement().payload()).unwrap();
+        }
+        assert_eq!((loaded.broken, store.sequence().unwrap()), (1, Some(9)), "what was no row is left alone");
+        assert_eq!(store.service_get("logs", "a").unwrap().as_deref(), Some(&b"1"[..]));
     }
 }
 

@@ -6,16 +6,18 @@ use crate::mouth::Mouth;
 use crate::refusals::Refusals;
 use brain::{Brain, Input, Now, Output, Settings};
 use channels::Switchboard;
-use dcache::{Key, Keypair, Limits, Policy, Record, Set, Time};
+use dcache::{Clock, Key, Keypair, Limits, Policy, Record, Refusal, Set, Time};
 use routing::ChannelEvent;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use store::{ReadError, Store};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 /// How many commands of services may wait.
 const MAX_COMMANDS: usize = 256;
+/// How often to look at what times others have signed.
+const WITNESS_EVERY: Duration = Duration::from_secs(5);
 
 /// What a running brain is made of.
 pub struct Setup {
@@ -23,6 +25,12 @@ pub struct Setup {
     pub keypair: Keypair,
     /// Where its records are kept.
     pub store: Arc<Store>,
+    /// Who may say what, to begin with.
+    pub policy: Policy,
+    /// What the wall clock shows: [`system_clock`], but for tests.
+    pub wall_clock: fn() -> Time,
+    /// When the program was built: it is later than that.
+    pub built: Time,
     /// How the brain behaves.
     pub settings: Settings,
     /// The program's version, for whoever asks.
@@ -44,7 +52,8 @@ pub enum DriverError {
 pub struct Driver {
     setup: Setup,
     swarm: Swarm,
-    commands: Mutex<mpsc::Receiver<Command>>,
+    commands: tokio::sync::Mutex<mpsc::Receiver<Command>>,
+    policy: Mutex<Policy>,
     started: Instant,
 }
 
@@ -53,8 +62,8 @@ impl Driver {
     pub fn new(setup: Setup) -> (Self, Swarm) {
         let (sender, commands) = mpsc::channel(MAX_COMMANDS);
         let swarm = Swarm::new(setup.keypair.peer_id(), sender);
-        let driver =
-            Self { setup, swarm: swarm.clone(), commands: Mutex::new(commands), started: Instant::now() };
+        let (policy, commands) = (Mutex::new(setup.policy.clone()), tokio::sync::Mutex::new(commands));
+        let driver = Self { setup, swarm: swarm.clone(), commands, policy, started: Instant::now() };
         (driver, swarm)
     }
 
@@ -77,7 +86,7 @@ impl Driver {
                 biased;
                 () = stop.cancelled() => break,
                 kept = run.keeper.next() => run.kept(kept),
-                Some(command) = commands.recv() => run.command(command),
+                Some(command) = commands.recv() => self.command(&mut run, command),
                 () = tokio::time::sleep_until(wake.into()) => run.input(Input::Tick),
                 Some(event) = events.recv() => run.input(Input::Channel(event)),
             }
@@ -90,49 +99,66 @@ impl Driver {
 
     async fn begin(&self, switchboard: Switchboard) -> Result<Run, DriverError> {
         let store = self.setup.store.clone();
-        let read = tokio::task::spawn_blocking(move || Ok((store.load()?, store.sequence()?)));
-        let (loaded, sequence) = match read.await {
+        let read = tokio::task::spawn_blocking(move || Ok((store.load()?, store.sequence()?, store.time()?)));
+        let (loaded, sequence, saved) = match read.await {
             Ok(read) => read.map_err(DriverError::Read)?,
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         };
         for reason in &loaded.reasons {
             tracing::warn!(reason, "a row of the store is no record; it is left alone");
         }
-        let now = self.now();
-        let mut set = Set::new(Policy::default(), Limits::default());
-        for (record, forget) in loaded.records {
-            set.restore(record, forget, now.wall);
-        }
+        let elapsed = self.started.elapsed();
+        let (wall, mut clock) = ((self.setup.wall_clock)(), Clock::new(self.setup.built, saved, elapsed));
+        let moment = clock.read(wall, elapsed);
+        let policy = self.policy();
+        let mut set = Set::new(policy.clone(), Limits::of(&policy));
+        let dropped = set.restore(loaded.records, moment);
         let me = self.swarm.me();
         // A node that lost its disk knows no more how often it spoke: by counting from the clock it most likely starts
         // above its earlier words. When not, it hears of them from its peers, and goes on above them.
-        let last = sequence.unwrap_or(now.wall.0).max(set.latest_sequence(me));
+        let last = sequence.unwrap_or(wall.0).max(set.latest_sequence(me));
         tracing::info!(records = set.len(), "the swarm as this node left it");
+        let mut keeper = Keeper::new(self.setup.store.clone());
+        if !dropped.is_empty() {
+            keeper.remove(dropped);
+        }
         Ok(Run {
             brain: Brain::new(me, set, self.setup.settings.clone(), &self.setup.version, self.setup.seed),
             mouth: Mouth::new(Keypair::from_seed(self.setup.keypair.seed()), last),
-            keeper: Keeper::new(self.setup.store.clone()),
+            keeper,
+            clock,
+            wall_clock: self.setup.wall_clock,
+            next_witness: Duration::ZERO,
+            was_certain: true,
             refusals: Refusals::default(),
             swarm: self.swarm.clone(),
             switchboard,
             started: self.started,
-            is_telling: false,
+            telling: None,
         })
     }
 
-    fn now(&self) -> Now {
-        now(self.started)
+    fn policy(&self) -> Policy {
+        self.policy.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn command(&self, run: &mut Run, command: Command) {
+        if let Command::Adopt { policy, .. } = &command {
+            // For the next life of the brain too.
+            *self.policy.lock().unwrap_or_else(PoisonError::into_inner) = policy.clone();
+        }
+        run.command(command);
     }
 }
 
 /// What the set has at `key`, as the disk should have it.
 fn standing(set: &Set, key: &Key) -> Change {
-    set.get(key).map(|record| (record.clone(), set.forget_time(key)))
+    set.get(key).cloned()
 }
 
-fn now(started: Instant) -> Now {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    Now { wall: Time(since_epoch.as_secs()), elapsed: started.elapsed() }
+/// What the wall clock of this computer shows.
+pub fn system_clock() -> Time {
+    Time(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs())
 }
 
 /// One life of the brain.
@@ -144,43 +170,86 @@ struct Run {
     swarm: Swarm,
     switchboard: Switchboard,
     started: Instant,
-    /// Whether own words, which are on the disk, are being given to the brain.
-    is_telling: bool,
+    clock: Clock,
+    wall_clock: fn() -> Time,
+    next_witness: Duration,
+    /// Whether the time was known when last looked at.
+    was_certain: bool,
+    /// While a word that is on the disk is being given to the brain: that word, and why it was refused.
+    telling: Option<(Record, Option<Refusal>)>,
 }
 
 impl Run {
     fn input(&mut self, input: Input) {
-        for output in self.brain.handle(now(self.started), input) {
+        let now = self.now();
+        for output in self.brain.handle(now, input) {
             self.output(output);
         }
+    }
+
+    fn now(&mut self) -> Now {
+        let (wall, elapsed) = ((self.wall_clock)(), self.started.elapsed());
+        if elapsed >= self.next_witness {
+            self.next_witness = elapsed + WITNESS_EVERY;
+            self.hear_witnesses(wall, elapsed);
+        }
+        let moment = self.clock.read(wall, elapsed);
+        if moment.is_certain != self.was_certain {
+            self.was_certain = moment.is_certain;
+            tell_certainty(moment.is_certain, wall, moment.time);
+        }
+        Now { moment, elapsed }
+    }
+
+    fn hear_witnesses(&mut self, wall: Time, elapsed: Duration) {
+        let floor = self.clock.floor(elapsed);
+        let signed = self.brain.set().signed_times(self.mouth.me(), wall.max(floor));
+        self.clock.witness(signed.into_values(), wall, elapsed);
+        self.keeper.passed(self.clock.floor(elapsed));
     }
 
     fn output(&mut self, output: Output) {
         match output {
             Output::Channel(command) => self.switchboard.carry_out(command),
-            Output::Admitted { record, forget } => self.admitted(record, forget),
+            Output::Admitted(record) => self.admitted(record),
             Output::Removed(keys) => self.keeper.remove(keys),
+            Output::NotSaid(reason) => {
+                if let Some((_, refusal)) = &mut self.telling {
+                    *refusal = Some(reason);
+                }
+            }
             Output::Refused { source, reason, .. } => self.refusals.note(reason, source, Instant::now()),
         }
     }
 
-    fn admitted(&mut self, record: Record, forget: Option<Time>) {
+    fn admitted(&mut self, record: Record) {
         if record.signer() == self.mouth.me() {
             self.mouth.heard_own(&record);
         }
         // What is being told was written just now.
-        if !(self.is_telling && forget == record.validity().until()) {
-            self.keeper.put(record.clone(), forget);
+        if !self.telling.as_ref().is_some_and(|(telling, _)| *telling == record) {
+            self.keeper.put(record.clone());
         }
         self.swarm.changed(record);
     }
 
     fn command(&mut self, command: Command) {
         match command {
-            Command::Read(reading) => reading(self.brain.set(), now(self.started).wall),
+            Command::Read(reading) => {
+                let now = self.now();
+                reading(self.brain.set(), now.moment);
+            }
             Command::Say { statements, said } => {
-                let records = self.mouth.sign(statements);
+                let records = self.mouth.sign(statements, self.brain.set());
                 self.keeper.put_own(Own { records, said }, self.mouth.last());
+            }
+            Command::Carry { records, said } => {
+                self.keeper.put_own(Own { records, said }, self.mouth.last());
+            }
+            Command::Adopt { policy, adopted } => {
+                let now = self.now();
+                self.brain.adopt(policy, now).into_iter().for_each(|output| self.output(output));
+                let _ = adopted.send(());
             }
         }
     }
@@ -194,8 +263,8 @@ impl Run {
             Err(error) => {
                 tracing::error!(%error, "the records could not be written; trying again later");
                 let set = self.brain.set();
-                let standing = |key: &Key| set.get(key).map(|record| (record.clone(), set.forget_time(key)));
-                self.keeper.try_again_later(batch, &own, standing);
+                self.keeper.try_again_later(batch, &own, |key| standing(set, key));
+                own.iter().for_each(|own| self.mouth.settled(&own.records));
                 let failed = SayError::Disk(error.to_string());
                 own.into_iter().for_each(|own| drop(own.said.send(Err(failed.clone()))));
             }
@@ -203,19 +272,30 @@ impl Run {
     }
 
     fn tell(&mut self, own: Own) {
-        self.is_telling = true;
         let mut result = Ok(());
+        self.mouth.settled(&own.records);
         for record in own.records {
-            let key = Key { item: record.item().clone(), signer: record.signer() };
+            let key = Key::from(&record);
+            self.telling = Some((record.clone(), None));
             self.input(Input::Local(record.clone()));
+            let refusal = self.telling.take().and_then(|(_, refusal)| refusal);
             if self.brain.set().get(&key) != Some(&record) {
                 let standing = standing(self.brain.set(), &key);
                 self.keeper.change(key, standing);
-                result = Err(SayError::Refused);
+                result = Err(refusal.map_or(SayError::Outlasted, SayError::Refused));
             }
         }
-        self.is_telling = false;
         let _ = own.said.send(result);
+    }
+}
+
+fn tell_certainty(is_certain: bool, clock: Time, time: Time) {
+    match is_certain {
+        true => tracing::info!("the time is known again"),
+        false => tracing::warn!(
+            %clock, at_least = %time,
+            "this computer's clock is behind: until it is set, the time is unknown, and no new roles are accepted"
+        ),
     }
 }
 
@@ -253,8 +333,16 @@ mod tests {
             let store = Arc::new(Store::open_with_faults(file, faults).unwrap().0);
             let keypair = Keypair::from_seed([1; 32]);
             let settings = Settings::default();
-            let (driver, swarm) =
-                Driver::new(Setup { keypair, store, settings, version: "test".into(), seed: 1 });
+            let (driver, swarm) = Driver::new(Setup {
+                keypair,
+                store,
+                policy: Policy::default(),
+                wall_clock: system_clock,
+                built: Time(1),
+                settings,
+                version: "test".into(),
+                seed: 1,
+            });
             let (reports, events) = mpsc::channel(16);
             let stop = CancellationToken::new();
             let (switchboard, stopped) = (Switchboard::new(reports), stop.clone());
@@ -297,7 +385,7 @@ mod tests {
     async fn what_the_set_refuses_is_not_said() {
         let folder = tempfile::tempdir().unwrap();
         let life = Life::begin(&folder.path().join("records.redb"));
-        assert_eq!(life.swarm.say(proposal("over", Time(1))).await, Err(SayError::Refused));
+        assert_eq!(life.swarm.say(proposal("over", Time(1))).await, Err(SayError::Refused(Refusal::Expired)));
         life.end().await;
     }
 

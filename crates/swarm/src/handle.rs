@@ -1,18 +1,23 @@
 //! What services hold.
 
-use dcache::{Item, Kind, PeerId, Record, Set, Statement, StatementError, Time, Validity};
-use std::sync::Arc;
+use crate::watch::Watch;
+use dcache::{
+    Item, Kind, Moment, Pattern, PeerId, Policy, Record, Refusal, Set, Statement, StatementError, Time,
+    Validity,
+};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 /// How many changes a slow listener may be behind before it misses some; it is told then, and reads anew.
 const CHANGES: usize = 1024;
 
-type Reading = Box<dyn FnOnce(&Set, Time) + Send>;
+type Reading = Box<dyn FnOnce(&Set, Moment) + Send>;
 
 /// What the driver is asked for.
 pub(crate) enum Command {
     Read(Reading),
-    Say { statements: Vec<Arc<Statement>>, said: oneshot::Sender<Result<(), SayError>> },
+    Say { statements: Vec<Statement>, said: oneshot::Sender<Result<(), SayError>> },
+    Carry { records: Vec<Record>, said: oneshot::Sender<Result<(), SayError>> },
+    Adopt { policy: Policy, adopted: oneshot::Sender<()> },
 }
 
 /// The swarm, as its services see it. A clone is the same swarm.
@@ -38,8 +43,13 @@ pub enum SayError {
     #[error("it could not be put on the disk: {0}")]
     Disk(String),
     /// The own set refuses it.
-    #[error("it is over already, open-ended, or too much was said")]
-    Refused,
+    #[error("{0}")]
+    Refused(Refusal),
+    /// An earlier word about the same is to be remembered for longer, so this one would not count.
+    #[error(
+        "an earlier word of the same signer about this lasts longer, so this one would not count; take the earlier one back"
+    )]
+    Outlasted,
     /// The daemon is stopping.
     #[error(transparent)]
     Stopped(#[from] Stopped),
@@ -96,6 +106,17 @@ impl Swarm {
         &self,
         reading: impl FnOnce(&Set, Time) -> T + Send + 'static,
     ) -> Result<T, Stopped> {
+        self.read_at(move |set, now| reading(set, now.time)).await
+    }
+
+    /// As [`Swarm::read`], with all that is known of the time.
+    ///
+    /// # Errors
+    /// When the daemon is stopping.
+    pub async fn read_at<T: Send + 'static>(
+        &self,
+        reading: impl FnOnce(&Set, Moment) -> T + Send + 'static,
+    ) -> Result<T, Stopped> {
         let (answer, answered) = oneshot::channel();
         let reading: Reading = Box::new(move |set, now| drop(answer.send(reading(set, now))));
         self.commands.send(Command::Read(reading)).await.map_err(|_| Stopped)?;
@@ -111,12 +132,37 @@ impl Swarm {
             return Ok(());
         }
         let statements = statements.0.into_iter();
-        let statements =
-            statements.map(|(kind, item, validity)| Statement::new(kind, item, validity).map(Arc::new));
+        let statements = statements.map(|(kind, item, validity)| Statement::new(kind, item, validity));
         let statements = statements.collect::<Result<_, _>>()?;
         let (said, answered) = oneshot::channel();
         self.commands.send(Command::Say { statements, said }).await.map_err(|_| Stopped)?;
         answered.await.map_err(|_| Stopped)?
+    }
+
+    /// Brings what others have signed, such as a person with a key in a file. When it returns, it is on the disk and on
+    /// its way to the others.
+    ///
+    /// # Errors
+    /// When it is refused, or cannot be kept; with several records some may have been taken.
+    pub async fn carry(&self, records: Vec<Record>) -> Result<(), SayError> {
+        let (said, answered) = oneshot::channel();
+        self.commands.send(Command::Carry { records, said }).await.map_err(|_| Stopped)?;
+        answered.await.map_err(|_| Stopped)?
+    }
+
+    /// From now on another policy counts.
+    ///
+    /// # Errors
+    /// When the daemon is stopping.
+    pub async fn adopt(&self, policy: Policy) -> Result<(), Stopped> {
+        let (adopted, done) = oneshot::channel();
+        self.commands.send(Command::Adopt { policy, adopted }).await.map_err(|_| Stopped)?;
+        done.await.map_err(|_| Stopped)
+    }
+
+    /// What changes in the buckets that match, from now on; the first time everything has appeared.
+    pub fn watch(&self, pattern: Pattern) -> Watch {
+        Watch::new(self.clone(), pattern)
     }
 
     /// Every record that is new in the set from now on, this node's own included.

@@ -29,8 +29,8 @@ pub(crate) struct Kept {
     batch: Batch,
 }
 
-/// What is to stand at a key: a record with its forget time, or none.
-pub(crate) type Change = Option<(Record, Option<Time>)>;
+/// What is to stand at a key: a record, or none.
+pub(crate) type Change = Option<Record>;
 
 /// What waits for the disk, and the commit under way.
 pub(crate) struct Keeper {
@@ -39,6 +39,8 @@ pub(crate) struct Keeper {
     waiting: BTreeMap<Key, Change>,
     /// The last sequence number of the own words that wait.
     sequence: Option<u64>,
+    /// A time that has certainly passed, as of late.
+    time: Option<Time>,
     own: Vec<Own>,
     due: Option<Instant>,
     under_way: Option<JoinHandle<Kept>>,
@@ -46,12 +48,25 @@ pub(crate) struct Keeper {
 
 impl Keeper {
     pub(crate) fn new(store: Arc<Store>) -> Self {
-        Self { store, waiting: BTreeMap::new(), sequence: None, own: Vec::new(), due: None, under_way: None }
+        Self {
+            store,
+            waiting: BTreeMap::new(),
+            sequence: None,
+            time: None,
+            own: Vec::new(),
+            due: None,
+            under_way: None,
+        }
     }
 
     /// A record of somebody else, or an own one that came back.
-    pub(crate) fn put(&mut self, record: Record, forget: Option<Time>) {
-        self.change(key(&record), Some((record, forget)));
+    pub(crate) fn put(&mut self, record: Record) {
+        self.change(Key::from(&record), Some(record));
+    }
+
+    /// Notes a time that has certainly passed; it gets to the disk with the next commit.
+    pub(crate) fn passed(&mut self, time: Time) {
+        self.time = Some(time);
     }
 
     pub(crate) fn remove(&mut self, keys: Vec<Key>) {
@@ -69,8 +84,8 @@ impl Keeper {
 
     /// This node's own words, which cannot wait.
     pub(crate) fn put_own(&mut self, own: Own, last_sequence: u64) {
-        let rows = own.records.iter().map(|record| (record.clone(), record.validity().until()));
-        self.waiting.extend(rows.map(|row| (key(&row.0), Some(row))));
+        let rows = own.records.iter().map(|record| (Key::from(record), Some(record.clone())));
+        self.waiting.extend(rows);
         self.sequence = Some(last_sequence);
         self.own.push(own);
         self.due = Some(Instant::now());
@@ -95,10 +110,10 @@ impl Keeper {
     fn begin(&mut self) {
         self.due = None;
         let (store, own) = (self.store.clone(), std::mem::take(&mut self.own));
-        let mut batch = Batch { sequence: self.sequence.take(), ..Batch::default() };
+        let mut batch = Batch { sequence: self.sequence.take(), time: self.time, ..Batch::default() };
         for (key, change) in std::mem::take(&mut self.waiting) {
             match change {
-                Some(row) => batch.put.push(row),
+                Some(record) => batch.put.push(record),
                 None => batch.remove.push(key),
             }
         }
@@ -110,8 +125,8 @@ impl Keeper {
     /// are not among it: there the disk is to have what `standing` says, in case that it took them nevertheless.
     pub(crate) fn try_again_later(&mut self, kept: Batch, own: &[Own], standing: impl Fn(&Key) -> Change) {
         let refused = kept.remove.into_iter().map(|key| (key, None));
-        let refused = refused.chain(kept.put.into_iter().map(|row| (key(&row.0), Some(row))));
-        let unsaid = own.iter().flat_map(|own| &own.records).map(key);
+        let refused = refused.chain(kept.put.into_iter().map(|record| (Key::from(&record), Some(record))));
+        let unsaid = own.iter().flat_map(|own| &own.records).map(Key::from);
         // What stands at the keys of own words comes last, so that it replaces these.
         let refused: BTreeMap<Key, Change> =
             refused.chain(unsaid.map(|key| (key.clone(), standing(&key)))).collect();
@@ -141,10 +156,6 @@ impl Keeper {
     }
 }
 
-fn key(record: &Record) -> Key {
-    Key { item: record.item().clone(), signer: record.signer() }
-}
-
 fn is_at(record: &Record, key: &Key) -> bool {
     record.signer() == key.signer && *record.item() == key.item
 }
@@ -158,13 +169,13 @@ impl Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dcache::{Data, Item, Keypair, Kind, Statement, Validity};
+    use dcache::{Data, End, Item, Keypair, Kind, Statement, Validity};
     use store::{Fault, Faults};
 
     fn record(data: &str, sequence: u64) -> Record {
         let item = Item { bucket: "share/files".parse().unwrap(), data: Data::new(data).unwrap() };
         let statement = Statement::new(Kind::Propose, item, Validity::starting(Time(1), 60)).unwrap();
-        Record::sign(statement.into(), &Keypair::from_seed([2; 32]), sequence)
+        Record::sign(statement, &Keypair::from_seed([2; 32]), sequence, End::default())
     }
 
     /// A keeper on a disk that can fail, and what is on that disk.
@@ -199,7 +210,7 @@ mod tests {
 
         fn on_disk(&self) -> Vec<u64> {
             let loaded = self.store.load().unwrap().records;
-            let mut sequences: Vec<u64> = loaded.iter().map(|row| row.0.signature().sequence).collect();
+            let mut sequences: Vec<u64> = loaded.iter().map(|record| record.signature().sequence).collect();
             sequences.sort_unstable();
             sequences
         }
@@ -209,16 +220,16 @@ mod tests {
     async fn what_the_disk_refused_is_written_once_it_works() {
         let mut bench = Bench::new();
         let (one, two, gone) = (record("one", 1), record("two", 2), record("gone", 3));
-        bench.keeper.put(gone.clone(), None);
+        bench.keeper.put(gone.clone());
         assert!(bench.commit().await);
         bench.faults.begin(Fault::Full, 0);
-        bench.keeper.put(one, None);
-        bench.keeper.put(two.clone(), None);
-        bench.keeper.remove(vec![key(&gone)]);
+        bench.keeper.put(one);
+        bench.keeper.put(two.clone());
+        bench.keeper.remove(vec![Key::from(&gone)]);
         assert!(!bench.commit().await && !bench.commit().await);
         // What comes meanwhile counts more than what is tried again.
-        bench.keeper.put(record("one", 4), None);
-        bench.keeper.remove(vec![key(&two)]);
+        bench.keeper.put(record("one", 4));
+        bench.keeper.remove(vec![Key::from(&two)]);
         assert!(!bench.commit().await);
         bench.faults.end();
         assert!(bench.commit().await);
@@ -230,7 +241,7 @@ mod tests {
         let mut bench = Bench::new();
         bench.faults.begin(Fault::Full, 0);
         for sequence in 1..10 {
-            bench.keeper.put(record("one", sequence), None);
+            bench.keeper.put(record("one", sequence));
             assert!(!bench.commit().await);
         }
         assert_eq!(bench.keeper.waiting.len(), 1);
@@ -254,7 +265,7 @@ mod tests {
         let mut bench = Bench::new();
         let (said, _heard) = oneshot::channel();
         bench.keeper.put_own(Own { records: vec![record("own", 2)], said }, 2);
-        bench.keeper.remove(vec![key(&record("own", 1))]);
+        bench.keeper.remove(vec![Key::from(&record("own", 1))]);
         assert!(bench.commit().await);
         assert_eq!(bench.on_disk(), [2]);
     }
@@ -263,7 +274,7 @@ mod tests {
     async fn the_end_comes_although_the_disk_fails() {
         let mut bench = Bench::new();
         bench.faults.begin(Fault::Dead, 0);
-        bench.keeper.put(record("one", 1), None);
+        bench.keeper.put(record("one", 1));
         assert!(!bench.commit().await);
         let kept = bench.keeper.finish().await;
         assert!(kept.len() == 1 && kept[0].result.is_err());

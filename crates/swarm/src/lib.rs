@@ -13,6 +13,8 @@ mod handle;
 mod keeper;
 mod mouth;
 mod refusals;
+mod watch;
 
-pub use driver::{Driver, DriverError, Setup};
+pub use driver::{Driver, DriverError, Setup, system_clock};
 pub use handle::{SayError, Statements, Stopped, Swarm};
+pub use watch::Watch;

@@ -27,7 +27,7 @@ impl Refusals {
     fn tell(&self, reason: Refusal, source: Option<SocketAddr>, more: u64) {
         let from = source.map(|source| source.to_string()).unwrap_or_else(|| "a link".to_owned());
         match reason {
-            Refusal::Forged | Refusal::NotOwner | Refusal::Full => {
+            Refusal::Forged | Refusal::NotOwner | Refusal::Crowded => {
                 tracing::warn!(%reason, from, more_since = more, "a record was refused");
             }
             // These happen among honest peers too.

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test program uses its part")]
 
 use brain::{Brain, Input, Now, Output as BrainOutput, Settings};
-use dcache::{Data, Item, Keypair, Kind, PeerId, Record, Set, Statement, Time, Validity};
+use dcache::{Data, Item, Keypair, Kind, Moment, PeerId, Record, Set, Statement, Time, Validity};
 use routing::{ChannelCommand, ChannelEvent, ChannelId, Envelope, Medium};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -48,14 +48,15 @@ impl Daemon {
     }
 
     fn handle(&mut self, input: Input) -> Vec<BrainOutput> {
-        let now = Now { wall: clock().plus(self.clock_ahead), elapsed: self.start.elapsed() };
+        let now =
+            Now { moment: Moment::certain(clock().plus(self.clock_ahead)), elapsed: self.start.elapsed() };
         self.brain.handle(now, input)
     }
 
     pub(crate) fn propose(&mut self, who: u8, bucket: &str, data: &str, validity: Validity) {
         let statement = Statement::new(Kind::Propose, item(bucket, data), validity).unwrap();
         self.sequence += 1;
-        let record = Record::sign(statement.into(), &key(who), self.sequence);
+        let record = Record::sign(statement, &key(who), self.sequence, dcache::End::default());
         let taken = self.handle(Input::Local(record));
         assert!(matches!(taken[..], [BrainOutput::Admitted { .. }]), "{taken:?}");
     }

@@ -1,0 +1,181 @@
+//! Who holds which role at a time: computed from the records in the roles' own buckets, the strongest role first.
+
+use crate::policy::is_own;
+use crate::{BucketPath, Data, Item, Kind, PeerId, Policy, Record, Role, Rule, Time, Validity, Voice, Who};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The holders of all roles, for as long as nothing changes that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Authority {
+    holders: BTreeMap<Role, BTreeSet<PeerId>>,
+    /// Everybody of whom somebody with authority has said something in a role's bucket, and the roots. Their records
+    /// have quotas of their own; all others are strangers, who share one.
+    members: BTreeSet<PeerId>,
+    /// Whose words in the roles' buckets may change any of this.
+    authors: BTreeSet<PeerId>,
+    /// When this holds: from the last to the next time at which one of the words begins or ends to hold.
+    span: Validity,
+}
+
+/// Where [`Authority`] finds the words of a signer in a bucket.
+pub(crate) trait Words {
+    /// All records of `signer` in `bucket`.
+    fn words<'a>(&'a self, signer: PeerId, bucket: &'a BucketPath) -> impl Iterator<Item = &'a Record>;
+}
+
+/// The bucket in which a role is given.
+#[expect(clippy::expect_used, reason = "the names of roles are short")]
+pub(crate) fn bucket_of(role: Role) -> BucketPath {
+    BucketPath::new(&[role.name()]).expect("a short name")
+}
+
+/// Whether roles are given in this bucket.
+pub(crate) fn is_of_role(bucket: &BucketPath) -> bool {
+    Role::GIVEN.iter().any(|role| role.name() == bucket.as_str())
+}
+
+/// The item that says that `peer` has `role`.
+#[expect(clippy::expect_used, reason = "a peer ID has some 50 characters")]
+pub(crate) fn item_of(role: Role, peer: PeerId) -> Item {
+    Item { bucket: bucket_of(role), data: Data::new(&peer.to_string()).expect("a short text") }
+}
+
+/// How many accepted signers want an item in its bucket, and how many do not.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tally {
+    proposals: usize,
+    dismissals: usize,
+}
+
+impl Tally {
+    pub(crate) fn count(&mut self, kind: Kind) {
+        match kind {
+            Kind::Propose => self.proposals += 1,
+            Kind::Dismiss => self.dismissals += 1,
+        }
+    }
+
+    /// Whether the item is in its bucket.
+    pub(crate) fn stands(self, rule: &Rule) -> bool {
+        let reaches = |number, voice: Voice| number >= usize::from(voice.threshold.get());
+        reaches(self.proposals, rule.propose) && !reaches(self.dismissals, rule.dismiss)
+    }
+}
+
+impl Authority {
+    /// When there are no records yet.
+    pub(crate) fn of_roots(policy: &Policy) -> Self {
+        let roots = policy.roots().clone();
+        let holders = [(Role::Root, roots.clone())].into();
+        Self { holders, members: roots.clone(), authors: roots, span: Validity::ALWAYS }
+    }
+
+    /// What the records say at `time`. `known` is for a node that does not know the time: it accepts no new authority,
+    /// so nobody holds a role who did not hold it then.
+    pub(crate) fn compute(policy: &Policy, words: &impl Words, time: Time, known: Option<&Self>) -> Self {
+        let mut authority = Self::of_roots(policy);
+        for role in Role::GIVEN {
+            authority.add(policy, words, role, time);
+        }
+        if let Some(known) = known {
+            authority.keep_only(known);
+        }
+        authority
+    }
+
+    fn add(&mut self, policy: &Policy, words: &impl Words, role: Role, time: Time) {
+        let (bucket, rule) = (bucket_of(role), policy.rule(&bucket_of(role)));
+        let mut tallies: BTreeMap<PeerId, Tally> = BTreeMap::new();
+        let mut named = BTreeSet::new();
+        // Those whom stronger ones have ever named may be in power at another time: their words bound the span.
+        for author in &self.authors {
+            for record in words.words(*author, &bucket) {
+                self.span = within(self.span, record.validity(), time);
+                let counts = self.may(rule.voice(record.kind()).who, record.item(), *author);
+                let Ok(peer) = record.item().data.as_str().parse() else { continue };
+                named.insert(peer);
+                if counts {
+                    self.members.insert(peer);
+                }
+                if counts && record.validity().contains(time) {
+                    tallies.entry(peer).or_default().count(record.kind());
+                }
+            }
+        }
+        let holders = tallies.into_iter().filter(|(_, tally)| tally.stands(rule)).map(|(peer, _)| peer);
+        self.holders.insert(role, holders.collect());
+        if role != Role::GIVEN[Role::GIVEN.len() - 1] {
+            self.authors.extend(named);
+        }
+    }
+
+    /// Takes every role from those who did not hold it in `known`.
+    fn keep_only(&mut self, known: &Self) {
+        let nobody = BTreeSet::new();
+        for (role, holders) in &mut self.holders {
+            let before = known.holders.get(role).unwrap_or(&nobody);
+            holders.retain(|peer| before.contains(peer));
+        }
+    }
+
+    /// Whether this is what [`Authority::compute`] would give at `time`.
+    pub(crate) fn holds_at(&self, time: Time) -> bool {
+        self.span.contains(time)
+    }
+
+    /// When it may change.
+    pub(crate) fn until(&self) -> Option<Time> {
+        self.span.until()
+    }
+
+    /// Whether a record by `signer` in `bucket` may change who holds a role.
+    pub(crate) fn depends_on(&self, signer: PeerId, bucket: &BucketPath) -> bool {
+        is_of_role(bucket) && self.authors.contains(&signer)
+    }
+
+    /// The strongest role that records, or the swarm file, give to `peer`.
+    pub(crate) fn role(&self, peer: PeerId) -> Option<Role> {
+        let mut roles = self.holders.iter().rev();
+        roles.find(|(_, holders)| holders.contains(&peer)).map(|(role, _)| *role)
+    }
+
+    /// Whether a word about `item` counts that is for `who` to say. [`Role::Peer`] is not asked here, since nobody
+    /// gives it: see `Set::may`.
+    pub(crate) fn may(&self, who: Who, item: &Item, signer: PeerId) -> bool {
+        match who {
+            Who::Anybody => true,
+            Who::Owner | Who::Subject => is_own(who, item, signer),
+            Who::Role(role) => self.role(signer).is_some_and(|held| held >= role),
+            Who::Nobody => false,
+        }
+    }
+
+    /// Those who hold just this role.
+    pub(crate) fn holders(&self, role: Role) -> impl Iterator<Item = PeerId> {
+        self.holders.get(&role).into_iter().flatten().copied()
+    }
+
+    /// Whether somebody with authority has spoken of `peer`.
+    pub(crate) fn is_member(&self, peer: PeerId) -> bool {
+        self.members.contains(&peer)
+    }
+
+    pub(crate) fn members(&self) -> &BTreeSet<PeerId> {
+        &self.members
+    }
+}
+
+/// `span`, cut to the side of each end of `validity` on which `time` is.
+fn within(span: Validity, validity: &Validity, time: Time) -> Validity {
+    let mut span = span;
+    for edge in [validity.from(), validity.until()].into_iter().flatten() {
+        let (from, until) = (span.from(), span.until());
+        let cut = match edge <= time {
+            true => Validity::new(Some(from.map_or(edge, |from| from.max(edge))), until),
+            false => Validity::new(from, Some(until.map_or(edge, |until| until.min(edge)))),
+        };
+        // The span holds `time` on either side of the cut, so it is never empty.
+        span = cut.unwrap_or(span);
+    }
+    span
+}

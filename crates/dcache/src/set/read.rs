@@ -1,0 +1,186 @@
+//! What the records say, taken together, at a time.
+
+use super::{Key, Place, Set, Voices};
+use crate::authority::{Authority, Tally, item_of};
+use crate::{BucketPath, Item, Kind, NotAllowed, Pattern, PeerId, Record, Role, Rule, Time, Who};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// An item that is in its bucket at the time asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View<'a> {
+    /// The item.
+    pub item: &'a Item,
+    /// The accepted proposals that hold at that time, by signer.
+    pub proposals: Vec<&'a Record>,
+}
+
+/// Everything that is needed to say whether words count at a time.
+struct Reading<'a> {
+    set: &'a Set,
+    authority: Cow<'a, Authority>,
+    time: Time,
+}
+
+impl Set {
+    fn at(&self, time: Time) -> Reading<'_> {
+        Reading { set: self, authority: self.authority_at(time), time }
+    }
+
+    /// The items of one bucket at a time, in the order of their data.
+    pub fn bucket(&self, bucket: &BucketPath, time: Time) -> impl Iterator<Item = View<'_>> + use<'_> {
+        let (reading, bucket) = (self.at(time), bucket.clone());
+        let rule = self.policy.rule(&bucket);
+        let items = self.items.range(Place::first_of(&bucket)..);
+        let items = items.take_while(move |(place, _)| place.item().bucket == bucket);
+        items.filter_map(move |(place, voices)| reading.view(place, voices, rule))
+    }
+
+    /// The items of all buckets that match, at a time, in the order of bucket and data.
+    pub fn matching<'a>(&'a self, pattern: &'a Pattern, time: Time) -> impl Iterator<Item = View<'a>> {
+        let reading = self.at(time);
+        self.places(std::slice::from_ref(pattern))
+            .filter_map(move |(place, voices, rule)| reading.view(place, voices, rule))
+    }
+
+    /// Whether an item is in its bucket at a time, and who says so.
+    pub fn item(&self, item: &Item, time: Time) -> Option<View<'_>> {
+        let (place, voices) = self.items.get_key_value(&Place::new(item))?;
+        self.at(time).view(place, voices, self.policy.rule(&item.bucket))
+    }
+
+    /// Every record whose bucket matches one of the patterns and that is not over at `time`: what a `req` asks for.
+    /// Those that only have to be remembered are among them, since whoever asks may have to remember them too.
+    pub fn live<'a>(&'a self, patterns: &'a [Pattern], time: Time) -> impl Iterator<Item = &'a Record> {
+        let records = self.places(patterns).flat_map(|(_, voices, _)| voices.all());
+        records.filter(move |record| !record.keep().is_over(time))
+    }
+
+    /// Every record, in the order of bucket, data and signer.
+    pub fn records(&self) -> impl Iterator<Item = &Record> {
+        self.items.values().flat_map(Voices::all)
+    }
+
+    /// Everything that is held about an item, whether it counts or not, by signer.
+    pub fn voices(&self, item: &Item) -> &[Record] {
+        self.items.get(&Place::new(item)).map_or(&[], Voices::all)
+    }
+
+    /// All items in matching buckets. Patterns are compared once a bucket.
+    fn places<'a>(
+        &'a self,
+        patterns: &'a [Pattern],
+    ) -> impl Iterator<Item = (&'a Place, &'a Voices, &'a Rule)> {
+        let mut last: Option<(&BucketPath, bool, &Rule)> = None;
+        self.items.iter().filter_map(move |(place, voices)| {
+            let bucket = &place.item().bucket;
+            let known = last.filter(|(known, _, _)| *known == bucket);
+            let judge = || {
+                let matches = patterns.iter().any(|pattern| pattern.matches(bucket));
+                (bucket, matches, self.policy.rule(bucket))
+            };
+            let (_, matches, rule) = *last.insert(known.unwrap_or_else(judge));
+            matches.then_some((place, voices, rule))
+        })
+    }
+
+    /// The highest sequence number held of a signer; zero when none is.
+    pub fn latest_sequence(&self, signer: PeerId) -> u64 {
+        let shelves = self.signers.range((signer, u8::MIN)..=(signer, u8::MAX));
+        let records = shelves.flat_map(|(_, records)| records);
+        records.map(|ranked| ranked.0.signature().sequence).max().unwrap_or(0)
+    }
+
+    /// Whether a word of `signer` would count at `time`. A signer may always take back its own word.
+    ///
+    /// # Errors
+    /// When it would not, with who could say it instead.
+    pub fn may(&self, kind: Kind, item: &Item, signer: PeerId, time: Time) -> Result<(), NotAllowed> {
+        let (reading, rule) = (self.at(time), self.policy.rule(&item.bucket));
+        let proposed = |key: &Key| self.get(key).is_some_and(|record| record.kind() == Kind::Propose);
+        let takes_back = || kind == Kind::Dismiss && proposed(&Key { item: item.clone(), signer });
+        if reading.counts(rule.voice(kind).who, item, signer) || takes_back() {
+            return Ok(());
+        }
+        Err(NotAllowed {
+            kind,
+            bucket: item.bucket.clone(),
+            who: rule.voice(kind).who,
+            signer,
+            role: self.role(signer, time),
+            has_roots: !self.policy.roots().is_empty(),
+        })
+    }
+
+    /// The strongest role that `peer` holds at `time`.
+    pub fn role(&self, peer: PeerId, time: Time) -> Option<Role> {
+        let reading = self.at(time);
+        let given = reading.authority.role(peer);
+        given.or_else(|| reading.is_present(peer).then_some(Role::Peer))
+    }
+
+    /// Those who hold just this role at `time`, not a stronger one by the same word.
+    pub fn holders(&self, role: Role, time: Time) -> BTreeSet<PeerId> {
+        let reading = self.at(time);
+        if role != Role::Peer {
+            return reading.authority.holders(role).collect();
+        }
+        let present = self.bucket(&crate::authority::bucket_of(role), time);
+        present.filter_map(|view| view.item.data.as_str().parse().ok()).collect()
+    }
+
+    /// When each peer with a role, but `me`, last said that it is there: by its own clock, under its own signature.
+    pub fn signed_times(&self, me: PeerId, time: Time) -> BTreeMap<PeerId, Time> {
+        let authority = self.authority_at(time);
+        let peers =
+            [Role::Trusted, Role::Admin, Role::Root].into_iter().flat_map(|role| authority.holders(role));
+        let said = |peer| {
+            let presence = self.get(&Key { item: item_of(Role::Peer, peer), signer: peer })?;
+            Some((peer, presence.validity().from()?))
+        };
+        peers.filter(|peer| *peer != me).filter_map(said).collect()
+    }
+
+    /// The next time after `time` at which a record in a matching bucket begins or ceases to hold.
+    pub fn next_edge(&self, pattern: &Pattern, time: Time) -> Option<Time> {
+        let records = self.places(std::slice::from_ref(pattern)).flat_map(|(_, voices, _)| voices.all());
+        let edges = records.flat_map(|record| [record.validity().from(), record.validity().until()]);
+        let own = edges.flatten().filter(|edge| *edge > time).min();
+        // Then roles change, and with them what counts.
+        let roles = self.authority_at(time).until();
+        own.into_iter().chain(roles).min()
+    }
+}
+
+impl Reading<'_> {
+    fn view<'a>(&self, place: &'a Place, voices: &'a Voices, rule: &Rule) -> Option<View<'a>> {
+        let item = place.item();
+        let mut tally = Tally::default();
+        let mut proposals = Vec::new();
+        for record in voices.all() {
+            let kind = record.kind();
+            if !record.validity().contains(self.time)
+                || !self.counts(rule.voice(kind).who, item, record.signer())
+            {
+                continue;
+            }
+            tally.count(kind);
+            if kind == Kind::Propose {
+                proposals.push(record);
+            }
+        }
+        tally.stands(rule).then_some(View { item, proposals })
+    }
+
+    fn counts(&self, who: Who, item: &Item, signer: PeerId) -> bool {
+        self.authority.may(who, item, signer) || who == Who::Role(Role::Peer) && self.is_present(signer)
+    }
+
+    /// Whether a peer says of itself that it is there, and no admin denies it.
+    fn is_present(&self, peer: PeerId) -> bool {
+        let item = item_of(Role::Peer, peer);
+        let found = self.set.items.get_key_value(&Place::new(&item));
+        let rule = self.set.policy.rule(&item.bucket);
+        found.is_some_and(|(place, voices)| self.view(place, voices, rule).is_some())
+    }
+}

@@ -1,0 +1,94 @@
+//! What follows when roles, or the knowledge of the time, change.
+
+use super::{Key, Limits, Ranked, Set, Shelf};
+use crate::authority::{Authority, Words};
+use crate::{BucketPath, Moment, PeerId, Record, Time};
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+impl Words for Set {
+    fn words<'a>(&'a self, signer: PeerId, bucket: &'a BucketPath) -> impl Iterator<Item = &'a Record> {
+        let shelf = self.signers.get(&(signer, self.policy.shelf(bucket)));
+        let records = shelf.into_iter().flatten().map(|ranked| &ranked.0);
+        records.filter(move |record| record.item().bucket == *bucket)
+    }
+}
+
+impl Set {
+    /// Who holds which role at `time`: what is at hand, when it holds then.
+    pub(super) fn authority_at(&self, time: Time) -> Cow<'_, Authority> {
+        match self.authority.holds_at(time) {
+            true => Cow::Borrowed(&self.authority),
+            false => Cow::Owned(self.compute(time)),
+        }
+    }
+
+    fn compute(&self, time: Time) -> Authority {
+        Authority::compute(&self.policy, self, time, self.before_doubt.as_ref())
+    }
+
+    /// Looks whether the time is known, and at who holds which role.
+    pub(super) fn judge(&mut self, now: Moment) -> Vec<Key> {
+        if self.before_doubt.is_some() == now.is_certain {
+            self.before_doubt = None;
+            if !now.is_certain {
+                self.before_doubt = Some(self.compute(now.time));
+            }
+            return self.refresh(now.time);
+        }
+        if self.authority.holds_at(now.time) { Vec::new() } else { self.refresh(now.time) }
+    }
+
+    /// Computes anew who holds which role, until what that drops changes nothing more.
+    pub(super) fn refresh(&mut self, time: Time) -> Vec<Key> {
+        let mut dropped = Vec::new();
+        loop {
+            let authority = self.compute(time);
+            let former = std::mem::replace(&mut self.authority, authority);
+            let members: Vec<PeerId> =
+                self.authority.members().difference(former.members()).copied().collect();
+            members.into_iter().for_each(|peer| self.becomes_member(peer));
+            let strangers: Vec<PeerId> =
+                former.members().difference(self.authority.members()).copied().collect();
+            if strangers.is_empty() {
+                return dropped;
+            }
+            dropped.extend(strangers.into_iter().flat_map(|peer| self.becomes_stranger(peer)));
+        }
+    }
+
+    fn shelves(&self, signer: PeerId) -> impl Iterator<Item = (Shelf, &BTreeSet<Ranked>)> {
+        let shelves = self.signers.range((signer, Shelf::MIN)..=(signer, Shelf::MAX));
+        shelves.map(|((_, shelf), records)| (*shelf, records))
+    }
+
+    fn becomes_member(&mut self, peer: PeerId) {
+        let shelves = self.signers.range((peer, Shelf::MIN)..=(peer, Shelf::MAX));
+        for ((_, shelf), records) in shelves {
+            if let Some(pool) = self.pools.get_mut(shelf) {
+                pool.retain(|ranked| !records.contains(ranked));
+            }
+        }
+    }
+
+    fn becomes_stranger(&mut self, peer: PeerId) -> Vec<Key> {
+        let is_bounded = |record: &Record| self.is_bounded(record.statement(), record.signature());
+        let of_peer = self.shelves(peer).flat_map(|(_, records)| records).map(|ranked| &ranked.0);
+        let mut dropped: Vec<Key> = of_peer.filter(|record| !is_bounded(record)).map(Key::from).collect();
+        for key in &dropped {
+            self.take(key);
+        }
+        let shelves: Vec<(Shelf, BTreeSet<Ranked>)> =
+            self.shelves(peer).map(|(shelf, records)| (shelf, records.clone())).collect();
+        for (shelf, records) in shelves {
+            self.pools.entry(shelf).or_default().extend(records);
+            dropped.extend(self.trim(peer, shelf));
+        }
+        dropped
+    }
+
+    /// How much it takes.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+}

@@ -1,0 +1,304 @@
+//! The swarm file: the text that is passed around to make a swarm. Whoever has the same file has the same roots and the
+//! same policy.
+//!
+//! ```toml
+//! name = "class of 2027"
+//! roots = ["12D3KooW…"]          # who says who is admin
+//! root_threshold = 1             # how many of them it takes
+//! bootstrap = ["/ip4/…"]         # where to find somebody, outside the local network
+//!
+//! [[rule]]                       # over the rules of IPSD; the first that fits counts
+//! bucket = "share/verified"      # and all buckets below
+//! propose = "trusted"            # anybody, owner, subject, peer, trusted, admin, root, nobody
+//! propose_threshold = 2
+//! dismiss = "admin"
+//! ```
+
+use crate::authority::is_of_role;
+use crate::{BucketError, PeerId, PeerIdError, Policy, Role, Rule, Voice, Who};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::num::NonZeroU8;
+
+/// The most bytes of a swarm file.
+pub const MAX_SWARM_FILE_BYTES: usize = 64 * 1024;
+/// The most bytes of a swarm's name.
+const MAX_NAME: usize = 64;
+/// The most roots.
+const MAX_ROOTS: usize = 16;
+/// The most addresses, and the most bytes of one.
+const MAX_BOOTSTRAP: (usize, usize) = (32, 256);
+/// The most rules.
+const MAX_RULES: usize = 64;
+
+/// A swarm: its name, who is root in it, where to find it, and its own rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SwarmFile {
+    name: String,
+    roots: BTreeSet<PeerId>,
+    root_threshold: NonZeroU8,
+    bootstrap: Vec<String>,
+    rules: Vec<Rule>,
+}
+
+/// Why a text is no swarm file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SwarmFileError {
+    /// Over the bound; not looked at.
+    #[error("a swarm file has at most {MAX_SWARM_FILE_BYTES} bytes, not {0}")]
+    Length(usize),
+    /// No TOML, or keys that are missing or unknown.
+    #[error("{0}")]
+    Shape(String),
+    /// A name that cannot be shown.
+    #[error("a swarm's name has 1 to {MAX_NAME} bytes and no control characters")]
+    Name,
+    /// Nobody, or too many, to begin with.
+    #[error("a swarm has 1 to {MAX_ROOTS} roots, not {0}")]
+    Roots(usize),
+    /// A root that cannot sign.
+    #[error("root {0:?}: {1}")]
+    Root(String, PeerIdError),
+    /// More roots asked for than there are.
+    #[error("root_threshold is {0}, but there are {1} roots")]
+    Threshold(u8, usize),
+    /// Too many addresses, or one that is too long.
+    #[error("bootstrap has at most {} addresses of at most {} bytes", MAX_BOOTSTRAP.0, MAX_BOOTSTRAP.1)]
+    Bootstrap,
+    /// Too many rules.
+    #[error("a swarm has at most {MAX_RULES} rules, not {0}")]
+    Rules(usize),
+    /// A rule about what is no bucket.
+    #[error("rule for {0:?}: {1}")]
+    Bucket(String, BucketError),
+    /// A rule that names nobody that we know.
+    #[error(
+        "rule for {0:?}: {1:?} is not one of anybody, owner, subject, peer, trusted, admin, root, nobody"
+    )]
+    Who(String, String),
+    /// A rule by which a role could give itself away, or by which somebody could speak for another.
+    #[error("rule for {0:?}: {1}")]
+    Unsafe(String, &'static str),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    name: String,
+    roots: Vec<String>,
+    #[serde(default = "one")]
+    root_threshold: NonZeroU8,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    bootstrap: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    rule: Vec<Row>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    bucket: String,
+    propose: String,
+    #[serde(default = "one")]
+    propose_threshold: NonZeroU8,
+    dismiss: String,
+    #[serde(default = "one")]
+    dismiss_threshold: NonZeroU8,
+}
+
+fn one() -> NonZeroU8 {
+    NonZeroU8::MIN
+}
+
+impl SwarmFile {
+    /// A swarm with these roots, each of whom may make an admin, and the rules of IPSD.
+    ///
+    /// # Errors
+    /// When the name or the number of roots is out of bounds.
+    pub fn new(name: &str, roots: BTreeSet<PeerId>) -> Result<Self, SwarmFileError> {
+        let (name, root_threshold) = (name.to_owned(), NonZeroU8::MIN);
+        Self { name, roots, root_threshold, bootstrap: Vec::new(), rules: Vec::new() }.checked()
+    }
+
+    /// Reads the text of a swarm file.
+    ///
+    /// # Errors
+    /// When it is none, or a part of it is out of bounds.
+    pub fn parse(text: &str) -> Result<Self, SwarmFileError> {
+        if text.len() > MAX_SWARM_FILE_BYTES {
+            return Err(SwarmFileError::Length(text.len()));
+        }
+        let file: File = toml::from_str(text).map_err(|error| SwarmFileError::Shape(error.to_string()))?;
+        let File { name, roots, root_threshold, bootstrap, rule } = file;
+        if roots.len() > MAX_ROOTS {
+            return Err(SwarmFileError::Roots(roots.len()));
+        }
+        let root = |text: String| text.parse().map_err(|error| SwarmFileError::Root(text, error));
+        let roots = roots.into_iter().map(root).collect::<Result<_, _>>()?;
+        let rules = rule.into_iter().map(read_rule).collect::<Result<_, _>>()?;
+        Self { name, roots, root_threshold, bootstrap, rules }.checked()
+    }
+
+    fn checked(self) -> Result<Self, SwarmFileError> {
+        if self.name.is_empty() || self.name.len() > MAX_NAME || self.name.chars().any(char::is_control) {
+            return Err(SwarmFileError::Name);
+        }
+        if self.roots.is_empty() || self.roots.len() > MAX_ROOTS {
+            return Err(SwarmFileError::Roots(self.roots.len()));
+        }
+        if usize::from(self.root_threshold.get()) > self.roots.len() {
+            return Err(SwarmFileError::Threshold(self.root_threshold.get(), self.roots.len()));
+        }
+        let is_long = |address: &String| address.len() > MAX_BOOTSTRAP.1;
+        if self.bootstrap.len() > MAX_BOOTSTRAP.0 || self.bootstrap.iter().any(is_long) {
+            return Err(SwarmFileError::Bootstrap);
+        }
+        if self.rules.len() > MAX_RULES {
+            return Err(SwarmFileError::Rules(self.rules.len()));
+        }
+        self.rules.iter().try_for_each(check_rule)?;
+        Ok(self)
+    }
+
+    /// What people call the swarm.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where to find somebody.
+    pub fn bootstrap(&self) -> &[String] {
+        &self.bootstrap
+    }
+
+    /// Who may say what in it.
+    pub fn policy(&self) -> Policy {
+        Policy::new(self.roots.clone(), self.rules.clone(), self.root_threshold)
+    }
+
+    /// The text of the file.
+    #[expect(clippy::expect_used, reason = "a struct of texts, numbers and lists has a TOML form")]
+    pub fn to_toml(&self) -> String {
+        let file = File {
+            name: self.name.clone(),
+            roots: self.roots.iter().map(PeerId::to_string).collect(),
+            root_threshold: self.root_threshold,
+            bootstrap: self.bootstrap.clone(),
+            rule: self.rules.iter().map(write_rule).collect(),
+        };
+        toml::to_string(&file).expect("a swarm file has a TOML form")
+    }
+}
+
+fn read_rule(row: Row) -> Result<Rule, SwarmFileError> {
+    let prefix = row.bucket.parse().map_err(|error| SwarmFileError::Bucket(row.bucket.clone(), error))?;
+    let who =
+        |text: &String| read_who(text).ok_or_else(|| SwarmFileError::Who(row.bucket.clone(), text.clone()));
+    let propose = Voice { who: who(&row.propose)?, threshold: row.propose_threshold };
+    let dismiss = Voice { who: who(&row.dismiss)?, threshold: row.dismiss_threshold };
+    Ok(Rule { prefix, propose, dismiss })
+}
+
+fn write_rule(rule: &Rule) -> Row {
+    Row {
+        bucket: rule.prefix.to_string(),
+        propose: write_who(rule.propose.who),
+        propose_threshold: rule.propose.threshold,
+        dismiss: write_who(rule.dismiss.who),
+        dismiss_threshold: rule.dismiss.threshold,
+    }
+}
+
+const WHO: [(&str, Who); 4] =
+    [("anybody", Who::Anybody), ("owner", Who::Owner), ("subject", Who::Subject), ("nobody", Who::Nobody)];
+
+fn read_who(text: &str) -> Option<Who> {
+    let plain = WHO.iter().find(|(name, _)| *name == text).map(|(_, who)| *who);
+    plain.or_else(|| text.parse().ok().map(Who::Role))
+}
+
+fn write_who(who: Who) -> String {
+    match who {
+        Who::Role(role) => role.name().to_owned(),
+        plain => WHO.iter().find(|(_, other)| *other == plain).map_or("nobody", |(name, _)| name).to_owned(),
+    }
+}
+
+/// A role's bucket is for stronger roles only, and `peer` and `pri` stay what they are to everybody who reads them.
+fn check_rule(rule: &Rule) -> Result<(), SwarmFileError> {
+    let is_wrong = |why| Err(SwarmFileError::Unsafe(rule.prefix.to_string(), why));
+    let first = rule.prefix.names().next().unwrap_or_default();
+    let stronger = |who: Who, than: Role| matches!(who, Who::Role(role) if role > than);
+    if first == "peer" || first == "pri" {
+        return is_wrong("what peers say of themselves has the same rule in every swarm");
+    }
+    let role = Role::GIVEN.into_iter().find(|role| role.name() == first);
+    if let Some(role) = role
+        && !(is_of_role(&rule.prefix) && stronger(rule.propose.who, role) && stronger(rule.dismiss.who, role))
+    {
+        return is_wrong("only stronger roles may give a role and take it");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Keypair;
+
+    fn root(seed: u8) -> PeerId {
+        Keypair::from_seed([seed; 32]).peer_id()
+    }
+
+    fn file(rest: &str) -> Result<SwarmFile, SwarmFileError> {
+        SwarmFile::parse(&format!("name = 'class'\nroots = ['{}', '{}']\n{rest}", root(1), root(2)))
+    }
+
+    const RULE: &str = "[[rule]]\nbucket = 'share/verified'\npropose = 'trusted'\npropose_threshold = 2\ndismiss = 'admin'\n";
+
+    #[test]
+    fn reads_back_what_it_writes() {
+        let full =
+            file(&format!("root_threshold = 2\nbootstrap = ['/ip4/10.0.0.1/tcp/6002']\n{RULE}")).unwrap();
+        assert_eq!(SwarmFile::parse(&full.to_toml()), Ok(full.clone()));
+        let rule = full.policy().rule(&"share/verified".parse().unwrap()).clone();
+        assert_eq!((rule.propose.threshold.get(), rule.dismiss.who), (2, Who::Role(Role::Admin)));
+        assert_eq!(full.policy().rule(&"admin".parse().unwrap()).propose.threshold.get(), 2);
+        let new = SwarmFile::new("class", [root(1)].into()).unwrap();
+        assert_eq!(SwarmFile::parse(&new.to_toml()), Ok(new));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let told = |rest: &str| file(rest).unwrap_err().to_string();
+        assert!(told("root_treshold = 1").contains("root_treshold"));
+        assert!(told("root_threshold = 3").contains("there are 2 roots"));
+        assert!(told("root_threshold = 0").contains("nonzero"));
+        assert!(told(&RULE.replace("admin", "boss")).contains("boss"));
+        assert!(told(&RULE.replace("share/verified", "a//b")).contains("a//b"));
+        assert!(told(&RULE.replace("share/verified", "pri")).contains("same rule"));
+        assert!(
+            SwarmFile::parse("name = 'x'\nroots = []").unwrap_err().to_string().contains("1 to 16 roots")
+        );
+        assert!(
+            SwarmFile::parse("name = 'x'\nroots = ['y']").unwrap_err().to_string().contains("root \"y\"")
+        );
+        assert_eq!(SwarmFile::parse(&" ".repeat(70_000)), Err(SwarmFileError::Length(70_000)));
+        assert!(SwarmFile::new("a\nb", [root(1)].into()).is_err());
+    }
+
+    #[test]
+    fn no_rule_lets_a_role_give_itself_away() {
+        for (bucket, propose, dismiss) in [
+            ("admin", "admin", "root"),
+            ("admin", "root", "anybody"),
+            ("trusted", "trusted", "admin"),
+            ("trusted/x", "admin", "admin"),
+            ("trusted", "nobody", "admin"),
+        ] {
+            let rule =
+                format!("[[rule]]\nbucket = '{bucket}'\npropose = '{propose}'\ndismiss = '{dismiss}'\n");
+            assert!(matches!(file(&rule), Err(SwarmFileError::Unsafe(..))), "{rule}");
+        }
+        assert!(file("[[rule]]\nbucket = 'trusted'\npropose = 'root'\ndismiss = 'admin'\n").is_ok());
+    }
+}
