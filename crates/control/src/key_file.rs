@@ -5,7 +5,7 @@
 //! module, and a crash can only skip some.
 
 use crate::durable::{self, folder};
-use dcache::{Keypair, MAX_SEQUENCE, PeerId, Record, Statement};
+use dcache::{End, Keypair, MAX_SEQUENCE, PeerId, Record, Statement};
 use rand::TryRng as _;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -14,7 +14,6 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::Arc;
 
 /// The most bytes of a key file.
 pub const MAX_KEY_FILE_BYTES: usize = 4096;
@@ -234,14 +233,17 @@ impl KeyFile {
     }
 
     /// Signs, with numbers above all that this file has used and above `heard`, the highest that the swarm has heard:
-    /// that may be higher, when a copy of this file was used elsewhere.
+    /// that may be higher, when a copy of this file was used elsewhere. With each statement goes until when the former
+    /// word about the same item has to be remembered, the default if there is none; see [`Record::sign`]. No two
+    /// statements are about one item.
     ///
     /// # Errors
     /// When the number cannot be raised on the disk; nothing was signed then.
-    pub fn sign(&self, statements: Vec<Arc<Statement>>, heard: u64) -> Result<Vec<Record>, KeyFileError> {
+    pub fn sign(&self, statements: Vec<(Statement, End)>, heard: u64) -> Result<Vec<Record>, KeyFileError> {
         let (keypair, first) = self.reserve(statements.len() as u64, heard)?;
         let numbered = statements.into_iter().zip(first..);
-        Ok(numbered.map(|(statement, sequence)| Record::sign(statement, &keypair, sequence)).collect())
+        let sign = |((statement, keep), sequence)| Record::sign(statement, &keypair, sequence, keep);
+        Ok(numbered.map(sign).collect())
     }
 
     /// Takes `number` numbers for good, also if this process dies before it uses them; returns the first.

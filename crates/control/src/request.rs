@@ -2,7 +2,6 @@
 
 use dcache::{BucketPath, Data, Item, Kind, PeerId, Signature, Statement, StatementError};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 
 /// The most bytes of a request, its line end not counted.
 pub const MAX_REQUEST_BYTES: usize = 64 * 1024;
@@ -70,18 +69,18 @@ impl Intent {
 /// Something to be said: a payload, read. On the wire it is the payload's text, whose very bytes are signed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Word(pub Arc<Statement>);
+pub struct Word(pub Statement);
 
 impl TryFrom<String> for Word {
     type Error = StatementError;
     fn try_from(payload: String) -> Result<Self, StatementError> {
-        Statement::parse(&payload).map(|statement| Self(Arc::new(statement)))
+        Statement::parse(&payload).map(Self)
     }
 }
 
 impl From<Word> for String {
     fn from(word: Word) -> Self {
-        word.0.payload().to_owned()
+        word.0.payload().into_owned()
     }
 }
 
@@ -141,12 +140,12 @@ impl Request {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dcache::{Keypair, Time, Validity};
+    use dcache::{End, Keypair, Time, Validity};
     use proptest::prelude::*;
 
     fn word(data: &str) -> Word {
         let item = Item { bucket: "share/files".parse().unwrap(), data: Data::new(data).unwrap() };
-        Word(Arc::new(Statement::new(Kind::Propose, item, Validity::starting(Time(1), 9)).unwrap()))
+        Word(Statement::new(Kind::Propose, item, Validity::starting(Time(1), 9)).unwrap())
     }
 
     fn intent() -> Intent {
@@ -157,7 +156,7 @@ mod tests {
     fn examples() -> Vec<Request> {
         let key = Keypair::from_seed([1; 32]);
         let payload = word("signed");
-        let signature = key.sign(7, payload.0.payload());
+        let signature = key.sign(7, End::default(), &payload.0.payload());
         vec![
             Request::Status {},
             Request::Say { words: vec![word("a"), word("b\n\"é")], anyway: true },

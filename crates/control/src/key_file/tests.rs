@@ -2,9 +2,9 @@ use super::*;
 use dcache::{Data, Item, Kind, Time, Validity};
 use proptest::prelude::*;
 
-fn statement(data: &str) -> Arc<Statement> {
+fn statement(data: &str) -> (Statement, End) {
     let item = Item { bucket: "admin".parse().unwrap(), data: Data::new(data).unwrap() };
-    Arc::new(Statement::new(Kind::Propose, item, Validity::starting(Time(1), 9)).unwrap())
+    (Statement::new(Kind::Propose, item, Validity::starting(Time(1), 9)).unwrap(), End::default())
 }
 
 fn sequences(records: &[Record]) -> Vec<u64> {
@@ -52,6 +52,14 @@ fn numbers_grow_with_each_word_each_use_and_what_was_heard() {
     let verified = Record::verify(first[0].statement().clone(), *first[0].signature());
     assert_eq!(verified.unwrap().signer(), bench.open().peer_id());
     assert_eq!(fs::metadata(&bench.path).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn a_word_is_kept_for_as_long_as_the_one_before_it() {
+    let bench = Bench::new();
+    let (statement, _) = statement("a");
+    let records = bench.open().sign(vec![(statement, End::NEVER)], 0).unwrap();
+    assert_eq!(records[0].keep(), End::NEVER);
 }
 
 #[test]

@@ -1,0 +1,173 @@
+//! What the local CLI asks of this daemon.
+
+use crate::membership::{Membership, MembershipError};
+use control::{
+    Answer, Door, DoorError, Ending, Failure, FailureKind, Intent, Prepared, Request, SignedWord, Standing,
+    Status, Word,
+};
+use dcache::{Item, Key, Kind, Moment, NotAllowed, PeerId, Record, Set};
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::sync::Arc;
+use swarm::{SayError, Statements, Stopped, Swarm};
+use tokio::sync::Mutex;
+
+/// Whoever answers at the socket. A clone is the same.
+#[derive(Clone)]
+pub(crate) struct Control {
+    swarm: Swarm,
+    membership: Arc<Mutex<Membership>>,
+}
+
+/// Why the socket is not served.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ControlError {
+    #[error(transparent)]
+    Door(#[from] DoorError),
+    #[error("the control socket takes no connections: {0}")]
+    Accept(#[from] std::io::Error),
+}
+
+impl Control {
+    pub(crate) fn new(swarm: Swarm, membership: Membership) -> Self {
+        Self { swarm, membership: Arc::new(Mutex::new(membership)) }
+    }
+
+    /// Serves the socket at `path` until it is dropped.
+    pub(crate) async fn serve(self, path: PathBuf) -> Result<Infallible, ControlError> {
+        let door = Door::open(&path)?;
+        let answer = move |request| {
+            let control = self.clone();
+            async move { control.answer(request).await }
+        };
+        Ok(control::serve(door, answer).await?)
+    }
+
+    async fn answer(&self, request: Request) -> Result<Answer, Failure> {
+        match request {
+            Request::Status {} => self.status().await,
+            Request::Say { words, anyway } => self.say(words, anyway).await,
+            Request::Prepare { signer, intents } => self.prepare(signer, intents).await,
+            Request::Admit { records, anyway } => self.admit(records, anyway).await,
+            Request::Join { swarm } => self.change(|membership| membership.join(swarm)).await,
+            Request::Leave {} => self.change(Membership::leave).await,
+        }
+    }
+
+    async fn status(&self) -> Result<Answer, Failure> {
+        let now = self.swarm.read_at(|_, now| now).await.map_err(stopped)?;
+        let swarm = self.membership.lock().await.text().map(str::to_owned);
+        Ok(Answer::Status(Status {
+            peer: self.swarm.me(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            swarm,
+            time: now.time,
+            is_time_certain: now.is_certain,
+        }))
+    }
+
+    async fn say(&self, words: Vec<Word>, anyway: bool) -> Result<Answer, Failure> {
+        let me = self.swarm.me();
+        let wanted = words.iter().map(|word| (me, word.0.kind(), word.0.item().clone())).collect();
+        self.check(wanted, anyway).await?;
+        let mut statements = Statements::new();
+        for Word(statement) in words {
+            let (item, validity) = (statement.item().clone(), *statement.validity());
+            match statement.kind() {
+                Kind::Propose => statements.propose(item, validity),
+                Kind::Dismiss => statements.dismiss(item, validity),
+            };
+        }
+        self.swarm.say(statements).await.map_err(unsaid)?;
+        Ok(Answer::Done {})
+    }
+
+    async fn admit(&self, records: Vec<SignedWord>, anyway: bool) -> Result<Answer, Failure> {
+        let verify = |record: SignedWord| Record::verify(record.payload.0, record.signature);
+        let records: Vec<Record> = records
+            .into_iter()
+            .map(verify)
+            .collect::<Result<_, _>>()
+            .map_err(|error| Failure::new(FailureKind::Refused, error))?;
+        let wanted = |record: &Record| (record.signer(), record.kind(), record.item().clone());
+        self.check(records.iter().map(wanted).collect(), anyway).await?;
+        self.swarm.carry(records).await.map_err(unsaid)?;
+        Ok(Answer::Done {})
+    }
+
+    /// Whether all of this would count now.
+    async fn check(&self, wanted: Vec<(PeerId, Kind, Item)>, anyway: bool) -> Result<(), Failure> {
+        if anyway {
+            return Ok(());
+        }
+        let may = move |set: &Set, now: Moment| -> Result<(), NotAllowed> {
+            wanted.iter().try_for_each(|(signer, kind, item)| set.may(*kind, item, *signer, now.time))
+        };
+        let allowed = self.swarm.read_at(may).await.map_err(stopped)?;
+        allowed.map_err(|reason| Failure::new(FailureKind::NotAllowed, reason))
+    }
+
+    async fn prepare(&self, signer: Option<PeerId>, intents: Vec<Intent>) -> Result<Answer, Failure> {
+        let signer = signer.unwrap_or_else(|| self.swarm.me());
+        let read = move |set: &Set, now: Moment| prepare(set, now, signer, &intents);
+        self.swarm.read_at(read).await.map(Answer::Prepared).map_err(stopped)
+    }
+
+    /// Changes the swarm to which this node belongs. Whoever asks at the same time waits.
+    async fn change(
+        &self,
+        change: impl FnOnce(&mut Membership) -> Result<(), MembershipError> + Send + 'static,
+    ) -> Result<Answer, Failure> {
+        let mut membership = self.membership.clone().lock_owned().await;
+        // The disk may take its time; and once begun, the change is finished whatever happens to the connection.
+        let changed = tokio::task::spawn_blocking(move || change(&mut membership).map(|()| membership));
+        let membership = changed.await.map_err(|_| Failure::new(FailureKind::Disk, "the change failed"))?;
+        let membership = membership.map_err(unchanged)?;
+        tracing::info!(swarm = membership.name().unwrap_or("the open one"), "the swarm of this node changed");
+        self.swarm.adopt(membership.policy()).await.map_err(stopped)?;
+        Ok(Answer::Done {})
+    }
+}
+
+fn prepare(set: &Set, now: Moment, signer: PeerId, intents: &[Intent]) -> Prepared {
+    let standing = |intent: &Intent| {
+        let item = intent.item();
+        let proposals = set.voices(&item).iter().filter(|record| record.kind() == Kind::Propose);
+        let ends = proposals.map(|record| record.validity().end()).filter(|end| !end.is_over(now.time));
+        let former = set.get(&Key { item: item.clone(), signer }).map(Record::keep);
+        Standing {
+            former: former.map(|end| Ending { at: end.time() }),
+            proposed: ends.max().map(|end| Ending { at: end.time() }),
+        }
+    };
+    Prepared {
+        signer,
+        sequence: set.latest_sequence(signer),
+        time: now.time,
+        is_time_certain: now.is_certain,
+        standings: intents.iter().map(standing).collect(),
+    }
+}
+
+fn stopped(error: Stopped) -> Failure {
+    Failure::new(FailureKind::Stopped, error)
+}
+
+fn unsaid(error: SayError) -> Failure {
+    let kind = match &error {
+        SayError::Statement(_) => FailureKind::Wrong,
+        SayError::Disk(_) => FailureKind::Disk,
+        SayError::Refused(_) | SayError::Outlasted => FailureKind::Refused,
+        SayError::Stopped(_) => FailureKind::Stopped,
+    };
+    Failure::new(kind, error)
+}
+
+fn unchanged(error: MembershipError) -> Failure {
+    let kind = match &error {
+        MembershipError::Read(..) | MembershipError::Write(..) => FailureKind::Disk,
+        MembershipError::Open | MembershipError::Named(_) => FailureKind::Refused,
+        MembershipError::Wrong(..) | MembershipError::NoSwarm(_) => FailureKind::Wrong,
+    };
+    Failure::new(kind, error)
+}
