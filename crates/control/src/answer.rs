@@ -17,6 +17,11 @@ pub enum Answer {
     Status(Status),
     /// To [`crate::Request::Prepare`].
     Prepared(Prepared),
+    /// To [`crate::Request::Say`] and [`crate::Request::Admit`]: it is said, and on the disk.
+    Said {
+        /// What came of each word.
+        outcomes: Vec<Outcome>,
+    },
     /// It was not done.
     Failure(Failure),
 }
@@ -69,6 +74,16 @@ pub struct Standing {
 pub struct Ending {
     /// When; `None` for never.
     pub at: Option<Time>,
+}
+
+/// What came of a word.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outcome {
+    /// Whether the item is in its bucket now.
+    pub is_in_bucket: bool,
+    /// Some of those whose word counts now and says otherwise.
+    pub others: Vec<PeerId>,
 }
 
 /// Why something was not done.
@@ -135,6 +150,7 @@ mod tests {
                 is_time_certain: true,
                 standings,
             }),
+            Answer::Said { outcomes: vec![Outcome { is_in_bucket: true, others: vec![peer] }] },
             Answer::Failure(Failure::new(FailureKind::NotAllowed, "no\nrole")),
         ] {
             let line = answer.encode();

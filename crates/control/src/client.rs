@@ -1,6 +1,6 @@
 //! The side of whoever asks: plain blocking sockets.
 
-use crate::{Answer, Failure, FailureKind, Intent, MAX_ANSWER_BYTES, Prepared, Request, Status};
+use crate::{Answer, Failure, Intent, MAX_ANSWER_BYTES, Outcome, Prepared, Request, Status};
 use dcache::PeerId;
 use std::io::{self, BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -123,6 +123,17 @@ impl Client {
         }
     }
 
+    /// Something to say; returns what came of each word.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub fn say(&mut self, request: &Request) -> Result<Vec<Outcome>, ClientError> {
+        match self.ask(request)? {
+            Answer::Said { outcomes } => Ok(outcomes),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
     /// Something that is done or not.
     ///
     /// # Errors
@@ -136,12 +147,5 @@ impl Client {
 
     fn unexpected(&self, answer: &Answer) -> ClientError {
         ClientError::Strange(self.path.clone(), format!("an answer to another question: {}", answer.encode()))
-    }
-}
-
-impl ClientError {
-    /// Whether the daemon said that the signer may not.
-    pub fn is_not_allowed(&self) -> bool {
-        matches!(self, Self::Failure(failure) if failure.kind == FailureKind::NotAllowed)
     }
 }

@@ -15,7 +15,9 @@ mod places;
 mod request;
 mod server;
 
-pub use answer::{Answer, Ending, Failure, FailureKind, MAX_ANSWER_BYTES, Prepared, Standing, Status};
+pub use answer::{
+    Answer, Ending, Failure, FailureKind, MAX_ANSWER_BYTES, Outcome, Prepared, Standing, Status,
+};
 pub use client::{Client, ClientError};
 pub use door::{Door, DoorError};
 pub use durable::{create, remove, replace};

@@ -2,15 +2,21 @@
 
 use crate::membership::{Membership, MembershipError};
 use control::{
-    Answer, Door, DoorError, Ending, Failure, FailureKind, Intent, Prepared, Request, SignedWord, Standing,
-    Status, Word,
+    Answer, Door, DoorError, Ending, Failure, FailureKind, Intent, Outcome, Prepared, Request, SignedWord,
+    Standing, Status, Word,
 };
-use dcache::{Item, Key, Kind, Moment, NotAllowed, PeerId, Record, Set};
+use dcache::{Item, Key, Kind, Moment, NotAllowed, PeerId, Record, Set, Time};
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
 use swarm::{SayError, Statements, Stopped, Swarm};
 use tokio::sync::Mutex;
+
+/// The most peers that are named because they say otherwise.
+const MAX_OTHERS: usize = 8;
+
+/// Who wants to say what.
+type Wanted = (PeerId, Kind, Item);
 
 /// Whoever answers at the socket. A clone is the same.
 #[derive(Clone)]
@@ -68,8 +74,9 @@ impl Control {
 
     async fn say(&self, words: Vec<Word>, anyway: bool) -> Result<Answer, Failure> {
         let me = self.swarm.me();
-        let wanted = words.iter().map(|word| (me, word.0.kind(), word.0.item().clone())).collect();
-        self.check(wanted, anyway).await?;
+        let wanted: Vec<Wanted> =
+            words.iter().map(|word| (me, word.0.kind(), word.0.item().clone())).collect();
+        self.check(wanted.clone(), anyway).await?;
         let mut statements = Statements::new();
         for Word(statement) in words {
             let (item, validity) = (statement.item().clone(), *statement.validity());
@@ -79,7 +86,7 @@ impl Control {
             };
         }
         self.swarm.say(statements).await.map_err(unsaid)?;
-        Ok(Answer::Done {})
+        self.said(wanted).await
     }
 
     async fn admit(&self, records: Vec<SignedWord>, anyway: bool) -> Result<Answer, Failure> {
@@ -90,13 +97,14 @@ impl Control {
             .collect::<Result<_, _>>()
             .map_err(|error| Failure::new(FailureKind::Refused, error))?;
         let wanted = |record: &Record| (record.signer(), record.kind(), record.item().clone());
-        self.check(records.iter().map(wanted).collect(), anyway).await?;
+        let wanted: Vec<Wanted> = records.iter().map(wanted).collect();
+        self.check(wanted.clone(), anyway).await?;
         self.swarm.carry(records).await.map_err(unsaid)?;
-        Ok(Answer::Done {})
+        self.said(wanted).await
     }
 
     /// Whether all of this would count now.
-    async fn check(&self, wanted: Vec<(PeerId, Kind, Item)>, anyway: bool) -> Result<(), Failure> {
+    async fn check(&self, wanted: Vec<Wanted>, anyway: bool) -> Result<(), Failure> {
         if anyway {
             return Ok(());
         }
@@ -105,6 +113,15 @@ impl Control {
         };
         let allowed = self.swarm.read_at(may).await.map_err(stopped)?;
         allowed.map_err(|reason| Failure::new(FailureKind::NotAllowed, reason))
+    }
+
+    async fn said(&self, wanted: Vec<Wanted>) -> Result<Answer, Failure> {
+        let read = move |set: &Set, now: Moment| {
+            let outcome = |(_, kind, item): &Wanted| outcome(set, now.time, *kind, item);
+            wanted.iter().map(outcome).collect()
+        };
+        let outcomes = self.swarm.read_at(read).await.map_err(stopped)?;
+        Ok(Answer::Said { outcomes })
     }
 
     async fn prepare(&self, signer: Option<PeerId>, intents: Vec<Intent>) -> Result<Answer, Failure> {
@@ -127,6 +144,15 @@ impl Control {
         self.swarm.adopt(membership.policy()).await.map_err(stopped)?;
         Ok(Answer::Done {})
     }
+}
+
+fn outcome(set: &Set, now: Time, said: Kind, item: &Item) -> Outcome {
+    let says_otherwise = |record: &&Record| {
+        let counts = || set.may(record.kind(), item, record.signer(), now).is_ok();
+        record.kind() != said && record.validity().contains(now) && counts()
+    };
+    let others = set.voices(item).iter().filter(says_otherwise).map(Record::signer);
+    Outcome { is_in_bucket: set.item(item, now).is_some(), others: others.take(MAX_OTHERS).collect() }
 }
 
 fn prepare(set: &Set, now: Moment, signer: PeerId, intents: &[Intent]) -> Prepared {

@@ -123,6 +123,11 @@ pub(crate) struct Output {
 pub(crate) fn run_with(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dt-swarm-cli"));
     command.args(arguments);
+    // Not the daemon and the swarm of whoever runs the tests.
+    command.env("HOME", env!("CARGO_TARGET_TMPDIR")).env_remove("DT_SWARM_SOCKET");
+    for folder in ["XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR"] {
+        command.env_remove(folder);
+    }
     command
 }
 
