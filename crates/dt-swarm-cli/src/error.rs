@@ -100,6 +100,8 @@ pub(crate) enum CliError {
     SwarmStrange(SwarmFileError),
     #[error("no such swarm can be: {0}")]
     Swarm(SwarmFileError),
+    #[error("{} is there already, and no swarm file is ever overwritten: choose another name", .0.display())]
+    SwarmExists(PathBuf),
     #[error("the swarm file {0} cannot be written: {1}")]
     SwarmUnwritten(PathBuf, io::Error),
     #[error("what is replaced is the same as what replaces it")]

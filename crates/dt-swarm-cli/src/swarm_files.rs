@@ -10,7 +10,7 @@ use dcache::{MAX_SWARM_FILE_BYTES, PeerId, Policy, SwarmFile};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 /// The most characters of a line of a swarm file that are shown.
@@ -92,10 +92,9 @@ fn show_open() -> (String, Value) {
 }
 
 fn init(path: &Path, name: &str, roots: &[String]) -> Result<(String, Value), CliError> {
-    let unwritten = |error| CliError::SwarmUnwritten(path.to_owned(), error);
     // Before a key is made for nothing.
     if path.exists() {
-        return Err(unwritten(io::ErrorKind::AlreadyExists.into()));
+        return Err(CliError::SwarmExists(path.to_owned()));
     }
     // What cannot be a name is said before a key is made for it as well.
     SwarmFile::new(name, [PeerId::from_public_key([0; 32])].into()).map_err(CliError::Swarm)?;
@@ -104,7 +103,8 @@ fn init(path: &Path, name: &str, roots: &[String]) -> Result<(String, Value), Cl
         named => (named.iter().map(|root| peer_or_key(root)).collect::<Result<_, _>>()?, None),
     };
     let file = SwarmFile::new(name, roots).map_err(CliError::Swarm)?;
-    control::create(path, file.to_toml().as_bytes(), 0o644).map_err(unwritten)?;
+    let created = control::create(path, file.to_toml().as_bytes(), 0o644);
+    created.map_err(|error| CliError::SwarmUnwritten(path.to_owned(), error))?;
     let mut shown = format!("Wrote {}.\n", path.display());
     if let Some(key) = &key {
         shown += &format!(
