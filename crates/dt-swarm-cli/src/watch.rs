@@ -19,6 +19,9 @@ use std::time::{Duration, Instant};
 
 /// A daemon closes a link on which nothing comes for a minute.
 const PING_EVERY: Duration = Duration::from_secs(20);
+/// What was lost on a link that is too full comes with the next whole answer: how long to wait for that at least, and
+/// how many times as long as an answer takes, so that it is never more than a small part of the traffic.
+const REPAIR: (Duration, u32) = (Duration::from_secs(60), 60);
 /// Changes that come in this time are looked at together.
 const GATHER: Duration = Duration::from_millis(50);
 /// The longest that changes wait to be looked at, however many come.
@@ -27,7 +30,8 @@ const LATEST: Duration = Duration::from_millis(500);
 /// What is watched, and what is known about it.
 struct Watching<'a> {
     connection: &'a mut Connection,
-    me: Address,
+    request: Envelope,
+    ping: Envelope,
     set: Set,
     /// Whose records are of use.
     wanted: Vec<Pattern>,
@@ -35,6 +39,8 @@ struct Watching<'a> {
     /// What time it was, and when that was.
     time: (Time, Instant),
     next_ping: Instant,
+    next_repair: Instant,
+    repair_every: Duration,
     heard: Instant,
 }
 
@@ -68,20 +74,25 @@ impl<'a> Watching<'a> {
         let me = Address::brain(random_key()?.peer_id());
         let patterns = ask::with_roles(&[pattern.as_str(), HOSTNAMES], policy);
         let wanted = patterns.iter().map(|pattern| Pattern::new(pattern)).collect::<Result<_, _>>()?;
-        let request = Message::req(&patterns, Validity::ALWAYS);
-        connection.send(&Envelope::new(me.clone(), Address::every_brain(), request))?;
-        let mut came = Vec::new();
+        let envelope = |payload| Envelope::new(me.clone(), Address::every_brain(), payload);
+        let request = envelope(Message::req(&patterns, Validity::ALWAYS));
+        let (begun, mut came) = (Instant::now(), Vec::new());
+        connection.send(&request)?;
         let pong = ask::await_pong(connection, &mut came)?;
         connection.keep_open();
         let now = Instant::now();
+        let repair_every = REPAIR.0.max((now - begun) * REPAIR.1);
         let mut watching = Self {
             connection,
-            me,
+            request,
+            ping: envelope(Message::ping(Validity::ALWAYS)),
             set: Set::new(policy.clone(), Limits::NONE),
             wanted,
             subscription: Subscription::new(pattern.clone()),
             time: (pong.reading_time(), now),
             next_ping: now + PING_EVERY,
+            next_repair: now + repair_every,
+            repair_every,
             heard: now,
         };
         watching.admit(came)?;
@@ -173,10 +184,13 @@ impl<'a> Watching<'a> {
         if self.heard.elapsed() > PING_EVERY + self.connection.patience() {
             return Err(self.connection.silent());
         }
-        let ping = Message::ping(Validity::ALWAYS);
-        self.connection.send(&Envelope::new(self.me.clone(), Address::every_brain(), ping))?;
-        self.next_ping = Instant::now() + PING_EVERY;
-        Ok(())
+        let now = Instant::now();
+        self.next_ping = now + PING_EVERY;
+        if now < self.next_repair {
+            return self.connection.send(&self.ping);
+        }
+        self.next_repair = now + self.repair_every;
+        self.connection.send(&self.request)
     }
 }
 

@@ -197,3 +197,58 @@ fn unchanged(error: MembershipError) -> Failure {
     };
     Failure::new(kind, error)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dcache::{Data, End, Keypair, Statement, Validity};
+
+    const NOW: Time = Time(1_800_000_000);
+
+    fn item() -> Item {
+        Item { bucket: "share/notes".parse().unwrap(), data: Data::new("a").unwrap() }
+    }
+
+    fn peer(seed: u8) -> PeerId {
+        Keypair::from_seed([seed; 32]).peer_id()
+    }
+
+    fn set(words: &[(u8, Kind, u64)]) -> Set {
+        let mut set = Set::default();
+        for (seed, kind, seconds) in words {
+            let statement = Statement::new(*kind, item(), Validity::starting(NOW, *seconds)).unwrap();
+            let record = Record::sign(statement, &Keypair::from_seed([*seed; 32]), 7, End::default());
+            set.admit_verified(record, NOW).unwrap();
+        }
+        set
+    }
+
+    fn prepared(set: &Set, signer: u8, after: u64) -> Prepared {
+        let Item { bucket, data } = item();
+        let now = Moment::certain(NOW.plus(after));
+        prepare(set, now, peer(signer), &[Intent { kind: Kind::Dismiss, bucket, data }])
+    }
+
+    #[test]
+    fn a_signer_is_told_what_it_has_to_know() {
+        let at = |seconds| Some(Ending { at: Some(NOW.plus(seconds)) });
+        let set = set(&[(1, Kind::Propose, 100), (2, Kind::Propose, 50), (3, Kind::Dismiss, 500)]);
+        let first = prepared(&set, 1, 0);
+        assert_eq!((first.signer, first.sequence, first.time), (peer(1), 7, NOW));
+        assert_eq!(first.standings, [Standing { former: at(100), proposed: at(100) }]);
+        let stranger = prepared(&set, 9, 0);
+        assert_eq!(stranger.sequence, 0);
+        assert_eq!(stranger.standings, [Standing { former: None, proposed: at(100) }]);
+        let later = prepared(&set, 3, 200);
+        assert_eq!(later.standings, [Standing { former: at(500), proposed: None }], "a dismissal is none");
+    }
+
+    #[test]
+    fn who_says_otherwise_is_named() {
+        let set = set(&[(1, Kind::Propose, 100), (2, Kind::Dismiss, 50)]);
+        let against = |said, after| outcome(&set, NOW.plus(after), said, &item());
+        assert_eq!(against(Kind::Propose, 0), Outcome { is_in_bucket: false, others: vec![peer(2)] });
+        assert_eq!(against(Kind::Propose, 60), Outcome { is_in_bucket: true, others: vec![] });
+        assert_eq!(against(Kind::Dismiss, 60), Outcome { is_in_bucket: true, others: vec![peer(1)] });
+    }
+}

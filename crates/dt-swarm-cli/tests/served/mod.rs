@@ -54,7 +54,11 @@ impl Daemon {
     }
 
     pub(crate) fn propose(&mut self, who: u8, bucket: &str, data: &str, validity: Validity) {
-        let statement = Statement::new(Kind::Propose, item(bucket, data), validity).unwrap();
+        self.say(who, Kind::Propose, bucket, data, validity);
+    }
+
+    pub(crate) fn say(&mut self, who: u8, kind: Kind, bucket: &str, data: &str, validity: Validity) {
+        let statement = Statement::new(kind, item(bucket, data), validity).unwrap();
         self.sequence += 1;
         let record = Record::sign(statement, &key(who), self.sequence, dcache::End::default());
         let taken = self.handle(Input::Local(record));
