@@ -103,9 +103,10 @@ pub struct Failure {
 pub enum FailureKind {
     /// The signer has no role that would make it count.
     NotAllowed,
-    /// The node does not take it: it is over, too long, too much, or not signed by whom it says.
+    /// The node does not take it: it is over, too long, too much, or not signed by whom it says. Of several words those
+    /// that it does take are said.
     Refused,
-    /// The request makes no sense.
+    /// The request makes no sense, or none here.
     Wrong,
     /// It could not be put on the disk.
     Disk,

@@ -27,6 +27,11 @@ pub enum ClientError {
     /// Nothing came in time.
     #[error("the daemon at {0} has said nothing for {secs} s", secs = .1.as_secs_f64())]
     Silent(PathBuf, Duration),
+    /// It closed the connection without a word.
+    #[error(
+        "the daemon at {0} closed the connection: it is stopping, or belongs to another user (root may speak to it, too)"
+    )]
+    Closed(PathBuf),
     /// The connection broke.
     #[error("the connection with the daemon at {0} broke: {1}")]
     Broken(PathBuf, io::Error),
@@ -82,8 +87,8 @@ impl Client {
         read.map_err(|error| self.failed(error))?;
         match line.pop() {
             Some(b'\n') => Ok(line),
-            // Closed without a word: to those who may not speak it says nothing.
-            None => Err(ClientError::NotOurs(self.path.clone())),
+            // To those who may not speak it says nothing.
+            None => Err(ClientError::Closed(self.path.clone())),
             Some(_) => Err(self.failed(ErrorKind::UnexpectedEof.into())),
         }
     }
@@ -93,6 +98,7 @@ impl Client {
             ErrorKind::TimedOut | ErrorKind::WouldBlock => {
                 ClientError::Silent(self.path.clone(), self.patience)
             }
+            ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => ClientError::Closed(self.path.clone()),
             _ => ClientError::Broken(self.path.clone(), error),
         }
     }

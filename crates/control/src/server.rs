@@ -190,6 +190,17 @@ mod tests {
         served.task.abort();
     }
 
+    #[tokio::test]
+    async fn a_daemon_that_stops_is_no_riddle() {
+        let served = Served::new(PATIENCE);
+        let mut client = beside(&served.path, |path| Client::connect(&path, PATIENCE).unwrap()).await;
+        served.task.abort();
+        let _ = served.task.await;
+        let asked = client.ask(&Request::Leave {}).unwrap_err();
+        assert!(matches!(asked, ClientError::Closed(_)), "{asked}");
+        assert!(matches!(Client::connect(&served.path, PATIENCE), Err(ClientError::Absent(..))));
+    }
+
     #[test]
     fn only_the_owner_and_root_may_speak() {
         assert!(may_speak(1000, 1000) && may_speak(0, 1000) && may_speak(0, 0));

@@ -78,6 +78,8 @@ pub(crate) enum CliError {
         "not said: {}. (--anyway says it nevertheless; it counts once the role is there.)", clean(.0, 500)
     )]
     NotAllowed(String),
+    #[error("not said: {}", clean(.0, 500))]
+    Refused(String),
     #[error("{0}")]
     Key(#[from] KeyFileError),
     #[error("no key is called {name}: `keys` lists them, and `keys new {name}` makes one")]
@@ -137,6 +139,9 @@ impl From<ClientError> for CliError {
             ClientError::Absent(..) => Self::NoDaemon(error),
             ClientError::Failure(failure) if failure.kind == FailureKind::NotAllowed => {
                 Self::NotAllowed(failure.words)
+            }
+            ClientError::Failure(failure) if failure.kind == FailureKind::Refused => {
+                Self::Refused(failure.words)
             }
             other => Self::Control(other),
         }

@@ -192,8 +192,10 @@ fn unsaid(error: SayError) -> Failure {
 fn unchanged(error: MembershipError) -> Failure {
     let kind = match &error {
         MembershipError::Read(..) | MembershipError::Write(..) => FailureKind::Disk,
-        MembershipError::Open | MembershipError::Named(_) => FailureKind::Refused,
-        MembershipError::Wrong(..) | MembershipError::NoSwarm(_) => FailureKind::Wrong,
+        MembershipError::Open
+        | MembershipError::Named(_)
+        | MembershipError::NoSwarm(_)
+        | MembershipError::Wrong(..) => FailureKind::Wrong,
     };
     Failure::new(kind, error)
 }
