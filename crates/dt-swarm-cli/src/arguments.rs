@@ -1,7 +1,9 @@
 //! The command line.
 
 use crate::host::Host;
-use clap::{Parser, Subcommand};
+use crate::validity::{self, ValidityOptions};
+use clap::{Args, Parser, Subcommand};
+use dcache::{BucketPath, Data, Role, Time};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,8 +14,39 @@ Examples:
   dt-swarm-cli 10.0.0.7 summary 'share/*'  only the buckets below share
   dt-swarm-cli localhost report --json     the same for programs: one JSON document
   dt-swarm-cli '[::1]:8000' ping -c 10     is it there, and how fast?
+  dt-swarm-cli duckie.local watch 'share/*'            what appears there and goes, as it happens
+  dt-swarm-cli localhost propose share/notes 'hello' --for 2h
+  dt-swarm-cli localhost swarm init class.toml --name 'class of 2027'
+  dt-swarm-cli localhost swarm join class.toml         on each robot, with a copy of the file
+  dt-swarm-cli localhost grant admin 12D3KooW… --key class-of-2027-root
 
-Exit code: 0 all went well, 1 no daemon answers or its answer is of no use, 2 wrong usage.";
+What changes something works on the robot itself, through the daemon's control socket.
+Exit code: 0 all went well, 1 no daemon answers, its answer is of no use or it said no, 2 wrong usage.";
+
+const PROPOSE_EXAMPLES: &str = "\
+Examples:
+  dt-swarm-cli localhost propose share/notes 'battery swapped'      for an hour
+  dt-swarm-cli localhost propose share/notes 'lab closed' --from 2027-01-01 --until 2027-01-07
+  dt-swarm-cli localhost propose networks /ip4/10.0.0.7/tcp/8000/dswarm-line --forever --key root";
+
+const DISMISS_EXAMPLES: &str = "\
+Examples:
+  dt-swarm-cli localhost dismiss share/notes 'battery swapped'      for as long as anybody proposes it
+  dt-swarm-cli localhost dismiss share/files bafy… --for 30d
+
+Your own proposal is taken back by this, too. Those of others it denies, if your role allows that.";
+
+const GRANT_EXAMPLES: &str = "\
+Examples:
+  dt-swarm-cli localhost grant admin 12D3KooW… --key root           signed by a root's key file
+  dt-swarm-cli localhost grant trusted 12D3KooW… --for 30d          by this robot, if it is admin";
+
+const WATCH_EXAMPLES: &str = "\
+Examples:
+  dt-swarm-cli localhost watch                     everything
+  dt-swarm-cli duckie.local watch 'share/*' --json one JSON object a line: change, bucket, data, signers
+
++ appeared, - is gone, ~ others say so than before. First comes all that is there. Ctrl-C ends it.";
 
 /// Asks a dt-swarm daemon, on this host or another, and shows the answer.
 #[derive(Debug, Parser)]
@@ -28,6 +61,12 @@ pub(crate) struct Arguments {
     /// Give up after so many seconds in which nothing came.
     #[arg(long, global = true, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub(crate) timeout: Duration,
+    /// The swarm file by which to judge [default: that of the daemon on this computer]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) swarm: Option<PathBuf>,
+    /// The control socket of the daemon on this computer [default: where it usually is]
+    #[arg(long, global = true, value_name = "PATH", env = "DT_SWARM_SOCKET")]
+    pub(crate) socket: Option<PathBuf>,
     /// What to ask.
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -66,6 +105,134 @@ pub(crate) enum Command {
     },
     /// Show the version of this program and of the daemon.
     Version,
+    /// Show items with everything that was said about them: by whom, for when, and whether it counts.
+    Query {
+        /// Only buckets that match, as in `summary`.
+        pattern: String,
+        /// As of this time; of the past only what still has to be remembered is known [default: now]
+        #[arg(long, value_name = "TIME", value_parser = validity::time)]
+        at: Option<Time>,
+    },
+    /// Show what appears in buckets and goes, as it happens, until Ctrl-C.
+    #[command(after_help = WATCH_EXAMPLES)]
+    Watch {
+        /// Only buckets that match, as in `summary`.
+        #[arg(default_value = "*")]
+        pattern: String,
+    },
+    /// Say that an item is in a bucket; for an hour, unless told otherwise.
+    #[command(after_help = PROPOSE_EXAMPLES)]
+    Propose(ItemArguments),
+    /// Say that an item is not in a bucket; for as long as anybody proposes it (an hour at least), unless told otherwise.
+    #[command(after_help = DISMISS_EXAMPLES)]
+    Dismiss(ItemArguments),
+    /// Say that one item is in a bucket instead of another; for an hour, unless told otherwise.
+    Replace {
+        /// The bucket, such as share/notes.
+        bucket: BucketPath,
+        /// What is not to be there any more.
+        #[arg(value_parser = Data::new)]
+        old: Data,
+        /// What is to be there.
+        #[arg(value_parser = Data::new)]
+        new: Data,
+        #[command(flatten)]
+        validity: ValidityOptions,
+        #[command(flatten)]
+        voice: Voice,
+    },
+    /// Give a role to a peer; for ever, unless told otherwise.
+    #[command(after_help = GRANT_EXAMPLES)]
+    Grant(RoleArguments),
+    /// Take a role away from a peer; for ever, unless told otherwise. It works backwards: what only that role made count
+    /// does not count any more.
+    Revoke(RoleArguments),
+    /// Show the key of this robot and the key files, with the roles that they have; or make a new one.
+    Keys {
+        #[command(subcommand)]
+        command: Option<KeysCommand>,
+    },
+    /// The swarm to which this robot belongs: who is root in it, and who may say what.
+    Swarm {
+        #[command(subcommand)]
+        command: SwarmCommand,
+    },
+}
+
+/// Something about an item.
+#[derive(Debug, Args)]
+pub(crate) struct ItemArguments {
+    /// The bucket, such as share/notes.
+    pub(crate) bucket: BucketPath,
+    /// The item's text; begin with -- when it begins with a dash.
+    #[arg(value_parser = Data::new)]
+    pub(crate) data: Data,
+    #[command(flatten)]
+    pub(crate) validity: ValidityOptions,
+    #[command(flatten)]
+    pub(crate) voice: Voice,
+}
+
+/// Something about a role.
+#[derive(Debug, Args)]
+pub(crate) struct RoleArguments {
+    /// admin or trusted; `revoke` also takes peer.
+    pub(crate) role: Role,
+    /// Whose role: a peer ID, as `ping` on that robot shows it.
+    #[arg(value_name = "PEER_ID")]
+    pub(crate) peer: String,
+    #[command(flatten)]
+    pub(crate) validity: ValidityOptions,
+    #[command(flatten)]
+    pub(crate) voice: Voice,
+}
+
+/// Who says it, and how firmly.
+#[derive(Debug, Args)]
+pub(crate) struct Voice {
+    /// Sign with this key file instead of the robot's key: its name, as `keys` shows it, or its path
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) key: Option<String>,
+    /// Say it although it does not count: it will, once the role is there
+    #[arg(long)]
+    pub(crate) anyway: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Make a new key file, for a person who is to hold a role without a robot.
+    New {
+        /// Its name, such as root; or a path with a / in it.
+        #[arg(value_name = "NAME|FILE")]
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SwarmCommand {
+    /// Write a new swarm file, to be passed around. Without --root a new key file is made, whose owner is root.
+    Init {
+        /// The file to write; nothing is ever overwritten.
+        file: PathBuf,
+        /// What people are to call the swarm.
+        #[arg(long)]
+        name: String,
+        /// Who is root: a peer ID, or the name of a key file; may be given several times
+        #[arg(long, value_name = "PEER_ID|KEY")]
+        root: Vec<String>,
+    },
+    /// Show a swarm file, or without one the swarm to which this robot belongs.
+    Show {
+        /// The file.
+        file: Option<PathBuf>,
+    },
+    /// Join the swarm of this file. The daemon keeps a copy.
+    Join {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Leave the swarm, and be in the open one again, in which nobody has a role.
+    Leave,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -98,8 +265,37 @@ mod tests {
     }
 
     #[test]
+    fn what_changes_something_is_read() {
+        for line in [
+            "x h propose share/notes hello --for 7d --key root",
+            "x h propose /share/notes -- -hello",
+            "x h dismiss share/notes hello",
+            "x h replace share/notes old new --until 2030-01-01 --anyway",
+            "x h grant admin 12D3KooW --for 1w",
+            "x h revoke peer 12D3KooW --socket /s",
+            "x h query share/* --at @5 --swarm f",
+            "x h watch",
+            "x h keys",
+            "x h keys new root",
+            "x h swarm init f --name n --root a --root b",
+            "x h swarm show",
+            "x h swarm leave --json",
+        ] {
+            Arguments::try_parse_from(line.split(' ')).unwrap();
+        }
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused() {
         for line in [
+            "x h propose share/notes",
+            "x h propose share//notes hello",
+            "x h propose share/notes hello --for never",
+            "x h propose share/notes hello --for 1h --forever",
+            "x h grant boss 12D3KooW",
+            "x h query share/* --at noon",
+            "x h swarm",
+            "x h swarm init f",
             "x",
             "x h",
             "x h fly",

@@ -3,13 +3,13 @@
 use crate::connection::Connection;
 use crate::error::CliError;
 use crate::text;
-use dcache::{Limits, PeerId, Policy, Refusal, Set, Signature, Statement, Time, Validity};
+use dcache::{Limits, Moment, PeerId, Policy, Refusal, Set, Signature, Statement, Time, Validity};
 use routing::{Address, Envelope, Message, Status};
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The most records of one answer.
-const MAX_RECORDS: usize = 200_000;
+pub(crate) const MAX_RECORDS: usize = 200_000;
 /// From which difference in seconds on this computer's clock is not used for reading.
 const CLOCK_TOLERANCE: u64 = 60;
 
@@ -41,7 +41,7 @@ impl Pong {
 
     /// The time for reading: this computer's, or the daemon's if they are far apart, because the daemon is the one that
     /// judges for how long its records hold.
-    fn reading_time(&self) -> Time {
+    pub(crate) fn reading_time(&self) -> Time {
         match (&self.status, self.clock_ahead()) {
             (Some(status), Some(ahead)) if ahead.unsigned_abs() > CLOCK_TOLERANCE => status.time,
             _ => self.arrived,
@@ -69,6 +69,15 @@ fn envelope(payload: String) -> Envelope {
     Envelope::new(Address::command_line(), Address::every_brain(), payload)
 }
 
+/// The buckets from which it follows who has which role, and so what counts.
+const ROLES: [&str; 3] = ["/admin", "/trusted", "/peer"];
+
+/// The patterns with all that is needed to say what counts in them by this policy.
+pub(crate) fn with_roles<'a>(patterns: &[&'a str], policy: &Policy) -> Vec<&'a str> {
+    let roles: &[&str] = if policy.roots().is_empty() { &[] } else { &ROLES };
+    [patterns, roles].concat()
+}
+
 /// Asks whether the daemon is there.
 pub(crate) fn ping(connection: &mut Connection) -> Result<Pong, CliError> {
     // Of use always: with a clock that is off, a time would make the question look old.
@@ -76,37 +85,54 @@ pub(crate) fn ping(connection: &mut Connection) -> Result<Pong, CliError> {
     await_pong(connection, &mut Vec::new())
 }
 
-/// Asks for all records whose bucket matches one of the patterns.
-pub(crate) fn records(connection: &mut Connection, patterns: &[&str]) -> Result<Answer, CliError> {
-    connection.send(&envelope(Message::req(patterns, Validity::ALWAYS)))?;
+/// Asks for all records whose bucket matches one of the patterns, to be judged by this policy.
+pub(crate) fn records(
+    connection: &mut Connection,
+    patterns: &[&str],
+    policy: &Policy,
+) -> Result<Answer, CliError> {
+    let patterns = with_roles(patterns, policy);
+    connection.send(&envelope(Message::req(&patterns, Validity::ALWAYS)))?;
     let mut came = Vec::new();
     let pong = await_pong(connection, &mut came)?;
     let now = pong.reading_time();
-    let (set, refused) = admit(came, now);
+    let (set, refused) = admit(came, policy, now);
     Ok(Answer { pong, set, now, refused })
 }
 
 /// A record as it came, its signature not yet looked at; `None` when it had none at all.
-type Unverified = (Statement, Option<Signature>);
+pub(crate) type Unverified = (Statement, Option<Signature>);
 
-fn await_pong(connection: &mut Connection, came: &mut Vec<Unverified>) -> Result<Pong, CliError> {
+pub(crate) fn await_pong(connection: &mut Connection, came: &mut Vec<Unverified>) -> Result<Pong, CliError> {
     loop {
         let envelope = connection.receive()?;
-        let message = Message::parse(&envelope.payload);
-        match message.map_err(|error| connection.not_ours(error.to_string()))? {
-            Message::Pong { .. } => return pong(connection, envelope),
-            Message::Statement(statement) if envelope.signatures.is_empty() => came.push((statement, None)),
-            Message::Statement(statement) => {
-                let signatures = envelope.signatures.iter();
-                came.extend(signatures.map(|signature| (statement.clone(), Some(*signature))));
-            }
-            // What a daemon says to its neighbours is not for us.
-            _ => {}
+        if let Some(pong) = take(connection, envelope, came)? {
+            return Ok(pong);
         }
         if came.len() > MAX_RECORDS {
             return Err(connection.endless(format!("{MAX_RECORDS} records")));
         }
     }
+}
+
+/// Takes a line: a pong, or records, which are added to those that came before.
+pub(crate) fn take(
+    connection: &Connection,
+    envelope: Envelope,
+    came: &mut Vec<Unverified>,
+) -> Result<Option<Pong>, CliError> {
+    let message = Message::parse(&envelope.payload);
+    match message.map_err(|error| connection.not_ours(error.to_string()))? {
+        Message::Pong { .. } => return pong(connection, envelope).map(Some),
+        Message::Statement(statement) if envelope.signatures.is_empty() => came.push((statement, None)),
+        Message::Statement(statement) => {
+            let signatures = envelope.signatures.iter();
+            came.extend(signatures.map(|signature| (statement.clone(), Some(*signature))));
+        }
+        // What a daemon says to its neighbours is not for us.
+        _ => {}
+    }
+    Ok(None)
 }
 
 fn pong(connection: &Connection, envelope: Envelope) -> Result<Pong, CliError> {
@@ -119,8 +145,8 @@ fn pong(connection: &Connection, envelope: Envelope) -> Result<Pong, CliError> {
 }
 
 /// Verifies everything. Which quotas the daemon keeps is its own affair, so none are kept here.
-fn admit(came: Vec<Unverified>, now: Time) -> (Set, BTreeMap<String, u64>) {
-    let mut set = Set::new(Policy::default(), Limits::NONE);
+fn admit(came: Vec<Unverified>, policy: &Policy, now: Time) -> (Set, BTreeMap<String, u64>) {
+    let mut set = Set::new(policy.clone(), Limits::NONE);
     let mut refused = BTreeMap::new();
     for (statement, signature) in came {
         let reason = match signature.map(|signature| set.admit(statement, signature, now)) {
@@ -131,6 +157,8 @@ fn admit(came: Vec<Unverified>, now: Time) -> (Set, BTreeMap<String, u64>) {
         };
         *refused.entry(reason).or_insert(0) += 1;
     }
+    // Finds out once who has which role.
+    set.advance(Moment::certain(now));
     (set, refused)
 }
 

@@ -7,28 +7,34 @@ use crate::error::CliError;
 use crate::get::{self, Wanted};
 use crate::names::{HOSTNAMES, Names};
 use crate::text::{clean, clean_json};
-use crate::{ping, report, summary};
-use dcache::Pattern;
+use crate::{change, keys, ping, query, report, roles, summary, swarm_files, watch};
+use dcache::{Item, Kind, Pattern, Time};
 use serde_json::{Value, json};
 use std::io::Write as _;
 
 /// Does what the command line says; returns what is to be printed.
 pub(crate) fn run(arguments: &Arguments) -> Result<String, CliError> {
-    // What cannot be right is said before anybody is asked.
-    let pattern = match &arguments.command {
-        Command::Summary { pattern } => Pattern::new(&summary::pattern(pattern))?,
-        _ => Pattern::new("*")?,
-    };
-    let mut connection = Connection::open(&arguments.host, arguments.timeout)?;
     let (shown, json) = match &arguments.command {
-        Command::Summary { .. } => run_summary(&mut connection, &pattern)?,
-        Command::Report => run_report(&mut connection)?,
+        Command::Summary { pattern } => run_summary(arguments, pattern)?,
+        Command::Report => run_report(arguments)?,
         Command::Get { file, destination, force } => {
             let (destination, force, patience) = (destination.as_deref(), *force, arguments.timeout);
-            run_get(&mut connection, &Wanted { file, destination, force, patience })?
+            run_get(arguments, &Wanted { file, destination, force, patience })?
         }
-        Command::Ping { count } => run_ping(&mut connection, *count)?,
-        Command::Version => run_version(&mut connection)?,
+        Command::Ping { count } => run_ping(arguments, *count)?,
+        Command::Version => run_version(arguments)?,
+        Command::Query { pattern, at } => run_query(arguments, pattern, *at)?,
+        Command::Watch { pattern } => return run_watch(arguments, pattern),
+        Command::Propose(wanted) => change::one(arguments, Kind::Propose, wanted)?,
+        Command::Dismiss(wanted) => change::one(arguments, Kind::Dismiss, wanted)?,
+        Command::Replace { bucket, old, new, validity, voice } => {
+            let items = [old, new].map(|data| Item { bucket: bucket.clone(), data: data.clone() });
+            change::replace(arguments, items, validity, voice)?
+        }
+        Command::Grant(wanted) => roles::run(arguments, Kind::Propose, wanted)?,
+        Command::Revoke(wanted) => roles::run(arguments, Kind::Dismiss, wanted)?,
+        Command::Keys { command } => keys::run(arguments, command.as_ref())?,
+        Command::Swarm { command } => swarm_files::run(arguments, command)?,
     };
     match arguments.json {
         true => Ok(clean_json(&format!("{json:#}")) + "\n"),
@@ -36,45 +42,67 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String, CliError> {
     }
 }
 
-fn warn(warning: Option<String>) {
+pub(crate) fn warn(warning: Option<String>) {
     if let Some(warning) = warning {
         // Without a place for warnings the answer is still worth showing.
         let _ = writeln!(std::io::stderr(), "dt-swarm-cli: {warning}");
     }
 }
 
-/// Records that match one of the patterns, and the names of those who signed them.
-fn ask(connection: &mut Connection, patterns: &[&str]) -> Result<(Answer, Names), CliError> {
-    let answer = ask::records(connection, patterns)?;
+fn connect(arguments: &Arguments) -> Result<Connection, CliError> {
+    Connection::open(&arguments.host, arguments.timeout)
+}
+
+/// Records that match one of the patterns, judged by the policy of the swarm, and the names of those who signed them.
+fn ask(arguments: &Arguments, patterns: &[&str]) -> Result<(Connection, Answer, Names), CliError> {
+    let policy = swarm_files::policy(arguments)?;
+    let mut connection = connect(arguments)?;
+    let answer = ask::records(&mut connection, patterns, &policy)?;
     let names = Names::read(&answer.set, answer.now)?;
     warn(answer.pong.clock_warning(&connection.host().to_string()));
-    Ok((answer, names))
+    Ok((connection, answer, names))
 }
 
-fn run_summary(connection: &mut Connection, pattern: &Pattern) -> Result<(String, Value), CliError> {
-    let (answer, names) = ask(connection, &[pattern.as_str(), HOSTNAMES])?;
-    Ok((summary::show(&answer, pattern, &names), summary::json(&answer, pattern, &names)))
+fn run_summary(arguments: &Arguments, pattern: &str) -> Result<(String, Value), CliError> {
+    let pattern = Pattern::new(&summary::pattern(pattern))?;
+    let (_, answer, names) = ask(arguments, &[pattern.as_str(), HOSTNAMES])?;
+    Ok((summary::show(&answer, &pattern, &names), summary::json(&answer, &pattern, &names)))
 }
 
-fn run_report(connection: &mut Connection) -> Result<(String, Value), CliError> {
-    let (answer, names) = ask(connection, &["/share/*", HOSTNAMES])?;
+fn run_report(arguments: &Arguments) -> Result<(String, Value), CliError> {
+    let (_, answer, names) = ask(arguments, &["/share/*", HOSTNAMES])?;
     Ok((report::show(&answer, &names), report::json(&answer, &names)))
 }
 
-fn run_get(connection: &mut Connection, wanted: &Wanted<'_>) -> Result<(String, Value), CliError> {
-    let (answer, _) = ask(connection, &["/share/*", "/pri/*/ipfs_addresses", HOSTNAMES])?;
+fn run_query(arguments: &Arguments, pattern: &str, at: Option<Time>) -> Result<(String, Value), CliError> {
+    let pattern = Pattern::new(&summary::pattern(pattern))?;
+    let (_, answer, names) = ask(arguments, &[pattern.as_str(), HOSTNAMES])?;
+    let at = at.unwrap_or(answer.now);
+    Ok((query::show(&answer, &pattern, at, &names), query::json(&answer, &pattern, at, &names)))
+}
+
+fn run_watch(arguments: &Arguments, pattern: &str) -> Result<String, CliError> {
+    let pattern = Pattern::new(&summary::pattern(pattern))?;
+    let policy = swarm_files::policy(arguments)?;
+    watch::watch(&mut connect(arguments)?, &pattern, &policy, arguments.json)?;
+    Ok(String::new())
+}
+
+fn run_get(arguments: &Arguments, wanted: &Wanted<'_>) -> Result<(String, Value), CliError> {
+    let (connection, answer, _) = ask(arguments, &["/share/*", "/pri/*/ipfs_addresses", HOSTNAMES])?;
     get::get(&answer, connection.address()?, wanted)
 }
 
-fn run_ping(connection: &mut Connection, count: u16) -> Result<(String, Value), CliError> {
-    let pings = ping::ping(connection, count)?;
+fn run_ping(arguments: &Arguments, count: u16) -> Result<(String, Value), CliError> {
+    let pings = ping::ping(&mut connect(arguments)?, count)?;
     warn(pings.warning());
     Ok((pings.show(), pings.json()))
 }
 
-fn run_version(connection: &mut Connection) -> Result<(String, Value), CliError> {
+fn run_version(arguments: &Arguments) -> Result<(String, Value), CliError> {
+    let mut connection = connect(arguments)?;
     let own = env!("CARGO_PKG_VERSION");
-    let pong = ask::ping(connection)?;
+    let pong = ask::ping(&mut connection)?;
     let theirs = pong.status.as_ref().map(|status| status.version.as_str());
     let host = connection.host();
     let shown = theirs.map_or("unknown".to_owned(), |version| clean(version, 64));

@@ -19,8 +19,11 @@ pub(crate) struct Connection {
     host: Host,
     stream: BufReader<TcpStream>,
     timeout: Duration,
-    end: Instant,
+    /// When whatever comes is too late, and how much has come; both without bound once it is kept open.
+    end: Option<Instant>,
     received: usize,
+    /// The beginning of a line whose end has not come yet.
+    partial: Vec<u8>,
 }
 
 impl Connection {
@@ -34,8 +37,9 @@ impl Connection {
             host: host.clone(),
             stream: BufReader::new(stream),
             timeout,
-            end: Instant::now() + timeout * OVERALL,
+            end: Some(Instant::now() + timeout * OVERALL),
             received: 0,
+            partial: Vec::new(),
         })
     }
 
@@ -55,36 +59,54 @@ impl Connection {
         sent.map_err(|source| self.failed(source))
     }
 
-    /// The next line, read.
-    pub(crate) fn receive(&mut self) -> Result<Envelope, CliError> {
-        let line = self.line()?;
-        Envelope::decode(&line).map_err(|error| self.not_ours(error.to_string()))
+    /// Lets it last for as long as both sides want: for answers that go on.
+    pub(crate) fn keep_open(&mut self) {
+        self.end = None;
     }
 
-    /// Bytes up to the next line end. Only a whole line is progress: a byte now and then is not.
-    fn line(&mut self) -> Result<Vec<u8>, CliError> {
-        let deadline = (Instant::now() + self.timeout).min(self.end);
-        let mut line = Vec::new();
+    /// How long to wait for whatever has to come.
+    pub(crate) fn patience(&self) -> Duration {
+        self.timeout
+    }
+
+    /// The next line, read.
+    pub(crate) fn receive(&mut self) -> Result<Envelope, CliError> {
+        let patient = Instant::now() + self.timeout;
+        let deadline = self.end.map_or(patient, |end| end.min(patient));
+        match self.receive_until(deadline)? {
+            Some(envelope) => Ok(envelope),
+            None => Err(self.failed(ErrorKind::TimedOut.into())),
+        }
+    }
+
+    /// The next line, read; `None` when it is not there by `deadline`. Only a whole line is progress: a byte now and
+    /// then is not.
+    pub(crate) fn receive_until(&mut self, deadline: Instant) -> Result<Option<Envelope>, CliError> {
         loop {
-            let (taken, is_whole) = self.more(&mut line, deadline).map_err(|error| self.failed(error))?;
+            let (taken, is_whole) = match self.more(deadline) {
+                Err(error) if is_late(&error) => return Ok(None),
+                other => other.map_err(|error| self.failed(error))?,
+            };
             self.received += taken;
             if taken == 0 {
                 return Err(CliError::Closed { host: self.host.to_string() });
             }
-            if line.len() > MAX_LINE_BYTES {
+            if self.partial.len() > MAX_LINE_BYTES {
                 return Err(self.not_ours(format!("a line of more than {MAX_LINE_BYTES} bytes")));
             }
-            if self.received > MAX_BYTES {
+            if self.end.is_some() && self.received > MAX_BYTES {
                 return Err(self.endless(format!("{} MB", MAX_BYTES / 1_000_000)));
             }
             if is_whole {
-                return Ok(line);
+                let line = std::mem::take(&mut self.partial);
+                let envelope = Envelope::decode(&line);
+                return envelope.map(Some).map_err(|error| self.not_ours(error.to_string()));
             }
         }
     }
 
     /// Adds what is there, up to the line's end; returns how many bytes were taken and whether the line is whole.
-    fn more(&mut self, line: &mut Vec<u8>, deadline: Instant) -> io::Result<(usize, bool)> {
+    fn more(&mut self, deadline: Instant) -> io::Result<(usize, bool)> {
         if self.stream.buffer().is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -93,26 +115,28 @@ impl Connection {
             self.stream.get_ref().set_read_timeout(Some(left))?;
         }
         let bytes = match self.stream.fill_buf() {
-            Err(error) if error.kind() == ErrorKind::Interrupted => return self.more(line, deadline),
+            Err(error) if error.kind() == ErrorKind::Interrupted => return self.more(deadline),
             other => other?,
         };
         let end = bytes.iter().position(|byte| *byte == b'\n');
         let taken = end.map_or(bytes.len(), |end| end + 1);
-        line.extend_from_slice(&bytes[..end.unwrap_or(taken)]);
+        self.partial.extend_from_slice(&bytes[..end.unwrap_or(taken)]);
         self.stream.consume(taken);
         Ok((taken, end.is_some()))
     }
 
     fn failed(&self, source: io::Error) -> CliError {
-        match source.kind() {
-            ErrorKind::TimedOut | ErrorKind::WouldBlock if Instant::now() >= self.end => {
+        match is_late(&source) {
+            true if self.end.is_some_and(|end| Instant::now() >= end) => {
                 self.endless(format!("{} s", (self.timeout * OVERALL).as_secs_f64()))
             }
-            ErrorKind::TimedOut | ErrorKind::WouldBlock => {
-                CliError::Silent { host: self.host.to_string(), timeout: self.timeout }
-            }
-            _ => broken(&self.host, source),
+            true => self.silent(),
+            false => broken(&self.host, source),
         }
+    }
+
+    pub(crate) fn silent(&self) -> CliError {
+        CliError::Silent { host: self.host.to_string(), timeout: self.timeout }
     }
 
     pub(crate) fn not_ours(&self, reason: String) -> CliError {
@@ -122,6 +146,10 @@ impl Connection {
     pub(crate) fn endless(&self, most: String) -> CliError {
         CliError::Endless { host: self.host.to_string(), most }
     }
+}
+
+fn is_late(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock)
 }
 
 fn broken(host: &Host, source: io::Error) -> CliError {
@@ -165,7 +193,7 @@ mod tests {
             }
         });
         let mut connection = Connection::open(&host, Duration::from_secs(60)).unwrap();
-        connection.end = Instant::now() + Duration::from_millis(200);
+        connection.end = Some(Instant::now() + Duration::from_millis(200));
         let error = loop {
             match connection.receive() {
                 Ok(_) => {}

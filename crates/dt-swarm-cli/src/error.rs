@@ -1,6 +1,8 @@
 //! What can go wrong: one sentence each that names the cause and the way out.
 
-use crate::text::clean;
+use crate::text::{clean, clean_lines};
+use control::{ClientError, FailureKind, KeyFileError, KeyName, KeyNameError};
+use dcache::{PeerId, Role, StatementError, SwarmFileError};
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -51,6 +53,99 @@ pub(crate) enum CliError {
     Write(io::Error),
     #[error("cannot print the answer: {0}")]
     Output(io::Error),
+    #[error("the system gives no random bytes: {0}")]
+    Random(io::Error),
+    #[error(transparent)]
+    Statement(#[from] StatementError),
+    #[error("that would hold at no time: it ends before it begins, or has ended already")]
+    Over,
+    #[error(
+        "{host} is another computer, and this works only on the robot itself: run it there, as \
+         `dt-swarm-cli localhost …`, for example by ssh"
+    )]
+    NotHere { host: String },
+    #[error(
+        "{0}. Is dt-swarm running here? Start it with `dt-swarm`, or name its control socket with --socket PATH."
+    )]
+    NoDaemon(ClientError),
+    #[error(
+        "there is no home folder in which to look for the daemon: name its control socket with --socket PATH"
+    )]
+    NoPlace,
+    #[error("{}", clean(&.0.to_string(), 500))]
+    Control(ClientError),
+    #[error(
+        "not said: {}. (--anyway says it nevertheless; it counts once the role is there.)", clean(.0, 500)
+    )]
+    NotAllowed(String),
+    #[error("not said: {}", clean(.0, 500))]
+    Refused(String),
+    #[error("{0}")]
+    Key(#[from] KeyFileError),
+    #[error("no key is called {name}: `keys` lists them, and `keys new {name}` makes one")]
+    NoSuchKey { name: KeyName },
+    #[error(transparent)]
+    KeyName(#[from] KeyNameError),
+    #[error("there is no home folder for keys: set HOME, or give the path of a key file")]
+    NoKeys,
+    #[error("the folder of keys cannot be read: {0}")]
+    Keys(io::Error),
+    #[error("{}", not_an_id(name, peers))]
+    NotAnId { name: String, peers: Vec<PeerId> },
+    #[error("{}", why_not(*.0))]
+    NotGiven(Role),
+    #[error("the swarm file {0} cannot be read: {1}")]
+    SwarmUnread(PathBuf, io::Error),
+    #[error("{path} is no swarm file: {why}", path = .0.display(), why = clean_lines(&.1.to_string(), 1000))]
+    SwarmWrong(PathBuf, SwarmFileError),
+    #[error("the daemon is in a swarm that this program does not understand: {}", clean_lines(&.0.to_string(), 1000))]
+    SwarmStrange(SwarmFileError),
+    #[error("no such swarm can be: {0}")]
+    Swarm(SwarmFileError),
+    #[error("{} is there already, and no swarm file is ever overwritten: choose another name", .0.display())]
+    SwarmExists(PathBuf),
+    #[error("the swarm file {0} cannot be written: {1}")]
+    SwarmUnwritten(PathBuf, io::Error),
+    #[error("what is replaced is the same as what replaces it")]
+    Same,
+}
+
+/// Names are no IDs: anybody may call himself anything, and a role is given for good.
+fn not_an_id(name: &str, peers: &[PeerId]) -> String {
+    let name = clean(name, 64);
+    if peers.is_empty() {
+        return format!(
+            "{name} is no peer ID, and no peer calls itself so. Peer IDs begin with 12D3Koo; `ping` shows one."
+        );
+    }
+    let peers: Vec<String> = peers.iter().map(PeerId::to_string).collect();
+    format!(
+        "{name} is a name, and anybody may call himself so. Give the peer ID: {} by that name. (Ask `ping` on the robot \
+         itself which is its own.)",
+        peers.join(" or ")
+    )
+}
+
+fn why_not(role: Role) -> &'static str {
+    match role {
+        Role::Root => "roots are named in the swarm file, and nowhere else: `swarm init` writes one",
+        _ => "each robot says itself that it is a peer; `revoke peer` denies it",
+    }
+}
+
+impl From<ClientError> for CliError {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Absent(..) => Self::NoDaemon(error),
+            ClientError::Failure(failure) if failure.kind == FailureKind::NotAllowed => {
+                Self::NotAllowed(failure.words)
+            }
+            ClientError::Failure(failure) if failure.kind == FailureKind::Refused => {
+                Self::Refused(failure.words)
+            }
+            other => Self::Control(other),
+        }
+    }
 }
 
 fn why(error: &io::Error) -> String {

@@ -1,7 +1,7 @@
 //! HOST as people write it.
 
 use std::fmt;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
 /// The port of the line protocol (IPSD).
@@ -32,6 +32,14 @@ impl FromStr for Host {
             return Err(HostError);
         }
         Ok(Self { name: name.to_owned(), port })
+    }
+}
+
+impl Host {
+    /// Whether it is this computer, by a name that always means it.
+    pub(crate) fn is_here(&self) -> bool {
+        let is_loopback = self.name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        is_loopback || self.name == "localhost"
     }
 }
 
@@ -82,6 +90,16 @@ mod tests {
             ("fe80::1%wlan0", "[fe80::1%wlan0]:8000"),
         ] {
             assert_eq!(text.parse::<Host>().map(|host| host.to_string()).as_deref(), Ok(shown));
+        }
+    }
+
+    #[test]
+    fn this_computer_is_known_by_its_usual_names() {
+        for text in ["localhost", "127.0.0.1:9000", "127.1.2.3", "::1", "[::1]:81"] {
+            assert!(text.parse::<Host>().unwrap().is_here(), "{text}");
+        }
+        for text in ["duckie.local", "localhost.example.org", "10.0.0.7"] {
+            assert!(!text.parse::<Host>().unwrap().is_here(), "{text}");
         }
     }
 

@@ -2,21 +2,30 @@
 //!
 //! It speaks the line protocol over TCP with plain blocking sockets. Nothing that comes is believed: every signature is
 //! verified here, every answer is bounded in lines, bytes and time, and no text reaches the terminal before what could
-//! steer it is taken out. `report` and `summary` are pure; `connection` has the socket, and `get` an IPFS node of its own.
+//! steer it is taken out. `report`, `summary` and `query` are pure; `connection` has the socket, and `get` an IPFS node of
+//! its own. What changes something goes to the daemon of this computer through its control socket (`local`, `change`).
 
 mod arguments;
 mod ask;
+mod change;
 mod commands;
 mod connection;
 mod error;
 mod get;
 mod host;
+mod keys;
+mod local;
 mod names;
 mod ping;
+mod query;
 mod report;
+mod roles;
 mod summary;
+mod swarm_files;
 mod tables;
 mod text;
+mod validity;
+mod watch;
 
 use arguments::Arguments;
 use clap::Parser as _;
@@ -29,7 +38,7 @@ use std::process::ExitCode;
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match commands::run(&arguments).and_then(|output| print(&output)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "dt-swarm-cli: {error}");
             ExitCode::FAILURE
@@ -37,11 +46,13 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Whoever closes the pipe early, as `head` does, has seen enough: that is no error.
-fn print(output: &str) -> Result<(), CliError> {
+/// Prints this at once; returns whether there is still somebody to read it. Whoever closes the pipe early, as `head`
+/// does, has seen enough: that is no error.
+fn print(output: &str) -> Result<bool, CliError> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(output.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(CliError::Output(error)),
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(CliError::Output(error)),
     }
 }

@@ -35,6 +35,11 @@ impl Names {
         self.0.get(&peer).map(String::as_str)
     }
 
+    /// The peers that call themselves so.
+    pub(crate) fn peers(&self, name: &str) -> Vec<PeerId> {
+        self.0.iter().filter(|(_, own)| *own == name).map(|(peer, _)| *peer).collect()
+    }
+
     /// Name, when known, and the end of the peer ID: anybody may call himself anything.
     pub(crate) fn show(&self, peer: PeerId) -> String {
         let short = short(peer);

@@ -24,6 +24,11 @@ pub(crate) fn clean(text: &str, most: usize) -> String {
     shown
 }
 
+/// As [`clean`], of a text of several lines, which stay lines.
+pub(crate) fn clean_lines(text: &str, most: usize) -> String {
+    text.lines().map(|line| clean(line, most)).collect::<Vec<_>>().join("\n")
+}
+
 /// The JSON text with dangerous characters in their `\uXXXX` form (RFC 8259, section 7): the same document for
 /// programs, and harmless when a person prints it. Outside texts JSON has no such characters but line ends.
 pub(crate) fn clean_json(json: &str) -> String {
@@ -112,6 +117,7 @@ mod tests {
         assert_eq!(clean("abcdef", 6), "abcdef");
         assert_eq!(clean("abcdef", 5), "abcde…");
         assert_eq!(clean("ab\x1b", 5), "ab…");
+        assert_eq!(clean_lines("abc\n\x1b\nd", 8), "abc\n\\u{1b}\nd");
     }
 
     #[test]

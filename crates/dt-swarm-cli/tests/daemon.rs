@@ -249,3 +249,64 @@ fn who_closes_the_pipe_has_seen_enough() {
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
 }
+
+#[test]
+fn query_shows_every_word_and_whether_it_counts() {
+    let mut daemon = class();
+    let now = clock();
+    daemon.propose(1, "trusted", &peer(2).to_string(), Validity::starting(now, DAY));
+    daemon.propose(1, "share/notes", "later", Validity::starting(now.plus(3600), DAY));
+    daemon.say(2, Kind::Dismiss, "share/files", CID, Validity::starting(now, DAY));
+    let host = daemon.serve();
+
+    let output = run(&[&host, "query", "share/files"]);
+    assert_eq!((output.code, output.stderr.as_str()), (0, ""));
+    assert!(output.stdout.starts_with("share/files: 2 items\n"), "{}", output.stdout);
+    assert!(row(&output, "dismissed").contains(" no dismissed duckie2 (…"), "{}", output.stdout);
+
+    let given = json(&run(&[&host, "query", "trusted", "--json"]));
+    let word = &given["items"][0]["words"][0];
+    assert_eq!((&given["items"][0]["is_in_bucket"], &word["counts"]), (&false.into(), &false.into()));
+    assert!(word["because"].as_str().unwrap().contains("this swarm has no roots"), "{word}");
+
+    let notes =
+        |arguments: &[&str]| json(&run(&[&[&host, "query", "share/notes", "--json"], arguments].concat()));
+    assert_eq!(notes(&[])["items"][0]["is_in_bucket"], false);
+    let at = format!("@{}", now.0 + 4000);
+    assert_eq!(notes(&["--at", &at])["items"][0]["is_in_bucket"], true);
+    assert!(run(&[&host, "query", "nothing"]).stdout.starts_with("Nothing is said about"));
+}
+
+#[test]
+fn a_swarm_file_decides_what_counts() {
+    let mut daemon = Daemon::new();
+    let (now, root) = (clock(), peer(1));
+    let roots = format!("name = \"class\"\nroots = [\"{root}\"]\n");
+    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("decides.toml");
+    std::fs::write(&file, roots).unwrap();
+    daemon.propose(1, "trusted", &peer(2).to_string(), Validity::starting(now, DAY));
+    daemon.propose(2, "share/verified", CID, Validity::starting(now, DAY));
+    daemon.propose(3, "share/verified", "other", Validity::starting(now, DAY));
+    let host = daemon.serve();
+    let items = |arguments: &[&str]| {
+        let summary = json(&run(&[&[&host, "summary", "share/verified", "--json"], arguments].concat()));
+        summary["buckets"][0]["items"].as_array().unwrap().len()
+    };
+    assert_eq!(items(&[]), 2, "in the open swarm");
+    assert_eq!(items(&["--swarm", file.to_str().unwrap()]), 1, "in the swarm of the file");
+}
+
+#[test]
+fn watch_prints_what_is_there_at_once() {
+    use std::io::{BufRead as _, BufReader};
+    let host = class().serve();
+    let mut command = run_with(&[&host, "watch", "share/safe", "--json"]);
+    let mut watch = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(watch.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    watch.kill().unwrap();
+    watch.wait().unwrap();
+    let change: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&change["change"], &change["data"]), (&"appeared".into(), &CID.into()));
+    assert_eq!(change["signers"].as_array().unwrap().len(), 3);
+}

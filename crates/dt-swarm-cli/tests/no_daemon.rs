@@ -170,3 +170,59 @@ fn help_has_examples() {
     assert_eq!(output.code, 0);
     assert!(output.stdout.contains("dt-swarm-cli localhost report"));
 }
+
+#[test]
+fn what_changes_something_needs_the_daemon_of_this_computer() {
+    let elsewhere = ["duckie.local", "propose", "share/notes", "x"];
+    fails(&elsewhere, "is another computer, and this works only on the robot itself");
+    fails(&["duckie.local", "swarm", "leave"], "is another computer");
+    for command in
+        [&["propose", "share/notes", "x"][..], &["dismiss", "share/notes", "x"], &["swarm", "leave"]]
+    {
+        let words = [&["localhost"], command].concat();
+        fails(&words, "no daemon answers at");
+        fails(&[&words[..], &["--socket", "/nowhere/s"]].concat(), "Is dt-swarm running here? Start it with");
+    }
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("mute.sock");
+    let _ = std::fs::remove_file(&path);
+    let _mute = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let mute = ["localhost", "swarm", "leave", "--timeout", "0.3", "--socket", path.to_str().unwrap()];
+    fails(&mute, "has said nothing for 0.3 s");
+}
+
+#[test]
+fn a_swarm_and_its_key_are_made_without_a_daemon_and_never_overwritten() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("made");
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir(&folder).unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = served::run_with(&[&["localhost"], arguments].concat());
+        let output = command.current_dir(&folder).env("HOME", &folder).output().unwrap();
+        (
+            output.status.code().unwrap(),
+            String::from_utf8(output.stdout).unwrap(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    assert_eq!(run(&["swarm", "init", "a.toml", "--name", "Class 7"]).0, 0);
+    let key = folder.join(".config/dt-swarm/keys/class-7-root.key");
+    assert_eq!(std::fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+    let (code, _, told) = run(&["swarm", "init", "a.toml", "--name", "Class 7"]);
+    assert!(code == 1 && told.contains("a.toml is there already"), "{told}");
+    let (code, _, told) = run(&["swarm", "init", "b.toml", "--name", "Class 7"]);
+    assert!(code == 1 && told.contains("no key is ever overwritten"), "{told}");
+    assert_eq!(run(&["swarm", "init", "b.toml", "--name", "again", "--root", "class-7-root"]).0, 0);
+    let (code, _, told) = run(&["swarm", "init", "c.toml", "--name", "a\nb"]);
+    assert!(code == 1 && told.contains("control characters"), "{told}");
+
+    let (_, shown, _) = run(&["swarm", "show", "a.toml", "--json"]);
+    let peer = serde_json::from_str::<serde_json::Value>(&shown).unwrap()["roots"][0].clone();
+    let (_, listed, _) = run(&["keys", "--json", "--swarm", "b.toml"]);
+    let keys: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    assert_eq!((&keys["keys"][1]["peer"], &keys["keys"][1]["role"]), (&peer, &"root".into()));
+    assert_eq!(run(&["keys", "new", "teacher"]).0, 0);
+    std::fs::write(folder.join("a.toml"), "name = 'Class 7").unwrap();
+    let (code, _, told) = run(&["swarm", "show", "a.toml"]);
+    assert!(code == 1 && told.contains("a.toml is no swarm file"), "{told}");
+}

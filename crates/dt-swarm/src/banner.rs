@@ -6,13 +6,14 @@ use discovery::Facts;
 use std::io::Write as _;
 
 /// Prints who and where this node is, and what to try next.
-pub(crate) fn print(config: &Config, me: PeerId, facts: &Facts) {
+pub(crate) fn print(config: &Config, me: PeerId, swarm: Option<&str>, facts: &Facts) {
     // Nobody has to be there to read it.
-    let _ = std::io::stdout().lock().write_all(text(config, me, facts).as_bytes());
+    let _ = std::io::stdout().lock().write_all(text(config, me, swarm, facts).as_bytes());
 }
 
-fn text(config: &Config, me: PeerId, facts: &Facts) -> String {
+fn text(config: &Config, me: PeerId, swarm: Option<&str>, facts: &Facts) -> String {
     let shared = config.shared_folder.display();
+    let swarm = swarm.unwrap_or("the open one, in which nobody has a role");
     let lines = facts.lines.iter().map(|at| format!("/ip4/{}/tcp/{}/dswarm-line", at.ip(), at.port()));
     let addresses: Vec<String> = lines.chain(facts.ipfs.iter().flatten().cloned()).collect();
     let addresses = match addresses.is_empty() {
@@ -22,6 +23,7 @@ fn text(config: &Config, me: PeerId, facts: &Facts) -> String {
     format!(
         "dt-swarm {version} on {hostname}\n\
          \n  peer ID        {me}\
+         \n  swarm          {swarm}\
          \n  shared folder  {shared}\
          \n  data folder    {data}\
          \n  addresses      {addresses}\

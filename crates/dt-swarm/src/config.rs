@@ -1,6 +1,7 @@
 //! Configuration: flags, then environment, then the file, then what suits a robot.
 
 use clap::Parser;
+use control::Places;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
@@ -22,6 +23,12 @@ pub(crate) struct Arguments {
     /// Where blocks of files are kept [default: ipfs in the data folder]
     #[arg(long, value_name = "DIR", env = "DSWARM_DIR_IPFS")]
     pub(crate) ipfs_dir: Option<PathBuf>,
+    /// The swarm file, which says who has which role [default: dt-swarm/swarm.toml in $XDG_CONFIG_HOME, when it is there]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) swarm: Option<PathBuf>,
+    /// Where dt-swarm-cli reaches this daemon [default: dt-swarm/control.sock in $XDG_RUNTIME_DIR, else in the data folder]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
     /// Share this robot's own logs, but keep none of others
     #[arg(long)]
     pub(crate) low_power: bool,
@@ -34,6 +41,8 @@ struct File {
     data_dir: Option<PathBuf>,
     shared_folder: Option<PathBuf>,
     ipfs_dir: Option<PathBuf>,
+    swarm_file: Option<PathBuf>,
+    control_socket: Option<PathBuf>,
     hostname: Option<String>,
     interfaces: Option<Vec<String>>,
     udp_port: Option<u16>,
@@ -53,6 +62,10 @@ pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     pub(crate) shared_folder: PathBuf,
     pub(crate) ipfs_dir: PathBuf,
+    pub(crate) swarm_file: PathBuf,
+    /// Whether somebody named it: then it has to be there.
+    pub(crate) is_swarm_file_named: bool,
+    pub(crate) control_socket: PathBuf,
     pub(crate) hostname: String,
     /// Patterns of interface names; empty for all that are fit.
     pub(crate) interfaces: Vec<String>,
@@ -81,27 +94,23 @@ pub(crate) enum ConfigError {
 /// What the environment says.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Environment {
-    pub(crate) home: Option<PathBuf>,
-    pub(crate) data_home: Option<PathBuf>,
-    pub(crate) config_home: Option<PathBuf>,
+    pub(crate) places: Places,
     pub(crate) hostname: String,
 }
 
 impl Environment {
     /// That of this process.
     pub(crate) fn current() -> Self {
-        let folder = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        Self {
-            home: folder("HOME"),
-            data_home: folder("XDG_DATA_HOME"),
-            config_home: folder("XDG_CONFIG_HOME"),
-            hostname,
-        }
+        Self { places: Places::current(), hostname }
     }
 
-    fn in_home(&self, path: &str) -> Result<PathBuf, ConfigError> {
-        self.home.as_ref().map(|home| home.join(path)).ok_or(ConfigError::NoHome)
+    /// The path, with its `~` made the home.
+    fn expand(&self, path: PathBuf) -> PathBuf {
+        match (path.strip_prefix("~"), &self.places.home) {
+            (Ok(rest), Some(home)) => home.join(rest),
+            _ => path,
+        }
     }
 }
 
@@ -113,24 +122,23 @@ impl Config {
     }
 
     fn decide(arguments: &Arguments, file: File, environment: &Environment) -> Result<Self, ConfigError> {
-        let expand = |path: PathBuf| match path.strip_prefix("~") {
-            Ok(rest) => environment.home.as_ref().map_or_else(|| path.clone(), |home| home.join(rest)),
-            Err(_) => path,
-        };
-        let data_dir = match arguments.data_dir.clone().or(file.data_dir.map(expand)) {
-            Some(chosen) => chosen,
-            None => match &environment.data_home {
-                Some(data_home) => data_home.join("dt-swarm"),
-                None => environment.in_home(".local/share/dt-swarm")?,
-            },
-        };
-        let shared_folder = match arguments.shared.clone().or(file.shared_folder.map(expand)) {
-            Some(chosen) => chosen,
-            None => environment.in_home("shared-logs")?,
-        };
+        let expand = |path: PathBuf| environment.expand(path);
+        let places = &environment.places;
+        let data_dir = arguments.data_dir.clone().or(file.data_dir.map(expand));
+        let data_dir = data_dir.or_else(|| places.data()).ok_or(ConfigError::NoHome)?;
+        let shared_folder = arguments.shared.clone().or(file.shared_folder.map(expand));
+        let in_home = || places.home.as_ref().map(|home| home.join("shared-logs"));
+        let shared_folder = shared_folder.or_else(in_home).ok_or(ConfigError::NoHome)?;
         let ipfs_dir = arguments.ipfs_dir.clone().or(file.ipfs_dir.map(expand));
+        let swarm_file = arguments.swarm.clone().or(file.swarm_file.map(expand));
+        let control_socket = arguments.socket.clone().or(file.control_socket.map(expand));
         Ok(Self {
             ipfs_dir: ipfs_dir.unwrap_or_else(|| data_dir.join("ipfs")),
+            is_swarm_file_named: swarm_file.is_some(),
+            swarm_file: swarm_file
+                .or_else(|| places.swarm_file())
+                .unwrap_or_else(|| data_dir.join("swarm.toml")),
+            control_socket: control_socket.unwrap_or_else(|| places.socket(&data_dir)),
             data_dir,
             shared_folder,
             hostname: file.hostname.unwrap_or_else(|| environment.hostname.clone()),
@@ -152,8 +160,7 @@ fn read_file(arguments: &Arguments, environment: &Environment) -> Result<File, C
     if let Some(named) = &arguments.config {
         return parse_file(named);
     }
-    let folder = environment.config_home.clone().or_else(|| environment.in_home(".config").ok());
-    match folder.map(|folder| folder.join("dt-swarm/config.toml")) {
+    match environment.places.config().map(|folder| folder.join("config.toml")) {
         Some(usual) if usual.exists() => parse_file(&usual),
         _ => Ok(File::default()),
     }
@@ -169,8 +176,8 @@ mod tests {
     use super::*;
 
     fn environment() -> Environment {
-        let hostname = "duckie".to_owned();
-        Environment { home: Some("/home/duckie".into()), hostname, ..Environment::default() }
+        let places = Places { home: Some("/home/duckie".into()), ..Places::default() };
+        Environment { places, hostname: "duckie".to_owned() }
     }
 
     fn decide(flags: &[&str], file: &str) -> Result<Config, ConfigError> {
@@ -186,6 +193,20 @@ mod tests {
         assert_eq!(config.ipfs_dir, config.data_dir.join("ipfs"));
         assert_eq!((config.udp_port, config.tcp_port, config.ipfs_port), (1240, 8000, 6002));
         assert_eq!(config.hostname, "duckie");
+        assert_eq!(config.swarm_file, Path::new("/home/duckie/.config/dt-swarm/swarm.toml"));
+        assert!(!config.is_swarm_file_named);
+        assert_eq!(config.control_socket, config.data_dir.join("control.sock"));
+    }
+
+    #[test]
+    fn the_swarm_file_and_the_socket_can_be_named() {
+        let file = "swarm_file = '~/class.toml'\ncontrol_socket = '/run/dt-swarm.sock'";
+        let config = decide(&[], file).unwrap();
+        assert_eq!(config.swarm_file, Path::new("/home/duckie/class.toml"));
+        assert!(config.is_swarm_file_named);
+        assert_eq!(config.control_socket, Path::new("/run/dt-swarm.sock"));
+        let config = decide(&["--swarm", "a.toml", "--socket", "b.sock"], file).unwrap();
+        assert_eq!((config.swarm_file, config.control_socket), ("a.toml".into(), "b.sock".into()));
     }
 
     #[test]

@@ -4,8 +4,10 @@ mod banner;
 mod comms;
 mod config;
 mod content;
+mod control_socket;
 mod facts;
 mod identity;
+mod membership;
 mod run;
 mod supervise;
 

@@ -3,11 +3,13 @@
 use crate::comms::{Doors, run_comms};
 use crate::config::{Arguments, Config, ConfigError, Environment};
 use crate::content::Content;
+use crate::control_socket::Control;
 use crate::identity::{self, IdentityError};
+use crate::membership::{Membership, MembershipError};
 use crate::supervise::supervise;
 use crate::{banner, facts};
 use channels::{Choice, ChoiceError, TcpSettings, UdpSettings};
-use dcache::{Keypair, Time};
+use dcache::{Keypair, PeerId, Policy, Time};
 use discovery::{Facts, run_announcer};
 use rand::TryRng as _;
 use std::path::PathBuf;
@@ -43,6 +45,8 @@ pub(crate) enum RunError {
     #[error(transparent)]
     Identity(#[from] IdentityError),
     #[error(transparent)]
+    Membership(#[from] MembershipError),
+    #[error(transparent)]
     Store(#[from] OpenError),
     #[error("the system refuses what every program needs: {0}")]
     System(#[from] std::io::Error),
@@ -54,13 +58,14 @@ pub(crate) enum RunError {
 pub(crate) fn run(arguments: &Arguments) -> Result<(), RunError> {
     let config = Config::load(arguments, &Environment::current())?;
     let choice = Choice::new(&config.interfaces)?;
+    let membership = Membership::load(&config)?;
     std::fs::create_dir_all(&config.data_dir)
         .map_err(|error| RunError::DataFolder(config.data_dir.clone(), error))?;
     let keypair = identity::load_or_make(&config.data_dir)?;
     let store = open_store(&config)?;
     // Two threads: one core of a robot must not be kept waiting by the other's hashing.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let result = runtime.block_on(Daemon { config, choice, keypair, store }.run());
+    let result = runtime.block_on(Daemon { config, choice, keypair, store }.run(membership));
     // A stuck thread must not keep the process.
     runtime.shutdown_timeout(Duration::from_millis(200));
     result
@@ -83,7 +88,7 @@ struct Daemon {
 }
 
 impl Daemon {
-    async fn run(self) -> Result<(), RunError> {
+    async fn run(self, membership: Membership) -> Result<(), RunError> {
         let (mut interrupt, mut terminate) =
             (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         let stop = CancellationToken::new();
@@ -91,11 +96,13 @@ impl Daemon {
         let me = self.keypair.peer_id();
         let (facts, known) = watch::channel(facts::first(&self.config, &self.choice));
         let mut tasks = JoinSet::new();
-        let swarm = self.spawn_comms(&mut tasks, seed, &stop);
+        let name = membership.name().map(str::to_owned);
+        let swarm = self.spawn_comms(&mut tasks, seed, membership.policy(), &stop);
+        self.spawn_control(&mut tasks, Control::new(swarm.clone(), membership), &stop);
         self.spawn_content(&mut tasks, seed, &swarm, &facts, &stop);
         self.spawn_discovery(&mut tasks, &swarm, &facts, &stop);
         drop(self.store);
-        show(&self.config, me, known).await;
+        show(&self.config, me, name.as_deref(), known).await;
         tokio::select! {
             _ = interrupt.recv() => tracing::info!("interrupted; stopping"),
             _ = terminate.recv() => tracing::info!("told to stop; stopping"),
@@ -107,11 +114,17 @@ impl Daemon {
         result
     }
 
-    fn spawn_comms(&self, tasks: &mut JoinSet<()>, seed: u64, stop: &CancellationToken) -> Swarm {
+    fn spawn_comms(
+        &self,
+        tasks: &mut JoinSet<()>,
+        seed: u64,
+        policy: Policy,
+        stop: &CancellationToken,
+    ) -> Swarm {
         let setup = Setup {
             keypair: Keypair::from_seed(self.keypair.seed()),
             store: self.store.clone(),
-            policy: dcache::Policy::default(),
+            policy,
             wall_clock: swarm::system_clock,
             built: built(),
             settings: brain::Settings::default(),
@@ -130,6 +143,15 @@ impl Daemon {
             async move { run_comms(&driver, doors, stop).await }
         }));
         swarm
+    }
+
+    fn spawn_control(&self, tasks: &mut JoinSet<()>, control: Control, stop: &CancellationToken) {
+        let path = self.config.control_socket.clone();
+        let serve = move || {
+            let (control, path) = (control.clone(), path.clone());
+            async move { control.serve(path).await.map(|never| match never {}) }
+        };
+        spawn_until(tasks, stop, supervise("control", stop.clone(), serve));
     }
 
     fn spawn_content(
@@ -183,10 +205,10 @@ fn spawn_until(
 }
 
 /// Shows the banner once the addresses are known, or cannot be awaited any longer.
-async fn show(config: &Config, me: dcache::PeerId, mut known: watch::Receiver<Facts>) {
+async fn show(config: &Config, me: PeerId, swarm: Option<&str>, mut known: watch::Receiver<Facts>) {
     let _ = tokio::time::timeout(ADDRESSES, known.wait_for(|facts| facts.ipfs.is_some())).await;
     let facts = known.borrow().clone();
-    banner::print(config, me, &facts);
+    banner::print(config, me, swarm, &facts);
 }
 
 fn random_seed() -> std::io::Result<u64> {

@@ -103,9 +103,32 @@ impl Robot {
     /// # Errors
     /// When the CLI fails.
     pub fn cli_text(&self, words: &[&str]) -> Result<String> {
+        self.host.run(self.cli_command(words), CLI_LIMIT)?.success(&format!("dt-swarm-cli {words:?}"))
+    }
+
+    /// Runs the CLI on this robot against itself, which must fail; gives what it says then.
+    ///
+    /// # Errors
+    /// When it succeeds.
+    pub fn cli_failure(&self, words: &[&str]) -> Result<String> {
+        let finished = self.host.run(self.cli_command(words), CLI_LIMIT)?;
+        match finished.status.success() {
+            true => Err(Error::answer(format!("a failure of dt-swarm-cli {words:?}"), finished.stdout)),
+            false => Ok(finished.stderr),
+        }
+    }
+
+    /// The CLI on this robot, to ask it itself.
+    pub fn cli_command(&self, words: &[&str]) -> Command {
+        self.cli_command_to("127.0.0.1", words)
+    }
+
+    /// The CLI on this robot, to ask whatever daemon answers at `host`.
+    pub fn cli_command_to(&self, host: &str, words: &[&str]) -> Command {
         let mut command = self.host.command(&self.programs.cli);
-        command.arg("127.0.0.1").args(words).env("HOME", self.home());
-        self.host.run(command, CLI_LIMIT)?.success(&format!("dt-swarm-cli {words:?}"))
+        command.arg(host).args(words);
+        self.surround(&mut command);
+        command
     }
 
     /// The host, for its conditions.
@@ -137,7 +160,9 @@ impl Robot {
         command.env("HOME", self.home());
         command.env("DSWARM_DIR_STORAGE", self.shared_folder());
         command.env("XDG_RUNTIME_DIR", self.runtime_folder());
-        command.env_remove("XDG_DATA_HOME").env_remove("XDG_CONFIG_HOME");
+        for other in ["XDG_DATA_HOME", "XDG_CONFIG_HOME", "DT_SWARM_SOCKET"] {
+            command.env_remove(other);
+        }
         if env::var_os("RUST_LOG").is_none() {
             command.env("RUST_LOG", "info");
         }
@@ -147,7 +172,8 @@ impl Robot {
         self.host.folder().join("run")
     }
 
-    fn home(&self) -> PathBuf {
+    /// The home of whoever uses this robot.
+    pub fn home(&self) -> PathBuf {
         self.host.folder().join("home")
     }
 

@@ -54,7 +54,11 @@ impl Daemon {
     }
 
     pub(crate) fn propose(&mut self, who: u8, bucket: &str, data: &str, validity: Validity) {
-        let statement = Statement::new(Kind::Propose, item(bucket, data), validity).unwrap();
+        self.say(who, Kind::Propose, bucket, data, validity);
+    }
+
+    pub(crate) fn say(&mut self, who: u8, kind: Kind, bucket: &str, data: &str, validity: Validity) {
+        let statement = Statement::new(kind, item(bucket, data), validity).unwrap();
         self.sequence += 1;
         let record = Record::sign(statement, &key(who), self.sequence, dcache::End::default());
         let taken = self.handle(Input::Local(record));
@@ -123,6 +127,11 @@ pub(crate) struct Output {
 pub(crate) fn run_with(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dt-swarm-cli"));
     command.args(arguments);
+    // Not the daemon and the swarm of whoever runs the tests.
+    command.env("HOME", env!("CARGO_TARGET_TMPDIR")).env_remove("DT_SWARM_SOCKET");
+    for folder in ["XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR"] {
+        command.env_remove(folder);
+    }
     command
 }
 

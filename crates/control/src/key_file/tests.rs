@@ -1,0 +1,170 @@
+use super::*;
+use dcache::{Data, Item, Kind, Time, Validity};
+use proptest::prelude::*;
+
+fn statement(data: &str) -> (Statement, End) {
+    let item = Item { bucket: "admin".parse().unwrap(), data: Data::new(data).unwrap() };
+    (Statement::new(Kind::Propose, item, Validity::starting(Time(1), 9)).unwrap(), End::default())
+}
+
+fn sequences(records: &[Record]) -> Vec<u64> {
+    records.iter().map(|record| record.signature().sequence).collect()
+}
+
+struct Bench {
+    folder: tempfile::TempDir,
+    path: PathBuf,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys/root.key");
+        KeyFile::make(&path).unwrap();
+        Self { folder, path }
+    }
+
+    fn open(&self) -> KeyFile {
+        KeyFile::open(&self.path).unwrap()
+    }
+}
+
+#[test]
+fn is_made_once_for_its_owner_alone() {
+    let bench = Bench::new();
+    let peer = bench.open().peer_id();
+    assert!(matches!(KeyFile::make(&bench.path), Err(KeyFileError::Exists(_))));
+    assert_eq!(bench.open().peer_id(), peer);
+    assert_eq!(fs::metadata(&bench.path).unwrap().permissions().mode() & 0o777, 0o600);
+    let other = KeyFile::make(&bench.folder.path().join("keys/other.key")).unwrap();
+    assert_ne!(other.peer_id(), peer);
+}
+
+#[test]
+fn numbers_grow_with_each_word_each_use_and_what_was_heard() {
+    let bench = Bench::new();
+    let words = || vec![statement("a"), statement("b")];
+    let first = bench.open().sign(words(), 0).unwrap();
+    assert_eq!(sequences(&first), [1, 2]);
+    assert_eq!(sequences(&bench.open().sign(words(), 1).unwrap()), [3, 4]);
+    assert_eq!(sequences(&bench.open().sign(words(), 100).unwrap()), [101, 102]);
+    assert_eq!(sequences(&bench.open().sign(words(), 50).unwrap()), [103, 104]);
+    let verified = Record::verify(first[0].statement().clone(), *first[0].signature());
+    assert_eq!(verified.unwrap().signer(), bench.open().peer_id());
+    assert_eq!(fs::metadata(&bench.path).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn a_word_is_kept_for_as_long_as_the_one_before_it() {
+    let bench = Bench::new();
+    let (statement, _) = statement("a");
+    let records = bench.open().sign(vec![(statement, End::NEVER)], 0).unwrap();
+    assert_eq!(records[0].keep(), End::NEVER);
+}
+
+#[test]
+fn a_crash_between_raising_and_using_skips_numbers_and_repeats_none() {
+    let bench = Bench::new();
+    // The number is on the disk, and nothing was signed: the process died.
+    let _ = bench.open().reserve(2, 0).unwrap();
+    assert_eq!(sequences(&bench.open().sign(vec![statement("a")], 0).unwrap()), [3]);
+    // It died while it wrote the new file aside: the old one counts, and nothing was signed.
+    let before = fs::read(&bench.path).unwrap();
+    fs::write(bench.path.with_extension("key.new"), &before[..before.len() / 2]).unwrap();
+    assert_eq!(sequences(&bench.open().sign(vec![statement("a")], 0).unwrap()), [4]);
+}
+
+#[test]
+fn nothing_is_signed_when_the_number_cannot_be_raised() {
+    let bench = Bench::new();
+    fs::create_dir(bench.path.with_extension("key.new")).unwrap();
+    assert!(matches!(bench.open().sign(vec![statement("a")], 0), Err(KeyFileError::Io(..))));
+    fs::remove_dir(bench.path.with_extension("key.new")).unwrap();
+    assert_eq!(sequences(&bench.open().sign(vec![statement("a")], 0).unwrap()), [1]);
+}
+
+#[test]
+fn many_at_a_time_never_use_a_number_twice() {
+    let bench = Bench::new();
+    let sign = || sequences(&bench.open().sign(vec![statement("a"), statement("b")], 0).unwrap());
+    let mut all: Vec<u64> = std::thread::scope(|scope| {
+        let threads: Vec<_> =
+            (0..4).map(|_| scope.spawn(|| (0..5).flat_map(|_| sign()).collect::<Vec<_>>())).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    all.sort_unstable();
+    assert_eq!(all, (1..=40).collect::<Vec<u64>>());
+}
+
+#[test]
+fn one_that_others_can_read_is_not_used() {
+    let bench = Bench::new();
+    fs::set_permissions(&bench.path, fs::Permissions::from_mode(0o640)).unwrap();
+    let error = KeyFile::open(&bench.path).unwrap_err();
+    assert!(matches!(error, KeyFileError::Open(_)) && error.to_string().contains("chmod 600"), "{error}");
+}
+
+#[test]
+fn what_is_no_key_is_refused_without_showing_the_secret() {
+    let text = KeyText { seed: [7; 32], sequence: 5 }.to_toml();
+    assert_eq!(KeyText::parse(&text).unwrap().sequence, 5);
+    let seed = to_hex(&[7; 32]);
+    let longer = format!("{text}#{}", " ".repeat(MAX_KEY_FILE_BYTES));
+    for (wrong, reason) in [
+        (text.replace("version = 1", "version = 2"), KeyTextError::Version(2)),
+        (text.replace("sequence = 5", "sequence = -5"), KeyTextError::Shape),
+        (text.replace("sequence = 5", "sequence = 9007199254740992"), KeyTextError::Sequence),
+        (text.replace("sequence", "seqence"), KeyTextError::Shape),
+        (text.replace("0707", "0708"), KeyTextError::Seed),
+        (text.replace(&seed, &format!("+{}", &seed[1..])), KeyTextError::Seed),
+        (text.replace("\"07", "\"é"), KeyTextError::Seed),
+        (String::new(), KeyTextError::Shape),
+        (longer, KeyTextError::Length),
+    ] {
+        let error = KeyText::parse(&wrong).unwrap_err();
+        assert_eq!(error, reason, "{wrong}");
+        assert!(!format!("{error} {error:?}").contains("0707"), "{error}");
+    }
+    let shown = format!("{:?}", KeyText::parse(&text).unwrap());
+    assert!(!shown.contains("0707"), "{shown}");
+}
+
+#[test]
+fn the_last_number_is_the_end() {
+    let bench = Bench::new();
+    assert_eq!(
+        sequences(&bench.open().sign(vec![statement("a")], MAX_SEQUENCE - 1).unwrap()),
+        [MAX_SEQUENCE]
+    );
+    assert!(matches!(bench.open().sign(vec![statement("a")], 0), Err(KeyFileError::Exhausted(_))));
+    assert!(matches!(bench.open().sign(vec![statement("a")], u64::MAX), Err(KeyFileError::Exhausted(_))));
+}
+
+#[test]
+fn names_are_plain_and_listed_in_order() {
+    for name in ["", ".hidden", "../x", "a/b", "a b", "é", &"a".repeat(65)] {
+        assert_eq!(name.parse::<KeyName>(), Err(KeyNameError), "{name:?}");
+    }
+    let bench = Bench::new();
+    let keys = bench.folder.path().join("keys");
+    let class: KeyName = "class-7.b".parse().unwrap();
+    KeyFile::make(&class.file(&keys)).unwrap();
+    fs::write(keys.join("notes.txt"), "").unwrap();
+    let names: Vec<String> = KeyName::list(&keys).unwrap().iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["class-7.b", "root"]);
+    assert!(KeyName::list(&keys.join("none")).unwrap().is_empty());
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_read_or_refused(text in "\\PC{0,300}") {
+        let _ = KeyText::parse(&text);
+    }
+
+    #[test]
+    fn what_it_writes_reads_back(seed in any::<[u8; 32]>(), sequence in 0..=MAX_SEQUENCE) {
+        let text = KeyText { seed, sequence };
+        let again = KeyText::parse(&text.to_toml()).unwrap();
+        prop_assert_eq!((again.seed, again.sequence), (seed, sequence));
+    }
+}

@@ -1,0 +1,264 @@
+//! For when a word is to hold, as people write it: `--for 7d`, `--from`, `--until 2027-01-01`, `--forever`.
+
+use crate::error::CliError;
+use clap::Args;
+use dcache::{MAX_TIME, Time, Validity};
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{Span, SpanRelativeTo, Timestamp};
+
+/// The most bytes of a duration or a time that are looked at.
+const MAX_BYTES: usize = 64;
+
+/// The options of everything that says something.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct ValidityOptions {
+    /// For how long: a number with s, min (or m), h, d or w, such as 90min, 7d or 1h30m
+    #[arg(long = "for", value_name = "DURATION", value_parser = seconds, conflicts_with_all = ["until", "forever"])]
+    seconds: Option<u64>,
+    /// From when on: 2027-01-01, 2027-01-01T12:30 (UTC unless it says otherwise) or @SECONDS since 1970 [default: now]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    from: Option<Time>,
+    /// Until when, written like --from
+    #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "forever")]
+    until: Option<Time>,
+    /// Without an end: for those who have a role
+    #[arg(long)]
+    forever: bool,
+}
+
+/// How long something holds of which nobody said how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Length {
+    Seconds(u64),
+    /// Until this time, and for an hour at least.
+    Until(Time),
+    Forever,
+}
+
+/// What is said for no particular time holds for so long at least, in seconds.
+pub(crate) const HOUR: u64 = 3600;
+
+impl ValidityOptions {
+    /// The validity, seen from `now`.
+    pub(crate) fn decide(&self, now: Time, usual: Length) -> Result<Validity, CliError> {
+        let from = self.from.unwrap_or(now);
+        let until = match (self.seconds, self.until, self.forever) {
+            (Some(seconds), ..) => Some(from.plus(seconds)),
+            (_, Some(until), _) => Some(until),
+            (.., true) => None,
+            _ => match usual {
+                Length::Seconds(seconds) => Some(from.plus(seconds)),
+                Length::Until(until) => Some(until.max(from.plus(HOUR))),
+                Length::Forever => None,
+            },
+        };
+        if until.is_some_and(|until| until <= from || until <= now) {
+            return Err(CliError::Over);
+        }
+        Validity::new(Some(from), until).map_err(|_| CliError::Over)
+    }
+}
+
+/// A length of time in whole seconds; days have 24 hours and weeks 7 days.
+pub(crate) fn seconds(text: &str) -> Result<u64, String> {
+    let wrong =
+        || "a duration is a number with s, min (or m), h, d or w, such as 90min, 7d or 1h30m".to_owned();
+    if text.len() > MAX_BYTES {
+        return Err(wrong());
+    }
+    let span: Span = text.parse().map_err(|_| wrong())?;
+    // Months and years have no fixed length, so they are refused here.
+    let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
+    match u64::try_from(duration.as_secs()) {
+        Ok(seconds) if (1..=MAX_TIME.0).contains(&seconds) => Ok(seconds),
+        _ => Err("a duration is at least one second, and not millennia".to_owned()),
+    }
+}
+
+/// A time: a date, a date with a time of day, or `@` and seconds since 1970. Without an offset it is UTC.
+pub(crate) fn time(text: &str) -> Result<Time, String> {
+    let wrong = || {
+        "a time is 2027-01-01, 2027-01-01T12:30, 2027-01-01T12:30:00+02:00 or @1800000000 (seconds since 1970)"
+            .to_owned()
+    };
+    let seconds = match text.strip_prefix('@') {
+        _ if text.len() > MAX_BYTES => return Err(wrong()),
+        Some(seconds) => seconds.parse().map_err(|_| wrong())?,
+        None => u64::try_from(seconds_of_date(text).ok_or_else(wrong)?).map_err(|_| wrong())?,
+    };
+    if Time(seconds) > MAX_TIME { Err(wrong()) } else { Ok(Time(seconds)) }
+}
+
+fn seconds_of_date(text: &str) -> Option<i64> {
+    // First with its offset: as a time of day alone it would be read without.
+    if let Ok(timestamp) = text.parse::<Timestamp>() {
+        return Some(timestamp.as_second());
+    }
+    // A zone in brackets would be passed over as well.
+    let plain: DateTime = text.parse().ok().filter(|_| !text.contains('['))?;
+    Some(plain.to_zoned(TimeZone::UTC).ok()?.timestamp().as_second())
+}
+
+/// A time for people and programs: `2027-01-01T00:00:00Z`.
+pub(crate) fn date(time: Time) -> String {
+    let timestamp = i64::try_from(time.0).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
+    timestamp.map_or_else(|| format!("@{time}"), |timestamp| timestamp.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+    use proptest::prelude::*;
+
+    const DAY: u64 = 86_400;
+    const NOW: Time = Time(1_800_000_000);
+    /// 2027-01-01T00:00:00Z.
+    const NEW_YEAR: u64 = 1_798_761_600;
+
+    #[test]
+    fn durations_as_people_write_them() {
+        for (text, expected) in [
+            ("30s", 30),
+            ("90min", 5400),
+            ("90m", 5400),
+            ("2h", 7200),
+            ("7d", 7 * DAY),
+            ("2w", 14 * DAY),
+            ("1h30m", 5400),
+            ("1w2d", 9 * DAY),
+            ("1 day", DAY),
+            ("1.5h", 5400),
+            ("PT90M", 5400),
+        ] {
+            assert_eq!(seconds(text), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_duration_is_refused() {
+        let long = "1s ".repeat(40);
+        for text in [
+            "",
+            "7",
+            "d",
+            "-7d",
+            "7d ago",
+            "0s",
+            "500ms",
+            "1mo",
+            "1y",
+            "1 fortnight",
+            "99999999w",
+            "∞",
+            &long,
+        ] {
+            assert!(seconds(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn times_as_people_write_them() {
+        for (text, expected) in [
+            ("2027-01-01", NEW_YEAR),
+            ("2027-01-01T00:00", NEW_YEAR),
+            ("2027-01-01 00:00:07", NEW_YEAR + 7),
+            ("2027-01-01T12:30:00Z", NEW_YEAR + 45_000),
+            ("2027-01-01T02:00:00+02:00", NEW_YEAR),
+            ("2027-01-01T02:00+02:00", NEW_YEAR),
+            ("2028-02-29", NEW_YEAR + 424 * DAY),
+            ("@1800000000", 1_800_000_000),
+            ("1970-01-01", 0),
+        ] {
+            assert_eq!(time(text), Ok(Time(expected)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_time_is_refused() {
+        let long = "2027-01-01".to_owned() + &" ".repeat(100);
+        for text in [
+            "",
+            "tomorrow",
+            "2027",
+            "2027-13-01",
+            "2027-02-29",
+            "01.02.2027",
+            "1969-12-31",
+            "2027-01-01T00:00[Europe/Berlin]",
+            "@",
+            "@-1",
+            "@1.5",
+            "@99999999999999",
+            "1800000000",
+            &long,
+        ] {
+            assert!(time(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn times_are_shown_as_they_are_read() {
+        assert_eq!(date(Time(NEW_YEAR)), "2027-01-01T00:00:00Z");
+        assert_eq!(date(MAX_TIME), format!("@{MAX_TIME}"));
+    }
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        validity: ValidityOptions,
+    }
+
+    fn decide(line: &str, usual: Length) -> Result<(u64, Option<u64>), ()> {
+        let words = std::iter::once("x").chain(line.split_whitespace());
+        let options = Line::try_parse_from(words).map_err(|_| ())?.validity;
+        let validity = options.decide(NOW, usual).map_err(|_| ())?;
+        Ok((validity.from().unwrap().0, validity.until().map(|until| until.0)))
+    }
+
+    #[test]
+    fn the_ends_are_decided_together() {
+        let hour = Length::Seconds(HOUR);
+        assert_eq!(decide("", hour), Ok((NOW.0, Some(NOW.0 + HOUR))));
+        assert_eq!(decide("", Length::Forever), Ok((NOW.0, None)));
+        assert_eq!(decide("", Length::Until(Time(5))), Ok((NOW.0, Some(NOW.0 + HOUR))), "at least an hour");
+        assert_eq!(decide("", Length::Until(NOW.plus(DAY))), Ok((NOW.0, Some(NOW.0 + DAY))));
+        assert_eq!(decide("--for 2d", Length::Forever), Ok((NOW.0, Some(NOW.0 + 2 * DAY))));
+        assert_eq!(decide("--forever", hour), Ok((NOW.0, None)));
+        assert_eq!(decide("--from @1900000000 --for 1m", hour), Ok((1_900_000_000, Some(1_900_000_060))));
+        let both = decide("--from @1700000000 --until @1900000000", hour);
+        assert_eq!(both, Ok((1_700_000_000, Some(1_900_000_000))));
+    }
+
+    #[test]
+    fn what_never_holds_or_contradicts_itself_is_refused() {
+        for line in [
+            "--for 1h --forever",
+            "--until 2030-01-01 --forever",
+            "--for 1h --until 2030-01-01",
+            "--until 2020-01-01",
+            "--from 2031-01-01 --until 2030-01-01",
+            "--from @5 --for 1h",
+        ] {
+            assert_eq!(decide(line, Length::Forever), Err(()), "{line}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in "[-0-9a-zT:.@+ ]{0,40}|\\PC{0,70}") {
+            if let Ok(time) = time(&text) {
+                prop_assert!(time <= MAX_TIME);
+            }
+            if let Ok(seconds) = seconds(&text) {
+                prop_assert!((1..=MAX_TIME.0).contains(&seconds));
+            }
+        }
+
+        #[test]
+        fn what_is_shown_reads_back(seconds in 0..200_000_000_000u64) {
+            prop_assert_eq!(time(&date(Time(seconds))), Ok(Time(seconds)));
+        }
+    }
+}
