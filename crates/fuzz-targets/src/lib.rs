@@ -10,14 +10,17 @@
 //! 3. `tools/fuzz 600 TARGET`, then `tools/fuzz --keep TARGET`, and its corpus goes into the commit.
 
 pub mod address;
+pub mod answer;
 pub mod bitswap;
 pub mod bucket;
 pub mod cid;
 pub mod dag;
 pub mod description;
+pub mod key_file;
 pub mod line;
 pub mod pattern;
 pub mod peer_id;
+pub mod request;
 pub mod row;
 mod samples;
 pub mod signature;
@@ -38,14 +41,17 @@ pub struct Target {
 /// Every target, by name.
 pub const TARGETS: &[Target] = &[
     Target { name: "address", check: address::check, seeds: address::seeds },
+    Target { name: "answer", check: answer::check, seeds: answer::seeds },
     Target { name: "bitswap", check: bitswap::check, seeds: bitswap::seeds },
     Target { name: "bucket", check: bucket::check, seeds: bucket::seeds },
     Target { name: "cid", check: cid::check, seeds: cid::seeds },
     Target { name: "dag", check: dag::check, seeds: dag::seeds },
     Target { name: "description", check: description::check, seeds: description::seeds },
+    Target { name: "key_file", check: key_file::check, seeds: key_file::seeds },
     Target { name: "line", check: line::check, seeds: line::seeds },
     Target { name: "pattern", check: pattern::check, seeds: pattern::seeds },
     Target { name: "peer_id", check: peer_id::check, seeds: peer_id::seeds },
+    Target { name: "request", check: request::check, seeds: request::seeds },
     Target { name: "row", check: row::check, seeds: row::seeds },
     Target { name: "signature", check: signature::check, seeds: signature::seeds },
     Target { name: "statement", check: statement::check, seeds: statement::seeds },
