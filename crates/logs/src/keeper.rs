@@ -251,7 +251,8 @@ impl Keeper {
             Err(TakeError::Ledger(error)) => return Err(error.into()),
             Err(TakeError::Fault(Fault::Bad(reason))) => {
                 tracing::warn!(%cid, reason, "a shared file is bad");
-                self.attempts.remove(&cid);
+                // Where this node may not discard it, it is not fetched again and again at least.
+                self.put_off(cid, TRY_AGAIN.1);
                 self.discard(cid).await?;
             }
             Err(error) => self.failed(cid, &error),
@@ -261,11 +262,16 @@ impl Keeper {
 
     fn failed(&mut self, cid: Cid, error: &TakeError) {
         let attempt = self.attempts.entry(cid).or_default();
-        attempt.is_under_way = false;
         attempt.failures += 1;
         let wait = (TRY_AGAIN.0 * 2u32.saturating_pow(attempt.failures - 1)).min(TRY_AGAIN.1);
-        attempt.not_before = Some(Instant::now() + wait);
+        self.put_off(cid, wait);
         tracing::warn!(%cid, %error, again_in = ?wait, "a shared file could not be fetched");
+    }
+
+    fn put_off(&mut self, cid: Cid, wait: Duration) {
+        let attempt = self.attempts.entry(cid).or_default();
+        attempt.is_under_way = false;
+        attempt.not_before = Some(Instant::now() + wait);
     }
 
     async fn discard(&self, cid: Cid) -> Result<(), KeeperError> {
@@ -275,7 +281,7 @@ impl Keeper {
     }
 
     async fn say(&self, statements: Statements) -> Result<(), KeeperError> {
-        match self.swarm.say(statements).await {
+        match self.swarm.say_what_counts(statements).await {
             Err(SayError::Stopped(stopped)) => Err(stopped.into()),
             Err(error) => {
                 tracing::warn!(%error, "what became of a shared file could not be said; trying again");

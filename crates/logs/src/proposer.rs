@@ -182,7 +182,7 @@ impl Proposer {
         let (taken, me) = (self.ledger.taken(), self.swarm.me());
         let reading = move |set: &dcache::Set, now| propose::statements(&index(set, now), &taken, me, now);
         let statements = self.swarm.read(reading).await?;
-        match self.swarm.say(statements).await {
+        match self.swarm.say_what_counts(statements).await {
             Err(SayError::Stopped(stopped)) => Err(stopped.into()),
             Err(error) => {
                 tracing::warn!(%error, "shared files could not be declared; trying again");

@@ -34,7 +34,7 @@ pub struct Batch {
     pub remove: Vec<Key>,
     /// The last sequence number that this node has used. A lower one than before changes nothing.
     pub sequence: Option<u64>,
-    /// A time that has certainly passed. An earlier one than before changes nothing.
+    /// A time that has passed, as far as this node can tell.
     pub time: Option<Time>,
 }
 
@@ -98,8 +98,8 @@ impl Store {
                 let row = row::encode(record);
                 records.insert(row::key(record.item(), record.signer()), row.as_slice())?;
             }
-            raise(write, SEQUENCE, batch.sequence)?;
-            raise(write, TIME, batch.time.map(|time| time.0))
+            raise_sequence(write, batch.sequence)?;
+            set_time(write, batch.time)
         })
     }
 
@@ -112,7 +112,7 @@ impl Store {
         self.meta(SEQUENCE)
     }
 
-    /// The latest [`Batch::time`] that was written; `None` when none was.
+    /// The last [`Batch::time`] that was written; `None` when none was.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -142,14 +142,19 @@ impl Store {
     }
 }
 
-/// Writes a number that only grows.
-fn raise(write: &WriteTransaction, key: &str, number: Option<u64>) -> Result<(), redb::Error> {
-    let Some(number) = number else { return Ok(()) };
+fn raise_sequence(write: &WriteTransaction, sequence: Option<u64>) -> Result<(), redb::Error> {
+    let Some(sequence) = sequence else { return Ok(()) };
     let mut meta = write.open_table(META)?;
-    let before = meta.get(key)?.map(|value| value.value());
-    if before.is_none_or(|before| before < number) {
-        meta.insert(key, number)?;
+    let before = meta.get(SEQUENCE)?.map(|value| value.value());
+    if before.is_none_or(|before| before < sequence) {
+        meta.insert(SEQUENCE, sequence)?;
     }
+    Ok(())
+}
+
+fn set_time(write: &WriteTransaction, time: Option<Time>) -> Result<(), redb::Error> {
+    let Some(time) = time else { return Ok(()) };
+    write.open_table(META)?.insert(TIME, time.0)?;
     Ok(())
 }
 

@@ -139,6 +139,19 @@ impl Swarm {
         answered.await.map_err(|_| Stopped)?
     }
 
+    /// As [`Swarm::say`], but without what would not count: where others have to speak, a service keeps silent.
+    ///
+    /// # Errors
+    /// When the rest cannot be said, or not be kept.
+    pub async fn say_what_counts(&self, mut statements: Statements) -> Result<(), SayError> {
+        let me = self.me;
+        let counting = self.read(move |set, now| {
+            statements.0.retain(|(kind, item, _)| set.may(*kind, item, me, now).is_ok());
+            statements
+        });
+        self.say(counting.await?).await
+    }
+
     /// Brings what others have signed, such as a person with a key in a file. When it returns, it is on the disk and on
     /// its way to the others.
     ///

@@ -39,7 +39,7 @@ pub(crate) struct Keeper {
     waiting: BTreeMap<Key, Change>,
     /// The last sequence number of the own words that wait.
     sequence: Option<u64>,
-    /// A time that has certainly passed, as of late.
+    /// A time that has passed.
     time: Option<Time>,
     own: Vec<Own>,
     due: Option<Instant>,
@@ -64,7 +64,7 @@ impl Keeper {
         self.change(Key::from(&record), Some(record));
     }
 
-    /// Notes a time that has certainly passed; it gets to the disk with the next commit.
+    /// Notes a time that has passed; it gets to the disk with the next commit.
     pub(crate) fn passed(&mut self, time: Time) {
         self.time = Some(time);
     }

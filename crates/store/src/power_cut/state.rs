@@ -45,7 +45,7 @@ impl State {
         }
         self.put(batch.put.clone());
         self.sequence = self.sequence.max(batch.sequence);
-        self.time = self.time.max(batch.time);
+        self.time = batch.time.or(self.time);
     }
 
     /// As [`Store::service_write`].

@@ -1,0 +1,231 @@
+use super::*;
+use crate::{Statements, Stopped};
+use dcache::{Data, Item, Validity};
+use store::{Fault, Faults, Store};
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+fn item(data: &str) -> Item {
+    Item { bucket: "share/files".parse().unwrap(), data: Data::new(data).unwrap() }
+}
+
+fn proposal(data: &str, from: Time) -> Statements {
+    let mut statements = Statements::new();
+    statements.propose(item(data), Validity::starting(from, 3600));
+    statements
+}
+
+struct Life {
+    swarm: Swarm,
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<Result<(), DriverError>>,
+}
+
+impl Life {
+    fn begin(file: &std::path::Path) -> Self {
+        Self::on_disk(file, Faults::default())
+    }
+
+    fn on_disk(file: &std::path::Path, faults: Faults) -> Self {
+        Self::by_clock(file, faults, system_clock)
+    }
+
+    fn by_clock(file: &std::path::Path, faults: Faults, wall_clock: fn() -> Time) -> Self {
+        let store = Arc::new(Store::open_with_faults(file, faults).unwrap().0);
+        let keypair = Keypair::from_seed([1; 32]);
+        let settings = Settings::default();
+        let (driver, swarm) = Driver::new(Setup {
+            keypair,
+            store,
+            policy: Policy::default(),
+            wall_clock,
+            built: Time(1),
+            settings,
+            version: "test".into(),
+            seed: 1,
+        });
+        let (reports, events) = mpsc::channel(16);
+        let stop = CancellationToken::new();
+        let (switchboard, stopped) = (Switchboard::new(reports), stop.clone());
+        let task = tokio::spawn(async move { driver.run(events, switchboard, stopped).await });
+        Self { swarm, stop, task }
+    }
+
+    async fn end(self) {
+        self.stop.cancel();
+        tokio::time::timeout(DEADLINE, self.task).await.expect("an end in time").unwrap().unwrap();
+        assert_eq!(self.swarm.read(|_, now| now).await, Err(Stopped));
+    }
+
+    async fn sequence(&self) -> u64 {
+        let me = self.swarm.me();
+        self.swarm.read(move |set, _| set.latest_sequence(me)).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn what_was_said_is_heard_read_and_there_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("records.redb");
+    let life = Life::begin(&file);
+    let mut changes = life.swarm.changes();
+    let now = life.swarm.read(|_, now| now).await.unwrap();
+    life.swarm.say(proposal("one", now)).await.unwrap();
+    assert_eq!(changes.recv().await.unwrap().item(), &item("one"));
+    let first = life.sequence().await;
+    life.end().await;
+
+    let life = Life::begin(&file);
+    assert!(life.swarm.read(|set, now| set.item(&item("one"), now).is_some()).await.unwrap());
+    life.swarm.say(proposal("two", now)).await.unwrap();
+    assert_eq!(life.sequence().await, first + 1);
+    life.end().await;
+}
+
+#[tokio::test]
+async fn what_the_set_refuses_is_not_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let life = Life::begin(&folder.path().join("records.redb"));
+    assert_eq!(life.swarm.say(proposal("over", Time(1))).await, Err(SayError::Refused(Refusal::Expired)));
+    life.end().await;
+}
+
+#[tokio::test]
+async fn what_the_disk_refuses_is_not_said_and_said_once_it_works() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("records.redb");
+    for fault in [Fault::Full, Fault::Unsynced, Fault::Dead] {
+        let faults = Faults::default();
+        let life = Life::on_disk(&file, faults.clone());
+        let mut changes = life.swarm.changes();
+        let now = life.swarm.read(|_, now| now).await.unwrap();
+        faults.begin(fault, 0);
+        for _ in 0..3 {
+            assert!(matches!(life.swarm.say(proposal("unsaid", now)).await, Err(SayError::Disk(_))));
+        }
+        faults.end();
+        life.swarm.say(proposal("said", now)).await.unwrap();
+        assert_eq!(changes.recv().await.unwrap().item(), &item("said"));
+        life.end().await;
+
+        let life = Life::begin(&file);
+        let held = life.swarm.read(|set, _| set.len()).await.unwrap();
+        assert_eq!(held, 1, "what nobody heard does not come to life, {fault:?}");
+        life.end().await;
+    }
+}
+
+#[tokio::test]
+async fn ends_although_the_disk_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let faults = Faults::default();
+    let life = Life::on_disk(&folder.path().join("records.redb"), faults.clone());
+    let now = life.swarm.read(|_, now| now).await.unwrap();
+    faults.begin(Fault::Dead, 0);
+    assert!(matches!(life.swarm.say(proposal("unsaid", now)).await, Err(SayError::Disk(_))));
+    life.end().await;
+}
+
+/// A policy with peer 2 as its root.
+fn policy() -> Policy {
+    let roots = [Keypair::from_seed([2; 32]).peer_id()].into();
+    dcache::SwarmFile::new("class", roots).unwrap().policy()
+}
+
+fn signed_by(seed: u8, item: Item, from: Time) -> Record {
+    let statement =
+        dcache::Statement::new(dcache::Kind::Propose, item, Validity::starting(from, 3600)).unwrap();
+    Record::sign(statement, &Keypair::from_seed([seed; 32]), 1, dcache::End::default())
+}
+
+#[tokio::test]
+async fn what_somebody_else_signed_is_carried_and_there_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("records.redb");
+    let life = Life::begin(&file);
+    let now = life.swarm.read(|_, now| now).await.unwrap();
+    let record = signed_by(2, item("theirs"), now);
+    life.swarm.carry(vec![record.clone()]).await.unwrap();
+    assert_eq!(
+        life.swarm.carry(vec![signed_by(2, item("over"), Time(1))]).await,
+        Err(SayError::Refused(Refusal::Expired))
+    );
+    life.end().await;
+
+    let life = Life::begin(&file);
+    let held = life.swarm.read(|set, _| set.records().cloned().collect::<Vec<_>>()).await.unwrap();
+    assert_eq!(held, [record]);
+    life.end().await;
+}
+
+#[tokio::test]
+async fn another_policy_counts_at_once_and_services_keep_silent_where_others_have_to_speak() {
+    let folder = tempfile::tempdir().unwrap();
+    let life = Life::begin(&folder.path().join("records.redb"));
+    let now = life.swarm.read(|_, now| now).await.unwrap();
+    let verified = Item { bucket: "share/verified".parse().unwrap(), ..item("cid") };
+    let mut statements = Statements::new();
+    statements.propose(verified.clone(), Validity::starting(now, 3600));
+    life.swarm.say_what_counts(statements.clone()).await.unwrap();
+    let asked = verified.clone();
+    let counts = async |swarm: &Swarm| {
+        let asked = asked.clone();
+        swarm.read(move |set, now| (set.item(&asked, now).is_some(), set.len())).await.unwrap()
+    };
+    assert_eq!(counts(&life.swarm).await, (true, 1));
+    life.swarm.adopt(policy()).await.unwrap();
+    assert_eq!(counts(&life.swarm).await, (false, 1));
+    let mut more = proposal("cid", now);
+    more.append(statements);
+    life.swarm.say_what_counts(more).await.unwrap();
+    assert_eq!(counts(&life.swarm).await, (false, 2), "what may be said was said");
+    let sequence = life.sequence().await;
+    assert_eq!(
+        life.swarm.read(|set, _| set.records().map(|one| one.signature().sequence).min()).await,
+        Ok(Some(sequence - 1))
+    );
+    life.end().await;
+}
+
+#[tokio::test]
+async fn a_listener_hears_what_appears_and_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let life = Life::begin(&folder.path().join("records.redb"));
+    let now = life.swarm.read(|_, now| now).await.unwrap();
+    let mut watch = life.swarm.watch(dcache::Pattern::new("/share/*").unwrap());
+    life.swarm.say(proposal("one", now)).await.unwrap();
+    let next = tokio::time::timeout(DEADLINE, watch.next()).await.unwrap().unwrap();
+    assert!(matches!(&next[..], [dcache::Change::Appeared { item: one, .. }] if *one == item("one")));
+    // One that ends by itself, after a second or two.
+    let mut short = Statements::new();
+    short.propose(item("two"), Validity::starting(now, system_clock().since(now) + 2));
+    life.swarm.say(short).await.unwrap();
+    for appears in [true, false] {
+        let next = tokio::time::timeout(DEADLINE, watch.next()).await.unwrap().unwrap();
+        assert_eq!(matches!(&next[..], [dcache::Change::Appeared { .. }]), appears, "{next:?}");
+        assert_eq!(matches!(&next[..], [dcache::Change::Gone { .. }]), !appears, "{next:?}");
+    }
+    life.end().await;
+}
+
+#[tokio::test]
+async fn a_node_whose_clock_shows_1970_goes_by_what_it_saved_and_accepts_no_new_roles() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("records.redb");
+    let saved = Time(1_800_000_000);
+    let store = Store::open(&file).unwrap().0;
+    let root = Keypair::from_seed([2; 32]).peer_id();
+    store.write(&store::Batch { sequence: Some(5), time: Some(saved), ..store::Batch::default() }).unwrap();
+    drop(store);
+    let life = Life::by_clock(&file, Faults::default(), || Time(100));
+    let moment = life.swarm.read_at(|_, now| now).await.unwrap();
+    assert!(!moment.is_certain && moment.time >= saved && moment.time < saved.plus(60), "{moment:?}");
+    life.swarm.adopt(policy()).await.unwrap();
+    let grant =
+        Item { bucket: "admin".parse().unwrap(), data: Data::new(&life.swarm.me().to_string()).unwrap() };
+    life.swarm.carry(vec![signed_by(2, grant, saved)]).await.unwrap();
+    let me = life.swarm.me();
+    let roles = life.swarm.read(move |set, now| (set.len(), set.role(me, now), set.role(root, now)));
+    assert_eq!(roles.await, Ok((1, None, Some(dcache::Role::Root))));
+    life.end().await;
+}
