@@ -1,47 +1,6 @@
 //! A Bitswap message of a stranger.
 #![no_main]
 
-use bitswap::message::{Block, Entry, MAX_ITEMS, Message, Presence, WantType, decode, encode, verify};
-use bitswap::{MAX_BLOCK_BYTES, MAX_MESSAGE_BYTES};
-use cid::Cid;
-use cid::multihash::Multihash;
-use libfuzzer_sys::fuzz_target;
+use fuzz_targets::bitswap::{check, seeds};
 
-#[expect(clippy::expect_used, reason = "32 bytes are a possible digest")]
-fn cid() -> Cid {
-    Cid::new_v1(0x55, Multihash::wrap(0x12, &[7; 32]).expect("a possible digest"))
-}
-
-#[expect(clippy::expect_used, reason = "three bytes are a possible digest")]
-fn message() -> Message {
-    let inline = Cid::new_v1(0x55, Multihash::wrap(0, b"abc").expect("a possible digest"));
-    Message {
-        full: true,
-        wantlist: vec![Entry::want(cid(), WantType::Have), Entry::cancel(inline)],
-        blocks: vec![Block { cid: inline, data: b"abc".as_slice().into() }],
-        presences: vec![Presence { cid: cid(), have: true }],
-        pending_bytes: 300,
-        skipped: 0,
-    }
-}
-
-/// A block under a real hash. The prefix says only which one, so that the digest comes from the data.
-fn hashed() -> Vec<u8> {
-    let prefix = [1, 0x55, 0x12, 32];
-    [&[0x1a, 11, 0x0a, 4], &prefix[..], &[0x12, 3], b"abc"].concat()
-}
-
-fuzz_target!(
-    init: fuzz::sow([encode(&message()).into(), hashed()]),
-    |bytes: &[u8]| {
-        let Ok(read) = decode(bytes) else { return };
-        assert!(bytes.len() <= MAX_MESSAGE_BYTES);
-        let counts = [read.wantlist.len(), read.blocks.len(), read.presences.len()];
-        assert!(counts.into_iter().all(|count| count <= MAX_ITEMS));
-        for Block { cid, data } in &read.blocks {
-            assert!(data.len() <= MAX_BLOCK_BYTES && verify(cid.hash(), data));
-        }
-        let expected = Message { skipped: 0, ..read };
-        assert_eq!(decode(&encode(&expected)).as_ref(), Ok(&expected));
-    }
-);
+libfuzzer_sys::fuzz_target!(init: fuzz::sow(&seeds()), |bytes: &[u8]| check(bytes));

@@ -1,22 +1,6 @@
 //! A CID as it stands in a bucket.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use logs::buckets::{Station, info, parse};
+use fuzz_targets::cid::{check, seeds};
 
-fuzz_target!(
-    init: fuzz::sow([
-        b"QmbFMke1KXqnYyBBWxB74N4c5SBnJMVAiMNRcGu6x1AwQH".to_vec(),
-        b"bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku".to_vec(),
-        b"zb2rhe5P4gXftAwvA4eXQ5HJwsER2owDyS9sKaQRRVQPn93bA".to_vec(),
-    ]),
-    |bytes: &[u8]| {
-        let Ok(text) = std::str::from_utf8(bytes) else { return };
-        let Some(cid) = parse(text) else { return };
-        assert_eq!(cid.to_string(), text);
-        assert!(info(&cid).as_str().ends_with(text));
-        for station in Station::ALL {
-            assert_eq!(station.item(&cid).data.as_str(), text);
-        }
-    }
-);
+libfuzzer_sys::fuzz_target!(init: fuzz::sow(&seeds()), |bytes: &[u8]| check(bytes));

@@ -1,49 +1,6 @@
 //! A block as a node of a DAG.
 #![no_main]
 
-use bytes::Bytes;
-use cid::Cid;
-use cid::multihash::Multihash;
-use ipfs::dag::{DAG_PB, DagError, MAX_LINKS, Node, RAW, links, node};
-use libfuzzer_sys::fuzz_target;
+use fuzz_targets::dag::{check, seeds};
 
-#[expect(clippy::expect_used, reason = "32 bytes are a possible digest")]
-fn cid(codec: u64) -> Cid {
-    Cid::new_v1(codec, Multihash::wrap(0x12, &[7; 32]).expect("a possible digest"))
-}
-
-/// A protobuf field with bytes.
-fn field(tag: u8, body: &[u8]) -> Vec<u8> {
-    let length = body.len() as u8;
-    [&[tag << 3 | 2, length], body].concat()
-}
-
-/// A dag-pb node of one UnixFS kind, with a link.
-fn block(kind: u8) -> Vec<u8> {
-    let link = [field(1, &cid(RAW).to_bytes()), field(2, b"name"), vec![0x18, 9]].concat();
-    let unixfs = [vec![0x08, kind], field(2, b"bytes"), vec![0x18, 5]].concat();
-    [field(2, &link), field(1, &unixfs)].concat()
-}
-
-fn check(bytes: &Bytes) -> Result<(), DagError> {
-    let all = links(&cid(DAG_PB), bytes);
-    assert!(all.as_ref().map_or(0, Vec::len) <= MAX_LINKS);
-    match node(&cid(DAG_PB), bytes)? {
-        Node::File { data, links, .. } => {
-            assert!(data.len() <= bytes.len());
-            assert_eq!(all, Ok(links));
-        }
-        Node::Directory { links } => assert_eq!(all, Ok(links)),
-    }
-    Ok(())
-}
-
-fuzz_target!(
-    init: fuzz::sow([block(1), block(2), block(4)]),
-    |bytes: &[u8]| {
-        let bytes = Bytes::copy_from_slice(bytes);
-        assert_eq!(links(&cid(RAW), &bytes), Ok(Vec::new()));
-        assert!(matches!(node(&cid(RAW), &bytes), Ok(Node::File { data, .. }) if data == bytes));
-        let _ = check(&bytes);
-    }
-);
+libfuzzer_sys::fuzz_target!(init: fuzz::sow(&seeds()), |bytes: &[u8]| check(bytes));

@@ -1,30 +1,6 @@
 //! What a stranger proposes or dismisses.
 #![no_main]
 
-use dcache::{BucketPath, Digest, MAX_DATA_BYTES, MAX_PAYLOAD_BYTES, Statement, StatementError};
-use libfuzzer_sys::fuzz_target;
+use fuzz_targets::statement::{check, seeds};
 
-fuzz_target!(
-    init: fuzz::sow([
-        fuzz::record().statement().payload().into(),
-        br#"{"mtype":"dismiss","bucket":["a","b"],"data":"\u00e9\n\"","validity":[null,9]}"#.to_vec(),
-    ]),
-    |bytes: &[u8]| {
-        let Ok(text) = std::str::from_utf8(bytes) else { return };
-        let Ok(read) = Statement::parse(text) else { return };
-        assert_eq!(read.payload(), text);
-        assert_eq!(read.digest(), &Digest::of(text.as_bytes()));
-        assert!(text.len() <= MAX_PAYLOAD_BYTES && read.item().data.as_str().len() <= MAX_DATA_BYTES);
-        let bucket = &read.item().bucket;
-        assert_eq!(bucket.to_string().parse::<BucketPath>().as_ref(), Ok(bucket));
-        match Statement::new(read.kind(), read.item().clone(), *read.validity()) {
-            Ok(written) => {
-                let again = Statement::parse(written.payload());
-                assert_eq!(again.as_ref(), Ok(&written));
-                assert_eq!((written.kind(), written.item(), written.validity()), (read.kind(), read.item(), read.validity()));
-            }
-            // Written out, an escape may be longer than it was read.
-            Err(error) => assert!(matches!(error, StatementError::Length(_)), "{error}"),
-        }
-    }
-);
+libfuzzer_sys::fuzz_target!(init: fuzz::sow(&seeds()), |bytes: &[u8]| check(bytes));

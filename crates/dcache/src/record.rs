@@ -1,6 +1,6 @@
 //! A statement with the word of one signer for it. Having a [`Record`] means that its signature was verified.
 
-use crate::{End, Item, Keypair, Kind, PeerId, Signature, SignatureError, Statement, Validity};
+use crate::{BucketPath, End, Item, Keypair, Kind, PeerId, Signature, SignatureError, Statement, Validity};
 use std::cmp::Ordering;
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use std::sync::Arc;
 pub struct Record(Arc<Signed>);
 
 #[derive(Debug, PartialEq, Eq)]
+#[repr(C)]
 struct Signed {
     statement: Statement,
     signature: Signature,
@@ -41,6 +42,13 @@ impl Record {
     /// A record that this node verified before it wrote it to its own disk; nothing is verified again.
     pub fn from_own_disk(statement: Statement, signature: Signature) -> Self {
         Self::new(statement, signature)
+    }
+
+    /// Lets its bucket's path lie in the same memory as `bucket`, if that is its bucket and nobody else has this record.
+    pub(crate) fn share_bucket(&mut self, bucket: &BucketPath) {
+        if let Some(signed) = Arc::get_mut(&mut self.0) {
+            signed.statement.share_bucket(bucket);
+        }
     }
 
     /// What it says.

@@ -27,7 +27,7 @@ mod standing;
 use crate::authority::Authority;
 use crate::record::{keep, rank};
 use crate::{End, Item, Moment, PeerId, Policy, Record, Signature, Statement, Time};
-use index::{Place, Ranked, Voices};
+use index::{Items, Ranked};
 pub use read::View;
 pub use refusal::{Limits, Refusal};
 use std::cmp::Ordering;
@@ -70,7 +70,7 @@ type Shelf = u8;
 pub struct Set {
     policy: Policy,
     limits: Limits,
-    items: BTreeMap<Place, Voices>,
+    items: Items,
     /// The records of each signer, by rank.
     signers: BTreeMap<(PeerId, Shelf), BTreeSet<Ranked>>,
     /// The records of strangers, by rank.
@@ -91,7 +91,7 @@ impl Set {
     /// An empty set.
     pub fn new(policy: Policy, limits: Limits) -> Self {
         let authority = Authority::of_roots(&policy);
-        let (items, signers, pools) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let (items, signers, pools) = (Items::default(), BTreeMap::new(), BTreeMap::new());
         Self { policy, limits, items, signers, pools, authority, before_doubt: None, length: 0 }
     }
 
@@ -124,7 +124,6 @@ impl Set {
             return Ok(Admission::Known);
         }
         self.check(&statement, &signature, now)?;
-        let statement = self.sharing_memory(statement);
         let record = Record::verify(statement, signature).map_err(|_| Refusal::Forged)?;
         Ok(self.insert(record, now))
     }
@@ -175,7 +174,7 @@ impl Set {
     }
 
     fn held(&self, item: &Item, signer: PeerId) -> Option<&Record> {
-        self.items.get(&Place::new(item))?.of(signer)
+        self.items.get(item)?.of(signer)
     }
 
     fn is_known(&self, statement: &Statement, signature: &Signature) -> bool {
@@ -246,18 +245,9 @@ impl Set {
         if self.authority.is_member(signer) { self.limits.member } else { self.limits.stranger }
     }
 
-    /// Thousands of records stand in one bucket: they share the text of its path.
-    fn sharing_memory(&self, mut statement: Statement) -> Statement {
-        let first = Place::first_of(&statement.item().bucket);
-        if let Some((neighbour, _)) = self.items.range(first..).next() {
-            statement.share_bucket(&neighbour.item().bucket);
-        }
-        statement
-    }
-
     fn insert(&mut self, record: Record, now: Time) -> Admission {
         let shelf = self.policy.shelf(&record.item().bucket);
-        self.put(record.clone());
+        let record = self.put(record);
         let mut evicted = self.trim(record.signer(), shelf);
         if self.authority.depends_on(record.signer(), &record.item().bucket) {
             evicted.extend(self.refresh(now));
@@ -266,28 +256,25 @@ impl Set {
     }
 
     /// Puts a record in, in place of its signer's former word about the item.
-    fn put(&mut self, record: Record) {
+    fn put(&mut self, mut record: Record) -> Record {
+        self.take(&Key::from(&record));
+        // Thousands of records stand in one bucket: they share the text of its path.
+        if let Some(neighbour) = self.items.first_from(&record.item().bucket) {
+            record.share_bucket(&neighbour.bucket);
+        }
         let key = Key::from(&record);
-        self.take(&key);
         let shelf = self.policy.shelf(&key.item.bucket);
         if !self.authority.is_member(key.signer) {
             self.pools.entry(shelf).or_default().insert(Ranked(record.clone()));
         }
         self.signers.entry((key.signer, shelf)).or_default().insert(Ranked(record.clone()));
-        match self.items.entry(Place::new(&key.item)) {
-            std::collections::btree_map::Entry::Occupied(mut voices) => voices.get_mut().put(record),
-            std::collections::btree_map::Entry::Vacant(place) => drop(place.insert(Voices::One(record))),
-        }
+        self.items.put(record.clone());
         self.length += 1;
+        record
     }
 
     fn take(&mut self, key: &Key) -> Option<Record> {
-        let place = Place::new(&key.item);
-        let voices = self.items.get_mut(&place)?;
-        let record = voices.of(key.signer)?.clone();
-        if voices.take(key.signer) {
-            self.items.remove(&place);
-        }
+        let record = self.items.take(&key.item, key.signer)?;
         let (shelf, ranked) = (self.policy.shelf(&key.item.bucket), Ranked(record.clone()));
         if let Some(of_signer) = self.signers.get_mut(&(key.signer, shelf)) {
             of_signer.remove(&ranked);

@@ -50,4 +50,5 @@ pub use process::{Finished, Process, run};
 pub use programs::{Programs, programs};
 pub use skip::or_skip;
 pub use sweep::leftovers as sweep_leftovers;
+pub use usage::counts_writes;
 pub use wait::wait_until;

@@ -132,6 +132,15 @@ impl Process {
         usage::cpu_time(self.pid())
     }
 
+    /// Bytes that it caused to be written to disks since its start, in whole pages of memory, without what the file
+    /// system adds (journal, directories). 0 where [`crate::counts_writes`] says no.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn written_bytes(&self) -> Result<u64> {
+        usage::written_bytes(&self.pid().to_string())
+    }
+
     /// Whether it has not ended yet.
     ///
     /// # Errors

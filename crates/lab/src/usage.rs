@@ -1,6 +1,8 @@
 //! What a process uses, from /proc (proc(5)).
 
 use std::fs;
+use std::io::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::{Error, Result};
@@ -18,6 +20,33 @@ pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
     let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
     let ticks = parse_ticks(&text).ok_or_else(|| Error::answer(path, text))?;
     Ok(Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second()))
+}
+
+/// Bytes on their way to a disk: `write_bytes` of /proc/WHOSE/io.
+pub(crate) fn written_bytes(whose: &str) -> Result<u64> {
+    let path = format!("/proc/{whose}/io");
+    let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
+    parse_written(&text).ok_or_else(|| Error::answer(path, text))
+}
+
+/// Whether the system counts what is written into this folder; of a file system in memory it counts nothing.
+///
+/// # Errors
+/// When nothing can be written there.
+pub fn counts_writes(folder: &Path) -> Result<bool> {
+    // What other threads write meanwhile is no answer.
+    let written = || written_bytes("thread-self");
+    let before = written()?;
+    let file = tempfile::tempfile_in(folder).and_then(|mut file| {
+        file.write_all(&[1; 4096])?;
+        file.sync_all()
+    });
+    file.map_err(Error::io(format!("writing in {}", folder.display())))?;
+    Ok(written()? > before)
+}
+
+fn parse_written(io: &str) -> Option<u64> {
+    io.lines().find_map(|line| line.strip_prefix("write_bytes:"))?.trim().parse().ok()
 }
 
 fn parse_resident(status: &str) -> Option<u64> {
@@ -47,6 +76,19 @@ mod tests {
     fn a_name_with_brackets_does_not_shift_the_fields() {
         let stat = "7 (a) b (c)) S 1 7 7 0 -1 4194560 100 0 0 0 25 17 0 0 20 0 1 0 5 9 9";
         assert_eq!(parse_ticks(stat), Some(42));
+    }
+
+    #[test]
+    fn cancelled_writes_are_another_line() {
+        let io = "wchar: 9\nread_bytes: 1\nwrite_bytes: 8192\ncancelled_write_bytes: 4096\n";
+        assert_eq!(parse_written(io), Some(8192));
+        assert_eq!(parse_written("rchar: 1\n"), None);
+    }
+
+    #[test]
+    fn what_lies_in_memory_is_not_counted() {
+        // Linux keeps it in memory wherever it is.
+        assert!(!counts_writes(Path::new("/dev/shm")).unwrap());
     }
 
     #[test]

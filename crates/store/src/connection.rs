@@ -4,6 +4,7 @@
 //! once somebody deletes logs; so whoever comes after an error opens the database anew first.
 
 use crate::open::{CACHE_BYTES, is_ours};
+use crate::set_aside::sync_folder;
 use redb::{Database, DatabaseError, backends::FileBackend};
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -40,6 +41,14 @@ impl Place {
         } else {
             Err(redb::Error::Corrupted("the file holds another database than before".to_owned()))
         }
+    }
+
+    /// Makes the file's name survive a loss of power; the file's own sync does not.
+    pub(crate) fn sync_folder(&self) -> io::Result<()> {
+        sync_folder(&self.file)?;
+        #[cfg(test)]
+        self.faults.journal.note(|| crate::power_cut::Operation::SyncFolder);
+        Ok(())
     }
 
     fn open(&self, file: File) -> Result<Database, DatabaseError> {

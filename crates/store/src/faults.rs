@@ -1,5 +1,7 @@
 //! For tests, also of the crates above: a disk that fails when it is told to.
 
+#[cfg(test)]
+use crate::power_cut::{Journal, Operation};
 use redb::{BackendError, StorageBackend, backends::FileBackend};
 use std::io::{self, ErrorKind};
 use std::ops::Bound;
@@ -18,7 +20,12 @@ pub enum Fault {
 
 /// The switch of a failing disk. A clone is the same switch.
 #[derive(Clone, Debug, Default)]
-pub struct Faults(Arc<Mutex<Switch>>);
+pub struct Faults {
+    switch: Arc<Mutex<Switch>>,
+    /// What succeeded is noted here.
+    #[cfg(test)]
+    pub(crate) journal: Journal,
+}
 
 #[derive(Debug, Default)]
 struct Switch {
@@ -38,12 +45,18 @@ impl Faults {
         *self.switch() = Switch::default();
     }
 
+    /// Never fails; notes what is done.
+    #[cfg(test)]
+    pub(crate) fn noted_in(journal: Journal) -> Self {
+        Self { journal, ..Self::default() }
+    }
+
     pub(crate) fn over(&self, disk: FileBackend) -> FaultyDisk {
         FaultyDisk { disk, faults: self.clone() }
     }
 
     fn switch(&self) -> std::sync::MutexGuard<'_, Switch> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.switch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn hit(&self, by: &[Fault]) -> io::Result<()> {
@@ -82,17 +95,26 @@ impl StorageBackend for FaultyDisk {
 
     fn set_len(&self, length: u64) -> io::Result<()> {
         self.faults.hit(&[Fault::Dead, Fault::Full])?;
-        self.disk.set_len(length)
+        self.disk.set_len(length)?;
+        #[cfg(test)]
+        self.faults.journal.note(|| Operation::SetLength(length));
+        Ok(())
     }
 
     fn sync_data(&self) -> io::Result<()> {
         self.faults.hit(&[Fault::Dead, Fault::Unsynced])?;
-        self.disk.sync_data()
+        self.disk.sync_data()?;
+        #[cfg(test)]
+        self.faults.journal.note(|| Operation::Sync);
+        Ok(())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.faults.hit(&[Fault::Dead, Fault::Full])?;
-        self.disk.write(offset, data)
+        self.disk.write(offset, data)?;
+        #[cfg(test)]
+        self.faults.journal.note(|| Operation::Write { offset, bytes: data.to_vec() });
+        Ok(())
     }
 
     fn close(&self) -> io::Result<()> {

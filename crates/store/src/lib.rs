@@ -40,6 +40,8 @@ mod faults;
 mod healing_tests;
 mod migrate;
 mod open;
+#[cfg(test)]
+mod power_cut;
 mod row;
 mod services;
 mod set_aside;

@@ -2,7 +2,7 @@
 
 use crate::connection::{Connection, Place};
 use crate::migrate::{self, FORMAT};
-use crate::set_aside::{Moved, set_aside, sync_folder, with_suffix};
+use crate::set_aside::{Moved, set_aside, with_suffix};
 use crate::store::{META, RECORDS, SERVICES};
 use crate::{OpenError, Store};
 use redb::{Database, DatabaseError, ReadableDatabase as _, ReadableTableMetadata as _, TableHandle as _};
@@ -113,8 +113,9 @@ fn open_ours(place: &Place) -> Result<(Database, Opened), Failure> {
     migrate::migrate(&database, format).map_err(|error| judge_any(file, error))?;
     if opened == Opened::Fresh {
         begin(&database).map_err(|error| judge_any(file, error))?;
-        sync_folder(file).map_err(|source| Failure::Other(io("sync the folder of", file, source)))?;
     }
+    // Also for a file that was there: whoever began it may have been killed just before doing this.
+    place.sync_folder().map_err(|source| Failure::Other(io("sync the folder of", file, source)))?;
     Ok((database, opened))
 }
 

@@ -1,50 +1,93 @@
-//! How records are found: by item, and by rank. The keys are small, because there is a million of them.
+//! How records are found: by item, and by rank. Everything here is small, because there may be a million of it.
 
 use crate::{BucketPath, Data, Item, PeerId, Record};
+use hashbrown::HashTable;
+use sha2::{Digest as _, Sha256};
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
-/// Bytes of an item's data that are compared without following a pointer.
-const PREFIX: usize = 16;
-
-/// An item as the key of a map: sorted as [`Item`] is, by bucket and data.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    item: Item,
-    /// The beginning of the data, filled up with zeros. It decides most comparisons, and lies in the map itself: of a
-    /// large set each look elsewhere costs as much as all the rest.
-    prefix: [u8; PREFIX],
+/// All records, to be found by item. In two structures: a hash table, where the way to any item is short however many
+/// there are, and a sorted set of the items for going through them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Items {
+    voices: HashTable<(Id, Voices)>,
+    order: BTreeSet<Item>,
 }
 
-impl Place {
-    pub(crate) fn new(item: &Item) -> Self {
-        let data = item.data.as_str().as_bytes();
-        let mut prefix = [0; PREFIX];
-        let length = data.len().min(PREFIX);
-        prefix[..length].copy_from_slice(&data[..length]);
-        Self { item: item.clone(), prefix }
-    }
+/// What an item is known by in the table: half of the SHA-256 of its path, a zero byte, which no path holds, and its
+/// data. Nobody finds two items with the same one, so nothing has to be compared but these bytes: in a large set each
+/// look at a text elsewhere takes longer than the hash. And nobody can choose items so that the table becomes slow.
+type Id = [u8; 16];
 
-    /// Sorts before every item of the bucket but the one without data, which it is.
-    pub(crate) fn first_of(bucket: &BucketPath) -> Self {
-        Self::new(&Item { bucket: bucket.clone(), data: Data::default() })
-    }
-
-    pub(crate) fn item(&self) -> &Item {
-        &self.item
-    }
+fn id(item: &Item) -> Id {
+    let mut hash = Sha256::new();
+    hash.update(item.bucket.as_str());
+    hash.update([0]);
+    hash.update(item.data.as_str());
+    let whole: [u8; 32] = hash.finalize().into();
+    *whole.first_chunk().unwrap_or(&[0; 16])
 }
 
-impl Ord for Place {
-    fn cmp(&self, other: &Self) -> Ordering {
-        let buckets = self.item.bucket.cmp(&other.item.bucket);
-        let data = || self.item.data.cmp(&other.item.data);
-        buckets.then(self.prefix.cmp(&other.prefix)).then_with(data)
-    }
+/// The part of an ID by which the table is laid out.
+fn place_of(id: &Id) -> u64 {
+    u64::from_be_bytes(*id.first_chunk().unwrap_or(&[0; 8]))
 }
 
-impl PartialOrd for Place {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
+/// The item without data, which sorts before all others of its bucket.
+fn first_of(bucket: &BucketPath) -> Item {
+    Item { bucket: bucket.clone(), data: Data::default() }
+}
+
+impl Items {
+    /// The records about an item.
+    pub(crate) fn get(&self, item: &Item) -> Option<&Voices> {
+        let wanted = id(item);
+        let found = self.voices.find(place_of(&wanted), |(id, _)| *id == wanted);
+        found.map(|(_, voices)| voices)
+    }
+
+    /// Puts a record in, in place of its signer's former one about the same.
+    pub(crate) fn put(&mut self, record: Record) {
+        let wanted = id(record.item());
+        match self.voices.find_mut(place_of(&wanted), |(id, _)| *id == wanted) {
+            Some((_, voices)) => voices.put(record),
+            None => {
+                self.order.insert(record.item().clone());
+                let voices = (wanted, Voices::One(record));
+                self.voices.insert_unique(place_of(&wanted), voices, |(id, _)| place_of(id));
+            }
+        }
+    }
+
+    /// Takes a signer's record out.
+    pub(crate) fn take(&mut self, item: &Item, signer: PeerId) -> Option<Record> {
+        let wanted = id(item);
+        let mut entry = self.voices.find_entry(place_of(&wanted), |(id, _)| *id == wanted).ok()?;
+        let (_, voices) = entry.get_mut();
+        let record = voices.of(signer)?.clone();
+        if let [_] = voices.all() {
+            entry.remove();
+            self.order.remove(item);
+        } else {
+            voices.take(signer);
+        }
+        Some(record)
+    }
+
+    /// The first item of a bucket or, if it has none, of the next.
+    pub(crate) fn first_from(&self, bucket: &BucketPath) -> Option<&Item> {
+        self.order.range(first_of(bucket)..).next()
+    }
+
+    /// The records of one bucket, by item.
+    pub(crate) fn of(&self, bucket: BucketPath) -> impl Iterator<Item = &Voices> + use<'_> {
+        let items = self.order.range(first_of(&bucket)..).take_while(move |item| item.bucket == bucket);
+        items.filter_map(|item| self.get(item))
+    }
+
+    /// All records, by bucket and data.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Voices> {
+        self.order.iter().filter_map(|item| self.get(item))
     }
 }
 
@@ -52,11 +95,20 @@ impl PartialOrd for Place {
 #[derive(Clone, Debug)]
 pub(crate) enum Voices {
     One(Record),
-    /// Sorted by signer.
-    Many(Vec<Record>),
+    /// At least two, sorted by signer. Boxed, since it is the exception and room is dear.
+    #[expect(clippy::box_collection, reason = "it makes the other variant, nearly every one, smaller")]
+    Many(Box<Vec<Record>>),
 }
 
 impl Voices {
+    /// What they are about.
+    pub(crate) fn item(&self) -> &Item {
+        match self {
+            Self::One(record) => record.item(),
+            Self::Many(records) => records[0].item(),
+        }
+    }
+
     pub(crate) fn all(&self) -> &[Record] {
         match self {
             Self::One(record) => std::slice::from_ref(record),
@@ -71,7 +123,7 @@ impl Voices {
     }
 
     /// Puts a record in, in place of its signer's former one.
-    pub(crate) fn put(&mut self, record: Record) {
+    fn put(&mut self, record: Record) {
         let at = self.all().binary_search_by_key(&record.signer(), Record::signer);
         match (&mut *self, at) {
             (Self::One(former), Ok(_)) => *former = record,
@@ -80,21 +132,17 @@ impl Voices {
             (Self::One(other), Err(at)) => {
                 let mut records = vec![other.clone()];
                 records.insert(at, record);
-                *self = Self::Many(records);
+                *self = Self::Many(Box::new(records));
             }
         }
     }
 
-    /// Takes a signer's record out; whether that was the last one.
-    pub(crate) fn take(&mut self, signer: PeerId) -> bool {
-        match self {
-            Self::One(record) => record.signer() == signer,
-            Self::Many(records) => {
-                records.retain(|record| record.signer() != signer);
-                if let [last] = records.as_slice() {
-                    *self = Self::One(last.clone());
-                }
-                self.all().is_empty()
+    /// Takes a signer's record out, of several.
+    fn take(&mut self, signer: PeerId) {
+        if let Self::Many(records) = self {
+            records.retain(|record| record.signer() != signer);
+            if let [last] = records.as_slice() {
+                *self = Self::One(last.clone());
             }
         }
     }
@@ -123,23 +171,3 @@ impl PartialEq for Ranked {
 }
 
 impl Eq for Ranked {}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn item(bucket: &str, data: &str) -> Item {
-        Item { bucket: bucket.parse().unwrap(), data: Data::new(data).unwrap() }
-    }
-
-    proptest! {
-        #[test]
-        fn places_are_sorted_as_items_are(
-            one in ("[ab]", "[a\\x00b]{0,20}"), two in ("[ab]", "[a\\x00b]{0,20}"),
-        ) {
-            let [one, two] = [one, two].map(|(bucket, data)| item(&bucket, &data));
-            prop_assert_eq!(Place::new(&one).cmp(&Place::new(&two)), one.cmp(&two));
-        }
-    }
-}

@@ -1,7 +1,8 @@
 //! What the records say, taken together, at a time.
 
-use super::{Key, Place, Set, Voices};
+use super::{Key, Set};
 use crate::authority::{Authority, Tally, item_of};
+use crate::set::index::Voices;
 use crate::{BucketPath, Item, Kind, NotAllowed, Pattern, PeerId, Record, Role, Rule, Time, Who};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,58 +30,52 @@ impl Set {
 
     /// The items of one bucket at a time, in the order of their data.
     pub fn bucket(&self, bucket: &BucketPath, time: Time) -> impl Iterator<Item = View<'_>> + use<'_> {
-        let (reading, bucket) = (self.at(time), bucket.clone());
-        let rule = self.policy.rule(&bucket);
-        let items = self.items.range(Place::first_of(&bucket)..);
-        let items = items.take_while(move |(place, _)| place.item().bucket == bucket);
-        items.filter_map(move |(place, voices)| reading.view(place, voices, rule))
+        let (reading, rule) = (self.at(time), self.policy.rule(bucket));
+        self.items.of(bucket.clone()).filter_map(move |voices| reading.view(voices, rule))
     }
 
     /// The items of all buckets that match, at a time, in the order of bucket and data.
     pub fn matching<'a>(&'a self, pattern: &'a Pattern, time: Time) -> impl Iterator<Item = View<'a>> {
         let reading = self.at(time);
         self.places(std::slice::from_ref(pattern))
-            .filter_map(move |(place, voices, rule)| reading.view(place, voices, rule))
+            .filter_map(move |(voices, rule)| reading.view(voices, rule))
     }
 
     /// Whether an item is in its bucket at a time, and who says so.
     pub fn item(&self, item: &Item, time: Time) -> Option<View<'_>> {
-        let (place, voices) = self.items.get_key_value(&Place::new(item))?;
-        self.at(time).view(place, voices, self.policy.rule(&item.bucket))
+        let voices = self.items.get(item)?;
+        self.at(time).view(voices, self.policy.rule(&item.bucket))
     }
 
     /// Every record whose bucket matches one of the patterns and that is not over at `time`: what a `req` asks for.
     /// Those that only have to be remembered are among them, since whoever asks may have to remember them too.
     pub fn live<'a>(&'a self, patterns: &'a [Pattern], time: Time) -> impl Iterator<Item = &'a Record> {
-        let records = self.places(patterns).flat_map(|(_, voices, _)| voices.all());
+        let records = self.places(patterns).flat_map(|(voices, _)| voices.all());
         records.filter(move |record| !record.keep().is_over(time))
     }
 
     /// Every record, in the order of bucket, data and signer.
     pub fn records(&self) -> impl Iterator<Item = &Record> {
-        self.items.values().flat_map(Voices::all)
+        self.items.all().flat_map(Voices::all)
     }
 
     /// Everything that is held about an item, whether it counts or not, by signer.
     pub fn voices(&self, item: &Item) -> &[Record] {
-        self.items.get(&Place::new(item)).map_or(&[], Voices::all)
+        self.items.get(item).map_or(&[], Voices::all)
     }
 
     /// All items in matching buckets. Patterns are compared once a bucket.
-    fn places<'a>(
-        &'a self,
-        patterns: &'a [Pattern],
-    ) -> impl Iterator<Item = (&'a Place, &'a Voices, &'a Rule)> {
+    fn places<'a>(&'a self, patterns: &'a [Pattern]) -> impl Iterator<Item = (&'a Voices, &'a Rule)> {
         let mut last: Option<(&BucketPath, bool, &Rule)> = None;
-        self.items.iter().filter_map(move |(place, voices)| {
-            let bucket = &place.item().bucket;
+        self.items.all().filter_map(move |voices| {
+            let bucket = &voices.item().bucket;
             let known = last.filter(|(known, _, _)| *known == bucket);
             let judge = || {
                 let matches = patterns.iter().any(|pattern| pattern.matches(bucket));
                 (bucket, matches, self.policy.rule(bucket))
             };
             let (_, matches, rule) = *last.insert(known.unwrap_or_else(judge));
-            matches.then_some((place, voices, rule))
+            matches.then_some((voices, rule))
         })
     }
 
@@ -143,7 +138,7 @@ impl Set {
 
     /// The next time after `time` at which a record in a matching bucket begins or ceases to hold.
     pub fn next_edge(&self, pattern: &Pattern, time: Time) -> Option<Time> {
-        let records = self.places(std::slice::from_ref(pattern)).flat_map(|(_, voices, _)| voices.all());
+        let records = self.places(std::slice::from_ref(pattern)).flat_map(|(voices, _)| voices.all());
         let edges = records.flat_map(|record| [record.validity().from(), record.validity().until()]);
         let own = edges.flatten().filter(|edge| *edge > time).min();
         // Then roles change, and with them what counts.
@@ -153,8 +148,8 @@ impl Set {
 }
 
 impl Reading<'_> {
-    fn view<'a>(&self, place: &'a Place, voices: &'a Voices, rule: &Rule) -> Option<View<'a>> {
-        let item = place.item();
+    fn view<'a>(&self, voices: &'a Voices, rule: &Rule) -> Option<View<'a>> {
+        let item = voices.item();
         let mut tally = Tally::default();
         let mut proposals = Vec::new();
         for record in voices.all() {
@@ -179,8 +174,7 @@ impl Reading<'_> {
     /// Whether a peer says of itself that it is there, and no admin denies it.
     fn is_present(&self, peer: PeerId) -> bool {
         let item = item_of(Role::Peer, peer);
-        let found = self.set.items.get_key_value(&Place::new(&item));
         let rule = self.set.policy.rule(&item.bucket);
-        found.is_some_and(|(place, voices)| self.view(place, voices, rule).is_some())
+        self.set.items.get(&item).is_some_and(|voices| self.view(voices, rule).is_some())
     }
 }

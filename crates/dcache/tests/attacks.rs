@@ -1,0 +1,467 @@
+//! What somebody who means ill can try, one test each. All with real keys and signatures.
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+use dcache::{
+    Admission, BucketPath, Clock, Data, End, Item, Key, Keypair, Kind, Limits, Moment, NotAllowed, PeerId,
+    Policy, Record, Refusal, Role, Set, Signature, Statement, StatementError, SwarmFile, Time, Validity, Who,
+};
+use std::time::Duration;
+
+const NOW: Time = Time(1_800_000_000);
+const DAY: u64 = 24 * 3600;
+/// Some day in 2040.
+const YEAR_2040: Time = Time(2_209_000_000);
+
+const ROOT: u16 = 1;
+const ADMIN: u16 = 2;
+const TRUSTED: u16 = 3;
+const STRANGER: u16 = 9;
+
+fn key(number: u16) -> Keypair {
+    let mut seed = [7; 32];
+    seed[..2].copy_from_slice(&number.to_be_bytes());
+    Keypair::from_seed(seed)
+}
+
+fn peer(number: u16) -> PeerId {
+    key(number).peer_id()
+}
+
+fn policy() -> Policy {
+    let text = format!(
+        "name = 'class'\nroots = ['{}']\n[[rule]]\nbucket = 'share/verified'\npropose = 'trusted'\n\
+         propose_threshold = 2\ndismiss = 'trusted'\n",
+        peer(ROOT)
+    );
+    SwarmFile::parse(&text).unwrap().policy()
+}
+
+fn item(bucket: &str, data: &str) -> Item {
+    Item { bucket: bucket.parse().unwrap(), data: Data::new(data).unwrap() }
+}
+
+fn role(role: Role, number: u16) -> Item {
+    item(role.name(), &peer(number).to_string())
+}
+
+fn file(name: &str) -> Item {
+    item("share/files", name)
+}
+
+fn week() -> Validity {
+    Validity::starting(NOW, 7 * DAY)
+}
+
+fn sign(signer: u16, sequence: u64, kind: Kind, item: Item, validity: Validity) -> Record {
+    sign_kept(signer, sequence, kind, item, validity, End::default())
+}
+
+fn sign_kept(signer: u16, sequence: u64, kind: Kind, item: Item, validity: Validity, keep: End) -> Record {
+    Record::sign(Statement::new(kind, item, validity).unwrap(), &key(signer), sequence, keep)
+}
+
+/// Brings a record as a channel would.
+fn bring(set: &mut Set, record: &Record, now: Time) -> Result<bool, Refusal> {
+    let admission = set.admit(record.statement().clone(), *record.signature(), now)?;
+    Ok(matches!(admission, Admission::New { .. }))
+}
+
+/// A swarm with an admin and a trusted peer, for ever.
+fn swarm() -> Set {
+    let policy = policy();
+    let mut set = Set::new(policy.clone(), Limits::of(&policy));
+    let admin = sign(ROOT, 1, Kind::Propose, role(Role::Admin, ADMIN), Validity::ALWAYS);
+    let trusted = sign(ADMIN, 1, Kind::Propose, role(Role::Trusted, TRUSTED), Validity::ALWAYS);
+    for record in [admin, trusted] {
+        assert_eq!(bring(&mut set, &record, NOW), Ok(true));
+    }
+    set
+}
+
+/// Whether the set is as it was.
+fn unchanged(set: &Set, before: &Set) -> bool {
+    set.records().eq(before.records())
+}
+
+#[test]
+fn forged() {
+    let mut set = swarm();
+    let before = set.clone();
+    let honest = sign(TRUSTED, 5, Kind::Propose, file("mine"), week());
+    let statement = honest.statement();
+    let real = *honest.signature();
+    let mut flipped = real;
+    flipped.bytes[40] ^= 1;
+    let by_another =
+        Signature { signer: peer(TRUSTED), ..key(STRANGER).sign(5, End::default(), &statement.payload()) };
+    let no_key = Signature { signer: PeerId::from_public_key([2; 32]), ..real };
+    // The neutral element as key and signature fits every message where verification is not strict.
+    let mut neutral = [0; 32];
+    neutral[0] = 1;
+    let mut bytes = [0; 64];
+    bytes[0] = 1;
+    let small_order = Signature { signer: PeerId::from_public_key(neutral), bytes, ..real };
+    for forged in [flipped, by_another, no_key, small_order, Signature { sequence: 6, ..real }] {
+        assert_eq!(set.admit(statement.clone(), forged, NOW), Err(Refusal::Forged), "{forged:?}");
+    }
+    assert!(unchanged(&set, &before));
+}
+
+#[test]
+fn replayed() {
+    let mut set = swarm();
+    let record = sign(TRUSTED, 5, Kind::Propose, file("a"), Validity::starting(NOW, 100));
+    assert_eq!(bring(&mut set, &record, NOW), Ok(true));
+    let before = set.clone();
+    for _ in 0..100 {
+        assert_eq!(bring(&mut set, &record, NOW), Ok(false));
+    }
+    assert!(unchanged(&set, &before));
+    set.advance(Moment::certain(NOW.plus(100)));
+    assert_eq!(bring(&mut set, &record, NOW.plus(100)), Err(Refusal::Expired));
+}
+
+#[test]
+fn moved_to_another_bucket_or_domain() {
+    let mut set = swarm();
+    let before = set.clone();
+    let honest = sign(ADMIN, 5, Kind::Propose, item("share/files", &peer(STRANGER).to_string()), week());
+    let moved = Statement::new(Kind::Propose, role(Role::Trusted, STRANGER), week()).unwrap();
+    assert_eq!(set.admit(moved, *honest.signature(), NOW), Err(Refusal::Forged));
+    let as_dismissal = Statement::new(Kind::Dismiss, honest.item().clone(), week()).unwrap();
+    assert_eq!(set.admit(as_dismissal, *honest.signature(), NOW), Err(Refusal::Forged));
+    // The same key signs for other purposes: what is signed there is nothing here, and the other way round.
+    for keep in [End::NEVER, End::at(NOW.plus(30 * DAY))] {
+        let other_domain = Signature { keep, ..*honest.signature() };
+        assert_eq!(set.admit(honest.statement().clone(), other_domain, NOW), Err(Refusal::Forged));
+    }
+    assert!(unchanged(&set, &before));
+}
+
+#[test]
+fn older_sequence() {
+    let mut set = swarm();
+    let old = sign(TRUSTED, 5, Kind::Propose, file("a"), week());
+    let new = sign(TRUSTED, 6, Kind::Dismiss, file("a"), week());
+    assert_eq!(bring(&mut set, &new, NOW), Ok(true));
+    assert_eq!(bring(&mut set, &old, NOW), Ok(false));
+    assert_eq!(set.item(&file("a"), NOW), None);
+    assert_eq!(set.voices(&file("a")), [new]);
+}
+
+#[test]
+fn dated_in_the_future() {
+    let mut set = swarm();
+    let far = Validity::starting(YEAR_2040, 3600);
+    assert_eq!(bring(&mut set, &sign(STRANGER, 1, Kind::Propose, file("a"), far), NOW), Err(Refusal::Ahead));
+    // A while ahead is somebody's plan, or a clock that is a little fast; nobody sees it before its time.
+    let soon = sign(STRANGER, 2, Kind::Propose, file("b"), Validity::starting(NOW.plus(DAY), 3600));
+    assert_eq!(bring(&mut set, &soon, NOW), Ok(true));
+    let seen = [0, DAY, DAY + 3600].map(|later| set.item(&file("b"), NOW.plus(later)).is_some());
+    assert_eq!(seen, [false, true, false]);
+    // What was too far ahead is taken when its time has come nearer.
+    let later = Time(YEAR_2040.0 - 10 * DAY);
+    assert_eq!(bring(&mut set, &sign(STRANGER, 1, Kind::Propose, file("a"), far), later), Ok(true));
+    // To be remembered for long is to take room for long.
+    let kept = sign_kept(STRANGER, 3, Kind::Propose, file("c"), week(), End::at(YEAR_2040));
+    assert_eq!(bring(&mut set, &kept, NOW), Err(Refusal::Lifetime));
+    for validity in
+        [Validity::ALWAYS, Validity::new(Some(NOW), None).unwrap(), Validity::starting(NOW, 32 * DAY)]
+    {
+        let record = sign(STRANGER, 4, Kind::Propose, file("d"), validity);
+        assert_eq!(bring(&mut set, &record, NOW), Err(Refusal::Lifetime), "open and long ends are for roles");
+        assert_eq!(
+            bring(&mut set, &sign(TRUSTED, 4, Kind::Propose, file("d"), validity), NOW),
+            Ok(validity != week())
+        );
+        set = swarm();
+    }
+}
+
+#[test]
+fn long_over() {
+    let mut set = swarm();
+    let old = sign(
+        ADMIN,
+        2,
+        Kind::Propose,
+        role(Role::Trusted, STRANGER),
+        Validity::starting(Time(1_500_000_000), DAY),
+    );
+    assert_eq!(bring(&mut set, &old, NOW), Err(Refusal::Expired));
+    assert_eq!(set.role(peer(STRANGER), NOW), None);
+}
+
+#[test]
+fn oversized() {
+    let payload = |data: &str, bucket: &str| {
+        format!(r#"{{"mtype":"propose","bucket":[{bucket}],"data":"{data}","validity":[1,2]}}"#)
+    };
+    assert!(Statement::parse(&payload(&"x".repeat(1024), "\"a\"")).is_ok());
+    assert!(matches!(Statement::parse(&payload(&"x".repeat(1025), "\"a\"")), Err(StatementError::Shape(_))));
+    let huge = payload(&"x".repeat(1 << 20), "\"a\"");
+    assert_eq!(Statement::parse(&huge), Err(StatementError::Length(huge.len())));
+    let path = |names: usize, length: usize| vec![format!("\"{}\"", "n".repeat(length)); names].join(",");
+    assert!(Statement::parse(&payload("x", &path(8, 64))).is_ok());
+    for (names, length) in [(0, 0), (9, 1), (1, 65), (1, 0)] {
+        assert!(Statement::parse(&payload("x", &path(names, length))).is_err(), "{names} names of {length}");
+    }
+    assert!(Data::new(&"é".repeat(513)).is_err());
+}
+
+#[test]
+fn deeply_nested() {
+    for (open, close) in [("[", "]"), (r#"{"a":"#, "}")] {
+        let nested = |depth: usize| format!("{}1{}", open.repeat(depth), close.repeat(depth));
+        for depth in [10, 400, 4000] {
+            let payload =
+                format!(r#"{{"mtype":"propose","bucket":["a"],"data":{},"validity":[1,2]}}"#, nested(depth));
+            assert!(Statement::parse(&payload).is_err());
+            assert!(serde_json::from_str::<Signature>(&nested(depth)).is_err());
+        }
+    }
+    for nested in ["[".repeat(30_000), "a.".repeat(30_000), "{a=".repeat(20_000)] {
+        assert!(SwarmFile::parse(&format!("name = {nested}")).is_err());
+        assert!(SwarmFile::parse(&nested).is_err());
+    }
+}
+
+#[test]
+fn a_role_given_by_somebody_without_it() {
+    let mut set = swarm();
+    let given = [
+        sign(STRANGER, 1, Kind::Propose, role(Role::Trusted, STRANGER), week()),
+        sign(STRANGER, 2, Kind::Propose, role(Role::Admin, STRANGER), week()),
+        sign(TRUSTED, 3, Kind::Propose, role(Role::Trusted, STRANGER), week()),
+        sign(TRUSTED, 4, Kind::Propose, role(Role::Admin, TRUSTED), week()),
+        sign(ADMIN, 5, Kind::Propose, role(Role::Admin, STRANGER), week()),
+        sign(STRANGER, 6, Kind::Dismiss, role(Role::Admin, ADMIN), week()),
+        sign(TRUSTED, 7, Kind::Dismiss, role(Role::Trusted, TRUSTED), week()),
+        sign(STRANGER, 8, Kind::Propose, item("root", &peer(STRANGER).to_string()), week()),
+    ];
+    for record in &given {
+        assert_eq!(bring(&mut set, record, NOW), Ok(true), "it is kept and passed on: it may count one day");
+    }
+    let roles = [ROOT, ADMIN, TRUSTED, STRANGER].map(|number| set.role(peer(number), NOW));
+    assert_eq!(roles, [Some(Role::Root), Some(Role::Admin), Some(Role::Trusted), None]);
+    let refused = set.may(Kind::Propose, &role(Role::Trusted, STRANGER), peer(TRUSTED), NOW).unwrap_err();
+    assert!(matches!(refused, NotAllowed { who: Who::Role(Role::Admin), role: Some(Role::Trusted), .. }));
+}
+
+#[test]
+fn a_role_that_was_taken_away_never_counted() {
+    let mut set = swarm();
+    let verified = item("share/verified", "cid");
+    bring(&mut set, &sign(ADMIN, 2, Kind::Propose, role(Role::Trusted, 4), Validity::ALWAYS), NOW).unwrap();
+    for (signer, sequence) in [(TRUSTED, 1), (4, 1)] {
+        bring(&mut set, &sign(signer, sequence, Kind::Propose, verified.clone(), week()), NOW).unwrap();
+    }
+    assert!(set.item(&verified, NOW).is_some());
+    // The admin goes, and with it everything that it gave, and everything that those said.
+    let revocation = sign(ROOT, 2, Kind::Dismiss, role(Role::Admin, ADMIN), Validity::ALWAYS);
+    assert_eq!(bring(&mut set, &revocation, NOW), Ok(true));
+    assert_eq!(set.role(peer(TRUSTED), NOW), None);
+    assert_eq!(set.item(&verified, NOW), None);
+    // Once it is admin again, all is as it was.
+    bring(&mut set, &sign(ROOT, 3, Kind::Propose, role(Role::Admin, ADMIN), Validity::ALWAYS), NOW).unwrap();
+    for (signer, sequence) in [(TRUSTED, 1), (4, 1)] {
+        let _ = bring(&mut set, &sign(signer, sequence, Kind::Propose, verified.clone(), week()), NOW);
+    }
+    assert!(set.item(&verified, NOW).is_some());
+}
+
+#[test]
+fn a_threshold_met_by_one_key_twice() {
+    let mut set = swarm();
+    let verified = item("share/verified", "cid");
+    for sequence in 1..5 {
+        let longer = Validity::starting(NOW, 7 * DAY + sequence);
+        bring(&mut set, &sign(TRUSTED, sequence, Kind::Propose, verified.clone(), longer), NOW).unwrap();
+    }
+    assert_eq!(set.item(&verified, NOW), None);
+    // A stranger's word does not help, nor that of a second key that a trusted peer made for itself.
+    for signer in [STRANGER, 10] {
+        bring(&mut set, &sign(signer, 1, Kind::Propose, verified.clone(), week()), NOW).unwrap();
+    }
+    assert_eq!(set.item(&verified, NOW), None);
+    // The word of a second one with the role does; both signed the very same payload.
+    let payload = Statement::new(Kind::Propose, verified.clone(), Validity::starting(NOW, 8 * DAY)).unwrap();
+    for signer in [TRUSTED, ADMIN] {
+        let signature = key(signer).sign(50, End::default(), &payload.payload());
+        assert!(set.admit(payload.clone(), signature, NOW).is_ok());
+    }
+    let signers: Vec<PeerId> =
+        set.item(&verified, NOW).unwrap().proposals.iter().map(|record| record.signer()).collect();
+    let mut expected = [peer(TRUSTED), peer(ADMIN)];
+    expected.sort();
+    assert_eq!(signers, expected);
+}
+
+#[test]
+fn a_flood_by_one_key() {
+    let mut set = swarm();
+    let limits = set.limits().clone();
+    bring(&mut set, &sign(TRUSTED, 1, Kind::Propose, file("honest"), week()), NOW).unwrap();
+    for sequence in 1..=3000 {
+        let name = format!("flood {sequence}");
+        let _ = bring(&mut set, &sign(STRANGER, sequence, Kind::Propose, file(&name), week()), NOW);
+    }
+    let of_flooder = set.records().filter(|record| record.signer() == peer(STRANGER));
+    let kept: Vec<u64> = of_flooder.map(|record| record.signature().sequence).collect();
+    assert_eq!(kept.len(), limits.stranger, "what it said last");
+    assert!(kept.iter().all(|sequence| *sequence > 3000 - limits.stranger as u64));
+    assert!(set.item(&file("honest"), NOW).is_some());
+    assert_eq!(bring(&mut set, &sign(TRUSTED, 2, Kind::Propose, file("more"), week()), NOW), Ok(true));
+    // The flood is only on one shelf: the flooder may still say that it is there.
+    let presence =
+        sign(STRANGER, 9999, Kind::Propose, role(Role::Peer, STRANGER), Validity::starting(NOW, 600));
+    assert_eq!(bring(&mut set, &presence, NOW), Ok(true));
+}
+
+#[test]
+fn a_flood_by_ten_thousand_keys() {
+    let mut set = swarm();
+    let before = set.len();
+    let honest: Vec<Item> = (0..100).map(|number| file(&format!("honest {number}"))).collect();
+    for (sequence, file) in (2..).zip(&honest) {
+        let record = sign(TRUSTED, sequence, Kind::Propose, file.clone(), Validity::starting(NOW, 600));
+        assert_eq!(bring(&mut set, &record, NOW), Ok(true));
+    }
+    let keys: Vec<Keypair> = (0..10_000u16).map(|number| key(20_000 + number)).collect();
+    for sequence in 1..=3 {
+        for keypair in &keys {
+            let about = file(&format!("{} {sequence}", keypair.peer_id()));
+            let statement = Statement::new(Kind::Propose, about, Validity::starting(NOW, 31 * DAY)).unwrap();
+            let record = Record::sign(statement, keypair, sequence, End::default());
+            let _ = bring(&mut set, &record, NOW);
+        }
+    }
+    assert_eq!(
+        set.len(),
+        before + honest.len() + set.limits().strangers,
+        "their common budget, and not one more"
+    );
+    assert!(honest.iter().all(|file| set.item(file, NOW).is_some()), "nobody with a role lost anything");
+    let more = sign(TRUSTED, 1000, Kind::Propose, file("more"), week());
+    assert_eq!(bring(&mut set, &more, NOW), Ok(true));
+    // Even roles for all of them, by a stranger, change nothing.
+    let grant = sign(STRANGER, 1, Kind::Propose, role(Role::Trusted, 20_000), week());
+    bring(&mut set, &grant, NOW).unwrap();
+    assert_eq!(set.role(peer(20_000), NOW), None);
+}
+
+#[test]
+fn resurrection_by_a_returning_peer() {
+    let (mut here, mut away) = (swarm(), swarm());
+    let grant = sign(ADMIN, 5, Kind::Propose, role(Role::Trusted, 4), Validity::starting(NOW, 30 * DAY));
+    let shared = sign(TRUSTED, 5, Kind::Propose, file("wrong"), Validity::starting(NOW, 20 * DAY));
+    for record in [&grant, &shared] {
+        bring(&mut here, record, NOW).unwrap();
+        bring(&mut away, record, NOW).unwrap();
+    }
+    // While it is away, the role is taken and the file taken back; both by words that hold for an hour only.
+    let hour = Validity::starting(NOW.plus(DAY), 3600);
+    let former = |set: &Set, record: &Record| set.get(&Key::from(record)).unwrap().keep();
+    let revoked = sign_kept(ADMIN, 6, Kind::Dismiss, grant.item().clone(), hour, former(&here, &grant));
+    let taken_back = sign_kept(TRUSTED, 6, Kind::Dismiss, file("wrong"), hour, former(&here, &shared));
+    for record in [&revoked, &taken_back] {
+        assert_eq!(bring(&mut here, record, NOW.plus(DAY)), Ok(true));
+    }
+    for days in [2, 10, 19, 25] {
+        let now = NOW.plus(days * DAY);
+        here.advance(Moment::certain(now));
+        for record in away.records() {
+            let _ = bring(&mut here, record, now);
+        }
+        assert_eq!(here.role(peer(4), now), None, "after {days} days");
+        assert_eq!(here.item(&file("wrong"), now), None, "after {days} days");
+    }
+    // The one who was away is told as well: what is only to be remembered is passed on like everything else.
+    let everything = [dcache::Pattern::new("*").unwrap()];
+    let told: Vec<Record> = here.live(&everything, NOW.plus(2 * DAY)).cloned().collect();
+    for record in &told {
+        let _ = bring(&mut away, record, NOW.plus(2 * DAY));
+    }
+    assert_eq!(away.role(peer(4), NOW.plus(2 * DAY)), None);
+    // When none of it could hold any more, it is forgotten completely.
+    here.advance(Moment::certain(NOW.plus(30 * DAY)));
+    assert_eq!(here.len(), 2);
+    assert_eq!(bring(&mut here, &grant, NOW.plus(30 * DAY)), Err(Refusal::Expired));
+}
+
+#[test]
+fn a_clock_stepped_to_1970() {
+    let mut clock = Clock::new(NOW, None, Duration::ZERO);
+    let mut set = swarm();
+    set.advance(clock.read(NOW, Duration::ZERO));
+    let in_1970 = clock.read(Time(100), Duration::from_secs(60));
+    assert!(!in_1970.is_certain && in_1970.time == NOW.plus(60));
+    set.advance(in_1970);
+    let now = in_1970.time;
+    // It stores and passes on, and what was known before holds.
+    assert_eq!(bring(&mut set, &sign(TRUSTED, 5, Kind::Propose, file("a"), week()), now), Ok(true));
+    assert_eq!(set.role(peer(TRUSTED), now), Some(Role::Trusted));
+    // It accepts no new authority, which might be one of long ago; but it hears of one that was taken.
+    let grants = [
+        sign(ROOT, 5, Kind::Propose, role(Role::Admin, STRANGER), Validity::ALWAYS),
+        sign(ADMIN, 6, Kind::Propose, role(Role::Trusted, 4), week()),
+    ];
+    for grant in &grants {
+        assert_eq!(bring(&mut set, grant, now), Ok(true));
+    }
+    assert_eq!([STRANGER, 4].map(|number| set.role(peer(number), now)), [None, None]);
+    bring(&mut set, &sign(ADMIN, 7, Kind::Dismiss, role(Role::Trusted, TRUSTED), Validity::ALWAYS), now)
+        .unwrap();
+    assert_eq!(set.role(peer(TRUSTED), now), None);
+    // When the clock is set, it all counts.
+    let known = clock.read(NOW.plus(120), Duration::from_secs(120));
+    set.advance(known);
+    let roles = [STRANGER, 4, TRUSTED].map(|number| set.role(peer(number), known.time));
+    assert_eq!(roles, [Some(Role::Admin), Some(Role::Trusted), None]);
+}
+
+#[test]
+fn a_clock_stepped_to_2040() {
+    let mut clock = Clock::new(NOW, None, Duration::ZERO);
+    let mut set = swarm();
+    bring(&mut set, &sign(TRUSTED, 5, Kind::Propose, file("a"), week()), NOW).unwrap();
+    let before = set.clone();
+    set.advance(clock.read(NOW, Duration::ZERO));
+    for minute in 0..5 {
+        let in_2040 = clock.read(YEAR_2040.plus(60 * minute), Duration::from_secs(60 * minute));
+        assert_eq!(set.advance(in_2040), [], "nothing is forgotten for a clock that has just jumped");
+        assert_eq!(set.item(&file("a"), in_2040.time), None);
+    }
+    let back = clock.read(NOW.plus(300), Duration::from_secs(300));
+    assert_eq!(back.time, NOW.plus(300));
+    set.advance(back);
+    assert!(unchanged(&set, &before));
+    // Nobody else grows older by it: what such a clock has signed is refused, and it is only one witness.
+    let presence =
+        sign(STRANGER, 1, Kind::Propose, role(Role::Peer, STRANGER), Validity::starting(YEAR_2040, 600));
+    assert_eq!(bring(&mut set, &presence, NOW), Err(Refusal::Ahead));
+    let by_role =
+        sign(TRUSTED, 9, Kind::Propose, role(Role::Peer, TRUSTED), Validity::starting(YEAR_2040, 600));
+    assert_eq!(bring(&mut set, &by_role, NOW), Ok(true));
+    let signed = set.signed_times(peer(ROOT), NOW);
+    assert_eq!(signed.get(&peer(TRUSTED)), Some(&YEAR_2040));
+    assert!(!clock.witness(signed.into_values(), NOW.plus(300), Duration::from_secs(300)));
+}
+
+#[test]
+fn each_refusal_changes_nothing() {
+    let mut set = swarm();
+    let before = set.clone();
+    let private: BucketPath = format!("pri/{}/info/hostname", peer(TRUSTED)).parse().unwrap();
+    let foreign = Item { bucket: private, data: Data::new("duckie").unwrap() };
+    let records = [
+        (sign(STRANGER, 1, Kind::Propose, foreign, week()), Refusal::NotOwner),
+        (sign(STRANGER, 1, Kind::Propose, role(Role::Peer, TRUSTED), week()), Refusal::NotOwner),
+        (sign(STRANGER, 1, Kind::Propose, file("a"), Validity::starting(Time(1), 5)), Refusal::Expired),
+        (sign(STRANGER, 1, Kind::Propose, file("a"), Validity::ALWAYS), Refusal::Lifetime),
+    ];
+    for (record, refusal) in records {
+        assert_eq!(bring(&mut set, &record, NOW), Err(refusal));
+    }
+    assert!(unchanged(&set, &before));
+}

@@ -1,0 +1,23 @@
+//! A CID as it stands in a bucket.
+
+use logs::buckets::{Station, info, parse};
+
+/// Inputs to begin with.
+pub fn seeds() -> Vec<Vec<u8>> {
+    vec![
+        b"QmbFMke1KXqnYyBBWxB74N4c5SBnJMVAiMNRcGu6x1AwQH".to_vec(),
+        b"bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku".to_vec(),
+        b"zb2rhe5P4gXftAwvA4eXQ5HJwsER2owDyS9sKaQRRVQPn93bA".to_vec(),
+    ]
+}
+
+/// What must hold of any bytes.
+pub fn check(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Some(cid) = parse(text) else { return };
+    assert_eq!(cid.to_string(), text);
+    assert!(info(&cid).as_str().ends_with(text));
+    for station in Station::ALL {
+        assert_eq!(station.item(&cid).data.as_str(), text);
+    }
+}

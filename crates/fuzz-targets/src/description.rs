@@ -1,0 +1,47 @@
+//! What is said about a file: the info file's YAML, and the JSON in its bucket.
+
+use crate::samples::peer;
+use dcache::{Data, Time};
+use logs::Description;
+
+/// Above this the info file's `ctime`, a floating point number, is cut off.
+const MAX_YAML_TIME: Time = Time(1_000_000_000_000);
+
+/// Inputs to begin with.
+pub fn seeds() -> Vec<Vec<u8>> {
+    vec![
+        description().to_yaml().unwrap_or_default().into(),
+        description().to_data().unwrap_or_default().as_str().into(),
+        format!("{{ctime: 1.5e9, filename: a b.bag, upload_node: {}, size: 8, x: [1]}}", peer()).into(),
+        b"a: &a [x, x]\nb: !!str |\n  text\nfilename: *a\n".to_vec(),
+    ]
+}
+
+/// What must hold of any bytes.
+pub fn check(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok(read) = Description::from_yaml(text) {
+        check_one(&read);
+    }
+    if let Ok(data) = Data::new(text)
+        && let Ok(read) = Description::from_data(&data)
+    {
+        check_one(&read);
+    }
+}
+
+fn check_one(read: &Description) {
+    if read.changed <= MAX_YAML_TIME {
+        let yaml = read.to_yaml().unwrap_or_default();
+        assert_eq!(Description::from_yaml(&yaml).as_ref(), Ok(read), "{yaml}");
+    }
+    if let Ok(data) = read.to_data() {
+        assert_eq!(Description::from_data(&data).as_ref(), Ok(read), "{data}");
+    }
+    assert!(!read.filename.is_empty() && !read.filename.contains('/'));
+}
+
+fn description() -> Description {
+    let filename = "a \"b\" é.bag".to_owned();
+    Description { filename, size: 868_400, changed: Time(1_511_000_000), uploader: peer() }
+}

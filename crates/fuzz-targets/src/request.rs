@@ -1,0 +1,34 @@
+//! A request to the daemon's local socket.
+
+use crate::samples;
+use control::{Intent, MAX_REQUEST_BYTES, Request, SignedWord, Word, parse_request};
+use dcache::Kind;
+
+/// What is read is written so that it reads back the same.
+pub fn check(bytes: &[u8]) {
+    let Ok(read) = parse_request(bytes) else { return };
+    assert!(bytes.len() <= MAX_REQUEST_BYTES);
+    let written = read.encode();
+    assert!(!written.contains('\n'));
+    // Written out, an escape may be longer than it was read.
+    if written.len() <= MAX_REQUEST_BYTES {
+        assert_eq!(parse_request(written.as_bytes()).as_ref(), Ok(&read));
+    }
+}
+
+/// One of each kind.
+pub fn seeds() -> Vec<Vec<u8>> {
+    let record = samples::record();
+    let (word, item) = (Word(record.statement().clone()), record.item().clone());
+    let intent = Intent { kind: Kind::Dismiss, bucket: item.bucket, data: item.data };
+    let signed = SignedWord { payload: word.clone(), signature: *record.signature() };
+    let requests = [
+        Request::Status {},
+        Request::Say { words: vec![word], anyway: true },
+        Request::Prepare { signer: Some(samples::peer()), intents: vec![intent] },
+        Request::Admit { records: vec![signed], anyway: false },
+        Request::Join { swarm: "name = 'class'".to_owned() },
+        Request::Leave {},
+    ];
+    requests.map(|request| request.encode().into_bytes()).to_vec()
+}

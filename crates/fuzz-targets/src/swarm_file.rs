@@ -1,0 +1,27 @@
+//! A swarm file, which people pass around.
+
+use crate::samples;
+use dcache::{MAX_SWARM_FILE_BYTES, SwarmFile};
+
+/// Whatever is read is written so that it reads back the same, and makes a policy.
+pub fn check(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Ok(read) = SwarmFile::parse(text) else { return };
+    assert!(text.len() <= MAX_SWARM_FILE_BYTES && !read.policy().roots().is_empty());
+    // Written out, what was left to its default stands there, and the file may be longer.
+    let written = read.to_toml();
+    if written.len() <= MAX_SWARM_FILE_BYTES {
+        assert_eq!(SwarmFile::parse(&written).as_ref(), Ok(&read));
+    }
+}
+
+/// One with everything, and one with as little as possible.
+pub fn seeds() -> Vec<Vec<u8>> {
+    let root = samples::peer();
+    let full = format!(
+        "name = 'class'\nroots = ['{root}']\nroot_threshold = 1\nbootstrap = ['/ip4/10.0.0.1/tcp/6002']\n\n\
+         [[rule]]\nbucket = 'share/verified'\npropose = 'trusted'\npropose_threshold = 2\ndismiss = 'admin'\n\n\
+         [[rule]]\nbucket = 'trusted'\npropose = 'root'\ndismiss = 'admin'\n"
+    );
+    vec![full.into_bytes(), format!("name=\"c\"\nroots=[\"{root}\"]").into_bytes()]
+}

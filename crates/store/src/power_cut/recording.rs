@@ -1,0 +1,104 @@
+//! A store at work, with every operation of its disk noted, and what each commit promised.
+
+use super::disk::Disk;
+use super::journal::{Journal, Operation};
+use super::state::State;
+use crate::{Batch, Faults, Opened, Store};
+use std::path::Path;
+
+/// What must be there once so many operations were done.
+#[derive(Clone, Debug)]
+pub(crate) struct Promise {
+    pub(crate) after: usize,
+    pub(crate) state: State,
+}
+
+/// What happened to one file, from the beginning.
+#[derive(Clone, Debug)]
+pub(crate) struct Recording {
+    /// The file before, on the disk for certain; `None` when there was none.
+    pub(crate) before: Option<Vec<u8>>,
+    pub(crate) operations: Vec<Operation>,
+    /// In order. The first is that of the first opening.
+    pub(crate) promises: Vec<Promise>,
+}
+
+impl Recording {
+    /// The disk after the first so many operations.
+    pub(crate) fn disk(&self, operations: usize) -> Disk {
+        let mut disk = Disk::new(self.before.clone());
+        self.operations[..operations].iter().for_each(|operation| disk.take(operation));
+        disk
+    }
+
+    /// What may be there when the power is lost after so many operations: what was promised last, or what was just
+    /// being done. Nothing while nothing was promised.
+    pub(crate) fn allowed(&self, operations: usize) -> &[Promise] {
+        let kept = self.promises.partition_point(|promise| promise.after <= operations);
+        let Some(last) = kept.checked_sub(1) else {
+            return &[];
+        };
+        let is_idle = self.promises[last].after == operations;
+        let end = if is_idle { kept } else { self.promises.len().min(kept + 1) };
+        &self.promises[last..end]
+    }
+}
+
+/// Records a store's work.
+#[derive(Debug)]
+pub(crate) struct Recorder<'a> {
+    file: &'a Path,
+    before: Option<Vec<u8>>,
+    journal: Journal,
+    store: Option<Store>,
+    state: State,
+    promises: Vec<Promise>,
+}
+
+impl<'a> Recorder<'a> {
+    /// Opens the store in `file`, or begins it; everything from here on is recorded. `None` when the file that was
+    /// there was set aside.
+    pub(crate) fn open(file: &'a Path) -> Option<Self> {
+        let (before, journal) = (std::fs::read(file).ok(), Journal::begin());
+        let (store, opened) = Store::open_with_faults(file, Faults::noted_in(journal.clone())).unwrap();
+        if matches!(opened, Opened::SetAside { .. }) {
+            return None;
+        }
+        let (state, promises) = (State::of(&store).unwrap(), Vec::new());
+        let mut recorder = Self { file, before, journal, store: Some(store), state, promises };
+        recorder.promise();
+        Some(recorder)
+    }
+
+    pub(crate) fn write(&mut self, batch: &Batch) {
+        self.store.as_ref().unwrap().write(batch).unwrap();
+        self.state.write(batch);
+        self.promise();
+    }
+
+    pub(crate) fn service_write(&mut self, service: &str, changes: &[(&str, Option<&[u8]>)]) {
+        self.store.as_ref().unwrap().service_write(service, changes).unwrap();
+        self.state.service_write(service, changes);
+        self.promise();
+    }
+
+    pub(crate) fn close_and_open(&mut self) {
+        self.store = None;
+        self.promise();
+        let (store, opened) =
+            Store::open_with_faults(self.file, Faults::noted_in(self.journal.clone())).unwrap();
+        assert_eq!(opened, Opened::Existing { records: self.state.records() });
+        self.store = Some(store);
+        self.promise();
+    }
+
+    pub(crate) fn close(mut self) -> Recording {
+        self.store = None;
+        self.promise();
+        Recording { before: self.before, operations: self.journal.operations(), promises: self.promises }
+    }
+
+    fn promise(&mut self) {
+        self.promises.push(Promise { after: self.journal.len(), state: self.state.clone() });
+    }
+}

@@ -1,0 +1,77 @@
+//! Everything that a store holds, to compare.
+
+use crate::{Batch, Store};
+use dcache::{Key, Record, Time};
+use std::collections::BTreeMap;
+
+/// The names under which the workload keeps what services keep.
+pub(crate) const SERVICES: [&str; 2] = ["logs", "updates"];
+
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct State {
+    records: BTreeMap<Key, Record>,
+    services: BTreeMap<(String, String), Vec<u8>>,
+    sequence: Option<u64>,
+    time: Option<Time>,
+}
+
+impl State {
+    /// What an open store holds. A row that does not parse is reported as an error.
+    pub(crate) fn of(store: &Store) -> Result<Self, String> {
+        let loaded = store.load().map_err(|error| error.to_string())?;
+        if loaded.broken > 0 {
+            return Err(format!("rows that are no records: {:?}", loaded.reasons));
+        }
+        let sequence = store.sequence().map_err(|error| error.to_string())?;
+        let time = store.time().map_err(|error| error.to_string())?;
+        let mut state = Self { sequence, time, ..Self::default() };
+        state.put(loaded.records);
+        for service in SERVICES {
+            for (key, value) in store.service_all(service).map_err(|error| error.to_string())? {
+                state.services.insert((service.to_owned(), key), value);
+            }
+        }
+        Ok(state)
+    }
+
+    pub(crate) fn records(&self) -> u64 {
+        self.records.len() as u64
+    }
+
+    /// Does to this state what [`Store::write`] does to a store, by its documentation.
+    pub(crate) fn write(&mut self, batch: &Batch) {
+        for key in &batch.remove {
+            self.records.remove(key);
+        }
+        self.put(batch.put.clone());
+        self.sequence = self.sequence.max(batch.sequence);
+        self.time = self.time.max(batch.time);
+    }
+
+    /// As [`Store::service_write`].
+    pub(crate) fn service_write(&mut self, service: &str, changes: &[(&str, Option<&[u8]>)]) {
+        for (key, value) in changes {
+            let at = (service.to_owned(), (*key).to_owned());
+            match value {
+                Some(value) => self.services.insert(at, value.to_vec()),
+                None => self.services.remove(&at),
+            };
+        }
+    }
+
+    fn put(&mut self, records: Vec<Record>) {
+        for record in records {
+            let key = Key { item: record.item().clone(), signer: record.signer() };
+            self.records.insert(key, record);
+        }
+    }
+}
+
+/// Short: the whole would fill screens.
+impl std::fmt::Debug for State {
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let sequences: Vec<u64> = self.records.values().map(|record| record.signature().sequence).collect();
+        let services: Vec<&String> = self.services.keys().map(|(_, key)| key).collect();
+        write!(to, "sequence {:?}, records {sequences:?}, services {services:?}", self.sequence)
+    }
+}

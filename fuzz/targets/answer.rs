@@ -1,0 +1,6 @@
+//! An answer of the daemon's local socket.
+#![no_main]
+
+use fuzz_targets::answer::{check, seeds};
+
+libfuzzer_sys::fuzz_target!(init: fuzz::sow(&seeds()), |bytes: &[u8]| check(bytes));

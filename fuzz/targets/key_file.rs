@@ -1,0 +1,6 @@
+//! A key file.
+#![no_main]
+
+use fuzz_targets::key_file::{check, seeds};
+
+libfuzzer_sys::fuzz_target!(init: fuzz::sow(&seeds()), |bytes: &[u8]| check(bytes));

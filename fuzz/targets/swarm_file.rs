@@ -1,0 +1,6 @@
+//! A swarm file, which people pass around.
+#![no_main]
+
+use fuzz_targets::swarm_file::{check, seeds};
+
+libfuzzer_sys::fuzz_target!(init: fuzz::sow(&seeds()), |bytes: &[u8]| check(bytes));
