@@ -3,7 +3,7 @@
 //! We ask as a peer with a key that lives for as long as this takes: a daemon sends its peers whatever is new. All of it
 //! is verified here, in a set of our own, which also notices what ends by itself.
 
-use crate::ask::{self, Pong, Unverified};
+use crate::ask::{self, Unverified};
 use crate::connection::Connection;
 use crate::error::CliError;
 use crate::names::{HOSTNAMES, Names};
@@ -36,8 +36,8 @@ struct Watching<'a> {
     /// Whose records are of use.
     wanted: Vec<Pattern>,
     subscription: Subscription,
-    /// What time it was, and when that was.
-    time: (Time, Instant),
+    /// The time of this computer's clock and of the one by which to judge, when the daemon was last heard of.
+    clocks: (Time, Time),
     next_ping: Instant,
     next_repair: Instant,
     repair_every: Duration,
@@ -89,7 +89,7 @@ impl<'a> Watching<'a> {
             set: Set::new(policy.clone(), Limits::NONE),
             wanted,
             subscription: Subscription::new(pattern.clone()),
-            time: (pong.reading_time(), now),
+            clocks: (pong.arrived, pong.reading_time()),
             next_ping: now + PING_EVERY,
             next_repair: now + repair_every,
             repair_every,
@@ -100,7 +100,8 @@ impl<'a> Watching<'a> {
     }
 
     fn now(&self) -> Time {
-        self.time.0.plus(self.time.1.elapsed().as_secs())
+        let (here, judging) = self.clocks;
+        judging.plus(ask::clock().since(here))
     }
 
     fn admit(&mut self, came: Vec<Unverified>) -> Result<(), CliError> {
@@ -163,7 +164,7 @@ impl<'a> Watching<'a> {
         while let Some(envelope) = self.connection.receive_until(until)? {
             self.heard = Instant::now();
             if let Some(pong) = ask::take(self.connection, envelope, &mut came)? {
-                self.set_clock(&pong);
+                self.clocks = (pong.arrived, pong.reading_time());
             }
             if !came.is_empty() {
                 let latest = *latest.get_or_insert(self.heard + LATEST);
@@ -173,10 +174,6 @@ impl<'a> Watching<'a> {
         let is_any = !came.is_empty();
         self.admit(came)?;
         Ok(is_any)
-    }
-
-    fn set_clock(&mut self, pong: &Pong) {
-        self.time = (pong.reading_time(), Instant::now());
     }
 
     /// Keeps the link; a daemon that has answered none of the pings before is gone.

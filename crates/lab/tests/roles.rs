@@ -131,6 +131,8 @@ fn each_role_gives_the_next_and_taking_it_away_works_backwards() -> Result {
     wait_until_all(&all, "share/verified", "bafyx", false)?;
     wait_until_all(&all, "share/verified", "bafyy", true)?;
     wait_for_change(&watch, "gone", "bafyx")?;
+    // What goes again at once is not told, so this has to be seen before it does.
+    wait_for_change(&watch, "appeared", "bafyy")?;
 
     // Taken away, by one who did not give it: what was proposed before does not count any more, anywhere.
     a.cli(&["revoke", "trusted", &trusted, "--key", "class-root", "--json"])?;
