@@ -86,7 +86,13 @@ impl Record {
         keep(self.statement(), self.signature())
     }
 
-    /// Which of two words of one signer stays; see [`rank`].
+    /// Which of two words of one signer stays, the greater: the one to be remembered longer; of equals the one with the
+    /// higher sequence number; of equals still, which an honest signer never makes, any that all nodes agree on.
+    ///
+    /// For an honest signer that is simply the later word, since it is never to be forgotten before the word that it
+    /// replaces. The end comes first because of all others: whoever drops a word for a greater one will not forget the
+    /// greater one before the lesser would have been over. So what a set holds at any time depends only on the records
+    /// that it saw, and not on which of them were still there when others came.
     pub fn rank(&self, other: &Self) -> Ordering {
         rank((self.statement(), self.signature()), (other.statement(), other.signature()))
     }
@@ -97,13 +103,7 @@ pub(crate) fn keep(statement: &Statement, signature: &Signature) -> End {
     signature.keep.max(statement.validity().end())
 }
 
-/// Which of two words of one signer stays, the greater: the one to be remembered longer; of equals the one with the
-/// higher sequence number; of equals still, which an honest signer never makes, any that all nodes agree on.
-///
-/// For an honest signer that is simply the later word, since it is never to be forgotten before the word that it
-/// replaces. The end comes first because of all others: whoever drops a word for a greater one will not forget the
-/// greater one before the lesser would have been over. So what a set holds at any time depends only on the records that
-/// it saw, and not on which of them were still there when others came (the module documentation of the set says more).
+/// [`Record::rank`], before a signature is verified.
 pub(crate) fn rank(one: (&Statement, &Signature), other: (&Statement, &Signature)) -> Ordering {
     let order =
         |(statement, signature): (&Statement, &Signature)| (keep(statement, signature), signature.sequence);

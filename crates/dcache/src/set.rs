@@ -140,6 +140,16 @@ impl Set {
         Ok(self.insert(record, now))
     }
 
+    /// Whether [`Set::admit_verified`] would take the record; `false` when a greater word of its signer is there.
+    ///
+    /// # Errors
+    /// When it would refuse it, with the reason.
+    pub fn would_take(&self, record: &Record, now: Time) -> Result<bool, Refusal> {
+        let (statement, signature) = parts(record);
+        self.check(statement, signature, now)?;
+        Ok(!self.is_known(statement, signature))
+    }
+
     /// Puts back what was on this node's disk, in any order; returns where those stood that are not to be there any
     /// more.
     pub fn restore(&mut self, records: impl IntoIterator<Item = Record>, now: Moment) -> Vec<Key> {

@@ -241,15 +241,32 @@ impl Run {
             }
             Command::Say { statements, said } => {
                 let records = self.mouth.sign(statements, self.brain.set());
-                self.keeper.put_own(Own { records, said }, self.mouth.last());
+                self.keep_to_tell(Own { records, said });
             }
-            Command::Carry { records, said } => {
-                self.keeper.put_own(Own { records, said }, self.mouth.last());
-            }
+            Command::Carry { records, said } => self.keep_to_tell(Own { records, said }),
             Command::Adopt { policy, adopted } => {
                 let now = self.now();
                 self.brain.adopt(policy, now).into_iter().for_each(|output| self.output(output));
                 let _ = adopted.send(());
+            }
+        }
+    }
+
+    /// Words that this node is to tell go to the disk first; all of them, or none when one of them would be refused.
+    fn keep_to_tell(&mut self, own: Own) {
+        let now = self.now().moment.time;
+        let set = self.brain.set();
+        let refused = own.records.iter().find_map(|record| match set.would_take(record, now) {
+            Ok(true) => None,
+            // The same words once more are no news, and no error.
+            Ok(false) => (set.get(&Key::from(record)) != Some(record)).then_some(SayError::Outlasted),
+            Err(refusal) => Some(SayError::Refused(refusal)),
+        });
+        match refused {
+            None => self.keeper.put_own(own, self.mouth.last()),
+            Some(refused) => {
+                self.mouth.settled(&own.records);
+                let _ = own.said.send(Err(refused));
             }
         }
     }

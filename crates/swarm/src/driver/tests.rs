@@ -91,6 +91,18 @@ async fn what_the_set_refuses_is_not_said() {
 }
 
 #[tokio::test]
+async fn of_several_words_all_are_said_or_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let life = Life::begin(&folder.path().join("records.redb"));
+    let now = life.swarm.read(|_, now| now).await.unwrap();
+    let mut statements = proposal("good", now);
+    statements.propose(item("for ever"), Validity::ALWAYS);
+    assert_eq!(life.swarm.say(statements).await, Err(SayError::Refused(Refusal::Lifetime)));
+    assert_eq!(life.swarm.read(|set, _| set.len()).await, Ok(0));
+    life.end().await;
+}
+
+#[tokio::test]
 async fn what_the_disk_refuses_is_not_said_and_said_once_it_works() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("records.redb");
