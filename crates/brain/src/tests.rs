@@ -1,7 +1,7 @@
 //! A few brains on a few networks, in virtual time. The network loses datagrams by its own seed.
 
 use crate::*;
-use dcache::{Data, End, Item, Keypair, Kind, Moment, Refusal, Set, Statement, Time, Validity};
+use dcache::{Clock, Data, End, Item, Keypair, Kind, Moment, Refusal, Set, Statement, Time, Validity};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use routing::{Address, ChannelCommand, ChannelEvent, ChannelId, Envelope, Medium, Target};
@@ -17,6 +17,9 @@ struct Node {
     brain: Brain,
     sequence: u64,
     outputs: Vec<Output>,
+    clock: Clock,
+    /// By how many seconds its wall clock is ahead.
+    ahead: u64,
 }
 
 /// Networks by number; a node's address on network `n` is `10.n.0.node`.
@@ -58,7 +61,8 @@ impl World {
         let node = self.nodes.len();
         let key = Keypair::from_seed([node as u8 + 1; 32]);
         let brain = Brain::new(key.peer_id(), Set::default(), Settings::default(), "test", node as u64);
-        self.nodes.push(Node { key, brain, sequence: 0, outputs: Vec::new() });
+        let clock = Clock::new(START, None, self.elapsed);
+        self.nodes.push(Node { key, brain, sequence: 0, outputs: Vec::new(), clock, ahead: 0 });
         node
     }
 
@@ -77,8 +81,16 @@ impl World {
         Now { moment: Moment::certain(START.plus(self.elapsed.as_secs())), elapsed: self.elapsed }
     }
 
+    /// The moment as the node knows it, by its own clock.
+    fn now_of(&mut self, node: usize) -> Now {
+        let elapsed = self.elapsed;
+        let of = &mut self.nodes[node];
+        let wall = START.plus(elapsed.as_secs() + of.ahead);
+        Now { moment: of.clock.read(wall, elapsed), elapsed }
+    }
+
     fn input(&mut self, node: usize, input: Input) {
-        let now = self.now();
+        let now = self.now_of(node);
         let outputs = self.nodes[node].brain.handle(now, input);
         for output in outputs {
             self.carry_out(node, &output);
@@ -87,7 +99,7 @@ impl World {
     }
 
     fn propose(&mut self, node: usize, data: &str) {
-        let validity = Validity::starting(self.now().moment.time, 3600);
+        let validity = Validity::starting(self.now_of(node).moment.time, 3600);
         let statement = Statement::new(Kind::Propose, item(data), validity).unwrap();
         let of = &mut self.nodes[node];
         of.sequence += 1;
@@ -237,6 +249,29 @@ fn lost_datagrams_are_healed() {
     for n in 0..50 {
         assert!(world.all_know(&format!("file{n}")), "file{n}");
     }
+}
+
+#[test]
+fn one_wrong_clock_makes_nobody_older() {
+    let mut world = class(4, 0.0);
+    for node in 0..4 {
+        world.propose(node, &format!("file{node}"));
+    }
+    world.run(Duration::from_secs(700));
+    // Its clock is set to 2040, for some minutes; it goes on talking.
+    world.nodes[0].ahead = 14 * 365 * 86_400;
+    world.propose(0, "from 2040");
+    world.run(Duration::from_secs(500));
+    for node in 1..4 {
+        assert!((0..4).all(|file| world.knows(node, &format!("file{file}"))), "node {node}");
+        let later = START.plus(14 * 365 * 86_400 + 800);
+        assert!(world.nodes[node].brain.set().item(&item("from 2040"), later).is_none(), "it is refused");
+    }
+    // Set right, it has lost nothing, and hears what it missed.
+    world.propose(1, "meanwhile");
+    world.nodes[0].ahead = 0;
+    world.run(Duration::from_secs(200));
+    assert!((0..4).all(|file| world.knows(0, &format!("file{file}"))) && world.all_know("meanwhile"));
 }
 
 #[test]
