@@ -27,14 +27,19 @@ fn any_replicas(limits: Limits) -> impl Strategy<Value = [Replica; 3]> {
     })
 }
 
-/// With the words about roles coming first, and none that take back a role for a while only: nobody becomes a member
-/// late, after something of his was dropped (the one thing that no bounded store can mend by itself).
+/// With the words that give roles coming first, by roots alone, and no admin who begins to be one later: nobody becomes
+/// a member late, after something of his was dropped (the one thing that no bounded store can mend by itself). Roles
+/// do end, and members become strangers.
 fn roles_first(records: &[Record]) -> (Vec<Record>, Vec<Record>) {
-    let is_about_roles = |record: &&Record| ["admin", "trusted"].contains(&record.item().bucket.as_str());
-    let lasts = |record: &Record| record.validity().until().is_none() && record.validity().from().is_none();
-    let (about, others): (Vec<&Record>, Vec<&Record>) = records.iter().partition(is_about_roles);
-    let about = about.into_iter().filter(|record| lasts(record) && record.kind() == Kind::Propose).cloned();
-    (about.collect(), others.into_iter().cloned().collect())
+    let bucket = |record: &Record| record.item().bucket.as_str().to_owned();
+    let is_root = |record: &Record| (0..world::ROOTS).any(|root| world::peer(root) == record.signer());
+    let (about, others): (Vec<Record>, Vec<Record>) =
+        records.iter().cloned().partition(|record| ["admin", "trusted"].contains(&bucket(record).as_str()));
+    let gives = |record: &Record| {
+        let begins = bucket(record) == "trusted" || record.validity().from().is_none();
+        record.kind() == Kind::Propose && is_root(record) && begins
+    };
+    (about.into_iter().filter(gives).collect(), others)
 }
 
 /// Gives both everything that either has, until that changes nothing: what repair does.

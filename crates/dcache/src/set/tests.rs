@@ -100,3 +100,25 @@ fn buckets_are_read_in_order_and_apart() {
     assert_eq!(set.live(&[Pattern::new("*").unwrap()], NOW).count(), 4);
     assert_eq!(set.live(&[Pattern::new("*").unwrap()], NOW.plus(10)).count(), 0);
 }
+
+#[test]
+fn who_is_not_spoken_of_any_more_is_a_stranger_again() {
+    let root = key(1).peer_id();
+    let policy = crate::SwarmFile::new("class", [root].into()).unwrap().policy();
+    let limits = Limits { member: 4, stranger: 2, strangers: 2, lifetime: 1000, ahead: 1000 };
+    let mut set = Set::new(policy, limits);
+    let grant = item("trusted", &key(2).peer_id().to_string());
+    let grant = kept(1, 1, Kind::Propose, &grant, NOW, 10, End::at(NOW.plus(20)));
+    assert_eq!(admit(&mut set, &grant, NOW), Ok(true));
+    for sequence in 1..=4 {
+        let file = item("share/files", &format!("cid{sequence}"));
+        assert_eq!(admit(&mut set, &record(2, sequence, Kind::Propose, &file, NOW, 100), NOW), Ok(true));
+    }
+    // Its role ends, but that it had one is remembered for a while.
+    assert_eq!(set.advance(Moment::certain(NOW.plus(15))), []);
+    assert_eq!(set.role(key(2).peer_id(), NOW.plus(15)), None);
+    let dropped = set.advance(Moment::certain(NOW.plus(20)));
+    assert_eq!(dropped.len(), 3, "the grant, and what is beyond a stranger's quota: {dropped:?}");
+    let kept: Vec<u64> = set.records().map(|record| record.signature().sequence).collect();
+    assert_eq!(kept, [3, 4]);
+}

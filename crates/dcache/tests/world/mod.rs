@@ -98,6 +98,7 @@ pub(crate) fn any_record() -> impl Strategy<Value = Record> {
             let validity = match (signer < ROOTS, open) {
                 (true, 0) => Validity::ALWAYS,
                 (true, 1) => Validity::new(Some(from), None).unwrap(),
+                (true, 2) => Validity::new(None, Some(until)).unwrap(),
                 _ => Validity::new(Some(from), Some(until)).unwrap(),
             };
             let keep = keep.map_or(End::default(), |keep| End::at(BEGIN.plus(keep)));
