@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// The most characters of an item's data and of a bucket's path in a table.
-const MAX_SHOWN: (usize, usize) = (48, 160);
+const MAX_SHOWN: (usize, usize) = (64, 160);
 /// The most reasons below the tables.
 const MAX_REASONS: usize = 8;
 

@@ -204,3 +204,34 @@ fn told_to_stop_it_stops_in_time_and_saves_what_it_heard_last() -> Result {
     assert!(a.terminate()?.success());
     Ok(())
 }
+
+#[test]
+fn a_rotten_store_is_set_aside_and_comes_back_from_the_others() -> Result {
+    let Some(lab) = or_skip("rotten store", Lab::new("rotten")) else {
+        return Ok(());
+    };
+    let (mut a, b) = (Robot::start(&lab, "a")?, Robot::start(&lab, "b")?);
+    let me = peer(&a)?;
+    a.cli(&["propose", "share/notes", "said by a", "--for", "1h", "--json"])?;
+    b.cli(&["propose", "share/notes", "said by b", "--for", "1h", "--json"])?;
+    let both = |robot: &Robot| {
+        let answer = ask(robot.host(), robot.host().address()).ok()?;
+        (answer.holds("said by a") && answer.holds("said by b")).then_some(())
+    };
+    wait_until(SOON, "both notes on both", || both(&a).and_then(|()| both(&b)))?;
+    a.kill9()?;
+    io("rotting", fs::write(a.data_folder().join("records.redb"), vec![b'x'; 100_000]))?;
+    a.restart()?;
+    let told = |line: &str| line.contains("damaged and set aside") && line.contains("come back from peers");
+    a.running()?.wait_for_line(told, SOON)?;
+    wait_until(SOON, "both notes on a again", || both(&a))?;
+    assert_eq!(peer(&a)?, me);
+    assert_eq!(fs::read(a.data_folder().join("records.redb.broken-1")).unwrap(), vec![b'x'; 100_000]);
+    // It lost count of its words as well, but not its voice.
+    a.cli(&["dismiss", "share/notes", "said by a", "--json"])?;
+    a.cli(&["propose", "share/notes", "said after that", "--for", "1h", "--json"])?;
+    wait_until(SOON, "a is heard by b", || {
+        let answer = b.cli(&["summary", "share/notes", "--json"]).ok()?.to_string();
+        (answer.contains("said after that") && !answer.contains("said by a")).then_some(())
+    })
+}

@@ -114,11 +114,15 @@ fn who_is_not_spoken_of_any_more_is_a_stranger_again() {
         let file = item("share/files", &format!("cid{sequence}"));
         assert_eq!(admit(&mut set, &record(2, sequence, Kind::Propose, &file, NOW, 100), NOW), Ok(true));
     }
+    let for_ever = Statement::new(Kind::Propose, item("uploads/cid", "there"), Validity::ALWAYS).unwrap();
+    let for_ever = Record::sign(for_ever, &key(2), 9, End::default());
+    assert_eq!(admit(&mut set, &for_ever, NOW), Ok(true));
     // Its role ends, but that it had one is remembered for a while.
     assert_eq!(set.advance(Moment::certain(NOW.plus(15))), []);
     assert_eq!(set.role(key(2).peer_id(), NOW.plus(15)), None);
     let dropped = set.advance(Moment::certain(NOW.plus(20)));
-    assert_eq!(dropped.len(), 3, "the grant, and what is beyond a stranger's quota: {dropped:?}");
+    assert_eq!(dropped.len(), 4, "the grant, and what a stranger may not have: {dropped:?}");
+    assert!(dropped.contains(&Key::from(&for_ever)), "open ends are for roles");
     let kept: Vec<u64> = set.records().map(|record| record.signature().sequence).collect();
     assert_eq!(kept, [3, 4]);
 }
