@@ -21,6 +21,7 @@ fn main() {
     println!("payloads of {PAYLOAD_BYTES} bytes, medians of {ROUNDS} rounds");
     ingest(20_000);
     point_queries();
+    crowd();
     reopening(100_000);
 }
 
@@ -164,6 +165,37 @@ fn point_queries() {
         if count == 1_000_000 {
             println!("\nmemory: {} bytes a record at {count} records (aim: 450)", taken / count as u64);
         }
+    }
+}
+
+/// The original compared every record of an item with every other: 200 of them took seconds, and four times as many
+/// sixteen times as long.
+fn crowd() {
+    println!("\none item in which many believe, per record:");
+    let mut first = None;
+    for count in [200, 800, 12_800] {
+        let signed = |n: usize| {
+            let mut key = [0; 32];
+            key[..8].copy_from_slice(&(n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+            let signature = Signature {
+                signer: PeerId::from_public_key(key),
+                sequence: 1,
+                keep: End::default(),
+                bytes: [0; 64],
+            };
+            Record::from_own_disk(statement(0), signature)
+        };
+        let records: Vec<Record> = (0..count).map(signed).collect();
+        let admit = |mut set: Set| {
+            records.iter().for_each(|record| {
+                black_box(set.admit_verified(record.clone(), NOW).unwrap());
+            })
+        };
+        let time = micros(median(empty, admit), count);
+        println!(
+            "  {count:>9} signers      {time:8.2} µs   {:.1} times that of 200",
+            time / *first.get_or_insert(time)
+        );
     }
 }
 

@@ -13,6 +13,7 @@ mod authority;
 mod bucket;
 mod clock;
 mod digest;
+mod keys;
 mod pattern;
 mod peer_id;
 mod policy;

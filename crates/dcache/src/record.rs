@@ -1,6 +1,7 @@
 //! A statement with the word of one signer for it. Having a [`Record`] means that its signature was verified.
 
 use crate::{BucketPath, End, Item, Keypair, Kind, PeerId, Signature, SignatureError, Statement, Validity};
+use ed25519_dalek::VerifyingKey;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
@@ -36,6 +37,16 @@ impl Record {
     /// [`SignatureError::Forged`] when it does not.
     pub fn verify(statement: Statement, signature: Signature) -> Result<Self, SignatureError> {
         signature.verify(&statement.payload())?;
+        Ok(Self::new(statement, signature))
+    }
+
+    /// As [`Record::verify`], with the signer's key at hand.
+    pub(crate) fn verify_with(
+        key: &VerifyingKey,
+        statement: Statement,
+        signature: Signature,
+    ) -> Result<Self, SignatureError> {
+        signature.verify_with(key, &statement.payload())?;
         Ok(Self::new(statement, signature))
     }
 

@@ -25,6 +25,7 @@ mod refusal;
 mod standing;
 
 use crate::authority::Authority;
+use crate::keys::Keys;
 use crate::record::{keep, rank};
 use crate::{End, Item, Moment, PeerId, Policy, Record, Signature, Statement, Time};
 use index::{Items, Ranked};
@@ -78,6 +79,7 @@ pub struct Set {
     authority: Authority,
     /// While the time is not known: who had which role before.
     before_doubt: Option<Authority>,
+    keys: Keys,
     length: usize,
 }
 
@@ -92,7 +94,17 @@ impl Set {
     pub fn new(policy: Policy, limits: Limits) -> Self {
         let authority = Authority::of_roots(&policy);
         let (items, signers, pools) = (Items::default(), BTreeMap::new(), BTreeMap::new());
-        Self { policy, limits, items, signers, pools, authority, before_doubt: None, length: 0 }
+        Self {
+            policy,
+            limits,
+            items,
+            signers,
+            pools,
+            authority,
+            before_doubt: None,
+            keys: Keys::default(),
+            length: 0,
+        }
     }
 
     /// How many records it holds.
@@ -124,7 +136,9 @@ impl Set {
             return Ok(Admission::Known);
         }
         self.check(&statement, &signature, now)?;
-        let record = Record::verify(statement, signature).map_err(|_| Refusal::Forged)?;
+        let key = self.keys.of(signature.signer).ok_or(Refusal::Forged)?;
+        let record = Record::verify_with(&key, statement, signature).map_err(|_| Refusal::Forged)?;
+        self.keys.keep(signature.signer, key);
         Ok(self.insert(record, now))
     }
 

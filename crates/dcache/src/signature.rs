@@ -3,7 +3,7 @@
 use crate::{End, MAX_TIME, PeerId, PeerIdError, Time};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ed25519_dalek::{Signer as _, SigningKey};
+use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 
@@ -113,6 +113,11 @@ impl Signature {
     /// [`SignatureError::Forged`] when not.
     pub fn verify(&self, payload: &str) -> Result<(), SignatureError> {
         let key = self.signer.verifying_key().ok_or(SignatureError::Forged)?;
+        self.verify_with(&key, payload)
+    }
+
+    /// The same with the signer's key at hand.
+    pub(crate) fn verify_with(&self, key: &VerifyingKey, payload: &str) -> Result<(), SignatureError> {
         let signature = ed25519_dalek::Signature::from_bytes(&self.bytes);
         key.verify_strict(&message(self.sequence, self.keep, payload), &signature)
             .map_err(|_| SignatureError::Forged)
