@@ -328,9 +328,15 @@ impl Set {
         dropped
     }
 
+    /// Drops what strangers may not have, and what is beyond quotas, of everybody.
     fn trim_all(&mut self) -> Vec<Key> {
         let shelves: Vec<(PeerId, Shelf)> = self.signers.keys().copied().collect();
-        shelves.into_iter().flat_map(|(signer, shelf)| self.trim(signer, shelf)).collect()
+        let signers: BTreeSet<PeerId> = shelves.iter().map(|(signer, _)| *signer).collect();
+        let is_stranger = |signer: &PeerId| !self.authority.is_member(*signer);
+        let strangers: Vec<PeerId> = signers.into_iter().filter(is_stranger).collect();
+        let mut dropped: Vec<Key> = strangers.into_iter().flat_map(|peer| self.drop_unbounded(peer)).collect();
+        dropped.extend(shelves.into_iter().flat_map(|(signer, shelf)| self.trim(signer, shelf)));
+        dropped
     }
 
     /// Drops what need not be remembered any more.

@@ -72,12 +72,7 @@ impl Set {
     }
 
     fn becomes_stranger(&mut self, peer: PeerId) -> Vec<Key> {
-        let is_bounded = |record: &Record| self.is_bounded(record.statement(), record.signature());
-        let of_peer = self.shelves(peer).flat_map(|(_, records)| records).map(|ranked| &ranked.0);
-        let mut dropped: Vec<Key> = of_peer.filter(|record| !is_bounded(record)).map(Key::from).collect();
-        for key in &dropped {
-            self.take(key);
-        }
+        let mut dropped = self.drop_unbounded(peer);
         let shelves: Vec<(Shelf, BTreeSet<Ranked>)> =
             self.shelves(peer).map(|(shelf, records)| (shelf, records.clone())).collect();
         for (shelf, records) in shelves {
@@ -85,6 +80,17 @@ impl Set {
             dropped.extend(self.trim(peer, shelf));
         }
         dropped
+    }
+
+    /// Drops the records of `peer` that only somebody with a role may have.
+    pub(super) fn drop_unbounded(&mut self, peer: PeerId) -> Vec<Key> {
+        let is_bounded = |record: &Record| self.is_bounded(record.statement(), record.signature());
+        let of_peer = self.shelves(peer).flat_map(|(_, records)| records).map(|ranked| &ranked.0);
+        let unbounded: Vec<Key> = of_peer.filter(|record| !is_bounded(record)).map(Key::from).collect();
+        for key in &unbounded {
+            self.take(key);
+        }
+        unbounded
     }
 
     /// How much it takes.

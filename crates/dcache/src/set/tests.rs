@@ -126,3 +126,15 @@ fn who_is_not_spoken_of_any_more_is_a_stranger_again() {
     let kept: Vec<u64> = set.records().map(|record| record.signature().sequence).collect();
     assert_eq!(kept, [3, 4]);
 }
+
+#[test]
+fn what_only_a_role_may_say_does_not_come_back_without_it() {
+    let for_ever = Statement::new(Kind::Propose, item("uploads/cid", "there"), Validity::ALWAYS).unwrap();
+    let for_ever = Record::sign(for_ever, &key(2), 9, End::default());
+    let fine = record(2, 1, Kind::Propose, &item("share/files", "cid"), NOW, 100);
+    // As when the robot has left its swarm.
+    let mut open = Set::default();
+    let dropped = open.restore([for_ever.clone(), fine.clone()], Moment::certain(NOW));
+    assert_eq!(dropped, [Key::from(&for_ever)]);
+    assert_eq!(open.records().collect::<Vec<_>>(), [&fine]);
+}
