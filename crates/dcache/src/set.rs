@@ -334,7 +334,8 @@ impl Set {
         let signers: BTreeSet<PeerId> = shelves.iter().map(|(signer, _)| *signer).collect();
         let is_stranger = |signer: &PeerId| !self.authority.is_member(*signer);
         let strangers: Vec<PeerId> = signers.into_iter().filter(is_stranger).collect();
-        let mut dropped: Vec<Key> = strangers.into_iter().flat_map(|peer| self.drop_unbounded(peer)).collect();
+        let mut dropped: Vec<Key> =
+            strangers.into_iter().flat_map(|peer| self.drop_unbounded(peer)).collect();
         dropped.extend(shelves.into_iter().flat_map(|(signer, shelf)| self.trim(signer, shelf)));
         dropped
     }
