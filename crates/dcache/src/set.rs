@@ -27,7 +27,7 @@ mod standing;
 use crate::authority::Authority;
 use crate::keys::Keys;
 use crate::record::{keep, rank};
-use crate::{End, Item, Moment, PeerId, Policy, Record, Signature, Statement, Time};
+use crate::{BucketPath, End, Item, Moment, PeerId, Policy, Record, Signature, Statement, Time};
 use index::{Items, Ranked};
 pub use read::View;
 pub use refusal::{Limits, Refusal};
@@ -263,6 +263,12 @@ impl Set {
             return Err(Refusal::Crowded);
         }
         Ok(())
+    }
+
+    /// How many more items of a bucket `signer` may speak about without driving out its own earlier words.
+    pub fn room(&self, signer: PeerId, bucket: &BucketPath) -> usize {
+        let shelf = self.signers.get(&(signer, self.policy.shelf(bucket)));
+        self.quota(signer).saturating_sub(shelf.map_or(0, BTreeSet::len))
     }
 
     fn quota(&self, signer: PeerId) -> usize {

@@ -2,7 +2,7 @@
 
 use crate::watch::Watch;
 use dcache::{
-    Item, Kind, Moment, Pattern, PeerId, Policy, Record, Refusal, Set, Statement, StatementError, Time,
+    Item, Key, Kind, Moment, Pattern, PeerId, Policy, Record, Refusal, Set, Statement, StatementError, Time,
     Validity,
 };
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -75,6 +75,17 @@ impl Statements {
         self.0.extend(others.0);
     }
 
+    /// Leaves out what is about new items for which `signer` has no more room.
+    fn fit(&mut self, set: &Set, signer: PeerId) {
+        let mut new = 0;
+        self.0.retain(|(_, item, _)| {
+            let is_new = set.get(&Key { item: item.clone(), signer }).is_none();
+            let fits = !is_new || new < set.room(signer, &item.bucket);
+            new += usize::from(is_new && fits);
+            fits
+        });
+    }
+
     /// That `item` is in its bucket during `validity`.
     pub fn propose(&mut self, item: Item, validity: Validity) -> &mut Self {
         self.0.push((Kind::Propose, item, validity));
@@ -139,7 +150,8 @@ impl Swarm {
         answered.await.map_err(|_| Stopped)?
     }
 
-    /// As [`Swarm::say`], but without what would not count: where others have to speak, a service keeps silent.
+    /// As [`Swarm::say`], but without what would not count, since there others have to speak; and without what is beyond
+    /// this node's quota, or its own earlier words would leave for it, and be said again, for ever.
     ///
     /// # Errors
     /// When the rest cannot be said, or not be kept.
@@ -147,9 +159,19 @@ impl Swarm {
         let me = self.me;
         let counting = self.read(move |set, now| {
             statements.0.retain(|(kind, item, _)| set.may(*kind, item, me, now).is_ok());
-            statements
+            let wanted = statements.0.len();
+            statements.fit(set, me);
+            let beyond = wanted - statements.0.len();
+            (statements, beyond)
         });
-        self.say(counting.await?).await
+        let (statements, beyond) = counting.await?;
+        if beyond > 0 {
+            tracing::warn!(
+                beyond,
+                "this node has said as much as the swarm remembers of one peer; the rest stays unsaid"
+            );
+        }
+        self.say(statements).await
     }
 
     /// Brings what others have signed, such as a person with a key in a file. When it returns, it is on the disk and on

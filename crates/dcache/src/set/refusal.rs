@@ -31,8 +31,8 @@ impl Limits {
 
     /// What suits a swarm with this policy: where nobody has a role, strangers are all there are.
     pub fn of(policy: &Policy) -> Self {
-        let stranger = if policy.roots().is_empty() { 4096 } else { 256 };
-        Self { member: 4096, stranger, strangers: 25_000, lifetime: 31 * DAY, ahead: 32 * DAY }
+        let (stranger, strangers) = if policy.roots().is_empty() { (4096, 60_000) } else { (1024, 25_000) };
+        Self { member: 4096, stranger, strangers, lifetime: 31 * DAY, ahead: 32 * DAY }
     }
 }
 

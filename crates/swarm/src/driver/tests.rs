@@ -241,3 +241,22 @@ async fn a_node_whose_clock_shows_1970_goes_by_what_it_saved_and_accepts_no_new_
     assert_eq!(roles.await, Ok((1, None, Some(dcache::Role::Root))));
     life.end().await;
 }
+
+#[tokio::test]
+async fn what_is_beyond_the_quota_stays_unsaid_and_drives_out_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let life = Life::begin(&folder.path().join("records.redb"));
+    let now = life.swarm.read(|_, now| now).await.unwrap();
+    let quota = Limits::default().stranger;
+    for more in [0, 10] {
+        let mut statements = Statements::new();
+        for number in 0..quota + more {
+            statements.propose(item(&format!("file{number}")), Validity::starting(now, 3600 + more as u64));
+        }
+        life.swarm.say_what_counts(statements).await.unwrap();
+        let first = item("file0");
+        let held = life.swarm.read(move |set, now| (set.len(), set.item(&first, now).is_some()));
+        assert_eq!(held.await, Ok((quota, true)));
+    }
+    life.end().await;
+}
