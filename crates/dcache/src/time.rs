@@ -101,6 +101,9 @@ pub enum ValidityError {
         /// The end asked for.
         until: Time,
     },
+    /// A time that no clock will show.
+    #[error("{0} is a time beyond {MAX_TIME} s")]
+    Late(Time),
 }
 
 impl Validity {
@@ -110,8 +113,11 @@ impl Validity {
     /// The interval from `from` (inclusive) to `until` (exclusive).
     ///
     /// # Errors
-    /// When it would be empty.
+    /// When it would be empty, or a time is beyond [`MAX_TIME`].
     pub fn new(from: Option<Time>, until: Option<Time>) -> Result<Self, ValidityError> {
+        if let Some(late) = from.into_iter().chain(until).find(|time| *time > MAX_TIME) {
+            return Err(ValidityError::Late(late));
+        }
         match (from, until) {
             (Some(from), Some(until)) if until <= from => Err(ValidityError::Empty { from, until }),
             _ => Ok(Self { from: from.unwrap_or(ALWAYS_SO), until: until.into() }),
@@ -186,5 +192,10 @@ mod tests {
         assert!(serde_json::from_str::<Validity>("[-1,10]").is_err());
         assert!(serde_json::from_str::<Validity>("[1.5,10]").is_err());
         assert_eq!(serde_json::from_str::<Validity>("[null,null]").unwrap(), Validity::ALWAYS);
+        // What stands for open ends inside means nothing outside.
+        for late in [MAX_TIME.0 + 1, u64::MAX] {
+            assert!(serde_json::from_str::<Validity>(&format!("[{late},null]")).is_err());
+            assert!(serde_json::from_str::<Validity>(&format!("[null,{late}]")).is_err());
+        }
     }
 }
