@@ -5,7 +5,9 @@ use crate::neighbours::{Budgets, Neighbours};
 use crate::push::Turn;
 use crate::repair::Repair;
 use crate::{Input, Now, Outbox, Output, Settings};
-use dcache::{Admission, Key, Limits, PeerId, Policy, Record, Refusal, Set, Signature, Statement};
+use dcache::{
+    Admission, Key, Limits, Moment, PeerId, Policy, Record, Refusal, Set, Signature, Statement, Time,
+};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use routing::{Address, ChannelCommand, ChannelEvent, ChannelId, Envelope, Medium, Message, Status, Target};
@@ -44,6 +46,8 @@ pub struct Brain {
     budgets: Budgets,
     outbox: Outbox,
     next_expiry: Duration,
+    /// What was known of the time when something last happened.
+    moment: Moment,
     version: String,
 }
 
@@ -69,6 +73,7 @@ impl Brain {
             budgets: Budgets::default(),
             outbox: Outbox::default(),
             next_expiry: Duration::ZERO,
+            moment: Moment::certain(Time(0)),
             version: version.to_owned(),
         }
     }
@@ -300,9 +305,12 @@ impl Brain {
         self.run_repair(now, out);
     }
 
-    /// Forgets what is over, and looks at who holds which role, now and then.
+    /// Forgets what is over, and looks at who holds which role: now and then, and at once when the clock was set back
+    /// or it turns out whether the time is known.
     fn advance(&mut self, now: Now, out: &mut Vec<Output>) {
-        if now.elapsed < self.next_expiry {
+        let before = std::mem::replace(&mut self.moment, now.moment);
+        let has_turned = before.is_certain != now.moment.is_certain || before.time > now.moment.time.plus(60);
+        if now.elapsed < self.next_expiry && !has_turned {
             return;
         }
         self.next_expiry = now.elapsed + EXPIRE_EVERY;

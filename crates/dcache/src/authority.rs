@@ -30,7 +30,7 @@ pub(crate) fn bucket_of(role: Role) -> BucketPath {
 }
 
 /// Whether roles are given in this bucket.
-pub(crate) fn is_of_role(bucket: &BucketPath) -> bool {
+pub fn is_of_role(bucket: &BucketPath) -> bool {
     Role::GIVEN.iter().any(|role| role.name() == bucket.as_str())
 }
 
@@ -76,9 +76,10 @@ impl Authority {
         let mut authority = Self::of_roots(policy);
         for role in Role::GIVEN {
             authority.add(policy, words, role, time);
-        }
-        if let Some(known) = known {
-            authority.keep_only(known);
+            // Before the weaker roles, which those with this one give.
+            if let Some(known) = known {
+                authority.keep_only(known);
+            }
         }
         authority
     }

@@ -56,6 +56,11 @@ impl BucketPath {
         self.joined.split('/')
     }
 
+    /// What sorts right after this path, and before every other one. It is no path itself: no name holds a zero.
+    pub(crate) fn successor(&self) -> Self {
+        Self { joined: format!("{}\0", self.joined).into() }
+    }
+
     /// The names joined by `/`, without a leading one.
     pub fn as_str(&self) -> &str {
         &self.joined

@@ -26,6 +26,7 @@ mod subscription;
 mod swarm_file;
 mod time;
 
+pub use authority::is_of_role as is_role_bucket;
 pub use bucket::{BucketError, BucketPath, Data, DataError, Item, MAX_DATA_BYTES, MAX_NAME_BYTES, MAX_NAMES};
 pub use clock::{Clock, Moment};
 pub use digest::Digest;

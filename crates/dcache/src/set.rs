@@ -27,7 +27,7 @@ mod standing;
 use crate::authority::Authority;
 use crate::keys::Keys;
 use crate::record::{keep, rank};
-use crate::{BucketPath, End, Item, Moment, PeerId, Policy, Record, Signature, Statement, Time};
+use crate::{BucketPath, End, Item, Moment, PeerId, Policy, Record, Signature, Statement, Time, Validity};
 use index::{Items, Ranked};
 pub use read::View;
 pub use refusal::{Limits, Refusal};
@@ -175,6 +175,7 @@ impl Set {
         // Only now is it known who is a member.
         let mut dropped = self.refresh(now.time);
         dropped.extend(self.trim_all());
+        dropped.extend(self.refresh(now.time));
         dropped.extend(self.advance(now));
         dropped
     }
@@ -183,7 +184,10 @@ impl Set {
     /// stood that left.
     pub fn advance(&mut self, now: Moment) -> Vec<Key> {
         let mut dropped = self.judge(now);
-        let over = self.forget(now.settled);
+        let mut over = self.forget(now.settled);
+        if now.is_certain {
+            over.extend(self.forget_far_ahead(now.time));
+        }
         let mattered = |key: &Key| self.authority.depends_on(key.signer, &key.item.bucket);
         if over.iter().any(mattered) {
             dropped.extend(self.refresh(now.time));
@@ -215,7 +219,7 @@ impl Set {
         if keep(statement, signature).is_over(now) {
             return Err(Refusal::Expired);
         }
-        if self.authority_at(now).role(signer).is_none() {
+        if !self.authority_at(now).is_member(signer) {
             self.check_times(statement, signature, now)?;
         }
         self.check_room(statement, signature)
@@ -233,13 +237,20 @@ impl Set {
 
     /// Whether a record may come from somebody without a role.
     fn is_bounded(&self, statement: &Statement, signature: &Signature) -> bool {
-        if self.limits == Limits::NONE {
-            return true;
+        if !self.is_for_a_while(statement.validity()) {
+            return false;
         }
         let (from, keep) = (statement.validity().from(), keep(statement, signature).time());
         // What is taken back may have been about a time to come, so it may have to be kept for longer than it holds.
-        statement.validity().seconds().is_some_and(|seconds| seconds <= self.limits.lifetime)
-            && matches!((from, keep), (Some(from), Some(keep)) if keep.since(from) <= self.limits.ahead)
+        let is_kept_briefly =
+            matches!((from, keep), (Some(from), Some(keep)) if keep.since(from) <= self.limits.ahead);
+        is_kept_briefly || self.limits == Limits::NONE
+    }
+
+    /// Whether a validity is such as somebody without a role may give: with two ends, not too far apart.
+    fn is_for_a_while(&self, validity: &Validity) -> bool {
+        let seconds = validity.seconds();
+        seconds.is_some_and(|seconds| seconds <= self.limits.lifetime) || self.limits == Limits::NONE
     }
 
     fn check_room(&self, statement: &Statement, signature: &Signature) -> Result<(), Refusal> {
@@ -279,7 +290,8 @@ impl Set {
         let shelf = self.policy.shelf(&record.item().bucket);
         let record = self.put(record);
         let mut evicted = self.trim(record.signer(), shelf);
-        if self.authority.depends_on(record.signer(), &record.item().bucket) {
+        let matters = |key: &Key| self.authority.depends_on(key.signer, &key.item.bucket);
+        if matters(&Key::from(&record)) || evicted.iter().any(matters) {
             evicted.extend(self.refresh(now));
         }
         Admission::New { record, evicted }
@@ -344,6 +356,21 @@ impl Set {
             strangers.into_iter().flat_map(|peer| self.drop_unbounded(peer)).collect();
         dropped.extend(shelves.into_iter().flat_map(|(signer, shelf)| self.trim(signer, shelf)));
         dropped
+    }
+
+    /// Drops what no stranger could say now, because it ends too far ahead: it was taken while this node's clock, or its
+    /// speaker's, was far ahead. It would stand above everything else until then.
+    fn forget_far_ahead(&mut self, now: Time) -> Vec<Key> {
+        let most = End::at(now.plus(self.limits.ahead));
+        let is_far = |ranked: &&Ranked| ranked.0.keep() > most;
+        let far = |pool: &BTreeSet<Ranked>| -> Vec<Key> {
+            pool.iter().rev().take_while(is_far).map(|ranked| Key::from(&ranked.0)).collect()
+        };
+        let far: Vec<Key> = self.pools.values().flat_map(far).collect();
+        for key in &far {
+            self.take(key);
+        }
+        far
     }
 
     /// Drops what need not be remembered any more.

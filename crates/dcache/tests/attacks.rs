@@ -160,7 +160,7 @@ fn dated_in_the_future() {
     let seen = [0, DAY, DAY + 3600].map(|later| set.item(&file("b"), NOW.plus(later)).is_some());
     assert_eq!(seen, [false, true, false]);
     // What was too far ahead is taken when its time has come nearer.
-    let later = Time(YEAR_2040.0 - 10 * DAY);
+    let later = Time(YEAR_2040.0 - 5 * DAY);
     assert_eq!(bring(&mut set, &sign(STRANGER, 1, Kind::Propose, file("a"), far), later), Ok(true));
     // To be remembered for long is to take room for long.
     let kept = sign_kept(STRANGER, 3, Kind::Propose, file("c"), week(), End::at(YEAR_2040));
@@ -331,7 +331,7 @@ fn a_flood_by_ten_thousand_keys() {
     for sequence in 1..=3 {
         for keypair in &keys {
             let about = file(&format!("{} {sequence}", keypair.peer_id()));
-            let statement = Statement::new(Kind::Propose, about, Validity::starting(NOW, 31 * DAY)).unwrap();
+            let statement = Statement::new(Kind::Propose, about, Validity::starting(NOW, 8 * DAY)).unwrap();
             let record = Record::sign(statement, keypair, sequence, End::default());
             let _ = bring(&mut set, &record, NOW);
         }
@@ -464,4 +464,65 @@ fn each_refusal_changes_nothing() {
         assert_eq!(bring(&mut set, &record, NOW), Err(refusal));
     }
     assert!(unchanged(&set, &before));
+}
+
+#[test]
+fn what_was_said_by_a_clock_in_2040_stands_in_nobodys_way_when_it_is_set_right() {
+    let mut set = Set::default();
+    let presence = role(Role::Peer, STRANGER);
+    let wrong = sign(STRANGER, 1, Kind::Propose, presence.clone(), Validity::starting(YEAR_2040, 600));
+    assert_eq!(bring(&mut set, &wrong, YEAR_2040), Ok(true), "its own set goes by the same clock");
+    set.advance(Moment::certain(NOW));
+    assert!(set.is_empty());
+    let right = sign(STRANGER, 2, Kind::Propose, presence, Validity::starting(NOW, 600));
+    assert_eq!(set.would_take(&right, NOW), Ok(true));
+}
+
+#[test]
+fn an_open_end_counts_for_as_long_as_its_signer_holds_a_role_whenever_it_came() {
+    let grant = sign(ROOT, 9, Kind::Propose, role(Role::Trusted, 77), Validity::starting(NOW, 100));
+    let open = sign(77, 1, Kind::Propose, file("x"), Validity::new(Some(NOW), None).unwrap());
+    let (mut early, mut late) = (swarm(), swarm());
+    for record in [&grant, &open] {
+        assert_eq!(bring(&mut early, record, NOW), Ok(true));
+    }
+    assert_eq!(bring(&mut late, &grant, NOW), Ok(true));
+    assert!(early.item(&file("x"), NOW.plus(99)).is_some());
+    // The role has ended, and is remembered still: both replicas hold the word, and for neither it counts.
+    let then = NOW.plus(100);
+    for set in [&mut early, &mut late] {
+        set.advance(Moment { settled: NOW, ..Moment::certain(then) });
+        let _ = bring(set, &open, then);
+        assert!(set.get(&Key::from(&open)).is_some() && set.item(&file("x"), then).is_none());
+    }
+    // Who said it may take it back.
+    let back = sign_kept(77, 2, Kind::Dismiss, file("x"), Validity::starting(then, 60), open.keep());
+    assert_eq!(bring(&mut early, &back, then), Ok(true));
+}
+
+#[test]
+fn an_admin_who_is_not_accepted_takes_no_roles_away() {
+    let mut set = swarm();
+    set.advance(Moment { is_certain: false, ..Moment::certain(NOW) });
+    let grant = sign(ROOT, 5, Kind::Propose, role(Role::Admin, STRANGER), week());
+    assert_eq!(bring(&mut set, &grant, NOW), Ok(true));
+    assert_eq!(set.role(peer(STRANGER), NOW), None);
+    let revocation = sign(STRANGER, 1, Kind::Dismiss, role(Role::Trusted, TRUSTED), week());
+    assert_eq!(bring(&mut set, &revocation, NOW), Ok(true));
+    assert_eq!(set.role(peer(TRUSTED), NOW), Some(Role::Trusted));
+}
+
+#[test]
+fn a_grant_that_left_for_its_signers_other_words_is_no_grant() {
+    let policy = policy();
+    let mut set = Set::new(policy.clone(), Limits { member: 3, ..Limits::of(&policy) });
+    let grant = sign(ROOT, 1, Kind::Propose, role(Role::Trusted, TRUSTED), Validity::starting(NOW, 100));
+    assert_eq!(bring(&mut set, &grant, NOW), Ok(true));
+    assert_eq!(set.role(peer(TRUSTED), NOW), Some(Role::Trusted));
+    for sequence in 2..5 {
+        // On the same shelf, and not about roles.
+        let other = item("trusted/x", &sequence.to_string());
+        assert_eq!(bring(&mut set, &sign(ROOT, sequence, Kind::Propose, other, week()), NOW), Ok(true));
+    }
+    assert_eq!((set.get(&Key::from(&grant)), set.role(peer(TRUSTED), NOW)), (None, None));
 }

@@ -135,8 +135,18 @@ impl Control {
         &self,
         change: impl FnOnce(&mut Membership) -> Result<(), MembershipError> + Send + 'static,
     ) -> Result<Answer, Failure> {
+        let control = self.clone();
+        // Once begun, the change is finished whatever happens to the connection: file and policy change together.
+        let changed = tokio::spawn(async move { control.change_wholly(change).await }).await;
+        changed.map_err(|_| Failure::new(FailureKind::Disk, "the change failed"))?
+    }
+
+    async fn change_wholly(
+        self,
+        change: impl FnOnce(&mut Membership) -> Result<(), MembershipError> + Send + 'static,
+    ) -> Result<Answer, Failure> {
         let mut membership = self.membership.clone().lock_owned().await;
-        // The disk may take its time; and once begun, the change is finished whatever happens to the connection.
+        // The disk may take its time.
         let changed = tokio::task::spawn_blocking(move || change(&mut membership).map(|()| membership));
         let membership = changed.await.map_err(|_| Failure::new(FailureKind::Disk, "the change failed"))?;
         let membership = membership.map_err(unchanged)?;

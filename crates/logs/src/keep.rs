@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use swarm::Statements;
 
 /// The longest that anything is said for, in seconds (see [`dcache::Limits`]).
-const LONGEST: u64 = 31 * 24 * 3600;
+const LONGEST: u64 = 8 * 24 * 3600;
 
 /// Something to do with one file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -203,11 +203,11 @@ mod tests {
     #[test]
     fn an_entry_leaves_the_earlier_bucket_for_as_long_as_it_would_be_there() {
         let mut set = Set::default();
-        say(&mut set, 1, Kind::Propose, Station::Files.item(&cid()), LIFETIME * 3);
+        say(&mut set, 1, Kind::Propose, Station::Files.item(&cid()), LIFETIME + 3600);
         let file = index(&set, NOW).remove(&cid()).unwrap();
         let mut expected = Statements::new();
         expected.propose(Station::Verified.item(&cid()), Validity::starting(NOW, LIFETIME));
-        expected.dismiss(Station::Files.item(&cid()), Validity::starting(NOW, LIFETIME * 3));
+        expected.dismiss(Station::Files.item(&cid()), Validity::starting(NOW, LIFETIME + 3600));
         assert_eq!(statements(Action::Verify, &file, &description(1, "a.bag"), NOW), expected);
     }
 

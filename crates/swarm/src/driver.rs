@@ -8,6 +8,7 @@ use brain::{Brain, Input, Now, Output, Settings};
 use channels::Switchboard;
 use dcache::{Clock, Key, Keypair, Limits, Policy, Record, Refusal, Set, Time};
 use routing::ChannelEvent;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use store::{ReadError, Store};
@@ -16,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How many commands of services may wait.
 const MAX_COMMANDS: usize = 256;
+/// How many words that give roles may wait for the time to be known.
+const MAX_DOUBTFUL: usize = 4096;
 /// How often to look at what times others have signed.
 const WITNESS_EVERY: Duration = Duration::from_secs(5);
 
@@ -116,7 +119,7 @@ impl Driver {
         let me = self.swarm.me();
         // A node that lost its disk knows no more how often it spoke: by counting from the clock it most likely starts
         // above its earlier words. When not, it hears of them from its peers, and goes on above them.
-        let last = sequence.unwrap_or(wall.0).max(set.latest_sequence(me));
+        let last = sequence.unwrap_or(moment.time.0).max(set.latest_sequence(me));
         tracing::info!(records = set.len(), "the swarm as this node left it");
         let mut keeper = Keeper::new(self.setup.store.clone());
         if !dropped.is_empty() {
@@ -129,7 +132,8 @@ impl Driver {
             clock,
             wall_clock: self.setup.wall_clock,
             next_witness: Duration::ZERO,
-            was_certain: true,
+            was_certain: moment.is_certain,
+            doubtful: BTreeSet::new(),
             refusals: Refusals::default(),
             swarm: self.swarm.clone(),
             switchboard,
@@ -175,6 +179,8 @@ struct Run {
     next_witness: Duration,
     /// Whether the time was known when last looked at.
     was_certain: bool,
+    /// Where words stand that gave roles while it was not.
+    doubtful: BTreeSet<Key>,
     /// While a word that is on the disk is being given to the brain: that word, and why it was refused.
     telling: Option<(Record, Option<Refusal>)>,
 }
@@ -197,6 +203,9 @@ impl Run {
         if moment.is_certain != self.was_certain {
             self.was_certain = moment.is_certain;
             tell_certainty(moment.is_certain, wall, moment.time);
+            if moment.is_certain {
+                self.settle_doubts();
+            }
         }
         Now { moment, elapsed }
     }
@@ -227,10 +236,30 @@ impl Run {
             self.mouth.heard_own(&record);
         }
         // What is being told was written just now.
-        if !self.telling.as_ref().is_some_and(|(telling, _)| *telling == record) {
-            self.keeper.put(record.clone());
+        let is_told = self.telling.as_ref().is_some_and(|(telling, _)| *telling == record);
+        match is_told {
+            true => self.keeper.is_there(&Key::from(&record)),
+            false if self.is_doubtful(&record) => drop(self.doubtful.insert(Key::from(&record))),
+            false => self.keeper.put(record.clone()),
         }
         self.swarm.changed(record);
+    }
+
+    /// Whether a record gives a role while the time is not known. It is on the disk only once the time is known: what
+    /// is on the disk at the next start counts as known before.
+    fn is_doubtful(&self, record: &Record) -> bool {
+        let gives_role =
+            record.kind() == dcache::Kind::Propose && dcache::is_role_bucket(&record.item().bucket);
+        gives_role && !self.was_certain && self.doubtful.len() < MAX_DOUBTFUL
+    }
+
+    /// The time is known: what was doubtful gets to the disk.
+    fn settle_doubts(&mut self) {
+        for key in std::mem::take(&mut self.doubtful) {
+            if let Some(record) = self.brain.set().get(&key) {
+                self.keeper.put(record.clone());
+            }
+        }
     }
 
     fn command(&mut self, command: Command) {
@@ -240,6 +269,8 @@ impl Run {
                 reading(self.brain.set(), now.moment);
             }
             Command::Say { statements, said } => {
+                // The clock may have been set right since; what stood above all in between is gone then.
+                self.input(Input::Tick);
                 let records = self.mouth.sign(statements, self.brain.set());
                 self.keep_to_tell(Own { records, said });
             }

@@ -2,9 +2,10 @@
 
 use crate::watch::Watch;
 use dcache::{
-    Item, Key, Kind, Moment, Pattern, PeerId, Policy, Record, Refusal, Set, Statement, StatementError, Time,
-    Validity,
+    BucketPath, Item, Key, Kind, Moment, Pattern, PeerId, Policy, Record, Refusal, Set, Statement,
+    StatementError, Time, Validity,
 };
+use std::collections::BTreeMap;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 /// How many changes a slow listener may be behind before it misses some; it is told then, and reads anew.
@@ -77,11 +78,15 @@ impl Statements {
 
     /// Leaves out what is about new items for which `signer` has no more room.
     fn fit(&mut self, set: &Set, signer: PeerId) {
-        let mut new = 0;
+        // By row of the policy, as quotas are counted.
+        let mut new: BTreeMap<BucketPath, usize> = BTreeMap::new();
         self.0.retain(|(_, item, _)| {
-            let is_new = set.get(&Key { item: item.clone(), signer }).is_none();
-            let fits = !is_new || new < set.room(signer, &item.bucket);
-            new += usize::from(is_new && fits);
+            if set.get(&Key { item: item.clone(), signer }).is_some() {
+                return true;
+            }
+            let new = new.entry(set.policy().rule(&item.bucket).prefix.clone()).or_default();
+            let fits = *new < set.room(signer, &item.bucket);
+            *new += usize::from(fits);
             fits
         });
     }

@@ -85,6 +85,13 @@ impl Items {
         items.filter_map(|item| self.get(item))
     }
 
+    /// The buckets that have items, in order.
+    pub(crate) fn buckets(&self) -> impl Iterator<Item = &BucketPath> {
+        let first = self.order.first();
+        std::iter::successors(first, |item| self.order.range(first_of(&item.bucket.successor())..).next())
+            .map(|item| &item.bucket)
+    }
+
     /// All records, by bucket and data.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Voices> {
         self.order.iter().filter_map(|item| self.get(item))

@@ -64,18 +64,12 @@ impl Set {
         self.items.get(item).map_or(&[], Voices::all)
     }
 
-    /// All items in matching buckets. Patterns are compared once a bucket.
+    /// All items in matching buckets; what is in others is not looked at.
     fn places<'a>(&'a self, patterns: &'a [Pattern]) -> impl Iterator<Item = (&'a Voices, &'a Rule)> {
-        let mut last: Option<(&BucketPath, bool, &Rule)> = None;
-        self.items.all().filter_map(move |voices| {
-            let bucket = &voices.item().bucket;
-            let known = last.filter(|(known, _, _)| *known == bucket);
-            let judge = || {
-                let matches = patterns.iter().any(|pattern| pattern.matches(bucket));
-                (bucket, matches, self.policy.rule(bucket))
-            };
-            let (_, matches, rule) = *last.insert(known.unwrap_or_else(judge));
-            matches.then_some((voices, rule))
+        let matches = |bucket: &&BucketPath| patterns.iter().any(|pattern| pattern.matches(bucket));
+        self.items.buckets().filter(matches).flat_map(|bucket| {
+            let rule = self.policy.rule(bucket);
+            self.items.of(bucket.clone()).map(move |voices| (voices, rule))
         })
     }
 
@@ -153,10 +147,12 @@ impl Reading<'_> {
         let mut tally = Tally::default();
         let mut proposals = Vec::new();
         for record in voices.all() {
-            let kind = record.kind();
-            if !record.validity().contains(self.time)
-                || !self.counts(rule.voice(kind).who, item, record.signer())
-            {
+            let (kind, validity) = (record.kind(), record.validity());
+            if !validity.contains(self.time) || !self.counts(rule.voice(kind).who, item, record.signer()) {
+                continue;
+            }
+            // Open ends are for roles: without the role such a word is kept, and does not count.
+            if !self.set.is_for_a_while(validity) && self.authority.role(record.signer()).is_none() {
                 continue;
             }
             tally.count(kind);

@@ -19,6 +19,7 @@ struct Life {
     swarm: Swarm,
     stop: CancellationToken,
     task: tokio::task::JoinHandle<Result<(), DriverError>>,
+    reports: mpsc::Sender<ChannelEvent>,
 }
 
 impl Life {
@@ -31,13 +32,17 @@ impl Life {
     }
 
     fn by_clock(file: &std::path::Path, faults: Faults, wall_clock: fn() -> Time) -> Self {
+        Self::in_swarm(file, faults, wall_clock, Policy::default())
+    }
+
+    fn in_swarm(file: &std::path::Path, faults: Faults, wall_clock: fn() -> Time, policy: Policy) -> Self {
         let store = Arc::new(Store::open_with_faults(file, faults).unwrap().0);
         let keypair = Keypair::from_seed([1; 32]);
         let settings = Settings::default();
         let (driver, swarm) = Driver::new(Setup {
             keypair,
             store,
-            policy: Policy::default(),
+            policy,
             wall_clock,
             built: Time(1),
             settings,
@@ -46,9 +51,9 @@ impl Life {
         });
         let (reports, events) = mpsc::channel(16);
         let stop = CancellationToken::new();
-        let (switchboard, stopped) = (Switchboard::new(reports), stop.clone());
+        let (switchboard, stopped) = (Switchboard::new(reports.clone()), stop.clone());
         let task = tokio::spawn(async move { driver.run(events, switchboard, stopped).await });
-        Self { swarm, stop, task }
+        Self { swarm, stop, task, reports }
     }
 
     async fn end(self) {
@@ -243,20 +248,57 @@ async fn a_node_whose_clock_shows_1970_goes_by_what_it_saved_and_accepts_no_new_
 }
 
 #[tokio::test]
-async fn what_is_beyond_the_quota_stays_unsaid_and_drives_out_nothing() {
+async fn a_grant_heard_while_the_time_is_unknown_does_not_count_after_a_restart_either() {
     let folder = tempfile::tempdir().unwrap();
-    let life = Life::begin(&folder.path().join("records.redb"));
-    let now = life.swarm.read(|_, now| now).await.unwrap();
-    let quota = Limits::default().stranger;
-    for more in [0, 10] {
-        let mut statements = Statements::new();
-        for number in 0..quota + more {
-            statements.propose(item(&format!("file{number}")), Validity::starting(now, 3600 + more as u64));
+    let file = folder.path().join("records.redb");
+    let saved = Time(1_800_000_000);
+    let store = Store::open(&file).unwrap().0;
+    store.write(&store::Batch { sequence: Some(5), time: Some(saved), ..store::Batch::default() }).unwrap();
+    drop(store);
+    let admin = Keypair::from_seed([3; 32]).peer_id();
+    let data = Data::new(&admin.to_string()).unwrap();
+    let grant = signed_by(2, Item { bucket: "admin".parse().unwrap(), data }, saved);
+    let from = routing::Address::brain(Keypair::from_seed([9; 32]).peer_id());
+    let line = routing::Envelope::record(from, routing::Address::every_brain(), &grant);
+    for is_heard in [true, false] {
+        let life = Life::in_swarm(&file, Faults::default(), || Time(100), policy());
+        if is_heard {
+            let mut changes = life.swarm.changes();
+            let channel = routing::ChannelId(7);
+            let medium = routing::Medium::Link { dialled: None };
+            life.reports.send(ChannelEvent::Up { channel, medium }).await.unwrap();
+            let heard = ChannelEvent::Received { channel, source: None, envelope: line.clone() };
+            life.reports.send(heard).await.unwrap();
+            tokio::time::timeout(DEADLINE, changes.recv()).await.unwrap().unwrap();
         }
-        life.swarm.say_what_counts(statements).await.unwrap();
-        let first = item("file0");
-        let held = life.swarm.read(move |set, now| (set.len(), set.item(&first, now).is_some()));
-        assert_eq!(held.await, Ok((quota, true)));
+        let role = life.swarm.read(move |set, now| (set.len(), set.role(admin, now)));
+        assert_eq!(role.await, Ok((usize::from(is_heard), None)));
+        life.end().await;
     }
+}
+
+/// A clock that a test sets.
+static WALL: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+
+fn set_wall(time: u64) {
+    WALL.store(time, std::sync::atomic::Ordering::SeqCst);
+}
+
+fn wall() -> Time {
+    Time(WALL.load(std::sync::atomic::Ordering::SeqCst))
+}
+
+#[tokio::test]
+async fn a_node_that_spoke_in_2040_is_not_silent_when_its_clock_is_set_right() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("records.redb");
+    set_wall(2_209_000_000);
+    let life = Life::by_clock(&file, Faults::default(), wall);
+    life.swarm.say(proposal("a", wall())).await.unwrap();
+    set_wall(1_800_000_000);
+    life.swarm.say(proposal("a", wall())).await.unwrap();
+    life.end().await;
+    let life = Life::by_clock(&file, Faults::default(), wall);
+    life.swarm.say(proposal("a", wall())).await.unwrap();
     life.end().await;
 }
