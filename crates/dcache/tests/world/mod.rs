@@ -1,6 +1,5 @@
 //! A small world, in which items, signers, times and roles often meet.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the report")]
-#![allow(dead_code, reason = "each test takes what it needs")]
 
 pub(crate) mod reference;
 
