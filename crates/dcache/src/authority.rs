@@ -105,7 +105,8 @@ impl Authority {
         }
         let holders = tallies.into_iter().filter(|(_, tally)| tally.stands(rule)).map(|(peer, _)| peer);
         self.holders.insert(role, holders.collect());
-        if role != Role::GIVEN[Role::GIVEN.len() - 1] {
+        if role == Role::Admin {
+            // Nobody weaker gives roles.
             self.authors.extend(named);
         }
     }

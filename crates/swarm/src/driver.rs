@@ -239,7 +239,7 @@ impl Run {
         let is_told = self.telling.as_ref().is_some_and(|(telling, _)| *telling == record);
         match is_told {
             true => self.keeper.is_there(&Key::from(&record)),
-            false if self.is_doubtful(&record) => drop(self.doubtful.insert(Key::from(&record))),
+            false if self.is_doubtful(&record) => self.note_doubtful(&record),
             false => self.keeper.put(record.clone()),
         }
         self.swarm.changed(record);
@@ -250,7 +250,14 @@ impl Run {
     fn is_doubtful(&self, record: &Record) -> bool {
         let gives_role =
             record.kind() == dcache::Kind::Propose && dcache::is_role_bucket(&record.item().bucket);
-        gives_role && !self.was_certain && self.doubtful.len() < MAX_DOUBTFUL
+        gives_role && !self.was_certain
+    }
+
+    /// What finds no room here comes back from peers, should this node be restarted; it never gets to the disk in doubt.
+    fn note_doubtful(&mut self, record: &Record) {
+        if self.doubtful.len() < MAX_DOUBTFUL {
+            self.doubtful.insert(Key::from(record));
+        }
     }
 
     /// The time is known: what was doubtful gets to the disk.

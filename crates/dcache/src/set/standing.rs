@@ -66,7 +66,9 @@ impl Set {
         let shelves = self.signers.range((peer, Shelf::MIN)..=(peer, Shelf::MAX));
         for ((_, shelf), records) in shelves {
             if let Some(pool) = self.pools.get_mut(shelf) {
-                pool.retain(|ranked| !records.contains(ranked));
+                for ranked in records {
+                    pool.remove(ranked);
+                }
             }
         }
     }
