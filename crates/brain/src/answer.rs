@@ -120,7 +120,11 @@ impl Brain {
         // It may have left the set since the question.
         if let (Some(channel), Some(record)) = (self.channels.get(&id), self.set.get(key)) {
             let envelope = Envelope::record(self.own_address(channel), to.clone(), record);
-            out.push(Output::Channel(ChannelCommand::Send { channel: id, target: Target::All, envelope }));
+            out.push(Output::Channel(ChannelCommand::Send {
+                channel: id,
+                target: Target::All,
+                line: envelope.encode(),
+            }));
             self.count("records sent in answers");
         }
     }
@@ -134,6 +138,10 @@ impl Brain {
             envelope.status = Some(self.status(now));
         }
         let target = origin.source.map_or(Target::All, Target::Host);
-        out.push(Output::Channel(ChannelCommand::Send { channel: origin.channel, target, envelope }));
+        out.push(Output::Channel(ChannelCommand::Send {
+            channel: origin.channel,
+            target,
+            line: envelope.encode(),
+        }));
     }
 }

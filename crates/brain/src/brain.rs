@@ -99,6 +99,7 @@ impl Brain {
             uptime: now.elapsed.as_secs(),
             records: self.set.len() as u64,
             counters: self.counters.clone(),
+            ..Status::default()
         }
     }
 
@@ -127,7 +128,7 @@ impl Brain {
             ChannelEvent::Down { channel } => self.down(now, channel),
             ChannelEvent::Ended { channel } => self.ended(channel, out),
             ChannelEvent::ConnectFailed { address } => self.repair_failed(now, address),
-            ChannelEvent::Received { channel, source, envelope } => {
+            ChannelEvent::Received { channel, source, envelope, .. } => {
                 self.received(now, Origin { channel, source }, &envelope, out);
             }
             ChannelEvent::Malformed { channel } => self.strike("lines that were no envelope", channel, out),
@@ -336,7 +337,7 @@ impl Brain {
         out.push(Output::Channel(ChannelCommand::Send {
             channel: turn.channel,
             target: Target::All,
-            envelope,
+            line: envelope.encode(),
         }));
         self.count("records said");
         if let Some(later) = repeat {
@@ -349,8 +350,8 @@ impl Brain {
     pub(crate) fn own_address(&self, channel: &Channel) -> Address {
         let brain = Address::brain(self.me);
         match &channel.medium {
-            Medium::Broadcast { line } => line.then(&brain).unwrap_or(brain),
-            Medium::Link { .. } => brain,
+            Medium::Broadcast { line: Some(line), .. } => line.then(&brain).unwrap_or(brain),
+            _ => brain,
         }
     }
 

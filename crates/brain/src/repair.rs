@@ -81,7 +81,11 @@ impl Brain {
             };
             let ping = Message::ping(briefly(now));
             let envelope = Envelope::new(self.own_address(channel), Address::every_brain(), ping);
-            out.push(Output::Channel(ChannelCommand::Send { channel: id, target: Target::All, envelope }));
+            out.push(Output::Channel(ChannelCommand::Send {
+                channel: id,
+                target: Target::All,
+                line: envelope.encode(),
+            }));
             self.count("greetings");
             if let Some((at, wait)) = self.repair.greetings.get_mut(&id) {
                 *at = now.elapsed + *wait;
@@ -129,7 +133,11 @@ impl Brain {
         let envelope = Envelope::new(self.own_address(channel), Address::every_brain(), req);
         if let Some(call) = self.repair.call.as_mut().filter(|call| call.address == address) {
             call.channel = Some(id);
-            out.push(Output::Channel(ChannelCommand::Send { channel: id, target: Target::All, envelope }));
+            out.push(Output::Channel(ChannelCommand::Send {
+                channel: id,
+                target: Target::All,
+                line: envelope.encode(),
+            }));
         } else {
             // Given up meanwhile.
             out.push(Output::Channel(ChannelCommand::Close { channel: id }));

@@ -4,7 +4,7 @@ use crate::*;
 use dcache::{Clock, Data, End, Item, Keypair, Kind, Moment, Refusal, Set, Statement, Time, Validity};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use routing::{Address, ChannelCommand, ChannelEvent, ChannelId, Envelope, Medium, Target};
+use routing::{Address, Capacity, ChannelCommand, ChannelEvent, ChannelId, Envelope, Medium, Target};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -68,7 +68,11 @@ impl World {
 
     fn join(&mut self, node: usize, network: u8) {
         self.networks.entry(network).or_default().insert(node);
-        let medium = Medium::Broadcast { line: Address::tcp_line(host(network, node)) };
+        let medium = Medium::Broadcast {
+            name: "lan".to_owned(),
+            line: Some(Address::tcp_line(host(network, node))),
+            capacity: Capacity::LAN,
+        };
         self.input(node, Input::Channel(ChannelEvent::Up { channel: network_channel(network), medium }));
     }
 
@@ -109,8 +113,9 @@ impl World {
 
     fn carry_out(&mut self, node: usize, output: &Output) {
         match output {
-            Output::Channel(ChannelCommand::Send { channel, target, envelope }) => {
-                self.send(node, *channel, *target, envelope);
+            Output::Channel(ChannelCommand::Send { channel, target, line }) => {
+                let envelope = Envelope::decode(line.as_bytes()).unwrap();
+                self.send(node, *channel, *target, &envelope);
             }
             Output::Channel(ChannelCommand::Connect { address }) => self.connect(node, *address),
             Output::Channel(ChannelCommand::Close { channel }) => {
@@ -136,6 +141,7 @@ impl World {
                     channel: other,
                     source: None,
                     envelope: envelope.clone(),
+                    bytes: 0,
                 }),
             );
             return self.later(node, Input::Channel(ChannelEvent::Drained { channel }));
@@ -153,7 +159,12 @@ impl World {
                 let source = Some(host(network, node));
                 self.later(
                     listener,
-                    Input::Channel(ChannelEvent::Received { channel, source, envelope: envelope.clone() }),
+                    Input::Channel(ChannelEvent::Received {
+                        channel,
+                        source,
+                        envelope: envelope.clone(),
+                        bytes: 0,
+                    }),
                 );
             }
         }
@@ -336,7 +347,10 @@ fn a_healed_partition_heals_the_store() {
 /// Sends a line to node 0 of a class as a host that runs no brain.
 fn inject(world: &mut World, envelope: Envelope) {
     let source = Some(SocketAddr::from(([10, 1, 0, 99], 1240)));
-    world.input(0, Input::Channel(ChannelEvent::Received { channel: network_channel(1), source, envelope }));
+    world.input(
+        0,
+        Input::Channel(ChannelEvent::Received { channel: network_channel(1), source, envelope, bytes: 0 }),
+    );
 }
 
 #[test]
@@ -407,7 +421,7 @@ fn whoever_asks_and_hangs_up_still_gets_the_whole_answer() {
     world.input(0, Input::Channel(ChannelEvent::Up { channel, medium: Medium::Link { dialled: None } }));
     let req = routing::Message::req(&["*"], Validity::ALWAYS);
     let envelope = Envelope::new(Address::command_line(), Address::every_brain(), req);
-    world.input(0, Input::Channel(ChannelEvent::Received { channel, source: None, envelope }));
+    world.input(0, Input::Channel(ChannelEvent::Received { channel, source: None, envelope, bytes: 0 }));
     world.input(0, Input::Channel(ChannelEvent::Ended { channel }));
     let close = Output::Channel(ChannelCommand::Close { channel });
     assert!(!world.nodes[0].outputs.contains(&close), "the answer is under way");

@@ -92,7 +92,7 @@ async fn read_lines(
             continue;
         }
         let event = match Envelope::decode(line) {
-            Ok(envelope) => ChannelEvent::Received { channel, source: None, envelope },
+            Ok(envelope) => ChannelEvent::Received { channel, source: None, envelope, bytes: line.len() },
             Err(error) => {
                 tracing::debug!(?channel, %error, "not a line");
                 ChannelEvent::Malformed { channel }

@@ -1,7 +1,7 @@
 //! Which channel is where: commands find their way to the task that carries them out.
 
 use crate::udp::Datagram;
-use routing::{ChannelCommand, ChannelEvent, ChannelId, Envelope, Target};
+use routing::{ChannelCommand, ChannelEvent, ChannelId, Target};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -50,14 +50,13 @@ impl Switchboard {
     /// Carries out a command, without waiting.
     pub fn carry_out(&self, command: ChannelCommand) {
         match command {
-            ChannelCommand::Send { channel, target, envelope } => self.send(channel, target, &envelope),
+            ChannelCommand::Send { channel, target, line } => self.send(channel, target, line),
             ChannelCommand::Connect { address } => self.dial(address),
             ChannelCommand::Close { channel } => drop(self.routes().remove(&channel)),
         }
     }
 
-    fn send(&self, channel: ChannelId, target: Target, envelope: &Envelope) {
-        let line = envelope.encode();
+    fn send(&self, channel: ChannelId, target: Target, line: String) {
         let is_sent = match self.routes().get(&channel) {
             Some(Route::Network(way)) => way.try_send(Datagram { channel, target, line }).is_ok(),
             Some(Route::Link(way)) => way.try_send(line).is_ok(),

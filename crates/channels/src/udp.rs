@@ -5,7 +5,7 @@
 
 use crate::switchboard::Route;
 use crate::{Choice, DoorError, Network, Switchboard};
-use routing::{Address, ChannelEvent, ChannelId, Envelope, MAX_LINE_BYTES, Medium, Target};
+use routing::{Address, Capacity, ChannelEvent, ChannelId, Envelope, MAX_LINE_BYTES, Medium, Target};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -112,9 +112,15 @@ impl Udp {
         let channel = self.switchboard.new_id();
         tracing::info!(interface = network.interface, address = %network.address, "broadcasting on a network");
         let line = Address::tcp_line((network.address, self.settings.line_port).into());
+        let name = format!("{} ({})", network.interface, network.address);
         self.networks.insert(network, channel);
         self.switchboard.add(channel, Route::Network(self.outgoing.clone()));
-        self.switchboard.report(ChannelEvent::Up { channel, medium: Medium::Broadcast { line } }).await;
+        self.switchboard
+            .report(ChannelEvent::Up {
+                channel,
+                medium: Medium::Broadcast { name, line: Some(line), capacity: Capacity::LAN },
+            })
+            .await;
     }
 
     async fn leave(&mut self, network: &Network) {
@@ -150,7 +156,9 @@ impl Udp {
         // From a network that we are not on (any more): there is no channel to answer by.
         let Some((_, &channel)) = network else { return };
         let event = match Envelope::decode(bytes) {
-            Ok(envelope) => ChannelEvent::Received { channel, source: Some(source), envelope },
+            Ok(envelope) => {
+                ChannelEvent::Received { channel, source: Some(source), envelope, bytes: bytes.len() }
+            }
             Err(error) => {
                 tracing::debug!(%source, %error, "a datagram that is no line");
                 ChannelEvent::Malformed { channel }

@@ -1,6 +1,8 @@
 //! A statement with the word of one signer for it. Having a [`Record`] means that its signature was verified.
 
-use crate::{BucketPath, End, Item, Keypair, Kind, PeerId, Signature, SignatureError, Statement, Validity};
+use crate::{
+    BucketPath, Digest, End, Item, Keypair, Kind, PeerId, Signature, SignatureError, Statement, Validity,
+};
 use ed25519_dalek::VerifyingKey;
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -15,11 +17,27 @@ pub struct Record(Arc<Signed>);
 struct Signed {
     statement: Statement,
     signature: Signature,
+    id: RecordId,
+}
+
+/// Names one record: the first half of the SHA-256 of its signer's public key and its signature. A signature fits one
+/// payload, sequence number and end only, so these are covered as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordId(pub [u8; 16]);
+
+impl RecordId {
+    fn of(signature: &Signature) -> Self {
+        let mut bytes = [0; 96];
+        bytes[..32].copy_from_slice(signature.signer.public_key());
+        bytes[32..].copy_from_slice(&signature.bytes);
+        Self(*Digest::of(&bytes).as_bytes().first_chunk().unwrap_or(&[0; 16]))
+    }
 }
 
 impl Record {
     fn new(statement: Statement, signature: Signature) -> Self {
-        Self(Arc::new(Signed { statement, signature }))
+        let id = RecordId::of(&signature);
+        Self(Arc::new(Signed { statement, signature, id }))
     }
 
     /// Signs a statement as word number `sequence` of the key's owner. `keep` is the longest [`Record::keep`] of the
@@ -70,6 +88,11 @@ impl Record {
     /// Who says so, and as which of its words.
     pub fn signature(&self) -> &Signature {
         &self.0.signature
+    }
+
+    /// What names it.
+    pub fn id(&self) -> RecordId {
+        self.0.id
     }
 
     /// Who says so.

@@ -20,6 +20,7 @@
 //! thousand of them would drive out everybody else.
 
 mod index;
+mod inventory;
 mod read;
 mod refusal;
 mod standing;
@@ -29,6 +30,8 @@ use crate::keys::Keys;
 use crate::record::{keep, rank};
 use crate::{BucketPath, End, Item, Moment, PeerId, Policy, Record, Signature, Statement, Time, Validity};
 use index::{Items, Ranked};
+pub use inventory::Fingerprint;
+use inventory::Inventory;
 pub use read::View;
 pub use refusal::{Limits, Refusal};
 use std::cmp::Ordering;
@@ -80,7 +83,7 @@ pub struct Set {
     /// While the time is not known: who had which role before.
     before_doubt: Option<Authority>,
     keys: Keys,
-    length: usize,
+    inventory: Inventory,
 }
 
 impl Default for Set {
@@ -103,18 +106,18 @@ impl Set {
             authority,
             before_doubt: None,
             keys: Keys::default(),
-            length: 0,
+            inventory: Inventory::default(),
         }
     }
 
     /// How many records it holds.
     pub fn len(&self) -> usize {
-        self.length
+        self.inventory.len()
     }
 
     /// Whether it holds none.
     pub fn is_empty(&self) -> bool {
-        self.length == 0
+        self.len() == 0
     }
 
     /// Who may say what.
@@ -311,7 +314,7 @@ impl Set {
         }
         self.signers.entry((key.signer, shelf)).or_default().insert(Ranked(record.clone()));
         self.items.put(record.clone());
-        self.length += 1;
+        self.inventory.put(record.clone());
         record
     }
 
@@ -327,7 +330,7 @@ impl Set {
         if let Some(pool) = self.pools.get_mut(&shelf) {
             pool.remove(&ranked);
         }
-        self.length -= 1;
+        self.inventory.take(&record);
         Some(record)
     }
 

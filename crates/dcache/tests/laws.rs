@@ -5,7 +5,7 @@
 
 mod world;
 
-use dcache::{Kind, Limits, Record};
+use dcache::{End, Fingerprint, Kind, Limits, Record};
 use proptest::prelude::*;
 use world::reference::Reference;
 use world::{BEGIN, LAST, Replica, Step, any_history, any_record, cases, same_for_all, tight};
@@ -16,6 +16,12 @@ fn any_histories() -> impl Strategy<Value = (Vec<Record>, [Vec<Step>; 3], u64)> 
         let history = || any_history(records.clone(), until);
         (Just(records.clone()), [history(), history(), history()], Just(until))
     })
+}
+
+fn sorted(records: impl IntoIterator<Item = Record>) -> Vec<Record> {
+    let mut records: Vec<Record> = records.into_iter().collect();
+    records.sort_by_key(Record::id);
+    records
 }
 
 /// Three replicas that saw different records.
@@ -110,6 +116,11 @@ proptest! {
         let reference = Reference::new(&records, same_for_all(), BEGIN.plus(until));
         prop_assert_eq!(replica.records(), reference.records());
         prop_assert_eq!(replica.answers(), reference.answers());
+        for bound in [0, 5, 60].map(|later| End::at(replica.now.plus(later))) {
+            let kept: Vec<Record> = reference.records().into_iter().filter(|record| record.keep() > bound).collect();
+            prop_assert_eq!(replica.set.fingerprint(bound), kept.iter().fold(Fingerprint::default(), Fingerprint::with));
+            prop_assert_eq!(sorted(replica.set.beyond(bound).cloned()), sorted(kept));
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::{Address, Envelope};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// One channel, from up to down; a number is never given twice in one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -12,14 +13,76 @@ pub struct ChannelId(pub u64);
 pub enum Medium {
     /// One network: whatever is said is heard by all on it, or lost.
     Broadcast {
+        /// What people know it by.
+        name: String,
         /// Where this node takes line connections on that network; told to others so that they can ask for more.
-        line: Address,
+        line: Option<Address>,
+        /// What it bears.
+        capacity: Capacity,
     },
     /// A connection with one peer; nothing is lost on it while it is up.
     Link {
         /// Whom this node asked to be connected with; `None` when the other side came to it.
         dialled: Option<SocketAddr>,
     },
+}
+
+/// What a network bears from one node, and the pace that suits it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Capacity {
+    /// Bytes of lines.
+    pub bytes: Allowance,
+    /// Lines, or their pieces.
+    pub lines: Allowance,
+    /// A longer line travels in pieces of this many bytes, each of which counts.
+    pub piece: usize,
+    /// The shortest and the longest interval of the beacons on it (see RFC 6206).
+    pub beacons: (Duration, Duration),
+    /// How long a line may take to all that hear it, and an answer to come back.
+    pub round_trip: Duration,
+}
+
+/// So much at once, and so much in the long run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    /// At once.
+    pub burst: u32,
+    /// In the long run, a minute.
+    pub per_minute: u32,
+}
+
+impl Capacity {
+    /// A local network: 250 kB a second, in bursts of 100 datagrams.
+    pub const LAN: Self = Self {
+        bytes: Allowance { burst: 64 * 1024, per_minute: 15_000_000 },
+        lines: Allowance { burst: 100, per_minute: 30_000 },
+        piece: usize::MAX,
+        beacons: (Duration::from_millis(125), Duration::from_secs(2)),
+        round_trip: Duration::from_millis(200),
+    };
+
+    /// A mesh over the internet, in which each line is passed on many times.
+    pub const MESH: Self = Self {
+        bytes: Allowance { burst: 64 * 1024, per_minute: 1_200_000 },
+        lines: Allowance { burst: 50, per_minute: 3000 },
+        piece: usize::MAX,
+        beacons: (Duration::from_secs(1), Duration::from_secs(60)),
+        round_trip: Duration::from_millis(1000),
+    };
+
+    /// A channel of an IRC server: a line of 300 bytes every two seconds.
+    pub const IRC: Self = Self {
+        bytes: Allowance { burst: 1500, per_minute: 9000 },
+        lines: Allowance { burst: 5, per_minute: 30 },
+        piece: 300,
+        beacons: (Duration::from_secs(30), Duration::from_secs(600)),
+        round_trip: Duration::from_secs(20),
+    };
+
+    /// Into how many pieces a line of so many bytes is cut.
+    pub fn pieces(&self, bytes: usize) -> u32 {
+        u32::try_from(bytes.div_ceil(self.piece).max(1)).unwrap_or(u32::MAX)
+    }
 }
 
 /// Who hears what is sent.
@@ -33,6 +96,7 @@ pub enum Target {
 
 /// Something that happened on a channel.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all events are of the large one, and none is kept")]
 pub enum ChannelEvent {
     /// A channel can be used from now on.
     Up {
@@ -60,10 +124,12 @@ pub enum ChannelEvent {
     Received {
         /// By which channel.
         channel: ChannelId,
-        /// From which host, on a broadcast channel.
+        /// From which host, on a broadcast channel that tells.
         source: Option<SocketAddr>,
         /// The line.
         envelope: Envelope,
+        /// How many bytes it had.
+        bytes: usize,
     },
     /// Something came that is no line.
     Malformed {
@@ -86,8 +152,8 @@ pub enum ChannelCommand {
         channel: ChannelId,
         /// To whom on it.
         target: Target,
-        /// The line.
-        envelope: Envelope,
+        /// The line, as [`Envelope::encode`] writes it.
+        line: String,
     },
     /// Open a link to a peer's line port; answered by `Up` or `ConnectFailed`.
     Connect {

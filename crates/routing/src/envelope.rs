@@ -1,13 +1,12 @@
 //! The envelope, one JSON object a line: from, to, payload, and the keys that dt-swarm adds to IPSD's.
 //!
 //! A reader of the original ignores keys that it does not know, so everything added here is optional:
-//! `signatures` (who vouches for the payload, see [`dcache::Signature`]) and `status` (in a pong: how the one who
-//! answers is doing).
+//! `signatures` (who vouches for the payload, see [`dcache::Signature`]), `status` (in a pong: how the one who answers is
+//! doing), and what the comparing of nodes needs: `beacon`, `repair` and `records`.
 
-use crate::Address;
-use dcache::{Record, Signature, Time};
+use crate::{Address, Beacon, Carried, MAX_RECORDS, Repair, Status};
+use dcache::{Record, Signature};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// The most bytes of a line, its end not counted. The largest record fits several times.
 pub const MAX_LINE_BYTES: usize = 16 * 1024;
@@ -32,26 +31,15 @@ pub struct Envelope {
     /// How the sender is doing, in a pong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<Status>,
-}
-
-/// What a daemon says of itself to whoever pings it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Status {
-    /// The program's version.
-    #[serde(default)]
-    pub version: String,
-    /// What its clock shows.
-    #[serde(default)]
-    pub time: Time,
-    /// Seconds since it started.
-    #[serde(default)]
-    pub uptime: u64,
-    /// How many records it holds.
-    #[serde(default)]
-    pub records: u64,
-    /// What was counted since it started, such as refused records by reason.
-    #[serde(default)]
-    pub counters: BTreeMap<String, u64>,
+    /// What the sender holds, in short.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beacon: Option<Beacon>,
+    /// A step of a comparison with the sender.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repair: Option<Repair>,
+    /// More records than the one that `payload` may be.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub records: Vec<Carried>,
 }
 
 /// Why bytes are no line.
@@ -66,12 +54,25 @@ pub enum LineError {
     /// More signatures than one envelope may carry.
     #[error("an envelope has at most {MAX_SIGNATURES} signatures, not {0}")]
     Signatures(usize),
+    /// More records than one envelope may carry.
+    #[error("an envelope has at most {MAX_RECORDS} further records, not {0}")]
+    Records(usize),
 }
 
 impl Envelope {
     /// An envelope with nothing but a payload.
     pub fn new(from: Address, to: Address, payload: String) -> Self {
-        Self { from, to, payload, comment: None, signatures: Vec::new(), status: None }
+        Self {
+            from,
+            to,
+            payload,
+            comment: None,
+            signatures: Vec::new(),
+            status: None,
+            beacon: None,
+            repair: None,
+            records: Vec::new(),
+        }
     }
 
     /// A record on its way.
@@ -90,9 +91,10 @@ impl Envelope {
         }
         let envelope: Self =
             serde_json::from_slice(line).map_err(|error| LineError::Shape(error.to_string()))?;
-        match envelope.signatures.len() {
-            0..=MAX_SIGNATURES => Ok(envelope),
-            many => Err(LineError::Signatures(many)),
+        match (envelope.signatures.len(), envelope.records.len()) {
+            (0..=MAX_SIGNATURES, 0..=MAX_RECORDS) => Ok(envelope),
+            (0..=MAX_SIGNATURES, many) => Err(LineError::Records(many)),
+            (many, _) => Err(LineError::Signatures(many)),
         }
     }
 
@@ -106,7 +108,7 @@ impl Envelope {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dcache::{Data, Item, Keypair, Kind, Statement, Validity};
+    use dcache::{Data, Item, Keypair, Kind, Statement, Time, Validity};
     use proptest::prelude::*;
 
     fn example() -> Envelope {

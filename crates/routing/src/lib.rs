@@ -9,8 +9,12 @@ mod address;
 mod channel;
 mod envelope;
 mod message;
+mod repair;
+mod status;
 
 pub use address::{Address, AddressError, MAX_ADDRESS_BYTES};
-pub use channel::{ChannelCommand, ChannelEvent, ChannelId, Medium, Target};
-pub use envelope::{Envelope, LineError, MAX_LINE_BYTES, MAX_SIGNATURES, Status};
+pub use channel::{Allowance, Capacity, ChannelCommand, ChannelEvent, ChannelId, Medium, Target};
+pub use envelope::{Envelope, LineError, MAX_LINE_BYTES, MAX_SIGNATURES};
 pub use message::{MAX_PATTERNS, Message, MessageError};
+pub use repair::{Beacon, Carried, MAX_RECORDS, MAX_SALT, MAX_SYMBOLS, MAX_WANTED, Repair, Sketch, Want};
+pub use status::{ChannelStatus, MAX_CHANNELS, Standing, Status};

@@ -68,7 +68,12 @@ impl Daemon {
     /// A neighbour says something.
     pub(crate) fn hear(&mut self, envelope: Envelope) {
         self.connect();
-        self.handle(Input::Channel(ChannelEvent::Received { channel: LINK, source: None, envelope }));
+        self.handle(Input::Channel(ChannelEvent::Received {
+            channel: LINK,
+            source: None,
+            envelope,
+            bytes: 0,
+        }));
         self.handle(Input::Channel(ChannelEvent::Down { channel: LINK }));
     }
 
@@ -87,13 +92,17 @@ impl Daemon {
         let mut writer = stream.try_clone().unwrap();
         for line in BufReader::new(stream).lines().map_while(Result::ok) {
             let envelope = Envelope::decode(line.as_bytes()).unwrap();
-            let mut outputs =
-                self.handle(Input::Channel(ChannelEvent::Received { channel: LINK, source: None, envelope }));
+            let mut outputs = self.handle(Input::Channel(ChannelEvent::Received {
+                channel: LINK,
+                source: None,
+                envelope,
+                bytes: 0,
+            }));
             while !outputs.is_empty() {
                 for output in outputs {
-                    if let BrainOutput::Channel(ChannelCommand::Send { envelope, .. }) = output {
+                    if let BrainOutput::Channel(ChannelCommand::Send { line, .. }) = output {
                         // The program may have gone; then the lines end as well.
-                        let _ = writer.write_all((envelope.encode() + "\n").as_bytes());
+                        let _ = writer.write_all((line + "\n").as_bytes());
                     }
                 }
                 outputs = self.handle(Input::Channel(ChannelEvent::Drained { channel: LINK }));

@@ -1,0 +1,102 @@
+//! What a set holds, in short: for finding out whether two nodes hold the same, and what differs if not.
+//!
+//! Every node forgets what is over, each by its own clock, so just then they differ without anything being missed. All
+//! comparisons are therefore of what is still to be remembered after a *bound* a little ahead of both clocks.
+
+use super::Set;
+use crate::{End, Record};
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+
+/// A set of records in 24 bytes: how many they are, and the sum of their identifiers modulo 2^128. Equal sets have equal
+/// fingerprints in whatever order they grew.
+///
+/// Whoever can sign records can, with effort, find two sets of his own with the same sum (Wagner, *A generalized birthday
+/// problem*, CRYPTO 2002). He hides a gap by that for as long as it takes until two nodes compare more than fingerprints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Fingerprint {
+    /// How many records.
+    pub count: u64,
+    /// The sum of their identifiers.
+    pub sum: u128,
+}
+
+impl Fingerprint {
+    /// With one record more.
+    #[must_use]
+    pub fn with(self, record: &Record) -> Self {
+        Self { count: self.count.wrapping_add(1), sum: self.sum.wrapping_add(number(record)) }
+    }
+
+    /// With one record less.
+    #[must_use]
+    pub fn without(self, record: &Record) -> Self {
+        Self { count: self.count.wrapping_sub(1), sum: self.sum.wrapping_sub(number(record)) }
+    }
+}
+
+fn number(record: &Record) -> u128 {
+    u128::from_be_bytes(record.id().0)
+}
+
+/// All records by the time until which they are to be remembered, and their fingerprint.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Inventory {
+    records: BTreeSet<Ending>,
+    all: Fingerprint,
+}
+
+impl Inventory {
+    pub(crate) fn put(&mut self, record: Record) {
+        self.all = self.all.with(&record);
+        self.records.insert(Ending(record));
+    }
+
+    pub(crate) fn take(&mut self, record: &Record) {
+        self.all = self.all.without(record);
+        self.records.remove(&Ending(record.clone()));
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.records.len()
+    }
+}
+
+impl Set {
+    /// The fingerprint of what is still to be remembered after `bound`. Takes as long as there are records that are
+    /// not: few, when the bound is a little ahead.
+    pub fn fingerprint(&self, bound: End) -> Fingerprint {
+        let over = self.inventory.records.iter().take_while(|ending| ending.0.keep() <= bound);
+        over.fold(self.inventory.all, |fingerprint, ending| fingerprint.without(&ending.0))
+    }
+
+    /// The records that are still to be remembered after `bound`, in an order that is the same on all nodes.
+    pub fn beyond(&self, bound: End) -> impl Iterator<Item = &Record> {
+        let last_first = self.inventory.records.iter().rev().map(|ending| &ending.0);
+        last_first.take_while(move |record| record.keep() > bound)
+    }
+}
+
+/// A record, sorted by the time until which it is to be remembered.
+#[derive(Clone, Debug)]
+struct Ending(Record);
+
+impl Ord for Ending {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.0.keep(), self.0.id()).cmp(&(other.0.keep(), other.0.id()))
+    }
+}
+
+impl PartialOrd for Ending {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Ending {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Ending {}
