@@ -25,7 +25,10 @@
 pub mod daemon;
 pub mod peers;
 
+mod addresses;
+mod delay_network;
 mod error;
+mod forwarding;
 mod host;
 mod lab;
 mod line;
@@ -36,10 +39,12 @@ mod programs;
 mod skip;
 mod sweep;
 mod system;
+mod tap;
 mod tool;
 mod usage;
 mod wait;
 
+pub use delay_network::{Conditions, DelayNetwork};
 pub use error::{Error, Result, Unavailable};
 pub use host::Host;
 pub use lab::{Lab, Network};
