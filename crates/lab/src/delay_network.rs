@@ -74,6 +74,8 @@ struct Switch {
     flights: BTreeMap<(Instant, u64), Flight>,
     departed: u64,
     overflowed: u64,
+    /// The longest that a frame was delivered after its time.
+    latest: Duration,
     random: ChaCha8Rng,
 }
 
@@ -155,6 +157,11 @@ impl DelayNetwork {
         self.shared.lock().overflowed
     }
 
+    /// The longest that it was late with a frame since this was last asked: a little, unless the machine is too slow.
+    pub fn take_latest(&self) -> Duration {
+        std::mem::take(&mut self.shared.lock().latest)
+    }
+
     /// Ends it: its interfaces vanish.
     pub(crate) fn stop(&self) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -207,6 +214,7 @@ impl Switch {
             flights: BTreeMap::new(),
             departed: 0,
             overflowed: 0,
+            latest: Duration::ZERO,
             random: ChaCha8Rng::seed_from_u64(seed),
         }
     }
@@ -245,6 +253,7 @@ impl Switch {
     /// Gives to the hosts what has come by now.
     fn deliver(&mut self, now: Instant) {
         while let Some(arrival) = self.flights.first_entry().filter(|first| first.key().0 <= now) {
+            self.latest = self.latest.max(now - arrival.key().0);
             let Flight { from, receivers, frame } = arrival.remove();
             for port in self.forwarding.hearers(from, receivers) {
                 let is_lost =

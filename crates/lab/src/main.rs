@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use idle::{Idle, idle};
+use lab::experiments::{Spread, spread};
 use lab::sweep_leftovers;
 use share_v0::{ShareV0, share_v0};
 
@@ -22,6 +23,8 @@ struct Options {
 enum Command {
     /// Print what idle daemons use: memory, processor time, network and disk
     Idle(Idle),
+    /// Print how soon a new record is at all daemons, and what quiet costs; Serf beside them
+    Spread(Spread),
     /// Remove what labs of killed processes left behind
     Sweep,
     /// Share files with CIDv0, which our daemon itself never makes, by way of a daemon on another host
@@ -31,6 +34,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Options::parse().command {
         Command::Idle(options) => idle(&options).map_err(Into::into),
+        Command::Spread(options) => spread(&options).map_err(Into::into),
         Command::Sweep => {
             sweep_leftovers();
             Ok(())
