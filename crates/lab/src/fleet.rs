@@ -1,5 +1,6 @@
 //! Many robots on a delay network, each of them watched.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use control::{Client, Request, Word};
 use dcache::{Data, Item, Kind, Statement, Time, Validity};
 
 use crate::daemon::Robot;
-use crate::{DelayNetwork, Error, Host, Lab, Observer, Result, Sightings};
+use crate::{DelayNetwork, Error, Host, Lab, Observer, Result, Sightings, ask};
 
 /// The bucket of what is said in experiments: everybody's in the open swarm, and no service of the daemon looks at it.
 pub const BUCKET: &str = "share/lab";
@@ -24,6 +25,11 @@ pub struct Fleet {
     observers: Vec<Observer>,
     robots: Vec<Robot>,
     sightings: Arc<Sightings>,
+}
+
+/// The name under which observers note an item.
+pub(crate) fn name(item: &Item) -> String {
+    format!("{}/{}", item.bucket.as_str(), item.data.as_str())
 }
 
 /// New hosts `PREFIX0`, `PREFIX1`, … on a delay network.
@@ -96,6 +102,20 @@ impl Fleet {
     /// What has come to them; the number of a node is its place among the hosts.
     pub fn sightings(&self) -> &Sightings {
         &self.sightings
+    }
+
+    /// How many of these lack at how many daemons, each place counted. The daemons themselves are asked for all that they hold.
+    ///
+    /// # Errors
+    /// When one does not answer.
+    pub fn count_absent(&self, whats: &[String]) -> Result<usize> {
+        let mut absent = 0;
+        for host in self.robots.iter().map(Robot::host) {
+            let answer = ask(host, host.address())?;
+            let held: BTreeSet<String> = answer.records.iter().map(|(said, _)| name(said.item())).collect();
+            absent += whats.iter().filter(|what| !held.contains(*what)).count();
+        }
+        Ok(absent)
     }
 
     /// Ends the observation, so that nobody but the daemons themselves speaks with them.

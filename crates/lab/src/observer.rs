@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use dcache::{Keypair, Kind, Validity};
 use routing::{Address, Envelope, Message};
 
+use crate::fleet::name;
 use crate::{Error, Host, LINE_PORT, Result, Sightings};
 
 /// A daemon closes a link on which nothing comes for a minute.
@@ -57,20 +58,20 @@ impl Observer {
 
     /// Gives all that comes on a link to `take`, as it comes, and keeps the link alive by saying `ping` now and then.
     pub(crate) fn follow(
-        name: &str,
+        whose: &str,
         link: TcpStream,
         ping: Option<String>,
         take: impl FnMut(&[u8]) + Send + 'static,
     ) -> Result<Self> {
-        let failed = |source| Error::Io { what: format!("watching {name}"), source };
+        let failed = |source| Error::Io { what: format!("watching {whose}"), source };
         link.set_read_timeout(Some(PING_EVERY)).map_err(failed)?;
         let reading = link.try_clone().map_err(failed)?;
         let is_over = Arc::new(AtomicBool::new(false));
-        let (is_ended, name) = (Arc::clone(&is_over), name.to_owned());
+        let (is_ended, whose) = (Arc::clone(&is_over), whose.to_owned());
         let thread = thread::spawn(move || {
             let reason = read(reading, ping, take);
             if !is_ended.load(Ordering::Relaxed) {
-                eprintln!("lab: the link to {name} ended: {reason}");
+                eprintln!("lab: the link to {whose} ended: {reason}");
             }
         });
         Ok(Self { is_over, link, thread: Some(thread) })
@@ -133,7 +134,6 @@ fn note(sightings: &Sightings, node: usize, line: &[u8], now: Instant) {
     if let Ok(Message::Statement(statement)) = Message::parse(&envelope.payload)
         && statement.kind() == Kind::Propose
     {
-        let item = statement.item();
-        sightings.note(node, format!("{}/{}", item.bucket.as_str(), item.data.as_str()), now);
+        sightings.note(node, name(statement.item()), now);
     }
 }

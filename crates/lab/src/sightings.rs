@@ -34,26 +34,27 @@ impl Sightings {
     /// Waits until all nodes have all of this, and gives when the last of them got the last of it; `None` when that is not
     /// so by the deadline.
     pub fn wait_for(&self, whats: &[String], deadline: Instant) -> Option<Instant> {
-        self.wait(deadline, |seen| last(whats.iter().map(|what| seen.get(what).copied())))
+        self.wait(deadline, |all| last(all.iter().map(|seen| has_all(seen, whats))))
+    }
+
+    /// As [`Self::wait_for`], for some of the nodes.
+    pub fn wait_for_at(&self, nodes: &[usize], whats: &[String], deadline: Instant) -> Option<Instant> {
+        self.wait(deadline, |all| last(nodes.iter().map(|node| has_all(all.get(*node)?, whats))))
     }
 
     /// Waits until all nodes have so many things whose names begin like this, and gives when the last of them had.
     pub fn wait_for_count(&self, beginning: &str, count: usize, deadline: Instant) -> Option<Instant> {
-        self.wait(deadline, |seen| {
-            let mut times: Vec<Instant> = beginning_with(seen, beginning).collect();
-            times.sort_unstable();
-            times.get(count.checked_sub(1)?).copied()
-        })
+        self.wait(deadline, |all| last(all.iter().map(|seen| has_count(seen, beginning, count))))
     }
 
-    /// Waits for a time of each node, and gives the last.
-    fn wait(&self, deadline: Instant, when: impl Fn(&Seen) -> Option<Instant>) -> Option<Instant> {
+    /// Waits for a time to be there.
+    fn wait(&self, deadline: Instant, when: impl Fn(&[Seen]) -> Option<Instant>) -> Option<Instant> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            let times = last(seen.iter().map(&when));
+            let time = when(&seen);
             let left = deadline.saturating_duration_since(Instant::now());
-            if times.is_some() || left.is_zero() {
-                return times;
+            if time.is_some() || left.is_zero() {
+                return time;
             }
             seen = self.changed.wait_timeout(seen, left).unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -75,6 +76,18 @@ impl Sightings {
 fn beginning_with<'a>(seen: &'a Seen, beginning: &'a str) -> impl Iterator<Item = Instant> + 'a {
     let from = seen.range::<str, _>((Bound::Included(beginning), Bound::Unbounded));
     from.take_while(move |(what, _)| what.starts_with(beginning)).map(|(_, at)| *at)
+}
+
+/// Since when it has all of these.
+fn has_all(seen: &Seen, whats: &[String]) -> Option<Instant> {
+    last(whats.iter().map(|what| seen.get(what).copied()))
+}
+
+/// Since when it has so many things whose names begin like this.
+fn has_count(seen: &Seen, beginning: &str, count: usize) -> Option<Instant> {
+    let mut times: Vec<Instant> = beginning_with(seen, beginning).collect();
+    times.sort_unstable();
+    times.get(count.checked_sub(1)?).copied()
 }
 
 /// The last of these, when all are there.
@@ -102,5 +115,7 @@ mod tests {
         assert_eq!(sightings.counts("a/"), [1, 1]);
         assert_eq!(sightings.wait_for_count("a/", 1, begun), Some(at(2)));
         assert_eq!(sightings.wait_for_count("a/", 2, begun), None);
+        assert_eq!(sightings.wait_for(&["b".into()], begun), None);
+        assert_eq!(sightings.wait_for_at(&[1], &["b".into(), "a/1".into()], begun), Some(at(3)));
     }
 }
