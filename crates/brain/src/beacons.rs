@@ -16,8 +16,6 @@ const GRID: u64 = 30;
 const ODD_BOUND: u64 = 600;
 /// How many of the longest intervals after it was heard a beacon still says something about its sender.
 const FRESH: u32 = 3;
-/// With more records than this between them, two neighbours compare over a link of their own, if they can.
-pub(crate) const FEW: u64 = 24;
 
 impl Brain {
     /// The bound for what this node shows.

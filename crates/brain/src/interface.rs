@@ -58,6 +58,9 @@ pub struct Settings {
     pub repeats: Vec<Duration>,
     /// The shortest and the longest wait before the next comparison with some peer that nothing asks for.
     pub checkup_every: (Duration, Duration),
+    /// With more records than this between them, two neighbours compare over a link of their own, if they can; with fewer
+    /// on the network, where others have the use of it.
+    pub few: u64,
     /// How long a comparison over a link may go on without bringing anything.
     pub repair_timeout: Duration,
     /// How many lines a host may send on a network.
@@ -72,6 +75,7 @@ impl Default for Settings {
             relay_wait: Duration::from_millis(100),
             repeats: [25, 30, 35].map(Duration::from_millis).into(),
             checkup_every: (Duration::from_secs(15 * 60), Duration::from_secs(20 * 60)),
+            few: 24,
             repair_timeout: Duration::from_secs(10),
             host_budget: Allowance { burst: 2000, per_minute: 30_000 },
             forgiven: 16,

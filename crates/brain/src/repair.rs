@@ -5,7 +5,6 @@
 //! listen have the use of it. Over a link when more is.
 
 use crate::answer::Ending;
-use crate::beacons::FEW;
 use crate::brain::Origin;
 use crate::neighbours::{NeighbourId, Verdict};
 use crate::outbox::Turn;
@@ -115,7 +114,7 @@ impl Brain {
         }
         let missing = beacon.fingerprint.count.abs_diff(ours(self, beacon.bound));
         match line {
-            Some(_) if missing > FEW => self.begin_over_link(now, id, out),
+            Some(_) if missing > self.settings.few => self.begin_over_link(now, id, out),
             _ => self.begin_on_network(now, id, out),
         }
     }
