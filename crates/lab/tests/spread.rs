@@ -37,7 +37,7 @@ fn a_record_is_soon_everywhere_though_a_fifth_of_all_packets_is_lost() -> Result
     fleet.wait_until_acquainted(8, SOON)?;
     for number in 0..8 {
         let (told, what) = fleet.robots()[number].say(&format!("event-{number}"))?;
-        let last = fleet.sightings().wait_for(&[what.clone()], told + SOON);
+        let last = fleet.sightings().wait_for(std::slice::from_ref(&what), told + SOON);
         let last = last.ok_or_else(|| missed(&what))?;
         println!("{what} is everywhere after {:?}", last - told);
     }
