@@ -24,10 +24,11 @@ const LIFETIME: u64 = 7 * DAY;
 /// So few that the open swarm's quota of 4096 records a signer is kept.
 const RECORDS_PER_SIGNER: u32 = 2500;
 
-/// Fills the stores of two swarms, cut off from each other, with the same records but for a few, lets them meet, and prints
-/// the bytes on the wire until all is at all, beside the bytes of what was missing.
+/// Print what it costs when two swarms meet that know nearly the same
 ///
-/// Of `--different` records each swarm has one half; all others both have, so that each has `--records` in all.
+/// Fills the stores of two swarms, cut off from each other, with the same records but for a few, lets them meet, and prints
+/// the bytes on the wire until all is at all, beside the bytes of what was missing. Of `--different` records each swarm has one
+/// half; all others both have, so that each has `--records` in all.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Merge {
     /// How many daemons each of the two swarms has
