@@ -66,7 +66,14 @@ fn a_merge_costs_less_than_sending_everything_once() -> Result {
     let Some(lab) = or_skip("merge", Lab::new("merge")) else {
         return Ok(());
     };
-    let short = ["--nodes=2", "--records=2000", "--different=20", "--settle-seconds=5", "--after-seconds=5"];
+    let short = [
+        "--nodes=2",
+        "--records=2000",
+        "--different=20",
+        "--settle-seconds=5",
+        "--after-seconds=5",
+        "--within-seconds=60",
+    ];
     let merged = merge(&lab, &options::<Merge>(&short))?;
     merged.print();
     assert_eq!(merged.absent, 0);

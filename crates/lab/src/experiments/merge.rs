@@ -13,8 +13,8 @@ use store::{Batch, Store};
 
 use super::figures::print_table;
 use crate::daemon::Robot;
-use crate::fleet::now;
-use crate::{BUCKET, Conditions, Error, Fleet, Host, Lab, Result, ask, hosts};
+use crate::fleet::{name, now};
+use crate::{BUCKET, Conditions, DelayNetwork, Error, Fleet, Host, Lab, Result, ask, hosts};
 
 const ACQUAINTED: Duration = Duration::from_secs(120);
 /// Records of the age of a few days, as after a week of logs; a stranger's word holds for at most 8.
@@ -95,30 +95,39 @@ pub struct Merged {
 pub fn merge(lab: &Lab, options: &Merge) -> Result<Merged> {
     let conditions = Conditions { delay: Duration::from_millis(options.delay_ms), loss: options.loss };
     let network = lab.delay_network(conditions, options.seed)?;
-    let mut fleet = Fleet::on(hosts(lab, &network, "h", 2 * usize::from(options.nodes))?)?;
-    let (ours, theirs) = fleet.robots().split_at(options.nodes.into());
+    let plan = Plan::new(options)?;
+    let fleet = start_apart(&network, hosts(lab, &network, "h", 2 * usize::from(options.nodes))?, &plan)?;
+    fleet.wait_until_acquainted(options.nodes.into(), ACQUAINTED)?;
+    // That time passes is part of the experiment here and below, so these are no guesses.
+    thread::sleep(Duration::from_secs(options.settle_seconds));
+    meet(options, &network, &fleet, &plan.different_names())
+}
+
+/// Two swarms, the first half of the hosts and the second, that do not hear each other.
+fn start_apart(network: &DelayNetwork, hosts: Vec<Host>, plan: &Plan) -> Result<Fleet> {
+    let mut fleet = Fleet::on(hosts)?;
+    let (ours, theirs) = fleet.robots().split_at(fleet.robots().len() / 2);
     let others: Vec<_> = theirs.iter().map(|robot| robot.host().address()).collect();
     network.set_groups(|host| u32::from(others.contains(&host)));
-    let plan = Plan::new(options)?;
     ours.iter().try_for_each(|robot| fill(robot, &plan.of_side(0)))?;
     theirs.iter().try_for_each(|robot| fill(robot, &plan.of_side(1)))?;
     eprintln!("lab: the stores are filled");
     fleet.start()?;
-    fleet.wait_until_acquainted(options.nodes.into(), ACQUAINTED)?;
-    // That time passes is part of the experiment here and below, so these are no guesses.
-    thread::sleep(Duration::from_secs(options.settle_seconds));
-    let sides = [&fleet.robots()[0], &fleet.robots()[usize::from(options.nodes)]].map(known);
-    let [ours, theirs] = sides;
-    let mut merged = Merged::before(options, &ours?, &theirs?);
-    let (sent, met) = (sent(&fleet)?, Instant::now());
+    Ok(fleet)
+}
+
+fn meet(options: &Merge, network: &DelayNetwork, fleet: &Fleet, different: &[String]) -> Result<Merged> {
+    let (ours, theirs) = (known(&fleet.robots()[0])?, known(&fleet.robots()[usize::from(options.nodes)])?);
+    let mut merged = Merged::before(options, &ours, &theirs);
+    let (before, met) = (sent(fleet)?, Instant::now());
     network.heal();
-    let names: Vec<String> = plan.different_names().collect();
-    let done = fleet.sightings().wait_for(&names, met + Duration::from_secs(options.within_seconds));
+    let done = fleet.sightings().wait_for(different, met + Duration::from_secs(options.within_seconds));
     merged.all_on_all = done.map(|done| done.saturating_duration_since(met));
-    merged.wire_bytes = self::sent(&fleet)? - sent;
+    let until_then = sent(fleet)?;
+    merged.wire_bytes = until_then - before;
     thread::sleep(Duration::from_secs(options.after_seconds));
-    merged.after_bytes = self::sent(&fleet)? - sent - merged.wire_bytes;
-    merged.absent = fleet.count_absent(&names)?;
+    merged.after_bytes = sent(fleet)? - until_then;
+    merged.absent = fleet.count_absent(different)?;
     Ok(merged)
 }
 
@@ -148,9 +157,8 @@ impl Plan {
     }
 
     /// The names under which observers note them.
-    fn different_names(&self) -> impl Iterator<Item = String> + '_ {
-        let records = self.different.keys().map(|place| &self.records[*place]);
-        records.map(|record| format!("{BUCKET}/{}", record.item().data.as_str()))
+    fn different_names(&self) -> Vec<String> {
+        self.different.keys().map(|place| name(self.records[*place].item())).collect()
     }
 }
 
