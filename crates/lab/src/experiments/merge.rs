@@ -100,7 +100,17 @@ pub fn merge(lab: &Lab, options: &Merge) -> Result<Merged> {
     fleet.wait_until_acquainted(options.nodes.into(), ACQUAINTED)?;
     // That time passes is part of the experiment here and below, so these are no guesses.
     thread::sleep(Duration::from_secs(options.settle_seconds));
-    meet(options, &network, &fleet, &plan.different_names())
+    note_own(&fleet, &plan);
+    meet(options, &network, &fleet, &plan.names_of_different())
+}
+
+/// What daemons have had on their disks no observer is told.
+fn note_own(fleet: &Fleet, plan: &Plan) {
+    let (nodes, now) = (fleet.robots().len(), Instant::now());
+    for (place, side) in &plan.different {
+        let of_side = nodes / 2 * side..nodes / 2 * (side + 1);
+        of_side.for_each(|node| fleet.sightings().note(node, plan.name(*place), now));
+    }
 }
 
 /// Two swarms, the first half of the hosts and the second, that do not hear each other.
@@ -139,7 +149,7 @@ fn sent(fleet: &Fleet) -> Result<u64> {
 struct Plan {
     records: Vec<Record>,
     /// Numbers of records of one side only, with the side.
-    different: BTreeMap<usize, u32>,
+    different: BTreeMap<usize, usize>,
 }
 
 impl Plan {
@@ -150,20 +160,24 @@ impl Plan {
         Ok(Self { different: different(options, number), records })
     }
 
-    fn of_side(&self, side: u32) -> Vec<Record> {
+    fn of_side(&self, side: usize) -> Vec<Record> {
         let has =
             |(place, _): &(usize, &Record)| self.different.get(place).is_none_or(|owner| *owner == side);
         self.records.iter().enumerate().filter(has).map(|(_, record)| record.clone()).collect()
     }
 
-    /// The names under which observers note them.
-    fn different_names(&self) -> Vec<String> {
-        self.different.keys().map(|place| name(self.records[*place].item())).collect()
+    fn names_of_different(&self) -> Vec<String> {
+        self.different.keys().map(|place| self.name(*place)).collect()
+    }
+
+    /// The name under which observers note a record.
+    fn name(&self, place: usize) -> String {
+        name(self.records[place].item())
     }
 }
 
 /// Which of so many records one side lacks, in turn the one and the other.
-fn different(options: &Merge, number: u32) -> BTreeMap<usize, u32> {
+fn different(options: &Merge, number: u32) -> BTreeMap<usize, usize> {
     let mut random = ChaCha8Rng::seed_from_u64(options.seed);
     let mut different = BTreeMap::new();
     let wanted = options.different.min(number);
@@ -172,7 +186,7 @@ fn different(options: &Merge, number: u32) -> BTreeMap<usize, u32> {
             true => number - 1 - different.len() as u32,
             false => random.random_range(0..number),
         };
-        let side = different.len() as u32 % 2;
+        let side = different.len() % 2;
         different.entry(place as usize).or_insert(side);
     }
     different
