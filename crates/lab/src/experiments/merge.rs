@@ -284,7 +284,17 @@ impl Merged {
 
     /// The figures, by name.
     pub fn json(&self) -> Value {
-        let rows = self.rows().map(|(what, figure)| (what.replace(' ', "_"), json!(figure)));
-        Value::Object(rows.into_iter().collect())
+        json!({
+            "all_on_all_seconds": self.all_on_all.map(|time| time.as_secs_f64()),
+            "missing_records": self.missing,
+            "missing_bytes": self.missing_bytes,
+            "missing_copies_bytes": self.missing_copies_bytes,
+            "whole_bytes": self.whole_bytes,
+            "wire_bytes": self.wire_bytes,
+            "wire_bytes_afterwards": self.after_bytes,
+            "wire_per_missing": self.ratio(),
+            "wire_per_missing_copy": self.ratio_of_copies(),
+            "lacking": self.absent,
+        })
     }
 }
