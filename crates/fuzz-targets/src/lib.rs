@@ -16,6 +16,7 @@ pub mod bucket;
 pub mod cid;
 pub mod dag;
 pub mod description;
+pub mod difference;
 pub mod key_file;
 pub mod line;
 pub mod pattern;
@@ -47,6 +48,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "cid", check: cid::check, seeds: cid::seeds },
     Target { name: "dag", check: dag::check, seeds: dag::seeds },
     Target { name: "description", check: description::check, seeds: description::seeds },
+    Target { name: "difference", check: difference::check, seeds: difference::seeds },
     Target { name: "key_file", check: key_file::check, seeds: key_file::seeds },
     Target { name: "line", check: line::check, seeds: line::seeds },
     Target { name: "pattern", check: pattern::check, seeds: pattern::seeds },

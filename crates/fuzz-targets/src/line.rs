@@ -1,14 +1,21 @@
 //! A line of the protocol, and the message in it.
 
 use crate::samples::{peer, record};
-use dcache::{Time, Validity};
-use routing::{Address, Envelope, MAX_LINE_BYTES, MAX_PATTERNS, MAX_SIGNATURES, Message, Status};
+use dcache::{Fingerprint, Time, Validity};
+use routing::{
+    Address, Beacon, Carried, Envelope, MAX_LINE_BYTES, MAX_PATTERNS, MAX_RECORDS, MAX_SALT, MAX_SIGNATURES,
+    MAX_SYMBOLS, MAX_WANTED, Message, Repair, Sketch, Status, Want,
+};
 
 /// Inputs to begin with.
 pub fn seeds() -> Vec<Vec<u8>> {
     vec![
         Envelope::record(Address::brain(peer()), Address::every_brain(), &record()).encode().into(),
         with_status().encode().into(),
+        with_beacon_and_records().encode().into(),
+        with_step(sketch()).encode().into(),
+        with_step(Repair::More { salt: 7, have: 12 }).encode().into(),
+        with_step(Repair::Want(Want { salt: MAX_SALT, ids: vec![1, u64::MAX] })).encode().into(),
         Message::req(&["*/summaries", "/share/{a,b}*"], Validity::ALWAYS).into(),
         Message::ping(Validity::ALWAYS).into(),
         br#"{"mtype":"command","command":"quit","parameters":{"a":[1]},"validity":[1,2]}"#.to_vec(),
@@ -23,7 +30,14 @@ pub fn check(bytes: &[u8]) {
         check_payload(text);
     }
     let Ok(envelope) = Envelope::decode(bytes) else { return };
-    assert!(envelope.signatures.len() <= MAX_SIGNATURES);
+    assert!(envelope.signatures.len() <= MAX_SIGNATURES && envelope.records.len() <= MAX_RECORDS);
+    match &envelope.repair {
+        Some(Repair::Sketch(sketch)) => {
+            assert!(sketch.symbols.len() <= MAX_SYMBOLS && sketch.salt <= MAX_SALT);
+        }
+        Some(Repair::Want(want)) => assert!(want.ids.len() <= MAX_WANTED && want.salt <= MAX_SALT),
+        Some(Repair::More { .. }) | None => {}
+    }
     let line = envelope.encode();
     assert!(!line.contains('\n'));
     // Written out, what was left to its default stands there, and the line may be longer.
@@ -49,12 +63,31 @@ fn check_payload(payload: &str) {
     }
 }
 
+fn pong() -> Envelope {
+    let message = Message::pong(Validity::starting(Time(1), 9));
+    Envelope::new(Address::brain(peer()), Address::every_brain(), message)
+}
+
+fn with_beacon_and_records() -> Envelope {
+    let mut envelope = pong();
+    envelope.beacon = Some(Beacon { bound: Time(60), fingerprint: Fingerprint { count: 3, sum: u128::MAX } });
+    envelope.records = vec![Carried::from(&record())];
+    envelope
+}
+
+fn with_step(step: Repair) -> Envelope {
+    let mut envelope = pong();
+    envelope.repair = Some(step);
+    envelope
+}
+
+fn sketch() -> Repair {
+    let symbols = sketch::Encoder::new([1, 2, 3]).symbols(12);
+    Repair::Sketch(Sketch { bound: Time(60), count: 3, salt: 7, first: 0, symbols })
+}
+
 fn with_status() -> Envelope {
-    let mut envelope = Envelope::new(
-        Address::brain(peer()),
-        Address::every_brain(),
-        Message::pong(Validity::starting(Time(1), 9)),
-    );
+    let mut envelope = pong();
     let counters = [("Forged".to_owned(), 3)].into();
     envelope.status = Some(Status { version: "0.1.0".into(), counters, ..Status::default() });
     envelope.comment = Some("hello".into());
