@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+mod hostile;
+
 const START: Time = Time(1_800_000_000);
 const DELAY: Duration = Duration::from_millis(1);
 
@@ -33,6 +35,8 @@ struct World {
     elapsed: Duration,
     channels: u64,
     loss: f64,
+    /// Whether nobody takes links.
+    refuses_links: bool,
     random: Option<ChaCha8Rng>,
     /// Datagrams sent, and those among them that carry a record.
     said: usize,
@@ -175,7 +179,7 @@ impl World {
         let [_, network, _, peer] = v4.ip().octets();
         let (peer, ours) =
             (usize::from(peer), self.networks.get(&network).is_some_and(|on| on.contains(&node)));
-        if !ours || !self.networks[&network].contains(&peer) {
+        if self.refuses_links || !ours || !self.networks[&network].contains(&peer) {
             return self.later(node, Input::Channel(ChannelEvent::ConnectFailed { address }));
         }
         let (here, there) = (ChannelId(self.channels), ChannelId(self.channels + 1));
