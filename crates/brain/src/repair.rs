@@ -22,6 +22,8 @@ use std::time::Duration;
 
 /// The fewest and the most symbols in one line on a network: what fits into one datagram beside its addresses.
 const ON_A_NETWORK: (u64, u64) = (12, 56);
+/// The most symbols said unasked: how many are missing is only what the other side claims.
+const MOST_UNASKED: u64 = 1 << 17;
 /// How many times a step is tried on a network.
 const TRIES: u32 = 4;
 /// The most records given on a network at once.
@@ -172,6 +174,7 @@ impl Brain {
         let encoder = Encoder::new(numbers(self.set.beyond(End::at(bound)), salt));
         session.said = Some(Said { salt, bound, count, encoder });
         let missing = shown.map_or(0, |(beacon, ..)| beacon.fingerprint.count.abs_diff(count));
+        let missing = missing.min(MOST_UNASKED / 3 * 2);
         self.say_symbols(now, missing + missing / 2 + ON_A_NETWORK.0, out);
     }
 
