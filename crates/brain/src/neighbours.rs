@@ -16,6 +16,9 @@ const MAX_BUDGETS: usize = 1024;
 /// How long a neighbour is left aside after the first comparison that brought nothing, and at most.
 const ASIDE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(3600));
 
+/// How long a neighbour to whom no link came up is compared with on the network only.
+const WITHOUT_LINKS: Duration = Duration::from_secs(5 * 60);
+
 /// A peer on one network.
 pub(crate) type NeighbourId = (ChannelId, PeerId);
 
@@ -33,8 +36,9 @@ pub(crate) enum Verdict {
 /// What is known of a neighbour.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Neighbour {
-    /// Where it takes links.
+    /// Where it says that it takes links.
     pub(crate) line: Option<SocketAddr>,
+    no_links_until: Duration,
     /// From where its datagrams come.
     pub(crate) source: Option<SocketAddr>,
     heard: Duration,
@@ -51,6 +55,17 @@ impl Neighbour {
     /// Whether it was left aside, at `elapsed`.
     pub(crate) fn is_aside(&self, elapsed: Duration) -> bool {
         self.aside_until > elapsed
+    }
+
+    /// Where it takes links, as far as is known at `elapsed`.
+    pub(crate) fn link(&self, elapsed: Duration) -> Option<SocketAddr> {
+        self.line.filter(|_| self.no_links_until <= elapsed)
+    }
+
+    /// No link to it came up. That says nothing about its honesty: the network is left to compare on, at once.
+    pub(crate) fn takes_no_links(&mut self, elapsed: Duration) {
+        self.no_links_until = elapsed + WITHOUT_LINKS;
+        self.suspected = Some(elapsed);
     }
 
     /// A comparison with it brought nothing: leaves it aside, each time for longer.
@@ -127,7 +142,7 @@ impl Neighbours {
     /// Those that can be called, in a fixed order.
     pub(crate) fn callable(&self, elapsed: Duration) -> Vec<NeighbourId> {
         let can = |neighbour: &Neighbour| {
-            neighbour.line.is_some() && neighbour.heard + REMEMBERED > elapsed && !neighbour.is_aside(elapsed)
+            neighbour.link(elapsed).is_some() && neighbour.heard + REMEMBERED > elapsed && !neighbour.is_aside(elapsed)
         };
         self.known.iter().filter(|(_, neighbour)| can(neighbour)).map(|(id, _)| *id).collect()
     }

@@ -102,7 +102,7 @@ impl Brain {
         let ours = |brain: &Self, bound| brain.set.fingerprint(End::at(bound)).count;
         let Some(neighbour) = self.neighbours.get_mut(&id) else { return };
         neighbour.suspected = None;
-        let (shown, line) = (neighbour.shown, neighbour.line);
+        let (shown, line) = (neighbour.shown, neighbour.link(now.elapsed));
         let Some((beacon, at, _)) = shown.filter(|_| !neighbour.is_aside(now.elapsed)) else { return };
         if self.judge_again(now, &beacon) != Verdict::Different {
             return;
@@ -144,7 +144,8 @@ impl Brain {
     }
 
     fn begin_over_link(&mut self, now: Now, id: NeighbourId, out: &mut Vec<Output>) {
-        let Some(address) = self.neighbours.get(&id).and_then(|neighbour| neighbour.line) else { return };
+        let line = self.neighbours.get(&id).and_then(|neighbour| neighbour.link(now.elapsed));
+        let Some(address) = line else { return };
         self.begin(now, id, Some(address), self.settings.repair_timeout);
         out.push(Output::Channel(ChannelCommand::Connect { address }));
     }
@@ -262,7 +263,7 @@ impl Brain {
         if u64::from(have) != said.encoder.given() || said.encoder.given() > most {
             return;
         }
-        let line = self.neighbours.get(&session.peer).and_then(|neighbour| neighbour.line);
+        let line = self.neighbours.get(&session.peer).and_then(|neighbour| neighbour.link(now.elapsed));
         match line.filter(|_| session.address.is_none()) {
             Some(_) => {
                 let peer = session.peer;
@@ -343,10 +344,14 @@ impl Brain {
         if is_on_network && !session.is_complete && session.tries < TRIES {
             return self.say_sketch(now, out);
         }
-        if let (false, Some(channel)) = (is_on_network, session.channel) {
-            out.push(Output::Channel(ChannelCommand::Close { channel }));
+        match session.channel {
+            _ if is_on_network => self.end_session(now),
+            None => self.no_link(now),
+            Some(channel) => {
+                out.push(Output::Channel(ChannelCommand::Close { channel }));
+                self.end_session(now);
+            }
         }
-        self.end_session(now);
     }
 
     /// Ends the comparison. Somebody who differs and yet brings nothing is left aside for a while.
@@ -366,12 +371,18 @@ impl Brain {
 
     /// Nobody takes links there.
     pub(crate) fn connect_failed(&mut self, now: Now, address: SocketAddr) {
-        if let Some(session) = self.session.as_ref().filter(|session| session.address == Some(address)) {
-            let peer = session.peer;
-            if let Some(neighbour) = self.neighbours.get_mut(&peer) {
-                neighbour.line = None;
-            }
-            self.end_session(now);
+        let waits = |session: &Session| session.address == Some(address) && session.channel.is_none();
+        if self.session.as_ref().is_some_and(waits) {
+            self.no_link(now);
+        }
+    }
+
+    /// The link on which to compare did not come up.
+    fn no_link(&mut self, now: Now) {
+        self.count("links that did not come up");
+        let peer = self.session.take().map(|session| session.peer);
+        if let Some(neighbour) = peer.and_then(|peer| self.neighbours.get_mut(&peer)) {
+            neighbour.takes_no_links(now.elapsed);
         }
     }
 
