@@ -26,6 +26,9 @@ const ON_A_NETWORK: (u64, u64) = (12, 56);
 const MOST_UNASKED: u64 = 1 << 17;
 /// How many times a step is tried on a network.
 const TRIES: u32 = 4;
+/// How long a comparison may take in all: in round trips of a network, and in repair timeouts over a link.
+const LONGEST_ON_NETWORK: u32 = 40;
+const LONGEST_OVER_LINK: u32 = 30;
 /// The most records given on a network at once.
 const MAX_GIVEN: usize = 64;
 /// What a symbol takes in a line, and what the rest of the line does, in bytes.
@@ -44,6 +47,8 @@ pub(crate) struct Session {
     /// When it is given up, or the last step tried again.
     deadline: Duration,
     tries: u32,
+    /// When it ends, however much goes on: whoever keeps it going keeps us from comparing with others.
+    ends: Duration,
     /// Records that came by it.
     gained: u64,
     /// Whether the other side has nothing more for us.
@@ -61,16 +66,22 @@ struct Said {
     encoder: Encoder,
 }
 
+impl Session {
+    fn wake(&self) -> Duration {
+        self.deadline.min(self.ends)
+    }
+}
+
 impl Brain {
     pub(crate) fn next_repair_wake(&self) -> Option<Duration> {
         match &self.session {
-            Some(session) => Some(session.deadline),
+            Some(session) => Some(session.wake()),
             None => [self.neighbours.next_suspected(), Some(self.next_checkup)].into_iter().flatten().min(),
         }
     }
 
     pub(crate) fn run_repair(&mut self, now: Now, out: &mut Vec<Output>) {
-        if self.session.as_ref().is_some_and(|session| session.deadline <= now.elapsed) {
+        if self.session.as_ref().is_some_and(|session| session.wake() <= now.elapsed) {
             self.session_is_late(now, out);
         }
         while self.session.is_none()
@@ -125,6 +136,10 @@ impl Brain {
         self.count("comparisons begun");
         let channel = if address.is_none() { Some(peer.0) } else { None };
         let deadline = now.elapsed + wait;
+        let longest = match address {
+            Some(_) => self.settings.repair_timeout * LONGEST_OVER_LINK,
+            None => self.round_trip(peer.0) * LONGEST_ON_NETWORK,
+        };
         self.session = Some(Session {
             peer,
             address,
@@ -132,6 +147,7 @@ impl Brain {
             said: None,
             deadline,
             tries: 0,
+            ends: now.elapsed + longest,
             gained: 0,
             is_complete: false,
             is_given: true,
@@ -239,17 +255,18 @@ impl Brain {
     ) {
         match step {
             Repair::Sketch(sketch) => self.serve_sketch(now, origin, peer, sketch, out),
-            Repair::More { salt, have } if self.is_of_session(origin, *salt) => {
+            Repair::More { salt, have } if self.is_of_session(origin, peer, *salt) => {
                 self.say_more(now, *have, out);
             }
-            Repair::Want(want) if self.is_of_session(origin, want.salt) => self.give(now, want, out),
+            Repair::Want(want) if self.is_of_session(origin, peer, want.salt) => self.give(now, want, out),
             Repair::More { .. } | Repair::Want(_) => self.count("steps of no comparison"),
         }
     }
 
-    fn is_of_session(&self, origin: Origin, salt: u64) -> bool {
+    fn is_of_session(&self, origin: Origin, peer: PeerId, salt: u64) -> bool {
         self.session.as_ref().is_some_and(|session| {
             session.channel == Some(origin.channel)
+                && (session.address.is_some() || session.peer.1 == peer)
                 && session.said.as_ref().is_some_and(|said| said.salt == salt)
         })
     }
@@ -341,7 +358,7 @@ impl Brain {
         let Some(session) = &mut self.session else { return };
         session.tries += 1;
         let is_on_network = session.address.is_none();
-        if is_on_network && !session.is_complete && session.tries < TRIES {
+        if is_on_network && !session.is_complete && session.tries < TRIES && session.ends > now.elapsed {
             return self.say_sketch(now, out);
         }
         match session.channel {
