@@ -184,8 +184,9 @@ impl Brain {
         let salt = self.random.random_range(0..=MAX_SALT);
         let Some(session) = &mut self.session else { return };
         let shown = self.neighbours.get(&session.peer).and_then(|neighbour| neighbour.shown);
-        // Whose clock is ahead has forgotten what ends before its own bound.
-        let theirs = shown.map_or(Time(0), |(beacon, ..)| beacon.bound);
+        // Whose clock is ahead has forgotten what ends before its own bound; and that has gone on since it was shown.
+        let by_now = |at| now.elapsed.saturating_sub(at).as_secs();
+        let theirs = shown.map_or(Time(0), |(beacon, at, _)| beacon.bound.plus(by_now(at)));
         let bound = Self::bound(now).max(theirs);
         let count = self.set.fingerprint(End::at(bound)).count;
         let encoder = Encoder::new(numbers(self.set.beyond(End::at(bound)), salt));
