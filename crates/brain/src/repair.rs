@@ -51,6 +51,8 @@ pub(crate) struct Session {
     ends: Duration,
     /// Records that came by it.
     gained: u64,
+    /// Records that the other side wanted over a link.
+    wanted: u64,
     /// Whether the other side has nothing more for us.
     is_complete: bool,
     /// Whether we have nothing more for the other side.
@@ -149,6 +151,7 @@ impl Brain {
             tries: 0,
             ends: now.elapsed + longest,
             gained: 0,
+            wanted: 0,
             is_complete: false,
             is_given: true,
         });
@@ -304,6 +307,11 @@ impl Brain {
             session.deadline = now.elapsed + linger;
             self.give_on_network(now, channel, keys);
         } else if !keys.is_empty() {
+            session.wanted += keys.len() as u64;
+            // Each record once; whoever wants more than we hold wants it again and again.
+            if session.wanted > said.count {
+                return self.count("records wanted twice");
+            }
             session.is_given = false;
             self.start_answer(now, channel, Address::every_brain(), keys.into(), Ending::Gift, out);
         }
@@ -328,6 +336,13 @@ impl Brain {
             session.deadline = elapsed + timeout;
         }
         true
+    }
+
+    /// A link took something of what we give.
+    pub(crate) fn session_goes_on(&mut self, now: Now, channel: ChannelId) {
+        if let Some(session) = self.session.as_mut().filter(|session| session.channel == Some(channel)) {
+            session.deadline = now.elapsed + self.settings.repair_timeout;
+        }
     }
 
     /// The other side of a link has said all that we lacked.
