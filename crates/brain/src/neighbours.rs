@@ -106,6 +106,11 @@ impl Neighbours {
         }
     }
 
+    /// Nobody is left aside any more.
+    pub(crate) fn redeem_all(&mut self) {
+        self.known.values_mut().for_each(Neighbour::redeem);
+    }
+
     pub(crate) fn get(&self, id: &NeighbourId) -> Option<&Neighbour> {
         self.known.get(id)
     }
@@ -142,7 +147,9 @@ impl Neighbours {
     /// Those that can be called, in a fixed order.
     pub(crate) fn callable(&self, elapsed: Duration) -> Vec<NeighbourId> {
         let can = |neighbour: &Neighbour| {
-            neighbour.link(elapsed).is_some() && neighbour.heard + REMEMBERED > elapsed && !neighbour.is_aside(elapsed)
+            neighbour.link(elapsed).is_some()
+                && neighbour.heard + REMEMBERED > elapsed
+                && !neighbour.is_aside(elapsed)
         };
         self.known.iter().filter(|(_, neighbour)| can(neighbour)).map(|(id, _)| *id).collect()
     }

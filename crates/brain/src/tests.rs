@@ -22,6 +22,8 @@ struct Node {
     clock: Clock,
     /// By how many seconds its wall clock is ahead.
     ahead: u64,
+    /// What it takes the time for instead.
+    fixed: Option<fn(Duration) -> Now>,
 }
 
 /// Networks by number; a node's address on network `n` is `10.n.0.node`.
@@ -66,7 +68,7 @@ impl World {
         let key = Keypair::from_seed([node as u8 + 1; 32]);
         let brain = Brain::new(key.peer_id(), Set::default(), Settings::default(), "test", node as u64);
         let clock = Clock::new(START, None, self.elapsed);
-        self.nodes.push(Node { key, brain, sequence: 0, outputs: Vec::new(), clock, ahead: 0 });
+        self.nodes.push(Node { key, brain, sequence: 0, outputs: Vec::new(), clock, ahead: 0, fixed: None });
         node
     }
 
@@ -93,6 +95,9 @@ impl World {
     fn now_of(&mut self, node: usize) -> Now {
         let elapsed = self.elapsed;
         let of = &mut self.nodes[node];
+        if let Some(fixed) = of.fixed {
+            return fixed(elapsed);
+        }
         let wall = START.plus(elapsed.as_secs() + of.ahead);
         Now { moment: of.clock.read(wall, elapsed), elapsed }
     }

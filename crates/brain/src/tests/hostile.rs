@@ -169,7 +169,10 @@ fn clocks_two_minutes_apart_hide_nothing() {
         world.run(Duration::from_secs(5));
         world.networks.get_mut(&1).unwrap().insert(1);
         world.run(Duration::from_secs(30));
-        assert!(world.all_know("meanwhile"), "made by {maker}");
+        // What the one ahead says holds from its own time on.
+        let time = world.now().moment.time.plus(200);
+        let knows = |node: &Node| node.brain.set().item(&item("meanwhile"), time).is_some();
+        assert!(world.nodes.iter().all(knows), "made by {maker}");
     }
 }
 
@@ -209,4 +212,26 @@ fn whatever_is_wanted_in_several_lines_is_given() {
     }
     let given: usize = sent(&world, LINK).iter().map(|envelope| envelope.records.len()).sum();
     assert_eq!(given, 2500);
+}
+
+#[test]
+fn once_the_time_is_known_nobody_is_left_aside_for_what_was_refused_before() {
+    let mut world = World::new(0.0);
+    for _ in 0..2 {
+        world.add();
+    }
+    // Node 1 starts with a clock that stands at the time of its build, and does not know better.
+    let unknown = |elapsed| Now {
+        moment: Moment { is_certain: false, ..Moment::certain(Time(1_780_000_000)) },
+        elapsed,
+    };
+    world.nodes[1].fixed = Some(unknown);
+    world.propose(0, "file");
+    world.join(0, 1);
+    world.join(1, 1);
+    world.run(Duration::from_secs(900));
+    assert!(world.nodes[1].brain.set().is_empty(), "it ends too far ahead");
+    world.nodes[1].fixed = None;
+    world.run(Duration::from_secs(20));
+    assert!(world.knows(1, "file"));
 }
