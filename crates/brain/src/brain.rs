@@ -343,7 +343,7 @@ impl Brain {
         is_sent
     }
 
-    fn try_send(
+    pub(crate) fn try_send(
         &mut self,
         now: Now,
         id: ChannelId,
@@ -407,7 +407,7 @@ impl Brain {
 }
 
 /// What became of a line.
-enum Sending {
+pub(crate) enum Sending {
     Sent,
     /// The budget is used up until then.
     Over(Duration),

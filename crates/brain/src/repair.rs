@@ -5,7 +5,7 @@
 //! listen have the use of it. Over a link when more is.
 
 use crate::answer::Ending;
-use crate::brain::Origin;
+use crate::brain::{Origin, Sending};
 use crate::neighbours::{NeighbourId, Verdict};
 use crate::outbox::{Cause, Turn};
 use crate::{Brain, Now, Output};
@@ -24,6 +24,8 @@ use std::time::Duration;
 const ON_A_NETWORK: (u64, u64) = (12, 56);
 /// The most symbols said unasked: how many are missing is only what the other side claims.
 const MOST_UNASKED: u64 = 1 << 17;
+/// For how long after there is room for a step nothing else takes it.
+const A_MOMENT: Duration = Duration::from_millis(10);
 /// How many times a step is tried on a network.
 const TRIES: u32 = 4;
 /// How long a comparison may take in all: in round trips of a network, and in repair timeouts over a link.
@@ -209,7 +211,9 @@ impl Brain {
         let mut left = usize::try_from(limit.map_or(wanted, |limit| wanted.min(limit))).unwrap_or(usize::MAX);
         while left > 0 {
             let count = left.min(MAX_SYMBOLS);
-            self.say_some_symbols(now, channel, count, out);
+            if let Some(room) = self.say_some_symbols(now, channel, count, out) {
+                return self.wait_for_room(channel, room);
+            }
             left -= count;
         }
         let wait = match limit {
@@ -221,16 +225,33 @@ impl Brain {
         }
     }
 
-    fn say_some_symbols(&mut self, now: Now, channel: ChannelId, count: usize, out: &mut Vec<Output>) {
-        let Some(session) = &mut self.session else { return };
-        let (peer, Some(said)) = (session.peer, &mut session.said) else { return };
+    /// What waits to be said would take each bit of a slow channel's budget as soon as it is there, and a comparison
+    /// never had its turn. So it waits for the comparison.
+    fn wait_for_room(&mut self, channel: ChannelId, room: Duration) {
+        self.outbox.pause(channel, room + A_MOMENT);
+        if let Some(session) = &mut self.session {
+            session.deadline = room;
+            session.tries = session.tries.saturating_sub(1);
+        }
+    }
+
+    /// Returns when there is room for them on the channel, if there is none now.
+    fn say_some_symbols(
+        &mut self,
+        now: Now,
+        channel: ChannelId,
+        count: usize,
+        out: &mut Vec<Output>,
+    ) -> Option<Duration> {
+        let session = self.session.as_mut()?;
+        let (peer, said) = (session.peer, session.said.as_mut()?);
         let first = u32::try_from(said.encoder.given()).unwrap_or(u32::MAX);
         let symbols = said.encoder.symbols(count);
         let step = Sketch { bound: said.bound, count: said.count, salt: said.salt, first, symbols };
-        self.say_step(now, channel, peer.1, Repair::Sketch(step), out);
+        self.say_step(now, channel, peer.1, Repair::Sketch(step), out)
     }
 
-    /// Says one step of a comparison to a peer.
+    /// Says one step of a comparison to a peer; or returns when there is room for it.
     pub(crate) fn say_step(
         &mut self,
         now: Now,
@@ -238,14 +259,24 @@ impl Brain {
         peer: PeerId,
         step: Repair,
         out: &mut Vec<Output>,
-    ) {
-        let Some(on) = self.channels.get(&channel) else { return };
+    ) -> Option<Duration> {
+        let on = self.channels.get(&channel)?;
         let payload = Message::pong(dcache::Validity::ALWAYS);
         let mut envelope = Envelope::new(self.own_address(on), Address::brain(peer), payload);
         envelope.repair = Some(step);
         let source = self.neighbours.get(&(channel, peer)).and_then(|neighbour| neighbour.source);
         let target = source.map_or(Target::All, Target::Host);
-        self.send(now, channel, target, &envelope, out);
+        match self.try_send(now, channel, target, &envelope, out) {
+            Sending::Sent => None,
+            Sending::Over(until) => {
+                self.count("lines not sent: over a channel's budget");
+                Some(until)
+            }
+            Sending::TooLong => {
+                self.count("lines not sent: too long for a channel");
+                None
+            }
+        }
     }
 
     /// A step of a comparison came.

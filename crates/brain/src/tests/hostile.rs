@@ -235,3 +235,19 @@ fn once_the_time_is_known_nobody_is_left_aside_for_what_was_refused_before() {
     world.run(Duration::from_secs(20));
     assert!(world.knows(1, "file"));
 }
+
+#[test]
+fn on_a_slow_channel_full_of_news_a_comparison_has_its_turn() {
+    let mut world = World::new(0.0);
+    world.add();
+    let capacity = Capacity::IRC;
+    let medium = Medium::Broadcast { name: "irc".to_owned(), line: None, capacity };
+    world.input(0, Input::Channel(ChannelEvent::Up { channel: network_channel(1), medium }));
+    for n in 0..500 {
+        world.propose(0, &format!("file{n}"));
+    }
+    shows(&mut world, 2);
+    world.run(Duration::from_secs(400));
+    assert!(world.nodes[0].brain.outbox.is_behind(network_channel(1)));
+    assert!(last_salt(&world, network_channel(1)).is_some(), "a sketch was said");
+}
