@@ -3,11 +3,13 @@
 use crate::budget::Tokens;
 use dcache::PeerId;
 use routing::{Allowance, Beacon, ChannelId};
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-/// The most neighbours remembered. One more, and the one heard longest ago is forgotten.
+/// The most neighbours remembered. One more, and of those of the host that has most the one heard longest ago is
+/// forgotten.
 const MAX_NEIGHBOURS: usize = 256;
 /// How long after it was last heard a neighbour is still worth calling.
 const REMEMBERED: Duration = Duration::from_secs(15 * 60);
@@ -93,16 +95,24 @@ impl Neighbours {
     /// Somebody was heard.
     pub(crate) fn heard(&mut self, id: NeighbourId, elapsed: Duration) -> &mut Neighbour {
         if self.known.len() >= MAX_NEIGHBOURS && !self.known.contains_key(&id) {
-            self.forget_longest_silent();
+            self.forget_one();
         }
         let neighbour = self.known.entry(id).or_default();
         neighbour.heard = elapsed;
         neighbour
     }
 
-    fn forget_longest_silent(&mut self) {
-        if let Some((&silent, _)) = self.known.iter().min_by_key(|(_, neighbour)| neighbour.heard) {
-            self.known.remove(&silent);
+    fn forget_one(&mut self) {
+        let host = |neighbour: &Neighbour| neighbour.source.map(|source| source.ip());
+        let mut of_hosts: BTreeMap<Option<IpAddr>, usize> = BTreeMap::new();
+        for neighbour in self.known.values() {
+            *of_hosts.entry(host(neighbour)).or_default() += 1;
+        }
+        // A host that speaks under hundreds of names drives out none but its own.
+        let worth =
+            |neighbour: &Neighbour| (Reverse(of_hosts.get(&host(neighbour)).copied()), neighbour.heard);
+        if let Some((&least, _)) = self.known.iter().min_by_key(|(_, neighbour)| worth(neighbour)) {
+            self.known.remove(&least);
         }
     }
 
@@ -212,6 +222,19 @@ mod tests {
             neighbours.heard(neighbour(n), SECOND * n);
         }
         assert_eq!((budgets.hosts.len(), neighbours.known.len()), (MAX_BUDGETS, MAX_NEIGHBOURS));
+    }
+
+    #[test]
+    fn a_host_of_many_names_drives_nobody_out() {
+        let mut neighbours = Neighbours::default();
+        for n in 0..50u32 {
+            neighbours.heard(neighbour(n), SECOND).source =
+                Some(SocketAddr::from(([10, 0, 0, n as u8], 1240)));
+        }
+        for n in 100..3000u32 {
+            neighbours.heard(neighbour(n), SECOND * n).source = "10.0.0.99:1240".parse().ok();
+        }
+        assert!((0..50).all(|n| neighbours.get(&neighbour(n)).is_some()));
     }
 
     #[test]
