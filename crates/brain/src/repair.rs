@@ -22,6 +22,8 @@ use std::time::Duration;
 
 /// The fewest and the most symbols in one line on a network: what fits into one datagram beside its addresses.
 const ON_A_NETWORK: (u64, u64) = (12, 56);
+/// The fewest symbols that are said when some were not enough.
+pub(crate) const FEWEST_MORE: u64 = 32;
 /// The most symbols said unasked: how many are missing is only what the other side claims.
 const MOST_UNASKED: u64 = 1 << 17;
 /// For how long after there is room for a step nothing else takes it.
@@ -68,6 +70,8 @@ struct Said {
     bound: Time,
     count: u64,
     encoder: Encoder,
+    /// The last line, in case that it gets lost.
+    last: Option<Sketch>,
 }
 
 impl Session {
@@ -195,7 +199,7 @@ impl Brain {
         let bound = Self::bound(now).max(theirs);
         let count = self.set.fingerprint(End::at(bound)).count;
         let encoder = Encoder::new(numbers(self.set.beyond(End::at(bound)), salt));
-        session.said = Some(Said { salt, bound, count, encoder });
+        session.said = Some(Said { salt, bound, count, encoder, last: None });
         let missing = shown.map_or(0, |(beacon, ..)| beacon.fingerprint.count.abs_diff(count));
         let missing = missing.min(MOST_UNASKED / 3 * 2);
         self.say_symbols(now, missing + missing / 2 + ON_A_NETWORK.0, out);
@@ -248,6 +252,7 @@ impl Brain {
         let first = u32::try_from(said.encoder.given()).unwrap_or(u32::MAX);
         let symbols = said.encoder.symbols(count);
         let step = Sketch { bound: said.bound, count: said.count, salt: said.salt, first, symbols };
+        said.last = Some(step.clone());
         self.say_step(now, channel, peer.1, Repair::Sketch(step), out)
     }
 
@@ -315,13 +320,14 @@ impl Brain {
         if u64::from(have) != said.encoder.given() || said.encoder.given() > most {
             return;
         }
+        session.tries = 0;
         let line = self.neighbours.get(&session.peer).and_then(|neighbour| neighbour.link(now.elapsed));
         match line.filter(|_| session.address.is_none()) {
             Some(_) => {
                 let peer = session.peer;
                 self.begin_over_link(now, peer, out);
             }
-            None => self.say_symbols(now, u64::from(have / 2).max(32), out),
+            None => self.say_symbols(now, u64::from(have / 2).max(FEWEST_MORE), out),
         }
     }
 
@@ -406,7 +412,7 @@ impl Brain {
         session.tries += 1;
         let is_on_network = session.address.is_none();
         if is_on_network && !session.is_complete && session.tries < TRIES && session.ends > now.elapsed {
-            return self.say_sketch(now, out);
+            return self.try_again(now, out);
         }
         match session.channel {
             _ if is_on_network => self.end_session(now),
@@ -415,6 +421,23 @@ impl Brain {
                 out.push(Output::Channel(ChannelCommand::Close { channel }));
                 self.end_session(now);
             }
+        }
+    }
+
+    /// Goes on where a line got lost, or else begins anew: of a large difference not all of many lines would ever pass.
+    fn try_again(&mut self, now: Now, out: &mut Vec<Output>) {
+        let Some(session) = &self.session else { return };
+        let last = session.said.as_ref().and_then(|said| said.last.clone());
+        let last = last.filter(|last| last.first > 0 && session.tries <= TRIES / 2);
+        let (Some(last), Some(channel), peer) = (last, session.channel, session.peer.1) else {
+            return self.say_sketch(now, out);
+        };
+        let wait = self.round_trip(channel) * 3 / 2;
+        if let Some(session) = &mut self.session {
+            session.deadline = now.elapsed + wait;
+        }
+        if let Some(room) = self.say_step(now, channel, peer, Repair::Sketch(last), out) {
+            self.wait_for_room(channel, room);
         }
     }
 

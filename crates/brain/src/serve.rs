@@ -4,10 +4,10 @@ use crate::answer::Ending;
 use crate::brain::Origin;
 use crate::budget::Tokens;
 use crate::neighbours::Budgets;
-use crate::repair::{keys_of, numbers};
+use crate::repair::{FEWEST_MORE, keys_of, numbers};
 use crate::{Brain, Now, Output};
 use dcache::{End, PeerId};
-use routing::{Address, Allowance, ChannelId, MAX_SYMBOLS, MAX_WANTED, Repair, Sketch, Want};
+use routing::{Address, Allowance, ChannelId, MAX_WANTED, Repair, Sketch, Want};
 use sketch::{Decoder, Difference};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -62,6 +62,13 @@ impl Served {
         self.channels.entry(channel).or_insert_with(full).spend(1, elapsed)
     }
 
+    /// What to say to a line that came before: what we said then was lost.
+    fn have_already(&self, id: (ChannelId, PeerId), sketch: &Sketch) -> Option<Repair> {
+        let serving = self.open.get(&id).filter(|serving| serving.salt == sketch.salt && sketch.first > 0)?;
+        let have = u32::try_from(serving.decoder.taken()).unwrap_or(u32::MAX);
+        (sketch.first < have).then_some(Repair::More { salt: serving.salt, have })
+    }
+
     fn put(&mut self, id: (ChannelId, PeerId), serving: Serving) {
         if self.open.len() >= MAX_SERVED
             && let Some((&oldest, _)) = self.open.iter().min_by_key(|(_, serving)| serving.begun)
@@ -83,12 +90,16 @@ impl Brain {
         out: &mut Vec<Output>,
     ) {
         // Of what ends before our own time we may have forgotten some: then it is for us to ask.
-        // A full line of a comparison under way was paid for when that began; of a large difference there are hundreds.
-        let is_paid = sketch.first > 0 && sketch.symbols.len() == MAX_SYMBOLS;
+        // A long line of a comparison under way was paid for when that began; of a large difference there are hundreds.
+        let is_paid = sketch.first > 0 && sketch.symbols.len() as u64 >= FEWEST_MORE;
         if sketch.bound < now.moment.time || !(is_paid || self.served.may_look(origin, now.elapsed)) {
             return self.count("sketches not looked at");
         }
         let id = (origin.channel, peer);
+        if let Some(step) = self.served.have_already(id, sketch) {
+            self.say_step(now, id.0, id.1, step, out);
+            return;
+        }
         let Some(mut serving) = self.serving(now, id, sketch) else { return };
         let most = 2 * (self.set.len() + usize::try_from(sketch.count.min(1 << 20)).unwrap_or(0)) + 2048;
         if serving.decoder.taken() + sketch.symbols.len() > most

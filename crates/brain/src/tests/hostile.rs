@@ -251,3 +251,21 @@ fn on_a_slow_channel_full_of_news_a_comparison_has_its_turn() {
     assert!(world.nodes[0].brain.outbox.is_behind(network_channel(1)));
     assert!(last_salt(&world, network_channel(1)).is_some(), "a sketch was said");
 }
+
+#[test]
+fn large_differences_are_found_on_a_network_that_loses_lines() {
+    for (ours, theirs, loss) in [(1000, 0, 0.0), (300, 300, 0.2)] {
+        let mut world = World::new(loss);
+        world.refuses_links = true;
+        for (node, count) in [(0, ours), (1, theirs)] {
+            world.add();
+            for n in 0..count {
+                world.propose(node, &format!("file{node}/{n}"));
+            }
+            world.join(node, 1);
+        }
+        world.run(Duration::from_secs(60));
+        let held = world.nodes.iter().map(|node| node.brain.set().len());
+        assert_eq!(held.collect::<Vec<_>>(), [ours + theirs; 2]);
+    }
+}
