@@ -82,7 +82,14 @@ impl Brain {
         let Some(channel) = self.channels.get_mut(&id) else {
             return;
         };
-        let is_under_way = channel.answer.replace(Answer { to, keys, ending }).is_some();
+        let is_under_way = match &mut channel.answer {
+            // What is wanted comes in several lines.
+            Some(answer) if answer.ending == Ending::Gift && ending == Ending::Gift => {
+                answer.keys.extend(keys);
+                true
+            }
+            answer => answer.replace(Answer { to, keys, ending }).is_some(),
+        };
         // One portion at a time: the link reports when the one under way is sent.
         if !is_under_way {
             self.continue_answer(now, id, out);
@@ -99,6 +106,9 @@ impl Brain {
         match answer.ending {
             Ending::Request => keys.iter().for_each(|key| self.send_record(now, id, &answer.to, key, out)),
             Ending::Repair | Ending::Gift => self.send_together(now, id, &answer.to, &keys, out),
+        }
+        if answer.ending == Ending::Gift {
+            self.session_goes_on(now, id);
         }
         if !answer.keys.is_empty() || portion == PORTION {
             if let Some(channel) = self.channels.get_mut(&id) {

@@ -111,9 +111,11 @@ impl Brain {
         if ours == beacon.fingerprint {
             return (Verdict::Same, now.elapsed);
         }
+        // Whose clock is so far ahead of ours does not look at our beacons: it will not come, it is for us to go.
+        let is_deaf_to_us = beacon.bound.since(Self::bound(now)) >= 2 * GRID;
         match self.history.explains(beacon.fingerprint, ours, bound) {
-            Some(since) => (Verdict::Behind, since),
-            None => (Verdict::Different, now.elapsed),
+            Some(since) if !is_deaf_to_us => (Verdict::Behind, since),
+            _ => (Verdict::Different, now.elapsed),
         }
     }
 

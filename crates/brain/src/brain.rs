@@ -23,6 +23,9 @@ use std::time::Duration;
 /// How often records that are over are looked for.
 const EXPIRE_EVERY: Duration = Duration::from_secs(5);
 
+/// By how many seconds the time jumps when a clock is set, and does not just go on.
+const LEAP: u64 = 60;
+
 /// A channel that is up.
 #[derive(Debug)]
 pub(crate) struct Channel {
@@ -228,15 +231,21 @@ impl Brain {
         self.run_beacons(now, out);
     }
 
-    /// Forgets what is over, and looks at who holds which role: now and then, and at once when the clock was set back
+    /// Forgets what is over, and looks at who holds which role: now and then, and at once when the clock was set
     /// or it turns out whether the time is known.
     fn advance(&mut self, now: Now, out: &mut Vec<Output>) {
         let before = std::mem::replace(&mut self.moment, now.moment);
-        let has_turned = before.is_certain != now.moment.is_certain || before.time > now.moment.time.plus(60);
+        let has_leapt = before.time.0.abs_diff(now.moment.time.0) > LEAP;
+        let has_turned = before.is_certain != now.moment.is_certain || has_leapt;
         if now.elapsed < self.next_expiry && !has_turned {
             return;
         }
         self.next_expiry = now.elapsed + EXPIRE_EVERY;
+        if has_turned {
+            // What was refused by the time as it was known before may be taken now.
+            self.neighbours.redeem_all();
+            self.quicken_all(now);
+        }
         let dropped = self.set.advance(now.moment);
         if !dropped.is_empty() {
             out.push(Output::Removed(dropped));
@@ -334,7 +343,7 @@ impl Brain {
         is_sent
     }
 
-    fn try_send(
+    pub(crate) fn try_send(
         &mut self,
         now: Now,
         id: ChannelId,
@@ -398,7 +407,7 @@ impl Brain {
 }
 
 /// What became of a line.
-enum Sending {
+pub(crate) enum Sending {
     Sent,
     /// The budget is used up until then.
     Over(Duration),

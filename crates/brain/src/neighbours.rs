@@ -3,11 +3,13 @@
 use crate::budget::Tokens;
 use dcache::PeerId;
 use routing::{Allowance, Beacon, ChannelId};
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-/// The most neighbours remembered. One more, and the one heard longest ago is forgotten.
+/// The most neighbours remembered. One more, and of those of the host that has most the one heard longest ago is
+/// forgotten.
 const MAX_NEIGHBOURS: usize = 256;
 /// How long after it was last heard a neighbour is still worth calling.
 const REMEMBERED: Duration = Duration::from_secs(15 * 60);
@@ -15,6 +17,9 @@ const REMEMBERED: Duration = Duration::from_secs(15 * 60);
 const MAX_BUDGETS: usize = 1024;
 /// How long a neighbour is left aside after the first comparison that brought nothing, and at most.
 const ASIDE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(3600));
+
+/// How long a neighbour to whom no link came up is compared with on the network only.
+const WITHOUT_LINKS: Duration = Duration::from_secs(5 * 60);
 
 /// A peer on one network.
 pub(crate) type NeighbourId = (ChannelId, PeerId);
@@ -33,8 +38,9 @@ pub(crate) enum Verdict {
 /// What is known of a neighbour.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Neighbour {
-    /// Where it takes links.
+    /// Where it says that it takes links.
     pub(crate) line: Option<SocketAddr>,
+    no_links_until: Duration,
     /// From where its datagrams come.
     pub(crate) source: Option<SocketAddr>,
     heard: Duration,
@@ -51,6 +57,17 @@ impl Neighbour {
     /// Whether it was left aside, at `elapsed`.
     pub(crate) fn is_aside(&self, elapsed: Duration) -> bool {
         self.aside_until > elapsed
+    }
+
+    /// Where it takes links, as far as is known at `elapsed`.
+    pub(crate) fn link(&self, elapsed: Duration) -> Option<SocketAddr> {
+        self.line.filter(|_| self.no_links_until <= elapsed)
+    }
+
+    /// No link to it came up. That says nothing about its honesty: the network is left to compare on, at once.
+    pub(crate) fn takes_no_links(&mut self, elapsed: Duration) {
+        self.no_links_until = elapsed + WITHOUT_LINKS;
+        self.suspected = Some(elapsed);
     }
 
     /// A comparison with it brought nothing: leaves it aside, each time for longer.
@@ -78,17 +95,30 @@ impl Neighbours {
     /// Somebody was heard.
     pub(crate) fn heard(&mut self, id: NeighbourId, elapsed: Duration) -> &mut Neighbour {
         if self.known.len() >= MAX_NEIGHBOURS && !self.known.contains_key(&id) {
-            self.forget_longest_silent();
+            self.forget_one();
         }
         let neighbour = self.known.entry(id).or_default();
         neighbour.heard = elapsed;
         neighbour
     }
 
-    fn forget_longest_silent(&mut self) {
-        if let Some((&silent, _)) = self.known.iter().min_by_key(|(_, neighbour)| neighbour.heard) {
-            self.known.remove(&silent);
+    fn forget_one(&mut self) {
+        let host = |neighbour: &Neighbour| neighbour.source.map(|source| source.ip());
+        let mut of_hosts: BTreeMap<Option<IpAddr>, usize> = BTreeMap::new();
+        for neighbour in self.known.values() {
+            *of_hosts.entry(host(neighbour)).or_default() += 1;
         }
+        // A host that speaks under hundreds of names drives out none but its own.
+        let worth =
+            |neighbour: &Neighbour| (Reverse(of_hosts.get(&host(neighbour)).copied()), neighbour.heard);
+        if let Some((&least, _)) = self.known.iter().min_by_key(|(_, neighbour)| worth(neighbour)) {
+            self.known.remove(&least);
+        }
+    }
+
+    /// Nobody is left aside any more.
+    pub(crate) fn redeem_all(&mut self) {
+        self.known.values_mut().for_each(Neighbour::redeem);
     }
 
     pub(crate) fn get(&self, id: &NeighbourId) -> Option<&Neighbour> {
@@ -127,7 +157,9 @@ impl Neighbours {
     /// Those that can be called, in a fixed order.
     pub(crate) fn callable(&self, elapsed: Duration) -> Vec<NeighbourId> {
         let can = |neighbour: &Neighbour| {
-            neighbour.line.is_some() && neighbour.heard + REMEMBERED > elapsed && !neighbour.is_aside(elapsed)
+            neighbour.link(elapsed).is_some()
+                && neighbour.heard + REMEMBERED > elapsed
+                && !neighbour.is_aside(elapsed)
         };
         self.known.iter().filter(|(_, neighbour)| can(neighbour)).map(|(id, _)| *id).collect()
     }
@@ -190,6 +222,19 @@ mod tests {
             neighbours.heard(neighbour(n), SECOND * n);
         }
         assert_eq!((budgets.hosts.len(), neighbours.known.len()), (MAX_BUDGETS, MAX_NEIGHBOURS));
+    }
+
+    #[test]
+    fn a_host_of_many_names_drives_nobody_out() {
+        let mut neighbours = Neighbours::default();
+        for n in 0..50u32 {
+            neighbours.heard(neighbour(n), SECOND).source =
+                Some(SocketAddr::from(([10, 0, 0, n as u8], 1240)));
+        }
+        for n in 100..3000u32 {
+            neighbours.heard(neighbour(n), SECOND * n).source = "10.0.0.99:1240".parse().ok();
+        }
+        assert!((0..50).all(|n| neighbours.get(&neighbour(n)).is_some()));
     }
 
     #[test]

@@ -284,6 +284,11 @@ impl Outbox {
         }
     }
 
+    /// Nothing more is taken from a channel until then: something else is to find room in its budget.
+    pub(crate) fn pause(&mut self, channel: ChannelId, until: Duration) {
+        self.resting.insert(channel, until);
+    }
+
     /// The next turn that has come by `elapsed`.
     pub(crate) fn take_due(&mut self, elapsed: Duration) -> Option<Turn> {
         self.resting.retain(|_, until| *until > elapsed);

@@ -5,7 +5,7 @@
 //! listen have the use of it. Over a link when more is.
 
 use crate::answer::Ending;
-use crate::brain::Origin;
+use crate::brain::{Origin, Sending};
 use crate::neighbours::{NeighbourId, Verdict};
 use crate::outbox::{Cause, Turn};
 use crate::{Brain, Now, Output};
@@ -22,8 +22,17 @@ use std::time::Duration;
 
 /// The fewest and the most symbols in one line on a network: what fits into one datagram beside its addresses.
 const ON_A_NETWORK: (u64, u64) = (12, 56);
+/// The fewest symbols that are said when some were not enough.
+pub(crate) const FEWEST_MORE: u64 = 32;
+/// The most symbols said unasked: how many are missing is only what the other side claims.
+const MOST_UNASKED: u64 = 1 << 17;
+/// For how long after there is room for a step nothing else takes it.
+const A_MOMENT: Duration = Duration::from_millis(10);
 /// How many times a step is tried on a network.
 const TRIES: u32 = 4;
+/// How long a comparison may take in all: in round trips of a network, and in repair timeouts over a link.
+const LONGEST_ON_NETWORK: u32 = 40;
+const LONGEST_OVER_LINK: u32 = 30;
 /// The most records given on a network at once.
 const MAX_GIVEN: usize = 64;
 /// What a symbol takes in a line, and what the rest of the line does, in bytes.
@@ -42,8 +51,12 @@ pub(crate) struct Session {
     /// When it is given up, or the last step tried again.
     deadline: Duration,
     tries: u32,
+    /// When it ends, however much goes on: whoever keeps it going keeps us from comparing with others.
+    ends: Duration,
     /// Records that came by it.
     gained: u64,
+    /// Records that the other side wanted over a link.
+    wanted: u64,
     /// Whether the other side has nothing more for us.
     is_complete: bool,
     /// Whether we have nothing more for the other side.
@@ -57,18 +70,26 @@ struct Said {
     bound: Time,
     count: u64,
     encoder: Encoder,
+    /// The last line, in case that it gets lost.
+    last: Option<Sketch>,
+}
+
+impl Session {
+    fn wake(&self) -> Duration {
+        self.deadline.min(self.ends)
+    }
 }
 
 impl Brain {
     pub(crate) fn next_repair_wake(&self) -> Option<Duration> {
         match &self.session {
-            Some(session) => Some(session.deadline),
+            Some(session) => Some(session.wake()),
             None => [self.neighbours.next_suspected(), Some(self.next_checkup)].into_iter().flatten().min(),
         }
     }
 
     pub(crate) fn run_repair(&mut self, now: Now, out: &mut Vec<Output>) {
-        if self.session.as_ref().is_some_and(|session| session.deadline <= now.elapsed) {
+        if self.session.as_ref().is_some_and(|session| session.wake() <= now.elapsed) {
             self.session_is_late(now, out);
         }
         while self.session.is_none()
@@ -100,7 +121,7 @@ impl Brain {
         let ours = |brain: &Self, bound| brain.set.fingerprint(End::at(bound)).count;
         let Some(neighbour) = self.neighbours.get_mut(&id) else { return };
         neighbour.suspected = None;
-        let (shown, line) = (neighbour.shown, neighbour.line);
+        let (shown, line) = (neighbour.shown, neighbour.link(now.elapsed));
         let Some((beacon, at, _)) = shown.filter(|_| !neighbour.is_aside(now.elapsed)) else { return };
         if self.judge_again(now, &beacon) != Verdict::Different {
             return;
@@ -123,6 +144,10 @@ impl Brain {
         self.count("comparisons begun");
         let channel = if address.is_none() { Some(peer.0) } else { None };
         let deadline = now.elapsed + wait;
+        let longest = match address {
+            Some(_) => self.settings.repair_timeout * LONGEST_OVER_LINK,
+            None => self.round_trip(peer.0) * LONGEST_ON_NETWORK,
+        };
         self.session = Some(Session {
             peer,
             address,
@@ -130,7 +155,9 @@ impl Brain {
             said: None,
             deadline,
             tries: 0,
+            ends: now.elapsed + longest,
             gained: 0,
+            wanted: 0,
             is_complete: false,
             is_given: true,
         });
@@ -142,7 +169,8 @@ impl Brain {
     }
 
     fn begin_over_link(&mut self, now: Now, id: NeighbourId, out: &mut Vec<Output>) {
-        let Some(address) = self.neighbours.get(&id).and_then(|neighbour| neighbour.line) else { return };
+        let line = self.neighbours.get(&id).and_then(|neighbour| neighbour.link(now.elapsed));
+        let Some(address) = line else { return };
         self.begin(now, id, Some(address), self.settings.repair_timeout);
         out.push(Output::Channel(ChannelCommand::Connect { address }));
     }
@@ -165,13 +193,15 @@ impl Brain {
         let salt = self.random.random_range(0..=MAX_SALT);
         let Some(session) = &mut self.session else { return };
         let shown = self.neighbours.get(&session.peer).and_then(|neighbour| neighbour.shown);
-        // Whose clock is ahead has forgotten what ends before its own bound.
-        let theirs = shown.map_or(Time(0), |(beacon, ..)| beacon.bound);
+        // Whose clock is ahead has forgotten what ends before its own bound; and that has gone on since it was shown.
+        let by_now = |at| now.elapsed.saturating_sub(at).as_secs();
+        let theirs = shown.map_or(Time(0), |(beacon, at, _)| beacon.bound.plus(by_now(at)));
         let bound = Self::bound(now).max(theirs);
         let count = self.set.fingerprint(End::at(bound)).count;
         let encoder = Encoder::new(numbers(self.set.beyond(End::at(bound)), salt));
-        session.said = Some(Said { salt, bound, count, encoder });
+        session.said = Some(Said { salt, bound, count, encoder, last: None });
         let missing = shown.map_or(0, |(beacon, ..)| beacon.fingerprint.count.abs_diff(count));
+        let missing = missing.min(MOST_UNASKED / 3 * 2);
         self.say_symbols(now, missing + missing / 2 + ON_A_NETWORK.0, out);
     }
 
@@ -185,7 +215,9 @@ impl Brain {
         let mut left = usize::try_from(limit.map_or(wanted, |limit| wanted.min(limit))).unwrap_or(usize::MAX);
         while left > 0 {
             let count = left.min(MAX_SYMBOLS);
-            self.say_some_symbols(now, channel, count, out);
+            if let Some(room) = self.say_some_symbols(now, channel, count, out) {
+                return self.wait_for_room(channel, room);
+            }
             left -= count;
         }
         let wait = match limit {
@@ -197,16 +229,34 @@ impl Brain {
         }
     }
 
-    fn say_some_symbols(&mut self, now: Now, channel: ChannelId, count: usize, out: &mut Vec<Output>) {
-        let Some(session) = &mut self.session else { return };
-        let (peer, Some(said)) = (session.peer, &mut session.said) else { return };
+    /// What waits to be said would take each bit of a slow channel's budget as soon as it is there, and a comparison
+    /// never had its turn. So it waits for the comparison.
+    fn wait_for_room(&mut self, channel: ChannelId, room: Duration) {
+        self.outbox.pause(channel, room + A_MOMENT);
+        if let Some(session) = &mut self.session {
+            session.deadline = room;
+            session.tries = session.tries.saturating_sub(1);
+        }
+    }
+
+    /// Returns when there is room for them on the channel, if there is none now.
+    fn say_some_symbols(
+        &mut self,
+        now: Now,
+        channel: ChannelId,
+        count: usize,
+        out: &mut Vec<Output>,
+    ) -> Option<Duration> {
+        let session = self.session.as_mut()?;
+        let (peer, said) = (session.peer, session.said.as_mut()?);
         let first = u32::try_from(said.encoder.given()).unwrap_or(u32::MAX);
         let symbols = said.encoder.symbols(count);
         let step = Sketch { bound: said.bound, count: said.count, salt: said.salt, first, symbols };
-        self.say_step(now, channel, peer.1, Repair::Sketch(step), out);
+        said.last = Some(step.clone());
+        self.say_step(now, channel, peer.1, Repair::Sketch(step), out)
     }
 
-    /// Says one step of a comparison to a peer.
+    /// Says one step of a comparison to a peer; or returns when there is room for it.
     pub(crate) fn say_step(
         &mut self,
         now: Now,
@@ -214,14 +264,24 @@ impl Brain {
         peer: PeerId,
         step: Repair,
         out: &mut Vec<Output>,
-    ) {
-        let Some(on) = self.channels.get(&channel) else { return };
+    ) -> Option<Duration> {
+        let on = self.channels.get(&channel)?;
         let payload = Message::pong(dcache::Validity::ALWAYS);
         let mut envelope = Envelope::new(self.own_address(on), Address::brain(peer), payload);
         envelope.repair = Some(step);
         let source = self.neighbours.get(&(channel, peer)).and_then(|neighbour| neighbour.source);
         let target = source.map_or(Target::All, Target::Host);
-        self.send(now, channel, target, &envelope, out);
+        match self.try_send(now, channel, target, &envelope, out) {
+            Sending::Sent => None,
+            Sending::Over(until) => {
+                self.count("lines not sent: over a channel's budget");
+                Some(until)
+            }
+            Sending::TooLong => {
+                self.count("lines not sent: too long for a channel");
+                None
+            }
+        }
     }
 
     /// A step of a comparison came.
@@ -235,17 +295,18 @@ impl Brain {
     ) {
         match step {
             Repair::Sketch(sketch) => self.serve_sketch(now, origin, peer, sketch, out),
-            Repair::More { salt, have } if self.is_of_session(origin, *salt) => {
+            Repair::More { salt, have } if self.is_of_session(origin, peer, *salt) => {
                 self.say_more(now, *have, out);
             }
-            Repair::Want(want) if self.is_of_session(origin, want.salt) => self.give(now, want, out),
+            Repair::Want(want) if self.is_of_session(origin, peer, want.salt) => self.give(now, want, out),
             Repair::More { .. } | Repair::Want(_) => self.count("steps of no comparison"),
         }
     }
 
-    fn is_of_session(&self, origin: Origin, salt: u64) -> bool {
+    fn is_of_session(&self, origin: Origin, peer: PeerId, salt: u64) -> bool {
         self.session.as_ref().is_some_and(|session| {
             session.channel == Some(origin.channel)
+                && (session.address.is_some() || session.peer.1 == peer)
                 && session.said.as_ref().is_some_and(|said| said.salt == salt)
         })
     }
@@ -259,13 +320,14 @@ impl Brain {
         if u64::from(have) != said.encoder.given() || said.encoder.given() > most {
             return;
         }
-        let line = self.neighbours.get(&session.peer).and_then(|neighbour| neighbour.line);
+        session.tries = 0;
+        let line = self.neighbours.get(&session.peer).and_then(|neighbour| neighbour.link(now.elapsed));
         match line.filter(|_| session.address.is_none()) {
             Some(_) => {
                 let peer = session.peer;
                 self.begin_over_link(now, peer, out);
             }
-            None => self.say_symbols(now, u64::from(have / 2).max(32), out),
+            None => self.say_symbols(now, u64::from(have / 2).max(FEWEST_MORE), out),
         }
     }
 
@@ -282,6 +344,11 @@ impl Brain {
             session.deadline = now.elapsed + linger;
             self.give_on_network(now, channel, keys);
         } else if !keys.is_empty() {
+            session.wanted += keys.len() as u64;
+            // Each record once; whoever wants more than we hold wants it again and again.
+            if session.wanted > said.count {
+                return self.count("records wanted twice");
+            }
             session.is_given = false;
             self.start_answer(now, channel, Address::every_brain(), keys.into(), Ending::Gift, out);
         }
@@ -306,6 +373,13 @@ impl Brain {
             session.deadline = elapsed + timeout;
         }
         true
+    }
+
+    /// A link took something of what we give.
+    pub(crate) fn session_goes_on(&mut self, now: Now, channel: ChannelId) {
+        if let Some(session) = self.session.as_mut().filter(|session| session.channel == Some(channel)) {
+            session.deadline = now.elapsed + self.settings.repair_timeout;
+        }
     }
 
     /// The other side of a link has said all that we lacked.
@@ -337,13 +411,34 @@ impl Brain {
         let Some(session) = &mut self.session else { return };
         session.tries += 1;
         let is_on_network = session.address.is_none();
-        if is_on_network && !session.is_complete && session.tries < TRIES {
+        if is_on_network && !session.is_complete && session.tries < TRIES && session.ends > now.elapsed {
+            return self.try_again(now, out);
+        }
+        match session.channel {
+            _ if is_on_network => self.end_session(now),
+            None => self.no_link(now),
+            Some(channel) => {
+                out.push(Output::Channel(ChannelCommand::Close { channel }));
+                self.end_session(now);
+            }
+        }
+    }
+
+    /// Goes on where a line got lost, or else begins anew: of a large difference not all of many lines would ever pass.
+    fn try_again(&mut self, now: Now, out: &mut Vec<Output>) {
+        let Some(session) = &self.session else { return };
+        let last = session.said.as_ref().and_then(|said| said.last.clone());
+        let last = last.filter(|last| last.first > 0 && session.tries <= TRIES / 2);
+        let (Some(last), Some(channel), peer) = (last, session.channel, session.peer.1) else {
             return self.say_sketch(now, out);
+        };
+        let wait = self.round_trip(channel) * 3 / 2;
+        if let Some(session) = &mut self.session {
+            session.deadline = now.elapsed + wait;
         }
-        if let (false, Some(channel)) = (is_on_network, session.channel) {
-            out.push(Output::Channel(ChannelCommand::Close { channel }));
+        if let Some(room) = self.say_step(now, channel, peer, Repair::Sketch(last), out) {
+            self.wait_for_room(channel, room);
         }
-        self.end_session(now);
     }
 
     /// Ends the comparison. Somebody who differs and yet brings nothing is left aside for a while.
@@ -363,12 +458,18 @@ impl Brain {
 
     /// Nobody takes links there.
     pub(crate) fn connect_failed(&mut self, now: Now, address: SocketAddr) {
-        if let Some(session) = self.session.as_ref().filter(|session| session.address == Some(address)) {
-            let peer = session.peer;
-            if let Some(neighbour) = self.neighbours.get_mut(&peer) {
-                neighbour.line = None;
-            }
-            self.end_session(now);
+        let waits = |session: &Session| session.address == Some(address) && session.channel.is_none();
+        if self.session.as_ref().is_some_and(waits) {
+            self.no_link(now);
+        }
+    }
+
+    /// The link on which to compare did not come up.
+    fn no_link(&mut self, now: Now) {
+        self.count("links that did not come up");
+        let peer = self.session.take().map(|session| session.peer);
+        if let Some(neighbour) = peer.and_then(|peer| self.neighbours.get_mut(&peer)) {
+            neighbour.takes_no_links(now.elapsed);
         }
     }
 

@@ -3,7 +3,8 @@
 use crate::answer::Ending;
 use crate::brain::Origin;
 use crate::budget::Tokens;
-use crate::repair::{keys_of, numbers};
+use crate::neighbours::Budgets;
+use crate::repair::{FEWEST_MORE, keys_of, numbers};
 use crate::{Brain, Now, Output};
 use dcache::{End, PeerId};
 use routing::{Address, Allowance, ChannelId, MAX_WANTED, Repair, Sketch, Want};
@@ -15,6 +16,11 @@ use std::time::Duration;
 const MAX_SERVED: usize = 16;
 /// How many sketches are looked at: each costs a walk through the whole set.
 const SKETCHES: Allowance = Allowance { burst: 64, per_minute: 600 };
+/// How many of one host, and of one channel that does not tell its hosts: nobody is to use up all.
+const SKETCHES_OF_A_HOST: Allowance = Allowance { burst: 16, per_minute: 120 };
+const SKETCHES_OF_A_CHANNEL: Allowance = Allowance { burst: 32, per_minute: 300 };
+/// The most channels whose allowances are kept.
+const MAX_CHANNELS: usize = 256;
 
 /// A comparison that another began.
 #[derive(Debug)]
@@ -30,15 +36,37 @@ struct Serving {
 pub(crate) struct Served {
     open: BTreeMap<(ChannelId, PeerId), Serving>,
     tokens: Option<Tokens>,
+    hosts: Budgets,
+    channels: BTreeMap<ChannelId, Tokens>,
 }
 
 impl Served {
     pub(crate) fn drop_channel(&mut self, channel: ChannelId) {
         self.open.retain(|(on, _), _| *on != channel);
+        self.channels.remove(&channel);
     }
 
-    fn may_look(&mut self, elapsed: Duration) -> bool {
-        self.tokens.get_or_insert_with(|| Tokens::full(SKETCHES, elapsed)).spend(1, elapsed)
+    fn may_look(&mut self, origin: Origin, elapsed: Duration) -> bool {
+        let has_share = match origin.source {
+            Some(source) => self.hosts.spend(source.ip(), SKETCHES_OF_A_HOST, elapsed),
+            None => self.channel_may(origin.channel, elapsed),
+        };
+        has_share && self.tokens.get_or_insert_with(|| Tokens::full(SKETCHES, elapsed)).spend(1, elapsed)
+    }
+
+    fn channel_may(&mut self, channel: ChannelId, elapsed: Duration) -> bool {
+        if self.channels.len() >= MAX_CHANNELS && !self.channels.contains_key(&channel) {
+            return false;
+        }
+        let full = || Tokens::full(SKETCHES_OF_A_CHANNEL, elapsed);
+        self.channels.entry(channel).or_insert_with(full).spend(1, elapsed)
+    }
+
+    /// What to say to a line that came before: what we said then was lost.
+    fn have_already(&self, id: (ChannelId, PeerId), sketch: &Sketch) -> Option<Repair> {
+        let serving = self.open.get(&id).filter(|serving| serving.salt == sketch.salt && sketch.first > 0)?;
+        let have = u32::try_from(serving.decoder.taken()).unwrap_or(u32::MAX);
+        (sketch.first < have).then_some(Repair::More { salt: serving.salt, have })
     }
 
     fn put(&mut self, id: (ChannelId, PeerId), serving: Serving) {
@@ -62,10 +90,16 @@ impl Brain {
         out: &mut Vec<Output>,
     ) {
         // Of what ends before our own time we may have forgotten some: then it is for us to ask.
-        if sketch.bound < now.moment.time || !self.served.may_look(now.elapsed) {
+        // A long line of a comparison under way was paid for when that began; of a large difference there are hundreds.
+        let is_paid = sketch.first > 0 && sketch.symbols.len() as u64 >= FEWEST_MORE;
+        if sketch.bound < now.moment.time || !(is_paid || self.served.may_look(origin, now.elapsed)) {
             return self.count("sketches not looked at");
         }
         let id = (origin.channel, peer);
+        if let Some(step) = self.served.have_already(id, sketch) {
+            self.say_step(now, id.0, id.1, step, out);
+            return;
+        }
         let Some(mut serving) = self.serving(now, id, sketch) else { return };
         let most = 2 * (self.set.len() + usize::try_from(sketch.count.min(1 << 20)).unwrap_or(0)) + 2048;
         if serving.decoder.taken() + sketch.symbols.len() > most
@@ -95,7 +129,8 @@ impl Brain {
         let fits = |serving: &Serving| {
             serving.salt == sketch.salt && u32::try_from(serving.decoder.taken()) == Ok(sketch.first)
         };
-        self.served.open.remove(&id).filter(fits)
+        // A line that came twice, or of somebody who only says that he is this peer, ends nothing.
+        if self.served.open.get(&id).is_some_and(fits) { self.served.open.remove(&id) } else { None }
     }
 
     /// First what we lack, so that the other side can begin, then what it lacks.

@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+mod hostile;
+
 const START: Time = Time(1_800_000_000);
 const DELAY: Duration = Duration::from_millis(1);
 
@@ -20,6 +22,8 @@ struct Node {
     clock: Clock,
     /// By how many seconds its wall clock is ahead.
     ahead: u64,
+    /// What it takes the time for instead.
+    fixed: Option<fn(Duration) -> Now>,
 }
 
 /// Networks by number; a node's address on network `n` is `10.n.0.node`.
@@ -33,6 +37,8 @@ struct World {
     elapsed: Duration,
     channels: u64,
     loss: f64,
+    /// Whether nobody takes links.
+    refuses_links: bool,
     random: Option<ChaCha8Rng>,
     /// Datagrams sent, and those among them that carry a record.
     said: usize,
@@ -62,7 +68,7 @@ impl World {
         let key = Keypair::from_seed([node as u8 + 1; 32]);
         let brain = Brain::new(key.peer_id(), Set::default(), Settings::default(), "test", node as u64);
         let clock = Clock::new(START, None, self.elapsed);
-        self.nodes.push(Node { key, brain, sequence: 0, outputs: Vec::new(), clock, ahead: 0 });
+        self.nodes.push(Node { key, brain, sequence: 0, outputs: Vec::new(), clock, ahead: 0, fixed: None });
         node
     }
 
@@ -89,6 +95,9 @@ impl World {
     fn now_of(&mut self, node: usize) -> Now {
         let elapsed = self.elapsed;
         let of = &mut self.nodes[node];
+        if let Some(fixed) = of.fixed {
+            return fixed(elapsed);
+        }
         let wall = START.plus(elapsed.as_secs() + of.ahead);
         Now { moment: of.clock.read(wall, elapsed), elapsed }
     }
@@ -175,7 +184,7 @@ impl World {
         let [_, network, _, peer] = v4.ip().octets();
         let (peer, ours) =
             (usize::from(peer), self.networks.get(&network).is_some_and(|on| on.contains(&node)));
-        if !ours || !self.networks[&network].contains(&peer) {
+        if self.refuses_links || !ours || !self.networks[&network].contains(&peer) {
             return self.later(node, Input::Channel(ChannelEvent::ConnectFailed { address }));
         }
         let (here, there) = (ChannelId(self.channels), ChannelId(self.channels + 1));
