@@ -30,7 +30,8 @@ impl World {
             self.run_until(end.min(self.now + LOOK_EVERY));
             let bound = self.bound();
             let agreed = self.agree(bound, &mut differing);
-            if agreed.is_ok() || self.now >= end || !self.failures.is_empty() {
+            if agreed.is_ok() || self.now >= end || self.is_hopeless() {
+                self.look_for_forged();
                 return agreed.and_then(|()| self.compare(bound));
             }
         }
@@ -77,25 +78,33 @@ impl World {
         )
     }
 
-    /// Compares all sets record by record, and each with what was really signed.
-    fn compare(&mut self, bound: End) -> Result<usize, String> {
+    /// Whether some node holds what nobody signed.
+    fn look_for_forged(&mut self) {
+        let mut found = Vec::new();
+        for (node, of) in self.honest() {
+            let forged =
+                of.set().and_then(|set| set.records().find(|record| !self.ledger.is_genuine(record)));
+            found
+                .extend(forged.map(|forged| {
+                    format!("node {node} holds a record that nobody signed: {}", name(forged))
+                }));
+        }
+        found.into_iter().for_each(|forged| self.fail(forged));
+    }
+
+    /// Compares all sets record by record.
+    fn compare(&self, bound: End) -> Result<usize, String> {
         let mut wanted: Option<BTreeMap<RecordId, &Record>> = None;
         for (node, of) in self.honest() {
             let Some(set) = of.set() else { continue };
-            if let Some(forged) = set.records().find(|record| !self.ledger.is_genuine(record)) {
-                return Err(format!("node {node} holds a record that nobody signed: {}", name(forged)));
-            }
             let held = || set.beyond(bound).map(|record| (record.id(), record));
-            match &wanted {
-                None => wanted = Some(held().collect()),
-                Some(wanted)
-                    if held().count() == wanted.len()
-                        && held().all(|(id, record)| wanted.get(&id) == Some(&record)) => {}
-                Some(_) => {
-                    return Err(format!(
-                        "node {node} holds others than the first, though fingerprints agree"
-                    ));
-                }
+            let Some(wanted) = &wanted else {
+                wanted = Some(held().collect());
+                continue;
+            };
+            if held().count() != wanted.len() || !held().all(|(id, record)| wanted.get(&id) == Some(&record))
+            {
+                return Err(format!("node {node} holds others than the first, though fingerprints agree"));
             }
         }
         Ok(wanted.map_or(0, |wanted| wanted.len()))
@@ -105,11 +114,6 @@ impl World {
 fn name(record: &Record) -> String {
     let data: String = record.item().data.as_str().chars().take(24).collect();
     let signer = record.signer().to_string();
-    let end = signer.len().saturating_sub(6);
-    format!(
-        "{} {data:?} of ..{} number {}",
-        record.item().bucket.as_str(),
-        &signer[end..],
-        record.signature().sequence
-    )
+    let (bucket, number) = (record.item().bucket.as_str(), record.signature().sequence);
+    format!("{bucket} {data:?} of ..{} number {number}", &signer[signer.len().saturating_sub(6)..])
 }

@@ -110,7 +110,7 @@ impl World {
 
     /// Lets everything happen that is to happen up to a time.
     pub(crate) fn run_until(&mut self, end: Duration) {
-        while self.queue.next().is_some_and(|at| at <= end) && self.failures.len() < MOST_FAILURES {
+        while self.queue.next().is_some_and(|at| at <= end) && !self.is_hopeless() {
             let Some((at, event)) = self.queue.pop() else { break };
             self.at_once = if at > self.now { 0 } else { self.at_once + 1 };
             self.now = at;
@@ -118,7 +118,7 @@ impl World {
             self.happen(event);
             if self.at_once > MOST_AT_ONCE {
                 self.fail("so much happens at one moment that the time stands still".to_owned());
-                break;
+                self.at_once = 0;
             }
         }
         self.now = self.now.max(end);
@@ -225,6 +225,11 @@ impl World {
         if self.failures.len() < MOST_FAILURES {
             self.failures.push(format!("at {:.3} s: {what}", self.now.as_secs_f64()));
         }
+    }
+
+    /// Whether so much went wrong that it is no use to go on.
+    pub(crate) fn is_hopeless(&self) -> bool {
+        self.failures.len() >= MOST_FAILURES
     }
 
     fn count(&mut self, what: String) {
