@@ -1,21 +1,37 @@
-//! Answers: a pong to a ping, records to a request, portion by portion.
+//! Answers: a pong to a ping, records to a request or to somebody who lacks them, portion by portion.
 
 use crate::brain::{Origin, briefly};
 use crate::{Brain, Now, Output};
-use dcache::{Key, Pattern};
-use routing::{Address, ChannelCommand, ChannelId, Envelope, Medium, Message, Target};
+use dcache::{Key, Pattern, Validity};
+use routing::{
+    Address, Carried, ChannelCommand, ChannelId, Envelope, MAX_LINE_BYTES, MAX_RECORDS, Message, Target,
+};
 use std::collections::VecDeque;
 
 /// How many records go out before the channel has to say that it sent them all.
 const PORTION: usize = 256;
+
+/// The most bytes around a payload among several records, and around all of them in a line.
+const AROUND_PAYLOAD: usize = 300;
+const AROUND_RECORDS: usize = 1024;
 
 /// What is still to be sent on a link.
 #[derive(Debug)]
 pub(crate) struct Answer {
     to: Address,
     keys: VecDeque<Key>,
-    /// Whether a pong ends it: it answers a request, and is not a gift after a repair.
-    ends_with_pong: bool,
+    ending: Ending,
+}
+
+/// What an answer is for, and how it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// For a request: one record a line, then a pong.
+    Request,
+    /// For a comparison that the other side began: several records a line, then a pong.
+    Repair,
+    /// For a comparison that we began: several records a line, and then the other side may have something left to say.
+    Gift,
 }
 
 /// Where an answer goes: it travels back the way the question came, so of a chain of channels that ends at a brain
@@ -29,7 +45,7 @@ impl Brain {
     /// asker nothing, it is no longer than the question.
     pub(crate) fn answer_ping(&mut self, now: Now, origin: Origin, ping: &Envelope, out: &mut Vec<Output>) {
         self.count("pings answered");
-        self.send_pong(now, origin, reply_to(&ping.from), out);
+        self.send_pong(now, origin, reply_to(&ping.from), Ending::Request, out);
     }
 
     /// Everything that matches, then a pong. On a network only the pong: it names the port at which to ask, where the
@@ -43,17 +59,13 @@ impl Brain {
         out: &mut Vec<Output>,
     ) {
         self.count("requests answered");
-        if self.medium_is_link(origin.channel) {
+        if !self.is_network(origin.channel) {
             let keys = self.set.live(patterns, now.moment.time);
             let keys = keys.map(Key::from).collect();
-            self.start_answer(now, origin.channel, reply_to(&request.from), keys, true, out);
+            self.start_answer(now, origin.channel, reply_to(&request.from), keys, Ending::Request, out);
         } else {
-            self.send_pong(now, origin, reply_to(&request.from), out);
+            self.send_pong(now, origin, reply_to(&request.from), Ending::Request, out);
         }
-    }
-
-    fn medium_is_link(&self, channel: ChannelId) -> bool {
-        self.channels.get(&channel).is_some_and(|channel| matches!(channel.medium, Medium::Link { .. }))
     }
 
     /// Begins to send records on a link; what was still to be sent there is dropped, so that an asker who asks again
@@ -64,27 +76,29 @@ impl Brain {
         id: ChannelId,
         to: Address,
         keys: VecDeque<Key>,
-        ends_with_pong: bool,
+        ending: Ending,
         out: &mut Vec<Output>,
     ) {
         let Some(channel) = self.channels.get_mut(&id) else {
             return;
         };
-        let is_under_way = channel.answer.replace(Answer { to, keys, ends_with_pong }).is_some();
+        let is_under_way = channel.answer.replace(Answer { to, keys, ending }).is_some();
         // One portion at a time: the link reports when the one under way is sent.
         if !is_under_way {
             self.continue_answer(now, id, out);
         }
     }
 
-    /// The next portion, once the link has sent the one before. After the last comes the pong, or, after a gift, the end of the link.
+    /// The next portion, once the link has sent the one before; after the last, what ends it.
     pub(crate) fn continue_answer(&mut self, now: Now, id: ChannelId, out: &mut Vec<Output>) {
         let Some(mut answer) = self.channels.get_mut(&id).and_then(|channel| channel.answer.take()) else {
             return;
         };
         let portion = answer.keys.len().min(PORTION);
-        for key in answer.keys.drain(..portion) {
-            self.send_record(id, &answer.to, &key, out);
+        let keys: Vec<Key> = answer.keys.drain(..portion).collect();
+        match answer.ending {
+            Ending::Request => keys.iter().for_each(|key| self.send_record(now, id, &answer.to, key, out)),
+            Ending::Repair | Ending::Gift => self.send_together(now, id, &answer.to, &keys, out),
         }
         if !answer.keys.is_empty() || portion == PORTION {
             if let Some(channel) = self.channels.get_mut(&id) {
@@ -97,11 +111,13 @@ impl Brain {
 
     fn finish_answer(&mut self, now: Now, id: ChannelId, answer: Answer, out: &mut Vec<Output>) {
         let is_ending = self.channels.get(&id).is_some_and(|channel| channel.is_ending);
-        let is_gift = !answer.ends_with_pong;
-        if !is_gift {
-            self.send_pong(now, Origin { channel: id, source: None }, answer.to, out);
+        match answer.ending {
+            Ending::Gift => self.session_is_given(now, id, out),
+            Ending::Request | Ending::Repair => {
+                self.send_pong(now, Origin { channel: id, source: None }, answer.to, answer.ending, out);
+            }
         }
-        if is_gift || is_ending {
+        if is_ending {
             out.push(Output::Channel(ChannelCommand::Close { channel: id }));
         }
     }
@@ -116,32 +132,54 @@ impl Brain {
         }
     }
 
-    fn send_record(&mut self, id: ChannelId, to: &Address, key: &Key, out: &mut Vec<Output>) {
+    fn send_record(&mut self, now: Now, id: ChannelId, to: &Address, key: &Key, out: &mut Vec<Output>) {
         // It may have left the set since the question.
         if let (Some(channel), Some(record)) = (self.channels.get(&id), self.set.get(key)) {
             let envelope = Envelope::record(self.own_address(channel), to.clone(), record);
-            out.push(Output::Channel(ChannelCommand::Send {
-                channel: id,
-                target: Target::All,
-                line: envelope.encode(),
-            }));
+            self.send(now, id, Target::All, &envelope, out);
             self.count("records sent in answers");
         }
     }
 
-    fn send_pong(&mut self, now: Now, origin: Origin, to: Address, out: &mut Vec<Output>) {
+    /// Several records a line: what is around them then costs little.
+    fn send_together(&mut self, now: Now, id: ChannelId, to: &Address, keys: &[Key], out: &mut Vec<Output>) {
+        let Some(channel) = self.channels.get(&id) else { return };
+        let empty = Envelope::new(self.own_address(channel), to.clone(), Message::pong(Validity::ALWAYS));
+        let mut envelope = empty.clone();
+        let mut bytes = 0;
+        for key in keys {
+            let Some(carried) = self.set.get(key).map(Carried::from) else { continue };
+            // Escaped, a payload is at most twice as long: it has no control characters.
+            let length = 2 * carried.payload.len() + AROUND_PAYLOAD;
+            if envelope.records.len() == MAX_RECORDS || bytes + length > MAX_LINE_BYTES - AROUND_RECORDS {
+                self.send(now, id, Target::All, &std::mem::replace(&mut envelope, empty.clone()), out);
+                bytes = 0;
+            }
+            bytes += length;
+            envelope.records.push(carried);
+            self.tally(id, |tally| tally.repaired += 1);
+        }
+        if !envelope.records.is_empty() {
+            self.send(now, id, Target::All, &envelope, out);
+        }
+    }
+
+    /// Somebody is there; on a link of ours it is the end of what the other side had for us.
+    pub(crate) fn pong(&mut self, now: Now, origin: Origin, pong: &Envelope, out: &mut Vec<Output>) {
+        if pong.records.is_empty() {
+            self.session_is_complete(now, origin.channel, out);
+        }
+    }
+
+    fn send_pong(&mut self, now: Now, origin: Origin, to: Address, ending: Ending, out: &mut Vec<Output>) {
         let Some(channel) = self.channels.get(&origin.channel) else {
             return;
         };
         let mut envelope = Envelope::new(self.own_address(channel), to, Message::pong(briefly(now)));
-        if matches!(channel.medium, Medium::Link { .. }) {
+        if !self.is_network(origin.channel) && ending == Ending::Request {
             envelope.status = Some(self.status(now));
         }
         let target = origin.source.map_or(Target::All, Target::Host);
-        out.push(Output::Channel(ChannelCommand::Send {
-            channel: origin.channel,
-            target,
-            line: envelope.encode(),
-        }));
+        self.send(now, origin.channel, target, &envelope, out);
     }
 }

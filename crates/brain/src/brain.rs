@@ -1,16 +1,21 @@
 //! The state and its inputs.
 
 use crate::answer::Answer;
+use crate::budget::Budget;
+use crate::history::History;
 use crate::neighbours::{Budgets, Neighbours};
-use crate::push::Turn;
-use crate::repair::Repair;
-use crate::{Input, Now, Outbox, Output, Settings};
-use dcache::{
-    Admission, Key, Limits, Moment, PeerId, Policy, Record, Refusal, Set, Signature, Statement, Time,
-};
+use crate::outbox::{Outbox, Turn};
+use crate::repair::Session;
+use crate::serve::Served;
+use crate::trickle::Trickle;
+use crate::{Input, Now, Output, Settings};
+use dcache::{Key, Limits, Moment, PeerId, Policy, Set, Time};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use routing::{Address, ChannelCommand, ChannelEvent, ChannelId, Envelope, Medium, Message, Status, Target};
+use routing::{
+    Address, Capacity, ChannelCommand, ChannelEvent, ChannelId, ChannelStatus, Envelope, MAX_CHANNELS,
+    Medium, Status, Target,
+};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -25,11 +30,16 @@ pub(crate) struct Channel {
     /// Whether new records go to it: to networks and to peers, not to somebody who only asked a question.
     pub(crate) is_pushed: bool,
     /// Bad lines so far.
-    strikes: u32,
+    pub(crate) strikes: u32,
     /// What is still to be sent on it in answer to a question, portion by portion.
     pub(crate) answer: Option<Answer>,
     /// Whether it is closed after that.
     pub(crate) is_ending: bool,
+    /// What a network still bears.
+    pub(crate) budget: Option<Budget>,
+    /// When to show on a network what this node holds.
+    pub(crate) trickle: Option<Trickle>,
+    pub(crate) tally: ChannelStatus,
 }
 
 /// See the crate's documentation.
@@ -40,11 +50,21 @@ pub struct Brain {
     pub(crate) settings: Settings,
     pub(crate) channels: BTreeMap<ChannelId, Channel>,
     pub(crate) neighbours: Neighbours,
-    pub(crate) repair: Repair,
+    pub(crate) history: History,
+    /// The comparison that this node began.
+    pub(crate) session: Option<Session>,
+    /// Comparisons that others began.
+    pub(crate) served: Served,
     pub(crate) random: ChaCha8Rng,
     pub(crate) counters: BTreeMap<String, u64>,
-    budgets: Budgets,
-    outbox: Outbox,
+    pub(crate) budgets: Budgets,
+    pub(crate) outbox: Outbox,
+    /// When some peer last held the same.
+    pub(crate) last_agreed: Option<Duration>,
+    /// When to compare with somebody whatever beacons show.
+    pub(crate) next_checkup: Duration,
+    /// What passed links that are gone.
+    links: ChannelStatus,
     next_expiry: Duration,
     /// What was known of the time when something last happened.
     moment: Moment,
@@ -67,11 +87,16 @@ impl Brain {
             settings,
             channels: BTreeMap::new(),
             neighbours: Neighbours::default(),
-            repair: Repair::default(),
+            history: History::default(),
+            session: None,
+            served: Served::default(),
             random: ChaCha8Rng::seed_from_u64(seed),
             counters: BTreeMap::new(),
             budgets: Budgets::default(),
             outbox: Outbox::default(),
+            last_agreed: None,
+            next_checkup: Duration::ZERO,
+            links: ChannelStatus { name: "links".to_owned(), ..ChannelStatus::default() },
             next_expiry: Duration::ZERO,
             moment: Moment::certain(Time(0)),
             version: version.to_owned(),
@@ -88,6 +113,7 @@ impl Brain {
         let limits = Limits::of(&policy);
         let records = std::mem::replace(&mut self.set, Set::new(policy, limits));
         let dropped = self.set.restore(records.records().cloned(), now.moment);
+        self.quicken_all(now);
         if dropped.is_empty() { Vec::new() } else { vec![Output::Removed(dropped)] }
     }
 
@@ -99,14 +125,30 @@ impl Brain {
             uptime: now.elapsed.as_secs(),
             records: self.set.len() as u64,
             counters: self.counters.clone(),
-            ..Status::default()
+            channels: self.channel_statuses(),
+            standing: Some(self.standing(now)),
         }
+    }
+
+    /// What passed each network, and all links together.
+    fn channel_statuses(&self) -> Vec<ChannelStatus> {
+        let networks = self.channels.iter().filter(|(_, channel)| channel.budget.is_some());
+        let with_waiting = |(id, channel): (&ChannelId, &Channel)| ChannelStatus {
+            waiting: self.outbox.waiting(*id) as u64,
+            ..channel.tally.clone()
+        };
+        let mut links = self.links.clone();
+        for (_, link) in self.channels.iter().filter(|(_, channel)| channel.budget.is_none()) {
+            add(&mut links, &link.tally);
+        }
+        let networks = networks.map(with_waiting).take(MAX_CHANNELS - 1);
+        networks.chain([links]).collect()
     }
 
     /// When to send a [`Input::Tick`] at the latest, in time since start.
     pub fn next_wake(&self) -> Duration {
-        let wakes = [self.outbox.next(), self.next_repair_wake(), Some(self.next_expiry)];
-        wakes.into_iter().flatten().min().unwrap_or(self.next_expiry)
+        let wakes = [self.outbox.next(), self.next_beacon(), self.next_repair_wake()];
+        wakes.into_iter().flatten().fold(self.next_expiry, Duration::min)
     }
 
     /// Takes one input; whatever is due by `now` is done as well.
@@ -127,8 +169,12 @@ impl Brain {
             ChannelEvent::Up { channel, medium } => self.up(now, channel, medium, out),
             ChannelEvent::Down { channel } => self.down(now, channel),
             ChannelEvent::Ended { channel } => self.ended(channel, out),
-            ChannelEvent::ConnectFailed { address } => self.repair_failed(now, address),
-            ChannelEvent::Received { channel, source, envelope, .. } => {
+            ChannelEvent::ConnectFailed { address } => self.connect_failed(now, address),
+            ChannelEvent::Received { channel, source, envelope, bytes } => {
+                self.tally(channel, |tally| {
+                    tally.received_lines += 1;
+                    tally.received_bytes += bytes as u64;
+                });
                 self.received(now, Origin { channel, source }, &envelope, out);
             }
             ChannelEvent::Malformed { channel } => self.strike("lines that were no envelope", channel, out),
@@ -136,174 +182,50 @@ impl Brain {
         }
     }
 
-    fn up(&mut self, now: Now, channel: ChannelId, medium: Medium, out: &mut Vec<Output>) {
-        let dialled = match &medium {
+    fn up(&mut self, now: Now, id: ChannelId, medium: Medium, out: &mut Vec<Output>) {
+        let (name, budget) = match &medium {
+            Medium::Broadcast { name, capacity, .. } => {
+                (name.clone(), Some(Budget::full(capacity.clone(), now.elapsed)))
+            }
+            Medium::Link { .. } => (String::new(), None),
+        };
+        let dialled = match medium {
+            Medium::Link { dialled } => dialled,
             Medium::Broadcast { .. } => None,
-            Medium::Link { dialled } => *dialled,
         };
-        let is_network = matches!(medium, Medium::Broadcast { .. });
-        let is_pushed = is_network || dialled.is_some();
-        self.channels
-            .insert(channel, Channel { medium, is_pushed, strikes: 0, answer: None, is_ending: false });
-        if is_network {
-            self.greet(now, channel);
-        } else if let Some(address) = dialled {
-            self.link_is_up(now, channel, address, out);
-        }
-    }
-
-    fn down(&mut self, now: Now, channel: ChannelId) {
-        self.channels.remove(&channel);
-        self.outbox.drop_channel(channel);
-        self.neighbours.drop_channel(channel);
-        self.repair_channel_is_down(now, channel);
-    }
-
-    fn local(&mut self, now: Now, record: Record, out: &mut Vec<Output>) {
-        match self.set.admit_verified(record, now.moment.time) {
-            Ok(admission) => self.settle(now, admission, None, out),
-            Err(reason) => {
-                self.count(&format!("own records refused: {reason}"));
-                out.push(Output::NotSaid(reason));
-            }
-        }
-    }
-
-    fn received(&mut self, now: Now, origin: Origin, envelope: &Envelope, out: &mut Vec<Output>) {
-        // A broadcast is heard by its sender as well.
-        if !self.channels.contains_key(&origin.channel) || envelope.from.brain_of() == Some(self.me) {
-            return;
-        }
-        self.count("lines received");
-        if let Some(source) = origin.source
-            && !self.budgets.spend(source.ip(), self.settings.host_budget, now.elapsed)
-        {
-            return self.count("lines over a host's budget");
-        }
-        if !envelope.to.is_for(self.me) {
-            return self.count("lines for others");
-        }
-        self.hear(now, origin, &envelope.from);
-        match Message::parse(&envelope.payload) {
-            Ok(Message::Statement(statement)) => self.statement(now, origin, &statement, envelope, out),
-            Ok(Message::Request { patterns, .. }) => {
-                self.answer_request(now, origin, envelope, &patterns, out)
-            }
-            Ok(Message::Ping { .. }) => self.answer_ping(now, origin, envelope, out),
-            Ok(Message::Pong { .. }) => self.pong(now, origin, out),
-            Ok(Message::Command { .. }) => self.count("commands ignored"),
-            Ok(Message::Signature) => self.count("separate signatures ignored"),
-            Err(_) => self.strike("payloads that were no message", origin.channel, out),
-        }
-    }
-
-    /// Notes where a peer takes links. What it says of itself must fit the host that the line came from, or anybody
-    /// could send the whole class to connect to a victim.
-    fn hear(&mut self, now: Now, origin: Origin, from: &Address) {
-        if let (Some(source), Some(line), Some(_)) = (origin.source, from.tcp(), from.brain_of())
-            && source.ip() == line.ip()
-        {
-            self.neighbours.heard(line, origin.channel, now.elapsed);
-        }
-        if from.brain_of().is_some()
-            && let Some(channel) = self.channels.get_mut(&origin.channel)
-        {
-            channel.is_pushed = true;
-        }
-    }
-
-    fn statement(
-        &mut self,
-        now: Now,
-        origin: Origin,
-        statement: &Statement,
-        envelope: &Envelope,
-        out: &mut Vec<Output>,
-    ) {
-        if envelope.signatures.is_empty() {
-            return self.strike("records without a signature", origin.channel, out);
-        }
-        for signature in &envelope.signatures {
-            self.repair_saw(origin.channel, statement, signature.signer);
-            self.admit(now, origin, statement, *signature, out);
-        }
-    }
-
-    fn admit(
-        &mut self,
-        now: Now,
-        origin: Origin,
-        statement: &Statement,
-        signature: Signature,
-        out: &mut Vec<Output>,
-    ) {
-        match self.set.admit(statement.clone(), signature, now.moment.time) {
-            Ok(Admission::Known) => {
-                self.count("records known");
-                let key = Key { item: statement.item().clone(), signer: signature.signer };
-                self.heard_again(origin.channel, &key, statement);
-            }
-            Ok(admission) => self.settle(now, admission, Some(origin), out),
-            Err(reason) => self.refused(origin, reason, out),
-        }
-    }
-
-    /// On a network on which others were heard saying a record, it need not be passed on once more. Its maker keeps
-    /// its turns: those are against loss.
-    fn heard_again(&mut self, channel: ChannelId, key: &Key, statement: &Statement) {
-        let is_latest = self.set.get(key).is_some_and(|held| held.statement() == statement);
-        if key.signer != self.me && is_latest {
-            self.outbox.cancel(channel, key);
-        }
-    }
-
-    fn refused(&mut self, origin: Origin, reason: Refusal, out: &mut Vec<Output>) {
-        let Origin { channel, source } = origin;
-        out.push(Output::Refused { channel, source, reason });
-        let name = format!("records refused: {reason}");
-        match reason {
-            // Only these are the work of somebody who means ill; the others happen among honest peers.
-            Refusal::Forged | Refusal::NotOwner => self.strike(&name, channel, out),
-            _ => self.count(&name),
-        }
-    }
-
-    /// What follows from a record that is new in the set.
-    fn settle(&mut self, now: Now, admission: Admission, origin: Option<Origin>, out: &mut Vec<Output>) {
-        let Admission::New { record, evicted } = admission else {
-            return;
+        let channel = Channel {
+            medium,
+            is_pushed: budget.is_some() || dialled.is_some(),
+            strikes: 0,
+            answer: None,
+            is_ending: false,
+            budget,
+            trickle: None,
+            tally: ChannelStatus { name, ..ChannelStatus::default() },
         };
-        self.count(if origin.is_some() { "records taken" } else { "own records" });
-        let key = Key::from(&record);
-        out.push(Output::Admitted(record));
-        if !evicted.is_empty() {
-            out.push(Output::Removed(evicted));
+        self.channels.insert(id, channel);
+        self.start_beacons(now, id);
+        if let Some(address) = dialled {
+            self.link_is_up(now, id, address, out);
         }
-        self.push(now, &key, origin.map(|origin| origin.channel));
     }
 
-    fn push(&mut self, now: Now, key: &Key, brought_by: Option<ChannelId>) {
-        let pushed =
-            self.channels.iter().filter(|(id, channel)| channel.is_pushed && Some(**id) != brought_by);
-        let pushed: Vec<_> =
-            pushed.map(|(id, channel)| (*id, matches!(channel.medium, Medium::Broadcast { .. }))).collect();
-        for (channel, is_network) in pushed {
-            let wait = match brought_by {
-                Some(_) if is_network => self.random_wait(self.settings.relay_wait),
-                _ => Duration::ZERO,
-            };
-            let turn = Turn { channel, key: key.clone(), round: 0 };
-            if !self.outbox.schedule(turn, now.elapsed + wait) {
-                self.count("records not said: too many waiting");
-            }
+    fn down(&mut self, now: Now, id: ChannelId) {
+        if let Some(channel) = self.channels.remove(&id).filter(|channel| channel.budget.is_none()) {
+            add(&mut self.links, &channel.tally);
         }
+        self.outbox.drop_channel(id);
+        self.neighbours.drop_channel(id);
+        self.served.drop_channel(id);
+        self.repair_channel_is_down(now, id);
     }
 
     fn run_due(&mut self, now: Now, out: &mut Vec<Output>) {
-        while let Some(turn) = self.outbox.take_due(now.elapsed, self.settings.spacing) {
-            self.say(now, &turn, out);
+        while let Some(turn) = self.outbox.take_due(now.elapsed) {
+            self.say(now, turn, out);
         }
         self.run_repair(now, out);
+        self.run_beacons(now, out);
     }
 
     /// Forgets what is over, and looks at who holds which role: now and then, and at once when the clock was set back
@@ -321,28 +243,54 @@ impl Brain {
         }
     }
 
-    fn say(&mut self, now: Now, turn: &Turn, out: &mut Vec<Output>) {
-        let Some(channel) = self.channels.get(&turn.channel) else {
+    /// Gives a record its turn on every channel but the one that brought it. What a comparison brought goes only to
+    /// networks where others held what this node held: the rest most likely has it.
+    pub(crate) fn push(&mut self, now: Now, key: &Key, brought_by: Option<ChannelId>, is_repaired: bool) {
+        let pushed =
+            self.channels.iter().filter(|(id, channel)| channel.is_pushed && Some(**id) != brought_by);
+        let pushed: Vec<(ChannelId, bool)> =
+            pushed.map(|(id, channel)| (*id, channel.budget.is_some())).collect();
+        for (channel, is_network) in pushed {
+            if is_network && is_repaired && !self.has_company(now, channel) {
+                continue;
+            }
+            let wait = match brought_by {
+                Some(_) if is_network => self.random_wait(self.settings.relay_wait),
+                _ => Duration::ZERO,
+            };
+            self.schedule(Turn { channel, key: key.clone(), round: 0, is_missed: false }, now.elapsed + wait);
+        }
+    }
+
+    pub(crate) fn schedule(&mut self, turn: Turn, due: Duration) {
+        if !self.outbox.schedule(turn, due) {
+            self.count("records not said: too many waiting");
+        }
+    }
+
+    fn say(&mut self, now: Now, turn: Turn, out: &mut Vec<Output>) {
+        let (Some(channel), Some(record)) = (self.channels.get(&turn.channel), self.set.get(&turn.key))
+        else {
             return;
-        };
-        let Some(record) = self.set.get(&turn.key) else {
-            return;
-        };
-        let is_own = turn.key.signer == self.me;
-        let repeat = match channel.medium {
-            Medium::Broadcast { .. } if is_own => self.settings.repeats.get(turn.round).copied(),
-            _ => None,
         };
         let envelope = Envelope::record(self.own_address(channel), Address::every_brain(), record);
-        out.push(Output::Channel(ChannelCommand::Send {
-            channel: turn.channel,
-            target: Target::All,
-            line: envelope.encode(),
-        }));
+        match self.try_send(now, turn.channel, Target::All, &envelope, out) {
+            Sending::Sent => self.said(now, turn),
+            Sending::Over(until) => self.outbox.rest(turn, until),
+            Sending::TooLong => self.count("records not said: too long for a channel"),
+        }
+    }
+
+    fn said(&mut self, now: Now, turn: Turn) {
         self.count("records said");
-        if let Some(later) = repeat {
-            let again = Turn { round: turn.round + 1, ..turn.clone() };
-            self.outbox.schedule(again, now.elapsed + later);
+        if turn.is_missed {
+            self.tally(turn.channel, |tally| tally.repaired += 1);
+        }
+        let is_own = turn.key.signer == self.me && !turn.is_missed;
+        let is_lossy = self.capacity(turn.channel).is_some_and(|capacity| capacity.is_lossy);
+        if let Some(later) = self.settings.repeats.get(turn.round).filter(|_| is_own && is_lossy) {
+            let due = now.elapsed + *later;
+            self.schedule(Turn { round: turn.round + 1, ..turn }, due);
         }
     }
 
@@ -355,9 +303,75 @@ impl Brain {
         }
     }
 
+    pub(crate) fn capacity(&self, id: ChannelId) -> Option<&Capacity> {
+        match &self.channels.get(&id)?.medium {
+            Medium::Broadcast { capacity, .. } => Some(capacity),
+            Medium::Link { .. } => None,
+        }
+    }
+
+    pub(crate) fn is_network(&self, id: ChannelId) -> bool {
+        self.capacity(id).is_some()
+    }
+
+    pub(crate) fn networks(&self) -> Vec<ChannelId> {
+        self.channels.iter().filter(|(_, channel)| channel.budget.is_some()).map(|(id, _)| *id).collect()
+    }
+
+    /// Sends a line, if its channel bears it now.
+    pub(crate) fn send(
+        &mut self,
+        now: Now,
+        id: ChannelId,
+        target: Target,
+        envelope: &Envelope,
+        out: &mut Vec<Output>,
+    ) -> bool {
+        let is_sent = matches!(self.try_send(now, id, target, envelope, out), Sending::Sent);
+        if !is_sent {
+            self.count("lines not sent: over a channel's budget");
+        }
+        is_sent
+    }
+
+    fn try_send(
+        &mut self,
+        now: Now,
+        id: ChannelId,
+        target: Target,
+        envelope: &Envelope,
+        out: &mut Vec<Output>,
+    ) -> Sending {
+        let Some(channel) = self.channels.get_mut(&id) else { return Sending::TooLong };
+        let line = envelope.encode();
+        if let Some(budget) = &mut channel.budget {
+            if !budget.bears(line.len()) {
+                return Sending::TooLong;
+            }
+            if !budget.spend(line.len(), now.elapsed) {
+                return Sending::Over(budget.when(line.len()));
+            }
+        }
+        channel.tally.sent_lines += 1;
+        channel.tally.sent_bytes += line.len() as u64;
+        out.push(Output::Channel(ChannelCommand::Send { channel: id, target, line }));
+        Sending::Sent
+    }
+
+    /// A random number from 0 to 1.
+    pub(crate) fn chance(&mut self) -> f64 {
+        self.random.random()
+    }
+
     /// A wait between nothing and `longest`, by chance.
     pub(crate) fn random_wait(&mut self, longest: Duration) -> Duration {
-        longest.mul_f64(self.random.random::<f64>())
+        longest.mul_f64(self.chance())
+    }
+
+    pub(crate) fn tally(&mut self, id: ChannelId, change: impl FnOnce(&mut ChannelStatus)) {
+        if let Some(channel) = self.channels.get_mut(&id) {
+            change(&mut channel.tally);
+        }
     }
 
     pub(crate) fn count(&mut self, name: &str) {
@@ -370,17 +384,36 @@ impl Brain {
     }
 
     /// Counts something bad. A link that brings too much of it is closed; a network cannot be.
-    fn strike(&mut self, name: &str, id: ChannelId, out: &mut Vec<Output>) {
+    pub(crate) fn strike(&mut self, name: &str, id: ChannelId, out: &mut Vec<Output>) {
         self.count(name);
         let Some(channel) = self.channels.get_mut(&id) else {
             return;
         };
         channel.strikes = channel.strikes.saturating_add(1);
-        if channel.strikes == self.settings.forgiven && matches!(channel.medium, Medium::Link { .. }) {
+        if channel.strikes == self.settings.forgiven && channel.budget.is_none() {
             out.push(Output::Channel(ChannelCommand::Close { channel: id }));
             self.count("links closed for bad lines");
         }
     }
+}
+
+/// What became of a line.
+enum Sending {
+    Sent,
+    /// The budget is used up until then.
+    Over(Duration),
+    /// The channel never bears it.
+    TooLong,
+}
+
+fn add(sum: &mut ChannelStatus, more: &ChannelStatus) {
+    sum.sent_lines += more.sent_lines;
+    sum.sent_bytes += more.sent_bytes;
+    sum.received_lines += more.received_lines;
+    sum.received_bytes += more.received_bytes;
+    sum.suppressed += more.suppressed;
+    sum.repaired += more.repaired;
+    sum.refused += more.refused;
 }
 
 /// The validity of a message that is of use only now.

@@ -1,7 +1,7 @@
 //! What goes into the brain and what comes out.
 
 use dcache::{Key, Moment, Record, Refusal};
-use routing::{ChannelCommand, ChannelEvent, ChannelId};
+use routing::{Allowance, ChannelCommand, ChannelEvent, ChannelId};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -52,18 +52,19 @@ pub enum Output {
 /// The brain's tempers. The defaults suit a class room.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Between two datagrams on a broadcast channel: a burst must not drown slow receivers.
-    pub spacing: Duration,
-    /// The longest random wait before a record of somebody else is passed on to a broadcast channel.
+    /// The longest random wait before a record of somebody else is passed on to a network.
     pub relay_wait: Duration,
-    /// How long after the first time the maker of a record says it again on broadcast channels.
+    /// How long after each time the maker of a record says it again on networks that lose datagrams.
     pub repeats: Vec<Duration>,
-    /// The shortest and the longest wait before the next repair with some peer.
-    pub repair_every: (Duration, Duration),
-    /// The longest that one repair may take.
+    /// The shortest and the longest wait before the next comparison with some peer that nothing asks for.
+    pub checkup_every: (Duration, Duration),
+    /// With more records than this between them, two neighbours compare over a link of their own, if they can; with fewer
+    /// on the network, where others have the use of it.
+    pub few: u64,
+    /// How long a comparison over a link may go on without bringing anything.
     pub repair_timeout: Duration,
-    /// How many lines a host may send on a broadcast channel at once, and how many a second in the long run.
-    pub host_budget: (u32, u32),
+    /// How many lines a host may send on a network.
+    pub host_budget: Allowance,
     /// How many bad lines a link is forgiven.
     pub forgiven: u32,
 }
@@ -71,12 +72,12 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            spacing: Duration::from_millis(2),
             relay_wait: Duration::from_millis(100),
-            repeats: vec![Duration::from_millis(300), Duration::from_millis(1500)],
-            repair_every: (Duration::from_secs(60), Duration::from_secs(90)),
-            repair_timeout: Duration::from_secs(30),
-            host_budget: (2000, 500),
+            repeats: [25, 30, 35].map(Duration::from_millis).into(),
+            checkup_every: (Duration::from_secs(15 * 60), Duration::from_secs(20 * 60)),
+            few: 24,
+            repair_timeout: Duration::from_secs(10),
+            host_budget: Allowance { burst: 2000, per_minute: 30_000 },
             forgiven: 16,
         }
     }

@@ -14,15 +14,20 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod answer;
+mod beacons;
 mod brain;
+mod budget;
+mod history;
 mod interface;
 mod neighbours;
-mod push;
+mod outbox;
+mod receive;
 mod repair;
+mod serve;
+mod trickle;
 
 pub use brain::Brain;
 pub use interface::{Input, Now, Output, Settings};
-use push::Outbox;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,8 @@
-//! Neighbours: who was heard on which broadcast channel, where they take links, and how much each may say.
+//! Neighbours: who was heard on which network, where they take links, what they showed, and whom to leave aside.
 
-use routing::ChannelId;
+use crate::budget::Tokens;
+use dcache::PeerId;
+use routing::{Allowance, Beacon, ChannelId};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -11,87 +13,144 @@ const MAX_NEIGHBOURS: usize = 256;
 const REMEMBERED: Duration = Duration::from_secs(15 * 60);
 /// The most hosts whose budgets are kept.
 const MAX_BUDGETS: usize = 1024;
+/// How long a neighbour is left aside after the first comparison that brought nothing, and at most.
+const ASIDE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(3600));
 
-#[derive(Debug)]
-struct Neighbour {
-    channel: ChannelId,
-    heard: Duration,
+/// A peer on one network.
+pub(crate) type NeighbourId = (ChannelId, PeerId);
+
+/// How what a neighbour showed compares with what this node held then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It is the same.
+    Same,
+    /// It is the same but for what changed here lately.
+    Behind,
+    /// It is something else.
+    Different,
 }
 
-/// Who takes links where, by the address of its line port.
+/// What is known of a neighbour.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Neighbour {
+    /// Where it takes links.
+    pub(crate) line: Option<SocketAddr>,
+    /// From where its datagrams come.
+    pub(crate) source: Option<SocketAddr>,
+    heard: Duration,
+    /// What it showed last, when, and how that compared.
+    pub(crate) shown: Option<(Beacon, Duration, Verdict)>,
+    /// When to compare sets with it, since it shows something else.
+    pub(crate) suspected: Option<Duration>,
+    /// Comparisons in a row that brought nothing.
+    fruitless: u32,
+    aside_until: Duration,
+}
+
+impl Neighbour {
+    /// Whether it was left aside, at `elapsed`.
+    pub(crate) fn is_aside(&self, elapsed: Duration) -> bool {
+        self.aside_until > elapsed
+    }
+
+    /// A comparison with it brought nothing: leaves it aside, each time for longer.
+    pub(crate) fn leave_aside(&mut self, elapsed: Duration) {
+        let factor = 1 << self.fruitless.min(16);
+        self.fruitless += 1;
+        self.aside_until = elapsed + (ASIDE.0 * factor).min(ASIDE.1);
+        self.suspected = None;
+    }
+
+    /// It is as honest as anybody.
+    pub(crate) fn redeem(&mut self) {
+        self.fruitless = 0;
+        self.aside_until = Duration::ZERO;
+    }
+}
+
+/// All neighbours.
 #[derive(Debug, Default)]
 pub(crate) struct Neighbours {
-    known: BTreeMap<SocketAddr, Neighbour>,
+    known: BTreeMap<NeighbourId, Neighbour>,
 }
 
 impl Neighbours {
-    /// Somebody on `channel` takes links at `line`.
-    pub(crate) fn heard(&mut self, line: SocketAddr, channel: ChannelId, elapsed: Duration) {
-        self.known.insert(line, Neighbour { channel, heard: elapsed });
-        if self.known.len() > MAX_NEIGHBOURS
-            && let Some((&oldest, _)) = self.known.iter().min_by_key(|(_, neighbour)| neighbour.heard)
-        {
-            self.known.remove(&oldest);
+    /// Somebody was heard.
+    pub(crate) fn heard(&mut self, id: NeighbourId, elapsed: Duration) -> &mut Neighbour {
+        if self.known.len() >= MAX_NEIGHBOURS && !self.known.contains_key(&id) {
+            self.forget_longest_silent();
+        }
+        let neighbour = self.known.entry(id).or_default();
+        neighbour.heard = elapsed;
+        neighbour
+    }
+
+    fn forget_longest_silent(&mut self) {
+        if let Some((&silent, _)) = self.known.iter().min_by_key(|(_, neighbour)| neighbour.heard) {
+            self.known.remove(&silent);
         }
     }
 
-    /// Nobody takes links there, it turned out.
-    pub(crate) fn forget(&mut self, line: SocketAddr) {
-        self.known.remove(&line);
+    pub(crate) fn get(&self, id: &NeighbourId) -> Option<&Neighbour> {
+        self.known.get(id)
     }
 
-    /// Whether it was last heard on `channel`.
-    pub(crate) fn is_on(&self, line: SocketAddr, channel: ChannelId) -> bool {
-        self.known.get(&line).is_some_and(|neighbour| neighbour.channel == channel)
+    pub(crate) fn get_mut(&mut self, id: &NeighbourId) -> Option<&mut Neighbour> {
+        self.known.get_mut(id)
     }
 
     /// The network on which they were heard is gone.
     pub(crate) fn drop_channel(&mut self, channel: ChannelId) {
-        self.known.retain(|_, neighbour| neighbour.channel != channel);
+        self.known.retain(|(on, _), _| *on != channel);
     }
 
-    /// Those that are worth calling, in a fixed order; on `channel` alone when one is given.
-    pub(crate) fn worth_calling(&self, channel: Option<ChannelId>, elapsed: Duration) -> Vec<SocketAddr> {
-        let worth = |neighbour: &Neighbour| {
-            neighbour.heard + REMEMBERED > elapsed
-                && channel.is_none_or(|channel| neighbour.channel == channel)
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&NeighbourId, &Neighbour)> {
+        self.known.iter()
+    }
+
+    /// Those on a network.
+    pub(crate) fn on(&self, channel: ChannelId) -> impl Iterator<Item = &Neighbour> {
+        self.known.iter().filter(move |((on, _), _)| *on == channel).map(|(_, neighbour)| neighbour)
+    }
+
+    /// When the next comparison is due.
+    pub(crate) fn next_suspected(&self) -> Option<Duration> {
+        self.known.values().filter_map(|neighbour| neighbour.suspected).min()
+    }
+
+    /// The neighbour with whom a comparison is due by `elapsed`, the longest due first.
+    pub(crate) fn due(&self, elapsed: Duration) -> Option<NeighbourId> {
+        let due = self.known.iter().filter_map(|(id, neighbour)| Some((neighbour.suspected?, *id)));
+        due.filter(|(at, _)| *at <= elapsed).min().map(|(_, id)| id)
+    }
+
+    /// Those that can be called, in a fixed order.
+    pub(crate) fn callable(&self, elapsed: Duration) -> Vec<NeighbourId> {
+        let can = |neighbour: &Neighbour| {
+            neighbour.line.is_some() && neighbour.heard + REMEMBERED > elapsed && !neighbour.is_aside(elapsed)
         };
-        let worth = self.known.iter().filter(|(_, neighbour)| worth(neighbour));
-        worth.map(|(line, _)| *line).collect()
+        self.known.iter().filter(|(_, neighbour)| can(neighbour)).map(|(id, _)| *id).collect()
     }
 }
 
-/// A token bucket for each host, so that one that floods is paid no more attention than it is due.
+/// A budget for each host, so that one that floods is paid no more attention than it is due.
 #[derive(Debug, Default)]
 pub(crate) struct Budgets {
-    hosts: BTreeMap<IpAddr, Budget>,
-}
-
-#[derive(Debug)]
-struct Budget {
-    /// Thousandths of a line.
-    left: u64,
-    since: Duration,
+    hosts: BTreeMap<IpAddr, Tokens>,
 }
 
 impl Budgets {
-    /// Whether `host` may be heard once more: `burst` lines at once, `rate` a second in the long run.
-    pub(crate) fn spend(&mut self, host: IpAddr, (burst, rate): (u32, u32), elapsed: Duration) -> bool {
+    /// Whether `host` may be heard once more.
+    pub(crate) fn spend(&mut self, host: IpAddr, allowance: Allowance, elapsed: Duration) -> bool {
         if self.hosts.len() >= MAX_BUDGETS && !self.hosts.contains_key(&host) {
             self.forget_longest_silent();
         }
-        let full = u64::from(burst) * 1000;
-        let budget = self.hosts.entry(host).or_insert(Budget { left: full, since: elapsed });
-        let passed = u64::try_from(elapsed.saturating_sub(budget.since).as_millis()).unwrap_or(u64::MAX);
-        budget.left = full.min(budget.left.saturating_add(passed.saturating_mul(u64::from(rate))));
-        budget.since = elapsed;
-        let may = budget.left >= 1000;
-        budget.left -= if may { 1000 } else { 0 };
-        may
+        let full = || Tokens::full(allowance, elapsed);
+        self.hosts.entry(host).or_insert_with(full).spend(1, elapsed)
     }
 
     fn forget_longest_silent(&mut self) {
-        if let Some((&silent, _)) = self.hosts.iter().min_by_key(|(_, budget)| budget.since) {
+        if let Some((&silent, _)) = self.hosts.iter().min_by_key(|(_, tokens)| tokens.since()) {
             self.hosts.remove(&silent);
         }
     }
@@ -100,17 +159,26 @@ impl Budgets {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dcache::Keypair;
 
     const SECOND: Duration = Duration::from_secs(1);
+
+    fn neighbour(n: u32) -> NeighbourId {
+        let mut key = [0; 32];
+        key[..4].copy_from_slice(&n.to_be_bytes());
+        (ChannelId(1), PeerId::from_public_key(key))
+    }
 
     #[test]
     fn a_flooding_host_is_heard_at_its_rate() {
         let mut budgets = Budgets::default();
+        let allowance = Allowance { burst: 10, per_minute: 300 };
         let host = "10.0.0.1".parse().unwrap();
-        let heard = |budgets: &mut Budgets, at| (0..100).filter(|_| budgets.spend(host, (10, 5), at)).count();
+        let heard =
+            |budgets: &mut Budgets, at| (0..100).filter(|_| budgets.spend(host, allowance, at)).count();
         assert_eq!(heard(&mut budgets, SECOND), 10);
         assert_eq!(heard(&mut budgets, SECOND * 2), 5);
-        assert!(budgets.spend("10.0.0.2".parse().unwrap(), (10, 5), SECOND), "others are not disturbed");
+        assert!(budgets.spend("10.0.0.2".parse().unwrap(), allowance, SECOND), "others are not disturbed");
     }
 
     #[test]
@@ -118,8 +186,8 @@ mod tests {
         let (mut budgets, mut neighbours) = (Budgets::default(), Neighbours::default());
         for n in 0..3000u32 {
             let host = IpAddr::from(n.to_be_bytes());
-            budgets.spend(host, (1, 1), SECOND * n);
-            neighbours.heard(SocketAddr::new(host, 1), ChannelId(1), SECOND * n);
+            budgets.spend(host, Allowance { burst: 1, per_minute: 1 }, SECOND * n);
+            neighbours.heard(neighbour(n), SECOND * n);
         }
         assert_eq!((budgets.hosts.len(), neighbours.known.len()), (MAX_BUDGETS, MAX_NEIGHBOURS));
     }
@@ -127,12 +195,29 @@ mod tests {
     #[test]
     fn who_was_not_heard_for_long_or_left_is_not_called() {
         let mut neighbours = Neighbours::default();
-        let line = "10.0.0.1:8000".parse().unwrap();
-        neighbours.heard(line, ChannelId(1), SECOND);
-        assert_eq!(neighbours.worth_calling(Some(ChannelId(1)), SECOND), [line]);
-        assert!(neighbours.worth_calling(Some(ChannelId(2)), SECOND).is_empty());
-        assert!(neighbours.worth_calling(None, SECOND + REMEMBERED).is_empty());
+        let peer = Keypair::from_seed([1; 32]).peer_id();
+        let id = (ChannelId(1), peer);
+        neighbours.heard(id, SECOND).line = "10.0.0.1:8000".parse().ok();
+        neighbours.heard((ChannelId(2), peer), SECOND);
+        assert_eq!(neighbours.callable(SECOND), [id]);
+        assert!(neighbours.callable(SECOND + REMEMBERED).is_empty());
         neighbours.drop_channel(ChannelId(1));
-        assert!(neighbours.worth_calling(None, SECOND).is_empty());
+        assert!(neighbours.callable(SECOND).is_empty());
+    }
+
+    #[test]
+    fn who_brings_nothing_is_left_aside_for_longer_each_time() {
+        let mut peer = Neighbour::default();
+        peer.leave_aside(SECOND);
+        assert!(peer.is_aside(SECOND * 5) && !peer.is_aside(SECOND * 6));
+        peer.leave_aside(SECOND * 6);
+        assert!(peer.is_aside(SECOND * 15) && !peer.is_aside(SECOND * 16));
+        for _ in 0..40 {
+            peer.leave_aside(SECOND * 16);
+        }
+        assert!(!peer.is_aside(SECOND * 16 + ASIDE.1));
+        peer.redeem();
+        peer.leave_aside(SECOND);
+        assert!(!peer.is_aside(SECOND * 6));
     }
 }

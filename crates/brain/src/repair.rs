@@ -1,206 +1,392 @@
-//! Repair: asking one peer for everything, and giving it what it lacked.
+//! Repair, the side that begins: comparing sets with one neighbour at a time, and giving and taking what differs.
 //!
-//! A newcomer greets each network with a ping. The first that answers is called and asked for everything; when its
-//! answer is complete, whatever we hold and did not hear in it goes to it in turn. Afterwards the same happens now and
-//! then with a neighbour chosen by chance: lost datagrams and healed partitions need nothing else.
+//! What differs is found by a sketch (see the crate `sketch`): we send symbols of our set, the other side finds the
+//! difference, names what it lacks, and gives what we lack. On the network itself when little is missing: then all that
+//! listen have the use of it. Over a link when more is.
 
-use crate::brain::{Channel, Origin, briefly};
+use crate::answer::Ending;
+use crate::brain::Origin;
+use crate::neighbours::{NeighbourId, Verdict};
+use crate::outbox::Turn;
 use crate::{Brain, Now, Output};
-use dcache::{Digest, Key, Pattern, PeerId, Statement};
+use dcache::{End, Key, PeerId, Record, Time};
 use rand::RngExt as _;
-use routing::{Address, ChannelCommand, ChannelId, Envelope, Medium, Message, Target};
-use std::collections::{BTreeMap, BTreeSet};
+use routing::{
+    Address, ChannelCommand, ChannelId, Envelope, MAX_SALT, MAX_SYMBOLS, Message, Repair, Sketch, Target,
+    Want,
+};
+use sketch::{Encoder, salted};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// The first and the longest wait between two greetings on a network where nobody has answered.
-const GREET_AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// The fewest and the most symbols in one line on a network: what fits into one datagram beside its addresses.
+const ON_A_NETWORK: (u64, u64) = (12, 56);
+/// How many times a step is tried on a network.
+const TRIES: u32 = 4;
+/// The most records given on a network at once.
+const MAX_GIVEN: usize = 64;
+/// What a symbol takes in a line, and what the rest of the line does, in bytes.
+const SYMBOL: u32 = 18;
+const AROUND: u32 = 600;
 
-/// Greetings and the repair under way.
-#[derive(Debug, Default)]
-pub(crate) struct Repair {
-    /// Networks on which nobody was found yet: when to greet again, and the wait after that.
-    greetings: BTreeMap<ChannelId, (Duration, Duration)>,
-    call: Option<Call>,
-    /// When the next repair begins.
-    next: Option<Duration>,
+/// A comparison that this node began.
+#[derive(Debug)]
+pub(crate) struct Session {
+    peer: NeighbourId,
+    /// Where its neighbour takes links, when it is over a link.
+    address: Option<SocketAddr>,
+    /// The network, or the link once it is up.
+    channel: Option<ChannelId>,
+    said: Option<Said>,
+    /// When it is given up, or the last step tried again.
+    deadline: Duration,
+    tries: u32,
+    /// Records that came by it.
+    gained: u64,
+    /// Whether the other side has nothing more for us.
+    is_complete: bool,
+    /// Whether we have nothing more for the other side.
+    is_given: bool,
 }
 
-/// A repair under way.
+/// What was said of our set.
 #[derive(Debug)]
-struct Call {
-    address: SocketAddr,
-    /// The link, once it is up.
-    channel: Option<ChannelId>,
-    /// When it is given up.
-    deadline: Duration,
-    /// What the peer said that it has.
-    seen: BTreeSet<(Digest, PeerId)>,
+struct Said {
+    salt: u64,
+    bound: Time,
+    count: u64,
+    encoder: Encoder,
 }
 
 impl Brain {
-    /// Greets a network that came up, until somebody answers.
-    pub(crate) fn greet(&mut self, now: Now, channel: ChannelId) {
-        self.repair.greetings.entry(channel).or_insert((now.elapsed, GREET_AGAIN.0));
-    }
-
-    /// Nobody is left to call: perhaps they all moved.
-    fn greet_all(&mut self, now: Now) {
-        let is_network = |channel: &Channel| matches!(channel.medium, Medium::Broadcast { .. });
-        let networks = self.channels.iter().filter(|(_, channel)| is_network(channel));
-        for id in networks.map(|(id, _)| *id).collect::<Vec<_>>() {
-            self.greet(now, id);
-        }
-    }
-
     pub(crate) fn next_repair_wake(&self) -> Option<Duration> {
-        let greetings = self.repair.greetings.values().map(|(at, _)| *at).min();
-        let call = match &self.repair.call {
-            Some(call) => Some(call.deadline),
-            None => self.repair.next,
-        };
-        [greetings, call].into_iter().flatten().min()
+        match &self.session {
+            Some(session) => Some(session.deadline),
+            None => [self.neighbours.next_suspected(), Some(self.next_checkup)].into_iter().flatten().min(),
+        }
     }
 
     pub(crate) fn run_repair(&mut self, now: Now, out: &mut Vec<Output>) {
-        self.run_greetings(now, out);
-        if self.repair.call.as_ref().is_some_and(|call| call.deadline <= now.elapsed) {
-            self.give_up(now, out);
+        if self.session.as_ref().is_some_and(|session| session.deadline <= now.elapsed) {
+            self.session_is_late(now, out);
         }
-        if self.repair.call.is_none() && self.repair.next.is_some_and(|next| next <= now.elapsed) {
-            self.repair_with_somebody(now, None, out);
+        while self.session.is_none()
+            && let Some(id) = self.neighbours.due(now.elapsed)
+        {
+            self.compare_if_needed(now, id, out);
+        }
+        if self.session.is_none() && self.next_checkup <= now.elapsed {
+            self.check_up(now, out);
         }
     }
 
-    fn run_greetings(&mut self, now: Now, out: &mut Vec<Output>) {
-        let due = |(_, (at, _)): &(&ChannelId, &(Duration, Duration))| *at <= now.elapsed;
-        let due: Vec<ChannelId> = self.repair.greetings.iter().filter(due).map(|(id, _)| *id).collect();
-        for id in due {
-            let Some(channel) = self.channels.get(&id) else {
-                continue;
-            };
-            let ping = Message::ping(briefly(now));
-            let envelope = Envelope::new(self.own_address(channel), Address::every_brain(), ping);
-            out.push(Output::Channel(ChannelCommand::Send {
-                channel: id,
-                target: Target::All,
-                line: envelope.encode(),
-            }));
-            self.count("greetings");
-            if let Some((at, wait)) = self.repair.greetings.get_mut(&id) {
-                *at = now.elapsed + *wait;
-                *wait = (*wait * 2).min(GREET_AGAIN.1);
+    /// Compares with somebody now and then, whatever beacons show: they may lie.
+    fn check_up(&mut self, now: Now, out: &mut Vec<Output>) {
+        let (shortest, longest) = self.settings.checkup_every;
+        let is_first = self.next_checkup == Duration::ZERO;
+        self.next_checkup = now.elapsed + shortest + self.random_wait(longest.saturating_sub(shortest));
+        let callable = self.neighbours.callable(now.elapsed);
+        if !is_first && !callable.is_empty() {
+            let id = callable[self.random.random_range(0..callable.len())];
+            self.count("checkups");
+            self.begin_over_link(now, id, out);
+        }
+    }
+
+    /// The time has come to compare with a neighbour that showed something else, unless that is settled meanwhile.
+    fn compare_if_needed(&mut self, now: Now, id: NeighbourId, out: &mut Vec<Output>) {
+        let (round_trip, last) = (self.round_trip(id.0), self.history.last().unwrap_or_default());
+        let ours = |brain: &Self, bound| brain.set.fingerprint(End::at(bound)).count;
+        let Some(neighbour) = self.neighbours.get_mut(&id) else { return };
+        neighbour.suspected = None;
+        let (shown, line) = (neighbour.shown, neighbour.line);
+        let Some((beacon, at, _)) = shown.filter(|_| !neighbour.is_aside(now.elapsed)) else { return };
+        if self.judge_again(now, &beacon) != Verdict::Different {
+            return;
+        }
+        // While records are still coming in, what differs is likely to be on its way.
+        if last + round_trip / 2 > now.elapsed && at + round_trip * 5 > now.elapsed {
+            if let Some(neighbour) = self.neighbours.get_mut(&id) {
+                neighbour.suspected = Some(now.elapsed + round_trip / 2);
+            }
+            return;
+        }
+        let missing = beacon.fingerprint.count.abs_diff(ours(self, beacon.bound));
+        match line {
+            Some(_) if missing > self.settings.few => self.begin_over_link(now, id, out),
+            _ => self.begin_on_network(now, id, out),
+        }
+    }
+
+    fn begin(&mut self, now: Now, peer: NeighbourId, address: Option<SocketAddr>, wait: Duration) {
+        self.count("comparisons begun");
+        let channel = if address.is_none() { Some(peer.0) } else { None };
+        let deadline = now.elapsed + wait;
+        self.session = Some(Session {
+            peer,
+            address,
+            channel,
+            said: None,
+            deadline,
+            tries: 0,
+            gained: 0,
+            is_complete: false,
+            is_given: true,
+        });
+    }
+
+    fn begin_on_network(&mut self, now: Now, id: NeighbourId, out: &mut Vec<Output>) {
+        self.begin(now, id, None, Duration::ZERO);
+        self.say_sketch(now, out);
+    }
+
+    fn begin_over_link(&mut self, now: Now, id: NeighbourId, out: &mut Vec<Output>) {
+        let Some(address) = self.neighbours.get(&id).and_then(|neighbour| neighbour.line) else { return };
+        self.begin(now, id, Some(address), self.settings.repair_timeout);
+        out.push(Output::Channel(ChannelCommand::Connect { address }));
+    }
+
+    /// A link that we asked for is up.
+    pub(crate) fn link_is_up(&mut self, now: Now, id: ChannelId, address: SocketAddr, out: &mut Vec<Output>) {
+        let waits = |session: &&mut Session| session.address == Some(address) && session.channel.is_none();
+        match self.session.as_mut().filter(waits) {
+            Some(session) => {
+                session.channel = Some(id);
+                self.say_sketch(now, out);
+            }
+            // Given up meanwhile.
+            None => out.push(Output::Channel(ChannelCommand::Close { channel: id })),
+        }
+    }
+
+    /// Begins to describe our set, as it is now.
+    fn say_sketch(&mut self, now: Now, out: &mut Vec<Output>) {
+        let salt = self.random.random_range(0..=MAX_SALT);
+        let Some(session) = &mut self.session else { return };
+        let shown = self.neighbours.get(&session.peer).and_then(|neighbour| neighbour.shown);
+        // Whose clock is ahead has forgotten what ends before its own bound.
+        let theirs = shown.map_or(Time(0), |(beacon, ..)| beacon.bound);
+        let bound = Self::bound(now).max(theirs);
+        let count = self.set.fingerprint(End::at(bound)).count;
+        let encoder = Encoder::new(numbers(self.set.beyond(End::at(bound)), salt));
+        session.said = Some(Said { salt, bound, count, encoder });
+        let missing = shown.map_or(0, |(beacon, ..)| beacon.fingerprint.count.abs_diff(count));
+        self.say_symbols(now, missing + missing / 2 + ON_A_NETWORK.0, out);
+    }
+
+    /// Says the next so many symbols: on a network what fits into one line.
+    fn say_symbols(&mut self, now: Now, wanted: u64, out: &mut Vec<Output>) {
+        let Some(channel) = self.session.as_ref().and_then(|session| session.channel) else { return };
+        let limit = self.capacity(channel).map(|capacity| {
+            let fits = capacity.bytes.burst.saturating_sub(AROUND) / SYMBOL;
+            ON_A_NETWORK.1.min(u64::from(fits))
+        });
+        let mut left = usize::try_from(limit.map_or(wanted, |limit| wanted.min(limit))).unwrap_or(usize::MAX);
+        while left > 0 {
+            let count = left.min(MAX_SYMBOLS);
+            self.say_some_symbols(now, channel, count, out);
+            left -= count;
+        }
+        let wait = match limit {
+            Some(_) => self.round_trip(channel) * 3 / 2,
+            None => self.settings.repair_timeout,
+        };
+        if let Some(session) = &mut self.session {
+            session.deadline = now.elapsed + wait;
+        }
+    }
+
+    fn say_some_symbols(&mut self, now: Now, channel: ChannelId, count: usize, out: &mut Vec<Output>) {
+        let Some(session) = &mut self.session else { return };
+        let (peer, Some(said)) = (session.peer, &mut session.said) else { return };
+        let first = u32::try_from(said.encoder.given()).unwrap_or(u32::MAX);
+        let symbols = said.encoder.symbols(count);
+        let step = Sketch { bound: said.bound, count: said.count, salt: said.salt, first, symbols };
+        self.say_step(now, channel, peer.1, Repair::Sketch(step), out);
+    }
+
+    /// Says one step of a comparison to a peer.
+    pub(crate) fn say_step(
+        &mut self,
+        now: Now,
+        channel: ChannelId,
+        peer: PeerId,
+        step: Repair,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(on) = self.channels.get(&channel) else { return };
+        let payload = Message::pong(dcache::Validity::ALWAYS);
+        let mut envelope = Envelope::new(self.own_address(on), Address::brain(peer), payload);
+        envelope.repair = Some(step);
+        let source = self.neighbours.get(&(channel, peer)).and_then(|neighbour| neighbour.source);
+        let target = source.map_or(Target::All, Target::Host);
+        self.send(now, channel, target, &envelope, out);
+    }
+
+    /// A step of a comparison came.
+    pub(crate) fn repair_step(
+        &mut self,
+        now: Now,
+        origin: Origin,
+        peer: PeerId,
+        step: &Repair,
+        out: &mut Vec<Output>,
+    ) {
+        match step {
+            Repair::Sketch(sketch) => self.serve_sketch(now, origin, peer, sketch, out),
+            Repair::More { salt, have } if self.is_of_session(origin, *salt) => {
+                self.say_more(now, *have, out);
+            }
+            Repair::Want(want) if self.is_of_session(origin, want.salt) => self.give(now, want, out),
+            Repair::More { .. } | Repair::Want(_) => self.count("steps of no comparison"),
+        }
+    }
+
+    fn is_of_session(&self, origin: Origin, salt: u64) -> bool {
+        self.session.as_ref().is_some_and(|session| {
+            session.channel == Some(origin.channel)
+                && session.said.as_ref().is_some_and(|said| said.salt == salt)
+        })
+    }
+
+    /// The symbols so far are not enough.
+    fn say_more(&mut self, now: Now, have: u32, out: &mut Vec<Output>) {
+        let Some(session) = &mut self.session else { return };
+        let Some(said) = &session.said else { return };
+        let most = 2 * said.count.max(1024) + u64::from(u16::MAX);
+        // Late or repeated questions: the answer is under way. And nobody needs more than our set is worth.
+        if u64::from(have) != said.encoder.given() || said.encoder.given() > most {
+            return;
+        }
+        let line = self.neighbours.get(&session.peer).and_then(|neighbour| neighbour.line);
+        match line.filter(|_| session.address.is_none()) {
+            Some(_) => {
+                let peer = session.peer;
+                self.begin_over_link(now, peer, out);
+            }
+            None => self.say_symbols(now, u64::from(have / 2).max(32), out),
+        }
+    }
+
+    /// The other side has found the difference, and names what it lacks.
+    fn give(&mut self, now: Now, want: &Want, out: &mut Vec<Output>) {
+        let linger =
+            self.session.as_ref().and_then(|session| session.channel).map(|id| self.round_trip(id) * 2);
+        let (Some(session), Some(linger)) = (&mut self.session, linger) else { return };
+        let (Some(said), Some(channel)) = (&session.said, session.channel) else { return };
+        let (bound, is_on_network) = (End::at(said.bound), session.address.is_none());
+        let keys = keys_of(self.set.beyond(bound), want.salt, &want.ids);
+        if is_on_network {
+            session.is_complete = true;
+            session.deadline = now.elapsed + linger;
+            self.give_on_network(now, channel, keys);
+        } else if !keys.is_empty() {
+            session.is_given = false;
+            self.start_answer(now, channel, Address::every_brain(), keys.into(), Ending::Gift, out);
+        }
+    }
+
+    pub(crate) fn give_on_network(&mut self, now: Now, channel: ChannelId, keys: Vec<Key>) {
+        for key in keys.into_iter().take(MAX_GIVEN) {
+            if !self.outbox.has(channel, &key) {
+                self.schedule(Turn { channel, key, round: 0, is_missed: true }, now.elapsed);
             }
         }
     }
 
-    /// Somebody is there. On a network that was just greeted the first who answers is called; on a link a pong is the
-    /// end of the answer.
-    pub(crate) fn pong(&mut self, now: Now, origin: Origin, out: &mut Vec<Output>) {
-        let is_call = |call: &Call| call.channel == Some(origin.channel);
-        if self.repair.call.as_ref().is_some_and(is_call) {
-            return self.complete(now, origin.channel, out);
-        }
-        if self.repair.greetings.contains_key(&origin.channel) && self.repair.call.is_none() {
-            self.repair_with_somebody(now, Some(origin.channel), out);
-        }
-    }
-
-    fn repair_with_somebody(&mut self, now: Now, on: Option<ChannelId>, out: &mut Vec<Output>) {
-        let candidates = self.neighbours.worth_calling(on, now.elapsed);
-        self.repair.next = Some(now.elapsed + self.repair_wait());
-        if candidates.is_empty() {
-            return self.greet_all(now);
-        }
-        let address = candidates[self.random.random_range(0..candidates.len())];
-        let deadline = now.elapsed + self.settings.repair_timeout;
-        self.repair.call = Some(Call { address, channel: None, deadline, seen: BTreeSet::new() });
-        out.push(Output::Channel(ChannelCommand::Connect { address }));
-        self.count("repairs begun");
-    }
-
-    fn repair_wait(&mut self) -> Duration {
-        let (shortest, longest) = self.settings.repair_every;
-        shortest + self.random_wait(longest.saturating_sub(shortest))
-    }
-
-    /// A link that we asked for is up: ask for everything.
-    pub(crate) fn link_is_up(&mut self, now: Now, id: ChannelId, address: SocketAddr, out: &mut Vec<Output>) {
-        let Some(channel) = self.channels.get(&id) else {
-            return;
+    /// A record came: whether it is one that our comparison brought.
+    pub(crate) fn session_gained(&mut self, elapsed: Duration, channel: ChannelId) -> bool {
+        let timeout = self.settings.repair_timeout;
+        let Some(session) = self.session.as_mut().filter(|session| session.channel == Some(channel)) else {
+            return false;
         };
-        let req = Message::req(&["*"], briefly(now));
-        let envelope = Envelope::new(self.own_address(channel), Address::every_brain(), req);
-        if let Some(call) = self.repair.call.as_mut().filter(|call| call.address == address) {
-            call.channel = Some(id);
-            out.push(Output::Channel(ChannelCommand::Send {
-                channel: id,
-                target: Target::All,
-                line: envelope.encode(),
-            }));
-        } else {
-            // Given up meanwhile.
-            out.push(Output::Channel(ChannelCommand::Close { channel: id }));
+        session.gained += 1;
+        if session.address.is_some() {
+            session.deadline = elapsed + timeout;
+        }
+        true
+    }
+
+    /// The other side of a link has said all that we lacked.
+    pub(crate) fn session_is_complete(&mut self, now: Now, channel: ChannelId, out: &mut Vec<Output>) {
+        let is_ours = |session: &&mut Session| session.channel == Some(channel) && session.address.is_some();
+        if let Some(session) = self.session.as_mut().filter(is_ours) {
+            session.is_complete = true;
+            self.close_if_done(now, out);
         }
     }
 
-    /// Notes what the called peer says that it has.
-    pub(crate) fn repair_saw(&mut self, channel: ChannelId, statement: &Statement, signer: PeerId) {
-        // More than we hold twice over is not worth remembering: the peer then gets a record too many.
-        let limit = 2 * self.set.len() + 1024;
-        if let Some(call) = self.repair.call.as_mut().filter(|call| call.channel == Some(channel))
-            && call.seen.len() < limit
-        {
-            call.seen.insert((statement.digest(), signer));
+    /// What the other side of a link lacked has been sent.
+    pub(crate) fn session_is_given(&mut self, now: Now, channel: ChannelId, out: &mut Vec<Output>) {
+        if let Some(session) = self.session.as_mut().filter(|session| session.channel == Some(channel)) {
+            session.is_given = true;
+            self.close_if_done(now, out);
         }
     }
 
-    fn complete(&mut self, now: Now, id: ChannelId, out: &mut Vec<Output>) {
-        let Some(call) = self.repair.call.take() else {
-            return;
-        };
-        self.count("repairs completed");
-        self.stop_greeting(call.address);
-        let everything: Vec<Pattern> = Pattern::new("*").into_iter().collect();
-        let lacking = self.set.live(&everything, now.moment.time);
-        let lacking =
-            lacking.filter(|record| !call.seen.contains(&(record.statement().digest(), record.signer())));
-        let keys = lacking.map(Key::from).collect();
-        self.start_answer(now, id, Address::every_brain(), keys, false, out);
-    }
-
-    /// The network on which the called peer lives has been greeted enough.
-    fn stop_greeting(&mut self, address: SocketAddr) {
-        let found = |channel: &ChannelId| self.neighbours.is_on(address, *channel);
-        let found: Vec<ChannelId> = self.repair.greetings.keys().copied().filter(found).collect();
-        for channel in found {
-            self.repair.greetings.remove(&channel);
+    fn close_if_done(&mut self, now: Now, out: &mut Vec<Output>) {
+        let is_done = |session: &&Session| session.is_complete && session.is_given;
+        if let Some(channel) = self.session.as_ref().filter(is_done).and_then(|session| session.channel) {
+            out.push(Output::Channel(ChannelCommand::Close { channel }));
+            self.end_session(now);
         }
     }
 
-    /// Nobody was there, or the link broke, or its peer was too slow: forget it for now and soon try another.
-    pub(crate) fn repair_failed(&mut self, now: Now, address: SocketAddr) {
-        if self.repair.call.as_ref().is_some_and(|call| call.address == address) {
-            self.repair.call = None;
-            self.neighbours.forget(address);
-            let wait = Duration::from_millis(500) + self.random_wait(Duration::from_secs(1));
-            self.repair.next = Some(now.elapsed + wait);
-            self.count("repairs failed");
+    fn session_is_late(&mut self, now: Now, out: &mut Vec<Output>) {
+        let Some(session) = &mut self.session else { return };
+        session.tries += 1;
+        let is_on_network = session.address.is_none();
+        if is_on_network && !session.is_complete && session.tries < TRIES {
+            return self.say_sketch(now, out);
         }
+        if let (false, Some(channel)) = (is_on_network, session.channel) {
+            out.push(Output::Channel(ChannelCommand::Close { channel }));
+        }
+        self.end_session(now);
     }
 
-    fn give_up(&mut self, now: Now, out: &mut Vec<Output>) {
-        let Some(call) = &self.repair.call else { return };
-        let (address, channel) = (call.address, call.channel);
-        out.extend(channel.map(|channel| Output::Channel(ChannelCommand::Close { channel })));
-        self.repair_failed(now, address);
+    /// Ends the comparison. Somebody who differs and yet brings nothing is left aside for a while.
+    fn end_session(&mut self, now: Now) {
+        let Some(session) = self.session.take() else { return };
+        self.count(if session.is_complete { "comparisons completed" } else { "comparisons failed" });
+        let shown = self.neighbours.get(&session.peer).and_then(|neighbour| neighbour.shown);
+        let agrees = shown.is_some_and(|(beacon, ..)| self.judge_again(now, &beacon) == Verdict::Same);
+        if let Some(neighbour) = self.neighbours.get_mut(&session.peer) {
+            match session.gained > 0 || agrees {
+                true => neighbour.redeem(),
+                false => neighbour.leave_aside(now.elapsed),
+            }
+        }
+        self.quicken(now, session.peer.0);
+    }
+
+    /// Nobody takes links there.
+    pub(crate) fn connect_failed(&mut self, now: Now, address: SocketAddr) {
+        if let Some(session) = self.session.as_ref().filter(|session| session.address == Some(address)) {
+            let peer = session.peer;
+            if let Some(neighbour) = self.neighbours.get_mut(&peer) {
+                neighbour.line = None;
+            }
+            self.end_session(now);
+        }
     }
 
     pub(crate) fn repair_channel_is_down(&mut self, now: Now, channel: ChannelId) {
-        self.repair.greetings.remove(&channel);
-        let broken = self.repair.call.as_ref().filter(|call| call.channel == Some(channel));
-        if let Some(address) = broken.map(|call| call.address) {
-            self.repair_failed(now, address);
+        if self.session.as_ref().is_some_and(|session| session.channel == Some(channel)) {
+            self.end_session(now);
         }
     }
+}
+
+/// The numbers that stand for records under a salt.
+pub(crate) fn numbers<'a>(records: impl Iterator<Item = &'a Record>, salt: u64) -> impl Iterator<Item = u64> {
+    records.map(move |record| salted(salt, &record.id().0))
+}
+
+/// Where the records stand for which these numbers stand.
+pub(crate) fn keys_of<'a>(records: impl Iterator<Item = &'a Record>, salt: u64, wanted: &[u64]) -> Vec<Key> {
+    let wanted: BTreeSet<u64> = wanted.iter().copied().collect();
+    let is_wanted = |record: &&Record| wanted.contains(&salted(salt, &record.id().0));
+    records.filter(is_wanted).map(Key::from).collect()
 }

@@ -60,14 +60,30 @@ impl Robot {
     /// # Errors
     /// When it does not get ready; the error shows its last lines.
     pub fn restart(&mut self) -> Result {
+        self.launch()?;
+        self.wait_until_ready()
+    }
+
+    /// Starts the daemon, killing the one that runs, and waits for nothing.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn launch(&mut self) -> Result {
         self.daemon = None;
         let mut command = self.host.command(&self.programs.daemon);
         command.arg("--data-dir").arg(self.data_folder()).arg("--config").arg(self.configuration_file());
         self.surround(&mut command);
-        let daemon = self.host.spawn("dt-swarm", command)?;
-        daemon.wait_for_line(|line| line.trim_start().starts_with(READY), READY_LIMIT)?;
-        self.daemon = Some(daemon);
+        self.daemon = Some(self.host.spawn("dt-swarm", command)?);
         Ok(())
+    }
+
+    /// Waits until the daemon that was launched is ready.
+    ///
+    /// # Errors
+    /// When it does not get ready; the error shows its last lines.
+    pub fn wait_until_ready(&mut self) -> Result {
+        let is_ready = |line: &str| line.trim_start().starts_with(READY);
+        self.running()?.wait_for_line(is_ready, READY_LIMIT).map(drop)
     }
 
     /// SIGKILL, as when the power is cut. A daemon that does not run is no error.
@@ -153,6 +169,11 @@ impl Robot {
     /// Where the daemon keeps its state.
     pub fn data_folder(&self) -> PathBuf {
         self.host.folder().join("data")
+    }
+
+    /// Where the daemon takes orders of its owner.
+    pub fn control_socket(&self) -> PathBuf {
+        self.runtime_folder().join("dt-swarm").join("control.sock")
     }
 
     /// All robots share the machine's file system, so each gets folders of its own for whatever it may look for.

@@ -8,9 +8,11 @@ use std::{fs, thread, time::Duration};
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+use crate::delay_network::DelayNetwork;
 use crate::lab::Network;
 use crate::link::{Link, Traffic};
 use crate::process::{self, Finished, Process};
+use crate::tap;
 use crate::tool::{inside, ip, run};
 use crate::{Error, Result};
 
@@ -59,6 +61,24 @@ impl Host {
         ip(&["-n", namespace, "link", "set", &interface, "up"])?;
         let link =
             Link { namespace: namespace.to_owned(), interface, address, switch: switch.to_owned(), port };
+        self.links.push(link.clone());
+        Ok(link)
+    }
+
+    /// Connects this host with a delay network, with its next free address. To the host it is an Ethernet interface
+    /// like any other; its carrier cannot be pulled, so [`Link::disconnect`] takes the interface itself down.
+    ///
+    /// # Errors
+    /// When no address is left, or the interface cannot be made.
+    pub fn attach_tap(&mut self, network: &DelayNetwork) -> Result<Link> {
+        let interface = format!("eth{}", self.links.len());
+        let address = network.next_address()?;
+        let what = || format!("a TAP interface on {}", self.name);
+        let tap = self.within(|| tap::open(&interface))?.map_err(Error::io(what()))?;
+        tap::configure(&self.namespace, &interface, address)?;
+        network.plug(tap, address)?;
+        let (namespace, switch) = (self.namespace.clone(), self.namespace.clone());
+        let link = Link { namespace, interface: interface.clone(), address, switch, port: interface };
         self.links.push(link.clone());
         Ok(link)
     }
@@ -186,6 +206,7 @@ impl Host {
             let traffic = traffic?;
             sum.received += traffic.received;
             sum.sent += traffic.sent;
+            sum.dropped += traffic.dropped;
         }
         Ok(sum)
     }

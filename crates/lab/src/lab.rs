@@ -2,20 +2,19 @@
 
 use std::path::Path;
 use std::process;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tempfile::TempDir;
 
+use crate::addresses::Addresses;
+use crate::delay_network::{Conditions, DelayNetwork};
 use crate::host::Host;
 use crate::tool::ip;
 use crate::{Error, Result, Unavailable, sweep, system};
 
 /// Labs of one process are told apart by this number.
 static NEXT_LAB: AtomicU32 = AtomicU32::new(0);
-
-/// The most hosts on one network: the last byte of an address, without 0 and 255.
-const HOSTS_PER_NETWORK: u32 = 254;
 
 /// A switch with hosts on it, each a network namespace of this machine.
 ///
@@ -30,6 +29,8 @@ pub struct Lab {
     networks: AtomicU32,
     ports: Arc<AtomicU32>,
     lan: Network,
+    /// To be stopped with the lab.
+    delay_networks: Mutex<Vec<DelayNetwork>>,
 }
 
 /// One broadcast domain: a bridge on the lab's switch, with the addresses 10.77.K.0/24.
@@ -37,9 +38,7 @@ pub struct Lab {
 pub struct Network {
     pub(crate) switch: String,
     pub(crate) bridge: String,
-    /// K, the third byte of its addresses.
-    number: u8,
-    hosts: Arc<AtomicU32>,
+    addresses: Addresses,
     /// Ports of the whole switch, so that their names are unique.
     ports: Arc<AtomicU32>,
 }
@@ -66,7 +65,8 @@ impl Lab {
         let ports = Arc::new(AtomicU32::new(0));
         let lan = Network::unmade(&switch, "lan", 0, &ports);
         // Made before the first namespace, so that a failure half way is torn down like everything else.
-        let lab = Self { prefix, folder, switch, networks: AtomicU32::new(1), ports, lan };
+        let (networks, delay_networks) = (AtomicU32::new(1), Mutex::default());
+        let lab = Self { prefix, folder, switch, networks, ports, lan, delay_networks };
         ip(&["netns", "add", &lab.switch])?;
         lab.lan.make()?;
         Ok(lab)
@@ -103,11 +103,25 @@ impl Lab {
     /// When the name is unfit or taken.
     pub fn network(&self, name: &str) -> Result<Network> {
         check_name(name)?;
-        let number = self.networks.fetch_add(1, Ordering::Relaxed);
-        let number = u8::try_from(number).map_err(|_| Error::Full(name.to_owned()))?;
-        let network = Network::unmade(&self.switch, name, number, &self.ports);
+        let network = Network::unmade(&self.switch, name, self.next_network()?, &self.ports);
         network.make()?;
         Ok(network)
+    }
+
+    /// One more network, on which frames take their time and some are lost; [`Host::attach_tap`] brings hosts to it.
+    /// All chance on it grows from the seed.
+    ///
+    /// # Errors
+    /// When no network is left, or the operating system refuses.
+    pub fn delay_network(&self, conditions: Conditions, seed: u64) -> Result<DelayNetwork> {
+        let network = DelayNetwork::start(self.next_network()?, conditions, seed)?;
+        self.delay_networks.lock().unwrap_or_else(PoisonError::into_inner).push(network.clone());
+        Ok(network)
+    }
+
+    fn next_network(&self) -> Result<u8> {
+        let number = self.networks.fetch_add(1, Ordering::Relaxed);
+        u8::try_from(number).map_err(|_| Error::Full(format!("network {number}")))
     }
 
     /// Where logs and the hosts' folders lie, as long as the lab lives.
@@ -124,6 +138,12 @@ impl Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         sweep::remove(&self.prefix);
+        // A namespace lives on as long as a TAP interface in it is held open.
+        self.delay_networks
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .for_each(DelayNetwork::stop);
         if std::env::var_os("DT_SWARM_LAB_KEEP").is_some() {
             self.folder.disable_cleanup(true);
             eprintln!("lab: kept {}", self.folder.path().display());
@@ -133,8 +153,8 @@ impl Drop for Lab {
 
 impl Network {
     fn unmade(switch: &str, name: &str, number: u8, ports: &Arc<AtomicU32>) -> Self {
-        let hosts = Arc::new(AtomicU32::new(0));
-        Self { switch: switch.to_owned(), bridge: name.to_owned(), number, hosts, ports: Arc::clone(ports) }
+        let addresses = Addresses::of_network(number);
+        Self { switch: switch.to_owned(), bridge: name.to_owned(), addresses, ports: Arc::clone(ports) }
     }
 
     fn make(&self) -> Result {
@@ -162,11 +182,7 @@ impl Network {
     }
 
     pub(crate) fn next_address(&self) -> Result<std::net::Ipv4Addr> {
-        let host = 1 + self.hosts.fetch_add(1, Ordering::Relaxed);
-        match u8::try_from(host) {
-            Ok(last) if host <= HOSTS_PER_NETWORK => Ok(std::net::Ipv4Addr::new(10, 77, self.number, last)),
-            _ => Err(Error::Full(format!("host {host} of {}", self.bridge))),
-        }
+        self.addresses.next()
     }
 }
 

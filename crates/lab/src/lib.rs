@@ -23,31 +23,44 @@
 //! what it waits for and a deadline.
 
 pub mod daemon;
+pub mod experiments;
 pub mod peers;
 
+mod addresses;
+mod delay_network;
 mod error;
+mod fleet;
+mod forwarding;
 mod host;
 mod lab;
 mod line;
 mod link;
+mod load;
+mod observer;
 mod output;
 mod process;
 mod programs;
+mod sightings;
 mod skip;
 mod sweep;
 mod system;
+mod tap;
 mod tool;
 mod usage;
 mod wait;
 
+pub use delay_network::{Conditions, DelayNetwork};
 pub use error::{Error, Result, Unavailable};
+pub use fleet::{BUCKET, Fleet, hosts};
 pub use host::Host;
 pub use lab::{Lab, Network};
 pub use line::{Answer, LINE_PORT, ask};
 pub use link::{Link, Traffic};
+pub use observer::Observer;
 pub use output::{Mark, Stream};
 pub use process::{Finished, Process, run};
 pub use programs::{Programs, programs};
+pub use sightings::Sightings;
 pub use skip::or_skip;
 pub use sweep::leftovers as sweep_leftovers;
 pub use usage::counts_writes;

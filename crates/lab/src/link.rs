@@ -11,7 +11,8 @@ const QUEUE: &str = "50ms";
 /// The least burst of the rate limit: a few packets, more than the 1500 bytes below which nothing passes.
 const LEAST_BURST_BYTES: u64 = 16 * 1024;
 
-/// A pair of interfaces: `ethN` in the host, `portM` on the network's bridge.
+/// A pair of interfaces: `ethN` in the host, `portM` on the network's bridge. On a delay network there is `ethN` alone,
+/// which then stands for both.
 #[derive(Debug, Clone)]
 pub struct Link {
     pub(crate) namespace: String,
@@ -28,6 +29,8 @@ pub struct Traffic {
     pub received: u64,
     /// Bytes that went out, after any rate limit.
     pub sent: u64,
+    /// Packets that the interface itself could not take on the way out: on a delay network, that the lab was too slow.
+    pub dropped: u64,
 }
 
 impl Link {
@@ -111,8 +114,8 @@ impl Link {
 
 fn parse_traffic(text: &str) -> Option<Traffic> {
     let links: serde_json::Value = serde_json::from_str(text).ok()?;
-    let bytes = |direction: &str| links.pointer(&format!("/0/stats64/{direction}/bytes"))?.as_u64();
-    Some(Traffic { received: bytes("rx")?, sent: bytes("tx")? })
+    let count = |of: &str| links.pointer(&format!("/0/stats64/{of}"))?.as_u64();
+    Some(Traffic { received: count("rx/bytes")?, sent: count("tx/bytes")?, dropped: count("tx/dropped")? })
 }
 
 /// An nftables script that replaces the loss of one interface. Ingress comes before everything else, so address
@@ -144,8 +147,8 @@ mod tests {
 
     #[test]
     fn counters_are_read_from_the_answer_of_ip() {
-        let text = r#"[{"ifname":"eth0","stats64":{"rx":{"bytes":446},"tx":{"bytes":90}}}]"#;
-        assert_eq!(parse_traffic(text), Some(Traffic { received: 446, sent: 90 }));
+        let text = r#"[{"ifname":"eth0","stats64":{"rx":{"bytes":446},"tx":{"bytes":90,"dropped":2}}}]"#;
+        assert_eq!(parse_traffic(text), Some(Traffic { received: 446, sent: 90, dropped: 2 }));
         assert_eq!(parse_traffic("[]"), None);
     }
 }

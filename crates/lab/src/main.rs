@@ -7,7 +7,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use idle::{Idle, idle};
-use lab::sweep_leftovers;
+use lab::experiments::{Heal, Merge, Spread, heal, merge, spread};
+use lab::{Lab, sweep_leftovers};
 use share_v0::{ShareV0, share_v0};
 
 /// Real hosts in network namespaces on one machine. Needs root, or run it by tools/in-namespace.
@@ -22,6 +23,12 @@ struct Options {
 enum Command {
     /// Print what idle daemons use: memory, processor time, network and disk
     Idle(Idle),
+    /// Print how soon a new record is at all daemons, and what quiet costs; Serf beside them
+    Spread(Spread),
+    /// Print how soon all is at all after a swarm was cut into halves
+    Heal(Heal),
+    /// Print what it costs when two swarms meet that know nearly the same
+    Merge(Merge),
     /// Remove what labs of killed processes left behind
     Sweep,
     /// Share files with CIDv0, which our daemon itself never makes, by way of a daemon on another host
@@ -31,6 +38,9 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Options::parse().command {
         Command::Idle(options) => idle(&options).map_err(Into::into),
+        Command::Spread(options) => spread(&options).map_err(Into::into),
+        Command::Heal(options) => run_heal(&options).map_err(Into::into),
+        Command::Merge(options) => run_merge(&options).map_err(Into::into),
         Command::Sweep => {
             sweep_leftovers();
             Ok(())
@@ -42,4 +52,22 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
+}
+
+fn run_heal(options: &Heal) -> lab::Result {
+    let healed = heal(&Lab::new("heal")?, options)?;
+    match options.json {
+        true => println!("{}", healed.json()),
+        false => healed.print(),
+    }
+    Ok(())
+}
+
+fn run_merge(options: &Merge) -> lab::Result {
+    let merged = merge(&Lab::new("merge")?, options)?;
+    match options.json {
+        true => println!("{}", merged.json()),
+        false => merged.print(),
+    }
+    Ok(())
 }

@@ -40,6 +40,8 @@ pub struct Capacity {
     pub beacons: (Duration, Duration),
     /// How long a line may take to all that hear it, and an answer to come back.
     pub round_trip: Duration,
+    /// Whether what is said may get lost on the way to some, so that saying it more than once is worth its bytes.
+    pub is_lossy: bool,
 }
 
 /// So much at once, and so much in the long run.
@@ -59,6 +61,7 @@ impl Capacity {
         piece: usize::MAX,
         beacons: (Duration::from_millis(125), Duration::from_secs(2)),
         round_trip: Duration::from_millis(200),
+        is_lossy: true,
     };
 
     /// A mesh over the internet, in which each line is passed on many times.
@@ -68,15 +71,17 @@ impl Capacity {
         piece: usize::MAX,
         beacons: (Duration::from_secs(1), Duration::from_secs(60)),
         round_trip: Duration::from_millis(1000),
+        is_lossy: false,
     };
 
     /// A channel of an IRC server: a line of 300 bytes every two seconds.
     pub const IRC: Self = Self {
-        bytes: Allowance { burst: 1500, per_minute: 9000 },
-        lines: Allowance { burst: 5, per_minute: 30 },
+        bytes: Allowance { burst: 3000, per_minute: 9000 },
+        lines: Allowance { burst: 10, per_minute: 30 },
         piece: 300,
         beacons: (Duration::from_secs(30), Duration::from_secs(600)),
         round_trip: Duration::from_secs(20),
+        is_lossy: false,
     };
 
     /// Into how many pieces a line of so many bytes is cut.

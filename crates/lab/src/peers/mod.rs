@@ -2,6 +2,7 @@
 
 mod javascript;
 mod kubo;
+mod serf;
 
 use std::env;
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use crate::Unavailable;
 
 pub use javascript::{CidVersion, javascript_available, javascript_cid, javascript_cid_in_folder};
 pub use kubo::{Kubo, kubo_available};
+pub use serf::{Serf, serf_available};
 
 /// `$XDG_CACHE_HOME/dt-swarm`, where `check` installs what tests need.
 pub fn cache_folder() -> PathBuf {

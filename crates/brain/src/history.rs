@@ -1,0 +1,111 @@
+//! What changed lately: whether somebody who holds something else only has not got to where we are.
+
+use dcache::{End, Fingerprint, Record};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// How many changes are remembered.
+const CHANGES: usize = 64;
+/// Of how many of the latest any two may be missing.
+const PAIRS: usize = 32;
+
+/// One change of the set: what came, and what it replaced.
+#[derive(Clone, Debug)]
+struct Change {
+    at: Duration,
+    new: Record,
+    former: Option<Record>,
+}
+
+impl Change {
+    /// A fingerprint before this change.
+    fn undo(&self, after: Fingerprint, bound: End) -> Fingerprint {
+        let is_compared = |record: &&Record| record.keep() > bound;
+        let without = Some(&self.new).filter(is_compared).map_or(after, |new| after.without(new));
+        self.former.as_ref().filter(is_compared).map_or(without, |former| without.with(former))
+    }
+}
+
+/// The latest changes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct History {
+    changes: VecDeque<Change>,
+}
+
+impl History {
+    pub(crate) fn note(&mut self, new: Record, former: Option<Record>, at: Duration) {
+        self.changes.push_front(Change { at, new, former });
+        self.changes.truncate(CHANGES);
+    }
+
+    /// When the set last changed.
+    pub(crate) fn last(&self) -> Option<Duration> {
+        self.changes.front().map(|change| change.at)
+    }
+
+    /// Whether `theirs` is what we hold (`ours`) but for some of the latest changes: all since some time, or any one or
+    /// two. Then nothing is missing here, and they will come for it. Returns when the oldest of these happened.
+    pub(crate) fn explains(&self, theirs: Fingerprint, ours: Fingerprint, bound: End) -> Option<Duration> {
+        self.since_some_time(theirs, ours, bound).or_else(|| self.but_for_two(theirs, ours, bound))
+    }
+
+    fn since_some_time(&self, theirs: Fingerprint, mut ours: Fingerprint, bound: End) -> Option<Duration> {
+        self.changes.iter().find_map(|change| {
+            ours = change.undo(ours, bound);
+            (ours == theirs).then_some(change.at)
+        })
+    }
+
+    fn but_for_two(&self, theirs: Fingerprint, ours: Fingerprint, bound: End) -> Option<Duration> {
+        let latest = || self.changes.iter().take(PAIRS).enumerate();
+        latest().find_map(|(place, change)| {
+            let without = change.undo(ours, bound);
+            let older = self.changes.iter().take(PAIRS).skip(place + 1);
+            let mut both = older.filter(|older| older.undo(without, bound) == theirs);
+            if without == theirs { Some(change.at) } else { both.next().map(|older| older.at) }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dcache::{Data, Item, Keypair, Kind, Statement, Time, Validity};
+
+    fn record(sequence: u64) -> Record {
+        let item = Item { bucket: "a".parse().unwrap(), data: Data::new(&sequence.to_string()).unwrap() };
+        let statement = Statement::new(Kind::Propose, item, Validity::starting(Time(1), 100)).unwrap();
+        Record::sign(statement, &Keypair::from_seed([1; 32]), sequence, End::default())
+    }
+
+    #[test]
+    fn tells_who_is_behind_from_who_holds_something_else() {
+        let (mut history, bound) = (History::default(), End::at(Time(50)));
+        let records: Vec<Record> = (1..=10).map(record).collect();
+        let of =
+            |records: &[&Record]| records.iter().fold(Fingerprint::default(), |sum, record| sum.with(record));
+        for (second, record) in (1..).zip(&records) {
+            // The fifth takes the place of the fourth.
+            let former = (second == 5).then(|| records[3].clone());
+            history.note(record.clone(), former, Duration::from_secs(second));
+        }
+        let ours: Vec<&Record> = records.iter().filter(|record| **record != records[3]).collect();
+        let explains =
+            |theirs: &[&Record]| history.explains(of(theirs), of(&ours), bound).map(|at| at.as_secs());
+        assert_eq!(explains(&ours[..6]), Some(8), "the last three");
+        assert_eq!(
+            explains(&[&ours[..3], &ours[4..]].concat()),
+            Some(4),
+            "neither the fifth nor the fourth, which it replaced"
+        );
+        let with_the_fourth = [&ours[..3], &[&records[3]], &ours[4..]].concat();
+        assert_eq!(explains(&with_the_fourth), Some(5), "the fourth, and not yet the fifth");
+        assert_eq!(explains(&[&ours[..1], &ours[2..8]].concat()), Some(2), "the second and the last");
+        assert_eq!(explains(&[&ours[..1], &ours[3..8]].concat()), None);
+        assert_eq!(
+            history.explains(of(&ours[..6]), of(&ours), End::at(Time(200))),
+            None,
+            "nothing is compared"
+        );
+    }
+}

@@ -1,0 +1,268 @@
+//! A network with distance: frames take their time, some are lost, and groups of hosts can be cut off from each other.
+//!
+//! The kernel has no netem on all machines, so this is an Ethernet switch of our own: each host has a TAP interface, and one
+//! thread of this process takes the frames from all of them and gives each to those that hear it, once its time has come.
+//! The interfaces count what hosts send as those of a cable do.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use rustix::event::{Timespec, epoll};
+use tun_rs::SyncDevice;
+
+use crate::addresses::Addresses;
+use crate::forwarding::{Forwarding, Receivers};
+use crate::{Error, Result};
+
+/// The largest that a TAP interface gives at once.
+const FRAME_BYTES: usize = 64 * 1024;
+/// Frames taken from one port before the others have their turn.
+const BURST: usize = 64;
+/// Frames on their way at a time; of more, the new ones are lost.
+const MOST_FLIGHTS: usize = 65_536;
+/// Events of ports taken at once.
+const EVENTS: usize = 64;
+/// What the event loop calls the end of the network; ports have smaller numbers.
+const STOP: u64 = u64::MAX;
+/// Before the daemons under test, so that the network keeps its times when they are busy.
+const PRIORITY: i32 = -15;
+
+/// How frames fare.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Conditions {
+    /// How long a frame takes from one host to another.
+    pub delay: Duration,
+    /// The fraction of frames, 0 to 1, that a host which should hear them does not: at random, for each host by itself.
+    pub loss: f64,
+}
+
+/// A switch with delay, with the addresses 10.77.K.0/24. A clone is the same network.
+#[derive(Debug, Clone)]
+pub struct DelayNetwork {
+    addresses: Addresses,
+    shared: Arc<Shared>,
+    running: Arc<Mutex<Option<Running>>>,
+}
+
+/// The thread, which ends when the stream does.
+#[derive(Debug)]
+struct Running {
+    stop: UnixStream,
+    thread: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    epoll: OwnedFd,
+    switch: Mutex<Switch>,
+}
+
+#[derive(Debug)]
+struct Switch {
+    conditions: Conditions,
+    forwarding: Forwarding,
+    ports: Vec<Port>,
+    /// By the time of their arrival, and in the order of their departure.
+    flights: BTreeMap<(Instant, u64), Flight>,
+    departed: u64,
+    overflowed: u64,
+    /// The longest that a frame was delivered after its time.
+    latest: Duration,
+    random: ChaCha8Rng,
+}
+
+struct Port {
+    tap: SyncDevice,
+    address: Ipv4Addr,
+}
+
+#[derive(Debug)]
+struct Flight {
+    from: usize,
+    receivers: Receivers,
+    frame: Box<[u8]>,
+}
+
+impl std::fmt::Debug for Port {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Port({})", self.address)
+    }
+}
+
+impl DelayNetwork {
+    pub(crate) fn start(number: u8, conditions: Conditions, seed: u64) -> Result<Self> {
+        Self::start_thread(number, conditions, seed).map_err(Error::io("starting a delay network"))
+    }
+
+    fn start_thread(number: u8, conditions: Conditions, seed: u64) -> io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let shared = Arc::new(Shared { epoll, switch: Mutex::new(Switch::new(conditions, seed)) });
+        let (stop, stopped) = UnixStream::pair()?;
+        epoll::add(&shared.epoll, &stopped, epoll::EventData::new_u64(STOP), epoll::EventFlags::IN)?;
+        let in_thread = Arc::clone(&shared);
+        let work = move || {
+            // The stream is watched for as long as this runs.
+            let _stopped = stopped;
+            in_thread.run();
+        };
+        let thread = thread::Builder::new().name("delay network".into()).spawn(work)?;
+        let running = Arc::new(Mutex::new(Some(Running { stop, thread })));
+        Ok(Self { addresses: Addresses::of_network(number), shared, running })
+    }
+
+    pub(crate) fn next_address(&self) -> Result<Ipv4Addr> {
+        self.addresses.next()
+    }
+
+    /// Takes the frames of this interface from now on.
+    pub(crate) fn plug(&self, tap: SyncDevice, address: Ipv4Addr) -> Result {
+        let mut switch = self.shared.lock();
+        let port = epoll::EventData::new_u64(switch.ports.len() as u64);
+        let added = epoll::add(&self.shared.epoll, &tap, port, epoll::EventFlags::IN);
+        added.map_err(|error| Error::io(format!("watching the TAP interface of {address}"))(error.into()))?;
+        switch.forwarding.add_port();
+        switch.ports.push(Port { tap, address });
+        Ok(())
+    }
+
+    /// Changes how frames fare that are sent from now on.
+    pub fn set_conditions(&self, conditions: Conditions) {
+        self.shared.lock().conditions = conditions;
+    }
+
+    /// Parts the hosts into groups that do not hear each other; nobody loses carrier. What is on its way from one group
+    /// to another is lost.
+    pub fn set_groups(&self, group_of: impl Fn(Ipv4Addr) -> u32) {
+        let switch = &mut *self.shared.lock();
+        for (number, port) in switch.ports.iter().enumerate() {
+            switch.forwarding.set_group(number, group_of(port.address));
+        }
+    }
+
+    /// Makes all hosts one group again.
+    pub fn heal(&self) {
+        self.set_groups(|_| 0);
+    }
+
+    /// Frames that were lost because too many were on their way: none, unless the machine is too slow.
+    pub fn overflowed(&self) -> u64 {
+        self.shared.lock().overflowed
+    }
+
+    /// The longest that it was late with a frame since this was last asked: a little, unless the machine is too slow.
+    pub fn take_latest(&self) -> Duration {
+        std::mem::take(&mut self.shared.lock().latest)
+    }
+
+    /// Ends it: its interfaces vanish.
+    pub(crate) fn stop(&self) {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Running { stop, thread }) = running {
+            drop(stop);
+            // Fails only when the thread has panicked, which it has told.
+            let _ = thread.join();
+        }
+        self.shared.lock().ports.clear();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Switch> {
+        self.switch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run(&self) {
+        // Not everybody may; then it keeps its times as well as it can.
+        let _ = rustix::process::setpriority_process(None, PRIORITY);
+        let mut events = Vec::with_capacity(EVENTS);
+        let mut buffer = vec![0; FRAME_BYTES];
+        loop {
+            events.clear();
+            let wait = self.lock().until_next(Instant::now());
+            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), wait.as_ref()) {
+                Err(rustix::io::Errno::INTR) | Ok(_) => {}
+                Err(error) => return eprintln!("lab: a delay network ends: {error}"),
+            }
+            let ready: Vec<u64> = events.iter().map(|event| event.data.u64()).collect();
+            if ready.contains(&STOP) {
+                return;
+            }
+            let mut switch = self.lock();
+            ready
+                .into_iter()
+                .filter_map(|port| port.try_into().ok())
+                .for_each(|port| switch.take(port, &mut buffer));
+            switch.deliver(Instant::now());
+        }
+    }
+}
+
+impl Switch {
+    fn new(conditions: Conditions, seed: u64) -> Self {
+        Self {
+            conditions,
+            forwarding: Forwarding::default(),
+            ports: Vec::new(),
+            flights: BTreeMap::new(),
+            departed: 0,
+            overflowed: 0,
+            latest: Duration::ZERO,
+            random: ChaCha8Rng::seed_from_u64(seed),
+        }
+    }
+
+    /// How long nothing is to be delivered; `None` for ever.
+    fn until_next(&self, now: Instant) -> Option<Timespec> {
+        let ((due, _), _) = self.flights.first_key_value()?;
+        let left = due.saturating_duration_since(now);
+        // Shorter than the age of the machine.
+        let seconds = left.as_secs().try_into().unwrap_or(i64::MAX);
+        Some(Timespec { tv_sec: seconds, tv_nsec: left.subsec_nanos().into() })
+    }
+
+    /// Takes what a host has sent.
+    fn take(&mut self, from: usize, buffer: &mut [u8]) {
+        for _ in 0..BURST {
+            let read = self.ports.get(from).and_then(|port| port.tap.recv(buffer).ok());
+            // None there any more, or its host is being removed.
+            let Some(read) = read else { return };
+            let frame = &buffer[..read];
+            if let Some(receivers) = self.forwarding.route(from, frame) {
+                self.depart(Flight { from, receivers, frame: frame.into() });
+            }
+        }
+    }
+
+    fn depart(&mut self, flight: Flight) {
+        if self.flights.len() >= MOST_FLIGHTS {
+            self.overflowed += 1;
+            return;
+        }
+        self.departed += 1;
+        self.flights.insert((Instant::now() + self.conditions.delay, self.departed), flight);
+    }
+
+    /// Gives to the hosts what has come by now.
+    fn deliver(&mut self, now: Instant) {
+        while let Some(arrival) = self.flights.first_entry().filter(|first| first.key().0 <= now) {
+            self.latest = self.latest.max(now - arrival.key().0);
+            let Flight { from, receivers, frame } = arrival.remove();
+            for port in self.forwarding.hearers(from, receivers) {
+                let is_lost =
+                    self.conditions.loss > 0.0 && self.random.random::<f64>() < self.conditions.loss;
+                if let (false, Some(port)) = (is_lost, self.ports.get(port)) {
+                    // An interface that is down takes nothing, as with a cable.
+                    let _ = port.tap.send(&frame);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Experiments with many daemons: subcommands of the program `lab`, and in a small form tests.
+
+mod figures;
+mod heal;
+mod merge;
+mod spread;
+
+pub use figures::Distribution;
+pub use heal::{Heal, Healed, heal};
+pub use merge::{Merge, Merged, merge};
+pub use spread::{Spread, spread};

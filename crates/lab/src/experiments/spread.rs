@@ -1,0 +1,338 @@
+//! How soon something new is everywhere, and what quiet costs: our daemons, and Serf beside them.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::figures::{Distribution, Row, print_table};
+use crate::load::Load;
+use crate::peers::{Serf, serf_available};
+use crate::{Conditions, DelayNetwork, Error, Fleet, Host, Lab, Observer, Process, Result, Sightings, hosts};
+
+/// How long all may take to know each other.
+const ACQUAINTED: Duration = Duration::from_secs(300);
+/// An event that is not everywhere by then is missed.
+const MISSED: Duration = Duration::from_secs(30);
+
+/// Starts daemons on a network with delay and loss; prints after how long all know each other, how soon a new record is at
+/// all of them, and how many bytes each sends in a quiet minute, all headers counted.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Spread {
+    /// How many daemons, each on a host of its own
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(2..=254))]
+    pub nodes: u16,
+    /// How long each packet takes, one way, in milliseconds
+    #[arg(long, default_value_t = 50)]
+    pub delay_ms: u64,
+    /// The fraction of packets that a host does not hear, 0 to 1
+    #[arg(long, default_value_t = 0.0)]
+    pub loss: f64,
+    /// How many new records, said one after the other at different nodes
+    #[arg(long, default_value_t = 50)]
+    pub events: u16,
+    /// The pause after each of them, in milliseconds
+    #[arg(long, default_value_t = 500)]
+    pub pause_ms: u64,
+    /// How long to let them come to rest, before the events and before quiet is measured, in seconds
+    #[arg(long, default_value_t = 20)]
+    pub settle_seconds: u64,
+    /// How long quiet is measured, in seconds. A daemon renews its presence every 5 minutes: 300 holds each renewal once,
+    /// less holds it for some or for none
+    #[arg(long, default_value_t = 120)]
+    pub idle_seconds: u64,
+    /// Measure Serf in the same conditions, after ours
+    #[arg(long)]
+    pub serf: bool,
+    /// Measure nothing but Serf
+    #[arg(long, conflicts_with = "serf")]
+    pub only_serf: bool,
+    /// What the losses grow from
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A program that spreads events among its nodes.
+trait System: Sized {
+    const NAME: &'static str;
+
+    /// Starts a node on each host, observed.
+    fn start(hosts: Vec<Host>) -> Result<Self>;
+    /// Waits until all know all; gives when the last did.
+    fn wait_until_acquainted(&self) -> Result<Instant>;
+    /// Has a node spread an event; gives when it was told, and the name under which it will be seen.
+    fn tell(&self, node: usize, event: usize) -> Result<(Instant, String)>;
+    fn sightings(&self) -> &Sightings;
+    fn leave_alone(&mut self);
+    fn hosts(&self) -> Vec<&Host>;
+    fn processes(&mut self) -> Result<Vec<&Process>>;
+}
+
+/// What was measured of one system.
+#[derive(Debug, Clone)]
+struct Figures {
+    name: &'static str,
+    acquainted: Duration,
+    times: Distribution,
+    missed: usize,
+    /// For each event that was missed, how many nodes lacked it.
+    lacking: Vec<usize>,
+    idle_bytes: f64,
+    /// The share of all processors that was busy: while starting, during the events, when quiet.
+    busy: [f64; 3],
+    /// Milliseconds of processor time that a node uses in a quiet second.
+    idle_milliseconds: f64,
+    /// The latest that the lab's own network was during the events, and what it could not take at all.
+    late: Duration,
+    dropped: u64,
+}
+
+/// Does the experiment and prints its figures.
+///
+/// # Errors
+/// When the lab or a program fails.
+pub fn spread(options: &Spread) -> Result {
+    let mut all = Vec::new();
+    if !options.only_serf {
+        all.push(measure::<Fleet>(options)?);
+    }
+    if options.serf || options.only_serf {
+        serf_available()?;
+        all.push(measure::<Agents>(options)?);
+    }
+    if options.json {
+        println!("{}", json(options, &all));
+    } else {
+        print(&all);
+    }
+    Ok(())
+}
+
+fn measure<S: System>(options: &Spread) -> Result<Figures> {
+    let lab = Lab::new("spread")?;
+    let conditions = Conditions { delay: Duration::from_millis(options.delay_ms), loss: options.loss };
+    let network = lab.delay_network(conditions, options.seed)?;
+    let hosts = hosts(&lab, &network, "h", options.nodes.into())?;
+    let (load, begun) = (Load::now()?, Instant::now());
+    let mut system = S::start(hosts)?;
+    let acquainted = system.wait_until_acquainted()?.saturating_duration_since(begun);
+    let starting = Load::busy_since(load)?;
+    eprintln!("lab: {} {} nodes know each other after {acquainted:.1?}", options.nodes, S::NAME);
+    settle(options);
+    network.take_latest();
+    let load = Load::now()?;
+    let (times, lacking) = events(options, &system)?;
+    let (during, late) = (Load::busy_since(load)?, network.take_latest());
+    system.leave_alone();
+    settle(options);
+    let load = Load::now()?;
+    let (idle_bytes, idle_milliseconds) = idle(options, &mut system)?;
+    let busy = [starting, during, Load::busy_since(load)?];
+    let (name, missed, dropped) = (S::NAME, lacking.len(), dropped(&system, &network)?);
+    Ok(Figures {
+        name,
+        acquainted,
+        times,
+        missed,
+        lacking,
+        idle_bytes,
+        busy,
+        idle_milliseconds,
+        late,
+        dropped,
+    })
+}
+
+/// The passing of time is part of the experiment here and below, so these are no guesses.
+fn settle(options: &Spread) {
+    thread::sleep(Duration::from_secs(options.settle_seconds));
+}
+
+/// The times of the events that came everywhere, and for each other one how many nodes lacked it.
+fn events(options: &Spread, system: &impl System) -> Result<(Distribution, Vec<usize>)> {
+    let (mut times, mut lacking) = (Vec::new(), Vec::new());
+    for event in 0..usize::from(options.events) {
+        // A step that shares no factor with most numbers of nodes leads to all of them.
+        let (told, what) = system.tell(event * 7 % usize::from(options.nodes), event)?;
+        match system.sightings().wait_for(&[what.clone()], told + MISSED) {
+            Some(last) => times.push(last.saturating_duration_since(told)),
+            None => lacking.push(system.sightings().lacking(&what)),
+        }
+        thread::sleep(Duration::from_millis(options.pause_ms));
+    }
+    Ok((times.into_iter().collect(), lacking))
+}
+
+/// Bytes that a node sends in a quiet minute, and milliseconds of processor time that it uses in a second.
+fn idle(options: &Spread, system: &mut impl System) -> Result<(f64, f64)> {
+    let (sent, used, begun) = (sent(system)?, used(system)?, Instant::now());
+    thread::sleep(Duration::from_secs(options.idle_seconds));
+    let (nodes, seconds) = (f64::from(options.nodes), begun.elapsed().as_secs_f64());
+    let (sent, used) = (self::sent(system)? - sent, self::used(system)? - used);
+    Ok((sent as f64 / nodes / (seconds / 60.0), used.as_secs_f64() * 1000.0 / nodes / seconds))
+}
+
+fn sent(system: &impl System) -> Result<u64> {
+    system.hosts().iter().map(|host| Ok(host.traffic()?.sent)).sum()
+}
+
+fn used(system: &mut impl System) -> Result<Duration> {
+    system.processes()?.iter().map(|process| process.cpu_time()).sum()
+}
+
+fn dropped(system: &impl System, network: &DelayNetwork) -> Result<u64> {
+    let at_hosts: Result<u64> = system.hosts().iter().map(|host| Ok(host.traffic()?.dropped)).sum();
+    Ok(at_hosts? + network.overflowed())
+}
+
+impl System for Fleet {
+    const NAME: &'static str = "dt-swarm";
+
+    fn start(hosts: Vec<Host>) -> Result<Self> {
+        let mut fleet = Self::on(hosts)?;
+        Self::start(&mut fleet)?;
+        Ok(fleet)
+    }
+
+    fn wait_until_acquainted(&self) -> Result<Instant> {
+        Self::wait_until_acquainted(self, self.robots().len(), ACQUAINTED)
+    }
+
+    fn tell(&self, node: usize, event: usize) -> Result<(Instant, String)> {
+        self.robots()[node].say(&format!("event-{event}"))
+    }
+
+    fn sightings(&self) -> &Sightings {
+        Self::sightings(self)
+    }
+
+    fn leave_alone(&mut self) {
+        Self::leave_alone(self);
+    }
+
+    fn hosts(&self) -> Vec<&Host> {
+        self.robots().iter().map(|robot| robot.host()).collect()
+    }
+
+    fn processes(&mut self) -> Result<Vec<&Process>> {
+        self.robots_mut().iter_mut().map(|robot| robot.running().map(|process| &*process)).collect()
+    }
+}
+
+/// Serf on each host.
+struct Agents {
+    observers: Vec<Observer>,
+    agents: Vec<Serf>,
+    hosts: Vec<Host>,
+    sightings: Arc<Sightings>,
+}
+
+impl System for Agents {
+    const NAME: &'static str = "Serf";
+
+    fn start(hosts: Vec<Host>) -> Result<Self> {
+        let sightings = Arc::new(Sightings::of(hosts.len()));
+        let first = hosts.first().map(Host::address);
+        let launch = |(number, host)| Serf::launch(host, number, first.filter(|_| number > 0));
+        let agents = hosts.iter().enumerate().map(launch).collect::<Result<Vec<_>>>()?;
+        let observers = agents.iter().map(|agent| agent.observe(&sightings)).collect::<Result<_>>()?;
+        Ok(Self { observers, agents, hosts, sightings })
+    }
+
+    fn wait_until_acquainted(&self) -> Result<Instant> {
+        let known = self.sightings.wait_for_count("node-", self.agents.len(), Instant::now() + ACQUAINTED);
+        let seen = || format!("{:?}", self.sightings.counts("node-"));
+        let what = "all members known to all".to_owned();
+        known.ok_or_else(|| Error::Deadline { what, within: ACQUAINTED, seen: seen() })
+    }
+
+    fn tell(&self, node: usize, event: usize) -> Result<(Instant, String)> {
+        self.agents[node].send(event)
+    }
+
+    fn sightings(&self) -> &Sightings {
+        &self.sightings
+    }
+
+    fn leave_alone(&mut self) {
+        self.observers.clear();
+    }
+
+    fn hosts(&self) -> Vec<&Host> {
+        self.hosts.iter().collect()
+    }
+
+    fn processes(&mut self) -> Result<Vec<&Process>> {
+        Ok(self.agents.iter().map(Serf::process).collect())
+    }
+}
+
+fn print(all: &[Figures]) {
+    let mut headings: Vec<&str> = all.iter().map(|figures| figures.name).collect();
+    let mut rows: Vec<Row> = all.first().map_or_else(Vec::new, |first| {
+        first.rows().into_iter().map(|(what, _)| (what.to_owned(), Vec::new())).collect()
+    });
+    for (row, (_, columns)) in rows.iter_mut().enumerate() {
+        columns.extend(all.iter().map(|figures| figures.rows()[row].1));
+        if let [Some(ours), Some(theirs)] = columns[..] {
+            columns.push((theirs != 0.0).then_some(ours / theirs));
+        }
+    }
+    if headings.len() == 2 {
+        headings.push("ratio");
+    }
+    print_table(&headings, &rows);
+    for figures in all.iter().filter(|figures| figures.missed > 0) {
+        println!("{}: nodes that lacked each missed event: {:?}", figures.name, figures.lacking);
+    }
+}
+
+impl Figures {
+    fn rows(&self) -> Vec<(&'static str, Option<f64>)> {
+        let of = |share| self.times.share(share).map(|time| time.as_secs_f64());
+        let [starting, during, idle] = self.busy.map(|busy| Some(100.0 * busy));
+        vec![
+            ("all know all (s from the start)", Some(self.acquainted.as_secs_f64())),
+            ("a new record is at all: median (s)", of(0.5)),
+            ("90 % (s)", of(0.9)),
+            ("worst (s)", of(1.0)),
+            ("missed, not at all within 30 s", Some(self.missed as f64)),
+            ("bytes sent in a quiet minute, per node", Some(self.idle_bytes)),
+            ("processor ms in a quiet second, per node", Some(self.idle_milliseconds)),
+            ("machine busy while starting (%)", starting),
+            ("machine busy during events (%)", during),
+            ("machine busy when quiet (%)", idle),
+            ("the lab's network late during events, worst (ms)", Some(self.late.as_secs_f64() * 1000.0)),
+            ("packets lost because the lab was too slow", Some(self.dropped as f64)),
+        ]
+    }
+
+    fn json(&self) -> Value {
+        let [starting, during, idle] = self.busy;
+        json!({
+            "system": self.name,
+            "all_know_all_seconds": self.acquainted.as_secs_f64(),
+            "at_all_seconds": self.times.json(),
+            "missed": self.missed,
+            "lacking": self.lacking,
+            "idle_bytes_per_node_and_minute": self.idle_bytes,
+            "idle_processor_ms_per_node_and_second": self.idle_milliseconds,
+            "machine_busy": { "starting": starting, "events": during, "idle": idle },
+            "network_late_ms": self.late.as_secs_f64() * 1000.0,
+            "packets_lost_by_the_lab": self.dropped,
+        })
+    }
+}
+
+fn json(options: &Spread, all: &[Figures]) -> Value {
+    let Spread { nodes, delay_ms, loss, events, settle_seconds, idle_seconds, seed, .. } = options;
+    json!({
+        "nodes": nodes, "delay_ms": delay_ms, "loss": loss, "events": events,
+        "settle_seconds": settle_seconds, "idle_seconds": idle_seconds, "seed": seed,
+        "systems": all.iter().map(Figures::json).collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,157 @@
+//! Many robots on a delay network, each of them watched.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use control::{Client, Request, Word};
+use dcache::{Data, Item, Kind, Statement, Time, Validity};
+
+use crate::daemon::Robot;
+use crate::{DelayNetwork, Error, Host, Lab, Observer, Result, Sightings, ask};
+
+/// The bucket of what is said in experiments: everybody's in the open swarm, and no service of the daemon looks at it.
+pub const BUCKET: &str = "share/lab";
+/// For how long it holds, in seconds: longer than any experiment.
+const LIFETIME: u64 = 24 * 3600;
+/// How long a daemon may take to say something.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Robots with their observers. Dropping it ends all.
+#[derive(Debug)]
+pub struct Fleet {
+    // Before the robots, so that links end before daemons do.
+    observers: Vec<Observer>,
+    robots: Vec<Robot>,
+    sightings: Arc<Sightings>,
+}
+
+/// The name under which observers note an item.
+pub(crate) fn name(item: &Item) -> String {
+    format!("{}/{}", item.bucket.as_str(), item.data.as_str())
+}
+
+/// New hosts `PREFIX0`, `PREFIX1`, … on a delay network.
+///
+/// # Errors
+/// When no address is left, or the operating system refuses.
+pub fn hosts(lab: &Lab, network: &DelayNetwork, prefix: &str, number: usize) -> Result<Vec<Host>> {
+    let host = |number| {
+        let mut host = lab.lone_host(&format!("{prefix}{number}"))?;
+        host.attach_tap(network)?;
+        Ok(host)
+    };
+    (0..number).map(host).collect()
+}
+
+impl Fleet {
+    /// A robot on each of these hosts, none of them running.
+    ///
+    /// # Errors
+    /// When the programs cannot be built or the folders not be made.
+    pub fn on(hosts: Vec<Host>) -> Result<Self> {
+        let robots = hosts.into_iter().map(|host| Robot::new(host, "")).collect::<Result<Vec<_>>>()?;
+        let sightings = Arc::new(Sightings::of(robots.len()));
+        Ok(Self { observers: Vec::new(), robots, sightings })
+    }
+
+    /// Starts all daemons at once, and observes each from as soon as it listens: its presence records, and what is new.
+    ///
+    /// # Errors
+    /// When one of them does not start.
+    pub fn start(&mut self) -> Result {
+        self.robots.iter_mut().try_for_each(Robot::launch)?;
+        let observe =
+            |(node, robot): (usize, &Robot)| Observer::start(robot.host(), node, &["/peer"], &self.sightings);
+        let observe = &observe;
+        self.observers = thread::scope(|scope| {
+            let threads: Vec<_> =
+                self.robots.iter().enumerate().map(|robot| scope.spawn(move || observe(robot))).collect();
+            let joined = threads.into_iter().map(|thread| thread.join());
+            joined
+                .map(|done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                .collect::<Result<_>>()
+        })?;
+        self.robots.iter_mut().try_for_each(|robot| robot.wait_until_ready())
+    }
+
+    /// Waits until each has the presence records of `peers` robots, itself among them; gives when the last had.
+    ///
+    /// # Errors
+    /// When one of them has not in time.
+    pub fn wait_until_acquainted(&self, peers: usize, within: Duration) -> Result<Instant> {
+        let known = self.sightings.wait_for_count("peer/", peers, Instant::now() + within);
+        known.ok_or_else(|| Error::Deadline {
+            what: format!("{peers} peers known to all"),
+            within,
+            seen: format!("{:?}", self.sightings.counts("peer/")),
+        })
+    }
+
+    /// The robots, in the order of the hosts.
+    pub fn robots(&self) -> &[Robot] {
+        &self.robots
+    }
+
+    /// The robots, to stop and start them.
+    pub fn robots_mut(&mut self) -> &mut [Robot] {
+        &mut self.robots
+    }
+
+    /// What has come to them; the number of a node is its place among the hosts.
+    pub fn sightings(&self) -> &Sightings {
+        &self.sightings
+    }
+
+    /// How many of these lack at how many daemons, each place counted. The daemons themselves are asked for all that they hold.
+    ///
+    /// # Errors
+    /// When one does not answer.
+    pub fn count_absent(&self, whats: &[String]) -> Result<usize> {
+        let mut absent = 0;
+        for host in self.robots.iter().map(Robot::host) {
+            let answer = ask(host, host.address())?;
+            let held: BTreeSet<String> = answer.records.iter().map(|(said, _)| name(said.item())).collect();
+            absent += whats.iter().filter(|what| !held.contains(*what)).count();
+        }
+        Ok(absent)
+    }
+
+    /// Ends the observation, so that nobody but the daemons themselves speaks with them.
+    pub fn leave_alone(&mut self) {
+        self.observers.clear();
+    }
+}
+
+impl Robot {
+    /// Has the daemon sign and say that `data` is in the bucket of experiments. Gives when it was told, and the name under
+    /// which observers note it.
+    ///
+    /// # Errors
+    /// When it does not say it.
+    pub fn say(&self, data: &str) -> Result<(Instant, String)> {
+        let failed =
+            |problem: String| Error::answer(format!("having {} say {data}", self.host().name()), problem);
+        let statement = experiment(data).map_err(failed)?;
+        let words = Request::Say { words: vec![Word(statement)], anyway: true };
+        let connected = Client::connect(&self.control_socket(), PATIENCE);
+        let mut client = connected.map_err(|error| failed(error.to_string()))?;
+        let told = Instant::now();
+        client.say(&words).map_err(|error| failed(error.to_string()))?;
+        Ok((told, format!("{BUCKET}/{data}")))
+    }
+}
+
+/// What is said in an experiment.
+pub(crate) fn experiment(data: &str) -> Result<Statement, String> {
+    let bucket = BUCKET.parse().map_err(|error| format!("{error}"))?;
+    let item = Item { bucket, data: Data::new(data).map_err(|error| error.to_string())? };
+    let validity = Validity::starting(now(), LIFETIME);
+    Statement::new(Kind::Propose, item, validity).map_err(|error| error.to_string())
+}
+
+pub(crate) fn now() -> Time {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    Time(since.unwrap_or_default().as_secs())
+}

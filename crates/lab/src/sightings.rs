@@ -1,0 +1,121 @@
+//! What was seen at which node, and when first.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Instant;
+
+/// Notes of many observers, and whoever waits for them.
+#[derive(Debug)]
+pub struct Sightings {
+    seen: Mutex<Vec<Seen>>,
+    changed: Condvar,
+}
+
+/// What one node has, by its name, and since when.
+type Seen = BTreeMap<String, Instant>;
+
+impl Sightings {
+    /// Of so many nodes.
+    pub fn of(nodes: usize) -> Self {
+        Self { seen: Mutex::new(vec![Seen::new(); nodes]), changed: Condvar::new() }
+    }
+
+    /// Notes that a node has something; only the first time counts.
+    pub fn note(&self, node: usize, what: String, at: Instant) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(seen) = seen.get_mut(node) {
+            seen.entry(what).or_insert(at);
+        }
+        drop(seen);
+        self.changed.notify_all();
+    }
+
+    /// Waits until all nodes have all of this, and gives when the last of them got the last of it; `None` when that is not
+    /// so by the deadline.
+    pub fn wait_for(&self, whats: &[String], deadline: Instant) -> Option<Instant> {
+        self.wait(deadline, |all| last(all.iter().map(|seen| has_all(seen, whats))))
+    }
+
+    /// As [`Self::wait_for`], for some of the nodes.
+    pub fn wait_for_at(&self, nodes: &[usize], whats: &[String], deadline: Instant) -> Option<Instant> {
+        self.wait(deadline, |all| last(nodes.iter().map(|node| has_all(all.get(*node)?, whats))))
+    }
+
+    /// Waits until all nodes have so many things whose names begin like this, and gives when the last of them had.
+    pub fn wait_for_count(&self, beginning: &str, count: usize, deadline: Instant) -> Option<Instant> {
+        self.wait(deadline, |all| last(all.iter().map(|seen| has_count(seen, beginning, count))))
+    }
+
+    /// Waits for a time to be there.
+    fn wait(&self, deadline: Instant, when: impl Fn(&[Seen]) -> Option<Instant>) -> Option<Instant> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let time = when(&seen);
+            let left = deadline.saturating_duration_since(Instant::now());
+            if time.is_some() || left.is_zero() {
+                return time;
+            }
+            seen = self.changed.wait_timeout(seen, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// How many nodes lack something.
+    pub fn lacking(&self, what: &str) -> usize {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.iter().filter(|seen| !seen.contains_key(what)).count()
+    }
+
+    /// How many things with names that begin like this each node has.
+    pub fn counts(&self, beginning: &str) -> Vec<usize> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.iter().map(|seen| beginning_with(seen, beginning).count()).collect()
+    }
+}
+
+fn beginning_with<'a>(seen: &'a Seen, beginning: &'a str) -> impl Iterator<Item = Instant> + 'a {
+    let from = seen.range::<str, _>((Bound::Included(beginning), Bound::Unbounded));
+    from.take_while(move |(what, _)| what.starts_with(beginning)).map(|(_, at)| *at)
+}
+
+/// Since when it has all of these.
+fn has_all(seen: &Seen, whats: &[String]) -> Option<Instant> {
+    last(whats.iter().map(|what| seen.get(what).copied()))
+}
+
+/// Since when it has so many things whose names begin like this.
+fn has_count(seen: &Seen, beginning: &str, count: usize) -> Option<Instant> {
+    let mut times: Vec<Instant> = beginning_with(seen, beginning).collect();
+    times.sort_unstable();
+    times.get(count.checked_sub(1)?).copied()
+}
+
+/// The last of these, when all are there.
+fn last(times: impl Iterator<Item = Option<Instant>>) -> Option<Instant> {
+    let times: Option<Vec<Instant>> = times.collect();
+    times?.into_iter().max()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn the_last_to_have_something_counts_and_only_the_first_time() {
+        let (sightings, begun) = (Sightings::of(2), Instant::now());
+        let at = |seconds| begun + Duration::from_secs(seconds);
+        sightings.note(0, "a/1".into(), at(1));
+        sightings.note(0, "a/1".into(), at(9));
+        assert_eq!(sightings.lacking("a/1"), 1);
+        assert_eq!(sightings.wait_for(&["a/1".into()], begun), None);
+        sightings.note(1, "a/1".into(), at(2));
+        sightings.note(1, "b".into(), at(3));
+        assert_eq!(sightings.wait_for(&["a/1".into()], begun), Some(at(2)));
+        assert_eq!(sightings.counts("a/"), [1, 1]);
+        assert_eq!(sightings.wait_for_count("a/", 1, begun), Some(at(2)));
+        assert_eq!(sightings.wait_for_count("a/", 2, begun), None);
+        assert_eq!(sightings.wait_for(&["b".into()], begun), None);
+        assert_eq!(sightings.wait_for_at(&[1], &["b".into(), "a/1".into()], begun), Some(at(3)));
+    }
+}
