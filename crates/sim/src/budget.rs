@@ -69,10 +69,10 @@ mod tests {
     #[test]
     fn bursts_and_the_long_run_are_bounded_and_pieces_count() {
         let mut budget = Budget::new(&Capacity::IRC, at(0.0));
-        assert!((0..5).all(|_| budget.spend(300, at(0.0)).is_ok()));
+        assert!((0..10).all(|_| budget.spend(300, at(0.0)).is_ok()));
         assert!(budget.spend(300, at(1.9)).is_err(), "a line in two seconds");
         let mut budget = Budget::new(&Capacity::IRC, at(0.0));
-        assert!(budget.spend(1500, at(0.0)).is_ok(), "five pieces");
+        assert!(budget.spend(3000, at(0.0)).is_ok(), "ten pieces");
         assert!((1..100).all(|n| budget.spend(300, at(2.0 * f64::from(n))).is_ok()));
         assert!(budget.spend(301, at(200.0)).is_err(), "two pieces");
     }
