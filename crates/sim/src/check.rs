@@ -25,11 +25,15 @@ impl World {
     /// Lets the calm pass until all agree; returns how many records they agree on, or how they differ at its end.
     pub(crate) fn settle(&mut self) -> Result<usize, String> {
         let end = self.now + self.scenario.calm.0;
-        let mut differing = 0;
+        let (mut differing, mut told) = (0, String::new());
         loop {
             self.run_until(end.min(self.now + LOOK_EVERY));
             let bound = self.bound();
             let agreed = self.agree(bound, &mut differing);
+            if let Some(difference) = agreed.as_ref().err().filter(|difference| **difference != told) {
+                self.trace(difference);
+                told.clone_from(difference);
+            }
             if agreed.is_ok() || self.now >= end || self.is_hopeless() {
                 self.look_for_forged();
                 return agreed.and_then(|()| self.compare(bound));

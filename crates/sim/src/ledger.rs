@@ -73,6 +73,11 @@ impl Ledger {
         self.signed.get(&record.id()) == Some(record)
     }
 
+    /// Whether anything was ever signed.
+    pub(crate) fn is_used(&self) -> bool {
+        !self.signed.is_empty()
+    }
+
     pub(crate) fn journeys(&self) -> impl Iterator<Item = (&Record, &Journey)> {
         self.journeys.iter().filter_map(|(id, journey)| Some((self.signed.get(id)?, journey)))
     }

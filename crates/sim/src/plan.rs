@@ -36,6 +36,7 @@ pub(crate) fn world(scenario: &Arc<Scenario>, options: Options) -> Result<World,
     planner.networks()?;
     planner.nodes()?;
     planner.clocks();
+    planner.disks()?;
     planner.stock()?;
     planner.lives()?;
     planner.partitions()?;
@@ -113,11 +114,7 @@ impl Planner {
         let id = self.world.nodes.len();
         let mut seed = [0; 32];
         self.random.fill_bytes(&mut seed);
-        let mut node = Node::new(id, Keypair::from_seed(seed), is_honest);
-        node.networks = networks;
-        // Its memory matters only where there are few.
-        let may_crash = self.scenario.crashes.is_some() || self.world.options.sabotage.is_some();
-        node.disk = may_crash.then(Disk::default);
+        let node = Node { networks, ..Node::new(id, Keypair::from_seed(seed), is_honest) };
         self.world.nodes.push(node);
         id
     }
@@ -170,6 +167,20 @@ impl Planner {
         Ok(())
     }
 
+    /// Only who may be off needs a disk: in large swarms it would take too much memory.
+    fn disks(&mut self) -> Result<(), ScenarioError> {
+        let any_may_crash = self.scenario.crashes.is_some() || self.world.options.sabotage.is_some();
+        if any_may_crash {
+            self.world.nodes.iter_mut().for_each(|node| node.disk = Some(Disk::default()));
+        }
+        for away in self.scenario.away.clone() {
+            for node in self.last_of(&away.lan, away.nodes)? {
+                self.world.nodes[node].disk.get_or_insert_default();
+            }
+        }
+        Ok(())
+    }
+
     fn clocks(&mut self) {
         let Some(clocks) = self.scenario.clocks.clone() else { return };
         let many = self.world.nodes.len();
@@ -178,8 +189,12 @@ impl Planner {
             self.world.nodes[node].wall.ahead = self.random.random_range(-off..=off);
             self.world.nodes[node].wall.drift = self.random.random_range(-drift..=drift);
         }
-        let (by, last) =
-            (clocks.by.0.as_secs() as i64, self.scenario.duration.0.saturating_sub(clocks.lasting.0));
+        let by = clocks.by.0.as_secs() as i64;
+        for _ in 0..clocks.far {
+            let node = self.random.random_range(0..many);
+            self.world.nodes[node].wall.ahead = self.random.random_range(-by..=by);
+        }
+        let last = self.scenario.duration.0.saturating_sub(clocks.lasting.0);
         for _ in 0..clocks.steps {
             let node = self.random.random_range(0..many);
             let (usual, at) = (self.world.nodes[node].wall.ahead, last.mul_f64(self.random.random::<f64>()));
@@ -246,7 +261,6 @@ impl Planner {
         for away in self.scenario.away.clone() {
             for node in self.last_of(&away.lan, away.nodes)? {
                 self.at(away.until, Action::Start { node });
-                self.world.nodes[node].disk.get_or_insert_default();
                 if away.from.0.is_zero() {
                     new.insert(node);
                 } else {

@@ -96,6 +96,9 @@ impl World {
         let converged_after = settled.is_ok().then(|| (self.now - calm).as_secs_f64());
         let records = *settled.as_ref().unwrap_or(&0);
         self.failures.extend(settled.err().map(|difference| format!("at the end: {difference}")));
+        if converged_after.is_some() && records == 0 && self.ledger.is_used() {
+            self.failures.push("at the end: all records were over, nothing was compared".to_owned());
+        }
         let groups = self.scenario.records.clone();
         let spreads: Vec<Spread> =
             groups.iter().enumerate().map(|(group, records)| self.spread(group, records)).collect();

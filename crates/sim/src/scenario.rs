@@ -251,6 +251,9 @@ pub struct Clocks {
     /// And gains or loses up to so many seconds in a million.
     #[serde(default)]
     pub drift: u32,
+    /// So many are off by up to `by`, for good. (Records that are over by such a clock are not compared at the end.)
+    #[serde(default)]
+    pub far: usize,
     /// How many times some clock is set wrong, and right again.
     #[serde(default)]
     pub steps: usize,

@@ -1,4 +1,5 @@
 //! The simulator's own promises: the same seed gives the same run, and each check can fail.
+#![expect(clippy::expect_used, reason = "a helper of tests")]
 
 use sim::{Options, Report, Sabotage, Scenario, run};
 
@@ -21,7 +22,9 @@ buckets = ["share/files"]
 "#;
 
 fn small(text: &str, options: Options) -> Report {
-    run("small", &Scenario::read("small", text).unwrap(), options).unwrap()
+    Scenario::read("small", text)
+        .and_then(|scenario| run("small", &scenario, options))
+        .expect("it is a scenario")
 }
 
 fn with_seed(seed: u64) -> Report {
