@@ -114,7 +114,8 @@ impl Planner {
         let id = self.world.nodes.len();
         let mut seed = [0; 32];
         self.random.fill_bytes(&mut seed);
-        let node = Node { networks, ..Node::new(id, Keypair::from_seed(seed), is_honest) };
+        let mut node = Node::new(id, Keypair::from_seed(seed), is_honest);
+        node.networks = networks;
         self.world.nodes.push(node);
         id
     }
