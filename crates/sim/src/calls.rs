@@ -248,3 +248,70 @@ impl World {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::action::Action;
+    use crate::network::address;
+    use crate::{Options, Scenario, plan};
+
+    /// Two nodes that know nothing, some seconds after they started.
+    fn two() -> World {
+        let text = "about = ''\nduration = 1000\ncalm = 1\n[[lan]]\nnodes = 2\ndelay_ms = 10\n";
+        let scenario = Scenario::read("two", text).unwrap();
+        let mut world = plan::world(&Arc::new(scenario), Options::default()).unwrap();
+        world.run_until(Duration::from_secs(5));
+        world
+    }
+
+    fn pass(world: &mut World, milliseconds: u64) {
+        world.run_until(world.now + Duration::from_millis(milliseconds));
+    }
+
+    #[test]
+    fn a_call_is_answered_after_a_round_trip_and_ends_for_both() {
+        let mut world = two();
+        world.connect(0, address(0, 1));
+        pass(&mut world, 15);
+        assert_eq!((world.nodes[0].links(), world.nodes[1].links()), (0, 1));
+        // Node 0 did not want it, and closes it as soon as it is up.
+        pass(&mut world, 100);
+        assert_eq!((world.nodes[0].links(), world.nodes[1].links(), world.links.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn who_cannot_be_reached_is_not_connected() {
+        let mut world = two();
+        world.act(Action::Part { network: 0, parts: [(1, 1)].into() });
+        world.connect(0, address(0, 1));
+        world.connect(0, address(7, 1));
+        world.connect(0, address(0, 0));
+        pass(&mut world, 6000);
+        assert!(world.links.is_empty() && world.nodes[1].links() == 0);
+    }
+
+    #[test]
+    fn nothing_is_left_of_links_that_break() {
+        for act in [
+            Action::Part { network: 0, parts: [(1, 1)].into() },
+            Action::Crash { node: 0, off: Duration::from_secs(1) },
+            Action::Crash { node: 1, off: Duration::from_secs(1) },
+            Action::Leave { node: 1, network: 0 },
+        ] {
+            for wait in [5, 15, 25] {
+                let mut world = two();
+                world.connect(0, address(0, 1));
+                pass(&mut world, wait);
+                world.act(act.clone());
+                pass(&mut world, 90_000);
+                assert!(world.links.is_empty(), "{act:?} after {wait} ms");
+                assert_eq!(
+                    (world.nodes[0].links(), world.nodes[1].links()),
+                    (0, 0),
+                    "{act:?} after {wait} ms"
+                );
+            }
+        }
+    }
+}

@@ -51,3 +51,31 @@ impl Disk {
         self.is_due = false;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::living::statement;
+    use dcache::{End, Keypair};
+
+    fn record(data: &str, sequence: u64) -> Record {
+        let statement = statement("share/files", data, Time(1), 100).unwrap();
+        Record::sign(statement, &Keypair::from_seed([1; 32]), sequence, End::default())
+    }
+
+    #[test]
+    fn a_crash_takes_what_waited_and_nothing_else() {
+        let (mut disk, [own, early, late]) =
+            (Disk::default(), ["own", "early", "late"].map(|data| record(data, 7)));
+        assert!(disk.change(Key::from(&early), Some(early.clone())), "a commit is to be planned");
+        assert!(!disk.change(Key::from(&early), Some(early.clone())), "once");
+        disk.commit_own(&own, Time(5));
+        disk.change(Key::from(&late), Some(late.clone()));
+        disk.crash();
+        assert!(disk.change(Key::from(&own), None), "after a crash a commit is to be planned anew");
+        disk.crash();
+        disk.commit(Time(4));
+        assert!(disk.records.values().eq([&early, &own]));
+        assert_eq!((disk.sequence, disk.time), (7, Some(Time(5))));
+    }
+}

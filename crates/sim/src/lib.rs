@@ -39,6 +39,7 @@ mod living;
 mod network;
 mod node;
 mod plan;
+mod reading;
 mod report;
 mod scenario;
 mod seeds;
@@ -47,6 +48,7 @@ mod world;
 
 pub use action::Sabotage;
 pub use line::{Count, Kind};
+pub use reading::{BUILT_IN, ScenarioError};
 pub use report::{Report, Spans, Spread, Traffic};
 pub use scenario::*;
 pub use seeds::run_seeds;
