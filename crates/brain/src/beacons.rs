@@ -64,7 +64,7 @@ impl Brain {
 
     fn say_beacon(&mut self, now: Now, id: ChannelId, out: &mut Vec<crate::Output>) {
         // What still waits here is news; a beacon would only tell others what they will hear anyway.
-        if self.outbox.waiting(id) > 0 {
+        if self.outbox.is_behind(id) {
             return;
         }
         let Some(channel) = self.channels.get(&id) else { return };

@@ -4,7 +4,7 @@ use crate::answer::Answer;
 use crate::budget::Budget;
 use crate::history::History;
 use crate::neighbours::{Budgets, Neighbours};
-use crate::outbox::{Outbox, Turn};
+use crate::outbox::{Cause, Outbox, Turn};
 use crate::repair::Session;
 use crate::serve::Served;
 use crate::trickle::Trickle;
@@ -245,20 +245,20 @@ impl Brain {
 
     /// Gives a record its turn on every channel but the one that brought it. What a comparison brought goes only to
     /// networks where others held what this node held: the rest most likely has it.
-    pub(crate) fn push(&mut self, now: Now, key: &Key, brought_by: Option<ChannelId>, is_repaired: bool) {
+    pub(crate) fn push(&mut self, now: Now, key: &Key, cause: Cause, brought_by: Option<ChannelId>) {
         let pushed =
             self.channels.iter().filter(|(id, channel)| channel.is_pushed && Some(**id) != brought_by);
         let pushed: Vec<(ChannelId, bool)> =
             pushed.map(|(id, channel)| (*id, channel.budget.is_some())).collect();
         for (channel, is_network) in pushed {
-            if is_network && is_repaired && !self.has_company(now, channel) {
+            if is_network && cause == Cause::Found && !self.has_company(now, channel) {
                 continue;
             }
             let wait = match brought_by {
                 Some(_) if is_network => self.random_wait(self.settings.relay_wait),
                 _ => Duration::ZERO,
             };
-            self.schedule(Turn { channel, key: key.clone(), round: 0, is_missed: false }, now.elapsed + wait);
+            self.schedule(Turn { channel, key: key.clone(), round: 0, cause }, now.elapsed + wait);
         }
     }
 
@@ -283,12 +283,12 @@ impl Brain {
 
     fn said(&mut self, now: Now, turn: Turn) {
         self.count("records said");
-        if turn.is_missed {
+        if turn.cause == Cause::Missed {
             self.tally(turn.channel, |tally| tally.repaired += 1);
         }
-        let is_own = turn.key.signer == self.me && !turn.is_missed;
         let is_lossy = self.capacity(turn.channel).is_some_and(|capacity| capacity.is_lossy);
-        if let Some(later) = self.settings.repeats.get(turn.round).filter(|_| is_own && is_lossy) {
+        let is_repeated = is_lossy && turn.round < turn.cause.repeats();
+        if let Some(later) = self.settings.repeats.get(turn.round).filter(|_| is_repeated) {
             let due = now.elapsed + *later;
             self.schedule(Turn { round: turn.round + 1, ..turn }, due);
         }

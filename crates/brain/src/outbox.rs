@@ -43,15 +43,40 @@ pub(crate) struct Turn {
     pub(crate) key: Key,
     /// How many times it was said before.
     pub(crate) round: usize,
-    /// Whether somebody is known to miss it.
-    pub(crate) is_missed: bool,
+    pub(crate) cause: Cause,
+}
+
+/// Why a record is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// This node has something new to say.
+    News,
+    /// This node says something again that it said before: others can wait for it.
+    Renewal,
+    /// Somebody else said it elsewhere.
+    Relay,
+    /// A comparison with somebody elsewhere brought it.
+    Found,
+    /// Somebody misses it.
+    Missed,
+}
+
+impl Cause {
+    /// How many times it is said again at most, where datagrams get lost.
+    pub(crate) fn repeats(self) -> usize {
+        match self {
+            Self::News => usize::MAX,
+            Self::Renewal | Self::Relay => 2,
+            Self::Found | Self::Missed => 1,
+        }
+    }
 }
 
 impl Turn {
     fn class(&self) -> Class {
         let bucket = &self.key.item.bucket;
         match bucket.names().next() {
-            _ if self.round > 0 || self.is_missed => Class::Again,
+            _ if self.round > 0 || self.cause == Cause::Missed => Class::Again,
             Some("peer" | "networks" | "share") => Class::Leading,
             Some("pri") if is_about_discovery(bucket.names().nth(2)) => Class::Leading,
             _ => Class::Fresh,
@@ -225,6 +250,11 @@ impl Outbox {
         self.lanes.get_mut(&channel).is_some_and(|lane| lane.cancel(key))
     }
 
+    /// Whether something waits on a channel that could be said at once, if the channel bore it.
+    pub(crate) fn is_behind(&self, channel: ChannelId) -> bool {
+        self.lanes.get(&channel).is_some_and(|lane| lane.busy().next().is_some())
+    }
+
     /// How many records wait on a channel.
     pub(crate) fn waiting(&self, channel: ChannelId) -> usize {
         self.lanes.get(&channel).map_or(0, |lane| lane.places.len())
@@ -277,7 +307,7 @@ mod tests {
     fn turn(signer: u8, bucket: &str, data: &str) -> Turn {
         let item = Item { bucket: bucket.parse().unwrap(), data: Data::new(data).unwrap() };
         let key = Key { item, signer: Keypair::from_seed([signer; 32]).peer_id() };
-        Turn { channel: CHANNEL, key, round: 0, is_missed: false }
+        Turn { channel: CHANNEL, key, round: 0, cause: Cause::News }
     }
 
     fn taken(outbox: &mut Outbox, count: usize) -> Vec<String> {

@@ -1,6 +1,7 @@
 //! Taking in what channels bring: cheap checks first, signatures last.
 
 use crate::brain::Origin;
+use crate::outbox::Cause;
 use crate::{Brain, Now, Output};
 use dcache::{Admission, Key, PeerId, Record, Refusal, Signature, Statement};
 use routing::{Address, Carried, ChannelId, Envelope, Message};
@@ -176,6 +177,7 @@ impl Brain {
             return;
         };
         let key = Key::from(&record);
+        let own = if former.is_some() { Cause::Renewal } else { Cause::News };
         self.history.note(record.clone(), former, now.elapsed);
         out.push(Output::Admitted(record));
         if !evicted.is_empty() {
@@ -186,9 +188,9 @@ impl Brain {
             Way::Pushed(origin) | Way::Repaired(origin) => self.took(now.elapsed, origin.channel),
         }
         match way {
-            Way::Own => self.push(now, &key, None, false),
-            Way::Pushed(origin) => self.push(now, &key, Some(origin.channel), false),
-            Way::Repaired(origin) => self.push(now, &key, Some(origin.channel), true),
+            Way::Own => self.push(now, &key, own, None),
+            Way::Pushed(origin) => self.push(now, &key, Cause::Relay, Some(origin.channel)),
+            Way::Repaired(origin) => self.push(now, &key, Cause::Found, Some(origin.channel)),
         }
     }
 

@@ -7,7 +7,7 @@
 use crate::answer::Ending;
 use crate::brain::Origin;
 use crate::neighbours::{NeighbourId, Verdict};
-use crate::outbox::Turn;
+use crate::outbox::{Cause, Turn};
 use crate::{Brain, Now, Output};
 use dcache::{End, Key, PeerId, Record, Time};
 use rand::RngExt as _;
@@ -290,7 +290,7 @@ impl Brain {
     pub(crate) fn give_on_network(&mut self, now: Now, channel: ChannelId, keys: Vec<Key>) {
         for key in keys.into_iter().take(MAX_GIVEN) {
             if !self.outbox.has(channel, &key) {
-                self.schedule(Turn { channel, key, round: 0, is_missed: true }, now.elapsed);
+                self.schedule(Turn { channel, key, round: 0, cause: Cause::Missed }, now.elapsed);
             }
         }
     }

@@ -14,6 +14,7 @@ Examples:
   dt-swarm-cli 10.0.0.7 summary 'share/*'  only the buckets below share
   dt-swarm-cli localhost report --json     the same for programs: one JSON document
   dt-swarm-cli '[::1]:8000' ping -c 10     is it there, and how fast?
+  dt-swarm-cli duckie.local stats          what passed its channels, and how far behind it is
   dt-swarm-cli duckie.local watch 'share/*'            what appears there and goes, as it happens
   dt-swarm-cli localhost propose share/notes 'hello' --for 2h
   dt-swarm-cli localhost swarm init class.toml --name 'class of 2027'
@@ -103,6 +104,11 @@ pub(crate) enum Command {
         #[arg(short, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
         count: u16,
     },
+    /// Show what the daemon sent, received, suppressed, repaired and refused on each channel, and how far it is behind.
+    ///
+    /// Suppressed is what it did not say since others were heard saying it; repaired are records that comparing with
+    /// others showed to be missing, here or there; waiting are those whose turn within the channel's budget is to come.
+    Stats,
     /// Show the version of this program and of the daemon.
     Version,
     /// Show items with everything that was said about them: by whom, for when, and whether it counts.

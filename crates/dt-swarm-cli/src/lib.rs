@@ -20,6 +20,7 @@ mod ping;
 mod query;
 mod report;
 mod roles;
+mod stats;
 mod summary;
 mod swarm_files;
 mod tables;

@@ -310,3 +310,21 @@ fn watch_prints_what_is_there_at_once() {
     assert_eq!((&change["change"], &change["data"]), (&"appeared".into(), &CID.into()));
     assert_eq!(change["signers"].as_array().unwrap().len(), 3);
 }
+
+#[test]
+fn stats_tell_channels_counters_and_how_far_behind() {
+    let host = class().serve();
+    let output = run(&[&host, "stats"]);
+    assert_eq!((output.code, output.stderr.as_str()), (0, ""));
+    assert!(
+        output.stdout.contains("no peer was heard lately; no peer has shown the same yet"),
+        "{}",
+        output.stdout
+    );
+    assert!(row(&output, "links").starts_with("links 0 lines 0 B 1 lines "), "{}", row(&output, "links"));
+    assert!(row(&output, "lines received").starts_with("1 "), "{}", output.stdout);
+    let stats = json(&run(&[&host, "stats", "--json"]));
+    assert_eq!(stats["channels"][0]["name"], "links");
+    assert_eq!(stats["standing"]["behind"], 0);
+    assert_eq!(stats["records"], stats["counters"]["own records"]);
+}

@@ -1,37 +1,63 @@
 //! How busy the machine is: figures of a crowded one say little about the programs.
 
 use std::fs;
+use std::time::Duration;
 
-use crate::{Error, Result};
+use crate::{Error, Process, Result, usage};
 
-/// Time of all processors since the machine started, in ticks.
+/// How the time of all processors has been used so far.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Load {
-    busy: u64,
-    total: u64,
+    busy: Duration,
+    total: Duration,
+    /// By the processes that are measured.
+    measured: Duration,
+    /// By this process.
+    own: Duration,
+}
+
+/// Shares of all processors' time, 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Shares {
+    /// Used by whomever.
+    pub(crate) busy: f64,
+    /// Used neither by the processes that are measured nor by this one.
+    pub(crate) others: f64,
+    /// What the measured processes used.
+    pub(crate) measured: Duration,
 }
 
 impl Load {
-    pub(crate) fn now() -> Result<Self> {
+    /// Up to now, with that of these processes.
+    pub(crate) fn now(measured: &[&Process]) -> Result<Self> {
         let text = fs::read_to_string("/proc/stat").map_err(Error::io("/proc/stat"))?;
-        parse(&text).ok_or_else(|| Error::answer("/proc/stat", text))
+        let (busy, total) = parse(&text).ok_or_else(|| Error::answer("/proc/stat", text))?;
+        let tick =
+            Duration::from_secs(1) / u32::try_from(rustix::param::clock_ticks_per_second()).unwrap_or(100);
+        let ticks = |number: u64| tick * u32::try_from(number).unwrap_or(u32::MAX);
+        let measured = measured.iter().map(|process| process.cpu_time()).sum::<Result<_>>()?;
+        let own = usage::cpu_time(std::process::id())?;
+        Ok(Self { busy: ticks(busy), total: ticks(total), measured, own })
     }
 
-    /// The share, 0 to 1, of all processors' time that was used since then, by whomever.
-    pub(crate) fn busy_since(then: Self) -> Result<f64> {
-        let now = Self::now()?;
-        let total = now.total.saturating_sub(then.total).max(1);
-        Ok(now.busy.saturating_sub(then.busy) as f64 / total as f64)
+    /// What happened since `then`.
+    pub(crate) fn since(self, then: Self) -> Shares {
+        let total = self.total.saturating_sub(then.total).as_secs_f64().max(0.01);
+        let busy = self.busy.saturating_sub(then.busy);
+        let measured = self.measured.saturating_sub(then.measured);
+        let others = busy.saturating_sub(measured).saturating_sub(self.own.saturating_sub(then.own));
+        Shares { busy: busy.as_secs_f64() / total, others: others.as_secs_f64() / total, measured }
     }
 }
 
-fn parse(stat: &str) -> Option<Load> {
+/// Ticks that were used, and all.
+fn parse(stat: &str) -> Option<(u64, u64)> {
     let line = stat.lines().next()?.strip_prefix("cpu ")?;
     // Of guests' time the line tells twice, so only the first eight count.
     let ticks: Vec<u64> = line.split_whitespace().take(8).map_while(|field| field.parse().ok()).collect();
     let [_, _, _, idle, waiting, ..] = ticks.as_slice() else { return None };
-    let total = ticks.iter().sum();
-    Some(Load { busy: total - idle - waiting, total })
+    let total: u64 = ticks.iter().sum();
+    Some((total - idle - waiting, total))
 }
 
 #[cfg(test)]
@@ -40,8 +66,20 @@ mod tests {
 
     #[test]
     fn waiting_for_a_disk_is_not_busy() {
-        let load = parse("cpu  1 2 3 4 5 6 7 8 9 10\ncpu0 1 2\n").unwrap();
-        assert_eq!((load.busy, load.total), (27, 36));
-        assert!(parse("intr 1 2 3").is_none());
+        assert_eq!(parse("cpu  1 2 3 4 5 6 7 8 9 10\ncpu0 1 2\n"), Some((27, 36)));
+        assert_eq!(parse("intr 1 2 3"), None);
+    }
+
+    #[test]
+    fn what_is_measured_and_what_this_process_does_is_not_others() {
+        let seconds = Duration::from_secs;
+        let at = |busy, total, measured, own| Load {
+            busy: seconds(busy),
+            total: seconds(total),
+            measured: seconds(measured),
+            own: seconds(own),
+        };
+        let shares = at(16, 40, 5, 3).since(at(10, 20, 1, 2));
+        assert_eq!(shares, Shares { busy: 0.3, others: 0.05, measured: seconds(4) });
     }
 }

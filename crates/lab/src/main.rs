@@ -13,6 +13,7 @@ use share_v0::{ShareV0, share_v0};
 
 /// Real hosts in network namespaces on one machine. Needs root, or run it by tools/in-namespace.
 /// The daemons are built as this program is: `cargo run --release -p lab -- idle` measures what users run.
+/// DT_SWARM_BIN_DIR names a folder with other builds of dt-swarm and dt-swarm-cli to be measured.
 #[derive(Parser)]
 struct Options {
     #[command(subcommand)]
@@ -23,11 +24,9 @@ struct Options {
 enum Command {
     /// Print what idle daemons use: memory, processor time, network and disk
     Idle(Idle),
-    /// Print how soon a new record is at all daemons, and what quiet costs; Serf beside them
+    // Described where their options are.
     Spread(Spread),
-    /// Print how soon all is at all after a swarm was cut into halves
     Heal(Heal),
-    /// Print what it costs when two swarms meet that know nearly the same
     Merge(Merge),
     /// Remove what labs of killed processes left behind
     Sweep,

@@ -37,7 +37,7 @@ fn a_record_is_soon_everywhere_though_a_fifth_of_all_packets_is_lost() -> Result
     fleet.wait_until_acquainted(8, SOON)?;
     for number in 0..8 {
         let (told, what) = fleet.robots()[number].say(&format!("event-{number}"))?;
-        let last = fleet.sightings().wait_for(&[what.clone()], told + SOON);
+        let last = fleet.sightings().wait_for(std::slice::from_ref(&what), told + SOON);
         let last = last.ok_or_else(|| missed(&what))?;
         println!("{what} is everywhere after {:?}", last - told);
     }
@@ -66,7 +66,14 @@ fn a_merge_costs_less_than_sending_everything_once() -> Result {
     let Some(lab) = or_skip("merge", Lab::new("merge")) else {
         return Ok(());
     };
-    let short = ["--nodes=2", "--records=2000", "--different=20", "--settle-seconds=5", "--after-seconds=5"];
+    let short = [
+        "--nodes=2",
+        "--records=2000",
+        "--different=20",
+        "--settle-seconds=5",
+        "--after-seconds=5",
+        "--within-seconds=60",
+    ];
     let merged = merge(&lab, &options::<Merge>(&short))?;
     merged.print();
     assert_eq!(merged.absent, 0);

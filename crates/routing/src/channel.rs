@@ -60,7 +60,7 @@ impl Capacity {
         lines: Allowance { burst: 100, per_minute: 30_000 },
         piece: usize::MAX,
         beacons: (Duration::from_millis(125), Duration::from_secs(2)),
-        round_trip: Duration::from_millis(200),
+        round_trip: Duration::from_millis(150),
         is_lossy: true,
     };
 

@@ -12,6 +12,8 @@ const ACQUAINTED: Duration = Duration::from_secs(120);
 /// How long they have to come to rest before they are cut off.
 const SETTLE: Duration = Duration::from_secs(5);
 
+/// Print how soon all is at all after a swarm was cut into halves
+///
 /// Cuts a swarm into two halves (nobody loses carrier), lets both say things meanwhile, heals it, and prints how many seconds
 /// later all is at all.
 #[derive(Debug, Clone, clap::Args)]

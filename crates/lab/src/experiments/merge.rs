@@ -13,8 +13,8 @@ use store::{Batch, Store};
 
 use super::figures::print_table;
 use crate::daemon::Robot;
-use crate::fleet::now;
-use crate::{BUCKET, Conditions, Error, Fleet, Host, Lab, Result, ask, hosts};
+use crate::fleet::{name, now};
+use crate::{BUCKET, Conditions, DelayNetwork, Error, Fleet, Host, Lab, Result, ask, hosts};
 
 const ACQUAINTED: Duration = Duration::from_secs(120);
 /// Records of the age of a few days, as after a week of logs; a stranger's word holds for at most 8.
@@ -24,10 +24,11 @@ const LIFETIME: u64 = 7 * DAY;
 /// So few that the open swarm's quota of 4096 records a signer is kept.
 const RECORDS_PER_SIGNER: u32 = 2500;
 
-/// Fills the stores of two swarms, cut off from each other, with the same records but for a few, lets them meet, and prints
-/// the bytes on the wire until all is at all, beside the bytes of what was missing.
+/// Print what it costs when two swarms meet that know nearly the same
 ///
-/// Of `--different` records each swarm has one half; all others both have, so that each has `--records` in all.
+/// Fills the stores of two swarms, cut off from each other, with the same records but for a few, lets them meet, and prints
+/// the bytes on the wire until all is at all, beside the bytes of what was missing. Of `--different` records each swarm has one
+/// half; all others both have, so that each has `--records` in all.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Merge {
     /// How many daemons each of the two swarms has
@@ -94,30 +95,49 @@ pub struct Merged {
 pub fn merge(lab: &Lab, options: &Merge) -> Result<Merged> {
     let conditions = Conditions { delay: Duration::from_millis(options.delay_ms), loss: options.loss };
     let network = lab.delay_network(conditions, options.seed)?;
-    let mut fleet = Fleet::on(hosts(lab, &network, "h", 2 * usize::from(options.nodes))?)?;
-    let (ours, theirs) = fleet.robots().split_at(options.nodes.into());
+    let plan = Plan::new(options)?;
+    let fleet = start_apart(&network, hosts(lab, &network, "h", 2 * usize::from(options.nodes))?, &plan)?;
+    fleet.wait_until_acquainted(options.nodes.into(), ACQUAINTED)?;
+    // That time passes is part of the experiment here and below, so these are no guesses.
+    thread::sleep(Duration::from_secs(options.settle_seconds));
+    note_own(&fleet, &plan);
+    meet(options, &network, &fleet, &plan.names_of_different())
+}
+
+/// What daemons have had on their disks no observer is told.
+fn note_own(fleet: &Fleet, plan: &Plan) {
+    let (nodes, now) = (fleet.robots().len(), Instant::now());
+    for (place, side) in &plan.different {
+        let of_side = nodes / 2 * side..nodes / 2 * (side + 1);
+        of_side.for_each(|node| fleet.sightings().note(node, plan.name(*place), now));
+    }
+}
+
+/// Two swarms, the first half of the hosts and the second, that do not hear each other.
+fn start_apart(network: &DelayNetwork, hosts: Vec<Host>, plan: &Plan) -> Result<Fleet> {
+    let mut fleet = Fleet::on(hosts)?;
+    let (ours, theirs) = fleet.robots().split_at(fleet.robots().len() / 2);
     let others: Vec<_> = theirs.iter().map(|robot| robot.host().address()).collect();
     network.set_groups(|host| u32::from(others.contains(&host)));
-    let plan = Plan::new(options)?;
     ours.iter().try_for_each(|robot| fill(robot, &plan.of_side(0)))?;
     theirs.iter().try_for_each(|robot| fill(robot, &plan.of_side(1)))?;
     eprintln!("lab: the stores are filled");
     fleet.start()?;
-    fleet.wait_until_acquainted(options.nodes.into(), ACQUAINTED)?;
-    // That time passes is part of the experiment here and below, so these are no guesses.
-    thread::sleep(Duration::from_secs(options.settle_seconds));
-    let sides = [&fleet.robots()[0], &fleet.robots()[usize::from(options.nodes)]].map(known);
-    let [ours, theirs] = sides;
-    let mut merged = Merged::before(options, &ours?, &theirs?);
-    let (sent, met) = (sent(&fleet)?, Instant::now());
+    Ok(fleet)
+}
+
+fn meet(options: &Merge, network: &DelayNetwork, fleet: &Fleet, different: &[String]) -> Result<Merged> {
+    let (ours, theirs) = (known(&fleet.robots()[0])?, known(&fleet.robots()[usize::from(options.nodes)])?);
+    let mut merged = Merged::before(options, &ours, &theirs);
+    let (before, met) = (sent(fleet)?, Instant::now());
     network.heal();
-    let names: Vec<String> = plan.different_names().collect();
-    let done = fleet.sightings().wait_for(&names, met + Duration::from_secs(options.within_seconds));
+    let done = fleet.sightings().wait_for(different, met + Duration::from_secs(options.within_seconds));
     merged.all_on_all = done.map(|done| done.saturating_duration_since(met));
-    merged.wire_bytes = self::sent(&fleet)? - sent;
+    let until_then = sent(fleet)?;
+    merged.wire_bytes = until_then - before;
     thread::sleep(Duration::from_secs(options.after_seconds));
-    merged.after_bytes = self::sent(&fleet)? - sent - merged.wire_bytes;
-    merged.absent = fleet.count_absent(&names)?;
+    merged.after_bytes = sent(fleet)? - until_then;
+    merged.absent = fleet.count_absent(different)?;
     Ok(merged)
 }
 
@@ -129,7 +149,7 @@ fn sent(fleet: &Fleet) -> Result<u64> {
 struct Plan {
     records: Vec<Record>,
     /// Numbers of records of one side only, with the side.
-    different: BTreeMap<usize, u32>,
+    different: BTreeMap<usize, usize>,
 }
 
 impl Plan {
@@ -140,21 +160,24 @@ impl Plan {
         Ok(Self { different: different(options, number), records })
     }
 
-    fn of_side(&self, side: u32) -> Vec<Record> {
+    fn of_side(&self, side: usize) -> Vec<Record> {
         let has =
             |(place, _): &(usize, &Record)| self.different.get(place).is_none_or(|owner| *owner == side);
         self.records.iter().enumerate().filter(has).map(|(_, record)| record.clone()).collect()
     }
 
-    /// The names under which observers note them.
-    fn different_names(&self) -> impl Iterator<Item = String> + '_ {
-        let records = self.different.keys().map(|place| &self.records[*place]);
-        records.map(|record| format!("{BUCKET}/{}", record.item().data.as_str()))
+    fn names_of_different(&self) -> Vec<String> {
+        self.different.keys().map(|place| self.name(*place)).collect()
+    }
+
+    /// The name under which observers note a record.
+    fn name(&self, place: usize) -> String {
+        name(self.records[place].item())
     }
 }
 
 /// Which of so many records one side lacks, in turn the one and the other.
-fn different(options: &Merge, number: u32) -> BTreeMap<usize, u32> {
+fn different(options: &Merge, number: u32) -> BTreeMap<usize, usize> {
     let mut random = ChaCha8Rng::seed_from_u64(options.seed);
     let mut different = BTreeMap::new();
     let wanted = options.different.min(number);
@@ -163,7 +186,7 @@ fn different(options: &Merge, number: u32) -> BTreeMap<usize, u32> {
             true => number - 1 - different.len() as u32,
             false => random.random_range(0..number),
         };
-        let side = different.len() as u32 % 2;
+        let side = different.len() % 2;
         different.entry(place as usize).or_insert(side);
     }
     different
@@ -261,7 +284,17 @@ impl Merged {
 
     /// The figures, by name.
     pub fn json(&self) -> Value {
-        let rows = self.rows().map(|(what, figure)| (what.replace(' ', "_"), json!(figure)));
-        Value::Object(rows.into_iter().collect())
+        json!({
+            "all_on_all_seconds": self.all_on_all.map(|time| time.as_secs_f64()),
+            "missing_records": self.missing,
+            "missing_bytes": self.missing_bytes,
+            "missing_copies_bytes": self.missing_copies_bytes,
+            "whole_bytes": self.whole_bytes,
+            "wire_bytes": self.wire_bytes,
+            "wire_bytes_afterwards": self.after_bytes,
+            "wire_per_missing": self.ratio(),
+            "wire_per_missing_copy": self.ratio_of_copies(),
+            "lacking": self.absent,
+        })
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::figures::{Distribution, Row, print_table};
-use crate::load::Load;
+use crate::load::{Load, Shares};
 use crate::peers::{Serf, serf_available};
 use crate::{Conditions, DelayNetwork, Error, Fleet, Host, Lab, Observer, Process, Result, Sightings, hosts};
 
@@ -16,8 +16,12 @@ const ACQUAINTED: Duration = Duration::from_secs(300);
 /// An event that is not everywhere by then is missed.
 const MISSED: Duration = Duration::from_secs(30);
 
-/// Starts daemons on a network with delay and loss; prints after how long all know each other, how soon a new record is at
-/// all of them, and how many bytes each sends in a quiet minute, all headers counted.
+/// Print how soon a new record is at all daemons, and what quiet costs; Serf beside them
+///
+/// Starts daemons on a network with delay and loss, and prints after how long all know each other, how soon a new record is at
+/// all of them (50 % and 90 % of the records, the worst, and those that were not at all within 30 s), and how many bytes each
+/// sends in a quiet minute, all headers counted. A record is said by the order of a local client, and its time counts from that
+/// order; each daemon is watched over its own loopback.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Spread {
     /// How many daemons, each on a host of its own
@@ -82,8 +86,8 @@ struct Figures {
     /// For each event that was missed, how many nodes lacked it.
     lacking: Vec<usize>,
     idle_bytes: f64,
-    /// The share of all processors that was busy: while starting, during the events, when quiet.
-    busy: [f64; 3],
+    /// The use of the processors: while starting, during the events, when quiet.
+    load: [Shares; 3],
     /// Milliseconds of processor time that a node uses in a quiet second.
     idle_milliseconds: f64,
     /// The latest that the lab's own network was during the events, and what it could not take at all.
@@ -117,22 +121,24 @@ fn measure<S: System>(options: &Spread) -> Result<Figures> {
     let conditions = Conditions { delay: Duration::from_millis(options.delay_ms), loss: options.loss };
     let network = lab.delay_network(conditions, options.seed)?;
     let hosts = hosts(&lab, &network, "h", options.nodes.into())?;
-    let (load, begun) = (Load::now()?, Instant::now());
+    let (load, begun) = (Load::now(&[])?, Instant::now());
     let mut system = S::start(hosts)?;
     let acquainted = system.wait_until_acquainted()?.saturating_duration_since(begun);
-    let starting = Load::busy_since(load)?;
+    let starting = Load::now(&system.processes()?)?.since(load);
     eprintln!("lab: {} {} nodes know each other after {acquainted:.1?}", options.nodes, S::NAME);
     settle(options);
     network.take_latest();
-    let load = Load::now()?;
+    let load = Load::now(&system.processes()?)?;
     let (times, lacking) = events(options, &system)?;
-    let (during, late) = (Load::busy_since(load)?, network.take_latest());
+    let (during, late) = (Load::now(&system.processes()?)?.since(load), network.take_latest());
     system.leave_alone();
     settle(options);
-    let load = Load::now()?;
-    let (idle_bytes, idle_milliseconds) = idle(options, &mut system)?;
-    let busy = [starting, during, Load::busy_since(load)?];
+    let load = Load::now(&system.processes()?)?;
+    let (idle_bytes, seconds) = idle(options, &system)?;
+    let idle = Load::now(&system.processes()?)?.since(load);
+    let idle_milliseconds = idle.measured.as_secs_f64() * 1000.0 / f64::from(options.nodes) / seconds;
     let (name, missed, dropped) = (S::NAME, lacking.len(), dropped(&system, &network)?);
+    let load = [starting, during, idle];
     Ok(Figures {
         name,
         acquainted,
@@ -140,7 +146,7 @@ fn measure<S: System>(options: &Spread) -> Result<Figures> {
         missed,
         lacking,
         idle_bytes,
-        busy,
+        load,
         idle_milliseconds,
         late,
         dropped,
@@ -158,7 +164,7 @@ fn events(options: &Spread, system: &impl System) -> Result<(Distribution, Vec<u
     for event in 0..usize::from(options.events) {
         // A step that shares no factor with most numbers of nodes leads to all of them.
         let (told, what) = system.tell(event * 7 % usize::from(options.nodes), event)?;
-        match system.sightings().wait_for(&[what.clone()], told + MISSED) {
+        match system.sightings().wait_for(std::slice::from_ref(&what), told + MISSED) {
             Some(last) => times.push(last.saturating_duration_since(told)),
             None => lacking.push(system.sightings().lacking(&what)),
         }
@@ -167,21 +173,17 @@ fn events(options: &Spread, system: &impl System) -> Result<(Distribution, Vec<u
     Ok((times.into_iter().collect(), lacking))
 }
 
-/// Bytes that a node sends in a quiet minute, and milliseconds of processor time that it uses in a second.
-fn idle(options: &Spread, system: &mut impl System) -> Result<(f64, f64)> {
-    let (sent, used, begun) = (sent(system)?, used(system)?, Instant::now());
+/// Bytes that a node sends in a quiet minute, and how many seconds were measured.
+fn idle(options: &Spread, system: &impl System) -> Result<(f64, f64)> {
+    let (sent, begun) = (sent(system)?, Instant::now());
     thread::sleep(Duration::from_secs(options.idle_seconds));
     let (nodes, seconds) = (f64::from(options.nodes), begun.elapsed().as_secs_f64());
-    let (sent, used) = (self::sent(system)? - sent, self::used(system)? - used);
-    Ok((sent as f64 / nodes / (seconds / 60.0), used.as_secs_f64() * 1000.0 / nodes / seconds))
+    let sent = self::sent(system)? - sent;
+    Ok((sent as f64 / nodes / (seconds / 60.0), seconds))
 }
 
 fn sent(system: &impl System) -> Result<u64> {
     system.hosts().iter().map(|host| Ok(host.traffic()?.sent)).sum()
-}
-
-fn used(system: &mut impl System) -> Result<Duration> {
-    system.processes()?.iter().map(|process| process.cpu_time()).sum()
 }
 
 fn dropped(system: &impl System, network: &DelayNetwork) -> Result<u64> {
@@ -294,7 +296,8 @@ fn print(all: &[Figures]) {
 impl Figures {
     fn rows(&self) -> Vec<(&'static str, Option<f64>)> {
         let of = |share| self.times.share(share).map(|time| time.as_secs_f64());
-        let [starting, during, idle] = self.busy.map(|busy| Some(100.0 * busy));
+        let [starting, during, idle] = self.load.map(|load| Some(100.0 * load.busy));
+        let [_, others_during, others_idle] = self.load.map(|load| Some(100.0 * load.others));
         vec![
             ("all know all (s from the start)", Some(self.acquainted.as_secs_f64())),
             ("a new record is at all: median (s)", of(0.5)),
@@ -305,14 +308,17 @@ impl Figures {
             ("processor ms in a quiet second, per node", Some(self.idle_milliseconds)),
             ("machine busy while starting (%)", starting),
             ("machine busy during events (%)", during),
+            ("of that with other work than this (%)", others_during),
             ("machine busy when quiet (%)", idle),
+            ("of that with other work than this (%)", others_idle),
             ("the lab's network late during events, worst (ms)", Some(self.late.as_secs_f64() * 1000.0)),
             ("packets lost because the lab was too slow", Some(self.dropped as f64)),
         ]
     }
 
     fn json(&self) -> Value {
-        let [starting, during, idle] = self.busy;
+        let [starting, during, idle] =
+            self.load.map(|load| json!({ "machine_busy": load.busy, "with_other_work": load.others }));
         json!({
             "system": self.name,
             "all_know_all_seconds": self.acquainted.as_secs_f64(),
@@ -321,7 +327,7 @@ impl Figures {
             "lacking": self.lacking,
             "idle_bytes_per_node_and_minute": self.idle_bytes,
             "idle_processor_ms_per_node_and_second": self.idle_milliseconds,
-            "machine_busy": { "starting": starting, "events": during, "idle": idle },
+            "processors": { "starting": starting, "events": during, "idle": idle },
             "network_late_ms": self.late.as_secs_f64() * 1000.0,
             "packets_lost_by_the_lab": self.dropped,
         })
