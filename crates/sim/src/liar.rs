@@ -183,22 +183,23 @@ impl World {
         Envelope::record(Address::brain(self.nodes[node].me), Address::every_brain(), record)
     }
 
+    /// What another said, with a byte changed.
+    fn changed(&mut self, node: NodeId) -> Option<String> {
+        let Body::Liar(liar) = &self.nodes[node].body else { return None };
+        let mut envelope = Envelope::decode(liar.heard.choose(&mut self.whims)?.as_bytes()).ok()?;
+        let changed = envelope.payload.replacen("\"data\":\"", "\"data\":\"x", 1);
+        let is_changed = changed != envelope.payload && !envelope.signatures.is_empty();
+        envelope.payload = changed;
+        is_changed.then(|| envelope.encode())
+    }
+
     /// A record that nobody signed, or not who may.
     fn forged(&mut self, node: NodeId) -> Option<String> {
         // Never the liar itself, who may speak for himself.
         let others = 1..self.nodes.len();
         let victim: PeerId = self.nodes[(node + self.whims.random_range(others)) % self.nodes.len()].me;
         match self.whims.random_range(0..4) {
-            // A byte of what another said is changed.
-            0 => {
-                let Body::Liar(liar) = &self.nodes[node].body else { return None };
-                let heard = liar.heard.choose(&mut self.whims)?;
-                let mut envelope = Envelope::decode(heard.as_bytes()).ok()?;
-                let changed = envelope.payload.replacen("\"data\":\"", "\"data\":\"x", 1);
-                let is_changed = changed != envelope.payload && !envelope.signatures.is_empty();
-                envelope.payload = changed;
-                is_changed.then(|| envelope.encode())
-            }
+            0 => self.changed(node),
             // A word about another.
             1 => {
                 let record = self.liars_record(node, &format!("pri/{victim}/info/hostname"))?;

@@ -41,6 +41,7 @@ mod node;
 mod plan;
 mod reading;
 mod report;
+mod sabotage;
 mod scenario;
 mod seeds;
 mod wall;

@@ -1,6 +1,6 @@
 //! Nodes come, go, move, and speak.
 
-use crate::action::{Action, Sabotage};
+use crate::action::Action;
 use crate::budget::Budget;
 use crate::disk::GROUP;
 use crate::event::Event;
@@ -8,9 +8,9 @@ use crate::network::{Member, NetworkId, address};
 use crate::node::{Body, Life, NodeId, Port};
 use crate::world::World;
 use brain::{Brain, Input, Settings};
-use dcache::{Data, End, Item, Key, Keypair, Kind, Record, Statement, Time, Validity};
+use dcache::{Data, Item, Key, Kind, Record, Statement, Time, Validity};
 use rand::RngExt as _;
-use routing::{Address, ChannelEvent, ChannelId, Envelope, Medium, Target};
+use routing::{Address, ChannelEvent, ChannelId, Envelope, Medium};
 use std::time::Duration;
 
 /// How long a commit takes, and the way from there back to the brain.
@@ -55,10 +55,11 @@ impl World {
         let fresh = self.stock.remove(&node).unwrap_or_default();
         let of = &mut self.nodes[node];
         let kept = of.disk.as_ref().map(|disk| disk.records.values().cloned().collect::<Vec<_>>());
-        let (set, _) = of.begin(fresh.into_iter().chain(kept.unwrap_or_default()), self.now);
+        let (set, dropped) = of.begin(fresh.into_iter().chain(kept.unwrap_or_default()), self.now);
         of.body = Body::Brain(Box::new(Brain::new(of.me, set, Settings::default(), "sim", seed)));
         of.wake = None;
         let (life, networks) = (of.life, of.networks.clone());
+        dropped.into_iter().for_each(|key| self.keep(node, key, None));
         networks.into_iter().for_each(|network| self.channel_up(node, network));
         self.queue.push(self.now, Event::Presence { life });
     }
@@ -91,7 +92,7 @@ impl World {
     }
 
     /// Stops a node in order: all is written.
-    fn stop(&mut self, node: NodeId) {
+    pub(crate) fn stop(&mut self, node: NodeId) {
         self.flush(self.nodes[node].life);
         self.crash(node, Duration::MAX);
     }
@@ -210,44 +211,6 @@ impl World {
         let held = item.and_then(|item| of.set()?.get(&Key { item, signer: of.me }));
         let until = held.and_then(|held| held.validity().until());
         until.is_none_or(|until| until <= now.plus(lifetime / 2))
-    }
-
-    /// Something is spoilt behind everybody's back.
-    fn spoil(&mut self, sabotage: Sabotage) {
-        match sabotage {
-            Sabotage::Forget => {
-                let Some(last) = self.honest().map(|(node, _)| node).last() else { return };
-                self.stop(last);
-                self.nodes[last].networks.clear();
-                if let Some(disk) = &mut self.nodes[last].disk {
-                    disk.records.pop_first();
-                }
-                self.start(last);
-            }
-            Sabotage::Overdrive => {
-                let channels = self.nodes[0].channels.iter();
-                let first =
-                    channels.filter(|(_, port)| matches!(port, Port::Network(_))).map(|(id, _)| *id).next();
-                let line =
-                    Envelope::new(Address::brain(self.nodes[0].me), Address::every_brain(), String::new());
-                for channel in std::iter::repeat_n(first, 1000).flatten() {
-                    self.send(0, channel, Target::All, line.encode());
-                }
-            }
-            Sabotage::Plant => {
-                let (forger, victim) = (Keypair::from_seed([77; 32]), self.nodes[1].me);
-                let time = self.nodes[0].now(self.now).moment.time;
-                let Some(statement) = statement("share/files", "forged", time, 24 * 3600) else { return };
-                let mut signature = *Record::sign(statement.clone(), &forger, 1, End::default()).signature();
-                signature.signer = victim;
-                let forged = Record::from_own_disk(statement, signature);
-                self.stop(0);
-                if let Some(disk) = &mut self.nodes[0].disk {
-                    disk.records.insert(Key::from(&forged), forged);
-                }
-                self.start(0);
-            }
-        }
     }
 }
 

@@ -5,6 +5,7 @@ mod usage;
 
 use clap::Parser;
 use sim::{Options, Report, Scenario, ScenarioError, run, run_seeds};
+use std::io::Write as _;
 use std::process::ExitCode;
 
 /// Runs a scenario with real brains in virtual time and prints what it showed.
@@ -57,7 +58,9 @@ fn run_all(arguments: &Arguments) -> Result<bool, ScenarioError> {
 
 fn options(arguments: &Arguments) -> Options {
     let Arguments { seed, trace, .. } = *arguments;
-    Options { seed, trace, tell: Some(|line| println!("{line}")), ..Options::default() }
+    // Whoever looks at the beginning only, as `head` does, closes the pipe: that is no error.
+    let tell = |line: &str| drop(writeln!(std::io::stdout(), "{line}"));
+    Options { seed, trace, tell: Some(tell), ..Options::default() }
 }
 
 fn load(name: &str) -> Result<Scenario, ScenarioError> {

@@ -92,8 +92,12 @@ impl Node {
         Now { moment: self.clock.read(self.wall.shows(now), elapsed), elapsed }
     }
 
-    /// Begins a life, and gives the set with which it begins and where in it things were that are over.
-    pub(crate) fn begin(&mut self, stock: impl IntoIterator<Item = Record>, now: Duration) -> (Set, Now) {
+    /// Begins a life, and gives the set with which it begins, and where things stood that are over.
+    pub(crate) fn begin(
+        &mut self,
+        stock: impl IntoIterator<Item = Record>,
+        now: Duration,
+    ) -> (Set, Vec<Key>) {
         self.life.number += 1;
         self.started = now;
         self.untold.clear();
@@ -104,10 +108,7 @@ impl Node {
         let dropped = set.restore(stock, moment.moment);
         let sequence = self.disk.as_ref().map(|disk| disk.sequence).filter(|sequence| *sequence > 0);
         self.sequence = sequence.unwrap_or(moment.moment.time.0).max(set.latest_sequence(self.me));
-        for key in dropped {
-            self.keep(key, None);
-        }
-        (set, moment)
+        (set, dropped)
     }
 
     /// Signs a statement, so that it is kept for as long as what it replaces.
