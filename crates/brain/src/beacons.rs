@@ -133,14 +133,17 @@ impl Brain {
     }
 
     /// Notes that sets are to be compared with a neighbour, once what is on its way should be there. Who has less goes
-    /// first: most often it is the one who misses something, and others need not do the same.
+    /// first: most often it is the one who misses something, and others need not do the same. Of many who miss the same
+    /// the first to ask has it said to all; so the more is missing, the longer they wait for each other.
     fn suspect(&mut self, now: Now, channel: ChannelId, peer: PeerId, beacon: &Beacon) {
         let round_trip = self.round_trip(channel);
-        let has_less = beacon.fingerprint.count < self.set.fingerprint(End::at(beacon.bound)).count;
-        let longest = if has_less { round_trip * 10 } else { round_trip / 2 };
-        let wait = round_trip / 2
-            + self.random_wait(longest)
-            + if has_less { round_trip * 3 } else { Duration::ZERO };
+        let (ours, theirs) = (self.set.fingerprint(End::at(beacon.bound)).count, beacon.fingerprint.count);
+        let (least, most) = match theirs < ours {
+            true => (round_trip * 7 / 2, round_trip * 13),
+            false if theirs - ours > self.settings.few => (round_trip / 2, round_trip * 3),
+            false => (round_trip / 2, round_trip * 3 / 2),
+        };
+        let wait = least + self.random_wait(most - least);
         let Some(neighbour) = self.neighbours.get_mut(&(channel, peer)) else { return };
         if !neighbour.is_aside(now.elapsed) && neighbour.suspected.is_none() {
             neighbour.suspected = Some(now.elapsed + wait);

@@ -67,7 +67,8 @@ impl Cause {
         match self {
             Self::News => usize::MAX,
             Self::Renewal | Self::Relay => 2,
-            Self::Found | Self::Missed => 1,
+            Self::Missed => 1,
+            Self::Found => 0,
         }
     }
 }
