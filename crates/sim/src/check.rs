@@ -1,0 +1,123 @@
+//! What must hold at the end: all honest nodes hold the same, and nothing that nobody signed.
+
+use crate::node::NodeId;
+use crate::world::World;
+use dcache::{End, Fingerprint, Record, RecordId, Set};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// What will be over so soon is not compared: nodes forget it each by its own clock.
+const MARGIN: u64 = 120;
+/// How often it is looked whether all agree.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Of differing records so many are named.
+const MOST_NAMED: usize = 4;
+
+impl World {
+    /// Up to when records need not be the same everywhere: by the clock that is furthest ahead.
+    fn bound(&mut self) -> End {
+        let now = self.now;
+        let honest = self.nodes.iter_mut().filter(|node| node.is_honest);
+        let latest = honest.map(|node| node.now(now).moment.time).max().unwrap_or_default();
+        End::at(latest.plus(MARGIN))
+    }
+
+    /// Lets the calm pass until all agree; returns how many records they agree on, or how they differ at its end.
+    pub(crate) fn settle(&mut self) -> Result<usize, String> {
+        let end = self.now + self.scenario.calm.0;
+        let (mut differing, mut told) = (0, String::new());
+        loop {
+            self.run_until(end.min(self.now + LOOK_EVERY));
+            let bound = self.bound();
+            let agreed = self.agree(bound, &mut differing);
+            if let Some(difference) = agreed.as_ref().err().filter(|difference| **difference != told) {
+                self.trace(difference);
+                told.clone_from(difference);
+            }
+            if agreed.is_ok() || self.now >= end || self.is_hopeless() {
+                self.look_for_forged();
+                return agreed.and_then(|()| self.compare(bound));
+            }
+        }
+    }
+
+    /// Whether all fingerprints are equal. `differing` is the node that differed last time: most likely it still does.
+    fn agree(&self, bound: End, differing: &mut NodeId) -> Result<(), String> {
+        let mut honest = self.honest();
+        let Some((first, _)) = honest.next() else { return Ok(()) };
+        let print = |node: NodeId| self.nodes[node].set().map(|set| set.fingerprint(bound));
+        let wanted = print(first);
+        let differs = |node: NodeId| print(node).is_none() || print(node) != wanted;
+        let suspects = [first, *differing].into_iter().chain(honest.map(|(node, _)| node));
+        match suspects.into_iter().find(|node| differs(*node)) {
+            None => Ok(()),
+            Some(node) => {
+                *differing = node;
+                Err(self.tell_difference(first, node, bound))
+            }
+        }
+    }
+
+    fn tell_difference(&self, one: NodeId, other: NodeId, bound: End) -> String {
+        let (Some(ones), Some(others)) = (self.nodes[one].set(), self.nodes[other].set()) else {
+            let off = if self.nodes[one].is_off() { one } else { other };
+            return format!("node {off} does not run");
+        };
+        let only = |has: &Set, lacks: &Set| {
+            let missing = has
+                .beyond(bound)
+                .filter(|record| !lacks.beyond(bound).any(|other| other.id() == record.id()));
+            let named: Vec<String> = missing.take(MOST_NAMED).map(name).collect();
+            named.join(", ")
+        };
+        let (Fingerprint { count: many, .. }, Fingerprint { count: less, .. }) =
+            (ones.fingerprint(bound), others.fingerprint(bound));
+        if many.max(less) > 5000 {
+            return format!("nodes {one} and {other} differ: {many} and {less} records");
+        }
+        format!(
+            "nodes {one} and {other} differ ({many} and {less} records): only {one} has [{}], only {other} has [{}]",
+            only(ones, others),
+            only(others, ones)
+        )
+    }
+
+    /// Whether some node holds what nobody signed.
+    fn look_for_forged(&mut self) {
+        let mut found = Vec::new();
+        for (node, of) in self.honest() {
+            let forged =
+                of.set().and_then(|set| set.records().find(|record| !self.ledger.is_genuine(record)));
+            found
+                .extend(forged.map(|forged| {
+                    format!("node {node} holds a record that nobody signed: {}", name(forged))
+                }));
+        }
+        found.into_iter().for_each(|forged| self.fail(forged));
+    }
+
+    /// Compares all sets record by record.
+    fn compare(&self, bound: End) -> Result<usize, String> {
+        let mut wanted: Option<BTreeMap<RecordId, &Record>> = None;
+        for (node, of) in self.honest() {
+            let Some(set) = of.set() else { continue };
+            let held = || set.beyond(bound).map(|record| (record.id(), record));
+            let Some(wanted) = &wanted else {
+                wanted = Some(held().collect());
+                continue;
+            };
+            if held().count() != wanted.len() || !held().all(|(id, record)| wanted.get(&id) == Some(&record))
+            {
+                return Err(format!("node {node} holds others than the first, though fingerprints agree"));
+            }
+        }
+        Ok(wanted.map_or(0, |wanted| wanted.len()))
+    }
+}
+
+fn name(record: &Record) -> String {
+    let data: String = record.item().data.as_str().chars().take(24).collect();
+    let signer = record.signer().to_string();
+    let (bucket, number) = (record.item().bucket.as_str(), record.signature().sequence);
+    format!("{bucket} {data:?} of ..{} number {number}", &signer[signer.len().saturating_sub(6)..])
+}

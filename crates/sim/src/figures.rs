@@ -1,0 +1,140 @@
+//! The figures as tables and as JSON.
+
+use crate::usage::Used;
+use comfy_table::{LineStyle, Table, TableStyle};
+use serde::Serialize;
+use sim::{Kind, Report, Spans};
+
+/// So many failing runs are told of.
+const MOST_FAILED: usize = 10;
+
+#[derive(Serialize)]
+struct Output<'a> {
+    runs: &'a [Report],
+    used: &'a Used,
+}
+
+/// Prints one run, or the summary of many.
+pub(crate) fn print(reports: &[Report], used: &Used, json: bool) {
+    if json {
+        match serde_json::to_string(&Output { runs: reports, used }) {
+            Ok(text) => println!("{text}"),
+            Err(error) => eprintln!("sim: {error}"),
+        }
+    } else {
+        match reports {
+            [report] => print_run(report, used),
+            many => print_summary(many, used),
+        }
+    }
+    let failed = reports.iter().filter(|report| !report.failures.is_empty());
+    for report in failed.take(MOST_FAILED) {
+        eprintln!("\nFAILED with seed {}:", report.seed);
+        report.failures.iter().for_each(|failure| eprintln!("  {failure}"));
+        eprintln!("  again: cargo run --release -p sim -- --seed {} {}", report.seed, report.scenario);
+    }
+}
+
+/// A line below the header, nothing else, as the tables of the CLI.
+const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+
+fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(STYLE).set_header(header.iter().copied());
+    table
+}
+
+fn seconds(value: Option<f64>) -> String {
+    value.map_or_else(|| "never".to_owned(), |value| format!("{value:.3} s"))
+}
+
+fn spans(spans: Spans) -> String {
+    format!("{} / {}", seconds(spans.median), seconds(spans.worst))
+}
+
+fn print_run(report: &Report, used: &Used) {
+    let Report { nodes, events, virtual_seconds, records, .. } = report;
+    println!(
+        "{} with seed {}: {nodes} honest nodes, {virtual_seconds:.1} s, {events} events",
+        report.scenario, report.seed
+    );
+    println!("all held the same {records} records {} after the calm began", seconds(report.converged_after));
+    println!("hash of all events {}\n", report.hash);
+    if !report.spreads.is_empty() {
+        let mut table = table(&["new records", "count", "to all", "50 % median / worst", "99 %", "100 %"]);
+        for spread in &report.spreads {
+            let (count, complete) = (spread.count.to_string(), spread.complete.to_string());
+            let [half, most, all] = [spread.to_50, spread.to_99, spread.to_100].map(spans);
+            table.add_row([spread.name.clone(), count, complete, half, most, all]);
+        }
+        println!("{table}\n");
+    }
+    print_traffic(report);
+    print_used(&[report], used);
+}
+
+fn print_traffic(report: &Report) {
+    let traffic = &report.traffic;
+    let mut table = table(&["measured", "lines sent", "bytes sent", "lines received", "bytes received"]);
+    for kind in [Kind::Records, Kind::Beacons, Kind::Repair, Kind::Others] {
+        let [sent, received] =
+            [&traffic.sent, &traffic.received].map(|all| all.get(&kind).copied().unwrap_or_default());
+        let counts = [sent.lines, sent.bytes, received.lines, received.bytes].map(|count| count.to_string());
+        table.add_row(std::iter::once(format!("{kind:?}").to_lowercase()).chain(counts));
+    }
+    println!("{table}\n");
+    println!(
+        "in {:.0} s: {} records told ({} bytes), {} taken by others",
+        traffic.seconds, traffic.told, traffic.told_bytes, traffic.taken
+    );
+    let each = traffic.bytes_per_taken.map_or_else(|| "-".to_owned(), |bytes| format!("{bytes:.0}"));
+    println!(
+        "bytes a minute {:.0}, beyond one line a record {:.0}; bytes a record taken {each}; a node-hour: {:.0} bytes, {:.0} lines",
+        traffic.bytes_per_minute,
+        traffic.bytes_per_minute_beyond,
+        traffic.bytes_per_node_hour,
+        traffic.messages_per_node_hour
+    );
+    if !report.refusals.is_empty() {
+        let refusals: Vec<String> =
+            report.refusals.iter().map(|(why, count)| format!("{why} {count}")).collect();
+        println!("refused: {}", refusals.join("; "));
+    }
+}
+
+fn print_used(reports: &[&Report], used: &Used) {
+    let node_hours: f64 =
+        reports.iter().map(|report| report.nodes as f64 * report.virtual_seconds / 3600.0).sum();
+    let nodes = reports.iter().map(|report| report.nodes).max().unwrap_or(0).max(1);
+    println!(
+        "used: {:.1} s, {:.1} s of processors ({:.4} s a node-hour), {:.1} MB of memory ({:.0} kB a node)",
+        used.seconds,
+        used.cpu_seconds,
+        used.cpu_seconds / node_hours.max(f64::MIN_POSITIVE),
+        used.memory as f64 / 1e6,
+        used.memory as f64 / 1e3 / nodes as f64
+    );
+}
+
+fn print_summary(reports: &[Report], used: &Used) {
+    let passed = reports.iter().filter(|report| report.failures.is_empty()).count();
+    println!("{passed} of {} runs passed", reports.len());
+    let mut converged: Vec<f64> = reports.iter().filter_map(|report| report.converged_after).collect();
+    converged.sort_by(f64::total_cmp);
+    let at = |part: f64| converged.get(((converged.len() as f64 - 1.0).max(0.0) * part) as usize).copied();
+    println!(
+        "all the same after (s of calm): median {}, 99 % {}, worst {}",
+        seconds(at(0.5)),
+        seconds(at(0.99)),
+        seconds(at(1.0))
+    );
+    let mean =
+        |value: fn(&Report) -> f64| reports.iter().map(value).sum::<f64>() / reports.len().max(1) as f64;
+    println!(
+        "on average: bytes a node-hour {:.0}, lines a node-hour {:.0}, bytes a record taken {:.0}",
+        mean(|report| report.traffic.bytes_per_node_hour),
+        mean(|report| report.traffic.messages_per_node_hour),
+        mean(|report| report.traffic.bytes_per_taken.unwrap_or(0.0)),
+    );
+    print_used(&reports.iter().collect::<Vec<_>>(), used);
+}

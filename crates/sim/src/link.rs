@@ -1,0 +1,161 @@
+//! Links between two nodes: lines in order and without loss, at a rate and with a delay.
+//!
+//! What is estimated: a line takes its bytes, its end and 66 bytes of headers (Ethernet, IP, TCP with time stamps) for
+//! each 1448 bytes; opening and closing takes seven segments without content. Acknowledgements are not counted.
+//! Where datagrams get lost, segments do too: a line is then late by 200 ms, 400 ms, ... for each time that it is lost,
+//! and whatever follows it waits for it.
+
+use crate::network::{Conditions, NetworkId};
+use crate::node::Life;
+use rand::RngExt as _;
+use rand_chacha::ChaCha8Rng;
+use routing::ChannelId;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// How long the channels' settings let a call ring, a silent link be, and one stick that takes nothing.
+pub(crate) const RINGING: Duration = Duration::from_secs(5);
+pub(crate) const SILENT: Duration = Duration::from_secs(60);
+pub(crate) const STUCK: Duration = Duration::from_secs(20);
+/// How long whoever asked and closed its side is waited for.
+pub(crate) const LINGER: Duration = Duration::from_secs(300);
+/// How many links a node takes and makes, as in the daemon.
+pub(crate) const MOST: usize = 64;
+
+const HEADERS: usize = 66;
+const SEGMENT: usize = 1448;
+/// What opening and closing a link takes, counted to the caller.
+pub(crate) const OPENING: u64 = 7 * HEADERS as u64;
+const RESEND: Duration = Duration::from_millis(200);
+/// However bad a network is, TCP gets something through within some seconds.
+const MOST_RESENDS: u32 = 5;
+
+/// Which link.
+pub(crate) type LinkId = u64;
+
+/// One end of a link: 0 for the caller's, 1 for the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct EndOf {
+    pub(crate) link: LinkId,
+    pub(crate) side: usize,
+}
+
+impl EndOf {
+    pub(crate) fn other(self) -> Self {
+        Self { link: self.link, side: 1 - self.side }
+    }
+}
+
+/// What one node has of a link.
+#[derive(Debug)]
+pub(crate) struct End {
+    /// Whose it is.
+    pub(crate) life: Life,
+    /// Its number there while it is up.
+    pub(crate) channel: Option<ChannelId>,
+    /// When everything that it was given will have been sent.
+    pub(crate) free: Duration,
+    /// When the last line that it sent arrives.
+    arrival: Duration,
+    /// When something last came.
+    pub(crate) heard: Duration,
+    /// Whether a look at `free` is planned.
+    pub(crate) is_awaited: bool,
+    /// Whether its node said that it closes it.
+    pub(crate) is_closing: bool,
+    /// Whether the other side will say no more.
+    pub(crate) is_ended: bool,
+}
+
+impl End {
+    fn new(life: Life, now: Duration) -> Self {
+        let (free, arrival, heard) = (now, now, now);
+        let (is_awaited, is_closing, is_ended) = (false, false, false);
+        Self { life, channel: None, free, arrival, heard, is_awaited, is_closing, is_ended }
+    }
+
+    /// Nothing that it sends arrives before the other side knows of the link.
+    pub(crate) fn waits_for(&mut self, other: Duration) {
+        self.arrival = self.arrival.max(other);
+    }
+
+    /// When the last line that was sent arrives.
+    pub(crate) fn last_arrival(&self) -> Duration {
+        self.arrival
+    }
+
+    /// Takes a line to send, and tells when it arrives.
+    pub(crate) fn send(
+        &mut self,
+        bytes: u64,
+        on: &Conditions,
+        now: Duration,
+        random: &mut ChaCha8Rng,
+    ) -> Duration {
+        let takes = Duration::from_secs_f64(bytes as f64 / f64::from(on.link_rate.max(1)));
+        self.free = self.free.max(now) + takes;
+        let mut late = Duration::ZERO;
+        for resend in 0..MOST_RESENDS {
+            if on.loss <= 0.0 || !random.random_bool(on.loss) {
+                break;
+            }
+            late += RESEND * (1 << resend);
+        }
+        self.arrival = self.arrival.max(self.free + on.delay + late);
+        self.arrival
+    }
+}
+
+/// A link.
+#[derive(Debug)]
+pub(crate) struct Link {
+    /// By which network.
+    pub(crate) network: NetworkId,
+    /// What the caller called.
+    pub(crate) address: SocketAddr,
+    pub(crate) ends: [End; 2],
+    /// Whether nothing gets through any more, though not both ends may know that yet.
+    pub(crate) is_broken: bool,
+    /// Whether the caller knows that it was answered.
+    pub(crate) is_connected: bool,
+}
+
+impl Link {
+    pub(crate) fn new(network: NetworkId, address: SocketAddr, ends: [Life; 2], now: Duration) -> Self {
+        Self {
+            network,
+            address,
+            ends: ends.map(|life| End::new(life, now)),
+            is_broken: false,
+            is_connected: false,
+        }
+    }
+}
+
+/// What a line takes on the wire of a link.
+pub(crate) fn wire_bytes(line: usize) -> u64 {
+    (line + 1 + (line + 1).div_ceil(SEGMENT) * HEADERS) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng as _;
+
+    #[test]
+    fn lines_keep_their_order_and_the_rate() {
+        let on = Conditions {
+            loss: 0.3,
+            duplication: 0.5,
+            delay: Duration::from_millis(10),
+            jitter: Duration::from_millis(50),
+            link_rate: 100_000,
+        };
+        let (mut end, mut random) =
+            (End::new(Life { node: 0, number: 1 }, Duration::ZERO), ChaCha8Rng::seed_from_u64(1));
+        let arrivals: Vec<_> = (0..1000).map(|_| end.send(1000, &on, Duration::ZERO, &mut random)).collect();
+        assert!(arrivals.is_sorted());
+        assert!(end.free > Duration::from_millis(9990) && end.free < Duration::from_millis(10_010));
+        assert!(arrivals[0] >= Duration::from_millis(20));
+    }
+}

@@ -1,0 +1,223 @@
+//! Nodes come, go, move, and speak.
+
+use crate::action::Action;
+use crate::budget::Budget;
+use crate::disk::GROUP;
+use crate::event::Event;
+use crate::network::{Member, NetworkId, address};
+use crate::node::{Body, Life, NodeId, Port};
+use crate::world::World;
+use brain::{Brain, Input, Settings};
+use dcache::{Data, Item, Key, Kind, Record, Statement, Time, Validity};
+use rand::RngExt as _;
+use routing::{Address, ChannelEvent, ChannelId, Envelope, Medium};
+use std::time::Duration;
+
+/// How long a commit takes, and the way from there back to the brain.
+const COMMIT: Duration = Duration::from_millis(10);
+const TELLING: Duration = Duration::from_millis(1);
+/// How often a node looks whether what it says of itself is half over, as discovery does.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+impl World {
+    pub(crate) fn act(&mut self, action: Action) {
+        self.note_text(&format!("{action:?}"));
+        self.trace(&format!("* {action:?}"));
+        match action {
+            Action::Start { node } => self.start(node),
+            Action::Stop { node } => self.stop(node),
+            Action::Crash { node, off } => self.crash(node, off),
+            Action::Say { node, group, bucket, data, lifetime } => {
+                self.say_somewhere(node, Some(group), &bucket, &data, lifetime.as_secs());
+            }
+            Action::Part { network, parts } => {
+                self.networks[network].parts = parts;
+                self.break_links();
+            }
+            Action::Heal { network } => self.networks[network].parts.clear(),
+            Action::SetClock { node, ahead } => self.nodes[node].wall.ahead = ahead,
+            Action::Leave { node, network } => self.leave(node, network),
+            Action::Join { node, network } => self.join(node, network),
+            Action::Measure => self.measured[0] = Some(self.sums()),
+            Action::Calm => {
+                self.is_calm = true;
+                self.measured[1] = Some(self.sums());
+            }
+            Action::Sabotage(sabotage) => self.spoil(sabotage),
+        }
+    }
+
+    pub(crate) fn start(&mut self, node: NodeId) {
+        if !self.nodes[node].is_off() {
+            return;
+        }
+        let seed = self.seeds.random();
+        let fresh = self.stock.remove(&node).unwrap_or_default();
+        let of = &mut self.nodes[node];
+        let kept = of.disk.as_ref().map(|disk| disk.records.values().cloned().collect::<Vec<_>>());
+        let (set, dropped) = of.begin(fresh.into_iter().chain(kept.unwrap_or_default()), self.now);
+        of.body = Body::Brain(Box::new(Brain::new(of.me, set, Settings::default(), "sim", seed)));
+        of.wake = None;
+        let (life, networks) = (of.life, of.networks.clone());
+        dropped.into_iter().for_each(|key| self.keep(node, key, None));
+        networks.into_iter().for_each(|network| self.channel_up(node, network));
+        self.queue.push(self.now, Event::Presence { life });
+    }
+
+    fn channel_up(&mut self, node: NodeId, id: NetworkId) {
+        let channel = ChannelId(self.new_number());
+        let network = &mut self.networks[id];
+        let budget = Budget::new(&network.capacity, self.now);
+        network.members.insert(node, Member { channel, budget, is_over: false });
+        let line = network.is_dialable.then(|| Address::tcp_line(address(id, node)));
+        let (name, capacity) = (network.name.clone(), network.capacity.clone());
+        self.nodes[node].channels.insert(channel, Port::Network(id));
+        let medium = Medium::Broadcast { name, line, capacity };
+        self.input(node, Input::Channel(ChannelEvent::Up { channel, medium }));
+    }
+
+    pub(crate) fn join(&mut self, node: NodeId, network: NetworkId) {
+        if self.nodes[node].networks.insert(network) && !self.nodes[node].is_off() {
+            self.channel_up(node, network);
+        }
+    }
+
+    pub(crate) fn leave(&mut self, node: NodeId, network: NetworkId) {
+        self.nodes[node].networks.remove(&network);
+        if let Some(Member { channel, .. }) = self.networks[network].members.remove(&node) {
+            self.break_links();
+            self.nodes[node].channels.remove(&channel);
+            self.input(node, Input::Channel(ChannelEvent::Down { channel }));
+        }
+    }
+
+    /// Stops a node in order: all is written.
+    pub(crate) fn stop(&mut self, node: NodeId) {
+        self.flush(self.nodes[node].life);
+        self.crash(node, Duration::MAX);
+    }
+
+    fn crash(&mut self, node: NodeId, off: Duration) {
+        if self.nodes[node].is_off() {
+            return;
+        }
+        self.hang_up(node);
+        let of = &mut self.nodes[node];
+        of.body = Body::Off;
+        of.life.number += 1;
+        if let Some(disk) = &mut of.disk {
+            disk.crash();
+        }
+        for network in &mut self.networks {
+            network.members.remove(&node);
+        }
+        if let Some(at) = self.now.checked_add(off) {
+            self.queue.push(at, Event::Act(Box::new(Action::Start { node })));
+        }
+    }
+
+    /// The node says something, or the next that runs if it does not.
+    fn say_somewhere(&mut self, node: NodeId, group: Option<usize>, bucket: &str, data: &str, lifetime: u64) {
+        let many = self.nodes.len();
+        let runs = |node: &NodeId| self.nodes[*node].brain().is_some();
+        if let Some(node) = (node..node + many).map(|node| node % many).find(runs) {
+            self.say(node, group, bucket, data, lifetime);
+        }
+    }
+
+    /// A node signs something; it is told once it is on the disk.
+    fn say(&mut self, node: NodeId, group: Option<usize>, bucket: &str, data: &str, lifetime: u64) {
+        let from = self.nodes[node].now(self.now).moment.time;
+        let of = &mut self.nodes[node];
+        let Some(statement) = statement(&bucket.replace("ME", &of.me.to_string()), data, from, lifetime)
+        else {
+            return self.fail(format!("the scenario has {data:?} in {bucket:?}, which is no item"));
+        };
+        let record = of.sign(statement);
+        let life = of.life;
+        self.ledger.signed(&record);
+        if let Some(group) = group {
+            self.ledger.watch(&record, group, self.now);
+        }
+        self.queue.push(self.now + COMMIT, Event::Written { life, record: Box::new(record) });
+    }
+
+    pub(crate) fn written(&mut self, life: Life, record: Box<Record>) {
+        if self.nodes[life.node].life != life {
+            return self.ledger.forget(&record);
+        }
+        let elapsed = self.now - self.nodes[life.node].started;
+        let of = &mut self.nodes[life.node];
+        let floor = of.clock.floor(elapsed);
+        if let Some(disk) = &mut of.disk {
+            disk.commit_own(&record, floor);
+        }
+        self.queue.push(self.now + TELLING, Event::Told { life, record });
+    }
+
+    pub(crate) fn tell(&mut self, life: Life, record: Record) {
+        if self.nodes[life.node].life == life {
+            let of = &mut self.nodes[life.node];
+            of.settled(&record);
+            let line = Envelope::record(Address::brain(of.me), Address::every_brain(), &record).encode();
+            let (count, bytes) = &mut self.told;
+            (*count, *bytes) = (*count + 1, *bytes + line.len() as u64 + 42);
+            self.input(life.node, Input::Local(record));
+        }
+    }
+
+    pub(crate) fn keep(&mut self, node: NodeId, key: Key, record: Option<Record>) {
+        if self.nodes[node].keep(key, record) {
+            let life = self.nodes[node].life;
+            self.queue.push(self.now + GROUP, Event::Flush { life });
+        }
+    }
+
+    pub(crate) fn flush(&mut self, life: Life) {
+        let of = &mut self.nodes[life.node];
+        if of.life == life {
+            let floor = of.clock.floor(self.now - of.started);
+            if let Some(disk) = &mut of.disk {
+                disk.commit(floor);
+            }
+        }
+    }
+
+    /// Says what is to be said of the node itself, where it is not said yet or half over.
+    pub(crate) fn presence(&mut self, life: Life) {
+        let Some(presence) = self.scenario.presence.clone() else { return };
+        let is_over = presence.until.is_some_and(|until| self.now >= until.0);
+        if self.nodes[life.node].life != life || self.is_calm || is_over {
+            return;
+        }
+        let me = self.nodes[life.node].me.to_string();
+        let mut claims = vec![("peer", me, presence.lifetime.0.as_secs())];
+        if presence.info {
+            claims.push(("pri/ME/info/hostname", format!("robot{}", life.node), 5 * 24 * 3600));
+            claims.push(("pri/ME/addresses", format!("/ip4/10.0.0.{}/tcp/8000", life.node), 3600));
+        }
+        for (bucket, data, lifetime) in claims {
+            if self.is_half_over(life.node, bucket, &data, lifetime) {
+                self.say(life.node, None, bucket, &data, lifetime);
+            }
+        }
+        self.queue.push(self.now + LOOK_AGAIN, Event::Presence { life });
+    }
+
+    fn is_half_over(&mut self, node: NodeId, bucket: &str, data: &str, lifetime: u64) -> bool {
+        let now = self.nodes[node].now(self.now).moment.time;
+        let of = &self.nodes[node];
+        let item = item(&bucket.replace("ME", &of.me.to_string()), data);
+        let held = item.and_then(|item| of.set()?.get(&Key { item, signer: of.me }));
+        let until = held.and_then(|held| held.validity().until());
+        until.is_none_or(|until| until <= now.plus(lifetime / 2))
+    }
+}
+
+pub(crate) fn item(bucket: &str, data: &str) -> Option<Item> {
+    Some(Item { bucket: bucket.parse().ok()?, data: Data::new(data).ok()? })
+}
+
+pub(crate) fn statement(bucket: &str, data: &str, from: Time, lifetime: u64) -> Option<Statement> {
+    Statement::new(Kind::Propose, item(bucket, data)?, Validity::starting(from, lifetime)).ok()
+}

@@ -1,0 +1,83 @@
+//! Runs scenarios.
+
+mod figures;
+mod usage;
+
+use clap::Parser;
+use sim::{Options, Report, Scenario, ScenarioError, run, run_seeds};
+use std::io::Write as _;
+use std::process::ExitCode;
+
+/// Runs a scenario with real brains in virtual time and prints what it showed.
+/// Ends with 0 when all runs passed, 1 when one failed, 2 when there is nothing to run.
+#[derive(Parser)]
+struct Arguments {
+    /// The seed, or the first of many
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Run so many seeds, on all cores, and print a summary
+    #[arg(long, value_name = "COUNT")]
+    seeds: Option<u64>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Print every input and output of one node, by its number
+    #[arg(long, value_name = "NODE", conflicts_with = "seeds")]
+    trace: Option<usize>,
+    /// The name of a scenario that is built in, or a file
+    #[arg(default_value = "mixed")]
+    scenario: String,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run_all(&arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(problem) => {
+            eprintln!("sim: {problem}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run_all(arguments: &Arguments) -> Result<bool, ScenarioError> {
+    let name = &arguments.scenario;
+    let scenario = load(name)?;
+    let before = usage::usage();
+    let reports = match arguments.seeds {
+        None => vec![run(name, &scenario, options(arguments))?],
+        Some(count) => {
+            let threads = std::thread::available_parallelism().map_or(1, usize::from);
+            run_seeds(name, &scenario, (arguments.seed, count), threads, tell)?
+        }
+    };
+    figures::print(&reports, &usage::usage().since(&before), arguments.json);
+    Ok(reports.iter().all(|report| report.failures.is_empty()))
+}
+
+fn options(arguments: &Arguments) -> Options {
+    let Arguments { seed, trace, .. } = *arguments;
+    // Whoever looks at the beginning only, as `head` does, closes the pipe: that is no error.
+    let tell = |line: &str| drop(writeln!(std::io::stdout(), "{line}"));
+    Options { seed, trace, tell: Some(tell), ..Options::default() }
+}
+
+fn load(name: &str) -> Result<Scenario, ScenarioError> {
+    match Scenario::built_in(name) {
+        Err(ScenarioError::Unknown(_)) if std::path::Path::new(name).exists() => {
+            let text =
+                std::fs::read_to_string(name).map_err(|error| ScenarioError::File(name.to_owned(), error))?;
+            Scenario::read(name, &text)
+        }
+        other => other,
+    }
+}
+
+fn tell(report: &Report) {
+    let outcome = match report.converged_after {
+        Some(after) if report.failures.is_empty() => format!("passed, all the same after {after:.2} s"),
+        _ => "FAILED".to_owned(),
+    };
+    eprintln!("seed {}: {outcome}", report.seed);
+}

@@ -1,0 +1,161 @@
+//! A node: a brain with what surrounds it in the daemon, or a liar.
+
+use crate::disk::Disk;
+use crate::liar::Liar;
+use crate::line::Traffic;
+use crate::link::EndOf;
+use crate::network::NetworkId;
+use crate::wall::{BUILT, Wall};
+use brain::{Brain, Now};
+use dcache::{Clock, End, Item, Key, Keypair, PeerId, Record, Set, Statement};
+use routing::ChannelId;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// Which node.
+pub(crate) type NodeId = usize;
+
+/// A node from one start to its end: what was planned for an earlier life does not happen in a later one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Life {
+    pub(crate) node: NodeId,
+    pub(crate) number: u32,
+}
+
+/// Who is inside.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// A brain that runs.
+    Brain(Box<Brain>),
+    /// Somebody who means ill.
+    Liar(Box<Liar>),
+    /// Nobody, at present.
+    Off,
+}
+
+/// What a channel leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Port {
+    Network(NetworkId),
+    Link(EndOf),
+}
+
+/// A node.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) key: Keypair,
+    pub(crate) me: PeerId,
+    pub(crate) body: Body,
+    pub(crate) is_honest: bool,
+    pub(crate) life: Life,
+    pub(crate) started: Duration,
+    pub(crate) clock: Clock,
+    pub(crate) wall: Wall,
+    /// None for a node that never crashes: it would only cost memory.
+    pub(crate) disk: Option<Disk>,
+    /// On which networks it is while it runs.
+    pub(crate) networks: BTreeSet<NetworkId>,
+    pub(crate) channels: BTreeMap<ChannelId, Port>,
+    /// The earliest wake-up that is planned.
+    pub(crate) wake: Option<Duration>,
+    pub(crate) traffic: Traffic,
+    /// The last number under which it spoke.
+    sequence: u64,
+    /// Own words that are not told yet, and until when the last about an item is kept.
+    untold: BTreeMap<Item, End>,
+}
+
+impl Node {
+    pub(crate) fn new(id: NodeId, key: Keypair, is_honest: bool) -> Self {
+        Self {
+            me: key.peer_id(),
+            key,
+            body: Body::Off,
+            is_honest,
+            life: Life { node: id, number: 0 },
+            started: Duration::ZERO,
+            clock: Clock::new(BUILT, None, Duration::ZERO),
+            wall: Wall::default(),
+            disk: None,
+            networks: BTreeSet::new(),
+            channels: BTreeMap::new(),
+            wake: None,
+            traffic: Traffic::default(),
+            sequence: 0,
+            untold: BTreeMap::new(),
+        }
+    }
+
+    /// The time as the node knows it. (The daemon hears witnesses with roles too; in the open swarm nobody has one.)
+    pub(crate) fn now(&mut self, now: Duration) -> Now {
+        let elapsed = now.saturating_sub(self.started);
+        Now { moment: self.clock.read(self.wall.shows(now), elapsed), elapsed }
+    }
+
+    /// Begins a life, and gives the set with which it begins, and where things stood that are over.
+    pub(crate) fn begin(
+        &mut self,
+        stock: impl IntoIterator<Item = Record>,
+        now: Duration,
+    ) -> (Set, Vec<Key>) {
+        self.life.number += 1;
+        self.started = now;
+        self.untold.clear();
+        let saved = self.disk.as_ref().and_then(|disk| disk.time);
+        self.clock = Clock::new(BUILT, saved, Duration::ZERO);
+        let moment = self.now(now);
+        let mut set = Set::default();
+        let dropped = set.restore(stock, moment.moment);
+        let sequence = self.disk.as_ref().map(|disk| disk.sequence).filter(|sequence| *sequence > 0);
+        self.sequence = sequence.unwrap_or(moment.moment.time.0).max(set.latest_sequence(self.me));
+        (set, dropped)
+    }
+
+    /// Signs a statement, so that it is kept for as long as what it replaces.
+    pub(crate) fn sign(&mut self, statement: Statement) -> Record {
+        let item = statement.item().clone();
+        let held = self.set().and_then(|set| set.get(&Key { item: item.clone(), signer: self.me }));
+        let former = held.map(Record::keep).max(self.untold.get(&item).copied()).unwrap_or_default();
+        self.sequence += 1;
+        let record = Record::sign(statement, &self.key, self.sequence, former);
+        self.untold.insert(item, record.keep());
+        record
+    }
+
+    /// A word was told.
+    pub(crate) fn settled(&mut self, record: &Record) {
+        if self.untold.get(record.item()) == Some(&record.keep()) {
+            self.untold.remove(record.item());
+        }
+    }
+
+    /// The swarm remembers an own word that the disk has forgotten.
+    pub(crate) fn heard_own(&mut self, record: &Record) {
+        self.sequence = self.sequence.max(record.signature().sequence);
+    }
+
+    /// Notes a change for the disk; tells whether a commit is to be planned.
+    pub(crate) fn keep(&mut self, key: Key, record: Option<Record>) -> bool {
+        self.disk.as_mut().is_some_and(|disk| disk.change(key, record))
+    }
+
+    pub(crate) fn set(&self) -> Option<&Set> {
+        self.brain().map(Brain::set)
+    }
+
+    pub(crate) fn brain(&self) -> Option<&Brain> {
+        match &self.body {
+            Body::Brain(brain) => Some(brain),
+            Body::Liar(_) | Body::Off => None,
+        }
+    }
+
+    pub(crate) fn is_off(&self) -> bool {
+        matches!(self.body, Body::Off)
+    }
+
+    /// How many links it has.
+    pub(crate) fn links(&self) -> usize {
+        self.channels.values().filter(|port| matches!(port, Port::Link(_))).count()
+    }
+}

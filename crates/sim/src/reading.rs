@@ -1,0 +1,80 @@
+//! Finding and reading scenarios.
+
+use crate::Scenario;
+
+/// Why there is no scenario.
+#[derive(Debug, thiserror::Error)]
+pub enum ScenarioError {
+    /// Neither the name of one nor a file.
+    #[error("{0:?} is no scenario: there are {names}, and files", names = names().join(", "))]
+    Unknown(String),
+    /// The file cannot be read.
+    #[error("{0} cannot be read: {1}")]
+    File(String, std::io::Error),
+    /// It is not of the shape.
+    #[error("{0}: {1}")]
+    Shape(String, toml::de::Error),
+    /// It says something that cannot be.
+    #[error("{0}")]
+    Sense(String),
+}
+
+/// The scenarios that are built in, by name.
+pub const BUILT_IN: &[(&str, &str)] = &[
+    ("mixed", include_str!("../scenarios/mixed.toml")),
+    ("wrong-clocks", include_str!("../scenarios/wrong-clocks.toml")),
+    ("quiet-5", include_str!("../scenarios/quiet-5.toml")),
+    ("quiet-20", include_str!("../scenarios/quiet-20.toml")),
+    ("quiet-80", include_str!("../scenarios/quiet-80.toml")),
+    ("newcomer", include_str!("../scenarios/newcomer.toml")),
+    ("day-away", include_str!("../scenarios/day-away.toml")),
+    ("merge", include_str!("../scenarios/merge.toml")),
+    ("laptop", include_str!("../scenarios/laptop.toml")),
+    ("ten-thousand", include_str!("../scenarios/ten-thousand.toml")),
+    ("irc-only", include_str!("../scenarios/irc-only.toml")),
+];
+
+fn names() -> Vec<&'static str> {
+    BUILT_IN.iter().map(|(name, _)| *name).collect()
+}
+
+impl Scenario {
+    /// Reads a scenario's text; `name` is for errors.
+    ///
+    /// # Errors
+    /// When it is not of the shape of [`Scenario`].
+    pub fn read(name: &str, text: &str) -> Result<Self, ScenarioError> {
+        toml::from_str(text).map_err(|error| ScenarioError::Shape(name.to_owned(), error))
+    }
+
+    /// One that is built in.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub fn built_in(name: &str) -> Result<Self, ScenarioError> {
+        let found = BUILT_IN.iter().find(|(known, _)| *known == name);
+        let (_, text) = found.ok_or_else(|| ScenarioError::Unknown(name.to_owned()))?;
+        Self::read(name, text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_that_are_built_in_can_be_read() {
+        for (name, text) in BUILT_IN {
+            Scenario::read(name, text).unwrap();
+        }
+        assert!(matches!(Scenario::built_in("none"), Err(ScenarioError::Unknown(_))));
+    }
+
+    #[test]
+    fn a_misspelt_field_is_an_error() {
+        let text = "about = ''\nduration = 1\ncalm = 1\n[[lan]]\nnodes = 2\n";
+        assert!(Scenario::read("it", text).is_ok());
+        assert!(Scenario::read("it", &format!("{text}lose = 0.1")).is_err());
+        assert!(Scenario::read("it", &text.replace("calm = 1", "calm = -1")).is_err());
+    }
+}

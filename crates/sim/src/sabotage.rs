@@ -1,0 +1,56 @@
+//! Spoiling things behind everybody's back, to see that the checks find it.
+
+use crate::action::Sabotage;
+use crate::living::statement;
+use crate::node::Port;
+use crate::world::World;
+use dcache::{End, Key, Keypair, Record};
+use routing::{Address, Envelope, Target};
+
+/// More lines than any network bears at once.
+const TOO_MANY: usize = 1000;
+
+impl World {
+    pub(crate) fn spoil(&mut self, sabotage: Sabotage) {
+        match sabotage {
+            Sabotage::Forget => self.forget(),
+            Sabotage::Overdrive => self.overdrive(),
+            Sabotage::Plant => self.plant(),
+        }
+    }
+
+    /// The last node loses a record, and its ears, so that it cannot get it back.
+    fn forget(&mut self) {
+        let Some(last) = self.honest().map(|(node, _)| node).last() else { return };
+        self.stop(last);
+        self.nodes[last].networks.clear();
+        if let Some(disk) = &mut self.nodes[last].disk {
+            disk.records.pop_first();
+        }
+        self.start(last);
+    }
+
+    fn overdrive(&mut self) {
+        let mut channels = self.nodes[0].channels.iter();
+        let Some((&channel, _)) = channels.find(|(_, port)| matches!(port, Port::Network(_))) else { return };
+        let line = Envelope::new(Address::brain(self.nodes[0].me), Address::every_brain(), String::new());
+        for _ in 0..TOO_MANY {
+            self.send(0, channel, Target::All, line.encode());
+        }
+    }
+
+    /// What a node finds on its own disk it does not verify again.
+    fn plant(&mut self) {
+        let (forger, victim) = (Keypair::from_seed([77; 32]), self.nodes[1].me);
+        let time = self.nodes[0].now(self.now).moment.time;
+        let Some(statement) = statement("share/files", "forged", time, 24 * 3600) else { return };
+        let mut signature = *Record::sign(statement.clone(), &forger, 1, End::default()).signature();
+        signature.signer = victim;
+        let forged = Record::from_own_disk(statement, signature);
+        self.stop(0);
+        if let Some(disk) = &mut self.nodes[0].disk {
+            disk.records.insert(Key::from(&forged), forged);
+        }
+        self.start(0);
+    }
+}

@@ -1,0 +1,41 @@
+//! Many seeds, on all cores.
+
+use crate::{Options, Report, Scenario, ScenarioError, run};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// Runs a scenario with each of `count` seeds from `first` on, on so many threads; `told` hears of each as it ends.
+/// The reports come in the order of their seeds.
+///
+/// # Errors
+/// When the scenario says something that cannot be.
+pub fn run_seeds(
+    name: &str,
+    scenario: &Scenario,
+    (first, count): (u64, u64),
+    threads: usize,
+    told: impl Fn(&Report) + Sync,
+) -> Result<Vec<Report>, ScenarioError> {
+    let (next, ended) = (AtomicU64::new(0), Mutex::new(Vec::new()));
+    let work = || {
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= count {
+                return;
+            }
+            let report = run(name, scenario, Options { seed: first + number, ..Options::default() });
+            if let Ok(report) = &report {
+                told(report);
+            }
+            ended.lock().unwrap_or_else(PoisonError::into_inner).push((number, report));
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..threads.max(1) {
+            scope.spawn(work);
+        }
+    });
+    let mut ended = ended.into_inner().unwrap_or_else(PoisonError::into_inner);
+    ended.sort_by_key(|(number, _)| *number);
+    ended.into_iter().map(|(_, report)| report).collect()
+}

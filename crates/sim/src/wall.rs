@@ -1,0 +1,42 @@
+//! What a node's wall clock shows: not always the time.
+
+use dcache::Time;
+use std::time::Duration;
+
+/// When every run begins.
+pub(crate) const START: Time = Time(1_800_000_000);
+/// When the simulated program was built.
+pub(crate) const BUILT: Time = Time(1_790_000_000);
+
+/// A clock that may be off, drift, and be set.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Wall {
+    /// By how many seconds it is ahead of the true time.
+    pub(crate) ahead: i64,
+    /// How many seconds it gains in a million.
+    pub(crate) drift: i64,
+}
+
+impl Wall {
+    /// What it shows when the run has lasted for `now`.
+    pub(crate) fn shows(self, now: Duration) -> Time {
+        let true_time = i128::from(START.0) * 1_000_000 + now.as_micros() as i128;
+        let gained = now.as_secs() as i128 * i128::from(self.drift);
+        let shown = (true_time + gained) / 1_000_000 + i128::from(self.ahead);
+        Time(u64::try_from(shown).unwrap_or(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_off_and_drifts() {
+        let hour = Duration::from_secs(3600);
+        assert_eq!(Wall::default().shows(hour), START.plus(3600));
+        assert_eq!(Wall { ahead: -10, drift: 0 }.shows(hour), START.plus(3590));
+        assert_eq!(Wall { ahead: 0, drift: 1000 }.shows(hour * 1000), START.plus(3_600_000 + 3600));
+        assert_eq!(Wall { ahead: -2_000_000_000, drift: 0 }.shows(hour), Time(0));
+    }
+}

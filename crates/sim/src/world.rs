@@ -1,0 +1,289 @@
+//! The world: everything that there is, and its time.
+
+use crate::action::Sabotage;
+use crate::event::{Event, Queue};
+use crate::ledger::Ledger;
+use crate::line::Tally;
+use crate::link::{Link, LinkId};
+use crate::network::Network;
+use crate::node::{Body, Life, Node, NodeId, Port};
+use crate::scenario::Scenario;
+use brain::{Input, Output};
+use dcache::{Key, Record};
+use rand_chacha::ChaCha8Rng;
+use routing::ChannelEvent;
+use siphasher::sip::SipHasher13;
+use std::collections::BTreeMap;
+use std::hash::Hasher as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// So many events at one moment are a brain that never sleeps.
+const MOST_AT_ONCE: u64 = 3_000_000;
+/// Of what goes wrong no more than this is told.
+const MOST_FAILURES: usize = 20;
+
+/// How to run a scenario.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Decides all chance.
+    pub seed: u64,
+    /// A node of which everything is told to `tell`.
+    pub trace: Option<usize>,
+    /// Where that goes.
+    pub tell: Option<fn(&str)>,
+    /// Something to be spoilt, in a test of the checks.
+    pub sabotage: Option<Sabotage>,
+}
+
+/// Sums over all honest nodes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sums {
+    pub(crate) at: Duration,
+    pub(crate) sent: Tally,
+    pub(crate) received: Tally,
+    /// How many records honest nodes took from others.
+    pub(crate) taken: u64,
+    /// Records told by their makers, and the bytes of one line with each.
+    pub(crate) told: u64,
+    pub(crate) told_bytes: u64,
+}
+
+/// See the module's documentation.
+pub(crate) struct World {
+    pub(crate) scenario: Arc<Scenario>,
+    pub(crate) options: Options,
+    pub(crate) now: Duration,
+    pub(crate) queue: Queue,
+    /// Chance of networks and links.
+    pub(crate) random: ChaCha8Rng,
+    /// Chance of liars.
+    pub(crate) whims: ChaCha8Rng,
+    /// Seeds of brains.
+    pub(crate) seeds: ChaCha8Rng,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) networks: Vec<Network>,
+    pub(crate) links: BTreeMap<LinkId, Link>,
+    pub(crate) ledger: Ledger,
+    /// Records with which nodes start for the first time.
+    pub(crate) stock: BTreeMap<NodeId, Vec<Record>>,
+    pub(crate) failures: Vec<String>,
+    pub(crate) refusals: BTreeMap<String, u64>,
+    pub(crate) is_calm: bool,
+    /// The sums when measuring began, and when it ended.
+    pub(crate) measured: [Option<Sums>; 2],
+    pub(crate) told: (u64, u64),
+    pub(crate) events: u64,
+    pub(crate) last_number: u64,
+    hash: SipHasher13,
+    at_once: u64,
+}
+
+impl World {
+    /// Nothing, yet: see `plan`.
+    pub(crate) fn empty(scenario: Arc<Scenario>, options: Options, randoms: [ChaCha8Rng; 3]) -> Self {
+        let [random, whims, seeds] = randoms;
+        Self {
+            scenario,
+            options,
+            now: Duration::ZERO,
+            queue: Queue::default(),
+            random,
+            whims,
+            seeds,
+            nodes: Vec::new(),
+            networks: Vec::new(),
+            links: BTreeMap::new(),
+            ledger: Ledger::default(),
+            stock: BTreeMap::new(),
+            failures: Vec::new(),
+            refusals: BTreeMap::new(),
+            is_calm: false,
+            measured: [None, None],
+            told: (0, 0),
+            events: 0,
+            last_number: 0,
+            hash: SipHasher13::new(),
+            at_once: 0,
+        }
+    }
+
+    /// Lets everything happen that is to happen up to a time.
+    pub(crate) fn run_until(&mut self, end: Duration) {
+        while self.queue.next().is_some_and(|at| at <= end) && !self.is_hopeless() {
+            let Some((at, event)) = self.queue.pop() else { break };
+            self.at_once = if at > self.now { 0 } else { self.at_once + 1 };
+            self.now = at;
+            self.events += 1;
+            self.happen(event);
+            if self.at_once > MOST_AT_ONCE {
+                self.fail("so much happens at one moment that the time stands still".to_owned());
+                self.at_once = 0;
+            }
+        }
+        self.now = self.now.max(end);
+    }
+
+    fn happen(&mut self, event: Event) {
+        self.note(self.now.as_nanos() as u64);
+        match event {
+            Event::Arrives { node, channel, from, line } => self.arrives(node, channel, from, &line),
+            Event::Wake { node } => self.wake(node),
+            Event::Called { link } => self.called(link),
+            Event::Connected { link } => self.connected(link),
+            Event::Uncalled { life, address } => {
+                self.input_of(life, Input::Channel(ChannelEvent::ConnectFailed { address }));
+            }
+            Event::Passed { end, line } => self.passed(end, &line),
+            Event::Drained { end } => self.drained(end),
+            Event::Ended { end } => self.ended(end),
+            Event::Gone { end } => self.gone(end),
+            Event::Patience { end } => self.patience(end),
+            Event::Written { life, record } => self.written(life, record),
+            Event::Told { life, record } => self.tell(life, *record),
+            Event::Flush { life } => self.flush(life),
+            Event::Presence { life } => self.presence(life),
+            Event::Lie { node } => self.lie(node),
+            Event::Act(action) => self.act(*action),
+        }
+    }
+
+    /// Gives an input to a node's brain, and does what it wants done.
+    pub(crate) fn input(&mut self, node: NodeId, input: Input) {
+        let now = self.nodes[node].now(self.now);
+        if self.options.trace == Some(node) {
+            self.trace_input(&input);
+        }
+        let Body::Brain(brain) = &mut self.nodes[node].body else { return };
+        for output in brain.handle(now, input) {
+            self.output(node, output);
+        }
+        self.plan_wake(node);
+    }
+
+    /// The same, if the node still leads that life.
+    pub(crate) fn input_of(&mut self, life: Life, input: Input) {
+        if self.nodes[life.node].life == life {
+            self.input(life.node, input);
+        }
+    }
+
+    /// When the brain wants to be woken; `None` when none runs.
+    fn wanted_wake(&self, node: NodeId) -> Option<Duration> {
+        let node = &self.nodes[node];
+        node.brain().map(|brain| (node.started + brain.next_wake()).max(self.now))
+    }
+
+    fn plan_wake(&mut self, node: NodeId) {
+        let Some(at) = self.wanted_wake(node) else { return };
+        let planned = &mut self.nodes[node].wake;
+        if planned.is_none_or(|planned| planned > at) {
+            *planned = Some(at);
+            self.queue.push(at, Event::Wake { node });
+        }
+    }
+
+    fn wake(&mut self, node: NodeId) {
+        if self.nodes[node].wake != Some(self.now) {
+            return;
+        }
+        self.nodes[node].wake = None;
+        match self.wanted_wake(node) {
+            Some(at) if at <= self.now => self.input(node, Input::Tick),
+            _ => self.plan_wake(node),
+        }
+    }
+
+    fn output(&mut self, node: NodeId, output: Output) {
+        if self.options.trace == Some(node) {
+            self.trace(&format!("  > {output:?}"));
+        }
+        match output {
+            Output::Channel(command) => self.carry_out(node, command),
+            Output::Admitted(record) => self.admitted(node, &record),
+            Output::Removed(keys) => keys.into_iter().for_each(|key| self.keep(node, key, None)),
+            Output::NotSaid(reason) => self.count(format!("own: {reason}")),
+            Output::Refused { reason, .. } => self.count(reason.to_string()),
+        }
+    }
+
+    fn admitted(&mut self, node: NodeId, record: &Record) {
+        if !self.ledger.is_genuine(record) {
+            self.fail(format!("node {node} took a record that nobody signed: {record:?}"));
+        }
+        self.ledger.reached(record, node, self.now);
+        match record.signer() == self.nodes[node].me {
+            true => self.nodes[node].heard_own(record),
+            false => self.ledger.taken += 1,
+        }
+        self.keep(node, Key::from(record), Some(record.clone()));
+    }
+
+    /// Something that makes the run fail.
+    pub(crate) fn fail(&mut self, what: String) {
+        self.trace(&what);
+        if self.failures.len() < MOST_FAILURES {
+            self.failures.push(format!("at {:.3} s: {what}", self.now.as_secs_f64()));
+        }
+    }
+
+    /// Whether so much went wrong that it is no use to go on.
+    pub(crate) fn is_hopeless(&self) -> bool {
+        self.failures.len() >= MOST_FAILURES
+    }
+
+    fn count(&mut self, what: String) {
+        *self.refusals.entry(what).or_default() += 1;
+    }
+
+    /// Takes something into the hash of all that happened.
+    pub(crate) fn note(&mut self, what: u64) {
+        self.hash.write_u64(what);
+    }
+
+    pub(crate) fn note_text(&mut self, text: &str) {
+        self.hash.write(text.as_bytes());
+    }
+
+    pub(crate) fn hash(&self) -> u64 {
+        self.hash.finish()
+    }
+
+    pub(crate) fn new_number(&mut self) -> u64 {
+        self.last_number += 1;
+        self.last_number
+    }
+
+    fn trace_input(&self, input: &Input) {
+        self.trace(&format!("< {input:?}"));
+    }
+
+    pub(crate) fn trace(&self, what: &str) {
+        if let (Some(_), Some(tell)) = (self.options.trace, self.options.tell) {
+            tell(&format!("{:12.6} {what}", self.now.as_secs_f64()));
+        }
+    }
+
+    pub(crate) fn honest(&self) -> impl Iterator<Item = (NodeId, &Node)> {
+        self.nodes.iter().enumerate().filter(|(_, node)| node.is_honest)
+    }
+
+    /// What was sent, received and taken so far.
+    pub(crate) fn sums(&self) -> Sums {
+        let (told, told_bytes) = self.told;
+        let mut sums = Sums { at: self.now, taken: self.ledger.taken, told, told_bytes, ..Sums::default() };
+        for (_, node) in self.honest() {
+            sums.sent.merge(&node.traffic.sent);
+            sums.received.merge(&node.traffic.received);
+        }
+        sums
+    }
+
+    /// The network that a port of a node leads to, if it is one.
+    pub(crate) fn network_of(&self, node: NodeId, channel: routing::ChannelId) -> Option<usize> {
+        match self.nodes[node].channels.get(&channel) {
+            Some(Port::Network(network)) => Some(*network),
+            _ => None,
+        }
+    }
+}
