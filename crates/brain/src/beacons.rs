@@ -5,7 +5,7 @@ use crate::neighbours::Verdict;
 use crate::trickle::{Trickle, Turn};
 use crate::{Brain, Now};
 use dcache::{End, PeerId, Time};
-use routing::{Address, Beacon, ChannelId, Envelope, Medium, Message, Standing, Target};
+use routing::{Address, Allowance, Beacon, ChannelId, Envelope, Medium, Message, Standing, Target};
 use std::time::Duration;
 
 /// All bounds are whole numbers of this many seconds, and as far ahead: so the clocks of two nodes may differ by it
@@ -14,6 +14,14 @@ const GRID: u64 = 30;
 /// A neighbour whose bound is further away than this from ours has a wrong clock, or lies: what it shows may be compared,
 /// but keeps nobody silent.
 const ODD_BOUND: u64 = 600;
+/// How many beacons of one host are looked at: with an odd bound one costs a walk through the whole set.
+const OF_A_HOST: Allowance = Allowance { burst: 60, per_minute: 600 };
+/// Which share of its turns a beacon gives up where records are waiting.
+const YIELDS: f64 = 0.75;
+/// For how long a node keeps silent at most because of others, on a network with few; with many they share it.
+const SILENT: Duration = Duration::from_secs(600);
+/// How many neighbours are few, and how many times a wait grows with more at most.
+const NEIGHBOURHOOD: (u32, u32) = (8, 8);
 /// How many of the longest intervals after it was heard a beacon still says something about its sender.
 const FRESH: u32 = 3;
 
@@ -52,9 +60,9 @@ impl Brain {
 
     pub(crate) fn run_beacons(&mut self, now: Now, out: &mut Vec<crate::Output>) {
         for id in self.networks() {
-            let chance = self.chance();
+            let (chance, patience) = (self.chance(), self.patience(SILENT, id));
             let trickle = self.channels.get_mut(&id).and_then(|channel| channel.trickle.as_mut());
-            match trickle.and_then(|trickle| trickle.take_due(now.elapsed, chance)) {
+            match trickle.and_then(|trickle| trickle.take_due(now.elapsed, patience, chance)) {
                 Some(Turn::Speak) => self.say_beacon(now, id, out),
                 Some(Turn::Suppressed) => self.tally(id, |tally| tally.suppressed += 1),
                 None => {}
@@ -63,8 +71,9 @@ impl Brain {
     }
 
     fn say_beacon(&mut self, now: Now, id: ChannelId, out: &mut Vec<crate::Output>) {
-        // What still waits here is news; a beacon would only tell others what they will hear anyway.
-        if self.outbox.is_behind(id) {
+        // What still waits here is news; a beacon would mostly tell others what they will hear anyway. But where there is
+        // always something waiting, it has to come all the same.
+        if self.outbox.is_behind(id) && self.chance() < YIELDS {
             return;
         }
         let Some(channel) = self.channels.get(&id) else { return };
@@ -80,6 +89,11 @@ impl Brain {
     /// Looks at what a peer on a network shows.
     pub(crate) fn beacon(&mut self, now: Now, origin: Origin, peer: PeerId, beacon: Beacon) {
         self.count("beacons heard");
+        if let Some(source) = origin.source
+            && !self.beacon_budgets.spend(source.ip(), OF_A_HOST, now.elapsed)
+        {
+            return self.count("beacons over a host's budget");
+        }
         // Of what ends before our own time we may have forgotten some.
         if beacon.bound <= now.moment.time || !self.is_network(origin.channel) {
             return;
@@ -151,6 +165,12 @@ impl Brain {
             neighbour.suspected = Some(now.elapsed + wait);
             self.quicken(now, channel);
         }
+    }
+
+    /// A wait that grows with the neighbours on a network, so that what all of them do together does not.
+    pub(crate) fn patience(&self, alone: Duration, channel: ChannelId) -> Duration {
+        let neighbours = u32::try_from(self.neighbours.on(channel).count()).unwrap_or(u32::MAX);
+        alone * (1 + neighbours / NEIGHBOURHOOD.0).min(NEIGHBOURHOOD.1)
     }
 
     /// Whether others on a network held lately what this node held: they lack then what it learns elsewhere.

@@ -49,6 +49,8 @@ pub(crate) struct Channel {
 #[derive(Debug)]
 pub struct Brain {
     pub(crate) me: PeerId,
+    /// Where lines go that are for this brain alone: made once, since it is compared with each line's.
+    pub(crate) here: Address,
     pub(crate) set: Set,
     pub(crate) settings: Settings,
     pub(crate) channels: BTreeMap<ChannelId, Channel>,
@@ -61,6 +63,7 @@ pub struct Brain {
     pub(crate) random: ChaCha8Rng,
     pub(crate) counters: BTreeMap<String, u64>,
     pub(crate) budgets: Budgets,
+    pub(crate) beacon_budgets: Budgets,
     pub(crate) outbox: Outbox,
     /// When some peer last held the same.
     pub(crate) last_agreed: Option<Duration>,
@@ -86,6 +89,7 @@ impl Brain {
     pub fn new(me: PeerId, set: Set, settings: Settings, version: &str, seed: u64) -> Self {
         Self {
             me,
+            here: Address::brain(me),
             set,
             settings,
             channels: BTreeMap::new(),
@@ -96,6 +100,7 @@ impl Brain {
             random: ChaCha8Rng::seed_from_u64(seed),
             counters: BTreeMap::new(),
             budgets: Budgets::default(),
+            beacon_budgets: Budgets::default(),
             outbox: Outbox::default(),
             last_agreed: None,
             next_checkup: Duration::ZERO,
@@ -305,7 +310,7 @@ impl Brain {
 
     /// Who we are on a channel: on a network with the place where we take links, so that others can ask for more.
     pub(crate) fn own_address(&self, channel: &Channel) -> Address {
-        let brain = Address::brain(self.me);
+        let brain = self.here.clone();
         match &channel.medium {
             Medium::Broadcast { line: Some(line), .. } => line.then(&brain).unwrap_or(brain),
             _ => brain,

@@ -48,7 +48,7 @@ impl Brain {
         {
             return self.count("lines over a host's budget");
         }
-        if !envelope.to.is_for(self.me) {
+        if !envelope.to.leads_to(&self.here) {
             return self.count("lines for others");
         }
         if let Some(peer) = peer {

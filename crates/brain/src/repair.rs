@@ -106,7 +106,9 @@ impl Brain {
     fn check_up(&mut self, now: Now, out: &mut Vec<Output>) {
         let (shortest, longest) = self.settings.checkup_every;
         let is_first = self.next_checkup == Duration::ZERO;
-        self.next_checkup = now.elapsed + shortest + self.random_wait(longest.saturating_sub(shortest));
+        let wait = shortest + self.random_wait(longest.saturating_sub(shortest));
+        let waits = self.networks().into_iter().map(|id| self.patience(wait, id));
+        self.next_checkup = now.elapsed + waits.max().unwrap_or(wait);
         let callable = self.neighbours.callable(now.elapsed);
         if !is_first && !callable.is_empty() {
             let id = callable[self.random.random_range(0..callable.len())];

@@ -12,13 +12,17 @@ use sketch::{Decoder, Difference};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The most comparisons of others at a time. One more, and the one begun longest ago is forgotten.
+/// The most comparisons of others at a time. One more, and the one that rests longest is forgotten.
 const MAX_SERVED: usize = 16;
 /// How many sketches are looked at: each costs a walk through the whole set.
 const SKETCHES: Allowance = Allowance { burst: 64, per_minute: 600 };
 /// How many of one host, and of one channel that does not tell its hosts: nobody is to use up all.
 const SKETCHES_OF_A_HOST: Allowance = Allowance { burst: 16, per_minute: 120 };
 const SKETCHES_OF_A_CHANNEL: Allowance = Allowance { burst: 32, per_minute: 300 };
+/// The most symbols of all comparisons together: some 70 bytes each. One comparison of the two largest sets fits.
+const MAX_SYMBOLS_KEPT: usize = 1 << 20;
+/// How long a comparison may rest until it is forgotten.
+const RESTING: Duration = Duration::from_secs(60);
 /// The most channels whose allowances are kept.
 const MAX_CHANNELS: usize = 256;
 
@@ -28,7 +32,8 @@ struct Serving {
     salt: u64,
     bound: End,
     decoder: Decoder,
-    begun: Duration,
+    /// When its last line came.
+    heard: Duration,
 }
 
 /// All comparisons that others began.
@@ -70,10 +75,14 @@ impl Served {
     }
 
     fn put(&mut self, id: (ChannelId, PeerId), serving: Serving) {
-        if self.open.len() >= MAX_SERVED
-            && let Some((&oldest, _)) = self.open.iter().min_by_key(|(_, serving)| serving.begun)
-        {
-            self.open.remove(&oldest);
+        let now = serving.heard;
+        self.open.retain(|_, other| other.heard + RESTING > now);
+        let kept =
+            |open: &BTreeMap<_, Serving>| open.values().map(|other| other.decoder.taken()).sum::<usize>();
+        while self.open.len() >= MAX_SERVED || kept(&self.open) + serving.decoder.taken() > MAX_SYMBOLS_KEPT {
+            let longest_resting = self.open.iter().min_by_key(|(_, other)| other.heard);
+            let Some((&id, _)) = longest_resting else { break };
+            self.open.remove(&id);
         }
         self.open.insert(id, serving);
     }
@@ -101,7 +110,8 @@ impl Brain {
             return;
         }
         let Some(mut serving) = self.serving(now, id, sketch) else { return };
-        let most = 2 * (self.set.len() + usize::try_from(sketch.count.min(1 << 20)).unwrap_or(0)) + 2048;
+        let theirs = usize::try_from(sketch.count).unwrap_or(usize::MAX).min(MAX_SYMBOLS_KEPT / 2);
+        let most = (2 * (self.set.len() + theirs) + 2048).min(MAX_SYMBOLS_KEPT);
         if serving.decoder.taken() + sketch.symbols.len() > most
             || serving.decoder.add(&sketch.symbols).is_err()
         {
@@ -112,6 +122,7 @@ impl Brain {
             None => {
                 let have = u32::try_from(serving.decoder.taken()).unwrap_or(u32::MAX);
                 let step = Repair::More { salt: serving.salt, have };
+                serving.heard = now.elapsed;
                 self.served.put(id, serving);
                 // Of several lines only the last is worth an answer; more may be on the way, which is harmless.
                 self.say_step(now, id.0, id.1, step, out);
@@ -124,7 +135,7 @@ impl Brain {
         if sketch.first == 0 {
             let (salt, bound) = (sketch.salt, End::at(sketch.bound));
             let decoder = Decoder::new(numbers(self.set.beyond(bound), salt));
-            return Some(Serving { salt, bound, decoder, begun: now.elapsed });
+            return Some(Serving { salt, bound, decoder, heard: now.elapsed });
         }
         let fits = |serving: &Serving| {
             serving.salt == sketch.salt && u32::try_from(serving.decoder.taken()) == Ok(sketch.first)

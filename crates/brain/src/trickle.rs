@@ -8,9 +8,6 @@ use std::time::Duration;
 
 /// How many others that say the same make a node keep silent (the redundancy constant `k` of RFC 6206).
 const ENOUGH: u32 = 1;
-/// How many turns in a row a node keeps silent because of others at most. Whoever says the same as everybody without
-/// having it could otherwise keep a network silent for ever.
-const MOST_SILENT: u32 = 8;
 
 /// One network's timer.
 #[derive(Clone, Debug)]
@@ -22,7 +19,8 @@ pub(crate) struct Trickle {
     /// When to speak in this interval, if that is still to come.
     turn: Option<Duration>,
     heard: u32,
-    silent: u32,
+    /// When it last spoke.
+    spoke: Duration,
 }
 
 /// What a turn comes to.
@@ -38,7 +36,7 @@ impl Trickle {
     /// A timer whose first, shortest interval begins at `elapsed`. `chance` is random, from 0 to 1.
     pub(crate) fn new((shortest, longest): (Duration, Duration), elapsed: Duration, chance: f64) -> Self {
         let mut trickle =
-            Self { shortest, longest, length: shortest, end: elapsed, turn: None, heard: 0, silent: 0 };
+            Self { shortest, longest, length: shortest, end: elapsed, turn: None, heard: 0, spoke: elapsed };
         trickle.begin(elapsed, chance);
         trickle
     }
@@ -67,11 +65,12 @@ impl Trickle {
         self.turn.unwrap_or(self.end)
     }
 
-    /// What is due at `elapsed`.
-    pub(crate) fn take_due(&mut self, elapsed: Duration, chance: f64) -> Option<Turn> {
+    /// What is due at `elapsed`. For longer than `patience` no node keeps silent because of others: whoever says the same as
+    /// everybody without having it could otherwise keep a network silent for ever.
+    pub(crate) fn take_due(&mut self, elapsed: Duration, patience: Duration, chance: f64) -> Option<Turn> {
         if self.turn.is_some_and(|turn| turn <= elapsed) {
             self.turn = None;
-            return Some(self.speak_or_not());
+            return Some(self.speak_or_not(elapsed, patience));
         }
         if self.turn.is_none() && self.end <= elapsed {
             self.length = (self.length * 2).min(self.longest);
@@ -80,12 +79,11 @@ impl Trickle {
         None
     }
 
-    fn speak_or_not(&mut self) -> Turn {
-        if self.heard < ENOUGH || self.silent >= MOST_SILENT {
-            self.silent = 0;
+    fn speak_or_not(&mut self, elapsed: Duration, patience: Duration) -> Turn {
+        if self.heard < ENOUGH || self.spoke + patience <= elapsed {
+            self.spoke = elapsed;
             Turn::Speak
         } else {
-            self.silent += 1;
             Turn::Suppressed
         }
     }
@@ -102,7 +100,7 @@ mod tests {
         let mut turns = Vec::new();
         while trickle.next() <= until {
             let at = trickle.next();
-            if trickle.take_due(at, 0.0) == Some(Turn::Speak) {
+            if trickle.take_due(at, SECOND * 9, 0.0) == Some(Turn::Speak) {
                 turns.push(at);
             } else if same {
                 trickle.heard_the_same();

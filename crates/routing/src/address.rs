@@ -71,9 +71,9 @@ impl Address {
         }
     }
 
-    /// Whether the address, from its start, leads to the brain of `peer` or to everybody's.
-    pub fn is_for(&self, peer: PeerId) -> bool {
-        self.strip_queue(&Self::brain(peer)).is_some()
+    /// Whether the address, from its start, leads to a queue: to one brain's, say, or to everybody's.
+    pub fn leads_to(&self, queue: &Self) -> bool {
+        self.strip_queue(queue).is_some()
     }
 
     /// Host and port, when the address begins with the line protocol over TCP.
@@ -180,8 +180,9 @@ mod tests {
         let chain = Address::tcp_line(at).then(&Address::brain(peer)).unwrap();
         assert_eq!(chain.as_str(), format!("/ip4/10.77.0.1/tcp/8000/dswarm-line/dswarm/{peer}/brain"));
         assert_eq!((chain.tcp(), chain.brain_of()), (Some(at), Some(peer)));
-        assert!(Address::every_brain().is_for(peer) && Address::brain(peer).is_for(peer));
-        assert!(!Address::brain(other).is_for(peer) && !Address::command_line().is_for(peer));
+        let here = Address::brain(peer);
+        assert!(Address::every_brain().leads_to(&here) && here.leads_to(&here));
+        assert!(!Address::brain(other).leads_to(&here) && !Address::command_line().leads_to(&here));
         assert_eq!(Address::every_brain().brain_of(), None);
         assert_eq!(address("/ip4/10.77.0.1/udp/1240/dswarm-line").tcp(), None);
         assert_eq!(address("/ip6/::1/tcp/8000/dswarm-line").tcp(), Some("[::1]:8000".parse().unwrap()));
