@@ -168,9 +168,8 @@ impl Brain {
     }
 
     /// A wait that grows with the neighbours on a network, so that what all of them do together does not.
-    pub(crate) fn patience(&self, alone: Duration, channel: ChannelId) -> Duration {
-        let neighbours = u32::try_from(self.neighbours.on(channel).count()).unwrap_or(u32::MAX);
-        alone * (1 + neighbours / NEIGHBOURHOOD.0).min(NEIGHBOURHOOD.1)
+    fn patience(&self, alone: Duration, channel: ChannelId) -> Duration {
+        alone * many(self.neighbours.on(channel).count())
     }
 
     /// Whether others on a network held lately what this node held: they lack then what it learns elsewhere.
@@ -214,4 +213,10 @@ impl Brain {
         }
         standing
     }
+}
+
+/// How many times more rarely each does what all of so many neighbours share.
+pub(crate) fn many(neighbours: usize) -> u32 {
+    let neighbours = u32::try_from(neighbours).unwrap_or(u32::MAX);
+    (1 + neighbours / NEIGHBOURHOOD.0).min(NEIGHBOURHOOD.1)
 }

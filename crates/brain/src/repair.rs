@@ -5,6 +5,7 @@
 //! listen have the use of it. Over a link when more is.
 
 use crate::answer::Ending;
+use crate::beacons::many;
 use crate::brain::{Origin, Sending};
 use crate::neighbours::{NeighbourId, Verdict};
 use crate::outbox::{Cause, Turn};
@@ -102,15 +103,15 @@ impl Brain {
         }
     }
 
-    /// Compares with somebody now and then, whatever beacons show: they may lie.
+    /// Compares with somebody now and then, whatever beacons show: they may lie. Of many neighbours each does so more rarely,
+    /// so that what all of them do together does not grow with their number.
     fn check_up(&mut self, now: Now, out: &mut Vec<Output>) {
         let (shortest, longest) = self.settings.checkup_every;
         let is_first = self.next_checkup == Duration::ZERO;
-        let wait = shortest + self.random_wait(longest.saturating_sub(shortest));
-        let waits = self.networks().into_iter().map(|id| self.patience(wait, id));
-        self.next_checkup = now.elapsed + waits.max().unwrap_or(wait);
+        self.next_checkup = now.elapsed + shortest + self.random_wait(longest.saturating_sub(shortest));
         let callable = self.neighbours.callable(now.elapsed);
-        if !is_first && !callable.is_empty() {
+        let share = 1.0 / f64::from(many(callable.len()));
+        if !is_first && !callable.is_empty() && self.chance() < share {
             let id = callable[self.random.random_range(0..callable.len())];
             self.count("checkups");
             self.begin_over_link(now, id, out);
