@@ -1,9 +1,9 @@
 //! Beacons: telling others in short what this node holds, and seeing by theirs whether something is missing.
 
-use crate::brain::{Origin, briefly};
+use crate::brain::{Channel, Origin, briefly};
 use crate::neighbours::Verdict;
 use crate::trickle::{Trickle, Turn};
-use crate::{Brain, Now};
+use crate::{Brain, Now, Output};
 use dcache::{End, PeerId, Time};
 use routing::{Address, Allowance, Beacon, ChannelId, Envelope, Medium, Message, Standing, Target};
 use std::time::Duration;
@@ -58,8 +58,12 @@ impl Brain {
         self.channels.values().filter_map(|channel| channel.trickle.as_ref().map(Trickle::next)).min()
     }
 
-    pub(crate) fn run_beacons(&mut self, now: Now, out: &mut Vec<crate::Output>) {
-        for id in self.networks() {
+    pub(crate) fn run_beacons(&mut self, now: Now, out: &mut Vec<Output>) {
+        let is_due =
+            |channel: &Channel| channel.trickle.as_ref().is_some_and(|trickle| trickle.next() <= now.elapsed);
+        let due: Vec<ChannelId> =
+            self.channels.iter().filter(|(_, channel)| is_due(channel)).map(|(id, _)| *id).collect();
+        for id in due {
             let (chance, patience) = (self.chance(), self.patience(SILENT, id));
             let trickle = self.channels.get_mut(&id).and_then(|channel| channel.trickle.as_mut());
             match trickle.and_then(|trickle| trickle.take_due(now.elapsed, patience, chance)) {
@@ -70,7 +74,7 @@ impl Brain {
         }
     }
 
-    fn say_beacon(&mut self, now: Now, id: ChannelId, out: &mut Vec<crate::Output>) {
+    fn say_beacon(&mut self, now: Now, id: ChannelId, out: &mut Vec<Output>) {
         // What still waits here is news; a beacon would mostly tell others what they will hear anyway. But where there is
         // always something waiting, it has to come all the same.
         if self.outbox.is_behind(id) && self.chance() < YIELDS {
