@@ -16,6 +16,9 @@ const GRID: u64 = 30;
 const ODD_BOUND: u64 = 600;
 /// How many beacons of one host are looked at: with an odd bound one costs a walk through the whole set.
 const OF_A_HOST: Allowance = Allowance { burst: 60, per_minute: 600 };
+/// How long somebody who misses records and asks for them may take for each, and at most: so long others leave it alone.
+const A_RECORD: Duration = Duration::from_micros(500);
+const ASKING: Duration = Duration::from_secs(30);
 /// Which share of its turns a beacon gives up where records are waiting.
 const YIELDS: f64 = 0.75;
 /// For how long a node keeps silent at most because of others, on a network with few; with many they share it.
@@ -159,7 +162,10 @@ impl Brain {
         let round_trip = self.round_trip(channel);
         let (ours, theirs) = (self.set.fingerprint(End::at(beacon.bound)).count, beacon.fingerprint.count);
         let (least, most) = match theirs < ours {
-            true => (round_trip * 7 / 2, round_trip * 13),
+            true => {
+                let while_it_asks = (A_RECORD * u32::try_from(ours - theirs).unwrap_or(u32::MAX)).min(ASKING);
+                (round_trip * 7 / 2 + while_it_asks, round_trip * 13 + while_it_asks)
+            }
             false if theirs - ours > self.settings.few => (round_trip / 2, round_trip * 3),
             false => (round_trip / 2, round_trip * 3 / 2),
         };
