@@ -73,7 +73,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             relay_wait: Duration::from_millis(100),
-            repeats: [25, 30, 35, 80].map(Duration::from_millis).into(),
+            repeats: [25, 30, 35, 80, 130].map(Duration::from_millis).into(),
             checkup_every: (Duration::from_secs(15 * 60), Duration::from_secs(20 * 60)),
             few: 24,
             repair_timeout: Duration::from_secs(10),

@@ -224,7 +224,7 @@ impl Brain {
             left -= count;
         }
         let wait = match limit {
-            Some(_) => self.round_trip(channel) * 3 / 2,
+            Some(_) => self.round_trip(channel),
             None => self.settings.repair_timeout,
         };
         if let Some(session) = &mut self.session {
@@ -449,7 +449,8 @@ impl Brain {
         let Some(session) = self.session.take() else { return };
         self.count(if session.is_complete { "comparisons completed" } else { "comparisons failed" });
         let shown = self.neighbours.get(&session.peer).and_then(|neighbour| neighbour.shown);
-        let agrees = shown.is_some_and(|(beacon, ..)| self.judge_again(now, &beacon) == Verdict::Same);
+        // Behind: what it showed was what we held, or would have been.
+        let agrees = shown.is_some_and(|(beacon, ..)| self.judge_again(now, &beacon) != Verdict::Different);
         if let Some(neighbour) = self.neighbours.get_mut(&session.peer) {
             match session.gained > 0 || agrees {
                 true => neighbour.redeem(),
