@@ -4,8 +4,8 @@
 pub(crate) mod reference;
 
 use dcache::{
-    BucketPath, Data, End, Item, Kind, Limits, Moment, PeerId, Policy, Record, Set, Signature, Statement,
-    SwarmFile, Time, Validity,
+    BucketPath, Data, Digest, End, Item, Kind, Limits, Moment, PeerId, Policy, Record, Set, Signature,
+    Statement, SwarmFile, Time, Validity,
 };
 use proptest::prelude::*;
 
@@ -83,7 +83,9 @@ pub(crate) fn record(
     keep: End,
 ) -> Record {
     let statement = Statement::new(kind, item, validity).unwrap();
-    let bytes = [signer ^ sequence as u8; 64];
+    // As of a real signature: no two different words have the same.
+    let word = Digest::of(format!("{signer} {sequence} {keep:?} {}", statement.payload()).as_bytes());
+    let bytes = std::array::from_fn(|place| word.as_bytes()[place % 32]);
     Record::from_own_disk(statement, Signature { signer: peer(signer), sequence, keep, bytes })
 }
 
