@@ -179,11 +179,7 @@ impl Brain {
             ChannelEvent::Ended { channel } => self.ended(channel, out),
             ChannelEvent::ConnectFailed { address } => self.connect_failed(now, address),
             ChannelEvent::Received { channel, source, envelope, bytes } => {
-                self.tally(channel, |tally| {
-                    tally.received_lines += 1;
-                    tally.received_bytes += bytes as u64;
-                });
-                self.received(now, Origin { channel, source }, &envelope, out);
+                self.received(now, Origin { channel, source }, &envelope, bytes, out);
             }
             ChannelEvent::Malformed { channel } => self.strike("lines that were no envelope", channel, out),
             ChannelEvent::Drained { channel } => self.continue_answer(now, channel, out),

@@ -36,12 +36,23 @@ impl Brain {
         }
     }
 
-    pub(crate) fn received(&mut self, now: Now, origin: Origin, envelope: &Envelope, out: &mut Vec<Output>) {
+    pub(crate) fn received(
+        &mut self,
+        now: Now,
+        origin: Origin,
+        envelope: &Envelope,
+        bytes: usize,
+        out: &mut Vec<Output>,
+    ) {
         let peer = envelope.from.brain_of();
         // A broadcast is heard by its sender as well.
         if !self.channels.contains_key(&origin.channel) || peer == Some(self.me) {
             return;
         }
+        self.tally(origin.channel, |tally| {
+            tally.received_lines += 1;
+            tally.received_bytes += bytes as u64;
+        });
         self.count("lines received");
         if let Some(source) = origin.source
             && !self.budgets.spend(source.ip(), self.settings.host_budget, now.elapsed)
