@@ -169,6 +169,7 @@ impl Pair {
         };
         for node in 0..2 {
             let medium = Medium::Broadcast {
+                at: None,
                 name: "lan".to_owned(),
                 line: Some(Address::tcp_line(address(node))),
                 capacity: Capacity::LAN,
@@ -200,9 +201,12 @@ impl Pair {
             ChannelCommand::Connect { address } => {
                 self.later(
                     1 - node,
-                    ChannelEvent::Up { channel: LINK, medium: Medium::Link { dialled: None } },
+                    ChannelEvent::Up {
+                        channel: LINK,
+                        medium: Medium::Link { dialled: None, is_kept: false },
+                    },
                 );
-                let medium = Medium::Link { dialled: Some(address) };
+                let medium = Medium::Link { dialled: Some(address), is_kept: false };
                 self.later(node, ChannelEvent::Up { channel: LINK, medium });
             }
             ChannelCommand::Close { channel } => {

@@ -8,6 +8,7 @@ use crate::outbox::{Cause, Outbox, Turn};
 use crate::repair::Session;
 use crate::serve::Served;
 use crate::trickle::Trickle;
+use crate::troubles::Troubles;
 use crate::{Input, Now, Output, Settings};
 use dcache::{Key, Limits, Moment, PeerId, Policy, Set, Time};
 use rand::{RngExt as _, SeedableRng as _};
@@ -60,6 +61,7 @@ pub struct Brain {
     pub(crate) session: Option<Session>,
     /// Comparisons that others began.
     pub(crate) served: Served,
+    pub(crate) troubles: Troubles,
     pub(crate) random: ChaCha8Rng,
     pub(crate) counters: BTreeMap<String, u64>,
     pub(crate) budgets: Budgets,
@@ -97,6 +99,7 @@ impl Brain {
             history: History::default(),
             session: None,
             served: Served::default(),
+            troubles: Troubles::default(),
             random: ChaCha8Rng::seed_from_u64(seed),
             counters: BTreeMap::new(),
             budgets: Budgets::default(),
@@ -177,6 +180,7 @@ impl Brain {
             ChannelEvent::Up { channel, medium } => self.up(now, channel, medium, out),
             ChannelEvent::Down { channel } => self.down(now, channel),
             ChannelEvent::Ended { channel } => self.ended(channel, out),
+            ChannelEvent::Trouble { name, words } => self.troubles.note(name, words, now.elapsed),
             ChannelEvent::ConnectFailed { address } => self.connect_failed(now, address),
             ChannelEvent::Received { channel, source, envelope, bytes } => {
                 self.received(now, Origin { channel, source }, &envelope, bytes, out);
@@ -194,7 +198,7 @@ impl Brain {
             Medium::Link { .. } => (String::new(), None),
         };
         let dialled = match medium {
-            Medium::Link { dialled } => dialled,
+            Medium::Link { dialled, .. } => dialled,
             Medium::Broadcast { .. } => None,
         };
         let channel = Channel {

@@ -25,6 +25,7 @@ mod receive;
 mod repair;
 mod serve;
 mod trickle;
+mod troubles;
 
 pub use brain::Brain;
 pub use interface::{Input, Now, Output, Settings};

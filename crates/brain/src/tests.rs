@@ -75,6 +75,7 @@ impl World {
     fn join(&mut self, node: usize, network: u8) {
         self.networks.entry(network).or_default().insert(node);
         let medium = Medium::Broadcast {
+            at: None,
             name: "lan".to_owned(),
             line: Some(Address::tcp_line(host(network, node))),
             capacity: Capacity::LAN,
@@ -194,13 +195,16 @@ impl World {
         self.owners.extend([(here, node), (there, peer)]);
         self.later(
             peer,
-            Input::Channel(ChannelEvent::Up { channel: there, medium: Medium::Link { dialled: None } }),
+            Input::Channel(ChannelEvent::Up {
+                channel: there,
+                medium: Medium::Link { dialled: None, is_kept: false },
+            }),
         );
         self.later(
             node,
             Input::Channel(ChannelEvent::Up {
                 channel: here,
-                medium: Medium::Link { dialled: Some(address) },
+                medium: Medium::Link { dialled: Some(address), is_kept: false },
             }),
         );
     }
@@ -408,7 +412,10 @@ fn what_is_forged_or_foreign_is_refused_counted_and_not_passed_on() {
 fn a_link_that_brings_rubbish_is_closed() {
     let mut world = class(1, 0.0);
     let channel = ChannelId(77);
-    world.input(0, Input::Channel(ChannelEvent::Up { channel, medium: Medium::Link { dialled: None } }));
+    world.input(
+        0,
+        Input::Channel(ChannelEvent::Up { channel, medium: Medium::Link { dialled: None, is_kept: false } }),
+    );
     for _ in 0..100 {
         world.input(0, Input::Channel(ChannelEvent::Malformed { channel }));
     }
@@ -427,7 +434,10 @@ fn whoever_asks_and_hangs_up_still_gets_the_whole_answer() {
         world.propose(0, &format!("file{n}"));
     }
     let channel = ChannelId(77);
-    world.input(0, Input::Channel(ChannelEvent::Up { channel, medium: Medium::Link { dialled: None } }));
+    world.input(
+        0,
+        Input::Channel(ChannelEvent::Up { channel, medium: Medium::Link { dialled: None, is_kept: false } }),
+    );
     let req = routing::Message::req(&["*"], Validity::ALWAYS);
     let envelope = Envelope::new(Address::command_line(), Address::every_brain(), req);
     world.input(0, Input::Channel(ChannelEvent::Received { channel, source: None, envelope, bytes: 0 }));

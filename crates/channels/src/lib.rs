@@ -9,11 +9,13 @@ mod link;
 mod switchboard;
 mod tcp;
 mod udp;
+mod wire;
 
 pub use interfaces::{Choice, ChoiceError, Network};
 pub use switchboard::Switchboard;
 pub use tcp::{TcpSettings, run_tcp};
 pub use udp::{UdpSettings, run_udp};
+pub use wire::Wire;
 
 /// Why a door could not be opened. The message names the way out.
 #[derive(Debug, thiserror::Error)]

@@ -37,7 +37,7 @@ pub(crate) async fn run_link(
     let channel = switchboard.new_id();
     let (lines, waiting) = mpsc::channel(MAX_WAITING);
     switchboard.add(channel, Route::Link(lines));
-    switchboard.report(ChannelEvent::Up { channel, medium: Medium::Link { dialled } }).await;
+    switchboard.report(ChannelEvent::Up { channel, medium: Medium::Link { dialled, is_kept: false } }).await;
     let (read, write) = stream.into_split();
     // In tasks of their own, so that even a panic in one of them ends in `Down`.
     let mut reader = tokio::spawn(read_lines(read, channel, patience.silent, switchboard.clone()));

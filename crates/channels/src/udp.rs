@@ -118,7 +118,7 @@ impl Udp {
         self.switchboard
             .report(ChannelEvent::Up {
                 channel,
-                medium: Medium::Broadcast { name, line: Some(line), capacity: Capacity::LAN },
+                medium: Medium::Broadcast { name, at: None, line: Some(line), capacity: Capacity::LAN },
             })
             .await;
     }

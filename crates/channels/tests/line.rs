@@ -61,7 +61,7 @@ async fn lines_go_both_ways_on_a_link() {
     connect(server.port).await;
     client.switchboard.carry_out(ChannelCommand::Connect { address });
     let ChannelEvent::Up { channel, medium } = next(&mut client.events).await else { panic!() };
-    assert_eq!(medium, Medium::Link { dialled: Some(address) });
+    assert_eq!(medium, Medium::Link { dialled: Some(address), is_kept: false });
     client.switchboard.carry_out(ChannelCommand::Send {
         channel,
         target: Target::All,

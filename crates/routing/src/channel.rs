@@ -1,6 +1,7 @@
 //! What passes between those who decide (the brain) and those who carry out (the channels).
 
 use crate::{Address, Envelope};
+use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ pub enum Medium {
     Broadcast {
         /// What people know it by.
         name: String,
+        /// Its own address, such as `/ip4/10.77.0.255/udp/1240/dswarm-line`: what is addressed onwards from there is said on it.
+        at: Option<Address>,
         /// Where this node takes line connections on that network; told to others so that they can ask for more.
         line: Option<Address>,
         /// What it bears.
@@ -24,12 +27,20 @@ pub enum Medium {
     Link {
         /// Whom this node asked to be connected with; `None` when the other side came to it.
         dialled: Option<SocketAddr>,
+        /// Whether it is to last: a peer that somebody chose, and not one that was only dialled for a comparison.
+        is_kept: bool,
     },
 }
 
 /// What a network bears from one node, and the pace that suits it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Capacity {
+    /// Who hears what is said.
+    pub reach: Reach,
+    /// What a byte costs there, compared with other channels: of several ways to a peer the cheapest is taken.
+    pub cost: u8,
+    /// Records are said together as long as their line is no longer than this many bytes: what fits into one packet.
+    pub mtu: usize,
     /// Bytes of lines.
     pub bytes: Allowance,
     /// Lines, or their pieces.
@@ -44,6 +55,18 @@ pub struct Capacity {
     pub is_lossy: bool,
 }
 
+/// Who hears what is said on a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reach {
+    /// One peer.
+    Peer,
+    /// All on a local network.
+    Lan,
+    /// Whoever is there, anywhere.
+    World,
+}
+
 /// So much at once, and so much in the long run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Allowance {
@@ -56,6 +79,9 @@ pub struct Allowance {
 impl Capacity {
     /// A local network: 250 kB a second, in bursts of 100 datagrams.
     pub const LAN: Self = Self {
+        reach: Reach::Lan,
+        cost: 1,
+        mtu: 1400,
         bytes: Allowance { burst: 64 * 1024, per_minute: 15_000_000 },
         lines: Allowance { burst: 100, per_minute: 30_000 },
         piece: usize::MAX,
@@ -64,8 +90,33 @@ impl Capacity {
         is_lossy: true,
     };
 
+    /// One peer by UDP, because broadcasts do not reach it.
+    pub const UNICAST: Self = Self {
+        reach: Reach::Peer,
+        cost: 2,
+        beacons: (Duration::from_millis(500), Duration::from_secs(20)),
+        round_trip: Duration::from_millis(500),
+        ..Self::LAN
+    };
+
+    /// A connection with one peer that is to last.
+    pub const LINK: Self = Self {
+        reach: Reach::Peer,
+        cost: 3,
+        mtu: 8 * 1024,
+        bytes: Allowance { burst: 256 * 1024, per_minute: 15_000_000 },
+        lines: Allowance { burst: 500, per_minute: 30_000 },
+        piece: usize::MAX,
+        beacons: (Duration::from_millis(500), Duration::from_secs(30)),
+        round_trip: Duration::from_millis(500),
+        is_lossy: false,
+    };
+
     /// A mesh over the internet, in which each line is passed on many times.
     pub const MESH: Self = Self {
+        reach: Reach::World,
+        cost: 5,
+        mtu: 4 * 1024,
         bytes: Allowance { burst: 64 * 1024, per_minute: 1_200_000 },
         lines: Allowance { burst: 50, per_minute: 3000 },
         piece: usize::MAX,
@@ -76,6 +127,9 @@ impl Capacity {
 
     /// A channel of an IRC server: a line of 300 bytes every two seconds.
     pub const IRC: Self = Self {
+        reach: Reach::World,
+        cost: 20,
+        mtu: 1500,
         bytes: Allowance { burst: 3000, per_minute: 9000 },
         lines: Allowance { burst: 10, per_minute: 30 },
         piece: 300,
@@ -119,6 +173,13 @@ pub enum ChannelEvent {
     Ended {
         /// Which.
         channel: ChannelId,
+    },
+    /// Something that should work does not, or works again.
+    Trouble {
+        /// What: the name of a channel, or of what would be one.
+        name: String,
+        /// What is wrong and what can be done, in words for people; `None` once it works.
+        words: Option<String>,
     },
     /// An attempt to connect came to nothing.
     ConnectFailed {

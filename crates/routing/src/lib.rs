@@ -13,7 +13,7 @@ mod repair;
 mod status;
 
 pub use address::{Address, AddressError, MAX_ADDRESS_BYTES};
-pub use channel::{Allowance, Capacity, ChannelCommand, ChannelEvent, ChannelId, Medium, Target};
+pub use channel::{Allowance, Capacity, ChannelCommand, ChannelEvent, ChannelId, Medium, Reach, Target};
 pub use envelope::{Envelope, LineError, MAX_LINE_BYTES, MAX_SIGNATURES};
 pub use message::{MAX_PATTERNS, Message, MessageError};
 pub use repair::{Beacon, Carried, MAX_RECORDS, MAX_SALT, MAX_SYMBOLS, MAX_WANTED, Repair, Sketch, Want};

@@ -96,7 +96,10 @@ impl World {
         let node = end.life.node;
         self.nodes[node].channels.insert(channel, Port::Link(of));
         self.queue.push(self.now + link::SILENT, Event::Patience { end: of });
-        self.input(node, Input::Channel(ChannelEvent::Up { channel, medium: Medium::Link { dialled } }));
+        self.input(
+            node,
+            Input::Channel(ChannelEvent::Up { channel, medium: Medium::Link { dialled, is_kept: false } }),
+        );
     }
 
     pub(crate) fn send_on_link(&mut self, node: NodeId, of: EndOf, line: Arc<Line>) {

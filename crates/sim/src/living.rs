@@ -72,7 +72,7 @@ impl World {
         let line = network.is_dialable.then(|| Address::tcp_line(address(id, node)));
         let (name, capacity) = (network.name.clone(), network.capacity.clone());
         self.nodes[node].channels.insert(channel, Port::Network(id));
-        let medium = Medium::Broadcast { name, line, capacity };
+        let medium = Medium::Broadcast { name, at: None, line, capacity };
         self.input(node, Input::Channel(ChannelEvent::Up { channel, medium }));
     }
 

@@ -65,7 +65,7 @@ fn counter(world: &World, name: &str) -> u64 {
 }
 
 fn comes_up(world: &mut World, dialled: Option<SocketAddr>) {
-    let medium = Medium::Link { dialled };
+    let medium = Medium::Link { dialled, is_kept: false };
     world.input(0, Input::Channel(ChannelEvent::Up { channel: LINK, medium }));
 }
 
@@ -241,7 +241,7 @@ fn on_a_slow_channel_full_of_news_a_comparison_has_its_turn() {
     let mut world = World::new(0.0);
     world.add();
     let capacity = Capacity::IRC;
-    let medium = Medium::Broadcast { name: "irc".to_owned(), line: None, capacity };
+    let medium = Medium::Broadcast { name: "irc".to_owned(), at: None, line: None, capacity };
     world.input(0, Input::Channel(ChannelEvent::Up { channel: network_channel(1), medium }));
     for n in 0..500 {
         world.propose(0, &format!("file{n}"));

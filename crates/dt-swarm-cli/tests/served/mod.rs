@@ -78,7 +78,7 @@ impl Daemon {
     }
 
     fn connect(&mut self) {
-        let medium = Medium::Link { dialled: None };
+        let medium = Medium::Link { dialled: None, is_kept: false };
         self.handle(Input::Channel(ChannelEvent::Up { channel: LINK, medium }));
     }
 

@@ -265,7 +265,7 @@ async fn a_grant_heard_while_the_time_is_unknown_does_not_count_after_a_restart_
         if is_heard {
             let mut changes = life.swarm.changes();
             let channel = routing::ChannelId(7);
-            let medium = routing::Medium::Link { dialled: None };
+            let medium = routing::Medium::Link { dialled: None, is_kept: false };
             life.reports.send(ChannelEvent::Up { channel, medium }).await.unwrap();
             let heard = ChannelEvent::Received { channel, source: None, envelope: line.clone(), bytes: 0 };
             life.reports.send(heard).await.unwrap();
