@@ -22,7 +22,7 @@ pub use segments::Segments;
 
 use dcache::PeerId;
 use read::Reader;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
@@ -31,12 +31,15 @@ use std::str::FromStr;
 pub const MAX_ADDRESS_BYTES: usize = 512;
 /// The most channels in a chain.
 pub const MAX_HOPS: u8 = 8;
+/// How many bytes the address of one peer's brain has: it begins `/dswarm/`, and IDs have 52 characters. No address of
+/// that length ends at a peer's brain and has something before it: the shortest, `/cli`, would need more.
+const BRAIN_BYTES: usize = 8 + 52 + 6;
 /// The segment that ends a channel speaking the line protocol.
 const LINE: &str = "dswarm-line";
 
 /// An address: one or more [parts](Part), printed back exactly as it was read. Addresses are compared as texts.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Address {
     text: String,
     // What follows is known from the text.
@@ -147,12 +150,31 @@ impl Address {
 
     /// The first part, and what follows it.
     pub fn split_first(&self) -> (Part<'_>, Option<Self>) {
+        let (part, rest) = self.first();
+        let hops = self.ending.hops - u8::from(matches!(part, Part::Hop(_)));
+        let rest = (!rest.is_empty())
+            .then(|| Self { text: rest.to_owned(), ending: Ending { hops, ..self.ending } });
+        (part, rest)
+    }
+
+    /// The first part, and the text that follows it.
+    pub(crate) fn first(&self) -> (Part<'_>, &str) {
+        // Most addresses on the way are a brain's alone, and whose it is has been read.
+        if let Some(peer) = self.ending.brain.filter(|_| self.text.len() == BRAIN_BYTES) {
+            return (Part::Peer(Member { peer: Wild::Is(peer), name: "brain" }), "");
+        }
         let mut reader = Reader::new(&self.text);
         // Never the second: see `parts`.
         let part = reader.part().unwrap_or(Part::Other(&self.text));
-        let hops = self.ending.hops - u8::from(matches!(part, Part::Hop(_)));
-        let rest = Self { text: reader.rest().to_owned(), ending: Ending { hops, ..self.ending } };
-        (part, (!rest.text.is_empty()).then_some(rest))
+        (part, reader.rest())
+    }
+
+    /// The text of the first so many segments, if there are as many.
+    pub(crate) fn prefix(&self, segments: usize) -> Option<&str> {
+        let ends =
+            self.text.bytes().enumerate().skip(1).filter(|(_, byte)| *byte == b'/').map(|(place, _)| place);
+        let end = ends.chain([self.text.len()]).nth(segments.checked_sub(1)?)?;
+        self.text.get(..end)
     }
 
     /// The channel with which the address begins, and what is to be sent onwards over it, if it begins with one.
@@ -241,6 +263,12 @@ impl TryFrom<String> for Address {
         segments::check(&text)?;
         let ending = Ending::read(&text)?;
         Ok(Self { text, ending })
+    }
+}
+
+impl Serialize for Address {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
     }
 }
 

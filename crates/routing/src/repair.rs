@@ -5,6 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use dcache::{Fingerprint, Record, Signature, Time};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sketch::Symbol;
+use std::borrow::Cow;
 
 /// The most symbols in one line.
 pub const MAX_SYMBOLS: usize = 640;
@@ -103,14 +104,18 @@ fn salt<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     if salt <= MAX_SALT { Ok(salt) } else { Err(serde::de::Error::custom("a salt has at most 53 bits")) }
 }
 
+/// A text that need not be copied to be read.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
 /// The bytes of a text in base64url, if they are at most `most`.
 fn read_bytes<'de, D: Deserializer<'de>>(deserializer: D, most: usize) -> Result<Vec<u8>, D::Error> {
     use serde::de::Error as _;
-    let text = String::deserialize(deserializer)?;
+    let Text(text) = Text::deserialize(deserializer)?;
     if text.len() > most.div_ceil(3) * 4 {
         return Err(D::Error::custom("too many at once"));
     }
-    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(D::Error::custom)?;
+    let bytes = URL_SAFE_NO_PAD.decode(&*text).map_err(D::Error::custom)?;
     if bytes.len() <= most { Ok(bytes) } else { Err(D::Error::custom("too many at once")) }
 }
 

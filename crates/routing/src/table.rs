@@ -10,9 +10,9 @@ pub use explain::{By, Explanation, Step};
 pub use learned::{LEARNED_LIFETIME, LearnedRoute, MAX_LEARNED, MAX_WAYS};
 pub use rule::{Rule, RuleError};
 
-use crate::{Address, AddressError, Member, Part, Wild};
+use crate::{Address, AddressError, Member, Part};
 use dcache::PeerId;
-use learned::Learned;
+use learned::{Learned, Way};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -158,72 +158,149 @@ impl Table {
     /// # Errors
     /// When rules go round in a circle, or make of it what is no address.
     pub fn resolve(&self, to: &Address, now: Duration) -> Result<Resolution, RouteError> {
-        self.walk(to, now, &mut Vec::new())
+        self.walk(to, now, |_, _, _| {})
     }
 
     /// The same, with each step.
     pub fn explain(&self, to: &Address, now: Duration) -> Explanation {
         let mut steps = Vec::new();
-        let end = self.walk(to, now, &mut steps);
+        let end = self.walk(to, now, |turn, before, after| {
+            steps.push(Step { by: turn.by(now), before: before.clone(), after: after.clone() });
+        });
         Explanation { address: to.clone(), steps, end }
     }
 
-    fn walk(&self, to: &Address, now: Duration, steps: &mut Vec<Step>) -> Result<Resolution, RouteError> {
+    fn walk(
+        &self,
+        to: &Address,
+        now: Duration,
+        mut note: impl FnMut(&Turn<'_>, &Address, &Address),
+    ) -> Result<Resolution, RouteError> {
         let mut address = to.clone();
-        loop {
-            let step = match address.split_first() {
-                (Part::Hop(_), _) => return Ok(Resolution::Channel { address }),
-                (Part::Peer(Member { peer: Wild::Any, name: "brain" }), rest) => {
-                    // It is everybody's, so nobody knows who should pass on what follows; and all of them must not.
-                    return Ok(rest.map_or(Resolution::Here, |_| Resolution::NoRoute { address }));
-                }
-                (Part::Peer(Member { peer: Wild::Is(peer), name: "brain" }), rest) if peer == self.me => {
-                    match rest {
-                        None => return Ok(Resolution::Here),
-                        Some(rest) => Some((By::Here, rest)),
-                    }
-                }
-                (Part::Peer(Member { peer, name: "brain" }), _) => {
-                    self.rewrite(&address, peer.value(), now, steps)?
-                }
-                _ => self.rewrite(&address, None, now, steps)?,
+        let mut used = Vec::new();
+        for _ in 0..=MAX_STEPS {
+            let (turn, after) = match self.next(&address, now, &used)? {
+                Next::End(end) => return Ok(end.at(address)),
+                Next::Turn(_, _) if used.len() == MAX_STEPS => return Err(RouteError::Steps(address)),
+                Next::Turn(turn, after) => (turn, after),
             };
-            let Some((by, after)) = step else { return Ok(Resolution::NoRoute { address }) };
-            if steps.len() >= MAX_STEPS {
-                return Err(RouteError::Steps(address));
-            }
-            steps.push(Step { by, before: address, after: after.clone() });
+            note(&turn, &address, &after);
+            used.push(turn);
             address = after;
         }
+        Err(RouteError::Steps(address))
+    }
+
+    /// What the beginning of an address says to do with it.
+    fn next<'a>(
+        &'a self,
+        address: &Address,
+        now: Duration,
+        used: &[Turn<'_>],
+    ) -> Result<Next<'a>, RouteError> {
+        let peer = match address.first() {
+            (Part::Hop(_), _) => return Ok(Next::End(End::Channel)),
+            (Part::Peer(Member { peer, name: "brain" }), rest) => match (peer.value(), rest) {
+                // What follows everybody's brain has nobody to pass it on; and all of them must not.
+                (None, "") => return Ok(Next::End(End::Here)),
+                (None, _) => return Ok(Next::End(End::NoRoute)),
+                (Some(peer), "") if peer == self.me => return Ok(Next::End(End::Here)),
+                (Some(peer), _) if peer == self.me => {
+                    let rest = address.split_first().1;
+                    return Ok(rest.map_or(Next::End(End::Here), |rest| Next::Turn(Turn::Here, rest)));
+                }
+                (Some(peer), _) => Some(peer),
+            },
+            _ => None,
+        };
+        self.rewrite(address, peer, now, used)
     }
 
     /// The first rule that matches, or the route that was learned to this peer, and what comes of it.
-    fn rewrite(
-        &self,
+    fn rewrite<'a>(
+        &'a self,
         address: &Address,
         peer: Option<PeerId>,
         now: Duration,
-        steps: &[Step],
-    ) -> Result<Option<(By, Address)>, RouteError> {
-        let rule = self.rules.iter().find(|rule| rule.matches(address));
+        used: &[Turn<'_>],
+    ) -> Result<Next<'a>, RouteError> {
+        let rule = self.first_match(address);
         if let Some(rule) = rule.filter(|rule| rule.segments() >= LEARNED_SEGMENTS) {
-            return apply(rule, address, steps).map(Some);
+            return apply(rule, address, used);
         }
-        if let Some(route) = peer.and_then(|peer| self.learned.best(peer, now)) {
-            let after = route.via.then(address);
-            let after = after.map_err(|error| RouteError::Rewritten { by: route.to_string(), error })?;
-            return Ok(Some((By::Learned(route), after)));
+        if let Some((peer, way)) = peer.and_then(|peer| Some((peer, self.learned.best(peer, now)?))) {
+            let rewritten = |error| RouteError::Rewritten { by: way.route(peer, now).to_string(), error };
+            let after = way.via().then(address).map_err(rewritten)?;
+            return Ok(Next::Turn(Turn::Learned(peer, way), after));
         }
-        rule.map(|rule| apply(rule, address, steps)).transpose()
+        rule.map_or(Ok(Next::End(End::NoRoute)), |rule| apply(rule, address, used))
+    }
+
+    /// Of the rules with as many segments each, those without wildcards come first, by their texts.
+    fn first_match(&self, address: &Address) -> Option<&Rule> {
+        let mut rules = self.rules.as_slice();
+        while let Some(segments) = rules.first().map(Rule::segments) {
+            let (group, shorter) = rules.split_at(rules.partition_point(|rule| rule.segments() == segments));
+            let (exact, wild) = group.split_at(group.partition_point(|rule| !rule.is_wild()));
+            let found = address.prefix(segments);
+            let place =
+                found.map(|prefix| exact.binary_search_by(|rule| rule.pattern().as_str().cmp(prefix)));
+            if let Some(Ok(place)) = place {
+                return exact.get(place);
+            }
+            if let Some(rule) = wild.iter().find(|rule| rule.matches(address)) {
+                return Some(rule);
+            }
+            rules = shorter;
+        }
+        None
     }
 }
 
-fn apply(rule: &Rule, address: &Address, steps: &[Step]) -> Result<(By, Address), RouteError> {
-    if steps.iter().any(|step| matches!(&step.by, By::Rule(used) if used == rule)) {
+/// What rewrites an address, in the table.
+enum Turn<'a> {
+    Rule(&'a Rule),
+    Learned(PeerId, &'a Way),
+    Here,
+}
+
+impl Turn<'_> {
+    fn by(&self, now: Duration) -> By {
+        match self {
+            Self::Rule(rule) => By::Rule((*rule).clone()),
+            Self::Learned(peer, way) => By::Learned(way.route(*peer, now)),
+            Self::Here => By::Here,
+        }
+    }
+}
+
+enum Next<'a> {
+    End(End),
+    Turn(Turn<'a>, Address),
+}
+
+enum End {
+    Channel,
+    Here,
+    NoRoute,
+}
+
+impl End {
+    fn at(self, address: Address) -> Resolution {
+        match self {
+            Self::Channel => Resolution::Channel { address },
+            Self::Here => Resolution::Here,
+            Self::NoRoute => Resolution::NoRoute { address },
+        }
+    }
+}
+
+fn apply<'a>(rule: &'a Rule, address: &Address, used: &[Turn<'_>]) -> Result<Next<'a>, RouteError> {
+    if used.iter().any(|turn| matches!(turn, Turn::Rule(used) if *used == rule)) {
         return Err(RouteError::Loop { rule: rule.to_string(), address: address.clone() });
     }
     // A rule is applied to what it matches.
     let after = rule.apply(address).unwrap_or_else(|| Ok(address.clone()));
     let after = after.map_err(|error| RouteError::Rewritten { by: rule.to_string(), error })?;
-    Ok((By::Rule(rule.clone()), after))
+    Ok(Next::Turn(Turn::Rule(rule), after))
 }

@@ -3,7 +3,7 @@
 use super::parts::{Content, Family, Hop, Host, Member, Node, Part, Socket, Transport, Wild};
 use super::segments::split_first;
 use super::{AddressError, LINE};
-use std::fmt::Display;
+use std::fmt::{self, Display, Write as _};
 use std::str::FromStr;
 
 /// IRC servers take no longer names (RFC 2812).
@@ -82,16 +82,16 @@ impl<'a> Reader<'a> {
             return Ok(Wild::Any);
         }
         let value = parse(found).ok_or_else(|| self.unexpected(found, expected))?;
-        self.spelling(found, value.to_string())?;
-        Ok(Wild::Is(value))
+        let mut rest = Unprinted(found);
+        match write!(rest, "{value}") {
+            Ok(()) if rest.0.is_empty() => Ok(Wild::Is(value)),
+            _ => Err(self.spelling(found, value.to_string())),
+        }
     }
 
     /// The segment just read has to be spelt so.
-    fn spelling(&self, found: &str, canonical: String) -> Read<()> {
-        match found == canonical {
-            true => Ok(()),
-            false => Err(AddressError::Spelling { number: self.read, found: found.to_owned(), canonical }),
-        }
+    fn spelling(&self, found: &str, canonical: String) -> AddressError {
+        AddressError::Spelling { number: self.read, found: found.to_owned(), canonical }
     }
 
     /// Any text that fits, or `*`.
@@ -109,8 +109,8 @@ impl<'a> Reader<'a> {
 
     fn named(&mut self, family: Family) -> Read<Part<'a>> {
         let name = self.text("a host name", is_host_name)?;
-        if let Wild::Is(name) = name {
-            self.spelling(name, name.to_ascii_lowercase())?;
+        if let Some(name) = name.value().filter(|name| name.bytes().any(|byte| byte.is_ascii_uppercase())) {
+            return Err(self.spelling(name, name.to_ascii_lowercase()));
         }
         self.at(Host::Name { family, name })
     }
@@ -185,6 +185,16 @@ impl<'a> Reader<'a> {
             true => Ok(Part::Peer(Member { peer, name })),
             false => Err(self.unexpected(name, expected)),
         }
+    }
+}
+
+/// What is left of a text while something is printed that should be it; an error when it is not.
+struct Unprinted<'a>(&'a str);
+
+impl fmt::Write for Unprinted<'_> {
+    fn write_str(&mut self, printed: &str) -> fmt::Result {
+        self.0 = self.0.strip_prefix(printed).ok_or(fmt::Error)?;
+        Ok(())
     }
 }
 

@@ -32,11 +32,20 @@ pub(super) fn check(text: &str) -> Result<(), AddressError> {
     if text.len() > MAX_ADDRESS_BYTES {
         return Err(AddressError::Length(text.len()));
     }
-    let has_form = text.starts_with('/')
-        && !text.ends_with('/')
-        && !text.contains("//")
-        && !text.contains(char::is_control);
+    let has_form = text.starts_with('/') && !text.ends_with('/') && !has_empty(text) && !has_control(text);
     if has_form { Ok(()) } else { Err(AddressError::Segments(text.to_owned())) }
+}
+
+// Both look at all bytes, whatever they find, because many bytes are looked at together then.
+fn has_empty(text: &str) -> bool {
+    let pairs = text.bytes().zip(text.bytes().skip(1));
+    pairs.fold(false, |found, pair| found | (pair == (b'/', b'/')))
+}
+
+/// Whether there is a control character. Those that are not of ASCII begin with the byte 0xc2, as some others do.
+fn has_control(text: &str) -> bool {
+    let may_have = text.bytes().fold(false, |found, byte| found | byte.is_ascii_control() | (byte == 0xc2));
+    may_have && text.contains(char::is_control)
 }
 
 /// The segments of a text that is checked.
@@ -60,7 +69,8 @@ pub(super) fn strip_queue<'a>(text: &'a str, queue: &str) -> Option<&'a str> {
 /// The first segment and what follows; `None` at the end.
 pub(super) fn split_first(text: &str) -> Option<(&str, &str)> {
     let text = text.strip_prefix('/')?;
-    Some(text.split_at(text.find('/').unwrap_or(text.len())))
+    let end = text.bytes().position(|byte| byte == b'/').unwrap_or(text.len());
+    text.split_at_checked(end)
 }
 
 impl FromStr for Segments {

@@ -30,8 +30,9 @@ pub struct LearnedRoute {
     pub age: u64,
 }
 
+/// One way to a peer.
 #[derive(Clone, Debug)]
-struct Way {
+pub(super) struct Way {
     via: Address,
     cost: u8,
     heard: Duration,
@@ -82,38 +83,44 @@ impl Learned {
     }
 
     /// Of the ways heard lately the cheapest, else the latest.
-    pub(super) fn best(&self, peer: PeerId, now: Duration) -> Option<LearnedRoute> {
+    pub(super) fn best(&self, peer: PeerId, now: Duration) -> Option<&Way> {
         let live =
-            || self.peers.get(&peer).into_iter().flatten().filter(|way| age(way, now) <= LEARNED_LIFETIME);
-        let recent = live().filter(|way| age(way, now) <= RECENT);
+            || self.peers.get(&peer).into_iter().flatten().filter(|way| way.age(now) <= LEARNED_LIFETIME);
+        let recent = live().filter(|way| way.age(now) <= RECENT);
         recent
             .min_by_key(|way| (way.cost, Reverse(way.heard), &way.via))
             .or_else(|| live().min_by_key(|way| (Reverse(way.heard), way.cost, &way.via)))
-            .map(|way| route(peer, way, now))
     }
 
     pub(super) fn routes(&self, now: Duration) -> impl Iterator<Item = LearnedRoute> {
         let all = self.peers.iter().flat_map(|(peer, ways)| ways.iter().map(move |way| (*peer, way)));
-        all.filter(move |(_, way)| age(way, now) <= LEARNED_LIFETIME)
-            .map(move |(peer, way)| route(peer, way, now))
+        all.filter(move |(_, way)| way.age(now) <= LEARNED_LIFETIME)
+            .map(move |(peer, way)| way.route(peer, now))
     }
 
     /// Frees what is of no more use.
     pub(super) fn age_out(&mut self, now: Duration) {
         for ways in self.peers.values_mut() {
-            ways.retain(|way| age(way, now) <= LEARNED_LIFETIME);
+            ways.retain(|way| way.age(now) <= LEARNED_LIFETIME);
         }
         self.peers.retain(|_, ways| !ways.is_empty());
         self.count = self.peers.values().map(Vec::len).sum();
     }
 }
 
-fn age(way: &Way, now: Duration) -> Duration {
-    now.saturating_sub(way.heard)
-}
+impl Way {
+    pub(super) fn via(&self) -> &Address {
+        &self.via
+    }
 
-fn route(peer: PeerId, way: &Way, now: Duration) -> LearnedRoute {
-    LearnedRoute { peer, via: way.via.clone(), cost: way.cost, age: age(way, now).as_secs() }
+    fn age(&self, now: Duration) -> Duration {
+        now.saturating_sub(self.heard)
+    }
+
+    /// The same for those who read it.
+    pub(super) fn route(&self, peer: PeerId, now: Duration) -> LearnedRoute {
+        LearnedRoute { peer, via: self.via.clone(), cost: self.cost, age: self.age(now).as_secs() }
+    }
 }
 
 impl fmt::Display for LearnedRoute {

@@ -54,6 +54,11 @@ impl Rule {
         self.segments
     }
 
+    /// Whether its pattern has wildcards.
+    pub(super) fn is_wild(&self) -> bool {
+        self.wildcards > 0
+    }
+
     /// What it matches.
     pub fn pattern(&self) -> &Segments {
         &self.pattern
