@@ -59,7 +59,7 @@ impl Brain {
         out: &mut Vec<Output>,
     ) {
         self.count("requests answered");
-        if !self.is_network(origin.channel) {
+        if self.is_link(origin.channel) {
             let keys = self.set.live(patterns, now.moment.time);
             let keys = keys.map(Key::from).collect();
             self.start_answer(now, origin.channel, reply_to(&request.from), keys, Ending::Request, out);
@@ -186,7 +186,7 @@ impl Brain {
             return;
         };
         let mut envelope = Envelope::new(self.own_address(channel), to, Message::pong(briefly(now)));
-        if !self.is_network(origin.channel) && ending == Ending::Request {
+        if self.is_link(origin.channel) && ending == Ending::Request {
             envelope.status = Some(self.status(now));
         }
         let target = origin.source.map_or(Target::All, Target::Host);

@@ -43,7 +43,8 @@ pub(crate) struct Neighbour {
     no_links_until: Duration,
     /// From where its datagrams come.
     pub(crate) source: Option<SocketAddr>,
-    heard: Duration,
+    /// When.
+    pub(crate) heard: Duration,
     /// What it showed last, when, and how that compared.
     pub(crate) shown: Option<(Beacon, Duration, Verdict)>,
     /// When to compare sets with it, since it shows something else.

@@ -162,7 +162,7 @@ impl Brain {
             self.say_step(now, channel, peer, Repair::Want(want), out);
         }
         let keys = keys_of(self.set.beyond(serving.bound), serving.salt, &difference.ours);
-        if self.is_network(channel) {
+        if !self.is_link(channel) {
             self.give_on_network(now, channel, keys);
         } else {
             self.start_answer(now, channel, Address::brain(peer), keys.into(), Ending::Repair, out);

@@ -17,4 +17,4 @@ pub use channel::{Allowance, Capacity, ChannelCommand, ChannelEvent, ChannelId, 
 pub use envelope::{Envelope, LineError, MAX_LINE_BYTES, MAX_SIGNATURES};
 pub use message::{MAX_PATTERNS, Message, MessageError};
 pub use repair::{Beacon, Carried, MAX_RECORDS, MAX_SALT, MAX_SYMBOLS, MAX_WANTED, Repair, Sketch, Want};
-pub use status::{ChannelStatus, MAX_CHANNELS, Standing, Status};
+pub use status::{ChannelStatus, MAX_CHANNELS, Standing, Status, Trouble};
