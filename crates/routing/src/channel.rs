@@ -11,6 +11,7 @@ pub struct ChannelId(pub u64);
 
 /// What kind of channel it is.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "there are few channels")]
 pub enum Medium {
     /// One network: whatever is said is heard by all on it, or lost.
     Broadcast {

@@ -12,7 +12,10 @@ mod message;
 mod repair;
 mod status;
 
-pub use address::{Address, AddressError, MAX_ADDRESS_BYTES};
+pub use address::{
+    Address, AddressError, Content, Family, Hop, Host, MAX_ADDRESS_BYTES, MAX_HOPS, Member,
+    MultiaddressError, Node, Part, Segments, Socket, Transport, Wild,
+};
 pub use channel::{Allowance, Capacity, ChannelCommand, ChannelEvent, ChannelId, Medium, Reach, Target};
 pub use envelope::{Envelope, LineError, MAX_LINE_BYTES, MAX_SIGNATURES};
 pub use message::{MAX_PATTERNS, Message, MessageError};
