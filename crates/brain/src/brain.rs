@@ -1,9 +1,11 @@
 //! The state and its inputs.
 
 use crate::channel::Channel;
+use crate::forward::Forwarding;
 use crate::history::History;
 use crate::neighbours::{Budgets, Neighbours};
 use crate::outbox::Outbox;
+use crate::paths::Path;
 use crate::repair::Session;
 use crate::serve::Served;
 use crate::troubles::Troubles;
@@ -11,9 +13,9 @@ use crate::{Input, Now, Output, Settings};
 use dcache::{Limits, Moment, PeerId, Policy, Set, Time};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use routing::{Address, ChannelEvent, ChannelId, ChannelStatus, Status};
+use routing::{Address, ChannelEvent, ChannelId, ChannelStatus, Status, Table};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// How often records that are over are looked for.
@@ -38,10 +40,14 @@ pub struct Brain {
     /// Comparisons that others began.
     pub(crate) served: Served,
     pub(crate) troubles: Troubles,
+    pub(crate) forwarding: Forwarding,
+    pub(crate) paths: Vec<Path>,
+    /// How many paths there ever were.
+    pub(crate) last_path: u64,
     pub(crate) random: ChaCha8Rng,
     pub(crate) counters: BTreeMap<String, u64>,
-    pub(crate) budgets: Budgets,
-    pub(crate) beacon_budgets: Budgets,
+    pub(crate) budgets: Budgets<IpAddr>,
+    pub(crate) beacon_budgets: Budgets<IpAddr>,
     pub(crate) outbox: Outbox,
     /// When some peer last held the same.
     pub(crate) last_agreed: Option<Duration>,
@@ -76,6 +82,9 @@ impl Brain {
             session: None,
             served: Served::default(),
             troubles: Troubles::default(),
+            forwarding: Forwarding::new(me),
+            paths: Vec::new(),
+            last_path: 0,
             random: ChaCha8Rng::seed_from_u64(seed),
             counters: BTreeMap::new(),
             budgets: Budgets::default(),
@@ -118,6 +127,11 @@ impl Brain {
         }
     }
 
+    /// Where lines would go.
+    pub fn table(&self) -> &Table {
+        &self.forwarding.table
+    }
+
     /// When to send a [`Input::Tick`] at the latest, in time since start.
     pub fn next_wake(&self) -> Duration {
         let wakes = [self.outbox.next(), self.next_beacon(), self.next_repair_wake()];
@@ -143,7 +157,10 @@ impl Brain {
             ChannelEvent::Down { channel } => self.down(now, channel),
             ChannelEvent::Ended { channel } => self.ended(channel, out),
             ChannelEvent::Trouble { name, words } => self.troubles.note(name, words, now.elapsed),
-            ChannelEvent::ConnectFailed { address } => self.connect_failed(now, address),
+            ChannelEvent::ConnectFailed { address } => {
+                self.drop_what_waited(address);
+                self.connect_failed(now, address);
+            }
             ChannelEvent::Received { channel, source, envelope, bytes } => {
                 self.received(now, Origin { channel, source }, &envelope, bytes, out);
             }
@@ -175,6 +192,8 @@ impl Brain {
             self.neighbours.redeem_all();
             self.quicken_all(now);
         }
+        self.forget_paths(now);
+        self.forwarding.table.age_out(now.elapsed);
         let dropped = self.set.advance(now.moment);
         if !dropped.is_empty() {
             out.push(Output::Removed(dropped));

@@ -64,6 +64,14 @@ impl Channel {
         matches!(self.medium, Medium::Link { .. })
     }
 
+    /// Whether this is its own address.
+    pub(crate) fn is_at(&self, address: &Address) -> bool {
+        match &self.medium {
+            Medium::Broadcast { at, .. } => at.as_ref() == Some(address),
+            Medium::Link { dialled, .. } => dialled.map(Address::tcp_line).as_ref() == Some(address),
+        }
+    }
+
     /// Whether several hear what is said on it, so that one of them saying something is enough.
     pub(crate) fn is_shared(&self) -> bool {
         self.capacity.as_ref().is_some_and(|capacity| capacity.reach != Reach::Peer)
@@ -89,7 +97,9 @@ impl Brain {
                 self.bear(now, id, format!("tcp {address}"), Capacity::LINK);
             }
             Medium::Link { dialled: Some(address), is_kept: false } => {
-                self.link_is_up(now, id, address, out);
+                if !self.send_what_waited(id, address, out) {
+                    self.link_is_up(now, id, address, out);
+                }
             }
             Medium::Link { dialled: None, .. } => {}
         }
@@ -178,7 +188,7 @@ impl Brain {
         out: &mut Vec<Output>,
     ) -> Sending {
         if self.is_link(id) {
-            self.put(id, target, envelope.encode(), out);
+            self.put(now, id, target, envelope, out);
             return Sending::Sent;
         }
         self.try_push(now, id, target, envelope, out)
@@ -193,20 +203,35 @@ impl Brain {
         out: &mut Vec<Output>,
     ) -> Sending {
         let Some(channel) = self.channels.get_mut(&id) else { return Sending::TooLong };
-        let line = envelope.encode();
-        let spent = channel.spend(line.len(), now.elapsed);
+        let spent = channel.spend(envelope.encode().len(), now.elapsed);
         if matches!(spent, Sending::Sent) {
-            self.put(id, target, line, out);
+            self.put(now, id, target, envelope, out);
         }
         spent
     }
 
-    fn put(&mut self, channel: ChannelId, target: Target, line: String, out: &mut Vec<Output>) {
+    /// Puts a line on a channel; on a path it goes its first step.
+    fn put(&mut self, now: Now, id: ChannelId, target: Target, envelope: &Envelope, out: &mut Vec<Output>) {
+        let line = envelope.encode();
+        match self.paths.iter().find(|path| path.id == id).map(|path| path.chain.clone()) {
+            None => self.put_line(id, target, line, out),
+            Some(chain) => {
+                self.tally_sent(id, line.len());
+                self.put_on_path(now, &chain, envelope, out);
+            }
+        }
+    }
+
+    pub(crate) fn put_line(&mut self, channel: ChannelId, target: Target, line: String, out: &mut Vec<Output>) {
+        self.tally_sent(channel, line.len());
+        out.push(Output::Channel(ChannelCommand::Send { channel, target, line }));
+    }
+
+    fn tally_sent(&mut self, channel: ChannelId, bytes: usize) {
         self.tally(channel, |tally| {
             tally.sent_lines += 1;
-            tally.sent_bytes += line.len() as u64;
+            tally.sent_bytes += bytes as u64;
         });
-        out.push(Output::Channel(ChannelCommand::Send { channel, target, line }));
     }
 
     pub(crate) fn tally(&mut self, id: ChannelId, change: impl FnOnce(&mut ChannelStatus)) {

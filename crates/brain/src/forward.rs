@@ -11,7 +11,7 @@ use crate::{Brain, Now, Output};
 use dcache::{Digest, PeerId};
 use routing::{
     Address, Allowance, ChannelCommand, ChannelId, Envelope, Hop, MAX_LINE_BYTES, Medium, Member, Part,
-    Reach, Resolution, Table, Target, Wild,
+    Reach, Resolution, Rule, Table, Target, Wild,
 };
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -32,7 +32,7 @@ const MAX_WAITING: usize = 16;
 const WAITING: Duration = Duration::from_secs(10);
 
 /// What is needed to pass lines on.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Forwarding {
     pub(crate) is_on: bool,
     pub(crate) table: Table,
@@ -44,6 +44,29 @@ pub(crate) struct Forwarding {
 }
 
 impl Forwarding {
+    pub(crate) fn new(me: PeerId) -> Self {
+        Self {
+            is_on: true,
+            table: Table::new(me),
+            hosts: Budgets::default(),
+            channels: Budgets::default(),
+            bytes: None,
+            lately: VecDeque::new(),
+            waiting: VecDeque::new(),
+        }
+    }
+
+    /// From now on these rules count, and no others.
+    pub(crate) fn configure(&mut self, rules: Vec<Rule>) {
+        for rule in self.table.rules().to_vec() {
+            self.table.remove(&rule);
+        }
+        for rule in rules {
+            // Whoever made the list was told what is wrong with it.
+            let _ = self.table.add(rule);
+        }
+    }
+
     /// Whether a line may be passed on; if not, what to count.
     fn admit(&mut self, elapsed: Duration, origin: Origin, envelope: &Envelope, bytes: usize) -> Result<(), &'static str> {
         if envelope.hops >= MAX_PASSED {
@@ -114,8 +137,8 @@ impl Brain {
     }
 
     fn pass_on(&mut self, now: Now, origin: Origin, mut onward: Envelope, out: &mut Vec<Output>) -> bool {
-        let to = match self.forwarding.table.resolve(&onward.to, self.me, now.elapsed) {
-            Ok(Resolution::Channel(to)) => to,
+        let to = match self.forwarding.table.resolve(&onward.to, now.elapsed) {
+            Ok(Resolution::Channel { address }) => address,
             // Perhaps a neighbour.
             _ => onward.to.clone(),
         };

@@ -166,15 +166,21 @@ impl Neighbours {
     }
 }
 
-/// A budget for each host, so that one that floods is paid no more attention than it is due.
-#[derive(Debug, Default)]
-pub(crate) struct Budgets {
-    hosts: BTreeMap<IpAddr, Tokens>,
+/// A budget for each host (or channel), so that one that floods is paid no more attention than it is due.
+#[derive(Debug)]
+pub(crate) struct Budgets<Host> {
+    hosts: BTreeMap<Host, Tokens>,
 }
 
-impl Budgets {
+impl<Host> Default for Budgets<Host> {
+    fn default() -> Self {
+        Self { hosts: BTreeMap::new() }
+    }
+}
+
+impl<Host: Ord + Copy> Budgets<Host> {
     /// Whether `host` may be heard once more.
-    pub(crate) fn spend(&mut self, host: IpAddr, allowance: Allowance, elapsed: Duration) -> bool {
+    pub(crate) fn spend(&mut self, host: Host, allowance: Allowance, elapsed: Duration) -> bool {
         if self.hosts.len() >= MAX_BUDGETS && !self.hosts.contains_key(&host) {
             self.forget_longest_silent();
         }

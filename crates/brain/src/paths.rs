@@ -5,8 +5,7 @@ use crate::forward::{Way, ip};
 use crate::interface::Routing;
 use crate::{Brain, Now, Output};
 use routing::{
-    Address, Allowance, Capacity, ChannelCommand, ChannelId, Envelope, MAX_LINE_BYTES, Medium, Part, Reach,
-    Target,
+    Address, Allowance, Capacity, ChannelId, Envelope, MAX_LINE_BYTES, Medium, Part, Reach,
 };
 use std::time::Duration;
 
@@ -46,7 +45,7 @@ impl Brain {
     pub fn route(&mut self, routing: Routing, now: Now) {
         let Routing { rules, paths, forwards } = routing;
         self.forwarding.is_on = forwards;
-        self.forwarding.table.configure(rules);
+        self.forwarding.configure(rules);
         let is_over = |path: &Path| path.is_configured && !paths.contains(&path.chain);
         self.close_paths(now, is_over);
         for chain in paths {
@@ -98,6 +97,10 @@ impl Brain {
         id.map_or(origin, |channel| Origin { channel, source: None })
     }
 
+    pub(crate) fn is_path(&self, id: ChannelId) -> bool {
+        self.paths.iter().any(|path| path.id == id)
+    }
+
     /// Sends a line by a path: what is addressed onwards is left to those on the way.
     pub(crate) fn put_on_path(&mut self, now: Now, chain: &Address, envelope: &Envelope, out: &mut Vec<Output>) {
         let Ok(to) = chain.then(&envelope.to) else { return self.count("lines too long for a path") };
@@ -112,14 +115,6 @@ impl Brain {
             Some(Way::Dial(address)) => drop(self.send_by_link(now, address, line, out)),
             None => self.count("lines for a path that has no beginning here"),
         }
-    }
-
-    pub(crate) fn put_line(&mut self, channel: ChannelId, target: Target, line: String, out: &mut Vec<Output>) {
-        self.tally(channel, |tally| {
-            tally.sent_lines += 1;
-            tally.sent_bytes += line.len() as u64;
-        });
-        out.push(Output::Channel(ChannelCommand::Send { channel, target, line }));
     }
 }
 

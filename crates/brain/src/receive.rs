@@ -3,7 +3,7 @@
 use crate::brain::Origin;
 use crate::outbox::Cause;
 use crate::{Brain, Now, Output};
-use dcache::{Admission, Key, PeerId, Record, Refusal, Signature, Statement};
+use dcache::{Admission, BucketPath, Key, PeerId, Record, Refusal, Signature, Statement};
 use routing::{Address, Carried, ChannelId, Envelope, Medium, Message};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -61,8 +61,9 @@ impl Brain {
             return self.count("lines over a host's budget");
         }
         if !envelope.to.leads_to(&self.here) {
-            return self.count("lines for others");
+            return self.forward(now, origin, envelope, bytes, out);
         }
+        let origin = self.path_of(now, origin, envelope);
         if let Some(peer) = peer {
             self.hear(now, origin, peer, &envelope.from);
         }
@@ -100,7 +101,8 @@ impl Brain {
     /// could send the whole class to connect to a victim.
     fn hear(&mut self, now: Now, origin: Origin, peer: PeerId, from: &Address) {
         if self.is_network(origin.channel) {
-            let line = self.line_of(origin, from);
+            let line = self.line_of(now, origin, peer, from);
+            self.learn_route(now, origin, peer);
             let neighbour = self.neighbours.heard((origin.channel, peer), now.elapsed);
             neighbour.source = origin.source.or(neighbour.source);
             neighbour.line = line.or(neighbour.line);
@@ -111,13 +113,36 @@ impl Brain {
     }
 
     /// Where a peer takes links, as far as what it says of itself can be believed.
-    fn line_of(&self, origin: Origin, from: &Address) -> Option<SocketAddr> {
+    fn line_of(&self, now: Now, origin: Origin, peer: PeerId, from: &Address) -> Option<SocketAddr> {
         let said = from.tcp();
         match (&self.channels.get(&origin.channel)?.medium, origin.source) {
             (Medium::Link { dialled, .. }, _) => *dialled,
             (_, Some(source)) => said.filter(|line| line.ip() == source.ip()),
-            // Where this node tells its own place, all do; where it does not, as on IRC, nobody's can be checked.
-            (Medium::Broadcast { line, .. }, None) => said.filter(|_| line.is_some()),
+            // Where this node tells its own place, all do; where it does not, as on IRC, anybody could say anything of
+            // others, and only what they sign is believed.
+            (Medium::Broadcast { line: Some(_), .. }, None) => said,
+            (Medium::Broadcast { line: None, .. }, None) => self.signed_line(now, peer),
+        }
+    }
+
+    /// Where a peer takes links, as it has signed.
+    fn signed_line(&self, now: Now, peer: PeerId) -> Option<SocketAddr> {
+        let bucket = BucketPath::new(&["pri", &peer.to_string(), "addresses"]).ok()?;
+        let mut views = self.set.bucket(&bucket, now.moment.time);
+        views.find_map(|view| view.item.data.as_str().parse::<Address>().ok()?.tcp())
+    }
+
+    /// Remembers by which channel a peer was heard.
+    fn learn_route(&mut self, now: Now, origin: Origin, peer: PeerId) {
+        let Some(channel) = self.channels.get(&origin.channel) else { return };
+        let Some(cost) = channel.capacity.as_ref().map(|capacity| capacity.cost) else { return };
+        let via = match (&channel.medium, origin.source) {
+            (_, Some(source)) => Some(Address::udp_line(source)),
+            (Medium::Link { dialled, .. }, None) => dialled.map(Address::tcp_line),
+            (Medium::Broadcast { at, .. }, None) => at.clone(),
+        };
+        if let Some(via) = via {
+            self.forwarding.table.learn(peer, &via, cost, now.elapsed);
         }
     }
 
