@@ -222,7 +222,13 @@ impl Brain {
         }
     }
 
-    pub(crate) fn put_line(&mut self, channel: ChannelId, target: Target, line: String, out: &mut Vec<Output>) {
+    pub(crate) fn put_line(
+        &mut self,
+        channel: ChannelId,
+        target: Target,
+        line: String,
+        out: &mut Vec<Output>,
+    ) {
         self.tally_sent(channel, line.len());
         out.push(Output::Channel(ChannelCommand::Send { channel, target, line }));
     }

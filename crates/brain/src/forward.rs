@@ -68,7 +68,13 @@ impl Forwarding {
     }
 
     /// Whether a line may be passed on; if not, what to count.
-    fn admit(&mut self, elapsed: Duration, origin: Origin, envelope: &Envelope, bytes: usize) -> Result<(), &'static str> {
+    fn admit(
+        &mut self,
+        elapsed: Duration,
+        origin: Origin,
+        envelope: &Envelope,
+        bytes: usize,
+    ) -> Result<(), &'static str> {
         if envelope.hops >= MAX_PASSED {
             return Err("lines not passed on: passed on too often");
         }
@@ -112,7 +118,14 @@ pub(crate) enum Way {
 
 impl Brain {
     /// A line for somebody else came.
-    pub(crate) fn forward(&mut self, now: Now, origin: Origin, envelope: &Envelope, bytes: usize, out: &mut Vec<Output>) {
+    pub(crate) fn forward(
+        &mut self,
+        now: Now,
+        origin: Origin,
+        envelope: &Envelope,
+        bytes: usize,
+        out: &mut Vec<Output>,
+    ) {
         // On a network all hear what is for one of them: nothing has to be passed on, unless it says by which channel.
         let is_asked = envelope.to.hops() > 0 || self.reach(origin.channel) == Some(Reach::Peer);
         if !self.forwarding.is_on || !is_asked {
@@ -133,7 +146,11 @@ impl Brain {
 
     fn reach(&self, id: ChannelId) -> Option<Reach> {
         let channel = self.channels.get(&id)?;
-        if channel.is_link() { Some(Reach::Peer) } else { channel.capacity.as_ref().map(|capacity| capacity.reach) }
+        if channel.is_link() {
+            Some(Reach::Peer)
+        } else {
+            channel.capacity.as_ref().map(|capacity| capacity.reach)
+        }
     }
 
     fn pass_on(&mut self, now: Now, origin: Origin, mut onward: Envelope, out: &mut Vec<Output>) -> bool {
@@ -224,9 +241,8 @@ impl Brain {
     /// The cheapest channel on which a peer was heard.
     fn way_to(&self, peer: PeerId, brought_by: Option<ChannelId>) -> Option<Way> {
         let heard = self.neighbours.all().filter(|((id, of), _)| *of == peer && Some(*id) != brought_by);
-        let priced = heard.filter_map(|((id, _), neighbour)| {
-            Some((self.capacity(*id)?.cost, *id, neighbour.source))
-        });
+        let priced =
+            heard.filter_map(|((id, _), neighbour)| Some((self.capacity(*id)?.cost, *id, neighbour.source)));
         let (_, id, source) = priced.min_by_key(|(cost, id, _)| (*cost, *id))?;
         Some(Way::On(id, source.map_or(Target::All, Target::Host)))
     }
@@ -248,7 +264,13 @@ impl Brain {
     }
 
     /// Sends a line by a link that is there, or is dialled now.
-    pub(crate) fn send_by_link(&mut self, now: Now, address: SocketAddr, line: String, out: &mut Vec<Output>) -> bool {
+    pub(crate) fn send_by_link(
+        &mut self,
+        now: Now,
+        address: SocketAddr,
+        line: String,
+        out: &mut Vec<Output>,
+    ) -> bool {
         let waiting = &mut self.forwarding.waiting;
         waiting.retain(|(at, ..)| *at + WAITING > now.elapsed);
         if line.len() > MAX_LINE_BYTES || waiting.len() >= MAX_WAITING {
@@ -263,7 +285,12 @@ impl Brain {
     }
 
     /// A link is up for which lines may be waiting. It is closed by the other side, once it is silent for long.
-    pub(crate) fn send_what_waited(&mut self, id: ChannelId, address: SocketAddr, out: &mut Vec<Output>) -> bool {
+    pub(crate) fn send_what_waited(
+        &mut self,
+        id: ChannelId,
+        address: SocketAddr,
+        out: &mut Vec<Output>,
+    ) -> bool {
         let waiting = std::mem::take(&mut self.forwarding.waiting);
         let (for_it, others): (VecDeque<_>, VecDeque<_>) =
             waiting.into_iter().partition(|(_, to, _)| *to == address);

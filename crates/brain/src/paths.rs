@@ -4,9 +4,7 @@ use crate::brain::Origin;
 use crate::forward::{Way, ip};
 use crate::interface::Routing;
 use crate::{Brain, Now, Output};
-use routing::{
-    Address, Allowance, Capacity, ChannelId, Envelope, MAX_LINE_BYTES, Medium, Part, Reach,
-};
+use routing::{Address, Allowance, Capacity, ChannelId, Envelope, MAX_LINE_BYTES, Medium, Part, Reach};
 use std::time::Duration;
 
 /// The numbers of paths begin here; those of channels stay below.
@@ -71,7 +69,8 @@ impl Brain {
     }
 
     fn close_paths(&mut self, now: Now, is_over: impl Fn(&Path) -> bool) {
-        let over: Vec<ChannelId> = self.paths.iter().filter(|path| is_over(path)).map(|path| path.id).collect();
+        let over: Vec<ChannelId> =
+            self.paths.iter().filter(|path| is_over(path)).map(|path| path.id).collect();
         self.paths.retain(|path| !over.contains(&path.id));
         over.into_iter().for_each(|id| self.down(now, id));
     }
@@ -102,7 +101,13 @@ impl Brain {
     }
 
     /// Sends a line by a path: what is addressed onwards is left to those on the way.
-    pub(crate) fn put_on_path(&mut self, now: Now, chain: &Address, envelope: &Envelope, out: &mut Vec<Output>) {
+    pub(crate) fn put_on_path(
+        &mut self,
+        now: Now,
+        chain: &Address,
+        envelope: &Envelope,
+        out: &mut Vec<Output>,
+    ) {
         let Ok(to) = chain.then(&envelope.to) else { return self.count("lines too long for a path") };
         let (part, rest) = to.split_first();
         let (way, to) = (self.way(&part, None), rest.unwrap_or_else(Address::every_brain));

@@ -125,7 +125,8 @@ impl Driver {
         // above its earlier words. When not, it hears of them from its peers, and goes on above them.
         let last = sequence.unwrap_or(moment.time.0).max(set.latest_sequence(me));
         tracing::info!(records = set.len(), "the swarm as this node left it");
-        let mut brain = Brain::new(me, set, self.setup.settings.clone(), &self.setup.version, self.setup.seed);
+        let mut brain =
+            Brain::new(me, set, self.setup.settings.clone(), &self.setup.version, self.setup.seed);
         brain.route(self.routing(), Now { moment, elapsed });
         let mut keeper = Keeper::new(self.setup.store.clone());
         if !dropped.is_empty() {
