@@ -30,6 +30,8 @@ pub struct Brain {
     pub(crate) me: PeerId,
     /// Where lines go that are for this brain alone: made once, since it is compared with each line's.
     pub(crate) here: Address,
+    /// And where those go that are for all.
+    pub(crate) everybody: Address,
     pub(crate) set: Set,
     pub(crate) settings: Settings,
     pub(crate) channels: BTreeMap<ChannelId, Channel>,
@@ -74,6 +76,7 @@ impl Brain {
         Self {
             me,
             here: Address::brain(me),
+            everybody: Address::every_brain(),
             set,
             settings,
             channels: BTreeMap::new(),

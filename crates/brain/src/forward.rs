@@ -127,7 +127,9 @@ impl Brain {
         out: &mut Vec<Output>,
     ) {
         // On a network all hear what is for one of them: nothing has to be passed on, unless it says by which channel.
-        let is_asked = envelope.to.hops() > 0 || self.reach(origin.channel) == Some(Reach::Peer);
+        let is_asked = envelope.to.hops() > 0
+            || envelope.to.strip_queue(&self.here).is_some()
+            || self.reach(origin.channel) == Some(Reach::Peer);
         if !self.forwarding.is_on || !is_asked {
             return self.count("lines for others");
         }

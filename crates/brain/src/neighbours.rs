@@ -213,8 +213,9 @@ mod tests {
         let mut budgets = Budgets::default();
         let allowance = Allowance { burst: 10, per_minute: 300 };
         let host = "10.0.0.1".parse().unwrap();
-        let heard =
-            |budgets: &mut Budgets, at| (0..100).filter(|_| budgets.spend(host, allowance, at)).count();
+        let heard = |budgets: &mut Budgets<IpAddr>, at| {
+            (0..100).filter(|_| budgets.spend(host, allowance, at)).count()
+        };
         assert_eq!(heard(&mut budgets, SECOND), 10);
         assert_eq!(heard(&mut budgets, SECOND * 2), 5);
         assert!(budgets.spend("10.0.0.2".parse().unwrap(), allowance, SECOND), "others are not disturbed");

@@ -82,7 +82,7 @@ impl Brain {
 
     /// A line that others passed on belongs to the path by which it came. Who speaks to everybody by a path, and so to us
     /// alone, wants to share what it has: then the path is ours as well.
-    pub(crate) fn path_of(&mut self, now: Now, origin: Origin, envelope: &Envelope) -> Origin {
+    pub(crate) fn path_of(&mut self, now: Now, origin: Origin, envelope: &Envelope, bytes: usize) -> Origin {
         let Some(chain) = way_back(envelope, origin) else { return origin };
         let known = self.paths.iter_mut().find(|path| is_same_way(&path.chain, &chain));
         let id = match known {
@@ -93,7 +93,12 @@ impl Brain {
             None if envelope.to == Address::every_brain() => self.open_path(now, chain, false),
             None => None,
         };
-        id.map_or(origin, |channel| Origin { channel, source: None })
+        let Some(channel) = id else { return origin };
+        self.tally(channel, |tally| {
+            tally.received_lines += 1;
+            tally.received_bytes += bytes as u64;
+        });
+        Origin { channel, source: None }
     }
 
     pub(crate) fn is_path(&self, id: ChannelId) -> bool {

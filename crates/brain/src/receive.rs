@@ -60,10 +60,10 @@ impl Brain {
         {
             return self.count("lines over a host's budget");
         }
-        if !envelope.to.leads_to(&self.here) {
+        if envelope.to != self.here && envelope.to != self.everybody {
             return self.forward(now, origin, envelope, bytes, out);
         }
-        let origin = self.path_of(now, origin, envelope);
+        let origin = self.path_of(now, origin, envelope, bytes);
         if let Some(peer) = peer {
             self.hear(now, origin, peer, &envelope.from);
         }
