@@ -15,7 +15,7 @@ pub use interfaces::{Choice, ChoiceError, Network};
 pub use switchboard::Switchboard;
 pub use tcp::{TcpSettings, run_tcp};
 pub use udp::{UdpSettings, run_udp};
-pub use wire::Wire;
+pub use wire::{MAX_TEXT_BYTES, Wire};
 
 /// Why a door could not be opened. The message names the way out.
 #[derive(Debug, thiserror::Error)]
