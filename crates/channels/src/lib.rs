@@ -4,7 +4,10 @@
 //! [`routing::ChannelCommand`]s through the [`Switchboard`]. Everything that a stranger can send or withhold is
 //! bounded here: the size of a line, the number of connections, how long one may be silent or slow.
 
+mod dial;
+mod handshake;
 mod interfaces;
+mod kept;
 mod link;
 mod switchboard;
 mod tcp;
@@ -12,10 +15,11 @@ mod udp;
 mod wire;
 
 pub use interfaces::{Choice, ChoiceError, Network};
+pub use kept::{KeptPeer, MAX_KEPT};
 pub use switchboard::Switchboard;
 pub use tcp::{TcpSettings, run_tcp};
 pub use udp::{UdpSettings, run_udp};
-pub use wire::Wire;
+pub use wire::{MAX_TEXT_BYTES, Wire};
 
 /// Why a door could not be opened. The message names the way out.
 #[derive(Debug, thiserror::Error)]
