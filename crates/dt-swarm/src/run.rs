@@ -134,7 +134,12 @@ impl Daemon {
         let (driver, swarm) = Driver::new(setup);
         let (udp_port, tcp_port) = (self.config.udp_port, self.config.tcp_port);
         let doors = Doors {
-            udp: UdpSettings { port: udp_port, line_port: tcp_port, interfaces: self.choice.clone() },
+            udp: UdpSettings {
+                port: udp_port,
+                line_port: tcp_port,
+                interfaces: self.choice.clone(),
+                ..UdpSettings::default()
+            },
             tcp: TcpSettings { port: tcp_port, ..TcpSettings::default() },
         };
         let (driver, stopped) = (Arc::new(driver), stop.clone());
