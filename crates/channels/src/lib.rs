@@ -1,10 +1,12 @@
-//! The channels: UDP broadcast on every fit network, and TCP links, both speaking the line protocol.
+//! The channels: UDP broadcast on every fit network, TCP links, and a channel of an IRC server, all speaking the line
+//! protocol.
 //!
 //! They carry out and report: what happens goes up as [`routing::ChannelEvent`]s, what to do comes down as
 //! [`routing::ChannelCommand`]s through the [`Switchboard`]. Everything that a stranger can send or withhold is
 //! bounded here: the size of a line, the number of connections, how long one may be silent or slow.
 
 mod interfaces;
+mod irc;
 mod link;
 mod switchboard;
 mod tcp;
@@ -12,6 +14,7 @@ mod udp;
 mod wire;
 
 pub use interfaces::{Choice, ChoiceError, Network};
+pub use irc::{IrcError, IrcSettings, IrcTls, IrcWaits, run_irc};
 pub use switchboard::Switchboard;
 pub use tcp::{TcpSettings, run_tcp};
 pub use udp::{UdpSettings, run_udp};
