@@ -182,7 +182,7 @@ impl Reporter {
     async fn trouble(&mut self, trouble: &Trouble, again_in: Duration) {
         tracing::warn!(channel = self.name, %trouble, ?again_in, "no IRC");
         self.is_troubled = true;
-        let words = format!("{trouble}; next attempt in {} s", again_in.as_secs_f64().ceil());
+        let words = format!("{trouble} (next attempt in {} s)", again_in.as_secs_f64().ceil());
         self.tell(Some(words)).await;
     }
 
