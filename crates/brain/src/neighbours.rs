@@ -43,7 +43,8 @@ pub(crate) struct Neighbour {
     no_links_until: Duration,
     /// From where its datagrams come.
     pub(crate) source: Option<SocketAddr>,
-    heard: Duration,
+    /// When.
+    pub(crate) heard: Duration,
     /// What it showed last, when, and how that compared.
     pub(crate) shown: Option<(Beacon, Duration, Verdict)>,
     /// When to compare sets with it, since it shows something else.
@@ -165,15 +166,21 @@ impl Neighbours {
     }
 }
 
-/// A budget for each host, so that one that floods is paid no more attention than it is due.
-#[derive(Debug, Default)]
-pub(crate) struct Budgets {
-    hosts: BTreeMap<IpAddr, Tokens>,
+/// A budget for each host (or channel), so that one that floods is paid no more attention than it is due.
+#[derive(Debug)]
+pub(crate) struct Budgets<Host> {
+    hosts: BTreeMap<Host, Tokens>,
 }
 
-impl Budgets {
+impl<Host> Default for Budgets<Host> {
+    fn default() -> Self {
+        Self { hosts: BTreeMap::new() }
+    }
+}
+
+impl<Host: Ord + Copy> Budgets<Host> {
     /// Whether `host` may be heard once more.
-    pub(crate) fn spend(&mut self, host: IpAddr, allowance: Allowance, elapsed: Duration) -> bool {
+    pub(crate) fn spend(&mut self, host: Host, allowance: Allowance, elapsed: Duration) -> bool {
         if self.hosts.len() >= MAX_BUDGETS && !self.hosts.contains_key(&host) {
             self.forget_longest_silent();
         }

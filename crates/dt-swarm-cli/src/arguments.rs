@@ -15,6 +15,7 @@ Examples:
   dt-swarm-cli localhost report --json     the same for programs: one JSON document
   dt-swarm-cli '[::1]:8000' ping -c 10     is it there, and how fast?
   dt-swarm-cli duckie.local stats          what passed its channels, and how far behind it is
+  dt-swarm-cli duckie.local channels       by which ways it reaches others, and what is wrong
   dt-swarm-cli duckie.local watch 'share/*'            what appears there and goes, as it happens
   dt-swarm-cli localhost propose share/notes 'hello' --for 2h
   dt-swarm-cli localhost swarm init class.toml --name 'class of 2027'
@@ -109,6 +110,8 @@ pub(crate) enum Command {
     /// Suppressed is what it did not say since others were heard saying it; repaired are records that comparing with
     /// others showed to be missing, here or there; waiting are those whose turn within the channel's budget is to come.
     Stats,
+    /// Show the daemon's channels: whom they reach, who was heard there, what they bear, and what is wrong.
+    Channels,
     /// Show the version of this program and of the daemon.
     Version,
     /// Show items with everything that was said about them: by whom, for when, and whether it counts.

@@ -8,6 +8,7 @@
 mod arguments;
 mod ask;
 mod change;
+mod channels;
 mod commands;
 mod connection;
 mod error;
