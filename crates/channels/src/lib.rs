@@ -1,4 +1,6 @@
+//! The channels: UDP broadcast on every fit network, TCP links, and a channel of an IRC server, all speaking the line
 //! The channels: UDP on every fit interface and to single hosts, and TCP links, both speaking the line protocol.
+//! protocol.
 //!
 //! They carry out and report: what happens goes up as [`routing::ChannelEvent`]s, what to do comes down as
 //! [`routing::ChannelCommand`]s through the [`Switchboard`]. Everything that a stranger can send or withhold is
@@ -7,6 +9,7 @@
 mod dial;
 mod handshake;
 mod interfaces;
+mod irc;
 mod kept;
 mod link;
 mod switchboard;
@@ -15,6 +18,7 @@ mod udp;
 mod wire;
 
 pub use interfaces::{Choice, ChoiceError, Interface, Network};
+pub use irc::{IrcError, IrcSettings, IrcTls, IrcWaits, run_irc};
 pub use kept::{KeptPeer, MAX_KEPT};
 pub use switchboard::Switchboard;
 pub use tcp::{TcpSettings, run_tcp};
