@@ -4,7 +4,10 @@ use crate::brain::Origin;
 use crate::forward::{Way, ip};
 use crate::interface::Routing;
 use crate::{Brain, Now, Output};
-use routing::{Address, Allowance, Capacity, ChannelId, Envelope, MAX_LINE_BYTES, Medium, Part, Reach};
+use routing::{
+    Address, Allowance, Capacity, ChannelId, Envelope, Explanation, MAX_LINE_BYTES, Medium, Part, Reach,
+    Resolution, Target,
+};
 use std::time::Duration;
 
 /// The numbers of paths begin here; those of channels stay below.
@@ -99,6 +102,34 @@ impl Brain {
             tally.received_bytes += bytes as u64;
         });
         Origin { channel, source: None }
+    }
+
+    /// The chains of channels that are used as one, configured and learned.
+    pub fn paths(&self) -> impl Iterator<Item = &Address> {
+        self.paths.iter().map(|path| &path.chain)
+    }
+
+    /// Whether lines are passed on for others.
+    pub fn forwards(&self) -> bool {
+        self.forwarding.is_on
+    }
+
+    /// By which channel a line would leave, in words for people.
+    pub fn explain_way(&self, explanation: &Explanation) -> String {
+        let part = match &explanation.end {
+            Err(error) => return error.to_string(),
+            Ok(Resolution::Here) => return "for this node itself".to_owned(),
+            Ok(Resolution::Channel { address } | Resolution::NoRoute { address }) => address.split_first().0,
+        };
+        let name = |id: &ChannelId| self.channels.get(id).map_or("", |channel| channel.tally.name.as_str());
+        match self.way(&part, None) {
+            Some(Way::On(id, Target::All)) => format!("leaves by {}", name(&id)),
+            Some(Way::On(id, Target::Host(host))) => format!("leaves by {}, for {host} alone", name(&id)),
+            Some(Way::Dial(address)) => {
+                format!("leaves by a TCP link with {address}, which is dialled when needed")
+            }
+            None => "does not leave: no channel of this node leads there".to_owned(),
+        }
     }
 
     pub(crate) fn is_path(&self, id: ChannelId) -> bool {

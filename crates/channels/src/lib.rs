@@ -1,6 +1,5 @@
-//! The channels: UDP broadcast on every fit network, TCP links, and a channel of an IRC server, all speaking the line
-//! The channels: UDP on every fit interface and to single hosts, and TCP links, both speaking the line protocol.
-//! protocol.
+//! The channels: UDP on every fit interface and to single hosts, TCP links, a channel of an IRC server, and a topic of
+//! IPFS pubsub, all speaking the line protocol.
 //!
 //! They carry out and report: what happens goes up as [`routing::ChannelEvent`]s, what to do comes down as
 //! [`routing::ChannelCommand`]s through the [`Switchboard`]. Everything that a stranger can send or withhold is

@@ -4,6 +4,7 @@ use crate::host::Host;
 use crate::validity::{self, ValidityOptions};
 use clap::{Args, Parser, Subcommand};
 use dcache::{BucketPath, Data, Role, Time};
+use routing::{Address, Rule};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -42,6 +43,12 @@ const GRANT_EXAMPLES: &str = "\
 Examples:
   dt-swarm-cli localhost grant admin 12D3KooW… --key root           signed by a root's key file
   dt-swarm-cli localhost grant trusted 12D3KooW… --for 30d          by this robot, if it is admin";
+
+const ROUTE_EXAMPLES: &str = "\
+Examples:
+  dt-swarm-cli localhost route list
+  dt-swarm-cli localhost route add '/dswarm/12D3KooW…/brain => /ip4/10.0.0.7/udp/1240/dswarm-line/$0'
+  dt-swarm-cli localhost route explain /dswarm/12D3KooW…/brain";
 
 const WATCH_EXAMPLES: &str = "\
 Examples:
@@ -161,6 +168,12 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Option<KeysCommand>,
     },
+    /// Show where lines for others go, and decide it: rules that rewrite addresses, and who was heard where.
+    #[command(after_help = ROUTE_EXAMPLES)]
+    Route {
+        #[command(subcommand)]
+        command: RouteCommand,
+    },
     /// The swarm to which this robot belongs: who is root in it, and who may say what.
     Swarm {
         #[command(subcommand)]
@@ -214,6 +227,27 @@ pub(crate) enum KeysCommand {
         /// Its name, such as root; or a path with a / in it.
         #[arg(value_name = "NAME|FILE")]
         name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RouteCommand {
+    /// Show the rules, in the order in which they are tried, the paths, and by which channels peers were heard.
+    List,
+    /// Rewrite addresses so, from now on and after a restart.
+    Add {
+        /// PATTERN => TEMPLATE; a * matches one segment, $0 stands for the address that matched.
+        rule: Rule,
+    },
+    /// Do not rewrite them so any more.
+    Del {
+        /// The rule, as `route list` shows it.
+        rule: Rule,
+    },
+    /// Show each step by which an address is rewritten, and by which channel a line would leave.
+    Explain {
+        /// The address.
+        address: Address,
     },
 }
 
@@ -289,6 +323,9 @@ mod tests {
             "x h swarm init f --name n --root a --root b",
             "x h swarm show",
             "x h swarm leave --json",
+            "x h channels",
+            "x h route list",
+            "x h route explain /dswarm/*/brain",
         ] {
             Arguments::try_parse_from(line.split(' ')).unwrap();
         }

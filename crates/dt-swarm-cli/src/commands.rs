@@ -7,7 +7,7 @@ use crate::error::CliError;
 use crate::get::{self, Wanted};
 use crate::names::{HOSTNAMES, Names};
 use crate::text::{clean, clean_json};
-use crate::{change, channels, keys, ping, query, report, roles, stats, summary, swarm_files, watch};
+use crate::{change, channels, keys, ping, query, report, roles, routes, stats, summary, swarm_files, watch};
 use dcache::{Item, Kind, Pattern, Time};
 use serde_json::{Value, json};
 use std::io::Write as _;
@@ -36,6 +36,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String, CliError> {
         Command::Grant(wanted) => roles::run(arguments, Kind::Propose, wanted)?,
         Command::Revoke(wanted) => roles::run(arguments, Kind::Dismiss, wanted)?,
         Command::Keys { command } => keys::run(arguments, command.as_ref())?,
+        Command::Route { command } => routes::run(arguments, command)?,
         Command::Swarm { command } => swarm_files::run(arguments, command)?,
     };
     match arguments.json {

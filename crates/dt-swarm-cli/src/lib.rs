@@ -21,6 +21,7 @@ mod ping;
 mod query;
 mod report;
 mod roles;
+mod routes;
 mod stats;
 mod summary;
 mod swarm_files;
