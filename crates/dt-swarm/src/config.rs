@@ -45,6 +45,7 @@ struct File {
     control_socket: Option<PathBuf>,
     hostname: Option<String>,
     interfaces: Option<Vec<String>>,
+    peers: Option<Vec<routing::Address>>,
     udp_port: Option<u16>,
     tcp_port: Option<u16>,
     ipfs_port: Option<u16>,
@@ -69,6 +70,8 @@ pub(crate) struct Config {
     pub(crate) hostname: String,
     /// Patterns of interface names; empty for all that are fit.
     pub(crate) interfaces: Vec<String>,
+    /// Channels and peers to be connected with.
+    pub(crate) peers: Vec<routing::Address>,
     pub(crate) udp_port: u16,
     pub(crate) tcp_port: u16,
     pub(crate) ipfs_port: u16,
@@ -143,6 +146,7 @@ impl Config {
             shared_folder,
             hostname: file.hostname.unwrap_or_else(|| environment.hostname.clone()),
             interfaces: file.interfaces.unwrap_or_default(),
+            peers: file.peers.unwrap_or_default(),
             udp_port: file.udp_port.unwrap_or(1240),
             tcp_port: file.tcp_port.unwrap_or(8000),
             ipfs_port: file.ipfs_port.unwrap_or(6002),

@@ -8,7 +8,7 @@ use crate::identity::{self, IdentityError};
 use crate::membership::{Membership, MembershipError};
 use crate::supervise::supervise;
 use crate::{banner, facts};
-use channels::{Choice, ChoiceError, TcpSettings, UdpSettings};
+use channels::{Choice, ChoiceError, IrcSettings, TcpSettings, UdpSettings};
 use dcache::{Keypair, PeerId, Policy, Time};
 use discovery::{Facts, run_announcer};
 use rand::TryRng as _;
@@ -128,6 +128,7 @@ impl Daemon {
             wall_clock: swarm::system_clock,
             built: built(),
             settings: brain::Settings::default(),
+            routing: brain::Routing::default(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             seed,
         };
@@ -136,6 +137,7 @@ impl Daemon {
         let doors = Doors {
             udp: UdpSettings { port: udp_port, line_port: tcp_port, interfaces: self.choice.clone() },
             tcp: TcpSettings { port: tcp_port, ..TcpSettings::default() },
+            irc: self.irc_channels(),
         };
         let (driver, stopped) = (Arc::new(driver), stop.clone());
         tasks.spawn(supervise("comms", stop.clone(), move || {
@@ -143,6 +145,12 @@ impl Daemon {
             async move { run_comms(&driver, doors, stop).await }
         }));
         swarm
+    }
+
+    fn irc_channels(&self) -> Vec<IrcSettings> {
+        let me = self.keypair.peer_id();
+        let peers = self.config.peers.iter();
+        peers.filter_map(|peer| IrcSettings::at(peer, &self.config.hostname, me)).collect()
     }
 
     fn spawn_control(&self, tasks: &mut JoinSet<()>, control: Control, stop: &CancellationToken) {
