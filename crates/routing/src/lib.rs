@@ -8,6 +8,7 @@
 mod address;
 mod channel;
 mod envelope;
+mod fragment;
 mod message;
 mod repair;
 mod status;
@@ -19,6 +20,10 @@ pub use address::{
 };
 pub use channel::{Allowance, Capacity, ChannelCommand, ChannelEvent, ChannelId, Medium, Reach, Target};
 pub use envelope::{Envelope, LineError, MAX_LINE_BYTES, MAX_SIGNATURES};
+pub use fragment::{
+    Assembler, FRAGMENT_BYTES, FragmentError, MAX_FRAGMENTS, MAX_PARTIAL, MAX_PARTIAL_BYTES,
+    MAX_PARTIAL_OF_SENDER, MAX_WHOLE_BYTES, fragments,
+};
 pub use message::{MAX_PATTERNS, Message, MessageError};
 pub use repair::{Beacon, Carried, MAX_RECORDS, MAX_SALT, MAX_SYMBOLS, MAX_WANTED, Repair, Sketch, Want};
 pub use status::{ChannelStatus, MAX_CHANNELS, Standing, Status, Trouble};
