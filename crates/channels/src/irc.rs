@@ -22,7 +22,7 @@ use crate::{Switchboard, Wire};
 use connect::connect;
 use dcache::PeerId;
 use pace::Backoff;
-use routing::{Address, ChannelEvent};
+use routing::{Address, ChannelEvent, Family, Hop, Host};
 use session::Session;
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -37,6 +37,8 @@ const MAX_CHANNEL: usize = 50;
 pub struct IrcSettings {
     /// The server: an IP address, or a DNS name, which is looked up whenever this node connects.
     pub server: String,
+    /// Which of its addresses are tried.
+    pub family: Family,
     /// Its port (6667; with TLS 6697).
     pub port: u16,
     /// Whether to encrypt, and whom to trust.
@@ -107,20 +109,24 @@ pub enum IrcError {
 }
 
 impl IrcSettings {
-    /// An unencrypted channel, with all else as suits a robot.
-    pub fn new(server: &str, port: u16, channel: &str, hostname: &str, peer: PeerId, at: Address) -> Self {
-        Self {
-            server: server.to_owned(),
-            port,
-            tls: IrcTls::Off,
-            channel: channel.to_owned(),
+    /// The channel at an address such as `/ip4/A/tcp/P/irc/#chan/dswarm-line`, with all else as suits a robot; `None` when
+    /// it begins with something else, or leaves something open.
+    pub fn at(at: &Address, hostname: &str, peer: PeerId) -> Option<Self> {
+        let (Hop::Irc { server, is_tls, channel }, _) = at.first_hop()? else { return None };
+        let (name, family) = host(server.host)?;
+        Some(Self {
+            server: name,
+            family,
+            port: server.port.value()?,
+            tls: if is_tls { IrcTls::System } else { IrcTls::Off },
+            channel: channel.value()?.to_owned(),
             hostname: hostname.to_owned(),
             peer,
-            at,
+            at: at.clone(),
             wire: Wire::default(),
             pace: Duration::from_secs(2),
             waits: IrcWaits::default(),
-        }
+        })
     }
 
     /// What people know the channel by.
@@ -138,6 +144,14 @@ impl IrcSettings {
             && self.channel.starts_with('#')
             && self.channel.chars().all(fits);
         if is_fit { Ok(()) } else { Err(IrcError::Channel(self.channel.clone())) }
+    }
+}
+
+fn host(host: Host<'_>) -> Option<(String, Family)> {
+    match host {
+        Host::Ip4(address) => Some((address.value()?.to_string(), Family::Ip4)),
+        Host::Ip6(address) => Some((address.value()?.to_string(), Family::Ip6)),
+        Host::Name { family, name } => Some((name.value()?.to_owned(), family)),
     }
 }
 
@@ -203,15 +217,33 @@ impl Reporter {
 mod tests {
     use super::*;
 
+    fn settings(at: &str) -> Option<IrcSettings> {
+        IrcSettings::at(&at.parse().unwrap(), "duck", PeerId::from_public_key([1; 32]))
+    }
+
+    #[test]
+    fn an_address_says_which_channel_of_which_server() {
+        let plain = settings("/ip4/10.77.0.1/tcp/6667/irc/#duckiebots/dswarm-line").unwrap();
+        assert_eq!((plain.server.as_str(), plain.port, plain.tls.clone()), ("10.77.0.1", 6667, IrcTls::Off));
+        assert_eq!(plain.name(), "irc 10.77.0.1 #duckiebots");
+        let named = settings("/dns6/irc.lab/tcp/6697/tls/irc/#duckiebots/dswarm-line").unwrap();
+        assert_eq!(
+            (named.server.as_str(), named.family, named.tls),
+            ("irc.lab", Family::Ip6, IrcTls::System)
+        );
+        for other in ["/ip4/10.77.0.1/tcp/8000/dswarm-line", "/ip4/*/tcp/6667/irc/#duckiebots/dswarm-line"] {
+            assert!(settings(other).is_none(), "{other}");
+        }
+    }
+
     #[test]
     fn unfit_channels_are_refused() {
-        let peer = PeerId::from_public_key([1; 32]);
-        let settings =
-            |channel: &str| IrcSettings::new("irc.lab", 6667, channel, "duck", peer, Address::command_line());
-        assert_eq!(settings("#duckiebots").check(), Ok(()));
+        let settings = settings("/ip4/10.77.0.1/tcp/6667/irc/#duckiebots/dswarm-line").unwrap();
+        assert_eq!(settings.check(), Ok(()));
         for channel in ["", "#", "duckiebots", "#a b", "#a,#b", "#a\r\nQUIT", &format!("#{}", "a".repeat(50))]
         {
-            assert!(settings(channel).check().is_err(), "{channel:?}");
+            let unfit = IrcSettings { channel: channel.to_owned(), ..settings.clone() };
+            assert!(unfit.check().is_err(), "{channel:?}");
         }
     }
 }

@@ -5,7 +5,9 @@ use channels::{IrcSettings, IrcTls, Switchboard, run_irc};
 use dcache::Keypair;
 use lab::or_skip;
 use lab::peers::{Ngircd, NgircdOptions, ngircd_available};
-use routing::{Address, ChannelCommand, ChannelEvent, ChannelId, Envelope, Medium, Message, Reach, Target};
+use routing::{
+    Address, ChannelCommand, ChannelEvent, ChannelId, Envelope, Family, Medium, Message, Reach, Target,
+};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -34,8 +36,7 @@ fn server(test: &str, options: &NgircdOptions) -> Option<(Ngircd, TempDir)> {
 fn settings(at: SocketAddr, number: u8) -> IrcSettings {
     let peer = Keypair::from_seed([number; 32]).peer_id();
     let address = format!("/ip4/{}/tcp/{}/irc/{CHANNEL}/dswarm-line", at.ip(), at.port());
-    let address: Address = address.parse().unwrap();
-    let mut settings = IrcSettings::new(&at.ip().to_string(), at.port(), CHANNEL, "duckie", peer, address);
+    let mut settings = IrcSettings::at(&address.parse().unwrap(), "duckie", peer).unwrap();
     settings.pace = millis(100);
     settings.waits.reconnect = (millis(100), millis(500));
     settings.waits.rejoin = (millis(300), millis(600));
@@ -277,7 +278,8 @@ async fn troubles_are_told_in_words() {
     drop(nobody);
     let words = Client::start(quick.clone()).trouble("refuses connections").await;
     assert!(words.contains("next attempt in"), "{words}");
-    let nameless = IrcSettings { server: "no-such-host.invalid".to_owned(), ..quick.clone() };
+    let nameless =
+        IrcSettings { server: "no-such-host.invalid".to_owned(), family: Family::Any, ..quick.clone() };
     Client::start(nameless).trouble("cannot be resolved").await;
     let missing = IrcSettings { tls: IrcTls::Roots("/no/such/file".into()), ..quick };
     Client::start(missing).trouble("/no/such/file").await;

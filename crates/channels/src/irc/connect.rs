@@ -2,6 +2,7 @@
 
 use super::trouble::Trouble;
 use super::{IrcSettings, IrcTls};
+use routing::Family;
 use rustls_native_certs::load_native_certs;
 use std::io;
 use std::net::SocketAddr;
@@ -57,14 +58,23 @@ async fn look_up(settings: &IrcSettings) -> Result<Vec<SocketAddr>, Trouble> {
     let unresolved = |error| Trouble::Name(settings.server.clone(), error);
     let answer = timeout(settings.waits.answer, asked).await;
     let answer = answer.unwrap_or_else(|_| Err(io::Error::other("no name server answers")));
-    Ok(answer.map_err(unresolved)?.collect())
+    let is_meant = |address: &SocketAddr| match settings.family {
+        Family::Any => true,
+        Family::Ip4 => address.is_ipv4(),
+        Family::Ip6 => address.is_ipv6(),
+    };
+    Ok(answer.map_err(unresolved)?.filter(is_meant).collect())
 }
 
 async fn dial_one(address: SocketAddr, settings: &IrcSettings) -> Result<TcpStream, Trouble> {
     let patience = settings.waits.answer;
     match timeout(patience, TcpStream::connect(address)).await {
         Err(_) => Err(Trouble::NoAnswer(address.to_string(), patience)),
-        Ok(Ok(stream)) => Ok(stream),
+        Ok(Ok(stream)) => {
+            // Lines are single already; where this is refused they come a little later.
+            let _ = stream.set_nodelay(true);
+            Ok(stream)
+        }
         Ok(Err(error)) => Err(match error.kind() {
             io::ErrorKind::ConnectionRefused => Trouble::Refused(address.to_string()),
             io::ErrorKind::TimedOut => Trouble::NoAnswer(address.to_string(), patience),
