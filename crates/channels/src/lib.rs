@@ -1,21 +1,28 @@
-//! The channels: UDP broadcast on every fit network, and TCP links, both speaking the line protocol.
+//! The channels: UDP on every fit interface and to single hosts, TCP links, a channel of an IRC server, and a topic of
+//! IPFS pubsub, all speaking the line protocol.
 //!
 //! They carry out and report: what happens goes up as [`routing::ChannelEvent`]s, what to do comes down as
 //! [`routing::ChannelCommand`]s through the [`Switchboard`]. Everything that a stranger can send or withhold is
 //! bounded here: the size of a line, the number of connections, how long one may be silent or slow.
 
+mod dial;
+mod handshake;
 mod interfaces;
+mod irc;
+mod kept;
 mod link;
 mod switchboard;
 mod tcp;
 mod udp;
 mod wire;
 
-pub use interfaces::{Choice, ChoiceError, Network};
+pub use interfaces::{Choice, ChoiceError, Interface, Network};
+pub use irc::{IrcError, IrcSettings, IrcTls, IrcWaits, run_irc};
+pub use kept::{KeptPeer, MAX_KEPT};
 pub use switchboard::Switchboard;
 pub use tcp::{TcpSettings, run_tcp};
-pub use udp::{UdpSettings, run_udp};
-pub use wire::Wire;
+pub use udp::{UdpPeer, UdpSettings, run_udp};
+pub use wire::{MAX_TEXT_BYTES, Wire};
 
 /// Why a door could not be opened. The message names the way out.
 #[derive(Debug, thiserror::Error)]

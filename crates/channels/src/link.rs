@@ -1,16 +1,23 @@
 //! A TCP connection that speaks the line protocol: one task reads, one writes, and both end together.
+//!
+//! An empty line says nothing but that its sender is there. Who keeps a link writes one now and then, and the other side
+//! answers each with another: so a link on which there is nothing to say stays, and one that is dead is noticed.
 
 use crate::Switchboard;
+use crate::handshake::{Begun, Lines};
 use crate::switchboard::Route;
 use futures::StreamExt as _;
-use routing::{ChannelEvent, ChannelId, Envelope, MAX_LINE_BYTES, Medium};
+use routing::{ChannelEvent, ChannelId, Envelope, Medium};
+use seal::{LineOpener, LineSealer, is_hello};
+use std::borrow::Cow;
+use std::future::pending;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncWriteExt as _, BufWriter};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::mpsc;
-use tokio_util::codec::{AnyDelimiterCodec, FramedRead};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+use tokio_util::task::AbortOnDropHandle;
 
 /// How many lines may wait to be written: several portions of an answer.
 const MAX_WAITING: usize = 1024;
@@ -27,103 +34,206 @@ pub(crate) struct Patience {
     pub(crate) stuck: Duration,
 }
 
-/// Runs a link from up to down; `Down` is reported whatever happens to it.
-pub(crate) async fn run_link(
-    stream: TcpStream,
-    dialled: Option<SocketAddr>,
-    patience: Patience,
-    switchboard: Switchboard,
-) {
-    let channel = switchboard.new_id();
-    let (lines, waiting) = mpsc::channel(MAX_WAITING);
-    switchboard.add(channel, Route::Link(lines));
-    switchboard.report(ChannelEvent::Up { channel, medium: Medium::Link { dialled, is_kept: false } }).await;
-    let (read, write) = stream.into_split();
-    // In tasks of their own, so that even a panic in one of them ends in `Down`.
-    let mut reader = tokio::spawn(read_lines(read, channel, patience.silent, switchboard.clone()));
-    let mut writer = tokio::spawn(write_lines(write, waiting, channel, patience.stuck, switchboard.clone()));
-    tokio::select! {
-        ended = &mut reader => {
-            // At an orderly end the brain closes the link, once it has given its answer.
-            if !matches!(ended, Ok(End::Orderly)) {
-                switchboard.remove(channel);
-            }
-            let _ = tokio::time::timeout(LINGER, &mut writer).await;
-            writer.abort();
-        }
-        _ = &mut writer => reader.abort(),
-    }
-    switchboard.remove(channel);
-    switchboard.report(ChannelEvent::Down { channel }).await;
+/// Who began a link, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Origin {
+    /// The other side.
+    Taken,
+    /// This node, for as long as the brain wants it.
+    Dialled(SocketAddr),
+    /// This node, to keep it: an empty line is written each time this has passed.
+    Kept(SocketAddr, Duration),
 }
 
-/// How reading ended.
-enum End {
+impl Origin {
+    fn medium(self) -> Medium {
+        let (dialled, is_kept) = match self {
+            Self::Taken => (None, false),
+            Self::Dialled(address) => (Some(address), false),
+            Self::Kept(address, _) => (Some(address), true),
+        };
+        Medium::Link { dialled, is_kept }
+    }
+}
+
+/// A channel that is up; dropped, it is down, however its link ended.
+struct Up {
+    channel: ChannelId,
+    switchboard: Switchboard,
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        self.switchboard.remove(self.channel);
+        self.switchboard.report_soon(ChannelEvent::Down { channel: self.channel });
+    }
+}
+
+/// Runs a link from up to down; `Down` is reported whatever happens to it. Returns how the other side ended it.
+pub(crate) async fn run_link(
+    begun: Begun,
+    origin: Origin,
+    patience: Patience,
+    switchboard: Switchboard,
+) -> End {
+    let up = Up { channel: switchboard.new_id(), switchboard };
+    let (lines, waiting) = mpsc::channel(MAX_WAITING);
+    up.switchboard.add(up.channel, Route::Link(lines));
+    up.switchboard.report(ChannelEvent::Up { channel: up.channel, medium: origin.medium() }).await;
+    let (sealer, opener) = begun.seals.unzip();
+    // One sign of life answers for any number that came before it is written.
+    let (signs, to_answer) = mpsc::channel(1);
+    let answer = matches!(origin, Origin::Taken).then_some(signs);
+    let reader = Reader { opener, answer, channel: up.channel, switchboard: up.switchboard.clone() };
+    let (channel, switchboard) = (up.channel, up.switchboard.clone());
+    let writer =
+        Writer { write: BufWriter::new(begun.write), sealer, channel, stuck: patience.stuck, switchboard };
+    // In tasks of their own, so that even a panic in one of them ends in `Down`.
+    let mut reader = AbortOnDropHandle::new(tokio::spawn(reader.run(begun.lines, patience.silent)));
+    let mut writer = AbortOnDropHandle::new(tokio::spawn(writer.run(waiting, to_answer, origin)));
+    tokio::select! {
+        ended = &mut reader => {
+            // At an orderly end the brain closes the link, once it has given its answer. A peer that is kept has not
+            // asked anything: it stopped.
+            if !matches!(ended, Ok(End::Orderly)) || matches!(origin, Origin::Kept(..)) {
+                up.switchboard.remove(up.channel);
+            }
+            let _ = tokio::time::timeout(LINGER, &mut writer).await;
+            ended.unwrap_or(End::Broken)
+        }
+        _ = &mut writer => End::Orderly,
+    }
+}
+
+/// How a link ended.
+pub(crate) enum End {
     /// The other side has said all that it wanted to.
     Orderly,
     /// It broke the protocol or the connection, or fell silent.
     Broken,
+    /// It has a swarm key, and this node has none.
+    Keyed,
 }
 
-async fn read_lines(
-    read: OwnedReadHalf,
+struct Reader {
+    opener: Option<LineOpener>,
+    /// Asks the writer to answer a sign of life.
+    answer: Option<mpsc::Sender<()>>,
     channel: ChannelId,
-    silent: Duration,
     switchboard: Switchboard,
-) -> End {
-    let codec = AnyDelimiterCodec::new_with_max_length(b"\n".into(), b"\n".into(), MAX_LINE_BYTES + 1);
-    let mut lines = FramedRead::new(read, codec);
-    loop {
-        let line = match tokio::time::timeout(silent, lines.next()).await {
-            Ok(Some(Ok(line))) => line,
-            Ok(None) => {
-                switchboard.report(ChannelEvent::Ended { channel }).await;
-                return End::Orderly;
+}
+
+impl Reader {
+    async fn run(mut self, mut lines: Lines, silent: Duration) -> End {
+        let channel = self.channel;
+        loop {
+            let line = match tokio::time::timeout(silent, lines.next()).await {
+                Ok(Some(Ok(line))) => line,
+                Ok(None) => {
+                    self.switchboard.report(ChannelEvent::Ended { channel }).await;
+                    return End::Orderly;
+                }
+                // A line without end, or a broken connection.
+                Ok(Some(Err(_))) => return self.broken().await,
+                Err(_) => return End::Broken,
+            };
+            let Some(line) = open(self.opener.as_mut(), line.strip_suffix(b"\r").unwrap_or(&line)) else {
+                return self.broken().await;
+            };
+            if line.is_empty() {
+                // One that waits to be written is enough.
+                let _ = self.answer.as_ref().map(|answer| answer.try_send(()));
+            } else if self.opener.is_none() && is_hello(&line) {
+                return End::Keyed;
+            } else {
+                self.switchboard.report(received(channel, &line)).await;
             }
-            // A line without end, or a broken connection.
-            Ok(Some(Err(_))) => {
-                switchboard.report(ChannelEvent::Malformed { channel }).await;
-                return End::Broken;
-            }
-            Err(_) => return End::Broken,
-        };
-        let line = line.strip_suffix(b"\r").unwrap_or(&line);
-        if line.is_empty() {
-            continue;
         }
-        let event = match Envelope::decode(line) {
-            Ok(envelope) => ChannelEvent::Received { channel, source: None, envelope, bytes: line.len() },
-            Err(error) => {
-                tracing::debug!(?channel, %error, "not a line");
-                ChannelEvent::Malformed { channel }
-            }
-        };
-        switchboard.report(event).await;
+    }
+
+    async fn broken(&self) -> End {
+        self.switchboard.report(ChannelEvent::Malformed { channel: self.channel }).await;
+        End::Broken
     }
 }
 
-async fn write_lines(
-    write: OwnedWriteHalf,
-    mut waiting: mpsc::Receiver<String>,
+/// The line that was sealed, or as it is; `None` when it was not sealed by the other side, at this place.
+fn open<'line>(opener: Option<&mut LineOpener>, line: &'line [u8]) -> Option<Cow<'line, [u8]>> {
+    match opener {
+        None => Some(Cow::Borrowed(line)),
+        Some(opener) => opener.open(line).ok().map(Cow::Owned),
+    }
+}
+
+fn received(channel: ChannelId, line: &[u8]) -> ChannelEvent {
+    match Envelope::decode(line) {
+        Ok(envelope) => ChannelEvent::Received { channel, source: None, envelope, bytes: line.len() },
+        Err(error) => {
+            tracing::debug!(?channel, %error, "not a line");
+            ChannelEvent::Malformed { channel }
+        }
+    }
+}
+
+struct Writer {
+    write: BufWriter<OwnedWriteHalf>,
+    sealer: Option<LineSealer>,
     channel: ChannelId,
     stuck: Duration,
     switchboard: Switchboard,
-) {
-    let mut write = BufWriter::new(write);
-    while let Some(line) = waiting.recv().await {
-        let is_last = waiting.is_empty();
-        let written = async {
-            write.write_all(line.as_bytes()).await?;
-            write.write_all(b"\n").await?;
-            if is_last { write.flush().await } else { Ok(()) }
+}
+
+impl Writer {
+    async fn run(
+        mut self,
+        mut waiting: mpsc::Receiver<String>,
+        mut to_answer: mpsc::Receiver<()>,
+        origin: Origin,
+    ) {
+        let mut signs = match origin {
+            Origin::Kept(_, every) => Some(signs_of_life(every)),
+            _ => None,
         };
-        if !matches!(tokio::time::timeout(stuck, written).await, Ok(Ok(()))) {
-            return;
+        loop {
+            let line = tokio::select! {
+                biased;
+                line = waiting.recv() => line,
+                Some(()) = to_answer.recv() => Some(String::new()),
+                () = tick(signs.as_mut()) => Some(String::new()),
+            };
+            let Some(line) = line else { break };
+            let is_last = waiting.is_empty();
+            if !matches!(tokio::time::timeout(self.stuck, self.put(&line, is_last)).await, Ok(Ok(()))) {
+                return;
+            }
+            if is_last && !line.is_empty() {
+                self.switchboard.report(ChannelEvent::Drained { channel: self.channel }).await;
+            }
         }
-        if is_last {
-            switchboard.report(ChannelEvent::Drained { channel }).await;
-        }
+        // An orderly end: everything was written.
+        let _ = tokio::time::timeout(self.stuck, self.write.shutdown()).await;
     }
-    // An orderly end: everything was written.
-    let _ = tokio::time::timeout(stuck, write.shutdown()).await;
+
+    async fn put(&mut self, line: &str, is_last: bool) -> std::io::Result<()> {
+        let line = match &mut self.sealer {
+            None => Cow::Borrowed(line),
+            Some(sealer) => Cow::Owned(sealer.seal(line.as_bytes())),
+        };
+        self.write.write_all(line.as_bytes()).await?;
+        self.write.write_all(b"\n").await?;
+        if is_last { self.write.flush().await } else { Ok(()) }
+    }
+}
+
+fn signs_of_life(every: Duration) -> Interval {
+    let mut signs = interval_at(Instant::now() + every, every);
+    signs.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    signs
+}
+
+async fn tick(signs: Option<&mut Interval>) {
+    match signs {
+        Some(signs) => drop(signs.tick().await),
+        None => pending().await,
+    }
 }

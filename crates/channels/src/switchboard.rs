@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 /// How many connections may wait to be dialled.
@@ -70,9 +71,7 @@ impl Switchboard {
 
     fn dial(&self, address: SocketAddr) {
         if self.0.dials.try_send(address).is_err() {
-            // Whoever asked must hear of it, even when the events' queue is full just now.
-            let events = self.0.events.clone();
-            tokio::spawn(async move { events.send(ChannelEvent::ConnectFailed { address }).await });
+            self.report_soon(ChannelEvent::ConnectFailed { address });
         }
     }
 
@@ -94,9 +93,18 @@ impl Switchboard {
     }
 
     /// Reports an event, and waits while too many are unread.
-    pub(crate) async fn report(&self, event: ChannelEvent) {
+    pub async fn report(&self, event: ChannelEvent) {
         // Nobody listens any more: the daemon is stopping.
         let _ = self.0.events.send(event).await;
+    }
+
+    /// Reports an event from where nobody can wait. Whoever is to know hears of it, even when too many are unread just now.
+    pub(crate) fn report_soon(&self, event: ChannelEvent) {
+        let events = self.0.events.clone();
+        // Without a runtime the daemon has stopped.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move { events.send(event).await });
+        }
     }
 
     fn routes(&self) -> MutexGuard<'_, BTreeMap<ChannelId, Route>> {

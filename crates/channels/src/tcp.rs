@@ -1,13 +1,17 @@
-//! TCP: takes links from others, and dials those that the brain asks for.
+//! TCP: takes links from others, dials those that the brain asks for, and keeps those that somebody chose.
 
-use crate::link::{Patience, run_link};
-use crate::{DoorError, Switchboard};
+use crate::dial::Dialler;
+use crate::kept::{Keeper, Kept};
+use crate::link::{Origin, Patience, run_link};
+use crate::{DoorError, KeptPeer, Switchboard};
 use routing::ChannelEvent;
+use seal::SwarmKey;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 
 /// Connections that wait to be taken.
@@ -26,8 +30,16 @@ pub struct TcpSettings {
     pub silent: Duration,
     /// How long the other side may leave unread what we wrote.
     pub stuck: Duration,
-    /// How long dialling may take.
+    /// How long each step of dialling may take, and of proving the key.
     pub dial: Duration,
+    /// The swarm key; with one, every link is sealed.
+    pub key: Option<SwarmKey>,
+    /// With whom to keep links.
+    pub kept: watch::Receiver<Vec<KeptPeer>>,
+    /// How often a kept link says that it is there when there is nothing else to say; less than half of `silent`.
+    pub sign: Duration,
+    /// The shortest and the longest pause before a kept link is dialled again.
+    pub pauses: (Duration, Duration),
 }
 
 impl Default for TcpSettings {
@@ -39,6 +51,10 @@ impl Default for TcpSettings {
             silent: Duration::from_secs(60),
             stuck: Duration::from_secs(20),
             dial: Duration::from_secs(5),
+            key: None,
+            kept: watch::channel(Vec::new()).1,
+            sign: Duration::from_secs(20),
+            pauses: (Duration::from_secs(1), Duration::from_secs(60)),
         }
     }
 }
@@ -58,9 +74,13 @@ struct Tcp {
 pub async fn run_tcp(settings: TcpSettings, switchboard: Switchboard) -> Result<(), DoorError> {
     let port = settings.port;
     let listener = open(port).map_err(|source| DoorError::new("TCP", port, "tcp_port", source))?;
+    let mut list = settings.kept.clone();
+    let mut kept = Kept::new(settings.keeper(&switchboard));
+    kept.set(&list.borrow_and_update());
     let mut tcp = Tcp { settings, switchboard, links: JoinSet::new(), by_host: BTreeMap::new() };
     loop {
         tokio::select! {
+            Ok(()) = list.changed() => kept.set(&list.borrow_and_update()),
             accepted = listener.accept() => match accepted {
                 Ok((stream, host)) => tcp.take(stream, host.ip().to_canonical()),
                 Err(error) => {
@@ -100,6 +120,26 @@ fn listen(domain: Domain, at: SocketAddr) -> std::io::Result<Socket> {
     Ok(socket)
 }
 
+impl TcpSettings {
+    fn dialler(&self) -> Dialler {
+        Dialler { key: self.key.clone(), patience: self.dial, port: self.port }
+    }
+
+    fn patience(&self) -> Patience {
+        Patience { silent: self.silent, stuck: self.stuck }
+    }
+
+    fn keeper(&self, switchboard: &Switchboard) -> Keeper {
+        Keeper {
+            dialler: self.dialler(),
+            patience: self.patience(),
+            sign: self.sign,
+            pauses: self.pauses,
+            switchboard: switchboard.clone(),
+        }
+    }
+}
+
 impl Tcp {
     fn take(&mut self, stream: TcpStream, host: IpAddr) {
         let of_host = self.by_host.get(&host).copied().unwrap_or(0);
@@ -108,9 +148,14 @@ impl Tcp {
             return tracing::debug!(%host, "a link over the limit was refused");
         }
         *self.by_host.entry(host).or_default() += 1;
-        let (patience, switchboard) = (self.patience(), self.switchboard.clone());
+        let (dialler, patience, switchboard) = self.parts();
         self.links.spawn(async move {
-            run_link(stream, None, patience, switchboard).await;
+            match dialler.begin(stream, false).await {
+                Ok(begun) => {
+                    run_link(begun, Origin::Taken, patience, switchboard).await;
+                }
+                Err(error) => tracing::debug!(%host, %error, "a link did not begin"),
+            }
             host
         });
     }
@@ -118,19 +163,23 @@ impl Tcp {
     fn dial(&mut self, address: SocketAddr) {
         let host = address.ip();
         *self.by_host.entry(host).or_default() += 1;
-        let (patience, longest, switchboard) =
-            (self.patience(), self.settings.dial, self.switchboard.clone());
+        let (dialler, patience, switchboard) = self.parts();
         self.links.spawn(async move {
-            match tokio::time::timeout(longest, TcpStream::connect(address)).await {
-                Ok(Ok(stream)) => run_link(stream, Some(address), patience, switchboard).await,
-                _ => switchboard.report(ChannelEvent::ConnectFailed { address }).await,
+            match dialler.dial(address).await {
+                Ok(begun) => {
+                    run_link(begun, Origin::Dialled(address), patience, switchboard).await;
+                }
+                Err(error) => {
+                    tracing::debug!(%address, %error, "a link did not begin");
+                    switchboard.report(ChannelEvent::ConnectFailed { address }).await;
+                }
             }
             host
         });
     }
 
-    fn patience(&self) -> Patience {
-        Patience { silent: self.settings.silent, stuck: self.settings.stuck }
+    fn parts(&self) -> (Dialler, Patience, Switchboard) {
+        (self.settings.dialler(), self.settings.patience(), self.switchboard.clone())
     }
 
     fn ended(&mut self, ended: Result<IpAddr, JoinError>) {

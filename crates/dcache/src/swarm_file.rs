@@ -6,6 +6,7 @@
 //! roots = ["12D3KooW…"]          # who says who is admin
 //! root_threshold = 1             # how many of them it takes
 //! bootstrap = ["/ip4/…"]         # where to find somebody, outside the local network
+//! key = "…"                      # if there is one, only those who have it read and speak in the swarm: the file is a secret
 //!
 //! [[rule]]                       # over the rules of IPSD; the first that fits counts
 //! bucket = "share/verified"      # and all buckets below
@@ -16,6 +17,7 @@
 
 use crate::authority::is_of_role;
 use crate::{BucketError, PeerId, PeerIdError, Policy, Role, Rule, Voice, Who};
+use seal::{KeyError, SwarmKey};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::num::NonZeroU8;
@@ -38,6 +40,7 @@ pub struct SwarmFile {
     roots: BTreeSet<PeerId>,
     root_threshold: NonZeroU8,
     bootstrap: Vec<String>,
+    key: Option<SwarmKey>,
     rules: Vec<Rule>,
 }
 
@@ -65,6 +68,9 @@ pub enum SwarmFileError {
     /// Too many addresses, or one that is too long.
     #[error("bootstrap has at most {} addresses of at most {} bytes", MAX_BOOTSTRAP.0, MAX_BOOTSTRAP.1)]
     Bootstrap,
+    /// A key that is none. It is not shown: it may be a secret with a mistake in it.
+    #[error("key: {0}")]
+    Key(#[from] KeyError),
     /// Too many rules.
     #[error("a swarm has at most {MAX_RULES} rules, not {0}")]
     Rules(usize),
@@ -90,6 +96,8 @@ struct File {
     root_threshold: NonZeroU8,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     bootstrap: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     rule: Vec<Row>,
 }
@@ -117,7 +125,7 @@ impl SwarmFile {
     /// When the name or the number of roots is out of bounds.
     pub fn new(name: &str, roots: BTreeSet<PeerId>) -> Result<Self, SwarmFileError> {
         let (name, root_threshold) = (name.to_owned(), NonZeroU8::MIN);
-        Self { name, roots, root_threshold, bootstrap: Vec::new(), rules: Vec::new() }.checked()
+        Self { name, roots, root_threshold, bootstrap: Vec::new(), key: None, rules: Vec::new() }.checked()
     }
 
     /// Reads the text of a swarm file.
@@ -128,15 +136,22 @@ impl SwarmFile {
         if text.len() > MAX_SWARM_FILE_BYTES {
             return Err(SwarmFileError::Length(text.len()));
         }
-        let file: File = toml::from_str(text).map_err(|error| SwarmFileError::Shape(error.to_string()))?;
-        let File { name, roots, root_threshold, bootstrap, rule } = file;
+        let file: File = toml::from_str(text).map_err(|error| wrong_shape(text, &error))?;
+        let File { name, roots, root_threshold, bootstrap, key, rule } = file;
         if roots.len() > MAX_ROOTS {
             return Err(SwarmFileError::Roots(roots.len()));
         }
         let root = |text: String| text.parse().map_err(|error| SwarmFileError::Root(text, error));
         let roots = roots.into_iter().map(root).collect::<Result<_, _>>()?;
         let rules = rule.into_iter().map(read_rule).collect::<Result<_, _>>()?;
-        Self { name, roots, root_threshold, bootstrap, rules }.checked()
+        let key = key.map(|key| key.parse()).transpose()?;
+        Self { name, roots, root_threshold, bootstrap, key, rules }.checked()
+    }
+
+    /// The same swarm for those alone who have this key.
+    #[must_use]
+    pub fn with_key(self, key: SwarmKey) -> Self {
+        Self { key: Some(key), ..self }
     }
 
     fn checked(self) -> Result<Self, SwarmFileError> {
@@ -170,6 +185,11 @@ impl SwarmFile {
         &self.bootstrap
     }
 
+    /// What keeps others out; `None` when everybody may listen and speak.
+    pub fn key(&self) -> Option<&SwarmKey> {
+        self.key.as_ref()
+    }
+
     /// Who may say what in it.
     pub fn policy(&self) -> Policy {
         Policy::new(self.roots.clone(), self.rules.clone(), self.root_threshold)
@@ -183,10 +203,21 @@ impl SwarmFile {
             roots: self.roots.iter().map(PeerId::to_string).collect(),
             root_threshold: self.root_threshold,
             bootstrap: self.bootstrap.clone(),
+            key: self.key.as_ref().map(SwarmKey::reveal),
             rule: self.rules.iter().map(write_rule).collect(),
         };
         toml::to_string(&file).expect("a swarm file has a TOML form")
     }
+}
+
+/// What is wrong, with the lines where it is; where there may be a key, with their number alone.
+fn wrong_shape(text: &str, error: &toml::de::Error) -> SwarmFileError {
+    if !text.contains("key") {
+        return SwarmFileError::Shape(error.to_string());
+    }
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = 1 + before.matches('\n').count();
+    SwarmFileError::Shape(format!("line {line}: {}", error.message()))
 }
 
 fn read_rule(row: Row) -> Result<Rule, SwarmFileError> {
@@ -284,6 +315,28 @@ mod tests {
         );
         assert_eq!(SwarmFile::parse(&" ".repeat(70_000)), Err(SwarmFileError::Length(70_000)));
         assert!(SwarmFile::new("a\nb", [root(1)].into()).is_err());
+    }
+
+    #[test]
+    fn a_key_is_read_and_written_and_never_told() {
+        let key = SwarmKey::from_bytes([7; 32]);
+        let text = key.reveal();
+        let keyed = file(&format!("key = '{text}'")).unwrap();
+        assert_eq!(keyed.key(), Some(&key));
+        assert_eq!(SwarmFile::parse(&keyed.to_toml()).as_ref(), Ok(&keyed));
+        assert_eq!(keyed, file("").unwrap().with_key(key));
+        assert!(!format!("{keyed:?}").contains(&text));
+        for (rest, why) in [
+            (format!("key = '{text}x'"), "43 letters"),
+            ("key = ''".to_owned(), "43 letters"),
+            (format!("key = '{text}"), "line 3"),
+            (format!("keys = '{text}'"), "unknown field `keys`"),
+            (format!("key = ['{text}']"), "line 3"),
+            (format!("key = '{text}' x"), "line 3"),
+        ] {
+            let told = file(&rest).unwrap_err().to_string();
+            assert!(told.contains(why) && !told.contains(&text[..10]), "{told}");
+        }
     }
 
     #[test]

@@ -57,6 +57,11 @@ impl Membership {
         self.current.as_ref().map_or_else(Policy::default, |(_, file)| file.policy())
     }
 
+    /// The swarm file, read; `None` for the open swarm.
+    pub(crate) fn file(&self) -> Option<&SwarmFile> {
+        self.current.as_ref().map(|(_, file)| file)
+    }
+
     /// What people call the swarm; `None` for the open one.
     pub(crate) fn name(&self) -> Option<&str> {
         self.current.as_ref().map(|(_, file)| file.name())
@@ -70,16 +75,18 @@ impl Membership {
     /// Joins the swarm of this text, for good: it is on the disk when this returns.
     pub(crate) fn join(&mut self, text: String) -> Result<(), MembershipError> {
         let file = SwarmFile::parse(&text).map_err(MembershipError::NoSwarm)?;
-        self.write(&text).map_err(|error| MembershipError::Write(self.path.clone(), error))?;
+        self.write(&text, &file).map_err(|error| MembershipError::Write(self.path.clone(), error))?;
         self.current = Some((text, file));
         Ok(())
     }
 
-    fn write(&self, text: &str) -> io::Result<()> {
+    fn write(&self, text: &str, file: &SwarmFile) -> io::Result<()> {
         if let Some(folder) = self.path.parent() {
             fs::create_dir_all(folder)?;
         }
-        control::replace(&self.path, text.as_bytes(), 0o644)
+        // With a key in it, it is a secret.
+        let mode = if file.key().is_some() { 0o600 } else { 0o644 };
+        control::replace(&self.path, text.as_bytes(), mode)
     }
 
     /// Leaves the swarm for the open one.

@@ -2,7 +2,7 @@
 //!
 //! A reader of the original ignores keys that it does not know, so everything added here is optional:
 //! `signatures` (who vouches for the payload, see [`dcache::Signature`]), `status` (in a pong: how the one who answers is
-//! doing), and what the comparing of nodes needs: `beacon`, `repair` and `records`.
+//! doing), what the comparing of nodes needs: `beacon`, `repair` and `records`, and `hops`, which bounds passing on.
 
 use crate::{Address, Beacon, Carried, MAX_RECORDS, Repair, Status};
 use dcache::{Record, Signature};
@@ -43,6 +43,14 @@ pub struct Envelope {
     /// More records than the one that `payload` may be.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub records: Vec<Carried>,
+    /// How many times it was passed on for somebody else.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub hops: u8,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]
+fn is_none(hops: &u8) -> bool {
+    *hops == 0
 }
 
 /// Why bytes are no line.
@@ -75,6 +83,7 @@ impl Envelope {
             beacon: None,
             repair: None,
             records: Vec::new(),
+            hops: 0,
         }
     }
 

@@ -142,7 +142,8 @@ fn read_numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u64>, 
     }
 }
 
-/// One of an envelope's `records`: several records in one line, when they are given to one peer.
+/// One of an envelope's `records`: several records in one line, when they are given to one peer, or said
+/// together with the one in `payload`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Carried {
     /// As the envelope's own.
@@ -154,6 +155,14 @@ pub struct Carried {
 impl From<&Record> for Carried {
     fn from(record: &Record) -> Self {
         Self { payload: record.statement().payload().into_owned(), signature: *record.signature() }
+    }
+}
+
+impl Carried {
+    /// How many bytes it takes in a line.
+    pub fn encoded_length(&self) -> usize {
+        // A struct of texts and numbers always has a JSON form.
+        serde_json::to_string(self).map_or(usize::MAX, |text| text.len())
     }
 }
 

@@ -1,0 +1,350 @@
+//! Links on the loopback: sealed, kept, and those that come to nothing.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what went wrong by failing")]
+
+use channels::{KeptPeer, Switchboard, TcpSettings, run_tcp};
+use routing::{Address, ChannelCommand, ChannelEvent, ChannelId, Envelope, Medium, Message, Target};
+use seal::SwarmKey;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+fn key(byte: u8) -> Option<SwarmKey> {
+    Some(SwarmKey::from_bytes([byte; 32]))
+}
+
+fn settings(key: Option<SwarmKey>) -> TcpSettings {
+    let pauses = (Duration::from_millis(20), Duration::from_millis(200));
+    TcpSettings { key, pauses, dial: Duration::from_secs(2), ..TcpSettings::default() }
+}
+
+fn ping() -> Envelope {
+    Envelope::new(Address::command_line(), Address::every_brain(), Message::ping(dcache::Validity::ALWAYS))
+}
+
+/// A node with a TCP door; dropped, it is gone.
+struct Node {
+    switchboard: Switchboard,
+    events: mpsc::Receiver<ChannelEvent>,
+    port: u16,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
+}
+
+async fn node(settings: TcpSettings) -> Node {
+    node_at(free_port().await, settings).await
+}
+
+/// A node whose door is open.
+async fn node_at(port: u16, settings: TcpSettings) -> Node {
+    let (reports, events) = mpsc::channel(1024);
+    let switchboard = Switchboard::new(reports);
+    let is_plain = settings.key.is_none();
+    let run = run_tcp(TcpSettings { port, ..settings }, switchboard.clone());
+    let task = tokio::spawn(async move { run.await.unwrap() });
+    let mut node = Node { switchboard, events, port, task };
+    drop(node.connect().await);
+    if is_plain {
+        // What came by the way of finding out.
+        node.until(|event| matches!(event, ChannelEvent::Ended { .. }).then_some(())).await;
+    }
+    node
+}
+
+impl Node {
+    fn address(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.port).into()
+    }
+
+    fn peer(&self) -> KeptPeer {
+        KeptPeer { host: "127.0.0.1".to_owned(), port: self.port }
+    }
+
+    async fn connect(&self) -> TcpStream {
+        let attempt = async {
+            loop {
+                match TcpStream::connect(self.address()).await {
+                    Ok(stream) => return stream,
+                    Err(_) => tokio::task::yield_now().await,
+                }
+            }
+        };
+        tokio::time::timeout(DEADLINE, attempt).await.expect("a listener in time")
+    }
+
+    /// The first event that is what is looked for.
+    async fn until<T>(&mut self, mut find: impl FnMut(ChannelEvent) -> Option<T>) -> T {
+        let found = async {
+            loop {
+                if let Some(found) = find(self.events.recv().await.unwrap()) {
+                    return found;
+                }
+            }
+        };
+        tokio::time::timeout(DEADLINE, found).await.expect("an event in time")
+    }
+
+    /// The next link that this node keeps.
+    async fn kept(&mut self) -> ChannelId {
+        self.until(|event| match event {
+            ChannelEvent::Up { channel, medium: Medium::Link { dialled: Some(_), is_kept: true } } => {
+                Some(channel)
+            }
+            _ => None,
+        })
+        .await
+    }
+
+    async fn trouble(&mut self) -> (String, Option<String>) {
+        self.until(|event| match event {
+            ChannelEvent::Trouble { name, words } => Some((name, words)),
+            _ => None,
+        })
+        .await
+    }
+
+    async fn received(&mut self) -> (ChannelId, Envelope) {
+        self.until(|event| match event {
+            ChannelEvent::Received { channel, envelope, .. } => Some((channel, envelope)),
+            _ => None,
+        })
+        .await
+    }
+
+    fn say(&self, channel: ChannelId) {
+        let line = ping().encode();
+        self.switchboard.carry_out(ChannelCommand::Send { channel, target: Target::All, line });
+    }
+}
+
+/// A node that keeps a link with others.
+async fn keeper(peers: Vec<KeptPeer>, settings: TcpSettings) -> (Node, watch::Sender<Vec<KeptPeer>>) {
+    let (list, kept) = watch::channel(Vec::new());
+    let node = node(TcpSettings { kept, ..settings }).await;
+    list.send(peers).unwrap();
+    (node, list)
+}
+
+/// Whether nothing at all is reported for this long.
+async fn is_quiet(node: &mut Node, time: Duration) -> bool {
+    tokio::time::timeout(time, node.events.recv()).await.is_err()
+}
+
+/// All that this connection says until it is closed.
+async fn rest(stream: &mut TcpStream) -> String {
+    let mut rest = Vec::new();
+    let _ = tokio::time::timeout(DEADLINE, stream.read_to_end(&mut rest)).await.expect("closed in time");
+    String::from_utf8(rest).unwrap()
+}
+
+/// Passes on what two sides say to each other, and tells all of it.
+async fn tap(to: SocketAddr) -> (KeptPeer, tokio::task::JoinHandle<Vec<u8>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let task = tokio::spawn(async move {
+        let (mut near, mut far) = (listener.accept().await.unwrap().0, TcpStream::connect(to).await.unwrap());
+        let (mut said, mut one, mut other) = (Vec::new(), [0; 4096], [0; 4096]);
+        loop {
+            let (bytes, to) = tokio::select! {
+                length = near.read(&mut one) => (&one[..length.unwrap_or(0)], &mut far),
+                length = far.read(&mut other) => (&other[..length.unwrap_or(0)], &mut near),
+            };
+            said.extend_from_slice(bytes);
+            if bytes.is_empty() || to.write_all(bytes).await.is_err() {
+                return said;
+            }
+        }
+    });
+    (KeptPeer { host: "127.0.0.1".to_owned(), port }, task)
+}
+
+#[tokio::test]
+async fn a_sealed_link_bears_lines_both_ways_and_nobody_reads_them() {
+    let mut server = node(settings(key(1))).await;
+    let (at, said) = tap(server.address()).await;
+    let (mut client, list) = keeper(vec![at], settings(key(1))).await;
+    let ours = client.kept().await;
+    client.say(ours);
+    let (theirs, heard) = server.received().await;
+    assert_eq!(heard, ping());
+    server.say(theirs);
+    assert_eq!(client.received().await, (ours, ping()));
+    list.send(Vec::new()).unwrap();
+    let said = String::from_utf8(said.await.unwrap()).unwrap();
+    let (hellos, sealed): (Vec<_>, Vec<_>) = said.lines().partition(|line| line.starts_with('{'));
+    assert_eq!((hellos.len(), sealed.len()), (2, 4), "two hellos, two proofs, two lines: {said}");
+    assert!(!sealed.concat().contains("ping") && !sealed.concat().contains('{'), "{said}");
+}
+
+#[tokio::test]
+async fn a_link_that_the_brain_asked_for_is_sealed_too() {
+    let (mut server, mut client) = (node(settings(key(1))).await, node(settings(key(1))).await);
+    let address = server.address();
+    client.switchboard.carry_out(ChannelCommand::Connect { address });
+    let channel = client
+        .until(|event| match event {
+            ChannelEvent::Up { channel, medium } => {
+                (medium == Medium::Link { dialled: Some(address), is_kept: false }).then_some(channel)
+            }
+            _ => None,
+        })
+        .await;
+    client.say(channel);
+    assert_eq!(server.received().await.1, ping());
+    // Another key, or none: it comes to nothing.
+    let fast = TcpSettings { dial: Duration::from_millis(200), ..settings(key(2)) };
+    let mut other = node(fast).await;
+    let plain = node(settings(None)).await;
+    for address in [address, plain.address()] {
+        other.switchboard.carry_out(ChannelCommand::Connect { address });
+        other.until(|event| (event == ChannelEvent::ConnectFailed { address }).then_some(())).await;
+    }
+}
+
+#[tokio::test]
+async fn without_the_key_there_is_a_hello_and_no_more() {
+    let mut server = node(TcpSettings { dial: Duration::from_millis(200), ..settings(key(1)) }).await;
+    // One who says nothing is closed after the deadline, one who speaks plainly at once.
+    let mut silent = server.connect().await;
+    assert!(rest(&mut silent).await.starts_with("{\"dt-swarm-sealed\":1,"));
+    let mut plain = server.connect().await;
+    plain.write_all((ping().encode() + "\n").as_bytes()).await.unwrap();
+    assert_eq!(rest(&mut plain).await.lines().count(), 1);
+    // Nor does one get further who says that he has the key, and plays our own words back.
+    let mut mirror = BufReader::new(server.connect().await);
+    let mut hello = String::new();
+    mirror.read_line(&mut hello).await.unwrap();
+    mirror.get_mut().write_all(hello.as_bytes()).await.unwrap();
+    assert_eq!(rest(mirror.get_mut()).await, "");
+    let mut liar = BufReader::new(server.connect().await);
+    liar.read_line(&mut hello).await.unwrap();
+    let salt = "A".repeat(43);
+    let lies = format!("{{\"dt-swarm-sealed\":1,\"salt\":\"{salt}\"}}\n{}\n", ping().encode());
+    liar.get_mut().write_all(lies.as_bytes()).await.unwrap();
+    assert_eq!(rest(liar.get_mut()).await.lines().count(), 1, "its proof, of no use to others");
+    let mut endless = server.connect().await;
+    let _ = endless.write_all(&[b'x'; 100_000]).await;
+    drop(endless);
+    assert!(is_quiet(&mut server, Duration::from_millis(300)).await, "none of them was a link");
+}
+
+#[tokio::test]
+async fn why_a_link_cannot_be_kept_is_told_in_words() {
+    let fast = |key| TcpSettings { dial: Duration::from_millis(300), ..settings(key) };
+    let (keyed, plain) = (node(settings(key(1))).await, node(settings(None)).await);
+    let nobody = KeptPeer { host: "::1".to_owned(), port: free_port().await };
+    // Longer than a label of a name may be: no server is asked.
+    let unknown = KeptPeer { host: "x".repeat(64), port: 8000 };
+    for (peer, ours, why) in [
+        (&keyed.peer(), key(2), "it belongs to another swarm (its key differs)"),
+        (&plain.peer(), key(2), "it belongs to another swarm (it has no key)"),
+        (&keyed.peer(), None, "it belongs to another swarm (it has a key)"),
+        (&nobody, None, "refused: nothing listens there"),
+        (&unknown, None, "its name cannot be resolved"),
+    ] {
+        let (mut node, list) = keeper(vec![peer.clone()], fast(ours)).await;
+        let (name, words) = node.trouble().await;
+        assert_eq!(name, format!("tcp {peer}"));
+        assert!(words.as_ref().is_some_and(|words| words.contains(why)), "{words:?}");
+        // Whoever is not wanted any more is no trouble.
+        list.send(Vec::new()).unwrap();
+        node.until(|event| {
+            (event == ChannelEvent::Trouble { name: name.clone(), words: None }).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_kept_link_comes_back_after_the_other_side_was_away() {
+    for key in [None, key(1)] {
+        let server = node(settings(key.clone())).await;
+        let (port, peer) = (server.port, server.peer());
+        let (mut client, list) = keeper(vec![peer], settings(key.clone())).await;
+        let channel = client.kept().await;
+        drop(server);
+        client.until(|event| (event == ChannelEvent::Down { channel }).then_some(())).await;
+        let words = client.trouble().await.1.unwrap();
+        assert!(words.contains("refused"), "{words}");
+        let mut server = node_at(port, settings(key)).await;
+        assert_eq!(client.trouble().await.1, None, "it works again");
+        let again = client.kept().await;
+        client.say(again);
+        assert_eq!(server.received().await.1, ping());
+        // Taken off the list it is hung up.
+        list.send(Vec::new()).unwrap();
+        client.until(|event| (event == ChannelEvent::Down { channel: again }).then_some(())).await;
+        server.until(|event| matches!(event, ChannelEvent::Ended { .. }).then_some(())).await;
+    }
+}
+
+#[tokio::test]
+async fn a_link_that_somebody_chose_later_is_kept_and_one_with_oneself_is_not() {
+    let server = node(settings(None)).await;
+    let (mut client, list) = keeper(Vec::new(), settings(None)).await;
+    list.send(vec![client.peer(), server.peer()]).unwrap();
+    let channel = client.kept().await;
+    // The same list once more changes nothing.
+    list.send(vec![server.peer(), client.peer()]).unwrap();
+    client.say(channel);
+    client.until(|event| (event == ChannelEvent::Drained { channel }).then_some(())).await;
+    let of_others = |event: &ChannelEvent| {
+        matches!(event, ChannelEvent::Up { medium: Medium::Link { dialled: None, .. }, .. })
+    };
+    let mut seen = 0;
+    while let Ok(Some(event)) = tokio::time::timeout(Duration::from_millis(300), client.events.recv()).await {
+        seen += usize::from(of_others(&event));
+        assert!(
+            !matches!(event, ChannelEvent::Up { medium: Medium::Link { is_kept: true, .. }, .. }),
+            "{event:?}"
+        );
+    }
+    assert_eq!(seen, 0, "it does not hold a link with itself");
+}
+
+#[tokio::test]
+async fn a_quiet_link_that_is_kept_stays() {
+    for key in [None, key(1)] {
+        let silent = Duration::from_millis(400);
+        let impatient = TcpSettings { silent, sign: Duration::from_millis(100), ..settings(key) };
+        let mut server = node(impatient.clone()).await;
+        let (mut client, _list) = keeper(vec![server.peer()], impatient.clone()).await;
+        let channel = client.kept().await;
+        while tokio::time::timeout(Duration::from_millis(50), server.events.recv()).await.is_ok() {}
+        let began = Instant::now();
+        while began.elapsed() < silent * 5 {
+            assert!(is_quiet(&mut client, Duration::from_millis(100)).await);
+        }
+        assert!(is_quiet(&mut server, Duration::ZERO).await, "nothing happened there either");
+        client.say(channel);
+        assert_eq!(server.received().await.1, ping());
+        // Who takes links and then says nothing, not even that it is there, is not kept.
+        let deaf = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = KeptPeer { host: "127.0.0.1".to_owned(), port: deaf.local_addr().unwrap().port() };
+        let (mut client, _list) = keeper(vec![peer], TcpSettings { key: None, ..impatient }).await;
+        let channel = client.kept().await;
+        client.until(|event| (event == ChannelEvent::Down { channel }).then_some(())).await;
+    }
+}
+
+#[tokio::test]
+async fn links_end_with_the_door_and_are_reported_down() {
+    let mut server = node(settings(None)).await;
+    let (mut client, _list) = keeper(vec![server.peer()], settings(None)).await;
+    let channel = client.kept().await;
+    client.task.abort();
+    client.until(|event| (event == ChannelEvent::Down { channel }).then_some(())).await;
+    server.until(|event| matches!(event, ChannelEvent::Ended { .. }).then_some(())).await;
+}

@@ -1,0 +1,285 @@
+//! Links: both sides say hello, and then every line is sealed.
+//!
+//! ```text
+//! each to the other:  {"dt-swarm-sealed":1,"salt":"32 random bytes in base64url"}
+//! then, each line:    base64url of ciphertext ‖ tag
+//! ```
+//! The first sealed line of each side is empty and proves that it has the key. From both salts and the swarm key comes a
+//! key for each direction; the nonce is the number of the line. So a line counts at its place in its connection, and
+//! nowhere else. Whoever plays our own words back to us fails: the two sides have different keys, and who has our salt is
+//! refused at once.
+
+use crate::datagram::TAG_BYTES;
+use crate::key::{SubKey, derive};
+use crate::{SwarmKey, Unsealed};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chacha20poly1305::{AeadInOut as _, KeyInit as _, Tag, XChaCha20Poly1305, XNonce};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The random bytes of each side.
+pub const SALT_BYTES: usize = 32;
+/// The most bytes of a hello.
+pub const MAX_HELLO_BYTES: usize = 256;
+const VERSION: u32 = 1;
+const LABEL: &[u8] = b"dt-swarm sealed link 1";
+
+#[derive(Serialize, Deserialize)]
+struct Hello {
+    #[serde(rename = "dt-swarm-sealed")]
+    version: u32,
+    salt: String,
+}
+
+/// Why a line is no hello with which a link can begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HelloError {
+    /// Something else, such as a plain line.
+    #[error("it does not say that it has a swarm key")]
+    Plain,
+    /// Of a later program.
+    #[error("its version of sealed links is {0}, and this program knows {VERSION}")]
+    Version(u32),
+    /// Our own, played back.
+    #[error("it repeats our own hello")]
+    Mirror,
+}
+
+/// Whether this line, come instead of an answer, is a hello: its sender has a swarm key, and expects that we have it.
+pub fn is_hello(line: &[u8]) -> bool {
+    read(line).is_ok()
+}
+
+fn read(line: &[u8]) -> Result<Hello, HelloError> {
+    let line = if line.len() <= MAX_HELLO_BYTES { line } else { &[] };
+    serde_json::from_slice(line).map_err(|_| HelloError::Plain)
+}
+
+/// The most bytes of the sealed form of a line of so many bytes, its line end not counted.
+pub const fn sealed_line_bytes(line: usize) -> usize {
+    ((line + TAG_BYTES) * 4).div_ceil(3)
+}
+
+/// A link that begins.
+pub struct LinkHandshake {
+    key: SubKey,
+    salt: [u8; SALT_BYTES],
+    is_dialler: bool,
+}
+
+impl LinkHandshake {
+    /// `salt` is random, and fresh for each link; `is_dialler` says whether this side asked for it.
+    pub fn new(key: &SwarmKey, salt: [u8; SALT_BYTES], is_dialler: bool) -> Self {
+        Self { key: key.links(), salt, is_dialler }
+    }
+
+    /// What to say first, without a line end.
+    #[expect(clippy::expect_used, reason = "a number and a text have a JSON form")]
+    pub fn hello(&self) -> String {
+        let hello = Hello { version: VERSION, salt: URL_SAFE_NO_PAD.encode(self.salt) };
+        serde_json::to_string(&hello).expect("a hello has a JSON form")
+    }
+
+    /// With what the other side said first, without its line end: what seals our lines and opens theirs.
+    ///
+    /// # Errors
+    /// When that was no hello, or our own.
+    pub fn finish(self, theirs: &[u8]) -> Result<(LineSealer, LineOpener), HelloError> {
+        let Hello { version, salt } = read(theirs)?;
+        if version != VERSION {
+            return Err(HelloError::Version(version));
+        }
+        let theirs = URL_SAFE_NO_PAD.decode(salt).map_err(|_| HelloError::Plain)?;
+        let theirs: [u8; SALT_BYTES] = theirs.try_into().map_err(|_| HelloError::Plain)?;
+        if theirs == self.salt {
+            return Err(HelloError::Mirror);
+        }
+        let (to_taker, to_dialler) = match self.is_dialler {
+            true => self.directions(&self.salt, &theirs),
+            false => self.directions(&theirs, &self.salt),
+        };
+        Ok(match self.is_dialler {
+            true => (LineSealer(to_taker), LineOpener(to_dialler)),
+            false => (LineSealer(to_dialler), LineOpener(to_taker)),
+        })
+    }
+
+    fn directions(&self, dialler: &[u8; SALT_BYTES], taker: &[u8; SALT_BYTES]) -> (Direction, Direction) {
+        let salts = [*dialler, *taker].concat();
+        let direction = |label| Direction::new(&derive(&salts, &*self.key, label));
+        (direction("from who dialled"), direction("to who dialled"))
+    }
+}
+
+/// One direction of a link.
+struct Direction {
+    cipher: XChaCha20Poly1305,
+    /// The number of the next line.
+    next: u64,
+}
+
+impl Direction {
+    fn new(key: &SubKey) -> Self {
+        Self { cipher: XChaCha20Poly1305::new(&(**key).into()), next: 0 }
+    }
+
+    fn nonce(&self) -> XNonce {
+        let mut nonce = [0; 24];
+        nonce[16..].copy_from_slice(&self.next.to_be_bytes());
+        nonce.into()
+    }
+}
+
+/// Seals the lines of one side, each in its turn.
+pub struct LineSealer(Direction);
+
+impl LineSealer {
+    /// Seals the next line; returns what to send, without a line end.
+    #[expect(clippy::expect_used, reason = "the cipher takes lines of up to 256 GB")]
+    pub fn seal(&mut self, line: &[u8]) -> String {
+        let mut sealed = Vec::with_capacity(line.len() + TAG_BYTES);
+        sealed.extend_from_slice(line);
+        let body = sealed.as_mut_slice().into();
+        let tag = self.0.cipher.encrypt_inout_detached(&self.0.nonce(), LABEL, body);
+        sealed.extend_from_slice(&tag.expect("a short line"));
+        self.0.next += 1;
+        URL_SAFE_NO_PAD.encode(sealed)
+    }
+}
+
+/// Opens the lines of the other side, each in its turn.
+pub struct LineOpener(Direction);
+
+impl LineOpener {
+    /// Opens the next line, as it came without its line end.
+    ///
+    /// # Errors
+    /// When it is not the next line of the other side: the link is of no use any more.
+    pub fn open(&mut self, sealed: &[u8]) -> Result<Vec<u8>, Unsealed> {
+        let mut line = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| Unsealed::Plain)?;
+        let tag: [u8; TAG_BYTES] = *line.last_chunk().ok_or(Unsealed::Plain)?;
+        line.truncate(line.len() - TAG_BYTES);
+        let body = line.as_mut_slice().into();
+        let opened = self.0.cipher.decrypt_inout_detached(&self.0.nonce(), LABEL, body, &Tag::from(tag));
+        opened.map_err(|_| Unsealed::Forged)?;
+        self.0.next += 1;
+        Ok(line)
+    }
+}
+
+macro_rules! shows_nothing {
+    ($($name:ident)*) => { $(
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "(…)"))
+            }
+        }
+    )* };
+}
+shows_nothing!(LinkHandshake LineSealer LineOpener);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    type Side = (LineSealer, LineOpener);
+
+    fn side(key: u8, salt: u8, is_dialler: bool) -> LinkHandshake {
+        LinkHandshake::new(&SwarmKey::from_bytes([key; 32]), [salt; SALT_BYTES], is_dialler)
+    }
+
+    fn link(dialler: LinkHandshake, taker: LinkHandshake) -> (Side, Side) {
+        let hellos = (dialler.hello(), taker.hello());
+        (dialler.finish(hellos.1.as_bytes()).unwrap(), taker.finish(hellos.0.as_bytes()).unwrap())
+    }
+
+    fn honest() -> (Side, Side) {
+        link(side(1, 1, true), side(1, 2, false))
+    }
+
+    #[test]
+    fn it_is_what_another_implementation_makes() {
+        let ((mut dialler, _), (mut taker, _)) = honest();
+        // As in datagram.rs.
+        let known = ["UA2iPzRNcb6ohEPmiY9K4w", "qHabkGVWG--x4yEqiFFKBFYhGDQxIA", "Au3TPKh9aHb7fPSv1rbFFg"];
+        assert_eq!([dialler.seal(b""), dialler.seal(b"a line"), taker.seal(b"")], known);
+    }
+
+    #[test]
+    fn lines_go_both_ways_in_their_order() {
+        let (mut dialler, mut taker) = honest();
+        for line in [&b""[..], b"one", b"two", b"two"] {
+            let (there, back) = (dialler.0.seal(line), taker.0.seal(line));
+            assert_eq!(there.len(), sealed_line_bytes(line.len()));
+            assert_ne!(there, back);
+            assert_eq!(taker.1.open(there.as_bytes()).as_deref(), Ok(line));
+            assert_eq!(dialler.1.open(back.as_bytes()).as_deref(), Ok(line));
+        }
+    }
+
+    #[test]
+    fn what_is_repeated_left_out_moved_or_of_another_link_is_refused() {
+        let (mut dialler, mut taker) = honest();
+        let lines: Vec<_> = (0..3).map(|_| dialler.0.seal(b"line")).collect();
+        let mut is_refused = |line: &String| taker.1.open(line.as_bytes()) == Err(Unsealed::Forged);
+        assert!(is_refused(&lines[1]) && is_refused(&lines[2]), "one is left out");
+        let mut other = link(side(1, 1, true), side(1, 3, false)).0;
+        assert!(is_refused(&other.0.seal(b"line")), "another salt of one side is another link");
+        assert!(!is_refused(&lines[0]) && is_refused(&lines[0]), "once, and not again");
+        assert!(!is_refused(&lines[1]) && !is_refused(&lines[2]));
+    }
+
+    #[test]
+    fn who_has_another_key_or_none_proves_nothing() {
+        let (mut dialler, mut taker) = link(side(1, 1, true), side(2, 2, false));
+        assert_eq!(taker.1.open(dialler.0.seal(b"").as_bytes()), Err(Unsealed::Forged));
+        assert_eq!(dialler.1.open(taker.0.seal(b"").as_bytes()), Err(Unsealed::Forged));
+        for plain in ["", "{}", "AAAA", "{\"from\":1}"] {
+            assert_eq!(taker.1.open(plain.as_bytes()), Err(Unsealed::Plain), "{plain}");
+        }
+    }
+
+    #[test]
+    fn a_mirror_is_no_peer() {
+        let ours = side(1, 1, true);
+        let hello = ours.hello();
+        assert_eq!(ours.finish(hello.as_bytes()).unwrap_err(), HelloError::Mirror);
+        // Nor is one that gives our lines back.
+        let (mut dialler, _) = honest();
+        let line = dialler.0.seal(b"");
+        assert_eq!(dialler.1.open(line.as_bytes()), Err(Unsealed::Forged));
+    }
+
+    #[test]
+    fn a_hello_is_readable_and_bounded() {
+        let hello = side(1, 0, true).hello();
+        let salt = "A".repeat(43);
+        assert_eq!(hello, format!("{{\"dt-swarm-sealed\":1,\"salt\":\"{salt}\"}}"));
+        assert!(is_hello(hello.as_bytes()) && hello.len() <= MAX_HELLO_BYTES);
+        let finish = |text: &str| side(1, 1, true).finish(text.as_bytes()).map(drop);
+        assert_eq!(finish(&format!("{{\"salt\":\"{salt}\",\"more\":[],\"dt-swarm-sealed\":1}}\r")), Ok(()));
+        assert_eq!(finish(&hello.replace(":1", ":2")), Err(HelloError::Version(2)));
+        let long = format!("{hello}{}", " ".repeat(MAX_HELLO_BYTES));
+        for wrong in
+            ["", "{}", "{\"from\":\"\"}", &hello.replace("AAA", "A"), &hello.replace('A', "!"), &long]
+        {
+            assert_eq!(finish(wrong), Err(HelloError::Plain), "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_changed_line_is_refused(length in 0..80usize, place in any::<prop::sample::Index>(), to: u8) {
+            let (mut dialler, mut taker) = honest();
+            let line = dialler.0.seal(&vec![b'x'; length]).into_bytes();
+            let mut changed = line.clone();
+            changed[place.index(line.len())] = to;
+            prop_assert_eq!(taker.1.open(&changed).is_ok(), changed == line);
+            for cut in 0..line.len() {
+                prop_assert!(taker.1.open(&line[..cut]).is_err());
+            }
+        }
+    }
+}

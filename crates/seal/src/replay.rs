@@ -1,0 +1,129 @@
+//! What was opened before: nothing is taken twice.
+
+use std::collections::BTreeMap;
+
+const WORD: u64 = u64::BITS as u64;
+/// One word more than the window, so that the oldest word can be cleared while its window still counts (RFC 6479).
+const WORDS: usize = 33;
+/// How far behind a sender's newest line an earlier one may come; what is older is refused.
+pub const WINDOW: u64 = (WORDS as u64 - 1) * WORD;
+/// How many senders are remembered; the one that was silent for longest is forgotten.
+pub const MAX_SENDERS: usize = 512;
+
+/// The numbers that one sender has used: all above the newest are new, and of the last [`WINDOW`] each is known.
+#[derive(Clone, Debug)]
+struct Window {
+    newest: u64,
+    /// A ring of bits, one for each number.
+    words: [u64; WORDS],
+}
+
+impl Window {
+    const NEW: Self = Self { newest: 0, words: [0; WORDS] };
+
+    /// Takes note of a number; `false` when it was there, or is too old to know.
+    fn admit(&mut self, number: u64) -> bool {
+        if number > self.newest {
+            self.move_to(number);
+        } else if self.newest - number >= WINDOW {
+            return false;
+        }
+        let (word, bit) = (&mut self.words[place(number / WORD)], 1 << (number % WORD));
+        let is_new = *word & bit == 0;
+        *word |= bit;
+        is_new
+    }
+
+    fn move_to(&mut self, number: u64) {
+        let (from, to) = (self.newest / WORD, number / WORD);
+        for word in (from + 1..=to).take(WORDS) {
+            self.words[place(word)] = 0;
+        }
+        self.newest = number;
+    }
+}
+
+fn place(word: u64) -> usize {
+    // A remainder of WORDS is small.
+    (word % WORDS as u64) as usize
+}
+
+/// What was opened of each sender. Only what is genuine gets in here, so nobody without the key can fill it.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    senders: BTreeMap<[u8; 16], (Window, u64)>,
+    /// Counts what was admitted, to know who was silent for longest.
+    admitted: u64,
+}
+
+impl Seen {
+    /// Takes note of a sender's number; `false` when it was there, or is too old to know.
+    pub(crate) fn admit(&mut self, sender: [u8; 16], number: u64) -> bool {
+        if !self.senders.contains_key(&sender) && self.senders.len() >= MAX_SENDERS {
+            self.forget_one();
+        }
+        self.admitted += 1;
+        let (window, last) = self.senders.entry(sender).or_insert((Window::NEW, 0));
+        let is_new = window.admit(number);
+        if is_new {
+            *last = self.admitted;
+        }
+        is_new
+    }
+
+    fn forget_one(&mut self) {
+        let oldest = self.senders.iter().min_by_key(|(_, (_, last))| *last).map(|(sender, _)| *sender);
+        if let Some(oldest) = oldest {
+            self.senders.remove(&oldest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn each_number_is_taken_once_within_the_window() {
+        let mut window = Window::NEW;
+        assert!(window.admit(0) && !window.admit(0));
+        assert!(window.admit(WINDOW) && !window.admit(0), "too old now");
+        assert!(window.admit(1) && !window.admit(1), "the oldest that is known");
+        assert!(window.admit(u64::MAX) && !window.admit(u64::MAX) && !window.admit(WINDOW));
+        assert!(window.admit(u64::MAX - WINDOW + 1) && !window.admit(u64::MAX - WINDOW));
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_as_if_all_numbers_were_remembered(steps in prop::collection::vec((0..3 * WINDOW, 0..4u64), 1..400)) {
+            let (mut window, mut taken, mut newest) = (Window::NEW, BTreeSet::new(), 0);
+            for (number, jump) in steps {
+                let number = if jump == 0 { number } else { (newest + jump).saturating_sub(number % 200) };
+                let is_new = newest.saturating_sub(number) < WINDOW && !taken.contains(&number);
+                prop_assert_eq!(window.admit(number), is_new, "{} with {}", number, newest);
+                taken.insert(number);
+                newest = newest.max(number);
+            }
+        }
+    }
+
+    #[test]
+    fn whoever_was_silent_for_longest_is_forgotten() {
+        let mut seen = Seen::default();
+        let sender = |number: usize| {
+            let mut id = [0; 16];
+            id[..8].copy_from_slice(&number.to_be_bytes());
+            id
+        };
+        for number in 0..MAX_SENDERS {
+            assert!(seen.admit(sender(number), 1));
+        }
+        // Repetitions of the first are no word of his, and the second says something.
+        assert!(!seen.admit(sender(0), 1) && seen.admit(sender(1), 2));
+        assert!(seen.admit(sender(MAX_SENDERS), 1));
+        assert_eq!(seen.senders.len(), MAX_SENDERS);
+        assert!(!seen.admit(sender(1), 1) && seen.admit(sender(0), 1), "the first is forgotten");
+    }
+}
