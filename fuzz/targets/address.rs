@@ -1,4 +1,4 @@
-//! Two addresses, a line each: one that comes, and the queue that it is held against.
+//! Two addresses, a line each: one that comes, its multiaddress, and the queue that it is held against.
 #![no_main]
 
 use fuzz_targets::address::{check, seeds};

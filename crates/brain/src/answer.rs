@@ -35,9 +35,13 @@ pub(crate) enum Ending {
 }
 
 /// Where an answer goes: it travels back the way the question came, so of a chain of channels that ends at a brain
-/// only the brain is left to name.
-fn reply_to(from: &Address) -> Address {
-    from.brain_of().map_or_else(|| from.clone(), Address::brain)
+/// only the brain is left to name; or, when others passed it on and no path is known, what is behind the first of them.
+fn reply_to(question: &Envelope, is_on_path: bool) -> Address {
+    let from = &question.from;
+    match from.split_first() {
+        (_, Some(behind)) if question.hops > 0 && !is_on_path => behind,
+        _ => from.brain_of().map_or_else(|| from.clone(), Address::brain),
+    }
 }
 
 impl Brain {
@@ -45,7 +49,8 @@ impl Brain {
     /// asker nothing, it is no longer than the question.
     pub(crate) fn answer_ping(&mut self, now: Now, origin: Origin, ping: &Envelope, out: &mut Vec<Output>) {
         self.count("pings answered");
-        self.send_pong(now, origin, reply_to(&ping.from), Ending::Request, out);
+        let to = reply_to(ping, self.is_path(origin.channel));
+        self.send_pong(now, origin, to, Ending::Request, out);
     }
 
     /// Everything that matches, then a pong. On a network only the pong: it names the port at which to ask, where the
@@ -59,12 +64,13 @@ impl Brain {
         out: &mut Vec<Output>,
     ) {
         self.count("requests answered");
-        if !self.is_network(origin.channel) {
+        let to = reply_to(request, self.is_path(origin.channel));
+        if self.is_link(origin.channel) {
             let keys = self.set.live(patterns, now.moment.time);
             let keys = keys.map(Key::from).collect();
-            self.start_answer(now, origin.channel, reply_to(&request.from), keys, Ending::Request, out);
+            self.start_answer(now, origin.channel, to, keys, Ending::Request, out);
         } else {
-            self.send_pong(now, origin, reply_to(&request.from), Ending::Request, out);
+            self.send_pong(now, origin, to, Ending::Request, out);
         }
     }
 
@@ -186,7 +192,7 @@ impl Brain {
             return;
         };
         let mut envelope = Envelope::new(self.own_address(channel), to, Message::pong(briefly(now)));
-        if !self.is_network(origin.channel) && ending == Ending::Request {
+        if self.is_link(origin.channel) && ending == Ending::Request {
             envelope.status = Some(self.status(now));
         }
         let target = origin.source.map_or(Target::All, Target::Host);

@@ -1,11 +1,12 @@
 //! Beacons: telling others in short what this node holds, and seeing by theirs whether something is missing.
 
-use crate::brain::{Channel, Origin, briefly};
+use crate::brain::{Origin, briefly};
+use crate::channel::Channel;
 use crate::neighbours::Verdict;
 use crate::trickle::{Trickle, Turn};
 use crate::{Brain, Now, Output};
 use dcache::{End, PeerId, Time};
-use routing::{Address, Allowance, Beacon, ChannelId, Envelope, Medium, Message, Standing, Target};
+use routing::{Address, Allowance, Beacon, ChannelId, Envelope, Message, Standing, Target};
 use std::time::Duration;
 
 /// All bounds are whole numbers of this many seconds, and as far ahead: so the clocks of two nodes may differ by it
@@ -32,15 +33,6 @@ impl Brain {
     /// The bound for what this node shows.
     pub(crate) fn bound(now: Now) -> Time {
         Time((now.moment.time.0 / GRID + 2) * GRID)
-    }
-
-    pub(crate) fn start_beacons(&mut self, now: Now, id: ChannelId) {
-        let chance = self.chance();
-        if let Some(channel) = self.channels.get_mut(&id)
-            && let Medium::Broadcast { capacity, .. } = &channel.medium
-        {
-            channel.trickle = Some(Trickle::new(capacity.beacons, now.elapsed, chance));
-        }
     }
 
     /// Something differs on a network, or is about to: its nodes are to compare at once.

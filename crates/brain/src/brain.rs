@@ -1,24 +1,21 @@
 //! The state and its inputs.
 
-use crate::answer::Answer;
-use crate::budget::Budget;
+use crate::channel::Channel;
+use crate::forward::Forwarding;
 use crate::history::History;
 use crate::neighbours::{Budgets, Neighbours};
-use crate::outbox::{Cause, Outbox, Turn};
+use crate::outbox::Outbox;
+use crate::paths::Path;
 use crate::repair::Session;
 use crate::serve::Served;
-use crate::trickle::Trickle;
 use crate::troubles::Troubles;
 use crate::{Input, Now, Output, Settings};
-use dcache::{Key, Limits, Moment, PeerId, Policy, Set, Time};
+use dcache::{Limits, Moment, PeerId, Policy, Set, Time};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use routing::{
-    Address, Capacity, ChannelCommand, ChannelEvent, ChannelId, ChannelStatus, Envelope, MAX_CHANNELS,
-    Medium, Status, Target,
-};
+use routing::{Address, ChannelEvent, ChannelId, ChannelStatus, Status, Table};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// How often records that are over are looked for.
@@ -27,31 +24,14 @@ const EXPIRE_EVERY: Duration = Duration::from_secs(5);
 /// By how many seconds the time jumps when a clock is set, and does not just go on.
 const LEAP: u64 = 60;
 
-/// A channel that is up.
-#[derive(Debug)]
-pub(crate) struct Channel {
-    pub(crate) medium: Medium,
-    /// Whether new records go to it: to networks and to peers, not to somebody who only asked a question.
-    pub(crate) is_pushed: bool,
-    /// Bad lines so far.
-    pub(crate) strikes: u32,
-    /// What is still to be sent on it in answer to a question, portion by portion.
-    pub(crate) answer: Option<Answer>,
-    /// Whether it is closed after that.
-    pub(crate) is_ending: bool,
-    /// What a network still bears.
-    pub(crate) budget: Option<Budget>,
-    /// When to show on a network what this node holds.
-    pub(crate) trickle: Option<Trickle>,
-    pub(crate) tally: ChannelStatus,
-}
-
 /// See the crate's documentation.
 #[derive(Debug)]
 pub struct Brain {
     pub(crate) me: PeerId,
     /// Where lines go that are for this brain alone: made once, since it is compared with each line's.
     pub(crate) here: Address,
+    /// And where those go that are for all.
+    pub(crate) everybody: Address,
     pub(crate) set: Set,
     pub(crate) settings: Settings,
     pub(crate) channels: BTreeMap<ChannelId, Channel>,
@@ -62,17 +42,21 @@ pub struct Brain {
     /// Comparisons that others began.
     pub(crate) served: Served,
     pub(crate) troubles: Troubles,
+    pub(crate) forwarding: Forwarding,
+    pub(crate) paths: Vec<Path>,
+    /// How many paths there ever were.
+    pub(crate) last_path: u64,
     pub(crate) random: ChaCha8Rng,
     pub(crate) counters: BTreeMap<String, u64>,
-    pub(crate) budgets: Budgets,
-    pub(crate) beacon_budgets: Budgets,
+    pub(crate) budgets: Budgets<IpAddr>,
+    pub(crate) beacon_budgets: Budgets<IpAddr>,
     pub(crate) outbox: Outbox,
     /// When some peer last held the same.
     pub(crate) last_agreed: Option<Duration>,
     /// When to compare with somebody whatever beacons show.
     pub(crate) next_checkup: Duration,
     /// What passed links that are gone.
-    links: ChannelStatus,
+    pub(crate) links: ChannelStatus,
     next_expiry: Duration,
     /// What was known of the time when something last happened.
     moment: Moment,
@@ -92,6 +76,7 @@ impl Brain {
         Self {
             me,
             here: Address::brain(me),
+            everybody: Address::every_brain(),
             set,
             settings,
             channels: BTreeMap::new(),
@@ -100,6 +85,9 @@ impl Brain {
             session: None,
             served: Served::default(),
             troubles: Troubles::default(),
+            forwarding: Forwarding::new(me),
+            paths: Vec::new(),
+            last_path: 0,
             random: ChaCha8Rng::seed_from_u64(seed),
             counters: BTreeMap::new(),
             budgets: Budgets::default(),
@@ -136,24 +124,15 @@ impl Brain {
             uptime: now.elapsed.as_secs(),
             records: self.set.len() as u64,
             counters: self.counters.clone(),
-            channels: self.channel_statuses(),
+            channels: self.channel_statuses(now),
+            troubles: self.trouble_statuses(now),
             standing: Some(self.standing(now)),
         }
     }
 
-    /// What passed each network, and all links together.
-    fn channel_statuses(&self) -> Vec<ChannelStatus> {
-        let networks = self.channels.iter().filter(|(_, channel)| channel.budget.is_some());
-        let with_waiting = |(id, channel): (&ChannelId, &Channel)| ChannelStatus {
-            waiting: self.outbox.waiting(*id) as u64,
-            ..channel.tally.clone()
-        };
-        let mut links = self.links.clone();
-        for (_, link) in self.channels.iter().filter(|(_, channel)| channel.budget.is_none()) {
-            add(&mut links, &link.tally);
-        }
-        let networks = networks.map(with_waiting).take(MAX_CHANNELS - 1);
-        networks.chain([links]).collect()
+    /// Where lines would go.
+    pub fn table(&self) -> &Table {
+        &self.forwarding.table
     }
 
     /// When to send a [`Input::Tick`] at the latest, in time since start.
@@ -181,51 +160,16 @@ impl Brain {
             ChannelEvent::Down { channel } => self.down(now, channel),
             ChannelEvent::Ended { channel } => self.ended(channel, out),
             ChannelEvent::Trouble { name, words } => self.troubles.note(name, words, now.elapsed),
-            ChannelEvent::ConnectFailed { address } => self.connect_failed(now, address),
+            ChannelEvent::ConnectFailed { address } => {
+                self.drop_what_waited(address);
+                self.connect_failed(now, address);
+            }
             ChannelEvent::Received { channel, source, envelope, bytes } => {
                 self.received(now, Origin { channel, source }, &envelope, bytes, out);
             }
             ChannelEvent::Malformed { channel } => self.strike("lines that were no envelope", channel, out),
             ChannelEvent::Drained { channel } => self.continue_answer(now, channel, out),
         }
-    }
-
-    fn up(&mut self, now: Now, id: ChannelId, medium: Medium, out: &mut Vec<Output>) {
-        let (name, budget) = match &medium {
-            Medium::Broadcast { name, capacity, .. } => {
-                (name.clone(), Some(Budget::full(capacity.clone(), now.elapsed)))
-            }
-            Medium::Link { .. } => (String::new(), None),
-        };
-        let dialled = match medium {
-            Medium::Link { dialled, .. } => dialled,
-            Medium::Broadcast { .. } => None,
-        };
-        let channel = Channel {
-            medium,
-            is_pushed: budget.is_some() || dialled.is_some(),
-            strikes: 0,
-            answer: None,
-            is_ending: false,
-            budget,
-            trickle: None,
-            tally: ChannelStatus { name, ..ChannelStatus::default() },
-        };
-        self.channels.insert(id, channel);
-        self.start_beacons(now, id);
-        if let Some(address) = dialled {
-            self.link_is_up(now, id, address, out);
-        }
-    }
-
-    fn down(&mut self, now: Now, id: ChannelId) {
-        if let Some(channel) = self.channels.remove(&id).filter(|channel| channel.budget.is_none()) {
-            add(&mut self.links, &channel.tally);
-        }
-        self.outbox.drop_channel(id);
-        self.neighbours.drop_channel(id);
-        self.served.drop_channel(id);
-        self.repair_channel_is_down(now, id);
     }
 
     fn run_due(&mut self, now: Now, out: &mut Vec<Output>) {
@@ -251,125 +195,12 @@ impl Brain {
             self.neighbours.redeem_all();
             self.quicken_all(now);
         }
+        self.forget_paths(now);
+        self.forwarding.table.age_out(now.elapsed);
         let dropped = self.set.advance(now.moment);
         if !dropped.is_empty() {
             out.push(Output::Removed(dropped));
         }
-    }
-
-    /// Gives a record its turn on every channel but the one that brought it. What a comparison brought goes only to
-    /// networks where others held what this node held: the rest most likely has it.
-    pub(crate) fn push(&mut self, now: Now, key: &Key, cause: Cause, brought_by: Option<ChannelId>) {
-        let pushed =
-            self.channels.iter().filter(|(id, channel)| channel.is_pushed && Some(**id) != brought_by);
-        let pushed: Vec<(ChannelId, bool)> =
-            pushed.map(|(id, channel)| (*id, channel.budget.is_some())).collect();
-        for (channel, is_network) in pushed {
-            if is_network && cause == Cause::Found && !self.has_company(now, channel) {
-                continue;
-            }
-            let wait = match brought_by {
-                Some(_) if is_network => self.random_wait(self.settings.relay_wait),
-                _ => Duration::ZERO,
-            };
-            self.schedule(Turn { channel, key: key.clone(), round: 0, cause }, now.elapsed + wait);
-        }
-    }
-
-    pub(crate) fn schedule(&mut self, turn: Turn, due: Duration) {
-        if !self.outbox.schedule(turn, due) {
-            self.count("records not said: too many waiting");
-        }
-    }
-
-    fn say(&mut self, now: Now, turn: Turn, out: &mut Vec<Output>) {
-        let (Some(channel), Some(record)) = (self.channels.get(&turn.channel), self.set.get(&turn.key))
-        else {
-            return;
-        };
-        let envelope = Envelope::record(self.own_address(channel), Address::every_brain(), record);
-        match self.try_send(now, turn.channel, Target::All, &envelope, out) {
-            Sending::Sent => self.said(now, turn),
-            Sending::Over(until) => self.outbox.rest(turn, until),
-            Sending::TooLong => self.count("records not said: too long for a channel"),
-        }
-    }
-
-    fn said(&mut self, now: Now, turn: Turn) {
-        self.count("records said");
-        if turn.cause == Cause::Missed {
-            self.tally(turn.channel, |tally| tally.repaired += 1);
-        }
-        let is_lossy = self.capacity(turn.channel).is_some_and(|capacity| capacity.is_lossy);
-        let is_repeated = is_lossy && turn.round < turn.cause.repeats();
-        if let Some(later) = self.settings.repeats.get(turn.round).filter(|_| is_repeated) {
-            let due = now.elapsed + *later;
-            self.schedule(Turn { round: turn.round + 1, ..turn }, due);
-        }
-    }
-
-    /// Who we are on a channel: on a network with the place where we take links, so that others can ask for more.
-    pub(crate) fn own_address(&self, channel: &Channel) -> Address {
-        let brain = self.here.clone();
-        match &channel.medium {
-            Medium::Broadcast { line: Some(line), .. } => line.then(&brain).unwrap_or(brain),
-            _ => brain,
-        }
-    }
-
-    pub(crate) fn capacity(&self, id: ChannelId) -> Option<&Capacity> {
-        match &self.channels.get(&id)?.medium {
-            Medium::Broadcast { capacity, .. } => Some(capacity),
-            Medium::Link { .. } => None,
-        }
-    }
-
-    pub(crate) fn is_network(&self, id: ChannelId) -> bool {
-        self.capacity(id).is_some()
-    }
-
-    pub(crate) fn networks(&self) -> Vec<ChannelId> {
-        self.channels.iter().filter(|(_, channel)| channel.budget.is_some()).map(|(id, _)| *id).collect()
-    }
-
-    /// Sends a line, if its channel bears it now.
-    pub(crate) fn send(
-        &mut self,
-        now: Now,
-        id: ChannelId,
-        target: Target,
-        envelope: &Envelope,
-        out: &mut Vec<Output>,
-    ) -> bool {
-        let is_sent = matches!(self.try_send(now, id, target, envelope, out), Sending::Sent);
-        if !is_sent {
-            self.count("lines not sent: over a channel's budget");
-        }
-        is_sent
-    }
-
-    pub(crate) fn try_send(
-        &mut self,
-        now: Now,
-        id: ChannelId,
-        target: Target,
-        envelope: &Envelope,
-        out: &mut Vec<Output>,
-    ) -> Sending {
-        let Some(channel) = self.channels.get_mut(&id) else { return Sending::TooLong };
-        let line = envelope.encode();
-        if let Some(budget) = &mut channel.budget {
-            if !budget.bears(line.len()) {
-                return Sending::TooLong;
-            }
-            if !budget.spend(line.len(), now.elapsed) {
-                return Sending::Over(budget.when(line.len()));
-            }
-        }
-        channel.tally.sent_lines += 1;
-        channel.tally.sent_bytes += line.len() as u64;
-        out.push(Output::Channel(ChannelCommand::Send { channel: id, target, line }));
-        Sending::Sent
     }
 
     /// A random number from 0 to 1.
@@ -382,12 +213,6 @@ impl Brain {
         longest.mul_f64(self.chance())
     }
 
-    pub(crate) fn tally(&mut self, id: ChannelId, change: impl FnOnce(&mut ChannelStatus)) {
-        if let Some(channel) = self.channels.get_mut(&id) {
-            change(&mut channel.tally);
-        }
-    }
-
     pub(crate) fn count(&mut self, name: &str) {
         match self.counters.get_mut(name) {
             Some(count) => *count += 1,
@@ -396,38 +221,6 @@ impl Brain {
             }
         }
     }
-
-    /// Counts something bad. A link that brings too much of it is closed; a network cannot be.
-    pub(crate) fn strike(&mut self, name: &str, id: ChannelId, out: &mut Vec<Output>) {
-        self.count(name);
-        let Some(channel) = self.channels.get_mut(&id) else {
-            return;
-        };
-        channel.strikes = channel.strikes.saturating_add(1);
-        if channel.strikes == self.settings.forgiven && channel.budget.is_none() {
-            out.push(Output::Channel(ChannelCommand::Close { channel: id }));
-            self.count("links closed for bad lines");
-        }
-    }
-}
-
-/// What became of a line.
-pub(crate) enum Sending {
-    Sent,
-    /// The budget is used up until then.
-    Over(Duration),
-    /// The channel never bears it.
-    TooLong,
-}
-
-fn add(sum: &mut ChannelStatus, more: &ChannelStatus) {
-    sum.sent_lines += more.sent_lines;
-    sum.sent_bytes += more.sent_bytes;
-    sum.received_lines += more.received_lines;
-    sum.received_bytes += more.received_bytes;
-    sum.suppressed += more.suppressed;
-    sum.repaired += more.repaired;
-    sum.refused += more.refused;
 }
 
 /// The validity of a message that is of use only now.

@@ -97,6 +97,13 @@ impl Budget {
         has
     }
 
+    /// How many bytes could be sent at `elapsed`.
+    pub(crate) fn bytes_left(&self, elapsed: Duration) -> u64 {
+        let mut bytes = self.bytes;
+        bytes.fill(elapsed);
+        bytes.left / PARTS
+    }
+
     /// When a line of so many bytes can be sent.
     pub(crate) fn when(&self, bytes: usize) -> Duration {
         let (bytes, lines) = self.cost(bytes);
@@ -125,10 +132,10 @@ mod tests {
     fn pieces_of_long_lines_count() {
         let mut budget =
             Budget::full(Capacity { lines: Allowance { burst: 5, per_minute: 30 }, ..Capacity::IRC }, SECOND);
-        assert!(budget.bears(1500) && !budget.bears(1501));
-        assert!(budget.spend(900, SECOND) && !budget.spend(900, SECOND));
+        assert!(budget.bears(750) && !budget.bears(751));
+        assert!(budget.spend(450, SECOND) && !budget.spend(450, SECOND));
         // Of the three pieces two are there.
-        assert_eq!(budget.when(900), SECOND * 3);
+        assert_eq!(budget.when(450), SECOND * 3);
         assert!(budget.spend(300, SECOND), "a short one still passes");
     }
 }

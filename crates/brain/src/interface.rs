@@ -1,7 +1,7 @@
 //! What goes into the brain and what comes out.
 
 use dcache::{Key, Moment, Record, Refusal};
-use routing::{Allowance, ChannelCommand, ChannelEvent, ChannelId};
+use routing::{Address, Allowance, ChannelCommand, ChannelEvent, ChannelId, Rule};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -47,6 +47,23 @@ pub enum Output {
         /// Why.
         reason: Refusal,
     },
+}
+
+/// Where lines go that are not for everybody on a channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Routing {
+    /// How addresses are rewritten.
+    pub rules: Vec<Rule>,
+    /// Chains of channels to peers with whom records are shared as if they were on a channel of ours.
+    pub paths: Vec<Address>,
+    /// Whether lines are passed on for others.
+    pub forwards: bool,
+}
+
+impl Default for Routing {
+    fn default() -> Self {
+        Self { rules: Vec::new(), paths: Vec::new(), forwards: true }
+    }
 }
 
 /// The brain's tempers. The defaults suit a class room.

@@ -17,10 +17,14 @@ mod answer;
 mod beacons;
 mod brain;
 mod budget;
+mod channel;
+mod forward;
 mod history;
 mod interface;
 mod neighbours;
 mod outbox;
+mod paths;
+mod push;
 mod receive;
 mod repair;
 mod serve;
@@ -28,7 +32,7 @@ mod trickle;
 mod troubles;
 
 pub use brain::Brain;
-pub use interface::{Input, Now, Output, Settings};
+pub use interface::{Input, Now, Output, Routing, Settings};
 
 #[cfg(test)]
 mod tests;

@@ -43,7 +43,8 @@ pub(crate) struct Neighbour {
     no_links_until: Duration,
     /// From where its datagrams come.
     pub(crate) source: Option<SocketAddr>,
-    heard: Duration,
+    /// When.
+    pub(crate) heard: Duration,
     /// What it showed last, when, and how that compared.
     pub(crate) shown: Option<(Beacon, Duration, Verdict)>,
     /// When to compare sets with it, since it shows something else.
@@ -165,15 +166,21 @@ impl Neighbours {
     }
 }
 
-/// A budget for each host, so that one that floods is paid no more attention than it is due.
-#[derive(Debug, Default)]
-pub(crate) struct Budgets {
-    hosts: BTreeMap<IpAddr, Tokens>,
+/// A budget for each host (or channel), so that one that floods is paid no more attention than it is due.
+#[derive(Debug)]
+pub(crate) struct Budgets<Host> {
+    hosts: BTreeMap<Host, Tokens>,
 }
 
-impl Budgets {
+impl<Host> Default for Budgets<Host> {
+    fn default() -> Self {
+        Self { hosts: BTreeMap::new() }
+    }
+}
+
+impl<Host: Ord + Copy> Budgets<Host> {
     /// Whether `host` may be heard once more.
-    pub(crate) fn spend(&mut self, host: IpAddr, allowance: Allowance, elapsed: Duration) -> bool {
+    pub(crate) fn spend(&mut self, host: Host, allowance: Allowance, elapsed: Duration) -> bool {
         if self.hosts.len() >= MAX_BUDGETS && !self.hosts.contains_key(&host) {
             self.forget_longest_silent();
         }
@@ -206,8 +213,9 @@ mod tests {
         let mut budgets = Budgets::default();
         let allowance = Allowance { burst: 10, per_minute: 300 };
         let host = "10.0.0.1".parse().unwrap();
-        let heard =
-            |budgets: &mut Budgets, at| (0..100).filter(|_| budgets.spend(host, allowance, at)).count();
+        let heard = |budgets: &mut Budgets<IpAddr>, at| {
+            (0..100).filter(|_| budgets.spend(host, allowance, at)).count()
+        };
         assert_eq!(heard(&mut budgets, SECOND), 10);
         assert_eq!(heard(&mut budgets, SECOND * 2), 5);
         assert!(budgets.spend("10.0.0.2".parse().unwrap(), allowance, SECOND), "others are not disturbed");

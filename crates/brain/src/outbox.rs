@@ -15,6 +15,9 @@ const MAX_WAITING: usize = 20_000;
 /// What a record is taken to cost before it is written as a line, in bytes.
 const TYPICAL: u64 = 600;
 
+/// Turns put back have smaller serial numbers than this, all others larger ones.
+const BEHIND: u64 = 1 << 32;
+
 /// What comes before what, with its weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Class {
@@ -143,6 +146,8 @@ struct Lane {
     reached: u64,
     /// Where each record waits: it has at most one turn a channel.
     places: BTreeMap<Key, Place>,
+    /// How many turns were put back.
+    put_back: u64,
 }
 
 impl Lane {
@@ -174,7 +179,7 @@ impl Lane {
             *share = (*share).max(self.reached);
         }
         let queue = self.queues.entry(class).or_default();
-        let tag = queue.tag(turn.flow());
+        let (tag, serial) = (queue.tag(turn.flow()), BEHIND + serial);
         self.places.insert(turn.key.clone(), Place::Ready(class, tag, serial));
         queue.ready.insert((tag, serial), turn);
     }
@@ -199,14 +204,16 @@ impl Lane {
         Some(turn)
     }
 
-    /// Undoes the last [`Lane::take`].
+    /// Undoes a [`Lane::take`]; of several the last first.
     fn put_back(&mut self, turn: Turn) {
         let class = turn.class();
         let queue = self.queues.entry(class).or_default();
-        let (tag, serial) = (queue.reached, 0);
+        self.put_back += 1;
+        let (tag, serial) = (queue.reached, BEHIND.saturating_sub(self.put_back));
         self.places.insert(turn.key.clone(), Place::Ready(class, tag, serial));
         queue.ready.insert((tag, serial), turn);
-        *self.shares.entry(class).or_default() -= TYPICAL / class.weight();
+        let share = self.shares.entry(class).or_default();
+        *share = share.saturating_sub(TYPICAL / class.weight());
     }
 
     fn next(&self) -> Option<Duration> {
@@ -276,12 +283,24 @@ impl Outbox {
         self.lanes.iter().filter_map(of).min()
     }
 
-    /// Puts a turn back to the front; its channel rests until `until`, when its budget has room again.
-    pub(crate) fn rest(&mut self, turn: Turn, until: Duration) {
-        self.resting.insert(turn.channel, until);
+    /// Puts turns back to the front, in their order; their channel rests until `until`, when its budget has room again.
+    pub(crate) fn rest(&mut self, channel: ChannelId, turns: Vec<Turn>, until: Duration) {
+        self.resting.insert(channel, until);
+        turns.into_iter().rev().for_each(|turn| self.put_back(turn));
+    }
+
+    /// Puts a turn back to the front.
+    pub(crate) fn put_back(&mut self, turn: Turn) {
         if let Some(lane) = self.lanes.get_mut(&turn.channel) {
             lane.put_back(turn);
         }
+    }
+
+    /// The next turn on a channel that has come by `elapsed`.
+    pub(crate) fn take_due_on(&mut self, channel: ChannelId, elapsed: Duration) -> Option<Turn> {
+        let lane = self.lanes.get_mut(&channel)?;
+        lane.ripen(elapsed, &mut self.serial);
+        lane.take()
     }
 
     /// Nothing more is taken from a channel until then: something else is to find room in its budget.
@@ -382,7 +401,7 @@ mod tests {
             outbox.schedule(turn(1, "a", data), Duration::ZERO);
         }
         let first = outbox.take_due(SECOND).unwrap();
-        outbox.rest(first, SECOND * 3);
+        outbox.rest(CHANNEL, vec![first], SECOND * 3);
         assert_eq!((outbox.take_due(SECOND), outbox.next()), (None, Some(SECOND * 3)));
         let taken: Vec<_> = (0..3).filter_map(|_| outbox.take_due(SECOND * 3)).collect();
         assert_eq!(taken, [turn(1, "a", "a"), turn(1, "a", "b"), turn(1, "a", "c")]);

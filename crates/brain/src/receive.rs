@@ -3,8 +3,9 @@
 use crate::brain::Origin;
 use crate::outbox::Cause;
 use crate::{Brain, Now, Output};
-use dcache::{Admission, Key, PeerId, Record, Refusal, Signature, Statement};
-use routing::{Address, Carried, ChannelId, Envelope, Message};
+use dcache::{Admission, BucketPath, Key, PeerId, Record, Refusal, Signature, Statement};
+use routing::{Address, Carried, ChannelId, Envelope, Medium, Message};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// How a record came.
@@ -59,26 +60,31 @@ impl Brain {
         {
             return self.count("lines over a host's budget");
         }
-        if !envelope.to.leads_to(&self.here) {
-            return self.count("lines for others");
+        if envelope.to != self.here && envelope.to != self.everybody {
+            return self.forward(now, origin, envelope, bytes, out);
         }
+        let origin = self.path_of(now, origin, envelope, bytes);
         if let Some(peer) = peer {
             self.hear(now, origin, peer, &envelope.from);
         }
         if let (Some(peer), Some(beacon)) = (peer, envelope.beacon) {
+            self.keep_link(now, origin.channel, peer);
             self.beacon(now, origin, peer, beacon);
         }
         if let (Some(peer), Some(step)) = (peer, &envelope.repair) {
             return self.repair_step(now, origin, peer, step, out);
         }
-        for carried in &envelope.records {
-            self.carried(now, origin, carried, out);
-        }
         self.message(now, origin, envelope, out);
     }
 
     fn message(&mut self, now: Now, origin: Origin, envelope: &Envelope, out: &mut Vec<Output>) {
-        match Message::parse(&envelope.payload) {
+        let message = Message::parse(&envelope.payload);
+        let is_news = matches!(message, Ok(Message::Statement(_)));
+        for carried in &envelope.records {
+            let way = if is_news { Way::Pushed(origin) } else { Way::Repaired(origin) };
+            self.carried(now, way, carried, out);
+        }
+        match message {
             Ok(Message::Statement(statement)) => self.statement(now, origin, &statement, envelope, out),
             Ok(Message::Request { patterns, .. }) => {
                 self.answer_request(now, origin, envelope, &patterns, out)
@@ -95,17 +101,48 @@ impl Brain {
     /// could send the whole class to connect to a victim.
     fn hear(&mut self, now: Now, origin: Origin, peer: PeerId, from: &Address) {
         if self.is_network(origin.channel) {
+            let line = self.line_of(now, origin, peer, from);
+            self.learn_route(now, origin, peer);
             let neighbour = self.neighbours.heard((origin.channel, peer), now.elapsed);
             neighbour.source = origin.source.or(neighbour.source);
-            let line = from.tcp();
-            match (origin.source, line) {
-                (Some(source), Some(line)) if source.ip() == line.ip() => neighbour.line = Some(line),
-                (None, Some(line)) => neighbour.line = Some(line),
-                _ => {}
-            }
+            neighbour.line = line.or(neighbour.line);
         }
         if let Some(channel) = self.channels.get_mut(&origin.channel) {
             channel.is_pushed = true;
+        }
+    }
+
+    /// Where a peer takes links, as far as what it says of itself can be believed.
+    fn line_of(&self, now: Now, origin: Origin, peer: PeerId, from: &Address) -> Option<SocketAddr> {
+        let said = from.tcp();
+        match (&self.channels.get(&origin.channel)?.medium, origin.source) {
+            (Medium::Link { dialled, .. }, _) => *dialled,
+            (_, Some(source)) => said.filter(|line| line.ip() == source.ip()),
+            // Where this node tells its own place, all do; where it does not, as on IRC, anybody could say anything of
+            // others, and only what they sign is believed.
+            (Medium::Broadcast { line: Some(_), .. }, None) => said,
+            (Medium::Broadcast { line: None, .. }, None) => self.signed_line(now, peer),
+        }
+    }
+
+    /// Where a peer takes links, as it has signed.
+    fn signed_line(&self, now: Now, peer: PeerId) -> Option<SocketAddr> {
+        let bucket = BucketPath::new(&["pri", &peer.to_string(), "addresses"]).ok()?;
+        let mut views = self.set.bucket(&bucket, now.moment.time);
+        views.find_map(|view| view.item.data.as_str().parse::<Address>().ok()?.tcp())
+    }
+
+    /// Remembers by which channel a peer was heard.
+    fn learn_route(&mut self, now: Now, origin: Origin, peer: PeerId) {
+        let Some(channel) = self.channels.get(&origin.channel) else { return };
+        let Some(cost) = channel.capacity.as_ref().map(|capacity| capacity.cost) else { return };
+        let via = match (&channel.medium, origin.source) {
+            (_, Some(source)) => Some(Address::udp_line(source)),
+            (Medium::Link { dialled, .. }, None) => dialled.map(Address::tcp_line),
+            (Medium::Broadcast { at, .. }, None) => at.clone(),
+        };
+        if let Some(via) = via {
+            self.forwarding.table.learn(peer, &via, cost, now.elapsed);
         }
     }
 
@@ -125,10 +162,11 @@ impl Brain {
         }
     }
 
-    /// One of several records that a peer gives because a comparison showed them to be missing.
-    fn carried(&mut self, now: Now, origin: Origin, carried: &Carried, out: &mut Vec<Output>) {
+    /// One of several records in a line: said together as news, or given because a comparison showed them to be missing.
+    fn carried(&mut self, now: Now, way: Way, carried: &Carried, out: &mut Vec<Output>) {
+        let (Way::Pushed(origin) | Way::Repaired(origin)) = way else { return };
         match Statement::parse(&carried.payload) {
-            Ok(statement) => self.admit(now, Way::Repaired(origin), statement, carried.signature, out),
+            Ok(statement) => self.admit(now, way, statement, carried.signature, out),
             Err(_) => self.strike("carried payloads that were no record", origin.channel, out),
         }
     }

@@ -6,7 +6,8 @@
 
 use crate::answer::Ending;
 use crate::beacons::many;
-use crate::brain::{Origin, Sending};
+use crate::brain::Origin;
+use crate::channel::{Channel, Sending};
 use crate::neighbours::{NeighbourId, Verdict};
 use crate::outbox::{Cause, Turn};
 use crate::{Brain, Now, Output};
@@ -211,7 +212,7 @@ impl Brain {
     /// Says the next so many symbols: on a network what fits into one line.
     fn say_symbols(&mut self, now: Now, wanted: u64, out: &mut Vec<Output>) {
         let Some(channel) = self.session.as_ref().and_then(|session| session.channel) else { return };
-        let limit = self.capacity(channel).map(|capacity| {
+        let limit = self.capacity(channel).filter(|_| !self.is_link(channel)).map(|capacity| {
             let fits = capacity.bytes.burst.saturating_sub(AROUND) / SYMBOL;
             ON_A_NETWORK.1.min(u64::from(fits))
         });
@@ -340,7 +341,8 @@ impl Brain {
             self.session.as_ref().and_then(|session| session.channel).map(|id| self.round_trip(id) * 2);
         let (Some(session), Some(linger)) = (&mut self.session, linger) else { return };
         let (Some(said), Some(channel)) = (&session.said, session.channel) else { return };
-        let (bound, is_on_network) = (End::at(said.bound), session.address.is_none());
+        let (bound, is_on_network) =
+            (End::at(said.bound), !self.channels.get(&channel).is_some_and(Channel::is_link));
         let keys = keys_of(self.set.beyond(bound), want.salt, &want.ids);
         if is_on_network {
             session.is_complete = true;

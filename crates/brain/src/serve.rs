@@ -10,6 +10,7 @@ use dcache::{End, PeerId};
 use routing::{Address, Allowance, ChannelId, MAX_WANTED, Repair, Sketch, Want};
 use sketch::{Decoder, Difference};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// The most comparisons of others at a time. One more, and the one that rests longest is forgotten.
@@ -41,7 +42,7 @@ struct Serving {
 pub(crate) struct Served {
     open: BTreeMap<(ChannelId, PeerId), Serving>,
     tokens: Option<Tokens>,
-    hosts: Budgets,
+    hosts: Budgets<IpAddr>,
     channels: BTreeMap<ChannelId, Tokens>,
 }
 
@@ -162,7 +163,7 @@ impl Brain {
             self.say_step(now, channel, peer, Repair::Want(want), out);
         }
         let keys = keys_of(self.set.beyond(serving.bound), serving.salt, &difference.ours);
-        if self.is_network(channel) {
+        if !self.is_link(channel) {
             self.give_on_network(now, channel, keys);
         } else {
             self.start_answer(now, channel, Address::brain(peer), keys.into(), Ending::Repair, out);

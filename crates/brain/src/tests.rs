@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 mod hostile;
+mod ways;
 
 const START: Time = Time(1_800_000_000);
 const DELAY: Duration = Duration::from_millis(1);
@@ -39,6 +40,8 @@ struct World {
     loss: f64,
     /// Whether nobody takes links.
     refuses_links: bool,
+    /// Networks on which no broadcast is heard.
+    deaf: BTreeSet<u8>,
     random: Option<ChaCha8Rng>,
     /// Datagrams sent, and those among them that carry a record.
     said: usize,
@@ -75,7 +78,7 @@ impl World {
     fn join(&mut self, node: usize, network: u8) {
         self.networks.entry(network).or_default().insert(node);
         let medium = Medium::Broadcast {
-            at: None,
+            at: Some(Address::udp_line(SocketAddr::from(([10, network, 0, 255], 8000)))),
             name: "lan".to_owned(),
             line: Some(Address::tcp_line(host(network, node))),
             capacity: Capacity::LAN,
@@ -161,7 +164,7 @@ impl World {
         let network = channel.0 as u8;
         for listener in self.networks.get(&network).cloned().unwrap_or_default() {
             let is_meant = match target {
-                Target::All => true,
+                Target::All => !self.deaf.contains(&network),
                 Target::Host(address) => address == host(network, listener),
             };
             let is_lost = self.random.as_mut().unwrap().random_bool(self.loss);

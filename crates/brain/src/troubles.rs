@@ -9,9 +9,9 @@ const MOST: usize = MAX_CHANNELS;
 
 /// One trouble.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Trouble {
-    pub(crate) words: String,
-    pub(crate) since: Duration,
+struct Trouble {
+    words: String,
+    since: Duration,
 }
 
 /// Troubles by the names of their channels.
@@ -40,8 +40,8 @@ impl Troubles {
         self.by_name.insert(name, Trouble { words, since: at });
     }
 
-    /// All of them, by name.
-    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &Trouble)> {
-        self.by_name.iter().map(|(name, trouble)| (name.as_str(), trouble))
+    /// All of them, by name: the words, and since when.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &str, Duration)> {
+        self.by_name.iter().map(|(name, trouble)| (name.as_str(), trouble.words.as_str(), trouble.since))
     }
 }

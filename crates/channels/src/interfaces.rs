@@ -1,17 +1,33 @@
-//! Which of this host's networks are fit for broadcasts.
+//! Which of this host's network interfaces are fit for speaking to all.
 
 use globset::{Glob, GlobMatcher};
-use std::net::Ipv4Addr;
+use if_addrs::IfAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Interfaces that lead to containers and virtual machines of this host, not to other robots.
 const VIRTUAL: &[&str] =
     &["docker*", "br-*", "veth*", "virbr*", "vnet*", "cni*", "flannel*", "podman*", "lxc*"];
+/// The most IPv4 networks of one interface that are used.
+const MAX_NETWORKS: usize = 4;
+
+/// An interface, with all that leads to the hosts on its wire or in its air.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// Its name, such as `wlan0`.
+    pub name: String,
+    /// Its number in the operating system.
+    pub index: u32,
+    /// Its IPv4 networks, the first one first.
+    pub networks: Vec<Network>,
+    /// Its IPv6 address that holds on this wire only.
+    pub link_local: Option<Ipv6Addr>,
+    /// An IPv6 address that holds elsewhere too.
+    pub global: Option<Ipv6Addr>,
+}
 
 /// An IPv4 network to which an interface leads.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Network {
-    /// The interface's name.
-    pub interface: String,
     /// This host's address on it.
     pub address: Ipv4Addr,
     /// Its netmask.
@@ -25,6 +41,69 @@ impl Network {
     pub fn contains(&self, host: Ipv4Addr) -> bool {
         host & self.netmask == self.address & self.netmask
     }
+}
+
+impl std::fmt::Display for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.address, self.netmask.to_bits().count_ones())
+    }
+}
+
+impl Interface {
+    fn new(name: &str, index: u32) -> Self {
+        Self { name: name.to_owned(), index, networks: Vec::new(), link_local: None, global: None }
+    }
+
+    fn take(&mut self, address: &IfAddr) {
+        match address {
+            IfAddr::V4(v4) if self.networks.len() < MAX_NETWORKS => {
+                let network = network(v4).filter(|network| !self.networks.contains(network));
+                self.networks.extend(network);
+            }
+            IfAddr::V4(_) => {}
+            IfAddr::V6(v6) if v6.is_link_local() => self.link_local = self.link_local.or(Some(v6.ip)),
+            IfAddr::V6(v6) if v6.is_loopback() => {}
+            IfAddr::V6(v6) => self.global = self.global.or(Some(v6.ip)),
+        }
+    }
+
+    fn is_fit(&self) -> bool {
+        !self.networks.is_empty() || self.link_local.is_some()
+    }
+
+    /// Where others reach this host: its IPv4 addresses, or else its global IPv6 address. An address that holds on one
+    /// wire only means nothing to whoever does not know which of its own interfaces leads there.
+    pub fn hosts(&self) -> Vec<IpAddr> {
+        match self.networks.is_empty() {
+            true => self.global.map(IpAddr::V6).into_iter().collect(),
+            false => self.networks.iter().map(|network| network.address.into()).collect(),
+        }
+    }
+
+    /// Whether one of its addresses is this.
+    pub(crate) fn is_own(&self, host: IpAddr) -> bool {
+        match host {
+            IpAddr::V4(host) => self.networks.iter().any(|network| network.address == host),
+            IpAddr::V6(host) => [self.link_local, self.global].contains(&Some(host)),
+        }
+    }
+}
+
+impl std::fmt::Display for Interface {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let networks = self.networks.iter().map(Network::to_string);
+        let addresses = networks.chain(self.link_local.map(|host| host.to_string())).collect::<Vec<_>>();
+        // Two are enough to know it again.
+        write!(f, "{} ({})", self.name, addresses[..addresses.len().min(2)].join(", "))
+    }
+}
+
+fn network(v4: &if_addrs::Ifv4Addr) -> Option<Network> {
+    let broadcast = match v4.is_loopback() {
+        true => Some(v4.ip | !v4.netmask),
+        false => v4.broadcast.filter(|broadcast| *broadcast != v4.ip),
+    };
+    Some(Network { address: v4.ip, netmask: v4.netmask, broadcast: broadcast? })
 }
 
 /// Which interfaces to use: those that match, or, when none are named, all but the virtual ones.
@@ -48,6 +127,11 @@ impl Choice {
         Ok(Self { wanted: patterns.iter().map(matcher).collect::<Result<_, _>>()? })
     }
 
+    /// The patterns that were given, for people.
+    pub(crate) fn patterns(&self) -> String {
+        self.wanted.iter().map(|wanted| wanted.glob().glob()).collect::<Vec<_>>().join(", ")
+    }
+
     fn allows(&self, interface: &str) -> bool {
         if !self.wanted.is_empty() {
             return self.wanted.iter().any(|wanted| wanted.is_match(interface));
@@ -57,30 +141,30 @@ impl Choice {
         !VIRTUAL.iter().any(is_virtual)
     }
 
-    /// The fit networks of this moment, in a fixed order.
+    /// The fit interfaces of this moment, in a fixed order.
     ///
     /// # Errors
     /// When the operating system does not tell its interfaces.
-    pub fn networks(&self) -> std::io::Result<Vec<Network>> {
-        let mut networks: Vec<Network> =
-            if_addrs::get_if_addrs()?.iter().filter_map(|at| self.network(at)).collect();
-        networks.sort();
-        networks.dedup();
-        Ok(networks)
+    pub fn interfaces(&self) -> std::io::Result<Vec<Interface>> {
+        let mut interfaces: Vec<Interface> = Vec::new();
+        for found in if_addrs::get_if_addrs()?.iter().filter(|found| self.is_usable(found)) {
+            let Some(index) = found.index else { continue };
+            let place = interfaces.iter().position(|known| known.index == index).unwrap_or_else(|| {
+                interfaces.push(Interface::new(&found.name, index));
+                interfaces.len() - 1
+            });
+            interfaces[place].take(&found.addr);
+        }
+        interfaces.retain(Interface::is_fit);
+        interfaces.sort_by_key(|interface| interface.index);
+        Ok(interfaces)
     }
 
-    fn network(&self, interface: &if_addrs::Interface) -> Option<Network> {
-        let if_addrs::IfAddr::V4(v4) = &interface.addr else { return None };
+    fn is_usable(&self, found: &if_addrs::Interface) -> bool {
         // The loopback has a broadcast address too; it is used only when it is asked for by name.
-        let is_fit = interface.is_oper_up() && !interface.is_p2p() && !interface.is_loopback();
-        let is_named = !self.wanted.is_empty() && interface.is_loopback();
-        let broadcast = match interface.is_loopback() {
-            true => Some(v4.ip | !v4.netmask),
-            false => v4.broadcast.filter(|broadcast| *broadcast != v4.ip),
-        };
-        let name = interface.name.clone();
-        ((is_fit || is_named) && self.allows(&name)).then_some(())?;
-        Some(Network { interface: name, address: v4.ip, netmask: v4.netmask, broadcast: broadcast? })
+        let is_wire = found.is_oper_up() && !found.is_p2p() && !found.is_loopback();
+        let is_named = !self.wanted.is_empty() && found.is_loopback();
+        (is_wire || is_named) && self.allows(&found.name)
     }
 }
 
@@ -102,19 +186,37 @@ mod tests {
     fn a_network_knows_its_hosts() {
         let [address, netmask, broadcast] =
             [[10, 77, 0, 1], [255, 255, 255, 0], [10, 77, 0, 255]].map(Ipv4Addr::from);
-        let network = Network { interface: "eth0".to_owned(), address, netmask, broadcast };
+        let network = Network { address, netmask, broadcast };
         assert!(network.contains([10, 77, 0, 9].into()));
         assert!(!network.contains([10, 78, 0, 9].into()));
+        assert_eq!(network.to_string(), "10.77.0.1/24");
+    }
+
+    fn v6(ip: &str) -> IfAddr {
+        let ip = ip.parse().unwrap();
+        IfAddr::V6(if_addrs::Ifv6Addr { ip, netmask: Ipv6Addr::UNSPECIFIED, prefixlen: 64, broadcast: None })
     }
 
     #[test]
-    fn the_loopback_is_a_network_only_when_named() {
-        let is_loopback = |network: &Network| network.address.is_loopback();
-        assert!(!Choice::default().networks().unwrap().iter().any(is_loopback));
-        let named = Choice::new(&["lo".to_owned()]).unwrap().networks().unwrap();
-        assert_eq!(
-            named.iter().map(|network| network.broadcast).collect::<Vec<_>>(),
-            [Ipv4Addr::new(127, 255, 255, 255)]
-        );
+    fn an_interface_without_ipv4_is_fit_too() {
+        let mut interface = Interface::new("wlan0", 3);
+        interface.take(&v6("2001:db8::1"));
+        assert!(!interface.is_fit());
+        interface.take(&v6("fe80::1"));
+        assert!(interface.is_fit() && interface.is_own("fe80::1".parse().unwrap()));
+        assert_eq!(interface.hosts(), ["2001:db8::1".parse::<IpAddr>().unwrap()]);
+        assert_eq!(interface.to_string(), "wlan0 (fe80::1)");
+    }
+
+    #[test]
+    fn the_loopback_is_used_only_when_named() {
+        let is_loopback = |interface: &Interface| interface.name == "lo";
+        assert!(!Choice::default().interfaces().unwrap().iter().any(is_loopback));
+        let named = Choice::new(&["lo".to_owned()]).unwrap();
+        let interfaces = named.interfaces().unwrap();
+        let [loopback] = interfaces.as_slice() else { panic!("{interfaces:?}") };
+        assert_eq!(loopback.networks[0].broadcast, Ipv4Addr::new(127, 255, 255, 255));
+        assert_eq!(loopback.to_string(), "lo (127.0.0.1/8)");
+        assert_eq!(named.patterns(), "lo");
     }
 }

@@ -1,4 +1,5 @@
-//! The channels: UDP broadcast on every fit network, and TCP links, both speaking the line protocol.
+//! The channels: UDP on every fit interface and to single hosts, TCP links, a channel of an IRC server, and a topic of
+//! IPFS pubsub, all speaking the line protocol.
 //!
 //! They carry out and report: what happens goes up as [`routing::ChannelEvent`]s, what to do comes down as
 //! [`routing::ChannelCommand`]s through the [`Switchboard`]. Everything that a stranger can send or withhold is
@@ -7,6 +8,7 @@
 mod dial;
 mod handshake;
 mod interfaces;
+mod irc;
 mod kept;
 mod link;
 mod switchboard;
@@ -14,11 +16,12 @@ mod tcp;
 mod udp;
 mod wire;
 
-pub use interfaces::{Choice, ChoiceError, Network};
+pub use interfaces::{Choice, ChoiceError, Interface, Network};
+pub use irc::{IrcError, IrcSettings, IrcTls, IrcWaits, run_irc};
 pub use kept::{KeptPeer, MAX_KEPT};
 pub use switchboard::Switchboard;
 pub use tcp::{TcpSettings, run_tcp};
-pub use udp::{UdpSettings, run_udp};
+pub use udp::{UdpPeer, UdpSettings, run_udp};
 pub use wire::{MAX_TEXT_BYTES, Wire};
 
 /// Why a door could not be opened. The message names the way out.

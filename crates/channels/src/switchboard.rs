@@ -93,7 +93,7 @@ impl Switchboard {
     }
 
     /// Reports an event, and waits while too many are unread.
-    pub(crate) async fn report(&self, event: ChannelEvent) {
+    pub async fn report(&self, event: ChannelEvent) {
         // Nobody listens any more: the daemon is stopping.
         let _ = self.0.events.send(event).await;
     }

@@ -1,35 +1,79 @@
-//! UDP broadcast: one socket, every fit network a channel.
+//! UDP: every fit interface is a channel on which all are spoken to, by broadcast and multicast, and every host that is
+//! not reached so is one of its own.
 //!
-//! One datagram is one line, without a line end. Networks that come and go are noticed by looking again every few
-//! seconds.
+//! One datagram is one line, without a line end.
+
+mod lan;
+mod names;
+mod path;
+mod receive;
+mod socket;
+mod trouble;
+mod unicast;
+mod watch;
+mod ways;
 
 use crate::switchboard::Route;
-use crate::{Choice, DoorError, Network, Switchboard};
-use routing::{Address, Capacity, ChannelEvent, ChannelId, Envelope, MAX_LINE_BYTES, Medium, Target};
-use socket2::{Domain, Protocol, Socket, Type};
+use crate::wire::MAX_OVERHEAD;
+use crate::{Choice, DoorError, Interface, Switchboard, Wire};
+use lan::Lan;
+use names::{Lookup, Names};
+use path::Tokens;
+use routing::{Capacity, ChannelEvent, ChannelId, MAX_LINE_BYTES, Medium, Target};
+use socket::{Departure, Sockets};
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
-use tokio::net::UdpSocket;
-use tokio::sync::mpsc;
-use tokio::time::MissedTickBehavior;
+use tokio::sync::{mpsc, watch as watched};
+use tokio::time::Instant;
+use trouble::{Failing, Said};
+use unicast::Unicast;
+use watch::Watch;
 
-/// How often this host's networks are looked at.
+/// How often this host's interfaces are looked at.
 const LOOK_AGAIN: Duration = Duration::from_secs(3);
+/// How soon after the kernel says that something changed: it seldom is one thing alone.
+const LOOK_SOON: Duration = Duration::from_millis(100);
 /// How many datagrams may wait to be sent.
 const MAX_WAITING: usize = 1024;
-/// What the kernel keeps for us of a burst: a few hundred records.
-const RECEIVE_BUFFER: usize = 512 * 1024;
+/// What is wrong with UDP as a whole is said under this name.
+const UDP: &str = "udp";
 
-/// How to broadcast.
+/// How to use UDP.
 #[derive(Clone, Debug)]
 pub struct UdpSettings {
     /// The port, the same on all hosts (IPSD: 1240).
     pub port: u16,
     /// Where this node takes links; told to others on each network.
     pub line_port: u16,
-    /// On which interfaces.
+    /// On which interfaces all are spoken to.
     pub interfaces: Choice,
+    /// Hosts that are spoken to one by one.
+    pub peers: watched::Receiver<Vec<UdpPeer>>,
+    /// How lines are written.
+    pub wire: Wire,
+}
+
+impl Default for UdpSettings {
+    fn default() -> Self {
+        let (_, peers) = watched::channel(Vec::new());
+        Self { port: 1240, line_port: 8000, interfaces: Choice::default(), peers, wire: Wire::default() }
+    }
+}
+
+/// A host that broadcasts do not reach.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UdpPeer {
+    /// Its IP address or its name.
+    pub host: String,
+    /// Its UDP port.
+    pub port: u16,
+}
+
+impl std::fmt::Display for UdpPeer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
 }
 
 /// A line to send.
@@ -43,127 +87,265 @@ pub(crate) struct Datagram {
 struct Udp {
     settings: UdpSettings,
     switchboard: Switchboard,
-    socket: UdpSocket,
-    networks: BTreeMap<Network, ChannelId>,
+    sockets: Sockets,
+    /// The interfaces in use.
+    lans: Vec<Lan>,
+    unicast: Unicast,
+    names: Names,
+    /// Hosts to which nothing can be sent.
+    failing: BTreeMap<SocketAddr, Failing>,
+    said: Said,
+    tokens: Tokens,
     outgoing: mpsc::Sender<Datagram>,
+    started: Instant,
 }
 
-/// Broadcasts until it is dropped; ends only with an error.
+/// Sends and receives until it is dropped; ends only with an error.
 ///
 /// # Errors
-/// When the port cannot be opened, or the socket breaks.
+/// When the port cannot be opened.
 pub async fn run_udp(settings: UdpSettings, switchboard: Switchboard) -> Result<(), DoorError> {
     let port = settings.port;
-    let door = |source| DoorError::new("UDP", port, "udp_port", source);
-    let socket = open(port).map_err(door)?;
+    let sockets = Sockets::open(port).map_err(|source| DoorError::new("UDP", port, "udp_port", source))?;
     let (outgoing, waiting) = mpsc::channel(MAX_WAITING);
-    let mut udp = Udp { settings, switchboard, socket, networks: BTreeMap::new(), outgoing };
-    let result = udp.run(waiting).await.map_err(door);
-    udp.leave_all().await;
-    result
-}
-
-fn open(port: u16) -> std::io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
-    socket.set_broadcast(true)?;
-    socket.set_nonblocking(true)?;
-    // The kernel may grant less; then bursts lose more.
-    let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
-    socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)).into())?;
-    UdpSocket::from_std(socket.into())
+    let udp = Udp {
+        settings,
+        switchboard,
+        sockets,
+        lans: Vec::new(),
+        unicast: Unicast::default(),
+        names: Names::default(),
+        failing: BTreeMap::new(),
+        said: Said::default(),
+        tokens: Tokens::default(),
+        outgoing,
+        started: Instant::now(),
+    };
+    udp.run(waiting).await
 }
 
 impl Udp {
-    async fn run(&mut self, mut waiting: mpsc::Receiver<Datagram>) -> std::io::Result<()> {
-        let mut look_again = tokio::time::interval(LOOK_AGAIN);
-        look_again.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // One byte more than a line may have, so that a longer one shows.
-        let mut buffer = vec![0; MAX_LINE_BYTES + 1];
+    async fn run(mut self, mut waiting: mpsc::Receiver<Datagram>) -> Result<(), DoorError> {
+        let mut watch = Watch::new();
+        let mut peers = self.settings.peers.clone();
+        peers.mark_changed();
+        let mut next_look = Instant::now();
+        // One byte more than a datagram may have, so that a longer one shows.
+        let mut buffer = vec![0; MAX_LINE_BYTES + MAX_OVERHEAD + 1];
         loop {
             tokio::select! {
-                _ = look_again.tick() => self.look_at_networks().await,
-                Some(datagram) = waiting.recv() => self.send(&datagram).await,
-                received = self.socket.recv_from(&mut buffer) => match received {
-                    Ok((length, source)) => self.receive(&buffer[..length], source).await,
+                () = tokio::time::sleep_until(next_look) => {
+                    next_look = Instant::now() + LOOK_AGAIN;
+                    self.look().await;
+                }
+                () = watch.changed() => next_look = next_look.min(Instant::now() + LOOK_SOON),
+                Some(datagram) = waiting.recv() => self.send(datagram).await,
+                received = self.sockets.receive(&mut buffer) => match received {
+                    Ok(arrival) => self.receive(arrival, &buffer[..arrival.length]).await,
                     // What an earlier datagram met (no route, nobody there) is reported here; it ends nothing.
                     Err(error) => tracing::debug!(%error, "UDP"),
                 },
+                wanted = wanted(&mut peers) => self.want(&wanted).await,
+                found = self.names.next() => self.found(found).await,
             }
         }
     }
 
-    async fn look_at_networks(&mut self) {
-        let current = match self.settings.interfaces.networks() {
-            Ok(current) => current,
-            Err(error) => return tracing::warn!(%error, "cannot list this host's networks"),
-        };
-        let gone = self.networks.keys().filter(|network| !current.contains(network)).cloned();
-        for network in gone.collect::<Vec<_>>() {
-            self.leave(&network).await;
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Looks at everything that may have changed.
+    async fn look(&mut self) {
+        match self.settings.interfaces.interfaces() {
+            Ok(current) => self.use_interfaces(current).await,
+            Err(error) => tracing::warn!(%error, "cannot list this host's networks"),
         }
-        for network in current {
-            if !self.networks.contains_key(&network) {
-                self.join(network).await;
+        for silent in self.unicast.silent(self.now()) {
+            self.close(silent).await;
+        }
+        let (now, unicast) = (self.now(), &self.unicast);
+        self.names.look_up(now, |address| unicast.get(address).map(|peer| peer.heard));
+        self.open_configured().await;
+        self.tell_troubles().await;
+    }
+
+    async fn use_interfaces(&mut self, current: Vec<Interface>) {
+        let (port, line_port) = (self.settings.port, self.settings.line_port);
+        let medium = |interface: &Interface| Lan::medium(interface, port, line_port);
+        let is_same = |old: &Interface, new: &Interface| old.index == new.index && medium(old) == medium(new);
+        let is_gone = |lan: &mut Lan| !current.iter().any(|new| is_same(&lan.interface, new));
+        for gone in self.lans.extract_if(.., is_gone).collect::<Vec<_>>() {
+            tracing::info!(interface = %gone.interface, "a network is gone");
+            self.sockets.leave(gone.interface.index);
+            self.down(gone.channel).await;
+            self.trouble(&gone.interface.name, None).await;
+        }
+        for interface in current {
+            match self.lans.iter_mut().find(|lan| lan.interface.index == interface.index) {
+                Some(lan) => lan.refresh(interface, &self.sockets),
+                None => self.join(interface, medium).await,
             }
         }
     }
 
-    async fn join(&mut self, network: Network) {
+    async fn join(&mut self, interface: Interface, medium: impl Fn(&Interface) -> Medium) {
+        tracing::info!(%interface, "speaking to all on a network");
+        let channel = self.up(medium(&interface)).await;
+        let mut lan = Lan::new(channel, interface.clone());
+        lan.refresh(interface, &self.sockets);
+        self.lans.push(lan);
+    }
+
+    async fn up(&mut self, medium: Medium) -> ChannelId {
         let channel = self.switchboard.new_id();
-        tracing::info!(interface = network.interface, address = %network.address, "broadcasting on a network");
-        let line = Address::tcp_line((network.address, self.settings.line_port).into());
-        let name = format!("{} ({})", network.interface, network.address);
-        self.networks.insert(network, channel);
         self.switchboard.add(channel, Route::Network(self.outgoing.clone()));
-        self.switchboard
-            .report(ChannelEvent::Up {
-                channel,
-                medium: Medium::Broadcast { name, at: None, line: Some(line), capacity: Capacity::LAN },
-            })
-            .await;
+        self.switchboard.report(ChannelEvent::Up { channel, medium }).await;
+        channel
     }
 
-    async fn leave(&mut self, network: &Network) {
-        if let Some(channel) = self.networks.remove(network) {
-            tracing::info!(interface = network.interface, address = %network.address, "a network is gone");
-            self.switchboard.remove(channel);
-            self.switchboard.report(ChannelEvent::Down { channel }).await;
+    async fn down(&mut self, channel: ChannelId) {
+        self.switchboard.remove(channel);
+        self.switchboard.report(ChannelEvent::Down { channel }).await;
+    }
+
+    /// Opens a channel to one host.
+    async fn open(&mut self, address: SocketAddr, is_configured: bool) -> ChannelId {
+        tracing::info!(%address, is_configured, "speaking to a host alone");
+        let capacity = Capacity::UNICAST;
+        let (name, at) = (unicast_name(address), lan::udp_line(address));
+        let channel = self.up(Medium::Broadcast { name, at, line: None, capacity }).await;
+        self.unicast.add(address, channel, is_configured, self.now());
+        channel
+    }
+
+    async fn close(&mut self, address: SocketAddr) {
+        let Some(channel) = self.unicast.remove(address) else { return };
+        tracing::info!(%address, "no longer speaking to a host alone");
+        self.failing.remove(&address);
+        self.down(channel).await;
+        self.trouble(&unicast_name(address), None).await;
+    }
+
+    /// Other peers are configured.
+    async fn want(&mut self, wanted: &[UdpPeer]) {
+        for gone in self.names.set(wanted) {
+            self.trouble(&format!("{UDP} {gone}"), None).await;
         }
+        let (now, unicast) = (self.now(), &self.unicast);
+        self.names.look_up(now, |address| unicast.get(address).map(|peer| peer.heard));
+        self.open_configured().await;
     }
 
-    async fn leave_all(&mut self) {
-        for network in self.networks.keys().cloned().collect::<Vec<_>>() {
-            self.leave(&network).await;
-        }
+    async fn found(&mut self, lookup: Lookup) {
+        let name = format!("{UDP} {}", lookup.0);
+        let words = self.names.found(lookup, self.sockets.has_ipv6(), self.now());
+        self.trouble(&name, words).await;
+        self.open_configured().await;
     }
 
-    async fn send(&self, datagram: &Datagram) {
-        let network = self.networks.iter().find(|(_, channel)| **channel == datagram.channel);
-        let Some((network, _)) = network else { return };
-        let to = match datagram.target {
-            Target::All => SocketAddr::from((network.broadcast, self.settings.port)),
-            Target::Host(host) => host,
-        };
-        // Wi-Fi that is just gone, a full queue: the record is said again, or repaired.
-        if let Err(error) = self.socket.send_to(datagram.line.as_bytes(), to).await {
-            tracing::debug!(interface = network.interface, %error, "a datagram could not be sent");
-        }
-    }
-
-    async fn receive(&self, bytes: &[u8], source: SocketAddr) {
-        let SocketAddr::V4(v4) = source else { return };
-        let network = self.networks.iter().find(|(network, _)| network.contains(*v4.ip()));
-        // From a network that we are not on (any more): there is no channel to answer by.
-        let Some((_, &channel)) = network else { return };
-        let event = match Envelope::decode(bytes) {
-            Ok(envelope) => {
-                ChannelEvent::Received { channel, source: Some(source), envelope, bytes: bytes.len() }
+    /// Makes the channels of configured hosts those that are wanted now.
+    async fn open_configured(&mut self) {
+        let mut wanted = self.names.addresses();
+        // All hosts may have the same configuration, and so each itself in it.
+        wanted.retain(|address| !self.is_own(*address));
+        for address in self.unicast.configured() {
+            if !wanted.contains(&address) {
+                self.close(address).await;
             }
-            Err(error) => {
-                tracing::debug!(%source, %error, "a datagram that is no line");
-                ChannelEvent::Malformed { channel }
+        }
+        for address in wanted {
+            if !self.unicast.configure(address) {
+                self.open(address, true).await;
             }
-        };
-        self.switchboard.report(event).await;
+        }
+    }
+
+    /// Whether an address is where this task itself listens.
+    fn is_own(&self, address: SocketAddr) -> bool {
+        let mut interfaces = self.lans.iter().map(|lan| &lan.interface);
+        address.port() == self.settings.port && interfaces.any(|interface| interface.is_own(address.ip()))
+    }
+
+    async fn send(&mut self, datagram: Datagram) {
+        let (bytes, now, port) = (self.settings.wire.write(&datagram.line), self.now(), self.settings.port);
+        let lan = self.lans.iter_mut().find(|lan| lan.channel == datagram.channel);
+        match (lan, datagram.target) {
+            (Some(lan), Target::All) => lan.speak(&self.sockets, port, &bytes, now).await,
+            (Some(lan), Target::Host(to)) => {
+                // By this interface also when no route leads there, as when the netmask is wrong.
+                let departure = Departure { to, from: None, interface: lan.interface.index };
+                note_lost(self.sockets.send(departure, &bytes).await, to);
+            }
+            (None, _) => {
+                let Some(to) = self.unicast.of(datagram.channel) else { return };
+                self.send_to(to, &bytes).await;
+            }
+        }
+    }
+
+    /// Sends to a host that has a channel of its own, as far as it may.
+    async fn send_to(&mut self, to: SocketAddr, bytes: &[u8]) {
+        if !self.unicast.may_send(to, bytes.len()) {
+            return tracing::debug!(%to, "it has not proven that it is there");
+        }
+        let from = self.unicast.get(to).and_then(|peer| peer.local);
+        let sent = self.sockets.send(Departure { to, from, interface: 0 }, bytes).await;
+        let now = self.now();
+        self.failing.entry(to).or_default().note(&sent, now);
+        note_lost(sent, to);
+    }
+
+    async fn tell_troubles(&mut self) {
+        let (now, port) = (self.now(), self.settings.port);
+        let of_lan = |lan: &Lan| (lan.interface.name.clone(), trouble::of_lan(lan, port, now));
+        let mut all: Vec<_> = self.lans.iter().map(of_lan).collect();
+        all.extend(self.failing.iter().map(|(address, failing)| {
+            let words = failing.words(now).map(|words| format!("nothing can be sent to {address}: {words}"));
+            (unicast_name(*address), words)
+        }));
+        all.push((UDP.to_owned(), self.lans.is_empty().then(|| self.no_network())));
+        for (name, words) in all {
+            self.trouble(&name, words).await;
+        }
+    }
+
+    fn no_network(&self) -> String {
+        let patterns = self.settings.interfaces.patterns();
+        let which = if patterns.is_empty() { String::new() } else { format!(" among {patterns}") };
+        format!(
+            "no network interface{which} is up with an address, so nobody near is heard: connect a cable or Wi-Fi, or name \
+             other ones under `interfaces` in the configuration file"
+        )
+    }
+
+    async fn trouble(&mut self, name: &str, words: Option<String>) {
+        if self.said.is_new(name, words.as_deref()) {
+            match &words {
+                Some(words) => tracing::warn!("{words}"),
+                None => tracing::info!(name, "works again"),
+            }
+            self.switchboard.report(ChannelEvent::Trouble { name: name.to_owned(), words }).await;
+        }
+    }
+}
+
+fn unicast_name(address: SocketAddr) -> String {
+    format!("{UDP} {address}")
+}
+
+/// Wi-Fi that is just gone, a full queue: the record is said again, or repaired.
+fn note_lost(sent: std::io::Result<()>, to: SocketAddr) {
+    if let Err(error) = sent {
+        tracing::debug!(%to, %error, "a datagram could not be sent");
+    }
+}
+
+/// The configured peers, each time that they change.
+async fn wanted(peers: &mut watched::Receiver<Vec<UdpPeer>>) -> Vec<UdpPeer> {
+    match peers.changed().await {
+        Ok(()) => peers.borrow_and_update().clone(),
+        // Nobody can change them any more.
+        Err(_) => std::future::pending().await,
     }
 }

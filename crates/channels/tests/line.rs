@@ -1,8 +1,8 @@
-//! Real sockets on the loopback: what honest peers and others may do to the channels.
+//! TCP on the loopback: what honest peers and others may do to the channels.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what went wrong by failing")]
 
-use channels::{Choice, Switchboard, TcpSettings, UdpSettings, run_tcp, run_udp};
-use routing::{Address, ChannelCommand, ChannelEvent, Envelope, MAX_LINE_BYTES, Medium, Message, Target};
+use channels::{Switchboard, TcpSettings, run_tcp};
+use routing::{Address, ChannelCommand, ChannelEvent, Envelope, Medium, Message, Target};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -160,34 +160,4 @@ async fn one_host_cannot_take_all_links() {
     assert!(matches!(next(&mut server.events).await, ChannelEvent::Up { .. }));
     assert!(matches!(next(&mut server.events).await, ChannelEvent::Up { .. }));
     read_to_end(&mut connect(server.port).await).await;
-}
-
-#[tokio::test]
-async fn a_broadcast_is_heard_on_its_network() {
-    let (reports, mut events) = mpsc::channel(64);
-    let switchboard = Switchboard::new(reports);
-    let port = free_port().await;
-    let interfaces = Choice::new(&["lo".to_owned()]).unwrap();
-    let settings = UdpSettings { port, line_port: 8000, interfaces };
-    let task = tokio::spawn(run_udp(settings.clone(), switchboard.clone()));
-    let ChannelEvent::Up { channel, medium } = next(&mut events).await else { panic!() };
-    let line = "/ip4/127.0.0.1/tcp/8000/dswarm-line".parse().unwrap();
-    assert!(matches!(medium, Medium::Broadcast { line: Some(at), .. } if at == line));
-    // A broadcast is heard by its sender too.
-    switchboard.carry_out(ChannelCommand::Send { channel, target: Target::All, line: ping().encode() });
-    let heard = next(&mut events).await;
-    let ChannelEvent::Received { source: Some(source), envelope, .. } = heard else { panic!("{heard:?}") };
-    assert_eq!((source.port(), envelope), (port, ping()));
-    // Oversized and broken datagrams are counted, and the next good one is heard.
-    let stranger = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    for bytes in [vec![b' '; MAX_LINE_BYTES + 1], b"{".to_vec(), vec![0xff; 10], Vec::new()] {
-        stranger.send_to(&bytes, ("127.0.0.1", port)).await.unwrap();
-        assert_eq!(next(&mut events).await, ChannelEvent::Malformed { channel });
-    }
-    stranger.send_to(ping().encode().as_bytes(), ("127.0.0.1", port)).await.unwrap();
-    assert!(matches!(next(&mut events).await, ChannelEvent::Received { .. }));
-    // The port is taken now, and whoever wants it too is told so.
-    let error = run_udp(settings, switchboard).await.unwrap_err().to_string();
-    assert!(error.contains("taken") && error.contains("udp_port"), "{error}");
-    task.abort();
 }

@@ -1,6 +1,7 @@
 //! What the daemon answers.
 
 use dcache::{PeerId, Time};
+use routing::{Address, Rule};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -22,8 +23,42 @@ pub enum Answer {
         /// What came of each word.
         outcomes: Vec<Outcome>,
     },
+    /// To [`crate::Request::Routes`].
+    Routes {
+        /// The rules, in the order in which they are tried.
+        rules: Vec<Rule>,
+        /// By which channels peers were heard.
+        learned: Vec<Learned>,
+        /// Chains of channels that are used as one.
+        paths: Vec<Address>,
+        /// Whether lines are passed on for others.
+        forwards: bool,
+    },
+    /// To [`crate::Request::Explain`].
+    Explained {
+        /// Each step, for people.
+        words: String,
+        /// Each step, for programs.
+        steps: serde_json::Value,
+        /// By which channel it would leave, in words.
+        last: String,
+    },
     /// It was not done.
     Failure(Failure),
+}
+
+/// By which channel a peer was heard.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Learned {
+    /// Who.
+    pub peer: PeerId,
+    /// The channel.
+    pub via: Address,
+    /// What a byte costs there, compared with other channels.
+    pub cost: u8,
+    /// How many seconds ago.
+    pub seconds: u64,
 }
 
 /// How this node stands in its swarm.

@@ -151,7 +151,9 @@ impl Client {
         }
     }
 
-    fn unexpected(&self, answer: &Answer) -> ClientError {
+    /// An answer that does not fit the question.
+    #[must_use]
+    pub fn unexpected(&self, answer: &Answer) -> ClientError {
         ClientError::Strange(self.path.clone(), format!("an answer to another question: {}", answer.encode()))
     }
 }

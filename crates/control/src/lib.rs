@@ -16,7 +16,7 @@ mod request;
 mod server;
 
 pub use answer::{
-    Answer, Ending, Failure, FailureKind, MAX_ANSWER_BYTES, Outcome, Prepared, Standing, Status,
+    Answer, Ending, Failure, FailureKind, Learned, MAX_ANSWER_BYTES, Outcome, Prepared, Standing, Status,
 };
 pub use client::{Client, ClientError};
 pub use door::{Door, DoorError};

@@ -1,6 +1,7 @@
 //! What a node can be told to do.
 
 use dcache::{BucketPath, Data, Item, Kind, PeerId, Signature, Statement, StatementError};
+use routing::{Address, Rule};
 use serde::{Deserialize, Serialize};
 
 /// The most bytes of a request, its line end not counted.
@@ -45,6 +46,23 @@ pub enum Request {
     },
     /// Leave the swarm, and be in the open one again.
     Leave {},
+    /// How are addresses rewritten, and who was heard where?
+    Routes {},
+    /// Rewrite addresses so, from now on and after a restart.
+    AddRoute {
+        /// How.
+        rule: Rule,
+    },
+    /// Do not rewrite them so any more.
+    RemoveRoute {
+        /// How they were.
+        rule: Rule,
+    },
+    /// Where would a line go that is addressed so?
+    Explain {
+        /// The address.
+        address: Address,
+    },
 }
 
 /// What somebody wants to say, when it is not decided yet for when it is to hold.
@@ -121,7 +139,7 @@ pub fn parse_request(line: &[u8]) -> Result<Request, RequestError> {
         Request::Say { words, .. } => words.len(),
         Request::Prepare { intents, .. } => intents.len(),
         Request::Admit { records, .. } => records.len(),
-        Request::Status {} | Request::Join { .. } | Request::Leave {} => 1,
+        _ => 1,
     };
     match words {
         1..=MAX_WORDS => Ok(request),

@@ -1,5 +1,8 @@
 //! Who speaks: a libp2p peer ID that holds its Ed25519 key.
 
+mod base58;
+
+use base58::BYTES;
 use ed25519_dalek::VerifyingKey;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -47,11 +50,21 @@ impl PeerId {
 impl FromStr for PeerId {
     type Err = PeerIdError;
     fn from_str(text: &str) -> Result<Self, PeerIdError> {
-        // One byte more than a valid ID has, so that a longer one shows; no long text is ever decoded.
-        let mut bytes = [0; PREFIX.len() + 33];
-        let length = bs58::decode(text).onto(&mut bytes[..]).map_err(|_| PeerIdError::Encoding)?;
-        let key = bytes[..length].strip_prefix(&PREFIX).ok_or(PeerIdError::Kind)?;
-        key.try_into().map(Self).map_err(|_| PeerIdError::Kind)
+        let key = base58::decode(text).and_then(|bytes| key(&bytes));
+        key.map_or_else(|| Err(why_none(text)), |key| Ok(Self(key)))
+    }
+}
+
+fn key(bytes: &[u8; BYTES]) -> Option<[u8; 32]> {
+    bytes.strip_prefix(&PREFIX)?.try_into().ok()
+}
+
+fn why_none(text: &str) -> PeerIdError {
+    // One byte more than a valid ID has, so that a longer one shows; no long text is ever decoded.
+    let mut bytes = [0; BYTES + 1];
+    match bs58::decode(text).onto(&mut bytes[..]) {
+        Ok(_) => PeerIdError::Kind,
+        Err(_) => PeerIdError::Encoding,
     }
 }
 
@@ -70,10 +83,11 @@ impl From<PeerId> for String {
 
 impl fmt::Display for PeerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut bytes = [0; PREFIX.len() + 32];
+        let mut bytes = [0; BYTES];
         bytes[..PREFIX.len()].copy_from_slice(&PREFIX);
         bytes[PREFIX.len()..].copy_from_slice(&self.0);
-        f.write_str(&bs58::encode(bytes).into_string())
+        // Always ASCII.
+        f.write_str(std::str::from_utf8(&base58::encode(&bytes)).unwrap_or_default())
     }
 }
 
@@ -87,6 +101,12 @@ impl fmt::Debug for PeerId {
 mod tests {
     use super::*;
     use crate::Keypair;
+    use proptest::prelude::*;
+
+    /// By the library, which knows only the general algorithm.
+    fn text(key: [u8; 32]) -> String {
+        bs58::encode([&PREFIX[..], &key].concat()).into_string()
+    }
 
     #[test]
     fn reads_back_what_it_prints() {
@@ -100,6 +120,40 @@ mod tests {
         // A hashed (RSA) peer ID, a CID, and texts that are no base58.
         for text in ["QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N", "", "0OIl", &"1".repeat(10_000)] {
             assert!(text.parse::<PeerId>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_smallest_and_the_largest_are_spelt_like_the_others() {
+        for key in [[0; 32], [255; 32]] {
+            let id = PeerId::from_public_key(key);
+            assert_eq!((id.to_string(), text(key).parse()), (text(key), Ok(id)));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn is_spelt_as_base58_is_spelt(key: [u8; 32]) {
+            let id = PeerId::from_public_key(key);
+            prop_assert_eq!(id.to_string(), text(key));
+            prop_assert_eq!(text(key).parse(), Ok(id));
+        }
+
+        #[test]
+        fn no_other_text_is_taken(key: [u8; 32], place in 0..52usize, character: char, cut in 0..2usize) {
+            let right = text(key);
+            let changed = [&right[..place], &character.to_string(), &right[place + cut..]].concat();
+            let read: Option<PeerId> = changed.parse().ok();
+            let bytes = bs58::decode(&changed).into_vec().unwrap_or_default();
+            let key = bytes.strip_prefix(&PREFIX).and_then(|key| key.try_into().ok());
+            prop_assert_eq!(read, key.map(PeerId::from_public_key));
+        }
+
+        #[test]
+        fn digits_alone_are_not_enough(text in "1?[1-9A-HJ-NP-Za-km-z]{50,52}") {
+            let bytes = bs58::decode(&text).into_vec().unwrap_or_default();
+            let key = bytes.strip_prefix(&PREFIX).and_then(|key| key.try_into().ok());
+            prop_assert_eq!(text.parse().ok(), key.map(PeerId::from_public_key));
         }
     }
 }

@@ -4,7 +4,8 @@ use crate::{End, MAX_TIME, PeerId, PeerIdError, Time};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::borrow::Cow;
 use std::fmt;
 
 /// The largest sequence number: exact in every JSON reader (RFC 8259, section 6).
@@ -21,8 +22,7 @@ const DOMAIN_KEPT: &[u8] = b"dt-swarm kept record v1\0";
 ///
 /// `keep` is for words that replace a longer one: until it the word has to be remembered, although its validity may be
 /// over, or what it replaced would come back through a peer that was away. Its signer knows his earlier words best.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Text", into = "Text")]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Signature {
     /// Who signs.
     pub signer: PeerId,
@@ -57,12 +57,14 @@ pub enum SignatureError {
 /// The JSON shape in an envelope's `signatures`.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Text {
-    signer: String,
+struct Text<'a> {
+    #[serde(borrow)]
+    signer: Cow<'a, str>,
     seq: u64,
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     keep: Option<Option<Time>>,
-    signature: String,
+    #[serde(borrow)]
+    signature: Cow<'a, str>,
 }
 
 /// Tells a null from a key that is not there.
@@ -70,13 +72,13 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<T
     Option::deserialize(deserializer).map(Some)
 }
 
-impl TryFrom<Text> for Signature {
+impl TryFrom<Text<'_>> for Signature {
     type Error = SignatureError;
-    fn try_from(text: Text) -> Result<Self, SignatureError> {
+    fn try_from(text: Text<'_>) -> Result<Self, SignatureError> {
         let mut bytes = [0; 64];
         // 64 bytes are 86 characters; anything else is not decoded at all.
         let decoded = match text.signature.len() {
-            86 => URL_SAFE_NO_PAD.decode_slice(&text.signature, &mut bytes),
+            86 => URL_SAFE_NO_PAD.decode_slice(&*text.signature, &mut bytes),
             _ => return Err(SignatureError::Encoding),
         };
         if decoded != Ok(64) {
@@ -94,14 +96,22 @@ impl TryFrom<Text> for Signature {
     }
 }
 
-impl From<Signature> for Text {
-    fn from(signature: Signature) -> Self {
-        Self {
-            signer: signature.signer.to_string(),
-            seq: signature.sequence,
-            keep: (signature.keep != End::default()).then(|| signature.keep.time()),
-            signature: URL_SAFE_NO_PAD.encode(signature.bytes),
-        }
+// Not `try_from` and `into` of serde, which would copy each text.
+impl<'de> Deserialize<'de> for Signature {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Text::deserialize(deserializer)?.try_into().map_err(serde::de::Error::custom)
+    }
+}
+
+impl Serialize for Signature {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = Text {
+            signer: self.signer.to_string().into(),
+            seq: self.sequence,
+            keep: (self.keep != End::default()).then(|| self.keep.time()),
+            signature: URL_SAFE_NO_PAD.encode(self.bytes).into(),
+        };
+        text.serialize(serializer)
     }
 }
 

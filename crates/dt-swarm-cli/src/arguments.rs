@@ -4,6 +4,7 @@ use crate::host::Host;
 use crate::validity::{self, ValidityOptions};
 use clap::{Args, Parser, Subcommand};
 use dcache::{BucketPath, Data, Role, Time};
+use routing::{Address, Rule};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ Examples:
   dt-swarm-cli localhost report --json     the same for programs: one JSON document
   dt-swarm-cli '[::1]:8000' ping -c 10     is it there, and how fast?
   dt-swarm-cli duckie.local stats          what passed its channels, and how far behind it is
+  dt-swarm-cli duckie.local channels       by which ways it reaches others, and what is wrong
   dt-swarm-cli duckie.local watch 'share/*'            what appears there and goes, as it happens
   dt-swarm-cli localhost propose share/notes 'hello' --for 2h
   dt-swarm-cli localhost swarm init class.toml --name 'class of 2027'
@@ -41,6 +43,12 @@ const GRANT_EXAMPLES: &str = "\
 Examples:
   dt-swarm-cli localhost grant admin 12D3KooW… --key root           signed by a root's key file
   dt-swarm-cli localhost grant trusted 12D3KooW… --for 30d          by this robot, if it is admin";
+
+const ROUTE_EXAMPLES: &str = "\
+Examples:
+  dt-swarm-cli localhost route list
+  dt-swarm-cli localhost route add '/dswarm/12D3KooW…/brain => /ip4/10.0.0.7/udp/1240/dswarm-line/$0'
+  dt-swarm-cli localhost route explain /dswarm/12D3KooW…/brain";
 
 const WATCH_EXAMPLES: &str = "\
 Examples:
@@ -109,6 +117,8 @@ pub(crate) enum Command {
     /// Suppressed is what it did not say since others were heard saying it; repaired are records that comparing with
     /// others showed to be missing, here or there; waiting are those whose turn within the channel's budget is to come.
     Stats,
+    /// Show the daemon's channels: whom they reach, who was heard there, what they bear, and what is wrong.
+    Channels,
     /// Show the version of this program and of the daemon.
     Version,
     /// Show items with everything that was said about them: by whom, for when, and whether it counts.
@@ -157,6 +167,12 @@ pub(crate) enum Command {
     Keys {
         #[command(subcommand)]
         command: Option<KeysCommand>,
+    },
+    /// Show where lines for others go, and decide it: rules that rewrite addresses, and who was heard where.
+    #[command(after_help = ROUTE_EXAMPLES)]
+    Route {
+        #[command(subcommand)]
+        command: RouteCommand,
     },
     /// The swarm to which this robot belongs: who is root in it, and who may say what.
     Swarm {
@@ -211,6 +227,27 @@ pub(crate) enum KeysCommand {
         /// Its name, such as root; or a path with a / in it.
         #[arg(value_name = "NAME|FILE")]
         name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RouteCommand {
+    /// Show the rules, in the order in which they are tried, the paths, and by which channels peers were heard.
+    List,
+    /// Rewrite addresses so, from now on and after a restart.
+    Add {
+        /// PATTERN => TEMPLATE; a * matches one segment, $0 stands for the address that matched.
+        rule: Rule,
+    },
+    /// Do not rewrite them so any more.
+    Del {
+        /// The rule, as `route list` shows it.
+        rule: Rule,
+    },
+    /// Show each step by which an address is rewritten, and by which channel a line would leave.
+    Explain {
+        /// The address.
+        address: Address,
     },
 }
 
@@ -294,6 +331,9 @@ mod tests {
             "x h swarm show",
             "x h swarm show f --show-key",
             "x h swarm leave --json",
+            "x h channels",
+            "x h route list",
+            "x h route explain /dswarm/*/brain",
         ] {
             Arguments::try_parse_from(line.split(' ')).unwrap();
         }

@@ -7,7 +7,7 @@ use crate::error::CliError;
 use crate::get::{self, Wanted};
 use crate::names::{HOSTNAMES, Names};
 use crate::text::{clean, clean_json};
-use crate::{change, keys, ping, query, report, roles, stats, summary, swarm_files, watch};
+use crate::{change, channels, keys, ping, query, report, roles, routes, stats, summary, swarm_files, watch};
 use dcache::{Item, Kind, Pattern, Time};
 use serde_json::{Value, json};
 use std::io::Write as _;
@@ -23,6 +23,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String, CliError> {
         }
         Command::Ping { count } => run_ping(arguments, *count)?,
         Command::Stats => run_stats(arguments)?,
+        Command::Channels => run_channels(arguments)?,
         Command::Version => run_version(arguments)?,
         Command::Query { pattern, at } => run_query(arguments, pattern, *at)?,
         Command::Watch { pattern } => return run_watch(arguments, pattern),
@@ -35,6 +36,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String, CliError> {
         Command::Grant(wanted) => roles::run(arguments, Kind::Propose, wanted)?,
         Command::Revoke(wanted) => roles::run(arguments, Kind::Dismiss, wanted)?,
         Command::Keys { command } => keys::run(arguments, command.as_ref())?,
+        Command::Route { command } => routes::run(arguments, command)?,
         Command::Swarm { command } => swarm_files::run(arguments, command)?,
     };
     match arguments.json {
@@ -104,6 +106,11 @@ fn run_ping(arguments: &Arguments, count: u16) -> Result<(String, Value), CliErr
 fn run_stats(arguments: &Arguments) -> Result<(String, Value), CliError> {
     let pong = ask::ping(&mut connect(arguments)?)?;
     Ok((stats::show(&pong), stats::json(&pong)))
+}
+
+fn run_channels(arguments: &Arguments) -> Result<(String, Value), CliError> {
+    let pong = ask::ping(&mut connect(arguments)?)?;
+    Ok((channels::show(&pong), channels::json(&pong)))
 }
 
 fn run_version(arguments: &Arguments) -> Result<(String, Value), CliError> {

@@ -8,6 +8,7 @@
 mod arguments;
 mod ask;
 mod change;
+mod channels;
 mod commands;
 mod connection;
 mod error;
@@ -20,6 +21,7 @@ mod ping;
 mod query;
 mod report;
 mod roles;
+mod routes;
 mod stats;
 mod summary;
 mod swarm_files;

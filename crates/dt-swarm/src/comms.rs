@@ -1,36 +1,216 @@
 //! The comms: the brain with its channels. They live and die together, since a new brain knows of no old channels.
 
+use crate::plan::{Plan, Rooms, irc};
 use crate::supervise::supervise;
-use channels::{Switchboard, TcpSettings, UdpSettings, run_tcp, run_udp};
+use channels::{
+    Choice, PubsubEnds, PubsubSettings, Switchboard, TcpSettings, UdpSettings, Wire, run_irc, run_pubsub,
+    run_tcp, run_udp,
+};
+use dcache::{PeerId, SwarmFile};
+use ipfs::node::Node;
+use rand::TryRng as _;
+use routing::{Address, ChannelEvent};
+use seal::{Sealer, SwarmKey};
+use std::fmt::Display;
+use std::time::Duration;
 use swarm::{Driver, DriverError};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// How many events of channels may wait for the brain.
 const MAX_EVENTS: usize = 1024;
+/// How long to wait before a topic is subscribed to again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// How to reach others.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Doors {
-    pub(crate) udp: UdpSettings,
-    pub(crate) tcp: TcpSettings,
+    pub(crate) me: PeerId,
+    pub(crate) hostname: String,
+    pub(crate) udp_port: u16,
+    pub(crate) tcp_port: u16,
+    pub(crate) interfaces: Choice,
+    pub(crate) plan: watch::Receiver<Plan>,
+    pub(crate) membership: watch::Receiver<Option<SwarmFile>>,
+    pub(crate) node: watch::Receiver<Option<Node>>,
 }
 
-/// Runs the brain and its channels until `stop`; a channel that fails is begun again and does not disturb the others.
+/// Why there are no comms.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CommsError {
+    #[error(transparent)]
+    Driver(#[from] DriverError),
+    #[error("the system gives no random bytes: {0}")]
+    Random(std::io::Error),
+}
+
+/// Runs the brain and its channels until `stop`; a channel that fails is begun again and does not disturb the others. With
+/// another swarm key, or other rooms to meet in, all begin anew.
 pub(crate) async fn run_comms(
     driver: &Driver,
-    doors: Doors,
+    mut doors: Doors,
     stop: CancellationToken,
-) -> Result<(), DriverError> {
-    let (reports, events) = mpsc::channel(MAX_EVENTS);
-    let switchboard = Switchboard::new(reports);
-    // Dropped, and so ended, together with this future.
-    let mut channels = JoinSet::new();
-    let Doors { udp, tcp } = doors;
-    let board = switchboard.clone();
-    channels.spawn(supervise("udp", stop.clone(), move || run_udp(udp.clone(), board.clone())));
-    let board = switchboard.clone();
-    channels.spawn(supervise("tcp", stop.clone(), move || run_tcp(tcp.clone(), board.clone())));
-    driver.run(events, switchboard, stop).await
+) -> Result<(), CommsError> {
+    while !stop.is_cancelled() {
+        let key = doors.membership.borrow_and_update().as_ref().and_then(|file| file.key().cloned());
+        let rooms = doors.plan.borrow_and_update().rooms.clone();
+        let life =
+            Life { doors: doors.clone(), key: key.clone(), rooms: rooms.clone(), stop: stop.child_token() };
+        let (end, changed) = (life.stop.clone(), until_changed(&mut doors, &key, &rooms));
+        let run = life.run(driver);
+        tokio::pin!(run, changed);
+        tokio::select! {
+            ended = &mut run => return ended,
+            () = &mut changed => {
+                tracing::info!("the swarm's key or its rooms changed: the channels begin anew");
+                end.cancel();
+                // What waits for the disk is written first.
+                run.await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn until_changed(doors: &mut Doors, key: &Option<SwarmKey>, rooms: &Rooms) {
+    loop {
+        tokio::select! {
+            Ok(()) = doors.membership.changed() => {}
+            Ok(()) = doors.plan.changed() => {}
+            else => std::future::pending().await,
+        }
+        let now = doors.membership.borrow().as_ref().and_then(|file| file.key().cloned());
+        if now != *key || doors.plan.borrow().rooms != *rooms {
+            return;
+        }
+    }
+}
+
+/// One life of the channels.
+struct Life {
+    doors: Doors,
+    key: Option<SwarmKey>,
+    rooms: Rooms,
+    stop: CancellationToken,
+}
+
+impl Life {
+    async fn run(self, driver: &Driver) -> Result<(), CommsError> {
+        let (reports, events) = mpsc::channel(MAX_EVENTS);
+        let switchboard = Switchboard::new(reports);
+        // Dropped, and so ended, together with this future.
+        let mut channels = JoinSet::new();
+        self.spawn_udp(&mut channels, &switchboard)?;
+        self.spawn_tcp(&mut channels, &switchboard);
+        self.spawn_irc(&mut channels, &switchboard)?;
+        self.spawn_pubsub(&mut channels, &switchboard)?;
+        Ok(driver.run(events, switchboard, self.stop.clone()).await?)
+    }
+
+    /// How one channel writes its lines: each with nonces of its own.
+    fn wire(&self) -> Result<Wire, CommsError> {
+        let Some(key) = &self.key else { return Ok(Wire::plain()) };
+        let mut boot = [0; seal::BOOT_BYTES];
+        let random = rand::rngs::SysRng.try_fill_bytes(&mut boot);
+        random.map_err(|error| CommsError::Random(std::io::Error::other(error)))?;
+        Ok(Wire::sealed(Sealer::new(key, boot)))
+    }
+
+    fn spawn_udp(&self, channels: &mut JoinSet<()>, switchboard: &Switchboard) -> Result<(), CommsError> {
+        let (port, line_port) = (self.doors.udp_port, self.doors.tcp_port);
+        let (peers, interfaces) =
+            (follow(channels, &self.doors.plan, |plan| plan.udp.clone()), self.doors.interfaces.clone());
+        let udp = UdpSettings { port, line_port, interfaces, peers, wire: self.wire()? };
+        let board = switchboard.clone();
+        channels.spawn(supervise("udp", self.stop.clone(), move || {
+            told("udp", board.clone(), run_udp(udp.clone(), board.clone()))
+        }));
+        Ok(())
+    }
+
+    fn spawn_tcp(&self, channels: &mut JoinSet<()>, switchboard: &Switchboard) {
+        let kept = follow(channels, &self.doors.plan, |plan| plan.tcp.clone());
+        let (port, key) = (self.doors.tcp_port, self.key.clone());
+        let tcp = TcpSettings { port, key, kept, ..TcpSettings::default() };
+        let board = switchboard.clone();
+        channels.spawn(supervise("tcp", self.stop.clone(), move || {
+            told("tcp", board.clone(), run_tcp(tcp.clone(), board.clone()))
+        }));
+    }
+
+    fn spawn_irc(&self, channels: &mut JoinSet<()>, switchboard: &Switchboard) -> Result<(), CommsError> {
+        for at in &self.rooms.irc {
+            let Some(mut settings) = irc(at, &self.doors.hostname, self.doors.me) else { continue };
+            settings.wire = self.wire()?;
+            let board = switchboard.clone();
+            channels.spawn(supervise("irc", self.stop.clone(), move || {
+                let (settings, board) = (settings.clone(), board.clone());
+                async move { run_irc(settings, board).await.map(|never| match never {}) }
+            }));
+        }
+        Ok(())
+    }
+
+    fn spawn_pubsub(&self, channels: &mut JoinSet<()>, switchboard: &Switchboard) -> Result<(), CommsError> {
+        for topic in &self.rooms.topics {
+            let Ok(at) = Address::pubsub_line(topic) else { continue };
+            let settings = PubsubSettings { topic: topic.clone(), at, wire: self.wire()? };
+            channels.spawn(meet(settings, self.doors.node.clone(), switchboard.clone()));
+        }
+        Ok(())
+    }
+}
+
+/// Is on a topic whenever there is a node.
+async fn meet(settings: PubsubSettings, mut node: watch::Receiver<Option<Node>>, switchboard: Switchboard) {
+    loop {
+        let Ok(node) = node.wait_for(Option::is_some).await.map(|node| node.clone()) else { return };
+        let Some(node) = node else { continue };
+        match node.subscribe(settings.topic.clone()).await {
+            Ok(topic) => {
+                let ends =
+                    PubsubEnds { publish: topic.publish, messages: topic.messages, peers: topic.peers };
+                run_pubsub(settings.clone(), ends, switchboard.clone()).await;
+            }
+            Err(error) => tracing::debug!(topic = settings.topic, %error, "not subscribed"),
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+/// A part of the plan, as it changes.
+fn follow<T: Clone + Default + PartialEq + Send + Sync + 'static>(
+    tasks: &mut JoinSet<()>,
+    plan: &watch::Receiver<Plan>,
+    part: fn(&Plan) -> T,
+) -> watch::Receiver<T> {
+    let mut plan = plan.clone();
+    let (sender, receiver) = watch::channel(part(&plan.borrow_and_update()));
+    tasks.spawn(async move {
+        while plan.changed().await.is_ok() {
+            let new = part(&plan.borrow_and_update());
+            sender.send_if_modified(|old| {
+                let is_new = *old != new;
+                *old = new;
+                is_new
+            });
+        }
+    });
+    receiver
+}
+
+/// Runs a door, and has the brain know why it cannot be opened.
+async fn told<T, E: Display>(
+    name: &'static str,
+    switchboard: Switchboard,
+    door: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let trouble = |words| ChannelEvent::Trouble { name: name.to_owned(), words };
+    switchboard.report(trouble(None)).await;
+    let ended = door.await;
+    if let Err(error) = &ended {
+        switchboard.report(trouble(Some(error.to_string()))).await;
+    }
+    ended
 }

@@ -2,10 +2,13 @@
 
 use clap::Parser;
 use control::Places;
+use routing::{Address, Rule};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
 const MIB: u64 = 1024 * 1024;
+/// Where all meet on IPFS pubsub (IPSD).
+const PUBSUB_TOPIC: &str = "duckiebots";
 
 /// Makes this computer part of the swarm: what is put into the shared folder is shared, and kept by the others.
 #[derive(Clone, Debug, Parser)]
@@ -54,6 +57,10 @@ struct File {
     disk_free_mib: Option<u64>,
     settle_seconds: Option<u64>,
     rescan_seconds: Option<u64>,
+    peers: Option<Vec<Address>>,
+    routes: Option<Vec<Rule>>,
+    forward: Option<bool>,
+    pubsub_topic: Option<String>,
 }
 
 /// Everything that was decided.
@@ -78,6 +85,12 @@ pub(crate) struct Config {
     pub(crate) disk_free_bytes: u64,
     pub(crate) settle_seconds: u64,
     pub(crate) rescan_seconds: u64,
+    /// Whom to reach beside those on the same networks.
+    pub(crate) peers: Vec<Address>,
+    pub(crate) routes: Vec<Rule>,
+    pub(crate) forward: bool,
+    /// Empty for none.
+    pub(crate) pubsub_topic: String,
 }
 
 /// Why there is no configuration.
@@ -152,6 +165,10 @@ impl Config {
             disk_free_bytes: file.disk_free_mib.unwrap_or(1024).saturating_mul(MIB),
             settle_seconds: file.settle_seconds.unwrap_or(2),
             rescan_seconds: file.rescan_seconds.unwrap_or(60).max(1),
+            peers: file.peers.unwrap_or_default(),
+            routes: file.routes.unwrap_or_default(),
+            forward: file.forward.unwrap_or(true),
+            pubsub_topic: file.pubsub_topic.unwrap_or_else(|| PUBSUB_TOPIC.to_owned()),
         })
     }
 }
@@ -207,6 +224,19 @@ mod tests {
         assert_eq!(config.control_socket, Path::new("/run/dt-swarm.sock"));
         let config = decide(&["--swarm", "a.toml", "--socket", "b.sock"], file).unwrap();
         assert_eq!((config.swarm_file, config.control_socket), ("a.toml".into(), "b.sock".into()));
+    }
+
+    #[test]
+    fn peers_and_routes_are_checked_when_they_are_read() {
+        let config = decide(
+            &[],
+            "peers = ['/ip4/10.0.0.7/tcp/8000/dswarm-line']\nroutes = ['/ipfs => /ipfs-pubsub/x/dswarm-line/$0']\nforward = false",
+        );
+        let config = config.unwrap();
+        assert_eq!((config.peers.len(), config.routes.len(), config.forward), (1, 1, false));
+        assert_eq!(config.pubsub_topic, "duckiebots");
+        let wrong = toml::from_str::<File>("peers = ['/ip4/10.0.0.777/tcp/8000/dswarm-line']").unwrap_err();
+        assert!(wrong.to_string().contains("10.0.0.777"), "{wrong}");
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! Content: the embedded IPFS node, and the services that share files through it. They live and die together.
 
 use crate::config::Config;
+use crate::plan::Plan;
 use crate::supervise::supervise;
+use dcache::SwarmFile;
 use discovery::Facts;
 use ipfs::node::{Driver, Node, NodeConfig, StartError};
 use ipfs::store::{OpenReport, StoreConfig};
 use ipfs::{Keypair, Multiaddr};
 use logs::{KeeperSettings, Ledger, LedgerError, ProposerSettings, run_keeper, run_proposer};
+use seal::SwarmKey;
 use std::sync::Arc;
 use std::time::Duration;
 use store::Store;
@@ -38,12 +41,61 @@ pub(crate) struct Content {
     pub(crate) store: Arc<Store>,
     pub(crate) swarm: Swarm,
     pub(crate) facts: watch::Sender<Facts>,
+    pub(crate) membership: watch::Receiver<Option<SwarmFile>>,
+    pub(crate) plan: watch::Receiver<Plan>,
+    /// Where the channels find the node, while there is one.
+    pub(crate) node: watch::Sender<Option<Node>>,
 }
 
 impl Content {
-    /// Serves content until `stop`.
-    pub(crate) async fn run(self, stop: CancellationToken) -> Result<(), ContentError> {
-        let (node, driver, report) = Node::start(self.node_config()).await?;
+    /// Serves content until `stop`. With another swarm key, or other topics, the node begins anew.
+    pub(crate) async fn run(mut self, stop: CancellationToken) -> Result<(), ContentError> {
+        while !stop.is_cancelled() {
+            let key = self.key();
+            let topics = self.plan.borrow_and_update().rooms.topics.clone();
+            let (life, of_swarm) = (stop.child_token(), self.clone());
+            let run = of_swarm.live(life.clone(), key.clone(), topics.clone());
+            tokio::pin!(run);
+            let ended = tokio::select! {
+                ended = &mut run => ended,
+                () = self.until_changed(&key, &topics) => {
+                    tracing::info!("the swarm's key or its topics changed: the IPFS node begins anew");
+                    life.cancel();
+                    run.await
+                }
+            };
+            self.node.send_replace(None);
+            ended?;
+        }
+        Ok(())
+    }
+
+    fn key(&mut self) -> Option<SwarmKey> {
+        self.membership.borrow_and_update().as_ref().and_then(|file| file.key().cloned())
+    }
+
+    async fn until_changed(&mut self, key: &Option<SwarmKey>, topics: &[String]) {
+        loop {
+            tokio::select! {
+                Ok(()) = self.membership.changed() => {}
+                Ok(()) = self.plan.changed() => {}
+                else => std::future::pending().await,
+            }
+            if self.key() != *key || self.plan.borrow_and_update().rooms.topics != topics {
+                return;
+            }
+        }
+    }
+
+    async fn live(
+        self,
+        stop: CancellationToken,
+        key: Option<SwarmKey>,
+        topics: Vec<String>,
+    ) -> Result<(), ContentError> {
+        let network_key = key.map(|key| key.libp2p());
+        let config = NodeConfig { network_key, topics, ..self.node_config() };
+        let (node, driver, report) = Node::start(config).await?;
         tell(&report);
         let store = self.store.clone();
         let opened = tokio::task::spawn_blocking(move || Ledger::open(store)).await;
@@ -52,6 +104,8 @@ impl Content {
         let mut services = JoinSet::new();
         self.spawn_proposer(&mut services, &node, &ledger, &stop);
         self.spawn_keeper(&mut services, &node, &ledger, &stop);
+        services.spawn(keep_connected(node.clone(), self.plan.clone()));
+        self.node.send_replace(Some(node.clone()));
         services.spawn(tell_addresses(node, self.facts));
         drive(driver, stop).await
     }
@@ -105,6 +159,17 @@ impl Content {
         services.spawn(supervise("keeper", stop.clone(), move || {
             run_keeper(settings.clone(), swarm.clone(), node.clone(), ledger.clone())
         }));
+    }
+}
+
+/// Keeps connections with the nodes of the plan.
+async fn keep_connected(node: Node, mut plan: watch::Receiver<Plan>) {
+    loop {
+        let nodes = plan.borrow_and_update().nodes.clone();
+        node.keep_connected(nodes);
+        if plan.changed().await.is_err() {
+            return;
+        }
     }
 }
 

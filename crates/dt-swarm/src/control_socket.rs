@@ -1,16 +1,19 @@
 //! What the local CLI asks of this daemon.
 
 use crate::membership::{Membership, MembershipError};
+use crate::routes::{Routes, RoutesError};
+use brain::{Brain, Now};
 use control::{
-    Answer, Door, DoorError, Ending, Failure, FailureKind, Intent, Outcome, Prepared, Request, SignedWord,
-    Standing, Status, Word,
+    Answer, Door, DoorError, Ending, Failure, FailureKind, Intent, Learned, Outcome, Prepared, Request,
+    SignedWord, Standing, Status, Word,
 };
-use dcache::{Item, Key, Kind, Moment, NotAllowed, PeerId, Record, Set, Time};
+use dcache::{Item, Key, Kind, Moment, NotAllowed, PeerId, Record, Set, SwarmFile, Time};
+use routing::Address;
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
 use swarm::{SayError, Statements, Stopped, Swarm};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 /// The most peers that are named because they say otherwise.
 const MAX_OTHERS: usize = 8;
@@ -23,6 +26,9 @@ type Wanted = (PeerId, Kind, Item);
 pub(crate) struct Control {
     swarm: Swarm,
     membership: Arc<Mutex<Membership>>,
+    /// Tells the rest of the daemon of which swarm it is.
+    told: watch::Sender<Option<SwarmFile>>,
+    routes: Routes,
 }
 
 /// Why the socket is not served.
@@ -35,8 +41,13 @@ pub(crate) enum ControlError {
 }
 
 impl Control {
-    pub(crate) fn new(swarm: Swarm, membership: Membership) -> Self {
-        Self { swarm, membership: Arc::new(Mutex::new(membership)) }
+    pub(crate) fn new(
+        swarm: Swarm,
+        membership: Membership,
+        told: watch::Sender<Option<SwarmFile>>,
+        routes: Routes,
+    ) -> Self {
+        Self { swarm, membership: Arc::new(Mutex::new(membership)), told, routes }
     }
 
     /// Serves the socket at `path` until it is dropped.
@@ -57,6 +68,12 @@ impl Control {
             Request::Admit { records, anyway } => self.admit(records, anyway).await,
             Request::Join { swarm } => self.change(|membership| membership.join(swarm)).await,
             Request::Leave {} => self.change(Membership::leave).await,
+            Request::Routes {} => self.swarm.ask(routes).await.map_err(stopped),
+            Request::AddRoute { rule } => self.routes.add(rule).await.map(done).map_err(unrouted),
+            Request::RemoveRoute { rule } => self.routes.remove(&rule).await.map(done).map_err(unrouted),
+            Request::Explain { address } => {
+                self.swarm.ask(move |brain, now| explain(brain, now, &address)).await.map_err(stopped)
+            }
         }
     }
 
@@ -152,8 +169,46 @@ impl Control {
         let membership = membership.map_err(unchanged)?;
         tracing::info!(swarm = membership.name().unwrap_or("the open one"), "the swarm of this node changed");
         self.swarm.adopt(membership.policy()).await.map_err(stopped)?;
+        self.told.send_replace(membership.file().cloned());
         Ok(Answer::Done {})
     }
+}
+
+fn done((): ()) -> Answer {
+    Answer::Done {}
+}
+
+fn routes(brain: &Brain, now: Now) -> Answer {
+    let learned = |route: routing::LearnedRoute| Learned {
+        peer: route.peer,
+        via: route.via,
+        cost: route.cost,
+        seconds: route.age,
+    };
+    let table = brain.table();
+    Answer::Routes {
+        rules: table.rules().to_vec(),
+        learned: table.learned(now.elapsed).map(learned).collect(),
+        paths: brain.paths().cloned().collect(),
+        forwards: brain.forwards(),
+    }
+}
+
+fn explain(brain: &Brain, now: Now, address: &Address) -> Answer {
+    let explanation = brain.table().explain(address, now.elapsed);
+    let last = brain.explain_way(&explanation);
+    let words = format!("{explanation}\n{last}");
+    let steps = serde_json::to_value(&explanation).unwrap_or_default();
+    Answer::Explained { words, steps, last }
+}
+
+fn unrouted(error: RoutesError) -> Failure {
+    let kind = match &error {
+        RoutesError::Write(..) => FailureKind::Disk,
+        RoutesError::Stopped(_) => FailureKind::Stopped,
+        RoutesError::Table(_) | RoutesError::Absent(_) | RoutesError::Configured => FailureKind::Wrong,
+    };
+    Failure::new(kind, error)
 }
 
 fn outcome(set: &Set, now: Time, said: Kind, item: &Item) -> Outcome {

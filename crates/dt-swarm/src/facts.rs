@@ -19,8 +19,8 @@ pub(crate) fn first(config: &Config, choice: &Choice) -> Facts {
 }
 
 fn lines(choice: &Choice, port: u16) -> Vec<SocketAddr> {
-    let networks = choice.networks().unwrap_or_default();
-    networks.into_iter().map(|network| (network.address, port).into()).collect()
+    let interfaces = choice.interfaces().unwrap_or_default();
+    interfaces.iter().flat_map(|interface| interface.hosts()).map(|host| (host, port).into()).collect()
 }
 
 /// Notices networks that come and go.

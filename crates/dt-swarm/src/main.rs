@@ -8,6 +8,8 @@ mod control_socket;
 mod facts;
 mod identity;
 mod membership;
+mod plan;
+mod routes;
 mod run;
 mod supervise;
 

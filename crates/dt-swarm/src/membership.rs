@@ -57,6 +57,11 @@ impl Membership {
         self.current.as_ref().map_or_else(Policy::default, |(_, file)| file.policy())
     }
 
+    /// The swarm file, read; `None` for the open swarm.
+    pub(crate) fn file(&self) -> Option<&SwarmFile> {
+        self.current.as_ref().map(|(_, file)| file)
+    }
+
     /// What people call the swarm; `None` for the open one.
     pub(crate) fn name(&self) -> Option<&str> {
         self.current.as_ref().map(|(_, file)| file.name())

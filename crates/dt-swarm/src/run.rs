@@ -6,11 +6,15 @@ use crate::content::Content;
 use crate::control_socket::Control;
 use crate::identity::{self, IdentityError};
 use crate::membership::{Membership, MembershipError};
+use crate::plan::{Plan, Planner};
+use crate::routes::{self, Routes};
 use crate::supervise::supervise;
-use crate::{banner, facts};
-use channels::{Choice, ChoiceError, TcpSettings, UdpSettings};
-use dcache::{Keypair, PeerId, Policy, Time};
+use crate::{banner, facts, plan};
+use brain::Routing;
+use channels::{Choice, ChoiceError};
+use dcache::{Keypair, PeerId, SwarmFile, Time};
 use discovery::{Facts, run_announcer};
+use ipfs::node::Node;
 use rand::TryRng as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -97,9 +101,21 @@ impl Daemon {
         let (facts, known) = watch::channel(facts::first(&self.config, &self.choice));
         let mut tasks = JoinSet::new();
         let name = membership.name().map(str::to_owned);
-        let swarm = self.spawn_comms(&mut tasks, seed, membership.policy(), &stop);
-        self.spawn_control(&mut tasks, Control::new(swarm.clone(), membership), &stop);
-        self.spawn_content(&mut tasks, seed, &swarm, &facts, &stop);
+        let (joined, of_swarm) = watch::channel(membership.file().cloned());
+        let (node, plan) = (watch::Sender::new(None), watch::Sender::new(self.first_plan(&of_swarm, &known)));
+        let (swarm, routes) = self.spawn_comms(&mut tasks, seed, &membership, &of_swarm, &plan, &node, &stop);
+        let planner = Planner {
+            config: self.config.clone(),
+            swarm: swarm.clone(),
+            membership: of_swarm.clone(),
+            facts: facts.subscribe(),
+            routes: routes.clone(),
+            plan: plan.clone(),
+        };
+        spawn_until(&mut tasks, &stop, async move { drop(planner.run().await) });
+        self.spawn_control(&mut tasks, Control::new(swarm.clone(), membership, joined, routes), &stop);
+        let content = self.content(seed, &swarm, &facts, of_swarm, plan.subscribe(), node);
+        spawn_content(&mut tasks, content, &stop);
         self.spawn_discovery(&mut tasks, &swarm, &facts, &stop);
         drop(self.store);
         show(&self.config, me, name.as_deref(), known).await;
@@ -114,17 +130,36 @@ impl Daemon {
         result
     }
 
+    /// What is known before anything runs: with it the channels need not begin anew at once.
+    fn first_plan(
+        &self,
+        of_swarm: &watch::Receiver<Option<SwarmFile>>,
+        facts: &watch::Receiver<Facts>,
+    ) -> Plan {
+        let addresses = plan::first(&self.config, of_swarm.borrow().as_ref());
+        Plan::of(&addresses, &facts.borrow().lines)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "this is where all that is made meets")]
     fn spawn_comms(
         &self,
         tasks: &mut JoinSet<()>,
         seed: u64,
-        policy: Policy,
+        membership: &Membership,
+        of_swarm: &watch::Receiver<Option<SwarmFile>>,
+        plan: &watch::Sender<Plan>,
+        node: &watch::Sender<Option<Node>>,
         stop: &CancellationToken,
-    ) -> Swarm {
+    ) -> (Swarm, Routes) {
+        let path = self.config.data_dir.join("routes");
+        let (configured, added) = (self.config.routes.clone(), routes::read(&path));
+        let rules = configured.iter().chain(&added).cloned().collect();
+        let routing = Routing { rules, paths: Vec::new(), forwards: self.config.forward };
         let setup = Setup {
             keypair: Keypair::from_seed(self.keypair.seed()),
             store: self.store.clone(),
-            policy,
+            policy: membership.policy(),
+            routing,
             wall_clock: swarm::system_clock,
             built: built(),
             settings: brain::Settings::default(),
@@ -132,17 +167,23 @@ impl Daemon {
             seed,
         };
         let (driver, swarm) = Driver::new(setup);
-        let (udp_port, tcp_port) = (self.config.udp_port, self.config.tcp_port);
         let doors = Doors {
-            udp: UdpSettings { port: udp_port, line_port: tcp_port, interfaces: self.choice.clone() },
-            tcp: TcpSettings { port: tcp_port, ..TcpSettings::default() },
+            me: self.keypair.peer_id(),
+            hostname: self.config.hostname.clone(),
+            udp_port: self.config.udp_port,
+            tcp_port: self.config.tcp_port,
+            interfaces: self.choice.clone(),
+            plan: plan.subscribe(),
+            membership: of_swarm.clone(),
+            node: node.subscribe(),
         };
         let (driver, stopped) = (Arc::new(driver), stop.clone());
         tasks.spawn(supervise("comms", stop.clone(), move || {
             let (driver, doors, stop) = (driver.clone(), doors.clone(), stopped.clone());
             async move { run_comms(&driver, doors, stop).await }
         }));
-        swarm
+        let routes = Routes::new(swarm.clone(), path, configured, added, self.config.forward);
+        (swarm, routes)
     }
 
     fn spawn_control(&self, tasks: &mut JoinSet<()>, control: Control, stop: &CancellationToken) {
@@ -154,20 +195,20 @@ impl Daemon {
         spawn_until(tasks, stop, supervise("control", stop.clone(), serve));
     }
 
-    fn spawn_content(
+    fn content(
         &self,
-        tasks: &mut JoinSet<()>,
         seed: u64,
         swarm: &Swarm,
         facts: &watch::Sender<Facts>,
-        stop: &CancellationToken,
-    ) {
+        membership: watch::Receiver<Option<SwarmFile>>,
+        plan: watch::Receiver<Plan>,
+        node: watch::Sender<Option<Node>>,
+    ) -> Option<Content> {
         // An Ed25519 key has 32 bytes, and any 32 bytes are one.
-        let Ok(keypair) = ipfs::Keypair::ed25519_from_bytes(self.keypair.seed()) else { return };
+        let keypair = ipfs::Keypair::ed25519_from_bytes(self.keypair.seed()).ok()?;
         let (config, store) = (self.config.clone(), self.store.clone());
-        let content = Content { config, keypair, seed, store, swarm: swarm.clone(), facts: facts.clone() };
-        let stopped = stop.clone();
-        tasks.spawn(supervise("content", stop.clone(), move || content.clone().run(stopped.clone())));
+        let (swarm, facts) = (swarm.clone(), facts.clone());
+        Some(Content { config, keypair, seed, store, swarm, facts, membership, plan, node })
     }
 
     fn spawn_discovery(
@@ -187,6 +228,11 @@ impl Daemon {
         spawn_until(tasks, stop, networks);
         spawn_until(tasks, stop, announcer);
     }
+}
+
+fn spawn_content(tasks: &mut JoinSet<()>, content: Option<Content>, stop: &CancellationToken) {
+    let (Some(content), stopped) = (content, stop.clone()) else { return };
+    tasks.spawn(supervise("content", stop.clone(), move || content.clone().run(stopped.clone())));
 }
 
 /// Runs what writes nothing at the end, and so is simply dropped then.

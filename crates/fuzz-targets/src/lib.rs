@@ -17,12 +17,14 @@ pub mod cid;
 pub mod dag;
 pub mod description;
 pub mod difference;
+pub mod fragment;
 pub mod key_file;
 pub mod line;
 pub mod pattern;
 pub mod peer_id;
 pub mod request;
 pub mod row;
+pub mod rule;
 mod samples;
 pub mod signature;
 pub mod statement;
@@ -49,12 +51,14 @@ pub const TARGETS: &[Target] = &[
     Target { name: "dag", check: dag::check, seeds: dag::seeds },
     Target { name: "description", check: description::check, seeds: description::seeds },
     Target { name: "difference", check: difference::check, seeds: difference::seeds },
+    Target { name: "fragment", check: fragment::check, seeds: fragment::seeds },
     Target { name: "key_file", check: key_file::check, seeds: key_file::seeds },
     Target { name: "line", check: line::check, seeds: line::seeds },
     Target { name: "pattern", check: pattern::check, seeds: pattern::seeds },
     Target { name: "peer_id", check: peer_id::check, seeds: peer_id::seeds },
     Target { name: "request", check: request::check, seeds: request::seeds },
     Target { name: "row", check: row::check, seeds: row::seeds },
+    Target { name: "rule", check: rule::check, seeds: rule::seeds },
     Target { name: "signature", check: signature::check, seeds: signature::seeds },
     Target { name: "statement", check: statement::check, seeds: statement::seeds },
     Target { name: "swarm_file", check: swarm_file::check, seeds: swarm_file::seeds },

@@ -51,9 +51,13 @@ impl Fleet {
     /// # Errors
     /// When the programs cannot be built or the folders not be made.
     pub fn on(hosts: Vec<Host>) -> Result<Self> {
-        let robots = hosts.into_iter().map(|host| Robot::new(host, "")).collect::<Result<Vec<_>>>()?;
+        Ok(Self::of(hosts.into_iter().map(|host| Robot::new(host, "")).collect::<Result<_>>()?))
+    }
+
+    /// These robots.
+    pub fn of(robots: Vec<Robot>) -> Self {
         let sightings = Arc::new(Sightings::of(robots.len()));
-        Ok(Self { observers: Vec::new(), robots, sightings })
+        Self { observers: Vec::new(), robots, sightings }
     }
 
     /// Starts all daemons at once, and observes each from as soon as it listens: its presence records, and what is new.

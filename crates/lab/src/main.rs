@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use idle::{Idle, idle};
-use lab::experiments::{Heal, Merge, Spread, heal, merge, spread};
+use lab::experiments::{Heal, Irc, Merge, Spread, heal, irc, merge, spread};
 use lab::{Lab, sweep_leftovers};
 use share_v0::{ShareV0, share_v0};
 
@@ -28,6 +28,7 @@ enum Command {
     Spread(Spread),
     Heal(Heal),
     Merge(Merge),
+    Irc(Irc),
     /// Remove what labs of killed processes left behind
     Sweep,
     /// Share files with CIDv0, which our daemon itself never makes, by way of a daemon on another host
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         Command::Spread(options) => spread(&options).map_err(Into::into),
         Command::Heal(options) => run_heal(&options).map_err(Into::into),
         Command::Merge(options) => run_merge(&options).map_err(Into::into),
+        Command::Irc(options) => run_irc(&options).map_err(Into::into),
         Command::Sweep => {
             sweep_leftovers();
             Ok(())
@@ -67,6 +69,15 @@ fn run_merge(options: &Merge) -> lab::Result {
     match options.json {
         true => println!("{}", merged.json()),
         false => merged.print(),
+    }
+    Ok(())
+}
+
+fn run_irc(options: &Irc) -> lab::Result {
+    let seen = irc(&Lab::new("irc")?, options)?;
+    match options.json {
+        true => println!("{}", seen.json()),
+        false => seen.print(),
     }
     Ok(())
 }

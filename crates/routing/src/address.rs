@@ -1,51 +1,127 @@
-//! Addresses of IPSD: chains of segments, such as `/ip4/10.0.0.7/tcp/8000/dswarm-line/dswarm/ID/brain`.
+//! Addresses of IPSD: chains of parts, such as `/ip4/10.0.0.7/tcp/8000/dswarm-line/dswarm/ID/brain`.
+//!
+//! An address is checked once, when it is read: each part that begins with a word of IPSD (`ip4`, `ip6`, `dns`, `dns4`,
+//! `dns6`, `ipfs-pubsub`, `ipfs`, `dswarm`, `cli`) has to be whole and right, with numbers, IP addresses, names and CIDs
+//! in their one usual spelling, so that equal addresses are equal texts. What begins with any other word is taken as it
+//! is, up to the end ([`Part::Other`]): a chain is understood piece by piece along the way, and a node must be able to
+//! hand on what only a newer one at its end knows.
+//!
+//! Texts that only name a queue or are to match one, such as IPSD's examples `/irc/*/chan/b` and `/dswarm/X/brain`, need
+//! no meaning: those are [`Segments`].
+
+mod error;
+mod multiaddress;
+mod parts;
+mod read;
+mod segments;
+
+pub use error::AddressError;
+pub use multiaddress::MultiaddressError;
+pub use parts::{Content, Family, Hop, Host, Member, Node, Part, Socket, Transport, Wild};
+pub use segments::Segments;
 
 use dcache::PeerId;
-use serde::{Deserialize, Serialize};
+use read::Reader;
+use serde::{Deserialize, Serialize, Serializer};
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::str::FromStr;
 
 /// The most bytes of an address.
 pub const MAX_ADDRESS_BYTES: usize = 512;
+/// The most channels in a chain.
+pub const MAX_HOPS: u8 = 8;
+/// How many bytes the address of one peer's brain has: it begins `/dswarm/`, and IDs have 52 characters. No address of
+/// that length ends at a peer's brain and has something before it: the shortest, `/cli`, would need more.
+const BRAIN_BYTES: usize = 8 + 52 + 6;
 /// The segment that ends a channel speaking the line protocol.
 const LINE: &str = "dswarm-line";
 
-/// An address: one or more segments, each after a `/`, none of them empty.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Address(String);
+/// An address: one or more [parts](Part), printed back exactly as it was read. Addresses are compared as texts.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Address {
+    text: String,
+    // What follows is known from the text.
+    ending: Ending,
+}
 
-/// Why a text is no address.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AddressError {
-    /// Over the bound.
-    #[error("an address has at most {MAX_ADDRESS_BYTES} bytes, not {0}")]
-    Length(usize),
-    /// Not of the form `/a/b/c`.
-    #[error("an address is segments, each after a `/` and none empty: {0:?}")]
-    Segments(String),
+/// What was seen when the parts were checked.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Ending {
+    hops: u8,
+    /// Whose brain it ends at.
+    brain: Option<PeerId>,
+    /// Whether anything put behind would belong to the last part.
+    is_open: bool,
 }
 
 impl Address {
     /// The brain of one peer.
     pub fn brain(peer: PeerId) -> Self {
-        Self(format!("/dswarm/{peer}/brain"))
+        let ending = Ending { hops: 0, brain: Some(peer), is_open: false };
+        Self { text: format!("/dswarm/{peer}/brain"), ending }
     }
 
     /// Everybody's brain.
     pub fn every_brain() -> Self {
-        Self("/dswarm/*/brain".to_owned())
+        Self::simple("/dswarm/*/brain".to_owned(), 0)
     }
 
     /// Somebody at a command line, who listens only on the connection on which he asks.
     pub fn command_line() -> Self {
-        Self("/cli".to_owned())
+        Self::simple("/cli".to_owned(), 0)
     }
 
     /// The line protocol over TCP at a host and port.
     pub fn tcp_line(at: SocketAddr) -> Self {
-        Self(format!("/{}/tcp/{}/{LINE}", host(at.ip()), at.port()))
+        Self::simple(Hop::Tcp(at.into()).to_string(), 1)
+    }
+
+    /// The line protocol over UDP at a host, or all hosts of a network, and a port.
+    pub fn udp_line(at: SocketAddr) -> Self {
+        Self::simple(Hop::Udp(at.into()).to_string(), 1)
+    }
+
+    /// The line protocol in a channel of an IRC server.
+    ///
+    /// # Errors
+    /// When there can be no such channel.
+    pub fn irc_line(server: Socket<'_>, is_tls: bool, channel: &str) -> Result<Self, AddressError> {
+        Self::hop(Hop::Irc { server, is_tls, channel: Wild::Is(channel) })
+    }
+
+    /// The line protocol on a topic of IPFS pubsub.
+    ///
+    /// # Errors
+    /// When a topic of this name cannot stand in an address.
+    pub fn pubsub_line(topic: &str) -> Result<Self, AddressError> {
+        Self::hop(Hop::Pubsub { topic: Wild::Is(topic) })
+    }
+
+    /// One channel.
+    ///
+    /// # Errors
+    /// When a name in it cannot stand in an address.
+    pub fn hop(hop: Hop<'_>) -> Result<Self, AddressError> {
+        Self::from_parts([Part::Hop(hop)])
+    }
+
+    /// These parts, one after the other.
+    ///
+    /// # Errors
+    /// When there is none, when they are too many, or a name in one cannot stand in an address.
+    pub fn from_parts<'a>(parts: impl IntoIterator<Item = Part<'a>>) -> Result<Self, AddressError> {
+        let parts: Vec<Part<'_>> = parts.into_iter().collect();
+        let address: Self = parts.iter().map(ToString::to_string).collect::<String>().try_into()?;
+        // A name with a `/` in it would be more than one segment.
+        let is_same = address.parts().eq(parts);
+        if is_same { Ok(address) } else { Err(AddressError::Parts(address.text)) }
+    }
+
+    /// Of known form, and neither at one peer's brain nor open.
+    fn simple(text: String, hops: u8) -> Self {
+        Self { text, ending: Ending { hops, brain: None, is_open: false } }
     }
 
     /// This address first, then `rest`.
@@ -53,64 +129,124 @@ impl Address {
     /// # Errors
     /// When the chain would be too long.
     pub fn then(&self, rest: &Self) -> Result<Self, AddressError> {
-        format!("{self}{rest}").parse()
+        let (length, hops) = (self.text.len() + rest.text.len(), self.ending.hops + rest.ending.hops);
+        if length > MAX_ADDRESS_BYTES {
+            return Err(AddressError::Length(length));
+        }
+        let ending = match self.ending.is_open {
+            true => self.ending,
+            false => Ending { hops, ..rest.ending },
+        };
+        ending.check()?;
+        Ok(Self { text: [self.as_str(), rest.as_str()].concat(), ending })
+    }
+
+    /// What the address says, part by part; at least one.
+    pub fn parts(&self) -> impl Iterator<Item = Part<'_>> {
+        let mut reader = Reader::new(&self.text);
+        // They were read before, when the text was checked: what ends them is the end of the text.
+        std::iter::from_fn(move || reader.part().ok())
+    }
+
+    /// The first part, and what follows it.
+    pub fn split_first(&self) -> (Part<'_>, Option<Self>) {
+        let (part, rest) = self.first();
+        let hops = self.ending.hops - u8::from(matches!(part, Part::Hop(_)));
+        let rest = (!rest.is_empty())
+            .then(|| Self { text: rest.to_owned(), ending: Ending { hops, ..self.ending } });
+        (part, rest)
+    }
+
+    /// The first part, and the text that follows it.
+    pub(crate) fn first(&self) -> (Part<'_>, &str) {
+        // Most addresses on the way are a brain's alone, and whose it is has been read.
+        if let Some(peer) = self.ending.brain.filter(|_| self.text.len() == BRAIN_BYTES) {
+            return (Part::Peer(Member { peer: Wild::Is(peer), name: "brain" }), "");
+        }
+        let mut reader = Reader::new(&self.text);
+        // Never the second: see `parts`.
+        let part = reader.part().unwrap_or(Part::Other(&self.text));
+        (part, reader.rest())
+    }
+
+    /// The text of the first so many segments, if there are as many.
+    pub(crate) fn prefix(&self, segments: usize) -> Option<&str> {
+        let ends =
+            self.text.bytes().enumerate().skip(1).filter(|(_, byte)| *byte == b'/').map(|(place, _)| place);
+        let end = ends.chain([self.text.len()]).nth(segments.checked_sub(1)?)?;
+        self.text.get(..end)
+    }
+
+    /// The channel with which the address begins, and what is to be sent onwards over it, if it begins with one.
+    pub fn first_hop(&self) -> Option<(Hop<'_>, Option<Self>)> {
+        match self.split_first() {
+            (Part::Hop(hop), rest) => Some((hop, rest)),
+            _ => None,
+        }
+    }
+
+    /// Over how many channels the address leads.
+    pub fn hops(&self) -> u8 {
+        self.ending.hops
     }
 
     /// The segments, first to last.
     pub fn segments(&self) -> impl DoubleEndedIterator<Item = &str> {
-        // Every address begins with a slash.
-        self.0[1..].split('/')
+        segments::iter(&self.text)
     }
 
     /// The peer whose brain the address ends at; `None` for everybody's and for other ends.
     pub fn brain_of(&self) -> Option<PeerId> {
-        let mut ending = self.segments().rev();
-        match (ending.next(), ending.next(), ending.next()) {
-            (Some("brain"), Some(peer), Some("dswarm")) => peer.parse().ok(),
-            _ => None,
-        }
+        self.ending.brain
     }
 
     /// Whether the address, from its start, leads to a queue: to one brain's, say, or to everybody's.
     pub fn leads_to(&self, queue: &Self) -> bool {
-        self.strip_queue(queue).is_some()
+        segments::strip_queue(&self.text, &queue.text).is_some()
     }
 
     /// Host and port, when the address begins with the line protocol over TCP.
     pub fn tcp(&self) -> Option<SocketAddr> {
-        let mut segments = self.segments();
-        let ip: IpAddr = match (segments.next()?, segments.next()?) {
-            ("ip4", ip) => IpAddr::V4(ip.parse().ok()?),
-            ("ip6", ip) => IpAddr::V6(ip.parse().ok()?),
-            _ => return None,
-        };
-        match (segments.next()?, segments.next()?.parse().ok()?, segments.next()?) {
-            ("tcp", port, LINE) => Some(SocketAddr::new(ip, port)),
+        match self.parts().next()? {
+            Part::Hop(Hop::Tcp(socket)) => socket.addr(),
             _ => None,
         }
     }
 
-    /// What is left of this address after the queue's own: whole segments are compared, and a `*` in this address
-    /// stands for any one segment of the queue (IPSD). The rest is empty when they are equally long.
+    /// What is left of this address after the queue's own: see [`Segments::strip_queue`].
     pub fn strip_queue(&self, queue: &Self) -> Option<String> {
-        let mut segments = self.segments();
-        let fits = |of_queue: &str| segments.next().is_some_and(|own| own == "*" || own == of_queue);
-        if !queue.segments().all(fits) {
-            return None;
-        }
-        Some(segments.map(|segment| format!("/{segment}")).collect())
+        segments::strip_queue(&self.text, &queue.text).map(str::to_owned)
     }
 
     /// The text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 }
 
-fn host(ip: IpAddr) -> String {
-    match ip {
-        IpAddr::V4(ip) => format!("ip4/{ip}"),
-        IpAddr::V6(ip) => format!("ip6/{ip}"),
+impl Ending {
+    /// Reads all parts of a text whose form is checked.
+    fn read(text: &str) -> Result<Self, AddressError> {
+        let mut reader = Reader::new(text);
+        let mut ending = Self { hops: 0, brain: None, is_open: false };
+        while !reader.rest().is_empty() {
+            ending = ending.after(&reader.part()?);
+        }
+        ending.check()
+    }
+
+    fn after(self, part: &Part<'_>) -> Self {
+        let brain = match part {
+            Part::Peer(Member { peer, name: "brain" }) => peer.value(),
+            _ => None,
+        };
+        let hops = self.hops + u8::from(matches!(part, Part::Hop(_)));
+        Self { hops, brain, is_open: matches!(part, Part::Content(_) | Part::Other(_)) }
+    }
+
+    fn check(self) -> Result<Self, AddressError> {
+        // Twice the bytes of an address hold far fewer than 255 channels.
+        if self.hops <= MAX_HOPS { Ok(self) } else { Err(AddressError::Hops(self.hops)) }
     }
 }
 
@@ -124,27 +260,27 @@ impl FromStr for Address {
 impl TryFrom<String> for Address {
     type Error = AddressError;
     fn try_from(text: String) -> Result<Self, AddressError> {
-        if text.len() > MAX_ADDRESS_BYTES {
-            return Err(AddressError::Length(text.len()));
-        }
-        let segments = text.strip_prefix('/').map(|rest| rest.split('/'));
-        let is_segment = |segment: &str| !segment.is_empty() && !segment.chars().any(char::is_control);
-        match segments.is_some_and(|mut segments| segments.all(is_segment)) {
-            true => Ok(Self(text)),
-            false => Err(AddressError::Segments(text)),
-        }
+        segments::check(&text)?;
+        let ending = Ending::read(&text)?;
+        Ok(Self { text, ending })
+    }
+}
+
+impl Serialize for Address {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
     }
 }
 
 impl From<Address> for String {
     fn from(address: Address) -> Self {
-        address.0
+        address.text
     }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
@@ -155,43 +291,4 @@ impl fmt::Debug for Address {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use dcache::Keypair;
-
-    fn address(text: &str) -> Address {
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn matches_whole_segments_as_ipsd_says() {
-        let rest = address("/irc/*/chan/b").strip_queue(&address("/irc/host/chan"));
-        assert_eq!(rest.as_deref(), Some("/b"));
-        assert_eq!(address("/dswarm/X/brain").strip_queue(&address("/dswarm/X/pinner")), None);
-        assert_eq!(address("/dswarm/X").strip_queue(&address("/dswarm/X/brain")), None);
-        assert_eq!(address("/dswarm/X/brains").strip_queue(&address("/dswarm/X/brain")), None);
-    }
-
-    #[test]
-    fn knows_whose_brain_and_which_socket() {
-        let peer = Keypair::from_seed([1; 32]).peer_id();
-        let other = Keypair::from_seed([2; 32]).peer_id();
-        let at: SocketAddr = "10.77.0.1:8000".parse().unwrap();
-        let chain = Address::tcp_line(at).then(&Address::brain(peer)).unwrap();
-        assert_eq!(chain.as_str(), format!("/ip4/10.77.0.1/tcp/8000/dswarm-line/dswarm/{peer}/brain"));
-        assert_eq!((chain.tcp(), chain.brain_of()), (Some(at), Some(peer)));
-        let here = Address::brain(peer);
-        assert!(Address::every_brain().leads_to(&here) && here.leads_to(&here));
-        assert!(!Address::brain(other).leads_to(&here) && !Address::command_line().leads_to(&here));
-        assert_eq!(Address::every_brain().brain_of(), None);
-        assert_eq!(address("/ip4/10.77.0.1/udp/1240/dswarm-line").tcp(), None);
-        assert_eq!(address("/ip6/::1/tcp/8000/dswarm-line").tcp(), Some("[::1]:8000".parse().unwrap()));
-    }
-
-    #[test]
-    fn what_is_no_address_is_refused() {
-        for text in ["", "/", "a/b", "/a//b", "/a/", "/a\n", &"/a".repeat(300)] {
-            assert!(text.parse::<Address>().is_err(), "{text:?}");
-        }
-    }
-}
+mod tests;

@@ -11,6 +11,7 @@ pub struct ChannelId(pub u64);
 
 /// What kind of channel it is.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "there are few channels")]
 pub enum Medium {
     /// One network: whatever is said is heard by all on it, or lost.
     Broadcast {
@@ -45,7 +46,9 @@ pub struct Capacity {
     pub bytes: Allowance,
     /// Lines, or their pieces.
     pub lines: Allowance,
-    /// A longer line travels in pieces of this many bytes, each of which counts.
+    /// The longest line that travels whole, in bytes; a longer one travels in pieces, each of which counts.
+    pub whole: usize,
+    /// The bytes of such a piece.
     pub piece: usize,
     /// The shortest and the longest interval of the beacons on it (see RFC 6206).
     pub beacons: (Duration, Duration),
@@ -84,6 +87,7 @@ impl Capacity {
         mtu: 1400,
         bytes: Allowance { burst: 64 * 1024, per_minute: 15_000_000 },
         lines: Allowance { burst: 100, per_minute: 30_000 },
+        whole: usize::MAX,
         piece: usize::MAX,
         beacons: (Duration::from_millis(125), Duration::from_secs(2)),
         round_trip: Duration::from_millis(150),
@@ -106,6 +110,7 @@ impl Capacity {
         mtu: 8 * 1024,
         bytes: Allowance { burst: 256 * 1024, per_minute: 15_000_000 },
         lines: Allowance { burst: 500, per_minute: 30_000 },
+        whole: usize::MAX,
         piece: usize::MAX,
         beacons: (Duration::from_millis(500), Duration::from_secs(30)),
         round_trip: Duration::from_millis(500),
@@ -119,20 +124,22 @@ impl Capacity {
         mtu: 4 * 1024,
         bytes: Allowance { burst: 64 * 1024, per_minute: 1_200_000 },
         lines: Allowance { burst: 50, per_minute: 3000 },
+        whole: usize::MAX,
         piece: usize::MAX,
         beacons: (Duration::from_secs(1), Duration::from_secs(60)),
         round_trip: Duration::from_millis(1000),
         is_lossy: false,
     };
 
-    /// A channel of an IRC server: a line of 300 bytes every two seconds.
+    /// A channel of an IRC server: a line every two seconds, of 300 bytes, or 150 of a longer one.
     pub const IRC: Self = Self {
         reach: Reach::World,
         cost: 20,
         mtu: 1500,
         bytes: Allowance { burst: 3000, per_minute: 9000 },
-        lines: Allowance { burst: 10, per_minute: 30 },
-        piece: 300,
+        lines: Allowance { burst: 20, per_minute: 30 },
+        whole: 300,
+        piece: 150,
         beacons: (Duration::from_secs(30), Duration::from_secs(600)),
         round_trip: Duration::from_secs(20),
         is_lossy: false,
@@ -140,7 +147,8 @@ impl Capacity {
 
     /// Into how many pieces a line of so many bytes is cut.
     pub fn pieces(&self, bytes: usize) -> u32 {
-        u32::try_from(bytes.div_ceil(self.piece).max(1)).unwrap_or(u32::MAX)
+        let pieces = if bytes <= self.whole { 1 } else { bytes.div_ceil(self.piece) };
+        u32::try_from(pieces).unwrap_or(u32::MAX)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A reader of the original ignores keys that it does not know, so everything added here is optional:
 //! `signatures` (who vouches for the payload, see [`dcache::Signature`]), `status` (in a pong: how the one who answers is
-//! doing), and what the comparing of nodes needs: `beacon`, `repair` and `records`.
+//! doing), what the comparing of nodes needs: `beacon`, `repair` and `records`, and `hops`, which bounds passing on.
 
 use crate::{Address, Beacon, Carried, MAX_RECORDS, Repair, Status};
 use dcache::{Record, Signature};
@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 pub const MAX_LINE_BYTES: usize = 16 * 1024;
 /// The most signatures that one envelope carries.
 pub const MAX_SIGNATURES: usize = 8;
+
+/// More than most lines have besides their payload, so that their text need not grow while it is written.
+const USUAL_LINE_BYTES: usize = 512;
 
 /// One line of the protocol.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +43,14 @@ pub struct Envelope {
     /// More records than the one that `payload` may be.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub records: Vec<Carried>,
+    /// How many times it was passed on for somebody else.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub hops: u8,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]
+fn is_none(hops: &u8) -> bool {
+    *hops == 0
 }
 
 /// Why bytes are no line.
@@ -72,6 +83,7 @@ impl Envelope {
             beacon: None,
             repair: None,
             records: Vec::new(),
+            hops: 0,
         }
     }
 
@@ -89,8 +101,10 @@ impl Envelope {
         if line.len() > MAX_LINE_BYTES {
             return Err(LineError::Length(line.len()));
         }
+        // Checked once for the whole line, it is faster than for each text in it.
+        let text = std::str::from_utf8(line).map_err(|error| LineError::Shape(error.to_string()))?;
         let envelope: Self =
-            serde_json::from_slice(line).map_err(|error| LineError::Shape(error.to_string()))?;
+            serde_json::from_str(text).map_err(|error| LineError::Shape(error.to_string()))?;
         match (envelope.signatures.len(), envelope.records.len()) {
             (0..=MAX_SIGNATURES, 0..=MAX_RECORDS) => Ok(envelope),
             (0..=MAX_SIGNATURES, many) => Err(LineError::Records(many)),
@@ -101,7 +115,9 @@ impl Envelope {
     /// The line, without its end. JSON escapes line ends inside texts, so it is always one.
     #[expect(clippy::expect_used, reason = "structs of texts and numbers always have a JSON form")]
     pub fn encode(&self) -> String {
-        serde_json::to_string(self).expect("an envelope has a JSON form")
+        let mut line = Vec::with_capacity(USUAL_LINE_BYTES + self.payload.len());
+        serde_json::to_writer(&mut line, self).expect("an envelope has a JSON form");
+        String::from_utf8(line).expect("JSON is UTF-8")
     }
 }
 

@@ -8,13 +8,26 @@
 mod address;
 mod channel;
 mod envelope;
+mod fragment;
 mod message;
 mod repair;
 mod status;
+mod table;
 
-pub use address::{Address, AddressError, MAX_ADDRESS_BYTES};
+pub use address::{
+    Address, AddressError, Content, Family, Hop, Host, MAX_ADDRESS_BYTES, MAX_HOPS, Member,
+    MultiaddressError, Node, Part, Segments, Socket, Transport, Wild,
+};
 pub use channel::{Allowance, Capacity, ChannelCommand, ChannelEvent, ChannelId, Medium, Reach, Target};
 pub use envelope::{Envelope, LineError, MAX_LINE_BYTES, MAX_SIGNATURES};
+pub use fragment::{
+    Assembler, FRAGMENT_BYTES, FragmentError, MAX_FRAGMENTS, MAX_PARTIAL, MAX_PARTIAL_BYTES,
+    MAX_PARTIAL_OF_SENDER, MAX_WHOLE_BYTES, fragments,
+};
 pub use message::{MAX_PATTERNS, Message, MessageError};
 pub use repair::{Beacon, Carried, MAX_RECORDS, MAX_SALT, MAX_SYMBOLS, MAX_WANTED, Repair, Sketch, Want};
-pub use status::{ChannelStatus, MAX_CHANNELS, Standing, Status};
+pub use status::{ChannelStatus, MAX_CHANNELS, Standing, Status, Trouble};
+pub use table::{
+    By, Explanation, LEARNED_LIFETIME, LearnedRoute, MAX_LEARNED, MAX_RULES, MAX_STEPS, MAX_WAYS, Resolution,
+    RouteError, Rule, RuleError, Step, Table, TableError,
+};

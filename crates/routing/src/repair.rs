@@ -5,6 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use dcache::{Fingerprint, Record, Signature, Time};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sketch::Symbol;
+use std::borrow::Cow;
 
 /// The most symbols in one line.
 pub const MAX_SYMBOLS: usize = 640;
@@ -103,14 +104,18 @@ fn salt<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     if salt <= MAX_SALT { Ok(salt) } else { Err(serde::de::Error::custom("a salt has at most 53 bits")) }
 }
 
+/// A text that need not be copied to be read.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
 /// The bytes of a text in base64url, if they are at most `most`.
 fn read_bytes<'de, D: Deserializer<'de>>(deserializer: D, most: usize) -> Result<Vec<u8>, D::Error> {
     use serde::de::Error as _;
-    let text = String::deserialize(deserializer)?;
+    let Text(text) = Text::deserialize(deserializer)?;
     if text.len() > most.div_ceil(3) * 4 {
         return Err(D::Error::custom("too many at once"));
     }
-    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(D::Error::custom)?;
+    let bytes = URL_SAFE_NO_PAD.decode(&*text).map_err(D::Error::custom)?;
     if bytes.len() <= most { Ok(bytes) } else { Err(D::Error::custom("too many at once")) }
 }
 
@@ -137,7 +142,8 @@ fn read_numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u64>, 
     }
 }
 
-/// One of an envelope's `records`: several records in one line, when they are given to one peer.
+/// One of an envelope's `records`: several records in one line, when they are given to one peer, or said
+/// together with the one in `payload`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Carried {
     /// As the envelope's own.
@@ -149,6 +155,14 @@ pub struct Carried {
 impl From<&Record> for Carried {
     fn from(record: &Record) -> Self {
         Self { payload: record.statement().payload().into_owned(), signature: *record.signature() }
+    }
+}
+
+impl Carried {
+    /// How many bytes it takes in a line.
+    pub fn encoded_length(&self) -> usize {
+        // A struct of texts and numbers always has a JSON form.
+        serde_json::to_string(self).map_or(usize::MAX, |text| text.len())
     }
 }
 

@@ -1,10 +1,11 @@
 //! What a daemon says of itself to whoever pings it.
 
+use crate::Reach;
 use dcache::Time;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The most channels that a status shows.
+/// The most channels that a status shows, and the most troubles.
 pub const MAX_CHANNELS: usize = 16;
 
 /// How a daemon is doing. Everything is optional on the wire, so that versions can be mixed.
@@ -21,9 +22,12 @@ pub struct Status {
     pub records: u64,
     /// What was counted since it started, such as refused records by reason.
     pub counters: BTreeMap<String, u64>,
-    /// Its channels, at most [`MAX_CHANNELS`]; links with single peers are one together.
+    /// Its channels, at most [`MAX_CHANNELS`]; links for questions and comparisons, and what finds no place, are one together.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub channels: Vec<ChannelStatus>,
+    /// What should work and does not, at most [`MAX_CHANNELS`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub troubles: Vec<Trouble>,
     /// How it stands beside its peers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub standing: Option<Standing>,
@@ -51,6 +55,33 @@ pub struct ChannelStatus {
     pub refused: u64,
     /// Records that wait for their turn.
     pub waiting: u64,
+    /// Who hears what is said on it; none where links are shown together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reach: Option<Reach>,
+    /// What a byte costs there, compared with other channels.
+    pub cost: u64,
+    /// How many bytes of records are said in one line.
+    pub mtu: u64,
+    /// How many bytes of lines it bears a minute.
+    pub bytes_per_minute: u64,
+    /// How many lines, or their pieces, it bears a minute.
+    pub lines_per_minute: u64,
+    /// How many bytes could be said at once now.
+    pub bytes_left: u64,
+    /// How many peers were heard there lately.
+    pub peers: u64,
+}
+
+/// Something that should work and does not.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Trouble {
+    /// The name of a channel, or of what would be one.
+    pub channel: String,
+    /// What is wrong and what can be done, in words for people.
+    pub words: String,
+    /// For how many seconds it has been so.
+    pub seconds: u64,
 }
 
 /// How far a daemon believes to be behind.

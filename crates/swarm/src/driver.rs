@@ -4,7 +4,7 @@ use crate::handle::{Command, SayError, Swarm};
 use crate::keeper::{Change, Keeper, Kept, Own};
 use crate::mouth::Mouth;
 use crate::refusals::Refusals;
-use brain::{Brain, Input, Now, Output, Settings};
+use brain::{Brain, Input, Now, Output, Routing, Settings};
 use channels::Switchboard;
 use dcache::{Clock, Key, Keypair, Limits, Policy, Record, Refusal, Set, Time};
 use routing::ChannelEvent;
@@ -30,6 +30,8 @@ pub struct Setup {
     pub store: Arc<Store>,
     /// Who may say what, to begin with.
     pub policy: Policy,
+    /// Where lines go, to begin with.
+    pub routing: Routing,
     /// What the wall clock shows: [`system_clock`], but for tests.
     pub wall_clock: fn() -> Time,
     /// When the program was built: it is later than that.
@@ -57,6 +59,7 @@ pub struct Driver {
     swarm: Swarm,
     commands: tokio::sync::Mutex<mpsc::Receiver<Command>>,
     policy: Mutex<Policy>,
+    routing: Mutex<Routing>,
     started: Instant,
 }
 
@@ -66,7 +69,8 @@ impl Driver {
         let (sender, commands) = mpsc::channel(MAX_COMMANDS);
         let swarm = Swarm::new(setup.keypair.peer_id(), sender);
         let (policy, commands) = (Mutex::new(setup.policy.clone()), tokio::sync::Mutex::new(commands));
-        let driver = Self { setup, swarm: swarm.clone(), commands, policy, started: Instant::now() };
+        let routing = Mutex::new(setup.routing.clone());
+        let driver = Self { setup, swarm: swarm.clone(), commands, policy, routing, started: Instant::now() };
         (driver, swarm)
     }
 
@@ -121,12 +125,15 @@ impl Driver {
         // above its earlier words. When not, it hears of them from its peers, and goes on above them.
         let last = sequence.unwrap_or(moment.time.0).max(set.latest_sequence(me));
         tracing::info!(records = set.len(), "the swarm as this node left it");
+        let mut brain =
+            Brain::new(me, set, self.setup.settings.clone(), &self.setup.version, self.setup.seed);
+        brain.route(self.routing(), Now { moment, elapsed });
         let mut keeper = Keeper::new(self.setup.store.clone());
         if !dropped.is_empty() {
             keeper.remove(dropped);
         }
         Ok(Run {
-            brain: Brain::new(me, set, self.setup.settings.clone(), &self.setup.version, self.setup.seed),
+            brain,
             mouth: Mouth::new(Keypair::from_seed(self.setup.keypair.seed()), last),
             keeper,
             clock,
@@ -146,10 +153,20 @@ impl Driver {
         self.policy.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    fn routing(&self) -> Routing {
+        self.routing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn command(&self, run: &mut Run, command: Command) {
-        if let Command::Adopt { policy, .. } = &command {
-            // For the next life of the brain too.
-            *self.policy.lock().unwrap_or_else(PoisonError::into_inner) = policy.clone();
+        // For the next life of the brain too.
+        match &command {
+            Command::Adopt { policy, .. } => {
+                *self.policy.lock().unwrap_or_else(PoisonError::into_inner) = policy.clone();
+            }
+            Command::Route { routing, .. } => {
+                *self.routing.lock().unwrap_or_else(PoisonError::into_inner) = routing.clone();
+            }
+            _ => {}
         }
         run.command(command);
     }
@@ -274,6 +291,15 @@ impl Run {
             Command::Read(reading) => {
                 let now = self.now();
                 reading(self.brain.set(), now.moment);
+            }
+            Command::Ask(asking) => {
+                let now = self.now();
+                asking(&self.brain, now);
+            }
+            Command::Route { routing, routed } => {
+                let now = self.now();
+                self.brain.route(routing, now);
+                let _ = routed.send(());
             }
             Command::Say { statements, said } => {
                 // The clock may have been set right since; what stood above all in between is gone then.

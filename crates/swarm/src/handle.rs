@@ -1,6 +1,7 @@
 //! What services hold.
 
 use crate::watch::Watch;
+use brain::{Brain, Now, Routing};
 use dcache::{
     BucketPath, Item, Key, Kind, Moment, Pattern, PeerId, Policy, Record, Refusal, Set, Statement,
     StatementError, Time, Validity,
@@ -12,10 +13,13 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 const CHANGES: usize = 1024;
 
 type Reading = Box<dyn FnOnce(&Set, Moment) + Send>;
+type Asking = Box<dyn FnOnce(&Brain, Now) + Send>;
 
 /// What the driver is asked for.
 pub(crate) enum Command {
     Read(Reading),
+    Ask(Asking),
+    Route { routing: Routing, routed: oneshot::Sender<()> },
     Say { statements: Vec<Statement>, said: oneshot::Sender<Result<(), SayError>> },
     Carry { records: Vec<Record>, said: oneshot::Sender<Result<(), SayError>> },
     Adopt { policy: Policy, adopted: oneshot::Sender<()> },
@@ -197,6 +201,30 @@ impl Swarm {
     pub async fn adopt(&self, policy: Policy) -> Result<(), Stopped> {
         let (adopted, done) = oneshot::channel();
         self.commands.send(Command::Adopt { policy, adopted }).await.map_err(|_| Stopped)?;
+        done.await.map_err(|_| Stopped)
+    }
+
+    /// Asks the brain something, such as how it would route an address. `asking` must be quick, and must not wait.
+    ///
+    /// # Errors
+    /// When the daemon is stopping.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        asking: impl FnOnce(&Brain, Now) -> T + Send + 'static,
+    ) -> Result<T, Stopped> {
+        let (answer, answered) = oneshot::channel();
+        let asking: Asking = Box::new(move |brain, now| drop(answer.send(asking(brain, now))));
+        self.commands.send(Command::Ask(asking)).await.map_err(|_| Stopped)?;
+        answered.await.map_err(|_| Stopped)
+    }
+
+    /// From now on lines are routed so.
+    ///
+    /// # Errors
+    /// When the daemon is stopping.
+    pub async fn route(&self, routing: Routing) -> Result<(), Stopped> {
+        let (routed, done) = oneshot::channel();
+        self.commands.send(Command::Route { routing, routed }).await.map_err(|_| Stopped)?;
         done.await.map_err(|_| Stopped)
     }
 

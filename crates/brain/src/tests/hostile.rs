@@ -73,7 +73,8 @@ fn comes_up(world: &mut World, dialled: Option<SocketAddr>) {
 fn linked_with_the_liar(world: &mut World, count: u64) {
     shows(world, count);
     let asks = Output::Channel(ChannelCommand::Connect { address: liars_host() });
-    for _ in 0..40 {
+    // Who has more waits for the other, for up to 13 round trips and the time that asking may take.
+    for _ in 0..80 {
         world.elapsed += Duration::from_millis(50);
         world.input(0, Input::Tick);
         if world.nodes[0].outputs.contains(&asks) {

@@ -1,31 +1,117 @@
 //! Which addresses are dialled.
 use std::net::IpAddr;
+use std::time::Duration;
 
+use libp2p::PeerId;
 use libp2p::multiaddr::{Multiaddr, Protocol};
+use tokio::net::lookup_host;
+use tokio::time::timeout;
 
 /// The most addresses of one peer that are tried.
-const MAX_ADDRESSES: usize = 16;
+pub(super) const MAX_ADDRESSES: usize = 16;
+/// How long the name service may take for one name.
+const LOOK_UP: Duration = Duration::from_secs(10);
+
+/// What this node may dial.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    /// Whether this host may talk to itself.
+    pub(super) allow_loopback: bool,
+    /// Whether it is in a private network, to which there is no QUIC.
+    pub(super) is_private: bool,
+}
+
+/// Why an address that somebody chose cannot be dialled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unfit {
+    #[error("the address does not end in /p2p/ID: it has to say whom it leads to")]
+    NoPeer,
+    #[error("the address has to begin with /ip4, /ip6, /dns, /dns4 or /dns6")]
+    Host,
+    #[error("after the host, the address needs /tcp/PORT or /udp/PORT/quic-v1, and nothing else before /p2p")]
+    Transport,
+    #[error("QUIC cannot be used in a private network: use /tcp/PORT")]
+    Private,
+}
 
 /// Those of the addresses that may be dialled: an IP address and a transport that is spoken here. The addresses come
 /// from records of strangers, so names are not looked up, and this host does not talk to itself unless told to.
-pub(super) fn usable(addresses: Vec<Multiaddr>, allow_loopback: bool) -> Vec<Multiaddr> {
-    addresses.into_iter().filter(|address| is_usable(address, allow_loopback)).take(MAX_ADDRESSES).collect()
+pub(super) fn usable(addresses: Vec<Multiaddr>, rules: Rules) -> Vec<Multiaddr> {
+    addresses.into_iter().filter(|address| is_usable(address, rules)).take(MAX_ADDRESSES).collect()
 }
 
-fn is_usable(address: &Multiaddr, allow_loopback: bool) -> bool {
-    let mut parts = address.iter();
-    let ip = match parts.next() {
+fn is_usable(address: &Multiaddr, rules: Rules) -> bool {
+    let ip = match address.iter().next() {
         Some(Protocol::Ip4(ip)) => IpAddr::V4(ip),
         Some(Protocol::Ip6(ip)) => IpAddr::V6(ip),
         _ => return false,
     };
-    let transport = match (parts.next(), parts.next()) {
-        (Some(Protocol::Tcp(port)), None | Some(Protocol::P2p(_))) => port != 0,
-        (Some(Protocol::Udp(port)), Some(Protocol::QuicV1)) => port != 0,
-        _ => false,
-    };
     let ip = ip.to_canonical();
-    transport && !ip.is_unspecified() && !ip.is_multicast() && (allow_loopback || !ip.is_loopback())
+    let is_host = !ip.is_unspecified() && !ip.is_multicast() && (rules.allow_loopback || !ip.is_loopback());
+    is_host && has_transport(address, rules.is_private).is_ok()
+}
+
+/// Whether the address goes on, after its host, with a transport that is spoken here.
+fn has_transport(address: &Multiaddr, is_private: bool) -> Result<(), Unfit> {
+    let mut parts = address.iter().skip(1);
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(Protocol::Tcp(port)), None | Some(Protocol::P2p(_)), None) if port != 0 => Ok(()),
+        (Some(Protocol::Udp(_)), Some(Protocol::QuicV1), _) if is_private => Err(Unfit::Private),
+        (Some(Protocol::Udp(port)), Some(Protocol::QuicV1), _) if port != 0 => Ok(()),
+        _ => Err(Unfit::Transport),
+    }
+}
+
+/// Whether this is an address for QUIC.
+pub(super) fn is_quic(address: &Multiaddr) -> bool {
+    address.iter().any(|part| matches!(part, Protocol::Quic | Protocol::QuicV1))
+}
+
+/// Takes apart an address that somebody chose: whom it leads to, and where. Names are allowed in it.
+pub(super) fn chosen(address: &Multiaddr, is_private: bool) -> Result<(PeerId, Multiaddr), Unfit> {
+    let mut place = address.clone();
+    let Some(Protocol::P2p(peer)) = place.pop() else {
+        return Err(Unfit::NoPeer);
+    };
+    match place.iter().next() {
+        Some(Protocol::Ip4(_) | Protocol::Ip6(_)) => {}
+        Some(Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_)) => {}
+        _ => return Err(Unfit::Host),
+    }
+    has_transport(&place, is_private)?;
+    Ok((peer, place))
+}
+
+/// The addresses with IP addresses in place of names, and what kept a name from being found.
+pub(super) async fn look_up(places: Vec<Multiaddr>) -> (Vec<Multiaddr>, Vec<String>) {
+    let (mut found, mut problems) = (Vec::new(), Vec::new());
+    for place in places {
+        match look_up_one(&place).await {
+            Ok(addresses) => found.extend(addresses),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    found.truncate(MAX_ADDRESSES);
+    (found, problems)
+}
+
+async fn look_up_one(place: &Multiaddr) -> Result<Vec<Multiaddr>, String> {
+    let (name, fits): (_, fn(&IpAddr) -> bool) = match place.iter().next() {
+        Some(Protocol::Dns(name)) => (name.into_owned(), |_| true),
+        Some(Protocol::Dns4(name)) => (name.into_owned(), IpAddr::is_ipv4),
+        Some(Protocol::Dns6(name)) => (name.into_owned(), IpAddr::is_ipv6),
+        _ => return Ok(vec![place.clone()]),
+    };
+    let answer = timeout(LOOK_UP, lookup_host((name.as_str(), 0))).await;
+    let answer =
+        answer.map_err(|_| format!("the name {name} was not found within {} s", LOOK_UP.as_secs()))?;
+    let answer = answer.map_err(|error| format!("the name {name} was not found: {error}"))?;
+    let mut found: Vec<_> = answer.map(|socket| socket.ip()).filter(fits).collect();
+    found.dedup();
+    if found.is_empty() {
+        return Err(format!("the name {name} has no address of the right kind"));
+    }
+    Ok(found.into_iter().filter_map(|ip| place.replace(0, |_| Some(ip.into()))).collect())
 }
 
 #[cfg(test)]
@@ -33,7 +119,7 @@ mod tests {
     use super::*;
 
     fn usable_one(address: &str, allow_loopback: bool) -> bool {
-        is_usable(&address.parse().unwrap(), allow_loopback)
+        is_usable(&address.parse().unwrap(), Rules { allow_loopback, is_private: false })
     }
 
     #[test]
@@ -67,5 +153,45 @@ mod tests {
         for address in addresses {
             assert!(!usable_one(address, true), "{address}");
         }
+    }
+
+    fn choose(address: &str, is_private: bool) -> Result<String, Unfit> {
+        let id = libp2p::identity::Keypair::generate_ed25519().public().to_peer_id();
+        let address = address.replace("ID", &id.to_string()).parse().unwrap();
+        chosen(&address, is_private).map(|(peer, place)| {
+            assert_eq!(peer, id);
+            place.to_string()
+        })
+    }
+
+    #[test]
+    fn a_private_network_has_no_quic() {
+        let quic: Multiaddr = "/ip4/10.0.0.1/udp/6002/quic-v1".parse().unwrap();
+        assert!(is_quic(&quic) && !is_usable(&quic, Rules { allow_loopback: false, is_private: true }));
+        assert_eq!(choose("/ip4/10.0.0.1/udp/6002/quic-v1/p2p/ID", true), Err(Unfit::Private));
+        assert!(choose("/ip4/10.0.0.1/udp/6002/quic-v1/p2p/ID", false).is_ok());
+    }
+
+    #[test]
+    fn what_somebody_chose_may_be_a_name_and_has_to_say_whom_it_leads_to() {
+        for place in
+            ["/dns4/a.example/tcp/1", "/dns/b/udp/2/quic-v1", "/dns6/c/tcp/3", "/ip4/127.0.0.1/tcp/4"]
+        {
+            assert_eq!(choose(&format!("{place}/p2p/ID"), false).as_deref(), Ok(place));
+            assert_eq!(choose(place, false), Err(Unfit::NoPeer));
+        }
+        assert_eq!(choose("/dnsaddr/a.example/tcp/1/p2p/ID", false), Err(Unfit::Host));
+        assert_eq!(choose("/ip4/10.0.0.1/tcp/80/ws/p2p/ID", false), Err(Unfit::Transport));
+        assert_eq!(choose("/ip4/10.0.0.1/p2p/ID", false), Err(Unfit::Transport));
+    }
+
+    #[tokio::test]
+    async fn names_become_addresses_of_the_right_kind() {
+        let places =
+            vec!["/dns4/localhost/tcp/7".parse().unwrap(), "/ip6/::1/udp/9/quic-v1".parse().unwrap()];
+        let (found, problems) = look_up(places).await;
+        assert_eq!(problems, [""; 0]);
+        let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(found, ["/ip4/127.0.0.1/tcp/7", "/ip6/::1/udp/9/quic-v1"]);
     }
 }

@@ -8,21 +8,27 @@ use cid::Cid;
 use futures::StreamExt;
 use libp2p::core::ConnectedPoint;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
-use libp2p::swarm::{DialError, NetworkBehaviour, SwarmEvent};
-use libp2p::{Multiaddr, PeerId, Swarm, SwarmBuilder, connection_limits, identify, noise, ping, tcp, yamux};
+use libp2p::swarm::{DialError, SwarmEvent};
+use libp2p::{Multiaddr, PeerId, Swarm};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Interval, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::addresses::{self, Rules};
 use super::exchange::{Delivery, Exchange};
-use super::inbound::{self, Inbound};
-use super::{ConnectError, ListenFailure, NodeConfig, StartError, addresses, streams};
+use super::inbound::Inbound;
+use super::kept::{self, Keeper, KeptPeer, Step};
+use super::pubsub::{self, SubscribeError, Subscriptions, Topic};
+use super::swarm::{self, Behaviour, BehaviourEvent};
+use super::{ConnectError, ListenFailure, NodeConfig, StartError};
 use crate::store::Store;
 
 /// How long stopping may wait for blocks that are being stored, and for the disk.
 const SHUTDOWN: Duration = Duration::from_secs(2);
 /// How often what is forgotten is tidied up, and statistics are told.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// When places become few, a connection that was not used for this long may be closed.
+const CROWDED_IDLE: Duration = Duration::from_secs(60);
 /// The most listen failures that are remembered.
 const MAX_FAILURES: usize = 64;
 
@@ -32,6 +38,7 @@ pub(super) enum Command {
     Connect { peer: PeerId, addresses: Vec<Multiaddr>, reply: oneshot::Sender<Result<(), ConnectError>> },
     Want { cid: Cid, reply: oneshot::Sender<Delivery> },
     Stored { cid: Cid, size: usize },
+    Subscribe { topic: String, reply: oneshot::Sender<Result<Topic, SubscribeError>> },
 }
 
 /// What the driver lets the handle see.
@@ -41,15 +48,7 @@ pub(super) struct Reports {
     pub(super) failures: watch::Receiver<Vec<ListenFailure>>,
     pub(super) connected: watch::Receiver<Arc<BTreeSet<PeerId>>>,
     pub(super) statistics: watch::Receiver<Statistics>,
-}
-
-#[derive(NetworkBehaviour)]
-struct Behaviour {
-    limits: connection_limits::Behaviour,
-    identify: identify::Behaviour,
-    ping: ping::Behaviour,
-    outbound: libp2p_stream::Behaviour,
-    inbound: inbound::Behaviour,
+    pub(super) kept: watch::Receiver<Arc<Vec<KeptPeer>>>,
 }
 
 type Replies = Vec<oneshot::Sender<Result<(), ConnectError>>>;
@@ -60,8 +59,12 @@ pub struct Driver {
     exchange: Exchange,
     store: Store,
     commands: mpsc::Receiver<Command>,
+    keeper: Keeper,
+    subscriptions: Subscriptions,
     dialling: BTreeMap<PeerId, Replies>,
-    allow_loopback: bool,
+    rules: Rules,
+    idle_timeout: Duration,
+    max_connections: usize,
     housekeeping: Interval,
     listening: watch::Sender<Vec<Multiaddr>>,
     failures: watch::Sender<Vec<ListenFailure>>,
@@ -80,8 +83,13 @@ impl Driver {
         config: NodeConfig,
         store: Store,
         commands: mpsc::Receiver<Command>,
+        kept: watch::Receiver<Vec<Multiaddr>>,
     ) -> Result<(Self, Reports), StartError> {
-        let swarm = build_swarm(&config)?;
+        let me = config.keypair.public().to_peer_id();
+        let rules = Rules { allow_loopback: config.allow_loopback, is_private: config.network_key.is_some() };
+        let keeper = Keeper::new(me, rules.is_private, config.seed, kept);
+        let swarm = swarm::build(&config, kept::alive::Behaviour::new(keeper.chosen()))?;
+        let listen = swarm::listen_addresses(&config);
         let control = swarm.behaviour().outbound.new_control();
         let exchange = Exchange::new(config.bitswap, config.seed, store.clone(), control);
         let mut driver = Self {
@@ -89,22 +97,31 @@ impl Driver {
             exchange,
             store,
             commands,
+            keeper,
+            subscriptions: Subscriptions::default(),
             dialling: BTreeMap::new(),
-            allow_loopback: config.allow_loopback,
+            rules,
+            idle_timeout: config.idle_timeout,
+            max_connections: usize::try_from(config.max_connections).unwrap_or(usize::MAX),
             housekeeping: interval(HOUSEKEEPING),
             listening: watch::Sender::default(),
             failures: watch::Sender::default(),
             connected: watch::Sender::default(),
             statistics: watch::Sender::default(),
         };
-        config.listen.into_iter().for_each(|address| driver.listen(address));
-        let reports = Reports {
-            listening: driver.listening.subscribe(),
-            failures: driver.failures.subscribe(),
-            connected: driver.connected.subscribe(),
-            statistics: driver.statistics.subscribe(),
-        };
+        listen.into_iter().for_each(|address| driver.listen(address));
+        let reports = driver.reports();
         Ok((driver, reports))
+    }
+
+    fn reports(&self) -> Reports {
+        Reports {
+            listening: self.listening.subscribe(),
+            failures: self.failures.subscribe(),
+            connected: self.connected.subscribe(),
+            statistics: self.statistics.subscribe(),
+            kept: self.keeper.told(),
+        }
     }
 
     /// Drives the node until `shutdown` is cancelled; then what has arrived is stored and made durable, within a few
@@ -116,6 +133,10 @@ impl Driver {
                 event = self.swarm.select_next_some() => self.swarm_event(event),
                 Some(command) = self.commands.recv() => self.command(command),
                 () = self.exchange.step() => {}
+                step = self.keeper.step() => self.keep(step),
+                (topic, data) = self.subscriptions.next_publication() => {
+                    pubsub::publish(&topic, data, &mut self.swarm.behaviour_mut().pubsub);
+                }
                 _ = self.housekeeping.tick() => self.tidy(),
             }
         }
@@ -155,6 +176,8 @@ impl Driver {
 
     fn tidy(&mut self) {
         self.exchange.tidy();
+        self.subscriptions.tidy(&mut self.swarm.behaviour_mut().pubsub);
+        self.close_unused();
         let statistics = self.exchange.statistics();
         self.statistics.send_if_modified(|told| std::mem::replace(told, statistics) != statistics);
     }
@@ -164,6 +187,10 @@ impl Driver {
             Command::Connect { peer, addresses, reply } => self.connect(peer, addresses, reply),
             Command::Want { cid, reply } => self.exchange.want(cid, reply),
             Command::Stored { cid, size } => self.exchange.stored(&cid, size),
+            Command::Subscribe { topic, reply } => {
+                let gossip = &mut self.swarm.behaviour_mut().pubsub;
+                let _ = reply.send(self.subscriptions.subscribe(topic, gossip));
+            }
         }
     }
 
@@ -177,18 +204,62 @@ impl Driver {
             let _ = reply.send(Ok(()));
             return;
         }
-        let addresses = addresses::usable(given, self.allow_loopback);
+        let addresses = addresses::usable(given, self.rules);
         if addresses.is_empty() {
             let _ = reply.send(Err(ConnectError::NoUsableAddress(peer)));
             return;
         }
-        let condition = PeerCondition::DisconnectedAndNotDialing;
-        match self.swarm.dial(DialOpts::peer_id(peer).condition(condition).addresses(addresses).build()) {
+        match self.dial(peer, addresses) {
             // A dial that is under way already answers this one too.
             Ok(()) | Err(DialError::DialPeerConditionFalse(_)) => {
                 self.dialling.entry(peer).or_default().push(reply);
             }
             Err(error) => drop(reply.send(Err(ConnectError::Failed(peer, reason(&error))))),
+        }
+    }
+
+    fn dial(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) -> Result<(), DialError> {
+        let condition = PeerCondition::DisconnectedAndNotDialing;
+        self.swarm.dial(DialOpts::peer_id(peer).condition(condition).addresses(addresses).build())
+    }
+
+    fn keep(&mut self, step: Step) {
+        match step {
+            Step::Nothing => {}
+            Step::Changed => {
+                let (added, removed) = self.keeper.change(|peer| self.swarm.is_connected(peer));
+                let limits = &mut self.swarm.behaviour_mut().limits;
+                // Whom somebody chose gets in though all places are taken.
+                added.iter().for_each(|peer| limits.bypass_peer_id(peer));
+                removed.iter().for_each(|peer| limits.remove_peer_id(peer));
+            }
+            Step::Dial(peer, _) if self.swarm.is_connected(&peer) => self.keeper.connected(&peer),
+            Step::Dial(peer, addresses) => match self.dial(peer, addresses) {
+                // Its end is reported as that of any other dial.
+                Ok(()) | Err(DialError::DialPeerConditionFalse(_)) => {}
+                Err(error) => self.keeper.failed(&peer, words(&error)),
+            },
+        }
+    }
+
+    /// Closes connections that nobody uses. Gossipsub holds a stream on each, so none ends by itself; those with whom
+    /// a topic is shared stay, unless places become few.
+    fn close_unused(&mut self) {
+        let unused = self.exchange.unused_for(self.idle_timeout.min(CROWDED_IDLE));
+        if unused.is_empty() {
+            return;
+        }
+        let gossip = &self.swarm.behaviour().pubsub;
+        let (chosen, sharers, mesh) = (self.keeper.chosen(), gossip.sharers(), gossip.mesh());
+        let is_crowded = self.connected.borrow().len() > self.max_connections - self.max_connections / 8;
+        let may_go = |(peer, idle): &&(PeerId, Duration)| {
+            let is_shared = if is_crowded { mesh.contains(peer) } else { sharers.contains(peer) };
+            !is_shared && !chosen.borrow().contains(peer) && (is_crowded || *idle >= self.idle_timeout)
+        };
+        let longest = unused.iter().filter(may_go).max_by_key(|(_, idle)| *idle);
+        if let Some((peer, idle)) = longest.copied() {
+            tracing::debug!(%peer, ?idle, "an unused connection is closed");
+            let _ = self.swarm.disconnect_peer_id(peer);
         }
     }
 
@@ -203,19 +274,20 @@ impl Driver {
             SwarmEvent::Behaviour(BehaviourEvent::Inbound(Inbound { peer, stream })) => {
                 self.exchange.opened(peer, stream);
             }
+            SwarmEvent::Behaviour(BehaviourEvent::Pubsub(event)) => {
+                self.subscriptions.gossip_event(event, &mut self.swarm.behaviour_mut().pubsub);
+            }
             SwarmEvent::ConnectionEstablished { peer_id, num_established, endpoint, .. } => {
                 self.connection_established(peer_id, num_established.get(), &endpoint);
             }
             SwarmEvent::ConnectionClosed { peer_id, num_established: 0, cause, .. } => {
-                tracing::debug!(peer = %peer_id, ?cause, "disconnected");
-                self.connected.send_modify(|peers| {
-                    Arc::make_mut(peers).remove(&peer_id);
-                });
-                self.exchange.disconnected(peer_id);
+                let cause = cause.map_or_else(|| "it was closed".to_owned(), |cause| reason(&cause));
+                self.connection_closed(peer_id, cause);
             }
             SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. } => {
                 tracing::debug!(%peer, %error, "not reached");
                 if !self.swarm.is_connected(&peer) {
+                    self.keeper.failed(&peer, words(&error));
                     self.dialled(peer, &Err(ConnectError::Failed(peer, reason(&error))));
                 }
             }
@@ -230,8 +302,19 @@ impl Driver {
                 Arc::make_mut(peers).insert(peer);
             });
             self.exchange.connected(peer);
+            self.keeper.connected(&peer);
         }
         self.dialled(peer, &Ok(()));
+    }
+
+    fn connection_closed(&mut self, peer: PeerId, cause: String) {
+        tracing::debug!(%peer, cause, "disconnected");
+        self.connected.send_modify(|peers| {
+            Arc::make_mut(peers).remove(&peer);
+        });
+        self.exchange.disconnected(peer);
+        self.subscriptions.count_peers(&self.swarm.behaviour().pubsub);
+        self.keeper.disconnected(&peer, format!("the connection broke: {cause}"));
     }
 
     fn listener_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
@@ -260,34 +343,22 @@ fn reason(error: &dyn std::error::Error) -> String {
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
-fn build_swarm(config: &NodeConfig) -> Result<Swarm<Behaviour>, StartError> {
-    let idle_timeout = config.idle_timeout;
-    let builder = SwarmBuilder::with_existing_identity(config.keypair.clone())
-        .with_tokio()
-        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)?
-        .with_quic();
-    let Ok(built) = builder.with_behaviour(|_| behaviour(config));
-    Ok(built.with_swarm_config(|swarm| swarm.with_idle_connection_timeout(idle_timeout)).build())
-}
-
-fn behaviour(config: &NodeConfig) -> Behaviour {
-    let identify = identify::Config::new("/ipfs/0.1.0".to_owned(), config.keypair.public())
-        .with_agent_version(concat!("dt-swarm/", env!("CARGO_PKG_VERSION")).to_owned())
-        // Only addresses that a peer signed in a record are dialled.
-        .with_cache_size(0);
-    Behaviour {
-        limits: connection_limits::Behaviour::new(limits(config)),
-        identify: identify::Behaviour::new(identify),
-        ping: ping::Behaviour::default(),
-        outbound: libp2p_stream::Behaviour::new(),
-        inbound: inbound::Behaviour::new(streams::PROTOCOL),
+/// Why a dial came to nothing, for people: each address with what is at the bottom of its trouble.
+fn words(error: &DialError) -> String {
+    match error {
+        DialError::Transport(all) => {
+            let each = all.iter().map(|(address, error)| format!("{address}: {}", root(error)));
+            each.collect::<Vec<_>>().join("; ")
+        }
+        DialError::WrongPeerId { obtained, address } => {
+            format!("{address}: somebody else answers, {obtained}")
+        }
+        DialError::Denied { cause } => root(cause),
+        other => reason(other),
     }
 }
 
-fn limits(config: &NodeConfig) -> connection_limits::ConnectionLimits {
-    connection_limits::ConnectionLimits::default()
-        .with_max_pending_incoming(Some(32))
-        .with_max_pending_outgoing(Some(64))
-        .with_max_established(Some(config.max_connections))
-        .with_max_established_per_peer(Some(config.max_connections_per_peer))
+fn root(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |cause| cause.source());
+    causes.last().map_or_else(String::new, ToString::to_string)
 }

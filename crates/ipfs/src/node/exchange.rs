@@ -49,6 +49,8 @@ struct Link {
     visit: u64,
     stream: Option<Stream>,
     readers: usize,
+    /// When something was last said on it.
+    used: Instant,
 }
 
 /// The fetches that wait for one block.
@@ -102,7 +104,7 @@ impl Exchange {
 
     pub(super) fn connected(&mut self, peer: PeerId) {
         self.visits += 1;
-        self.links.insert(peer, Link { visit: self.visits, stream: None, readers: 0 });
+        self.links.insert(peer, Link { visit: self.visits, stream: None, readers: 0, used: Instant::now() });
         self.engine.connected(self.now(), peer);
         self.carry_out();
     }
@@ -172,6 +174,7 @@ impl Exchange {
             Some(done) = self.work.join_next() => self.done(done),
             Some(ended) = self.readers.join_next() => self.reader_ended(ended),
             Some((peer, message)) = self.incoming.recv(), if self.storing < MAX_STORING => {
+                self.used(peer);
                 self.engine.received(self.now(), peer, message);
             }
             () = sleep_until(wake) => self.engine.tick(self.now()),
@@ -187,6 +190,18 @@ impl Exchange {
                 return;
             };
             self.done(done);
+        }
+    }
+
+    /// The peers to whom and from whom nothing was said for so long, and how long it was.
+    pub(super) fn unused_for(&self, least: Duration) -> Vec<(PeerId, Duration)> {
+        let idle = self.links.iter().map(|(peer, link)| (*peer, link.used.elapsed()));
+        idle.filter(|(_, idle)| *idle >= least).collect()
+    }
+
+    fn used(&mut self, peer: PeerId) {
+        if let Some(link) = self.links.get_mut(&peer) {
+            link.used = Instant::now();
         }
     }
 
@@ -285,6 +300,7 @@ impl Exchange {
         let Some(link) = self.links.get_mut(&peer) else {
             return;
         };
+        link.used = Instant::now();
         let (visit, stream, control) = (link.visit, link.stream.take(), self.control.clone());
         self.work.spawn(async move {
             let result = streams::send(control, peer, stream, message).await;

@@ -6,6 +6,22 @@ use libp2p::{Multiaddr, PeerId, identity::Keypair};
 use crate::store::{StoreConfig, StoreError};
 use crate::unixfs::{AddError, ExportError, ReadError, WalkError};
 
+/// The secret of a private network. It is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NetworkKey(pub(super) [u8; 32]);
+
+impl From<[u8; 32]> for NetworkKey {
+    fn from(key: [u8; 32]) -> Self {
+        Self(key)
+    }
+}
+
+impl std::fmt::Debug for NetworkKey {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("NetworkKey")
+    }
+}
+
 /// What a node needs to know.
 #[derive(Clone, Debug)]
 pub struct NodeConfig {
@@ -15,7 +31,13 @@ pub struct NodeConfig {
     pub listen: Vec<Multiaddr>,
     /// Its block store.
     pub store: StoreConfig,
-    /// How long a connection that nobody uses stays open.
+    /// With it, only nodes that have it too are spoken to, and only over TCP: addresses for QUIC are left out.
+    pub network_key: Option<NetworkKey>,
+    /// The pubsub topics that [`Node::subscribe`](super::Node::subscribe) may be asked for; what is said on others is
+    /// not taken.
+    pub topics: Vec<String>,
+    /// How long a connection that nobody uses stays open. Those with peers that share a topic stay open as long as
+    /// there are places left.
     pub idle_timeout: Duration,
     /// The most connections at one time.
     pub max_connections: u32,
@@ -36,6 +58,8 @@ impl NodeConfig {
             keypair,
             listen: Vec::new(),
             store,
+            network_key: None,
+            topics: Vec::new(),
             idle_timeout: Duration::from_secs(600),
             max_connections: 128,
             max_connections_per_peer: 4,
@@ -55,6 +79,9 @@ pub enum StartError {
     /// The encryption of the links could not be set up.
     #[error("the encryption of the links could not be set up: {0}")]
     Encryption(#[from] libp2p::noise::Error),
+    /// Gossipsub could not be set up.
+    #[error("pubsub could not be set up: {0}")]
+    Pubsub(String),
     /// A worker thread panicked.
     #[error("a worker of the node died")]
     Worker,

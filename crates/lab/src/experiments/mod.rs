@@ -2,10 +2,12 @@
 
 mod figures;
 mod heal;
+mod irc;
 mod merge;
 mod spread;
 
 pub use figures::Distribution;
 pub use heal::{Heal, Healed, heal};
+pub use irc::{Irc, OverIrc, irc};
 pub use merge::{Merge, Merged, merge};
 pub use spread::{Spread, spread};

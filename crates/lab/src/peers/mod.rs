@@ -2,6 +2,7 @@
 
 mod javascript;
 mod kubo;
+mod ngircd;
 mod serf;
 
 use std::env;
@@ -11,6 +12,7 @@ use crate::Unavailable;
 
 pub use javascript::{CidVersion, javascript_available, javascript_cid, javascript_cid_in_folder};
 pub use kubo::{Kubo, kubo_available};
+pub use ngircd::{Ngircd, NgircdOptions, ngircd_available};
 pub use serf::{Serf, serf_available};
 
 /// `$XDG_CACHE_HOME/dt-swarm`, where `check` installs what tests need.

@@ -1,0 +1,119 @@
+//! What a session does about what the server says.
+
+use super::inbox::Text;
+use super::nick::nick;
+use super::session::{MAX_NICKS, Session, State};
+use super::trouble::Trouble;
+use super::understand::{Heard, understand};
+use crate::switchboard::Route;
+use irc_proto::{Command, Message};
+use routing::{Capacity, ChannelEvent, Medium};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+/// How many lines may wait while the pieces of one are said.
+const MAX_WAITING: usize = 16;
+
+impl Session<'_> {
+    /// Takes one line of the server.
+    pub(super) async fn hear(&mut self, line: &[u8]) -> Result<(), Trouble> {
+        // People may write in whatever encoding; a line that cannot be parsed matters as little as one that is not ours.
+        let Ok(message) = String::from_utf8_lossy(line).parse::<Message>() else { return Ok(()) };
+        match understand(message, &self.nick.name, &self.settings.channel) {
+            Heard::Text(sender, text) => self.take(&sender, &text).await,
+            Heard::Ping(word) => self.send(Command::PONG(word, None)).await?,
+            Heard::Welcome(nick) => self.welcome(nick),
+            Heard::NickTaken => self.next_nick()?,
+            Heard::Renamed(nick) => self.nick.name = nick,
+            Heard::Joined => self.joined().await,
+            Heard::Out(trouble) => self.out(trouble).await,
+            Heard::Mute(trouble) => self.mute(trouble).await?,
+            Heard::Over(trouble) => return Err(trouble),
+            Heard::Nothing => {}
+        }
+        Ok(())
+    }
+
+    fn welcome(&mut self, nick: String) {
+        if let State::Entering { .. } = self.state {
+            self.nick.name = nick;
+            self.state = State::Outside { join_at: Instant::now() };
+        }
+    }
+
+    fn next_nick(&mut self) -> Result<(), Trouble> {
+        let State::Entering { .. } = self.state else { return Ok(()) };
+        self.nick.attempt = self.nick.attempt.wrapping_add(1);
+        if self.nick.attempt.wrapping_sub(self.nick.first) >= MAX_NICKS {
+            return Err(Trouble::Nicks(self.nick.name.clone()));
+        }
+        self.nick.name = nick(&self.settings.hostname, &self.settings.peer, self.nick.attempt);
+        self.state =
+            State::Entering { is_nick_due: true, until: Instant::now() + self.settings.waits.answer };
+        Ok(())
+    }
+
+    async fn joined(&mut self) {
+        if matches!(self.state, State::Entering { .. } | State::Inside { .. }) {
+            return;
+        }
+        let channel = self.switchboard.new_id();
+        let (sender, waiting) = mpsc::channel(MAX_WAITING);
+        self.switchboard.add(channel, Route::Network(sender));
+        self.state = State::Inside { channel, since: Instant::now(), waiting };
+        let medium = Medium::Broadcast {
+            name: self.settings.name(),
+            at: Some(self.settings.at.clone()),
+            line: None,
+            capacity: Capacity::IRC,
+        };
+        self.switchboard.report(ChannelEvent::Up { channel, medium }).await;
+        self.reporter.works(&self.nick.name).await;
+    }
+
+    /// Takes the channel away from the brain, if it had it.
+    pub(super) async fn leave(&mut self) {
+        if let State::Inside { channel, since, .. } = self.state {
+            self.held = since.elapsed();
+            self.pieces.clear();
+            self.state = State::Outside { join_at: Instant::now() };
+            self.switchboard.remove(channel);
+            self.switchboard.report(ChannelEvent::Down { channel }).await;
+        }
+    }
+
+    /// No longer in the channel, or not let into it.
+    pub(super) async fn out(&mut self, trouble: Trouble) {
+        if !matches!(self.state, State::Inside { .. } | State::Joining { .. }) {
+            return;
+        }
+        self.leave().await;
+        if self.held >= self.settings.waits.steady {
+            self.rejoin.reset();
+        }
+        let wait = self.rejoin.next();
+        self.state = State::Outside { join_at: Instant::now() + wait };
+        self.reporter.trouble(&trouble, wait).await;
+    }
+
+    /// Where nothing can be said there is no channel: leaves it, to try again later.
+    async fn mute(&mut self, trouble: Trouble) -> Result<(), Trouble> {
+        if let State::Inside { .. } = self.state {
+            self.out(trouble).await;
+            self.send(Command::PART(self.settings.channel.clone(), None)).await?;
+        }
+        Ok(())
+    }
+
+    async fn take(&mut self, sender: &str, text: &str) {
+        let State::Inside { channel, .. } = self.state else { return };
+        match self.inbox.take(sender, text) {
+            Text::Line(envelope, bytes) => {
+                let received = ChannelEvent::Received { channel, source: None, envelope, bytes };
+                self.switchboard.report(received).await;
+            }
+            Text::Malformed => self.switchboard.report(ChannelEvent::Malformed { channel }).await,
+            Text::Nothing => {}
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! One connection with a server, from its first word to its last.
+
+use super::connect::Socket;
+use super::inbox::Inbox;
+use super::nick::nick;
+use super::pace::{Backoff, Pace};
+use super::pieces::fragments;
+use super::trouble::{Trouble, quoted};
+use super::{IrcSettings, Reporter};
+use crate::Switchboard;
+use crate::udp::Datagram;
+use futures::StreamExt as _;
+use irc_proto::{Command, Message};
+use routing::ChannelId;
+use std::collections::VecDeque;
+use std::time::Duration;
+use tokio::io::{AsyncWriteExt as _, ReadHalf, WriteHalf};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::codec::{AnyDelimiterCodec, FramedRead};
+
+/// RFC 2812 allows 512 bytes; some servers send more.
+const MAX_IRC_LINE: usize = 4096;
+/// The longest text that is said in one line (IPSD).
+const MAX_WHOLE: usize = 300;
+/// How many nicks are tried on one connection.
+pub(super) const MAX_NICKS: u32 = 10;
+/// What stands before the `@` in our prefix.
+const USER: &str = "dswarm";
+
+/// A connection, and what has become of it so far.
+pub(crate) struct Session<'a> {
+    pub(super) settings: &'a IrcSettings,
+    pub(super) switchboard: &'a Switchboard,
+    pub(super) reporter: &'a mut Reporter,
+    pub(super) state: State,
+    pub(super) inbox: Inbox,
+    pub(super) rejoin: Backoff,
+    pub(super) nick: Nick,
+    /// For how long this node was in the channel the last time.
+    pub(super) held: Duration,
+    /// What is left of the line that is being said.
+    pub(super) pieces: VecDeque<String>,
+    lines: FramedRead<ReadHalf<Socket>, AnyDelimiterCodec>,
+    write: WriteHalf<Socket>,
+    pace: Pace,
+    heard: Instant,
+    pinged: Option<Instant>,
+}
+
+/// What this node is called, and which of its candidates that was.
+#[derive(Debug)]
+pub(super) struct Nick {
+    pub(super) first: u32,
+    pub(super) attempt: u32,
+    pub(super) name: String,
+}
+
+/// How far this node got.
+#[derive(Debug)]
+pub(super) enum State {
+    /// Asking to be let in; whether the next nick is still to be sent.
+    Entering { is_nick_due: bool, until: Instant },
+    /// To join the channel from then on.
+    Outside { join_at: Instant },
+    /// Asked to be let into the channel.
+    Joining { until: Instant },
+    /// In the channel, with what is to be said there.
+    Inside { channel: ChannelId, since: Instant, waiting: mpsc::Receiver<Datagram> },
+}
+
+impl<'a> Session<'a> {
+    /// Over a connection that was just made; `first` is the number of the nick to begin with.
+    pub(crate) fn new(
+        settings: &'a IrcSettings,
+        switchboard: &'a Switchboard,
+        reporter: &'a mut Reporter,
+        socket: Socket,
+        first: u32,
+    ) -> Self {
+        let (read, write) = tokio::io::split(socket);
+        let codec = AnyDelimiterCodec::new_with_max_length(b"\r\n".into(), b"\r\n".into(), MAX_IRC_LINE);
+        let now = Instant::now();
+        Self {
+            settings,
+            switchboard,
+            reporter,
+            state: State::Entering { is_nick_due: false, until: now + settings.waits.answer },
+            inbox: Inbox::new(settings.wire.clone()),
+            rejoin: Backoff::new(settings.waits.rejoin),
+            nick: Nick { first, attempt: first, name: nick(&settings.hostname, &settings.peer, first) },
+            held: Duration::ZERO,
+            pieces: VecDeque::new(),
+            lines: FramedRead::new(read, codec),
+            write,
+            pace: Pace::new(settings.pace, now),
+            heard: now,
+            pinged: None,
+        }
+    }
+
+    /// Runs until the connection is of no use any more; gives why, and for how long this node was in the channel.
+    pub(crate) async fn run(mut self) -> (Trouble, Duration) {
+        let trouble = match self.enter().await {
+            Ok(()) => loop {
+                if let Err(trouble) = self.step().await {
+                    break trouble;
+                }
+            },
+            Err(trouble) => trouble,
+        };
+        let is_in = !matches!(self.state, State::Entering { .. });
+        self.leave().await;
+        (if is_in { trouble } else { trouble.before_welcome() }, self.held)
+    }
+
+    async fn enter(&mut self) -> Result<(), Trouble> {
+        let real_name = quoted(&format!("{} {}", self.settings.hostname, self.settings.peer));
+        self.send(Command::NICK(self.nick.name.clone())).await?;
+        self.send(Command::USER(USER.to_owned(), "0".to_owned(), real_name)).await
+    }
+
+    async fn step(&mut self) -> Result<(), Trouble> {
+        let (wake, is_idle) = (self.wake(), self.pieces.is_empty());
+        tokio::select! {
+            line = self.lines.next() => {
+                let line = line.ok_or(Trouble::Closed)??;
+                (self.heard, self.pinged) = (Instant::now(), None);
+                self.hear(&line).await
+            }
+            Some(datagram) = next_waiting(&mut self.state), if is_idle => {
+                self.cut(&datagram.line);
+                Ok(())
+            }
+            () = sleep_until(wake) => self.on_time(Instant::now()).await,
+        }
+    }
+
+    /// When something is to be done though nothing comes.
+    fn wake(&self) -> Instant {
+        let due = match &self.state {
+            State::Entering { is_nick_due: false, until } => return *until,
+            State::Entering { until, .. } => return self.pace.free_for_control().min(*until),
+            State::Outside { join_at } => self.pace.free_for_control().max(*join_at),
+            State::Joining { until } => *until,
+            State::Inside { .. } if !self.pieces.is_empty() => self.pace.free(),
+            State::Inside { .. } => self.silent_until(),
+        };
+        due.min(self.silent_until())
+    }
+
+    /// Until when silence is borne.
+    fn silent_until(&self) -> Instant {
+        match self.pinged {
+            Some(pinged) => pinged + self.settings.waits.answer,
+            None => self.heard + self.settings.waits.quiet,
+        }
+    }
+
+    async fn on_time(&mut self, now: Instant) -> Result<(), Trouble> {
+        match &self.state {
+            State::Entering { until, .. } if now >= *until => Err(Trouble::Silent),
+            State::Entering { .. } => self.send_nick().await,
+            _ if now >= self.silent_until() => self.ping(now).await,
+            State::Outside { join_at } if now >= *join_at => self.join(now).await,
+            State::Joining { until } if now >= *until => {
+                self.out(Trouble::CannotJoin("the server does not answer".to_owned())).await;
+                Ok(())
+            }
+            State::Inside { .. } if now >= self.pace.free() => self.say().await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn send_nick(&mut self) -> Result<(), Trouble> {
+        if let State::Entering { is_nick_due, .. } = &mut self.state {
+            *is_nick_due = false;
+        }
+        self.send(Command::NICK(self.nick.name.clone())).await
+    }
+
+    async fn ping(&mut self, now: Instant) -> Result<(), Trouble> {
+        if self.pinged.is_some() {
+            return Err(Trouble::Dead);
+        }
+        self.pinged = Some(now);
+        self.send(Command::PING(self.nick.name.clone(), None)).await
+    }
+
+    async fn join(&mut self, now: Instant) -> Result<(), Trouble> {
+        self.state = State::Joining { until: now + self.settings.waits.answer };
+        self.send(Command::JOIN(self.settings.channel.clone(), None, None)).await
+    }
+
+    /// Says the next piece.
+    async fn say(&mut self) -> Result<(), Trouble> {
+        match self.pieces.pop_front() {
+            Some(piece) => self.send(Command::PRIVMSG(self.settings.channel.clone(), piece)).await,
+            None => Ok(()),
+        }
+    }
+
+    fn cut(&mut self, line: &str) {
+        let text = self.settings.wire.write_text(line);
+        match text.len() {
+            0..=MAX_WHOLE => self.pieces.push_back(text.into_owned()),
+            _ => self.pieces.extend(fragments(&text)),
+        }
+    }
+
+    /// Sends at once, and counts it.
+    pub(super) async fn send(&mut self, command: Command) -> Result<(), Trouble> {
+        let line = Message::from(command).to_string();
+        self.pace.count(Instant::now());
+        let written = async {
+            self.write.write_all(line.as_bytes()).await?;
+            self.write.flush().await
+        };
+        timeout(self.settings.waits.answer, written).await.map_err(|_| Trouble::Dead)?.map_err(Trouble::from)
+    }
+}
+
+/// The next line that the brain wants said; never, when nothing can be.
+async fn next_waiting(state: &mut State) -> Option<Datagram> {
+    match state {
+        State::Inside { waiting, .. } => waiting.recv().await,
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 2812: with its end.
+    const MAX_BYTES: usize = 512;
+
+    #[test]
+    fn no_line_is_too_long_even_with_the_longest_prefix() {
+        // Nicks of 30 letters are the longest that servers allow; a host has at most 63, a channel 50.
+        let prefix = format!(":{}!~{USER}@{} ", "n".repeat(30), "h".repeat(63));
+        let texts = fragments(&"x".repeat(routing::MAX_LINE_BYTES * 2));
+        for text in texts.into_iter().chain(["y ".repeat(MAX_WHOLE / 2)]) {
+            let said = Message::from(Command::PRIVMSG("c".repeat(50), text)).to_string();
+            // Servers set a colon before the last word, whether it needs one or not.
+            assert!(prefix.len() + said.len() < MAX_BYTES, "{}", prefix.len() + said.len());
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! What a server's messages mean to us. Pure.
+
+use super::trouble::{Trouble, quoted};
+use irc_proto::{Command, Message, Prefix, Response};
+
+/// What a message is about.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// We are in, under this nick.
+    Welcome(String),
+    /// The nick that we asked for cannot be had.
+    NickTaken,
+    /// Our nick is another one now.
+    Renamed(String),
+    /// To be answered at once, with this word.
+    Ping(String),
+    /// We are in the channel.
+    Joined,
+    /// We are not in the channel (any more).
+    Out(Trouble),
+    /// We are in the channel, but must say nothing there.
+    Mute(Trouble),
+    /// Said in the channel, by whom.
+    Text(String, String),
+    /// The connection is of no use any more.
+    Over(Trouble),
+    /// Anything else.
+    Nothing,
+}
+
+/// Understands a message, as one who is called `nick` and wants to be in `channel`.
+pub(crate) fn understand(message: Message, nick: &str, channel: &str) -> Heard {
+    let sender = message.prefix.as_ref().map(Prefix::to_string).unwrap_or_default();
+    let is_own = message.source_nickname().is_some_and(|source| source.eq_ignore_ascii_case(nick));
+    let is_nick = |name: &str| name.eq_ignore_ascii_case(nick);
+    let is_channel = |name: &str| name.eq_ignore_ascii_case(channel);
+    match message.command {
+        Command::PRIVMSG(to, text) if is_channel(&to) && !is_own => Heard::Text(sender, text),
+        Command::PING(word, _) => Heard::Ping(word),
+        Command::JOIN(joined, _, _) if is_own && is_channel(&joined) => Heard::Joined,
+        Command::PART(left, _) if is_own && is_channel(&left) => Heard::Out(Trouble::Left),
+        Command::KICK(from, whom, reason) if is_nick(&whom) && is_channel(&from) => {
+            Heard::Out(Trouble::Kicked { by: name_of(&sender), reason: quoted(&reason.unwrap_or_default()) })
+        }
+        Command::NICK(new) if is_own => Heard::Renamed(new),
+        Command::KILL(whom, reason) if is_nick(&whom) => {
+            Heard::Over(Trouble::Killed { by: name_of(&sender), reason: quoted(&reason) })
+        }
+        Command::ERROR(reason) => Heard::Over(Trouble::Ended(quoted(&reason))),
+        Command::Response(response, words) => understand_response(response, &words, channel),
+        _ => Heard::Nothing,
+    }
+}
+
+fn understand_response(response: Response, words: &[String], channel: &str) -> Heard {
+    let is_of_channel = words.iter().any(|word| word.eq_ignore_ascii_case(channel));
+    let last = || quoted(words.last().map_or("", String::as_str));
+    match response {
+        Response::RPL_WELCOME => words.first().map_or(Heard::Nothing, |nick| Heard::Welcome(nick.clone())),
+        // Also said of channels that are not to be had just now.
+        Response::ERR_UNAVAILRESOURCE if is_of_channel => cannot_join(&last(), "wait"),
+        Response::ERR_NICKNAMEINUSE
+        | Response::ERR_NICKCOLLISION
+        | Response::ERR_UNAVAILRESOURCE
+        | Response::ERR_ERRONEOUSNICKNAME => Heard::NickTaken,
+        Response::ERR_PASSWDMISMATCH | Response::ERR_YOUREBANNEDCREEP | Response::ERR_NOPERMFORHOST => {
+            Heard::Over(Trouble::Unwelcome(last()))
+        }
+        _ if !is_of_channel => Heard::Nothing,
+        Response::ERR_BANNEDFROMCHAN => cannot_join(&last(), "its operator can lift the ban"),
+        Response::ERR_INVITEONLYCHAN => cannot_join(&last(), "its operator can open it (mode -i)"),
+        Response::ERR_BADCHANNELKEY => {
+            cannot_join(&last(), "it wants a key, which dt-swarm has not; its operator can remove it")
+        }
+        Response::ERR_CHANNELISFULL => cannot_join(&last(), "its operator can raise the limit"),
+        Response::ERR_NOSUCHCHANNEL
+        | Response::ERR_TOOMANYCHANNELS
+        | Response::ERR_BADCHANMASK
+        | Response::ERR_NOCHANMODES => cannot_join(&last(), "another channel may do"),
+        Response::ERR_CANNOTSENDTOCHAN => Heard::Mute(Trouble::Mute(last())),
+        _ => Heard::Nothing,
+    }
+}
+
+fn cannot_join(words: &str, way_out: &str) -> Heard {
+    Heard::Out(Trouble::CannotJoin(format!("{words} ({way_out})")))
+}
+
+/// The nick, or the server's name.
+fn name_of(sender: &str) -> String {
+    quoted(sender.split('!').next().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn hear(line: &str) -> Heard {
+        understand(line.parse().unwrap(), "duck", "#Duckiebots")
+    }
+
+    /// As far as words show it.
+    fn shown(line: &str) -> String {
+        format!("{:?}", hear(line))
+    }
+
+    #[test]
+    fn only_what_is_said_in_the_channel_by_others_is_text() {
+        let text = "PRIVMSG #duckiebots :{\"a\": 1}\r\n";
+        assert_eq!(shown(&format!(":ada!a@b {text}")), r##"Text("ada!a@b", "{\"a\": 1}")"##);
+        for line in
+            [&format!(":DUCK!a@b {text}"), ":a!b@c PRIVMSG duck :{}\r\n", ":a!b@c NOTICE #duckiebots :{}"]
+        {
+            assert!(matches!(hear(line), Heard::Nothing), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_concerns_us_is_told_from_what_concerns_others() {
+        assert!(matches!(hear(":duck!a@b JOIN :#duckiebots"), Heard::Joined));
+        assert!(matches!(hear(":ada!a@b JOIN :#duckiebots"), Heard::Nothing));
+        assert!(matches!(hear(":duck!a@b JOIN :#other"), Heard::Nothing));
+        let Heard::Out(kicked) = hear(":op!a@b KICK #duckiebots duck :be\x07gone") else { panic!() };
+        assert_eq!(kicked.to_string(), "op kicked this node out of the channel: begone");
+        assert!(matches!(hear(":op!a@b KICK #duckiebots ada :bye"), Heard::Nothing));
+        assert_eq!(shown(":irc.lab 001 duck7 :Welcome"), r#"Welcome("duck7")"#);
+        assert!(matches!(hear(":irc.lab 433 * duck :in use"), Heard::NickTaken));
+        assert!(matches!(hear(":irc.lab 437 * duck :not available"), Heard::NickTaken));
+        assert!(matches!(hear(":irc.lab 437 duck #duckiebots :not available"), Heard::Out(_)));
+        assert!(matches!(hear(":irc.lab 474 duck #duckiebots :Cannot join"), Heard::Out(_)));
+        assert!(matches!(hear(":irc.lab 404 duck #Duckiebots :Cannot send"), Heard::Mute(_)));
+        assert!(matches!(hear(":irc.lab 474 duck #other :Cannot join"), Heard::Nothing));
+        assert!(matches!(hear("ERROR :Closing link"), Heard::Over(_)));
+        assert!(matches!(hear(":op KILL duck :spam"), Heard::Over(_)));
+        assert!(matches!(hear("PING :irc.lab"), Heard::Ping(word) if word == "irc.lab"));
+        assert!(matches!(hear(":duck!a@b NICK :duck2"), Heard::Renamed(new) if new == "duck2"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_line_is_understood_somehow(line in "[:@]?[ :!@#a-zA-Z0-9{}\\PC]{0,80}") {
+            if let Ok(message) = line.parse() {
+                let _ = understand(message, "duck", "#duckiebots");
+            }
+        }
+    }
+}

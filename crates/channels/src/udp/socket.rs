@@ -1,0 +1,235 @@
+//! The UDP sockets of the host, one for IPv4 and one for IPv6: each datagram tells where it came from, which address it was
+//! sent to and on which interface it arrived, and goes out on the interface that is named.
+//!
+//! The crate `quinn-udp` does not do here: it keeps the interface to itself, and it forbids fragments, without which a
+//! line of 16 kB cannot travel. Nor can a socket be tied to an interface: that takes root on robots with older kernels.
+
+use nix::sys::socket::sockopt::{Ipv4PacketInfo, Ipv6RecvPacketInfo};
+use nix::sys::socket::{
+    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg, setsockopt,
+};
+use nix::{cmsg_space, libc};
+use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockRef, Socket, Type};
+use std::io::{Error, ErrorKind, IoSlice, IoSliceMut, Result};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::os::fd::AsRawFd as _;
+use std::time::Duration;
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+
+/// Where all nodes listen on an IPv4 network: of the range that organizations use as they like (RFC 2365); the last two
+/// numbers are those of the port 1240.
+pub(crate) const GROUP4: Ipv4Addr = Ipv4Addr::new(239, 192, 4, 216);
+/// Where all nodes listen on a wire with IPv6: of link-local scope, not assigned by an authority (RFC 4291), and with a group
+/// ID of those that are chosen freely (RFC 3307).
+pub(crate) const GROUP6: Ipv6Addr = Ipv6Addr::new(0xff12, 0, 0, 0, 0, 0, 0x8000, 0x04d8);
+/// What the kernel keeps for us of a burst: a few hundred records.
+const RECEIVE_BUFFER: usize = 512 * 1024;
+/// How long a datagram may wait for room in the kernel: one dead interface must not hold up the others.
+const SEND_PATIENCE: Duration = Duration::from_millis(100);
+
+/// Both sockets; a host without IPv6 goes on without.
+#[derive(Debug)]
+pub(crate) struct Sockets {
+    ipv4: UdpSocket,
+    ipv6: Option<UdpSocket>,
+}
+
+/// What is known of a datagram that came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Arrival {
+    /// Who sent it.
+    pub(crate) source: SocketAddr,
+    /// To which address.
+    pub(crate) destination: IpAddr,
+    /// On which interface it came.
+    pub(crate) interface: u32,
+    /// How many bytes of the buffer it takes.
+    pub(crate) length: usize,
+    /// Whether it was longer than the buffer.
+    pub(crate) is_cut: bool,
+}
+
+/// Where a datagram goes, and how it leaves this host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Departure {
+    /// To whom.
+    pub(crate) to: SocketAddr,
+    /// From which of this host's addresses; whichever suits, if none.
+    pub(crate) from: Option<IpAddr>,
+    /// By which interface; whichever leads there, if 0.
+    pub(crate) interface: u32,
+}
+
+impl Sockets {
+    /// Opens the port.
+    pub(crate) fn open(port: u16) -> Result<Self> {
+        let ipv4 = open4(port)?;
+        let ipv6 = open6(port).inspect_err(|error| tracing::info!(%error, "UDP goes on without IPv6")).ok();
+        Ok(Self { ipv4, ipv6 })
+    }
+
+    /// Whether there is IPv6.
+    pub(crate) fn has_ipv6(&self) -> bool {
+        self.ipv6.is_some()
+    }
+
+    /// Begins to listen to the IPv4 group on an interface; being there already is no error.
+    pub(crate) fn join4(&self, interface: u32) -> Result<()> {
+        let at = InterfaceIndexOrAddress::Index(interface);
+        joined(SockRef::from(&self.ipv4).join_multicast_v4_n(&GROUP4, &at))
+    }
+
+    /// Begins to listen to the IPv6 group on an interface; being there already is no error.
+    pub(crate) fn join6(&self, interface: u32) -> Result<()> {
+        let Some(ipv6) = &self.ipv6 else { return Err(ErrorKind::Unsupported.into()) };
+        joined(SockRef::from(ipv6).join_multicast_v6(&GROUP6, interface))
+    }
+
+    /// Ends listening to the groups on an interface, if it is still there.
+    pub(crate) fn leave(&self, interface: u32) {
+        let at = InterfaceIndexOrAddress::Index(interface);
+        let _ = SockRef::from(&self.ipv4).leave_multicast_v4_n(&GROUP4, &at);
+        let _ = self.ipv6.as_ref().map(|ipv6| SockRef::from(ipv6).leave_multicast_v6(&GROUP6, interface));
+    }
+
+    /// The next datagram. Nothing is lost when this is dropped.
+    pub(crate) async fn receive(&self, buffer: &mut [u8]) -> Result<Arrival> {
+        loop {
+            let socket = tokio::select! {
+                ready = self.ipv4.readable() => ready.map(|()| &self.ipv4)?,
+                ready = readable(self.ipv6.as_ref()) => ready?,
+            };
+            match socket.try_io(Interest::READABLE, || receive_from(socket, buffer)) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                received => return received,
+            }
+        }
+    }
+
+    /// Sends a datagram.
+    pub(crate) async fn send(&self, departure: Departure, bytes: &[u8]) -> Result<()> {
+        let socket = match departure.to {
+            SocketAddr::V4(_) => &self.ipv4,
+            SocketAddr::V6(_) => self.ipv6.as_ref().ok_or(ErrorKind::Unsupported)?,
+        };
+        let sent = socket.async_io(Interest::WRITABLE, || send_to(socket, departure, bytes));
+        tokio::time::timeout(SEND_PATIENCE, sent).await.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
+    }
+}
+
+async fn readable(socket: Option<&UdpSocket>) -> Result<&UdpSocket> {
+    match socket {
+        Some(socket) => socket.readable().await.map(|()| socket),
+        None => std::future::pending().await,
+    }
+}
+
+fn open4(port: u16) -> Result<UdpSocket> {
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_broadcast(true)?;
+    socket.set_multicast_ttl_v4(1)?;
+    socket.set_multicast_loop_v4(false)?;
+    // What other programs of this host listen to is not for us.
+    socket.set_multicast_all_v4(false)?;
+    setsockopt(&socket, Ipv4PacketInfo, &true)?;
+    bind(socket, (Ipv4Addr::UNSPECIFIED, port).into())
+}
+
+fn open6(port: u16) -> Result<UdpSocket> {
+    let socket = Socket::new(Domain::IPV6, Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_only_v6(true)?;
+    socket.set_multicast_hops_v6(1)?;
+    socket.set_multicast_loop_v6(false)?;
+    setsockopt(&socket, Ipv6RecvPacketInfo, &true)?;
+    bind(socket, (Ipv6Addr::UNSPECIFIED, port).into())
+}
+
+fn bind(socket: Socket, at: SocketAddr) -> Result<UdpSocket> {
+    socket.set_nonblocking(true)?;
+    // The kernel may grant less; then bursts lose more.
+    let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
+    socket.bind(&at.into())?;
+    UdpSocket::from_std(socket.into())
+}
+
+fn joined(result: Result<()>) -> Result<()> {
+    match result {
+        Err(error) if error.kind() == ErrorKind::AddrInUse => Ok(()),
+        other => other,
+    }
+}
+
+fn receive_from(socket: &UdpSocket, buffer: &mut [u8]) -> Result<Arrival> {
+    let mut control = cmsg_space!(libc::in6_pktinfo);
+    let mut slices = [IoSliceMut::new(buffer)];
+    let came = recvmsg::<SockaddrStorage>(
+        socket.as_raw_fd(),
+        &mut slices,
+        Some(&mut control),
+        MsgFlags::MSG_DONTWAIT,
+    )?;
+    let source = came.address.as_ref().and_then(source_of);
+    let info = came.cmsgs()?.find_map(packet_info);
+    let ((destination, interface), source) =
+        info.zip(source).ok_or_else(|| Error::other("no packet info"))?;
+    let is_cut = came.flags.contains(MsgFlags::MSG_TRUNC);
+    Ok(Arrival { source, destination, interface, length: came.bytes, is_cut })
+}
+
+fn source_of(address: &SockaddrStorage) -> Option<SocketAddr> {
+    let v4 = address.as_sockaddr_in().map(|v4| SocketAddr::from((v4.ip(), v4.port())));
+    // The flow is nothing by which a host is known.
+    let v6 = || address.as_sockaddr_in6().map(|v6| SocketAddrV6::new(v6.ip(), v6.port(), 0, v6.scope_id()));
+    v4.or_else(|| v6().map(SocketAddr::V6))
+}
+
+fn packet_info(message: ControlMessageOwned) -> Option<(IpAddr, u32)> {
+    match message {
+        ControlMessageOwned::Ipv4PacketInfo(info) => {
+            let destination = Ipv4Addr::from(info.ipi_addr.s_addr.to_ne_bytes());
+            Some((destination.into(), info.ipi_ifindex.try_into().ok()?))
+        }
+        ControlMessageOwned::Ipv6PacketInfo(info) => {
+            Some((Ipv6Addr::from(info.ipi6_addr.s6_addr).into(), info.ipi6_ifindex))
+        }
+        _ => None,
+    }
+}
+
+fn send_to(socket: &UdpSocket, departure: Departure, bytes: &[u8]) -> Result<()> {
+    let (slices, to) = ([IoSlice::new(bytes)], SockaddrStorage::from(departure.to));
+    let send = |control: ControlMessage<'_>| {
+        let (socket, flags) = (socket.as_raw_fd(), MsgFlags::MSG_DONTWAIT);
+        sendmsg(socket, &slices, &[control], flags, Some(&to)).map(drop)
+    };
+    match departure.to {
+        SocketAddr::V4(_) => send(ControlMessage::Ipv4PacketInfo(&info4(departure)))?,
+        SocketAddr::V6(_) => send(ControlMessage::Ipv6PacketInfo(&info6(departure)))?,
+    }
+    Ok(())
+}
+
+fn info4(departure: Departure) -> libc::in_pktinfo {
+    let from = match departure.from {
+        Some(IpAddr::V4(from)) => from,
+        _ => Ipv4Addr::UNSPECIFIED,
+    };
+    libc::in_pktinfo {
+        // Interfaces are counted from 1 up; one beyond the signed range does not occur.
+        ipi_ifindex: departure.interface.try_into().unwrap_or(0),
+        ipi_spec_dst: libc::in_addr { s_addr: u32::from_ne_bytes(from.octets()) },
+        ipi_addr: libc::in_addr { s_addr: 0 },
+    }
+}
+
+fn info6(departure: Departure) -> libc::in6_pktinfo {
+    let from = match departure.from {
+        Some(IpAddr::V6(from)) => from,
+        _ => Ipv6Addr::UNSPECIFIED,
+    };
+    libc::in6_pktinfo {
+        ipi6_addr: libc::in6_addr { s6_addr: from.octets() },
+        ipi6_ifindex: departure.interface,
+    }
+}

@@ -1,0 +1,365 @@
+//! The IRC channel against a real ngIRCd on loopback, at the limits against floods that it comes with.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what went wrong by failing")]
+
+use channels::{IrcSettings, IrcTls, Switchboard, run_irc};
+use dcache::Keypair;
+use lab::or_skip;
+use lab::peers::{Ngircd, NgircdOptions, ngircd_available};
+use routing::{
+    Address, ChannelCommand, ChannelEvent, ChannelId, Envelope, Family, Medium, Message, Reach, Target,
+};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+const DEADLINE: Duration = Duration::from_secs(30);
+const CHANNEL: &str = "#duckiebots";
+
+fn millis(number: u64) -> Duration {
+    Duration::from_millis(number)
+}
+
+/// A server, or none where ngIRCd is not installed.
+fn server(test: &str, options: &NgircdOptions) -> Option<(Ngircd, TempDir)> {
+    or_skip(test, ngircd_available())?;
+    let folder = tempfile::tempdir().unwrap();
+    Some((Ngircd::on_loopback(folder.path(), options).unwrap(), folder))
+}
+
+fn settings(at: SocketAddr, number: u8) -> IrcSettings {
+    let peer = Keypair::from_seed([number; 32]).peer_id();
+    let address = format!("/ip4/{}/tcp/{}/irc/{CHANNEL}/dswarm-line", at.ip(), at.port());
+    let mut settings = IrcSettings::at(&address.parse().unwrap(), "duckie", peer).unwrap();
+    settings.pace = millis(100);
+    settings.waits.reconnect = (millis(100), millis(500));
+    settings.waits.rejoin = (millis(300), millis(600));
+    settings.waits.answer = Duration::from_secs(5);
+    settings
+}
+
+/// A client with what it reports; it ends when this is dropped.
+struct Client {
+    switchboard: Switchboard,
+    events: mpsc::Receiver<ChannelEvent>,
+    _task: tokio_util::task::AbortOnDropHandle<()>,
+}
+
+impl Client {
+    fn start(settings: IrcSettings) -> Self {
+        let (reports, events) = mpsc::channel(1024);
+        let switchboard = Switchboard::new(reports);
+        let run = run_irc(settings, switchboard.clone());
+        let task = tokio::spawn(async move {
+            let Err(error) = run.await;
+            panic!("{error}");
+        });
+        Self { switchboard, events, _task: tokio_util::task::AbortOnDropHandle::new(task) }
+    }
+
+    async fn next(&mut self) -> ChannelEvent {
+        self.find(Some).await
+    }
+
+    /// The first that is wanted of the events to come.
+    async fn find<T>(&mut self, wanted: impl Fn(ChannelEvent) -> Option<T>) -> T {
+        let mut seen = Vec::new();
+        let search = async {
+            loop {
+                let event = self.events.recv().await.unwrap();
+                seen.push(format!("{event:?}"));
+                if let Some(found) = wanted(event) {
+                    return found;
+                }
+            }
+        };
+        timeout(DEADLINE, search).await.unwrap_or_else(|_| panic!("not in time; seen instead: {seen:#?}"))
+    }
+
+    /// The channel that comes up next, whatever comes before.
+    async fn up(&mut self) -> ChannelId {
+        let is_up = |event| match event {
+            ChannelEvent::Up { channel, medium } => Some((channel, medium)),
+            _ => None,
+        };
+        let (channel, medium) = self.find(is_up).await;
+        let Medium::Broadcast { name, at, capacity, .. } = medium else { panic!("{medium:?}") };
+        assert!(name == "irc 127.0.0.1 #duckiebots" && at.is_some(), "{name} {at:?}");
+        assert_eq!(capacity.reach, Reach::World);
+        channel
+    }
+
+    /// The next trouble whose words contain this.
+    async fn trouble(&mut self, part: &str) -> String {
+        let is_it = |event| match event {
+            ChannelEvent::Trouble { words: Some(words), .. } => words.contains(part).then_some(words),
+            _ => None,
+        };
+        self.find(is_it).await
+    }
+
+    async fn wait_for(&mut self, wanted: ChannelEvent) {
+        self.find(|event| (event == wanted).then_some(())).await;
+    }
+
+    /// The next line that comes.
+    async fn line(&mut self) -> (Envelope, usize) {
+        let is_line = |event| match event {
+            ChannelEvent::Received { envelope, bytes, .. } => Some((envelope, bytes)),
+            _ => None,
+        };
+        self.find(is_line).await
+    }
+
+    fn say(&self, channel: ChannelId, envelope: &Envelope) {
+        let line = envelope.encode();
+        self.switchboard.carry_out(ChannelCommand::Send { channel, target: Target::All, line });
+    }
+}
+
+fn envelope(comment: &str) -> Envelope {
+    let payload = Message::ping(dcache::Validity::ALWAYS);
+    let envelope = Envelope::new(Address::command_line(), Address::every_brain(), payload);
+    Envelope { comment: Some(comment.to_owned()), ..envelope }
+}
+
+/// Somebody with a program of the old days.
+struct Human {
+    lines: Lines<BufReader<OwnedReadHalf>>,
+    write: OwnedWriteHalf,
+}
+
+impl Human {
+    async fn join(at: SocketAddr, nick: &str) -> Self {
+        let (read, write) = TcpStream::connect(at).await.unwrap().into_split();
+        let mut human = Self { lines: BufReader::new(read).lines(), write };
+        human.say(&format!("NICK {nick}\r\nUSER {nick} 0 * :{nick}\r\nJOIN {CHANNEL}")).await;
+        human.wait_for(" 366 ").await;
+        human
+    }
+
+    async fn say(&mut self, line: &str) {
+        self.write.write_all(format!("{line}\r\n").as_bytes()).await.unwrap();
+    }
+
+    async fn wait_for(&mut self, part: &str) -> String {
+        let search = async {
+            loop {
+                let line = self.lines.next_line().await.unwrap().expect("the server goes on");
+                if line.contains(part) {
+                    return line;
+                }
+            }
+        };
+        timeout(DEADLINE, search).await.unwrap_or_else(|_| panic!("{part} in time"))
+    }
+
+    /// The nick of the robot that comes next.
+    async fn see_join(&mut self) -> String {
+        let line = self.wait_for(&format!("JOIN :{CHANNEL}")).await;
+        line.trim_start_matches(':').split('!').next().unwrap().to_owned()
+    }
+}
+
+#[tokio::test]
+async fn short_and_long_lines_go_both_ways() {
+    let options = NgircdOptions::default();
+    let Some((server, _folder)) = server("short_and_long_lines_go_both_ways", &options) else { return };
+    let mut one = Client::start(settings(server.address(), 1));
+    let mut other = Client::start(settings(server.address(), 2));
+    let (at_one, at_other) = (one.up().await, other.up().await);
+    let (short, long) = (envelope("short ünïcödé"), envelope(&"long ".repeat(200)));
+    one.say(at_one, &short);
+    assert_eq!(other.line().await, (short.clone(), short.encode().len()));
+    other.say(at_other, &long);
+    let (heard, bytes) = one.line().await;
+    assert_eq!(heard, long);
+    assert!(bytes > long.encode().len());
+    one.say(at_one, &long);
+    assert_eq!(other.line().await.0, long);
+}
+
+#[tokio::test]
+async fn whoever_finds_its_nick_taken_takes_another() {
+    let options = NgircdOptions::default();
+    let Some((server, _folder)) = server("whoever_finds_its_nick_taken", &options) else { return };
+    let mut human = Human::join(server.address(), "human").await;
+    // Twice the same robot, as after a connection that only one side knows to be dead.
+    let mut one = Client::start(settings(server.address(), 1));
+    one.up().await;
+    let first = human.see_join().await;
+    let mut again = Client::start(settings(server.address(), 1));
+    again.up().await;
+    let second = human.see_join().await;
+    assert!(first.starts_with("ducki") && second.starts_with("ducki") && first != second, "{first} {second}");
+}
+
+#[tokio::test]
+async fn whoever_is_kicked_says_so_and_comes_back() {
+    let options = NgircdOptions::default();
+    let Some((server, _folder)) = server("whoever_is_kicked_comes_back", &options) else { return };
+    let mut human = Human::join(server.address(), "human").await;
+    let mut robot = Client::start(settings(server.address(), 1));
+    let channel = robot.up().await;
+    let nick = human.see_join().await;
+    human.say(&format!("KICK {CHANNEL} {nick} :too loud")).await;
+    robot.wait_for(ChannelEvent::Down { channel }).await;
+    let words = robot.trouble("human kicked").await;
+    assert!(words.contains("too loud"), "{words}");
+    assert_ne!(robot.up().await, channel);
+    assert!(matches!(robot.next().await, ChannelEvent::Trouble { words: None, .. }));
+    // Not let in again: it says why, keeps trying, and gets in as soon as it may.
+    human.say(&format!("MODE {CHANNEL} +i\r\nKICK {CHANNEL} {nick}")).await;
+    let words = robot.trouble("cannot be joined").await;
+    assert!(words.contains("mode -i"), "{words}");
+    human.say(&format!("MODE {CHANNEL} -i\r\nMODE {CHANNEL} +m")).await;
+    let channel = robot.up().await;
+    robot.say(channel, &envelope("may I?"));
+    robot.trouble("nothing may be said").await;
+    human.say(&format!("MODE {CHANNEL} -m")).await;
+    let channel = robot.up().await;
+    robot.say(channel, &envelope("thank you"));
+    human.wait_for("thank you").await;
+}
+
+#[tokio::test]
+async fn a_server_that_restarts_is_found_again() {
+    let options = NgircdOptions::default();
+    let Some((mut server, _folder)) = server("a_server_that_restarts_is_found_again", &options) else {
+        return;
+    };
+    let mut robot = Client::start(settings(server.address(), 1));
+    let channel = robot.up().await;
+    server.stop().unwrap();
+    robot.wait_for(ChannelEvent::Down { channel }).await;
+    robot.trouble("no IRC server runs there").await;
+    server.restart().unwrap();
+    robot.up().await;
+    assert!(matches!(robot.next().await, ChannelEvent::Trouble { words: None, .. }));
+}
+
+#[tokio::test]
+async fn what_people_say_is_ignored_and_what_is_broken_is_counted() {
+    let options = NgircdOptions::default();
+    let Some((server, _folder)) = server("what_people_say_is_ignored", &options) else { return };
+    let mut human = Human::join(server.address(), "human").await;
+    let mut robot = Client::start(settings(server.address(), 1));
+    let channel = robot.up().await;
+    let nick = human.see_join().await;
+    human.say(&format!("PRIVMSG {CHANNEL} :hello, robots \x0304 red")).await;
+    human.say(&format!("PRIVMSG {CHANNEL} :\x01VERSION\x01")).await;
+    // A direct message, a notice, and Latin-1: none of it is for us, and none of it breaks anything.
+    human.say(&format!("PRIVMSG {nick} :{{}}\r\nNOTICE {CHANNEL} :{{}}")).await;
+    human.write.write_all(b"PRIVMSG #duckiebots :gr\xfc\xdfe\r\n").await.unwrap();
+    human.say(&format!("PRIVMSG {CHANNEL} :{{\"fragment\": 0, \"n\": 99999999}}")).await;
+    human.say(&format!("PRIVMSG {CHANNEL} :{}", envelope("by hand").encode())).await;
+    assert_eq!(robot.next().await, ChannelEvent::Malformed { channel });
+    assert_eq!(robot.line().await.0, envelope("by hand"));
+}
+
+#[tokio::test]
+async fn troubles_are_told_in_words() {
+    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = nobody.local_addr().unwrap();
+    // Somebody takes connections and says nothing.
+    let mut quick = settings(at, 1);
+    quick.waits.answer = millis(300);
+    Client::start(quick.clone()).trouble("does not speak").await;
+    let encrypted = IrcSettings { tls: IrcTls::System, ..quick.clone() };
+    // Or there is nobody to trust on this system.
+    Client::start(encrypted).trouble("certificate").await;
+    // Nobody is there any more.
+    drop(nobody);
+    let words = Client::start(quick.clone()).trouble("refuses connections").await;
+    assert!(words.contains("next attempt in"), "{words}");
+    let nameless =
+        IrcSettings { server: "no-such-host.invalid".to_owned(), family: Family::Any, ..quick.clone() };
+    Client::start(nameless).trouble("cannot be resolved").await;
+    let missing = IrcSettings { tls: IrcTls::Roots("/no/such/file".into()), ..quick };
+    Client::start(missing).trouble("/no/such/file").await;
+}
+
+/// A server of our own that speaks just enough, to see what a client does when it stops.
+#[tokio::test]
+async fn a_server_that_falls_silent_is_left() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut settings = settings(listener.local_addr().unwrap(), 1);
+    settings.waits.quiet = millis(200);
+    settings.waits.answer = millis(300);
+    let mut robot = Client::start(settings);
+    let (stream, _) = listener.accept().await.unwrap();
+    let (read, mut write) = stream.into_split();
+    let mut lines = BufReader::new(read).lines();
+    let nick = lines.next_line().await.unwrap().unwrap();
+    let nick = nick.strip_prefix("NICK ").unwrap().to_owned();
+    write.write_all(format!(":irc.lab 001 {nick} :Welcome\r\n").as_bytes()).await.unwrap();
+    while !lines.next_line().await.unwrap().unwrap().starts_with("JOIN") {}
+    write.write_all(format!(":{nick}!a@b JOIN {CHANNEL}\r\n").as_bytes()).await.unwrap();
+    let channel = robot.up().await;
+    while !lines.next_line().await.unwrap().unwrap().starts_with("PING") {}
+    robot.wait_for(ChannelEvent::Down { channel }).await;
+    robot.trouble("fell silent").await;
+    // It connects again; a line without end is no IRC.
+    let (mut stream, _) = listener.accept().await.unwrap();
+    stream.write_all(&[b'x'; 8192]).await.unwrap();
+    robot.trouble("no IRC").await;
+}
+
+/// However much the brain wants said, in the long run one line goes out in an interval.
+#[tokio::test]
+async fn the_pace_is_kept_whatever_the_brain_sends() {
+    let options = NgircdOptions::default();
+    let Some((server, _folder)) = server("the_pace_is_kept", &options) else { return };
+    let mut human = Human::join(server.address(), "human").await;
+    let mut robot = Client::start(settings(server.address(), 1));
+    let channel = robot.up().await;
+    (0..200).for_each(|number| robot.say(channel, &envelope(&format!("number {number}"))));
+    let begun = tokio::time::Instant::now();
+    for _ in 0..15 {
+        human.wait_for("PRIVMSG").await;
+    }
+    let taken = begun.elapsed();
+    assert!(taken >= millis(100) * 13, "15 lines in {taken:?}");
+}
+
+/// A certificate for 127.0.0.1 that signs itself, by the openssl program; none when that is missing.
+fn certificate(folder: &Path) -> Option<(PathBuf, PathBuf)> {
+    let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+    let mut command = Command::new("openssl");
+    command.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]);
+    command.args(["-days", "2", "-subj", "/CN=irc.lab", "-addext", "subjectAltName=IP:127.0.0.1"]);
+    // What openssl makes by itself may sign others, and such a one is refused as a server's own.
+    command.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
+    command.arg("-keyout").arg(&key).arg("-out").arg(&certificate);
+    let made = command.output().ok()?;
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    Some((certificate, key))
+}
+
+#[tokio::test]
+async fn tls_is_spoken_with_those_who_can_be_trusted() {
+    let files = tempfile::tempdir().unwrap();
+    let Some(tls) = certificate(files.path()) else {
+        return eprintln!("LEFT OUT: tls_is_spoken: the program openssl is missing");
+    };
+    let options = NgircdOptions { tls: Some(tls.clone()), ..NgircdOptions::default() };
+    let Some((server, _folder)) = server("tls_is_spoken", &options) else { return };
+    let settings = |number| settings(server.address(), number);
+    let trusting = |number| IrcSettings { tls: IrcTls::Roots(tls.0.clone()), ..settings(number) };
+    let (mut one, mut other) = (Client::start(trusting(1)), Client::start(trusting(2)));
+    let (at_one, _) = (one.up().await, other.up().await);
+    one.say(at_one, &envelope("secretly"));
+    assert_eq!(other.line().await.0, envelope("secretly"));
+    // Others do not trust that certificate, or do not encrypt.
+    let stranger = IrcSettings { tls: IrcTls::System, ..settings(3) };
+    Client::start(stranger).trouble("certificate").await;
+    let plain =
+        IrcSettings { waits: channels::IrcWaits { answer: millis(500), ..trusting(4).waits }, ..settings(4) };
+    Client::start(plain).trouble("TLS").await;
+}

@@ -1,0 +1,203 @@
+//! Whom to reach beside those on the same networks: what the configuration, the swarm file and the bucket `networks` name.
+
+use crate::config::Config;
+use crate::routes::Routes;
+use channels::{IrcSettings, IrcTls, KeptPeer, UdpPeer};
+use dcache::{BucketPath, PeerId, Set, SwarmFile, Time};
+use discovery::Facts;
+use ipfs::Multiaddr;
+use routing::{Address, Hop, Host, Part, Socket, Wild};
+use std::net::SocketAddr;
+use std::time::Duration;
+use swarm::{Stopped, Swarm};
+use tokio::sync::watch;
+
+/// The most addresses of the bucket `networks` that are used.
+const MAX_NETWORKS: usize = 16;
+/// How often that bucket is looked at.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// The most IRC channels, and the most topics.
+const MAX_ROOMS: usize = 4;
+
+/// What to keep up; every address once.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Plan {
+    pub(crate) tcp: Vec<KeptPeer>,
+    pub(crate) udp: Vec<UdpPeer>,
+    pub(crate) nodes: Vec<Multiaddr>,
+    pub(crate) paths: Vec<Address>,
+    pub(crate) rooms: Rooms,
+}
+
+/// Where many meet. When these change, the channels begin anew.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Rooms {
+    pub(crate) irc: Vec<Address>,
+    pub(crate) topics: Vec<String>,
+}
+
+impl Plan {
+    /// What these addresses ask for, without those at which this node is itself.
+    pub(crate) fn of<'a>(addresses: impl IntoIterator<Item = &'a Address>, own: &[SocketAddr]) -> Self {
+        let mut plan = Self::default();
+        for address in addresses {
+            plan.add(address, own);
+        }
+        plan
+    }
+
+    fn add(&mut self, address: &Address, own: &[SocketAddr]) {
+        let hops: Vec<Part<'_>> = address.parts().filter(|part| matches!(part, Part::Hop(_))).collect();
+        match (address.split_first().0, hops.as_slice()) {
+            (Part::Node(_), _) => put(&mut self.nodes, Multiaddr::try_from(address).ok()),
+            (Part::Hop(hop), [_]) => self.add_hop(&hop, own),
+            (Part::Hop(_), [_, ..]) => put(&mut self.paths, Address::from_parts(hops).ok()),
+            _ => tracing::warn!(%address, "nothing that can be connected with; it is left alone"),
+        }
+    }
+
+    fn add_hop(&mut self, hop: &Hop<'_>, own: &[SocketAddr]) {
+        let is_own =
+            |socket: &Socket<'_>| socket.addr().is_some_and(|at| own.iter().any(|own| own.ip() == at.ip()));
+        match hop {
+            Hop::Tcp(socket) | Hop::Udp(socket) if is_own(socket) => {}
+            Hop::Tcp(socket) => put(&mut self.tcp, place(socket).map(|(host, port)| KeptPeer { host, port })),
+            Hop::Udp(socket) => put(&mut self.udp, place(socket).map(|(host, port)| UdpPeer { host, port })),
+            Hop::Irc { .. } if self.rooms.irc.len() < MAX_ROOMS => {
+                put(&mut self.rooms.irc, Address::hop(*hop).ok());
+            }
+            Hop::Pubsub { topic: Wild::Is(topic) } if self.rooms.topics.len() < MAX_ROOMS => {
+                put(&mut self.rooms.topics, Some((*topic).to_owned()));
+            }
+            Hop::Irc { .. } | Hop::Pubsub { .. } => {
+                tracing::warn!(%hop, "too many rooms, or one without a name; it is left alone");
+            }
+        }
+    }
+}
+
+fn put<T: PartialEq>(list: &mut Vec<T>, one: Option<T>) {
+    if let Some(one) = one.filter(|one| !list.contains(one)) {
+        list.push(one);
+    }
+}
+
+/// Host and port, when both are given.
+fn place(socket: &Socket<'_>) -> Option<(String, u16)> {
+    let host = match socket.host {
+        Host::Ip4(ip) => ip.value()?.to_string(),
+        Host::Ip6(ip) => ip.value()?.to_string(),
+        Host::Name { name, .. } => name.value()?.to_owned(),
+    };
+    Some((host, socket.port.value()?))
+}
+
+/// How to be in the IRC channel of an address.
+pub(crate) fn irc(at: &Address, hostname: &str, me: PeerId) -> Option<IrcSettings> {
+    let Some((Hop::Irc { server, is_tls, channel: Wild::Is(channel) }, _)) = at.first_hop() else {
+        return None;
+    };
+    let (host, port) = place(&server)?;
+    let tls = if is_tls { IrcTls::System } else { IrcTls::Off };
+    Some(IrcSettings { tls, ..IrcSettings::new(&host, port, channel, hostname, me, at.clone()) })
+}
+
+/// Keeps the plan what it should be.
+pub(crate) struct Planner {
+    pub(crate) config: Config,
+    pub(crate) swarm: Swarm,
+    pub(crate) membership: watch::Receiver<Option<SwarmFile>>,
+    pub(crate) facts: watch::Receiver<Facts>,
+    pub(crate) routes: Routes,
+    pub(crate) plan: watch::Sender<Plan>,
+}
+
+impl Planner {
+    /// Watches until it is dropped.
+    pub(crate) async fn run(mut self) -> Result<(), Stopped> {
+        loop {
+            let plan = self.current().await?;
+            self.routes.set_paths(plan.paths.clone()).await?;
+            self.plan.send_if_modified(|told| {
+                let is_new = *told != plan;
+                told.clone_from(&plan);
+                is_new
+            });
+            tokio::select! {
+                Ok(()) = self.membership.changed() => {}
+                Ok(()) = self.facts.changed() => {}
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
+            }
+        }
+    }
+
+    async fn current(&mut self) -> Result<Plan, Stopped> {
+        let swarm_file = self.membership.borrow_and_update().clone();
+        let own = self.facts.borrow_and_update().lines.clone();
+        let mut addresses = first(&self.config, swarm_file.as_ref());
+        // In the open swarm everybody may name networks, and could send everybody to a victim.
+        if swarm_file.is_some() {
+            addresses.extend(self.swarm.read(networks).await?);
+        }
+        Ok(Plan::of(&addresses, &own))
+    }
+}
+
+/// What the configuration and the swarm file name.
+pub(crate) fn first(config: &Config, swarm_file: Option<&SwarmFile>) -> Vec<Address> {
+    let topic = Address::pubsub_line(&config.pubsub_topic).ok();
+    let bootstrap = swarm_file.into_iter().flat_map(SwarmFile::bootstrap);
+    let bootstrap = bootstrap.filter_map(|text| match text.parse() {
+        Ok(address) => Some(address),
+        Err(error) => {
+            tracing::warn!(address = text, %error, "an address of the swarm file cannot be used");
+            None
+        }
+    });
+    topic.into_iter().chain(config.peers.iter().cloned()).chain(bootstrap).collect()
+}
+
+fn networks(set: &Set, now: Time) -> Vec<Address> {
+    let Ok(bucket) = BucketPath::new(&["networks"]) else { return Vec::new() };
+    let addresses = set.bucket(&bucket, now).filter_map(|view| view.item.data.as_str().parse().ok());
+    addresses.take(MAX_NETWORKS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> Address {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn each_kind_of_address_goes_to_its_channel() {
+        let node = "/ip4/10.0.0.9/tcp/6002/p2p/12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp";
+        let addresses = [
+            "/ip4/10.0.0.7/tcp/8000/dswarm-line",
+            "/ip4/10.0.0.7/tcp/8000/dswarm-line/dswarm/*/brain",
+            "/dns4/swarm.example/tcp/8000/dswarm-line",
+            "/ip4/10.0.0.7/udp/1240/dswarm-line",
+            "/dns4/irc.example/tcp/6697/tls/irc/#duckiebots/dswarm-line",
+            "/ipfs-pubsub/duckiebots/dswarm-line",
+            "/ip4/10.0.0.1/tcp/8000/dswarm-line",
+            node,
+            "/ip4/10.0.0.7/udp/1240/dswarm-line/ip4/10.1.0.9/udp/1240/dswarm-line/dswarm/*/brain",
+        ];
+        let addresses = addresses.map(address);
+        let plan = Plan::of(&addresses, &["10.0.0.1:8000".parse().unwrap()]);
+        assert_eq!(
+            plan.tcp.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["10.0.0.7:8000", "swarm.example:8000"]
+        );
+        assert_eq!(plan.udp.len(), 1);
+        assert_eq!(plan.nodes, [node.parse().unwrap()]);
+        assert_eq!(plan.rooms.topics, ["duckiebots"]);
+        assert_eq!(plan.paths.len(), 1);
+        assert_eq!(plan.paths[0].hops(), 2);
+        let me = PeerId::from_public_key([0; 32]);
+        let irc = irc(&plan.rooms.irc[0], "duckie", me).unwrap();
+        assert_eq!((irc.server.as_str(), irc.port, irc.tls), ("irc.example", 6697, IrcTls::System));
+    }
+}

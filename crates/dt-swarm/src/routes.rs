@@ -1,0 +1,136 @@
+//! How addresses are rewritten: rules of the configuration, and those that were added since, which lie in a file.
+
+use brain::Routing;
+use routing::{Address, Rule, Table, TableError};
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use swarm::{Stopped, Swarm};
+use tokio::sync::Mutex;
+
+/// The rules, and the paths of the plan. A clone is the same.
+#[derive(Clone)]
+pub(crate) struct Routes(Arc<Mutex<Book>>);
+
+struct Book {
+    swarm: Swarm,
+    path: PathBuf,
+    configured: Vec<Rule>,
+    added: Vec<Rule>,
+    paths: Vec<Address>,
+    forwards: bool,
+}
+
+/// Why a rule is not added or taken away.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RoutesError {
+    #[error(transparent)]
+    Table(#[from] TableError),
+    #[error("there is no such rule: {0}")]
+    Absent(Rule),
+    #[error(
+        "the configuration file has this rule: take it out there, under `routes`, and start the daemon again"
+    )]
+    Configured,
+    #[error("the rules cannot be written to {0}: {1}")]
+    Write(PathBuf, io::Error),
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+/// The rules of a file, one a line; what is none is named and left out.
+pub(crate) fn read(path: &std::path::Path) -> Vec<Rule> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) => {
+            if error.kind() != io::ErrorKind::NotFound {
+                tracing::warn!(path = %path.display(), %error, "the added routes cannot be read");
+            }
+            return Vec::new();
+        }
+    };
+    let rule = |line: &str| match line.parse() {
+        Ok(rule) => Some(rule),
+        Err(error) => {
+            tracing::warn!(line, %error, "a line of the added routes is no rule; it is left out");
+            None
+        }
+    };
+    text.lines().filter(|line| !line.trim().is_empty()).filter_map(rule).collect()
+}
+
+impl Routes {
+    pub(crate) fn new(
+        swarm: Swarm,
+        path: PathBuf,
+        configured: Vec<Rule>,
+        added: Vec<Rule>,
+        forwards: bool,
+    ) -> Self {
+        let paths = Vec::new();
+        Self(Arc::new(Mutex::new(Book { swarm, path, configured, added, paths, forwards })))
+    }
+
+    /// From now on these chains are used as channels.
+    pub(crate) async fn set_paths(&self, paths: Vec<Address>) -> Result<(), Stopped> {
+        let mut book = self.0.lock().await;
+        if book.paths != paths {
+            book.paths = paths;
+            book.tell().await?;
+        }
+        Ok(())
+    }
+
+    /// Adds a rule, for good: it is on the disk when this returns.
+    pub(crate) async fn add(&self, rule: Rule) -> Result<(), RoutesError> {
+        let mut book = self.0.lock().await;
+        let mut table = Table::new(book.swarm.me());
+        for known in book.rules().chain([rule.clone()]) {
+            table.add(known)?;
+        }
+        let added = book.added.iter().cloned().chain([rule]).collect();
+        book.change(added).await
+    }
+
+    /// Takes away a rule that was added.
+    pub(crate) async fn remove(&self, rule: &Rule) -> Result<(), RoutesError> {
+        let mut book = self.0.lock().await;
+        if !book.added.contains(rule) {
+            let is_configured = book.configured.contains(rule);
+            return Err(if is_configured {
+                RoutesError::Configured
+            } else {
+                RoutesError::Absent(rule.clone())
+            });
+        }
+        let added = book.added.iter().filter(|known| *known != rule).cloned().collect();
+        book.change(added).await
+    }
+}
+
+impl Book {
+    fn rules(&self) -> impl Iterator<Item = Rule> + use<'_> {
+        self.configured.iter().chain(&self.added).cloned()
+    }
+
+    async fn change(&mut self, added: Vec<Rule>) -> Result<(), RoutesError> {
+        let text: String = added.iter().map(|rule| format!("{rule}\n")).collect();
+        let path = self.path.clone();
+        // The disk may take its time.
+        let written =
+            tokio::task::spawn_blocking(move || control::replace(&path, text.as_bytes(), 0o644)).await;
+        let written = written.unwrap_or_else(|_| Err(io::Error::other("the worker died")));
+        written.map_err(|error| RoutesError::Write(self.path.clone(), error))?;
+        self.added = added;
+        Ok(self.tell().await?)
+    }
+
+    async fn tell(&self) -> Result<(), Stopped> {
+        self.swarm.route(self.routing()).await
+    }
+
+    fn routing(&self) -> Routing {
+        Routing { rules: self.rules().collect(), paths: self.paths.clone(), forwards: self.forwards }
+    }
+}

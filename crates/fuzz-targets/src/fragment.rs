@@ -1,0 +1,47 @@
+//! What comes of an IRC channel: fragments of lines, a line each, in any order. The first byte of each tells its sender.
+
+use routing::{Assembler, MAX_LINE_BYTES, MAX_PARTIAL, MAX_WHOLE_BYTES, fragments};
+use std::time::Duration;
+
+/// Inputs to begin with.
+pub fn seeds() -> Vec<Vec<u8>> {
+    let pieces = |text: &str, sender: &str| {
+        fragments(&text.repeat(50)).into_iter().map(move |piece| format!("{sender}{piece}"))
+    };
+    let in_order: Vec<String> = pieces("duckie ", "a").collect();
+    let mixed: Vec<String> = pieces("duckie ", "a").rev().chain(pieces("é\n\"}", "b")).collect();
+    vec![
+        in_order.join("\n").into(),
+        mixed.join("\n").into(),
+        b"a{\"from\":\"/a\"}\na{\"fragment\":0}".to_vec(),
+    ]
+}
+
+/// What must hold of any bytes.
+pub fn check(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    check_whole(text);
+    let mut assembler = Assembler::new(Duration::from_secs(10));
+    for (time, said) in text.split('\n').enumerate() {
+        let mut rest = said.chars();
+        let sender = rest.next();
+        if let Ok(Some(line)) = assembler.take(Duration::from_secs(time as u64), sender, rest.as_str()) {
+            assert!(line.len() <= MAX_LINE_BYTES.max(said.len()));
+        }
+        assert!(assembler.partial() <= MAX_PARTIAL);
+    }
+}
+
+/// Whatever text is cut into pieces comes out of them, unless a piece would be taken for a part of something else.
+fn check_whole(text: &str) {
+    if text.len() <= MAX_WHOLE_BYTES || text.len() > MAX_LINE_BYTES {
+        return;
+    }
+    let mut assembler = Assembler::new(Duration::ZERO);
+    let came: Vec<String> = fragments(text)
+        .iter()
+        .rev()
+        .filter_map(|piece| assembler.take(Duration::ZERO, (), piece).ok()?)
+        .collect();
+    assert_eq!(came, [text]);
+}

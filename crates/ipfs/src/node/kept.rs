@@ -1,0 +1,321 @@
+//! Peers that somebody chose to stay connected with: who is to be dialled when, and how each is doing.
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use libp2p::{Multiaddr, PeerId};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+use super::addresses;
+
+pub(super) mod alive;
+
+/// The most addresses that are kept.
+const MAX_KEPT: usize = 64;
+/// The first pause between dials of one peer, and the longest.
+const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+/// A connection that lasted this long was a good one: the next pause is the first again.
+const GOOD: Duration = Duration::from_secs(60);
+
+/// How it goes with an address that this node is to stay connected with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptPeer {
+    /// The address, as it was given.
+    pub address: Multiaddr,
+    /// How it goes.
+    pub state: KeptState,
+}
+
+/// Whether there is a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeptState {
+    /// Being dialled for the first time.
+    Dialling,
+    /// There is one.
+    Connected,
+    /// There is none; it is tried again. What was wrong, in words for people.
+    Failed(String),
+    /// It cannot be dialled ever. Why, in words for people.
+    Unfit(String),
+}
+
+/// What the driver has to do.
+pub(super) enum Step {
+    /// The list was changed.
+    Changed,
+    /// Nothing.
+    Nothing,
+    /// Dial, unless it is connected.
+    Dial(PeerId, Vec<Multiaddr>),
+}
+
+struct Peer {
+    /// As they were given, and without the peer.
+    addresses: Vec<(Multiaddr, Multiaddr)>,
+    state: KeptState,
+    /// How many dials failed since the last good connection.
+    failures: u32,
+    /// When to dial; `None` while connected or dialling.
+    due: Option<Instant>,
+    connected_at: Option<Instant>,
+}
+
+type LookedUp = (PeerId, (Vec<Multiaddr>, Vec<String>));
+
+pub(super) struct Keeper {
+    me: PeerId,
+    is_private: bool,
+    wanted: watch::Receiver<Vec<Multiaddr>>,
+    peers: BTreeMap<PeerId, Peer>,
+    unfit: Vec<KeptPeer>,
+    look_ups: JoinSet<LookedUp>,
+    random: ChaCha8Rng,
+    chosen: watch::Sender<Arc<BTreeSet<PeerId>>>,
+    told: watch::Sender<Arc<Vec<KeptPeer>>>,
+}
+
+impl Keeper {
+    pub(super) fn new(
+        me: PeerId,
+        is_private: bool,
+        seed: u64,
+        wanted: watch::Receiver<Vec<Multiaddr>>,
+    ) -> Self {
+        Self {
+            me,
+            is_private,
+            wanted,
+            peers: BTreeMap::new(),
+            unfit: Vec::new(),
+            look_ups: JoinSet::new(),
+            random: ChaCha8Rng::seed_from_u64(own_seed(me, seed)),
+            chosen: watch::Sender::default(),
+            told: watch::Sender::default(),
+        }
+    }
+
+    /// Who is chosen.
+    pub(super) fn chosen(&self) -> alive::Chosen {
+        self.chosen.subscribe()
+    }
+
+    /// How each is doing.
+    pub(super) fn told(&self) -> watch::Receiver<Arc<Vec<KeptPeer>>> {
+        self.told.subscribe()
+    }
+
+    /// Waits for the next thing to do. May be cancelled at any time.
+    pub(super) async fn step(&mut self) -> Step {
+        let due = self.peers.values().filter_map(|peer| peer.due).min();
+        tokio::select! {
+            Ok(()) = self.wanted.changed() => Step::Changed,
+            Some(Ok((peer, found))) = self.look_ups.join_next() => self.looked_up(peer, found),
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                self.look_up_due();
+                Step::Nothing
+            }
+        }
+    }
+
+    /// Takes over the list that is wanted now. Gives those who are new in it, and those who no longer are.
+    pub(super) fn change(&mut self, is_connected: impl Fn(&PeerId) -> bool) -> (Vec<PeerId>, Vec<PeerId>) {
+        let mut addresses = self.wanted.borrow_and_update().clone();
+        addresses.truncate(MAX_KEPT);
+        let mut before = std::mem::take(&mut self.peers);
+        self.unfit.clear();
+        let mut added = Vec::new();
+        for address in addresses {
+            match self.take_apart(&address) {
+                Ok((peer, place)) => {
+                    let entry = self.peers.entry(peer).or_insert_with(|| {
+                        before
+                            .remove(&peer)
+                            .map_or_else(|| new_peer(peer, &is_connected, &mut added), emptied)
+                    });
+                    entry.addresses.push((address, place));
+                }
+                Err(words) => self.unfit.push(KeptPeer { address, state: KeptState::Unfit(words) }),
+            }
+        }
+        self.chosen.send_replace(Arc::new(self.peers.keys().copied().collect()));
+        self.tell();
+        (added, before.into_keys().collect())
+    }
+
+    fn take_apart(&self, address: &Multiaddr) -> Result<(PeerId, Multiaddr), String> {
+        match addresses::chosen(address, self.is_private) {
+            Ok((peer, _)) if peer == self.me => Err("this is the node itself".to_owned()),
+            result => result.map_err(|unfit| unfit.to_string()),
+        }
+    }
+
+    fn look_up_due(&mut self) {
+        let now = Instant::now();
+        for (id, peer) in &mut self.peers {
+            if peer.due.is_some_and(|due| due <= now) {
+                peer.due = None;
+                let (id, places) = (*id, peer.addresses.iter().map(|(_, place)| place.clone()).collect());
+                self.look_ups.spawn(async move { (id, addresses::look_up(places).await) });
+            }
+        }
+    }
+
+    fn looked_up(&mut self, peer: PeerId, (found, problems): (Vec<Multiaddr>, Vec<String>)) -> Step {
+        if !self.peers.contains_key(&peer) {
+            return Step::Nothing;
+        }
+        if found.is_empty() {
+            self.failed(&peer, problems.join("; "));
+            return Step::Nothing;
+        }
+        Step::Dial(peer, found)
+    }
+
+    pub(super) fn connected(&mut self, peer: &PeerId) {
+        if let Some(peer) = self.peers.get_mut(peer) {
+            peer.connect();
+            self.tell();
+        }
+    }
+
+    pub(super) fn disconnected(&mut self, peer: &PeerId, words: String) {
+        let lasted = self.peers.get(peer).and_then(|peer| peer.connected_at).map(|at| at.elapsed());
+        if let Some(peer) = self.peers.get_mut(peer)
+            && lasted.is_some_and(|lasted| lasted >= GOOD)
+        {
+            peer.failures = 0;
+        }
+        self.failed(peer, words);
+    }
+
+    /// A dial came to nothing.
+    pub(super) fn failed(&mut self, peer: &PeerId, words: String) {
+        let Some(peer) = self.peers.get_mut(peer) else {
+            return;
+        };
+        let pause = BACK_OFF.0.saturating_mul(2u32.saturating_pow(peer.failures)).min(BACK_OFF.1);
+        // Robots that lost the same server must not all come back in one moment.
+        let jitter = self.random.random_range(0.75..1.25);
+        peer.failures = peer.failures.saturating_add(1);
+        peer.due = Some(Instant::now() + pause.mul_f64(jitter));
+        peer.connected_at = None;
+        peer.state = KeptState::Failed(words);
+        self.tell();
+    }
+
+    fn tell(&self) {
+        let of_peer = |peer: &Peer| {
+            let state = peer.state.clone();
+            let addresses = peer.addresses.iter();
+            addresses
+                .map(move |(address, _)| KeptPeer { address: address.clone(), state: state.clone() })
+                .collect()
+        };
+        let peers = self.peers.values().flat_map::<Vec<_>, _>(of_peer);
+        let all: Vec<KeptPeer> = peers.chain(self.unfit.iter().cloned()).collect();
+        self.told.send_replace(Arc::new(all));
+    }
+}
+
+/// Not the same for all nodes that have no seed of their own.
+fn own_seed(me: PeerId, seed: u64) -> u64 {
+    me.to_bytes().iter().fold(seed, |seed, byte| seed.rotate_left(8) ^ u64::from(*byte))
+}
+
+impl Peer {
+    fn connect(&mut self) {
+        self.due = None;
+        self.connected_at.get_or_insert_with(Instant::now);
+        self.state = KeptState::Connected;
+    }
+}
+
+fn new_peer(id: PeerId, is_connected: &impl Fn(&PeerId) -> bool, added: &mut Vec<PeerId>) -> Peer {
+    let due = Some(Instant::now());
+    let mut peer =
+        Peer { addresses: Vec::new(), state: KeptState::Dialling, failures: 0, due, connected_at: None };
+    if is_connected(&id) {
+        peer.connect();
+    }
+    added.push(id);
+    peer
+}
+
+/// Its addresses are listed anew.
+fn emptied(mut peer: Peer) -> Peer {
+    peer.addresses.clear();
+    peer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use libp2p::identity::Keypair;
+
+    fn id() -> PeerId {
+        Keypair::generate_ed25519().public().to_peer_id()
+    }
+
+    fn keeper() -> (Keeper, watch::Sender<Vec<Multiaddr>>) {
+        let (wanted, receiver) = watch::channel(Vec::new());
+        (Keeper::new(id(), false, 1, receiver), wanted)
+    }
+
+    fn address(peer: PeerId) -> Multiaddr {
+        format!("/ip4/127.0.0.1/tcp/1/p2p/{peer}").parse().unwrap()
+    }
+
+    /// Steps until there is something to dial.
+    async fn next_dial(keeper: &mut Keeper) -> PeerId {
+        loop {
+            match keeper.step().await {
+                Step::Dial(peer, _) => return peer,
+                Step::Changed => drop(keeper.change(|_| false)),
+                Step::Nothing => {}
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_grow_to_five_minutes_and_shrink_after_a_good_connection() {
+        let ((mut keeper, wanted), peer) = (keeper(), id());
+        wanted.send_replace(vec![address(peer)]);
+        assert_eq!(next_dial(&mut keeper).await, peer);
+        let mut pauses = Vec::new();
+        for _ in 0..11 {
+            keeper.failed(&peer, "no".to_owned());
+            let start = Instant::now();
+            assert_eq!(next_dial(&mut keeper).await, peer);
+            pauses.push(start.elapsed().as_secs_f64());
+        }
+        assert!((0.75..1.26).contains(&pauses[0]), "{pauses:?}");
+        assert!(pauses[9..].iter().all(|pause| (225.0..376.0).contains(pause)), "{pauses:?}");
+        keeper.connected(&peer);
+        assert_eq!(keeper.told().borrow()[0].state, KeptState::Connected);
+        tokio::time::advance(GOOD).await;
+        keeper.disconnected(&peer, "it went".to_owned());
+        let start = Instant::now();
+        next_dial(&mut keeper).await;
+        assert!(start.elapsed() < Duration::from_secs(2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_list_can_be_changed_and_says_what_is_unfit() {
+        let ((mut keeper, wanted), peers) = (keeper(), [id(), id()]);
+        let (me, strange) = (address(keeper.me), "/ip4/127.0.0.1/tcp/1".parse().unwrap());
+        wanted.send_replace(vec![address(peers[0]), me, strange]);
+        assert_eq!(keeper.change(|_| true), (vec![peers[0]], vec![]));
+        let told = keeper.told().borrow().clone();
+        assert_eq!(told[0].state, KeptState::Connected);
+        assert_eq!(told[1].state, KeptState::Unfit("this is the node itself".to_owned()));
+        assert!(matches!(&told[2].state, KeptState::Unfit(words) if words.contains("/p2p/ID")), "{told:?}");
+        wanted.send_replace(vec![address(peers[1])]);
+        assert_eq!(keeper.change(|_| false), (vec![peers[1]], vec![peers[0]]));
+        assert_eq!(*keeper.chosen().borrow().as_ref(), BTreeSet::from([peers[1]]));
+        assert_eq!(keeper.told().borrow().len(), 1);
+    }
+}

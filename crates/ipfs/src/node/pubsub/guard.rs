@@ -1,0 +1,249 @@
+//! Gossipsub behind a guard, so that no peer can drown the others.
+//!
+//! Each peer has a budget: what it sends costs, messages that came before and messages of no interest too. What comes
+//! over the budget is not passed on; who goes on nevertheless, or sends what is wrongly signed, is cut off for a while.
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use libp2p::core::{Endpoint, transport::PortUse};
+use libp2p::gossipsub::{
+    self, IdentTopic, MessageAcceptance, MessageAuthenticity, MessageId, PublishError, SubscriptionError,
+    TopicHash,
+};
+use libp2p::identity::Keypair;
+use libp2p::swarm::behaviour::ConnectionClosed;
+use libp2p::swarm::{
+    CloseConnection, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent,
+    THandlerOutEvent, ToSwarm,
+};
+use libp2p::{Multiaddr, PeerId};
+
+use super::intake::Intake;
+use super::parameters;
+
+/// What a peer may send at once; one unit is a message of up to [`UNIT_BYTES`].
+const BURST: f64 = 1000.0;
+/// What it may send in the long run, a second.
+const PER_SECOND: f64 = 100.0;
+/// How far a peer may be over its budget before it is cut off.
+const DEBT: f64 = 4000.0;
+/// The bytes of one unit.
+const UNIT_BYTES: f64 = 2048.0;
+/// How long who was cut off is not let in again.
+const CUT_OFF: Duration = Duration::from_secs(300);
+/// The most of those that are remembered.
+const MAX_CUT_OFF: usize = 1024;
+
+type Gossip = gossipsub::Behaviour<Intake, Intake>;
+
+/// This peer was cut off, and may not come back yet.
+#[derive(Debug, thiserror::Error)]
+#[error("the peer was cut off because it flooded the pubsub topic")]
+struct Flooder;
+
+/// What is left of a peer's budget.
+#[derive(Clone, Copy, Debug)]
+struct Account {
+    left: f64,
+    at: Instant,
+}
+
+impl Account {
+    fn new(now: Instant) -> Self {
+        Self { left: BURST, at: now }
+    }
+
+    fn charge(&mut self, now: Instant, cost: f64) {
+        let earned = now.saturating_duration_since(self.at).as_secs_f64() * PER_SECOND;
+        self.left = (self.left + earned).min(BURST) - cost;
+        self.at = now;
+    }
+}
+
+pub(in crate::node) struct Behaviour {
+    gossip: Gossip,
+    intake: Intake,
+    accounts: BTreeMap<PeerId, Account>,
+    cut_off: BTreeMap<PeerId, Instant>,
+    to_close: VecDeque<PeerId>,
+}
+
+impl Behaviour {
+    pub(in crate::node) fn new(keypair: &Keypair, topics: &[String]) -> Result<Self, String> {
+        let topics: BTreeSet<TopicHash> = topics.iter().map(|topic| IdentTopic::new(topic).hash()).collect();
+        let intake = Intake::new(topics);
+        let config = parameters::gossip().map_err(|error| error.to_string())?;
+        let signed = MessageAuthenticity::Signed(keypair.clone());
+        let mut gossip = Gossip::new_with_subscription_filter_and_transform(
+            signed,
+            config,
+            intake.clone(),
+            intake.clone(),
+        )?;
+        gossip.with_peer_score(parameters::score(), parameters::thresholds())?;
+        Ok(Self {
+            gossip,
+            intake,
+            accounts: BTreeMap::new(),
+            cut_off: BTreeMap::new(),
+            to_close: VecDeque::new(),
+        })
+    }
+
+    /// Whether the node was told of this topic.
+    pub(super) fn may_subscribe(&self, topic: &TopicHash) -> bool {
+        self.intake.has(topic)
+    }
+
+    pub(super) fn subscribe(&mut self, topic: &IdentTopic) -> Result<(), SubscriptionError> {
+        // It fails only without scores, and `new` has them.
+        let _ = self.gossip.set_topic_params(topic.clone(), parameters::topic_score());
+        self.gossip.subscribe(topic).map(drop)
+    }
+
+    pub(super) fn unsubscribe(&mut self, topic: &IdentTopic) {
+        self.gossip.unsubscribe(topic);
+    }
+
+    pub(super) fn publish(&mut self, topic: &TopicHash, data: Vec<u8>) -> Result<(), PublishError> {
+        self.gossip.publish(topic.clone(), data).map(drop)
+    }
+
+    /// Whether the peer is within its budget.
+    pub(super) fn is_within_budget(&self, peer: &PeerId) -> bool {
+        self.accounts.get(peer).is_none_or(|account| account.left >= 0.0)
+    }
+
+    /// Passes a message on to the neighbours, or forgets it.
+    pub(super) fn judge(&mut self, id: &MessageId, from: &PeerId, is_fit: bool) {
+        let verdict = if is_fit { MessageAcceptance::Accept } else { MessageAcceptance::Ignore };
+        self.gossip.report_message_validation_result(id, from, verdict);
+    }
+
+    /// How many connected peers are subscribed to a topic.
+    pub(super) fn subscribers(&self, topic: &TopicHash) -> usize {
+        self.gossip.all_peers().filter(|(_, topics)| topics.contains(&topic)).count()
+    }
+
+    /// Peers with whom this node shares a topic.
+    pub(in crate::node) fn sharers(&self) -> BTreeSet<PeerId> {
+        let ours: BTreeSet<&TopicHash> = self.gossip.topics().collect();
+        let shares = |topics: &[&TopicHash]| topics.iter().any(|topic| ours.contains(topic));
+        self.gossip.all_peers().filter(|(_, topics)| shares(topics)).map(|(peer, _)| *peer).collect()
+    }
+
+    /// Peers that get all messages from this node.
+    pub(in crate::node) fn mesh(&self) -> BTreeSet<PeerId> {
+        self.gossip.all_mesh_peers().copied().collect()
+    }
+
+    fn charge(&mut self, peer: PeerId) {
+        let (now, (messages, bytes)) = (Instant::now(), self.intake.take());
+        // Whatever comes costs something: control messages, and what is wrongly signed, are not counted one by one.
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "one packet of a peer holds far fewer than 2^52 bytes"
+        )]
+        let cost = 1.0 + (messages as f64).max(bytes as f64 / UNIT_BYTES);
+        let account = self.accounts.entry(peer).or_insert_with(|| Account::new(now));
+        account.charge(now, cost);
+        let is_over = account.left < -DEBT;
+        let score = self.gossip.peer_score(&peer).unwrap_or_default();
+        if is_over || score < parameters::thresholds().graylist_threshold {
+            self.cut_off(peer, now, score);
+        }
+    }
+
+    fn cut_off(&mut self, peer: PeerId, now: Instant, score: f64) {
+        if self.is_cut_off(&peer, now) {
+            // Its connection is being closed; this was on the way already.
+            return;
+        }
+        tracing::warn!(%peer, score, "cut off for {} s: it floods the pubsub topic", CUT_OFF.as_secs());
+        self.cut_off.retain(|_, until| *until > now);
+        if self.cut_off.len() < MAX_CUT_OFF {
+            self.cut_off.insert(peer, now + CUT_OFF);
+        }
+        self.to_close.push_back(peer);
+    }
+
+    fn is_cut_off(&self, peer: &PeerId, now: Instant) -> bool {
+        self.cut_off.get(peer).is_some_and(|until| *until > now)
+    }
+
+    fn let_in(&self, peer: &PeerId) -> Result<(), ConnectionDenied> {
+        if self.is_cut_off(peer, Instant::now()) { Err(ConnectionDenied::new(Flooder)) } else { Ok(()) }
+    }
+}
+
+impl NetworkBehaviour for Behaviour {
+    type ConnectionHandler = <Gossip as NetworkBehaviour>::ConnectionHandler;
+    type ToSwarm = gossipsub::Event;
+
+    fn handle_established_inbound_connection(
+        &mut self,
+        connection: ConnectionId,
+        peer: PeerId,
+        local: &Multiaddr,
+        remote: &Multiaddr,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        self.let_in(&peer)?;
+        self.gossip.handle_established_inbound_connection(connection, peer, local, remote)
+    }
+
+    fn handle_established_outbound_connection(
+        &mut self,
+        connection: ConnectionId,
+        peer: PeerId,
+        address: &Multiaddr,
+        role: Endpoint,
+        port: PortUse,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        self.let_in(&peer)?;
+        self.gossip.handle_established_outbound_connection(connection, peer, address, role, port)
+    }
+
+    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        if let FromSwarm::ConnectionClosed(ConnectionClosed { peer_id, remaining_established: 0, .. }) =
+            &event
+        {
+            self.accounts.remove(peer_id);
+        }
+        self.gossip.on_swarm_event(event);
+    }
+
+    fn on_connection_handler_event(
+        &mut self,
+        peer: PeerId,
+        connection: ConnectionId,
+        event: THandlerOutEvent<Self>,
+    ) {
+        self.gossip.on_connection_handler_event(peer, connection, event);
+        self.charge(peer);
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
+        if let Some(peer_id) = self.to_close.pop_front() {
+            return Poll::Ready(ToSwarm::CloseConnection { peer_id, connection: CloseConnection::All });
+        }
+        self.gossip.poll(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_grows_back_and_no_further() {
+        let start = Instant::now();
+        let mut account = Account::new(start);
+        account.charge(start, BURST + 50.0);
+        assert!(account.left < 0.0);
+        account.charge(start + Duration::from_secs(1), 0.0);
+        assert!((account.left - 50.0).abs() < 1e-6, "{account:?}");
+        account.charge(start + Duration::from_secs(3600), 1.0);
+        assert!((account.left - (BURST - 1.0)).abs() < 1e-6, "{account:?}");
+    }
+}

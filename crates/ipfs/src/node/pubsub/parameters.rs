@@ -1,0 +1,120 @@
+//! Gossipsub's parameters, for robots on thin lines that want to hear everything, soon, but not many times.
+use std::time::Duration;
+
+use libp2p::gossipsub::{
+    Config, ConfigBuilder, ConfigBuilderError, Message, MessageId, PeerScoreParams, PeerScoreThresholds,
+    TopicScoreParams, ValidationMode,
+};
+
+/// What one transmission may have, of whatever it consists: Kubo puts what it was asked to repeat into one.
+const MAX_TRANSMISSION_BYTES: usize = 1024 * 1024;
+/// The most messages of one transmission. No more are ever asked to be repeated at one time.
+const MAX_REPEATED: usize = 256;
+/// The most bytes of one transmission that are no messages: lists of what there is, subscriptions.
+const MAX_CONTROL_BYTES: usize = 64 * 1024;
+/// What may wait to be sent to one peer.
+const QUEUE: usize = 128;
+/// How long a message may wait there.
+const WAITING: Duration = Duration::from_secs(5);
+
+/// Each message goes to four neighbours, and is offered to three more; the network's usual six and six cost half as
+/// much again, and what gets lost all the same is repaired between the brains.
+pub(super) fn gossip() -> Result<Config, ConfigBuilderError> {
+    ConfigBuilder::default()
+        .support_floodsub()
+        .validation_mode(ValidationMode::Strict)
+        .validate_messages()
+        .message_id_fn(message_id)
+        .max_transmit_size(MAX_TRANSMISSION_BYTES)
+        .max_publish_messages(MAX_REPEATED)
+        .max_control_messages_sent(MAX_REPEATED)
+        .max_control_message_size(MAX_CONTROL_BYTES)
+        .mesh_n_low(3)
+        .mesh_n(4)
+        .mesh_n_high(8)
+        .mesh_outbound_min(1)
+        .gossip_lazy(3)
+        .flood_publish(false)
+        .connection_handler_queue_len(QUEUE)
+        .publish_queue_duration(WAITING)
+        .forward_queue_duration(WAITING)
+        .build()
+}
+
+/// The same as Kubo's: peers tell each other by it what they have.
+fn message_id(message: &Message) -> MessageId {
+    let mut id = message.source.map(|source| source.to_bytes()).unwrap_or_default();
+    id.extend(message.sequence_number.into_iter().flat_map(u64::to_be_bytes));
+    id.into()
+}
+
+/// Only misbehaviour counts. How much a peer delivers says nothing where everybody is mostly silent, and a class of
+/// robots behind one address is no attack.
+pub(super) fn score() -> PeerScoreParams {
+    PeerScoreParams {
+        topic_score_cap: 0.0,
+        app_specific_weight: 0.0,
+        ip_colocation_factor_weight: 0.0,
+        behaviour_penalty_weight: -1.0,
+        behaviour_penalty_threshold: 6.0,
+        behaviour_penalty_decay: 0.9,
+        slow_peer_weight: 0.0,
+        // Forgotten before who was cut off is let in again.
+        retain_score: Duration::from_secs(240),
+        ..PeerScoreParams::default()
+    }
+}
+
+/// Messages that are wrongly signed.
+pub(super) fn topic_score() -> TopicScoreParams {
+    TopicScoreParams {
+        topic_weight: 1.0,
+        time_in_mesh_weight: 0.0,
+        first_message_deliveries_weight: 0.0,
+        mesh_message_deliveries_weight: 0.0,
+        mesh_failure_penalty_weight: 0.0,
+        invalid_message_deliveries_weight: -1.0,
+        invalid_message_deliveries_decay: 0.99,
+        ..TopicScoreParams::default()
+    }
+}
+
+/// Ten messages wrongly signed within a minute or so are enough.
+pub(super) fn thresholds() -> PeerScoreThresholds {
+    PeerScoreThresholds {
+        gossip_threshold: -10.0,
+        publish_threshold: -50.0,
+        graylist_threshold: -80.0,
+        accept_px_threshold: 0.0,
+        opportunistic_graft_threshold: 0.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use libp2p::gossipsub::IdentTopic;
+    use libp2p::identity::Keypair;
+
+    #[test]
+    fn the_parameters_fit_together() {
+        gossip().unwrap();
+        score().validate().unwrap();
+        topic_score().validate().unwrap();
+        thresholds().validate().unwrap();
+    }
+
+    #[test]
+    fn a_message_is_known_by_its_author_and_number() {
+        let author = Keypair::generate_ed25519().public().to_peer_id();
+        let message = |source, sequence_number| Message {
+            source,
+            data: vec![1],
+            sequence_number,
+            topic: IdentTopic::new("duckiebots").hash(),
+        };
+        let id = message_id(&message(Some(author), Some(0x0102_0304_0506_0708)));
+        assert_eq!(id.0, [author.to_bytes(), vec![1, 2, 3, 4, 5, 6, 7, 8]].concat());
+        assert_eq!(message_id(&message(None, None)).0, [0u8; 0]);
+    }
+}

@@ -1,0 +1,105 @@
+//! What a node speaks on its connections, and what carries them.
+use std::time::Duration;
+
+use libp2p::core::upgrade::Version;
+use libp2p::pnet::{PnetConfig, PreSharedKey};
+use libp2p::swarm::NetworkBehaviour;
+use libp2p::{
+    Multiaddr, Swarm, SwarmBuilder, Transport, connection_limits, identify, noise, ping, tcp, yamux,
+};
+
+use super::pubsub::guard;
+use super::{NetworkKey, NodeConfig, StartError, addresses, inbound, kept, streams};
+
+/// How often a connection is tried out. A dead one is noticed that much later; on a quiet robot most bytes are these.
+const PING_INTERVAL: Duration = Duration::from_secs(60);
+/// How often a peer is asked again who it is. What changes it tells by itself.
+const IDENTIFY_INTERVAL: Duration = Duration::from_secs(3600);
+
+#[derive(NetworkBehaviour)]
+pub(super) struct Behaviour {
+    pub(super) limits: connection_limits::Behaviour,
+    kept: kept::alive::Behaviour,
+    identify: identify::Behaviour,
+    ping: ping::Behaviour,
+    pub(super) outbound: libp2p_stream::Behaviour,
+    inbound: inbound::Behaviour,
+    /// The last: it remembers a connection that another one then refuses.
+    pub(super) pubsub: guard::Behaviour,
+}
+
+/// The swarm, not listening yet.
+pub(super) fn build(
+    config: &NodeConfig,
+    kept: kept::alive::Behaviour,
+) -> Result<Swarm<Behaviour>, StartError> {
+    let behaviour = behaviour(config, kept)?;
+    match &config.network_key {
+        None => open(config, behaviour),
+        Some(key) => private(config, key, behaviour),
+    }
+}
+
+fn tcp_config() -> tcp::Config {
+    tcp::Config::default().nodelay(true)
+}
+
+fn open(config: &NodeConfig, behaviour: Behaviour) -> Result<Swarm<Behaviour>, StartError> {
+    let idle_timeout = config.idle_timeout;
+    let builder = SwarmBuilder::with_existing_identity(config.keypair.clone())
+        .with_tokio()
+        .with_tcp(tcp_config(), noise::Config::new, yamux::Config::default)?
+        .with_quic();
+    let Ok(built) = builder.with_behaviour(|_| behaviour);
+    Ok(built.with_swarm_config(|swarm| swarm.with_idle_connection_timeout(idle_timeout)).build())
+}
+
+/// Only TCP: the protector of private networks works on streams of bytes, and QUIC has none below it.
+fn private(
+    config: &NodeConfig,
+    key: &NetworkKey,
+    behaviour: Behaviour,
+) -> Result<Swarm<Behaviour>, StartError> {
+    let idle_timeout = config.idle_timeout;
+    let protector = PnetConfig::new(PreSharedKey::new(key.0));
+    let transport = tcp::tokio::Transport::new(tcp_config())
+        .and_then(move |socket, _| protector.handshake(socket))
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise::Config::new(&config.keypair)?)
+        .multiplex(yamux::Config::default());
+    let builder = SwarmBuilder::with_existing_identity(config.keypair.clone()).with_tokio();
+    let Ok(builder) = builder.with_other_transport(|_| transport);
+    let Ok(built) = builder.with_behaviour(|_| behaviour);
+    Ok(built.with_swarm_config(|swarm| swarm.with_idle_connection_timeout(idle_timeout)).build())
+}
+
+fn behaviour(config: &NodeConfig, kept: kept::alive::Behaviour) -> Result<Behaviour, StartError> {
+    let identify = identify::Config::new("/ipfs/0.1.0".to_owned(), config.keypair.public())
+        .with_agent_version(concat!("dt-swarm/", env!("CARGO_PKG_VERSION")).to_owned())
+        .with_interval(IDENTIFY_INTERVAL)
+        // Only addresses that a peer signed in a record are dialled.
+        .with_cache_size(0);
+    Ok(Behaviour {
+        limits: connection_limits::Behaviour::new(limits(config)),
+        kept,
+        identify: identify::Behaviour::new(identify),
+        ping: ping::Behaviour::new(ping::Config::new().with_interval(PING_INTERVAL)),
+        outbound: libp2p_stream::Behaviour::new(),
+        inbound: inbound::Behaviour::new(streams::PROTOCOL),
+        pubsub: guard::Behaviour::new(&config.keypair, &config.topics).map_err(StartError::Pubsub)?,
+    })
+}
+
+fn limits(config: &NodeConfig) -> connection_limits::ConnectionLimits {
+    connection_limits::ConnectionLimits::default()
+        .with_max_pending_incoming(Some(32))
+        .with_max_pending_outgoing(Some(64))
+        .with_max_established(Some(config.max_connections))
+        .with_max_established_per_peer(Some(config.max_connections_per_peer))
+}
+
+/// Where the node is to listen: in a private network not over QUIC.
+pub(super) fn listen_addresses(config: &NodeConfig) -> Vec<Multiaddr> {
+    let is_private = config.network_key.is_some();
+    config.listen.iter().filter(|address| !(is_private && addresses::is_quic(address))).cloned().collect()
+}

@@ -1,0 +1,106 @@
+//! How many lines each client of a server sent, and when: by what arrives on the server's host.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use crate::{Error, Host, Process, Result};
+
+const START_LIMIT: Duration = Duration::from_secs(20);
+const STOP_LIMIT: Duration = Duration::from_secs(10);
+/// The log's name, in the host's folder.
+const NAME: &str = "arriving";
+
+/// Listens on a host; a client that sends each line by itself has a packet for each.
+#[derive(Debug)]
+pub struct LineCounter {
+    host: Host,
+    process: Process,
+}
+
+/// When lines of each client came, in seconds.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Arrivals(BTreeMap<Ipv4Addr, Vec<f64>>);
+
+impl LineCounter {
+    /// Begins with what comes to a port of a host from now on.
+    ///
+    /// # Errors
+    /// When tcpdump does not start.
+    pub fn start(host: &Host, port: u16) -> Result<Self> {
+        let mut command = host.command("tcpdump");
+        command.args(["-l", "-n", "-tt", "-q", "-i", "any", "-Z", "root"]);
+        command.arg(format!("tcp dst port {port}"));
+        let process = host.spawn(NAME, command)?;
+        process.wait_for_line(|line| line.contains("listening on"), START_LIMIT)?;
+        Ok(Self { host: host.clone(), process })
+    }
+
+    /// Ends, and gives what came.
+    ///
+    /// # Errors
+    /// When tcpdump does not end, or its log cannot be read.
+    pub fn stop(mut self) -> Result<Arrivals> {
+        self.process.terminate(STOP_LIMIT)?;
+        let log = self.host.folder().join(format!("{NAME}.log"));
+        let text = fs::read_to_string(&log).map_err(Error::io(log.display().to_string()))?;
+        Ok(Arrivals::parse(&text))
+    }
+}
+
+impl Arrivals {
+    fn parse(log: &str) -> Self {
+        let mut arrivals = BTreeMap::<_, Vec<_>>::new();
+        for (client, at) in log.lines().filter_map(parse_line) {
+            arrivals.entry(client).or_default().push(at);
+        }
+        Self(arrivals)
+    }
+
+    /// How many lines each client sent.
+    pub fn counts(&self) -> Vec<usize> {
+        self.0.values().map(Vec::len).collect()
+    }
+
+    /// The most lines of one client within any span of so many seconds.
+    pub fn most_within(&self, seconds: f64) -> usize {
+        let most = |times: &Vec<f64>| {
+            let within = |(place, at): (usize, &f64)| {
+                times[place..].iter().take_while(|later| **later < at + seconds).count()
+            };
+            times.iter().enumerate().map(within).max().unwrap_or(0)
+        };
+        self.0.values().map(most).max().unwrap_or(0)
+    }
+}
+
+/// Client and time of a packet with something in it, such as
+/// `1700000000.25 eth1  In  IP 10.77.1.1.45678 > 10.77.1.2.6667: tcp 312`.
+fn parse_line(line: &str) -> Option<(Ipv4Addr, f64)> {
+    let at = line.split(' ').next()?.parse().ok()?;
+    let (_, packet) = line.split_once(" IP ")?;
+    let (addresses, bytes) = packet.split_once(": tcp ")?;
+    let (client, _port) = addresses.split_once(" > ")?.0.rsplit_once('.')?;
+    let is_empty = bytes.trim() == "0";
+    (!is_empty).then_some((client.parse().ok()?, at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packets_with_something_in_them_are_counted_by_client() {
+        let log = "listening on any\n\
+                   100.5 eth1  In  IP 10.77.1.1.4567 > 10.77.1.2.6667: tcp 12\n\
+                   101.0 eth1  In  IP 10.77.1.1.4567 > 10.77.1.2.6667: tcp 0\n\
+                   102.4 eth1  In  IP 10.77.1.1.4567 > 10.77.1.2.6667: tcp 300\n\
+                   102.6 IP 10.77.1.1.4567 > 10.77.1.2.6667: tcp 300\n\
+                   103.0 eth2  In  IP 10.77.2.1.4567 > 10.77.2.2.6667: tcp 5\n";
+        let arrivals = Arrivals::parse(log);
+        assert_eq!(arrivals.counts(), [3, 1]);
+        assert_eq!((arrivals.most_within(1.0), arrivals.most_within(2.0)), (2, 2));
+        assert_eq!(arrivals.most_within(10.0), 3);
+    }
+}

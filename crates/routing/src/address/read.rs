@@ -1,0 +1,219 @@
+//! Reads the parts of an address, one after another.
+
+use super::parts::{Content, Family, Hop, Host, Member, Node, Part, Socket, Transport, Wild};
+use super::segments::split_first;
+use super::{AddressError, LINE};
+use std::fmt::{self, Display, Write as _};
+use std::str::FromStr;
+
+/// IRC servers take no longer names (RFC 2812).
+const MAX_IRC_CHANNEL_BYTES: usize = 50;
+
+/// Where reading has come to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reader<'a> {
+    rest: &'a str,
+    /// How many segments have been read.
+    read: usize,
+}
+
+type Read<T> = Result<T, AddressError>;
+
+impl<'a> Reader<'a> {
+    /// Before the first segment of a text whose form is checked.
+    pub(super) fn new(text: &'a str) -> Self {
+        Self { rest: text, read: 0 }
+    }
+
+    /// What has not been read.
+    pub(super) fn rest(&self) -> &'a str {
+        self.rest
+    }
+
+    /// The next part. There is one while the rest is not empty.
+    pub(super) fn part(&mut self) -> Read<Part<'a>> {
+        let before = self.rest;
+        match self.take("a part of an address")? {
+            "ip4" => self.ip("an IPv4 address").map(Host::Ip4).and_then(|host| self.at(host)),
+            "ip6" => self.ip("an IPv6 address").map(Host::Ip6).and_then(|host| self.at(host)),
+            "dns" => self.named(Family::Any),
+            "dns4" => self.named(Family::Ip4),
+            "dns6" => self.named(Family::Ip6),
+            "ipfs-pubsub" => self.pubsub(),
+            "ipfs" => self.content(),
+            "dswarm" => self.member(),
+            "cli" => Ok(Part::CommandLine),
+            _ => {
+                self.rest = "";
+                Ok(Part::Other(before))
+            }
+        }
+    }
+
+    /// The next segment.
+    fn take(&mut self, expected: &'static str) -> Read<&'a str> {
+        let Some((segment, rest)) = split_first(self.rest) else {
+            return Err(AddressError::Ends { after: self.read, expected });
+        };
+        self.rest = rest;
+        self.read += 1;
+        Ok(segment)
+    }
+
+    /// The segment just read is wrong.
+    fn unexpected(&self, found: &str, expected: &'static str) -> AddressError {
+        AddressError::Unexpected { number: self.read, found: found.to_owned(), expected }
+    }
+
+    /// A segment that can only be this one.
+    fn word(&mut self, word: &'static str) -> Read<()> {
+        let found = self.take(word)?;
+        if found == word { Ok(()) } else { Err(self.unexpected(found, word)) }
+    }
+
+    /// A value, in the one spelling in which it is printed, or `*`.
+    fn value<T: Display>(
+        &mut self,
+        expected: &'static str,
+        parse: impl FnOnce(&'a str) -> Option<T>,
+    ) -> Read<Wild<T>> {
+        let found = self.take(expected)?;
+        if found == "*" {
+            return Ok(Wild::Any);
+        }
+        let value = parse(found).ok_or_else(|| self.unexpected(found, expected))?;
+        let mut rest = Unprinted(found);
+        match write!(rest, "{value}") {
+            Ok(()) if rest.0.is_empty() => Ok(Wild::Is(value)),
+            _ => Err(self.spelling(found, value.to_string())),
+        }
+    }
+
+    /// The segment just read has to be spelt so.
+    fn spelling(&self, found: &str, canonical: String) -> AddressError {
+        AddressError::Spelling { number: self.read, found: found.to_owned(), canonical }
+    }
+
+    /// Any text that fits, or `*`.
+    fn text(&mut self, expected: &'static str, fits: impl FnOnce(&str) -> bool) -> Read<Wild<&'a str>> {
+        match self.take(expected)? {
+            "*" => Ok(Wild::Any),
+            found if fits(found) => Ok(Wild::Is(found)),
+            found => Err(self.unexpected(found, expected)),
+        }
+    }
+
+    fn ip<T: FromStr + Display>(&mut self, expected: &'static str) -> Read<Wild<T>> {
+        self.value(expected, |text| text.parse().ok())
+    }
+
+    fn named(&mut self, family: Family) -> Read<Part<'a>> {
+        let name = self.text("a host name", is_host_name)?;
+        if let Some(name) = name.value().filter(|name| name.bytes().any(|byte| byte.is_ascii_uppercase())) {
+            return Err(self.spelling(name, name.to_ascii_lowercase()));
+        }
+        self.at(Host::Name { family, name })
+    }
+
+    fn port(&mut self) -> Read<Wild<u16>> {
+        self.value("a port from 0 to 65535", |text| text.parse().ok())
+    }
+
+    /// What is on a host.
+    fn at(&mut self, host: Host<'a>) -> Read<Part<'a>> {
+        let expected = "`tcp` or `udp`";
+        match self.take(expected)? {
+            "tcp" => self.port().and_then(|port| self.on_tcp(Socket { host, port })),
+            "udp" => self.port().and_then(|port| self.on_udp(Socket { host, port })),
+            found => Err(self.unexpected(found, expected)),
+        }
+    }
+
+    fn on_tcp(&mut self, at: Socket<'a>) -> Read<Part<'a>> {
+        let expected = "`dswarm-line`, `irc`, `tls` or `p2p`";
+        match self.take(expected)? {
+            LINE => Ok(Part::Hop(Hop::Tcp(at))),
+            "irc" => self.irc(at, false),
+            "tls" => self.word("irc").and_then(|()| self.irc(at, true)),
+            "p2p" => self.node(at, Transport::Tcp),
+            found => Err(self.unexpected(found, expected)),
+        }
+    }
+
+    fn on_udp(&mut self, at: Socket<'a>) -> Read<Part<'a>> {
+        let expected = "`dswarm-line` or `quic-v1`";
+        match self.take(expected)? {
+            LINE => Ok(Part::Hop(Hop::Udp(at))),
+            "quic-v1" => self.word("p2p").and_then(|()| self.node(at, Transport::Quic)),
+            found => Err(self.unexpected(found, expected)),
+        }
+    }
+
+    fn irc(&mut self, server: Socket<'a>, is_tls: bool) -> Read<Part<'a>> {
+        let channel = self.text("an IRC channel such as `#duckiebots`", is_irc_channel)?;
+        self.word(LINE)?;
+        Ok(Part::Hop(Hop::Irc { server, is_tls, channel }))
+    }
+
+    fn pubsub(&mut self) -> Read<Part<'a>> {
+        let topic = self.text("a topic", |_| true)?;
+        self.word(LINE)?;
+        Ok(Part::Hop(Hop::Pubsub { topic }))
+    }
+
+    fn node(&mut self, at: Socket<'a>, transport: Transport) -> Read<Part<'a>> {
+        let peer = self.value("a libp2p peer ID in base58", |text| text.parse().ok())?;
+        Ok(Part::Node(Node { at, transport, peer }))
+    }
+
+    fn content(&mut self) -> Read<Part<'a>> {
+        let cid = self.value("a CID", |text| text.try_into().ok())?;
+        let path = std::mem::take(&mut self.rest);
+        Ok(Part::Content(Content { cid, path }))
+    }
+
+    fn member(&mut self) -> Read<Part<'a>> {
+        let expected = "the peer ID of an Ed25519 key (12D3Koo...) or `*`";
+        let peer = match self.take(expected)? {
+            "*" => Wild::Any,
+            // Base58 gives each ID one spelling.
+            found => Wild::Is(found.parse().map_err(|_| self.unexpected(found, expected))?),
+        };
+        let expected = "a name such as `brain`, in small letters, digits and `-`";
+        let name = self.take(expected)?;
+        match name == "*" || name.bytes().all(is_of_member) {
+            true => Ok(Part::Peer(Member { peer, name })),
+            false => Err(self.unexpected(name, expected)),
+        }
+    }
+}
+
+/// What is left of a text while something is printed that should be it; an error when it is not.
+struct Unprinted<'a>(&'a str);
+
+impl fmt::Write for Unprinted<'_> {
+    fn write_str(&mut self, printed: &str) -> fmt::Result {
+        self.0 = self.0.strip_prefix(printed).ok_or(fmt::Error)?;
+        Ok(())
+    }
+}
+
+fn is_of_member(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'
+}
+
+/// Labels of letters, digits, `-` and `_`; the last has a letter, or it would be an IPv4 address (RFC 1123, 2.1).
+fn is_host_name(name: &str) -> bool {
+    let is_of_label = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    let is_label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(is_of_label);
+    let last = name.rsplit('.').next().unwrap_or(name);
+    name.len() <= 253 && name.split('.').all(is_label) && last.bytes().any(|byte| byte.is_ascii_alphabetic())
+}
+
+/// As RFC 2812 has it: `#` or `&`, and then anything but spaces, commas and control characters.
+fn is_irc_channel(name: &str) -> bool {
+    name.len() <= MAX_IRC_CHANNEL_BYTES
+        && name
+            .strip_prefix(['#', '&'])
+            .is_some_and(|rest| !rest.is_empty() && !rest.contains([' ', ',', ':']))
+}

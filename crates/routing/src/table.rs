@@ -1,0 +1,306 @@
+//! Which way an address leads: configured rules, and what was learned from those who were heard.
+
+mod explain;
+mod learned;
+mod rule;
+#[cfg(test)]
+mod tests;
+
+pub use explain::{By, Explanation, Step};
+pub use learned::{LEARNED_LIFETIME, LearnedRoute, MAX_LEARNED, MAX_WAYS};
+pub use rule::{Rule, RuleError};
+
+use crate::{Address, AddressError, Member, Part};
+use dcache::PeerId;
+use learned::{Learned, Way};
+use serde::Serialize;
+use std::time::Duration;
+
+/// The most configured rules.
+pub const MAX_RULES: usize = 256;
+/// The most steps of one resolution.
+pub const MAX_STEPS: usize = 8;
+/// How many segments `/dswarm/PEER/brain` has, which is what a learned route would match.
+const LEARNED_SEGMENTS: usize = 3;
+
+/// The routing table of one peer. It has no clock: times are what has passed since the start.
+///
+/// Of several rules that match, the longest goes first: that with most segments, then that with fewest wildcards, then
+/// the first by its text. A learned route counts as three segments, and configured rules go before it when they have as
+/// many, so that nobody can undo by being heard what somebody has decided. A default that learned routes shall go
+/// before is written with fewer: `/dswarm => /ipfs-pubsub/duckiebots/dswarm-line/$0`.
+#[derive(Clone, Debug)]
+pub struct Table {
+    me: PeerId,
+    /// In the order in which they are tried.
+    rules: Vec<Rule>,
+    learned: Learned,
+}
+
+/// Where an address leads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "end", rename_all = "snake_case")]
+pub enum Resolution {
+    /// Over the channel with which this address begins, see [`Address::first_hop`].
+    Channel {
+        /// The address.
+        address: Address,
+    },
+    /// To the brain of this node.
+    Here,
+    /// Nowhere that is known.
+    NoRoute {
+        /// What is left of the address.
+        address: Address,
+    },
+}
+
+/// Why an address leads nowhere although something matches.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RouteError {
+    /// The same again.
+    #[error("a loop: {rule} would be used a second time, on {address}")]
+    Loop {
+        /// By which rule.
+        rule: String,
+        /// On what.
+        address: Address,
+    },
+    /// Too far.
+    #[error("not at a channel after {MAX_STEPS} steps, but at {0}")]
+    Steps(Address),
+    /// What came out is no address.
+    #[error("{by}: {error}")]
+    Rewritten {
+        /// Of which rule, or whose learned route.
+        by: String,
+        /// Why.
+        error: AddressError,
+    },
+}
+
+/// Why a rule was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TableError {
+    /// Over the bound.
+    #[error("a table has at most {MAX_RULES} rules")]
+    Full,
+    /// Of two for the same pattern, one would never be used.
+    #[error("there is a rule for this already: {0}")]
+    Exists(String),
+}
+
+impl Table {
+    /// The empty table of a peer.
+    pub fn new(me: PeerId) -> Self {
+        Self { me, rules: Vec::new(), learned: Learned::default() }
+    }
+
+    /// Takes a rule.
+    ///
+    /// # Errors
+    /// When there are too many, or one for the same pattern.
+    pub fn add(&mut self, rule: Rule) -> Result<(), TableError> {
+        match self.place(&rule) {
+            Ok(place) => Err(TableError::Exists(self.rules[place].to_string())),
+            Err(_) if self.rules.len() >= MAX_RULES => Err(TableError::Full),
+            Err(place) => {
+                self.rules.insert(place, rule);
+                Ok(())
+            }
+        }
+    }
+
+    /// Drops a rule; tells whether it was there.
+    pub fn remove(&mut self, rule: &Rule) -> bool {
+        match self.place(rule) {
+            Ok(place) if self.rules[place] == *rule => {
+                self.rules.remove(place);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Where the rule for this pattern is, or would be.
+    fn place(&self, rule: &Rule) -> Result<usize, usize> {
+        self.rules.binary_search_by(|other| other.precedence().cmp(&rule.precedence()))
+    }
+
+    /// The configured rules, in the order in which they are tried.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// A peer was heard by a channel; `cost` is what a byte costs there. What does not consist of channels alone, or
+    /// would be too long with the peer behind it, is not learned, and this peer itself is not either.
+    pub fn learn(&mut self, peer: PeerId, via: &Address, cost: u8, now: Duration) -> bool {
+        let leads = via.parts().all(|part| matches!(part, Part::Hop(_)));
+        let is_of_use = peer != self.me && leads && via.then(&Address::brain(peer)).is_ok();
+        if is_of_use {
+            self.learned.learn(peer, via, cost, now);
+        }
+        is_of_use
+    }
+
+    /// The learned routes that are still of use, by peer.
+    pub fn learned(&self, now: Duration) -> impl Iterator<Item = LearnedRoute> {
+        self.learned.routes(now)
+    }
+
+    /// Frees the room of what is of no more use; to be called now and then.
+    pub fn age_out(&mut self, now: Duration) {
+        self.learned.age_out(now);
+    }
+
+    /// Where an address leads: it is rewritten until it begins with a channel, is for this node, or nothing matches.
+    ///
+    /// # Errors
+    /// When rules go round in a circle, or make of it what is no address.
+    pub fn resolve(&self, to: &Address, now: Duration) -> Result<Resolution, RouteError> {
+        self.walk(to, now, |_, _, _| {})
+    }
+
+    /// The same, with each step.
+    pub fn explain(&self, to: &Address, now: Duration) -> Explanation {
+        let mut steps = Vec::new();
+        let end = self.walk(to, now, |turn, before, after| {
+            steps.push(Step { by: turn.by(now), before: before.clone(), after: after.clone() });
+        });
+        Explanation { address: to.clone(), steps, end }
+    }
+
+    fn walk(
+        &self,
+        to: &Address,
+        now: Duration,
+        mut note: impl FnMut(&Turn<'_>, &Address, &Address),
+    ) -> Result<Resolution, RouteError> {
+        let mut address = to.clone();
+        let mut used = Vec::new();
+        for _ in 0..=MAX_STEPS {
+            let (turn, after) = match self.next(&address, now, &used)? {
+                Next::End(end) => return Ok(end.at(address)),
+                Next::Turn(_, _) if used.len() == MAX_STEPS => return Err(RouteError::Steps(address)),
+                Next::Turn(turn, after) => (turn, after),
+            };
+            note(&turn, &address, &after);
+            used.push(turn);
+            address = after;
+        }
+        Err(RouteError::Steps(address))
+    }
+
+    /// What the beginning of an address says to do with it.
+    fn next<'a>(
+        &'a self,
+        address: &Address,
+        now: Duration,
+        used: &[Turn<'_>],
+    ) -> Result<Next<'a>, RouteError> {
+        let peer = match address.first() {
+            (Part::Hop(_), _) => return Ok(Next::End(End::Channel)),
+            (Part::Peer(Member { peer, name: "brain" }), rest) => match (peer.value(), rest) {
+                // What follows everybody's brain has nobody to pass it on; and all of them must not.
+                (None, "") => return Ok(Next::End(End::Here)),
+                (None, _) => return Ok(Next::End(End::NoRoute)),
+                (Some(peer), "") if peer == self.me => return Ok(Next::End(End::Here)),
+                (Some(peer), _) if peer == self.me => {
+                    let rest = address.split_first().1;
+                    return Ok(rest.map_or(Next::End(End::Here), |rest| Next::Turn(Turn::Here, rest)));
+                }
+                (Some(peer), _) => Some(peer),
+            },
+            _ => None,
+        };
+        self.rewrite(address, peer, now, used)
+    }
+
+    /// The first rule that matches, or the route that was learned to this peer, and what comes of it.
+    fn rewrite<'a>(
+        &'a self,
+        address: &Address,
+        peer: Option<PeerId>,
+        now: Duration,
+        used: &[Turn<'_>],
+    ) -> Result<Next<'a>, RouteError> {
+        let rule = self.first_match(address);
+        if let Some(rule) = rule.filter(|rule| rule.segments() >= LEARNED_SEGMENTS) {
+            return apply(rule, address, used);
+        }
+        if let Some((peer, way)) = peer.and_then(|peer| Some((peer, self.learned.best(peer, now)?))) {
+            let rewritten = |error| RouteError::Rewritten { by: way.route(peer, now).to_string(), error };
+            let after = way.via().then(address).map_err(rewritten)?;
+            return Ok(Next::Turn(Turn::Learned(peer, way), after));
+        }
+        rule.map_or(Ok(Next::End(End::NoRoute)), |rule| apply(rule, address, used))
+    }
+
+    /// Of the rules with as many segments each, those without wildcards come first, by their texts.
+    fn first_match(&self, address: &Address) -> Option<&Rule> {
+        let mut rules = self.rules.as_slice();
+        while let Some(segments) = rules.first().map(Rule::segments) {
+            let (group, shorter) = rules.split_at(rules.partition_point(|rule| rule.segments() == segments));
+            let (exact, wild) = group.split_at(group.partition_point(|rule| !rule.is_wild()));
+            let found = address.prefix(segments);
+            let place =
+                found.map(|prefix| exact.binary_search_by(|rule| rule.pattern().as_str().cmp(prefix)));
+            if let Some(Ok(place)) = place {
+                return exact.get(place);
+            }
+            if let Some(rule) = wild.iter().find(|rule| rule.matches(address)) {
+                return Some(rule);
+            }
+            rules = shorter;
+        }
+        None
+    }
+}
+
+/// What rewrites an address, in the table.
+enum Turn<'a> {
+    Rule(&'a Rule),
+    Learned(PeerId, &'a Way),
+    Here,
+}
+
+impl Turn<'_> {
+    fn by(&self, now: Duration) -> By {
+        match self {
+            Self::Rule(rule) => By::Rule((*rule).clone()),
+            Self::Learned(peer, way) => By::Learned(way.route(*peer, now)),
+            Self::Here => By::Here,
+        }
+    }
+}
+
+enum Next<'a> {
+    End(End),
+    Turn(Turn<'a>, Address),
+}
+
+enum End {
+    Channel,
+    Here,
+    NoRoute,
+}
+
+impl End {
+    fn at(self, address: Address) -> Resolution {
+        match self {
+            Self::Channel => Resolution::Channel { address },
+            Self::Here => Resolution::Here,
+            Self::NoRoute => Resolution::NoRoute { address },
+        }
+    }
+}
+
+fn apply<'a>(rule: &'a Rule, address: &Address, used: &[Turn<'_>]) -> Result<Next<'a>, RouteError> {
+    if used.iter().any(|turn| matches!(turn, Turn::Rule(used) if *used == rule)) {
+        return Err(RouteError::Loop { rule: rule.to_string(), address: address.clone() });
+    }
+    // A rule is applied to what it matches.
+    let after = rule.apply(address).unwrap_or_else(|| Ok(address.clone()));
+    let after = after.map_err(|error| RouteError::Rewritten { by: rule.to_string(), error })?;
+    Ok(Next::Turn(Turn::Rule(rule), after))
+}

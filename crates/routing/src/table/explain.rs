@@ -1,0 +1,104 @@
+//! How an address was resolved, for programs and for people.
+
+use super::{LearnedRoute, Resolution, RouteError, Rule};
+use crate::{Address, Member, Part, Wild};
+use serde::{Serialize, Serializer};
+use std::fmt;
+
+/// Every step of a resolution. Printed, it is lines for people.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Explanation {
+    /// What was asked.
+    pub address: Address,
+    /// What was done to it.
+    pub steps: Vec<Step>,
+    /// What came of it.
+    #[serde(serialize_with = "end")]
+    pub end: Result<Resolution, RouteError>,
+}
+
+/// One rewriting.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Step {
+    /// By what.
+    pub by: By,
+    /// The address until then.
+    pub before: Address,
+    /// The address from then on.
+    pub after: Address,
+}
+
+/// What rewrites an address.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum By {
+    /// A configured rule.
+    Rule(Rule),
+    /// Somebody was heard.
+    Learned(LearnedRoute),
+    /// This node's own brain comes first in the address, and something behind it.
+    Here,
+}
+
+/// A failure is an end like the others for those who only read about it.
+fn end<S: Serializer>(end: &Result<Resolution, RouteError>, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    #[serde(tag = "end", rename_all = "snake_case")]
+    enum Failure {
+        Failed { error: String },
+    }
+    match end {
+        Ok(resolution) => resolution.serialize(serializer),
+        Err(error) => Failure::Failed { error: error.to_string() }.serialize(serializer),
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.address)?;
+        for step in &self.steps {
+            writeln!(f, "  {}\n    -> {}", step.by, step.after)?;
+        }
+        match &self.end {
+            Ok(resolution) => write!(f, "  {resolution}"),
+            Err(error) => write!(f, "  error: {error}"),
+        }
+    }
+}
+
+impl fmt::Display for By {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rule(rule) => write!(f, "rule {rule}"),
+            Self::Learned(route) => write!(f, "learned {route}"),
+            Self::Here => f.write_str("this node's brain passes it on"),
+        }
+    }
+}
+
+impl fmt::Display for Resolution {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Here => f.write_str("delivered here"),
+            Self::NoRoute { address } => write!(f, "no route: {}", why_none(address)),
+            Self::Channel { address } => match address.first_hop() {
+                Some((hop, Some(onwards))) => write!(f, "sent over {hop}, from there on to {onwards}"),
+                _ => write!(f, "sent over {address}, to all who hear it"),
+            },
+        }
+    }
+}
+
+fn why_none(address: &Address) -> &'static str {
+    match address.split_first().0 {
+        Part::Peer(Member { peer: Wild::Any, name: "brain" }) => "what is for everybody's brain ends there",
+        Part::Peer(Member { name: "brain", .. }) => {
+            "no rule matches, and this peer was not heard in the last 15 minutes"
+        }
+        Part::CommandLine => {
+            "no rule matches; a command line is reached only on the connection on which it asked"
+        }
+        Part::Content(_) => "no rule matches; content is fetched, not written to",
+        _ => "no rule matches",
+    }
+}
