@@ -6,12 +6,14 @@
 
 mod interfaces;
 mod link;
+mod pubsub;
 mod switchboard;
 mod tcp;
 mod udp;
 mod wire;
 
 pub use interfaces::{Choice, ChoiceError, Network};
+pub use pubsub::{PubsubEnds, PubsubSettings, run_pubsub};
 pub use switchboard::Switchboard;
 pub use tcp::{TcpSettings, run_tcp};
 pub use udp::{UdpSettings, run_udp};
