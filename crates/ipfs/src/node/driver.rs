@@ -237,7 +237,7 @@ impl Driver {
             Step::Dial(peer, addresses) => match self.dial(peer, addresses) {
                 // Its end is reported as that of any other dial.
                 Ok(()) | Err(DialError::DialPeerConditionFalse(_)) => {}
-                Err(error) => self.keeper.failed(&peer, words(&error)),
+                Err(error) => self.keeper.failed(&peer, words(&error, self.rules.is_private)),
             },
         }
     }
@@ -287,7 +287,7 @@ impl Driver {
             SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. } => {
                 tracing::debug!(%peer, %error, "not reached");
                 if !self.swarm.is_connected(&peer) {
-                    self.keeper.failed(&peer, words(&error));
+                    self.keeper.failed(&peer, words(&error, self.rules.is_private));
                     self.dialled(peer, &Err(ConnectError::Failed(peer, reason(&error))));
                 }
             }
@@ -344,11 +344,14 @@ fn reason(error: &dyn std::error::Error) -> String {
 }
 
 /// Why a dial came to nothing, for people: each address with what is at the bottom of its trouble.
-fn words(error: &DialError) -> String {
+fn words(error: &DialError, is_private: bool) -> String {
     match error {
         DialError::Transport(all) => {
             let each = all.iter().map(|(address, error)| format!("{address}: {}", root(error)));
-            each.collect::<Vec<_>>().join("; ")
+            let each = each.collect::<Vec<_>>().join("; ");
+            // Between different keys there is only noise: the other side hangs up, or never answers.
+            let is_riddle = is_private && (each.contains("reset") || each.contains("Timeout"));
+            if is_riddle { format!("{each} (does it have the same network key?)") } else { each }
         }
         DialError::WrongPeerId { obtained, address } => {
             format!("{address}: somebody else answers, {obtained}")

@@ -118,6 +118,8 @@ impl Keeper {
                 self.look_up_due();
                 Step::Nothing
             }
+            // Nobody is left who could change the list, and nothing is due.
+            else => std::future::pending().await,
         }
     }
 

@@ -8,6 +8,10 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::store::StoreConfig;
 
+mod kept;
+mod private;
+mod pubsub;
+
 const MIB: u64 = 1024 * 1024;
 const LIMITS: FetchLimits =
     FetchLimits { max_bytes: 1024 * MIB, max_blocks: 1_000_000, stall_timeout: Duration::from_secs(20) };

@@ -4,9 +4,13 @@ use std::path::{self, Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use super::installed;
-use crate::{Error, Host, Process, Result, Stream, Unavailable};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
+use super::installed;
+use crate::{Error, Host, Process, Result, Stream, Unavailable, wait_until};
+
+const LOOPBACK: &str = "/ip4/127.0.0.1/tcp/0";
 const DRIVER: &str = include_str!("../../peers/kubo.py");
 
 /// Making the repository and the keys takes a second or two on an idle machine.
@@ -44,7 +48,7 @@ impl Kubo {
     /// When Kubo is not installed or does not start.
     pub fn on_host(host: &Host) -> Result<Self> {
         let listen = format!("/ip4/{}/tcp/4001", host.address());
-        Self::start(host.command(python()?), host.name(), host.folder(), &listen)
+        Self::start(host.command(python()?), host.name(), host.folder(), &listen, None)
     }
 
     /// Starts a new node outside of any lab, on a free port of loopback; its repository lies in `folder`.
@@ -52,12 +56,30 @@ impl Kubo {
     /// # Errors
     /// When Kubo is not installed or does not start.
     pub fn on_loopback(folder: &Path) -> Result<Self> {
-        Self::start(Command::new(python()?), "loopback", folder, "/ip4/127.0.0.1/tcp/0")
+        Self::start(Command::new(python()?), "loopback", folder, LOOPBACK, None)
     }
 
-    fn start(mut command: Command, place: &str, folder: &Path, listen: &str) -> Result<Self> {
+    /// Like [`Kubo::on_loopback`], in the private network of a key.
+    ///
+    /// # Errors
+    /// When Kubo is not installed or does not start.
+    pub fn in_private_network(folder: &Path, key: &[u8; 32]) -> Result<Self> {
+        Self::start(Command::new(python()?), "loopback", folder, LOOPBACK, Some(key))
+    }
+
+    fn start(
+        mut command: Command,
+        place: &str,
+        folder: &Path,
+        listen: &str,
+        key: Option<&[u8; 32]>,
+    ) -> Result<Self> {
         let repository = absolute(&folder.join("kubo"))?;
         command.args(["-c", DRIVER, "--listen", listen, "--repo"]).arg(repository);
+        if let Some(key) = key {
+            let digits: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+            command.args(["--swarm-key", &digits]);
+        }
         let process = Process::start(&format!("{place}/kubo"), command, &folder.join("kubo.log"))?;
         let ready = process.wait_for_line(|line| line.starts_with("READY "), START_LIMIT)?;
         let words: Vec<_> = ready.split(' ').collect();
@@ -107,6 +129,42 @@ impl Kubo {
     pub fn get(&mut self, cid: &str, out: &Path, within: Duration) -> Result {
         let command = format!("get {cid} {} {}", absolute(out)?.display(), within.as_secs_f64());
         self.call(&command, within + GRACE).map(drop)
+    }
+
+    /// Subscribes to a pubsub topic: from now on what is published there is kept for [`Kubo::next_message`].
+    ///
+    /// # Errors
+    /// When Kubo refuses.
+    pub fn subscribe(&mut self, topic: &str) -> Result {
+        self.call(&format!("subscribe {topic}"), CALL_LIMIT).map(drop)
+    }
+
+    /// Publishes a message of at least one byte on a topic.
+    ///
+    /// # Errors
+    /// When Kubo refuses.
+    pub fn publish(&mut self, topic: &str, message: &[u8]) -> Result {
+        self.call(&format!("publish {topic} {}", STANDARD.encode(message)), CALL_LIMIT).map(drop)
+    }
+
+    /// The next message on a topic that it is subscribed to, its own among them.
+    ///
+    /// # Errors
+    /// When there is none in time.
+    pub fn next_message(&mut self, topic: &str, within: Duration) -> Result<Vec<u8>> {
+        let answer = self.call(&format!("next {topic} {}", within.as_secs_f64()), within + GRACE)?;
+        STANDARD.decode(&answer).map_err(|_| Error::answer("the next message of Kubo", answer))
+    }
+
+    /// Waits until Kubo knows that a peer is subscribed to a topic, and so sends it what is published.
+    ///
+    /// # Errors
+    /// When it does not in time.
+    pub fn wait_for_subscriber(&mut self, topic: &str, peer_id: &str, within: Duration) -> Result {
+        wait_until(within, &format!("Kubo knows that {peer_id} is subscribed to {topic}"), || {
+            let peers = self.call(&format!("peers {topic}"), CALL_LIMIT).ok()?;
+            peers.split(' ').any(|peer| peer == peer_id).then_some(())
+        })
     }
 
     fn call(&mut self, command: &str, within: Duration) -> Result<String> {

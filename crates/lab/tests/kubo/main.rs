@@ -3,3 +3,4 @@
 mod cids;
 mod exchange;
 mod files;
+mod pubsub;

@@ -1,0 +1,37 @@
+//! What a host lets through.
+
+use crate::{Host, Result};
+use std::time::Duration;
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+impl Host {
+    /// Lets in only what one of these rules accepts (nftables, such as `udp dport 1240`), and what the host says to itself.
+    /// Former rules go; with none at all everything is let in.
+    ///
+    /// # Errors
+    /// When nftables does not take the rules.
+    pub fn let_in_only(&self, rules: &[&str]) -> Result {
+        let accepted: String = rules.iter().map(|rule| format!("  {rule} accept\n")).collect();
+        self.firewall(&format!(
+            " chain input {{\n  type filter hook input priority 0; policy drop;\n  iif lo accept\n{accepted} }}\n"
+        ))
+    }
+
+    /// Keeps out what one of these rules fits; former rules go.
+    ///
+    /// # Errors
+    /// When nftables does not take the rules.
+    pub fn keep_out(&self, rules: &[&str]) -> Result {
+        let dropped: String = rules.iter().map(|rule| format!("  {rule} drop\n")).collect();
+        self.firewall(&format!(" chain input {{\n  type filter hook input priority 0;\n{dropped} }}\n"))
+    }
+
+    fn firewall(&self, chains: &str) -> Result {
+        let table = "table inet lab_firewall";
+        let script = format!("{table}\ndelete {table}\n{table} {{\n{chains}}}\n");
+        let mut command = self.command("sh");
+        command.args(["-c", "printf %s \"$0\" | nft -f -", &script]);
+        self.run(command, LIMIT)?.success("nft").map(drop)
+    }
+}

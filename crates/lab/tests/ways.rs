@@ -1,0 +1,180 @@
+//! Hosts that share one way only: a record goes from one end to the other by it, and back. Which way it was is shown by
+//! the daemons' own counters; that the signature is intact by the CLI, which believes no other.
+
+#[path = "ways/mod.rs"]
+mod ways;
+
+use lab::daemon::Robot;
+use lab::peers::{Kubo, Ngircd, kubo_available, ngircd_available};
+use lab::{Host, Lab, Result, or_skip};
+use std::net::Ipv4Addr;
+use ways::{both_ways, channels, counter, start, wait_for_channel};
+
+fn only_from(host: Ipv4Addr, rule: &str) -> String {
+    format!("ip saddr {host} {rule}")
+}
+
+/// Two hosts that let in only these from each other.
+fn pair(lab: &Lab, rule: &str) -> Result<[Host; 2]> {
+    let hosts = [lab.host("a")?, lab.host("b")?];
+    for (host, other) in [(&hosts[0], &hosts[1]), (&hosts[1], &hosts[0])] {
+        host.let_in_only(&[&only_from(other.address(), rule)])?;
+    }
+    Ok(hosts)
+}
+
+#[test]
+fn a_by_broadcast_alone() -> Result {
+    let Some(lab) = or_skip("broadcast", Lab::new("waya")) else { return Ok(()) };
+    let [a, b] = pair(&lab, "udp dport 1240 ip daddr 10.77.0.255")?;
+    let (a, b) = (start(a, "")?, start(b, "")?);
+    both_ways(&a, &b, "eth0")
+}
+
+#[test]
+fn b_by_unicast_udp_alone() -> Result {
+    let Some(lab) = or_skip("unicast", Lab::new("wayb")) else { return Ok(()) };
+    let [a, b] = pair(&lab, "udp dport 1240 ip daddr != 10.77.0.255 ip daddr != 224.0.0.0/4")?;
+    let peers = format!("peers = ['/ip4/{}/udp/1240/dswarm-line']", b.address());
+    let (a, b) = (start(a, &peers)?, start(b, "")?);
+    both_ways(&a, &b, "udp ")
+}
+
+#[test]
+fn c_by_tcp_alone() -> Result {
+    let Some(lab) = or_skip("tcp", Lab::new("wayc")) else { return Ok(()) };
+    let [a, b] = pair(&lab, "tcp dport 8000")?;
+    a.let_in_only(&[&only_from(b.address(), "tcp sport 8000")])?;
+    let peers = format!("peers = ['/ip4/{}/tcp/8000/dswarm-line']", b.address());
+    let (a, b) = (start(a, &peers)?, start(b, "")?);
+    both_ways(&a, &b, "tcp ")
+}
+
+#[test]
+fn d_by_irc_alone() -> Result {
+    let Some(()) = or_skip("irc", ngircd_available()) else { return Ok(()) };
+    let Some(lab) = or_skip("irc", Lab::new("wayd")) else { return Ok(()) };
+    let server = lab.host("server")?;
+    let ircd = Ngircd::on_host(&server)?;
+    let port = ircd.address().port();
+    let hosts = [lab.host("a")?, lab.host("b")?];
+    let rule = only_from(server.address(), &format!("tcp sport {port}"));
+    hosts.iter().try_for_each(|host| host.let_in_only(&[&rule]))?;
+    let peers = format!("peers = ['/ip4/{}/tcp/{port}/irc/#duckiebots/dswarm-line']", server.address());
+    let [a, b] = hosts.map(|host| start(host, &peers));
+    both_ways(&a?, &b?, "irc ")
+}
+
+#[test]
+fn e_by_pubsub_through_a_third_host_alone() -> Result {
+    let Some(()) = or_skip("pubsub", kubo_available()) else { return Ok(()) };
+    let Some(lab) = or_skip("pubsub", Lab::new("waye")) else { return Ok(()) };
+    let middle = lab.host("middle")?;
+    let mut kubo = Kubo::on_host(&middle)?;
+    kubo.subscribe("duckiebots")?;
+    let hosts = [lab.host("a")?, lab.host("b")?];
+    let rule = only_from(middle.address(), "tcp sport 4001");
+    hosts.iter().try_for_each(|host| host.let_in_only(&[&rule]))?;
+    let peers = format!("peers = ['{}']", kubo.address());
+    let [a, b] = hosts.map(|host| start(host, &peers));
+    both_ways(&a?, &b?, "pubsub ")
+}
+
+#[test]
+fn f_by_a_neighbour_that_passes_it_on() -> Result {
+    let Some(lab) = or_skip("relay", Lab::new("wayf")) else { return Ok(()) };
+    let [a, relay, b] = [lab.host("a")?, lab.host("relay")?, lab.host("b")?];
+    let unicast = "udp dport 1240 ip daddr != 10.77.0.255 ip daddr != 224.0.0.0/4";
+    for host in [&a, &b] {
+        host.let_in_only(&[&only_from(relay.address(), unicast)])?;
+    }
+    let from = |host: &Host| only_from(host.address(), unicast);
+    relay.let_in_only(&[&from(&a), &from(&b)])?;
+    let [first, last] = [&relay, &b].map(|host| format!("/ip4/{}/udp/1240/dswarm-line", host.address()));
+    let relay = start(relay, "")?;
+    let (a, b) = (start(a, &format!("peers = ['{first}{last}']"))?, start(b, "")?);
+    both_ways(&a, &b, "path ")?;
+    let passed_on = counter(&relay, "lines passed on")?;
+    let known = counter(&relay, "records taken")?;
+    println!("the relay passed on {passed_on} lines, and took {known} records itself");
+    assert!(passed_on > 0 && known == 0);
+    Ok(())
+}
+
+#[test]
+fn a_lan_without_internet_shares_with_a_server_through_a_neighbour_that_has_it() -> Result {
+    let Some(lab) = or_skip("neighbour", Lab::new("wan")) else { return Ok(()) };
+    let wan = lab.network("wan")?;
+    let mut neighbour = lab.host("neighbour")?;
+    neighbour.attach(&wan)?;
+    let mut server = lab.lone_host("server")?;
+    let at = server.attach(&wan)?.address();
+    let root = dcache::Keypair::from_seed([7; 32]).peer_id();
+    let swarm =
+        format!("name = 'class'\nroots = ['{root}']\nbootstrap = ['/ip4/{at}/tcp/8000/dswarm-line']\n");
+    // The server hears no broadcasts of the class.
+    server.let_in_only(&["tcp dport 8000", "tcp sport 8000"])?;
+    let file = lab.folder().join("swarm.toml");
+    std::fs::write(&file, swarm).map_err(lab::Error::io("writing the swarm file"))?;
+    let configuration = format!("swarm_file = {file:?}");
+    let [server, neighbour, inside] =
+        [server, neighbour, lab.host("inside")?].map(|host| start(host, &configuration));
+    let (server, _neighbour, inside) = (server?, neighbour?, inside?);
+    ways::reaches(&inside, &server, "from inside")?;
+    ways::reaches(&server, &inside, "from the server")?;
+    wait_for_channel(&server, "tcp from ")?;
+    let by: Vec<String> = channels(&inside)?.into_iter().map(|channel| channel.name).collect();
+    assert!(!by.iter().any(|name| name.starts_with("tcp ")), "{by:?}");
+    Ok(())
+}
+
+#[test]
+fn what_is_wrong_is_named() -> Result {
+    let Some(lab) = or_skip("troubles", Lab::new("troubles")) else { return Ok(()) };
+    let blocked = lab.host("blocked")?;
+    blocked.keep_out(&["tcp dport 6667"])?;
+    let peers = format!(
+        "peers = ['/ip4/{0}/tcp/6667/irc/#duckiebots/dswarm-line', '/dns4/swarm.invalid/tcp/8000/dswarm-line', \
+         '/ip4/{0}/tcp/8001/dswarm-line']",
+        blocked.address()
+    );
+    let robot = start(lab.host("robot")?, &peers)?;
+    let other = start(lab.host("other")?, "")?;
+    ways::troubled(&robot, "irc ", "blocked")?;
+    ways::troubled(&robot, "swarm.invalid", "cannot be")?;
+    ways::troubled(&robot, ":8001", "refused")?;
+    // The rest goes on.
+    ways::reaches(&robot, &other, "in spite of it")?;
+    println!("{}", robot.cli_text(&["channels"])?);
+    Ok(())
+}
+
+#[test]
+fn a_daemon_survives_all_that_happens_to_its_network() -> Result {
+    let Some(lab) = or_skip("broken", Lab::new("broken")) else { return Ok(()) };
+    let (a, b) = (start(lab.host("a")?, "")?, start(lab.host("b")?, "")?);
+    ways::reaches(&a, &b, "at first")?;
+    let go = |robot: &Robot, words: &str| ways::ip(robot.host(), words);
+    go(&a, "link set eth0 down")?;
+    ways::troubled(&a, "udp", "network")?;
+    go(&a, "link set eth0 up")?;
+    ways::reaches(&a, &b, "back again")?;
+    // Another address, as DHCP gives it.
+    go(&a, "address flush dev eth0 scope global")?;
+    go(&a, "address add 10.77.0.99/24 broadcast + dev eth0")?;
+    ways::reaches(&a, &b, "under another address")?;
+    wait_for_channel(&a, "eth0")?;
+    // A wrong netmask: broadcasts miss, and it is named.
+    go(&a, "address flush dev eth0 scope global")?;
+    go(&a, "address add 10.77.0.130/25 broadcast + dev eth0")?;
+    ways::reaches(&a, &b, "with a wrong netmask")?;
+    ways::reaches(&b, &a, "and back with it")?;
+    ways::troubled(&a, "eth0", "netmask")?;
+    // Broadcasts are filtered on top of it.
+    for robot in [&a, &b] {
+        robot.host().keep_out(&["ip daddr 10.77.0.255", "ip daddr 255.255.255.255"])?;
+    }
+    ways::reaches(&a, &b, "without broadcasts")?;
+    println!("{}", a.cli_text(&["channels"])?);
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! What tests of ways have in common.
+
+use lab::daemon::Robot;
+use lab::{Error, Host, Result, wait_until};
+use serde_json::Value;
+use std::time::Duration;
+
+/// The slowest way is IRC: some 150 bytes in two seconds.
+const SOON: Duration = Duration::from_secs(150);
+
+/// A robot with this configuration, ready.
+pub fn start(host: Host, configuration: &str) -> Result<Robot> {
+    let mut robot = Robot::new(host, configuration)?;
+    robot.restart()?;
+    Ok(robot)
+}
+
+/// Some figures of a channel.
+#[derive(Debug)]
+pub struct Channel {
+    pub name: String,
+    pub received: u64,
+}
+
+/// The channels of a robot by which it hears peers.
+pub fn channels(robot: &Robot) -> Result<Vec<Channel>> {
+    let shown = robot.cli(&["channels", "--json"])?;
+    let channels = shown["channels"].as_array().into_iter().flatten();
+    let channel = |channel: &Value| Channel {
+        name: channel["name"].as_str().unwrap_or_default().to_owned(),
+        received: channel["received_lines"].as_u64().unwrap_or_default(),
+    };
+    // Links that only pass are those of the CLI here.
+    Ok(channels.map(channel).filter(|channel| channel.name != "links").collect())
+}
+
+pub fn counter(robot: &Robot, name: &str) -> Result<u64> {
+    Ok(robot.cli(&["stats", "--json"])?["counters"][name].as_u64().unwrap_or_default())
+}
+
+/// Waits for a channel of this name, or one that begins so, on which something was heard.
+pub fn wait_for_channel(robot: &Robot, name: &str) -> Result<Channel> {
+    let is_there = |channel: &Channel| channel.name.starts_with(name) && channel.received > 0;
+    wait_until(SOON, &format!("channel {name}"), || channels(robot).ok()?.into_iter().find(is_there))
+}
+
+/// One says something, the other hears it, with its signature.
+pub fn reaches(from: &Robot, to: &Robot, words: &str) -> Result {
+    from.cli_text(&["propose", "share/notes", words, "--for", "1h", "--anyway"])?;
+    let signer = from.cli(&["ping", "--json"])?["peer"].clone();
+    let what = format!("{words:?} from {} on {}", from.host().name(), to.host().name());
+    wait_until(SOON, &what, || {
+        let known = to.cli_text(&["query", "share/notes", "--json"]).ok()?;
+        (known.contains(words) && known.contains(signer.as_str()?)).then_some(())
+    })
+}
+
+/// Records go both ways, and by a channel that begins so, and by no other.
+pub fn both_ways(a: &Robot, b: &Robot, channel: &str) -> Result {
+    reaches(a, b, "there")?;
+    reaches(b, a, "and back")?;
+    for robot in [a, b] {
+        let all = channels(robot)?;
+        println!("{}: {all:?}", robot.host().name());
+        let (by_it, by_others): (Vec<_>, Vec<_>) =
+            all.into_iter().filter(|one| one.received > 0).partition(|one| one.name.starts_with(channel));
+        // What is passed on comes by a network, addressed to a path.
+        let is_path = channel == "path ";
+        assert!(by_it.len() == 1 && (is_path || by_others.is_empty()), "{by_it:?} {by_others:?}");
+    }
+    Ok(())
+}
+
+/// Waits until a robot says this of a channel with this in its name.
+pub fn troubled(robot: &Robot, channel: &str, words: &str) -> Result {
+    let mut said = Value::Null;
+    let waited = wait_until(SOON, &format!("{words:?} about {channel}"), || {
+        said = robot.cli(&["channels", "--json"]).ok()?["troubles"].clone();
+        let mut troubles = said.as_array()?.iter();
+        let has = |value: &Value, part: &str| value.as_str().is_some_and(|text| text.contains(part));
+        troubles.find(|trouble| has(&trouble["channel"], channel) && has(&trouble["words"], words)).map(drop)
+    });
+    waited.map_err(|error| Error::answer(error.to_string(), said.to_string()))
+}
+
+/// Has the host's operating system do something with its interfaces.
+pub fn ip(host: &Host, words: &str) -> Result {
+    let mut command = host.command("ip");
+    command.args(words.split(' '));
+    host.run(command, SOON)?.success(words).map(drop)
+}
