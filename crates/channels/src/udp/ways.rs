@@ -8,8 +8,9 @@ use std::time::Duration;
 const LATELY: Duration = Duration::from_secs(300);
 /// How often a line goes by all ways, so that others find out by which ones they hear us.
 const ALL_WAYS: Duration = Duration::from_secs(60);
-/// When nobody was heard for so long, something is wrong or nobody is there: all ways are used.
-const QUIET: Duration = Duration::from_secs(10);
+/// When nobody was heard for so long, something is wrong or nobody is there: all ways are used. Where one speaks and the
+/// others agree in silence, it is seldom that quiet.
+const QUIET: Duration = Duration::from_secs(30);
 /// After so many lines that came by other ways alone, a way does not lead to that peer.
 const MAX_MISSED: u32 = 3;
 /// Copies of a line come by the other ways within this time.
@@ -285,10 +286,10 @@ mod tests {
         let mut world = World::new();
         world.choose(0);
         world.say(1, &[B], 1);
-        assert_eq!(world.choose(11), set(&[B]));
-        assert_eq!(world.choose(12), set(&Way::ALL));
-        world.say(1, &[B], 13);
-        assert_eq!(world.choose(14), set(&[B]));
+        assert_eq!(world.choose(31), set(&[B]));
+        assert_eq!(world.choose(32), set(&Way::ALL));
+        world.say(1, &[B], 33);
+        assert_eq!(world.choose(34), set(&[B]));
     }
 
     #[test]
