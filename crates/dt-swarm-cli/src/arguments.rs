@@ -70,7 +70,7 @@ pub(crate) struct Arguments {
     /// Give up after so many seconds in which nothing came.
     #[arg(long, global = true, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub(crate) timeout: Duration,
-    /// The swarm file by which to judge [default: that of the daemon on this computer]
+    /// The swarm file by which to judge, and whose key to use [default: that of the daemon on this computer]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) swarm: Option<PathBuf>,
     /// The control socket of the daemon on this computer [default: where it usually is]
@@ -263,11 +263,17 @@ pub(crate) enum SwarmCommand {
         /// Who is root: a peer ID, or the name of a key file; may be given several times
         #[arg(long, value_name = "PEER_ID|KEY")]
         root: Vec<String>,
+        /// Make a key that keeps others out: only who has the file can listen and speak in the swarm. It is a secret then
+        #[arg(long)]
+        with_key: bool,
     },
     /// Show a swarm file, or without one the swarm to which this robot belongs.
     Show {
         /// The file.
         file: Option<PathBuf>,
+        /// Show the swarm's key, too, which keeps others out.
+        #[arg(long)]
+        show_key: bool,
     },
     /// Join the swarm of this file. The daemon keeps a copy.
     Join {
@@ -321,7 +327,9 @@ mod tests {
             "x h keys",
             "x h keys new root",
             "x h swarm init f --name n --root a --root b",
+            "x h swarm init f --name n --with-key",
             "x h swarm show",
+            "x h swarm show f --show-key",
             "x h swarm leave --json",
             "x h channels",
             "x h route list",

@@ -53,13 +53,13 @@ pub(crate) fn warn(warning: Option<String>) {
 }
 
 fn connect(arguments: &Arguments) -> Result<Connection, CliError> {
-    Connection::open(&arguments.host, arguments.timeout)
+    Connection::open(&arguments.host, arguments.timeout, swarm_files::key(arguments)?.as_ref())
 }
 
 /// Records that match one of the patterns, judged by the policy of the swarm, and the names of those who signed them.
 fn ask(arguments: &Arguments, patterns: &[&str]) -> Result<(Connection, Answer, Names), CliError> {
-    let policy = swarm_files::policy(arguments)?;
-    let mut connection = connect(arguments)?;
+    let (policy, key) = swarm_files::policy_and_key(arguments)?;
+    let mut connection = Connection::open(&arguments.host, arguments.timeout, key.as_ref())?;
     let answer = ask::records(&mut connection, patterns, &policy)?;
     let names = Names::read(&answer.set, answer.now)?;
     warn(answer.pong.clock_warning(&connection.host().to_string()));
@@ -86,8 +86,9 @@ fn run_query(arguments: &Arguments, pattern: &str, at: Option<Time>) -> Result<(
 
 fn run_watch(arguments: &Arguments, pattern: &str) -> Result<String, CliError> {
     let pattern = Pattern::new(&summary::pattern(pattern))?;
-    let policy = swarm_files::policy(arguments)?;
-    watch::watch(&mut connect(arguments)?, &pattern, &policy, arguments.json)?;
+    let (policy, key) = swarm_files::policy_and_key(arguments)?;
+    let mut connection = Connection::open(&arguments.host, arguments.timeout, key.as_ref())?;
+    watch::watch(&mut connection, &pattern, &policy, arguments.json)?;
     Ok(String::new())
 }
 

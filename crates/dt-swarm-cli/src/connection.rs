@@ -2,7 +2,9 @@
 
 use crate::error::CliError;
 use crate::host::Host;
+use rand::TryRng as _;
 use routing::{Envelope, MAX_LINE_BYTES};
+use seal::{LineOpener, LineSealer, LinkHandshake, SALT_BYTES, SwarmKey, is_hello, sealed_line_bytes};
 use std::io::{self, BufRead as _, BufReader, ErrorKind, Write as _};
 use std::net::{IpAddr, TcpStream, ToSocketAddrs as _};
 use std::time::{Duration, Instant};
@@ -13,6 +15,8 @@ const MAX_BYTES: usize = 100_000_000;
 const MAX_ADDRESSES: usize = 8;
 /// How many times the patience for one line all of it may take: a server that sends a word now and then ends, too.
 const OVERALL: u32 = 60;
+/// How long a daemon may take to say that it has a swarm key, and to prove it: it gives others as long.
+const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// A connection with what is hoped to be a daemon.
 pub(crate) struct Connection {
@@ -24,23 +28,48 @@ pub(crate) struct Connection {
     received: usize,
     /// The beginning of a line whose end has not come yet.
     partial: Vec<u8>,
+    /// What seals our lines and opens those of a swarm with a key.
+    seals: Option<(LineSealer, LineOpener)>,
 }
 
 impl Connection {
-    /// Connects with the first address of the host that takes it.
-    pub(crate) fn open(host: &Host, timeout: Duration) -> Result<Self, CliError> {
+    /// Connects with the first address of the host that takes it; with a key, both sides prove that they have it.
+    pub(crate) fn open(host: &Host, timeout: Duration, key: Option<&SwarmKey>) -> Result<Self, CliError> {
         let stream = connect(host, timeout)?;
         let broken = |source| broken(host, source);
         stream.set_nodelay(true).map_err(broken)?;
         stream.set_write_timeout(Some(timeout)).map_err(broken)?;
-        Ok(Self {
+        let mut connection = Self {
             host: host.clone(),
             stream: BufReader::new(stream),
             timeout,
             end: Some(Instant::now() + timeout * OVERALL),
             received: 0,
             partial: Vec::new(),
-        })
+            seals: None,
+        };
+        key.map_or(Ok(()), |key| connection.shake_hands(key))?;
+        Ok(connection)
+    }
+
+    /// Begins a sealed connection.
+    fn shake_hands(&mut self, key: &SwarmKey) -> Result<(), CliError> {
+        let deadline = Instant::now() + self.timeout.min(HANDSHAKE);
+        let ours = LinkHandshake::new(key, salt()?, true);
+        self.write(&ours.hello())?;
+        let host = self.host.to_string();
+        // Who has no key hangs up, or says something else, or waits for what it understands.
+        let Ok(Some(theirs)) = self.line(deadline) else { return Err(CliError::NoKeyThere { host }) };
+        let Ok((mut sealer, mut opener)) = ours.finish(&theirs) else {
+            return Err(CliError::NoKeyThere { host });
+        };
+        self.write(&sealer.seal(b""))?;
+        let proof = self.line(deadline).ok().flatten().and_then(|proof| opener.open(&proof).ok());
+        if proof.as_deref() != Some(b"") {
+            return Err(CliError::OtherKey { host });
+        }
+        self.seals = Some((sealer, opener));
+        Ok(())
     }
 
     pub(crate) fn host(&self) -> &Host {
@@ -54,8 +83,13 @@ impl Connection {
     }
 
     pub(crate) fn send(&mut self, envelope: &Envelope) -> Result<(), CliError> {
-        let line = envelope.encode() + "\n";
-        let sent = self.stream.get_mut().write_all(line.as_bytes());
+        let line = envelope.encode();
+        let sealed = self.seals.as_mut().map(|(sealer, _)| sealer.seal(line.as_bytes()));
+        self.write(&sealed.unwrap_or(line))
+    }
+
+    fn write(&mut self, line: &str) -> Result<(), CliError> {
+        let sent = self.stream.get_mut().write_all(format!("{line}\n").as_bytes());
         sent.map_err(|source| self.failed(source))
     }
 
@@ -82,6 +116,21 @@ impl Connection {
     /// The next line, read; `None` when it is not there by `deadline`. Only a whole line is progress: a byte now and
     /// then is not.
     pub(crate) fn receive_until(&mut self, deadline: Instant) -> Result<Option<Envelope>, CliError> {
+        let Some(line) = self.line(deadline)? else { return Ok(None) };
+        let line = match &mut self.seals {
+            Some((_, opener)) => match opener.open(&line) {
+                Ok(line) => line,
+                Err(error) => return Err(self.not_ours(error.to_string())),
+            },
+            None if is_hello(&line) => return Err(CliError::Keyed { host: self.host.to_string() }),
+            None => line,
+        };
+        Envelope::decode(&line).map(Some).map_err(|error| self.not_ours(error.to_string()))
+    }
+
+    /// The next line, as it came.
+    fn line(&mut self, deadline: Instant) -> Result<Option<Vec<u8>>, CliError> {
+        let longest = if self.seals.is_some() { sealed_line_bytes(MAX_LINE_BYTES) } else { MAX_LINE_BYTES };
         loop {
             let (taken, is_whole) = match self.more(deadline) {
                 Err(error) if is_late(&error) => return Ok(None),
@@ -91,16 +140,14 @@ impl Connection {
             if taken == 0 {
                 return Err(CliError::Closed { host: self.host.to_string() });
             }
-            if self.partial.len() > MAX_LINE_BYTES {
+            if self.partial.len() > longest {
                 return Err(self.not_ours(format!("a line of more than {MAX_LINE_BYTES} bytes")));
             }
             if self.end.is_some() && self.received > MAX_BYTES {
                 return Err(self.endless(format!("{} MB", MAX_BYTES / 1_000_000)));
             }
             if is_whole {
-                let line = std::mem::take(&mut self.partial);
-                let envelope = Envelope::decode(&line);
-                return envelope.map(Some).map_err(|error| self.not_ours(error.to_string()));
+                return Ok(Some(std::mem::take(&mut self.partial)));
             }
         }
     }
@@ -148,6 +195,13 @@ impl Connection {
     }
 }
 
+fn salt() -> Result<[u8; SALT_BYTES], CliError> {
+    let mut salt = [0; SALT_BYTES];
+    let filled = rand::rngs::SysRng.try_fill_bytes(&mut salt);
+    filled.map_err(|error| CliError::Random(io::Error::other(error)))?;
+    Ok(salt)
+}
+
 fn is_late(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock)
 }
@@ -192,7 +246,7 @@ mod tests {
                 std::thread::sleep(Duration::from_millis(10));
             }
         });
-        let mut connection = Connection::open(&host, Duration::from_secs(60)).unwrap();
+        let mut connection = Connection::open(&host, Duration::from_secs(60), None).unwrap();
         connection.end = Some(Instant::now() + Duration::from_millis(200));
         let error = loop {
             match connection.receive() {

@@ -31,6 +31,17 @@ pub(crate) enum CliError {
         clean(reason, 120)
     )]
     NotOurs { host: String, reason: String },
+    #[error("{host} belongs to a swarm with a key: name the file of that swarm with --swarm FILE")]
+    Keyed { host: String },
+    #[error(
+        "{host} did not prove that it has the key of your swarm: its swarm has none, or it is no dt-swarm daemon. Name the \
+         file of its swarm with --swarm FILE."
+    )]
+    NoKeyThere { host: String },
+    #[error(
+        "{host} belongs to another swarm than yours, with another key: name the file of that swarm with --swarm FILE"
+    )]
+    OtherKey { host: String },
     #[error("{host} does not stop answering: more than {most}. That is no healthy daemon.")]
     Endless { host: String, most: String },
     #[error("not a pattern for buckets: {0}. Examples: share/files, share/*, */info/*")]

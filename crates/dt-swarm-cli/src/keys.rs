@@ -94,8 +94,8 @@ fn find(arguments: &Arguments) -> Result<Vec<Found>, CliError> {
 
 /// Who has which role; when no daemon tells, as far as the swarm file does.
 fn roles(arguments: &Arguments) -> Result<impl Fn(PeerId) -> Option<Role>, CliError> {
-    let policy = swarm_files::policy(arguments)?;
-    let connected = Connection::open(&arguments.host, arguments.timeout);
+    let (policy, key) = swarm_files::policy_and_key(arguments)?;
+    let connected = Connection::open(&arguments.host, arguments.timeout, key.as_ref());
     let answer = connected.and_then(|mut connection| ask::records(&mut connection, &["/peer"], &policy));
     Ok(move |peer| match &answer {
         Ok(answer) => answer.set.role(peer, answer.now),

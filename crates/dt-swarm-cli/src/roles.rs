@@ -6,7 +6,7 @@ use crate::connection::Connection;
 use crate::error::CliError;
 use crate::names::{HOSTNAMES, Names};
 use crate::validity::Length;
-use crate::{ask, local};
+use crate::{ask, local, swarm_files};
 use dcache::{BucketPath, Data, Item, Kind, PeerId, Policy, Role};
 use serde_json::Value;
 
@@ -37,7 +37,8 @@ fn item(role: Role, peer: PeerId) -> Item {
 /// Whom somebody may have meant who gave a name.
 fn not_an_id(arguments: &Arguments, name: &str) -> CliError {
     let ask = || {
-        let mut connection = Connection::open(&arguments.host, arguments.timeout)?;
+        let key = swarm_files::key(arguments)?;
+        let mut connection = Connection::open(&arguments.host, arguments.timeout, key.as_ref())?;
         let answer = ask::records(&mut connection, &[HOSTNAMES], &Policy::default())?;
         Names::read(&answer.set, answer.now).map_err(CliError::from)
     };

@@ -7,19 +7,33 @@ use crate::local;
 use crate::text::{clean, clean_lines};
 use control::{KeyFile, KeyName, Places, Request};
 use dcache::{MAX_SWARM_FILE_BYTES, PeerId, Policy, SwarmFile};
+use rand::TryRng as _;
+use seal::{KEY_BYTES, SwarmKey};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 /// The most characters of a line of a swarm file that are shown.
 const MAX_LINE_SHOWN: usize = 400;
 
-/// By what policy to judge: that of `--swarm`, else of the daemon on this computer, else of the swarm file of this user;
-/// and else that of the open swarm.
-pub(crate) fn policy(arguments: &Arguments) -> Result<Policy, CliError> {
-    Ok(current(arguments)?.map_or_else(Policy::default, |swarm| swarm.file.policy()))
+/// What is shown in the place of a swarm's key.
+const HIDDEN: &str = "(hidden; --show-key shows it)";
+
+/// By what policy to judge and with what key to speak: those of `--swarm`, else of the daemon on this computer, else of the
+/// swarm file of this user; and else those of the open swarm.
+pub(crate) fn policy_and_key(arguments: &Arguments) -> Result<(Policy, Option<SwarmKey>), CliError> {
+    let file = current(arguments)?.map(|swarm| swarm.file);
+    Ok(file.map_or_else(Default::default, |file| (file.policy(), file.key().cloned())))
+}
+
+/// With what key to speak where nothing is judged: a swarm that cannot be found out has none, unless its file was named.
+pub(crate) fn key(arguments: &Arguments) -> Result<Option<SwarmKey>, CliError> {
+    match policy_and_key(arguments) {
+        Err(error) if arguments.swarm.is_some() => Err(error),
+        other => Ok(other.ok().and_then(|(_, key)| key)),
+    }
 }
 
 /// A swarm, and where it is written down; `None` when the daemon told it.
@@ -58,40 +72,50 @@ fn read(path: &Path) -> Result<Swarm, CliError> {
 pub(crate) fn run(arguments: &Arguments, command: &SwarmCommand) -> Result<(String, Value), CliError> {
     local::check(arguments)?;
     match command {
-        SwarmCommand::Init { file, name, root } => init(file, name, root),
-        SwarmCommand::Show { file: Some(path) } => read(path).map(|swarm| show(&swarm)),
-        SwarmCommand::Show { file: None } => {
-            Ok(current(arguments)?.map_or_else(show_open, |swarm| show(&swarm)))
+        SwarmCommand::Init { file, name, root, with_key } => init(file, name, root, *with_key),
+        SwarmCommand::Show { file: Some(path), show_key } => read(path).map(|swarm| show(&swarm, *show_key)),
+        SwarmCommand::Show { file: None, show_key } => {
+            Ok(current(arguments)?.map_or_else(show_open, |swarm| show(&swarm, *show_key)))
         }
         SwarmCommand::Join { file } => join(arguments, file),
         SwarmCommand::Leave => leave(arguments),
     }
 }
 
-fn show(swarm: &Swarm) -> (String, Value) {
+fn show(swarm: &Swarm, is_key_shown: bool) -> (String, Value) {
+    let text = if is_key_shown { swarm.text.clone() } else { without_key(swarm) };
     let roots: Vec<String> = swarm.file.policy().roots().iter().map(PeerId::to_string).collect();
     let place = match &swarm.path {
         Some(path) => path.display().to_string(),
         None => "the swarm to which this robot belongs".to_owned(),
     };
-    let shown =
-        format!("# {}\n{}\n", clean(&place, MAX_LINE_SHOWN), clean_lines(&swarm.text, MAX_LINE_SHOWN));
+    let shown = format!("# {}\n{}\n", clean(&place, MAX_LINE_SHOWN), clean_lines(&text, MAX_LINE_SHOWN));
     let json = json!({
         "name": swarm.file.name(),
         "roots": roots,
         "bootstrap": swarm.file.bootstrap(),
-        "text": swarm.text,
+        "has_key": swarm.file.key().is_some(),
+        "text": text,
     });
     (shown, json)
+}
+
+/// The text of a swarm file without its secret.
+fn without_key(swarm: &Swarm) -> String {
+    let Some(key) = swarm.file.key() else { return swarm.text.clone() };
+    let secret = key.reveal();
+    // Written in another way, with escapes, it is not found; then the file is shown as we would write it.
+    let text = if swarm.text.contains(&secret) { swarm.text.clone() } else { swarm.file.to_toml() };
+    text.replace(&secret, HIDDEN)
 }
 
 fn show_open() -> (String, Value) {
     let shown = "This robot belongs to the open swarm, in which nobody has a role and everybody may share.\n\
                  `swarm init` makes a swarm with roles, `swarm join` joins one.\n";
-    (shown.to_owned(), json!({ "name": null, "roots": [], "bootstrap": [], "text": null }))
+    (shown.to_owned(), json!({ "name": null, "roots": [], "bootstrap": [], "has_key": false, "text": null }))
 }
 
-fn init(path: &Path, name: &str, roots: &[String]) -> Result<(String, Value), CliError> {
+fn init(path: &Path, name: &str, roots: &[String], with_key: bool) -> Result<(String, Value), CliError> {
     // Before a key is made for nothing.
     if path.exists() {
         return Err(CliError::SwarmExists(path.to_owned()));
@@ -102,10 +126,15 @@ fn init(path: &Path, name: &str, roots: &[String]) -> Result<(String, Value), Cl
         [] => new_root(name)?,
         named => (named.iter().map(|root| peer_or_key(root)).collect::<Result<_, _>>()?, None),
     };
-    let file = SwarmFile::new(name, roots).map_err(CliError::Swarm)?;
-    let created = control::create(path, file.to_toml().as_bytes(), 0o644);
+    let open = SwarmFile::new(name, roots).map_err(CliError::Swarm)?;
+    let (file, mode) = if with_key { (open.with_key(new_key()?), 0o600) } else { (open, 0o644) };
+    let created = control::create(path, file.to_toml().as_bytes(), mode);
     created.map_err(|error| CliError::SwarmUnwritten(path.to_owned(), error))?;
     let mut shown = format!("Wrote {}.\n", path.display());
+    if with_key {
+        shown += "It holds the swarm's key: whoever has this file can listen and speak in the swarm, and nobody else can. Keep \
+                  it secret, and give it to each robot by a way that nobody else sees, such as scp.\n";
+    }
     if let Some(key) = &key {
         shown += &format!(
             "Its root is the new key {}: keep that file secret, and a copy of it in a safe place.\n",
@@ -116,8 +145,21 @@ fn init(path: &Path, name: &str, roots: &[String]) -> Result<(String, Value), Cl
     shown += &format!("Next: `dt-swarm-cli localhost swarm join {}` on each robot.\n", path.display());
     Ok((
         shown,
-        json!({ "name": name, "roots": roots, "file": path, "key": key.map(|key| key.path().to_owned()) }),
+        json!({
+            "name": name,
+            "roots": roots,
+            "file": path,
+            "key": key.map(|key| key.path().to_owned()),
+            "has_key": with_key,
+        }),
     ))
+}
+
+fn new_key() -> Result<SwarmKey, CliError> {
+    let mut bytes = [0; KEY_BYTES];
+    let filled = rand::rngs::SysRng.try_fill_bytes(&mut bytes);
+    filled.map_err(|error| CliError::Random(io::Error::other(error)))?;
+    Ok(SwarmKey::from_bytes(bytes))
 }
 
 type Roots = (BTreeSet<PeerId>, Option<KeyFile>);
@@ -162,6 +204,26 @@ fn leave(arguments: &Arguments) -> Result<(String, Value), CliError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_is_shown_only_when_asked_for() {
+        let key = SwarmKey::from_bytes([7; KEY_BYTES]);
+        let roots = [PeerId::from_public_key([0; 32])].into();
+        let file = SwarmFile::new("class", roots).unwrap().with_key(key.clone());
+        let plain = format!("# mine\n{}", file.to_toml());
+        // The same with its first letter as an escape.
+        let escaped = plain.replacen(&key.reveal(), &format!("\\u0042{}", &key.reveal()[1..]), 1);
+        for (text, is_kept) in [(plain, true), (escaped, false)] {
+            assert_eq!(SwarmFile::parse(&text).as_ref(), Ok(&file));
+            let swarm = Swarm { text: text.clone(), file: file.clone(), path: None };
+            let (shown, json) = show(&swarm, false);
+            for told in [&shown, &json.to_string()] {
+                assert!(told.contains(HIDDEN) && !told.contains(&key.reveal()[1..]), "{told}");
+            }
+            assert_eq!((shown.contains("# mine"), &json["has_key"]), (is_kept, &true.into()));
+            assert!(show(&swarm, true).0.contains(&text));
+        }
+    }
 
     #[test]
     fn a_swarms_key_is_called_after_it() {

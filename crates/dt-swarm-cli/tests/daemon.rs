@@ -3,8 +3,9 @@
 
 mod served;
 
-use dcache::{Data, Kind, Record, Statement, Time, Validity};
+use dcache::{Data, Kind, Record, Statement, SwarmFile, Time, Validity};
 use routing::{Address, Envelope};
+use seal::SwarmKey;
 use serde_json::Value;
 use served::{Daemon, clock, item, key, peer, run, run_with};
 use std::process::Stdio;
@@ -294,6 +295,32 @@ fn a_swarm_file_decides_what_counts() {
     };
     assert_eq!(items(&[]), 2, "in the open swarm");
     assert_eq!(items(&["--swarm", file.to_str().unwrap()]), 1, "in the swarm of the file");
+}
+
+#[test]
+fn in_a_swarm_with_a_key_all_is_asked_and_answered_under_seal() {
+    let key = SwarmKey::from_bytes([5; 32]);
+    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("sealed.toml");
+    let swarm = SwarmFile::new("class", [peer(1)].into()).unwrap().with_key(key.clone());
+    std::fs::write(&file, swarm.to_toml()).unwrap();
+    let mut daemon = class();
+    daemon.swarm_key = Some(key);
+    // More than fits into one line.
+    for number in 0..200 {
+        daemon.propose(
+            1,
+            "share/notes",
+            &format!("{number} {}", "x".repeat(500)),
+            Validity::starting(clock(), DAY),
+        );
+    }
+    let host = daemon.serve();
+    let ask =
+        |command: &[&str]| run(&[&[host.as_str(), "--swarm", file.to_str().unwrap()], command].concat());
+    assert_eq!(ask(&["ping", "-c", "2"]).code, 0);
+    let summary = json(&ask(&["summary", "share/notes", "--json"]));
+    assert_eq!(summary["buckets"][0]["items"].as_array().unwrap().len(), 200);
+    assert_eq!(ask(&["report"]).code, 0);
 }
 
 #[test]

@@ -3,10 +3,11 @@
 
 mod served;
 
-use dcache::{Kind, Record, Statement, Validity};
+use dcache::{Kind, Record, Statement, SwarmFile, Validity};
 use routing::{Address, Envelope, MAX_LINE_BYTES, MAX_SIGNATURES, Message};
+use seal::{LinkHandshake, SwarmKey};
 use served::{Daemon, Output, clock, item, key, peer, run, serve};
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
@@ -190,6 +191,50 @@ fn what_changes_something_needs_the_daemon_of_this_computer() {
     fails(&mute, "has said nothing for 0.3 s");
 }
 
+/// The swarm file with this key in it.
+fn keyed(byte: u8) -> String {
+    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("keyed-{byte}.toml"));
+    let swarm = SwarmFile::new("keyed", [peer(1)].into()).unwrap().with_key(SwarmKey::from_bytes([byte; 32]));
+    std::fs::write(&file, swarm.to_toml()).unwrap();
+    file.to_str().unwrap().to_owned()
+}
+
+/// A daemon with a key, as far as its first words go: hello, and a proof for whoever says hello, too.
+fn greets(byte: u8) -> String {
+    serve(move |mut stream| {
+        let ours = LinkHandshake::new(&SwarmKey::from_bytes([byte; 32]), [byte; 32], false);
+        let _ = stream.write_all((ours.hello() + "\n").as_bytes());
+        let mut line = String::new();
+        let _ = BufReader::new(stream.try_clone().unwrap()).read_line(&mut line);
+        if let Ok((mut sealer, _)) = ours.finish(line.trim_end().as_bytes()) {
+            let _ = stream.write_all((sealer.seal(b"") + "\n").as_bytes());
+            hold(stream);
+        }
+    })
+}
+
+#[test]
+fn whose_key_differs_is_told_so() {
+    for command in ["ping", "summary", "report"] {
+        fails(
+            &[&greets(1), command],
+            "belongs to a swarm with a key: name the file of that swarm with --swarm",
+        );
+        fails(
+            &[&greets(1), command, "--swarm", &keyed(2)],
+            "belongs to another swarm than yours, with another key",
+        );
+        for plain in [says(lines(&[pong()])), says(Vec::new()), serve(drop)] {
+            fails(
+                &[&plain, command, "--swarm", &keyed(2), "--timeout", "0.3"],
+                "did not prove that it has the key",
+            );
+        }
+    }
+    // With the right one it is what comes after that is missing.
+    fails(&[&greets(2), "ping", "--swarm", &keyed(2), "--timeout", "0.3"], "nothing came for 0.3 s");
+}
+
 #[test]
 fn a_swarm_and_its_key_are_made_without_a_daemon_and_never_overwritten() {
     use std::os::unix::fs::PermissionsExt as _;
@@ -215,6 +260,15 @@ fn a_swarm_and_its_key_are_made_without_a_daemon_and_never_overwritten() {
     assert_eq!(run(&["swarm", "init", "b.toml", "--name", "again", "--root", "class-7-root"]).0, 0);
     let (code, _, told) = run(&["swarm", "init", "c.toml", "--name", "a\nb"]);
     assert!(code == 1 && told.contains("control characters"), "{told}");
+
+    let (code, told, _) =
+        run(&["swarm", "init", "k.toml", "--name", "x", "--root", "class-7-root", "--with-key"]);
+    assert!(code == 0 && told.contains("Keep it secret"), "{told}");
+    assert_eq!(std::fs::metadata(folder.join("k.toml")).unwrap().permissions().mode() & 0o777, 0o600);
+    let text = std::fs::read_to_string(folder.join("k.toml")).unwrap();
+    let (_, hidden, _) = run(&["swarm", "show", "k.toml"]);
+    let (_, shown, _) = run(&["swarm", "show", "k.toml", "--show-key"]);
+    assert!(hidden.contains("--show-key") && shown.contains(&text), "{hidden}");
 
     let (_, shown, _) = run(&["swarm", "show", "a.toml", "--json"]);
     let peer = serde_json::from_str::<serde_json::Value>(&shown).unwrap()["roots"][0].clone();

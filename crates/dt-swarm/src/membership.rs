@@ -163,6 +163,19 @@ mod tests {
     }
 
     #[test]
+    fn a_file_with_a_key_is_its_owners_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let bench = Bench::new();
+        let mut membership = bench.load().unwrap();
+        let mode = || fs::metadata(&bench.config.swarm_file).unwrap().permissions().mode() & 0o777;
+        let keyed = format!("key = 'BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc'\n{}", text("class"));
+        membership.join(text("class")).unwrap();
+        assert_eq!(mode(), 0o644);
+        membership.join(keyed).unwrap();
+        assert_eq!(mode(), 0o600);
+    }
+
+    #[test]
     fn what_is_no_swarm_changes_nothing() {
         let bench = Bench::new();
         let mut membership = bench.load().unwrap();

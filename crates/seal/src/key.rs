@@ -6,7 +6,7 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use std::fmt;
 use std::str::FromStr;
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use zeroize::{Zeroize as _, ZeroizeOnDrop, Zeroizing};
 
 /// The bytes of a swarm key.
 pub const KEY_BYTES: usize = 32;
@@ -15,7 +15,7 @@ const DOMAIN: &[u8] = b"dt-swarm swarm key 1";
 
 /// The key of a swarm: 32 random bytes, written as base64url without padding. It is wiped from memory when dropped, and is
 /// never shown unless asked by [`SwarmKey::reveal`].
-#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct SwarmKey([u8; KEY_BYTES]);
 
 /// A text that is no swarm key. It is not shown: it may be one with a mistake in it.
@@ -69,6 +69,14 @@ impl FromStr for SwarmKey {
         bytes.as_slice().try_into().map(Self).map_err(|_| KeyError)
     }
 }
+
+impl Drop for SwarmKey {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl ZeroizeOnDrop for SwarmKey {}
 
 impl fmt::Debug for SwarmKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,6 +4,7 @@
 use brain::{Brain, Input, Now, Output as BrainOutput, Settings};
 use dcache::{Data, Item, Keypair, Kind, Moment, PeerId, Record, Set, Statement, Time, Validity};
 use routing::{ChannelCommand, ChannelEvent, ChannelId, Envelope, Medium};
+use seal::{LineOpener, LineSealer, LinkHandshake, SwarmKey};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
@@ -33,8 +34,23 @@ pub(crate) struct Daemon {
     pub(crate) brain: Brain,
     /// How many seconds its clock is ahead.
     pub(crate) clock_ahead: u64,
+    /// The key of its swarm.
+    pub(crate) swarm_key: Option<SwarmKey>,
     sequence: u64,
     start: Instant,
+}
+
+/// What seals its lines and opens those of the program.
+type Seals = Option<(LineSealer, LineOpener)>;
+
+/// Both sides' hellos and proofs, on a connection that was taken.
+fn shake_hands(key: &SwarmKey, lines: &mut impl Iterator<Item = String>, writer: &mut TcpStream) -> Seals {
+    let ours = LinkHandshake::new(key, [9; 32], false);
+    writer.write_all((ours.hello() + "\n").as_bytes()).unwrap();
+    let (mut sealer, mut opener) = ours.finish(lines.next()?.as_bytes()).ok()?;
+    writer.write_all((sealer.seal(b"") + "\n").as_bytes()).unwrap();
+    opener.open(lines.next()?.as_bytes()).unwrap();
+    Some((sealer, opener))
 }
 
 impl Daemon {
@@ -42,6 +58,7 @@ impl Daemon {
         Self {
             brain: Brain::new(peer(DAEMON), Set::default(), Settings::default(), "9.9.9", 1),
             clock_ahead: 0,
+            swarm_key: None,
             sequence: 0,
             start: Instant::now(),
         }
@@ -90,8 +107,14 @@ impl Daemon {
     fn converse(&mut self, stream: TcpStream) {
         self.connect();
         let mut writer = stream.try_clone().unwrap();
-        for line in BufReader::new(stream).lines().map_while(Result::ok) {
-            let envelope = Envelope::decode(line.as_bytes()).unwrap();
+        let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
+        let mut seals = self.swarm_key.as_ref().and_then(|key| shake_hands(key, &mut lines, &mut writer));
+        for line in lines {
+            let line = match &mut seals {
+                Some((_, opener)) => opener.open(line.as_bytes()).unwrap(),
+                None => line.into_bytes(),
+            };
+            let envelope = Envelope::decode(&line).unwrap();
             let mut outputs = self.handle(Input::Channel(ChannelEvent::Received {
                 channel: LINK,
                 source: None,
@@ -101,6 +124,8 @@ impl Daemon {
             while !outputs.is_empty() {
                 for output in outputs {
                     if let BrainOutput::Channel(ChannelCommand::Send { line, .. }) = output {
+                        let sealed = seals.as_mut().map(|(sealer, _)| sealer.seal(line.as_bytes()));
+                        let line = sealed.unwrap_or(line);
                         // The program may have gone; then the lines end as well.
                         let _ = writer.write_all((line + "\n").as_bytes());
                     }
