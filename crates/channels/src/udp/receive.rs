@@ -68,7 +68,9 @@ impl Udp {
             return None;
         }
         let envelope = decode(arrival, line);
-        let for_all = envelope.as_ref().is_ok_and(|envelope| envelope.to == Address::every_brain());
+        let for_all = envelope
+            .as_ref()
+            .is_ok_and(|envelope| envelope.hops == 0 && envelope.to == Address::every_brain());
         if for_all {
             self.welcome(lan, arrival).await;
         }
