@@ -9,7 +9,7 @@ use super::figures::print_table;
 use crate::daemon::Robot;
 use crate::peers::{Ngircd, NgircdOptions};
 use crate::tool::{inside, run};
-use crate::{Error, Fleet, Host, Lab, LineCounter, Result, wait_until};
+use crate::{Fleet, Host, Lab, LineCounter, Result, wait_until};
 
 /// The port at which robots find a server.
 const PORT: u16 = 6667;
@@ -178,7 +178,7 @@ fn wait_until_linked(servers: &[Ngircd; 2], number: usize) -> Result {
 fn set_link(hosts: &[Host; 2], is_up: bool) -> Result {
     let (table, rule) = ("table inet split", |other: &Host| {
         format!(
-            "type filter hook input priority 0; ip saddr {} meta l4proto tcp reject with tcp reset;",
+            "type filter hook input priority 0;\n ip saddr {} meta l4proto tcp reject with tcp reset",
             other.address()
         )
     });
@@ -187,7 +187,7 @@ fn set_link(hosts: &[Host; 2], is_up: bool) -> Result {
         let cut = if is_up {
             String::new()
         } else {
-            format!("{table} {{ chain arriving {{ {} }} }}\n", rule(other))
+            format!("{table} {{\n chain arriving {{\n {}\n }}\n}}\n", rule(other))
         };
         let mut command = inside(host.namespace(), "nft");
         command.args(["-f", "-"]);
