@@ -73,7 +73,9 @@ struct Scene {
 /// When the lab or a program fails, or ngIRCd or tcpdump is not installed.
 pub fn irc(lab: &Lab, options: &Irc) -> Result<OverIrc> {
     let mut scene = Scene::build(lab, options)?;
-    let counters = [LineCounter::start(&scene.hosts[0], PORT)?, LineCounter::start(&scene.hosts[1], PORT)?];
+    let [one, two] = &scene.hosts;
+    let counters =
+        [LineCounter::start(one, PORT, two.address())?, LineCounter::start(two, PORT, one.address())?];
     let begun = Instant::now();
     scene.fleet.start()?;
     let said = scene.say(options.records, "record")?;
