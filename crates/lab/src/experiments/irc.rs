@@ -188,11 +188,11 @@ fn wait_until_linked(servers: &[Ngircd; 2], number: usize) -> Result {
     wait_until(LINKING, "servers that are linked", look)
 }
 
-/// Cuts the link, so that both notice it with the next packet, or restores it.
+/// Cuts the link, so that both notice it with the next packet (the other's reset must come through), or restores it.
 fn set_link(hosts: &[Host; 2], is_up: bool) -> Result {
     let (table, rule) = ("table inet split", |other: &Host| {
         format!(
-            "type filter hook input priority 0;\n ip saddr {} meta l4proto tcp reject with tcp reset",
+            "type filter hook input priority 0;\n ip saddr {} tcp flags & rst == 0 reject with tcp reset",
             other.address()
         )
     });
