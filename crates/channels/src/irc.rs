@@ -12,7 +12,6 @@ mod connect;
 mod inbox;
 mod nick;
 mod pace;
-mod pieces;
 mod react;
 mod session;
 mod trouble;

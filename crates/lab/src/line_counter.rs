@@ -24,14 +24,14 @@ pub struct LineCounter {
 pub struct Arrivals(BTreeMap<Ipv4Addr, Vec<f64>>);
 
 impl LineCounter {
-    /// Begins with what comes to a port of a host from now on.
+    /// Begins with what comes to a port of a host from now on, but for what `except` sends.
     ///
     /// # Errors
     /// When tcpdump does not start.
-    pub fn start(host: &Host, port: u16) -> Result<Self> {
+    pub fn start(host: &Host, port: u16, except: Ipv4Addr) -> Result<Self> {
         let mut command = host.command("tcpdump");
         command.args(["-l", "-n", "-tt", "-q", "-i", "any", "-Z", "root"]);
-        command.arg(format!("tcp dst port {port}"));
+        command.arg(format!("tcp dst port {port} and not src host {except}"));
         let process = host.spawn(NAME, command)?;
         process.wait_for_line(|line| line.contains("listening on"), START_LIMIT)?;
         Ok(Self { host: host.clone(), process })
@@ -78,7 +78,7 @@ impl Arrivals {
 /// Client and time of a packet with something in it, such as
 /// `1700000000.25 eth1  In  IP 10.77.1.1.45678 > 10.77.1.2.6667: tcp 312`.
 fn parse_line(line: &str) -> Option<(Ipv4Addr, f64)> {
-    let at = line.split(' ').next()?.parse().ok()?;
+    let at = line.split_whitespace().next()?.parse().ok()?;
     let (_, packet) = line.split_once(" IP ")?;
     let (addresses, bytes) = packet.split_once(": tcp ")?;
     let (client, _port) = addresses.split_once(" > ")?.0.rsplit_once('.')?;
@@ -92,8 +92,8 @@ mod tests {
 
     #[test]
     fn packets_with_something_in_them_are_counted_by_client() {
-        let log = "listening on any\n\
-                   100.5 eth1  In  IP 10.77.1.1.4567 > 10.77.1.2.6667: tcp 12\n\
+        // As in the log of a process, which marks each line.
+        let log = "! listening on any\n  100.5 eth1  In  IP 10.77.1.1.4567 > 10.77.1.2.6667: tcp 12\n\
                    101.0 eth1  In  IP 10.77.1.1.4567 > 10.77.1.2.6667: tcp 0\n\
                    102.4 eth1  In  IP 10.77.1.1.4567 > 10.77.1.2.6667: tcp 300\n\
                    102.6 IP 10.77.1.1.4567 > 10.77.1.2.6667: tcp 300\n\

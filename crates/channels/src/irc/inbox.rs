@@ -1,8 +1,12 @@
 //! From what is said in the channel to envelopes.
 
-use super::pieces::{Assembler, fragments};
 use crate::Wire;
 use routing::Envelope;
+use routing::{Assembler, fragments};
+use std::time::Duration;
+
+/// How long the next piece of a line may take: a server that is busy holds lines back.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What a text in the channel is.
 #[derive(Debug, PartialEq)]
@@ -20,27 +24,33 @@ pub(crate) enum Text {
 #[derive(Debug)]
 pub(crate) struct Inbox {
     wire: Wire,
-    assembler: Assembler,
+    assembler: Assembler<String>,
 }
 
 impl Inbox {
     pub(crate) fn new(wire: Wire) -> Self {
-        Self { wire, assembler: Assembler::default() }
+        Self { wire, assembler: Assembler::new(PATIENCE) }
     }
 
-    /// Takes what `sender` (nick, user and host) said.
-    pub(crate) fn take(&mut self, sender: &str, text: &str) -> Text {
-        match self.assembler.take(sender, text) {
-            Some(None) => Text::Nothing,
-            Some(Some(whole)) => match String::from_utf8(whole) {
-                Ok(whole) => self.read(&whole, fragments(&whole).iter().map(String::len).sum()),
-                Err(_) => Text::Malformed,
-            },
-            None => self.read(text, text.len()),
+    /// Takes what `sender` (nick, user and host) said; `now` is what has passed since the start.
+    pub(crate) fn take(&mut self, now: Duration, sender: &str, text: &str) -> Text {
+        // Neither a line nor a piece of one, but perhaps a sealed line.
+        if !text.starts_with('{') {
+            return self.read(text);
+        }
+        match self.assembler.take(now, sender.to_owned(), text) {
+            Ok(Some(whole)) => self.read(&whole),
+            Ok(None) => Text::Nothing,
+            Err(error) => {
+                tracing::debug!(sender, %error, "a broken fragment, in an IRC channel");
+                Text::Malformed
+            }
         }
     }
 
-    fn read(&self, text: &str, bytes: usize) -> Text {
+    fn read(&self, text: &str) -> Text {
+        // As if it had been said again: that is what it cost.
+        let bytes = fragments(text).iter().map(String::len).sum();
         let is_meant = text.starts_with('{');
         match self.wire.read_text(text) {
             Some(line) if line.starts_with(b"{") => match Envelope::decode(&line) {
@@ -72,8 +82,8 @@ mod tests {
         let pieces = fragments(&one.encode()).into_iter().zip(fragments(&other.encode()));
         let mut heard = Vec::new();
         for (one, other) in pieces {
-            heard.push(inbox.take("a!b@c", &one));
-            heard.push(inbox.take("d!b@c", &other));
+            heard.push(inbox.take(Duration::ZERO, "a!b@c", &one));
+            heard.push(inbox.take(Duration::ZERO, "d!b@c", &other));
         }
         let lines: Vec<_> = heard.into_iter().filter(|text| *text != Text::Nothing).collect();
         let [Text::Line(first, bytes), Text::Line(second, _)] = lines.as_slice() else { panic!("{lines:?}") };
@@ -85,12 +95,12 @@ mod tests {
     fn people_are_ignored_and_broken_lines_are_counted() {
         let mut inbox = Inbox::new(Wire::default());
         for words in ["hello, robots", "", "\u{1}ACTION waves\u{1}", "\u{3}04red", "[1]"] {
-            assert_eq!(inbox.take("ada!a@b", words), Text::Nothing);
+            assert_eq!(inbox.take(Duration::ZERO, "ada!a@b", words), Text::Nothing);
         }
         for broken in ["{", "{}", "{\"fragment\": 1}", "{\"from\": \"a\"}"] {
-            assert_eq!(inbox.take("ada!a@b", broken), Text::Malformed);
+            assert_eq!(inbox.take(Duration::ZERO, "ada!a@b", broken), Text::Malformed);
         }
         let line = envelope("x").encode();
-        assert_eq!(inbox.take("ada!a@b", &line), Text::Line(envelope("x"), line.len()));
+        assert_eq!(inbox.take(Duration::ZERO, "ada!a@b", &line), Text::Line(envelope("x"), line.len()));
     }
 }

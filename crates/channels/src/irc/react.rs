@@ -107,7 +107,7 @@ impl Session<'_> {
 
     async fn take(&mut self, sender: &str, text: &str) {
         let State::Inside { channel, .. } = self.state else { return };
-        match self.inbox.take(sender, text) {
+        match self.inbox.take(self.begun.elapsed(), sender, text) {
             Text::Line(envelope, bytes) => {
                 let received = ChannelEvent::Received { channel, source: None, envelope, bytes };
                 self.switchboard.report(received).await;

@@ -4,7 +4,6 @@ use super::connect::Socket;
 use super::inbox::Inbox;
 use super::nick::nick;
 use super::pace::{Backoff, Pace};
-use super::pieces::fragments;
 use super::trouble::{Trouble, quoted};
 use super::{IrcSettings, Reporter};
 use crate::Switchboard;
@@ -12,6 +11,7 @@ use crate::udp::Datagram;
 use futures::StreamExt as _;
 use irc_proto::{Command, Message};
 use routing::ChannelId;
+use routing::fragments;
 use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::io::{AsyncWriteExt as _, ReadHalf, WriteHalf};
@@ -21,8 +21,6 @@ use tokio_util::codec::{AnyDelimiterCodec, FramedRead};
 
 /// RFC 2812 allows 512 bytes; some servers send more.
 const MAX_IRC_LINE: usize = 4096;
-/// The longest text that is said in one line (IPSD).
-const MAX_WHOLE: usize = 300;
 /// How many nicks are tried on one connection.
 pub(super) const MAX_NICKS: u32 = 10;
 /// What stands before the `@` in our prefix.
@@ -35,6 +33,7 @@ pub(crate) struct Session<'a> {
     pub(super) reporter: &'a mut Reporter,
     pub(super) state: State,
     pub(super) inbox: Inbox,
+    pub(super) begun: Instant,
     pub(super) rejoin: Backoff,
     pub(super) nick: Nick,
     /// For how long this node was in the channel the last time.
@@ -87,6 +86,7 @@ impl<'a> Session<'a> {
             reporter,
             state: State::Entering { is_nick_due: false, until: now + settings.waits.answer },
             inbox: Inbox::new(settings.wire.clone()),
+            begun: now,
             rejoin: Backoff::new(settings.waits.rejoin),
             nick: Nick { first, attempt: first, name: nick(&settings.hostname, &settings.peer, first) },
             held: Duration::ZERO,
@@ -201,11 +201,7 @@ impl<'a> Session<'a> {
     }
 
     fn cut(&mut self, line: &str) {
-        let text = self.settings.wire.write_text(line);
-        match text.len() {
-            0..=MAX_WHOLE => self.pieces.push_back(text.into_owned()),
-            _ => self.pieces.extend(fragments(&text)),
-        }
+        self.pieces.extend(fragments(&self.settings.wire.write_text(line)));
     }
 
     /// Sends at once, and counts it.
@@ -240,7 +236,7 @@ mod tests {
         // Nicks of 30 letters are the longest that servers allow; a host has at most 63, a channel 50.
         let prefix = format!(":{}!~{USER}@{} ", "n".repeat(30), "h".repeat(63));
         let texts = fragments(&"x".repeat(routing::MAX_LINE_BYTES * 2));
-        for text in texts.into_iter().chain(["y ".repeat(MAX_WHOLE / 2)]) {
+        for text in texts.into_iter().chain(["y ".repeat(routing::MAX_WHOLE_BYTES / 2)]) {
             let said = Message::from(Command::PRIVMSG("c".repeat(50), text)).to_string();
             // Servers set a colon before the last word, whether it needs one or not.
             assert!(prefix.len() + said.len() < MAX_BYTES, "{}", prefix.len() + said.len());

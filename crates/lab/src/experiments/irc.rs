@@ -17,6 +17,8 @@ const PORT: u16 = 6667;
 const WINDOW: f64 = 60.0;
 /// How soon servers find each other, or notice that they lost each other.
 const LINKING: Duration = Duration::from_secs(60);
+/// How soon daemons are in the channel.
+const JOINING: Duration = Duration::from_secs(60);
 const NAMES: [&str; 2] = ["one.lab", "two.lab"];
 
 /// Print how records spread over nothing but an IRC channel
@@ -43,7 +45,7 @@ pub struct Irc {
 /// What was seen.
 #[derive(Debug, Clone)]
 pub struct OverIrc {
-    /// From the start until all records were at all; `None` when that was not so in time.
+    /// From when they were said until all records were at all; `None` when that was not so in time.
     pub all_on_all: Option<Duration>,
     /// How many records lacked at how many daemons then, each place counted.
     pub absent: usize,
@@ -73,9 +75,12 @@ struct Scene {
 /// When the lab or a program fails, or ngIRCd or tcpdump is not installed.
 pub fn irc(lab: &Lab, options: &Irc) -> Result<OverIrc> {
     let mut scene = Scene::build(lab, options)?;
-    let counters = [LineCounter::start(&scene.hosts[0], PORT)?, LineCounter::start(&scene.hosts[1], PORT)?];
-    let begun = Instant::now();
+    let [one, two] = &scene.hosts;
+    let counters =
+        [LineCounter::start(one, PORT, two.address())?, LineCounter::start(two, PORT, one.address())?];
     scene.fleet.start()?;
+    scene.wait_until_inside()?;
+    let begun = Instant::now();
     let said = scene.say(options.records, "record")?;
     let all_on_all = scene.wait(&said, begun);
     let absent = scene.fleet.count_absent(&said)?;
@@ -103,6 +108,15 @@ impl Scene {
         let servers = link(&hosts)?;
         let within = Duration::from_secs(options.within_seconds);
         Ok(Self { hosts, servers, fleet: Fleet::of(robots), within })
+    }
+
+    /// Waits until all daemons are in the channel.
+    fn wait_until_inside(&mut self) -> Result {
+        let is_inside = |line: &str| line.contains("in an IRC channel");
+        self.fleet
+            .robots_mut()
+            .iter_mut()
+            .try_for_each(|robot| robot.running()?.wait_for_line(is_inside, JOINING).map(drop))
     }
 
     /// Has the daemons say so many records, in turn.
@@ -174,11 +188,11 @@ fn wait_until_linked(servers: &[Ngircd; 2], number: usize) -> Result {
     wait_until(LINKING, "servers that are linked", look)
 }
 
-/// Cuts the link, so that both notice it with the next packet, or restores it.
+/// Cuts the link, so that both notice it with the next packet (the other's reset must come through), or restores it.
 fn set_link(hosts: &[Host; 2], is_up: bool) -> Result {
     let (table, rule) = ("table inet split", |other: &Host| {
         format!(
-            "type filter hook input priority 0; ip saddr {} meta l4proto tcp reject with tcp reset;",
+            "type filter hook input priority 0;\n ip saddr {} tcp flags & rst == 0 reject with tcp reset",
             other.address()
         )
     });
@@ -187,7 +201,7 @@ fn set_link(hosts: &[Host; 2], is_up: bool) -> Result {
         let cut = if is_up {
             String::new()
         } else {
-            format!("{table} {{ chain arriving {{ {} }} }}\n", rule(other))
+            format!("{table} {{\n chain arriving {{\n {}\n }}\n}}\n", rule(other))
         };
         let mut command = inside(host.namespace(), "nft");
         command.args(["-f", "-"]);

@@ -197,7 +197,7 @@ fn configuration_of(options: &NgircdOptions, listen: IpAddr, port: u16) -> Strin
     // Neither names nor users can be asked for in a lab, and on loopback all come from one address.
     format!(
         "[Global]\nName = {name}\nInfo = lab\nAdminInfo1 = lab\nMotdPhrase = lab\nListen = {listen}\n{plain}\
-         [Limits]\nMaxConnectionsIP = 0\nConnectRetry = 2\nPingTimeout = {ping_after}\n\
+         [Limits]\nMaxConnectionsIP = 0\nConnectRetry = 5\nPingTimeout = {ping_after}\n\
          [Options]\nDNS = no\nIdent = no\nPAM = no\nSyslogFacility = local5\n{tls}{linked}"
     )
 }
