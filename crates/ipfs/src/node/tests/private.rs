@@ -49,7 +49,5 @@ async fn quic_is_not_dialled_in_a_private_network() {
 
 #[test]
 fn the_key_is_never_shown() {
-    let config = NodeConfig { network_key: Some([0xab; 32].into()), ..config(&TempDir::new().unwrap(), MIB) };
-    let shown = format!("{config:?}");
-    assert!(shown.contains("NetworkKey") && !shown.contains("171"), "{shown}");
+    assert_eq!(format!("{:?}", NetworkKey::from([0xab; 32])), "NetworkKey");
 }

@@ -191,15 +191,18 @@ fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_forges_signatures_is_cut_off() {
     let mut nodes = line(1).await;
-    let mut forger = stranger(&nodes[0].0, |_: &Keypair| libp2p_stream::Behaviour::new()).await;
+    let (protocol, streams) = (StreamProtocol::new("/meshsub/1.1.0"), libp2p_stream::Behaviour::new());
+    let mut control = streams.new_control();
+    // To whom does not speak the protocol, the victim does not listen either.
+    let _incoming = control.accept(protocol.clone()).unwrap();
+    let mut forger = stranger(&nodes[0].0, |_: &Keypair| streams).await;
     let (me, victim) = (*forger.local_peer_id(), nodes[0].0.peer_id());
-    let mut control = forger.behaviour().new_control();
     let driver = tokio::spawn(async move {
         loop {
             forger.select_next_some().await;
         }
     });
-    let mut stream = control.open_stream(victim, StreamProtocol::new("/meshsub/1.1.0")).await.unwrap();
+    let mut stream = control.open_stream(victim, protocol).await.unwrap();
     let message = [
         field(1, &me.to_bytes()),
         field(2, b"forged"),
