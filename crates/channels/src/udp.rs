@@ -30,8 +30,8 @@ use trouble::{Failing, Said};
 use unicast::Unicast;
 use watch::Watch;
 
-/// How often this host's interfaces are looked at.
-const LOOK_AGAIN: Duration = Duration::from_secs(3);
+/// How often this host's interfaces are looked at: of a cable that is pulled the kernel tells no more than by that.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How soon after the kernel says that something changed: it seldom is one thing alone.
 const LOOK_SOON: Duration = Duration::from_millis(100);
 /// How many datagrams may wait to be sent.

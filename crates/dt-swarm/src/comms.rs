@@ -1,10 +1,10 @@
 //! The comms: the brain with its channels. They live and die together, since a new brain knows of no old channels.
 
-use crate::plan::{Plan, Rooms, irc};
+use crate::plan::{Plan, Rooms};
 use crate::supervise::supervise;
 use channels::{
-    Choice, PubsubEnds, PubsubSettings, Switchboard, TcpSettings, UdpSettings, Wire, run_irc, run_pubsub,
-    run_tcp, run_udp,
+    Choice, IrcSettings, PubsubEnds, PubsubSettings, Switchboard, TcpSettings, UdpSettings, Wire, run_irc,
+    run_pubsub, run_tcp, run_udp,
 };
 use dcache::{PeerId, SwarmFile};
 use ipfs::node::Node;
@@ -141,7 +141,9 @@ impl Life {
 
     fn spawn_irc(&self, channels: &mut JoinSet<()>, switchboard: &Switchboard) -> Result<(), CommsError> {
         for at in &self.rooms.irc {
-            let Some(mut settings) = irc(at, &self.doors.hostname, self.doors.me) else { continue };
+            let Some(mut settings) = IrcSettings::at(at, &self.doors.hostname, self.doors.me) else {
+                continue;
+            };
             settings.wire = self.wire()?;
             let board = switchboard.clone();
             channels.spawn(supervise("irc", self.stop.clone(), move || {
@@ -167,7 +169,7 @@ async fn meet(settings: PubsubSettings, mut node: watch::Receiver<Option<Node>>,
     loop {
         let Ok(node) = node.wait_for(Option::is_some).await.map(|node| node.clone()) else { return };
         let Some(node) = node else { continue };
-        match node.subscribe(settings.topic.clone()).await {
+        match node.subscribe(&settings.topic).await {
             Ok(topic) => {
                 let ends =
                     PubsubEnds { publish: topic.publish, messages: topic.messages, peers: topic.peers };

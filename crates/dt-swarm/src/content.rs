@@ -93,7 +93,7 @@ impl Content {
         key: Option<SwarmKey>,
         topics: Vec<String>,
     ) -> Result<(), ContentError> {
-        let network_key = key.map(|key| key.libp2p());
+        let network_key = key.map(|key| key.libp2p().into());
         let config = NodeConfig { network_key, topics, ..self.node_config() };
         let (node, driver, report) = Node::start(config).await?;
         tell(&report);

@@ -2,8 +2,8 @@
 
 use crate::config::Config;
 use crate::routes::Routes;
-use channels::{IrcSettings, IrcTls, KeptPeer, UdpPeer};
-use dcache::{BucketPath, PeerId, Set, SwarmFile, Time};
+use channels::{KeptPeer, UdpPeer};
+use dcache::{BucketPath, Set, SwarmFile, Time};
 use discovery::Facts;
 use ipfs::Multiaddr;
 use routing::{Address, Hop, Host, Part, Socket, Wild};
@@ -49,7 +49,7 @@ impl Plan {
     fn add(&mut self, address: &Address, own: &[SocketAddr]) {
         let hops: Vec<Part<'_>> = address.parts().filter(|part| matches!(part, Part::Hop(_))).collect();
         match (address.split_first().0, hops.as_slice()) {
-            (Part::Node(_), _) => put(&mut self.nodes, Multiaddr::try_from(address).ok()),
+            (Part::Node(_), _) => put(&mut self.nodes, address.to_multiaddr().ok()),
             (Part::Hop(hop), [_]) => self.add_hop(&hop, own),
             (Part::Hop(_), [_, ..]) => put(&mut self.paths, Address::from_parts(hops).ok()),
             _ => tracing::warn!(%address, "nothing that can be connected with; it is left alone"),
@@ -90,16 +90,6 @@ fn place(socket: &Socket<'_>) -> Option<(String, u16)> {
         Host::Name { name, .. } => name.value()?.to_owned(),
     };
     Some((host, socket.port.value()?))
-}
-
-/// How to be in the IRC channel of an address.
-pub(crate) fn irc(at: &Address, hostname: &str, me: PeerId) -> Option<IrcSettings> {
-    let Some((Hop::Irc { server, is_tls, channel: Wild::Is(channel) }, _)) = at.first_hop() else {
-        return None;
-    };
-    let (host, port) = place(&server)?;
-    let tls = if is_tls { IrcTls::System } else { IrcTls::Off };
-    Some(IrcSettings { tls, ..IrcSettings::new(&host, port, channel, hostname, me, at.clone()) })
 }
 
 /// Keeps the plan what it should be.
@@ -196,8 +186,6 @@ mod tests {
         assert_eq!(plan.rooms.topics, ["duckiebots"]);
         assert_eq!(plan.paths.len(), 1);
         assert_eq!(plan.paths[0].hops(), 2);
-        let me = PeerId::from_public_key([0; 32]);
-        let irc = irc(&plan.rooms.irc[0], "duckie", me).unwrap();
-        assert_eq!((irc.server.as_str(), irc.port, irc.tls), ("irc.example", 6697, IrcTls::System));
+        assert_eq!(plan.rooms.irc, [addresses[4].clone()]);
     }
 }

@@ -112,7 +112,10 @@ impl Daemon {
             routes: routes.clone(),
             plan: plan.clone(),
         };
-        spawn_until(&mut tasks, &stop, async move { drop(planner.run().await) });
+        spawn_until(&mut tasks, &stop, async move {
+            // It ends only with the daemon.
+            let _ = planner.run().await;
+        });
         self.spawn_control(&mut tasks, Control::new(swarm.clone(), membership, joined, routes), &stop);
         let content = self.content(seed, &swarm, &facts, of_swarm, plan.subscribe(), node);
         spawn_content(&mut tasks, content, &stop);

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 /// Inputs to begin with.
 pub fn seeds() -> Vec<Vec<u8>> {
-    let pieces = |text: &str, sender: &str| {
-        fragments(&text.repeat(50)).into_iter().map(move |piece| format!("{sender}{piece}"))
+    let pieces = |text: &str, sender: &str| -> Vec<String> {
+        fragments(&text.repeat(50)).into_iter().map(|piece| format!("{sender}{piece}")).collect()
     };
-    let in_order: Vec<String> = pieces("duckie ", "a").collect();
-    let mixed: Vec<String> = pieces("duckie ", "a").rev().chain(pieces("é\n\"}", "b")).collect();
+    let in_order = pieces("duckie ", "a");
+    let mixed: Vec<String> = in_order.iter().rev().cloned().chain(pieces("é\n\"}", "b")).collect();
     vec![
         in_order.join("\n").into(),
         mixed.join("\n").into(),

@@ -4,7 +4,10 @@ mod driver;
 mod exchange;
 mod fetch;
 mod inbound;
+mod kept;
+mod pubsub;
 mod streams;
+mod swarm;
 mod types;
 
 use std::collections::BTreeSet;
@@ -21,8 +24,10 @@ use tokio_util::sync::CancellationToken;
 pub use driver::Driver;
 use driver::{Command, Reports};
 pub use fetch::{FetchError, FetchLimits, FetchProgress, FetchSummary, Fetched, Provider};
+pub use kept::{KeptPeer, KeptState};
+pub use pubsub::{MAX_MESSAGE_BYTES, SubscribeError, Topic};
 use types::WorkerDied;
-pub use types::{ConnectError, ListenFailure, NodeConfig, PinError, StartError};
+pub use types::{ConnectError, ListenFailure, NetworkKey, NodeConfig, PinError, StartError};
 
 use crate::store::{OpenReport, Pin, Store, Usage};
 use crate::unixfs::{
@@ -38,6 +43,7 @@ pub struct Node {
     peer_id: PeerId,
     store: Store,
     commands: mpsc::Sender<Command>,
+    kept: watch::Sender<Vec<Multiaddr>>,
     reports: Reports,
     fetch_slots: Arc<Semaphore>,
 }
@@ -56,9 +62,10 @@ impl Node {
         let peer_id = config.keypair.public().to_peer_id();
         let parallel_fetches = (config.bitswap.max_wants / fetch::WINDOW).max(1);
         let (commands, receiver) = mpsc::channel(COMMANDS);
-        let (driver, reports) = Driver::new(config, store.clone(), receiver)?;
+        let (kept, wanted) = watch::channel(Vec::new());
+        let (driver, reports) = Driver::new(config, store.clone(), receiver, wanted)?;
         let fetch_slots = Arc::new(Semaphore::new(parallel_fetches));
-        Ok((Self { peer_id, store, commands, reports, fetch_slots }, driver, report))
+        Ok((Self { peer_id, store, commands, kept, reports, fetch_slots }, driver, report))
     }
 
     /// Who this node is.
@@ -95,6 +102,29 @@ impl Node {
         let command = Command::Connect { peer, addresses, reply };
         self.commands.send(command).await.map_err(|_| ConnectError::Stopped)?;
         answer.await.map_err(|_| ConnectError::Stopped)?
+    }
+
+    /// From now on stays connected with the peers at these addresses and no others: they are dialled until they are
+    /// reached, and again when the connection breaks. Each address ends in `/p2p/ID`; its host may be a name. At most
+    /// 64 are taken.
+    pub fn keep_connected(&self, addresses: Vec<Multiaddr>) {
+        self.kept.send_replace(addresses);
+    }
+
+    /// How it goes with each address of [`Node::keep_connected`].
+    pub fn kept_peers(&self) -> watch::Receiver<Arc<Vec<KeptPeer>>> {
+        self.reports.kept.clone()
+    }
+
+    /// Subscribes to one of the topics of [`NodeConfig::topics`].
+    ///
+    /// # Errors
+    /// When it is none of them, or somebody else reads it.
+    pub async fn subscribe(&self, topic: &str) -> Result<Topic, SubscribeError> {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Subscribe { topic: topic.to_owned(), reply };
+        self.commands.send(command).await.map_err(|_| SubscribeError::Stopped)?;
+        answer.await.map_err(|_| SubscribeError::Stopped)?
     }
 
     /// Adds one file. `progress` is told how many bytes of content were read. What is added is protected from garbage

@@ -25,6 +25,7 @@ async fn share(folder: &Path) -> Swarm {
     let (driver, swarm) = Driver::new(Setup {
         keypair,
         store,
+        routing: Default::default(),
         policy: dcache::Policy::default(),
         wall_clock: swarm::system_clock,
         built: dcache::Time(1),

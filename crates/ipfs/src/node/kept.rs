@@ -131,14 +131,20 @@ impl Keeper {
         for address in addresses {
             match self.take_apart(&address) {
                 Ok((peer, place)) => {
-                    let entry = self.peers.entry(peer).or_insert_with(|| {
-                        before
-                            .remove(&peer)
-                            .map_or_else(|| new_peer(peer, &is_connected, &mut added), emptied)
-                    });
-                    entry.addresses.push((address, place));
+                    self.peers.entry(peer).or_insert_with(new_peer).addresses.push((address, place))
                 }
                 Err(words) => self.unfit.push(KeptPeer { address, state: KeptState::Unfit(words) }),
+            }
+        }
+        for (id, peer) in &mut self.peers {
+            match before.remove(id) {
+                // Its turn comes as it would have come.
+                Some(old) if old.addresses == peer.addresses => *peer = old,
+                Some(old) => peer.connected_at = old.connected_at,
+                None => added.push(*id),
+            }
+            if is_connected(id) {
+                peer.connect();
             }
         }
         self.chosen.send_replace(Arc::new(self.peers.keys().copied().collect()));
@@ -234,21 +240,9 @@ impl Peer {
     }
 }
 
-fn new_peer(id: PeerId, is_connected: &impl Fn(&PeerId) -> bool, added: &mut Vec<PeerId>) -> Peer {
-    let due = Some(Instant::now());
-    let mut peer =
-        Peer { addresses: Vec::new(), state: KeptState::Dialling, failures: 0, due, connected_at: None };
-    if is_connected(&id) {
-        peer.connect();
-    }
-    added.push(id);
-    peer
-}
-
-/// Its addresses are listed anew.
-fn emptied(mut peer: Peer) -> Peer {
-    peer.addresses.clear();
-    peer
+fn new_peer() -> Peer {
+    let (addresses, state) = (Vec::new(), KeptState::Dialling);
+    Peer { addresses, state, failures: 0, due: Some(Instant::now()), connected_at: None }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::figures::print_table;
 use crate::daemon::Robot;
 use crate::peers::{Ngircd, NgircdOptions};
 use crate::tool::{inside, run};
-use crate::{Error, Fleet, Host, Lab, LineCounter, Result, wait_until};
+use crate::{Fleet, Host, Lab, LineCounter, Result, wait_until};
 
 /// The port at which robots find a server.
 const PORT: u16 = 6667;

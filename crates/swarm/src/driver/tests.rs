@@ -43,6 +43,7 @@ impl Life {
             keypair,
             store,
             policy,
+            routing: Routing::default(),
             wall_clock,
             built: Time(1),
             settings,

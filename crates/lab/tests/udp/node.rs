@@ -1,0 +1,167 @@
+//! The UDP channels of one host, without a daemon, so that a test sees every event of theirs.
+
+use channels::{Switchboard, UdpSettings, run_udp};
+use dcache::{Keypair, Validity};
+use lab::{Error, Host, Result, wait_until};
+use routing::{Address, ChannelCommand, ChannelEvent, ChannelId, Envelope, Medium, Message, Target};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// In which everything here has to happen.
+pub(crate) const SOON: Duration = Duration::from_secs(30);
+
+/// What was reported so far.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Seen {
+    /// Channels that are up, with what they are.
+    pub(crate) up: BTreeMap<ChannelId, Medium>,
+    /// Lines, with how they came.
+    pub(crate) lines: Vec<(ChannelId, SocketAddr, Envelope)>,
+    /// What is wrong now.
+    pub(crate) troubles: BTreeMap<String, String>,
+}
+
+impl Seen {
+    fn take(&mut self, event: ChannelEvent) {
+        match event {
+            ChannelEvent::Up { channel, medium } => drop(self.up.insert(channel, medium)),
+            ChannelEvent::Down { channel } => drop(self.up.remove(&channel)),
+            ChannelEvent::Trouble { name, words: Some(words) } => drop(self.troubles.insert(name, words)),
+            ChannelEvent::Trouble { name, words: None } => drop(self.troubles.remove(&name)),
+            ChannelEvent::Received { channel, source: Some(source), envelope, .. } => {
+                self.lines.push((channel, source, envelope));
+            }
+            _ => {}
+        }
+    }
+
+    /// The channel of this name, with its own address and that of its links.
+    pub(crate) fn channel(&self, name: &str) -> Option<(ChannelId, [String; 2])> {
+        let text = |address: &Option<Address>| address.as_ref().map(Address::to_string).unwrap_or_default();
+        self.up.iter().find_map(|(channel, medium)| match medium {
+            Medium::Broadcast { name: own, at, line, .. } if own == name => {
+                Some((*channel, [text(at), text(line)]))
+            }
+            _ => None,
+        })
+    }
+}
+
+/// A host with its channels, which end with the test.
+pub(crate) struct Node {
+    pub(crate) host: Host,
+    switchboard: Switchboard,
+    seen: Arc<Mutex<Seen>>,
+    key: Keypair,
+}
+
+impl Node {
+    pub(crate) fn start(host: Host, number: u8, settings: UdpSettings) -> Self {
+        let (reports, mut events) = mpsc::channel(1024);
+        let switchboard = Switchboard::new(reports);
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        let (own, board, shared) = (host.clone(), switchboard.clone(), seen.clone());
+        // The whole runtime lives on the host: interfaces are listed there too.
+        let run = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let take = async {
+                while let Some(event) = events.recv().await {
+                    shared.lock().unwrap_or_else(PoisonError::into_inner).take(event);
+                }
+            };
+            let both = async { tokio::join!(run_udp(settings, board), take).0 };
+            runtime.block_on(both).map_err(std::io::Error::other)
+        };
+        std::thread::spawn(move || own.within(run));
+        Self { host, switchboard, seen, key: Keypair::from_seed([number; 32]) }
+    }
+
+    pub(crate) fn seen(&self) -> Seen {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits for something, and gives the time that it took.
+    pub(crate) fn wait<T>(&self, what: &str, wanted: impl Fn(&Seen) -> Option<T>) -> Result<(T, Duration)> {
+        let began = Instant::now();
+        let found = wait_until(SOON, what, || wanted(&self.seen()));
+        let found = found.map_err(|error| failed(self, &error, &self.seen()))?;
+        Ok((found, began.elapsed()))
+    }
+
+    pub(crate) fn wait_for_channel(&self, name: &str) -> Result<ChannelId> {
+        self.wait(name, |seen| seen.channel(name)).map(|((channel, _), _)| channel)
+    }
+
+    /// Says a line that nobody said before.
+    pub(crate) fn say(&self, channel: ChannelId, target: Target, words: &str) {
+        let from = Address::brain(self.key.peer_id());
+        let mut envelope = Envelope::new(from, Address::every_brain(), Message::ping(Validity::ALWAYS));
+        envelope.comment = Some(words.to_owned());
+        self.switchboard.carry_out(ChannelCommand::Send { channel, target, line: envelope.encode() });
+    }
+
+    /// How this line came first.
+    pub(crate) fn heard(&self, words: &str) -> Option<(ChannelId, SocketAddr)> {
+        let seen = self.seen();
+        let line = seen.lines.iter().find(|(_, _, envelope)| envelope.comment.as_deref() == Some(words));
+        line.map(|(channel, source, _)| (*channel, *source))
+    }
+
+    /// Speaks to all on the channel of this name until the other hears it; gives how it came there.
+    pub(crate) fn reach(&self, name: &str, other: &Self, words: &str) -> Result<(ChannelId, SocketAddr)> {
+        let channel = self.wait_for_channel(name)?;
+        wait_until(SOON, &format!("{words} at {}", other.host.name()), || {
+            self.say(channel, Target::All, words);
+            other.heard(words)
+        })
+        .map_err(|error| failed(self, &error, &other.seen()))
+    }
+
+    /// Runs `ip` on the host.
+    pub(crate) fn ip(&self, words: &str) -> Result {
+        let mut command = self.host.command("ip");
+        command.args(words.split(' '));
+        self.host.run(command, SOON)?.success(words).map(drop)
+    }
+}
+
+/// Rules of the host's firewall, each in the chain of that name; former ones go.
+pub(crate) fn filter(host: &Host, rules: &[(&str, &str)]) -> Result {
+    let chain = |name: &str| {
+        let rules = rules.iter().filter(|(of, _)| *of == name).map(|(_, rule)| format!("  {rule}\n"));
+        format!(
+            " chain {name} {{\n  type filter hook {name} priority 0;\n{}\n }}\n",
+            rules.collect::<String>()
+        )
+    };
+    let script = format!(
+        "table inet test\ndelete table inet test\ntable inet test {{\n{}{}}}\n",
+        chain("input"),
+        chain("output")
+    );
+    let mut command = host.command("sh");
+    command.args(["-c", "printf %s \"$0\" | nft -f -", &script]);
+    host.run(command, SOON)?.success("nft").map(drop)
+}
+
+/// How many packets the rules met that count, in their order.
+pub(crate) fn counts(host: &Host) -> Result<Vec<u64>> {
+    let mut command = host.command("nft");
+    command.args(["list", "table", "inet", "test"]);
+    let listed = host.run(command, SOON)?.success("nft")?;
+    let counts =
+        listed.split("counter packets ").skip(1).filter_map(|rest| rest.split(' ').next()?.parse().ok());
+    Ok(counts.collect())
+}
+
+pub(crate) fn is_link_local(source: SocketAddr) -> bool {
+    matches!(source.ip(), IpAddr::V6(ip) if ip.is_unicast_link_local())
+}
+
+fn failed(node: &Node, error: &Error, seen: &Seen) -> Error {
+    let what = format!("{}, which says {:?}: {error}", node.host.name(), node.seen().troubles);
+    Error::Answer { what, answer: format!("{seen:?}") }
+}
