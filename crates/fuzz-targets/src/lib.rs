@@ -18,6 +18,7 @@ pub mod dag;
 pub mod description;
 pub mod difference;
 pub mod fragment;
+pub mod hello;
 pub mod key_file;
 pub mod line;
 pub mod pattern;
@@ -26,6 +27,7 @@ pub mod request;
 pub mod row;
 pub mod rule;
 mod samples;
+pub mod sealed;
 pub mod signature;
 pub mod statement;
 pub mod swarm_file;
@@ -52,6 +54,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "description", check: description::check, seeds: description::seeds },
     Target { name: "difference", check: difference::check, seeds: difference::seeds },
     Target { name: "fragment", check: fragment::check, seeds: fragment::seeds },
+    Target { name: "hello", check: hello::check, seeds: hello::seeds },
     Target { name: "key_file", check: key_file::check, seeds: key_file::seeds },
     Target { name: "line", check: line::check, seeds: line::seeds },
     Target { name: "pattern", check: pattern::check, seeds: pattern::seeds },
@@ -59,6 +62,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "request", check: request::check, seeds: request::seeds },
     Target { name: "row", check: row::check, seeds: row::seeds },
     Target { name: "rule", check: rule::check, seeds: rule::seeds },
+    Target { name: "sealed", check: sealed::check, seeds: sealed::seeds },
     Target { name: "signature", check: signature::check, seeds: signature::seeds },
     Target { name: "statement", check: statement::check, seeds: statement::seeds },
     Target { name: "swarm_file", check: swarm_file::check, seeds: swarm_file::seeds },

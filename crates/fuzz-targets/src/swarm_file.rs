@@ -17,9 +17,9 @@ pub fn check(bytes: &[u8]) {
 
 /// One with everything, and one with as little as possible.
 pub fn seeds() -> Vec<Vec<u8>> {
-    let root = samples::peer();
+    let (root, key) = (samples::peer(), seal::SwarmKey::from_bytes([1; 32]).reveal());
     let full = format!(
-        "name = 'class'\nroots = ['{root}']\nroot_threshold = 1\nbootstrap = ['/ip4/10.0.0.1/tcp/6002']\n\n\
+        "name = 'class'\nroots = ['{root}']\nroot_threshold = 1\nbootstrap = ['/ip4/10.0.0.1/tcp/6002']\nkey = '{key}'\n\n\
          [[rule]]\nbucket = 'share/verified'\npropose = 'trusted'\npropose_threshold = 2\ndismiss = 'admin'\n\n\
          [[rule]]\nbucket = 'trusted'\npropose = 'root'\ndismiss = 'admin'\n"
     );
