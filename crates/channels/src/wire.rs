@@ -34,6 +34,11 @@ impl Wire {
         Self { sealer: Some(sealer) }
     }
 
+    /// Whether lines are sealed.
+    pub fn is_sealed(&self) -> bool {
+        self.sealer.is_some()
+    }
+
     /// The bytes of a line, for channels that carry bytes.
     pub fn write(&self, line: &str) -> Vec<u8> {
         match &self.sealer {

@@ -6,11 +6,16 @@
 #[path = "ways/mod.rs"]
 mod ways;
 
+use dcache::{Data, End, Item, Keypair, Kind, Record, Statement, Time, Validity};
 use lab::daemon::Robot;
 use lab::peers::{Kubo, Ngircd, kubo_available, ngircd_available};
-use lab::{Host, Lab, Result, or_skip};
+use lab::{Host, Lab, Result, or_skip, wait_until};
+use routing::{Address, Envelope};
 use std::net::Ipv4Addr;
+use std::time::Duration;
 use ways::{both_ways, channels, counter, start, wait_for_channel};
+
+const SOON: Duration = Duration::from_secs(60);
 
 fn only_from(host: Ipv4Addr, rule: &str) -> String {
     format!("ip saddr {host} {rule}")
@@ -79,7 +84,28 @@ fn e_by_pubsub_through_a_third_host_alone() -> Result {
     hosts.iter().try_for_each(|host| host.let_in_only(&[&rule]))?;
     let peers = format!("peers = ['{}']", kubo.address());
     let [a, b] = hosts.map(|host| start(host, &peers));
-    both_ways(&a?, &b?, "pubsub ")
+    let (a, b) = (a?, b?);
+    both_ways(&a, &b, "pubsub ")?;
+    // Kubo sees our lines.
+    let seen = kubo.next_message("duckiebots", SOON)?;
+    let line = Envelope::decode(&seen).unwrap();
+    println!("Kubo sees {} from {}", line.payload, line.from);
+    // And what is published by hand arrives.
+    let record = by_hand("published by hand");
+    let line = Envelope::record(Address::brain(record.signer()), Address::every_brain(), &record).encode();
+    kubo.publish("duckiebots", line.as_bytes())?;
+    wait_until(SOON, "the record published by hand", || {
+        let known = b.cli_text(&["query", "share/notes", "--json"]).ok()?;
+        (known.contains("published by hand") && known.contains(&record.signer().to_string())).then_some(())
+    })
+}
+
+/// A record as anybody with a key could write it.
+fn by_hand(data: &str) -> Record {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let item = Item { bucket: "share/notes".parse().unwrap(), data: Data::new(data).unwrap() };
+    let statement = Statement::new(Kind::Propose, item, Validity::starting(Time(now), 3600)).unwrap();
+    Record::sign(statement, &Keypair::from_seed([9; 32]), 1, End::default())
 }
 
 #[test]

@@ -137,13 +137,21 @@ impl Capacity {
         cost: 20,
         mtu: 1500,
         bytes: Allowance { burst: 3000, per_minute: 9000 },
-        lines: Allowance { burst: 20, per_minute: 30 },
+        // Two a minute are left for what IRC itself wants answered.
+        lines: Allowance { burst: 20, per_minute: 28 },
         whole: 300,
         piece: 150,
         beacons: (Duration::from_secs(30), Duration::from_secs(600)),
         round_trip: Duration::from_secs(20),
         is_lossy: false,
     };
+
+    /// The same where lines are sealed and written as text, which makes them longer by a third and some.
+    #[must_use]
+    pub fn sealed_as_text(self) -> Self {
+        let fits = |bytes: usize| if bytes == usize::MAX { bytes } else { bytes * 3 / 4 - 42 };
+        Self { whole: fits(self.whole), piece: self.piece * 3 / 4 - 12, mtu: self.mtu * 2 / 3, ..self }
+    }
 
     /// Into how many pieces a line of so many bytes is cut.
     pub fn pieces(&self, bytes: usize) -> u32 {

@@ -65,7 +65,10 @@ impl Session<'_> {
             name: self.settings.name(),
             at: Some(self.settings.at.clone()),
             line: None,
-            capacity: Capacity::IRC,
+            capacity: match self.settings.wire.is_sealed() {
+                true => Capacity::IRC.sealed_as_text(),
+                false => Capacity::IRC,
+            },
         };
         self.switchboard.report(ChannelEvent::Up { channel, medium }).await;
         self.reporter.works(&self.nick.name).await;

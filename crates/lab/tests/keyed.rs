@@ -1,0 +1,177 @@
+//! A swarm with a key: who does not have it learns nothing and can inject nothing.
+
+#![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
+
+#[path = "ways/mod.rs"]
+#[expect(dead_code, reason = "other tests need the rest")]
+mod ways;
+
+use lab::daemon::Robot;
+use lab::{Host, Lab, Process, Result, or_skip};
+use std::fs;
+use std::io::Write as _;
+use std::net::{Ipv4Addr, TcpStream, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use ways::{counter, reaches, start};
+
+const SECRETS: [&str; 3] = ["the answer is 42", "a word over a link", "said before"];
+/// Where the first lines of files and datagrams begin: Ethernet, IPv4 and UDP without options.
+const HEADERS: usize = 14 + 20 + 8;
+
+fn swarm_file(lab: &Lab, name: &str, key: u8, bootstrap: &str) -> PathBuf {
+    let root = dcache::Keypair::from_seed([7; 32]).peer_id();
+    let file = dcache::SwarmFile::new(name, [root].into()).unwrap();
+    let text = file.with_key(seal::SwarmKey::from_bytes([key; 32])).to_toml();
+    let path = lab.folder().join(format!("{name}.toml"));
+    fs::write(&path, format!("bootstrap = [{bootstrap}]\n{text}")).unwrap();
+    path
+}
+
+fn keyed(host: Host, file: &Path) -> Result<Robot> {
+    start(host, &format!("swarm_file = {file:?}"))
+}
+
+/// All that passes a host's network, from now on.
+fn capture(host: &Host, into: &Path) -> Result<Process> {
+    let mut command = host.command("tcpdump");
+    command.args(["-i", "eth0", "-U", "-s", "0", "-Z", "root", "-w"]).arg(into);
+    let mut tcpdump = host.spawn("tcpdump", command)?;
+    tcpdump.wait_for_line(|line| line.contains("listening on"), Duration::from_secs(20))?;
+    Ok(tcpdump)
+}
+
+/// The frames of a capture: the format of libpcap.
+fn frames(capture: &[u8]) -> Vec<&[u8]> {
+    let (mut rest, mut frames) = (capture.get(24..).unwrap_or_default(), Vec::new());
+    while let Some(length) = rest.get(8..12) {
+        let length = u32::from_le_bytes(length.try_into().unwrap()) as usize;
+        let Some(frame) = rest.get(16..16 + length) else { break };
+        frames.push(frame);
+        rest = &rest[16 + length..];
+    }
+    frames
+}
+
+/// The payloads of all datagrams for port 1240 over IPv4.
+fn datagrams<'a>(frames: &[&'a [u8]]) -> Vec<&'a [u8]> {
+    let is_ours = |frame: &&&[u8]| {
+        frame.len() > HEADERS
+            && frame[12..14] == [8, 0]
+            && frame[23] == 17
+            && frame[36..38] == 1240u16.to_be_bytes()
+    };
+    frames.iter().filter(is_ours).map(|frame| &frame[HEADERS..]).collect()
+}
+
+/// What was sent by TCP to port 8000 over IPv4, one segment after the other.
+fn to_links(frames: &[&[u8]]) -> Vec<u8> {
+    let is_ours = |frame: &&&[u8]| {
+        frame.len() > 54
+            && frame[12..14] == [8, 0]
+            && frame[23] == 6
+            && frame[36..38] == 8000u16.to_be_bytes()
+    };
+    let payload = |frame: &&[u8]| {
+        let (begin, end) = (
+            34 + usize::from(frame[46] >> 4) * 4,
+            14 + usize::from(u16::from_be_bytes([frame[16], frame[17]])),
+        );
+        frame.get(begin..end).unwrap_or_default().to_vec()
+    };
+    frames.iter().filter(is_ours).flat_map(payload).collect()
+}
+
+/// Says all of this again to a robot, as it was and with a bit turned over.
+fn replay(from: &Host, to: Ipv4Addr, datagrams: &[&[u8]], stream: &[u8]) -> Result {
+    from.within(|| {
+        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+        for (place, datagram) in datagrams.iter().enumerate() {
+            let mut flipped = datagram.to_vec();
+            let at = place % flipped.len();
+            flipped[at] ^= 1 << (place % 8);
+            for bytes in [*datagram, &flipped] {
+                // A full queue of the kernel is no matter.
+                let _ = socket.send_to(bytes, (to, 1240));
+            }
+        }
+        if let Ok(mut link) = TcpStream::connect((to, 8000)) {
+            // It is hung up as soon as it turns out to be an old one.
+            let _ = link.write_all(stream);
+        }
+    })
+}
+
+fn notes(robot: &Robot) -> Result<String> {
+    robot.cli_text(&["summary", "share/notes", "--json"])
+}
+
+#[test]
+fn who_has_no_key_learns_nothing_and_changes_nothing() -> Result {
+    let Some(lab) = or_skip("keyed", Lab::new("keyed")) else { return Ok(()) };
+    let [a, b, plain, other] = ["a", "b", "plain", "other"].map(|name| lab.host(name).unwrap());
+    let pcap = lab.folder().join("capture.pcap");
+    let tcpdump = capture(&b, &pcap)?;
+    let link = format!("'/ip4/{}/tcp/8000/dswarm-line'", b.address());
+    let class = swarm_file(&lab, "class", 1, &link);
+    let (a, b) = (keyed(a, &class)?, keyed(b, &class)?);
+    let other = keyed(other, &swarm_file(&lab, "other", 2, ""))?;
+    let plain = start(plain, "")?;
+    reaches(&a, &b, SECRETS[0])?;
+    reaches(&b, &a, SECRETS[1])?;
+    ways::wait_for_channel(&b, "tcp from ")?;
+    // The others have neighbours of another kind only, and say what nobody of the class hears.
+    for robot in [&plain, &other] {
+        robot.cli_text(&["propose", "share/notes", &format!("from {}", robot.host().name()), "--anyway"])?;
+    }
+    reaches(&a, &b, SECRETS[2])?;
+    for (robot, foreign) in [(&a, "from "), (&b, "from "), (&plain, "answer"), (&other, "answer")] {
+        assert!(!notes(robot)?.contains(foreign), "{}: {}", robot.host().name(), notes(robot)?);
+    }
+    drop(tcpdump);
+    let capture = fs::read(&pcap).unwrap();
+    let all = frames(&capture);
+    // What the plain robot says is readable, and must be.
+    let plainly = plain.host().address().octets();
+    let sealed: Vec<&[u8]> = all
+        .iter()
+        .copied()
+        .filter(|frame| frame.get(26..30) != Some(&plainly) && frame.get(30..34) != Some(&plainly))
+        .collect();
+    let words = SECRETS.iter().chain(&["propose", "share/notes", "mtype", "12D3Koo", "/brain"]);
+    let told: Vec<_> = words
+        .filter(|word| {
+            sealed.iter().any(|frame| frame.windows(word.len()).any(|bytes| bytes == word.as_bytes()))
+        })
+        .collect();
+    let (said, streams) = (datagrams(&sealed), to_links(&sealed));
+    println!(
+        "{} frames, {} datagrams, {} bytes to links; told: {told:?}",
+        all.len(),
+        said.len(),
+        streams.len()
+    );
+    assert!(told.is_empty() && said.len() > 10 && streams.len() > 100);
+    // The robot that heard all of it, and one that was restarted and so has forgotten which numbers it saw.
+    let mut b = b;
+    for restarted in [false, true] {
+        if restarted {
+            b.restart()?;
+            reaches(&a, &b, "after the restart")?;
+        }
+        let (before, taken) = (notes(&b)?, counter(&b, "records taken")?);
+        replay(plain.host(), b.host().address(), &said, &streams)?;
+        reaches(&a, &b, if restarted { "at last" } else { "in spite of it" })?;
+        println!("records taken before {taken}, after {}", counter(&b, "records taken")?);
+        let after = notes(&b)?;
+        assert!(after.len() > before.len() && !after.contains("from "));
+    }
+    // What somebody without the key is told who asks.
+    let mut command = plain.cli_command_to(&b.host().address().to_string(), &["summary"]);
+    command.env("HOME", plain.home());
+    let refusal = plain.host().run(command, Duration::from_secs(30))?;
+    println!("{}", refusal.stderr.trim());
+    assert!(!refusal.status.success() && refusal.stderr.contains("key"));
+    assert!(b.running()?.is_running()?);
+    Ok(())
+}
