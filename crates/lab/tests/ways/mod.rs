@@ -9,7 +9,7 @@ use std::time::Duration;
 const SOON: Duration = Duration::from_secs(150);
 
 /// A robot with this configuration, ready.
-pub fn start(host: Host, configuration: &str) -> Result<Robot> {
+pub(crate) fn start(host: Host, configuration: &str) -> Result<Robot> {
     let mut robot = Robot::new(host, configuration)?;
     robot.restart()?;
     Ok(robot)
@@ -17,13 +17,13 @@ pub fn start(host: Host, configuration: &str) -> Result<Robot> {
 
 /// Some figures of a channel.
 #[derive(Debug)]
-pub struct Channel {
-    pub name: String,
-    pub received: u64,
+pub(crate) struct Channel {
+    pub(crate) name: String,
+    pub(crate) received: u64,
 }
 
 /// The channels of a robot by which it hears peers.
-pub fn channels(robot: &Robot) -> Result<Vec<Channel>> {
+pub(crate) fn channels(robot: &Robot) -> Result<Vec<Channel>> {
     let shown = robot.cli(&["channels", "--json"])?;
     let channels = shown["channels"].as_array().into_iter().flatten();
     let channel = |channel: &Value| Channel {
@@ -34,18 +34,18 @@ pub fn channels(robot: &Robot) -> Result<Vec<Channel>> {
     Ok(channels.map(channel).filter(|channel| channel.name != "links").collect())
 }
 
-pub fn counter(robot: &Robot, name: &str) -> Result<u64> {
+pub(crate) fn counter(robot: &Robot, name: &str) -> Result<u64> {
     Ok(robot.cli(&["stats", "--json"])?["counters"][name].as_u64().unwrap_or_default())
 }
 
 /// Waits for a channel of this name, or one that begins so, on which something was heard.
-pub fn wait_for_channel(robot: &Robot, name: &str) -> Result<Channel> {
+pub(crate) fn wait_for_channel(robot: &Robot, name: &str) -> Result<Channel> {
     let is_there = |channel: &Channel| channel.name.starts_with(name) && channel.received > 0;
     wait_until(SOON, &format!("channel {name}"), || channels(robot).ok()?.into_iter().find(is_there))
 }
 
 /// One says something, the other hears it, with its signature.
-pub fn reaches(from: &Robot, to: &Robot, words: &str) -> Result {
+pub(crate) fn reaches(from: &Robot, to: &Robot, words: &str) -> Result {
     from.cli_text(&["propose", "share/notes", words, "--for", "1h", "--anyway"])?;
     let signer = from.cli(&["ping", "--json"])?["peer"].clone();
     let what = format!("{words:?} from {} on {}", from.host().name(), to.host().name());
@@ -56,7 +56,7 @@ pub fn reaches(from: &Robot, to: &Robot, words: &str) -> Result {
 }
 
 /// Records go both ways, and by a channel that begins so, and by no other.
-pub fn both_ways(a: &Robot, b: &Robot, channel: &str) -> Result {
+pub(crate) fn both_ways(a: &Robot, b: &Robot, channel: &str) -> Result {
     reaches(a, b, "there")?;
     reaches(b, a, "and back")?;
     for robot in [a, b] {
@@ -72,7 +72,7 @@ pub fn both_ways(a: &Robot, b: &Robot, channel: &str) -> Result {
 }
 
 /// Waits until a robot says this of a channel with this in its name.
-pub fn troubled(robot: &Robot, channel: &str, words: &str) -> Result {
+pub(crate) fn troubled(robot: &Robot, channel: &str, words: &str) -> Result {
     let has = |value: &Value, part: &str| value.as_str().is_some_and(|text| text.contains(part));
     wait_until(SOON, &format!("{words:?} about {channel}"), || {
         let said = robot.cli(&["channels", "--json"]).ok()?["troubles"].clone();
@@ -82,7 +82,7 @@ pub fn troubled(robot: &Robot, channel: &str, words: &str) -> Result {
 }
 
 /// Has the host's operating system do something with its interfaces.
-pub fn ip(host: &Host, words: &str) -> Result {
+pub(crate) fn ip(host: &Host, words: &str) -> Result {
     let mut command = host.command("ip");
     command.args(words.split(' '));
     host.run(command, SOON)?.success(words).map(drop)
