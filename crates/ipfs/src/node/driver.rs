@@ -349,8 +349,9 @@ fn words(error: &DialError, is_private: bool) -> String {
         DialError::Transport(all) => {
             let each = all.iter().map(|(address, error)| format!("{address}: {}", root(error)));
             let each = each.collect::<Vec<_>>().join("; ");
-            // Between different keys there is only noise: the other side hangs up, or never answers.
-            let is_riddle = is_private && (each.contains("reset") || each.contains("Timeout"));
+            // Between different keys there is only noise: the other side hangs up in one way or another, or is silent.
+            let is_plain = ["refused", "unreachable", "No route"].iter().any(|plain| each.contains(plain));
+            let is_riddle = is_private && !is_plain;
             if is_riddle { format!("{each} (does it have the same network key?)") } else { each }
         }
         DialError::WrongPeerId { obtained, address } => {

@@ -1,4 +1,5 @@
 //! Kubo and our node on one pubsub topic, and in one private network.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what went wrong by failing")]
 
 use std::collections::BTreeSet;
 use std::path::Path;
