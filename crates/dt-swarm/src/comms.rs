@@ -7,10 +7,11 @@ use channels::{
     run_pubsub, run_tcp, run_udp,
 };
 use dcache::{PeerId, SwarmFile};
-use ipfs::node::Node;
+use ipfs::node::{KeptPeer, KeptState, Node};
 use rand::TryRng as _;
 use routing::{Address, ChannelEvent};
 use seal::{Sealer, SwarmKey};
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::time::Duration;
 use swarm::{Driver, DriverError};
@@ -105,6 +106,7 @@ impl Life {
         self.spawn_tcp(&mut channels, &switchboard);
         self.spawn_irc(&mut channels, &switchboard)?;
         self.spawn_pubsub(&mut channels, &switchboard)?;
+        channels.spawn(tell_of_nodes(self.doors.node.clone(), switchboard.clone()));
         Ok(driver.run(events, switchboard, self.stop.clone()).await?)
     }
 
@@ -179,6 +181,39 @@ async fn meet(settings: PubsubSettings, mut node: watch::Receiver<Option<Node>>,
         }
         tokio::time::sleep(AGAIN).await;
     }
+}
+
+/// Has the brain know which nodes of the plan are not reached, and why.
+async fn tell_of_nodes(mut node: watch::Receiver<Option<Node>>, switchboard: Switchboard) {
+    let mut told = BTreeMap::new();
+    loop {
+        let Ok(Some(node)) = node.wait_for(Option::is_some).await.map(|node| node.clone()) else { return };
+        let mut kept = node.kept_peers();
+        loop {
+            let now = troubles(&kept.borrow_and_update());
+            let over =
+                told.keys().filter(|name| !now.contains_key(*name)).map(|name: &String| (name.clone(), None));
+            let new = now.iter().filter(|(name, words)| told.get(*name) != Some(*words));
+            let new = new.map(|(name, words)| (name.clone(), Some(words.clone())));
+            for (name, words) in over.chain(new).collect::<Vec<_>>() {
+                switchboard.report(ChannelEvent::Trouble { name, words }).await;
+            }
+            told = now;
+            if kept.changed().await.is_err() {
+                break;
+            }
+        }
+    }
+}
+
+fn troubles(kept: &[KeptPeer]) -> BTreeMap<String, String> {
+    let words = |peer: &KeptPeer| match &peer.state {
+        KeptState::Failed(words) | KeptState::Unfit(words) => {
+            Some((format!("ipfs {}", peer.address), words.clone()))
+        }
+        KeptState::Dialling | KeptState::Connected => None,
+    };
+    kept.iter().filter_map(words).collect()
 }
 
 /// A part of the plan, as it changes.

@@ -36,7 +36,7 @@ fn keyed(host: Host, file: &Path) -> Result<Robot> {
 fn capture(host: &Host, into: &Path) -> Result<Process> {
     let mut command = host.command("tcpdump");
     command.args(["-i", "eth0", "-U", "-s", "0", "-Z", "root", "-w"]).arg(into);
-    let mut tcpdump = host.spawn("tcpdump", command)?;
+    let tcpdump = host.spawn("tcpdump", command)?;
     tcpdump.wait_for_line(|line| line.contains("listening on"), Duration::from_secs(20))?;
     Ok(tcpdump)
 }

@@ -163,7 +163,8 @@ fn what_is_wrong_is_named() -> Result {
     blocked.keep_out(&["tcp dport 6667"])?;
     let peers = format!(
         "peers = ['/ip4/{0}/tcp/6667/irc/#duckiebots/dswarm-line', '/dns4/swarm.invalid/tcp/8000/dswarm-line', \
-         '/ip4/{0}/tcp/8001/dswarm-line']",
+         '/ip4/{0}/tcp/8001/dswarm-line', \
+         '/ip4/{0}/tcp/6003/p2p/12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp']",
         blocked.address()
     );
     let robot = start(lab.host("robot")?, &peers)?;
@@ -171,6 +172,7 @@ fn what_is_wrong_is_named() -> Result {
     ways::troubled(&robot, "irc ", "blocked")?;
     ways::troubled(&robot, "swarm.invalid", "cannot be")?;
     ways::troubled(&robot, ":8001", "refused")?;
+    ways::troubled(&robot, "ipfs /ip4/", "refused")?;
     // The rest goes on.
     ways::reaches(&robot, &other, "in spite of it")?;
     println!("{}", robot.cli_text(&["channels"])?);
