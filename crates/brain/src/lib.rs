@@ -4,13 +4,13 @@
 //! keep). In between there is nothing but the [`dcache::Set`] and a few small tables: no clock, no socket, no random
 //! source but a seeded one. So a whole swarm can be run in one process and repeated by its seed.
 //!
-//! Three habits, each in its file:
+//! Its habits, each in its file:
 //! - `push`: a new record goes to every channel but the one that brought it; on a broadcast medium, where a
 //!   datagram may get lost, its maker says it again a little later.
 //! - `answer`: a `ping` gets a pong, a `req` every live record that matches, then a pong; long answers go out in
 //!   portions, as fast as the channel takes them.
-//! - `repair`: a newcomer asks the first peer that it hears of for everything, and then gives back what that peer
-//!   lacked; from then on it does the same with some peer now and then, which heals every gap.
+//! - `beacons`, `repair` and `serve`: nodes show in short what they hold, and compare where that differs (ALGORITHM.md).
+//! - `forward` and `paths`: lines for others are passed on, and chains of channels are used as one.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod answer;
