@@ -162,7 +162,9 @@ impl Brain {
             _ => onward.to.clone(),
         };
         let (part, rest) = to.split_first();
-        let Some(way) = self.way(&part, Some(origin.channel)) else { return false };
+        let Some(way) = self.way(&part, Some(origin.channel)).filter(|way| self.is_of_swarm(way)) else {
+            return false;
+        };
         onward.to = match (rest, part) {
             (Some(rest), _) => rest,
             (None, Part::Hop(_)) => Address::every_brain(),
@@ -223,6 +225,33 @@ impl Brain {
             Hop::Tcp(socket) => Some(Way::Dial(socket.addr()?)),
             _ => None,
         }
+    }
+
+    /// Whether a way that others ask for leads to where robots listen. Nobody is to reach by us what else there is on our
+    /// networks, and on this computer.
+    fn is_of_swarm(&self, way: &Way) -> bool {
+        let (host, is_link) = match way {
+            Way::On(_, Target::All) => return true,
+            Way::On(_, Target::Host(host)) => (*host, false),
+            Way::Dial(host) => (*host, true),
+        };
+        let ip = host.ip().to_canonical();
+        let is_host = !(ip.is_loopback() || ip.is_unspecified() || ip.is_multicast());
+        let is_heard =
+            self.neighbours.all().any(|(_, known)| known.source == Some(host) || known.line == Some(host));
+        is_heard || (is_host && self.ports(is_link).any(|port| port == host.port()))
+    }
+
+    /// The ports at which this node listens on its networks, as all robots most likely do.
+    fn ports(&self, of_links: bool) -> impl Iterator<Item = u16> {
+        self.channels.values().filter_map(move |channel| match &channel.medium {
+            Medium::Broadcast { line: Some(line), .. } if of_links => Some(line.tcp()?.port()),
+            Medium::Broadcast { at: Some(at), .. } if !of_links => match at.first_hop()?.0 {
+                Hop::Udp(socket) => socket.port.value(),
+                _ => None,
+            },
+            _ => None,
+        })
     }
 
     /// The network on which a host most likely is: that on which it was heard, or whose own address is most alike. The

@@ -12,8 +12,9 @@ use std::time::Duration;
 
 /// The numbers of paths begin here; those of channels stay below.
 const FIRST: u64 = 1 << 62;
-/// The most paths, configured and learned.
-const MAX_PATHS: usize = 32;
+/// The most paths that others began, and the most in all.
+const MAX_LEARNED: usize = 16;
+const MAX_PATHS: usize = 48;
 /// A path that others began is forgotten when nobody was heard on it for so long.
 const FORGOTTEN: Duration = Duration::from_secs(15 * 60);
 
@@ -59,7 +60,8 @@ impl Brain {
             path.is_configured |= is_configured;
             return Some(path.id);
         }
-        if self.paths.len() >= MAX_PATHS {
+        let learned = self.paths.iter().filter(|path| !path.is_configured).count();
+        if self.paths.len() >= MAX_PATHS || (!is_configured && learned >= MAX_LEARNED) {
             self.count("paths not opened: too many");
             return None;
         }

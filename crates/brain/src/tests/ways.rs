@@ -147,6 +147,30 @@ fn a_rule_sends_a_line_on_its_way() {
 }
 
 #[test]
+fn nobody_is_used_to_reach_what_is_no_robot() {
+    let mut world = with_a_relay();
+    let (asker, asked) = (Address::brain(world.peer(0)), Address::brain(world.peer(2)));
+    for to in [
+        "/ip4/10.2.0.2/udp/53/dswarm-line",
+        "/ip4/127.0.0.1/udp/8000/dswarm-line",
+        "/ip4/10.2.0.2/tcp/22/dswarm-line",
+        "/ip4/127.0.0.1/tcp/8000/dswarm-line",
+        "/ip4/224.0.0.1/udp/8000/dswarm-line",
+    ] {
+        let before = world.nodes[1].outputs.len();
+        let to = to.parse::<Address>().unwrap().then(&asked).unwrap();
+        world.hears_line(1, 1, 0, ping(asker.clone(), to));
+        assert_eq!(world.nodes[1].outputs.len(), before);
+    }
+    assert_eq!(world.counter_of(1, "lines not passed on: no way there"), 5);
+    // A robot's line port is dialled.
+    let to = Address::tcp_line(host(2, 2)).then(&asked).unwrap();
+    world.hears_line(1, 1, 0, ping(asker, to));
+    let dials = Output::Channel(ChannelCommand::Connect { address: host(2, 2) });
+    assert!(world.nodes[1].outputs.contains(&dials));
+}
+
+#[test]
 fn nobody_is_used_to_flood_others() {
     let mut world = with_a_relay();
     let (asker, asked) = (Address::brain(world.peer(0)), Address::brain(world.peer(2)));

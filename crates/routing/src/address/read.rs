@@ -41,7 +41,7 @@ impl<'a> Reader<'a> {
             "dns6" => self.named(Family::Ip6),
             "ipfs-pubsub" => self.pubsub(),
             "ipfs" => self.content(),
-            "dswarm" => self.member(),
+            "dswarm" => self.member(before),
             "cli" => Ok(Part::CommandLine),
             _ => {
                 self.rest = "";
@@ -172,10 +172,15 @@ impl<'a> Reader<'a> {
         Ok(Part::Content(Content { cid, path }))
     }
 
-    fn member(&mut self) -> Read<Part<'a>> {
+    fn member(&mut self, whole: &'a str) -> Read<Part<'a>> {
         let expected = "the peer ID of an Ed25519 key (12D3Koo...) or `*`";
         let peer = match self.take(expected)? {
             "*" => Wild::Any,
+            // Peers of the original had RSA keys: nothing that they sign counts here, but their lines are read.
+            found if is_other_key(found) => {
+                self.rest = "";
+                return Ok(Part::Other(whole));
+            }
             // Base58 gives each ID one spelling.
             found => Wild::Is(found.parse().map_err(|_| self.unexpected(found, expected))?),
         };
@@ -186,6 +191,11 @@ impl<'a> Reader<'a> {
             false => Err(self.unexpected(name, expected)),
         }
     }
+}
+
+/// Whether this is the ID of a peer whose key is not within it.
+fn is_other_key(id: &str) -> bool {
+    id.starts_with("Qm") && id.parse::<multiaddr::PeerId>().is_ok()
 }
 
 /// What is left of a text while something is printed that should be it; an error when it is not.
