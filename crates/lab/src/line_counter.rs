@@ -24,14 +24,15 @@ pub struct LineCounter {
 pub struct Arrivals(BTreeMap<Ipv4Addr, Vec<f64>>);
 
 impl LineCounter {
-    /// Begins with what comes to a port of a host from now on, but for what `except` sends.
+    /// Begins with what comes to a port of a host from now on, but for what the host `except` sends from any of its addresses.
     ///
     /// # Errors
     /// When tcpdump does not start.
-    pub fn start(host: &Host, port: u16, except: Ipv4Addr) -> Result<Self> {
+    pub fn start(host: &Host, port: u16, except: &Host) -> Result<Self> {
         let mut command = host.command("tcpdump");
         command.args(["-l", "-n", "-tt", "-q", "-i", "any", "-Z", "root"]);
-        command.arg(format!("tcp dst port {port} and not src host {except}"));
+        let others = except.links().iter().map(|link| format!(" and not src host {}", link.address()));
+        command.arg(format!("tcp dst port {port}{}", others.collect::<String>()));
         let process = host.spawn(NAME, command)?;
         process.wait_for_line(|line| line.contains("listening on"), START_LIMIT)?;
         Ok(Self { host: host.clone(), process })

@@ -72,9 +72,9 @@ mod tests {
         assert!((0..10).all(|_| budget.spend(300, at(0.0)).is_ok()));
         assert!(budget.spend(300, at(1.9)).is_err(), "a line in two seconds");
         let mut budget = Budget::new(&Capacity::IRC, at(0.0));
-        assert!(budget.spend(3000, at(0.0)).is_ok(), "ten pieces");
-        assert!((1..100).all(|n| budget.spend(300, at(2.0 * f64::from(n))).is_ok()));
-        assert!(budget.spend(301, at(200.0)).is_err(), "two pieces");
+        assert!(budget.spend(3000, at(0.0)).is_ok(), "twenty pieces");
+        assert!((1..100).all(|n| budget.spend(300, at(2.15 * f64::from(n))).is_ok()));
+        assert!(budget.spend(301, at(215.0)).is_err(), "three pieces");
     }
 
     #[test]

@@ -76,8 +76,7 @@ struct Scene {
 pub fn irc(lab: &Lab, options: &Irc) -> Result<OverIrc> {
     let mut scene = Scene::build(lab, options)?;
     let [one, two] = &scene.hosts;
-    let counters =
-        [LineCounter::start(one, PORT, two.address())?, LineCounter::start(two, PORT, one.address())?];
+    let counters = [LineCounter::start(one, PORT, two)?, LineCounter::start(two, PORT, one)?];
     scene.fleet.start()?;
     scene.wait_until_inside()?;
     let begun = Instant::now();
