@@ -59,6 +59,13 @@ impl Arrivals {
         Self(arrivals)
     }
 
+    /// Only those of these clients; the rest is other servers.
+    #[must_use]
+    pub fn of(mut self, clients: &[Ipv4Addr]) -> Self {
+        self.0.retain(|client, _| clients.contains(client));
+        self
+    }
+
     /// How many lines each client sent.
     pub fn counts(&self) -> Vec<usize> {
         self.0.values().map(Vec::len).collect()

@@ -85,7 +85,8 @@ pub fn irc(lab: &Lab, options: &Irc) -> Result<OverIrc> {
     let absent = scene.fleet.count_absent(&said)?;
     let disconnected = scene.servers.iter().map(disconnected).sum();
     let [one, two] = counters.map(LineCounter::stop);
-    let (one, two) = (one?, two?);
+    let robots: Vec<_> = scene.fleet.robots().iter().map(|robot| robot.host().address()).collect();
+    let (one, two) = (one?.of(&robots), two?.of(&robots));
     let counts = [one.counts(), two.counts()].concat();
     let lines = counts.iter().sum::<usize>() as f64 / counts.len().max(1) as f64;
     let lines_a_minute = one.most_within(WINDOW).max(two.most_within(WINDOW));
