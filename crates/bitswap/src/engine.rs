@@ -4,14 +4,20 @@
 //! [`Engine::want`] ...), then takes [`Output`]s until there are none, and calls [`Engine::tick`] when
 //! [`Engine::next_wake`] is reached. Times are durations since any fixed start.
 //!
-//! How it fetches: every want is announced to all peers as WANT-HAVE; of the peers that have it one is asked for the
-//! block, the rarest block first and at random between equals, with few blocks in flight per peer; when it arrives,
-//! all others are told. A peer that says HAVE and then does not send comes last. How it serves: a want for a block
-//! that is not there is kept, and answered the moment the block is stored: that is what lets a file spread while it
-//! is still being fetched.
+//! How it fetches: every want is announced to all peers as WANT-HAVE; of the peers that have it the one that will be done
+//! first is asked for the block, the rarest block first, with as few blocks under way from each peer as keep its link
+//! busy; when it is stored, all others are told. What several want and only sources have is fetched from these by one of
+//! them, found by rendezvous hashing, and goes on from there: so it leaves a slow source about once. A peer that says HAVE
+//! and does not send in the time that its link needs is left aside for a while, and another is asked. How it serves: a
+//! want for a block that is not there is kept, and answered the moment the block is stored: that is what lets a file
+//! spread while it is still being fetched.
 //!
 //! To each peer goes one message at a time; what is to be said meanwhile gathers, and what it cancels out is gone.
+mod choose;
+mod pace;
+mod patience;
 mod peer;
+mod rendezvous;
 mod serve;
 mod wants;
 
@@ -25,6 +31,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::message::{Block, Message};
+use pace::Pace;
 use peer::Peer;
 use wants::Want;
 
@@ -38,10 +45,20 @@ pub struct Config {
     pub max_wants: usize,
     /// The most unanswered wants remembered for one peer, those with a block queued for sending included.
     pub max_peer_wants: usize,
-    /// The most blocks asked of one peer and not yet arrived.
+    /// The most unanswered wants remembered for all peers together, as long as each may have some.
+    pub max_all_peer_wants: usize,
+    /// How many blocks at least are asked of one peer before the first of them arrives.
     pub slots: usize,
-    /// How long a peer may send nothing at all before the block that it was asked for is asked of another.
+    /// How many at most, however fast and far it is.
+    pub max_slots: usize,
+    /// How long at least a peer may send nothing of what it was asked for before another is asked; slow links get up to
+    /// six times as long.
     pub block_timeout: Duration,
+    /// How long nothing may come from anybody before this node fetches what it is another's turn to fetch.
+    pub patience: Duration,
+    /// How many bytes of blocks that nobody asked for a peer may send before it is left aside; an eighth of what it sent
+    /// well is added to that.
+    pub max_unwanted_bytes: u64,
     /// How often a want that nobody has is announced again.
     pub announce_interval: Duration,
     /// How many bytes of blocks go into one message, unless one block alone is larger.
@@ -53,8 +70,12 @@ impl Default for Config {
         Self {
             max_wants: 4096,
             max_peer_wants: 16_384,
-            slots: 4,
-            block_timeout: Duration::from_secs(20),
+            max_all_peer_wants: 131_072,
+            slots: 2,
+            max_slots: 32,
+            block_timeout: Duration::from_secs(5),
+            patience: Duration::from_secs(2),
+            max_unwanted_bytes: 8 * 1024 * 1024,
             announce_interval: Duration::from_secs(30),
             message_bytes: 256 * 1024,
         }
@@ -100,6 +121,18 @@ pub enum Output<P> {
         /// The CID under which it was wanted here.
         cid: Cid,
     },
+    /// This peer does not send what it has: a new connection with it may help.
+    Reconnect {
+        /// Whom to dial anew.
+        peer: P,
+    },
+    /// This peer is a nuisance: disconnect it, and keep it away for a while.
+    LeaveAside {
+        /// Whom.
+        peer: P,
+        /// What it did, in words.
+        reason: &'static str,
+    },
 }
 
 /// Counters since the start, for people and tests.
@@ -121,7 +154,31 @@ pub struct Statistics {
     pub timeouts: u64,
     /// Wants of peers that were not remembered because there were too many.
     pub refused_wants: u64,
+    /// Peers that were left aside for good.
+    pub left_aside: u64,
 }
+
+/// How it goes with one peer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PeerStatistics<P> {
+    /// Whom.
+    pub peer: P,
+    /// Bytes of wanted blocks that came from it since it is connected.
+    pub received_bytes: u64,
+    /// Bytes of blocks that were given out for sending to it.
+    pub sent_bytes: u64,
+    /// Bytes in a second while something was under way from it, if that was measured.
+    pub rate: Option<f64>,
+    /// Blocks that it is asked for now.
+    pub in_flight: usize,
+    /// Its wants that are not answered yet.
+    pub wants: usize,
+}
+
+/// What files are cut into, by default, here and in Kubo.
+const USUAL_BLOCK_BYTES: u64 = 256 * 1024;
+/// How often time alone is looked at while something is under way, and while nothing is.
+const TICKS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 
 /// There are already as many wants as [`Config::max_wants`] allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -132,21 +189,46 @@ pub struct TooManyWants(pub usize);
 #[derive(Debug)]
 pub struct Engine<P> {
     config: Config,
+    token: u64,
     random: ChaCha8Rng,
     peers: BTreeMap<P, Peer>,
     wants: BTreeMap<Key, Want<P>>,
+    /// The wants by their numbers.
+    keys: BTreeMap<u64, Key>,
+    next_sequence: u64,
+    /// How large blocks are: the largest that came so far.
+    block_bytes: u64,
+    /// When wanted blocks came.
+    arrivals: Pace,
+    /// When blocks came that this node was the first to fetch from their source.
+    firsts: Pace,
+    /// Since when something is wanted.
+    begun: Duration,
+    /// Time alone may change something soon.
+    is_busy: bool,
+    ticked: Duration,
     outputs: VecDeque<Output<P>>,
     statistics: Statistics,
 }
 
 impl<P: Copy + Ord + Debug> Engine<P> {
-    /// An engine without peers and wants. All its random choices follow from `seed`.
-    pub fn new(config: Config, seed: u64) -> Self {
+    /// An engine without peers and wants. All its random choices follow from `seed`. `token` is what all others know this
+    /// node by in rendezvous hashing: see [`Engine::connected`].
+    pub fn new(config: Config, token: u64, seed: u64) -> Self {
         Self {
             config,
+            token,
             random: ChaCha8Rng::seed_from_u64(seed),
             peers: BTreeMap::new(),
             wants: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            next_sequence: 0,
+            block_bytes: USUAL_BLOCK_BYTES,
+            arrivals: Pace::default(),
+            firsts: Pace::default(),
+            begun: Duration::ZERO,
+            is_busy: false,
+            ticked: Duration::ZERO,
             outputs: VecDeque::new(),
             statistics: Statistics::default(),
         }
@@ -175,10 +257,23 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         self.wants.len()
     }
 
-    /// A peer that speaks Bitswap can be sent messages from now on.
-    pub fn connected(&mut self, now: Duration, peer: P) {
+    /// How it goes with each peer.
+    pub fn peer_statistics(&self) -> impl Iterator<Item = PeerStatistics<P>> + '_ {
+        self.peers.iter().map(|(peer, state)| PeerStatistics {
+            peer: *peer,
+            received_bytes: state.received,
+            sent_bytes: state.sent,
+            rate: state.meter.rate(),
+            in_flight: state.in_flight,
+            wants: state.wants.len(),
+        })
+    }
+
+    /// A peer that speaks Bitswap can be sent messages from now on. `token` is a number that every node knows it by, the
+    /// same on all, and is spread evenly.
+    pub fn connected(&mut self, now: Duration, peer: P, token: u64) {
         self.disconnected(now, peer);
-        let mut state = Peer::default();
+        let mut state = Peer { token, ..Peer::default() };
         for want in self.wants.values().filter(|want| want.is_open()) {
             state.outbox.want_have(want.cid);
         }
@@ -191,10 +286,22 @@ impl<P: Copy + Ord + Debug> Engine<P> {
             return;
         }
         self.outputs.retain(|output| !output.is_request_of(&peer));
-        for want in self.wants.values_mut() {
-            want.forget(&peer);
-        }
+        self.forget_words_of(now, &peer);
         self.fill_all(now);
+    }
+
+    /// Treats a peer as if it had never said anything.
+    fn forget_words_of(&mut self, now: Duration, peer: &P) {
+        let mut changed = Vec::new();
+        for (key, want) in &mut self.wants {
+            let is_changed = want.havers.contains(peer) || want.wanters.contains(peer);
+            want.forget_haver(peer);
+            want.wanters.remove(peer);
+            if is_changed {
+                changed.push(*key);
+            }
+        }
+        changed.iter().for_each(|key| self.relist(now, key));
     }
 
     /// A message came from a peer. Ignored when the peer is not connected.
@@ -206,10 +313,18 @@ impl<P: Copy + Ord + Debug> Engine<P> {
             self.block_arrived(now, peer, block);
         }
         for presence in message.presences {
-            self.presence_arrived(peer, presence.cid.hash(), presence.have);
+            self.presence_arrived(now, peer, presence.cid.hash(), presence.have);
         }
-        self.wantlist_arrived(peer, message.full, message.wantlist);
+        self.wantlist_arrived(now, peer, message.full, message.wantlist);
         self.fill_all(now);
+    }
+
+    /// Bytes of a message with blocks came from a peer; the rest of it is still under way.
+    pub fn receiving(&mut self, now: Duration, peer: P, bytes: u64) {
+        if let Some(state) = self.peers.get_mut(&peer) {
+            state.meter.came(now, bytes);
+            state.heard = now;
+        }
     }
 
     /// The message of [`Output::Send`] is on its way, and the next one may follow.
@@ -228,10 +343,13 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         state.sending = false;
         state.in_flight = 0;
         state.outbox.start_over();
-        for want in self.wants.values_mut().filter(|want| want.is_open()) {
-            want.forget(&peer);
+        for want in self.wants.values().filter(|want| want.is_open()) {
             state.outbox.want_have(want.cid);
         }
+        self.forget_words_of(now, &peer);
+        // What it wants it wants still.
+        let keys: Vec<Key> = self.wants.keys().copied().collect();
+        keys.iter().for_each(|key| self.note_wanter(now, peer, key));
         self.fill_all(now);
     }
 
@@ -250,8 +368,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
 
     /// A block is stored now, however it came: wanted here, or added locally. `size` is its length in bytes.
     pub fn stored(&mut self, now: Duration, cid: &Cid, size: usize) {
-        if let Some(want) = self.wants.remove(cid.hash()) {
-            self.withdraw(&want, None);
+        if let Some(want) = self.end(now, cid.hash()) {
             self.outputs.push_back(Output::Satisfied { cid: want.cid });
         }
         let peers: Vec<P> = self.peers.keys().copied().collect();
@@ -263,14 +380,19 @@ impl<P: Copy + Ord + Debug> Engine<P> {
 
     /// Handles whatever is due at `now`.
     pub fn tick(&mut self, now: Duration) {
+        self.ticked = now;
         self.time_out(now);
         self.announce_again(now);
+        self.relist_waiting(now);
         self.fill_all(now);
+        self.ask_twice(now);
+        self.is_busy = self.wants.values().any(|want| !want.havers.is_empty());
     }
 
     /// When [`Engine::tick`] is to be called next, if nothing else happens before.
     pub fn next_wake(&self) -> Option<Duration> {
-        self.wants.values().filter_map(|want| self.deadline(want)).min()
+        let pause = if self.is_busy { TICKS.0 } else { TICKS.1 };
+        (!self.wants.is_empty()).then(|| self.ticked + pause)
     }
 
     /// Hands out at most one message and one load request for each peer.
@@ -290,7 +412,11 @@ impl<P: PartialEq> Output<P> {
     /// True for what makes no sense any more once `peer` is gone.
     fn is_request_of(&self, gone: &P) -> bool {
         match self {
-            Self::Send { peer, .. } | Self::LookUp { peer, .. } | Self::Load { peer, .. } => peer == gone,
+            Self::Send { peer, .. }
+            | Self::LookUp { peer, .. }
+            | Self::Load { peer, .. }
+            | Self::Reconnect { peer }
+            | Self::LeaveAside { peer, .. } => peer == gone,
             Self::Store { .. } | Self::Satisfied { .. } => false,
         }
     }
@@ -301,3 +427,6 @@ mod tests;
 
 #[cfg(test)]
 mod swarm_tests;
+
+#[cfg(test)]
+mod rate_tests;

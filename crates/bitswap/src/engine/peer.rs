@@ -1,10 +1,13 @@
 //! What is remembered of one connected peer.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use cid::Cid;
 
-use super::Key;
+use super::pace::{Meter, Pace};
+use super::wants::Place;
+use super::{Config, Key};
 use crate::message::{Block, Entry, MAX_ITEMS, Message, Presence, WantType};
 
 /// A peer may want the same bytes under several CIDs, and is to get them under each.
@@ -13,6 +16,11 @@ pub(super) type WantKey = (Key, u64, u64);
 /// The key of a CID, ordered so that all CIDs of one multihash stand side by side.
 pub(super) fn want_key(cid: &Cid) -> WantKey {
     (*cid.hash(), u64::from(cid.version()), cid.codec())
+}
+
+/// All CIDs of one multihash.
+pub(super) fn same_bytes(hash: &Key) -> RangeInclusive<WantKey> {
+    (*hash, 0, 0)..=(*hash, u64::MAX, u64::MAX)
 }
 
 /// One want of the peer that is not answered yet.
@@ -38,16 +46,70 @@ pub(super) struct Peer {
     pub(super) wants: BTreeMap<WantKey, PeerWant>,
     /// Blocks to send, in the order in which they were asked for, with their sizes.
     pub(super) queue: BTreeMap<u64, (WantKey, usize)>,
-    next_place: u64,
+    pub(super) next_place: u64,
+    /// By what it is known in rendezvous hashing.
+    pub(super) token: u64,
+    /// The wants that it may be asked for, the best first.
+    pub(super) candidates: BTreeSet<Place>,
     /// Blocks asked of this peer that have not arrived.
     pub(super) in_flight: usize,
-    /// When it last sent a block that was wanted.
-    pub(super) last_block: Duration,
+    /// What its link carries.
+    pub(super) meter: Meter,
+    /// How often it gets a block from a source before others do.
+    pub(super) firsts: Pace,
+    /// When bytes of blocks last came from it.
+    pub(super) heard: Duration,
     /// How often in a row it did not send what it said to have.
     pub(super) failures: u32,
+    /// Until when it is asked for nothing.
+    pub(super) aside_until: Duration,
+    /// Bytes of blocks that may still come though they are not wanted any more, since they had been asked for.
+    pub(super) allowance: u64,
+    /// Bytes of wanted blocks that came from it.
+    pub(super) received: u64,
+    /// Bytes of blocks that came and were never asked for.
+    pub(super) unwanted: u64,
+    /// Bytes of blocks given out for sending to it.
+    pub(super) sent: u64,
 }
 
 impl Peer {
+    /// Whether one more block may be asked of it.
+    pub(super) fn has_slot(&self, config: &Config, block: u64) -> bool {
+        self.in_flight < self.slots(config, block)
+    }
+
+    /// How many blocks may be under way from it at one time: few, so that what is not asked for yet can come from
+    /// whoever has it sooner, but as many as keep its link busy.
+    pub(super) fn slots(&self, config: &Config, block: u64) -> usize {
+        if self.meter.rate().is_none() {
+            // It is not known yet who else wants what it has.
+            return 1;
+        }
+        (config.slots + self.meter.blocks_under_way(block)).min(config.max_slots)
+    }
+
+    /// A block was asked for.
+    pub(super) fn take_slot(&mut self, now: Duration) {
+        if self.in_flight == 0 {
+            self.meter.begin(now);
+        }
+        self.in_flight += 1;
+    }
+
+    /// A block that was asked for came, or is not waited for any more.
+    pub(super) fn free_slot(&mut self, now: Duration) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        if self.in_flight == 0 {
+            self.meter.pause(now);
+        }
+    }
+
+    /// Whether it wants these bytes, under whichever CID.
+    pub(super) fn wants_block(&self, hash: &Key) -> bool {
+        self.wants.range(same_bytes(hash)).next().is_some()
+    }
+
     /// Forgets a want, also when its block is already queued.
     pub(super) fn drop_want(&mut self, key: &WantKey) -> Option<PeerWant> {
         let want = self.wants.remove(key)?;

@@ -1,26 +1,34 @@
 //! What peers want, and what they get.
+use std::collections::BTreeSet;
 use std::fmt::Debug;
+use std::time::Duration;
 
 use cid::Cid;
 
-use super::peer::{PeerWant, WantKey, want_key};
-use super::{Engine, Key, Output};
+use super::peer::{PeerWant, WantKey, same_bytes, want_key};
+use super::{Config, Engine, Key, Output};
 use crate::message::{Block, Entry, WantType};
+
+/// However many peers there are, each may have as many wants as one file's fetch announces, and some more.
+const LEAST_PEER_WANTS: usize = 1024;
 
 impl<P: Copy + Ord + Debug> Engine<P> {
     /// Takes over the changes of a peer's wantlist, and looks up what is new.
-    pub(super) fn wantlist_arrived(&mut self, peer: P, full: bool, entries: Vec<Entry>) {
-        let limit = self.config.max_peer_wants;
+    pub(super) fn wantlist_arrived(&mut self, now: Duration, peer: P, full: bool, entries: Vec<Entry>) {
+        let limit = self.wants_allowed();
         let Some(state) = self.peers.get_mut(&peer) else {
             return;
         };
+        let mut changed: BTreeSet<Key> = BTreeSet::new();
         if full {
+            changed.extend(state.wants.keys().map(|(key, ..)| *key));
             state.wants.clear();
             state.queue.clear();
         }
         let mut cids = Vec::new();
         for entry in entries {
             let key = want_key(&entry.cid);
+            changed.insert(key.0);
             state.drop_want(&key);
             state.outbox.drop_presence(&key);
             if entry.cancel {
@@ -36,6 +44,23 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         }
         if !cids.is_empty() {
             self.outputs.push_back(Output::LookUp { peer, cids });
+        }
+        changed.iter().for_each(|key| self.note_wanter(now, peer, key));
+    }
+
+    /// How many wants one peer may have: fewer when many peers together have many.
+    fn wants_allowed(&self) -> usize {
+        let Config { max_peer_wants, max_all_peer_wants, .. } = self.config;
+        max_peer_wants.min((max_all_peer_wants / self.peers.len().max(1)).max(LEAST_PEER_WANTS))
+    }
+
+    /// Brings up to date whether a peer wants a block that is wanted here as well.
+    pub(super) fn note_wanter(&mut self, now: Duration, peer: P, key: &Key) {
+        let wants_it = self.peers.get(&peer).is_some_and(|state| state.wants_block(key));
+        let Some(want) = self.wants.get_mut(key) else { return };
+        let changed = if wants_it { want.wanters.insert(peer) } else { want.wanters.remove(&peer) };
+        if changed {
+            self.relist(now, key);
         }
     }
 
@@ -59,8 +84,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         let Some(state) = self.peers.get(&peer) else {
             return;
         };
-        let same_bytes = (*hash, 0, 0)..=(*hash, u64::MAX, u64::MAX);
-        let keys: Vec<WantKey> = state.wants.range(same_bytes).map(|(key, _)| *key).collect();
+        let keys: Vec<WantKey> = state.wants.range(same_bytes(hash)).map(|(key, _)| *key).collect();
         for key in keys {
             self.answer_have(peer, key, size);
         }
@@ -93,6 +117,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
             if state.drop_want(&want_key(&block.cid)).is_some() {
                 self.statistics.blocks_sent += 1;
                 self.statistics.bytes_sent += block.data.len() as u64;
+                state.sent += block.data.len() as u64;
                 state.ready.push(block);
             }
         }

@@ -27,18 +27,20 @@ impl Swarm {
         let data = |number: u32| Bytes::from(number.to_le_bytes().repeat(BLOCK_BYTES / 4));
         let named = |data: Bytes| (Cid::new_v1(0x55, Code::Sha2_256.digest(&data)), data);
         let blocks: BTreeMap<Cid, Bytes> = (0..blocks).map(data).map(named).collect();
-        let engines = (0..nodes).map(|number| Engine::new(Config::default(), seed + number as u64)).collect();
+        let engines = (0..nodes)
+            .map(|number| Engine::new(Config::default(), number as u64, seed + number as u64))
+            .collect();
         let mut stores = vec![BTreeSet::new(); nodes];
         stores[0] = blocks.keys().copied().collect();
         let (random, now) = (ChaCha8Rng::seed_from_u64(seed), Duration::ZERO);
         let mut swarm = Self { engines, stores, wires: VecDeque::new(), blocks, random, now, loss };
         for (node, other) in (0..nodes).flat_map(|node| (0..nodes).map(move |other| (node, other))) {
             if node != other {
-                swarm.engines[node].connected(swarm.now, other);
+                swarm.engines[node].connected(swarm.now, other, other as u64);
             }
         }
         for cid in swarm.blocks.keys().copied().collect::<Vec<_>>() {
-            (1..nodes).for_each(|node| swarm.engines[node].want(Duration::ZERO, cid).unwrap());
+            (1..nodes).for_each(|node| swarm.engines[node].want(Duration::ZERO, cid, 0).unwrap());
         }
         swarm
     }
@@ -62,6 +64,8 @@ impl Swarm {
                     assert!(self.stores[node].insert(cid), "nothing is stored twice");
                     self.engines[node].stored(self.now, &cid, BLOCK_BYTES);
                 }
+                Output::Reconnect { .. } => {}
+                Output::LeaveAside { peer, reason } => panic!("{peer} is left aside: {reason}"),
                 Output::Satisfied { cid } => assert!(self.stores[node].contains(&cid)),
             }
         }

@@ -3,6 +3,7 @@ use multihash_codetable::{Code, MultihashDigest};
 
 use super::*;
 use crate::message::{Entry, Presence, WantType};
+use std::collections::BTreeSet;
 
 const START: Duration = Duration::from_secs(1000);
 
@@ -11,7 +12,7 @@ fn cid(data: &str) -> Cid {
 }
 
 fn engine() -> Engine<u32> {
-    Engine::new(Config { slots: 1, ..Config::default() }, 7)
+    Engine::new(Config { slots: 1, ..Config::default() }, 0, 7)
 }
 
 /// All that is to be done now; messages are taken as sent, and nothing is found when looked up.
@@ -58,6 +59,16 @@ fn ask(engine: &mut Engine<u32>, peer: u32, entry: Entry) {
     engine.received(START, peer, Message { wantlist: vec![entry], ..Message::default() });
 }
 
+/// Lets the time go on in the engine's own steps; what is said meanwhile to one peer.
+fn pass(engine: &mut Engine<u32>, until: Duration, to: u32) -> Message {
+    let mut all = Vec::new();
+    while let Some(wake) = engine.next_wake().filter(|wake| *wake <= until) {
+        engine.tick(wake);
+        all.extend(outputs(engine));
+    }
+    said(&all, to)
+}
+
 fn wants_block(message: &Message, wanted: &Cid) -> bool {
     message.wantlist.iter().any(|e| e.cid == *wanted && e.want_type == WantType::Block && !e.cancel)
 }
@@ -65,9 +76,9 @@ fn wants_block(message: &Message, wanted: &Cid) -> bool {
 #[test]
 fn a_want_is_announced_asked_for_stored_and_over() {
     let mut engine = engine();
-    engine.connected(START, 1);
-    engine.connected(START, 2);
-    engine.want(START, cid("a")).unwrap();
+    engine.connected(START, 1, 1);
+    engine.connected(START, 2, 2);
+    engine.want(START, cid("a"), 0).unwrap();
     let announced = outputs(&mut engine);
     for peer in [1, 2] {
         assert_eq!(said(&announced, peer).wantlist, [Entry::want(cid("a"), WantType::Have)]);
@@ -78,20 +89,20 @@ fn a_want_is_announced_asked_for_stored_and_over() {
     assert_eq!(said(&asked, 1).wantlist, [Entry::want(cid("a"), WantType::Block)]);
     assert!(said(&asked, 2).is_empty(), "one peer is enough");
     send_block(&mut engine, 1, "a");
-    let arrived = outputs(&mut engine);
-    assert!(arrived.contains(&Output::Store { peer: 1, cid: cid("a"), data: "a".into() }));
-    assert_eq!(said(&arrived, 2).wantlist, [Entry::cancel(cid("a"))]);
-    assert!(said(&arrived, 1).is_empty(), "it knows, since it sent the block");
+    assert_eq!(outputs(&mut engine), [Output::Store { peer: 1, cid: cid("a"), data: "a".into() }]);
     engine.stored(START, &cid("a"), 1);
-    assert!(outputs(&mut engine).contains(&Output::Satisfied { cid: cid("a") }));
+    let stored = outputs(&mut engine);
+    assert_eq!(said(&stored, 2).wantlist, [Entry::cancel(cid("a"))]);
+    assert!(said(&stored, 1).is_empty(), "it knows, since it sent the block");
+    assert!(stored.contains(&Output::Satisfied { cid: cid("a") }));
     assert_eq!((engine.wants(), engine.next_wake()), (0, None));
 }
 
 #[test]
 fn a_peer_that_comes_later_is_told_all_wants() {
     let mut engine = engine();
-    engine.want(START, cid("a")).unwrap();
-    engine.connected(START, 1);
+    engine.want(START, cid("a"), 0).unwrap();
+    engine.connected(START, 1, 1);
     assert_eq!(said(&outputs(&mut engine), 1).wantlist, [Entry::want(cid("a"), WantType::Have)]);
 }
 
@@ -99,15 +110,15 @@ fn a_peer_that_comes_later_is_told_all_wants() {
 fn the_rarest_block_is_asked_for_first() {
     let mut engine = engine();
     for peer in 1..=3 {
-        engine.connected(START, peer);
+        engine.connected(START, peer, u64::from(peer));
     }
     for data in ["common", "rare"] {
-        engine.want(START, cid(data)).unwrap();
+        engine.want(START, cid(data), 0).unwrap();
     }
     outputs(&mut engine);
     // All slots are busy while peers tell what they have.
     for peer in 1..=3 {
-        engine.want(START, cid(&format!("busy {peer}"))).unwrap();
+        engine.want(START, cid(&format!("busy {peer}")), 0).unwrap();
         say_have(&mut engine, peer, cid(&format!("busy {peer}")), true);
     }
     for peer in 1..=3 {
@@ -123,10 +134,13 @@ fn the_rarest_block_is_asked_for_first() {
 #[test]
 fn equals_are_asked_for_at_random_by_the_seed() {
     let first_choice = |seed| {
-        let mut engine = Engine::new(Config { slots: 1, ..Config::default() }, seed);
-        engine.connected(START, 1);
+        let mut engine = Engine::new(Config { slots: 1, ..Config::default() }, 0, seed);
+        engine.connected(START, 1, 1);
         let presences = (0..8).map(|n| Presence { cid: cid(&n.to_string()), have: true }).collect();
-        (0..8).for_each(|n| engine.want(START, cid(&n.to_string())).unwrap());
+        (0..8).for_each(|n| engine.want(START, cid(&n.to_string()), 0).unwrap());
+        // It wanted them itself before: they are spreading.
+        let wantlist = (0..8).map(|n| Entry::want(cid(&n.to_string()), WantType::Have)).collect();
+        engine.received(START, 1, Message { wantlist, ..Message::default() });
         outputs(&mut engine);
         engine.received(START, 1, Message { presences, ..Message::default() });
         said(&outputs(&mut engine), 1).wantlist
@@ -137,31 +151,34 @@ fn equals_are_asked_for_at_random_by_the_seed() {
 
 #[test]
 fn no_more_blocks_are_in_flight_than_slots() {
-    let mut engine = Engine::new(Config { slots: 2, ..Config::default() }, 0);
-    engine.connected(START, 1);
-    for data in ["a", "b", "c"] {
-        engine.want(START, cid(data)).unwrap();
+    let mut engine = Engine::new(Config { slots: 2, ..Config::default() }, 0, 0);
+    engine.connected(START, 1, 1);
+    let all = ["a", "b", "c", "d", "e"];
+    for data in all {
+        engine.want(START, cid(data), 0).unwrap();
         say_have(&mut engine, 1, cid(data), true);
     }
-    let asked = said(&outputs(&mut engine), 1);
-    assert_eq!(["a", "b", "c"].iter().filter(|data| wants_block(&asked, &cid(data))).count(), 2);
+    let count = |message: &Message| all.iter().filter(|data| wants_block(message, &cid(data))).count();
+    assert_eq!(count(&said(&outputs(&mut engine), 1)), 1, "one until it is known what the link carries");
+    engine.receiving(START + Duration::from_secs(1), 1, 1000);
+    send_block(&mut engine, 1, "a");
+    assert_eq!(count(&said(&outputs(&mut engine), 1)), 2);
 }
 
 #[test]
 fn a_peer_that_says_have_and_sends_nothing_comes_last() {
     let mut engine = engine();
-    engine.connected(START, 1);
-    engine.want(START, cid("a")).unwrap();
+    engine.connected(START, 1, 1);
+    engine.want(START, cid("a"), 0).unwrap();
     say_have(&mut engine, 1, cid("a"), true);
     outputs(&mut engine);
-    engine.connected(START, 2);
+    engine.connected(START, 2, 2);
     say_have(&mut engine, 2, cid("a"), true);
-    let due = engine.next_wake().unwrap();
-    assert_eq!(due, START + Config::default().block_timeout);
-    engine.tick(due);
-    assert!(wants_block(&said(&outputs(&mut engine), 2), &cid("a")));
+    let due = START + Config::default().block_timeout;
+    assert!(!wants_block(&pass(&mut engine, due - Duration::from_millis(100), 2), &cid("a")));
+    assert!(wants_block(&pass(&mut engine, due + Duration::from_millis(100), 2), &cid("a")));
     // The next block that both have is not asked of the liar, though it has a free slot and the other has none.
-    engine.want(due, cid("b")).unwrap();
+    engine.want(due, cid("b"), 0).unwrap();
     say_have(&mut engine, 2, cid("b"), true);
     say_have(&mut engine, 1, cid("b"), true);
     assert!(!wants_block(&said(&outputs(&mut engine), 1), &cid("b")));
@@ -171,27 +188,78 @@ fn a_peer_that_says_have_and_sends_nothing_comes_last() {
 #[test]
 fn the_only_source_is_asked_again_after_a_timeout() {
     let mut engine = engine();
-    engine.connected(START, 1);
-    engine.want(START, cid("a")).unwrap();
+    engine.connected(START, 1, 1);
+    engine.want(START, cid("a"), 0).unwrap();
     say_have(&mut engine, 1, cid("a"), true);
     outputs(&mut engine);
-    engine.tick(engine.next_wake().unwrap());
-    assert!(wants_block(&said(&outputs(&mut engine), 1), &cid("a")));
+    let later = START + Config::default().block_timeout * 3;
+    assert!(wants_block(&pass(&mut engine, later, 1), &cid("a")));
 }
 
 #[test]
 fn a_slow_peer_that_sends_is_not_timed_out() {
-    let mut engine = Engine::new(Config { slots: 2, ..Config::default() }, 0);
-    engine.connected(START, 1);
-    for data in ["a", "b"] {
-        engine.want(START, cid(data)).unwrap();
-        say_have(&mut engine, 1, cid(data), true);
-    }
+    let mut engine = engine();
+    engine.connected(START, 1, 1);
+    engine.want(START, cid("a"), 0).unwrap();
+    say_have(&mut engine, 1, cid("a"), true);
     outputs(&mut engine);
-    let later = START + Config::default().block_timeout - Duration::from_secs(1);
-    let blocks = vec![Block { cid: cid("a"), data: "a".into() }];
-    engine.received(later, 1, Message { blocks, ..Message::default() });
-    assert_eq!(engine.next_wake(), Some(later + Config::default().block_timeout));
+    let second = Duration::from_secs(1);
+    for n in 1..=20 {
+        engine.receiving(START + second * n, 1, 13_000);
+        pass(&mut engine, START + second * n, 1);
+    }
+    assert_eq!(engine.statistics().timeouts, 0);
+    pass(&mut engine, START + second * 240, 1);
+    assert!(engine.statistics().timeouts >= 1, "a link with a rate of 13 kB/s has longer, but not for ever");
+}
+
+#[test]
+fn a_peer_that_drips_is_given_up() {
+    let mut engine = engine();
+    engine.connected(START, 1, 1);
+    engine.want(START, cid("a"), 0).unwrap();
+    say_have(&mut engine, 1, cid("a"), true);
+    outputs(&mut engine);
+    for n in 1..=400 {
+        engine.receiving(START + Duration::from_secs(n), 1, 1);
+        pass(&mut engine, START + Duration::from_secs(n), 1);
+    }
+    assert!(engine.statistics().timeouts >= 1);
+}
+
+#[test]
+fn a_peer_that_sends_what_nobody_asked_for_is_left_aside() {
+    let mut engine = Engine::new(Config { max_unwanted_bytes: 30, ..Config::default() }, 0, 0);
+    engine.connected(START, 1, 1);
+    (0..4).for_each(|_| send_block(&mut engine, 1, "unwanted"));
+    assert!(matches!(outputs(&mut engine)[..], [Output::LeaveAside { peer: 1, .. }]));
+}
+
+#[test]
+fn of_two_that_want_a_block_of_a_source_one_fetches_it_and_the_other_waits_for_it() {
+    let blocks: Vec<String> = (0..40).map(|n| n.to_string()).collect();
+    let wants = |n: &String| Entry::want(cid(n), WantType::Have);
+    let asked = [(10, 20), (20, 10)].map(|(own, other)| {
+        let mut engine = Engine::new(Config { slots: 100, max_slots: 100, ..Config::default() }, own, 1);
+        engine.connected(START, 1, 1);
+        engine.connected(START, 2, other);
+        blocks.iter().for_each(|n| engine.want(START, cid(n), 0).unwrap());
+        // The rate is known: all slots are open.
+        engine.want(START, cid("first"), 0).unwrap();
+        say_have(&mut engine, 1, cid("first"), true);
+        engine.receiving(START + Duration::from_secs(1), 1, 1_000_000);
+        send_block(&mut engine, 1, "first");
+        engine.received(
+            START,
+            2,
+            Message { wantlist: blocks.iter().map(wants).collect(), ..Message::default() },
+        );
+        blocks.iter().for_each(|n| say_have(&mut engine, 1, cid(n), true));
+        let message = said(&outputs(&mut engine), 1);
+        blocks.iter().filter(|n| wants_block(&message, &cid(n))).cloned().collect::<BTreeSet<_>>()
+    });
+    let [one, other] = &asked;
+    assert!(one.is_disjoint(other) && one.len() + other.len() == 40, "{asked:?}");
 }
 
 #[test]
@@ -200,9 +268,9 @@ fn what_a_gone_or_poor_peer_was_asked_for_is_asked_of_another() {
         [|engine| engine.disconnected(START, 1), |engine| say_have(engine, 1, cid("a"), false)];
     for lose in loses {
         let mut engine = engine();
-        engine.connected(START, 1);
-        engine.connected(START, 2);
-        engine.want(START, cid("a")).unwrap();
+        engine.connected(START, 1, 1);
+        engine.connected(START, 2, 2);
+        engine.want(START, cid("a"), 0).unwrap();
         say_have(&mut engine, 1, cid("a"), true);
         say_have(&mut engine, 2, cid("a"), true);
         outputs(&mut engine);
@@ -214,7 +282,7 @@ fn what_a_gone_or_poor_peer_was_asked_for_is_asked_of_another() {
 #[test]
 fn a_block_that_was_not_wanted_is_counted_and_dropped() {
     let mut engine = engine();
-    engine.connected(START, 1);
+    engine.connected(START, 1, 1);
     send_block(&mut engine, 1, "unwanted");
     assert!(outputs(&mut engine).is_empty());
     assert_eq!(engine.statistics().unwanted_blocks, 1);
@@ -223,8 +291,8 @@ fn a_block_that_was_not_wanted_is_counted_and_dropped() {
 #[test]
 fn a_second_copy_that_comes_while_the_first_is_being_stored_changes_nothing() {
     let mut engine = engine();
-    engine.connected(START, 1);
-    engine.want(START, cid("a")).unwrap();
+    engine.connected(START, 1, 1);
+    engine.want(START, cid("a"), 0).unwrap();
     send_block(&mut engine, 1, "a");
     send_block(&mut engine, 1, "a");
     let stores = outputs(&mut engine).iter().filter(|output| matches!(output, Output::Store { .. })).count();
@@ -236,9 +304,9 @@ fn a_second_copy_that_comes_while_the_first_is_being_stored_changes_nothing() {
 #[test]
 fn a_want_of_two_ends_with_the_second_cancel() {
     let mut engine = engine();
-    engine.connected(START, 1);
-    engine.want(START, cid("a")).unwrap();
-    engine.want(START, cid("a")).unwrap();
+    engine.connected(START, 1, 1);
+    engine.want(START, cid("a"), 0).unwrap();
+    engine.want(START, cid("a"), 0).unwrap();
     outputs(&mut engine);
     engine.cancel(START, &cid("a"));
     assert!(outputs(&mut engine).is_empty());
@@ -248,17 +316,17 @@ fn a_want_of_two_ends_with_the_second_cancel() {
 
 #[test]
 fn own_wants_are_bounded() {
-    let mut engine = Engine::<u32>::new(Config { max_wants: 1, ..Config::default() }, 0);
-    engine.want(START, cid("a")).unwrap();
-    assert_eq!(engine.want(START, cid("a")), Ok(()));
-    assert_eq!(engine.want(START, cid("b")), Err(TooManyWants(1)));
+    let mut engine = Engine::<u32>::new(Config { max_wants: 1, ..Config::default() }, 0, 0);
+    engine.want(START, cid("a"), 0).unwrap();
+    assert_eq!(engine.want(START, cid("a"), 0), Ok(()));
+    assert_eq!(engine.want(START, cid("b"), 0), Err(TooManyWants(1)));
 }
 
 #[test]
 fn after_a_lost_message_everything_is_said_again() {
     let mut engine = engine();
-    engine.connected(START, 1);
-    engine.want(START, cid("a")).unwrap();
+    engine.connected(START, 1, 1);
+    engine.want(START, cid("a"), 0).unwrap();
     say_have(&mut engine, 1, cid("a"), true);
     outputs(&mut engine);
     engine.send_failed(START, 1);
@@ -270,19 +338,17 @@ fn after_a_lost_message_everything_is_said_again() {
 #[test]
 fn a_want_that_nobody_has_is_announced_again() {
     let mut engine = engine();
-    engine.connected(START, 1);
-    engine.want(START, cid("a")).unwrap();
+    engine.connected(START, 1, 1);
+    engine.want(START, cid("a"), 0).unwrap();
     outputs(&mut engine);
-    let due = engine.next_wake().unwrap();
-    assert_eq!(due, START + Config::default().announce_interval);
-    engine.tick(due);
-    assert_eq!(said(&outputs(&mut engine), 1).wantlist, [Entry::want(cid("a"), WantType::Have)]);
+    let due = START + Config::default().announce_interval;
+    assert_eq!(pass(&mut engine, due, 1).wantlist, [Entry::want(cid("a"), WantType::Have)]);
 }
 
 #[test]
 fn wants_of_peers_are_answered_from_the_store() {
     let mut engine = engine();
-    engine.connected(START, 1);
+    engine.connected(START, 1, 1);
     ask(&mut engine, 1, Entry::want(cid("here"), WantType::Have));
     assert_eq!(engine.poll_output(), Some(Output::LookUp { peer: 1, cids: vec![cid("here")] }));
     engine.looked_up(1, [(cid("here"), Some(4))]);
@@ -297,7 +363,7 @@ fn wants_of_peers_are_answered_from_the_store() {
 #[test]
 fn a_block_is_loaded_and_sent_under_the_cid_that_was_asked_for() {
     let mut engine = engine();
-    engine.connected(START, 1);
+    engine.connected(START, 1, 1);
     let v0 = Cid::new_v0(*cid("a").hash()).unwrap();
     ask(&mut engine, 1, Entry::want(v0, WantType::Block));
     engine.poll_output();
@@ -312,7 +378,7 @@ fn a_block_is_loaded_and_sent_under_the_cid_that_was_asked_for() {
 fn waiting_wants_are_answered_the_moment_the_block_is_stored() {
     let mut engine = engine();
     for peer in 1..=3 {
-        engine.connected(START, peer);
+        engine.connected(START, peer, u64::from(peer));
     }
     let v0 = Cid::new_v0(*cid("a").hash()).unwrap();
     ask(&mut engine, 1, Entry::want(cid("a"), WantType::Have));
@@ -328,7 +394,7 @@ fn waiting_wants_are_answered_the_moment_the_block_is_stored() {
 #[test]
 fn what_is_cancelled_is_not_sent_though_it_was_loaded() {
     let mut engine = engine();
-    engine.connected(START, 1);
+    engine.connected(START, 1, 1);
     ask(&mut engine, 1, Entry::want(cid("a"), WantType::Block));
     engine.poll_output();
     engine.looked_up(1, [(cid("a"), Some(1))]);
@@ -341,12 +407,12 @@ fn what_is_cancelled_is_not_sent_though_it_was_loaded() {
 #[test]
 fn one_message_is_under_way_at_a_time_and_the_next_gathers() {
     let mut engine = engine();
-    engine.connected(START, 1);
-    engine.want(START, cid("a")).unwrap();
+    engine.connected(START, 1, 1);
+    engine.want(START, cid("a"), 0).unwrap();
     assert!(matches!(engine.poll_output(), Some(Output::Send { peer: 1, .. })));
-    engine.want(START, cid("b")).unwrap();
+    engine.want(START, cid("b"), 0).unwrap();
     engine.cancel(START, &cid("b"));
-    engine.want(START, cid("c")).unwrap();
+    engine.want(START, cid("c"), 0).unwrap();
     assert_eq!(engine.poll_output(), None);
     engine.sent(1);
     let next = said(&outputs(&mut engine), 1).wantlist;
@@ -356,8 +422,8 @@ fn one_message_is_under_way_at_a_time_and_the_next_gathers() {
 
 #[test]
 fn wants_of_one_peer_are_bounded() {
-    let mut engine = Engine::new(Config { max_peer_wants: 10, ..Config::default() }, 0);
-    engine.connected(START, 1u32);
+    let mut engine = Engine::new(Config { max_peer_wants: 10, ..Config::default() }, 0, 0);
+    engine.connected(START, 1u32, 1);
     let wantlist = (0..30).map(|n| Entry::want(cid(&n.to_string()), WantType::Have)).collect();
     engine.received(START, 1, Message { wantlist, ..Message::default() });
     assert!(matches!(engine.poll_output(), Some(Output::LookUp { cids, .. }) if cids.len() == 10));
@@ -367,7 +433,7 @@ fn wants_of_one_peer_are_bounded() {
 #[test]
 fn a_full_wantlist_replaces_the_one_before() {
     let mut engine = engine();
-    engine.connected(START, 1);
+    engine.connected(START, 1, 1);
     ask(&mut engine, 1, Entry::want(cid("a"), WantType::Have));
     let wantlist = vec![Entry::want(cid("b"), WantType::Have)];
     engine.received(START, 1, Message { full: true, wantlist, ..Message::default() });

@@ -1,4 +1,5 @@
-//! What is wanted here, and of whom it is asked.
+//! What is wanted here, and what becomes of it.
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::time::Duration;
@@ -6,75 +7,112 @@ use std::time::Duration;
 use cid::Cid;
 use rand::RngExt;
 
+use super::pace::Pace;
 use super::{Engine, Key, Output, TooManyWants};
 use crate::message::Block;
 
-/// How far a wanted block is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Progress<P> {
-    /// Asked of nobody.
-    Open,
-    /// Asked of one peer at that time.
-    Asked { peer: P, since: Duration },
-    /// Here, and being stored.
-    Storing,
-}
+/// Where a want stands among those that one peer may be asked for: by priority, then what does not spread yet, then the
+/// rarest, then by chance or by age; the last number names the want.
+pub(super) type Place = (Reverse<i32>, bool, usize, u64, u64);
 
 #[derive(Debug)]
 pub(super) struct Want<P> {
     pub(super) cid: Cid,
     /// How many times it is wanted: each fetch counts once.
     users: usize,
+    pub(super) priority: i32,
+    /// Its number: the later wanted, the higher.
+    pub(super) sequence: u64,
+    /// Decides between blocks that are equally rare.
+    pub(super) chance: u32,
     /// The peers that say to have it.
-    havers: BTreeSet<P>,
-    progress: Progress<P>,
-    announced: Duration,
+    pub(super) havers: BTreeSet<P>,
+    /// Those of them that wanted it themselves before: it is spreading.
+    pub(super) spreaders: BTreeSet<P>,
+    /// The peers that want it too.
+    pub(super) wanters: BTreeSet<P>,
+    /// The peers that are asked for it, with the time.
+    pub(super) asked: Vec<(P, Duration)>,
+    /// It is here, and being stored.
+    pub(super) is_storing: bool,
+    /// Who sent it; that peer knows that it is not wanted any more.
+    sender: Option<P>,
+    /// Where it is listed, and in which peers' candidates.
+    pub(super) listed: Option<(Place, Vec<P>)>,
+    pub(super) announced: Duration,
+    pub(super) wanted: Duration,
 }
 
 impl<P: Copy + Ord> Want<P> {
-    fn new(now: Duration, cid: Cid) -> Self {
-        Self { cid, users: 1, havers: BTreeSet::new(), progress: Progress::Open, announced: now }
-    }
-
     /// True while peers are to know that it is wanted.
     pub(super) fn is_open(&self) -> bool {
-        self.progress != Progress::Storing
+        !self.is_storing
     }
 
-    /// Treats `peer` as if it had never said anything about this block.
-    pub(super) fn forget(&mut self, peer: &P) {
+    /// Treats `peer` as if it did not have this block; true when it was asked for it.
+    pub(super) fn forget_haver(&mut self, peer: &P) -> bool {
         self.havers.remove(peer);
-        if self.asked() == Some(*peer) {
-            self.progress = Progress::Open;
-        }
-    }
-
-    fn asked(&self) -> Option<P> {
-        match self.progress {
-            Progress::Asked { peer, .. } => Some(peer),
-            Progress::Open | Progress::Storing => None,
-        }
+        self.spreaders.remove(peer);
+        let before = self.asked.len();
+        self.asked.retain(|(asked, _)| asked != peer);
+        self.asked.len() < before
     }
 }
 
 impl<P: Copy + Ord + Debug> Engine<P> {
-    /// Wants a block. It may be wanted several times, and then has to be cancelled as often.
+    /// Wants a block; what has a higher priority is asked for first. It may be wanted several times, and then has to be
+    /// cancelled as often; the highest priority counts.
     ///
     /// # Errors
     /// When too many are wanted already.
-    pub fn want(&mut self, now: Duration, cid: Cid) -> Result<(), TooManyWants> {
+    pub fn want(&mut self, now: Duration, cid: Cid, priority: i32) -> Result<(), TooManyWants> {
         if let Some(want) = self.wants.get_mut(cid.hash()) {
             want.users += 1;
+            want.priority = want.priority.max(priority);
+            self.relist(now, cid.hash());
             return Ok(());
         }
         if self.wants.len() >= self.config.max_wants {
             return Err(TooManyWants(self.config.max_wants));
         }
-        self.wants.insert(*cid.hash(), Want::new(now, cid));
+        if self.wants.is_empty() {
+            self.begin(now);
+        }
+        let want = self.new_want(now, cid, priority);
+        self.keys.insert(want.sequence, *cid.hash());
+        self.wants.insert(*cid.hash(), want);
         for peer in self.peers.values_mut() {
             peer.outbox.want_have(cid);
         }
         Ok(())
+    }
+
+    /// What was measured of how often blocks came says nothing about what is wanted from now on.
+    fn begin(&mut self, now: Duration) {
+        (self.begun, self.ticked) = (now, now);
+        (self.arrivals, self.firsts) = Default::default();
+        self.peers.values_mut().for_each(|peer| peer.firsts = Pace::default());
+    }
+
+    fn new_want(&mut self, now: Duration, cid: Cid, priority: i32) -> Want<P> {
+        self.next_sequence += 1;
+        let too = self.peers.iter().filter(|(_, peer)| peer.wants_block(cid.hash())).map(|(name, _)| *name);
+        Want {
+            cid,
+            users: 1,
+            priority,
+            sequence: self.next_sequence,
+            chance: self.random.random(),
+            havers: BTreeSet::new(),
+            spreaders: BTreeSet::new(),
+            wanters: too.collect(),
+            asked: Vec::new(),
+            is_storing: false,
+            sender: None,
+            listed: None,
+            announced: now,
+            wanted: now,
+        }
     }
 
     /// Ends one want of a block; the last one ends it for the peers too. Nothing happens when it is not wanted.
@@ -90,176 +128,111 @@ impl<P: Copy + Ord + Debug> Engine<P> {
 
     /// Ends all wants of a block, because it came and could not be stored.
     pub fn abandon(&mut self, now: Duration, cid: &Cid) {
-        if let Some(want) = self.wants.remove(cid.hash()) {
-            self.withdraw(&want, None);
+        if self.end(now, cid.hash()).is_some() {
             self.fill_all(now);
         }
     }
 
-    /// Tells the peers that a block is not wanted any more, except the one that just sent it and thus knows.
-    pub(super) fn withdraw(&mut self, want: &Want<P>, sender: Option<P>) {
-        if !want.is_open() {
-            return;
-        }
-        if let Some(peer) = want.asked() {
-            self.free_slot(peer);
-        }
-        for (_, peer) in self.peers.iter_mut().filter(|(name, _)| Some(**name) != sender) {
+    /// Forgets a want and tells the peers.
+    pub(super) fn end(&mut self, now: Duration, key: &Key) -> Option<Want<P>> {
+        self.unlist(key);
+        let want = self.wants.remove(key)?;
+        self.keys.remove(&want.sequence);
+        self.release(now, &want.asked);
+        for (_, peer) in self.peers.iter_mut().filter(|(name, _)| Some(**name) != want.sender) {
             peer.outbox.cancel(want.cid);
         }
+        Some(want)
     }
 
-    fn free_slot(&mut self, peer: P) {
-        if let Some(state) = self.peers.get_mut(&peer) {
-            state.in_flight = state.in_flight.saturating_sub(1);
+    /// Frees the slots of those that were asked. What they send all the same was asked for, so it is not held against
+    /// them.
+    fn release(&mut self, now: Duration, asked: &[(P, Duration)]) {
+        for (peer, _) in asked {
+            if let Some(state) = self.peers.get_mut(peer) {
+                state.free_slot(now);
+                state.allowance = state.allowance.saturating_add(self.block_bytes);
+            }
         }
     }
 
     pub(super) fn block_arrived(&mut self, now: Duration, peer: P, block: Block) {
         let size = block.data.len() as u64;
-        if !self.wants.get(block.cid.hash()).is_some_and(Want::is_open) {
-            self.statistics.unwanted_blocks += 1;
-            self.statistics.unwanted_bytes += size;
-            return;
+        if let Some(state) = self.peers.get_mut(&peer) {
+            state.heard = now;
         }
-        let Some(want) = self.wants.remove(block.cid.hash()) else {
-            return;
-        };
+        if !self.wants.get(block.cid.hash()).is_some_and(Want::is_open) {
+            return self.unwanted_arrived(peer, size);
+        }
+        self.unlist(block.cid.hash());
+        let Some(want) = self.wants.get_mut(block.cid.hash()) else { return };
+        want.is_storing = true;
+        want.sender = Some(peer);
+        let (cid, asked) = (want.cid, std::mem::take(&mut want.asked));
+        let is_first = want.spreaders.is_empty() && !want.wanters.is_empty();
         self.statistics.blocks_received += 1;
         self.statistics.bytes_received += size;
-        if let Some(state) = self.peers.get_mut(&peer) {
-            state.last_block = now;
-            state.failures = 0;
+        self.block_bytes = self.block_bytes.max(size);
+        self.arrivals.step(now);
+        if is_first {
+            self.firsts.step(now);
         }
-        self.withdraw(&want, Some(peer));
-        self.outputs.push_back(Output::Store { peer, cid: want.cid, data: block.data });
-        let stored = Want { progress: Progress::Storing, ..want };
-        self.wants.insert(*stored.cid.hash(), stored);
+        self.sent_well(now, peer, cid, size, &asked);
+        self.outputs.push_back(Output::Store { peer, cid, data: block.data });
     }
 
-    pub(super) fn presence_arrived(&mut self, peer: P, key: &Key, have: bool) {
+    /// Credits the sender, and tells whoever else was asked not to send. All others hear of it when the block is stored,
+    /// together with the news that it is here.
+    fn sent_well(&mut self, now: Duration, peer: P, cid: Cid, size: u64, asked: &[(P, Duration)]) {
+        let others: Vec<_> = asked.iter().copied().filter(|(other, _)| *other != peer).collect();
+        if let Some(state) = self.peers.get_mut(&peer) {
+            state.failures = 0;
+            state.aside_until = Duration::ZERO;
+            state.received += size;
+            if let Some((_, since)) = asked.iter().find(|(other, _)| *other == peer) {
+                state.meter.answered(now.saturating_sub(*since));
+                state.free_slot(now);
+            }
+        }
+        self.release(now, &others);
+        for (other, _) in others {
+            if let Some(state) = self.peers.get_mut(&other) {
+                state.outbox.cancel(cid);
+            }
+        }
+    }
+
+    fn unwanted_arrived(&mut self, peer: P, size: u64) {
+        self.statistics.unwanted_blocks += 1;
+        self.statistics.unwanted_bytes += size;
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        let forgiven = state.allowance.min(size);
+        state.allowance -= forgiven;
+        state.unwanted += size - forgiven;
+        if state.unwanted > self.config.max_unwanted_bytes + state.received / 8 {
+            self.leave_aside(peer, "it sends blocks that nobody asked for");
+        }
+    }
+
+    pub(super) fn presence_arrived(&mut self, now: Duration, peer: P, key: &Key, have: bool) {
         let Some(want) = self.wants.get_mut(key).filter(|want| want.is_open()) else {
             return;
         };
         if have {
+            let is_first = want.spreaders.is_empty() && want.wanters.contains(&peer);
+            if want.wanters.contains(&peer) {
+                want.spreaders.insert(peer);
+            }
             want.havers.insert(peer);
-            return;
-        }
-        let was_asked = want.asked() == Some(peer);
-        want.forget(&peer);
-        if was_asked {
-            self.free_slot(peer);
-        }
-    }
-
-    /// Asks every peer that has a free slot for something that it has.
-    pub(super) fn fill_all(&mut self, now: Duration) {
-        let free: Vec<P> =
-            self.peers.iter().filter(|(_, p)| p.in_flight < self.config.slots).map(|(n, _)| *n).collect();
-        for peer in free {
-            self.fill(now, peer);
-        }
-    }
-
-    fn fill(&mut self, now: Duration, peer: P) {
-        while let Some(key) = self.choose(peer) {
-            let (Some(want), Some(state)) = (self.wants.get_mut(&key), self.peers.get_mut(&peer)) else {
-                return;
-            };
-            want.progress = Progress::Asked { peer, since: now };
-            state.in_flight += 1;
-            state.outbox.want_block(want.cid);
-        }
-    }
-
-    /// The rarest block that `peer` has and nobody is asked for, at random between equals: so peers that fetch the
-    /// same file get different blocks from its only source, and give them to each other.
-    fn choose(&mut self, peer: P) -> Option<Key> {
-        let state = self.peers.get(&peer).filter(|state| state.in_flight < self.config.slots)?;
-        let failures = state.failures;
-        let (mut rarest, mut equals, mut choice) = (usize::MAX, 0u32, None);
-        for (key, want) in &self.wants {
-            if want.progress != Progress::Open
-                || !want.havers.contains(&peer)
-                || self.has_better(want, failures)
-            {
-                continue;
+            if let Some(state) = self.peers.get_mut(&peer).filter(|_| is_first) {
+                state.firsts.step(now);
             }
-            if want.havers.len() < rarest {
-                (rarest, equals) = (want.havers.len(), 0);
-            }
-            if want.havers.len() == rarest {
-                equals += 1;
-                // Reservoir sampling: each of n equals is the choice with probability 1/n.
-                if self.random.random_range(0..equals) == 0 {
-                    choice = Some(*key);
-                }
-            }
+        } else if want.forget_haver(&peer)
+            && let Some(state) = self.peers.get_mut(&peer)
+        {
+            state.free_slot(now);
         }
-        choice
-    }
-
-    /// True when someone who failed less often has the block.
-    fn has_better(&self, want: &Want<P>, failures: u32) -> bool {
-        failures > 0
-            && want
-                .havers
-                .iter()
-                .filter_map(|name| self.peers.get(name))
-                .any(|other| other.failures < failures)
-    }
-
-    /// When a want is due to be asked of another, or to be announced again.
-    pub(super) fn deadline(&self, want: &Want<P>) -> Option<Duration> {
-        match want.progress {
-            Progress::Asked { peer, since } => {
-                let last_block = self.peers.get(&peer).map_or(Duration::ZERO, |state| state.last_block);
-                Some(since.max(last_block) + self.config.block_timeout)
-            }
-            Progress::Open if want.havers.is_empty() => Some(want.announced + self.config.announce_interval),
-            Progress::Open | Progress::Storing => None,
-        }
-    }
-
-    pub(super) fn time_out(&mut self, now: Duration) {
-        let late =
-            |want: &&Want<P>| want.asked().is_some() && self.deadline(want).is_some_and(|due| due <= now);
-        let due: Vec<Key> = self.wants.values().filter(late).map(|want| *want.cid.hash()).collect();
-        let mut failed = BTreeSet::new();
-        for key in due {
-            let Some(want) = self.wants.get_mut(&key) else {
-                continue;
-            };
-            let (Some(peer), cid) = (want.asked(), want.cid) else {
-                continue;
-            };
-            want.progress = Progress::Open;
-            failed.insert(peer);
-            self.free_slot(peer);
-            if let Some(state) = self.peers.get_mut(&peer) {
-                // Replaces the want for the block by one for its presence: the peer may still be of use later.
-                state.outbox.want_have(cid);
-            }
-        }
-        for peer in failed {
-            self.statistics.timeouts += 1;
-            if let Some(state) = self.peers.get_mut(&peer) {
-                state.failures = state.failures.saturating_add(1);
-            }
-        }
-    }
-
-    /// Messages get lost in ways that neither side sees; saying it again now and then heals that.
-    pub(super) fn announce_again(&mut self, now: Duration) {
-        let interval = self.config.announce_interval;
-        let quiet = |want: &&mut Want<P>| {
-            want.progress == Progress::Open && want.havers.is_empty() && want.announced + interval <= now
-        };
-        for want in self.wants.values_mut().filter(quiet) {
-            want.announced = now;
-            for peer in self.peers.values_mut() {
-                peer.outbox.want_have(want.cid);
-            }
-        }
+        self.is_busy = true;
+        self.relist(now, key);
     }
 }
