@@ -127,7 +127,7 @@ async fn fetch(
     let stop = CancellationToken::new();
     let running = tokio::spawn(driver.run(stop.clone()));
     let max_blocks = usize::try_from(max_bytes / (1 << 20) * BLOCKS_PER_MIB + 64).unwrap_or(usize::MAX);
-    let limits = FetchLimits { max_bytes, max_blocks, stall_timeout: patience };
+    let limits = FetchLimits { max_bytes, max_blocks, stall_timeout: patience, priority: 0 };
     let (progress, watched) = watch::channel(FetchProgress::default());
     let result = tokio::select! {
         result = async {

@@ -75,8 +75,12 @@ async fn add(node: &Node, path: &str, format: &str) -> Outcome {
 }
 
 async fn get(node: &Node, cid: Cid, path: &str) -> Outcome {
-    let limits =
-        FetchLimits { max_bytes: 1 << 40, max_blocks: 1 << 24, stall_timeout: Duration::from_secs(30) };
+    let limits = FetchLimits {
+        max_bytes: 1 << 40,
+        max_blocks: 1 << 24,
+        stall_timeout: Duration::from_secs(30),
+        priority: 0,
+    };
     let start = Instant::now();
     let fetched = node.fetch(cid, Vec::new(), limits, Default::default()).await?;
     let seconds = start.elapsed().as_secs_f64();

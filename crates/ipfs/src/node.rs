@@ -9,12 +9,13 @@ mod pubsub;
 mod streams;
 mod swarm;
 mod types;
+mod ways;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bitswap::engine::Statistics;
+use bitswap::engine::{PeerStatistics, Statistics};
 use bytes::Bytes;
 use cid::Cid;
 use libp2p::{Multiaddr, PeerId};
@@ -44,6 +45,7 @@ pub struct Node {
     store: Store,
     commands: mpsc::Sender<Command>,
     kept: watch::Sender<Vec<Multiaddr>>,
+    neighbours: watch::Sender<Vec<Provider>>,
     reports: Reports,
     fetch_slots: Arc<Semaphore>,
 }
@@ -65,7 +67,8 @@ impl Node {
         let (kept, wanted) = watch::channel(Vec::new());
         let (driver, reports) = Driver::new(config, store.clone(), receiver, wanted)?;
         let fetch_slots = Arc::new(Semaphore::new(parallel_fetches));
-        Ok((Self { peer_id, store, commands, kept, reports, fetch_slots }, driver, report))
+        let neighbours = watch::Sender::default();
+        Ok((Self { peer_id, store, commands, kept, neighbours, reports, fetch_slots }, driver, report))
     }
 
     /// Who this node is.
@@ -91,6 +94,11 @@ impl Node {
     /// What Bitswap counted since the start, brought up to date once a second.
     pub fn statistics(&self) -> watch::Receiver<Statistics> {
         self.reports.statistics.clone()
+    }
+
+    /// How it goes with each connected peer, brought up to date once a second.
+    pub fn peer_statistics(&self) -> watch::Receiver<Arc<Vec<PeerStatistics<PeerId>>>> {
+        self.reports.peers.clone()
     }
 
     /// Connects to a peer, or sees that it is connected.

@@ -234,7 +234,7 @@ impl Keeper {
         let size = claimed.min(self.settings.max_file_bytes);
         let max_bytes = size.saturating_add(size / 100).saturating_add(OVERHEAD);
         let max_blocks = usize::try_from(max_bytes / SMALLEST_CHUNK).unwrap_or(usize::MAX).saturating_add(16);
-        FetchLimits { max_bytes, max_blocks, stall_timeout: STALL }
+        FetchLimits { max_bytes, max_blocks, stall_timeout: STALL, priority: 0 }
     }
 
     async fn ended(

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bitswap::engine::Statistics;
+use bitswap::engine::{PeerStatistics, Statistics};
 use cid::Cid;
 use futures::StreamExt;
 use libp2p::core::ConnectedPoint;
@@ -15,11 +15,12 @@ use tokio::time::{Interval, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::addresses::{self, Rules};
-use super::exchange::{Delivery, Exchange};
+use super::exchange::{Delivery, Exchange, Request};
 use super::inbound::Inbound;
 use super::kept::{self, Keeper, KeptPeer, Step};
 use super::pubsub::{self, SubscribeError, Subscriptions, Topic};
 use super::swarm::{self, Behaviour, BehaviourEvent};
+use super::ways::Ways;
 use super::{ConnectError, ListenFailure, NodeConfig, StartError};
 use crate::store::Store;
 
@@ -36,7 +37,7 @@ const MAX_FAILURES: usize = 64;
 #[derive(Debug)]
 pub(super) enum Command {
     Connect { peer: PeerId, addresses: Vec<Multiaddr>, reply: oneshot::Sender<Result<(), ConnectError>> },
-    Want { cid: Cid, reply: oneshot::Sender<Delivery> },
+    Want { cid: Cid, priority: i32, reply: oneshot::Sender<Delivery> },
     Stored { cid: Cid, size: usize },
     Subscribe { topic: String, reply: oneshot::Sender<Result<Topic, SubscribeError>> },
 }
@@ -48,6 +49,7 @@ pub(super) struct Reports {
     pub(super) failures: watch::Receiver<Vec<ListenFailure>>,
     pub(super) connected: watch::Receiver<Arc<BTreeSet<PeerId>>>,
     pub(super) statistics: watch::Receiver<Statistics>,
+    pub(super) peers: watch::Receiver<Arc<Vec<PeerStatistics<PeerId>>>>,
     pub(super) kept: watch::Receiver<Arc<Vec<KeptPeer>>>,
 }
 
@@ -70,6 +72,8 @@ pub struct Driver {
     failures: watch::Sender<Vec<ListenFailure>>,
     connected: watch::Sender<Arc<BTreeSet<PeerId>>>,
     statistics: watch::Sender<Statistics>,
+    peers: watch::Sender<Arc<Vec<PeerStatistics<PeerId>>>>,
+    ways: Ways,
 }
 
 impl std::fmt::Debug for Driver {
@@ -91,7 +95,7 @@ impl Driver {
         let swarm = swarm::build(&config, kept::alive::Behaviour::new(keeper.chosen()))?;
         let listen = swarm::listen_addresses(&config);
         let control = swarm.behaviour().outbound.new_control();
-        let exchange = Exchange::new(config.bitswap, config.seed, store.clone(), control);
+        let exchange = Exchange::new(config.bitswap, me, config.seed, store.clone(), control);
         let mut driver = Self {
             swarm,
             exchange,
@@ -108,6 +112,8 @@ impl Driver {
             failures: watch::Sender::default(),
             connected: watch::Sender::default(),
             statistics: watch::Sender::default(),
+            peers: watch::Sender::default(),
+            ways: Ways::default(),
         };
         listen.into_iter().for_each(|address| driver.listen(address));
         let reports = driver.reports();
@@ -120,6 +126,7 @@ impl Driver {
             failures: self.failures.subscribe(),
             connected: self.connected.subscribe(),
             statistics: self.statistics.subscribe(),
+            peers: self.peers.subscribe(),
             kept: self.keeper.told(),
         }
     }
@@ -139,6 +146,7 @@ impl Driver {
                 }
                 _ = self.housekeeping.tick() => self.tidy(),
             }
+            self.answer_requests();
         }
         self.stop().await;
     }
@@ -180,12 +188,44 @@ impl Driver {
         self.close_unused();
         let statistics = self.exchange.statistics();
         self.statistics.send_if_modified(|told| std::mem::replace(told, statistics) != statistics);
+        let peers = self.exchange.peer_statistics();
+        self.peers.send_if_modified(|told| {
+            **told != peers && {
+                *told = Arc::new(peers);
+                true
+            }
+        });
+        self.ways.tidy();
+    }
+
+    fn answer_requests(&mut self) {
+        for request in self.exchange.take_requests() {
+            match request {
+                Request::Reconnect(peer) => self.reconnect(peer),
+                Request::LeaveAside(peer, reason) => {
+                    tracing::warn!(%peer, reason, "a peer is left aside");
+                    self.ways.leave_aside(peer);
+                    let _ = self.swarm.disconnect_peer_id(peer);
+                }
+            }
+        }
+    }
+
+    /// Dials a peer with whom a connection is open that carries nothing; the old one is closed when the new one is there.
+    fn reconnect(&mut self, peer: PeerId) {
+        let addresses = self.ways.renew(peer);
+        if addresses.is_empty() {
+            return;
+        }
+        tracing::debug!(%peer, "its connection carries nothing: another is tried");
+        let options = DialOpts::peer_id(peer).condition(PeerCondition::NotDialing).addresses(addresses);
+        let _ = self.swarm.dial(options.build());
     }
 
     fn command(&mut self, command: Command) {
         match command {
             Command::Connect { peer, addresses, reply } => self.connect(peer, addresses, reply),
-            Command::Want { cid, reply } => self.exchange.want(cid, reply),
+            Command::Want { cid, priority, reply } => self.exchange.want(cid, priority, reply),
             Command::Stored { cid, size } => self.exchange.stored(&cid, size),
             Command::Subscribe { topic, reply } => {
                 let gossip = &mut self.swarm.behaviour_mut().pubsub;
@@ -202,6 +242,11 @@ impl Driver {
     ) {
         if self.swarm.is_connected(&peer) {
             let _ = reply.send(Ok(()));
+            return;
+        }
+        if self.ways.is_left_aside(&peer) {
+            let reason = "it is left aside for a while, since it misbehaved".to_owned();
+            let _ = reply.send(Err(ConnectError::Failed(peer, reason)));
             return;
         }
         let addresses = addresses::usable(given, self.rules);
@@ -277,10 +322,22 @@ impl Driver {
             SwarmEvent::Behaviour(BehaviourEvent::Pubsub(event)) => {
                 self.subscriptions.gossip_event(event, &mut self.swarm.behaviour_mut().pubsub);
             }
-            SwarmEvent::ConnectionEstablished { peer_id, num_established, endpoint, .. } => {
+            SwarmEvent::ConnectionEstablished {
+                peer_id, connection_id, num_established, endpoint, ..
+            } => {
+                for old in self.ways.established(peer_id, connection_id, &endpoint) {
+                    self.swarm.close_connection(old);
+                }
+                if self.ways.is_left_aside(&peer_id) {
+                    let _ = self.swarm.disconnect_peer_id(peer_id);
+                }
                 self.connection_established(peer_id, num_established.get(), &endpoint);
             }
-            SwarmEvent::ConnectionClosed { peer_id, num_established: 0, cause, .. } => {
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, num_established, cause, .. } => {
+                self.ways.closed(&peer_id, connection_id);
+                if num_established > 0 {
+                    return;
+                }
                 let cause = cause.map_or_else(|| "it was closed".to_owned(), |cause| reason(&cause));
                 self.connection_closed(peer_id, cause);
             }

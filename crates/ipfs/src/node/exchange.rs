@@ -1,9 +1,10 @@
 //! The rim of the Bitswap engine: carries out what it says, with streams and the store.
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use bitswap::engine::{self, Engine, Output, Statistics};
+use bitswap::engine::{self, Engine, Output, PeerStatistics, Statistics};
 use bitswap::message::{Block, Message};
 use bytes::Bytes;
 use cid::Cid;
@@ -12,7 +13,7 @@ use libp2p_stream::Control;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::{JoinError, JoinSet};
 
-use super::streams::{self, SendError};
+use super::streams::{self, Coming, SendError};
 use crate::store::{BlockKey, Store, StoreError};
 
 /// The most streams of one peer that are read at one time.
@@ -49,6 +50,7 @@ struct Link {
     visit: u64,
     stream: Option<Stream>,
     readers: usize,
+    coming: Coming,
     /// When something was last said on it.
     used: Instant,
 }
@@ -57,6 +59,14 @@ struct Link {
 struct Waiting {
     cid: Cid,
     replies: Vec<oneshot::Sender<Delivery>>,
+}
+
+/// What the exchange asks of the driver.
+pub(super) enum Request {
+    /// A new connection with this peer: the one that there is carries nothing.
+    Reconnect(PeerId),
+    /// No connection with this peer for a while.
+    LeaveAside(PeerId, &'static str),
 }
 
 pub(super) struct Exchange {
@@ -75,13 +85,14 @@ pub(super) struct Exchange {
     disk: Arc<Semaphore>,
     incoming: mpsc::Receiver<(PeerId, Message)>,
     incoming_sender: mpsc::Sender<(PeerId, Message)>,
+    requests: Vec<Request>,
 }
 
 impl Exchange {
-    pub(super) fn new(config: engine::Config, seed: u64, store: Store, control: Control) -> Self {
+    pub(super) fn new(config: engine::Config, me: PeerId, seed: u64, store: Store, control: Control) -> Self {
         let (incoming_sender, incoming) = mpsc::channel(16);
         Self {
-            engine: Engine::new(config, seed),
+            engine: Engine::new(config, token(&me), seed),
             start: Instant::now(),
             store,
             control,
@@ -95,6 +106,7 @@ impl Exchange {
             disk: Arc::new(Semaphore::new(DISK_WORKERS)),
             incoming,
             incoming_sender,
+            requests: Vec::new(),
         }
     }
 
@@ -104,8 +116,9 @@ impl Exchange {
 
     pub(super) fn connected(&mut self, peer: PeerId) {
         self.visits += 1;
-        self.links.insert(peer, Link { visit: self.visits, stream: None, readers: 0, used: Instant::now() });
-        self.engine.connected(self.now(), peer);
+        let (visit, coming, used) = (self.visits, Coming::default(), Instant::now());
+        self.links.insert(peer, Link { visit, stream: None, readers: 0, coming, used });
+        self.engine.connected(self.now(), peer, token(&peer));
         self.carry_out();
     }
 
@@ -124,20 +137,20 @@ impl Exchange {
             return tracing::debug!(%peer, "a peer opened too many streams");
         }
         link.readers += 1;
-        let messages = self.incoming_sender.clone();
+        let (messages, coming) = (self.incoming_sender.clone(), link.coming.clone());
         self.readers.spawn(async move {
-            streams::read_messages(peer, stream, messages).await;
+            streams::read_messages(peer, stream, coming, messages).await;
             peer
         });
     }
 
     /// Wants a block; `reply` gets it once it is stored. Dropping the other end of `reply` ends the want.
-    pub(super) fn want(&mut self, cid: Cid, reply: oneshot::Sender<Delivery>) {
+    pub(super) fn want(&mut self, cid: Cid, priority: i32, reply: oneshot::Sender<Delivery>) {
         if self.store.contains(&cid) {
             // It came since the fetch looked; without an answer the fetch looks again.
             return;
         }
-        match self.engine.want(self.now(), cid) {
+        match self.engine.want(self.now(), cid, priority) {
             Ok(()) => {
                 let waiting = self.waiting.entry(BlockKey::of(&cid));
                 waiting.or_insert_with(|| Waiting { cid, replies: Vec::new() }).replies.push(reply);
@@ -175,9 +188,14 @@ impl Exchange {
             Some(ended) = self.readers.join_next() => self.reader_ended(ended),
             Some((peer, message)) = self.incoming.recv(), if self.storing < MAX_STORING => {
                 self.used(peer);
+                self.tell_coming(peer);
                 self.engine.received(self.now(), peer, message);
             }
-            () = sleep_until(wake) => self.engine.tick(self.now()),
+            () = sleep_until(wake) => {
+                let peers: Vec<PeerId> = self.links.keys().copied().collect();
+                peers.into_iter().for_each(|peer| self.tell_coming(peer));
+                self.engine.tick(self.now());
+            }
         }
         self.carry_out();
     }
@@ -197,6 +215,24 @@ impl Exchange {
     pub(super) fn unused_for(&self, least: Duration) -> Vec<(PeerId, Duration)> {
         let idle = self.links.iter().map(|(peer, link)| (*peer, link.used.elapsed()));
         idle.filter(|(_, idle)| *idle >= least).collect()
+    }
+
+    /// What the driver is to do.
+    pub(super) fn take_requests(&mut self) -> Vec<Request> {
+        std::mem::take(&mut self.requests)
+    }
+
+    /// How it goes with each peer.
+    pub(super) fn peer_statistics(&self) -> Vec<PeerStatistics<PeerId>> {
+        self.engine.peer_statistics().collect()
+    }
+
+    /// Tells the engine how much came from a peer of messages that may not be whole yet.
+    fn tell_coming(&mut self, peer: PeerId) {
+        let bytes = self.links.get(&peer).map_or(0, |link| link.coming.swap(0, Ordering::Relaxed));
+        if bytes > 0 {
+            self.engine.receiving(self.now(), peer, bytes);
+        }
     }
 
     fn used(&mut self, peer: PeerId) {
@@ -284,8 +320,18 @@ impl Exchange {
                 Output::Load { peer, cids } => self.load(peer, cids),
                 Output::Store { cid, data, .. } => self.store_block(cid, data),
                 Output::Satisfied { cid } => self.satisfied(&cid),
+                Output::Reconnect { peer } => self.reconnect(peer),
+                Output::LeaveAside { peer, reason } => self.requests.push(Request::LeaveAside(peer, reason)),
             }
         }
+    }
+
+    /// The next message goes over a new stream, and over a new connection if there is another way to the peer.
+    fn reconnect(&mut self, peer: PeerId) {
+        if let Some(link) = self.links.get_mut(&peer) {
+            link.stream = None;
+        }
+        self.requests.push(Request::Reconnect(peer));
     }
 
     fn satisfied(&mut self, cid: &Cid) {
@@ -334,6 +380,12 @@ impl Exchange {
             Done::Stored { cid, data, result }
         });
     }
+}
+
+/// The end of a peer ID is that of a key or of a hash: as good as random, and the same for all who know the peer.
+fn token(peer: &PeerId) -> u64 {
+    let bytes = peer.to_bytes();
+    bytes.iter().rev().take(8).fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
 fn read_blocks(store: &Store, cids: Vec<Cid>) -> (Vec<Block>, Vec<Cid>) {

@@ -20,6 +20,10 @@ use crate::unixfs::MAX_DEPTH;
 
 /// How many blocks one fetch wants at one time.
 pub(super) const WINDOW: usize = 256;
+/// The most neighbours that are met.
+const MAX_NEIGHBOURS: usize = 48;
+/// How often neighbours that are not connected are dialled.
+const MEET_AGAIN: Duration = Duration::from_secs(20);
 /// The first pause between dials of providers none of which is connected, and the longest.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
 
@@ -35,6 +39,8 @@ pub struct FetchLimits {
     pub max_blocks: usize,
     /// How long no block may arrive before it is given up.
     pub stall_timeout: Duration,
+    /// What has a higher one is fetched first.
+    pub priority: i32,
 }
 
 /// How far a fetch is.
@@ -154,7 +160,20 @@ impl Node {
         tokio::select! {
             result = session.run() => result,
             never = keep_connected(self, providers) => match never {},
+            never = meet_neighbours(self) => match never {},
         }
+    }
+
+    /// Names other nodes that are near. While something is fetched they are met, so that those who want the same can
+    /// give it to each other. At most 48 are taken.
+    pub fn tell_neighbours(&self, mut neighbours: Vec<Provider>) {
+        neighbours.truncate(MAX_NEIGHBOURS);
+        self.neighbours.send_if_modified(|told| {
+            *told != neighbours && {
+                *told = neighbours;
+                true
+            }
+        });
     }
 }
 
@@ -176,6 +195,21 @@ async fn keep_connected(
             () = wait => {}
             // A dial that hangs must not hold up one that would not.
             () = named_anew(&mut providers) => pause = BACK_OFF.0,
+        }
+    }
+}
+
+/// Dials the neighbours once, and again when others are named or some time is over.
+async fn meet_neighbours(node: &Node) -> std::convert::Infallible {
+    let mut neighbours = node.neighbours.subscribe();
+    loop {
+        let current = neighbours.borrow_and_update().clone();
+        let connected = node.connected_peers().borrow().clone();
+        let strangers = current.into_iter().filter(|(peer, _)| !connected.contains(peer));
+        let dials = join_all(strangers.map(|(peer, addresses)| node.connect(peer, addresses)));
+        tokio::select! {
+            () = async { dials.await; sleep(MEET_AGAIN).await } => {}
+            () = named_anew(&mut neighbours) => {}
         }
     }
 }
@@ -261,7 +295,9 @@ impl<'a> Session<'a> {
             match local(self.node, cid).await? {
                 Local::Raw(size) => self.count(size)?,
                 Local::Node(block) => self.block(&cid, depth, &block)?,
-                Local::Missing => self.wanted.push(Box::pin(want(self.node, cid, depth))),
+                Local::Missing => {
+                    self.wanted.push(Box::pin(want(self.node, cid, depth, self.limits.priority)))
+                }
             }
         }
         Ok(())
@@ -339,14 +375,14 @@ async fn local(node: &Node, cid: Cid) -> Result<Local, FetchError> {
     Ok(block.map_or(Local::Missing, Local::Node))
 }
 
-async fn want(node: &Node, cid: Cid, depth: usize) -> Arrival {
-    (cid, depth, wait_for(node, cid).await)
+async fn want(node: &Node, cid: Cid, depth: usize, priority: i32) -> Arrival {
+    (cid, depth, wait_for(node, cid, priority).await)
 }
 
-async fn wait_for(node: &Node, cid: Cid) -> Result<Bytes, FetchError> {
+async fn wait_for(node: &Node, cid: Cid, priority: i32) -> Result<Bytes, FetchError> {
     loop {
         let (reply, answer) = oneshot::channel();
-        node.commands.send(Command::Want { cid, reply }).await.map_err(|_| FetchError::Stopped)?;
+        node.commands.send(Command::Want { cid, priority, reply }).await.map_err(|_| FetchError::Stopped)?;
         if let Ok(delivery) = answer.await {
             return Ok(delivery?);
         }

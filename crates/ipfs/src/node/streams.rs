@@ -1,5 +1,7 @@
 //! Messages on streams: each with its length before it, an unsigned varint.
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bitswap::MAX_MESSAGE_BYTES;
@@ -16,11 +18,14 @@ pub(super) const PROTOCOL: StreamProtocol = StreamProtocol::new(bitswap::PROTOCO
 
 /// How long a peer may take to send or take some bytes of a message that was begun.
 const PIECE_TIMEOUT: Duration = Duration::from_secs(60);
+/// A message that comes more slowly is given up.
+const LEAST_BYTES_PER_MS: usize = 2;
 /// How long a stream between messages may be silent.
 const SILENCE: Duration = Duration::from_secs(3600);
 /// How much is read or written at one time.
 const PIECE_BYTES: usize = 64 * 1024;
-/// Longer messages are decoded (and their blocks hashed) on a thread of their own, so that others need not wait.
+/// Longer messages have blocks in them. They are decoded (and their blocks hashed) on a thread of their own, so that others
+/// need not wait.
 const INLINE_BYTES: usize = 16 * 1024;
 
 /// A message did not get to the peer.
@@ -32,14 +37,18 @@ pub(super) enum SendError {
     Broken,
 }
 
+/// Bytes of messages with blocks that came from a peer and were not told to the engine yet.
+pub(super) type Coming = Arc<AtomicU64>;
+
 /// Reads messages from one stream until it ends, breaks, or says something that is not allowed.
 pub(super) async fn read_messages(
     peer: PeerId,
     mut stream: Stream,
+    coming: Coming,
     messages: mpsc::Sender<(PeerId, Message)>,
 ) {
     loop {
-        match read_message(&mut stream).await {
+        match read_message(&mut stream, &coming).await {
             Ok(Some(message)) => {
                 if messages.send((peer, message)).await.is_err() {
                     return;
@@ -51,14 +60,15 @@ pub(super) async fn read_messages(
     }
 }
 
-async fn read_message(stream: &mut Stream) -> io::Result<Option<Message>> {
+async fn read_message(stream: &mut Stream, coming: &Coming) -> io::Result<Option<Message>> {
     let Some(length) = timeout(SILENCE, read_length(stream)).await.map_err(io::Error::from)?? else {
         return Ok(None);
     };
     if length > MAX_MESSAGE_BYTES {
         return Err(io::Error::new(io::ErrorKind::InvalidData, message::DecodeError::TooLong(length)));
     }
-    let bytes = read_exactly(stream, length).await?;
+    let bytes =
+        timeout(time_for(length), read_exactly(stream, length, coming)).await.map_err(io::Error::from)??;
     decode(bytes).await.map(Some)
 }
 
@@ -81,8 +91,14 @@ async fn read_length(stream: &mut Stream) -> io::Result<Option<usize>> {
     }
 }
 
+/// Whoever sends more slowly than this is not worth the memory that the message takes meanwhile.
+fn time_for(length: usize) -> Duration {
+    PIECE_TIMEOUT + Duration::from_millis((length / LEAST_BYTES_PER_MS) as u64)
+}
+
 /// Memory grows with what really came, not with what was announced.
-async fn read_exactly(stream: &mut Stream, length: usize) -> io::Result<Bytes> {
+async fn read_exactly(stream: &mut Stream, length: usize, coming: &Coming) -> io::Result<Bytes> {
+    let has_blocks = length >= INLINE_BYTES;
     let mut bytes = BytesMut::with_capacity(length.min(PIECE_BYTES));
     while bytes.len() < length {
         let start = bytes.len();
@@ -93,6 +109,9 @@ async fn read_exactly(stream: &mut Stream, length: usize) -> io::Result<Bytes> {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         bytes.truncate(start + read);
+        if has_blocks {
+            coming.fetch_add(read as u64, Ordering::Relaxed);
+        }
     }
     Ok(bytes.freeze())
 }

@@ -13,8 +13,12 @@ mod private;
 mod pubsub;
 
 const MIB: u64 = 1024 * 1024;
-const LIMITS: FetchLimits =
-    FetchLimits { max_bytes: 1024 * MIB, max_blocks: 1_000_000, stall_timeout: Duration::from_secs(20) };
+const LIMITS: FetchLimits = FetchLimits {
+    max_bytes: 1024 * MIB,
+    max_blocks: 1_000_000,
+    stall_timeout: Duration::from_secs(20),
+    priority: 0,
+};
 
 /// A node that runs until it is dropped.
 struct Running {

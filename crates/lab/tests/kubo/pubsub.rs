@@ -165,7 +165,7 @@ async fn kubo_with_the_same_network_key_takes_part_and_others_do_not() -> Result
     assert!(std::fs::read(&output).unwrap() == content);
     std::fs::write(&input, &content[1..]).unwrap();
     let root = kubo.add(&input)?.parse().unwrap();
-    let limits = FetchLimits { max_bytes: 1 << 30, max_blocks: 1 << 20, stall_timeout: SOON };
+    let limits = FetchLimits { max_bytes: 1 << 30, max_blocks: 1 << 20, stall_timeout: SOON, priority: 0 };
     let fetched = ours.node.fetch(root, Vec::new(), limits, Default::default()).await.unwrap();
     assert!(fetched.summary.bytes >= 3_999_999, "{:?}", fetched.summary);
     Ok(())

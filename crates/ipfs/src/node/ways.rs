@@ -1,0 +1,82 @@
+//! Over which connections peers are reached, and whom to keep away.
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use libp2p::core::ConnectedPoint;
+use libp2p::swarm::ConnectionId;
+use libp2p::{Multiaddr, PeerId};
+
+/// How long a peer that misbehaved is kept away.
+const LEFT_ASIDE: Duration = Duration::from_secs(600);
+/// The most peers that are remembered for it.
+const MAX_LEFT_ASIDE: usize = 1024;
+
+/// One connection, and the address that was dialled for it.
+#[derive(Debug)]
+struct Way {
+    connection: ConnectionId,
+    dialled: Option<Multiaddr>,
+}
+
+/// The connections of all peers.
+#[derive(Debug, Default)]
+pub(super) struct Ways {
+    ways: BTreeMap<PeerId, Vec<Way>>,
+    /// Those whose next connection replaces the ones that there are.
+    renewed: BTreeMap<PeerId, Instant>,
+    aside: BTreeMap<PeerId, Instant>,
+}
+
+impl Ways {
+    /// Notes a new connection; gives those that it replaces.
+    pub(super) fn established(
+        &mut self,
+        peer: PeerId,
+        connection: ConnectionId,
+        endpoint: &ConnectedPoint,
+    ) -> Vec<ConnectionId> {
+        let dialled = endpoint.is_dialer().then(|| endpoint.get_remote_address().clone());
+        let ways = self.ways.entry(peer).or_default();
+        let is_renewed = dialled.is_some() && self.renewed.remove(&peer).is_some();
+        let old = ways.iter().filter(|_| is_renewed).map(|way| way.connection).collect();
+        ways.push(Way { connection, dialled });
+        old
+    }
+
+    /// Forgets a connection.
+    pub(super) fn closed(&mut self, peer: &PeerId, connection: ConnectionId) {
+        let Some(ways) = self.ways.get_mut(peer) else { return };
+        ways.retain(|way| way.connection != connection);
+        if ways.is_empty() {
+            self.ways.remove(peer);
+        }
+    }
+
+    /// Where to dial a peer anew; nothing when it can only come by itself.
+    pub(super) fn renew(&mut self, peer: PeerId) -> Vec<Multiaddr> {
+        let ways = self.ways.get(&peer).into_iter().flatten();
+        let addresses: Vec<Multiaddr> = ways.filter_map(|way| way.dialled.clone()).collect();
+        if !addresses.is_empty() {
+            self.renewed.insert(peer, Instant::now());
+        }
+        addresses
+    }
+
+    /// Keeps a peer away for a while.
+    pub(super) fn leave_aside(&mut self, peer: PeerId) {
+        if self.aside.len() < MAX_LEFT_ASIDE {
+            self.aside.insert(peer, Instant::now());
+        }
+    }
+
+    /// Whether a peer is kept away.
+    pub(super) fn is_left_aside(&self, peer: &PeerId) -> bool {
+        self.aside.get(peer).is_some_and(|since| since.elapsed() < LEFT_ASIDE)
+    }
+
+    /// Forgets what is over.
+    pub(super) fn tidy(&mut self) {
+        self.aside.retain(|_, since| since.elapsed() < LEFT_ASIDE);
+        self.renewed.retain(|_, since| since.elapsed() < LEFT_ASIDE);
+    }
+}
