@@ -1,11 +1,13 @@
 //! Experiments with many daemons: subcommands of the program `lab`, and in a small form tests.
 
+mod class;
 mod figures;
 mod heal;
 mod irc;
 mod merge;
 mod spread;
 
+pub use class::{Class, ClassRuns, class};
 pub use figures::Distribution;
 pub use heal::{Heal, Healed, heal};
 pub use irc::{Irc, OverIrc, irc};
