@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use content_node::{ContentNode, content_node};
 use idle::{Idle, idle};
-use lab::experiments::{Class, Heal, Irc, Merge, Spread, class, heal, irc, merge, spread};
+use lab::experiments::{Class, Heal, Irc, Merge, Pair, Spread, class, heal, irc, merge, pair, spread};
 use lab::{Lab, sweep_leftovers};
 use share_v0::{ShareV0, share_v0};
 
@@ -32,6 +32,7 @@ enum Command {
     Merge(Merge),
     Irc(Irc),
     Class(Class),
+    Pair(Pair),
     /// An IPFS node of ours alone, told on its standard input what to do
     ContentNode(ContentNode),
     /// Remove what labs of killed processes left behind
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         Command::Heal(options) => run_heal(&options).map_err(Into::into),
         Command::Merge(options) => run_merge(&options).map_err(Into::into),
         Command::Class(options) => run_class(&options).map_err(Into::into),
+        Command::Pair(options) => run_pair(&options).map_err(Into::into),
         Command::ContentNode(options) => content_node(options),
         Command::Irc(options) => run_irc(&options).map_err(Into::into),
         Command::Sweep => {
@@ -94,6 +96,15 @@ fn run_class(options: &Class) -> lab::Result {
     match options.json {
         true => println!("{}", runs.json()),
         false => runs.print(),
+    }
+    Ok(())
+}
+
+fn run_pair(options: &Pair) -> lab::Result {
+    let rates = pair(options)?;
+    match options.json {
+        true => println!("{}", rates.json()),
+        false => rates.print(),
     }
     Ok(())
 }

@@ -253,7 +253,7 @@ impl Players {
 }
 
 /// Bytes of which none repeat.
-fn write_file(path: &Path, bytes: u64, seed: u64) -> Result {
+pub(super) fn write_file(path: &Path, bytes: u64, seed: u64) -> Result {
     let mut content = vec![0; usize::try_from(bytes).unwrap_or(usize::MAX)];
     ChaCha8Rng::seed_from_u64(seed).fill(content.as_mut_slice());
     std::fs::write(path, content).map_err(Error::io(format!("writing {}", path.display())))

@@ -5,6 +5,7 @@ mod figures;
 mod heal;
 mod irc;
 mod merge;
+mod pair;
 mod spread;
 
 pub use class::{Class, ClassRuns, class};
@@ -12,4 +13,5 @@ pub use figures::Distribution;
 pub use heal::{Heal, Healed, heal};
 pub use irc::{Irc, OverIrc, irc};
 pub use merge::{Merge, Merged, merge};
+pub use pair::{Pair, PairRates, pair};
 pub use spread::{Spread, spread};
