@@ -134,7 +134,7 @@ impl Store {
             return Ok(());
         }
         let written =
-            self.write_temporary(data).and_then(|temporary| self.take_over(&key, &temporary, length));
+            self.write_temporary(&key, data).and_then(|temporary| self.take_over(&key, &temporary, length));
         self.index().release_reserved(length);
         written
     }
@@ -262,9 +262,9 @@ impl Store {
         Ok(())
     }
 
-    fn write_temporary(&self, data: &[u8]) -> Result<PathBuf, StoreError> {
+    fn write_temporary(&self, key: &BlockKey, data: &[u8]) -> Result<PathBuf, StoreError> {
         let number = self.inner.next_temporary.fetch_add(1, Ordering::Relaxed);
-        let path = self.inner.config.directory.join("temporary").join(number.to_string());
+        let path = self.path(key).with_extension(number.to_string());
         let written = File::create(&path).and_then(|mut file| file.write_all(data));
         if written.is_err() {
             let _ = fs::remove_file(&path);
