@@ -343,7 +343,8 @@ async fn want(node: &Node, cid: Cid, depth: usize) -> Arrival {
     (cid, depth, wait_for(node, cid).await)
 }
 
-async fn wait_for(node: &Node, cid: Cid) -> Result<Bytes, FetchError> {
+/// Wants a block until it comes.
+pub(super) async fn wait_for(node: &Node, cid: Cid) -> Result<Bytes, FetchError> {
     loop {
         let (reply, answer) = oneshot::channel();
         node.commands.send(Command::Want { cid, reply }).await.map_err(|_| FetchError::Stopped)?;
