@@ -82,40 +82,53 @@ impl DoorError {
     }
 }
 
-/// Serves content from the node, while there is one. Dropping the future ends all connections.
-///
-/// # Errors
-/// When it cannot listen.
-pub async fn run_gateway(
-    settings: Settings,
-    node: watch::Receiver<Option<Node>>,
-) -> Result<Infallible, DoorError> {
-    let at = settings.listen;
-    let listener = TcpListener::bind(at).await.map_err(|error| DoorError::new(at, error))?;
-    serve(listener, settings, node).await
+/// An open door.
+#[derive(Debug)]
+pub struct Door {
+    listener: TcpListener,
+    settings: Arc<Settings>,
 }
 
-/// As [`run_gateway`], at a door that is open already.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    settings: Settings,
-    node: watch::Receiver<Option<Node>>,
-) -> Result<Infallible, DoorError> {
-    let settings = Arc::new(settings);
-    let mut guests = Guests::default();
-    loop {
-        tokio::select! {
-            accepted = listener.accept(), if guests.tasks.len() < MAX_CONNECTIONS => match accepted {
-                Ok((stream, from)) => guests.admit(stream, from.ip(), settings.clone(), node.clone()),
-                Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => {}
-                Err(error) => {
-                    // Out of file descriptors: nothing tells when there is one again.
-                    tracing::warn!(%error, "the gateway cannot take a connection");
-                    tokio::time::sleep(SHORTAGE).await;
-                }
-            },
-            Some(ended) = guests.tasks.join_next_with_id() => guests.left(ended.map(|(id, ())| id)),
+impl Door {
+    /// Listens.
+    ///
+    /// # Errors
+    /// When it cannot, mostly because the port is taken.
+    pub async fn open(settings: Settings) -> Result<Self, DoorError> {
+        let at = settings.listen;
+        let listener = TcpListener::bind(at).await.map_err(|error| DoorError::new(at, error))?;
+        Ok(Self { listener, settings: Arc::new(settings) })
+    }
+
+    /// Where it listens: with port 0 in the settings, the port that the system chose.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves content from the node, while there is one. Dropping the future ends all connections.
+    pub async fn serve(self, node: watch::Receiver<Option<Node>>) -> Infallible {
+        let mut guests = Guests::default();
+        loop {
+            tokio::select! {
+                accepted = self.listener.accept(), if guests.tasks.len() < MAX_CONNECTIONS => match accepted {
+                    Ok((stream, from)) => guests.admit(stream, from.ip(), self.settings.clone(), node.clone()),
+                    Err(error) => missed(&error).await,
+                },
+                Some(ended) = guests.tasks.join_next_with_id() => guests.left(ended.map(|(id, ())| id)),
+            }
         }
+    }
+}
+
+/// What to do about a connection that could not be taken.
+async fn missed(error: &std::io::Error) {
+    if error.kind() != std::io::ErrorKind::ConnectionAborted {
+        tracing::warn!(%error, "the gateway cannot take a connection");
+        // Out of file descriptors: nothing tells when there is one again.
+        tokio::time::sleep(SHORTAGE).await;
     }
 }
 

@@ -46,9 +46,10 @@ impl Target {
         };
         let (text, rest) = rest.split_once('/').map_or((rest, None), |(text, rest)| (text, Some(rest)));
         let (cid, is_directory) = (read_cid(text)?, path.ends_with('/'));
-        let rest = rest.unwrap_or_default();
-        let rest = rest.strip_suffix('/').unwrap_or(rest);
-        let names = if rest.is_empty() { Vec::new() } else { read_names(rest)? };
+        let names = match rest {
+            None | Some("") => Vec::new(),
+            Some(rest) => read_names(rest.strip_suffix('/').unwrap_or(rest))?,
+        };
         Ok(Self { cid, names, is_directory, text: text.to_owned() })
     }
 

@@ -1,5 +1,7 @@
 //! Real peers that others wrote, to check ourselves against. `check` installs them into the cache folder.
 
+mod curl;
+mod helia;
 mod javascript;
 mod kubo;
 mod ngircd;
@@ -10,6 +12,8 @@ use std::path::PathBuf;
 
 use crate::Unavailable;
 
+pub use curl::curl_available;
+pub use helia::{car_reader_available, helia_available, helia_fetch, read_car};
 pub use javascript::{CidVersion, javascript_available, javascript_cid, javascript_cid_in_folder};
 pub use kubo::{Kubo, kubo_available};
 pub use ngircd::{Ngircd, NgircdOptions, ngircd_available};
