@@ -123,6 +123,17 @@ impl Door {
     }
 }
 
+/// Opens the door and serves content from the node, while there is one. Dropping the future ends all connections.
+///
+/// # Errors
+/// When it cannot listen.
+pub async fn run_gateway(
+    settings: Settings,
+    node: watch::Receiver<Option<Node>>,
+) -> Result<Infallible, DoorError> {
+    Ok(Door::open(settings).await?.serve(node).await)
+}
+
 /// What to do about a connection that could not be taken.
 async fn missed(error: &std::io::Error) {
     if error.kind() != std::io::ErrorKind::ConnectionAborted {

@@ -6,7 +6,7 @@
 //! read what is here, and however large a file is, one block of it is held at a time.
 //!
 //! - [`request`]: what a client asks for, read from the head of its request; pure.
-//! - [`Door`]: the door itself.
+//! - [`run_gateway`]: the door itself.
 //!
 //! Not spoken: IPNS, TAR, sharded directories, and conversions between codecs; who asks for them is told so.
 
@@ -25,5 +25,5 @@ mod refusal;
 pub mod request;
 mod resolve;
 
-pub use door::{Door, DoorError, Settings};
+pub use door::{Door, DoorError, Settings, run_gateway};
 pub use refusal::Refusal;

@@ -9,6 +9,7 @@ mod target;
 use http::header::{self, AsHeaderName, HeaderMap};
 use http::request::Parts;
 use http::{Method, StatusCode, Uri};
+use percent_encoding::{CONTROLS, utf8_percent_encode};
 
 use crate::Refusal;
 pub use accept::Codec;
@@ -90,6 +91,8 @@ impl Request {
         check_service_worker(&head.headers, &target)?;
         let query_text = head.uri.query().unwrap_or_default();
         let query = Query::read(query_text)?;
+        // It goes into headers again.
+        let query_text = &utf8_percent_encode(query_text, CONTROLS).to_string();
         let format = format(&query, &head.headers)?;
         Ok(Self {
             location: location(&target, &query, query_text, format),

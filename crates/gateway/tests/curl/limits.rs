@@ -65,7 +65,7 @@ async fn one_host_cannot_take_all_places() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_does_not_read_is_not_read_ahead_for() {
-    let served = serve(SOON).await;
+    let served = serve(Duration::from_secs(1)).await;
     let content = noise(64 * 1024 * 1024);
     let cid = served.add(&content, Format::V1).await;
     let mut slow = TcpStream::connect(served.address).await.unwrap();

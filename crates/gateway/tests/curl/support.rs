@@ -117,7 +117,9 @@ impl Served {
         curl.arg("--dump-header").arg(head.path()).args(words).arg(url);
         let exit = tokio::task::spawn_blocking(move || curl.status().unwrap().code().unwrap()).await.unwrap();
         let text = std::fs::read_to_string(head.path()).unwrap();
-        let status = text.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+        // The last, after redirects.
+        let status = text.lines().rfind(|line| line.starts_with("HTTP/"));
+        let status = status.and_then(|line| line.split(' ').nth(1)?.parse().ok()).unwrap_or(0);
         let headers = text.lines().filter_map(|line| line.split_once(": "));
         let headers = headers.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect();
         Answer { status, headers, body: std::fs::read(body.path()).unwrap(), exit }
