@@ -28,8 +28,6 @@ const MAX_HEAD_BYTES: usize = 16 * 1024;
 const MAX_HEADERS: usize = 64;
 /// How long a client may take for the head of its request, and how long it may be idle between two.
 const HEAD_LIMIT: Duration = Duration::from_secs(30);
-/// How long a client may take nothing of its answer.
-const SEND_LIMIT: Duration = Duration::from_secs(60);
 /// How long to wait when the system has no place for another connection.
 const SHORTAGE: Duration = Duration::from_millis(200);
 
@@ -45,12 +43,14 @@ pub struct Settings {
     pub names: Vec<String>,
     /// How long it waits for a block that is not here.
     pub block_limit: Duration,
+    /// How long a client may take nothing of its answer.
+    pub send_limit: Duration,
 }
 
 impl Settings {
-    /// With half a minute for a block.
+    /// With half a minute for a block, and a minute for a client.
     pub fn new(listen: SocketAddr, names: Vec<String>) -> Self {
-        Self { listen, names, block_limit: Duration::from_secs(30) }
+        Self { listen, names, block_limit: Duration::from_secs(30), send_limit: Duration::from_secs(60) }
     }
 }
 
@@ -186,7 +186,7 @@ async fn entertain(stream: TcpStream, settings: Arc<Settings>, node: watch::Rece
             Ok::<_, Infallible>(answer(&head, &settings.names, settings.block_limit, node).await)
         }
     });
-    let stream = TokioIo::new(Patient::new(stream, SEND_LIMIT));
+    let stream = TokioIo::new(Patient::new(stream, settings.send_limit));
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_LIMIT)

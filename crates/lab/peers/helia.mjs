@@ -18,6 +18,13 @@ import { createLibp2p } from 'libp2p'
 import { CID } from 'multiformats/cid'
 import { sha256 } from 'multiformats/hashes/sha2'
 
+// libp2p counts on it; Node has it since version 22.
+Promise.withResolvers ??= function () {
+  const parts = {}
+  parts.promise = new this((resolve, reject) => Object.assign(parts, { resolve, reject }))
+  return parts
+}
+
 const [address, root] = process.argv.slice(1)
 const libp2p = await createLibp2p({
   transports: [tcp()],

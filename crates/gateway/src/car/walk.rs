@@ -14,7 +14,7 @@ use crate::refusal::Refusal;
 
 /// The multicodec of the hash function whose digest is the data itself: the parent has such a block already.
 const IDENTITY: u64 = 0x00;
-/// How many different blocks are remembered, for as many GiB as a robot will ever have: 64 of files.
+/// How many different blocks are remembered: those of a file of 64 GiB.
 const MAX_SEEN: usize = 1 << 18;
 /// How many links may wait at one time.
 const MAX_PENDING: usize = 65_536;

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::support::{curl, noise, serve};
+use crate::support::{SEND_LIMIT, curl, noise, serve};
 
 const SOON: Duration = Duration::from_secs(20);
 /// As many connections of one host are taken.
@@ -75,11 +75,30 @@ async fn who_does_not_read_is_not_read_ahead_for() {
     // Whatever the sockets hold has to come; the blocks behind can go from the disk meanwhile.
     let blocks = served.folder.path().join("store/blocks");
     std::fs::remove_dir_all(&blocks).unwrap();
-    let mut got = Vec::new();
-    let ended = timeout(SOON, slow.read_to_end(&mut got)).await;
-    let begin = got.windows(4).position(|window| window == b"\r\n\r\n").unwrap() + 4;
-    let got = &got[begin..];
-    println!("{} bytes were on their way, then: {ended:?}", got.len());
-    assert!(content.starts_with(got), "wrong bytes");
+    let got = content_until_the_end(&mut slow).await;
+    println!("{} bytes were on their way", got.len());
+    assert!(content.starts_with(&got), "wrong bytes");
     assert!(got.len() < content.len() / 2);
+}
+
+/// What comes after the head, until the other side closes.
+async fn content_until_the_end(stream: &mut TcpStream) -> Vec<u8> {
+    let mut got = Vec::new();
+    let _ = timeout(SOON, stream.read_to_end(&mut got)).await.unwrap();
+    let begin = got.windows(4).position(|window| window == b"\r\n\r\n").unwrap() + 4;
+    got.split_off(begin)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_takes_nothing_for_too_long_is_let_go() {
+    let served = serve(SOON).await;
+    let content = noise(64 * 1024 * 1024);
+    let cid = served.add(&content, Format::V1).await;
+    let mut idle = TcpStream::connect(served.address).await.unwrap();
+    let request = format!("GET /ipfs/{cid} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    idle.write_all(request.as_bytes()).await.unwrap();
+    // Only the time ends it: nothing is to be seen from here until it is read.
+    tokio::time::sleep(SEND_LIMIT * 3).await;
+    let got = content_until_the_end(&mut idle).await;
+    assert!(content.starts_with(&got) && got.len() < content.len() / 2, "{} bytes", got.len());
 }

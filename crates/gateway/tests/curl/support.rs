@@ -17,6 +17,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+/// How long a client may take nothing.
+pub(crate) const SEND_LIMIT: Duration = Duration::from_secs(2);
 const MIB: u64 = 1024 * 1024;
 
 /// A node and its gateway, until they are dropped.
@@ -66,7 +68,9 @@ pub(crate) async fn serve(block_limit: Duration) -> Served {
     let running = tokio::spawn(driver.run(CancellationToken::new()));
     node.listen_addresses().wait_for(|all| !all.is_empty()).await.unwrap();
     let listen = "127.0.0.1:0".parse().unwrap();
-    let door = Door::open(Settings { listen, names: vec!["duckie".to_owned()], block_limit }).await.unwrap();
+    let settings =
+        Settings { block_limit, send_limit: SEND_LIMIT, ..Settings::new(listen, vec!["duckie".to_owned()]) };
+    let door = Door::open(settings).await.unwrap();
     let address = door.address().unwrap();
     let (_sender, receiver) = watch::channel(Some(node.clone()));
     let serving = tokio::spawn(async move {
