@@ -44,7 +44,13 @@ await bitswap.start()
 await libp2p.dial(multiaddr(address))
 
 const begun = performance.now()
-const file = await exporter(CID.parse(root), { get: (cid, options) => bitswap.want(cid, options) })
+// The exporter has a class CID of its own, so CIDs go between the two as text.
+const blocks = {
+  get: async function * (cid, options) {
+    yield await bitswap.want(CID.parse(cid.toString()), options)
+  }
+}
+const file = await exporter(root, blocks)
 const hash = createHash('sha256')
 let bytes = 0
 for await (const piece of file.content()) {
