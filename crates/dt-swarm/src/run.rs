@@ -14,6 +14,7 @@ use brain::Routing;
 use channels::{Choice, ChoiceError};
 use dcache::{Keypair, PeerId, SwarmFile, Time};
 use discovery::{Facts, run_announcer};
+use gateway::{Settings, run_gateway};
 use ipfs::node::Node;
 use rand::TryRng as _;
 use std::path::PathBuf;
@@ -117,6 +118,7 @@ impl Daemon {
             let _ = planner.run().await;
         });
         self.spawn_control(&mut tasks, Control::new(swarm.clone(), membership, joined, routes), &stop);
+        self.spawn_gateway(&mut tasks, node.subscribe(), &stop);
         let content = self.content(seed, &swarm, &facts, of_swarm, plan.subscribe(), node);
         spawn_content(&mut tasks, content, &stop);
         self.spawn_discovery(&mut tasks, &swarm, &facts, &stop);
@@ -196,6 +198,21 @@ impl Daemon {
             async move { control.serve(path).await.map(|never| match never {}) }
         };
         spawn_until(tasks, stop, supervise("control", stop.clone(), serve));
+    }
+
+    fn spawn_gateway(
+        &self,
+        tasks: &mut JoinSet<()>,
+        node: watch::Receiver<Option<Node>>,
+        stop: &CancellationToken,
+    ) {
+        let Some(listen) = self.config.gateway else { return };
+        let settings = Settings::new(listen, vec![self.config.hostname.clone()]);
+        let serve = move || {
+            let (settings, node) = (settings.clone(), node.clone());
+            async move { run_gateway(settings, node).await.map(|never| match never {}) }
+        };
+        spawn_until(tasks, stop, supervise("gateway", stop.clone(), serve));
     }
 
     fn content(

@@ -379,7 +379,8 @@ async fn want(node: &Node, cid: Cid, depth: usize, priority: i32) -> Arrival {
     (cid, depth, wait_for(node, cid, priority).await)
 }
 
-async fn wait_for(node: &Node, cid: Cid, priority: i32) -> Result<Bytes, FetchError> {
+/// Wants a block until it comes.
+pub(super) async fn wait_for(node: &Node, cid: Cid, priority: i32) -> Result<Bytes, FetchError> {
     loop {
         let (reply, answer) = oneshot::channel();
         node.commands.send(Command::Want { cid, priority, reply }).await.map_err(|_| FetchError::Stopped)?;

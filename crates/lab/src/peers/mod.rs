@@ -2,6 +2,8 @@
 
 mod content_node;
 mod driven;
+mod curl;
+mod helia;
 mod javascript;
 mod kubo;
 mod ngircd;
@@ -15,6 +17,8 @@ use crate::Unavailable;
 
 pub(crate) use content_node::content_node;
 pub(crate) use driven::Driven;
+pub use curl::curl_available;
+pub use helia::{car_reader_available, helia_available, helia_fetch, read_car};
 pub use javascript::{CidVersion, javascript_available, javascript_cid, javascript_cid_in_folder};
 pub use kubo::{Kubo, kubo_available};
 pub use ngircd::{Ngircd, NgircdOptions, ngircd_available};
