@@ -25,5 +25,5 @@ pub mod settle;
 pub use index::{SharedFile, State, Voices, index};
 pub use info::{Description, INFO_NAME, InfoError};
 pub use keeper::{KeeperSettings, run_keeper};
-pub use ledger::{Ledger, LedgerError};
+pub use ledger::{Ledger, LedgerError, NoRoom};
 pub use proposer::{ProposerSettings, run_proposer};
