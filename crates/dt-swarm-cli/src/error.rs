@@ -62,6 +62,10 @@ pub(crate) enum CliError {
     Content(String),
     #[error("the file cannot be written: {0}")]
     Write(io::Error),
+    #[error("{} cannot be read: {1}", clean(&.0.display().to_string(), 300))]
+    Unread(PathBuf, io::Error),
+    #[error("{} has a name that is not UTF-8, and cannot be added", clean(&.0.display().to_string(), 300))]
+    NotUnicode(PathBuf),
     #[error("cannot print the answer: {0}")]
     Output(io::Error),
     #[error("the system gives no random bytes: {0}")]
@@ -89,7 +93,7 @@ pub(crate) enum CliError {
         "not said: {}. (--anyway says it nevertheless; it counts once the role is there.)", clean(.0, 500)
     )]
     NotAllowed(String),
-    #[error("not said: {}", clean(.0, 500))]
+    #[error("the daemon refused: {}", clean(.0, 500))]
     Refused(String),
     #[error("{0}")]
     Key(#[from] KeyFileError),

@@ -4,9 +4,10 @@ use crate::check::{Fault, check};
 use crate::index::{SharedFile, index};
 use crate::keep::{self, Action};
 use crate::ledger::{Ledger, LedgerError, NoRoom};
+use crate::providers::providers;
 use dcache::{Record, Set, Time};
+use ipfs::Cid;
 use ipfs::node::{FetchError, FetchLimits, Node, PinError, Provider};
-use ipfs::{Cid, Multiaddr};
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::time::Duration;
@@ -274,8 +275,7 @@ impl Keeper {
         let in_folder = self.ledger.taken().into_values().map(|taken| taken.cid).collect();
         let reading = move |set: &Set, now| {
             let files = index(set, now);
-            let of = |file: &SharedFile| file.providers().filter(|peer| *peer != me).collect::<Vec<_>>();
-            let providers = files.values().map(|file| (file.cid, providers(set, &of(file), now))).collect();
+            let providers = files.values().map(|file| (file.cid, providers(set, file, me, now))).collect();
             Sight { now, files, providers, in_folder }
         };
         self.swarm.read(reading).await
@@ -391,18 +391,4 @@ async fn take(
     node.pin(cid).await?;
     drop(fetched);
     Ok(ledger.keep(cid, description).await?)
-}
-
-/// Where peers take IPFS connections, as they sign it themselves.
-fn providers(set: &Set, peers: &[dcache::PeerId], now: Time) -> Vec<Provider> {
-    let provider = |peer: &dcache::PeerId| {
-        let bucket = format!("pri/{peer}/ipfs_addresses").parse().ok()?;
-        let addresses = set.bucket(&bucket, now).filter_map(|view| view.item.data.as_str().parse().ok());
-        let addresses: Vec<Multiaddr> = addresses.collect();
-        Some((peer.to_string().parse().ok()?, addresses)).filter(|(_, addresses)| !addresses.is_empty())
-    };
-    let mut providers: Vec<Provider> = peers.iter().filter_map(provider).collect();
-    providers.sort();
-    providers.dedup();
-    providers
 }

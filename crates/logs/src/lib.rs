@@ -19,6 +19,7 @@ mod keeper;
 mod ledger;
 pub mod propose;
 mod proposer;
+mod providers;
 mod scan;
 pub mod settle;
 
@@ -27,3 +28,4 @@ pub use info::{Description, INFO_NAME, InfoError};
 pub use keeper::{KeeperSettings, run_keeper};
 pub use ledger::{Ledger, LedgerError, NoRoom};
 pub use proposer::{ProposerSettings, run_proposer};
+pub use providers::providers;

@@ -92,7 +92,7 @@ async fn a_file_in_the_folder_is_declared_and_described() {
     assert_eq!(file.state, State::Shared, "only others can verify it");
     assert!(file.proposers.contains_key(&swarm.me()) && file.holders.is_empty());
     assert!(node.usage().used_bytes < 1000, "it is served in place: {:?}", node.usage());
-    assert_eq!(node.store().files().len(), 1);
+    assert_eq!(node.store().files(0, 99).len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,7 +108,7 @@ async fn whoever_deletes_a_file_does_not_hold_it_any_more() {
     std::fs::remove_file(&path).unwrap();
     let file = wait_for(&swarm, |file| !file.holders.contains_key(&me)).await;
     assert_eq!((file.state, file.holders.len()), (State::Safe, 1), "the other still holds it");
-    assert!(node.store().files().is_empty() && node.pins().await.unwrap().is_empty());
+    assert!(node.store().files(0, 99).is_empty() && node.pins().await.unwrap().is_empty());
     // It comes back.
     std::fs::write(&path, "a log").unwrap();
     wait_for_files(&swarm, |files| files.iter().any(|file| file.proposers.contains_key(&me))).await;
