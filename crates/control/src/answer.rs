@@ -167,6 +167,8 @@ pub enum FailureKind {
     Refused,
     /// The request makes no sense, or none here.
     Wrong,
+    /// It was tried, and did not come off.
+    Failed,
     /// It could not be put on the disk.
     Disk,
     /// The daemon is stopping, or beginning anew.

@@ -14,7 +14,8 @@ type Shown = Result<(String, Value), CliError>;
 /// `add FILE`.
 pub(crate) fn add(arguments: &Arguments, file: &Path, copy: bool) -> Shown {
     local::check(arguments)?;
-    let path = file.canonicalize().map_err(|error| CliError::Unread(file.to_owned(), error))?;
+    let unread = |source| CliError::Unread { path: file.to_owned(), source };
+    let path = file.canonicalize().map_err(unread)?;
     let text = path.to_str().ok_or_else(|| CliError::NotUnicode(path.clone()))?;
     let mut client = local::open(arguments)?;
     let Pinned { cid, bytes } = carry_out(&mut client, &Request::Add { path: text.to_owned(), copy })?;

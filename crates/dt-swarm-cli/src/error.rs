@@ -62,8 +62,8 @@ pub(crate) enum CliError {
     Content(String),
     #[error("the file cannot be written: {0}")]
     Write(io::Error),
-    #[error("{} cannot be read: {1}", clean(&.0.display().to_string(), 300))]
-    Unread(PathBuf, io::Error),
+    #[error("{} cannot be read: {source}", clean(&path.display().to_string(), 300))]
+    Unread { path: PathBuf, source: io::Error },
     #[error("{} has a name that is not UTF-8, and cannot be added", clean(&.0.display().to_string(), 300))]
     NotUnicode(PathBuf),
     #[error("cannot print the answer: {0}")]
@@ -93,7 +93,7 @@ pub(crate) enum CliError {
         "not said: {}. (--anyway says it nevertheless; it counts once the role is there.)", clean(.0, 500)
     )]
     NotAllowed(String),
-    #[error("the daemon refused: {}", clean(.0, 500))]
+    #[error("not said: {}", clean(.0, 500))]
     Refused(String),
     #[error("{0}")]
     Key(#[from] KeyFileError),

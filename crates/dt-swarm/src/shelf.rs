@@ -69,7 +69,7 @@ impl Shelf {
         let max_blocks = usize::try_from(self.max_bytes / SMALLEST_BLOCK).unwrap_or(usize::MAX);
         let limits = FetchLimits { max_bytes: self.max_bytes, max_blocks, stall_timeout: STALL };
         let providers = self.providers(&node, cid).await?;
-        let failed = |error: &dyn std::fmt::Display| Failure::new(FailureKind::Refused, error);
+        let failed = |error: &dyn std::fmt::Display| Failure::new(FailureKind::Failed, error);
         tokio::select! {
             fetched = node.fetch(cid, providers, limits, progress) => {
                 let _fetched = fetched.map_err(|error| failed(&error))?;
@@ -176,7 +176,7 @@ impl Shelf {
 }
 
 async fn add(node: Node, path: PathBuf, copy: bool, teller: Teller) -> Result<Answer, Failure> {
-    let refused = |error: &dyn std::fmt::Display| Failure::new(FailureKind::Refused, error);
+    let refused = |error: &dyn std::fmt::Display| Failure::new(FailureKind::Failed, error);
     let unreadable = |error| refused(&AddError::Read(path.clone(), error));
     if !path.is_absolute() {
         return Err(Failure::new(FailureKind::Wrong, "the path of the file is not absolute"));

@@ -54,7 +54,7 @@ impl Works {
         let mut table = self.table();
         if table.works.len() >= MAX_WORKS {
             let words = format!("{MAX_WORKS} such orders are being carried out already; try again later");
-            return Err(Failure::new(FailureKind::Refused, words));
+            return Err(Failure::new(FailureKind::Failed, words));
         }
         table.last += 1;
         let (number, works) = (table.last, self.clone());
@@ -153,6 +153,6 @@ mod tests {
         for _ in 0..MAX_WORKS {
             works.begin(|_| std::future::pending()).unwrap();
         }
-        assert_eq!(works.begin(|_| std::future::pending()).unwrap_err().kind, FailureKind::Refused);
+        assert_eq!(works.begin(|_| std::future::pending()).unwrap_err().kind, FailureKind::Failed);
     }
 }

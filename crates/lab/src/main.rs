@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use idle::{Idle, idle};
-use lab::experiments::{Heal, Irc, Merge, Spread, heal, irc, merge, spread};
+use lab::experiments::{Heal, Irc, Merge, Spread, Storage, heal, irc, merge, spread, storage};
 use lab::{Lab, sweep_leftovers};
 use share_v0::{ShareV0, share_v0};
 
@@ -29,6 +29,7 @@ enum Command {
     Heal(Heal),
     Merge(Merge),
     Irc(Irc),
+    Storage(Storage),
     /// Remove what labs of killed processes left behind
     Sweep,
     /// Share files with CIDv0, which our daemon itself never makes, by way of a daemon on another host
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         Command::Heal(options) => run_heal(&options).map_err(Into::into),
         Command::Merge(options) => run_merge(&options).map_err(Into::into),
         Command::Irc(options) => run_irc(&options).map_err(Into::into),
+        Command::Storage(options) => storage(&options).map_err(Into::into),
         Command::Sweep => {
             sweep_leftovers();
             Ok(())

@@ -5,9 +5,11 @@ mod heal;
 mod irc;
 mod merge;
 mod spread;
+mod storage;
 
 pub use figures::Distribution;
 pub use heal::{Heal, Healed, heal};
 pub use irc::{Irc, OverIrc, irc};
 pub use merge::{Merge, Merged, merge};
 pub use spread::{Spread, spread};
+pub use storage::{Part, Storage, storage};
