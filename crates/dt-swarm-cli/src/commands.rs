@@ -7,7 +7,10 @@ use crate::error::CliError;
 use crate::get::{self, Wanted};
 use crate::names::{HOSTNAMES, Names};
 use crate::text::{clean, clean_json};
-use crate::{change, channels, keys, ping, query, report, roles, routes, stats, summary, swarm_files, watch};
+use crate::{
+    change, channels, content, keys, ping, query, report, roles, routes, stats, storage, summary,
+    swarm_files, watch,
+};
 use dcache::{Item, Kind, Pattern, Time};
 use serde_json::{Value, json};
 use std::io::Write as _;
@@ -21,6 +24,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String, CliError> {
             let (destination, force, patience) = (destination.as_deref(), *force, arguments.timeout);
             run_get(arguments, &Wanted { file, destination, force, patience })?
         }
+        Command::Add { file, copy } => content::add(arguments, file, *copy)?,
+        Command::Pin { cid } => content::pin(arguments, cid)?,
+        Command::Unpin { cid } => content::unpin(arguments, cid)?,
+        Command::Gc => content::collect_garbage(arguments)?,
+        Command::Storage => storage::run(arguments)?,
         Command::Ping { count } => run_ping(arguments, *count)?,
         Command::Stats => run_stats(arguments)?,
         Command::Channels => run_channels(arguments)?,

@@ -144,11 +144,10 @@ impl Node {
     /// As [`unixfs::add_file`]. Dropping the future cancels.
     pub async fn add_file(
         &self,
-        path: PathBuf,
+        content: Content,
         format: Format,
         progress: watch::Sender<u64>,
     ) -> Result<Added, AddError> {
-        let content = Content::File(path);
         self.add(progress, move |store, progress| unixfs::add_file(store, &content, format, progress)).await
     }
 
@@ -190,11 +189,20 @@ impl Node {
     /// # Errors
     /// When it is not whole, or the disk fails. Then it is not pinned.
     pub async fn pin(&self, root: Cid) -> Result<Pin, PinError> {
+        self.pin_all(vec![root]).await?.pop().ok_or(PinError::Worker)
+    }
+
+    /// As [`Node::pin`] for several roots, with one sync and one commit for all; all of them are pinned or none.
+    ///
+    /// # Errors
+    /// As [`Node::pin`].
+    pub async fn pin_all(&self, roots: Vec<Cid>) -> Result<Vec<Pin>, PinError> {
         let store = self.store.clone();
         blocking(move || {
             let protection = store.protection();
-            let dag = unixfs::walk_complete(&store, &root, Some(&protection))?;
-            Ok(store.pin(&root, dag.bytes, dag.keys)?)
+            let walk = |root: &Cid| unixfs::walk_complete(&store, root, Some(&protection));
+            let dags = roots.iter().map(walk).collect::<Result<Vec<_>, _>>()?;
+            Ok(store.pin(&dags)?)
         })
         .await
     }
@@ -238,6 +246,24 @@ impl Node {
             Err(error) => Err(error.into()),
         })
         .await
+    }
+
+    /// Looks at the files that are served in place: see [`Store::check_files`].
+    ///
+    /// # Errors
+    /// As [`Store::check_files`].
+    pub async fn check_files(&self, only: Option<BTreeSet<PathBuf>>) -> Result<usize, PinError> {
+        let store = self.store.clone();
+        blocking(move || Ok(store.check_files(only.as_ref())?)).await
+    }
+
+    /// The pinned roots of which blocks are missing.
+    ///
+    /// # Errors
+    /// When the pin database fails.
+    pub async fn incomplete_pins(&self) -> Result<Vec<Cid>, PinError> {
+        let store = self.store.clone();
+        blocking(move || Ok(store.incomplete_pins()?)).await
     }
 
     /// Reads a small file from the store: see [`unixfs::cat`].
