@@ -227,7 +227,7 @@ async fn a_provider_that_is_named_later_is_asked_at_once() {
         tokio::task::spawn_blocking(move || silent.accept()).await.unwrap().unwrap();
         named.send_replace(vec![source.provider()]);
     };
-    let fetch = sink.fetch_from(root, providers, LIMITS, watch::Sender::default());
+    let fetch = sink.fetch_from("file", root, providers, LIMITS, watch::Sender::default());
     let (fetched, ()) = tokio::join!(fetch, later);
     fetched.unwrap();
 }
