@@ -69,7 +69,7 @@ async fn connect(node: &Node, mut address: Multiaddr) -> Outcome {
 
 async fn add(node: &Node, path: &str, format: &str) -> Outcome {
     let format = if format == "v0" { Format::V0 } else { Format::V1 };
-    let added = node.add_file(path.into(), format, Default::default()).await?;
+    let added = node.add_file(ipfs::unixfs::Content::File(path.into()), format, Default::default()).await?;
     node.pin(added.root).await?;
     Ok(format!("{} {}", added.root, added.total_size))
 }

@@ -18,7 +18,7 @@ mod types;
 mod ways;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use bitswap::engine::{PeerStatistics, Statistics};
@@ -174,11 +174,10 @@ impl Node {
     /// As [`unixfs::add_file`]. Dropping the future cancels.
     pub async fn add_file(
         &self,
-        path: PathBuf,
+        content: Content,
         format: Format,
         progress: watch::Sender<u64>,
     ) -> Result<Added, AddError> {
-        let content = Content::File(path);
         self.add(progress, move |store, progress| unixfs::add_file(store, &content, format, progress)).await
     }
 
@@ -220,11 +219,20 @@ impl Node {
     /// # Errors
     /// When it is not whole, or the disk fails. Then it is not pinned.
     pub async fn pin(&self, root: Cid) -> Result<Pin, PinError> {
+        self.pin_all(vec![root]).await?.pop().ok_or(PinError::Worker)
+    }
+
+    /// As [`Node::pin`] for several roots, with one sync and one commit for all; all of them are pinned or none.
+    ///
+    /// # Errors
+    /// As [`Node::pin`].
+    pub async fn pin_all(&self, roots: Vec<Cid>) -> Result<Vec<Pin>, PinError> {
         let store = self.store.clone();
         blocking(move || {
             let protection = store.protection();
-            let dag = unixfs::walk_complete(&store, &root, Some(&protection))?;
-            Ok(store.pin(&root, dag.bytes, dag.keys)?)
+            let walk = |root: &Cid| unixfs::walk_complete(&store, root, Some(&protection));
+            let dags = roots.iter().map(walk).collect::<Result<Vec<_>, _>>()?;
+            Ok(store.pin(&dags)?)
         })
         .await
     }

@@ -1,38 +1,70 @@
-//! Blocks on disk: bounded, verified when read, with pins and garbage collection.
+//! Blocks on disk: bounded, verified when read, with pins and garbage collection; and files served where they are.
 //!
 //! Layout of the folder:
 //! ```text
-//! blocks/ab/1220...ab   one file per block; its name is the multihash in hexadecimal, its folder the last two digits
-//! temporary/            files being written; emptied when the store is opened
-//! pins.redb             the pins
+//! blocks/ab/1220...ab   one file per block, nothing in it but the block's bytes; its name is the multihash in lower
+//!                       case hexadecimal, its folder the last two digits of that. Its time says which are the oldest.
+//! temporary/7           files being written, numbered; emptied when the store is opened
+//! pins.redb             a redb 4 database (file format 3) of four tables; integers are little-endian, as redb has them
+//!   pins    bytes -> (u64, u64)   root CID in binary -> time of pinning in Unix seconds, bytes of all different blocks
+//!   blocks  bytes -> bytes        root CID -> for each different block of its DAG: u8 length, multihash
+//!   files   u32 -> (u64, bytes, u64, i64, u64)
+//!                                 number -> length in bytes when added; absolute path; and as it was last seen when
+//!                                 the pieces were right: length, time of last change in ns since 1970, inode
+//!   pieces  u32 -> bytes          number -> SHA-256 of each 256 KiB of the file (the last may be shorter), 32 bytes
+//!                                 each; 32 zero bytes for a piece that is not in the file any more
 //! ```
-//! A block file appears under its name by a rename, so a killed process leaves none that is half written. A power cut
-//! can still leave an empty or truncated one, since blocks are not synced one by one (that would cost an SD card a
+//! **A block file** appears under its name by a rename, so a killed process leaves none that is half written. A power
+//! cut can still leave an empty or truncated one, since blocks are not synced one by one (that would cost an SD card a
 //! journal commit per block): so every block is checked against its hash when it is read, and a pin is recorded only
-//! after one sync of the whole file system.
+//! after one sync of the whole file system. There is no log that could be torn, and nothing to compact. 32 GB are
+//! 131,000 files of 256 KiB, 512 in a folder; opening the store looks at each once (see `examples/many_blocks.rs` for
+//! what that takes) and keeps about 90 bytes of memory for each.
+//!
+//! **A file that is served in place** is never copied: its raw leaves are looked up in it by their number. What is
+//! believed of it is little: whenever a block is read, the file is opened by a path without symbolic links, looked at
+//! (length, time, inode) and read, and the block's hash is checked. A piece with another hash is dropped, and the block
+//! counts as missing, until it is fetched and stored; so is the whole file when it is gone or another has its place.
+//! Whoever holds such a block is told ([`Store::losses`]). The tables `files` and `pieces` are written in the same
+//! commit as the pin that needs them; of files that no pin needs nothing is left after a restart.
+mod blocks;
+mod connection;
+#[cfg(test)]
+mod faults;
+mod file;
+mod in_place;
 mod index;
+mod key;
+mod pinning;
 mod pins;
+mod references;
 mod types;
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::BTreeSet;
+use std::fs;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use cid::{Cid, multihash::Multihash};
+use cid::Cid;
+use tokio::sync::watch;
 
-pub use index::BlockKey;
+use blocks::BlockFiles;
+use file::Identity;
+pub(crate) use in_place::InPlace;
 use index::Index;
+pub use key::BlockKey;
+pub use pinning::Whole;
 pub use pins::Pin;
 use pins::PinDatabase;
+use references::Place;
 pub(crate) use types::Context;
-pub use types::{OpenReport, StoreConfig, StoreError, Usage};
+pub use types::{FileState, Freed, OpenReport, ReferencedFile, StoreConfig, StoreError, Usage};
 
 /// The multicodec of the hash function whose digest is the data itself: such blocks are never stored.
 const IDENTITY: u64 = 0x00;
+/// What a file that is served in place needs beside it (a five-thousandth of its size) is stored also where the disk
+/// has less free than is to be left for others, down to this.
+const LEAST_FREE_BYTES: u64 = 8 * 1024 * 1024;
 
 /// The block store. Clones share it. All calls may block on the disk for a short time.
 #[derive(Clone, Debug)]
@@ -43,9 +75,11 @@ pub struct Store {
 #[derive(Debug)]
 struct Inner {
     config: StoreConfig,
+    files: BlockFiles,
     index: Mutex<Index>,
     pins: PinDatabase,
-    next_temporary: AtomicU64,
+    changing_pins: pinning::ChangingPins,
+    losses: watch::Sender<(u64, u64)>,
 }
 
 impl Store {
@@ -55,28 +89,41 @@ impl Store {
     /// When the folder cannot be read or written, or another process uses it. An unreadable pin database is no error:
     /// see [`OpenReport::pins_set_aside`].
     pub fn open(config: StoreConfig) -> Result<(Self, OpenReport), StoreError> {
-        make_folders(&config.directory)?;
-        let new_pins = !config.directory.join("pins.redb").exists();
-        let (pins, pins_set_aside) = PinDatabase::open(&config.directory)?;
-        let temporary_removed = empty_folder(&config.directory.join("temporary"))?;
-        let mut index = Index::read(&config.directory.join("blocks"))?;
-        let mut incomplete_pins = Vec::new();
-        for (root, keys) in pins.blocks()? {
-            if keys.iter().any(|key| !index.contains(key)) {
-                tracing::error!(%root, "blocks of this pinned root are missing; it has to be fetched again");
-                incomplete_pins.push(root);
-            }
-            keys.into_iter().for_each(|key| index.hold(key));
-        }
+        let place = connection::Place::new(config.directory.join("pins.redb"));
+        Self::open_with(config, &place)
+    }
+
+    fn open_with(
+        config: StoreConfig,
+        place: &connection::Place,
+    ) -> Result<(Self, OpenReport), StoreError> {
+        fs::create_dir_all(&config.directory).context("make its folder")?;
+        let is_new = !place.path().exists();
+        // Whoever else uses the store has the database, too: nothing is touched before it is ours.
+        let (pins, pins_set_aside) = PinDatabase::open(place)?;
+        let (files, temporary_removed) = BlockFiles::open(&config.directory)?;
+        let mut index = files.index()?;
         let (blocks, bytes) = (index.blocks(), index.bytes());
-        let pins_missing = new_pins && blocks > 0;
+        let files_gone = find_files(&pins, &mut index)?;
+        let incomplete_pins = pinning::hold_pins(&pins, &mut index)?;
+        let pins_missing = is_new && blocks > 0;
         if pins_missing {
             tracing::error!(blocks, "the pin database is gone: all pins are lost");
         }
-        let report =
-            OpenReport { blocks, bytes, temporary_removed, pins_set_aside, pins_missing, incomplete_pins };
-        let (index, next_temporary) = (Mutex::new(index), AtomicU64::new(0));
-        Ok((Self { inner: Arc::new(Inner { config, index, pins, next_temporary }) }, report))
+        let found = index.references.iter().count();
+        let report = OpenReport {
+            blocks,
+            bytes,
+            temporary_removed,
+            pins_set_aside,
+            pins_missing,
+            incomplete_pins,
+            files: found,
+            files_gone,
+        };
+        let losses = watch::Sender::new((index.lost(), index.suspects));
+        let (index, changing_pins) = (Mutex::new(index), Mutex::default());
+        Ok((Self { inner: Arc::new(Inner { config, files, index, pins, changing_pins, losses }) }, report))
     }
 
     /// Whether the block is there. Does not touch the disk.
@@ -92,7 +139,8 @@ impl Store {
         self.index().size_of(&BlockKey::of(cid))
     }
 
-    /// Reads a block and checks it against its hash. A block that is damaged is removed, and is `None`.
+    /// Reads a block and checks it against its hash. A block that is damaged is removed, and is `None`, unless it can
+    /// be had from a file that is served in place.
     ///
     /// # Errors
     /// When the disk cannot be read.
@@ -101,42 +149,59 @@ impl Store {
             return Ok(Some(Bytes::copy_from_slice(cid.hash().digest())));
         }
         let key = BlockKey::of(cid);
-        if !self.index().contains(&key) {
+        match self.read_stored(&key)? {
+            Some(data) => Ok(Some(data)),
+            None => self.read_in_place(&key),
+        }
+    }
+
+    fn read_stored(&self, key: &BlockKey) -> Result<Option<Bytes>, StoreError> {
+        if !self.index().is_stored(key) {
             return Ok(None);
         }
-        let data = match fs::read(self.path(&key)) {
-            Ok(data) => data,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return self.drop_damaged(&key, "its file is gone").map(|()| None);
-            }
-            Err(source) => {
-                return Err(StoreError::Io { action: "read a block", source });
-            }
-        };
-        if bitswap::message::verify(cid.hash(), &data) {
-            return Ok(Some(data.into()));
+        match self.inner.files.read(key)? {
+            Some(data) if key.matches(&data) => return Ok(Some(data.into())),
+            Some(_) => self.drop_damaged(key, "its data has another hash")?,
+            None => self.drop_damaged(key, "its file is gone")?,
         }
-        self.drop_damaged(&key, "its data has another hash").map(|()| None)
+        Ok(None)
     }
 
     /// Stores a block under the hash of `cid`, which the caller has computed from `data`. Makes room when necessary by
-    /// throwing away the oldest blocks that nothing holds. A block that is already there is left alone.
+    /// throwing away the oldest blocks that nothing holds. A block that is already stored is left alone.
     ///
     /// # Errors
-    /// When there is no room, or the disk cannot be written.
+    /// When there is no room ([`StoreError::is_full`]), or the disk cannot be written. Nothing is left of it then.
     pub fn put(&self, cid: &Cid, data: &[u8]) -> Result<(), StoreError> {
+        self.put_leaving(cid, data, self.inner.config.min_free_bytes)
+    }
+
+    /// As [`Store::put`], for what a file that is served in place needs beside it.
+    pub(crate) fn put_beside(&self, cid: &Cid, data: &[u8]) -> Result<(), StoreError> {
+        self.put_leaving(cid, data, self.inner.config.min_free_bytes.min(LEAST_FREE_BYTES))
+    }
+
+    fn put_leaving(&self, cid: &Cid, data: &[u8], min_free: u64) -> Result<(), StoreError> {
         if cid.hash().code() == IDENTITY {
             return Ok(());
         }
-        let key = BlockKey::of(cid);
-        let length = data.len() as u64;
-        if !self.reserve(&key, length)? {
+        let (key, length) = (BlockKey::of(cid), data.len() as u64);
+        if !self.reserve(&key, length, min_free)? {
             return Ok(());
         }
-        let written =
-            self.write_temporary(data).and_then(|temporary| self.take_over(&key, &temporary, length));
+        let written = self.write(&key, data);
         self.index().release_reserved(length);
         written
+    }
+
+    fn write(&self, key: &BlockKey, data: &[u8]) -> Result<(), StoreError> {
+        let too_large = |_| std::io::Error::from(std::io::ErrorKind::FileTooLarge);
+        let size = u32::try_from(data.len()).map_err(too_large).context("store so large a block")?;
+        let temporary = self.inner.files.write_temporary(data)?;
+        let mut index = self.index();
+        self.inner.files.publish(key, &temporary)?;
+        index.insert(key.clone(), size);
+        Ok(())
     }
 
     /// A guard that keeps the blocks named to it from being thrown away, until it is dropped.
@@ -144,64 +209,16 @@ impl Store {
         Protection { store: self.clone(), keys: Mutex::default() }
     }
 
-    /// How full the store is.
+    /// How full the store is. Files that are served in place do not count.
     pub fn usage(&self) -> Usage {
         let index = self.index();
         Usage { used_bytes: index.bytes(), max_bytes: self.inner.config.max_bytes, blocks: index.blocks() }
     }
 
-    /// Makes everything durable that was written before.
-    ///
-    /// # Errors
-    /// When the disk reports that something was lost.
-    pub fn sync(&self) -> Result<(), StoreError> {
-        let folder = File::open(&self.inner.config.directory).context("open its folder")?;
-        rustix::fs::syncfs(&folder).context("sync its file system")
-    }
-
-    /// Records that the blocks `keys` of the DAG below `root` are to be kept, after making them durable. The caller
-    /// has seen that they are all there, and protects them meanwhile.
-    ///
-    /// # Errors
-    /// When the disk or the pin database fails; then nothing is pinned.
-    pub fn pin(&self, root: &Cid, bytes: u64, keys: Vec<BlockKey>) -> Result<Pin, StoreError> {
-        let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        self.sync()?;
-        let pin = Pin { root: *root, time, bytes };
-        let before = self.inner.pins.insert(&pin, &keys)?;
-        let mut index = self.index();
-        keys.into_iter().for_each(|key| index.hold(key));
-        before.iter().flatten().for_each(|key| index.release(key));
-        Ok(pin)
-    }
-
-    /// Lets go of a pinned root; its blocks stay until room is needed. False when it was not pinned.
-    ///
-    /// # Errors
-    /// When the pin database fails.
-    pub fn unpin(&self, root: &Cid) -> Result<bool, StoreError> {
-        let Some(keys) = self.inner.pins.remove(root)? else {
-            return Ok(false);
-        };
-        let mut index = self.index();
-        keys.iter().for_each(|key| index.release(key));
-        Ok(true)
-    }
-
-    /// All pins, in the order of their CIDs.
-    ///
-    /// # Errors
-    /// When the pin database fails.
-    pub fn pins(&self) -> Result<Vec<Pin>, StoreError> {
-        self.inner.pins.list()
-    }
-
-    /// Whether this root is pinned itself.
-    ///
-    /// # Errors
-    /// When the pin database fails.
-    pub fn is_pinned(&self, root: &Cid) -> Result<bool, StoreError> {
-        self.inner.pins.contains(root)
+    /// Changes whenever a block that somebody holds went missing, or a file that is served in place was seen to look
+    /// otherwise than before: then [`Store::check_files`] and [`Store::incomplete_pins`] say what became of it.
+    pub fn losses(&self) -> watch::Receiver<(u64, u64)> {
+        self.inner.losses.subscribe()
     }
 
     /// How many bytes of the file system are free for others than this store.
@@ -212,37 +229,59 @@ impl Store {
         Ok(self.free_bytes()?.saturating_sub(self.inner.config.min_free_bytes))
     }
 
+    /// How many bytes of the file system are free.
+    ///
+    /// # Errors
+    /// When the file system does not say.
+    pub fn free_bytes(&self) -> Result<u64, StoreError> {
+        let status = rustix::fs::statvfs(&self.inner.config.directory).context("ask for free space")?;
+        Ok(status.f_bavail.saturating_mul(status.f_frsize))
+    }
+
+    /// Whether blocks of so many bytes together could be stored now, if need be in the place of others that nobody
+    /// holds. Cheap: it asks the file system how much is free, and looks at no block.
+    ///
+    /// # Errors
+    /// When not, with the reason ([`StoreError::is_full`]); or when the file system does not say.
+    pub fn has_room(&self, bytes: u64) -> Result<(), StoreError> {
+        let StoreConfig { max_bytes, min_free_bytes, .. } = self.inner.config;
+        let free = self.free_bytes()?;
+        let index = self.index();
+        if (index.bytes() - index.unheld_bytes() + index.reserved()).saturating_add(bytes) > max_bytes {
+            return Err(StoreError::Full { used: index.bytes(), max: max_bytes });
+        }
+        let needed = min_free_bytes.saturating_add(index.reserved()).saturating_add(bytes);
+        if free.saturating_add(index.unheld_bytes()) < needed {
+            return Err(StoreError::DiskFull { free, min_free: min_free_bytes });
+        }
+        Ok(())
+    }
+
     fn index(&self) -> MutexGuard<'_, Index> {
         // The index is changed by single calls that leave it whole, so a panic elsewhere does not spoil it.
         self.inner.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn path(&self, key: &BlockKey) -> PathBuf {
-        self.inner.config.directory.join("blocks").join(key.relative_path())
-    }
-
-    fn free_bytes(&self) -> Result<u64, StoreError> {
-        let status = rustix::fs::statvfs(&self.inner.config.directory).context("ask for free space")?;
-        Ok(status.f_bavail.saturating_mul(status.f_frsize))
-    }
-
-    /// Makes room for a block and sets its bytes aside; false when it is already there.
-    fn reserve(&self, key: &BlockKey, length: u64) -> Result<bool, StoreError> {
-        let StoreConfig { max_bytes, min_free_bytes, .. } = self.inner.config;
+    /// Makes room for a block and sets its bytes aside; false when it is already stored.
+    fn reserve(&self, key: &BlockKey, length: u64, min_free: u64) -> Result<bool, StoreError> {
+        let max = self.inner.config.max_bytes;
         let mut index = self.index();
-        if index.contains(key) {
+        if index.is_stored(key) {
             return Ok(false);
         }
-        let excess = (index.bytes() + index.reserved() + length).saturating_sub(max_bytes);
+        let excess = (index.bytes() + index.reserved() + length).saturating_sub(max);
         self.collect(&mut index, excess)?;
-        if index.bytes() + index.reserved() + length > max_bytes {
-            return Err(StoreError::Full { used: index.bytes(), max: max_bytes });
+        if index.bytes() + index.reserved() + length > max {
+            return Err(StoreError::Full { used: index.bytes(), max });
         }
-        let needed = min_free_bytes.saturating_add(index.reserved() + length);
-        self.collect(&mut index, needed.saturating_sub(self.free_bytes()?))?;
-        let free = self.free_bytes()?;
+        let needed = min_free.saturating_add(index.reserved() + length);
+        let mut free = self.free_bytes()?;
         if free < needed {
-            return Err(StoreError::DiskFull { free, min_free: min_free_bytes });
+            self.collect(&mut index, needed - free)?;
+            free = self.free_bytes()?;
+        }
+        if free < needed {
+            return Err(StoreError::DiskFull { free, min_free });
         }
         index.reserve(length);
         Ok(true)
@@ -252,51 +291,57 @@ impl Store {
     /// not sort its blocks for every new one. The index stays locked: a block that is being removed can neither be
     /// found nor stored anew meanwhile.
     fn collect(&self, index: &mut Index, bytes: u64) -> Result<(), StoreError> {
-        if bytes == 0 {
+        if bytes == 0 || index.unheld_bytes() == 0 && bytes != u64::MAX {
             return Ok(());
         }
         for key in index.oldest(bytes, self.inner.config.max_bytes / 128) {
-            remove_if_there(&self.path(&key))?;
+            self.inner.files.remove(&key)?;
             index.remove(&key);
         }
         Ok(())
     }
 
-    fn write_temporary(&self, data: &[u8]) -> Result<PathBuf, StoreError> {
-        let number = self.inner.next_temporary.fetch_add(1, Ordering::Relaxed);
-        let path = self.inner.config.directory.join("temporary").join(number.to_string());
-        let written = File::create(&path).and_then(|mut file| file.write_all(data));
-        if written.is_err() {
-            let _ = fs::remove_file(&path);
-        }
-        written.context("write a block").map(|()| path)
-    }
-
-    fn take_over(&self, key: &BlockKey, temporary: &Path, length: u64) -> Result<(), StoreError> {
-        let mut index = self.index();
-        fs::rename(temporary, self.path(key)).context("rename a block")?;
-        index.insert(key.clone(), length, SystemTime::now());
-        Ok(())
-    }
-
     fn drop_damaged(&self, key: &BlockKey, reason: &str) -> Result<(), StoreError> {
-        let mut index = self.index();
-        // It may have been thrown away in the regular way, or stored anew, since it was looked up.
-        if !index.contains(key) {
-            return Ok(());
-        }
-        tracing::warn!(block = %key, reason, "a damaged block was removed");
-        remove_if_there(&self.path(key))?;
-        index.remove(key);
-        Ok(())
+        self.change(|index| {
+            // It may have been thrown away in the regular way, or stored anew, since it was looked up.
+            if !index.is_stored(key) {
+                return Ok(());
+            }
+            tracing::warn!(block = %key, reason, "a damaged block was removed");
+            self.inner.files.remove(key)?;
+            index.remove(key);
+            Ok(())
+        })
     }
+}
+
+/// Finds the blocks of the files that are served in place. Those that are gone or shorter are left out, and counted;
+/// those that look otherwise than before are read before they are believed to be whole, but not now.
+fn find_files(pins: &PinDatabase, index: &mut Index) -> Result<usize, StoreError> {
+    let mut gone = BTreeSet::new();
+    for (number, mut file) in pins.files()? {
+        let seen = Identity::at(&file.path);
+        file.is_suspect = seen.as_ref().is_ok_and(|seen| *seen != file.identity);
+        if !seen.is_ok_and(|seen| seen.length >= file.length) {
+            tracing::warn!(file = %file.path.display(), "a file that was served in place is gone, or shorter");
+            gone.insert(number);
+        }
+        for (piece, key) in file.keys() {
+            let size = u32::try_from(file.extent(piece).1).unwrap_or(u32::MAX);
+            index.refer(key, size, Place { file: number, piece });
+        }
+        index.suspects += u64::from(file.is_suspect);
+        index.references.restore(number, file);
+    }
+    index.drop_files(&gone);
+    Ok(gone.len())
 }
 
 /// Keeps blocks from being thrown away while it lives, whether they are there already or still to come.
 #[derive(Debug)]
 pub struct Protection {
     store: Store,
-    keys: Mutex<std::collections::BTreeSet<BlockKey>>,
+    keys: Mutex<BTreeSet<BlockKey>>,
 }
 
 impl Protection {
@@ -318,37 +363,9 @@ impl Drop for Protection {
     }
 }
 
-fn make_folders(directory: &Path) -> Result<(), StoreError> {
-    fs::create_dir_all(directory.join("temporary")).context("make its folders")?;
-    (0..=u8::MAX)
-        .try_for_each(|byte| fs::create_dir_all(directory.join("blocks").join(format!("{byte:02x}"))))
-        .context("make its folders")
-}
-
-fn empty_folder(folder: &Path) -> Result<usize, StoreError> {
-    let mut removed = 0;
-    for entry in fs::read_dir(folder).context("list temporary files")? {
-        remove_if_there(&entry.context("list temporary files")?.path())?;
-        removed += 1;
-    }
-    Ok(removed)
-}
-
-fn remove_if_there(path: &Path) -> Result<(), StoreError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).context("remove a file"),
-        _ => Ok(()),
-    }
-}
-
-/// The hash of a key again, for those who have only the key.
-impl TryFrom<&BlockKey> for Multihash<64> {
-    type Error = cid::multihash::Error;
-
-    fn try_from(key: &BlockKey) -> Result<Self, Self::Error> {
-        Self::from_bytes(key.as_bytes())
-    }
-}
-
+#[cfg(test)]
+mod in_place_tests;
+#[cfg(test)]
+mod power_cut;
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,5 @@
 //! Real nodes over loopback.
+use std::path::PathBuf;
 use std::time::Duration;
 
 use libp2p::identity::Keypair;
@@ -76,7 +77,7 @@ impl Running {
     async fn add(&self, content: &[u8], format: Format) -> Cid {
         let path = self.path("input");
         std::fs::write(&path, content).unwrap();
-        let added = self.add_file(path, format, watch::Sender::default()).await.unwrap();
+        let added = self.add_file(Content::File(path), format, watch::Sender::default()).await.unwrap();
         self.pin(added.root).await.unwrap();
         added.root
     }

@@ -1,105 +1,66 @@
-//! What is in the store, in memory: sizes, ages and who holds what.
-use std::collections::BTreeMap;
-use std::fmt;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+//! What is in the store, in memory: sizes, ages, places and who holds what.
+use std::collections::{BTreeMap, BTreeSet};
 
-use cid::{Cid, multihash::Multihash};
+use super::BlockKey;
+use super::references::{DROPPED, Number, Place, References};
 
-use super::{Context, StoreError};
-
-/// What a block is known by: the bytes of its multihash. CIDs of any version and codec for the same bytes share it.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct BlockKey(Box<[u8]>);
-
-impl BlockKey {
-    /// The key of the block that `cid` names.
-    pub fn of(cid: &Cid) -> Self {
-        Self(cid.hash().to_bytes().into())
-    }
-
-    /// The bytes of the multihash.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    /// The key that these bytes are, when they are one whole multihash.
-    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        Multihash::<64>::from_bytes(bytes).ok()?;
-        Some(Self(bytes.into()))
-    }
-
-    /// Where the block's file is. The first digits are the same for all blocks, the last ones spread them evenly.
-    pub(super) fn relative_path(&self) -> PathBuf {
-        let name = self.to_string();
-        let folder = name.get(name.len().saturating_sub(2)..).unwrap_or_default().to_owned();
-        Path::new(&folder).join(name)
-    }
-
-    fn from_name(name: &str) -> Option<Self> {
-        let digits = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-        let bytes: Vec<u8> = name.as_bytes().chunks(2).map(digits).collect::<Option<_>>()?;
-        Self::from_bytes(&bytes).filter(|key| key.to_string() == name)
-    }
-}
-
-impl fmt::Display for BlockKey {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for BlockKey {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, formatter)
-    }
-}
-
-/// When a block was stored; the second number orders blocks of the same clock reading.
-type Age = (SystemTime, u64);
-
+/// One block. A robot may have a hundred thousand of them.
 #[derive(Debug, Default)]
 struct Slot {
-    stored: Option<(u64, Age)>,
+    size: u32,
     holds: u32,
+    /// The how manieth block was stored; 0 for one that is not stored.
+    age: u64,
+    /// Where it is in a file that is served in place.
+    place: Option<Place>,
 }
 
-/// What is stored and what is held. A block can be held before it is stored.
+impl Slot {
+    fn is_here(&self) -> bool {
+        self.age != 0 || self.place.is_some()
+    }
+}
+
+/// What is stored, what is referred to, and what is held. A block can be held before it is here.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     slots: BTreeMap<BlockKey, Slot>,
+    pub(super) references: References,
     bytes: u64,
     blocks: usize,
+    /// Bytes of stored blocks that nobody holds.
+    unheld_bytes: u64,
     /// Bytes of blocks that are being written.
     reserved: u64,
     stored_count: u64,
+    /// How many held blocks went missing.
+    lost: u64,
+    /// How many times a file that is served in place was seen to look otherwise than before.
+    pub(super) suspects: u64,
 }
 
 impl Index {
-    /// Counts what is in the folder of the blocks. What has no block's name is left alone, and said.
-    pub(super) fn read(folder: &Path) -> Result<Self, StoreError> {
-        let mut found = Vec::new();
-        for shard in fs::read_dir(folder).context("list its blocks")? {
-            for file in fs::read_dir(shard.context("list its blocks")?.path()).context("list its blocks")? {
-                found.extend(block_file(&file.context("list its blocks")?)?);
-            }
-        }
-        found.sort_by(|left, right| (left.2, &left.0).cmp(&(right.2, &right.0)));
-        let mut index = Self::default();
-        for (key, size, time) in found {
-            index.insert(key, size, time);
-        }
-        Ok(index)
+    /// Whether the block is here, stored or in a file.
+    pub(super) fn contains(&self, key: &BlockKey) -> bool {
+        self.slots.get(key).is_some_and(Slot::is_here)
     }
 
-    pub(super) fn contains(&self, key: &BlockKey) -> bool {
-        self.size_of(key).is_some()
+    /// Whether the block has a file of its own.
+    pub(super) fn is_stored(&self, key: &BlockKey) -> bool {
+        self.slots.get(key).is_some_and(|slot| slot.age != 0)
     }
 
     pub(super) fn size_of(&self, key: &BlockKey) -> Option<usize> {
-        let (size, _) = self.slots.get(key)?.stored?;
-        usize::try_from(size).ok()
+        let slot = self.slots.get(key).filter(|slot| slot.is_here())?;
+        usize::try_from(slot.size).ok()
+    }
+
+    pub(super) fn place(&self, key: &BlockKey) -> Option<Place> {
+        self.slots.get(key)?.place
+    }
+
+    pub(super) fn is_held(&self, key: &BlockKey) -> bool {
+        self.slots.get(key).is_some_and(|slot| slot.holds > 0)
     }
 
     pub(super) fn bytes(&self) -> u64 {
@@ -108,6 +69,14 @@ impl Index {
 
     pub(super) fn blocks(&self) -> usize {
         self.blocks
+    }
+
+    pub(super) fn unheld_bytes(&self) -> u64 {
+        self.unheld_bytes
+    }
+
+    pub(super) fn lost(&self) -> u64 {
+        self.lost
     }
 
     pub(super) fn reserved(&self) -> u64 {
@@ -122,32 +91,107 @@ impl Index {
         self.reserved = self.reserved.saturating_sub(bytes);
     }
 
-    pub(super) fn insert(&mut self, key: BlockKey, size: u64, time: SystemTime) {
-        self.remove(&key);
+    /// A block was stored; each is younger than those before.
+    pub(super) fn insert(&mut self, key: BlockKey, size: u32) {
+        self.take_out(&key);
         self.stored_count += 1;
-        self.slots.entry(key).or_default().stored = Some((size, (time, self.stored_count)));
-        self.bytes += size;
+        let slot = self.slots.entry(key).or_default();
+        (slot.size, slot.age) = (size, self.stored_count);
+        self.bytes += u64::from(size);
         self.blocks += 1;
+        if slot.holds == 0 {
+            self.unheld_bytes += u64::from(size);
+        }
     }
 
+    /// A block is not stored any more.
     pub(super) fn remove(&mut self, key: &BlockKey) {
-        let Some(slot) = self.slots.get_mut(key) else {
+        self.take_out(key);
+        self.left(key);
+    }
+
+    fn take_out(&mut self, key: &BlockKey) {
+        let Some(slot) = self.slots.get_mut(key).filter(|slot| slot.age != 0) else {
             return;
         };
-        if let Some((size, _)) = slot.stored.take() {
-            self.bytes -= size;
-            self.blocks -= 1;
+        slot.age = 0;
+        self.bytes -= u64::from(slot.size);
+        self.blocks -= 1;
+        if slot.holds == 0 {
+            self.unheld_bytes -= u64::from(slot.size);
         }
-        self.tidy(key);
+    }
+
+    /// A block is a piece of a file. Of several places in one file the first stays.
+    pub(super) fn refer(&mut self, key: BlockKey, size: u32, place: Place) {
+        let slot = self.slots.entry(key).or_default();
+        if slot.place.is_none_or(|before| before.file != place.file) {
+            (slot.size, slot.place) = (size, Some(place));
+        }
+    }
+
+    /// A piece of a file is not what it was.
+    pub(super) fn drop_piece(&mut self, key: &BlockKey, place: Place) {
+        let piece = usize::try_from(place.piece).unwrap_or(usize::MAX);
+        if let Some(file) = self.references.change(place.file) {
+            file.pieces.get_mut(piece).into_iter().for_each(|digest| *digest = DROPPED);
+            if file.keys().next().is_none() {
+                self.references.remove(place.file);
+            }
+        }
+        if let Some(slot) = self.slots.get_mut(key).filter(|slot| slot.place == Some(place)) {
+            slot.place = None;
+            self.place_anew(BTreeSet::from([key.clone()]));
+        }
+    }
+
+    /// These files are not what they were.
+    pub(super) fn drop_files(&mut self, numbers: &BTreeSet<Number>) {
+        let mut displaced = BTreeSet::new();
+        for file in numbers.iter().filter_map(|number| self.references.remove(*number)) {
+            for (_, key) in file.keys() {
+                let slot = self.slots.get_mut(&key);
+                let was_there = |slot: &&mut Slot| slot.place.is_some_and(|at| numbers.contains(&at.file));
+                if let Some(slot) = slot.filter(was_there) {
+                    slot.place = None;
+                    displaced.insert(key);
+                }
+            }
+        }
+        self.place_anew(displaced);
+    }
+
+    /// Looks for these blocks elsewhere: two files may have a piece in common, and one file the same piece twice.
+    fn place_anew(&mut self, mut displaced: BTreeSet<BlockKey>) {
+        if displaced.is_empty() {
+            return;
+        }
+        for (number, file) in self.references.iter() {
+            for (piece, key) in file.keys() {
+                if displaced.remove(&key)
+                    && let Some(slot) = self.slots.get_mut(&key)
+                {
+                    slot.place = Some(Place { file: number, piece });
+                }
+            }
+        }
+        displaced.iter().for_each(|key| self.left(key));
     }
 
     pub(super) fn hold(&mut self, key: BlockKey) {
-        self.slots.entry(key).or_default().holds += 1;
+        let slot = self.slots.entry(key).or_default();
+        if slot.holds == 0 && slot.age != 0 {
+            self.unheld_bytes -= u64::from(slot.size);
+        }
+        slot.holds += 1;
     }
 
     pub(super) fn release(&mut self, key: &BlockKey) {
-        if let Some(slot) = self.slots.get_mut(key) {
-            slot.holds = slot.holds.saturating_sub(1);
+        if let Some(slot) = self.slots.get_mut(key).filter(|slot| slot.holds > 0) {
+            slot.holds -= 1;
+            if slot.holds == 0 && slot.age != 0 {
+                self.unheld_bytes += u64::from(slot.size);
+            }
         }
         self.tidy(key);
     }
@@ -155,40 +199,36 @@ impl Index {
     /// The oldest blocks that nobody holds: as many as have `bytes` together (all, when they have less), and the next
     /// ones as long as they fit into `slack` more.
     pub(super) fn oldest(&self, bytes: u64, slack: u64) -> Vec<BlockKey> {
-        let free = self.slots.iter().filter(|(_, slot)| slot.holds == 0);
-        let mut free: Vec<_> =
-            free.filter_map(|(key, slot)| slot.stored.map(|(size, age)| (age, size, key))).collect();
+        let free = self.slots.iter().filter(|(_, slot)| slot.holds == 0 && slot.age != 0);
+        let mut free: Vec<_> = free.map(|(key, slot)| (slot.age, u64::from(slot.size), key)).collect();
         free.sort_unstable();
-        let mut sum = 0u64;
+        let (mut sum, most) = (0u64, bytes.saturating_add(slack));
         let enough = free.iter().take_while(|(_, size, _)| {
-            let wanted = sum < bytes || sum + size <= bytes + slack;
+            let wanted = sum < bytes || sum + size <= most;
             sum += size;
             wanted
         });
         enough.map(|(_, _, key)| (*key).clone()).collect()
     }
 
+    /// The files of whose pieces none is held.
+    pub(super) fn unheld_files(&self) -> BTreeSet<Number> {
+        let is_held = |key: &BlockKey| self.is_held(key);
+        let whole = self.references.iter().filter(|(_, file)| file.is_whole);
+        whole.filter(|(_, file)| !file.keys().any(|(_, key)| is_held(&key))).map(|(number, _)| number).collect()
+    }
+
+    /// A block may be here no more.
+    fn left(&mut self, key: &BlockKey) {
+        if self.slots.get(key).is_some_and(|slot| !slot.is_here() && slot.holds > 0) {
+            self.lost += 1;
+        }
+        self.tidy(key);
+    }
+
     fn tidy(&mut self, key: &BlockKey) {
-        if self.slots.get(key).is_some_and(|slot| slot.stored.is_none() && slot.holds == 0) {
+        if self.slots.get(key).is_some_and(|slot| !slot.is_here() && slot.holds == 0) {
             self.slots.remove(key);
         }
     }
-}
-
-/// Key, size and time of a block's file; nothing when it is none. An empty file is what a power cut leaves of a
-/// block that was not synced: it is a block only if that is what its hash says.
-fn block_file(entry: &fs::DirEntry) -> Result<Option<(BlockKey, u64, SystemTime)>, StoreError> {
-    let Some(key) = entry.file_name().to_str().and_then(BlockKey::from_name) else {
-        tracing::warn!(path = %entry.path().display(), "this file in the block store is no block; it is left alone");
-        return Ok(None);
-    };
-    let metadata = entry.metadata().context("look at a block")?;
-    let empty_on_purpose =
-        || Multihash::try_from(&key).is_ok_and(|hash| bitswap::message::verify(&hash, &[]));
-    if metadata.len() == 0 && !empty_on_purpose() {
-        tracing::warn!(block = %key, "an empty block was removed");
-        super::remove_if_there(&entry.path())?;
-        return Ok(None);
-    }
-    Ok(Some((key, metadata.len(), metadata.modified().context("look at a block")?)))
 }

@@ -1,13 +1,18 @@
-//! Which roots are pinned, and of which blocks they consist, in a small database.
+//! Which roots are pinned, of which blocks they consist, and which files are served in place, in a small database.
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use cid::Cid;
-use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition};
+use redb::{ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
+use super::connection::{Connection, Place};
+use super::file::Identity;
+use super::references::{Number, Referenced};
 use super::{BlockKey, Context, StoreError};
 
 /// Root CID to (time of pinning in Unix seconds, bytes of the DAG).
@@ -15,9 +20,13 @@ const PINS: TableDefinition<'_, &[u8], (u64, u64)> = TableDefinition::new("pins"
 /// Root CID to the multihashes of all blocks of its DAG, each with one byte of length before it. Kept so that opening
 /// the store need not walk every DAG.
 const BLOCKS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("blocks");
+/// Number to (length when it was added, path, and as it was last seen: length, time of the last change in nanoseconds
+/// since the epoch, inode) of a file that is served in place.
+const FILES: TableDefinition<'_, u32, FileRow<'static>> = TableDefinition::new("files");
+/// Number to the SHA-256 of each 256 KiB of the file, 32 bytes each, all zero where it is not that any more.
+const PIECES: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("pieces");
 
-/// The pins are few and read rarely.
-const CACHE_BYTES: usize = 1024 * 1024;
+type FileRow<'a> = (u64, &'a [u8], u64, i64, u64);
 
 /// One pinned root.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,113 +39,162 @@ pub struct Pin {
     pub bytes: u64,
 }
 
-#[derive(Debug)]
-pub(super) struct PinDatabase {
-    database: Database,
+/// What one commit changes.
+#[derive(Debug, Default)]
+pub(super) struct Change<'a> {
+    pub(super) pinned: Vec<(Pin, &'a [BlockKey])>,
+    pub(super) unpinned: Option<Cid>,
+    pub(super) files: Vec<(Number, Referenced)>,
+    pub(super) removed_files: Vec<Number>,
 }
 
-type PinnedBlocks = Vec<(Cid, Vec<BlockKey>)>;
+#[derive(Debug)]
+pub(super) struct PinDatabase {
+    connection: Connection,
+}
 
 impl PinDatabase {
     /// Opens the database; one that cannot be read is moved aside, and its new place returned.
-    pub(super) fn open(folder: &Path) -> Result<(Self, Option<PathBuf>), StoreError> {
-        let path = folder.join("pins.redb");
-        let damage = match open_checked(&path) {
+    pub(super) fn open(place: &Place) -> Result<(Self, Option<PathBuf>), StoreError> {
+        let damage = match open_checked(place) {
             Ok(pins) => return Ok((pins, None)),
-            Err(StoreError::Pins(error)) => describe_damage(*error, folder)?,
+            Err(StoreError::Pins(error)) => describe_damage(*error, place.path())?,
             Err(other) => return Err(other),
         };
-        let aside = aside_path(folder);
-        fs::rename(&path, &aside).context("set the pin database aside")?;
+        let aside = aside_path(place.path());
+        fs::rename(place.path(), &aside).context("set the pin database aside")?;
         tracing::error!(damage, aside = %aside.display(), "the pin database is unreadable and was set aside: all pins are lost");
-        Ok((open_checked(&path)?, Some(aside)))
+        Ok((open_checked(place)?, Some(aside)))
     }
 
-    /// All pinned roots with their blocks.
-    pub(super) fn blocks(&self) -> Result<PinnedBlocks, StoreError> {
-        let table = self.database.begin_read()?.open_table(BLOCKS)?;
-        let mut all = Vec::new();
-        for entry in table.iter()? {
-            let (root, keys) = entry?;
-            let root = Cid::try_from(root.value()).map_err(|_| damaged("a root is no CID"))?;
-            all.push((root, unpack(keys.value())?));
-        }
-        Ok(all)
+    /// Shows each pinned root with its blocks.
+    pub(super) fn each(&self, mut see: impl FnMut(Cid, Vec<BlockKey>)) -> Result<(), StoreError> {
+        Ok(self.connection.run(|database| {
+            for entry in database.begin_read()?.open_table(BLOCKS)?.iter()? {
+                let (root, keys) = entry?;
+                see(read_root(root.value())?, unpack(keys.value())?);
+            }
+            Ok(())
+        })?)
     }
 
-    /// Records a pin; returns the blocks that the same root held before, if it was pinned.
-    pub(super) fn insert(&self, pin: &Pin, keys: &[BlockKey]) -> Result<Option<Vec<BlockKey>>, StoreError> {
-        let root = pin.root.to_bytes();
-        let mut transaction = self.database.begin_write()?;
-        transaction.set_quick_repair(true);
-        transaction.open_table(PINS)?.insert(root.as_slice(), (pin.time, pin.bytes))?;
-        let before = {
-            let mut table = transaction.open_table(BLOCKS)?;
-            let before = table.insert(root.as_slice(), pack(keys).as_slice())?;
-            before.map(|keys| unpack(keys.value())).transpose()?
-        };
-        transaction.commit()?;
-        Ok(before)
+    /// The blocks of a root, when it is pinned.
+    pub(super) fn blocks(&self, root: &Cid) -> Result<Option<Vec<BlockKey>>, StoreError> {
+        Ok(self.connection.run(|database| {
+            let keys = database.begin_read()?.open_table(BLOCKS)?.get(root.to_bytes().as_slice())?;
+            keys.map(|keys| unpack(keys.value())).transpose()
+        })?)
     }
 
-    /// Removes a pin; returns the blocks that it held, if there was one.
-    pub(super) fn remove(&self, root: &Cid) -> Result<Option<Vec<BlockKey>>, StoreError> {
-        let root = root.to_bytes();
-        let mut transaction = self.database.begin_write()?;
-        transaction.set_quick_repair(true);
-        transaction.open_table(PINS)?.remove(root.as_slice())?;
-        let keys = {
-            let mut table = transaction.open_table(BLOCKS)?;
-            let before = table.remove(root.as_slice())?;
-            before.map(|keys| unpack(keys.value())).transpose()?
-        };
-        transaction.commit()?;
-        Ok(keys)
+    /// All files that are served in place.
+    pub(super) fn files(&self) -> Result<Vec<(Number, Referenced)>, StoreError> {
+        Ok(self.connection.run(|database| {
+            let transaction = database.begin_read()?;
+            let (files, pieces) = (transaction.open_table(FILES)?, transaction.open_table(PIECES)?);
+            let mut all = Vec::new();
+            for entry in files.iter()? {
+                let (number, row) = entry?;
+                let list = pieces.get(number.value())?;
+                let list = list.as_ref().map_or(&[][..], |list| list.value());
+                let number = Number::new(number.value()).ok_or_else(|| damaged("a file has no number"))?;
+                all.push((number, read_file(row.value(), list)));
+            }
+            Ok(all)
+        })?)
+    }
+
+    /// All of this, or nothing of it, is on the disk when this returns.
+    pub(super) fn commit(&self, change: &Change<'_>) -> Result<(), StoreError> {
+        Ok(self.connection.run(|database| {
+            let mut transaction = database.begin_write()?;
+            transaction.set_quick_repair(true);
+            write_pins(&transaction, change)?;
+            write_files(&transaction, change)?;
+            Ok(transaction.commit()?)
+        })?)
     }
 
     pub(super) fn contains(&self, root: &Cid) -> Result<bool, StoreError> {
-        let table = self.database.begin_read()?.open_table(PINS)?;
-        Ok(table.get(root.to_bytes().as_slice())?.is_some())
+        Ok(self.connection.run(|database| {
+            Ok(database.begin_read()?.open_table(PINS)?.get(root.to_bytes().as_slice())?.is_some())
+        })?)
     }
 
     pub(super) fn list(&self) -> Result<Vec<Pin>, StoreError> {
-        let table = self.database.begin_read()?.open_table(PINS)?;
-        let mut pins = Vec::new();
-        for entry in table.iter()? {
-            let (root, value) = entry?;
-            let (time, bytes) = value.value();
-            let root = Cid::try_from(root.value()).map_err(|_| damaged("a root is no CID"))?;
-            pins.push(Pin { root, time, bytes });
-        }
-        Ok(pins)
+        Ok(self.connection.run(|database| {
+            let mut pins = Vec::new();
+            for entry in database.begin_read()?.open_table(PINS)?.iter()? {
+                let (root, value) = entry?;
+                let (time, bytes) = value.value();
+                pins.push(Pin { root: read_root(root.value())?, time, bytes });
+            }
+            Ok(pins)
+        })?)
     }
+}
+
+fn write_pins(transaction: &WriteTransaction, change: &Change<'_>) -> Result<(), redb::Error> {
+    let (mut pins, mut blocks) = (transaction.open_table(PINS)?, transaction.open_table(BLOCKS)?);
+    for (pin, keys) in &change.pinned {
+        let root = pin.root.to_bytes();
+        pins.insert(root.as_slice(), (pin.time, pin.bytes))?;
+        blocks.insert(root.as_slice(), pack(keys).as_slice())?;
+    }
+    if let Some(root) = change.unpinned {
+        pins.remove(root.to_bytes().as_slice())?;
+        blocks.remove(root.to_bytes().as_slice())?;
+    }
+    Ok(())
+}
+
+fn write_files(transaction: &WriteTransaction, change: &Change<'_>) -> Result<(), redb::Error> {
+    let (mut files, mut pieces) = (transaction.open_table(FILES)?, transaction.open_table(PIECES)?);
+    for (number, file) in &change.files {
+        let Identity { length, modified, inode } = file.identity;
+        let path = file.path.as_os_str().as_bytes();
+        files.insert(number.get(), (file.length, path, length, modified, inode))?;
+        pieces.insert(number.get(), file.pieces.as_flattened())?;
+    }
+    for number in &change.removed_files {
+        files.remove(number.get())?;
+        pieces.remove(number.get())?;
+    }
+    Ok(())
+}
+
+fn read_file((length, path, seen, modified, inode): FileRow<'_>, pieces: &[u8]) -> Referenced {
+    let path = Path::new(OsStr::from_bytes(path)).into();
+    // A list that ends within a digest was never written so; what is left of it is hashed before it is believed.
+    let (pieces, _) = pieces.as_chunks();
+    let identity = Identity { length: seen, modified, inode };
+    Referenced { path, length, identity, pieces: pieces.to_vec(), is_whole: true, is_suspect: false }
 }
 
 /// Opens the database and reads all of it once. redb panics on some kinds of damage, which is damage like any other.
-fn open_checked(path: &Path) -> Result<PinDatabase, StoreError> {
+fn open_checked(place: &Place) -> Result<PinDatabase, StoreError> {
     // redb takes an empty file for a new database, but a power cut can leave one of an old one.
-    if fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0) {
-        return Err(damaged("it is empty"));
+    if fs::metadata(place.path()).is_ok_and(|metadata| metadata.len() == 0) {
+        return Err(damaged("it is empty").into());
     }
     catch_unwind(AssertUnwindSafe(|| {
-        let database = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
-        let mut transaction = database.begin_write()?;
-        transaction.set_quick_repair(true);
-        transaction.open_table(PINS)?;
-        transaction.open_table(BLOCKS)?;
-        transaction.commit()?;
-        let pins = PinDatabase { database };
+        let database = place.open()?;
+        let pins = PinDatabase { connection: Connection::new(place.clone(), database) };
+        // Makes the tables that are not there yet.
+        pins.commit(&Change::default())?;
         pins.list()?;
-        pins.blocks()?;
+        pins.each(|_, _| {})?;
+        pins.files()?;
         Ok(pins)
     }))
-    .unwrap_or_else(|_| Err(damaged("reading it panicked")))
+    .unwrap_or_else(|_| Err(damaged("reading it panicked").into()))
 }
 
 /// The damage in words, or an error when it is none: a file that is in use or may not be read is not damaged.
-fn describe_damage(error: redb::Error, folder: &Path) -> Result<String, StoreError> {
+fn describe_damage(error: redb::Error, path: &Path) -> Result<String, StoreError> {
     match error {
-        redb::Error::DatabaseAlreadyOpen => Err(StoreError::InUse(folder.to_owned())),
+        redb::Error::DatabaseAlreadyOpen => {
+            Err(StoreError::InUse(path.parent().unwrap_or(path).to_owned()))
+        }
         redb::Error::Io(source) if !is_damage(&source) => {
             Err(StoreError::Io { action: "open the pin database", source })
         }
@@ -151,15 +209,19 @@ fn is_damage(error: &io::Error) -> bool {
     )
 }
 
-fn damaged(what: &str) -> StoreError {
-    DatabaseError::Storage(StorageError::Corrupted(what.to_owned())).into()
+fn damaged(what: &str) -> redb::Error {
+    redb::Error::Corrupted(what.to_owned())
 }
 
-fn aside_path(folder: &Path) -> PathBuf {
+fn aside_path(path: &Path) -> PathBuf {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     // A robot without clock battery starts at the same second each time: count up until the name is free.
-    let names = (0u32..).map(|number| folder.join(format!("pins.redb.damaged-{seconds}-{number}")));
-    names.into_iter().find(|path| !path.exists()).unwrap_or_else(|| folder.join("pins.redb.damaged"))
+    let names = (0u32..).map(|number| path.with_extension(format!("redb.damaged-{seconds}-{number}")));
+    names.into_iter().find(|path| !path.exists()).unwrap_or_else(|| path.with_extension("redb.damaged"))
+}
+
+fn read_root(bytes: &[u8]) -> Result<Cid, redb::Error> {
+    Cid::try_from(bytes).map_err(|_| damaged("a root is no CID"))
 }
 
 fn pack(keys: &[BlockKey]) -> Vec<u8> {
@@ -172,8 +234,8 @@ fn pack(keys: &[BlockKey]) -> Vec<u8> {
     packed
 }
 
-fn unpack(mut packed: &[u8]) -> Result<Vec<BlockKey>, StoreError> {
-    let mut keys = Vec::new();
+fn unpack(mut packed: &[u8]) -> Result<Vec<BlockKey>, redb::Error> {
+    let mut keys = Vec::with_capacity(packed.len() / 35);
     while let Some((length, rest)) = packed.split_first() {
         let (key, rest) =
             rest.split_at_checked(usize::from(*length)).ok_or_else(|| damaged("a pin's list ends early"))?;

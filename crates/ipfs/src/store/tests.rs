@@ -1,6 +1,8 @@
 //! The store on a real disk: bounds, age, damage, restarts.
-use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 
+use cid::multihash::Multihash;
 use multihash_codetable::{Code, MultihashDigest};
 use tempfile::TempDir;
 
@@ -29,7 +31,7 @@ fn put(store: &Store, number: u32) -> Result<Cid, StoreError> {
 }
 
 fn pin(store: &Store, cid: &Cid) {
-    store.pin(cid, SIZE as u64, vec![BlockKey::of(cid)]).unwrap();
+    store.pin(&[Whole { root: *cid, bytes: SIZE as u64, keys: vec![BlockKey::of(cid)] }]).unwrap();
 }
 
 fn stored(store: &Store, cids: &[Cid]) -> Vec<bool> {
@@ -276,10 +278,10 @@ fn keys_are_read_from_file_names_and_from_nothing_else() {
         (0..3).map(|number| BlockKey::of(&block(number).0).relative_path()).collect();
     assert_eq!(keys.len(), 3);
     let folder = TempDir::new().unwrap();
-    make_folders(folder.path()).unwrap();
+    let (files, _) = BlockFiles::open(folder.path()).unwrap();
     let name = BlockKey::of(&block(0).0).to_string();
     for wrong in [&name[1..], &name[2..], &name.to_uppercase(), "zz", "é", "1220", &format!("{name}00")] {
         fs::write(folder.path().join("blocks/00").join(wrong), "x").unwrap();
     }
-    assert_eq!(Index::read(&folder.path().join("blocks")).unwrap().blocks(), 0);
+    assert_eq!(files.index().unwrap().blocks(), 0);
 }

@@ -34,6 +34,12 @@ pub enum StoreError {
         /// Bytes that have to stay free.
         min_free: u64,
     },
+    /// The operating system has no room left, or gives this user no more.
+    #[error("the disk is full: there is no room to {action}")]
+    NoSpace {
+        /// What was tried.
+        action: &'static str,
+    },
     /// The operating system refused something.
     #[error("the block store cannot {action}: {source}")]
     Io {
@@ -52,8 +58,22 @@ pub enum StoreError {
 
 impl<E: Into<redb::Error>> From<E> for StoreError {
     fn from(error: E) -> Self {
-        Self::Pins(Box::new(error.into()))
+        match error.into() {
+            redb::Error::Io(error) if is_no_space(&error) => Self::NoSpace { action: "write the pins" },
+            error => Self::Pins(Box::new(error)),
+        }
     }
+}
+
+impl StoreError {
+    /// Whether it only lacks room: nothing is broken, and when there is room again it goes on.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Full { .. } | Self::DiskFull { .. } | Self::NoSpace { .. })
+    }
+}
+
+fn is_no_space(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Names what was tried, for the error.
@@ -63,7 +83,10 @@ pub(crate) trait Context<T> {
 
 impl<T, E: Into<io::Error>> Context<T> for Result<T, E> {
     fn context(self, action: &'static str) -> Result<T, StoreError> {
-        self.map_err(|source| StoreError::Io { action, source: source.into() })
+        self.map_err(|source| match source.into() {
+            source if is_no_space(&source) => StoreError::NoSpace { action },
+            source => StoreError::Io { action, source },
+        })
     }
 }
 
@@ -82,6 +105,10 @@ pub struct OpenReport {
     pub pins_missing: bool,
     /// Pinned roots of which blocks are missing: fetch and pin them again.
     pub incomplete_pins: Vec<Cid>,
+    /// Files served in place that are there and look as they did.
+    pub files: usize,
+    /// Files served in place that are gone, or shorter: they are served no more.
+    pub files_gone: usize,
 }
 
 /// How full the store is.
@@ -93,4 +120,41 @@ pub struct Usage {
     pub max_bytes: u64,
     /// How many blocks there are.
     pub blocks: usize,
+}
+
+/// What [`Store::collect_garbage`](super::Store::collect_garbage) threw away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Freed {
+    /// Blocks.
+    pub blocks: usize,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Files that are served in place no more. They are not touched.
+    pub files: usize,
+}
+
+/// A file that is served in place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReferencedFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its length when it was added, in bytes.
+    pub length: u64,
+    /// Of how many blocks it consists.
+    pub blocks: usize,
+    /// How many of these were found to be other than they were, and are not served any more.
+    pub missing_blocks: usize,
+    /// How it looks now.
+    pub state: FileState,
+}
+
+/// How a file looks that is served in place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileState {
+    /// As it did.
+    Matches,
+    /// Not as it did. What of it still has the right hash is served.
+    Changed,
+    /// It is not there, or may not be read.
+    Gone,
 }

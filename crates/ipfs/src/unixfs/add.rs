@@ -11,9 +11,11 @@ use rust_unixfs::dir::builder::{
 use rust_unixfs::file::adder::FileAdder;
 
 use super::is_safe_name;
-use crate::store::{Protection, Store, StoreError};
+use crate::dag;
+use crate::store::{InPlace, Protection, Store, StoreError};
 
-/// Bytes per chunk of a file: Kubo's default, and what the adder takes without copying.
+/// Bytes per chunk of a file: Kubo's default, and what the adder takes without copying. A file that is served in place
+/// has pieces of this size.
 const CHUNK_BYTES: usize = 256 * 1024;
 /// Kubo splits larger directories over several blocks (HAMT), which is not done here.
 const MAX_DIRECTORY_BYTES: u64 = 256 * 1024;
@@ -44,8 +46,11 @@ pub struct Added {
 /// The content of one file of a directory.
 #[derive(Clone, Debug)]
 pub enum Content {
-    /// A file on disk.
+    /// A file on disk, which is copied.
     File(PathBuf),
+    /// A file on disk, which is served where it is, as long as it stays what it is: an absolute path in which nothing is
+    /// a symbolic link. With [`Format::V0`], whose blocks are no plain pieces of the file, it is copied.
+    InPlace(PathBuf),
     /// These bytes.
     Bytes(Bytes),
 }
@@ -65,6 +70,9 @@ pub enum AddError {
     /// The file cannot be read.
     #[error("cannot read {0}: {1}")]
     Read(PathBuf, io::Error),
+    /// Somebody wrote to the file while it was read.
+    #[error("{0} was changed while it was read; add it again when nobody writes to it any more")]
+    Changed(PathBuf),
     /// The blocks cannot be stored.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -96,6 +104,7 @@ pub fn add_file(
     progress: &mut Progress<'_>,
 ) -> Result<Added, AddError> {
     let mut adding = Adding::new(store, format, progress);
+    adding.is_beside = format.is_in_place(content);
     let (root, total_size) = adding.content(content)?;
     Ok(Added { root, total_size, protection: adding.protection })
 }
@@ -112,6 +121,8 @@ pub fn add_directory(
 ) -> Result<Added, AddError> {
     let mut adding = Adding::new(store, format, progress);
     let mut tree = BufferingTreeBuilder::new(tree_options(format));
+    adding.is_beside = !entries.iter().any(|entry| matches!(entry.content, Content::File(_)))
+        && entries.iter().any(|entry| format.is_in_place(&entry.content));
     for entry in entries {
         check_path(&entry.path)?;
         let (cid, total_size) = adding.content(&entry.content)?;
@@ -152,6 +163,10 @@ impl Format {
             Self::V0 => Version::V0,
         }
     }
+
+    fn is_in_place(self, content: &Content) -> bool {
+        self == Self::V1 && matches!(content, Content::InPlace(_))
+    }
 }
 
 struct Adding<'a, 'p> {
@@ -160,17 +175,26 @@ struct Adding<'a, 'p> {
     protection: Protection,
     progress: &'a mut Progress<'p>,
     content_bytes: u64,
+    /// The file that is being added, when it is served in place.
+    in_place: Option<InPlace>,
+    /// Whether all this is only what such a file needs beside it.
+    is_beside: bool,
 }
 
 impl<'a, 'p> Adding<'a, 'p> {
     fn new(store: &'a Store, format: Format, progress: &'a mut Progress<'p>) -> Self {
-        Self { store, format, protection: store.protection(), progress, content_bytes: 0 }
+        let protection = store.protection();
+        Self { store, format, protection, progress, content_bytes: 0, in_place: None, is_beside: false }
     }
 
     /// Stores one block and returns its length.
     fn block(&mut self, cid: &Cid, data: &[u8]) -> Result<u64, AddError> {
         self.protection.add(cid);
-        self.store.put(cid, data)?;
+        match &mut self.in_place {
+            Some(file) if cid.codec() == dag::RAW && !data.is_empty() => file.piece(cid, data.len()),
+            _ if self.is_beside => self.store.put_beside(cid, data)?,
+            _ => self.store.put(cid, data)?,
+        }
         if (self.progress)(cid, data.len(), self.content_bytes) {
             Ok(data.len() as u64)
         } else {
@@ -182,11 +206,25 @@ impl<'a, 'p> Adding<'a, 'p> {
     fn content(&mut self, content: &Content) -> Result<(Cid, u64), AddError> {
         match content {
             Content::Bytes(bytes) => self.stream(&mut bytes.as_ref(), Path::new("")),
-            Content::File(path) => {
+            Content::InPlace(path) if self.format.is_in_place(content) => self.in_place(path),
+            Content::File(path) | Content::InPlace(path) => {
                 let mut file = File::open(path).map_err(|error| AddError::Read(path.clone(), error))?;
                 self.stream(&mut file, path)
             }
         }
+    }
+
+    fn in_place(&mut self, path: &Path) -> Result<(Cid, u64), AddError> {
+        let unreadable = |error| AddError::Read(path.to_owned(), error);
+        let served = self.store.serve_in_place(path).map_err(unreadable)?;
+        let mut file = served.file.try_clone().map_err(unreadable)?;
+        self.in_place = Some(served);
+        let added = self.stream(&mut file, path);
+        // Also of a file that was not added to its end: then it is forgotten here.
+        let served = self.in_place.take();
+        let added = added?;
+        served.map_or(Ok(()), InPlace::finish).map_err(|_| AddError::Changed(path.to_owned()))?;
+        Ok(added)
     }
 
     fn stream(&mut self, input: &mut dyn Read, path: &Path) -> Result<(Cid, u64), AddError> {

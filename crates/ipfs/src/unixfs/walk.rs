@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use cid::Cid;
 
 use crate::dag::{self, DagError};
-use crate::store::{BlockKey, Protection, Store, StoreError};
+use crate::store::{BlockKey, Protection, Store, StoreError, Whole};
 
 /// How deep a DAG may be: a file of 2^64 bytes has nine levels, the rest is for directories in directories.
 pub const MAX_DEPTH: usize = 64;
@@ -26,21 +26,12 @@ pub enum WalkError {
     TooDeep,
 }
 
-/// A DAG that is wholly in the store.
-#[derive(Debug)]
-pub struct Dag {
-    /// The bytes of all its different blocks.
-    pub bytes: u64,
-    /// All its different blocks.
-    pub keys: Vec<BlockKey>,
-}
-
 /// Visits every block of the DAG below `root` once and sees that it is in the store. Blocks with links are read and
 /// checked, raw ones are only looked up. With a protection each is protected before it is looked up.
 ///
 /// # Errors
 /// When a block is missing or broken, or the DAG too deep.
-pub fn walk_complete(store: &Store, root: &Cid, protection: Option<&Protection>) -> Result<Dag, WalkError> {
+pub fn walk_complete(store: &Store, root: &Cid, protection: Option<&Protection>) -> Result<Whole, WalkError> {
     let (mut seen, mut todo, mut bytes) = (BTreeSet::from([BlockKey::of(root)]), vec![(*root, 0)], 0u64);
     while let Some((cid, depth)) = todo.pop() {
         if depth > MAX_DEPTH {
@@ -60,5 +51,5 @@ pub fn walk_complete(store: &Store, root: &Cid, protection: Option<&Protection>)
             }
         }
     }
-    Ok(Dag { bytes, keys: seen.into_iter().collect() })
+    Ok(Whole { root: *root, bytes, keys: seen.into_iter().collect() })
 }

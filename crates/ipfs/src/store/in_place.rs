@@ -1,0 +1,237 @@
+//! Files that are served where they are.
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cid::Cid;
+
+use super::file::{self, Identity};
+use super::index::Index;
+use super::references::{Number, Place, Referenced};
+use super::{BlockKey, FileState, ReferencedFile, Store, StoreError};
+
+/// A piece of a file, to be read.
+struct Piece {
+    place: Place,
+    path: Arc<Path>,
+    known: Identity,
+    offset: u64,
+    length: usize,
+}
+
+/// A file that is being added in place: its pieces can be read from the store as soon as they are named. Dropped
+/// without [`InPlace::finish`] it is forgotten.
+#[derive(Debug)]
+pub(crate) struct InPlace {
+    store: Store,
+    number: Number,
+    /// The open file, to be read from the beginning to the end.
+    pub(crate) file: File,
+    path: Arc<Path>,
+    identity: Identity,
+    is_finished: bool,
+}
+
+impl Store {
+    /// Begins to serve the file at this absolute path, in which nothing may be a symbolic link.
+    pub(crate) fn serve_in_place(&self, path: &Path) -> io::Result<InPlace> {
+        let file = file::open(path)?;
+        let (identity, path): (_, Arc<Path>) = (Identity::of(&file)?, path.into());
+        let number = self.index().references.begin(path.clone(), identity);
+        Ok(InPlace { store: self.clone(), number, file, path, identity, is_finished: false })
+    }
+
+    /// The files that are served in place, each looked at, but not read.
+    pub fn files(&self) -> Vec<ReferencedFile> {
+        let files: Vec<Referenced> = {
+            let index = self.index();
+            let whole = index.references.iter().filter(|(_, file)| file.is_whole);
+            whole.map(|(_, file)| file.clone()).collect()
+        };
+        files.into_iter().map(describe).collect()
+    }
+
+    /// Looks at the files that are served in place, all or those at the given paths, and reads those that do not look
+    /// as they did: what is not what it was is served no more. Returns how many blocks that were.
+    ///
+    /// # Errors
+    /// When the change cannot be saved. It is then found again after the next start.
+    pub fn check_files(&self, only: Option<&BTreeSet<PathBuf>>) -> Result<usize, StoreError> {
+        let is_meant = |file: &Referenced| only.is_none_or(|only| only.contains(&*file.path));
+        let numbers: Vec<Number> = {
+            let index = self.index();
+            let meant = index.references.iter().filter(|(_, file)| file.is_whole && is_meant(file));
+            meant.map(|(number, _)| number).collect()
+        };
+        let (mut gone, mut dropped) = (BTreeSet::new(), 0);
+        for number in numbers {
+            match self.check_file(number) {
+                Ok(pieces) => dropped += pieces,
+                Err(error) if file::is_gone(&error) => drop(gone.insert(number)),
+                Err(error) => tracing::warn!(%error, "a file that is served in place cannot be read just now"),
+            }
+        }
+        dropped += self.drop_files(&gone, "it is gone");
+        self.save_files()?;
+        Ok(dropped)
+    }
+
+    /// Reads a file if it does not look as it did; drops what is wrong, and returns how many pieces that were.
+    fn check_file(&self, number: Number) -> io::Result<usize> {
+        let Some(known) = self.index().references.get(number).cloned() else {
+            return Ok(0);
+        };
+        let before = Identity::at(&known.path)?;
+        if before == known.identity && !known.is_suspect {
+            return Ok(0);
+        }
+        let mut dropped = 0;
+        for (piece, key) in known.keys() {
+            let (offset, length) = known.extent(piece);
+            match file::read(&known.path, offset, length) {
+                Ok((data, _)) if key.matches(&data) => continue,
+                Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => return Err(error),
+                _ => {}
+            }
+            dropped += 1;
+            self.change(|index| index.drop_piece(&key, Place { file: number, piece }));
+        }
+        tracing::warn!(file = %known.path.display(), wrong = dropped, of = known.pieces.len(), "a file that is served in place was changed");
+        self.known_anew(number, before);
+        Ok(dropped)
+    }
+
+    /// A changed file was read, and what is left of it is right.
+    fn known_anew(&self, number: Number, seen: Identity) {
+        if let Some(file) = self.index().references.change(number) {
+            (file.identity, file.is_suspect) = (seen, false);
+        }
+    }
+
+    /// Reads a block from a file that has it, as long as there is one, and checks it.
+    pub(super) fn read_in_place(&self, key: &BlockKey) -> Result<Option<Bytes>, StoreError> {
+        while let Some(piece) = self.piece(key) {
+            match file::read(&piece.path, piece.offset, piece.length) {
+                Ok((data, seen)) if key.matches(&data) => {
+                    self.suspect_if_changed(&piece, seen);
+                    return Ok(Some(data.into()));
+                }
+                Ok((_, seen)) if seen.inode != piece.known.inode => {
+                    self.drop_files(&BTreeSet::from([piece.place.file]), "it was replaced by another");
+                }
+                Ok((_, seen)) => self.drop_piece(key, &piece, seen, "its bytes were changed"),
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    self.drop_piece(key, &piece, Identity { length: 0, ..piece.known }, "it is shorter");
+                }
+                Err(error) if file::is_gone(&error) => {
+                    self.drop_files(&BTreeSet::from([piece.place.file]), &error.to_string());
+                }
+                Err(source) => return Err(StoreError::Io { action: "read a shared file", source }),
+            }
+        }
+        Ok(None)
+    }
+
+    fn piece(&self, key: &BlockKey) -> Option<Piece> {
+        let index = self.index();
+        let place = index.place(key)?;
+        let file = index.references.get(place.file)?;
+        let (offset, length) = file.extent(place.piece);
+        Some(Piece { place, path: file.path.clone(), known: file.identity, offset, length })
+    }
+
+    fn suspect_if_changed(&self, piece: &Piece, seen: Identity) {
+        if seen == piece.known {
+            return;
+        }
+        self.change(|index| {
+            if let Some(file) = index.references.get_mut(piece.place.file).filter(|file| !file.is_suspect) {
+                tracing::warn!(file = %piece.path.display(), "a file that is served in place looks otherwise than before");
+                file.is_suspect = true;
+                index.suspects += 1;
+            }
+        });
+    }
+
+    fn drop_piece(&self, key: &BlockKey, piece: &Piece, seen: Identity, reason: &str) {
+        tracing::warn!(file = %piece.path.display(), offset = piece.offset, reason, "a block of a file that is served in place is served no more");
+        self.change(|index| index.drop_piece(key, piece.place));
+        self.suspect_if_changed(piece, seen);
+    }
+
+    /// Returns how many blocks were served from them.
+    fn drop_files(&self, numbers: &BTreeSet<Number>, reason: &str) -> usize {
+        self.change(|index| {
+            let files = numbers.iter().filter_map(|number| index.references.get(*number));
+            let mut pieces = 0;
+            for file in files {
+                pieces += file.keys().count();
+                tracing::warn!(file = %file.path.display(), reason, "a file is not served in place any more");
+            }
+            index.drop_files(numbers);
+            pieces
+        })
+    }
+
+    /// Changes the index, and tells those who wait when held blocks went missing by it, or a file is suspect.
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut Index) -> T) -> T {
+        let mut index = self.index();
+        let result = change(&mut index);
+        let now = (index.lost(), index.suspects);
+        self.inner.losses.send_if_modified(|before| std::mem::replace(before, now) != now);
+        result
+    }
+}
+
+fn describe(file: Referenced) -> ReferencedFile {
+    let state = match Identity::at(&file.path) {
+        Ok(seen) if seen == file.identity && !file.is_suspect => FileState::Matches,
+        Ok(_) => FileState::Changed,
+        Err(_) => FileState::Gone,
+    };
+    let (blocks, whole) = (file.pieces.len(), file.keys().count());
+    ReferencedFile { path: file.path.to_path_buf(), length: file.length, blocks, missing_blocks: blocks - whole, state }
+}
+
+impl InPlace {
+    /// The next piece of the file, whose hash the caller has computed.
+    pub(crate) fn piece(&mut self, cid: &Cid, length: usize) {
+        let key = BlockKey::of(cid);
+        let mut index = self.store.index();
+        let Some(file) = index.references.get_mut(self.number) else {
+            return;
+        };
+        let (Ok(piece), Some(digest)) = (u32::try_from(file.pieces.len()), key.digest()) else {
+            return;
+        };
+        file.pieces.push(digest);
+        let size = u32::try_from(length).unwrap_or(u32::MAX);
+        index.refer(key, size, Place { file: self.number, piece });
+    }
+
+    /// All pieces were named. Fails when the file was changed meanwhile, or is not at its path any more; then it is
+    /// forgotten. What was served of an earlier file at the path is served no more, unless it is in this one, too.
+    pub(crate) fn finish(mut self) -> io::Result<()> {
+        let seen = (Identity::of(&self.file)?, Identity::at(&self.path)?);
+        if seen != (self.identity, self.identity) {
+            return Err(io::Error::other("it was changed while it was read"));
+        }
+        self.is_finished = true;
+        self.store.change(|index| {
+            let before = index.references.finish(self.number);
+            index.drop_files(&before.into_iter().collect());
+        });
+        Ok(())
+    }
+}
+
+impl Drop for InPlace {
+    fn drop(&mut self) {
+        if !self.is_finished {
+            self.store.change(|index| index.drop_files(&BTreeSet::from([self.number])));
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! What a block is known by.
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use cid::{Cid, multihash::Multihash};
+
+/// The bytes of a SHA-256 multihash: nearly all there are.
+const USUAL: usize = 34;
+
+/// What a block is known by: the bytes of its multihash. CIDs of any version and codec for the same bytes share it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BlockKey(Bytes);
+
+/// A robot keeps a hundred thousand of them in memory, so the usual ones need no memory besides.
+#[derive(Clone)]
+enum Bytes {
+    Usual([u8; USUAL]),
+    Other(Box<[u8]>),
+}
+
+impl BlockKey {
+    /// The key of the block that `cid` names.
+    pub fn of(cid: &Cid) -> Self {
+        Self(Bytes::new(&cid.hash().to_bytes()))
+    }
+
+    /// The key of the block with this SHA-256.
+    pub(super) fn of_digest(digest: &[u8; 32]) -> Self {
+        let mut bytes = [0; USUAL];
+        bytes[0] = 0x12;
+        bytes[1] = 0x20;
+        bytes[2..].copy_from_slice(digest);
+        Self(Bytes::Usual(bytes))
+    }
+
+    /// The SHA-256 of the block, when it is named by that.
+    pub(super) fn digest(&self) -> Option<[u8; 32]> {
+        self.as_bytes().strip_prefix(&[0x12, 0x20])?.try_into().ok()
+    }
+
+    /// The bytes of the multihash.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_slice()
+    }
+
+    /// Whether this is the block that the key names.
+    pub(super) fn matches(&self, data: &[u8]) -> bool {
+        Multihash::try_from(self).is_ok_and(|hash| bitswap::message::verify(&hash, data))
+    }
+
+    /// The key that these bytes are, when they are one whole multihash.
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        Multihash::<64>::from_bytes(bytes).ok()?;
+        Some(Self(Bytes::new(bytes)))
+    }
+
+    /// Where the block's file is. The first digits are the same for all blocks, the last ones spread them evenly.
+    pub(super) fn relative_path(&self) -> PathBuf {
+        let name = self.to_string();
+        let folder = name.get(name.len().saturating_sub(2)..).unwrap_or_default().to_owned();
+        Path::new(&folder).join(name)
+    }
+
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        let digits = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+        let bytes: Vec<u8> = name.as_bytes().chunks(2).map(digits).collect::<Option<_>>()?;
+        Self::from_bytes(&bytes).filter(|key| key.to_string() == name)
+    }
+}
+
+impl Bytes {
+    fn new(bytes: &[u8]) -> Self {
+        bytes.try_into().map_or_else(|_| Self::Other(bytes.into()), Self::Usual)
+    }
+
+    fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Usual(bytes) => bytes,
+            Self::Other(bytes) => bytes,
+        }
+    }
+}
+
+impl PartialEq for Bytes {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_slice() == other.as_slice()
+    }
+}
+
+impl Eq for Bytes {}
+
+impl PartialOrd for Bytes {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Bytes {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.as_slice().cmp(other.as_slice())
+    }
+}
+
+impl fmt::Display for BlockKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_bytes().iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for BlockKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}
+
+/// The hash of a key again, for those who have only the key.
+impl TryFrom<&BlockKey> for Multihash<64> {
+    type Error = cid::multihash::Error;
+
+    fn try_from(key: &BlockKey) -> Result<Self, Self::Error> {
+        Self::from_bytes(key.as_bytes())
+    }
+}

@@ -1,0 +1,202 @@
+//! What is kept, what is served in place, and what may go.
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use cid::Cid;
+
+use super::index::Index;
+use super::pins::{Change, PinDatabase};
+use super::references::Number;
+use super::{BlockKey, Context as _, Freed, Pin, Store, StoreError, file};
+
+/// A DAG that is to be pinned.
+#[derive(Clone, Debug)]
+pub struct Whole {
+    /// Its root.
+    pub root: Cid,
+    /// The bytes of all its different blocks.
+    pub bytes: u64,
+    /// All its different blocks.
+    pub keys: Vec<BlockKey>,
+}
+
+impl Store {
+    /// Makes everything durable that was written before.
+    ///
+    /// # Errors
+    /// When the disk reports that something was lost.
+    pub fn sync(&self) -> Result<(), StoreError> {
+        sync_file_system(&self.inner.config.directory)
+    }
+
+    /// Records that these DAGs are to be kept, after making their blocks durable: one sync for all. The caller has seen
+    /// that they are all there, and protects them meanwhile.
+    ///
+    /// # Errors
+    /// When the disk or the pin database fails; then nothing is pinned.
+    pub fn pin(&self, dags: &[Whole]) -> Result<Vec<Pin>, StoreError> {
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let _one_at_a_time = self.changing_pins();
+        self.sync()?;
+        self.sync_files(dags)?;
+        let mut before = Vec::new();
+        for dag in dags {
+            before.extend(self.inner.pins.blocks(&dag.root)?.into_iter().flatten());
+        }
+        let pins: Vec<Pin> = dags.iter().map(|dag| Pin { root: dag.root, time, bytes: dag.bytes }).collect();
+        let pinned = pins.iter().cloned().zip(dags.iter().map(|dag| dag.keys.as_slice())).collect();
+        self.save(Change { pinned, ..Change::default() })?;
+        let mut index = self.index();
+        dags.iter().flat_map(|dag| &dag.keys).for_each(|key| index.hold(key.clone()));
+        before.iter().for_each(|key| index.release(key));
+        Ok(pins)
+    }
+
+    /// Lets go of a pinned root; its blocks stay until room is needed. False when it was not pinned.
+    ///
+    /// # Errors
+    /// When the pin database fails.
+    pub fn unpin(&self, root: &Cid) -> Result<bool, StoreError> {
+        let _one_at_a_time = self.changing_pins();
+        let Some(keys) = self.inner.pins.blocks(root)? else {
+            return Ok(false);
+        };
+        self.save(Change { unpinned: Some(*root), ..Change::default() })?;
+        let mut index = self.index();
+        keys.iter().for_each(|key| index.release(key));
+        Ok(true)
+    }
+
+    /// All pins, in the order of their CIDs.
+    ///
+    /// # Errors
+    /// When the pin database fails.
+    pub fn pins(&self) -> Result<Vec<Pin>, StoreError> {
+        self.inner.pins.list()
+    }
+
+    /// Whether this root is pinned itself.
+    ///
+    /// # Errors
+    /// When the pin database fails.
+    pub fn is_pinned(&self, root: &Cid) -> Result<bool, StoreError> {
+        self.inner.pins.contains(root)
+    }
+
+    /// The pinned roots of which blocks are missing.
+    ///
+    /// # Errors
+    /// When the pin database fails.
+    pub fn incomplete_pins(&self) -> Result<Vec<Cid>, StoreError> {
+        let mut incomplete = Vec::new();
+        self.inner.pins.each(|root, keys| {
+            let index = self.index();
+            if keys.iter().any(|key| !index.contains(key)) {
+                incomplete.push(root);
+            }
+        })?;
+        Ok(incomplete)
+    }
+
+    /// Throws away all blocks that nobody holds, what half a fetch left among them, and forgets the files of which no
+    /// block is held. The files themselves are not touched.
+    ///
+    /// # Errors
+    /// When a block cannot be removed, or the change not be saved.
+    pub fn collect_garbage(&self) -> Result<Freed, StoreError> {
+        let _one_at_a_time = self.changing_pins();
+        let freed = {
+            let mut index = self.index();
+            let before = (index.blocks(), index.bytes());
+            self.collect(&mut index, u64::MAX)?;
+            let files = index.unheld_files();
+            index.drop_files(&files);
+            let (blocks, bytes) = (before.0 - index.blocks(), before.1 - index.bytes());
+            Freed { blocks, bytes, files: files.len() }
+        };
+        self.save(Change::default())?;
+        Ok(freed)
+    }
+
+    /// Saves what changed about the files that are served in place.
+    pub(super) fn save_files(&self) -> Result<(), StoreError> {
+        let _one_at_a_time = self.changing_pins();
+        if !self.index().references.has_unsaved() {
+            return Ok(());
+        }
+        self.save(Change::default())
+    }
+
+    /// Commits a change, and with it what has to be saved about files.
+    fn save(&self, mut change: Change<'_>) -> Result<(), StoreError> {
+        (change.files, change.removed_files) = self.index().references.take_unsaved();
+        let saved = self.inner.pins.commit(&change);
+        if saved.is_err() {
+            let written = change.files.iter().map(|(number, _)| *number);
+            self.index().references.not_saved(written.chain(change.removed_files.iter().copied()));
+        }
+        saved
+    }
+
+    /// A file that is served in place is as much a part of what is kept as a block: it may have been written just now,
+    /// and be on a disk of its own.
+    fn sync_files(&self, dags: &[Whole]) -> Result<(), StoreError> {
+        let unsaved: BTreeSet<Number> = self.index().references.unsaved().collect();
+        if unsaved.is_empty() {
+            return Ok(());
+        }
+        let paths: Vec<_> = {
+            let index = self.index();
+            let places = dags.iter().flat_map(|dag| &dag.keys).filter_map(|key| index.place(key));
+            let files: BTreeSet<Number> = places.map(|place| place.file).collect();
+            let files = files.intersection(&unsaved).filter_map(|number| index.references.get(*number));
+            files.map(|file| file.path.clone()).collect()
+        };
+        let mut synced = BTreeSet::from([device(&File::open(&self.inner.config.directory))]);
+        for path in paths {
+            // One that is gone by now is found out when it is read.
+            let opened = file::open(&path);
+            if synced.insert(device(&opened))
+                && let Ok(file) = opened
+            {
+                rustix::fs::syncfs(&file).context("sync the file system of a shared file")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn changing_pins(&self) -> std::sync::MutexGuard<'_, ()> {
+        self.inner.changing_pins.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Holds what is pinned, and forgets files that no pin needs; gives the roots of which blocks are missing.
+pub(super) fn hold_pins(pins: &PinDatabase, index: &mut Index) -> Result<Vec<Cid>, StoreError> {
+    let mut incomplete = Vec::new();
+    pins.each(|root, keys| {
+        if keys.iter().any(|key| !index.contains(key)) {
+            tracing::error!(%root, "blocks of this pinned root are missing; it has to be fetched again");
+            incomplete.push(root);
+        }
+        keys.into_iter().for_each(|key| index.hold(key));
+    })?;
+    let unheld = index.unheld_files();
+    index.drop_files(&unheld);
+    Ok(incomplete)
+}
+
+/// So that only one at a time changes what is pinned: what is saved with a pin must not be older than the pin.
+pub(super) type ChangingPins = Mutex<()>;
+
+fn device(file: &std::io::Result<File>) -> Option<u64> {
+    use std::os::unix::fs::MetadataExt as _;
+    Some(file.as_ref().ok()?.metadata().ok()?.dev())
+}
+
+fn sync_file_system(folder: &Path) -> Result<(), StoreError> {
+    let folder = File::open(folder).context("open its folder")?;
+    rustix::fs::syncfs(&folder).context("sync its file system")
+}
