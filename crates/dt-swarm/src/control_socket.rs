@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use swarm::{SayError, Statements, Stopped, Swarm};
 use tokio::sync::{Mutex, watch};
+use transfers::{BookError, Downloads, Rates};
 
 /// The most peers that are named because they say otherwise.
 const MAX_OTHERS: usize = 8;
@@ -29,6 +30,8 @@ pub(crate) struct Control {
     /// Tells the rest of the daemon of which swarm it is.
     told: watch::Sender<Option<SwarmFile>>,
     routes: Routes,
+    downloads: Downloads,
+    rates: Rates,
 }
 
 /// Why the socket is not served.
@@ -46,8 +49,9 @@ impl Control {
         membership: Membership,
         told: watch::Sender<Option<SwarmFile>>,
         routes: Routes,
+        (downloads, rates): (Downloads, Rates),
     ) -> Self {
-        Self { swarm, membership: Arc::new(Mutex::new(membership)), told, routes }
+        Self { swarm, membership: Arc::new(Mutex::new(membership)), told, routes, downloads, rates }
     }
 
     /// Serves the socket at `path` until it is dropped.
@@ -74,7 +78,30 @@ impl Control {
             Request::Explain { address } => {
                 self.swarm.ask(move |brain, now| explain(brain, now, &address)).await.map_err(stopped)
             }
+            other => self.answer_of_transfers(other).await,
         }
+    }
+
+    async fn answer_of_transfers(&self, request: Request) -> Result<Answer, Failure> {
+        match request {
+            Request::Fetch(order) => self.downloads.order(order).await,
+            Request::Download { number } => self.downloads.show(number),
+            Request::Transfers {} => Ok(self.downloads.show_all()),
+            Request::Cancel { download } => self.downloads.cancel(&download).await,
+            Request::Read { number, offset } => self.downloads.read(number, offset).await,
+            Request::Collected { number } => self.downloads.collected(number).await,
+            Request::SetLimits(limits) => {
+                self.rates.set(limits).await.map_err(unwritten)?;
+                self.limits().await
+            }
+            Request::Limits {} => self.limits().await,
+            _ => Err(Failure::new(FailureKind::Wrong, "nobody here answers that")),
+        }
+    }
+
+    async fn limits(&self) -> Result<Answer, Failure> {
+        let (now, set) = self.rates.show().await;
+        Ok(Answer::Limits { now, set })
     }
 
     async fn status(&self) -> Result<Answer, Failure> {
@@ -238,6 +265,10 @@ fn prepare(set: &Set, now: Moment, signer: PeerId, intents: &[Intent]) -> Prepar
         is_time_certain: now.is_certain,
         standings: intents.iter().map(standing).collect(),
     }
+}
+
+fn unwritten(error: BookError) -> Failure {
+    Failure::new(FailureKind::Disk, error)
 }
 
 fn stopped(error: Stopped) -> Failure {

@@ -25,6 +25,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use transfers::{BookError, Downloads, Rates};
 
 /// When this program was built.
 fn built() -> Time {
@@ -52,6 +53,8 @@ pub(crate) enum RunError {
     Membership(#[from] MembershipError),
     #[error(transparent)]
     Store(#[from] OpenError),
+    #[error(transparent)]
+    Transfers(#[from] BookError),
     #[error("the system refuses what every program needs: {0}")]
     System(#[from] std::io::Error),
     #[error("stopping took longer than {} s; what was not written yet is asked of the others again", STOPPING.as_secs())]
@@ -116,8 +119,10 @@ impl Daemon {
             // It ends only with the daemon.
             let _ = planner.run().await;
         });
-        self.spawn_control(&mut tasks, Control::new(swarm.clone(), membership, joined, routes), &stop);
-        let content = self.content(seed, &swarm, &facts, of_swarm, plan.subscribe(), node);
+        let transfers = self.transfers(&swarm, &node)?;
+        let control = Control::new(swarm.clone(), membership, joined, routes, transfers.clone());
+        self.spawn_control(&mut tasks, control, &stop);
+        let content = self.content(seed, &swarm, &facts, of_swarm, plan.subscribe(), node, transfers);
         spawn_content(&mut tasks, content, &stop);
         self.spawn_discovery(&mut tasks, &swarm, &facts, &stop);
         drop(self.store);
@@ -198,6 +203,18 @@ impl Daemon {
         spawn_until(tasks, stop, supervise("control", stop.clone(), serve));
     }
 
+    /// What was ordered before, and the limits that were set.
+    fn transfers(
+        &self,
+        swarm: &Swarm,
+        node: &watch::Sender<Option<Node>>,
+    ) -> Result<(Downloads, Rates), BookError> {
+        let (store, most) = (self.store.clone(), self.config.store_max_bytes);
+        let downloads = Downloads::open(store.clone(), swarm.clone(), node.subscribe(), most)?;
+        Ok((downloads, Rates::open(store, self.config.limits)?))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "this is where all that is made meets")]
     fn content(
         &self,
         seed: u64,
@@ -206,12 +223,13 @@ impl Daemon {
         membership: watch::Receiver<Option<SwarmFile>>,
         plan: watch::Receiver<Plan>,
         node: watch::Sender<Option<Node>>,
+        (downloads, rates): (Downloads, Rates),
     ) -> Option<Content> {
         // An Ed25519 key has 32 bytes, and any 32 bytes are one.
         let keypair = ipfs::Keypair::ed25519_from_bytes(self.keypair.seed()).ok()?;
         let (config, store) = (self.config.clone(), self.store.clone());
         let (swarm, facts) = (swarm.clone(), facts.clone());
-        Some(Content { config, keypair, seed, store, swarm, facts, membership, plan, node })
+        Some(Content { config, keypair, seed, store, swarm, facts, membership, plan, node, downloads, rates })
     }
 
     fn spawn_discovery(

@@ -311,7 +311,7 @@ async fn take(
 }
 
 /// Where peers take IPFS connections, as they sign it themselves.
-fn providers(set: &Set, peers: &[dcache::PeerId], now: Time) -> Vec<Provider> {
+pub fn providers(set: &Set, peers: &[dcache::PeerId], now: Time) -> Vec<Provider> {
     let provider = |peer: &dcache::PeerId| {
         let bucket = format!("pri/{peer}/ipfs_addresses").parse().ok()?;
         let addresses = set.bucket(&bucket, now).filter_map(|view| view.item.data.as_str().parse().ok());

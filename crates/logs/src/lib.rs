@@ -24,6 +24,6 @@ pub mod settle;
 
 pub use index::{SharedFile, State, Voices, index};
 pub use info::{Description, INFO_NAME, InfoError};
-pub use keeper::{KeeperSettings, run_keeper};
+pub use keeper::{KeeperSettings, providers, run_keeper};
 pub use ledger::{Ledger, LedgerError};
 pub use proposer::{ProposerSettings, run_proposer};

@@ -36,6 +36,9 @@ pub enum Shortage {
         /// Bytes allowed.
         max: u64,
     },
+    /// The operating system gives no more.
+    #[error("the disk of this host is full, or this user may not have more of it; delete something")]
+    Space,
     /// The file system has to keep some bytes free.
     #[error(
         "the disk of this host is full: {} are free, and {} have to stay free (`disk_free_mib`); delete something",
@@ -56,6 +59,7 @@ impl Shortage {
         match *error {
             StoreError::Full { used, max } => Some(Self::Store { used, max }),
             StoreError::DiskFull { free, min_free } => Some(Self::Disk { free, kept: min_free }),
+            StoreError::NoSpace { .. } => Some(Self::Space),
             _ => None,
         }
     }

@@ -21,8 +21,10 @@ use crate::unixfs::MAX_DEPTH;
 
 /// When nothing came for so long, people are told why.
 const SILENT: Duration = Duration::from_secs(5);
-/// How often it is tried whether there is room again.
-const ROOM_AGAIN: Duration = Duration::from_secs(5);
+/// How often it is looked whether there is still room, and whether there is room again.
+const LOOK_FOR_ROOM: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3));
+/// What a fetch needs at least as long as its size is not known.
+const USUAL_BLOCK_BYTES: u64 = 256 * 1024;
 
 /// A block, how deep it lies, and what became of it; from whom it came if it came from somebody.
 type Arrival = (Cid, usize, Result<(Bytes, Option<PeerId>), FetchError>);
@@ -40,8 +42,11 @@ pub(super) struct Session<'a> {
     /// The blocks that are wanted, with their depth.
     asked: BTreeMap<Cid, usize>,
     summary: FetchSummary,
-    /// What there was no room for, and when to try again.
+    /// There was no room, and when to try again.
     shortage: Option<(Shortage, Instant)>,
+    /// When to see again whether there is room.
+    room_seen: Option<Instant>,
+    claimed: Option<u64>,
     /// When something last came, or was found here.
     moved: Instant,
 }
@@ -60,6 +65,8 @@ impl<'a> Session<'a> {
             asked: BTreeMap::new(),
             summary: FetchSummary::default(),
             shortage: None,
+            room_seen: None,
+            claimed: None,
             moved: Instant::now(),
         }
     }
@@ -76,7 +83,7 @@ impl<'a> Session<'a> {
                 Some((cid, depth, arrival)) = self.wanted.next() => self.arrived(cid, depth, arrival)?,
                 () = sleep_until(look) => {}
             }
-            if Instant::now() >= deadline {
+            if self.moved + self.limits.stall_timeout <= Instant::now() {
                 return Err(self.given_up());
             }
             self.tell_obstacle();
@@ -85,10 +92,13 @@ impl<'a> Session<'a> {
 
     /// When to look again though nothing comes.
     fn next_look(&self) -> Instant {
-        let silent = self.moved + SILENT;
-        let now = Instant::now();
-        let look = if silent > now { silent } else { now + SILENT };
-        self.shortage.map_or(look, |(_, again)| again.max(now))
+        let (now, silent) = (Instant::now(), self.moved + SILENT);
+        match self.shortage {
+            Some((_, again)) if again > now => again,
+            Some(_) => now + LOOK_FOR_ROOM.1,
+            None if silent > now => silent,
+            None => now + SILENT,
+        }
     }
 
     fn tell_obstacle(&self) {
@@ -128,7 +138,9 @@ impl<'a> Session<'a> {
             self.summary.fetched_blocks += 1;
             self.entry.came(from, block.len());
         }
-        (self.shortage, self.moved) = (None, Instant::now());
+        self.moved = Instant::now();
+        // What was still under way says nothing; what was tried after a while does.
+        self.shortage = self.shortage.filter(|(_, again)| *again > self.moved);
         self.block(&cid, depth, &block)
     }
 
@@ -137,28 +149,48 @@ impl<'a> Session<'a> {
         self.todo.push((cid, depth));
         self.wanted = FuturesUnordered::new();
         self.todo.extend(std::mem::take(&mut self.asked));
-        self.shortage = Some((shortage, Instant::now() + ROOM_AGAIN));
+        self.shortage = Some((shortage, Instant::now() + LOOK_FOR_ROOM.1));
     }
 
-    /// How many blocks may be wanted now: one at a time shows whether there is room again.
-    fn window(&self) -> usize {
+    /// How many blocks may be wanted now: none that would find no room, and after a shortage one alone, to try it out.
+    fn window(&mut self) -> usize {
+        let now = Instant::now();
+        let is_seen = self.room_seen.is_some_and(|seen| now < seen + LOOK_FOR_ROOM.0);
         match self.shortage {
-            Some((_, again)) if Instant::now() < again => 0,
-            Some(_) => 1,
-            None => WINDOW,
+            Some((_, again)) if now < again => return 0,
+            None if is_seen => return WINDOW,
+            _ => {}
         }
+        let usual = if self.shortage.is_some() { 1 } else { WINDOW };
+        let room = self.node.store.has_room(self.still_to_come());
+        self.room_seen = Some(now);
+        match room.err().as_ref().and_then(Shortage::of) {
+            Some(shortage) => {
+                self.shortage = Some((shortage, now + LOOK_FOR_ROOM.1));
+                0
+            }
+            None => usual,
+        }
+    }
+
+    /// Bytes that will have to be stored, as far as it is known.
+    fn still_to_come(&self) -> u64 {
+        let claimed = self.claimed.unwrap_or(0).min(self.limits.max_bytes);
+        claimed.saturating_sub(self.summary.bytes).max(USUAL_BLOCK_BYTES)
     }
 
     /// Looks at blocks that are here already, and wants the others, until enough are wanted.
     async fn fill_window(&mut self) -> Result<(), FetchError> {
-        while self.wanted.len() < self.window() {
-            let Some((cid, depth)) = self.todo.pop() else {
-                return Ok(());
-            };
+        let window = self.window();
+        while let Some((cid, depth)) = self.todo.pop() {
             self.protection.add(&cid);
             match local(self.node, cid).await? {
                 Local::Raw(size) => self.count(size)?,
                 Local::Node(block) => self.block(&cid, depth, &block)?,
+                Local::Missing if self.wanted.len() >= window => {
+                    self.todo.push((cid, depth));
+                    return Ok(());
+                }
                 Local::Missing => {
                     self.asked.insert(cid, depth);
                     self.wanted.push(Box::pin(want(self.node, cid, depth, self.limits.priority)));
@@ -190,14 +222,15 @@ impl<'a> Session<'a> {
     }
 
     /// Refuses at once what says itself that it is too large. What lies is refused when it gets there.
-    fn check_claim(&self, block: &Bytes) -> Result<(), FetchError> {
+    fn check_claim(&mut self, block: &Bytes) -> Result<(), FetchError> {
         let claimed = match dag::node(&self.root, block)? {
             dag::Node::File { claimed_size, .. } => claimed_size,
             dag::Node::Directory { links } => {
                 links.iter().fold(0, |sum: u64, link| sum.saturating_add(link.total_size))
             }
         };
-        self.entry.tell(|progress| progress.claimed_bytes = Some(claimed));
+        self.claimed = Some(claimed);
+        self.entry.tell(|progress| progress.claimed_bytes = self.claimed);
         if claimed > self.limits.max_bytes {
             Err(FetchError::TooLarge(self.limits.max_bytes))
         } else {
