@@ -1,13 +1,16 @@
 //! The commands: ask, then say it for people or for programs.
 
-use crate::arguments::{Arguments, Command};
+use crate::arguments::{Arguments, Command, GetArguments};
 use crate::ask::{self, Answer};
 use crate::connection::Connection;
 use crate::error::CliError;
 use crate::get::{self, Wanted};
 use crate::names::{HOSTNAMES, Names};
 use crate::text::{clean, clean_json};
-use crate::{change, channels, keys, ping, query, report, roles, routes, stats, summary, swarm_files, watch};
+use crate::{
+    change, channels, download, keys, limit, local, ping, query, report, roles, routes, stats, summary,
+    swarm_files, transfers, watch,
+};
 use dcache::{Item, Kind, Pattern, Time};
 use serde_json::{Value, json};
 use std::io::Write as _;
@@ -17,10 +20,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String, CliError> {
     let (shown, json) = match &arguments.command {
         Command::Summary { pattern } => run_summary(arguments, pattern)?,
         Command::Report => run_report(arguments)?,
-        Command::Get { file, destination, force } => {
-            let (destination, force, patience) = (destination.as_deref(), *force, arguments.timeout);
-            run_get(arguments, &Wanted { file, destination, force, patience })?
-        }
+        Command::Get(wanted) => run_get(arguments, wanted)?,
+        Command::Transfers { command } => return transfers::run(arguments, command.as_ref()),
+        Command::Limit(wanted) => limit::run(arguments, wanted)?,
         Command::Ping { count } => run_ping(arguments, *count)?,
         Command::Stats => run_stats(arguments)?,
         Command::Channels => run_channels(arguments)?,
@@ -92,9 +94,18 @@ fn run_watch(arguments: &Arguments, pattern: &str) -> Result<String, CliError> {
     Ok(String::new())
 }
 
-fn run_get(arguments: &Arguments, wanted: &Wanted<'_>) -> Result<(String, Value), CliError> {
+fn run_get(arguments: &Arguments, wanted: &GetArguments) -> Result<(String, Value), CliError> {
     let (connection, answer, _) = ask(arguments, &["/share/*", "/pri/*/ipfs_addresses", HOSTNAMES])?;
-    get::get(&answer, connection.address()?, wanted)
+    match local::open(arguments) {
+        Ok(client) => {
+            return download::run(arguments, client, &report::files(&answer.set, answer.now), wanted);
+        }
+        Err(error) if wanted.is_for_daemon() || arguments.socket.is_some() => return Err(error),
+        Err(_) => {}
+    }
+    let (file, destination, force) = (wanted.file.as_str(), wanted.place(), wanted.force);
+    let wanted = Wanted { file, destination, force, patience: arguments.timeout };
+    get::get(&answer, connection.address()?, &wanted)
 }
 
 fn run_ping(arguments: &Arguments, count: u16) -> Result<(String, Value), CliError> {

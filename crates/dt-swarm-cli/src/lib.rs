@@ -7,14 +7,17 @@
 
 mod arguments;
 mod ask;
+mod bars;
 mod change;
 mod channels;
 mod commands;
 mod connection;
+mod download;
 mod error;
 mod get;
 mod host;
 mod keys;
+mod limit;
 mod local;
 mod names;
 mod ping;
@@ -27,6 +30,7 @@ mod summary;
 mod swarm_files;
 mod tables;
 mod text;
+mod transfers;
 mod validity;
 mod watch;
 

@@ -155,8 +155,9 @@ impl Content {
             run_downloads(downloads.clone(), fetching.clone())
         }));
         let (swarm, node) = (self.swarm.clone(), node.clone());
-        services
-            .spawn(supervise("neighbours", stop.clone(), move || run_neighbours(swarm.clone(), node.clone())));
+        services.spawn(supervise("neighbours", stop.clone(), move || {
+            run_neighbours(swarm.clone(), node.clone())
+        }));
     }
 
     fn spawn_keeper(

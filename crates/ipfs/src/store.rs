@@ -93,10 +93,7 @@ impl Store {
         Self::open_with(config, &place)
     }
 
-    fn open_with(
-        config: StoreConfig,
-        place: &connection::Place,
-    ) -> Result<(Self, OpenReport), StoreError> {
+    fn open_with(config: StoreConfig, place: &connection::Place) -> Result<(Self, OpenReport), StoreError> {
         fs::create_dir_all(&config.directory).context("make its folder")?;
         let is_new = !place.path().exists();
         // Whoever else uses the store has the database, too: nothing is touched before it is ours.

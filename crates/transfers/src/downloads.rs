@@ -113,7 +113,12 @@ impl Downloads {
             return Err(Failure::new(FailureKind::Refused, words));
         }
         self.write(vec![(number, Some(download.clone()))]).await?;
-        tracing::info!(number, cid = download.order.cid, name = download.order.name, "a download was ordered");
+        tracing::info!(
+            number,
+            cid = download.order.cid,
+            name = download.order.name,
+            "a download was ordered"
+        );
         self.items().insert(number, Item::new(download));
         self.0.changed.notify_one();
         self.show(number)

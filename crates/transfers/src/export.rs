@@ -12,11 +12,14 @@ pub(crate) fn is_ours_to_write(destination: &Destination) -> bool {
         return false;
     };
     let is_own = destination.user == rustix::process::geteuid().as_raw();
-    is_own && is_the_folder(folder, destination.folder) && rustix::fs::access(folder, Access::WRITE_OK).is_ok()
+    is_own
+        && is_the_folder(folder, destination.folder)
+        && rustix::fs::access(folder, Access::WRITE_OK).is_ok()
 }
 
 fn is_the_folder(path: &Path, (device, number): (u64, u64)) -> bool {
-    std::fs::metadata(path).is_ok_and(|found| found.is_dir() && (found.dev(), found.ino()) == (device, number))
+    std::fs::metadata(path)
+        .is_ok_and(|found| found.is_dir() && (found.dev(), found.ino()) == (device, number))
 }
 
 #[cfg(test)]

@@ -300,7 +300,8 @@ mod tests {
     async fn passed(share: &Share, direction: Direction, within: Duration) -> u64 {
         let end = Instant::now() + within;
         let mut sum = 0;
-        while tokio::time::timeout_at(end, share.pass(direction, share.piece_bytes(direction))).await.is_ok() {
+        while tokio::time::timeout_at(end, share.pass(direction, share.piece_bytes(direction))).await.is_ok()
+        {
             sum += share.piece_bytes(direction) as u64;
         }
         sum

@@ -42,7 +42,8 @@ impl Networks {
         match if_addrs::get_if_addrs() {
             Ok(found) => {
                 let networks = found.iter().filter(|found| !found.is_loopback());
-                self.networks = networks.filter_map(|found| network(&found.addr)).take(MAX_NETWORKS).collect();
+                self.networks =
+                    networks.filter_map(|found| network(&found.addr)).take(MAX_NETWORKS).collect();
             }
             Err(error) => tracing::debug!(%error, "the networks of this host are not known"),
         }

@@ -99,7 +99,12 @@ fn time_for(length: usize) -> Duration {
 
 /// Memory grows with what really came, not with what was announced. What may not come yet is not read: then the peer has to
 /// wait.
-async fn read_exactly(stream: &mut Stream, length: usize, coming: &Coming, share: &Share) -> io::Result<Bytes> {
+async fn read_exactly(
+    stream: &mut Stream,
+    length: usize,
+    coming: &Coming,
+    share: &Share,
+) -> io::Result<Bytes> {
     let has_blocks = length >= INLINE_BYTES;
     let mut bytes = BytesMut::with_capacity(length.min(share.piece_bytes(Direction::Down)));
     let mut time_left = time_for(length);

@@ -71,7 +71,9 @@ impl Store {
             match self.check_file(number) {
                 Ok(pieces) => dropped += pieces,
                 Err(error) if file::is_gone(&error) => drop(gone.insert(number)),
-                Err(error) => tracing::warn!(%error, "a file that is served in place cannot be read just now"),
+                Err(error) => {
+                    tracing::warn!(%error, "a file that is served in place cannot be read just now")
+                }
             }
         }
         dropped += self.drop_files(&gone, "it is gone");
@@ -193,7 +195,13 @@ fn describe(file: Referenced) -> ReferencedFile {
         Err(_) => FileState::Gone,
     };
     let (blocks, whole) = (file.pieces.len(), file.keys().count());
-    ReferencedFile { path: file.path.to_path_buf(), length: file.length, blocks, missing_blocks: blocks - whole, state }
+    ReferencedFile {
+        path: file.path.to_path_buf(),
+        length: file.length,
+        blocks,
+        missing_blocks: blocks - whole,
+        state,
+    }
 }
 
 impl InPlace {

@@ -8,9 +8,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::unixfs::{
-    AddError, Content, DirectoryEntry, Format, add_directory, add_file, cat, walk_complete,
-};
+use crate::unixfs::{AddError, Content, DirectoryEntry, Format, add_directory, add_file, cat, walk_complete};
 
 const PIECE: usize = 256 * 1024;
 const MIB: u64 = 1024 * 1024;
@@ -145,14 +143,8 @@ fn every_way_to_change_a_file_is_noticed_before_a_wrong_byte_is_served() {
         (
             |path| {
                 fs::remove_file(path).unwrap();
-                rustix::fs::mknodat(
-                    rustix::fs::CWD,
-                    path,
-                    rustix::fs::FileType::Fifo,
-                    0o600.into(),
-                    0,
-                )
-                .unwrap();
+                rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, 0o600.into(), 0)
+                    .unwrap();
             },
             0,
         ),
@@ -170,7 +162,10 @@ fn every_way_to_change_a_file_is_noticed_before_a_wrong_byte_is_served() {
         assert!(walk_complete(&store, &root, None).is_err(), "way {number}");
         // It heals by blocks that are stored.
         for part in original.chunks(PIECE) {
-            let cid = Cid::new_v1(0x55, multihash_codetable::MultihashDigest::digest(&multihash_codetable::Code::Sha2_256, part));
+            let cid = Cid::new_v1(
+                0x55,
+                multihash_codetable::MultihashDigest::digest(&multihash_codetable::Code::Sha2_256, part),
+            );
             store.put(&cid, part).unwrap();
         }
         assert_eq!(read(&store, &root).unwrap(), original, "way {number}");

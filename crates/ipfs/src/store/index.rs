@@ -215,7 +215,10 @@ impl Index {
     pub(super) fn unheld_files(&self) -> BTreeSet<Number> {
         let is_held = |key: &BlockKey| self.is_held(key);
         let whole = self.references.iter().filter(|(_, file)| file.is_whole);
-        whole.filter(|(_, file)| !file.keys().any(|(_, key)| is_held(&key))).map(|(number, _)| number).collect()
+        whole
+            .filter(|(_, file)| !file.keys().any(|(_, key)| is_held(&key)))
+            .map(|(number, _)| number)
+            .collect()
     }
 
     /// A block may be here no more.

@@ -192,9 +192,7 @@ fn open_checked(place: &Place) -> Result<PinDatabase, StoreError> {
 /// The damage in words, or an error when it is none: a file that is in use or may not be read is not damaged.
 fn describe_damage(error: redb::Error, path: &Path) -> Result<String, StoreError> {
     match error {
-        redb::Error::DatabaseAlreadyOpen => {
-            Err(StoreError::InUse(path.parent().unwrap_or(path).to_owned()))
-        }
+        redb::Error::DatabaseAlreadyOpen => Err(StoreError::InUse(path.parent().unwrap_or(path).to_owned())),
         redb::Error::Io(source) if !is_damage(&source) => {
             Err(StoreError::Io { action: "open the pin database", source })
         }

@@ -159,7 +159,11 @@ async fn kubo_with_the_same_network_key_takes_part_and_others_do_not() -> Result
     let content: Vec<u8> = (0..1_000_000u32).flat_map(u32::to_le_bytes).collect();
     let (input, output) = (ours.folder.path().join("input"), folder.path().join("output"));
     std::fs::write(&input, &content).unwrap();
-    let added = ours.node.add_file(ipfs::unixfs::Content::File(input.clone()), Format::V1, Default::default()).await.unwrap();
+    let added = ours
+        .node
+        .add_file(ipfs::unixfs::Content::File(input.clone()), Format::V1, Default::default())
+        .await
+        .unwrap();
     ours.node.pin(added.root).await.unwrap();
     kubo.get(&added.root.to_string(), &output, SOON)?;
     assert!(std::fs::read(&output).unwrap() == content);
