@@ -1,13 +1,15 @@
 //! Measurements in the lab, by hand, and a peer for its tests.
 
+mod content_node;
 mod idle;
 mod share_v0;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use content_node::{ContentNode, content_node};
 use idle::{Idle, idle};
-use lab::experiments::{Heal, Irc, Merge, Spread, heal, irc, merge, spread};
+use lab::experiments::{Class, Heal, Irc, Merge, Pair, Spread, class, heal, irc, merge, pair, spread};
 use lab::{Lab, sweep_leftovers};
 use share_v0::{ShareV0, share_v0};
 
@@ -29,6 +31,10 @@ enum Command {
     Heal(Heal),
     Merge(Merge),
     Irc(Irc),
+    Class(Class),
+    Pair(Pair),
+    /// An IPFS node of ours alone, told on its standard input what to do
+    ContentNode(ContentNode),
     /// Remove what labs of killed processes left behind
     Sweep,
     /// Share files with CIDv0, which our daemon itself never makes, by way of a daemon on another host
@@ -41,6 +47,9 @@ fn main() -> ExitCode {
         Command::Spread(options) => spread(&options).map_err(Into::into),
         Command::Heal(options) => run_heal(&options).map_err(Into::into),
         Command::Merge(options) => run_merge(&options).map_err(Into::into),
+        Command::Class(options) => run_class(&options).map_err(Into::into),
+        Command::Pair(options) => run_pair(&options).map_err(Into::into),
+        Command::ContentNode(options) => content_node(options),
         Command::Irc(options) => run_irc(&options).map_err(Into::into),
         Command::Sweep => {
             sweep_leftovers();
@@ -78,6 +87,24 @@ fn run_irc(options: &Irc) -> lab::Result {
     match options.json {
         true => println!("{}", seen.json()),
         false => seen.print(),
+    }
+    Ok(())
+}
+
+fn run_class(options: &Class) -> lab::Result {
+    let runs = class(options)?;
+    match options.json {
+        true => println!("{}", runs.json()),
+        false => runs.print(),
+    }
+    Ok(())
+}
+
+fn run_pair(options: &Pair) -> lab::Result {
+    let rates = pair(options)?;
+    match options.json {
+        true => println!("{}", rates.json()),
+        false => rates.print(),
     }
     Ok(())
 }

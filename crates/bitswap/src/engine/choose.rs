@@ -17,7 +17,7 @@ const LEAST_PATIENCE: Duration = Duration::from_millis(500);
 /// When nothing comes at all, each next in rank may try after so much more time.
 const NEXT_IN_RANK: Duration = Duration::from_millis(250);
 /// A source is asked for what is spreading already only if it is this many times as fast as those who spread it.
-const FASTER: f64 = 2.0;
+const FASTER: f64 = 8.0;
 
 impl<P: Copy + Ord + Debug> Engine<P> {
     /// Takes a want out of all lists.
@@ -165,10 +165,12 @@ impl<P: Copy + Ord + Debug> Engine<P> {
     }
 }
 
-/// What only sources have comes first, in the order of the file. What is spreading is asked for at random between equals,
-/// so that all have different blocks to give.
+/// What only sources have comes first: what others want as well in the order of the file, since each has blocks of its own
+/// to fetch. All else is asked for at random between equals, so that all have different blocks to give; also what nobody
+/// else is known to want, since others may have begun at the same moment.
 fn place<P: Copy + Ord>(want: &Want<P>) -> Place {
     let is_spreading = !want.spreaders.is_empty();
-    let order = if is_spreading { u64::from(want.chance) } else { want.sequence };
+    let is_own = !is_spreading && !want.wanters.is_empty();
+    let order = if is_own { want.sequence } else { u64::from(want.chance) };
     (Reverse(want.priority), is_spreading, want.havers.len(), order, want.sequence)
 }

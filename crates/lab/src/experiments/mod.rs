@@ -1,13 +1,17 @@
 //! Experiments with many daemons: subcommands of the program `lab`, and in a small form tests.
 
+mod class;
 mod figures;
 mod heal;
 mod irc;
 mod merge;
+mod pair;
 mod spread;
 
+pub use class::{Class, ClassRuns, class};
 pub use figures::Distribution;
 pub use heal::{Heal, Healed, heal};
 pub use irc::{Irc, OverIrc, irc};
 pub use merge::{Merge, Merged, merge};
+pub use pair::{Pair, PairRates, pair};
 pub use spread::{Spread, spread};

@@ -1,19 +1,26 @@
 //! Real peers that others wrote, to check ourselves against. `check` installs them into the cache folder.
 
+mod content_node;
+mod driven;
 mod javascript;
 mod kubo;
 mod ngircd;
 mod serf;
+mod torrent;
 
 use std::env;
 use std::path::PathBuf;
 
 use crate::Unavailable;
 
+pub(crate) use content_node::content_node;
+pub(crate) use driven::Driven;
 pub use javascript::{CidVersion, javascript_available, javascript_cid, javascript_cid_in_folder};
 pub use kubo::{Kubo, kubo_available};
 pub use ngircd::{Ngircd, NgircdOptions, ngircd_available};
 pub use serf::{Serf, serf_available};
+pub use torrent::{TorrentMode, torrent_available};
+pub(crate) use torrent::{torrent, torrent_address};
 
 /// `$XDG_CACHE_HOME/dt-swarm`, where `check` installs what tests need.
 pub fn cache_folder() -> PathBuf {

@@ -1,0 +1,295 @@
+//! One file to a whole class through one slow uplink, with our content engine and with others in the same run.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use serde_json::{Value, json};
+
+use super::figures::print_table;
+use crate::peers::{Driven, Kubo, TorrentMode, content_node, torrent, torrent_address};
+use crate::{Error, Host, Lab, Result};
+
+/// What starting, meeting and adding may take.
+const SOON: Duration = Duration::from_secs(120);
+
+/// Print how long a class takes to get one file through the slow uplink of one host
+///
+/// The seeder's uplink is limited; all others are as fast as the machine. The limit is the file's size divided by the uplink's
+/// rate; each row is the median of the runs and their range. Engines take turns.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Class {
+    /// How many fetch
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=50))]
+    pub fetchers: u16,
+    /// The size of the file, in millions of bytes
+    #[arg(long, default_value_t = 100)]
+    pub megabytes: u64,
+    /// The seeder's uplink, in Mbit/s
+    #[arg(long, default_value_t = 50)]
+    pub uplink: u64,
+    /// Packets in a hundred that each host loses
+    #[arg(long, default_value_t = 0)]
+    pub loss: u16,
+    /// How many fetchers are killed when half of the limit is over
+    #[arg(long, default_value_t = 0)]
+    pub killed: u16,
+    /// How many fetchers begin only when half of the limit is over; their time is counted from the beginning
+    #[arg(long, default_value_t = 0)]
+    pub late: u16,
+    /// Fetchers' links have rates between the uplink's and ten times as much
+    #[arg(long)]
+    pub uneven: bool,
+    /// How many runs of each engine
+    #[arg(long, default_value_t = 3)]
+    pub runs: u16,
+    /// Which engines
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Engine::Ours, Engine::Libtorrent, Engine::LibtorrentSuper])]
+    pub engines: Vec<Engine>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What carries the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Engine {
+    /// Ours.
+    Ours,
+    /// libtorrent as it is by default.
+    Libtorrent,
+    /// libtorrent over TCP with super-seeding.
+    LibtorrentSuper,
+    /// An unmodified Kubo seeds, ours fetch.
+    KuboSeeds,
+}
+
+/// One run.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    /// Until the last one has it, per the limit.
+    time: f64,
+    /// Until it is also pinned and synced to the disk; other engines do not do that.
+    durable: Option<f64>,
+    /// What left the seeder's interface, with all headers, per the file's size.
+    sent: f64,
+    /// Processor time of all processes together, in seconds.
+    processor: f64,
+}
+
+/// All runs of all engines.
+#[derive(Debug, Clone)]
+pub struct ClassRuns(Vec<(Engine, Vec<Run>)>);
+
+/// Does the experiment, each run in a lab of its own.
+///
+/// # Errors
+/// When the lab or a program fails, or an engine is not installed.
+pub fn class(options: &Class) -> Result<ClassRuns> {
+    let mut all: Vec<(Engine, Vec<Run>)> =
+        options.engines.iter().map(|engine| (*engine, Vec::new())).collect();
+    for number in 0..options.runs {
+        for (engine, runs) in &mut all {
+            let run = Scene::build(options, number)?.run(*engine)?;
+            eprintln!(
+                "{engine:?} {:.3} of the limit, {:.3} sent, {:.1} s CPU",
+                run.time, run.sent, run.processor
+            );
+            runs.push(run);
+        }
+    }
+    Ok(ClassRuns(all))
+}
+
+struct Scene<'a> {
+    options: &'a Class,
+    seeder: Host,
+    fetchers: Vec<Host>,
+    file: PathBuf,
+    /// Torn down last.
+    _lab: Lab,
+}
+
+/// How an engine is told to begin, and what says that it is done.
+struct Players {
+    seeder: Player,
+    fetchers: Vec<Driven>,
+    begin: Vec<String>,
+}
+
+enum Player {
+    Driven(Driven),
+    Kubo(Kubo),
+}
+
+impl<'a> Scene<'a> {
+    fn build(options: &'a Class, number: u16) -> Result<Self> {
+        let lab = Lab::new("class")?;
+        let seeder = lab.host("seeder")?;
+        let fetchers =
+            (0..options.fetchers).map(|n| lab.host(&format!("f{n}"))).collect::<Result<Vec<_>>>()?;
+        let file = seeder.folder().join("file");
+        write_file(&file, options.megabytes * 1_000_000, u64::from(number))?;
+        seeder.limit_rate(options.uplink * 1_000_000)?;
+        let loss = f64::from(options.loss) / 100.0;
+        for host in fetchers.iter().chain([&seeder]).filter(|_| options.loss > 0) {
+            host.set_loss(loss)?;
+        }
+        if options.uneven {
+            for (number, host) in fetchers.iter().enumerate() {
+                host.limit_rate(options.uplink * 1_000_000 * (1 + (number as u64 * 7) % 10))?;
+            }
+        }
+        Ok(Self { options, seeder, fetchers, file, _lab: lab })
+    }
+
+    fn run(&self, engine: Engine) -> Result<Run> {
+        let mut players = match engine {
+            Engine::Ours => self.ours()?,
+            Engine::Libtorrent => self.torrents(TorrentMode::Default)?,
+            Engine::LibtorrentSuper => self.torrents(TorrentMode::SuperSeeding)?,
+            Engine::KuboSeeds => self.kubo_seeds()?,
+        };
+        let limit = self.options.megabytes as f64 * 8.0 / self.options.uplink as f64;
+        let (sent, processor) = (self.seeder.traffic()?.sent, players.processor()?);
+        let begun = Instant::now();
+        self.play(&mut players, Duration::from_secs_f64(limit))?;
+        let time = begun.elapsed().as_secs_f64() / limit;
+        let sent = (self.seeder.traffic()?.sent - sent) as f64 / (self.options.megabytes as f64 * 1e6);
+        let durable = matches!(engine, Engine::Ours | Engine::KuboSeeds);
+        let durable = durable.then(|| players.wait_until_durable()).transpose()?;
+        let durable = durable.map(|()| begun.elapsed().as_secs_f64() / limit);
+        Ok(Run { time, durable, sent, processor: players.processor()? - processor })
+    }
+
+    /// Lets the fetchers begin, and waits until all that live have the file.
+    fn play(&self, players: &mut Players, limit: Duration) -> Result {
+        let (killed, late) = (usize::from(self.options.killed), usize::from(self.options.late));
+        let begun = Instant::now();
+        let early = players.fetchers.len() - late;
+        for (fetcher, line) in players.fetchers.iter_mut().zip(&players.begin).take(early) {
+            fetcher.tell(line)?;
+        }
+        if killed + late > 0 {
+            // Here the time itself is the event.
+            std::thread::sleep((limit / 2).saturating_sub(begun.elapsed()));
+            for (fetcher, line) in players.fetchers.iter_mut().zip(&players.begin).skip(early) {
+                fetcher.tell(line)?;
+            }
+            for mut fetcher in players.fetchers.drain(..killed) {
+                fetcher.kill()?;
+            }
+        }
+        players.fetchers.iter().try_for_each(|fetcher| fetcher.answer(limit * 20 + SOON).map(drop))
+    }
+
+    fn ours(&self) -> Result<Players> {
+        let mut seeder = content_node(&self.seeder)?;
+        let cid = seeder.call(&format!("add {}", self.file.display()), SOON)?;
+        let address = seeder.ready().to_owned();
+        let fetchers = self.our_fetchers(&address)?;
+        let begin = vec![format!("get {cid}"); fetchers.len()];
+        Ok(Players { seeder: Player::Driven(seeder), fetchers, begin })
+    }
+
+    /// Fetchers that are connected with each other and with the seeder.
+    fn our_fetchers(&self, seeder: &str) -> Result<Vec<Driven>> {
+        let mut fetchers = self.fetchers.iter().map(content_node).collect::<Result<Vec<_>>>()?;
+        let mut addresses = vec![seeder.to_owned()];
+        for fetcher in &mut fetchers {
+            fetcher.call(&format!("meet {}", addresses.join(" ")), SOON)?;
+            addresses.push(fetcher.ready().to_owned());
+        }
+        Ok(fetchers)
+    }
+
+    fn kubo_seeds(&self) -> Result<Players> {
+        let mut seeder = Kubo::on_host(&self.seeder)?;
+        let cid = seeder.add(&self.file)?;
+        let fetchers = self.our_fetchers(&seeder.address().to_owned())?;
+        let begin = vec![format!("get {cid}"); fetchers.len()];
+        Ok(Players { seeder: Player::Kubo(seeder), fetchers, begin })
+    }
+
+    fn torrents(&self, mode: TorrentMode) -> Result<Players> {
+        let mut seeder = torrent(&self.seeder, "seed", mode)?;
+        let description = self.seeder.folder().join("file.torrent");
+        seeder.call(&format!("make {} {}", self.file.display(), description.display()), SOON)?;
+        let fetchers =
+            self.fetchers.iter().map(|host| torrent(host, "fetch", mode)).collect::<Result<Vec<_>>>()?;
+        let mut peers = vec![torrent_address(&self.seeder)];
+        peers.extend(self.fetchers.iter().map(torrent_address));
+        let line = |own: &Host| {
+            let own = torrent_address(own);
+            let others: Vec<String> = peers.iter().filter(|peer| **peer != own).cloned().collect();
+            format!("get {} {}", description.display(), others.join(" "))
+        };
+        Ok(Players {
+            seeder: Player::Driven(seeder),
+            fetchers,
+            begin: self.fetchers.iter().map(line).collect(),
+        })
+    }
+}
+
+impl Players {
+    fn wait_until_durable(&self) -> Result {
+        let each = self.fetchers.iter();
+        each.map(|fetcher| fetcher.process().wait_for_line(|line| line == "PINNED", SOON).map(drop)).collect()
+    }
+
+    fn processor(&self) -> Result<f64> {
+        let seeder = match &self.seeder {
+            Player::Driven(seeder) => seeder.process(),
+            Player::Kubo(kubo) => kubo.process(),
+        };
+        let mut sum = seeder.cpu_time()?.as_secs_f64();
+        for fetcher in &self.fetchers {
+            sum += fetcher.process().cpu_time()?.as_secs_f64();
+        }
+        Ok(sum)
+    }
+}
+
+/// Bytes of which none repeat.
+pub(super) fn write_file(path: &Path, bytes: u64, seed: u64) -> Result {
+    let mut content = vec![0; usize::try_from(bytes).unwrap_or(usize::MAX)];
+    ChaCha8Rng::seed_from_u64(seed).fill(content.as_mut_slice());
+    std::fs::write(path, content).map_err(Error::io(format!("writing {}", path.display())))
+}
+
+impl ClassRuns {
+    /// The figures of each engine: medians and ranges.
+    pub fn json(&self) -> Value {
+        let of = |(engine, runs): &(Engine, Vec<Run>)| {
+            let [time, sent, processor, durable] = spread(runs);
+            json!({ "engine": format!("{engine:?}"), "time_per_limit": time, "durable_per_limit": durable, "sent_per_size": sent, "processor_seconds": processor })
+        };
+        self.0.iter().map(of).collect()
+    }
+
+    /// Prints a table.
+    pub fn print(&self) {
+        let headings = ["time", "least", "most", "durable", "sent", "CPU s"];
+        let row = |(engine, runs): &(Engine, Vec<Run>)| {
+            let [time, sent, processor, durable] = spread(runs);
+            let figures = [time.0, time.1, time.2, durable.0, sent.0, processor.0];
+            let figures = figures.map(|figure| Some(figure).filter(|figure| figure.is_finite())).to_vec();
+            (format!("{engine:?}"), figures)
+        };
+        print_table(&headings, &self.0.iter().map(row).collect::<Vec<_>>());
+    }
+}
+
+/// Median, least and most of each figure.
+fn spread(runs: &[Run]) -> [(f64, f64, f64); 4] {
+    let figures: [fn(&Run) -> f64; 4] =
+        [|run| run.time, |run| run.sent, |run| run.processor, |run| run.durable.unwrap_or(f64::NAN)];
+    figures.map(|figure| {
+        let mut all: Vec<f64> = runs.iter().map(figure).collect();
+        all.sort_by(f64::total_cmp);
+        let at = |place: usize| all.get(place).copied().unwrap_or(f64::NAN);
+        (at(all.len() / 2), at(0), at(all.len().saturating_sub(1)))
+    })
+}
