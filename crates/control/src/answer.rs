@@ -1,5 +1,6 @@
 //! What the daemon answers.
 
+use crate::content::{FileRow, Freed, PinRow, Pinned, Progress, Storage};
 use crate::{Limits, LinkRate, Piece, Transfer};
 use dcache::{PeerId, Time};
 use routing::{Address, Rule};
@@ -64,6 +65,29 @@ pub enum Answer {
         now: Limits,
         /// What was set; where it says `default`, the configuration holds.
         set: Limits,
+    },
+    /// To [`crate::Request::Add`] and [`crate::Request::Pin`]: it is begun.
+    Begun {
+        /// The number of the piece of work.
+        work: u64,
+    },
+    /// To [`crate::Request::Look`]: it is not done yet.
+    Working(Progress),
+    /// To [`crate::Request::Look`]: it is done.
+    Pinned(Pinned),
+    /// To [`crate::Request::CollectGarbage`].
+    Freed(Freed),
+    /// To [`crate::Request::Storage`].
+    Storage(Storage),
+    /// To [`crate::Request::Pins`].
+    Pins {
+        /// The next ones; none after the last.
+        pins: Vec<PinRow>,
+    },
+    /// To [`crate::Request::Files`].
+    Files {
+        /// The next ones; none after the last.
+        files: Vec<FileRow>,
     },
     /// It was not done.
     Failure(Failure),
@@ -165,6 +189,8 @@ pub enum FailureKind {
     Refused,
     /// The request makes no sense, or none here.
     Wrong,
+    /// It was tried, and did not come off.
+    Failed,
     /// It could not be put on the disk.
     Disk,
     /// The daemon is stopping, or beginning anew.
@@ -198,6 +224,8 @@ mod tests {
         let (never, soon) = (Some(Ending { at: None }), Some(Ending { at: Some(Time(9)) }));
         let standings =
             vec![Standing { former: None, proposed: never }, Standing { former: soon, proposed: None }];
+        let (path, state) = ("/a".to_owned(), crate::FileState::Gone);
+        let file = FileRow { path, bytes: 1, blocks: 1, missing_blocks: 0, state };
         for answer in [
             Answer::Done {},
             Answer::Status(Status { peer, version, swarm, time: Time(7), is_time_certain: false }),
@@ -209,6 +237,11 @@ mod tests {
                 standings,
             }),
             Answer::Said { outcomes: vec![Outcome { is_in_bucket: true, others: vec![peer] }] },
+            Answer::Begun { work: 1 },
+            Answer::Working(Progress { done: 1, total: None }),
+            Answer::Pinned(Pinned { cid: "bafy".into(), bytes: 2 }),
+            Answer::Freed(Freed { blocks: 1, bytes: 2, files: 3 }),
+            Answer::Files { files: vec![file] },
             Answer::Failure(Failure::new(FailureKind::NotAllowed, "no\nrole")),
         ] {
             let line = answer.encode();

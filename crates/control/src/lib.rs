@@ -8,6 +8,7 @@
 
 mod answer;
 mod client;
+mod content;
 mod door;
 mod durable;
 mod key_file;
@@ -21,6 +22,7 @@ pub use answer::{
     Answer, Ending, Failure, FailureKind, Learned, MAX_ANSWER_BYTES, Outcome, Prepared, Standing, Status,
 };
 pub use client::{Client, ClientError};
+pub use content::{FileRow, FileState, Freed, PinRow, Pinned, Progress, Storage, Waiting};
 pub use door::{Door, DoorError};
 pub use durable::{create, remove, replace};
 pub use key_file::{KeyFile, KeyFileError, KeyName, KeyNameError, KeyText, KeyTextError, MAX_KEY_FILE_BYTES};

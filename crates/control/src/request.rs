@@ -59,6 +59,44 @@ pub enum Request {
         /// How they were.
         rule: Rule,
     },
+    /// Add this file, and pin it. The answer names a piece of work, see [`Request::Look`].
+    Add {
+        /// Where it is: an absolute path.
+        path: String,
+        /// Whether it is copied into the store, and not served where it is.
+        #[serde(default)]
+        copy: bool,
+    },
+    /// Keep this content, after fetching what is missing. The answer names a piece of work, see [`Request::Look`].
+    Pin {
+        /// Its root.
+        cid: String,
+    },
+    /// How far is this piece of work? The answer comes when it is done, or after a moment. A piece of work at which nobody
+    /// looks for ten seconds is given up.
+    Look {
+        /// Its number.
+        work: u64,
+    },
+    /// Do not keep this content any more.
+    Unpin {
+        /// Its root.
+        cid: String,
+    },
+    /// Throw away what nobody keeps.
+    CollectGarbage {},
+    /// How full is the store?
+    Storage {},
+    /// What is pinned? In parts.
+    Pins {
+        /// How many were told already.
+        from: usize,
+    },
+    /// Which files are served where they are? In parts.
+    Files {
+        /// How many were told already.
+        from: usize,
+    },
     /// Where would a line go that is addressed so?
     Explain {
         /// The address.
@@ -214,6 +252,14 @@ mod tests {
             Request::Admit { records: vec![SignedWord { payload, signature }], anyway: false },
             Request::Join { swarm: "name = 'class'\n".into() },
             Request::Leave {},
+            Request::Add { path: "/a b".into(), copy: true },
+            Request::Pin { cid: "bafy".into() },
+            Request::Look { work: 7 },
+            Request::Unpin { cid: "bafy".into() },
+            Request::CollectGarbage {},
+            Request::Storage {},
+            Request::Pins { from: 5 },
+            Request::Files { from: 0 },
         ]
     }
 

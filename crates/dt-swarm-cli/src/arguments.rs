@@ -19,6 +19,7 @@ Examples:
   dt-swarm-cli duckie.local stats          what passed its channels, and how far behind it is
   dt-swarm-cli duckie.local channels       by which ways it reaches others, and what is wrong
   dt-swarm-cli duckie.local watch 'share/*'            what appears there and goes, as it happens
+  dt-swarm-cli localhost storage           how full the store is, what is pinned, what is served in place
   dt-swarm-cli localhost propose share/notes 'hello' --for 2h
   dt-swarm-cli localhost swarm init class.toml --name 'class of 2027'
   dt-swarm-cli localhost swarm join class.toml         on each robot, with a copy of the file
@@ -26,6 +27,13 @@ Examples:
 
 What changes something works on the robot itself, through the daemon's control socket.
 Exit code: 0 all went well, 1 no daemon answers, its answer is of no use or it said no, 2 wrong usage.";
+
+const ADD_EXAMPLES: &str = "\
+Examples:
+  dt-swarm-cli localhost add run7.bag
+  dt-swarm-cli localhost add /media/stick/run7.bag --copy
+
+Files in the shared folder need not be added: they are shared by themselves.";
 
 const PROPOSE_EXAMPLES: &str = "\
 Examples:
@@ -127,6 +135,30 @@ pub(crate) enum Command {
     /// Show or set how fast files may come and go; what is set holds after a restart, too.
     #[command(after_help = LIMIT_EXAMPLES)]
     Limit(LimitArguments),
+    /// Add a file to what this robot keeps and gives to others, and show its CID. It is not copied, but served where it
+    /// is, until somebody changes it; the daemon has to be able to read it there.
+    #[command(after_help = ADD_EXAMPLES)]
+    Add {
+        /// The file.
+        file: PathBuf,
+        /// Copy it into the daemon's store, so that it is kept whatever becomes of the file.
+        #[arg(long)]
+        copy: bool,
+    },
+    /// Keep this content whatever comes, after fetching what is missing of it. Ctrl-C gives up.
+    Pin {
+        /// Its CID, as `report` and `add` show it.
+        cid: String,
+    },
+    /// Do not keep this content any more; its blocks go when room is needed, or with `gc`.
+    Unpin {
+        /// Its CID, as `storage` shows it.
+        cid: String,
+    },
+    /// Throw away all blocks that are not pinned, those that half a fetch left among them, and show what that freed.
+    Gc,
+    /// Show how full the store is, what is pinned, and which files are served where they are.
+    Storage,
     /// Ask whether the daemon is there: round-trip times, peer ID, version, uptime and clock.
     Ping {
         /// How many times to ask.
@@ -427,6 +459,11 @@ mod tests {
             "x h swarm show f --show-key",
             "x h swarm leave --json",
             "x h channels",
+            "x h add f --copy",
+            "x h pin bafy --json",
+            "x h unpin bafy",
+            "x h gc",
+            "x h storage",
             "x h route list",
             "x h route explain /dswarm/*/brain",
             "x h get a.bag -o f --priority -3 --wait 0",

@@ -8,8 +8,8 @@ use crate::get::{self, Wanted};
 use crate::names::{HOSTNAMES, Names};
 use crate::text::{clean, clean_json};
 use crate::{
-    change, channels, download, keys, limit, local, ping, query, report, roles, routes, stats, summary,
-    swarm_files, transfers, watch,
+    change, channels, content, download, keys, limit, local, ping, query, report, roles, routes, stats,
+    storage, summary, swarm_files, transfers, watch,
 };
 use dcache::{Item, Kind, Pattern, Time};
 use serde_json::{Value, json};
@@ -23,6 +23,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String, CliError> {
         Command::Get(wanted) => run_get(arguments, wanted)?,
         Command::Transfers { command } => return transfers::run(arguments, command.as_ref()),
         Command::Limit(wanted) => limit::run(arguments, wanted)?,
+        Command::Add { file, copy } => content::add(arguments, file, *copy)?,
+        Command::Pin { cid } => content::pin(arguments, cid)?,
+        Command::Unpin { cid } => content::unpin(arguments, cid)?,
+        Command::Gc => content::collect_garbage(arguments)?,
+        Command::Storage => storage::run(arguments)?,
         Command::Ping { count } => run_ping(arguments, *count)?,
         Command::Stats => run_stats(arguments)?,
         Command::Channels => run_channels(arguments)?,

@@ -66,6 +66,10 @@ pub(crate) enum CliError {
     Lost,
     #[error("the file cannot be written: {0}")]
     Write(io::Error),
+    #[error("{} cannot be read: {source}", clean(&path.display().to_string(), 300))]
+    Unread { path: PathBuf, source: io::Error },
+    #[error("{} has a name that is not UTF-8, and cannot be added", clean(&.0.display().to_string(), 300))]
+    NotUnicode(PathBuf),
     #[error("cannot print the answer: {0}")]
     Output(io::Error),
     #[error("the system gives no random bytes: {0}")]

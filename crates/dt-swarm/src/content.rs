@@ -48,6 +48,8 @@ pub(crate) struct Content {
     pub(crate) node: watch::Sender<Option<Node>>,
     pub(crate) downloads: Downloads,
     pub(crate) rates: Rates,
+    /// Where others find what was taken and kept.
+    pub(crate) ledger: watch::Sender<Option<Ledger>>,
 }
 
 impl Content {
@@ -68,6 +70,7 @@ impl Content {
                 }
             };
             self.node.send_replace(None);
+            self.ledger.send_replace(None);
             ended?;
         }
         Ok(())
@@ -109,6 +112,7 @@ impl Content {
         self.spawn_keeper(&mut services, &node, &ledger, &stop);
         self.spawn_transfers(&mut services, &node, &stop);
         services.spawn(keep_connected(node.clone(), self.plan.clone()));
+        self.ledger.send_replace(Some(ledger));
         self.node.send_replace(Some(node.clone()));
         services.spawn(tell_addresses(node, self.facts));
         drive(driver, stop).await
@@ -211,6 +215,9 @@ fn tell(report: &OpenReport) {
     if let Some(path) = &report.pins_set_aside {
         let path = path.display();
         tracing::warn!(%path, "the list of pins could not be read and was set aside; kept files are pinned anew");
+    }
+    if report.files + report.files_gone > 0 {
+        tracing::info!(files = report.files, gone = report.files_gone, "files are served where they lie");
     }
     for cid in &report.incomplete_pins {
         tracing::warn!(%cid, "a kept file lacks blocks; it is taken again");

@@ -2,6 +2,7 @@
 
 use crate::membership::{Membership, MembershipError};
 use crate::routes::{Routes, RoutesError};
+use crate::shelf::Shelf;
 use brain::{Brain, Now};
 use control::{
     Answer, Door, DoorError, Ending, Failure, FailureKind, Intent, Learned, Outcome, Prepared, Request,
@@ -32,6 +33,7 @@ pub(crate) struct Control {
     routes: Routes,
     downloads: Downloads,
     rates: Rates,
+    shelf: Shelf,
 }
 
 /// Why the socket is not served.
@@ -50,8 +52,9 @@ impl Control {
         told: watch::Sender<Option<SwarmFile>>,
         routes: Routes,
         (downloads, rates): (Downloads, Rates),
+        shelf: Shelf,
     ) -> Self {
-        Self { swarm, membership: Arc::new(Mutex::new(membership)), told, routes, downloads, rates }
+        Self { swarm, membership: Arc::new(Mutex::new(membership)), told, routes, downloads, rates, shelf }
     }
 
     /// Serves the socket at `path` until it is dropped.
@@ -78,6 +81,14 @@ impl Control {
             Request::Explain { address } => {
                 self.swarm.ask(move |brain, now| explain(brain, now, &address)).await.map_err(stopped)
             }
+            Request::Add { path, copy } => self.shelf.add(path.into(), copy),
+            Request::Pin { cid } => self.shelf.pin(&cid),
+            Request::Look { work } => self.shelf.look(work).await,
+            Request::Unpin { cid } => self.shelf.unpin(&cid).await,
+            Request::CollectGarbage {} => self.shelf.collect_garbage().await,
+            Request::Storage {} => self.shelf.storage().await,
+            Request::Pins { from } => self.shelf.pins(from).await,
+            Request::Files { from } => self.shelf.files(from).await,
             other => self.answer_of_transfers(other).await,
         }
     }

@@ -11,7 +11,9 @@ mod membership;
 mod plan;
 mod routes;
 mod run;
+mod shelf;
 mod supervise;
+mod works;
 
 use clap::Parser as _;
 use std::io::IsTerminal as _;

@@ -8,6 +8,7 @@ use crate::identity::{self, IdentityError};
 use crate::membership::{Membership, MembershipError};
 use crate::plan::{Plan, Planner};
 use crate::routes::{self, Routes};
+use crate::shelf::Shelf;
 use crate::supervise::supervise;
 use crate::{banner, facts, plan};
 use brain::Routing;
@@ -119,10 +120,13 @@ impl Daemon {
             // It ends only with the daemon.
             let _ = planner.run().await;
         });
+        let ledger = watch::Sender::new(None);
+        let shelf = Shelf::new(swarm.clone(), node.subscribe(), ledger.subscribe(), &self.config);
         let transfers = self.transfers(&swarm, &node)?;
-        let control = Control::new(swarm.clone(), membership, joined, routes, transfers.clone());
+        let control = Control::new(swarm.clone(), membership, joined, routes, transfers.clone(), shelf);
         self.spawn_control(&mut tasks, control, &stop);
         let content = self.content(seed, &swarm, &facts, of_swarm, plan.subscribe(), node, transfers);
+        let content = content.map(|content| Content { ledger, ..content });
         spawn_content(&mut tasks, content, &stop);
         self.spawn_discovery(&mut tasks, &swarm, &facts, &stop);
         drop(self.store);
@@ -229,7 +233,21 @@ impl Daemon {
         let keypair = ipfs::Keypair::ed25519_from_bytes(self.keypair.seed()).ok()?;
         let (config, store) = (self.config.clone(), self.store.clone());
         let (swarm, facts) = (swarm.clone(), facts.clone());
-        Some(Content { config, keypair, seed, store, swarm, facts, membership, plan, node, downloads, rates })
+        let ledger = watch::Sender::default();
+        Some(Content {
+            config,
+            keypair,
+            seed,
+            store,
+            swarm,
+            facts,
+            membership,
+            plan,
+            node,
+            downloads,
+            rates,
+            ledger,
+        })
     }
 
     fn spawn_discovery(

@@ -18,7 +18,7 @@ mod types;
 mod ways;
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bitswap::engine::{PeerStatistics, Statistics};
@@ -276,6 +276,24 @@ impl Node {
             Err(error) => Err(error.into()),
         })
         .await
+    }
+
+    /// Looks at the files that are served in place: see [`Store::check_files`].
+    ///
+    /// # Errors
+    /// As [`Store::check_files`].
+    pub async fn check_files(&self, only: Option<BTreeSet<PathBuf>>) -> Result<usize, PinError> {
+        let store = self.store.clone();
+        blocking(move || Ok(store.check_files(only.as_ref())?)).await
+    }
+
+    /// The pinned roots of which blocks are missing.
+    ///
+    /// # Errors
+    /// When the pin database fails.
+    pub async fn incomplete_pins(&self) -> Result<Vec<Cid>, PinError> {
+        let store = self.store.clone();
+        blocking(move || Ok(store.incomplete_pins()?)).await
     }
 
     /// Reads a small file from the store: see [`unixfs::cat`].

@@ -9,7 +9,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use content_node::{ContentNode, content_node};
 use idle::{Idle, idle};
-use lab::experiments::{Class, Heal, Irc, Merge, Pair, Spread, class, heal, irc, merge, pair, spread};
+use lab::experiments::{
+    Class, Heal, Irc, Merge, Pair, Spread, Storage, class, heal, irc, merge, pair, spread, storage,
+};
 use lab::{Lab, sweep_leftovers};
 use share_v0::{ShareV0, share_v0};
 
@@ -35,6 +37,7 @@ enum Command {
     Pair(Pair),
     /// An IPFS node of ours alone, told on its standard input what to do
     ContentNode(ContentNode),
+    Storage(Storage),
     /// Remove what labs of killed processes left behind
     Sweep,
     /// Share files with CIDv0, which our daemon itself never makes, by way of a daemon on another host
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Command::Pair(options) => run_pair(&options).map_err(Into::into),
         Command::ContentNode(options) => content_node(options),
         Command::Irc(options) => run_irc(&options).map_err(Into::into),
+        Command::Storage(options) => storage(&options).map_err(Into::into),
         Command::Sweep => {
             sweep_leftovers();
             Ok(())

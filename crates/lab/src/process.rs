@@ -124,6 +124,14 @@ impl Process {
         usage::resident_bytes(self.pid())
     }
 
+    /// The most bytes of memory that it ever had in RAM (VmHWM).
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn peak_resident_bytes(&self) -> Result<u64> {
+        usage::peak_resident_bytes(self.pid())
+    }
+
     /// Processor time that it used since its start, user and system, all threads.
     ///
     /// # Errors

@@ -14,6 +14,13 @@ pub(crate) fn resident_bytes(pid: u32) -> Result<u64> {
     parse_resident(&text).ok_or_else(|| Error::answer(path, "no VmRSS: it has ended"))
 }
 
+/// The most bytes that were ever in RAM: `VmHWM` of /proc/PID/status.
+pub(crate) fn peak_resident_bytes(pid: u32) -> Result<u64> {
+    let path = format!("/proc/{pid}/status");
+    let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
+    parse_kibibytes(&text, "VmHWM:").ok_or_else(|| Error::answer(path, "no VmHWM: it has ended"))
+}
+
 /// User and system time: fields 14 and 15 of /proc/PID/stat.
 pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
     let path = format!("/proc/{pid}/stat");
@@ -50,7 +57,11 @@ fn parse_written(io: &str) -> Option<u64> {
 }
 
 fn parse_resident(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    parse_kibibytes(status, "VmRSS:")
+}
+
+fn parse_kibibytes(status: &str, what: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(what))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes * 1024)
 }

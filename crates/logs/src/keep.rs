@@ -111,6 +111,21 @@ pub fn statements(action: Action, file: &SharedFile, description: &Description, 
     statements
 }
 
+/// What a node says of a file of which it lost something: it does not hold it any more. That is no dismissal, which would
+/// deny what others say; its own word is said again, for a moment only.
+pub fn retract(file: &SharedFile, me: PeerId, now: Time) -> Statements {
+    let stations = [
+        (Station::Files, &file.proposers),
+        (Station::Verified, &file.verifiers),
+        (Station::Safe, &file.holders),
+    ];
+    let mut statements = Statements::new();
+    for (station, _) in stations.into_iter().filter(|(_, voices)| voices.contains_key(&me)) {
+        statements.propose(station.item(&file.cid), Validity::starting(now, 1));
+    }
+    statements
+}
+
 /// What a bad file gets said.
 pub fn discard(file: &SharedFile, now: Time) -> Statements {
     let mut statements = Statements::new();
@@ -198,6 +213,29 @@ mod tests {
         assert_eq!(actions(&set, 2, true, NOW), [Action::Drop]);
         assert!(actions(&set, 2, false, NOW).is_empty());
         assert!(actions(&set, 1, true, NOW).is_empty());
+    }
+
+    #[test]
+    fn who_lost_a_file_takes_back_its_own_word_and_nobody_elses() {
+        let mut set = Set::default();
+        for seed in [1, 2] {
+            say(&mut set, seed, Kind::Propose, Station::Safe.item(&cid()), LIFETIME);
+        }
+        let file = index(&set, NOW).remove(&cid()).unwrap();
+        let mut expected = Statements::new();
+        expected.propose(Station::Safe.item(&cid()), Validity::starting(NOW, 1));
+        assert_eq!(retract(&file, peer(1), NOW), expected);
+        assert!(retract(&file, peer(3), NOW).is_empty());
+        let (item, signer) = (Station::Safe.item(&cid()), peer(1));
+        let former = set.get(&dcache::Key { item: item.clone(), signer }).unwrap().keep();
+        let moment = dcache::Statement::new(Kind::Propose, item, Validity::starting(NOW, 1)).unwrap();
+        let record = dcache::Record::sign(moment, &dcache::Keypair::from_seed([1; 32]), 9, former);
+        set.admit_verified(record, NOW).unwrap();
+        let later = index(&set, NOW.plus(2)).remove(&cid()).unwrap();
+        assert_eq!(
+            (later.state, later.holders.into_keys().collect::<Vec<_>>()),
+            (State::Safe, vec![peer(2)])
+        );
     }
 
     #[test]

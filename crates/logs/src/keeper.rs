@@ -3,14 +3,16 @@
 use crate::check::{Fault, check};
 use crate::index::{SharedFile, index};
 use crate::keep::{self, Action};
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::{Ledger, LedgerError, NoRoom};
+use crate::providers::providers;
 use dcache::{Record, Set, Time};
+use ipfs::Cid;
 use ipfs::node::{FetchError, FetchLimits, Node, PinError, Provider};
-use ipfs::{Cid, Multiaddr};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::time::Duration;
 use swarm::{SayError, Statements, Stopped, Swarm};
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
@@ -33,6 +35,10 @@ const GATHER: Duration = Duration::from_millis(50);
 const STALL: Duration = Duration::from_secs(60);
 /// The first and the longest wait before a file is tried again.
 const TRY_AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(15 * 60));
+/// How often it is looked for room. That asks the file system one question.
+const LOOK_FOR_ROOM: Duration = Duration::from_secs(3);
+/// How much room a fetch that goes on needs at least: a few blocks.
+const SOME_ROOM: u64 = 4 * 1024 * 1024;
 /// What a directory and an info file have besides the payload, and what links to many chunks need: a hundredth more.
 const OVERHEAD: u64 = 64 * 1024;
 /// Honest files have chunks of this size at least, but for the last.
@@ -85,6 +91,8 @@ struct Keeper {
     jobs: JoinSet<Result<(), TakeError>>,
     names: BTreeMap<Id, Cid>,
     attempts: BTreeMap<Cid, Attempt>,
+    /// The files that this look found no room for.
+    no_room: Vec<NoRoom>,
 }
 
 /// Everything that one look at the set shows.
@@ -92,6 +100,8 @@ struct Sight {
     now: Time,
     files: BTreeMap<Cid, SharedFile>,
     providers: BTreeMap<Cid, Vec<Provider>>,
+    /// What lies in this node's own folder.
+    in_folder: BTreeSet<Cid>,
 }
 
 /// Fetches, checks and keeps what is shared, until it is dropped; ends only with an error.
@@ -104,18 +114,33 @@ pub async fn run_keeper(
     node: Node,
     ledger: Ledger,
 ) -> Result<(), KeeperError> {
-    let mut changes = swarm.changes();
     let (jobs, names, attempts) = (JoinSet::new(), BTreeMap::new(), BTreeMap::new());
-    let mut keeper = Keeper { settings, swarm, node, ledger, jobs, names, attempts };
-    keeper.compare_with_pins().await?;
+    let (found, losses) = mpsc::channel(1);
+    let looking = find_losses(node.clone(), found);
+    let keeper = Keeper { settings, swarm, node, ledger, jobs, names, attempts, no_room: Vec::new() };
+    tokio::select! {
+        ended = keeper.run(losses) => ended,
+        failed = looking => Err(failed.map_or_else(|error| error, |never| match never {})),
+    }
+}
+
+/// Whenever something that is pinned went missing, finds out of which roots.
+async fn find_losses(node: Node, found: mpsc::Sender<BTreeSet<Cid>>) -> Result<Infallible, KeeperError> {
+    let mut losses = node.store().losses();
     loop {
-        let next = keeper.look().await?;
-        tokio::select! {
-            () = something_changed(&mut changes) => tokio::time::sleep(GATHER).await,
-            () = keeper.ledger.changed() => {}
-            Some(ended) = keeper.jobs.join_next_with_id() => keeper.ended(ended).await?,
-            () = tokio::time::sleep_until(next) => {}
+        losses.borrow_and_update();
+        // Files that do not look as they did are read now, which takes its time.
+        if let Err(error) = node.check_files(None).await {
+            tracing::warn!(%error, "what became of shared files could not be noted; it is seen again after the next start");
         }
+        let incomplete = node.incomplete_pins().await?;
+        if !incomplete.is_empty() && found.send(incomplete.into_iter().collect()).await.is_err() {
+            return std::future::pending().await;
+        }
+        if losses.changed().await.is_err() {
+            return std::future::pending().await;
+        }
+        tokio::time::sleep(GATHER).await;
     }
 }
 
@@ -132,23 +157,53 @@ async fn something_changed(changes: &mut broadcast::Receiver<Record>) {
 }
 
 impl Keeper {
+    async fn run(mut self, mut losses: mpsc::Receiver<BTreeSet<Cid>>) -> Result<(), KeeperError> {
+        let mut changes = self.swarm.changes();
+        self.compare_with_pins().await?;
+        loop {
+            let next = self.look().await?;
+            tokio::select! {
+                () = something_changed(&mut changes) => tokio::time::sleep(GATHER).await,
+                () = self.ledger.changed() => {}
+                Some(incomplete) = losses.recv() => self.lost(&incomplete).await?,
+                Some(ended) = self.jobs.join_next_with_id() => self.ended(ended).await?,
+                () = tokio::time::sleep_until(next) => {}
+            }
+        }
+    }
+
     /// What is in the ledger but not pinned (its database was lost, or a block) is pinned anew, or taken again.
     async fn compare_with_pins(&self) -> Result<(), KeeperError> {
-        for cid in self.ledger.kept().into_keys() {
-            if self.node.is_pinned(cid).await? && self.node.has_complete(cid).await? {
-                continue;
-            }
+        let pinned: BTreeSet<Cid> = self.node.pins().await?.into_iter().map(|pin| pin.root).collect();
+        let incomplete = self.node.incomplete_pins().await?;
+        for cid in self.ledger.kept().into_keys().filter(|cid| !pinned.contains(cid)) {
             if let Err(error) = self.node.pin(cid).await {
-                tracing::warn!(%cid, %error, "a kept file is not whole any more; it is taken again");
-                self.forget(cid).await?;
+                self.not_whole(cid, error.to_string()).await?;
             }
+        }
+        self.lost(&incomplete.into_iter().collect()).await
+    }
+
+    /// These are not whole any more: that is said, and what still can be had is taken again.
+    async fn lost(&self, incomplete: &BTreeSet<Cid>) -> Result<(), KeeperError> {
+        let kept = self.ledger.kept();
+        for cid in incomplete.iter().filter(|cid| kept.contains_key(cid)) {
+            self.not_whole(*cid, "blocks of it are missing".to_owned()).await?;
         }
         Ok(())
     }
 
+    async fn not_whole(&self, cid: Cid, reason: String) -> Result<(), KeeperError> {
+        tracing::warn!(%cid, reason, "a kept file is not whole any more; it is taken again where it can be had");
+        let me = self.swarm.me();
+        let sight = self.see().await?;
+        if let Some(file) = sight.files.get(&cid) {
+            self.say(keep::retract(file, me, sight.now)).await?;
+        }
+        self.forget(cid).await
+    }
+
     async fn forget(&self, cid: Cid) -> Result<(), KeeperError> {
-        let paths = self.ledger.taken().into_iter().filter(|(_, taken)| taken.cid == cid);
-        self.ledger.forget_paths(paths.map(|(path, _)| path).collect()).await?;
         self.node.unpin(cid).await?;
         Ok(self.ledger.drop_kept(cid).await?)
     }
@@ -159,6 +214,7 @@ impl Keeper {
         self.attempts.retain(|cid, attempt| attempt.is_under_way || sight.files.contains_key(cid));
         self.tell_providers(&sight);
         let kept = self.ledger.kept();
+        self.no_room.clear();
         // Said together: one commit on the disk, however many files.
         let mut statements = Statements::new();
         for (cid, action) in keep::decide(&sight.files, &kept, self.swarm.me(), sight.now) {
@@ -175,10 +231,31 @@ impl Keeper {
             }
         }
         self.say(statements).await?;
+        self.tell_no_room();
         let retries =
             self.attempts.values().filter(|attempt| !attempt.is_under_way).filter_map(|at| at.not_before);
-        let later = Instant::now() + LOOK_AGAIN;
+        let later = Instant::now() + if self.no_room.is_empty() { LOOK_AGAIN } else { LOOK_FOR_ROOM };
         Ok(retries.filter(|at| *at > Instant::now()).min().map_or(later, |at| at.min(later)))
+    }
+
+    fn tell_no_room(&mut self) {
+        let files = std::mem::take(&mut self.no_room);
+        let first = files.first().cloned();
+        let number = files.len();
+        let is_news = self.ledger.tell_no_room(files);
+        if let (Some(NoRoom { cid, name, bytes, reason }), true) = (first, is_news) {
+            tracing::warn!(%cid, name, bytes, reason, files = number, "there is no room for shared files; they are fetched as soon as there is");
+        }
+    }
+
+    /// Whether a file finds room now; otherwise that is noted. What of an own file is missing is mostly little.
+    fn has_room(&mut self, file: &SharedFile, is_in_folder: bool) -> bool {
+        let size = file.description.as_ref().map_or(SOME_ROOM, |description| description.size);
+        let bytes = if is_in_folder { size.min(SOME_ROOM) } else { size };
+        let Err(error) = self.node.store().has_room(bytes) else { return true };
+        let name = file.description.as_ref().map(|description| description.filename.clone());
+        self.no_room.push(NoRoom { cid: file.cid, name, bytes, reason: error.to_string() });
+        false
     }
 
     /// Lets the fetches under way know who else has their file by now.
@@ -195,11 +272,11 @@ impl Keeper {
 
     async fn see(&self) -> Result<Sight, Stopped> {
         let me = self.swarm.me();
+        let in_folder = self.ledger.taken().into_values().map(|taken| taken.cid).collect();
         let reading = move |set: &Set, now| {
             let files = index(set, now);
-            let of = |file: &SharedFile| file.providers().filter(|peer| *peer != me).collect::<Vec<_>>();
-            let providers = files.values().map(|file| (file.cid, providers(set, &of(file), now))).collect();
-            Sight { now, files, providers }
+            let providers = files.values().map(|file| (file.cid, providers(set, file, me, now))).collect();
+            Sight { now, files, providers, in_folder }
         };
         self.swarm.read(reading).await
     }
@@ -207,15 +284,17 @@ impl Keeper {
     fn take(&mut self, file: &SharedFile, sight: &Sight) {
         let attempt = self.attempts.entry(file.cid).or_default();
         let must_wait = attempt.not_before.is_some_and(|at| at > Instant::now());
-        let is_own =
-            file.description.as_ref().is_some_and(|description| description.uploader == self.swarm.me());
-        let is_wanted = self.settings.keep_others || is_own;
+        // An own file that somebody took out of the folder is like one of others.
+        let is_in_folder = sight.in_folder.contains(&file.cid);
+        let is_wanted = self.settings.keep_others || is_in_folder;
         let providers = sight.providers.get(&file.cid).cloned().unwrap_or_default();
         let is_in_reach = keep::is_in_reach(file, self.swarm.me(), !providers.is_empty());
         let may_begin = is_in_reach && self.jobs.len() < self.settings.parallel;
-        if !is_wanted || attempt.is_under_way || must_wait || !may_begin {
+        if !is_wanted || attempt.is_under_way || must_wait || !may_begin || !self.has_room(file, is_in_folder)
+        {
             return;
         }
+        let attempt = self.attempts.entry(file.cid).or_default();
         attempt.is_under_way = true;
         let number = providers.len();
         attempt.providers.send_replace(providers);
@@ -262,6 +341,12 @@ impl Keeper {
     }
 
     fn failed(&mut self, cid: Cid, error: &TakeError) {
+        // For want of room: the next look says so, and waits for it.
+        if let Err(full) = self.node.store().has_room(SOME_ROOM)
+            && full.is_full()
+        {
+            return self.put_off(cid, LOOK_FOR_ROOM);
+        }
         let attempt = self.attempts.entry(cid).or_default();
         attempt.failures += 1;
         let wait = (TRY_AGAIN.0 * 2u32.saturating_pow(attempt.failures - 1)).min(TRY_AGAIN.1);
@@ -308,18 +393,4 @@ async fn take(
     node.pin(cid).await?;
     drop(fetched);
     Ok(ledger.keep(cid, description).await?)
-}
-
-/// Where peers take IPFS connections, as they sign it themselves.
-pub fn providers(set: &Set, peers: &[dcache::PeerId], now: Time) -> Vec<Provider> {
-    let provider = |peer: &dcache::PeerId| {
-        let bucket = format!("pri/{peer}/ipfs_addresses").parse().ok()?;
-        let addresses = set.bucket(&bucket, now).filter_map(|view| view.item.data.as_str().parse().ok());
-        let addresses: Vec<Multiaddr> = addresses.collect();
-        Some((peer.to_string().parse().ok()?, addresses)).filter(|(_, addresses)| !addresses.is_empty())
-    };
-    let mut providers: Vec<Provider> = peers.iter().filter_map(provider).collect();
-    providers.sort();
-    providers.dedup();
-    providers
 }

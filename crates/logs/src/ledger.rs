@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use store::{ReadError, Store, WriteError};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// Names in the store's table of services.
 const TAKEN: &str = "logs/taken";
@@ -36,6 +36,19 @@ pub struct Taken {
     pub cid: Cid,
 }
 
+/// A file that is to be kept, and for which there is no room now. It is looked for room again every few seconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoRoom {
+    /// Its directory.
+    pub cid: Cid,
+    /// Its name, as far as it is known.
+    pub name: Option<String>,
+    /// About how many bytes it needs.
+    pub bytes: u64,
+    /// What is full, in words for people.
+    pub reason: String,
+}
+
 /// How a [`Taken`] stands in the store.
 #[derive(Serialize, Deserialize)]
 struct TakenRow {
@@ -56,6 +69,8 @@ pub struct Ledger {
     store: Arc<Store>,
     tables: Arc<Mutex<Tables>>,
     changed: Arc<Notify>,
+    lost: Arc<Notify>,
+    no_room: watch::Sender<Vec<NoRoom>>,
 }
 
 impl Ledger {
@@ -75,7 +90,8 @@ impl Ledger {
                 tables.kept.insert(cid, description);
             }
         }
-        Ok(Self { store, tables: Arc::new(Mutex::new(tables)), changed: Arc::default() })
+        let (changed, lost, no_room) = (Arc::default(), Arc::default(), watch::Sender::default());
+        Ok(Self { store, tables: Arc::new(Mutex::new(tables)), changed, lost, no_room })
     }
 
     /// The files taken from the shared folder, by path.
@@ -88,19 +104,36 @@ impl Ledger {
         self.tables().kept.clone()
     }
 
-    /// Notes that a file of the folder was added and pinned.
-    pub(crate) async fn take(
-        &self,
-        path: String,
-        taken: Taken,
-        description: Description,
-    ) -> Result<(), LedgerError> {
-        let Fingerprint { size, modified } = taken.fingerprint;
-        let row = row(&TakenRow { size, modified, cid: taken.cid.to_string() });
-        self.write(vec![(TAKEN, path.clone(), Some(row)), kept_row(&taken.cid, &description)]).await?;
+    /// The files for which there is no room now.
+    pub fn no_room(&self) -> watch::Receiver<Vec<NoRoom>> {
+        self.no_room.subscribe()
+    }
+
+    /// Tells for which files there is no room now; true when these are others than before.
+    pub(crate) fn tell_no_room(&self, files: Vec<NoRoom>) -> bool {
+        let is_other =
+            |before: &Vec<NoRoom>| !before.iter().map(|file| file.cid).eq(files.iter().map(|file| file.cid));
+        self.no_room.send_if_modified(|before| {
+            let is_other = is_other(before);
+            *before = files.clone();
+            is_other
+        })
+    }
+
+    /// Notes that files of the folder were added and pinned.
+    pub(crate) async fn take(&self, files: Vec<(String, Taken, Description)>) -> Result<(), LedgerError> {
+        let mut rows = Vec::new();
+        for (path, taken, description) in &files {
+            let Fingerprint { size, modified } = taken.fingerprint;
+            let row = row(&TakenRow { size, modified, cid: taken.cid.to_string() });
+            rows.extend([(TAKEN, path.clone(), Some(row)), kept_row(&taken.cid, description)]);
+        }
+        self.write(rows).await?;
         let mut tables = self.tables();
-        tables.taken.insert(path, taken);
-        tables.kept.insert(taken.cid, description);
+        for (path, taken, description) in files {
+            tables.taken.insert(path, taken);
+            tables.kept.insert(taken.cid, description);
+        }
         drop(tables);
         self.changed.notify_one();
         Ok(())
@@ -130,7 +163,13 @@ impl Ledger {
     pub(crate) async fn drop_kept(&self, cid: Cid) -> Result<(), LedgerError> {
         self.write(vec![(KEPT, cid.to_string(), None)]).await?;
         self.tables().kept.remove(&cid);
+        self.lost.notify_one();
         Ok(())
+    }
+
+    /// Waits until something is not kept any more that may be in the folder.
+    pub(crate) async fn lost(&self) {
+        self.lost.notified().await;
     }
 
     /// Waits until the proposer took something.
@@ -186,8 +225,8 @@ mod tests {
         let taken = Taken { fingerprint: Fingerprint { size: 5, modified: 7 }, cid: cid() };
         {
             let ledger = Ledger::open(Arc::new(Store::open(&file).unwrap().0)).unwrap();
-            ledger.take("a.bag".into(), taken, description(1, "a.bag")).await.unwrap();
-            ledger.take("b.bag".into(), taken, description(1, "b.bag")).await.unwrap();
+            let of = |name: &str| (name.to_owned(), taken, description(1, name));
+            ledger.take(vec![of("a.bag"), of("b.bag")]).await.unwrap();
             ledger.forget_paths(vec!["b.bag".into()]).await.unwrap();
             ledger.changed().await;
         }

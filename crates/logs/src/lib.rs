@@ -19,11 +19,13 @@ mod keeper;
 mod ledger;
 pub mod propose;
 mod proposer;
+mod providers;
 mod scan;
 pub mod settle;
 
 pub use index::{SharedFile, State, Voices, index};
 pub use info::{Description, INFO_NAME, InfoError};
-pub use keeper::{KeeperSettings, providers, run_keeper};
-pub use ledger::{Ledger, LedgerError};
+pub use keeper::{KeeperSettings, run_keeper};
+pub use ledger::{Ledger, LedgerError, NoRoom};
 pub use proposer::{ProposerSettings, run_proposer};
+pub use providers::providers;

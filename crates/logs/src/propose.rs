@@ -9,10 +9,16 @@ use ipfs::Cid;
 use std::collections::{BTreeMap, BTreeSet};
 use swarm::Statements;
 
-/// The settled files that were not taken yet, or were changed since.
-pub fn to_add(settled: &Found, taken: &BTreeMap<String, Taken>) -> Vec<(String, Fingerprint)> {
+/// The settled files that were not taken yet, were changed since, or of which something was lost. `kept` is what is
+/// whole.
+pub fn to_add(
+    settled: &Found,
+    taken: &BTreeMap<String, Taken>,
+    kept: &BTreeSet<Cid>,
+) -> Vec<(String, Fingerprint)> {
     let is_taken = |path: &str, fingerprint: &Fingerprint| {
-        taken.get(path).is_some_and(|taken| taken.fingerprint == *fingerprint)
+        let taken = taken.get(path).filter(|taken| taken.fingerprint == *fingerprint);
+        taken.is_some_and(|taken| kept.contains(&taken.cid))
     };
     let new = settled.iter().filter(|(path, fingerprint)| !is_taken(path, fingerprint));
     new.map(|(path, fingerprint)| (path.clone(), *fingerprint)).collect()
@@ -24,16 +30,18 @@ pub fn gone(found: &Found, taken: &BTreeMap<String, Taken>) -> Vec<String> {
 }
 
 /// What is to be said of this node's own files: those that are in no bucket are declared to be logs, and again when
-/// half of the time is over; those that came further leave the first bucket.
+/// half of the time is over; those that came further leave the first bucket. Of what is not whole (in `kept`) nothing
+/// is said.
 pub fn statements(
     files: &BTreeMap<Cid, SharedFile>,
     taken: &BTreeMap<String, Taken>,
+    kept: &BTreeSet<Cid>,
     me: PeerId,
     now: Time,
 ) -> Statements {
     let mut statements = Statements::new();
     let own: BTreeSet<Cid> = taken.values().map(|taken| taken.cid).collect();
-    for cid in own {
+    for cid in own.intersection(kept).copied() {
         let item = Station::Files.item(&cid);
         match files.get(&cid) {
             Some(file) if file.state != State::Shared => {
@@ -70,9 +78,11 @@ mod tests {
     #[test]
     fn new_and_changed_files_are_added_and_missing_ones_forgotten() {
         let settled = Found::from([("a".to_owned(), Fingerprint { size: 1, modified: 1 })]);
-        assert_eq!(to_add(&settled, &BTreeMap::new()).len(), 1);
-        assert_eq!(to_add(&settled, &taken("a", 2)).len(), 1);
-        assert!(to_add(&settled, &taken("a", 1)).is_empty());
+        let kept = BTreeSet::from([cid()]);
+        assert_eq!(to_add(&settled, &BTreeMap::new(), &kept).len(), 1);
+        assert_eq!(to_add(&settled, &taken("a", 2), &kept).len(), 1);
+        assert!(to_add(&settled, &taken("a", 1), &kept).is_empty());
+        assert_eq!(to_add(&settled, &taken("a", 1), &BTreeSet::new()).len(), 1, "something of it was lost");
         assert_eq!(gone(&settled, &taken("b", 1)), ["b"]);
         assert!(gone(&settled, &taken("a", 1)).is_empty());
     }
@@ -81,8 +91,13 @@ mod tests {
     fn an_own_file_is_declared_until_it_came_further() {
         let own = taken("a", 1);
         let mut set = Set::default();
-        let said = |set: &Set, now| !statements(&index(set, now), &own, peer(1), now).is_empty();
+        let kept = BTreeSet::from([cid()]);
+        let said = |set: &Set, now| !statements(&index(set, now), &own, &kept, peer(1), now).is_empty();
         assert!(said(&set, NOW));
+        assert!(
+            statements(&BTreeMap::new(), &own, &BTreeSet::new(), peer(1), NOW).is_empty(),
+            "it is not whole"
+        );
         say(&mut set, 1, Kind::Propose, Station::Files.item(&cid()), LIFETIME);
         assert!(!said(&set, NOW));
         assert!(said(&set, NOW.plus(LIFETIME / 2)), "half of its time is over");

@@ -7,10 +7,12 @@ use crate::propose;
 use crate::scan::{fingerprint, scan};
 use crate::settle::{Fingerprint, Settling};
 use dcache::Time;
+use ipfs::Cid;
 use ipfs::node::Node;
-use ipfs::unixfs::{AddError, Content, DirectoryEntry, Format};
+use ipfs::node::PinError;
+use ipfs::unixfs::{AddError, Added, Content, DirectoryEntry, Format};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,6 +32,11 @@ pub struct ProposerSettings {
 
 /// A file that could not be added is tried again after this.
 const TRY_AGAIN: Duration = Duration::from_secs(60);
+/// One for which there was no room, after this: others may have made room.
+const LOOK_FOR_ROOM: Duration = Duration::from_secs(5);
+/// Files that are added within this time are made durable and declared together, so many at most: ten thousand small
+/// ones must not cost the card ten thousand syncs, and a long queue not hold up the first.
+const TOGETHER: (Duration, usize) = (Duration::from_secs(1), 256);
 /// Several reports of changes in this time are one.
 const GATHER: Duration = Duration::from_millis(200);
 
@@ -52,14 +59,34 @@ pub enum ProposerError {
 enum TakeError {
     #[error("it was changed meanwhile")]
     Changed,
+    #[error(
+        "its bytes changed although its time and size did not, so it is taken for damaged and not shared; to share it as \
+         it is now, touch it"
+    )]
+    Damaged,
     #[error(transparent)]
     Add(#[from] AddError),
     #[error(transparent)]
-    Pin(#[from] ipfs::node::PinError),
+    Pin(#[from] PinError),
     #[error(transparent)]
     Info(#[from] crate::InfoError),
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
+}
+
+impl TakeError {
+    fn is_full(&self) -> bool {
+        match self {
+            Self::Add(AddError::Store(error)) | Self::Pin(PinError::Store(error)) => error.is_full(),
+            _ => false,
+        }
+    }
+}
+
+/// A file that was added, but is not pinned yet.
+struct New {
+    path: String,
+    fingerprint: Fingerprint,
+    description: Description,
+    added: Added,
 }
 
 struct Proposer {
@@ -71,6 +98,11 @@ struct Proposer {
     started: Instant,
     /// Files that could not be added, and when to try again.
     failed: BTreeMap<String, Duration>,
+    /// Files that are not what they were, but look so.
+    damaged: BTreeMap<String, Fingerprint>,
+    /// Files that were added and are to be pinned together, and since when they wait.
+    new: Vec<New>,
+    new_since: Duration,
 }
 
 /// Shares what is put into the folder, until it is dropped; ends only with an error.
@@ -84,18 +116,20 @@ pub async fn run_proposer(
     ledger: Ledger,
 ) -> Result<(), ProposerError> {
     let folder = settings.folder.clone();
-    std::fs::create_dir_all(&folder).map_err(|error| ProposerError::Folder(folder.clone(), error))?;
+    let unusable = |error| ProposerError::Folder(folder.clone(), error);
+    std::fs::create_dir_all(&folder).map_err(unusable)?;
+    // Whoever names the folder may do so by a link; within it none is followed.
+    let settings = ProposerSettings { folder: folder.canonicalize().map_err(unusable)?, ..settings };
     let reported = Arc::new(Notify::new());
-    let _watcher = watch_folder(&folder, reported.clone());
-    let settling = Settling::new(settings.settle);
-    let failed = BTreeMap::new();
-    let mut proposer = Proposer { settings, swarm, node, ledger, settling, started: Instant::now(), failed };
+    let _watcher = watch_folder(&settings.folder, reported.clone());
+    let mut proposer = Proposer::new(settings, swarm, node, ledger);
     loop {
         let next = proposer.look().await?;
         let rescan = proposer.started.elapsed() + proposer.settings.rescan;
         let wake = proposer.started + next.map_or(rescan, |next| next.min(rescan));
         tokio::select! {
             () = reported.notified() => tokio::time::sleep(GATHER).await,
+            () = proposer.ledger.lost() => tokio::time::sleep(GATHER).await,
             () = tokio::time::sleep_until(wake.into()) => {}
         }
     }
@@ -114,6 +148,13 @@ fn watch_folder(folder: &Path, reported: Arc<Notify>) -> Option<RecommendedWatch
 }
 
 impl Proposer {
+    fn new(settings: ProposerSettings, swarm: Swarm, node: Node, ledger: Ledger) -> Self {
+        let settling = Settling::new(settings.settle);
+        let (failed, damaged, new) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        let (started, new_since) = (Instant::now(), Duration::ZERO);
+        Self { settings, swarm, node, ledger, settling, started, failed, damaged, new, new_since }
+    }
+
     /// Looks at the folder once, and does what follows; returns when to look again for files that still change.
     async fn look(&mut self) -> Result<Option<Duration>, ProposerError> {
         let folder = self.settings.folder.clone();
@@ -121,42 +162,78 @@ impl Proposer {
         let scanned = scanned.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
         let found = scanned.map_err(|error| ProposerError::Folder(self.settings.folder.clone(), error))?;
         let taken = self.ledger.taken();
-        self.ledger.forget_paths(propose::gone(&found, &taken)).await?;
+        self.forget(propose::gone(&found, &taken)).await?;
+        self.failed.retain(|path, _| found.contains_key(path));
         let (settled, next) = self.settling.observe(found, self.started.elapsed());
-        for (path, fingerprint) in propose::to_add(&settled, &taken) {
+        self.damaged.retain(|path, as_it_was| settled.get(path).is_none_or(|now| now == as_it_was));
+        for (path, fingerprint) in propose::to_add(&settled, &taken, &self.kept()) {
             self.add(path, fingerprint).await?;
         }
+        self.finish().await?;
         self.say().await?;
-        Ok(next)
+        Ok(self.failed.values().copied().chain(next).min())
     }
 
-    async fn add(&mut self, path: String, fingerprint: Fingerprint) -> Result<(), ProposerError> {
-        let elapsed = self.started.elapsed();
-        if self.failed.get(&path).is_some_and(|again| *again > elapsed) {
+    fn kept(&self) -> BTreeSet<Cid> {
+        self.ledger.kept().into_keys().collect()
+    }
+
+    /// What is no longer in the folder is not served from there any more.
+    async fn forget(&self, gone: Vec<String>) -> Result<(), ProposerError> {
+        if gone.is_empty() {
             return Ok(());
         }
-        match self.take(&path, fingerprint).await {
-            Ok(cid) => {
-                tracing::info!(file = path, %cid, bytes = fingerprint.size, "a file was taken into the swarm");
-                self.failed.remove(&path);
-                // Each as soon as it is there: a long queue must not hold up the first.
-                self.say().await?;
-            }
-            Err(TakeError::Changed) => {}
-            Err(TakeError::Ledger(error)) => return Err(error.into()),
-            Err(error) => {
-                tracing::warn!(file = path, %error, "a file cannot be shared; trying again in a minute");
-                self.failed.insert(path, elapsed + TRY_AGAIN);
-            }
+        let paths = gone.iter().map(|path| self.settings.folder.join(path)).collect();
+        self.ledger.forget_paths(gone).await?;
+        if let Err(error) = self.node.check_files(Some(paths)).await {
+            tracing::warn!(%error, "that files are gone could not be noted; it is seen again after the next start");
         }
         Ok(())
     }
 
-    async fn take(&self, path: &str, fingerprint: Fingerprint) -> Result<ipfs::Cid, TakeError> {
+    async fn add(&mut self, path: String, fingerprint: Fingerprint) -> Result<(), ProposerError> {
+        let elapsed = self.started.elapsed();
+        let must_wait = self.failed.get(&path).is_some_and(|again| *again > elapsed);
+        if must_wait || self.damaged.contains_key(&path) {
+            return Ok(());
+        }
+        match self.take(&path, fingerprint).await {
+            Ok(new) => {
+                if self.new.is_empty() {
+                    self.new_since = elapsed;
+                }
+                self.new.push(new);
+                if self.new.len() >= TOGETHER.1 || self.started.elapsed() >= self.new_since + TOGETHER.0 {
+                    self.finish().await?;
+                }
+            }
+            Err(error) => self.not_taken(path, fingerprint, &error),
+        }
+        Ok(())
+    }
+
+    fn not_taken(&mut self, path: String, fingerprint: Fingerprint, error: &TakeError) {
+        let again = match error {
+            // It is looked at again as soon as it has settled.
+            TakeError::Changed | TakeError::Add(AddError::Changed(_)) => return,
+            TakeError::Damaged => {
+                tracing::warn!(file = path, %error, "a shared file cannot be shared any more");
+                self.damaged.insert(path, fingerprint);
+                return;
+            }
+            error if error.is_full() => LOOK_FOR_ROOM,
+            _ => TRY_AGAIN,
+        };
+        tracing::warn!(file = path, %error, again_in = ?again, "a file cannot be shared");
+        self.failed.insert(path, self.started.elapsed() + again);
+    }
+
+    /// Adds a file in place: nothing of it is copied.
+    async fn take(&self, path: &str, fingerprint: Fingerprint) -> Result<New, TakeError> {
         let file = self.settings.folder.join(path);
         let description = self.describe(path, fingerprint);
         let entries = vec![
-            DirectoryEntry { path: description.filename.clone(), content: Content::File(file.clone()) },
+            DirectoryEntry { path: description.filename.clone(), content: Content::InPlace(file.clone()) },
             DirectoryEntry {
                 path: INFO_NAME.to_owned(),
                 content: Content::Bytes(description.to_yaml()?.into_bytes().into()),
@@ -166,10 +243,42 @@ impl Proposer {
         if !is_unchanged(&file, fingerprint) {
             return Err(TakeError::Changed);
         }
-        self.node.pin(added.root).await?;
-        let taken = Taken { fingerprint, cid: added.root };
-        self.ledger.take(path.to_owned(), taken, description).await?;
-        Ok(added.root)
+        let before = self.ledger.taken().get(path).copied();
+        if before.is_some_and(|before| before.fingerprint == fingerprint && before.cid != added.root) {
+            return Err(TakeError::Damaged);
+        }
+        Ok(New { path: path.to_owned(), fingerprint, description, added })
+    }
+
+    /// Pins and declares what was added. What cannot be pinned with the others is tried alone.
+    async fn finish(&mut self) -> Result<(), ProposerError> {
+        let mut new = std::mem::take(&mut self.new);
+        if new.is_empty() {
+            return Ok(());
+        }
+        if self.node.pin_all(new.iter().map(|new| new.added.root).collect()).await.is_err() {
+            new = self.pin_each(new).await;
+        }
+        for New { path, fingerprint, added, .. } in &new {
+            tracing::info!(file = path, cid = %added.root, bytes = fingerprint.size, "a file was taken into the swarm");
+            self.failed.remove(path);
+        }
+        let row = |New { path, fingerprint, description, added }: New| {
+            (path, Taken { fingerprint, cid: added.root }, description)
+        };
+        self.ledger.take(new.into_iter().map(row).collect()).await?;
+        self.say().await
+    }
+
+    async fn pin_each(&mut self, new: Vec<New>) -> Vec<New> {
+        let mut pinned = Vec::new();
+        for new in new {
+            match self.node.pin(new.added.root).await {
+                Ok(_) => pinned.push(new),
+                Err(error) => self.not_taken(new.path, new.fingerprint, &error.into()),
+            }
+        }
+        pinned
     }
 
     fn describe(&self, path: &str, fingerprint: Fingerprint) -> Description {
@@ -179,8 +288,9 @@ impl Proposer {
     }
 
     async fn say(&self) -> Result<(), ProposerError> {
-        let (taken, me) = (self.ledger.taken(), self.swarm.me());
-        let reading = move |set: &dcache::Set, now| propose::statements(&index(set, now), &taken, me, now);
+        let (taken, kept, me) = (self.ledger.taken(), self.kept(), self.swarm.me());
+        let reading =
+            move |set: &dcache::Set, now| propose::statements(&index(set, now), &taken, &kept, me, now);
         let statements = self.swarm.read(reading).await?;
         match self.swarm.say_what_counts(statements).await {
             Err(SayError::Stopped(stopped)) => Err(stopped.into()),

@@ -10,7 +10,7 @@ use std::time::UNIX_EPOCH;
 /// How deep folders in the folder are looked into.
 const MAX_DEPTH: usize = 8;
 /// The most files that are looked at.
-const MAX_FILES: usize = 10_000;
+const MAX_FILES: usize = 20_000;
 /// A recorder is still writing this one (rosbag).
 const BEING_WRITTEN: &str = ".active";
 

@@ -1,9 +1,10 @@
 //! The shells of proposer and keeper with a real node, store and swarm, but alone: what they say of an own file.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what went wrong by failing")]
 
-use dcache::Keypair;
+use dcache::{Keypair, Kind, Record, Statement, Validity};
 use ipfs::node::{Node, NodeConfig};
 use ipfs::store::StoreConfig;
+use logs::buckets::Station;
 use logs::{KeeperSettings, Ledger, ProposerSettings, SharedFile, State, index, run_keeper, run_proposer};
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 const SEED: [u8; 32] = [1; 32];
 
 /// A node without any channel, sharing `folder/shared`; everything lives in `folder` and ends with the runtime.
-async fn share(folder: &Path) -> Swarm {
+async fn share(folder: &Path) -> (Swarm, Node) {
     let store = Arc::new(Store::open(&folder.join("records.redb")).unwrap().0);
     let ledger = Ledger::open(store.clone()).unwrap();
     let keypair = Keypair::from_seed(SEED);
@@ -44,20 +45,34 @@ async fn share(folder: &Path) -> Swarm {
     let proposer = ProposerSettings { folder: folder.join("shared"), settle, rescan: Duration::from_secs(1) };
     let keeper = KeeperSettings { keep_others: true, max_file_bytes: 1 << 30, parallel: 2 };
     tokio::spawn(run_proposer(proposer, swarm.clone(), node.clone(), ledger.clone()));
-    tokio::spawn(run_keeper(keeper, swarm.clone(), node, ledger));
-    swarm
+    tokio::spawn(run_keeper(keeper, swarm.clone(), node.clone(), ledger));
+    (swarm, node)
+}
+
+/// Somebody else says that he keeps the file.
+async fn is_kept_by_another(swarm: &Swarm, file: &SharedFile) {
+    let key = Keypair::from_seed([2; 32]);
+    let now = swarm.read(|_, now| now).await.unwrap();
+    let item = Station::Safe.item(&file.cid);
+    let statement = Statement::new(Kind::Propose, item, Validity::starting(now, 3600)).unwrap();
+    swarm.carry(vec![Record::sign(statement, &key, 1, dcache::End::default())]).await.unwrap();
 }
 
 /// The only shared file, once `is_so`.
 async fn wait_for(swarm: &Swarm, is_so: impl Fn(&SharedFile) -> bool) -> SharedFile {
+    wait_for_files(swarm, |files| files.first().is_some_and(&is_so)).await.remove(0)
+}
+
+async fn wait_for_files(swarm: &Swarm, is_so: impl Fn(&[SharedFile]) -> bool) -> Vec<SharedFile> {
     let mut changes = swarm.changes();
     let wait = async {
         loop {
-            let files = swarm.read(index).await.unwrap();
-            if let Some(file) = files.into_values().next().filter(&is_so) {
-                return file;
+            let files: Vec<SharedFile> = swarm.read(index).await.unwrap().into_values().collect();
+            if is_so(&files) {
+                return files;
             }
-            changes.recv().await.unwrap();
+            // What was said for a moment is over without anybody saying so.
+            let _ = tokio::time::timeout(Duration::from_millis(200), changes.recv()).await;
         }
     };
     tokio::time::timeout(DEADLINE, wait).await.expect("what is to be said in time")
@@ -66,7 +81,7 @@ async fn wait_for(swarm: &Swarm, is_so: impl Fn(&SharedFile) -> bool) -> SharedF
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_in_the_folder_is_declared_and_described() {
     let folder = tempfile::tempdir().unwrap();
-    let swarm = share(folder.path()).await;
+    let (swarm, node) = share(folder.path()).await;
     std::fs::create_dir_all(folder.path().join("shared")).unwrap();
     std::fs::write(folder.path().join("shared/still.bag.active"), "being recorded").unwrap();
     std::fs::write(folder.path().join("shared/example.bag"), "a log").unwrap();
@@ -76,4 +91,67 @@ async fn a_file_in_the_folder_is_declared_and_described() {
     assert_eq!((description.uploader, file.is_described_by_uploader), (swarm.me(), true));
     assert_eq!(file.state, State::Shared, "only others can verify it");
     assert!(file.proposers.contains_key(&swarm.me()) && file.holders.is_empty());
+    assert!(node.usage().used_bytes < 1000, "it is served in place: {:?}", node.usage());
+    assert_eq!(node.store().files(0, 99).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_deletes_a_file_does_not_hold_it_any_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let (swarm, node) = share(folder.path()).await;
+    let (me, path) = (swarm.me(), folder.path().join("shared/example.bag"));
+    std::fs::create_dir_all(folder.path().join("shared")).unwrap();
+    std::fs::write(&path, "a log").unwrap();
+    let file = wait_for(&swarm, |file| file.description.is_some()).await;
+    is_kept_by_another(&swarm, &file).await;
+    wait_for(&swarm, |file| file.holders.contains_key(&me)).await;
+    std::fs::remove_file(&path).unwrap();
+    let file = wait_for(&swarm, |file| !file.holders.contains_key(&me)).await;
+    assert_eq!((file.state, file.holders.len()), (State::Safe, 1), "the other still holds it");
+    assert!(node.store().files(0, 99).is_empty() && node.pins().await.unwrap().is_empty());
+    // It comes back.
+    std::fs::write(&path, "a log").unwrap();
+    wait_for_files(&swarm, |files| files.iter().any(|file| file.proposers.contains_key(&me))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_rots_in_the_folder_is_not_held_and_its_rot_not_shared() {
+    let folder = tempfile::tempdir().unwrap();
+    let (swarm, node) = share(folder.path()).await;
+    let (me, path) = (swarm.me(), folder.path().join("shared/example.bag"));
+    std::fs::create_dir_all(folder.path().join("shared")).unwrap();
+    std::fs::write(&path, "a log").unwrap();
+    let file = wait_for(&swarm, |file| file.description.is_some()).await;
+    is_kept_by_another(&swarm, &file).await;
+    wait_for(&swarm, |file| file.holders.contains_key(&me)).await;
+    let times = std::fs::metadata(&path).unwrap().modified().unwrap();
+    let open = std::fs::File::options().write(true).open(&path).unwrap();
+    std::io::Write::write_all(&mut &open, b"b").unwrap();
+    open.set_modified(times).unwrap();
+    // Somebody asks for it.
+    assert!(node.cat(file.cid, "example.bag".into(), 100).await.is_err());
+    let files =
+        wait_for_files(&swarm, |files| files.iter().all(|file| !file.holders.contains_key(&me))).await;
+    assert_eq!(
+        files.iter().map(|file| file.cid).collect::<Vec<_>>(),
+        [file.cid],
+        "what rotted is no new file"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_small_files_are_declared_with_few_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(folder.path().join("shared")).unwrap();
+    for number in 0..300 {
+        std::fs::write(folder.path().join(format!("shared/{number}")), number.to_string()).unwrap();
+    }
+    let (swarm, node) = share(folder.path()).await;
+    let me = swarm.me();
+    let declared =
+        |files: &[SharedFile]| files.iter().filter(|file| file.proposers.contains_key(&me)).count();
+    wait_for_files(&swarm, |files| declared(files) == 300).await;
+    let times: std::collections::BTreeSet<u64> =
+        node.pins().await.unwrap().into_iter().map(|pin| pin.time).collect();
+    assert!(times.len() < 100, "pinned at {} different times", times.len());
 }

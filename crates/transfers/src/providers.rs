@@ -13,10 +13,7 @@ pub(crate) async fn of(swarm: &Swarm, roots: Vec<Cid>) -> Result<BTreeMap<Cid, V
     let me = swarm.me();
     let read = move |set: &dcache::Set, now| {
         let files = logs::index(set, now);
-        let known = |root: &Cid| {
-            let peers: Vec<_> = files.get(root)?.providers().filter(|peer| *peer != me).collect();
-            Some((*root, logs::providers(set, &peers, now)))
-        };
+        let known = |root: &Cid| Some((*root, logs::providers(set, files.get(root)?, me, now)));
         roots.iter().filter_map(known).collect()
     };
     swarm.read(read).await

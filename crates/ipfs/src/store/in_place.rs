@@ -44,13 +44,10 @@ impl Store {
         Ok(InPlace { store: self.clone(), number, file, path, identity, is_finished: false })
     }
 
-    /// The files that are served in place, each looked at, but not read.
-    pub fn files(&self) -> Vec<ReferencedFile> {
-        let files: Vec<Referenced> = {
-            let index = self.index();
-            let whole = index.references.iter().filter(|(_, file)| file.is_whole);
-            whole.map(|(_, file)| file.clone()).collect()
-        };
+    /// The files that are served in place, by path, each looked at, but not read: so many at most after the first `from`.
+    pub fn files(&self, from: usize, most: usize) -> Vec<ReferencedFile> {
+        let files: Vec<Referenced> =
+            self.index().references.by_path().skip(from).take(most).cloned().collect();
         files.into_iter().map(describe).collect()
     }
 

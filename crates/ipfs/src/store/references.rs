@@ -87,6 +87,11 @@ impl References {
         self.files.iter().map(|(number, file)| (*number, file))
     }
 
+    /// The whole ones, in the order of their paths.
+    pub(super) fn by_path(&self) -> impl Iterator<Item = &Referenced> {
+        self.by_path.values().filter_map(|number| self.files.get(number))
+    }
+
     /// A file that is new here, under the next number.
     pub(super) fn begin(&mut self, path: Arc<Path>, identity: Identity) -> Number {
         self.last = self.last.saturating_add(1);

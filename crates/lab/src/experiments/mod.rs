@@ -7,6 +7,7 @@ mod irc;
 mod merge;
 mod pair;
 mod spread;
+mod storage;
 
 pub use class::{Class, ClassRuns, class};
 pub use figures::Distribution;
@@ -15,3 +16,4 @@ pub use irc::{Irc, OverIrc, irc};
 pub use merge::{Merge, Merged, merge};
 pub use pair::{Pair, PairRates, pair};
 pub use spread::{Spread, spread};
+pub use storage::{Part, Storage, storage};

@@ -1,0 +1,140 @@
+//! Files that rot, are cut, rewritten or replaced while somebody fetches them.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::{MIB, SOON, has_it_right, must, say, seconds, storage_of, wait_for_holders, write_noise};
+use crate::daemon::Robot;
+use crate::{Error, Lab, Result, wait_until};
+
+/// So slow that a file can be spoilt on the way.
+const RATE: u64 = 60_000_000;
+const LONG: Duration = Duration::from_secs(300);
+
+type Spoil = fn(&Path) -> std::io::Result<()>;
+
+/// What becomes of the file in the folder of its owner.
+const WAYS: [(&str, Spoil); 6] = [
+    ("rotted", rot),
+    ("cut", |path| File::options().write(true).open(path)?.set_len(300_000)),
+    ("rewritten", |path| fs::write(path, vec![7; 2_000_000])),
+    ("replaced", |path| {
+        let other = path.with_extension("other");
+        fs::write(&other, vec![9; 3_000_000])?;
+        fs::rename(other, path)
+    }),
+    ("deleted", |path| fs::remove_file(path)),
+    ("linked", |path| {
+        fs::rename(path, path.with_file_name("../elsewhere"))?;
+        std::os::unix::fs::symlink("/etc/passwd", path)
+    }),
+];
+
+/// Flips a bit in each mebibyte, and puts the time back, so that nothing shows it but the bytes.
+fn rot(path: &Path) -> std::io::Result<()> {
+    let file = File::options().read(true).write(true).open(path)?;
+    let times = file.metadata()?;
+    for offset in (0..times.len()).step_by(1 << 20) {
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, offset)?;
+        file.write_all_at(&[byte[0] ^ 1], offset)?;
+    }
+    file.set_modified(times.modified()?)
+}
+
+pub(super) fn run(lab: &Lab, big: bool) -> Result {
+    let size = if big { 64 * MIB } else { 16 * MIB };
+    let (a, b) = (Robot::start(lab, "a")?, Robot::start(lab, "b")?);
+    for (number, (way, spoil)) in (0u64..).zip(WAYS) {
+        let (name, seed) = (format!("{way}.bag"), 100 + number);
+        let draft = a.home().join("draft");
+        write_noise(&draft, seed, size)?;
+        let path = a.shared_folder().join(&name);
+        fs::rename(&draft, &path).map_err(Error::io("sharing"))?;
+        wait_for_holders(&b, &name, &["a", "b"], SOON)?;
+        a.host().limit_rate(RATE)?;
+        b.host().limit_rate(RATE)?;
+        // It knows of nothing but what it fetches now; all earlier files are held by a and b.
+        let c = Robot::start(lab, &format!("c{number}"))?;
+        let begun = Instant::now();
+        wait_for_pieces(&c, size * number + size / 4)?;
+        spoil(&path).map_err(Error::io(format!("spoiling {}", path.display())))?;
+        let spoilt = spoil_blocks(&b)?;
+        let host = c.host().name().to_owned();
+        wait_for_holders(&c, &name, &[&host], LONG)?;
+        let is_right = has_it_right(&c, &name, seed, size, lab.folder())?;
+        must(
+            &format!("{way} at a, and {spoilt} blocks at b, while {host} fetched: right"),
+            is_right,
+            seconds(begun),
+        )?;
+        // c has it from now on, so the others heal.
+        a.host().unlimit_rate()?;
+        b.host().unlimit_rate()?;
+        read_through(&b)?;
+        let healed = Instant::now();
+        wait_for_holders(&c, &name, &["a", "b", &host], LONG)?;
+        wait_until(LONG, "a and b whole", || (is_whole(&a) && is_whole(&b)).then_some(()))?;
+        say("  healed at a and b after", seconds(healed));
+        for robot in [&a, &b] {
+            must(
+                "  right there",
+                has_it_right(robot, &name, seed, size, lab.folder())?,
+                robot.host().name(),
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn wait_for_pieces(robot: &Robot, bytes: u64) -> Result {
+    wait_until(LONG, "a part of the file", || {
+        (storage_of(robot).ok()?["used"].as_u64()? > bytes).then_some(())
+    })
+}
+
+/// Flips a bit in every seventh stored block.
+fn spoil_blocks(robot: &Robot) -> Result<usize> {
+    let mut spoilt = 0;
+    for path in block_files(robot)?.iter().step_by(7) {
+        rot(path).map_err(Error::io(format!("spoiling {}", path.display())))?;
+        spoilt += 1;
+    }
+    Ok(spoilt)
+}
+
+fn block_files(robot: &Robot) -> Result<Vec<PathBuf>> {
+    let list = || -> std::io::Result<Vec<PathBuf>> {
+        let mut files = Vec::new();
+        for shard in fs::read_dir(robot.data_folder().join("ipfs/blocks"))? {
+            for file in fs::read_dir(shard?.path())? {
+                files.push(file?.path());
+            }
+        }
+        files.sort();
+        Ok(files)
+    };
+    list().map_err(Error::io("listing blocks"))
+}
+
+/// Has every file read that the robot holds; that it cannot be had whole now and then is what this is for.
+fn read_through(robot: &Robot) -> Result {
+    let report = robot.cli(&["report", "--json"])?;
+    for file in report["files"].as_array().into_iter().flatten() {
+        let Some(cid) = file["cid"].as_str() else { continue };
+        let copy = robot.host().folder().join("read-through");
+        let path = copy.to_string_lossy().into_owned();
+        let command = robot.cli_command(&["get", cid, &path, "--force", "--timeout", "5"]);
+        let _ = robot.host().run(command, LONG)?;
+        let _ = fs::remove_file(copy);
+    }
+    Ok(())
+}
+
+/// Whether all that the robot has pinned is there.
+fn is_whole(robot: &Robot) -> bool {
+    let pins = storage_of(robot).ok().and_then(|storage| storage["pins"].as_array().cloned());
+    pins.is_some_and(|pins| pins.iter().all(|pin| pin["is_whole"] == true))
+}

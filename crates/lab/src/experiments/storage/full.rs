@@ -1,0 +1,72 @@
+//! A disk that gets full while a file comes, and has room again.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::{
+    MIB, SOON, has_it_right, megabytes, must, say, seconds, storage_of, wait_for_holders, write_noise,
+};
+use crate::daemon::Robot;
+use crate::small_disk::SmallDisk;
+use crate::{Error, Lab, Result, wait_until};
+
+const NAME: &str = "coming.bag";
+const SEED: u64 = 3;
+/// So slow that the disk can be filled on the way.
+const RATE: u64 = 40_000_000;
+const SPARE: u64 = 16 * MIB;
+
+pub(super) fn run(lab: &Lab, big: bool) -> Result {
+    let size = if big { 200 * MIB } else { 32 * MIB };
+    let a = Robot::start(lab, "a")?;
+    a.host().limit_rate(RATE)?;
+    let host = lab.host("b")?;
+    let disk = SmallDisk::mount(host.folder(), size + size / 10 + 96 * MIB)?;
+    let mut b = Robot::new(host, &format!("disk_free_mib = {}", SPARE / MIB))?;
+    b.restart()?;
+    let draft = a.home().join("draft");
+    write_noise(&draft, SEED, size)?;
+    fs::rename(&draft, a.shared_folder().join(NAME)).map_err(Error::io("sharing"))?;
+    wait_until(SOON, "a quarter of the file at b", || (used(&b) > size / 4).then_some(()))?;
+    disk.fill_to(SPARE + MIB)?;
+    say("the disk was filled when b had", megabytes(used(&b)));
+    let words = wait_until(SOON, "words about the full disk", || {
+        let storage = storage_of(&b).ok()?;
+        storage["waiting"][0]["reason"].as_str().map(str::to_owned)
+    })?;
+    must("b says why it does not go on", words.contains("the disk is full"), &words)?;
+    let shown = b.cli_text(&["storage"])?;
+    say("`storage` says", shown.lines().take(3).collect::<Vec<_>>().join(" | "));
+    let left = entries(&b.data_folder().join("ipfs/temporary"))?;
+    must("no half written file is left", left == 0, left)?;
+    must("b does not say that it holds it", !super::holders(&b, NAME).contains(&"b".to_owned()), "so")?;
+    must("what it leaves for others is left", disk.free()? >= SPARE, megabytes(disk.free()?))?;
+    // Waiting is cheap: nothing is fetched meanwhile, and hardly anything computed.
+    let (cpu, received) = (b.running()?.cpu_time()?, b.host().traffic()?.received);
+    std::thread::sleep(Duration::from_secs(10));
+    let cpu = b.running()?.cpu_time()? - cpu;
+    say("waiting for 10 s took", format!("{cpu:?} of processor time"));
+    say("  and received", megabytes(b.host().traffic()?.received - received));
+    let begun = Instant::now();
+    disk.empty()?;
+    wait_for_holders(&b, NAME, &["a", "b"], Duration::from_secs(300))?;
+    say("once there was room, it was whole after", seconds(begun));
+    must("b has it byte for byte", has_it_right(&b, NAME, SEED, size, lab.folder())?, megabytes(size))?;
+    let storage = storage_of(&b)?;
+    must("nothing waits any more", storage["waiting_count"] == 0 && storage["full"] == Value::Null, "so")?;
+    let received = b.host().traffic()?.received;
+    say("b received in all", format!("{:.3} file sizes", received as f64 / size as f64));
+    b.terminate().map(drop)
+}
+
+fn used(robot: &Robot) -> u64 {
+    storage_of(robot).ok().and_then(|storage| storage["used"].as_u64()).unwrap_or(0)
+}
+
+fn entries(folder: &Path) -> Result<usize> {
+    let entries = fs::read_dir(folder).map_err(Error::io(format!("listing {}", folder.display())))?;
+    Ok(entries.count())
+}

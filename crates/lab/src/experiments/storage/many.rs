@@ -1,0 +1,80 @@
+//! Many small files, and one that is nearly all holes.
+
+use std::fs::{self, File};
+use std::time::{Duration, Instant};
+
+use super::{MIB, megabytes, must, say, seconds, storage_of};
+use crate::daemon::Robot;
+use crate::small_disk::allocated_bytes;
+use crate::{Error, Lab, Result, counts_writes, wait_until};
+
+const LONG: Duration = Duration::from_secs(900);
+const SMALL: usize = 4096;
+
+pub(super) fn run(lab: &Lab, big: bool) -> Result {
+    let (number, hole) = if big { (10_000, 8192 * MIB) } else { (500, 256 * MIB) };
+    let mut a = Robot::start(lab, "a")?;
+    let figures = |a: &mut Robot| -> Result<(u64, Duration)> {
+        Ok((a.running()?.written_bytes()?, a.running()?.cpu_time()?))
+    };
+    let before = figures(&mut a)?;
+    let begun = Instant::now();
+    write_files(&a, number)?;
+    wait_for_pins(&a, number)?;
+    say(&format!("{number} files of 4 KiB written, added and pinned after"), seconds(begun));
+    tell(&mut a, lab, before, (number * SMALL) as u64)?;
+    let before = figures(&mut a)?;
+    let begun = Instant::now();
+    let path = a.shared_folder().join("holes.bag");
+    let made = File::create(&path).and_then(|file| file.set_len(hole));
+    made.map_err(Error::io(format!("making {}", path.display())))?;
+    wait_for_pins(&a, number + 1)?;
+    say(&format!("a sparse file of {} added and pinned after", megabytes(hole)), seconds(begun));
+    say("  it takes up on the disk", megabytes(allocated_bytes(&path)?));
+    tell(&mut a, lab, before, hole)?;
+    a.terminate()?;
+    let begun = Instant::now();
+    a.restart()?;
+    wait_for_pins(&a, number + 1)?;
+    say("restarted, all pins whole, after", seconds(begun));
+    let storage = storage_of(&a)?;
+    let files = storage["files"].as_array().cloned().unwrap_or_default();
+    let matching = files.iter().filter(|file| file["state"] == "matches").count();
+    must("all are served in place", matching == number + 1, format!("{matching} of {}", number + 1))
+}
+
+/// Each is another, so that no block is shared.
+fn write_files(a: &Robot, number: usize) -> Result {
+    let folder = a.home().join("draft");
+    let write = || {
+        fs::create_dir(&folder)?;
+        for file in 0..number {
+            let content = format!("file {file} ").into_bytes().into_iter().cycle().take(SMALL);
+            fs::write(folder.join(format!("{file}.log")), content.collect::<Vec<u8>>())?;
+        }
+        fs::rename(&folder, a.shared_folder().join("many"))
+    };
+    write().map_err(Error::io("writing many files"))
+}
+
+fn wait_for_pins(a: &Robot, number: usize) -> Result {
+    wait_until(LONG, &format!("{number} whole pins"), || {
+        let pins = storage_of(a).ok()?["pins"].as_array()?.clone();
+        let whole = pins.iter().filter(|pin| pin["is_whole"] == true).count();
+        (whole == number).then_some(())
+    })
+}
+
+fn tell(a: &mut Robot, lab: &Lab, (written, cpu): (u64, Duration), content: u64) -> Result {
+    let used = storage_of(a)?["used"].as_u64().unwrap_or(0);
+    let process = a.running()?;
+    say("  processor time", format!("{:.1} s", (process.cpu_time()? - cpu).as_secs_f64()));
+    say("  peak memory", megabytes(process.peak_resident_bytes()?));
+    if counts_writes(lab.folder())? {
+        let written = process.written_bytes()? - written;
+        let share = written as f64 / content as f64;
+        say("  written to disk", format!("{} ({share:.3} of the content)", megabytes(written)));
+    }
+    say("  stored in blocks", megabytes(used));
+    Ok(())
+}
