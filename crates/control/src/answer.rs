@@ -1,6 +1,7 @@
 //! What the daemon answers.
 
 use crate::content::{FileRow, Freed, PinRow, Pinned, Progress, Storage};
+use crate::{Limits, LinkRate, Piece, Transfer};
 use dcache::{PeerId, Time};
 use routing::{Address, Rule};
 use serde::{Deserialize, Serialize};
@@ -43,6 +44,27 @@ pub enum Answer {
         steps: serde_json::Value,
         /// By which channel it would leave, in words.
         last: String,
+    },
+    /// To [`crate::Request::Fetch`] and [`crate::Request::Download`]: what is to be fetched is on the disk.
+    Transfer(Transfer),
+    /// To [`crate::Request::Transfers`].
+    Transfers {
+        /// What was ordered, and what is fetched besides.
+        transfers: Vec<Transfer>,
+        /// What passes between this node and others.
+        links: Vec<LinkRate>,
+    },
+    /// To [`crate::Request::Read`]; empty at the end.
+    Piece {
+        /// The part.
+        data: Piece,
+    },
+    /// To [`crate::Request::Limits`] and [`crate::Request::SetLimits`].
+    Limits {
+        /// What holds now.
+        now: Limits,
+        /// What was set; where it says `default`, the configuration holds.
+        set: Limits,
     },
     /// To [`crate::Request::Add`] and [`crate::Request::Pin`]: it is begun.
     Begun {
@@ -228,6 +250,9 @@ mod tests {
             let longer = line.replacen('{', "{\"more\":1,", 1);
             assert!(serde_json::from_str::<Answer>(&longer).is_err(), "{longer}");
         }
+        let piece = Answer::Piece { data: Piece(vec![0xff; crate::MAX_PIECE_BYTES]) };
+        assert!(piece.encode().len() <= MAX_ANSWER_BYTES);
+        assert_eq!(serde_json::from_str::<Answer>(&piece.encode()).unwrap(), piece);
         let refused = Answer::Failure(Failure::new(FailureKind::NotAllowed, "x")).encode();
         assert_eq!(refused, r#"{"answer":"failure","kind":"not_allowed","words":"x"}"#);
     }

@@ -12,9 +12,11 @@ mod content;
 mod door;
 mod durable;
 mod key_file;
+mod limit;
 mod places;
 mod request;
 mod server;
+mod transfers;
 
 pub use answer::{
     Answer, Ending, Failure, FailureKind, Learned, MAX_ANSWER_BYTES, Outcome, Prepared, Standing, Status,
@@ -24,8 +26,12 @@ pub use content::{FileRow, FileState, Freed, PinRow, Pinned, Progress, Storage, 
 pub use door::{Door, DoorError};
 pub use durable::{create, remove, replace};
 pub use key_file::{KeyFile, KeyFileError, KeyName, KeyNameError, KeyText, KeyTextError, MAX_KEY_FILE_BYTES};
+pub use limit::{LEAST_RATE, Limit, LimitError, Limits};
 pub use places::Places;
 pub use request::{
     Intent, MAX_REQUEST_BYTES, MAX_WORDS, Request, RequestError, SignedWord, Word, parse_request,
 };
 pub use server::serve;
+pub use transfers::{
+    Destination, LinkRate, MAX_PATH_BYTES, MAX_PIECE_BYTES, Order, Piece, SourceRate, Transfer, TransferState,
+};

@@ -1,5 +1,6 @@
 //! What a node can be told to do.
 
+use crate::{Limits, Order};
 use dcache::{BucketPath, Data, Item, Kind, PeerId, Signature, Statement, StatementError};
 use routing::{Address, Rule};
 use serde::{Deserialize, Serialize};
@@ -101,6 +102,36 @@ pub enum Request {
         /// The address.
         address: Address,
     },
+    /// Fetch this, and go on until it is here, whatever comes. The answer is [`crate::Answer::Transfer`].
+    Fetch(Order),
+    /// How far is this download?
+    Download {
+        /// Its number.
+        number: u64,
+    },
+    /// What comes and goes?
+    Transfers {},
+    /// Do not fetch this any more.
+    Cancel {
+        /// The number of a download, or a CID.
+        download: String,
+    },
+    /// A part of a download that is whole; parts are asked for one after the other.
+    Read {
+        /// Its number.
+        number: u64,
+        /// Where the part begins.
+        offset: u64,
+    },
+    /// A download that is whole was read, and need not be held any more.
+    Collected {
+        /// Its number.
+        number: u64,
+    },
+    /// How fast may bytes come and go?
+    Limits {},
+    /// From now on they may go so fast, also after a restart.
+    SetLimits(Limits),
 }
 
 /// What somebody wants to say, when it is not decided yet for when it is to hold.

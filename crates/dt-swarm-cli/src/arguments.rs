@@ -3,6 +3,7 @@
 use crate::host::Host;
 use crate::validity::{self, ValidityOptions};
 use clap::{Args, Parser, Subcommand};
+use control::Limit;
 use dcache::{BucketPath, Data, Role, Time};
 use routing::{Address, Rule};
 use std::path::PathBuf;
@@ -58,6 +59,22 @@ Examples:
   dt-swarm-cli localhost route add '/dswarm/12D3KooW…/brain => /ip4/10.0.0.7/udp/1240/dswarm-line/$0'
   dt-swarm-cli localhost route explain /dswarm/12D3KooW…/brain";
 
+const GET_EXAMPLES: &str = "\
+Examples:
+  dt-swarm-cli localhost get example.bag               into this folder, however long it takes
+  dt-swarm-cli localhost get bafy… -o /data/run7.bag --priority 5
+  dt-swarm-cli localhost get example.bag --wait 0      only order it; `transfers` shows how far it is
+  dt-swarm-cli localhost get example.bag --pin         into the daemon's store, to be kept and given to others
+  dt-swarm-cli duckie.local get example.bag            from that host's copy";
+
+const LIMIT_EXAMPLES: &str = "\
+Examples:
+  dt-swarm-cli localhost limit                                  the limits that hold
+  dt-swarm-cli localhost limit --wan-up 500kB --wan-down 16Mbit in a second
+  dt-swarm-cli localhost limit --lan-up none --wan-up default   none at all; what the configuration says
+
+LAN are those on this host's own networks, WAN all others.";
+
 const WATCH_EXAMPLES: &str = "\
 Examples:
   dt-swarm-cli localhost watch                     everything
@@ -102,18 +119,22 @@ pub(crate) enum Command {
     /// A file is `shared` by its uploader, `verified` once somebody looked at it, `safe` once somebody keeps a copy,
     /// or `discarded`. A ? after the uploader means that he did not sign this himself.
     Report,
-    /// Fetch a shared file from the copy that HOST holds; every block is checked against the CID.
-    Get {
-        /// The file's name, or its CID as `report` shows it.
-        #[arg(value_name = "FILE")]
-        file: String,
-        /// Where to put it: a folder, or the new file's name [default: this folder]
-        #[arg(value_name = "DESTINATION")]
-        destination: Option<PathBuf>,
-        /// Overwrite what is there.
-        #[arg(long)]
-        force: bool,
+    /// Fetch a file; every block is checked against the CID.
+    ///
+    /// On the robot itself the daemon does it: from whoever has the file, also when nobody has it yet, and through restarts
+    /// of either. Ctrl-C leaves it going on. From another HOST it is fetched from the copy that HOST holds.
+    #[command(after_help = GET_EXAMPLES)]
+    Get(GetArguments),
+    /// Show what comes and goes: how far, how fast, from whom and to whom; live on a terminal, until Ctrl-C.
+    ///
+    /// Into a pipe goes a line for each change, once a second at most, until nothing is under way.
+    Transfers {
+        #[command(subcommand)]
+        command: Option<TransfersCommand>,
     },
+    /// Show or set how fast files may come and go; what is set holds after a restart, too.
+    #[command(after_help = LIMIT_EXAMPLES)]
+    Limit(LimitArguments),
     /// Add a file to what this robot keeps and gives to others, and show its CID. It is not copied, but served where it
     /// is, until somebody changes it; the daemon has to be able to read it there.
     #[command(after_help = ADD_EXAMPLES)]
@@ -211,6 +232,71 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: SwarmCommand,
     },
+}
+
+/// What to fetch, and where to.
+#[derive(Debug, Args)]
+pub(crate) struct GetArguments {
+    /// The file's name, or its CID as `report` shows it.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: String,
+    /// Where to put it: a folder, or the new file's name [default: this folder]
+    #[arg(value_name = "DESTINATION")]
+    destination: Option<PathBuf>,
+    /// Where to put it, too.
+    #[arg(short, long, value_name = "DESTINATION", conflicts_with = "destination")]
+    output: Option<PathBuf>,
+    /// Overwrite what is there.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Wait so long for it at most; it goes on nevertheless [default: until it is here]
+    #[arg(long, value_name = "SECONDS", value_parser = wait)]
+    pub(crate) wait: Option<Duration>,
+    /// What has a higher priority is fetched first.
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
+    pub(crate) priority: i32,
+    /// Keep it in the daemon's store, pinned; then it is written only where DESTINATION says.
+    #[arg(long)]
+    pub(crate) pin: bool,
+}
+
+impl GetArguments {
+    /// Where to put it, if that was said.
+    pub(crate) fn place(&self) -> Option<&std::path::Path> {
+        self.output.as_deref().or(self.destination.as_deref())
+    }
+
+    /// Whether only a daemon that takes orders can do it.
+    pub(crate) fn is_for_daemon(&self) -> bool {
+        self.wait.is_some() || self.pin || self.priority != 0
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TransfersCommand {
+    /// Do not fetch this any more, or forget that it was fetched.
+    Cancel {
+        /// The number of a download as `transfers` shows it, or a CID.
+        #[arg(value_name = "NUMBER|CID")]
+        download: String,
+    },
+}
+
+/// How fast, in a second: 500kB, 2MB, 16Mbit, none or default.
+#[derive(Debug, Args)]
+pub(crate) struct LimitArguments {
+    /// To hosts on this host's own networks.
+    #[arg(long, value_name = "RATE")]
+    pub(crate) lan_up: Option<Limit>,
+    /// From them.
+    #[arg(long, value_name = "RATE")]
+    pub(crate) lan_down: Option<Limit>,
+    /// To all others.
+    #[arg(long, value_name = "RATE")]
+    pub(crate) wan_up: Option<Limit>,
+    /// From them.
+    #[arg(long, value_name = "RATE")]
+    pub(crate) wan_down: Option<Limit>,
 }
 
 /// Something about an item.
@@ -316,6 +402,15 @@ pub(crate) enum SwarmCommand {
     Leave,
 }
 
+fn wait(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    if (0.0..=31_536_000.0).contains(&seconds) {
+        Ok(Duration::from_secs_f64(seconds))
+    } else {
+        Err("from 0 seconds to a year".to_owned())
+    }
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
     if (0.1..=3600.0).contains(&seconds) {
@@ -371,6 +466,11 @@ mod tests {
             "x h storage",
             "x h route list",
             "x h route explain /dswarm/*/brain",
+            "x h get a.bag -o f --priority -3 --wait 0",
+            "x h get a.bag f --pin --force",
+            "x h transfers",
+            "x h transfers cancel 7",
+            "x h limit --lan-up 2MB --wan-down none",
         ] {
             Arguments::try_parse_from(line.split(' ')).unwrap();
         }
@@ -391,6 +491,10 @@ mod tests {
             "x h",
             "x h fly",
             "x h ping -c 0",
+            "x h get a.bag f -o g",
+            "x h get a.bag --wait -1",
+            "x h limit --lan-up fast",
+            "x h transfers cancel",
             "x h report --timeout nan",
             "x h report --timeout -1",
             "x h:0 report",

@@ -1,6 +1,6 @@
 //! The commands: ask, then say it for people or for programs.
 
-use crate::arguments::{Arguments, Command};
+use crate::arguments::{Arguments, Command, GetArguments};
 use crate::ask::{self, Answer};
 use crate::connection::Connection;
 use crate::error::CliError;
@@ -8,8 +8,8 @@ use crate::get::{self, Wanted};
 use crate::names::{HOSTNAMES, Names};
 use crate::text::{clean, clean_json};
 use crate::{
-    change, channels, content, keys, ping, query, report, roles, routes, stats, storage, summary,
-    swarm_files, watch,
+    change, channels, content, download, keys, limit, local, ping, query, report, roles, routes, stats,
+    storage, summary, swarm_files, transfers, watch,
 };
 use dcache::{Item, Kind, Pattern, Time};
 use serde_json::{Value, json};
@@ -20,10 +20,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String, CliError> {
     let (shown, json) = match &arguments.command {
         Command::Summary { pattern } => run_summary(arguments, pattern)?,
         Command::Report => run_report(arguments)?,
-        Command::Get { file, destination, force } => {
-            let (destination, force, patience) = (destination.as_deref(), *force, arguments.timeout);
-            run_get(arguments, &Wanted { file, destination, force, patience })?
-        }
+        Command::Get(wanted) => run_get(arguments, wanted)?,
+        Command::Transfers { command } => return transfers::run(arguments, command.as_ref()),
+        Command::Limit(wanted) => limit::run(arguments, wanted)?,
         Command::Add { file, copy } => content::add(arguments, file, *copy)?,
         Command::Pin { cid } => content::pin(arguments, cid)?,
         Command::Unpin { cid } => content::unpin(arguments, cid)?,
@@ -100,9 +99,18 @@ fn run_watch(arguments: &Arguments, pattern: &str) -> Result<String, CliError> {
     Ok(String::new())
 }
 
-fn run_get(arguments: &Arguments, wanted: &Wanted<'_>) -> Result<(String, Value), CliError> {
+fn run_get(arguments: &Arguments, wanted: &GetArguments) -> Result<(String, Value), CliError> {
     let (connection, answer, _) = ask(arguments, &["/share/*", "/pri/*/ipfs_addresses", HOSTNAMES])?;
-    get::get(&answer, connection.address()?, wanted)
+    match local::open(arguments) {
+        Ok(client) => {
+            return download::run(arguments, client, &report::files(&answer.set, answer.now), wanted);
+        }
+        Err(error) if wanted.is_for_daemon() || arguments.socket.is_some() => return Err(error),
+        Err(_) => {}
+    }
+    let (file, destination, force) = (wanted.file.as_str(), wanted.place(), wanted.force);
+    let wanted = Wanted { file, destination, force, patience: arguments.timeout };
+    get::get(&answer, connection.address()?, &wanted)
 }
 
 fn run_ping(arguments: &Arguments, count: u16) -> Result<(String, Value), CliError> {

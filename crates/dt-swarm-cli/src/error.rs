@@ -60,6 +60,10 @@ pub(crate) enum CliError {
     NotHeld,
     #[error("the file was not fetched: {}. Try again: `report` names who holds it.", clean(.0, 200))]
     Content(String),
+    #[error("download {0} goes on in the background: `transfers` shows it, `transfers cancel {0}` ends it")]
+    GoesOn(u64),
+    #[error("the daemon does not know this download any more; order it again")]
+    Lost,
     #[error("the file cannot be written: {0}")]
     Write(io::Error),
     #[error("{} cannot be read: {source}", clean(&path.display().to_string(), 300))]

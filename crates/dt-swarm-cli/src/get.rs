@@ -1,4 +1,5 @@
-//! `get`: fetches a shared file from the daemon's own copy, over Bitswap, every block checked against its hash.
+//! `get` from another host, or without a daemon here that takes orders: fetches a shared file from that daemon's own copy,
+//! over Bitswap, every block checked against its hash.
 //!
 //! An IPFS node lives here for as long as this takes: with a key of its own, listening nowhere, its blocks in a
 //! temporary folder beside the file that is to be.
@@ -43,7 +44,7 @@ pub(crate) fn get(answer: &Answer, host: IpAddr, wanted: &Wanted<'_>) -> Result<
     let file = find(&files, wanted.file)?;
     let description =
         file.description.as_ref().ok_or_else(|| CliError::NotDescribed(wanted.file.to_owned()))?;
-    let destination = destination(wanted, description)?;
+    let destination = destination(wanted.destination, &description.filename, wanted.force)?;
     let provider = provider(answer, host)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::Output)?;
@@ -56,7 +57,7 @@ pub(crate) fn get(answer: &Answer, host: IpAddr, wanted: &Wanted<'_>) -> Result<
 }
 
 /// The one file that is called so, by name or CID.
-fn find<'a>(files: &'a [SharedFile], wanted: &str) -> Result<&'a SharedFile, CliError> {
+pub(crate) fn find<'a>(files: &'a [SharedFile], wanted: &str) -> Result<&'a SharedFile, CliError> {
     let is_it = |file: &&SharedFile| {
         file.cid.to_string() == wanted
             || file.description.as_ref().is_some_and(|known| known.filename == wanted)
@@ -73,15 +74,20 @@ fn find<'a>(files: &'a [SharedFile], wanted: &str) -> Result<&'a SharedFile, Cli
 }
 
 /// Where the file is to be; nothing that is there is overwritten unless that was asked for.
-fn destination(wanted: &Wanted<'_>, description: &Description) -> Result<PathBuf, CliError> {
-    let named = wanted.destination.unwrap_or_else(|| Path::new("."));
-    let path = if named.is_dir() { named.join(&description.filename) } else { named.to_owned() };
-    if !wanted.force && std::fs::symlink_metadata(&path).is_ok() {
+pub(crate) fn destination(place: Option<&Path>, name: &str, force: bool) -> Result<PathBuf, CliError> {
+    let named = place.unwrap_or_else(|| Path::new("."));
+    let path = if named.is_dir() { named.join(name) } else { named.to_owned() };
+    if !force && std::fs::symlink_metadata(&path).is_ok() {
         return Err(CliError::Exists(path));
     }
     // A bare name has an empty parent.
     let is_in_nothing = path.parent().is_some_and(|parent| parent.as_os_str().is_empty());
     Ok(if is_in_nothing { Path::new(".").join(path) } else { path })
+}
+
+/// The folder of a file.
+pub(crate) fn beside(path: &Path) -> &Path {
+    path.parent().unwrap_or_else(|| Path::new("."))
 }
 
 /// Where the daemon that answered takes IPFS connections: at the addresses that it signs, and at the same ports of the
@@ -116,9 +122,8 @@ async fn fetch(
     patience: Duration,
 ) -> Result<u64, CliError> {
     let content = |error: &dyn std::fmt::Display| CliError::Content(error.to_string());
-    let beside = destination.parent().unwrap_or_else(|| Path::new("."));
-    let folder =
-        tempfile::Builder::new().prefix(".dt-swarm-get-").tempdir_in(beside).map_err(CliError::Write)?;
+    let folder = tempfile::Builder::new().prefix(".dt-swarm-get-").tempdir_in(beside(destination));
+    let folder = folder.map_err(CliError::Write)?;
     let max_bytes = description.size.saturating_add(description.size / 100).saturating_add(OVERHEAD);
     let directory = folder.path().join("blocks");
     let store = StoreConfig { directory, max_bytes: max_bytes.saturating_mul(2), min_free_bytes: 0 };

@@ -7,15 +7,18 @@
 
 mod arguments;
 mod ask;
+mod bars;
 mod change;
 mod channels;
 mod commands;
 mod connection;
 mod content;
+mod download;
 mod error;
 mod get;
 mod host;
 mod keys;
+mod limit;
 mod local;
 mod names;
 mod ping;
@@ -29,6 +32,7 @@ mod summary;
 mod swarm_files;
 mod tables;
 mod text;
+mod transfers;
 mod validity;
 mod watch;
 

@@ -1,7 +1,7 @@
 //! Configuration: flags, then environment, then the file, then what suits a robot.
 
 use clap::Parser;
-use control::Places;
+use control::{Limit, Limits, Places};
 use routing::{Address, Rule};
 use serde::Deserialize;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -58,6 +58,10 @@ struct File {
     max_file_mib: Option<u64>,
     store_max_mib: Option<u64>,
     disk_free_mib: Option<u64>,
+    lan_up: Option<Limit>,
+    lan_down: Option<Limit>,
+    wan_up: Option<Limit>,
+    wan_down: Option<Limit>,
     settle_seconds: Option<u64>,
     rescan_seconds: Option<u64>,
     peers: Option<Vec<Address>>,
@@ -106,6 +110,8 @@ pub(crate) struct Config {
     pub(crate) max_file_bytes: u64,
     pub(crate) store_max_bytes: u64,
     pub(crate) disk_free_bytes: u64,
+    /// How fast files may come and go, unless `limit` said otherwise since.
+    pub(crate) limits: Limits,
     pub(crate) settle_seconds: u64,
     pub(crate) rescan_seconds: u64,
     /// Whom to reach beside those on the same networks.
@@ -188,6 +194,12 @@ impl Config {
             max_file_bytes: file.max_file_mib.unwrap_or(4096).saturating_mul(MIB),
             store_max_bytes: file.store_max_mib.unwrap_or(8192).saturating_mul(MIB),
             disk_free_bytes: file.disk_free_mib.unwrap_or(1024).saturating_mul(MIB),
+            limits: Limits {
+                lan_up: file.lan_up.unwrap_or_default(),
+                lan_down: file.lan_down.unwrap_or_default(),
+                wan_up: file.wan_up.unwrap_or_default(),
+                wan_down: file.wan_down.unwrap_or_default(),
+            },
             settle_seconds: file.settle_seconds.unwrap_or(2),
             rescan_seconds: file.rescan_seconds.unwrap_or(60).max(1),
             peers: file.peers.unwrap_or_default(),
@@ -273,6 +285,15 @@ mod tests {
         assert_eq!(gateway("gateway = 'off'"), None);
         let wrong = toml::from_str::<File>("gateway = 'localhost'").unwrap_err().to_string();
         assert!(wrong.contains("127.0.0.1:6080") && wrong.contains("off"), "{wrong}");
+    }
+
+    #[test]
+    fn limits_are_read_as_people_write_them() {
+        let limits = decide(&[], "wan_up = '500kB'\nlan_down = '80Mbit'").unwrap().limits;
+        assert_eq!((limits.wan_up, limits.lan_down), (Limit::Rate(500_000), Limit::Rate(10_000_000)));
+        assert_eq!((limits.wan_down, limits.lan_up), (Limit::Default, Limit::Default));
+        let wrong = toml::from_str::<File>("wan_up = '5kB'").unwrap_err().to_string();
+        assert!(wrong.contains("at least 10 kB"), "{wrong}");
     }
 
     #[test]

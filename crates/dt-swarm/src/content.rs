@@ -17,6 +17,7 @@ use swarm::Swarm;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use transfers::{Downloads, Rates, run_downloads, run_neighbours};
 
 /// How many files of others are fetched at a time.
 const PARALLEL: usize = 2;
@@ -45,6 +46,8 @@ pub(crate) struct Content {
     pub(crate) plan: watch::Receiver<Plan>,
     /// Where the channels find the node, while there is one.
     pub(crate) node: watch::Sender<Option<Node>>,
+    pub(crate) downloads: Downloads,
+    pub(crate) rates: Rates,
     /// Where others find what was taken and kept.
     pub(crate) ledger: watch::Sender<Option<Ledger>>,
 }
@@ -107,6 +110,7 @@ impl Content {
         let mut services = JoinSet::new();
         self.spawn_proposer(&mut services, &node, &ledger, &stop);
         self.spawn_keeper(&mut services, &node, &ledger, &stop);
+        self.spawn_transfers(&mut services, &node, &stop);
         services.spawn(keep_connected(node.clone(), self.plan.clone()));
         self.ledger.send_replace(Some(ledger));
         self.node.send_replace(Some(node.clone()));
@@ -126,7 +130,8 @@ impl Content {
             [tcp, format!("/{host}/udp/{port}/quic-v1")]
         });
         let listen = listen.filter_map(|address| address.parse().ok()).collect();
-        NodeConfig { listen, seed: self.seed, ..NodeConfig::new(self.keypair.clone(), store) }
+        let rates = *self.rates.told().borrow();
+        NodeConfig { listen, rates, seed: self.seed, ..NodeConfig::new(self.keypair.clone(), store) }
     }
 
     fn spawn_proposer(
@@ -147,6 +152,18 @@ impl Content {
         }));
     }
 
+    fn spawn_transfers(&self, services: &mut JoinSet<()>, node: &Node, stop: &CancellationToken) {
+        services.spawn(keep_to_limits(node.clone(), self.rates.told()));
+        let (downloads, fetching) = (self.downloads.clone(), node.clone());
+        services.spawn(supervise("downloads", stop.clone(), move || {
+            run_downloads(downloads.clone(), fetching.clone())
+        }));
+        let (swarm, node) = (self.swarm.clone(), node.clone());
+        services.spawn(supervise("neighbours", stop.clone(), move || {
+            run_neighbours(swarm.clone(), node.clone())
+        }));
+    }
+
     fn spawn_keeper(
         &self,
         services: &mut JoinSet<()>,
@@ -163,6 +180,17 @@ impl Content {
         services.spawn(supervise("keeper", stop.clone(), move || {
             run_keeper(settings.clone(), swarm.clone(), node.clone(), ledger.clone())
         }));
+    }
+}
+
+/// Has the node keep to the limits that hold.
+async fn keep_to_limits(node: Node, mut rates: watch::Receiver<ipfs::node::Rates>) {
+    loop {
+        let now = *rates.borrow_and_update();
+        node.limit(now);
+        if rates.changed().await.is_err() {
+            return;
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use swarm::{SayError, Statements, Stopped, Swarm};
 use tokio::sync::{Mutex, watch};
+use transfers::{BookError, Downloads, Rates};
 
 /// The most peers that are named because they say otherwise.
 const MAX_OTHERS: usize = 8;
@@ -30,6 +31,8 @@ pub(crate) struct Control {
     /// Tells the rest of the daemon of which swarm it is.
     told: watch::Sender<Option<SwarmFile>>,
     routes: Routes,
+    downloads: Downloads,
+    rates: Rates,
     shelf: Shelf,
 }
 
@@ -48,9 +51,10 @@ impl Control {
         membership: Membership,
         told: watch::Sender<Option<SwarmFile>>,
         routes: Routes,
+        (downloads, rates): (Downloads, Rates),
         shelf: Shelf,
     ) -> Self {
-        Self { swarm, membership: Arc::new(Mutex::new(membership)), told, routes, shelf }
+        Self { swarm, membership: Arc::new(Mutex::new(membership)), told, routes, downloads, rates, shelf }
     }
 
     /// Serves the socket at `path` until it is dropped.
@@ -85,7 +89,30 @@ impl Control {
             Request::Storage {} => self.shelf.storage().await,
             Request::Pins { from } => self.shelf.pins(from).await,
             Request::Files { from } => self.shelf.files(from).await,
+            other => self.answer_of_transfers(other).await,
         }
+    }
+
+    async fn answer_of_transfers(&self, request: Request) -> Result<Answer, Failure> {
+        match request {
+            Request::Fetch(order) => self.downloads.order(order).await,
+            Request::Download { number } => self.downloads.show(number),
+            Request::Transfers {} => Ok(self.downloads.show_all()),
+            Request::Cancel { download } => self.downloads.cancel(&download).await,
+            Request::Read { number, offset } => self.downloads.read(number, offset).await,
+            Request::Collected { number } => self.downloads.collected(number).await,
+            Request::SetLimits(limits) => {
+                self.rates.set(limits).await.map_err(unwritten)?;
+                self.limits().await
+            }
+            Request::Limits {} => self.limits().await,
+            _ => Err(Failure::new(FailureKind::Wrong, "nobody here answers that")),
+        }
+    }
+
+    async fn limits(&self) -> Result<Answer, Failure> {
+        let (now, set) = self.rates.show().await;
+        Ok(Answer::Limits { now, set })
     }
 
     async fn status(&self) -> Result<Answer, Failure> {
@@ -249,6 +276,10 @@ fn prepare(set: &Set, now: Moment, signer: PeerId, intents: &[Intent]) -> Prepar
         is_time_certain: now.is_certain,
         standings: intents.iter().map(standing).collect(),
     }
+}
+
+fn unwritten(error: BookError) -> Failure {
+    Failure::new(FailureKind::Disk, error)
 }
 
 fn stopped(error: Stopped) -> Failure {

@@ -27,6 +27,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use transfers::{BookError, Downloads, Rates};
 
 /// When this program was built.
 fn built() -> Time {
@@ -54,6 +55,8 @@ pub(crate) enum RunError {
     Membership(#[from] MembershipError),
     #[error(transparent)]
     Store(#[from] OpenError),
+    #[error(transparent)]
+    Transfers(#[from] BookError),
     #[error("the system refuses what every program needs: {0}")]
     System(#[from] std::io::Error),
     #[error("stopping took longer than {} s; what was not written yet is asked of the others again", STOPPING.as_secs())]
@@ -120,10 +123,11 @@ impl Daemon {
         });
         let ledger = watch::Sender::new(None);
         let shelf = Shelf::new(swarm.clone(), node.subscribe(), ledger.subscribe(), &self.config);
-        let control = Control::new(swarm.clone(), membership, joined, routes, shelf);
+        let transfers = self.transfers(&swarm, &node)?;
+        let control = Control::new(swarm.clone(), membership, joined, routes, transfers.clone(), shelf);
         self.spawn_control(&mut tasks, control, &stop);
         self.spawn_gateway(&mut tasks, node.subscribe(), &stop);
-        let content = self.content(seed, &swarm, &facts, of_swarm, plan.subscribe(), node);
+        let content = self.content(seed, &swarm, &facts, of_swarm, plan.subscribe(), node, transfers);
         let content = content.map(|content| Content { ledger, ..content });
         spawn_content(&mut tasks, content, &stop);
         self.spawn_discovery(&mut tasks, &swarm, &facts, &stop);
@@ -220,6 +224,18 @@ impl Daemon {
         spawn_until(tasks, stop, supervise("gateway", stop.clone(), serve));
     }
 
+    /// What was ordered before, and the limits that were set.
+    fn transfers(
+        &self,
+        swarm: &Swarm,
+        node: &watch::Sender<Option<Node>>,
+    ) -> Result<(Downloads, Rates), BookError> {
+        let (store, most) = (self.store.clone(), self.config.store_max_bytes);
+        let downloads = Downloads::open(store.clone(), swarm.clone(), node.subscribe(), most)?;
+        Ok((downloads, Rates::open(store, self.config.limits)?))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "this is where all that is made meets")]
     fn content(
         &self,
         seed: u64,
@@ -228,13 +244,27 @@ impl Daemon {
         membership: watch::Receiver<Option<SwarmFile>>,
         plan: watch::Receiver<Plan>,
         node: watch::Sender<Option<Node>>,
+        (downloads, rates): (Downloads, Rates),
     ) -> Option<Content> {
         // An Ed25519 key has 32 bytes, and any 32 bytes are one.
         let keypair = ipfs::Keypair::ed25519_from_bytes(self.keypair.seed()).ok()?;
         let (config, store) = (self.config.clone(), self.store.clone());
         let (swarm, facts) = (swarm.clone(), facts.clone());
         let ledger = watch::Sender::default();
-        Some(Content { config, keypair, seed, store, swarm, facts, membership, plan, node, ledger })
+        Some(Content {
+            config,
+            keypair,
+            seed,
+            store,
+            swarm,
+            facts,
+            membership,
+            plan,
+            node,
+            downloads,
+            rates,
+            ledger,
+        })
     }
 
     fn spawn_discovery(

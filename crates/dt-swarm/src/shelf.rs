@@ -67,7 +67,8 @@ impl Shelf {
     async fn fetch_and_pin(self, node: Node, cid: Cid, teller: Teller) -> Result<Answer, Failure> {
         let (progress, told) = watch::channel(FetchProgress::default());
         let max_blocks = usize::try_from(self.max_bytes / SMALLEST_BLOCK).unwrap_or(usize::MAX);
-        let limits = FetchLimits { max_bytes: self.max_bytes, max_blocks, stall_timeout: STALL };
+        let max_bytes = self.max_bytes;
+        let limits = FetchLimits { max_bytes, max_blocks, stall_timeout: STALL, priority: 0 };
         let providers = self.providers(&node, cid).await?;
         let failed = |error: &dyn std::fmt::Display| Failure::new(FailureKind::Failed, error);
         tokio::select! {

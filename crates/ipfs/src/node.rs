@@ -6,9 +6,15 @@ mod exchange;
 mod fetch;
 mod inbound;
 mod kept;
+mod limits;
+mod meter;
+mod networks;
+mod obstacle;
 mod pubsub;
+mod session;
 mod streams;
 mod swarm;
+mod table;
 mod types;
 mod ways;
 
@@ -28,7 +34,13 @@ pub use driver::Driver;
 use driver::{Command, Reports};
 pub use fetch::{FetchError, FetchLimits, FetchProgress, FetchSummary, Fetched, Provider};
 pub use kept::{KeptPeer, KeptState};
+use limits::Limits;
+pub use limits::{LinkTraffic, Rates};
+pub use networks::Networks;
+pub use obstacle::{Obstacle, Shortage};
 pub use pubsub::{MAX_MESSAGE_BYTES, SubscribeError, Topic};
+use table::Fetches;
+pub use table::{RunningFetch, Source};
 use types::WorkerDied;
 pub use types::{ConnectError, ListenFailure, NetworkKey, NodeConfig, PinError, StartError};
 
@@ -50,6 +62,8 @@ pub struct Node {
     neighbours: watch::Sender<Vec<Provider>>,
     reports: Reports,
     fetch_slots: Arc<Semaphore>,
+    fetches: Arc<Fetches>,
+    limits: Arc<Limits>,
 }
 
 impl Node {
@@ -67,10 +81,13 @@ impl Node {
         let parallel_fetches = (config.bitswap.max_wants / fetch::WINDOW).max(1);
         let (commands, receiver) = mpsc::channel(COMMANDS);
         let (kept, wanted) = watch::channel(Vec::new());
-        let (driver, reports) = Driver::new(config, store.clone(), receiver, wanted)?;
+        let limits = Arc::new(Limits::default());
+        limits.set(config.rates);
+        let (driver, reports) = Driver::new(config, store.clone(), receiver, wanted, limits.clone())?;
         let fetch_slots = Arc::new(Semaphore::new(parallel_fetches));
-        let neighbours = watch::Sender::default();
-        Ok((Self { peer_id, store, commands, kept, neighbours, reports, fetch_slots }, driver, report))
+        let (neighbours, fetches) = (watch::Sender::default(), Arc::default());
+        let node = Self { peer_id, store, commands, kept, neighbours, reports, fetch_slots, fetches, limits };
+        Ok((node, driver, report))
     }
 
     /// Who this node is.
@@ -101,6 +118,21 @@ impl Node {
     /// How it goes with each connected peer, brought up to date once a second.
     pub fn peer_statistics(&self) -> watch::Receiver<Arc<Vec<PeerStatistics<PeerId>>>> {
         self.reports.peers.clone()
+    }
+
+    /// From now on no more bytes go and come in a second than this, all headers counted.
+    pub fn limit(&self, rates: Rates) {
+        self.limits.set(rates);
+    }
+
+    /// How many bytes may go and come in a second.
+    pub fn rates(&self) -> Rates {
+        self.limits.rates()
+    }
+
+    /// What passes between this node and each connected peer.
+    pub fn traffic(&self) -> Vec<LinkTraffic> {
+        self.limits.traffic()
     }
 
     /// Connects to a peer, or sees that it is connected.

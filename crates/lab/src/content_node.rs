@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use ipfs::node::{FetchLimits, Node, NodeConfig, Provider};
 use ipfs::store::StoreConfig;
-use ipfs::unixfs::Format;
+use ipfs::unixfs::{Content, Format};
 use ipfs::{Cid, Keypair, Multiaddr, PeerId};
 use tokio::io::{AsyncBufReadExt as _, BufReader, stdin};
 use tokio::sync::watch;
@@ -79,7 +79,9 @@ async fn command(node: &Node, words: &[&str]) -> Outcome {
     match words {
         ["meet", addresses @ ..] => meet(node, addresses).await,
         ["add", path] => {
-            let added = node.add_file(PathBuf::from(path), Format::V1, watch::Sender::default()).await?;
+            let added = node
+                .add_file(Content::File(PathBuf::from(path)), Format::V1, watch::Sender::default())
+                .await?;
             node.pin(added.root).await?;
             Ok(added.root.to_string())
         }

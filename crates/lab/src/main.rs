@@ -9,7 +9,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use content_node::{ContentNode, content_node};
 use idle::{Idle, idle};
-use lab::experiments::{Class, Heal, Irc, Merge, Pair, Spread, Storage, class, heal, irc, merge, pair, spread, storage};
+use lab::experiments::{
+    Class, Crashes, Heal, Irc, LimitsHeld, Merge, Pair, Spread, Storage, class, crashes, heal, irc,
+    limits_held, merge, pair, spread, storage,
+};
 use lab::{Lab, sweep_leftovers};
 use share_v0::{ShareV0, share_v0};
 
@@ -36,6 +39,8 @@ enum Command {
     /// An IPFS node of ours alone, told on its standard input what to do
     ContentNode(ContentNode),
     Storage(Storage),
+    Crashes(Crashes),
+    Limits(LimitsHeld),
     /// Remove what labs of killed processes left behind
     Sweep,
     /// Share files with CIDv0, which our daemon itself never makes, by way of a daemon on another host
@@ -53,6 +58,8 @@ fn main() -> ExitCode {
         Command::ContentNode(options) => content_node(options),
         Command::Irc(options) => run_irc(&options).map_err(Into::into),
         Command::Storage(options) => storage(&options).map_err(Into::into),
+        Command::Crashes(options) => run_crashes(&options).map_err(Into::into),
+        Command::Limits(options) => run_limits(&options).map_err(Into::into),
         Command::Sweep => {
             sweep_leftovers();
             Ok(())
@@ -71,6 +78,24 @@ fn run_heal(options: &Heal) -> lab::Result {
     match options.json {
         true => println!("{}", healed.json()),
         false => healed.print(),
+    }
+    Ok(())
+}
+
+fn run_crashes(options: &Crashes) -> lab::Result {
+    let survived = crashes(options)?;
+    match options.json {
+        true => println!("{}", survived.json()),
+        false => survived.print(),
+    }
+    Ok(())
+}
+
+fn run_limits(options: &LimitsHeld) -> lab::Result {
+    let held = limits_held(options)?;
+    match options.json {
+        true => println!("{}", held.json()),
+        false => held.print(),
     }
     Ok(())
 }

@@ -303,7 +303,8 @@ impl Keeper {
         let name = file.description.as_ref().map(|description| description.filename.clone());
         tracing::info!(cid = %file.cid, name, providers = number, "fetching a shared file");
         let (node, ledger, cid) = (self.node.clone(), self.ledger.clone(), file.cid);
-        let job = self.jobs.spawn(async move { take(&node, &ledger, cid, known, limits).await });
+        let name = name.unwrap_or_default();
+        let job = self.jobs.spawn(async move { take(&node, &ledger, &name, cid, known, limits).await });
         self.names.insert(job.id(), cid);
     }
 
@@ -381,12 +382,13 @@ impl Keeper {
 async fn take(
     node: &Node,
     ledger: &Ledger,
+    name: &str,
     cid: Cid,
     providers: watch::Receiver<Vec<Provider>>,
     limits: FetchLimits,
 ) -> Result<(), TakeError> {
     // Held until the pin protects the blocks.
-    let fetched = node.fetch_from(cid, providers, limits, watch::Sender::default()).await?;
+    let fetched = node.fetch_from(name, cid, providers, limits, watch::Sender::default()).await?;
     let description = check(node, cid, limits.max_bytes).await?;
     node.pin(cid).await?;
     drop(fetched);

@@ -5,7 +5,8 @@ use bytes::Bytes;
 use cid::Cid;
 use tokio::time::timeout;
 
-use super::fetch::{FetchError, wait_for};
+use super::fetch::FetchError;
+use super::session::wait_for;
 use super::{Node, blocking};
 use crate::store::StoreError;
 
@@ -66,6 +67,7 @@ impl Node {
             return Ok(block);
         }
         let waited = timeout(limit, wait_for(self, cid, PRIORITY)).await;
-        Ok(waited.map_err(|_| BlockError::TimedOut { cid, limit })??)
+        let (block, _) = waited.map_err(|_| BlockError::TimedOut { cid, limit })??;
+        Ok(block)
     }
 }

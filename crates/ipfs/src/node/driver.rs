@@ -18,6 +18,7 @@ use super::addresses::{self, Rules};
 use super::exchange::{Delivery, Exchange, Request};
 use super::inbound::Inbound;
 use super::kept::{self, Keeper, KeptPeer, Step};
+use super::limits::Limits;
 use super::pubsub::{self, SubscribeError, Subscriptions, Topic};
 use super::swarm::{self, Behaviour, BehaviourEvent};
 use super::ways::Ways;
@@ -74,6 +75,7 @@ pub struct Driver {
     statistics: watch::Sender<Statistics>,
     peers: watch::Sender<Arc<Vec<PeerStatistics<PeerId>>>>,
     ways: Ways,
+    limits: Arc<Limits>,
 }
 
 impl std::fmt::Debug for Driver {
@@ -88,6 +90,7 @@ impl Driver {
         store: Store,
         commands: mpsc::Receiver<Command>,
         kept: watch::Receiver<Vec<Multiaddr>>,
+        limits: Arc<Limits>,
     ) -> Result<(Self, Reports), StartError> {
         let me = config.keypair.public().to_peer_id();
         let rules = Rules { allow_loopback: config.allow_loopback, is_private: config.network_key.is_some() };
@@ -95,7 +98,7 @@ impl Driver {
         let swarm = swarm::build(&config, kept::alive::Behaviour::new(keeper.chosen()))?;
         let listen = swarm::listen_addresses(&config);
         let control = swarm.behaviour().outbound.new_control();
-        let exchange = Exchange::new(config.bitswap, me, config.seed, store.clone(), control);
+        let exchange = Exchange::new(config.bitswap, me, config.seed, store.clone(), control, limits.clone());
         let mut driver = Self {
             swarm,
             exchange,
@@ -114,6 +117,7 @@ impl Driver {
             statistics: watch::Sender::default(),
             peers: watch::Sender::default(),
             ways: Ways::default(),
+            limits,
         };
         listen.into_iter().for_each(|address| driver.listen(address));
         let reports = driver.reports();
@@ -325,6 +329,7 @@ impl Driver {
             SwarmEvent::ConnectionEstablished {
                 peer_id, connection_id, num_established, endpoint, ..
             } => {
+                self.limits.opened(peer_id, connection_id, endpoint.get_remote_address());
                 for old in self.ways.established(peer_id, connection_id, &endpoint) {
                     self.swarm.close_connection(old);
                 }
@@ -335,6 +340,7 @@ impl Driver {
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, num_established, cause, .. } => {
                 self.ways.closed(&peer_id, connection_id);
+                self.limits.closed(&peer_id, connection_id);
                 if num_established > 0 {
                     return;
                 }

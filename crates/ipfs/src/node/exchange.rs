@@ -13,6 +13,7 @@ use libp2p_stream::Control;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::{JoinError, JoinSet};
 
+use super::limits::{Limits, Share};
 use super::streams::{self, Coming, SendError};
 use crate::store::{BlockKey, Store, StoreError};
 
@@ -25,8 +26,8 @@ const DISK_WORKERS: usize = 4;
 /// How long a peer whose stream broke is left alone.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// What a fetch is told about a block that it wants.
-pub(super) type Delivery = Result<Bytes, WantError>;
+/// What a fetch is told about a block that it wants: the block, and from whom it came.
+pub(super) type Delivery = Result<(Bytes, PeerId), WantError>;
 
 /// Why a wanted block does not come.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -41,7 +42,7 @@ pub(super) enum WantError {
 pub(super) enum Done {
     Sent { peer: PeerId, visit: u64, result: Result<Stream, SendError> },
     Loaded { peer: PeerId, visit: u64, blocks: Vec<Block>, missing: Vec<Cid> },
-    Stored { cid: Cid, data: Bytes, result: Result<(), StoreError> },
+    Stored { cid: Cid, block: (Bytes, PeerId), result: Result<(), StoreError> },
 }
 
 /// One connected peer.
@@ -51,6 +52,7 @@ struct Link {
     stream: Option<Stream>,
     readers: usize,
     coming: Coming,
+    share: Arc<Share>,
     /// When something was last said on it.
     used: Instant,
 }
@@ -74,11 +76,12 @@ pub(super) struct Exchange {
     start: Instant,
     store: Store,
     control: Control,
+    limits: Arc<Limits>,
     links: BTreeMap<PeerId, Link>,
     visits: u64,
     waiting: BTreeMap<BlockKey, Waiting>,
     /// Blocks between their arrival and the end of their want.
-    arrived: BTreeMap<BlockKey, Bytes>,
+    arrived: BTreeMap<BlockKey, (Bytes, PeerId)>,
     storing: usize,
     work: JoinSet<Done>,
     readers: JoinSet<PeerId>,
@@ -89,13 +92,21 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    pub(super) fn new(config: engine::Config, me: PeerId, seed: u64, store: Store, control: Control) -> Self {
+    pub(super) fn new(
+        config: engine::Config,
+        me: PeerId,
+        seed: u64,
+        store: Store,
+        control: Control,
+        limits: Arc<Limits>,
+    ) -> Self {
         let (incoming_sender, incoming) = mpsc::channel(16);
         Self {
             engine: Engine::new(config, token(&me), seed),
             start: Instant::now(),
             store,
             control,
+            limits,
             links: BTreeMap::new(),
             visits: 0,
             waiting: BTreeMap::new(),
@@ -117,7 +128,8 @@ impl Exchange {
     pub(super) fn connected(&mut self, peer: PeerId) {
         self.visits += 1;
         let (visit, coming, used) = (self.visits, Coming::default(), Instant::now());
-        self.links.insert(peer, Link { visit, stream: None, readers: 0, coming, used });
+        let share = self.limits.share(&peer);
+        self.links.insert(peer, Link { visit, stream: None, readers: 0, coming, share, used });
         self.engine.connected(self.now(), peer, token(&peer));
         self.carry_out();
     }
@@ -137,9 +149,9 @@ impl Exchange {
             return tracing::debug!(%peer, "a peer opened too many streams");
         }
         link.readers += 1;
-        let (messages, coming) = (self.incoming_sender.clone(), link.coming.clone());
+        let (messages, counts) = (self.incoming_sender.clone(), (link.coming.clone(), link.share.clone()));
         self.readers.spawn(async move {
-            streams::read_messages(peer, stream, coming, messages).await;
+            streams::read_messages(peer, stream, counts, messages).await;
             peer
         });
     }
@@ -258,7 +270,7 @@ impl Exchange {
             Ok(Done::Loaded { peer, visit, blocks, missing }) if self.is_current(peer, visit) => {
                 self.engine.loaded(peer, blocks, &missing);
             }
-            Ok(Done::Stored { cid, data, result }) => self.block_stored(&cid, data, result),
+            Ok(Done::Stored { cid, block, result }) => self.block_stored(&cid, block, result),
             Ok(Done::Sent { .. } | Done::Loaded { .. }) => {}
             Err(error) => tracing::error!(%error, "a worker of the exchange died"),
         }
@@ -281,12 +293,12 @@ impl Exchange {
         }
     }
 
-    fn block_stored(&mut self, cid: &Cid, data: Bytes, result: Result<(), StoreError>) {
+    fn block_stored(&mut self, cid: &Cid, block: (Bytes, PeerId), result: Result<(), StoreError>) {
         self.storing -= 1;
         match result {
             Ok(()) => {
-                let size = data.len();
-                self.arrived.insert(BlockKey::of(cid), data);
+                let size = block.0.len();
+                self.arrived.insert(BlockKey::of(cid), block);
                 self.engine.stored(self.now(), cid, size);
                 self.carry_out();
                 // Nobody takes it when the want was cancelled while it was being stored.
@@ -318,7 +330,7 @@ impl Exchange {
                     self.engine.looked_up(peer, answers);
                 }
                 Output::Load { peer, cids } => self.load(peer, cids),
-                Output::Store { cid, data, .. } => self.store_block(cid, data),
+                Output::Store { peer, cid, data } => self.store_block(cid, (data, peer)),
                 Output::Satisfied { cid } => self.satisfied(&cid),
                 Output::Reconnect { peer } => self.reconnect(peer),
                 Output::LeaveAside { peer, reason } => self.requests.push(Request::LeaveAside(peer, reason)),
@@ -336,7 +348,7 @@ impl Exchange {
 
     fn satisfied(&mut self, cid: &Cid) {
         match self.arrived.remove(&BlockKey::of(cid)) {
-            Some(data) => self.deliver(cid, &Ok(data)),
+            Some(block) => self.deliver(cid, &Ok(block)),
             // Added here meanwhile: who waits finds it in the store.
             None => drop(self.waiting.remove(&BlockKey::of(cid))),
         }
@@ -348,8 +360,9 @@ impl Exchange {
         };
         link.used = Instant::now();
         let (visit, stream, control) = (link.visit, link.stream.take(), self.control.clone());
+        let share = link.share.clone();
         self.work.spawn(async move {
-            let result = streams::send(control, peer, stream, message).await;
+            let result = streams::send(control, peer, stream, message, share).await;
             if matches!(result, Err(SendError::Broken)) {
                 tokio::time::sleep(RETRY_DELAY).await;
             }
@@ -371,13 +384,13 @@ impl Exchange {
         });
     }
 
-    fn store_block(&mut self, cid: Cid, data: Bytes) {
+    fn store_block(&mut self, cid: Cid, block: (Bytes, PeerId)) {
         self.storing += 1;
-        let (store, disk, copy) = (self.store.clone(), self.disk.clone(), data.clone());
+        let (store, disk, copy) = (self.store.clone(), self.disk.clone(), block.0.clone());
         self.work.spawn(async move {
             let _permit = disk.acquire_owned().await;
             let result = super::blocking(move || store.put(&cid, &copy)).await;
-            Done::Stored { cid, data, result }
+            Done::Stored { cid, block, result }
         });
     }
 }

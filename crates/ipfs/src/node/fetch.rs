@@ -3,19 +3,19 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use cid::Cid;
-use futures::future::{BoxFuture, join_all};
-use futures::stream::{FuturesUnordered, StreamExt};
+use futures::future::join_all;
 use libp2p::{Multiaddr, PeerId};
-use tokio::sync::{oneshot, watch};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::sync::watch;
+use tokio::time::sleep;
 
-use super::driver::Command;
+use super::Node;
 use super::exchange::WantError;
-use super::{Node, blocking};
-use crate::dag::{self, DagError};
-use crate::store::{BlockKey, Protection, StoreError};
+use super::obstacle::{Obstacle, Shortage};
+use super::session::Session;
+use super::table::RunningFetch;
+use crate::dag::DagError;
+use crate::store::{Protection, StoreError};
 use crate::unixfs::MAX_DEPTH;
 
 /// How many blocks one fetch wants at one time.
@@ -54,6 +54,8 @@ pub struct FetchProgress {
     pub known_blocks: usize,
     /// The content's size as the root claims it, once the root is here.
     pub claimed_bytes: Option<u64>,
+    /// What keeps it from going on, if anything does.
+    pub obstacle: Option<Obstacle>,
 }
 
 /// What was fetched.
@@ -101,7 +103,10 @@ pub enum FetchError {
     /// A block is not readable.
     #[error(transparent)]
     Dag(#[from] DagError),
-    /// The store failed, mostly because it is full.
+    /// There was no room for [`FetchLimits::stall_timeout`].
+    #[error("{0}")]
+    NoRoom(Shortage),
+    /// The store failed.
     #[error("{0}")]
     Store(String),
     /// The node has stopped.
@@ -111,13 +116,17 @@ pub enum FetchError {
 
 impl From<StoreError> for FetchError {
     fn from(error: StoreError) -> Self {
-        Self::Store(error.to_string())
+        Shortage::of(&error).map_or_else(|| Self::Store(error.to_string()), Self::NoRoom)
     }
 }
 
 impl From<WantError> for FetchError {
     fn from(error: WantError) -> Self {
-        Self::Store(error.to_string())
+        match &error {
+            WantError::Store(store) => Shortage::of(store).map(Self::NoRoom),
+            WantError::TooMany(_) => None,
+        }
+        .unwrap_or_else(|| Self::Store(error.to_string()))
     }
 }
 
@@ -141,27 +150,37 @@ impl Node {
         progress: watch::Sender<FetchProgress>,
     ) -> Result<Fetched, FetchError> {
         let (_unchanging, providers) = watch::channel(providers);
-        self.fetch_from(root, providers, limits, progress).await
+        self.fetch_from("", root, providers, limits, progress).await
     }
 
-    /// As [`Node::fetch`], with providers that may change meanwhile: whoever is named later is dialled at once.
+    /// As [`Node::fetch`], with providers that may change meanwhile: whoever is named later is dialled at once. `name` is what
+    /// [`Node::fetches`] calls it.
     ///
     /// # Errors
     /// As [`Node::fetch`].
     pub async fn fetch_from(
         &self,
+        name: &str,
         root: Cid,
         providers: watch::Receiver<Vec<Provider>>,
         limits: FetchLimits,
         progress: watch::Sender<FetchProgress>,
     ) -> Result<Fetched, FetchError> {
+        let entry = self.fetches.enter(name, root, limits.priority, progress.clone());
+        progress.send_modify(|progress| progress.obstacle = Some(Obstacle::Turn));
         let _slot = self.fetch_slots.acquire().await.map_err(|_| FetchError::Stopped)?;
-        let session = Session::new(self, root, limits, progress);
+        progress.send_modify(|progress| progress.obstacle = None);
+        let session = Session::new(self, root, limits, &entry);
         tokio::select! {
             result = session.run() => result,
             never = keep_connected(self, providers) => match never {},
             never = meet_neighbours(self) => match never {},
         }
+    }
+
+    /// The fetches that run or wait for their turn, the first one first.
+    pub fn fetches(&self) -> Vec<RunningFetch> {
+        self.fetches.list()
     }
 
     /// Names other nodes that are near. While something is fetched they are met, so that those who want the same can
@@ -237,160 +256,5 @@ async fn wait_until_alone(
 async fn named_anew(providers: &mut watch::Receiver<Vec<Provider>>) {
     if providers.changed().await.is_err() {
         std::future::pending().await
-    }
-}
-
-type Arrival = (Cid, usize, Result<Bytes, FetchError>);
-
-struct Session<'a> {
-    node: &'a Node,
-    root: Cid,
-    limits: FetchLimits,
-    progress: watch::Sender<FetchProgress>,
-    protection: Protection,
-    seen: BTreeSet<BlockKey>,
-    /// Blocks to look at, with their depth; the next one last.
-    todo: Vec<(Cid, usize)>,
-    wanted: FuturesUnordered<BoxFuture<'a, Arrival>>,
-    summary: FetchSummary,
-}
-
-impl<'a> Session<'a> {
-    fn new(node: &'a Node, root: Cid, limits: FetchLimits, progress: watch::Sender<FetchProgress>) -> Self {
-        let (protection, seen) = (node.store.protection(), BTreeSet::from([BlockKey::of(&root)]));
-        let (todo, wanted, summary) = (vec![(root, 0)], FuturesUnordered::new(), FetchSummary::default());
-        Self { node, root, limits, progress, protection, seen, todo, wanted, summary }
-    }
-
-    async fn run(mut self) -> Result<Fetched, FetchError> {
-        let mut deadline = Instant::now() + self.limits.stall_timeout;
-        loop {
-            self.fill_window().await?;
-            if self.wanted.is_empty() {
-                return Ok(Fetched { summary: self.summary, protection: self.protection });
-            }
-            tokio::select! {
-                Some((cid, depth, arrival)) = self.wanted.next() => {
-                    self.summary.fetched_blocks += 1;
-                    self.block(&cid, depth, &arrival?)?;
-                    deadline = Instant::now() + self.limits.stall_timeout;
-                }
-                () = sleep_until(deadline) => return Err(self.stalled()),
-            }
-        }
-    }
-
-    fn stalled(&self) -> FetchError {
-        let (waited, known_blocks) = (self.limits.stall_timeout, self.seen.len());
-        FetchError::Stalled { waited, blocks: self.summary.blocks, known_blocks }
-    }
-
-    /// Looks at blocks that are here already, and wants the others, until enough are wanted.
-    async fn fill_window(&mut self) -> Result<(), FetchError> {
-        while self.wanted.len() < WINDOW {
-            let Some((cid, depth)) = self.todo.pop() else {
-                return Ok(());
-            };
-            self.protection.add(&cid);
-            match local(self.node, cid).await? {
-                Local::Raw(size) => self.count(size)?,
-                Local::Node(block) => self.block(&cid, depth, &block)?,
-                Local::Missing => {
-                    self.wanted.push(Box::pin(want(self.node, cid, depth, self.limits.priority)))
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Counts a block and follows its links.
-    fn block(&mut self, cid: &Cid, depth: usize, block: &Bytes) -> Result<(), FetchError> {
-        if *cid == self.root {
-            self.check_claim(block)?;
-        }
-        // In order from the back, so that the beginning of a file comes first.
-        for link in dag::links(cid, block)?.into_iter().rev() {
-            if !self.seen.insert(BlockKey::of(&link.cid)) {
-                continue;
-            }
-            if depth >= MAX_DEPTH {
-                return Err(FetchError::TooDeep);
-            }
-            self.todo.push((link.cid, depth + 1));
-        }
-        if self.seen.len() > self.limits.max_blocks {
-            return Err(FetchError::TooManyBlocks(self.limits.max_blocks));
-        }
-        self.count(block.len())
-    }
-
-    /// Refuses at once what says itself that it is too large. What lies is refused when it gets there.
-    fn check_claim(&mut self, block: &Bytes) -> Result<(), FetchError> {
-        let claimed = match dag::node(&self.root, block)? {
-            dag::Node::File { claimed_size, .. } => claimed_size,
-            dag::Node::Directory { links } => {
-                links.iter().fold(0, |sum: u64, link| sum.saturating_add(link.total_size))
-            }
-        };
-        self.progress.send_modify(|progress| progress.claimed_bytes = Some(claimed));
-        if claimed > self.limits.max_bytes {
-            Err(FetchError::TooLarge(self.limits.max_bytes))
-        } else {
-            Ok(())
-        }
-    }
-
-    fn count(&mut self, size: usize) -> Result<(), FetchError> {
-        self.summary.blocks += 1;
-        self.summary.bytes = self.summary.bytes.saturating_add(size as u64);
-        self.progress.send_modify(|progress| {
-            progress.blocks = self.summary.blocks;
-            progress.bytes = self.summary.bytes;
-            progress.known_blocks = self.seen.len();
-        });
-        if self.summary.bytes > self.limits.max_bytes {
-            return Err(FetchError::TooLarge(self.limits.max_bytes));
-        }
-        Ok(())
-    }
-}
-
-/// What the store has of a block.
-enum Local {
-    /// A block without links: its size is enough.
-    Raw(usize),
-    Node(Bytes),
-    Missing,
-}
-
-async fn local(node: &Node, cid: Cid) -> Result<Local, FetchError> {
-    let Some(size) = node.store.size_of(&cid) else {
-        return Ok(Local::Missing);
-    };
-    if cid.codec() == dag::RAW {
-        return Ok(Local::Raw(size));
-    }
-    let store = node.store.clone();
-    let block = blocking(move || store.get(&cid).map_err(FetchError::from)).await?;
-    Ok(block.map_or(Local::Missing, Local::Node))
-}
-
-async fn want(node: &Node, cid: Cid, depth: usize, priority: i32) -> Arrival {
-    (cid, depth, wait_for(node, cid, priority).await)
-}
-
-/// Wants a block until it comes.
-pub(super) async fn wait_for(node: &Node, cid: Cid, priority: i32) -> Result<Bytes, FetchError> {
-    loop {
-        let (reply, answer) = oneshot::channel();
-        node.commands.send(Command::Want { cid, priority, reply }).await.map_err(|_| FetchError::Stopped)?;
-        if let Ok(delivery) = answer.await {
-            return Ok(delivery?);
-        }
-        // It was stored by somebody else meanwhile, or the driver is gone, which the next send shows.
-        let store = node.store.clone();
-        if let Some(block) = blocking(move || store.get(&cid).map_err(FetchError::from)).await? {
-            return Ok(block);
-        }
     }
 }

@@ -12,18 +12,20 @@ use libp2p::swarm::StreamProtocol;
 use libp2p::{PeerId, Stream};
 use libp2p_stream::{Control, OpenStreamError};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
+
+use super::limits::{Direction, Share};
 
 pub(super) const PROTOCOL: StreamProtocol = StreamProtocol::new(bitswap::PROTOCOL);
 
-/// How long a peer may take to send or take some bytes of a message that was begun.
+/// How long a peer may take to send some bytes of a message that was begun.
 const PIECE_TIMEOUT: Duration = Duration::from_secs(60);
-/// A message that comes more slowly is given up.
-const LEAST_BYTES_PER_MS: usize = 2;
+/// How long it may take none: whoever limits what comes makes room in steps of half a window (128 KiB).
+const TAKE_TIMEOUT: Duration = Duration::from_secs(200);
+/// A message that comes more slowly is given up. Waiting for this node's own limits does not count.
+const LEAST_BYTES_PER_MS: usize = 1;
 /// How long a stream between messages may be silent.
 const SILENCE: Duration = Duration::from_secs(3600);
-/// How much is read or written at one time.
-const PIECE_BYTES: usize = 64 * 1024;
 /// Longer messages have blocks in them. They are decoded (and their blocks hashed) on a thread of their own, so that others
 /// need not wait.
 const INLINE_BYTES: usize = 16 * 1024;
@@ -44,11 +46,11 @@ pub(super) type Coming = Arc<AtomicU64>;
 pub(super) async fn read_messages(
     peer: PeerId,
     mut stream: Stream,
-    coming: Coming,
+    (coming, share): (Coming, Arc<Share>),
     messages: mpsc::Sender<(PeerId, Message)>,
 ) {
     loop {
-        match read_message(&mut stream, &coming).await {
+        match read_message(&mut stream, &coming, &share).await {
             Ok(Some(message)) => {
                 if messages.send((peer, message)).await.is_err() {
                     return;
@@ -60,15 +62,14 @@ pub(super) async fn read_messages(
     }
 }
 
-async fn read_message(stream: &mut Stream, coming: &Coming) -> io::Result<Option<Message>> {
+async fn read_message(stream: &mut Stream, coming: &Coming, share: &Share) -> io::Result<Option<Message>> {
     let Some(length) = timeout(SILENCE, read_length(stream)).await.map_err(io::Error::from)?? else {
         return Ok(None);
     };
     if length > MAX_MESSAGE_BYTES {
         return Err(io::Error::new(io::ErrorKind::InvalidData, message::DecodeError::TooLong(length)));
     }
-    let bytes =
-        timeout(time_for(length), read_exactly(stream, length, coming)).await.map_err(io::Error::from)??;
+    let bytes = read_exactly(stream, length, coming, share).await?;
     decode(bytes).await.map(Some)
 }
 
@@ -96,21 +97,33 @@ fn time_for(length: usize) -> Duration {
     PIECE_TIMEOUT + Duration::from_millis((length / LEAST_BYTES_PER_MS) as u64)
 }
 
-/// Memory grows with what really came, not with what was announced.
-async fn read_exactly(stream: &mut Stream, length: usize, coming: &Coming) -> io::Result<Bytes> {
+/// Memory grows with what really came, not with what was announced. What may not come yet is not read: then the peer has to
+/// wait.
+async fn read_exactly(
+    stream: &mut Stream,
+    length: usize,
+    coming: &Coming,
+    share: &Share,
+) -> io::Result<Bytes> {
     let has_blocks = length >= INLINE_BYTES;
-    let mut bytes = BytesMut::with_capacity(length.min(PIECE_BYTES));
+    let mut bytes = BytesMut::with_capacity(length.min(share.piece_bytes(Direction::Down)));
+    let mut time_left = time_for(length);
     while bytes.len() < length {
-        let start = bytes.len();
-        bytes.resize(length.min(start + PIECE_BYTES), 0);
+        let (start, begun) = (bytes.len(), Instant::now());
+        bytes.resize(length.min(start + share.piece_bytes(Direction::Down)), 0);
         let piece = bytes.get_mut(start..).unwrap_or_default();
-        let read = timeout(PIECE_TIMEOUT, stream.read(piece)).await.map_err(io::Error::from)??;
+        let patience = PIECE_TIMEOUT.min(time_left);
+        let read = timeout(patience, stream.read(piece)).await.map_err(io::Error::from)??;
         if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        time_left = time_left.saturating_sub(begun.elapsed());
         bytes.truncate(start + read);
         if has_blocks {
             coming.fetch_add(read as u64, Ordering::Relaxed);
+            share.pass(Direction::Down, read).await;
+        } else {
+            share.pass_first(Direction::Down, read).await;
         }
     }
     Ok(bytes.freeze())
@@ -128,12 +141,13 @@ pub(super) async fn send(
     peer: PeerId,
     stream: Option<Stream>,
     message: Message,
+    share: Arc<Share>,
 ) -> Result<Stream, SendError> {
     let mut stream = match stream {
         Some(stream) => stream,
         None => open(&mut control, peer).await?,
     };
-    write(&mut stream, &message::encode_delimited(&message)).await.map_err(|_| SendError::Broken)?;
+    write(&mut stream, &message::encode_delimited(&message), &share).await.map_err(|_| SendError::Broken)?;
     Ok(stream)
 }
 
@@ -145,9 +159,27 @@ async fn open(control: &mut Control, peer: PeerId) -> Result<Stream, SendError> 
     }
 }
 
-async fn write(stream: &mut Stream, bytes: &[u8]) -> io::Result<()> {
-    for piece in bytes.chunks(PIECE_BYTES) {
-        timeout(PIECE_TIMEOUT, stream.write_all(piece)).await.map_err(io::Error::from)??;
+async fn write(stream: &mut Stream, mut bytes: &[u8], share: &Share) -> io::Result<()> {
+    let is_short = bytes.len() < INLINE_BYTES;
+    while !bytes.is_empty() {
+        let (piece, rest) = bytes.split_at(bytes.len().min(share.piece_bytes(Direction::Up)));
+        match is_short {
+            true => share.pass_first(Direction::Up, piece.len()).await,
+            false => share.pass(Direction::Up, piece.len()).await,
+        }
+        write_piece(stream, piece).await?;
+        bytes = rest;
     }
-    timeout(PIECE_TIMEOUT, stream.flush()).await.map_err(io::Error::from)?
+    timeout(TAKE_TIMEOUT, stream.flush()).await.map_err(io::Error::from)?
+}
+
+async fn write_piece(stream: &mut Stream, mut piece: &[u8]) -> io::Result<()> {
+    while !piece.is_empty() {
+        let written = timeout(TAKE_TIMEOUT, stream.write(piece)).await.map_err(io::Error::from)??;
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        piece = piece.get(written..).unwrap_or_default();
+    }
+    Ok(())
 }

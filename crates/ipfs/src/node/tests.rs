@@ -229,7 +229,7 @@ async fn a_provider_that_is_named_later_is_asked_at_once() {
         tokio::task::spawn_blocking(move || silent.accept()).await.unwrap().unwrap();
         named.send_replace(vec![source.provider()]);
     };
-    let fetch = sink.fetch_from(root, providers, LIMITS, watch::Sender::default());
+    let fetch = sink.fetch_from("file", root, providers, LIMITS, watch::Sender::default());
     let (fetched, ()) = tokio::join!(fetch, later);
     fetched.unwrap();
 }
@@ -281,10 +281,81 @@ async fn what_does_not_fit_is_refused_and_what_is_pinned_stays() {
     sink.get(pinned, &[&source]).await.unwrap();
     sink.pin(pinned).await.unwrap();
     let large = source.add(&noise(3_000_000), Format::V1).await;
-    let refused = sink.get(large, &[&source]).await;
-    assert!(matches!(refused, Err(FetchError::Store(_))), "{refused:?}");
+    let limits = FetchLimits { stall_timeout: Duration::from_secs(2), ..LIMITS };
+    let refused = sink.fetch(large, vec![source.provider()], limits, watch::Sender::default()).await;
+    assert!(matches!(refused, Err(FetchError::NoRoom(Shortage::Store { .. }))), "{refused:?}");
     assert!(sink.usage().used_bytes <= 2 * MIB);
     assert!(sink.exported(pinned).await == noise(1_500_000));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_fit_is_fetched_once_there_is_room_and_nothing_in_vain() {
+    let directory = TempDir::new().unwrap();
+    let sink = run(config(&directory, 4 * MIB), directory).await.0;
+    let source = start().await;
+    let in_the_way = source.add(&noise(2_500_000), Format::V1).await;
+    sink.get(in_the_way, &[&source]).await.unwrap();
+    sink.pin(in_the_way).await.unwrap();
+    let wanted = source.add(&noise(3_000_000), Format::V1).await;
+    let sender = watch::Sender::default();
+    let mut progress = sender.subscribe();
+    let (_unchanging, providers) = watch::channel(vec![source.provider()]);
+    let fetch = sink.fetch_from("wanted", wanted, providers, LIMITS, sender);
+    let make_room = async {
+        let is_short = |progress: &FetchProgress| matches!(progress.obstacle, Some(Obstacle::NoRoom(_)));
+        let seen = progress.wait_for(is_short).await.unwrap().obstacle.unwrap().to_string();
+        assert!(seen.contains("block store") && seen.contains("store_max_mib"), "{seen}");
+        assert_eq!(sink.fetches()[0].name, "wanted");
+        // The root alone says how large it is.
+        assert!(progress.borrow().blocks <= 1, "{:?}", progress.borrow());
+        sink.unpin(in_the_way).await.unwrap();
+    };
+    let (fetched, ()) = tokio::join!(fetch, make_room);
+    fetched.unwrap();
+    assert_eq!(sink.statistics().borrow().unwanted_blocks, 0);
+    assert!(sink.fetches().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fetch_tells_from_whom_it_comes_and_that_nobody_is_there() {
+    let (source, sink) = (start().await, start().await);
+    let root = source.add(&noise(3_000_000), Format::V1).await;
+    sink.limit(Rates { lan_down: Some(2_000_000), ..Rates::default() });
+    let (providers, known) = watch::channel(Vec::new());
+    let sender = watch::Sender::default();
+    let mut progress = sender.subscribe();
+    let fetch = sink.fetch_from("file", root, known, LIMITS, sender);
+    let look = async {
+        progress.wait_for(|progress| progress.obstacle == Some(Obstacle::Alone)).await.unwrap();
+        providers.send_replace(vec![source.provider()]);
+        progress.wait_for(|progress| progress.blocks >= 5).await.unwrap();
+        let running = sink.fetches();
+        assert_eq!((running.len(), running[0].name.as_str(), running[0].root), (1, "file", root));
+        assert_eq!((running[0].progress.obstacle, running[0].sources.len()), (None, 1));
+        let from = running[0].sources[0];
+        assert_eq!(from.peer, source.peer_id());
+        assert!(from.bytes >= 1_000_000 && from.rate > 0, "{from:?}");
+    };
+    let (fetched, ()) = tokio::join!(fetch, look);
+    fetched.unwrap();
+    assert!(source.traffic()[0].up.0 > 3_000_000, "{:?}", source.traffic());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_hold_whoever_of_the_two_has_them() {
+    let slow = Rates { lan_up: Some(1_000_000), lan_down: Some(1_000_000), ..Rates::default() };
+    let (source, sink) = (start().await, start().await);
+    for (up, down) in [(slow, Rates::default()), (Rates::default(), slow)] {
+        source.limit(up);
+        sink.limit(down);
+        // Another content each time.
+        let content = noise(3_000_000 + usize::from(up == slow));
+        let root = source.add(&content, Format::V1).await;
+        let begun = std::time::Instant::now();
+        sink.get(root, &[&source]).await.unwrap();
+        let seconds = begun.elapsed().as_secs_f64();
+        assert!((2.8..4.5).contains(&seconds), "{seconds} s for 3 MB at 1 MB/s");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use libp2p::{Multiaddr, PeerId, identity::Keypair};
 
+use super::limits::Rates;
 use crate::store::{StoreConfig, StoreError};
 use crate::unixfs::{AddError, ExportError, ReadError, WalkError};
 
@@ -43,6 +44,8 @@ pub struct NodeConfig {
     pub max_connections: u32,
     /// The most connections with one peer at one time.
     pub max_connections_per_peer: u32,
+    /// How fast bytes may come and go.
+    pub rates: Rates,
     /// Whether loopback addresses are dialled: in tests on one host.
     pub allow_loopback: bool,
     /// What all random choices of Bitswap follow from.
@@ -63,6 +66,7 @@ impl NodeConfig {
             idle_timeout: Duration::from_secs(600),
             max_connections: 128,
             max_connections_per_peer: 4,
+            rates: Rates::default(),
             allow_loopback: false,
             seed: 0,
             bitswap: bitswap::engine::Config::default(),

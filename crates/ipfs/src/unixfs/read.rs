@@ -150,7 +150,7 @@ pub fn list(store: &Store, cid: &Cid) -> Result<Vec<Listed>, ReadError> {
 /// As [`cat`].
 pub fn file_size(store: &Store, root: &Cid, path: &str, max_bytes: u64) -> Result<u64, ReadError> {
     let mut size = 0;
-    read_file(store, root, path, max_bytes, &mut |piece| {
+    read_through(store, root, path, max_bytes, &mut |piece| -> Result<(), ReadError> {
         size += piece.len() as u64;
         Ok(())
     })?;
@@ -163,20 +163,24 @@ pub fn file_size(store: &Store, root: &Cid, path: &str, max_bytes: u64) -> Resul
 /// When there is no such file, when it is larger than `max_bytes`, or when a block is missing or broken.
 pub fn cat(store: &Store, root: &Cid, path: &str, max_bytes: u64) -> Result<Bytes, ReadError> {
     let mut content = Vec::new();
-    read_file(store, root, path, max_bytes, &mut |piece| {
+    read_through(store, root, path, max_bytes, &mut |piece| -> Result<(), ReadError> {
         content.extend_from_slice(piece);
         Ok(())
     })?;
     Ok(content.into())
 }
 
-fn read_file(
+/// Gives the content of a file to `sink`, piece by piece, until it has enough. `path` is as for [`cat`].
+///
+/// # Errors
+/// As [`cat`], and those of `sink`.
+pub fn read_through<E: From<ReadError>>(
     store: &Store,
     root: &Cid,
     path: &str,
     max_bytes: u64,
-    sink: &mut dyn FnMut(&[u8]) -> Result<(), ReadError>,
-) -> Result<(), ReadError> {
+    sink: &mut dyn FnMut(&[u8]) -> Result<(), E>,
+) -> Result<(), E> {
     let mut budget = Budget::new(max_bytes);
     let mut cid = *root;
     for name in path.split('/').filter(|name| !name.is_empty()) {
@@ -187,7 +191,7 @@ fn read_file(
     }
     let node = load(store, &cid, &mut budget)?;
     if matches!(node, Node::Directory { .. }) {
-        return Err(ReadError::WrongKind(cid, "file"));
+        return Err(ReadError::WrongKind(cid, "file").into());
     }
     stream(store, node, &mut budget, sink)
 }

@@ -1,18 +1,22 @@
 //! Experiments with many daemons: subcommands of the program `lab`, and in a small form tests.
 
 mod class;
+mod crashes;
 mod figures;
 mod heal;
 mod irc;
+mod limits;
 mod merge;
 mod pair;
 mod spread;
 mod storage;
 
 pub use class::{Class, ClassRuns, class};
+pub use crashes::{Crashes, Survived, crashes};
 pub use figures::Distribution;
 pub use heal::{Heal, Healed, heal};
 pub use irc::{Irc, OverIrc, irc};
+pub use limits::{Held, LimitsHeld, limits_held};
 pub use merge::{Merge, Merged, merge};
 pub use pair::{Pair, PairRates, pair};
 pub use spread::{Spread, spread};

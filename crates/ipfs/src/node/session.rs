@@ -1,0 +1,295 @@
+//! One fetch: follows the links of a DAG, and wants what is not here.
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use bytes::Bytes;
+use cid::Cid;
+use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt};
+use libp2p::PeerId;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
+
+use super::driver::Command;
+use super::fetch::WINDOW;
+use super::obstacle::{Obstacle, Shortage};
+use super::table::Entry;
+use super::{FetchError, FetchLimits, FetchSummary, Fetched, Node, blocking};
+use crate::dag;
+use crate::store::{BlockKey, Protection};
+use crate::unixfs::MAX_DEPTH;
+
+/// When nothing came for so long, people are told why.
+const SILENT: Duration = Duration::from_secs(5);
+/// How often it is looked whether there is still room, and whether there is room again.
+const LOOK_FOR_ROOM: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3));
+/// What a fetch needs at least as long as its size is not known.
+const USUAL_BLOCK_BYTES: u64 = 256 * 1024;
+
+/// A block, how deep it lies, and what became of it; from whom it came if it came from somebody.
+type Arrival = (Cid, usize, Result<(Bytes, Option<PeerId>), FetchError>);
+
+pub(super) struct Session<'a> {
+    node: &'a Node,
+    root: Cid,
+    limits: FetchLimits,
+    entry: &'a Entry,
+    protection: Protection,
+    seen: BTreeSet<BlockKey>,
+    /// Blocks to look at, with their depth; the next one last.
+    todo: Vec<(Cid, usize)>,
+    wanted: FuturesUnordered<BoxFuture<'a, Arrival>>,
+    /// The blocks that are wanted, with their depth.
+    asked: BTreeMap<Cid, usize>,
+    summary: FetchSummary,
+    /// There was no room, and when to try again.
+    shortage: Option<(Shortage, Instant)>,
+    /// When to see again whether there is room.
+    room_seen: Option<Instant>,
+    claimed: Option<u64>,
+    /// When something last came, or was found here.
+    moved: Instant,
+}
+
+impl<'a> Session<'a> {
+    pub(super) fn new(node: &'a Node, root: Cid, limits: FetchLimits, entry: &'a Entry) -> Self {
+        Self {
+            node,
+            root,
+            limits,
+            entry,
+            protection: node.store.protection(),
+            seen: BTreeSet::from([BlockKey::of(&root)]),
+            todo: vec![(root, 0)],
+            wanted: FuturesUnordered::new(),
+            asked: BTreeMap::new(),
+            summary: FetchSummary::default(),
+            shortage: None,
+            room_seen: None,
+            claimed: None,
+            moved: Instant::now(),
+        }
+    }
+
+    pub(super) async fn run(mut self) -> Result<Fetched, FetchError> {
+        loop {
+            self.fill_window().await?;
+            if self.wanted.is_empty() && self.todo.is_empty() {
+                return Ok(Fetched { summary: self.summary, protection: self.protection });
+            }
+            let deadline = self.moved + self.limits.stall_timeout;
+            let look = self.next_look().min(deadline);
+            tokio::select! {
+                Some((cid, depth, arrival)) = self.wanted.next() => self.arrived(cid, depth, arrival)?,
+                () = sleep_until(look) => {}
+            }
+            if self.moved + self.limits.stall_timeout <= Instant::now() {
+                return Err(self.given_up());
+            }
+            self.tell_obstacle();
+        }
+    }
+
+    /// When to look again though nothing comes.
+    fn next_look(&self) -> Instant {
+        let (now, silent) = (Instant::now(), self.moved + SILENT);
+        match self.shortage {
+            Some((_, again)) if again > now => again,
+            Some(_) => now + LOOK_FOR_ROOM.1,
+            None if silent > now => silent,
+            None => now + SILENT,
+        }
+    }
+
+    fn tell_obstacle(&self) {
+        let connected = self.node.connected_peers().borrow().len();
+        let obstacle = match self.shortage {
+            Some((shortage, _)) => Some(Obstacle::NoRoom(shortage)),
+            None if self.moved.elapsed() < SILENT => None,
+            None if connected == 0 => Some(Obstacle::Alone),
+            None => Some(Obstacle::Silent(connected)),
+        };
+        self.entry.tell_obstacle(obstacle);
+    }
+
+    fn given_up(&self) -> FetchError {
+        let (waited, known_blocks) = (self.limits.stall_timeout, self.seen.len());
+        match self.shortage {
+            Some((shortage, _)) => FetchError::NoRoom(shortage),
+            None => FetchError::Stalled { waited, blocks: self.summary.blocks, known_blocks },
+        }
+    }
+
+    fn arrived(
+        &mut self,
+        cid: Cid,
+        depth: usize,
+        arrival: Result<(Bytes, Option<PeerId>), FetchError>,
+    ) -> Result<(), FetchError> {
+        self.asked.remove(&cid);
+        let (block, from) = match arrival {
+            Err(FetchError::NoRoom(shortage)) => {
+                self.no_room(cid, depth, shortage);
+                return Ok(());
+            }
+            other => other?,
+        };
+        if let Some(from) = from {
+            self.summary.fetched_blocks += 1;
+            self.entry.came(from, block.len());
+        }
+        self.moved = Instant::now();
+        // What was still under way says nothing; what was tried after a while does.
+        self.shortage = self.shortage.filter(|(_, again)| *again > self.moved);
+        self.block(&cid, depth, &block)
+    }
+
+    /// Wants nothing any more until there may be room.
+    fn no_room(&mut self, cid: Cid, depth: usize, shortage: Shortage) {
+        self.todo.push((cid, depth));
+        self.wanted = FuturesUnordered::new();
+        self.todo.extend(std::mem::take(&mut self.asked));
+        self.shortage = Some((shortage, Instant::now() + LOOK_FOR_ROOM.1));
+    }
+
+    /// How many blocks may be wanted now: none that would find no room, and after a shortage one alone, to try it out.
+    fn window(&mut self) -> usize {
+        let now = Instant::now();
+        let is_seen = self.room_seen.is_some_and(|seen| now < seen + LOOK_FOR_ROOM.0);
+        match self.shortage {
+            Some((_, again)) if now < again => return 0,
+            None if is_seen => return WINDOW,
+            _ => {}
+        }
+        let usual = if self.shortage.is_some() { 1 } else { WINDOW };
+        let room = self.node.store.has_room(self.still_to_come());
+        self.room_seen = Some(now);
+        match room.err().as_ref().and_then(Shortage::of) {
+            Some(shortage) => {
+                self.shortage = Some((shortage, now + LOOK_FOR_ROOM.1));
+                0
+            }
+            None => usual,
+        }
+    }
+
+    /// Bytes that will have to be stored, as far as it is known.
+    fn still_to_come(&self) -> u64 {
+        let claimed = self.claimed.unwrap_or(0).min(self.limits.max_bytes);
+        claimed.saturating_sub(self.summary.bytes).max(USUAL_BLOCK_BYTES)
+    }
+
+    /// Looks at blocks that are here already, and wants the others, until enough are wanted.
+    async fn fill_window(&mut self) -> Result<(), FetchError> {
+        let window = self.window();
+        while let Some((cid, depth)) = self.todo.pop() {
+            self.protection.add(&cid);
+            match local(self.node, cid).await? {
+                Local::Raw(size) => self.count(size)?,
+                Local::Node(block) => self.block(&cid, depth, &block)?,
+                Local::Missing if self.wanted.len() >= window => {
+                    self.todo.push((cid, depth));
+                    return Ok(());
+                }
+                Local::Missing => {
+                    self.asked.insert(cid, depth);
+                    self.wanted.push(Box::pin(want(self.node, cid, depth, self.limits.priority)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts a block and follows its links.
+    fn block(&mut self, cid: &Cid, depth: usize, block: &Bytes) -> Result<(), FetchError> {
+        if *cid == self.root {
+            self.check_claim(block)?;
+        }
+        // In order from the back, so that the beginning of a file comes first.
+        for link in dag::links(cid, block)?.into_iter().rev() {
+            if !self.seen.insert(BlockKey::of(&link.cid)) {
+                continue;
+            }
+            if depth >= MAX_DEPTH {
+                return Err(FetchError::TooDeep);
+            }
+            self.todo.push((link.cid, depth + 1));
+        }
+        if self.seen.len() > self.limits.max_blocks {
+            return Err(FetchError::TooManyBlocks(self.limits.max_blocks));
+        }
+        self.count(block.len())
+    }
+
+    /// Refuses at once what says itself that it is too large. What lies is refused when it gets there.
+    fn check_claim(&mut self, block: &Bytes) -> Result<(), FetchError> {
+        let claimed = match dag::node(&self.root, block)? {
+            dag::Node::File { claimed_size, .. } => claimed_size,
+            dag::Node::Directory { links } => {
+                links.iter().fold(0, |sum: u64, link| sum.saturating_add(link.total_size))
+            }
+        };
+        self.claimed = Some(claimed);
+        self.entry.tell(|progress| progress.claimed_bytes = self.claimed);
+        if claimed > self.limits.max_bytes {
+            Err(FetchError::TooLarge(self.limits.max_bytes))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn count(&mut self, size: usize) -> Result<(), FetchError> {
+        self.summary.blocks += 1;
+        self.summary.bytes = self.summary.bytes.saturating_add(size as u64);
+        self.entry.tell(|progress| {
+            progress.blocks = self.summary.blocks;
+            progress.bytes = self.summary.bytes;
+            progress.known_blocks = self.seen.len();
+        });
+        if self.summary.bytes > self.limits.max_bytes {
+            return Err(FetchError::TooLarge(self.limits.max_bytes));
+        }
+        Ok(())
+    }
+}
+
+/// What the store has of a block.
+enum Local {
+    /// A block without links: its size is enough.
+    Raw(usize),
+    Node(Bytes),
+    Missing,
+}
+
+async fn local(node: &Node, cid: Cid) -> Result<Local, FetchError> {
+    let Some(size) = node.store.size_of(&cid) else {
+        return Ok(Local::Missing);
+    };
+    if cid.codec() == dag::RAW {
+        return Ok(Local::Raw(size));
+    }
+    let store = node.store.clone();
+    let block = blocking(move || store.get(&cid).map_err(FetchError::from)).await?;
+    Ok(block.map_or(Local::Missing, Local::Node))
+}
+
+async fn want(node: &Node, cid: Cid, depth: usize, priority: i32) -> Arrival {
+    (cid, depth, wait_for(node, cid, priority).await)
+}
+
+/// Wants a block until it comes; also from whom it came, if a peer sent it.
+pub(super) async fn wait_for(node: &Node, cid: Cid, priority: i32) -> Result<(Bytes, Option<PeerId>), FetchError> {
+    loop {
+        let (reply, answer) = oneshot::channel();
+        node.commands.send(Command::Want { cid, priority, reply }).await.map_err(|_| FetchError::Stopped)?;
+        if let Ok(delivery) = answer.await {
+            let (block, from) = delivery?;
+            return Ok((block, Some(from)));
+        }
+        // It was stored by somebody else meanwhile, or the driver is gone, which the next send shows.
+        let store = node.store.clone();
+        if let Some(block) = blocking(move || store.get(&cid).map_err(FetchError::from)).await? {
+            return Ok((block, None));
+        }
+    }
+}

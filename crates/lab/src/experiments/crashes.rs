@@ -1,0 +1,140 @@
+//! A file that comes though both sides are killed again and again, and what that costs.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use serde_json::{Value, json};
+
+use super::class::write_file;
+use super::figures::print_table;
+use crate::daemon::Robot;
+use crate::{Error, Lab, Result, wait_until};
+
+const SOON: Duration = Duration::from_secs(120);
+const NAME: &str = "run.bag";
+
+/// Print what a file costs whose fetcher and seeder are killed again and again
+///
+/// One robot gives a file to another; at random moments one of the two, by turns of chance, is killed with SIGKILL and started
+/// again. In the end the file is compared, and what came in over the fetcher's link in all its lives is counted.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Crashes {
+    /// How often one of them is killed
+    #[arg(long, default_value_t = 30)]
+    pub kills: u32,
+    /// The size of the file, in millions of bytes
+    #[arg(long, default_value_t = 600)]
+    pub megabytes: u64,
+    /// How fast it may come, in kB a second, so that it takes long enough
+    #[arg(long, default_value_t = 8000)]
+    pub kilobytes: u64,
+    /// The longest time between two kills, in milliseconds
+    #[arg(long, default_value_t = 3500)]
+    pub longest_ms: u64,
+    /// What the moments follow from
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What was seen.
+#[derive(Debug, Clone)]
+pub struct Survived {
+    /// How often the fetcher and the seeder were killed while the file came.
+    pub kills: [u32; 2],
+    /// Bytes that came in over the fetcher's link, for each byte of the file.
+    pub received_per_size: f64,
+    /// From the order to the whole file.
+    pub time: Duration,
+    /// Whether it is the same file.
+    pub is_same: bool,
+}
+
+/// Does the experiment.
+///
+/// # Errors
+/// When the lab or a program fails, or the file does not come.
+pub fn crashes(options: &Crashes) -> Result<Survived> {
+    let lab = Lab::new("crashes")?;
+    let mut seeder = Robot::new(lab.host("seeder")?, "settle_seconds = 0\n")?;
+    let mut fetcher = Robot::new(lab.host("fetcher")?, "settle_seconds = 0\nkeep_others = false\n")?;
+    seeder.restart()?;
+    fetcher.restart()?;
+    let original = seeder.host().folder().join("original");
+    write_file(&original, options.megabytes * 1_000_000, options.seed)?;
+    seeder.share_copy(NAME, &original)?;
+    wait_until(SOON, "the file is known", || {
+        fetcher.cli_text(&["report"]).ok().filter(|shown| shown.contains(NAME))
+    })?;
+    fetcher.cli(&["limit", "--lan-down", &format!("{}kB", options.kilobytes), "--json"])?;
+    let copy = fetcher.host().folder().join("copy");
+    let (before, begun) = (fetcher.host().traffic()?.received, Instant::now());
+    fetcher.cli(&["get", NAME, "-o", &copy.to_string_lossy(), "--wait", "0", "--json"])?;
+    let kills = kill_again_and_again(options, &mut fetcher, &mut seeder, &copy)?;
+    let patience = Duration::from_secs(options.megabytes * 1000 / options.kilobytes) * 2 + SOON;
+    wait_until(patience, "the file is whole", || copy.exists().then_some(()))?;
+    let time = begun.elapsed();
+    let received = fetcher.host().traffic()?.received - before;
+    let read = |path| std::fs::read(path).map_err(Error::io("comparing"));
+    Ok(Survived {
+        kills,
+        received_per_size: received as f64 / (options.megabytes as f64 * 1e6),
+        time,
+        is_same: read(&original)? == read(&copy)?,
+    })
+}
+
+/// How often the fetcher and the seeder were killed; only moments at which the file was not whole yet count.
+fn kill_again_and_again(
+    options: &Crashes,
+    fetcher: &mut Robot,
+    seeder: &mut Robot,
+    copy: &std::path::Path,
+) -> Result<[u32; 2]> {
+    let (mut random, mut kills) = (ChaCha8Rng::seed_from_u64(options.seed), [0, 0]);
+    for _ in 0..options.kills {
+        thread::sleep(Duration::from_millis(random.random_range(200..options.longest_ms.max(201))));
+        if copy.exists() {
+            break;
+        }
+        let which = usize::from(random.random_bool(0.5));
+        let killed = if which == 0 { &mut *fetcher } else { &mut *seeder };
+        killed.kill9()?;
+        killed.restart()?;
+        kills[which] += 1;
+    }
+    Ok(kills)
+}
+
+impl Survived {
+    /// Prints the figures.
+    pub fn print(&self) {
+        let [fetcher, seeder] = self.kills.map(f64::from);
+        let row = |what: &str, figure| (what.to_owned(), vec![Some(figure)]);
+        print_table(
+            &[""],
+            &[
+                row("the fetcher was killed", fetcher),
+                row("the seeder was killed", seeder),
+                row("bytes received / size of the file", self.received_per_size),
+                row("time (s)", self.time.as_secs_f64()),
+                row("the file is the same (1) or not (0)", f64::from(u8::from(self.is_same))),
+            ],
+        );
+    }
+
+    /// The figures, by name.
+    pub fn json(&self) -> Value {
+        json!({
+            "fetcher_killed": self.kills[0],
+            "seeder_killed": self.kills[1],
+            "received_per_size": self.received_per_size,
+            "seconds": self.time.as_secs_f64(),
+            "is_same": self.is_same,
+        })
+    }
+}

@@ -1,0 +1,45 @@
+//! Whether this process can write a file where whoever ordered it wants it to be.
+
+use control::Destination;
+use rustix::fs::Access;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+/// Only for its own user, so that nobody gets files of another; only into the very folder that the user sees, which in a
+/// container may be another one at the same path; and only if it may write there.
+pub(crate) fn is_ours_to_write(destination: &Destination) -> bool {
+    let Some(folder) = destination.path.parent().filter(|folder| folder.is_absolute()) else {
+        return false;
+    };
+    let is_own = destination.user == rustix::process::geteuid().as_raw();
+    is_own
+        && is_the_folder(folder, destination.folder)
+        && rustix::fs::access(folder, Access::WRITE_OK).is_ok()
+}
+
+fn is_the_folder(path: &Path, (device, number): (u64, u64)) -> bool {
+    std::fs::metadata(path)
+        .is_ok_and(|found| found.is_dir() && (found.dev(), found.ino()) == (device, number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_same_folder_and_the_same_user_will_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let metadata = std::fs::metadata(folder.path()).unwrap();
+        let right = Destination {
+            path: folder.path().join("file"),
+            folder: (metadata.dev(), metadata.ino()),
+            user: rustix::process::geteuid().as_raw(),
+            replace: false,
+        };
+        assert!(is_ours_to_write(&right));
+        assert!(!is_ours_to_write(&Destination { user: right.user + 1, ..right.clone() }));
+        assert!(!is_ours_to_write(&Destination { folder: (right.folder.0, 1), ..right.clone() }));
+        assert!(!is_ours_to_write(&Destination { path: "file".into(), ..right.clone() }));
+        assert!(!is_ours_to_write(&Destination { path: "/".into(), ..right }));
+    }
+}
