@@ -83,7 +83,11 @@ impl Served {
     /// Adds a file with this content and gives its CID.
     pub(crate) async fn add(&self, content: &[u8], format: Format) -> Cid {
         let path = self.write(content);
-        let added = self.node.add_file(path, format, watch::Sender::default()).await.unwrap();
+        let added = self
+            .node
+            .add_file(ipfs::unixfs::Content::File(path), format, watch::Sender::default())
+            .await
+            .unwrap();
         self.node.pin(added.root).await.unwrap();
         added.root
     }

@@ -1,8 +1,8 @@
 //! Real peers that others wrote, to check ourselves against. `check` installs them into the cache folder.
 
 mod content_node;
-mod driven;
 mod curl;
+mod driven;
 mod helia;
 mod javascript;
 mod kubo;
@@ -16,8 +16,8 @@ use std::path::PathBuf;
 use crate::Unavailable;
 
 pub(crate) use content_node::content_node;
-pub(crate) use driven::Driven;
 pub use curl::curl_available;
+pub(crate) use driven::Driven;
 pub use helia::{car_reader_available, helia_available, helia_fetch, read_car};
 pub use javascript::{CidVersion, javascript_available, javascript_cid, javascript_cid_in_folder};
 pub use kubo::{Kubo, kubo_available};
