@@ -50,22 +50,11 @@ impl File {
         let (status, range) = match asked.range(&tag).map(|range| range.within(size)) {
             None => (StatusCode::OK, 0..size),
             Some(Some(range)) => (StatusCode::PARTIAL_CONTENT, range),
-            Some(None) => {
-                return finish(unsatisfiable(size), body::whole("there are no such bytes in this file\n"));
-            }
+            Some(None) => return unsatisfiable(size),
         };
         check_cached(&asked.blocks, &self.root, &range).await?;
-        let media_type = self.media_type(&asked).await?;
-        let mut head = asked.head(status, &tag).header(header::CONTENT_TYPE, media_type);
-        head = head.header(header::ACCEPT_RANGES, "bytes");
-        if status == StatusCode::PARTIAL_CONTENT {
-            let of = format!("bytes {}-{}/{size}", range.start, range.end - 1);
-            head = head.header(header::CONTENT_RANGE, of);
-        }
-        head = head.header(header::CONTENT_LENGTH, range.end - range.start);
-        if let Some(disposition) = disposition(&asked) {
-            head = head.header(header::CONTENT_DISPOSITION, disposition);
-        }
+        let head = asked.head(status, &tag).header(header::CONTENT_TYPE, self.media_type(&asked).await?);
+        let head = describe(head, &asked, status, &range, size);
         if asked.request.is_head {
             return finish(head, body::whole(""));
         }
@@ -90,10 +79,25 @@ impl File {
     }
 }
 
-fn unsatisfiable(size: u64) -> Builder {
+/// The headers that tell which bytes come, and under which name to save them.
+fn describe(head: Builder, asked: &Asked, status: StatusCode, range: &Range<u64>, size: u64) -> Builder {
+    let mut head =
+        head.header(header::ACCEPT_RANGES, "bytes").header(header::CONTENT_LENGTH, range.end - range.start);
+    if status == StatusCode::PARTIAL_CONTENT {
+        let of = format!("bytes {}-{}/{size}", range.start, range.end - 1);
+        head = head.header(header::CONTENT_RANGE, of);
+    }
+    match disposition(asked) {
+        Some(disposition) => head.header(header::CONTENT_DISPOSITION, disposition),
+        None => head,
+    }
+}
+
+fn unsatisfiable(size: u64) -> Result<Response<Body>, Refusal> {
     let head = Response::builder().status(StatusCode::RANGE_NOT_SATISFIABLE);
     let head = head.header(header::CONTENT_RANGE, format!("bytes */{size}"));
-    head.header(header::CONTENT_TYPE, "text/plain; charset=utf-8")
+    let head = head.header(header::CONTENT_TYPE, "text/plain; charset=utf-8");
+    finish(head, body::whole("there are no such bytes in this file\n"))
 }
 
 /// How a browser is to treat it: a raw block is never shown.

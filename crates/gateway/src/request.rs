@@ -117,10 +117,12 @@ fn texts(headers: &HeaderMap, name: impl AsHeaderName) -> impl Iterator<Item = &
 /// Sees that a browser that asks knows whom it asks, and was not sent by a page of somebody else to embed this.
 fn check_asker(head: &Parts, names: &[String]) -> Result<(), Refusal> {
     let forbidden = |words: &str| Err(Refusal::new(StatusCode::FORBIDDEN, words));
-    let host = texts(&head.headers, header::HOST).next();
-    let Some(host) = host else {
-        return Err(Refusal::bad_request("the header Host is missing"));
+    let mut hosts = head.headers.get_all(header::HOST).into_iter();
+    let (Some(host), None) = (hosts.next(), hosts.next()) else {
+        return Err(Refusal::bad_request("there has to be one header Host"));
     };
+    // What is no text is none of our names.
+    let host = host.to_str().unwrap_or_default();
     let mut authorities =
         std::iter::once(host).chain(head.uri.authority().map(|authority| authority.as_str()));
     if !authorities.all(|authority| is_ours(authority, names)) {

@@ -99,6 +99,9 @@ fn a_browser_has_to_know_whom_it_asks() {
     }
     let absolute = format!("http://evil.example{}", at(""));
     assert_eq!(read(&absolute, &[]).map(drop), Err(403));
+    assert_eq!(read(&at(""), &[("host", "evil.example"), ("host", "localhost")]).map(drop), Err(400));
+    assert_eq!(read(&at(""), &[("host", "ev\u{ef}l")]).map(drop), Err(403));
+    assert_eq!(read(&at(""), &[("host", "")]).map(drop), Err(403));
     let mut without = head("GET", &at(""), &[]);
     without.headers.clear();
     assert_eq!(Request::read(&without, &[]).unwrap_err().status, StatusCode::BAD_REQUEST);
