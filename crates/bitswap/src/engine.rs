@@ -177,6 +177,8 @@ pub struct PeerStatistics<P> {
 
 /// What files are cut into, by default, here and in Kubo.
 const USUAL_BLOCK_BYTES: u64 = 256 * 1024;
+/// Fewer bytes are no sign of life: whoever drips holds up as much as who is silent.
+const LEAST_PROGRESS: u64 = 1024;
 /// How often time alone is looked at while something is under way, and while nothing is.
 const TICKS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 
@@ -323,7 +325,10 @@ impl<P: Copy + Ord + Debug> Engine<P> {
     pub fn receiving(&mut self, now: Duration, peer: P, bytes: u64) {
         if let Some(state) = self.peers.get_mut(&peer) {
             state.meter.came(now, bytes);
-            state.heard = now;
+            state.trickle += bytes;
+            if state.trickle >= LEAST_PROGRESS {
+                (state.heard, state.trickle) = (now, 0);
+            }
         }
     }
 

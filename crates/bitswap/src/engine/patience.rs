@@ -90,7 +90,6 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         if now < *since + usual * LATE + self.config.patience / 2 {
             return None;
         }
-        // A source is left alone: it is slow because all ask it.
         let free = |peer: &&P| {
             self.peers.get(peer).is_some_and(|state| {
                 state.aside_until <= now
@@ -99,7 +98,9 @@ impl<P: Copy + Ord + Debug> Engine<P> {
                     && state.candidates.is_empty()
             })
         };
-        want.spreaders.iter().filter(|peer| **peer != *first).find(free).copied()
+        // A source is left alone while somebody else has it: it is slow because all ask it.
+        let others = if want.spreaders.is_empty() { &want.havers } else { &want.spreaders };
+        others.iter().filter(|peer| **peer != *first).find(free).copied()
     }
 
     /// Messages get lost in ways that neither side sees; saying it again now and then heals that.

@@ -59,6 +59,8 @@ pub(super) struct Peer {
     pub(super) firsts: Pace,
     /// When bytes of blocks last came from it.
     pub(super) heard: Duration,
+    /// What came since then, too little to count.
+    pub(super) trickle: u64,
     /// How often in a row it did not send what it said to have.
     pub(super) failures: u32,
     /// Until when it is asked for nothing.

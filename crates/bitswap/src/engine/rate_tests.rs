@@ -74,6 +74,10 @@ fn cid(block: u32) -> Cid {
     Cid::new_v1(0x55, Multihash::wrap(0x12, &digest).unwrap())
 }
 
+fn token(name: usize) -> u64 {
+    (name as u64 + 1).wrapping_mul(0x1234_5678_9abc_def1)
+}
+
 fn number(cid: &Cid) -> u32 {
     u32::from_be_bytes(cid.hash().digest()[..4].try_into().unwrap())
 }
@@ -87,8 +91,7 @@ impl World {
     /// Node 0 has a file of so many blocks; `fetchers` begin within a tenth of a second.
     fn new(uplink: f64, fetchers: usize, blocks: u32, seed: u64) -> Self {
         let node = |name: usize| {
-            let engine =
-                Engine::new(Config::default(), (name as u64 + 1) * 0x1234_5678_9abc_def1, seed + name as u64);
+            let engine = Engine::new(Config::default(), token(name), seed + name as u64);
             let uplink = if name == 0 { uplink } else { FAST };
             let store = if name == 0 { (0..blocks).collect() } else { BTreeSet::new() };
             Node {
@@ -109,7 +112,7 @@ impl World {
         let mut world = Self { nodes, now: Duration::ZERO, events, messages, count: 0, blocks };
         for a in 0..=fetchers {
             for b in (0..=fetchers).filter(|b| *b != a) {
-                world.nodes[a].engine.connected(Duration::ZERO, b, (b as u64 + 1) * 0x1234_5678_9abc_def1);
+                world.nodes[a].engine.connected(Duration::ZERO, b, token(b));
             }
         }
         world
@@ -290,7 +293,6 @@ fn class(uplink: f64, fetchers: usize, seed: u64) -> World {
 fn each_byte_leaves_a_slow_source_about_once() {
     for (uplink, fetchers) in [(UPLINK, 4), (UPLINK, 10), (20e6 / 8.0, 20)] {
         let (time, copies) = class(uplink, fetchers, 1).finish();
-        println!("{fetchers}: {time:.3} {copies:.3}");
         assert!(time < 1.06 && copies < 1.03, "{fetchers} fetchers: time {time:.3}, copies {copies:.3}");
     }
 }
@@ -304,7 +306,6 @@ fn two_that_die_half_way_and_one_that_comes_late_cost_little() {
     world.kill(5);
     world.begin(10);
     let (time, copies) = world.finish();
-    println!("killed: {time:.3} {copies:.3}");
     assert!(time < 1.1 && copies < 1.05, "time {time:.3}, copies {copies:.3}");
 }
 
@@ -317,6 +318,5 @@ fn a_slow_one_holds_up_nobody_else() {
     for (name, node) in world.nodes.iter().enumerate().skip(1).filter(|(name, _)| *name != 4) {
         let time = node.done.map_or(f64::MAX, |done| done.as_secs_f64()) / limit;
         assert!(time < 1.25, "{name} took {time:.3}");
-        println!("{name} {time:.3}");
     }
 }

@@ -174,9 +174,8 @@ fn a_peer_that_says_have_and_sends_nothing_comes_last() {
     outputs(&mut engine);
     engine.connected(START, 2, 2);
     say_have(&mut engine, 2, cid("a"), true);
-    let due = START + Config::default().block_timeout;
-    assert!(!wants_block(&pass(&mut engine, due - Duration::from_millis(100), 2), &cid("a")));
-    assert!(wants_block(&pass(&mut engine, due + Duration::from_millis(100), 2), &cid("a")));
+    let due = START + Config::default().block_timeout + Duration::from_millis(100);
+    assert!(wants_block(&pass(&mut engine, due, 2), &cid("a")));
     // The next block that both have is not asked of the liar, though it has a free slot and the other has none.
     engine.want(due, cid("b"), 0).unwrap();
     say_have(&mut engine, 2, cid("b"), true);
@@ -220,7 +219,7 @@ fn a_peer_that_drips_is_given_up() {
     engine.want(START, cid("a"), 0).unwrap();
     say_have(&mut engine, 1, cid("a"), true);
     outputs(&mut engine);
-    for n in 1..=400 {
+    for n in 1..=40 {
         engine.receiving(START + Duration::from_secs(n), 1, 1);
         pass(&mut engine, START + Duration::from_secs(n), 1);
     }

@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::store::StoreConfig;
 
+mod hostile;
 mod kept;
 mod private;
 mod pubsub;
