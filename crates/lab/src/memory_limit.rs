@@ -31,7 +31,9 @@ impl MemoryLimit {
                 continue;
             }
             let made = Self { group, peak };
-            if fs::write(made.group.join(limit), bytes.to_string()).is_ok() {
+            // Where no control groups are mounted this is a folder like any other, in which the file would be a new one.
+            let file = made.group.join(limit);
+            if file.exists() && fs::write(file, bytes.to_string()).is_ok() {
                 return Ok(made);
             }
         }

@@ -231,10 +231,11 @@ impl Keeper {
             }
         }
         self.say(statements).await?;
+        let again = if self.no_room.is_empty() { LOOK_AGAIN } else { LOOK_FOR_ROOM };
         self.tell_no_room();
         let retries =
             self.attempts.values().filter(|attempt| !attempt.is_under_way).filter_map(|at| at.not_before);
-        let later = Instant::now() + if self.no_room.is_empty() { LOOK_AGAIN } else { LOOK_FOR_ROOM };
+        let later = Instant::now() + again;
         Ok(retries.filter(|at| *at > Instant::now()).min().map_or(later, |at| at.min(later)))
     }
 

@@ -49,6 +49,8 @@ pub(crate) struct Item {
     pub(crate) bytes: u64,
     pub(crate) stalled: Option<Instant>,
     pub(crate) not_before: Option<Instant>,
+    /// All places were taken when it was looked for one.
+    pub(crate) is_queued: bool,
     outlet: Option<Outlet>,
 }
 
@@ -65,8 +67,16 @@ pub(crate) enum Phase {
 
 impl Item {
     fn new(download: Download) -> Self {
-        let phase = Phase::Idle;
-        Self { download, phase, reason: None, bytes: 0, stalled: None, not_before: None, outlet: None }
+        Self {
+            download,
+            phase: Phase::Idle,
+            reason: None,
+            bytes: 0,
+            stalled: None,
+            not_before: None,
+            is_queued: false,
+            outlet: None,
+        }
     }
 
     fn is_open(&self) -> bool {
@@ -269,6 +279,11 @@ impl Downloads {
         let idle = items.iter().filter(|(_, item)| is_idle(item)).map(turn);
         let number = turns::next(idle, Instant::now())?;
         Some((number, items.get(&number)?.download.clone()))
+    }
+
+    /// All places are taken: those that wait have to wait for one.
+    pub(crate) fn queue(&self) {
+        self.items().values_mut().for_each(|item| item.is_queued = true);
     }
 
     /// Changes what is known of a download, if it was not cancelled.

@@ -52,8 +52,8 @@ fn state(item: &Item, running: Option<&RunningFetch>) -> (TransferState, Option<
             None => (TransferState::Fetching, None),
         },
         (None, Phase::Idle) => {
-            let words = item.reason.clone().unwrap_or_else(|| Obstacle::Turn.to_string());
-            (TransferState::Waiting, Some(words))
+            let first = if item.is_queued { Obstacle::Turn.to_string() } else { "it begins".to_owned() };
+            (TransferState::Waiting, Some(item.reason.clone().unwrap_or(first)))
         }
     }
 }

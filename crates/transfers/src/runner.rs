@@ -125,6 +125,9 @@ impl Runner {
             let running = Running { number, root, providers, progress: watched };
             self.running.insert(job.id(), running);
         }
+        if self.jobs.len() >= PARALLEL {
+            self.downloads.queue();
+        }
     }
 
     /// Lets those that run know who has what.

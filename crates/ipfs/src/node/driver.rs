@@ -332,6 +332,7 @@ impl Driver {
                 self.limits.opened(peer_id, connection_id, endpoint.get_remote_address());
                 for old in self.ways.established(peer_id, connection_id, &endpoint) {
                     self.swarm.close_connection(old);
+                    self.exchange.renewed(peer_id);
                 }
                 if self.ways.is_left_aside(&peer_id) {
                     let _ = self.swarm.disconnect_peer_id(peer_id);

@@ -134,6 +134,13 @@ impl Exchange {
         self.carry_out();
     }
 
+    /// A connection took the place of another one: the next message goes over a new stream.
+    pub(super) fn renewed(&mut self, peer: PeerId) {
+        if let Some(link) = self.links.get_mut(&peer) {
+            link.stream = None;
+        }
+    }
+
     pub(super) fn disconnected(&mut self, peer: PeerId) {
         self.links.remove(&peer);
         self.engine.disconnected(self.now(), peer);
@@ -340,9 +347,7 @@ impl Exchange {
 
     /// The next message goes over a new stream, and over a new connection if there is another way to the peer.
     fn reconnect(&mut self, peer: PeerId) {
-        if let Some(link) = self.links.get_mut(&peer) {
-            link.stream = None;
-        }
+        self.renewed(peer);
         self.requests.push(Request::Reconnect(peer));
     }
 

@@ -229,7 +229,8 @@ impl<'a> Session<'a> {
                 links.iter().fold(0, |sum: u64, link| sum.saturating_add(link.total_size))
             }
         };
-        self.claimed = Some(claimed);
+        // Now it is known for how much there has to be room.
+        (self.claimed, self.room_seen) = (Some(claimed), None);
         self.entry.tell(|progress| progress.claimed_bytes = self.claimed);
         if claimed > self.limits.max_bytes {
             Err(FetchError::TooLarge(self.limits.max_bytes))

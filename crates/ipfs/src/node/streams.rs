@@ -135,7 +135,8 @@ async fn decode(bytes: Bytes) -> io::Result<Message> {
     if quick { decode() } else { tokio::task::spawn_blocking(decode).await? }
 }
 
-/// Sends one message on `stream`, or on a new one, and gives the stream back for the next.
+/// Sends one message on `stream`, or on a new one, and gives the stream back for the next. One that broke meanwhile, as its
+/// connection was closed, is replaced.
 pub(super) async fn send(
     mut control: Control,
     peer: PeerId,
@@ -143,11 +144,14 @@ pub(super) async fn send(
     message: Message,
     share: Arc<Share>,
 ) -> Result<Stream, SendError> {
-    let mut stream = match stream {
-        Some(stream) => stream,
-        None => open(&mut control, peer).await?,
-    };
-    write(&mut stream, &message::encode_delimited(&message), &share).await.map_err(|_| SendError::Broken)?;
+    let bytes = message::encode_delimited(&message);
+    if let Some(mut stream) = stream
+        && write(&mut stream, &bytes, &share).await.is_ok()
+    {
+        return Ok(stream);
+    }
+    let mut stream = open(&mut control, peer).await?;
+    write(&mut stream, &bytes, &share).await.map_err(|_| SendError::Broken)?;
     Ok(stream)
 }
 

@@ -10,12 +10,15 @@ use libp2p::{Multiaddr, PeerId};
 const LEFT_ASIDE: Duration = Duration::from_secs(600);
 /// The most peers that are remembered for it.
 const MAX_LEFT_ASIDE: usize = 1024;
+/// Whoever dials at several addresses at once has done with it by then.
+const DIAL: Duration = Duration::from_secs(3);
 
 /// One connection, and the address that was dialled for it.
 #[derive(Debug)]
 struct Way {
     connection: ConnectionId,
     dialled: Option<Multiaddr>,
+    since: Instant,
 }
 
 /// The connections of all peers.
@@ -38,8 +41,12 @@ impl Ways {
         let dialled = endpoint.is_dialer().then(|| endpoint.get_remote_address().clone());
         let ways = self.ways.entry(peer).or_default();
         let is_renewed = dialled.is_some() && self.renewed.remove(&peer).is_some();
-        let old = ways.iter().filter(|_| is_renewed).map(|way| way.connection).collect();
-        ways.push(Way { connection, dialled });
+        // Nobody dials whom he is connected with: he has begun anew, and does not know his old connection any more.
+        let has_begun_anew =
+            |way: &Way| dialled.is_none() && way.dialled.is_none() && way.since.elapsed() > DIAL;
+        let is_old = |way: &&Way| is_renewed || has_begun_anew(way);
+        let old = ways.iter().filter(is_old).map(|way| way.connection).collect();
+        ways.push(Way { connection, dialled, since: Instant::now() });
         old
     }
 

@@ -5,12 +5,12 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::{MIB, SOON, has_it_right, must, say, seconds, storage_of, wait_for_holders, write_noise};
+use super::{MIB, SOON, cid_of, has_it_right, must, say, seconds, storage_of, wait_for_holders, write_noise};
 use crate::daemon::Robot;
 use crate::{Error, Lab, Result, wait_until};
 
 /// So slow that a file can be spoilt on the way.
-const RATE: u64 = 60_000_000;
+const RATE: u64 = 16_000_000;
 const LONG: Duration = Duration::from_secs(300);
 
 type Spoil = fn(&Path) -> std::io::Result<()>;
@@ -44,47 +44,45 @@ fn rot(path: &Path) -> std::io::Result<()> {
     file.set_modified(times.modified()?)
 }
 
-pub(super) fn run(lab: &Lab, big: bool) -> Result {
+pub(super) fn run(big: bool) -> Result {
     let size = if big { 64 * MIB } else { 16 * MIB };
-    let (a, b) = (Robot::start(lab, "a")?, Robot::start(lab, "b")?);
     for (number, (way, spoil)) in (0u64..).zip(WAYS) {
-        let (name, seed) = (format!("{way}.bag"), 100 + number);
-        let draft = a.home().join("draft");
-        write_noise(&draft, seed, size)?;
-        let path = a.shared_folder().join(&name);
-        fs::rename(&draft, &path).map_err(Error::io("sharing"))?;
-        wait_for_holders(&b, &name, &["a", "b"], SOON)?;
-        a.host().limit_rate(RATE)?;
-        b.host().limit_rate(RATE)?;
-        // It knows of nothing but what it fetches now; all earlier files are held by a and b.
-        let c = Robot::start(lab, &format!("c{number}"))?;
-        let begun = Instant::now();
-        wait_for_pieces(&c, size * number + size / 4)?;
-        spoil(&path).map_err(Error::io(format!("spoiling {}", path.display())))?;
-        let spoilt = spoil_blocks(&b)?;
-        let host = c.host().name().to_owned();
-        wait_for_holders(&c, &name, &[&host], LONG)?;
-        let is_right = has_it_right(&c, &name, seed, size, lab.folder())?;
-        must(
-            &format!("{way} at a, and {spoilt} blocks at b, while {host} fetched: right"),
-            is_right,
-            seconds(begun),
-        )?;
-        // c has it from now on, so the others heal.
-        a.host().unlimit_rate()?;
-        b.host().unlimit_rate()?;
-        read_through(&b)?;
-        let healed = Instant::now();
-        wait_for_holders(&c, &name, &["a", "b", &host], LONG)?;
-        wait_until(LONG, "a and b whole", || (is_whole(&a) && is_whole(&b)).then_some(()))?;
-        say("  healed at a and b after", seconds(healed));
-        for robot in [&a, &b] {
-            must(
-                "  right there",
-                has_it_right(robot, &name, seed, size, lab.folder())?,
-                robot.host().name(),
-            )?;
-        }
+        run_one(&Lab::new(way)?, way, spoil, 100 + number, size)?;
+    }
+    Ok(())
+}
+
+/// The file of `a` is spoilt, and so are blocks at `b`, while `d` fetches; only `c` has all of it.
+fn run_one(lab: &Lab, way: &str, spoil: Spoil, seed: u64, size: u64) -> Result {
+    let (a, b, c) = (Robot::start(lab, "a")?, Robot::start(lab, "b")?, Robot::start(lab, "c")?);
+    let (name, draft) = (format!("{way}.bag"), a.home().join("draft"));
+    write_noise(&draft, seed, size)?;
+    let path = a.shared_folder().join(&name);
+    fs::rename(&draft, &path).map_err(Error::io("sharing"))?;
+    wait_for_holders(&c, &name, &["a", "b", "c"], SOON)?;
+    // What a's file becomes is a file of the same name; from here on the first is meant.
+    let cid = cid_of(&c, &name)?;
+    for robot in [&a, &b, &c] {
+        robot.host().limit_rate(RATE)?;
+    }
+    let d = Robot::start(lab, "d")?;
+    let begun = Instant::now();
+    wait_for_pieces(&d, size / 4)?;
+    spoil(&path).map_err(Error::io(format!("spoiling {}", path.display())))?;
+    let (spoilt, damaged) = (spoil_blocks(&b)?, Instant::now());
+    wait_for_holders(&d, &cid, &["d"], LONG)?;
+    say(&format!("{way} at a, and {spoilt} blocks at b, while d fetched: d had it after"), seconds(begun));
+    must("  right at d", has_it_right(&d, &cid, seed, size, lab.folder())?, "byte for byte")?;
+    for robot in [&a, &b, &c] {
+        robot.host().unlimit_rate()?;
+    }
+    read_through(&b)?;
+    read_through(&a)?;
+    wait_for_holders(&d, &cid, &["a", "b", "c", "d"], LONG)?;
+    wait_until(LONG, "a and b whole", || (is_whole(&a) && is_whole(&b)).then_some(()))?;
+    say("  a and b healed; since the damage", seconds(damaged));
+    for robot in [&a, &b] {
+        must("  right there", has_it_right(robot, &cid, seed, size, lab.folder())?, robot.host().name())?;
     }
     Ok(())
 }

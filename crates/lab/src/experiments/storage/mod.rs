@@ -58,7 +58,7 @@ pub fn storage(options: &Storage) -> Result {
     type Run = fn(&Lab, bool) -> Result;
     let parts: [(Part, &str, Run); 4] = [
         (Part::InPlace, "inplace", in_place::run),
-        (Part::Damage, "damage", damage::run),
+        (Part::Damage, "damage", |_, big| damage::run(big)),
         (Part::Full, "full", full::run),
         (Part::Many, "many", many::run),
     ];
@@ -106,7 +106,10 @@ fn write_noise(path: &Path, seed: u64, bytes: u64) -> Result {
         let mut file = File::create(path)?;
         std::io::copy(&mut noise(seed).take(bytes), &mut file)?;
         file.flush()?;
-        file.sync_all()
+        file.sync_all()?;
+        // So that whoever reads it first really reads it, and the memory for that is his. It is advice.
+        let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
+        Ok(())
     };
     write().map_err(Error::io(format!("writing {}", path.display())))
 }
@@ -134,8 +137,8 @@ fn is_noise(path: &Path, seed: u64, bytes: u64) -> Result<bool> {
     }
 }
 
-/// The names of those that hold the file of this name in `robot`'s report.
-fn holders(robot: &Robot, name: &str) -> Vec<String> {
+/// The names of those that hold the file of this name or CID in `robot`'s report.
+fn holders(robot: &Robot, what: &str) -> Vec<String> {
     let report = robot.cli(&["report", "--json"]).unwrap_or_default();
     let files = report["files"].as_array().cloned().unwrap_or_default();
     let of = |file: &Value| {
@@ -144,7 +147,7 @@ fn holders(robot: &Robot, name: &str) -> Vec<String> {
             .filter_map(|holder| holder["hostname"].as_str().map(str::to_owned))
             .collect::<Vec<_>>()
     };
-    files.iter().filter(|file| file["name"] == name).flat_map(of).collect()
+    files.iter().filter(|file| file["name"] == what || file["cid"] == what).flat_map(of).collect()
 }
 
 /// Waits until these hold the file, by the report of `robot`.
@@ -153,6 +156,14 @@ fn wait_for_holders(robot: &Robot, name: &str, wanted: &[&str], within: Duration
         let held = holders(robot, name);
         wanted.iter().all(|host| held.iter().any(|holder| holder == host)).then_some(())
     })
+}
+
+/// The CID of the only file of this name.
+fn cid_of(robot: &Robot, name: &str) -> Result<String> {
+    let report = robot.cli(&["report", "--json"])?;
+    let file = report["files"].as_array().into_iter().flatten().find(|file| file["name"] == name);
+    let cid = file.and_then(|file| file["cid"].as_str()).map(str::to_owned);
+    cid.ok_or_else(|| Error::answer(format!("the CID of {name}"), report.to_string()))
 }
 
 fn storage_of(robot: &Robot) -> Result<Value> {
