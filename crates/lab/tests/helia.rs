@@ -38,7 +38,10 @@ async fn helia_fetches_from_us() -> Result {
     {
         let (content, path) = (noise(length), folder.path().join("input"));
         std::fs::write(&path, &content).map_err(failed)?;
-        let added = node.add_file(path, format, watch::Sender::default()).await.map_err(failed)?;
+        let added = node
+            .add_file(ipfs::unixfs::Content::File(path), format, watch::Sender::default())
+            .await
+            .map_err(failed)?;
         let (at, cid) = (format!("{address}/p2p/{}", node.peer_id()), added.root.to_string());
         let got = tokio::task::spawn_blocking(move || helia_fetch(&at, &cid)).await.map_err(failed)??;
         println!("{length} bytes as {format:?} by Helia: {got}");
