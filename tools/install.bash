@@ -3,6 +3,12 @@
 
 kubo_version=0.1.11
 importer_version=17.1.1
+# Helia's Bitswap with what it needs to fetch a file, and the reader of CARs; the versions go together.
+helia_version=3.2.3
+helia_parts=(
+    ipfs-unixfs-exporter@16.2.2 blockstore-core@7.0.1 libp2p@3.3.11 @libp2p/tcp@11.0.28 @libp2p/identify@4.1.14
+    @chainsafe/libp2p-noise@17.0.0 @chainsafe/libp2p-yamux@8.0.1 @ipld/car@5.4.7
+)
 nextest_version=0.9.143
 deny_version=0.20.2
 fuzz_version=0.13.2
@@ -10,9 +16,10 @@ fuzz_version=0.13.2
 install_all() {
     install_debian_packages
     install_tools cargo-nextest cargo-deny
-    # The tests say by themselves that they were left out when these two are missing.
+    # The tests say by themselves that they were left out when these are missing.
     install_kubo || echo "Kubo could not be installed: tests against it will be left out." >&2
     install_importer || echo "The JavaScript importer could not be installed: tests against it will be left out." >&2
+    install_helia || echo "Helia could not be installed: tests against it will be left out." >&2
 }
 
 # Programs that the checks run, and the Debian packages that have them.
@@ -23,7 +30,7 @@ install_debian_packages() {
     local wanted=(
         cc:build-essential ip:iproute2 tc:iproute2 nft:nftables unshare:util-linux flock:util-linux
         python3:python3 node:nodejs npm:npm ngircd:ngircd openssl:openssl
-        tcpdump:tcpdump
+        tcpdump:tcpdump curl:curl
     )
     for pair in "${wanted[@]}"; do
         command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
@@ -88,4 +95,19 @@ install_importer() {
             touch "$stamp" || return 1
     fi
     echo "JavaScript importer (ipfs-unixfs-importer $importer_version)"
+}
+
+# Helia in JavaScript, put together from its parts: the whole wants a native WebRTC that does not build on node 20.
+install_helia() {
+    local folder="$cache/helia"
+    local stamp="$folder/version-$helia_version"
+    if [ ! -e "$stamp" ]; then
+        rm -rf "$folder"
+        mkdir -p "$folder"
+        # Peer dependencies include React Native, 300 MB that nothing here uses.
+        npm install --prefix "$folder" --silent --no-audit --no-fund --legacy-peer-deps \
+            "@helia/bitswap@$helia_version" "${helia_parts[@]}" &&
+            touch "$stamp" || return 1
+    fi
+    echo "Helia (@helia/bitswap $helia_version)"
 }

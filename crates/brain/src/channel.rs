@@ -187,31 +187,28 @@ impl Brain {
         envelope: &Envelope,
         out: &mut Vec<Output>,
     ) -> Sending {
-        if self.is_link(id) {
-            self.put(now, id, target, envelope, out);
-            return Sending::Sent;
-        }
-        self.try_push(now, id, target, envelope, out)
-    }
-
-    pub(crate) fn try_push(
-        &mut self,
-        now: Now,
-        id: ChannelId,
-        target: Target,
-        envelope: &Envelope,
-        out: &mut Vec<Output>,
-    ) -> Sending {
-        let Some(channel) = self.channels.get_mut(&id) else { return Sending::TooLong };
-        let spent = channel.spend(envelope.encode().len(), now.elapsed);
+        let spent = if self.is_link(id) { Sending::Sent } else { self.spend(now, id, envelope) };
         if matches!(spent, Sending::Sent) {
             self.put(now, id, target, envelope, out);
         }
         spent
     }
 
+    /// Takes what a line costs from the budget of its channel.
+    pub(crate) fn spend(&mut self, now: Now, id: ChannelId, envelope: &Envelope) -> Sending {
+        let channel = self.channels.get_mut(&id);
+        channel.map_or(Sending::TooLong, |channel| channel.spend(envelope.encode().len(), now.elapsed))
+    }
+
     /// Puts a line on a channel; on a path it goes its first step.
-    fn put(&mut self, now: Now, id: ChannelId, target: Target, envelope: &Envelope, out: &mut Vec<Output>) {
+    pub(crate) fn put(
+        &mut self,
+        now: Now,
+        id: ChannelId,
+        target: Target,
+        envelope: &Envelope,
+        out: &mut Vec<Output>,
+    ) {
         let line = envelope.encode();
         match self.paths.iter().find(|path| path.id == id).map(|path| path.chain.clone()) {
             None => self.put_line(id, target, line, out),

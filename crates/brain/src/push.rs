@@ -45,8 +45,11 @@ impl Brain {
         let mut envelope = Envelope::record(self.own_address(channel), Address::every_brain(), record);
         let mut turns = vec![turn];
         self.add_records(now, id, &mut envelope, &mut turns);
-        match self.try_push(now, id, Target::All, &envelope, out) {
-            Sending::Sent => turns.into_iter().for_each(|turn| self.said(now, turn)),
+        match self.spend(now, id, &envelope) {
+            Sending::Sent => {
+                self.put(now, id, Target::All, &envelope, out);
+                turns.into_iter().for_each(|turn| self.said(now, turn));
+            }
             Sending::Over(until) => self.outbox.rest(id, turns, until),
             Sending::TooLong => self.count("records not said: too long for a channel"),
         }

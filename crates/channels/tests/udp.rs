@@ -219,3 +219,16 @@ async fn without_a_network_the_way_out_is_named() {
     let ChannelEvent::Trouble { name, words: Some(words) } = node.next().await else { panic!() };
     assert!(name == "udp" && words.contains("nosuch*") && words.contains("`interfaces`"), "{words}");
 }
+
+#[tokio::test]
+async fn what_is_said_to_all_on_a_network_that_is_not_in_use_is_not_taken_for_a_word_to_us_alone() {
+    let interfaces = Choice::new(&["nosuch*".to_owned()]).unwrap();
+    let mut node = Node::start(free_port().await, UdpSettings { interfaces, ..UdpSettings::default() });
+    assert!(matches!(node.next().await, ChannelEvent::Trouble { .. }));
+    let [(to_all, _), (to_us, source)] = [stranger().await, stranger().await];
+    to_all.send_to(ping().encode().as_bytes(), ("127.255.255.255", node.port)).await.unwrap();
+    to_us.send_to(ping().encode().as_bytes(), node.address()).await.unwrap();
+    // Datagrams are taken in order: the first one opened no channel.
+    let channel = node.alone(source).await;
+    node.expect(channel, source).await;
+}

@@ -20,12 +20,14 @@ fn text(config: &Config, me: PeerId, swarm: Option<&str>, facts: &Facts) -> Stri
         true => "none: no network is up yet; it is noticed when one comes".to_owned(),
         false => addresses.join("\n                 "),
     };
+    let gateway = config.gateway.map_or_else(|| "off".to_owned(), |at| format!("http://{at}/ipfs/CID"));
     format!(
         "dt-swarm {version} on {hostname}\n\
          \n  peer ID        {me}\
          \n  swarm          {swarm}\
          \n  shared folder  {shared}\
          \n  data folder    {data}\
+         \n  gateway        {gateway}\
          \n  addresses      {addresses}\
          \n\
          \nTry next: put a file into {shared}, and see who keeps it:\

@@ -4,11 +4,14 @@ use clap::Parser;
 use control::{Limit, Limits, Places};
 use routing::{Address, Rule};
 use serde::Deserialize;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 const MIB: u64 = 1024 * 1024;
 /// Where all meet on IPFS pubsub (IPSD).
 const PUBSUB_TOPIC: &str = "duckiebots";
+/// Where the gateway is: for programs on this computer only.
+const GATEWAY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 6080);
 
 /// Makes this computer part of the swarm: what is put into the shared folder is shared, and kept by the others.
 #[derive(Clone, Debug, Parser)]
@@ -65,6 +68,26 @@ struct File {
     routes: Option<Vec<Rule>>,
     forward: Option<bool>,
     pubsub_topic: Option<String>,
+    gateway: Option<Listen>,
+}
+
+/// An address to listen on, or `off`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct Listen(Option<SocketAddr>);
+
+impl TryFrom<String> for Listen {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if text == "off" {
+            return Ok(Self(None));
+        }
+        let address = text.parse().map_err(|_| {
+            format!("{text:?} is no address to listen on: write it as {GATEWAY}, or \"off\" for none")
+        });
+        Ok(Self(Some(address?)))
+    }
 }
 
 /// Everything that was decided.
@@ -97,6 +120,8 @@ pub(crate) struct Config {
     pub(crate) forward: bool,
     /// Empty for none.
     pub(crate) pubsub_topic: String,
+    /// Where the IPFS gateway listens; none when it is off.
+    pub(crate) gateway: Option<SocketAddr>,
 }
 
 /// Why there is no configuration.
@@ -181,6 +206,7 @@ impl Config {
             routes: file.routes.unwrap_or_default(),
             forward: file.forward.unwrap_or(true),
             pubsub_topic: file.pubsub_topic.unwrap_or_else(|| PUBSUB_TOPIC.to_owned()),
+            gateway: file.gateway.map_or(Some(GATEWAY), |listen| listen.0),
         })
     }
 }
@@ -249,6 +275,16 @@ mod tests {
         assert_eq!(config.pubsub_topic, "duckiebots");
         let wrong = toml::from_str::<File>("peers = ['/ip4/10.0.0.777/tcp/8000/dswarm-line']").unwrap_err();
         assert!(wrong.to_string().contains("10.0.0.777"), "{wrong}");
+    }
+
+    #[test]
+    fn the_gateway_is_for_this_computer_unless_somebody_says_otherwise() {
+        let gateway = |file: &str| decide(&[], file).unwrap().gateway.map(|at| at.to_string());
+        assert_eq!(gateway("").as_deref(), Some("127.0.0.1:6080"));
+        assert_eq!(gateway("gateway = '[::]:80'").as_deref(), Some("[::]:80"));
+        assert_eq!(gateway("gateway = 'off'"), None);
+        let wrong = toml::from_str::<File>("gateway = 'localhost'").unwrap_err().to_string();
+        assert!(wrong.contains("127.0.0.1:6080") && wrong.contains("off"), "{wrong}");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use brain::Routing;
 use channels::{Choice, ChoiceError};
 use dcache::{Keypair, PeerId, SwarmFile, Time};
 use discovery::{Facts, run_announcer};
+use gateway::{Settings, run_gateway};
 use ipfs::node::Node;
 use rand::TryRng as _;
 use std::path::PathBuf;
@@ -125,6 +126,7 @@ impl Daemon {
         let transfers = self.transfers(&swarm, &node)?;
         let control = Control::new(swarm.clone(), membership, joined, routes, transfers.clone(), shelf);
         self.spawn_control(&mut tasks, control, &stop);
+        self.spawn_gateway(&mut tasks, node.subscribe(), &stop);
         let content = self.content(seed, &swarm, &facts, of_swarm, plan.subscribe(), node, transfers);
         let content = content.map(|content| Content { ledger, ..content });
         spawn_content(&mut tasks, content, &stop);
@@ -205,6 +207,21 @@ impl Daemon {
             async move { control.serve(path).await.map(|never| match never {}) }
         };
         spawn_until(tasks, stop, supervise("control", stop.clone(), serve));
+    }
+
+    fn spawn_gateway(
+        &self,
+        tasks: &mut JoinSet<()>,
+        node: watch::Receiver<Option<Node>>,
+        stop: &CancellationToken,
+    ) {
+        let Some(listen) = self.config.gateway else { return };
+        let settings = Settings::new(listen, vec![self.config.hostname.clone()]);
+        let serve = move || {
+            let (settings, node) = (settings.clone(), node.clone());
+            async move { run_gateway(settings, node).await.map(|never| match never {}) }
+        };
+        spawn_until(tasks, stop, supervise("gateway", stop.clone(), serve));
     }
 
     /// What was ordered before, and the limits that were set.

@@ -4,10 +4,11 @@ use ::cid::Cid;
 use ::cid::multihash::Multihash;
 use bytes::Bytes;
 use ipfs::dag::{DAG_PB, DagError, MAX_LINKS, Node, RAW, links, node};
+use ipfs::unixfs::{Cursor, FileNode};
 
 /// Inputs to begin with.
 pub fn seeds() -> Vec<Vec<u8>> {
-    vec![block(1), block(2), block(4)]
+    vec![block(1), block(2), block(4), file()]
 }
 
 /// What must hold of any bytes.
@@ -28,7 +29,28 @@ fn check_node(bytes: &Bytes) -> Result<(), DagError> {
         }
         Node::Directory { links } => assert_eq!(all, Ok(links)),
     }
+    if let Ok(file) = FileNode::read(&cid(DAG_PB), bytes) {
+        check_file(file);
+    }
     Ok(())
+}
+
+/// The sizes of a file add up, and the way through it stays within them.
+fn check_file(file: FileNode) {
+    let of_parts: u128 = file.parts.iter().map(|part| u128::from(part.size)).sum();
+    assert_eq!(u128::from(file.size), file.data.len() as u128 + of_parts);
+    let (middle, size, count) = (file.size / 2, file.size, file.parts.len());
+    for range in [0..size, middle..size, middle..middle.saturating_add(1)] {
+        let (mut cursor, data) = Cursor::new(file.clone(), range.clone());
+        assert!(data.len() as u64 <= range.end - range.start);
+        let mut visited = 0;
+        while cursor.next_part().is_some() {
+            assert!(cursor.upcoming(4).len() <= 4);
+            cursor.skip();
+            visited += 1;
+        }
+        assert!(visited <= count);
+    }
 }
 
 #[expect(clippy::expect_used, reason = "32 bytes are a possible digest")]
@@ -47,4 +69,11 @@ fn block(kind: u8) -> Vec<u8> {
     let link = [field(1, &cid(RAW).to_bytes()), field(2, b"name"), vec![0x18, 9]].concat();
     let unixfs = [vec![0x08, kind], field(2, b"bytes"), vec![0x18, 5]].concat();
     [field(2, &link), field(1, &unixfs)].concat()
+}
+
+/// A node of a file with data and two parts, whose sizes add up.
+fn file() -> Vec<u8> {
+    let link = field(2, &field(1, &cid(RAW).to_bytes()));
+    let unixfs = [vec![0x08, 2], field(2, b"bytes"), vec![0x18, 14, 0x20, 9, 0x20, 0]].concat();
+    [link.clone(), link, field(1, &unixfs)].concat()
 }

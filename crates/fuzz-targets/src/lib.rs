@@ -18,6 +18,7 @@ pub mod dag;
 pub mod description;
 pub mod difference;
 pub mod fragment;
+pub mod gateway;
 pub mod hello;
 pub mod key_file;
 pub mod line;
@@ -54,6 +55,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "description", check: description::check, seeds: description::seeds },
     Target { name: "difference", check: difference::check, seeds: difference::seeds },
     Target { name: "fragment", check: fragment::check, seeds: fragment::seeds },
+    Target { name: "gateway", check: gateway::check, seeds: gateway::seeds },
     Target { name: "hello", check: hello::check, seeds: hello::seeds },
     Target { name: "key_file", check: key_file::check, seeds: key_file::seeds },
     Target { name: "line", check: line::check, seeds: line::seeds },

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use cid::Cid;
 use prost::Message as _;
-use prost::encoding::{DecodeContext, decode_key, skip_field};
+use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
 /// The codec of blocks that are plain bytes.
 pub const RAW: u64 = 0x55;
@@ -57,6 +57,8 @@ struct RawUnixFs {
     data: Option<Bytes>,
     #[prost(uint64, optional, tag = "3")]
     file_size: Option<u64>,
+    #[prost(uint64, repeated, packed = "false", tag = "4")]
+    block_sizes: Vec<u64>,
 }
 
 /// A link to another block.
@@ -81,6 +83,8 @@ pub enum Node {
         claimed_size: u64,
         /// The parts that follow, in order.
         links: Vec<Link>,
+        /// The sizes of the parts, as their maker claims: one for each link, when he is honest.
+        block_sizes: Vec<u64>,
     },
     /// A directory with its entries in order.
     Directory {
@@ -107,17 +111,22 @@ pub fn links(cid: &Cid, block: &Bytes) -> Result<Vec<Link>, DagError> {
 /// When the block is not readable, or of a kind that is not supported (symlinks, sharded directories).
 pub fn node(cid: &Cid, block: &Bytes) -> Result<Node, DagError> {
     if cid.codec() == RAW {
-        return Ok(Node::File { claimed_size: block.len() as u64, data: block.clone(), links: Vec::new() });
+        let (claimed_size, data) = (block.len() as u64, block.clone());
+        return Ok(Node::File { claimed_size, data, links: Vec::new(), block_sizes: Vec::new() });
     }
     if cid.codec() != DAG_PB {
         return Err(DagError::Codec(*cid, cid.codec()));
     }
     let (links, data) = parse(cid, block)?;
+    if count_sizes(&data).ok_or(DagError::Malformed(*cid))? > MAX_LINKS {
+        return Err(DagError::TooManyLinks(*cid));
+    }
     let inner = RawUnixFs::decode(data).map_err(|_| DagError::Malformed(*cid))?;
     match inner.kind {
         0 | 2 => {
             let data = inner.data.unwrap_or_default();
-            Ok(Node::File { claimed_size: inner.file_size.unwrap_or(data.len() as u64), data, links })
+            let claimed_size = inner.file_size.unwrap_or(data.len() as u64);
+            Ok(Node::File { claimed_size, data, links, block_sizes: inner.block_sizes })
         }
         1 => Ok(Node::Directory { links }),
         4 => Err(DagError::Unsupported(*cid, "symbolic link")),
@@ -142,6 +151,25 @@ fn count_links(mut block: &[u8]) -> Option<usize> {
         let (tag, wire_type) = decode_key(&mut block).ok()?;
         skip_field(wire_type, tag, &mut block, DecodeContext::default()).ok()?;
         count += usize::from(tag == 2);
+    }
+    Some(count)
+}
+
+/// How many sizes a UnixFS message has, one by one or packed: each takes a byte on the wire and eight in memory.
+fn count_sizes(message: &[u8]) -> Option<usize> {
+    let (mut rest, mut count) = (message, 0);
+    while !rest.is_empty() {
+        let (tag, wire_type) = decode_key(&mut rest).ok()?;
+        if tag == 4 && wire_type == WireType::LengthDelimited {
+            let length = usize::try_from(decode_varint(&mut rest).ok()?).ok()?;
+            let (packed, after) = rest.split_at_checked(length)?;
+            // The last byte of a number has its highest bit clear.
+            count += packed.iter().filter(|byte| **byte < 0x80).count();
+            rest = after;
+        } else {
+            skip_field(wire_type, tag, &mut rest, DecodeContext::default()).ok()?;
+            count += usize::from(tag == 4);
+        }
     }
     Some(count)
 }

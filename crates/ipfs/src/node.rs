@@ -1,5 +1,6 @@
 //! A running node: libp2p, Bitswap and the block store behind one handle.
 mod addresses;
+mod block;
 mod driver;
 mod exchange;
 mod fetch;
@@ -28,6 +29,7 @@ use libp2p::{Multiaddr, PeerId};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+pub use block::BlockError;
 pub use driver::Driver;
 use driver::{Command, Reports};
 pub use fetch::{FetchError, FetchLimits, FetchProgress, FetchSummary, Fetched, Provider};

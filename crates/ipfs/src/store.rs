@@ -4,7 +4,7 @@
 //! ```text
 //! blocks/ab/1220...ab   one file per block, nothing in it but the block's bytes; its name is the multihash in lower
 //!                       case hexadecimal, its folder the last two digits of that. Its time says which are the oldest.
-//! temporary/7           files being written, numbered; emptied when the store is opened
+//! blocks/ab/1220...ab.7.partial   being written, numbered; removed when the store is opened
 //! pins.redb             a redb 4 database (file format 3) of four tables; integers are little-endian, as redb has them
 //!   pins    bytes -> (u64, u64)   root CID in binary -> time of pinning in Unix seconds, bytes of all different blocks
 //!   blocks  bytes -> bytes        root CID -> for each different block of its DAG: u8 length, multihash
@@ -98,8 +98,8 @@ impl Store {
         let is_new = !place.path().exists();
         // Whoever else uses the store has the database, too: nothing is touched before it is ours.
         let (pins, pins_set_aside) = PinDatabase::open(place)?;
-        let (files, temporary_removed) = BlockFiles::open(&config.directory)?;
-        let mut index = files.index()?;
+        let files = BlockFiles::open(&config.directory)?;
+        let (mut index, temporary_removed) = files.index()?;
         let (blocks, bytes) = (index.blocks(), index.bytes());
         let files_gone = find_files(&pins, &mut index)?;
         let incomplete_pins = pinning::hold_pins(&pins, &mut index)?;
@@ -194,7 +194,7 @@ impl Store {
     fn write(&self, key: &BlockKey, data: &[u8]) -> Result<(), StoreError> {
         let too_large = |_| std::io::Error::from(std::io::ErrorKind::FileTooLarge);
         let size = u32::try_from(data.len()).map_err(too_large).context("store so large a block")?;
-        let temporary = self.inner.files.write_temporary(data)?;
+        let temporary = self.inner.files.write_temporary(key, data)?;
         let mut index = self.index();
         self.inner.files.publish(key, &temporary)?;
         index.insert(key.clone(), size);

@@ -4,11 +4,13 @@
 mod add;
 mod export;
 mod read;
+mod seek;
 mod walk;
 
 pub use add::{AddError, Added, Content, DirectoryEntry, Format, Progress, add_directory, add_file};
 pub use export::{ExportError, export};
 pub use read::{Listed, ReadError, cat, file_size, list, read_through};
+pub use seek::{Cursor, FileNode, MAX_FILE_DEPTH, Part, SeekError};
 pub use walk::{MAX_DEPTH, WalkError, walk_complete};
 
 /// The most bytes that a name in a directory may have: what Linux file systems allow.

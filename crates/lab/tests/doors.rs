@@ -50,6 +50,20 @@ fn without_its_tcp_port_a_robot_still_shares() -> Result {
 }
 
 #[test]
+fn without_the_port_of_its_gateway_a_robot_still_shares() -> Result {
+    let Some(lab) = or_skip("gateway port taken", Lab::new("http")) else {
+        return Ok(());
+    };
+    let b = Robot::start(&lab, "b")?;
+    let mut a = Robot::new(lab.host("a")?, "")?;
+    let _taken = take(a.host(), || TcpListener::bind("127.0.0.1:6080"))?;
+    a.restart()?;
+    wait_for_words(&mut a, &["TCP port 6080 is taken by another program", "`gateway`"])?;
+    a.share("four.bag", b"four")?;
+    wait_until_safe(&b, "four.bag", 2)
+}
+
+#[test]
 fn without_its_udp_port_a_robot_still_answers_and_joins_once_it_is_free() -> Result {
     let Some(lab) = or_skip("UDP port taken", Lab::new("udp")) else {
         return Ok(());

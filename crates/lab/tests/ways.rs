@@ -186,40 +186,71 @@ fn two(lab: &Lab) -> Result<[Robot; 2]> {
     Ok(robots)
 }
 
+fn readdress(robot: &Robot, address: &str) -> Result {
+    ways::ip(robot.host(), "address flush dev eth0 scope global")?;
+    ways::ip(robot.host(), &format!("address add {address} broadcast + dev eth0"))
+}
+
+/// Both hear each other.
+fn share([a, b]: &[Robot; 2], words: &str) -> Result {
+    ways::reaches(a, b, words)?;
+    ways::reaches(b, a, &format!("{words}, and back"))
+}
+
+/// The interface of the first one goes and comes, and then DHCP, say, gives it another address.
+fn goes_and_comes(robots: &[Robot; 2]) -> Result {
+    let a = &robots[0];
+    ways::ip(a.host(), "link set eth0 down")?;
+    ways::troubled(a, "udp", "network")?;
+    ways::ip(a.host(), "link set eth0 up")?;
+    share(robots, "back again")?;
+    readdress(a, "10.77.0.99/24")?;
+    share(robots, "under another address")?;
+    wait_for_channel(a, "eth0").map(drop)
+}
+
+/// The first one believes half of the network to be elsewhere.
+fn has_a_wrong_netmask(robots: &[Robot; 2]) -> Result {
+    readdress(&robots[0], "10.77.0.130/25")?;
+    share(robots, "with a wrong netmask")?;
+    ways::troubled(&robots[0], "eth0", "netmask")
+}
+
+/// Neither hears broadcasts any more.
+fn filters_broadcasts(robots: &[Robot; 2]) -> Result {
+    let rules = ["ip daddr 10.77.0.255", "ip daddr 255.255.255.255"];
+    robots.iter().try_for_each(|robot| robot.host().keep_out(&rules))?;
+    share(robots, "without broadcasts")
+}
+
 #[test]
 fn an_interface_goes_and_comes_and_has_another_address() -> Result {
     let Some(lab) = or_skip("interface", Lab::new("interface")) else { return Ok(()) };
-    let [a, b] = two(&lab)?;
-    let go = |words: &str| ways::ip(a.host(), words);
-    go("link set eth0 down")?;
-    ways::troubled(&a, "udp", "network")?;
-    go("link set eth0 up")?;
-    ways::reaches(&a, &b, "back again")?;
-    // Another address, as DHCP gives it.
-    go("address flush dev eth0 scope global")?;
-    go("address add 10.77.0.99/24 broadcast + dev eth0")?;
-    ways::reaches(&a, &b, "under another address")?;
-    wait_for_channel(&a, "eth0").map(drop)
+    goes_and_comes(&two(&lab)?)
 }
 
 #[test]
 fn a_wrong_netmask_is_survived_and_named() -> Result {
     let Some(lab) = or_skip("netmask", Lab::new("mask")) else { return Ok(()) };
-    let [a, b] = two(&lab)?;
-    ways::ip(a.host(), "address flush dev eth0 scope global")?;
-    ways::ip(a.host(), "address add 10.77.0.130/25 broadcast + dev eth0")?;
-    ways::reaches(&a, &b, "with a wrong netmask")?;
-    ways::reaches(&b, &a, "and back with it")?;
-    ways::troubled(&a, "eth0", "netmask")
+    has_a_wrong_netmask(&two(&lab)?)
 }
 
 #[test]
 fn filtered_broadcasts_are_survived() -> Result {
     let Some(lab) = or_skip("filtered", Lab::new("filtered")) else { return Ok(()) };
-    let [a, b] = two(&lab)?;
-    for robot in [&a, &b] {
-        robot.host().keep_out(&["ip daddr 10.77.0.255", "ip daddr 255.255.255.255"])?;
-    }
-    ways::reaches(&a, &b, "without broadcasts")?;
-    ways::reaches(&b, &a, "and back without them")
+    filters_broadcasts(&two(&lab)?)
+}
+
+/// What one trouble leaves behind must not stand in the way of getting over the next.
+#[test]
+fn a_daemon_survives_all_that_happens_to_its_network() -> Result {
+    let Some(lab) = or_skip("all troubles", Lab::new("survives")) else { return Ok(()) };
+    let robots = two(&lab)?;
+    goes_and_comes(&robots)?;
+    has_a_wrong_netmask(&robots)?;
+    readdress(&robots[0], "10.77.0.131/24")?;
+    share(&robots, "with the right one")?;
+    filters_broadcasts(&robots)?;
+    println!("{}", robots[0].cli_text(&["channels"])?);
+    Ok(())
 }

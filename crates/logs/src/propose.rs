@@ -41,9 +41,9 @@ pub fn statements(
 ) -> Statements {
     let mut statements = Statements::new();
     let own: BTreeSet<Cid> = taken.values().map(|taken| taken.cid).collect();
-    for cid in own.intersection(kept).copied() {
-        let item = Station::Files.item(&cid);
-        match files.get(&cid) {
+    for cid in own.intersection(kept) {
+        let item = Station::Files.item(cid);
+        match files.get(cid) {
             Some(file) if file.state != State::Shared => {
                 if file.proposers.contains_key(&me) {
                     statements.dismiss(item, Validity::starting(now, LIFETIME));

@@ -105,16 +105,13 @@ impl Capacity {
 
     /// A connection with one peer that is to last.
     pub const LINK: Self = Self {
-        reach: Reach::Peer,
         cost: 3,
         mtu: 8 * 1024,
         bytes: Allowance { burst: 256 * 1024, per_minute: 15_000_000 },
         lines: Allowance { burst: 500, per_minute: 30_000 },
-        whole: usize::MAX,
-        piece: usize::MAX,
         beacons: (Duration::from_millis(500), Duration::from_secs(30)),
-        round_trip: Duration::from_millis(500),
         is_lossy: false,
+        ..Self::UNICAST
     };
 
     /// A mesh over the internet, in which each line is passed on many times.
@@ -124,11 +121,9 @@ impl Capacity {
         mtu: 4 * 1024,
         bytes: Allowance { burst: 64 * 1024, per_minute: 1_200_000 },
         lines: Allowance { burst: 50, per_minute: 3000 },
-        whole: usize::MAX,
-        piece: usize::MAX,
         beacons: (Duration::from_secs(1), Duration::from_secs(60)),
         round_trip: Duration::from_millis(1000),
-        is_lossy: false,
+        ..Self::LINK
     };
 
     /// A channel of an IRC server: a line every two seconds, of 300 bytes, or 150 of a longer one.

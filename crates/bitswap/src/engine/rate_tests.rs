@@ -155,10 +155,9 @@ impl World {
             }
         }
         let wake = self.nodes[name].engine.next_wake();
-        if wake.is_some() && wake != self.nodes[name].wake {
+        if let Some(at) = wake.filter(|_| wake != self.nodes[name].wake) {
             self.nodes[name].wake = wake;
-            let after = wake.unwrap().saturating_sub(self.now);
-            self.at(after, Event::Tick(name));
+            self.at(at.saturating_sub(self.now), Event::Tick(name));
         }
     }
 

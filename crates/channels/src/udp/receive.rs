@@ -31,7 +31,8 @@ impl Udp {
                 }
                 report(self.lans[lan].channel, arrival, envelope)
             }
-            _ if arrival.destination.is_multicast() => return,
+            // To all on a network that is not in use, or not yet: whoever says it does not speak to us alone.
+            _ if !arrival.is_alone => return,
             _ => match self.receive_alone(lan, arrival, &line).await {
                 Some(event) => event,
                 None => return,

@@ -42,6 +42,8 @@ pub(crate) struct Arrival {
     pub(crate) source: SocketAddr,
     /// To which address.
     pub(crate) destination: IpAddr,
+    /// Whether that address is of this host alone, whatever is known of its networks at the moment.
+    pub(crate) is_alone: bool,
     /// On which interface it came.
     pub(crate) interface: u32,
     /// How many bytes of the buffer it takes.
@@ -171,10 +173,10 @@ fn receive_from(socket: &UdpSocket, buffer: &mut [u8]) -> Result<Arrival> {
     )?;
     let source = came.address.as_ref().and_then(source_of);
     let info = came.cmsgs()?.find_map(packet_info);
-    let ((destination, interface), source) =
+    let (PacketInfo { destination, is_alone, interface }, source) =
         info.zip(source).ok_or_else(|| Error::other("no packet info"))?;
     let is_cut = came.flags.contains(MsgFlags::MSG_TRUNC);
-    Ok(Arrival { source, destination, interface, length: came.bytes, is_cut })
+    Ok(Arrival { source, destination, is_alone, interface, length: came.bytes, is_cut })
 }
 
 fn source_of(address: &SockaddrStorage) -> Option<SocketAddr> {
@@ -184,14 +186,30 @@ fn source_of(address: &SockaddrStorage) -> Option<SocketAddr> {
     v4.or_else(|| v6().map(SocketAddr::V6))
 }
 
-fn packet_info(message: ControlMessageOwned) -> Option<(IpAddr, u32)> {
+/// What the kernel tells of a datagram.
+struct PacketInfo {
+    destination: IpAddr,
+    is_alone: bool,
+    interface: u32,
+}
+
+fn packet_info(message: ControlMessageOwned) -> Option<PacketInfo> {
     match message {
         ControlMessageOwned::Ipv4PacketInfo(info) => {
-            let destination = Ipv4Addr::from(info.ipi_addr.s_addr.to_ne_bytes());
-            Some((destination.into(), info.ipi_ifindex.try_into().ok()?))
+            let [destination, own] =
+                [info.ipi_addr, info.ipi_spec_dst].map(|at| Ipv4Addr::from(at.s_addr.to_ne_bytes()));
+            Some(PacketInfo {
+                destination: destination.into(),
+                // The kernel puts the address of ours that an answer should come from beside the one that was used: another
+                // one when that was for all. It knew so when the datagram came, while our list of networks lags behind.
+                is_alone: destination == own,
+                interface: info.ipi_ifindex.try_into().ok()?,
+            })
         }
         ControlMessageOwned::Ipv6PacketInfo(info) => {
-            Some((Ipv6Addr::from(info.ipi6_addr.s6_addr).into(), info.ipi6_ifindex))
+            let destination = IpAddr::from(info.ipi6_addr.s6_addr);
+            let is_alone = !destination.is_multicast();
+            Some(PacketInfo { destination, is_alone, interface: info.ipi6_ifindex })
         }
         _ => None,
     }

@@ -278,7 +278,12 @@ async fn want(node: &Node, cid: Cid, depth: usize, priority: i32) -> Arrival {
     (cid, depth, wait_for(node, cid, priority).await)
 }
 
-async fn wait_for(node: &Node, cid: Cid, priority: i32) -> Result<(Bytes, Option<PeerId>), FetchError> {
+/// Wants a block until it comes; also from whom it came, if a peer sent it.
+pub(super) async fn wait_for(
+    node: &Node,
+    cid: Cid,
+    priority: i32,
+) -> Result<(Bytes, Option<PeerId>), FetchError> {
     loop {
         let (reply, answer) = oneshot::channel();
         node.commands.send(Command::Want { cid, priority, reply }).await.map_err(|_| FetchError::Stopped)?;

@@ -8,7 +8,10 @@ use std::time::SystemTime;
 use super::index::Index;
 use super::{BlockKey, Context as _, StoreError};
 
-/// The folders with one file per block, and with those being written.
+/// How the names of files that are being written end.
+const PARTIAL: &str = ".partial";
+
+/// The folders with one file per block, and those being written.
 #[derive(Debug)]
 pub(super) struct BlockFiles {
     directory: PathBuf,
@@ -16,11 +19,10 @@ pub(super) struct BlockFiles {
 }
 
 impl BlockFiles {
-    /// Makes the folders, and removes what a killed process left; returns how many files that were.
-    pub(super) fn open(directory: &Path) -> Result<(Self, usize), StoreError> {
+    /// Makes the folders.
+    pub(super) fn open(directory: &Path) -> Result<Self, StoreError> {
         make_folders(directory)?;
-        let removed = empty_folder(&directory.join("temporary"))?;
-        Ok((Self { directory: directory.to_owned(), next_temporary: AtomicU64::new(0) }, removed))
+        Ok(Self { directory: directory.to_owned(), next_temporary: AtomicU64::new(0) })
     }
 
     pub(super) fn path(&self, key: &BlockKey) -> PathBuf {
@@ -36,10 +38,11 @@ impl BlockFiles {
         }
     }
 
-    /// Writes a file that has no name as a block yet. When that fails nothing is left of it.
-    pub(super) fn write_temporary(&self, data: &[u8]) -> Result<PathBuf, StoreError> {
+    /// Writes a file that has no name as a block yet, beside its place: in one folder for all, each new file would wait
+    /// for the one before. When that fails nothing is left of it.
+    pub(super) fn write_temporary(&self, key: &BlockKey, data: &[u8]) -> Result<PathBuf, StoreError> {
         let number = self.next_temporary.fetch_add(1, Ordering::Relaxed);
-        let path = self.directory.join("temporary").join(number.to_string());
+        let path = self.path(key).with_extension(format!("{number}{PARTIAL}"));
         let written = File::create(&path).and_then(|mut file| file.write_all(data));
         if written.is_err() {
             let _ = fs::remove_file(&path);
@@ -60,12 +63,19 @@ impl BlockFiles {
         remove_if_there(&self.path(key))
     }
 
-    /// Counts what is there. What has no block's name is left alone, and said.
-    pub(super) fn index(&self) -> Result<Index, StoreError> {
-        let mut found = Vec::new();
+    /// Counts what is there, and removes what a killed process left; also returns how many files that were. What has
+    /// no block's name is left alone, and said.
+    pub(super) fn index(&self) -> Result<(Index, usize), StoreError> {
+        let (mut found, mut removed) = (Vec::new(), 0);
         for shard in fs::read_dir(self.directory.join("blocks")).context("list its blocks")? {
             for file in fs::read_dir(shard.context("list its blocks")?.path()).context("list its blocks")? {
-                found.extend(block_file(&file.context("list its blocks")?)?);
+                let file = file.context("list its blocks")?;
+                if file.file_name().to_string_lossy().ends_with(PARTIAL) {
+                    remove_if_there(&file.path())?;
+                    removed += 1;
+                    continue;
+                }
+                found.extend(block_file(&file)?);
             }
         }
         found.sort_unstable_by(|left, right| (left.2, &left.0).cmp(&(right.2, &right.0)));
@@ -73,24 +83,14 @@ impl BlockFiles {
         for (key, size, _) in found {
             index.insert(key, size);
         }
-        Ok(index)
+        Ok((index, removed))
     }
 }
 
 fn make_folders(directory: &Path) -> Result<(), StoreError> {
-    fs::create_dir_all(directory.join("temporary")).context("make its folders")?;
     (0..=u8::MAX)
         .try_for_each(|byte| fs::create_dir_all(directory.join("blocks").join(format!("{byte:02x}"))))
         .context("make its folders")
-}
-
-fn empty_folder(folder: &Path) -> Result<usize, StoreError> {
-    let mut removed = 0;
-    for entry in fs::read_dir(folder).context("list temporary files")? {
-        remove_if_there(&entry.context("list temporary files")?.path())?;
-        removed += 1;
-    }
-    Ok(removed)
 }
 
 fn remove_if_there(path: &Path) -> Result<(), StoreError> {

@@ -179,7 +179,7 @@ fn lay_unsynced(directory: &Path, path: &Path, data: &[u8], random: &mut ChaCha8
         1 => fs::write(whole, "").unwrap(),
         2 => fs::write(whole, &data[..data.len() / 2]).unwrap(),
         3 => fs::write(whole, vec![0; data.len()]).unwrap(),
-        4 => fs::write(directory.join("temporary/3"), data).unwrap(),
+        4 => fs::write(whole.with_extension("3.partial"), data).unwrap(),
         _ => fs::write(whole, data).unwrap(),
     }
 }

@@ -140,7 +140,7 @@ fn opening_counts_what_is_there_and_cleans_up() {
     let empty =
         add_file(&store, &Content::Bytes(Bytes::new()), Format::V1, &mut |_, _, _| true).unwrap().root;
     drop(store);
-    fs::write(folder.path().join("temporary/17"), "half a block").unwrap();
+    fs::write(folder.path().join("blocks/17/1220.3.partial"), "half a block").unwrap();
     fs::write(file_of(&folder, &cids[2]), "").unwrap();
     fs::write(folder.path().join("blocks/00/README"), "not a block").unwrap();
     let (store, report) = open(&folder, 10_000);
@@ -149,7 +149,7 @@ fn opening_counts_what_is_there_and_cleans_up() {
     assert_eq!(report, expected);
     assert_eq!(stored(&store, &cids), [true, true, false]);
     assert!(store.contains(&empty), "a block that is empty on purpose stays");
-    assert!(!folder.path().join("temporary/17").exists());
+    assert!(!folder.path().join("blocks/17/1220.3.partial").exists());
     assert!(folder.path().join("blocks/00/README").exists(), "what is not ours is left alone");
 }
 
@@ -278,10 +278,10 @@ fn keys_are_read_from_file_names_and_from_nothing_else() {
         (0..3).map(|number| BlockKey::of(&block(number).0).relative_path()).collect();
     assert_eq!(keys.len(), 3);
     let folder = TempDir::new().unwrap();
-    let (files, _) = BlockFiles::open(folder.path()).unwrap();
+    let files = BlockFiles::open(folder.path()).unwrap();
     let name = BlockKey::of(&block(0).0).to_string();
     for wrong in [&name[1..], &name[2..], &name.to_uppercase(), "zz", "é", "1220", &format!("{name}00")] {
         fs::write(folder.path().join("blocks/00").join(wrong), "x").unwrap();
     }
-    assert_eq!(files.index().unwrap().blocks(), 0);
+    assert_eq!(files.index().unwrap().0.blocks(), 0);
 }

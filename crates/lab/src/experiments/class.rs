@@ -207,7 +207,7 @@ impl<'a> Scene<'a> {
     fn kubo_seeds(&self) -> Result<Players> {
         let mut seeder = Kubo::on_host(&self.seeder)?;
         let cid = seeder.add(&self.file)?;
-        let fetchers = self.our_fetchers(&seeder.address().to_owned())?;
+        let fetchers = self.our_fetchers(seeder.address())?;
         let begin = vec![format!("get {cid}"); fetchers.len()];
         Ok(Players { seeder: Player::Kubo(seeder), fetchers, begin })
     }
@@ -235,8 +235,10 @@ impl<'a> Scene<'a> {
 
 impl Players {
     fn wait_until_durable(&self) -> Result {
-        let each = self.fetchers.iter();
-        each.map(|fetcher| fetcher.process().wait_for_line(|line| line == "PINNED", SOON).map(drop)).collect()
+        let is_pinned = |line: &str| line == "PINNED";
+        self.fetchers
+            .iter()
+            .try_for_each(|fetcher| fetcher.process().wait_for_line(is_pinned, SOON).map(drop))
     }
 
     fn processor(&self) -> Result<f64> {

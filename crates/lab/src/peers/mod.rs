@@ -1,7 +1,9 @@
 //! Real peers that others wrote, to check ourselves against. `check` installs them into the cache folder.
 
 mod content_node;
+mod curl;
 mod driven;
+mod helia;
 mod javascript;
 mod kubo;
 mod ngircd;
@@ -14,7 +16,9 @@ use std::path::PathBuf;
 use crate::Unavailable;
 
 pub(crate) use content_node::content_node;
+pub use curl::curl_available;
 pub(crate) use driven::Driven;
+pub use helia::{car_reader_available, helia_available, helia_fetch, read_car};
 pub use javascript::{CidVersion, javascript_available, javascript_cid, javascript_cid_in_folder};
 pub use kubo::{Kubo, kubo_available};
 pub use ngircd::{Ngircd, NgircdOptions, ngircd_available};

@@ -3,7 +3,7 @@
 use lab::daemon::Robot;
 use lab::{Host, Result, wait_until};
 use serde_json::Value;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The slowest way is IRC: some 150 bytes in two seconds.
 const SOON: Duration = Duration::from_secs(150);
@@ -49,10 +49,13 @@ pub(crate) fn reaches(from: &Robot, to: &Robot, words: &str) -> Result {
     from.cli_text(&["propose", "share/notes", words, "--for", "1h", "--anyway"])?;
     let signer = from.cli(&["ping", "--json"])?["peer"].clone();
     let what = format!("{words:?} from {} on {}", from.host().name(), to.host().name());
+    let said = Instant::now();
     wait_until(SOON, &what, || {
         let known = to.cli_text(&["query", "share/notes", "--json"]).ok()?;
         (known.contains(words) && known.contains(signer.as_str()?)).then_some(())
-    })
+    })?;
+    println!("{what} after {:?}", said.elapsed());
+    Ok(())
 }
 
 /// Records go both ways, and by a channel that begins so, and by no other.

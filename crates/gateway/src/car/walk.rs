@@ -1,0 +1,195 @@
+//! The blocks of a CAR, depth first.
+use std::collections::{BTreeSet, VecDeque};
+use std::vec::IntoIter;
+
+use bytes::Bytes;
+use http::StatusCode;
+use ipfs::unixfs::{Cursor, MAX_DEPTH};
+use ipfs::{Cid, dag};
+
+use super::{frame, links};
+use crate::blocks::{AHEAD, Blocks};
+use crate::body::Pieces;
+use crate::refusal::Refusal;
+
+/// The multicodec of the hash function whose digest is the data itself: the parent has such a block already.
+const IDENTITY: u64 = 0x00;
+/// How many different blocks are remembered: those of a file of 64 GiB.
+const MAX_SEEN: usize = 1 << 18;
+/// How many links may wait at one time.
+const MAX_PENDING: usize = 65_536;
+
+/// What follows after the block at the end of the path.
+pub(super) enum Below {
+    /// The blocks of a file, or a part of them.
+    File(Cursor),
+    /// Whatever is linked, the next one in the last level.
+    All { levels: Vec<IntoIter<Cid>>, pending: usize },
+}
+
+impl Below {
+    /// Nothing more.
+    pub(super) fn nothing() -> Self {
+        Self::All { levels: Vec::new(), pending: 0 }
+    }
+
+    /// All that these link.
+    pub(super) fn all(links: Vec<Cid>) -> Result<Self, Refusal> {
+        let mut all = Self::nothing();
+        all.enter(links)?;
+        Ok(all)
+    }
+
+    fn enter(&mut self, links: Vec<Cid>) -> Result<(), Refusal> {
+        if let Self::All { levels, pending } = self {
+            *pending += links.len();
+            levels.push(links.into_iter());
+            if levels.len() > MAX_DEPTH || *pending > MAX_PENDING {
+                return Err(too_much());
+            }
+        }
+        Ok(())
+    }
+
+    /// The next block that has to be looked at.
+    fn next(&mut self) -> Option<Cid> {
+        match self {
+            Self::File(cursor) => cursor.next_part().map(|part| part.cid),
+            Self::All { levels, pending } => loop {
+                let Some(cid) = levels.last_mut()?.next() else {
+                    levels.pop();
+                    continue;
+                };
+                *pending -= 1;
+                return Some(cid);
+            },
+        }
+    }
+
+    /// Goes past the block that was named last, if nothing new can be below it.
+    fn skip(&mut self, cid: &Cid) -> bool {
+        match self {
+            // An earlier visit to an inner node may have been for another part of the range.
+            Self::File(cursor) if cid.codec() == dag::RAW => cursor.skip(),
+            Self::File(_) => return false,
+            Self::All { .. } => {}
+        }
+        true
+    }
+
+    fn feed(&mut self, cid: &Cid, block: &Bytes) -> Result<(), Refusal> {
+        match self {
+            Self::File(cursor) => cursor.feed(block).map(drop).map_err(Refusal::from),
+            Self::All { .. } => self.enter(links(cid, block)?),
+        }
+    }
+
+    /// What will be looked at soon.
+    fn upcoming(&self) -> Vec<Cid> {
+        match self {
+            Self::File(cursor) => cursor.upcoming(AHEAD),
+            Self::All { levels, .. } => {
+                let waiting = levels.iter().rev().flat_map(IntoIter::as_slice);
+                waiting.take(AHEAD).copied().collect()
+            }
+        }
+    }
+}
+
+fn too_much() -> Refusal {
+    let words = "the DAG is too deep, too wide, or has too many blocks to tell which were sent already";
+    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, words)
+}
+
+/// The CAR, piece by piece.
+pub(super) struct Walk {
+    blocks: Blocks,
+    /// Pieces that are made and not yet taken.
+    ready: VecDeque<Bytes>,
+    way: IntoIter<Cid>,
+    below: Below,
+    /// What was sent already, unless it is to come again.
+    seen: Option<Seen>,
+}
+
+impl Walk {
+    pub(super) fn new(
+        blocks: Blocks,
+        root: Cid,
+        mut way: Vec<Cid>,
+        end: Cid,
+        below: Below,
+        dups: bool,
+    ) -> Self {
+        way.push(end);
+        let seen = (!dups).then(Seen::default);
+        Self { blocks, ready: VecDeque::from([frame::header(&root)]), way: way.into_iter(), below, seen }
+    }
+
+    /// Looks at one more block; false when there is none.
+    async fn advance(&mut self) -> Result<bool, Refusal> {
+        if let Some(cid) = self.way.next() {
+            let block = self.blocks.get(cid).await?;
+            self.send(&cid, block)?;
+            return Ok(true);
+        }
+        let Some(cid) = self.below.next() else {
+            return Ok(false);
+        };
+        let is_known = self.seen.as_ref().is_some_and(|seen| seen.has(&cid));
+        if is_known && self.below.skip(&cid) {
+            return Ok(true);
+        }
+        self.blocks.expect(self.below.upcoming());
+        let block = self.blocks.get(cid).await?;
+        self.below.feed(&cid, &block)?;
+        self.send(&cid, block)?;
+        Ok(true)
+    }
+
+    fn send(&mut self, cid: &Cid, block: Bytes) -> Result<(), Refusal> {
+        if cid.hash().code() == IDENTITY {
+            return Ok(());
+        }
+        if let Some(seen) = &mut self.seen {
+            if !seen.insert(cid) {
+                return Ok(());
+            }
+            if seen.0.len() > MAX_SEEN {
+                return Err(too_much());
+            }
+        }
+        self.ready.push_back(frame::section(cid, &block));
+        if !block.is_empty() {
+            self.ready.push_back(block);
+        }
+        Ok(())
+    }
+}
+
+impl Pieces for Walk {
+    async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
+        while self.ready.is_empty() && self.advance().await? {}
+        Ok(self.ready.pop_front())
+    }
+}
+
+/// CIDs, as few bytes as tell them apart: the codec and the beginning of a cryptographic digest.
+#[derive(Default)]
+struct Seen(BTreeSet<(u64, [u8; 16])>);
+
+impl Seen {
+    fn has(&self, cid: &Cid) -> bool {
+        self.0.contains(&Self::key(cid))
+    }
+
+    fn insert(&mut self, cid: &Cid) -> bool {
+        self.0.insert(Self::key(cid))
+    }
+
+    fn key(cid: &Cid) -> (u64, [u8; 16]) {
+        let mut beginning = [0; 16];
+        beginning.iter_mut().zip(cid.hash().digest()).for_each(|(to, from)| *to = *from);
+        (cid.codec(), beginning)
+    }
+}

@@ -1,0 +1,50 @@
+//! Directories: their `index.html`, or a page that lists them.
+use http::{Response, StatusCode, header};
+use ipfs::dag::{self, Link, Node};
+
+use crate::answer::{Asked, finish, tag};
+use crate::blocks::Blocks;
+use crate::body::{self, Body};
+use crate::file::File;
+use crate::listing;
+use crate::refusal::Refusal;
+
+/// The page that a directory brings along.
+const INDEX: &str = "index.html";
+/// How long a list may be kept: its content never changes, its looks may.
+const LIST_CACHING: &str = "public, max-age=604800, stale-while-revalidate=2678400";
+
+/// Answers for a directory with these entries.
+pub(crate) async fn answer(asked: Asked, links: Vec<Link>) -> Result<Response<Body>, Refusal> {
+    if !asked.request.target.is_directory {
+        // Without the slash the links of a page in it would lead elsewhere.
+        let place = asked.request.target.with_slash() + &asked.request.query_text;
+        let head = Response::builder().status(StatusCode::MOVED_PERMANENTLY);
+        return finish(head.header(header::LOCATION, place), body::whole(""));
+    }
+    if let Some(index) = index(&asked.blocks, &links).await? {
+        return index.answer(asked, "").await;
+    }
+    let tag = tag(&format!("DirIndex-{}_CID-{}", listing::VERSION, asked.resolved.cid));
+    if let Some(unchanged) = asked.unchanged(&tag) {
+        return unchanged;
+    }
+    let head = asked.head(StatusCode::OK, &tag).header(header::CONTENT_TYPE, "text/html; charset=utf-8");
+    let mut answer = finish(head, body::whole(""))?;
+    answer.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static(LIST_CACHING));
+    if !asked.request.is_head {
+        *answer.body_mut() = body::ready(listing::page(&asked.request.target, asked.resolved.cid, links));
+    }
+    Ok(answer)
+}
+
+async fn index(blocks: &Blocks, links: &[Link]) -> Result<Option<File>, Refusal> {
+    let Some(link) = links.iter().find(|link| link.name == INDEX) else {
+        return Ok(None);
+    };
+    let block = blocks.get(link.cid).await?;
+    match dag::node(&link.cid, &block)? {
+        Node::Directory { .. } => Ok(None),
+        Node::File { .. } => File::read(link.cid, &block, Some(INDEX.to_owned())).map(Some),
+    }
+}

@@ -1,0 +1,35 @@
+//! The header `Content-Disposition`: under which name a browser saves content.
+use crate::request::encode;
+
+/// The header for a name. Quotes and what is not plain ASCII are left to the second, encoded form.
+pub(crate) fn header(is_attachment: bool, name: Option<&str>) -> String {
+    let kind = if is_attachment { "attachment" } else { "inline" };
+    let Some(name) = name else {
+        return kind.to_owned();
+    };
+    let is_plain = |c: char| c == ' ' || c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '%' | '/');
+    let plain: String = name.chars().map(|c| if is_plain(c) { c } else { '_' }).collect();
+    match plain == name {
+        true => format!("{kind}; filename=\"{plain}\""),
+        false => format!("{kind}; filename=\"{plain}\"; filename*=UTF-8''{}", encode(name)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::header;
+
+    #[test]
+    fn names_come_in_ascii_and_as_they_are() {
+        assert_eq!(header(true, None), "attachment");
+        assert_eq!(header(false, Some("a b.pdf")), "inline; filename=\"a b.pdf\"");
+        assert_eq!(
+            header(true, Some("testтест.pdf")),
+            "attachment; filename=\"test____.pdf\"; filename*=UTF-8''test%D1%82%D0%B5%D1%81%D1%82.pdf"
+        );
+        assert_eq!(
+            header(false, Some("a\"; x=\r\n\"b")),
+            "inline; filename=\"a_; x=___b\"; filename*=UTF-8''a%22%3B%20x%3D%0D%0A%22b"
+        );
+    }
+}

@@ -1,0 +1,163 @@
+//! Files, and ranges of them.
+use std::ops::Range;
+
+use bytes::Bytes;
+use http::response::Builder;
+use http::{Response, StatusCode, header};
+use ipfs::Cid;
+use ipfs::unixfs::{Cursor, FileNode};
+
+use crate::answer::{Asked, finish, tag};
+use crate::blocks::{AHEAD, Blocks};
+use crate::body::{self, Body, Pieces};
+use crate::refusal::Refusal;
+use crate::{disposition, media};
+
+/// What is larger than the largest block cannot be a leaf.
+const MAX_LEAF: u64 = 2 * 1024 * 1024;
+
+/// A file that is being answered.
+pub(crate) struct File {
+    /// The root, which names this version of the file.
+    pub(crate) cid: Cid,
+    /// What the root says.
+    pub(crate) root: FileNode,
+    /// Under which name it was found.
+    pub(crate) name: Option<String>,
+    /// Its type, if it is known otherwise than by its name.
+    pub(crate) media_type: Option<&'static str>,
+}
+
+impl File {
+    /// A file of UnixFS.
+    pub(crate) fn read(cid: Cid, block: &Bytes, name: Option<String>) -> Result<Self, Refusal> {
+        Ok(Self { cid, root: FileNode::read(&cid, block)?, name, media_type: None })
+    }
+
+    /// One block as it is.
+    pub(crate) fn block(cid: Cid, block: Bytes, media_type: &'static str) -> Self {
+        let root = FileNode { size: block.len() as u64, data: block, parts: Vec::new() };
+        Self { cid, root, name: None, media_type: Some(media_type) }
+    }
+
+    /// The answer, without a body when only the head is wanted.
+    pub(crate) async fn answer(self, asked: Asked, tag_suffix: &str) -> Result<Response<Body>, Refusal> {
+        let tag = tag(&format!("{}{tag_suffix}", self.cid));
+        if let Some(unchanged) = asked.unchanged(&tag) {
+            return unchanged;
+        }
+        let size = self.root.size;
+        let (status, range) = match asked.range(&tag).map(|range| range.within(size)) {
+            None => (StatusCode::OK, 0..size),
+            Some(Some(range)) => (StatusCode::PARTIAL_CONTENT, range),
+            Some(None) => return unsatisfiable(size),
+        };
+        check_cached(&asked.blocks, &self.root, &range).await?;
+        let head = asked.head(status, &tag).header(header::CONTENT_TYPE, self.media_type(&asked).await?);
+        let head = describe(head, &asked, status, &range, size);
+        if asked.request.is_head {
+            return finish(head, body::whole(""));
+        }
+        // Whether the content comes at all shows while the status can still say so.
+        let mut reading = Reading::new(asked.blocks, self.root, range);
+        let first = reading.next().await?;
+        finish(head, body::pieces(first, reading))
+    }
+
+    /// By the name that was asked for, by its own, or by its first bytes.
+    async fn media_type(&self, asked: &Asked) -> Result<&'static str, Refusal> {
+        if let Some(media_type) = self.media_type {
+            return Ok(media_type);
+        }
+        let names = [asked.request.query.filename.as_deref(), self.name.as_deref()];
+        if let Some(media_type) = names.into_iter().flatten().find_map(media::by_name) {
+            return Ok(media_type);
+        }
+        let blocks = asked.blocks.again();
+        let first = Reading::new(blocks, self.root.clone(), 0..self.root.size.min(512)).next().await?;
+        Ok(media::by_content(&first.unwrap_or_default()))
+    }
+}
+
+/// The headers that tell which bytes come, and under which name to save them.
+fn describe(head: Builder, asked: &Asked, status: StatusCode, range: &Range<u64>, size: u64) -> Builder {
+    let mut head =
+        head.header(header::ACCEPT_RANGES, "bytes").header(header::CONTENT_LENGTH, range.end - range.start);
+    if status == StatusCode::PARTIAL_CONTENT {
+        let of = format!("bytes {}-{}/{size}", range.start, range.end - 1);
+        head = head.header(header::CONTENT_RANGE, of);
+    }
+    match disposition(asked) {
+        Some(disposition) => head.header(header::CONTENT_DISPOSITION, disposition),
+        None => head,
+    }
+}
+
+fn unsatisfiable(size: u64) -> Result<Response<Body>, Refusal> {
+    let head = Response::builder().status(StatusCode::RANGE_NOT_SATISFIABLE);
+    let head = head.header(header::CONTENT_RANGE, format!("bytes */{size}"));
+    let head = head.header(header::CONTENT_TYPE, "text/plain; charset=utf-8");
+    finish(head, body::whole("there are no such bytes in this file\n"))
+}
+
+/// How a browser is to treat it: a raw block is never shown.
+fn disposition(asked: &Asked) -> Option<String> {
+    let query = &asked.request.query;
+    let (filename, extension) = (query.filename.as_deref(), asked.attachment());
+    match (filename, extension) {
+        (None, None) if !query.download => None,
+        (None, Some(extension)) => {
+            Some(disposition::header(true, Some(&format!("{}.{extension}", asked.resolved.cid))))
+        }
+        (name, extension) => Some(disposition::header(query.download || extension.is_some(), name)),
+    }
+}
+
+/// Sees that a file is here, when it is wanted only then. Looked at are the nodes that must have others below them.
+async fn check_cached(blocks: &Blocks, root: &FileNode, range: &Range<u64>) -> Result<(), Refusal> {
+    if !blocks.is_only_cached() {
+        return Ok(());
+    }
+    let (mut cursor, _) = Cursor::new(root.clone(), range.clone());
+    while let Some(part) = cursor.next_part() {
+        if !blocks.has(&part.cid) {
+            return Err(Refusal::not_cached(&part.cid));
+        }
+        if part.size > MAX_LEAF {
+            cursor.feed(&blocks.get(part.cid).await?)?;
+        } else {
+            cursor.skip();
+        }
+    }
+    Ok(())
+}
+
+/// The content of a range, block by block.
+pub(crate) struct Reading {
+    blocks: Blocks,
+    cursor: Cursor,
+    /// What the root itself has.
+    first: Bytes,
+}
+
+impl Reading {
+    pub(crate) fn new(blocks: Blocks, root: FileNode, range: Range<u64>) -> Self {
+        let (cursor, first) = Cursor::new(root, range);
+        Self { blocks, cursor, first }
+    }
+}
+
+impl Pieces for Reading {
+    async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
+        let mut piece = std::mem::take(&mut self.first);
+        while piece.is_empty() {
+            let Some(part) = self.cursor.next_part() else {
+                return Ok(None);
+            };
+            self.blocks.expect(self.cursor.upcoming(AHEAD));
+            let block = self.blocks.get(part.cid).await?;
+            piece = self.cursor.feed(&block)?;
+        }
+        Ok(Some(piece))
+    }
+}

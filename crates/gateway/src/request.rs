@@ -1,0 +1,227 @@
+//! What a client asks for, read from the head of its request. Pure: no clock, no file, no block.
+mod accept;
+mod conditions;
+mod host;
+mod query;
+mod range;
+mod target;
+
+use http::header::{self, AsHeaderName, HeaderMap};
+use http::request::Parts;
+use http::{Method, StatusCode, Uri};
+use percent_encoding::{CONTROLS, utf8_percent_encode};
+
+use crate::Refusal;
+pub use accept::Codec;
+use accept::Kind;
+pub use conditions::Known;
+pub use host::is_ours;
+pub use query::Query;
+pub use range::{ByteRange, Edge, EntityBytes};
+pub use target::Target;
+pub(crate) use target::encode;
+
+/// The longest path and query together.
+pub const MAX_TARGET_BYTES: usize = 8 * 1024;
+
+/// How far below the end of the path the blocks of a CAR go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The one block at the end of the path.
+    Block,
+    /// The blocks of the file, or of the directory itself; of a file those of a range, when one is given.
+    Entity(Option<EntityBytes>),
+    /// All blocks below.
+    All,
+}
+
+/// The form of the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// The file, or a page about the directory.
+    Plain,
+    /// Content of this codec as it is.
+    Codec(Codec),
+    /// One block.
+    Raw,
+    /// Blocks with their CIDs.
+    Car {
+        /// Which.
+        scope: Scope,
+        /// Whether a block comes again when it is linked again.
+        dups: bool,
+    },
+}
+
+/// What a client asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Where the content is.
+    pub target: Target,
+    /// In which form it is wanted.
+    pub format: Format,
+    /// The address that has this form as its only one, when the form was chosen by a header.
+    pub location: Option<String>,
+    /// The parameters.
+    pub query: Query,
+    /// The parameters as they came, with their question mark.
+    pub query_text: String,
+    /// Which bytes are wanted, if not all.
+    pub range: Option<ByteRange>,
+    /// The tag to which the range belongs, if one was given.
+    pub if_range: Option<String>,
+    /// What the client has already.
+    pub known: Option<Known>,
+    /// Whether nothing is to be fetched.
+    pub only_if_cached: bool,
+    /// Whether only the head of the answer is wanted.
+    pub is_head: bool,
+}
+
+impl Request {
+    /// Reads the head of a request. `names` are those of this host.
+    ///
+    /// # Errors
+    /// What to answer instead, when it asks for nothing that can be given.
+    pub fn read(head: &Parts, names: &[String]) -> Result<Self, Refusal> {
+        check_asker(head, names)?;
+        check_method(&head.method)?;
+        check_length(&head.uri)?;
+        let target = Target::read(head.uri.path())?;
+        check_service_worker(&head.headers, &target)?;
+        let query_text = head.uri.query().unwrap_or_default();
+        let query = Query::read(query_text)?;
+        // It goes into headers again.
+        let query_text = &utf8_percent_encode(query_text, CONTROLS).to_string();
+        let format = format(&query, &head.headers)?;
+        Ok(Self {
+            location: location(&target, &query, query_text, format),
+            target,
+            format,
+            query,
+            query_text: if query_text.is_empty() { String::new() } else { format!("?{query_text}") },
+            range: texts(&head.headers, header::RANGE).next().and_then(ByteRange::read),
+            if_range: texts(&head.headers, header::IF_RANGE).next().map(str::to_owned),
+            known: Known::read(texts(&head.headers, header::IF_NONE_MATCH)),
+            only_if_cached: conditions::is_only_if_cached(texts(&head.headers, header::CACHE_CONTROL)),
+            is_head: head.method == Method::HEAD,
+        })
+    }
+}
+
+/// The values of a header that are text.
+fn texts(headers: &HeaderMap, name: impl AsHeaderName) -> impl Iterator<Item = &str> {
+    headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok())
+}
+
+/// Sees that a browser that asks knows whom it asks, and was not sent by a page of somebody else to embed this.
+fn check_asker(head: &Parts, names: &[String]) -> Result<(), Refusal> {
+    let forbidden = |words: &str| Err(Refusal::new(StatusCode::FORBIDDEN, words));
+    let mut hosts = head.headers.get_all(header::HOST).into_iter();
+    let (Some(host), None) = (hosts.next(), hosts.next()) else {
+        return Err(Refusal::bad_request("there has to be one header Host"));
+    };
+    // What is no text is none of our names.
+    let host = host.to_str().unwrap_or_default();
+    let mut authorities =
+        std::iter::once(host).chain(head.uri.authority().map(|authority| authority.as_str()));
+    if !authorities.all(|authority| is_ours(authority, names)) {
+        return forbidden(
+            "this gateway answers to its address, to localhost and to this host's name, and to no other name",
+        );
+    }
+    let says = |name: &str, value: &str| texts(&head.headers, name).any(|said| said == value);
+    if says("sec-fetch-site", "cross-site") && !says("sec-fetch-dest", "document") {
+        return forbidden("pages of other sites cannot embed what is here; open it by itself");
+    }
+    Ok(())
+}
+
+fn check_method(method: &Method) -> Result<(), Refusal> {
+    match *method {
+        Method::GET | Method::HEAD => Ok(()),
+        _ => Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "this gateway is for reading: GET and HEAD")),
+    }
+}
+
+fn check_length(uri: &Uri) -> Result<(), Refusal> {
+    match uri.path_and_query().is_some_and(|text| text.as_str().len() > MAX_TARGET_BYTES) {
+        true => Err(Refusal::new(StatusCode::URI_TOO_LONG, "the path is too long")),
+        false => Ok(()),
+    }
+}
+
+/// A service worker for `/ipfs/CID` would get hold of all CIDs; below `/ipfs/CID/` it gets only its own.
+fn check_service_worker(headers: &HeaderMap, target: &Target) -> Result<(), Refusal> {
+    let is_worker = texts(headers, "service-worker").any(|value| value == "script");
+    match is_worker && target.names.is_empty() && !target.is_directory {
+        true => Err(Refusal::bad_request("a service worker cannot be registered for a whole gateway")),
+        false => Ok(()),
+    }
+}
+
+fn format(query: &Query, headers: &HeaderMap) -> Result<Format, Refusal> {
+    let accepts = || accept::by_headers(texts(headers, header::ACCEPT));
+    let kind = match &query.format {
+        Some(name) => accept::by_name(name)?,
+        None => accepts()?,
+    };
+    match kind {
+        Kind::Raw => Ok(Format::Raw),
+        Kind::Codec(codec) => Ok(Format::Codec(codec)),
+        Kind::Plain | Kind::Unspoken => Ok(Format::Plain),
+        Kind::Car { dups } => {
+            // Chosen by its name, a CAR still is as the header wants CARs, if it says that.
+            let of_header =
+                accepts().ok().and_then(|kind| if let Kind::Car { dups } = kind { dups } else { None });
+            car(query, dups.or(of_header))
+        }
+    }
+}
+
+fn car(query: &Query, dups: Option<bool>) -> Result<Format, Refusal> {
+    let is = |value: &Option<String>, fits: fn(&str) -> bool| value.as_deref().is_none_or(fits);
+    if !is(&query.car_version, accept::is_version) {
+        return Err(Refusal::bad_request("CARs are made of version 1 here"));
+    }
+    if !is(&query.car_order, accept::is_order) {
+        return Err(Refusal::bad_request("the blocks of CARs come in the order dfs here"));
+    }
+    let asked = query.car_dups.as_deref().map(accept::duplicates);
+    let dups = match asked {
+        Some(None) => return Err(Refusal::bad_request("car-dups is y or n")),
+        Some(asked) => asked,
+        None => dups,
+    };
+    Ok(Format::Car { scope: scope(query)?, dups: dups.unwrap_or(false) })
+}
+
+fn scope(query: &Query) -> Result<Scope, Refusal> {
+    let wrong_bytes =
+        || Refusal::bad_request("entity-bytes is FROM:TO, for example 0:1023, 1024:* or -1024:*");
+    let bytes = query.entity_bytes.as_deref().map(EntityBytes::read);
+    let bytes = bytes.map(|bytes| bytes.ok_or_else(wrong_bytes)).transpose()?;
+    match (query.dag_scope.as_deref(), bytes) {
+        (None, None) | (Some("all"), None) => Ok(Scope::All),
+        // A range means the entity, whatever else is said, but for one block there is no range.
+        (None | Some("all" | "entity"), bytes) => Ok(Scope::Entity(bytes)),
+        (Some("block"), _) => Ok(Scope::Block),
+        (Some(_), _) => Err(Refusal::bad_request("dag-scope is block, entity or all")),
+    }
+}
+
+/// Where a cache finds what was chosen by the header `Accept` under an address of its own.
+fn location(target: &Target, query: &Query, query_text: &str, format: Format) -> Option<String> {
+    let name = match format {
+        _ if query.format.is_some() => return None,
+        Format::Plain | Format::Codec(_) => return None,
+        Format::Raw => "raw",
+        Format::Car { .. } => "car",
+    };
+    let others = if query_text.is_empty() { String::new() } else { format!("&{query_text}") };
+    let slash = if target.is_directory { "/" } else { "" };
+    Some(format!("{target}{slash}?format={name}{others}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,152 @@
+//! A node with a gateway, and `curl`.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use gateway::{Door, Settings};
+use ipfs::node::{Node, NodeConfig};
+use ipfs::store::StoreConfig;
+use ipfs::unixfs::{Content, DirectoryEntry, Format};
+use ipfs::{Cid, Keypair};
+use rand::{Rng as _, SeedableRng as _};
+use tempfile::TempDir;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// How long a client may take nothing.
+pub(crate) const SEND_LIMIT: Duration = Duration::from_secs(2);
+const MIB: u64 = 1024 * 1024;
+
+/// A node and its gateway, until they are dropped.
+pub(crate) struct Served {
+    pub(crate) node: Node,
+    pub(crate) address: SocketAddr,
+    pub(crate) folder: TempDir,
+    tasks: [JoinHandle<()>; 2],
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// What `curl` got.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// By name in lower case.
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: Vec<u8>,
+    /// The exit status of `curl`: not 0 when the answer broke off.
+    pub(crate) exit: i32,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", String::as_str)
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+/// A gateway that waits so long for blocks.
+pub(crate) async fn serve(block_limit: Duration) -> Served {
+    let folder = TempDir::new().unwrap();
+    let store =
+        StoreConfig { directory: folder.path().join("store"), max_bytes: 4096 * MIB, min_free_bytes: 0 };
+    let mut config = NodeConfig::new(Keypair::generate_ed25519(), store);
+    config.listen = vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()];
+    config.allow_loopback = true;
+    let (node, driver, _) = Node::start(config).await.unwrap();
+    let running = tokio::spawn(driver.run(CancellationToken::new()));
+    node.listen_addresses().wait_for(|all| !all.is_empty()).await.unwrap();
+    let listen = "127.0.0.1:0".parse().unwrap();
+    let settings =
+        Settings { block_limit, send_limit: SEND_LIMIT, ..Settings::new(listen, vec!["duckie".to_owned()]) };
+    let door = Door::open(settings).await.unwrap();
+    let address = door.address().unwrap();
+    let (_sender, receiver) = watch::channel(Some(node.clone()));
+    let serving = tokio::spawn(async move {
+        door.serve(receiver).await;
+    });
+    Served { node, address, folder, tasks: [running, serving] }
+}
+
+impl Served {
+    /// Adds a file with this content and gives its CID.
+    pub(crate) async fn add(&self, content: &[u8], format: Format) -> Cid {
+        let path = self.write(content);
+        let added = self
+            .node
+            .add_file(ipfs::unixfs::Content::File(path), format, watch::Sender::default())
+            .await
+            .unwrap();
+        self.node.pin(added.root).await.unwrap();
+        added.root
+    }
+
+    /// Adds a directory with these files.
+    pub(crate) async fn add_directory(&self, files: &[(&str, &[u8])]) -> Cid {
+        let entry = |(name, content): &(&str, &[u8])| {
+            let content = Content::Bytes(content.to_vec().into());
+            DirectoryEntry { path: (*name).to_owned(), content }
+        };
+        let entries = files.iter().map(entry).collect();
+        let added = self.node.add_directory(entries, Format::V1, watch::Sender::default()).await.unwrap();
+        self.node.pin(added.root).await.unwrap();
+        added.root
+    }
+
+    fn write(&self, content: &[u8]) -> PathBuf {
+        let path = self.folder.path().join("input");
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// Stores one block.
+    pub(crate) fn put(&self, cid: &Cid, block: &[u8]) {
+        self.node.store().put(cid, block).unwrap();
+    }
+
+    /// Asks for a path, with more words for `curl`.
+    pub(crate) async fn get(&self, path: &str, words: &[&str]) -> Answer {
+        let url = format!("http://{}{path}", self.address);
+        let (body, head) = (tempfile::NamedTempFile::new().unwrap(), tempfile::NamedTempFile::new().unwrap());
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--show-error", "--path-as-is", "--max-time", "60", "--output"])
+            .arg(body.path());
+        curl.arg("--dump-header").arg(head.path()).args(words).arg(url);
+        let exit = tokio::task::spawn_blocking(move || curl.status().unwrap().code().unwrap()).await.unwrap();
+        let text = std::fs::read_to_string(head.path()).unwrap();
+        // The last, after redirects.
+        let status = text.lines().rfind(|line| line.starts_with("HTTP/"));
+        let status = status.and_then(|line| line.split(' ').nth(1)?.parse().ok()).unwrap_or(0);
+        let headers = text.lines().filter_map(|line| line.split_once(": "));
+        let headers = headers.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect();
+        Answer { status, headers, body: std::fs::read(body.path()).unwrap(), exit }
+    }
+
+    /// As [`Served::get`], without a body.
+    pub(crate) async fn head(&self, path: &str, words: &[&str]) -> Answer {
+        self.get(path, &[&["--head"], words].concat()).await
+    }
+}
+
+/// Says loudly that a test is left out when there is no `curl`.
+pub(crate) fn curl() -> Option<()> {
+    lab::or_skip("the gateway asked by curl", lab::peers::curl_available())
+}
+
+/// Bytes that differ from chunk to chunk, the same for each length.
+pub(crate) fn noise(length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    rand_chacha::ChaCha8Rng::seed_from_u64(length as u64).fill_bytes(&mut bytes);
+    bytes
+}
