@@ -136,6 +136,10 @@ impl<P: Copy + Ord + Debug> Engine<P> {
     pub fn connected(&mut self, now: Duration, peer: P, token: u64) {
         self.disconnected(now, peer);
         let mut state = Peer { token, ..Peer::default() };
+        if !self.wants.is_empty() {
+            // This node may have begun anew, and the peer may not have noticed: what was wanted before does not count.
+            state.outbox.start_over();
+        }
         for want in self.wants.values().filter(|want| want.is_open()) {
             state.outbox.want_have(want.cid);
         }

@@ -48,6 +48,12 @@ pub struct Storage {
     pub free: u64,
     /// How many of them are left for others.
     pub min_free: u64,
+    /// How many roots are pinned.
+    pub pins: usize,
+    /// Of how many of these blocks are missing.
+    pub incomplete_pins: usize,
+    /// How many files are served where they are.
+    pub files: usize,
     /// Why nothing can be stored just now, in words for people.
     pub full: Option<String>,
     /// Files of the swarm that are to be kept, and for which there is no room.

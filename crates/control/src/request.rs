@@ -260,7 +260,29 @@ mod tests {
             Request::Storage {},
             Request::Pins { from: 5 },
             Request::Files { from: 0 },
+            Request::Fetch(order()),
+            Request::Download { number: 7 },
+            Request::Transfers {},
+            Request::Cancel { download: "7".into() },
+            Request::Read { number: 7, offset: 1 << 40 },
+            Request::Collected { number: 7 },
+            Request::Limits {},
+            Request::SetLimits(Limits { wan_up: crate::Limit::Rate(500_000), ..Limits::default() }),
         ]
+    }
+
+    fn order() -> Order {
+        let path = "/data/a\n.bag".into();
+        let destination = crate::Destination { path, folder: (1, 2), user: 1000, replace: false };
+        Order {
+            cid: "bafy".into(),
+            name: "a.bag".into(),
+            payload: Some("a.bag".into()),
+            size: Some(9),
+            destination: Some(destination),
+            pin: false,
+            priority: -1,
+        }
     }
 
     #[test]

@@ -27,7 +27,10 @@ struct Told {
 /// `storage`.
 pub(crate) fn run(arguments: &Arguments) -> Result<(String, Value), CliError> {
     let mut client = local::open(arguments)?;
-    let told = Told { storage: storage(&mut client)?, pins: pins(&mut client)?, files: files(&mut client)? };
+    // People see no more than the first ones.
+    let most = if arguments.json { MAX_TOLD } else { MAX_ROWS };
+    let (storage, pins, files) = (storage(&mut client)?, pins(&mut client, most)?, files(&mut client, most)?);
+    let told = Told { storage, pins, files };
     Ok((show(&told), told.json()))
 }
 
@@ -38,9 +41,9 @@ fn storage(client: &mut Client) -> Result<Storage, CliError> {
     }
 }
 
-fn pins(client: &mut Client) -> Result<Vec<PinRow>, CliError> {
+fn pins(client: &mut Client, most: usize) -> Result<Vec<PinRow>, CliError> {
     let mut all = Vec::new();
-    while all.len() < MAX_TOLD {
+    while all.len() < most {
         match client.ask(&Request::Pins { from: all.len() })? {
             Answer::Pins { pins } if pins.is_empty() => break,
             Answer::Pins { pins } => all.extend(pins),
@@ -50,9 +53,9 @@ fn pins(client: &mut Client) -> Result<Vec<PinRow>, CliError> {
     Ok(all)
 }
 
-fn files(client: &mut Client) -> Result<Vec<FileRow>, CliError> {
+fn files(client: &mut Client, most: usize) -> Result<Vec<FileRow>, CliError> {
     let mut all = Vec::new();
-    while all.len() < MAX_TOLD {
+    while all.len() < most {
         match client.ask(&Request::Files { from: all.len() })? {
             Answer::Files { files } if files.is_empty() => break,
             Answer::Files { files } => all.extend(files),
@@ -108,12 +111,12 @@ fn show(told: &Told) -> String {
             size(file.bytes)
         );
     }
-    shown += &show_pins(&told.pins);
-    shown += &show_files(&told.files);
+    shown += &show_pins(&told.pins, storage);
+    shown += &show_files(&told.files, storage);
     shown
 }
 
-fn show_pins(pins: &[PinRow]) -> String {
+fn show_pins(pins: &[PinRow], storage: &Storage) -> String {
     if pins.is_empty() {
         return "\nNothing is pinned.\n".to_owned();
     }
@@ -123,10 +126,14 @@ fn show_pins(pins: &[PinRow]) -> String {
         let whole = if pin.is_whole { "" } else { "not whole" };
         rows.add_row([name, size(pin.bytes), clean(&pin.cid, 120), whole.to_owned()]);
     }
-    format!("\n{}\n{}\n", rows.trim_fmt(), total(pins.len(), "pin"))
+    let incomplete = match storage.incomplete_pins {
+        0 => String::new(),
+        number => format!(", {number} of them not whole"),
+    };
+    format!("\n{}\n{}{incomplete}\n", rows.trim_fmt(), total(storage.pins, "pin"))
 }
 
-fn show_files(files: &[FileRow]) -> String {
+fn show_files(files: &[FileRow], storage: &Storage) -> String {
     if files.is_empty() {
         return "\nNo file is served in place.\n".to_owned();
     }
@@ -134,7 +141,7 @@ fn show_files(files: &[FileRow]) -> String {
     for file in files.iter().take(MAX_ROWS) {
         rows.add_row([clean(&file.path, MAX_PATH_SHOWN), size(file.bytes), state(file)]);
     }
-    format!("\n{}\n{}\n", rows.trim_fmt(), total(files.len(), "file"))
+    format!("\n{}\n{}\n", rows.trim_fmt(), total(storage.files, "file"))
 }
 
 fn state(file: &FileRow) -> String {
@@ -173,6 +180,9 @@ mod tests {
             blocks: 7,
             free: 1000,
             min_free: 500,
+            pins: 51,
+            incomplete_pins: 51,
+            files: 1,
             full: Some("the disk is full".into()),
             waiting: vec![waiting],
             waiting_count: 1,
@@ -193,7 +203,7 @@ mod tests {
         let shown = show(&told());
         assert!(shown.starts_with("1.5 MB of 8.0 GB used by 7 blocks; 1.0 kB of the disk free"), "{shown}");
         assert!(shown.contains("No room for big\\u{1b}.bag (2.0 GB): the disk is full."), "{shown}");
-        assert!(shown.contains("not whole") && shown.contains("51 pins (--json lists them all)"), "{shown}");
+        assert!(shown.contains("51 pins (--json lists them all), 51 of them not whole"), "{shown}");
         assert!(shown.contains("changed, 1 of 4 blocks not in it any more"), "{shown}");
         let none = Told { pins: Vec::new(), files: Vec::new(), ..told() };
         assert!(show(&none).contains("Nothing is pinned."));

@@ -114,6 +114,9 @@ impl Shelf {
         let waiting = self.ledger.borrow().as_ref().map(|ledger| ledger.no_room().borrow().clone());
         let waiting = waiting.unwrap_or_default();
         let store = self.node()?.store().clone();
+        let counting = |store: &Store| Ok((store.pins()?.len(), store.incomplete_pins()?.len()));
+        let (pins, incomplete_pins) =
+            self.blocking(counting).await?.map_err(|error: StoreError| disk(&error))?;
         let (usage, free) = (store.usage(), store.free_bytes().map_err(|error| disk(&error))?);
         let row = |file: &logs::NoRoom| Waiting {
             cid: file.cid.to_string(),
@@ -127,6 +130,9 @@ impl Shelf {
             blocks: usage.blocks,
             free,
             min_free: self.min_free,
+            pins,
+            incomplete_pins,
+            files: store.files_number(),
             full: store.has_room(SOME_ROOM).err().map(|error| error.to_string()),
             waiting: waiting.iter().take(MAX_WAITING).map(row).collect(),
             waiting_count: waiting.len(),

@@ -1,7 +1,10 @@
 //! An answer of the daemon's local socket, as the command line reads it.
 
 use crate::samples;
-use control::{Answer, Ending, Failure, FailureKind, Outcome, Prepared, Standing, Status};
+use control::{
+    Answer, Ending, Failure, FailureKind, Limit, Limits, LinkRate, Outcome, Piece, Prepared, SourceRate,
+    Standing, Status, Transfer, TransferState,
+};
 use dcache::Time;
 
 /// What is read is written so that it reads back the same.
@@ -16,6 +19,7 @@ pub fn check(bytes: &[u8]) {
 pub fn seeds() -> Vec<Vec<u8>> {
     let (peer, time) = (samples::peer(), Time(1_511_000_000));
     let standing = Standing { former: Some(Ending { at: None }), proposed: Some(Ending { at: Some(time) }) };
+    let link = LinkRate { peer, is_near: true, sent: 7, up: 6, received: 5, down: 4 };
     let answers = [
         Answer::Done {},
         Answer::Status(Status {
@@ -34,6 +38,30 @@ pub fn seeds() -> Vec<Vec<u8>> {
         }),
         Answer::Said { outcomes: vec![Outcome { is_in_bucket: true, others: vec![peer] }] },
         Answer::Failure(Failure::new(FailureKind::NotAllowed, "no")),
+        Answer::Transfer(transfer()),
+        Answer::Transfers { transfers: vec![transfer()], links: vec![link] },
+        Answer::Piece { data: Piece(b"part".to_vec()) },
+        Answer::Limits {
+            now: Limits { lan_up: Limit::Rate(2_000_000), wan_up: Limit::None, ..Limits::default() },
+            set: Limits::default(),
+        },
     ];
     answers.map(|answer| answer.encode().into_bytes()).to_vec()
+}
+
+fn transfer() -> Transfer {
+    Transfer {
+        download: Some(7),
+        cid: "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku".to_owned(),
+        name: "a.bag".to_owned(),
+        priority: -1,
+        state: TransferState::Waiting,
+        reason: Some("nobody is connected".to_owned()),
+        destination: Some("/data/a.bag".into()),
+        is_written_by_daemon: true,
+        bytes: 1,
+        size: Some(868_400),
+        rate: 2,
+        sources: vec![SourceRate { peer: samples::peer(), bytes: 1, rate: 2 }],
+    }
 }

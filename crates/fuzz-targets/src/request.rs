@@ -1,7 +1,9 @@
 //! A request to the daemon's local socket.
 
 use crate::samples;
-use control::{Intent, MAX_REQUEST_BYTES, Request, SignedWord, Word, parse_request};
+use control::{
+    Destination, Intent, Limit, Limits, MAX_REQUEST_BYTES, Order, Request, SignedWord, Word, parse_request,
+};
 use dcache::Kind;
 
 /// What is read is written so that it reads back the same.
@@ -29,6 +31,22 @@ pub fn seeds() -> Vec<Vec<u8>> {
         Request::Admit { records: vec![signed], anyway: false },
         Request::Join { swarm: "name = 'class'".to_owned() },
         Request::Leave {},
+        Request::Fetch(order()),
+        Request::SetLimits(Limits { wan_up: Limit::Rate(1_500_000), ..Limits::default() }),
+        Request::Read { number: 7, offset: 1 << 20 },
     ];
     requests.map(|request| request.encode().into_bytes()).to_vec()
+}
+
+fn order() -> Order {
+    let path = "/data/a.bag".into();
+    Order {
+        cid: "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku".to_owned(),
+        name: "a.bag".to_owned(),
+        payload: Some("a.bag".to_owned()),
+        size: Some(868_400),
+        destination: Some(Destination { path, folder: (2049, 12), user: 1000, replace: true }),
+        pin: false,
+        priority: -1,
+    }
 }

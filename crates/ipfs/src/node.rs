@@ -248,6 +248,15 @@ impl Node {
         blocking(move || Ok(store.unpin(&root)?)).await
     }
 
+    /// As [`Node::unpin`] for several roots, in one commit. Returns how many of them were pinned.
+    ///
+    /// # Errors
+    /// When the pin database fails.
+    pub async fn unpin_all(&self, roots: Vec<Cid>) -> Result<usize, PinError> {
+        let store = self.store.clone();
+        blocking(move || Ok(store.unpin_all(&roots)?)).await
+    }
+
     /// All pins.
     ///
     /// # Errors

@@ -176,36 +176,37 @@ impl Keeper {
     async fn compare_with_pins(&self) -> Result<(), KeeperError> {
         let pinned: BTreeSet<Cid> = self.node.pins().await?.into_iter().map(|pin| pin.root).collect();
         let incomplete = self.node.incomplete_pins().await?;
+        let mut lost: BTreeSet<Cid> = incomplete.into_iter().collect();
         for cid in self.ledger.kept().into_keys().filter(|cid| !pinned.contains(cid)) {
             if let Err(error) = self.node.pin(cid).await {
-                self.not_whole(cid, error.to_string()).await?;
+                tracing::warn!(%cid, %error, "a kept file could not be pinned anew");
+                lost.insert(cid);
             }
         }
-        self.lost(&incomplete.into_iter().collect()).await
+        self.lost(&lost).await
     }
 
     /// These are not whole any more: that is said, and what still can be had is taken again.
     async fn lost(&self, incomplete: &BTreeSet<Cid>) -> Result<(), KeeperError> {
-        let kept = self.ledger.kept();
-        for cid in incomplete.iter().filter(|cid| kept.contains_key(cid)) {
-            self.not_whole(*cid, "blocks of it are missing".to_owned()).await?;
+        let (kept, me) = (self.ledger.kept(), self.swarm.me());
+        let lost: Vec<Cid> = incomplete.iter().filter(|cid| kept.contains_key(cid)).copied().collect();
+        if lost.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let (sight, mut statements) = (self.see().await?, Statements::new());
+        for cid in &lost {
+            tracing::warn!(%cid, "a kept file is not whole any more; it is taken again where it can be had");
+            if let Some(file) = sight.files.get(cid) {
+                statements.append(keep::retract(file, me, sight.now));
+            }
+        }
+        self.say(statements).await?;
+        self.forget(lost).await
     }
 
-    async fn not_whole(&self, cid: Cid, reason: String) -> Result<(), KeeperError> {
-        tracing::warn!(%cid, reason, "a kept file is not whole any more; it is taken again where it can be had");
-        let me = self.swarm.me();
-        let sight = self.see().await?;
-        if let Some(file) = sight.files.get(&cid) {
-            self.say(keep::retract(file, me, sight.now)).await?;
-        }
-        self.forget(cid).await
-    }
-
-    async fn forget(&self, cid: Cid) -> Result<(), KeeperError> {
-        self.node.unpin(cid).await?;
-        Ok(self.ledger.drop_kept(cid).await?)
+    async fn forget(&self, cids: Vec<Cid>) -> Result<(), KeeperError> {
+        self.node.unpin_all(cids.clone()).await?;
+        Ok(self.ledger.drop_kept(&cids).await?)
     }
 
     /// Does everything that is to be done at this moment; returns when to look again.
@@ -222,7 +223,7 @@ impl Keeper {
                 (Action::Take, Some(file), _) => self.take(file, &sight),
                 (Action::Drop, ..) => {
                     tracing::info!(%cid, "a discarded file is let go");
-                    self.forget(cid).await?;
+                    self.forget(vec![cid]).await?;
                 }
                 (action, Some(file), Some(description)) => {
                     statements.append(keep::statements(action, file, description, sight.now));

@@ -159,10 +159,14 @@ impl Ledger {
         Ok(())
     }
 
-    /// Notes that a file is not kept any more.
-    pub(crate) async fn drop_kept(&self, cid: Cid) -> Result<(), LedgerError> {
-        self.write(vec![(KEPT, cid.to_string(), None)]).await?;
-        self.tables().kept.remove(&cid);
+    /// Notes that files are not kept any more.
+    pub(crate) async fn drop_kept(&self, cids: &[Cid]) -> Result<(), LedgerError> {
+        self.write(cids.iter().map(|cid| (KEPT, cid.to_string(), None)).collect()).await?;
+        let mut tables = self.tables();
+        for cid in cids {
+            tables.kept.remove(cid);
+        }
+        drop(tables);
         self.lost.notify_one();
         Ok(())
     }
@@ -233,7 +237,7 @@ mod tests {
         let ledger = Ledger::open(Arc::new(Store::open(&file).unwrap().0)).unwrap();
         assert_eq!(ledger.taken(), BTreeMap::from([("a.bag".to_owned(), taken)]));
         assert_eq!(ledger.kept(), BTreeMap::from([(cid(), description(1, "b.bag"))]));
-        ledger.drop_kept(cid()).await.unwrap();
+        ledger.drop_kept(&[cid()]).await.unwrap();
         assert!(ledger.kept().is_empty());
     }
 }

@@ -36,7 +36,7 @@ const TRY_AGAIN: Duration = Duration::from_secs(60);
 const LOOK_FOR_ROOM: Duration = Duration::from_secs(5);
 /// Files that are added within this time are made durable and declared together, so many at most: ten thousand small
 /// ones must not cost the card ten thousand syncs, and a long queue not hold up the first.
-const TOGETHER: (Duration, usize) = (Duration::from_secs(1), 256);
+const TOGETHER: (Duration, usize) = (Duration::from_secs(2), 1024);
 /// Several reports of changes in this time are one.
 const GATHER: Duration = Duration::from_millis(200);
 

@@ -51,6 +51,11 @@ impl Store {
         files.into_iter().map(describe).collect()
     }
 
+    /// How many files are served in place.
+    pub fn files_number(&self) -> usize {
+        self.index().references.by_path().count()
+    }
+
     /// Looks at the files that are served in place, all or those at the given paths, and reads those that do not look
     /// as they did: what is not what it was is served no more. Returns how many blocks that were.
     ///
@@ -121,9 +126,9 @@ impl Store {
                 Ok((_, seen)) if seen.inode != piece.known.inode => {
                     self.drop_files(&BTreeSet::from([piece.place.file]), "it was replaced by another");
                 }
-                Ok((_, seen)) => self.drop_piece(key, &piece, seen, "its bytes were changed"),
+                Ok(_) => self.drop_piece(key, &piece, "its bytes were changed"),
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                    self.drop_piece(key, &piece, Identity { length: 0, ..piece.known }, "it is shorter");
+                    self.drop_piece(key, &piece, "it is shorter");
                 }
                 Err(error) if file::is_gone(&error) => {
                     self.drop_files(&BTreeSet::from([piece.place.file]), &error.to_string());
@@ -143,22 +148,18 @@ impl Store {
     }
 
     fn suspect_if_changed(&self, piece: &Piece, seen: Identity) {
-        if seen == piece.known {
-            return;
+        if seen != piece.known {
+            self.change(|index| suspect(index, piece));
         }
-        self.change(|index| {
-            if let Some(file) = index.references.get_mut(piece.place.file).filter(|file| !file.is_suspect) {
-                tracing::warn!(file = %piece.path.display(), "a file that is served in place looks otherwise than before");
-                file.is_suspect = true;
-                index.suspects += 1;
-            }
-        });
     }
 
-    fn drop_piece(&self, key: &BlockKey, piece: &Piece, seen: Identity, reason: &str) {
+    /// Where one piece is wrong others may be, whatever the file looks like.
+    fn drop_piece(&self, key: &BlockKey, piece: &Piece, reason: &str) {
         tracing::warn!(file = %piece.path.display(), offset = piece.offset, reason, "a block of a file that is served in place is served no more");
-        self.change(|index| index.drop_piece(key, piece.place));
-        self.suspect_if_changed(piece, seen);
+        self.change(|index| {
+            index.drop_piece(key, piece.place);
+            suspect(index, piece);
+        });
     }
 
     /// Returns how many blocks were served from them.
@@ -182,6 +183,15 @@ impl Store {
         let now = (index.lost(), index.suspects);
         self.inner.losses.send_if_modified(|before| std::mem::replace(before, now) != now);
         result
+    }
+}
+
+/// Has the file read as soon as somebody looks after it.
+fn suspect(index: &mut Index, piece: &Piece) {
+    if let Some(file) = index.references.get_mut(piece.place.file).filter(|file| !file.is_suspect) {
+        tracing::warn!(file = %piece.path.display(), "a file that is served in place is not what it was");
+        file.is_suspect = true;
+        index.suspects += 1;
     }
 }
 

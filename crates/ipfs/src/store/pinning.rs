@@ -39,11 +39,13 @@ impl Store {
     /// When the disk or the pin database fails; then nothing is pinned.
     pub fn pin(&self, dags: &[Whole]) -> Result<Vec<Pin>, StoreError> {
         let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let mut roots = BTreeSet::new();
+        let dags: Vec<&Whole> = dags.iter().filter(|dag| roots.insert(dag.root)).collect();
         let _one_at_a_time = self.changing_pins();
         self.sync()?;
-        self.sync_files(dags)?;
+        self.sync_files(&dags)?;
         let mut before = Vec::new();
-        for dag in dags {
+        for dag in &dags {
             before.extend(self.inner.pins.blocks(&dag.root)?.into_iter().flatten());
         }
         let pins: Vec<Pin> = dags.iter().map(|dag| Pin { root: dag.root, time, bytes: dag.bytes }).collect();
@@ -60,14 +62,29 @@ impl Store {
     /// # Errors
     /// When the pin database fails.
     pub fn unpin(&self, root: &Cid) -> Result<bool, StoreError> {
+        Ok(self.unpin_all(std::slice::from_ref(root))? > 0)
+    }
+
+    /// As [`Store::unpin`] for several roots, in one commit. Returns how many of them were pinned.
+    ///
+    /// # Errors
+    /// When the pin database fails; then all are still pinned.
+    pub fn unpin_all(&self, roots: &[Cid]) -> Result<usize, StoreError> {
         let _one_at_a_time = self.changing_pins();
-        let Some(keys) = self.inner.pins.blocks(root)? else {
-            return Ok(false);
-        };
-        self.save(Change { unpinned: Some(*root), ..Change::default() })?;
+        let (mut unpinned, mut released) = (Vec::new(), Vec::new());
+        for root in roots.iter().collect::<BTreeSet<_>>() {
+            if let Some(keys) = self.inner.pins.blocks(root)? {
+                unpinned.push(*root);
+                released.extend(keys);
+            }
+        }
+        let number = unpinned.len();
+        if number > 0 {
+            self.save(Change { unpinned, ..Change::default() })?;
+        }
         let mut index = self.index();
-        keys.iter().for_each(|key| index.release(key));
-        Ok(true)
+        released.iter().for_each(|key| index.release(key));
+        Ok(number)
     }
 
     /// All pins, in the order of their CIDs.
@@ -143,7 +160,7 @@ impl Store {
 
     /// A file that is served in place is as much a part of what is kept as a block: it may have been written just now,
     /// and be on a disk of its own.
-    fn sync_files(&self, dags: &[Whole]) -> Result<(), StoreError> {
+    fn sync_files(&self, dags: &[&Whole]) -> Result<(), StoreError> {
         let unsaved: BTreeSet<Number> = self.index().references.unsaved().collect();
         if unsaved.is_empty() {
             return Ok(());

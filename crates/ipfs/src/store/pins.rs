@@ -43,7 +43,7 @@ pub struct Pin {
 #[derive(Debug, Default)]
 pub(super) struct Change<'a> {
     pub(super) pinned: Vec<(Pin, &'a [BlockKey])>,
-    pub(super) unpinned: Option<Cid>,
+    pub(super) unpinned: Vec<Cid>,
     pub(super) files: Vec<(Number, Referenced)>,
     pub(super) removed_files: Vec<Number>,
 }
@@ -140,7 +140,7 @@ fn write_pins(transaction: &WriteTransaction, change: &Change<'_>) -> Result<(),
         pins.insert(root.as_slice(), (pin.time, pin.bytes))?;
         blocks.insert(root.as_slice(), pack(keys).as_slice())?;
     }
-    if let Some(root) = change.unpinned {
+    for root in &change.unpinned {
         pins.remove(root.to_bytes().as_slice())?;
         blocks.remove(root.to_bytes().as_slice())?;
     }

@@ -1,5 +1,8 @@
 //! A file that comes though both sides are killed again and again, and what that costs.
 
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,7 +28,7 @@ pub struct Crashes {
     #[arg(long, default_value_t = 30)]
     pub kills: u32,
     /// The size of the file, in millions of bytes
-    #[arg(long, default_value_t = 600)]
+    #[arg(long, default_value_t = 800)]
     pub megabytes: u64,
     /// How fast it may come, in kB a second, so that it takes long enough
     #[arg(long, default_value_t = 8000)]
@@ -79,13 +82,30 @@ pub fn crashes(options: &Crashes) -> Result<Survived> {
     wait_until(patience, "the file is whole", || copy.exists().then_some(()))?;
     let time = begun.elapsed();
     let received = fetcher.host().traffic()?.received - before;
-    let read = |path| std::fs::read(path).map_err(Error::io("comparing"));
     Ok(Survived {
         kills,
         received_per_size: received as f64 / (options.megabytes as f64 * 1e6),
         time,
-        is_same: read(&original)? == read(&copy)?,
+        is_same: is_same(&original, &copy).map_err(Error::io("comparing"))?,
     })
+}
+
+/// Whether two files have the same content, which may be larger than memory.
+fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
+    let open = |path| File::open(path).map(|file| BufReader::with_capacity(1 << 20, file));
+    let (mut one, mut other) = (open(one)?, open(other)?);
+    loop {
+        let (a, b) = (one.fill_buf()?, other.fill_buf()?);
+        let common = a.len().min(b.len());
+        if common == 0 {
+            return Ok(a.is_empty() && b.is_empty());
+        }
+        if a[..common] != b[..common] {
+            return Ok(false);
+        }
+        one.consume(common);
+        other.consume(common);
+    }
 }
 
 /// How often the fetcher and the seeder were killed; only moments at which the file was not whole yet count.
@@ -93,7 +113,7 @@ fn kill_again_and_again(
     options: &Crashes,
     fetcher: &mut Robot,
     seeder: &mut Robot,
-    copy: &std::path::Path,
+    copy: &Path,
 ) -> Result<[u32; 2]> {
     let (mut random, mut kills) = (ChaCha8Rng::seed_from_u64(options.seed), [0, 0]);
     for _ in 0..options.kills {

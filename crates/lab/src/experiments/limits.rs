@@ -98,7 +98,8 @@ fn measure(options: &LimitsHeld, name: &str, from: &Robot, to: &Robot, limited: 
     let rate = options.kilobytes * 1000;
     let (file, seconds) = (format!("{name}.bag"), options.seconds + 2 * WARM_UP.as_secs() + 5);
     let original = from.host().folder().join(&file);
-    write_file(&original, rate * seconds, seconds)?;
+    // Another content each time: blocks that are here are not fetched.
+    write_file(&original, rate * seconds, u64::from(name.ends_with("up")))?;
     from.share_copy(&file, &original)?;
     // What is removed here is what was shared.
     let _ = std::fs::remove_file(&original);
