@@ -26,7 +26,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Debug;
 use std::time::Duration;
 
-use bytes::Bytes;
 use cid::{Cid, multihash::Multihash};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

@@ -12,6 +12,8 @@ const LATE: u32 = 3;
 const SILENT: u32 = 8;
 /// However much comes, a block that does not come in so many times of the shortest time limit is given up.
 const AT_MOST: u32 = 12;
+/// Bytes in a second below which a link is taken for silent.
+const LEAST_RATE: f64 = 512.0;
 /// How long a peer that failed is left aside, doubled with each failure in a row up to 2^6.
 const ASIDE: Duration = Duration::from_secs(2);
 
@@ -56,8 +58,11 @@ impl<P: Copy + Ord + Debug> Engine<P> {
 
     /// How long a peer that is asked for blocks may send nothing of them.
     fn time_limit(&self, peer: &P) -> Duration {
-        let block = self.peers.get(peer).map(|state| state.meter.time_for(self.block_bytes));
-        (block.unwrap_or_default() * SILENT).clamp(self.config.block_timeout, self.config.block_timeout * 6)
+        let state = self.peers.get(peer);
+        // Who drips is not slow, but silent.
+        let state = state.filter(|state| state.meter.rate().is_some_and(|rate| rate >= LEAST_RATE));
+        let block = state.map(|state| state.meter.time_for(self.block_bytes)).unwrap_or_default();
+        (block * SILENT).clamp(self.config.block_timeout, self.config.block_timeout * 6)
     }
 
     fn give_up(&mut self, now: Duration, key: &Key, peer: P) {
@@ -87,20 +92,25 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         let [(first, since)] = want.asked.as_slice() else { return None };
         let state = self.peers.get(first)?;
         let usual = state.meter.time_for(self.block_bytes * state.in_flight as u64);
-        if now < *since + usual * LATE + self.config.patience / 2 {
-            return None;
-        }
-        let free = |peer: &&P| {
-            self.peers.get(peer).is_some_and(|state| {
-                state.aside_until <= now
-                    && state.failures == 0
-                    && state.has_slot(&self.config, self.block_bytes)
-                    && state.candidates.is_empty()
-            })
-        };
         // A source is left alone while somebody else has it: it is slow because all ask it.
         let others = if want.spreaders.is_empty() { &want.havers } else { &want.spreaders };
-        others.iter().filter(|peer| **peer != *first).find(free).copied()
+        let others = others.iter().filter(|peer| *peer != first && self.has_time(now, peer));
+        let is_late = |peer: &&P| {
+            let other = self.peers.get(*peer).and_then(|state| state.meter.rate().map(|_| state));
+            let there = other.map_or(usual, |state| state.meter.time_for(self.block_bytes) * 2);
+            now >= *since + usual.min(there) * LATE + self.config.patience / 2
+        };
+        others.into_iter().find(is_late).copied()
+    }
+
+    /// Whether a peer that never failed has nothing else to send.
+    fn has_time(&self, now: Duration, peer: &P) -> bool {
+        self.peers.get(peer).is_some_and(|state| {
+            state.aside_until <= now
+                && state.failures == 0
+                && state.candidates.is_empty()
+                && state.has_slot(&self.config, self.block_bytes)
+        })
     }
 
     /// Messages get lost in ways that neither side sees; saying it again now and then heals that.

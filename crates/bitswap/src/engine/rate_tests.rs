@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use bytes::Bytes;
 
 const BLOCK: usize = 256 * 1024;
 const PIECE: usize = 16 * 1024;

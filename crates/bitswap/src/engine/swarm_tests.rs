@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 
 use super::*;
+use bytes::Bytes;
 
 const BLOCK_BYTES: usize = 100;
 
