@@ -8,6 +8,7 @@ mod ways;
 
 use lab::daemon::Robot;
 use lab::{Host, Lab, Process, Result, or_skip};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, TcpStream, UdpSocket};
@@ -133,11 +134,15 @@ fn who_has_no_key_learns_nothing_and_changes_nothing() -> Result {
     let all = frames(&capture);
     // What the plain robot says is readable, and must be.
     let plainly = plain.host().address().octets();
-    let sealed: Vec<&[u8]> = all
-        .iter()
-        .copied()
-        .filter(|frame| frame.get(26..30) != Some(&plainly) && frame.get(30..34) != Some(&plainly))
-        .collect();
+    let from_plain = |frame: &&[u8]| frame.get(26..30) == Some(&plainly);
+    // It speaks IPv6 as well, so it is known by its interface, the second address of an Ethernet frame.
+    let interfaces: BTreeSet<&[u8]> =
+        all.iter().copied().filter(from_plain).filter_map(|frame| frame.get(6..12)).collect();
+    let is_plain = |frame: &&[u8]| {
+        frame.get(6..12).is_some_and(|source| interfaces.contains(source))
+            || frame.get(30..34) == Some(&plainly)
+    };
+    let sealed: Vec<&[u8]> = all.iter().copied().filter(|frame| !is_plain(frame)).collect();
     let words = SECRETS.iter().chain(&["propose", "share/notes", "mtype", "12D3Koo", "/brain"]);
     let told: Vec<_> = words
         .filter(|word| {
