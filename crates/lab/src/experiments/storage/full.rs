@@ -40,7 +40,7 @@ pub(super) fn run(lab: &Lab, big: bool) -> Result {
     must("b says why it does not go on", words.contains("the disk is full"), &words)?;
     let shown = b.cli_text(&["storage"])?;
     say("`storage` says", shown.lines().take(3).collect::<Vec<_>>().join(" | "));
-    let left = entries(&b.data_folder().join("ipfs/temporary"))?;
+    let left = partial_blocks(&b.data_folder().join("ipfs/blocks"))?;
     must("no half written file is left", left == 0, left)?;
     must("b does not say that it holds it", !super::holders(&b, NAME).contains(&"b".to_owned()), "so")?;
     must("what it leaves for others is left", disk.free()? >= SPARE, megabytes(disk.free()?))?;
@@ -66,7 +66,14 @@ fn used(robot: &Robot) -> u64 {
     storage_of(robot).ok().and_then(|storage| storage["used"].as_u64()).unwrap_or(0)
 }
 
-fn entries(folder: &Path) -> Result<usize> {
-    let entries = fs::read_dir(folder).map_err(Error::io(format!("listing {}", folder.display())))?;
-    Ok(entries.count())
+/// How many files are there that have no block's name yet.
+fn partial_blocks(blocks: &Path) -> Result<usize> {
+    let list =
+        |folder: &Path| fs::read_dir(folder).map_err(Error::io(format!("listing {}", folder.display())));
+    let mut partial = 0;
+    for shard in list(blocks)?.flatten() {
+        let files = list(&shard.path())?.flatten();
+        partial += files.filter(|file| file.file_name().to_string_lossy().ends_with(".partial")).count();
+    }
+    Ok(partial)
 }
