@@ -45,7 +45,7 @@ fn rot(path: &Path) -> std::io::Result<()> {
 }
 
 pub(super) fn run(big: bool) -> Result {
-    let size = if big { 64 * MIB } else { 16 * MIB };
+    let size = if big { 64 * MIB } else { 6 * MIB };
     for (number, (way, spoil)) in (0u64..).zip(WAYS) {
         run_one(&Lab::new(way)?, way, spoil, 100 + number, size)?;
     }
