@@ -107,24 +107,24 @@ fn content() -> Vec<u8> {
     (0..SIZE as u32 / 4).flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes()).collect()
 }
 
-/// An honest source, and one that fetches from it; who means harm is met by `meet` before.
-async fn fetch_beside<F, M>(meet: F) -> (Running, FetchSummary, Duration)
+/// An honest source, and one that fetches from it; who means harm is met by `meet` before, and is given back alive.
+async fn fetch_beside<F, M>(meet: F) -> (Running, FetchSummary, Duration, M)
 where
     F: AsyncFnOnce(&Running) -> M,
 {
     let (source, fetcher) = (start().await, start().await);
     let root = source.add(&content(), Format::V1).await;
-    let _harm = meet(&fetcher).await;
+    let harm = meet(&fetcher).await;
     let begun = Instant::now();
     let fetch = fetcher.fetch(root, vec![source.provider()], LIMITS, watch::Sender::default());
     let fetched = tokio::time::timeout(IN_TIME, fetch).await.unwrap().unwrap();
     assert_eq!(fetcher.cat(root, String::new(), SIZE as u64).await.unwrap(), content());
-    (fetcher, fetched.summary, begun.elapsed())
+    (fetcher, fetched.summary, begun.elapsed(), harm)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_million_wants_are_bounded() {
-    let (fetcher, ..) = fetch_beside(async |fetcher| {
+    let (fetcher, _, _, _harm) = fetch_beside(async |fetcher| {
         let mut stranger = Stranger::meet(fetcher).await;
         let incoming = stranger.control.accept(PROTOCOL).unwrap();
         let listening =
@@ -157,7 +157,7 @@ async fn a_million_wants_are_bounded() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_says_have_and_sends_nothing_holds_up_nobody() {
-    let (fetcher, summary, took) = fetch_beside(async |fetcher| {
+    let (fetcher, summary, took, _harm) = fetch_beside(async |fetcher| {
         let mut stranger = Stranger::meet(fetcher).await;
         let boasting = stranger.boast(keep_silent);
         (stranger, boasting)
@@ -170,7 +170,7 @@ async fn who_says_have_and_sends_nothing_holds_up_nobody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_sends_what_nobody_asked_for_is_left_aside() {
-    let (fetcher, ..) = fetch_beside(async |fetcher| {
+    let (fetcher, _, _, _harm) = fetch_beside(async |fetcher| {
         let mut stranger = Stranger::meet(fetcher).await;
         let mut stream = stranger.stream().await.unwrap();
         for number in 0..80u32 {
@@ -205,7 +205,7 @@ async fn drip(mut stream: Stream) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_sends_a_byte_in_a_second_holds_up_nobody() {
-    let (fetcher, _, took) = fetch_beside(async |fetcher| {
+    let (fetcher, _, took, _harm) = fetch_beside(async |fetcher| {
         let mut stranger = Stranger::meet(fetcher).await;
         let boasting = stranger.boast(drip);
         (stranger, boasting)
