@@ -1,90 +1,20 @@
 //! The command line.
 
+mod examples;
+mod transfers;
+
 use crate::host::Host;
 use crate::validity::{self, ValidityOptions};
 use clap::{Args, Parser, Subcommand};
-use control::Limit;
 use dcache::{BucketPath, Data, Role, Time};
 use routing::{Address, Rule};
 use std::path::PathBuf;
 use std::time::Duration;
-
-const EXAMPLES: &str = "\
-Examples:
-  dt-swarm-cli localhost report            the files that are shared in the swarm
-  dt-swarm-cli duckie.local summary        everything that the daemon on duckie.local knows
-  dt-swarm-cli 10.0.0.7 summary 'share/*'  only the buckets below share
-  dt-swarm-cli localhost report --json     the same for programs: one JSON document
-  dt-swarm-cli '[::1]:8000' ping -c 10     is it there, and how fast?
-  dt-swarm-cli duckie.local stats          what passed its channels, and how far behind it is
-  dt-swarm-cli duckie.local channels       by which ways it reaches others, and what is wrong
-  dt-swarm-cli duckie.local watch 'share/*'            what appears there and goes, as it happens
-  dt-swarm-cli localhost storage           how full the store is, what is pinned, what is served in place
-  dt-swarm-cli localhost propose share/notes 'hello' --for 2h
-  dt-swarm-cli localhost swarm init class.toml --name 'class of 2027'
-  dt-swarm-cli localhost swarm join class.toml         on each robot, with a copy of the file
-  dt-swarm-cli localhost grant admin 12D3KooW… --key class-of-2027-root
-
-What changes something works on the robot itself, through the daemon's control socket.
-Exit code: 0 all went well, 1 no daemon answers, its answer is of no use or it said no, 2 wrong usage.";
-
-const ADD_EXAMPLES: &str = "\
-Examples:
-  dt-swarm-cli localhost add run7.bag
-  dt-swarm-cli localhost add /media/stick/run7.bag --copy
-
-Files in the shared folder need not be added: they are shared by themselves.";
-
-const PROPOSE_EXAMPLES: &str = "\
-Examples:
-  dt-swarm-cli localhost propose share/notes 'battery swapped'      for an hour
-  dt-swarm-cli localhost propose share/notes 'lab closed' --from 2027-01-01 --until 2027-01-07
-  dt-swarm-cli localhost propose networks /ip4/10.0.0.7/tcp/8000/dswarm-line --forever --key root";
-
-const DISMISS_EXAMPLES: &str = "\
-Examples:
-  dt-swarm-cli localhost dismiss share/notes 'battery swapped'      for as long as anybody proposes it
-  dt-swarm-cli localhost dismiss share/files bafy… --for 30d
-
-Your own proposal is taken back by this, too. Those of others it denies, if your role allows that.";
-
-const GRANT_EXAMPLES: &str = "\
-Examples:
-  dt-swarm-cli localhost grant admin 12D3KooW… --key root           signed by a root's key file
-  dt-swarm-cli localhost grant trusted 12D3KooW… --for 30d          by this robot, if it is admin";
-
-const ROUTE_EXAMPLES: &str = "\
-Examples:
-  dt-swarm-cli localhost route list
-  dt-swarm-cli localhost route add '/dswarm/12D3KooW…/brain => /ip4/10.0.0.7/udp/1240/dswarm-line/$0'
-  dt-swarm-cli localhost route explain /dswarm/12D3KooW…/brain";
-
-const GET_EXAMPLES: &str = "\
-Examples:
-  dt-swarm-cli localhost get example.bag               into this folder, however long it takes
-  dt-swarm-cli localhost get bafy… -o /data/run7.bag --priority 5
-  dt-swarm-cli localhost get example.bag --wait 0      only order it; `transfers` shows how far it is
-  dt-swarm-cli localhost get example.bag --pin         into the daemon's store, to be kept and given to others
-  dt-swarm-cli duckie.local get example.bag            from that host's copy";
-
-const LIMIT_EXAMPLES: &str = "\
-Examples:
-  dt-swarm-cli localhost limit                                  the limits that hold
-  dt-swarm-cli localhost limit --wan-up 500kB --wan-down 16Mbit in a second
-  dt-swarm-cli localhost limit --lan-up none --wan-up default   none at all; what the configuration says
-
-LAN are those on this host's own networks, WAN all others.";
-
-const WATCH_EXAMPLES: &str = "\
-Examples:
-  dt-swarm-cli localhost watch                     everything
-  dt-swarm-cli duckie.local watch 'share/*' --json one JSON object a line: change, bucket, data, signers
-
-+ appeared, - is gone, ~ others say so than before. First comes all that is there. Ctrl-C ends it.";
+pub(crate) use transfers::{GetArguments, LimitArguments, TransfersCommand};
 
 /// Asks a dt-swarm daemon, on this host or another, and shows the answer.
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXAMPLES, disable_help_subcommand = true, arg_required_else_help = true)]
+#[command(version, after_help = examples::PROGRAM, disable_help_subcommand = true, arg_required_else_help = true)]
 pub(crate) struct Arguments {
     /// Where the daemon runs: localhost, a name or an IP address, with :PORT if it is not 8000.
     #[arg(value_name = "HOST")]
@@ -123,7 +53,7 @@ pub(crate) enum Command {
     ///
     /// On the robot itself the daemon does it: from whoever has the file, also when nobody has it yet, and through restarts
     /// of either. Ctrl-C leaves it going on. From another HOST it is fetched from the copy that HOST holds.
-    #[command(after_help = GET_EXAMPLES)]
+    #[command(after_help = examples::GET)]
     Get(GetArguments),
     /// Show what comes and goes: how far, how fast, from whom and to whom; live on a terminal, until Ctrl-C.
     ///
@@ -133,11 +63,11 @@ pub(crate) enum Command {
         command: Option<TransfersCommand>,
     },
     /// Show or set how fast files may come and go; what is set holds after a restart, too.
-    #[command(after_help = LIMIT_EXAMPLES)]
+    #[command(after_help = examples::LIMIT)]
     Limit(LimitArguments),
     /// Add a file to what this robot keeps and gives to others, and show its CID. It is not copied, but served where it
     /// is, until somebody changes it; the daemon has to be able to read it there.
-    #[command(after_help = ADD_EXAMPLES)]
+    #[command(after_help = examples::ADD)]
     Add {
         /// The file.
         file: PathBuf,
@@ -183,17 +113,17 @@ pub(crate) enum Command {
         at: Option<Time>,
     },
     /// Show what appears in buckets and goes, as it happens, until Ctrl-C.
-    #[command(after_help = WATCH_EXAMPLES)]
+    #[command(after_help = examples::WATCH)]
     Watch {
         /// Only buckets that match, as in `summary`.
         #[arg(default_value = "*")]
         pattern: String,
     },
     /// Say that an item is in a bucket; for an hour, unless told otherwise.
-    #[command(after_help = PROPOSE_EXAMPLES)]
+    #[command(after_help = examples::PROPOSE)]
     Propose(ItemArguments),
     /// Say that an item is not in a bucket; for as long as anybody proposes it (an hour at least), unless told otherwise.
-    #[command(after_help = DISMISS_EXAMPLES)]
+    #[command(after_help = examples::DISMISS)]
     Dismiss(ItemArguments),
     /// Say that one item is in a bucket instead of another; for an hour, unless told otherwise.
     Replace {
@@ -211,7 +141,7 @@ pub(crate) enum Command {
         voice: Voice,
     },
     /// Give a role to a peer; for ever, unless told otherwise.
-    #[command(after_help = GRANT_EXAMPLES)]
+    #[command(after_help = examples::GRANT)]
     Grant(RoleArguments),
     /// Take a role away from a peer; for ever, unless told otherwise. It works backwards: what only that role made count
     /// does not count any more.
@@ -222,7 +152,7 @@ pub(crate) enum Command {
         command: Option<KeysCommand>,
     },
     /// Show where lines for others go, and decide it: rules that rewrite addresses, and who was heard where.
-    #[command(after_help = ROUTE_EXAMPLES)]
+    #[command(after_help = examples::ROUTE)]
     Route {
         #[command(subcommand)]
         command: RouteCommand,
@@ -232,71 +162,6 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: SwarmCommand,
     },
-}
-
-/// What to fetch, and where to.
-#[derive(Debug, Args)]
-pub(crate) struct GetArguments {
-    /// The file's name, or its CID as `report` shows it.
-    #[arg(value_name = "FILE")]
-    pub(crate) file: String,
-    /// Where to put it: a folder, or the new file's name [default: this folder]
-    #[arg(value_name = "DESTINATION")]
-    destination: Option<PathBuf>,
-    /// Where to put it, too.
-    #[arg(short, long, value_name = "DESTINATION", conflicts_with = "destination")]
-    output: Option<PathBuf>,
-    /// Overwrite what is there.
-    #[arg(long)]
-    pub(crate) force: bool,
-    /// Wait so long for it at most; it goes on nevertheless [default: until it is here]
-    #[arg(long, value_name = "SECONDS", value_parser = wait)]
-    pub(crate) wait: Option<Duration>,
-    /// What has a higher priority is fetched first.
-    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
-    pub(crate) priority: i32,
-    /// Keep it in the daemon's store, pinned; then it is written only where DESTINATION says.
-    #[arg(long)]
-    pub(crate) pin: bool,
-}
-
-impl GetArguments {
-    /// Where to put it, if that was said.
-    pub(crate) fn place(&self) -> Option<&std::path::Path> {
-        self.output.as_deref().or(self.destination.as_deref())
-    }
-
-    /// Whether only a daemon that takes orders can do it.
-    pub(crate) fn is_for_daemon(&self) -> bool {
-        self.wait.is_some() || self.pin || self.priority != 0
-    }
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum TransfersCommand {
-    /// Do not fetch this any more, or forget that it was fetched.
-    Cancel {
-        /// The number of a download as `transfers` shows it, or a CID.
-        #[arg(value_name = "NUMBER|CID")]
-        download: String,
-    },
-}
-
-/// How fast, in a second: 500kB, 2MB, 16Mbit, none or default.
-#[derive(Debug, Args)]
-pub(crate) struct LimitArguments {
-    /// To hosts on this host's own networks.
-    #[arg(long, value_name = "RATE")]
-    pub(crate) lan_up: Option<Limit>,
-    /// From them.
-    #[arg(long, value_name = "RATE")]
-    pub(crate) lan_down: Option<Limit>,
-    /// To all others.
-    #[arg(long, value_name = "RATE")]
-    pub(crate) wan_up: Option<Limit>,
-    /// From them.
-    #[arg(long, value_name = "RATE")]
-    pub(crate) wan_down: Option<Limit>,
 }
 
 /// Something about an item.
@@ -400,15 +265,6 @@ pub(crate) enum SwarmCommand {
     },
     /// Leave the swarm, and be in the open one again, in which nobody has a role.
     Leave,
-}
-
-fn wait(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
-    if (0.0..=31_536_000.0).contains(&seconds) {
-        Ok(Duration::from_secs_f64(seconds))
-    } else {
-        Err("from 0 seconds to a year".to_owned())
-    }
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -15,7 +15,7 @@ use brain::Routing;
 use channels::{Choice, ChoiceError};
 use dcache::{Keypair, PeerId, SwarmFile, Time};
 use discovery::{Facts, run_announcer};
-use gateway::{Settings, run_gateway};
+use gateway::{Holders, Settings, run_gateway};
 use ipfs::node::Node;
 use rand::TryRng as _;
 use std::path::PathBuf;
@@ -126,7 +126,7 @@ impl Daemon {
         let transfers = self.transfers(&swarm, &node)?;
         let control = Control::new(swarm.clone(), membership, joined, routes, transfers.clone(), shelf);
         self.spawn_control(&mut tasks, control, &stop);
-        self.spawn_gateway(&mut tasks, node.subscribe(), &stop);
+        self.spawn_gateway(&mut tasks, &swarm, node.subscribe(), &stop);
         let content = self.content(seed, &swarm, &facts, of_swarm, plan.subscribe(), node, transfers);
         let content = content.map(|content| Content { ledger, ..content });
         spawn_content(&mut tasks, content, &stop);
@@ -212,14 +212,16 @@ impl Daemon {
     fn spawn_gateway(
         &self,
         tasks: &mut JoinSet<()>,
+        swarm: &Swarm,
         node: watch::Receiver<Option<Node>>,
         stop: &CancellationToken,
     ) {
         let Some(listen) = self.config.gateway else { return };
         let settings = Settings::new(listen, vec![self.config.hostname.clone()]);
+        let holders = holders(swarm.clone());
         let serve = move || {
-            let (settings, node) = (settings.clone(), node.clone());
-            async move { run_gateway(settings, node).await.map(|never| match never {}) }
+            let (settings, node, holders) = (settings.clone(), node.clone(), holders.clone());
+            async move { run_gateway(settings, node, holders).await.map(|never| match never {}) }
         };
         spawn_until(tasks, stop, supervise("gateway", stop.clone(), serve));
     }
@@ -289,6 +291,18 @@ impl Daemon {
 fn spawn_content(tasks: &mut JoinSet<()>, content: Option<Content>, stop: &CancellationToken) {
     let (Some(content), stopped) = (content, stop.clone()) else { return };
     tasks.spawn(supervise("content", stop.clone(), move || content.clone().run(stopped.clone())));
+}
+
+/// Where the gateway looks for what is not here: with those who share it.
+fn holders(swarm: Swarm) -> Holders {
+    Arc::new(move |root| {
+        let swarm = swarm.clone();
+        Box::pin(async move {
+            // Without an answer the daemon is stopping.
+            let known = logs::providers_of(&swarm, vec![root]).await.unwrap_or_default();
+            known.into_values().flatten().collect()
+        })
+    })
 }
 
 /// Runs what writes nothing at the end, and so is simply dropped then.

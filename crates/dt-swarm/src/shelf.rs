@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::works::{Teller, Works};
 use control::{Answer, Failure, FailureKind, FileRow, FileState, Freed, PinRow, Pinned, Storage, Waiting};
 use ipfs::Cid;
-use ipfs::node::{FetchLimits, FetchProgress, Node, PinError, Provider};
+use ipfs::node::{FetchLimits, FetchProgress, Node, PinError};
 use ipfs::store::{self, Store, StoreError};
 use ipfs::unixfs::{AddError, Content, Format};
 use logs::Ledger;
@@ -69,28 +69,16 @@ impl Shelf {
         let max_blocks = usize::try_from(self.max_bytes / SMALLEST_BLOCK).unwrap_or(usize::MAX);
         let max_bytes = self.max_bytes;
         let limits = FetchLimits { max_bytes, max_blocks, stall_timeout: STALL, priority: 0 };
-        let providers = self.providers(&node, cid).await?;
+        let providers = logs::providers_of(&self.swarm, vec![cid]).await.map_err(stopped)?.remove(&cid);
         let failed = |error: &dyn std::fmt::Display| Failure::new(FailureKind::Failed, error);
         tokio::select! {
-            fetched = node.fetch(cid, providers, limits, progress) => {
+            fetched = node.fetch(cid, providers.unwrap_or_default(), limits, progress) => {
                 let _fetched = fetched.map_err(|error| failed(&error))?;
                 let pin = node.pin(cid).await.map_err(|error| not_pinned(&error))?;
                 Ok(Answer::Pinned(Pinned { cid: cid.to_string(), bytes: pin.bytes }))
             }
             never = tell(told, teller) => match never {},
         }
-    }
-
-    /// Who the swarm says has it.
-    async fn providers(&self, node: &Node, cid: Cid) -> Result<Vec<Provider>, Failure> {
-        let me = self.swarm.me();
-        let reading = move |set: &dcache::Set, now| {
-            let files = logs::index(set, now);
-            files.get(&cid).map(|file| logs::providers(set, file, me, now))
-        };
-        let mut known = self.swarm.read(reading).await.map_err(stopped)?.unwrap_or_default();
-        known.retain(|(peer, _)| *peer != node.peer_id());
-        Ok(known)
     }
 
     pub(crate) async fn look(&self, work: u64) -> Result<Answer, Failure> {

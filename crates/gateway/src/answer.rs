@@ -1,13 +1,10 @@
 //! From a request to its answer.
-use std::time::Duration;
-
 use http::request::Parts;
 use http::response::Builder;
 use http::{Response, StatusCode, header};
 use ipfs::dag::{self, Node as DagNode};
-use ipfs::node::Node;
 
-use crate::blocks::Blocks;
+use crate::blocks::{Blocks, Source};
 use crate::body::{self, Body};
 use crate::file::File;
 use crate::refusal::{RETRY_AFTER_SECONDS, Refusal};
@@ -81,16 +78,11 @@ pub(crate) fn finish(head: Builder, body: Body) -> Result<Response<Body>, Refusa
 }
 
 /// Answers one request.
-pub(crate) async fn answer(
-    head: &Parts,
-    names: &[String],
-    limit: Duration,
-    node: Option<Node>,
-) -> Response<Body> {
+pub(crate) async fn answer(head: &Parts, names: &[String], source: Option<Source>) -> Response<Body> {
     let answered = async {
         let request = Request::read(head, names)?;
-        let node = node.ok_or_else(Refusal::no_node)?;
-        let blocks = Blocks::new(node, limit, request.only_if_cached);
+        let source = source.ok_or_else(Refusal::no_node)?;
+        let blocks = Blocks::new(source, request.target.cid, request.only_if_cached);
         let resolved = resolve(&blocks, &request.target).await?;
         by_format(Asked { request, blocks, resolved }).await
     };

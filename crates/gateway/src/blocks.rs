@@ -1,9 +1,12 @@
 //! Where the blocks of one answer come from.
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use ipfs::Cid;
-use ipfs::node::Node;
+use ipfs::node::{BlockError, Node, Provider};
+use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 
 use crate::refusal::Refusal;
@@ -11,10 +14,39 @@ use crate::refusal::Refusal;
 /// How many blocks beyond the next are asked of peers already.
 pub(crate) const AHEAD: usize = 16;
 
+/// Tells who is said to have what is below a root, and where they can be reached.
+pub type Holders = Arc<dyn Fn(Cid) -> BoxFuture<'static, Vec<Provider>> + Send + Sync>;
+
+/// Where blocks are and come from.
+pub(crate) struct Source {
+    pub(crate) node: Node,
+    /// The most that is waited for one block.
+    pub(crate) limit: Duration,
+    pub(crate) holders: Holders,
+}
+
+/// The source of what is below one root.
+struct Below {
+    source: Source,
+    root: Cid,
+    /// Who has it; asked for the first time that something is not here.
+    known: OnceCell<Vec<Provider>>,
+}
+
+impl Below {
+    async fn get(&self, cid: Cid) -> Result<Bytes, BlockError> {
+        let Source { node, limit, holders } = &self.source;
+        if let Some(block) = node.stored_block(cid).await? {
+            return Ok(block);
+        }
+        let known = self.known.get_or_init(|| holders(self.root)).await;
+        node.block(cid, known.clone(), *limit).await
+    }
+}
+
 /// The blocks that one answer needs, one after the other.
 pub(crate) struct Blocks {
-    node: Node,
-    limit: Duration,
+    below: Arc<Below>,
     only_cached: bool,
     /// What was asked for last, so that nothing is asked for twice.
     asked: Vec<Cid>,
@@ -23,14 +55,18 @@ pub(crate) struct Blocks {
 }
 
 impl Blocks {
-    /// From a node, waiting at most `limit` for each block, or with `only_cached` not at all.
-    pub(crate) fn new(node: Node, limit: Duration, only_cached: bool) -> Self {
-        Self { node, limit, only_cached, asked: Vec::new(), ahead: JoinSet::new() }
+    /// Those below a root; with `only_cached` only those that are here.
+    pub(crate) fn new(source: Source, root: Cid, only_cached: bool) -> Self {
+        Self::below(Arc::new(Below { source, root, known: OnceCell::new() }), only_cached)
+    }
+
+    fn below(below: Arc<Below>, only_cached: bool) -> Self {
+        Self { below, only_cached, asked: Vec::new(), ahead: JoinSet::new() }
     }
 
     /// The same once more, for something else to be read.
     pub(crate) fn again(&self) -> Self {
-        Self::new(self.node.clone(), self.limit, self.only_cached)
+        Self::below(self.below.clone(), self.only_cached)
     }
 
     /// Whether only what is here already is given.
@@ -40,15 +76,16 @@ impl Blocks {
 
     /// Whether a block is here.
     pub(crate) fn has(&self, cid: &Cid) -> bool {
-        self.node.store().contains(cid)
+        self.below.source.node.store().contains(cid)
     }
 
     /// A block, checked against its hash.
     pub(crate) async fn get(&self, cid: Cid) -> Result<Bytes, Refusal> {
         if self.only_cached {
-            return self.node.stored_block(cid).await?.ok_or_else(|| Refusal::not_cached(&cid));
+            let stored = self.below.source.node.stored_block(cid).await?;
+            return stored.ok_or_else(|| Refusal::not_cached(&cid));
         }
-        Ok(self.node.block(cid, self.limit).await?)
+        Ok(self.below.get(cid).await?)
     }
 
     /// Asks peers for blocks that will be needed soon and are not here.
@@ -61,10 +98,10 @@ impl Blocks {
             if self.asked.contains(cid) || self.ahead.len() >= AHEAD || self.has(cid) {
                 continue;
             }
-            let (node, limit, cid) = (self.node.clone(), self.limit, *cid);
+            let (below, cid) = (self.below.clone(), *cid);
             self.ahead.spawn(async move {
                 // Whoever needs it asks again, and is told then what is wrong.
-                let _ = node.block(cid, limit).await;
+                let _ = below.get(cid).await;
             });
         }
         self.asked = cids;

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::answer::answer;
+use crate::blocks::{Holders, Source};
 use crate::patience::Patient;
 
 /// The most connections at one time. Others wait until one ends.
@@ -108,13 +109,15 @@ impl Door {
         self.listener.local_addr()
     }
 
-    /// Serves content from the node, while there is one. Dropping the future ends all connections.
-    pub async fn serve(self, node: watch::Receiver<Option<Node>>) -> Infallible {
+    /// Serves content from the node, while there is one; what is not here comes from its holders and neighbours. Dropping
+    /// the future ends all connections.
+    pub async fn serve(self, node: watch::Receiver<Option<Node>>, holders: Holders) -> Infallible {
         let mut guests = Guests::default();
+        let shop = Shop { settings: self.settings, node, holders };
         loop {
             tokio::select! {
                 accepted = self.listener.accept(), if guests.tasks.len() < MAX_CONNECTIONS => match accepted {
-                    Ok((stream, from)) => guests.admit(stream, from.ip(), self.settings.clone(), node.clone()),
+                    Ok((stream, from)) => guests.admit(stream, from.ip(), shop.clone()),
                     Err(error) => missed(&error).await,
                 },
                 Some(ended) = guests.tasks.join_next_with_id() => guests.left(ended.map(|(id, ())| id)),
@@ -123,15 +126,16 @@ impl Door {
     }
 }
 
-/// Opens the door and serves content from the node, while there is one. Dropping the future ends all connections.
+/// Opens the door and serves content as [`Door::serve`] does.
 ///
 /// # Errors
 /// When it cannot listen.
 pub async fn run_gateway(
     settings: Settings,
     node: watch::Receiver<Option<Node>>,
+    holders: Holders,
 ) -> Result<Infallible, DoorError> {
-    Ok(Door::open(settings).await?.serve(node).await)
+    Ok(Door::open(settings).await?.serve(node, holders).await)
 }
 
 /// What to do about a connection that could not be taken.
@@ -140,6 +144,21 @@ async fn missed(error: &std::io::Error) {
         tracing::warn!(%error, "the gateway cannot take a connection");
         // Out of file descriptors: nothing tells when there is one again.
         tokio::time::sleep(SHORTAGE).await;
+    }
+}
+
+/// What every connection is served from.
+#[derive(Clone)]
+struct Shop {
+    settings: Arc<Settings>,
+    node: watch::Receiver<Option<Node>>,
+    holders: Holders,
+}
+
+impl Shop {
+    fn source(&self) -> Option<Source> {
+        let (limit, holders) = (self.settings.block_limit, self.holders.clone());
+        self.node.borrow().clone().map(|node| Source { node, limit, holders })
     }
 }
 
@@ -152,19 +171,13 @@ struct Guests {
 }
 
 impl Guests {
-    fn admit(
-        &mut self,
-        stream: TcpStream,
-        host: IpAddr,
-        settings: Arc<Settings>,
-        node: watch::Receiver<Option<Node>>,
-    ) {
+    fn admit(&mut self, stream: TcpStream, host: IpAddr, shop: Shop) {
         if self.hosts.values().filter(|other| **other == host).count() >= MAX_OF_ONE_HOST {
             // Whoever does not even read this is not waited for.
             let _ = stream.try_write(TOO_MANY);
             return;
         }
-        let task = self.tasks.spawn(entertain(stream, settings, node));
+        let task = self.tasks.spawn(entertain(stream, shop));
         self.hosts.insert(task.id(), host);
     }
 
@@ -178,15 +191,15 @@ impl Guests {
 }
 
 /// Serves one connection to its end.
-async fn entertain(stream: TcpStream, settings: Arc<Settings>, node: watch::Receiver<Option<Node>>) {
+async fn entertain(stream: TcpStream, shop: Shop) {
     let service = service_fn(|request: Request<Incoming>| {
-        let (settings, node) = (settings.clone(), node.borrow().clone());
+        let (shop, source) = (shop.clone(), shop.source());
         async move {
             let (head, _body) = request.into_parts();
-            Ok::<_, Infallible>(answer(&head, &settings.names, settings.block_limit, node).await)
+            Ok::<_, Infallible>(answer(&head, &shop.settings.names, source).await)
         }
     });
-    let stream = TokioIo::new(Patient::new(stream, settings.send_limit));
+    let stream = TokioIo::new(Patient::new(stream, shop.settings.send_limit));
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_LIMIT)

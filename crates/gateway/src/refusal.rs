@@ -57,7 +57,9 @@ impl From<BlockError> for Refusal {
         match error {
             BlockError::TimedOut { .. } => Self::new(
                 StatusCode::GATEWAY_TIMEOUT,
-                format!("{error}: no connected peer has it, or the way to it is too slow; ask again later"),
+                format!(
+                    "{error}: nobody who can be reached has it, or the way to it is too slow; ask again later"
+                ),
             ),
             BlockError::Store(words) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, words),
             BlockError::Stopped => Self::no_node(),

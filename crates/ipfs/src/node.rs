@@ -17,6 +17,8 @@ mod swarm;
 mod table;
 mod types;
 mod ways;
+mod words;
+mod work;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

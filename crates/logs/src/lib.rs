@@ -28,4 +28,4 @@ pub use info::{Description, INFO_NAME, InfoError};
 pub use keeper::{KeeperSettings, run_keeper};
 pub use ledger::{Ledger, LedgerError, NoRoom};
 pub use proposer::{ProposerSettings, run_proposer};
-pub use providers::providers;
+pub use providers::{providers, providers_of};

@@ -29,7 +29,9 @@ pub(crate) type Changes = Vec<(u64, Option<Download>)>;
 pub(crate) fn read(store: &Store) -> Result<BTreeMap<u64, Download>, BookError> {
     let rows = store.service_all(DOWNLOADS)?;
     let row = |(key, value): (String, Vec<u8>)| {
-        let read = (key.parse().ok()).zip(serde_json::from_slice(&value).ok());
+        let download = serde_json::from_slice(&value).ok();
+        let download = download.filter(|download: &Download| download.root().is_some());
+        let read = (key.parse().ok()).zip(download);
         if read.is_none() {
             tracing::warn!(key, "a download on the disk cannot be read; it is left out");
         }
@@ -56,4 +58,21 @@ pub(crate) async fn write(store: &Arc<Store>, changes: Changes) -> Result<(), Bo
 /// With zeros before it, so that the order on the disk is that of the numbers.
 fn key(number: u64) -> String {
     format!("{number:020}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_nonsense_on_the_disk_does_not_stand_in_the_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = Store::open(&folder.path().join("records.redb")).unwrap();
+        let row = |cid: &str| format!(r#"{{"order":{{"cid":"{cid}","name":""}}}}"#).into_bytes();
+        let rows =
+            [("1", row("bafkqaaa")), ("2", row("nonsense")), ("x", row("bafkqaaa")), ("3", b"{".to_vec())];
+        let rows: Vec<_> = rows.iter().map(|(key, row)| (*key, Some(row.as_slice()))).collect();
+        store.service_write(DOWNLOADS, &rows).unwrap();
+        assert_eq!(read(&store).unwrap().into_keys().collect::<Vec<_>>(), [1]);
+    }
 }

@@ -11,7 +11,6 @@ mod downloads;
 mod export;
 mod neighbours;
 mod outlet;
-mod providers;
 mod rates;
 mod report;
 mod runner;

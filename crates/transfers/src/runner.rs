@@ -3,7 +3,6 @@
 use crate::BookError;
 use crate::download::{Download, End};
 use crate::downloads::{Downloads, Phase, is_written_here};
-use crate::providers;
 use crate::turns::PARALLEL;
 use ipfs::Cid;
 use ipfs::node::{FetchError, FetchProgress, Fetched, Node, PinError, Provider};
@@ -133,7 +132,7 @@ impl Runner {
     /// Lets those that run know who has what.
     async fn tell_providers(&self) -> Result<(), Stopped> {
         let roots = self.running.values().map(|running| running.root).collect();
-        let mut known = providers::of(&self.downloads.0.swarm, roots).await?;
+        let mut known = logs::providers_of(&self.downloads.0.swarm, roots).await?;
         for running in self.running.values() {
             let now = known.remove(&running.root).unwrap_or_default();
             running.providers.send_if_modified(|told| {

@@ -40,6 +40,21 @@ async fn what_others_have_is_fetched_from_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn holders_and_neighbours_are_met_for_it() {
+    let Some(()) = curl() else { return };
+    let served = serve(Duration::from_secs(20)).await;
+    let (holder, neighbour) = (serve(Duration::from_secs(1)).await, serve(Duration::from_secs(1)).await);
+    let at = |other: &Served| (other.node.peer_id(), other.node.listen_addresses().borrow().clone());
+    served.holders.send_replace(vec![at(&holder)]);
+    let held = holder.add(b"held", Format::V1).await;
+    assert_eq!(served.get(&format!("/ipfs/{held}"), &[]).await.text(), "held");
+    served.holders.send_replace(Vec::new());
+    served.node.tell_neighbours(vec![at(&neighbour)]);
+    let near = neighbour.add(b"near", Format::V1).await;
+    assert_eq!(served.get(&format!("/ipfs/{near}"), &[]).await.text(), "near");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_nobody_has_ends_in_time() {
     let Some(()) = curl() else { return };
     let served = serve(Duration::from_secs(1)).await;

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
-use gateway::{Door, Settings};
-use ipfs::node::{Node, NodeConfig};
+use gateway::{Door, Holders, Settings};
+use ipfs::node::{Node, NodeConfig, Provider};
 use ipfs::store::StoreConfig;
 use ipfs::unixfs::{Content, DirectoryEntry, Format};
 use ipfs::{Cid, Keypair};
@@ -26,6 +27,8 @@ pub(crate) struct Served {
     pub(crate) node: Node,
     pub(crate) address: SocketAddr,
     pub(crate) folder: TempDir,
+    /// Who is said to have everything.
+    pub(crate) holders: watch::Sender<Vec<Provider>>,
     tasks: [JoinHandle<()>; 2],
 }
 
@@ -73,10 +76,15 @@ pub(crate) async fn serve(block_limit: Duration) -> Served {
     let door = Door::open(settings).await.unwrap();
     let address = door.address().unwrap();
     let (_sender, receiver) = watch::channel(Some(node.clone()));
-    let serving = tokio::spawn(async move {
-        door.serve(receiver).await;
+    let (holders, known) = watch::channel(Vec::new());
+    let holders_of: Holders = Arc::new(move |_root| {
+        let known = known.borrow().clone();
+        Box::pin(async { known })
     });
-    Served { node, address, folder, tasks: [running, serving] }
+    let serving = tokio::spawn(async move {
+        door.serve(receiver, holders_of).await;
+    });
+    Served { node, address, folder, holders, tasks: [running, serving] }
 }
 
 impl Served {

@@ -3,9 +3,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cid::Cid;
+use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::fetch::FetchError;
+use super::fetch::{FetchError, Provider, keep_connected, meet_neighbours};
 use super::session::wait_for;
 use super::{Node, blocking};
 use crate::store::StoreError;
@@ -16,7 +17,7 @@ const PRIORITY: i32 = 10;
 /// Why there is no block.
 #[derive(Debug, thiserror::Error)]
 pub enum BlockError {
-    /// None of the connected peers sent it in time.
+    /// Nobody sent it in time.
     #[error("the block {cid} did not come within {} s", limit.as_secs())]
     TimedOut {
         /// Which.
@@ -57,17 +58,30 @@ impl Node {
         Ok(blocking(move || store.get(&cid)).await?)
     }
 
-    /// A block, checked against its hash: the one that is here, or else the one that a connected peer sends within
-    /// `limit`. Dropping the future ends the want.
+    /// A block, checked against its hash: the one that is here, or else the one that a peer sends within `limit`: a
+    /// provider, a neighbour or anybody else who is connected. Dropping the future ends the want.
     ///
     /// # Errors
     /// When it does not come in time, or the store fails.
-    pub async fn block(&self, cid: Cid, limit: Duration) -> Result<Bytes, BlockError> {
+    pub async fn block(
+        &self,
+        cid: Cid,
+        providers: Vec<Provider>,
+        limit: Duration,
+    ) -> Result<Bytes, BlockError> {
         if let Some(block) = self.stored_block(cid).await? {
             return Ok(block);
         }
-        let waited = timeout(limit, wait_for(self, cid, PRIORITY)).await;
-        let (block, _) = waited.map_err(|_| BlockError::TimedOut { cid, limit })??;
+        let (_unchanging, providers) = watch::channel(providers);
+        let arriving = async {
+            tokio::select! {
+                arrived = wait_for(self, cid, PRIORITY) => arrived,
+                never = keep_connected(self, providers) => match never {},
+                never = meet_neighbours(self) => match never {},
+            }
+        };
+        let (block, _) =
+            timeout(limit, arriving).await.map_err(|_| BlockError::TimedOut { cid, limit })??;
         Ok(block)
     }
 }

@@ -22,6 +22,7 @@ use super::limits::Limits;
 use super::pubsub::{self, SubscribeError, Subscriptions, Topic};
 use super::swarm::{self, Behaviour, BehaviourEvent};
 use super::ways::Ways;
+use super::words::{reason, words};
 use super::{ConnectError, ListenFailure, NodeConfig, StartError};
 use crate::store::Store;
 
@@ -399,34 +400,4 @@ impl Driver {
     fn stopped_listening(&self, gone: &[Multiaddr]) {
         self.listening.send_modify(|all| all.retain(|address| !gone.contains(address)));
     }
-}
-
-/// An error with all its causes in one line.
-fn reason(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}
-
-/// Why a dial came to nothing, for people: each address with what is at the bottom of its trouble.
-fn words(error: &DialError, is_private: bool) -> String {
-    match error {
-        DialError::Transport(all) => {
-            let each = all.iter().map(|(address, error)| format!("{address}: {}", root(error)));
-            let each = each.collect::<Vec<_>>().join("; ");
-            // Between different keys there is only noise: the other side hangs up in one way or another, or is silent.
-            let is_plain = ["refused", "unreachable", "No route"].iter().any(|plain| each.contains(plain));
-            let is_riddle = is_private && !is_plain;
-            if is_riddle { format!("{each} (does it have the same network key?)") } else { each }
-        }
-        DialError::WrongPeerId { obtained, address } => {
-            format!("{address}: somebody else answers, {obtained}")
-        }
-        DialError::Denied { cause } => root(cause),
-        other => reason(other),
-    }
-}
-
-fn root(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |cause| cause.source());
-    causes.last().map_or_else(String::new, ToString::to_string)
 }

@@ -5,27 +5,23 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bitswap::engine::{self, Engine, Output, PeerStatistics, Statistics};
-use bitswap::message::{Block, Message};
+use bitswap::message::Message;
 use bytes::Bytes;
 use cid::Cid;
 use libp2p::{PeerId, Stream};
 use libp2p_stream::Control;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinSet};
 
 use super::limits::{Limits, Share};
 use super::streams::{self, Coming, SendError};
+use super::work::{self, Disk, Done};
 use crate::store::{BlockKey, Store, StoreError};
 
 /// The most streams of one peer that are read at one time.
 const MAX_STREAMS_PER_PEER: usize = 64;
 /// The most blocks that wait to be stored before no more messages are taken.
 const MAX_STORING: usize = 64;
-/// How many threads work for the disk at one time.
-const DISK_WORKERS: usize = 4;
-/// How long a peer whose stream broke is left alone.
-const RETRY_DELAY: Duration = Duration::from_secs(1);
-
 /// What a fetch is told about a block that it wants: the block, and from whom it came.
 pub(super) type Delivery = Result<(Bytes, PeerId), WantError>;
 
@@ -36,13 +32,6 @@ pub(super) enum WantError {
     TooMany(#[from] engine::TooManyWants),
     #[error(transparent)]
     Store(#[from] Arc<StoreError>),
-}
-
-/// A piece of work that ended.
-pub(super) enum Done {
-    Sent { peer: PeerId, visit: u64, result: Result<Stream, SendError> },
-    Loaded { peer: PeerId, visit: u64, blocks: Vec<Block>, missing: Vec<Cid> },
-    Stored { cid: Cid, block: (Bytes, PeerId), result: Result<(), StoreError> },
 }
 
 /// One connected peer.
@@ -85,7 +74,7 @@ pub(super) struct Exchange {
     storing: usize,
     work: JoinSet<Done>,
     readers: JoinSet<PeerId>,
-    disk: Arc<Semaphore>,
+    disk: Disk,
     incoming: mpsc::Receiver<(PeerId, Message)>,
     incoming_sender: mpsc::Sender<(PeerId, Message)>,
     requests: Vec<Request>,
@@ -101,6 +90,7 @@ impl Exchange {
         limits: Arc<Limits>,
     ) -> Self {
         let (incoming_sender, incoming) = mpsc::channel(16);
+        let disk = Disk::new(store.clone());
         Self {
             engine: Engine::new(config, token(&me), seed),
             start: Instant::now(),
@@ -114,7 +104,7 @@ impl Exchange {
             storing: 0,
             work: JoinSet::new(),
             readers: JoinSet::new(),
-            disk: Arc::new(Semaphore::new(DISK_WORKERS)),
+            disk,
             incoming,
             incoming_sender,
             requests: Vec::new(),
@@ -364,39 +354,21 @@ impl Exchange {
             return;
         };
         link.used = Instant::now();
-        let (visit, stream, control) = (link.visit, link.stream.take(), self.control.clone());
-        let share = link.share.clone();
-        self.work.spawn(async move {
-            let result = streams::send(control, peer, stream, message, share).await;
-            if matches!(result, Err(SendError::Broken)) {
-                tokio::time::sleep(RETRY_DELAY).await;
-            }
-            Done::Sent { peer, visit, result }
-        });
+        let (visit, stream, share) = (link.visit, link.stream.take(), link.share.clone());
+        let sending = streams::send(self.control.clone(), peer, stream, message, share);
+        self.work.spawn(work::send(peer, visit, sending));
     }
 
     fn load(&mut self, peer: PeerId, cids: Vec<Cid>) {
         let Some(visit) = self.links.get(&peer).map(|link| link.visit) else {
             return;
         };
-        let (store, disk) = (self.store.clone(), self.disk.clone());
-        self.work.spawn(async move {
-            let _permit = disk.acquire_owned().await;
-            let all = cids.clone();
-            let read = tokio::task::spawn_blocking(move || read_blocks(&store, cids)).await;
-            let (blocks, missing) = read.unwrap_or((Vec::new(), all));
-            Done::Loaded { peer, visit, blocks, missing }
-        });
+        self.work.spawn(self.disk.clone().load(peer, visit, cids));
     }
 
     fn store_block(&mut self, cid: Cid, block: (Bytes, PeerId)) {
         self.storing += 1;
-        let (store, disk, copy) = (self.store.clone(), self.disk.clone(), block.0.clone());
-        self.work.spawn(async move {
-            let _permit = disk.acquire_owned().await;
-            let result = super::blocking(move || store.put(&cid, &copy)).await;
-            Done::Stored { cid, block, result }
-        });
+        self.work.spawn(self.disk.clone().store(cid, block));
     }
 }
 
@@ -404,21 +376,6 @@ impl Exchange {
 fn token(peer: &PeerId) -> u64 {
     let bytes = peer.to_bytes();
     bytes.iter().rev().take(8).fold(0, |word, byte| word << 8 | u64::from(*byte))
-}
-
-fn read_blocks(store: &Store, cids: Vec<Cid>) -> (Vec<Block>, Vec<Cid>) {
-    let (mut blocks, mut missing) = (Vec::new(), Vec::new());
-    for cid in cids {
-        match store.get(&cid) {
-            Ok(Some(data)) => blocks.push(Block { cid, data }),
-            Ok(None) => missing.push(cid),
-            Err(error) => {
-                tracing::warn!(%cid, %error, "a block could not be read");
-                missing.push(cid);
-            }
-        }
-    }
-    (blocks, missing)
 }
 
 async fn sleep_until(at: Option<Instant>) {

@@ -197,7 +197,7 @@ impl Node {
 }
 
 /// Dials all providers, and again whenever none of them is connected or others are named.
-async fn keep_connected(
+pub(super) async fn keep_connected(
     node: &Node,
     mut providers: watch::Receiver<Vec<Provider>>,
 ) -> std::convert::Infallible {
@@ -219,7 +219,7 @@ async fn keep_connected(
 }
 
 /// Dials the neighbours once, and again when others are named or some time is over.
-async fn meet_neighbours(node: &Node) -> std::convert::Infallible {
+pub(super) async fn meet_neighbours(node: &Node) -> std::convert::Infallible {
     let mut neighbours = node.neighbours.subscribe();
     loop {
         let current = neighbours.borrow_and_update().clone();

@@ -1,0 +1,83 @@
+//! Work of the exchange that takes its time: sending, reading and storing.
+use std::sync::Arc;
+use std::time::Duration;
+
+use bitswap::message::Block;
+use bytes::Bytes;
+use cid::Cid;
+use libp2p::{PeerId, Stream};
+use tokio::sync::Semaphore;
+
+use super::streams::SendError;
+use crate::store::{Store, StoreError};
+
+/// How many threads work for the disk at one time.
+const DISK_WORKERS: usize = 4;
+/// How long a peer whose stream broke is left alone.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// A piece of work that ended.
+pub(super) enum Done {
+    Sent { peer: PeerId, visit: u64, result: Result<Stream, SendError> },
+    Loaded { peer: PeerId, visit: u64, blocks: Vec<Block>, missing: Vec<Cid> },
+    Stored { cid: Cid, block: (Bytes, PeerId), result: Result<(), StoreError> },
+}
+
+/// The store, with as many at it at one time as are good for a disk.
+#[derive(Clone)]
+pub(super) struct Disk {
+    store: Store,
+    places: Arc<Semaphore>,
+}
+
+impl Disk {
+    pub(super) fn new(store: Store) -> Self {
+        Self { store, places: Arc::new(Semaphore::new(DISK_WORKERS)) }
+    }
+
+    /// Reads blocks for a peer.
+    pub(super) async fn load(self, peer: PeerId, visit: u64, cids: Vec<Cid>) -> Done {
+        let Self { store, places } = self;
+        let _permit = places.acquire().await;
+        let all = cids.clone();
+        let read = tokio::task::spawn_blocking(move || read_blocks(&store, cids)).await;
+        let (blocks, missing) = read.unwrap_or((Vec::new(), all));
+        Done::Loaded { peer, visit, blocks, missing }
+    }
+
+    /// Stores a block that a peer sent.
+    pub(super) async fn store(self, cid: Cid, block: (Bytes, PeerId)) -> Done {
+        let (Self { store, places }, copy) = (self, block.0.clone());
+        let _permit = places.acquire().await;
+        let result = super::blocking(move || store.put(&cid, &copy)).await;
+        Done::Stored { cid, block, result }
+    }
+}
+
+/// Waits until something is sent; when the stream broke, a little longer.
+pub(super) async fn send(
+    peer: PeerId,
+    visit: u64,
+    sending: impl Future<Output = Result<Stream, SendError>>,
+) -> Done {
+    let result = sending.await;
+    if matches!(result, Err(SendError::Broken)) {
+        tokio::time::sleep(RETRY_DELAY).await;
+    }
+    Done::Sent { peer, visit, result }
+}
+
+fn read_blocks(store: &Store, cids: Vec<Cid>) -> (Vec<Block>, Vec<Cid>) {
+    let (mut blocks, mut missing) = (Vec::new(), Vec::new());
+    for cid in cids {
+        match store.get(&cid) {
+            Ok(Some(data)) => blocks.push(Block { cid, data }),
+            Ok(None) => missing.push(cid),
+            Err(error) => {
+                tracing::warn!(%cid, %error, "a block could not be read");
+                missing.push(cid);
+            }
+        }
+    }
+    (blocks, missing)
+}
