@@ -27,8 +27,6 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use cid::{Cid, multihash::Multihash};
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 
 use crate::message::{Block, Message};
 use pace::Pace;
@@ -51,7 +49,6 @@ const TICKS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 pub struct Engine<P> {
     config: Config,
     token: u64,
-    random: ChaCha8Rng,
     peers: BTreeMap<P, Peer>,
     wants: BTreeMap<Key, Want<P>>,
     /// The wants by their numbers.
@@ -73,13 +70,12 @@ pub struct Engine<P> {
 }
 
 impl<P: Copy + Ord + Debug> Engine<P> {
-    /// An engine without peers and wants. All its random choices follow from `seed`. `token` is what all others know this
-    /// node by in rendezvous hashing: see [`Engine::connected`].
-    pub fn new(config: Config, token: u64, seed: u64) -> Self {
+    /// An engine without peers and wants. `token` is what all others know this node by in rendezvous hashing, see
+    /// [`Engine::connected`]; its choices between equals follow from it as well.
+    pub fn new(config: Config, token: u64) -> Self {
         Self {
             config,
             token,
-            random: ChaCha8Rng::seed_from_u64(seed),
             peers: BTreeMap::new(),
             wants: BTreeMap::new(),
             keys: BTreeMap::new(),

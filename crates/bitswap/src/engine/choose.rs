@@ -14,6 +14,8 @@ use super::{Engine, Key};
 const SLOWER: u32 = 4;
 /// However quick this node is, others may take so long.
 const LEAST_PATIENCE: Duration = Duration::from_millis(500);
+/// Whoever begins at the same moment has said what he wants by then.
+const BEGINNING: Duration = Duration::from_millis(200);
 /// When nothing comes at all, each next in rank may try after so much more time.
 const NEXT_IN_RANK: Duration = Duration::from_millis(250);
 /// A source is asked for what is spreading already only if it is this many times as fast as those who spread it.
@@ -80,9 +82,9 @@ impl<P: Copy + Ord + Debug> Engine<P> {
     /// slower than this node, once the sources have time for it; and when nothing at all comes, one after the other tries.
     fn may_fetch_first(&self, now: Duration, want: &Want<P>, sources: &[P]) -> bool {
         let own = score(self.token, want.cid.hash());
-        let token = |peer: &P| self.peers.get(peer).map(|state| state.token);
-        let above =
-            want.wanters.iter().filter(|peer| token(peer).is_some_and(|t| score(t, want.cid.hash()) > own));
+        let is_rival = self.who_may_want(now, want);
+        let above = self.peers.iter().filter(|(_, state)| score(state.token, want.cid.hash()) > own);
+        let above = above.map(|(peer, _)| peer).filter(|peer| is_rival(peer));
         let is_idle = || sources.iter().any(|peer| self.has_slot(peer));
         let mut above = above.filter(|peer| !(is_idle() && self.is_late(now, peer, want.wanted)));
         match self.ranks_that_may_try(now) {
@@ -91,13 +93,27 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         }
     }
 
+    /// Tells who wants a block too. As long as others may just have begun, that is everybody who may, unless there would be
+    /// nothing to do.
+    fn who_may_want(&self, now: Duration, want: &Want<P>) -> impl Fn(&P) -> bool {
+        let is_beginning =
+            now < self.begun + BEGINNING && self.peers.values().any(|state| state.in_flight > 0);
+        move |peer| want.wanters.contains(peer) || (is_beginning && !want.havers.contains(peer))
+    }
+
     /// Whether a peer gets what it is to fetch first much more slowly than this node does.
     fn is_late(&self, now: Duration, peer: &P, since: Duration) -> bool {
         let Some(state) = self.peers.get(peer) else { return true };
-        let patience = self.firsts.interval.unwrap_or(LEAST_PATIENCE).max(LEAST_PATIENCE / SLOWER) * SLOWER;
+        let patience = self.own_interval(now).max(LEAST_PATIENCE / SLOWER) * SLOWER;
         let last = state.firsts.last.unwrap_or(since).max(since).max(self.begun);
         let is_silent = now.saturating_sub(last) > patience;
         is_silent || state.firsts.interval.is_some_and(|interval| interval > patience)
+    }
+
+    /// How often this node gets something before others do; before that is known, how long it waited for the first.
+    fn own_interval(&self, now: Duration) -> Duration {
+        let first = self.firsts.last.unwrap_or(now).saturating_sub(self.begun);
+        self.firsts.interval.unwrap_or(first)
     }
 
     /// How many may come before this node in rank and it tries all the same, since nothing comes from anybody.
@@ -165,12 +181,9 @@ impl<P: Copy + Ord + Debug> Engine<P> {
     }
 }
 
-/// What only sources have comes first: what others want as well in the order of the file, since each has blocks of its own
-/// to fetch. All else is asked for at random between equals, so that all have different blocks to give; also what nobody
-/// else is known to want, since others may have begun at the same moment.
+/// What only sources have comes first, then the rarest; between equals this node's own rank decides, which is as good as
+/// chance: so all have different blocks to give. It decides also while nobody else is known to want something: others may be
+/// about to begin, and what this node ranks first for it most likely is the one to fetch.
 fn place<P: Copy + Ord>(want: &Want<P>) -> Place {
-    let is_spreading = !want.spreaders.is_empty();
-    let is_own = !is_spreading && !want.wanters.is_empty();
-    let order = if is_own { want.sequence } else { u64::from(want.chance) };
-    (Reverse(want.priority), is_spreading, want.havers.len(), order, want.sequence)
+    (Reverse(want.priority), !want.spreaders.is_empty(), want.havers.len(), want.rank, want.sequence)
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use multihash_codetable::{Code, MultihashDigest};
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 use super::*;
 use bytes::Bytes;
@@ -28,9 +29,7 @@ impl Swarm {
         let data = |number: u32| Bytes::from(number.to_le_bytes().repeat(BLOCK_BYTES / 4));
         let named = |data: Bytes| (Cid::new_v1(0x55, Code::Sha2_256.digest(&data)), data);
         let blocks: BTreeMap<Cid, Bytes> = (0..blocks).map(data).map(named).collect();
-        let engines = (0..nodes)
-            .map(|number| Engine::new(Config::default(), number as u64, seed + number as u64))
-            .collect();
+        let engines = (0..nodes).map(|number| Engine::new(Config::default(), number as u64)).collect();
         let mut stores = vec![BTreeSet::new(); nodes];
         stores[0] = blocks.keys().copied().collect();
         let (random, now) = (ChaCha8Rng::seed_from_u64(seed), Duration::ZERO);

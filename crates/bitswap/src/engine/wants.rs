@@ -5,14 +5,14 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use cid::Cid;
-use rand::RngExt;
 
 use super::pace::Pace;
+use super::rendezvous::score;
 use super::{Engine, Key, Output, TooManyWants};
 use crate::message::Block;
 
 /// Where a want stands among those that one peer may be asked for: by priority, then what does not spread yet, then the
-/// rarest, then by chance or by age; the last number names the want.
+/// rarest, then by rank or by age; the last number names the want.
 pub(super) type Place = (Reverse<i32>, bool, usize, u64, u64);
 
 #[derive(Debug)]
@@ -23,8 +23,8 @@ pub(super) struct Want<P> {
     pub(super) priority: i32,
     /// Its number: the later wanted, the higher.
     pub(super) sequence: u64,
-    /// Decides between blocks that are equally rare.
-    pub(super) chance: u32,
+    /// Decides between blocks that are equally rare: 0 is what nobody comes before this node for in rendezvous hashing.
+    pub(super) rank: u64,
     /// The peers that say to have it.
     pub(super) havers: BTreeSet<P>,
     /// Those of them that wanted it themselves before: it is spreading.
@@ -102,7 +102,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
             users: 1,
             priority,
             sequence: self.next_sequence,
-            chance: self.random.random(),
+            rank: u64::MAX - score(self.token, cid.hash()),
             havers: BTreeSet::new(),
             spreaders: BTreeSet::new(),
             wanters: too.collect(),

@@ -99,7 +99,7 @@ impl Driver {
         let swarm = swarm::build(&config, kept::alive::Behaviour::new(keeper.chosen()))?;
         let listen = swarm::listen_addresses(&config);
         let control = swarm.behaviour().outbound.new_control();
-        let exchange = Exchange::new(config.bitswap, me, config.seed, store.clone(), control, limits.clone());
+        let exchange = Exchange::new(config.bitswap, me, store.clone(), control, limits.clone());
         let mut driver = Self {
             swarm,
             exchange,

@@ -84,7 +84,6 @@ impl Exchange {
     pub(super) fn new(
         config: engine::Config,
         me: PeerId,
-        seed: u64,
         store: Store,
         control: Control,
         limits: Arc<Limits>,
@@ -92,7 +91,7 @@ impl Exchange {
         let (incoming_sender, incoming) = mpsc::channel(16);
         let disk = Disk::new(store.clone());
         Self {
-            engine: Engine::new(config, token(&me), seed),
+            engine: Engine::new(config, token(&me)),
             start: Instant::now(),
             store,
             control,

@@ -74,6 +74,8 @@ struct Run {
     durable: Option<f64>,
     /// What left the seeder's interface, with all headers, per the file's size.
     sent: f64,
+    /// Blocks that the seeder gave out, per the file's size, if it is ours.
+    copies: Option<f64>,
     /// Processor time of all processes together, in seconds.
     processor: f64,
 }
@@ -92,10 +94,7 @@ pub fn class(options: &Class) -> Result<ClassRuns> {
     for number in 0..options.runs {
         for (engine, runs) in &mut all {
             let run = Scene::build(options, number)?.run(*engine)?;
-            eprintln!(
-                "{engine:?} {:.3} of the limit, {:.3} sent, {:.1} s CPU",
-                run.time, run.sent, run.processor
-            );
+            eprintln!("{engine:?} {run:.3?}");
             runs.push(run);
         }
     }
@@ -160,7 +159,12 @@ impl<'a> Scene<'a> {
         let durable = matches!(engine, Engine::Ours | Engine::KuboSeeds);
         let durable = durable.then(|| players.wait_until_durable()).transpose()?;
         let durable = durable.map(|()| begun.elapsed().as_secs_f64() / limit);
-        Ok(Run { time, durable, sent, processor: players.processor()? - processor })
+        let processor = players.processor()? - processor;
+        let copies = match &mut players.seeder {
+            Player::Driven(seeder) if engine == Engine::Ours => Some(self.copies(seeder)?),
+            _ => None,
+        };
+        Ok(Run { time, durable, sent, copies, processor })
     }
 
     /// Lets the fetchers begin, and waits until all that live have the file.
@@ -182,6 +186,17 @@ impl<'a> Scene<'a> {
             }
         }
         players.fetchers.iter().try_for_each(|fetcher| fetcher.answer(limit * 20 + SOON).map(drop))
+    }
+
+    /// Bytes of blocks that our seeder gave out, per the file's size.
+    fn copies(&self, seeder: &mut Driven) -> Result<f64> {
+        // Told once in so long.
+        std::thread::sleep(Duration::from_millis(1100));
+        let told = seeder.call("stats", SOON)?;
+        let read: Option<Value> = serde_json::from_str(&told).ok();
+        let bytes = read.and_then(|read| read["bytes_sent"].as_f64());
+        let bytes = bytes.ok_or_else(|| Error::answer("a content node", told))?;
+        Ok(bytes / (self.options.megabytes as f64 * 1e6))
     }
 
     fn ours(&self) -> Result<Players> {
@@ -265,18 +280,25 @@ impl ClassRuns {
     /// The figures of each engine: medians and ranges.
     pub fn json(&self) -> Value {
         let of = |(engine, runs): &(Engine, Vec<Run>)| {
-            let [time, sent, processor, durable] = spread(runs);
-            json!({ "engine": format!("{engine:?}"), "time_per_limit": time, "durable_per_limit": durable, "sent_per_size": sent, "processor_seconds": processor })
+            let [time, sent, processor, durable, copies] = spread(runs);
+            json!({
+                "engine": format!("{engine:?}"),
+                "time_per_limit": time,
+                "durable_per_limit": durable,
+                "sent_per_size": sent,
+                "copies": copies,
+                "processor_seconds": processor,
+            })
         };
         self.0.iter().map(of).collect()
     }
 
     /// Prints a table.
     pub fn print(&self) {
-        let headings = ["time", "least", "most", "durable", "sent", "CPU s"];
+        let headings = ["time", "least", "most", "durable", "sent", "copies", "CPU s"];
         let row = |(engine, runs): &(Engine, Vec<Run>)| {
-            let [time, sent, processor, durable] = spread(runs);
-            let figures = [time.0, time.1, time.2, durable.0, sent.0, processor.0];
+            let [time, sent, processor, durable, copies] = spread(runs);
+            let figures = [time.0, time.1, time.2, durable.0, sent.0, copies.0, processor.0];
             let figures = figures.map(|figure| Some(figure).filter(|figure| figure.is_finite())).to_vec();
             (format!("{engine:?}"), figures)
         };
@@ -285,9 +307,14 @@ impl ClassRuns {
 }
 
 /// Median, least and most of each figure.
-fn spread(runs: &[Run]) -> [(f64, f64, f64); 4] {
-    let figures: [fn(&Run) -> f64; 4] =
-        [|run| run.time, |run| run.sent, |run| run.processor, |run| run.durable.unwrap_or(f64::NAN)];
+fn spread(runs: &[Run]) -> [(f64, f64, f64); 5] {
+    let figures: [fn(&Run) -> f64; 5] = [
+        |run| run.time,
+        |run| run.sent,
+        |run| run.processor,
+        |run| run.durable.unwrap_or(f64::NAN),
+        |run| run.copies.unwrap_or(f64::NAN),
+    ];
     figures.map(|figure| {
         let mut all: Vec<f64> = runs.iter().map(figure).collect();
         all.sort_by(f64::total_cmp);
