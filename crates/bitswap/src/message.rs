@@ -139,6 +139,11 @@ pub fn encode_delimited(message: &Message) -> Bytes {
     raw(message).encode_length_delimited_to_vec().into()
 }
 
+/// Whether blocks with this hash can be checked: its function is known here.
+pub fn can_verify(hash: &Multihash<64>) -> bool {
+    prefix::is_known(hash)
+}
+
 /// True when `data` hashes to the digest of `hash`.
 pub fn verify(hash: &Multihash<64>, data: &[u8]) -> bool {
     prefix::matches(hash, data)

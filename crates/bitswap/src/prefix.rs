@@ -45,6 +45,11 @@ fn digest(function: u64, data: &[u8]) -> Option<Multihash<64>> {
     Some(Code::try_from(function).ok()?.digest(data))
 }
 
+/// Whether a block with such a hash can be checked.
+pub(crate) fn is_known(hash: &Multihash<64>) -> bool {
+    hash.code() == IDENTITY || Code::try_from(hash.code()).is_ok()
+}
+
 /// Whether `data` is what `hash` names. Hash functions that are not known here match nothing.
 pub(crate) fn matches(hash: &Multihash<64>, data: &[u8]) -> bool {
     digest(hash.code(), data).is_some_and(|computed| computed == *hash)

@@ -61,6 +61,7 @@ impl From<BlockError> for Refusal {
                     "{error}: nobody who can be reached has it, or the way to it is too slow; ask again later"
                 ),
             ),
+            BlockError::UnknownHash(_) => Self::not_implemented(error.to_string()),
             BlockError::Store(words) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, words),
             BlockError::Stopped => Self::no_node(),
         }

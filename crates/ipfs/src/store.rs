@@ -285,8 +285,8 @@ impl Store {
     }
 
     /// Throws away unheld blocks, the oldest first, until `bytes` are free; a little more, so that a full store does
-    /// not sort its blocks for every new one, but never a great part of what is left: it may be half of a fetch. The index stays locked: a block that is being removed can neither be
-    /// found nor stored anew meanwhile.
+    /// not sort its blocks for every new one, but never a great part of what is left: it may be half of a fetch. The
+    /// index stays locked: a block that is being removed can neither be found nor stored anew meanwhile.
     fn collect(&self, index: &mut Index, bytes: u64) -> Result<(), StoreError> {
         if bytes == 0 || index.unheld_bytes() == 0 && bytes != u64::MAX {
             return Ok(());

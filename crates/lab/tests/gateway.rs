@@ -62,6 +62,23 @@ fn a_file_of_another_robot_is_read_through_the_gateway() -> Result {
 }
 
 #[test]
+fn what_this_robot_does_not_keep_comes_from_its_holders() -> Result {
+    let Some(lab) = ready("holders") else {
+        return Ok(());
+    };
+    let holder = Robot::start(&lab, "holder")?;
+    let mut reader = Robot::new(lab.host("reader")?, "keep_others = false\n")?;
+    reader.restart()?;
+    holder.share("one.txt", b"one")?;
+    let cid = cid(&reader, "one.txt", 1)?;
+    let url = format!("http://localhost:6080/ipfs/{cid}/one.txt");
+    let read = reader.host().run(curl(&reader, &[&url]), SOON)?;
+    assert_eq!(read.success("one.txt through the gateway")?, "one");
+    assert_eq!(reader.cli(&["storage", "--json"])?["pins"], 0);
+    Ok(())
+}
+
+#[test]
 fn memory_does_not_grow_with_the_file() -> Result {
     let Some(lab) = ready("large") else {
         return Ok(());

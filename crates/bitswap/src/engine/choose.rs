@@ -104,16 +104,12 @@ impl<P: Copy + Ord + Debug> Engine<P> {
     /// Whether a peer gets what it is to fetch first much more slowly than this node does.
     fn is_late(&self, now: Duration, peer: &P, since: Duration) -> bool {
         let Some(state) = self.peers.get(peer) else { return true };
-        let patience = self.own_interval(now).max(LEAST_PATIENCE / SLOWER) * SLOWER;
+        // All along, not lately: at the end few still fetch, and each of them fast.
+        let own = self.firsts.mean(self.begun, now);
+        let patience = own.max(LEAST_PATIENCE / SLOWER) * SLOWER;
         let last = state.firsts.last.unwrap_or(since).max(since).max(self.begun);
         let is_silent = now.saturating_sub(last) > patience;
         is_silent || state.firsts.interval.is_some_and(|interval| interval > patience)
-    }
-
-    /// How often this node gets something before others do; before that is known, how long it waited for the first.
-    fn own_interval(&self, now: Duration) -> Duration {
-        let first = self.firsts.last.unwrap_or(now).saturating_sub(self.begun);
-        self.firsts.interval.unwrap_or(first)
     }
 
     /// How many may come before this node in rank and it tries all the same, since nothing comes from anybody.

@@ -84,6 +84,8 @@ pub(super) struct Pace {
     pub(super) last: Option<Duration>,
     /// The mean time between two of them, the newest counting most.
     pub(super) interval: Option<Duration>,
+    /// How many there were.
+    count: u32,
 }
 
 impl Pace {
@@ -95,6 +97,12 @@ impl Pace {
             );
         }
         self.last = Some(now);
+        self.count += 1;
+    }
+
+    /// The mean time from one to the next since `begun`, all counting as much; before the first, how long it is awaited.
+    pub(super) fn mean(&self, begun: Duration, now: Duration) -> Duration {
+        self.last.unwrap_or(now).saturating_sub(begun) / self.count.max(1)
     }
 }
 

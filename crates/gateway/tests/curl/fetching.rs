@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use cid::multihash::Multihash;
 use ipfs::Cid;
 use ipfs::unixfs::Format;
 
@@ -68,6 +69,19 @@ async fn what_nobody_has_ends_in_time() {
         let cached = served.head(&format!("{MISSING}?format={format}"), &ONLY_IF_CACHED).await;
         assert_eq!(cached.status, 412);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_checked_is_refused_at_once() {
+    let Some(()) = curl() else { return };
+    let served = serve(Duration::from_secs(60)).await;
+    // MD5 is none of the functions that are believed.
+    let cid = Cid::new_v1(0x55, Multihash::wrap(0xd5, &[7; 16]).unwrap());
+    let begun = Instant::now();
+    let answer = served.get(&format!("/ipfs/{cid}"), &[]).await;
+    assert_eq!(answer.status, 501, "{}", answer.text());
+    assert!(answer.text().contains("hash function 0xd5"), "{}", answer.text());
+    assert!(begun.elapsed() < Duration::from_secs(30));
 }
 
 /// The root and the first leaf of a large file are here, and nothing else.

@@ -25,6 +25,9 @@ pub enum BlockError {
         /// How long it was waited for.
         limit: Duration,
     },
+    /// Nobody can tell whether a block with this CID is the right one.
+    #[error("the hash function {code:#x} of {0} is not known here", code = .0.hash().code())]
+    UnknownHash(Cid),
     /// The store cannot be read, or has no room for what came.
     #[error("{0}")]
     Store(String),
@@ -43,6 +46,7 @@ impl From<FetchError> for BlockError {
     fn from(error: FetchError) -> Self {
         match error {
             FetchError::Stopped => Self::Stopped,
+            FetchError::UnknownHash(cid) => Self::UnknownHash(cid),
             other => Self::Store(other.to_string()),
         }
     }

@@ -103,6 +103,9 @@ pub enum FetchError {
     /// A block is not readable.
     #[error(transparent)]
     Dag(#[from] DagError),
+    /// Nobody can tell whether a block with this CID is the right one.
+    #[error("the hash function {code:#x} of {0} is not known here", code = .0.hash().code())]
+    UnknownHash(Cid),
     /// There was no room for [`FetchLimits::stall_timeout`].
     #[error("{0}")]
     NoRoom(Shortage),

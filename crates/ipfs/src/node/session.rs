@@ -284,6 +284,9 @@ pub(super) async fn wait_for(
     cid: Cid,
     priority: i32,
 ) -> Result<(Bytes, Option<PeerId>), FetchError> {
+    if !bitswap::message::can_verify(cid.hash()) {
+        return Err(FetchError::UnknownHash(cid));
+    }
     loop {
         let (reply, answer) = oneshot::channel();
         node.commands.send(Command::Want { cid, priority, reply }).await.map_err(|_| FetchError::Stopped)?;
