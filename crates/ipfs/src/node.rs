@@ -4,6 +4,7 @@ mod block;
 mod driver;
 mod exchange;
 mod fetch;
+mod head_start;
 mod inbound;
 mod kept;
 mod limits;

@@ -1,7 +1,7 @@
 //! The loop that drives a node: swarm events, commands of the handle, and the exchange of blocks.
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bitswap::engine::{PeerStatistics, Statistics};
 use cid::Cid;
@@ -331,7 +331,7 @@ impl Driver {
                 peer_id, connection_id, num_established, endpoint, ..
             } => {
                 self.limits.opened(peer_id, connection_id, endpoint.get_remote_address());
-                for old in self.ways.established(peer_id, connection_id, &endpoint) {
+                for old in self.ways.established(Instant::now(), peer_id, connection_id, &endpoint) {
                     self.swarm.close_connection(old);
                     self.exchange.renewed(peer_id);
                 }

@@ -5,9 +5,10 @@ use libp2p::core::upgrade::Version;
 use libp2p::pnet::{PnetConfig, PreSharedKey};
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::{
-    Multiaddr, Swarm, SwarmBuilder, Transport, connection_limits, identify, noise, ping, tcp, yamux,
+    Multiaddr, Swarm, SwarmBuilder, Transport, connection_limits, identify, noise, ping, quic, tcp, yamux,
 };
 
+use super::head_start::GivesHeadStart;
 use super::pubsub::guard;
 use super::{NetworkKey, NodeConfig, StartError, addresses, inbound, kept, streams};
 
@@ -49,7 +50,10 @@ fn open(config: &NodeConfig, behaviour: Behaviour) -> Result<Swarm<Behaviour>, S
     let builder = SwarmBuilder::with_existing_identity(config.keypair.clone())
         .with_tokio()
         .with_tcp(tcp_config(), noise::Config::new, yamux::Config::default)?
-        .with_quic();
+        .with_other_transport(|keypair| {
+            GivesHeadStart(quic::tokio::Transport::new(quic::Config::new(keypair)))
+        });
+    let Ok(builder) = builder;
     let Ok(built) = builder.with_behaviour(|_| behaviour);
     Ok(built.with_swarm_config(|swarm| swarm.with_idle_connection_timeout(idle_timeout)).build())
 }

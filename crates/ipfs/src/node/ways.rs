@@ -10,8 +10,8 @@ use libp2p::{Multiaddr, PeerId};
 const LEFT_ASIDE: Duration = Duration::from_secs(600);
 /// The most peers that are remembered for it.
 const MAX_LEFT_ASIDE: usize = 1024;
-/// Whoever dials at several addresses at once has done with it by then.
-const DIAL: Duration = Duration::from_secs(3);
+/// Whoever dials at several addresses at once has done with it by then: he lets go of all others once one answers.
+const DIAL: Duration = Duration::from_secs(1);
 
 /// One connection, and the address that was dialled for it.
 #[derive(Debug)]
@@ -34,6 +34,7 @@ impl Ways {
     /// Notes a new connection; gives those that it replaces.
     pub(super) fn established(
         &mut self,
+        now: Instant,
         peer: PeerId,
         connection: ConnectionId,
         endpoint: &ConnectedPoint,
@@ -42,11 +43,12 @@ impl Ways {
         let ways = self.ways.entry(peer).or_default();
         let is_renewed = dialled.is_some() && self.renewed.remove(&peer).is_some();
         // Nobody dials whom he is connected with: he has begun anew, and does not know his old connection any more.
-        let has_begun_anew =
-            |way: &Way| dialled.is_none() && way.dialled.is_none() && way.since.elapsed() > DIAL;
+        let has_begun_anew = |way: &Way| {
+            dialled.is_none() && way.dialled.is_none() && now.saturating_duration_since(way.since) > DIAL
+        };
         let is_old = |way: &&Way| is_renewed || has_begun_anew(way);
         let old = ways.iter().filter(is_old).map(|way| way.connection).collect();
-        ways.push(Way { connection, dialled, since: Instant::now() });
+        ways.push(Way { connection, dialled, since: now });
         old
     }
 
@@ -85,5 +87,32 @@ impl Ways {
     pub(super) fn tidy(&mut self) {
         self.aside.retain(|_, since| since.elapsed() < LEFT_ASIDE);
         self.renewed.retain(|_, since| since.elapsed() < LEFT_ASIDE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inbound() -> ConnectedPoint {
+        let local_addr: Multiaddr = "/ip4/10.0.0.1/udp/6002/quic-v1".parse().unwrap();
+        ConnectedPoint::Listener { send_back_addr: local_addr.clone(), local_addr }
+    }
+
+    #[test]
+    fn whoever_dials_again_after_a_restart_gets_his_answers_over_the_new_connection() {
+        let (mut ways, peer, begin) = (Ways::default(), PeerId::random(), Instant::now());
+        let mut established = |number, after| {
+            let id = ConnectionId::new_unchecked(number);
+            ways.established(begin + Duration::from_millis(after), peer, id, &inbound())
+        };
+        assert!(established(1, 0).is_empty());
+        assert!(established(2, 300).is_empty(), "two addresses that were dialled at once");
+        let old = [1, 2].map(ConnectionId::new_unchecked);
+        assert_eq!(
+            established(3, 1500),
+            old,
+            "killed and started again: nobody is at the other end of these"
+        );
     }
 }

@@ -1,0 +1,76 @@
+//! A transport whose dials begin a little later than those of others.
+//!
+//! A peer is dialled at all its addresses at once, and who answers first wins. TCP costs less than QUIC: the kernel does the
+//! work, and its headers are shorter. So QUIC is for where TCP does not get through (RFC 8305 does the same with IPv6 and IPv4).
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use libp2p::core::transport::{DialOpts, ListenerId, TransportError, TransportEvent};
+use libp2p::{Multiaddr, Transport};
+use tokio::time::sleep;
+
+/// The others may take so long. RFC 8305 recommends 250 ms.
+const HEAD_START: Duration = Duration::from_millis(250);
+
+/// A transport that gives others a head start.
+pub(super) struct GivesHeadStart<T>(pub(super) T);
+
+impl<T> Transport for GivesHeadStart<T>
+where
+    T: Transport + Unpin,
+    T::Dial: Send + 'static,
+{
+    type Output = T::Output;
+    type Error = T::Error;
+    type ListenerUpgrade = T::ListenerUpgrade;
+    type Dial = BoxFuture<'static, Result<T::Output, T::Error>>;
+
+    fn listen_on(&mut self, id: ListenerId, address: Multiaddr) -> Result<(), TransportError<T::Error>> {
+        self.0.listen_on(id, address)
+    }
+
+    fn remove_listener(&mut self, id: ListenerId) -> bool {
+        self.0.remove_listener(id)
+    }
+
+    fn dial(
+        &mut self,
+        address: Multiaddr,
+        options: DialOpts,
+    ) -> Result<Self::Dial, TransportError<Self::Error>> {
+        let dial = self.0.dial(address, options)?;
+        Ok(sleep(HEAD_START).then(|()| dial).boxed())
+    }
+
+    fn poll(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<TransportEvent<Self::ListenerUpgrade, Self::Error>> {
+        Pin::new(&mut self.0).poll(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use libp2p::core::Endpoint;
+    use libp2p::core::transport::{MemoryTransport, PortUse};
+
+    #[tokio::test(start_paused = true)]
+    async fn dials_begin_later_and_come_through() {
+        let mut transport = GivesHeadStart(MemoryTransport::default());
+        let address: Multiaddr = "/memory/170100".parse().unwrap();
+        transport.listen_on(ListenerId::next(), address.clone()).unwrap();
+        let options = DialOpts { role: Endpoint::Dialer, port_use: PortUse::Reuse };
+        let mut dial = transport.dial(address, options).unwrap();
+        let early = tokio::time::timeout(HEAD_START / 2, &mut dial).await;
+        assert!(early.is_err());
+        let incoming = std::future::poll_fn(|context| Pin::new(&mut transport).poll(context));
+        let listening = incoming.await;
+        assert!(matches!(listening, TransportEvent::NewAddress { .. }));
+        dial.await.unwrap();
+    }
+}
