@@ -104,12 +104,13 @@ impl<P: Copy + Ord + Debug> Engine<P> {
     /// Whether a peer gets what it is to fetch first much more slowly than this node does.
     fn is_late(&self, now: Duration, peer: &P, since: Duration) -> bool {
         let Some(state) = self.peers.get(peer) else { return true };
-        // All along, not lately: at the end few still fetch, and each of them fast.
-        let own = self.firsts.mean(self.begun, now);
-        let patience = own.max(LEAST_PATIENCE / SLOWER) * SLOWER;
+        let mean = self.firsts.mean(self.begun, now);
+        let lately = self.firsts.interval.unwrap_or(mean);
+        let patience = |own: Duration| own.max(LEAST_PATIENCE / SLOWER) * SLOWER;
         let last = state.firsts.last.unwrap_or(since).max(since).max(self.begun);
-        let is_silent = now.saturating_sub(last) > patience;
-        is_silent || state.firsts.interval.is_some_and(|interval| interval > patience)
+        let is_silent = now.saturating_sub(last) > patience(lately);
+        // At the end few still fetch, each of them fast: the others only seem to be slow then.
+        is_silent || state.firsts.interval.is_some_and(|interval| interval > patience(lately.max(mean)))
     }
 
     /// How many may come before this node in rank and it tries all the same, since nothing comes from anybody.
