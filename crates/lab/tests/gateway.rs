@@ -70,7 +70,7 @@ fn what_this_robot_does_not_keep_comes_from_its_holders() -> Result {
     let mut reader = Robot::new(lab.host("reader")?, "keep_others = false\n")?;
     reader.restart()?;
     holder.share("one.txt", b"one")?;
-    let cid = cid(&reader, "one.txt", 1)?;
+    let cid = cid(&reader, "one.txt", 0)?;
     let url = format!("http://localhost:6080/ipfs/{cid}/one.txt");
     let read = reader.host().run(curl(&reader, &[&url]), SOON)?;
     assert_eq!(read.success("one.txt through the gateway")?, "one");
