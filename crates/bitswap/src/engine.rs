@@ -14,6 +14,7 @@
 //!
 //! To each peer goes one message at a time; what is to be said meanwhile gathers, and what it cancels out is gone.
 mod choose;
+mod help;
 mod pace;
 mod patience;
 mod peer;
@@ -249,6 +250,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         self.announce_again(now);
         self.relist_waiting(now);
         self.fill_all(now);
+        self.help(now);
         self.ask_twice(now);
         self.is_busy = self.wants.values().any(|want| !want.havers.is_empty());
     }
@@ -280,3 +282,6 @@ mod swarm_tests;
 
 #[cfg(test)]
 mod rate_tests;
+
+#[cfg(test)]
+mod turn_tests;

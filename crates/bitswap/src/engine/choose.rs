@@ -18,6 +18,10 @@ const LEAST_PATIENCE: Duration = Duration::from_millis(500);
 const BEGINNING: Duration = Duration::from_millis(200);
 /// When nothing comes at all, each next in rank may try after so much more time.
 const NEXT_IN_RANK: Duration = Duration::from_millis(250);
+/// So many at one time are given a block by each that has it.
+const RELAYS: usize = 3;
+/// One more may ask after so much time.
+const NEXT_TURN: Duration = Duration::from_millis(50);
 /// A source is asked for what is spreading already only if it is this many times as fast as those who spread it.
 const FASTER: f64 = 8.0;
 
@@ -64,12 +68,28 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         if spreaders.is_empty() {
             return if self.may_fetch_first(now, want, &fit) { fit } else { Vec::new() };
         }
+        if !self.is_turn(now, want) {
+            return Vec::new();
+        }
         // What is not known yet may well be fast.
         let best = spreaders.iter().map(|peer| self.rate(peer).unwrap_or(f64::MAX / 4.0)).fold(0.0, f64::max);
         let is_better = |peer: &P| {
             want.spreaders.contains(peer) || self.rate(peer).is_some_and(|rate| rate >= FASTER * best)
         };
         fit.into_iter().filter(is_better).collect()
+    }
+
+    /// Whether this node is among the next that whoever has a block has time for.
+    ///
+    /// If all asked at once, a slow uplink would be done with all of them last; so it gives the block to a few, who give it
+    /// to the others.
+    fn is_turn(&self, now: Duration, want: &Want<P>) -> bool {
+        let own = score(self.token, want.cid.hash());
+        let waiting = want.wanters.iter().filter(|peer| !want.havers.contains(peer));
+        let tokens = waiting.filter_map(|peer| self.peers.get(peer)).map(|state| state.token);
+        let above = tokens.filter(|token| score(*token, want.cid.hash()) > own).count();
+        let waited = now.saturating_sub(want.spreading.unwrap_or(now)).as_millis() / NEXT_TURN.as_millis();
+        above < RELAYS * want.spreaders.len() + usize::try_from(waited).unwrap_or(usize::MAX / 2)
     }
 
     fn rate(&self, peer: &P) -> Option<f64> {
@@ -108,7 +128,8 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         let lately = self.firsts.interval.unwrap_or(mean);
         let patience = |own: Duration| own.max(LEAST_PATIENCE / SLOWER) * SLOWER;
         let last = state.firsts.last.unwrap_or(since).max(since).max(self.begun);
-        let is_silent = now.saturating_sub(last) > patience(lately);
+        // Blocks come in bursts, so the latest alone say too little.
+        let is_silent = now.saturating_sub(last) > patience((lately + mean) / 2);
         // At the end few still fetch, each of them fast: the others only seem to be slow then.
         is_silent || state.firsts.interval.is_some_and(|interval| interval > patience(lately.max(mean)))
     }

@@ -93,18 +93,20 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         let state = self.peers.get(first)?;
         let usual = state.meter.time_for(self.block_bytes * state.in_flight as u64);
         // A source is left alone while somebody else has it: it is slow because all ask it.
-        let others = if want.spreaders.is_empty() { &want.havers } else { &want.spreaders };
+        let is_spreading = !want.spreaders.is_empty();
+        let others = if is_spreading { &want.spreaders } else { &want.havers };
         let others = others.iter().filter(|peer| *peer != first && self.has_time(now, peer));
-        let is_late = |peer: &&P| {
-            let other = self.peers.get(*peer).and_then(|state| state.meter.rate().map(|_| state));
-            let there = other.map_or(usual, |state| state.meter.time_for(self.block_bytes) * 2);
-            now >= *since + usual.min(there) * LATE + self.config.patience / 2
-        };
-        others.into_iter().find(is_late).copied()
+        let time = |peer: &&P| self.peers.get(*peer).map(|state| state.meter.time_for(self.block_bytes));
+        let other = others.min_by_key(time)?;
+        let there = self.peers.get(other).filter(|state| state.meter.rate().is_some());
+        let there = there.map_or(usual, |state| state.meter.time_for(self.block_bytes) * 2);
+        // What is known to come sooner from somebody with nothing to do costs little.
+        let pause = self.config.patience / if is_spreading && there < usual { 8 } else { 2 };
+        (now >= *since + usual.min(there) * LATE + pause).then_some(*other)
     }
 
     /// Whether a peer that never failed has nothing else to send.
-    fn has_time(&self, now: Duration, peer: &P) -> bool {
+    pub(super) fn has_time(&self, now: Duration, peer: &P) -> bool {
         self.peers.get(peer).is_some_and(|state| {
             state.aside_until <= now
                 && state.failures == 0

@@ -11,6 +11,8 @@ const PIECE: usize = 16 * 1024;
 /// From one host to another, and what a disk takes for a block.
 const LATENCY: Duration = Duration::from_micros(500);
 const DISK: Duration = Duration::from_millis(1);
+/// How long it takes through the full queue of a fetcher's slow uplink.
+const QUEUE: Duration = Duration::from_millis(50);
 /// What is not limited otherwise: a gigabit.
 const FAST: f64 = 125e6;
 
@@ -86,6 +88,12 @@ fn number(cid: &Cid) -> u32 {
 fn weight(message: &Message) -> usize {
     let items = message.wantlist.len() + message.presences.len();
     60 + 44 * items + message.blocks.iter().map(|_| BLOCK + 50).sum::<usize>()
+}
+
+impl Node {
+    fn is_full(&self) -> bool {
+        self.uplink < FAST && self.sending.len() >= 2
+    }
 }
 
 impl World {
@@ -186,7 +194,9 @@ impl World {
         let to = sending.to;
         let rate = self.nodes[from].uplink.min(self.nodes[to].downlink);
         let takes = Duration::from_secs_f64(bytes as f64 / rate);
-        self.at(takes + LATENCY, Event::Piece { from, to, bytes, last });
+        // Whatever leaves a link that is full waits in its queue.
+        let waits = if self.nodes[from].is_full() { QUEUE } else { Duration::ZERO };
+        self.at(takes + LATENCY + waits, Event::Piece { from, to, bytes, last });
         // Who receives slowly does not hold up the others.
         let own = Duration::from_secs_f64(bytes as f64 / self.nodes[from].uplink);
         self.at(own, Event::Uplink(from));
@@ -321,4 +331,21 @@ fn a_slow_one_holds_up_nobody_else() {
         let time = node.done.map_or(f64::MAX, |done| done.as_secs_f64()) / limit;
         assert!(time < 1.25, "{name} took {time:.3}");
     }
+}
+
+/// Links of fetchers have between the rate of the source's and ten times as much.
+fn uneven(fetchers: usize, seed: u64) -> World {
+    let mut world = class(UPLINK, fetchers, seed);
+    for name in 1..=fetchers {
+        world.nodes[name].uplink = UPLINK * (1 + (name - 1) * 7 % 10) as f64;
+    }
+    world
+}
+
+#[test]
+fn who_uploads_slowly_holds_up_nobody() {
+    let runs: Vec<(f64, f64)> = (1..9).map(|seed| uneven(10, seed).finish()).collect();
+    let mean = |figure: fn(&(f64, f64)) -> f64| runs.iter().map(figure).sum::<f64>() / runs.len() as f64;
+    let (time, copies) = (mean(|run| run.0), mean(|run| run.1));
+    assert!(time < 1.05 && copies < 1.01, "time {time:.3}, copies {copies:.3}: {runs:.3?}");
 }

@@ -5,18 +5,18 @@ use super::*;
 use crate::message::{Entry, Presence, WantType};
 use std::collections::BTreeSet;
 
-const START: Duration = Duration::from_secs(1000);
+pub(super) const START: Duration = Duration::from_secs(1000);
 
-fn cid(data: &str) -> Cid {
+pub(super) fn cid(data: &str) -> Cid {
     Cid::new_v1(0x55, Code::Sha2_256.digest(data.as_bytes()))
 }
 
-fn engine() -> Engine<u32> {
+pub(super) fn engine() -> Engine<u32> {
     Engine::new(Config { slots: 1, ..Config::default() }, 0)
 }
 
 /// All that is to be done now; messages are taken as sent, and nothing is found when looked up.
-fn outputs(engine: &mut Engine<u32>) -> Vec<Output<u32>> {
+pub(super) fn outputs(engine: &mut Engine<u32>) -> Vec<Output<u32>> {
     let mut all = Vec::new();
     while let Some(output) = engine.poll_output() {
         match &output {
@@ -30,7 +30,7 @@ fn outputs(engine: &mut Engine<u32>) -> Vec<Output<u32>> {
 }
 
 /// What is said to one peer, of the outputs.
-fn said(outputs: &[Output<u32>], to: u32) -> Message {
+pub(super) fn said(outputs: &[Output<u32>], to: u32) -> Message {
     let mut all = Message::default();
     for output in outputs {
         if let Output::Send { peer, message } = output
@@ -45,7 +45,7 @@ fn said(outputs: &[Output<u32>], to: u32) -> Message {
     all
 }
 
-fn say_have(engine: &mut Engine<u32>, peer: u32, cid: Cid, have: bool) {
+pub(super) fn say_have(engine: &mut Engine<u32>, peer: u32, cid: Cid, have: bool) {
     let presences = vec![Presence { cid, have }];
     engine.received(START, peer, Message { presences, ..Message::default() });
 }
@@ -55,12 +55,12 @@ fn send_block(engine: &mut Engine<u32>, peer: u32, data: &str) {
     engine.received(START, peer, Message { blocks, ..Message::default() });
 }
 
-fn ask(engine: &mut Engine<u32>, peer: u32, entry: Entry) {
+pub(super) fn ask(engine: &mut Engine<u32>, peer: u32, entry: Entry) {
     engine.received(START, peer, Message { wantlist: vec![entry], ..Message::default() });
 }
 
 /// Lets the time go on in the engine's own steps; what is said meanwhile to one peer.
-fn pass(engine: &mut Engine<u32>, until: Duration, to: u32) -> Message {
+pub(super) fn pass(engine: &mut Engine<u32>, until: Duration, to: u32) -> Message {
     let mut all = Vec::new();
     while let Some(wake) = engine.next_wake().filter(|wake| *wake <= until) {
         engine.tick(wake);
@@ -69,7 +69,7 @@ fn pass(engine: &mut Engine<u32>, until: Duration, to: u32) -> Message {
     said(&all, to)
 }
 
-fn wants_block(message: &Message, wanted: &Cid) -> bool {
+pub(super) fn wants_block(message: &Message, wanted: &Cid) -> bool {
     message.wantlist.iter().any(|e| e.cid == *wanted && e.want_type == WantType::Block && !e.cancel)
 }
 

@@ -29,6 +29,8 @@ pub(super) struct Want<P> {
     pub(super) havers: BTreeSet<P>,
     /// Those of them that wanted it themselves before: it is spreading.
     pub(super) spreaders: BTreeSet<P>,
+    /// Since when there are any of those.
+    pub(super) spreading: Option<Duration>,
     /// The peers that want it too.
     pub(super) wanters: BTreeSet<P>,
     /// The peers that are asked for it, with the time.
@@ -105,6 +107,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
             rank: u64::MAX - score(self.token, cid.hash()),
             havers: BTreeSet::new(),
             spreaders: BTreeSet::new(),
+            spreading: None,
             wanters: too.collect(),
             asked: Vec::new(),
             is_storing: false,
@@ -222,6 +225,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
             let is_first = want.spreaders.is_empty() && want.wanters.contains(&peer);
             if want.wanters.contains(&peer) {
                 want.spreaders.insert(peer);
+                want.spreading.get_or_insert(now);
             }
             want.havers.insert(peer);
             if let Some(state) = self.peers.get_mut(&peer).filter(|_| is_first) {
