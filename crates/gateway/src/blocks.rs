@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use ipfs::Cid;
-use ipfs::node::{BlockError, Node, Provider};
+use ipfs::node::{BlockError, Meeting, Node, Provider};
 use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 
@@ -29,8 +29,8 @@ pub(crate) struct Source {
 struct Below {
     source: Source,
     root: Cid,
-    /// Who has it; asked for the first time that something is not here.
-    known: OnceCell<Vec<Provider>>,
+    /// With who has it, from the first time that something is not here.
+    meeting: OnceCell<Meeting>,
 }
 
 impl Below {
@@ -39,8 +39,8 @@ impl Below {
         if let Some(block) = node.stored_block(cid).await? {
             return Ok(block);
         }
-        let known = self.known.get_or_init(|| holders(self.root)).await;
-        node.block(cid, known.clone(), *limit).await
+        self.meeting.get_or_init(async || node.meet(holders(self.root).await)).await;
+        node.block(cid, *limit).await
     }
 }
 
@@ -57,7 +57,7 @@ pub(crate) struct Blocks {
 impl Blocks {
     /// Those below a root; with `only_cached` only those that are here.
     pub(crate) fn new(source: Source, root: Cid, only_cached: bool) -> Self {
-        Self::below(Arc::new(Below { source, root, known: OnceCell::new() }), only_cached)
+        Self::below(Arc::new(Below { source, root, meeting: OnceCell::new() }), only_cached)
     }
 
     fn below(below: Arc<Below>, only_cached: bool) -> Self {

@@ -32,7 +32,7 @@ use libp2p::{Multiaddr, PeerId};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-pub use block::BlockError;
+pub use block::{BlockError, Meeting};
 pub use driver::Driver;
 use driver::{Command, Reports};
 pub use fetch::{FetchError, FetchLimits, FetchProgress, FetchSummary, Fetched, Provider};

@@ -1,10 +1,12 @@
 //! One block: from the store, or else from whoever has it.
+use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::Bytes;
 use cid::Cid;
 use tokio::sync::watch;
 use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::fetch::{FetchError, Provider, keep_connected, meet_neighbours};
 use super::session::wait_for;
@@ -62,30 +64,35 @@ impl Node {
         Ok(blocking(move || store.get(&cid)).await?)
     }
 
-    /// A block, checked against its hash: the one that is here, or else the one that a peer sends within `limit`: a
-    /// provider, a neighbour or anybody else who is connected. Dropping the future ends the want.
+    /// A block, checked against its hash: the one that is here, or else the one that somebody connected sends within `limit`.
+    /// Whom to be connected with is for [`Node::meet`]. Dropping the future ends the want.
     ///
     /// # Errors
     /// When it does not come in time, or the store fails.
-    pub async fn block(
-        &self,
-        cid: Cid,
-        providers: Vec<Provider>,
-        limit: Duration,
-    ) -> Result<Bytes, BlockError> {
+    pub async fn block(&self, cid: Cid, limit: Duration) -> Result<Bytes, BlockError> {
         if let Some(block) = self.stored_block(cid).await? {
             return Ok(block);
         }
-        let (_unchanging, providers) = watch::channel(providers);
-        let arriving = async {
-            tokio::select! {
-                arrived = wait_for(self, cid, PRIORITY) => arrived,
-                never = keep_connected(self, providers) => match never {},
-                never = meet_neighbours(self) => match never {},
-            }
-        };
+        let arriving = wait_for(self, cid, PRIORITY);
         let (block, _) =
             timeout(limit, arriving).await.map_err(|_| BlockError::TimedOut { cid, limit })??;
         Ok(block)
     }
+
+    /// Dials the providers and the neighbours, and again whenever none of them is connected, until what is returned is
+    /// dropped: for somebody who will ask for one block after the other.
+    pub fn meet(&self, providers: Vec<Provider>) -> Meeting {
+        let node = self.clone();
+        Meeting(AbortOnDropHandle::new(tokio::spawn(async move {
+            let (_unchanging, providers) = watch::channel(providers);
+            tokio::select! {
+                never = keep_connected(&node, providers) => match never {},
+                never = meet_neighbours(&node) => match never {},
+            }
+        })))
+    }
 }
+
+/// Lasts until it is dropped, see [`Node::meet`].
+#[derive(Debug)]
+pub struct Meeting(#[expect(dead_code, reason = "it ends when it is dropped")] AbortOnDropHandle<Infallible>);
