@@ -21,6 +21,9 @@ const LIMITS: FetchLimits = FetchLimits {
     priority: 0,
 };
 
+/// How often a peer is dialled.
+const ATTEMPTS: u32 = 3;
+
 type Outcome = Result<String, Box<dyn Error>>;
 
 /// What it is told at its start.
@@ -101,9 +104,19 @@ async fn meet(node: &Node, addresses: &[&str]) -> Outcome {
     let peers: Vec<Provider> = addresses.iter().map(|address| provider(address)).collect::<Result<_, _>>()?;
     node.tell_neighbours(peers.clone());
     for (peer, addresses) in peers {
-        node.connect(peer, addresses).await?;
+        connect(node, peer, addresses).await?;
     }
     Ok("met".to_owned())
+}
+
+/// On a network that loses packets a host may not even be found at the first attempt.
+async fn connect(node: &Node, peer: PeerId, addresses: Vec<Multiaddr>) -> Result<(), Box<dyn Error>> {
+    for _ in 1..ATTEMPTS {
+        if node.connect(peer, addresses.clone()).await.is_ok() {
+            return Ok(());
+        }
+    }
+    Ok(node.connect(peer, addresses).await?)
 }
 
 fn provider(text: &str) -> Result<Provider, Box<dyn Error>> {

@@ -210,4 +210,12 @@ impl Host {
         }
         Ok(sum)
     }
+
+    /// Bytes that left through the rate limits of all links so far, see [`Link::sent_through_limit`].
+    ///
+    /// # Errors
+    /// When a link has no limit, or `tc` fails.
+    pub fn sent_through_limits(&self) -> Result<u64> {
+        self.links.iter().map(Link::sent_through_limit).sum()
+    }
 }

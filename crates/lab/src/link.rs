@@ -110,6 +110,24 @@ impl Link {
         let text = ip(&["-n", &self.namespace, "-json", "-stats", "link", "show", &self.interface])?;
         parse_traffic(&text).ok_or_else(|| Error::answer("ip link show", text))
     }
+
+    /// Bytes that left through the rate limit so far, as a cable carries them. The interface's own counter, see
+    /// [`Link::traffic`], counts a batch of packets that the kernel did not cut up yet as one, with one header.
+    ///
+    /// # Errors
+    /// When there is no limit, or `tc` fails.
+    pub fn sent_through_limit(&self) -> Result<u64> {
+        let mut command = std::process::Command::new("tc");
+        command.args(["-n", &self.namespace, "-statistics", "-json", "qdisc", "show"]);
+        command.args(["dev", &self.interface]);
+        let text = run(command, "")?;
+        parse_limited(&text).ok_or_else(|| Error::answer("tc qdisc show", text))
+    }
+}
+
+fn parse_limited(text: &str) -> Option<u64> {
+    let queues: serde_json::Value = serde_json::from_str(text).ok()?;
+    queues.as_array()?.iter().find(|queue| queue["kind"] == "tbf")?.get("bytes")?.as_u64()
 }
 
 fn parse_traffic(text: &str) -> Option<Traffic> {
@@ -150,5 +168,12 @@ mod tests {
         let text = r#"[{"ifname":"eth0","stats64":{"rx":{"bytes":446},"tx":{"bytes":90,"dropped":2}}}]"#;
         assert_eq!(parse_traffic(text), Some(Traffic { received: 446, sent: 90, dropped: 2 }));
         assert_eq!(parse_traffic("[]"), None);
+    }
+
+    #[test]
+    fn what_passed_a_limit_is_read_from_the_answer_of_tc() {
+        let text = r#"[{"kind":"noqueue","bytes":1},{"kind":"tbf","root":true,"bytes":1514,"packets":1}]"#;
+        assert_eq!(parse_limited(text), Some(1514));
+        assert_eq!(parse_limited(r#"[{"kind":"noqueue","bytes":1}]"#), None);
     }
 }

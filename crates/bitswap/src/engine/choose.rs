@@ -7,8 +7,8 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use super::rendezvous::score;
-use super::wants::{Place, Want};
-use super::{Engine, Key};
+use super::wants::{Group, Place, Want};
+use super::{Engine, Key, Peer};
 
 /// A peer that had a block before others this many times as seldom as this one is too slow to be waited for.
 const SLOWER: u32 = 4;
@@ -16,6 +16,8 @@ const SLOWER: u32 = 4;
 const LEAST_PATIENCE: Duration = Duration::from_millis(500);
 /// Whoever begins at the same moment has said what he wants by then.
 const BEGINNING: Duration = Duration::from_millis(200);
+/// Of so many wants for each peer some are this node's own to fetch first, almost surely.
+const ENOUGH: usize = 4;
 /// When nothing comes at all, each next in rank may try after so much more time.
 const NEXT_IN_RANK: Duration = Duration::from_millis(250);
 /// So many at one time are given a block by each that has it.
@@ -49,7 +51,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         if peers.is_empty() {
             return;
         }
-        let place = place(want);
+        let place = place(want, self.group(now, want));
         for peer in &peers {
             if let Some(state) = self.peers.get_mut(peer) {
                 state.candidates.insert(place);
@@ -79,6 +81,18 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         fit.into_iter().filter(is_better).collect()
     }
 
+    /// Whose turn it is with what this node may ask for.
+    fn group(&self, now: Duration, want: &Want<P>) -> Group {
+        if !want.spreaders.is_empty() {
+            return Group::Spreading;
+        }
+        let own = score(self.token, want.cid.hash());
+        let is_rival = self.who_may_want(now, want);
+        let is_above = |peer: &P, state: &Peer| score(state.token, want.cid.hash()) > own && is_rival(peer);
+        let is_other = self.peers.iter().any(|(peer, state)| is_above(peer, state));
+        if is_other { Group::TakenOver } else { Group::Own }
+    }
+
     /// Whether this node is among the next that whoever has a block has time for.
     ///
     /// If all asked at once, a slow uplink would be done with all of them last; so it gives the block to a few, who give it
@@ -89,7 +103,17 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         let tokens = waiting.filter_map(|peer| self.peers.get(peer)).map(|state| state.token);
         let above = tokens.filter(|token| score(*token, want.cid.hash()) > own).count();
         let waited = now.saturating_sub(want.spreading.unwrap_or(now)).as_millis() / NEXT_TURN.as_millis();
-        above < RELAYS * want.spreaders.len() + usize::try_from(waited).unwrap_or(usize::MAX / 2)
+        let relays: usize = want.spreaders.iter().map(|peer| self.relays(peer)).sum();
+        above < relays + usize::try_from(waited).unwrap_or(usize::MAX / 2)
+    }
+
+    /// How many can be given a block by a peer at one time so that none of them waits for long.
+    fn relays(&self, peer: &P) -> usize {
+        let Some(state) = self.peers.get(peer).filter(|state| state.meter.rate().is_some()) else {
+            return RELAYS;
+        };
+        let takes = state.meter.time_for(self.block_bytes).max(Duration::from_millis(1));
+        ((NEXT_TURN.as_millis() / takes.as_millis()) as usize).clamp(1, RELAYS)
     }
 
     fn rate(&self, peer: &P) -> Option<f64> {
@@ -116,8 +140,11 @@ impl<P: Copy + Ord + Debug> Engine<P> {
     /// Tells who wants a block too. As long as others may just have begun, that is everybody who may, unless there would be
     /// nothing to do.
     fn who_may_want(&self, now: Duration, want: &Want<P>) -> impl Fn(&P) -> bool {
-        let is_beginning =
-            now < self.begun + BEGINNING && self.peers.values().any(|state| state.in_flight > 0);
+        let has_enough = || {
+            self.wants.len() >= ENOUGH * self.peers.len()
+                || self.peers.values().any(|state| state.in_flight > 0)
+        };
+        let is_beginning = now < self.begun + BEGINNING && has_enough();
         move |peer| want.wanters.contains(peer) || (is_beginning && !want.havers.contains(peer))
     }
 
@@ -160,7 +187,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         // Each round asks for something or takes it off the list, so the list's length bounds them.
         while self.has_slot(peer)
             && let Some(place) = self.peers.get(peer).and_then(|state| state.candidates.first().copied())
-            && let Some(key) = self.keys.get(&place.4).copied()
+            && let Some(key) = self.keys.get(&place.5).copied()
         {
             // It may be another's turn by now, or another's time.
             self.relist(now, &key);
@@ -199,9 +226,10 @@ impl<P: Copy + Ord + Debug> Engine<P> {
     }
 }
 
-/// What only sources have comes first, then the rarest; between equals this node's own rank decides, which is as good as
-/// chance: so all have different blocks to give. It decides also while nobody else is known to want something: others may be
-/// about to begin, and what this node ranks first for it most likely is the one to fetch.
-fn place<P: Copy + Ord>(want: &Want<P>) -> Place {
-    (Reverse(want.priority), !want.spreaders.is_empty(), want.havers.len(), want.rank, want.sequence)
+/// What only sources have comes first, then the rarest, then what most others want as well: who does not want a block yet may
+/// be the one to fetch it first. Between equals this node's own rank decides, which is as good as chance: so all have different
+/// blocks to give.
+fn place<P: Copy + Ord>(want: &Want<P>, group: Group) -> Place {
+    let wanters = if group == Group::Spreading { 0 } else { want.wanters.len() };
+    (Reverse(want.priority), group, want.havers.len(), Reverse(wanters), want.rank, want.sequence)
 }

@@ -100,6 +100,11 @@ impl Pace {
         self.count += 1;
     }
 
+    /// How many there were.
+    pub(super) fn count(self) -> u32 {
+        self.count
+    }
+
     /// The mean time from one to the next since `begun`, all counting as much; before the first, how long it is awaited.
     pub(super) fn mean(&self, begun: Duration, now: Duration) -> Duration {
         self.last.unwrap_or(now).saturating_sub(begun) / self.count.max(1)

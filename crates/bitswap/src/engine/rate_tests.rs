@@ -304,7 +304,7 @@ fn each_byte_leaves_a_slow_source_about_once() {
     for (uplink, fetchers) in [(UPLINK, 4), (UPLINK, 10), (20e6 / 8.0, 20)] {
         for seed in 1..4 {
             let (time, copies) = class(uplink, fetchers, seed).finish();
-            assert!(time < 1.02 && copies < 1.01, "{fetchers} fetchers: time {time:.3}, copies {copies:.3}");
+            assert!(time < 1.01 && copies < 1.002, "{fetchers} fetchers: time {time:.3}, copies {copies:.3}");
         }
     }
 }
@@ -318,7 +318,7 @@ fn two_that_die_half_way_and_one_that_comes_late_cost_little() {
     world.kill(5);
     world.begin(10);
     let (time, copies) = world.finish();
-    assert!(time < 1.1 && copies < 1.05, "time {time:.3}, copies {copies:.3}");
+    assert!(time < 1.02 && copies < 1.01, "time {time:.3}, copies {copies:.3}");
 }
 
 #[test]
@@ -347,5 +347,5 @@ fn who_uploads_slowly_holds_up_nobody() {
     let runs: Vec<(f64, f64)> = (1..9).map(|seed| uneven(10, seed).finish()).collect();
     let mean = |figure: fn(&(f64, f64)) -> f64| runs.iter().map(figure).sum::<f64>() / runs.len() as f64;
     let (time, copies) = (mean(|run| run.0), mean(|run| run.1));
-    assert!(time < 1.05 && copies < 1.01, "time {time:.3}, copies {copies:.3}: {runs:.3?}");
+    assert!(time < 1.05 && copies < 1.002, "time {time:.3}, copies {copies:.3}: {runs:.3?}");
 }

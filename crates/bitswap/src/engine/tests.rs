@@ -50,7 +50,7 @@ pub(super) fn say_have(engine: &mut Engine<u32>, peer: u32, cid: Cid, have: bool
     engine.received(START, peer, Message { presences, ..Message::default() });
 }
 
-fn send_block(engine: &mut Engine<u32>, peer: u32, data: &str) {
+pub(super) fn send_block(engine: &mut Engine<u32>, peer: u32, data: &str) {
     let blocks = vec![Block { cid: cid(data), data: data.to_owned().into() }];
     engine.received(START, peer, Message { blocks, ..Message::default() });
 }
@@ -246,12 +246,12 @@ fn of_two_that_want_a_block_of_a_source_one_fetches_it_and_the_other_waits_for_i
         let mut engine = Engine::new(Config { slots: 100, max_slots: 100, ..Config::default() }, own);
         engine.connected(START, 1, 1);
         engine.connected(START, 2, other);
-        blocks.iter().for_each(|n| engine.want(START, cid(n), 0).unwrap());
         // The rate is known: all slots are open.
         engine.want(START, cid("first"), 0).unwrap();
         say_have(&mut engine, 1, cid("first"), true);
         engine.receiving(START + Duration::from_secs(1), 1, 1_000_000);
         send_block(&mut engine, 1, "first");
+        blocks.iter().for_each(|n| engine.want(START, cid(n), 0).unwrap());
         engine.received(
             START,
             2,

@@ -11,9 +11,20 @@ use super::rendezvous::score;
 use super::{Engine, Key, Output, TooManyWants};
 use crate::message::Block;
 
-/// Where a want stands among those that one peer may be asked for: by priority, then what does not spread yet, then the
-/// rarest, then by rank or by age; the last number names the want.
-pub(super) type Place = (Reverse<i32>, bool, usize, u64, u64);
+/// Where a want stands among those that one peer may be asked for: by priority, by group, then the rarest, then what most
+/// peers want, then by rank; the last number names the want.
+pub(super) type Place = (Reverse<i32>, Group, usize, Reverse<usize>, u64, u64);
+
+/// What is asked for first, and what only when there is nothing of that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Group {
+    /// What only sources have, and this node is to fetch.
+    Own,
+    /// What another is to fetch, who is late.
+    TakenOver,
+    /// What others give already.
+    Spreading,
+}
 
 #[derive(Debug)]
 pub(super) struct Want<P> {

@@ -72,7 +72,7 @@ struct Run {
     time: f64,
     /// Until it is also pinned and synced to the disk; other engines do not do that.
     durable: Option<f64>,
-    /// What left the seeder's interface, with all headers, per the file's size.
+    /// What left through the seeder's rate limit, with all headers, per the file's size.
     sent: f64,
     /// Blocks that the seeder gave out, per the file's size, if it is ours.
     copies: Option<f64>,
@@ -151,11 +151,11 @@ impl<'a> Scene<'a> {
             Engine::KuboSeeds => self.kubo_seeds()?,
         };
         let limit = self.options.megabytes as f64 * 8.0 / self.options.uplink as f64;
-        let (sent, processor) = (self.seeder.traffic()?.sent, players.processor()?);
+        let (sent, processor) = (self.seeder.sent_through_limits()?, players.processor()?);
         let begun = Instant::now();
         self.play(&mut players, Duration::from_secs_f64(limit))?;
         let time = begun.elapsed().as_secs_f64() / limit;
-        let sent = (self.seeder.traffic()?.sent - sent) as f64 / (self.options.megabytes as f64 * 1e6);
+        let sent = (self.seeder.sent_through_limits()? - sent) as f64 / (self.options.megabytes as f64 * 1e6);
         let durable = matches!(engine, Engine::Ours | Engine::KuboSeeds);
         let durable = durable.then(|| players.wait_until_durable()).transpose()?;
         let durable = durable.map(|()| begun.elapsed().as_secs_f64() / limit);
