@@ -268,6 +268,10 @@ impl<P: Copy + Ord + Debug> Engine<P> {
                 self.outputs.push_back(Output::Load { peer: *peer, cids });
             }
             if let Some(message) = state.next_message() {
+                let bytes = message.blocks.iter().map(|block| block.data.len() as u64).sum::<u64>();
+                self.statistics.blocks_sent += message.blocks.len() as u64;
+                self.statistics.bytes_sent += bytes;
+                state.sent += bytes;
                 self.outputs.push_back(Output::Send { peer: *peer, message });
             }
         }

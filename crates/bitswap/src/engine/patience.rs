@@ -100,6 +100,10 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         let other = others.min_by_key(time)?;
         let there = self.peers.get(other).filter(|state| state.meter.rate().is_some());
         let there = there.map_or(usual, |state| state.meter.time_for(self.block_bytes) * 2);
+        if is_spreading && !want.spreaders.contains(first) && there < usual {
+            // The source may not have begun to send it, and need not.
+            return Some(*other);
+        }
         // What is known to come sooner from somebody with nothing to do costs little.
         let pause = self.config.patience / if is_spreading && there < usual { 8 } else { 2 };
         (now >= *since + usual.min(there) * LATE + pause).then_some(*other)

@@ -19,16 +19,17 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         let Some(state) = self.peers.get_mut(&peer) else {
             return;
         };
-        let mut changed: BTreeSet<Key> = BTreeSet::new();
+        let mut changed: BTreeSet<WantKey> = BTreeSet::new();
         if full {
-            changed.extend(state.wants.keys().map(|(key, ..)| *key));
+            changed.extend(state.wants.keys());
             state.wants.clear();
             state.queue.clear();
+            state.ready.clear();
         }
         let mut cids = Vec::new();
         for entry in entries {
             let key = want_key(&entry.cid);
-            changed.insert(key.0);
+            changed.insert(key);
             state.drop_want(&key);
             state.outbox.drop_presence(&key);
             if entry.cancel {
@@ -42,10 +43,12 @@ impl<P: Copy + Ord + Debug> Engine<P> {
             let Entry { cid, want_type, send_dont_have, .. } = entry;
             state.wants.insert(key, PeerWant { cid, want_type, send_dont_have, queued: None });
         }
+        // On a slow link a block that was read may wait for seconds.
+        state.ready.retain(|block| !changed.contains(&want_key(&block.cid)));
         if !cids.is_empty() {
             self.outputs.push_back(Output::LookUp { peer, cids });
         }
-        changed.iter().for_each(|key| self.note_wanter(now, peer, key));
+        changed.iter().for_each(|(key, ..)| self.note_wanter(now, peer, key));
     }
 
     /// How many wants one peer may have: fewer when many peers together have many.
@@ -115,9 +118,6 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         state.loading = false;
         for block in blocks {
             if state.drop_want(&want_key(&block.cid)).is_some() {
-                self.statistics.blocks_sent += 1;
-                self.statistics.bytes_sent += block.data.len() as u64;
-                state.sent += block.data.len() as u64;
                 state.ready.push(block);
             }
         }

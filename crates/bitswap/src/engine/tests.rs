@@ -408,6 +408,25 @@ fn what_is_cancelled_is_not_sent_though_it_was_loaded() {
 }
 
 #[test]
+fn what_is_cancelled_while_the_message_before_is_being_sent_is_not_sent() {
+    let mut engine = engine();
+    engine.connected(START, 1, 1);
+    for name in ["a", "b"] {
+        ask(&mut engine, 1, Entry::want(cid(name), WantType::Block));
+        engine.poll_output();
+        engine.looked_up(1, [(cid(name), Some(1))]);
+        assert!(matches!(engine.poll_output(), Some(Output::Load { .. })));
+        engine.loaded(1, vec![Block { cid: cid(name), data: name.into() }], &[]);
+        // "a" is on its way now, and "b" waits for that.
+        let _ = engine.poll_output();
+    }
+    ask(&mut engine, 1, Entry::cancel(cid("b")));
+    engine.sent(1);
+    assert!(outputs(&mut engine).is_empty());
+    assert_eq!(engine.statistics().blocks_sent, 1);
+}
+
+#[test]
 fn one_message_is_under_way_at_a_time_and_the_next_gathers() {
     let mut engine = engine();
     engine.connected(START, 1, 1);
