@@ -1,7 +1,7 @@
-//! The side of whoever asks: plain blocking sockets.
+//! The client's side of the control socket, with plain blocking sockets.
 
-use crate::{Answer, Failure, Intent, MAX_ANSWER_BYTES, Outcome, Prepared, Request, Status};
-use dcache::PeerId;
+use crate::{AnswerFrame, Failure, MAX_ANSWER_BYTES, Protocol, RequestFrame};
+use serde_json::value::RawValue;
 use std::io::{self, BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -12,82 +12,91 @@ use std::time::Duration;
 pub struct Client {
     path: PathBuf,
     stream: BufReader<UnixStream>,
-    patience: Duration,
+    timeout: Duration,
 }
 
-/// Why there is no answer, or not the one that was hoped for.
+/// Why there is no usable answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// Nobody serves the socket.
+    /// No process serves the socket.
     #[error("no daemon answers at {0}: {1}")]
-    Absent(PathBuf, io::Error),
-    /// The socket is somebody else's.
+    Absent(PathBuf, #[source] io::Error),
+    /// The socket belongs to another user.
     #[error("the daemon at {0} belongs to another user: run this as the user who runs dt-swarm, or as root")]
     NotOurs(PathBuf),
-    /// Nothing came in time.
-    #[error("the daemon at {0} has said nothing for {secs} s", secs = .1.as_secs_f64())]
+    /// No answer came in time.
+    #[error("the daemon at {0} has not answered for {secs} s", secs = .1.as_secs_f64())]
     Silent(PathBuf, Duration),
-    /// It closed the connection without a word.
+    /// The daemon closed the connection without an answer.
     #[error(
-        "the daemon at {0} closed the connection: it is stopping, or belongs to another user (root may speak to it, too)"
+        "the daemon at {0} closed the connection: it is stopping, or belongs to another user (root may use its socket, too)"
     )]
     Closed(PathBuf),
     /// The connection broke.
     #[error("the connection with the daemon at {0} broke: {1}")]
-    Broken(PathBuf, io::Error),
-    /// What answers speaks another language.
-    #[error("what answers at {0} is no dt-swarm daemon of this version: {1}")]
+    Broken(PathBuf, #[source] io::Error),
+    /// The answer is not one that this version understands.
+    #[error("the process at {0} is no dt-swarm daemon of this version: {1}")]
     Strange(PathBuf, String),
-    /// The daemon did not do it.
+    /// The daemon refused or failed.
     #[error(transparent)]
     Failure(#[from] Failure),
 }
 
 impl Client {
-    /// Connects with the daemon at this socket; it has `patience` for each answer.
+    /// Connects with the daemon that serves the socket at `path`. Each answer may take at most `timeout`.
     ///
     /// # Errors
-    /// When nobody serves it, or it is another user's.
-    pub fn connect(path: &Path, patience: Duration) -> Result<Self, ClientError> {
+    /// When no process serves the socket, or it belongs to another user.
+    pub fn connect(path: &Path, timeout: Duration) -> Result<Self, ClientError> {
         let stream = UnixStream::connect(path).map_err(|error| match error.kind() {
             ErrorKind::PermissionDenied => ClientError::NotOurs(path.to_owned()),
             _ => ClientError::Absent(path.to_owned(), error),
         })?;
-        let limited = stream.set_read_timeout(Some(patience));
-        let limited = limited.and_then(|()| stream.set_write_timeout(Some(patience)));
+        let limited = stream.set_read_timeout(Some(timeout));
+        let limited = limited.and_then(|()| stream.set_write_timeout(Some(timeout)));
         limited.map_err(|error| ClientError::Broken(path.to_owned(), error))?;
-        Ok(Self { path: path.to_owned(), stream: BufReader::new(stream), patience })
+        Ok(Self { path: path.to_owned(), stream: BufReader::new(stream), timeout })
     }
 
-    /// Where the daemon's socket is.
+    /// Returns the path of the daemon's socket.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// One request and its answer.
+    /// Sends one request to the service of `P` and reads its answer.
     ///
     /// # Errors
-    /// When it was not done, or no answer came.
-    pub fn ask(&mut self, request: &Request) -> Result<Answer, ClientError> {
-        let line = request.encode() + "\n";
+    /// When the request failed, or no answer came.
+    pub fn call<P: Protocol>(&mut self, request: &P::Request) -> Result<P::Answer, ClientError> {
+        let answer = self.send(&RequestFrame::of::<P>(request).encode())?;
+        serde_json::from_str(answer.get()).map_err(|error| self.strange(&error))
+    }
+
+    /// Sends one line and reads its answer, for requests that are not typed.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub fn send(&mut self, line: &str) -> Result<Box<RawValue>, ClientError> {
+        let line = format!("{line}\n");
         self.stream.get_mut().write_all(line.as_bytes()).map_err(|error| self.failed(error))?;
-        let strange = |path: &Path, reason: String| ClientError::Strange(path.to_owned(), reason);
-        let answer = self.line()?;
-        match serde_json::from_slice(&answer).map_err(|error| strange(&self.path, error.to_string()))? {
-            Answer::Failure(failure) => Err(failure.into()),
-            answer => Ok(answer),
+        let line = self.read_line()?;
+        match AnswerFrame::parse(&line).map_err(|error| self.strange(&error))? {
+            AnswerFrame::Failure(failure) => Err(failure.into()),
+            AnswerFrame::Answer(answer) => Ok(answer),
         }
     }
 
-    fn line(&mut self) -> Result<Vec<u8>, ClientError> {
+    fn read_line(&mut self) -> Result<Vec<u8>, ClientError> {
         let mut line = Vec::new();
         let most = MAX_ANSWER_BYTES as u64 + 1;
-        // Not a deadline for the whole: whoever serves this socket could do worse than to be slow.
+        // The timeout holds for each read, not for the whole line: the process at this socket is trusted to be no worse
+        // than slow.
         let read = self.stream.by_ref().take(most).read_until(b'\n', &mut line);
         read.map_err(|error| self.failed(error))?;
         match line.pop() {
             Some(b'\n') => Ok(line),
-            // To those who may not speak it says nothing.
+            // The daemon closes the connection of other users without an answer.
             None => Err(ClientError::Closed(self.path.clone())),
             Some(_) => Err(self.failed(ErrorKind::UnexpectedEof.into())),
         }
@@ -96,64 +105,20 @@ impl Client {
     fn failed(&self, error: io::Error) -> ClientError {
         match error.kind() {
             ErrorKind::TimedOut | ErrorKind::WouldBlock => {
-                ClientError::Silent(self.path.clone(), self.patience)
+                ClientError::Silent(self.path.clone(), self.timeout)
             }
             ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => ClientError::Closed(self.path.clone()),
             _ => ClientError::Broken(self.path.clone(), error),
         }
     }
 
-    /// How the daemon stands.
-    ///
-    /// # Errors
-    /// As [`Self::ask`].
-    pub fn status(&mut self) -> Result<Status, ClientError> {
-        match self.ask(&Request::Status {})? {
-            Answer::Status(status) => Ok(status),
-            other => Err(self.unexpected(&other)),
-        }
+    fn strange(&self, error: &serde_json::Error) -> ClientError {
+        ClientError::Strange(self.path.clone(), error.to_string())
     }
 
-    /// What somebody has to know before he says something; this node when no signer is given.
-    ///
-    /// # Errors
-    /// As [`Self::ask`].
-    pub fn prepare(&mut self, signer: Option<PeerId>, intents: Vec<Intent>) -> Result<Prepared, ClientError> {
-        let number = intents.len();
-        match self.ask(&Request::Prepare { signer, intents })? {
-            Answer::Prepared(prepared) if prepared.standings.len() != number => {
-                Err(self.unexpected(&Answer::Prepared(prepared)))
-            }
-            Answer::Prepared(prepared) => Ok(prepared),
-            other => Err(self.unexpected(&other)),
-        }
-    }
-
-    /// Something to say; returns what came of each word.
-    ///
-    /// # Errors
-    /// As [`Self::ask`].
-    pub fn say(&mut self, request: &Request) -> Result<Vec<Outcome>, ClientError> {
-        match self.ask(request)? {
-            Answer::Said { outcomes } => Ok(outcomes),
-            other => Err(self.unexpected(&other)),
-        }
-    }
-
-    /// Something that is done or not.
-    ///
-    /// # Errors
-    /// As [`Self::ask`].
-    pub fn order(&mut self, request: &Request) -> Result<(), ClientError> {
-        match self.ask(request)? {
-            Answer::Done {} => Ok(()),
-            other => Err(self.unexpected(&other)),
-        }
-    }
-
-    /// An answer that does not fit the question.
+    /// Makes the error for an answer that does not fit its request.
     #[must_use]
-    pub fn unexpected(&self, answer: &Answer) -> ClientError {
-        ClientError::Strange(self.path.clone(), format!("an answer to another question: {}", answer.encode()))
+    pub fn unexpected(&self, answer: &impl std::fmt::Debug) -> ClientError {
+        ClientError::Strange(self.path.clone(), format!("an answer to another request: {answer:?}"))
     }
 }

@@ -1,37 +1,28 @@
-//! How a node is told to change something.
+//! The control socket: how a program on this computer tells the daemon to change something.
 //!
-//! What changes something goes through a Unix socket that only its owner can use: one JSON object a line, a [`Request`]
-//! there and an [`Answer`] back. The daemon serves it with [`serve`], the CLI asks with a [`Client`]. People who hold a
-//! role without having a robot sign with a [`KeyFile`]; their records go through the same socket.
+//! A Unix socket that only its owner can use carries one JSON object a line: a [`RequestFrame`] that names a service, and
+//! an [`AnswerFrame`]. The daemon serves it with [`serve()`], a program calls it with a [`Client`]. This crate knows no
+//! service: each service defines its requests and answers by a [`Protocol`].
 //!
-//! [`Places`] says where the socket, the swarm file and the key files are when nobody said otherwise.
+//! People who hold a role without a robot sign with a [`KeyFile`]. [`Places`] has the default paths of socket, swarm file
+//! and key files.
 
-mod answer;
 mod client;
-mod content;
-mod door;
 mod durable;
+mod failure;
+mod frame;
 mod key_file;
-mod limit;
+mod listener;
+mod paging;
 mod places;
-mod request;
 mod server;
-mod transfers;
 
-pub use answer::{
-    Answer, Ending, Failure, FailureKind, Learned, MAX_ANSWER_BYTES, Outcome, Prepared, Standing, Status,
-};
 pub use client::{Client, ClientError};
-pub use content::{FileRow, FileState, Freed, PinRow, Pinned, Progress, Storage, Waiting};
-pub use door::{Door, DoorError};
 pub use durable::{create, remove, replace};
+pub use failure::{Failure, FailureKind};
+pub use frame::{AnswerFrame, FrameError, MAX_ANSWER_BYTES, MAX_REQUEST_BYTES, Protocol, RequestFrame, raw};
 pub use key_file::{KeyFile, KeyFileError, KeyName, KeyNameError, KeyText, KeyTextError, MAX_KEY_FILE_BYTES};
-pub use limit::{LEAST_RATE, Limit, LimitError, Limits};
+pub use listener::{BindError, Listener};
+pub use paging::{MAX_PAGE_ROWS, page};
 pub use places::Places;
-pub use request::{
-    Intent, MAX_REQUEST_BYTES, MAX_WORDS, Request, RequestError, SignedWord, Word, parse_request,
-};
-pub use server::serve;
-pub use transfers::{
-    Destination, LinkRate, MAX_PATH_BYTES, MAX_PIECE_BYTES, Order, Piece, SourceRate, Transfer, TransferState,
-};
+pub use server::{Reply, serve};

@@ -1,7 +1,8 @@
-//! The daemon's side.
+//! The daemon's side of the control socket.
 
-use crate::{Answer, Door, Failure, FailureKind, MAX_REQUEST_BYTES, Request, parse_request};
+use crate::{AnswerFrame, Failure, FailureKind, Listener, MAX_REQUEST_BYTES, RequestFrame};
 use futures::{SinkExt as _, StreamExt as _};
+use serde_json::value::RawValue;
 use std::convert::Infallible;
 use std::io;
 use std::time::Duration;
@@ -9,41 +10,48 @@ use tokio::net::UnixStream;
 use tokio::task::JoinSet;
 use tokio_util::codec::{AnyDelimiterCodec, Framed};
 
-/// The most connections at a time; each costs its buffers.
+/// Maximum number of connections at a time. Each costs the buffers of one request and one answer.
 const MAX_CONNECTIONS: usize = 16;
-/// How long one may be without a request, or leave an answer unread.
+/// Time after which a connection is closed that sends no request or does not read its answer.
 const IDLE: Duration = Duration::from_secs(60);
 
 type Lines = Framed<UnixStream, AnyDelimiterCodec>;
 
-/// Takes connections at `door` and answers their requests with `handler`, until it is dropped; ends only with an error.
-/// Only the user as whom this process runs, and root, are answered.
+/// The result of a request: the answer in JSON, or the reason why there is none.
+pub type Reply = Result<Box<RawValue>, Failure>;
+
+/// Accepts connections at `listener` and answers their requests with `handler`, until the future is dropped. Returns only
+/// with an error. Answers only the user as whom this process runs, and root.
 ///
 /// # Errors
-/// When the system takes no connections any more.
-pub async fn serve<H, F>(door: Door, handler: H) -> io::Result<Infallible>
+/// When the system accepts no more connections.
+pub async fn serve<H, F>(listener: Listener, handler: H) -> io::Result<Infallible>
 where
-    H: Fn(Request) -> F + Clone + Send + 'static,
-    F: Future<Output = Result<Answer, Failure>> + Send + 'static,
+    H: Fn(RequestFrame) -> F + Clone + Send + 'static,
+    F: Future<Output = Reply> + Send + 'static,
 {
-    serve_patiently(door, handler, IDLE).await
+    serve_with_idle_limit(listener, handler, IDLE).await
 }
 
-async fn serve_patiently<H, F>(door: Door, handler: H, idle: Duration) -> io::Result<Infallible>
+async fn serve_with_idle_limit<H, F>(
+    listener: Listener,
+    handler: H,
+    idle: Duration,
+) -> io::Result<Infallible>
 where
-    H: Fn(Request) -> F + Clone + Send + 'static,
-    F: Future<Output = Result<Answer, Failure>> + Send + 'static,
+    H: Fn(RequestFrame) -> F + Clone + Send + 'static,
+    F: Future<Output = Reply> + Send + 'static,
 {
-    // Dropped, and so ended, together with this future.
+    // The connections end when this future is dropped.
     let mut connections = JoinSet::new();
     loop {
-        // A connection over the limit waits its turn with the system, which bounds their number.
+        // A connection over the limit waits in the system's queue, which is bounded.
         let has_room = connections.len() < MAX_CONNECTIONS;
         tokio::select! {
-            accepted = door.listener.accept(), if has_room => {
+            accepted = listener.socket.accept(), if has_room => {
                 let (stream, _) = accepted?;
                 if is_owner(&stream) {
-                    connections.spawn(converse(stream, handler.clone(), idle));
+                    connections.spawn(serve_connection(stream, handler.clone(), idle));
                 }
             }
             Some(_) = connections.join_next() => {}
@@ -51,59 +59,71 @@ where
     }
 }
 
-/// The socket's mode says the same; but a mode can be changed by a slip.
+/// Checks the peer's user. The mode of the socket says the same, but a mode can be changed by mistake.
 fn is_owner(stream: &UnixStream) -> bool {
     let own = rustix::process::geteuid().as_raw();
     let peer = stream.peer_cred().map(|credentials| credentials.uid());
-    let is_owner = peer.as_ref().is_ok_and(|peer| may_speak(*peer, own));
+    let is_owner = peer.as_ref().is_ok_and(|peer| is_allowed(*peer, own));
     if !is_owner {
-        tracing::warn!(?peer, "somebody else than this daemon's user tried to use its control socket");
+        tracing::warn!(?peer, "another user than the one who runs this daemon tried to use its control socket");
     }
     is_owner
 }
 
-fn may_speak(peer: u32, own: u32) -> bool {
+fn is_allowed(peer: u32, own: u32) -> bool {
     peer == own || peer == 0
 }
 
-async fn converse<H, F>(stream: UnixStream, handler: H, idle: Duration)
+async fn serve_connection<H, F>(stream: UnixStream, handler: H, idle: Duration)
 where
-    H: Fn(Request) -> F,
-    F: Future<Output = Result<Answer, Failure>>,
+    H: Fn(RequestFrame) -> F,
+    F: Future<Output = Reply>,
 {
     let codec = AnyDelimiterCodec::new_with_max_length(b"\n".into(), b"\n".into(), MAX_REQUEST_BYTES + 1);
     let mut lines = Framed::new(stream, codec);
     while let Ok(Some(line)) = tokio::time::timeout(idle, lines.next()).await {
         let Ok(line) = line else {
-            // A line without end: where the next one begins nobody knows.
-            let failure = Failure::new(FailureKind::Wrong, "a request that is too long, or a broken line");
-            let _ = answer(&mut lines, Answer::Failure(failure), idle).await;
+            // The line has no end in bounds, so the start of the next one is unknown.
+            let failure = Failure::new(FailureKind::Wrong, "the request is too long, or the line is broken");
+            let _ = send(&mut lines, AnswerFrame::Failure(failure), idle).await;
             return;
         };
-        let result = match parse_request(&line) {
+        let reply = match RequestFrame::parse(&line) {
             Ok(request) => handler(request).await,
             Err(error) => Err(Failure::new(FailureKind::Wrong, error)),
         };
-        if answer(&mut lines, result.unwrap_or_else(Answer::Failure), idle).await.is_none() {
+        let frame = reply.map_or_else(AnswerFrame::Failure, AnswerFrame::Answer);
+        if send(&mut lines, frame, idle).await.is_none() {
             return;
         }
     }
 }
 
-async fn answer(lines: &mut Lines, answer: Answer, patience: Duration) -> Option<()> {
-    tokio::time::timeout(patience, lines.send(answer.encode())).await.ok()?.ok()
+async fn send(lines: &mut Lines, frame: AnswerFrame, limit: Duration) -> Option<()> {
+    tokio::time::timeout(limit, lines.send(frame.encode())).await.ok()?.ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Client, ClientError};
+    use crate::{Client, ClientError, Protocol, raw};
     use std::io::{Read as _, Write as _};
     use std::path::{Path, PathBuf};
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
-    /// A server that joins only what is called `good`, in a folder of its own.
+    struct Echo;
+    impl Protocol for Echo {
+        const NAME: &'static str = "echo";
+        type Request = String;
+        type Answer = String;
+    }
+
+    fn request(text: &str) -> String {
+        text.to_owned()
+    }
+
+    /// A server that answers only the request `good`, in a folder of its own.
     struct Served {
         _folder: tempfile::TempDir,
         path: PathBuf,
@@ -114,14 +134,15 @@ mod tests {
         fn new(idle: Duration) -> Self {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("control.sock");
-            let door = Door::open(&path).unwrap();
-            let handler = |request| async move {
-                match request {
-                    Request::Join { swarm } if swarm == "good" => Ok(Answer::Done {}),
+            let listener = Listener::open(&path).unwrap();
+            let handler = |frame: RequestFrame| async move {
+                match (frame.service.as_str(), frame.request.get()) {
+                    ("echo", "\"good\"") => Ok(raw(&"good")),
                     _ => Err(Failure::new(FailureKind::Refused, "not that")),
                 }
             };
-            Self { _folder: folder, path, task: tokio::spawn(serve_patiently(door, handler, idle)) }
+            let task = tokio::spawn(serve_with_idle_limit(listener, handler, idle));
+            Self { _folder: folder, path, task }
         }
     }
 
@@ -136,14 +157,13 @@ mod tests {
         let served = Served::new(PATIENCE);
         beside(&served.path, |path| {
             let mut client = Client::connect(&path, PATIENCE).unwrap();
-            assert_eq!(client.ask(&Request::Join { swarm: "good".into() }).unwrap(), Answer::Done {});
-            let refused = client.ask(&Request::Leave {}).unwrap_err();
-            assert!(matches!(refused, ClientError::Failure(failure) if failure.words == "not that"));
-            // A request that makes no sense costs only itself.
-            let none = Request::Say { words: Vec::new(), anyway: false };
-            let wrong = client.ask(&none).unwrap_err();
+            assert_eq!(client.call::<Echo>(&request("good")).unwrap(), "good");
+            let refused = client.call::<Echo>(&request("bad")).unwrap_err();
+            assert!(matches!(refused, ClientError::Failure(failure) if failure.message == "not that"));
+            // A line that is no request costs only itself.
+            let wrong = client.send("{}").unwrap_err();
             assert!(matches!(wrong, ClientError::Failure(failure) if failure.kind == FailureKind::Wrong));
-            assert_eq!(client.ask(&Request::Join { swarm: "good".into() }).unwrap(), Answer::Done {});
+            assert_eq!(client.call::<Echo>(&request("good")).unwrap(), "good");
         })
         .await;
         served.task.abort();
@@ -172,38 +192,38 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn those_over_the_limit_wait_for_a_place() {
+    async fn connections_over_the_limit_wait_for_a_place() {
         let served = Served::new(PATIENCE);
         beside(&served.path, |path| {
             let mut clients: Vec<Client> =
                 (0..MAX_CONNECTIONS).map(|_| Client::connect(&path, PATIENCE).unwrap()).collect();
-            let join = Request::Join { swarm: "good".into() };
-            assert!(clients.iter_mut().all(|client| client.ask(&join).is_ok()));
+            let good = request("good");
+            assert!(clients.iter_mut().all(|client| client.call::<Echo>(&good).is_ok()));
             let mut hasty = Client::connect(&path, Duration::from_millis(200)).unwrap();
-            assert!(matches!(hasty.ask(&join), Err(ClientError::Silent(..))));
+            assert!(matches!(hasty.call::<Echo>(&good), Err(ClientError::Silent(..))));
             drop(hasty);
             let mut patient = Client::connect(&path, PATIENCE).unwrap();
             drop(clients);
-            assert_eq!(patient.ask(&join).unwrap(), Answer::Done {});
+            assert_eq!(patient.call::<Echo>(&good).unwrap(), "good");
         })
         .await;
         served.task.abort();
     }
 
     #[tokio::test]
-    async fn a_daemon_that_stops_is_no_riddle() {
+    async fn a_daemon_that_stops_is_reported_as_closed() {
         let served = Served::new(PATIENCE);
         let mut client = beside(&served.path, |path| Client::connect(&path, PATIENCE).unwrap()).await;
         served.task.abort();
         let _ = served.task.await;
-        let asked = client.ask(&Request::Leave {}).unwrap_err();
+        let asked = client.call::<Echo>(&request("good")).unwrap_err();
         assert!(matches!(asked, ClientError::Closed(_)), "{asked}");
         assert!(matches!(Client::connect(&served.path, PATIENCE), Err(ClientError::Absent(..))));
     }
 
     #[test]
-    fn only_the_owner_and_root_may_speak() {
-        assert!(may_speak(1000, 1000) && may_speak(0, 1000) && may_speak(0, 0));
-        assert!(!may_speak(1001, 1000) && !may_speak(1000, 0));
+    fn only_the_owner_and_root_is_allowed() {
+        assert!(is_allowed(1000, 1000) && is_allowed(0, 1000) && is_allowed(0, 0));
+        assert!(!is_allowed(1001, 1000) && !is_allowed(1000, 0));
     }
 }

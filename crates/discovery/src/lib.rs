@@ -1,9 +1,11 @@
-//! Discovery: what this node says of itself, so that others find it by name and know where it can be reached.
+//! The service for discovery: what this node states about itself, so that others find it by name and address.
 //!
-//! What to say is decided by a pure function over the set ([`statements`]); the shell [`run_announcer`] says it.
+//! The pure [`Announcer`] decides what to state; the service [`Discovery`] runs it with the daemon's facts.
 
-mod announce;
 mod claims;
+mod decide;
+mod shell;
 
-pub use announce::{AnnounceError, run_announcer, statements};
-pub use claims::{Claim, Facts, claims};
+pub use claims::{Claim, claims};
+pub use decide::Announcer;
+pub use shell::{Discovery, Request, Settings};

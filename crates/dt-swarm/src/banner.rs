@@ -1,18 +1,17 @@
-//! What is said to the person who started the daemon.
+//! The daemon's start message.
 
 use crate::config::Config;
 use dcache::PeerId;
-use discovery::Facts;
+use service::{Banner, LocalFacts};
 use std::io::Write as _;
 
-/// Prints who and where this node is, and what to try next.
-pub(crate) fn print(config: &Config, me: PeerId, swarm: Option<&str>, facts: &Facts) {
-    // Nobody has to be there to read it.
-    let _ = std::io::stdout().lock().write_all(text(config, me, swarm, facts).as_bytes());
+/// Prints the identity and the addresses of this node, and what to try next.
+pub(crate) fn print(config: &Config, me: PeerId, swarm: Option<&str>, facts: &LocalFacts, services: &Banner) {
+    // Standard output may be closed.
+    let _ = std::io::stdout().lock().write_all(text(config, me, swarm, facts, services).as_bytes());
 }
 
-fn text(config: &Config, me: PeerId, swarm: Option<&str>, facts: &Facts) -> String {
-    let shared = config.shared_folder.display();
+fn text(config: &Config, me: PeerId, swarm: Option<&str>, facts: &LocalFacts, services: &Banner) -> String {
     let swarm = swarm.unwrap_or("the open one, in which nobody has a role");
     let lines = facts.lines.iter().map(|at| format!("/ip4/{}/tcp/{}/dswarm-line", at.ip(), at.port()));
     let addresses: Vec<String> = lines.chain(facts.ipfs.iter().flatten().cloned()).collect();
@@ -21,21 +20,19 @@ fn text(config: &Config, me: PeerId, swarm: Option<&str>, facts: &Facts) -> Stri
         false => addresses.join("\n                 "),
     };
     let gateway = config.gateway.map_or_else(|| "off".to_owned(), |at| format!("http://{at}/ipfs/CID"));
-    format!(
-        "dt-swarm {version} on {hostname}\n\
-         \n  peer ID        {me}\
-         \n  swarm          {swarm}\
-         \n  shared folder  {shared}\
-         \n  data folder    {data}\
-         \n  gateway        {gateway}\
-         \n  addresses      {addresses}\
-         \n\
-         \nTry next: put a file into {shared}, and see who keeps it:\
-         \n  dt-swarm-cli localhost{port} report\
-         \nStop with Ctrl-C.\n",
-        version = facts.version,
-        hostname = facts.hostname,
-        data = config.data_dir.display(),
-        port = if config.tcp_port == 8000 { String::new() } else { format!(":{}", config.tcp_port) },
-    )
+    let mut rows = vec![("peer ID", me.to_string()), ("swarm", swarm.to_owned())];
+    rows.extend(services.lines.iter().cloned());
+    rows.extend([
+        ("data folder", config.data_dir.display().to_string()),
+        ("gateway", gateway),
+        ("addresses", addresses),
+    ]);
+    let rows: String = rows.iter().map(|(label, value)| format!("  {label:<13}  {value}\n")).collect();
+    let port = if config.tcp_port == 8000 { String::new() } else { format!(":{}", config.tcp_port) };
+    let hint = |(hint, command): &(String, &str)| {
+        format!("Try next: {hint}:\n  dt-swarm-cli localhost{port} {command}\n")
+    };
+    let hints: String = services.hints.iter().map(hint).collect();
+    let (version, hostname) = (&facts.version, &facts.hostname);
+    format!("dt-swarm {version} on {hostname}\n\n{rows}\n{hints}Stop with Ctrl-C.\n")
 }

@@ -1,16 +1,16 @@
-//! The comms: the brain with its channels. They live and die together, since a new brain knows of no old channels.
+//! The brain with its channels. They are restarted together, since a new brain does not know old channels.
 
-use crate::plan::{Plan, Rooms};
-use crate::supervise::supervise;
+use crate::plan::{MeetingPoints, Plan};
+use crate::shared::{Shared, key_of};
 use channels::{
     Choice, IrcSettings, PubsubEnds, PubsubSettings, Switchboard, TcpSettings, UdpSettings, Wire, run_irc,
     run_pubsub, run_tcp, run_udp,
 };
-use dcache::{PeerId, SwarmFile};
 use ipfs::node::{KeptPeer, KeptState, Node};
 use rand::TryRng as _;
 use routing::{Address, ChannelEvent};
 use seal::{Sealer, SwarmKey};
+use service::supervise;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::time::Duration;
@@ -19,25 +19,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// How many events of channels may wait for the brain.
+/// Maximum number of channel events that wait for the brain.
 const MAX_EVENTS: usize = 1024;
-/// How long to wait before a topic is subscribed to again.
+/// Time to wait before a topic is subscribed to again.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// How to reach others.
-#[derive(Clone)]
-pub(crate) struct Doors {
-    pub(crate) me: PeerId,
-    pub(crate) hostname: String,
-    pub(crate) udp_port: u16,
-    pub(crate) tcp_port: u16,
-    pub(crate) interfaces: Choice,
-    pub(crate) plan: watch::Receiver<Plan>,
-    pub(crate) membership: watch::Receiver<Option<SwarmFile>>,
-    pub(crate) node: watch::Receiver<Option<Node>>,
-}
-
-/// Why there are no comms.
+/// Why the brain and its channels ended.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CommsError {
     #[error(transparent)]
@@ -46,26 +33,22 @@ pub(crate) enum CommsError {
     Random(std::io::Error),
 }
 
-/// Runs the brain and its channels until `stop`; a channel that fails is begun again and does not disturb the others. With
-/// another swarm key, or other rooms to meet in, all begin anew.
-pub(crate) async fn run_comms(
-    driver: &Driver,
-    mut doors: Doors,
-    stop: CancellationToken,
-) -> Result<(), CommsError> {
-    while !stop.is_cancelled() {
-        let key = doors.membership.borrow_and_update().as_ref().and_then(|file| file.key().cloned());
-        let rooms = doors.plan.borrow_and_update().rooms.clone();
-        let life =
-            Life { doors: doors.clone(), key: key.clone(), rooms: rooms.clone(), stop: stop.child_token() };
-        let (end, changed) = (life.stop.clone(), until_changed(&mut doors, &key, &rooms));
-        let run = life.run(driver);
+/// Runs the brain and its channels until the daemon stops. A channel that fails is restarted and does not disturb the
+/// others. With another swarm key, or other meeting points, all are restarted.
+pub(crate) async fn run_comms(driver: &Driver, shared: Shared) -> Result<(), CommsError> {
+    let (mut membership, mut plan) = (shared.membership.subscribe(), shared.plan.subscribe());
+    while !shared.stop.is_cancelled() {
+        let key = key_of(&membership);
+        let rooms = plan.borrow_and_update().rooms.clone();
+        let stop = shared.stop.child_token();
+        let life = Life { shared: shared.clone(), key: key.clone(), rooms: rooms.clone(), stop: stop.clone() };
+        let (run, changed) = (life.run(driver), until_changed(&mut membership, &mut plan, &key, &rooms));
         tokio::pin!(run, changed);
         tokio::select! {
             ended = &mut run => return ended,
             () = &mut changed => {
-                tracing::info!("the swarm's key or its rooms changed: the channels begin anew");
-                end.cancel();
+                tracing::info!("the swarm's key or its meeting points changed: the channels are restarted");
+                stop.cancel();
                 // What waits for the disk is written first.
                 run.await?;
             }
@@ -74,25 +57,29 @@ pub(crate) async fn run_comms(
     Ok(())
 }
 
-async fn until_changed(doors: &mut Doors, key: &Option<SwarmKey>, rooms: &Rooms) {
+async fn until_changed(
+    membership: &mut watch::Receiver<Option<dcache::SwarmFile>>,
+    plan: &mut watch::Receiver<Plan>,
+    key: &Option<SwarmKey>,
+    rooms: &MeetingPoints,
+) {
     loop {
         tokio::select! {
-            Ok(()) = doors.membership.changed() => {}
-            Ok(()) = doors.plan.changed() => {}
+            Ok(()) = membership.changed() => {}
+            Ok(()) = plan.changed() => {}
             else => std::future::pending().await,
         }
-        let now = doors.membership.borrow().as_ref().and_then(|file| file.key().cloned());
-        if now != *key || doors.plan.borrow().rooms != *rooms {
+        if key_of(membership) != *key || plan.borrow_and_update().rooms != *rooms {
             return;
         }
     }
 }
 
-/// One life of the channels.
+/// The channels between two restarts.
 struct Life {
-    doors: Doors,
+    shared: Shared,
     key: Option<SwarmKey>,
-    rooms: Rooms,
+    rooms: MeetingPoints,
     stop: CancellationToken,
 }
 
@@ -106,11 +93,11 @@ impl Life {
         self.spawn_tcp(&mut channels, &switchboard);
         self.spawn_irc(&mut channels, &switchboard)?;
         self.spawn_pubsub(&mut channels, &switchboard)?;
-        channels.spawn(tell_of_nodes(self.doors.node.clone(), switchboard.clone()));
+        channels.spawn(report_nodes(self.shared.node.subscribe(), switchboard.clone()));
         Ok(driver.run(events, switchboard, self.stop.clone()).await?)
     }
 
-    /// How one channel writes its lines: each with nonces of its own.
+    /// Makes the wire format of one channel. Each channel has nonces of its own.
     fn wire(&self) -> Result<Wire, CommsError> {
         let Some(key) = &self.key else { return Ok(Wire::plain()) };
         let mut boot = [0; seal::BOOT_BYTES];
@@ -120,9 +107,9 @@ impl Life {
     }
 
     fn spawn_udp(&self, channels: &mut JoinSet<()>, switchboard: &Switchboard) -> Result<(), CommsError> {
-        let (port, line_port) = (self.doors.udp_port, self.doors.tcp_port);
+        let (port, line_port) = (self.shared.config.udp_port, self.shared.config.tcp_port);
         let (peers, interfaces) =
-            (follow(channels, &self.doors.plan, |plan| plan.udp.clone()), self.doors.interfaces.clone());
+            (follow(channels, &self.shared.plan, |plan| plan.udp.clone()), self.shared.choice.clone());
         let udp = UdpSettings { port, line_port, interfaces, peers, wire: self.wire()? };
         let board = switchboard.clone();
         channels.spawn(supervise("udp", self.stop.clone(), move || {
@@ -132,8 +119,8 @@ impl Life {
     }
 
     fn spawn_tcp(&self, channels: &mut JoinSet<()>, switchboard: &Switchboard) {
-        let kept = follow(channels, &self.doors.plan, |plan| plan.tcp.clone());
-        let (port, key) = (self.doors.tcp_port, self.key.clone());
+        let kept = follow(channels, &self.shared.plan, |plan| plan.tcp.clone());
+        let (port, key) = (self.shared.config.tcp_port, self.key.clone());
         let tcp = TcpSettings { port, key, kept, ..TcpSettings::default() };
         let board = switchboard.clone();
         channels.spawn(supervise("tcp", self.stop.clone(), move || {
@@ -143,9 +130,8 @@ impl Life {
 
     fn spawn_irc(&self, channels: &mut JoinSet<()>, switchboard: &Switchboard) -> Result<(), CommsError> {
         for at in &self.rooms.irc {
-            let Some(mut settings) = IrcSettings::at(at, &self.doors.hostname, self.doors.me) else {
-                continue;
-            };
+            let (hostname, me) = (&self.shared.config.hostname, self.shared.keypair.peer_id());
+            let Some(mut settings) = IrcSettings::at(at, hostname, me) else { continue };
             settings.wire = self.wire()?;
             let board = switchboard.clone();
             channels.spawn(supervise("irc", self.stop.clone(), move || {
@@ -160,13 +146,13 @@ impl Life {
         for topic in &self.rooms.topics {
             let Ok(at) = Address::pubsub_line(topic) else { continue };
             let settings = PubsubSettings { topic: topic.clone(), at, wire: self.wire()? };
-            channels.spawn(meet(settings, self.doors.node.clone(), switchboard.clone()));
+            channels.spawn(meet(settings, self.shared.node.subscribe(), switchboard.clone()));
         }
         Ok(())
     }
 }
 
-/// Is on a topic whenever there is a node.
+/// Subscribes to a topic whenever there is a node.
 async fn meet(settings: PubsubSettings, mut node: watch::Receiver<Option<Node>>, switchboard: Switchboard) {
     loop {
         let Ok(node) = node.wait_for(Option::is_some).await.map(|node| node.clone()) else { return };
@@ -183,8 +169,8 @@ async fn meet(settings: PubsubSettings, mut node: watch::Receiver<Option<Node>>,
     }
 }
 
-/// Has the brain know which nodes of the plan are not reached, and why.
-async fn tell_of_nodes(mut node: watch::Receiver<Option<Node>>, switchboard: Switchboard) {
+/// Reports to the brain which nodes of the plan are not reached, and why.
+async fn report_nodes(mut node: watch::Receiver<Option<Node>>, switchboard: Switchboard) {
     let mut told = BTreeMap::new();
     loop {
         let Ok(Some(node)) = node.wait_for(Option::is_some).await.map(|node| node.clone()) else { return };
@@ -216,13 +202,13 @@ fn troubles(kept: &[KeptPeer]) -> BTreeMap<String, String> {
     kept.iter().filter_map(words).collect()
 }
 
-/// A part of the plan, as it changes.
+/// Follows a part of the plan.
 fn follow<T: Clone + Default + PartialEq + Send + Sync + 'static>(
     tasks: &mut JoinSet<()>,
-    plan: &watch::Receiver<Plan>,
+    plan: &watch::Sender<Plan>,
     part: fn(&Plan) -> T,
 ) -> watch::Receiver<T> {
-    let mut plan = plan.clone();
+    let mut plan = plan.subscribe();
     let (sender, receiver) = watch::channel(part(&plan.borrow_and_update()));
     tasks.spawn(async move {
         while plan.changed().await.is_ok() {

@@ -1,21 +1,21 @@
-//! What this node knows about itself, kept up to date for those who announce and show it.
+//! Keeps the facts about this node current.
 
 use crate::config::Config;
 use channels::Choice;
-use discovery::Facts;
+use service::LocalFacts;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// How often this host's networks are looked at.
+/// Time between two looks at the networks of this host.
 const LOOK_AGAIN: Duration = Duration::from_secs(3);
 
-/// The facts that are known at the start.
-pub(crate) fn first(config: &Config, choice: &Choice) -> Facts {
+/// Returns the facts that are known at the start.
+pub(crate) fn first(config: &Config, choice: &Choice) -> LocalFacts {
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let lines = lines(choice, config.tcp_port);
-    Facts { hostname: config.hostname.clone(), version, lines, ipfs: None }
+    LocalFacts { hostname: config.hostname.clone(), version, lines, ipfs: None }
 }
 
 fn lines(choice: &Choice, port: u16) -> Vec<SocketAddr> {
@@ -23,11 +23,11 @@ fn lines(choice: &Choice, port: u16) -> Vec<SocketAddr> {
     interfaces.iter().flat_map(|interface| interface.hosts()).map(|host| (host, port).into()).collect()
 }
 
-/// Notices networks that come and go.
+/// Updates the addresses when networks come and go.
 pub(crate) async fn watch_networks(
     choice: Choice,
     port: u16,
-    facts: watch::Sender<Facts>,
+    facts: watch::Sender<LocalFacts>,
 ) -> Result<(), Infallible> {
     loop {
         let lines = lines(&choice, port);

@@ -20,7 +20,7 @@ pub(crate) enum IdentityError {
     Wrong(PathBuf, usize),
     /// The file cannot be read or written.
     #[error("the identity in {0} cannot be used: {1}")]
-    Io(PathBuf, io::Error),
+    Io(PathBuf, #[source] io::Error),
 }
 
 /// The identity in the data folder; made when there is none.

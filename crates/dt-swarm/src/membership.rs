@@ -20,11 +20,11 @@ pub(crate) struct Membership {
 pub(crate) enum MembershipError {
     /// Beginning as an open swarm would let everybody do what the file was to prevent.
     #[error("the swarm file {0} cannot be read: {1}; put it there, or leave it out of the configuration")]
-    Read(PathBuf, io::Error),
+    Read(PathBuf, #[source] io::Error),
     #[error("the swarm file {0} is wrong: {1}; correct it, or remove it to be in the open swarm")]
-    Wrong(PathBuf, SwarmFileError),
+    Wrong(PathBuf, #[source] SwarmFileError),
     #[error("that is no swarm file: {0}")]
-    NoSwarm(SwarmFileError),
+    NoSwarm(#[source] SwarmFileError),
     #[error("this node is in the open swarm already")]
     Open,
     #[error(
@@ -33,7 +33,7 @@ pub(crate) enum MembershipError {
     )]
     Named(PathBuf),
     #[error("the swarm file {0} cannot be written: {1}")]
-    Write(PathBuf, io::Error),
+    Write(PathBuf, #[source] io::Error),
 }
 
 impl Membership {
@@ -113,9 +113,10 @@ fn read(path: &Path) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Arguments, Environment};
+    use crate::config::Arguments;
     use clap::Parser as _;
     use dcache::Keypair;
+    use service::Environment;
 
     struct Bench {
         folder: tempfile::TempDir,
@@ -127,7 +128,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let mut environment = Environment::default();
             environment.places.home = Some(folder.path().to_owned());
-            let config = Config::load(&Arguments::parse_from(["dt-swarm"]), &environment).unwrap();
+            let config = Config::load(&Arguments::parse_from(["dt-swarm"]), &environment, &[]).unwrap();
             Self { folder, config }
         }
 

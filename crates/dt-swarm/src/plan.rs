@@ -1,43 +1,45 @@
-//! Whom to reach beside those on the same networks: what the configuration, the swarm file and the bucket `networks` name.
+//! Which peers to reach beyond the local networks: those that the configuration, the swarm file and the bucket `networks`
+//! name.
 
 use crate::config::Config;
 use crate::routes::Routes;
 use channels::{KeptPeer, UdpPeer};
-use dcache::{BucketPath, Set, SwarmFile, Time};
-use discovery::Facts;
+use dcache::{Moment, Set, SwarmFile, Time, buckets};
 use ipfs::Multiaddr;
 use routing::{Address, Hop, Host, Part, Socket, Wild};
+use service::{Decide, Decision, DecisionLoop, LocalFacts};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use swarm::{Stopped, Swarm};
 use tokio::sync::watch;
 
-/// The most addresses of the bucket `networks` that are used.
+/// Maximum number of addresses of the bucket `networks` that are used.
 const MAX_NETWORKS: usize = 16;
-/// How often that bucket is looked at.
-const LOOK_AGAIN: Duration = Duration::from_secs(10);
-/// The most IRC channels, and the most topics.
-const MAX_ROOMS: usize = 4;
+/// Time in which changes of that bucket are gathered.
+const GATHER: Duration = Duration::from_millis(500);
+/// Maximum number of IRC channels, and of topics.
+const MAX_MEETING_POINTS: usize = 4;
 
-/// What to keep up; every address once.
+/// Connections to keep up. Each address is in it once.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Plan {
     pub(crate) tcp: Vec<KeptPeer>,
     pub(crate) udp: Vec<UdpPeer>,
     pub(crate) nodes: Vec<Multiaddr>,
     pub(crate) paths: Vec<Address>,
-    pub(crate) rooms: Rooms,
+    pub(crate) rooms: MeetingPoints,
 }
 
-/// Where many meet. When these change, the channels begin anew.
+/// Where many peers meet. When these change, the channels are restarted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Rooms {
+pub(crate) struct MeetingPoints {
     pub(crate) irc: Vec<Address>,
     pub(crate) topics: Vec<String>,
 }
 
 impl Plan {
-    /// What these addresses ask for, without those at which this node is itself.
+    /// Makes the plan of these addresses, without those of this node itself.
     pub(crate) fn of<'a>(addresses: impl IntoIterator<Item = &'a Address>, own: &[SocketAddr]) -> Self {
         let mut plan = Self::default();
         for address in addresses {
@@ -63,10 +65,10 @@ impl Plan {
             Hop::Tcp(socket) | Hop::Udp(socket) if is_own(socket) => {}
             Hop::Tcp(socket) => put(&mut self.tcp, place(socket).map(|(host, port)| KeptPeer { host, port })),
             Hop::Udp(socket) => put(&mut self.udp, place(socket).map(|(host, port)| UdpPeer { host, port })),
-            Hop::Irc { .. } if self.rooms.irc.len() < MAX_ROOMS => {
+            Hop::Irc { .. } if self.rooms.irc.len() < MAX_MEETING_POINTS => {
                 put(&mut self.rooms.irc, Address::hop(*hop).ok());
             }
-            Hop::Pubsub { topic: Wild::Is(topic) } if self.rooms.topics.len() < MAX_ROOMS => {
+            Hop::Pubsub { topic: Wild::Is(topic) } if self.rooms.topics.len() < MAX_MEETING_POINTS => {
                 put(&mut self.rooms.topics, Some((*topic).to_owned()));
             }
             Hop::Irc { .. } | Hop::Pubsub { .. } => {
@@ -92,21 +94,36 @@ fn place(socket: &Socket<'_>) -> Option<(String, u16)> {
     Some((host, socket.port.value()?))
 }
 
-/// Keeps the plan what it should be.
+/// Decides which addresses the bucket `networks` names.
+struct NetworkList;
+
+impl Decide for NetworkList {
+    type Action = Address;
+
+    fn decide(&mut self, set: &Set, now: Moment) -> Decision<Address> {
+        let wake = set.next_edge(&buckets::NETWORKS.matcher(), now.time);
+        Decision { actions: networks(set, now.time), wake, ..Decision::default() }
+    }
+}
+
+/// Keeps the plan current.
 pub(crate) struct Planner {
-    pub(crate) config: Config,
+    pub(crate) config: Arc<Config>,
     pub(crate) swarm: Swarm,
     pub(crate) membership: watch::Receiver<Option<SwarmFile>>,
-    pub(crate) facts: watch::Receiver<Facts>,
+    pub(crate) facts: watch::Receiver<LocalFacts>,
     pub(crate) routes: Routes,
     pub(crate) plan: watch::Sender<Plan>,
 }
 
 impl Planner {
-    /// Watches until it is dropped.
+    /// Works until the future is dropped.
     pub(crate) async fn run(mut self) -> Result<(), Stopped> {
+        let is_of_interest = |bucket: &dcache::BucketPath| buckets::NETWORKS.contains(bucket);
+        let mut decisions = DecisionLoop::new(self.swarm.clone(), NetworkList, is_of_interest, GATHER);
         loop {
-            let plan = self.current().await?;
+            let networks = decisions.decide().await?;
+            let plan = self.current(networks);
             self.routes.set_paths(plan.paths.clone()).await?;
             self.plan.send_if_modified(|told| {
                 let is_new = *told != plan;
@@ -116,24 +133,24 @@ impl Planner {
             tokio::select! {
                 Ok(()) = self.membership.changed() => {}
                 Ok(()) = self.facts.changed() => {}
-                () = tokio::time::sleep(LOOK_AGAIN) => {}
+                () = decisions.changed() => {}
             }
         }
     }
 
-    async fn current(&mut self) -> Result<Plan, Stopped> {
+    fn current(&mut self, networks: Vec<Address>) -> Plan {
         let swarm_file = self.membership.borrow_and_update().clone();
         let own = self.facts.borrow_and_update().lines.clone();
         let mut addresses = first(&self.config, swarm_file.as_ref());
-        // In the open swarm everybody may name networks, and could send everybody to a victim.
+        // In the open swarm everybody may name networks, and could direct everybody to a victim.
         if swarm_file.is_some() {
-            addresses.extend(self.swarm.read(networks).await?);
+            addresses.extend(networks);
         }
-        Ok(Plan::of(&addresses, &own))
+        Plan::of(&addresses, &own)
     }
 }
 
-/// What the configuration and the swarm file name.
+/// Returns the addresses that the configuration and the swarm file name.
 pub(crate) fn first(config: &Config, swarm_file: Option<&SwarmFile>) -> Vec<Address> {
     let topic = Address::pubsub_line(&config.pubsub_topic).ok();
     let bootstrap = swarm_file.into_iter().flat_map(SwarmFile::bootstrap);
@@ -148,7 +165,7 @@ pub(crate) fn first(config: &Config, swarm_file: Option<&SwarmFile>) -> Vec<Addr
 }
 
 fn networks(set: &Set, now: Time) -> Vec<Address> {
-    let Ok(bucket) = BucketPath::new(&["networks"]) else { return Vec::new() };
+    let bucket = buckets::NETWORKS.path();
     let addresses = set.bucket(&bucket, now).filter_map(|view| view.item.data.as_str().parse().ok());
     addresses.take(MAX_NETWORKS).collect()
 }

@@ -34,7 +34,7 @@ pub(crate) enum RoutesError {
     )]
     Configured,
     #[error("the rules cannot be written to {0}: {1}")]
-    Write(PathBuf, io::Error),
+    Write(PathBuf, #[source] io::Error),
     #[error(transparent)]
     Stopped(#[from] Stopped),
 }

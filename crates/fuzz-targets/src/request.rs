@@ -1,41 +1,76 @@
-//! A request to the daemon's local socket.
+//! A request to the daemon's control socket: its frame, and what each service reads in it.
 
 use crate::samples;
-use control::{
-    Destination, Intent, Limit, Limits, MAX_REQUEST_BYTES, Order, Request, SignedWord, Word, parse_request,
-};
+use content::Content;
+use control::{MAX_REQUEST_BYTES, Protocol, RequestFrame};
 use dcache::Kind;
+use logs::Logs;
+use service::JobNumber;
+use swarm::protocol::{Batch, Intent, Request, SignedStatement, StatementText, SwarmProtocol};
+use swarm::route_protocol::{RouteProtocol, RouteRequest};
+use transfers::{Destination, Limit, Limits, Order, Transfers};
 
-/// What is read is written so that it reads back the same.
+/// Checks that what is read is written so that it reads back the same.
 pub fn check(bytes: &[u8]) {
-    let Ok(read) = parse_request(bytes) else { return };
+    let Ok(frame) = RequestFrame::parse(bytes) else { return };
     assert!(bytes.len() <= MAX_REQUEST_BYTES);
-    let written = read.encode();
+    let written = frame.encode();
     assert!(!written.contains('\n'));
     // Written out, an escape may be longer than it was read.
     if written.len() <= MAX_REQUEST_BYTES {
-        assert_eq!(parse_request(written.as_bytes()).as_ref(), Ok(&read));
+        assert_eq!(RequestFrame::parse(written.as_bytes()).map(|frame| frame.encode()).ok(), Some(written));
     }
+    let request = frame.request.get();
+    reads_back::<SwarmProtocol>(request);
+    reads_back::<RouteProtocol>(request);
+    reads_back::<Logs>(request);
+    reads_back::<Content>(request);
+    reads_back::<Transfers>(request);
 }
 
-/// One of each kind.
+fn reads_back<P: Protocol>(json: &str) {
+    let Ok(read) = serde_json::from_str::<P::Request>(json) else { return };
+    let written = control::raw(&read);
+    let again = serde_json::from_str::<P::Request>(written.get()).map(|read| control::raw(&read));
+    assert_eq!(again.ok().as_deref().map(|json| json.get()), Some(written.get()));
+}
+
+/// Returns one request of each kind.
 pub fn seeds() -> Vec<Vec<u8>> {
     let record = samples::record();
-    let (word, item) = (Word(record.statement().clone()), record.item().clone());
+    let (text, item) = (StatementText(record.statement().clone()), record.item().clone());
     let intent = Intent { kind: Kind::Dismiss, bucket: item.bucket, data: item.data };
-    let signed = SignedWord { payload: word.clone(), signature: *record.signature() };
-    let requests = [
+    let signed = SignedStatement { payload: text.clone(), signature: *record.signature() };
+    let about_swarm = [
         Request::Status {},
-        Request::Say { words: vec![word], anyway: true },
-        Request::Prepare { signer: Some(samples::peer()), intents: vec![intent] },
-        Request::Admit { records: vec![signed], anyway: false },
+        Request::Publish { statements: one(text), anyway: true },
+        Request::Prepare { signer: Some(samples::peer()), intents: one(intent) },
+        Request::Admit { records: one(signed), anyway: false },
         Request::Join { swarm: "name = 'class'".to_owned() },
         Request::Leave {},
-        Request::Fetch(order()),
-        Request::SetLimits(Limits { wan_up: Limit::Rate(1_500_000), ..Limits::default() }),
-        Request::Read { number: 7, offset: 1 << 20 },
     ];
-    requests.map(|request| request.encode().into_bytes()).to_vec()
+    let job = JobNumber(7);
+    let about_transfers = [
+        transfers::Request::Fetch(order()),
+        transfers::Request::SetLimits(Limits { wan_up: Limit::Rate(1_500_000), ..Limits::default() }),
+        transfers::Request::Read { job, offset: 1 << 20 },
+    ];
+    let about_content = [content::Request::Pin { cid: order().cid }, content::Request::Job { job }];
+    let mut seeds: Vec<Vec<u8>> = about_swarm.iter().map(seed::<SwarmProtocol>).collect();
+    seeds.extend(about_transfers.iter().map(seed::<Transfers>));
+    seeds.extend(about_content.iter().map(seed::<Content>));
+    seeds.push(seed::<RouteProtocol>(&RouteRequest::List {}));
+    seeds.push(seed::<Logs>(&logs::Request::Names { cids: vec![order().cid] }));
+    seeds
+}
+
+fn seed<P: Protocol>(request: &P::Request) -> Vec<u8> {
+    RequestFrame::of::<P>(request).encode().into_bytes()
+}
+
+#[expect(clippy::expect_used, reason = "a batch may have one value")]
+fn one<T>(value: T) -> Batch<T> {
+    vec![value].try_into().ok().expect("a batch of one")
 }
 
 fn order() -> Order {

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use control::{Client, Request, Word};
+use control::Client;
 use dcache::{Data, Item, Kind, Statement, Time, Validity};
+
+use swarm::protocol::{Batch, Request, StatementText, SwarmProtocol};
 
 use crate::daemon::Robot;
 use crate::{DelayNetwork, Error, Host, Lab, Observer, Result, Sightings, ask};
@@ -138,11 +140,13 @@ impl Robot {
         let failed =
             |problem: String| Error::answer(format!("having {} say {data}", self.host().name()), problem);
         let statement = experiment(data).map_err(failed)?;
-        let words = Request::Say { words: vec![Word(statement)], anyway: true };
+        let statements = Batch::try_from(vec![StatementText(statement)]);
+        let statements = statements.map_err(|error| failed(error.to_string()))?;
+        let request = Request::Publish { statements, anyway: true };
         let connected = Client::connect(&self.control_socket(), PATIENCE);
         let mut client = connected.map_err(|error| failed(error.to_string()))?;
         let told = Instant::now();
-        client.say(&words).map_err(|error| failed(error.to_string()))?;
+        client.call::<SwarmProtocol>(&request).map_err(|error| failed(error.to_string()))?;
         Ok((told, format!("{BUCKET}/{data}")))
     }
 }

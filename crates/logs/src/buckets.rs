@@ -1,10 +1,12 @@
-//! The buckets of shared files, and for how long their items are said.
+//! The buckets of shared files, and the CIDs in them.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+use dcache::buckets::{self, Bucket, Fixed};
 use dcache::{BucketPath, Data, Item};
 use ipfs::Cid;
 
-/// For how long an entry is in its bucket, in seconds; it is said again when half of it is over.
-pub const LIFETIME: u64 = 7 * 24 * 3600;
+/// Validity of an entry in seconds. It is renewed when half of it is over.
+pub const LIFETIME: u64 = buckets::SHARE_FILES.lifetime();
 
 /// The stations of a file's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,18 +25,18 @@ impl Station {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Files, Self::Verified, Self::Safe, Self::Discard];
 
-    const fn name(self) -> &'static str {
+    const fn row(self) -> Bucket<Fixed> {
         match self {
-            Self::Files => "files",
-            Self::Verified => "verified",
-            Self::Safe => "safe",
-            Self::Discard => "discard",
+            Self::Files => buckets::SHARE_FILES,
+            Self::Verified => buckets::SHARE_VERIFIED,
+            Self::Safe => buckets::SHARE_SAFE,
+            Self::Discard => buckets::SHARE_DISCARD,
         }
     }
 
-    /// `share/files` and so on.
+    /// Returns the bucket, such as `share/files`.
     pub fn bucket(self) -> BucketPath {
-        path(&["share", self.name()])
+        self.row().path()
     }
 
     /// The entry of a file there.
@@ -43,14 +45,10 @@ impl Station {
     }
 }
 
-/// Where the file is described: `share/info/CID`.
+/// Returns the bucket of a file's description: `share/info/CID`.
+#[expect(clippy::expect_used, reason = "a CID has at most 62 characters and no slash")]
 pub fn info(cid: &Cid) -> BucketPath {
-    path(&["share", "info", &cid.to_string()])
-}
-
-#[expect(clippy::expect_used, reason = "names written here are short, and a CID has at most 62 characters")]
-fn path(names: &[&str]) -> BucketPath {
-    BucketPath::new(names).expect("short names without slashes")
+    buckets::SHARE_INFO.of(&cid.to_string()).expect("a CID is a name of a path")
 }
 
 #[expect(clippy::expect_used, reason = "a CID has at most 62 characters")]

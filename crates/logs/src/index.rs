@@ -1,4 +1,5 @@
-//! The shared files, as the set tells them at a moment.
+//! The shared files, as the set has them at a moment.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::buckets::{self, Station};
 use crate::info::Description;
@@ -32,7 +33,7 @@ impl State {
 }
 
 /// Who says that a file is at a station, and until when.
-pub type Voices = BTreeMap<PeerId, Option<Time>>;
+pub type Signers = BTreeMap<PeerId, Option<Time>>;
 
 /// A file, from all that is said about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,11 +43,11 @@ pub struct SharedFile {
     /// How far it has come.
     pub state: State,
     /// Who declares it to be a log.
-    pub proposers: Voices,
+    pub proposers: Signers,
     /// Who found it good.
-    pub verifiers: Voices,
+    pub verifiers: Signers,
     /// Who keeps it.
-    pub holders: Voices,
+    pub holders: Signers,
     /// What it is, as it is best known.
     pub description: Option<Description>,
     /// Whether the uploader itself says so; otherwise only others do.
@@ -57,21 +58,21 @@ pub struct SharedFile {
 
 impl SharedFile {
     fn new(cid: Cid) -> Self {
-        let voices = Voices::new;
+        let signers = Signers::new;
         Self {
             cid,
             state: State::Shared,
-            proposers: voices(),
-            verifiers: voices(),
-            holders: voices(),
+            proposers: signers(),
+            verifiers: signers(),
+            holders: signers(),
             description: None,
             is_described_by_uploader: false,
             described_until: None,
         }
     }
 
-    /// Peers that most likely have it.
-    pub fn providers(&self) -> impl Iterator<Item = PeerId> {
+    /// Returns the peers that most likely hold the file.
+    pub fn likely_holders(&self) -> impl Iterator<Item = PeerId> {
         self.holders.keys().chain(self.verifiers.keys()).chain(self.proposers.keys()).copied()
     }
 }
@@ -84,7 +85,7 @@ pub fn index(set: &Set, now: Time) -> BTreeMap<Cid, SharedFile> {
         for view in set.bucket(&bucket, now) {
             if let Some(cid) = buckets::parse(view.item.data.as_str()) {
                 let file = files.entry(cid).or_insert_with(|| SharedFile::new(cid));
-                arrive(file, station, voices(&view));
+                arrive(file, station, signers(&view));
             }
         }
     }
@@ -94,17 +95,17 @@ pub fn index(set: &Set, now: Time) -> BTreeMap<Cid, SharedFile> {
     files
 }
 
-fn voices(view: &View<'_>) -> Voices {
+fn signers(view: &View<'_>) -> Signers {
     view.proposals.iter().map(|record| (record.signer(), record.validity().until())).collect()
 }
 
-fn arrive(file: &mut SharedFile, station: Station, voices: Voices) {
+fn arrive(file: &mut SharedFile, station: Station, signers: Signers) {
     // A file that is kept stays what it is, whatever somebody thinks of it.
     let is_kept = file.state == State::Safe;
     match station {
-        Station::Files => file.proposers = voices,
-        Station::Verified => (file.state, file.verifiers) = (State::Verified, voices),
-        Station::Safe => (file.state, file.holders) = (State::Safe, voices),
+        Station::Files => file.proposers = signers,
+        Station::Verified => (file.state, file.verifiers) = (State::Verified, signers),
+        Station::Safe => (file.state, file.holders) = (State::Safe, signers),
         Station::Discard if is_kept => {}
         Station::Discard => file.state = State::Discarded,
     }
@@ -115,9 +116,9 @@ fn describe(file: &mut SharedFile, set: &Set, now: Time) {
     let bucket = buckets::info(&file.cid);
     let read = |view: View<'_>| {
         let description = Description::from_data(&view.item.data).ok()?;
-        let voices = voices(&view);
-        let rank = (voices.contains_key(&description.uploader), voices.len());
-        let until = voices.values().copied().max_by_key(|until| until.unwrap_or(Time(u64::MAX)));
+        let signers = signers(&view);
+        let rank = (signers.contains_key(&description.uploader), signers.len());
+        let until = signers.values().copied().max_by_key(|until| until.unwrap_or(Time(u64::MAX)));
         Some((rank, description, until.flatten()))
     };
     let best = set.bucket(&bucket, now).filter_map(read).max_by_key(|(rank, ..)| *rank);

@@ -4,28 +4,11 @@ use crate::info::Description;
 use crate::settle::Fingerprint;
 use ipfs::Cid;
 use serde::{Deserialize, Serialize};
+use service::Context;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use store::{ReadError, Store, WriteError};
+use store::{Displayed, Table, TableError};
 use tokio::sync::{Notify, watch};
-
-/// Names in the store's table of services.
-const TAKEN: &str = "logs/taken";
-const KEPT: &str = "logs/kept";
-
-/// Why the ledger cannot be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum LedgerError {
-    /// It cannot be read.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// It cannot be written.
-    #[error(transparent)]
-    Write(#[from] WriteError),
-    /// The thread that writes it died.
-    #[error("the thread that writes the ledger died")]
-    Worker,
-}
 
 /// A file of the shared folder that was added to IPFS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,9 +32,9 @@ pub struct NoRoom {
     pub reason: String,
 }
 
-/// How a [`Taken`] stands in the store.
+/// A [`Taken`] on the disk.
 #[derive(Serialize, Deserialize)]
-struct TakenRow {
+pub struct TakenRow {
     size: u64,
     modified: u64,
     cid: String,
@@ -63,10 +46,11 @@ struct Tables {
     kept: BTreeMap<Cid, Description>,
 }
 
-/// Shared by the proposer and the keeper; a clone is the same ledger.
+/// What was taken and kept, for the proposer and the replicator. A clone refers to the same ledger.
 #[derive(Clone)]
 pub struct Ledger {
-    store: Arc<Store>,
+    taken_rows: Table<String, TakenRow>,
+    kept_rows: Table<Displayed<Cid>, Description>,
     tables: Arc<Mutex<Tables>>,
     changed: Arc<Notify>,
     lost: Arc<Notify>,
@@ -74,24 +58,25 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Reads the ledger. It may block.
+    /// Reads the ledger. Blocks.
     ///
     /// # Errors
-    /// When the store cannot be read.
-    pub fn open(store: Arc<Store>) -> Result<Self, LedgerError> {
-        let mut tables = Tables::default();
-        for (path, row) in store.service_all(TAKEN)? {
-            if let Some(taken) = read_taken(&row) {
-                tables.taken.insert(path, taken);
-            }
-        }
-        for (cid, row) in store.service_all(KEPT)? {
-            if let (Ok(cid), Ok(description)) = (cid.parse(), serde_json::from_slice(&row)) {
-                tables.kept.insert(cid, description);
-            }
-        }
+    /// When the disk cannot be read.
+    pub fn open(context: &Context) -> Result<Self, TableError> {
+        Self::read(context.table("taken"), context.table("kept"))
+    }
+
+    fn read(
+        taken_rows: Table<String, TakenRow>,
+        kept_rows: Table<Displayed<Cid>, Description>,
+    ) -> Result<Self, TableError> {
+        let taken = taken_rows.read_all()?.readable.into_iter();
+        let taken = taken.filter_map(|(path, row)| Some((path, row.read()?))).collect();
+        let kept = kept_rows.read_all()?.readable.into_iter();
+        let kept = kept.map(|(Displayed(cid), description)| (cid, description)).collect();
         let (changed, lost, no_room) = (Arc::default(), Arc::default(), watch::Sender::default());
-        Ok(Self { store, tables: Arc::new(Mutex::new(tables)), changed, lost, no_room })
+        let tables = Arc::new(Mutex::new(Tables { taken, kept }));
+        Ok(Self { taken_rows, kept_rows, tables, changed, lost, no_room })
     }
 
     /// The files taken from the shared folder, by path.
@@ -121,14 +106,14 @@ impl Ledger {
     }
 
     /// Notes that files of the folder were added and pinned.
-    pub(crate) async fn take(&self, files: Vec<(String, Taken, Description)>) -> Result<(), LedgerError> {
-        let mut rows = Vec::new();
-        for (path, taken, description) in &files {
-            let Fingerprint { size, modified } = taken.fingerprint;
-            let row = row(&TakenRow { size, modified, cid: taken.cid.to_string() });
-            rows.extend([(TAKEN, path.clone(), Some(row)), kept_row(&taken.cid, description)]);
-        }
-        self.write(rows).await?;
+    pub(crate) async fn take(&self, files: Vec<(String, Taken, Description)>) -> Result<(), TableError> {
+        let kept = |(_, taken, description): &(String, Taken, Description)| {
+            (Displayed(taken.cid), Some(description.clone()))
+        };
+        let row = |(path, taken, _): &(String, Taken, Description)| (path.clone(), Some(taken.row()));
+        // What is taken must be kept, not the other way round.
+        self.kept_rows.write_async(&files.iter().map(kept).collect::<Vec<_>>()).await?;
+        self.taken_rows.write_async(&files.iter().map(row).collect::<Vec<_>>()).await?;
         let mut tables = self.tables();
         for (path, taken, description) in files {
             tables.taken.insert(path, taken);
@@ -140,11 +125,12 @@ impl Ledger {
     }
 
     /// Notes that files are no longer in the folder; what was shared of them stays shared.
-    pub(crate) async fn forget_paths(&self, paths: Vec<String>) -> Result<(), LedgerError> {
+    pub(crate) async fn forget_paths(&self, paths: Vec<String>) -> Result<(), TableError> {
         if paths.is_empty() {
             return Ok(());
         }
-        self.write(paths.iter().map(|path| (TAKEN, path.clone(), None)).collect()).await?;
+        let removed: Vec<_> = paths.iter().map(|path| (path.clone(), None)).collect();
+        self.taken_rows.write_async(&removed).await?;
         let mut tables = self.tables();
         for path in &paths {
             tables.taken.remove(path);
@@ -153,15 +139,16 @@ impl Ledger {
     }
 
     /// Notes that a file of somebody else was checked and pinned.
-    pub(crate) async fn keep(&self, cid: Cid, description: Description) -> Result<(), LedgerError> {
-        self.write(vec![kept_row(&cid, &description)]).await?;
+    pub(crate) async fn keep(&self, cid: Cid, description: Description) -> Result<(), TableError> {
+        self.kept_rows.write_async(&[(Displayed(cid), Some(description.clone()))]).await?;
         self.tables().kept.insert(cid, description);
         Ok(())
     }
 
     /// Notes that files are not kept any more.
-    pub(crate) async fn drop_kept(&self, cids: &[Cid]) -> Result<(), LedgerError> {
-        self.write(cids.iter().map(|cid| (KEPT, cid.to_string(), None)).collect()).await?;
+    pub(crate) async fn drop_kept(&self, cids: &[Cid]) -> Result<(), TableError> {
+        let removed: Vec<_> = cids.iter().map(|cid| (Displayed(*cid), None)).collect();
+        self.kept_rows.write_async(&removed).await?;
         let mut tables = self.tables();
         for cid in cids {
             tables.kept.remove(cid);
@@ -181,46 +168,36 @@ impl Ledger {
         self.changed.notified().await;
     }
 
-    async fn write(&self, rows: Vec<Row>) -> Result<(), LedgerError> {
-        let store = self.store.clone();
-        let written = tokio::task::spawn_blocking(move || {
-            // What is taken must be kept, not the other way round; each table in one commit, however many rows.
-            [KEPT, TAKEN].into_iter().try_for_each(|service| {
-                let of_service = rows.iter().filter(|(of, ..)| *of == service);
-                let changes: Vec<_> =
-                    of_service.map(|(_, key, value)| (key.as_str(), value.as_deref())).collect();
-                if changes.is_empty() { Ok(()) } else { store.service_write(service, &changes) }
-            })
-        });
-        Ok(written.await.map_err(|_| LedgerError::Worker)??)
-    }
-
     fn tables(&self) -> MutexGuard<'_, Tables> {
         // The tables are whole at every moment at which a panic could happen.
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-type Row = (&'static str, String, Option<Vec<u8>>);
-
-fn kept_row(cid: &Cid, description: &Description) -> Row {
-    (KEPT, cid.to_string(), Some(row(description)))
+impl Taken {
+    fn row(&self) -> TakenRow {
+        let Fingerprint { size, modified } = self.fingerprint;
+        TakenRow { size, modified, cid: self.cid.to_string() }
+    }
 }
 
-fn row(value: &impl Serialize) -> Vec<u8> {
-    // Structs of texts and numbers always have a JSON form.
-    serde_json::to_vec(value).unwrap_or_default()
-}
-
-fn read_taken(row: &[u8]) -> Option<Taken> {
-    let TakenRow { size, modified, cid } = serde_json::from_slice(row).ok()?;
-    Some(Taken { fingerprint: Fingerprint { size, modified }, cid: cid.parse().ok()? })
+impl TakenRow {
+    fn read(&self) -> Option<Taken> {
+        let fingerprint = Fingerprint { size: self.size, modified: self.modified };
+        Some(Taken { fingerprint, cid: self.cid.parse().ok()? })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::index::tests::{cid, description};
+    use store::Store;
+
+    fn open(file: &std::path::Path) -> Ledger {
+        let store = Arc::new(Store::open(file).unwrap().0);
+        Ledger::read(store.table("logs/taken"), store.table("logs/kept")).unwrap()
+    }
 
     #[tokio::test]
     async fn is_there_again_after_a_restart() {
@@ -228,13 +205,13 @@ mod tests {
         let file = folder.path().join("records.redb");
         let taken = Taken { fingerprint: Fingerprint { size: 5, modified: 7 }, cid: cid() };
         {
-            let ledger = Ledger::open(Arc::new(Store::open(&file).unwrap().0)).unwrap();
+            let ledger = open(&file);
             let of = |name: &str| (name.to_owned(), taken, description(1, name));
             ledger.take(vec![of("a.bag"), of("b.bag")]).await.unwrap();
             ledger.forget_paths(vec!["b.bag".into()]).await.unwrap();
             ledger.changed().await;
         }
-        let ledger = Ledger::open(Arc::new(Store::open(&file).unwrap().0)).unwrap();
+        let ledger = open(&file);
         assert_eq!(ledger.taken(), BTreeMap::from([("a.bag".to_owned(), taken)]));
         assert_eq!(ledger.kept(), BTreeMap::from([(cid(), description(1, "b.bag"))]));
         ledger.drop_kept(&[cid()]).await.unwrap();

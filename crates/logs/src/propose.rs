@@ -1,16 +1,18 @@
-//! What the proposer has to do. Pure.
+//! The pure decider of the proposer: which files to add, and what to state about this node's own files.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::buckets::{LIFETIME, Station};
-use crate::index::{SharedFile, State};
+use crate::index::{State, index};
 use crate::ledger::Taken;
 use crate::settle::{Fingerprint, Found};
-use dcache::{PeerId, Time, Validity};
+use dcache::{Moment, PeerId, Set, Statements, Time, Validity};
 use ipfs::Cid;
+use service::{Decide, Decision};
 use std::collections::{BTreeMap, BTreeSet};
-use swarm::Statements;
+use std::convert::Infallible;
 
-/// The settled files that were not taken yet, were changed since, or of which something was lost. `kept` is what is
-/// whole.
+/// Returns the settled files that are to be added: new ones, changed ones, and those that are not whole any more. `kept`
+/// holds what is whole.
 pub fn to_add(
     settled: &Found,
     taken: &BTreeMap<String, Taken>,
@@ -24,41 +26,58 @@ pub fn to_add(
     new.map(|(path, fingerprint)| (path.clone(), *fingerprint)).collect()
 }
 
-/// The taken files that are no longer in the folder.
+/// Returns the taken files that are no longer in the folder.
 pub fn gone(found: &Found, taken: &BTreeMap<String, Taken>) -> Vec<String> {
     taken.keys().filter(|path| !found.contains_key(*path)).cloned().collect()
 }
 
-/// What is to be said of this node's own files: those that are in no bucket are declared to be logs, and again when
-/// half of the time is over; those that came further leave the first bucket. Of what is not whole (in `kept`) nothing
-/// is said.
-pub fn statements(
-    files: &BTreeMap<Cid, SharedFile>,
-    taken: &BTreeMap<String, Taken>,
-    kept: &BTreeSet<Cid>,
+/// Decides what this node states about its own files.
+#[derive(Clone, Debug)]
+pub struct Proposal {
     me: PeerId,
-    now: Time,
-) -> Statements {
-    let mut statements = Statements::new();
-    let own: BTreeSet<Cid> = taken.values().map(|taken| taken.cid).collect();
-    for cid in own.intersection(kept) {
-        let item = Station::Files.item(cid);
-        match files.get(cid) {
-            Some(file) if file.state != State::Shared => {
-                if file.proposers.contains_key(&me) {
-                    statements.dismiss(item, Validity::starting(now, LIFETIME));
-                }
-            }
-            Some(file) if is_fresh(file.proposers.get(&me), now) => {}
-            _ => {
-                statements.propose(item, Validity::starting(now, LIFETIME));
-            }
-        }
-    }
-    statements
+    own: BTreeSet<Cid>,
 }
 
-/// Whether something that is said need not be said again yet.
+impl Proposal {
+    /// Makes the decider of the node `me`.
+    pub fn new(me: PeerId) -> Self {
+        Self { me, own: BTreeSet::new() }
+    }
+
+    /// Replaces the list of this node's own files that are whole.
+    pub fn set_own(&mut self, own: BTreeSet<Cid>) {
+        self.own = own;
+    }
+}
+
+impl Decide for Proposal {
+    type Action = Infallible;
+
+    /// Shares own files that are in no bucket, renews that at half its life, and dismisses from the first bucket those
+    /// that reached a later one.
+    fn decide(&mut self, set: &Set, now: Moment) -> Decision<Infallible> {
+        let now = now.time;
+        let files = index(set, now);
+        let mut decision = Decision::default();
+        for cid in &self.own {
+            let item = Station::Files.item(cid);
+            match files.get(cid) {
+                Some(file) if file.state != State::Shared => {
+                    if file.proposers.contains_key(&self.me) {
+                        decision.statements.dismiss(item, Validity::starting(now, LIFETIME));
+                    }
+                }
+                Some(file) if is_fresh(file.proposers.get(&self.me), now) => {}
+                _ => {
+                    decision.statements.propose(item, Validity::starting(now, LIFETIME));
+                }
+            }
+        }
+        decision
+    }
+}
+
+/// Returns whether a statement that holds `until` need not be renewed yet.
 pub(crate) fn is_fresh(until: Option<&Option<Time>>, now: Time) -> bool {
     until.is_some_and(|until| until.is_none_or(|until| until > now.plus(LIFETIME / 2)))
 }
@@ -66,9 +85,8 @@ pub(crate) fn is_fresh(until: Option<&Option<Time>>, now: Time) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::index::index;
     use crate::index::tests::{NOW, cid, peer, say};
-    use dcache::{Kind, Set};
+    use dcache::Kind;
 
     fn taken(path: &str, size: u64) -> BTreeMap<String, Taken> {
         let taken = Taken { fingerprint: Fingerprint { size, modified: 1 }, cid: cid() };
@@ -89,15 +107,12 @@ mod tests {
 
     #[test]
     fn an_own_file_is_declared_until_it_came_further() {
-        let own = taken("a", 1);
         let mut set = Set::default();
-        let kept = BTreeSet::from([cid()]);
-        let said = |set: &Set, now| !statements(&index(set, now), &own, &kept, peer(1), now).is_empty();
+        let mut proposal = Proposal::new(peer(1));
+        assert!(proposal.decide(&set, Moment::certain(NOW)).statements.is_empty(), "it has no file that is whole");
+        proposal.set_own(BTreeSet::from([cid()]));
+        let mut said = |set: &Set, now| !proposal.decide(set, Moment::certain(now)).statements.is_empty();
         assert!(said(&set, NOW));
-        assert!(
-            statements(&BTreeMap::new(), &own, &BTreeSet::new(), peer(1), NOW).is_empty(),
-            "it is not whole"
-        );
         say(&mut set, 1, Kind::Propose, Station::Files.item(&cid()), LIFETIME);
         assert!(!said(&set, NOW));
         assert!(said(&set, NOW.plus(LIFETIME / 2)), "half of its time is over");

@@ -1,9 +1,8 @@
 //! The proposer's shell: watches the shared folder, adds what settled, and says so.
 
-use crate::index::index;
 use crate::info::{Description, INFO_NAME};
-use crate::ledger::{Ledger, LedgerError, Taken};
-use crate::propose;
+use crate::ledger::{Ledger, Taken};
+use crate::propose::{self, Proposal};
 use crate::scan::{fingerprint, scan};
 use crate::settle::{Fingerprint, Settling};
 use dcache::Time;
@@ -12,11 +11,14 @@ use ipfs::node::Node;
 use ipfs::node::PinError;
 use ipfs::unixfs::{AddError, Added, Content, DirectoryEntry, Format};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use service::DecisionLoop;
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use swarm::{SayError, Stopped, Swarm};
+use store::TableError;
+use swarm::{Stopped, Swarm};
 use tokio::sync::{Notify, watch};
 
 /// What the proposer needs to know.
@@ -45,10 +47,10 @@ const GATHER: Duration = Duration::from_millis(200);
 pub enum ProposerError {
     /// The shared folder cannot be used.
     #[error("the shared folder {0} cannot be read: {1}")]
-    Folder(PathBuf, std::io::Error),
+    Folder(PathBuf, #[source] std::io::Error),
     /// The ledger cannot be written.
     #[error(transparent)]
-    Ledger(#[from] LedgerError),
+    Ledger(#[from] TableError),
     /// The daemon is stopping.
     #[error(transparent)]
     Stopped(#[from] Stopped),
@@ -94,6 +96,7 @@ struct Proposer {
     swarm: Swarm,
     node: Node,
     ledger: Ledger,
+    decisions: DecisionLoop<Proposal>,
     settling: Settling,
     started: Instant,
     /// Files that could not be added, and when to try again.
@@ -114,7 +117,7 @@ pub async fn run_proposer(
     swarm: Swarm,
     node: Node,
     ledger: Ledger,
-) -> Result<(), ProposerError> {
+) -> Result<Infallible, ProposerError> {
     let folder = settings.folder.clone();
     let unusable = |error| ProposerError::Folder(folder.clone(), error);
     std::fs::create_dir_all(&folder).map_err(unusable)?;
@@ -130,6 +133,7 @@ pub async fn run_proposer(
         tokio::select! {
             () = reported.notified() => tokio::time::sleep(GATHER).await,
             () = proposer.ledger.lost() => tokio::time::sleep(GATHER).await,
+            () = proposer.decisions.changed() => {}
             () = tokio::time::sleep_until(wake.into()) => {}
         }
     }
@@ -152,7 +156,9 @@ impl Proposer {
         let settling = Settling::new(settings.settle);
         let (failed, damaged, new) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
         let (started, new_since) = (Instant::now(), Duration::ZERO);
-        Self { settings, swarm, node, ledger, settling, started, failed, damaged, new, new_since }
+        // Records of other peers are decided on with the next scan of the folder.
+        let decisions = DecisionLoop::new(swarm.clone(), Proposal::new(swarm.me()), |_| false, GATHER);
+        Self { settings, swarm, node, ledger, decisions, settling, started, failed, damaged, new, new_since }
     }
 
     /// Looks at the folder once, and does what follows; returns when to look again for files that still change.
@@ -170,7 +176,7 @@ impl Proposer {
             self.add(path, fingerprint).await?;
         }
         self.finish().await?;
-        self.say().await?;
+        self.publish().await?;
         Ok(self.failed.values().copied().chain(next).min())
     }
 
@@ -267,7 +273,7 @@ impl Proposer {
             (path, Taken { fingerprint, cid: added.root }, description)
         };
         self.ledger.take(new.into_iter().map(row).collect()).await?;
-        self.say().await
+        self.publish().await
     }
 
     async fn pin_each(&mut self, new: Vec<New>) -> Vec<New> {
@@ -287,19 +293,12 @@ impl Proposer {
         Description { filename, size: fingerprint.size, changed, uploader: self.swarm.me() }
     }
 
-    async fn say(&self) -> Result<(), ProposerError> {
-        let (taken, kept, me) = (self.ledger.taken(), self.kept(), self.swarm.me());
-        let reading =
-            move |set: &dcache::Set, now| propose::statements(&index(set, now), &taken, &kept, me, now);
-        let statements = self.swarm.read(reading).await?;
-        match self.swarm.say_what_counts(statements).await {
-            Err(SayError::Stopped(stopped)) => Err(stopped.into()),
-            Err(error) => {
-                tracing::warn!(%error, "shared files could not be declared; trying again");
-                Ok(())
-            }
-            Ok(()) => Ok(()),
-        }
+    async fn publish(&mut self) -> Result<(), ProposerError> {
+        let (taken, kept) = (self.ledger.taken(), self.kept());
+        let own = taken.into_values().map(|taken| taken.cid).filter(|cid| kept.contains(cid)).collect();
+        self.decisions.decider().set_own(own);
+        self.decisions.decide().await?;
+        Ok(())
     }
 }
 

@@ -38,6 +38,12 @@ pub struct Swarm {
 #[error("the swarm has stopped")]
 pub struct Stopped;
 
+impl From<Stopped> for control::Failure {
+    fn from(stopped: Stopped) -> Self {
+        Self::new(control::FailureKind::Stopped, stopped)
+    }
+}
+
 /// Why something was not said. Nobody has heard any of it then.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SayError {

@@ -12,7 +12,9 @@ mod driver;
 mod handle;
 mod keeper;
 mod mouth;
+pub mod protocol;
 mod refusals;
+pub mod route_protocol;
 mod watch;
 
 pub use driver::{Driver, DriverError, Setup, system_clock};

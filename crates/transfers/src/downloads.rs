@@ -1,345 +1,278 @@
-//! All downloads: what was ordered, and how far it is.
+//! The downloads: what was ordered, and how far it is.
 
-use crate::BookError;
-use crate::book::{self, Changes};
-use crate::download::{Download, End, OrderError};
+use crate::chunk_reader::{ChunkReader, Source};
 use crate::export::is_ours_to_write;
-use crate::outlet::{Content, Outlet};
+use crate::order::OrderError;
+use crate::protocol::{Answer, LinkRate, Order, Piece, Transfer};
 use crate::report;
-use crate::turns::{self, Turn};
-use control::{Answer, Failure, FailureKind, LinkRate, Order, Piece, Transfer};
+use crate::schedule::{self, Candidate};
+use control::{Failure, FailureKind};
 use ipfs::node::{Fetched, Node};
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use store::Store;
-use swarm::Swarm;
-use tokio::sync::{Notify, watch};
+use service::{Context, Job, JobEnd, JobKind, JobNumber, Jobs};
+use std::time::Duration;
+use store::TableError;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-/// The most downloads that are under way or wait.
-const MAX_OPEN: usize = 128;
-/// Of those that ended so many are remembered.
-const MAX_ENDED: usize = 16;
+/// Name of the table on the disk.
+const TABLE: &str = "downloads";
 
-/// What people ordered. A clone is the same.
-#[derive(Clone)]
-pub struct Downloads(pub(crate) Arc<Inner>);
+/// The jobs of this service.
+pub(crate) struct Download;
 
-pub(crate) struct Inner {
-    store: Arc<Store>,
-    pub(crate) swarm: Swarm,
-    node: watch::Receiver<Option<Node>>,
-    /// The most bytes of one whose size is not known.
-    pub(crate) most: u64,
-    items: Mutex<BTreeMap<u64, Item>>,
-    /// One change at a time, on the disk and then here.
-    writing: tokio::sync::Mutex<()>,
-    /// There may be something to begin.
-    pub(crate) changed: Notify,
+impl JobKind for Download {
+    type Order = Order;
+    /// Bytes of what was delivered.
+    type Outcome = u64;
+    type Local = Local;
+    const MAX_OPEN: usize = 128;
+    const MAX_ENDED: usize = 16;
 }
 
-/// A download and what this process knows of it.
-pub(crate) struct Item {
-    pub(crate) download: Download,
+/// What this process knows of a download.
+#[derive(Default)]
+pub(crate) struct Local {
     pub(crate) phase: Phase,
-    /// Why it does not go on, or did not when it last was tried.
+    /// Why it does not go on, or did not when it was last tried.
     pub(crate) reason: Option<String>,
-    /// How far it was when it last was tried.
+    /// Bytes that it had when it was last tried.
     pub(crate) bytes: u64,
-    pub(crate) stalled: Option<Instant>,
-    pub(crate) not_before: Option<Instant>,
-    /// All places were taken when it was looked for one.
+    /// When it last stalled, since the start of the process.
+    pub(crate) stalled: Option<Duration>,
+    /// When it is tried again at the earliest, since the start of the process.
+    pub(crate) not_before: Option<Duration>,
+    /// Whether all slots were taken when it was last looked at.
     pub(crate) is_queued: bool,
-    outlet: Option<Outlet>,
+    reader: Option<ChunkReader>,
 }
 
 /// What is being done for a download.
+#[derive(Default)]
 pub(crate) enum Phase {
+    #[default]
     Idle,
-    /// It is fetched.
+    /// It is being fetched.
     Running(AbortHandle),
-    /// It is written to its place.
+    /// It is being written to its destination.
     Writing(AbortHandle),
-    /// All of it is here, and held.
+    /// It is complete, and held.
     Whole(Fetched),
 }
 
-impl Item {
-    fn new(download: Download) -> Self {
-        Self {
-            download,
-            phase: Phase::Idle,
-            reason: None,
-            bytes: 0,
-            stalled: None,
-            not_before: None,
-            is_queued: false,
-            outlet: None,
-        }
-    }
-
-    fn is_open(&self) -> bool {
-        self.download.end.is_none()
-    }
+/// What people ordered. A clone refers to the same downloads.
+#[derive(Clone)]
+pub struct Downloads {
+    pub(crate) context: Context,
+    pub(crate) jobs: Jobs<Download>,
+    started: Instant,
 }
 
 impl Downloads {
-    /// Reads what was ordered before. It may block. The node is fetched by while there is one; `most` is the most that
-    /// something may have whose size is not known.
+    /// Reads what was ordered before. Blocks.
     ///
     /// # Errors
-    /// When the store cannot be read.
-    pub fn open(
-        store: Arc<Store>,
-        swarm: Swarm,
-        node: watch::Receiver<Option<Node>>,
-        most: u64,
-    ) -> Result<Self, BookError> {
-        let read = book::read(&store)?;
-        let items = read.into_iter().map(|(number, download)| (number, Item::new(download))).collect();
-        let (items, writing, changed) = (Mutex::new(items), tokio::sync::Mutex::default(), Notify::new());
-        Ok(Self(Arc::new(Inner { store, swarm, node, most, items, writing, changed })))
+    /// When the disk cannot be read.
+    pub fn open(context: Context) -> Result<Self, TableError> {
+        let jobs = Jobs::open(context.table(TABLE), |order: &Order| order.root().is_some())?;
+        Ok(Self { context, jobs, started: Instant::now() })
     }
 
-    /// Takes an order: it is on the disk when this returns. One that is under way already is not begun again.
+    /// Time since the start of the process.
+    pub(crate) fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Takes an order, which is on the disk when this returns. The same order is not begun twice.
     ///
     /// # Errors
-    /// When it makes no sense, when there are too many, or when the disk fails.
+    /// When the order makes no sense, too many are open, or the disk fails.
     pub async fn order(&self, order: Order) -> Result<Answer, Failure> {
-        let download = Download::new(order).map_err(senseless)?;
-        let _writing = self.0.writing.lock().await;
-        let known = self.find(|item| item.is_open() && item.download.is_same(&download.order));
-        if let Some(number) = known {
-            return self.show(number);
-        }
-        let (open, number) = {
-            let items = self.items();
-            let open = items.values().filter(|item| item.is_open()).count();
-            (open, items.keys().last().copied().unwrap_or(0) + 1)
-        };
-        if open >= MAX_OPEN {
-            let words = format!("{MAX_OPEN} downloads are under way: cancel one first");
-            return Err(Failure::new(FailureKind::Refused, words));
-        }
-        self.write(vec![(number, Some(download.clone()))]).await?;
-        tracing::info!(
-            number,
-            cid = download.order.cid,
-            name = download.order.name,
-            "a download was ordered"
-        );
-        self.items().insert(number, Item::new(download));
-        self.0.changed.notify_one();
+        order.check().map_err(senseless)?;
+        let wanted = order.clone();
+        let number = self.jobs.order(order, |known| known.is_same(&wanted)).await?;
+        tracing::info!(%number, cid = wanted.cid, name = wanted.name, "a download was ordered");
         self.show(number)
     }
 
-    /// How far a download is.
+    /// Reports a download.
     ///
     /// # Errors
     /// When there is none with this number.
-    pub fn show(&self, number: u64) -> Result<Answer, Failure> {
+    pub fn show(&self, number: JobNumber) -> Result<Answer, Failure> {
         let fetches = self.node().map(|node| node.fetches()).unwrap_or_default();
-        let items = self.items();
-        let item = items.get(&number).ok_or_else(|| unknown(number))?;
-        Ok(Answer::Transfer(report::of_item(number, item, &fetches)))
+        let items = self.jobs.items();
+        let job = items.get(&number).ok_or_else(|| unknown(number))?;
+        Ok(Answer::Transfer(report::of_job(number, job, &fetches)))
     }
 
-    /// Everything that comes and goes.
+    /// Reports all transfers and links.
     pub fn show_all(&self) -> Answer {
         let node = self.node();
         let fetches = node.as_ref().map(Node::fetches).unwrap_or_default();
         let links: Vec<LinkRate> = node.iter().flat_map(Node::traffic).filter_map(report::link).collect();
-        let items = self.items();
-        let of_item = |(number, item): (&u64, &Item)| report::of_item(*number, item, &fetches);
-        let mut transfers: Vec<Transfer> = items.iter().map(of_item).collect();
+        let items = self.jobs.items();
+        let of_job = |(number, job): (&JobNumber, &Job<Download>)| report::of_job(*number, job, &fetches);
+        let mut transfers: Vec<Transfer> = items.iter().map(of_job).collect();
         let is_other = |fetch: &&ipfs::node::RunningFetch| {
-            !items.values().any(|item| item.is_open() && item.download.root() == Some(fetch.root))
+            !items.values().any(|job| job.is_open() && job.order.root() == Some(fetch.root))
         };
         transfers.extend(fetches.iter().filter(is_other).map(report::of_fetch));
         Answer::Transfers { transfers, links }
     }
 
-    /// Ends a download, by its number or its CID; one that ended is forgotten.
+    /// Cancels a download by its number, or open ones by their CID. One that ended is forgotten.
     ///
     /// # Errors
     /// When there is none, or the disk fails.
     pub async fn cancel(&self, what: &str) -> Result<Answer, Failure> {
-        let _writing = self.0.writing.lock().await;
-        let number = what.parse().ok();
-        let found: Vec<u64> = {
-            let items = self.items();
-            let is_meant = |(key, item): &(&u64, &Item)| {
-                Some(**key) == number || (item.is_open() && item.download.order.cid == what)
-            };
-            items.iter().filter(is_meant).map(|(key, _)| *key).collect()
+        let wanted: Option<JobNumber> = what.parse().ok();
+        let is_meant = |number: JobNumber, job: &Job<Download>| {
+            Some(number) == wanted || (job.is_open() && job.order.cid == what)
         };
-        if found.is_empty() {
-            let words = format!("there is no download {what:?}: `transfers` lists them");
-            return Err(Failure::new(FailureKind::Wrong, words));
+        let cancelled = self.jobs.cancel(is_meant).await?;
+        if cancelled.is_empty() {
+            let message = format!("there is no download {what:?}: `transfers` lists them");
+            return Err(Failure::new(FailureKind::Wrong, message));
         }
-        self.write(found.iter().map(|number| (*number, None)).collect()).await?;
-        for number in found {
-            if let Some(item) = self.items().remove(&number) {
-                item.phase.stop();
-            }
-            tracing::info!(number, "a download was cancelled");
+        for (number, job) in cancelled {
+            job.local.phase.stop();
+            tracing::info!(%number, "a download was cancelled");
         }
         Ok(Answer::Done {})
     }
 
-    /// A part of a download that is whole.
+    /// Reads a piece of a complete download.
     ///
     /// # Errors
-    /// When it is not whole, or cannot be read.
-    pub async fn read(&self, number: u64, offset: u64) -> Result<Answer, Failure> {
+    /// When it is not complete, or cannot be read.
+    pub async fn read(&self, number: JobNumber, offset: u64) -> Result<Answer, Failure> {
         let node = self.node().ok_or_else(|| not_whole(number))?;
-        let (content, outlet) = {
-            let mut items = self.items();
-            let item = items.get_mut(&number).ok_or_else(|| unknown(number))?;
-            let content = self.content(item).filter(|_| matches!(item.phase, Phase::Whole(_)));
-            (content.ok_or_else(|| not_whole(number))?, item.outlet.take())
+        let (source, reader) = {
+            let mut items = self.jobs.items();
+            let job = items.get_mut(&number).ok_or_else(|| unknown(number))?;
+            let source = source(job, most(&node)).filter(|_| matches!(job.local.phase, Phase::Whole(_)));
+            (source.ok_or_else(|| not_whole(number))?, job.local.reader.take())
         };
-        let mut outlet = outlet
-            .filter(|outlet| outlet.reaches(offset))
-            .unwrap_or_else(|| Outlet::open(node.store().clone(), content));
-        let piece = outlet.read(offset).await.map_err(|words| Failure::new(FailureKind::Disk, words))?;
-        if let Some(item) = self.items().get_mut(&number).filter(|_| !piece.is_empty()) {
-            item.outlet = Some(outlet);
+        let mut reader = reader
+            .filter(|reader| reader.reaches(offset))
+            .unwrap_or_else(|| ChunkReader::open(node.store().clone(), source));
+        let piece = reader.read(offset).await.map_err(|error| Failure::new(FailureKind::Disk, error))?;
+        if !piece.is_empty() {
+            self.jobs.change(number, |job| job.local.reader = Some(reader));
         }
         Ok(Answer::Piece { data: Piece(piece) })
     }
 
-    fn content(&self, item: &Item) -> Option<Content> {
-        let path = item.download.order.payload.clone().unwrap_or_default();
-        let max_bytes = item.download.limits(self.0.most).max_bytes;
-        Some(Content { root: item.download.root()?, path, max_bytes })
-    }
-
-    /// Lets go of a download that was read.
+    /// Releases a download that the client has read.
     ///
     /// # Errors
-    /// When it is not whole, or the disk fails.
-    pub async fn collected(&self, number: u64) -> Result<Answer, Failure> {
+    /// When it is not complete, or the disk fails.
+    pub async fn collected(&self, number: JobNumber) -> Result<Answer, Failure> {
         let bytes = {
-            let items = self.items();
-            let item = items.get(&number).ok_or_else(|| unknown(number))?;
-            match &item.phase {
+            let items = self.jobs.items();
+            let job = items.get(&number).ok_or_else(|| unknown(number))?;
+            match &job.local.phase {
                 Phase::Whole(fetched) => fetched.summary.bytes,
                 _ => return Err(not_whole(number)),
             }
         };
-        self.end(number, End::Done(bytes)).await.map_err(unwritten)?;
+        self.jobs.end(number, JobEnd::Done(bytes)).await?;
         Ok(Answer::Done {})
     }
 
-    /// Writes down how a download ended, and forgets the oldest of those that ended before.
-    pub(crate) async fn end(&self, number: u64, end: End) -> Result<(), BookError> {
-        let _writing = self.0.writing.lock().await;
-        let Some(mut download) = self.items().get(&number).map(|item| item.download.clone()) else {
-            // Cancelled meanwhile.
-            return Ok(());
-        };
-        download.end = Some(end);
-        let mut changes: Changes = vec![(number, Some(download.clone()))];
-        let old = self.oldest_ended();
-        changes.extend(old.iter().map(|old| (*old, None)));
-        book::write(&self.0.store, changes).await?;
-        let mut items = self.items();
-        old.iter().for_each(|old| drop(items.remove(old)));
-        if let Some(item) = items.get_mut(&number) {
-            *item = Item::new(download);
-        }
-        Ok(())
+    /// Returns the download to fetch next.
+    pub(crate) fn next(&self) -> Option<(JobNumber, Order)> {
+        let items = self.jobs.items();
+        let number = schedule::next(items.iter().filter_map(candidate), self.now())?;
+        Some((number, items.get(&number)?.order.clone()))
     }
 
-    /// Those that have to go when one more ends.
-    fn oldest_ended(&self) -> Vec<u64> {
-        let items = self.items();
-        let ended: Vec<u64> =
-            items.iter().filter(|(_, item)| !item.is_open()).map(|(number, _)| *number).collect();
-        let excess = (ended.len() + 1).saturating_sub(MAX_ENDED);
-        ended.into_iter().take(excess).collect()
+    /// Returns the time until a download can be tried again that has to wait now.
+    pub(crate) fn until_next(&self) -> Option<Duration> {
+        let items = self.jobs.items();
+        let times = items.iter().filter_map(candidate).filter_map(|waiting| waiting.not_before);
+        times.min().map(|at| at.saturating_sub(self.now()))
     }
 
-    async fn write(&self, changes: Changes) -> Result<(), Failure> {
-        book::write(&self.0.store, changes).await.map_err(unwritten)
-    }
-
-    /// The next one to be fetched.
-    pub(crate) fn next(&self) -> Option<(u64, Download)> {
-        let items = self.items();
-        let is_idle = |item: &Item| item.is_open() && matches!(item.phase, Phase::Idle);
-        let turn = |(number, item): (&u64, &Item)| Turn {
-            number: *number,
-            priority: item.download.order.priority,
-            stalled: item.stalled,
-            not_before: item.not_before,
-        };
-        let idle = items.iter().filter(|(_, item)| is_idle(item)).map(turn);
-        let number = turns::next(idle, Instant::now())?;
-        Some((number, items.get(&number)?.download.clone()))
-    }
-
-    /// All places are taken: those that wait have to wait for one.
+    /// Notes that all slots are taken.
     pub(crate) fn queue(&self) {
-        self.items().values_mut().for_each(|item| item.is_queued = true);
+        self.jobs.items().values_mut().for_each(|job| job.local.is_queued = true);
     }
 
-    /// Changes what is known of a download, if it was not cancelled.
-    pub(crate) fn change(&self, number: u64, change: impl FnOnce(&mut Item)) {
-        if let Some(item) = self.items().get_mut(&number) {
-            change(item);
-        }
-    }
-
-    /// The node is gone: nothing is under way, and nothing held.
+    /// Notes that the node is gone: nothing is under way, and nothing is held.
     pub(crate) fn rest(&self) {
-        for item in self.items().values_mut() {
-            (item.outlet, item.not_before) = (None, None);
-            std::mem::replace(&mut item.phase, Phase::Idle).stop();
+        for job in self.jobs.items().values_mut() {
+            (job.local.reader, job.local.not_before) = (None, None);
+            std::mem::take(&mut job.local.phase).stop();
         }
-    }
-
-    fn find(&self, is_it: impl Fn(&Item) -> bool) -> Option<u64> {
-        self.items().iter().find(|(_, item)| is_it(item)).map(|(number, _)| *number)
     }
 
     fn node(&self) -> Option<Node> {
-        self.0.node.borrow().clone()
+        self.context.node.borrow().clone()
     }
+}
 
-    fn items(&self) -> MutexGuard<'_, BTreeMap<u64, Item>> {
-        // Each change is a single call that leaves it whole.
-        self.0.items.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Returns the maximum size of a download whose size is not known: that of the store.
+pub(crate) fn most(node: &Node) -> u64 {
+    node.usage().max_bytes
+}
+
+fn source(job: &Job<Download>, most: u64) -> Option<Source> {
+    let path = job.order.payload.clone().unwrap_or_default();
+    Some(Source { root: job.order.root()?, path, max_bytes: job.order.limits(most).max_bytes })
+}
+
+fn candidate((number, job): (&JobNumber, &Job<Download>)) -> Option<Candidate> {
+    let is_idle = job.is_open() && matches!(job.local.phase, Phase::Idle);
+    is_idle.then_some(Candidate {
+        number: *number,
+        priority: job.order.priority,
+        stalled: job.local.stalled,
+        not_before: job.local.not_before,
+    })
 }
 
 impl Phase {
     fn stop(self) {
-        if let Self::Running(job) | Self::Writing(job) = self {
-            job.abort();
+        if let Self::Running(fetch) | Self::Writing(fetch) = self {
+            fetch.abort();
         }
     }
 }
 
-/// Whether the daemon itself writes it to its place.
-pub(crate) fn is_written_here(download: &Download) -> bool {
-    download.destination().is_some_and(is_ours_to_write)
+/// Returns whether the daemon itself writes the file to its destination.
+pub(crate) fn is_written_here(order: &Order) -> bool {
+    order.destination.as_ref().is_some_and(is_ours_to_write)
 }
 
 fn senseless(error: OrderError) -> Failure {
     Failure::new(FailureKind::Wrong, error)
 }
 
-fn unknown(number: u64) -> Failure {
+fn unknown(number: JobNumber) -> Failure {
     Failure::new(FailureKind::Wrong, format!("there is no download {number}: `transfers` lists them"))
 }
 
-fn not_whole(number: u64) -> Failure {
-    Failure::new(FailureKind::Wrong, format!("the download {number} is not whole"))
+fn not_whole(number: JobNumber) -> Failure {
+    Failure::new(FailureKind::Wrong, format!("the download {number} is not complete"))
 }
 
-fn unwritten(error: BookError) -> Failure {
-    Failure::new(FailureKind::Disk, error)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use store::{Store, Table};
+
+    #[test]
+    fn rows_that_make_no_sense_are_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::open(&folder.path().join("records.redb")).unwrap().0);
+        let row = |cid: &str| serde_json::json!({ "order": { "cid": cid, "name": "" } });
+        let rows: Table<String, serde_json::Value> = store.clone().table("transfers/downloads");
+        let all = [("1", row("bafkqaaa")), ("2", row("nonsense")), ("x", row("bafkqaaa")), ("3", "{".into())];
+        rows.write(&all.map(|(key, row)| (key.to_owned(), Some(row)))).unwrap();
+        let open = |order: &Order| order.root().is_some();
+        let jobs = Jobs::<Download>::open(store.table("transfers/downloads"), open).unwrap();
+        assert_eq!(jobs.items().keys().copied().collect::<Vec<_>>(), [JobNumber(1)]);
+    }
 }

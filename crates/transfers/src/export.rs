@@ -1,12 +1,13 @@
-//! Whether this process can write a file where whoever ordered it wants it to be.
+//! Whether this process may write a file where the client wants it.
 
-use control::Destination;
+use crate::protocol::Destination;
 use rustix::fs::Access;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-/// Only for its own user, so that nobody gets files of another; only into the very folder that the user sees, which in a
-/// container may be another one at the same path; and only if it may write there.
+/// Returns whether the daemon writes the file itself: only for its own user, so that a user gets no files of another; only
+/// into the folder that the client sees, since in a container another folder can have the same path; and only if it may
+/// write there.
 pub(crate) fn is_ours_to_write(destination: &Destination) -> bool {
     let Some(folder) = destination.path.parent().filter(|folder| folder.is_absolute()) else {
         return false;

@@ -1,23 +1,27 @@
-//! What comes and goes.
+//! The service for transfers: downloads, rate limits and neighbours.
 //!
-//! A *download* is something that a person ordered: it is on the disk before it is acknowledged, goes on after every restart,
-//! and waits for whoever has it for as long as it takes ([`Downloads`]); what it fetched lies in the block store, so nothing
-//! is fetched twice. [`run_downloads`] fetches while there is a node. [`Rates`] are the limits that a person set, and
-//! [`run_neighbours`] tells the node who is near, so that those who fetch the same give it to each other.
+//! A *download* is something that a person ordered. It is on the disk before it is acknowledged, goes on after every
+//! restart, and waits for a peer that holds it without a time limit. What it fetched lies in the block store, so nothing
+//! is fetched twice. [`Rates`] are the limits that a person set. The node is told which peers are near, so that peers that
+//! fetch the same content exchange it.
 
-mod book;
-mod download;
+mod chunk_reader;
 mod downloads;
 mod export;
+mod limit;
 mod neighbours;
-mod outlet;
+mod order;
+mod protocol;
 mod rates;
 mod report;
 mod runner;
-mod turns;
+mod schedule;
+mod shell;
 
-pub use book::BookError;
-pub use downloads::Downloads;
-pub use neighbours::run_neighbours;
+pub use limit::{LEAST_RATE, Limit, LimitError, Limits};
+pub use protocol::{
+    Answer, Destination, LinkRate, MAX_PATH_BYTES, MAX_PIECE_BYTES, Order, Piece, Request, SourceRate,
+    Transfer, TransferState,
+};
 pub use rates::Rates;
-pub use runner::{RunnerError, run_downloads};
+pub use shell::{Settings, Transfers};

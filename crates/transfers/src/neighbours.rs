@@ -1,78 +1,68 @@
-//! Who is near. Whoever fetches something meets them: those who want the same then give it to each other.
+//! Which peers are near. A node that fetches something connects with them: those who want the same then exchange it.
 
-use dcache::{Pattern, PatternError, PeerId, Set, Time};
+use dcache::{Moment, Pattern, PeerId, Set, Time, buckets};
 use ipfs::Multiaddr;
 use ipfs::node::{Networks, Node, Provider};
+use service::{Decide, Decision, DecisionLoop};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::time::Duration;
 use swarm::{Stopped, Swarm};
-use tokio::sync::broadcast;
-use tokio::time::{sleep, timeout};
 
-/// Where peers say at which addresses they take IPFS connections: `pri/ID/ipfs_addresses`.
-const ADDRESSES: &str = "/pri/*/ipfs_addresses";
-/// The most that are told.
+/// Maximum number of neighbours.
 const MAX_NEIGHBOURS: usize = 48;
-/// The most addresses of one.
+/// Maximum number of addresses of one neighbour.
 const MAX_ADDRESSES: usize = 16;
-/// How often to look though nothing seems to have changed.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
-/// Changes in this time are looked at together.
+/// Time in which records that come are decided on together.
 const GATHER: Duration = Duration::from_millis(200);
 
-/// Why neighbours are not told any more.
-#[derive(Debug, thiserror::Error)]
-pub enum NeighboursError {
-    /// The daemon is stopping.
-    #[error(transparent)]
-    Stopped(#[from] Stopped),
-    /// A constant of this file is no pattern.
-    #[error(transparent)]
-    Pattern(#[from] PatternError),
+/// Decides which peers are the neighbours. Pure but for its input, the networks of this host.
+struct Neighbourhood {
+    me: PeerId,
+    networks: Networks,
+    pattern: Pattern,
 }
 
-/// Tells the node who is near, whenever somebody comes or moves, or this host does; ends only with an error.
+impl Decide for Neighbourhood {
+    /// A neighbour with its addresses.
+    type Action = Provider;
+
+    fn decide(&mut self, set: &Set, now: Moment) -> Decision<Provider> {
+        let actions = find(set, now.time, &self.pattern, self.me, &self.networks);
+        Decision { actions, ..Decision::default() }
+    }
+}
+
+/// Tells the node its neighbours whenever a peer or this host comes or moves. Returns only with an error.
 ///
 /// # Errors
 /// When the daemon is stopping.
-pub async fn run_neighbours(swarm: Swarm, node: Node) -> Result<(), NeighboursError> {
-    let (mut changes, mut own) = (swarm.changes(), node.listen_addresses());
-    let pattern = Pattern::new(ADDRESSES)?;
-    let me = swarm.me();
+pub async fn run_neighbours(swarm: Swarm, node: Node) -> Result<Infallible, Stopped> {
+    let mut own = node.listen_addresses();
+    let pattern = buckets::IPFS_ADDRESSES.matcher();
+    let decider = Neighbourhood { me: swarm.me(), networks: Networks::current(), pattern };
+    let mut decisions =
+        DecisionLoop::new(swarm, decider, |bucket| buckets::IPFS_ADDRESSES.contains(bucket), GATHER);
     loop {
-        let (networks, wanted) = (Networks::current(), pattern.clone());
-        node.tell_neighbours(swarm.read(move |set, now| find(set, now, &wanted, me, &networks)).await?);
+        node.tell_neighbours(decisions.decide().await?);
         tokio::select! {
-            () = somebody_moved(&mut changes, &pattern) => {}
+            () = decisions.changed() => {}
             Ok(()) = own.changed() => {}
-            () = sleep(LOOK_AGAIN) => {}
         }
+        decisions.decider().networks = Networks::current();
     }
 }
 
-async fn somebody_moved(changes: &mut broadcast::Receiver<dcache::Record>, pattern: &Pattern) {
-    loop {
-        match changes.recv().await {
-            Ok(record) if !pattern.matches(&record.item().bucket) => {}
-            Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => break,
-            // The sender lives in the handle that we hold.
-            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
-        }
-    }
-    let more = async { while changes.recv().await.is_ok() {} };
-    let _ = timeout(GATHER, more).await;
-}
-
-/// What is known of one peer.
+/// A peer that may become a neighbour.
 #[derive(Default)]
 struct Peer {
     addresses: Vec<Multiaddr>,
-    /// When it last said where it is.
+    /// Time at which it last published its addresses.
     said: Time,
 }
 
-/// Those on this host's networks, then those who were heard of last.
+/// Returns peers on this host's networks first, then those that published their addresses last.
 fn find(set: &Set, now: Time, pattern: &Pattern, me: PeerId, networks: &Networks) -> Vec<Provider> {
     let mut peers: BTreeMap<String, Peer> = BTreeMap::new();
     for view in set.matching(pattern, now) {
@@ -93,7 +83,7 @@ fn find(set: &Set, now: Time, pattern: &Pattern, me: PeerId, networks: &Networks
     });
     let chosen = peers.into_iter().take(MAX_NEIGHBOURS);
     let mut told: Vec<Provider> = chosen.filter_map(|(name, peer)| provider(&name, peer, networks)).collect();
-    // The same ones are the same, whoever spoke last.
+    // The order must not depend on who published last.
     told.sort();
     told
 }
@@ -126,7 +116,7 @@ mod tests {
 
     fn found(set: &Set) -> Vec<(String, Vec<String>)> {
         let networks: Networks = [("10.77.0.1".parse().unwrap(), 24)].into_iter().collect();
-        let told = find(set, NOW, &Pattern::new(ADDRESSES).unwrap(), id(1), &networks);
+        let told = find(set, NOW, &buckets::IPFS_ADDRESSES.matcher(), id(1), &networks);
         let text = |addresses: &[Multiaddr]| {
             addresses.iter().map(|at| at.to_string().split("/tcp").next().unwrap().to_owned()).collect()
         };

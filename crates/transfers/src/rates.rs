@@ -1,61 +1,56 @@
-//! The limits that hold: those of the configuration, and those that were set since, which outlive a restart.
+//! The rate limits that hold: those of the configuration, and those that a person set since, which are kept over restarts.
 
-use crate::BookError;
-use control::{Limit, Limits};
+use crate::{Limit, Limits};
 use std::sync::Arc;
-use store::Store;
+use store::{Table, TableError};
 use tokio::sync::{Mutex, watch};
 
-/// The name in the store's table of services.
-const LIMITS: &str = "transfers/limits";
+/// Key of the table's one row.
 const KEY: &str = "set";
 
-/// What holds, and what was set. A clone is the same.
+/// The rate limits. A clone refers to the same limits.
 #[derive(Clone)]
 pub struct Rates(Arc<Inner>);
 
 struct Inner {
-    store: Arc<Store>,
+    table: Table<String, Limits>,
     configured: Limits,
     set: Mutex<Limits>,
-    told: watch::Sender<ipfs::node::Rates>,
+    current: watch::Sender<ipfs::node::Rates>,
 }
 
 impl Rates {
-    /// Reads what was set before. It may block.
+    /// Reads what was set before. Blocks.
     ///
     /// # Errors
-    /// When the store cannot be read.
-    pub fn open(store: Arc<Store>, configured: Limits) -> Result<Self, BookError> {
-        let row = store.service_get(LIMITS, KEY)?;
-        let set: Limits = row.and_then(|row| serde_json::from_slice(&row).ok()).unwrap_or_default();
-        let told = watch::Sender::new(for_node(set.or(configured)));
-        Ok(Self(Arc::new(Inner { store, configured, set: Mutex::new(set), told })))
+    /// When the disk cannot be read.
+    pub fn open(table: Table<String, Limits>, configured: Limits) -> Result<Self, TableError> {
+        let set = table.read(&KEY.to_owned())?.unwrap_or_default();
+        let current = watch::Sender::new(for_node(set.or(configured)));
+        Ok(Self(Arc::new(Inner { table, configured, set: Mutex::new(set), current })))
     }
 
-    /// What holds now, and what was set.
+    /// Returns the limits that hold now, and those that were set.
     pub async fn show(&self) -> (Limits, Limits) {
         let set = *self.0.set.lock().await;
         (self.now(set), set)
     }
 
-    /// From now on this holds: it is on the disk when this returns.
+    /// Sets limits. They are on the disk when this returns.
     ///
     /// # Errors
-    /// When the store cannot be written. Then all is as before.
-    pub async fn set(&self, limits: Limits) -> Result<(), BookError> {
+    /// When the disk cannot be written. Nothing has changed then.
+    pub async fn set(&self, limits: Limits) -> Result<(), TableError> {
         let mut set = self.0.set.lock().await;
-        let (store, row) = (self.0.store.clone(), serde_json::to_vec(&limits).unwrap_or_default());
-        let written = tokio::task::spawn_blocking(move || store.service_put(LIMITS, KEY, &row)).await;
-        written.map_err(|_| BookError::Worker)??;
+        self.0.table.write_async(&[(KEY.to_owned(), Some(limits))]).await?;
         *set = limits;
-        self.0.told.send_replace(for_node(limits.or(self.0.configured)));
+        self.0.current.send_replace(for_node(limits.or(self.0.configured)));
         Ok(())
     }
 
-    /// What the node is to keep to, as it changes.
-    pub fn told(&self) -> watch::Receiver<ipfs::node::Rates> {
-        self.0.told.subscribe()
+    /// Returns the limits for the node, as they change.
+    pub fn current(&self) -> watch::Receiver<ipfs::node::Rates> {
+        self.0.current.subscribe()
     }
 
     fn now(&self, set: Limits) -> Limits {
@@ -80,6 +75,7 @@ fn for_node(limits: Limits) -> ipfs::node::Rates {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use store::Store;
 
     #[tokio::test]
     async fn what_was_set_holds_after_a_restart_until_the_default_is_asked_for() {
@@ -87,19 +83,19 @@ mod tests {
         let open = || {
             let (store, _) = Store::open(&folder.path().join("records.redb")).unwrap();
             let configured = Limits { wan_up: Limit::Rate(50_000), ..Limits::default() };
-            Rates::open(Arc::new(store), configured).unwrap()
+            Rates::open(Arc::new(store).table("transfers/limits"), configured).unwrap()
         };
         let rates = open();
-        assert_eq!(rates.told().borrow().wan_up, Some(50_000));
+        assert_eq!(rates.current().borrow().wan_up, Some(50_000));
         let set = Limits { wan_up: Limit::None, lan_down: Limit::Rate(70_000), ..Limits::default() };
         rates.set(set).await.unwrap();
-        assert_eq!(*rates.told().borrow(), for_node(set));
+        assert_eq!(*rates.current().borrow(), for_node(set));
         drop(rates);
         let rates = open();
         let (now, shown) = rates.show().await;
         assert_eq!((now.wan_up, now.lan_down, now.lan_up), (Limit::None, Limit::Rate(70_000), Limit::None));
         assert_eq!(shown, set);
         rates.set(Limits::default()).await.unwrap();
-        assert_eq!(rates.told().borrow().wan_up, Some(50_000));
+        assert_eq!(rates.current().borrow().wan_up, Some(50_000));
     }
 }

@@ -1,19 +1,19 @@
-//! How transfers are told to people.
+//! Reports transfers to clients.
 
-use crate::download::End;
-use crate::downloads::{Item, Phase, is_written_here};
-use control::{LinkRate, SourceRate, Transfer, TransferState};
+use crate::downloads::{Download, Phase, is_written_here};
+use crate::protocol::{LinkRate, SourceRate, Transfer, TransferState};
 use ipfs::node::{LinkTraffic, Obstacle, RunningFetch, Source};
+use service::{Job, JobEnd, JobNumber};
 
-/// The most peers of one transfer that are named.
+/// Maximum number of peers that are named for a transfer.
 const MAX_SOURCES: usize = 8;
 
-/// A download.
-pub(crate) fn of_item(number: u64, item: &Item, fetches: &[RunningFetch]) -> Transfer {
-    let order = &item.download.order;
-    let running = fetches.iter().find(|fetch| Some(fetch.root) == item.download.root());
-    let (state, reason) = state(item, running);
-    let is_running = matches!(item.phase, Phase::Running(_));
+/// Reports a download.
+pub(crate) fn of_job(number: JobNumber, job: &Job<Download>, fetches: &[RunningFetch]) -> Transfer {
+    let order = &job.order;
+    let running = fetches.iter().find(|fetch| Some(fetch.root) == order.root());
+    let (state, reason) = state(job, running);
+    let is_running = matches!(job.local.phase, Phase::Running(_));
     let running = running.filter(|_| is_running);
     Transfer {
         download: Some(number),
@@ -23,28 +23,28 @@ pub(crate) fn of_item(number: u64, item: &Item, fetches: &[RunningFetch]) -> Tra
         state,
         reason,
         destination: order.destination.as_ref().map(|to| to.path.clone()),
-        is_written_by_daemon: is_written_here(&item.download),
-        bytes: bytes(item, running),
+        is_written_by_daemon: is_written_here(order),
+        bytes: bytes(job, running),
         size: order.size.or_else(|| running.and_then(|fetch| fetch.progress.claimed_bytes)),
         rate: running.map_or(0, |fetch| fetch.received.1),
         sources: running.map(sources).unwrap_or_default(),
     }
 }
 
-fn bytes(item: &Item, running: Option<&RunningFetch>) -> u64 {
-    match (&item.download.end, &item.phase, running) {
-        (Some(End::Done(bytes)), ..) => *bytes,
+fn bytes(job: &Job<Download>, running: Option<&RunningFetch>) -> u64 {
+    match (&job.end, &job.local.phase, running) {
+        (Some(JobEnd::Done(bytes)), ..) => *bytes,
         (_, Phase::Whole(fetched), _) => fetched.summary.bytes,
-        (.., Some(fetch)) => fetch.progress.bytes.max(item.bytes),
-        _ => item.bytes,
+        (.., Some(fetch)) => fetch.progress.bytes.max(job.local.bytes),
+        _ => job.local.bytes,
     }
 }
 
-fn state(item: &Item, running: Option<&RunningFetch>) -> (TransferState, Option<String>) {
+fn state(job: &Job<Download>, running: Option<&RunningFetch>) -> (TransferState, Option<String>) {
     let obstacle = running.and_then(|fetch| fetch.progress.obstacle);
-    match (&item.download.end, &item.phase) {
-        (Some(End::Done(_)), _) => (TransferState::Done, None),
-        (Some(End::Failed(words)), _) => (TransferState::Failed, Some(words.clone())),
+    match (&job.end, &job.local.phase) {
+        (Some(JobEnd::Done(_)), _) => (TransferState::Done, None),
+        (Some(JobEnd::Failed(message)), _) => (TransferState::Failed, Some(message.clone())),
         (None, Phase::Whole(_)) => (TransferState::Whole, None),
         (None, Phase::Writing(_)) => (TransferState::Writing, None),
         (None, Phase::Running(_)) => match obstacle {
@@ -52,13 +52,13 @@ fn state(item: &Item, running: Option<&RunningFetch>) -> (TransferState, Option<
             None => (TransferState::Fetching, None),
         },
         (None, Phase::Idle) => {
-            let first = if item.is_queued { Obstacle::Turn.to_string() } else { "it begins".to_owned() };
-            (TransferState::Waiting, Some(item.reason.clone().unwrap_or(first)))
+            let first = if job.local.is_queued { Obstacle::Turn.to_string() } else { "it begins".to_owned() };
+            (TransferState::Waiting, Some(job.local.reason.clone().unwrap_or(first)))
         }
     }
 }
 
-/// Something that is fetched and nobody ordered.
+/// Reports a fetch that the daemon began by itself.
 pub(crate) fn of_fetch(fetch: &RunningFetch) -> Transfer {
     let obstacle = fetch.progress.obstacle;
     Transfer {
@@ -85,8 +85,7 @@ fn sources(fetch: &RunningFetch) -> Vec<SourceRate> {
     fetch.sources.iter().filter_map(source).take(MAX_SOURCES).collect()
 }
 
-/// What passes between this node and another. Peers of other kinds than ours, whose IDs are not those of our records, are
-/// left out.
+/// Reports the traffic with a peer. Returns `None` for a peer whose ID is not of the kind that signs records.
 pub(crate) fn link(traffic: LinkTraffic) -> Option<LinkRate> {
     let LinkTraffic { peer, is_near, up: (sent, up), down: (received, down) } = traffic;
     Some(LinkRate { peer: peer.to_string().parse().ok()?, is_near, sent, up, received, down })

@@ -1,48 +1,47 @@
-//! Fetches what was ordered, as long as there is a node.
+//! Fetches what was ordered while there is a node.
 
-use crate::BookError;
-use crate::download::{Download, End};
-use crate::downloads::{Downloads, Phase, is_written_here};
-use crate::turns::PARALLEL;
+use crate::downloads::{Downloads, Phase, is_written_here, most};
+use crate::protocol::Order;
+use crate::schedule::PARALLEL;
 use ipfs::Cid;
 use ipfs::node::{FetchError, FetchProgress, Fetched, Node, PinError, Provider};
 use ipfs::unixfs::{ExportError, ReadError};
+use service::{DecisionLoop, JobEnd, JobError, JobNumber, ProviderSearch, concerns_providers};
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 use swarm::Stopped;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
-/// After trouble with the disk it is tried again so much later.
+/// Time to wait after an error of the disk before a download is tried again.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
-/// How often to look whether something may go on.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
-/// Changes of who has what are looked at so often at most.
+/// Time in which records about providers are looked at together.
 const GATHER: Duration = Duration::from_millis(500);
 
-/// Why nothing is fetched any more.
+/// Why the runner ended.
 #[derive(Debug, thiserror::Error)]
 pub enum RunnerError {
-    /// What ended cannot be written down.
+    /// The end of a download cannot be written.
     #[error(transparent)]
-    Book(#[from] BookError),
+    Job(#[from] JobError),
     /// The daemon is stopping.
     #[error(transparent)]
     Stopped(#[from] Stopped),
 }
 
-/// What became of a download.
+/// Result of a download.
 enum Outcome {
-    /// It is where it was to go.
+    /// It was delivered.
     Done(u64),
-    /// It is here, and waits to be collected.
+    /// It is complete and waits to be collected.
     Whole(Fetched),
 }
 
-/// Why it is not there yet.
+/// Why a download stopped.
 #[derive(Debug, thiserror::Error)]
 enum Trouble {
     #[error(transparent)]
@@ -62,12 +61,13 @@ enum Trouble {
 struct Runner {
     downloads: Downloads,
     node: Node,
-    jobs: JoinSet<Result<Outcome, Trouble>>,
+    search: DecisionLoop<ProviderSearch>,
+    fetches: JoinSet<Result<Outcome, Trouble>>,
     running: BTreeMap<Id, Running>,
 }
 
 struct Running {
-    number: u64,
+    number: JobNumber,
     root: Cid,
     providers: watch::Sender<Vec<Provider>>,
     progress: watch::Receiver<FetchProgress>,
@@ -79,60 +79,55 @@ impl Drop for Runner {
     }
 }
 
-/// Fetches what was ordered until it is dropped; ends only with an error.
+/// Fetches what was ordered until the future is dropped.
 ///
 /// # Errors
 /// When the disk fails, or the daemon is stopping.
-pub async fn run_downloads(downloads: Downloads, node: Node) -> Result<(), RunnerError> {
-    let mut changes = downloads.0.swarm.changes();
-    let mut runner = Runner { downloads, node, jobs: JoinSet::new(), running: BTreeMap::new() };
+pub async fn run_downloads(downloads: Downloads, node: Node) -> Result<Infallible, RunnerError> {
+    let swarm = downloads.context.swarm.clone();
+    let search = ProviderSearch::new(swarm.me());
+    let search = DecisionLoop::new(swarm, search, concerns_providers, GATHER);
+    let (fetches, running) = (JoinSet::new(), BTreeMap::new());
+    let mut runner = Runner { downloads, node, search, fetches, running };
     loop {
         runner.begin();
         runner.tell_providers().await?;
+        let again = runner.downloads.until_next();
         tokio::select! {
-            () = runner.downloads.0.changed.notified() => {}
-            () = something_was_shared(&mut changes) => sleep(GATHER).await,
-            Some(ended) = runner.jobs.join_next_with_id() => runner.ended(ended).await?,
-            () = sleep(LOOK_AGAIN), if runner.jobs.len() < PARALLEL => {}
-        }
-    }
-}
-
-async fn something_was_shared(changes: &mut broadcast::Receiver<dcache::Record>) {
-    loop {
-        match changes.recv().await {
-            Ok(record) if !logs::keep::is_of_interest(&record.item().bucket) => {}
-            Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => return,
-            // The sender lives in the handle that we hold.
-            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+            () = runner.downloads.jobs.changed() => {}
+            () = runner.search.changed() => {}
+            Some(ended) = runner.fetches.join_next_with_id() => runner.ended(ended).await?,
+            () = sleep(again.unwrap_or_default()), if again.is_some() && runner.fetches.len() < PARALLEL => {}
         }
     }
 }
 
 impl Runner {
-    /// Begins as many as there are places for.
+    /// Starts as many downloads as there are free slots.
     fn begin(&mut self) {
-        while self.jobs.len() < PARALLEL
-            && let Some((number, download)) = self.downloads.next()
+        while self.fetches.len() < PARALLEL
+            && let Some((number, order)) = self.downloads.next()
         {
-            let Some(root) = download.root() else { return };
+            let Some(root) = order.root() else { return };
             let (providers, known) = watch::channel(Vec::new());
             let (progress, watched) = watch::channel(FetchProgress::default());
-            let job = Job { downloads: self.downloads.clone(), node: self.node.clone(), number, download };
-            let job = self.jobs.spawn(job.run(root, known, progress));
-            self.downloads.change(number, |item| item.phase = Phase::Running(job.clone()));
+            let (downloads, node) = (self.downloads.clone(), self.node.clone());
+            let delivery = Delivery { downloads, node, number, order };
+            let fetch = self.fetches.spawn(delivery.run(root, known, progress));
+            self.downloads.jobs.change(number, |job| job.local.phase = Phase::Running(fetch.clone()));
             let running = Running { number, root, providers, progress: watched };
-            self.running.insert(job.id(), running);
+            self.running.insert(fetch.id(), running);
         }
-        if self.jobs.len() >= PARALLEL {
+        if self.fetches.len() >= PARALLEL {
             self.downloads.queue();
         }
     }
 
-    /// Lets those that run know who has what.
-    async fn tell_providers(&self) -> Result<(), Stopped> {
+    /// Tells the downloads that run which peers hold their content.
+    async fn tell_providers(&mut self) -> Result<(), Stopped> {
         let roots = self.running.values().map(|running| running.root).collect();
-        let mut known = logs::providers_of(&self.downloads.0.swarm, roots).await?;
+        self.search.decider().set_roots(roots);
+        let mut known: BTreeMap<Cid, Vec<Provider>> = self.search.decide().await?.into_iter().collect();
         for running in self.running.values() {
             let now = known.remove(&running.root).unwrap_or_default();
             running.providers.send_if_modified(|told| {
@@ -154,37 +149,38 @@ impl Runner {
         let (number, bytes) = (running.number, running.progress.borrow().bytes);
         match result {
             Ok(Outcome::Done(bytes)) => {
-                tracing::info!(number, bytes, "a download is done");
-                self.downloads.end(number, End::Done(bytes)).await?;
+                tracing::info!(%number, bytes, "a download is done");
+                self.downloads.jobs.end(number, JobEnd::Done(bytes)).await?;
             }
             Ok(Outcome::Whole(fetched)) => {
-                tracing::info!(number, bytes, "a download is whole and waits to be collected");
-                self.downloads.change(number, |item| item.phase = Phase::Whole(fetched));
+                tracing::info!(%number, bytes, "a download is complete and waits to be collected");
+                self.downloads.jobs.change(number, |job| job.local.phase = Phase::Whole(fetched));
             }
             Err(trouble) if trouble.is_final() => {
-                tracing::warn!(number, %trouble, "a download failed");
-                self.downloads.end(number, End::Failed(trouble.to_string())).await?;
+                tracing::warn!(%number, %trouble, "a download failed");
+                self.downloads.jobs.end(number, JobEnd::Failed(trouble.to_string())).await?;
             }
             Err(trouble) => self.put_off(number, bytes, &trouble),
         }
         Ok(())
     }
 
-    fn put_off(&self, number: u64, bytes: u64, trouble: &Trouble) {
-        tracing::debug!(number, %trouble, "a download goes on later");
-        let now = Instant::now();
-        self.downloads.change(number, |item| {
-            (item.phase, item.reason, item.bytes) = (Phase::Idle, Some(trouble.words()), bytes);
-            item.stalled = Some(now);
-            // Who may have it is asked again at once, if nobody else waits for his turn.
+    fn put_off(&self, number: JobNumber, bytes: u64, trouble: &Trouble) {
+        tracing::debug!(%number, %trouble, "a download goes on later");
+        let now = self.downloads.now();
+        self.downloads.jobs.change(number, |job| {
+            let local = &mut job.local;
+            (local.phase, local.reason, local.bytes) = (Phase::Idle, Some(trouble.message()), bytes);
+            local.stalled = Some(now);
+            // A stalled download asks for providers again at once, unless another one waits for the slot.
             let is_stalled = matches!(trouble, Trouble::Fetch(FetchError::Stalled { .. }));
-            item.not_before = (!is_stalled).then_some(now + TRY_AGAIN);
+            local.not_before = (!is_stalled).then_some(now + TRY_AGAIN);
         });
     }
 }
 
 impl Trouble {
-    /// Whether it will never be otherwise.
+    /// Returns whether trying again is of no use.
     fn is_final(&self) -> bool {
         match self {
             Self::Fetch(error) => !matches!(
@@ -203,10 +199,10 @@ impl Trouble {
         }
     }
 
-    /// Why it waits, for people.
-    fn words(&self) -> String {
+    /// Returns why the download waits, as a sentence.
+    fn message(&self) -> String {
         match self {
-            Self::Fetch(FetchError::Stalled { .. }) => "nobody who is connected sends it".to_owned(),
+            Self::Fetch(FetchError::Stalled { .. }) => "no connected peer sends it".to_owned(),
             Self::Export(ExportError::Write(path, error)) if is_full(error) => {
                 format!("there is no room for {}: delete something there", path.display())
             }
@@ -219,34 +215,34 @@ fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-/// One download, from its first block to its place.
-struct Job {
+/// One download, from its first block to its destination.
+struct Delivery {
     downloads: Downloads,
     node: Node,
-    number: u64,
-    download: Download,
+    number: JobNumber,
+    order: Order,
 }
 
-impl Job {
+impl Delivery {
     async fn run(
         self,
         root: Cid,
         providers: watch::Receiver<Vec<Provider>>,
         progress: watch::Sender<FetchProgress>,
     ) -> Result<Outcome, Trouble> {
-        let (name, limits) = (&self.download.order.name, self.download.limits(self.downloads.0.most));
+        let (name, limits) = (&self.order.name, self.order.limits(most(&self.node)));
         let fetched = self.node.fetch_from(name, root, providers, limits, progress).await?;
-        self.downloads.change(self.number, |item| {
-            if let Phase::Running(job) = &item.phase {
-                item.phase = Phase::Writing(job.clone());
+        self.downloads.jobs.change(self.number, |job| {
+            if let Phase::Running(fetch) = &job.local.phase {
+                job.local.phase = Phase::Writing(fetch.clone());
             }
         });
-        if self.download.order.pin {
+        if self.order.pin {
             self.node.pin(root).await?;
         }
-        match self.download.destination() {
-            None if self.download.order.pin => Ok(Outcome::Done(fetched.summary.bytes)),
-            Some(to) if is_written_here(&self.download) => {
+        match &self.order.destination {
+            None if self.order.pin => Ok(Outcome::Done(fetched.summary.bytes)),
+            Some(to) if is_written_here(&self.order) => {
                 self.write(root, &to.path, to.replace, limits.max_bytes).await
             }
             _ => Ok(Outcome::Whole(fetched)),
@@ -263,7 +259,7 @@ impl Job {
         if !may_replace && std::fs::symlink_metadata(path).is_ok() {
             return Err(Trouble::Exists(path.to_owned()));
         }
-        let content = match &self.download.order.payload {
+        let content = match &self.order.payload {
             None => root,
             Some(payload) => {
                 let mut entries = self.node.list(root).await?.into_iter();

@@ -4,7 +4,8 @@ use std::fs::{self, File};
 use std::time::{Duration, Instant};
 
 use super::{MIB, megabytes, must, say, seconds, storage_of};
-use control::{Answer, Client, Request};
+use content::{Answer, Content, Request};
+use control::Client;
 
 use crate::daemon::Robot;
 use crate::small_disk::allocated_bytes;
@@ -70,7 +71,7 @@ fn wait_for_pins(a: &Robot, number: usize) -> Result {
             Some(client) => client,
             none => none.insert(Client::connect(&a.control_socket(), PATIENCE).ok()?),
         };
-        let answer = client.ask(&Request::Storage {}).ok()?;
+        let answer = client.call::<Content>(&Request::Storage {}).ok()?;
         std::thread::sleep(PAUSE);
         matches!(answer, Answer::Storage(storage) if storage.pins == number && storage.incomplete_pins == 0)
             .then_some(())

@@ -1,0 +1,79 @@
+//! The work of jobs: adding a file, and fetching and pinning content.
+
+use crate::protocol::Pinned;
+use ipfs::Cid;
+use ipfs::node::{FetchLimits, FetchProgress, Node};
+use ipfs::unixfs::{AddError, Content, Format};
+use service::{ProgressReporter, providers_of};
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::time::Duration;
+use swarm::Swarm;
+use tokio::sync::watch;
+
+/// Time without a block after which a fetch is given up.
+const STALL: Duration = Duration::from_secs(60);
+/// Minimum average size, in bytes, of the blocks of content that is worth keeping.
+const SMALLEST_BLOCK: u64 = 4 * 1024;
+
+/// Adds the file at `path` and pins it.
+pub(crate) async fn add(
+    node: Node,
+    path: PathBuf,
+    copy: bool,
+    reporter: ProgressReporter,
+) -> Result<Pinned, String> {
+    let unreadable = |error| AddError::Read(path.clone(), error).to_string();
+    // A person may name the file by a link. The file that it leads to is served.
+    let real = path.canonicalize().map_err(unreadable)?;
+    let metadata = real.metadata().map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(format!("{} is no file", path.display()));
+    }
+    let content = if copy { Content::File(real) } else { Content::InPlace(real) };
+    let (progress, watched) = watch::channel(0);
+    let total = metadata.len();
+    tokio::select! {
+        added = node.add_file(content, Format::V1, progress) => {
+            let root = added.map_err(|error| error.to_string())?.root;
+            pin(&node, root).await
+        }
+        never = report(watched, |done| reporter.report(done, Some(total))) => match never {},
+    }
+}
+
+/// Fetches what is missing of `root` and pins it.
+pub(crate) async fn fetch_and_pin(
+    swarm: Swarm,
+    node: Node,
+    root: Cid,
+    reporter: ProgressReporter,
+) -> Result<Pinned, String> {
+    let max_bytes = node.usage().max_bytes;
+    let max_blocks = usize::try_from(max_bytes / SMALLEST_BLOCK).unwrap_or(usize::MAX);
+    let limits = FetchLimits { max_bytes, max_blocks, stall_timeout: STALL, priority: 0 };
+    let mut providers = providers_of(&swarm, vec![root]).await.map_err(|error| error.to_string())?;
+    let (progress, watched) = watch::channel(FetchProgress::default());
+    let told = |progress: FetchProgress| reporter.report(progress.bytes, progress.claimed_bytes);
+    tokio::select! {
+        fetched = node.fetch(root, providers.remove(&root).unwrap_or_default(), limits, progress) => {
+            // The fetch holds the blocks until the pin does.
+            let _fetched = fetched.map_err(|error| error.to_string())?;
+            pin(&node, root).await
+        }
+        never = report(watched, told) => match never {},
+    }
+}
+
+async fn pin(node: &Node, root: Cid) -> Result<Pinned, String> {
+    let pin = node.pin(root).await.map_err(|error| error.to_string())?;
+    Ok(Pinned { cid: root.to_string(), bytes: pin.bytes })
+}
+
+/// Reports each value until the future is dropped.
+async fn report<T: Copy>(mut progress: watch::Receiver<T>, report: impl Fn(T)) -> Infallible {
+    while progress.changed().await.is_ok() {
+        report(*progress.borrow_and_update());
+    }
+    std::future::pending().await
+}

@@ -1,0 +1,116 @@
+//! The socket itself: its place in the file system, its owner, and its mode.
+
+use crate::durable::folder;
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use tokio::net::UnixListener;
+
+/// A bound control socket. Dropping it removes the socket file.
+#[derive(Debug)]
+pub struct Listener {
+    pub(crate) socket: UnixListener,
+    path: PathBuf,
+}
+
+/// Why the socket could not be bound.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Another daemon serves the path.
+    #[error("another daemon answers at {0}: stop that one, or give this one its own socket with --socket")]
+    Living(PathBuf),
+    /// The path is taken by a file that is not a socket; the daemon does not remove it.
+    #[error("{0} is there and no socket: move it away, or choose another place with --socket")]
+    Foreign(PathBuf),
+    /// The system refuses.
+    #[error("the control socket {0} cannot be opened: {1}; choose another place with --socket")]
+    Io(PathBuf, #[source] io::Error),
+}
+
+impl Listener {
+    /// Binds the socket at `path` with mode 0600. Replaces a socket that no process serves any more. Creates the folder
+    /// when it is missing.
+    ///
+    /// # Errors
+    /// When another daemon or another kind of file is at `path`, or the system refuses.
+    pub fn open(path: &Path) -> Result<Self, BindError> {
+        look(path)?;
+        let socket = bind(path).map_err(|error| BindError::Io(path.to_owned(), error))?;
+        Ok(Self { socket, path: path.to_owned() })
+    }
+
+    /// Returns the path of the socket.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        // A socket file that stays behind is replaced by the next daemon.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Checks that the path is free, or taken by a socket that no process serves.
+fn look(path: &Path) -> Result<(), BindError> {
+    let failed = |error| BindError::Io(path.to_owned(), error);
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(error)),
+        Ok(metadata) if !metadata.file_type().is_socket() => return Err(BindError::Foreign(path.to_owned())),
+        Ok(_) => {}
+    }
+    match std::os::unix::net::UnixStream::connect(path) {
+        Ok(_) => Err(BindError::Living(path.to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// Binds under a temporary name and renames afterwards, so that the socket has its mode before any process can find it
+/// and an old socket is replaced in one step.
+fn bind(path: &Path) -> io::Result<UnixListener> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder(path))?;
+    let aside = path.with_extension("new");
+    let _ = fs::remove_file(&aside);
+    let listener = UnixListener::bind(&aside)?;
+    fs::set_permissions(&aside, Permissions::from_mode(0o600))?;
+    fs::rename(&aside, path)?;
+    Ok(listener)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[tokio::test]
+    async fn is_its_owners_alone_and_goes_with_its_listener() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dt-swarm/control.sock");
+        let listener = Listener::open(&path).unwrap();
+        assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
+        assert!(matches!(Listener::open(&path), Err(BindError::Living(_))));
+        drop(listener);
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn a_stale_socket_is_replaced_and_another_file_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("control.sock");
+        // As a daemon leaves it whose power was cut.
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        assert!(path.exists());
+        drop(Listener::open(&path).unwrap());
+        fs::write(&path, "mine").unwrap();
+        let error = Listener::open(&path).unwrap_err();
+        assert!(matches!(error, BindError::Foreign(_)) && error.to_string().contains("--socket"));
+        assert_eq!(fs::read(&path).unwrap(), b"mine");
+    }
+}

@@ -1,0 +1,62 @@
+//! The service's shell.
+
+use crate::Announcer;
+use service::{Context, DecisionLoop, Endpoint, Service, ServiceError};
+use control::{Failure, Protocol};
+use serde::{Deserialize, Serialize};
+use std::convert::Infallible;
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// Time in which facts that change are stated together, as when a network comes up.
+const GATHER: Duration = Duration::from_millis(100);
+
+/// The section `[discovery]` of the configuration. It has no keys yet.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {}
+
+/// A request to the service `discovery`. There is none yet.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub enum Request {}
+
+/// The service `discovery`.
+pub struct Discovery {
+    context: Context,
+}
+
+impl Protocol for Discovery {
+    const NAME: &'static str = "discovery";
+    type Request = Request;
+    type Answer = ();
+}
+
+impl Endpoint for Discovery {
+    async fn handle(&self, request: Request) -> Result<(), Failure> {
+        match request {}
+    }
+}
+
+impl Service for Discovery {
+    type Settings = Settings;
+
+    fn open(context: Context, _settings: Settings) -> Result<Self, ServiceError> {
+        Ok(Self { context })
+    }
+
+    async fn run(&self) -> Result<Infallible, ServiceError> {
+        let mut facts = self.context.facts.clone();
+        let swarm = self.context.swarm.clone();
+        let announcer = Announcer::new(swarm.me(), facts.borrow_and_update().clone());
+        // Nobody else states anything that changes what this node has to state of itself.
+        let mut decisions = DecisionLoop::new(swarm, announcer, |_| false, GATHER);
+        loop {
+            decisions.decide().await?;
+            tokio::select! {
+                Ok(()) = facts.changed() => sleep(GATHER).await,
+                () = decisions.changed() => {}
+            }
+            decisions.decider().set_facts(facts.borrow_and_update().clone());
+        }
+    }
+}

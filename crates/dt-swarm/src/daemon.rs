@@ -1,0 +1,309 @@
+//! Wires the parts of the daemon, and stops them in order.
+
+use crate::comms::run_comms;
+use crate::config::{self, Arguments, Config, ConfigError};
+use crate::endpoints::{RouteEndpoint, SwarmEndpoint};
+use crate::identity::{self, IdentityError};
+use crate::membership::{Membership, MembershipError};
+use crate::node::run_node;
+use crate::plan::{Plan, Planner};
+use crate::routes::{self, Routes};
+use crate::shared::Shared;
+use crate::{banner, facts, plan};
+use brain::Routing;
+use channels::{Choice, ChoiceError};
+use control::{BindError, Listener};
+use dcache::{Keypair, Time};
+use gateway::{Holders, Settings, run_gateway};
+use rand::TryRng as _;
+use service::{Banner, Context, Environment, LocalFacts, OpenError, Registration, Router, Services, supervise};
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use store::{Opened, Store};
+use swarm::{Driver, Setup, Swarm};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// Returns when this program was built: a lower bound for the time.
+fn built() -> Time {
+    // Without a number there is no lower bound from this side; build.rs writes one.
+    Time(env!("DT_SWARM_BUILT").parse().unwrap_or_default())
+}
+
+/// Maximum time that stopping may take.
+const STOPPING: Duration = Duration::from_millis(4500);
+/// Maximum time that the start message waits for the addresses of the IPFS node.
+const ADDRESSES: Duration = Duration::from_secs(3);
+
+/// Why the daemon does not run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RunError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Interfaces(#[from] ChoiceError),
+    #[error("the data folder {0} cannot be made: {1}; choose another with --data-dir")]
+    DataFolder(PathBuf, #[source] std::io::Error),
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    #[error(transparent)]
+    Membership(#[from] MembershipError),
+    #[error(transparent)]
+    Store(#[from] store::OpenError),
+    #[error(transparent)]
+    Service(#[from] OpenError),
+    #[error("the system refuses what every program needs: {0}")]
+    System(#[from] std::io::Error),
+    #[error("stopping took longer than {} s; what was not written yet is asked of the others again", STOPPING.as_secs())]
+    Stuck,
+}
+
+/// Runs the daemon until it is told to stop.
+pub(crate) fn run(arguments: &Arguments, services: &'static [Registration]) -> Result<(), RunError> {
+    let environment = config::environment();
+    let config = Config::load(arguments, &environment, services)?;
+    let choice = Choice::new(&config.interfaces)?;
+    let membership = Membership::load(&config)?;
+    std::fs::create_dir_all(&config.data_dir)
+        .map_err(|error| RunError::DataFolder(config.data_dir.clone(), error))?;
+    let keypair = Arc::new(identity::load_or_make(&config.data_dir)?);
+    let store = open_store(&config)?;
+    let facts = watch::Sender::new(facts::first(&config, &choice));
+    let addresses = plan::first(&config, membership.file());
+    let first_plan = Plan::of(&addresses, &facts.borrow().lines);
+    let shared = Shared {
+        config: Arc::new(config),
+        choice,
+        keypair,
+        store,
+        seed: random_seed()?,
+        membership: watch::Sender::new(membership.file().cloned()),
+        facts,
+        // With a plan from the start the channels need not be restarted at once.
+        plan: watch::Sender::new(first_plan),
+        node: watch::Sender::new(None),
+        stop: CancellationToken::new(),
+    };
+    // Two threads: a robot's other core must not wait while one hashes.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let daemon = Daemon { shared, environment: Arc::new(environment), services, tasks: JoinSet::new() };
+    let result = runtime.block_on(daemon.run(membership));
+    // A stuck thread must not keep the process.
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    result
+}
+
+fn open_store(config: &Config) -> Result<Arc<Store>, RunError> {
+    let (store, opened) = Store::open(&config.data_dir.join("records.redb"))?;
+    if let Opened::SetAside { moved_to, reason, .. } = opened {
+        let moved_to = moved_to.display();
+        tracing::warn!(%moved_to, reason, "the store was damaged and set aside; its records come back from peers");
+    }
+    Ok(Arc::new(store))
+}
+
+struct Daemon {
+    shared: Shared,
+    environment: Arc<Environment>,
+    services: &'static [Registration],
+    tasks: JoinSet<()>,
+}
+
+impl Daemon {
+    async fn run(mut self, membership: Membership) -> Result<(), RunError> {
+        let signals = Signals::new()?;
+        let swarm_name = membership.name().map(str::to_owned);
+        let (driver, swarm, routes) = self.make_swarm(&membership);
+        let context = self.context(&swarm);
+        let services = Services::open(self.services, &context, &self.shared.config.sections)?;
+        let router = Router::default()
+            .with(SwarmEndpoint::new(swarm.clone(), membership, self.shared.membership.clone()))
+            .with(RouteEndpoint { swarm: swarm.clone(), routes: routes.clone() });
+        let shared = self.shared.clone();
+        self.supervise("comms", move || {
+            let (driver, shared) = (driver.clone(), shared.clone());
+            async move { run_comms(&driver, shared).await }
+        });
+        self.spawn_planner(&swarm, routes);
+        self.spawn_control(services.route(router));
+        self.spawn_gateway(&swarm);
+        let shared = self.shared.clone();
+        self.supervise("node", move || run_node(shared.clone()));
+        self.spawn_services(&services, &context);
+        self.spawn_networks();
+        self.show(swarm_name.as_deref(), &services.banner()).await;
+        signals.wait().await;
+        self.stop().await
+    }
+
+    async fn stop(mut self) -> Result<(), RunError> {
+        self.shared.stop.cancel();
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        let result = tokio::time::timeout(STOPPING, all).await.map_err(|_| RunError::Stuck);
+        tracing::info!("stopped");
+        result
+    }
+
+    fn make_swarm(&self, membership: &Membership) -> (Arc<Driver>, Swarm, Routes) {
+        let config = &self.shared.config;
+        let path = config.data_dir.join("routes");
+        let (configured, added) = (config.routes.clone(), routes::read(&path));
+        let rules = configured.iter().chain(&added).cloned().collect();
+        let routing = Routing { rules, paths: Vec::new(), forwards: config.forward };
+        let (driver, swarm) = Driver::new(Setup {
+            keypair: Keypair::from_seed(self.shared.keypair.seed()),
+            store: self.shared.store.clone(),
+            policy: membership.policy(),
+            routing,
+            wall_clock: swarm::system_clock,
+            built: built(),
+            settings: brain::Settings::default(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            seed: self.shared.seed,
+        });
+        let routes = Routes::new(swarm.clone(), path, configured, added, config.forward);
+        (Arc::new(driver), swarm, routes)
+    }
+
+    fn context(&self, swarm: &Swarm) -> Context {
+        let Shared { store, node, facts, stop, .. } = &self.shared;
+        Context::new("", swarm.clone(), store.clone(), node.subscribe(), facts.subscribe())
+            .within(self.environment.clone(), stop.clone())
+    }
+
+    /// Runs a task that watches the token itself, since it has to write something at the end.
+    fn supervise<F, E>(&mut self, name: &'static str, make: impl FnMut() -> F + Send + 'static)
+    where
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: std::fmt::Display + Send + 'static,
+    {
+        self.tasks.spawn(supervise(name, self.shared.stop.clone(), make));
+    }
+
+    /// Runs a task that writes nothing at the end and so is dropped when the daemon stops.
+    fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.shared.stop.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = task => {}
+            }
+        });
+    }
+
+    fn spawn_planner(&mut self, swarm: &Swarm, routes: Routes) {
+        let Shared { config, membership, facts, plan, .. } = &self.shared;
+        let planner = Planner {
+            config: config.clone(),
+            swarm: swarm.clone(),
+            membership: membership.subscribe(),
+            facts: facts.subscribe(),
+            routes,
+            plan: plan.clone(),
+        };
+        self.spawn(async move {
+            // It ends only with the daemon.
+            let _ = planner.run().await;
+        });
+    }
+
+    fn spawn_control(&mut self, router: Router) {
+        let path = self.shared.config.control_socket.clone();
+        let serve = move || {
+            let (router, path) = (router.clone(), path.clone());
+            async move { serve_control(router, path).await.map(|never| match never {}) }
+        };
+        self.spawn(supervise("control", self.shared.stop.clone(), serve));
+    }
+
+    fn spawn_gateway(&mut self, swarm: &Swarm) {
+        let config = &self.shared.config;
+        let Some(listen) = config.gateway else { return };
+        let settings = Settings::new(listen, vec![config.hostname.clone()]);
+        let (holders, node) = (holders(swarm.clone()), self.shared.node.subscribe());
+        let serve = move || {
+            let (settings, node, holders) = (settings.clone(), node.clone(), holders.clone());
+            async move { run_gateway(settings, node, holders).await.map(|never| match never {}) }
+        };
+        self.spawn(supervise("gateway", self.shared.stop.clone(), serve));
+    }
+
+    fn spawn_services(&mut self, services: &Services, context: &Context) {
+        for task in services.tasks(context) {
+            self.spawn(async move { match task.await {} });
+        }
+    }
+
+    fn spawn_networks(&mut self) {
+        let Shared { choice, config, facts, stop, .. } = self.shared.clone();
+        let watch = move || facts::watch_networks(choice.clone(), config.tcp_port, facts.clone());
+        self.spawn(supervise("networks", stop, watch));
+    }
+
+    /// Prints the start message once the addresses are known, or after [`ADDRESSES`].
+    async fn show(&self, swarm: Option<&str>, services: &Banner) {
+        let mut facts = self.shared.facts.subscribe();
+        let _ = tokio::time::timeout(ADDRESSES, facts.wait_for(|facts| facts.ipfs.is_some())).await;
+        let facts: LocalFacts = facts.borrow().clone();
+        banner::print(&self.shared.config, self.shared.keypair.peer_id(), swarm, &facts, services);
+    }
+}
+
+/// The signals that stop the daemon.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn wait(mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => tracing::info!("interrupted; stopping"),
+            _ = self.terminate.recv() => tracing::info!("told to stop; stopping"),
+        }
+    }
+}
+
+/// Why the control socket is not served.
+#[derive(Debug, thiserror::Error)]
+enum ControlError {
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error("the control socket accepts no connections: {0}")]
+    Accept(#[from] std::io::Error),
+}
+
+async fn serve_control(router: Router, path: PathBuf) -> Result<Infallible, ControlError> {
+    let listener = Listener::open(&path)?;
+    let handle = move |frame| {
+        let router = router.clone();
+        async move { router.dispatch(frame).await }
+    };
+    Ok(control::serve(listener, handle).await?)
+}
+
+/// Returns how the gateway finds content that is not stored here: at the peers that hold it.
+fn holders(swarm: Swarm) -> Holders {
+    Arc::new(move |root| {
+        let swarm = swarm.clone();
+        Box::pin(async move {
+            // Without an answer the daemon is stopping.
+            let known = service::providers_of(&swarm, vec![root]).await.unwrap_or_default();
+            known.into_values().flatten().collect()
+        })
+    })
+}
+
+fn random_seed() -> std::io::Result<u64> {
+    let mut seed = [0; 8];
+    rand::rngs::SysRng.try_fill_bytes(&mut seed).map_err(std::io::Error::other)?;
+    Ok(u64::from_le_bytes(seed))
+}

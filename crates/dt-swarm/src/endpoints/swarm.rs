@@ -1,0 +1,258 @@
+//! Requests about the running swarm: signing, publishing, and the swarm that this node belongs to.
+
+use crate::membership::{Membership, MembershipError};
+use control::{Failure, FailureKind, Protocol};
+use dcache::{Item, Key, Kind, Moment, NotAllowed, PeerId, Record, Set, Statements, SwarmFile, Time};
+use service::Endpoint;
+use std::sync::Arc;
+use swarm::protocol::{
+    Answer, Expiry, Intent, ItemHistory, Outcome, Prepared, Request, SignedStatement, StatementText, Status,
+    SwarmProtocol,
+};
+use swarm::{SayError, Swarm};
+use tokio::sync::{Mutex, watch};
+
+/// Maximum number of peers that are named because they state the opposite.
+const MAX_OTHERS: usize = 8;
+
+/// A signer, and what it intends to state.
+type Wanted = (PeerId, Kind, Item);
+
+/// Handles requests about the running swarm. A clone refers to the same swarm.
+#[derive(Clone)]
+pub(crate) struct SwarmEndpoint {
+    swarm: Swarm,
+    membership: Arc<Mutex<Membership>>,
+    /// Tells the rest of the daemon which swarm it belongs to.
+    current: watch::Sender<Option<SwarmFile>>,
+}
+
+impl Protocol for SwarmEndpoint {
+    const NAME: &'static str = SwarmProtocol::NAME;
+    type Request = Request;
+    type Answer = Answer;
+}
+
+impl Endpoint for SwarmEndpoint {
+    async fn handle(&self, request: Request) -> Result<Answer, Failure> {
+        match request {
+            Request::Status {} => self.status().await,
+            Request::Publish { statements, anyway } => self.publish(statements.into(), anyway).await,
+            Request::Prepare { signer, intents } => self.prepare(signer, intents.into()).await,
+            Request::Admit { records, anyway } => self.admit(records.into(), anyway).await,
+            Request::Join { swarm } => self.change(|membership| membership.join(swarm)).await,
+            Request::Leave {} => self.change(Membership::leave).await,
+        }
+    }
+}
+
+impl SwarmEndpoint {
+    pub(crate) fn new(
+        swarm: Swarm,
+        membership: Membership,
+        current: watch::Sender<Option<SwarmFile>>,
+    ) -> Self {
+        Self { swarm, membership: Arc::new(Mutex::new(membership)), current }
+    }
+
+    async fn status(&self) -> Result<Answer, Failure> {
+        let now = self.swarm.read_at(|_, now| now).await?;
+        let swarm = self.membership.lock().await.text().map(str::to_owned);
+        Ok(Answer::Status(Status {
+            peer: self.swarm.me(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            swarm,
+            time: now.time,
+            is_time_certain: now.is_certain,
+        }))
+    }
+
+    async fn publish(&self, texts: Vec<StatementText>, anyway: bool) -> Result<Answer, Failure> {
+        let me = self.swarm.me();
+        let wanted: Vec<Wanted> =
+            texts.iter().map(|text| (me, text.0.kind(), text.0.item().clone())).collect();
+        self.check(wanted.clone(), anyway).await?;
+        let mut statements = Statements::new();
+        for StatementText(statement) in texts {
+            let (item, validity) = (statement.item().clone(), *statement.validity());
+            match statement.kind() {
+                Kind::Propose => statements.propose(item, validity),
+                Kind::Dismiss => statements.dismiss(item, validity),
+            };
+        }
+        self.swarm.say(statements).await.map_err(unsaid)?;
+        self.outcomes(wanted).await
+    }
+
+    async fn admit(&self, records: Vec<SignedStatement>, anyway: bool) -> Result<Answer, Failure> {
+        let verify = |record: SignedStatement| Record::verify(record.payload.0, record.signature);
+        let records: Vec<Record> = records
+            .into_iter()
+            .map(verify)
+            .collect::<Result<_, _>>()
+            .map_err(|error| Failure::new(FailureKind::Refused, error))?;
+        let wanted = |record: &Record| (record.signer(), record.kind(), record.item().clone());
+        let wanted: Vec<Wanted> = records.iter().map(wanted).collect();
+        self.check(wanted.clone(), anyway).await?;
+        self.swarm.carry(records).await.map_err(unsaid)?;
+        self.outcomes(wanted).await
+    }
+
+    /// Checks that all of this would count now.
+    async fn check(&self, wanted: Vec<Wanted>, anyway: bool) -> Result<(), Failure> {
+        if anyway {
+            return Ok(());
+        }
+        let may = move |set: &Set, now: Moment| -> Result<(), NotAllowed> {
+            wanted.iter().try_for_each(|(signer, kind, item)| set.may(*kind, item, *signer, now.time))
+        };
+        let allowed = self.swarm.read_at(may).await?;
+        allowed.map_err(|reason| Failure::new(FailureKind::NotAllowed, reason))
+    }
+
+    async fn outcomes(&self, wanted: Vec<Wanted>) -> Result<Answer, Failure> {
+        let read = move |set: &Set, now: Moment| {
+            let outcome = |(_, kind, item): &Wanted| outcome(set, now.time, *kind, item);
+            wanted.iter().map(outcome).collect()
+        };
+        let outcomes = self.swarm.read_at(read).await?;
+        Ok(Answer::Published { outcomes })
+    }
+
+    async fn prepare(&self, signer: Option<PeerId>, intents: Vec<Intent>) -> Result<Answer, Failure> {
+        let signer = signer.unwrap_or_else(|| self.swarm.me());
+        let read = move |set: &Set, now: Moment| prepare(set, now, signer, &intents);
+        self.swarm.read_at(read).await.map(Answer::Prepared).map_err(Failure::from)
+    }
+
+    /// Changes the swarm that this node belongs to. Requests at the same time wait for each other.
+    async fn change(
+        &self,
+        change: impl FnOnce(&mut Membership) -> Result<(), MembershipError> + Send + 'static,
+    ) -> Result<Answer, Failure> {
+        let endpoint = self.clone();
+        // A change that began is finished even if the connection ends: file and policy change together.
+        let changed = tokio::spawn(async move { endpoint.change_wholly(change).await }).await;
+        changed.map_err(|_| Failure::new(FailureKind::Disk, "the change failed"))?
+    }
+
+    async fn change_wholly(
+        self,
+        change: impl FnOnce(&mut Membership) -> Result<(), MembershipError> + Send + 'static,
+    ) -> Result<Answer, Failure> {
+        let mut membership = self.membership.clone().lock_owned().await;
+        // The disk may take its time.
+        let changed = tokio::task::spawn_blocking(move || change(&mut membership).map(|()| membership));
+        let membership = changed.await.map_err(|_| Failure::new(FailureKind::Disk, "the change failed"))?;
+        let membership = membership.map_err(unchanged)?;
+        tracing::info!(swarm = membership.name().unwrap_or("the open one"), "the swarm of this node changed");
+        self.swarm.adopt(membership.policy()).await?;
+        self.current.send_replace(membership.file().cloned());
+        Ok(Answer::Done {})
+    }
+}
+
+fn outcome(set: &Set, now: Time, said: Kind, item: &Item) -> Outcome {
+    let states_opposite = |record: &&Record| {
+        let counts = || set.may(record.kind(), item, record.signer(), now).is_ok();
+        record.kind() != said && record.validity().contains(now) && counts()
+    };
+    let others = set.voices(item).iter().filter(states_opposite).map(Record::signer);
+    Outcome { is_in_bucket: set.item(item, now).is_some(), others: others.take(MAX_OTHERS).collect() }
+}
+
+fn prepare(set: &Set, now: Moment, signer: PeerId, intents: &[Intent]) -> Prepared {
+    let history = |intent: &Intent| {
+        let item = intent.item();
+        let proposals = set.voices(&item).iter().filter(|record| record.kind() == Kind::Propose);
+        let ends = proposals.map(|record| record.validity().end()).filter(|end| !end.is_over(now.time));
+        let former = set.get(&Key { item: item.clone(), signer }).map(Record::keep);
+        ItemHistory {
+            former: former.map(|end| Expiry { at: end.time() }),
+            proposed: ends.max().map(|end| Expiry { at: end.time() }),
+        }
+    };
+    Prepared {
+        signer,
+        sequence: set.latest_sequence(signer),
+        time: now.time,
+        is_time_certain: now.is_certain,
+        histories: intents.iter().map(history).collect(),
+    }
+}
+
+fn unsaid(error: SayError) -> Failure {
+    let kind = match &error {
+        SayError::Statement(_) => FailureKind::Wrong,
+        SayError::Disk(_) => FailureKind::Disk,
+        SayError::Refused(_) | SayError::Outlasted => FailureKind::Refused,
+        SayError::Stopped(_) => FailureKind::Stopped,
+    };
+    Failure::new(kind, error)
+}
+
+fn unchanged(error: MembershipError) -> Failure {
+    let kind = match &error {
+        MembershipError::Read(..) | MembershipError::Write(..) => FailureKind::Disk,
+        MembershipError::Open
+        | MembershipError::Named(_)
+        | MembershipError::NoSwarm(_)
+        | MembershipError::Wrong(..) => FailureKind::Wrong,
+    };
+    Failure::new(kind, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dcache::{Data, End, Keypair, Statement, Validity};
+
+    const NOW: Time = Time(1_800_000_000);
+
+    fn item() -> Item {
+        Item { bucket: "share/notes".parse().unwrap(), data: Data::new("a").unwrap() }
+    }
+
+    fn peer(seed: u8) -> PeerId {
+        Keypair::from_seed([seed; 32]).peer_id()
+    }
+
+    fn set(words: &[(u8, Kind, u64)]) -> Set {
+        let mut set = Set::default();
+        for (seed, kind, seconds) in words {
+            let statement = Statement::new(*kind, item(), Validity::starting(NOW, *seconds)).unwrap();
+            let record = Record::sign(statement, &Keypair::from_seed([*seed; 32]), 7, End::default());
+            set.admit_verified(record, NOW).unwrap();
+        }
+        set
+    }
+
+    fn prepared(set: &Set, signer: u8, after: u64) -> Prepared {
+        let Item { bucket, data } = item();
+        let now = Moment::certain(NOW.plus(after));
+        prepare(set, now, peer(signer), &[Intent { kind: Kind::Dismiss, bucket, data }])
+    }
+
+    #[test]
+    fn a_signer_is_told_what_it_needs() {
+        let at = |seconds| Some(Expiry { at: Some(NOW.plus(seconds)) });
+        let set = set(&[(1, Kind::Propose, 100), (2, Kind::Propose, 50), (3, Kind::Dismiss, 500)]);
+        let first = prepared(&set, 1, 0);
+        assert_eq!((first.signer, first.sequence, first.time), (peer(1), 7, NOW));
+        assert_eq!(first.histories, [ItemHistory { former: at(100), proposed: at(100) }]);
+        let stranger = prepared(&set, 9, 0);
+        assert_eq!(stranger.sequence, 0);
+        assert_eq!(stranger.histories, [ItemHistory { former: None, proposed: at(100) }]);
+        let later = prepared(&set, 3, 200);
+        assert_eq!(later.histories, [ItemHistory { former: at(500), proposed: None }], "a dismissal is none");
+    }
+
+    #[test]
+    fn who_states_opposite_is_named() {
+        let set = set(&[(1, Kind::Propose, 100), (2, Kind::Dismiss, 50)]);
+        let against = |said, after| outcome(&set, NOW.plus(after), said, &item());
+        assert_eq!(against(Kind::Propose, 0), Outcome { is_in_bucket: false, others: vec![peer(2)] });
+        assert_eq!(against(Kind::Propose, 60), Outcome { is_in_bucket: true, others: vec![] });
+        assert_eq!(against(Kind::Dismiss, 60), Outcome { is_in_bucket: true, others: vec![peer(1)] });
+    }
+}

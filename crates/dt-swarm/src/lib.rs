@@ -1,0 +1,47 @@
+//! The daemon: one program that makes a robot part of the swarm.
+//!
+//! It wires what all services share (configuration, identity, records on the disk, the running brain with its channels,
+//! the IPFS node, the control socket, the gateway) and runs a list of services, see [`run`]. A service is one row of that
+//! list; this crate knows no service by name, except for command line flags that set keys of a service's section.
+
+mod banner;
+mod comms;
+mod config;
+mod daemon;
+mod endpoints;
+mod facts;
+mod identity;
+mod membership;
+mod node;
+mod plan;
+mod routes;
+mod shared;
+
+use clap::Parser as _;
+use service::Registration;
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+
+/// What is logged when `RUST_LOG` is not set: the daemon's own steps, and of libp2p only what is wrong.
+const LOGGED: &str = "info,libp2p=warn,libp2p_swarm=error,quinn=warn";
+
+/// Runs the daemon with these services until it is told to stop. For `main`.
+pub fn run(services: &'static [Registration]) -> ExitCode {
+    let arguments = config::Arguments::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOGGED));
+    // Log files get no colours.
+    let is_terminal = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(is_terminal)
+        .with_writer(std::io::stderr)
+        .init();
+    match daemon::run(&arguments, services) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("dt-swarm: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Runs the embedded IPFS node. With another swarm key, or other topics, it is replaced by a new one.
+
+use crate::plan::Plan;
+use crate::shared::{Shared, key_of};
+use ipfs::node::{Driver, Node, NodeConfig, StartError};
+use ipfs::store::{OpenReport, StoreConfig};
+use ipfs::{Keypair, Multiaddr};
+use seal::SwarmKey;
+use service::LocalFacts;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// Why there is no IPFS node.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NodeError {
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error("the identity is no key of IPFS")]
+    Key,
+    #[error("the IPFS node ended")]
+    Ended,
+}
+
+/// Runs the node until the daemon stops.
+pub(crate) async fn run_node(shared: Shared) -> Result<(), NodeError> {
+    let (mut membership, mut plan) = (shared.membership.subscribe(), shared.plan.subscribe());
+    while !shared.stop.is_cancelled() {
+        let key = key_of(&membership);
+        let topics = plan.borrow_and_update().rooms.topics.clone();
+        let life = shared.stop.child_token();
+        let run = live(shared.clone(), life.clone(), key.clone(), topics.clone());
+        tokio::pin!(run);
+        let ended = tokio::select! {
+            ended = &mut run => ended,
+            () = until_changed(&mut membership, &mut plan, &key, &topics) => {
+                tracing::info!("the swarm's key or its topics changed: the IPFS node is restarted");
+                life.cancel();
+                run.await
+            }
+        };
+        shared.node.send_replace(None);
+        ended?;
+    }
+    Ok(())
+}
+
+async fn until_changed(
+    membership: &mut watch::Receiver<Option<dcache::SwarmFile>>,
+    plan: &mut watch::Receiver<Plan>,
+    key: &Option<SwarmKey>,
+    topics: &[String],
+) {
+    loop {
+        tokio::select! {
+            Ok(()) = membership.changed() => {}
+            Ok(()) = plan.changed() => {}
+            else => std::future::pending().await,
+        }
+        if key_of(membership) != *key || plan.borrow_and_update().rooms.topics != topics {
+            return;
+        }
+    }
+}
+
+/// Runs one node until `stop`.
+async fn live(
+    shared: Shared,
+    stop: CancellationToken,
+    key: Option<SwarmKey>,
+    topics: Vec<String>,
+) -> Result<(), NodeError> {
+    let network_key = key.map(|key| key.libp2p().into());
+    let config = NodeConfig { network_key, topics, ..node_config(&shared)? };
+    let (node, driver, report) = Node::start(config).await?;
+    log(&report);
+    // The tasks end when this future is dropped.
+    let mut tasks = JoinSet::new();
+    tasks.spawn(keep_connected(node.clone(), shared.plan.subscribe()));
+    shared.node.send_replace(Some(node.clone()));
+    tasks.spawn(tell_addresses(node, shared.facts));
+    drive(driver, stop).await
+}
+
+fn node_config(shared: &Shared) -> Result<NodeConfig, NodeError> {
+    let config = &shared.config;
+    // An Ed25519 key has 32 bytes, and any 32 bytes are one.
+    let keypair = Keypair::ed25519_from_bytes(shared.keypair.seed()).map_err(|_| NodeError::Key)?;
+    let store = StoreConfig {
+        directory: config.ipfs_dir.clone(),
+        max_bytes: config.store_max_bytes,
+        min_free_bytes: config.disk_free_bytes,
+    };
+    let port = config.ipfs_port;
+    let listen = ["ip4/0.0.0.0", "ip6/::"].into_iter().flat_map(|host| {
+        let tcp = format!("/{host}/tcp/{port}");
+        [tcp, format!("/{host}/udp/{port}/quic-v1")]
+    });
+    let listen = listen.filter_map(|address| address.parse().ok()).collect();
+    Ok(NodeConfig { listen, seed: shared.seed, ..NodeConfig::new(keypair, store) })
+}
+
+/// Keeps connections with the nodes of the plan.
+async fn keep_connected(node: Node, mut plan: watch::Receiver<Plan>) {
+    loop {
+        let nodes = plan.borrow_and_update().nodes.clone();
+        node.keep_connected(nodes);
+        if plan.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn drive(driver: Driver, stop: CancellationToken) -> Result<(), NodeError> {
+    driver.run(stop.clone()).await;
+    if stop.is_cancelled() { Ok(()) } else { Err(NodeError::Ended) }
+}
+
+fn log(report: &OpenReport) {
+    tracing::info!(blocks = report.blocks, bytes = report.bytes, "the block store is open");
+    if let Some(path) = &report.pins_set_aside {
+        let path = path.display();
+        tracing::warn!(%path, "the list of pins could not be read and was set aside; kept files are pinned anew");
+    }
+    if report.files + report.files_gone > 0 {
+        tracing::info!(files = report.files, gone = report.files_gone, "files are served in place");
+    }
+    for cid in &report.incomplete_pins {
+        tracing::warn!(%cid, "a kept file lacks blocks; it is fetched again");
+    }
+}
+
+/// Keeps the published addresses equal to those at which the node listens, and logs those that it could not open.
+async fn tell_addresses(node: Node, facts: watch::Sender<LocalFacts>) {
+    let (mut listening, mut failures) = (node.listen_addresses(), node.listen_errors());
+    loop {
+        for failure in failures.borrow_and_update().iter() {
+            let (address, reason) = (&failure.address, &failure.reason);
+            tracing::error!(
+                %address,
+                reason,
+                "IPFS connections are not taken there; stop the program that holds the port, or set `ipfs_port`"
+            );
+        }
+        let addresses: Vec<String> =
+            listening.borrow_and_update().iter().filter_map(|at| announced(at, &node)).collect();
+        // None at all means most likely that the node does not listen yet.
+        if !addresses.is_empty() || facts.borrow().ipfs.is_some() {
+            facts.send_modify(|facts| facts.ipfs = Some(addresses));
+        }
+        tokio::select! {
+            Ok(()) = listening.changed() => {}
+            Ok(()) = failures.changed() => {}
+            else => return,
+        }
+    }
+}
+
+/// Returns the address as it is published; `None` for one that only this host can use.
+fn announced(address: &Multiaddr, node: &Node) -> Option<String> {
+    let text = address.to_string();
+    let is_local = ["/ip4/127.", "/ip4/0.0.0.0/", "/ip6/::1/", "/ip6/::/", "/ip6/fe80:"];
+    let is_local = is_local.iter().any(|prefix| text.starts_with(prefix));
+    (!is_local).then(|| format!("{text}/p2p/{}", node.peer_id()))
+}

@@ -1,0 +1,355 @@
+//! The shell of verifier and replicator: fetches, checks and pins what the decider asks for.
+
+use crate::check::{Fault, check};
+use crate::index::SharedFile;
+use crate::ledger::{Ledger, NoRoom};
+use crate::replicate::{Action, Replication, is_in_reach};
+use ipfs::Cid;
+use ipfs::node::{FetchError, FetchLimits, Node, PinError, Provider};
+use service::{DecisionLoop, concerns_providers};
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::time::Duration;
+use store::TableError;
+use swarm::{Stopped, Swarm};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{Id, JoinSet};
+use tokio::time::Instant;
+
+/// Settings of the replicator.
+#[derive(Clone, Debug)]
+pub struct ReplicatorSettings {
+    /// Whether files of other peers are kept.
+    pub keep_others: bool,
+    /// Maximum size, in bytes, of a file of other peers that is kept.
+    pub max_file_bytes: u64,
+    /// Number of files that are fetched at a time.
+    pub parallel: usize,
+}
+
+/// Time in which records that come are decided on together.
+const GATHER: Duration = Duration::from_millis(50);
+/// Time without a block after which a fetch is given up for now.
+const STALL: Duration = Duration::from_secs(60);
+/// Minimum and maximum time to wait before a file is tried again.
+const TRY_AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(15 * 60));
+/// Maximum time until files that wait are looked at again. Every reason to do so earlier is an event.
+const LONGEST_WAIT: Duration = TRY_AGAIN.1;
+/// Time after which files for which there was no room are tried again. That costs one question to the file system.
+const LOOK_FOR_ROOM: Duration = Duration::from_secs(3);
+/// Minimum room, in bytes, for a fetch that goes on: a few blocks.
+const SOME_ROOM: u64 = 4 * 1024 * 1024;
+/// Bytes that a directory and an info file have besides the payload. Links to many chunks need a hundredth more.
+const OVERHEAD: u64 = 64 * 1024;
+/// Minimum size, in bytes, of the chunks of an honest file, except the last.
+const SMALLEST_CHUNK: u64 = 16 * 1024;
+
+/// Why the replicator ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplicatorError {
+    /// The ledger cannot be written.
+    #[error(transparent)]
+    Ledger(#[from] TableError),
+    /// The pins cannot be read.
+    #[error(transparent)]
+    Pins(#[from] PinError),
+    /// The daemon is stopping.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+/// Why a file was not taken.
+#[derive(Debug, thiserror::Error)]
+enum TakeError {
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    #[error(transparent)]
+    Pin(#[from] PinError),
+    #[error(transparent)]
+    Ledger(#[from] TableError),
+    #[error("taking it died with a panic")]
+    Died,
+}
+
+/// A file that is being fetched, or could not be fetched.
+#[derive(Debug, Default)]
+struct Attempt {
+    is_under_way: bool,
+    /// Peers that hold the file, for the fetch that is under way.
+    providers: watch::Sender<Vec<Provider>>,
+    failures: u32,
+    not_before: Option<Instant>,
+}
+
+struct Replicator {
+    settings: ReplicatorSettings,
+    swarm: Swarm,
+    node: Node,
+    ledger: Ledger,
+    decisions: DecisionLoop<Replication>,
+    fetches: JoinSet<Result<(), TakeError>>,
+    roots: BTreeMap<Id, Cid>,
+    attempts: BTreeMap<Cid, Attempt>,
+    /// Files for which the last decision found no room.
+    no_room: Vec<NoRoom>,
+}
+
+/// Fetches, checks and keeps shared files, until the future is dropped.
+///
+/// # Errors
+/// When the ledger or the pins cannot be read or written.
+pub async fn run_replicator(
+    settings: ReplicatorSettings,
+    swarm: Swarm,
+    node: Node,
+    ledger: Ledger,
+) -> Result<Infallible, ReplicatorError> {
+    let (found, losses) = mpsc::channel(1);
+    let watching = find_losses(node.clone(), found);
+    let decider = Replication::new(swarm.me());
+    let decisions = DecisionLoop::new(swarm.clone(), decider, concerns_providers, GATHER);
+    let (fetches, roots, attempts) = (JoinSet::new(), BTreeMap::new(), BTreeMap::new());
+    let no_room = Vec::new();
+    let replicator =
+        Replicator { settings, swarm, node, ledger, decisions, fetches, roots, attempts, no_room };
+    tokio::select! {
+        ended = replicator.run(losses) => ended,
+        failed = watching => failed,
+    }
+}
+
+/// Finds the roots that lack blocks, whenever something that is pinned went missing.
+async fn find_losses(node: Node, found: mpsc::Sender<BTreeSet<Cid>>) -> Result<Infallible, ReplicatorError> {
+    let mut losses = node.store().losses();
+    loop {
+        losses.borrow_and_update();
+        // Files that look different are read now, which can take long.
+        if let Err(error) = node.check_files(None).await {
+            tracing::warn!(%error, "what became of shared files could not be noted; it is seen again after the next start");
+        }
+        let incomplete = node.incomplete_pins().await?;
+        if !incomplete.is_empty() && found.send(incomplete.into_iter().collect()).await.is_err() {
+            return std::future::pending().await;
+        }
+        if losses.changed().await.is_err() {
+            return std::future::pending().await;
+        }
+        tokio::time::sleep(GATHER).await;
+    }
+}
+
+impl Replicator {
+    async fn run(
+        mut self,
+        mut losses: mpsc::Receiver<BTreeSet<Cid>>,
+    ) -> Result<Infallible, ReplicatorError> {
+        self.compare_with_pins().await?;
+        loop {
+            let retry = self.decide().await?;
+            tokio::select! {
+                () = self.decisions.changed() => {}
+                () = self.ledger.changed() => {}
+                Some(incomplete) = losses.recv() => self.lost(&incomplete).await?,
+                Some(ended) = self.fetches.join_next_with_id() => self.ended(ended).await?,
+                () = tokio::time::sleep_until(retry) => {}
+            }
+        }
+    }
+
+    /// Pins again what is in the ledger but not pinned, because the database or a block was lost. What cannot be pinned is
+    /// fetched again.
+    async fn compare_with_pins(&mut self) -> Result<(), ReplicatorError> {
+        let pinned: BTreeSet<Cid> = self.node.pins().await?.into_iter().map(|pin| pin.root).collect();
+        let incomplete = self.node.incomplete_pins().await?;
+        let mut lost: BTreeSet<Cid> = incomplete.into_iter().collect();
+        for cid in self.ledger.kept().into_keys().filter(|cid| !pinned.contains(cid)) {
+            if let Err(error) = self.node.pin(cid).await {
+                tracing::warn!(%cid, %error, "a kept file could not be pinned anew");
+                lost.insert(cid);
+            }
+        }
+        self.lost(&lost).await
+    }
+
+    /// Retracts and forgets files that are not whole any more. What other peers hold is fetched again.
+    async fn lost(&mut self, incomplete: &BTreeSet<Cid>) -> Result<(), ReplicatorError> {
+        let kept = self.ledger.kept();
+        let lost: BTreeSet<Cid> = incomplete.iter().filter(|cid| kept.contains_key(cid)).copied().collect();
+        if lost.is_empty() {
+            return Ok(());
+        }
+        for cid in &lost {
+            tracing::warn!(%cid, "a kept file is not whole any more; it is fetched again from a peer that holds it");
+        }
+        self.decisions.decider().lose(lost.clone());
+        self.decide().await?;
+        self.forget(lost.into_iter().collect()).await
+    }
+
+    async fn forget(&self, cids: Vec<Cid>) -> Result<(), ReplicatorError> {
+        self.node.unpin_all(cids.clone()).await?;
+        Ok(self.ledger.drop_kept(&cids).await?)
+    }
+
+    /// Decides, and does what was decided. Returns when to retry a file for which there was no room or that failed.
+    async fn decide(&mut self) -> Result<Instant, ReplicatorError> {
+        self.decisions.decider().set_kept(self.ledger.kept());
+        let actions = self.decisions.decide().await?;
+        self.no_room.clear();
+        let mut wanted = BTreeMap::new();
+        for action in actions {
+            match action {
+                Action::Take { file, providers } => drop(wanted.insert(file.cid, (file, providers))),
+                Action::Drop(cid) => {
+                    tracing::info!(%cid, "a discarded file is unpinned");
+                    self.forget(vec![cid]).await?;
+                }
+            }
+        }
+        self.attempts.retain(|cid, attempt| attempt.is_under_way || wanted.contains_key(cid));
+        self.tell_providers(&wanted);
+        let in_folder: BTreeSet<Cid> = self.ledger.taken().into_values().map(|taken| taken.cid).collect();
+        for (file, providers) in wanted.into_values() {
+            let is_in_folder = in_folder.contains(&file.cid);
+            self.take(&file, providers, is_in_folder);
+        }
+        Ok(self.next_retry())
+    }
+
+    fn next_retry(&mut self) -> Instant {
+        let again = if self.no_room.is_empty() { LONGEST_WAIT } else { LOOK_FOR_ROOM };
+        self.tell_no_room();
+        let (now, waiting) = (Instant::now(), |attempt: &&Attempt| !attempt.is_under_way);
+        let retries = self.attempts.values().filter(waiting).filter_map(|attempt| attempt.not_before);
+        retries.filter(|at| *at > now).min().map_or(now + again, |at| at.min(now + again))
+    }
+
+    fn tell_no_room(&mut self) {
+        let files = std::mem::take(&mut self.no_room);
+        let first = files.first().cloned();
+        let number = files.len();
+        let is_news = self.ledger.tell_no_room(files);
+        if let (Some(NoRoom { cid, name, bytes, reason }), true) = (first, is_news) {
+            tracing::warn!(%cid, name, bytes, reason, files = number, "there is no room for shared files; they are fetched as soon as there is");
+        }
+    }
+
+    /// Returns whether there is room for a file now, and notes a file for which there is none. What is missing of an own
+    /// file is mostly little.
+    fn has_room(&mut self, file: &SharedFile, is_in_folder: bool) -> bool {
+        let size = file.description.as_ref().map_or(SOME_ROOM, |description| description.size);
+        let bytes = if is_in_folder { size.min(SOME_ROOM) } else { size };
+        let Err(error) = self.node.store().has_room(bytes) else { return true };
+        let name = file.description.as_ref().map(|description| description.filename.clone());
+        self.no_room.push(NoRoom { cid: file.cid, name, bytes, reason: error.to_string() });
+        false
+    }
+
+    /// Tells the fetches under way which peers hold their file by now.
+    fn tell_providers(&self, wanted: &BTreeMap<Cid, (Box<SharedFile>, Vec<Provider>)>) {
+        for (cid, attempt) in &self.attempts {
+            let known = wanted.get(cid).map(|(_, providers)| providers.clone()).unwrap_or_default();
+            attempt.providers.send_if_modified(|providers| {
+                let is_new = *providers != known;
+                *providers = known;
+                is_new
+            });
+        }
+    }
+
+    fn take(&mut self, file: &SharedFile, providers: Vec<Provider>, is_in_folder: bool) {
+        let attempt = self.attempts.entry(file.cid).or_default();
+        let must_wait = attempt.not_before.is_some_and(|at| at > Instant::now());
+        // An own file that was taken out of the folder is like one of another peer.
+        let is_wanted = self.settings.keep_others || is_in_folder;
+        let may_begin = is_in_reach(file, self.swarm.me(), !providers.is_empty())
+            && self.fetches.len() < self.settings.parallel;
+        if !is_wanted || attempt.is_under_way || must_wait || !may_begin || !self.has_room(file, is_in_folder)
+        {
+            return;
+        }
+        let attempt = self.attempts.entry(file.cid).or_default();
+        attempt.is_under_way = true;
+        let number = providers.len();
+        attempt.providers.send_replace(providers);
+        let known = attempt.providers.subscribe();
+        let limits = self.limits(file);
+        let name = file.description.as_ref().map(|description| description.filename.clone());
+        tracing::info!(cid = %file.cid, name, providers = number, "fetching a shared file");
+        let (node, ledger, cid) = (self.node.clone(), self.ledger.clone(), file.cid);
+        let name = name.unwrap_or_default();
+        let fetch = self.fetches.spawn(async move { take(&node, &ledger, &name, cid, known, limits).await });
+        self.roots.insert(fetch.id(), cid);
+    }
+
+    /// Returns the limits of a fetch: what the description says and a little more, but at most what the settings allow.
+    fn limits(&self, file: &SharedFile) -> FetchLimits {
+        let claimed = file.description.as_ref().map_or(u64::MAX, |description| description.size);
+        let size = claimed.min(self.settings.max_file_bytes);
+        let max_bytes = size.saturating_add(size / 100).saturating_add(OVERHEAD);
+        let max_blocks = usize::try_from(max_bytes / SMALLEST_CHUNK).unwrap_or(usize::MAX).saturating_add(16);
+        FetchLimits { max_bytes, max_blocks, stall_timeout: STALL, priority: 0 }
+    }
+
+    async fn ended(
+        &mut self,
+        ended: Result<(Id, Result<(), TakeError>), tokio::task::JoinError>,
+    ) -> Result<(), ReplicatorError> {
+        let (id, result) = ended.unwrap_or_else(|error| (error.id(), Err(TakeError::Died)));
+        let Some(cid) = self.roots.remove(&id) else { return Ok(()) };
+        match result {
+            Ok(()) => {
+                self.attempts.remove(&cid);
+                tracing::info!(%cid, "a shared file was checked and is kept");
+            }
+            Err(TakeError::Ledger(error)) => return Err(error.into()),
+            Err(TakeError::Fault(Fault::Bad(reason))) => {
+                tracing::warn!(%cid, reason, "a shared file is bad");
+                // Where this node may not discard it, it is not fetched again at once.
+                self.put_off(cid, TRY_AGAIN.1);
+                self.decisions.decider().reject(cid);
+            }
+            Err(error) => self.failed(cid, &error),
+        }
+        Ok(())
+    }
+
+    fn failed(&mut self, cid: Cid, error: &TakeError) {
+        // Without room the next decision says so and waits for it.
+        if let Err(full) = self.node.store().has_room(SOME_ROOM)
+            && full.is_full()
+        {
+            return self.put_off(cid, LOOK_FOR_ROOM);
+        }
+        let attempt = self.attempts.entry(cid).or_default();
+        attempt.failures += 1;
+        let wait = (TRY_AGAIN.0 * 2u32.saturating_pow(attempt.failures - 1)).min(TRY_AGAIN.1);
+        self.put_off(cid, wait);
+        tracing::warn!(%cid, %error, again_in = ?wait, "a shared file could not be fetched");
+    }
+
+    fn put_off(&mut self, cid: Cid, wait: Duration) {
+        let attempt = self.attempts.entry(cid).or_default();
+        attempt.is_under_way = false;
+        attempt.not_before = Some(Instant::now() + wait);
+    }
+}
+
+/// Fetches, checks and pins one file.
+async fn take(
+    node: &Node,
+    ledger: &Ledger,
+    name: &str,
+    cid: Cid,
+    providers: watch::Receiver<Vec<Provider>>,
+    limits: FetchLimits,
+) -> Result<(), TakeError> {
+    // The fetch holds the blocks until the pin does.
+    let fetched = node.fetch_from(name, cid, providers, limits, watch::Sender::default()).await?;
+    let description = check(node, cid, limits.max_bytes).await?;
+    node.pin(cid).await?;
+    drop(fetched);
+    Ok(ledger.keep(cid, description).await?)
+}

@@ -1,0 +1,155 @@
+//! The service's shell.
+
+use crate::protocol::{Answer, MAX_NAMES, MAX_WAITING, Request, WaitingFile};
+use crate::{
+    Ledger, NoRoom, ProposerSettings, ReplicatorSettings, buckets, index, run_proposer, run_replicator,
+};
+use control::{Failure, FailureKind, Protocol};
+use dcache::Set;
+use ipfs::node::Node;
+use serde::{Deserialize, Serialize};
+use service::{Banner, Context, Endpoint, Service, ServiceError};
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Number of files of other peers that are fetched at a time. More would only compete for one uplink.
+const PARALLEL_FETCHES: usize = 2;
+/// Bytes of a mebibyte.
+const MIB: u64 = 1024 * 1024;
+
+/// The section `[logs]` of the configuration.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// Folder whose files are shared. Default: `~/shared-logs`.
+    pub shared_folder: Option<PathBuf>,
+    /// Whether files of other robots are kept. Default: true.
+    pub keep_others: bool,
+    /// Maximum size, in MiB, of a file of other robots that is kept. Default: 4096.
+    pub max_file_mib: u64,
+    /// Time, in seconds, that a file must not change before it is shared. Default: 2.
+    pub settle_seconds: u64,
+    /// Time, in seconds, after which the folder is scanned although no change was reported. Default: 60.
+    pub rescan_seconds: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            shared_folder: None,
+            keep_others: true,
+            max_file_mib: 4096,
+            settle_seconds: 2,
+            rescan_seconds: 60,
+        }
+    }
+}
+
+/// The service `logs`.
+pub struct Logs {
+    context: Context,
+    ledger: Ledger,
+    proposer: ProposerSettings,
+    replicator: ReplicatorSettings,
+}
+
+impl Protocol for Logs {
+    const NAME: &'static str = "logs";
+    type Request = Request;
+    type Answer = Answer;
+}
+
+impl Endpoint for Logs {
+    async fn handle(&self, request: Request) -> Result<Answer, Failure> {
+        match request {
+            Request::Waiting {} => Ok(self.waiting()),
+            Request::Names { cids } => self.names(cids).await,
+        }
+    }
+}
+
+impl Service for Logs {
+    type Settings = Settings;
+
+    fn open(context: Context, settings: Settings) -> Result<Self, ServiceError> {
+        let environment = &context.environment;
+        let folder = match settings.shared_folder {
+            Some(folder) => environment.expand(folder),
+            None => environment.in_home("shared-logs")?,
+        };
+        let proposer = ProposerSettings {
+            folder,
+            settle: Duration::from_secs(settings.settle_seconds),
+            rescan: Duration::from_secs(settings.rescan_seconds.max(1)),
+        };
+        let replicator = ReplicatorSettings {
+            keep_others: settings.keep_others,
+            max_file_bytes: settings.max_file_mib.saturating_mul(MIB),
+            parallel: PARALLEL_FETCHES,
+        };
+        let ledger = Ledger::open(&context)?;
+        Ok(Self { context, ledger, proposer, replicator })
+    }
+
+    async fn run(&self) -> Result<Infallible, ServiceError> {
+        self.context.with_node(|node| self.run_with(node)).await
+    }
+
+    fn banner(&self) -> Banner {
+        let folder = self.proposer.folder.display().to_string();
+        let hint = format!("put a file into {folder}, and see which robots keep it");
+        Banner { lines: vec![("shared folder", folder)], hints: vec![(hint, "report")] }
+    }
+}
+
+impl Logs {
+    async fn run_with(&self, node: Node) -> Result<Infallible, ServiceError> {
+        let parts = || (self.context.swarm.clone(), node.clone(), self.ledger.clone());
+        let (swarm, node_of, ledger) = parts();
+        let settings = self.proposer.clone();
+        let proposer = self.context.supervise("proposer", move || {
+            run_proposer(settings.clone(), swarm.clone(), node_of.clone(), ledger.clone())
+        });
+        let (swarm, node_of, ledger) = parts();
+        let settings = self.replicator.clone();
+        let replicator = self.context.supervise("replicator", move || {
+            run_replicator(settings.clone(), swarm.clone(), node_of.clone(), ledger.clone())
+        });
+        tokio::select! {
+            never = proposer => match never {},
+            never = replicator => match never {},
+        }
+    }
+
+    fn waiting(&self) -> Answer {
+        let waiting = self.ledger.no_room().borrow().clone();
+        let row = |file: &NoRoom| WaitingFile {
+            cid: file.cid.to_string(),
+            name: file.name.clone(),
+            bytes: file.bytes,
+            reason: file.reason.clone(),
+        };
+        Answer::Waiting { files: waiting.iter().take(MAX_WAITING).map(row).collect(), count: waiting.len() }
+    }
+
+    /// Returns the names of files: as this node knew them when it kept them, or else as the swarm knows them.
+    async fn names(&self, cids: Vec<String>) -> Result<Answer, Failure> {
+        if cids.len() > MAX_NAMES {
+            let message = format!("at most {MAX_NAMES} names are told at a time, not {}", cids.len());
+            return Err(Failure::new(FailureKind::Wrong, message));
+        }
+        let kept = self.ledger.kept();
+        let reading = move |set: &Set, now| {
+            let files = index(set, now);
+            let name = |text: &String| {
+                let cid = buckets::parse(text)?;
+                let kept = || kept.get(&cid).map(|description| description.filename.clone());
+                let known = files.get(&cid).and_then(|file| file.description.as_ref());
+                kept().or_else(|| known.map(|description| description.filename.clone()))
+            };
+            cids.iter().map(name).collect()
+        };
+        Ok(Answer::Names { names: self.context.swarm.read(reading).await? })
+    }
+}

@@ -1,0 +1,146 @@
+//! What the daemon gives to a service.
+
+use crate::{LocalFacts, ServiceError, supervise};
+use control::{Failure, FailureKind, Places};
+use ipfs::node::Node;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::convert::Infallible;
+use std::fmt::Display;
+use std::path::PathBuf;
+use std::sync::Arc;
+use store::{Store, Table, TableKey};
+use swarm::Swarm;
+use telemetry::Metric;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// The environment of the daemon's process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Environment {
+    /// Default paths.
+    pub places: Places,
+    /// Name of the host.
+    pub hostname: String,
+}
+
+/// There is no home folder, and a path below it is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no home folder: set HOME, or name the folders with --data-dir and --shared")]
+pub struct NoHome;
+
+impl Environment {
+    /// Returns `path` with a leading `~` replaced by the home folder.
+    pub fn expand(&self, path: PathBuf) -> PathBuf {
+        match (path.strip_prefix("~"), &self.places.home) {
+            (Ok(rest), Some(home)) => home.join(rest),
+            _ => path,
+        }
+    }
+
+    /// Returns the path `name` in the home folder.
+    ///
+    /// # Errors
+    /// When there is no home folder.
+    pub fn in_home(&self, name: &str) -> Result<PathBuf, NoHome> {
+        self.places.home.as_ref().map(|home| home.join(name)).ok_or(NoHome)
+    }
+}
+
+/// What a service works with. A clone refers to the same daemon.
+#[derive(Clone)]
+pub struct Context {
+    /// Name of the service.
+    pub(crate) name: &'static str,
+    /// The running swarm.
+    pub swarm: Swarm,
+    /// The IPFS node, while there is one. It is replaced when the swarm's key changes.
+    pub node: watch::Receiver<Option<Node>>,
+    /// Facts about this node.
+    pub facts: watch::Receiver<LocalFacts>,
+    /// The environment of the daemon's process.
+    pub environment: Arc<Environment>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) stop: CancellationToken,
+}
+
+impl Context {
+    /// Makes the context of a service called `name`.
+    pub fn new(
+        name: &'static str,
+        swarm: Swarm,
+        store: Arc<Store>,
+        node: watch::Receiver<Option<Node>>,
+        facts: watch::Receiver<LocalFacts>,
+    ) -> Self {
+        let (environment, stop) = (Arc::default(), CancellationToken::new());
+        Self { name, swarm, node, facts, environment, store, stop }
+    }
+
+    /// Returns this context with another environment and a token that ends supervised tasks.
+    #[must_use]
+    pub fn within(self, environment: Arc<Environment>, stop: CancellationToken) -> Self {
+        Self { environment, stop, ..self }
+    }
+
+    /// Returns this context for the service called `name`.
+    #[must_use]
+    pub fn named(&self, name: &'static str) -> Self {
+        Self { name, ..self.clone() }
+    }
+
+    /// Returns the service's table `name` on the disk.
+    pub fn table<K: TableKey, V: Serialize + DeserializeOwned>(&self, name: &str) -> Table<K, V> {
+        self.store.table(format!("{}/{name}", self.name))
+    }
+
+    /// Adds `by` to a counter of [`crate::Service::METRICS`].
+    pub fn count(&self, metric: &'static Metric, by: u64) {
+        self.swarm.count(metric, by);
+    }
+
+    /// Returns the IPFS node.
+    ///
+    /// # Errors
+    /// When there is none now.
+    pub fn current_node(&self) -> Result<Node, Failure> {
+        let starting = || Failure::new(FailureKind::Stopped, "the daemon's IPFS node is starting; try again");
+        self.node.borrow().clone().ok_or_else(starting)
+    }
+
+    /// Runs `work` with each IPFS node in turn. A future is dropped when its node is replaced.
+    ///
+    /// # Errors
+    /// When `work` ends with an error.
+    pub async fn with_node<F>(&self, mut work: impl FnMut(Node) -> F) -> Result<Infallible, ServiceError>
+    where
+        F: Future<Output = Result<Infallible, ServiceError>>,
+    {
+        let mut nodes = self.node.clone();
+        loop {
+            let Ok(Some(node)) = nodes.wait_for(Option::is_some).await.map(|node| node.clone()) else {
+                return Err(swarm::Stopped.into());
+            };
+            tokio::select! {
+                ended = work(node) => return ended,
+                _ = nodes.changed() => {}
+            }
+        }
+    }
+
+    /// Runs a task of the service and restarts it with backoff when it ends.
+    pub async fn supervise<F, E>(&self, task: &'static str, make: impl FnMut() -> F) -> Infallible
+    where
+        F: Future<Output = Result<Infallible, E>> + Send + 'static,
+        E: Display + Send + 'static,
+    {
+        let mut make = make;
+        supervise(task, self.stop.clone(), move || {
+            let task = make();
+            async move { task.await.map(|never| match never {}) }
+        })
+        .await;
+        // The daemon is stopping and drops this future.
+        std::future::pending().await
+    }
+}

@@ -1,0 +1,93 @@
+//! Runs a decider in the daemon: waits for a reason to decide, reads the set, and publishes what was decided.
+
+use crate::{Decide, Decision};
+use dcache::{BucketPath, Record};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use swarm::{SayError, Stopped, Swarm};
+use tokio::sync::broadcast;
+use tokio::time::Instant;
+
+/// Maximum time between two decisions, in case that a clock was set or a role changed without a record of interest.
+const MAX_WAIT: Duration = Duration::from_secs(60);
+/// Time after which a statement that could not be written is tried again.
+const RETRY: Duration = Duration::from_secs(30);
+
+/// The loop of a decider. Its owner waits with [`Self::changed`], alone or beside events of its own, and then calls
+/// [`Self::decide`].
+pub struct DecisionLoop<D> {
+    swarm: Swarm,
+    decider: Arc<Mutex<D>>,
+    changes: broadcast::Receiver<Record>,
+    is_of_interest: fn(&BucketPath) -> bool,
+    gather: Duration,
+    wake: Instant,
+}
+
+impl<D: Decide<Action: Send + 'static> + Send + 'static> DecisionLoop<D> {
+    /// Makes a loop that decides when a record comes whose bucket `is_of_interest`. Records that come within `gather`
+    /// after the first one are decided on together.
+    pub fn new(swarm: Swarm, decider: D, is_of_interest: fn(&BucketPath) -> bool, gather: Duration) -> Self {
+        let (changes, decider) = (swarm.changes(), Arc::new(Mutex::new(decider)));
+        Self { swarm, decider, changes, is_of_interest, gather, wake: Instant::now() }
+    }
+
+    /// Gives access to the decider, to change its inputs.
+    pub fn decider(&self) -> MutexGuard<'_, D> {
+        // A decider that panicked decides anew from its inputs.
+        self.decider.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Decides at this moment, publishes the statements that count, and returns the actions.
+    ///
+    /// # Errors
+    /// When the daemon is stopping. Statements that cannot be written are logged and tried again.
+    pub async fn decide(&mut self) -> Result<Vec<D::Action>, Stopped> {
+        let decider = self.decider.clone();
+        let decided = self.swarm.read_at(move |set, now| {
+            let mut decider = decider.lock().unwrap_or_else(PoisonError::into_inner);
+            (decider.decide(set, now), now.time)
+        });
+        let (Decision { statements, actions, wake }, now) = decided.await?;
+        let wait = wake.map_or(MAX_WAIT, |wake| Duration::from_secs(wake.since(now).max(1)).min(MAX_WAIT));
+        let wait = match self.swarm.say_what_counts(statements).await {
+            Err(SayError::Stopped(stopped)) => return Err(stopped),
+            Err(error) => {
+                tracing::warn!(%error, "statements of this node could not be published; trying again");
+                wait.min(RETRY)
+            }
+            Ok(()) => wait,
+        };
+        self.wake = Instant::now() + wait;
+        Ok(actions)
+    }
+
+    /// Waits until there is a reason to decide: a record of interest, or the time of the decider's wake-up. It may be
+    /// dropped and called again without losing a reason.
+    pub async fn changed(&mut self) {
+        tokio::select! {
+            () = record_of_interest(&mut self.changes, self.is_of_interest) => {
+                // A drop during this sleep must not lose the reason.
+                self.wake = Instant::now();
+                tokio::time::sleep(self.gather).await;
+                // What came meanwhile is decided on together, however many records it were.
+                self.changes = self.changes.resubscribe();
+            }
+            () = tokio::time::sleep_until(self.wake) => {}
+        }
+    }
+}
+
+async fn record_of_interest(
+    changes: &mut broadcast::Receiver<Record>,
+    is_of_interest: fn(&BucketPath) -> bool,
+) {
+    loop {
+        match changes.recv().await {
+            Ok(record) if !is_of_interest(&record.item().bucket) => {}
+            Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => return,
+            // The loop holds a handle of the swarm, which holds the sender.
+            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+        }
+    }
+}

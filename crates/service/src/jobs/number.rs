@@ -1,0 +1,40 @@
+//! Numbers of jobs.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+use store::TableKey;
+
+/// Number of a job among those of its service. Numbers only grow while a job with the last one is remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct JobNumber(pub u64);
+
+impl JobNumber {
+    pub(crate) fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl fmt::Display for JobNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for JobNumber {
+    type Err = std::num::ParseIntError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+impl TableKey for JobNumber {
+    fn to_text(&self) -> String {
+        self.0.to_text()
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        u64::from_text(text).map(Self)
+    }
+}

@@ -1,0 +1,43 @@
+//! What a service is: the contract between the daemon and its services.
+//!
+//! A service is one crate. It implements [`Service`]: a section of the configuration, requests and answers on the control
+//! socket, and a task that the daemon supervises. It decides by a [`Decide`]r: a pure state machine over the set, which a
+//! [`DecisionLoop`] runs in the daemon and the simulator runs in virtual time. A [`Context`] gives it the running swarm,
+//! tables on the disk, the IPFS node, metrics and faults. Long work is a job ([`Jobs`]).
+//!
+//! `docs/add-a-service.md` walks through a whole service, `examples/heartbeat.rs`.
+
+mod banner;
+mod context;
+mod contract;
+mod decide;
+mod decision_loop;
+mod facts;
+mod jobs;
+mod providers;
+mod registry;
+mod settings;
+mod supervise;
+
+pub use banner::Banner;
+pub use context::{Context, Environment, NoHome};
+pub use contract::{Endpoint, Service, ServiceError};
+pub use decide::{Decide, Decision};
+pub use decision_loop::DecisionLoop;
+pub use facts::LocalFacts;
+pub use jobs::{
+    Job, JobEnd, JobError, JobKind, JobNumber, JobRow, JobState, JobStatus, Jobs, Progress,
+    ProgressReporter,
+};
+pub use providers::{ProviderSearch, ProviderTable, concerns_providers, holders_of, providers_of};
+pub use registry::{OpenError, Registration, Router, Services};
+pub use settings::{SettingsError, nearest, parse_settings};
+pub use supervise::supervise;
+
+/// What most services need, to be imported at once.
+pub mod prelude {
+    pub use crate::{
+        Context, Decide, Decision, DecisionLoop, Endpoint, JobKind, JobNumber, JobStatus, Jobs,
+        ProgressReporter, Registration, Service, ServiceError,
+    };
+}

@@ -1,0 +1,169 @@
+//! The services of a daemon, without their types: opening, dispatching requests, and running.
+
+use crate::settings::{SettingsError, keys};
+use crate::{Banner, Context, Endpoint, Service, ServiceError, nearest, parse_settings};
+use control::{Failure, FailureKind, Reply, RequestFrame, raw};
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use telemetry::Metric;
+use toml::Table;
+
+type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A row of the daemon's list of services.
+#[derive(Clone, Copy)]
+pub struct Registration {
+    /// Name of the service.
+    pub name: &'static str,
+    /// Metrics of the service.
+    pub metrics: &'static [Metric],
+    keys: fn() -> Vec<String>,
+    open: fn(Context, &Table) -> Result<Arc<dyn Instance>, OpenError>,
+}
+
+/// Why a service could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Its section of the configuration is wrong.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// It does not start.
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+}
+
+impl Registration {
+    /// Makes the row of the service `S`.
+    pub const fn of<S: Service>() -> Self {
+        Self { name: S::NAME, metrics: S::METRICS, keys: keys::<S::Settings>, open: open::<S> }
+    }
+
+    /// Returns the keys of the service's section of the configuration.
+    pub fn keys(&self) -> Vec<String> {
+        (self.keys)()
+    }
+}
+
+fn open<S: Service>(context: Context, section: &Table) -> Result<Arc<dyn Instance>, OpenError> {
+    let settings = parse_settings(S::NAME, section)?;
+    Ok(Arc::new(S::open(context, settings)?))
+}
+
+/// A handler of requests whose types are forgotten.
+trait Handler: Send + Sync {
+    fn handle<'a>(&'a self, request: &'a RawValue) -> BoxFuture<'a, Reply>;
+}
+
+impl<E: Endpoint> Handler for E {
+    fn handle<'a>(&'a self, request: &'a RawValue) -> BoxFuture<'a, Reply> {
+        Box::pin(async move {
+            let request = serde_json::from_str(request.get());
+            let wrong = |error| Failure::new(FailureKind::Wrong, format!("not a request to {}: {error}", E::NAME));
+            Ok(raw(&Endpoint::handle(self, request.map_err(wrong)?).await?))
+        })
+    }
+}
+
+/// An open service whose types are forgotten.
+trait Instance: Handler {
+    fn run(self: Arc<Self>) -> BoxFuture<'static, Result<Infallible, ServiceError>>;
+    fn banner(&self) -> Banner;
+}
+
+impl<S: Service> Instance for S {
+    fn run(self: Arc<Self>) -> BoxFuture<'static, Result<Infallible, ServiceError>> {
+        Box::pin(async move { Service::run(&*self).await })
+    }
+
+    fn banner(&self) -> Banner {
+        Service::banner(self)
+    }
+}
+
+/// Dispatches requests by the name of their service.
+#[derive(Clone, Default)]
+pub struct Router(BTreeMap<&'static str, Arc<dyn Handler>>);
+
+impl Router {
+    /// Adds a part of the daemon that is not a service.
+    #[must_use]
+    pub fn with<E: Endpoint>(mut self, endpoint: E) -> Self {
+        self.0.insert(E::NAME, Arc::new(endpoint));
+        self
+    }
+
+    /// Handles one request.
+    ///
+    /// # Errors
+    /// When there is no such service, or the request failed.
+    pub async fn dispatch(&self, frame: RequestFrame) -> Reply {
+        let RequestFrame { service, request } = frame;
+        let handler = self.0.get(service.as_str()).ok_or_else(|| self.unknown(&service))?;
+        handler.handle(&request).await
+    }
+
+    fn unknown(&self, service: &str) -> Failure {
+        let known = self.0.keys().copied().collect::<Vec<_>>().join(", ");
+        let message = format!("this daemon has no service {service:?}; it has {known}");
+        Failure::new(FailureKind::Wrong, message)
+    }
+}
+
+/// The open services of a daemon.
+pub struct Services(Vec<(&'static str, Arc<dyn Instance>)>);
+
+impl Services {
+    /// Opens all services of the list, each with its section of the configuration.
+    ///
+    /// # Errors
+    /// When a section is wrong, or a service does not start.
+    pub fn open(
+        list: &[Registration],
+        context: &Context,
+        sections: &BTreeMap<String, Table>,
+    ) -> Result<Self, OpenError> {
+        let none = Table::new();
+        let open = |row: &Registration| {
+            let section = sections.get(row.name).unwrap_or(&none);
+            Ok((row.name, (row.open)(context.named(row.name), section)?))
+        };
+        list.iter().map(open).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Adds all services to a router.
+    #[must_use]
+    pub fn route(&self, mut router: Router) -> Router {
+        for (name, service) in &self.0 {
+            let handler: Arc<dyn Handler> = service.clone();
+            router.0.insert(name, handler);
+        }
+        router
+    }
+
+    /// Returns one supervised task for each service. A task does not end before it is dropped.
+    pub fn tasks(&self, context: &Context) -> Vec<BoxFuture<'static, Infallible>> {
+        let task = |(name, service): &(&'static str, Arc<dyn Instance>)| -> BoxFuture<'static, Infallible> {
+            let (name, service, context) = (*name, service.clone(), context.clone());
+            Box::pin(async move { context.supervise(name, move || service.clone().run()).await })
+        };
+        self.0.iter().map(task).collect()
+    }
+
+    /// Returns what the services add to the daemon's start message.
+    pub fn banner(&self) -> Banner {
+        let mut all = Banner::default();
+        for banner in self.0.iter().map(|(_, service)| service.banner()) {
+            all.lines.extend(banner.lines);
+            all.hints.extend(banner.hints);
+        }
+        all
+    }
+}
+
+/// Returns the name of the list that is most similar to `name`, if one is similar.
+pub fn nearest_service<'a>(list: &'a [Registration], name: &str) -> Option<&'a str> {
+    nearest(name, list.iter().map(|row| row.name))
+}

@@ -1,0 +1,110 @@
+//! Reading a section of the configuration file.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use toml::Table;
+
+/// Similarity, from 0 to 1, from which a known key is suggested for an unknown one.
+const SIMILAR: f64 = 0.7;
+
+/// Why a section of the configuration is wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// A key that the section does not have.
+    #[error("[{section}] has no key `{key}`{}", suggestion(.nearest.as_deref(), .known))]
+    Unknown {
+        /// Name of the section.
+        section: String,
+        /// The unknown key.
+        key: String,
+        /// The most similar known key, when one is similar.
+        nearest: Option<String>,
+        /// All known keys.
+        known: Vec<String>,
+    },
+    /// A value of the wrong type or out of its bounds.
+    #[error("[{section}] is wrong: {source}")]
+    Value {
+        /// Name of the section.
+        section: String,
+        /// The reason.
+        source: Box<toml::de::Error>,
+    },
+}
+
+fn suggestion(nearest: Option<&str>, known: &[String]) -> String {
+    match nearest {
+        Some(nearest) => format!("; did you mean `{nearest}`?"),
+        None if known.is_empty() => "; it has none".to_owned(),
+        None => format!("; its keys are {}", known.join(", ")),
+    }
+}
+
+/// Reads the settings of a section. Missing keys have their defaults.
+///
+/// # Errors
+/// When a key is unknown or a value is wrong.
+pub fn parse_settings<S>(section: &str, table: &Table) -> Result<S, SettingsError>
+where
+    S: DeserializeOwned + Serialize + Default,
+{
+    let known = keys::<S>();
+    if let Some(key) = table.keys().find(|key| !known.contains(key)) {
+        let nearest = nearest(key, known.iter().map(String::as_str)).map(str::to_owned);
+        return Err(SettingsError::Unknown { section: section.to_owned(), key: key.clone(), nearest, known });
+    }
+    let read = table.clone().try_into();
+    read.map_err(|source| SettingsError::Value { section: section.to_owned(), source: Box::new(source) })
+}
+
+/// Returns the keys of the default settings.
+pub(crate) fn keys<S: Serialize + Default>() -> Vec<String> {
+    match serde_json::to_value(S::default()) {
+        Ok(serde_json::Value::Object(fields)) => fields.into_iter().map(|(key, _)| key).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Returns the known name that is most similar to `name`, if one is similar.
+pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let rated = known.map(|known| (strsim::jaro_winkler(name, known), known));
+    let similar = rated.filter(|(similarity, _)| *similarity >= SIMILAR);
+    similar.max_by(|(one, _), (other, _)| one.total_cmp(other)).map(|(_, known)| known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+    #[serde(default)]
+    struct Sample {
+        interval_seconds: u64,
+        folder: Option<String>,
+    }
+
+    fn read(text: &str) -> Result<Sample, String> {
+        parse_settings("sample", &text.parse().unwrap()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn missing_keys_have_their_defaults() {
+        assert_eq!(read(""), Ok(Sample::default()));
+        assert_eq!(read("interval_seconds = 5").unwrap().interval_seconds, 5);
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_the_nearest_known_one() {
+        let error = read("intervall_second = 5").unwrap_err();
+        assert!(error.contains("[sample]") && error.contains("`interval_seconds`?"), "{error}");
+        let error = read("xyz = 5").unwrap_err();
+        assert!(error.contains("its keys are folder, interval_seconds"), "{error}");
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_with_its_section() {
+        let error = read("interval_seconds = 'soon'").unwrap_err();
+        assert!(error.contains("[sample]") && error.contains("interval_seconds"), "{error}");
+    }
+}
