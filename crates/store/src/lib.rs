@@ -32,10 +32,7 @@
 //!
 //! Beside the file stands an empty one with `.lock` added to its name: who holds its lock owns the store.
 
-mod connection;
 mod error;
-#[cfg(any(test, feature = "fault-injection"))]
-mod faults;
 #[cfg(test)]
 mod healing_tests;
 mod migrate;
@@ -47,9 +44,9 @@ mod services;
 mod set_aside;
 mod store;
 
-pub use error::{OpenError, ReadError, WriteError};
 #[cfg(any(test, feature = "fault-injection"))]
-pub use faults::{Fault, Faults};
+pub use database::{Fault, Faults};
+pub use error::{OpenError, ReadError, WriteError};
 pub use open::Opened;
 #[doc(hidden)]
 pub use row::reread_row;
