@@ -33,10 +33,7 @@ impl Connection {
     ///
     /// # Errors
     /// When the database cannot be reopened, or `work` fails.
-    pub fn run<T>(
-        &self,
-        work: impl FnOnce(&Database) -> Result<T, redb::Error>,
-    ) -> Result<T, redb::Error> {
+    pub fn run<T>(&self, work: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, redb::Error> {
         let slot = self.usable()?;
         let result = slot.database.as_ref().map_or(Err(redb::Error::DatabaseClosed), work);
         if result.as_ref().is_err_and(needs_reopening) {

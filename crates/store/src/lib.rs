@@ -28,7 +28,8 @@
 //!
 //! Rows of version 1, in files of format 1, had at offset 1 a time that this node had worked out by itself, unsigned.
 //!
-//! Table `services`, (text, text) to bytes: small state of services by (service, key), in a form of their own.
+//! Table `services`, (text, text) to bytes: small state of services by (namespace, key). A [`Table`] writes compact JSON
+//! there.
 //!
 //! Beside the file stands an empty one with `.lock` added to its name: who holds its lock owns the store.
 
@@ -43,6 +44,7 @@ mod row;
 mod services;
 mod set_aside;
 mod store;
+mod table;
 
 #[cfg(any(test, feature = "fault-injection"))]
 pub use database::{Fault, Faults};
@@ -53,3 +55,4 @@ pub use row::reread_row;
 pub use services::{MAX_SERVICE_KEY_BYTES, MAX_SERVICE_VALUE_BYTES};
 pub use set_aside::MAX_BROKEN_FILES;
 pub use store::{Batch, Loaded, MAX_BROKEN_ROWS_NAMED, Store};
+pub use table::{Displayed, Rows, Table, TableError, TableKey};

@@ -118,7 +118,8 @@ fn at_every_cut(
 ) -> Vec<Found> {
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let share = |worker: usize| {
-        let (bench, mut disk, mut found) = (Bench::new(), SimulatedDisk::new(recording.before.clone()), Vec::new());
+        let (bench, mut disk, mut found) =
+            (Bench::new(), SimulatedDisk::new(recording.before.clone()), Vec::new());
         for cut in 0..=recording.operations.len() {
             if let Some(done) = cut.checked_sub(1) {
                 disk.apply(&recording.operations[done]);
