@@ -28,9 +28,6 @@
 //! Whoever holds such a block is told ([`Store::losses`]). The tables `files` and `pieces` are written in the same
 //! commit as the pin that needs them; of files that no pin needs nothing is left after a restart.
 mod blocks;
-mod connection;
-#[cfg(test)]
-mod faults;
 mod file;
 mod in_place;
 mod index;
@@ -46,6 +43,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use cid::Cid;
+use database::Location;
 use tokio::sync::watch;
 
 use blocks::BlockFiles;
@@ -89,15 +87,15 @@ impl Store {
     /// When the folder cannot be read or written, or another process uses it. An unreadable pin database is no error:
     /// see [`OpenReport::pins_set_aside`].
     pub fn open(config: StoreConfig) -> Result<(Self, OpenReport), StoreError> {
-        let place = connection::Place::new(config.directory.join("pins.redb"));
-        Self::open_with(config, &place)
+        let location = pins::location(&config.directory);
+        Self::open_with(config, &location)
     }
 
-    fn open_with(config: StoreConfig, place: &connection::Place) -> Result<(Self, OpenReport), StoreError> {
+    fn open_with(config: StoreConfig, pins: &Location) -> Result<(Self, OpenReport), StoreError> {
         fs::create_dir_all(&config.directory).context("make its folder")?;
-        let is_new = !place.path().exists();
+        let is_new = !pins.file().exists();
         // Whoever else uses the store has the database, too: nothing is touched before it is ours.
-        let (pins, pins_set_aside) = PinDatabase::open(place)?;
+        let (pins, pins_set_aside) = PinDatabase::open(pins)?;
         let files = BlockFiles::open(&config.directory)?;
         let (mut index, temporary_removed) = files.index()?;
         let (blocks, bytes) = (index.blocks(), index.bytes());

@@ -64,12 +64,8 @@ pub enum WriteError {
 impl<E: Into<redb::Error>> From<E> for WriteError {
     fn from(error: E) -> Self {
         match error.into() {
-            redb::Error::Io(error) if is_full(&error) => Self::DiskFull,
+            redb::Error::Io(error) if database::is_out_of_space(&error) => Self::DiskFull,
             other => Self::Database(Box::new(other)),
         }
     }
-}
-
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

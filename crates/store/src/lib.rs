@@ -28,14 +28,12 @@
 //!
 //! Rows of version 1, in files of format 1, had at offset 1 a time that this node had worked out by itself, unsigned.
 //!
-//! Table `services`, (text, text) to bytes: small state of services by (service, key), in a form of their own.
+//! Table `services`, (text, text) to bytes: small state of services by (namespace, key). A [`Table`] writes compact JSON
+//! there.
 //!
 //! Beside the file stands an empty one with `.lock` added to its name: who holds its lock owns the store.
 
-mod connection;
 mod error;
-#[cfg(any(test, feature = "fault-injection"))]
-mod faults;
 #[cfg(test)]
 mod healing_tests;
 mod migrate;
@@ -46,13 +44,15 @@ mod row;
 mod services;
 mod set_aside;
 mod store;
+mod table;
 
-pub use error::{OpenError, ReadError, WriteError};
 #[cfg(any(test, feature = "fault-injection"))]
-pub use faults::{Fault, Faults};
+pub use database::{Fault, Faults};
+pub use error::{OpenError, ReadError, WriteError};
 pub use open::Opened;
 #[doc(hidden)]
 pub use row::reread_row;
 pub use services::{MAX_SERVICE_KEY_BYTES, MAX_SERVICE_VALUE_BYTES};
 pub use set_aside::MAX_BROKEN_FILES;
 pub use store::{Batch, Loaded, MAX_BROKEN_ROWS_NAMED, Store};
+pub use table::{Displayed, Rows, Table, TableError, TableKey};

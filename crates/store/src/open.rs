@@ -1,17 +1,17 @@
 //! Opening: ours, fresh, or damaged and set aside.
 
-use crate::connection::{Connection, Place};
 use crate::migrate::{self, FORMAT};
 use crate::set_aside::{Moved, set_aside, with_suffix};
 use crate::store::{META, RECORDS, SERVICES};
 use crate::{OpenError, Store};
+use database::{Connection, Location, Settings};
 use redb::{Database, DatabaseError, ReadableDatabase as _, ReadableTableMetadata as _, TableHandle as _};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// The file is small and read once, so a large cache would be memory for nothing.
-pub(crate) const CACHE_BYTES: usize = 4 << 20;
+/// How the store's database is opened. The file is small and read once, so a larger cache would only take memory.
+const SETTINGS: Settings = Settings { cache_bytes: 4 << 20, verifies_checksums: true, is_ours };
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,11 +55,7 @@ impl Store {
     /// When another process has it, or the system does not let us read or write it. A file that can be read but is no
     /// store is renamed to `NAME.broken-N` and a new store begun, which [`Opened::SetAside`] tells.
     pub fn open(file: &Path) -> Result<(Self, Opened), OpenError> {
-        Self::open_at(Place {
-            file: file.to_owned(),
-            #[cfg(any(test, feature = "fault-injection"))]
-            faults: crate::Faults::default(),
-        })
+        Self::open_at(Location::new(file.to_owned(), SETTINGS))
     }
 
     /// As [`Store::open`], on a disk that fails when `faults` says so.
@@ -68,23 +64,23 @@ impl Store {
     /// As [`Store::open`].
     #[cfg(any(test, feature = "fault-injection"))]
     pub fn open_with_faults(file: &Path, faults: crate::Faults) -> Result<(Self, Opened), OpenError> {
-        Self::open_at(Place { file: file.to_owned(), faults })
+        Self::open_at(Location::new(file.to_owned(), SETTINGS).with_faults(faults))
     }
 
-    fn open_at(place: Place) -> Result<(Self, Opened), OpenError> {
-        let file = &place.file;
+    fn open_at(location: Location) -> Result<(Self, Opened), OpenError> {
+        let file = location.file();
         let lock = lock(file)?;
-        let (database, opened) = match open_ours(&place) {
+        let (database, opened) = match open_ours(&location) {
             Ok(found) => found,
             Err(Failure::Other(error)) => return Err(error),
             Err(Failure::Damaged(reason)) => {
                 let Moved { to, dropped } =
                     set_aside(file).map_err(|source| io("set aside", file, source))?;
                 let opened = Opened::SetAside { moved_to: to, reason, dropped };
-                (begin_anew(&place)?, opened)
+                (begin_anew(&location)?, opened)
             }
         };
-        Ok((Self::new(Connection::new(place, database), lock), opened))
+        Ok((Self::new(Connection::new(location, database), lock), opened))
     }
 }
 
@@ -106,25 +102,25 @@ fn io(what: &'static str, path: &Path, source: std::io::Error) -> OpenError {
     OpenError::Io { what, path: path.to_owned(), source }
 }
 
-fn open_ours(place: &Place) -> Result<(Database, Opened), Failure> {
-    let file = &place.file;
-    let database = place.open_or_begin().map_err(|error| judge(file, error))?;
+fn open_ours(location: &Location) -> Result<(Database, Opened), Failure> {
+    let file = location.file();
+    let database = location.open_or_create().map_err(|error| judge(file, error))?;
     let Found { opened, format } = inspect(&database).map_err(|error| judge_any(file, error))??;
     migrate::migrate(&database, format).map_err(|error| judge_any(file, error))?;
     if opened == Opened::Fresh {
         begin(&database).map_err(|error| judge_any(file, error))?;
     }
     // Also for a file that was there: whoever began it may have been killed just before doing this.
-    place.sync_folder().map_err(|source| Failure::Other(io("sync the folder of", file, source)))?;
+    location.sync_folder().map_err(|source| Failure::Other(io("sync the folder of", file, source)))?;
     Ok((database, opened))
 }
 
-fn begin_anew(place: &Place) -> Result<Database, OpenError> {
-    match open_ours(place) {
+fn begin_anew(location: &Location) -> Result<Database, OpenError> {
+    match open_ours(location) {
         Ok((database, _)) => Ok(database),
         Err(Failure::Other(error)) => Err(error),
         Err(Failure::Damaged(reason)) => Err(OpenError::Database {
-            path: place.file.clone(),
+            path: location.file().to_owned(),
             source: Box::new(redb::Error::Corrupted(reason)),
         }),
     }
@@ -162,7 +158,7 @@ fn judge_any(file: &Path, error: impl Into<redb::Error>) -> Failure {
 }
 
 /// Whether the database is a store that was begun.
-pub(crate) fn is_ours(database: &Database) -> Result<bool, redb::Error> {
+fn is_ours(database: &Database) -> Result<bool, redb::Error> {
     Ok(matches!(inspect(database)?, Ok(Found { opened: Opened::Existing { .. }, format: FORMAT })))
 }
 

@@ -1,5 +1,6 @@
 //! Damaged files: kept beside the store for whoever wants to look into them, but not without end.
 
+use database::{parent_folder, sync_folder};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -30,18 +31,6 @@ pub(crate) fn set_aside(file: &Path) -> io::Result<Moved> {
     Ok(Moved { to, dropped })
 }
 
-/// Makes the names in the file's folder survive a loss of power; the file's own sync does not.
-pub(crate) fn sync_folder(file: &Path) -> io::Result<()> {
-    fs::File::open(folder(file))?.sync_all()
-}
-
-fn folder(file: &Path) -> &Path {
-    match file.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
-}
-
 /// `file` with `suffix` added to its name.
 pub(crate) fn with_suffix(file: &Path, suffix: &str) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
@@ -56,12 +45,12 @@ fn broken_name(file: &Path, number: u64) -> PathBuf {
 /// The numbers of the damaged files beside `file`, lowest first.
 fn broken_numbers(file: &Path) -> io::Result<Vec<u64>> {
     let mut numbers = Vec::new();
-    for entry in fs::read_dir(folder(file))? {
-        let path = folder(file).join(entry?.file_name());
+    for entry in fs::read_dir(parent_folder(file))? {
+        let path = parent_folder(file).join(entry?.file_name());
         let number = path.to_string_lossy().rsplit_once(".broken-").map(|(_, number)| number.parse());
         // A name that does not come out again, such as `broken-01`, is somebody else's.
         if let Some(Ok(number)) = number
-            && broken_name(&folder(file).join(file.file_name().unwrap_or_default()), number) == path
+            && broken_name(&parent_folder(file).join(file.file_name().unwrap_or_default()), number) == path
         {
             numbers.push(number);
         }

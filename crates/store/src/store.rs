@@ -1,8 +1,8 @@
 //! Records in and out.
 
-use crate::connection::Connection;
 use crate::row;
 use crate::{ReadError, WriteError};
+use database::Connection;
 use dcache::{Key, Record, Time};
 use redb::{ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction};
 use std::fs::File;

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
+use database::{Fault, Faults};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -353,17 +354,18 @@ fn a_full_disk_costs_the_pin_and_nothing_else() {
     let path = place.write("a", &original);
     let directory = place.path("store");
     fs::create_dir(&directory).unwrap();
-    let database = connection::Place::new(directory.join("pins.redb"));
+    let faults = Faults::default();
+    let pins = pins::location(&directory).with_faults(faults.clone());
     let config = StoreConfig { directory, max_bytes: 64 * MIB, min_free_bytes: 0 };
-    let (store, _) = Store::open_with(config, &database).unwrap();
+    let (store, _) = Store::open_with(config, &pins).unwrap();
     let root = add_file(&store, &Content::InPlace(path), Format::V1, &mut |_, _, _| true).unwrap().root;
     let whole = walk_complete(&store, &root, None).unwrap();
-    database.faults.set_full(true);
+    faults.begin(Fault::Full, 0);
     for _ in 0..3 {
         let refused = store.pin(std::slice::from_ref(&whole)).unwrap_err();
         assert!(refused.is_full(), "{refused}");
     }
-    database.faults.set_full(false);
+    faults.end();
     store.pin(&[whole]).unwrap();
     drop(store);
     let (store, report) = place.open();

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use cid::Cid;
-use redb::{ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use database::{Connection, Location, Settings};
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
-use super::connection::{Connection, Place};
 use super::file::Identity;
 use super::references::{Number, Referenced};
 use super::{BlockKey, Context, StoreError};
@@ -25,6 +25,9 @@ const BLOCKS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("blocks")
 const FILES: TableDefinition<'_, u32, FileRow<'static>> = TableDefinition::new("files");
 /// Number to the SHA-256 of each 256 KiB of the file, 32 bytes each, all zero where it is not that any more.
 const PIECES: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("pieces");
+
+/// How the database is opened. It is small and read rarely, and all of it is read at each start anyway.
+const SETTINGS: Settings = Settings { cache_bytes: 1 << 20, verifies_checksums: false, is_ours };
 
 type FileRow<'a> = (u64, &'a [u8], u64, i64, u64);
 
@@ -48,6 +51,18 @@ pub(super) struct Change<'a> {
     pub(super) removed_files: Vec<Number>,
 }
 
+/// Returns where the database of a store in this folder is.
+pub(super) fn location(directory: &Path) -> Location {
+    Location::new(directory.join("pins.redb"), SETTINGS)
+}
+
+fn is_ours(database: &Database) -> Result<bool, redb::Error> {
+    let transaction = database.begin_read()?;
+    let (pins, blocks) = (transaction.open_table(PINS), transaction.open_table(BLOCKS));
+    let (files, pieces) = (transaction.open_table(FILES), transaction.open_table(PIECES));
+    Ok(pins.is_ok() && blocks.is_ok() && files.is_ok() && pieces.is_ok())
+}
+
 #[derive(Debug)]
 pub(super) struct PinDatabase {
     connection: Connection,
@@ -55,16 +70,16 @@ pub(super) struct PinDatabase {
 
 impl PinDatabase {
     /// Opens the database; one that cannot be read is moved aside, and its new place returned.
-    pub(super) fn open(place: &Place) -> Result<(Self, Option<PathBuf>), StoreError> {
-        let damage = match open_checked(place) {
+    pub(super) fn open(location: &Location) -> Result<(Self, Option<PathBuf>), StoreError> {
+        let damage = match open_checked(location) {
             Ok(pins) => return Ok((pins, None)),
-            Err(StoreError::Pins(error)) => describe_damage(*error, place.path())?,
+            Err(StoreError::Pins(error)) => describe_damage(*error, location.file())?,
             Err(other) => return Err(other),
         };
-        let aside = aside_path(place.path());
-        fs::rename(place.path(), &aside).context("set the pin database aside")?;
+        let aside = aside_path(location.file());
+        fs::rename(location.file(), &aside).context("set the pin database aside")?;
         tracing::error!(damage, aside = %aside.display(), "the pin database is unreadable and was set aside: all pins are lost");
-        Ok((open_checked(place)?, Some(aside)))
+        Ok((open_checked(location)?, Some(aside)))
     }
 
     /// Shows each pinned root with its blocks.
@@ -171,14 +186,14 @@ fn read_file((length, path, seen, modified, inode): FileRow<'_>, pieces: &[u8]) 
 }
 
 /// Opens the database and reads all of it once. redb panics on some kinds of damage, which is damage like any other.
-fn open_checked(place: &Place) -> Result<PinDatabase, StoreError> {
+fn open_checked(location: &Location) -> Result<PinDatabase, StoreError> {
     // redb takes an empty file for a new database, but a power cut can leave one of an old one.
-    if fs::metadata(place.path()).is_ok_and(|metadata| metadata.len() == 0) {
+    if fs::metadata(location.file()).is_ok_and(|metadata| metadata.len() == 0) {
         return Err(damaged("it is empty").into());
     }
     catch_unwind(AssertUnwindSafe(|| {
-        let database = place.open()?;
-        let pins = PinDatabase { connection: Connection::new(place.clone(), database) };
+        let database = location.open_or_create()?;
+        let pins = PinDatabase { connection: Connection::new(location.clone(), database) };
         // Makes the tables that are not there yet.
         pins.commit(&Change::default())?;
         pins.list()?;

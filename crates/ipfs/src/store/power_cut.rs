@@ -11,16 +11,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use database::{Faults, Journal, Operation, SimulatedDisk, Survives};
 use multihash_codetable::{Code, MultihashDigest};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use tempfile::TempDir;
 
-use super::faults::Operation;
 use super::*;
 use crate::unixfs::{Content, Format, add_file, walk_complete};
 
-const SECTOR: usize = 512;
 const SUBSETS: u64 = 2;
 const PIECE: usize = 256 * 1024;
 
@@ -41,7 +40,7 @@ struct Moment {
 
 struct Workload {
     folder: TempDir,
-    place: connection::Place,
+    journal: Journal,
     store: Store,
     moments: Vec<Moment>,
 }
@@ -70,9 +69,10 @@ impl Workload {
     fn new() -> Self {
         // In memory when possible: syncing the real disk only takes time.
         let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
-        let place = connection::Place::new(folder.path().join("pins.redb"));
-        let (store, _) = Store::open_with(config(folder.path()), &place).unwrap();
-        let mut new = Self { folder, place, store, moments: Vec::new() };
+        let journal = Journal::recording();
+        let pins = pins::location(folder.path()).with_faults(Faults::recorded_in(journal.clone()));
+        let (store, _) = Store::open_with(config(folder.path()), &pins).unwrap();
+        let mut new = Self { folder, journal, store, moments: Vec::new() };
         new.note(|_| {});
         new
     }
@@ -80,7 +80,7 @@ impl Workload {
     /// Notes how things stand after a step, with what is promised by then.
     fn note(&mut self, promise: impl FnOnce(&mut Moment)) {
         let mut moment = self.moments.last().cloned().unwrap_or_default();
-        moment.operations = self.place.faults.journal.lock().unwrap().len();
+        moment.operations = self.journal.len();
         moment.blocks = read_blocks(self.folder.path());
         promise(&mut moment);
         self.moments.push(moment);
@@ -144,31 +144,12 @@ impl Workload {
     }
 }
 
-/// What the disk may hold of the database: all that was synced, and any sectors of the rest.
-fn database(operations: &[Operation], random: &mut ChaCha8Rng) -> Vec<u8> {
-    let synced = operations.iter().rposition(|operation| matches!(operation, Operation::Sync)).unwrap_or(0);
-    let mut image = Vec::new();
-    for (number, operation) in operations.iter().enumerate() {
-        let is_certain = number < synced;
-        match operation {
-            Operation::SetLength(length) if is_certain || random.random() => {
-                image.resize(usize::try_from(*length).unwrap(), 0);
-            }
-            Operation::Write { offset, bytes } => {
-                let offset = usize::try_from(*offset).unwrap();
-                for (sector, part) in bytes.chunks(SECTOR).enumerate() {
-                    let at = offset + sector * SECTOR;
-                    // Beyond the end the file grows by being written.
-                    if is_certain || random.random() {
-                        image.resize(image.len().max(at + part.len()), 0);
-                        image[at..at + part.len()].copy_from_slice(part);
-                    }
-                }
-            }
-            Operation::SetLength(_) | Operation::Sync => {}
-        }
-    }
-    image
+/// Returns a disk that did these operations on the database. The database's name is durable: the first promise is given
+/// after a sync of the whole file system.
+fn disk(operations: &[Operation]) -> SimulatedDisk {
+    let mut disk = SimulatedDisk::new(Some(Vec::new()));
+    operations.iter().for_each(|operation| disk.apply(operation));
+    disk
 }
 
 /// Lays a block file as an unsynced one may be after a power cut.
@@ -256,16 +237,18 @@ fn what_was_pinned_survives_and_no_wrong_byte_is_read() {
     let work = Workload::run();
     let (known, bench) = (known(&work), Bench::new());
     let times: u64 = std::env::var("DT_SWARM_POWER_CUTS").map_or(1, |times| times.parse().unwrap());
-    let journal = work.place.faults.journal.lock().unwrap().clone();
+    let journal = work.journal.operations();
     // Files in place are read where the workload wrote them; those that another replaced are not promised.
     let steady = work.moments.last().unwrap().pinned.clone();
     let mut cuts = 0;
     for pair in work.moments.windows(2) {
         let [before, after] = pair else { unreachable!() };
         for operations in before.operations..=after.operations {
+            let disk = disk(&journal[..operations]);
             for seed in 0..SUBSETS * times {
-                let mut random = ChaCha8Rng::seed_from_u64(seed << 32 | operations as u64);
-                let image = database(&journal[..operations], &mut random);
+                let seed = seed << 32 | operations as u64;
+                let mut random = ChaCha8Rng::seed_from_u64(!seed);
+                let image = disk.after_power_cut(Survives::Some(seed)).unwrap();
                 let is_synced = operations > before.operations;
                 bench.lay(before, after, &image, is_synced, &mut random);
                 let must = before.pinned.intersection(&after.pinned).copied();
@@ -296,11 +279,11 @@ fn a_pin_without_a_sync_before_it_is_found_out() {
     let mut work = Workload::new();
     work.pin_blocks(0..8);
     let (known, bench) = (known(&work), Bench::new());
-    let journal = work.place.faults.journal.lock().unwrap().clone();
+    let journal = work.journal.operations();
     let mut moment = work.moments.last().unwrap().clone();
     moment.synced.clear();
     let mut random = ChaCha8Rng::seed_from_u64(1);
-    let image = database(&journal, &mut random);
+    let image = disk(&journal).after_power_cut(Survives::Everything).unwrap();
     bench.lay(&moment, &moment, &image, true, &mut random);
     bench.check(&moment.pinned, &moment.pinned, &known, "at the end");
 }

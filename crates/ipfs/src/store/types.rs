@@ -3,6 +3,7 @@ use std::io;
 use std::path::PathBuf;
 
 use cid::Cid;
+use database::is_out_of_space;
 
 /// Where a store is and how large it may grow.
 #[derive(Clone, Debug)]
@@ -59,7 +60,7 @@ pub enum StoreError {
 impl<E: Into<redb::Error>> From<E> for StoreError {
     fn from(error: E) -> Self {
         match error.into() {
-            redb::Error::Io(error) if is_no_space(&error) => Self::NoSpace { action: "write the pins" },
+            redb::Error::Io(error) if is_out_of_space(&error) => Self::NoSpace { action: "write the pins" },
             error => Self::Pins(Box::new(error)),
         }
     }
@@ -72,10 +73,6 @@ impl StoreError {
     }
 }
 
-fn is_no_space(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-}
-
 /// Names what was tried, for the error.
 pub(crate) trait Context<T> {
     fn context(self, action: &'static str) -> Result<T, StoreError>;
@@ -84,7 +81,7 @@ pub(crate) trait Context<T> {
 impl<T, E: Into<io::Error>> Context<T> for Result<T, E> {
     fn context(self, action: &'static str) -> Result<T, StoreError> {
         self.map_err(|source| match source.into() {
-            source if is_no_space(&source) => StoreError::NoSpace { action },
+            source if is_out_of_space(&source) => StoreError::NoSpace { action },
             source => StoreError::Io { action, source },
         })
     }

@@ -8,17 +8,13 @@
 //! For more subsets than in a usual run, 200 times as many for instance (it takes as many times longer):
 //! `DT_SWARM_POWER_CUTS=200 cargo test -p store power_cut`
 
-mod disk;
-mod journal;
 mod migration;
 mod recording;
 mod state;
 mod workload;
 
-pub(crate) use journal::{Journal, Operation};
-
 use crate::{Batch, Opened, Store};
-use disk::{Disk, Survives};
+use database::{Operation, SimulatedDisk, Survives};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use recording::{Promise, Recorder, Recording};
@@ -118,14 +114,15 @@ fn judge(opened: Opened, found: &State, recording: &Recording, cut: usize) -> Re
 /// Does `work` for every point of the recording, on all cores; returns what it found wrong.
 fn at_every_cut(
     recording: &Recording,
-    work: impl Fn(&Bench, &Disk, usize) -> Vec<Found> + Sync,
+    work: impl Fn(&Bench, &SimulatedDisk, usize) -> Vec<Found> + Sync,
 ) -> Vec<Found> {
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let share = |worker: usize| {
-        let (bench, mut disk, mut found) = (Bench::new(), Disk::new(recording.before.clone()), Vec::new());
+        let (bench, mut disk, mut found) =
+            (Bench::new(), SimulatedDisk::new(recording.before.clone()), Vec::new());
         for cut in 0..=recording.operations.len() {
             if let Some(done) = cut.checked_sub(1) {
-                disk.take(&recording.operations[done]);
+                disk.apply(&recording.operations[done]);
             }
             if cut % workers == worker && found.len() < MAX_LOSSES_TOLD {
                 found.extend(work(&bench, &disk, cut));
@@ -190,7 +187,7 @@ fn open_again(bench: &Bench, image: Option<&[u8]>) -> Option<Recording> {
 #[test]
 fn losing_the_power_again_while_recovering_changes_nothing() {
     let recording = workload::all();
-    let again = |bench: &Bench, disk: &Disk, first: usize, seed: u64| {
+    let again = |bench: &Bench, disk: &SimulatedDisk, first: usize, seed: u64| {
         let survives = Survives::Some(seed);
         let (image, promised) = (disk.after_power_cut(survives), recording.allowed(first).first()?);
         let mut later = open_again(bench, image.as_deref()).unwrap();
@@ -222,7 +219,7 @@ fn what_a_killed_store_is_found_with_survives_from_then_on() {
         };
         let opened = later.promises[0].after;
         let mut disk = disk.clone();
-        later.operations[..opened].iter().for_each(|operation| disk.take(operation));
+        later.operations[..opened].iter().for_each(|operation| disk.apply(operation));
         let survives = Survives::Nothing;
         let checked = bench.check(disk.after_power_cut(survives).as_deref(), &later, opened);
         let cut = format!("once opened after a kill after {cut} operations");

@@ -1,9 +1,8 @@
 //! A store at work, with every operation of its disk noted, and what each commit promised.
 
-use super::disk::Disk;
-use super::journal::{Journal, Operation};
 use super::state::State;
 use crate::{Batch, Faults, Opened, Store};
+use database::{Journal, Operation, SimulatedDisk};
 use std::path::Path;
 
 /// What must be there once so many operations were done.
@@ -25,9 +24,9 @@ pub(crate) struct Recording {
 
 impl Recording {
     /// The disk after the first so many operations.
-    pub(crate) fn disk(&self, operations: usize) -> Disk {
-        let mut disk = Disk::new(self.before.clone());
-        self.operations[..operations].iter().for_each(|operation| disk.take(operation));
+    pub(crate) fn disk(&self, operations: usize) -> SimulatedDisk {
+        let mut disk = SimulatedDisk::new(self.before.clone());
+        self.operations[..operations].iter().for_each(|operation| disk.apply(operation));
         disk
     }
 
@@ -59,8 +58,8 @@ impl<'a> Recorder<'a> {
     /// Opens the store in `file`, or begins it; everything from here on is recorded. `None` when the file that was
     /// there was set aside.
     pub(crate) fn open(file: &'a Path) -> Option<Self> {
-        let (before, journal) = (std::fs::read(file).ok(), Journal::begin());
-        let (store, opened) = Store::open_with_faults(file, Faults::noted_in(journal.clone())).unwrap();
+        let (before, journal) = (std::fs::read(file).ok(), Journal::recording());
+        let (store, opened) = Store::open_with_faults(file, Faults::recorded_in(journal.clone())).unwrap();
         if matches!(opened, Opened::SetAside { .. }) {
             return None;
         }
@@ -86,7 +85,7 @@ impl<'a> Recorder<'a> {
         self.store = None;
         self.promise();
         let (store, opened) =
-            Store::open_with_faults(self.file, Faults::noted_in(self.journal.clone())).unwrap();
+            Store::open_with_faults(self.file, Faults::recorded_in(self.journal.clone())).unwrap();
         assert_eq!(opened, Opened::Existing { records: self.state.records() });
         self.store = Some(store);
         self.promise();

@@ -1,7 +1,6 @@
-//! For tests, also of the crates above: a disk that fails when it is told to.
+//! A disk that fails on command, for tests.
 
-#[cfg(test)]
-use crate::power_cut::{Journal, Operation};
+use crate::{Journal, Operation};
 use redb::{BackendError, StorageBackend, backends::FileBackend};
 use std::io::{self, ErrorKind};
 use std::ops::Bound;
@@ -10,11 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// How a disk fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// No room: whatever writes fails.
+    /// The disk is full: every write fails.
     Full,
-    /// What is written never gets to the disk for sure: only syncing fails.
+    /// Only syncing fails.
     Unsynced,
-    /// Nothing works.
+    /// Every operation fails.
     Dead,
 }
 
@@ -22,33 +21,35 @@ pub enum Fault {
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
     switch: Arc<Mutex<Switch>>,
-    /// What succeeded is noted here.
-    #[cfg(test)]
-    pub(crate) journal: Journal,
+    /// Records the operations that succeed.
+    journal: Journal,
 }
 
 #[derive(Debug, Default)]
 struct Switch {
     fault: Option<Fault>,
-    /// How many of the operations that would fail go well before.
+    /// Number of operations of the failing kinds that still succeed.
     spared: usize,
 }
 
 impl Faults {
-    /// From now on the disk fails, but for the next `spared` operations that would.
+    /// Makes the disk fail, after `spared` more operations of the kinds that `fault` affects.
     pub fn begin(&self, fault: Fault, spared: usize) {
         *self.switch() = Switch { fault: Some(fault), spared };
     }
 
-    /// From now on the disk works.
+    /// Makes the disk work again.
     pub fn end(&self) {
         *self.switch() = Switch::default();
     }
 
-    /// Never fails; notes what is done.
-    #[cfg(test)]
-    pub(crate) fn noted_in(journal: Journal) -> Self {
+    /// Returns a switch whose disk works, and records its operations in `journal`.
+    pub fn recorded_in(journal: Journal) -> Self {
         Self { journal, ..Self::default() }
+    }
+
+    pub(crate) fn journal(&self) -> &Journal {
+        &self.journal
     }
 
     pub(crate) fn over(&self, disk: FileBackend) -> FaultyDisk {
@@ -73,7 +74,7 @@ impl Faults {
     }
 }
 
-/// A file on a disk that may fail.
+/// A file on a disk that fails when its switch says so.
 #[derive(Debug)]
 pub(crate) struct FaultyDisk {
     disk: FileBackend,
@@ -96,7 +97,6 @@ impl StorageBackend for FaultyDisk {
     fn set_len(&self, length: u64) -> io::Result<()> {
         self.faults.hit(&[Fault::Dead, Fault::Full])?;
         self.disk.set_len(length)?;
-        #[cfg(test)]
         self.faults.journal.note(|| Operation::SetLength(length));
         Ok(())
     }
@@ -104,7 +104,6 @@ impl StorageBackend for FaultyDisk {
     fn sync_data(&self) -> io::Result<()> {
         self.faults.hit(&[Fault::Dead, Fault::Unsynced])?;
         self.disk.sync_data()?;
-        #[cfg(test)]
         self.faults.journal.note(|| Operation::Sync);
         Ok(())
     }
@@ -112,7 +111,6 @@ impl StorageBackend for FaultyDisk {
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.faults.hit(&[Fault::Dead, Fault::Full])?;
         self.disk.write(offset, data)?;
-        #[cfg(test)]
         self.faults.journal.note(|| Operation::Write { offset, bytes: data.to_vec() });
         Ok(())
     }

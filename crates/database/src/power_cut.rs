@@ -1,69 +1,74 @@
-//! A disk in memory that loses power: what a file may hold afterwards.
+//! A disk in memory that loses power.
+//!
+//! Not modelled: a disk that damages what it had already synced, or that lies about having synced.
 
-use super::journal::Operation;
+use crate::Operation;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-/// What a disk writes wholly or not at all; everything larger tears.
+/// Bytes that a disk writes all or none of. A larger write can tear.
 const SECTOR_BYTES: usize = 512;
 
-/// What comes through of all that was not synced.
+/// Which of the changes that were not synced survive a loss of power.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Survives {
+pub enum Survives {
+    /// All of them.
     Everything,
+    /// None of them.
     Nothing,
     /// A subset, drawn with this seed. The disk keeps no order.
     Some(u64),
 }
 
-/// One file and its name.
+/// The disk under one file and its name.
 #[derive(Clone, Debug)]
-pub(crate) struct Disk {
-    certain: Vec<u8>,
-    is_name_certain: bool,
+pub struct SimulatedDisk {
+    durable: Vec<u8>,
+    is_name_durable: bool,
     /// Operations since the last sync.
     pending: Vec<Operation>,
 }
 
-/// Draws what survives.
-struct Lot {
+/// Draws which changes survive.
+struct Draw {
     random: ChaCha8Rng,
-    /// Whether writes tear into sectors, or go wholly or not at all.
+    /// Whether a write tears into sectors. Otherwise it survives whole or not at all.
     tears: bool,
     odds: f64,
 }
 
-impl Disk {
-    /// Holds a file that came through, or none yet.
-    pub(crate) fn new(file: Option<Vec<u8>>) -> Self {
-        Self { is_name_certain: file.is_some(), certain: file.unwrap_or_default(), pending: Vec::new() }
+impl SimulatedDisk {
+    /// Returns a disk that holds this file durably, or no file.
+    pub fn new(file: Option<Vec<u8>>) -> Self {
+        Self { is_name_durable: file.is_some(), durable: file.unwrap_or_default(), pending: Vec::new() }
     }
 
-    pub(crate) fn take(&mut self, operation: &Operation) {
+    /// Does one operation.
+    pub fn apply(&mut self, operation: &Operation) {
         match operation {
-            Operation::SyncFolder => self.is_name_certain = true,
+            Operation::SyncFolder => self.is_name_durable = true,
             Operation::Sync => {
-                self.certain = self.all();
+                self.durable = self.all();
                 self.pending.clear();
             }
             change => self.pending.push(change.clone()),
         }
     }
 
-    /// The file when the power is lost at this point; `None` when there is none by its name.
-    pub(crate) fn after_power_cut(&self, survives: Survives) -> Option<Vec<u8>> {
+    /// Returns the content of the file when the power is lost now; `None` when no file has its name.
+    pub fn after_power_cut(&self, survives: Survives) -> Option<Vec<u8>> {
         match survives {
             Survives::Everything => Some(self.all()),
-            Survives::Nothing => self.is_name_certain.then(|| self.certain.clone()),
+            Survives::Nothing => self.is_name_durable.then(|| self.durable.clone()),
             Survives::Some(seed) => {
-                let mut lot = Lot::new(seed);
-                (self.is_name_certain || lot.falls_well()).then(|| self.some(&mut lot))
+                let mut draw = Draw::new(seed);
+                (self.is_name_durable || draw.survives()).then(|| self.some(&mut draw))
             }
         }
     }
 
     fn all(&self) -> Vec<u8> {
-        let mut file = self.certain.clone();
+        let mut file = self.durable.clone();
         for operation in &self.pending {
             match operation {
                 Operation::Write { offset, bytes } => write(&mut file, *offset, bytes),
@@ -74,16 +79,16 @@ impl Disk {
         file
     }
 
-    fn some(&self, lot: &mut Lot) -> Vec<u8> {
-        let mut file = self.certain.clone();
+    fn some(&self, draw: &mut Draw) -> Vec<u8> {
+        let mut file = self.durable.clone();
         for operation in &self.pending {
             match operation {
-                Operation::Write { offset, bytes } if lot.tears => {
-                    let survivors = sectors(*offset, bytes).filter(|_| lot.falls_well());
+                Operation::Write { offset, bytes } if draw.tears => {
+                    let survivors = sectors(*offset, bytes).filter(|_| draw.survives());
                     survivors.for_each(|(offset, sector)| write(&mut file, offset, sector));
                 }
-                Operation::Write { offset, bytes } if lot.falls_well() => write(&mut file, *offset, bytes),
-                Operation::SetLength(length) if lot.falls_well() => set_length(&mut file, *length),
+                Operation::Write { offset, bytes } if draw.survives() => write(&mut file, *offset, bytes),
+                Operation::SetLength(length) if draw.survives() => set_length(&mut file, *length),
                 _ => {}
             }
         }
@@ -91,8 +96,8 @@ impl Disk {
     }
 }
 
-impl Lot {
-    /// Half of the sectors, half of the writes, nearly all sectors, hardly any: each finds mistakes of its own.
+impl Draw {
+    /// Half of the sectors, half of the writes, nearly all sectors, or hardly any: each finds different mistakes.
     fn new(seed: u64) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let (tears, odds) =
@@ -100,12 +105,12 @@ impl Lot {
         Self { random, tears, odds }
     }
 
-    fn falls_well(&mut self) -> bool {
+    fn survives(&mut self) -> bool {
         self.random.random_bool(self.odds)
     }
 }
 
-/// As a file system does: a write behind the end makes the file longer.
+/// Writes as a file system does: a write behind the end makes the file longer.
 fn write(file: &mut Vec<u8>, offset: u64, bytes: &[u8]) {
     let begin = index(offset);
     let end = begin + bytes.len();
@@ -119,11 +124,12 @@ fn set_length(file: &mut Vec<u8>, length: u64) {
     file.resize(index(length), 0);
 }
 
+// A file of a test fits into memory.
 fn index(offset: u64) -> usize {
-    usize::try_from(offset).unwrap()
+    usize::try_from(offset).unwrap_or(usize::MAX)
 }
 
-/// The parts of a write that lie in one sector each, with their offsets.
+/// Returns the parts of a write that lie in one sector each, with their offsets.
 fn sectors(offset: u64, bytes: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
     let to_boundary = (SECTOR_BYTES - index(offset) % SECTOR_BYTES).min(bytes.len());
     let (first, rest) = bytes.split_at(to_boundary);
@@ -146,14 +152,14 @@ fn sectors_end_at_their_boundaries() {
 }
 
 #[test]
-fn only_what_was_synced_is_certain() {
-    let mut disk = Disk::new(None);
+fn only_what_was_synced_is_durable() {
+    let mut disk = SimulatedDisk::new(None);
     assert_eq!(disk.after_power_cut(Survives::Nothing), None);
-    disk.take(&Operation::Write { offset: 2, bytes: vec![1; 2] });
-    disk.take(&Operation::Sync);
-    disk.take(&Operation::SyncFolder);
-    disk.take(&Operation::Write { offset: 0, bytes: vec![2; 3] });
-    disk.take(&Operation::SetLength(6));
+    disk.apply(&Operation::Write { offset: 2, bytes: vec![1; 2] });
+    disk.apply(&Operation::Sync);
+    disk.apply(&Operation::SyncFolder);
+    disk.apply(&Operation::Write { offset: 0, bytes: vec![2; 3] });
+    disk.apply(&Operation::SetLength(6));
     assert_eq!(disk.after_power_cut(Survives::Nothing), Some(vec![0, 0, 1, 1]));
     assert_eq!(disk.after_power_cut(Survives::Everything), Some(vec![2, 2, 2, 1, 0, 0]));
     let mut drawn: Vec<_> = (0..100).filter_map(|seed| disk.after_power_cut(Survives::Some(seed))).collect();

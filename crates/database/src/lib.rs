@@ -1,0 +1,30 @@
+//! A [redb](https://docs.rs/redb) database in one file, which reopens itself after an I/O error.
+//!
+//! After one I/O error redb refuses every call until the database is opened again. The storage card of a robot fills up,
+//! and has free space again once somebody deletes logs. [`Connection`] therefore reopens the database on the next call
+//! after an error.
+//!
+//! With the feature `fault-injection`, tests get a disk that fails on command ([`Faults`]) and a model of what a file holds
+//! after a loss of power ([`SimulatedDisk`]).
+
+mod connection;
+#[cfg(any(test, feature = "fault-injection"))]
+mod faults;
+mod folder;
+#[cfg(any(test, feature = "fault-injection"))]
+mod journal;
+mod location;
+#[cfg(any(test, feature = "fault-injection"))]
+mod power_cut;
+#[cfg(test)]
+mod tests;
+
+pub use connection::Connection;
+#[cfg(any(test, feature = "fault-injection"))]
+pub use faults::{Fault, Faults};
+pub use folder::{is_out_of_space, parent_folder, sync_folder};
+#[cfg(any(test, feature = "fault-injection"))]
+pub use journal::{Journal, Operation};
+pub use location::{Location, Settings};
+#[cfg(any(test, feature = "fault-injection"))]
+pub use power_cut::{SimulatedDisk, Survives};

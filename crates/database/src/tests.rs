@@ -1,0 +1,98 @@
+//! A connection on a disk that fails and works again.
+
+use crate::{Connection, Fault, Faults, Journal, Location, Operation, Settings};
+use redb::{Database, ReadableDatabase as _, ReadableTableMetadata as _, TableDefinition};
+use std::path::Path;
+
+const NUMBERS: TableDefinition<'_, u64, ()> = TableDefinition::new("numbers");
+
+fn is_ours(database: &Database) -> Result<bool, redb::Error> {
+    Ok(database.begin_read()?.open_table(NUMBERS).is_ok())
+}
+
+fn insert(database: &Database, number: u64) -> Result<(), redb::Error> {
+    let write = database.begin_write()?;
+    write.open_table(NUMBERS)?.insert(number, ())?;
+    Ok(write.commit()?)
+}
+
+fn count(database: &Database) -> Result<u64, redb::Error> {
+    Ok(database.begin_read()?.open_table(NUMBERS)?.len()?)
+}
+
+fn location(folder: &Path, faults: &Faults) -> Location {
+    let settings = Settings { cache_bytes: 1 << 20, verifies_checksums: true, is_ours };
+    Location::new(folder.join("numbers.redb"), settings).with_faults(faults.clone())
+}
+
+/// Returns a connection to a new database that holds one number.
+fn connect(location: &Location) -> Connection {
+    let database = location.open_or_create().unwrap();
+    insert(&database, 1).unwrap();
+    Connection::new(location.clone(), database)
+}
+
+#[test]
+fn works_again_once_the_disk_does_and_keeps_what_was_committed() {
+    for fault in [Fault::Full, Fault::Unsynced, Fault::Dead] {
+        let (folder, faults) = (tempfile::tempdir().unwrap(), Faults::default());
+        let connection = connect(&location(folder.path(), &faults));
+        faults.begin(fault, 0);
+        for _ in 0..3 {
+            connection.run(|database| insert(database, 2)).unwrap_err();
+        }
+        faults.end();
+        assert!([1, 2].contains(&connection.run(count).unwrap()), "{fault:?}");
+        connection.run(|database| insert(database, 3)).unwrap();
+        assert!([2, 3].contains(&connection.run(count).unwrap()), "{fault:?}");
+    }
+}
+
+#[test]
+fn an_error_of_the_work_alone_does_not_reopen_the_database() {
+    let (folder, journal) = (tempfile::tempdir().unwrap(), Journal::recording());
+    let connection = connect(&location(folder.path(), &Faults::recorded_in(journal.clone())));
+    let before = journal.len();
+    let refused: Result<(), _> = connection.run(|_| Err(redb::Error::Corrupted("a row".to_owned())));
+    refused.unwrap_err();
+    assert_eq!(connection.run(count).unwrap(), 1);
+    assert_eq!(journal.len(), before, "opening writes to the file");
+}
+
+#[test]
+fn a_file_that_is_gone_empty_or_of_somebody_else_is_neither_created_nor_changed() {
+    let others = tempfile::tempdir().unwrap();
+    drop(location(others.path(), &Faults::default()).open_or_create().unwrap());
+    let foreign = std::fs::read(others.path().join("numbers.redb")).unwrap();
+    for content in [None, Some(&b""[..]), Some(b"rubbish"), Some(&foreign)] {
+        let (folder, faults) = (tempfile::tempdir().unwrap(), Faults::default());
+        let location = location(folder.path(), &faults);
+        let connection = connect(&location);
+        faults.begin(Fault::Dead, 0);
+        connection.run(|database| insert(database, 2)).unwrap_err();
+        faults.end();
+        match content {
+            Some(content) => std::fs::write(location.file(), content).unwrap(),
+            None => std::fs::remove_file(location.file()).unwrap(),
+        }
+        for _ in 0..2 {
+            connection.run(|database| insert(database, 2)).unwrap_err();
+        }
+        assert_eq!(std::fs::read(location.file()).ok().map(|found| found.len()), content.map(<[u8]>::len));
+    }
+}
+
+#[test]
+fn the_journal_holds_what_reached_the_disk_in_order() {
+    let (folder, journal) = (tempfile::tempdir().unwrap(), Journal::recording());
+    let location = location(folder.path(), &Faults::recorded_in(journal.clone()));
+    assert!(journal.is_empty());
+    let connection = connect(&location);
+    location.sync_folder().unwrap();
+    drop(connection);
+    let operations = journal.operations();
+    assert_eq!(operations.len(), journal.len());
+    assert!(matches!(operations[0], Operation::SetLength(_) | Operation::Write { .. }));
+    assert!(operations.contains(&Operation::Sync) && operations.contains(&Operation::SyncFolder));
+    assert!(Journal::default().operations().is_empty(), "a journal that nobody asked for records nothing");
+}
