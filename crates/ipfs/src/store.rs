@@ -162,6 +162,11 @@ impl Store {
         Ok(None)
     }
 
+    /// Returns the bytes on the disk that the store leaves free for other programs.
+    pub fn min_free_bytes(&self) -> u64 {
+        self.inner.config.min_free_bytes
+    }
+
     /// Stores a block under the hash of `cid`, which the caller has computed from `data`. Makes room when necessary by
     /// throwing away the oldest blocks that nothing holds. A block that is already stored is left alone.
     ///

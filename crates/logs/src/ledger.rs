@@ -34,7 +34,7 @@ pub struct NoRoom {
 
 /// A [`Taken`] on the disk.
 #[derive(Serialize, Deserialize)]
-pub struct TakenRow {
+struct TakenRow {
     size: u64,
     modified: u64,
     cid: String,

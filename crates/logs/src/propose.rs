@@ -5,7 +5,7 @@ use crate::buckets::{LIFETIME, Station};
 use crate::index::{State, index};
 use crate::ledger::Taken;
 use crate::settle::{Fingerprint, Found};
-use dcache::{Moment, PeerId, Set, Statements, Time, Validity};
+use dcache::{Moment, PeerId, Set, Time, Validity};
 use ipfs::Cid;
 use service::{Decide, Decision};
 use std::collections::{BTreeMap, BTreeSet};

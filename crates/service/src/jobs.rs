@@ -1,7 +1,7 @@
 //! Jobs: long work that a person ordered, with a number, progress, cancellation and a result.
 //!
 //! A durable job is on the disk before its order is acknowledged, and so is its result: the service goes on with it after
-//! a restart. A job in memory ends with the daemon, and is given up when nobody asks for it for [`UNATTENDED`].
+//! a restart. A job in memory ends with the daemon, and is given up when nobody asks for it for ten seconds.
 
 mod number;
 mod report;
@@ -21,7 +21,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 
 /// Time after which a job in memory is given up when nobody asks for it.
-pub const UNATTENDED: Duration = Duration::from_secs(10);
+const UNATTENDED: Duration = Duration::from_secs(10);
 /// Maximum time that a request for a job's status waits for the job's end.
 const MOMENT: Duration = Duration::from_millis(300);
 

@@ -1,7 +1,7 @@
 //! The services of a daemon, without their types: opening, dispatching requests, and running.
 
 use crate::settings::{SettingsError, keys};
-use crate::{Banner, Context, Endpoint, Service, ServiceError, nearest, parse_settings};
+use crate::{Banner, Context, Endpoint, Service, ServiceError, parse_settings};
 use control::{Failure, FailureKind, Reply, RequestFrame, raw};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -161,9 +161,4 @@ impl Services {
         }
         all
     }
-}
-
-/// Returns the name of the list that is most similar to `name`, if one is similar.
-pub fn nearest_service<'a>(list: &'a [Registration], name: &str) -> Option<&'a str> {
-    nearest(name, list.iter().map(|row| row.name))
 }

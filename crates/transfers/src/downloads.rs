@@ -61,7 +61,7 @@ pub(crate) enum Phase {
 
 /// What people ordered. A clone refers to the same downloads.
 #[derive(Clone)]
-pub struct Downloads {
+pub(crate) struct Downloads {
     pub(crate) context: Context,
     pub(crate) jobs: Jobs<Download>,
     started: Instant,
@@ -72,7 +72,7 @@ impl Downloads {
     ///
     /// # Errors
     /// When the disk cannot be read.
-    pub fn open(context: Context) -> Result<Self, TableError> {
+    pub(crate) fn open(context: Context) -> Result<Self, TableError> {
         let jobs = Jobs::open(context.table(TABLE), |order: &Order| order.root().is_some())?;
         Ok(Self { context, jobs, started: Instant::now() })
     }
@@ -86,7 +86,7 @@ impl Downloads {
     ///
     /// # Errors
     /// When the order makes no sense, too many are open, or the disk fails.
-    pub async fn order(&self, order: Order) -> Result<Answer, Failure> {
+    pub(crate) async fn order(&self, order: Order) -> Result<Answer, Failure> {
         order.check().map_err(senseless)?;
         let wanted = order.clone();
         let number = self.jobs.order(order, |known| known.is_same(&wanted)).await?;
@@ -98,7 +98,7 @@ impl Downloads {
     ///
     /// # Errors
     /// When there is none with this number.
-    pub fn show(&self, number: JobNumber) -> Result<Answer, Failure> {
+    pub(crate) fn show(&self, number: JobNumber) -> Result<Answer, Failure> {
         let fetches = self.node().map(|node| node.fetches()).unwrap_or_default();
         let items = self.jobs.items();
         let job = items.get(&number).ok_or_else(|| unknown(number))?;
@@ -106,7 +106,7 @@ impl Downloads {
     }
 
     /// Reports all transfers and links.
-    pub fn show_all(&self) -> Answer {
+    pub(crate) fn show_all(&self) -> Answer {
         let node = self.node();
         let fetches = node.as_ref().map(Node::fetches).unwrap_or_default();
         let links: Vec<LinkRate> = node.iter().flat_map(Node::traffic).filter_map(report::link).collect();
@@ -124,7 +124,7 @@ impl Downloads {
     ///
     /// # Errors
     /// When there is none, or the disk fails.
-    pub async fn cancel(&self, what: &str) -> Result<Answer, Failure> {
+    pub(crate) async fn cancel(&self, what: &str) -> Result<Answer, Failure> {
         let wanted: Option<JobNumber> = what.parse().ok();
         let is_meant = |number: JobNumber, job: &Job<Download>| {
             Some(number) == wanted || (job.is_open() && job.order.cid == what)
@@ -145,7 +145,7 @@ impl Downloads {
     ///
     /// # Errors
     /// When it is not complete, or cannot be read.
-    pub async fn read(&self, number: JobNumber, offset: u64) -> Result<Answer, Failure> {
+    pub(crate) async fn read(&self, number: JobNumber, offset: u64) -> Result<Answer, Failure> {
         let node = self.node().ok_or_else(|| not_whole(number))?;
         let (source, reader) = {
             let mut items = self.jobs.items();
@@ -167,7 +167,7 @@ impl Downloads {
     ///
     /// # Errors
     /// When it is not complete, or the disk fails.
-    pub async fn collected(&self, number: JobNumber) -> Result<Answer, Failure> {
+    pub(crate) async fn collected(&self, number: JobNumber) -> Result<Answer, Failure> {
         let bytes = {
             let items = self.jobs.items();
             let job = items.get(&number).ok_or_else(|| unknown(number))?;

@@ -38,7 +38,7 @@ impl Decide for Neighbourhood {
 ///
 /// # Errors
 /// When the daemon is stopping.
-pub async fn run_neighbours(swarm: Swarm, node: Node) -> Result<Infallible, Stopped> {
+pub(crate) async fn run_neighbours(swarm: Swarm, node: Node) -> Result<Infallible, Stopped> {
     let mut own = node.listen_addresses();
     let pattern = buckets::IPFS_ADDRESSES.matcher();
     let decider = Neighbourhood { me: swarm.me(), networks: Networks::current(), pattern };

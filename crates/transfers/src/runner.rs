@@ -24,7 +24,7 @@ const GATHER: Duration = Duration::from_millis(500);
 
 /// Why the runner ended.
 #[derive(Debug, thiserror::Error)]
-pub enum RunnerError {
+pub(crate) enum RunnerError {
     /// The end of a download cannot be written.
     #[error(transparent)]
     Job(#[from] JobError),
@@ -83,7 +83,7 @@ impl Drop for Runner {
 ///
 /// # Errors
 /// When the disk fails, or the daemon is stopping.
-pub async fn run_downloads(downloads: Downloads, node: Node) -> Result<Infallible, RunnerError> {
+pub(crate) async fn run_downloads(downloads: Downloads, node: Node) -> Result<Infallible, RunnerError> {
     let swarm = downloads.context.swarm.clone();
     let search = ProviderSearch::new(swarm.me());
     let search = DecisionLoop::new(swarm, search, concerns_providers, GATHER);
