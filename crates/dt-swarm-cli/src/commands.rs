@@ -11,7 +11,7 @@ use crate::{
     change, channels, content, download, keys, limit, local, ping, query, report, roles, routes, stats,
     storage, summary, swarm_files, transfers, watch,
 };
-use dcache::{Item, Kind, Pattern, Time};
+use dcache::{Item, Kind, Pattern, Time, buckets};
 use serde_json::{Value, json};
 use std::io::Write as _;
 
@@ -80,7 +80,7 @@ fn run_summary(arguments: &Arguments, pattern: &str) -> Result<(String, Value), 
 }
 
 fn run_report(arguments: &Arguments) -> Result<(String, Value), CliError> {
-    let (_, answer, names) = ask(arguments, &["/share/*", HOSTNAMES])?;
+    let (_, answer, names) = ask(arguments, &[buckets::SHARE.pattern(), HOSTNAMES])?;
     Ok((report::show(&answer, &names), report::json(&answer, &names)))
 }
 
@@ -100,7 +100,8 @@ fn run_watch(arguments: &Arguments, pattern: &str) -> Result<String, CliError> {
 }
 
 fn run_get(arguments: &Arguments, wanted: &GetArguments) -> Result<(String, Value), CliError> {
-    let (connection, answer, _) = ask(arguments, &["/share/*", "/pri/*/ipfs_addresses", HOSTNAMES])?;
+    let (connection, answer, _) =
+        ask(arguments, &[buckets::SHARE.pattern(), buckets::IPFS_ADDRESSES.pattern(), HOSTNAMES])?;
     match local::open(arguments) {
         Ok(client) => {
             return download::run(arguments, client, &report::files(&answer.set, answer.now), wanted);

@@ -1,11 +1,11 @@
 //! Peers by the names that they give themselves.
 
 use crate::text::clean;
-use dcache::{Pattern, PatternError, PeerId, Set, Time};
+use dcache::{Pattern, PatternError, PeerId, Set, Time, buckets};
 use std::collections::BTreeMap;
 
 /// Where peers say what their host is called: `pri/ID/info/hostname`.
-pub(crate) const HOSTNAMES: &str = "/pri/*/info/hostname";
+pub(crate) const HOSTNAMES: &str = buckets::HOSTNAME.pattern();
 /// The most characters of a name that are shown.
 const MAX_SHOWN: usize = 24;
 

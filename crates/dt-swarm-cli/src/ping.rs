@@ -5,7 +5,7 @@ use crate::connection::Connection;
 use crate::error::CliError;
 use crate::names::Names;
 use crate::text::{clean, duration};
-use dcache::Policy;
+use dcache::{Policy, buckets};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -31,7 +31,7 @@ pub(crate) fn ping(connection: &mut Connection, count: u16) -> Result<Pings, Cli
         round_trips.push(round_trip);
         pong = latest;
     }
-    let bucket = format!("/pri/{}/info/hostname", pong.peer);
+    let bucket = format!("/{}", buckets::HOSTNAME.of(pong.peer));
     let answer = ask::records(connection, &[&bucket], &Policy::default())?;
     let names = Names::read(&answer.set, answer.now)?;
     Ok(Pings {

@@ -148,6 +148,9 @@ impl Service for HeartbeatService {
     }
 }
 
+const SERVICES: &[Registration] =
+    &[Registration::of::<discovery::Discovery>(), Registration::of::<HeartbeatService>()];
+
 fn main() -> ExitCode {
-    dt_swarm::run(&[Registration::of::<discovery::Discovery>(), Registration::of::<HeartbeatService>()])
+    dt_swarm::run(SERVICES)
 }

@@ -3,7 +3,7 @@
 use crate::plan::{MeetingPoints, Plan};
 use crate::shared::{Shared, key_of};
 use channels::{
-    Choice, IrcSettings, PubsubEnds, PubsubSettings, Switchboard, TcpSettings, UdpSettings, Wire, run_irc,
+    IrcSettings, PubsubEnds, PubsubSettings, Switchboard, TcpSettings, UdpSettings, Wire, run_irc,
     run_pubsub, run_tcp, run_udp,
 };
 use ipfs::node::{KeptPeer, KeptState, Node};

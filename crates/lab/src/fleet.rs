@@ -6,15 +6,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use control::Client;
-use dcache::{Data, Item, Kind, Statement, Time, Validity};
+use dcache::{BucketPath, Data, Item, Kind, Statement, Time, Validity, buckets};
 
 use swarm::protocol::{Batch, Request, StatementText, SwarmProtocol};
 
 use crate::daemon::Robot;
 use crate::{DelayNetwork, Error, Host, Lab, Observer, Result, Sightings, ask};
 
-/// The bucket of what is said in experiments: everybody's in the open swarm, and no service of the daemon looks at it.
-pub const BUCKET: &str = "share/lab";
+/// Name, in the shared tree, of the bucket of experiments: everybody's in the open swarm, and no service of the daemon looks
+/// at it.
+const EXPERIMENTS: &str = "lab";
 /// For how long it holds, in seconds: longer than any experiment.
 const LIFETIME: u64 = 24 * 3600;
 /// How long a daemon may take to say something.
@@ -140,6 +141,7 @@ impl Robot {
         let failed =
             |problem: String| Error::answer(format!("having {} say {data}", self.host().name()), problem);
         let statement = experiment(data).map_err(failed)?;
+        let name = name(statement.item());
         let statements = Batch::try_from(vec![StatementText(statement)]);
         let statements = statements.map_err(|error| failed(error.to_string()))?;
         let request = Request::Publish { statements, anyway: true };
@@ -147,14 +149,18 @@ impl Robot {
         let mut client = connected.map_err(|error| failed(error.to_string()))?;
         let told = Instant::now();
         client.call::<SwarmProtocol>(&request).map_err(|error| failed(error.to_string()))?;
-        Ok((told, format!("{BUCKET}/{data}")))
+        Ok((told, name))
     }
+}
+
+/// Returns the bucket of experiments.
+pub(crate) fn bucket() -> Result<BucketPath, String> {
+    buckets::SHARE.of(EXPERIMENTS).map_err(|error| error.to_string())
 }
 
 /// What is said in an experiment.
 pub(crate) fn experiment(data: &str) -> Result<Statement, String> {
-    let bucket = BUCKET.parse().map_err(|error| format!("{error}"))?;
-    let item = Item { bucket, data: Data::new(data).map_err(|error| error.to_string())? };
+    let item = Item { bucket: bucket()?, data: Data::new(data).map_err(|error| error.to_string())? };
     let validity = Validity::starting(now(), LIFETIME);
     Statement::new(Kind::Propose, item, validity).map_err(|error| error.to_string())
 }

@@ -12,24 +12,24 @@ use tokio::sync::{Notify, watch};
 
 /// A file of the shared folder that was added to IPFS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Taken {
+pub(crate) struct Taken {
     /// What it looked like.
-    pub fingerprint: Fingerprint,
+    pub(crate) fingerprint: Fingerprint,
     /// Its directory.
-    pub cid: Cid,
+    pub(crate) cid: Cid,
 }
 
 /// A file that is to be kept, and for which there is no room now. It is looked for room again every few seconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NoRoom {
+pub(crate) struct NoRoom {
     /// Its directory.
-    pub cid: Cid,
+    pub(crate) cid: Cid,
     /// Its name, as far as it is known.
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
     /// About how many bytes it needs.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// What is full, in words for people.
-    pub reason: String,
+    pub(crate) reason: String,
 }
 
 /// A [`Taken`] on the disk.
@@ -48,7 +48,7 @@ struct Tables {
 
 /// What was taken and kept, for the proposer and the replicator. A clone refers to the same ledger.
 #[derive(Clone)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     taken_rows: Table<String, TakenRow>,
     kept_rows: Table<Displayed<Cid>, Description>,
     tables: Arc<Mutex<Tables>>,
@@ -62,7 +62,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the disk cannot be read.
-    pub fn open(context: &Context) -> Result<Self, TableError> {
+    pub(crate) fn open(context: &Context) -> Result<Self, TableError> {
         Self::read(context.table("taken"), context.table("kept"))
     }
 
@@ -80,17 +80,17 @@ impl Ledger {
     }
 
     /// The files taken from the shared folder, by path.
-    pub fn taken(&self) -> BTreeMap<String, Taken> {
+    pub(crate) fn taken(&self) -> BTreeMap<String, Taken> {
         self.tables().taken.clone()
     }
 
     /// What is pinned and was checked, with what it is.
-    pub fn kept(&self) -> BTreeMap<Cid, Description> {
+    pub(crate) fn kept(&self) -> BTreeMap<Cid, Description> {
         self.tables().kept.clone()
     }
 
     /// The files for which there is no room now.
-    pub fn no_room(&self) -> watch::Receiver<Vec<NoRoom>> {
+    pub(crate) fn no_room(&self) -> watch::Receiver<Vec<NoRoom>> {
         self.no_room.subscribe()
     }
 

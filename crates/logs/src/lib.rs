@@ -6,7 +6,7 @@
 //! entry that reached a later bucket leaves the earlier ones. The holders of a file are the peers that state `share/safe`.
 //! Its name and size stand in `share/info/CID`, so that it can be chosen from a list before anything of it is fetched.
 //!
-//! The pure deciders [`Proposal`] and [`Replication`] decide over the set; [`index()`] and [`settle`] are pure as well.
+//! The pure deciders [`Proposal`] and [`Replication`] decide over the set; [`index()`] is pure as well.
 //! The service [`Logs`] runs them with the folder, the node and the disk.
 
 pub mod buckets;
@@ -14,21 +14,18 @@ mod check;
 mod index;
 mod info;
 mod ledger;
-pub mod propose;
+mod propose;
 mod proposer;
 mod protocol;
-pub mod replicate;
+mod replicate;
 mod replicator;
 mod scan;
-pub mod settle;
+mod settle;
 mod shell;
 
 pub use index::{SharedFile, Signers, State, index};
 pub use info::{Description, INFO_NAME, InfoError};
-pub use ledger::{Ledger, NoRoom};
 pub use propose::Proposal;
-pub use proposer::{ProposerSettings, run_proposer};
 pub use protocol::{Answer, MAX_NAMES, MAX_WAITING, Request, WaitingFile};
-pub use replicate::Replication;
-pub use replicator::{ReplicatorSettings, run_replicator};
+pub use replicate::{Action, Replication};
 pub use shell::{Logs, Settings};

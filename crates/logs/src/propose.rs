@@ -13,7 +13,7 @@ use std::convert::Infallible;
 
 /// Returns the settled files that are to be added: new ones, changed ones, and those that are not whole any more. `kept`
 /// holds what is whole.
-pub fn to_add(
+pub(crate) fn to_add(
     settled: &Found,
     taken: &BTreeMap<String, Taken>,
     kept: &BTreeSet<Cid>,
@@ -27,7 +27,7 @@ pub fn to_add(
 }
 
 /// Returns the taken files that are no longer in the folder.
-pub fn gone(found: &Found, taken: &BTreeMap<String, Taken>) -> Vec<String> {
+pub(crate) fn gone(found: &Found, taken: &BTreeMap<String, Taken>) -> Vec<String> {
     taken.keys().filter(|path| !found.contains_key(*path)).cloned().collect()
 }
 

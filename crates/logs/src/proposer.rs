@@ -23,13 +23,13 @@ use tokio::sync::{Notify, watch};
 
 /// What the proposer needs to know.
 #[derive(Clone, Debug)]
-pub struct ProposerSettings {
+pub(crate) struct ProposerSettings {
     /// The shared folder; made when it is not there.
-    pub folder: PathBuf,
+    pub(crate) folder: PathBuf,
     /// How long a file must stay the same.
-    pub settle: Duration,
+    pub(crate) settle: Duration,
     /// How often the folder is looked at when no change was reported: reports get lost, network drives send none.
-    pub rescan: Duration,
+    pub(crate) rescan: Duration,
 }
 
 /// A file that could not be added is tried again after this.
@@ -44,7 +44,7 @@ const GATHER: Duration = Duration::from_millis(200);
 
 /// Why the proposer cannot go on.
 #[derive(Debug, thiserror::Error)]
-pub enum ProposerError {
+pub(crate) enum ProposerError {
     /// The shared folder cannot be used.
     #[error("the shared folder {0} cannot be read: {1}")]
     Folder(PathBuf, #[source] std::io::Error),
@@ -112,7 +112,7 @@ struct Proposer {
 ///
 /// # Errors
 /// When the folder cannot be read or the ledger not be written.
-pub async fn run_proposer(
+pub(crate) async fn run_proposer(
     settings: ProposerSettings,
     swarm: Swarm,
     node: Node,

@@ -148,7 +148,7 @@ fn with_kept(file: &SharedFile, description: &Description, me: PeerId, now: Time
 /// Returns whether a fetch of the file can begin. A record about a file may arrive before the addresses of its holders; a
 /// fetch that begins then would block its slot for files that can be fetched. What this node itself has held may still
 /// be on its disk.
-pub fn is_in_reach(file: &SharedFile, me: PeerId, has_address: bool) -> bool {
+pub(crate) fn is_in_reach(file: &SharedFile, me: PeerId, has_address: bool) -> bool {
     has_address || file.likely_holders().any(|peer| peer == me)
 }
 

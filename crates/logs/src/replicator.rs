@@ -18,13 +18,13 @@ use tokio::time::Instant;
 
 /// Settings of the replicator.
 #[derive(Clone, Debug)]
-pub struct ReplicatorSettings {
+pub(crate) struct ReplicatorSettings {
     /// Whether files of other peers are kept.
-    pub keep_others: bool,
+    pub(crate) keep_others: bool,
     /// Maximum size, in bytes, of a file of other peers that is kept.
-    pub max_file_bytes: u64,
+    pub(crate) max_file_bytes: u64,
     /// Number of files that are fetched at a time.
-    pub parallel: usize,
+    pub(crate) parallel: usize,
 }
 
 /// Time in which records that come are decided on together.
@@ -46,7 +46,7 @@ const SMALLEST_CHUNK: u64 = 16 * 1024;
 
 /// Why the replicator ended.
 #[derive(Debug, thiserror::Error)]
-pub enum ReplicatorError {
+pub(crate) enum ReplicatorError {
     /// The ledger cannot be written.
     #[error(transparent)]
     Ledger(#[from] TableError),
@@ -100,7 +100,7 @@ struct Replicator {
 ///
 /// # Errors
 /// When the ledger or the pins cannot be read or written.
-pub async fn run_replicator(
+pub(crate) async fn run_replicator(
     settings: ReplicatorSettings,
     swarm: Swarm,
     node: Node,

@@ -5,32 +5,32 @@ use std::time::Duration;
 
 /// What shows that a file was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fingerprint {
+pub(crate) struct Fingerprint {
     /// Its size in bytes.
-    pub size: u64,
+    pub(crate) size: u64,
     /// When it was changed, in nanoseconds since the epoch.
-    pub modified: u64,
+    pub(crate) modified: u64,
 }
 
 /// The files of a folder, by path relative to it, with `/` between the names.
-pub type Found = BTreeMap<String, Fingerprint>;
+pub(crate) type Found = BTreeMap<String, Fingerprint>;
 
 /// Remembers since when each file has looked as it does now.
 #[derive(Debug)]
-pub struct Settling {
+pub(crate) struct Settling {
     wait: Duration,
     seen: BTreeMap<String, (Fingerprint, Duration)>,
 }
 
 impl Settling {
     /// A file has settled when it stayed the same for `wait`.
-    pub fn new(wait: Duration) -> Self {
+    pub(crate) fn new(wait: Duration) -> Self {
         Self { wait, seen: BTreeMap::new() }
     }
 
     /// Takes what the folder holds at `elapsed`; returns the files that have settled, and when to look again for the
     /// others.
-    pub fn observe(&mut self, found: Found, elapsed: Duration) -> (Found, Option<Duration>) {
+    pub(crate) fn observe(&mut self, found: Found, elapsed: Duration) -> (Found, Option<Duration>) {
         let mut seen = BTreeMap::new();
         for (path, fingerprint) in found {
             let since = match self.seen.get(&path) {

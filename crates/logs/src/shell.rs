@@ -1,9 +1,10 @@
 //! The service's shell.
 
 use crate::protocol::{Answer, MAX_NAMES, MAX_WAITING, Request, WaitingFile};
-use crate::{
-    Ledger, NoRoom, ProposerSettings, ReplicatorSettings, buckets, index, run_proposer, run_replicator,
-};
+use crate::ledger::{Ledger, NoRoom};
+use crate::proposer::{ProposerSettings, run_proposer};
+use crate::replicator::{ReplicatorSettings, run_replicator};
+use crate::{buckets, index};
 use control::{Failure, FailureKind, Protocol};
 use dcache::Set;
 use ipfs::node::Node;

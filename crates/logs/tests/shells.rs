@@ -1,17 +1,18 @@
-//! The shells of proposer and keeper with a real node, store and swarm, but alone: what they say of an own file.
+//! The service with a real node, store and swarm, but without peers: what it states about an own file.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what went wrong by failing")]
 
 use dcache::{Keypair, Kind, Record, Statement, Validity};
 use ipfs::node::{Node, NodeConfig};
 use ipfs::store::StoreConfig;
 use logs::buckets::Station;
-use logs::{KeeperSettings, Ledger, ProposerSettings, SharedFile, State, index, run_keeper, run_proposer};
+use logs::{Logs, Settings, SharedFile, State, index};
+use service::{Context, Service as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use store::Store;
 use swarm::{Driver, Setup, Swarm};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -20,12 +21,11 @@ const SEED: [u8; 32] = [1; 32];
 /// A node without any channel, sharing `folder/shared`; everything lives in `folder` and ends with the runtime.
 async fn share(folder: &Path) -> (Swarm, Node) {
     let store = Arc::new(Store::open(&folder.join("records.redb")).unwrap().0);
-    let ledger = Ledger::open(store.clone()).unwrap();
     let keypair = Keypair::from_seed(SEED);
     let settings = brain::Settings::default();
     let (driver, swarm) = Driver::new(Setup {
         keypair,
-        store,
+        store: store.clone(),
         routing: Default::default(),
         policy: dcache::Policy::default(),
         wall_clock: swarm::system_clock,
@@ -41,11 +41,19 @@ async fn share(folder: &Path) -> (Swarm, Node) {
     let key = ipfs::Keypair::ed25519_from_bytes(SEED).unwrap();
     let (node, ipfs_driver, _) = Node::start(NodeConfig::new(key, blocks)).await.unwrap();
     tokio::spawn(ipfs_driver.run(CancellationToken::new()));
-    let settle = Duration::from_millis(50);
-    let proposer = ProposerSettings { folder: folder.join("shared"), settle, rescan: Duration::from_secs(1) };
-    let keeper = KeeperSettings { keep_others: true, max_file_bytes: 1 << 30, parallel: 2 };
-    tokio::spawn(run_proposer(proposer, swarm.clone(), node.clone(), ledger.clone()));
-    tokio::spawn(run_keeper(keeper, swarm.clone(), node.clone(), ledger));
+    let (nodes, facts) = (watch::Sender::new(Some(node.clone())), watch::Sender::default());
+    let context = Context::new("logs", swarm.clone(), store, nodes.subscribe(), facts.subscribe());
+    let settings = Settings {
+        shared_folder: Some(folder.join("shared")),
+        settle_seconds: 0,
+        rescan_seconds: 1,
+        ..Settings::default()
+    };
+    let logs = Logs::open(context, settings).unwrap();
+    tokio::spawn(async move {
+        let _held = (nodes, facts);
+        logs.run().await
+    });
     (swarm, node)
 }
 

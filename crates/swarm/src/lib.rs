@@ -18,5 +18,5 @@ pub mod route_protocol;
 mod watch;
 
 pub use driver::{Driver, DriverError, Setup, system_clock};
-pub use handle::{SayError, Statements, Stopped, Swarm};
+pub use handle::{SayError, Stopped, Swarm};
 pub use watch::Watch;
