@@ -15,7 +15,8 @@ use brain::Routing;
 use channels::{Choice, ChoiceError};
 use dcache::{Keypair, PeerId, SwarmFile, Time};
 use discovery::{Facts, run_announcer};
-use gateway::{Holders, Settings, run_gateway};
+use gateway::{BLOCK_TIMEOUT, Holders};
+use http_server::{Settings, run_server};
 use ipfs::node::Node;
 use rand::TryRng as _;
 use std::path::PathBuf;
@@ -217,11 +218,11 @@ impl Daemon {
         stop: &CancellationToken,
     ) {
         let Some(listen) = self.config.gateway else { return };
-        let settings = Settings::new(listen, vec![self.config.hostname.clone()]);
-        let holders = holders(swarm.clone());
+        let settings = Settings::new(listen, "gateway", vec![self.config.hostname.clone()]);
+        let sets = vec![gateway::routes(node, holders(swarm.clone()), BLOCK_TIMEOUT)];
         let serve = move || {
-            let (settings, node, holders) = (settings.clone(), node.clone(), holders.clone());
-            async move { run_gateway(settings, node, holders).await.map(|never| match never {}) }
+            let (settings, sets) = (settings.clone(), sets.clone());
+            async move { run_server(settings, sets).await.map(|never| match never {}) }
         };
         spawn_until(tasks, stop, supervise("gateway", stop.clone(), serve));
     }
