@@ -14,7 +14,8 @@ use brain::Routing;
 use channels::{Choice, ChoiceError};
 use control::{BindError, Listener};
 use dcache::{Keypair, Time};
-use gateway::{Holders, Settings, run_gateway};
+use gateway::{BLOCK_TIMEOUT, Holders};
+use http_server::{Settings, run_server};
 use rand::TryRng as _;
 use service::{Banner, Context, Environment, LocalFacts, OpenError, Registration, Router, Services, supervise};
 use std::convert::Infallible;
@@ -223,11 +224,12 @@ impl Daemon {
     fn spawn_gateway(&mut self, swarm: &Swarm) {
         let config = &self.shared.config;
         let Some(listen) = config.gateway else { return };
-        let settings = Settings::new(listen, vec![config.hostname.clone()]);
-        let (holders, node) = (holders(swarm.clone()), self.shared.node.subscribe());
+        let settings = Settings::new(listen, "gateway", vec![config.hostname.clone()]);
+        let node = self.shared.node.subscribe();
+        let sets = vec![gateway::routes(node, holders(swarm.clone()), BLOCK_TIMEOUT)];
         let serve = move || {
-            let (settings, node, holders) = (settings.clone(), node.clone(), holders.clone());
-            async move { run_gateway(settings, node, holders).await.map(|never| match never {}) }
+            let (settings, sets) = (settings.clone(), sets.clone());
+            async move { run_server(settings, sets).await.map(|never| match never {}) }
         };
         self.spawn(supervise("gateway", self.shared.stop.clone(), serve));
     }

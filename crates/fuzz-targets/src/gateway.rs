@@ -1,8 +1,8 @@
 //! The head of a request to the gateway: a line with the method and the target, then one for each header.
 
-use gateway::request::{EntityBytes, Format, Request, Scope, Target, is_ours};
-use http::request::Parts;
+use gateway::request::{EntityBytes, Format, Request, Scope, Target};
 use http::{HeaderName, HeaderValue, Uri};
+use http_server::{MAX_TARGET_BYTES, RequestHead, check_head, is_ours};
 
 const CID: &str = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku";
 /// Sizes of files against which ranges are held.
@@ -33,13 +33,13 @@ pub fn seeds() -> Vec<Vec<u8>> {
 pub fn check(bytes: &[u8]) {
     let Some(head) = std::str::from_utf8(bytes).ok().and_then(head) else { return };
     let names = ["duckie".to_owned()];
-    match Request::read(&head, &names) {
+    match check_head(&head, &names).and_then(|()| Request::read(&head)) {
         Ok(request) => check_request(&head, &request, &names),
         Err(refusal) => assert!(refusal.status.is_client_error() || refusal.status.is_server_error()),
     }
 }
 
-fn head(text: &str) -> Option<Parts> {
+fn head(text: &str) -> Option<RequestHead> {
     let (first, headers) = text.split_once('\n').unwrap_or((text, ""));
     let (method, target) = first.split_once(' ')?;
     let uri: Uri = target.parse().ok()?;
@@ -52,9 +52,11 @@ fn head(text: &str) -> Option<Parts> {
     Some(request.into_parts().0)
 }
 
-fn check_request(head: &Parts, request: &Request, names: &[String]) {
+fn check_request(head: &RequestHead, request: &Request, names: &[String]) {
     let host = head.headers.get("host").and_then(|host| host.to_str().ok());
     assert!(host.is_some_and(|host| is_ours(host, names)));
+    assert!(matches!(head.method.as_str(), "GET" | "HEAD"));
+    assert!(head.uri.path_and_query().is_none_or(|target| target.as_str().len() <= MAX_TARGET_BYTES));
     check_target(&request.target);
     // What goes into headers fits there.
     let texts = [Some(request.target.with_slash() + &request.query_text), request.location.clone()];

@@ -9,7 +9,7 @@ use ipfs::node::{BlockError, Meeting, Node, Provider};
 use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 
-use crate::refusal::Refusal;
+use crate::content_error::ContentError;
 
 /// How many blocks beyond the next are asked of peers already.
 pub(crate) const AHEAD: usize = 16;
@@ -80,10 +80,10 @@ impl Blocks {
     }
 
     /// A block, checked against its hash.
-    pub(crate) async fn get(&self, cid: Cid) -> Result<Bytes, Refusal> {
+    pub(crate) async fn get(&self, cid: Cid) -> Result<Bytes, ContentError> {
         if self.only_cached {
             let stored = self.below.source.node.stored_block(cid).await?;
-            return stored.ok_or_else(|| Refusal::not_cached(&cid));
+            return stored.ok_or(ContentError::NotCached(cid));
         }
         Ok(self.below.get(cid).await?)
     }

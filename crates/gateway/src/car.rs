@@ -1,25 +1,31 @@
 //! CARs of version 1: blocks with their CIDs, one after the other (ipld.io/specs/transport/car/carv1).
 mod frame;
+mod links;
 mod walk;
 
 use std::hash::{Hash as _, Hasher as _};
 
 use bytes::Bytes;
-use http::{Response, StatusCode, header};
+use http::{StatusCode, header};
+use http_server::{BodySource as _, Response, body};
 use ipfs::Cid;
 use ipfs::dag::{self, DagError, Node};
 use ipfs::unixfs::{Cursor, FileNode};
 use siphasher::sip::SipHasher13;
 
-use crate::answer::{Asked, finish, tag};
-use crate::body::{self, Body, Pieces as _};
+use crate::content_error::ContentError;
 use crate::disposition;
-use crate::refusal::Refusal;
-use crate::request::{Codec, Scope};
+use crate::request::Scope;
+use crate::resolved_request::{ResolvedRequest, tag};
+use links::links;
 use walk::{Below, Walk};
 
 /// Answers with the blocks of the path and of what is at its end.
-pub(crate) async fn answer(asked: Asked, scope: Scope, dups: bool) -> Result<Response<Body>, Refusal> {
+pub(crate) async fn answer(
+    asked: ResolvedRequest,
+    scope: Scope,
+    dups: bool,
+) -> Result<Response, ContentError> {
     let tag = tag(&format!("{}.car.{:016x}", asked.resolved.cid, variant(&asked, scope, dups)));
     if let Some(unchanged) = asked.unchanged(&tag) {
         return unchanged;
@@ -35,23 +41,23 @@ pub(crate) async fn answer(asked: Asked, scope: Scope, dups: bool) -> Result<Res
         .header(header::ACCEPT_RANGES, "none")
         .header(header::CONTENT_DISPOSITION, disposition::header(true, Some(&name)));
     if asked.request.is_head {
-        return finish(head, body::whole(""));
+        return Ok(head.body(body::whole(""))?);
     }
     let root = asked.request.target.cid;
-    let mut walk = Walk::new(asked.blocks, root, asked.resolved.way, asked.resolved.cid, below, dups);
-    let first = walk.next().await?;
-    finish(head, body::pieces(first, walk))
+    let mut walk = Walk::new(asked.blocks, root, asked.resolved.path(), below, dups);
+    let first = walk.next_chunk().await?;
+    Ok(head.body(body::chunks(first, walk))?)
 }
 
 /// A number that is another for each choice of blocks and their order.
-fn variant(asked: &Asked, scope: Scope, dups: bool) -> u64 {
+fn variant(asked: &ResolvedRequest, scope: Scope, dups: bool) -> u64 {
     let mut hasher = SipHasher13::new();
     format!("{} {scope:?} {dups}", asked.request.target).hash(&mut hasher);
     hasher.finish()
 }
 
 /// What follows after the block at the end of the path.
-fn below(cid: &Cid, block: &Bytes, scope: Scope) -> Result<Below, Refusal> {
+fn below(cid: &Cid, block: &Bytes, scope: Scope) -> Result<Below, ContentError> {
     match scope {
         Scope::Block => Ok(Below::nothing()),
         Scope::All => Below::all(links(cid, block)?),
@@ -67,24 +73,11 @@ fn below(cid: &Cid, block: &Bytes, scope: Scope) -> Result<Below, Refusal> {
 }
 
 /// The file, if it is one: of all else, one block is the whole entity.
-fn entity(cid: &Cid, block: &Bytes) -> Result<Option<FileNode>, Refusal> {
+fn entity(cid: &Cid, block: &Bytes) -> Result<Option<FileNode>, ContentError> {
     match dag::node(cid, block) {
         Ok(Node::File { .. }) => Ok(Some(FileNode::read(cid, block)?)),
         // The blocks of a sharded directory are many; one alone would be taken for all of them.
         Err(error @ DagError::Unsupported(_, "sharded (HAMT) directory")) => Err(error.into()),
         Ok(Node::Directory { .. }) | Err(_) => Ok(None),
-    }
-}
-
-/// The blocks that a block links.
-fn links(cid: &Cid, block: &Bytes) -> Result<Vec<Cid>, Refusal> {
-    match Codec::of(cid.codec()) {
-        Some(codec) if codec.has_links() => {
-            let words =
-                format!("links in {} are not followed here; dag-scope=block gives it", codec.media_type());
-            Err(Refusal::not_implemented(words))
-        }
-        Some(_) => Ok(Vec::new()),
-        None => Ok(dag::links(cid, block)?.into_iter().map(|link| link.cid).collect()),
     }
 }

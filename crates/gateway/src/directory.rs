@@ -1,13 +1,14 @@
 //! Directories: their `index.html`, or a page that lists them.
-use http::{Response, StatusCode, header};
+use http::response::Builder;
+use http::{StatusCode, header};
+use http_server::{Response, body};
 use ipfs::dag::{self, Link, Node};
 
-use crate::answer::{Asked, finish, tag};
 use crate::blocks::Blocks;
-use crate::body::{self, Body};
+use crate::content_error::ContentError;
 use crate::file::File;
 use crate::listing;
-use crate::refusal::Refusal;
+use crate::resolved_request::{ResolvedRequest, tag};
 
 /// The page that a directory brings along.
 const INDEX: &str = "index.html";
@@ -15,12 +16,12 @@ const INDEX: &str = "index.html";
 const LIST_CACHING: &str = "public, max-age=604800, stale-while-revalidate=2678400";
 
 /// Answers for a directory with these entries.
-pub(crate) async fn answer(asked: Asked, links: Vec<Link>) -> Result<Response<Body>, Refusal> {
+pub(crate) async fn answer(asked: ResolvedRequest, links: Vec<Link>) -> Result<Response, ContentError> {
     if !asked.request.target.is_directory {
         // Without the slash the links of a page in it would lead elsewhere.
         let place = asked.request.target.with_slash() + &asked.request.query_text;
-        let head = Response::builder().status(StatusCode::MOVED_PERMANENTLY);
-        return finish(head.header(header::LOCATION, place), body::whole(""));
+        let head = Builder::new().status(StatusCode::MOVED_PERMANENTLY);
+        return Ok(head.header(header::LOCATION, place).body(body::whole(""))?);
     }
     if let Some(index) = index(&asked.blocks, &links).await? {
         return index.answer(asked, "").await;
@@ -30,15 +31,15 @@ pub(crate) async fn answer(asked: Asked, links: Vec<Link>) -> Result<Response<Bo
         return unchanged;
     }
     let head = asked.head(StatusCode::OK, &tag).header(header::CONTENT_TYPE, "text/html; charset=utf-8");
-    let mut answer = finish(head, body::whole(""))?;
+    let mut answer = head.body(body::whole(""))?;
     answer.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static(LIST_CACHING));
     if !asked.request.is_head {
-        *answer.body_mut() = body::ready(listing::page(&asked.request.target, asked.resolved.cid, links));
+        *answer.body_mut() = body::stream(listing::page(&asked.request.target, asked.resolved.cid, links));
     }
     Ok(answer)
 }
 
-async fn index(blocks: &Blocks, links: &[Link]) -> Result<Option<File>, Refusal> {
+async fn index(blocks: &Blocks, links: &[Link]) -> Result<Option<File>, ContentError> {
     let Some(link) = links.iter().find(|link| link.name == INDEX) else {
         return Ok(None);
     };

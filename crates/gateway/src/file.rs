@@ -3,14 +3,14 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use http::response::Builder;
-use http::{Response, StatusCode, header};
+use http::{StatusCode, header};
+use http_server::{BodySource, Refusal, Response, body};
 use ipfs::Cid;
 use ipfs::unixfs::{Cursor, FileNode};
 
-use crate::answer::{Asked, finish, tag};
 use crate::blocks::{AHEAD, Blocks};
-use crate::body::{self, Body, Pieces};
-use crate::refusal::Refusal;
+use crate::content_error::ContentError;
+use crate::resolved_request::{ResolvedRequest, tag};
 use crate::{disposition, media};
 
 /// What is larger than the largest block cannot be a leaf.
@@ -30,7 +30,7 @@ pub(crate) struct File {
 
 impl File {
     /// A file of UnixFS.
-    pub(crate) fn read(cid: Cid, block: &Bytes, name: Option<String>) -> Result<Self, Refusal> {
+    pub(crate) fn read(cid: Cid, block: &Bytes, name: Option<String>) -> Result<Self, ContentError> {
         Ok(Self { cid, root: FileNode::read(&cid, block)?, name, media_type: None })
     }
 
@@ -41,7 +41,11 @@ impl File {
     }
 
     /// The answer, without a body when only the head is wanted.
-    pub(crate) async fn answer(self, asked: Asked, tag_suffix: &str) -> Result<Response<Body>, Refusal> {
+    pub(crate) async fn answer(
+        self,
+        asked: ResolvedRequest,
+        tag_suffix: &str,
+    ) -> Result<Response, ContentError> {
         let tag = tag(&format!("{}{tag_suffix}", self.cid));
         if let Some(unchanged) = asked.unchanged(&tag) {
             return unchanged;
@@ -56,16 +60,16 @@ impl File {
         let head = asked.head(status, &tag).header(header::CONTENT_TYPE, self.media_type(&asked).await?);
         let head = describe(head, &asked, status, &range, size);
         if asked.request.is_head {
-            return finish(head, body::whole(""));
+            return Ok(head.body(body::whole(""))?);
         }
         // Whether the content comes at all shows while the status can still say so.
         let mut reading = Reading::new(asked.blocks, self.root, range);
         let first = reading.next().await?;
-        finish(head, body::pieces(first, reading))
+        Ok(head.body(body::chunks(first, reading))?)
     }
 
     /// By the name that was asked for, by its own, or by its first bytes.
-    async fn media_type(&self, asked: &Asked) -> Result<&'static str, Refusal> {
+    async fn media_type(&self, asked: &ResolvedRequest) -> Result<&'static str, ContentError> {
         if let Some(media_type) = self.media_type {
             return Ok(media_type);
         }
@@ -80,7 +84,13 @@ impl File {
 }
 
 /// The headers that tell which bytes come, and under which name to save them.
-fn describe(head: Builder, asked: &Asked, status: StatusCode, range: &Range<u64>, size: u64) -> Builder {
+fn describe(
+    head: Builder,
+    asked: &ResolvedRequest,
+    status: StatusCode,
+    range: &Range<u64>,
+    size: u64,
+) -> Builder {
     let mut head =
         head.header(header::ACCEPT_RANGES, "bytes").header(header::CONTENT_LENGTH, range.end - range.start);
     if status == StatusCode::PARTIAL_CONTENT {
@@ -93,15 +103,15 @@ fn describe(head: Builder, asked: &Asked, status: StatusCode, range: &Range<u64>
     }
 }
 
-fn unsatisfiable(size: u64) -> Result<Response<Body>, Refusal> {
-    let head = Response::builder().status(StatusCode::RANGE_NOT_SATISFIABLE);
+fn unsatisfiable(size: u64) -> Result<Response, ContentError> {
+    let head = Builder::new().status(StatusCode::RANGE_NOT_SATISFIABLE);
     let head = head.header(header::CONTENT_RANGE, format!("bytes */{size}"));
     let head = head.header(header::CONTENT_TYPE, "text/plain; charset=utf-8");
-    finish(head, body::whole("there are no such bytes in this file\n"))
+    Ok(head.body(body::whole("there are no such bytes in this file\n"))?)
 }
 
 /// How a browser is to treat it: a raw block is never shown.
-fn disposition(asked: &Asked) -> Option<String> {
+fn disposition(asked: &ResolvedRequest) -> Option<String> {
     let query = &asked.request.query;
     let (filename, extension) = (query.filename.as_deref(), asked.attachment());
     match (filename, extension) {
@@ -114,14 +124,14 @@ fn disposition(asked: &Asked) -> Option<String> {
 }
 
 /// Sees that a file is here, when it is wanted only then. Looked at are the nodes that must have others below them.
-async fn check_cached(blocks: &Blocks, root: &FileNode, range: &Range<u64>) -> Result<(), Refusal> {
+async fn check_cached(blocks: &Blocks, root: &FileNode, range: &Range<u64>) -> Result<(), ContentError> {
     if !blocks.is_only_cached() {
         return Ok(());
     }
     let (mut cursor, _) = Cursor::new(root.clone(), range.clone());
     while let Some(part) = cursor.next_part() {
         if !blocks.has(&part.cid) {
-            return Err(Refusal::not_cached(&part.cid));
+            return Err(ContentError::NotCached(part.cid));
         }
         if part.size > MAX_LEAF {
             cursor.feed(&blocks.get(part.cid).await?)?;
@@ -145,10 +155,8 @@ impl Reading {
         let (cursor, first) = Cursor::new(root, range);
         Self { blocks, cursor, first }
     }
-}
 
-impl Pieces for Reading {
-    async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
+    async fn next(&mut self) -> Result<Option<Bytes>, ContentError> {
         let mut piece = std::mem::take(&mut self.first);
         while piece.is_empty() {
             let Some(part) = self.cursor.next_part() else {
@@ -159,5 +167,11 @@ impl Pieces for Reading {
             piece = self.cursor.feed(&block)?;
         }
         Ok(Some(piece))
+    }
+}
+
+impl BodySource for Reading {
+    async fn next_chunk(&mut self) -> Result<Option<Bytes>, Refusal> {
+        Ok(self.next().await?)
     }
 }

@@ -17,7 +17,7 @@ const CHUNK: usize = 64;
 const STYLE: &str = "body{font:16px/1.5 sans-serif;margin:2em}td{padding:0 1.5em 0 0}\
     td.size{text-align:right}code{color:#666;font-size:75%}";
 
-/// The page, in pieces.
+/// The page, in chunks.
 pub(crate) fn page(target: &Target, cid: Cid, links: Vec<Link>) -> impl Stream<Item = Bytes> + Send + use<> {
     let (head, base) = (head(target, cid), target.with_slash());
     let rows = stream::iter(links).chunks(CHUNK).map(move |links| {

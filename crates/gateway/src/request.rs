@@ -1,28 +1,24 @@
 //! What a client asks for, read from the head of its request. Pure: no clock, no file, no block.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
 mod accept;
 mod conditions;
-mod host;
 mod query;
 mod range;
 mod target;
 
-use http::header::{self, AsHeaderName, HeaderMap};
-use http::request::Parts;
-use http::{Method, StatusCode, Uri};
+use http::Method;
+use http::header::{self, HeaderMap};
+use http_server::{Refusal, RequestHead, header_texts as texts};
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 
-use crate::Refusal;
 pub use accept::Codec;
 use accept::Kind;
 pub use conditions::Known;
-pub use host::is_ours;
 pub use query::Query;
 pub use range::{ByteRange, Edge, EntityBytes};
 pub use target::Target;
-pub(crate) use target::encode;
-
-/// The longest path and query together.
-pub const MAX_TARGET_BYTES: usize = 8 * 1024;
+pub(crate) use target::{USAGE, encode};
 
 /// How far below the end of the path the blocks of a CAR go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,14 +75,11 @@ pub struct Request {
 }
 
 impl Request {
-    /// Reads the head of a request. `names` are those of this host.
+    /// Reads the head of a request that has passed [`http_server::check_head`].
     ///
     /// # Errors
-    /// What to answer instead, when it asks for nothing that can be given.
-    pub fn read(head: &Parts, names: &[String]) -> Result<Self, Refusal> {
-        check_asker(head, names)?;
-        check_method(&head.method)?;
-        check_length(&head.uri)?;
+    /// The refusal to answer with, when it asks for nothing that can be given.
+    pub fn read(head: &RequestHead) -> Result<Self, Refusal> {
         let target = Target::read(head.uri.path())?;
         check_service_worker(&head.headers, &target)?;
         let query_text = head.uri.query().unwrap_or_default();
@@ -106,48 +99,6 @@ impl Request {
             only_if_cached: conditions::is_only_if_cached(texts(&head.headers, header::CACHE_CONTROL)),
             is_head: head.method == Method::HEAD,
         })
-    }
-}
-
-/// The values of a header that are text.
-fn texts(headers: &HeaderMap, name: impl AsHeaderName) -> impl Iterator<Item = &str> {
-    headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok())
-}
-
-/// Sees that a browser that asks knows whom it asks, and was not sent by a page of somebody else to embed this.
-fn check_asker(head: &Parts, names: &[String]) -> Result<(), Refusal> {
-    let forbidden = |words: &str| Err(Refusal::new(StatusCode::FORBIDDEN, words));
-    let mut hosts = head.headers.get_all(header::HOST).into_iter();
-    let (Some(host), None) = (hosts.next(), hosts.next()) else {
-        return Err(Refusal::bad_request("there has to be one header Host"));
-    };
-    // What is no text is none of our names.
-    let host = host.to_str().unwrap_or_default();
-    let mut authorities =
-        std::iter::once(host).chain(head.uri.authority().map(|authority| authority.as_str()));
-    if !authorities.all(|authority| is_ours(authority, names)) {
-        return forbidden(
-            "this gateway answers to its address, to localhost and to this host's name, and to no other name",
-        );
-    }
-    let says = |name: &str, value: &str| texts(&head.headers, name).any(|said| said == value);
-    if says("sec-fetch-site", "cross-site") && !says("sec-fetch-dest", "document") {
-        return forbidden("pages of other sites cannot embed what is here; open it by itself");
-    }
-    Ok(())
-}
-
-fn check_method(method: &Method) -> Result<(), Refusal> {
-    match *method {
-        Method::GET | Method::HEAD => Ok(()),
-        _ => Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "this gateway is for reading: GET and HEAD")),
-    }
-}
-
-fn check_length(uri: &Uri) -> Result<(), Refusal> {
-    match uri.path_and_query().is_some_and(|text| text.as_str().len() > MAX_TARGET_BYTES) {
-        true => Err(Refusal::new(StatusCode::URI_TOO_LONG, "the path is too long")),
-        false => Ok(()),
     }
 }
 

@@ -1,17 +1,18 @@
 //! From a path to the block at its end.
 use bytes::Bytes;
+use http_server::Refusal;
 use ipfs::Cid;
 use ipfs::dag::{self, Node};
 
 use crate::blocks::Blocks;
-use crate::refusal::Refusal;
+use crate::content_error::ContentError;
 use crate::request::{Codec, Target};
 
 /// The block at the end of a path.
 #[derive(Clone, Debug)]
 pub(crate) struct Resolved {
-    /// The blocks on the way to it, from the root on.
-    pub(crate) way: Vec<Cid>,
+    /// The blocks above it, from the root on.
+    pub(crate) ancestors: Vec<Cid>,
     /// Its CID.
     pub(crate) cid: Cid,
     /// Its bytes.
@@ -19,39 +20,43 @@ pub(crate) struct Resolved {
 }
 
 impl Resolved {
-    /// What one name after the other leads to, for `X-Ipfs-Roots`.
+    /// Returns the CIDs of all blocks of the path, from the root to the end.
+    pub(crate) fn path(&self) -> Vec<Cid> {
+        self.ancestors.iter().chain([&self.cid]).copied().collect()
+    }
+
+    /// Returns the path as the header `X-Ipfs-Roots` has it.
     pub(crate) fn roots(&self) -> String {
-        let all = self.way.iter().chain([&self.cid]);
-        all.map(Cid::to_string).collect::<Vec<_>>().join(",")
+        self.path().iter().map(Cid::to_string).collect::<Vec<_>>().join(",")
     }
 }
 
 /// Goes down from the root by the names of the path.
-pub(crate) async fn resolve(blocks: &Blocks, target: &Target) -> Result<Resolved, Refusal> {
-    let (mut way, mut cid) = (Vec::new(), target.cid);
+pub(crate) async fn resolve(blocks: &Blocks, target: &Target) -> Result<Resolved, ContentError> {
+    let (mut ancestors, mut cid) = (Vec::new(), target.cid);
     let mut block = blocks.get(cid).await?;
     for name in &target.names {
         let next = entry(&cid, &block, name)?;
-        way.push(std::mem::replace(&mut cid, next));
+        ancestors.push(std::mem::replace(&mut cid, next));
         block = blocks.get(cid).await?;
     }
-    Ok(Resolved { way, cid, block })
+    Ok(Resolved { ancestors, cid, block })
 }
 
 /// The entry with this name in the directory that a block is.
-fn entry(cid: &Cid, block: &Bytes, name: &str) -> Result<Cid, Refusal> {
+fn entry(cid: &Cid, block: &Bytes, name: &str) -> Result<Cid, ContentError> {
     if cid.codec() != dag::RAW && cid.codec() != dag::DAG_PB {
         let what = Codec::of(cid.codec()).map_or("this codec", Codec::media_type);
-        return Err(Refusal::not_implemented(format!("paths do not go on in {what} here")));
+        return Err(Refusal::not_implemented(format!("paths do not go on in {what} here")).into());
     }
     match dag::node(cid, block)? {
         Node::File { .. } => {
-            Err(Refusal::not_found(format!("{cid} is a file, so there is no {name:?} in it")))
+            Err(Refusal::not_found(format!("{cid} is a file, so there is no {name:?} in it")).into())
         }
         Node::Directory { links } => {
             let link = links.into_iter().find(|link| link.name == name);
-            link.map(|link| link.cid)
-                .ok_or_else(|| Refusal::not_found(format!("there is no {name:?} in the directory {cid}")))
+            let missing = || Refusal::not_found(format!("there is no {name:?} in the directory {cid}"));
+            Ok(link.ok_or_else(missing)?.cid)
         }
     }
 }

@@ -3,14 +3,14 @@ use std::collections::{BTreeSet, VecDeque};
 use std::vec::IntoIter;
 
 use bytes::Bytes;
-use http::StatusCode;
+use http_server::{BodySource, Refusal};
 use ipfs::unixfs::{Cursor, MAX_DEPTH};
 use ipfs::{Cid, dag};
 
-use super::{frame, links};
+use super::frame;
+use super::links::links;
 use crate::blocks::{AHEAD, Blocks};
-use crate::body::Pieces;
-use crate::refusal::Refusal;
+use crate::content_error::ContentError;
 
 /// The multicodec of the hash function whose digest is the data itself: the parent has such a block already.
 const IDENTITY: u64 = 0x00;
@@ -34,18 +34,18 @@ impl Below {
     }
 
     /// All that these link.
-    pub(super) fn all(links: Vec<Cid>) -> Result<Self, Refusal> {
+    pub(super) fn all(links: Vec<Cid>) -> Result<Self, ContentError> {
         let mut all = Self::nothing();
         all.enter(links)?;
         Ok(all)
     }
 
-    fn enter(&mut self, links: Vec<Cid>) -> Result<(), Refusal> {
+    fn enter(&mut self, links: Vec<Cid>) -> Result<(), ContentError> {
         if let Self::All { levels, pending } = self {
             *pending += links.len();
             levels.push(links.into_iter());
             if levels.len() > MAX_DEPTH || *pending > MAX_PENDING {
-                return Err(too_much());
+                return Err(ContentError::TooLarge);
             }
         }
         Ok(())
@@ -77,9 +77,9 @@ impl Below {
         true
     }
 
-    fn feed(&mut self, cid: &Cid, block: &Bytes) -> Result<(), Refusal> {
+    fn feed(&mut self, cid: &Cid, block: &Bytes) -> Result<(), ContentError> {
         match self {
-            Self::File(cursor) => cursor.feed(block).map(drop).map_err(Refusal::from),
+            Self::File(cursor) => Ok(cursor.feed(block).map(drop)?),
             Self::All { .. } => self.enter(links(cid, block)?),
         }
     }
@@ -96,39 +96,27 @@ impl Below {
     }
 }
 
-fn too_much() -> Refusal {
-    let words = "the DAG is too deep, too wide, or has too many blocks to tell which were sent already";
-    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, words)
-}
-
-/// The CAR, piece by piece.
+/// The CAR, chunk by chunk.
 pub(super) struct Walk {
     blocks: Blocks,
-    /// Pieces that are made and not yet taken.
+    /// Chunks that are made and not yet taken.
     ready: VecDeque<Bytes>,
-    way: IntoIter<Cid>,
+    /// The blocks of the path that are still to come.
+    path: IntoIter<Cid>,
     below: Below,
     /// What was sent already, unless it is to come again.
     seen: Option<Seen>,
 }
 
 impl Walk {
-    pub(super) fn new(
-        blocks: Blocks,
-        root: Cid,
-        mut way: Vec<Cid>,
-        end: Cid,
-        below: Below,
-        dups: bool,
-    ) -> Self {
-        way.push(end);
+    pub(super) fn new(blocks: Blocks, root: Cid, path: Vec<Cid>, below: Below, dups: bool) -> Self {
         let seen = (!dups).then(Seen::default);
-        Self { blocks, ready: VecDeque::from([frame::header(&root)]), way: way.into_iter(), below, seen }
+        Self { blocks, ready: VecDeque::from([frame::header(&root)]), path: path.into_iter(), below, seen }
     }
 
     /// Looks at one more block; false when there is none.
-    async fn advance(&mut self) -> Result<bool, Refusal> {
-        if let Some(cid) = self.way.next() {
+    async fn advance(&mut self) -> Result<bool, ContentError> {
+        if let Some(cid) = self.path.next() {
             let block = self.blocks.get(cid).await?;
             self.send(&cid, block)?;
             return Ok(true);
@@ -147,7 +135,7 @@ impl Walk {
         Ok(true)
     }
 
-    fn send(&mut self, cid: &Cid, block: Bytes) -> Result<(), Refusal> {
+    fn send(&mut self, cid: &Cid, block: Bytes) -> Result<(), ContentError> {
         if cid.hash().code() == IDENTITY {
             return Ok(());
         }
@@ -156,7 +144,7 @@ impl Walk {
                 return Ok(());
             }
             if seen.0.len() > MAX_SEEN {
-                return Err(too_much());
+                return Err(ContentError::TooLarge);
             }
         }
         self.ready.push_back(frame::section(cid, &block));
@@ -167,8 +155,8 @@ impl Walk {
     }
 }
 
-impl Pieces for Walk {
-    async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
+impl BodySource for Walk {
+    async fn next_chunk(&mut self) -> Result<Option<Bytes>, Refusal> {
         while self.ready.is_empty() && self.advance().await? {}
         Ok(self.ready.pop_front())
     }

@@ -1,5 +1,5 @@
 //! The forms in which content can be had, and which of them a client wants.
-use crate::Refusal;
+use http_server::Refusal;
 
 /// How many entries of an `Accept` header are looked at.
 const MAX_ENTRIES: usize = 64;

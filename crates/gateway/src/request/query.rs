@@ -3,7 +3,7 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-use crate::Refusal;
+use http_server::Refusal;
 
 /// The longest file name that is taken.
 const MAX_FILENAME: usize = 255;

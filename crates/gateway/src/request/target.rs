@@ -5,8 +5,10 @@ use ipfs::Cid;
 use ipfs::unixfs::{MAX_DEPTH, MAX_NAME_BYTES};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use crate::Refusal;
+use http_server::Refusal;
 
+/// The sentence that tells a person what to ask for.
+pub(crate) const USAGE: &str = "this is an IPFS gateway; ask for /ipfs/CID or /ipfs/CID/path";
 /// The longest text of a CID that is looked at: the longest CID in the widest base is shorter.
 const MAX_CID_TEXT: usize = 1024;
 /// What a name keeps as it is in a path; all else is percent-encoded.
@@ -39,9 +41,7 @@ impl Target {
                 ));
             }
             None => {
-                return Err(Refusal::not_found(
-                    "this is an IPFS gateway; ask for /ipfs/CID or /ipfs/CID/path",
-                ));
+                return Err(Refusal::not_found(USAGE));
             }
         };
         let (text, rest) = rest.split_once('/').map_or((rest, None), |(text, rest)| (text, Some(rest)));

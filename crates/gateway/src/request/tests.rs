@@ -6,11 +6,8 @@ use super::*;
 
 const CID: &str = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku";
 
-fn head(method: &str, target: &str, headers: &[(&str, &str)]) -> Parts {
+fn head(method: &str, target: &str, headers: &[(&str, &str)]) -> RequestHead {
     let mut request = http::Request::builder().method(method).uri(target);
-    if !headers.iter().any(|(name, _)| *name == "host") {
-        request = request.header("host", "127.0.0.1:6080");
-    }
     for (name, value) in headers {
         request = request.header(name.parse::<HeaderName>().unwrap(), *value);
     }
@@ -18,8 +15,7 @@ fn head(method: &str, target: &str, headers: &[(&str, &str)]) -> Parts {
 }
 
 fn read(target: &str, headers: &[(&str, &str)]) -> Result<Request, u16> {
-    Request::read(&head("GET", target, headers), &["duckie".to_owned()])
-        .map_err(|refusal| refusal.status.as_u16())
+    Request::read(&head("GET", target, headers)).map_err(|refusal| refusal.status.as_u16())
 }
 
 fn at(rest: &str) -> String {
@@ -62,59 +58,12 @@ fn what_is_no_path_is_refused() {
     }
     assert_eq!(read(&at(&"/a".repeat(65)), &[]).map(drop), Err(400));
     assert_eq!(read(&at(&format!("/{}", "a".repeat(256))), &[]).map(drop), Err(400));
-    assert_eq!(read(&at(&"/aaaaaaaa".repeat(1000)), &[]).map(drop), Err(414));
 }
 
 #[test]
-fn only_reading_is_possible() {
-    for method in ["POST", "PUT", "DELETE", "OPTIONS", "CONNECT", "FROB"] {
-        let refusal = Request::read(&head(method, &at(""), &[]), &[]).unwrap_err();
-        assert_eq!(refusal.status, StatusCode::METHOD_NOT_ALLOWED, "{method}");
-    }
-    assert!(Request::read(&head("HEAD", &at(""), &[]), &[]).unwrap().is_head);
-}
-
-#[test]
-fn a_browser_has_to_know_whom_it_asks() {
-    for host in [
-        "localhost",
-        "LOCALHOST:6080",
-        "127.0.0.1",
-        "[::1]:6080",
-        "192.168.1.7:6080",
-        "duckie",
-        "duckie.local:80",
-    ] {
-        assert!(read(&at(""), &[("host", host)]).is_ok(), "{host}");
-    }
-    for host in [
-        "evil.example",
-        "localhost.evil.example",
-        "127.0.0.1.nip.example:6080",
-        "duckie.local.evil",
-        "[evil]",
-        "x:y",
-    ] {
-        assert_eq!(read(&at(""), &[("host", host)]).map(drop), Err(403), "{host}");
-    }
-    let absolute = format!("http://evil.example{}", at(""));
-    assert_eq!(read(&absolute, &[]).map(drop), Err(403));
-    assert_eq!(read(&at(""), &[("host", "evil.example"), ("host", "localhost")]).map(drop), Err(400));
-    assert_eq!(read(&at(""), &[("host", "ev\u{ef}l")]).map(drop), Err(403));
-    assert_eq!(read(&at(""), &[("host", "")]).map(drop), Err(403));
-    let mut without = head("GET", &at(""), &[]);
-    without.headers.clear();
-    assert_eq!(Request::read(&without, &[]).unwrap_err().status, StatusCode::BAD_REQUEST);
-}
-
-#[test]
-fn pages_of_others_cannot_embed_content() {
-    let from =
-        |site: &str, to: &str| read(&at(""), &[("sec-fetch-site", site), ("sec-fetch-dest", to)]).map(drop);
-    assert_eq!(from("cross-site", "image"), Err(403));
-    assert_eq!(from("cross-site", "iframe"), Err(403));
-    assert_eq!(from("cross-site", "document"), Ok(()));
-    assert_eq!(from("same-origin", "image"), Ok(()));
+fn a_head_can_be_asked_for_alone() {
+    assert!(Request::read(&head("HEAD", &at(""), &[])).unwrap().is_head);
+    assert!(!Request::read(&head("GET", &at(""), &[])).unwrap().is_head);
 }
 
 #[test]

@@ -99,9 +99,9 @@ async fn who_has_it_is_not_sent_it() {
         vec!["--range".to_owned(), "5-".to_owned(), "--header".to_owned(), format!("If-Range: {tag}")]
     };
     for (tag, status) in [(format!("\"{cid}\""), 206), ("\"other\"".to_owned(), 200)] {
-        let words = resumed(&tag);
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        assert_eq!(served.get(&path, &words).await.status, status, "{tag}");
+        let arguments = resumed(&tag);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        assert_eq!(served.get(&path, &arguments).await.status, status, "{tag}");
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::support::{SEND_LIMIT, curl, noise, serve};
+use crate::support::{SEND_TIMEOUT, curl, noise, serve};
 
 const SOON: Duration = Duration::from_secs(20);
 /// As many connections of one host are taken.
@@ -40,17 +40,17 @@ async fn heads_and_paths_have_a_limit() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_host_cannot_take_all_places() {
     let served = serve(SOON).await;
-    let mut guests = Vec::new();
+    let mut connections = Vec::new();
     for _ in 0..OF_ONE_HOST {
-        guests.push(TcpStream::connect(served.address).await.unwrap());
+        connections.push(TcpStream::connect(served.address).await.unwrap());
     }
     // The last of them is served, so all are in.
-    let last = guests.last_mut().unwrap();
+    let last = connections.last_mut().unwrap();
     last.write_all(b"HEAD /ipfs/bafkqaaa HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     timeout(SOON, last.readable()).await.unwrap().unwrap();
     let mut refused = TcpStream::connect(served.address).await.unwrap();
     assert!(rest(&mut refused).await.starts_with("HTTP/1.1 429"));
-    drop(guests);
+    drop(connections);
     let again = async {
         loop {
             let mut stream = TcpStream::connect(served.address).await.unwrap();
@@ -98,7 +98,7 @@ async fn who_takes_nothing_for_too_long_is_let_go() {
     let request = format!("GET /ipfs/{cid} HTTP/1.1\r\nHost: localhost\r\n\r\n");
     idle.write_all(request.as_bytes()).await.unwrap();
     // Only the time ends it: nothing is to be seen from here until it is read.
-    tokio::time::sleep(SEND_LIMIT * 3).await;
+    tokio::time::sleep(SEND_TIMEOUT * 3).await;
     let got = content_until_the_end(&mut idle).await;
     assert!(content.starts_with(&got) && got.len() < content.len() / 2, "{} bytes", got.len());
 }

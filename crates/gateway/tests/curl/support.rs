@@ -7,7 +7,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway::{Door, Holders, Settings};
+use gateway::{Holders, routes};
+use http_server::{Listener, Router, Settings};
 use ipfs::node::{Node, NodeConfig, Provider};
 use ipfs::store::StoreConfig;
 use ipfs::unixfs::{Content, DirectoryEntry, Format};
@@ -19,7 +20,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// How long a client may take nothing.
-pub(crate) const SEND_LIMIT: Duration = Duration::from_secs(2);
+pub(crate) const SEND_TIMEOUT: Duration = Duration::from_secs(2);
 const MIB: u64 = 1024 * 1024;
 
 /// A node and its gateway, until they are dropped.
@@ -60,7 +61,7 @@ impl Answer {
 }
 
 /// A gateway that waits so long for blocks.
-pub(crate) async fn serve(block_limit: Duration) -> Served {
+pub(crate) async fn serve(block_timeout: Duration) -> Served {
     let folder = TempDir::new().unwrap();
     let store =
         StoreConfig { directory: folder.path().join("store"), max_bytes: 4096 * MIB, min_free_bytes: 0 };
@@ -71,18 +72,21 @@ pub(crate) async fn serve(block_limit: Duration) -> Served {
     let running = tokio::spawn(driver.run(CancellationToken::new()));
     node.listen_addresses().wait_for(|all| !all.is_empty()).await.unwrap();
     let listen = "127.0.0.1:0".parse().unwrap();
-    let settings =
-        Settings { block_limit, send_limit: SEND_LIMIT, ..Settings::new(listen, vec!["duckie".to_owned()]) };
-    let door = Door::open(settings).await.unwrap();
-    let address = door.address().unwrap();
+    let settings = Settings {
+        send_timeout: SEND_TIMEOUT,
+        ..Settings::new(listen, "gateway", vec!["duckie".to_owned()])
+    };
+    let listener = Listener::bind(settings).await.unwrap();
+    let address = listener.address().unwrap();
     let (_sender, receiver) = watch::channel(Some(node.clone()));
     let (holders, known) = watch::channel(Vec::new());
     let holders_of: Holders = Arc::new(move |_root| {
         let known = known.borrow().clone();
         Box::pin(async { known })
     });
+    let router = Router::new(vec![routes(receiver, holders_of, block_timeout)]).unwrap();
     let serving = tokio::spawn(async move {
-        door.serve(receiver, holders_of).await;
+        listener.serve(router).await;
     });
     Served { node, address, folder, holders, tasks: [running, serving] }
 }
@@ -123,14 +127,14 @@ impl Served {
         self.node.store().put(cid, block).unwrap();
     }
 
-    /// Asks for a path, with more words for `curl`.
-    pub(crate) async fn get(&self, path: &str, words: &[&str]) -> Answer {
+    /// Asks for a path, with further arguments for `curl`.
+    pub(crate) async fn get(&self, path: &str, arguments: &[&str]) -> Answer {
         let url = format!("http://{}{path}", self.address);
         let (body, head) = (tempfile::NamedTempFile::new().unwrap(), tempfile::NamedTempFile::new().unwrap());
         let mut curl = Command::new("curl");
         curl.args(["--silent", "--show-error", "--path-as-is", "--max-time", "60", "--output"])
             .arg(body.path());
-        curl.arg("--dump-header").arg(head.path()).args(words).arg(url);
+        curl.arg("--dump-header").arg(head.path()).args(arguments).arg(url);
         let exit = tokio::task::spawn_blocking(move || curl.status().unwrap().code().unwrap()).await.unwrap();
         let text = std::fs::read_to_string(head.path()).unwrap();
         // The last, after redirects.
@@ -142,8 +146,8 @@ impl Served {
     }
 
     /// As [`Served::get`], without a body.
-    pub(crate) async fn head(&self, path: &str, words: &[&str]) -> Answer {
-        self.get(path, &[&["--head"], words].concat()).await
+    pub(crate) async fn head(&self, path: &str, arguments: &[&str]) -> Answer {
+        self.get(path, &[&["--head"], arguments].concat()).await
     }
 }
 

@@ -1,4 +1,4 @@
-//! A connection that is given up when the other side takes nothing for too long.
+//! A connection that fails when the other side takes nothing for too long.
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -7,31 +7,31 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// The other side of a connection with a limit on how long a write may wait.
-pub(crate) struct Patient<S> {
+/// A stream whose writes fail with [`ErrorKind::TimedOut`] after they have waited for `limit`.
+pub(crate) struct WriteTimeout<S> {
     stream: S,
     limit: Duration,
-    /// Runs while a write waits.
-    waiting: Option<Pin<Box<Sleep>>>,
+    /// The timer of the write that waits.
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> Patient<S> {
+impl<S> WriteTimeout<S> {
     pub(crate) fn new(stream: S, limit: Duration) -> Self {
-        Self { stream, limit, waiting: None }
+        Self { stream, limit, timer: None }
     }
 
-    fn judge<T>(&mut self, context: &mut Context<'_>, wrote: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    fn timed<T>(&mut self, context: &mut Context<'_>, wrote: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if wrote.is_ready() {
-            self.waiting = None;
+            self.timer = None;
             return wrote;
         }
         let limit = self.limit;
-        let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(limit)));
-        waiting.as_mut().poll(context).map(|()| Err(ErrorKind::TimedOut.into()))
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
+        timer.as_mut().poll(context).map(|()| Err(ErrorKind::TimedOut.into()))
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for WriteTimeout<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -41,14 +41,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let wrote = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.judge(context, wrote)
+        self.timed(context, wrote)
     }
 
     fn poll_write_vectored(
@@ -57,7 +57,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let wrote = Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
-        self.judge(context, wrote)
+        self.timed(context, wrote)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -66,12 +66,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(context);
-        self.judge(context, flushed)
+        self.timed(context, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let shut = Pin::new(&mut self.stream).poll_shutdown(context);
-        self.judge(context, shut)
+        self.timed(context, shut)
     }
 }
 
@@ -84,17 +84,17 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(60);
 
     #[tokio::test(start_paused = true)]
-    async fn who_takes_nothing_is_given_up() {
+    async fn a_client_that_takes_nothing_is_given_up() {
         let (ours, _theirs) = duplex(10);
         let begun = Instant::now();
-        let error = Patient::new(ours, LIMIT).write_all(&[0; 20]).await.unwrap_err();
+        let error = WriteTimeout::new(ours, LIMIT).write_all(&[0; 20]).await.unwrap_err();
         assert_eq!((error.kind(), begun.elapsed().as_secs()), (ErrorKind::TimedOut, LIMIT.as_secs()));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_takes_a_little_now_and_then_gets_all() {
+    async fn a_client_that_takes_a_little_now_and_then_gets_all() {
         let (ours, mut theirs) = duplex(10);
-        let writing = tokio::spawn(async move { Patient::new(ours, LIMIT).write_all(&[7; 100]).await });
+        let writing = tokio::spawn(async move { WriteTimeout::new(ours, LIMIT).write_all(&[7; 100]).await });
         let mut got = Vec::new();
         while got.len() < 100 {
             tokio::time::sleep(LIMIT - Duration::from_secs(1)).await;

@@ -1,10 +1,13 @@
-//! Who a browser believes to talk to.
+//! The `Host` header: the host that a client believes to talk to.
 //!
-//! A page on a name of its own can have that name point to this host, and then ask us as if we were its own server. The
-//! browser says so in `Host`: only addresses and names that are really ours are answered.
+//! A page can let its own domain name point to this host (DNS rebinding) and then read answers as if they came from its
+//! own server. The browser sends that name in `Host`, so only addresses and names of this host are accepted.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
 use std::net::IpAddr;
 
-/// Whether an authority (`host`, `host:port`) is an address, `localhost`, or one of our names, alone or below `.local`.
+/// Returns whether an authority (`host` or `host:port`) is an IP address, `localhost`, or one of `names`, alone or with
+/// `.local` behind it.
 pub fn is_ours(authority: &str, names: &[String]) -> bool {
     let host = without_port(authority);
     if let Some(address) = host.strip_prefix('[') {

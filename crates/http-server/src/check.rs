@@ -1,0 +1,151 @@
+//! Checks of a request's head that hold for every route. Pure.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use http::header::{self, AsHeaderName, HeaderMap};
+use http::{Method, StatusCode, Uri};
+
+use crate::host::is_ours;
+use crate::refusal::Refusal;
+
+/// The head of a request: method, target and headers.
+pub type RequestHead = http::request::Parts;
+
+/// Maximum size, in bytes, of a request's path and query together.
+pub const MAX_TARGET_BYTES: usize = 8 * 1024;
+
+/// Returns the values of a header that are text.
+pub fn header_texts(headers: &HeaderMap, name: impl AsHeaderName) -> impl Iterator<Item = &str> {
+    headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok())
+}
+
+/// Checks that a request names this host in `Host`, is not sent by a page of another site that embeds the answer, only
+/// reads, and has no overlong target.
+///
+/// # Errors
+/// The refusal to answer with.
+pub fn check_head(head: &RequestHead, host_names: &[String]) -> Result<(), Refusal> {
+    check_host(head, host_names)?;
+    check_origin(&head.headers)?;
+    check_method(&head.method)?;
+    check_length(&head.uri)
+}
+
+fn check_host(head: &RequestHead, host_names: &[String]) -> Result<(), Refusal> {
+    let mut hosts = head.headers.get_all(header::HOST).into_iter();
+    let (Some(host), None) = (hosts.next(), hosts.next()) else {
+        return Err(Refusal::bad_request("there has to be one header Host"));
+    };
+    // A value that is not text is none of our names.
+    let host = host.to_str().unwrap_or_default();
+    let mut authorities =
+        std::iter::once(host).chain(head.uri.authority().map(|authority| authority.as_str()));
+    if authorities.all(|authority| is_ours(authority, host_names)) {
+        return Ok(());
+    }
+    Err(Refusal::forbidden(
+        "this server answers to its address, to localhost and to this host's name, and to no other name",
+    ))
+}
+
+/// Refuses what a page of another site embeds; a link that is followed to a page of its own is fine.
+fn check_origin(headers: &HeaderMap) -> Result<(), Refusal> {
+    let says = |name: &str, value: &str| header_texts(headers, name).any(|said| said == value);
+    match says("sec-fetch-site", "cross-site") && !says("sec-fetch-dest", "document") {
+        true => Err(Refusal::forbidden("pages of other sites cannot embed what is here; open it by itself")),
+        false => Ok(()),
+    }
+}
+
+fn check_method(method: &Method) -> Result<(), Refusal> {
+    match *method {
+        Method::GET | Method::HEAD => Ok(()),
+        _ => Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "this server is for reading: GET and HEAD")),
+    }
+}
+
+fn check_length(uri: &Uri) -> Result<(), Refusal> {
+    match uri.path_and_query().is_some_and(|text| text.as_str().len() > MAX_TARGET_BYTES) {
+        true => Err(Refusal::new(StatusCode::URI_TOO_LONG, "the path is too long")),
+        false => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(method: &str, target: &str, headers: &[(&str, &str)]) -> RequestHead {
+        let mut request = http::Request::builder().method(method).uri(target);
+        if !headers.iter().any(|(name, _)| *name == "host") {
+            request = request.header("host", "127.0.0.1:6080");
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    fn status_of(head: &RequestHead) -> Result<(), u16> {
+        check_head(head, &["duckie".to_owned()]).map_err(|refusal| refusal.status.as_u16())
+    }
+
+    fn check(target: &str, headers: &[(&str, &str)]) -> Result<(), u16> {
+        status_of(&head("GET", target, headers))
+    }
+
+    #[test]
+    fn only_reading_is_possible() {
+        for method in ["POST", "PUT", "DELETE", "OPTIONS", "CONNECT", "FROB"] {
+            assert_eq!(status_of(&head(method, "/", &[])), Err(405), "{method}");
+        }
+        assert_eq!(status_of(&head("HEAD", "/", &[])), Ok(()));
+    }
+
+    #[test]
+    fn a_browser_has_to_know_the_host_that_it_asks() {
+        for host in [
+            "localhost",
+            "LOCALHOST:6080",
+            "127.0.0.1",
+            "[::1]:6080",
+            "192.168.1.7:6080",
+            "duckie",
+            "duckie.local:80",
+        ] {
+            assert_eq!(check("/", &[("host", host)]), Ok(()), "{host}");
+        }
+        for host in [
+            "evil.example",
+            "localhost.evil.example",
+            "127.0.0.1.nip.example:6080",
+            "duckie.local.evil",
+            "[evil]",
+            "x:y",
+        ] {
+            assert_eq!(check("/", &[("host", host)]), Err(403), "{host}");
+        }
+        assert_eq!(check("http://evil.example/", &[]), Err(403));
+        assert_eq!(check("/", &[("host", "evil.example"), ("host", "localhost")]), Err(400));
+        assert_eq!(check("/", &[("host", "ev\u{ef}l")]), Err(403));
+        assert_eq!(check("/", &[("host", "")]), Err(403));
+        let mut without = head("GET", "/", &[]);
+        without.headers.clear();
+        assert_eq!(status_of(&without), Err(400));
+    }
+
+    #[test]
+    fn pages_of_other_sites_cannot_embed_an_answer() {
+        let from = |site: &str, to: &str| check("/", &[("sec-fetch-site", site), ("sec-fetch-dest", to)]);
+        assert_eq!(from("cross-site", "image"), Err(403));
+        assert_eq!(from("cross-site", "iframe"), Err(403));
+        assert_eq!(from("cross-site", "document"), Ok(()));
+        assert_eq!(from("same-origin", "image"), Ok(()));
+    }
+
+    #[test]
+    fn overlong_targets_are_refused() {
+        assert_eq!(check(&format!("/{}", "a".repeat(MAX_TARGET_BYTES - 1)), &[]), Ok(()));
+        assert_eq!(check(&format!("/{}", "a".repeat(MAX_TARGET_BYTES)), &[]), Err(414));
+        assert_eq!(check(&format!("/?{}", "a".repeat(MAX_TARGET_BYTES)), &[]), Err(414));
+    }
+}

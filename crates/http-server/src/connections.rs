@@ -1,0 +1,114 @@
+//! The open connections: how many there may be, and how each is served.
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use crate::router::Router;
+use crate::settings::Settings;
+use crate::write_timeout::WriteTimeout;
+
+/// Maximum number of connections at one time. Further ones wait until one ends.
+const MAX_CONNECTIONS: usize = 64;
+/// Maximum number of connections of one host at one time: half of all, so that one host cannot shut out the others.
+const MAX_CONNECTIONS_PER_HOST: usize = 32;
+/// Maximum size, in bytes, of a request's head, and of what waits to be sent before the next chunk is read.
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+/// Maximum number of headers of a request.
+const MAX_HEADERS: usize = 64;
+/// Time that a client may take to send the head of a request, and that it may be idle between two requests.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time to wait before accepting again when the system has no resources for another connection.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(200);
+
+const TOO_MANY: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Length: 0\r\n\
+    Connection: close\r\n\r\n";
+
+/// State that all connections share.
+struct ServerState {
+    settings: Settings,
+    router: Router,
+}
+
+/// Accepts connections and serves each of them by the router.
+pub(crate) async fn serve(socket: TcpListener, settings: Settings, router: Router) -> Infallible {
+    let mut connections = Connections::default();
+    let state = Arc::new(ServerState { settings, router });
+    loop {
+        tokio::select! {
+            accepted = socket.accept(), if connections.tasks.len() < MAX_CONNECTIONS => match accepted {
+                Ok((stream, from)) => connections.admit(stream, from.ip(), state.clone()),
+                Err(error) => back_off(&error).await,
+            },
+            Some(ended) = connections.tasks.join_next_with_id() => connections.remove(ended.map(|(id, ())| id)),
+        }
+    }
+}
+
+/// Waits after a connection that could not be accepted, where accepting again at once would fail as well.
+async fn back_off(error: &std::io::Error) {
+    if error.kind() != std::io::ErrorKind::ConnectionAborted {
+        tracing::warn!(%error, "the server for HTTP cannot accept a connection");
+        // Without free file descriptors nothing tells when there is one again.
+        tokio::time::sleep(ACCEPT_BACKOFF).await;
+    }
+}
+
+/// The connections that are served.
+#[derive(Default)]
+struct Connections {
+    tasks: JoinSet<()>,
+    /// The remote host of each task.
+    hosts: BTreeMap<tokio::task::Id, IpAddr>,
+}
+
+impl Connections {
+    fn admit(&mut self, stream: TcpStream, host: IpAddr, state: Arc<ServerState>) {
+        if self.hosts.values().filter(|other| **other == host).count() >= MAX_CONNECTIONS_PER_HOST {
+            // A client that does not even read this is not waited for.
+            let _ = stream.try_write(TOO_MANY);
+            return;
+        }
+        let task = self.tasks.spawn(serve_connection(stream, state));
+        self.hosts.insert(task.id(), host);
+    }
+
+    fn remove(&mut self, ended: Result<tokio::task::Id, tokio::task::JoinError>) {
+        let id = ended.unwrap_or_else(|error| {
+            tracing::error!(%error, "a handler of an HTTP request panicked");
+            error.id()
+        });
+        self.hosts.remove(&id);
+    }
+}
+
+/// Serves one connection to its end.
+async fn serve_connection(stream: TcpStream, state: Arc<ServerState>) {
+    let stream = TokioIo::new(WriteTimeout::new(stream, state.settings.send_timeout));
+    let service = service_fn(|request: Request<Incoming>| {
+        let state = state.clone();
+        async move {
+            let (head, _body) = request.into_parts();
+            Ok::<_, Infallible>(state.router.answer(head, &state.settings.host_names).await)
+        }
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .serve_connection(stream, service)
+        .await;
+    if let Err(error) = served {
+        tracing::debug!(%error, "a connection for HTTP ended");
+    }
+}

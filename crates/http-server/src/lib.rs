@@ -1,0 +1,44 @@
+//! HTTP for programs and browsers on this computer: the listener, its limits, and the dispatch to handlers.
+//!
+//! The crate knows no service. A server is built from a list of [`RouteSet`]s, one for each service that speaks HTTP:
+//!
+//! ```
+//! use http_server::{RequestHead, Response, RouteSet, Router, body};
+//!
+//! async fn metrics(_head: RequestHead) -> Result<Response, http_server::Refusal> {
+//!     Ok(Response::new(body::whole("up 1\n")))
+//! }
+//!
+//! let metrics = RouteSet::new("metrics are at /metrics").exact("/metrics", metrics);
+//! let router = Router::new(vec![metrics])?;
+//! # Ok::<(), http_server::DuplicateRoute>(())
+//! ```
+//!
+//! [`run_server`] listens and answers from them. What holds for every request, whatever route it takes:
+//! - The number of connections is limited, in all and for each host, as are the size of a request's head and the
+//!   times that a client may take to send it and to receive the answer.
+//! - Only `GET` and `HEAD` are answered, and bodies of requests are not read. What changes something goes over the
+//!   control socket.
+//! - `Host` has to name this host, and pages of other sites cannot embed an answer: [`check_head`].
+//! - Every answer has `X-Content-Type-Options: nosniff`.
+
+pub mod body;
+
+mod check;
+mod connections;
+mod host;
+mod listener;
+mod refusal;
+mod router;
+mod routes;
+mod settings;
+mod write_timeout;
+
+pub use body::{Body, BodySource};
+pub use check::{MAX_TARGET_BYTES, RequestHead, check_head, header_texts};
+pub use host::is_ours;
+pub use listener::{BindError, Listener, ServerError, run_server};
+pub use refusal::Refusal;
+pub use router::{DuplicateRoute, Router};
+pub use routes::{Handler, Response, RouteSet};
+pub use settings::Settings;
