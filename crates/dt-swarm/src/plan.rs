@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::routes::Routes;
-use channels::{KeptPeer, UdpPeer};
+use channels::{TcpPeer, UdpPeer};
 use dcache::{BucketPath, Set, SwarmFile, Time};
 use discovery::Facts;
 use ipfs::Multiaddr;
@@ -22,7 +22,7 @@ const MAX_ROOMS: usize = 4;
 /// What to keep up; every address once.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Plan {
-    pub(crate) tcp: Vec<KeptPeer>,
+    pub(crate) tcp: Vec<TcpPeer>,
     pub(crate) udp: Vec<UdpPeer>,
     pub(crate) nodes: Vec<Multiaddr>,
     pub(crate) paths: Vec<Address>,
@@ -61,7 +61,7 @@ impl Plan {
             |socket: &Socket<'_>| socket.addr().is_some_and(|at| own.iter().any(|own| own.ip() == at.ip()));
         match hop {
             Hop::Tcp(socket) | Hop::Udp(socket) if is_own(socket) => {}
-            Hop::Tcp(socket) => put(&mut self.tcp, place(socket).map(|(host, port)| KeptPeer { host, port })),
+            Hop::Tcp(socket) => put(&mut self.tcp, place(socket).map(|(host, port)| TcpPeer { host, port })),
             Hop::Udp(socket) => put(&mut self.udp, place(socket).map(|(host, port)| UdpPeer { host, port })),
             Hop::Irc { .. } if self.rooms.irc.len() < MAX_ROOMS => {
                 put(&mut self.rooms.irc, Address::hop(*hop).ok());

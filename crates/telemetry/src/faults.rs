@@ -133,7 +133,7 @@ crate::faults! {
         "check what listens at this address: it is no dt-swarm";
 
     TCP_HANDSHAKE_VERSION = "tcp.handshake-version":
-        "the peer speaks another version of sealed links: {error}";
+        "the peer speaks version {version} of sealed links, which this program does not know";
         "update dt-swarm here";
 
     TCP_HUNG_UP = "tcp.hung-up":
