@@ -125,7 +125,7 @@ impl Brain {
             records: self.set.len() as u64,
             counters: self.counters.clone(),
             channels: self.channel_statuses(now),
-            troubles: self.trouble_statuses(now),
+            troubles: self.troubles.statuses(now.elapsed),
             standing: Some(self.standing(now)),
         }
     }
@@ -159,7 +159,7 @@ impl Brain {
             ChannelEvent::Up { channel, medium } => self.up(now, channel, medium, out),
             ChannelEvent::Down { channel } => self.down(now, channel),
             ChannelEvent::Ended { channel } => self.ended(channel, out),
-            ChannelEvent::Trouble { name, words } => self.troubles.note(name, words, now.elapsed),
+            ChannelEvent::Trouble { name, fault } => self.troubles.note(name, fault, now.elapsed),
             ChannelEvent::ConnectFailed { address } => {
                 self.drop_what_waited(address);
                 self.connect_failed(now, address);

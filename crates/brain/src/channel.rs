@@ -7,7 +7,7 @@ use crate::{Brain, Now, Output};
 use dcache::PeerId;
 use routing::{
     Address, Capacity, ChannelCommand, ChannelId, ChannelStatus, Envelope, MAX_CHANNELS, Medium, Reach,
-    Target, Trouble,
+    Target,
 };
 use std::time::Duration;
 
@@ -292,16 +292,6 @@ impl Brain {
             peers: peers as u64,
             ..channel.tally.clone()
         }
-    }
-
-    /// What should work and does not.
-    pub(crate) fn trouble_statuses(&self, now: Now) -> Vec<Trouble> {
-        let tell = |(name, words, since): (&str, &str, Duration)| Trouble {
-            channel: name.to_owned(),
-            words: words.to_owned(),
-            seconds: now.elapsed.saturating_sub(since).as_secs(),
-        };
-        self.troubles.all().map(tell).collect()
     }
 }
 

@@ -1,47 +1,87 @@
-//! What should work and does not, in the words of the channels.
+//! What should work and does not: the faults that channels reported and that are not over.
 
-use routing::MAX_CHANNELS;
+use routing::{MAX_CHANNELS, Trouble};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use telemetry::FaultReport;
 
-/// The most that are remembered; one more drives out the oldest.
-const MOST: usize = MAX_CHANNELS;
+/// The most troubles that are remembered; one more evicts the oldest.
+const MAX_TROUBLES: usize = MAX_CHANNELS;
 
-/// One trouble.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Trouble {
-    words: String,
-    since: Duration,
-}
-
-/// Troubles by the names of their channels.
+/// Reported faults by the names of their channels, with the time since which each lasts.
 #[derive(Debug, Default)]
 pub(crate) struct Troubles {
-    by_name: BTreeMap<String, Trouble>,
+    by_name: BTreeMap<String, (FaultReport, Duration)>,
 }
 
 impl Troubles {
-    /// Something is wrong with a channel, or with `None` right again.
-    pub(crate) fn note(&mut self, name: String, words: Option<String>, at: Duration) {
-        let Some(words) = words else {
+    /// Notes what is wrong with a channel, or with `None` that it works.
+    pub(crate) fn note(&mut self, name: String, fault: Option<FaultReport>, now: Duration) {
+        let Some(fault) = fault else {
             self.by_name.remove(&name);
             return;
         };
-        if let Some(trouble) = self.by_name.get_mut(&name) {
-            trouble.words = words;
+        if let Some((known, _)) = self.by_name.get_mut(&name) {
+            *known = fault;
             return;
         }
-        if self.by_name.len() >= MOST {
-            let oldest = self.by_name.iter().min_by_key(|(_, trouble)| trouble.since);
+        if self.by_name.len() >= MAX_TROUBLES {
+            let oldest = self.by_name.iter().min_by_key(|(_, (_, since))| since);
             if let Some(name) = oldest.map(|(name, _)| name.clone()) {
                 self.by_name.remove(&name);
             }
         }
-        self.by_name.insert(name, Trouble { words, since: at });
+        self.by_name.insert(name, (fault, now));
     }
 
-    /// All of them, by name: the words, and since when.
-    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &str, Duration)> {
-        self.by_name.iter().map(|(name, trouble)| (name.as_str(), trouble.words.as_str(), trouble.since))
+    /// Returns all of them as they are told to others, by name.
+    pub(crate) fn statuses(&self, now: Duration) -> Vec<Trouble> {
+        let status = |(name, (fault, since)): (&String, &(FaultReport, Duration))| Trouble {
+            channel: name.clone(),
+            code: fault.code().to_owned(),
+            message: fault.message(),
+            seconds: now.saturating_sub(*since).as_secs(),
+        };
+        self.by_name.iter().map(status).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use telemetry::{faults, report};
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_trouble_is_told_with_code_and_message_since_it_began() {
+        let mut troubles = Troubles::default();
+        troubles.note("tcp".to_owned(), Some(report!(faults::TCP_PORT_TAKEN, port = 8000)), at(5));
+        let refused = report!(faults::TCP_REFUSED);
+        troubles.note("tcp".to_owned(), Some(refused.clone()), at(7));
+        let told = Trouble {
+            channel: "tcp".to_owned(),
+            code: "tcp.refused".to_owned(),
+            message: refused.message(),
+            seconds: 4,
+        };
+        assert_eq!(troubles.statuses(at(9)), [told]);
+        troubles.note("tcp".to_owned(), None, at(10));
+        assert_eq!(troubles.statuses(at(11)), []);
+    }
+
+    #[test]
+    fn one_too_many_evicts_the_oldest() {
+        let mut troubles = Troubles::default();
+        for number in 0..=MAX_TROUBLES as u64 {
+            // The names are in the reverse order.
+            let name = format!("link {:03}", 999 - number);
+            troubles.note(name, Some(report!(faults::TCP_REFUSED)), at(number));
+        }
+        let told = troubles.statuses(at(99));
+        assert_eq!(told.len(), MAX_TROUBLES);
+        assert!(told.iter().all(|trouble| trouble.channel != "link 999"));
     }
 }

@@ -1,47 +1,69 @@
-//! Dialling: a name or an address, until a link is there that can be used.
+//! Dialling: from a name or an address to a link that can be used.
 
-use crate::handshake::{Begun, HandshakeError, begin};
+use crate::handshake::{EstablishedLink, HandshakeError, shake_hands};
 use seal::SwarmKey;
 use socket2::{SockRef, TcpKeepalive};
+use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
+use telemetry::{FaultReport, faults, report};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
 /// The most addresses of one name that are tried.
 const MAX_ADDRESSES: usize = 8;
-/// After so long without a packet the kernel asks whether the other side is there, this often, and so many times.
+/// Keep-alive of the kernel: the time without a packet before the first probe, the time between probes, and how many
+/// may stay unanswered.
 const PROBES: (Duration, Duration, u32) = (Duration::from_secs(20), Duration::from_secs(10), 3);
-/// How long what was sent may stay without the other kernel's word.
+/// How long what was sent may stay unacknowledged by the other kernel.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(40);
 
-/// Why there is no link. The words are for people, after the name of the peer.
+/// Why there is no link with a peer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DialError {
-    #[error("its name cannot be resolved: is it spelled correctly, and is DNS working here? ({0})")]
-    Name(io::Error),
-    #[error("its name has no address")]
+    Name(#[source] io::Error),
     NoAddress,
-    #[error("no answer within {} s: is the port blocked?", .0.as_secs_f64())]
     NoAnswer(Duration),
-    #[error("refused: nothing listens there")]
     Refused,
-    #[error("it cannot be reached: {0}")]
-    Unreachable(io::Error),
-    #[error("it is this node itself")]
-    Oneself,
-    #[error(transparent)]
+    Unreachable(#[source] io::Error),
+    ThisNode,
     Handshake(#[from] HandshakeError),
-    #[error("it took the connection, but said nothing within {} s: it has no swarm key, or is no dt-swarm", .0.as_secs_f64())]
-    NoHello(Duration),
+    NoHandshake(Duration),
+}
+
+impl DialError {
+    /// Returns the fault that this is. That a peer is this node itself is none: a whole swarm may share one list of peers.
+    pub(crate) fn report(&self) -> Option<FaultReport> {
+        Some(match self {
+            Self::ThisNode => return None,
+            Self::Name(error) => report!(faults::TCP_NAME_UNRESOLVED, error = error),
+            Self::NoAddress => report!(faults::TCP_NAME_WITHOUT_ADDRESS),
+            Self::NoAnswer(patience) => report!(faults::TCP_NO_ANSWER, seconds = patience.as_secs_f64()),
+            Self::Refused => report!(faults::TCP_REFUSED),
+            Self::Unreachable(error) => report!(faults::TCP_UNREACHABLE, error = error),
+            Self::Handshake(error) => error.report(),
+            Self::NoHandshake(patience) => {
+                report!(faults::TCP_NO_HANDSHAKE, seconds = patience.as_secs_f64())
+            }
+        })
+    }
+}
+
+impl fmt::Display for DialError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.report() {
+            Some(report) => report.fmt(f),
+            None => f.write_str("it is this node itself"),
+        }
+    }
 }
 
 /// How to dial.
 #[derive(Clone, Debug)]
 pub(crate) struct Dialler {
     pub(crate) key: Option<SwarmKey>,
-    /// How long each of looking up a name, connecting and beginning may take.
+    /// How long each step may take: looking a name up, connecting, and the handshake.
     pub(crate) patience: Duration,
     /// Where this node takes links itself.
     pub(crate) port: u16,
@@ -49,11 +71,15 @@ pub(crate) struct Dialler {
 
 impl Dialler {
     /// A link with the first address of a host that gives one.
-    pub(crate) async fn dial_name(&self, host: &str, port: u16) -> Result<(SocketAddr, Begun), DialError> {
+    pub(crate) async fn dial_name(
+        &self,
+        host: &str,
+        port: u16,
+    ) -> Result<(SocketAddr, EstablishedLink), DialError> {
         let mut last = DialError::NoAddress;
         for address in self.look_up(host, port).await? {
             match self.dial(address).await {
-                Ok(begun) => return Ok((address, begun)),
+                Ok(link) => return Ok((address, link)),
                 Err(error) => last = error,
             }
         }
@@ -70,20 +96,24 @@ impl Dialler {
     }
 
     /// A link with this address.
-    pub(crate) async fn dial(&self, address: SocketAddr) -> Result<Begun, DialError> {
+    pub(crate) async fn dial(&self, address: SocketAddr) -> Result<EstablishedLink, DialError> {
         if address.port() == self.port && is_here(address) {
-            return Err(DialError::Oneself);
+            return Err(DialError::ThisNode);
         }
         let connected = timeout(self.patience, TcpStream::connect(address)).await;
         let stream = connected.map_err(|_| DialError::NoAnswer(self.patience))?.map_err(why)?;
-        self.begin(stream, true).await
+        self.establish(stream, true).await
     }
 
     /// Makes a link of a connection.
-    pub(crate) async fn begin(&self, stream: TcpStream, is_dialler: bool) -> Result<Begun, DialError> {
+    pub(crate) async fn establish(
+        &self,
+        stream: TcpStream,
+        is_dialler: bool,
+    ) -> Result<EstablishedLink, DialError> {
         watch_over(&stream);
-        let begun = timeout(self.patience, begin(stream, self.key.as_ref(), is_dialler)).await;
-        Ok(begun.map_err(|_| DialError::NoHello(self.patience))??)
+        let link = timeout(self.patience, shake_hands(stream, self.key.as_ref(), is_dialler)).await;
+        Ok(link.map_err(|_| DialError::NoHandshake(self.patience))??)
     }
 }
 
@@ -91,11 +121,11 @@ impl Dialler {
 fn is_here(address: SocketAddr) -> bool {
     let any: IpAddr =
         if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    let way = UdpSocket::bind((any, 0)).and_then(|socket| {
+    let local = UdpSocket::bind((any, 0)).and_then(|socket| {
         socket.connect(address)?;
         socket.local_addr()
     });
-    way.is_ok_and(|from| from.ip() == address.ip())
+    local.is_ok_and(|from| from.ip() == address.ip())
 }
 
 fn why(error: io::Error) -> DialError {

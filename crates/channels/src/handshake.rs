@@ -1,4 +1,4 @@
-//! How a link begins: without a swarm key at once; with one, both sides prove that they have it before anything is said.
+//! The handshake of a link: none without a swarm key; with one, both sides prove that they have it before anything is said.
 
 use futures::StreamExt as _;
 use rand::TryRng as _;
@@ -8,6 +8,7 @@ use seal::{
     sealed_line_bytes,
 };
 use std::io;
+use telemetry::{FaultReport, faults, report};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -17,52 +18,65 @@ use tokio_util::codec::{AnyDelimiterCodec, FramedRead};
 pub(crate) type Lines = FramedRead<OwnedReadHalf, AnyDelimiterCodec>;
 
 /// A link that can be used.
-pub(crate) struct Begun {
+pub(crate) struct EstablishedLink {
     pub(crate) lines: Lines,
     pub(crate) write: OwnedWriteHalf,
     /// What seals our lines and opens theirs; `None` when all is plain.
     pub(crate) seals: Option<(LineSealer, LineOpener)>,
 }
 
-/// Why a link did not begin. The words are for people, after the name of the peer.
+/// Why a handshake failed.
 #[derive(Debug, thiserror::Error)]
+#[error("{}", self.report())]
 pub(crate) enum HandshakeError {
-    #[error("the connection broke: {0}")]
     Io(#[from] io::Error),
-    #[error("it hung up: it belongs to another swarm (it has no key), or has too many links")]
     Closed,
-    #[error("it belongs to another swarm (it has no key), or is no dt-swarm")]
     NoHello,
-    #[error("it belongs to another swarm (its key differs)")]
     OtherKey,
-    #[error("{0}")]
-    Hello(HelloError),
+    Hello(#[from] HelloError),
 }
 
-/// Begins a link; the caller bounds its time.
-pub(crate) async fn begin(
+impl HandshakeError {
+    /// Returns the fault that this is.
+    pub(crate) fn report(&self) -> FaultReport {
+        match self {
+            Self::Io(error) => report!(faults::TCP_CONNECTION_BROKEN, error = error),
+            Self::Closed => report!(faults::TCP_HUNG_UP),
+            Self::NoHello | Self::Hello(HelloError::Plain) => report!(faults::TCP_KEY_MISSING),
+            Self::OtherKey => report!(faults::TCP_KEY_DIFFERS),
+            Self::Hello(HelloError::Version(version)) => {
+                report!(faults::TCP_HANDSHAKE_VERSION, version = version)
+            }
+            Self::Hello(HelloError::Mirror) => report!(faults::TCP_HANDSHAKE_ECHOED),
+        }
+    }
+}
+
+/// Carries out the handshake; the caller bounds its time.
+pub(crate) async fn shake_hands(
     stream: TcpStream,
     key: Option<&SwarmKey>,
     is_dialler: bool,
-) -> Result<Begun, HandshakeError> {
+) -> Result<EstablishedLink, HandshakeError> {
     let (read, mut write) = stream.into_split();
     let Some(key) = key else {
-        return Ok(Begun { lines: FramedRead::new(read, codec(MAX_LINE_BYTES)), write, seals: None });
+        return Ok(EstablishedLink {
+            lines: FramedRead::new(read, codec(MAX_LINE_BYTES)),
+            write,
+            seals: None,
+        });
     };
     let ours = LinkHandshake::new(key, salt()?, is_dialler);
     write.write_all((ours.hello() + "\n").as_bytes()).await?;
     let mut hellos = FramedRead::new(read, codec(MAX_HELLO_BYTES));
-    let (mut sealer, mut opener) = ours.finish(&next(&mut hellos).await?).map_err(|error| match error {
-        HelloError::Plain => HandshakeError::NoHello,
-        other => HandshakeError::Hello(other),
-    })?;
+    let (mut sealer, mut opener) = ours.finish(&next(&mut hellos).await?)?;
     // What came behind the hello is kept.
     let mut lines = hellos.map_decoder(|_| codec(sealed_line_bytes(MAX_LINE_BYTES)));
     write.write_all((sealer.seal(b"") + "\n").as_bytes()).await?;
     // Who finds that our key differs hangs up.
     let proof = next(&mut lines).await.map_err(|_| HandshakeError::OtherKey)?;
     match opener.open(&proof).as_deref() {
-        Ok(b"") => Ok(Begun { lines, write, seals: Some((sealer, opener)) }),
+        Ok(b"") => Ok(EstablishedLink { lines, write, seals: Some((sealer, opener)) }),
         _ => Err(HandshakeError::OtherKey),
     }
 }

@@ -1,11 +1,11 @@
 //! A TCP connection that speaks the line protocol: one task reads, one writes, and both end together.
 //!
-//! An empty line says nothing but that its sender is there. Who keeps a link writes one now and then, and the other side
-//! answers each with another: so a link on which there is nothing to say stays, and one that is dead is noticed.
+//! An empty line says nothing but that its sender is there. The side of a persistent link that dialled writes one
+//! now and then, and the other side answers each with another: so a quiet link stays, and a dead one is noticed.
 
 use crate::Switchboard;
-use crate::handshake::{Begun, Lines};
-use crate::switchboard::Route;
+use crate::handshake::{EstablishedLink, Lines};
+use crate::route::Route;
 use futures::StreamExt as _;
 use routing::{ChannelEvent, ChannelId, Envelope, Medium};
 use seal::{LineOpener, LineSealer, is_hello};
@@ -27,22 +27,22 @@ const LINGER: Duration = Duration::from_secs(300);
 
 /// How long a link may be useless before it is closed.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience {
-    /// Without a whole line from the other side.
+pub(crate) struct LinkTimeouts {
+    /// The longest time without a whole line from the other side.
     pub(crate) silent: Duration,
-    /// Without the other side taking what is written.
+    /// The longest time for which the other side does not take what is written.
     pub(crate) stuck: Duration,
 }
 
-/// Who began a link, and for how long.
+/// Which side began a link, and for how long.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Origin {
     /// The other side.
     Taken,
     /// This node, for as long as the brain wants it.
     Dialled(SocketAddr),
-    /// This node, to keep it: an empty line is written each time this has passed.
-    Kept(SocketAddr, Duration),
+    /// This node, to have it always: an empty line is written each time this has passed.
+    Persistent(SocketAddr, Duration),
 }
 
 impl Origin {
@@ -50,7 +50,7 @@ impl Origin {
         let (dialled, is_kept) = match self {
             Self::Taken => (None, false),
             Self::Dialled(address) => (Some(address), false),
-            Self::Kept(address, _) => (Some(address), true),
+            Self::Persistent(address, _) => (Some(address), true),
         };
         Medium::Link { dialled, is_kept }
     }
@@ -71,31 +71,31 @@ impl Drop for Up {
 
 /// Runs a link from up to down; `Down` is reported whatever happens to it. Returns how the other side ended it.
 pub(crate) async fn run_link(
-    begun: Begun,
+    link: EstablishedLink,
     origin: Origin,
-    patience: Patience,
+    timeouts: LinkTimeouts,
     switchboard: Switchboard,
 ) -> End {
     let up = Up { channel: switchboard.new_id(), switchboard };
     let (lines, waiting) = mpsc::channel(MAX_WAITING);
     up.switchboard.add(up.channel, Route::Link(lines));
     up.switchboard.report(ChannelEvent::Up { channel: up.channel, medium: origin.medium() }).await;
-    let (sealer, opener) = begun.seals.unzip();
+    let (sealer, opener) = link.seals.unzip();
     // One sign of life answers for any number that came before it is written.
     let (signs, to_answer) = mpsc::channel(1);
     let answer = matches!(origin, Origin::Taken).then_some(signs);
     let reader = Reader { opener, answer, channel: up.channel, switchboard: up.switchboard.clone() };
     let (channel, switchboard) = (up.channel, up.switchboard.clone());
     let writer =
-        Writer { write: BufWriter::new(begun.write), sealer, channel, stuck: patience.stuck, switchboard };
+        Writer { write: BufWriter::new(link.write), sealer, channel, stuck: timeouts.stuck, switchboard };
     // In tasks of their own, so that even a panic in one of them ends in `Down`.
-    let mut reader = AbortOnDropHandle::new(tokio::spawn(reader.run(begun.lines, patience.silent)));
+    let mut reader = AbortOnDropHandle::new(tokio::spawn(reader.run(link.lines, timeouts.silent)));
     let mut writer = AbortOnDropHandle::new(tokio::spawn(writer.run(waiting, to_answer, origin)));
     tokio::select! {
         ended = &mut reader => {
-            // At an orderly end the brain closes the link, once it has given its answer. A peer that is kept has not
-            // asked anything: it stopped.
-            if !matches!(ended, Ok(End::Orderly)) || matches!(origin, Origin::Kept(..)) {
+            // At an orderly end the brain closes the link, once it has given its answer. The peer of a persistent link has
+            // not asked anything: it stopped.
+            if !matches!(ended, Ok(End::Orderly)) || matches!(origin, Origin::Persistent(..)) {
                 up.switchboard.remove(up.channel);
             }
             let _ = tokio::time::timeout(LINGER, &mut writer).await;
@@ -191,7 +191,7 @@ impl Writer {
         origin: Origin,
     ) {
         let mut signs = match origin {
-            Origin::Kept(_, every) => Some(signs_of_life(every)),
+            Origin::Persistent(_, every) => Some(signs_of_life(every)),
             _ => None,
         };
         loop {

@@ -2,13 +2,13 @@
 //!
 //! Whoever has the topic gives this channel its ends; it knows nothing of libp2p.
 
-use crate::switchboard::Route;
+use crate::route::Route;
 use crate::{Switchboard, Wire};
 use bytes::Bytes;
 use routing::{Address, Capacity, ChannelEvent, ChannelId, Envelope, Medium};
 use tokio::sync::{mpsc, watch};
 
-/// How many lines may wait to be published: what the channel bears at once.
+/// How many lines may wait to be published: the burst that the channel allows.
 const MAX_WAITING: usize = 64;
 
 /// Which topic it is.

@@ -1,6 +1,6 @@
 //! Which channel is where: commands find their way to the task that carries them out.
 
-use crate::udp::Datagram;
+use crate::route::{OutgoingLine, Route};
 use routing::{ChannelCommand, ChannelEvent, ChannelId, Target};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -11,15 +11,6 @@ use tokio::sync::mpsc;
 
 /// How many connections may wait to be dialled.
 const MAX_DIALS: usize = 16;
-
-/// The way to a channel. A full way loses what is sent on it; repair makes up for that.
-#[derive(Debug)]
-pub(crate) enum Route {
-    /// To the task that sends datagrams.
-    Network(mpsc::Sender<Datagram>),
-    /// To the task that writes to the link; dropping it closes the link once all is written.
-    Link(mpsc::Sender<String>),
-}
 
 #[derive(Debug)]
 struct Inner {
@@ -59,8 +50,8 @@ impl Switchboard {
 
     fn send(&self, channel: ChannelId, target: Target, line: String) {
         let is_sent = match self.routes().get(&channel) {
-            Some(Route::Network(way)) => way.try_send(Datagram { channel, target, line }).is_ok(),
-            Some(Route::Link(way)) => way.try_send(line).is_ok(),
+            Some(Route::Network(queue)) => queue.try_send(OutgoingLine { channel, target, line }).is_ok(),
+            Some(Route::Link(queue)) => queue.try_send(line).is_ok(),
             // The channel went down a moment ago; its event is on the way.
             None => true,
         };

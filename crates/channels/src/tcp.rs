@@ -1,9 +1,10 @@
-//! TCP: takes links from others, dials those that the brain asks for, and keeps those that somebody chose.
+//! TCP: takes links from others, dials those that the brain asks for, and has persistent links with chosen peers.
 
+use crate::Switchboard;
+use crate::bind_error::{BindError, Transport};
 use crate::dial::Dialler;
-use crate::kept::{Keeper, Kept};
-use crate::link::{Origin, Patience, run_link};
-use crate::{DoorError, KeptPeer, Switchboard};
+use crate::link::{LinkTimeouts, Origin, run_link};
+use crate::persistent::{PersistentLinks, Redialler, TcpPeer};
 use routing::ChannelEvent;
 use seal::SwarmKey;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -34,11 +35,11 @@ pub struct TcpSettings {
     pub dial: Duration,
     /// The swarm key; with one, every link is sealed.
     pub key: Option<SwarmKey>,
-    /// With whom to keep links.
-    pub kept: watch::Receiver<Vec<KeptPeer>>,
-    /// How often a kept link says that it is there when there is nothing else to say; less than half of `silent`.
+    /// The peers to which there are to be persistent links.
+    pub peers: watch::Receiver<Vec<TcpPeer>>,
+    /// How often an empty line is written to a persistent link; less than half of `silent`.
     pub sign: Duration,
-    /// The shortest and the longest pause before a kept link is dialled again.
+    /// The shortest and the longest pause before a persistent link is dialled again.
     pub pauses: (Duration, Duration),
 }
 
@@ -52,7 +53,7 @@ impl Default for TcpSettings {
             stuck: Duration::from_secs(20),
             dial: Duration::from_secs(5),
             key: None,
-            kept: watch::channel(Vec::new()).1,
+            peers: watch::channel(Vec::new()).1,
             sign: Duration::from_secs(20),
             pauses: (Duration::from_secs(1), Duration::from_secs(60)),
         }
@@ -71,16 +72,16 @@ struct Tcp {
 ///
 /// # Errors
 /// When the port cannot be opened.
-pub async fn run_tcp(settings: TcpSettings, switchboard: Switchboard) -> Result<(), DoorError> {
+pub async fn run_tcp(settings: TcpSettings, switchboard: Switchboard) -> Result<(), BindError> {
     let port = settings.port;
-    let listener = open(port).map_err(|source| DoorError::new("TCP", port, "tcp_port", source))?;
-    let mut list = settings.kept.clone();
-    let mut kept = Kept::new(settings.keeper(&switchboard));
-    kept.set(&list.borrow_and_update());
+    let listener = open(port).map_err(|source| BindError::new(Transport::Tcp, port, source))?;
+    let mut peers = settings.peers.clone();
+    let mut persistent = PersistentLinks::new(settings.redialler(&switchboard));
+    persistent.set(&peers.borrow_and_update());
     let mut tcp = Tcp { settings, switchboard, links: JoinSet::new(), by_host: BTreeMap::new() };
     loop {
         tokio::select! {
-            Ok(()) = list.changed() => kept.set(&list.borrow_and_update()),
+            Ok(()) = peers.changed() => persistent.set(&peers.borrow_and_update()),
             accepted = listener.accept() => match accepted {
                 Ok((stream, host)) => tcp.take(stream, host.ip().to_canonical()),
                 Err(error) => {
@@ -125,14 +126,14 @@ impl TcpSettings {
         Dialler { key: self.key.clone(), patience: self.dial, port: self.port }
     }
 
-    fn patience(&self) -> Patience {
-        Patience { silent: self.silent, stuck: self.stuck }
+    fn timeouts(&self) -> LinkTimeouts {
+        LinkTimeouts { silent: self.silent, stuck: self.stuck }
     }
 
-    fn keeper(&self, switchboard: &Switchboard) -> Keeper {
-        Keeper {
+    fn redialler(&self, switchboard: &Switchboard) -> Redialler {
+        Redialler {
             dialler: self.dialler(),
-            patience: self.patience(),
+            timeouts: self.timeouts(),
             sign: self.sign,
             pauses: self.pauses,
             switchboard: switchboard.clone(),
@@ -148,11 +149,11 @@ impl Tcp {
             return tracing::debug!(%host, "a link over the limit was refused");
         }
         *self.by_host.entry(host).or_default() += 1;
-        let (dialler, patience, switchboard) = self.parts();
+        let (dialler, timeouts, switchboard) = self.parts();
         self.links.spawn(async move {
-            match dialler.begin(stream, false).await {
-                Ok(begun) => {
-                    run_link(begun, Origin::Taken, patience, switchboard).await;
+            match dialler.establish(stream, false).await {
+                Ok(link) => {
+                    run_link(link, Origin::Taken, timeouts, switchboard).await;
                 }
                 Err(error) => tracing::debug!(%host, %error, "a link did not begin"),
             }
@@ -163,11 +164,11 @@ impl Tcp {
     fn dial(&mut self, address: SocketAddr) {
         let host = address.ip();
         *self.by_host.entry(host).or_default() += 1;
-        let (dialler, patience, switchboard) = self.parts();
+        let (dialler, timeouts, switchboard) = self.parts();
         self.links.spawn(async move {
             match dialler.dial(address).await {
-                Ok(begun) => {
-                    run_link(begun, Origin::Dialled(address), patience, switchboard).await;
+                Ok(link) => {
+                    run_link(link, Origin::Dialled(address), timeouts, switchboard).await;
                 }
                 Err(error) => {
                     tracing::debug!(%address, %error, "a link did not begin");
@@ -178,8 +179,8 @@ impl Tcp {
         });
     }
 
-    fn parts(&self) -> (Dialler, Patience, Switchboard) {
-        (self.settings.dialler(), self.settings.patience(), self.switchboard.clone())
+    fn parts(&self) -> (Dialler, LinkTimeouts, Switchboard) {
+        (self.settings.dialler(), self.settings.timeouts(), self.switchboard.clone())
     }
 
     fn ended(&mut self, ended: Result<IpAddr, JoinError>) {

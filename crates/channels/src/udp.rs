@@ -1,32 +1,39 @@
-//! UDP: every fit interface is a channel on which all are spoken to, by broadcast and multicast, and every host that is
-//! not reached so is one of its own.
+//! UDP: each fit interface is a channel to all hosts on it, by broadcast and multicast. Each host that is not reached so has a
+//! unicast channel of its own.
 //!
 //! One datagram is one line, without a line end.
 
+mod cast;
 mod lan;
 mod names;
 mod path;
 mod receive;
+mod send_failure;
+mod settings;
 mod socket;
 mod trouble;
 mod unicast;
 mod watch;
-mod ways;
 
-use crate::switchboard::Route;
+pub use settings::{UdpPeer, UdpSettings};
+
+use crate::bind_error::{BindError, Transport};
+use crate::route::{OutgoingLine, Route};
 use crate::wire::MAX_OVERHEAD;
-use crate::{Choice, DoorError, Interface, Switchboard, Wire};
+use crate::{Interface, Switchboard};
 use lan::Lan;
 use names::{Lookup, Names};
 use path::Tokens;
 use routing::{Capacity, ChannelEvent, ChannelId, MAX_LINE_BYTES, Medium, Target};
+use send_failure::SendStreak;
 use socket::{Departure, Sockets};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
+use telemetry::{FaultReport, faults, report};
 use tokio::sync::{mpsc, watch as watched};
 use tokio::time::Instant;
-use trouble::{Failing, Said};
+use trouble::LastReports;
 use unicast::Unicast;
 use watch::Watch;
 
@@ -36,53 +43,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 const LOOK_SOON: Duration = Duration::from_millis(100);
 /// How many datagrams may wait to be sent.
 const MAX_WAITING: usize = 1024;
-/// What is wrong with UDP as a whole is said under this name.
+/// The name under which faults of UDP as a whole are reported.
 const UDP: &str = "udp";
-
-/// How to use UDP.
-#[derive(Clone, Debug)]
-pub struct UdpSettings {
-    /// The port, the same on all hosts (IPSD: 1240).
-    pub port: u16,
-    /// Where this node takes links; told to others on each network.
-    pub line_port: u16,
-    /// On which interfaces all are spoken to.
-    pub interfaces: Choice,
-    /// Hosts that are spoken to one by one.
-    pub peers: watched::Receiver<Vec<UdpPeer>>,
-    /// How lines are written.
-    pub wire: Wire,
-}
-
-impl Default for UdpSettings {
-    fn default() -> Self {
-        let (_, peers) = watched::channel(Vec::new());
-        Self { port: 1240, line_port: 8000, interfaces: Choice::default(), peers, wire: Wire::default() }
-    }
-}
-
-/// A host that broadcasts do not reach.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct UdpPeer {
-    /// Its IP address or its name.
-    pub host: String,
-    /// Its UDP port.
-    pub port: u16,
-}
-
-impl std::fmt::Display for UdpPeer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}", self.host, self.port)
-    }
-}
-
-/// A line to send.
-#[derive(Debug)]
-pub(crate) struct Datagram {
-    pub(crate) channel: ChannelId,
-    pub(crate) target: Target,
-    pub(crate) line: String,
-}
 
 struct Udp {
     settings: UdpSettings,
@@ -92,11 +54,11 @@ struct Udp {
     lans: Vec<Lan>,
     unicast: Unicast,
     names: Names,
-    /// Hosts to which nothing can be sent.
-    failing: BTreeMap<SocketAddr, Failing>,
-    said: Said,
+    /// How sending to each host with a channel of its own goes.
+    sending: BTreeMap<SocketAddr, SendStreak>,
+    last_reports: LastReports,
     tokens: Tokens,
-    outgoing: mpsc::Sender<Datagram>,
+    outgoing: mpsc::Sender<OutgoingLine>,
     started: Instant,
 }
 
@@ -104,9 +66,9 @@ struct Udp {
 ///
 /// # Errors
 /// When the port cannot be opened.
-pub async fn run_udp(settings: UdpSettings, switchboard: Switchboard) -> Result<(), DoorError> {
+pub async fn run_udp(settings: UdpSettings, switchboard: Switchboard) -> Result<(), BindError> {
     let port = settings.port;
-    let sockets = Sockets::open(port).map_err(|source| DoorError::new("UDP", port, "udp_port", source))?;
+    let sockets = Sockets::open(port).map_err(|source| BindError::new(Transport::Udp, port, source))?;
     let (outgoing, waiting) = mpsc::channel(MAX_WAITING);
     let udp = Udp {
         settings,
@@ -115,8 +77,8 @@ pub async fn run_udp(settings: UdpSettings, switchboard: Switchboard) -> Result<
         lans: Vec::new(),
         unicast: Unicast::default(),
         names: Names::default(),
-        failing: BTreeMap::new(),
-        said: Said::default(),
+        sending: BTreeMap::new(),
+        last_reports: LastReports::default(),
         tokens: Tokens::default(),
         outgoing,
         started: Instant::now(),
@@ -125,7 +87,7 @@ pub async fn run_udp(settings: UdpSettings, switchboard: Switchboard) -> Result<
 }
 
 impl Udp {
-    async fn run(mut self, mut waiting: mpsc::Receiver<Datagram>) -> Result<(), DoorError> {
+    async fn run(mut self, mut waiting: mpsc::Receiver<OutgoingLine>) -> Result<(), BindError> {
         let mut watch = Watch::new();
         let mut peers = self.settings.peers.clone();
         peers.mark_changed();
@@ -139,7 +101,7 @@ impl Udp {
                     self.look().await;
                 }
                 () = watch.changed() => next_look = next_look.min(Instant::now() + LOOK_SOON),
-                Some(datagram) = waiting.recv() => self.send(datagram).await,
+                Some(line) = waiting.recv() => self.send(line).await,
                 received = self.sockets.receive(&mut buffer) => match received {
                     Ok(arrival) => self.receive(arrival, &buffer[..arrival.length]).await,
                     // What an earlier datagram met (no route, nobody there) is reported here; it ends nothing.
@@ -167,7 +129,7 @@ impl Udp {
         let (now, unicast) = (self.now(), &self.unicast);
         self.names.look_up(now, |address| unicast.get(address).map(|peer| peer.heard));
         self.open_configured().await;
-        self.tell_troubles().await;
+        self.report_faults().await;
     }
 
     async fn use_interfaces(&mut self, current: Vec<Interface>) {
@@ -179,7 +141,7 @@ impl Udp {
             tracing::info!(interface = %gone.interface, "a network is gone");
             self.sockets.leave(gone.interface.index);
             self.down(gone.channel).await;
-            self.trouble(&gone.interface.name, None).await;
+            self.report(&gone.interface.name, None).await;
         }
         for interface in current {
             match self.lans.iter_mut().find(|lan| lan.interface.index == interface.index) {
@@ -222,15 +184,15 @@ impl Udp {
     async fn close(&mut self, address: SocketAddr) {
         let Some(channel) = self.unicast.remove(address) else { return };
         tracing::info!(%address, "no longer speaking to a host alone");
-        self.failing.remove(&address);
+        self.sending.remove(&address);
         self.down(channel).await;
-        self.trouble(&unicast_name(address), None).await;
+        self.report(&unicast_name(address), None).await;
     }
 
     /// Other peers are configured.
     async fn want(&mut self, wanted: &[UdpPeer]) {
         for gone in self.names.set(wanted) {
-            self.trouble(&format!("{UDP} {gone}"), None).await;
+            self.report(&format!("{UDP} {gone}"), None).await;
         }
         let (now, unicast) = (self.now(), &self.unicast);
         self.names.look_up(now, |address| unicast.get(address).map(|peer| peer.heard));
@@ -239,8 +201,8 @@ impl Udp {
 
     async fn found(&mut self, lookup: Lookup) {
         let name = format!("{UDP} {}", lookup.0);
-        let words = self.names.found(lookup, self.sockets.has_ipv6(), self.now());
-        self.trouble(&name, words).await;
+        let fault = self.names.found(lookup, self.sockets.has_ipv6(), self.now());
+        self.report(&name, fault).await;
         self.open_configured().await;
     }
 
@@ -267,18 +229,18 @@ impl Udp {
         address.port() == self.settings.port && interfaces.any(|interface| interface.is_own(address.ip()))
     }
 
-    async fn send(&mut self, datagram: Datagram) {
-        let (bytes, now, port) = (self.settings.wire.write(&datagram.line), self.now(), self.settings.port);
-        let lan = self.lans.iter_mut().find(|lan| lan.channel == datagram.channel);
-        match (lan, datagram.target) {
-            (Some(lan), Target::All) => lan.speak(&self.sockets, port, &bytes, now).await,
+    async fn send(&mut self, outgoing: OutgoingLine) {
+        let (bytes, now, port) = (self.settings.wire.write(&outgoing.line), self.now(), self.settings.port);
+        let lan = self.lans.iter_mut().find(|lan| lan.channel == outgoing.channel);
+        match (lan, outgoing.target) {
+            (Some(lan), Target::All) => lan.send_to_all(&self.sockets, port, &bytes, now).await,
             (Some(lan), Target::Host(to)) => {
                 // By this interface also when no route leads there, as when the netmask is wrong.
                 let departure = Departure { to, from: None, interface: lan.interface.index };
                 note_lost(self.sockets.send(departure, &bytes).await, to);
             }
             (None, _) => {
-                let Some(to) = self.unicast.of(datagram.channel) else { return };
+                let Some(to) = self.unicast.of(outgoing.channel) else { return };
                 self.send_to(to, &bytes).await;
             }
         }
@@ -292,40 +254,40 @@ impl Udp {
         let from = self.unicast.get(to).and_then(|peer| peer.local);
         let sent = self.sockets.send(Departure { to, from, interface: 0 }, bytes).await;
         let now = self.now();
-        self.failing.entry(to).or_default().note(&sent, now);
+        self.sending.entry(to).or_default().note(&sent, now);
         note_lost(sent, to);
     }
 
-    async fn tell_troubles(&mut self) {
+    async fn report_faults(&mut self) {
         let (now, port) = (self.now(), self.settings.port);
-        let of_lan = |lan: &Lan| (lan.interface.name.clone(), trouble::of_lan(lan, port, now));
+        let of_lan = |lan: &Lan| (lan.interface.name.clone(), trouble::lan_fault(lan, port, now));
         let mut all: Vec<_> = self.lans.iter().map(of_lan).collect();
-        all.extend(self.failing.iter().map(|(address, failing)| {
-            let words = failing.words(now).map(|words| format!("nothing can be sent to {address}: {words}"));
-            (unicast_name(*address), words)
+        all.extend(self.sending.iter().map(|(address, sending)| {
+            let fault = sending.failure(now).map(|failure| failure.report(address));
+            (unicast_name(*address), fault)
         }));
-        all.push((UDP.to_owned(), self.lans.is_empty().then(|| self.no_network())));
-        for (name, words) in all {
-            self.trouble(&name, words).await;
+        all.push((UDP.to_owned(), self.lans.is_empty().then(|| self.no_interface())));
+        for (name, fault) in all {
+            self.report(&name, fault).await;
         }
     }
 
-    fn no_network(&self) -> String {
+    fn no_interface(&self) -> FaultReport {
         let patterns = self.settings.interfaces.patterns();
-        let which = if patterns.is_empty() { String::new() } else { format!(" among {patterns}") };
-        format!(
-            "no network interface{which} is up with an address, so nobody near is heard: connect a cable or Wi-Fi, or name \
-             other ones under `interfaces` in the configuration file"
-        )
+        match patterns.is_empty() {
+            true => report!(faults::UDP_NO_INTERFACE),
+            false => report!(faults::UDP_NO_INTERFACE_CHOSEN, patterns = patterns),
+        }
     }
 
-    async fn trouble(&mut self, name: &str, words: Option<String>) {
-        if self.said.is_new(name, words.as_deref()) {
-            match &words {
-                Some(words) => tracing::warn!("{words}"),
+    /// Reports what is wrong with a channel, or with `None` that it works, if that is new.
+    async fn report(&mut self, name: &str, fault: Option<FaultReport>) {
+        if self.last_reports.is_new(name, fault.as_ref()) {
+            match &fault {
+                Some(fault) => tracing::warn!("{fault}"),
                 None => tracing::info!(name, "works again"),
             }
-            self.switchboard.report(ChannelEvent::Trouble { name: name.to_owned(), words }).await;
+            self.switchboard.report(ChannelEvent::Trouble { name: name.to_owned(), fault }).await;
         }
     }
 }

@@ -9,8 +9,8 @@ use std::borrow::Cow;
 /// The most bytes that [`Wire::write`] adds to a line: nonce and tag.
 pub(crate) const MAX_OVERHEAD: usize = seal::OVERHEAD;
 
-/// The most bytes of what [`Wire::write_text`] makes of a line; what is longer is none.
-pub const MAX_TEXT_BYTES: usize = 1 + ((MAX_LINE_BYTES + MAX_OVERHEAD) * 4).div_ceil(3);
+/// The most bytes of what [`Wire::write_text`] makes of a line; a longer text is not read.
+const MAX_TEXT_BYTES: usize = 1 + ((MAX_LINE_BYTES + MAX_OVERHEAD) * 4).div_ceil(3);
 
 /// What a sealed line begins with where text is carried. A plain one begins with a brace.
 const SEALED: char = '~';
@@ -47,18 +47,13 @@ impl Wire {
         }
     }
 
-    /// The line in bytes that came; `None` when they are not of our swarm, or came before, or [are our own](Self::is_own).
+    /// Returns the line in bytes that came; `None` when they are not of our swarm, came before, or are our own: a broadcast is
+    /// heard by its sender, too.
     pub fn read<'bytes>(&self, bytes: &'bytes [u8]) -> Option<Cow<'bytes, [u8]>> {
         match &self.sealer {
             None => Some(Cow::Borrowed(bytes)),
             Some(sealer) => sealer.open(bytes).ok().map(Cow::Owned),
         }
-    }
-
-    /// Whether these bytes are what this node has sealed itself, and heard since a broadcast is heard by its sender, too. Of
-    /// plain lines this is not known.
-    pub fn is_own(&self, bytes: &[u8]) -> bool {
-        self.sealer.as_ref().is_some_and(|sealer| sealer.is_own(bytes))
     }
 
     /// The text of a line, for channels that carry text without line ends: sealed it is one word that begins with `~`.
@@ -90,7 +85,7 @@ mod tests {
     fn without_a_key_all_is_as_it_is() {
         let wire = Wire::plain();
         assert_eq!(wire.write("{}"), b"{}");
-        assert_eq!((wire.write_text("{}").as_ref(), wire.is_own(b"{}")), ("{}", false));
+        assert_eq!(wire.write_text("{}"), "{}");
         assert_eq!(wire.read(b"\xff").as_deref(), Some(&b"\xff"[..]));
         assert_eq!(wire.read_text("{}").as_deref(), Some(&b"{}"[..]));
     }
@@ -106,7 +101,7 @@ mod tests {
         assert_eq!(theirs.read(&bytes).as_deref(), Some(line.as_bytes()));
         assert_eq!(theirs.read_text(&text).as_deref(), Some(line.as_bytes()));
         assert!(theirs.read(&bytes).is_none() && theirs.read_text(&text).is_none(), "once");
-        assert!(ours.is_own(&bytes) && ours.read(&bytes).is_none() && !theirs.is_own(&bytes));
+        assert!(ours.read(&bytes).is_none(), "our own");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
+use telemetry::FaultReport;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::net::TcpStream;
@@ -95,10 +96,10 @@ impl Client {
         channel
     }
 
-    /// The next trouble whose words contain this.
-    async fn trouble(&mut self, part: &str) -> String {
+    /// The next trouble with this code.
+    async fn trouble(&mut self, code: &str) -> FaultReport {
         let is_it = |event| match event {
-            ChannelEvent::Trouble { words: Some(words), .. } => words.contains(part).then_some(words),
+            ChannelEvent::Trouble { fault: Some(fault), .. } => (fault.code() == code).then_some(fault),
             _ => None,
         };
         self.find(is_it).await
@@ -210,18 +211,18 @@ async fn whoever_is_kicked_says_so_and_comes_back() {
     let nick = human.see_join().await;
     human.say(&format!("KICK {CHANNEL} {nick} :too loud")).await;
     robot.wait_for(ChannelEvent::Down { channel }).await;
-    let words = robot.trouble("human kicked").await;
-    assert!(words.contains("too loud"), "{words}");
+    let kicked = robot.trouble("irc.kicked").await.message();
+    assert!(kicked.contains("human kicked") && kicked.contains("too loud"), "{kicked}");
     assert_ne!(robot.up().await, channel);
-    assert!(matches!(robot.next().await, ChannelEvent::Trouble { words: None, .. }));
+    assert!(matches!(robot.next().await, ChannelEvent::Trouble { fault: None, .. }));
     // Not let in again: it says why, keeps trying, and gets in as soon as it may.
     human.say(&format!("MODE {CHANNEL} +i\r\nKICK {CHANNEL} {nick}")).await;
-    let words = robot.trouble("cannot be joined").await;
-    assert!(words.contains("mode -i"), "{words}");
+    let refused = robot.trouble("irc.channel-invite-only").await.message();
+    assert!(refused.contains("cannot be joined") && refused.contains("mode -i"), "{refused}");
     human.say(&format!("MODE {CHANNEL} -i\r\nMODE {CHANNEL} +m")).await;
     let channel = robot.up().await;
     robot.say(channel, &envelope("may I?"));
-    robot.trouble("nothing may be said").await;
+    robot.trouble("irc.channel-moderated").await;
     human.say(&format!("MODE {CHANNEL} -m")).await;
     let channel = robot.up().await;
     robot.say(channel, &envelope("thank you"));
@@ -238,10 +239,10 @@ async fn a_server_that_restarts_is_found_again() {
     let channel = robot.up().await;
     server.stop().unwrap();
     robot.wait_for(ChannelEvent::Down { channel }).await;
-    robot.trouble("no IRC server runs there").await;
+    robot.trouble("irc.refused").await;
     server.restart().unwrap();
     robot.up().await;
-    assert!(matches!(robot.next().await, ChannelEvent::Trouble { words: None, .. }));
+    assert!(matches!(robot.next().await, ChannelEvent::Trouble { fault: None, .. }));
 }
 
 #[tokio::test]
@@ -264,25 +265,32 @@ async fn what_people_say_is_ignored_and_what_is_broken_is_counted() {
 }
 
 #[tokio::test]
-async fn troubles_are_told_in_words() {
+async fn faults_are_reported_with_code_and_message() {
     let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = nobody.local_addr().unwrap();
     // Somebody takes connections and says nothing.
     let mut quick = settings(at, 1);
     quick.waits.answer = millis(300);
-    Client::start(quick.clone()).trouble("does not speak").await;
+    Client::start(quick.clone()).trouble("irc.silent").await;
     let encrypted = IrcSettings { tls: IrcTls::System, ..quick.clone() };
     // Or there is nobody to trust on this system.
-    Client::start(encrypted).trouble("certificate").await;
+    let failed = |event| match event {
+        ChannelEvent::Trouble { fault, .. } => fault,
+        _ => None,
+    };
+    let failed = Client::start(encrypted).find(failed).await;
+    assert!(["irc.tls-failed", "irc.certificates-missing"].contains(&failed.code()), "{failed}");
+    assert!(failed.message().contains("certificate"), "{failed}");
     // Nobody is there any more.
     drop(nobody);
-    let words = Client::start(quick.clone()).trouble("refuses connections").await;
-    assert!(words.contains("next attempt in"), "{words}");
+    let refused = Client::start(quick.clone()).trouble("irc.refused").await.message();
+    assert!(refused.contains("refuses connections") && refused.contains("next attempt in"), "{refused}");
     let nameless =
         IrcSettings { server: "no-such-host.invalid".to_owned(), family: Family::Any, ..quick.clone() };
-    Client::start(nameless).trouble("cannot be resolved").await;
+    Client::start(nameless).trouble("irc.name-unresolved").await;
     let missing = IrcSettings { tls: IrcTls::Roots("/no/such/file".into()), ..quick };
-    Client::start(missing).trouble("/no/such/file").await;
+    let unreadable = Client::start(missing).trouble("irc.certificates-unreadable").await.message();
+    assert!(unreadable.contains("/no/such/file"), "{unreadable}");
 }
 
 /// A server of our own that speaks just enough, to see what a client does when it stops.
@@ -304,11 +312,11 @@ async fn a_server_that_falls_silent_is_left() {
     let channel = robot.up().await;
     while !lines.next_line().await.unwrap().unwrap().starts_with("PING") {}
     robot.wait_for(ChannelEvent::Down { channel }).await;
-    robot.trouble("fell silent").await;
+    robot.trouble("irc.ping-unanswered").await;
     // It connects again; a line without end is no IRC.
     let (mut stream, _) = listener.accept().await.unwrap();
     stream.write_all(&[b'x'; 8192]).await.unwrap();
-    robot.trouble("no IRC").await;
+    robot.trouble("irc.not-irc").await;
 }
 
 /// However much the brain wants said, in the long run one line goes out in an interval.
@@ -358,8 +366,10 @@ async fn tls_is_spoken_with_those_who_can_be_trusted() {
     assert_eq!(other.line().await.0, envelope("secretly"));
     // Others do not trust that certificate, or do not encrypt.
     let stranger = IrcSettings { tls: IrcTls::System, ..settings(3) };
-    Client::start(stranger).trouble("certificate").await;
+    let distrusted = Client::start(stranger).trouble("irc.tls-failed").await.message();
+    assert!(distrusted.contains("certificate"), "{distrusted}");
     let plain =
         IrcSettings { waits: channels::IrcWaits { answer: millis(500), ..trusting(4).waits }, ..settings(4) };
-    Client::start(plain).trouble("TLS").await;
+    let early = Client::start(plain).trouble("irc.closed-early").await.message();
+    assert!(early.contains("TLS"), "{early}");
 }

@@ -1,11 +1,12 @@
-//! Links on the loopback: sealed, kept, and those that come to nothing.
+//! Links on the loopback: sealed, persistent, and those that come to nothing.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what went wrong by failing")]
 
-use channels::{KeptPeer, Switchboard, TcpSettings, run_tcp};
+use channels::{Switchboard, TcpPeer, TcpSettings, run_tcp};
 use routing::{Address, ChannelCommand, ChannelEvent, ChannelId, Envelope, Medium, Message, Target};
 use seal::SwarmKey;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
+use telemetry::FaultReport;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
@@ -25,7 +26,7 @@ fn ping() -> Envelope {
     Envelope::new(Address::command_line(), Address::every_brain(), Message::ping(dcache::Validity::ALWAYS))
 }
 
-/// A node with a TCP door; dropped, it is gone.
+/// A node with a TCP listener; dropped, it is gone.
 struct Node {
     switchboard: Switchboard,
     events: mpsc::Receiver<ChannelEvent>,
@@ -47,7 +48,7 @@ async fn node(settings: TcpSettings) -> Node {
     node_at(free_port().await, settings).await
 }
 
-/// A node whose door is open.
+/// A node that listens.
 async fn node_at(port: u16, settings: TcpSettings) -> Node {
     let (reports, events) = mpsc::channel(1024);
     let switchboard = Switchboard::new(reports);
@@ -68,8 +69,8 @@ impl Node {
         ([127, 0, 0, 1], self.port).into()
     }
 
-    fn peer(&self) -> KeptPeer {
-        KeptPeer { host: "127.0.0.1".to_owned(), port: self.port }
+    fn peer(&self) -> TcpPeer {
+        TcpPeer { host: "127.0.0.1".to_owned(), port: self.port }
     }
 
     async fn connect(&self) -> TcpStream {
@@ -96,8 +97,8 @@ impl Node {
         tokio::time::timeout(DEADLINE, found).await.expect("an event in time")
     }
 
-    /// The next link that this node keeps.
-    async fn kept(&mut self) -> ChannelId {
+    /// The next persistent link of this node.
+    async fn persistent(&mut self) -> ChannelId {
         self.until(|event| match event {
             ChannelEvent::Up { channel, medium: Medium::Link { dialled: Some(_), is_kept: true } } => {
                 Some(channel)
@@ -107,9 +108,9 @@ impl Node {
         .await
     }
 
-    async fn trouble(&mut self) -> (String, Option<String>) {
+    async fn trouble(&mut self) -> (String, Option<FaultReport>) {
         self.until(|event| match event {
-            ChannelEvent::Trouble { name, words } => Some((name, words)),
+            ChannelEvent::Trouble { name, fault } => Some((name, fault)),
             _ => None,
         })
         .await
@@ -129,11 +130,11 @@ impl Node {
     }
 }
 
-/// A node that keeps a link with others.
-async fn keeper(peers: Vec<KeptPeer>, settings: TcpSettings) -> (Node, watch::Sender<Vec<KeptPeer>>) {
-    let (list, kept) = watch::channel(Vec::new());
-    let node = node(TcpSettings { kept, ..settings }).await;
-    list.send(peers).unwrap();
+/// A node with persistent links to others.
+async fn linked(to: Vec<TcpPeer>, settings: TcpSettings) -> (Node, watch::Sender<Vec<TcpPeer>>) {
+    let (list, peers) = watch::channel(Vec::new());
+    let node = node(TcpSettings { peers, ..settings }).await;
+    list.send(to).unwrap();
     (node, list)
 }
 
@@ -150,7 +151,7 @@ async fn rest(stream: &mut TcpStream) -> String {
 }
 
 /// Passes on what two sides say to each other, and tells all of it.
-async fn tap(to: SocketAddr) -> (KeptPeer, tokio::task::JoinHandle<Vec<u8>>) {
+async fn tap(to: SocketAddr) -> (TcpPeer, tokio::task::JoinHandle<Vec<u8>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let task = tokio::spawn(async move {
@@ -167,15 +168,15 @@ async fn tap(to: SocketAddr) -> (KeptPeer, tokio::task::JoinHandle<Vec<u8>>) {
             }
         }
     });
-    (KeptPeer { host: "127.0.0.1".to_owned(), port }, task)
+    (TcpPeer { host: "127.0.0.1".to_owned(), port }, task)
 }
 
 #[tokio::test]
-async fn a_sealed_link_bears_lines_both_ways_and_nobody_reads_them() {
+async fn a_sealed_link_carries_lines_both_ways_and_nobody_reads_them() {
     let mut server = node(settings(key(1))).await;
     let (at, said) = tap(server.address()).await;
-    let (mut client, list) = keeper(vec![at], settings(key(1))).await;
-    let ours = client.kept().await;
+    let (mut client, list) = linked(vec![at], settings(key(1))).await;
+    let ours = client.persistent().await;
     client.say(ours);
     let (theirs, heard) = server.received().await;
     assert_eq!(heard, ping());
@@ -222,7 +223,7 @@ async fn without_the_key_there_is_a_hello_and_no_more() {
     let mut plain = server.connect().await;
     plain.write_all((ping().encode() + "\n").as_bytes()).await.unwrap();
     assert_eq!(rest(&mut plain).await.lines().count(), 1);
-    // Nor does one get further who says that he has the key, and plays our own words back.
+    // Nor does one get further that claims to have the key and plays our own hello back.
     let mut mirror = BufReader::new(server.connect().await);
     let mut hello = String::new();
     mirror.read_line(&mut hello).await.unwrap();
@@ -241,46 +242,46 @@ async fn without_the_key_there_is_a_hello_and_no_more() {
 }
 
 #[tokio::test]
-async fn why_a_link_cannot_be_kept_is_told_in_words() {
+async fn why_there_is_no_persistent_link_is_reported() {
     let fast = |key| TcpSettings { dial: Duration::from_millis(300), ..settings(key) };
     let (keyed, plain) = (node(settings(key(1))).await, node(settings(None)).await);
-    let nobody = KeptPeer { host: "::1".to_owned(), port: free_port().await };
+    let nobody = TcpPeer { host: "::1".to_owned(), port: free_port().await };
     // Longer than a label of a name may be: no server is asked.
-    let unknown = KeptPeer { host: "x".repeat(64), port: 8000 };
-    for (peer, ours, why) in [
-        (&keyed.peer(), key(2), "it belongs to another swarm (its key differs)"),
-        (&plain.peer(), key(2), "it belongs to another swarm (it has no key)"),
-        (&keyed.peer(), None, "it belongs to another swarm (it has a key)"),
-        (&nobody, None, "refused: nothing listens there"),
-        (&unknown, None, "its name cannot be resolved"),
+    let unknown = TcpPeer { host: "x".repeat(64), port: 8000 };
+    for (peer, ours, code, why) in [
+        (&keyed.peer(), key(2), "tcp.key-differs", "it belongs to another swarm (its key differs)"),
+        (&plain.peer(), key(2), "tcp.key-missing", "it belongs to another swarm (it has no key)"),
+        (&keyed.peer(), None, "tcp.key-unexpected", "it belongs to another swarm (it has a key)"),
+        (&nobody, None, "tcp.refused", "refused: nothing listens there"),
+        (&unknown, None, "tcp.name-unresolved", "its name cannot be resolved"),
     ] {
-        let (mut node, list) = keeper(vec![peer.clone()], fast(ours)).await;
-        let (name, words) = node.trouble().await;
-        assert_eq!(name, format!("tcp {peer}"));
-        assert!(words.as_ref().is_some_and(|words| words.contains(why)), "{words:?}");
-        // Whoever is not wanted any more is no trouble.
+        let (mut node, list) = linked(vec![peer.clone()], fast(ours)).await;
+        let (name, fault) = node.trouble().await;
+        let fault = fault.unwrap();
+        assert_eq!((name.as_str(), fault.code()), (format!("tcp {peer}").as_str(), code));
+        assert!(fault.message().contains(why), "{fault}");
+        // A peer that is not wanted any more is no trouble.
         list.send(Vec::new()).unwrap();
         node.until(|event| {
-            (event == ChannelEvent::Trouble { name: name.clone(), words: None }).then_some(())
+            (event == ChannelEvent::Trouble { name: name.clone(), fault: None }).then_some(())
         })
         .await;
     }
 }
 
 #[tokio::test]
-async fn a_kept_link_comes_back_after_the_other_side_was_away() {
+async fn a_persistent_link_comes_back_after_the_other_side_was_away() {
     for key in [None, key(1)] {
         let server = node(settings(key.clone())).await;
         let (port, peer) = (server.port, server.peer());
-        let (mut client, list) = keeper(vec![peer], settings(key.clone())).await;
-        let channel = client.kept().await;
+        let (mut client, list) = linked(vec![peer], settings(key.clone())).await;
+        let channel = client.persistent().await;
         drop(server);
         client.until(|event| (event == ChannelEvent::Down { channel }).then_some(())).await;
-        let words = client.trouble().await.1.unwrap();
-        assert!(words.contains("refused"), "{words}");
+        assert_eq!(client.trouble().await.1.unwrap().code(), "tcp.refused");
         let mut server = node_at(port, settings(key)).await;
         assert_eq!(client.trouble().await.1, None, "it works again");
-        let again = client.kept().await;
+        let again = client.persistent().await;
         client.say(again);
         assert_eq!(server.received().await.1, ping());
         // Taken off the list it is hung up.
@@ -291,11 +292,11 @@ async fn a_kept_link_comes_back_after_the_other_side_was_away() {
 }
 
 #[tokio::test]
-async fn a_link_that_somebody_chose_later_is_kept_and_one_with_oneself_is_not() {
+async fn a_peer_that_is_chosen_later_gets_a_link_and_the_node_itself_gets_none() {
     let server = node(settings(None)).await;
-    let (mut client, list) = keeper(Vec::new(), settings(None)).await;
+    let (mut client, list) = linked(Vec::new(), settings(None)).await;
     list.send(vec![client.peer(), server.peer()]).unwrap();
-    let channel = client.kept().await;
+    let channel = client.persistent().await;
     // The same list once more changes nothing.
     list.send(vec![server.peer(), client.peer()]).unwrap();
     client.say(channel);
@@ -315,13 +316,13 @@ async fn a_link_that_somebody_chose_later_is_kept_and_one_with_oneself_is_not() 
 }
 
 #[tokio::test]
-async fn a_quiet_link_that_is_kept_stays() {
+async fn a_quiet_persistent_link_stays() {
     for key in [None, key(1)] {
         let silent = Duration::from_millis(400);
         let impatient = TcpSettings { silent, sign: Duration::from_millis(100), ..settings(key) };
         let mut server = node(impatient.clone()).await;
-        let (mut client, _list) = keeper(vec![server.peer()], impatient.clone()).await;
-        let channel = client.kept().await;
+        let (mut client, _list) = linked(vec![server.peer()], impatient.clone()).await;
+        let channel = client.persistent().await;
         while tokio::time::timeout(Duration::from_millis(50), server.events.recv()).await.is_ok() {}
         let began = Instant::now();
         while began.elapsed() < silent * 5 {
@@ -330,20 +331,20 @@ async fn a_quiet_link_that_is_kept_stays() {
         assert!(is_quiet(&mut server, Duration::ZERO).await, "nothing happened there either");
         client.say(channel);
         assert_eq!(server.received().await.1, ping());
-        // Who takes links and then says nothing, not even that it is there, is not kept.
+        // The link to a peer that takes it and then says nothing, not even an empty line, does not stay.
         let deaf = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let peer = KeptPeer { host: "127.0.0.1".to_owned(), port: deaf.local_addr().unwrap().port() };
-        let (mut client, _list) = keeper(vec![peer], TcpSettings { key: None, ..impatient }).await;
-        let channel = client.kept().await;
+        let peer = TcpPeer { host: "127.0.0.1".to_owned(), port: deaf.local_addr().unwrap().port() };
+        let (mut client, _list) = linked(vec![peer], TcpSettings { key: None, ..impatient }).await;
+        let channel = client.persistent().await;
         client.until(|event| (event == ChannelEvent::Down { channel }).then_some(())).await;
     }
 }
 
 #[tokio::test]
-async fn links_end_with_the_door_and_are_reported_down() {
+async fn links_end_with_the_listener_and_are_reported_down() {
     let mut server = node(settings(None)).await;
-    let (mut client, _list) = keeper(vec![server.peer()], settings(None)).await;
-    let channel = client.kept().await;
+    let (mut client, _list) = linked(vec![server.peer()], settings(None)).await;
+    let channel = client.persistent().await;
     client.task.abort();
     client.until(|event| (event == ChannelEvent::Down { channel }).then_some(())).await;
     server.until(|event| matches!(event, ChannelEvent::Ended { .. }).then_some(())).await;

@@ -23,7 +23,7 @@ struct Node {
     events: mpsc::Receiver<ChannelEvent>,
     port: u16,
     settings: UdpSettings,
-    task: tokio::task::JoinHandle<Result<(), channels::DoorError>>,
+    task: tokio::task::JoinHandle<Result<(), channels::BindError>>,
 }
 
 impl Node {
@@ -141,8 +141,10 @@ async fn its_own_broadcasts_are_not_news_and_a_taken_port_is_named() {
     let (stranger, source) = stranger().await;
     stranger.send_to(ping().encode().as_bytes(), ("127.255.255.255", node.port)).await.unwrap();
     node.expect(channel, source).await;
-    let error = run_udp(node.settings.clone(), node.switchboard.clone()).await.unwrap_err().to_string();
-    assert!(error.contains("taken") && error.contains("udp_port"), "{error}");
+    let error = run_udp(node.settings.clone(), node.switchboard.clone()).await.unwrap_err();
+    assert_eq!(error.report().code(), "udp.port-taken");
+    let message = error.to_string();
+    assert!(message.contains("taken") && message.contains("`udp_port`"), "{message}");
 }
 
 #[tokio::test]
@@ -216,12 +218,14 @@ async fn a_configured_peer_is_spoken_to_and_speaks_back() {
 async fn without_a_network_the_way_out_is_named() {
     let interfaces = Choice::new(&["nosuch*".to_owned()]).unwrap();
     let mut node = Node::start(free_port().await, UdpSettings { interfaces, ..UdpSettings::default() });
-    let ChannelEvent::Trouble { name, words: Some(words) } = node.next().await else { panic!() };
-    assert!(name == "udp" && words.contains("nosuch*") && words.contains("`interfaces`"), "{words}");
+    let ChannelEvent::Trouble { name, fault: Some(fault) } = node.next().await else { panic!() };
+    assert_eq!((name.as_str(), fault.code()), ("udp", "udp.no-interface-chosen"));
+    let message = fault.message();
+    assert!(message.contains("nosuch*") && message.contains("`interfaces`"), "{message}");
 }
 
 #[tokio::test]
-async fn what_is_said_to_all_on_a_network_that_is_not_in_use_is_not_taken_for_a_word_to_us_alone() {
+async fn what_is_said_to_all_on_a_network_that_is_not_in_use_is_not_taken_for_unicast() {
     let interfaces = Choice::new(&["nosuch*".to_owned()]).unwrap();
     let mut node = Node::start(free_port().await, UdpSettings { interfaces, ..UdpSettings::default() });
     assert!(matches!(node.next().await, ChannelEvent::Trouble { .. }));

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use std::fmt::Write as _;
 
 const HEADER: [&str; 7] = ["CHANNEL", "REACHES", "PEERS", "SENT", "RECEIVED", "BEARS A MINUTE", "PACKET"];
-/// The most characters of a trouble that are shown.
-const MAX_WORDS: usize = 400;
+/// The most characters of a trouble's message that are shown.
+const MAX_MESSAGE: usize = 400;
 
 pub(crate) fn show(pong: &Pong) -> String {
     let Some(status) = &pong.status else {
@@ -70,8 +70,8 @@ fn reach(reach: Option<Reach>) -> &'static str {
 }
 
 fn sentence(trouble: &Trouble) -> String {
-    let (channel, words) = (clean(&trouble.channel, 64), clean(&trouble.words, MAX_WORDS));
-    format!("{channel}: {words} (for {})\n", duration(trouble.seconds))
+    let (channel, message) = (clean(&trouble.channel, 64), clean(&trouble.message, MAX_MESSAGE));
+    format!("{channel}: {message} (for {})\n", duration(trouble.seconds))
 }
 
 pub(crate) fn json(pong: &Pong) -> Value {
@@ -90,8 +90,22 @@ mod tests {
 
     #[test]
     fn says_what_is_wrong_in_a_sentence() {
-        let trouble = Trouble { channel: "irc".into(), words: "no answer\u{1b}[2J".into(), seconds: 65 };
+        let message = "no answer\u{1b}[2J".into();
+        let trouble = Trouble { channel: "irc".into(), code: "irc.no-answer".into(), message, seconds: 65 };
         assert_eq!(sentence(&trouble), "irc: no answer\\u{1b}[2J (for 65 s)\n");
+    }
+
+    #[test]
+    fn json_has_the_code_of_a_trouble_and_its_sentence() {
+        let peer = dcache::PeerId::from_public_key([0; 32]);
+        let trouble =
+            |code: &str| Trouble { code: code.into(), message: "nobody".into(), ..Trouble::default() };
+        let troubles = vec![trouble("irc.no-answer"), trouble("")];
+        let status = Some(Status { troubles, ..Status::default() });
+        let shown = json(&Pong { peer, status, arrived: dcache::Time(0) });
+        assert_eq!(shown["troubles"][0]["code"], "irc.no-answer");
+        assert_eq!(shown["troubles"][0]["words"], "nobody");
+        assert!(shown["troubles"][1].get("code").is_none(), "of a daemon that is too old to tell");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::plan::{MeetingPoints, Plan};
 use crate::shared::{Shared, key_of};
 use channels::{
-    IrcSettings, PubsubEnds, PubsubSettings, Switchboard, TcpSettings, UdpSettings, Wire, run_irc,
+    BindError, IrcSettings, PubsubEnds, PubsubSettings, Switchboard, TcpSettings, UdpSettings, Wire, run_irc,
     run_pubsub, run_tcp, run_udp,
 };
 use ipfs::node::{KeptPeer, KeptState, Node};
@@ -12,9 +12,9 @@ use routing::{Address, ChannelEvent};
 use seal::{Sealer, SwarmKey};
 use service::supervise;
 use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::time::Duration;
 use swarm::{Driver, DriverError};
+use telemetry::{FaultReport, faults, report};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -119,9 +119,9 @@ impl Life {
     }
 
     fn spawn_tcp(&self, channels: &mut JoinSet<()>, switchboard: &Switchboard) {
-        let kept = follow(channels, &self.shared.plan, |plan| plan.tcp.clone());
+        let peers = follow(channels, &self.shared.plan, |plan| plan.tcp.clone());
         let (port, key) = (self.shared.config.tcp_port, self.key.clone());
-        let tcp = TcpSettings { port, key, kept, ..TcpSettings::default() };
+        let tcp = TcpSettings { port, key, peers, ..TcpSettings::default() };
         let board = switchboard.clone();
         channels.spawn(supervise("tcp", self.stop.clone(), move || {
             told("tcp", board.clone(), run_tcp(tcp.clone(), board.clone()))
@@ -179,10 +179,10 @@ async fn report_nodes(mut node: watch::Receiver<Option<Node>>, switchboard: Swit
             let now = troubles(&kept.borrow_and_update());
             let over =
                 told.keys().filter(|name| !now.contains_key(*name)).map(|name: &String| (name.clone(), None));
-            let new = now.iter().filter(|(name, words)| told.get(*name) != Some(*words));
-            let new = new.map(|(name, words)| (name.clone(), Some(words.clone())));
-            for (name, words) in over.chain(new).collect::<Vec<_>>() {
-                switchboard.report(ChannelEvent::Trouble { name, words }).await;
+            let new = now.iter().filter(|(name, fault)| told.get(*name) != Some(*fault));
+            let new = new.map(|(name, fault)| (name.clone(), Some(fault.clone())));
+            for (name, fault) in over.chain(new).collect::<Vec<_>>() {
+                switchboard.report(ChannelEvent::Trouble { name, fault }).await;
             }
             told = now;
             if kept.changed().await.is_err() {
@@ -192,14 +192,13 @@ async fn report_nodes(mut node: watch::Receiver<Option<Node>>, switchboard: Swit
     }
 }
 
-fn troubles(kept: &[KeptPeer]) -> BTreeMap<String, String> {
-    let words = |peer: &KeptPeer| match &peer.state {
-        KeptState::Failed(words) | KeptState::Unfit(words) => {
-            Some((format!("ipfs {}", peer.address), words.clone()))
-        }
+fn troubles(kept: &[KeptPeer]) -> BTreeMap<String, FaultReport> {
+    let fault = |peer: &KeptPeer| match &peer.state {
+        KeptState::Failed(error) => Some(report!(faults::IPFS_PEER_UNREACHABLE, error = error)),
+        KeptState::Unfit(error) => Some(report!(faults::IPFS_PEER_ADDRESS_INVALID, error = error)),
         KeptState::Dialling | KeptState::Connected => None,
     };
-    kept.iter().filter_map(words).collect()
+    kept.iter().filter_map(|peer| Some((format!("ipfs {}", peer.address), fault(peer)?))).collect()
 }
 
 /// Follows a part of the plan.
@@ -223,17 +222,17 @@ fn follow<T: Clone + Default + PartialEq + Send + Sync + 'static>(
     receiver
 }
 
-/// Runs a door, and has the brain know why it cannot be opened.
-async fn told<T, E: Display>(
+/// Runs a channel, and reports to the brain why its port cannot be opened.
+async fn told(
     name: &'static str,
     switchboard: Switchboard,
-    door: impl Future<Output = Result<T, E>>,
-) -> Result<T, E> {
-    let trouble = |words| ChannelEvent::Trouble { name: name.to_owned(), words };
+    channel: impl Future<Output = Result<(), BindError>>,
+) -> Result<(), BindError> {
+    let trouble = |fault| ChannelEvent::Trouble { name: name.to_owned(), fault };
     switchboard.report(trouble(None)).await;
-    let ended = door.await;
+    let ended = channel.await;
     if let Err(error) = &ended {
-        switchboard.report(trouble(Some(error.to_string()))).await;
+        switchboard.report(trouble(Some(error.report()))).await;
     }
     ended
 }

@@ -3,7 +3,7 @@
 
 use crate::config::Config;
 use crate::routes::Routes;
-use channels::{KeptPeer, UdpPeer};
+use channels::{TcpPeer, UdpPeer};
 use dcache::{Moment, Set, SwarmFile, Time, buckets};
 use ipfs::Multiaddr;
 use routing::{Address, Hop, Host, Part, Socket, Wild};
@@ -24,7 +24,7 @@ const MAX_MEETING_POINTS: usize = 4;
 /// Connections to keep up. Each address is in it once.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Plan {
-    pub(crate) tcp: Vec<KeptPeer>,
+    pub(crate) tcp: Vec<TcpPeer>,
     pub(crate) udp: Vec<UdpPeer>,
     pub(crate) nodes: Vec<Multiaddr>,
     pub(crate) paths: Vec<Address>,
@@ -63,7 +63,7 @@ impl Plan {
             |socket: &Socket<'_>| socket.addr().is_some_and(|at| own.iter().any(|own| own.ip() == at.ip()));
         match hop {
             Hop::Tcp(socket) | Hop::Udp(socket) if is_own(socket) => {}
-            Hop::Tcp(socket) => put(&mut self.tcp, place(socket).map(|(host, port)| KeptPeer { host, port })),
+            Hop::Tcp(socket) => put(&mut self.tcp, place(socket).map(|(host, port)| TcpPeer { host, port })),
             Hop::Udp(socket) => put(&mut self.udp, place(socket).map(|(host, port)| UdpPeer { host, port })),
             Hop::Irc { .. } if self.rooms.irc.len() < MAX_MEETING_POINTS => {
                 put(&mut self.rooms.irc, Address::hop(*hop).ok());

@@ -20,6 +20,15 @@ fn wait_for_words(robot: &mut Robot, words: &[&str]) -> Result {
     Ok(())
 }
 
+/// Waits until the command line tells of a fault with this code.
+fn wait_for_code(robot: &Robot, channel: &str, code: &str) -> Result {
+    wait_until(SOON, code, || {
+        let told = robot.cli(&["channels", "--json"]).ok()?["troubles"].clone();
+        let is_it = |trouble: &&serde_json::Value| trouble["channel"] == channel && trouble["code"] == code;
+        told.as_array()?.iter().find(is_it).map(drop)
+    })
+}
+
 /// How many hold `name`, by `robot`'s report.
 fn wait_until_safe(robot: &Robot, name: &str, holders: usize) -> Result {
     let safe = || {
@@ -73,6 +82,7 @@ fn without_its_udp_port_a_robot_still_answers_and_joins_once_it_is_free() -> Res
     let taken = take(a.host(), || UdpSocket::bind("0.0.0.0:1240"))?;
     a.restart()?;
     wait_for_words(&mut a, &["UDP port 1240 is taken by another program", "`udp_port`"])?;
+    wait_for_code(&a, "udp", "udp.port-taken")?;
     a.share("two.bag", b"two")?;
     wait_until_safe(&a, "two.bag", 0)?;
     drop(taken);

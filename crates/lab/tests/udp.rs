@@ -124,9 +124,11 @@ fn a_wrong_netmask_keeps_nobody_apart_and_is_named() -> Result {
     let source = SocketAddr::from(([10, 77, 0, 200], 1240));
     wrong.say(channel, Target::Host(source), "only to you");
     right.wait("the answer", |_| right.heard("only to you"))?;
-    let (words, after) = wrong.wait("the words", |seen| seen.troubles.get("eth0").cloned())?;
-    println!("after {after:?}: {words}");
-    assert!(words.contains("eth0 (10.77.0.5/25)") && words.contains("10.77.0.200"), "{words}");
+    let (fault, after) = wrong.wait("the fault", |seen| seen.troubles.get("eth0").cloned())?;
+    println!("after {after:?}: {fault}");
+    assert_eq!(fault.code(), "udp.netmask-wrong");
+    let message = fault.message();
+    assert!(message.contains("eth0 (10.77.0.5/25)") && message.contains("10.77.0.200"), "{message}");
     assert_eq!(right.seen().troubles, [].into());
     // Once it is right again, nothing is wrong any more.
     readdress(&wrong.host, "10.77.0.5/24")?;
@@ -151,8 +153,9 @@ fn channels_follow_the_addresses_of_their_interface() -> Result {
     a.host.disconnect()?;
     let ((), after) = a.wait("the end of the channel", |seen| seen.up.is_empty().then_some(()))?;
     println!("a pulled cable is noticed after {after:?}");
-    let words = a.wait("the words", |seen| seen.troubles.get("udp").cloned())?.0;
-    assert!(words.contains("connect"), "{words}");
+    let fault = a.wait("the fault", |seen| seen.troubles.get("udp").cloned())?.0;
+    assert_eq!(fault.code(), "udp.no-interface");
+    assert!(fault.message().contains("connect"), "{fault}");
     a.host.reconnect()?;
     let ((), after) = a.wait("the channel", at("/ip4/10.77.0.99/tcp/8000/dswarm-line"))?;
     println!("a cable that is plugged in is noticed after {after:?}");
@@ -190,12 +193,14 @@ fn a_firewall_that_lets_nothing_out_is_named() -> Result {
     let a = node(&lab, 1)?;
     filter(&a.host, &[("output", "udp dport 1240 drop")])?;
     let channel = a.wait_for_channel("eth0")?;
-    let words = wait_until(Duration::from_secs(40), "the words", || {
+    let fault = wait_until(Duration::from_secs(40), "the fault", || {
         a.say(channel, Target::All, "hello");
         a.seen().troubles.get("eth0").cloned()
     })?;
-    println!("{words}");
-    assert!(words.contains("nothing can be sent") && words.contains("firewall"), "{words}");
+    println!("{fault}");
+    assert_eq!(fault.code(), "udp.sending-forbidden");
+    let message = fault.message();
+    assert!(message.contains("nothing can be sent") && message.contains("firewall"), "{message}");
     filter(&a.host, &[])?;
     wait_until(SOON, "no trouble", || {
         a.say(channel, Target::All, "hello");

@@ -169,10 +169,10 @@ fn what_is_wrong_is_named() -> Result {
     );
     let robot = start(lab.host("robot")?, &peers)?;
     let other = start(lab.host("other")?, "")?;
-    ways::troubled(&robot, "irc ", "blocked")?;
-    ways::troubled(&robot, "swarm.invalid", "cannot be")?;
-    ways::troubled(&robot, ":8001", "refused")?;
-    ways::troubled(&robot, "ipfs /ip4/", "refused")?;
+    ways::troubled(&robot, "irc ", "irc.no-answer", "blocks its port")?;
+    ways::troubled(&robot, "swarm.invalid", "tcp.name-unresolved", "cannot be resolved")?;
+    ways::troubled(&robot, ":8001", "tcp.refused", "refused")?;
+    ways::troubled(&robot, "ipfs /ip4/", "ipfs.peer-unreachable", "refused")?;
     // The rest goes on.
     ways::reaches(&robot, &other, "in spite of it")?;
     println!("{}", robot.cli_text(&["channels"])?);
@@ -201,7 +201,7 @@ fn share([a, b]: &[Robot; 2], words: &str) -> Result {
 fn goes_and_comes(robots: &[Robot; 2]) -> Result {
     let a = &robots[0];
     ways::ip(a.host(), "link set eth0 down")?;
-    ways::troubled(a, "udp", "network")?;
+    ways::troubled(a, "udp", "udp.no-interface", "network")?;
     ways::ip(a.host(), "link set eth0 up")?;
     share(robots, "back again")?;
     readdress(a, "10.77.0.99/24")?;
@@ -213,7 +213,7 @@ fn goes_and_comes(robots: &[Robot; 2]) -> Result {
 fn has_a_wrong_netmask(robots: &[Robot; 2]) -> Result {
     readdress(&robots[0], "10.77.0.130/25")?;
     share(robots, "with a wrong netmask")?;
-    ways::troubled(&robots[0], "eth0", "netmask")
+    ways::troubled(&robots[0], "eth0", "udp.netmask-wrong", "netmask")
 }
 
 /// Neither hears broadcasts any more.

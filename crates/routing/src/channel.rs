@@ -4,6 +4,7 @@ use crate::{Address, Envelope};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::time::Duration;
+use telemetry::FaultReport;
 
 /// One channel, from up to down; a number is never given twice in one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -187,10 +188,10 @@ pub enum ChannelEvent {
     },
     /// Something that should work does not, or works again.
     Trouble {
-        /// What: the name of a channel, or of what would be one.
+        /// The name of a channel, or of what would be one.
         name: String,
-        /// What is wrong and what can be done, in words for people; `None` once it works.
-        words: Option<String>,
+        /// The fault; `None` once it works.
+        fault: Option<FaultReport>,
     },
     /// An attempt to connect came to nothing.
     ConnectFailed {

@@ -78,8 +78,12 @@ pub struct ChannelStatus {
 pub struct Trouble {
     /// The name of a channel, or of what would be one.
     pub channel: String,
-    /// What is wrong and what can be done, in words for people.
-    pub words: String,
+    /// Identifies the kind of fault, such as `udp.port-taken`; empty when the daemon is too old to tell.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub code: String,
+    /// What is wrong and what can be done about it, for people.
+    #[serde(rename = "words")]
+    pub message: String,
     /// For how many seconds it has been so.
     pub seconds: u64,
 }
@@ -97,4 +101,28 @@ pub struct Standing {
     /// Seconds since some peer showed the same records; none when that has not happened yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agreed: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn troubles_of_older_and_newer_programs_are_read() {
+        let read = |text: &str| serde_json::from_str::<Trouble>(text).unwrap();
+        let known = Trouble {
+            channel: "udp".to_owned(),
+            code: "udp.no-interface".to_owned(),
+            message: "no network".to_owned(),
+            seconds: 7,
+        };
+        let text = r#"{"channel":"udp","code":"udp.no-interface","words":"no network","seconds":7}"#;
+        assert_eq!(serde_json::to_string(&known).unwrap(), text);
+        assert_eq!(read(text), known);
+        let older = Trouble { code: String::new(), ..known };
+        let text = r#"{"channel":"udp","words":"no network","seconds":7}"#;
+        assert_eq!(serde_json::to_string(&older).unwrap(), text);
+        assert_eq!(read(text), older);
+        assert_eq!(read(&text.replace('{', r#"{"later":1,"#)), older);
+    }
 }

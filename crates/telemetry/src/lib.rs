@@ -4,5 +4,11 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-mod faults;
+mod check;
+mod fault;
+pub mod faults;
 mod metrics;
+
+#[doc(hidden)]
+pub use check::is_sorted_table;
+pub use fault::{Fault, FaultReport};

@@ -1,7 +1,7 @@
 //! From a server's name to a stream of bytes.
 
-use super::trouble::Trouble;
-use super::{IrcSettings, IrcTls};
+use super::session_error::SessionError;
+use super::settings::{IrcSettings, IrcTls};
 use routing::Family;
 use rustls_native_certs::load_native_certs;
 use std::io;
@@ -27,12 +27,12 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 pub(crate) type Socket = Box<dyn Stream>;
 
 /// Connects with the server; every step has its deadline.
-pub(crate) async fn connect(settings: &IrcSettings) -> Result<Socket, Trouble> {
+pub(crate) async fn connect(settings: &IrcSettings) -> Result<Socket, SessionError> {
     let roots = match &settings.tls {
         IrcTls::Off => None,
         IrcTls::System => Some(system_roots()?),
         IrcTls::Roots(file) => {
-            Some(roots_of(file).map_err(|source| Trouble::Roots { file: file.clone(), source })?)
+            Some(roots_of(file).map_err(|source| SessionError::Certificates { file: file.clone(), source })?)
         }
     };
     let stream = dial(settings).await?;
@@ -42,20 +42,19 @@ pub(crate) async fn connect(settings: &IrcSettings) -> Result<Socket, Trouble> {
     }
 }
 
-async fn dial(settings: &IrcSettings) -> Result<TcpStream, Trouble> {
-    let mut trouble = Trouble::Name(settings.server.clone(), io::Error::other("it has no address"));
+async fn dial(settings: &IrcSettings) -> Result<TcpStream, SessionError> {
+    let mut error = unresolved(settings, io::Error::other("it has no address"));
     for address in look_up(settings).await?.into_iter().take(MAX_ADDRESSES) {
         match dial_one(address, settings).await {
             Ok(stream) => return Ok(stream),
-            Err(error) => trouble = error,
+            Err(last) => error = last,
         }
     }
-    Err(trouble)
+    Err(error)
 }
 
-async fn look_up(settings: &IrcSettings) -> Result<Vec<SocketAddr>, Trouble> {
+async fn look_up(settings: &IrcSettings) -> Result<Vec<SocketAddr>, SessionError> {
     let asked = tokio::net::lookup_host((settings.server.as_str(), settings.port));
-    let unresolved = |error| Trouble::Name(settings.server.clone(), error);
     let answer = timeout(settings.waits.answer, asked).await;
     let answer = answer.unwrap_or_else(|_| Err(io::Error::other("no name server answers")));
     let is_meant = |address: &SocketAddr| match settings.family {
@@ -63,46 +62,54 @@ async fn look_up(settings: &IrcSettings) -> Result<Vec<SocketAddr>, Trouble> {
         Family::Ip4 => address.is_ipv4(),
         Family::Ip6 => address.is_ipv6(),
     };
-    Ok(answer.map_err(unresolved)?.filter(is_meant).collect())
+    Ok(answer.map_err(|source| unresolved(settings, source))?.filter(is_meant).collect())
 }
 
-async fn dial_one(address: SocketAddr, settings: &IrcSettings) -> Result<TcpStream, Trouble> {
+fn unresolved(settings: &IrcSettings, source: io::Error) -> SessionError {
+    SessionError::NameUnresolved { server: settings.server.clone(), source }
+}
+
+async fn dial_one(address: SocketAddr, settings: &IrcSettings) -> Result<TcpStream, SessionError> {
     let patience = settings.waits.answer;
     match timeout(patience, TcpStream::connect(address)).await {
-        Err(_) => Err(Trouble::NoAnswer(address.to_string(), patience)),
+        Err(_) => Err(SessionError::NoAnswer { address, patience }),
         Ok(Ok(stream)) => {
             // Lines are single already; where this is refused they come a little later.
             let _ = stream.set_nodelay(true);
             Ok(stream)
         }
         Ok(Err(error)) => Err(match error.kind() {
-            io::ErrorKind::ConnectionRefused => Trouble::Refused(address.to_string()),
-            io::ErrorKind::TimedOut => Trouble::NoAnswer(address.to_string(), patience),
-            _ => Trouble::Unreachable(address.to_string(), error),
+            io::ErrorKind::ConnectionRefused => SessionError::Refused(address),
+            io::ErrorKind::TimedOut => SessionError::NoAnswer { address, patience },
+            _ => SessionError::Unreachable { address, source: error },
         }),
     }
 }
 
-async fn encrypt(settings: &IrcSettings, stream: TcpStream, roots: RootCertStore) -> Result<Socket, Trouble> {
+async fn encrypt(
+    settings: &IrcSettings,
+    stream: TcpStream,
+    roots: RootCertStore,
+) -> Result<Socket, SessionError> {
     let name = ServerName::try_from(settings.server.clone())
-        .map_err(|_| Trouble::ServerName(settings.server.clone()))?;
+        .map_err(|_| SessionError::ServerName(settings.server.clone()))?;
     // The provider is named, because a second one may be linked in and there would be no default then.
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|error| Trouble::Tls(io::Error::other(error)))?
+        .map_err(|error| SessionError::Tls(io::Error::other(error)))?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let shaken = TlsConnector::from(Arc::new(config)).connect(name, stream);
-    let shaken = timeout(settings.waits.answer, shaken).await;
-    let shaken = shaken.unwrap_or_else(|_| Err(io::Error::other("the server does not answer")));
-    Ok(Box::new(shaken.map_err(Trouble::Tls)?))
+    let connecting = TlsConnector::from(Arc::new(config)).connect(name, stream);
+    let connected = timeout(settings.waits.answer, connecting).await;
+    let connected = connected.unwrap_or_else(|_| Err(io::Error::other("the server does not answer")));
+    Ok(Box::new(connected.map_err(SessionError::Tls)?))
 }
 
 /// What the system trusts; single certificates that cannot be read do not matter.
-fn system_roots() -> Result<RootCertStore, Trouble> {
+fn system_roots() -> Result<RootCertStore, SessionError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(load_native_certs().certs);
-    if roots.is_empty() { Err(Trouble::NoRoots) } else { Ok(roots) }
+    if roots.is_empty() { Err(SessionError::NoCertificates) } else { Ok(roots) }
 }
 
 fn roots_of(file: &Path) -> io::Result<RootCertStore> {

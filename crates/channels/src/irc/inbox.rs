@@ -94,8 +94,8 @@ mod tests {
     #[test]
     fn people_are_ignored_and_broken_lines_are_counted() {
         let mut inbox = Inbox::new(Wire::default());
-        for words in ["hello, robots", "", "\u{1}ACTION waves\u{1}", "\u{3}04red", "[1]"] {
-            assert_eq!(inbox.take(Duration::ZERO, "ada!a@b", words), Text::Nothing);
+        for chat in ["hello, robots", "", "\u{1}ACTION waves\u{1}", "\u{3}04red", "[1]"] {
+            assert_eq!(inbox.take(Duration::ZERO, "ada!a@b", chat), Text::Nothing);
         }
         for broken in ["{", "{}", "{\"fragment\": 1}", "{\"from\": \"a\"}"] {
             assert_eq!(inbox.take(Duration::ZERO, "ada!a@b", broken), Text::Malformed);

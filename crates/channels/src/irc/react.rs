@@ -3,9 +3,9 @@
 use super::inbox::Text;
 use super::nick::nick;
 use super::session::{MAX_NICKS, Session, State};
-use super::trouble::Trouble;
+use super::session_error::SessionError;
 use super::understand::{Heard, understand};
-use crate::switchboard::Route;
+use crate::route::Route;
 use irc_proto::{Command, Message};
 use routing::{Capacity, ChannelEvent, Medium};
 use tokio::sync::mpsc;
@@ -16,19 +16,19 @@ const MAX_WAITING: usize = 16;
 
 impl Session<'_> {
     /// Takes one line of the server.
-    pub(super) async fn hear(&mut self, line: &[u8]) -> Result<(), Trouble> {
+    pub(super) async fn hear(&mut self, line: &[u8]) -> Result<(), SessionError> {
         // People may write in whatever encoding; a line that cannot be parsed matters as little as one that is not ours.
         let Ok(message) = String::from_utf8_lossy(line).parse::<Message>() else { return Ok(()) };
         match understand(message, &self.nick.name, &self.settings.channel) {
             Heard::Text(sender, text) => self.take(&sender, &text).await,
-            Heard::Ping(word) => self.send(Command::PONG(word, None)).await?,
+            Heard::Ping(token) => self.send(Command::PONG(token, None)).await?,
             Heard::Welcome(nick) => self.welcome(nick),
             Heard::NickTaken => self.next_nick()?,
             Heard::Renamed(nick) => self.nick.name = nick,
             Heard::Joined => self.joined().await,
-            Heard::Out(trouble) => self.out(trouble).await,
-            Heard::Mute(trouble) => self.mute(trouble).await?,
-            Heard::Over(trouble) => return Err(trouble),
+            Heard::NotInside(error) => self.not_inside(error).await,
+            Heard::Moderated(error) => self.moderated(error).await?,
+            Heard::Over(error) => return Err(error),
             Heard::Nothing => {}
         }
         Ok(())
@@ -41,11 +41,11 @@ impl Session<'_> {
         }
     }
 
-    fn next_nick(&mut self) -> Result<(), Trouble> {
+    fn next_nick(&mut self) -> Result<(), SessionError> {
         let State::Entering { .. } = self.state else { return Ok(()) };
         self.nick.attempt = self.nick.attempt.wrapping_add(1);
         if self.nick.attempt.wrapping_sub(self.nick.first) >= MAX_NICKS {
-            return Err(Trouble::Nicks(self.nick.name.clone()));
+            return Err(SessionError::NicksTaken(self.nick.name.clone()));
         }
         self.nick.name = nick(&self.settings.hostname, &self.settings.peer, self.nick.attempt);
         self.state =
@@ -77,7 +77,7 @@ impl Session<'_> {
     /// Takes the channel away from the brain, if it had it.
     pub(super) async fn leave(&mut self) {
         if let State::Inside { channel, since, .. } = self.state {
-            self.held = since.elapsed();
+            self.time_inside = since.elapsed();
             self.pieces.clear();
             self.state = State::Outside { join_at: Instant::now() };
             self.switchboard.remove(channel);
@@ -86,23 +86,23 @@ impl Session<'_> {
     }
 
     /// No longer in the channel, or not let into it.
-    pub(super) async fn out(&mut self, trouble: Trouble) {
+    pub(super) async fn not_inside(&mut self, error: SessionError) {
         if !matches!(self.state, State::Inside { .. } | State::Joining { .. }) {
             return;
         }
         self.leave().await;
-        if self.held >= self.settings.waits.steady {
+        if self.time_inside >= self.settings.waits.steady {
             self.rejoin.reset();
         }
         let wait = self.rejoin.next();
         self.state = State::Outside { join_at: Instant::now() + wait };
-        self.reporter.trouble(&trouble, wait).await;
+        self.reporter.failed(&error, wait).await;
     }
 
     /// Where nothing can be said there is no channel: leaves it, to try again later.
-    async fn mute(&mut self, trouble: Trouble) -> Result<(), Trouble> {
+    async fn moderated(&mut self, error: SessionError) -> Result<(), SessionError> {
         if let State::Inside { .. } = self.state {
-            self.out(trouble).await;
+            self.not_inside(error).await;
             self.send(Command::PART(self.settings.channel.clone(), None)).await?;
         }
         Ok(())

@@ -1,13 +1,14 @@
-//! One connection with a server, from its first word to its last.
+//! One connection with a server, from its first message to its last.
 
 use super::connect::Socket;
 use super::inbox::Inbox;
 use super::nick::nick;
 use super::pace::{Backoff, Pace};
-use super::trouble::{Trouble, quoted};
-use super::{IrcSettings, Reporter};
+use super::reporter::Reporter;
+use super::session_error::{SessionError, quoted};
+use super::settings::IrcSettings;
 use crate::Switchboard;
-use crate::udp::Datagram;
+use crate::route::OutgoingLine;
 use futures::StreamExt as _;
 use irc_proto::{Command, Message};
 use routing::ChannelId;
@@ -37,7 +38,7 @@ pub(crate) struct Session<'a> {
     pub(super) rejoin: Backoff,
     pub(super) nick: Nick,
     /// For how long this node was in the channel the last time.
-    pub(super) held: Duration,
+    pub(super) time_inside: Duration,
     /// What is left of the line that is being said.
     pub(super) pieces: VecDeque<String>,
     lines: FramedRead<ReadHalf<Socket>, AnyDelimiterCodec>,
@@ -65,7 +66,7 @@ pub(super) enum State {
     /// Asked to be let into the channel.
     Joining { until: Instant },
     /// In the channel, with what is to be said there.
-    Inside { channel: ChannelId, since: Instant, waiting: mpsc::Receiver<Datagram> },
+    Inside { channel: ChannelId, since: Instant, waiting: mpsc::Receiver<OutgoingLine> },
 }
 
 impl<'a> Session<'a> {
@@ -89,7 +90,7 @@ impl<'a> Session<'a> {
             begun: now,
             rejoin: Backoff::new(settings.waits.rejoin),
             nick: Nick { first, attempt: first, name: nick(&settings.hostname, &settings.peer, first) },
-            held: Duration::ZERO,
+            time_inside: Duration::ZERO,
             pieces: VecDeque::new(),
             lines: FramedRead::new(read, codec),
             write,
@@ -99,32 +100,32 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Runs until the connection is of no use any more; gives why, and for how long this node was in the channel.
-    pub(crate) async fn run(mut self) -> (Trouble, Duration) {
-        let trouble = match self.enter().await {
+    /// Runs until the connection is of no use any more. Returns why, and for how long this node was in the channel.
+    pub(crate) async fn run(mut self) -> (SessionError, Duration) {
+        let error = match self.enter().await {
             Ok(()) => loop {
-                if let Err(trouble) = self.step().await {
-                    break trouble;
+                if let Err(error) = self.step().await {
+                    break error;
                 }
             },
-            Err(trouble) => trouble,
+            Err(error) => error,
         };
         let is_in = !matches!(self.state, State::Entering { .. });
         self.leave().await;
-        (if is_in { trouble } else { trouble.before_welcome() }, self.held)
+        (if is_in { error } else { error.before_welcome() }, self.time_inside)
     }
 
-    async fn enter(&mut self) -> Result<(), Trouble> {
+    async fn enter(&mut self) -> Result<(), SessionError> {
         let real_name = quoted(&format!("{} {}", self.settings.hostname, self.settings.peer));
         self.send(Command::NICK(self.nick.name.clone())).await?;
         self.send(Command::USER(USER.to_owned(), "0".to_owned(), real_name)).await
     }
 
-    async fn step(&mut self) -> Result<(), Trouble> {
+    async fn step(&mut self) -> Result<(), SessionError> {
         let (wake, is_idle) = (self.wake(), self.pieces.is_empty());
         tokio::select! {
             line = self.lines.next() => {
-                let line = line.ok_or(Trouble::Closed)??;
+                let line = line.ok_or(SessionError::Closed)??;
                 (self.heard, self.pinged) = (Instant::now(), None);
                 self.hear(&line).await
             }
@@ -149,7 +150,7 @@ impl<'a> Session<'a> {
         due.min(self.silent_until())
     }
 
-    /// Until when silence is borne.
+    /// Until when the server may stay silent.
     fn silent_until(&self) -> Instant {
         match self.pinged {
             Some(pinged) => pinged + self.settings.waits.answer,
@@ -157,14 +158,14 @@ impl<'a> Session<'a> {
         }
     }
 
-    async fn on_time(&mut self, now: Instant) -> Result<(), Trouble> {
+    async fn on_time(&mut self, now: Instant) -> Result<(), SessionError> {
         match &self.state {
-            State::Entering { until, .. } if now >= *until => Err(Trouble::Silent),
+            State::Entering { until, .. } if now >= *until => Err(SessionError::Silent),
             State::Entering { .. } => self.send_nick().await,
             _ if now >= self.silent_until() => self.ping(now).await,
             State::Outside { join_at } if now >= *join_at => self.join(now).await,
             State::Joining { until } if now >= *until => {
-                self.out(Trouble::CannotJoin("the server does not answer".to_owned())).await;
+                self.not_inside(SessionError::JoinUnanswered).await;
                 Ok(())
             }
             State::Inside { .. } if now >= self.pace.free() => self.say().await,
@@ -172,28 +173,28 @@ impl<'a> Session<'a> {
         }
     }
 
-    async fn send_nick(&mut self) -> Result<(), Trouble> {
+    async fn send_nick(&mut self) -> Result<(), SessionError> {
         if let State::Entering { is_nick_due, .. } = &mut self.state {
             *is_nick_due = false;
         }
         self.send(Command::NICK(self.nick.name.clone())).await
     }
 
-    async fn ping(&mut self, now: Instant) -> Result<(), Trouble> {
+    async fn ping(&mut self, now: Instant) -> Result<(), SessionError> {
         if self.pinged.is_some() {
-            return Err(Trouble::Dead);
+            return Err(SessionError::PingUnanswered);
         }
         self.pinged = Some(now);
         self.send(Command::PING(self.nick.name.clone(), None)).await
     }
 
-    async fn join(&mut self, now: Instant) -> Result<(), Trouble> {
+    async fn join(&mut self, now: Instant) -> Result<(), SessionError> {
         self.state = State::Joining { until: now + self.settings.waits.answer };
         self.send(Command::JOIN(self.settings.channel.clone(), None, None)).await
     }
 
     /// Says the next piece.
-    async fn say(&mut self) -> Result<(), Trouble> {
+    async fn say(&mut self) -> Result<(), SessionError> {
         match self.pieces.pop_front() {
             Some(piece) => self.send(Command::PRIVMSG(self.settings.channel.clone(), piece)).await,
             None => Ok(()),
@@ -205,19 +206,22 @@ impl<'a> Session<'a> {
     }
 
     /// Sends at once, and counts it.
-    pub(super) async fn send(&mut self, command: Command) -> Result<(), Trouble> {
+    pub(super) async fn send(&mut self, command: Command) -> Result<(), SessionError> {
         let line = Message::from(command).to_string();
         self.pace.count(Instant::now());
         let written = async {
             self.write.write_all(line.as_bytes()).await?;
             self.write.flush().await
         };
-        timeout(self.settings.waits.answer, written).await.map_err(|_| Trouble::Dead)?.map_err(Trouble::from)
+        timeout(self.settings.waits.answer, written)
+            .await
+            .map_err(|_| SessionError::PingUnanswered)?
+            .map_err(SessionError::from)
     }
 }
 
 /// The next line that the brain wants said; never, when nothing can be.
-async fn next_waiting(state: &mut State) -> Option<Datagram> {
+async fn next_waiting(state: &mut State) -> Option<OutgoingLine> {
     match state {
         State::Inside { waiting, .. } => waiting.recv().await,
         _ => None,
@@ -238,7 +242,7 @@ mod tests {
         let texts = fragments(&"x".repeat(routing::MAX_LINE_BYTES * 2));
         for text in texts.into_iter().chain(["y ".repeat(routing::MAX_WHOLE_BYTES / 2)]) {
             let said = Message::from(Command::PRIVMSG("c".repeat(50), text)).to_string();
-            // Servers set a colon before the last word, whether it needs one or not.
+            // Servers set a colon before the last parameter, whether it needs one or not.
             assert!(prefix.len() + said.len() < MAX_BYTES, "{}", prefix.len() + said.len());
         }
     }

@@ -1,6 +1,6 @@
 //! What a server's messages mean to us. Pure.
 
-use super::trouble::{Trouble, quoted};
+use super::session_error::{JoinRefusal, SessionError, quoted};
 use irc_proto::{Command, Message, Prefix, Response};
 
 /// What a message is about.
@@ -12,18 +12,18 @@ pub(crate) enum Heard {
     NickTaken,
     /// Our nick is another one now.
     Renamed(String),
-    /// To be answered at once, with this word.
+    /// To be answered at once, with this token.
     Ping(String),
     /// We are in the channel.
     Joined,
     /// We are not in the channel (any more).
-    Out(Trouble),
+    NotInside(SessionError),
     /// We are in the channel, but must say nothing there.
-    Mute(Trouble),
+    Moderated(SessionError),
     /// Said in the channel, by whom.
     Text(String, String),
     /// The connection is of no use any more.
-    Over(Trouble),
+    Over(SessionError),
     /// Anything else.
     Nothing,
 }
@@ -36,54 +36,54 @@ pub(crate) fn understand(message: Message, nick: &str, channel: &str) -> Heard {
     let is_channel = |name: &str| name.eq_ignore_ascii_case(channel);
     match message.command {
         Command::PRIVMSG(to, text) if is_channel(&to) && !is_own => Heard::Text(sender, text),
-        Command::PING(word, _) => Heard::Ping(word),
+        Command::PING(token, _) => Heard::Ping(token),
         Command::JOIN(joined, _, _) if is_own && is_channel(&joined) => Heard::Joined,
-        Command::PART(left, _) if is_own && is_channel(&left) => Heard::Out(Trouble::Left),
+        Command::PART(left, _) if is_own && is_channel(&left) => Heard::NotInside(SessionError::Removed),
         Command::KICK(from, whom, reason) if is_nick(&whom) && is_channel(&from) => {
-            Heard::Out(Trouble::Kicked { by: name_of(&sender), reason: quoted(&reason.unwrap_or_default()) })
+            Heard::NotInside(SessionError::Kicked {
+                by: name_of(&sender),
+                reason: quoted(&reason.unwrap_or_default()),
+            })
         }
         Command::NICK(new) if is_own => Heard::Renamed(new),
         Command::KILL(whom, reason) if is_nick(&whom) => {
-            Heard::Over(Trouble::Killed { by: name_of(&sender), reason: quoted(&reason) })
+            Heard::Over(SessionError::Killed { by: name_of(&sender), reason: quoted(&reason) })
         }
-        Command::ERROR(reason) => Heard::Over(Trouble::Ended(quoted(&reason))),
-        Command::Response(response, words) => understand_response(response, &words, channel),
+        Command::ERROR(reason) => Heard::Over(SessionError::Ended(quoted(&reason))),
+        Command::Response(response, parameters) => understand_response(response, &parameters, channel),
         _ => Heard::Nothing,
     }
 }
 
-fn understand_response(response: Response, words: &[String], channel: &str) -> Heard {
-    let is_of_channel = words.iter().any(|word| word.eq_ignore_ascii_case(channel));
-    let last = || quoted(words.last().map_or("", String::as_str));
+fn understand_response(response: Response, parameters: &[String], channel: &str) -> Heard {
+    let is_of_channel = parameters.iter().any(|parameter| parameter.eq_ignore_ascii_case(channel));
+    let last = || quoted(parameters.last().map_or("", String::as_str));
+    let not_joined = |refusal| Heard::NotInside(SessionError::NotJoined(refusal, last()));
     match response {
-        Response::RPL_WELCOME => words.first().map_or(Heard::Nothing, |nick| Heard::Welcome(nick.clone())),
+        Response::RPL_WELCOME => {
+            parameters.first().map_or(Heard::Nothing, |nick| Heard::Welcome(nick.clone()))
+        }
         // Also said of channels that are not to be had just now.
-        Response::ERR_UNAVAILRESOURCE if is_of_channel => cannot_join(&last(), "wait"),
+        Response::ERR_UNAVAILRESOURCE if is_of_channel => not_joined(JoinRefusal::Unavailable),
         Response::ERR_NICKNAMEINUSE
         | Response::ERR_NICKCOLLISION
         | Response::ERR_UNAVAILRESOURCE
         | Response::ERR_ERRONEOUSNICKNAME => Heard::NickTaken,
         Response::ERR_PASSWDMISMATCH | Response::ERR_YOUREBANNEDCREEP | Response::ERR_NOPERMFORHOST => {
-            Heard::Over(Trouble::Unwelcome(last()))
+            Heard::Over(SessionError::NotLetIn(last()))
         }
         _ if !is_of_channel => Heard::Nothing,
-        Response::ERR_BANNEDFROMCHAN => cannot_join(&last(), "its operator can lift the ban"),
-        Response::ERR_INVITEONLYCHAN => cannot_join(&last(), "its operator can open it (mode -i)"),
-        Response::ERR_BADCHANNELKEY => {
-            cannot_join(&last(), "it wants a key, which dt-swarm has not; its operator can remove it")
-        }
-        Response::ERR_CHANNELISFULL => cannot_join(&last(), "its operator can raise the limit"),
+        Response::ERR_BANNEDFROMCHAN => not_joined(JoinRefusal::Banned),
+        Response::ERR_INVITEONLYCHAN => not_joined(JoinRefusal::InviteOnly),
+        Response::ERR_BADCHANNELKEY => not_joined(JoinRefusal::NeedsKey),
+        Response::ERR_CHANNELISFULL => not_joined(JoinRefusal::Full),
         Response::ERR_NOSUCHCHANNEL
         | Response::ERR_TOOMANYCHANNELS
         | Response::ERR_BADCHANMASK
-        | Response::ERR_NOCHANMODES => cannot_join(&last(), "another channel may do"),
-        Response::ERR_CANNOTSENDTOCHAN => Heard::Mute(Trouble::Mute(last())),
+        | Response::ERR_NOCHANMODES => not_joined(JoinRefusal::Impossible),
+        Response::ERR_CANNOTSENDTOCHAN => Heard::Moderated(SessionError::Moderated(last())),
         _ => Heard::Nothing,
     }
-}
-
-fn cannot_join(words: &str, way_out: &str) -> Heard {
-    Heard::Out(Trouble::CannotJoin(format!("{words} ({way_out})")))
 }
 
 /// The nick, or the server's name.
@@ -100,7 +100,7 @@ mod tests {
         understand(line.parse().unwrap(), "duck", "#Duckiebots")
     }
 
-    /// As far as words show it.
+    /// As its debug output.
     fn shown(line: &str) -> String {
         format!("{:?}", hear(line))
     }
@@ -121,19 +121,23 @@ mod tests {
         assert!(matches!(hear(":duck!a@b JOIN :#duckiebots"), Heard::Joined));
         assert!(matches!(hear(":ada!a@b JOIN :#duckiebots"), Heard::Nothing));
         assert!(matches!(hear(":duck!a@b JOIN :#other"), Heard::Nothing));
-        let Heard::Out(kicked) = hear(":op!a@b KICK #duckiebots duck :be\x07gone") else { panic!() };
-        assert_eq!(kicked.to_string(), "op kicked this node out of the channel: begone");
+        let Heard::NotInside(kicked) = hear(":op!a@b KICK #duckiebots duck :be\x07gone") else { panic!() };
+        assert_eq!(kicked.report().code(), "irc.kicked");
+        assert!(
+            kicked.to_string().starts_with("op kicked this node out of the channel: begone; "),
+            "{kicked}"
+        );
         assert!(matches!(hear(":op!a@b KICK #duckiebots ada :bye"), Heard::Nothing));
         assert_eq!(shown(":irc.lab 001 duck7 :Welcome"), r#"Welcome("duck7")"#);
         assert!(matches!(hear(":irc.lab 433 * duck :in use"), Heard::NickTaken));
         assert!(matches!(hear(":irc.lab 437 * duck :not available"), Heard::NickTaken));
-        assert!(matches!(hear(":irc.lab 437 duck #duckiebots :not available"), Heard::Out(_)));
-        assert!(matches!(hear(":irc.lab 474 duck #duckiebots :Cannot join"), Heard::Out(_)));
-        assert!(matches!(hear(":irc.lab 404 duck #Duckiebots :Cannot send"), Heard::Mute(_)));
+        assert!(matches!(hear(":irc.lab 437 duck #duckiebots :not available"), Heard::NotInside(_)));
+        assert!(matches!(hear(":irc.lab 474 duck #duckiebots :Cannot join"), Heard::NotInside(_)));
+        assert!(matches!(hear(":irc.lab 404 duck #Duckiebots :Cannot send"), Heard::Moderated(_)));
         assert!(matches!(hear(":irc.lab 474 duck #other :Cannot join"), Heard::Nothing));
         assert!(matches!(hear("ERROR :Closing link"), Heard::Over(_)));
         assert!(matches!(hear(":op KILL duck :spam"), Heard::Over(_)));
-        assert!(matches!(hear("PING :irc.lab"), Heard::Ping(word) if word == "irc.lab"));
+        assert!(matches!(hear("PING :irc.lab"), Heard::Ping(token) if token == "irc.lab"));
         assert!(matches!(hear(":duck!a@b NICK :duck2"), Heard::Renamed(new) if new == "duck2"));
     }
 

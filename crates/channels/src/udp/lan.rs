@@ -1,8 +1,8 @@
-//! One interface, on which this node speaks to all.
+//! One interface: a channel to all hosts on it.
 
+use super::cast::{CastMode, CastModes, CastSelector};
+use super::send_failure::SendStreak;
 use super::socket::{Departure, GROUP4, GROUP6, Sockets};
-use super::trouble::Failing;
-use super::ways::{Way, WaySet, Ways};
 use crate::Interface;
 use routing::{Address, Capacity, ChannelId, Medium};
 use std::collections::BTreeMap;
@@ -19,17 +19,26 @@ const MAX_STRANGERS: usize = 64;
 pub(crate) struct Lan {
     pub(crate) channel: ChannelId,
     pub(crate) interface: Interface,
-    pub(crate) ways: Ways,
+    pub(crate) cast: CastSelector,
     /// The groups that are listened to.
-    joined: WaySet,
-    /// Whether anything at all can be sent.
-    pub(crate) sending: Failing,
-    /// Whether broadcasts can be sent.
-    pub(crate) broadcasting: Failing,
-    /// Hosts on the wire whose addresses are outside its networks, and when they were heard.
+    joined: CastModes,
+    /// How sending goes, by whichever mode.
+    pub(crate) sending: SendStreak,
+    /// How sending broadcasts goes.
+    pub(crate) broadcasting: SendStreak,
+    /// Hosts on the wire whose addresses are outside its networks, with the time at which each was heard last.
     strangers: BTreeMap<Ipv4Addr, Duration>,
-    /// Since when somebody here is heard who speaks to this host alone, and when he last was.
-    pub(crate) alone: Option<(IpAddr, Duration, Duration)>,
+    /// A host on the wire that was heard by unicast, though its line was for all.
+    pub(crate) unicast_heard: Option<UnicastHeard>,
+}
+
+/// When a host was heard by unicast.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct UnicastHeard {
+    pub(crate) host: IpAddr,
+    /// When the first such line came, of whichever host.
+    pub(crate) since: Duration,
+    pub(crate) last: Duration,
 }
 
 impl Lan {
@@ -37,12 +46,12 @@ impl Lan {
         Self {
             channel,
             interface,
-            ways: Ways::default(),
-            joined: WaySet::default(),
-            sending: Failing::default(),
-            broadcasting: Failing::default(),
+            cast: CastSelector::default(),
+            joined: CastModes::default(),
+            sending: SendStreak::default(),
+            broadcasting: SendStreak::default(),
             strangers: BTreeMap::new(),
-            alone: None,
+            unicast_heard: None,
         }
     }
 
@@ -62,50 +71,52 @@ impl Lan {
     pub(crate) fn refresh(&mut self, interface: Interface, sockets: &Sockets) {
         self.interface = interface;
         let index = self.interface.index;
-        for way in self.available(sockets).without(self.joined).iter() {
-            let joined = match way {
-                Way::Broadcast => Ok(()),
-                Way::Multicast4 => sockets.join4(index),
-                Way::Multicast6 => sockets.join6(index),
+        for mode in self.available(sockets).without(self.joined).iter() {
+            let joined = match mode {
+                CastMode::Broadcast => Ok(()),
+                CastMode::Multicast4 => sockets.join4(index),
+                CastMode::Multicast6 => sockets.join6(index),
             };
             match joined {
-                Ok(()) => self.joined = self.joined.with(way),
-                Err(error) => tracing::debug!(interface = self.interface.name, ?way, %error, "cannot listen"),
+                Ok(()) => self.joined = self.joined.with(mode),
+                Err(error) => {
+                    tracing::debug!(interface = self.interface.name, ?mode, %error, "cannot listen")
+                }
             }
         }
     }
 
-    fn available(&self, sockets: &Sockets) -> WaySet {
-        let ipv4 = || WaySet::default().with(Way::Broadcast).with(Way::Multicast4);
-        let ways = if self.interface.networks.is_empty() { WaySet::default() } else { ipv4() };
+    fn available(&self, sockets: &Sockets) -> CastModes {
+        let ipv4 = || CastModes::default().with(CastMode::Broadcast).with(CastMode::Multicast4);
+        let modes = if self.interface.networks.is_empty() { CastModes::default() } else { ipv4() };
         let has_ipv6 = sockets.has_ipv6() && self.interface.link_local.is_some();
-        if has_ipv6 { ways.with(Way::Multicast6) } else { ways }
+        if has_ipv6 { modes.with(CastMode::Multicast6) } else { modes }
     }
 
-    /// Says something to all. Where the chosen ways fail, the others are tried.
-    pub(crate) async fn speak(&mut self, sockets: &Sockets, port: u16, bytes: &[u8], now: Duration) {
+    /// Sends a datagram to all. Where the chosen cast modes fail, the others are tried.
+    pub(crate) async fn send_to_all(&mut self, sockets: &Sockets, port: u16, bytes: &[u8], now: Duration) {
         let available = self.available(sockets);
-        let chosen = self.ways.choose(available, now);
-        let mut result = self.speak_by(chosen, sockets, port, bytes, now).await;
+        let chosen = self.cast.choose(available, now);
+        let mut result = self.send_by(chosen, sockets, port, bytes, now).await;
         if result.is_err() && chosen != available {
-            result = self.speak_by(available.without(chosen), sockets, port, bytes, now).await;
+            result = self.send_by(available.without(chosen), sockets, port, bytes, now).await;
         }
         self.sending.note(&result, now);
     }
 
-    /// Succeeds when one of the ways did.
-    async fn speak_by(
+    /// Sends by several cast modes; succeeds when one of them does.
+    async fn send_by(
         &mut self,
-        ways: WaySet,
+        modes: CastModes,
         sockets: &Sockets,
         port: u16,
         bytes: &[u8],
         now: Duration,
     ) -> std::io::Result<()> {
         let mut result = Err(std::io::ErrorKind::NetworkUnreachable.into());
-        for way in ways.iter() {
-            let sent = self.speak_by_one(way, sockets, port, bytes).await;
-            if way == Way::Broadcast {
+        for mode in modes.iter() {
+            let sent = self.send_by_one(mode, sockets, port, bytes).await;
+            if mode == CastMode::Broadcast {
                 self.broadcasting.note(&sent, now);
             }
             result = if result.is_ok() { result } else { sent };
@@ -113,49 +124,49 @@ impl Lan {
         result
     }
 
-    async fn speak_by_one(
+    async fn send_by_one(
         &self,
-        way: Way,
+        mode: CastMode,
         sockets: &Sockets,
         port: u16,
         bytes: &[u8],
     ) -> std::io::Result<()> {
         let mut result = Ok(());
-        for departure in self.departures(way, port) {
+        for departure in self.departures(mode, port) {
             result = result.and(sockets.send(departure, bytes).await);
         }
         result
     }
 
-    fn departures(&self, way: Way, port: u16) -> Vec<Departure> {
+    fn departures(&self, mode: CastMode, port: u16) -> Vec<Departure> {
         let Interface { networks, index, link_local, .. } = &self.interface;
         let departure = |to: SocketAddr, from: IpAddr| Departure { to, from: Some(from), interface: *index };
-        match way {
-            Way::Broadcast => {
+        match mode {
+            CastMode::Broadcast => {
                 let all = networks.iter();
                 all.map(|network| departure((network.broadcast, port).into(), network.address.into()))
                     .collect()
             }
-            Way::Multicast4 => {
+            CastMode::Multicast4 => {
                 let first = networks.iter().take(1);
                 first.map(|network| departure((GROUP4, port).into(), network.address.into())).collect()
             }
-            Way::Multicast6 => {
+            CastMode::Multicast6 => {
                 let to = SocketAddrV6::new(GROUP6, port, 0, *index).into();
                 link_local.iter().map(|from| departure(to, (*from).into())).collect()
             }
         }
     }
 
-    /// By which way a datagram for this address is one for all; `None` when it is for one host.
-    pub(crate) fn way_to(&self, destination: IpAddr) -> Option<Way> {
+    /// Returns the cast mode of a datagram for this address; `None` when it is for one host.
+    pub(crate) fn cast_mode(&self, destination: IpAddr) -> Option<CastMode> {
         match destination {
-            IpAddr::V4(GROUP4) => Some(Way::Multicast4),
-            IpAddr::V6(GROUP6) => Some(Way::Multicast6),
+            IpAddr::V4(GROUP4) => Some(CastMode::Multicast4),
+            IpAddr::V6(GROUP6) => Some(CastMode::Multicast6),
             IpAddr::V4(host) => {
                 let mut networks = self.interface.networks.iter();
                 let is_for_all = host.is_broadcast() || networks.any(|network| network.broadcast == host);
-                is_for_all.then_some(Way::Broadcast)
+                is_for_all.then_some(CastMode::Broadcast)
             }
             IpAddr::V6(_) => None,
         }
@@ -172,7 +183,15 @@ impl Lan {
         }
     }
 
-    /// A host on the wire whose address is outside of the interface's networks.
+    /// Notes a host that was heard by unicast, though its line was for all.
+    pub(crate) fn note_unicast(&mut self, source: SocketAddr, now: Duration) {
+        if self.is_neighbour(source) {
+            let since = self.unicast_heard.map_or(now, |heard| heard.since);
+            self.unicast_heard = Some(UnicastHeard { host: source.ip(), since, last: now });
+        }
+    }
+
+    /// Returns a host on the wire whose address is outside of the interface's networks.
     pub(crate) fn stranger(&self, now: Duration) -> Option<Ipv4Addr> {
         let mut lately = self.strangers.iter().filter(|(_, heard)| now.saturating_sub(**heard) < STRANGER);
         // Without an IPv4 address of our own every host is outside, and none is wrong.
@@ -218,23 +237,23 @@ mod tests {
     }
 
     #[test]
-    fn the_destination_tells_the_way() {
-        let way = |destination| lan().way_to(ip(destination));
-        assert_eq!(way("10.77.0.127"), Some(Way::Broadcast));
-        assert_eq!(way("255.255.255.255"), Some(Way::Broadcast));
-        assert_eq!(way("239.192.4.216"), Some(Way::Multicast4));
-        assert_eq!(way("ff12::8000:4d8"), Some(Way::Multicast6));
-        assert_eq!([way("10.77.0.5"), way("10.77.0.255"), way("fe80::5")], [None; 3]);
+    fn the_destination_tells_the_cast_mode() {
+        let mode = |destination| lan().cast_mode(ip(destination));
+        assert_eq!(mode("10.77.0.127"), Some(CastMode::Broadcast));
+        assert_eq!(mode("255.255.255.255"), Some(CastMode::Broadcast));
+        assert_eq!(mode("239.192.4.216"), Some(CastMode::Multicast4));
+        assert_eq!(mode("ff12::8000:4d8"), Some(CastMode::Multicast6));
+        assert_eq!([mode("10.77.0.5"), mode("10.77.0.255"), mode("fe80::5")], [None; 3]);
     }
 
     #[test]
-    fn every_way_leaves_by_the_interface() {
-        let departures = |way| lan().departures(way, 1240);
+    fn every_cast_mode_leaves_by_the_interface() {
+        let departures = |mode| lan().departures(mode, 1240);
         let to =
             |text: &str, from| Departure { to: text.parse().unwrap(), from: Some(ip(from)), interface: 7 };
-        assert_eq!(departures(Way::Broadcast), [to("10.77.0.127:1240", "10.77.0.5")]);
-        assert_eq!(departures(Way::Multicast4), [to("239.192.4.216:1240", "10.77.0.5")]);
-        assert_eq!(departures(Way::Multicast6), [to("[ff12::8000:4d8%7]:1240", "fe80::5")]);
+        assert_eq!(departures(CastMode::Broadcast), [to("10.77.0.127:1240", "10.77.0.5")]);
+        assert_eq!(departures(CastMode::Multicast4), [to("239.192.4.216:1240", "10.77.0.5")]);
+        assert_eq!(departures(CastMode::Multicast6), [to("[ff12::8000:4d8%7]:1240", "fe80::5")]);
     }
 
     #[test]

@@ -1,19 +1,20 @@
-//! Configured peers: looks their names up, again when that fails, and again when nobody answers.
+//! Name look-ups for configured peers: again when one fails, and again when nobody answers.
 
-use super::UdpPeer;
+use super::settings::UdpPeer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Error, ErrorKind, Result};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
+use telemetry::{FaultReport, faults, report};
 use tokio::task::JoinSet;
 
 /// The most peers that are taken from the configuration.
 const MAX_PEERS: usize = 64;
 /// How long a look-up may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long to wait after one that failed, the first time and at most.
+/// How long to wait after a look-up that failed, the first time and at most.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
-/// How often a name is looked up whose host is silent.
+/// How often the name of a silent host is looked up.
 const SILENT: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]
@@ -36,7 +37,7 @@ pub(crate) struct Names {
 pub(crate) type Lookup = (UdpPeer, Result<Vec<SocketAddr>>);
 
 impl Names {
-    /// Wants these peers and no others; gives those that are no longer wanted.
+    /// Sets the wanted peers. Returns those that are no longer wanted.
     pub(crate) fn set(&mut self, peers: &[UdpPeer]) -> Vec<UdpPeer> {
         let wanted: BTreeSet<&UdpPeer> = peers.iter().take(MAX_PEERS).collect();
         let gone = self.names.keys().filter(|peer| !wanted.contains(peer)).cloned().collect::<Vec<_>>();
@@ -61,7 +62,7 @@ impl Names {
         }
     }
 
-    /// The next result; waits as long as none is awaited.
+    /// Returns the next result; waits for ever while no look-up is running.
     pub(crate) async fn next(&mut self) -> Lookup {
         match self.running.join_next().await {
             Some(Ok(found)) => found,
@@ -70,8 +71,8 @@ impl Names {
         }
     }
 
-    /// Takes a result; gives words for people when there is no address.
-    pub(crate) fn found(&mut self, lookup: Lookup, has_ipv6: bool, now: Duration) -> Option<String> {
+    /// Takes a result. Returns what is wrong when there is no address.
+    pub(crate) fn found(&mut self, lookup: Lookup, has_ipv6: bool, now: Duration) -> Option<FaultReport> {
         let (peer, result) = lookup;
         let name = self.names.get_mut(&peer)?;
         name.is_running = false;
@@ -86,7 +87,9 @@ impl Names {
                 name.due = now + AGAIN.1.min(AGAIN.0 * 2u32.saturating_pow(name.failures));
                 name.failures = name.failures.saturating_add(1);
                 // A former address may still do.
-                name.current.is_none().then(|| explain(&peer, &error))
+                let unresolved =
+                    || report!(faults::UDP_PEER_NAME_UNRESOLVED, host = peer.host, error = error);
+                name.current.is_none().then(unresolved)
             }
         }
     }
@@ -121,13 +124,6 @@ fn usable(found: Vec<SocketAddr>, has_ipv6: bool) -> Result<Vec<SocketAddr>> {
 fn next_of(addresses: &[SocketAddr], tried: Option<SocketAddr>) -> SocketAddr {
     let place = addresses.iter().position(|address| Some(*address) == tried);
     addresses[place.map_or(0, |place| (place + 1) % addresses.len())]
-}
-
-fn explain(peer: &UdpPeer, error: &Error) -> String {
-    format!(
-        "the peer {} cannot be looked up: {error}; is the name right, and does DNS work here? An IP address needs none",
-        peer.host
-    )
 }
 
 #[cfg(test)]
@@ -166,10 +162,10 @@ mod tests {
         let server = peer("server.example");
         names.set(std::slice::from_ref(&server));
         let fail = || Err(Error::other("no such name"));
-        let words = names.found((server.clone(), fail()), true, at(0));
-        assert!(
-            words.is_some_and(|words| words.contains("server.example") && words.contains("no such name"))
-        );
+        let fault = names.found((server.clone(), fail()), true, at(0)).unwrap();
+        assert_eq!(fault.code(), "udp.peer-name-unresolved");
+        let message = fault.message();
+        assert!(message.contains("server.example") && message.contains("no such name"), "{message}");
         assert_eq!(names.names[&server].due, at(2));
         names.found((server.clone(), fail()), true, at(2));
         assert_eq!(names.names[&server].due, at(6));

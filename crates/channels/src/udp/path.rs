@@ -1,5 +1,5 @@
-//! Whether somebody really is where his datagrams say they come from: he is asked to repeat what only he can have received,
-//! as in QUIC (RFC 9000, 8.2).
+//! Path validation: a host is asked to repeat a token that only it can have received, which proves that its datagrams come
+//! from where they say, as in QUIC (RFC 9000, 8.2).
 //!
 //! `{"path_challenge":"0123456789abcdef"}` is answered by `{"path_response":"0123456789abcdef"}`. These lines pass between
 //! the ends of a unicast channel and are no envelopes: an original reader drops them as it drops any line that it does not

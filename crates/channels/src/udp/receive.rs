@@ -1,9 +1,10 @@
-//! What becomes of a datagram that came.
+//! Handling of datagrams that arrive.
 
+use super::Udp;
+use super::cast::CastMode;
 use super::path::Path;
 use super::socket::Arrival;
-use super::unicast::Room;
-use super::{Lan, Udp};
+use super::unicast::Admission;
 use crate::Wire;
 use routing::{Address, ChannelEvent, ChannelId, Envelope};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -20,20 +21,20 @@ impl Udp {
             return tracing::debug!(source = %arrival.source, "a datagram of another swarm");
         };
         let lan = self.lans.iter().position(|lan| lan.interface.index == arrival.interface);
-        let way = lan.and_then(|lan| self.lans[lan].way_to(arrival.destination));
-        let event = match (lan, way) {
-            (Some(lan), Some(way)) => {
+        let mode = lan.and_then(|lan| self.lans[lan].cast_mode(arrival.destination));
+        let event = match (lan, mode) {
+            (Some(lan), Some(mode)) => {
                 let envelope = decode(arrival, &line);
                 if let Ok(envelope) = &envelope
-                    && !self.is_new(lan, way, envelope, arrival.source, &line)
+                    && !self.is_new(lan, mode, envelope, arrival.source, &line)
                 {
                     return;
                 }
                 report(self.lans[lan].channel, arrival, envelope)
             }
-            // To all on a network that is not in use, or not yet: whoever says it does not speak to us alone.
-            _ if !arrival.is_alone => return,
-            _ => match self.receive_alone(lan, arrival, &line).await {
+            // To all on a network that is not in use, or not yet: its sender does not mean this host alone.
+            _ if !arrival.is_unicast => return,
+            _ => match self.receive_unicast(lan, arrival, &line).await {
                 Some(event) => event,
                 None => return,
             },
@@ -41,11 +42,11 @@ impl Udp {
         self.switchboard.report(event).await;
     }
 
-    /// Notes who was heard by which way; tells whether the line is no copy of one that came by another way.
+    /// Notes which peer was heard by which mode. Returns whether the line is no copy of one that came by another mode.
     fn is_new(
         &mut self,
         lan: usize,
-        way: super::ways::Way,
+        mode: CastMode,
         envelope: &Envelope,
         source: SocketAddr,
         line: &[u8],
@@ -54,18 +55,18 @@ impl Udp {
         let lan = &mut self.lans[lan];
         lan.meet(source.ip(), now);
         let peer = envelope.from.brain_of();
-        peer.is_none_or(|peer| lan.ways.heard(peer, way, hash(line), now))
+        peer.is_none_or(|peer| lan.cast.heard(peer, mode, hash(line), now))
     }
 
-    /// What came to this host alone.
-    async fn receive_alone(
+    /// Handles a datagram to this host alone. Returns what is to be reported of it.
+    async fn receive_unicast(
         &mut self,
         lan: Option<usize>,
         arrival: Arrival,
         line: &[u8],
     ) -> Option<ChannelEvent> {
         if let Some(path) = Path::parse(line) {
-            self.walk(path, arrival).await;
+            self.handle_path(path, arrival).await;
             return None;
         }
         let envelope = decode(arrival, line);
@@ -77,26 +78,26 @@ impl Udp {
         }
         let channel = match self.note(arrival).await {
             Some(channel) => channel,
-            // An answer, say, of somebody who heard us on the wire. Who is far away must speak to all first, so that he
-            // gets a channel on which nobody can make us flood him.
+            // An answer, say, of a host on the wire that heard us. A host that is far away has to send a line for all first:
+            // then it gets a channel on which nobody can make us flood it.
             None => lan.map(|lan| &self.lans[lan]).filter(|lan| lan.is_neighbour(arrival.source))?.channel,
         };
         Some(report(channel, arrival, envelope))
     }
 
-    /// Opens a channel to somebody who speaks to all by speaking to us alone: so he does to each.
+    /// Opens a channel to a host that sends its lines for all to each host by unicast.
     async fn welcome(&mut self, lan: Option<usize>, arrival: Arrival) {
         let (source, now) = (arrival.source, self.now());
         if let Some(lan) = lan {
-            note_alone(&mut self.lans[lan], source, now);
+            self.lans[lan].note_unicast(source, now);
         }
         if self.unicast.get(source).is_some() {
             return;
         }
-        match self.unicast.room_for(source) {
-            Room::Free => {}
-            Room::InsteadOf(other) => self.close(other).await,
-            Room::Full => return tracing::debug!(%source, "too many hosts speak to this one alone"),
+        match self.unicast.admission(source) {
+            Admission::Free => {}
+            Admission::InsteadOf(other) => self.close(other).await,
+            Admission::Full => return tracing::debug!(%source, "too many hosts speak to this one alone"),
         }
         self.open(source, false).await;
     }
@@ -114,7 +115,7 @@ impl Udp {
     }
 
     /// Proves to a host that we are here, or takes its proof.
-    async fn walk(&mut self, path: Path, arrival: Arrival) {
+    async fn handle_path(&mut self, path: Path, arrival: Arrival) {
         if self.note(arrival).await.is_none() {
             return;
         }
@@ -128,13 +129,6 @@ impl Udp {
             }
             Path::Response(_) => {}
         }
-    }
-}
-
-fn note_alone(lan: &mut Lan, source: SocketAddr, now: std::time::Duration) {
-    if lan.is_neighbour(source) {
-        let since = lan.alone.map_or(now, |(_, since, _)| since);
-        lan.alone = Some((source.ip(), since, now));
     }
 }
 

@@ -43,7 +43,7 @@ pub(crate) struct Arrival {
     /// To which address.
     pub(crate) destination: IpAddr,
     /// Whether that address is of this host alone, whatever is known of its networks at the moment.
-    pub(crate) is_alone: bool,
+    pub(crate) is_unicast: bool,
     /// On which interface it came.
     pub(crate) interface: u32,
     /// How many bytes of the buffer it takes.
@@ -173,10 +173,10 @@ fn receive_from(socket: &UdpSocket, buffer: &mut [u8]) -> Result<Arrival> {
     )?;
     let source = came.address.as_ref().and_then(source_of);
     let info = came.cmsgs()?.find_map(packet_info);
-    let (PacketInfo { destination, is_alone, interface }, source) =
+    let (PacketInfo { destination, is_unicast, interface }, source) =
         info.zip(source).ok_or_else(|| Error::other("no packet info"))?;
     let is_cut = came.flags.contains(MsgFlags::MSG_TRUNC);
-    Ok(Arrival { source, destination, is_alone, interface, length: came.bytes, is_cut })
+    Ok(Arrival { source, destination, is_unicast, interface, length: came.bytes, is_cut })
 }
 
 fn source_of(address: &SockaddrStorage) -> Option<SocketAddr> {
@@ -189,7 +189,7 @@ fn source_of(address: &SockaddrStorage) -> Option<SocketAddr> {
 /// What the kernel tells of a datagram.
 struct PacketInfo {
     destination: IpAddr,
-    is_alone: bool,
+    is_unicast: bool,
     interface: u32,
 }
 
@@ -202,14 +202,14 @@ fn packet_info(message: ControlMessageOwned) -> Option<PacketInfo> {
                 destination: destination.into(),
                 // The kernel puts the address of ours that an answer should come from beside the one that was used: another
                 // one when that was for all. It knew so when the datagram came, while our list of networks lags behind.
-                is_alone: destination == own,
+                is_unicast: destination == own,
                 interface: info.ipi_ifindex.try_into().ok()?,
             })
         }
         ControlMessageOwned::Ipv6PacketInfo(info) => {
             let destination = IpAddr::from(info.ipi6_addr.s6_addr);
-            let is_alone = !destination.is_multicast();
-            Some(PacketInfo { destination, is_alone, interface: info.ipi6_ifindex })
+            let is_unicast = !destination.is_multicast();
+            Some(PacketInfo { destination, is_unicast, interface: info.ipi6_ifindex })
         }
         _ => None,
     }

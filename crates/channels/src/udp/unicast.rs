@@ -1,5 +1,5 @@
-//! Hosts that are spoken to one by one, because broadcasts do not reach them: configured ones, and those that speak to us
-//! in this way.
+//! Hosts with a unicast channel of their own, because broadcasts do not reach them: configured ones, and those that speak to
+//! us in this way.
 
 use routing::ChannelId;
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use std::time::Duration;
 const MAX_LEARNED: usize = 64;
 /// The most of them with one IP address: programs behind one router.
 const MAX_OF_HOST: usize = 4;
-/// One that is not configured is forgotten when it was silent for so long.
+/// The silence after which a host that is not configured is forgotten.
 const SILENCE: Duration = Duration::from_secs(300);
 /// How often one is asked to prove that it is there.
 const CHALLENGE: Duration = Duration::from_secs(1);
@@ -33,14 +33,14 @@ pub(crate) struct Peer {
     sent: u64,
 }
 
-/// Whether one more host can be taken.
+/// Whether one more host can be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Room {
-    /// There is room.
+pub(crate) enum Admission {
+    /// It can.
     Free,
-    /// If this one goes.
+    /// It can once this one is removed.
     InsteadOf(SocketAddr),
-    /// There is none.
+    /// It cannot.
     Full,
 }
 
@@ -97,17 +97,17 @@ impl Unicast {
         self.peers.iter().filter(|(_, peer)| peer.is_configured).map(|(address, _)| *address).collect()
     }
 
-    /// Whether a host that is not configured can be added. Who has proven nothing makes way for others.
-    pub(crate) fn room_for(&self, address: SocketAddr) -> Room {
+    /// Returns whether a host that is not configured can be added. Hosts that have proven nothing give place to others.
+    pub(crate) fn admission(&self, address: SocketAddr) -> Admission {
         let learned = || self.peers.iter().filter(|(_, peer)| !peer.is_configured);
         let of_host = learned().filter(|(other, _)| other.ip() == address.ip());
         if of_host.clone().count() >= MAX_OF_HOST {
             return instead_of(of_host);
         }
-        if learned().count() >= MAX_LEARNED { instead_of(learned()) } else { Room::Free }
+        if learned().count() >= MAX_LEARNED { instead_of(learned()) } else { Admission::Free }
     }
 
-    /// Notes that bytes came from a host, to this address of ours. Gives its channel, and whether it should be asked to
+    /// Notes that bytes came from a host, to this address of ours. Returns its channel, and whether it should be asked to
     /// prove that it is there.
     pub(crate) fn note(
         &mut self,
@@ -135,8 +135,8 @@ impl Unicast {
         }
     }
 
-    /// Whether so many bytes may be sent to a host, which are counted then: to one who has proven nothing no more than came
-    /// from it, or else anybody could make us flood a victim by forging its address.
+    /// Whether this number of bytes may be sent to a host, and counts them if so. A host that has proven nothing gets no more
+    /// than came from it, or else anybody could make us flood a victim by forging its address.
     pub(crate) fn may_send(&mut self, address: SocketAddr, bytes: usize) -> bool {
         let Some(peer) = self.peers.get_mut(&address) else { return false };
         let sent = peer.sent.saturating_add(bytes as u64);
@@ -147,17 +147,17 @@ impl Unicast {
         may
     }
 
-    /// Those that are not configured and were silent for too long.
+    /// Returns the hosts that are not configured and were silent for too long.
     pub(crate) fn silent(&self, now: Duration) -> Vec<SocketAddr> {
         let is_silent = |peer: &Peer| !peer.is_configured && now.saturating_sub(peer.heard) >= SILENCE;
         self.peers.iter().filter(|(_, peer)| is_silent(peer)).map(|(address, _)| *address).collect()
     }
 }
 
-/// The one that was silent longest of those that have proven nothing.
-fn instead_of<'a>(peers: impl Iterator<Item = (&'a SocketAddr, &'a Peer)>) -> Room {
+/// Of the hosts that have proven nothing, the one that was silent longest.
+fn instead_of<'a>(peers: impl Iterator<Item = (&'a SocketAddr, &'a Peer)>) -> Admission {
     let longest = peers.filter(|(_, peer)| !peer.is_proven).min_by_key(|(_, peer)| peer.heard);
-    longest.map_or(Room::Full, |(address, _)| Room::InsteadOf(*address))
+    longest.map_or(Admission::Full, |(address, _)| Admission::InsteadOf(*address))
 }
 
 #[cfg(test)]
@@ -176,7 +176,7 @@ mod tests {
     const LOCAL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
     #[test]
-    fn who_may_be_forged_gets_no_more_than_came_from_him() {
+    fn an_address_that_may_be_forged_gets_no_more_than_came_from_it() {
         let mut unicast = Unicast::default();
         unicast.add(host(1), ChannelId(1), false, at(0));
         assert!(!unicast.may_send(host(1), 1));
@@ -184,7 +184,7 @@ mod tests {
         assert!(
             unicast.may_send(host(1), 60) && !unicast.may_send(host(1), 60) && unicast.may_send(host(1), 40)
         );
-        // He is not asked with every line.
+        // It is not asked with every line.
         assert_eq!(unicast.note(host(1), LOCAL, 100, at(1)), Some((ChannelId(1), false)));
         unicast.prove(host(1));
         assert!(unicast.may_send(host(1), 1_000_000));
@@ -207,14 +207,14 @@ mod tests {
     fn forged_hosts_cannot_drive_out_proven_ones() {
         let mut unicast = Unicast::default();
         for number in 0..MAX_LEARNED as u16 {
-            assert_eq!(unicast.room_for(host(number)), Room::Free);
+            assert_eq!(unicast.admission(host(number)), Admission::Free);
             unicast.add(host(number), ChannelId(number.into()), false, at(number.into()));
         }
-        assert_eq!(unicast.room_for(host(1000)), Room::InsteadOf(host(0)));
+        assert_eq!(unicast.admission(host(1000)), Admission::InsteadOf(host(0)));
         unicast.prove(host(0));
-        assert_eq!(unicast.room_for(host(1000)), Room::InsteadOf(host(1)));
+        assert_eq!(unicast.admission(host(1000)), Admission::InsteadOf(host(1)));
         (0..MAX_LEARNED as u16).for_each(|number| unicast.prove(host(number)));
-        assert_eq!(unicast.room_for(host(1000)), Room::Full);
+        assert_eq!(unicast.admission(host(1000)), Admission::Full);
     }
 
     #[test]
@@ -224,7 +224,7 @@ mod tests {
         for port in 1..=MAX_OF_HOST as u16 {
             unicast.add(behind(port), ChannelId(port.into()), false, at(port.into()));
         }
-        assert_eq!(unicast.room_for(behind(99)), Room::InsteadOf(behind(1)));
-        assert_eq!(unicast.room_for(host(2)), Room::Free);
+        assert_eq!(unicast.admission(behind(99)), Admission::InsteadOf(behind(1)));
+        assert_eq!(unicast.admission(host(2)), Admission::Free);
     }
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use telemetry::FaultReport;
 use tokio::sync::mpsc;
 
 /// In which everything here has to happen.
@@ -21,7 +22,7 @@ pub(crate) struct Seen {
     /// Lines, with how they came.
     pub(crate) lines: Vec<(ChannelId, SocketAddr, Envelope)>,
     /// What is wrong now.
-    pub(crate) troubles: BTreeMap<String, String>,
+    pub(crate) troubles: BTreeMap<String, FaultReport>,
 }
 
 impl Seen {
@@ -29,8 +30,8 @@ impl Seen {
         match event {
             ChannelEvent::Up { channel, medium } => drop(self.up.insert(channel, medium)),
             ChannelEvent::Down { channel } => drop(self.up.remove(&channel)),
-            ChannelEvent::Trouble { name, words: Some(words) } => drop(self.troubles.insert(name, words)),
-            ChannelEvent::Trouble { name, words: None } => drop(self.troubles.remove(&name)),
+            ChannelEvent::Trouble { name, fault: Some(fault) } => drop(self.troubles.insert(name, fault)),
+            ChannelEvent::Trouble { name, fault: None } => drop(self.troubles.remove(&name)),
             ChannelEvent::Received { channel, source: Some(source), envelope, .. } => {
                 self.lines.push((channel, source, envelope));
             }

@@ -74,13 +74,15 @@ pub(crate) fn both_ways(a: &Robot, b: &Robot, channel: &str) -> Result {
     Ok(())
 }
 
-/// Waits until a robot says this of a channel with this in its name.
-pub(crate) fn troubled(robot: &Robot, channel: &str, words: &str) -> Result {
+/// Waits until a robot reports a fault of a channel with this in its name: the code, and a part of the message.
+pub(crate) fn troubled(robot: &Robot, channel: &str, code: &str, part: &str) -> Result {
     let has = |value: &Value, part: &str| value.as_str().is_some_and(|text| text.contains(part));
-    wait_until(SOON, &format!("{words:?} about {channel}"), || {
-        let said = robot.cli(&["channels", "--json"]).ok()?["troubles"].clone();
-        let mut troubles = said.as_array()?.iter();
-        troubles.find(|trouble| has(&trouble["channel"], channel) && has(&trouble["words"], words)).map(drop)
+    wait_until(SOON, &format!("{code} of {channel}"), || {
+        let told = robot.cli(&["channels", "--json"]).ok()?["troubles"].clone();
+        let is_it = |trouble: &&Value| {
+            has(&trouble["channel"], channel) && trouble["code"] == code && has(&trouble["words"], part)
+        };
+        told.as_array()?.iter().find(is_it).map(drop)
     })
 }
 

@@ -1,0 +1,148 @@
+//! Persistent links: dialled, and dialled again whenever they end.
+
+use crate::Switchboard;
+use crate::dial::Dialler;
+use crate::link::{End, LinkTimeouts, Origin, run_link};
+use rand::TryRng as _;
+use routing::ChannelEvent;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+use telemetry::{FaultReport, faults, report};
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+
+/// The most persistent links.
+const MAX_LINKS: usize = 32;
+
+/// A peer to which there is to be a persistent link.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TcpPeer {
+    /// An IP address or a name, which is looked up each time.
+    pub host: String,
+    /// The port of its line protocol.
+    pub port: u16,
+}
+
+impl fmt::Display for TcpPeer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}", self.host, self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
+/// Dials peers again and again.
+#[derive(Clone, Debug)]
+pub(crate) struct Redialler {
+    pub(crate) dialler: Dialler,
+    pub(crate) timeouts: LinkTimeouts,
+    /// How often to write an empty line, which shows that this node is there.
+    pub(crate) sign: Duration,
+    /// The shortest and the longest pause before dialling again.
+    pub(crate) pauses: (Duration, Duration),
+    pub(crate) switchboard: Switchboard,
+}
+
+/// The persistent links. A link with a peer that is taken off the list is closed.
+#[derive(Debug)]
+pub(crate) struct PersistentLinks {
+    redialler: Redialler,
+    links: BTreeMap<TcpPeer, AbortOnDropHandle<()>>,
+}
+
+impl PersistentLinks {
+    pub(crate) fn new(redialler: Redialler) -> Self {
+        Self { redialler, links: BTreeMap::new() }
+    }
+
+    /// Sets the peers to which there are to be links.
+    pub(crate) fn set(&mut self, peers: &[TcpPeer]) {
+        if peers.len() > MAX_LINKS {
+            tracing::warn!(
+                most = MAX_LINKS,
+                "too many peers for persistent links: the last ones are left out"
+            );
+        }
+        let peers = &peers[..peers.len().min(MAX_LINKS)];
+        self.links.retain(|peer, _| peers.contains(peer));
+        for peer in peers {
+            let run = || tokio::spawn(self.redialler.clone().run(peer.clone()));
+            self.links.entry(peer.clone()).or_insert_with(|| AbortOnDropHandle::new(run()));
+        }
+    }
+}
+
+impl Redialler {
+    /// Has a link with a peer whenever it can be had, until this is dropped.
+    async fn run(self, peer: TcpPeer) {
+        let mut health = LinkHealth::new(&peer, self.switchboard.clone());
+        let mut pause = self.pauses.0;
+        loop {
+            let lasted = self.link(&peer, &mut health).await;
+            if lasted >= self.pauses.1 {
+                pause = self.pauses.0;
+            }
+            tokio::time::sleep(somewhat_less(pause)).await;
+            pause = (pause * 2).min(self.pauses.1);
+        }
+    }
+
+    /// Runs one link, from dialling to its end. Returns how long it lasted.
+    async fn link(&self, peer: &TcpPeer, health: &mut LinkHealth) -> Duration {
+        match self.dialler.dial_name(&peer.host, peer.port).await {
+            Ok((address, link)) => {
+                health.report(None).await;
+                let began = Instant::now();
+                let origin = Origin::Persistent(address, self.sign);
+                let end = run_link(link, origin, self.timeouts, self.switchboard.clone()).await;
+                tracing::debug!(%peer, "a persistent link ended");
+                if matches!(end, End::Keyed) {
+                    health.report(Some(report!(faults::TCP_KEY_UNEXPECTED))).await;
+                }
+                began.elapsed()
+            }
+            Err(error) => {
+                health.report(error.report()).await;
+                Duration::ZERO
+            }
+        }
+    }
+}
+
+/// From a half to the whole of a pause, so that those who lost one peer at once do not all come back at once.
+fn somewhat_less(pause: Duration) -> Duration {
+    // Without random bytes, uses the full pause.
+    let random = rand::rngs::SysRng.try_next_u32().unwrap_or(u32::MAX);
+    pause.mul_f64(0.5 + 0.5 * f64::from(random) / f64::from(u32::MAX))
+}
+
+/// What is wrong with a link, reported when it changes; dropped, nothing is wrong any more.
+struct LinkHealth {
+    name: String,
+    reported: Option<FaultReport>,
+    switchboard: Switchboard,
+}
+
+impl LinkHealth {
+    fn new(peer: &TcpPeer, switchboard: Switchboard) -> Self {
+        Self { name: format!("tcp {peer}"), reported: None, switchboard }
+    }
+
+    async fn report(&mut self, fault: Option<FaultReport>) {
+        if self.reported != fault {
+            self.reported.clone_from(&fault);
+            self.switchboard.report(ChannelEvent::Trouble { name: self.name.clone(), fault }).await;
+        }
+    }
+}
+
+impl Drop for LinkHealth {
+    fn drop(&mut self) {
+        if self.reported.is_some() {
+            let name = std::mem::take(&mut self.name);
+            self.switchboard.report_soon(ChannelEvent::Trouble { name, fault: None });
+        }
+    }
+}
