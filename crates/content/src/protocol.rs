@@ -197,7 +197,8 @@ mod tests {
             let json = serde_json::to_string(&request).unwrap();
             assert_eq!(serde_json::from_str::<Request>(&json).unwrap(), request, "{json}");
         }
-        let file = FileRow { path: "/a".into(), bytes: 1, blocks: 1, missing_blocks: 0, state: FileState::Gone };
+        let file =
+            FileRow { path: "/a".into(), bytes: 1, blocks: 1, missing_blocks: 0, state: FileState::Gone };
         for answer in [
             Answer::Done {},
             Answer::Started { job: JobNumber(1) },

@@ -2,11 +2,13 @@
 
 use crate::protocol::{Answer, FileRow, FileState, Freed, PinRow, Pinned, Request, Storage};
 use crate::work::{add, fetch_and_pin};
-use control::{Failure, FailureKind, Protocol, page};
 use ipfs::Cid;
 use ipfs::store::{self, Store, StoreError};
 use serde::{Deserialize, Serialize};
-use service::{Context, Endpoint, JobError, JobKind, JobNumber, Jobs, Service, ServiceError};
+use service::{
+    Context, Endpoint, Failure, FailureKind, JobError, JobKind, JobNumber, Jobs, Protocol, Service,
+    ServiceError, page,
+};
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -107,7 +109,8 @@ impl Content {
     async fn unpin(&self, cid: &str) -> Result<Answer, Failure> {
         let root = parse(cid)?;
         let unpinned = self.context.current_node()?.unpin(root).await;
-        let unknown = || Failure::new(FailureKind::Wrong, format!("{cid} is not pinned; `storage` lists what is"));
+        let unknown =
+            || Failure::new(FailureKind::Wrong, format!("{cid} is not pinned; `storage` lists what is"));
         match unpinned.map_err(|error| Failure::new(FailureKind::Disk, error))? {
             true => Ok(Answer::Done {}),
             false => Err(unknown()),
@@ -153,7 +156,7 @@ impl Content {
     }
 
     async fn files(&self, from: usize) -> Result<Answer, Failure> {
-        let files = self.blocking(move |store| store.files(from, control::MAX_PAGE_ROWS)).await?;
+        let files = self.blocking(move |store| store.files(from, service::MAX_PAGE_ROWS)).await?;
         Ok(Answer::Files { files: page(files.into_iter().map(file_row), |row| row.path.len()) })
     }
 

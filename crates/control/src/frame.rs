@@ -93,7 +93,10 @@ impl AnswerFrame {
 }
 
 /// Returns the JSON text of `value`.
-#[expect(clippy::expect_used, reason = "requests and answers are structs of texts and numbers, which always have a JSON form")]
+#[expect(
+    clippy::expect_used,
+    reason = "requests and answers are structs of texts and numbers, which always have a JSON form"
+)]
 pub fn raw(value: &impl Serialize) -> Box<RawValue> {
     serde_json::value::to_raw_value(value).expect("a JSON form")
 }

@@ -33,11 +33,7 @@ where
     serve_with_idle_limit(listener, handler, IDLE).await
 }
 
-async fn serve_with_idle_limit<H, F>(
-    listener: Listener,
-    handler: H,
-    idle: Duration,
-) -> io::Result<Infallible>
+async fn serve_with_idle_limit<H, F>(listener: Listener, handler: H, idle: Duration) -> io::Result<Infallible>
 where
     H: Fn(RequestFrame) -> F + Clone + Send + 'static,
     F: Future<Output = Reply> + Send + 'static,
@@ -65,7 +61,10 @@ fn is_owner(stream: &UnixStream) -> bool {
     let peer = stream.peer_cred().map(|credentials| credentials.uid());
     let is_owner = peer.as_ref().is_ok_and(|peer| is_allowed(*peer, own));
     if !is_owner {
-        tracing::warn!(?peer, "another user than the one who runs this daemon tried to use its control socket");
+        tracing::warn!(
+            ?peer,
+            "another user than the one who runs this daemon tried to use its control socket"
+        );
     }
     is_owner
 }

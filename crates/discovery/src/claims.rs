@@ -18,11 +18,12 @@ pub struct Claim {
     pub lifetime: u64,
 }
 
-/// Returns everything that `me` claims. Data that does not fit into an item, such as a very long host name, is left out.
+/// Returns everything that `me` claims. Data that does not fit into an item, such as a very long host name, is left out, and
+/// so is a name or a version that is not known.
 pub fn claims(me: PeerId, facts: &LocalFacts) -> Vec<Claim> {
     let mut claims = Vec::new();
     let mut claim = |bucket: BucketPath, lifetime: u64, data: &str| {
-        if let Ok(data) = Data::new(data) {
+        if let (Ok(data), false) = (Data::new(data), data.is_empty()) {
             claims.push(Claim { item: Item { bucket, data }, lifetime });
         }
     };

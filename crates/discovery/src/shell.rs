@@ -1,9 +1,8 @@
 //! The service's shell.
 
 use crate::Announcer;
-use service::{Context, DecisionLoop, Endpoint, Service, ServiceError};
-use control::{Failure, Protocol};
 use serde::{Deserialize, Serialize};
+use service::{Context, DecisionLoop, Endpoint, Failure, Protocol, Service, ServiceError};
 use std::convert::Infallible;
 use std::time::Duration;
 use tokio::time::sleep;

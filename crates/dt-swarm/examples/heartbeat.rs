@@ -2,7 +2,6 @@
 //!
 //! `docs/add-a-service.md` walks through this file.
 
-use control::{Failure, Protocol};
 use dcache::{PeerId, Set, Time, buckets};
 use decide::{Heartbeat, bucket};
 use serde::{Deserialize, Serialize};

@@ -41,7 +41,8 @@ pub(crate) async fn run_comms(driver: &Driver, shared: Shared) -> Result<(), Com
         let key = key_of(&membership);
         let rooms = plan.borrow_and_update().rooms.clone();
         let stop = shared.stop.child_token();
-        let life = Life { shared: shared.clone(), key: key.clone(), rooms: rooms.clone(), stop: stop.clone() };
+        let life =
+            Life { shared: shared.clone(), key: key.clone(), rooms: rooms.clone(), stop: stop.clone() };
         let (run, changed) = (life.run(driver), until_changed(&mut membership, &mut plan, &key, &rooms));
         tokio::pin!(run, changed);
         tokio::select! {

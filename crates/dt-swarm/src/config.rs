@@ -214,10 +214,7 @@ impl Config {
 }
 
 /// Divides the file into the keys at its top and the sections of services.
-fn split(
-    mut text: Table,
-    services: &[Registration],
-) -> Result<(File, BTreeMap<String, Table>), ConfigError> {
+fn split(mut text: Table, services: &[Registration]) -> Result<(File, BTreeMap<String, Table>), ConfigError> {
     let mut sections = BTreeMap::new();
     for row in services {
         let section = match text.remove(row.name) {

@@ -17,7 +17,9 @@ use dcache::{Keypair, Time};
 use gateway::{BLOCK_TIMEOUT, Holders};
 use http_server::{Settings, run_server};
 use rand::TryRng as _;
-use service::{Banner, Context, Environment, LocalFacts, OpenError, Registration, Router, Services, supervise};
+use service::{
+    Banner, Context, Environment, LocalFacts, OpenError, Registration, Router, Services, supervise,
+};
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -34,7 +34,8 @@ fn reads_back<P: Protocol>(json: &str) {
 /// Returns one answer of each kind.
 pub fn seeds() -> Vec<Vec<u8>> {
     let (peer, time) = (samples::peer(), Time(1_511_000_000));
-    let history = ItemHistory { former: Some(Expiry { at: None }), proposed: Some(Expiry { at: Some(time) }) };
+    let history =
+        ItemHistory { former: Some(Expiry { at: None }), proposed: Some(Expiry { at: Some(time) }) };
     let link = LinkRate { peer, is_near: true, sent: 7, up: 6, received: 5, down: 4 };
     let (version, swarm) = ("0.1.0".to_owned(), Some("name = 'class'".to_owned()));
     let about_swarm = [

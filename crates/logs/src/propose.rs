@@ -109,7 +109,10 @@ mod tests {
     fn an_own_file_is_declared_until_it_came_further() {
         let mut set = Set::default();
         let mut proposal = Proposal::new(peer(1));
-        assert!(proposal.decide(&set, Moment::certain(NOW)).statements.is_empty(), "it has no file that is whole");
+        assert!(
+            proposal.decide(&set, Moment::certain(NOW)).statements.is_empty(),
+            "it has no file that is whole"
+        );
         proposal.set_own(BTreeSet::from([cid()]));
         let mut said = |set: &Set, now| !proposal.decide(set, Moment::certain(now)).statements.is_empty();
         assert!(said(&set, NOW));

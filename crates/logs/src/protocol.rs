@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Maximum number of CIDs in one request for names: a page of pins.
-pub const MAX_NAMES: usize = control::MAX_PAGE_ROWS;
+pub const MAX_NAMES: usize = service::MAX_PAGE_ROWS;
 /// Maximum number of waiting files in an answer.
 pub const MAX_WAITING: usize = 100;
 

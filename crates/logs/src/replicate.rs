@@ -250,11 +250,7 @@ mod tests {
         }
         say(&mut set, 2, Kind::Propose, Station::Safe.item(&cid()), LIFETIME);
         assert!(steps(&set, 2, true, NOW).is_empty());
-        assert_eq!(
-            steps(&set, 2, true, NOW.plus(LIFETIME / 2)),
-            [Step::Keep],
-            "half of its time is over"
-        );
+        assert_eq!(steps(&set, 2, true, NOW.plus(LIFETIME / 2)), [Step::Keep], "half of its time is over");
         assert_eq!(steps(&set, 3, false, NOW), [Step::Take], "newcomers keep it too");
     }
 
@@ -343,6 +339,10 @@ mod tests {
         replication.reject(cid());
         let decision = replication.decide(&set, now);
         assert!(decision.actions.is_empty() && !decision.statements.is_empty());
-        assert_eq!(replication.decide(&set, now).actions.len(), 1, "without the right to discard it is tried again");
+        assert_eq!(
+            replication.decide(&set, now).actions.len(),
+            1,
+            "without the right to discard it is tried again"
+        );
     }
 }

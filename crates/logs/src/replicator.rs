@@ -141,10 +141,7 @@ async fn find_losses(node: Node, found: mpsc::Sender<BTreeSet<Cid>>) -> Result<I
 }
 
 impl Replicator {
-    async fn run(
-        mut self,
-        mut losses: mpsc::Receiver<BTreeSet<Cid>>,
-    ) -> Result<Infallible, ReplicatorError> {
+    async fn run(mut self, mut losses: mpsc::Receiver<BTreeSet<Cid>>) -> Result<Infallible, ReplicatorError> {
         self.compare_with_pins().await?;
         loop {
             let retry = self.decide().await?;

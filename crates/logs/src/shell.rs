@@ -1,15 +1,14 @@
 //! The service's shell.
 
-use crate::protocol::{Answer, MAX_NAMES, MAX_WAITING, Request, WaitingFile};
 use crate::ledger::{Ledger, NoRoom};
 use crate::proposer::{ProposerSettings, run_proposer};
+use crate::protocol::{Answer, MAX_NAMES, MAX_WAITING, Request, WaitingFile};
 use crate::replicator::{ReplicatorSettings, run_replicator};
 use crate::{buckets, index};
-use control::{Failure, FailureKind, Protocol};
 use dcache::Set;
 use ipfs::node::Node;
 use serde::{Deserialize, Serialize};
-use service::{Banner, Context, Endpoint, Service, ServiceError};
+use service::{Banner, Context, Endpoint, Failure, FailureKind, Protocol, Service, ServiceError};
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::time::Duration;

@@ -288,7 +288,8 @@ impl<K: JobKind> Jobs<K> {
         }
         self.write(found.iter().map(|number| (*number, None)).collect()).await?;
         let mut items = self.items();
-        let cancelled = found.into_iter().filter_map(|number| Some((number, items.remove(&number)?))).collect();
+        let cancelled =
+            found.into_iter().filter_map(|number| Some((number, items.remove(&number)?))).collect();
         drop(items);
         self.notify();
         Ok(cancelled)

@@ -22,12 +22,12 @@ mod supervise;
 pub use banner::Banner;
 pub use context::{Context, Environment, NoHome};
 pub use contract::{Endpoint, Service, ServiceError};
+pub use control::{Failure, FailureKind, MAX_ANSWER_BYTES, MAX_PAGE_ROWS, Protocol, page};
 pub use decide::{Decide, Decision};
 pub use decision_loop::DecisionLoop;
 pub use facts::LocalFacts;
 pub use jobs::{
-    Job, JobEnd, JobError, JobKind, JobNumber, JobRow, JobState, JobStatus, Jobs, Progress,
-    ProgressReporter,
+    Job, JobEnd, JobError, JobKind, JobNumber, JobRow, JobState, JobStatus, Jobs, Progress, ProgressReporter,
 };
 pub use providers::{ProviderSearch, ProviderTable, concerns_providers, holders_of, providers_of};
 pub use registry::{OpenError, Registration, Router, Services};
@@ -37,7 +37,7 @@ pub use supervise::supervise;
 /// What most services need, to be imported at once.
 pub mod prelude {
     pub use crate::{
-        Context, Decide, Decision, DecisionLoop, Endpoint, JobKind, JobNumber, JobStatus, Jobs,
-        ProgressReporter, Registration, Service, ServiceError,
+        Context, Decide, Decision, DecisionLoop, Endpoint, Failure, JobKind, JobNumber, JobStatus, Jobs,
+        ProgressReporter, Protocol, Registration, Service, ServiceError,
     };
 }

@@ -22,8 +22,9 @@ pub fn holders_of(set: &Set, root: &Cid, me: PeerId, now: Time) -> Vec<Provider>
     let rows = [buckets::SHARE_SAFE, buckets::SHARE_VERIFIED, buckets::SHARE_FILES];
     let items = rows.map(|row| Item { bucket: row.path(), data: data.clone() });
     let views = items.iter().filter_map(|item| set.item(item, now));
-    let peers: BTreeSet<PeerId> =
-        views.flat_map(|view| view.proposals.iter().map(|record| record.signer()).collect::<Vec<_>>()).collect();
+    let peers: BTreeSet<PeerId> = views
+        .flat_map(|view| view.proposals.iter().map(|record| record.signer()).collect::<Vec<_>>())
+        .collect();
     let mut providers: Vec<Provider> =
         peers.into_iter().filter(|peer| *peer != me).filter_map(|peer| provider(set, peer, now)).collect();
     providers.sort();

@@ -61,7 +61,8 @@ impl<E: Endpoint> Handler for E {
     fn handle<'a>(&'a self, request: &'a RawValue) -> BoxFuture<'a, Reply> {
         Box::pin(async move {
             let request = serde_json::from_str(request.get());
-            let wrong = |error| Failure::new(FailureKind::Wrong, format!("not a request to {}: {error}", E::NAME));
+            let wrong =
+                |error| Failure::new(FailureKind::Wrong, format!("not a request to {}: {error}", E::NAME));
             Ok(raw(&Endpoint::handle(self, request.map_err(wrong)?).await?))
         })
     }

@@ -16,6 +16,8 @@ pub(crate) enum Action {
     Crash { node: NodeId, off: Duration },
     /// A node says something; if it does not run then, the next that does.
     Say { node: NodeId, group: usize, bucket: String, data: String, lifetime: Duration },
+    /// A file is put into a node's shared folder; if it does not run then, into that of the next that does.
+    Share { node: NodeId, number: usize },
     /// A network falls into parts.
     Part { network: NetworkId, parts: BTreeMap<NodeId, usize> },
     /// And is whole again.

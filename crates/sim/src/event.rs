@@ -41,8 +41,10 @@ pub(crate) enum Event {
     Told { life: Life, record: Box<Record> },
     /// What others said goes to a node's disk.
     Flush { life: Life },
-    /// A node looks whether its presence is to be renewed.
-    Presence { life: Life },
+    /// The services of a node decide.
+    Decide { life: Life },
+    /// A node's fetch of a file ends.
+    Fetched { life: Life, cid: ipfs::Cid },
     /// A liar does something.
     Lie { node: NodeId },
     /// Something that the scenario asks for.

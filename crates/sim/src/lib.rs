@@ -44,6 +44,7 @@ mod report;
 mod sabotage;
 mod scenario;
 mod seeds;
+mod services;
 mod wall;
 mod world;
 

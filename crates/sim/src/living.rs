@@ -16,8 +16,6 @@ use std::time::Duration;
 /// How long a commit takes, and the way from there back to the brain.
 const COMMIT: Duration = Duration::from_millis(10);
 const TELLING: Duration = Duration::from_millis(1);
-/// How often a node looks whether what it says of itself is half over, as discovery does.
-const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 impl World {
     pub(crate) fn act(&mut self, action: Action) {
@@ -39,7 +37,9 @@ impl World {
             Action::Leave { node, network } => self.leave(node, network),
             Action::Join { node, network } => self.join(node, network),
             Action::Measure => self.measured[0] = Some(self.sums()),
+            Action::Share { node, number } => self.share(node, number),
             Action::Calm => {
+                self.check_files();
                 self.is_calm = true;
                 self.measured[1] = Some(self.sums());
             }
@@ -58,10 +58,10 @@ impl World {
         let (set, dropped) = of.begin(fresh.into_iter().chain(kept.unwrap_or_default()), self.now);
         of.body = Body::Brain(Box::new(Brain::new(of.me, set, Settings::default(), "sim", seed)));
         of.wake = None;
-        let (life, networks) = (of.life, of.networks.clone());
+        let networks = of.networks.clone();
         dropped.into_iter().for_each(|key| self.keep(node, key, None));
         networks.into_iter().for_each(|network| self.channel_up(node, network));
-        self.queue.push(self.now, Event::Presence { life });
+        self.start_services(node);
     }
 
     fn channel_up(&mut self, node: NodeId, id: NetworkId) {
@@ -103,7 +103,7 @@ impl World {
         }
         self.hang_up(node);
         let of = &mut self.nodes[node];
-        of.body = Body::Off;
+        (of.body, of.services) = (Body::Off, None);
         of.life.number += 1;
         if let Some(disk) = &mut of.disk {
             disk.crash();
@@ -131,10 +131,15 @@ impl World {
     /// A node signs something; it is told once it is on the disk.
     fn say(&mut self, node: NodeId, group: Option<usize>, bucket: &BucketPath, data: &str, lifetime: u64) {
         let from = self.nodes[node].now(self.now).moment.time;
-        let of = &mut self.nodes[node];
         let Some(statement) = statement(bucket, data, from, lifetime) else {
             return self.fail(format!("the scenario has {data:?} in {bucket:?}, which is no item"));
         };
+        self.publish(node, group, statement);
+    }
+
+    /// A node signs a statement; it is told once it is on the disk.
+    pub(crate) fn publish(&mut self, node: NodeId, group: Option<usize>, statement: Statement) {
+        let of = &mut self.nodes[node];
         let record = of.sign(statement);
         let life = of.life;
         self.ledger.signed(&record);
@@ -183,38 +188,6 @@ impl World {
                 disk.commit(floor);
             }
         }
-    }
-
-    /// Says what is to be said of the node itself, where it is not said yet or half over.
-    pub(crate) fn presence(&mut self, life: Life) {
-        let Some(presence) = self.scenario.presence.clone() else { return };
-        let is_over = presence.until.is_some_and(|until| self.now >= until.0);
-        if self.nodes[life.node].life != life || self.is_calm || is_over {
-            return;
-        }
-        let me = self.nodes[life.node].me;
-        let mut claims = vec![(buckets::PEER.path(), me.to_string(), presence.lifetime.0.as_secs())];
-        if presence.info {
-            let (hostname, addresses) = (buckets::HOSTNAME, buckets::ADDRESSES);
-            claims.push((hostname.of(me), format!("robot{}", life.node), hostname.lifetime()));
-            let address = format!("/ip4/10.0.0.{}/tcp/8000", life.node);
-            claims.push((addresses.of(me), address, addresses.lifetime()));
-        }
-        for (bucket, data, lifetime) in claims {
-            if self.is_half_over(life.node, &bucket, &data, lifetime) {
-                self.say(life.node, None, &bucket, &data, lifetime);
-            }
-        }
-        self.queue.push(self.now + LOOK_AGAIN, Event::Presence { life });
-    }
-
-    fn is_half_over(&mut self, node: NodeId, bucket: &BucketPath, data: &str, lifetime: u64) -> bool {
-        let now = self.nodes[node].now(self.now).moment.time;
-        let of = &self.nodes[node];
-        let item = item(bucket, data);
-        let held = item.and_then(|item| of.set()?.get(&Key { item, signer: of.me }));
-        let until = held.and_then(|held| held.validity().until());
-        until.is_none_or(|until| until <= now.plus(lifetime / 2))
     }
 }
 

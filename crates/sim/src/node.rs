@@ -5,6 +5,7 @@ use crate::liar::Liar;
 use crate::line::Traffic;
 use crate::link::EndOf;
 use crate::network::NetworkId;
+use crate::services::{Files, Services};
 use crate::wall::{BUILT, Wall};
 use brain::{Brain, Now};
 use dcache::{Clock, End, Item, Key, Keypair, PeerId, Record, Set, Statement};
@@ -59,6 +60,10 @@ pub(crate) struct Node {
     /// The earliest wake-up that is planned.
     pub(crate) wake: Option<Duration>,
     pub(crate) traffic: Traffic,
+    /// The services, while it runs.
+    pub(crate) services: Option<Box<Services>>,
+    /// What it knows of files.
+    pub(crate) files: Files,
     /// The last number under which it spoke.
     sequence: u64,
     /// Own words that are not told yet, and until when the last about an item is kept.
@@ -81,6 +86,8 @@ impl Node {
             channels: BTreeMap::new(),
             wake: None,
             traffic: Traffic::default(),
+            services: None,
+            files: Files::default(),
             sequence: 0,
             untold: BTreeMap::new(),
         }

@@ -42,6 +42,7 @@ pub(crate) fn world(scenario: &Arc<Scenario>, options: Options) -> Result<World,
     planner.lives()?;
     planner.partitions()?;
     planner.records()?;
+    planner.files();
     planner.liars()?;
     planner.at(scenario.measure_from, Action::Measure);
     planner.at(scenario.duration, Action::Calm);
@@ -342,6 +343,16 @@ impl Planner {
             }
         }
         Ok(())
+    }
+
+    fn files(&mut self) {
+        let Some(files) = self.scenario.files.clone() else { return };
+        let owners: Vec<NodeId> = self.world.honest().map(|(node, _)| node).collect();
+        for number in 0..files.count {
+            let Some(node) = owners.choose(&mut self.random).copied() else { break };
+            let at = self.between(files.from, files.until);
+            self.at(at, Action::Share { node, number });
+        }
     }
 
     fn makers(&self, records: &Records) -> Result<Vec<NodeId>, ScenarioError> {

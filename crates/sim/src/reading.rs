@@ -32,6 +32,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("laptop", include_str!("../scenarios/laptop.toml")),
     ("ten-thousand", include_str!("../scenarios/ten-thousand.toml")),
     ("irc-only", include_str!("../scenarios/irc-only.toml")),
+    ("files", include_str!("../scenarios/files.toml")),
 ];
 
 fn names() -> Vec<&'static str> {

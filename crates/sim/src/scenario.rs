@@ -29,6 +29,8 @@ pub struct Scenario {
     pub laptop: Vec<Laptop>,
     /// What all honest nodes say of themselves.
     pub presence: Option<Presence>,
+    /// Files that nodes share meanwhile.
+    pub files: Option<SharedFiles>,
     /// Records that are there from the beginning.
     #[serde(default)]
     pub stock: Vec<Stock>,
@@ -126,14 +128,26 @@ pub struct Laptop {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Presence {
-    /// For how long a word holds.
-    #[serde(default = "ten_minutes")]
-    pub lifetime: Seconds,
     /// When it is renewed for the last time; the end of `duration` when not said.
     pub until: Option<Seconds>,
     /// Whether it tells its name and an address as well (for an hour).
     #[serde(default)]
     pub info: bool,
+}
+
+/// Files that honest nodes put into their shared folders at random times. All must be safe everywhere at the end of
+/// `duration`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SharedFiles {
+    /// Number of files.
+    pub count: usize,
+    /// The earliest time.
+    pub from: Seconds,
+    /// The latest time.
+    pub until: Seconds,
+    /// Time that a fetch takes.
+    pub fetch: Seconds,
 }
 
 /// Records on the disks from the beginning.
@@ -329,9 +343,6 @@ fn one_ms() -> f64 {
 }
 fn ten_megabytes() -> u32 {
     10_000_000
-}
-fn ten_minutes() -> Seconds {
-    Seconds(Duration::from_secs(600))
 }
 fn day() -> Seconds {
     Seconds(Duration::from_secs(24 * 3600))

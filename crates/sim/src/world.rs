@@ -142,7 +142,8 @@ impl World {
             Event::Written { life, record } => self.written(life, record),
             Event::Told { life, record } => self.tell(life, *record),
             Event::Flush { life } => self.flush(life),
-            Event::Presence { life } => self.presence(life),
+            Event::Decide { life } => self.decide(life),
+            Event::Fetched { life, cid } => self.fetched(life, cid),
             Event::Lie { node } => self.lie(node),
             Event::Act(action) => self.act(*action),
         }
@@ -216,6 +217,7 @@ impl World {
             true => self.nodes[node].heard_own(record),
             false => self.ledger.taken += 1,
         }
+        self.services_hear(node, &record.item().bucket);
         self.keep(node, Key::from(record), Some(record.clone()));
     }
 

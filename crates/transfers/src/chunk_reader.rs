@@ -65,11 +65,7 @@ impl From<ReadError> for Stop {
     }
 }
 
-fn pour(
-    store: &Store,
-    source: &Source,
-    sender: &mpsc::Sender<Result<Vec<u8>, String>>,
-) -> Result<(), Stop> {
+fn pour(store: &Store, source: &Source, sender: &mpsc::Sender<Result<Vec<u8>, String>>) -> Result<(), Stop> {
     let mut gathered = Vec::with_capacity(MAX_PIECE_BYTES);
     let send = |piece| sender.blocking_send(Ok(piece)).map_err(|_| Stop::Unread);
     let Source { root, path, max_bytes } = source;

@@ -269,7 +269,7 @@ mod tests {
     fn the_largest_piece_fits_into_an_answer() {
         let piece = Answer::Piece { data: Piece(vec![0xff; MAX_PIECE_BYTES]) };
         let json = serde_json::to_string(&piece).unwrap();
-        assert!(json.len() + 100 <= control::MAX_ANSWER_BYTES);
+        assert!(json.len() + 100 <= service::MAX_ANSWER_BYTES);
         assert_eq!(serde_json::from_str::<Answer>(&json).unwrap(), piece);
     }
 }

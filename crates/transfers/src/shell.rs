@@ -5,10 +5,9 @@ use crate::neighbours::run_neighbours;
 use crate::protocol::{Answer, Request};
 use crate::runner::run_downloads;
 use crate::{Limit, Limits, Rates};
-use control::{Failure, FailureKind, Protocol};
 use ipfs::node::Node;
 use serde::{Deserialize, Serialize};
-use service::{Context, Endpoint, Service, ServiceError};
+use service::{Context, Endpoint, Failure, FailureKind, Protocol, Service, ServiceError};
 use std::convert::Infallible;
 use tokio::sync::watch;
 

@@ -5,8 +5,8 @@ use brain::{Brain, Now};
 use control::{Failure, FailureKind, Protocol};
 use routing::Address;
 use service::Endpoint;
-use swarm::route_protocol::{Learned, RouteAnswer, RouteProtocol, RouteRequest};
 use swarm::Swarm;
+use swarm::route_protocol::{Learned, RouteAnswer, RouteProtocol, RouteRequest};
 
 /// Handles requests about routing.
 pub(crate) struct RouteEndpoint {

@@ -26,10 +26,7 @@ impl<K: JobKind> Jobs<K> {
         Ok(Self::new(Some(table), items))
     }
 
-    pub(super) fn new(
-        table: Option<Table<JobNumber, RowOf<K>>>,
-        items: BTreeMap<JobNumber, Job<K>>,
-    ) -> Self {
+    pub(super) fn new(table: Option<Table<JobNumber, RowOf<K>>>, items: BTreeMap<JobNumber, Job<K>>) -> Self {
         let (writing, changed, version) =
             (tokio::sync::Mutex::default(), Notify::new(), watch::Sender::default());
         Self(Arc::new(Inner { table, items: Mutex::new(items), writing, changed, version }))

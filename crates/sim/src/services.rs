@@ -1,0 +1,234 @@
+//! The services of a node: discovery and log sharing, by the deciders that the daemon runs.
+//!
+//! The shells are modelled: a decision is made when a record of interest comes, when a fetch ends, and when the decider asked
+//! for it; a fetch takes the time that the scenario says, and succeeds when some node that runs has the file.
+
+use crate::event::Event;
+use crate::network::address;
+use crate::node::{Life, NodeId};
+use crate::world::World;
+use dcache::{BucketPath, Moment, PeerId, Set, Statements, Time};
+use discovery::Announcer;
+use ipfs::Cid;
+use logs::{Action, Description, Proposal, Replication, State, index};
+use multihash_codetable::{Code, MultihashDigest as _};
+use service::{Decide, Decision, LocalFacts, concerns_providers};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// Time in which records that come are decided on together, as in the daemon.
+const GATHER: Duration = Duration::from_millis(50);
+/// Maximum time between two decisions, as in the daemon.
+const MAX_WAIT: Duration = Duration::from_secs(60);
+/// Codec of raw bytes in a CID.
+const RAW: u64 = 0x55;
+
+/// What a node knows of files. It lies on the node's disk.
+#[derive(Debug, Default)]
+pub(crate) struct Files {
+    /// Files of the node's own folder.
+    own: BTreeSet<Cid>,
+    /// Files that the node has checked and pinned, its own included.
+    kept: BTreeMap<Cid, Description>,
+}
+
+/// The deciders of one life of a node.
+#[derive(Debug)]
+pub(crate) struct Services {
+    announcer: Announcer,
+    proposal: Proposal,
+    replication: Replication,
+    fetching: BTreeSet<Cid>,
+    /// When the next decision is planned.
+    planned: Option<Duration>,
+}
+
+impl Services {
+    fn new(me: PeerId, facts: LocalFacts) -> Self {
+        let (announcer, proposal, replication) =
+            (Announcer::new(me, facts), Proposal::new(me), Replication::new(me));
+        Self { announcer, proposal, replication, fetching: BTreeSet::new(), planned: None }
+    }
+}
+
+impl World {
+    /// Starts the services of a node, if the scenario has any.
+    pub(crate) fn start_services(&mut self, node: NodeId) {
+        if self.scenario.presence.is_none() && self.scenario.files.is_none() {
+            return;
+        }
+        let facts = self.facts(node);
+        let of = &mut self.nodes[node];
+        of.services = Some(Box::new(Services::new(of.me, facts)));
+        self.plan_decision(node, self.now);
+    }
+
+    fn facts(&self, node: NodeId) -> LocalFacts {
+        let mut facts = LocalFacts::default();
+        let at = self.nodes[node].networks.first().map(|network| address(*network, node));
+        if self.scenario.presence.as_ref().is_some_and(|presence| presence.info) {
+            (facts.hostname, facts.version) = (format!("robot{node}"), "sim".to_owned());
+            facts.lines = at.into_iter().collect();
+        }
+        if self.scenario.files.is_some() {
+            let me = self.nodes[node].me;
+            facts.ipfs = at.map(|at| vec![format!("/ip4/{}/tcp/6002/p2p/{me}", at.ip())]);
+        }
+        facts
+    }
+
+    /// A record came into a node's set.
+    pub(crate) fn services_hear(&mut self, node: NodeId, bucket: &BucketPath) {
+        if self.scenario.files.is_some() && concerns_providers(bucket) {
+            self.plan_decision(node, self.now + GATHER);
+        }
+    }
+
+    fn plan_decision(&mut self, node: NodeId, at: Duration) {
+        let of = &mut self.nodes[node];
+        let life = of.life;
+        let Some(services) = &mut of.services else { return };
+        if services.planned.is_none_or(|planned| planned > at) {
+            services.planned = Some(at);
+            self.queue.push(at, Event::Decide { life });
+        }
+    }
+
+    /// Makes the decision that is planned for now.
+    pub(crate) fn decide(&mut self, life: Life) {
+        let node = life.node;
+        if self.is_calm || self.nodes[node].life != life {
+            return;
+        }
+        let Some(mut services) = self.nodes[node].services.take() else { return };
+        let mut wait = MAX_WAIT;
+        if services.planned == Some(self.now) {
+            services.planned = None;
+            wait = self.run_deciders(life, &mut services);
+        }
+        let is_planned = services.planned.is_some();
+        self.nodes[node].services = Some(services);
+        if !is_planned {
+            self.plan_decision(node, self.now + wait);
+        }
+    }
+
+    /// Runs the deciders, and returns the time until the next decision.
+    fn run_deciders(&mut self, life: Life, services: &mut Services) -> Duration {
+        let node = life.node;
+        let moment = self.nodes[node].now(self.now).moment;
+        let mut wakes = Vec::new();
+        if self.is_announced() {
+            wakes.push(self.state(node, moment, |set| services.announcer.decide(set, moment)).1);
+        }
+        if self.scenario.files.is_some() {
+            let Files { own, kept } = &self.nodes[node].files;
+            services.proposal.set_own(own.iter().filter(|cid| kept.contains_key(*cid)).copied().collect());
+            services.replication.set_kept(kept.clone());
+            wakes.push(self.state(node, moment, |set| services.proposal.decide(set, moment)).1);
+            let (actions, wake) = self.state(node, moment, |set| services.replication.decide(set, moment));
+            wakes.push(wake);
+            for action in actions {
+                self.act_for(life, services, action);
+            }
+        }
+        let next = wakes.into_iter().flatten().min();
+        next.map_or(MAX_WAIT, |at| Duration::from_secs(at.since(moment.time).max(1)).min(MAX_WAIT))
+    }
+
+    fn is_announced(&self) -> bool {
+        let presence = self.scenario.presence.as_ref();
+        presence.is_some_and(|presence| presence.until.is_none_or(|until| self.now < until.0))
+    }
+
+    /// Signs what a decider states, as the daemon's loop does: what counts and finds room.
+    fn state<A>(
+        &mut self,
+        node: NodeId,
+        moment: Moment,
+        decide: impl FnOnce(&Set) -> Decision<A>,
+    ) -> (Vec<A>, Option<Time>) {
+        let of = &self.nodes[node];
+        let Some(set) = of.set() else { return (Vec::new(), None) };
+        let Decision { mut statements, actions, wake } = decide(set);
+        statements.keep_allowed(set, of.me, moment.time);
+        statements.fit(set, of.me);
+        self.publish_all(node, statements);
+        (actions, wake)
+    }
+
+    fn publish_all(&mut self, node: NodeId, statements: Statements) {
+        match statements.into_signable() {
+            Ok(statements) => statements.into_iter().for_each(|statement| self.publish(node, None, statement)),
+            Err(error) => self.fail(format!("a decider of node {node} states what is none: {error}")),
+        }
+    }
+
+    fn act_for(&mut self, life: Life, services: &mut Services, action: Action) {
+        match action {
+            Action::Take { file, providers } => {
+                if !providers.is_empty() && services.fetching.insert(file.cid) {
+                    let takes = self.scenario.files.as_ref().map_or(Duration::ZERO, |files| files.fetch.0);
+                    self.queue.push(self.now + takes, Event::Fetched { life, cid: file.cid });
+                }
+            }
+            Action::Drop(cid) => drop(self.nodes[life.node].files.kept.remove(&cid)),
+        }
+    }
+
+    /// A fetch ended: well, if some node that runs has the file.
+    pub(crate) fn fetched(&mut self, life: Life, cid: Cid) {
+        if self.nodes[life.node].life != life {
+            return;
+        }
+        let others = self.nodes.iter().filter(|node| node.life.node != life.node && !node.is_off());
+        let description = others.filter_map(|node| node.files.kept.get(&cid)).next().cloned();
+        let of = &mut self.nodes[life.node];
+        if let Some(services) = &mut of.services {
+            services.fetching.remove(&cid);
+        }
+        of.files.kept.extend(description.map(|description| (cid, description)));
+        self.plan_decision(life.node, self.now);
+    }
+
+    /// A file is put into a node's shared folder, or that of the next node that runs.
+    pub(crate) fn share(&mut self, node: NodeId, number: usize) {
+        let many = self.nodes.len();
+        let runs = |node: &NodeId| self.nodes[*node].brain().is_some();
+        let Some(node) = (node..node + many).map(|node| node % many).find(runs) else { return };
+        let changed = self.nodes[node].now(self.now).moment.time;
+        let of = &mut self.nodes[node];
+        let filename = format!("{number}.bag");
+        let cid = Cid::new_v1(RAW, Code::Sha2_256.digest(filename.as_bytes()));
+        let description = Description { filename, size: 1 << 20, changed, uploader: of.me };
+        of.files.own.insert(cid);
+        of.files.kept.insert(cid, description);
+        self.plan_decision(node, self.now);
+    }
+
+    /// Checks that every shared file is safe, with every honest node that runs among its holders, in the set of each.
+    pub(crate) fn check_files(&mut self) {
+        if self.scenario.files.is_none() {
+            return;
+        }
+        let now = self.now;
+        let shared: BTreeSet<Cid> = self.nodes.iter().flat_map(|node| node.files.own.iter().copied()).collect();
+        let running: BTreeSet<PeerId> =
+            self.honest().filter(|(_, node)| !node.is_off()).map(|(_, node)| node.me).collect();
+        let mut wrong = Vec::new();
+        for (id, node) in self.nodes.iter_mut().enumerate().filter(|(_, node)| node.is_honest) {
+            let time = node.now(now).moment.time;
+            let Some(set) = node.set() else { continue };
+            let files = index(set, time);
+            for cid in &shared {
+                let file = files.get(cid).filter(|file| file.state == State::Safe);
+                let holders = file.map(|file| file.holders.keys().copied().collect::<BTreeSet<_>>());
+                let lacking = running.difference(&holders.unwrap_or_default()).count();
+                if lacking > 0 {
+                    wrong.push(format!("node {id} does not see {lacking} of {} holders of {cid}", running.len()));
+                }
+            }
+        }
+        wrong.into_iter().for_each(|wrong| self.fail(wrong));
+    }
+}
