@@ -55,6 +55,13 @@ impl Robot {
         Ok(robot)
     }
 
+    /// Returns this robot with another daemon program, such as an example with a service of its own.
+    #[must_use]
+    pub fn with_daemon(mut self, daemon: PathBuf) -> Self {
+        self.programs.daemon = daemon;
+        self
+    }
+
     /// Starts the daemon, killing the one that runs, and waits until it is ready.
     ///
     /// # Errors

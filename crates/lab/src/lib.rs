@@ -65,7 +65,7 @@ pub use memory_limit::MemoryLimit;
 pub use observer::Observer;
 pub use output::{Mark, Stream};
 pub use process::{Finished, Process, run};
-pub use programs::{Programs, programs};
+pub use programs::{Programs, example, programs};
 pub use sightings::Sightings;
 pub use skip::or_skip;
 pub use small_disk::{SmallDisk, allocated_bytes};

@@ -42,22 +42,32 @@ pub fn programs() -> Result<Programs> {
     Ok(programs)
 }
 
+/// Returns the path of an example of a package: that in `DT_SWARM_BIN_DIR` if it is set, else freshly built by cargo.
+///
+/// # Errors
+/// When it cannot be built or is not there.
+pub fn example(package: &str, name: &str) -> Result<PathBuf> {
+    let folder = match env::var_os(FOLDER) {
+        Some(folder) => PathBuf::from(folder),
+        None => build_by(&["--package", package, "--example", name])?,
+    };
+    let path = folder.join("examples").join(name);
+    path.metadata().map_err(Error::io(format!("the example {}", path.display())))?;
+    Ok(path)
+}
+
 fn build() -> Result<PathBuf> {
+    build_by(&["--package", "dt-swarm", "--package", "dt-swarm-cli"])
+}
+
+/// Builds what `selection` names and returns the folder of the profile.
+fn build_by(selection: &[&str]) -> Result<PathBuf> {
     let running = env::current_exe().map_err(Error::io("finding the running program"))?;
     let strange = || Error::answer("the place of the running program", running.display().to_string());
     let (target, profile) = target_and_profile(&running).ok_or_else(strange)?;
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml");
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args([
-        "build",
-        "--quiet",
-        "--package",
-        "dt-swarm",
-        "--package",
-        "dt-swarm-cli",
-        "--manifest-path",
-        manifest,
-    ]);
+    cargo.args(["build", "--quiet", "--manifest-path", manifest]).args(selection);
     // Cargo calls the profile of the folder `debug` by another name.
     cargo.args(["--profile", if profile == "debug" { "dev" } else { &profile }]);
     cargo.arg("--target-dir").arg(&target);
