@@ -7,8 +7,9 @@
 mod check;
 mod fault;
 pub mod faults;
-mod metrics;
+pub mod metrics;
 
 #[doc(hidden)]
 pub use check::is_sorted_table;
 pub use fault::{Fault, FaultReport};
+pub use metrics::{Counters, Metric, MetricKind};
