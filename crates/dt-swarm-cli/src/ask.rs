@@ -122,7 +122,7 @@ pub(crate) fn take(
     came: &mut Vec<Unverified>,
 ) -> Result<Option<Pong>, CliError> {
     let message = Message::parse(&envelope.payload);
-    match message.map_err(|error| connection.not_ours(error.to_string()))? {
+    match message.map_err(|error| connection.not_ours(error))? {
         Message::Pong { .. } => return pong(connection, envelope).map(Some),
         Message::Statement(statement) if envelope.signatures.is_empty() => came.push((statement, None)),
         Message::Statement(statement) => {
@@ -138,7 +138,7 @@ pub(crate) fn take(
 fn pong(connection: &Connection, envelope: Envelope) -> Result<Pong, CliError> {
     let peer = envelope.from.brain_of();
     Ok(Pong {
-        peer: peer.ok_or_else(|| connection.not_ours("its pong does not say whose it is".to_owned()))?,
+        peer: peer.ok_or_else(|| connection.not_ours("its pong does not say whose it is"))?,
         status: envelope.status,
         arrived: clock(),
     })

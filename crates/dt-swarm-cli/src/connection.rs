@@ -2,9 +2,10 @@
 
 use crate::error::CliError;
 use crate::host::Host;
-use rand::TryRng as _;
+use crate::random;
 use routing::{Envelope, MAX_LINE_BYTES};
-use seal::{LineOpener, LineSealer, LinkHandshake, SALT_BYTES, SwarmKey, is_hello, sealed_line_bytes};
+use seal::{LineOpener, LineSealer, LinkHandshake, SwarmKey, is_hello, sealed_line_bytes};
+use std::error::Error;
 use std::io::{self, BufRead as _, BufReader, ErrorKind, Write as _};
 use std::net::{IpAddr, TcpStream, ToSocketAddrs as _};
 use std::time::{Duration, Instant};
@@ -55,7 +56,7 @@ impl Connection {
     /// Begins a sealed connection.
     fn shake_hands(&mut self, key: &SwarmKey) -> Result<(), CliError> {
         let deadline = Instant::now() + self.timeout.min(HANDSHAKE);
-        let ours = LinkHandshake::new(key, salt()?, true);
+        let ours = LinkHandshake::new(key, random::bytes()?, true);
         self.write(&ours.hello())?;
         let host = self.host.to_string();
         // Who has no key hangs up, or says something else, or waits for what it understands.
@@ -120,12 +121,12 @@ impl Connection {
         let line = match &mut self.seals {
             Some((_, opener)) => match opener.open(&line) {
                 Ok(line) => line,
-                Err(error) => return Err(self.not_ours(error.to_string())),
+                Err(error) => return Err(self.not_ours(error)),
             },
             None if is_hello(&line) => return Err(CliError::Keyed { host: self.host.to_string() }),
             None => line,
         };
-        Envelope::decode(&line).map(Some).map_err(|error| self.not_ours(error.to_string()))
+        Envelope::decode(&line).map(Some).map_err(|error| self.not_ours(error))
     }
 
     /// The next line, as it came.
@@ -186,20 +187,13 @@ impl Connection {
         CliError::Silent { host: self.host.to_string(), timeout: self.timeout }
     }
 
-    pub(crate) fn not_ours(&self, reason: String) -> CliError {
-        CliError::NotOurs { host: self.host.to_string(), reason }
+    pub(crate) fn not_ours(&self, source: impl Into<Box<dyn Error + Send + Sync>>) -> CliError {
+        CliError::NotOurs { host: self.host.to_string(), source: source.into() }
     }
 
     pub(crate) fn endless(&self, most: String) -> CliError {
         CliError::Endless { host: self.host.to_string(), most }
     }
-}
-
-fn salt() -> Result<[u8; SALT_BYTES], CliError> {
-    let mut salt = [0; SALT_BYTES];
-    let filled = rand::rngs::SysRng.try_fill_bytes(&mut salt);
-    filled.map_err(|error| CliError::Random(io::Error::other(error)))?;
-    Ok(salt)
 }
 
 fn is_late(error: &io::Error) -> bool {

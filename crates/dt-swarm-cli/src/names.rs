@@ -1,19 +1,18 @@
-//! Peers by the names that they give themselves.
+//! The names that peers give themselves.
 
-use crate::text::clean;
+use crate::output::fields::PeerRef;
 use dcache::{Pattern, PatternError, PeerId, Set, Time};
 use std::collections::BTreeMap;
 
-/// Where peers say what their host is called: `pri/ID/info/hostname`.
+/// The buckets in which peers name their hosts: `pri/ID/info/hostname`.
 pub(crate) const HOSTNAMES: &str = "/pri/*/info/hostname";
-/// The most characters of a name that are shown.
-const MAX_SHOWN: usize = 24;
 
-/// What each peer calls itself at a time.
+/// What each peer calls itself at a time. Empty when nobody was asked.
+#[derive(Debug, Default)]
 pub(crate) struct Names(BTreeMap<PeerId, String>);
 
 impl Names {
-    /// The names in `set` at `now`; of several, each peer's latest word.
+    /// Reads the names in `set` at `now`. Of several names of a peer the latest counts.
     pub(crate) fn read(set: &Set, now: Time) -> Result<Self, PatternError> {
         let pattern = Pattern::new(HOSTNAMES)?;
         let mut latest: BTreeMap<PeerId, (u64, String)> = BTreeMap::new();
@@ -30,28 +29,13 @@ impl Names {
         Ok(Self(latest.into_iter().map(|(peer, (_, name))| (peer, name)).collect()))
     }
 
-    /// As the peer wrote it, for programs.
-    pub(crate) fn raw(&self, peer: PeerId) -> Option<&str> {
-        self.0.get(&peer).map(String::as_str)
+    /// The peer with its name.
+    pub(crate) fn of(&self, peer: PeerId) -> PeerRef {
+        PeerRef { peer, hostname: self.0.get(&peer).cloned() }
     }
 
     /// The peers that call themselves so.
     pub(crate) fn peers(&self, name: &str) -> Vec<PeerId> {
         self.0.iter().filter(|(_, own)| *own == name).map(|(peer, _)| *peer).collect()
     }
-
-    /// Name, when known, and the end of the peer ID: anybody may call himself anything.
-    pub(crate) fn show(&self, peer: PeerId) -> String {
-        let short = short(peer);
-        match self.raw(peer) {
-            Some(name) => format!("{} ({short})", clean(name, MAX_SHOWN)),
-            None => short,
-        }
-    }
-}
-
-/// The end of a peer ID; its beginning is the same for all.
-pub(crate) fn short(peer: PeerId) -> String {
-    let id = peer.to_string();
-    format!("…{}", &id[id.len().saturating_sub(6)..])
 }

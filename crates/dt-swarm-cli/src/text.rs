@@ -1,6 +1,7 @@
 //! Words for people. Whatever came by the network goes through [`clean`] before it reaches a terminal.
 
 use dcache::Time;
+use jiff::Timestamp;
 use std::fmt::Write as _;
 
 /// `text` without anything that could steer a terminal or deceive its reader, and at most `most` characters of it.
@@ -63,6 +64,12 @@ pub(crate) fn duration(seconds: u64) -> String {
         7200..172_800 => format!("{} h", seconds / 3600),
         _ => format!("{} days", seconds / 86_400),
     }
+}
+
+/// A time for people and programs: `2027-01-01T00:00:00Z`.
+pub(crate) fn date(time: Time) -> String {
+    let timestamp = i64::try_from(time.0).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
+    timestamp.map_or_else(|| format!("@{time}"), |timestamp| timestamp.to_string())
 }
 
 /// When something ends, seen from `now`.

@@ -1,16 +1,16 @@
-//! `get` on the robot itself: the daemon fetches, and goes on whatever becomes of this program.
+//! Has the daemon here fetch a file. It goes on whatever becomes of this program.
 
-use crate::arguments::{Arguments, GetArguments};
-use crate::bars;
+use super::{Fetched, Get, GetOutput, place};
+use crate::context::Context;
 use crate::error::CliError;
-use crate::get::{self, beside};
-use crate::local;
-use crate::text::{clean, size};
+use crate::names::Names;
+use crate::output::transfer;
+use crate::output::warn;
+use crate::text::clean;
 use control::{
     Answer, Client, ClientError, Destination, MAX_PATH_BYTES, Order, Request, Transfer, TransferState,
 };
 use logs::SharedFile;
-use serde_json::{Value, json};
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -18,79 +18,75 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// How often it is looked how far it is.
-const LOOK: Duration = Duration::from_millis(500);
+/// Time between two looks at how far it is.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Has the daemon fetch a file, and waits for it.
-pub(crate) fn run(
-    arguments: &Arguments,
+pub(super) fn get(
+    get: &Get,
+    context: &Context,
     client: Client,
     files: &[SharedFile],
-    wanted: &GetArguments,
-) -> Result<(String, Value), CliError> {
-    let file = match get::find(files, &wanted.file) {
+) -> Result<GetOutput, CliError> {
+    let file = match get.find(files) {
         // One that nobody shares may still be held by somebody.
-        Err(CliError::NoSuchFile(_)) if is_cid(&wanted.file) => None,
+        Err(CliError::NoSuchFile(_)) if get.file.parse::<ipfs::Cid>().is_ok() => None,
         other => Some(other?),
     };
-    let destination = destination(wanted, file)?;
-    let order = order(wanted, file, destination.as_deref());
-    let waiting = Waiting::begin(arguments, client, wanted, destination)?;
+    let destination = destination(get, file)?;
+    let order = order(get, file, destination.as_deref());
+    let waiting = Waiting::begin(get, context, client, destination)?;
     waiting.run(&order)
 }
 
-fn is_cid(text: &str) -> bool {
-    text.parse::<ipfs::Cid>().is_ok()
-}
-
 /// Where it is to be; nowhere when it is only to be pinned.
-fn destination(wanted: &GetArguments, file: Option<&SharedFile>) -> Result<Option<PathBuf>, CliError> {
-    if wanted.pin && wanted.place().is_none() {
+fn destination(get: &Get, file: Option<&SharedFile>) -> Result<Option<PathBuf>, CliError> {
+    if get.pin && get.place().is_none() {
         return Ok(None);
     }
     let name = file.and_then(|file| file.description.as_ref()).map(|known| known.filename.as_str());
-    let path = get::destination(wanted.place(), name.unwrap_or(&wanted.file), wanted.force)?;
+    let path = place::destination(get.place(), name.unwrap_or(&get.file), get.force)?;
     std::path::absolute(path).map(Some).map_err(CliError::Write)
 }
 
-fn order(wanted: &GetArguments, file: Option<&SharedFile>, destination: Option<&Path>) -> Order {
+fn order(get: &Get, file: Option<&SharedFile>, destination: Option<&Path>) -> Order {
     let known = file.and_then(|file| file.description.as_ref());
     Order {
-        cid: file.map_or_else(|| wanted.file.clone(), |file| file.cid.to_string()),
+        cid: file.map_or_else(|| get.file.clone(), |file| file.cid.to_string()),
         name: known.map_or_else(String::new, |known| known.filename.clone()),
         payload: known.map(|known| known.filename.clone()),
         size: known.map(|known| known.size),
-        destination: destination.and_then(|path| place(path, wanted.force)),
-        pin: wanted.pin,
-        priority: wanted.priority,
+        destination: destination.and_then(|path| for_daemon(path, get.force)),
+        pin: get.pin,
+        priority: get.priority,
     }
 }
 
-/// The place as the daemon is told it. One that has no JSON form is written by this program.
-fn place(path: &Path, replace: bool) -> Option<Destination> {
-    let folder = std::fs::metadata(beside(path)).ok()?;
+/// The destination as the daemon is told it. To one that has no JSON form this program writes.
+fn for_daemon(path: &Path, replace: bool) -> Option<Destination> {
+    let folder = std::fs::metadata(place::folder(path)).ok()?;
     path.to_str().filter(|text| text.len() <= MAX_PATH_BYTES)?;
     let (folder, user) = ((folder.dev(), folder.ino()), rustix::process::geteuid().as_raw());
     Some(Destination { path: path.to_owned(), folder, user, replace })
 }
 
 struct Waiting<'a> {
-    arguments: &'a Arguments,
+    context: &'a Context,
     client: Option<Client>,
     runtime: Runtime,
     interrupt: Signal,
     deadline: Option<Instant>,
     destination: Option<PathBuf>,
     force: bool,
-    /// What was last said of how it goes.
-    told: String,
+    /// The message or the progress that was shown last.
+    shown: String,
 }
 
 impl<'a> Waiting<'a> {
     fn begin(
-        arguments: &'a Arguments,
+        get: &Get,
+        context: &'a Context,
         client: Client,
-        wanted: &GetArguments,
         destination: Option<PathBuf>,
     ) -> Result<Self, CliError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -99,49 +95,51 @@ impl<'a> Waiting<'a> {
             let _inside = runtime.enter();
             signal(SignalKind::interrupt()).map_err(CliError::Output)?
         };
-        let deadline = wanted.wait.map(|wait| Instant::now() + wait);
-        let (client, told, force) = (Some(client), String::new(), wanted.force);
-        Ok(Self { arguments, client, runtime, interrupt, deadline, destination, force, told })
+        let deadline = get.wait.map(|wait| Instant::now() + wait);
+        let (client, shown, force) = (Some(client), String::new(), get.force);
+        Ok(Self { context, client, runtime, interrupt, deadline, destination, force, shown })
     }
 
-    fn run(mut self, order: &Order) -> Result<(String, Value), CliError> {
+    fn run(mut self, order: &Order) -> Result<GetOutput, CliError> {
         let first = self.ask(&Request::Fetch(order.clone()))?;
         let number = first.download.ok_or(CliError::Lost)?;
         let is_only_ordered = self.deadline.is_some_and(|deadline| deadline <= Instant::now());
         if is_only_ordered {
-            return Ok((ordered(number), json!(first)));
+            let transfer = transfer::Transfer::new(first, &Names::default());
+            return Ok(GetOutput::Ordered(Box::new(transfer)));
         }
         let result = self.wait(number, first);
         self.clear();
-        result
+        result.map(GetOutput::Fetched)
     }
 
-    fn wait(&mut self, number: u64, first: Transfer) -> Result<(String, Value), CliError> {
+    fn wait(&mut self, number: u64, first: Transfer) -> Result<Fetched, CliError> {
         let mut transfer = first;
         loop {
             match transfer.state {
-                TransferState::Done => return Ok(self.done(&transfer, transfer.bytes)),
+                TransferState::Done => return Ok(self.done(transfer)),
                 TransferState::Failed => {
-                    return Err(CliError::Content(transfer.reason.unwrap_or_default()));
+                    return Err(CliError::content(transfer.reason.unwrap_or_default()));
                 }
                 TransferState::Whole => {
                     let bytes = self.collect(number)?;
-                    return Ok(self.done(&transfer, bytes));
+                    return Ok(self.done(Transfer { bytes, ..transfer }));
                 }
-                _ => self.tell(&transfer),
+                _ => self.show(&transfer),
             }
             self.pause(number)?;
             transfer = self.look(number)?.unwrap_or(transfer);
         }
     }
 
-    fn done(&self, transfer: &Transfer, bytes: u64) -> (String, Value) {
-        let json = json!({ "file": self.destination, "bytes": bytes, "cid": transfer.cid });
-        let words = match &self.destination {
-            Some(path) => format!("{}: {}\n", clean(&path.display().to_string(), 200), size(bytes)),
-            None => format!("{}: {}, pinned\n", transfer.cid, size(bytes)),
-        };
-        (words, json)
+    fn done(&self, transfer: Transfer) -> Fetched {
+        Fetched {
+            cid: transfer.cid,
+            bytes: transfer.bytes,
+            path: self.destination.as_ref().map(|path| path.display().to_string()),
+            source: None,
+            host: None,
+        }
     }
 
     fn ask(&mut self, request: &Request) -> Result<Transfer, CliError> {
@@ -154,57 +152,57 @@ impl<'a> Waiting<'a> {
     fn answer(&mut self, request: &Request) -> Result<Answer, CliError> {
         let mut client = match self.client.take() {
             Some(client) => client,
-            None => local::open(self.arguments)?,
+            None => self.context.client()?,
         };
         let answer = client.ask(request)?;
         self.client = Some(client);
         Ok(answer)
     }
 
-    /// How far it is; nothing while the daemon is away, since it goes on when it is back.
+    /// How far it is; `None` while the daemon is away, since it goes on when it is back.
     fn look(&mut self, number: u64) -> Result<Option<Transfer>, CliError> {
         match self.ask(&Request::Download { number }) {
             Ok(transfer) => Ok(Some(transfer)),
             Err(error) if is_away(&error) => {
-                self.say("the daemon is away; the download goes on when it is back".to_owned());
+                self.warn_once("the daemon is away; the download goes on when it is back".to_owned());
                 Ok(None)
             }
             Err(error) => Err(error),
         }
     }
 
-    /// Waits a little; an error when that was long enough, or when somebody has no patience.
+    /// Waits a little. Fails after the time to wait, and on Ctrl-C.
     fn pause(&mut self, number: u64) -> Result<(), CliError> {
         let interrupt = &mut self.interrupt;
         let is_interrupted = self.runtime.block_on(async {
             tokio::select! {
                 _ = interrupt.recv() => true,
-                () = tokio::time::sleep(LOOK) => false,
+                () = tokio::time::sleep(LOOK_EVERY) => false,
             }
         });
         let is_late = self.deadline.is_some_and(|deadline| deadline <= Instant::now());
         if is_interrupted || is_late { Err(CliError::GoesOn(number)) } else { Ok(()) }
     }
 
-    fn tell(&mut self, transfer: &Transfer) {
+    fn show(&mut self, transfer: &Transfer) {
         if io::stderr().is_terminal() {
-            // Its end is cut rather than put on a line of its own; the cursor stays at the beginning.
-            let line = bars::line(transfer, None);
+            // What is wider than the terminal is cut; the cursor stays at the beginning.
+            let line = transfer::Transfer::new(transfer.clone(), &Names::default()).show();
             let _ = write!(io::stderr(), "\r\x1b[?7l{line}\x1b[K\x1b[?7h");
-            self.told = line;
+            self.shown = line;
         } else if let Some(reason) = &transfer.reason {
-            self.say(format!("waiting: {}", clean(reason, 300)));
+            self.warn_once(format!("waiting: {}", clean(reason, 300)));
         } else {
-            self.told.clear();
+            self.shown.clear();
         }
     }
 
-    /// A line, once.
-    fn say(&mut self, words: String) {
-        if self.told != words {
+    /// Prints a message, unless it was the last.
+    fn warn_once(&mut self, message: String) {
+        if self.shown != message {
             self.clear();
-            let _ = writeln!(io::stderr(), "dt-swarm-cli: {words}");
-            self.told = words;
+            warn(&message);
+            self.shown = message;
         }
     }
 
@@ -214,10 +212,10 @@ impl<'a> Waiting<'a> {
         }
     }
 
-    /// Reads it from the daemon and writes it: first beside its place, then there.
+    /// Reads the file from the daemon and writes it: first beside its place, then there.
     fn collect(&mut self, number: u64) -> Result<u64, CliError> {
         let Some(path) = self.destination.clone() else { return Err(CliError::Lost) };
-        let mut file = tempfile::NamedTempFile::new_in(beside(&path)).map_err(CliError::Write)?;
+        let mut file = tempfile::NamedTempFile::new_in(place::folder(&path)).map_err(CliError::Write)?;
         let mut offset = 0;
         loop {
             let piece = match self.answer(&Request::Read { number, offset })? {
@@ -239,14 +237,10 @@ impl<'a> Waiting<'a> {
     }
 }
 
-/// A temporary file is its owner's alone; this one is to be like others.
+/// Gives it the usual mode. Only its owner may read a temporary file.
 fn make_usual(file: &std::fs::File) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     file.set_permissions(std::fs::Permissions::from_mode(0o644))
-}
-
-fn ordered(number: u64) -> String {
-    format!("Download {number} goes on in the background; `transfers` shows it.\n")
 }
 
 fn is_away(error: &CliError) -> bool {
