@@ -12,7 +12,7 @@ pub(crate) trait Command: clap::Args {
     /// One document, or [`Live`](crate::output::Live) ones.
     type Output: Print;
 
-    /// Does it.
+    /// Runs the command.
     ///
     /// # Errors
     /// One sentence for people. The program prints it to stderr, and exits with 1.

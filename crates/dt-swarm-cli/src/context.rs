@@ -4,8 +4,8 @@ use crate::ask::{self, Answer, Pong};
 use crate::connection::Connection;
 use crate::error::CliError;
 use crate::host::Host;
-use crate::names::{HOSTNAMES, Names};
 use crate::output::fields::Daemon;
+use crate::output::names::{HOSTNAMES, Names};
 use crate::output::{Form, warn};
 use crate::swarm_file::Swarm;
 use clap::Args;
@@ -76,7 +76,7 @@ impl Context {
         Ok((pong, daemon))
     }
 
-    /// The names of all peers; none when the daemon at HOST does not tell them. IDs have to do then.
+    /// Asks for the names of all peers. Returns none when the daemon at HOST does not tell them: IDs have to do then.
     pub(crate) fn names(&self) -> Names {
         let names = || {
             let (policy, key) = self.policy_and_key()?;
@@ -118,12 +118,12 @@ impl Context {
         }
     }
 
-    /// Whether the control socket was named.
+    /// Returns whether the control socket was named.
     pub(crate) fn is_socket_named(&self) -> bool {
         self.socket.is_some()
     }
 
-    /// The status of the daemon here. Without a daemon that is no error, unless its socket was named.
+    /// Asks for the status of the daemon here. Without a daemon that is no error, unless its socket was named.
     pub(crate) fn status(&self) -> Result<Option<Status>, CliError> {
         match self.find_client().and_then(|mut client| Ok(client.status()?)) {
             Ok(status) => Ok(Some(status)),
@@ -152,7 +152,7 @@ impl Context {
 
 /// The swarm.
 impl Context {
-    /// The swarm by which to judge: that of `--swarm`, else of the daemon on this computer, else of the swarm file of this
+    /// Finds the swarm by which to judge: that of `--swarm`, else of the daemon on this computer, else of the swarm file of this
     /// user; `None` for the open swarm.
     pub(crate) fn swarm(&self) -> Result<Option<Swarm>, CliError> {
         if let Some(path) = &self.swarm {
@@ -167,14 +167,14 @@ impl Context {
         }
     }
 
-    /// The policy by which to judge, and the key with which to speak.
+    /// Returns the policy by which to judge, and the key with which to speak.
     pub(crate) fn policy_and_key(&self) -> Result<(Policy, Option<SwarmKey>), CliError> {
         let file = self.swarm()?.map(|swarm| swarm.file);
         Ok(file.map_or_else(Default::default, |file| (file.policy(), file.key().cloned())))
     }
 
-    /// The key with which to speak where nothing is judged. A swarm that cannot be found out has none, unless its file was
-    /// named.
+    /// Returns the key with which to speak where nothing is judged. A swarm that cannot be found has none, unless its file
+    /// was named.
     pub(crate) fn key(&self) -> Result<Option<SwarmKey>, CliError> {
         match self.policy_and_key() {
             Err(error) if self.swarm.is_some() => Err(error),

@@ -8,7 +8,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Why there is nothing to show.
+/// An error that ends the program.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CliError {
     #[error("the name of {host} is not known here: {source}. Check the spelling, or give the IP address.")]
@@ -155,7 +155,7 @@ fn why_not(role: Role) -> &'static str {
 }
 
 impl CliError {
-    /// The error of content that could not be fetched or written.
+    /// Makes the error of content that could not be fetched or written.
     pub(crate) fn content(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Content(source.into())
     }

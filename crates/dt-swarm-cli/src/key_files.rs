@@ -4,12 +4,12 @@ use crate::error::CliError;
 use control::{KeyFile, KeyName, Places};
 use std::path::PathBuf;
 
-/// The folder of key files.
+/// Returns the folder of key files.
 pub(crate) fn folder() -> Result<PathBuf, CliError> {
     Places::current().keys().ok_or(CliError::NoKeys)
 }
 
-/// The path of the key file that this text means: a path when it has a slash in it, else a name.
+/// Returns the path of the key file that this text means: a path when it has a slash in it, else a name.
 pub(crate) fn path(text: &str) -> Result<PathBuf, CliError> {
     match text.contains('/') {
         true => Ok(text.into()),

@@ -16,7 +16,6 @@ mod error;
 mod host;
 mod jobs;
 mod key_files;
-mod names;
 mod output;
 mod pattern;
 mod random;

@@ -33,7 +33,10 @@
 pub(crate) mod answered;
 pub(crate) mod channel;
 pub(crate) mod fields;
+pub(crate) mod names;
 pub(crate) mod transfer;
+#[cfg(test)]
+pub(crate) mod vocabulary;
 
 use crate::error::CliError;
 use crate::text::clean_json;
@@ -55,7 +58,7 @@ pub(crate) trait Output: Serialize {
 
 /// What a command returns: one [`Output`], or [`Live`] ones.
 pub(crate) trait Print {
-    /// Prints all of it.
+    /// Prints it in this form.
     fn print(self, form: Form) -> Result<(), CliError>;
 }
 
@@ -74,7 +77,7 @@ impl<T: Output> Print for T {
 pub(crate) struct Live<T>(Box<dyn Iterator<Item = Result<T, CliError>>>);
 
 impl<T> Live<T> {
-    /// Prints what this iterator gives, until it ends, fails, or nobody reads any more.
+    /// Takes the documents of this iterator. They are printed until it ends or fails, or until nobody reads any more.
     pub(crate) fn new(documents: impl Iterator<Item = Result<T, CliError>> + 'static) -> Self {
         Self(Box::new(documents))
     }
@@ -106,7 +109,7 @@ pub(crate) struct Done {
 }
 
 impl Done {
-    /// Shows this sentence, given without its line end, to people.
+    /// Makes it with the sentence for people, given without its line end.
     pub(crate) fn new(sentence: &str) -> Self {
         Self { is_done: true, sentence: sentence.to_owned() }
     }
@@ -123,7 +126,7 @@ fn json_text(json: serde_json::Result<String>) -> Result<String, CliError> {
     Ok(clean_json(&json) + "\n")
 }
 
-/// Prints this at once. Returns false when the reader closed the pipe early, as `head` does; that is no error.
+/// Prints a text at once. Returns false when the reader closed the pipe early, as `head` does; that is no error.
 fn write_out(text: &str) -> Result<bool, CliError> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {

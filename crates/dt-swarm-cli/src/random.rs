@@ -4,7 +4,7 @@ use crate::error::CliError;
 use rand::TryRng as _;
 use std::io;
 
-/// Fresh random bytes, fit for keys.
+/// Returns fresh random bytes, fit for keys.
 pub(crate) fn bytes<const N: usize>() -> Result<[u8; N], CliError> {
     let mut bytes = [0; N];
     let filled = rand::rngs::SysRng.try_fill_bytes(&mut bytes);

@@ -3,7 +3,7 @@
 use crate::ask;
 use crate::context::Context;
 use crate::error::CliError;
-use crate::names::{HOSTNAMES, Names};
+use crate::output::names::{HOSTNAMES, Names};
 use crate::signing::{self, Signed, SigningOptions, Unsigned};
 use crate::validity::{DefaultLength, ValidityOptions};
 use clap::Args;
@@ -39,14 +39,14 @@ impl RoleArguments {
     }
 }
 
-/// The item that says that `peer` has `role`.
+/// Returns the item that says that `peer` has `role`.
 #[expect(clippy::expect_used, reason = "a role's name and a peer ID are well within their bounds")]
 fn item(role: Role, peer: PeerId) -> Item {
     let bucket = BucketPath::new(&[role.name()]).expect("a short name");
     Item { bucket, data: Data::new(&peer.to_string()).expect("a short text") }
 }
 
-/// The error of a name in the place of a peer ID. It tells the IDs of the peers that call themselves so.
+/// Makes the error of a name in the place of a peer ID. It names the IDs of the peers that call themselves so.
 fn not_an_id(context: &Context, name: &str) -> CliError {
     let ask = || {
         let answer = ask::records(&mut context.connect()?, &[HOSTNAMES], &Policy::default())?;

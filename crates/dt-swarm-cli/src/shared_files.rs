@@ -3,7 +3,7 @@
 use dcache::{Set, Time};
 use logs::SharedFile;
 
-/// The files that are known at `now`, by name and CID, those without a name last.
+/// Lists the files that are known at `now`, by name and CID, those without a name last.
 pub(crate) fn list(set: &Set, now: Time) -> Vec<SharedFile> {
     let mut files: Vec<SharedFile> = logs::index(set, now).into_values().collect();
     files.sort_by_cached_key(|file| {

@@ -77,7 +77,7 @@ struct SignedStatement {
     opponents: Vec<PeerRef>,
 }
 
-/// The length of a statement of this kind when no option says so.
+/// Returns how long a statement of this kind holds when no option says so.
 pub(crate) fn default_length(kind: Kind) -> DefaultLength {
     match kind {
         Kind::Propose => DefaultLength::Seconds(HOUR),
@@ -95,7 +95,7 @@ impl ItemArguments {
     }
 }
 
-/// Signs all of it together.
+/// Signs the statements together.
 pub(crate) fn sign(
     context: &Context,
     statements: Vec<Unsigned<'_>>,
@@ -174,7 +174,7 @@ impl SignedStatement {
         }
     }
 
-    /// What was said, in a sentence.
+    /// Returns a sentence that tells what was said.
     fn sentence(&self, now: Time) -> String {
         let verb = match self.kind {
             Kind::Propose => "Proposed in",
@@ -195,7 +195,7 @@ impl SignedStatement {
         )
     }
 
-    /// Why it is not so although it was said.
+    /// Returns a sentence that tells why it is not so although it was said; `None` when it is so.
     fn doubt(&self, now: Time) -> Option<String> {
         let is_as_said = self.is_in_bucket == (self.kind == Kind::Propose);
         let is_due = self.range.from.is_none_or(|from| from.0 <= now)
@@ -230,6 +230,7 @@ impl Output for Signed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::vocabulary;
     use control::Ending;
     use dcache::{Data, Keypair, PeerId};
 
@@ -281,5 +282,14 @@ mod tests {
         assert!(doubt(false, &[other]).unwrap().contains(&format!("dismissed by {other}")));
         assert!(doubt(false, &[]).unwrap().contains("does not count"));
         assert_eq!(signed(false, &[]).doubt(Time(5)), None);
+
+        let signer = PeerRef::unnamed(prepared(None).signer);
+        let document = Signed { signer, time: Timestamp(NOW), statements: vec![signed(false, &[other])] };
+        let json = vocabulary::checked(&document);
+        assert_eq!(
+            (&json["statements"][0]["kind"], &json["time"]),
+            (&"propose".into(), &"2027-01-15T08:00:00Z".into())
+        );
+        assert_eq!(json["statements"][0]["opponents"][0]["peer"], other.to_string());
     }
 }

@@ -31,13 +31,13 @@ impl Swarm {
         Ok(Self { text, file, path: Some(path.to_owned()) })
     }
 
-    /// The swarm whose file has this text, by the daemon's word.
+    /// Reads the text of a swarm file that the daemon told.
     pub(crate) fn of_daemon(text: String) -> Result<Self, CliError> {
         let file = SwarmFile::parse(&text).map_err(CliError::SwarmStrange)?;
         Ok(Self { text, file, path: None })
     }
 
-    /// The text of the file without its secret.
+    /// Returns the text of the file without its secret.
     pub(crate) fn text_without_key(&self) -> String {
         let Some(key) = self.file.key() else { return self.text.clone() };
         let secret = key.reveal();

@@ -40,7 +40,7 @@ pub(crate) enum DefaultLength {
 pub(crate) const HOUR: u64 = 3600;
 
 impl ValidityOptions {
-    /// The validity, seen from `now`.
+    /// Decides the validity, seen from `now`.
     pub(crate) fn decide(&self, now: Time, default: DefaultLength) -> Result<Validity, CliError> {
         let from = self.from.unwrap_or(now);
         let until = match (self.seconds, self.until, self.forever) {
@@ -60,7 +60,7 @@ impl ValidityOptions {
     }
 }
 
-/// A length of time in whole seconds; days have 24 hours and weeks 7 days.
+/// Reads a duration in whole seconds. Days have 24 hours and weeks 7 days.
 pub(crate) fn seconds(text: &str) -> Result<u64, String> {
     let wrong =
         || "a duration is a number with s, min (or m), h, d or w, such as 90min, 7d or 1h30m".to_owned();
@@ -76,7 +76,7 @@ pub(crate) fn seconds(text: &str) -> Result<u64, String> {
     }
 }
 
-/// A time: a date, a date with a time of day, or `@` and seconds since 1970. Without an offset it is UTC.
+/// Reads a time: a date, a date with a time of day, or `@` and seconds since 1970. Without an offset it is UTC.
 pub(crate) fn time(text: &str) -> Result<Time, String> {
     let wrong = || {
         "a time is 2027-01-01, 2027-01-01T12:30, 2027-01-01T12:30:00+02:00 or @1800000000 (seconds since 1970)"

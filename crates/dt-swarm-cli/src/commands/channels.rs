@@ -84,7 +84,7 @@ impl Output for ChannelList {
     }
 }
 
-/// Whether it has anything to show: questions such as this one may be all that ever came by a link.
+/// Returns whether the channel has anything to show. Questions such as this one may be all that ever came by a link.
 fn is_shown(channel: &Channel) -> bool {
     channel.reach.is_some() || channel.sent_lines + channel.received_lines > 0
 }

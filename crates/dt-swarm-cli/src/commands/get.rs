@@ -8,9 +8,9 @@ mod place;
 use super::Command;
 use crate::context::{Context, Reading};
 use crate::error::CliError;
-use crate::names::HOSTNAMES;
 use crate::output::Output;
 use crate::output::fields::PeerRef;
+use crate::output::names::HOSTNAMES;
 use crate::output::transfer::Transfer;
 use crate::shared_files;
 use crate::text::{clean, size};
@@ -98,17 +98,17 @@ impl Command for Get {
 }
 
 impl Get {
-    /// Where to put it, if that was said.
+    /// Returns where to put it, if that was said.
     fn place(&self) -> Option<&Path> {
         self.output.as_deref().or(self.destination.as_deref())
     }
 
-    /// Whether only a daemon that takes orders can do it.
+    /// Returns whether only a daemon that takes orders can do it.
     fn is_for_daemon(&self) -> bool {
         self.wait.is_some() || self.pin || self.priority != 0
     }
 
-    /// The one shared file that has this name or CID.
+    /// Finds the one shared file that has this name or CID.
     fn find<'a>(&self, files: &'a [SharedFile]) -> Result<&'a SharedFile, CliError> {
         let is_it = |file: &&SharedFile| {
             file.cid.to_string() == self.file

@@ -57,7 +57,7 @@ struct RateLimit {
 impl Command for Limit {
     type Output = RateLimits;
 
-    /// Sets the limits that are named, and gives all.
+    /// Sets the limits that are named, and returns all.
     fn run(&self, context: &Context) -> Result<RateLimits, CliError> {
         let mut client = context.client()?;
         let (_, set) = ask(&mut client, &Request::Limits {})?;
@@ -78,7 +78,7 @@ impl Command for Limit {
     }
 }
 
-/// The limits that hold now, and those that were set.
+/// Returns the limits that hold now, and those that were set.
 fn ask(client: &mut Client, request: &Request) -> Result<(Limits, Limits), CliError> {
     match client.ask(request)? {
         Answer::Limits { now, set } => Ok((now, set)),
@@ -113,13 +113,14 @@ impl Output for RateLimits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::vocabulary;
     use control::Limit::{Default, None, Rate};
 
     #[test]
     fn programs_get_rates_in_bytes_and_what_was_set() {
         let of = |now, set| {
             let limit = RateLimit::new(now, set);
-            (limit.show(), serde_json::to_string(&limit).unwrap())
+            (limit.show(), vocabulary::checked(&limit).to_string())
         };
         let expected = |shown: &str, json: &str| (shown.to_owned(), json.to_owned());
         assert_eq!(

@@ -62,7 +62,7 @@ impl Command for Ping {
     }
 }
 
-/// The seconds, without digits that the clock does not give.
+/// Returns the seconds, without digits that the clock does not give.
 fn microseconds_exact(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e6
 }

@@ -3,10 +3,10 @@
 use super::Command;
 use crate::context::{Context, Reading};
 use crate::error::CliError;
-use crate::names::HOSTNAMES;
 use crate::output::Output;
 use crate::output::answered::Answered;
 use crate::output::fields::{PeerRef, TimeRange, Timestamp};
+use crate::output::names::HOSTNAMES;
 use crate::pattern;
 use crate::tables::table;
 use crate::text::{clean, count, date};
@@ -81,7 +81,7 @@ impl Command for Query {
         let pattern = pattern::parse(&self.pattern)?;
         let reading = context.read(&[pattern.as_str(), HOSTNAMES])?;
         let at = self.at.unwrap_or(reading.answer.now);
-        let answered = Answered { time: Timestamp(at), ..Answered::new(&reading) };
+        let answered = Answered { time: Timestamp(at), ..Answered::new(&reading.answer, &reading.names) };
         Ok(Items { answered, items: items(&reading, &pattern, at), pattern })
     }
 }
@@ -149,7 +149,7 @@ fn when(range: &TimeRange) -> String {
 }
 
 impl Output for Items {
-    /// One table for each bucket.
+    /// Returns one table for each bucket.
     fn show(&self) -> String {
         let mut shown = String::new();
         let mut reasons = BTreeSet::new();

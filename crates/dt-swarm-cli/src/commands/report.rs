@@ -3,10 +3,10 @@
 use super::Command;
 use crate::context::Context;
 use crate::error::CliError;
-use crate::names::{HOSTNAMES, Names};
 use crate::output::Output;
 use crate::output::answered::Answered;
 use crate::output::fields::{FileRef, PeerRef, Timestamp};
+use crate::output::names::{HOSTNAMES, Names};
 use crate::shared_files;
 use crate::tables::table;
 use crate::text::{clean, count, size};
@@ -59,7 +59,7 @@ impl Command for Report {
         let reading = context.read(&["/share/*", HOSTNAMES])?;
         let files = shared_files::list(&reading.answer.set, reading.answer.now);
         let files = files.iter().map(|file| File::new(file, &reading.names)).collect();
-        Ok(Files { answered: Answered::new(&reading), files })
+        Ok(Files { answered: Answered::new(&reading.answer, &reading.names), files })
     }
 }
 

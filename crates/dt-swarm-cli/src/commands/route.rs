@@ -8,9 +8,9 @@ use crate::output::{Done, Output};
 use crate::tables::table;
 use crate::text::{clean, clean_lines, duration};
 use clap::{Args, Subcommand};
-use control::{Answer, Request};
+use control::{Answer, ClientError, Request};
 use routing::{Address, Rule};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 
 const EXAMPLES: &str = "\
@@ -74,7 +74,7 @@ pub(crate) struct Routes {
 }
 
 /// A channel by which a peer was heard.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 struct LearnedRoute {
     #[serde(flatten)]
     peer: PeerRef,
@@ -83,18 +83,70 @@ struct LearnedRoute {
     /// What a byte costs there, compared with other channels.
     cost: u8,
     /// Seconds since the peer was heard there.
+    #[serde(alias = "age")]
     age_seconds: u64,
 }
 
 /// Where a line would go.
 #[derive(Debug, Serialize)]
 pub(crate) struct Explained {
-    /// Each step, as the daemon describes it.
-    explanation: serde_json::Value,
+    #[serde(flatten)]
+    explanation: Explanation,
     /// By which channel the line would leave, in a sentence.
-    last: String,
+    message: String,
     #[serde(skip)]
     text: String,
+}
+
+/// How an address is resolved. It is read as the daemon tells it.
+#[derive(Debug, Deserialize, Serialize)]
+struct Explanation {
+    /// The address that was asked about.
+    address: Address,
+    /// What is done to it.
+    steps: Vec<Step>,
+    /// What comes of it.
+    end: End,
+}
+
+/// One rewriting.
+#[derive(Debug, Deserialize, Serialize)]
+struct Step {
+    /// What rewrites the address.
+    by: Rewriter,
+    /// The address until then.
+    before: Address,
+    /// The address from then on.
+    after: Address,
+}
+
+/// What rewrites an address.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Rewriter {
+    /// A configured rule.
+    Rule(Rule),
+    /// The peer was heard by a channel.
+    Learned(LearnedRoute),
+    /// This node's own brain comes first in the address, and something behind it.
+    Here,
+}
+
+/// What comes of an address.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(tag = "end", rename_all = "snake_case")]
+enum End {
+    /// The line leaves by the channel with which this address begins.
+    Channel { address: Address },
+    /// The line is for this node.
+    Here,
+    /// Nothing leads further from this address.
+    NoRoute { address: Address },
+    /// The rules contradict themselves.
+    Failed {
+        #[serde(alias = "error")]
+        reason: String,
+    },
 }
 
 impl Command for Route {
@@ -135,10 +187,20 @@ fn list(context: &Context) -> Result<Routes, CliError> {
 
 fn explain(context: &Context, address: &Address) -> Result<Explained, CliError> {
     let mut client = context.client()?;
-    match client.ask(&Request::Explain { address: address.clone() })? {
-        Answer::Explained { words, steps, last } => Ok(Explained { explanation: steps, last, text: words }),
-        other => Err(client.unexpected(&other).into()),
+    let (text, steps, message) = match client.ask(&Request::Explain { address: address.clone() })? {
+        Answer::Explained { words, steps, last } => (words, steps, last),
+        other => return Err(client.unexpected(&other).into()),
+    };
+    let strange =
+        |error: serde_json::Error| ClientError::Strange(client.path().to_owned(), error.to_string());
+    let mut explanation: Explanation = serde_json::from_value(steps).map_err(strange)?;
+    let names = context.names();
+    for step in &mut explanation.steps {
+        if let Rewriter::Learned(route) = &mut step.by {
+            route.peer = names.of(route.peer.peer);
+        }
     }
+    Ok(Explained { explanation, message, text })
 }
 
 impl Output for RouteOutput {
@@ -176,5 +238,33 @@ impl Routes {
             shown += "Lines are not passed on for others (`forward = false`).\n";
         }
         shown
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::vocabulary;
+    use dcache::PeerId;
+    use serde_json::Value;
+
+    #[test]
+    fn what_the_daemon_explains_is_told_in_the_words_of_all_commands() {
+        let peer = PeerId::from_public_key([0; 32]).to_string();
+        let told = r#"{
+            "address": "/dswarm/PEER/brain",
+            "steps": [{
+                "by": {"learned": {"peer": "PEER", "via": "/ip4/10.0.0.7/udp/1240/dswarm-line", "cost": 1, "age": 5}},
+                "before": "/dswarm/PEER/brain",
+                "after": "/ip4/10.0.0.7/udp/1240/dswarm-line/dswarm/PEER/brain"
+            }],
+            "end": {"end": "failed", "error": "a loop"}
+        }"#;
+        let explanation: Explanation = serde_json::from_str(&told.replace("PEER", &peer)).unwrap();
+        let explained = Explained { explanation, message: "nowhere".into(), text: String::new() };
+        let json = vocabulary::checked(&RouteOutput::Explained(explained));
+        let learned = &json["steps"][0]["by"]["learned"];
+        assert_eq!((&learned["age_seconds"], &learned["hostname"]), (&5.into(), &Value::Null));
+        assert_eq!((&json["end"]["end"], &json["end"]["reason"]), (&"failed".into(), &"a loop".into()));
     }
 }

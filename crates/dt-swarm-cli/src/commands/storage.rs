@@ -255,6 +255,7 @@ fn total(number: usize, what: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::vocabulary;
 
     fn store() -> Store {
         let waiting = Waiting {
@@ -300,7 +301,7 @@ mod tests {
 
     #[test]
     fn programs_get_everything() {
-        let json = serde_json::to_value(store()).unwrap();
+        let json = vocabulary::checked(&store());
         assert_eq!(json["pins"].as_array().unwrap().len(), 51);
         assert_eq!(json["pins"][0]["pinned_time"], "1970-01-01T00:00:01Z");
         assert_eq!(

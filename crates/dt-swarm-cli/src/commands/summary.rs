@@ -3,10 +3,10 @@
 use super::Command;
 use crate::context::{Context, Reading};
 use crate::error::CliError;
-use crate::names::HOSTNAMES;
 use crate::output::Output;
 use crate::output::answered::Answered;
 use crate::output::fields::{PeerRef, TimeRange, Timestamp};
+use crate::output::names::HOSTNAMES;
 use crate::pattern;
 use crate::tables::table;
 use crate::text::{clean, count, duration, until};
@@ -82,12 +82,12 @@ impl Command for Summary {
         let views: Vec<View<'_>> = reading.answer.set.matching(&pattern, reading.answer.now).collect();
         let buckets = views.chunk_by(|one, other| one.item.bucket == other.item.bucket);
         let buckets = buckets.map(|views| Bucket::new(views, &reading)).collect();
-        Ok(Buckets { answered: Answered::new(&reading), buckets, pattern })
+        Ok(Buckets { answered: Answered::new(&reading.answer, &reading.names), buckets, pattern })
     }
 }
 
 impl Bucket {
-    /// The bucket that has these items, at least one.
+    /// Describes the bucket that has these items, at least one.
     fn new(views: &[View<'_>], reading: &Reading) -> Self {
         Self {
             bucket: views[0].item.bucket.as_str().to_owned(),
@@ -126,7 +126,7 @@ impl Item {
 }
 
 impl Output for Buckets {
-    /// One table for each bucket.
+    /// Returns one table for each bucket.
     fn show(&self) -> String {
         let mut shown = String::new();
         for Bucket { bucket, items } in &self.buckets {

@@ -206,7 +206,7 @@ fn new_root(swarm: &str) -> Result<Roots, CliError> {
     Ok(([key.peer_id()].into(), Some(key)))
 }
 
-/// The name of the root's key of a new swarm: the swarm's, as far as it can stand in the name of a file.
+/// Names the root's key of a new swarm: as the swarm, as far as that can stand in the name of a file.
 fn key_name(swarm: &str) -> Result<KeyName, CliError> {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     let name: String = swarm.chars().map(plain).take(MAX_KEY_NAME).collect();
@@ -261,6 +261,7 @@ impl Output for SwarmOutput {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::vocabulary;
     use seal::KEY_BYTES;
 
     #[test]
@@ -271,7 +272,7 @@ mod tests {
         let swarm = || swarm_file::Swarm { text: file.to_toml(), file: file.clone(), path: None };
         let told = |is_key_shown| {
             let facts = SwarmFacts::new(Some(swarm()), is_key_shown);
-            [facts.show(), serde_json::to_string(&facts).unwrap()]
+            [facts.show(), vocabulary::checked(&facts).to_string()]
         };
         assert!(told(false).iter().all(|told| told.contains("--show-key") && !told.contains(&key.reveal())));
         assert!(told(true).iter().all(|told| told.contains(&key.reveal())));

@@ -3,7 +3,7 @@
 use super::Command;
 use crate::context::Context;
 use crate::error::CliError;
-use crate::names::Names;
+use crate::output::names::Names;
 use crate::output::transfer::{Link, Transfer};
 use crate::output::{Done, Form, Live, Output, Print};
 use clap::{Args, Subcommand};
@@ -92,14 +92,14 @@ impl Snapshot {
         self.links.iter().filter(|link| link.sent_bytes_per_second > 0)
     }
 
-    /// Whether anything goes on by itself. What waits may wait for ever.
+    /// Returns whether anything goes on by itself. What waits may wait for ever.
     fn is_under_way(&self) -> bool {
         let is_coming =
             |transfer: &Transfer| matches!(transfer.state, TransferState::Fetching | TransferState::Writing);
         self.transfers.iter().any(is_coming) || self.busy_links().next().is_some()
     }
 
-    /// A line for each transfer and each peer to which something goes.
+    /// Returns a line for each transfer and each peer to which something goes.
     fn lines(&self) -> Vec<String> {
         let mut lines: Vec<String> = self.transfers.iter().map(Transfer::show).collect();
         lines.extend(self.busy_links().map(Link::show));
@@ -109,7 +109,7 @@ impl Snapshot {
         lines
     }
 
-    /// The same lines without bars, by what they are about.
+    /// Returns the same lines without bars, by what they are about.
     fn plain_lines(&self) -> BTreeMap<String, String> {
         let transfer = |transfer: &Transfer| {
             let line = format!("{}: {}", transfer.show_name(), transfer.show_figures());
@@ -120,7 +120,7 @@ impl Snapshot {
     }
 }
 
-/// All lines again and again in the same place, until Ctrl-C.
+/// Draws all lines again and again in the same place, until Ctrl-C.
 fn redrawn(mut client: Client, names: Names) -> Live<Snapshot> {
     let mut height = 0;
     let next = move || {
@@ -138,7 +138,7 @@ fn redrawn(mut client: Client, names: Names) -> Live<Snapshot> {
     Live::new(std::iter::repeat_with(next))
 }
 
-/// A line for each change, once a second at most, until nothing is under way.
+/// Gives a line for each change, once a second at most, until nothing is under way.
 fn line_by_line(mut client: Client, names: Names) -> Live<Snapshot> {
     let mut shown: Option<BTreeMap<String, String>> = None;
     let mut is_over = false;

@@ -8,8 +8,8 @@ use crate::ask::{self, Unverified};
 use crate::connection::Connection;
 use crate::context::Context;
 use crate::error::CliError;
-use crate::names::{HOSTNAMES, Names};
 use crate::output::fields::{PeerRef, Timestamp};
+use crate::output::names::{HOSTNAMES, Names};
 use crate::output::{Live, Output};
 use crate::pattern;
 use crate::random;
@@ -160,7 +160,7 @@ impl Watching {
         }
     }
 
-    /// The next change, after waiting for it.
+    /// Waits for the next change.
     fn next_event(&mut self) -> Result<Event, CliError> {
         loop {
             if let Some(event) = self.changes.pop_front() {

@@ -1,7 +1,8 @@
 //! What every document says that was made of records: where they come from, and what was left out.
 
 use super::fields::{Daemon, Timestamp};
-use crate::context::Reading;
+use super::names::Names;
+use crate::ask::Answer;
 use crate::text::{clean, count};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -27,8 +28,8 @@ pub(crate) struct Answered {
 }
 
 impl Answered {
-    pub(crate) fn new(reading: &Reading) -> Self {
-        let Reading { answer, names, .. } = reading;
+    /// Describes this answer.
+    pub(crate) fn new(answer: &Answer, names: &Names) -> Self {
         let counters = answer.pong.status.iter().flat_map(|status| &status.counters);
         let refused = counters
             .filter(|(name, number)| **number > 0 && REFUSED.iter().any(|word| name.contains(word)))
@@ -42,7 +43,7 @@ impl Answered {
         }
     }
 
-    /// The lines below the tables: how much was read, and what was refused.
+    /// Returns the lines below the tables: how much was read, and what was refused.
     pub(crate) fn footer(&self) -> String {
         let mut shown = format!("{} read", count(self.records_read, "record"));
         // Writing to a String does not fail.

@@ -65,7 +65,7 @@ impl From<ChannelStatus> for Channel {
 }
 
 impl Channel {
-    /// Its name, for a table.
+    /// Returns the name, for a table.
     pub(crate) fn show_name(&self) -> String {
         clean(&self.name, 64)
     }

@@ -3,7 +3,7 @@
 use crate::ask::Pong;
 use crate::text::{clean, date};
 use dcache::{PeerId, Time, Validity};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// The most characters of a name that are shown.
 const MAX_NAME_SHOWN: usize = 24;
@@ -36,16 +36,17 @@ impl From<&Validity> for TimeRange {
 }
 
 /// A peer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PeerRef {
     /// Its ID.
     pub(crate) peer: PeerId,
     /// The name that it gives itself, as it wrote it; `null` where it is not known.
+    #[serde(default)]
     pub(crate) hostname: Option<String>,
 }
 
 impl PeerRef {
-    /// A peer whose name was not asked for.
+    /// Makes a peer whose name was not asked for.
     pub(crate) fn unnamed(peer: PeerId) -> Self {
         Self { peer, hostname: None }
     }
@@ -89,7 +90,7 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// The daemon that sent this pong and calls itself so.
+    /// Describes the daemon that sent this pong and calls itself so.
     pub(crate) fn new(pong: &Pong, hostname: Option<String>) -> Self {
         let status = pong.status.as_ref();
         Self {

@@ -1,7 +1,7 @@
 //! A transfer and a link, for programs and, a line each, for people.
 
 use super::fields::{FileRef, PeerRef};
-use crate::names::Names;
+use super::names::Names;
 use crate::text::{clean, duration, size};
 use control::{LinkRate, SourceRate, TransferState};
 use serde::Serialize;
@@ -91,7 +91,7 @@ impl Transfer {
         }
     }
 
-    /// Its number and name.
+    /// Returns its number and name.
     pub(crate) fn show_name(&self) -> String {
         let name = clean(self.file.name.as_ref().unwrap_or(&self.file.cid), MAX_NAME_SHOWN);
         match self.download {
@@ -100,13 +100,13 @@ impl Transfer {
         }
     }
 
-    /// A line: name, bar, figures, and from whom it comes or why it does not.
+    /// Returns a line: name, bar, figures, and from whom it comes or why it does not.
     pub(crate) fn show(&self) -> String {
         let bar = self.percent().map_or_else(String::new, bar);
         format!("{:<24} {bar}{}", self.show_name(), self.show_figures())
     }
 
-    /// The figures alone.
+    /// Returns the figures alone.
     pub(crate) fn show_figures(&self) -> String {
         let amount = self.show_amount();
         let reason = self.reason.as_deref().map(|reason| clean(reason, MAX_REASON_SHOWN));
@@ -127,7 +127,7 @@ impl Transfer {
         }
     }
 
-    /// Rate, time that is left, and from whom it comes.
+    /// Returns the rate, the time that is left, and from whom it comes.
     fn show_pace(&self) -> String {
         let left = self.file.bytes.unwrap_or(0).saturating_sub(self.done_bytes);
         let eta = match left.checked_div(self.bytes_per_second) {
@@ -142,7 +142,7 @@ impl Transfer {
         format!(", {}/s{eta}{from}", size(self.bytes_per_second))
     }
 
-    /// The part that is here; `None` when that is not known, or of no interest any more.
+    /// Returns the percentage that is here; `None` when that is not known, or of no interest any more.
     fn percent(&self) -> Option<u64> {
         let whole = self.file.bytes.filter(|whole| *whole > 0)?;
         let is_over = matches!(self.state, TransferState::Done | TransferState::Failed);
@@ -169,7 +169,7 @@ impl Link {
         }
     }
 
-    /// A line: what goes to the peer.
+    /// Returns a line: what goes to the peer.
     pub(crate) fn show(&self) -> String {
         let network = if self.is_near { "LAN" } else { "WAN" };
         let (who, rate, sent) = (self.peer.show(), size(self.sent_bytes_per_second), size(self.sent_bytes));
@@ -180,6 +180,7 @@ impl Link {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::vocabulary;
     use dcache::Keypair;
 
     fn transfer(state: TransferState) -> Transfer {
@@ -208,6 +209,17 @@ mod tests {
         {
             assert!(line.contains(part), "{part} in {line}");
         }
+    }
+
+    #[test]
+    fn programs_get_sizes_and_rates_in_bytes() {
+        let json = vocabulary::checked(&transfer(TransferState::Fetching));
+        assert_eq!((&json["bytes"], &json["done_bytes"]), (&200_000_000.into(), &50_000_000.into()));
+        assert_eq!(json["sources"][0]["bytes_per_second"], 900_000);
+        let peer = Keypair::from_seed([1; 32]).peer_id();
+        let link = LinkRate { peer, is_near: true, sent: 1, up: 2, received: 3, down: 4 };
+        let json = vocabulary::checked(&Link::new(link, &Names::default()));
+        assert_eq!((&json["sent_bytes"], &json["received_bytes_per_second"]), (&1.into(), &4.into()));
     }
 
     #[test]

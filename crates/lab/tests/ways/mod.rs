@@ -47,7 +47,7 @@ pub(crate) fn wait_for_channel(robot: &Robot, name: &str) -> Result<Channel> {
 /// One says something, the other hears it, with its signature.
 pub(crate) fn reaches(from: &Robot, to: &Robot, words: &str) -> Result {
     from.cli_text(&["propose", "share/notes", words, "--for", "1h", "--anyway"])?;
-    let signer = from.cli(&["ping", "--json"])?["peer"].clone();
+    let signer = from.cli(&["ping", "--json"])?["daemon"]["peer"].clone();
     let what = format!("{words:?} from {} on {}", from.host().name(), to.host().name());
     let said = Instant::now();
     wait_until(SOON, &what, || {
@@ -80,7 +80,9 @@ pub(crate) fn troubled(robot: &Robot, channel: &str, words: &str) -> Result {
     wait_until(SOON, &format!("{words:?} about {channel}"), || {
         let said = robot.cli(&["channels", "--json"]).ok()?["troubles"].clone();
         let mut troubles = said.as_array()?.iter();
-        troubles.find(|trouble| has(&trouble["channel"], channel) && has(&trouble["words"], words)).map(drop)
+        troubles
+            .find(|trouble| has(&trouble["channel"], channel) && has(&trouble["message"], words))
+            .map(drop)
     })
 }
 

@@ -3,7 +3,7 @@
 use super::{Fetched, Get, GetOutput, place};
 use crate::context::Context;
 use crate::error::CliError;
-use crate::names::Names;
+use crate::output::names::Names;
 use crate::output::transfer;
 use crate::output::warn;
 use crate::text::clean;
@@ -39,7 +39,7 @@ pub(super) fn get(
     waiting.run(&order)
 }
 
-/// Where it is to be; nowhere when it is only to be pinned.
+/// Returns where the file is to be; nowhere when it is only to be pinned.
 fn destination(get: &Get, file: Option<&SharedFile>) -> Result<Option<PathBuf>, CliError> {
     if get.pin && get.place().is_none() {
         return Ok(None);
@@ -62,7 +62,7 @@ fn order(get: &Get, file: Option<&SharedFile>, destination: Option<&Path>) -> Or
     }
 }
 
-/// The destination as the daemon is told it. To one that has no JSON form this program writes.
+/// Returns the destination as the daemon is told it. To a path that has no JSON form this program writes.
 fn for_daemon(path: &Path, replace: bool) -> Option<Destination> {
     let folder = std::fs::metadata(place::folder(path)).ok()?;
     path.to_str().filter(|text| text.len() <= MAX_PATH_BYTES)?;
@@ -159,7 +159,7 @@ impl<'a> Waiting<'a> {
         Ok(answer)
     }
 
-    /// How far it is; `None` while the daemon is away, since it goes on when it is back.
+    /// Asks how far it is. Returns `None` while the daemon is away, since it goes on when the daemon is back.
     fn look(&mut self, number: u64) -> Result<Option<Transfer>, CliError> {
         match self.ask(&Request::Download { number }) {
             Ok(transfer) => Ok(Some(transfer)),

@@ -53,8 +53,8 @@ pub(super) fn get(
     })
 }
 
-/// Where the daemon takes IPFS connections: at the addresses that it signs, and at the same ports of the address at which
-/// it just answered, which is sure to be reachable from here.
+/// Returns where the daemon takes IPFS connections: at the addresses that it signs, and at the same ports of the address
+/// at which it just answered, which is sure to be reachable from here.
 fn provider(answer: &Answer, host: IpAddr) -> Result<Provider, CliError> {
     let peer = answer.pong.peer;
     let bucket = format!("pri/{peer}/ipfs_addresses").parse().ok();

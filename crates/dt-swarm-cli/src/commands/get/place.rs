@@ -3,7 +3,8 @@
 use crate::error::CliError;
 use std::path::{Path, PathBuf};
 
-/// The path of a file of this name at the place that was named, or in this folder. Nothing is overwritten without `force`.
+/// Returns the path of a file of this name at the place that was named, or in this folder. Fails for one that exists,
+/// without `force`.
 pub(super) fn destination(place: Option<&Path>, name: &str, force: bool) -> Result<PathBuf, CliError> {
     let named = place.unwrap_or_else(|| Path::new("."));
     let path = if named.is_dir() { named.join(name) } else { named.to_owned() };
@@ -15,7 +16,7 @@ pub(super) fn destination(place: Option<&Path>, name: &str, force: bool) -> Resu
     Ok(if is_in_nothing { Path::new(".").join(path) } else { path })
 }
 
-/// The folder of a file.
+/// Returns the folder of a file.
 pub(super) fn folder(path: &Path) -> &Path {
     path.parent().unwrap_or_else(|| Path::new("."))
 }

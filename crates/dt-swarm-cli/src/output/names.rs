@@ -1,6 +1,6 @@
 //! The names that peers give themselves.
 
-use crate::output::fields::PeerRef;
+use super::fields::PeerRef;
 use dcache::{Pattern, PatternError, PeerId, Set, Time};
 use std::collections::BTreeMap;
 
@@ -29,12 +29,12 @@ impl Names {
         Ok(Self(latest.into_iter().map(|(peer, (_, name))| (peer, name)).collect()))
     }
 
-    /// The peer with its name.
+    /// Returns the peer with its name.
     pub(crate) fn of(&self, peer: PeerId) -> PeerRef {
         PeerRef { peer, hostname: self.0.get(&peer).cloned() }
     }
 
-    /// The peers that call themselves so.
+    /// Returns the peers that call themselves so.
     pub(crate) fn peers(&self, name: &str) -> Vec<PeerId> {
         self.0.iter().filter(|(_, own)| *own == name).map(|(peer, _)| *peer).collect()
     }
