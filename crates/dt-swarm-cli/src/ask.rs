@@ -10,37 +10,37 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The most records of one answer.
 pub(crate) const MAX_RECORDS: usize = 200_000;
-/// From which difference in seconds on this computer's clock is not used for reading.
+/// Difference of the clocks, in seconds, from which on the daemon's is used for reading.
 const CLOCK_TOLERANCE: u64 = 60;
 
-/// Who ended the answer, and how that daemon is doing.
+/// The line that ends an answer: which daemon sent it, and how that daemon is doing.
 pub(crate) struct Pong {
     pub(crate) peer: PeerId,
     pub(crate) status: Option<Status>,
-    /// What this computer's clock showed when it came.
+    /// The time of this computer's clock when it came.
     pub(crate) arrived: Time,
 }
 
-/// Everything that a daemon answered.
+/// All that a daemon answered.
 pub(crate) struct Answer {
     pub(crate) pong: Pong,
     pub(crate) set: Set,
     /// The time at which to read the set.
     pub(crate) now: Time,
-    /// What came and was not believed, by reason.
+    /// Number of records that came and were not believed, by reason.
     pub(crate) refused: BTreeMap<String, u64>,
 }
 
 impl Pong {
-    /// By how many seconds the daemon's clock is ahead of this computer's; `None` when it did not say.
+    /// Returns the seconds by which the daemon's clock is ahead of this computer's; `None` when it did not say.
     pub(crate) fn clock_ahead(&self) -> Option<i64> {
         let theirs = self.status.as_ref().map(|status| status.time.0).filter(|time| *time > 0)?;
         let (theirs, ours) = (i64::try_from(theirs).ok()?, i64::try_from(self.arrived.0).ok()?);
         Some(theirs - ours)
     }
 
-    /// The time for reading: this computer's, or the daemon's if they are far apart, because the daemon is the one that
-    /// judges for how long its records hold.
+    /// Returns the time at which to judge the records: this computer's, or the daemon's if they are far apart, because
+    /// the daemon judges how long it keeps its records.
     pub(crate) fn reading_time(&self) -> Time {
         match (&self.status, self.clock_ahead()) {
             (Some(status), Some(ahead)) if ahead.unsigned_abs() > CLOCK_TOLERANCE => status.time,
@@ -48,7 +48,7 @@ impl Pong {
         }
     }
 
-    /// What to tell a person whose clock or whose daemon's clock is off.
+    /// Returns the warning for a person whose clock or whose daemon's clock is off.
     pub(crate) fn clock_warning(&self, host: &str) -> Option<String> {
         let ahead = self.clock_ahead()?;
         let far = ahead.unsigned_abs();
@@ -59,7 +59,7 @@ impl Pong {
     }
 }
 
-/// What this computer's clock shows.
+/// Returns the time of this computer's clock.
 pub(crate) fn clock() -> Time {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     Time(since.map_or(0, |since| since.as_secs()))
@@ -69,10 +69,10 @@ fn envelope(payload: String) -> Envelope {
     Envelope::new(Address::command_line(), Address::every_brain(), payload)
 }
 
-/// The buckets from which it follows who has which role, and so what counts.
+/// The buckets that say which peer has which role.
 const ROLES: [&str; 3] = [buckets::ADMIN.pattern(), buckets::TRUSTED.pattern(), buckets::PEER.pattern()];
 
-/// The patterns with all that is needed to say what counts in them by this policy.
+/// Adds to the patterns what is needed to judge by this policy.
 pub(crate) fn with_roles<'a>(patterns: &[&'a str], policy: &Policy) -> Vec<&'a str> {
     let roles: &[&str] = if policy.roots().is_empty() { &[] } else { &ROLES };
     [patterns, roles].concat()
@@ -100,7 +100,7 @@ pub(crate) fn records(
     Ok(Answer { pong, set, now, refused })
 }
 
-/// A record as it came, its signature not yet looked at; `None` when it had none at all.
+/// A record as it came, not yet verified. The signature is `None` when it had none at all.
 pub(crate) type Unverified = (Statement, Option<Signature>);
 
 pub(crate) fn await_pong(connection: &mut Connection, came: &mut Vec<Unverified>) -> Result<Pong, CliError> {
@@ -122,7 +122,7 @@ pub(crate) fn take(
     came: &mut Vec<Unverified>,
 ) -> Result<Option<Pong>, CliError> {
     let message = Message::parse(&envelope.payload);
-    match message.map_err(|error| connection.not_ours(error.to_string()))? {
+    match message.map_err(|error| connection.not_ours(error))? {
         Message::Pong { .. } => return pong(connection, envelope).map(Some),
         Message::Statement(statement) if envelope.signatures.is_empty() => came.push((statement, None)),
         Message::Statement(statement) => {
@@ -138,13 +138,13 @@ pub(crate) fn take(
 fn pong(connection: &Connection, envelope: Envelope) -> Result<Pong, CliError> {
     let peer = envelope.from.brain_of();
     Ok(Pong {
-        peer: peer.ok_or_else(|| connection.not_ours("its pong does not say whose it is".to_owned()))?,
+        peer: peer.ok_or_else(|| connection.not_ours("its pong does not say whose it is"))?,
         status: envelope.status,
         arrived: clock(),
     })
 }
 
-/// Verifies everything. Which quotas the daemon keeps is its own affair, so none are kept here.
+/// Verifies all records. The quotas are the daemon's affair, so none are kept here.
 fn admit(came: Vec<Unverified>, policy: &Policy, now: Time) -> (Set, BTreeMap<String, u64>) {
     let mut set = Set::new(policy.clone(), Limits::NONE);
     let mut refused = BTreeMap::new();

@@ -2,9 +2,10 @@
 
 use crate::error::CliError;
 use crate::host::Host;
-use rand::TryRng as _;
+use crate::random;
 use routing::{Envelope, MAX_LINE_BYTES};
-use seal::{LineOpener, LineSealer, LinkHandshake, SALT_BYTES, SwarmKey, is_hello, sealed_line_bytes};
+use seal::{LineOpener, LineSealer, LinkHandshake, SwarmKey, is_hello, sealed_line_bytes};
+use std::error::Error;
 use std::io::{self, BufRead as _, BufReader, ErrorKind, Write as _};
 use std::net::{IpAddr, TcpStream, ToSocketAddrs as _};
 use std::time::{Duration, Instant};
@@ -13,18 +14,19 @@ use std::time::{Duration, Instant};
 const MAX_BYTES: usize = 100_000_000;
 /// The most addresses of one name that are tried.
 const MAX_ADDRESSES: usize = 8;
-/// How many times the patience for one line all of it may take: a server that sends a word now and then ends, too.
+/// Longest time for a whole answer, as a multiple of the timeout for one line. It ends a server that never stops.
 const OVERALL: u32 = 60;
-/// How long a daemon may take to say that it has a swarm key, and to prove it: it gives others as long.
+/// Longest time for a daemon to say that it has a swarm key, and to prove it. It gives others as long.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 
-/// A connection with what is hoped to be a daemon.
+/// A connection with a host that may run a daemon.
 pub(crate) struct Connection {
     host: Host,
     stream: BufReader<TcpStream>,
     timeout: Duration,
-    /// When whatever comes is too late, and how much has come; both without bound once it is kept open.
+    /// When the answer has to be whole; without bound once the connection is kept open.
     end: Option<Instant>,
+    /// Bytes that came so far.
     received: usize,
     /// The beginning of a line whose end has not come yet.
     partial: Vec<u8>,
@@ -33,7 +35,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Connects with the first address of the host that takes it; with a key, both sides prove that they have it.
+    /// Connects with the first address of the host that accepts. With a key, both sides prove that they have it.
     pub(crate) fn open(host: &Host, timeout: Duration, key: Option<&SwarmKey>) -> Result<Self, CliError> {
         let stream = connect(host, timeout)?;
         let broken = |source| broken(host, source);
@@ -55,7 +57,7 @@ impl Connection {
     /// Begins a sealed connection.
     fn shake_hands(&mut self, key: &SwarmKey) -> Result<(), CliError> {
         let deadline = Instant::now() + self.timeout.min(HANDSHAKE);
-        let ours = LinkHandshake::new(key, salt()?, true);
+        let ours = LinkHandshake::new(key, random::bytes()?, true);
         self.write(&ours.hello())?;
         let host = self.host.to_string();
         // Who has no key hangs up, or says something else, or waits for what it understands.
@@ -76,7 +78,7 @@ impl Connection {
         &self.host
     }
 
-    /// The address of the other side.
+    /// Returns the address of the other side.
     pub(crate) fn address(&self) -> Result<IpAddr, CliError> {
         let address = self.stream.get_ref().peer_addr();
         address.map(|address| address.ip()).map_err(|source| broken(&self.host, source))
@@ -93,17 +95,17 @@ impl Connection {
         sent.map_err(|source| self.failed(source))
     }
 
-    /// Lets it last for as long as both sides want: for answers that go on.
+    /// Lifts the limits on time and bytes, for answers that go on.
     pub(crate) fn keep_open(&mut self) {
         self.end = None;
     }
 
-    /// How long to wait for whatever has to come.
+    /// Returns how long to wait for a line.
     pub(crate) fn patience(&self) -> Duration {
         self.timeout
     }
 
-    /// The next line, read.
+    /// Reads the next line.
     pub(crate) fn receive(&mut self) -> Result<Envelope, CliError> {
         let patient = Instant::now() + self.timeout;
         let deadline = self.end.map_or(patient, |end| end.min(patient));
@@ -113,22 +115,22 @@ impl Connection {
         }
     }
 
-    /// The next line, read; `None` when it is not there by `deadline`. Only a whole line is progress: a byte now and
+    /// Reads the next line; `None` when it is not there by `deadline`. Only a whole line is progress: a byte now and
     /// then is not.
     pub(crate) fn receive_until(&mut self, deadline: Instant) -> Result<Option<Envelope>, CliError> {
         let Some(line) = self.line(deadline)? else { return Ok(None) };
         let line = match &mut self.seals {
             Some((_, opener)) => match opener.open(&line) {
                 Ok(line) => line,
-                Err(error) => return Err(self.not_ours(error.to_string())),
+                Err(error) => return Err(self.not_ours(error)),
             },
             None if is_hello(&line) => return Err(CliError::Keyed { host: self.host.to_string() }),
             None => line,
         };
-        Envelope::decode(&line).map(Some).map_err(|error| self.not_ours(error.to_string()))
+        Envelope::decode(&line).map(Some).map_err(|error| self.not_ours(error))
     }
 
-    /// The next line, as it came.
+    /// Returns the next line, as it came.
     fn line(&mut self, deadline: Instant) -> Result<Option<Vec<u8>>, CliError> {
         let longest = if self.seals.is_some() { sealed_line_bytes(MAX_LINE_BYTES) } else { MAX_LINE_BYTES };
         loop {
@@ -152,7 +154,7 @@ impl Connection {
         }
     }
 
-    /// Adds what is there, up to the line's end; returns how many bytes were taken and whether the line is whole.
+    /// Adds what is there, up to the end of the line. Returns the number of bytes, and whether the line is whole.
     fn more(&mut self, deadline: Instant) -> io::Result<(usize, bool)> {
         if self.stream.buffer().is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -186,20 +188,13 @@ impl Connection {
         CliError::Silent { host: self.host.to_string(), timeout: self.timeout }
     }
 
-    pub(crate) fn not_ours(&self, reason: String) -> CliError {
-        CliError::NotOurs { host: self.host.to_string(), reason }
+    pub(crate) fn not_ours(&self, source: impl Into<Box<dyn Error + Send + Sync>>) -> CliError {
+        CliError::NotOurs { host: self.host.to_string(), source: source.into() }
     }
 
     pub(crate) fn endless(&self, most: String) -> CliError {
         CliError::Endless { host: self.host.to_string(), most }
     }
-}
-
-fn salt() -> Result<[u8; SALT_BYTES], CliError> {
-    let mut salt = [0; SALT_BYTES];
-    let filled = rand::rngs::SysRng.try_fill_bytes(&mut salt);
-    filled.map_err(|error| CliError::Random(io::Error::other(error)))?;
-    Ok(salt)
 }
 
 fn is_late(error: &io::Error) -> bool {

@@ -1,13 +1,14 @@
-//! What can go wrong: one sentence each that names the cause and the way out.
+//! What can go wrong: one sentence each that names the cause and the way out. Inner errors are kept as sources.
 
 use crate::text::{clean, clean_lines};
-use control::{ClientError, FailureKind, KeyFileError, KeyName, KeyNameError};
+use control::{ClientError, Failure, FailureKind, KeyFileError, KeyName, KeyNameError};
 use dcache::{PeerId, Role, StatementError, SwarmFileError};
+use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Why there is nothing to show.
+/// An error that ends the program.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CliError {
     #[error("the name of {host} is not known here: {source}. Check the spelling, or give the IP address.")]
@@ -28,9 +29,9 @@ pub(crate) enum CliError {
     Closed { host: String },
     #[error(
         "what answers at {host} is no dt-swarm daemon: {}. The port is that of the line protocol (8000 by default).",
-        clean(reason, 120)
+        clean(&.source.to_string(), 120)
     )]
-    NotOurs { host: String, reason: String },
+    NotOurs { host: String, source: Box<dyn Error + Send + Sync> },
     #[error("{host} belongs to a swarm with a key: name the file of that swarm with --swarm FILE")]
     Keyed { host: String },
     #[error(
@@ -58,22 +59,24 @@ pub(crate) enum CliError {
         "the daemon does not hold that file, or its IPFS port cannot be reached; `report` names who holds it"
     )]
     NotHeld,
-    #[error("the file was not fetched: {}. Try again: `report` names who holds it.", clean(.0, 200))]
-    Content(String),
+    #[error("the file was not fetched: {}. Try again: `report` names who holds it.", clean(&.0.to_string(), 200))]
+    Content(#[source] Box<dyn Error + Send + Sync>),
     #[error("download {0} goes on in the background: `transfers` shows it, `transfers cancel {0}` ends it")]
-    GoesOn(u64),
+    GoesOn(service::JobNumber),
+    #[error("{}", clean(.0, 500))]
+    Failed(String),
     #[error("the daemon does not know this download any more; order it again")]
     Lost,
     #[error("the file cannot be written: {0}")]
-    Write(io::Error),
+    Write(#[source] io::Error),
     #[error("{} cannot be read: {source}", clean(&path.display().to_string(), 300))]
     Unread { path: PathBuf, source: io::Error },
     #[error("{} has a name that is not UTF-8, and cannot be added", clean(&.0.display().to_string(), 300))]
     NotUnicode(PathBuf),
     #[error("cannot print the answer: {0}")]
-    Output(io::Error),
+    Output(#[source] io::Error),
     #[error("the system gives no random bytes: {0}")]
-    Random(io::Error),
+    Random(#[source] io::Error),
     #[error(transparent)]
     Statement(#[from] StatementError),
     #[error("that would hold at no time: it ends before it begins, or has ended already")]
@@ -86,19 +89,20 @@ pub(crate) enum CliError {
     #[error(
         "{0}. Is dt-swarm running here? Start it with `dt-swarm`, or name its control socket with --socket PATH."
     )]
-    NoDaemon(ClientError),
+    NoDaemon(#[source] ClientError),
     #[error(
         "there is no home folder in which to look for the daemon: name its control socket with --socket PATH"
     )]
     NoPlace,
     #[error("{}", clean(&.0.to_string(), 500))]
-    Control(ClientError),
+    Control(#[source] ClientError),
     #[error(
-        "not said: {}. (--anyway says it nevertheless; it counts once the role is there.)", clean(.0, 500)
+        "not said: {}. (--anyway says it nevertheless; it counts once the role is there.)",
+        clean(&.0.to_string(), 500)
     )]
-    NotAllowed(String),
-    #[error("not said: {}", clean(.0, 500))]
-    Refused(String),
+    NotAllowed(#[source] Failure),
+    #[error("not said: {}", clean(&.0.to_string(), 500))]
+    Refused(#[source] Failure),
     #[error("{0}")]
     Key(#[from] KeyFileError),
     #[error("no key is called {name}: `keys` lists them, and `keys new {name}` makes one")]
@@ -108,23 +112,23 @@ pub(crate) enum CliError {
     #[error("there is no home folder for keys: set HOME, or give the path of a key file")]
     NoKeys,
     #[error("the folder of keys cannot be read: {0}")]
-    Keys(io::Error),
+    Keys(#[source] io::Error),
     #[error("{}", not_an_id(name, peers))]
     NotAnId { name: String, peers: Vec<PeerId> },
     #[error("{}", why_not(*.0))]
     NotGiven(Role),
-    #[error("the swarm file {0} cannot be read: {1}")]
-    SwarmUnread(PathBuf, io::Error),
-    #[error("{path} is no swarm file: {why}", path = .0.display(), why = clean_lines(&.1.to_string(), 1000))]
-    SwarmWrong(PathBuf, SwarmFileError),
+    #[error("the swarm file {path} cannot be read: {source}")]
+    SwarmUnread { path: PathBuf, source: io::Error },
+    #[error("{path} is no swarm file: {why}", path = .path.display(), why = clean_lines(&.source.to_string(), 1000))]
+    SwarmWrong { path: PathBuf, source: SwarmFileError },
     #[error("the daemon is in a swarm that this program does not understand: {}", clean_lines(&.0.to_string(), 1000))]
-    SwarmStrange(SwarmFileError),
+    SwarmStrange(#[source] SwarmFileError),
     #[error("no such swarm can be: {0}")]
-    Swarm(SwarmFileError),
+    Swarm(#[source] SwarmFileError),
     #[error("{} is there already, and no swarm file is ever overwritten: choose another name", .0.display())]
     SwarmExists(PathBuf),
-    #[error("the swarm file {0} cannot be written: {1}")]
-    SwarmUnwritten(PathBuf, io::Error),
+    #[error("the swarm file {path} cannot be written: {source}")]
+    SwarmUnwritten { path: PathBuf, source: io::Error },
     #[error("what is replaced is the same as what replaces it")]
     Same,
 }
@@ -152,16 +156,21 @@ fn why_not(role: Role) -> &'static str {
     }
 }
 
+impl CliError {
+    /// Makes the error of content that could not be fetched or written.
+    pub(crate) fn content(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Content(source.into())
+    }
+}
+
 impl From<ClientError> for CliError {
     fn from(error: ClientError) -> Self {
         match error {
             ClientError::Absent(..) => Self::NoDaemon(error),
             ClientError::Failure(failure) if failure.kind == FailureKind::NotAllowed => {
-                Self::NotAllowed(failure.words)
+                Self::NotAllowed(failure)
             }
-            ClientError::Failure(failure) if failure.kind == FailureKind::Refused => {
-                Self::Refused(failure.words)
-            }
+            ClientError::Failure(failure) if failure.kind == FailureKind::Refused => Self::Refused(failure),
             other => Self::Control(other),
         }
     }

@@ -9,7 +9,7 @@ const DEFAULT_PORT: u16 = 8000;
 /// The longest name that DNS knows (RFC 1035, section 2.3.4), and room for an interface after an address.
 const MAX_NAME_BYTES: usize = 300;
 
-/// Where a daemon is to be asked.
+/// The address of a daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Host {
     pub(crate) name: String,
@@ -36,14 +36,14 @@ impl FromStr for Host {
 }
 
 impl Host {
-    /// Whether it is this computer, by a name that always means it.
+    /// Returns whether it is this computer, by a name that always means it.
     pub(crate) fn is_here(&self) -> bool {
         let is_loopback = self.name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
         is_loopback || self.name == "localhost"
     }
 }
 
-/// Name and, if there is one, port.
+/// Splits into the name and, if there is one, the port.
 fn split(text: &str) -> Result<(&str, Option<&str>), HostError> {
     if let Some(rest) = text.strip_prefix('[') {
         let (name, port) = rest.split_once(']').ok_or(HostError)?;

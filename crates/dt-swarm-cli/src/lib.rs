@@ -2,66 +2,44 @@
 //!
 //! It speaks the line protocol over TCP with plain blocking sockets. Nothing that comes is believed: every signature is
 //! verified here, every answer is bounded in lines, bytes and time, and no text reaches the terminal before what could
-//! steer it is taken out. `report`, `summary` and `query` are pure; `connection` has the socket, and `get` an IPFS node of
-//! its own. What changes something goes to the daemon of this computer through its control socket (`local`, `change`).
+//! steer it is taken out. `connection` has the socket, `ask` a question and its answer, `context` what all commands need.
+//! What changes something goes to the daemon of this computer through its control socket.
+//!
+//! Each command is a file in `commands`; `output` has the forms of its answer and the vocabulary of the JSON documents.
 
 mod arguments;
 mod ask;
-mod bars;
-mod change;
-mod channels;
 mod commands;
 mod connection;
-mod content;
-mod download;
+mod context;
 mod error;
-mod get;
 mod host;
-mod keys;
-mod limit;
-mod local;
-mod names;
-mod ping;
-mod query;
-mod report;
+mod jobs;
+mod key_files;
+mod output;
+mod pattern;
+mod random;
 mod roles;
-mod routes;
-mod stats;
-mod storage;
-mod summary;
-mod swarm_files;
+mod shared_files;
+mod signing;
+mod swarm_file;
 mod tables;
 mod text;
-mod transfers;
 mod validity;
-mod watch;
 
 use arguments::Arguments;
 use clap::Parser as _;
-use error::CliError;
-use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
-/// Runs the command line of this process: 0 when all went well, 1 when no daemon answers or its answer is of no use,
-/// 2 for a command line that makes no sense.
+/// Runs the command line of this process. Exits with 0 when all went well, with 1 when no daemon answers or its answer is
+/// of no use, and with 2 for a command line that makes no sense.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    match commands::run(&arguments).and_then(|output| print(&output)) {
-        Ok(_) => ExitCode::SUCCESS,
+    let Arguments { context, command } = Arguments::parse();
+    match command.run(&context) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "dt-swarm-cli: {error}");
+            output::warn(&error.to_string());
             ExitCode::FAILURE
         }
-    }
-}
-
-/// Prints this at once; returns whether there is still somebody to read it. Whoever closes the pipe early, as `head`
-/// does, has seen enough: that is no error.
-fn print(output: &str) -> Result<bool, CliError> {
-    let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(output.as_bytes()).and_then(|()| stdout.flush()) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(CliError::Output(error)),
     }
 }

@@ -1,45 +1,50 @@
-//! `grant` and `revoke`: roles are buckets, so these are words about an item.
+//! What `grant` and `revoke` share: roles are buckets, so both sign a statement about an item.
 
-use crate::arguments::{Arguments, RoleArguments};
-use crate::change::{self, Wish};
-use crate::connection::Connection;
+use crate::ask;
+use crate::context::Context;
 use crate::error::CliError;
-use crate::names::{HOSTNAMES, Names};
-use crate::validity::Length;
-use crate::{ask, local, swarm_files};
-use dcache::{BucketPath, Data, Item, Kind, PeerId, Policy, Role};
-use serde_json::Value;
+use crate::output::names::{HOSTNAMES, Names};
+use crate::signing::{self, Signed, SigningOptions, Unsigned};
+use crate::validity::{DefaultLength, ValidityOptions};
+use clap::Args;
+use dcache::{Data, Item, Kind, PeerId, Policy, Role, buckets};
 
-/// Gives a role, or takes it away.
-pub(crate) fn run(
-    arguments: &Arguments,
-    kind: Kind,
-    wanted: &RoleArguments,
-) -> Result<(String, Value), CliError> {
-    local::check(arguments)?;
-    match (wanted.role, kind) {
-        (Role::Root, _) | (Role::Peer, Kind::Propose) => return Err(CliError::NotGiven(wanted.role)),
-        (Role::Admin | Role::Trusted, _) | (Role::Peer, Kind::Dismiss) => {}
+/// A role and a peer.
+#[derive(Debug, Args)]
+pub(crate) struct RoleArguments {
+    /// admin or trusted; `revoke` also takes peer.
+    role: Role,
+    /// Whose role: a peer ID, as `ping` on that robot shows it.
+    #[arg(value_name = "PEER_ID")]
+    peer: String,
+    #[command(flatten)]
+    validity: ValidityOptions,
+    #[command(flatten)]
+    signing: SigningOptions,
+}
+
+impl RoleArguments {
+    /// Gives the role, or takes it away.
+    pub(crate) fn sign(&self, context: &Context, kind: Kind) -> Result<Signed, CliError> {
+        context.require_here()?;
+        let bucket = match (self.role, kind) {
+            (Role::Root, _) | (Role::Peer, Kind::Propose) => return Err(CliError::NotGiven(self.role)),
+            (Role::Admin, _) => buckets::ADMIN.path(),
+            (Role::Trusted, _) => buckets::TRUSTED.path(),
+            (Role::Peer, Kind::Dismiss) => buckets::PEER.path(),
+        };
+        let Ok(peer) = self.peer.parse::<PeerId>() else { return Err(not_an_id(context, &self.peer)) };
+        let item = Item { bucket, data: Data::from(peer) };
+        let default_length = DefaultLength::Forever;
+        let statement = Unsigned { kind, item, validity: &self.validity, default_length };
+        signing::sign(context, vec![statement], &self.signing)
     }
-    let Ok(peer) = wanted.peer.parse() else { return Err(not_an_id(arguments, &wanted.peer)) };
-    let wish =
-        Wish { kind, item: item(wanted.role, peer), validity: &wanted.validity, usual: Length::Forever };
-    change::run(arguments, vec![wish], &wanted.voice)
 }
 
-/// The item that says that `peer` has `role`.
-#[expect(clippy::expect_used, reason = "a role's name and a peer ID are well within their bounds")]
-fn item(role: Role, peer: PeerId) -> Item {
-    let bucket = BucketPath::new(&[role.name()]).expect("a short name");
-    Item { bucket, data: Data::new(&peer.to_string()).expect("a short text") }
-}
-
-/// Whom somebody may have meant who gave a name.
-fn not_an_id(arguments: &Arguments, name: &str) -> CliError {
+/// Makes the error of a name in the place of a peer ID. It names the IDs of the peers that call themselves so.
+fn not_an_id(context: &Context, name: &str) -> CliError {
     let ask = || {
-        let key = swarm_files::key(arguments)?;
-        let mut connection = Connection::open(&arguments.host, arguments.timeout, key.as_ref())?;
-        let answer = ask::records(&mut connection, &[HOSTNAMES], &Policy::default())?;
+        let answer = ask::records(&mut context.connect()?, &[HOSTNAMES], &Policy::default())?;
         Names::read(&answer.set, answer.now).map_err(CliError::from)
     };
     // Without an answer it is still no ID.

@@ -1,9 +1,10 @@
-//! Words for people. Whatever came by the network goes through [`clean`] before it reaches a terminal.
+//! Text for people. Whatever came by the network goes through [`clean`] before it reaches a terminal.
 
 use dcache::Time;
+use jiff::Timestamp;
 use std::fmt::Write as _;
 
-/// `text` without anything that could steer a terminal or deceive its reader, and at most `most` characters of it.
+/// Returns at most `most` characters of `text`, without anything that could steer a terminal or deceive its reader.
 /// What is taken out is shown by its number.
 pub(crate) fn clean(text: &str, most: usize) -> String {
     let mut shown = String::new();
@@ -24,12 +25,12 @@ pub(crate) fn clean(text: &str, most: usize) -> String {
     shown
 }
 
-/// As [`clean`], of a text of several lines, which stay lines.
+/// Cleans each line of a text as [`clean`] does.
 pub(crate) fn clean_lines(text: &str, most: usize) -> String {
     text.lines().map(|line| clean(line, most)).collect::<Vec<_>>().join("\n")
 }
 
-/// The JSON text with dangerous characters in their `\uXXXX` form (RFC 8259, section 7): the same document for
+/// Returns the JSON text with dangerous characters in their `\uXXXX` form (RFC 8259, section 7): the same document for
 /// programs, and harmless when a person prints it. Outside texts JSON has no such characters but line ends.
 pub(crate) fn clean_json(json: &str) -> String {
     let mut shown = String::with_capacity(json.len());
@@ -46,7 +47,7 @@ pub(crate) fn clean_json(json: &str) -> String {
     shown
 }
 
-/// Control characters, among them escape sequences' first; characters that turn the direction of writing; and those
+/// Finds control characters, among them escape sequences' first; characters that turn the direction of writing; and those
 /// that cannot be seen (Unicode 16: general categories Cc, Cf, Zl and Zp, as far as they concern text on a terminal).
 fn is_dangerous(c: char) -> bool {
     c.is_control()
@@ -55,7 +56,7 @@ fn is_dangerous(c: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// A length of time, rounded down, in a unit that leaves two digits or so: `6 days`, `30 h`, `12 min`, `5 s`.
+/// Returns a duration, rounded down, in a unit that leaves two digits or so: `6 days`, `30 h`, `12 min`, `5 s`.
 pub(crate) fn duration(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),
@@ -65,7 +66,13 @@ pub(crate) fn duration(seconds: u64) -> String {
     }
 }
 
-/// When something ends, seen from `now`.
+/// Returns a time for people and programs: `2027-01-01T00:00:00Z`.
+pub(crate) fn date(time: Time) -> String {
+    let timestamp = i64::try_from(time.0).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
+    timestamp.map_or_else(|| format!("@{time}"), |timestamp| timestamp.to_string())
+}
+
+/// Returns when something ends, seen from `now`.
 pub(crate) fn until(end: Option<Time>, now: Time) -> String {
     match end {
         Some(end) if end <= now => "over".to_owned(),
@@ -74,7 +81,7 @@ pub(crate) fn until(end: Option<Time>, now: Time) -> String {
     }
 }
 
-/// A size in decimal units, as disks are sold.
+/// Returns a size in decimal units, as disks are sold.
 pub(crate) fn size(bytes: u64) -> String {
     let units = ["kB", "MB", "GB", "TB", "PB", "EB"];
     if bytes < 1000 {
@@ -93,7 +100,7 @@ pub(crate) fn size(bytes: u64) -> String {
     }
 }
 
-/// `1 record`, `2 records`.
+/// Returns a number with its noun: `1 record`, `2 records`.
 pub(crate) fn count(number: usize, what: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {what}{plural}")

@@ -1,4 +1,4 @@
-//! For when a word is to hold, as people write it: `--for 7d`, `--from`, `--until 2027-01-01`, `--forever`.
+//! For when a statement is to hold, as people write it: `--for 7d`, `--from`, `--until 2027-01-01`, `--forever`.
 
 use crate::error::CliError;
 use clap::Args;
@@ -10,7 +10,7 @@ use jiff::{Span, SpanRelativeTo, Timestamp};
 /// The most bytes of a duration or a time that are looked at.
 const MAX_BYTES: usize = 64;
 
-/// The options of everything that says something.
+/// The options of all commands that sign something.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct ValidityOptions {
     /// For how long: a number with s, min (or m), h, d or w, such as 90min, 7d or 1h30m
@@ -27,30 +27,30 @@ pub(crate) struct ValidityOptions {
     forever: bool,
 }
 
-/// How long something holds of which nobody said how long.
+/// How long a statement holds when no option says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Length {
+pub(crate) enum DefaultLength {
     Seconds(u64),
     /// Until this time, and for an hour at least.
     Until(Time),
     Forever,
 }
 
-/// What is said for no particular time holds for so long at least, in seconds.
+/// An hour, in seconds: how long a statement holds at least when no option says so.
 pub(crate) const HOUR: u64 = 3600;
 
 impl ValidityOptions {
-    /// The validity, seen from `now`.
-    pub(crate) fn decide(&self, now: Time, usual: Length) -> Result<Validity, CliError> {
+    /// Decides the validity, seen from `now`.
+    pub(crate) fn decide(&self, now: Time, default: DefaultLength) -> Result<Validity, CliError> {
         let from = self.from.unwrap_or(now);
         let until = match (self.seconds, self.until, self.forever) {
             (Some(seconds), ..) => Some(from.plus(seconds)),
             (_, Some(until), _) => Some(until),
             (.., true) => None,
-            _ => match usual {
-                Length::Seconds(seconds) => Some(from.plus(seconds)),
-                Length::Until(until) => Some(until.max(from.plus(HOUR))),
-                Length::Forever => None,
+            _ => match default {
+                DefaultLength::Seconds(seconds) => Some(from.plus(seconds)),
+                DefaultLength::Until(until) => Some(until.max(from.plus(HOUR))),
+                DefaultLength::Forever => None,
             },
         };
         if until.is_some_and(|until| until <= from || until <= now) {
@@ -60,7 +60,7 @@ impl ValidityOptions {
     }
 }
 
-/// A length of time in whole seconds; days have 24 hours and weeks 7 days.
+/// Reads a duration in whole seconds. Days have 24 hours and weeks 7 days.
 pub(crate) fn seconds(text: &str) -> Result<u64, String> {
     let wrong =
         || "a duration is a number with s, min (or m), h, d or w, such as 90min, 7d or 1h30m".to_owned();
@@ -76,7 +76,7 @@ pub(crate) fn seconds(text: &str) -> Result<u64, String> {
     }
 }
 
-/// A time: a date, a date with a time of day, or `@` and seconds since 1970. Without an offset it is UTC.
+/// Reads a time: a date, a date with a time of day, or `@` and seconds since 1970. Without an offset it is UTC.
 pub(crate) fn time(text: &str) -> Result<Time, String> {
     let wrong = || {
         "a time is 2027-01-01, 2027-01-01T12:30, 2027-01-01T12:30:00+02:00 or @1800000000 (seconds since 1970)"
@@ -100,15 +100,10 @@ fn seconds_of_date(text: &str) -> Option<i64> {
     Some(plain.to_zoned(TimeZone::UTC).ok()?.timestamp().as_second())
 }
 
-/// A time for people and programs: `2027-01-01T00:00:00Z`.
-pub(crate) fn date(time: Time) -> String {
-    let timestamp = i64::try_from(time.0).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
-    timestamp.map_or_else(|| format!("@{time}"), |timestamp| timestamp.to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::date;
     use clap::Parser;
     use proptest::prelude::*;
 
@@ -210,21 +205,25 @@ mod tests {
         validity: ValidityOptions,
     }
 
-    fn decide(line: &str, usual: Length) -> Result<(u64, Option<u64>), ()> {
+    fn decide(line: &str, default: DefaultLength) -> Result<(u64, Option<u64>), ()> {
         let words = std::iter::once("x").chain(line.split_whitespace());
         let options = Line::try_parse_from(words).map_err(|_| ())?.validity;
-        let validity = options.decide(NOW, usual).map_err(|_| ())?;
+        let validity = options.decide(NOW, default).map_err(|_| ())?;
         Ok((validity.from().unwrap().0, validity.until().map(|until| until.0)))
     }
 
     #[test]
     fn the_ends_are_decided_together() {
-        let hour = Length::Seconds(HOUR);
+        let hour = DefaultLength::Seconds(HOUR);
         assert_eq!(decide("", hour), Ok((NOW.0, Some(NOW.0 + HOUR))));
-        assert_eq!(decide("", Length::Forever), Ok((NOW.0, None)));
-        assert_eq!(decide("", Length::Until(Time(5))), Ok((NOW.0, Some(NOW.0 + HOUR))), "at least an hour");
-        assert_eq!(decide("", Length::Until(NOW.plus(DAY))), Ok((NOW.0, Some(NOW.0 + DAY))));
-        assert_eq!(decide("--for 2d", Length::Forever), Ok((NOW.0, Some(NOW.0 + 2 * DAY))));
+        assert_eq!(decide("", DefaultLength::Forever), Ok((NOW.0, None)));
+        assert_eq!(
+            decide("", DefaultLength::Until(Time(5))),
+            Ok((NOW.0, Some(NOW.0 + HOUR))),
+            "at least an hour"
+        );
+        assert_eq!(decide("", DefaultLength::Until(NOW.plus(DAY))), Ok((NOW.0, Some(NOW.0 + DAY))));
+        assert_eq!(decide("--for 2d", DefaultLength::Forever), Ok((NOW.0, Some(NOW.0 + 2 * DAY))));
         assert_eq!(decide("--forever", hour), Ok((NOW.0, None)));
         assert_eq!(decide("--from @1900000000 --for 1m", hour), Ok((1_900_000_000, Some(1_900_000_060))));
         let both = decide("--from @1700000000 --until @1900000000", hour);
@@ -241,7 +240,7 @@ mod tests {
             "--from 2031-01-01 --until 2030-01-01",
             "--from @5 --for 1h",
         ] {
-            assert_eq!(decide(line, Length::Forever), Err(()), "{line}");
+            assert_eq!(decide(line, DefaultLength::Forever), Err(()), "{line}");
         }
     }
 

@@ -2,6 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod served;
+#[path = "../src/output/vocabulary.rs"]
+#[allow(dead_code, reason = "here all documents come from the program")]
+mod vocabulary;
 
 use dcache::{Data, Kind, Record, Statement, SwarmFile, Time, Validity};
 use routing::{Address, Envelope};
@@ -33,8 +36,11 @@ fn class() -> Daemon {
     daemon
 }
 
+/// The document that was printed. Each keeps to the vocabulary.
 fn json(output: &served::Output) -> Value {
-    serde_json::from_str(&output.stdout).unwrap()
+    let document = serde_json::from_str(&output.stdout).unwrap();
+    vocabulary::check(&document);
+    document
 }
 
 /// The table's row that holds `text`, its cells.
@@ -70,10 +76,11 @@ fn report_for_programs() {
     let document = json(&run(&[&host, "report", "--json"]));
     let file = &document["files"][0];
     assert_eq!(file["cid"], CID);
-    assert_eq!((&file["name"], &file["size"]), (&"example.bag".into(), &868_400.into()));
-    assert_eq!((&file["state"], &file["signed_by_uploader"]), (&"safe".into(), &true.into()));
-    assert_eq!(file["uploader"], peer(1).to_string());
-    assert_eq!(file["uploader_hostname"], "duckie1");
+    assert_eq!((&file["name"], &file["bytes"]), (&"example.bag".into(), &868_400.into()));
+    assert_eq!((&file["state"], &file["is_signed_by_uploader"]), (&"safe".into(), &true.into()));
+    assert_eq!(file["uploader"]["peer"], peer(1).to_string());
+    assert_eq!(file["uploader"]["hostname"], "duckie1");
+    assert_eq!(file["modified_time"], "2017-11-18T10:13:20Z");
     assert_eq!(file["holders"].as_array().unwrap().len(), 3);
     assert_eq!(document["files"][1]["name"], Value::Null);
     assert_eq!(document["daemon"]["peer"], peer(served::DAEMON).to_string());
@@ -118,12 +125,14 @@ fn summary_for_programs_shortens_nothing() {
     let bucket = |name: &str| buckets.iter().find(|bucket| bucket["bucket"] == name).unwrap();
     let info = &bucket(&format!("share/info/{CID}"))["items"][0];
     assert!(info["data"].as_str().unwrap().contains("1511000000"));
-    let who = &info["who"][0];
-    assert_eq!((&who["hostname"], &who["peer"]), (&"duckie1".into(), &peer(1).to_string().into()));
-    let number = |name: &str| who[name].as_u64().unwrap();
-    assert_eq!(number("until") - number("from"), 7 * DAY);
-    assert_eq!(number("seconds_left") + number("seconds_since"), 7 * DAY);
-    assert!((1800..1900).contains(&number("seconds_since")));
+    let signer = &info["signers"][0];
+    assert_eq!((&signer["hostname"], &signer["peer"]), (&"duckie1".into(), &peer(1).to_string().into()));
+    let number = |name: &str| signer[name].as_u64().unwrap();
+    assert_eq!(number("left_seconds") + number("age_seconds"), 7 * DAY);
+    assert!((1800..1900).contains(&number("age_seconds")));
+    let time = |text: &Value| text.as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_second() as u64;
+    assert_eq!(time(&signer["until"]) - time(&signer["from"]), 7 * DAY);
+    assert_eq!(time(&document["time"]) - time(&signer["from"]), number("age_seconds"));
 }
 
 #[test]
@@ -143,7 +152,7 @@ fn what_the_daemon_refused_is_shown() {
     let shown = run(&[&host, "summary"]).stdout;
     assert!(shown.contains(&format!("The daemon counts: {words}: 1.")), "{shown}");
     let document = json(&run(&[&host, "summary", "--json"]));
-    assert_eq!(document["daemon"]["refused_by_daemon"][words], 1);
+    assert_eq!(document["refused_by_daemon"][words], 1);
 }
 
 #[test]
@@ -202,8 +211,8 @@ fn ping_tells_times_and_who_it_is() {
         assert_eq!(row(&output, &format!("{name:<8}")), format!("{name} {value}"));
     }
     let document = json(&run(&[&host, "ping", "-c", "5", "--json"]));
-    assert_eq!(document["round_trip_milliseconds"].as_array().unwrap().len(), 5);
-    assert_eq!(document["hostname"], "duckie0");
+    assert_eq!(document["round_trip_seconds"].as_array().unwrap().len(), 5);
+    assert_eq!(document["daemon"]["hostname"], "duckie0");
 }
 
 #[test]
@@ -213,7 +222,8 @@ fn version_tells_both() {
     let expected = format!("dt-swarm-cli {own}\ndt-swarm at {host}: 9.9.9\n");
     assert_eq!(run(&[&host, "version"]).stdout, expected);
     let document = json(&run(&[&host, "version", "--json"]));
-    assert_eq!((&document["cli"], &document["daemon"]), (&own.into(), &"9.9.9".into()));
+    let versions = (&document["cli_version"], &document["daemon"]["version"]);
+    assert_eq!(versions, (&own.into(), &"9.9.9".into()));
 }
 
 #[test]
@@ -228,7 +238,7 @@ fn a_clock_that_is_off_is_named_and_the_daemons_is_used() {
     let warning = format!("the clock of {host} is 3 days ahead of this computer's");
     assert!(output.stderr.contains(&warning), "{}", output.stderr);
     let document = json(&run(&[&host, "ping", "--json"]));
-    let ahead = document["clock_ahead_seconds"].as_i64().unwrap();
+    let ahead = document["daemon"]["clock_ahead_seconds"].as_i64().unwrap();
     assert!((ahead - (3 * DAY) as i64).abs() <= 5, "{ahead}");
 }
 
@@ -266,9 +276,9 @@ fn query_shows_every_word_and_whether_it_counts() {
     assert!(row(&output, "dismissed").contains(" no dismissed duckie2 (…"), "{}", output.stdout);
 
     let given = json(&run(&[&host, "query", "trusted", "--json"]));
-    let word = &given["items"][0]["words"][0];
-    assert_eq!((&given["items"][0]["is_in_bucket"], &word["counts"]), (&false.into(), &false.into()));
-    assert!(word["because"].as_str().unwrap().contains("this swarm has no roots"), "{word}");
+    let word = &given["items"][0]["statements"][0];
+    assert_eq!((&given["items"][0]["is_in_bucket"], &word["is_counted"]), (&false.into(), &false.into()));
+    assert!(word["reason"].as_str().unwrap().contains("this swarm has no roots"), "{word}");
 
     let notes =
         |arguments: &[&str]| json(&run(&[&[&host, "query", "share/notes", "--json"], arguments].concat()));
@@ -334,6 +344,7 @@ fn watch_prints_what_is_there_at_once() {
     watch.kill().unwrap();
     watch.wait().unwrap();
     let change: Value = serde_json::from_str(&line).unwrap();
+    vocabulary::check(&change);
     assert_eq!((&change["change"], &change["data"]), (&"appeared".into(), &CID.into()));
     assert_eq!(change["signers"].as_array().unwrap().len(), 3);
 }
@@ -352,6 +363,11 @@ fn stats_tell_channels_counters_and_how_far_behind() {
     assert!(row(&output, "lines received").starts_with("1 "), "{}", output.stdout);
     let stats = json(&run(&[&host, "stats", "--json"]));
     assert_eq!(stats["channels"][0]["name"], "links");
-    assert_eq!(stats["standing"]["behind"], 0);
-    assert_eq!(stats["records"], stats["counters"]["own records"]);
+    assert_eq!(stats["sync"]["behind"], 0);
+    assert_eq!(stats["daemon"]["records"], stats["counters"]["own records"]);
+    let channels = json(&run(&[&host, "channels", "--json"]));
+    assert_eq!(
+        (&channels["channels"][0]["name"], &channels["troubles"]),
+        (&"links".into(), &Value::Array(vec![]))
+    );
 }

@@ -2,6 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod served;
+#[path = "../src/output/vocabulary.rs"]
+#[allow(dead_code, reason = "here all documents come from the program")]
+mod vocabulary;
 
 use dcache::{Kind, Record, Statement, SwarmFile, Validity};
 use routing::{Address, Envelope, MAX_LINE_BYTES, MAX_SIGNATURES, Message};
@@ -271,10 +274,13 @@ fn a_swarm_and_its_key_are_made_without_a_daemon_and_never_overwritten() {
     assert!(hidden.contains("--show-key") && shown.contains(&text), "{hidden}");
 
     let (_, shown, _) = run(&["swarm", "show", "a.toml", "--json"]);
-    let peer = serde_json::from_str::<serde_json::Value>(&shown).unwrap()["roots"][0].clone();
+    let swarm: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    let peer = &swarm["roots"][0]["peer"];
     let (_, listed, _) = run(&["keys", "--json", "--swarm", "b.toml"]);
     let keys: serde_json::Value = serde_json::from_str(&listed).unwrap();
-    assert_eq!((&keys["keys"][1]["peer"], &keys["keys"][1]["role"]), (&peer, &"root".into()));
+    vocabulary::check(&swarm);
+    vocabulary::check(&keys);
+    assert_eq!((&keys["keys"][1]["peer"], &keys["keys"][1]["role"]), (peer, &"root".into()));
     assert_eq!(run(&["keys", "new", "teacher"]).0, 0);
     std::fs::write(folder.join("a.toml"), "name = 'Class 7").unwrap();
     let (code, _, told) = run(&["swarm", "show", "a.toml"]);

@@ -37,7 +37,7 @@ fn io<T>(what: &str, result: std::io::Result<T>) -> Result<T> {
 }
 
 fn peer(robot: &Robot) -> Result<PeerId> {
-    let id = robot.cli(&["ping", "--json"])?["peer"].as_str().unwrap_or_default().to_owned();
+    let id = robot.cli(&["ping", "--json"])?["daemon"]["peer"].as_str().unwrap_or_default().to_owned();
     Ok(id.parse().unwrap())
 }
 

@@ -35,7 +35,7 @@ fn wait_until_all(robots: &[&Robot], bucket: &str, item: &str, is_there: bool) -
 }
 
 fn peer(robot: &Robot) -> Result<String> {
-    Ok(robot.cli(&["ping", "--json"])?["peer"].as_str().unwrap_or_default().to_owned())
+    Ok(robot.cli(&["ping", "--json"])?["daemon"]["peer"].as_str().unwrap_or_default().to_owned())
 }
 
 /// Three robots, all in the swarm of one file, whose root is a key file of a person at the first.
@@ -61,7 +61,8 @@ impl Class {
         let [a, ..] = &self.robots;
         let made = a.cli(&["swarm", "init", self.file(), "--name", "class", "--json"])?;
         println!("{made}");
-        let mode = fs::metadata(made["key"].as_str().unwrap_or_default()).map(|key| key.permissions().mode());
+        let mode =
+            fs::metadata(made["key_path"].as_str().unwrap_or_default()).map(|key| key.permissions().mode());
         assert_eq!(mode.map(|mode| mode & 0o777).ok(), Some(0o600), "a key is its owner's alone");
         refused(a, &["swarm", "init", self.file(), "--name", "class"], &["class.toml is there already"])?;
         self.robots.iter().try_for_each(|robot| {
@@ -106,7 +107,10 @@ fn each_role_gives_the_next_and_taking_it_away_works_backwards() -> Result {
     a.cli(&["grant", "admin", &admin, "--key", "class-root", "--json"])?;
     wait_until_all(&all, "admin", &admin, true)?;
     let said = a.cli(&["grant", "trusted", &trusted, "--json"])?;
-    assert_eq!((&said["signer"], &said["said"][0]["is_in_bucket"]), (&admin.clone().into(), &true.into()));
+    assert_eq!(
+        (&said["signer"]["peer"], &said["statements"][0]["is_in_bucket"]),
+        (&admin.clone().into(), &true.into())
+    );
     wait_until_all(&all, "trusted", &trusted, true)?;
     b.cli(&[&verified[..], &["--json"]].concat())?;
     wait_until_all(&all, "share/verified", "bafyx", true)?;
@@ -126,7 +130,10 @@ fn each_role_gives_the_next_and_taking_it_away_works_backwards() -> Result {
     b.cli(&["dismiss", "share/files", "bafyz", "--json"])?;
     wait_until_all(&all, "share/files", "bafyz", false)?;
     let again = c.cli(&["propose", "share/files", "bafyz", "--for", "2d", "--json"])?;
-    assert_eq!(again["said"][0]["others"][0], trusted, "it is told who stands against it: {again}");
+    assert_eq!(
+        again["statements"][0]["opponents"][0]["peer"], trusted,
+        "it is told who stands against it: {again}"
+    );
     b.cli(&["replace", "share/verified", "bafyx", "bafyy", "--json"])?;
     wait_until_all(&all, "share/verified", "bafyx", false)?;
     wait_until_all(&all, "share/verified", "bafyy", true)?;
@@ -145,9 +152,9 @@ fn each_role_gives_the_next_and_taking_it_away_works_backwards() -> Result {
         serde_json::from_str(&remote.success("a query of another robot")?).unwrap_or_default();
     let found =
         remote["items"].as_array().into_iter().flatten().find(|found| found["data"] == "bafyy").cloned();
-    let word = &found.ok_or_else(|| unexpected(&remote))?["words"][0];
-    assert_eq!((&word["peer"], &word["counts"]), (&trusted.clone().into(), &false.into()));
-    assert!(word["because"].as_str().is_some_and(|because| because.contains("the role trusted")), "{word}");
+    let word = &found.ok_or_else(|| unexpected(&remote))?["statements"][0];
+    assert_eq!((&word["peer"], &word["is_counted"]), (&trusted.clone().into(), &false.into()));
+    assert!(word["reason"].as_str().is_some_and(|because| because.contains("the role trusted")), "{word}");
     let words = ["propose", "share/notes", "x"];
     let elsewhere = c.host().run(c.cli_command_to(&address, &words), SOON)?;
     assert_eq!(elsewhere.status.code(), Some(1));
@@ -210,7 +217,7 @@ fn a_second_daemon_at_a_socket_says_so_and_takes_it_once_it_is_free() -> Result 
     b.restart()?;
     let is_said = |line: &str| line.contains("another daemon answers at") && line.contains("--socket");
     println!("{}", b.running()?.wait_for_line(is_said, SOON)?.trim());
-    assert_eq!(a.cli(&["propose", "share/notes", "from-a", "--json"])?["signer"], peer(&a)?);
+    assert_eq!(a.cli(&["propose", "share/notes", "from-a", "--json"])?["signer"]["peer"], peer(&a)?);
     wait_until_all(&[&b], "share/notes", "from-a", true)?;
     drop(a);
     // As its socket is stale now, the other takes the place, by itself.

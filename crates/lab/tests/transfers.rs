@@ -88,7 +88,8 @@ fn a_download_waits_for_whoever_has_it_and_outlives_restarts_and_ctrl_c() -> Res
     fetcher.restart()?;
     fetcher.cli(&["limit", "--lan-down", "4MB", "--json"])?;
     seeder.restart()?;
-    let coming = |transfer: &Value| transfer["state"] == "fetching" && transfer["rate"].as_u64() > Some(0);
+    let coming =
+        |transfer: &Value| transfer["state"] == "fetching" && transfer["bytes_per_second"].as_u64() > Some(0);
     let shown = wait_for_transfer(&fetcher, "it comes", coming)?;
     assert_eq!(shown["sources"].as_array().map(Vec::len), Some(1), "{shown}");
     fetcher.kill9()?;

@@ -47,7 +47,7 @@ pub(crate) fn wait_for_channel(robot: &Robot, name: &str) -> Result<Channel> {
 /// One says something, the other hears it, with its signature.
 pub(crate) fn reaches(from: &Robot, to: &Robot, words: &str) -> Result {
     from.cli_text(&["propose", "share/notes", words, "--for", "1h", "--anyway"])?;
-    let signer = from.cli(&["ping", "--json"])?["peer"].clone();
+    let signer = from.cli(&["ping", "--json"])?["daemon"]["peer"].clone();
     let what = format!("{words:?} from {} on {}", from.host().name(), to.host().name());
     let said = Instant::now();
     wait_until(SOON, &what, || {
@@ -80,7 +80,7 @@ pub(crate) fn troubled(robot: &Robot, channel: &str, code: &str, part: &str) -> 
     wait_until(SOON, &format!("{code} of {channel}"), || {
         let told = robot.cli(&["channels", "--json"]).ok()?["troubles"].clone();
         let is_it = |trouble: &&Value| {
-            has(&trouble["channel"], channel) && trouble["code"] == code && has(&trouble["words"], part)
+            has(&trouble["channel"], channel) && trouble["code"] == code && has(&trouble["message"], part)
         };
         told.as_array()?.iter().find(is_it).map(drop)
     })

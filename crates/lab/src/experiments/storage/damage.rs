@@ -89,7 +89,7 @@ fn run_one(lab: &Lab, way: &str, spoil: Spoil, seed: u64, size: u64) -> Result {
 
 fn wait_for_pieces(robot: &Robot, bytes: u64) -> Result {
     wait_until(LONG, "a part of the file", || {
-        (storage_of(robot).ok()?["used"].as_u64()? > bytes).then_some(())
+        (storage_of(robot).ok()?["used_bytes"].as_u64()? > bytes).then_some(())
     })
 }
 

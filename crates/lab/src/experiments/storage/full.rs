@@ -35,7 +35,7 @@ pub(super) fn run(lab: &Lab, big: bool) -> Result {
     say("the disk was filled when b had", megabytes(used(&b)));
     let words = wait_until(SOON, "words about the full disk", || {
         let storage = storage_of(&b).ok()?;
-        storage["waiting"][0]["reason"].as_str().map(str::to_owned)
+        storage["waiting_files"][0]["reason"].as_str().map(str::to_owned)
     })?;
     must("b says why it does not go on", words.contains("the disk is full"), &words)?;
     let shown = b.cli_text(&["storage"])?;
@@ -56,14 +56,18 @@ pub(super) fn run(lab: &Lab, big: bool) -> Result {
     say("once there was room, it was whole after", seconds(begun));
     must("b has it byte for byte", has_it_right(&b, NAME, SEED, size, lab.folder())?, megabytes(size))?;
     let storage = storage_of(&b)?;
-    must("nothing waits any more", storage["waiting_count"] == 0 && storage["full"] == Value::Null, "so")?;
+    must(
+        "nothing waits any more",
+        storage["waiting_files_total"] == 0 && storage["reason"] == Value::Null,
+        "so",
+    )?;
     let received = b.host().traffic()?.received;
     say("b received in all", format!("{:.3} file sizes", received as f64 / size as f64));
     b.terminate().map(drop)
 }
 
 fn used(robot: &Robot) -> u64 {
-    storage_of(robot).ok().and_then(|storage| storage["used"].as_u64()).unwrap_or(0)
+    storage_of(robot).ok().and_then(|storage| storage["used_bytes"].as_u64()).unwrap_or(0)
 }
 
 /// How many files are there that have no block's name yet.

@@ -46,7 +46,7 @@ pub(super) fn run(lab: &Lab, big: bool) -> Result {
     say("fetched whole, checked and held by b after", seconds(begun));
     must("b has it byte for byte", has_it_right(&b, NAME, SEED, size, lab.folder())?, megabytes(size))?;
     tell(&mut a, &limit, before)?;
-    let used = storage_of(&a)?["used"].as_u64().unwrap_or(u64::MAX);
+    let used = storage_of(&a)?["used_bytes"].as_u64().unwrap_or(u64::MAX);
     must("a stores little beside the file", used < size / 1000 + 100_000, megabytes(used))?;
     let resident = a.running()?.peak_resident_bytes()?;
     must("peak memory of a is under 60 MB", resident < AIM, megabytes(resident))?;
@@ -57,7 +57,11 @@ pub(super) fn run(lab: &Lab, big: bool) -> Result {
     let whole = || storage_of(&a).ok().filter(|storage| storage["pins"][0]["is_whole"] == true);
     let storage = wait_until(SOON, "the file whole after a restart", whole)?;
     say("whole again after a restart, without reading it, after", seconds(begun));
-    must("it is still served in place", storage["files"][0]["state"] == "matches", &storage["files"][0])
+    must(
+        "it is still served in place",
+        storage["served_files"][0]["state"] == "matches",
+        &storage["served_files"][0],
+    )
 }
 
 fn tell(a: &mut Robot, limit: &MemoryLimit, before: u64) -> Result {

@@ -44,7 +44,7 @@ pub(super) fn run(lab: &Lab, big: bool) -> Result {
     wait_for_pins(&a, number + 1)?;
     say("restarted, all pins whole, after", seconds(begun));
     let storage = storage_of(&a)?;
-    let files = storage["files"].as_array().cloned().unwrap_or_default();
+    let files = storage["served_files"].as_array().cloned().unwrap_or_default();
     let matching = files.iter().filter(|file| file["state"] == "matches").count();
     must("all are served in place", matching == number + 1, format!("{matching} of {}", number + 1))
 }
@@ -79,7 +79,7 @@ fn wait_for_pins(a: &Robot, number: usize) -> Result {
 }
 
 fn tell(a: &mut Robot, lab: &Lab, (written, cpu): (u64, Duration), content: u64) -> Result {
-    let used = storage_of(a)?["used"].as_u64().unwrap_or(0);
+    let used = storage_of(a)?["used_bytes"].as_u64().unwrap_or(0);
     let process = a.running()?;
     say("  processor time", format!("{:.1} s", (process.cpu_time()? - cpu).as_secs_f64()));
     say("  peak memory", megabytes(process.peak_resident_bytes()?));

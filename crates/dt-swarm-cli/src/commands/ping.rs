@@ -1,0 +1,106 @@
+//! `ping`: whether the daemon is there, how fast it answers, and which one it is.
+
+use super::Command;
+use crate::ask;
+use crate::context::{self, Context};
+use crate::error::CliError;
+use crate::output::Output;
+use crate::output::fields::Daemon;
+use crate::text::{clean, duration};
+use clap::Args;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+/// Ask whether the daemon is there: round-trip times, peer ID, version, uptime and clock.
+#[derive(Debug, Args)]
+pub(crate) struct Ping {
+    /// How many times to ask.
+    #[arg(short, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) count: u16,
+}
+
+/// What a few pings told.
+#[derive(Debug, Serialize)]
+pub(crate) struct Pings {
+    /// The daemon that answered.
+    daemon: Daemon,
+    /// What it counted since it started; `null` when it does not tell.
+    counters: Option<BTreeMap<String, u64>>,
+    /// The time that each ping took, to the microsecond.
+    round_trip_seconds: Vec<f64>,
+    #[serde(skip)]
+    host: String,
+}
+
+impl Command for Ping {
+    type Output = Pings;
+
+    /// Pings over one connection.
+    fn run(&self, context: &Context) -> Result<Pings, CliError> {
+        let mut connection = context.connect()?;
+        let mut timed = || {
+            let start = Instant::now();
+            ask::ping(&mut connection).map(|pong| (start.elapsed(), pong))
+        };
+        let (first, mut pong) = timed()?;
+        let mut round_trips = vec![first];
+        for _ in 1..self.count {
+            let (round_trip, latest) = timed()?;
+            round_trips.push(round_trip);
+            pong = latest;
+        }
+        let daemon = context::daemon(&mut connection, &pong)?;
+        context.warn_of_clock(&pong);
+        Ok(Pings {
+            daemon,
+            counters: pong.status.map(|status| status.counters),
+            round_trip_seconds: round_trips.into_iter().map(microseconds_exact).collect(),
+            host: connection.host().to_string(),
+        })
+    }
+}
+
+/// Returns the seconds, without digits that the clock does not give.
+fn microseconds_exact(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e6
+}
+
+impl Output for Pings {
+    fn show(&self) -> String {
+        let mut shown = String::new();
+        // Writing to a String does not fail.
+        for (number, seconds) in self.round_trip_seconds.iter().enumerate() {
+            let _ = writeln!(shown, "pong {} from {}: {:.1} ms", number + 1, self.host, seconds * 1e3);
+        }
+        let daemon = &self.daemon;
+        let _ = writeln!(shown, "peer      {}", daemon.peer.peer);
+        if let Some(hostname) = &daemon.peer.hostname {
+            let _ = writeln!(shown, "hostname  {}", clean(hostname, 64));
+        }
+        if let Some(version) = &daemon.version {
+            let _ = writeln!(shown, "version   {}", clean(version, 64));
+        }
+        if let Some(uptime) = daemon.uptime_seconds {
+            let _ = writeln!(shown, "uptime    {}", duration(uptime));
+        }
+        if let Some(records) = daemon.records {
+            let _ = writeln!(shown, "records   {records}");
+        }
+        if let Some(ahead) = daemon.clock_ahead_seconds {
+            let _ = writeln!(shown, "clock     {}", clock(ahead));
+        }
+        shown
+    }
+}
+
+fn clock(ahead: i64) -> String {
+    let far = duration(ahead.unsigned_abs());
+    match ahead {
+        // Times are whole seconds: a difference of one may be none.
+        -1..=1 => "the same as this computer's".to_owned(),
+        2.. => format!("{far} ahead of this computer's"),
+        _ => format!("{far} behind this computer's"),
+    }
+}

@@ -1,0 +1,30 @@
+//! `propose`: says that an item is in a bucket.
+
+use super::Command;
+use crate::context::Context;
+use crate::error::CliError;
+use crate::signing::{ItemArguments, Signed};
+use clap::Args;
+use dcache::Kind;
+
+const EXAMPLES: &str = "\
+Examples:
+  dt-swarm-cli localhost propose share/notes 'battery swapped'      for an hour
+  dt-swarm-cli localhost propose share/notes 'lab closed' --from 2027-01-01 --until 2027-01-07
+  dt-swarm-cli localhost propose networks /ip4/10.0.0.7/tcp/8000/dswarm-line --forever --key root";
+
+/// Say that an item is in a bucket; for an hour, unless told otherwise.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Propose {
+    #[command(flatten)]
+    item: ItemArguments,
+}
+
+impl Command for Propose {
+    type Output = Signed;
+
+    fn run(&self, context: &Context) -> Result<Signed, CliError> {
+        self.item.sign(context, Kind::Propose)
+    }
+}

@@ -1,0 +1,123 @@
+//! `report`: the files that are shared in the swarm.
+
+use super::Command;
+use crate::context::Context;
+use crate::error::CliError;
+use crate::output::Output;
+use crate::output::answered::Answered;
+use crate::output::fields::{FileRef, PeerRef, Timestamp};
+use crate::output::names::{HOSTNAMES, Names};
+use crate::shared_files;
+use crate::tables::table;
+use crate::text::{clean, count, size};
+use clap::Args;
+use dcache::buckets;
+use logs::SharedFile;
+use serde::Serialize;
+
+/// The most characters of a file's name in a table.
+const MAX_NAME_SHOWN: usize = 48;
+/// The most holders that a table names.
+const MAX_HOLDERS_SHOWN: usize = 4;
+
+/// Show the shared files: name, size, who shared it, how far it is, and who holds it.
+///
+/// A file is `shared` by its uploader, `verified` once somebody looked at it, `safe` once somebody keeps a copy,
+/// or `discarded`. A ? after the uploader means that he did not sign this himself.
+#[derive(Debug, Args)]
+pub(crate) struct Report {}
+
+/// The shared files.
+#[derive(Debug, Serialize)]
+pub(crate) struct Files {
+    #[serde(flatten)]
+    answered: Answered,
+    /// The files, by name and CID, those without a name last.
+    files: Vec<File>,
+}
+
+/// A shared file.
+#[derive(Debug, Serialize)]
+struct File {
+    #[serde(flatten)]
+    file: FileRef,
+    /// When the file was last changed; `null` where it is not known.
+    modified_time: Option<Timestamp>,
+    /// The peer that shared it; `null` where it is not known.
+    uploader: Option<PeerRef>,
+    /// Whether the uploader itself signed name, size and time; `null` where nobody did.
+    is_signed_by_uploader: Option<bool>,
+    /// How far it is: `shared`, `verified`, `safe` or `discarded`.
+    state: &'static str,
+    /// The peers that keep a copy.
+    holders: Vec<PeerRef>,
+}
+
+impl Command for Report {
+    type Output = Files;
+
+    fn run(&self, context: &Context) -> Result<Files, CliError> {
+        let reading = context.read(&[buckets::SHARE.pattern(), HOSTNAMES])?;
+        let files = shared_files::list(&reading.answer.set, reading.answer.now);
+        let files = files.iter().map(|file| File::new(file, &reading.names)).collect();
+        Ok(Files { answered: Answered::new(&reading.answer, &reading.names), files })
+    }
+}
+
+impl File {
+    fn new(file: &SharedFile, names: &Names) -> Self {
+        let known = file.description.as_ref();
+        Self {
+            file: FileRef {
+                cid: file.cid.to_string(),
+                name: known.map(|known| known.filename.clone()),
+                bytes: known.map(|known| known.size),
+            },
+            modified_time: known.map(|known| Timestamp(known.changed)),
+            uploader: known.map(|known| names.of(known.uploader)),
+            is_signed_by_uploader: known.map(|_| file.is_described_by_uploader),
+            state: file.state.name(),
+            holders: file.holders.keys().map(|peer| names.of(*peer)).collect(),
+        }
+    }
+
+    fn row(&self) -> [String; 6] {
+        let unknown = || "?".to_owned();
+        let doubt = if self.is_signed_by_uploader == Some(false) { " ?" } else { "" };
+        let FileRef { cid, name, bytes } = &self.file;
+        [
+            name.as_ref().map_or_else(unknown, |name| clean(name, MAX_NAME_SHOWN)),
+            bytes.map_or_else(unknown, size),
+            self.uploader.as_ref().map_or_else(unknown, |uploader| uploader.show() + doubt),
+            self.state.to_owned(),
+            self.show_holders(),
+            cid.clone(),
+        ]
+    }
+
+    fn show_holders(&self) -> String {
+        let shown = self.holders.iter().take(MAX_HOLDERS_SHOWN);
+        let list: Vec<String> = shown.map(PeerRef::show).collect();
+        match self.holders.len() {
+            0 => "nobody".to_owned(),
+            number @ 0..=MAX_HOLDERS_SHOWN => format!("{number}: {}", list.join(", ")),
+            number => format!("{number}: {}, …", list.join(", ")),
+        }
+    }
+}
+
+impl Output for Files {
+    fn show(&self) -> String {
+        let mut table = table(&["name", "size", "uploader", "state", "holders", "CID"]);
+        for file in &self.files {
+            table.add_row(file.row());
+        }
+        let shown = match self.files.is_empty() {
+            true => {
+                "No files are shared. Put one into the shared folder of any host of the swarm.".to_owned()
+            }
+            false => format!("{}\n\n{}", table.trim_fmt(), count(self.files.len(), "file")),
+        };
+        format!("{shown}\n{}", self.answered.footer())
+    }
+}

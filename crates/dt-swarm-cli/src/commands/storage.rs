@@ -1,0 +1,342 @@
+//! `storage`: how full the store is, what is pinned, and which files are served where they are.
+
+use super::Command;
+use crate::context::Context;
+use crate::error::CliError;
+use crate::output::fields::{FileRef, Timestamp};
+use crate::output::{Form, Output};
+use crate::tables::table;
+use crate::text::{clean, count, size};
+use clap::Args;
+use content::{Answer, Content, FileRow, FileState, PinRow, Request};
+use control::Client;
+use dcache::Time;
+use logs::Logs;
+use serde::Serialize;
+use std::fmt::Write as _;
+
+/// The most characters of a name that a table shows.
+const MAX_NAME_SHOWN: usize = 48;
+/// The most characters of a path.
+const MAX_PATH_SHOWN: usize = 100;
+/// The most rows of a table for people; programs get all.
+const MAX_ROWS: usize = 50;
+/// The most rows that are asked for. No daemon has more to tell.
+const MAX_TOLD: usize = 1_000_000;
+
+/// Show how full the store is, what is pinned, and which files are served where they are.
+#[derive(Debug, Args)]
+pub(crate) struct Storage {}
+
+/// The store of the daemon.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Store {
+    /// Bytes of all stored blocks.
+    used_bytes: u64,
+    /// The most bytes that they may have.
+    max_bytes: u64,
+    /// The number of stored blocks.
+    blocks: usize,
+    /// Bytes of the disk that are free.
+    free_bytes: u64,
+    /// How many of them are left for others.
+    min_free_bytes: u64,
+    /// Why nothing can be stored now; `null` when something can.
+    reason: Option<String>,
+    /// Files of the swarm that are to be kept, and for which there is no room.
+    waiting_files: Vec<WaitingFile>,
+    /// The number of these; not all are listed.
+    waiting_files_total: usize,
+    /// The pinned roots.
+    pins: Vec<Pin>,
+    /// The number of pinned roots.
+    pins_total: usize,
+    /// The number of pinned roots of which blocks are missing.
+    incomplete_pins_total: usize,
+    /// The files that are served where they are.
+    served_files: Vec<ServedFile>,
+    /// The number of files that are served where they are.
+    served_files_total: usize,
+    /// The bytes of the listed ones.
+    served_bytes: u64,
+}
+
+/// A file that waits for room.
+#[derive(Clone, Debug, Serialize)]
+struct WaitingFile {
+    /// Its CID, name, and about how many bytes it needs.
+    #[serde(flatten)]
+    file: FileRef,
+    /// What is full.
+    reason: String,
+}
+
+/// A pinned root.
+#[derive(Clone, Debug, Serialize)]
+struct Pin {
+    /// Its CID, its name in the swarm, and the bytes of all its different blocks.
+    #[serde(flatten)]
+    file: FileRef,
+    /// When it was pinned.
+    pinned_time: Timestamp,
+    /// Whether all of its blocks are there.
+    is_whole: bool,
+}
+
+/// A file that is served where it is.
+#[derive(Clone, Debug, Serialize)]
+struct ServedFile {
+    /// Where it is.
+    path: String,
+    /// Its size when it was added.
+    bytes: u64,
+    /// The number of its blocks.
+    blocks: usize,
+    /// How many of these are not in it any more.
+    missing_blocks: usize,
+    /// How it is now: `matches`, `changed` or `gone`.
+    state: FileState,
+}
+
+impl Command for Storage {
+    type Output = Store;
+
+    fn run(&self, context: &Context) -> Result<Store, CliError> {
+        let mut client = context.client()?;
+        let most = if context.form() == Form::Json { MAX_TOLD } else { MAX_ROWS };
+        let storage = match client.call::<Content>(&Request::Storage {})? {
+            Answer::Storage(storage) => storage,
+            other => return Err(client.unexpected(&other).into()),
+        };
+        let waiting = waiting(&mut client)?;
+        let pins = pins(&mut client, most)?;
+        Ok(Store::new(storage, waiting, pins, files(&mut client, most)?))
+    }
+}
+
+/// Returns the files of the swarm for which there is no room, and their number.
+fn waiting(client: &mut Client) -> Result<(Vec<WaitingFile>, usize), CliError> {
+    match client.call::<Logs>(&logs::Request::Waiting {})? {
+        logs::Answer::Waiting { files, count } => {
+            Ok((files.into_iter().map(WaitingFile::from).collect(), count))
+        }
+        other => Err(client.unexpected(&other).into()),
+    }
+}
+
+/// Returns the pins with the names that they have in the swarm.
+fn pins(client: &mut Client, most: usize) -> Result<Vec<Pin>, CliError> {
+    let mut all = Vec::new();
+    while all.len() < most {
+        match client.call::<Content>(&Request::Pins { from: all.len() })? {
+            Answer::Pins { pins } if pins.is_empty() => break,
+            Answer::Pins { pins } => all.extend(named(client, pins)?),
+            other => return Err(client.unexpected(&other).into()),
+        }
+    }
+    Ok(all)
+}
+
+fn named(client: &mut Client, pins: Vec<PinRow>) -> Result<Vec<Pin>, CliError> {
+    let cids = pins.iter().map(|pin| pin.cid.clone()).collect();
+    match client.call::<Logs>(&logs::Request::Names { cids })? {
+        logs::Answer::Names { names } => {
+            let names = names.into_iter().chain(std::iter::repeat(None));
+            Ok(pins.into_iter().zip(names).map(|(pin, name)| Pin::new(pin, name)).collect())
+        }
+        other => Err(client.unexpected(&other).into()),
+    }
+}
+
+fn files(client: &mut Client, most: usize) -> Result<Vec<FileRow>, CliError> {
+    let mut all = Vec::new();
+    while all.len() < most {
+        match client.call::<Content>(&Request::Files { from: all.len() })? {
+            Answer::Files { files } if files.is_empty() => break,
+            Answer::Files { files } => all.extend(files),
+            other => return Err(client.unexpected(&other).into()),
+        }
+    }
+    Ok(all)
+}
+
+impl Store {
+    fn new(
+        storage: content::Storage,
+        (waiting_files, waiting_files_total): (Vec<WaitingFile>, usize),
+        pins: Vec<Pin>,
+        files: Vec<FileRow>,
+    ) -> Self {
+        Self {
+            used_bytes: storage.used,
+            max_bytes: storage.max,
+            blocks: storage.blocks,
+            free_bytes: storage.free,
+            min_free_bytes: storage.min_free,
+            reason: storage.full,
+            waiting_files,
+            waiting_files_total,
+            pins,
+            pins_total: storage.pins,
+            incomplete_pins_total: storage.incomplete_pins,
+            served_bytes: files.iter().map(|file| file.bytes).sum(),
+            served_files: files.into_iter().map(ServedFile::from).collect(),
+            served_files_total: storage.files,
+        }
+    }
+}
+
+impl From<logs::WaitingFile> for WaitingFile {
+    fn from(logs::WaitingFile { cid, name, bytes, reason }: logs::WaitingFile) -> Self {
+        Self { file: FileRef { cid, name, bytes: Some(bytes) }, reason }
+    }
+}
+
+impl Pin {
+    fn new(PinRow { cid, time, bytes, is_whole }: PinRow, name: Option<String>) -> Self {
+        let file = FileRef { cid, name, bytes: Some(bytes) };
+        Self { file, pinned_time: Timestamp(Time(time)), is_whole }
+    }
+}
+
+impl From<FileRow> for ServedFile {
+    fn from(FileRow { path, bytes, blocks, missing_blocks, state }: FileRow) -> Self {
+        Self { path, bytes, blocks, missing_blocks, state }
+    }
+}
+
+impl Output for Store {
+    fn show(&self) -> String {
+        let mut shown = format!(
+            "{} of {} used by {}; {} of the disk free, of which {} are left for others\n",
+            size(self.used_bytes),
+            size(self.max_bytes),
+            count(self.blocks, "block"),
+            size(self.free_bytes),
+            size(self.min_free_bytes)
+        );
+        // Writing to a String does not fail.
+        if let Some(reason) = &self.reason {
+            let _ = writeln!(
+                shown,
+                "Nothing can be stored now: {}. It goes on by itself when there is room.",
+                clean(reason, 200)
+            );
+        }
+        for WaitingFile { file, reason } in &self.waiting_files {
+            let name = clean(file.name.as_deref().unwrap_or(&file.cid), MAX_NAME_SHOWN);
+            let (needed, reason) = (size(file.bytes.unwrap_or_default()), clean(reason, 200));
+            let _ = writeln!(shown, "No room for {name} ({needed}): {reason}. It is fetched when there is.");
+        }
+        shown + &self.show_pins() + &self.show_files()
+    }
+}
+
+impl Store {
+    fn show_pins(&self) -> String {
+        if self.pins.is_empty() {
+            return "\nNothing is pinned.\n".to_owned();
+        }
+        let mut rows = table(&["pinned", "size", "CID", ""]);
+        for Pin { file, is_whole, .. } in self.pins.iter().take(MAX_ROWS) {
+            let name = file.name.as_deref().map_or("?".to_owned(), |name| clean(name, MAX_NAME_SHOWN));
+            let whole = if *is_whole { "" } else { "not whole" };
+            let bytes = size(file.bytes.unwrap_or_default());
+            rows.add_row([name, bytes, clean(&file.cid, 120), whole.to_owned()]);
+        }
+        let incomplete = match self.incomplete_pins_total {
+            0 => String::new(),
+            number => format!(", {number} of them not whole"),
+        };
+        format!("\n{}\n{}{incomplete}\n", rows.trim_fmt(), total(self.pins_total, "pin"))
+    }
+
+    fn show_files(&self) -> String {
+        if self.served_files.is_empty() {
+            return "\nNo file is served in place.\n".to_owned();
+        }
+        let mut rows = table(&["served in place", "size", "now"]);
+        for file in self.served_files.iter().take(MAX_ROWS) {
+            rows.add_row([clean(&file.path, MAX_PATH_SHOWN), size(file.bytes), file.show_state()]);
+        }
+        format!("\n{}\n{}\n", rows.trim_fmt(), total(self.served_files_total, "file"))
+    }
+}
+
+impl ServedFile {
+    fn show_state(&self) -> String {
+        let lost = match self.missing_blocks {
+            0 => String::new(),
+            missing => format!(", {missing} of {} not in it any more", count(self.blocks, "block")),
+        };
+        let state = match self.state {
+            FileState::Matches => "as it was",
+            FileState::Changed => "changed",
+            FileState::Gone => "gone",
+        };
+        state.to_owned() + &lost
+    }
+}
+
+fn total(number: usize, what: &str) -> String {
+    let hidden = if number > MAX_ROWS { " (--json lists them all)" } else { "" };
+    count(number, what) + hidden
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::vocabulary;
+
+    fn store() -> Store {
+        let waiting = logs::WaitingFile {
+            cid: "bafy".into(),
+            name: Some("big\u{1b}.bag".into()),
+            bytes: 2_000_000_000,
+            reason: "the disk is full".into(),
+        };
+        let storage = content::Storage {
+            used: 1_500_000,
+            max: 8_000_000_000,
+            blocks: 7,
+            free: 1000,
+            min_free: 500,
+            pins: 51,
+            incomplete_pins: 51,
+            files: 1,
+            full: Some("the disk is full".into()),
+        };
+        let pin = PinRow { cid: "bafypin".into(), time: 1, bytes: 5, is_whole: false };
+        let pin = Pin::new(pin, None);
+        let file = FileRow {
+            path: "/home/duckie/a.bag".into(),
+            bytes: 868_400,
+            blocks: 4,
+            missing_blocks: 1,
+            state: FileState::Changed,
+        };
+        Store::new(storage, (vec![waiting.into()], 1), vec![pin; 51], vec![file])
+    }
+
+    #[test]
+    fn says_what_is_full_and_what_waits() {
+        let shown = store().show();
+        assert!(shown.starts_with("1.5 MB of 8.0 GB used by 7 blocks; 1.0 kB of the disk free"), "{shown}");
+        assert!(shown.contains("No room for big\\u{1b}.bag (2.0 GB): the disk is full."), "{shown}");
+        assert!(shown.contains("51 pins (--json lists them all), 51 of them not whole"), "{shown}");
+        assert!(shown.contains("changed, 1 of 4 blocks not in it any more"), "{shown}");
+        let none = Store { pins: Vec::new(), served_files: Vec::new(), ..store() };
+        assert!(none.show().contains("Nothing is pinned."));
+    }
+
+    #[test]
+    fn programs_get_everything() {
+        let json = vocabulary::checked(&store());
+        assert_eq!(json["pins"].as_array().unwrap().len(), 51);
+        assert_eq!(json["pins"][0]["pinned_time"], "1970-01-01T00:00:01Z");
+        assert_eq!(
+            (&json["served_files"][0]["state"], &json["served_bytes"]),
+            (&"changed".into(), &868_400.into())
+        );
+    }
+}

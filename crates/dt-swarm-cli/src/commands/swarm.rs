@@ -1,0 +1,314 @@
+//! `swarm`: the swarm to which this robot belongs, and swarm files.
+
+mod rights;
+
+use super::Command;
+use crate::context::Context;
+use crate::error::CliError;
+use crate::output::Output;
+use crate::output::fields::PeerRef;
+use crate::swarm_file;
+use crate::text::{clean, clean_lines};
+use crate::{key_files, random};
+use clap::{Args, Subcommand};
+use control::{KeyFile, KeyName};
+use dcache::{PeerId, SwarmFile};
+use rights::BucketRights;
+use seal::SwarmKey;
+use serde::Serialize;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use ::swarm::protocol::{Answer, Request, SwarmProtocol};
+
+/// The most characters of a line of a swarm file that are shown.
+const MAX_LINE_SHOWN: usize = 400;
+/// The most characters of a swarm's name in the name of a key.
+const MAX_KEY_NAME: usize = 40;
+
+/// The swarm to which this robot belongs: who is root in it, and who may say what.
+#[derive(Debug, Args)]
+pub(crate) struct Swarm {
+    #[command(subcommand)]
+    command: SwarmCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum SwarmCommand {
+    /// Write a new swarm file, to be passed around. Without --root a new key file is made, whose owner is root.
+    Init {
+        /// The file to write; nothing is ever overwritten.
+        file: PathBuf,
+        /// What people are to call the swarm.
+        #[arg(long)]
+        name: String,
+        /// Who is root: a peer ID, or the name of a key file; may be given several times
+        #[arg(long, value_name = "PEER_ID|KEY")]
+        root: Vec<String>,
+        /// Make a key that keeps others out: only who has the file can listen and speak in the swarm. It is a secret then
+        #[arg(long)]
+        with_key: bool,
+    },
+    /// Show a swarm file, or without one the swarm to which this robot belongs.
+    Show {
+        /// The file.
+        file: Option<PathBuf>,
+        /// Show the swarm's key, too, which keeps others out.
+        #[arg(long)]
+        show_key: bool,
+    },
+    /// Join the swarm of this file. The daemon keeps a copy.
+    Join {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Leave the swarm, and be in the open one again, in which nobody has a role.
+    Leave,
+}
+
+/// What the subcommands give.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum SwarmOutput {
+    Made(NewSwarm),
+    Shown(SwarmFacts),
+    Member(Membership),
+}
+
+/// A swarm file that was written.
+#[derive(Debug, Serialize)]
+pub(crate) struct NewSwarm {
+    /// The name of the swarm.
+    name: String,
+    /// Its roots.
+    roots: Vec<PeerRef>,
+    /// Whether it has a key that keeps others out.
+    has_key: bool,
+    /// The path of the swarm file.
+    path: String,
+    /// The path of the key file that was made for a root; `null` when roots were named.
+    key_path: Option<String>,
+}
+
+/// A swarm.
+#[derive(Debug, Serialize)]
+pub(crate) struct SwarmFacts {
+    /// Its name; `null` for the open swarm.
+    name: Option<String>,
+    /// Its roots.
+    roots: Vec<PeerRef>,
+    /// Whether it has a key that keeps others out.
+    has_key: bool,
+    /// The path of its file; `null` when the daemon told it, and for the open swarm.
+    path: Option<String>,
+    /// Addresses at which to look for the swarm.
+    bootstrap: Vec<String>,
+    /// The text of its file; `null` for the open swarm. The key is hidden, unless it was asked for.
+    text: Option<String>,
+    /// What may be said in which bucket.
+    rights: Vec<BucketRights>,
+}
+
+/// The swarm to which this robot belongs now.
+#[derive(Debug, Serialize)]
+pub(crate) struct Membership {
+    /// Its name; `null` for the open swarm.
+    name: Option<String>,
+}
+
+impl Command for Swarm {
+    type Output = SwarmOutput;
+
+    fn run(&self, context: &Context) -> Result<SwarmOutput, CliError> {
+        context.require_here()?;
+        match &self.command {
+            SwarmCommand::Init { file, name, root, with_key } => {
+                init(file, name, root, *with_key).map(SwarmOutput::Made)
+            }
+            SwarmCommand::Show { file, show_key } => {
+                let swarm = match file {
+                    Some(path) => Some(swarm_file::Swarm::read(path)?),
+                    None => context.swarm()?,
+                };
+                Ok(SwarmOutput::Shown(SwarmFacts::new(swarm, *show_key)))
+            }
+            SwarmCommand::Join { file } => {
+                let swarm = swarm_file::Swarm::read(file)?;
+                context.order::<SwarmProtocol>(&Request::Join { swarm: swarm.text }, Answer::Done {})?;
+                let name = Some(swarm.file.name().to_owned());
+                Ok(SwarmOutput::Member(Membership { name }))
+            }
+            SwarmCommand::Leave => {
+                context.order::<SwarmProtocol>(&Request::Leave {}, Answer::Done {})?;
+                Ok(SwarmOutput::Member(Membership { name: None }))
+            }
+        }
+    }
+}
+
+impl SwarmFacts {
+    fn new(swarm: Option<swarm_file::Swarm>, is_key_shown: bool) -> Self {
+        let Some(swarm) = swarm else {
+            let (roots, bootstrap, rights) = (Vec::new(), Vec::new(), rights::all(false));
+            return Self { name: None, roots, has_key: false, path: None, bootstrap, text: None, rights };
+        };
+        let text = if is_key_shown { swarm.text.clone() } else { swarm.text_without_key() };
+        Self {
+            name: Some(swarm.file.name().to_owned()),
+            roots: roots(&swarm.file),
+            has_key: swarm.file.key().is_some(),
+            path: swarm.path.map(|path| path.display().to_string()),
+            bootstrap: swarm.file.bootstrap().to_vec(),
+            text: Some(text),
+            rights: rights::all(true),
+        }
+    }
+
+    fn show(&self) -> String {
+        let place = self.path.as_deref().unwrap_or("the swarm to which this robot belongs");
+        let swarm = match &self.text {
+            Some(text) => {
+                format!("# {}\n{}\n", clean(place, MAX_LINE_SHOWN), clean_lines(text, MAX_LINE_SHOWN))
+            }
+            None => {
+                "This robot belongs to the open swarm, in which nobody has a role and everybody may share.\n\
+                     `swarm init` makes a swarm with roles, `swarm join` joins one.\n"
+                    .to_owned()
+            }
+        };
+        format!("{swarm}\n{}", rights::show(&self.rights))
+    }
+}
+
+fn roots(file: &SwarmFile) -> Vec<PeerRef> {
+    file.policy().roots().iter().map(|peer| PeerRef::unnamed(*peer)).collect()
+}
+
+fn init(path: &Path, name: &str, roots_named: &[String], with_key: bool) -> Result<NewSwarm, CliError> {
+    // Before a key is made for nothing.
+    if path.exists() {
+        return Err(CliError::SwarmExists(path.to_owned()));
+    }
+    // What cannot be a name is said before a key is made for it as well.
+    SwarmFile::new(name, [PeerId::from_public_key([0; 32])].into()).map_err(CliError::Swarm)?;
+    let (ids, key) = match roots_named {
+        [] => new_root(name)?,
+        named => (named.iter().map(|root| peer_or_key(root)).collect::<Result<_, _>>()?, None),
+    };
+    let open = SwarmFile::new(name, ids).map_err(CliError::Swarm)?;
+    let (file, mode) = match with_key {
+        true => (open.with_key(SwarmKey::from_bytes(random::bytes()?)), 0o600),
+        false => (open, 0o644),
+    };
+    let created = control::create(path, file.to_toml().as_bytes(), mode);
+    created.map_err(|source| CliError::SwarmUnwritten { path: path.to_owned(), source })?;
+    Ok(NewSwarm {
+        name: name.to_owned(),
+        roots: roots(&file),
+        has_key: with_key,
+        path: path.display().to_string(),
+        key_path: key.map(|key| key.path().display().to_string()),
+    })
+}
+
+type Roots = (BTreeSet<PeerId>, Option<KeyFile>);
+
+fn new_root(swarm: &str) -> Result<Roots, CliError> {
+    let name = key_name(swarm)?;
+    let key = KeyFile::make(&name.file(&key_files::folder()?))?;
+    Ok(([key.peer_id()].into(), Some(key)))
+}
+
+/// Names the root's key of a new swarm: as the swarm, as far as that can stand in the name of a file.
+fn key_name(swarm: &str) -> Result<KeyName, CliError> {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let name: String = swarm.chars().map(plain).take(MAX_KEY_NAME).collect();
+    match name.trim_matches('-') {
+        "" => Ok("root".parse()?),
+        name => Ok(format!("{name}-root").parse()?),
+    }
+}
+
+fn peer_or_key(root: &str) -> Result<PeerId, CliError> {
+    match root.parse() {
+        Ok(peer) => Ok(peer),
+        Err(_) => Ok(key_files::open(root)?.peer_id()),
+    }
+}
+
+impl NewSwarm {
+    fn show(&self) -> String {
+        let mut shown = format!("Wrote {}.\n", self.path);
+        if self.has_key {
+            shown += "It holds the swarm's key: whoever has this file can listen and speak in the swarm, and nobody else can. Keep \
+                      it secret, and give it to each robot by a way that nobody else sees, such as scp.\n";
+        }
+        if let Some(path) = &self.key_path {
+            shown += &format!(
+                "Its root is the new key {path}: keep that file secret, and a copy of it in a safe place.\n"
+            );
+        }
+        shown + &format!("Next: `dt-swarm-cli localhost swarm join {}` on each robot.\n", self.path)
+    }
+}
+
+impl Membership {
+    fn show(&self) -> String {
+        match &self.name {
+            Some(name) => format!("This robot belongs to the swarm {} now.\n", clean(name, 64)),
+            None => "This robot belongs to the open swarm now, in which nobody has a role.\n".to_owned(),
+        }
+    }
+}
+
+impl Output for SwarmOutput {
+    fn show(&self) -> String {
+        match self {
+            Self::Made(made) => made.show(),
+            Self::Shown(facts) => facts.show(),
+            Self::Member(membership) => membership.show(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::vocabulary;
+    use dcache::buckets;
+    use seal::KEY_BYTES;
+
+    #[test]
+    fn a_key_is_shown_only_when_asked_for() {
+        let key = SwarmKey::from_bytes([7; KEY_BYTES]);
+        let roots = [PeerId::from_public_key([0; 32])].into();
+        let file = SwarmFile::new("class", roots).unwrap().with_key(key.clone());
+        let swarm = || swarm_file::Swarm { text: file.to_toml(), file: file.clone(), path: None };
+        let told = |is_key_shown| {
+            let facts = SwarmFacts::new(Some(swarm()), is_key_shown);
+            [facts.show(), vocabulary::checked(&facts).to_string()]
+        };
+        assert!(told(false).iter().all(|told| told.contains("--show-key") && !told.contains(&key.reveal())));
+        assert!(told(true).iter().all(|told| told.contains(&key.reveal())));
+    }
+
+    #[test]
+    fn who_may_say_what_follows_from_the_table_of_buckets() {
+        let row = |shown: &str| {
+            let admin = buckets::ADMIN.family().path;
+            let row = shown.lines().find(|line| line.starts_with(admin));
+            row.unwrap_or_else(|| panic!("{shown}")).split_whitespace().take(3).collect::<Vec<_>>().join(" ")
+        };
+        let file = SwarmFile::new("class", [PeerId::from_public_key([0; 32])].into()).unwrap();
+        let swarm = swarm_file::Swarm { text: file.to_toml(), file, path: None };
+        assert_eq!(row(&SwarmFacts::new(Some(swarm), false).show()), "admin root root");
+        assert_eq!(SwarmFacts::new(None, false).rights.len(), buckets::FAMILIES.len());
+    }
+
+    #[test]
+    fn a_swarms_key_is_called_after_it() {
+        for (swarm, key) in [("Class of 2027", "class-of-2027-root"), ("é!", "root"), ("../x", "x-root")] {
+            assert_eq!(key_name(swarm).unwrap().to_string(), key);
+        }
+        assert!(key_name(&"long ".repeat(100)).is_ok());
+    }
+}

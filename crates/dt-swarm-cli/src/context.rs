@@ -1,0 +1,211 @@
+//! The options that hold for every command, and what follows from them: the daemon, the swarm, the names of peers.
+
+use crate::ask::{self, Answer, Pong};
+use crate::connection::Connection;
+use crate::error::CliError;
+use crate::host::Host;
+use crate::output::fields::Daemon;
+use crate::output::names::{HOSTNAMES, Names};
+use crate::output::{Form, warn};
+use crate::swarm_file::Swarm;
+use clap::Args;
+use control::{Client, ClientError, Places, Protocol};
+use dcache::{Policy, buckets};
+use seal::SwarmKey;
+use std::path::PathBuf;
+use std::time::Duration;
+use swarm::protocol::{Answer as SwarmAnswer, Request, Status, SwarmProtocol};
+
+/// The options that hold for every command.
+#[derive(Debug, Args)]
+pub(crate) struct Context {
+    /// Where the daemon runs: localhost, a name or an IP address, with :PORT if it is not 8000.
+    #[arg(value_name = "HOST")]
+    pub(crate) host: Host,
+    /// Print one JSON document instead of tables.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Give up after so many seconds in which nothing came.
+    #[arg(long, global = true, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub(crate) timeout: Duration,
+    /// The swarm file by which to judge, and whose key to use [default: that of the daemon on this computer]
+    #[arg(long, global = true, value_name = "FILE")]
+    swarm: Option<PathBuf>,
+    /// The control socket of the daemon on this computer [default: where it usually is]
+    #[arg(long, global = true, value_name = "PATH", env = "DT_SWARM_SOCKET")]
+    socket: Option<PathBuf>,
+}
+
+/// The records that a daemon answered with, and the names of those who signed them.
+pub(crate) struct Reading {
+    pub(crate) connection: Connection,
+    pub(crate) answer: Answer,
+    pub(crate) names: Names,
+}
+
+/// The form of the output, and the daemon at HOST.
+impl Context {
+    pub(crate) fn form(&self) -> Form {
+        if self.json { Form::Json } else { Form::Text }
+    }
+
+    /// Connects with the daemon, with the key of its swarm.
+    pub(crate) fn connect(&self) -> Result<Connection, CliError> {
+        self.connect_with(self.key()?.as_ref())
+    }
+
+    /// Connects with the daemon, with this key.
+    pub(crate) fn connect_with(&self, key: Option<&SwarmKey>) -> Result<Connection, CliError> {
+        Connection::open(&self.host, self.timeout, key)
+    }
+
+    /// Asks for the records that match one of the patterns. They are judged by the policy of the swarm.
+    pub(crate) fn read(&self, patterns: &[&str]) -> Result<Reading, CliError> {
+        let (policy, key) = self.policy_and_key()?;
+        let mut connection = self.connect_with(key.as_ref())?;
+        let answer = ask::records(&mut connection, patterns, &policy)?;
+        let names = Names::read(&answer.set, answer.now)?;
+        self.warn_of_clock(&answer.pong);
+        Ok(Reading { connection, answer, names })
+    }
+
+    /// Pings the daemon, and asks for the name that it gives itself.
+    pub(crate) fn ping(&self) -> Result<(Pong, Daemon), CliError> {
+        let mut connection = self.connect()?;
+        let pong = ask::ping(&mut connection)?;
+        let daemon = daemon(&mut connection, &pong)?;
+        Ok((pong, daemon))
+    }
+
+    /// Asks for the names of all peers. Returns none when the daemon at HOST does not tell them: IDs have to do then.
+    pub(crate) fn names(&self) -> Names {
+        let names = || {
+            let (policy, key) = self.policy_and_key()?;
+            let answer = ask::records(&mut self.connect_with(key.as_ref())?, &[HOSTNAMES], &policy)?;
+            Names::read(&answer.set, answer.now).map_err(CliError::from)
+        };
+        names().unwrap_or_default()
+    }
+
+    /// Warns when the clock of the daemon or of this computer is off.
+    pub(crate) fn warn_of_clock(&self, pong: &Pong) {
+        if let Some(message) = pong.clock_warning(&self.host.to_string()) {
+            warn(&message);
+        }
+    }
+}
+
+/// Describes the daemon of this pong, after asking for the name that it gives itself.
+pub(crate) fn daemon(connection: &mut Connection, pong: &Pong) -> Result<Daemon, CliError> {
+    let bucket = format!("/{}", buckets::HOSTNAME.of(pong.peer));
+    let answer = ask::records(connection, &[&bucket], &Policy::default())?;
+    let names = Names::read(&answer.set, answer.now)?;
+    Ok(Daemon::new(pong, names.of(pong.peer).hostname))
+}
+
+/// The daemon of this computer.
+impl Context {
+    /// Connects with the control socket, which is for commands that work on the robot itself only.
+    pub(crate) fn client(&self) -> Result<Client, CliError> {
+        self.require_here()?;
+        self.find_client()
+    }
+
+    /// Fails when HOST is another computer.
+    pub(crate) fn require_here(&self) -> Result<(), CliError> {
+        match self.host.is_here() {
+            true => Ok(()),
+            false => Err(CliError::NotHere { host: self.host.to_string() }),
+        }
+    }
+
+    /// Returns whether the control socket was named.
+    pub(crate) fn is_socket_named(&self) -> bool {
+        self.socket.is_some()
+    }
+
+    /// Asks for the status of the daemon here. Without a daemon that is no error, unless its socket was named.
+    pub(crate) fn status(&self) -> Result<Option<Status>, CliError> {
+        match self.find_client().and_then(status) {
+            Ok(status) => Ok(Some(status)),
+            Err(error) if self.is_socket_named() => Err(error),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Sends a request whose only answer is `done`.
+    pub(crate) fn order<P>(&self, request: &P::Request, done: P::Answer) -> Result<(), CliError>
+    where
+        P: Protocol<Answer: PartialEq + std::fmt::Debug>,
+    {
+        let mut client = self.client()?;
+        let answer = client.call::<P>(request)?;
+        if answer == done { Ok(()) } else { Err(client.unexpected(&answer).into()) }
+    }
+
+    fn find_client(&self) -> Result<Client, CliError> {
+        if let Some(socket) = &self.socket {
+            return Ok(Client::connect(socket, self.timeout)?);
+        }
+        let mut error = CliError::NoPlace;
+        for socket in Places::current().sockets() {
+            match Client::connect(&socket, self.timeout) {
+                Ok(client) => return Ok(client),
+                // The error of a socket that exists says more than that of one that does not. Of those that do not
+                // exist, the first is the usual place.
+                Err(ClientError::Absent(..)) if !matches!(error, CliError::NoPlace) => {}
+                Err(other) => error = other.into(),
+            }
+        }
+        Err(error)
+    }
+}
+
+/// The swarm.
+impl Context {
+    /// Finds the swarm by which to judge: that of `--swarm`, else of the daemon on this computer, else of the swarm file of this
+    /// user; `None` for the open swarm.
+    pub(crate) fn swarm(&self) -> Result<Option<Swarm>, CliError> {
+        if let Some(path) = &self.swarm {
+            return Swarm::read(path).map(Some);
+        }
+        if let Some(status) = self.status()? {
+            return status.swarm.map(Swarm::of_daemon).transpose();
+        }
+        match Places::current().swarm_file() {
+            Some(path) if path.exists() => Swarm::read(&path).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Returns the policy by which to judge, and the key with which to speak.
+    pub(crate) fn policy_and_key(&self) -> Result<(Policy, Option<SwarmKey>), CliError> {
+        let file = self.swarm()?.map(|swarm| swarm.file);
+        Ok(file.map_or_else(Default::default, |file| (file.policy(), file.key().cloned())))
+    }
+
+    /// Returns the key with which to speak where nothing is judged. A swarm that cannot be found has none, unless its file
+    /// was named.
+    pub(crate) fn key(&self) -> Result<Option<SwarmKey>, CliError> {
+        match self.policy_and_key() {
+            Err(error) if self.swarm.is_some() => Err(error),
+            other => Ok(other.ok().and_then(|(_, key)| key)),
+        }
+    }
+}
+
+fn status(mut client: Client) -> Result<Status, CliError> {
+    match client.call::<SwarmProtocol>(&Request::Status {})? {
+        SwarmAnswer::Status(status) => Ok(status),
+        other => Err(client.unexpected(&other).into()),
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    if (0.1..=3600.0).contains(&seconds) {
+        Ok(Duration::from_secs_f64(seconds))
+    } else {
+        Err("from 0.1 to 3600 seconds".to_owned())
+    }
+}

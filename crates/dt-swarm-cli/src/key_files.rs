@@ -1,0 +1,27 @@
+//! Key files as people name them.
+
+use crate::error::CliError;
+use control::{KeyFile, KeyName, Places};
+use std::path::PathBuf;
+
+/// Returns the folder of key files.
+pub(crate) fn folder() -> Result<PathBuf, CliError> {
+    Places::current().keys().ok_or(CliError::NoKeys)
+}
+
+/// Returns the path of the key file that this text means: a path when it has a slash in it, else a name.
+pub(crate) fn path(text: &str) -> Result<PathBuf, CliError> {
+    match text.contains('/') {
+        true => Ok(text.into()),
+        false => Ok(text.parse::<KeyName>()?.file(&folder()?)),
+    }
+}
+
+/// Opens the key file that this text means.
+pub(crate) fn open(text: &str) -> Result<KeyFile, CliError> {
+    let path = path(text)?;
+    if !text.contains('/') && !path.exists() {
+        return Err(CliError::NoSuchKey { name: text.parse()? });
+    }
+    Ok(KeyFile::open(&path)?)
+}

@@ -1,0 +1,238 @@
+//! A transfer and a link, for programs and, a line each, for people.
+
+use super::fields::{FileRef, PeerRef};
+use super::names::Names;
+use crate::text::{clean, duration, size};
+use serde::Serialize;
+use service::JobNumber;
+use transfers::{LinkRate, SourceRate, TransferState};
+
+/// The number of characters of a bar.
+const BAR: u64 = 20;
+/// The most characters of a name that are shown.
+const MAX_NAME_SHOWN: usize = 32;
+/// The most characters of a reason.
+const MAX_REASON_SHOWN: usize = 300;
+/// The most peers that a line names.
+const MAX_SOURCES_SHOWN: usize = 3;
+
+/// Something that is, or was, fetched.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Transfer {
+    /// The number of the download; `null` for what the daemon fetches by itself.
+    pub(crate) download: Option<JobNumber>,
+    /// What is fetched.
+    #[serde(flatten)]
+    pub(crate) file: FileRef,
+    /// Bytes of it that are here.
+    pub(crate) done_bytes: u64,
+    /// Bytes that come in a second.
+    pub(crate) bytes_per_second: u64,
+    /// `waiting`, `fetching`, `whole`, `writing`, `done` or `failed`.
+    pub(crate) state: TransferState,
+    /// What keeps it from going on, or why it failed; `null` when nothing does.
+    pub(crate) reason: Option<String>,
+    /// What has a higher one is fetched first.
+    pub(crate) priority: i32,
+    /// Where it is written to; `null` for nowhere.
+    pub(crate) path: Option<String>,
+    /// Whether the daemon writes it there. Otherwise `get` does.
+    pub(crate) is_written_by_daemon: bool,
+    /// The peers from which it comes, those first that send most.
+    pub(crate) sources: Vec<Source>,
+}
+
+/// What comes from a peer.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Source {
+    #[serde(flatten)]
+    peer: PeerRef,
+    /// Bytes that came from it so far.
+    received_bytes: u64,
+    /// Bytes that come in a second.
+    bytes_per_second: u64,
+}
+
+/// What passes between the daemon and a peer.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Link {
+    #[serde(flatten)]
+    pub(crate) peer: PeerRef,
+    /// Whether it is on one of this host's own networks.
+    is_near: bool,
+    /// Bytes to it since it is connected.
+    sent_bytes: u64,
+    /// Bytes to it in a second.
+    pub(crate) sent_bytes_per_second: u64,
+    /// Bytes from it since it is connected.
+    received_bytes: u64,
+    /// Bytes from it in a second.
+    received_bytes_per_second: u64,
+}
+
+impl Transfer {
+    pub(crate) fn new(transfer: transfers::Transfer, names: &Names) -> Self {
+        let source = |source: &SourceRate| Source {
+            peer: names.of(source.peer),
+            received_bytes: source.bytes,
+            bytes_per_second: source.rate,
+        };
+        let name = Some(transfer.name).filter(|name| !name.is_empty());
+        Self {
+            download: transfer.download,
+            file: FileRef { cid: transfer.cid, name, bytes: transfer.size },
+            done_bytes: transfer.bytes,
+            bytes_per_second: transfer.rate,
+            state: transfer.state,
+            reason: transfer.reason,
+            priority: transfer.priority,
+            path: transfer.destination.map(|path| path.display().to_string()),
+            is_written_by_daemon: transfer.is_written_by_daemon,
+            sources: transfer.sources.iter().map(source).collect(),
+        }
+    }
+
+    /// Returns its number and name.
+    pub(crate) fn show_name(&self) -> String {
+        let name = clean(self.file.name.as_ref().unwrap_or(&self.file.cid), MAX_NAME_SHOWN);
+        match self.download {
+            Some(number) => format!("{number} {name}"),
+            None => name,
+        }
+    }
+
+    /// Returns a line: name, bar, figures, and from whom it comes or why it does not.
+    pub(crate) fn show(&self) -> String {
+        let bar = self.percent().map_or_else(String::new, bar);
+        format!("{:<24} {bar}{}", self.show_name(), self.show_figures())
+    }
+
+    /// Returns the figures alone.
+    pub(crate) fn show_figures(&self) -> String {
+        let amount = self.show_amount();
+        let reason = self.reason.as_deref().map(|reason| clean(reason, MAX_REASON_SHOWN));
+        match (self.state, reason) {
+            (TransferState::Fetching, _) => format!("{amount}{}", self.show_pace()),
+            (state, Some(reason)) => format!("{amount}, {}: {reason}", state.name()),
+            (TransferState::Whole, None) => format!("{amount}, whole; `get` it again to have it written"),
+            (state, None) => format!("{amount}, {}", state.name()),
+        }
+    }
+
+    fn show_amount(&self) -> String {
+        match (self.percent(), self.file.bytes) {
+            (Some(percent), Some(whole)) if self.done_bytes < whole => {
+                format!("{percent:>3} % of {}", size(whole))
+            }
+            _ => size(self.done_bytes),
+        }
+    }
+
+    /// Returns the rate, the time that is left, and from whom it comes.
+    fn show_pace(&self) -> String {
+        let left = self.file.bytes.unwrap_or(0).saturating_sub(self.done_bytes);
+        let eta = match left.checked_div(self.bytes_per_second) {
+            Some(seconds) if left > 0 => format!(", {} left", duration(seconds)),
+            _ => String::new(),
+        };
+        let show = |source: &Source| format!("{} {}/s", source.peer.show(), size(source.bytes_per_second));
+        let busy: Vec<&Source> = self.sources.iter().filter(|source| source.bytes_per_second > 0).collect();
+        let from: Vec<String> = busy.iter().take(MAX_SOURCES_SHOWN).map(|source| show(source)).collect();
+        let more = if busy.len() > MAX_SOURCES_SHOWN { ", …" } else { "" };
+        let from = if from.is_empty() { String::new() } else { format!(", from {}{more}", from.join(", ")) };
+        format!(", {}/s{eta}{from}", size(self.bytes_per_second))
+    }
+
+    /// Returns the percentage that is here; `None` when that is not known, or of no interest any more.
+    fn percent(&self) -> Option<u64> {
+        let whole = self.file.bytes.filter(|whole| *whole > 0)?;
+        let is_over = matches!(self.state, TransferState::Done | TransferState::Failed);
+        let percent = u128::from(self.done_bytes) * 100 / u128::from(whole);
+        (!is_over).then(|| u64::try_from(percent).unwrap_or(100).min(100))
+    }
+}
+
+fn bar(percent: u64) -> String {
+    let full = percent * BAR / 100;
+    let cells = (0..BAR).map(|cell| if cell < full { '█' } else { '░' });
+    cells.chain([' ']).collect()
+}
+
+impl Link {
+    pub(crate) fn new(link: LinkRate, names: &Names) -> Self {
+        Self {
+            peer: names.of(link.peer),
+            is_near: link.is_near,
+            sent_bytes: link.sent,
+            sent_bytes_per_second: link.up,
+            received_bytes: link.received,
+            received_bytes_per_second: link.down,
+        }
+    }
+
+    /// Returns a line: what goes to the peer.
+    pub(crate) fn show(&self) -> String {
+        let network = if self.is_near { "LAN" } else { "WAN" };
+        let (who, rate, sent) = (self.peer.show(), size(self.sent_bytes_per_second), size(self.sent_bytes));
+        format!("to {who} ({network}): {rate}/s, {sent} since it is connected")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::vocabulary;
+    use dcache::Keypair;
+
+    fn transfer(state: TransferState) -> Transfer {
+        let peer = Keypair::from_seed([1; 32]).peer_id();
+        let transfer = transfers::Transfer {
+            download: Some(JobNumber(7)),
+            cid: "bafy".into(),
+            name: "a.bag".into(),
+            priority: 0,
+            state,
+            reason: None,
+            destination: None,
+            is_written_by_daemon: false,
+            bytes: 50_000_000,
+            size: Some(200_000_000),
+            rate: 1_000_000,
+            sources: vec![SourceRate { peer, bytes: 1, rate: 900_000 }],
+        };
+        Transfer::new(transfer, &Names::default())
+    }
+
+    #[test]
+    fn what_comes_shows_how_fast_and_from_whom() {
+        let line = transfer(TransferState::Fetching).show();
+        for part in ["7 a.bag", "█████░", " 25 % of 200 MB", "1.0 MB/s", "2 min left", "from …", "900 kB/s"]
+        {
+            assert!(line.contains(part), "{part} in {line}");
+        }
+    }
+
+    #[test]
+    fn programs_get_sizes_and_rates_in_bytes() {
+        let json = vocabulary::checked(&transfer(TransferState::Fetching));
+        assert_eq!((&json["bytes"], &json["done_bytes"]), (&200_000_000.into(), &50_000_000.into()));
+        assert_eq!(json["sources"][0]["bytes_per_second"], 900_000);
+        let peer = Keypair::from_seed([1; 32]).peer_id();
+        let link = LinkRate { peer, is_near: true, sent: 1, up: 2, received: 3, down: 4 };
+        let json = vocabulary::checked(&Link::new(link, &Names::default()));
+        assert_eq!((&json["sent_bytes"], &json["received_bytes_per_second"]), (&1.into(), &4.into()));
+    }
+
+    #[test]
+    fn what_does_not_come_says_why() {
+        let mut waiting =
+            Transfer { reason: Some("nobody is connected\u{1b}".into()), ..transfer(TransferState::Waiting) };
+        waiting.file.name = Some("\u{202e}x".into());
+        let line = waiting.show();
+        assert!(line.contains("waiting: nobody is connected\\u{1b}"), "{line}");
+        assert!(!line.contains('\u{202e}'), "{line}");
+        let mut strange = transfer(TransferState::Fetching);
+        (strange.file.bytes, strange.bytes_per_second, strange.done_bytes) = (Some(0), 0, u64::MAX);
+        assert!(strange.show().contains("18.4 EB"));
+    }
+}

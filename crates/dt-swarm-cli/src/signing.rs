@@ -1,0 +1,324 @@
+//! Statements that this robot signs, or a key file does: what `propose`, `dismiss`, `replace`, `grant` and `revoke` share.
+
+use crate::context::Context;
+use crate::error::CliError;
+use crate::key_files;
+use crate::output::fields::{PeerRef, TimeRange, Timestamp};
+use crate::output::{Output, warn};
+use crate::text::{clean, date, duration};
+use crate::validity::{DefaultLength, HOUR, ValidityOptions};
+use clap::Args;
+use control::{Client, KeyFile};
+use dcache::{BucketPath, Data, End, Item, Kind, Record, Statement, Time};
+use serde::Serialize;
+use swarm::protocol::{
+    Answer, Batch, Intent, ItemHistory, Outcome, Prepared, Request, StatementText, SwarmProtocol,
+};
+
+/// The most characters of data in a sentence.
+const MAX_DATA_SHOWN: usize = 120;
+
+/// The item of `propose` and `dismiss`.
+#[derive(Debug, Args)]
+pub(crate) struct ItemArguments {
+    /// The bucket, such as share/notes.
+    bucket: BucketPath,
+    /// The item's text; begin with -- when it begins with a dash.
+    #[arg(value_parser = Data::new)]
+    data: Data,
+    #[command(flatten)]
+    validity: ValidityOptions,
+    #[command(flatten)]
+    signing: SigningOptions,
+}
+
+/// Who signs, and whether a statement that does not count is signed, too.
+#[derive(Debug, Args)]
+pub(crate) struct SigningOptions {
+    /// Sign with this key file instead of the robot's key: its name, as `keys` shows it, or its path
+    #[arg(long, value_name = "NAME|FILE")]
+    key: Option<String>,
+    /// Say it although it does not count: it will, once the role is there
+    #[arg(long)]
+    anyway: bool,
+}
+
+/// A statement that is to be signed.
+pub(crate) struct Unsigned<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) item: Item,
+    pub(crate) validity: &'a ValidityOptions,
+    /// How long it holds when no option says so.
+    pub(crate) default_length: DefaultLength,
+}
+
+/// What was signed, and what came of it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Signed {
+    /// The peer that signed.
+    signer: PeerRef,
+    /// When it did, by the clock of the robot.
+    time: Timestamp,
+    /// The statements.
+    statements: Vec<SignedStatement>,
+}
+
+/// A statement that was signed.
+#[derive(Debug, Serialize)]
+struct SignedStatement {
+    /// `propose` or `dismiss`.
+    kind: Kind,
+    /// The path of the bucket.
+    bucket: String,
+    /// The item's text.
+    data: String,
+    #[serde(flatten)]
+    range: TimeRange,
+    /// Whether the item is in its bucket now.
+    is_in_bucket: bool,
+    /// Some of the peers whose statement counts now and says otherwise.
+    opponents: Vec<PeerRef>,
+}
+
+/// Returns how long a statement of this kind holds when no option says so.
+pub(crate) fn default_length(kind: Kind) -> DefaultLength {
+    match kind {
+        Kind::Propose => DefaultLength::Seconds(HOUR),
+        Kind::Dismiss => DefaultLength::Until(Time::default()),
+    }
+}
+
+impl ItemArguments {
+    /// Signs a statement of this kind about the item.
+    pub(crate) fn sign(&self, context: &Context, kind: Kind) -> Result<Signed, CliError> {
+        let item = Item { bucket: self.bucket.clone(), data: self.data.clone() };
+        let default_length = default_length(kind);
+        let statement = Unsigned { kind, item, validity: &self.validity, default_length };
+        sign(context, vec![statement], &self.signing)
+    }
+}
+
+/// Signs the statements together.
+pub(crate) fn sign(
+    context: &Context,
+    statements: Vec<Unsigned<'_>>,
+    options: &SigningOptions,
+) -> Result<Signed, CliError> {
+    let mut client = context.client()?;
+    let key = options.key.as_deref().map(key_files::open).transpose()?;
+    let intent = |statement: &Unsigned<'_>| {
+        let Item { bucket, data } = statement.item.clone();
+        Intent { kind: statement.kind, bucket, data }
+    };
+    let intents = statements.iter().map(intent).collect();
+    let prepared = prepare(&mut client, key.as_ref(), intents)?;
+    if !prepared.is_time_certain {
+        warn(&format!(
+            "this robot does not know the time; it goes by {}, which has certainly passed",
+            date(prepared.time)
+        ));
+    }
+    let statements = decide(statements, &prepared)?;
+    let outcomes = publish(&mut client, key.as_ref(), statements.clone(), &prepared, options.anyway)?;
+    let signed = statements.iter().zip(outcomes).map(|(one, outcome)| SignedStatement::new(one, outcome));
+    Ok(Signed {
+        signer: PeerRef::unnamed(prepared.signer),
+        time: Timestamp(prepared.time),
+        statements: signed.collect(),
+    })
+}
+
+fn decide(statements: Vec<Unsigned<'_>>, prepared: &Prepared) -> Result<Vec<Statement>, CliError> {
+    let decide = |(unsigned, history): (Unsigned<'_>, &ItemHistory)| {
+        let default_length = match (unsigned.default_length, history.proposed) {
+            (DefaultLength::Until(_), Some(expiry)) => {
+                expiry.at.map_or(DefaultLength::Forever, DefaultLength::Until)
+            }
+            (length, _) => length,
+        };
+        let validity = unsigned.validity.decide(prepared.time, default_length)?;
+        Ok(Statement::new(unsigned.kind, unsigned.item, validity)?)
+    };
+    statements.into_iter().zip(&prepared.histories).map(decide).collect()
+}
+
+/// Has the daemon sign and publish the statements, or publish what the key file signs.
+fn publish(
+    client: &mut Client,
+    key: Option<&KeyFile>,
+    statements: Vec<Statement>,
+    prepared: &Prepared,
+    anyway: bool,
+) -> Result<Vec<Outcome>, CliError> {
+    let Some(key) = key else {
+        let statements = batch(statements.into_iter().map(StatementText).collect())?;
+        return outcomes(client, &Request::Publish { statements, anyway });
+    };
+    let keep = |history: &ItemHistory| history.former.map_or(End::default(), |expiry| expiry.at.into());
+    let kept = statements.into_iter().zip(prepared.histories.iter().map(keep)).collect();
+    // Copies of a key do not know of each other. Counting from the time keeps each above what another has signed before.
+    let records = key.sign(kept, prepared.sequence.max(prepared.time.0))?;
+    let signed = |record: &Record| swarm::protocol::SignedStatement {
+        payload: StatementText(record.statement().clone()),
+        signature: *record.signature(),
+    };
+    let records = batch(records.iter().map(signed).collect())?;
+    outcomes(client, &Request::Admit { records, anyway })
+}
+
+/// Asks what the signer has to know.
+fn prepare(
+    client: &mut Client,
+    key: Option<&KeyFile>,
+    intents: Vec<Intent>,
+) -> Result<Prepared, CliError> {
+    let number = intents.len();
+    let request = Request::Prepare { signer: key.map(KeyFile::peer_id), intents: batch(intents)? };
+    match client.call::<SwarmProtocol>(&request)? {
+        Answer::Prepared(prepared) if prepared.histories.len() == number => Ok(prepared),
+        other => Err(client.unexpected(&other).into()),
+    }
+}
+
+fn outcomes(client: &mut Client, request: &Request) -> Result<Vec<Outcome>, CliError> {
+    match client.call::<SwarmProtocol>(request)? {
+        Answer::Published { outcomes } => Ok(outcomes),
+        other => Err(client.unexpected(&other).into()),
+    }
+}
+
+fn batch<T>(values: Vec<T>) -> Result<Batch<T>, CliError> {
+    Batch::try_from(values).map_err(|error| CliError::Failed(error.to_string()))
+}
+
+impl SignedStatement {
+    fn new(statement: &Statement, outcome: Outcome) -> Self {
+        Self {
+            kind: statement.kind(),
+            bucket: statement.item().bucket.as_str().to_owned(),
+            data: statement.item().data.as_str().to_owned(),
+            range: TimeRange::from(statement.validity()),
+            is_in_bucket: outcome.is_in_bucket,
+            opponents: outcome.others.into_iter().map(PeerRef::unnamed).collect(),
+        }
+    }
+
+    /// Returns a sentence that tells what was said.
+    fn sentence(&self, now: Time) -> String {
+        let verb = match self.kind {
+            Kind::Propose => "Proposed in",
+            Kind::Dismiss => "Dismissed from",
+        };
+        let from = match self.range.from {
+            Some(Timestamp(from)) if from > now => format!("from {} ", date(from)),
+            _ => String::new(),
+        };
+        let until = match self.range.until {
+            Some(Timestamp(until)) => format!("until {} ({})", date(until), duration(until.since(now))),
+            None => "for ever".to_owned(),
+        };
+        format!(
+            "{verb} /{}: {}, {from}{until}.\n",
+            clean(&self.bucket, 200),
+            clean(&self.data, MAX_DATA_SHOWN)
+        )
+    }
+
+    /// Returns a sentence that tells why it is not so although it was said; `None` when it is so.
+    fn doubt(&self, now: Time) -> Option<String> {
+        let is_as_said = self.is_in_bucket == (self.kind == Kind::Propose);
+        let is_due = self.range.from.is_none_or(|from| from.0 <= now)
+            && self.range.until.is_none_or(|until| now < until.0);
+        if is_as_said || !is_due {
+            return None;
+        }
+        let opponents: Vec<String> = self.opponents.iter().map(|one| one.peer.to_string()).collect();
+        let opponents = opponents.join(", ");
+        Some(match (self.kind, self.opponents.is_empty()) {
+            (Kind::Propose, false) => {
+                format!(
+                    "It is not there: it is dismissed by {opponents}, who would have to take that back.\n"
+                )
+            }
+            (Kind::Dismiss, false) => format!("It is still there: it is proposed by {opponents}.\n"),
+            (Kind::Propose, true) => "It is not there yet: this word alone does not count.\n".to_owned(),
+            (Kind::Dismiss, true) => "It is still there: this word alone does not count.\n".to_owned(),
+        })
+    }
+}
+
+impl Output for Signed {
+    fn show(&self) -> String {
+        let now = self.time.0;
+        let statement = |one: &SignedStatement| one.sentence(now) + &one.doubt(now).unwrap_or_default();
+        let statements: String = self.statements.iter().map(statement).collect();
+        format!("{statements}Signed by {}.\n", self.signer.peer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::vocabulary;
+        use dcache::{Data, Keypair, PeerId};
+    use swarm::protocol::Expiry;
+
+    const NOW: Time = Time(1_800_000_000);
+
+    fn unsigned(kind: Kind, validity: &ValidityOptions) -> Unsigned<'_> {
+        let item = Item { bucket: "share/notes".parse().unwrap(), data: Data::new("a\x1bb").unwrap() };
+        Unsigned { kind, item, validity, default_length: default_length(kind) }
+    }
+
+    fn prepared(proposed: Option<Expiry>) -> Prepared {
+        Prepared {
+            signer: Keypair::from_seed([1; 32]).peer_id(),
+            sequence: 0,
+            time: NOW,
+            is_time_certain: true,
+            histories: vec![ItemHistory { former: None, proposed }],
+        }
+    }
+
+    fn until(kind: Kind, proposed: Option<Expiry>) -> Option<Time> {
+        let options = ValidityOptions::default();
+        let statements = decide(vec![unsigned(kind, &options)], &prepared(proposed)).unwrap();
+        statements[0].validity().until()
+    }
+
+    #[test]
+    fn a_dismissal_lasts_as_long_as_what_it_denies() {
+        let (hour, far) = (Some(NOW.plus(HOUR)), Some(NOW.plus(1_000_000)));
+        assert_eq!(until(Kind::Dismiss, None), hour);
+        assert_eq!(until(Kind::Dismiss, Some(Expiry { at: Some(NOW.plus(5)) })), hour);
+        assert_eq!(until(Kind::Dismiss, Some(Expiry { at: far })), far);
+        assert_eq!(until(Kind::Dismiss, Some(Expiry { at: None })), None);
+        assert_eq!(until(Kind::Propose, Some(Expiry { at: far })), hour);
+    }
+
+    #[test]
+    fn what_was_said_and_what_came_of_it_in_words() {
+        let options = ValidityOptions::default();
+        let statement = &decide(vec![unsigned(Kind::Propose, &options)], &prepared(None)).unwrap()[0];
+        let signed = |is_in_bucket, others: &[PeerId]| {
+            SignedStatement::new(statement, Outcome { is_in_bucket, others: others.to_vec() })
+        };
+        let expected = "Proposed in /share/notes: a\\u{1b}b, until 2027-01-15T09:00:00Z (60 min).\n";
+        assert_eq!(signed(true, &[]).sentence(NOW), expected);
+        let doubt = |is_in_bucket, others: &[PeerId]| signed(is_in_bucket, others).doubt(NOW);
+        let other = Keypair::from_seed([2; 32]).peer_id();
+        assert_eq!(doubt(true, &[]), None);
+        assert!(doubt(false, &[other]).unwrap().contains(&format!("dismissed by {other}")));
+        assert!(doubt(false, &[]).unwrap().contains("does not count"));
+        assert_eq!(signed(false, &[]).doubt(Time(5)), None);
+
+        let signer = PeerRef::unnamed(prepared(None).signer);
+        let document = Signed { signer, time: Timestamp(NOW), statements: vec![signed(false, &[other])] };
+        let json = vocabulary::checked(&document);
+        assert_eq!(
+            (&json["statements"][0]["kind"], &json["time"]),
+            (&"propose".into(), &"2027-01-15T08:00:00Z".into())
+        );
+        assert_eq!(json["statements"][0]["opponents"][0]["peer"], other.to_string());
+    }
+}
