@@ -167,11 +167,7 @@ fn publish(
 }
 
 /// Asks what the signer has to know.
-fn prepare(
-    client: &mut Client,
-    key: Option<&KeyFile>,
-    intents: Vec<Intent>,
-) -> Result<Prepared, CliError> {
+fn prepare(client: &mut Client, key: Option<&KeyFile>, intents: Vec<Intent>) -> Result<Prepared, CliError> {
     let number = intents.len();
     let request = Request::Prepare { signer: key.map(KeyFile::peer_id), intents: batch(intents)? };
     match client.call::<SwarmProtocol>(&request)? {
@@ -260,7 +256,7 @@ impl Output for Signed {
 mod tests {
     use super::*;
     use crate::output::vocabulary;
-        use dcache::{Data, Keypair, PeerId};
+    use dcache::{Data, Keypair, PeerId};
     use swarm::protocol::Expiry;
 
     const NOW: Time = Time(1_800_000_000);

@@ -159,7 +159,9 @@ impl World {
 
     fn publish_all(&mut self, node: NodeId, statements: Statements) {
         match statements.into_signable() {
-            Ok(statements) => statements.into_iter().for_each(|statement| self.publish(node, None, statement)),
+            Ok(statements) => {
+                statements.into_iter().for_each(|statement| self.publish(node, None, statement))
+            }
             Err(error) => self.fail(format!("a decider of node {node} states what is none: {error}")),
         }
     }
@@ -212,7 +214,8 @@ impl World {
             return;
         }
         let now = self.now;
-        let shared: BTreeSet<Cid> = self.nodes.iter().flat_map(|node| node.files.own.iter().copied()).collect();
+        let shared: BTreeSet<Cid> =
+            self.nodes.iter().flat_map(|node| node.files.own.iter().copied()).collect();
         let running: BTreeSet<PeerId> =
             self.honest().filter(|(_, node)| !node.is_off()).map(|(_, node)| node.me).collect();
         let mut wrong = Vec::new();
@@ -225,7 +228,10 @@ impl World {
                 let holders = file.map(|file| file.holders.keys().copied().collect::<BTreeSet<_>>());
                 let lacking = running.difference(&holders.unwrap_or_default()).count();
                 if lacking > 0 {
-                    wrong.push(format!("node {id} does not see {lacking} of {} holders of {cid}", running.len()));
+                    wrong.push(format!(
+                        "node {id} does not see {lacking} of {} holders of {cid}",
+                        running.len()
+                    ));
                 }
             }
         }

@@ -37,6 +37,8 @@ pub(crate) struct ChannelList {
 struct Trouble {
     /// The name of a channel, or of what would be one.
     channel: String,
+    /// Identifies the kind of fault, such as `udp.port-taken`; `null` when the daemon is too old to tell.
+    code: Option<String>,
     /// What is wrong and what can be done.
     message: String,
     /// For how many seconds it has been so.
@@ -45,7 +47,8 @@ struct Trouble {
 
 impl From<routing::Trouble> for Trouble {
     fn from(trouble: routing::Trouble) -> Self {
-        Self { channel: trouble.channel, message: trouble.words, age_seconds: trouble.seconds }
+        let routing::Trouble { channel, code, message, seconds } = trouble;
+        Self { channel, code: Some(code).filter(|code| !code.is_empty()), message, age_seconds: seconds }
     }
 }
 
@@ -136,7 +139,7 @@ mod tests {
     #[test]
     fn says_what_is_wrong_in_a_sentence() {
         let trouble =
-            Trouble { channel: "irc".into(), message: "no answer\u{1b}[2J".into(), age_seconds: 65 };
+            Trouble { channel: "irc".into(), code: None, message: "no answer\u{1b}[2J".into(), age_seconds: 65 };
         assert_eq!(sentence(&trouble), "irc: no answer\\u{1b}[2J (for 65 s)\n");
     }
 

@@ -132,10 +132,10 @@ impl Output for GetOutput {
     fn show(&self) -> String {
         match self {
             Self::Fetched(fetched) => fetched.show(),
-            Self::Ordered(transfer) => format!(
-                "Download {} goes on in the background; `transfers` shows it.\n",
-                transfer.download.unwrap_or_default()
-            ),
+            Self::Ordered(transfer) => {
+                let number = transfer.download.map(|number| format!(" {number}")).unwrap_or_default();
+                format!("Download{number} goes on in the background; `transfers` shows it.\n")
+            }
         }
     }
 }

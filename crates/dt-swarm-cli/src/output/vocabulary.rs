@@ -34,7 +34,7 @@ fn is_sound(name: &str, value: &Value) -> bool {
     match name {
         "from" | "until" | "time" => is_null || is_time(value),
         "bytes" => is_null || value.is_u64(),
-        "peer" | "hostname" | "cid" | "name" | "path" | "bucket" | "data" | "state" | "reason" => {
+        "code" | "peer" | "hostname" | "cid" | "name" | "path" | "bucket" | "data" | "state" | "reason" => {
             is_null || value.is_string()
         }
         "daemon" | "uploader" | "source" | "signer" => is_null || is_peer(value),
