@@ -3,8 +3,8 @@
 use crate::plan::{Plan, Rooms};
 use crate::supervise::supervise;
 use channels::{
-    BindError, Choice, IrcSettings, PubsubEnds, PubsubSettings, Switchboard, TcpSettings, UdpSettings, Wire,
-    run_irc, run_pubsub, run_tcp, run_udp,
+    BindError, InterfaceFilter, IrcSettings, PubsubEnds, PubsubSettings, Switchboard, TcpSettings,
+    UdpSettings, Wire, run_irc, run_pubsub, run_tcp, run_udp,
 };
 use dcache::{PeerId, SwarmFile};
 use ipfs::node::{KeptPeer, KeptState, Node};
@@ -31,7 +31,7 @@ pub(crate) struct Doors {
     pub(crate) hostname: String,
     pub(crate) udp_port: u16,
     pub(crate) tcp_port: u16,
-    pub(crate) interfaces: Choice,
+    pub(crate) interfaces: InterfaceFilter,
     pub(crate) plan: watch::Receiver<Plan>,
     pub(crate) membership: watch::Receiver<Option<SwarmFile>>,
     pub(crate) node: watch::Receiver<Option<Node>>,

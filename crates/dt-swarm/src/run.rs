@@ -12,7 +12,7 @@ use crate::shelf::Shelf;
 use crate::supervise::supervise;
 use crate::{banner, facts, plan};
 use brain::Routing;
-use channels::{Choice, ChoiceError};
+use channels::{InterfaceFilter, InterfaceFilterError};
 use dcache::{Keypair, PeerId, SwarmFile, Time};
 use discovery::{Facts, run_announcer};
 use gateway::{Holders, Settings, run_gateway};
@@ -46,7 +46,7 @@ pub(crate) enum RunError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error(transparent)]
-    Interfaces(#[from] ChoiceError),
+    Interfaces(#[from] InterfaceFilterError),
     #[error("the data folder {0} cannot be made: {1}; choose another with --data-dir")]
     DataFolder(PathBuf, std::io::Error),
     #[error(transparent)]
@@ -66,7 +66,7 @@ pub(crate) enum RunError {
 /// Runs the daemon until it is told to stop.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), RunError> {
     let config = Config::load(arguments, &Environment::current())?;
-    let choice = Choice::new(&config.interfaces)?;
+    let choice = InterfaceFilter::new(&config.interfaces)?;
     let membership = Membership::load(&config)?;
     std::fs::create_dir_all(&config.data_dir)
         .map_err(|error| RunError::DataFolder(config.data_dir.clone(), error))?;
@@ -91,7 +91,7 @@ fn open_store(config: &Config) -> Result<Arc<Store>, RunError> {
 
 struct Daemon {
     config: Config,
-    choice: Choice,
+    choice: InterfaceFilter,
     keypair: Keypair,
     store: Arc<Store>,
 }
