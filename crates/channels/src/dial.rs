@@ -70,7 +70,7 @@ pub(crate) struct Dialler {
 }
 
 impl Dialler {
-    /// A link with the first address of a host that gives one.
+    /// Returns a link with the first address of a host that gives one.
     pub(crate) async fn dial_name(
         &self,
         host: &str,

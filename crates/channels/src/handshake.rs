@@ -1,4 +1,4 @@
-//! The handshake of a link: none without a swarm key; with one, both sides prove that they have it before anything is said.
+//! The handshake of a link: none without a swarm key; with one, both sides prove that they have it before any line.
 
 use futures::StreamExt as _;
 use rand::TryRng as _;
@@ -73,7 +73,7 @@ pub(crate) async fn shake_hands(
     // What came behind the hello is kept.
     let mut lines = hellos.map_decoder(|_| codec(sealed_line_bytes(MAX_LINE_BYTES)));
     write.write_all((sealer.seal(b"") + "\n").as_bytes()).await?;
-    // Who finds that our key differs hangs up.
+    // A peer that finds that our key differs hangs up.
     let proof = next(&mut lines).await.map_err(|_| HandshakeError::OtherKey)?;
     match opener.open(&proof).as_deref() {
         Ok(b"") => Ok(EstablishedLink { lines, write, seals: Some((sealer, opener)) }),
@@ -81,7 +81,7 @@ pub(crate) async fn shake_hands(
     }
 }
 
-/// Lines of so many bytes and a carriage return.
+/// Reads lines of at most `longest` bytes and a carriage return.
 fn codec(longest: usize) -> AnyDelimiterCodec {
     AnyDelimiterCodec::new_with_max_length(b"\n".into(), b"\n".into(), longest + 1)
 }

@@ -71,8 +71,8 @@ impl Interface {
         !self.networks.is_empty() || self.link_local.is_some()
     }
 
-    /// Where others reach this host: its IPv4 addresses, or else its global IPv6 address. An address that holds on one
-    /// wire only means nothing to whoever does not know which of its own interfaces leads there.
+    /// Returns the addresses at which others reach this host: its IPv4 addresses, or else its global IPv6 address. A
+    /// link-local address means nothing to a host that does not know which of its own interfaces leads there.
     pub fn hosts(&self) -> Vec<IpAddr> {
         match self.networks.is_empty() {
             true => self.global.map(IpAddr::V6).into_iter().collect(),
@@ -108,21 +108,21 @@ fn network(v4: &if_addrs::Ifv4Addr) -> Option<Network> {
 
 /// Which interfaces to use: those that match, or, when none are named, all but the virtual ones.
 #[derive(Clone, Debug, Default)]
-pub struct Choice {
+pub struct InterfaceFilter {
     wanted: Vec<GlobMatcher>,
 }
 
 /// A pattern for interface names that is no glob.
 #[derive(Debug, thiserror::Error)]
 #[error("not a pattern for interface names: {0}")]
-pub struct ChoiceError(#[from] globset::Error);
+pub struct InterfaceFilterError(#[from] globset::Error);
 
-impl Choice {
+impl InterfaceFilter {
     /// The interfaces that match one of `patterns`, such as `wlan*`.
     ///
     /// # Errors
     /// When one is no glob.
-    pub fn new(patterns: &[String]) -> Result<Self, ChoiceError> {
+    pub fn new(patterns: &[String]) -> Result<Self, InterfaceFilterError> {
         let matcher = |pattern: &String| Glob::new(pattern).map(|glob| glob.compile_matcher());
         Ok(Self { wanted: patterns.iter().map(matcher).collect::<Result<_, _>>()? })
     }
@@ -174,12 +174,12 @@ mod tests {
 
     #[test]
     fn virtual_interfaces_are_left_out_unless_named() {
-        let default = Choice::default();
+        let default = InterfaceFilter::default();
         assert!(default.allows("wlan0") && default.allows("eth0") && default.allows("enp3s0"));
         assert!(!default.allows("docker0") && !default.allows("veth12ab") && !default.allows("br-9f"));
-        let named = Choice::new(&["docker*".to_owned()]).unwrap();
+        let named = InterfaceFilter::new(&["docker*".to_owned()]).unwrap();
         assert!(named.allows("docker0") && !named.allows("eth0"));
-        assert!(Choice::new(&["[".to_owned()]).is_err());
+        assert!(InterfaceFilter::new(&["[".to_owned()]).is_err());
     }
 
     #[test]
@@ -211,8 +211,8 @@ mod tests {
     #[test]
     fn the_loopback_is_used_only_when_named() {
         let is_loopback = |interface: &Interface| interface.name == "lo";
-        assert!(!Choice::default().interfaces().unwrap().iter().any(is_loopback));
-        let named = Choice::new(&["lo".to_owned()]).unwrap();
+        assert!(!InterfaceFilter::default().interfaces().unwrap().iter().any(is_loopback));
+        let named = InterfaceFilter::new(&["lo".to_owned()]).unwrap();
         let interfaces = named.interfaces().unwrap();
         let [loopback] = interfaces.as_slice() else { panic!("{interfaces:?}") };
         assert_eq!(loopback.networks[0].broadcast, Ipv4Addr::new(127, 255, 255, 255));

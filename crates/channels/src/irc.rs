@@ -1,11 +1,11 @@
-//! IRC: a channel of a server as a network that reaches whoever is there, at a line in two seconds.
+//! IRC: a channel of a server as a network that reaches all nodes in it, at one line in two seconds.
 //!
 //! The messages are parsed and written by `irc-proto`, the lower layer of the crate `irc`. That crate's own client was
 //! found unfit: its queue and the lines that it takes have no bound, what is not UTF-8 or not parsed ends the connection
-//! (one person with an old program would silence every robot), it takes its time with a server that says nothing, and it
+//! (one person with an old program would silence every robot), it waits long for a server that says nothing, and it
 //! has no flood control.
 //!
-//! This task keeps itself to the pace that servers allow, whatever the brain sends: what finds no room is lost, and
+//! This task keeps to the pace that servers allow, whatever the brain sends: a line that finds its queue full is lost, and
 //! repair makes up for it.
 
 mod connect;
@@ -21,9 +21,9 @@ mod understand;
 
 pub use settings::{IrcError, IrcSettings, IrcTls, IrcWaits};
 
-use crate::Switchboard;
+use crate::backoff::Backoff;
+use crate::switchboard::Switchboard;
 use connect::connect;
-use pace::Backoff;
 use reporter::Reporter;
 use session::Session;
 use std::convert::Infallible;

@@ -5,6 +5,7 @@
 //! [`routing::ChannelCommand`]s through the [`Switchboard`]. Everything that a stranger can send or withhold is
 //! bounded here: the size of a line, the number of connections, how long one may be silent or slow.
 
+mod backoff;
 mod bind_error;
 mod dial;
 mod handshake;
@@ -20,7 +21,7 @@ mod udp;
 mod wire;
 
 pub use bind_error::BindError;
-pub use interfaces::{Choice, ChoiceError, Interface, Network};
+pub use interfaces::{Interface, InterfaceFilter, InterfaceFilterError, Network};
 pub use irc::{IrcError, IrcSettings, IrcTls, IrcWaits, run_irc};
 pub use persistent::TcpPeer;
 pub use pubsub::{PubsubEnds, PubsubSettings, run_pubsub};

@@ -1,11 +1,11 @@
 //! A TCP connection that speaks the line protocol: one task reads, one writes, and both end together.
 //!
-//! An empty line says nothing but that its sender is there. The side of a persistent link that dialled writes one
+//! An empty line shows no more than that its sender is there. The side of a persistent link that dialled writes one
 //! now and then, and the other side answers each with another: so a quiet link stays, and a dead one is noticed.
 
-use crate::Switchboard;
 use crate::handshake::{EstablishedLink, Lines};
 use crate::route::Route;
+use crate::switchboard::Switchboard;
 use futures::StreamExt as _;
 use routing::{ChannelEvent, ChannelId, Envelope, Medium};
 use seal::{LineOpener, LineSealer, is_hello};
@@ -22,7 +22,7 @@ use tokio_util::task::AbortOnDropHandle;
 /// How many lines may wait to be written: several portions of an answer.
 const MAX_WAITING: usize = 1024;
 
-/// How long the answer to somebody who asked and closed its side may take.
+/// How long the answer to a peer that asked and closed its side may take.
 const LINGER: Duration = Duration::from_secs(300);
 
 /// How long a link may be useless before it is closed.
@@ -107,7 +107,7 @@ pub(crate) async fn run_link(
 
 /// How a link ended.
 pub(crate) enum End {
-    /// The other side has said all that it wanted to.
+    /// The other side has sent all that it wanted to.
     Orderly,
     /// It broke the protocol or the connection, or fell silent.
     Broken,

@@ -1,9 +1,9 @@
 //! Persistent links: dialled, and dialled again whenever they end.
 
-use crate::Switchboard;
+use crate::backoff::Backoff;
 use crate::dial::Dialler;
 use crate::link::{End, LinkTimeouts, Origin, run_link};
-use rand::TryRng as _;
+use crate::switchboard::Switchboard;
 use routing::ChannelEvent;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -78,14 +78,13 @@ impl Redialler {
     /// Has a link with a peer whenever it can be had, until this is dropped.
     async fn run(self, peer: TcpPeer) {
         let mut health = LinkHealth::new(&peer, self.switchboard.clone());
-        let mut pause = self.pauses.0;
+        let mut backoff = Backoff::new(self.pauses);
         loop {
             let lasted = self.link(&peer, &mut health).await;
             if lasted >= self.pauses.1 {
-                pause = self.pauses.0;
+                backoff.reset();
             }
-            tokio::time::sleep(somewhat_less(pause)).await;
-            pause = (pause * 2).min(self.pauses.1);
+            tokio::time::sleep(backoff.next()).await;
         }
     }
 
@@ -109,13 +108,6 @@ impl Redialler {
             }
         }
     }
-}
-
-/// From a half to the whole of a pause, so that those who lost one peer at once do not all come back at once.
-fn somewhat_less(pause: Duration) -> Duration {
-    // Without random bytes, uses the full pause.
-    let random = rand::rngs::SysRng.try_next_u32().unwrap_or(u32::MAX);
-    pause.mul_f64(0.5 + 0.5 * f64::from(random) / f64::from(u32::MAX))
 }
 
 /// What is wrong with a link, reported when it changes; dropped, nothing is wrong any more.

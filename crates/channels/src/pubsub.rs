@@ -1,9 +1,10 @@
-//! A pubsub topic as a channel: what is said on it is heard by all who are subscribed, wherever they are.
+//! A pubsub topic as a channel: all subscribers hear its lines, wherever they are.
 //!
-//! Whoever has the topic gives this channel its ends; it knows nothing of libp2p.
+//! The ends of the topic are given to this channel; it knows nothing of libp2p.
 
 use crate::route::Route;
-use crate::{Switchboard, Wire};
+use crate::switchboard::Switchboard;
+use crate::wire::Wire;
 use bytes::Bytes;
 use routing::{Address, Capacity, ChannelEvent, ChannelId, Envelope, Medium};
 use tokio::sync::{mpsc, watch};
@@ -27,7 +28,7 @@ pub struct PubsubSettings {
 pub struct PubsubEnds {
     /// Takes what is to be published.
     pub publish: mpsc::Sender<Bytes>,
-    /// Gives what others published.
+    /// Yields what others published.
     pub messages: mpsc::Receiver<Bytes>,
     /// How many neighbours are subscribed.
     pub peers: watch::Receiver<usize>,
@@ -41,7 +42,7 @@ struct Pubsub {
     switchboard: Switchboard,
     publish: mpsc::Sender<Bytes>,
     lines: mpsc::Sender<String>,
-    /// The channel, while there is somebody to hear.
+    /// The channel, while there is a subscribed neighbour.
     channel: Option<ChannelId>,
 }
 
@@ -64,7 +65,7 @@ impl Pubsub {
         peers.mark_changed();
         loop {
             tokio::select! {
-                // Who is there comes before what they say.
+                // The number of neighbours comes before their messages.
                 biased;
                 changed = peers.changed() => {
                     changed.map_err(|_| Gone)?;
@@ -116,7 +117,7 @@ impl Pubsub {
     }
 
     async fn receive(&self, message: &[u8]) {
-        // From somebody who is gone already: there is no channel to answer by.
+        // From a neighbour that is gone already: there is no channel to answer by.
         let Some(channel) = self.channel else { return };
         let envelope = self.settings.wire.read(message).and_then(|line| Envelope::decode(&line).ok());
         let event = match envelope {

@@ -1,4 +1,4 @@
-//! The ways by which lines reach the task of a channel.
+//! The queues by which lines reach the tasks of channels.
 
 use routing::{ChannelId, Target};
 use tokio::sync::mpsc;
@@ -14,7 +14,7 @@ pub(crate) struct OutgoingLine {
 /// The queue of a channel. A line that is sent to a full queue is lost; repair makes up for that.
 #[derive(Debug)]
 pub(crate) enum Route {
-    /// Leads to a task that says lines on a network.
+    /// Leads to a task that sends lines on a network.
     Network(mpsc::Sender<OutgoingLine>),
     /// Leads to a task that writes lines to a link; dropping it closes the link once all is written.
     Link(mpsc::Sender<String>),

@@ -1,4 +1,4 @@
-//! Which channel is where: commands find their way to the task that carries them out.
+//! The switchboard: leads each command to the task of its channel.
 
 use crate::route::{OutgoingLine, Route};
 use routing::{ChannelCommand, ChannelEvent, ChannelId, Target};
@@ -22,7 +22,7 @@ struct Inner {
     dial_requests: tokio::sync::Mutex<mpsc::Receiver<SocketAddr>>,
 }
 
-/// Shared by the channels and whoever gives them commands; a clone is the same switchboard.
+/// Connects the channels with the brain that commands them; a clone is the same switchboard.
 #[derive(Clone, Debug)]
 pub struct Switchboard(Arc<Inner>);
 
@@ -89,7 +89,7 @@ impl Switchboard {
         let _ = self.0.events.send(event).await;
     }
 
-    /// Reports an event from where nobody can wait. Whoever is to know hears of it, even when too many are unread just now.
+    /// Reports an event from where waiting is impossible. It is not lost, even when too many are unread just now.
     pub(crate) fn report_soon(&self, event: ChannelEvent) {
         let events = self.0.events.clone();
         // Without a runtime the daemon has stopped.

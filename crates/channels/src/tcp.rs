@@ -1,10 +1,10 @@
 //! TCP: takes links from others, dials those that the brain asks for, and has persistent links with chosen peers.
 
-use crate::Switchboard;
 use crate::bind_error::{BindError, Transport};
 use crate::dial::Dialler;
 use crate::link::{LinkTimeouts, Origin, run_link};
 use crate::persistent::{PersistentLinks, Redialler, TcpPeer};
+use crate::switchboard::Switchboard;
 use routing::ChannelEvent;
 use seal::SwarmKey;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -18,7 +18,7 @@ use tokio::task::{JoinError, JoinSet};
 /// Connections that wait to be taken.
 const BACKLOG: i32 = 64;
 
-/// How to take and make links.
+/// Settings of TCP links.
 #[derive(Clone, Debug)]
 pub struct TcpSettings {
     /// The port (IPSD: 8000).
@@ -27,11 +27,11 @@ pub struct TcpSettings {
     pub links: usize,
     /// The most links at a time with one host.
     pub links_per_host: usize,
-    /// How long a link may stay silent.
+    /// The longest time without a line from the other side.
     pub silent: Duration,
-    /// How long the other side may leave unread what we wrote.
+    /// The longest time for which the other side may leave unread what was written.
     pub stuck: Duration,
-    /// How long each step of dialling may take, and of proving the key.
+    /// The longest time for each step of dialling, and for the handshake.
     pub dial: Duration,
     /// The swarm key; with one, every link is sealed.
     pub key: Option<SwarmKey>,

@@ -1,5 +1,5 @@
-//! UDP: each fit interface is a channel to all hosts on it, by broadcast and multicast. Each host that is not reached so has a
-//! unicast channel of its own.
+//! UDP: each fit interface is a channel to all hosts on it, by broadcast and multicast. Each host that is not reached so
+//! has a unicast channel of its own.
 //!
 //! One datagram is one line, without a line end.
 
@@ -18,9 +18,10 @@ mod watch;
 pub use settings::{UdpPeer, UdpSettings};
 
 use crate::bind_error::{BindError, Transport};
+use crate::interfaces::Interface;
 use crate::route::{OutgoingLine, Route};
+use crate::switchboard::Switchboard;
 use crate::wire::MAX_OVERHEAD;
-use crate::{Interface, Switchboard};
 use lan::Lan;
 use names::{Lookup, Names};
 use path::Tokens;
@@ -37,11 +38,11 @@ use trouble::LastReports;
 use unicast::Unicast;
 use watch::Watch;
 
-/// How often this host's interfaces are looked at: of a cable that is pulled the kernel tells no more than by that.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// How soon after the kernel says that something changed: it seldom is one thing alone.
-const LOOK_SOON: Duration = Duration::from_millis(100);
-/// How many datagrams may wait to be sent.
+/// How often this host's interfaces are listed: the kernel gives no notice of a cable that is pulled.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// How long after a notice of the kernel they are listed: changes come in groups.
+const CHECK_DELAY: Duration = Duration::from_millis(100);
+/// The most datagrams that may wait to be sent.
 const MAX_WAITING: usize = 1024;
 /// The name under which faults of UDP as a whole are reported.
 const UDP: &str = "udp";
@@ -91,23 +92,23 @@ impl Udp {
         let mut watch = Watch::new();
         let mut peers = self.settings.peers.clone();
         peers.mark_changed();
-        let mut next_look = Instant::now();
+        let mut next_check = Instant::now();
         // One byte more than a datagram may have, so that a longer one shows.
         let mut buffer = vec![0; MAX_LINE_BYTES + MAX_OVERHEAD + 1];
         loop {
             tokio::select! {
-                () = tokio::time::sleep_until(next_look) => {
-                    next_look = Instant::now() + LOOK_AGAIN;
-                    self.look().await;
+                () = tokio::time::sleep_until(next_check) => {
+                    next_check = Instant::now() + CHECK_INTERVAL;
+                    self.check().await;
                 }
-                () = watch.changed() => next_look = next_look.min(Instant::now() + LOOK_SOON),
+                () = watch.changed() => next_check = next_check.min(Instant::now() + CHECK_DELAY),
                 Some(line) = waiting.recv() => self.send(line).await,
                 received = self.sockets.receive(&mut buffer) => match received {
                     Ok(arrival) => self.receive(arrival, &buffer[..arrival.length]).await,
-                    // What an earlier datagram met (no route, nobody there) is reported here; it ends nothing.
+                    // The kernel reports here what an earlier datagram met (no route, nobody there); it ends nothing.
                     Err(error) => tracing::debug!(%error, "UDP"),
                 },
-                wanted = wanted(&mut peers) => self.want(&wanted).await,
+                wanted = wanted(&mut peers) => self.configure(&wanted).await,
                 found = self.names.next() => self.found(found).await,
             }
         }
@@ -117,8 +118,8 @@ impl Udp {
         self.started.elapsed()
     }
 
-    /// Looks at everything that may have changed.
-    async fn look(&mut self) {
+    /// Checks everything that may have changed.
+    async fn check(&mut self) {
         match self.settings.interfaces.interfaces() {
             Ok(current) => self.use_interfaces(current).await,
             Err(error) => tracing::warn!(%error, "cannot list this host's networks"),
@@ -138,7 +139,7 @@ impl Udp {
         let is_same = |old: &Interface, new: &Interface| old.index == new.index && medium(old) == medium(new);
         let is_gone = |lan: &mut Lan| !current.iter().any(|new| is_same(&lan.interface, new));
         for gone in self.lans.extract_if(.., is_gone).collect::<Vec<_>>() {
-            tracing::info!(interface = %gone.interface, "a network is gone");
+            tracing::info!(interface = %gone.interface, "an interface is gone");
             self.sockets.leave(gone.interface.index);
             self.down(gone.channel).await;
             self.report(&gone.interface.name, None).await;
@@ -152,7 +153,7 @@ impl Udp {
     }
 
     async fn join(&mut self, interface: Interface, medium: impl Fn(&Interface) -> Medium) {
-        tracing::info!(%interface, "speaking to all on a network");
+        tracing::info!(%interface, "broadcasting on an interface");
         let channel = self.up(medium(&interface)).await;
         let mut lan = Lan::new(channel, interface.clone());
         lan.refresh(interface, &self.sockets);
@@ -173,7 +174,7 @@ impl Udp {
 
     /// Opens a channel to one host.
     async fn open(&mut self, address: SocketAddr, is_configured: bool) -> ChannelId {
-        tracing::info!(%address, is_configured, "speaking to a host alone");
+        tracing::info!(%address, is_configured, "a unicast channel begins");
         let capacity = Capacity::UNICAST;
         let (name, at) = (unicast_name(address), lan::udp_line(address));
         let channel = self.up(Medium::Broadcast { name, at, line: None, capacity }).await;
@@ -183,14 +184,14 @@ impl Udp {
 
     async fn close(&mut self, address: SocketAddr) {
         let Some(channel) = self.unicast.remove(address) else { return };
-        tracing::info!(%address, "no longer speaking to a host alone");
+        tracing::info!(%address, "a unicast channel ends");
         self.sending.remove(&address);
         self.down(channel).await;
         self.report(&unicast_name(address), None).await;
     }
 
-    /// Other peers are configured.
-    async fn want(&mut self, wanted: &[UdpPeer]) {
+    /// Takes over the configured peers.
+    async fn configure(&mut self, wanted: &[UdpPeer]) {
         for gone in self.names.set(wanted) {
             self.report(&format!("{UDP} {gone}"), None).await;
         }
@@ -206,10 +207,10 @@ impl Udp {
         self.open_configured().await;
     }
 
-    /// Makes the channels of configured hosts those that are wanted now.
+    /// Opens and closes channels until those of configured hosts are the ones that are wanted now.
     async fn open_configured(&mut self) {
         let mut wanted = self.names.addresses();
-        // All hosts may have the same configuration, and so each itself in it.
+        // All hosts may have the same configuration, in which each finds itself.
         wanted.retain(|address| !self.is_own(*address));
         for address in self.unicast.configured() {
             if !wanted.contains(&address) {
@@ -223,7 +224,7 @@ impl Udp {
         }
     }
 
-    /// Whether an address is where this task itself listens.
+    /// Whether this task itself listens at an address.
     fn is_own(&self, address: SocketAddr) -> bool {
         let mut interfaces = self.lans.iter().map(|lan| &lan.interface);
         address.port() == self.settings.port && interfaces.any(|interface| interface.is_own(address.ip()))
@@ -246,7 +247,7 @@ impl Udp {
         }
     }
 
-    /// Sends to a host that has a channel of its own, as far as it may.
+    /// Sends to a host that has a channel of its own, unless its address may be forged.
     async fn send_to(&mut self, to: SocketAddr, bytes: &[u8]) {
         if !self.unicast.may_send(to, bytes.len()) {
             return tracing::debug!(%to, "it has not proven that it is there");
@@ -296,14 +297,14 @@ fn unicast_name(address: SocketAddr) -> String {
     format!("{UDP} {address}")
 }
 
-/// Wi-Fi that is just gone, a full queue: the record is said again, or repaired.
+/// Logs a datagram that was not sent, because Wi-Fi is just gone or a queue is full. Its record is sent again, or repaired.
 fn note_lost(sent: std::io::Result<()>, to: SocketAddr) {
     if let Err(error) = sent {
         tracing::debug!(%to, %error, "a datagram could not be sent");
     }
 }
 
-/// The configured peers, each time that they change.
+/// Returns the configured peers each time that they change.
 async fn wanted(peers: &mut watched::Receiver<Vec<UdpPeer>>) -> Vec<UdpPeer> {
     match peers.changed().await {
         Ok(()) => peers.borrow_and_update().clone(),

@@ -24,12 +24,12 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// Lines as they are.
+    /// Returns a wire with plain lines.
     pub fn plain() -> Self {
         Self::default()
     }
 
-    /// Lines for those alone who have the key.
+    /// Returns a wire with lines that only nodes with the key can read.
     pub fn sealed(sealer: Sealer) -> Self {
         Self { sealer: Some(sealer) }
     }
@@ -47,8 +47,8 @@ impl Wire {
         }
     }
 
-    /// Returns the line in bytes that came; `None` when they are not of our swarm, came before, or are our own: a broadcast is
-    /// heard by its sender, too.
+    /// Returns the line in bytes that came; `None` when they are not of our swarm, came before, or are our own: a broadcast
+    /// is heard by its sender, too.
     pub fn read<'bytes>(&self, bytes: &'bytes [u8]) -> Option<Cow<'bytes, [u8]>> {
         match &self.sealer {
             None => Some(Cow::Borrowed(bytes)),
@@ -56,7 +56,7 @@ impl Wire {
         }
     }
 
-    /// The text of a line, for channels that carry text without line ends: sealed it is one word that begins with `~`.
+    /// The text of a line, for channels that carry text without line ends: sealed it begins with `~` and has no blanks.
     pub fn write_text<'line>(&self, line: &'line str) -> Cow<'line, str> {
         let Some(sealer) = &self.sealer else { return Cow::Borrowed(line) };
         let mut text = String::from(SEALED);

@@ -1,7 +1,7 @@
 //! UDP on the loopback: broadcasts, hosts that are spoken to alone, and what strangers may do.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what went wrong by failing")]
 
-use channels::{Choice, Switchboard, UdpPeer, UdpSettings, run_udp};
+use channels::{InterfaceFilter, Switchboard, UdpPeer, UdpSettings, run_udp};
 use routing::{
     Address, Capacity, ChannelCommand, ChannelEvent, ChannelId, Envelope, MAX_LINE_BYTES, Medium, Message,
     Target,
@@ -37,7 +37,7 @@ impl Node {
 
     /// On the loopback; gives its channel too.
     async fn on_loopback(settings: UdpSettings) -> (Self, ChannelId) {
-        let interfaces = Choice::new(&["lo".to_owned()]).unwrap();
+        let interfaces = InterfaceFilter::new(&["lo".to_owned()]).unwrap();
         let mut node = Self::start(free_port().await, UdpSettings { interfaces, ..settings });
         let ChannelEvent::Up { channel, medium } = node.next().await else { panic!() };
         let Medium::Broadcast { name, at, line, capacity } = medium else { panic!() };
@@ -216,7 +216,7 @@ async fn a_configured_peer_is_spoken_to_and_speaks_back() {
 
 #[tokio::test]
 async fn without_a_network_the_way_out_is_named() {
-    let interfaces = Choice::new(&["nosuch*".to_owned()]).unwrap();
+    let interfaces = InterfaceFilter::new(&["nosuch*".to_owned()]).unwrap();
     let mut node = Node::start(free_port().await, UdpSettings { interfaces, ..UdpSettings::default() });
     let ChannelEvent::Trouble { name, fault: Some(fault) } = node.next().await else { panic!() };
     assert_eq!((name.as_str(), fault.code()), ("udp", "udp.no-interface-chosen"));
@@ -226,7 +226,7 @@ async fn without_a_network_the_way_out_is_named() {
 
 #[tokio::test]
 async fn what_is_said_to_all_on_a_network_that_is_not_in_use_is_not_taken_for_unicast() {
-    let interfaces = Choice::new(&["nosuch*".to_owned()]).unwrap();
+    let interfaces = InterfaceFilter::new(&["nosuch*".to_owned()]).unwrap();
     let mut node = Node::start(free_port().await, UdpSettings { interfaces, ..UdpSettings::default() });
     assert!(matches!(node.next().await, ChannelEvent::Trouble { .. }));
     let [(to_all, _), (to_us, source)] = [stranger().await, stranger().await];

@@ -11,7 +11,7 @@ use crate::routes::{self, Routes};
 use crate::shared::Shared;
 use crate::{banner, facts, plan};
 use brain::Routing;
-use channels::{Choice, ChoiceError};
+use channels::{InterfaceFilter, InterfaceFilterError};
 use control::{BindError, Listener};
 use dcache::{Keypair, Time};
 use gateway::{BLOCK_TIMEOUT, Holders};
@@ -48,7 +48,7 @@ pub(crate) enum RunError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error(transparent)]
-    Interfaces(#[from] ChoiceError),
+    Interfaces(#[from] InterfaceFilterError),
     #[error("the data folder {0} cannot be made: {1}; choose another with --data-dir")]
     DataFolder(PathBuf, #[source] std::io::Error),
     #[error(transparent)]
@@ -69,7 +69,7 @@ pub(crate) enum RunError {
 pub(crate) fn run(arguments: &Arguments, services: &'static [Registration]) -> Result<(), RunError> {
     let environment = config::environment();
     let config = Config::load(arguments, &environment, services)?;
-    let choice = Choice::new(&config.interfaces)?;
+    let choice = InterfaceFilter::new(&config.interfaces)?;
     let membership = Membership::load(&config)?;
     std::fs::create_dir_all(&config.data_dir)
         .map_err(|error| RunError::DataFolder(config.data_dir.clone(), error))?;

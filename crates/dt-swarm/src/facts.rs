@@ -1,7 +1,7 @@
 //! Keeps the facts about this node current.
 
 use crate::config::Config;
-use channels::Choice;
+use channels::InterfaceFilter;
 use service::LocalFacts;
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -12,20 +12,20 @@ use tokio::sync::watch;
 const LOOK_AGAIN: Duration = Duration::from_secs(3);
 
 /// Returns the facts that are known at the start.
-pub(crate) fn first(config: &Config, choice: &Choice) -> LocalFacts {
+pub(crate) fn first(config: &Config, choice: &InterfaceFilter) -> LocalFacts {
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let lines = lines(choice, config.tcp_port);
     LocalFacts { hostname: config.hostname.clone(), version, lines, ipfs: None }
 }
 
-fn lines(choice: &Choice, port: u16) -> Vec<SocketAddr> {
+fn lines(choice: &InterfaceFilter, port: u16) -> Vec<SocketAddr> {
     let interfaces = choice.interfaces().unwrap_or_default();
     interfaces.iter().flat_map(|interface| interface.hosts()).map(|host| (host, port).into()).collect()
 }
 
 /// Updates the addresses when networks come and go.
 pub(crate) async fn watch_networks(
-    choice: Choice,
+    choice: InterfaceFilter,
     port: u16,
     facts: watch::Sender<LocalFacts>,
 ) -> Result<(), Infallible> {

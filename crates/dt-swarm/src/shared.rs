@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::plan::Plan;
-use channels::Choice;
+use channels::InterfaceFilter;
 use dcache::{Keypair, SwarmFile};
 use ipfs::node::Node;
 use seal::SwarmKey;
@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct Shared {
     pub(crate) config: Arc<Config>,
     /// Network interfaces that are used.
-    pub(crate) choice: Choice,
+    pub(crate) choice: InterfaceFilter,
     pub(crate) keypair: Arc<Keypair>,
     pub(crate) store: Arc<Store>,
     /// Seed of all chance in this process.

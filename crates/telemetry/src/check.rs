@@ -6,7 +6,7 @@ use crate::Fault;
 pub const fn is_sorted_table(table: &[&Fault]) -> bool {
     let mut next = 1;
     while next < table.len() {
-        if !is_before(table[next - 1].code().as_bytes(), table[next].code().as_bytes()) {
+        if !is_before(table[next - 1].code.as_bytes(), table[next].code.as_bytes()) {
             return false;
         }
         next += 1;

@@ -1,8 +1,8 @@
 //! A fault and its report: what a row of a table of faults holds, and how a table is written down.
 //!
-//! Each crate may bring a table of its own with [`faults!`](crate::faults!). A mistake in a table does not compile: a code that
-//! is malformed, out of order or there twice, a row without a way out, and a report whose values are not those that the
-//! texts of its row ask for.
+//! Each crate may bring a table of its own with [`faults!`](crate::faults!). A mistake in a table does not compile: a code
+//! that is malformed, out of order or there twice, a row without a way out, and a report whose values are not those that
+//! the texts of its row ask for.
 
 use crate::check::{all_are_among, has, is_code, is_text};
 use std::fmt;
@@ -10,15 +10,18 @@ use std::time::Duration;
 
 /// One thing that can go wrong: a row of a table of faults.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Fault {
-    code: &'static str,
-    sentence: &'static str,
-    way_out: &'static str,
+    /// The identifier, such as `udp.port-taken`. It never changes once it was released.
+    pub code: &'static str,
+    /// What is wrong, with placeholders such as `{port}`.
+    pub sentence: &'static str,
+    /// What a person can do about it, with placeholders too.
+    pub way_out: &'static str,
 }
 
 impl Fault {
-    /// A row. `sentence` says what is wrong, `way_out` what a person can do about it. Both may hold placeholders such as
-    /// `{port}`, which the [reporter](crate::report!) fills.
+    /// Makes a row. The [reporter](crate::report!) fills the placeholders.
     ///
     /// # Panics
     /// In a constant, and so when it is compiled: when the code is not an area and a name, such as `udp.port-taken`, in lower
@@ -28,11 +31,6 @@ impl Fault {
         assert!(is_text(sentence.as_bytes()), "the sentence of a fault is empty or has a stray brace");
         assert!(is_text(way_out.as_bytes()), "the way out of a fault is empty or has a stray brace");
         Self { code, sentence, way_out }
-    }
-
-    /// Returns the identifier of the fault, such as `udp.port-taken`. It never changes.
-    pub const fn code(&self) -> &'static str {
-        self.code
     }
 
     /// Whether `names` are the placeholders of both texts: none is missing and none is unknown.

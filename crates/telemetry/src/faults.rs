@@ -189,8 +189,8 @@ crate::faults! {
         "check the interface; multicast is used instead";
 
     UDP_BROADCASTS_FILTERED = "udp.broadcasts-filtered":
-        "{interface}: others are heard by multicast, but not by broadcast: something filters UDP broadcasts to port {port}, here or \
-         in the network";
+        "{interface}: others are heard by multicast, but not by broadcast: something filters UDP broadcasts to port {port}, \
+         here or in the network";
         "let them through there; multicast is used instead";
 
     UDP_BROADCASTS_FORBIDDEN = "udp.broadcasts-forbidden":
@@ -218,8 +218,8 @@ crate::faults! {
         "check that this host is connected";
 
     UDP_ONLY_UNICAST = "udp.only-unicast":
-        "{interface}: {host} is heard when it speaks to this host alone, but nobody by broadcast or multicast: something filters \
-         UDP port {port}, here or in the network";
+        "{interface}: {host} is heard when it speaks to this host alone, but nobody by broadcast or multicast: something \
+         filters UDP port {port}, here or in the network";
         "let it through there, or configure the hosts as peers";
 
     UDP_PEER_NAME_UNRESOLVED = "udp.peer-name-unresolved":

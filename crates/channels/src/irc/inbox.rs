@@ -1,6 +1,6 @@
-//! From what is said in the channel to envelopes.
+//! From texts in the channel to envelopes.
 
-use crate::Wire;
+use crate::wire::Wire;
 use routing::Envelope;
 use routing::{Assembler, fragments};
 use std::time::Duration;
@@ -14,9 +14,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) enum Text {
     /// A line of the protocol, and how many bytes its IRC lines had.
     Line(Envelope, usize),
-    /// It looks like one, and is none.
+    /// A text that looks like a line and is none.
     Malformed,
-    /// A piece of a line, or people who chat.
+    /// A piece of a line, or a chat of people.
     Nothing,
 }
 
@@ -32,7 +32,7 @@ impl Inbox {
         Self { wire, assembler: Assembler::new(PATIENCE) }
     }
 
-    /// Takes what `sender` (nick, user and host) said; `now` is what has passed since the start.
+    /// Takes a text of `sender` (nick, user and host); `now` is the time since the start.
     pub(crate) fn take(&mut self, now: Duration, sender: &str, text: &str) -> Text {
         // Neither a line nor a piece of one, but perhaps a sealed line.
         if !text.starts_with('{') {
@@ -49,7 +49,7 @@ impl Inbox {
     }
 
     fn read(&self, text: &str) -> Text {
-        // As if it had been said again: that is what it cost.
+        // What it would cost to send it again is what it cost.
         let bytes = fragments(text).iter().map(String::len).sum();
         let is_meant = text.starts_with('{');
         match self.wire.read_text(text) {

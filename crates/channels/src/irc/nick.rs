@@ -4,7 +4,7 @@ use dcache::PeerId;
 
 /// RFC 2812, section 1.2.1; many servers allow more, some cut what is longer.
 const MAX_NICK: usize = 9;
-/// What tells robots of similar names apart, and the candidates of one robot.
+/// The characters that tell robots of similar names apart, and the candidates of one robot.
 const SUFFIX: usize = 4;
 const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 /// How many suffixes there are.

@@ -1,4 +1,4 @@
-//! What a session does about what the server says.
+//! Reactions of a session to the messages of the server.
 
 use super::inbox::Text;
 use super::nick::nick;
@@ -11,7 +11,7 @@ use routing::{Capacity, ChannelEvent, Medium};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-/// How many lines may wait while the pieces of one are said.
+/// How many lines may wait while the pieces of one are sent.
 const MAX_WAITING: usize = 16;
 
 impl Session<'_> {
@@ -85,7 +85,7 @@ impl Session<'_> {
         }
     }
 
-    /// No longer in the channel, or not let into it.
+    /// Handles that this node is no longer in the channel, or not let into it.
     pub(super) async fn not_inside(&mut self, error: SessionError) {
         if !matches!(self.state, State::Inside { .. } | State::Joining { .. }) {
             return;
@@ -99,7 +99,7 @@ impl Session<'_> {
         self.reporter.failed(&error, wait).await;
     }
 
-    /// Where nothing can be said there is no channel: leaves it, to try again later.
+    /// Leaves a channel in which this node must not speak, to try again later.
     async fn moderated(&mut self, error: SessionError) -> Result<(), SessionError> {
         if let State::Inside { .. } = self.state {
             self.not_inside(error).await;

@@ -1,7 +1,7 @@
-//! Tells what is wrong with an IRC channel, and when it works again.
+//! Reports what is wrong with an IRC channel, and when it works again.
 
 use super::session_error::SessionError;
-use crate::Switchboard;
+use crate::switchboard::Switchboard;
 use routing::ChannelEvent;
 use std::time::Duration;
 use telemetry::FaultReport;

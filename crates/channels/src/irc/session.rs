@@ -3,12 +3,13 @@
 use super::connect::Socket;
 use super::inbox::Inbox;
 use super::nick::nick;
-use super::pace::{Backoff, Pace};
+use super::pace::Pace;
 use super::reporter::Reporter;
 use super::session_error::{SessionError, quoted};
 use super::settings::IrcSettings;
-use crate::Switchboard;
+use crate::backoff::Backoff;
 use crate::route::OutgoingLine;
+use crate::switchboard::Switchboard;
 use futures::StreamExt as _;
 use irc_proto::{Command, Message};
 use routing::ChannelId;
@@ -39,7 +40,7 @@ pub(crate) struct Session<'a> {
     pub(super) nick: Nick,
     /// For how long this node was in the channel the last time.
     pub(super) time_inside: Duration,
-    /// What is left of the line that is being said.
+    /// The rest of the line that is being sent, in pieces.
     pub(super) pieces: VecDeque<String>,
     lines: FramedRead<ReadHalf<Socket>, AnyDelimiterCodec>,
     write: WriteHalf<Socket>,
@@ -61,11 +62,11 @@ pub(super) struct Nick {
 pub(super) enum State {
     /// Asking to be let in; whether the next nick is still to be sent.
     Entering { is_nick_due: bool, until: Instant },
-    /// To join the channel from then on.
+    /// Not in the channel; to join it at this time.
     Outside { join_at: Instant },
     /// Asked to be let into the channel.
     Joining { until: Instant },
-    /// In the channel, with what is to be said there.
+    /// In the channel, with the lines that wait to be sent there.
     Inside { channel: ChannelId, since: Instant, waiting: mpsc::Receiver<OutgoingLine> },
 }
 
@@ -168,7 +169,7 @@ impl<'a> Session<'a> {
                 self.not_inside(SessionError::JoinUnanswered).await;
                 Ok(())
             }
-            State::Inside { .. } if now >= self.pace.free() => self.say().await,
+            State::Inside { .. } if now >= self.pace.free() => self.send_piece().await,
             _ => Ok(()),
         }
     }
@@ -193,8 +194,8 @@ impl<'a> Session<'a> {
         self.send(Command::JOIN(self.settings.channel.clone(), None, None)).await
     }
 
-    /// Says the next piece.
-    async fn say(&mut self) -> Result<(), SessionError> {
+    /// Sends the next piece.
+    async fn send_piece(&mut self) -> Result<(), SessionError> {
         match self.pieces.pop_front() {
             Some(piece) => self.send(Command::PRIVMSG(self.settings.channel.clone(), piece)).await,
             None => Ok(()),
@@ -220,7 +221,7 @@ impl<'a> Session<'a> {
     }
 }
 
-/// The next line that the brain wants said; never, when nothing can be.
+/// Returns the next line that the brain wants sent; waits for ever outside the channel.
 async fn next_waiting(state: &mut State) -> Option<OutgoingLine> {
     match state {
         State::Inside { waiting, .. } => waiting.recv().await,

@@ -1,4 +1,4 @@
-//! What can be wrong with an IRC server or its channel. What each says stands in the table of faults.
+//! What can be wrong with an IRC server or its channel. The texts for people stand in the table of faults.
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,6 +1,6 @@
-//! Which channel of which IRC server, and how to be there.
+//! Settings of an IRC channel.
 
-use crate::Wire;
+use crate::wire::Wire;
 use dcache::PeerId;
 use routing::{Address, Family, Hop, Host};
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use std::time::Duration;
 /// The most bytes of a channel's name (RFC 2812).
 const MAX_CHANNEL: usize = 50;
 
-/// Which channel of which server, and as whom.
+/// A channel of a server, and the identity that this node has there.
 #[derive(Clone, Debug)]
 pub struct IrcSettings {
     /// The server: an IP address, or a DNS name, which is looked up whenever this node connects.
@@ -18,7 +18,7 @@ pub struct IrcSettings {
     pub family: Family,
     /// Its port (6667; with TLS 6697).
     pub port: u16,
-    /// Whether to encrypt, and whom to trust.
+    /// Whether to encrypt, and which certificates to trust.
     pub tls: IrcTls,
     /// The channel, with its `#`.
     pub channel: String,
@@ -26,13 +26,13 @@ pub struct IrcSettings {
     pub hostname: String,
     /// This node: tells robots of one name apart, and is written into the "real name".
     pub peer: PeerId,
-    /// The address of this all, as it was configured.
+    /// The address of the channel, as it was configured.
     pub at: Address,
     /// How lines are written.
     pub wire: Wire,
-    /// The time for one line.
+    /// The interval in which one line is sent.
     pub pace: Duration,
-    /// How long is waited for what.
+    /// Timeouts and waits.
     pub waits: IrcWaits,
 }
 
@@ -42,24 +42,24 @@ pub enum IrcTls {
     /// It is not.
     #[default]
     Off,
-    /// It is; the server's certificate is signed by somebody whom this system trusts.
+    /// It is; the server's certificate is signed by an authority that this system trusts.
     System,
     /// It is; the server's certificate, or its signer's, is in this file (PEM).
     Roots(PathBuf),
 }
 
-/// How long is waited for what.
+/// Timeouts and waits of an IRC connection.
 #[derive(Clone, Copy, Debug)]
 pub struct IrcWaits {
-    /// Before connecting again: the first time and at the longest.
+    /// The first and the longest wait before connecting again.
     pub reconnect: (Duration, Duration),
-    /// Before joining the channel again, after having been kicked or refused: the first time and at the longest.
+    /// The first and the longest wait before joining the channel again, after having been kicked or refused.
     pub rejoin: (Duration, Duration),
-    /// After having been in the channel for so long the waits are the first ones again.
+    /// How long this node has to be in the channel until the waits are the first ones again.
     pub steady: Duration,
-    /// For the server to answer.
+    /// The longest wait for an answer of the server.
     pub answer: Duration,
-    /// Without a message from the server, before it is sent a PING.
+    /// The time without a message of the server after which it is sent a PING.
     pub quiet: Duration,
 }
 
@@ -75,10 +75,10 @@ impl Default for IrcWaits {
     }
 }
 
-/// Why there will never be a channel.
+/// Why a channel is impossible.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IrcError {
-    /// Servers would take it for something else.
+    /// The name is none that servers take for a channel.
     #[error(
         "{0:?} is no IRC channel: its name begins with # and has at most {MAX_CHANNEL} bytes, no blanks and no commas"
     )]
@@ -106,7 +106,7 @@ impl IrcSettings {
         })
     }
 
-    /// What people know the channel by.
+    /// Returns the name by which people know the channel.
     pub fn name(&self) -> String {
         format!("irc {} {}", self.server, self.channel)
     }

@@ -18,9 +18,9 @@ pub(crate) enum Heard {
     Joined,
     /// We are not in the channel (any more).
     NotInside(SessionError),
-    /// We are in the channel, but must say nothing there.
+    /// We are in the channel, but must not speak there.
     Moderated(SessionError),
-    /// Said in the channel, by whom.
+    /// A text in the channel: its sender and what it is.
     Text(String, String),
     /// The connection is of no use any more.
     Over(SessionError),
@@ -28,7 +28,7 @@ pub(crate) enum Heard {
     Nothing,
 }
 
-/// Understands a message, as one who is called `nick` and wants to be in `channel`.
+/// Returns what a message means to a node that is called `nick` and wants to be in `channel`.
 pub(crate) fn understand(message: Message, nick: &str, channel: &str) -> Heard {
     let sender = message.prefix.as_ref().map(Prefix::to_string).unwrap_or_default();
     let is_own = message.source_nickname().is_some_and(|source| source.eq_ignore_ascii_case(nick));
@@ -63,7 +63,7 @@ fn understand_response(response: Response, parameters: &[String], channel: &str)
         Response::RPL_WELCOME => {
             parameters.first().map_or(Heard::Nothing, |nick| Heard::Welcome(nick.clone()))
         }
-        // Also said of channels that are not to be had just now.
+        // Servers also send it for channels that are not available just now.
         Response::ERR_UNAVAILRESOURCE if is_of_channel => not_joined(JoinRefusal::Unavailable),
         Response::ERR_NICKNAMEINUSE
         | Response::ERR_NICKCOLLISION

@@ -3,15 +3,15 @@
 use super::cast::{CastMode, CastModes, CastSelector};
 use super::send_failure::SendStreak;
 use super::socket::{Departure, GROUP4, GROUP6, Sockets};
-use crate::Interface;
+use crate::interfaces::Interface;
 use routing::{Address, Capacity, ChannelId, Medium};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
-/// How long a host is remembered that was heard though its address is outside the interface's networks.
+/// How long a host is remembered whose address is outside the networks of the interface on which it was heard.
 const STRANGER: Duration = Duration::from_secs(300);
-/// The most of them.
+/// The most hosts of that kind that are remembered.
 const MAX_STRANGERS: usize = 64;
 
 /// An interface that is in use: a channel.
@@ -55,7 +55,7 @@ impl Lan {
         }
     }
 
-    /// What the brain is told of an interface.
+    /// Describes an interface to the brain.
     pub(crate) fn medium(interface: &Interface, port: u16, line_port: u16) -> Medium {
         let broadcast = interface.networks.first().map(|network| IpAddr::V4(network.broadcast));
         let line = interface.hosts().first().map(|host| Address::tcp_line((*host, line_port).into()));
@@ -67,7 +67,7 @@ impl Lan {
         }
     }
 
-    /// Takes over what changed without making it another channel, and listens to the groups.
+    /// Takes over changes that do not make it another channel, and joins the groups.
     pub(crate) fn refresh(&mut self, interface: Interface, sockets: &Sockets) {
         self.interface = interface;
         let index = self.interface.index;
@@ -172,7 +172,7 @@ impl Lan {
         }
     }
 
-    /// Notes a host that spoke to all on the wire.
+    /// Notes a host that sent a datagram to all on the wire.
     pub(crate) fn meet(&mut self, host: IpAddr, now: Duration) {
         let IpAddr::V4(host) = host else { return };
         if !self.interface.networks.iter().any(|network| network.contains(host)) {
@@ -221,7 +221,7 @@ pub(crate) fn udp_line(at: SocketAddr) -> Option<Address> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Network;
+    use crate::interfaces::Network;
 
     fn lan() -> Lan {
         let [address, netmask, broadcast] =
@@ -257,9 +257,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_of_it_prefers_ipv4() {
+    fn its_description_prefers_ipv4() {
         let mut interface = lan().interface;
-        let told = |interface: &Interface| match Lan::medium(interface, 1240, 8000) {
+        let described = |interface: &Interface| match Lan::medium(interface, 1240, 8000) {
             Medium::Broadcast { at, line, .. } => {
                 [at, line].map(|address| address.map(|address| address.to_string()))
             }
@@ -267,9 +267,9 @@ mod tests {
         };
         let text = |text: &str| Some(text.to_owned());
         let at_ipv4 = "/ip4/10.77.0.127/udp/1240/dswarm-line";
-        assert_eq!(told(&interface), [text(at_ipv4), text("/ip4/10.77.0.5/tcp/8000/dswarm-line")]);
+        assert_eq!(described(&interface), [text(at_ipv4), text("/ip4/10.77.0.5/tcp/8000/dswarm-line")]);
         interface.networks.clear();
-        assert_eq!(told(&interface), [text("/ip6/ff12::8000:4d8/udp/1240/dswarm-line"), None]);
+        assert_eq!(described(&interface), [text("/ip6/ff12::8000:4d8/udp/1240/dswarm-line"), None]);
     }
 
     #[test]

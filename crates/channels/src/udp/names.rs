@@ -48,7 +48,7 @@ impl Names {
         gone
     }
 
-    /// Begins the look-ups that are due. `heard` tells when a host was heard last.
+    /// Begins the look-ups that are due. `heard` returns when a host was heard last.
     pub(crate) fn look_up(&mut self, now: Duration, heard: impl Fn(SocketAddr) -> Option<Duration>) {
         for (peer, name) in &mut self.names {
             let last = name.current.and_then(&heard);

@@ -5,7 +5,7 @@ use super::cast::CastMode;
 use super::path::Path;
 use super::socket::Arrival;
 use super::unicast::Admission;
-use crate::Wire;
+use crate::wire::Wire;
 use routing::{Address, ChannelEvent, ChannelId, Envelope};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::SocketAddr;

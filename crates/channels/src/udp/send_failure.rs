@@ -8,7 +8,7 @@ use telemetry::{FaultReport, faults, report};
 /// How long sending has to fail before it is reported: a cable that is plugged in again is not worth a report.
 const REPORT_AFTER: Duration = Duration::from_secs(10);
 
-/// How the last attempts to send by one way ended.
+/// How the last attempts to send ended.
 #[derive(Debug, Default)]
 pub(crate) struct SendStreak {
     /// Since when all attempts have failed, and how the last one did.

@@ -1,6 +1,7 @@
-//! How a node speaks UDP, and with which hosts.
+//! Settings of UDP.
 
-use crate::{Choice, Wire};
+use crate::interfaces::InterfaceFilter;
+use crate::wire::Wire;
 use std::fmt;
 use tokio::sync::watch;
 
@@ -9,11 +10,11 @@ use tokio::sync::watch;
 pub struct UdpSettings {
     /// The port, the same on all hosts (IPSD: 1240).
     pub port: u16,
-    /// Where this node takes links; told to others on each network.
+    /// The TCP port at which this node takes links; others learn it on each network.
     pub line_port: u16,
-    /// On which interfaces all are spoken to.
-    pub interfaces: Choice,
-    /// Hosts that are spoken to one by one.
+    /// The interfaces on which this node broadcasts.
+    pub interfaces: InterfaceFilter,
+    /// Hosts that get a unicast channel.
     pub peers: watch::Receiver<Vec<UdpPeer>>,
     /// How lines are written.
     pub wire: Wire,
@@ -22,7 +23,13 @@ pub struct UdpSettings {
 impl Default for UdpSettings {
     fn default() -> Self {
         let (_, peers) = watch::channel(Vec::new());
-        Self { port: 1240, line_port: 8000, interfaces: Choice::default(), peers, wire: Wire::default() }
+        Self {
+            port: 1240,
+            line_port: 8000,
+            interfaces: InterfaceFilter::default(),
+            peers,
+            wire: Wire::default(),
+        }
     }
 }
 

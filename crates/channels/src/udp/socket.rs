@@ -1,5 +1,5 @@
-//! The UDP sockets of the host, one for IPv4 and one for IPv6: each datagram tells where it came from, which address it was
-//! sent to and on which interface it arrived, and goes out on the interface that is named.
+//! The UDP sockets of the host, one for IPv4 and one for IPv6. Each received datagram comes with its source, its destination
+//! and its interface; each sent one leaves by the interface that is named.
 //!
 //! The crate `quinn-udp` does not do here: it keeps the interface to itself, and it forbids fragments, without which a
 //! line of 16 kB cannot travel. Nor can a socket be tied to an interface: that takes root on robots with older kernels.
@@ -23,9 +23,9 @@ pub(crate) const GROUP4: Ipv4Addr = Ipv4Addr::new(239, 192, 4, 216);
 /// Where all nodes listen on a wire with IPv6: of link-local scope, not assigned by an authority (RFC 4291), and with a group
 /// ID of those that are chosen freely (RFC 3307).
 pub(crate) const GROUP6: Ipv6Addr = Ipv6Addr::new(0xff12, 0, 0, 0, 0, 0, 0x8000, 0x04d8);
-/// What the kernel keeps for us of a burst: a few hundred records.
+/// The receive buffer of the kernel, in bytes: a burst of a few hundred records.
 const RECEIVE_BUFFER: usize = 512 * 1024;
-/// How long a datagram may wait for room in the kernel: one dead interface must not hold up the others.
+/// How long a datagram may wait for the kernel: one dead interface must not hold up the others.
 const SEND_PATIENCE: Duration = Duration::from_millis(100);
 
 /// Both sockets; a host without IPv6 goes on without.
@@ -35,16 +35,16 @@ pub(crate) struct Sockets {
     ipv6: Option<UdpSocket>,
 }
 
-/// What is known of a datagram that came.
+/// A datagram that arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Arrival {
-    /// Who sent it.
+    /// The address of its sender.
     pub(crate) source: SocketAddr,
-    /// To which address.
+    /// The address to which it was sent.
     pub(crate) destination: IpAddr,
     /// Whether that address is of this host alone, whatever is known of its networks at the moment.
     pub(crate) is_unicast: bool,
-    /// On which interface it came.
+    /// The interface on which it arrived.
     pub(crate) interface: u32,
     /// How many bytes of the buffer it takes.
     pub(crate) length: usize,
@@ -55,7 +55,7 @@ pub(crate) struct Arrival {
 /// Where a datagram goes, and how it leaves this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Departure {
-    /// To whom.
+    /// The destination.
     pub(crate) to: SocketAddr,
     /// From which of this host's addresses; whichever suits, if none.
     pub(crate) from: Option<IpAddr>,
@@ -186,7 +186,7 @@ fn source_of(address: &SockaddrStorage) -> Option<SocketAddr> {
     v4.or_else(|| v6().map(SocketAddr::V6))
 }
 
-/// What the kernel tells of a datagram.
+/// What the kernel adds to a datagram.
 struct PacketInfo {
     destination: IpAddr,
     is_unicast: bool,

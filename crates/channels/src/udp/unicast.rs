@@ -12,15 +12,15 @@ const MAX_LEARNED: usize = 64;
 const MAX_OF_HOST: usize = 4;
 /// The silence after which a host that is not configured is forgotten.
 const SILENCE: Duration = Duration::from_secs(300);
-/// How often one is asked to prove that it is there.
+/// How often a host is asked to prove its address.
 const CHALLENGE: Duration = Duration::from_secs(1);
 
-/// A host that is spoken to alone.
+/// A host with a unicast channel.
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
     /// Its channel.
     pub(crate) channel: ChannelId,
-    /// Whether somebody wants it, whatever comes from it.
+    /// Whether it stays, whatever comes from it.
     pub(crate) is_configured: bool,
     /// The address of ours that it speaks to, from which the answers have to come.
     pub(crate) local: Option<IpAddr>,
@@ -72,12 +72,12 @@ impl Unicast {
         self.peers.insert(address, peer);
     }
 
-    /// Makes a host a configured one; tells whether it is there.
+    /// Makes a host a configured one. Returns whether it is known.
     pub(crate) fn configure(&mut self, address: SocketAddr) -> bool {
         self.peers.get_mut(&address).map(|peer| peer.is_configured = true).is_some()
     }
 
-    /// Forgets a host and gives its channel.
+    /// Forgets a host. Returns its channel.
     pub(crate) fn remove(&mut self, address: SocketAddr) -> Option<ChannelId> {
         self.peers.remove(&address).map(|peer| peer.channel)
     }
@@ -128,7 +128,7 @@ impl Unicast {
         Some((peer.channel, !is_free && is_due))
     }
 
-    /// Notes that a host is where it says it is.
+    /// Notes that a host has proven its address.
     pub(crate) fn prove(&mut self, address: SocketAddr) {
         if let Some(peer) = self.peers.get_mut(&address) {
             peer.is_proven = true;

@@ -1,9 +1,9 @@
-//! Notices at once when the kernel gives an interface an address or takes one away, where it tells.
+//! Notices at once when an interface gets or loses an address, where the kernel gives notice.
 
 use futures::StreamExt as _;
 use if_watch::tokio::IfWatcher;
 
-/// What the kernel tells of addresses.
+/// The kernel's notices of changed addresses.
 #[derive(Debug)]
 pub(crate) struct Watch(Option<IfWatcher>);
 
@@ -13,7 +13,7 @@ impl Watch {
         Self(IfWatcher::new().inspect_err(|error| tracing::debug!(%error, "addresses are not watched")).ok())
     }
 
-    /// Some address changed; waits forever when the kernel does not tell.
+    /// Returns once some address changed; waits for ever where the kernel gives no notice.
     pub(crate) async fn changed(&mut self) {
         while let Some(watcher) = &mut self.0 {
             match watcher.next().await {
