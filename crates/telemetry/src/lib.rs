@@ -5,4 +5,6 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod faults;
-mod metrics;
+pub mod metrics;
+
+pub use metrics::{Counters, Metric, MetricKind};
