@@ -126,7 +126,7 @@ pub struct Laptop {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Presence {
-    /// For how long a word holds.
+    /// Validity of a record.
     #[serde(default = "ten_minutes")]
     pub lifetime: Seconds,
     /// When it is renewed for the last time; the end of `duration` when not said.
