@@ -3,7 +3,7 @@
 use crate::ask::Pong;
 use crate::tables::table;
 use crate::text::{clean, duration, size};
-use routing::{ChannelStatus, Standing, Status};
+use routing::{ChannelStatus, Status, SyncStatus};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -16,7 +16,7 @@ pub(crate) fn show(pong: &Pong) -> String {
     };
     let mut shown = String::new();
     // Writing to a String does not fail.
-    let _ = writeln!(shown, "{} records; {}\n", status.records, standing(status.standing.as_ref()));
+    let _ = writeln!(shown, "{} records; {}\n", status.records, standing(status.sync.as_ref()));
     let mut channels = table(&HEADER);
     for channel in &status.channels {
         channels.add_row(row(channel));
@@ -26,7 +26,8 @@ pub(crate) fn show(pong: &Pong) -> String {
         let _ = writeln!(shown, "\nsince {} ago:", duration(status.uptime));
     }
     for (name, count) in &status.counters {
-        let _ = writeln!(shown, "{count:>10}  {}", clean(name, 80));
+        let what = telemetry::metrics::find(name).map_or(name.as_str(), |metric| metric.help);
+        let _ = writeln!(shown, "{count:>10}  {}", clean(what, 120));
     }
     shown
 }
@@ -47,12 +48,12 @@ fn row(channel: &ChannelStatus) -> [String; 9] {
 }
 
 /// How it stands beside its peers, in a sentence.
-fn standing(standing: Option<&Standing>) -> String {
+fn standing(standing: Option<&SyncStatus>) -> String {
     let Some(standing) = standing else { return "how that compares with its peers is not known".to_owned() };
     let agreed = standing.agreed.map_or("no peer has shown the same yet".to_owned(), |seconds| {
         format!("a peer showed the same {} ago", duration(seconds))
     });
-    let Standing { agreeing, differing, behind, .. } = *standing;
+    let SyncStatus { agreeing, differing, behind, .. } = *standing;
     match (agreeing, differing, behind) {
         (0, 0, _) => format!("no peer was heard lately; {agreed}"),
         (_, 0, _) => format!("all {agreeing} peers heard lately hold the same"),
@@ -73,7 +74,7 @@ pub(crate) fn json(pong: &Pong) -> Value {
         "peer": pong.peer,
         "uptime_seconds": status.map(|status| status.uptime),
         "records": status.map(|status| status.records),
-        "standing": status.and_then(|status| status.standing.as_ref()),
+        "standing": status.and_then(|status| status.sync.as_ref()),
         "channels": status.map(|status| &status.channels),
         "counters": status.map(|status| &status.counters),
     })
@@ -86,12 +87,12 @@ mod tests {
     #[test]
     fn says_how_far_behind_in_words() {
         let of = |agreeing, differing, behind| {
-            standing(Some(&Standing { agreeing, differing, behind, agreed: Some(65) }))
+            standing(Some(&SyncStatus { agreeing, differing, behind, agreed: Some(65) }))
         };
         assert!(of(0, 0, 0).starts_with("no peer was heard lately; a peer showed the same"));
         assert_eq!(of(3, 0, 0), "all 3 peers heard lately hold the same");
         assert!(of(3, 1, 0).starts_with("1 of 4 peers heard lately hold something else"));
         assert!(of(0, 2, 12).starts_with("at least 12 behind: 2 of 2 peers"));
-        assert!(standing(Some(&Standing::default())).ends_with("no peer has shown the same yet"));
+        assert!(standing(Some(&SyncStatus::default())).ends_with("no peer has shown the same yet"));
     }
 }

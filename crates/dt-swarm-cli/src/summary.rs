@@ -66,8 +66,9 @@ pub(crate) fn footer(answer: &Answer) -> String {
         let _ = write!(shown, ", {} held by the daemon", status.records);
     }
     shown.push_str(".\n");
-    for (reason, number) in refused_there(answer) {
-        let _ = writeln!(shown, "The daemon counts: {}: {number}.", clean(reason, 100));
+    for (name, number) in refused_there(answer) {
+        let what = telemetry::metrics::find(name).map_or(name, |metric| metric.help.trim_end_matches('.'));
+        let _ = writeln!(shown, "The daemon counts: {}: {number}.", clean(what, 120));
     }
     for (reason, number) in &answer.refused {
         let _ = writeln!(shown, "Left out here: {number}, because: {reason}.");
@@ -75,16 +76,17 @@ pub(crate) fn footer(answer: &Answer) -> String {
     shown
 }
 
-/// What the names of the daemon's counters say when they tell of something refused.
-const REFUSED: [&str; 6] =
-    ["refused", "without a signature", "no envelope", "no message", "over a host's budget", "bad lines"];
-
 /// Those of the daemon's counters that tell of something refused.
 fn refused_there(answer: &Answer) -> impl Iterator<Item = (&str, u64)> {
     let counters = answer.pong.status.iter().flat_map(|status| &status.counters);
     counters
-        .filter(|(name, number)| **number > 0 && REFUSED.iter().any(|word| name.contains(word)))
+        .filter(|(name, number)| **number > 0 && is_refusal(name))
         .map(|(name, number)| (name.as_str(), *number))
+}
+
+/// Whether a metric counts something that was refused, or that followed from it.
+fn is_refusal(name: &str) -> bool {
+    name.contains(".refused.") || name == telemetry::metrics::BRAIN_LINKS_CLOSED_MISBEHAVIOUR.name
 }
 
 /// What the footer says, for programs.

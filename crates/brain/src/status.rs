@@ -1,0 +1,33 @@
+//! What this node says about itself.
+
+use crate::Now;
+use crate::node::Node;
+use routing::{Status, Trouble};
+use std::time::Duration;
+
+impl Node {
+    /// Returns what a ping on a link is answered with.
+    pub(crate) fn status(&self, now: Now) -> Status {
+        let counters = self.counters.iter().map(|(metric, count)| (metric.name.to_owned(), count));
+        Status {
+            version: self.version.clone(),
+            time: now.moment.time,
+            uptime: now.elapsed.as_secs(),
+            records: self.replica.set().len() as u64,
+            counters: counters.collect(),
+            channels: self.channels.statuses(&self.neighbours, now.elapsed),
+            troubles: self.trouble_statuses(now),
+            sync: Some(self.sync_status(now)),
+        }
+    }
+
+    /// What should work and does not.
+    fn trouble_statuses(&self, now: Now) -> Vec<Trouble> {
+        let tell = |(name, words, since): (&str, &str, Duration)| Trouble {
+            channel: name.to_owned(),
+            words: words.to_owned(),
+            seconds: now.elapsed.saturating_sub(since).as_secs(),
+        };
+        self.troubles.all().map(tell).collect()
+    }
+}
