@@ -1,48 +1,51 @@
-//! Token buckets: so much at once, and so much in the long run.
+//! Token buckets: rate limits with a burst and a long-term rate.
 
 use routing::{Allowance, Capacity};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Parts of a token, so that a millisecond of any rate a minute is a whole number of them.
+/// Parts of a token. A millisecond of any rate per minute is a whole number of parts.
 const PARTS: u64 = 60_000;
+/// Maximum number of senders whose budgets one table keeps.
+const MAX_SENDERS: usize = 1024;
 
-/// What is left of one allowance.
+/// One token bucket.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tokens {
     allowance: Allowance,
     left: u64,
-    /// Up to when it was filled.
+    /// The time up to which the bucket was refilled.
     since: Duration,
 }
 
 impl Tokens {
-    /// All of it, at `elapsed`.
+    /// Returns a full bucket, at `elapsed`.
     pub(crate) fn full(allowance: Allowance, elapsed: Duration) -> Self {
         Self { allowance, left: u64::from(allowance.burst) * PARTS, since: elapsed }
     }
 
-    /// Adds what has come back since the last time.
+    /// Refills the bucket for the time that has passed.
     fn fill(&mut self, elapsed: Duration) {
         let passed = elapsed.saturating_sub(self.since).as_millis();
         let passed = u64::try_from(passed).unwrap_or(u64::MAX);
-        // What is less than a millisecond counts the next time.
+        // The fraction of a millisecond counts the next time.
         self.since += Duration::from_millis(passed);
         let back = passed.saturating_mul(u64::from(self.allowance.per_minute));
         self.left = self.left.saturating_add(back).min(u64::from(self.allowance.burst) * PARTS);
     }
 
-    /// Whether so many tokens are there; no more than the burst ever are.
+    /// Whether the bucket holds this many tokens. It never holds more than the burst.
     pub(crate) fn has(&mut self, tokens: u32, elapsed: Duration) -> bool {
         self.fill(elapsed);
         self.left >= u64::from(tokens) * PARTS
     }
 
-    /// Takes tokens away that are there.
+    /// Takes tokens that the bucket holds.
     fn take(&mut self, tokens: u32) {
         self.left = self.left.saturating_sub(u64::from(tokens) * PARTS);
     }
 
-    /// Takes tokens, if they are there.
+    /// Takes tokens if the bucket holds them, and returns whether it did.
     pub(crate) fn spend(&mut self, tokens: u32, elapsed: Duration) -> bool {
         let has = self.has(tokens, elapsed);
         if has {
@@ -51,18 +54,14 @@ impl Tokens {
         has
     }
 
-    /// When so many tokens will be there.
+    /// Returns the time at which the bucket will hold this many tokens.
     fn when(&self, tokens: u32) -> Duration {
         let missing = (u64::from(tokens) * PARTS).saturating_sub(self.left);
         self.since + Duration::from_millis(missing.div_ceil(u64::from(self.allowance.per_minute).max(1)))
     }
-
-    pub(crate) fn since(&self) -> Duration {
-        self.since
-    }
 }
 
-/// What a network still bears.
+/// Remaining send budget of a network, in bytes and lines.
 #[derive(Clone, Debug)]
 pub(crate) struct Budget {
     capacity: Capacity,
@@ -80,13 +79,13 @@ impl Budget {
         (u32::try_from(bytes).unwrap_or(u32::MAX), self.capacity.pieces(bytes))
     }
 
-    /// Whether a line of so many bytes can ever be sent.
-    pub(crate) fn bears(&self, bytes: usize) -> bool {
+    /// Whether a line of this many bytes can ever be sent.
+    pub(crate) fn allows(&self, bytes: usize) -> bool {
         let (bytes, lines) = self.cost(bytes);
         bytes <= self.capacity.bytes.burst && lines <= self.capacity.lines.burst
     }
 
-    /// Takes what a line of so many bytes costs, if it is there.
+    /// Takes the cost of a line of this many bytes if the budget holds it, and returns whether it did.
     pub(crate) fn spend(&mut self, bytes: usize, elapsed: Duration) -> bool {
         let (bytes, lines) = self.cost(bytes);
         let has = self.bytes.has(bytes, elapsed) && self.lines.has(lines, elapsed);
@@ -97,23 +96,53 @@ impl Budget {
         has
     }
 
-    /// How many bytes could be sent at `elapsed`.
+    /// Returns the remaining send budget in bytes.
     pub(crate) fn bytes_left(&self, elapsed: Duration) -> u64 {
         let mut bytes = self.bytes;
         bytes.fill(elapsed);
         bytes.left / PARTS
     }
 
-    /// When a line of so many bytes can be sent.
+    /// Returns the time at which a line of this many bytes can be sent.
     pub(crate) fn when(&self, bytes: usize) -> Duration {
         let (bytes, lines) = self.cost(bytes);
         self.bytes.when(bytes).max(self.lines.when(lines))
     }
 }
 
+/// A token bucket for each sender (a host or a channel), so that one that floods cannot use up the budget of others.
+#[derive(Debug)]
+pub(crate) struct SenderBudgets<Sender> {
+    senders: BTreeMap<Sender, Tokens>,
+}
+
+impl<Sender> Default for SenderBudgets<Sender> {
+    fn default() -> Self {
+        Self { senders: BTreeMap::new() }
+    }
+}
+
+impl<Sender: Ord + Copy> SenderBudgets<Sender> {
+    /// Takes one token of `sender`, and returns whether there was one.
+    pub(crate) fn spend(&mut self, sender: Sender, allowance: Allowance, elapsed: Duration) -> bool {
+        if self.senders.len() >= MAX_SENDERS && !self.senders.contains_key(&sender) {
+            self.evict_least_recent();
+        }
+        let full = || Tokens::full(allowance, elapsed);
+        self.senders.entry(sender).or_insert_with(full).spend(1, elapsed)
+    }
+
+    fn evict_least_recent(&mut self) {
+        if let Some((&silent, _)) = self.senders.iter().min_by_key(|(_, tokens)| tokens.since) {
+            self.senders.remove(&silent);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::IpAddr;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -132,10 +161,33 @@ mod tests {
     fn pieces_of_long_lines_count() {
         let mut budget =
             Budget::full(Capacity { lines: Allowance { burst: 5, per_minute: 30 }, ..Capacity::IRC }, SECOND);
-        assert!(budget.bears(750) && !budget.bears(751));
+        assert!(budget.allows(750) && !budget.allows(751));
         assert!(budget.spend(450, SECOND) && !budget.spend(450, SECOND));
         // Of the three pieces two are there.
         assert_eq!(budget.when(450), SECOND * 3);
         assert!(budget.spend(300, SECOND), "a short one still passes");
+    }
+
+    #[test]
+    fn a_flooding_host_is_heard_at_its_rate() {
+        let mut budgets = SenderBudgets::default();
+        let allowance = Allowance { burst: 10, per_minute: 300 };
+        let host = "10.0.0.1".parse().unwrap();
+        let heard = |budgets: &mut SenderBudgets<IpAddr>, at| {
+            (0..100).filter(|_| budgets.spend(host, allowance, at)).count()
+        };
+        assert_eq!(heard(&mut budgets, SECOND), 10);
+        assert_eq!(heard(&mut budgets, SECOND * 2), 5);
+        assert!(budgets.spend("10.0.0.2".parse().unwrap(), allowance, SECOND), "others are not disturbed");
+    }
+
+    #[test]
+    fn the_table_of_senders_stays_bounded() {
+        let mut budgets = SenderBudgets::default();
+        for n in 0..3000u32 {
+            let host = IpAddr::from(n.to_be_bytes());
+            budgets.spend(host, Allowance { burst: 1, per_minute: 1 }, SECOND * n);
+        }
+        assert_eq!(budgets.senders.len(), MAX_SENDERS);
     }
 }

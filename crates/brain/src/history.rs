@@ -1,15 +1,15 @@
-//! What changed lately: whether somebody who holds something else only has not got to where we are.
+//! The latest changes of the set, which tell a peer that is merely behind from one that differs.
 
 use dcache::{End, Fingerprint, Record};
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// How many changes are remembered.
+/// Number of changes that are remembered.
 const CHANGES: usize = 64;
-/// Of how many of the latest any two may be missing.
+/// Number of the latest changes of which a peer may lack any one or two and still count as behind.
 const PAIRS: usize = 32;
 
-/// One change of the set: what came, and what it replaced.
+/// One change of the set: the record that came, and the one that it replaced.
 #[derive(Clone, Debug)]
 struct Change {
     at: Duration,
@@ -18,7 +18,7 @@ struct Change {
 }
 
 impl Change {
-    /// A fingerprint before this change.
+    /// Returns the fingerprint before this change.
     fn undo(&self, after: Fingerprint, bound: End) -> Fingerprint {
         let is_compared = |record: &&Record| record.keep() > bound;
         let without = Some(&self.new).filter(is_compared).map_or(after, |new| after.without(new));
@@ -38,13 +38,14 @@ impl History {
         self.changes.truncate(CHANGES);
     }
 
-    /// When the set last changed.
+    /// Returns when the set last changed.
     pub(crate) fn last(&self) -> Option<Duration> {
         self.changes.front().map(|change| change.at)
     }
 
-    /// Whether `theirs` is what we hold (`ours`) but for some of the latest changes: all since some time, or any one or
-    /// two. Then nothing is missing here, and they will come for it. Returns when the oldest of these happened.
+    /// Tells whether `theirs` is our fingerprint (`ours`) without some of the latest changes: all since some time, or any
+    /// one or two. Then nothing is missing here, and the peer will ask for the rest. Returns when the oldest of these
+    /// changes happened.
     pub(crate) fn explains(&self, theirs: Fingerprint, ours: Fingerprint, bound: End) -> Option<Duration> {
         self.since_some_time(theirs, ours, bound).or_else(|| self.but_for_two(theirs, ours, bound))
     }

@@ -1,17 +1,17 @@
-//! What goes into the brain and what comes out.
+//! The inputs and outputs of the brain, and its settings.
 
 use dcache::{Key, Moment, Record, Refusal};
 use routing::{Address, Allowance, ChannelCommand, ChannelEvent, ChannelId, Rule};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// The two times of an input. Validity is judged by the time of day, as far as it is known; everything that waits does
-/// so by the time since start, which only grows.
+/// The two times of an input. Validity is judged by the time of day, as far as it is known. Timers use the time since
+/// start, which only grows.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
     /// What is known of the time of day.
     pub moment: Moment,
-    /// How long this process has been running.
+    /// The time since this process started.
     pub elapsed: Duration,
 }
 
@@ -19,44 +19,44 @@ pub struct Now {
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "nearly all inputs are of the large one, and none is kept")]
 pub enum Input {
-    /// On a channel.
+    /// An event on a channel.
     Channel(ChannelEvent),
-    /// This node says something itself. The record must be on its disk already: once told, it may not be forgotten.
+    /// A new record of this node. It must be on this node's disk already: once sent, it may not be forgotten.
     Local(Record),
-    /// Nothing but time passed.
+    /// Nothing but the passing of time.
     Tick,
 }
 
 /// Something to do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
-    /// On a channel.
+    /// A command for a channel.
     Channel(ChannelCommand),
-    /// A record is in the set now: keep it, and tell the services.
+    /// A record is in the set now: store it, and tell the services.
     Admitted(Record),
     /// Records left the set: their place on the disk is free.
     Removed(Vec<Key>),
-    /// What this node wanted to say was refused by its own set.
+    /// A record of this node was refused by its own set.
     NotSaid(Refusal),
-    /// A record was refused; nothing of it was kept or passed on.
+    /// A record was refused; it was neither kept nor passed on.
     Refused {
-        /// By which channel it came.
+        /// The channel by which it came.
         channel: ChannelId,
-        /// From which host, on a broadcast channel.
+        /// The host that sent it, on a broadcast channel.
         source: Option<SocketAddr>,
         /// Why.
         reason: Refusal,
     },
 }
 
-/// Where lines go that are not for everybody on a channel.
+/// How lines are routed that are not for everybody on a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Routing {
-    /// How addresses are rewritten.
+    /// Rules that rewrite addresses.
     pub rules: Vec<Rule>,
-    /// Chains of channels to peers with whom records are shared as if they were on a channel of ours.
+    /// Chains of channels to peers with whom records are shared as if they were on a channel of this node.
     pub paths: Vec<Address>,
-    /// Whether lines are passed on for others.
+    /// Whether this node forwards lines for others.
     pub forwards: bool,
 }
 
@@ -66,24 +66,24 @@ impl Default for Routing {
     }
 }
 
-/// The brain's tempers. The defaults suit a class room.
+/// Protocol parameters; the defaults suit one classroom.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The longest random wait before a record of somebody else is passed on to a network.
+    /// Longest random delay before a record of another node is passed on to a shared network.
     pub relay_wait: Duration,
-    /// How long after each time the maker of a record says it again on networks that lose datagrams.
+    /// Delays between the copies of a record that its maker sends on networks that lose datagrams.
     pub repeats: Vec<Duration>,
-    /// The shortest and the longest wait before the next comparison with some peer that nothing asks for.
+    /// Shortest and longest interval between comparisons that no beacon asks for.
     pub checkup_every: (Duration, Duration),
-    /// With more records than this between them, two neighbours compare over a link of their own, if they can; with fewer
-    /// on the network, where others have the use of it.
+    /// Number of missing records up to which two neighbours compare on the network, where others benefit as well. With
+    /// more missing, they compare over a link of their own if they can.
     pub few: u64,
     /// How long a comparison over a link may go on without bringing anything.
     pub repair_timeout: Duration,
-    /// How many lines a host may send on a network.
+    /// Rate limit, in lines, for each host on a network.
     pub host_budget: Allowance,
-    /// How many bad lines a link is forgiven.
-    pub forgiven: u32,
+    /// Number of bad lines after which a link is closed.
+    pub max_penalties: u32,
 }
 
 impl Default for Settings {
@@ -95,7 +95,7 @@ impl Default for Settings {
             few: 24,
             repair_timeout: Duration::from_secs(10),
             host_budget: Allowance { burst: 2000, per_minute: 30_000 },
-            forgiven: 16,
+            max_penalties: 16,
         }
     }
 }

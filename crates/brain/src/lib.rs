@@ -1,35 +1,49 @@
-//! The brain: what to say on which channel, and when.
+//! The brain: what to send on which channel, and when.
 //!
-//! Inputs are what happens (an envelope came, a channel is up, time passed), outputs are what to do (send, connect,
-//! keep). In between there is nothing but the [`dcache::Set`] and a few small tables: no clock, no socket, no random
-//! source but a seeded one. So a whole swarm can be run in one process and repeated by its seed.
+//! Inputs are what happens (a line came, a channel is up, time passed). Outputs are what to do (send, connect, store). In
+//! between there is nothing but the [`dcache::Set`] and a few small tables: no clock, no socket, no random source but a
+//! seeded one. So a whole swarm can be run in one process and repeated by its seed.
 //!
-//! Its habits, each in its file:
-//! - `push`: a new record goes to every channel but the one that brought it; on a broadcast medium, where a
-//!   datagram may get lost, its maker says it again a little later.
-//! - `answer`: a `ping` gets a pong, a `req` every live record that matches, then a pong; long answers go out in
-//!   portions, as fast as the channel takes them.
-//! - `beacons`, `repair` and `serve`: nodes show in short what they hold, and compare where that differs (ALGORITHM.md).
-//! - `forward` and `paths`: lines for others are passed on, and chains of channels are used as one.
+//! The files, each of which uses only those below it:
+//!
+//! | what | files |
+//! |---|---|
+//! | the parts together, and which of them takes which input | `brain`, `brain/receive`, `brain/admit`, `brain/routes` |
+//! | comparing sets with neighbours, both sides (ALGORITHM.md) | `repair`, `serve`, `steps` |
+//! | answers, beacons, pushed records, and lines forwarded for others | `answers`, `beacons`, `push`, `forward` |
+//! | what this node says about itself, and how it compares with its neighbours | `status`, `agreement` |
+//! | sending a line: on a channel, along a path, by a link to be opened | `sending`, `next_hop` |
+//! | what all parts share: the set, the channels, the neighbours | `node`, `replica`, `channels`, `neighbours`, `paths` |
+//! | queues, budgets and timers | `channel`, `outbox`, `budget`, `trickle`, `history`, `waiting`, `troubles` |
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-mod answer;
+mod agreement;
+mod answers;
 mod beacons;
 mod brain;
 mod budget;
 mod channel;
+mod channels;
 mod forward;
 mod history;
 mod interface;
 mod neighbours;
+mod next_hop;
+mod node;
+mod origin;
 mod outbox;
 mod paths;
 mod push;
-mod receive;
+mod refusals;
 mod repair;
+mod replica;
+mod sending;
 mod serve;
+mod status;
+mod steps;
 mod trickle;
 mod troubles;
+mod waiting;
 
 pub use brain::Brain;
 pub use interface::{Input, Now, Output, Routing, Settings};

@@ -1,88 +1,86 @@
-//! Neighbours: who was heard on which network, where they take links, what they showed, and whom to leave aside.
+//! The neighbours heard on each network: where they take links, what they showed, and how long to avoid them.
 
-use crate::budget::Tokens;
+use crate::replica::Verdict;
 use dcache::PeerId;
-use routing::{Allowance, Beacon, ChannelId};
+use routing::{Beacon, ChannelId};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-/// The most neighbours remembered. One more, and of those of the host that has most the one heard longest ago is
-/// forgotten.
+/// Maximum number of neighbours. When the table is full, the least recently heard neighbour of the host that has most
+/// is evicted.
 const MAX_NEIGHBOURS: usize = 256;
-/// How long after it was last heard a neighbour is still worth calling.
+/// How long after a neighbour was last heard this node still compares with it unasked.
 const REMEMBERED: Duration = Duration::from_secs(15 * 60);
-/// The most hosts whose budgets are kept.
-const MAX_BUDGETS: usize = 1024;
-/// How long a neighbour is left aside after the first comparison that brought nothing, and at most.
-const ASIDE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(3600));
-
+/// Shortest and longest backoff of a neighbour with whom comparisons bring nothing. Each failure in a row doubles it.
+const BACKOFF: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(3600));
 /// How long a neighbour to whom no link came up is compared with on the network only.
 const WITHOUT_LINKS: Duration = Duration::from_secs(5 * 60);
+/// Number of neighbours for each step by which shared work is slowed down, and the maximum factor.
+const SLOWDOWN: (u32, u32) = (8, 8);
 
 /// A peer on one network.
 pub(crate) type NeighbourId = (ChannelId, PeerId);
 
-/// How what a neighbour showed compares with what this node held then.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// It is the same.
-    Same,
-    /// It is the same but for what changed here lately.
-    Behind,
-    /// It is something else.
-    Different,
+/// The latest beacon of a neighbour.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shown {
+    pub(crate) beacon: Beacon,
+    /// When it came.
+    pub(crate) at: Duration,
+    /// How it compared with what this node held then.
+    pub(crate) verdict: Verdict,
 }
 
 /// What is known of a neighbour.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Neighbour {
-    /// Where it says that it takes links.
+    /// Where it takes links, as it says itself.
     pub(crate) line: Option<SocketAddr>,
     no_links_until: Duration,
-    /// From where its datagrams come.
+    /// The source address of its datagrams.
     pub(crate) source: Option<SocketAddr>,
-    /// When.
+    /// When it was last heard.
     pub(crate) heard: Duration,
-    /// What it showed last, when, and how that compared.
-    pub(crate) shown: Option<(Beacon, Duration, Verdict)>,
-    /// When to compare sets with it, since it shows something else.
-    pub(crate) suspected: Option<Duration>,
+    pub(crate) shown: Option<Shown>,
+    /// When to compare sets with it, because it shows something else.
+    pub(crate) compare_at: Option<Duration>,
     /// Comparisons in a row that brought nothing.
-    fruitless: u32,
-    aside_until: Duration,
+    failures: u32,
+    backoff_until: Duration,
 }
 
 impl Neighbour {
-    /// Whether it was left aside, at `elapsed`.
-    pub(crate) fn is_aside(&self, elapsed: Duration) -> bool {
-        self.aside_until > elapsed
+    /// Whether this node avoids the neighbour at `elapsed`, because comparisons brought nothing.
+    pub(crate) fn is_backed_off(&self, elapsed: Duration) -> bool {
+        self.backoff_until > elapsed
     }
 
-    /// Where it takes links, as far as is known at `elapsed`.
+    /// Returns where it takes links, as far as is known at `elapsed`.
     pub(crate) fn link(&self, elapsed: Duration) -> Option<SocketAddr> {
         self.line.filter(|_| self.no_links_until <= elapsed)
     }
 
-    /// No link to it came up. That says nothing about its honesty: the network is left to compare on, at once.
-    pub(crate) fn takes_no_links(&mut self, elapsed: Duration) {
+    /// Notes that no link to it came up. That says nothing about its honesty: the next comparison is due at once, on the
+    /// network.
+    pub(crate) fn link_failed(&mut self, elapsed: Duration) {
         self.no_links_until = elapsed + WITHOUT_LINKS;
-        self.suspected = Some(elapsed);
+        self.compare_at = Some(elapsed);
     }
 
-    /// A comparison with it brought nothing: leaves it aside, each time for longer.
-    pub(crate) fn leave_aside(&mut self, elapsed: Duration) {
-        let factor = 1 << self.fruitless.min(16);
-        self.fruitless += 1;
-        self.aside_until = elapsed + (ASIDE.0 * factor).min(ASIDE.1);
-        self.suspected = None;
+    /// Avoids it after a comparison that brought nothing, each time for longer.
+    pub(crate) fn back_off(&mut self, elapsed: Duration) {
+        let factor = 1 << self.failures.min(16);
+        self.failures += 1;
+        self.backoff_until = elapsed + (BACKOFF.0 * factor).min(BACKOFF.1);
+        self.compare_at = None;
     }
 
-    /// It is as honest as anybody.
-    pub(crate) fn redeem(&mut self) {
-        self.fruitless = 0;
-        self.aside_until = Duration::ZERO;
+    /// Forgets its failures.
+    pub(crate) fn clear_backoff(&mut self) {
+        self.failures = 0;
+        self.backoff_until = Duration::ZERO;
     }
 }
 
@@ -90,26 +88,28 @@ impl Neighbour {
 #[derive(Debug, Default)]
 pub(crate) struct Neighbours {
     known: BTreeMap<NeighbourId, Neighbour>,
+    /// When some neighbour last showed what this node held.
+    last_agreed: Option<Duration>,
 }
 
 impl Neighbours {
-    /// Somebody was heard.
+    /// Notes that a neighbour was heard, and returns it.
     pub(crate) fn heard(&mut self, id: NeighbourId, elapsed: Duration) -> &mut Neighbour {
         if self.known.len() >= MAX_NEIGHBOURS && !self.known.contains_key(&id) {
-            self.forget_one();
+            self.evict_one();
         }
         let neighbour = self.known.entry(id).or_default();
         neighbour.heard = elapsed;
         neighbour
     }
 
-    fn forget_one(&mut self) {
+    fn evict_one(&mut self) {
         let host = |neighbour: &Neighbour| neighbour.source.map(|source| source.ip());
         let mut of_hosts: BTreeMap<Option<IpAddr>, usize> = BTreeMap::new();
         for neighbour in self.known.values() {
             *of_hosts.entry(host(neighbour)).or_default() += 1;
         }
-        // A host that speaks under hundreds of names drives out none but its own.
+        // A host that uses hundreds of names evicts only its own.
         let worth =
             |neighbour: &Neighbour| (Reverse(of_hosts.get(&host(neighbour)).copied()), neighbour.heard);
         if let Some((&least, _)) = self.known.iter().min_by_key(|(_, neighbour)| worth(neighbour)) {
@@ -117,9 +117,23 @@ impl Neighbours {
         }
     }
 
-    /// Nobody is left aside any more.
-    pub(crate) fn redeem_all(&mut self) {
-        self.known.values_mut().for_each(Neighbour::redeem);
+    /// Notes that a neighbour showed what this node holds: no comparison with it is due, and its failures are forgotten.
+    pub(crate) fn agreed(&mut self, id: NeighbourId, elapsed: Duration) {
+        self.last_agreed = Some(elapsed);
+        if let Some(neighbour) = self.known.get_mut(&id) {
+            neighbour.compare_at = None;
+            neighbour.clear_backoff();
+        }
+    }
+
+    /// Returns when some neighbour last showed what this node held.
+    pub(crate) fn last_agreed(&self) -> Option<Duration> {
+        self.last_agreed
+    }
+
+    /// Forgets the failures of all neighbours.
+    pub(crate) fn clear_backoffs(&mut self) {
+        self.known.values_mut().for_each(Neighbour::clear_backoff);
     }
 
     pub(crate) fn get(&self, id: &NeighbourId) -> Option<&Neighbour> {
@@ -130,7 +144,7 @@ impl Neighbours {
         self.known.get_mut(id)
     }
 
-    /// The network on which they were heard is gone.
+    /// Forgets the neighbours on a network that is gone.
     pub(crate) fn drop_channel(&mut self, channel: ChannelId) {
         self.known.retain(|(on, _), _| *on != channel);
     }
@@ -139,60 +153,38 @@ impl Neighbours {
         self.known.iter()
     }
 
-    /// Those on a network.
+    /// Returns the neighbours on a network.
     pub(crate) fn on(&self, channel: ChannelId) -> impl Iterator<Item = &Neighbour> {
         self.known.iter().filter(move |((on, _), _)| *on == channel).map(|(_, neighbour)| neighbour)
     }
 
-    /// When the next comparison is due.
-    pub(crate) fn next_suspected(&self) -> Option<Duration> {
-        self.known.values().filter_map(|neighbour| neighbour.suspected).min()
+    /// Returns when the next comparison is due.
+    pub(crate) fn next_comparison(&self) -> Option<Duration> {
+        self.known.values().filter_map(|neighbour| neighbour.compare_at).min()
     }
 
-    /// The neighbour with whom a comparison is due by `elapsed`, the longest due first.
+    /// Returns the neighbour with whom a comparison is due by `elapsed`; of several, the one due first.
     pub(crate) fn due(&self, elapsed: Duration) -> Option<NeighbourId> {
-        let due = self.known.iter().filter_map(|(id, neighbour)| Some((neighbour.suspected?, *id)));
+        let due = self.known.iter().filter_map(|(id, neighbour)| Some((neighbour.compare_at?, *id)));
         due.filter(|(at, _)| *at <= elapsed).min().map(|(_, id)| id)
     }
 
-    /// Those that can be called, in a fixed order.
+    /// Returns the neighbours to whom a link can be opened, in a fixed order.
     pub(crate) fn callable(&self, elapsed: Duration) -> Vec<NeighbourId> {
         let can = |neighbour: &Neighbour| {
             neighbour.link(elapsed).is_some()
                 && neighbour.heard + REMEMBERED > elapsed
-                && !neighbour.is_aside(elapsed)
+                && !neighbour.is_backed_off(elapsed)
         };
         self.known.iter().filter(|(_, neighbour)| can(neighbour)).map(|(id, _)| *id).collect()
     }
 }
 
-/// A budget for each host (or channel), so that one that floods is paid no more attention than it is due.
-#[derive(Debug)]
-pub(crate) struct Budgets<Host> {
-    hosts: BTreeMap<Host, Tokens>,
-}
-
-impl<Host> Default for Budgets<Host> {
-    fn default() -> Self {
-        Self { hosts: BTreeMap::new() }
-    }
-}
-
-impl<Host: Ord + Copy> Budgets<Host> {
-    /// Whether `host` may be heard once more.
-    pub(crate) fn spend(&mut self, host: Host, allowance: Allowance, elapsed: Duration) -> bool {
-        if self.hosts.len() >= MAX_BUDGETS && !self.hosts.contains_key(&host) {
-            self.forget_longest_silent();
-        }
-        let full = || Tokens::full(allowance, elapsed);
-        self.hosts.entry(host).or_insert_with(full).spend(1, elapsed)
-    }
-
-    fn forget_longest_silent(&mut self) {
-        if let Some((&silent, _)) = self.hosts.iter().min_by_key(|(_, tokens)| tokens.since()) {
-            self.hosts.remove(&silent);
-        }
-    }
+/// Returns the factor by which each node slows down work that it shares with this many neighbours, so that the total of
+/// all of them does not grow with their number.
+pub(crate) fn slowdown(neighbours: usize) -> u32 {
+    let neighbours = u32::try_from(neighbours).unwrap_or(u32::MAX);
+    (1 + neighbours / SLOWDOWN.0).min(SLOWDOWN.1)
 }
 
 #[cfg(test)]
@@ -209,27 +201,12 @@ mod tests {
     }
 
     #[test]
-    fn a_flooding_host_is_heard_at_its_rate() {
-        let mut budgets = Budgets::default();
-        let allowance = Allowance { burst: 10, per_minute: 300 };
-        let host = "10.0.0.1".parse().unwrap();
-        let heard = |budgets: &mut Budgets<IpAddr>, at| {
-            (0..100).filter(|_| budgets.spend(host, allowance, at)).count()
-        };
-        assert_eq!(heard(&mut budgets, SECOND), 10);
-        assert_eq!(heard(&mut budgets, SECOND * 2), 5);
-        assert!(budgets.spend("10.0.0.2".parse().unwrap(), allowance, SECOND), "others are not disturbed");
-    }
-
-    #[test]
-    fn tables_stay_bounded() {
-        let (mut budgets, mut neighbours) = (Budgets::default(), Neighbours::default());
+    fn the_table_stays_bounded() {
+        let mut neighbours = Neighbours::default();
         for n in 0..3000u32 {
-            let host = IpAddr::from(n.to_be_bytes());
-            budgets.spend(host, Allowance { burst: 1, per_minute: 1 }, SECOND * n);
             neighbours.heard(neighbour(n), SECOND * n);
         }
-        assert_eq!((budgets.hosts.len(), neighbours.known.len()), (MAX_BUDGETS, MAX_NEIGHBOURS));
+        assert_eq!(neighbours.known.len(), MAX_NEIGHBOURS);
     }
 
     #[test]
@@ -259,18 +236,18 @@ mod tests {
     }
 
     #[test]
-    fn who_brings_nothing_is_left_aside_for_longer_each_time() {
+    fn who_brings_nothing_is_avoided_for_longer_each_time() {
         let mut peer = Neighbour::default();
-        peer.leave_aside(SECOND);
-        assert!(peer.is_aside(SECOND * 5) && !peer.is_aside(SECOND * 6));
-        peer.leave_aside(SECOND * 6);
-        assert!(peer.is_aside(SECOND * 15) && !peer.is_aside(SECOND * 16));
+        peer.back_off(SECOND);
+        assert!(peer.is_backed_off(SECOND * 5) && !peer.is_backed_off(SECOND * 6));
+        peer.back_off(SECOND * 6);
+        assert!(peer.is_backed_off(SECOND * 15) && !peer.is_backed_off(SECOND * 16));
         for _ in 0..40 {
-            peer.leave_aside(SECOND * 16);
+            peer.back_off(SECOND * 16);
         }
-        assert!(!peer.is_aside(SECOND * 16 + ASIDE.1));
-        peer.redeem();
-        peer.leave_aside(SECOND);
-        assert!(!peer.is_aside(SECOND * 6));
+        assert!(!peer.is_backed_off(SECOND * 16 + BACKOFF.1));
+        peer.clear_backoff();
+        peer.back_off(SECOND);
+        assert!(!peer.is_backed_off(SECOND * 6));
     }
 }

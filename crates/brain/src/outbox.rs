@@ -1,9 +1,9 @@
-//! What waits to be said on each channel, and whose turn is next.
+//! The records that wait to be sent on each channel, and which of them is next.
 //!
 //! A channel's budget is shared fairly in two steps (start-time fair queueing: Goyal, Vin, Cheng, SIGCOMM 1996). Classes
-//! have shares by weight: what is needed to find each other and the logs before all else, and what is said for the first
-//! time before what is said again. Within a class each signer has an equal share, and of his each kind of bucket. So
-//! nobody starves anybody, however much he says.
+//! have shares by weight: records needed to find peers and logs come before all others, and records sent for the first
+//! time before repetitions. Within a class each signer has an equal share, and within that each kind of bucket. So no
+//! signer starves another, however much it sends.
 
 use dcache::buckets::{self, Priority};
 use dcache::{Key, PeerId};
@@ -11,22 +11,22 @@ use routing::ChannelId;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The most that may wait on one channel. What finds no place is not said; repair brings it to those who miss it.
+/// Maximum number of records that wait on one channel. Others are not sent; repair brings them to peers that lack them.
 const MAX_WAITING: usize = 20_000;
-/// What a record is taken to cost before it is written as a line, in bytes.
+/// Assumed cost of a record, in bytes, before it is written as a line.
 const TYPICAL: u64 = 600;
 
-/// Turns put back have smaller serial numbers than this, all others larger ones.
+/// Records that were put back have smaller serial numbers than this, all others larger ones.
 const BEHIND: u64 = 1 << 32;
 
-/// What comes before what, with its weight.
+/// The classes of records, most urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Class {
     /// Who is where, and which logs there are.
     Leading,
     /// Everything else, for the first time.
     Fresh,
-    /// Once more: against loss, or because somebody misses it.
+    /// Repetitions, against loss or because a peer lacks the record.
     Again,
 }
 
@@ -40,33 +40,33 @@ impl Class {
     }
 }
 
-/// A record's turn on a channel. Only its place is remembered: what is said then is the latest word that stands there.
+/// A record that waits to be sent on a channel. Only its key is kept: what is sent is the latest record under that key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Turn {
+pub(crate) struct QueuedRecord {
     pub(crate) channel: ChannelId,
     pub(crate) key: Key,
-    /// How many times it was said before.
+    /// Number of times it was sent before.
     pub(crate) round: usize,
     pub(crate) cause: Cause,
 }
 
-/// Why a record is said.
+/// Why a record is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
-    /// This node has something new to say.
+    /// A new record of this node.
     News,
-    /// This node says something again that it said before: others can wait for it.
+    /// A record of this node that renews an earlier one: it is not urgent.
     Renewal,
-    /// Somebody else said it elsewhere.
+    /// A record of another node, heard on another channel.
     Relay,
-    /// A comparison with somebody elsewhere brought it.
+    /// A record that a comparison on another channel brought.
     Found,
-    /// Somebody misses it.
+    /// A record that a peer on this channel lacks.
     Missed,
 }
 
 impl Cause {
-    /// How many times it is said again at most, where datagrams get lost.
+    /// Returns the maximum number of repetitions where datagrams get lost.
     pub(crate) fn repeats(self) -> usize {
         match self {
             Self::News => usize::MAX,
@@ -77,7 +77,7 @@ impl Cause {
     }
 }
 
-impl Turn {
+impl QueuedRecord {
     fn class(&self) -> Class {
         if self.round > 0 || self.cause == Cause::Missed {
             return Class::Again;
@@ -96,21 +96,21 @@ impl Turn {
 
 type Flow = (PeerId, String);
 
-/// Where a turn waits.
+/// Where a record waits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
-    /// For its time.
+    /// Until its time.
     Later(Duration, u64),
-    /// For the channel.
+    /// Until the channel takes it.
     Ready(Class, u64, u64),
 }
 
-/// What is ready in one class, by its tag: the work that its flow will have had by then.
+/// The records of one class that are ready, by their tags: the work that a record's flow will have had by then.
 #[derive(Debug, Default)]
 struct Queue {
-    ready: BTreeMap<(u64, u64), Turn>,
+    ready: BTreeMap<(u64, u64), QueuedRecord>,
     flows: BTreeMap<Flow, u64>,
-    /// The tag of the last turn taken.
+    /// The tag of the last record taken.
     reached: u64,
 }
 
@@ -126,18 +126,18 @@ impl Queue {
     }
 }
 
-/// What waits on one channel.
+/// The records that wait on one channel.
 #[derive(Debug, Default)]
 struct Lane {
-    later: BTreeMap<(Duration, u64), Turn>,
+    later: BTreeMap<(Duration, u64), QueuedRecord>,
     queues: BTreeMap<Class, Queue>,
     /// The work that each class has had, divided by its weight.
     shares: BTreeMap<Class, u64>,
-    /// The share at which the last turn was taken.
+    /// The share at which the last record was taken.
     reached: u64,
-    /// Where each record waits: it has at most one turn a channel.
+    /// Where each record waits: at most once on a channel.
     places: BTreeMap<Key, Place>,
-    /// How many turns were put back.
+    /// Number of records that were put back.
     put_back: u64,
 }
 
@@ -153,26 +153,26 @@ impl Lane {
         taken.is_some()
     }
 
-    /// Moves what has come due to the queues.
+    /// Moves the records that are due to the queues.
     fn ripen(&mut self, elapsed: Duration, serial: &mut u64) {
         while let Some(entry) = self.later.first_entry().filter(|entry| entry.key().0 <= elapsed) {
-            let turn = entry.remove();
+            let record = entry.remove();
             *serial += 1;
-            self.enqueue(turn, *serial);
+            self.enqueue(record, *serial);
         }
     }
 
-    fn enqueue(&mut self, turn: Turn, serial: u64) {
-        let class = turn.class();
+    fn enqueue(&mut self, record: QueuedRecord, serial: u64) {
+        let class = record.class();
         if !self.is_busy(class) {
-            // Whoever had nothing to say saves up no share.
+            // A class that had nothing to send saves up no share.
             let share = self.shares.entry(class).or_default();
             *share = (*share).max(self.reached);
         }
         let queue = self.queues.entry(class).or_default();
-        let (tag, serial) = (queue.tag(turn.flow()), BEHIND + serial);
-        self.places.insert(turn.key.clone(), Place::Ready(class, tag, serial));
-        queue.ready.insert((tag, serial), turn);
+        let (tag, serial) = (queue.tag(record.flow()), BEHIND + serial);
+        self.places.insert(record.key.clone(), Place::Ready(class, tag, serial));
+        queue.ready.insert((tag, serial), record);
     }
 
     fn is_busy(&self, class: Class) -> bool {
@@ -183,26 +183,26 @@ impl Lane {
         self.queues.iter().filter(|(_, queue)| !queue.ready.is_empty()).map(|(class, _)| *class)
     }
 
-    fn take(&mut self) -> Option<Turn> {
+    fn take(&mut self) -> Option<QueuedRecord> {
         let class = self.busy().min_by_key(|class| (self.shares.get(class).copied(), *class))?;
         let queue = self.queues.get_mut(&class)?;
-        let ((tag, _), turn) = queue.ready.pop_first()?;
+        let ((tag, _), record) = queue.ready.pop_first()?;
         queue.reached = tag;
-        self.places.remove(&turn.key);
+        self.places.remove(&record.key);
         let share = self.shares.entry(class).or_default();
         self.reached = *share;
         *share += TYPICAL / class.weight();
-        Some(turn)
+        Some(record)
     }
 
     /// Undoes a [`Lane::take`]; of several the last first.
-    fn put_back(&mut self, turn: Turn) {
-        let class = turn.class();
+    fn put_back(&mut self, record: QueuedRecord) {
+        let class = record.class();
         let queue = self.queues.entry(class).or_default();
         self.put_back += 1;
         let (tag, serial) = (queue.reached, BEHIND.saturating_sub(self.put_back));
-        self.places.insert(turn.key.clone(), Place::Ready(class, tag, serial));
-        queue.ready.insert((tag, serial), turn);
+        self.places.insert(record.key.clone(), Place::Ready(class, tag, serial));
+        queue.ready.insert((tag, serial), record);
         let share = self.shares.entry(class).or_default();
         *share = share.saturating_sub(TYPICAL / class.weight());
     }
@@ -215,7 +215,7 @@ impl Lane {
     }
 }
 
-/// All turns, channel by channel.
+/// The waiting records, channel by channel.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     lanes: BTreeMap<ChannelId, Lane>,
@@ -225,36 +225,36 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    /// Gives a record its turn at `due`; one that it already has on that channel is replaced. False when too much is
-    /// waiting there.
-    pub(crate) fn schedule(&mut self, turn: Turn, due: Duration) -> bool {
-        let lane = self.lanes.entry(turn.channel).or_default();
-        lane.cancel(&turn.key);
+    /// Queues a record to be sent at `due`. If it waits on that channel already, only the new time counts. Returns false
+    /// when too many records wait there.
+    pub(crate) fn schedule(&mut self, record: QueuedRecord, due: Duration) -> bool {
+        let lane = self.lanes.entry(record.channel).or_default();
+        lane.cancel(&record.key);
         if lane.places.len() >= MAX_WAITING {
             return false;
         }
         self.serial += 1;
-        lane.places.insert(turn.key.clone(), Place::Later(due, self.serial));
-        lane.later.insert((due, self.serial), turn);
+        lane.places.insert(record.key.clone(), Place::Later(due, self.serial));
+        lane.later.insert((due, self.serial), record);
         true
     }
 
-    /// Whether a record waits for its turn on a channel.
+    /// Whether a record waits on a channel.
     pub(crate) fn has(&self, channel: ChannelId, key: &Key) -> bool {
         self.lanes.get(&channel).is_some_and(|lane| lane.places.contains_key(key))
     }
 
-    /// Takes a record's turn away, if it has one: somebody else was heard saying it.
+    /// Removes a record, because another node was heard sending it. Returns whether it waited.
     pub(crate) fn cancel(&mut self, channel: ChannelId, key: &Key) -> bool {
         self.lanes.get_mut(&channel).is_some_and(|lane| lane.cancel(key))
     }
 
-    /// Whether something waits on a channel that could be said at once, if the channel bore it.
+    /// Whether a record could be sent on a channel at once if its budget allowed it.
     pub(crate) fn is_behind(&self, channel: ChannelId) -> bool {
         self.lanes.get(&channel).is_some_and(|lane| lane.busy().next().is_some())
     }
 
-    /// How many records wait on a channel.
+    /// Returns the number of records that wait on a channel.
     pub(crate) fn waiting(&self, channel: ChannelId) -> usize {
         self.lanes.get(&channel).map_or(0, |lane| lane.places.len())
     }
@@ -265,7 +265,7 @@ impl Outbox {
         self.resting.remove(&channel);
     }
 
-    /// When the next turn comes.
+    /// Returns when the next record can be taken.
     pub(crate) fn next(&self) -> Option<Duration> {
         let of = |(channel, lane): (&ChannelId, &Lane)| {
             let rests = self.resting.get(channel).copied().unwrap_or_default();
@@ -274,33 +274,33 @@ impl Outbox {
         self.lanes.iter().filter_map(of).min()
     }
 
-    /// Puts turns back to the front, in their order; their channel rests until `until`, when its budget has room again.
-    pub(crate) fn rest(&mut self, channel: ChannelId, turns: Vec<Turn>, until: Duration) {
+    /// Puts records back to the front, in their order. Their channel rests until `until`, when its budget has room again.
+    pub(crate) fn rest(&mut self, channel: ChannelId, records: Vec<QueuedRecord>, until: Duration) {
         self.resting.insert(channel, until);
-        turns.into_iter().rev().for_each(|turn| self.put_back(turn));
+        records.into_iter().rev().for_each(|record| self.put_back(record));
     }
 
-    /// Puts a turn back to the front.
-    pub(crate) fn put_back(&mut self, turn: Turn) {
-        if let Some(lane) = self.lanes.get_mut(&turn.channel) {
-            lane.put_back(turn);
+    /// Puts a record back to the front.
+    pub(crate) fn put_back(&mut self, record: QueuedRecord) {
+        if let Some(lane) = self.lanes.get_mut(&record.channel) {
+            lane.put_back(record);
         }
     }
 
-    /// The next turn on a channel that has come by `elapsed`.
-    pub(crate) fn take_due_on(&mut self, channel: ChannelId, elapsed: Duration) -> Option<Turn> {
+    /// Takes the next record of a channel that is due by `elapsed`.
+    pub(crate) fn take_due_on(&mut self, channel: ChannelId, elapsed: Duration) -> Option<QueuedRecord> {
         let lane = self.lanes.get_mut(&channel)?;
         lane.ripen(elapsed, &mut self.serial);
         lane.take()
     }
 
-    /// Nothing more is taken from a channel until then: something else is to find room in its budget.
+    /// Takes nothing more from a channel until `until`, because its budget is reserved for something else.
     pub(crate) fn pause(&mut self, channel: ChannelId, until: Duration) {
         self.resting.insert(channel, until);
     }
 
-    /// The next turn that has come by `elapsed`.
-    pub(crate) fn take_due(&mut self, elapsed: Duration) -> Option<Turn> {
+    /// Takes the next record that is due by `elapsed`, of any channel that does not rest.
+    pub(crate) fn take_due(&mut self, elapsed: Duration) -> Option<QueuedRecord> {
         self.resting.retain(|_, until| *until > elapsed);
         let (resting, serial) = (&self.resting, &mut self.serial);
         let awake = self.lanes.iter_mut().filter(|(channel, _)| !resting.contains_key(channel));
@@ -320,27 +320,27 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
     const CHANNEL: ChannelId = ChannelId(1);
 
-    fn turn(signer: u8, bucket: &str, data: &str) -> Turn {
+    fn queued(signer: u8, bucket: &str, data: &str) -> QueuedRecord {
         let item = Item { bucket: bucket.parse().unwrap(), data: Data::new(data).unwrap() };
         let key = Key { item, signer: Keypair::from_seed([signer; 32]).peer_id() };
-        Turn { channel: CHANNEL, key, round: 0, cause: Cause::News }
+        QueuedRecord { channel: CHANNEL, key, round: 0, cause: Cause::News }
     }
 
     fn taken(outbox: &mut Outbox, count: usize) -> Vec<String> {
-        let turns = (0..count).filter_map(|_| outbox.take_due(SECOND));
-        turns.map(|turn| turn.key.item.data.as_str().to_owned()).collect()
+        let records = (0..count).filter_map(|_| outbox.take_due(SECOND));
+        records.map(|record| record.key.item.data.as_str().to_owned()).collect()
     }
 
     #[test]
-    fn a_record_has_one_turn_a_channel_and_can_lose_it() {
+    fn a_record_waits_once_a_channel_and_can_be_cancelled() {
         let mut outbox = Outbox::default();
-        outbox.schedule(turn(1, "a", "a"), Duration::ZERO);
-        outbox.schedule(turn(1, "a", "a"), SECOND);
+        outbox.schedule(queued(1, "a", "a"), Duration::ZERO);
+        outbox.schedule(queued(1, "a", "a"), SECOND);
         assert_eq!(outbox.next(), Some(SECOND));
-        assert!(outbox.cancel(CHANNEL, &turn(1, "a", "a").key));
-        assert!(!outbox.cancel(CHANNEL, &turn(1, "a", "a").key));
+        assert!(outbox.cancel(CHANNEL, &queued(1, "a", "a").key));
+        assert!(!outbox.cancel(CHANNEL, &queued(1, "a", "a").key));
         assert_eq!(outbox.next(), None);
-        outbox.schedule(turn(1, "a", "b"), Duration::ZERO);
+        outbox.schedule(queued(1, "a", "b"), Duration::ZERO);
         outbox.drop_channel(CHANNEL);
         assert_eq!((outbox.next(), outbox.waiting(CHANNEL)), (None, 0));
     }
@@ -349,11 +349,11 @@ mod tests {
     fn discovery_and_logs_pass_whatever_waits() {
         let mut outbox = Outbox::default();
         for n in 0..100 {
-            outbox.schedule(turn(1, "pri/me/diagnostics", &format!("diagnostics {n}")), Duration::ZERO);
+            outbox.schedule(queued(1, "pri/me/diagnostics", &format!("diagnostics {n}")), Duration::ZERO);
         }
         assert_eq!(taken(&mut outbox, 5).len(), 5);
-        outbox.schedule(turn(2, "share/files", "log"), SECOND);
-        outbox.schedule(turn(3, "peer", "peer"), SECOND);
+        outbox.schedule(queued(2, "share/files", "log"), SECOND);
+        outbox.schedule(queued(3, "peer", "peer"), SECOND);
         assert_eq!(taken(&mut outbox, 3), ["log", "peer", "diagnostics 5"]);
     }
 
@@ -361,9 +361,10 @@ mod tests {
     fn what_is_new_comes_before_what_is_said_again_but_not_for_ever() {
         let mut outbox = Outbox::default();
         for n in 0..100 {
-            outbox.schedule(Turn { round: 1, ..turn(1, "a", "again") }, Duration::ZERO);
-            outbox.schedule(Turn { round: 1, ..turn(1, "a", &format!("again {n}")) }, Duration::ZERO);
-            outbox.schedule(turn(2, "a", &format!("new {n}")), Duration::ZERO);
+            outbox.schedule(QueuedRecord { round: 1, ..queued(1, "a", "again") }, Duration::ZERO);
+            outbox
+                .schedule(QueuedRecord { round: 1, ..queued(1, "a", &format!("again {n}")) }, Duration::ZERO);
+            outbox.schedule(queued(2, "a", &format!("new {n}")), Duration::ZERO);
         }
         let first = taken(&mut outbox, 50);
         assert_eq!(first.iter().filter(|data| data.starts_with("again")).count(), 10);
@@ -373,11 +374,11 @@ mod tests {
     fn no_signer_and_no_bucket_starves_another() {
         let mut outbox = Outbox::default();
         for n in 0..100 {
-            outbox.schedule(turn(1, "a", &format!("flood {n}")), Duration::ZERO);
+            outbox.schedule(queued(1, "a", &format!("flood {n}")), Duration::ZERO);
         }
         taken(&mut outbox, 10);
-        outbox.schedule(turn(1, "b", "same signer"), Duration::ZERO);
-        outbox.schedule(turn(2, "a", "other signer"), Duration::ZERO);
+        outbox.schedule(queued(1, "b", "same signer"), Duration::ZERO);
+        outbox.schedule(queued(2, "a", "other signer"), Duration::ZERO);
         let next = taken(&mut outbox, 4);
         assert!(
             next.contains(&"same signer".to_owned()) && next.contains(&"other signer".to_owned()),
@@ -389,12 +390,12 @@ mod tests {
     fn a_channel_rests_and_goes_on_where_it_was() {
         let mut outbox = Outbox::default();
         for data in ["a", "b", "c"] {
-            outbox.schedule(turn(1, "a", data), Duration::ZERO);
+            outbox.schedule(queued(1, "a", data), Duration::ZERO);
         }
         let first = outbox.take_due(SECOND).unwrap();
         outbox.rest(CHANNEL, vec![first], SECOND * 3);
         assert_eq!((outbox.take_due(SECOND), outbox.next()), (None, Some(SECOND * 3)));
         let taken: Vec<_> = (0..3).filter_map(|_| outbox.take_due(SECOND * 3)).collect();
-        assert_eq!(taken, [turn(1, "a", "a"), turn(1, "a", "b"), turn(1, "a", "c")]);
+        assert_eq!(taken, [queued(1, "a", "a"), queued(1, "a", "b"), queued(1, "a", "c")]);
     }
 }

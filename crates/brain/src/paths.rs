@@ -1,25 +1,20 @@
 //! Paths: chains of channels to one peer, used as if they were a channel of their own.
 
-use crate::brain::Origin;
-use crate::forward::{Way, ip};
-use crate::interface::Routing;
-use crate::{Brain, Now, Output};
-use routing::{
-    Address, Allowance, Capacity, ChannelId, Envelope, Explanation, MAX_LINE_BYTES, Medium, Part, Reach,
-    Resolution, Target,
-};
+use crate::origin::Origin;
+use routing::{Address, Allowance, Capacity, ChannelId, Envelope, Part, Reach};
 use std::time::Duration;
 
-/// The numbers of paths begin here; those of channels stay below.
+/// The first number of a path. The numbers of channels stay below it.
 const FIRST: u64 = 1 << 62;
-/// The most paths that others began, and the most in all.
+/// Maximum number of paths that others began.
 const MAX_LEARNED: usize = 16;
+/// Maximum number of paths in all.
 const MAX_PATHS: usize = 48;
-/// A path that others began is forgotten when nobody was heard on it for so long.
+/// How long after its last line a path that others began is forgotten.
 const FORGOTTEN: Duration = Duration::from_secs(15 * 60);
 
-/// What a path bears: others carry it.
-const CAPACITY: Capacity = Capacity {
+/// The limits of a path. They are low, because others forward its lines.
+pub(crate) const PATH_CAPACITY: Capacity = Capacity {
     reach: Reach::Peer,
     cost: 10,
     mtu: 1100,
@@ -34,148 +29,99 @@ const CAPACITY: Capacity = Capacity {
 
 /// A path.
 #[derive(Debug)]
-pub(crate) struct Path {
-    pub(crate) id: ChannelId,
+struct Path {
+    id: ChannelId,
     /// Its channels, one after the other.
-    pub(crate) chain: Address,
+    chain: Address,
     is_configured: bool,
+    /// When a line last came by it.
     heard: Duration,
 }
 
-impl Brain {
-    /// From now on lines are routed so.
-    pub fn route(&mut self, routing: Routing, now: Now) {
-        let Routing { rules, paths, forwards } = routing;
-        self.forwarding.is_on = forwards;
-        self.forwarding.configure(rules);
-        let is_over = |path: &Path| path.is_configured && !paths.contains(&path.chain);
-        self.close_paths(now, is_over);
-        for chain in paths {
-            self.open_path(now, chain, true);
-        }
-    }
+/// What became of the wish to open a path.
+pub(crate) enum Opening {
+    /// The path is open already.
+    Known(ChannelId),
+    /// The path was opened now.
+    New(ChannelId),
+    /// There are too many paths.
+    Full,
+}
 
-    fn open_path(&mut self, now: Now, chain: Address, is_configured: bool) -> Option<ChannelId> {
-        if let Some(path) = self.paths.iter_mut().find(|path| is_same_way(&path.chain, &chain)) {
+/// The open paths.
+#[derive(Debug, Default)]
+pub(crate) struct Paths {
+    open: Vec<Path>,
+    /// Number of paths that were ever opened.
+    opened: u64,
+}
+
+impl Paths {
+    /// Opens a path, unless it is open or there are too many.
+    pub(crate) fn open(&mut self, chain: &Address, is_configured: bool, elapsed: Duration) -> Opening {
+        if let Some(path) = self.open.iter_mut().find(|path| is_same_way(&path.chain, chain)) {
             path.is_configured |= is_configured;
-            return Some(path.id);
+            return Opening::Known(path.id);
         }
-        let learned = self.paths.iter().filter(|path| !path.is_configured).count();
-        if self.paths.len() >= MAX_PATHS || (!is_configured && learned >= MAX_LEARNED) {
-            self.count("paths not opened: too many");
-            return None;
+        let learned = self.open.iter().filter(|path| !path.is_configured).count();
+        if self.open.len() >= MAX_PATHS || (!is_configured && learned >= MAX_LEARNED) {
+            return Opening::Full;
         }
-        self.last_path += 1;
-        let id = ChannelId(FIRST + self.last_path);
-        self.paths.push(Path { id, chain: chain.clone(), is_configured, heard: now.elapsed });
-        let (name, at) = (format!("path {chain}"), Some(chain));
-        self.up(now, id, Medium::Broadcast { name, at, line: None, capacity: CAPACITY }, &mut Vec::new());
-        Some(id)
+        self.opened += 1;
+        let id = ChannelId(FIRST + self.opened);
+        self.open.push(Path { id, chain: chain.clone(), is_configured, heard: elapsed });
+        Opening::New(id)
     }
 
-    fn close_paths(&mut self, now: Now, is_over: impl Fn(&Path) -> bool) {
+    /// Drops configured paths that are not among `chains`, and returns their numbers.
+    pub(crate) fn retain_configured(&mut self, chains: &[Address]) -> Vec<ChannelId> {
+        self.drop_where(|path| path.is_configured && !chains.contains(&path.chain))
+    }
+
+    /// Drops paths that others began and no longer use, and returns their numbers.
+    pub(crate) fn drop_unused(&mut self, elapsed: Duration) -> Vec<ChannelId> {
+        self.drop_where(|path| !path.is_configured && path.heard + FORGOTTEN <= elapsed)
+    }
+
+    fn drop_where(&mut self, is_over: impl Fn(&Path) -> bool) -> Vec<ChannelId> {
         let over: Vec<ChannelId> =
-            self.paths.iter().filter(|path| is_over(path)).map(|path| path.id).collect();
-        self.paths.retain(|path| !over.contains(&path.id));
-        over.into_iter().for_each(|id| self.down(now, id));
+            self.open.iter().filter(|path| is_over(path)).map(|path| path.id).collect();
+        self.open.retain(|path| !over.contains(&path.id));
+        over
     }
 
-    /// Forgets paths that others began and do not use any more.
-    pub(crate) fn forget_paths(&mut self, now: Now) {
-        self.close_paths(now, |path| !path.is_configured && path.heard + FORGOTTEN <= now.elapsed);
+    /// Notes a line that came by a chain. Returns its path, if one is open.
+    pub(crate) fn heard(&mut self, chain: &Address, elapsed: Duration) -> Option<ChannelId> {
+        let path = self.open.iter_mut().find(|path| is_same_way(&path.chain, chain))?;
+        path.heard = elapsed;
+        Some(path.id)
     }
 
-    /// A line that others passed on belongs to the path by which it came. Who speaks to everybody by a path, and so to us
-    /// alone, wants to share what it has: then the path is ours as well.
-    pub(crate) fn path_of(&mut self, now: Now, origin: Origin, envelope: &Envelope, bytes: usize) -> Origin {
-        let Some(chain) = way_back(envelope, origin) else { return origin };
-        let known = self.paths.iter_mut().find(|path| is_same_way(&path.chain, &chain));
-        let id = match known {
-            Some(path) => {
-                path.heard = now.elapsed;
-                Some(path.id)
-            }
-            None if envelope.to == Address::every_brain() => self.open_path(now, chain, false),
-            None => None,
-        };
-        let Some(channel) = id else { return origin };
-        self.tally(channel, |tally| {
-            tally.received_lines += 1;
-            tally.received_bytes += bytes as u64;
-        });
-        Origin { channel, source: None }
+    pub(crate) fn chains(&self) -> impl Iterator<Item = &Address> {
+        self.open.iter().map(|path| &path.chain)
     }
 
-    /// The chains of channels that are used as one, configured and learned.
-    pub fn paths(&self) -> impl Iterator<Item = &Address> {
-        self.paths.iter().map(|path| &path.chain)
-    }
-
-    /// Whether lines are passed on for others.
-    pub fn forwards(&self) -> bool {
-        self.forwarding.is_on
-    }
-
-    /// By which channel a line would leave, in words for people.
-    pub fn explain_way(&self, explanation: &Explanation) -> String {
-        let part = match &explanation.end {
-            Err(error) => return error.to_string(),
-            Ok(Resolution::Here) => return "for this node itself".to_owned(),
-            Ok(Resolution::Channel { address } | Resolution::NoRoute { address }) => address.split_first().0,
-        };
-        let name = |id: &ChannelId| self.channels.get(id).map_or("", |channel| channel.tally.name.as_str());
-        match self.way(&part, None) {
-            Some(Way::On(id, Target::All)) => format!("leaves by {}", name(&id)),
-            Some(Way::On(id, Target::Host(host))) => format!("leaves by {}, for {host} alone", name(&id)),
-            Some(Way::Dial(address)) => {
-                format!("leaves by a TCP link with {address}, which is dialled when needed")
-            }
-            None => "does not leave: no channel of this node leads there".to_owned(),
-        }
-    }
-
-    pub(crate) fn is_path(&self, id: ChannelId) -> bool {
-        self.paths.iter().any(|path| path.id == id)
-    }
-
-    /// Sends a line by a path: what is addressed onwards is left to those on the way.
-    pub(crate) fn put_on_path(
-        &mut self,
-        now: Now,
-        chain: &Address,
-        envelope: &Envelope,
-        out: &mut Vec<Output>,
-    ) {
-        let Ok(to) = chain.then(&envelope.to) else { return self.count("lines too long for a path") };
-        let (part, rest) = to.split_first();
-        let (way, to) = (self.way(&part, None), rest.unwrap_or_else(Address::every_brain));
-        let line = Envelope { to, ..envelope.clone() }.encode();
-        if line.len() > MAX_LINE_BYTES {
-            return self.count("lines too long for a path");
-        }
-        match way {
-            Some(Way::On(id, target)) => self.put_line(id, target, line, out),
-            Some(Way::Dial(address)) => drop(self.send_by_link(now, address, line, out)),
-            None => self.count("lines for a path that has no beginning here"),
-        }
+    /// Returns the chain of a path; `None` for other channels.
+    pub(crate) fn chain(&self, id: ChannelId) -> Option<&Address> {
+        self.open.iter().find(|path| path.id == id).map(|path| &path.chain)
     }
 }
 
-/// The channels by which an answer to a line that was passed on goes back; none when it came straight.
-fn way_back(envelope: &Envelope, origin: Origin) -> Option<Address> {
+/// Returns the channels by which an answer to a forwarded line goes back; `None` for a line that came straight.
+pub(crate) fn way_back(envelope: &Envelope, origin: Origin) -> Option<Address> {
     if envelope.hops == 0 {
         return None;
     }
     let parts: Vec<Part<'_>> = envelope.from.parts().collect();
     let (last, way) = parts.split_last()?;
-    let is_there = origin.source.is_none_or(|source| way.first().and_then(ip) == Some(source.ip()));
+    let is_there = origin.source.is_none_or(|source| way.first().and_then(Part::ip) == Some(source.ip()));
     let is_chain = matches!(last, Part::Peer(_)) && way.len() > 1 && is_there;
     is_chain.then(|| Address::from_parts(way.iter().copied()).ok())?
 }
 
 /// Whether two chains lead over the same hosts, in the same order, by whichever ports.
 fn is_same_way(one: &Address, other: &Address) -> bool {
-    let is_same = |(one, other): (Part<'_>, Part<'_>)| match (ip(&one), ip(&other)) {
+    let is_same = |(one, other): (Part<'_>, Part<'_>)| match (one.ip(), other.ip()) {
         (Some(one), Some(other)) => one == other,
         _ => one == other,
     };

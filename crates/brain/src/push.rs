@@ -1,23 +1,25 @@
-//! Saying records: to whom, when, and several in one line.
+//! Pushing records: on which channels, when, and several in one line.
 
-use crate::channel::Sending;
-use crate::outbox::{Cause, Turn};
-use crate::{Brain, Now, Output};
+use crate::Now;
+use crate::channel::SendOutcome;
+use crate::node::Node;
+use crate::outbox::{Cause, QueuedRecord};
 use dcache::Key;
 use routing::{Address, Carried, ChannelId, Envelope, MAX_RECORDS, Target};
 use std::time::Duration;
+use telemetry::metrics;
 
-/// What stands around several records in a line, in bytes.
-const AROUND: usize = 16;
+/// Bytes that a line of several records has around them.
+const FRAME_BYTES: usize = 16;
 
-impl Brain {
-    /// Gives a record its turn on every channel but the one that brought it. What a comparison brought goes only to
-    /// networks where others held what this node held: the rest most likely has it.
+impl Node {
+    /// Queues a record on every channel but the one that brought it. A record that a comparison brought is queued only on
+    /// networks where others held what this node held: elsewhere the others most likely have it.
     pub(crate) fn push(&mut self, now: Now, key: &Key, cause: Cause, brought_by: Option<ChannelId>) {
         let pushed =
-            self.channels.iter().filter(|(id, channel)| channel.is_pushed && Some(**id) != brought_by);
+            self.channels.iter().filter(|(id, channel)| channel.is_pushed && Some(*id) != brought_by);
         let pushed: Vec<(ChannelId, bool, bool)> =
-            pushed.map(|(id, channel)| (*id, channel.capacity.is_some(), channel.is_shared())).collect();
+            pushed.map(|(id, channel)| (id, channel.capacity().is_some(), channel.is_shared())).collect();
         for (channel, is_network, is_shared) in pushed {
             if is_network && cause == Cause::Found && !self.has_company(now, channel) {
                 continue;
@@ -26,64 +28,84 @@ impl Brain {
                 Some(_) if is_shared => self.random_wait(self.settings.relay_wait),
                 _ => Duration::ZERO,
             };
-            self.schedule(Turn { channel, key: key.clone(), round: 0, cause }, now.elapsed + wait);
+            self.schedule(QueuedRecord { channel, key: key.clone(), round: 0, cause }, now.elapsed + wait);
         }
     }
 
-    pub(crate) fn schedule(&mut self, turn: Turn, due: Duration) {
-        if !self.outbox.schedule(turn, due) {
-            self.count("records not said: too many waiting");
+    /// Queues a record that a peer on the channel lacks, unless it is queued there already.
+    pub(crate) fn push_missed(&mut self, now: Now, channel: ChannelId, key: Key) {
+        if !self.channels.outbox.has(channel, &key) {
+            self.schedule(QueuedRecord { channel, key, round: 0, cause: Cause::Missed }, now.elapsed);
         }
     }
 
-    /// Says a record whose turn has come, and with it those whose turn comes next, as far as one packet holds them.
-    pub(crate) fn say(&mut self, now: Now, turn: Turn, out: &mut Vec<Output>) {
-        let id = turn.channel;
-        let (Some(channel), Some(record)) = (self.channels.get(&id), self.set.get(&turn.key)) else {
-            return;
-        };
+    fn schedule(&mut self, record: QueuedRecord, due: Duration) {
+        if !self.channels.outbox.schedule(record, due) {
+            self.count(&metrics::BRAIN_RECORDS_DROPPED_QUEUE_FULL);
+        }
+    }
+
+    /// Sends all records that are due, as far as the budgets of their channels allow.
+    pub(crate) fn send_due_records(&mut self, now: Now) {
+        while let Some(record) = self.channels.outbox.take_due(now.elapsed) {
+            self.send_record(now, record);
+        }
+    }
+
+    /// Sends a record, and in the same line the records that are next, as far as they fit into one packet.
+    fn send_record(&mut self, now: Now, first: QueuedRecord) {
+        let id = first.channel;
+        let record = self.replica.set().get(&first.key);
+        let (Some(channel), Some(record)) = (self.channels.get(id), record) else { return };
         let mut envelope = Envelope::record(self.own_address(channel), Address::every_brain(), record);
-        let mut turns = vec![turn];
-        self.add_records(now, id, &mut envelope, &mut turns);
+        let mut queued = vec![first];
+        self.add_records(now, id, &mut envelope, &mut queued);
         match self.spend(now, id, &envelope) {
-            Sending::Sent => {
-                self.put(now, id, Target::All, &envelope, out);
-                turns.into_iter().for_each(|turn| self.said(now, turn));
+            SendOutcome::Sent => {
+                self.put(now, id, Target::All, &envelope);
+                queued.into_iter().for_each(|record| self.sent(now, record));
             }
-            Sending::Over(until) => self.outbox.rest(id, turns, until),
-            Sending::TooLong => self.count("records not said: too long for a channel"),
+            SendOutcome::OverBudget(until) => self.channels.outbox.rest(id, queued, until),
+            SendOutcome::TooLong => self.count(&metrics::BRAIN_RECORDS_DROPPED_TOO_LONG),
         }
     }
 
-    fn add_records(&mut self, now: Now, id: ChannelId, envelope: &mut Envelope, turns: &mut Vec<Turn>) {
-        let Some(mtu) = self.capacity(id).map(|capacity| capacity.mtu) else { return };
-        if !self.outbox.is_behind(id) {
+    fn add_records(
+        &mut self,
+        now: Now,
+        id: ChannelId,
+        envelope: &mut Envelope,
+        queued: &mut Vec<QueuedRecord>,
+    ) {
+        let Some(mtu) = self.channels.capacity(id).map(|capacity| capacity.mtu) else { return };
+        if !self.channels.outbox.is_behind(id) {
             return;
         }
-        let mut length = envelope.encode().len() + AROUND;
+        let mut length = envelope.encode().len() + FRAME_BYTES;
         while envelope.records.len() < MAX_RECORDS
-            && let Some(turn) = self.outbox.take_due_on(id, now.elapsed)
+            && let Some(next) = self.channels.outbox.take_due_on(id, now.elapsed)
         {
-            let Some(carried) = self.set.get(&turn.key).map(Carried::from) else { continue };
+            let Some(carried) = self.replica.set().get(&next.key).map(Carried::from) else { continue };
             length += carried.encoded_length() + 1;
             if length > mtu {
-                return self.outbox.put_back(turn);
+                return self.channels.outbox.put_back(next);
             }
             envelope.records.push(carried);
-            turns.push(turn);
+            queued.push(next);
         }
     }
 
-    fn said(&mut self, now: Now, turn: Turn) {
-        self.count("records said");
-        if turn.cause == Cause::Missed {
-            self.tally(turn.channel, |tally| tally.repaired += 1);
+    /// Counts a record that was sent, and queues its next copy where datagrams get lost.
+    fn sent(&mut self, now: Now, record: QueuedRecord) {
+        self.count(&metrics::BRAIN_RECORDS_SENT_PUSHED);
+        if record.cause == Cause::Missed {
+            self.channels.tally(record.channel, |tally| tally.repaired += 1);
         }
-        let is_lossy = self.capacity(turn.channel).is_some_and(|capacity| capacity.is_lossy);
-        let is_repeated = is_lossy && turn.round < turn.cause.repeats();
-        if let Some(later) = self.settings.repeats.get(turn.round).filter(|_| is_repeated) {
+        let is_lossy = self.channels.capacity(record.channel).is_some_and(|capacity| capacity.is_lossy);
+        let is_repeated = is_lossy && record.round < record.cause.repeats();
+        if let Some(later) = self.settings.repeats.get(record.round).filter(|_| is_repeated) {
             let due = now.elapsed + *later;
-            self.schedule(Turn { round: turn.round + 1, ..turn }, due);
+            self.schedule(QueuedRecord { round: record.round + 1, ..record }, due);
         }
     }
 }

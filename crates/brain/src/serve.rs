@@ -1,33 +1,39 @@
-//! Repair, the side that is asked: finding the difference from another's symbols.
+//! Repair, the side that is asked: finding the difference from another node's symbols.
 
-use crate::answer::Ending;
-use crate::brain::Origin;
-use crate::budget::Tokens;
-use crate::neighbours::Budgets;
-use crate::repair::{FEWEST_MORE, keys_of, numbers};
-use crate::{Brain, Now, Output};
+use crate::Now;
+use crate::answers::Answers;
+use crate::budget::{SenderBudgets, Tokens};
+use crate::node::Node;
+use crate::origin::Origin;
+use crate::steps::{FEWEST_MORE, keys_of, numbers};
 use dcache::{End, PeerId};
 use routing::{Address, Allowance, ChannelId, MAX_WANTED, Repair, Sketch, Want};
 use sketch::{Decoder, Difference};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
+use telemetry::metrics;
 
-/// The most comparisons of others at a time. One more, and the one that rests longest is forgotten.
+/// Maximum number of comparisons at a time. When there are as many, the least recently active one is evicted.
 const MAX_SERVED: usize = 16;
-/// How many sketches are looked at: each costs a walk through the whole set.
+/// Rate limit for sketches in all. Each costs a walk through the whole set.
 const SKETCHES: Allowance = Allowance { burst: 64, per_minute: 600 };
-/// How many of one host, and of one channel that does not tell its hosts: nobody is to use up all.
+/// Rate limit for the sketches of one host, so that nobody uses up the limit for all.
 const SKETCHES_OF_A_HOST: Allowance = Allowance { burst: 16, per_minute: 120 };
+/// Rate limit for the sketches of one channel that does not tell its hosts.
 const SKETCHES_OF_A_CHANNEL: Allowance = Allowance { burst: 32, per_minute: 300 };
-/// The most symbols of all comparisons together: some 70 bytes each. One comparison of the two largest sets fits.
+/// Maximum number of symbols of all comparisons together, at about 70 bytes each. One comparison of the two largest sets
+/// fits.
 const MAX_SYMBOLS_KEPT: usize = 1 << 20;
-/// How long a comparison may rest until it is forgotten.
-const RESTING: Duration = Duration::from_secs(60);
-/// The most channels whose allowances are kept.
+/// How long a comparison may be idle before it is forgotten.
+const IDLE: Duration = Duration::from_secs(60);
+/// Maximum number of channels whose budgets are kept.
 const MAX_CHANNELS: usize = 256;
 
-/// A comparison that another began.
+/// A comparison that another node began, by the channel and the peer.
+type ServedId = (ChannelId, PeerId);
+
+/// What is known of a comparison that another node began.
 #[derive(Debug)]
 struct Serving {
     salt: u64,
@@ -37,30 +43,32 @@ struct Serving {
     heard: Duration,
 }
 
-/// All comparisons that others began.
+/// The comparisons that other nodes began.
 #[derive(Debug, Default)]
 pub(crate) struct Served {
-    open: BTreeMap<(ChannelId, PeerId), Serving>,
+    open: BTreeMap<ServedId, Serving>,
     tokens: Option<Tokens>,
-    hosts: Budgets<IpAddr>,
+    hosts: SenderBudgets<IpAddr>,
     channels: BTreeMap<ChannelId, Tokens>,
 }
 
 impl Served {
+    /// Forgets a channel that is gone.
     pub(crate) fn drop_channel(&mut self, channel: ChannelId) {
         self.open.retain(|(on, _), _| *on != channel);
         self.channels.remove(&channel);
     }
 
-    fn may_look(&mut self, origin: Origin, elapsed: Duration) -> bool {
+    /// Takes the cost of a sketch from the budgets, and returns whether they had it.
+    fn spend(&mut self, origin: Origin, elapsed: Duration) -> bool {
         let has_share = match origin.source {
             Some(source) => self.hosts.spend(source.ip(), SKETCHES_OF_A_HOST, elapsed),
-            None => self.channel_may(origin.channel, elapsed),
+            None => self.spend_of_channel(origin.channel, elapsed),
         };
         has_share && self.tokens.get_or_insert_with(|| Tokens::full(SKETCHES, elapsed)).spend(1, elapsed)
     }
 
-    fn channel_may(&mut self, channel: ChannelId, elapsed: Duration) -> bool {
+    fn spend_of_channel(&mut self, channel: ChannelId, elapsed: Duration) -> bool {
         if self.channels.len() >= MAX_CHANNELS && !self.channels.contains_key(&channel) {
             return false;
         }
@@ -68,105 +76,102 @@ impl Served {
         self.channels.entry(channel).or_insert_with(full).spend(1, elapsed)
     }
 
-    /// What to say to a line that came before: what we said then was lost.
-    fn have_already(&self, id: (ChannelId, PeerId), sketch: &Sketch) -> Option<Repair> {
+    /// Returns the step that answers a line that came before: the first answer was lost.
+    fn answer_again(&self, id: ServedId, sketch: &Sketch) -> Option<Repair> {
         let serving = self.open.get(&id).filter(|serving| serving.salt == sketch.salt && sketch.first > 0)?;
         let have = u32::try_from(serving.decoder.taken()).unwrap_or(u32::MAX);
         (sketch.first < have).then_some(Repair::More { salt: serving.salt, have })
     }
 
-    fn put(&mut self, id: (ChannelId, PeerId), serving: Serving) {
+    fn put(&mut self, id: ServedId, serving: Serving) {
         let now = serving.heard;
-        self.open.retain(|_, other| other.heard + RESTING > now);
+        self.open.retain(|_, other| other.heard + IDLE > now);
         let kept =
             |open: &BTreeMap<_, Serving>| open.values().map(|other| other.decoder.taken()).sum::<usize>();
         while self.open.len() >= MAX_SERVED || kept(&self.open) + serving.decoder.taken() > MAX_SYMBOLS_KEPT {
-            let longest_resting = self.open.iter().min_by_key(|(_, other)| other.heard);
-            let Some((&id, _)) = longest_resting else { break };
+            let least_recent = self.open.iter().min_by_key(|(_, other)| other.heard);
+            let Some((&id, _)) = least_recent else { break };
             self.open.remove(&id);
         }
         self.open.insert(id, serving);
     }
-}
 
-impl Brain {
-    /// Somebody describes its set to us.
-    pub(crate) fn serve_sketch(
+    /// Takes a sketch by which another node describes its set.
+    pub(crate) fn sketch(
         &mut self,
+        node: &mut Node,
+        answers: &mut Answers,
         now: Now,
-        origin: Origin,
-        peer: PeerId,
+        (origin, peer): (Origin, PeerId),
         sketch: &Sketch,
-        out: &mut Vec<Output>,
     ) {
-        // Of what ends before our own time we may have forgotten some: then it is for us to ask.
         // A long line of a comparison under way was paid for when that began; of a large difference there are hundreds.
         let is_paid = sketch.first > 0 && sketch.symbols.len() as u64 >= FEWEST_MORE;
-        if sketch.bound < now.moment.time || !(is_paid || self.served.may_look(origin, now.elapsed)) {
-            return self.count("sketches not looked at");
+        // Some records that end before our own time may be forgotten here: then this node has to ask.
+        if sketch.bound < now.moment.time || !(is_paid || self.spend(origin, now.elapsed)) {
+            return node.count(&metrics::BRAIN_SKETCHES_IGNORED);
         }
         let id = (origin.channel, peer);
-        if let Some(step) = self.served.have_already(id, sketch) {
-            self.say_step(now, id.0, id.1, step, out);
+        if let Some(step) = self.answer_again(id, sketch) {
+            node.send_step(now, id.0, id.1, step);
             return;
         }
-        let Some(mut serving) = self.serving(now, id, sketch) else { return };
+        let Some(mut serving) = self.serving(node, now, id, sketch) else { return };
         let theirs = usize::try_from(sketch.count).unwrap_or(usize::MAX).min(MAX_SYMBOLS_KEPT / 2);
-        let most = (2 * (self.set.len() + theirs) + 2048).min(MAX_SYMBOLS_KEPT);
+        let most = (2 * (node.replica.set().len() + theirs) + 2048).min(MAX_SYMBOLS_KEPT);
         if serving.decoder.taken() + sketch.symbols.len() > most
             || serving.decoder.add(&sketch.symbols).is_err()
         {
-            return self.strike("symbols of no set", origin.channel, out);
+            return node.penalize(&metrics::BRAIN_SKETCHES_REFUSED_MALFORMED, origin.channel);
         }
         match serving.decoder.difference() {
-            Some(difference) => self.serve_difference(now, id, &serving, &difference, out),
+            Some(difference) => exchange(node, answers, now, id, &serving, &difference),
             None => {
                 let have = u32::try_from(serving.decoder.taken()).unwrap_or(u32::MAX);
                 let step = Repair::More { salt: serving.salt, have };
                 serving.heard = now.elapsed;
-                self.served.put(id, serving);
-                // Of several lines only the last is worth an answer; more may be on the way, which is harmless.
-                self.say_step(now, id.0, id.1, step, out);
+                self.put(id, serving);
+                // Of several lines only the last needs an answer. More may be on the way, which does no harm.
+                node.send_step(now, id.0, id.1, step);
             }
         }
     }
 
-    /// A new comparison, or the one that the sketch goes on with.
-    fn serving(&mut self, now: Now, id: (ChannelId, PeerId), sketch: &Sketch) -> Option<Serving> {
+    /// Returns a new comparison, or the one that the sketch continues.
+    fn serving(&mut self, node: &Node, now: Now, id: ServedId, sketch: &Sketch) -> Option<Serving> {
         if sketch.first == 0 {
             let (salt, bound) = (sketch.salt, End::at(sketch.bound));
-            let decoder = Decoder::new(numbers(self.set.beyond(bound), salt));
+            let decoder = Decoder::new(numbers(node.replica.set().beyond(bound), salt));
             return Some(Serving { salt, bound, decoder, heard: now.elapsed });
         }
         let fits = |serving: &Serving| {
             serving.salt == sketch.salt && u32::try_from(serving.decoder.taken()) == Ok(sketch.first)
         };
-        // A line that came twice, or of somebody who only says that he is this peer, ends nothing.
-        if self.served.open.get(&id).is_some_and(fits) { self.served.open.remove(&id) } else { None }
+        // A line that came twice, or from somebody who only claims to be this peer, ends nothing.
+        if self.open.get(&id).is_some_and(fits) { self.open.remove(&id) } else { None }
     }
+}
 
-    /// First what we lack, so that the other side can begin, then what it lacks.
-    fn serve_difference(
-        &mut self,
-        now: Now,
-        (channel, peer): (ChannelId, PeerId),
-        serving: &Serving,
-        difference: &Difference,
-        out: &mut Vec<Output>,
-    ) {
-        self.count("comparisons served");
-        let lines = difference.theirs.chunks(MAX_WANTED);
-        let nothing: &[u64] = &[];
-        let lines: Vec<&[u64]> = if lines.len() == 0 { vec![nothing] } else { lines.collect() };
-        for ids in lines {
-            let want = Want { salt: serving.salt, ids: ids.to_vec() };
-            self.say_step(now, channel, peer, Repair::Want(want), out);
-        }
-        let keys = keys_of(self.set.beyond(serving.bound), serving.salt, &difference.ours);
-        if !self.is_link(channel) {
-            self.give_on_network(now, channel, keys);
-        } else {
-            self.start_answer(now, channel, Address::brain(peer), keys.into(), Ending::Repair, out);
-        }
+/// Asks for what this node lacks, so that the other side can begin, then gives what the other side lacks.
+fn exchange(
+    node: &mut Node,
+    answers: &mut Answers,
+    now: Now,
+    (channel, peer): ServedId,
+    serving: &Serving,
+    difference: &Difference,
+) {
+    node.count(&metrics::BRAIN_COMPARISONS_SERVED);
+    let lines = difference.theirs.chunks(MAX_WANTED);
+    let nothing: &[u64] = &[];
+    let lines: Vec<&[u64]> = if lines.len() == 0 { vec![nothing] } else { lines.collect() };
+    for ids in lines {
+        let want = Want { salt: serving.salt, ids: ids.to_vec() };
+        node.send_step(now, channel, peer, Repair::Want(want));
+    }
+    let keys = keys_of(node.replica.set().beyond(serving.bound), serving.salt, &difference.ours);
+    match node.channels.is_link(channel) {
+        true => answers.repair(node, now, channel, Address::brain(peer), keys),
+        false => node.give_on_network(now, channel, keys),
     }
 }

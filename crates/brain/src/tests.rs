@@ -8,6 +8,7 @@ use routing::{Address, Capacity, ChannelCommand, ChannelEvent, ChannelId, Envelo
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
+use telemetry::{Metric, metrics};
 
 mod hostile;
 mod ways;
@@ -243,6 +244,10 @@ impl World {
     fn all_know(&self, data: &str) -> bool {
         (0..self.nodes.len()).all(|node| self.knows(node, data))
     }
+
+    fn counter_of(&self, node: usize, metric: &Metric) -> u64 {
+        self.nodes[node].brain.status(self.now()).counters.get(metric.name).copied().unwrap_or_default()
+    }
 }
 
 fn class(size: usize, loss: f64) -> World {
@@ -405,10 +410,9 @@ fn what_is_forged_or_foreign_is_refused_counted_and_not_passed_on() {
         _ => None,
     });
     assert_eq!(refusals.collect::<Vec<_>>(), [Refusal::Forged, Refusal::Forged, Refusal::NotOwner]);
-    let counters = world.nodes[0].brain.status(world.now()).counters;
-    assert_eq!(counters["records refused: the signature does not fit"], 2);
-    assert_eq!(counters["records refused: the bucket belongs to another peer than the signer"], 1);
-    assert_eq!(counters["records without a signature"], 1);
+    assert_eq!(world.counter_of(0, &metrics::BRAIN_RECORDS_REFUSED_FORGED), 2);
+    assert_eq!(world.counter_of(0, &metrics::BRAIN_RECORDS_REFUSED_NOT_OWNER), 1);
+    assert_eq!(world.counter_of(0, &metrics::BRAIN_RECORDS_REFUSED_UNSIGNED), 1);
 }
 
 #[test]
@@ -466,6 +470,15 @@ fn a_request_on_a_network_gets_no_more_than_a_pong() {
     let req = routing::Message::req(&["*"], Validity::ALWAYS);
     inject(&mut world, Envelope::new(Address::command_line(), Address::every_brain(), req));
     assert_eq!(world.said, 1);
+}
+
+#[test]
+fn the_status_shows_what_services_count() {
+    static OWN: Metric = Metric::counter("a.service.does", "1", "What a service does.");
+    let mut world = class(1, 0.0);
+    world.nodes[0].brain.count_by(&OWN, 3);
+    world.nodes[0].brain.count_by(&OWN, 4);
+    assert_eq!(world.counter_of(0, &OWN), 7);
 }
 
 #[test]

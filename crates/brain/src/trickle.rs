@@ -1,53 +1,60 @@
-//! Trickle (RFC 6206): when to say what others may be saying as well.
+//! Trickle timers (RFC 6206): when to send what other nodes may be sending as well.
 //!
-//! An interval doubles while everybody agrees, up to a longest. In its second half, at a random moment, a node speaks,
-//! unless it heard enough others say the same in this interval. Disagreement makes the interval short again. So what is
-//! said on a network does not grow with the number of nodes on it.
+//! The interval doubles while all nodes agree, up to a maximum. A node sends at a random time in the second half of its
+//! interval, unless it heard enough others send the same in this interval. Disagreement resets the interval to its
+//! minimum. The traffic on a network therefore does not grow with the number of its nodes.
 
 use std::time::Duration;
 
-/// How many others that say the same make a node keep silent (the redundancy constant `k` of RFC 6206).
+/// Number of consistent messages heard that suppress this node's own (the redundancy constant `k` of RFC 6206).
 const ENOUGH: u32 = 1;
 
-/// One network's timer.
+/// The timer of one network.
 #[derive(Clone, Debug)]
 pub(crate) struct Trickle {
     shortest: Duration,
     longest: Duration,
     length: Duration,
     end: Duration,
-    /// When to speak in this interval, if that is still to come.
-    turn: Option<Duration>,
+    /// When to send in this interval; `None` once that time has passed.
+    send_at: Option<Duration>,
     heard: u32,
-    /// When it last spoke.
-    spoke: Duration,
+    /// When this node last sent.
+    sent: Duration,
 }
 
-/// What a turn comes to.
+/// The action for which a timer has expired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
-    /// Speak.
-    Speak,
-    /// Others said it.
-    Suppressed,
+pub(crate) enum TimerAction {
+    /// Send.
+    Send,
+    /// Do not send: enough others have sent the same.
+    Suppress,
 }
 
 impl Trickle {
-    /// A timer whose first, shortest interval begins at `elapsed`. `chance` is random, from 0 to 1.
+    /// Returns a timer whose first interval, the shortest, begins at `elapsed`. `chance` is a random number from 0 to 1.
     pub(crate) fn new((shortest, longest): (Duration, Duration), elapsed: Duration, chance: f64) -> Self {
-        let mut trickle =
-            Self { shortest, longest, length: shortest, end: elapsed, turn: None, heard: 0, spoke: elapsed };
+        let mut trickle = Self {
+            shortest,
+            longest,
+            length: shortest,
+            end: elapsed,
+            send_at: None,
+            heard: 0,
+            sent: elapsed,
+        };
         trickle.begin(elapsed, chance);
         trickle
     }
 
     fn begin(&mut self, elapsed: Duration, chance: f64) {
-        self.turn = Some(elapsed + self.length.mul_f64(0.5 + 0.5 * chance));
+        self.send_at = Some(elapsed + self.length.mul_f64(0.5 + 0.5 * chance));
         self.end = elapsed + self.length;
         self.heard = 0;
     }
 
-    /// Something differs: back to the shortest interval, unless it is that already.
+    /// Starts the shortest interval, because something differs. A timer in its shortest interval goes on.
     pub(crate) fn reset(&mut self, elapsed: Duration, chance: f64) {
         if self.length > self.shortest {
             self.length = self.shortest;
@@ -55,36 +62,41 @@ impl Trickle {
         }
     }
 
-    /// Somebody said what we would say.
+    /// Notes that another node sent what this node would send.
     pub(crate) fn heard_the_same(&mut self) {
         self.heard += 1;
     }
 
-    /// When something is due.
+    /// Returns the time of the next call to [`Self::take_due`].
     pub(crate) fn next(&self) -> Duration {
-        self.turn.unwrap_or(self.end)
+        self.send_at.unwrap_or(self.end)
     }
 
-    /// What is due at `elapsed`. For longer than `patience` no node keeps silent because of others: whoever says the same as
-    /// everybody without having it could otherwise keep a network silent for ever.
-    pub(crate) fn take_due(&mut self, elapsed: Duration, patience: Duration, chance: f64) -> Option<Turn> {
-        if self.turn.is_some_and(|turn| turn <= elapsed) {
-            self.turn = None;
-            return Some(self.speak_or_not(elapsed, patience));
+    /// Returns the action that is due at `elapsed`. A node is suppressed for no longer than `patience`: otherwise a liar
+    /// who repeats what all nodes send could silence a network for ever.
+    pub(crate) fn take_due(
+        &mut self,
+        elapsed: Duration,
+        patience: Duration,
+        chance: f64,
+    ) -> Option<TimerAction> {
+        if self.send_at.is_some_and(|at| at <= elapsed) {
+            self.send_at = None;
+            return Some(self.send_or_suppress(elapsed, patience));
         }
-        if self.turn.is_none() && self.end <= elapsed {
+        if self.send_at.is_none() && self.end <= elapsed {
             self.length = (self.length * 2).min(self.longest);
             self.begin(elapsed, chance);
         }
         None
     }
 
-    fn speak_or_not(&mut self, elapsed: Duration, patience: Duration) -> Turn {
-        if self.heard < ENOUGH || self.spoke + patience <= elapsed {
-            self.spoke = elapsed;
-            Turn::Speak
+    fn send_or_suppress(&mut self, elapsed: Duration, patience: Duration) -> TimerAction {
+        if self.heard < ENOUGH || self.sent + patience <= elapsed {
+            self.sent = elapsed;
+            TimerAction::Send
         } else {
-            Turn::Suppressed
+            TimerAction::Suppress
         }
     }
 }
@@ -95,25 +107,25 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// When it spoke, up to `until`.
-    fn spoke(trickle: &mut Trickle, until: Duration, same: bool) -> Vec<Duration> {
-        let mut turns = Vec::new();
+    /// Returns when it sent, up to `until`.
+    fn sent(trickle: &mut Trickle, until: Duration, same: bool) -> Vec<Duration> {
+        let mut times = Vec::new();
         while trickle.next() <= until {
             let at = trickle.next();
-            if trickle.take_due(at, SECOND * 9, 0.0) == Some(Turn::Speak) {
-                turns.push(at);
+            if trickle.take_due(at, SECOND * 9, 0.0) == Some(TimerAction::Send) {
+                times.push(at);
             } else if same {
                 trickle.heard_the_same();
             }
         }
-        turns
+        times
     }
 
     #[test]
     fn intervals_double_up_to_the_longest() {
         let mut trickle = Trickle::new((SECOND * 2, SECOND * 8), Duration::ZERO, 0.0);
         let expected = [1, 4, 10, 18, 26].map(|second| SECOND * second);
-        assert_eq!(spoke(&mut trickle, SECOND * 27, false), expected);
+        assert_eq!(sent(&mut trickle, SECOND * 27, false), expected);
         trickle.reset(SECOND * 28, 0.0);
         assert_eq!(trickle.next(), SECOND * 29);
         trickle.reset(SECOND * 28, 1.0);
@@ -123,8 +135,8 @@ mod tests {
     #[test]
     fn whoever_hears_the_same_keeps_silent_but_not_for_ever() {
         let mut trickle = Trickle::new((SECOND, SECOND), Duration::ZERO, 0.0);
-        let turns = spoke(&mut trickle, SECOND * 100, true);
+        let times = sent(&mut trickle, SECOND * 100, true);
         // The first comes before anything was heard.
-        assert_eq!(turns.len(), 1 + 99 / 9);
+        assert_eq!(times.len(), 1 + 99 / 9);
     }
 }

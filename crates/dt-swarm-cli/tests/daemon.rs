@@ -148,11 +148,12 @@ fn what_the_daemon_refused_is_shown() {
     envelope.payload = envelope.payload.replace("forged", "forger");
     daemon.hear(envelope);
     let host = daemon.serve();
-    let words = "records refused: the signature does not fit";
+    let metric = &telemetry::metrics::BRAIN_RECORDS_REFUSED_FORGED;
+    let words = metric.help.trim_end_matches('.');
     let shown = run(&[&host, "summary"]).stdout;
     assert!(shown.contains(&format!("The daemon counts: {words}: 1.")), "{shown}");
     let document = json(&run(&[&host, "summary", "--json"]));
-    assert_eq!(document["refused_by_daemon"][words], 1);
+    assert_eq!(document["refused_by_daemon"][metric.name], 1);
 }
 
 #[test]
@@ -360,11 +361,15 @@ fn stats_tell_channels_counters_and_how_far_behind() {
         output.stdout
     );
     assert!(row(&output, "links").starts_with("links 0 lines 0 B 1 lines "), "{}", row(&output, "links"));
-    assert!(row(&output, "lines received").starts_with("1 "), "{}", output.stdout);
+    assert!(
+        row(&output, telemetry::metrics::BRAIN_LINES_RECEIVED.help).starts_with("1 "),
+        "{}",
+        output.stdout
+    );
     let stats = json(&run(&[&host, "stats", "--json"]));
     assert_eq!(stats["channels"][0]["name"], "links");
     assert_eq!(stats["sync"]["behind"], 0);
-    assert_eq!(stats["daemon"]["records"], stats["counters"]["own records"]);
+    assert_eq!(stats["daemon"]["records"], stats["counters"][telemetry::metrics::BRAIN_OWN_RECORDS_TAKEN.name]);
     let channels = json(&run(&[&host, "channels", "--json"]));
     assert_eq!(
         (&channels["channels"][0]["name"], &channels["troubles"]),

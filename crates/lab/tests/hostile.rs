@@ -7,17 +7,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use dcache::{Data, Item, Keypair, Kind, PeerId, Record, Refusal, Statement, Time, Validity};
+use dcache::{Data, Item, Keypair, Kind, PeerId, Record, Statement, Time, Validity};
 use lab::daemon::Robot;
 use lab::{Answer, Error, Host, LINE_PORT, Lab, Result, ask, or_skip, programs, wait_until};
 use routing::{Address, Envelope};
+use telemetry::{Metric, metrics};
 
 const SOON: Duration = Duration::from_secs(60);
 const UDP_PORT: u16 = 1240;
 /// As the daemon limits them: links with one host, and how long one may be silent.
 const LINKS_PER_HOST: usize = 16;
 const SILENCE: Duration = Duration::from_secs(60);
-const NO_ENVELOPE: &str = "lines that were no envelope";
 
 /// The attacker, who has a key of his own like everybody.
 struct Attacker {
@@ -83,14 +83,9 @@ fn all(robot: &Robot) -> Result<Answer> {
     ask(robot.host(), robot.host().address())
 }
 
-/// The counter of records refused for `reason`.
-fn refused(reason: Refusal) -> String {
-    format!("records refused: {reason}")
-}
-
-fn wait_until_counted(robot: &Robot, counter: &str, at_least: u64) -> Result {
-    let counted = || all(robot).ok().filter(|answer| answer.count(counter) >= at_least).map(drop);
-    wait_until(SOON, &format!("{at_least} of {counter:?} on {}", robot.host().name()), counted)
+fn wait_until_counted(robot: &Robot, metric: &Metric, at_least: u64) -> Result {
+    let counted = || all(robot).ok().filter(|answer| answer.count(metric.name) >= at_least).map(drop);
+    wait_until(SOON, &format!("{at_least} of {} on {}", metric.name, robot.host().name()), counted)
 }
 
 fn wait_until_held(robots: &[&Robot], data: &str) -> Result {
@@ -114,8 +109,11 @@ fn lies_are_refused_counted_shown_and_not_passed_on() -> Result {
     let lies = attacker.lies(peer(&b)?);
     attacker.tell(&lies)?;
     // Each lie came twice, by UDP and by TCP.
-    wait_until_counted(&a, &refused(Refusal::Forged), 4)?;
-    wait_until_counted(&a, &refused(Refusal::NotOwner), 2)?;
+    let refused =
+        [(&metrics::BRAIN_RECORDS_REFUSED_FORGED, 4), (&metrics::BRAIN_RECORDS_REFUSED_NOT_OWNER, 2)];
+    for (metric, number) in refused {
+        wait_until_counted(&a, metric, number)?;
+    }
 
     // What is told in the same way, and is true, goes round: so would the lies have done.
     for (number, way) in ["first", "second"].iter().enumerate() {
@@ -134,12 +132,10 @@ fn lies_are_refused_counted_shown_and_not_passed_on() -> Result {
         assert_eq!(summary["refused_by_daemon"], serde_json::json!({}), "nothing bad reached it");
     }
     let counted = a.cli(&["summary", "--json"])?["refused_by_daemon"].clone();
-    assert_eq!(
-        (&counted[refused(Refusal::Forged)], &counted[refused(Refusal::NotOwner)]),
-        (&4.into(), &2.into())
-    );
     let shown = a.cli_text(&["summary"])?;
-    for line in [format!("{}: 4.", refused(Refusal::Forged)), format!("{}: 2.", refused(Refusal::NotOwner))] {
+    for (metric, number) in refused {
+        assert_eq!(counted[metric.name], number);
+        let line = format!("{}: {number}.", metric.help.trim_end_matches('.'));
         assert!(shown.contains(&line), "{line:?} is not shown to people:\n{shown}");
     }
     Ok(())
@@ -160,7 +156,7 @@ fn is_closed(mut link: &TcpStream) -> bool {
 
 /// Lines that are none, each on a link of its own; all but the first leave the link to those who send better ones.
 fn bad_lines(attacker: &Attacker, a: &Robot) -> Result {
-    let before = all(a)?.count(NO_ENVELOPE);
+    let before = all(a)?.count(metrics::BRAIN_LINES_REFUSED_MALFORMED.name);
     let mut endless = attacker.connect()?;
     // The daemon closes the link long before the end of the line; then writing fails.
     let _ = endless.write_all(&vec![b'x'; 1 << 20]);
@@ -173,7 +169,7 @@ fn bad_lines(attacker: &Attacker, a: &Robot) -> Result {
         io("a bad line", link.write_all(&[line, b"\n"].concat()))?;
     }
     let number = 1 + 2 * broken.len() as u64;
-    wait_until_counted(a, NO_ENVELOPE, before + number)?;
+    wait_until_counted(a, &metrics::BRAIN_LINES_REFUSED_MALFORMED, before + number)?;
     let patience = attacker.honest_link_still_works(link)?;
     println!("{number} bad lines were counted; the link is still heard after {patience:?}");
     Ok(())

@@ -14,6 +14,7 @@ use std::io::Write as _;
 use std::net::{Ipv4Addr, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use telemetry::metrics;
 use ways::{counter, reaches, start};
 
 const SECRETS: [&str; 3] = ["the answer is 42", "a word over a link", "said before"];
@@ -171,10 +172,10 @@ fn who_has_no_key_learns_nothing_and_changes_nothing() -> Result {
             b.restart()?;
             reaches(&a, &b, "after the restart")?;
         }
-        let (before, taken) = (notes(&b)?, counter(&b, "records taken")?);
+        let (before, taken) = (notes(&b)?, counter(&b, &metrics::BRAIN_RECORDS_TAKEN)?);
         replay(plain.host(), b.host().address(), &said, &streams)?;
         reaches(&a, &b, if restarted { "at last" } else { "in spite of it" })?;
-        println!("records taken before {taken}, after {}", counter(&b, "records taken")?);
+        println!("records taken before {taken}, after {}", counter(&b, &metrics::BRAIN_RECORDS_TAKEN)?);
         let after = notes(&b)?;
         assert!(after.len() > before.len() && !after.contains("from "));
     }

@@ -13,6 +13,7 @@ use lab::{Host, Lab, Result, or_skip, wait_until};
 use routing::{Address, Envelope};
 use std::net::Ipv4Addr;
 use std::time::Duration;
+use telemetry::metrics;
 use ways::{both_ways, channels, counter, start, wait_for_channel};
 
 const SOON: Duration = Duration::from_secs(60);
@@ -122,8 +123,8 @@ fn f_by_a_neighbour_that_passes_it_on() -> Result {
     let relay = start(relay, "")?;
     let (a, b) = (start(a, &format!("peers = ['{first}{last}']"))?, start(b, "")?);
     both_ways(&a, &b, "path ")?;
-    let passed_on = counter(&relay, "lines passed on")?;
-    let known = counter(&relay, "records taken")?;
+    let passed_on = counter(&relay, &metrics::BRAIN_LINES_FORWARDED)?;
+    let known = counter(&relay, &metrics::BRAIN_RECORDS_TAKEN)?;
     println!("the relay passed on {passed_on} lines, and took {known} records itself");
     assert!(passed_on > 0 && known == 0);
     Ok(())

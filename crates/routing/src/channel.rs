@@ -22,7 +22,7 @@ pub enum Medium {
         at: Option<Address>,
         /// Where this node takes line connections on that network; told to others so that they can ask for more.
         line: Option<Address>,
-        /// What it bears.
+        /// Its limits.
         capacity: Capacity,
     },
     /// A connection with one peer; nothing is lost on it while it is up.
@@ -34,12 +34,12 @@ pub enum Medium {
     },
 }
 
-/// What a network bears from one node, and the pace that suits it.
+/// The limits of a network for one node, and the intervals that suit it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Capacity {
     /// Who hears what is said.
     pub reach: Reach,
-    /// What a byte costs there, compared with other channels: of several ways to a peer the cheapest is taken.
+    /// What a byte costs there, compared with other channels: of several channels to a peer the cheapest is taken.
     pub cost: u8,
     /// Records are said together as long as their line is no longer than this many bytes: what fits into one packet.
     pub mtu: usize,

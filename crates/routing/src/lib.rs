@@ -26,8 +26,8 @@ pub use fragment::{
 };
 pub use message::{MAX_PATTERNS, Message, MessageError};
 pub use repair::{Beacon, Carried, MAX_RECORDS, MAX_SALT, MAX_SYMBOLS, MAX_WANTED, Repair, Sketch, Want};
-pub use status::{ChannelStatus, MAX_CHANNELS, Standing, Status, Trouble};
+pub use status::{ChannelStatus, MAX_CHANNELS, Status, SyncStatus, Trouble};
 pub use table::{
-    By, Explanation, LEARNED_LIFETIME, LearnedRoute, MAX_LEARNED, MAX_RULES, MAX_STEPS, MAX_WAYS, Resolution,
-    RouteError, Rule, RuleError, Step, Table, TableError,
+    By, Explanation, LEARNED_LIFETIME, LearnedRoute, MAX_LEARNED, MAX_ROUTES_OF_PEER, MAX_RULES, MAX_STEPS,
+    Resolution, RouteError, Rule, RuleError, Step, Table, TableError,
 };

@@ -20,7 +20,7 @@ pub struct Status {
     pub uptime: u64,
     /// How many records it holds.
     pub records: u64,
-    /// What was counted since it started, such as refused records by reason.
+    /// Counts since it started, by the names of their metrics. Readers accept any name: versions and services differ.
     pub counters: BTreeMap<String, u64>,
     /// Its channels, at most [`MAX_CHANNELS`]; links for questions and comparisons, and what finds no place, are one together.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -28,9 +28,9 @@ pub struct Status {
     /// What should work and does not, at most [`MAX_CHANNELS`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub troubles: Vec<Trouble>,
-    /// How it stands beside its peers.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub standing: Option<Standing>,
+    /// How its records compare with those of its peers.
+    #[serde(rename = "standing", skip_serializing_if = "Option::is_none")]
+    pub sync: Option<SyncStatus>,
 }
 
 /// What passed a channel since it came up.
@@ -53,7 +53,7 @@ pub struct ChannelStatus {
     pub repaired: u64,
     /// Records that came and were refused.
     pub refused: u64,
-    /// Records that wait for their turn.
+    /// Records that wait to be sent.
     pub waiting: u64,
     /// Who hears what is said on it; none where links are shown together.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -62,11 +62,11 @@ pub struct ChannelStatus {
     pub cost: u64,
     /// How many bytes of records are said in one line.
     pub mtu: u64,
-    /// How many bytes of lines it bears a minute.
+    /// How many bytes of lines may be sent on it a minute.
     pub bytes_per_minute: u64,
-    /// How many lines, or their pieces, it bears a minute.
+    /// How many lines, or their pieces, may be sent on it a minute.
     pub lines_per_minute: u64,
-    /// How many bytes could be said at once now.
+    /// Remaining send budget in bytes.
     pub bytes_left: u64,
     /// How many peers were heard there lately.
     pub peers: u64,
@@ -88,15 +88,15 @@ pub struct Trouble {
     pub seconds: u64,
 }
 
-/// How far a daemon believes to be behind.
+/// How the records of a daemon compare with those that its peers showed lately.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Standing {
+pub struct SyncStatus {
     /// Peers that showed the same records when last heard, of those heard lately.
     pub agreeing: u64,
     /// Peers that showed something else.
     pub differing: u64,
-    /// How many records more the one of these has that has most; 0 when none has more.
+    /// How many records more the peer among these has that has most; 0 when none has more.
     pub behind: u64,
     /// Seconds since some peer showed the same records; none when that has not happened yet.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -2,25 +2,24 @@
 
 mod explain;
 mod learned;
+mod resolution;
 mod rule;
 #[cfg(test)]
 mod tests;
 
 pub use explain::{By, Explanation, Step};
-pub use learned::{LEARNED_LIFETIME, LearnedRoute, MAX_LEARNED, MAX_WAYS};
+pub use learned::{LEARNED_LIFETIME, LearnedRoute, MAX_LEARNED, MAX_ROUTES_OF_PEER};
+pub use resolution::{MAX_STEPS, Resolution, RouteError};
 pub use rule::{Rule, RuleError};
 
-use crate::{Address, AddressError, Member, Part};
+use crate::{Address, Member, Part};
 use dcache::PeerId;
-use learned::{Learned, Way};
-use serde::Serialize;
+use learned::{Learned, Route};
 use std::time::Duration;
 
-/// The most configured rules.
+/// Maximum number of configured rules.
 pub const MAX_RULES: usize = 256;
-/// The most steps of one resolution.
-pub const MAX_STEPS: usize = 8;
-/// How many segments `/dswarm/PEER/brain` has, which is what a learned route would match.
+/// Number of segments of `/dswarm/PEER/brain`, which is what a learned route matches.
 const LEARNED_SEGMENTS: usize = 3;
 
 /// The routing table of one peer. It has no clock: times are what has passed since the start.
@@ -35,48 +34,6 @@ pub struct Table {
     /// In the order in which they are tried.
     rules: Vec<Rule>,
     learned: Learned,
-}
-
-/// Where an address leads.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "end", rename_all = "snake_case")]
-pub enum Resolution {
-    /// Over the channel with which this address begins, see [`Address::first_hop`].
-    Channel {
-        /// The address.
-        address: Address,
-    },
-    /// To the brain of this node.
-    Here,
-    /// Nowhere that is known.
-    NoRoute {
-        /// What is left of the address.
-        address: Address,
-    },
-}
-
-/// Why an address leads nowhere although something matches.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RouteError {
-    /// The same again.
-    #[error("a loop: {rule} would be used a second time, on {address}")]
-    Loop {
-        /// By which rule.
-        rule: String,
-        /// On what.
-        address: Address,
-    },
-    /// Too far.
-    #[error("not at a channel after {MAX_STEPS} steps, but at {0}")]
-    Steps(Address),
-    /// What came out is no address.
-    #[error("{by}: {error}")]
-    Rewritten {
-        /// Of which rule, or whose learned route.
-        by: String,
-        /// Why.
-        error: AddressError,
-    },
 }
 
 /// Why a rule was not taken.
@@ -148,7 +105,7 @@ impl Table {
         self.learned.routes(now)
     }
 
-    /// Frees the room of what is of no more use; to be called now and then.
+    /// Drops learned routes that have expired; to be called now and then.
     pub fn age_out(&mut self, now: Duration) {
         self.learned.age_out(now);
     }
@@ -164,8 +121,8 @@ impl Table {
     /// The same, with each step.
     pub fn explain(&self, to: &Address, now: Duration) -> Explanation {
         let mut steps = Vec::new();
-        let end = self.walk(to, now, |turn, before, after| {
-            steps.push(Step { by: turn.by(now), before: before.clone(), after: after.clone() });
+        let end = self.walk(to, now, |rewrite, before, after| {
+            steps.push(Step { by: rewrite.by(now), before: before.clone(), after: after.clone() });
         });
         Explanation { address: to.clone(), steps, end }
     }
@@ -174,29 +131,29 @@ impl Table {
         &self,
         to: &Address,
         now: Duration,
-        mut note: impl FnMut(&Turn<'_>, &Address, &Address),
+        mut note: impl FnMut(&Rewrite<'_>, &Address, &Address),
     ) -> Result<Resolution, RouteError> {
         let mut address = to.clone();
         let mut used = Vec::new();
         for _ in 0..=MAX_STEPS {
-            let (turn, after) = match self.next(&address, now, &used)? {
+            let (rewrite, after) = match self.next(&address, now, &used)? {
                 Next::End(end) => return Ok(end.at(address)),
-                Next::Turn(_, _) if used.len() == MAX_STEPS => return Err(RouteError::Steps(address)),
-                Next::Turn(turn, after) => (turn, after),
+                Next::Rewrite(_, _) if used.len() == MAX_STEPS => return Err(RouteError::Steps(address)),
+                Next::Rewrite(rewrite, after) => (rewrite, after),
             };
-            note(&turn, &address, &after);
-            used.push(turn);
+            note(&rewrite, &address, &after);
+            used.push(rewrite);
             address = after;
         }
         Err(RouteError::Steps(address))
     }
 
-    /// What the beginning of an address says to do with it.
+    /// Returns what the beginning of an address says to do with it.
     fn next<'a>(
         &'a self,
         address: &Address,
         now: Duration,
-        used: &[Turn<'_>],
+        used: &[Rewrite<'_>],
     ) -> Result<Next<'a>, RouteError> {
         let peer = match address.first() {
             (Part::Hop(_), _) => return Ok(Next::End(End::Channel)),
@@ -207,7 +164,7 @@ impl Table {
                 (Some(peer), "") if peer == self.me => return Ok(Next::End(End::Here)),
                 (Some(peer), _) if peer == self.me => {
                     let rest = address.split_first().1;
-                    return Ok(rest.map_or(Next::End(End::Here), |rest| Next::Turn(Turn::Here, rest)));
+                    return Ok(rest.map_or(Next::End(End::Here), |rest| Next::Rewrite(Rewrite::Here, rest)));
                 }
                 (Some(peer), _) => Some(peer),
             },
@@ -216,22 +173,22 @@ impl Table {
         self.rewrite(address, peer, now, used)
     }
 
-    /// The first rule that matches, or the route that was learned to this peer, and what comes of it.
+    /// Applies the first rule that matches, or the route that was learned to this peer.
     fn rewrite<'a>(
         &'a self,
         address: &Address,
         peer: Option<PeerId>,
         now: Duration,
-        used: &[Turn<'_>],
+        used: &[Rewrite<'_>],
     ) -> Result<Next<'a>, RouteError> {
         let rule = self.first_match(address);
         if let Some(rule) = rule.filter(|rule| rule.segments() >= LEARNED_SEGMENTS) {
             return apply(rule, address, used);
         }
-        if let Some((peer, way)) = peer.and_then(|peer| Some((peer, self.learned.best(peer, now)?))) {
-            let rewritten = |error| RouteError::Rewritten { by: way.route(peer, now).to_string(), error };
-            let after = way.via().then(address).map_err(rewritten)?;
-            return Ok(Next::Turn(Turn::Learned(peer, way), after));
+        if let Some((peer, route)) = peer.and_then(|peer| Some((peer, self.learned.best(peer, now)?))) {
+            let rewritten = |error| RouteError::Rewritten { by: route.shown(peer, now).to_string(), error };
+            let after = route.via().then(address).map_err(rewritten)?;
+            return Ok(Next::Rewrite(Rewrite::Learned(peer, route), after));
         }
         rule.map_or(Ok(Next::End(End::NoRoute)), |rule| apply(rule, address, used))
     }
@@ -257,18 +214,18 @@ impl Table {
     }
 }
 
-/// What rewrites an address, in the table.
-enum Turn<'a> {
+/// What rewrites an address.
+enum Rewrite<'a> {
     Rule(&'a Rule),
-    Learned(PeerId, &'a Way),
+    Learned(PeerId, &'a Route),
     Here,
 }
 
-impl Turn<'_> {
+impl Rewrite<'_> {
     fn by(&self, now: Duration) -> By {
         match self {
             Self::Rule(rule) => By::Rule((*rule).clone()),
-            Self::Learned(peer, way) => By::Learned(way.route(*peer, now)),
+            Self::Learned(peer, route) => By::Learned(route.shown(*peer, now)),
             Self::Here => By::Here,
         }
     }
@@ -276,7 +233,7 @@ impl Turn<'_> {
 
 enum Next<'a> {
     End(End),
-    Turn(Turn<'a>, Address),
+    Rewrite(Rewrite<'a>, Address),
 }
 
 enum End {
@@ -295,12 +252,12 @@ impl End {
     }
 }
 
-fn apply<'a>(rule: &'a Rule, address: &Address, used: &[Turn<'_>]) -> Result<Next<'a>, RouteError> {
-    if used.iter().any(|turn| matches!(turn, Turn::Rule(used) if *used == rule)) {
+fn apply<'a>(rule: &'a Rule, address: &Address, used: &[Rewrite<'_>]) -> Result<Next<'a>, RouteError> {
+    if used.iter().any(|rewrite| matches!(rewrite, Rewrite::Rule(used) if *used == rule)) {
         return Err(RouteError::Loop { rule: rule.to_string(), address: address.clone() });
     }
     // A rule is applied to what it matches.
     let after = rule.apply(address).unwrap_or_else(|| Ok(address.clone()));
     let after = after.map_err(|error| RouteError::Rewritten { by: rule.to_string(), error })?;
-    Ok(Next::Turn(Turn::Rule(rule), after))
+    Ok(Next::Rewrite(Rewrite::Rule(rule), after))
 }

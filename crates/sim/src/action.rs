@@ -41,7 +41,7 @@ pub(crate) enum Action {
 pub enum Sabotage {
     /// The last node loses a record, and its ears.
     Forget,
-    /// The first node speaks more than its first channel bears.
+    /// The first node sends more than its first channel allows.
     Overdrive,
     /// A record that nobody signed is put onto the first node's disk, which trusts its own.
     Plant,

@@ -1,4 +1,4 @@
-//! Whether a node keeps within what a network bears: reckoned here once more, and not by the brain's own code.
+//! Whether a node keeps within the limits of a network: computed here once more, and not by the brain's own code.
 
 use routing::{Allowance, Capacity};
 use std::time::Duration;
@@ -45,15 +45,15 @@ impl Budget {
         Self { capacity: capacity.clone(), bytes, lines }
     }
 
-    /// Notes a line; tells in words what it goes beyond.
+    /// Notes a line. Returns which limit it exceeds.
     pub(crate) fn spend(&mut self, bytes: usize, now: Duration) -> Result<(), &'static str> {
         let pieces = self.capacity.pieces(bytes);
         let may_lines = self.lines.take(f64::from(pieces), now);
         let may_bytes = self.bytes.take(bytes as f64, now);
         match (may_bytes, may_lines) {
             (true, true) => Ok(()),
-            (false, _) => Err("more bytes than the channel bears"),
-            (true, false) => Err("more lines than the channel bears"),
+            (false, _) => Err("more bytes than the channel allows"),
+            (true, false) => Err("more lines than the channel allows"),
         }
     }
 }
@@ -81,6 +81,6 @@ mod tests {
     fn many_bytes_in_few_lines_are_too_many() {
         let mut budget = Budget::new(&Capacity::LAN, at(0.0));
         assert!((0..4).all(|_| budget.spend(16 * 1024, at(0.0)).is_ok()));
-        assert_eq!(budget.spend(16 * 1024, at(0.0)), Err("more bytes than the channel bears"));
+        assert_eq!(budget.spend(16 * 1024, at(0.0)), Err("more bytes than the channel allows"));
     }
 }

@@ -1,4 +1,4 @@
-//! What a crash does not take: own words before they are told, others' in groups a little later.
+//! What survives a crash: a node's own records before they are sent, others' in groups a little later.
 
 use dcache::{Key, Record, Time};
 use std::collections::BTreeMap;
@@ -38,7 +38,7 @@ impl Disk {
         }
     }
 
-    /// An own word is written, and with it all that waits.
+    /// Writes a record of this node, and with it all that waits.
     pub(crate) fn commit_own(&mut self, record: &Record, floor: Time) {
         self.waiting.insert(Key::from(record), Some(record.clone()));
         self.sequence = self.sequence.max(record.signature().sequence);

@@ -35,7 +35,7 @@ pub(crate) enum Event {
     Gone { end: EndOf },
     /// Whether something was heard on a link of late.
     Patience { end: EndOf },
-    /// A node's own word is on its disk.
+    /// A node's own record is on its disk.
     Written { life: Life, record: Box<Record> },
     /// And is told.
     Told { life: Life, record: Box<Record> },

@@ -74,7 +74,7 @@ impl World {
 
     pub(crate) fn liar_hears(&mut self, node: NodeId, channel: ChannelId, line: &Line) {
         let Body::Liar(liar) = &mut self.nodes[node].body else { return };
-        liar.hear(line, &mut self.whims);
+        liar.hear(line, &mut self.adversary_rng);
         if !liar.withholds() {
             return;
         }
@@ -109,9 +109,10 @@ impl World {
 
     pub(crate) fn lie(&mut self, node: NodeId) {
         let Body::Liar(liar) = &self.nodes[node].body else { return };
-        let wait =
-            Duration::from_secs_f64(60.0 / f64::from(liar.per_minute) * self.whims.random_range(0.5..1.5));
-        let habit = liar.habits.choose(&mut self.whims).copied();
+        let wait = Duration::from_secs_f64(
+            60.0 / f64::from(liar.per_minute) * self.adversary_rng.random_range(0.5..1.5),
+        );
+        let habit = liar.habits.choose(&mut self.adversary_rng).copied();
         self.queue.push(self.now + wait, Event::Lie { node });
         let networks: Vec<(ChannelId, NetworkId)> = self.nodes[node]
             .channels
@@ -121,7 +122,8 @@ impl World {
                 Port::Link(_) => None,
             })
             .collect();
-        if let (Some(habit), Some((channel, _))) = (habit, networks.choose(&mut self.whims).copied()) {
+        if let (Some(habit), Some((channel, _))) = (habit, networks.choose(&mut self.adversary_rng).copied())
+        {
             for line in self.lies(node, channel, habit) {
                 self.send(node, channel, Target::All, line);
             }
@@ -139,15 +141,18 @@ impl World {
         };
         match habit {
             Habit::Replay => {
-                liar.heard.choose(&mut self.whims).map(|line| line.to_string()).into_iter().collect()
+                liar.heard.choose(&mut self.adversary_rng).map(|line| line.to_string()).into_iter().collect()
             }
-            Habit::Rubbish => (0..RUBBISH).map(|number| rubbish(number, &from, &mut self.whims)).collect(),
+            Habit::Rubbish => {
+                (0..RUBBISH).map(|number| rubbish(number, &from, &mut self.adversary_rng)).collect()
+            }
             Habit::Junk => self.junk(node).into_iter().collect(),
             Habit::Withhold => Vec::new(),
             Habit::FalseBeacon => {
-                let (count, sum) = (self.whims.random_range(0..2000), self.whims.random());
-                let bound =
-                    crate::wall::Wall::default().shows(self.now).plus(self.whims.random_range(0..300));
+                let (count, sum) = (self.adversary_rng.random_range(0..2000), self.adversary_rng.random());
+                let bound = crate::wall::Wall::default()
+                    .shows(self.now)
+                    .plus(self.adversary_rng.random_range(0..300));
                 vec![beacon(bound, Fingerprint { count, sum })]
             }
             Habit::CopiedBeacon => {
@@ -171,7 +176,7 @@ impl World {
 
     fn liars_record(&mut self, node: NodeId, bucket: &BucketPath) -> Option<Record> {
         let time = crate::wall::Wall::default().shows(self.now);
-        let data = format!("junk {:016x}", self.whims.next_u64());
+        let data = format!("junk {:016x}", self.adversary_rng.next_u64());
         let of = &mut self.nodes[node];
         let Body::Liar(liar) = &mut of.body else { return None };
         liar.sequence += 1;
@@ -186,7 +191,7 @@ impl World {
     /// What another said, with a byte changed.
     fn changed(&mut self, node: NodeId) -> Option<String> {
         let Body::Liar(liar) = &self.nodes[node].body else { return None };
-        let mut envelope = Envelope::decode(liar.heard.choose(&mut self.whims)?.as_bytes()).ok()?;
+        let mut envelope = Envelope::decode(liar.heard.choose(&mut self.adversary_rng)?.as_bytes()).ok()?;
         let changed = envelope.payload.replacen("\"data\":\"", "\"data\":\"x", 1);
         let is_changed = changed != envelope.payload && !envelope.signatures.is_empty();
         envelope.payload = changed;
@@ -197,15 +202,16 @@ impl World {
     fn forged(&mut self, node: NodeId) -> Option<String> {
         // Never the liar itself, who may speak for himself.
         let others = 1..self.nodes.len();
-        let victim: PeerId = self.nodes[(node + self.whims.random_range(others)) % self.nodes.len()].me;
-        match self.whims.random_range(0..4) {
+        let victim: PeerId =
+            self.nodes[(node + self.adversary_rng.random_range(others)) % self.nodes.len()].me;
+        match self.adversary_rng.random_range(0..4) {
             0 => self.changed(node),
-            // A word about another.
+            // A record about another peer.
             1 => {
                 let record = self.liars_record(node, &buckets::HOSTNAME.of(victim))?;
                 Some(self.said(node, &record).encode())
             }
-            // A word as another's.
+            // A record in another peer's name.
             2 => {
                 let record = self.liars_record(node, &buckets::SHARE_FILES.path())?;
                 let mut envelope = self.said(node, &record);

@@ -5,11 +5,11 @@
 //! same records, and fails
 //! - if they do not by the end of the calm,
 //! - if any of them ever takes, or holds at the end, a record that nobody signed,
-//! - if one ever says more on a network than that bears (reckoned here once more, not by the brain's own code),
+//! - if one ever sends more on a network than that allows (computed here once more, not by the brain's own code),
 //! - if a sort of records took longer to all than its scenario allows.
 //!
-//! Signatures are real, lines are those of the wire, and what surrounds a brain is done as the daemon does it: own words
-//! are on the disk before they are told, others' get there in groups, a crash loses what waited, clocks are read through
+//! Signatures are real, lines are those of the wire, and what surrounds a brain is done as the daemon does it: own records
+//! are on the disk before they are sent, others' get there in groups, a crash loses what waited, clocks are read through
 //! [`dcache::Clock`]. The same seed gives the same run to the last event: [`Report::hash`] is over all of them.
 //!
 //! ```text

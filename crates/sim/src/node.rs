@@ -66,7 +66,7 @@ pub(crate) struct Node {
     pub(crate) files: Files,
     /// The last number under which it spoke.
     sequence: u64,
-    /// Own words that are not told yet, and until when the last about an item is kept.
+    /// Items of own records that were not sent yet, and until when the latest record about each is kept.
     untold: BTreeMap<Item, End>,
 }
 
@@ -129,14 +129,14 @@ impl Node {
         record
     }
 
-    /// A word was told.
+    /// Notes that an own record was sent.
     pub(crate) fn settled(&mut self, record: &Record) {
         if self.untold.get(record.item()) == Some(&record.keep()) {
             self.untold.remove(record.item());
         }
     }
 
-    /// The swarm remembers an own word that the disk has forgotten.
+    /// Notes an own record that the swarm remembers and the disk has forgotten.
     pub(crate) fn heard_own(&mut self, record: &Record) {
         self.sequence = self.sequence.max(record.signature().sequence);
     }

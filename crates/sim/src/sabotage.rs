@@ -7,7 +7,7 @@ use crate::world::World;
 use dcache::{End, Key, Keypair, Record, buckets};
 use routing::{Address, Envelope, Target};
 
-/// More lines than any network bears at once.
+/// More lines than any network allows at once.
 const TOO_MANY: usize = 1000;
 
 impl World {

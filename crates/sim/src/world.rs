@@ -55,11 +55,11 @@ pub(crate) struct World {
     pub(crate) options: Options,
     pub(crate) now: Duration,
     pub(crate) queue: Queue,
-    /// Chance of networks and links.
+    /// The random choices of networks and links.
     pub(crate) random: ChaCha8Rng,
-    /// Chance of liars.
-    pub(crate) whims: ChaCha8Rng,
-    /// Seeds of brains.
+    /// The random choices of liars.
+    pub(crate) adversary_rng: ChaCha8Rng,
+    /// The seeds of brains.
     pub(crate) seeds: ChaCha8Rng,
     pub(crate) nodes: Vec<Node>,
     pub(crate) networks: Vec<Network>,
@@ -82,14 +82,14 @@ pub(crate) struct World {
 impl World {
     /// Nothing, yet: see `plan`.
     pub(crate) fn empty(scenario: Arc<Scenario>, options: Options, randoms: [ChaCha8Rng; 3]) -> Self {
-        let [random, whims, seeds] = randoms;
+        let [random, adversary_rng, seeds] = randoms;
         Self {
             scenario,
             options,
             now: Duration::ZERO,
             queue: Queue::default(),
             random,
-            whims,
+            adversary_rng,
             seeds,
             nodes: Vec::new(),
             networks: Vec::new(),

@@ -66,7 +66,7 @@ fn whoever_lacks_a_record_is_named() {
 #[test]
 fn whoever_says_too_much_is_named() {
     let failures = spoilt(Sabotage::Overdrive);
-    assert!(failures.contains("node 0 said on lan 0 more lines than the channel bears"), "{failures}");
+    assert!(failures.contains("node 0 said on lan 0 more lines than the channel allows"), "{failures}");
 }
 
 #[test]

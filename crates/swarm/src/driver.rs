@@ -205,6 +205,9 @@ struct Run {
 impl Run {
     fn input(&mut self, input: Input) {
         let now = self.now();
+        for (metric, by) in self.swarm.take_counted().iter() {
+            self.brain.count_by(metric, by);
+        }
         for output in self.brain.handle(now, input) {
             self.output(output);
         }

@@ -5,6 +5,8 @@ use brain::{Brain, Now, Routing};
 use dcache::{
     Moment, Pattern, PeerId, Policy, Record, Refusal, Set, Statement, StatementError, Statements, Time,
 };
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use telemetry::{Counters, Metric};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 /// How many changes a slow listener may be behind before it misses some; it is told then, and reads anew.
@@ -29,6 +31,8 @@ pub struct Swarm {
     me: PeerId,
     commands: mpsc::Sender<Command>,
     changes: broadcast::Sender<Record>,
+    /// What services counted and the brain does not know yet.
+    counted: Arc<Mutex<Counters>>,
 }
 
 /// The daemon is stopping.
@@ -66,7 +70,7 @@ pub enum SayError {
 
 impl Swarm {
     pub(crate) fn new(me: PeerId, commands: mpsc::Sender<Command>) -> Self {
-        Self { me, commands, changes: broadcast::channel(CHANGES).0 }
+        Self { me, commands, changes: broadcast::channel(CHANGES).0, counted: Arc::default() }
     }
 
     /// Who this node is.
@@ -180,8 +184,20 @@ impl Swarm {
         done.await.map_err(|_| Stopped)
     }
 
-    /// Adds to a counter.
-    pub fn count(&self, _metric: &'static telemetry::Metric, _by: u64) {}
+    /// Adds to a counter, which the status of this node shows. It does not wait, and wakes nobody.
+    pub fn count(&self, metric: &'static Metric, by: u64) {
+        self.counted().add(metric, by);
+    }
+
+    /// Takes what services counted since the last call.
+    pub(crate) fn take_counted(&self) -> Counters {
+        std::mem::take(&mut self.counted())
+    }
+
+    fn counted(&self) -> MutexGuard<'_, Counters> {
+        // Each change is a single call that leaves the counters whole.
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
     /// What changes in the buckets that match, from now on; the first time everything has appeared.
     pub fn watch(&self, pattern: Pattern) -> Watch {

@@ -234,7 +234,8 @@ mod tests {
         for Metric { name, unit, help, .. } in ALL {
             assert!(is_name(name), "{name}");
             assert!(is_unit(unit), "{name}: {unit}");
-            let is_sentence = help.starts_with(|first: char| first.is_ascii_uppercase()) && help.ends_with('.');
+            let is_sentence =
+                help.starts_with(|first: char| first.is_ascii_uppercase()) && help.ends_with('.');
             assert!(is_sentence && !help.trim_end_matches('.').contains(". "), "{name}: {help}");
         }
     }

@@ -1,19 +1,23 @@
 //! How a comparison goes on, and how it ends.
 
-use super::{Session, TRIES};
-use crate::neighbours::Verdict;
-use crate::{Brain, Now, Output};
+use super::{Comparisons, Session, TRIES};
+use crate::Now;
+use crate::answers::GiftProgress;
+use crate::node::Node;
+use crate::replica::Verdict;
 use routing::{ChannelCommand, ChannelId};
 use std::net::SocketAddr;
 use std::time::Duration;
+use telemetry::metrics;
 
-impl Brain {
-    /// A record came: whether it is one that our comparison brought.
-    pub(crate) fn session_gained(&mut self, elapsed: Duration, channel: ChannelId) -> bool {
-        let timeout = self.settings.repair_timeout;
-        let Some(session) = self.session.as_mut().filter(|session| session.channel == Some(channel)) else {
-            return false;
-        };
+impl Comparisons {
+    fn session_on(&mut self, channel: ChannelId) -> Option<&mut Session> {
+        self.session.as_mut().filter(|session| session.channel == Some(channel))
+    }
+
+    /// Notes that a record came. Returns whether the comparison brought it.
+    pub(crate) fn gained(&mut self, elapsed: Duration, channel: ChannelId, timeout: Duration) -> bool {
+        let Some(session) = self.session_on(channel) else { return false };
         session.gained += 1;
         if session.address.is_some() {
             session.deadline = elapsed + timeout;
@@ -21,91 +25,96 @@ impl Brain {
         true
     }
 
-    /// A link took something of what we give.
-    pub(crate) fn session_goes_on(&mut self, now: Now, channel: ChannelId) {
-        if let Some(session) = self.session.as_mut().filter(|session| session.channel == Some(channel)) {
-            session.deadline = now.elapsed + self.settings.repair_timeout;
-        }
-    }
-
-    /// The other side of a link has said all that we lacked.
-    pub(crate) fn session_is_complete(&mut self, now: Now, channel: ChannelId, out: &mut Vec<Output>) {
-        let is_ours = |session: &&mut Session| session.channel == Some(channel) && session.address.is_some();
-        if let Some(session) = self.session.as_mut().filter(is_ours) {
-            session.is_complete = true;
-            self.close_if_done(now, out);
-        }
-    }
-
-    /// What the other side of a link lacked has been sent.
-    pub(crate) fn session_is_given(&mut self, now: Now, channel: ChannelId, out: &mut Vec<Output>) {
-        if let Some(session) = self.session.as_mut().filter(|session| session.channel == Some(channel)) {
+    /// Notes how far the records are sent that this node owes the other side of a link.
+    pub(crate) fn progressed(
+        &mut self,
+        node: &mut Node,
+        now: Now,
+        channel: ChannelId,
+        progress: GiftProgress,
+    ) {
+        let Some(session) = self.session_on(channel) else { return };
+        session.deadline = now.elapsed + node.settings.repair_timeout;
+        if progress == GiftProgress::Done {
             session.is_given = true;
-            self.close_if_done(now, out);
+            self.close_if_done(node, now);
         }
     }
 
-    fn close_if_done(&mut self, now: Now, out: &mut Vec<Output>) {
+    /// Notes that the other side of a link has sent all that this node lacked.
+    pub(crate) fn completed(&mut self, node: &mut Node, now: Now, channel: ChannelId) {
+        if let Some(session) = self.session_on(channel).filter(|session| session.address.is_some()) {
+            session.is_complete = true;
+            self.close_if_done(node, now);
+        }
+    }
+
+    fn close_if_done(&mut self, node: &mut Node, now: Now) {
         let is_done = |session: &&Session| session.is_complete && session.is_given;
         if let Some(channel) = self.session.as_ref().filter(is_done).and_then(|session| session.channel) {
-            out.push(Output::Channel(ChannelCommand::Close { channel }));
-            self.end_session(now);
+            node.command(ChannelCommand::Close { channel });
+            self.end(node, now);
         }
     }
 
-    pub(super) fn session_is_late(&mut self, now: Now, out: &mut Vec<Output>) {
+    /// Tries the last step again, or gives the comparison up.
+    pub(super) fn late(&mut self, node: &mut Node, now: Now) {
         let Some(session) = &mut self.session else { return };
         session.tries += 1;
         let is_on_network = session.address.is_none();
         if is_on_network && !session.is_complete && session.tries < TRIES && session.ends > now.elapsed {
-            return self.try_again(now, out);
+            return self.try_again(node, now);
         }
         match session.channel {
-            _ if is_on_network => self.end_session(now),
-            None => self.no_link(now),
+            _ if is_on_network => self.end(node, now),
+            None => self.no_link(node, now),
             Some(channel) => {
-                out.push(Output::Channel(ChannelCommand::Close { channel }));
-                self.end_session(now);
+                node.command(ChannelCommand::Close { channel });
+                self.end(node, now);
             }
         }
     }
 
-    /// Ends the comparison. Somebody who differs and yet brings nothing is left aside for a while.
-    fn end_session(&mut self, now: Now) {
+    /// Ends the comparison. Backs off from a neighbour that differs and yet brings nothing.
+    fn end(&mut self, node: &mut Node, now: Now) {
         let Some(session) = self.session.take() else { return };
-        self.count(if session.is_complete { "comparisons completed" } else { "comparisons failed" });
-        let shown = self.neighbours.get(&session.peer).and_then(|neighbour| neighbour.shown);
-        // Behind: what it showed was what we held, or would have been.
-        let agrees = shown.is_some_and(|(beacon, ..)| self.judge_again(now, &beacon) != Verdict::Different);
-        if let Some(neighbour) = self.neighbours.get_mut(&session.peer) {
+        node.count(match session.is_complete {
+            true => &metrics::BRAIN_COMPARISONS_COMPLETED,
+            false => &metrics::BRAIN_COMPARISONS_FAILED,
+        });
+        let shown = node.neighbours.get(&session.peer).and_then(|neighbour| neighbour.shown);
+        // A neighbour that is behind showed what this node held, or would have held.
+        let agrees =
+            shown.is_some_and(|shown| node.replica.judge(now, &shown.beacon).0 != Verdict::Different);
+        if let Some(neighbour) = node.neighbours.get_mut(&session.peer) {
             match session.gained > 0 || agrees {
-                true => neighbour.redeem(),
-                false => neighbour.leave_aside(now.elapsed),
+                true => neighbour.clear_backoff(),
+                false => neighbour.back_off(now.elapsed),
             }
         }
-        self.quicken(now, session.peer.0);
+        node.reset_timer(now, session.peer.0);
     }
 
-    /// Nobody takes links there.
-    pub(crate) fn connect_failed(&mut self, now: Now, address: SocketAddr) {
+    /// Notes that no link came up to this address.
+    pub(crate) fn connect_failed(&mut self, node: &mut Node, now: Now, address: SocketAddr) {
         let waits = |session: &Session| session.address == Some(address) && session.channel.is_none();
         if self.session.as_ref().is_some_and(waits) {
-            self.no_link(now);
+            self.no_link(node, now);
         }
     }
 
-    /// The link on which to compare did not come up.
-    fn no_link(&mut self, now: Now) {
-        self.count("links that did not come up");
+    fn no_link(&mut self, node: &mut Node, now: Now) {
+        node.count(&metrics::BRAIN_COMPARISONS_NO_LINK);
         let peer = self.session.take().map(|session| session.peer);
-        if let Some(neighbour) = peer.and_then(|peer| self.neighbours.get_mut(&peer)) {
-            neighbour.takes_no_links(now.elapsed);
+        if let Some(neighbour) = peer.and_then(|peer| node.neighbours.get_mut(&peer)) {
+            neighbour.link_failed(now.elapsed);
         }
     }
 
-    pub(crate) fn repair_channel_is_down(&mut self, now: Now, channel: ChannelId) {
-        if self.session.as_ref().is_some_and(|session| session.channel == Some(channel)) {
-            self.end_session(now);
+    /// Ends the comparison if it was on a channel that is gone.
+    pub(crate) fn channel_is_down(&mut self, node: &mut Node, now: Now, channel: ChannelId) {
+        if self.session_on(channel).is_some() {
+            self.end(node, now);
         }
     }
 }

@@ -60,10 +60,6 @@ fn last_salt(world: &World, on: ChannelId) -> Option<u64> {
     })
 }
 
-fn counter(world: &World, name: &str) -> u64 {
-    world.nodes[0].brain.status(world.now()).counters.get(name).copied().unwrap_or_default()
-}
-
 fn comes_up(world: &mut World, dialled: Option<SocketAddr>) {
     let medium = Medium::Link { dialled, is_kept: false };
     world.input(0, Input::Channel(ChannelEvent::Up { channel: LINK, medium }));
@@ -124,8 +120,8 @@ fn a_difference_of_many_lines_of_symbols_is_found() {
         hears_step(&mut world, LINK, None, Repair::Sketch(step));
         first += MAX_SYMBOLS as u32;
     }
-    assert_eq!(counter(&world, "sketches not looked at"), 0);
-    assert_eq!(counter(&world, "comparisons served"), 1);
+    assert_eq!(world.counter_of(0, &metrics::BRAIN_SKETCHES_IGNORED), 0);
+    assert_eq!(world.counter_of(0, &metrics::BRAIN_COMPARISONS_SERVED), 1);
 }
 
 #[test]
@@ -139,9 +135,9 @@ fn one_host_full_of_sketches_keeps_nobody_else_from_being_served() {
     for salt in 0..500 {
         hears_step(&mut world, network_channel(1), Some(liars_host()), step(salt));
     }
-    let before = counter(&world, "comparisons served");
+    let before = world.counter_of(0, &metrics::BRAIN_COMPARISONS_SERVED);
     hears_step(&mut world, network_channel(1), Some(host(1, 5)), step(1000));
-    assert_eq!(counter(&world, "comparisons served"), before + 1);
+    assert_eq!(world.counter_of(0, &metrics::BRAIN_COMPARISONS_SERVED), before + 1);
 }
 
 #[test]
@@ -156,7 +152,8 @@ fn nobody_keeps_a_comparison_going_for_ever() {
             hears_step(&mut world, network_channel(1), Some(liars_host()), want);
         }
     }
-    assert!(counter(&world, "comparisons completed") + counter(&world, "comparisons failed") > 0);
+    let ended = [&metrics::BRAIN_COMPARISONS_COMPLETED, &metrics::BRAIN_COMPARISONS_FAILED];
+    assert!(ended.iter().any(|metric| world.counter_of(0, metric) > 0));
 }
 
 #[test]
@@ -216,7 +213,7 @@ fn whatever_is_wanted_in_several_lines_is_given() {
 }
 
 #[test]
-fn once_the_time_is_known_nobody_is_left_aside_for_what_was_refused_before() {
+fn once_the_time_is_known_nobody_is_avoided_for_what_was_refused_before() {
     let mut world = World::new(0.0);
     for _ in 0..2 {
         world.add();
@@ -238,7 +235,7 @@ fn once_the_time_is_known_nobody_is_left_aside_for_what_was_refused_before() {
 }
 
 #[test]
-fn on_a_slow_channel_full_of_news_a_comparison_has_its_turn() {
+fn on_a_slow_channel_full_of_news_a_comparison_is_sent() {
     let mut world = World::new(0.0);
     world.add();
     let capacity = Capacity::IRC;
@@ -249,7 +246,7 @@ fn on_a_slow_channel_full_of_news_a_comparison_has_its_turn() {
     }
     shows(&mut world, 2);
     world.run(Duration::from_secs(400));
-    assert!(world.nodes[0].brain.outbox.is_behind(network_channel(1)));
+    assert!(world.nodes[0].brain.is_behind(network_channel(1)));
     assert!(last_salt(&world, network_channel(1)).is_some(), "a sketch was said");
 }
 

@@ -16,10 +16,6 @@ impl World {
         self.later(from, Input::Channel(ChannelEvent::Up { channel: here, medium: made }));
     }
 
-    fn counter_of(&self, node: usize, name: &str) -> u64 {
-        self.nodes[node].brain.status(self.now()).counters.get(name).copied().unwrap_or_default()
-    }
-
     fn peer(&self, node: usize) -> PeerId {
         self.nodes[node].key.peer_id()
     }
@@ -84,7 +80,7 @@ fn a_path_carries_records_both_ways_and_the_one_between_only_passes_them_on() {
     world.propose(2, "back");
     world.run(Duration::from_secs(60));
     assert!(world.knows(2, "there") && world.knows(0, "back"));
-    assert!(!world.knows(1, "there") && world.counter_of(1, "lines passed on") > 2);
+    assert!(!world.knows(1, "there") && world.counter_of(1, &metrics::BRAIN_LINES_FORWARDED) > 2);
     let path = |node: usize| {
         let status = world.nodes[node].brain.status(world.now());
         status.channels.into_iter().find(|channel| channel.name.starts_with("path ")).unwrap()
@@ -100,7 +96,7 @@ fn whoever_does_not_want_to_passes_nothing_on() {
     world.route(1, Routing { forwards: false, ..Routing::default() });
     world.propose(0, "there");
     world.run(Duration::from_secs(60));
-    assert!(!world.knows(2, "there") && world.counter_of(1, "lines for others") > 0);
+    assert!(!world.knows(2, "there") && world.counter_of(1, &metrics::BRAIN_LINES_FOREIGN) > 0);
 }
 
 fn ping(from: Address, to: Address) -> Envelope {
@@ -162,7 +158,7 @@ fn nobody_is_used_to_reach_what_is_no_robot() {
         world.hears_line(1, 1, 0, ping(asker.clone(), to));
         assert_eq!(world.nodes[1].outputs.len(), before);
     }
-    assert_eq!(world.counter_of(1, "lines not passed on: no way there"), 5);
+    assert_eq!(world.counter_of(1, &metrics::BRAIN_LINES_NOT_FORWARDED_NO_ROUTE), 5);
     // A robot's line port is dialled.
     let to = Address::tcp_line(host(2, 2)).then(&asked).unwrap();
     world.hears_line(1, 1, 0, ping(asker, to));
@@ -181,7 +177,7 @@ fn nobody_is_used_to_flood_others() {
     }
     assert_eq!(passed_on(&world, 2).len(), 1, "the same line at once");
     world.hears_line(1, 1, 0, Envelope { hops: 8, ..line });
-    assert_eq!(world.counter_of(1, "lines not passed on: passed on too often"), 1);
+    assert_eq!(world.counter_of(1, &metrics::BRAIN_LINES_NOT_FORWARDED_TOO_MANY_HOPS), 1);
     for n in 0..1000 {
         let line = Envelope { comment: Some(n.to_string()), ..ping(asker.clone(), to.clone()) };
         world.hears_line(1, 1, 0, line);
@@ -190,5 +186,5 @@ fn nobody_is_used_to_flood_others() {
     // Who claims to have it from somewhere else than where it came from is not answered there.
     let from = udp(1, 9).then(&asker).unwrap();
     world.hears_line(1, 1, 0, Envelope { hops: 1, comment: Some("forged".to_owned()), ..ping(from, to) });
-    assert!(world.counter_of(1, "lines not passed on: no answer could come back") <= 1);
+    assert!(world.counter_of(1, &metrics::BRAIN_LINES_NOT_FORWARDED_NO_RETURN) <= 1);
 }

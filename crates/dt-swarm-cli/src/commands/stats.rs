@@ -9,7 +9,7 @@ use crate::output::fields::Daemon;
 use crate::tables::table;
 use crate::text::{clean, duration, size};
 use clap::Args;
-use routing::Standing;
+use routing::SyncStatus;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -50,9 +50,9 @@ struct Sync {
     agreed_age_seconds: Option<u64>,
 }
 
-impl From<Standing> for Sync {
-    fn from(standing: Standing) -> Self {
-        let Standing { agreeing, differing, behind, agreed } = standing;
+impl From<SyncStatus> for Sync {
+    fn from(status: SyncStatus) -> Self {
+        let SyncStatus { agreeing, differing, behind, agreed } = status;
         Self { agreeing, differing, behind, agreed_age_seconds: agreed }
     }
 }
@@ -66,7 +66,7 @@ impl Command for Stats {
         let is_told = daemon.records.is_some();
         Ok(Counts {
             daemon,
-            sync: status.standing.map(Sync::from),
+            sync: status.sync.map(Sync::from),
             channels: is_told.then(|| status.channels.into_iter().map(Channel::from).collect()),
             counters: is_told.then_some(status.counters),
         })
@@ -92,7 +92,8 @@ impl Output for Counts {
                 writeln!(shown, "\nsince {} ago:", duration(self.daemon.uptime_seconds.unwrap_or_default()));
         }
         for (name, count) in counters {
-            let _ = writeln!(shown, "{count:>10}  {}", clean(name, 80));
+            let what = telemetry::metrics::find(name).map_or(name.as_str(), |metric| metric.help);
+            let _ = writeln!(shown, "{count:>10}  {}", clean(what, 120));
         }
         shown
     }

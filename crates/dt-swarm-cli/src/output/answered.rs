@@ -8,10 +8,6 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// Words in the names of the daemon's counters that tell of something refused.
-const REFUSED: [&str; 6] =
-    ["refused", "without a signature", "no envelope", "no message", "over a host's budget", "bad lines"];
-
 /// The answer of which a document is made.
 #[derive(Debug, Serialize)]
 pub(crate) struct Answered {
@@ -27,12 +23,17 @@ pub(crate) struct Answered {
     pub(crate) refused_here: BTreeMap<String, u64>,
 }
 
+/// Returns whether a metric counts something that was refused, or that followed from it.
+fn is_refusal(name: &str) -> bool {
+    name.contains(".refused.") || name == telemetry::metrics::BRAIN_LINKS_CLOSED_MISBEHAVIOUR.name
+}
+
 impl Answered {
     /// Describes this answer.
     pub(crate) fn new(answer: &Answer, names: &Names) -> Self {
         let counters = answer.pong.status.iter().flat_map(|status| &status.counters);
         let refused = counters
-            .filter(|(name, number)| **number > 0 && REFUSED.iter().any(|word| name.contains(word)))
+            .filter(|(name, number)| **number > 0 && is_refusal(name))
             .map(|(name, number)| (name.clone(), *number));
         Self {
             daemon: Daemon::new(&answer.pong, names.of(answer.pong.peer).hostname),
@@ -51,8 +52,10 @@ impl Answered {
             let _ = write!(shown, ", {records} held by the daemon");
         }
         shown.push_str(".\n");
-        for (reason, number) in &self.refused_by_daemon {
-            let _ = writeln!(shown, "The daemon counts: {}: {number}.", clean(reason, 100));
+        for (name, number) in &self.refused_by_daemon {
+            let metric = telemetry::metrics::find(name);
+            let what = metric.map_or(name.as_str(), |metric| metric.help.trim_end_matches('.'));
+            let _ = writeln!(shown, "The daemon counts: {}: {number}.", clean(what, 120));
         }
         for (reason, number) in &self.refused_here {
             let _ = writeln!(shown, "Left out here: {number}, because: {reason}.");

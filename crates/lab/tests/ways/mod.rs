@@ -4,6 +4,7 @@ use lab::daemon::Robot;
 use lab::{Host, Result, wait_until};
 use serde_json::Value;
 use std::time::{Duration, Instant};
+use telemetry::Metric;
 
 /// The slowest way is IRC: some 150 bytes in two seconds.
 const SOON: Duration = Duration::from_secs(150);
@@ -34,8 +35,8 @@ pub(crate) fn channels(robot: &Robot) -> Result<Vec<Channel>> {
     Ok(channels.map(channel).filter(|channel| channel.name != "links").collect())
 }
 
-pub(crate) fn counter(robot: &Robot, name: &str) -> Result<u64> {
-    Ok(robot.cli(&["stats", "--json"])?["counters"][name].as_u64().unwrap_or_default())
+pub(crate) fn counter(robot: &Robot, metric: &Metric) -> Result<u64> {
+    Ok(robot.cli(&["stats", "--json"])?["counters"][metric.name].as_u64().unwrap_or_default())
 }
 
 /// Waits for a channel of this name, or one that begins so, on which something was heard.

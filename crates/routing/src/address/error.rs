@@ -1,6 +1,6 @@
 //! Why a text is no address.
 
-use super::{MAX_ADDRESS_BYTES, MAX_HOPS};
+use super::limits::{MAX_ADDRESS_BYTES, MAX_HOPS};
 
 /// Why a text is no address. Segments are numbered from 1.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

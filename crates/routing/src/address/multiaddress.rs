@@ -7,8 +7,9 @@
 //!
 //! The same with `ip6`, `dns`, `dns4` and `dns6`. All else has no multiaddress.
 
+use super::chain::Address;
+use super::error::AddressError;
 use super::parts::{Family, Hop, Host, Member, Node, Part, Socket, Transport, Wild};
-use super::{Address, AddressError};
 use dcache::PeerId;
 use multiaddr::{Multiaddr, Protocol};
 
@@ -90,7 +91,7 @@ fn no_channel(hop: Hop<'_>) -> MultiaddressError {
     }
 }
 
-/// The same peer in libp2p's words.
+/// Returns the same peer as libp2p writes it.
 fn libp2p_peer(peer: Wild<PeerId>) -> Result<Wild<multiaddr::PeerId>> {
     let peer = peer.value().ok_or(MultiaddressError::Wildcard)?.to_string();
     peer.parse().map(Wild::Is).map_err(|_| MultiaddressError::Peer(peer))

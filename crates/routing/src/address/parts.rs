@@ -32,7 +32,7 @@ pub enum Part<'a> {
     Other(&'a str),
 }
 
-/// A channel that bears the line protocol.
+/// A channel for the line protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hop<'a> {
     /// `/ip4/A/tcp/P/dswarm-line`.
@@ -135,6 +135,16 @@ impl<T> Wild<T> {
         match self {
             Self::Any => None,
             Self::Is(value) => Some(value),
+        }
+    }
+}
+
+impl Part<'_> {
+    /// Returns the IP address of a channel over TCP or UDP, when it is given as a number.
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Part::Hop(Hop::Tcp(socket) | Hop::Udp(socket)) => Some(socket.addr()?.ip()),
+            _ => None,
         }
     }
 }

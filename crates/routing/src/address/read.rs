@@ -1,11 +1,13 @@
 //! Reads the parts of an address, one after another.
 
+use super::error::AddressError;
 use super::parts::{Content, Family, Hop, Host, Member, Node, Part, Socket, Transport, Wild};
 use super::segments::split_first;
-use super::{AddressError, LINE};
 use std::fmt::{self, Display, Write as _};
 use std::str::FromStr;
 
+/// The segment that ends a channel for the line protocol.
+const LINE: &str = "dswarm-line";
 /// IRC servers take no longer names (RFC 2812).
 const MAX_IRC_CHANNEL_BYTES: usize = 50;
 
@@ -66,9 +68,9 @@ impl<'a> Reader<'a> {
     }
 
     /// A segment that can only be this one.
-    fn word(&mut self, word: &'static str) -> Read<()> {
-        let found = self.take(word)?;
-        if found == word { Ok(()) } else { Err(self.unexpected(found, word)) }
+    fn keyword(&mut self, keyword: &'static str) -> Read<()> {
+        let found = self.take(keyword)?;
+        if found == keyword { Ok(()) } else { Err(self.unexpected(found, keyword)) }
     }
 
     /// A value, in the one spelling in which it is printed, or `*`.
@@ -134,7 +136,7 @@ impl<'a> Reader<'a> {
         match self.take(expected)? {
             LINE => Ok(Part::Hop(Hop::Tcp(at))),
             "irc" => self.irc(at, false),
-            "tls" => self.word("irc").and_then(|()| self.irc(at, true)),
+            "tls" => self.keyword("irc").and_then(|()| self.irc(at, true)),
             "p2p" => self.node(at, Transport::Tcp),
             found => Err(self.unexpected(found, expected)),
         }
@@ -144,20 +146,20 @@ impl<'a> Reader<'a> {
         let expected = "`dswarm-line` or `quic-v1`";
         match self.take(expected)? {
             LINE => Ok(Part::Hop(Hop::Udp(at))),
-            "quic-v1" => self.word("p2p").and_then(|()| self.node(at, Transport::Quic)),
+            "quic-v1" => self.keyword("p2p").and_then(|()| self.node(at, Transport::Quic)),
             found => Err(self.unexpected(found, expected)),
         }
     }
 
     fn irc(&mut self, server: Socket<'a>, is_tls: bool) -> Read<Part<'a>> {
         let channel = self.text("an IRC channel such as `#duckiebots`", is_irc_channel)?;
-        self.word(LINE)?;
+        self.keyword(LINE)?;
         Ok(Part::Hop(Hop::Irc { server, is_tls, channel }))
     }
 
     fn pubsub(&mut self) -> Read<Part<'a>> {
         let topic = self.text("a topic", |_| true)?;
-        self.word(LINE)?;
+        self.keyword(LINE)?;
         Ok(Part::Hop(Hop::Pubsub { topic }))
     }
 

@@ -1,6 +1,7 @@
 //! The form that all addresses share, whatever they mean: segments, each after a `/`.
 
-use super::{AddressError, MAX_ADDRESS_BYTES};
+use super::error::AddressError;
+use super::limits::MAX_ADDRESS_BYTES;
 use std::fmt;
 use std::str::FromStr;
 

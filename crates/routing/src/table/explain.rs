@@ -1,7 +1,9 @@
 //! How an address was resolved, for programs and for people.
 
-use super::{LearnedRoute, Resolution, RouteError, Rule};
-use crate::{Address, Member, Part, Wild};
+use super::learned::LearnedRoute;
+use super::resolution::{Resolution, RouteError};
+use super::rule::Rule;
+use crate::Address;
 use serde::{Serialize, Serializer};
 use std::fmt;
 
@@ -73,32 +75,5 @@ impl fmt::Display for By {
             Self::Learned(route) => write!(f, "learned {route}"),
             Self::Here => f.write_str("this node's brain passes it on"),
         }
-    }
-}
-
-impl fmt::Display for Resolution {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Here => f.write_str("delivered here"),
-            Self::NoRoute { address } => write!(f, "no route: {}", why_none(address)),
-            Self::Channel { address } => match address.first_hop() {
-                Some((hop, Some(onwards))) => write!(f, "sent over {hop}, from there on to {onwards}"),
-                _ => write!(f, "sent over {address}, to all who hear it"),
-            },
-        }
-    }
-}
-
-fn why_none(address: &Address) -> &'static str {
-    match address.split_first().0 {
-        Part::Peer(Member { peer: Wild::Any, name: "brain" }) => "what is for everybody's brain ends there",
-        Part::Peer(Member { name: "brain", .. }) => {
-            "no rule matches, and this peer was not heard in the last 15 minutes"
-        }
-        Part::CommandLine => {
-            "no rule matches; a command line is reached only on the connection on which it asked"
-        }
-        Part::Content(_) => "no rule matches; content is fetched, not written to",
-        _ => "no rule matches",
     }
 }

@@ -1,4 +1,4 @@
-//! Who was heard where.
+//! Routes to peers, learned from where each was heard.
 
 use crate::Address;
 use dcache::PeerId;
@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-/// The most learned routes.
+/// Maximum number of learned routes.
 pub const MAX_LEARNED: usize = 1024;
-/// The most of them that lead to one peer.
-pub const MAX_WAYS: usize = 8;
+/// Maximum number of learned routes to one peer.
+pub const MAX_ROUTES_OF_PEER: usize = 8;
 /// How long a learned route is of use after the peer was heard there.
 pub const LEARNED_LIFETIME: Duration = Duration::from_secs(15 * 60);
-/// For how long what was heard is taken to be still so; the cheapest of such ways is the best.
+/// How long after a peer was heard a route counts as recent. Of recent routes the cheapest is the best.
 const RECENT: Duration = Duration::from_secs(2 * 60);
 
 /// A learned route: `/dswarm/PEER/brain => VIA/$0`.
@@ -30,85 +30,90 @@ pub struct LearnedRoute {
     pub age: u64,
 }
 
-/// One way to a peer.
+/// A channel by which a peer was heard.
 #[derive(Clone, Debug)]
-pub(super) struct Way {
+pub(super) struct Route {
     via: Address,
     cost: u8,
     heard: Duration,
 }
 
-/// All that is learned.
+/// The learned routes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Learned {
-    peers: BTreeMap<PeerId, Vec<Way>>,
+    peers: BTreeMap<PeerId, Vec<Route>>,
     count: usize,
 }
 
 impl Learned {
     pub(super) fn learn(&mut self, peer: PeerId, via: &Address, cost: u8, now: Duration) {
-        if let Some(way) =
-            self.peers.get_mut(&peer).and_then(|ways| ways.iter_mut().find(|way| way.via == *via))
-        {
-            (way.cost, way.heard) = (cost, now);
+        let known =
+            self.peers.get_mut(&peer).and_then(|routes| routes.iter_mut().find(|route| route.via == *via));
+        if let Some(route) = known {
+            (route.cost, route.heard) = (cost, now);
             return;
         }
         self.make_room(peer);
-        self.peers.entry(peer).or_default().push(Way { via: via.clone(), cost, heard: now });
+        self.peers.entry(peer).or_default().push(Route { via: via.clone(), cost, heard: now });
         self.count += 1;
     }
 
-    /// The oldest goes: of this peer's, when it has many, so that nobody displaces others by showing up everywhere.
+    /// Drops the oldest route when there are too many. Of a peer with many routes it drops that peer's, so that nobody
+    /// displaces others by showing up everywhere.
     fn make_room(&mut self, peer: PeerId) {
-        if self.peers.get(&peer).is_some_and(|ways| ways.len() >= MAX_WAYS) {
+        if self.peers.get(&peer).is_some_and(|routes| routes.len() >= MAX_ROUTES_OF_PEER) {
             self.drop_oldest(peer);
         } else if self.count >= MAX_LEARNED {
-            let all =
-                self.peers.iter().flat_map(|(peer, ways)| ways.iter().map(move |way| (way.heard, *peer)));
-            if let Some((_, peer)) = all.min() {
+            let heard = self
+                .peers
+                .iter()
+                .flat_map(|(peer, routes)| routes.iter().map(move |route| (route.heard, *peer)));
+            if let Some((_, peer)) = heard.min() {
                 self.drop_oldest(peer);
             }
         }
     }
 
     fn drop_oldest(&mut self, peer: PeerId) {
-        let Some(ways) = self.peers.get_mut(&peer) else { return };
-        if let Some((oldest, _)) = ways.iter().enumerate().min_by_key(|(_, way)| way.heard) {
-            ways.swap_remove(oldest);
+        let Some(routes) = self.peers.get_mut(&peer) else { return };
+        if let Some((oldest, _)) = routes.iter().enumerate().min_by_key(|(_, route)| route.heard) {
+            routes.swap_remove(oldest);
             self.count -= 1;
         }
-        if ways.is_empty() {
+        if routes.is_empty() {
             self.peers.remove(&peer);
         }
     }
 
-    /// Of the ways heard lately the cheapest, else the latest.
-    pub(super) fn best(&self, peer: PeerId, now: Duration) -> Option<&Way> {
-        let live =
-            || self.peers.get(&peer).into_iter().flatten().filter(|way| way.age(now) <= LEARNED_LIFETIME);
-        let recent = live().filter(|way| way.age(now) <= RECENT);
+    /// Returns the cheapest of the recent routes to a peer, else the latest.
+    pub(super) fn best(&self, peer: PeerId, now: Duration) -> Option<&Route> {
+        let live = || {
+            let all = self.peers.get(&peer).into_iter().flatten();
+            all.filter(|route| route.age(now) <= LEARNED_LIFETIME)
+        };
+        let recent = live().filter(|route| route.age(now) <= RECENT);
         recent
-            .min_by_key(|way| (way.cost, Reverse(way.heard), &way.via))
-            .or_else(|| live().min_by_key(|way| (Reverse(way.heard), way.cost, &way.via)))
+            .min_by_key(|route| (route.cost, Reverse(route.heard), &route.via))
+            .or_else(|| live().min_by_key(|route| (Reverse(route.heard), route.cost, &route.via)))
     }
 
     pub(super) fn routes(&self, now: Duration) -> impl Iterator<Item = LearnedRoute> {
-        let all = self.peers.iter().flat_map(|(peer, ways)| ways.iter().map(move |way| (*peer, way)));
-        all.filter(move |(_, way)| way.age(now) <= LEARNED_LIFETIME)
-            .map(move |(peer, way)| way.route(peer, now))
+        let all = self.peers.iter().flat_map(|(peer, routes)| routes.iter().map(move |route| (*peer, route)));
+        all.filter(move |(_, route)| route.age(now) <= LEARNED_LIFETIME)
+            .map(move |(peer, route)| route.shown(peer, now))
     }
 
-    /// Frees what is of no more use.
+    /// Drops routes that have expired.
     pub(super) fn age_out(&mut self, now: Duration) {
-        for ways in self.peers.values_mut() {
-            ways.retain(|way| way.age(now) <= LEARNED_LIFETIME);
+        for routes in self.peers.values_mut() {
+            routes.retain(|route| route.age(now) <= LEARNED_LIFETIME);
         }
-        self.peers.retain(|_, ways| !ways.is_empty());
+        self.peers.retain(|_, routes| !routes.is_empty());
         self.count = self.peers.values().map(Vec::len).sum();
     }
 }
 
-impl Way {
+impl Route {
     pub(super) fn via(&self) -> &Address {
         &self.via
     }
@@ -117,8 +122,8 @@ impl Way {
         now.saturating_sub(self.heard)
     }
 
-    /// The same for those who read it.
-    pub(super) fn route(&self, peer: PeerId, now: Duration) -> LearnedRoute {
+    /// Returns the route as it is shown.
+    pub(super) fn shown(&self, peer: PeerId, now: Duration) -> LearnedRoute {
         LearnedRoute { peer, via: self.via.clone(), cost: self.cost, age: self.age(now).as_secs() }
     }
 }

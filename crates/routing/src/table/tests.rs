@@ -190,7 +190,7 @@ fn only_channels_are_learned_and_no_more_than_there_is_room_for() {
     for host in 0..20 {
         assert!(table.learn(peer(1), &udp(host), 1, ago(100 - u64::from(host))));
     }
-    assert_eq!(table.learned(NOW).count(), MAX_WAYS);
+    assert_eq!(table.learned(NOW).count(), MAX_ROUTES_OF_PEER);
     assert!(table.learned(NOW).all(|route| route.age <= 88), "the oldest of this peer went");
     for number in 0..1100u32 {
         let mut key = [0; 32];

@@ -1,0 +1,44 @@
+//! How this node's records compare with those that its neighbours showed lately.
+
+use crate::Now;
+use crate::neighbours::Shown;
+use crate::node::Node;
+use crate::replica::Verdict;
+use routing::{ChannelId, SyncStatus};
+
+/// Number of the longest beacon intervals for which a beacon says something about its sender.
+const FRESH_INTERVALS: u32 = 3;
+
+impl Node {
+    fn is_fresh(&self, now: Now, channel: ChannelId, shown: &Shown) -> bool {
+        shown.at + self.channels.longest_interval(channel) * FRESH_INTERVALS > now.elapsed
+    }
+
+    /// Whether another node of a network lately held what this node held. It then lacks what this node learns elsewhere.
+    pub(crate) fn has_company(&self, now: Now, channel: ChannelId) -> bool {
+        self.neighbours.on(channel).any(|neighbour| {
+            let shown = neighbour.shown.filter(|shown| self.is_fresh(now, channel, shown));
+            shown.is_some_and(|shown| shown.verdict != Verdict::Different)
+        })
+    }
+
+    /// Compares this node with all neighbours heard lately.
+    pub(crate) fn sync_status(&self, now: Now) -> SyncStatus {
+        let agreed = self.neighbours.last_agreed();
+        let agreed = agreed.map(|at| now.elapsed.saturating_sub(at).as_secs());
+        let mut status = SyncStatus { agreed, ..SyncStatus::default() };
+        for ((channel, _), neighbour) in self.neighbours.all() {
+            let shown = neighbour.shown.filter(|shown| self.is_fresh(now, *channel, shown));
+            let Some(Shown { beacon, .. }) = shown else { continue };
+            match self.replica.judge(now, &beacon).0 {
+                Verdict::Same => status.agreeing += 1,
+                Verdict::Behind | Verdict::Different => {
+                    status.differing += 1;
+                    let ours = self.replica.fingerprint(beacon.bound).count;
+                    status.behind = status.behind.max(beacon.fingerprint.count.saturating_sub(ours));
+                }
+            }
+        }
+        status
+    }
+}

@@ -1,0 +1,216 @@
+//! Answers: a pong to a ping, records to a request or to a peer that lacks them, portion by portion.
+
+use crate::Now;
+use crate::node::{Node, briefly};
+use crate::origin::Origin;
+use dcache::{Key, Pattern, Validity};
+use routing::{
+    Address, Carried, ChannelCommand, ChannelId, Envelope, MAX_LINE_BYTES, MAX_RECORDS, Message, Target,
+};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use telemetry::metrics;
+
+/// Number of records that are sent before the channel has to report that it sent them all.
+const PORTION: usize = 256;
+/// Maximum number of bytes around each payload in a line of several records.
+const AROUND_PAYLOAD: usize = 300;
+/// Maximum number of bytes around all records of a line.
+const AROUND_RECORDS: usize = 1024;
+
+/// The records that are still to be sent on a link.
+#[derive(Debug)]
+struct Answer {
+    to: Address,
+    keys: VecDeque<Key>,
+    kind: AnswerKind,
+}
+
+/// The purpose of an answer, which decides its form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AnswerKind {
+    /// Answers a request: one record a line, then a pong with the status of this node.
+    Request,
+    /// Gives a peer what it lacks by a comparison that it began: several records a line, then a pong.
+    Repair,
+    /// Gives a peer what it lacks by a comparison that this node began: several records a line. The peer may have something
+    /// left to send.
+    Gift,
+}
+
+/// How far the records are sent that a comparison of this node owes a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GiftProgress {
+    /// A portion is sent.
+    UnderWay,
+    /// All are sent.
+    Done,
+}
+
+/// The answers that are under way, at most one for each link.
+#[derive(Debug, Default)]
+pub(crate) struct Answers {
+    open: BTreeMap<ChannelId, Answer>,
+    /// Links that are closed once their answer is sent.
+    ending: BTreeSet<ChannelId>,
+}
+
+/// Returns the address of an answer. It travels back the way of the question, so of a chain of channels that ends at a
+/// brain only the brain has to be named; or, when others forwarded the question and no path is known, what is behind the
+/// first of them.
+fn reply_to(question: &Envelope, is_on_path: bool) -> Address {
+    let from = &question.from;
+    match from.split_first() {
+        (_, Some(behind)) if question.hops > 0 && !is_on_path => behind,
+        _ => from.brain_of().map_or_else(|| from.clone(), Address::brain),
+    }
+}
+
+impl Answers {
+    /// Answers a ping with a pong by the same way. On a link the pong has the status of this node. On a network, where a
+    /// question costs its sender nothing, it is no longer than the question.
+    pub(crate) fn answer_ping(&self, node: &mut Node, now: Now, origin: Origin, ping: &Envelope) {
+        node.count(&metrics::BRAIN_PINGS_ANSWERED);
+        let to = reply_to(ping, node.paths.chain(origin.channel).is_some());
+        send_pong(node, now, origin, to, AnswerKind::Request);
+    }
+
+    /// Answers a request with every record that matches, then a pong. On a network it sends only the pong, which names the
+    /// port at which to ask: there the asker has to prove its address before many bytes are sent to it.
+    pub(crate) fn answer_request(
+        &mut self,
+        node: &mut Node,
+        now: Now,
+        origin: Origin,
+        request: &Envelope,
+        patterns: &[Pattern],
+    ) {
+        node.count(&metrics::BRAIN_REQUESTS_ANSWERED);
+        let to = reply_to(request, node.paths.chain(origin.channel).is_some());
+        if node.channels.is_link(origin.channel) {
+            let keys = node.replica.set().live(patterns, now.moment.time).map(Key::from).collect();
+            self.start(node, now, origin.channel, Answer { to, keys, kind: AnswerKind::Request });
+        } else {
+            send_pong(node, now, origin, to, AnswerKind::Request);
+        }
+    }
+
+    /// Gives a peer on a link the records that it lacks by a comparison that it began.
+    pub(crate) fn repair(&mut self, node: &mut Node, now: Now, id: ChannelId, to: Address, keys: Vec<Key>) {
+        self.start(node, now, id, Answer { to, keys: keys.into(), kind: AnswerKind::Repair });
+    }
+
+    /// Gives a peer on a link the records that it lacks by a comparison that this node began.
+    pub(crate) fn give(
+        &mut self,
+        node: &mut Node,
+        now: Now,
+        id: ChannelId,
+        keys: Vec<Key>,
+    ) -> Option<GiftProgress> {
+        let to = Address::every_brain();
+        self.start(node, now, id, Answer { to, keys: keys.into(), kind: AnswerKind::Gift })
+    }
+
+    /// Starts an answer on a link. What was still to be sent there is dropped, so that a peer that asks again and again is
+    /// owed one answer at most.
+    fn start(&mut self, node: &mut Node, now: Now, id: ChannelId, new: Answer) -> Option<GiftProgress> {
+        if !node.channels.contains(id) {
+            return None;
+        }
+        let is_under_way = match self.open.get_mut(&id) {
+            // A peer names what it lacks in several lines.
+            Some(answer) if answer.kind == AnswerKind::Gift && new.kind == AnswerKind::Gift => {
+                answer.keys.extend(new.keys);
+                true
+            }
+            _ => self.open.insert(id, new).is_some(),
+        };
+        // One portion at a time: the link reports when the one under way is sent.
+        if is_under_way { None } else { self.resume(node, now, id) }
+    }
+
+    /// Sends the next portion, once the link has sent the one before; after the last portion, what ends the answer.
+    pub(crate) fn resume(&mut self, node: &mut Node, now: Now, id: ChannelId) -> Option<GiftProgress> {
+        let mut answer = self.open.remove(&id)?;
+        let portion = answer.keys.len().min(PORTION);
+        let keys: Vec<Key> = answer.keys.drain(..portion).collect();
+        match answer.kind {
+            AnswerKind::Request => keys.iter().for_each(|key| send_one(node, now, id, &answer.to, key)),
+            AnswerKind::Repair | AnswerKind::Gift => send_together(node, now, id, &answer.to, &keys),
+        }
+        let is_gift = answer.kind == AnswerKind::Gift;
+        let is_done = answer.keys.is_empty() && portion < PORTION;
+        match is_done {
+            true => self.finish(node, now, id, answer),
+            false => drop(self.open.insert(id, answer)),
+        }
+        is_gift.then_some(if is_done { GiftProgress::Done } else { GiftProgress::UnderWay })
+    }
+
+    fn finish(&mut self, node: &mut Node, now: Now, id: ChannelId, answer: Answer) {
+        if answer.kind != AnswerKind::Gift {
+            send_pong(node, now, Origin { channel: id, source: None }, answer.to, answer.kind);
+        }
+        if self.ending.contains(&id) {
+            node.command(ChannelCommand::Close { channel: id });
+        }
+    }
+
+    /// Notes that the other side of a link will send nothing more: the link is closed once its answer is sent.
+    pub(crate) fn ended(&mut self, node: &mut Node, id: ChannelId) {
+        let Some(channel) = node.channels.get_mut(id) else { return };
+        channel.is_pushed = false;
+        self.ending.insert(id);
+        if !self.open.contains_key(&id) {
+            node.command(ChannelCommand::Close { channel: id });
+        }
+    }
+
+    /// Forgets a channel that is gone.
+    pub(crate) fn drop_channel(&mut self, id: ChannelId) {
+        self.open.remove(&id);
+        self.ending.remove(&id);
+    }
+}
+
+fn send_one(node: &mut Node, now: Now, id: ChannelId, to: &Address, key: &Key) {
+    // The record may have left the set since the question.
+    if let (Some(channel), Some(record)) = (node.channels.get(id), node.replica.set().get(key)) {
+        let envelope = Envelope::record(node.own_address(channel), to.clone(), record);
+        node.send(now, id, Target::All, &envelope);
+        node.count(&metrics::BRAIN_RECORDS_SENT_ANSWERS);
+    }
+}
+
+/// Sends several records a line, so that they share one envelope.
+fn send_together(node: &mut Node, now: Now, id: ChannelId, to: &Address, keys: &[Key]) {
+    let Some(channel) = node.channels.get(id) else { return };
+    let empty = Envelope::new(node.own_address(channel), to.clone(), Message::pong(Validity::ALWAYS));
+    let mut envelope = empty.clone();
+    let mut bytes = 0;
+    for key in keys {
+        let Some(carried) = node.replica.set().get(key).map(Carried::from) else { continue };
+        // Escaped, a payload is at most twice as long: it has no control characters.
+        let length = 2 * carried.payload.len() + AROUND_PAYLOAD;
+        if envelope.records.len() == MAX_RECORDS || bytes + length > MAX_LINE_BYTES - AROUND_RECORDS {
+            node.send(now, id, Target::All, &std::mem::replace(&mut envelope, empty.clone()));
+            bytes = 0;
+        }
+        bytes += length;
+        envelope.records.push(carried);
+        node.channels.tally(id, |tally| tally.repaired += 1);
+    }
+    if !envelope.records.is_empty() {
+        node.send(now, id, Target::All, &envelope);
+    }
+}
+
+fn send_pong(node: &mut Node, now: Now, origin: Origin, to: Address, kind: AnswerKind) {
+    let Some(channel) = node.channels.get(origin.channel) else { return };
+    let mut envelope = Envelope::new(node.own_address(channel), to, Message::pong(briefly(now)));
+    if node.channels.is_link(origin.channel) && kind == AnswerKind::Request {
+        envelope.status = Some(node.status(now));
+    }
+    let target = origin.source.map_or(Target::All, Target::Host);
+    node.send(now, origin.channel, target, &envelope);
+}

@@ -1,0 +1,126 @@
+//! Taking records into the set, and what follows from each.
+
+use super::Brain;
+use crate::origin::Origin;
+use crate::outbox::Cause;
+use crate::{Now, Output, refusals};
+use dcache::{Admission, Key, Record, Refusal, Signature, Statement};
+use routing::{Carried, ChannelId, Envelope};
+use std::time::Duration;
+use telemetry::metrics;
+
+/// How a record came.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum RecordSource {
+    /// This node made it.
+    Own,
+    /// Another node pushed it as news.
+    Pushed(Origin),
+    /// A comparison over a link showed that it was missing.
+    Repaired(Origin),
+}
+
+impl Brain {
+    /// Takes a record that this node made.
+    pub(super) fn local(&mut self, now: Now, record: Record) {
+        let former = self.node.replica.set().get(&Key::from(&record)).cloned();
+        match self.node.replica.admit_own(record, now.moment.time) {
+            Ok(admission) => {
+                // A record that only renews an earlier one is not worth waking everybody.
+                if former.is_none() {
+                    self.node.reset_timers(now);
+                }
+                self.settle(now, admission, former, RecordSource::Own);
+            }
+            Err(reason) => {
+                self.node.count(refusals::of_own(reason));
+                self.node.outputs.push(Output::NotSaid(reason));
+            }
+        }
+    }
+
+    /// Takes the record that a line is about.
+    pub(super) fn statement(&mut self, now: Now, origin: Origin, statement: &Statement, envelope: &Envelope) {
+        if envelope.signatures.is_empty() {
+            return self.node.penalize(&metrics::BRAIN_RECORDS_REFUSED_UNSIGNED, origin.channel);
+        }
+        for signature in &envelope.signatures {
+            self.admit(now, RecordSource::Pushed(origin), statement.clone(), *signature);
+        }
+    }
+
+    /// Takes one of several records in a line.
+    pub(super) fn carried(&mut self, now: Now, source: RecordSource, carried: &Carried) {
+        let (RecordSource::Pushed(origin) | RecordSource::Repaired(origin)) = source else { return };
+        match Statement::parse(&carried.payload) {
+            Ok(statement) => self.admit(now, source, statement, carried.signature),
+            Err(_) => self.node.penalize(&metrics::BRAIN_RECORDS_REFUSED_MALFORMED, origin.channel),
+        }
+    }
+
+    fn admit(&mut self, now: Now, source: RecordSource, statement: Statement, signature: Signature) {
+        let (RecordSource::Pushed(origin) | RecordSource::Repaired(origin)) = source else { return };
+        let key = Key { item: statement.item().clone(), signer: signature.signer };
+        let former = self.node.replica.set().get(&key).cloned();
+        match self.node.replica.admit(statement, signature, now.moment.time) {
+            Ok(Admission::Known) => {
+                self.node.count(&metrics::BRAIN_RECORDS_KNOWN);
+                self.heard_again(origin.channel, &key, former.as_ref(), &signature);
+            }
+            Ok(admission) => self.settle(now, admission, former, source),
+            Err(reason) => self.refused(origin, reason),
+        }
+    }
+
+    /// Cancels a record that another node was heard sending on a channel: it need not be passed on there once more. The
+    /// maker of a record still sends its copies, which are against loss.
+    fn heard_again(&mut self, channel: ChannelId, key: &Key, held: Option<&Record>, heard: &Signature) {
+        let is_latest = held.is_some_and(|held| held.signature() == heard);
+        if key.signer != self.node.me && is_latest && self.node.channels.outbox.cancel(channel, key) {
+            self.node.channels.tally(channel, |tally| tally.suppressed += 1);
+        }
+    }
+
+    fn refused(&mut self, origin: Origin, reason: Refusal) {
+        let Origin { channel, source } = origin;
+        self.node.channels.tally(channel, |tally| tally.refused += 1);
+        self.node.outputs.push(Output::Refused { channel, source, reason });
+        let metric = refusals::of_others(reason);
+        match reason {
+            // Only a malicious peer causes these; the others happen among honest ones.
+            Refusal::Forged | Refusal::NotOwner => self.node.penalize(metric, channel),
+            _ => self.node.count(metric),
+        }
+    }
+
+    /// Does what follows from a record that is new in the set.
+    fn settle(&mut self, now: Now, admission: Admission, former: Option<Record>, source: RecordSource) {
+        let Admission::New { record, evicted } = admission else {
+            return;
+        };
+        let key = Key::from(&record);
+        let own = if former.is_some() { Cause::Renewal } else { Cause::News };
+        self.node.replica.note_change(record.clone(), former, now.elapsed);
+        self.node.outputs.push(Output::Admitted(record));
+        if !evicted.is_empty() {
+            self.node.outputs.push(Output::Removed(evicted));
+        }
+        let (cause, brought_by) = match source {
+            RecordSource::Own => (own, None),
+            RecordSource::Pushed(origin) => (Cause::Relay, Some(origin.channel)),
+            RecordSource::Repaired(origin) => (Cause::Found, Some(origin.channel)),
+        };
+        match brought_by {
+            None => self.node.count(&metrics::BRAIN_OWN_RECORDS_TAKEN),
+            Some(channel) => self.took(now.elapsed, channel),
+        }
+        self.node.push(now, &key, cause, brought_by);
+    }
+
+    fn took(&mut self, elapsed: Duration, channel: ChannelId) {
+        self.node.count(&metrics::BRAIN_RECORDS_TAKEN);
+        if self.comparisons.gained(elapsed, channel, self.node.settings.repair_timeout) {
+            self.node.channels.tally(channel, |tally| tally.repaired += 1);
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Taking lines: cheap checks first, then each part of a line to the part of the brain that takes it.
+
+use super::Brain;
+use crate::Now;
+use crate::brain::admit::RecordSource;
+use crate::origin::Origin;
+use dcache::{PeerId};
+use routing::{Address, Capacity, ChannelId, Envelope, Medium, Message, Repair};
+use std::net::SocketAddr;
+use telemetry::metrics;
+
+impl Brain {
+    pub(super) fn received(&mut self, now: Now, origin: Origin, envelope: &Envelope, bytes: usize) {
+        let peer = envelope.from.brain_of();
+        // The sender of a broadcast hears it as well.
+        if !self.node.channels.contains(origin.channel) || peer == Some(self.node.me) {
+            return;
+        }
+        self.node.channels.tally(origin.channel, |tally| {
+            tally.received_lines += 1;
+            tally.received_bytes += bytes as u64;
+        });
+        self.node.count(&metrics::BRAIN_LINES_RECEIVED);
+        if let Some(source) = origin.source
+            && !self.host_budgets.spend(source.ip(), self.node.settings.host_budget, now.elapsed)
+        {
+            return self.node.count(&metrics::BRAIN_LINES_REFUSED_OVER_BUDGET);
+        }
+        if envelope.to != self.node.here && envelope.to != self.node.everybody {
+            return self.forwarding.received(&mut self.node, now, origin, envelope, bytes);
+        }
+        let origin = self.path_of(now, origin, envelope, bytes);
+        if let Some(peer) = peer {
+            self.hear(now, origin, peer, &envelope.from);
+        }
+        if let (Some(peer), Some(beacon)) = (peer, envelope.beacon) {
+            self.keep_link(now, origin.channel, peer);
+            self.beacons.received(&mut self.node, now, origin, peer, beacon);
+        }
+        if let (Some(peer), Some(step)) = (peer, &envelope.repair) {
+            return self.repair_step(now, origin, peer, step);
+        }
+        self.message(now, origin, envelope);
+    }
+
+    fn repair_step(&mut self, now: Now, origin: Origin, peer: PeerId, step: &Repair) {
+        let from = (origin, peer);
+        let Self { node, answers, comparisons, served, .. } = self;
+        match step {
+            Repair::Sketch(sketch) => served.sketch(node, answers, now, from, sketch),
+            Repair::More { salt, have } => comparisons.more_wanted(node, now, from, (*salt, *have)),
+            Repair::Want(want) => comparisons.wanted(node, answers, now, from, want),
+        }
+    }
+
+    fn message(&mut self, now: Now, origin: Origin, envelope: &Envelope) {
+        let message = Message::parse(&envelope.payload);
+        let is_news = matches!(message, Ok(Message::Statement(_)));
+        for carried in &envelope.records {
+            let source = if is_news { RecordSource::Pushed(origin) } else { RecordSource::Repaired(origin) };
+            self.carried(now, source, carried);
+        }
+        let Self { node, answers, .. } = self;
+        match message {
+            Ok(Message::Statement(statement)) => self.statement(now, origin, &statement, envelope),
+            Ok(Message::Request { patterns, .. }) => {
+                answers.answer_request(node, now, origin, envelope, &patterns)
+            }
+            Ok(Message::Ping { .. }) => answers.answer_ping(node, now, origin, envelope),
+            // A pong without records ends what the other side of a link had for this node.
+            Ok(Message::Pong { .. }) if envelope.records.is_empty() => {
+                self.comparisons.completed(node, now, origin.channel);
+            }
+            Ok(Message::Pong { .. }) => {}
+            Ok(Message::Command { .. }) => node.count(&metrics::BRAIN_MESSAGES_IGNORED_COMMANDS),
+            Ok(Message::Signature) => node.count(&metrics::BRAIN_MESSAGES_IGNORED_SIGNATURES),
+            Err(_) => node.penalize(&metrics::BRAIN_MESSAGES_REFUSED_MALFORMED, origin.channel),
+        }
+    }
+
+    /// Notes where a peer takes links. What it says itself has to fit the host that the line came from: otherwise anybody
+    /// could make a whole class connect to a victim.
+    fn hear(&mut self, now: Now, origin: Origin, peer: PeerId, from: &Address) {
+        if self.node.channels.is_network(origin.channel) {
+            let line = self.line_of(now, origin, peer, from);
+            self.learn_route(now, origin, peer);
+            let neighbour = self.node.neighbours.heard((origin.channel, peer), now.elapsed);
+            neighbour.source = origin.source.or(neighbour.source);
+            neighbour.line = line.or(neighbour.line);
+        }
+        if let Some(channel) = self.node.channels.get_mut(origin.channel) {
+            channel.is_pushed = true;
+        }
+    }
+
+    /// Returns where a peer takes links, as far as what it says itself can be believed.
+    fn line_of(&self, now: Now, origin: Origin, peer: PeerId, from: &Address) -> Option<SocketAddr> {
+        let claimed = from.tcp();
+        match (self.node.channels.get(origin.channel)?.medium(), origin.source) {
+            (Medium::Link { dialled, .. }, _) => *dialled,
+            (_, Some(source)) => claimed.filter(|line| line.ip() == source.ip()),
+            // Where this node names its own address, all do. Where it does not, as on IRC, anybody could claim anything of
+            // others, and only what the peer has signed is believed.
+            (Medium::Broadcast { line: Some(_), .. }, None) => claimed,
+            (Medium::Broadcast { line: None, .. }, None) => self.signed_line(now, peer),
+        }
+    }
+
+    /// Returns where a peer takes links, as it has signed.
+    fn signed_line(&self, now: Now, peer: PeerId) -> Option<SocketAddr> {
+        let bucket = buckets::ADDRESSES.of(peer);
+        let mut views = self.node.replica.set().bucket(&bucket, now.moment.time);
+        views.find_map(|view| view.item.data.as_str().parse::<Address>().ok()?.tcp())
+    }
+
+    /// Notes by which channel a peer was heard.
+    fn learn_route(&mut self, now: Now, origin: Origin, peer: PeerId) {
+        let Some(channel) = self.node.channels.get(origin.channel) else { return };
+        let Some(cost) = channel.capacity().map(|capacity| capacity.cost) else { return };
+        let via = match (channel.medium(), origin.source) {
+            (_, Some(source)) => Some(Address::udp_line(source)),
+            (Medium::Link { dialled, .. }, None) => dialled.map(Address::tcp_line),
+            (Medium::Broadcast { at, .. }, None) => at.clone(),
+        };
+        if let Some(via) = via {
+            self.forwarding.table.learn(peer, &via, cost, now.elapsed);
+        }
+    }
+
+    /// Keeps a link whose other side shows on it what it holds: it wants the link to last.
+    fn keep_link(&mut self, now: Now, id: ChannelId, peer: PeerId) {
+        let channel = self.node.channels.get(id);
+        if channel.is_some_and(|channel| channel.capacity().is_none() && channel.is_link()) {
+            let peer = peer.to_string();
+            let end: String = peer.chars().skip(peer.len().saturating_sub(6)).collect();
+            self.node.activate(now, id, format!("tcp from …{end}"), Capacity::LINK);
+        }
+    }
+}

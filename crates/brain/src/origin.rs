@@ -1,0 +1,11 @@
+//! The origin of a line.
+
+use routing::ChannelId;
+use std::net::SocketAddr;
+
+/// The channel by which a line came, and the host that sent it where the channel tells.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin {
+    pub(crate) channel: ChannelId,
+    pub(crate) source: Option<SocketAddr>,
+}

@@ -1,0 +1,109 @@
+//! What this node holds: the set of records, and its latest changes.
+
+use crate::Now;
+use crate::history::History;
+use dcache::{
+    Admission, End, Fingerprint, Key, Limits, Moment, Policy, Record, Refusal, Set, Signature, Statement,
+    Time,
+};
+use routing::Beacon;
+use std::time::Duration;
+
+/// All bounds are multiples of this many seconds, and at least as far ahead. The clocks of two nodes may therefore differ
+/// by as much, and neither has forgotten what the other still compares.
+const GRID: u64 = 30;
+
+/// How a neighbour's beacon compares with what this node holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Both hold the same.
+    Same,
+    /// The neighbour lacks only some of the latest changes here.
+    Behind,
+    /// Something is missing here, or there, or both.
+    Different,
+}
+
+/// The set of records, and its latest changes.
+#[derive(Debug)]
+pub(crate) struct Replica {
+    set: Set,
+    history: History,
+}
+
+impl Replica {
+    pub(crate) fn new(set: Set) -> Self {
+        Self { set, history: History::default() }
+    }
+
+    pub(crate) fn set(&self) -> &Set {
+        &self.set
+    }
+
+    /// Returns the earliest end of the records that this node's beacons compare.
+    pub(crate) fn bound(now: Now) -> Time {
+        Time((now.moment.time.0 / GRID + 2) * GRID)
+    }
+
+    /// Returns the beacon that this node sends.
+    pub(crate) fn beacon(&self, now: Now) -> Beacon {
+        let bound = Self::bound(now);
+        Beacon { bound, fingerprint: self.fingerprint(bound) }
+    }
+
+    /// Returns the fingerprint of the records that are to be kept beyond `bound`.
+    pub(crate) fn fingerprint(&self, bound: Time) -> Fingerprint {
+        self.set.fingerprint(End::at(bound))
+    }
+
+    /// Returns when the set last changed.
+    pub(crate) fn last_change(&self) -> Option<Duration> {
+        self.history.last()
+    }
+
+    /// Compares a beacon with what this node holds. Returns also since when the neighbour is behind, if it is.
+    pub(crate) fn judge(&self, now: Now, beacon: &Beacon) -> (Verdict, Duration) {
+        let ours = self.fingerprint(beacon.bound);
+        if ours == beacon.fingerprint {
+            return (Verdict::Same, now.elapsed);
+        }
+        // A node whose clock is this far ahead ignores our beacons. It will not ask, so this node has to.
+        let ignores_us = beacon.bound.since(Self::bound(now)) >= 2 * GRID;
+        match self.history.explains(beacon.fingerprint, ours, End::at(beacon.bound)) {
+            Some(since) if !ignores_us => (Verdict::Behind, since),
+            _ => (Verdict::Different, now.elapsed),
+        }
+    }
+
+    /// Checks a record of another signer and takes it into the set.
+    pub(crate) fn admit(
+        &mut self,
+        statement: Statement,
+        signature: Signature,
+        time: Time,
+    ) -> Result<Admission, Refusal> {
+        self.set.admit(statement, signature, time)
+    }
+
+    /// Takes a record of this node into the set.
+    pub(crate) fn admit_own(&mut self, record: Record, time: Time) -> Result<Admission, Refusal> {
+        self.set.admit_verified(record, time)
+    }
+
+    /// Notes that the set took a record, and which record that replaced.
+    pub(crate) fn note_change(&mut self, new: Record, former: Option<Record>, at: Duration) {
+        self.history.note(new, former, at);
+    }
+
+    /// Replaces the policy. Returns the records that the new one does not allow to keep.
+    pub(crate) fn adopt(&mut self, policy: Policy, moment: Moment) -> Vec<Key> {
+        let limits = Limits::of(&policy);
+        let records = std::mem::replace(&mut self.set, Set::new(policy, limits));
+        self.set.restore(records.records().cloned(), moment)
+    }
+
+    /// Forgets records that need not be kept any longer, and returns where they stood.
+    pub(crate) fn advance(&mut self, moment: Moment) -> Vec<Key> {
+        self.set.advance(moment)
+    }
+}

@@ -1,0 +1,23 @@
+//! What this node says about itself.
+
+use crate::Now;
+use crate::node::Node;
+use routing::{Status, Trouble};
+use std::time::Duration;
+
+impl Node {
+    /// Returns what a ping on a link is answered with.
+    pub(crate) fn status(&self, now: Now) -> Status {
+        let counters = self.counters.iter().map(|(metric, count)| (metric.name.to_owned(), count));
+        Status {
+            version: self.version.clone(),
+            time: now.moment.time,
+            uptime: now.elapsed.as_secs(),
+            records: self.replica.set().len() as u64,
+            counters: counters.collect(),
+            channels: self.channels.statuses(&self.neighbours, now.elapsed),
+            troubles: self.troubles.statuses(now.elapsed),
+            sync: Some(self.sync_status(now)),
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! The steps of a comparison, which both sides send, and the numbers that stand for records in them.
+
+use crate::Now;
+use crate::channel::SendOutcome;
+use crate::node::Node;
+use dcache::{Key, PeerId, Record, Validity};
+use routing::{Address, ChannelId, Envelope, Message, Repair, Target};
+use sketch::salted;
+use std::collections::BTreeSet;
+use std::time::Duration;
+use telemetry::metrics;
+
+/// Minimum number of symbols that are sent when those before were not enough.
+pub(crate) const FEWEST_MORE: u64 = 32;
+/// Maximum number of records given on a network at once.
+const MAX_GIVEN: usize = 64;
+
+impl Node {
+    /// Sends one step of a comparison to a peer. When the channel has no budget left, returns when it will.
+    pub(crate) fn send_step(
+        &mut self,
+        now: Now,
+        channel: ChannelId,
+        peer: PeerId,
+        step: Repair,
+    ) -> Option<Duration> {
+        let on = self.channels.get(channel)?;
+        let payload = Message::pong(Validity::ALWAYS);
+        let mut envelope = Envelope::new(self.own_address(on), Address::brain(peer), payload);
+        envelope.repair = Some(step);
+        let source = self.neighbours.get(&(channel, peer)).and_then(|neighbour| neighbour.source);
+        let target = source.map_or(Target::All, Target::Host);
+        match self.try_send(now, channel, target, &envelope) {
+            SendOutcome::Sent => None,
+            SendOutcome::OverBudget(until) => {
+                self.count(&metrics::BRAIN_LINES_DROPPED_OVER_BUDGET);
+                Some(until)
+            }
+            SendOutcome::TooLong => {
+                self.count(&metrics::BRAIN_LINES_DROPPED_TOO_LONG);
+                None
+            }
+        }
+    }
+
+    /// Queues the records that the other side of a comparison on a network lacks.
+    pub(crate) fn give_on_network(&mut self, now: Now, channel: ChannelId, keys: Vec<Key>) {
+        for key in keys.into_iter().take(MAX_GIVEN) {
+            self.push_missed(now, channel, key);
+        }
+    }
+}
+
+/// Returns the numbers that stand for records under a salt.
+pub(crate) fn numbers<'a>(records: impl Iterator<Item = &'a Record>, salt: u64) -> impl Iterator<Item = u64> {
+    records.map(move |record| salted(salt, &record.id().0))
+}
+
+/// Returns the keys of those records for which these numbers stand under a salt.
+pub(crate) fn keys_of<'a>(records: impl Iterator<Item = &'a Record>, salt: u64, wanted: &[u64]) -> Vec<Key> {
+    let wanted: BTreeSet<u64> = wanted.iter().copied().collect();
+    let is_wanted = |record: &&Record| wanted.contains(&salted(salt, &record.id().0));
+    records.filter(is_wanted).map(Key::from).collect()
+}
