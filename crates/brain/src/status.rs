@@ -2,8 +2,7 @@
 
 use crate::Now;
 use crate::node::Node;
-use routing::{Status, Trouble};
-use std::time::Duration;
+use routing::Status;
 
 impl Node {
     /// Returns what a ping on a link is answered with.

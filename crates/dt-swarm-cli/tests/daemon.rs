@@ -369,7 +369,10 @@ fn stats_tell_channels_counters_and_how_far_behind() {
     let stats = json(&run(&[&host, "stats", "--json"]));
     assert_eq!(stats["channels"][0]["name"], "links");
     assert_eq!(stats["sync"]["behind"], 0);
-    assert_eq!(stats["daemon"]["records"], stats["counters"][telemetry::metrics::BRAIN_OWN_RECORDS_TAKEN.name]);
+    assert_eq!(
+        stats["daemon"]["records"],
+        stats["counters"][telemetry::metrics::BRAIN_OWN_RECORDS_TAKEN.name]
+    );
     let channels = json(&run(&[&host, "channels", "--json"]));
     assert_eq!(
         (&channels["channels"][0]["name"], &channels["troubles"]),

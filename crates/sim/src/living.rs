@@ -8,7 +8,7 @@ use crate::network::{Member, NetworkId, address};
 use crate::node::{Body, Life, NodeId, Port};
 use crate::world::World;
 use brain::{Brain, Input, Settings};
-use dcache::{BucketPath, Data, Item, Key, Kind, PeerId, Record, Statement, Time, Validity, buckets};
+use dcache::{BucketPath, Data, Item, Key, Kind, PeerId, Record, Statement, Time, Validity};
 use rand::RngExt as _;
 use routing::{Address, ChannelEvent, ChannelId, Envelope, Medium};
 use std::time::Duration;

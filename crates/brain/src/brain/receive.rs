@@ -4,7 +4,7 @@ use super::Brain;
 use crate::Now;
 use crate::brain::admit::RecordSource;
 use crate::origin::Origin;
-use dcache::{PeerId};
+use dcache::{PeerId, buckets};
 use routing::{Address, Capacity, ChannelId, Envelope, Medium, Message, Repair};
 use std::net::SocketAddr;
 use telemetry::metrics;

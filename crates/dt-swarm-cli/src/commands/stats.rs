@@ -147,6 +147,6 @@ mod tests {
         assert_eq!(of(3, 0, 0), "all 3 peers heard lately hold the same");
         assert!(of(3, 1, 0).starts_with("1 of 4 peers heard lately hold something else"));
         assert!(of(0, 2, 12).starts_with("at least 12 behind: 2 of 2 peers"));
-        assert!(sentence(Some(&Standing::default().into())).ends_with("no peer has shown the same yet"));
+        assert!(sentence(Some(&SyncStatus::default().into())).ends_with("no peer has shown the same yet"));
     }
 }
