@@ -5,6 +5,7 @@
 //! time before what is said again. Within a class each signer has an equal share, and of his each kind of bucket. So
 //! nobody starves anybody, however much he says.
 
+use dcache::buckets::{self, Priority};
 use dcache::{Key, PeerId};
 use routing::ChannelId;
 use std::collections::BTreeMap;
@@ -78,29 +79,19 @@ impl Cause {
 
 impl Turn {
     fn class(&self) -> Class {
-        let bucket = &self.key.item.bucket;
-        match bucket.names().next() {
-            _ if self.round > 0 || self.cause == Cause::Missed => Class::Again,
-            Some("peer" | "networks" | "share") => Class::Leading,
-            Some("pri") if is_about_discovery(bucket.names().nth(2)) => Class::Leading,
-            _ => Class::Fresh,
+        if self.round > 0 || self.cause == Cause::Missed {
+            return Class::Again;
+        }
+        match buckets::family(&self.key.item.bucket).priority {
+            Priority::Leading => Class::Leading,
+            Priority::Ordinary => Class::Fresh,
         }
     }
 
     /// Who shares the class with whom.
     fn flow(&self) -> Flow {
-        let mut names = self.key.item.bucket.names();
-        // What a peer says of itself lies in folders below its ID.
-        let kind = match names.next() {
-            Some("pri") => names.nth(1).unwrap_or_default(),
-            first => first.unwrap_or_default(),
-        };
-        (self.key.signer, kind.to_owned())
+        (self.key.signer, buckets::subject(&self.key.item.bucket).to_owned())
     }
-}
-
-fn is_about_discovery(folder: Option<&str>) -> bool {
-    matches!(folder, Some("info" | "addresses" | "ipfs_addresses" | "ipfs_peers" | "summaries"))
 }
 
 type Flow = (PeerId, String);

@@ -3,7 +3,7 @@
 use crate::brain::Origin;
 use crate::outbox::Cause;
 use crate::{Brain, Now, Output};
-use dcache::{Admission, BucketPath, Key, PeerId, Record, Refusal, Signature, Statement};
+use dcache::{Admission, Key, PeerId, Record, Refusal, Signature, Statement, buckets};
 use routing::{Address, Carried, ChannelId, Envelope, Medium, Message};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -127,8 +127,7 @@ impl Brain {
 
     /// Where a peer takes links, as it has signed.
     fn signed_line(&self, now: Now, peer: PeerId) -> Option<SocketAddr> {
-        let bucket = BucketPath::new(&["pri", &peer.to_string(), "addresses"]).ok()?;
-        let mut views = self.set.bucket(&bucket, now.moment.time);
+        let mut views = self.set.bucket(&buckets::ADDRESSES.of(peer), now.moment.time);
         views.find_map(|view| view.item.data.as_str().parse::<Address>().ok()?.tcp())
     }
 

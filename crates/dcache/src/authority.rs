@@ -1,7 +1,7 @@
 //! Who holds which role at a time: computed from the records in the roles' own buckets, the strongest role first.
 
 use crate::policy::is_own;
-use crate::{BucketPath, Data, Item, Kind, PeerId, Policy, Record, Role, Rule, Time, Validity, Voice, Who};
+use crate::{BucketPath, Item, Kind, PeerId, Policy, Record, Role, Rule, Time, Validity, Voice, Who};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The holders of all roles, for as long as nothing changes that.
@@ -23,21 +23,9 @@ pub(crate) trait Words {
     fn words<'a>(&'a self, signer: PeerId, bucket: &'a BucketPath) -> impl Iterator<Item = &'a Record>;
 }
 
-/// The bucket in which a role is given.
-#[expect(clippy::expect_used, reason = "the names of roles are short")]
-pub(crate) fn bucket_of(role: Role) -> BucketPath {
-    BucketPath::new(&[role.name()]).expect("a short name")
-}
-
-/// Whether roles are given in this bucket.
+/// Returns whether roles are given in this bucket.
 pub fn is_of_role(bucket: &BucketPath) -> bool {
-    Role::GIVEN.iter().any(|role| role.name() == bucket.as_str())
-}
-
-/// The item that says that `peer` has `role`.
-#[expect(clippy::expect_used, reason = "a peer ID has some 50 characters")]
-pub(crate) fn item_of(role: Role, peer: PeerId) -> Item {
-    Item { bucket: bucket_of(role), data: Data::new(&peer.to_string()).expect("a short text") }
+    Role::GIVEN.iter().any(|(_, of_role)| of_role.family().path == bucket.as_str())
 }
 
 /// How many accepted signers want an item in its bucket, and how many do not.
@@ -74,8 +62,8 @@ impl Authority {
     /// so nobody holds a role who did not hold it then.
     pub(crate) fn compute(policy: &Policy, words: &impl Words, time: Time, known: Option<&Self>) -> Self {
         let mut authority = Self::of_roots(policy);
-        for role in Role::GIVEN {
-            authority.add(policy, words, role, time);
+        for (role, bucket) in Role::GIVEN {
+            authority.add(policy, words, (role, bucket.path()), time);
             // Before the weaker roles, which those with this one give.
             if let Some(known) = known {
                 authority.keep_only(known);
@@ -84,8 +72,9 @@ impl Authority {
         authority
     }
 
-    fn add(&mut self, policy: &Policy, words: &impl Words, role: Role, time: Time) {
-        let (bucket, rule) = (bucket_of(role), policy.rule(&bucket_of(role)));
+    /// Adds the holders of a role, as the records in its bucket name them.
+    fn add(&mut self, policy: &Policy, words: &impl Words, (role, bucket): (Role, BucketPath), time: Time) {
+        let rule = policy.rule(&bucket);
         let mut tallies: BTreeMap<PeerId, Tally> = BTreeMap::new();
         let mut named = BTreeSet::new();
         // Those whom stronger ones have ever named may be in power at another time: their words bound the span.

@@ -1,5 +1,6 @@
 //! Where an item stands (its bucket's path) and what it says (its data), with their bounds.
 
+use crate::PeerId;
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
@@ -51,9 +52,20 @@ impl BucketPath {
         Ok(Self { joined: names.join("/").into() })
     }
 
+    /// The path whose joined names are `joined`, which the caller knows to be valid: it stands in the table of families,
+    /// with a peer ID in it or without.
+    pub(crate) fn known(joined: &str) -> Self {
+        Self { joined: joined.into() }
+    }
+
     /// The names, first to last.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.joined.split('/')
+    }
+
+    /// Returns whether the path begins with the names of `head`.
+    pub(crate) fn is_within(&self, head: &str) -> bool {
+        below(&self.joined, head).is_some()
     }
 
     /// What sorts right after this path, and before every other one. It is no path itself: no name holds a zero.
@@ -65,6 +77,12 @@ impl BucketPath {
     pub fn as_str(&self) -> &str {
         &self.joined
     }
+}
+
+/// Returns what follows the names `head` in `path`, or none when `path` begins with other names.
+pub(crate) fn below<'a>(path: &'a str, head: &str) -> Option<&'a str> {
+    let rest = path.strip_prefix(head)?;
+    if rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
 }
 
 fn check_name(name: &str) -> Result<(), BucketError> {
@@ -167,6 +185,13 @@ impl Data {
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl From<PeerId> for Data {
+    /// Returns the data that names a peer: an ID of some 50 bytes.
+    fn from(peer: PeerId) -> Self {
+        Self(String::from(peer).into())
     }
 }
 

@@ -11,6 +11,7 @@
 
 mod authority;
 mod bucket;
+pub mod buckets;
 mod clock;
 mod digest;
 mod keys;
@@ -22,9 +23,11 @@ mod role;
 mod set;
 mod signature;
 mod statement;
+mod statements;
 mod subscription;
 mod swarm_file;
 mod time;
+mod who;
 
 pub use authority::is_of_role as is_role_bucket;
 pub use bucket::{BucketError, BucketPath, Data, DataError, Item, MAX_DATA_BYTES, MAX_NAME_BYTES, MAX_NAMES};
@@ -32,12 +35,14 @@ pub use clock::{Clock, Moment};
 pub use digest::Digest;
 pub use pattern::{Pattern, PatternError};
 pub use peer_id::{PeerId, PeerIdError};
-pub use policy::{NotAllowed, Policy, Rule, Voice, Who};
+pub use policy::{NotAllowed, Policy, Rule, Voice};
 pub use record::{Record, RecordId};
-pub use role::{Role, RoleError};
+pub use role::RoleError;
 pub use set::{Admission, Fingerprint, Key, Limits, Refusal, Set, View};
 pub use signature::{Keypair, MAX_SEQUENCE, Signature, SignatureError};
 pub use statement::{Kind, MAX_PAYLOAD_BYTES, Statement, StatementError};
+pub use statements::Statements;
 pub use subscription::{Change, Subscription};
 pub use swarm_file::{MAX_SWARM_FILE_BYTES, SwarmFile, SwarmFileError};
 pub use time::{End, MAX_TIME, Time, Validity, ValidityError};
+pub use who::{Role, Who};

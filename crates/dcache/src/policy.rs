@@ -1,25 +1,11 @@
 //! Who may say what: a table of buckets. It is read when a record is admitted (what no role could ever allow) and when
 //! a bucket is read (everything else).
 
-use crate::{BucketPath, Item, Kind, PeerId, Role};
+use crate::buckets::{self, FAMILIES, Family, Quota, Rights};
+use crate::{BucketPath, Item, Kind, PeerId, Role, Who};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::num::NonZeroU8;
-
-/// Whose word counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Who {
-    /// Every signer's.
-    Anybody,
-    /// Only that of the peer whose ID is the second name of the path (`pri/ID/…`).
-    Owner,
-    /// Only that of the peer whose ID is the item's data (`peer`: each says of itself that it is there).
-    Subject,
-    /// Only that of peers who hold this role or a stronger one.
-    Role(Role),
-    /// No one's.
-    Nobody,
-}
 
 /// Whose word counts, and how many of them it takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,9 +35,17 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// The row of the policy for a row of the table of buckets.
+    fn of(family: &Family, rights: Rights) -> Self {
+        Self {
+            prefix: family.tree(),
+            propose: Voice::one(rights.propose),
+            dismiss: Voice::one(rights.dismiss),
+        }
+    }
+
     fn fits(&self, bucket: &BucketPath) -> bool {
-        let mut names = bucket.names();
-        self.prefix.names().all(|name| names.next() == Some(name))
+        bucket.is_within(self.prefix.as_str())
     }
 
     /// Whose word of this kind counts.
@@ -127,39 +121,30 @@ impl Default for Policy {
     /// The policy of the open swarm, which works with nothing configured: it has no roots, so nobody holds a role, and
     /// what is shared is everybody's.
     fn default() -> Self {
-        let everybody = rule("share", Who::Anybody, Who::Anybody);
-        Self::new(BTreeSet::new(), vec![everybody], NonZeroU8::MIN)
+        Self::new(BTreeSet::new(), open_rules(), NonZeroU8::MIN)
     }
 }
 
-#[expect(clippy::expect_used, reason = "the prefixes are the few short names below")]
-fn rule(prefix: &str, propose: Who, dismiss: Who) -> Rule {
-    let prefix = prefix.parse().expect("a short path");
-    Rule { prefix, propose: Voice::one(propose), dismiss: Voice::one(dismiss) }
+/// The rows that precede all others in the open swarm: of the families with other rights there, the broadest.
+fn open_rules() -> Vec<Rule> {
+    let differs = |family: &&&Family| family.quota == Quota::Own && family.open != family.rooted;
+    let rules: Vec<Rule> = FAMILIES.iter().filter(differs).map(|row| Rule::of(row, row.open)).collect();
+    let is_within = |one: &Rule, other: &Rule| one.prefix != other.prefix && other.fits(&one.prefix);
+    let is_broadest = |rule: &&Rule| !rules.iter().any(|other| is_within(rule, other));
+    rules.iter().filter(is_broadest).cloned().collect()
 }
 
 impl Policy {
     /// A swarm with these roots, of whom `threshold` together make an admin. Buckets follow `own`, then the table of
-    /// IPSD.
+    /// bucket families.
     pub fn new(roots: BTreeSet<PeerId>, own: Vec<Rule>, threshold: NonZeroU8) -> Self {
-        let [root, admin, trusted] = [Role::Root, Role::Admin, Role::Trusted].map(Who::Role);
         let mut rules = own;
-        rules.extend([
-            rule("peer", Who::Subject, admin),
-            rule("pri", Who::Owner, Who::Owner),
-            rule("trusted", admin, admin),
-            rule("admin", root, root),
-            rule("networks", admin, admin),
-            rule("share/verified", trusted, trusted),
-            rule("share/safe", trusted, trusted),
-            rule("share/discard", trusted, trusted),
-            rule("share", Who::Anybody, trusted),
-            rule("uploads", trusted, trusted),
-        ]);
+        let rows = FAMILIES.iter().filter(|family| family.quota == Quota::Own);
+        rules.extend(rows.map(|family| Rule::of(family, family.rooted)));
         for rule in rules.iter_mut().filter(|rule| rule.prefix.as_str() == Role::Admin.name()) {
             rule.propose.threshold = rule.propose.threshold.max(threshold);
         }
-        Self { roots, rules, other: rule("other", Who::Nobody, Who::Nobody) }
+        Self { roots, rules, other: Rule::of(buckets::OTHER, buckets::OTHER.rooted) }
     }
 
     /// The peers that are root.
@@ -206,6 +191,66 @@ mod tests {
 
     fn item(bucket: &str, data: &str) -> Item {
         Item { bucket: bucket.parse().unwrap(), data: Data::new(data).unwrap() }
+    }
+
+    fn rule(prefix: &str, propose: Who, dismiss: Who) -> Rule {
+        let prefix = prefix.parse().unwrap();
+        Rule { prefix, propose: Voice::one(propose), dismiss: Voice::one(dismiss) }
+    }
+
+    /// The rows, as they were written before there was a table of buckets.
+    fn literal_rules() -> Vec<Rule> {
+        let [root, admin, trusted] = [Role::Root, Role::Admin, Role::Trusted].map(Who::Role);
+        vec![
+            rule("peer", Who::Subject, admin),
+            rule("pri", Who::Owner, Who::Owner),
+            rule("trusted", admin, admin),
+            rule("admin", root, root),
+            rule("networks", admin, admin),
+            rule("share/verified", trusted, trusted),
+            rule("share/safe", trusted, trusted),
+            rule("share/discard", trusted, trusted),
+            rule("share", Who::Anybody, trusted),
+            rule("uploads", trusted, trusted),
+        ]
+    }
+
+    #[test]
+    fn the_rows_are_those_of_the_table_of_buckets_in_the_same_order_as_ever() {
+        let roots: BTreeSet<PeerId> = [Keypair::from_seed([1; 32]).peer_id()].into();
+        let two = NonZeroU8::new(2).unwrap();
+        let own = rule("share/lab", Who::Nobody, Who::Nobody);
+        let policy = Policy::new(roots.clone(), vec![own.clone()], two);
+        let mut literal = [vec![own], literal_rules()].concat();
+        literal[4].propose.threshold = two;
+        for (derived, literal) in policy.rules.iter().zip(&literal) {
+            assert_eq!(derived, literal);
+        }
+        let other = rule("other", Who::Nobody, Who::Nobody);
+        assert_eq!(policy, Policy { roots, rules: literal, other: other.clone() });
+        let everybody = rule("share", Who::Anybody, Who::Anybody);
+        let open =
+            Policy { roots: BTreeSet::new(), rules: [vec![everybody], literal_rules()].concat(), other };
+        assert_eq!(Policy::default(), open);
+        for (group, rule) in open.rules.iter().enumerate().filter(|(group, _)| !(6..=9).contains(group)) {
+            assert_eq!(usize::from(Policy::default().shelf(&rule.prefix)), group);
+        }
+        assert_eq!(Policy::default().shelf(&"share/safe".parse().unwrap()), 0);
+        assert_eq!(Policy::default().shelf(&"unknown".parse().unwrap()), 11);
+    }
+
+    #[test]
+    fn each_family_has_the_rights_that_the_table_shows() {
+        let roots: BTreeSet<PeerId> = [Keypair::from_seed([1; 32]).peer_id()].into();
+        let rooted = Policy::new(roots, Vec::new(), NonZeroU8::MIN);
+        for family in FAMILIES {
+            let bucket: BucketPath = family.path.parse().unwrap();
+            for (policy, rights) in [(&rooted, family.rooted), (&Policy::default(), family.open)] {
+                let rule = policy.rule(&bucket);
+                let derived = Rights { propose: rule.propose.who, dismiss: rule.dismiss.who };
+                assert_eq!(derived, rights, "{bucket}");
+            }
+        }
     }
 
     #[test]

@@ -1,20 +1,9 @@
-//! Roles: what a peer may do beyond what everybody may.
+//! The names of roles.
 
+use crate::Role;
+use crate::buckets::{self, Bucket, Fixed};
 use std::fmt;
 use std::str::FromStr;
-
-/// A role in the swarm, the weakest first. Whoever holds one may do all that the weaker ones may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Role {
-    /// Says of itself that it is there, and no admin denies it (bucket `peer`).
-    Peer,
-    /// Whose checks and copies count (bucket `trusted`).
-    Trusted,
-    /// Says who is trusted (bucket `admin`).
-    Admin,
-    /// Says who is admin; named in the swarm file, by nobody else. The original calls it *mama*.
-    Root,
-}
 
 /// Not the name of a role.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,15 +11,18 @@ pub enum Role {
 pub struct RoleError;
 
 impl Role {
-    /// The roles that signed records give and take, the stronger first: each is given by stronger ones only.
-    pub(crate) const GIVEN: [Self; 2] = [Self::Admin, Self::Trusted];
+    /// The roles that signed records give and take, with the bucket of each, the stronger first: each is given by stronger
+    /// ones only.
+    pub(crate) const GIVEN: [(Self, Bucket<Fixed>); 2] =
+        [(Self::Admin, buckets::ADMIN), (Self::Trusted, buckets::TRUSTED)];
 
-    /// Its name, which is also that of its bucket.
+    /// Returns the role's name, which is also the path of the bucket of those who hold it.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Peer => "peer",
-            Self::Trusted => "trusted",
-            Self::Admin => "admin",
+            Self::Peer => buckets::PEER.family().path,
+            Self::Trusted => buckets::TRUSTED.family().path,
+            Self::Admin => buckets::ADMIN.family().path,
+            // Only the swarm file names roots, so they have no bucket.
             Self::Root => "root",
         }
     }

@@ -16,6 +16,7 @@
 //! ```
 
 use crate::authority::is_of_role;
+use crate::buckets;
 use crate::{BucketError, PeerId, PeerIdError, Policy, Role, Rule, Voice, Who};
 use seal::{KeyError, SwarmKey};
 use serde::{Deserialize, Serialize};
@@ -254,16 +255,21 @@ fn write_who(who: Who) -> String {
     }
 }
 
+/// Returns whether the buckets below this name have the same rights in every swarm.
+fn is_fixed(first: &str) -> bool {
+    [buckets::PEER.family(), buckets::PRIVATE.family()].iter().any(|family| family.tree().as_str() == first)
+}
+
 /// A role's bucket is for stronger roles only, and `peer` and `pri` stay what they are to everybody who reads them.
 fn check_rule(rule: &Rule) -> Result<(), SwarmFileError> {
     let is_wrong = |why| Err(SwarmFileError::Unsafe(rule.prefix.to_string(), why));
     let first = rule.prefix.names().next().unwrap_or_default();
     let stronger = |who: Who, than: Role| matches!(who, Who::Role(role) if role > than);
-    if first == "peer" || first == "pri" {
+    if is_fixed(first) {
         return is_wrong("what peers say of themselves has the same rule in every swarm");
     }
-    let role = Role::GIVEN.into_iter().find(|role| role.name() == first);
-    if let Some(role) = role
+    let given = Role::GIVEN.into_iter().find(|(role, _)| role.name() == first);
+    if let Some((role, _)) = given
         && !(is_of_role(&rule.prefix) && stronger(rule.propose.who, role) && stronger(rule.dismiss.who, role))
     {
         return is_wrong("only stronger roles may give a role and take it");

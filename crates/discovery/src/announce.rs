@@ -1,9 +1,9 @@
 //! Says what this node claims, renews it, and takes back what is not true any more.
 
 use crate::claims::{Claim, Facts, claims, own_buckets};
-use dcache::{Item, PeerId, Set, Time, Validity};
+use dcache::{Item, PeerId, Set, Statements, Time, Validity};
 use std::time::Duration;
-use swarm::{SayError, Statements, Stopped, Swarm};
+use swarm::{SayError, Stopped, Swarm};
 use tokio::sync::watch;
 
 /// How often renewals are looked for: a presence of ten minutes is renewed after five.

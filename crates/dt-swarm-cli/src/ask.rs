@@ -3,7 +3,7 @@
 use crate::connection::Connection;
 use crate::error::CliError;
 use crate::text;
-use dcache::{Limits, Moment, PeerId, Policy, Refusal, Set, Signature, Statement, Time, Validity};
+use dcache::{Limits, Moment, PeerId, Policy, Refusal, Set, Signature, Statement, Time, Validity, buckets};
 use routing::{Address, Envelope, Message, Status};
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -70,7 +70,7 @@ fn envelope(payload: String) -> Envelope {
 }
 
 /// The buckets that say which peer has which role.
-const ROLES: [&str; 3] = ["/admin", "/trusted", "/peer"];
+const ROLES: [&str; 3] = [buckets::ADMIN.pattern(), buckets::TRUSTED.pattern(), buckets::PEER.pattern()];
 
 /// Adds to the patterns what is needed to judge by this policy.
 pub(crate) fn with_roles<'a>(patterns: &[&'a str], policy: &Policy) -> Vec<&'a str> {

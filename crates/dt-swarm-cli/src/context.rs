@@ -10,7 +10,7 @@ use crate::output::{Form, warn};
 use crate::swarm_file::Swarm;
 use clap::Args;
 use control::{Client, ClientError, Places, Status};
-use dcache::Policy;
+use dcache::{Policy, buckets};
 use seal::SwarmKey;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -96,7 +96,7 @@ impl Context {
 
 /// Describes the daemon of this pong, after asking for the name that it gives itself.
 pub(crate) fn daemon(connection: &mut Connection, pong: &Pong) -> Result<Daemon, CliError> {
-    let bucket = format!("/pri/{}/info/hostname", pong.peer);
+    let bucket = format!("/{}", buckets::HOSTNAME.of(pong.peer));
     let answer = ask::records(connection, &[&bucket], &Policy::default())?;
     let names = Names::read(&answer.set, answer.now)?;
     Ok(Daemon::new(pong, names.of(pong.peer).hostname))

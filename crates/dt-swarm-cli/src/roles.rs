@@ -7,7 +7,7 @@ use crate::output::names::{HOSTNAMES, Names};
 use crate::signing::{self, Signed, SigningOptions, Unsigned};
 use crate::validity::{DefaultLength, ValidityOptions};
 use clap::Args;
-use dcache::{BucketPath, Data, Item, Kind, PeerId, Policy, Role};
+use dcache::{Data, Item, Kind, PeerId, Policy, Role, buckets};
 
 /// A role and a peer.
 #[derive(Debug, Args)]
@@ -27,23 +27,18 @@ impl RoleArguments {
     /// Gives the role, or takes it away.
     pub(crate) fn sign(&self, context: &Context, kind: Kind) -> Result<Signed, CliError> {
         context.require_here()?;
-        match (self.role, kind) {
+        let bucket = match (self.role, kind) {
             (Role::Root, _) | (Role::Peer, Kind::Propose) => return Err(CliError::NotGiven(self.role)),
-            (Role::Admin | Role::Trusted, _) | (Role::Peer, Kind::Dismiss) => {}
-        }
-        let Ok(peer) = self.peer.parse() else { return Err(not_an_id(context, &self.peer)) };
-        let item = item(self.role, peer);
+            (Role::Admin, _) => buckets::ADMIN.path(),
+            (Role::Trusted, _) => buckets::TRUSTED.path(),
+            (Role::Peer, Kind::Dismiss) => buckets::PEER.path(),
+        };
+        let Ok(peer) = self.peer.parse::<PeerId>() else { return Err(not_an_id(context, &self.peer)) };
+        let item = Item { bucket, data: Data::from(peer) };
         let default_length = DefaultLength::Forever;
         let statement = Unsigned { kind, item, validity: &self.validity, default_length };
         signing::sign(context, vec![statement], &self.signing)
     }
-}
-
-/// Returns the item that says that `peer` has `role`.
-#[expect(clippy::expect_used, reason = "a role's name and a peer ID are well within their bounds")]
-fn item(role: Role, peer: PeerId) -> Item {
-    let bucket = BucketPath::new(&[role.name()]).expect("a short name");
-    Item { bucket, data: Data::new(&peer.to_string()).expect("a short text") }
 }
 
 /// Makes the error of a name in the place of a peer ID. It names the IDs of the peers that call themselves so.

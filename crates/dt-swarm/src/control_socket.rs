@@ -8,12 +8,12 @@ use control::{
     Answer, Door, DoorError, Ending, Failure, FailureKind, Intent, Learned, Outcome, Prepared, Request,
     SignedWord, Standing, Status, Word,
 };
-use dcache::{Item, Key, Kind, Moment, NotAllowed, PeerId, Record, Set, SwarmFile, Time};
+use dcache::{Item, Key, Kind, Moment, NotAllowed, PeerId, Record, Set, Statements, SwarmFile, Time};
 use routing::Address;
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
-use swarm::{SayError, Statements, Stopped, Swarm};
+use swarm::{SayError, Stopped, Swarm};
 use tokio::sync::{Mutex, watch};
 use transfers::{BookError, Downloads, Rates};
 

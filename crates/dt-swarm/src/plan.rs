@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::routes::Routes;
 use channels::{KeptPeer, UdpPeer};
-use dcache::{BucketPath, Set, SwarmFile, Time};
+use dcache::{Set, SwarmFile, Time, buckets};
 use discovery::Facts;
 use ipfs::Multiaddr;
 use routing::{Address, Hop, Host, Part, Socket, Wild};
@@ -148,8 +148,8 @@ pub(crate) fn first(config: &Config, swarm_file: Option<&SwarmFile>) -> Vec<Addr
 }
 
 fn networks(set: &Set, now: Time) -> Vec<Address> {
-    let Ok(bucket) = BucketPath::new(&["networks"]) else { return Vec::new() };
-    let addresses = set.bucket(&bucket, now).filter_map(|view| view.item.data.as_str().parse().ok());
+    let addresses =
+        set.bucket(&buckets::NETWORKS.path(), now).filter_map(|view| view.item.data.as_str().parse().ok());
     addresses.take(MAX_NETWORKS).collect()
 }
 

@@ -6,13 +6,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use control::{Client, Request, Word};
-use dcache::{Data, Item, Kind, Statement, Time, Validity};
+use dcache::{BucketPath, Data, Item, Kind, Statement, Time, Validity, buckets};
 
 use crate::daemon::Robot;
 use crate::{DelayNetwork, Error, Host, Lab, Observer, Result, Sightings, ask};
 
-/// The bucket of what is said in experiments: everybody's in the open swarm, and no service of the daemon looks at it.
-pub const BUCKET: &str = "share/lab";
+/// Name, in the shared tree, of the bucket of experiments: everybody's in the open swarm, and no service of the daemon looks
+/// at it.
+const EXPERIMENTS: &str = "lab";
 /// For how long it holds, in seconds: longer than any experiment.
 const LIFETIME: u64 = 24 * 3600;
 /// How long a daemon may take to say something.
@@ -138,19 +139,24 @@ impl Robot {
         let failed =
             |problem: String| Error::answer(format!("having {} say {data}", self.host().name()), problem);
         let statement = experiment(data).map_err(failed)?;
+        let name = name(statement.item());
         let words = Request::Say { words: vec![Word(statement)], anyway: true };
         let connected = Client::connect(&self.control_socket(), PATIENCE);
         let mut client = connected.map_err(|error| failed(error.to_string()))?;
         let told = Instant::now();
         client.say(&words).map_err(|error| failed(error.to_string()))?;
-        Ok((told, format!("{BUCKET}/{data}")))
+        Ok((told, name))
     }
+}
+
+/// Returns the bucket of experiments.
+pub(crate) fn bucket() -> Result<BucketPath, String> {
+    buckets::SHARE.of(EXPERIMENTS).map_err(|error| error.to_string())
 }
 
 /// What is said in an experiment.
 pub(crate) fn experiment(data: &str) -> Result<Statement, String> {
-    let bucket = BUCKET.parse().map_err(|error| format!("{error}"))?;
-    let item = Item { bucket, data: Data::new(data).map_err(|error| error.to_string())? };
+    let item = Item { bucket: bucket()?, data: Data::new(data).map_err(|error| error.to_string())? };
     let validity = Validity::starting(now(), LIFETIME);
     Statement::new(Kind::Propose, item, validity).map_err(|error| error.to_string())
 }

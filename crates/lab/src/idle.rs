@@ -4,6 +4,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use dcache::buckets;
 use lab::daemon::Robot;
 use lab::{Lab, Result, ask, counts_writes, wait_until};
 
@@ -91,7 +92,7 @@ fn robots_that_know_each_other(lab: &Lab, peers: u32) -> Result<Vec<Robot>> {
 /// How many others a robot knows to be there, by their own word.
 fn known_peers(robot: &Robot) -> Result<usize> {
     let answer = ask(robot.host(), robot.host().address())?;
-    let present = answer.records.iter().filter(|(record, _)| record.item().bucket.as_str() == "peer");
+    let present = answer.records.iter().filter(|(record, _)| record.item().bucket == buckets::PEER.path());
     Ok(present.count().saturating_sub(1))
 }
 

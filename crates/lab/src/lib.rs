@@ -55,7 +55,7 @@ mod wait;
 
 pub use delay_network::{Conditions, DelayNetwork};
 pub use error::{Error, Result, Unavailable};
-pub use fleet::{BUCKET, Fleet, hosts};
+pub use fleet::{Fleet, hosts};
 pub use host::Host;
 pub use lab::{Lab, Network};
 pub use line::{Answer, LINE_PORT, ask};

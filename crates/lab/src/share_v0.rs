@@ -67,7 +67,7 @@ fn config(options: &ShareV0) -> Result<NodeConfig> {
 async fn share(options: &ShareV0, node: &Node) -> Result {
     let mut voice = Voice { key: Keypair::from_seed(SEED), said: Vec::new() };
     let address = format!("{}/p2p/{}", options.listen, node.peer_id());
-    let own = BucketPath::new(&["pri", &voice.peer().to_string(), "ipfs_addresses"])?;
+    let own = dcache::buckets::IPFS_ADDRESSES.of(voice.peer());
     voice.say(own, Data::new(&address)?)?;
     for path in &options.files {
         let description = describe(path, voice.peer())?;

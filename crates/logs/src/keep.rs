@@ -4,10 +4,9 @@ use crate::buckets::{self, LIFETIME, Station};
 use crate::index::{SharedFile, State, Voices};
 use crate::info::Description;
 use crate::propose::is_fresh;
-use dcache::{BucketPath, Item, PeerId, Time, Validity};
+use dcache::{BucketPath, Item, PeerId, Statements, Time, Validity};
 use ipfs::Cid;
 use std::collections::BTreeMap;
-use swarm::Statements;
 
 /// The longest that anything is said for, in seconds (see [`dcache::Limits`]).
 const LONGEST: u64 = 8 * 24 * 3600;

@@ -4,10 +4,9 @@ use crate::buckets::{LIFETIME, Station};
 use crate::index::{SharedFile, State};
 use crate::ledger::Taken;
 use crate::settle::{Fingerprint, Found};
-use dcache::{PeerId, Time, Validity};
+use dcache::{PeerId, Statements, Time, Validity};
 use ipfs::Cid;
 use std::collections::{BTreeMap, BTreeSet};
-use swarm::Statements;
 
 /// The settled files that were not taken yet, were changed since, or of which something was lost. `kept` is what is
 /// whole.

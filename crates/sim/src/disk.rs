@@ -59,7 +59,7 @@ mod tests {
     use dcache::{End, Keypair};
 
     fn record(data: &str, sequence: u64) -> Record {
-        let statement = statement("share/files", data, Time(1), 100).unwrap();
+        let statement = statement(&"share/files".parse().unwrap(), data, Time(1), 100).unwrap();
         Record::sign(statement, &Keypair::from_seed([1; 32]), sequence, End::default())
     }
 

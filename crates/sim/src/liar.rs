@@ -8,7 +8,7 @@ use crate::network::{Member, NetworkId, address};
 use crate::node::{Body, NodeId, Port};
 use crate::scenario::{Habit, Liars};
 use crate::world::World;
-use dcache::{End, Fingerprint, PeerId, Record, Time, Validity};
+use dcache::{BucketPath, End, Fingerprint, PeerId, Record, Time, Validity, buckets};
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, RngExt as _};
 use rand_chacha::ChaCha8Rng;
@@ -164,12 +164,12 @@ impl World {
             return None;
         }
         liar.junk -= 1;
-        let record = self.liars_record(node, "share/files")?;
+        let record = self.liars_record(node, &buckets::SHARE_FILES.path())?;
         self.ledger.signed(&record);
         Some(self.said(node, &record).encode())
     }
 
-    fn liars_record(&mut self, node: NodeId, bucket: &str) -> Option<Record> {
+    fn liars_record(&mut self, node: NodeId, bucket: &BucketPath) -> Option<Record> {
         let time = crate::wall::Wall::default().shows(self.now);
         let data = format!("junk {:016x}", self.whims.next_u64());
         let of = &mut self.nodes[node];
@@ -202,20 +202,22 @@ impl World {
             0 => self.changed(node),
             // A word about another.
             1 => {
-                let record = self.liars_record(node, &format!("pri/{victim}/info/hostname"))?;
+                let record = self.liars_record(node, &buckets::HOSTNAME.of(victim))?;
                 Some(self.said(node, &record).encode())
             }
             // A word as another's.
             2 => {
-                let record = self.liars_record(node, "share/files")?;
+                let record = self.liars_record(node, &buckets::SHARE_FILES.path())?;
                 let mut envelope = self.said(node, &record);
                 envelope.signatures[0].signer = victim;
                 Some(envelope.encode())
             }
             // A signature under another statement.
             _ => {
-                let (one, other) =
-                    (self.liars_record(node, "share/files")?, self.liars_record(node, "share/files")?);
+                let (one, other) = (
+                    self.liars_record(node, &buckets::SHARE_FILES.path())?,
+                    self.liars_record(node, &buckets::SHARE_FILES.path())?,
+                );
                 let mut envelope = self.said(node, &one);
                 envelope.signatures[0] = *other.signature();
                 Some(envelope.encode())

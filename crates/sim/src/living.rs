@@ -8,7 +8,7 @@ use crate::network::{Member, NetworkId, address};
 use crate::node::{Body, Life, NodeId, Port};
 use crate::world::World;
 use brain::{Brain, Input, Settings};
-use dcache::{Data, Item, Key, Kind, Record, Statement, Time, Validity};
+use dcache::{BucketPath, Data, Item, Key, Kind, PeerId, Record, Statement, Time, Validity, buckets};
 use rand::RngExt as _;
 use routing::{Address, ChannelEvent, ChannelId, Envelope, Medium};
 use std::time::Duration;
@@ -121,16 +121,18 @@ impl World {
         let many = self.nodes.len();
         let runs = |node: &NodeId| self.nodes[*node].brain().is_some();
         if let Some(node) = (node..node + many).map(|node| node % many).find(runs) {
-            self.say(node, group, bucket, data, lifetime);
+            match path(bucket, self.nodes[node].me) {
+                Some(bucket) => self.say(node, group, &bucket, data, lifetime),
+                None => self.fail(format!("the scenario has the bucket {bucket:?}, which is none")),
+            }
         }
     }
 
     /// A node signs something; it is told once it is on the disk.
-    fn say(&mut self, node: NodeId, group: Option<usize>, bucket: &str, data: &str, lifetime: u64) {
+    fn say(&mut self, node: NodeId, group: Option<usize>, bucket: &BucketPath, data: &str, lifetime: u64) {
         let from = self.nodes[node].now(self.now).moment.time;
         let of = &mut self.nodes[node];
-        let Some(statement) = statement(&bucket.replace("ME", &of.me.to_string()), data, from, lifetime)
-        else {
+        let Some(statement) = statement(bucket, data, from, lifetime) else {
             return self.fail(format!("the scenario has {data:?} in {bucket:?}, which is no item"));
         };
         let record = of.sign(statement);
@@ -190,34 +192,41 @@ impl World {
         if self.nodes[life.node].life != life || self.is_calm || is_over {
             return;
         }
-        let me = self.nodes[life.node].me.to_string();
-        let mut claims = vec![("peer", me, presence.lifetime.0.as_secs())];
+        let me = self.nodes[life.node].me;
+        let mut claims = vec![(buckets::PEER.path(), me.to_string(), presence.lifetime.0.as_secs())];
         if presence.info {
-            claims.push(("pri/ME/info/hostname", format!("robot{}", life.node), 5 * 24 * 3600));
-            claims.push(("pri/ME/addresses", format!("/ip4/10.0.0.{}/tcp/8000", life.node), 3600));
+            let (hostname, addresses) = (buckets::HOSTNAME, buckets::ADDRESSES);
+            claims.push((hostname.of(me), format!("robot{}", life.node), hostname.lifetime()));
+            let address = format!("/ip4/10.0.0.{}/tcp/8000", life.node);
+            claims.push((addresses.of(me), address, addresses.lifetime()));
         }
         for (bucket, data, lifetime) in claims {
-            if self.is_half_over(life.node, bucket, &data, lifetime) {
-                self.say(life.node, None, bucket, &data, lifetime);
+            if self.is_half_over(life.node, &bucket, &data, lifetime) {
+                self.say(life.node, None, &bucket, &data, lifetime);
             }
         }
         self.queue.push(self.now + LOOK_AGAIN, Event::Presence { life });
     }
 
-    fn is_half_over(&mut self, node: NodeId, bucket: &str, data: &str, lifetime: u64) -> bool {
+    fn is_half_over(&mut self, node: NodeId, bucket: &BucketPath, data: &str, lifetime: u64) -> bool {
         let now = self.nodes[node].now(self.now).moment.time;
         let of = &self.nodes[node];
-        let item = item(&bucket.replace("ME", &of.me.to_string()), data);
+        let item = item(bucket, data);
         let held = item.and_then(|item| of.set()?.get(&Key { item, signer: of.me }));
         let until = held.and_then(|held| held.validity().until());
         until.is_none_or(|until| until <= now.plus(lifetime / 2))
     }
 }
 
-pub(crate) fn item(bucket: &str, data: &str) -> Option<Item> {
-    Some(Item { bucket: bucket.parse().ok()?, data: Data::new(data).ok()? })
+/// Returns the bucket that a scenario names; `ME` stands for the ID of `me`.
+pub(crate) fn path(text: &str, me: PeerId) -> Option<BucketPath> {
+    text.replace("ME", &me.to_string()).parse().ok()
 }
 
-pub(crate) fn statement(bucket: &str, data: &str, from: Time, lifetime: u64) -> Option<Statement> {
+fn item(bucket: &BucketPath, data: &str) -> Option<Item> {
+    Some(Item { bucket: bucket.clone(), data: Data::new(data).ok()? })
+}
+
+pub(crate) fn statement(bucket: &BucketPath, data: &str, from: Time, lifetime: u64) -> Option<Statement> {
     Statement::new(Kind::Propose, item(bucket, data)?, Validity::starting(from, lifetime)).ok()
 }

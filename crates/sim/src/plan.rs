@@ -4,7 +4,7 @@ use crate::action::Action;
 use crate::disk::Disk;
 use crate::event::Event;
 use crate::liar::Liar;
-use crate::living::statement;
+use crate::living::{path, statement};
 use crate::network::{Conditions, Network, NetworkId, Sort};
 use crate::node::{Body, Node, NodeId};
 use crate::reading::ScenarioError;
@@ -216,8 +216,9 @@ impl Planner {
                 let of = &self.world.nodes[maker];
                 // Made a while ago, one after the other.
                 let from = dcache::Time(START.0 - 600 + (number as u64 * 599) / stock.count as u64);
-                let bucket = bucket.replace("ME", &of.me.to_string());
-                let Some(statement) = statement(&bucket, &data, from, lifetime) else {
+                let stated =
+                    path(&bucket, of.me).and_then(|bucket| statement(&bucket, &data, from, lifetime));
+                let Some(statement) = stated else {
                     return Err(ScenarioError::Sense(format!("{data:?} in {bucket:?} is no item")));
                 };
                 let record = Record::sign(statement, &of.key, number as u64 + 1, End::default());

@@ -4,7 +4,7 @@ use crate::action::Sabotage;
 use crate::living::statement;
 use crate::node::Port;
 use crate::world::World;
-use dcache::{End, Key, Keypair, Record};
+use dcache::{End, Key, Keypair, Record, buckets};
 use routing::{Address, Envelope, Target};
 
 /// More lines than any network bears at once.
@@ -43,7 +43,9 @@ impl World {
     fn plant(&mut self) {
         let (forger, victim) = (Keypair::from_seed([77; 32]), self.nodes[1].me);
         let time = self.nodes[0].now(self.now).moment.time;
-        let Some(statement) = statement("share/files", "forged", time, 24 * 3600) else { return };
+        let Some(statement) = statement(&buckets::SHARE_FILES.path(), "forged", time, 24 * 3600) else {
+            return;
+        };
         let mut signature = *Record::sign(statement.clone(), &forger, 1, End::default()).signature();
         signature.signer = victim;
         let forged = Record::from_own_disk(statement, signature);

@@ -3,10 +3,8 @@
 use crate::watch::Watch;
 use brain::{Brain, Now, Routing};
 use dcache::{
-    BucketPath, Item, Key, Kind, Moment, Pattern, PeerId, Policy, Record, Refusal, Set, Statement,
-    StatementError, Time, Validity,
+    Moment, Pattern, PeerId, Policy, Record, Refusal, Set, Statement, StatementError, Statements, Time,
 };
-use std::collections::BTreeMap;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 /// How many changes a slow listener may be behind before it misses some; it is told then, and reads anew.
@@ -60,54 +58,6 @@ pub enum SayError {
     Stopped(#[from] Stopped),
 }
 
-/// Statements that are said together: all of them, or none when the disk refuses.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Statements(Vec<(Kind, Item, Validity)>);
-
-impl Statements {
-    /// Nothing yet.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Whether nothing is to be said.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// All of `others` too, after these.
-    pub fn append(&mut self, others: Self) {
-        self.0.extend(others.0);
-    }
-
-    /// Leaves out what is about new items for which `signer` has no more room.
-    fn fit(&mut self, set: &Set, signer: PeerId) {
-        // By row of the policy, as quotas are counted.
-        let mut new: BTreeMap<BucketPath, usize> = BTreeMap::new();
-        self.0.retain(|(_, item, _)| {
-            if set.get(&Key { item: item.clone(), signer }).is_some() {
-                return true;
-            }
-            let new = new.entry(set.policy().rule(&item.bucket).prefix.clone()).or_default();
-            let fits = *new < set.room(signer, &item.bucket);
-            *new += usize::from(fits);
-            fits
-        });
-    }
-
-    /// That `item` is in its bucket during `validity`.
-    pub fn propose(&mut self, item: Item, validity: Validity) -> &mut Self {
-        self.0.push((Kind::Propose, item, validity));
-        self
-    }
-
-    /// That `item` is not in its bucket during `validity`.
-    pub fn dismiss(&mut self, item: Item, validity: Validity) -> &mut Self {
-        self.0.push((Kind::Dismiss, item, validity));
-        self
-    }
-}
-
 impl Swarm {
     pub(crate) fn new(me: PeerId, commands: mpsc::Sender<Command>) -> Self {
         Self { me, commands, changes: broadcast::channel(CHANGES).0 }
@@ -151,9 +101,7 @@ impl Swarm {
         if statements.is_empty() {
             return Ok(());
         }
-        let statements = statements.0.into_iter();
-        let statements = statements.map(|(kind, item, validity)| Statement::new(kind, item, validity));
-        let statements = statements.collect::<Result<_, _>>()?;
+        let statements = statements.into_signable()?;
         let (said, answered) = oneshot::channel();
         self.commands.send(Command::Say { statements, said }).await.map_err(|_| Stopped)?;
         answered.await.map_err(|_| Stopped)?
@@ -167,10 +115,8 @@ impl Swarm {
     pub async fn say_what_counts(&self, mut statements: Statements) -> Result<(), SayError> {
         let me = self.me;
         let counting = self.read(move |set, now| {
-            statements.0.retain(|(kind, item, _)| set.may(*kind, item, me, now).is_ok());
-            let wanted = statements.0.len();
-            statements.fit(set, me);
-            let beyond = wanted - statements.0.len();
+            statements.keep_allowed(set, me, now);
+            let beyond = statements.fit(set, me);
             (statements, beyond)
         });
         let (statements, beyond) = counting.await?;

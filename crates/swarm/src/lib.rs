@@ -16,5 +16,5 @@ mod refusals;
 mod watch;
 
 pub use driver::{Driver, DriverError, Setup, system_clock};
-pub use handle::{SayError, Statements, Stopped, Swarm};
+pub use handle::{SayError, Stopped, Swarm};
 pub use watch::Watch;

@@ -1,7 +1,8 @@
 //! What the records say, taken together, at a time.
 
 use super::{Key, Set};
-use crate::authority::{Authority, Tally, item_of};
+use crate::authority::{Authority, Tally};
+use crate::buckets;
 use crate::set::index::Voices;
 use crate::{BucketPath, Item, Kind, NotAllowed, Pattern, PeerId, Record, Role, Rule, Time, Who};
 use std::borrow::Cow;
@@ -114,7 +115,7 @@ impl Set {
         if role != Role::Peer {
             return reading.authority.holders(role).collect();
         }
-        let present = self.bucket(&crate::authority::bucket_of(role), time);
+        let present = self.bucket(&buckets::PEER.path(), time);
         present.filter_map(|view| view.item.data.as_str().parse().ok()).collect()
     }
 
@@ -124,8 +125,8 @@ impl Set {
         let peers =
             [Role::Trusted, Role::Admin, Role::Root].into_iter().flat_map(|role| authority.holders(role));
         let said = |peer| {
-            let presence = self.get(&Key { item: item_of(Role::Peer, peer), signer: peer })?;
-            Some((peer, presence.validity().from()?))
+            let record = self.get(&Key { item: presence(peer), signer: peer })?;
+            Some((peer, record.validity().from()?))
         };
         peers.filter(|peer| *peer != me).filter_map(said).collect()
     }
@@ -139,6 +140,11 @@ impl Set {
         let roles = self.authority_at(time).until();
         own.into_iter().chain(roles).min()
     }
+}
+
+/// Returns the item by which a peer states that it is there.
+fn presence(peer: PeerId) -> Item {
+    Item { bucket: buckets::PEER.path(), data: peer.into() }
 }
 
 impl Reading<'_> {
@@ -169,7 +175,7 @@ impl Reading<'_> {
 
     /// Whether a peer says of itself that it is there, and no admin denies it.
     fn is_present(&self, peer: PeerId) -> bool {
-        let item = item_of(Role::Peer, peer);
+        let item = presence(peer);
         let rule = self.set.policy.rule(&item.bucket);
         self.set.items.get(&item).is_some_and(|voices| self.view(voices, rule).is_some())
     }

@@ -1,6 +1,7 @@
 //! What the set does not take.
 
 use crate::Policy;
+use crate::buckets::LONGEST_LIFETIME;
 
 const DAY: u64 = 24 * 3600;
 
@@ -13,8 +14,7 @@ pub struct Limits {
     pub stranger: usize,
     /// Records of all strangers together on one shelf.
     pub strangers: usize,
-    /// The longest validity of a signer without a role, in seconds: a little more than the week for which files are
-    /// shared. What lasts longest stands highest, so this is also for how long a flood of strangers' words can last.
+    /// The longest validity of a signer without a role, in seconds; usually [`LONGEST_LIFETIME`].
     pub lifetime: u64,
     /// How far ahead, in seconds, the end of such a validity may lie: the lifetime, and a day for clocks that differ.
     pub ahead: u64,
@@ -33,7 +33,7 @@ impl Limits {
     /// What suits a swarm with this policy: where nobody has a role, strangers are all there are.
     pub fn of(policy: &Policy) -> Self {
         let (stranger, strangers) = if policy.roots().is_empty() { (4096, 60_000) } else { (1024, 25_000) };
-        Self { member: 4096, stranger, strangers, lifetime: 8 * DAY, ahead: 9 * DAY }
+        Self { member: 4096, stranger, strangers, lifetime: LONGEST_LIFETIME, ahead: LONGEST_LIFETIME + DAY }
     }
 }
 

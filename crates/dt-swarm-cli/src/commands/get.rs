@@ -15,6 +15,7 @@ use crate::output::transfer::Transfer;
 use crate::shared_files;
 use crate::text::{clean, size};
 use clap::Args;
+use dcache::buckets;
 use logs::SharedFile;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -86,7 +87,8 @@ impl Command for Get {
     type Output = GetOutput;
 
     fn run(&self, context: &Context) -> Result<GetOutput, CliError> {
-        let reading = context.read(&["/share/*", "/pri/*/ipfs_addresses", HOSTNAMES])?;
+        let reading =
+            context.read(&[buckets::SHARE.pattern(), buckets::IPFS_ADDRESSES.pattern(), HOSTNAMES])?;
         let Reading { answer, .. } = &reading;
         let files = shared_files::list(&answer.set, answer.now);
         match context.client() {

@@ -12,7 +12,7 @@ use crate::tables::table;
 use crate::text::clean;
 use clap::{Args, Subcommand};
 use control::{KeyFile, KeyName};
-use dcache::{PeerId, Policy, Role, Set, Time};
+use dcache::{PeerId, Policy, Role, Set, Time, buckets};
 use serde::Serialize;
 
 /// Show the key of this robot and the key files, with the roles that they have; or make a new one.
@@ -117,7 +117,7 @@ impl Peers {
         let (policy, key) = context.policy_and_key()?;
         let told = || {
             let mut connection = context.connect_with(key.as_ref())?;
-            let answer = ask::records(&mut connection, &["/peer", HOSTNAMES], &policy)?;
+            let answer = ask::records(&mut connection, &[buckets::PEER.pattern(), HOSTNAMES], &policy)?;
             let names = Names::read(&answer.set, answer.now)?;
             Ok::<_, CliError>((answer.set, names, answer.now))
         };

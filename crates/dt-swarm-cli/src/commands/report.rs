@@ -11,6 +11,7 @@ use crate::shared_files;
 use crate::tables::table;
 use crate::text::{clean, count, size};
 use clap::Args;
+use dcache::buckets;
 use logs::SharedFile;
 use serde::Serialize;
 
@@ -56,7 +57,7 @@ impl Command for Report {
     type Output = Files;
 
     fn run(&self, context: &Context) -> Result<Files, CliError> {
-        let reading = context.read(&["/share/*", HOSTNAMES])?;
+        let reading = context.read(&[buckets::SHARE.pattern(), HOSTNAMES])?;
         let files = shared_files::list(&reading.answer.set, reading.answer.now);
         let files = files.iter().map(|file| File::new(file, &reading.names)).collect();
         Ok(Files { answered: Answered::new(&reading.answer, &reading.names), files })

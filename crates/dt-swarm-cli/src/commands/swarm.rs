@@ -1,5 +1,7 @@
 //! `swarm`: the swarm to which this robot belongs, and swarm files.
 
+mod rights;
+
 use super::Command;
 use crate::context::Context;
 use crate::error::CliError;
@@ -11,6 +13,7 @@ use crate::{key_files, random};
 use clap::{Args, Subcommand};
 use control::{KeyFile, KeyName, Request};
 use dcache::{PeerId, SwarmFile};
+use rights::BucketRights;
 use seal::SwarmKey;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -100,6 +103,8 @@ pub(crate) struct SwarmFacts {
     bootstrap: Vec<String>,
     /// The text of its file; `null` for the open swarm. The key is hidden, unless it was asked for.
     text: Option<String>,
+    /// What may be said in which bucket.
+    rights: Vec<BucketRights>,
 }
 
 /// The swarm to which this robot belongs now.
@@ -142,8 +147,8 @@ impl Command for Swarm {
 impl SwarmFacts {
     fn new(swarm: Option<swarm_file::Swarm>, is_key_shown: bool) -> Self {
         let Some(swarm) = swarm else {
-            let (roots, bootstrap) = (Vec::new(), Vec::new());
-            return Self { name: None, roots, has_key: false, path: None, bootstrap, text: None };
+            let (roots, bootstrap, rights) = (Vec::new(), Vec::new(), rights::all(false));
+            return Self { name: None, roots, has_key: false, path: None, bootstrap, text: None, rights };
         };
         let text = if is_key_shown { swarm.text.clone() } else { swarm.text_without_key() };
         Self {
@@ -153,17 +158,23 @@ impl SwarmFacts {
             path: swarm.path.map(|path| path.display().to_string()),
             bootstrap: swarm.file.bootstrap().to_vec(),
             text: Some(text),
+            rights: rights::all(true),
         }
     }
 
     fn show(&self) -> String {
-        let Some(text) = &self.text else {
-            return "This robot belongs to the open swarm, in which nobody has a role and everybody may share.\n\
-                    `swarm init` makes a swarm with roles, `swarm join` joins one.\n"
-                .to_owned();
-        };
         let place = self.path.as_deref().unwrap_or("the swarm to which this robot belongs");
-        format!("# {}\n{}\n", clean(place, MAX_LINE_SHOWN), clean_lines(text, MAX_LINE_SHOWN))
+        let swarm = match &self.text {
+            Some(text) => {
+                format!("# {}\n{}\n", clean(place, MAX_LINE_SHOWN), clean_lines(text, MAX_LINE_SHOWN))
+            }
+            None => {
+                "This robot belongs to the open swarm, in which nobody has a role and everybody may share.\n\
+                     `swarm init` makes a swarm with roles, `swarm join` joins one.\n"
+                    .to_owned()
+            }
+        };
+        format!("{swarm}\n{}", rights::show(&self.rights))
     }
 }
 
@@ -262,6 +273,7 @@ impl Output for SwarmOutput {
 mod tests {
     use super::*;
     use crate::output::vocabulary;
+    use dcache::buckets;
     use seal::KEY_BYTES;
 
     #[test]
@@ -276,6 +288,19 @@ mod tests {
         };
         assert!(told(false).iter().all(|told| told.contains("--show-key") && !told.contains(&key.reveal())));
         assert!(told(true).iter().all(|told| told.contains(&key.reveal())));
+    }
+
+    #[test]
+    fn who_may_say_what_follows_from_the_table_of_buckets() {
+        let row = |shown: &str| {
+            let admin = buckets::ADMIN.family().path;
+            let row = shown.lines().find(|line| line.split_whitespace().next() == Some(admin));
+            row.unwrap_or_else(|| panic!("{shown}")).split_whitespace().take(3).collect::<Vec<_>>().join(" ")
+        };
+        let file = SwarmFile::new("class", [PeerId::from_public_key([0; 32])].into()).unwrap();
+        let swarm = swarm_file::Swarm { text: file.to_toml(), file, path: None };
+        assert_eq!(row(&SwarmFacts::new(Some(swarm), false).show()), "admin root root");
+        assert_eq!(SwarmFacts::new(None, false).rights.len(), buckets::FAMILIES.len());
     }
 
     #[test]

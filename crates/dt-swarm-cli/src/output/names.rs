@@ -1,11 +1,11 @@
 //! The names that peers give themselves.
 
 use super::fields::PeerRef;
-use dcache::{Pattern, PatternError, PeerId, Set, Time};
+use dcache::{Pattern, PatternError, PeerId, Set, Time, buckets};
 use std::collections::BTreeMap;
 
-/// The buckets in which peers name their hosts: `pri/ID/info/hostname`.
-pub(crate) const HOSTNAMES: &str = "/pri/*/info/hostname";
+/// The buckets in which peers name their hosts.
+pub(crate) const HOSTNAMES: &str = buckets::HOSTNAME.pattern();
 
 /// What each peer calls itself at a time. Empty when nobody was asked.
 #[derive(Debug, Default)]

@@ -13,8 +13,8 @@ use store::{Batch, Store};
 
 use super::figures::print_table;
 use crate::daemon::Robot;
-use crate::fleet::{name, now};
-use crate::{BUCKET, Conditions, DelayNetwork, Error, Fleet, Host, Lab, Result, ask, hosts};
+use crate::fleet::{bucket, name, now};
+use crate::{Conditions, DelayNetwork, Error, Fleet, Host, Lab, Result, ask, hosts};
 
 const ACQUAINTED: Duration = Duration::from_secs(120);
 /// Records of the age of a few days, as after a week of logs; a stranger's word holds for at most 8.
@@ -196,7 +196,7 @@ fn different(options: &Merge, number: u32) -> BTreeMap<usize, usize> {
 fn record(place: u32, number: u32) -> Result<Record, String> {
     let key = Keypair::from_seed([(place / RECORDS_PER_SIGNER) as u8; 32]);
     let age = OLDEST * u64::from(number - place) / u64::from(number);
-    let bucket = BUCKET.parse().map_err(|error| format!("{error}"))?;
+    let bucket = bucket()?;
     let data = Data::new(&format!("record-{place:052}")).map_err(|error| error.to_string())?;
     let validity = Validity::starting(Time(now().0.saturating_sub(age)), LIFETIME);
     let statement = Statement::new(Kind::Propose, Item { bucket, data }, validity);

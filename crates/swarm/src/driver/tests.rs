@@ -1,6 +1,6 @@
 use super::*;
-use crate::{Statements, Stopped};
-use dcache::{Data, Item, Validity};
+use crate::Stopped;
+use dcache::{Data, Item, Statements, Validity};
 use store::{Fault, Faults, Store};
 
 const DEADLINE: Duration = Duration::from_secs(20);

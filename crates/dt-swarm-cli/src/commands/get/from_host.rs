@@ -8,6 +8,7 @@ use crate::ask::Answer;
 use crate::context::{Context, Reading};
 use crate::error::CliError;
 use crate::text::size;
+use dcache::buckets;
 use ipfs::node::{FetchError, FetchLimits, FetchProgress, Node, NodeConfig, Provider};
 use ipfs::store::StoreConfig;
 use ipfs::{Keypair, Multiaddr};
@@ -57,8 +58,7 @@ pub(super) fn get(
 /// at which it just answered, which is sure to be reachable from here.
 fn provider(answer: &Answer, host: IpAddr) -> Result<Provider, CliError> {
     let peer = answer.pong.peer;
-    let bucket = format!("pri/{peer}/ipfs_addresses").parse().ok();
-    let signed = bucket.iter().flat_map(|bucket| answer.set.bucket(bucket, answer.now));
+    let signed = answer.set.bucket(&buckets::IPFS_ADDRESSES.of(peer), answer.now);
     let signed: Vec<String> = signed.map(|view| view.item.data.as_str().to_owned()).collect();
     let here = match host.to_canonical() {
         IpAddr::V4(ip) => format!("/ip4/{ip}"),

@@ -1,0 +1,183 @@
+//! The table of bucket families: every bucket that dt-swarm knows, with all that is to be known about it.
+//!
+//! A family is all buckets whose path begins with the same names. The policy, the brain, the services, the
+//! documentation and the tests read this table; nothing else spells the name of a bucket. The facts are those of the
+//! [IPSD] (the *Inter-Planetary Swarm of Duckiebots* of 2018), whose buckets dt-swarm keeps.
+//!
+//! To add a bucket, add a row above the broader family that contains it.
+//!
+//! [IPSD]: https://pypi.org/project/duckietown-swarm/
+
+mod family;
+
+use crate::who::{Role, Who};
+use crate::{BucketPath, MAX_DATA_BYTES};
+use Lifetime::{Chosen, For};
+use Priority::{Leading, Ordinary};
+use Quota::{Broader, Own};
+use Scope::{Network, Swarm};
+pub use family::{
+    Bucket, Family, Fixed, LONGEST_LIFETIME, Lifetime, OfName, OfPeer, Priority, Quota, Rights, Scope,
+};
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+/// Bytes for a peer ID or a CID.
+const ID: usize = 64;
+/// Bytes for a name or a version.
+const NAME: usize = 64;
+/// Bytes for an address of a channel or of IPFS.
+const ADDRESS: usize = 512;
+/// Bytes for everything else: the limit for every item.
+const ANY: usize = MAX_DATA_BYTES;
+
+const fn rights(propose: Who, dismiss: Who) -> Rights {
+    Rights { propose, dismiss }
+}
+
+const EVERYBODY: Rights = rights(Who::Anybody, Who::Anybody);
+const DECLARED: Rights = rights(Who::Anybody, Who::Role(Role::Trusted));
+const PRESENT: Rights = rights(Who::Subject, Who::Role(Role::Admin));
+const OWNER: Rights = rights(Who::Owner, Who::Owner);
+const TRUSTED_ONES: Rights = rights(Who::Role(Role::Trusted), Who::Role(Role::Trusted));
+const ADMINS: Rights = rights(Who::Role(Role::Admin), Who::Role(Role::Admin));
+const ROOTS: Rights = rights(Who::Role(Role::Root), Who::Role(Role::Root));
+const NOBODY: Rights = rights(Who::Nobody, Who::Nobody);
+
+/// The part of a pattern that stands for a variable name.
+macro_rules! any {
+    ($variable:ident) => {
+        "/*"
+    };
+}
+
+/// Makes a constant of each row, and [`FAMILIES`] of all.
+macro_rules! families {
+    ($(
+        #[doc = $holds:literal]
+        $name:ident: $place:ident ($head:literal $(/ $variable:ident $(/ $tail:literal)?)?)
+            $quota:expr, $open:expr, $rooted:expr, $lifetime:expr, $priority:expr, $scope:expr, $max_data:expr;
+    )+) => {
+        $(
+            #[doc = $holds]
+            pub const $name: Bucket<$place> = Bucket::new(&Family {
+                path: concat!($head $(, "/", stringify!($variable) $(, "/", $tail)?)?),
+                pattern: concat!("/", $head $(, any!($variable) $(, "/", $tail)?)?),
+                holds: $holds.trim_ascii(),
+                quota: $quota,
+                open: $open,
+                rooted: $rooted,
+                lifetime: $lifetime,
+                priority: $priority,
+                scope: $scope,
+                max_data: $max_data,
+                head: $head,
+                tail: concat!($($($tail)?)?),
+            });
+        )+
+
+        /// All rows. The first one that contains a bucket counts.
+        pub const FAMILIES: &[&Family] = &[$($name.family()),+];
+    };
+}
+
+// A row is the fact that an item states; the constant, what its paths depend on, and the path; then quota, rights in the
+// open swarm, rights in a swarm with roots, lifetime, priority, scope, and the largest data of an honest item in bytes.
+families! {
+    /// The peer with this ID is there.
+    PEER: Fixed ("peer")
+        Own, PRESENT, PRESENT, For(10 * MINUTE), Leading, Network, ID;
+    /// The peer's host has this name.
+    HOSTNAME: OfPeer ("pri" / ID / "info/hostname")
+        Broader, OWNER, OWNER, For(5 * DAY), Leading, Swarm, NAME;
+    /// The peer runs this version of dt-swarm.
+    VERSION: OfPeer ("pri" / ID / "info/version/dswarm")
+        Broader, OWNER, OWNER, For(5 * DAY), Leading, Swarm, NAME;
+    /// The peer's host has this network interface.
+    INTERFACES: OfPeer ("pri" / ID / "info/interfaces")
+        Broader, OWNER, OWNER, For(5 * DAY), Leading, Network, ANY;
+    /// The peer's host has this other property.
+    INFO: OfPeer ("pri" / ID / "info")
+        Broader, OWNER, OWNER, For(5 * DAY), Leading, Swarm, ANY;
+    /// The peer takes lines at this address.
+    ADDRESSES: OfPeer ("pri" / ID / "addresses")
+        Broader, OWNER, OWNER, For(HOUR), Leading, Network, ADDRESS;
+    /// The peer takes IPFS connections at this multiaddress.
+    IPFS_ADDRESSES: OfPeer ("pri" / ID / "ipfs_addresses")
+        Broader, OWNER, OWNER, For(HOUR), Leading, Network, ADDRESS;
+    /// The peer has an IPFS connection to this peer.
+    IPFS_PEERS: OfPeer ("pri" / ID / "ipfs_peers")
+        Broader, OWNER, OWNER, For(HOUR), Leading, Network, ID;
+    /// The peer has put a summary of its state into IPFS under this CID.
+    SUMMARIES: OfPeer ("pri" / ID / "summaries")
+        Broader, OWNER, OWNER, For(10 * MINUTE), Leading, Network, ID;
+    /// The peer states this about itself.
+    PRIVATE: OfPeer ("pri" / ID)
+        Own, OWNER, OWNER, Chosen, Ordinary, Network, ANY;
+    /// The peer with this ID has the role trusted.
+    TRUSTED: Fixed ("trusted")
+        Own, ADMINS, ADMINS, Chosen, Ordinary, Swarm, ID;
+    /// The peer with this ID has the role admin.
+    ADMIN: Fixed ("admin")
+        Own, ROOTS, ROOTS, Chosen, Ordinary, Swarm, ID;
+    /// The swarm meets on the channel with this address.
+    NETWORKS: Fixed ("networks")
+        Own, ADMINS, ADMINS, Chosen, Leading, Swarm, ADDRESS;
+    /// The file with this CID was fetched and found good.
+    SHARE_VERIFIED: Fixed ("share/verified")
+        Own, EVERYBODY, TRUSTED_ONES, For(7 * DAY), Leading, Swarm, ID;
+    /// The signer keeps the file with this CID.
+    SHARE_SAFE: Fixed ("share/safe")
+        Own, EVERYBODY, TRUSTED_ONES, For(7 * DAY), Leading, Swarm, ID;
+    /// The file with this CID was fetched and found bad.
+    SHARE_DISCARD: Fixed ("share/discard")
+        Own, EVERYBODY, TRUSTED_ONES, For(7 * DAY), Leading, Swarm, ID;
+    /// The file with this CID is declared to be a log.
+    SHARE_FILES: Fixed ("share/files")
+        Broader, EVERYBODY, DECLARED, For(7 * DAY), Leading, Swarm, ID;
+    /// The file with this CID has this name, size, time of change and uploader.
+    SHARE_INFO: OfName ("share/info" / CID)
+        Broader, EVERYBODY, DECLARED, For(7 * DAY), Leading, Swarm, ANY;
+    /// Something else is shared with everybody.
+    SHARE: OfName ("share" / NAME)
+        Own, EVERYBODY, DECLARED, Chosen, Leading, Swarm, ANY;
+    /// The file with the hash in the path was uploaded to this place.
+    UPLOADS: OfName ("uploads" / HASH)
+        Own, TRUSTED_ONES, TRUSTED_ONES, Chosen, Ordinary, Swarm, ANY;
+}
+
+/// The family of all buckets that no row of the table contains.
+pub(crate) const OTHER: &Family = &Family {
+    path: "*",
+    pattern: "*",
+    holds: "Nobody may state anything in a bucket that the table does not name.",
+    quota: Own,
+    open: NOBODY,
+    rooted: NOBODY,
+    lifetime: Chosen,
+    priority: Ordinary,
+    scope: Network,
+    max_data: ANY,
+    head: "other",
+    tail: "",
+};
+
+/// Returns the family of a bucket: the first row of the table that contains it.
+pub fn family(bucket: &BucketPath) -> &'static Family {
+    FAMILIES.iter().find(|family| family.contains(bucket)).copied().unwrap_or(OTHER)
+}
+
+/// Returns the name that tells a signer's records apart by subject: below the tree of what a peer states about itself
+/// the name after its ID, elsewhere the first name of the path.
+pub fn subject(bucket: &BucketPath) -> &str {
+    let mut names = bucket.names();
+    match names.next() {
+        Some(first) if first == PRIVATE.family().head => names.nth(1).unwrap_or_default(),
+        first => first.unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,109 @@
+//! Several statements that are made together.
+
+use crate::{Item, Key, Kind, PeerId, Set, Statement, StatementError, Time, Validity};
+use std::collections::BTreeMap;
+
+/// Statements that are made together: all of them, or none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Statements(Vec<(Kind, Item, Validity)>);
+
+impl Statements {
+    /// Returns an empty list.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Returns whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Adds all of `others`, after these.
+    pub fn append(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
+    /// Adds that `item` is in its bucket during `validity`.
+    pub fn propose(&mut self, item: Item, validity: Validity) -> &mut Self {
+        self.0.push((Kind::Propose, item, validity));
+        self
+    }
+
+    /// Adds that `item` is not in its bucket during `validity`.
+    pub fn dismiss(&mut self, item: Item, validity: Validity) -> &mut Self {
+        self.0.push((Kind::Dismiss, item, validity));
+        self
+    }
+
+    /// Leaves out those that would not count, were `signer` to make them at `now`.
+    pub fn keep_allowed(&mut self, set: &Set, signer: PeerId, now: Time) {
+        self.0.retain(|(kind, item, _)| set.may(*kind, item, signer, now).is_ok());
+    }
+
+    /// Leaves out those about new items for which `signer` has no more room, and returns their number.
+    pub fn fit(&mut self, set: &Set, signer: PeerId) -> usize {
+        let before = self.0.len();
+        // New items by quota group.
+        let mut new: BTreeMap<u8, usize> = BTreeMap::new();
+        self.0.retain(|(_, item, _)| {
+            if set.get(&Key { item: item.clone(), signer }).is_some() {
+                return true;
+            }
+            let new = new.entry(set.policy().shelf(&item.bucket)).or_default();
+            let fits = *new < set.room(signer, &item.bucket);
+            *new += usize::from(fits);
+            fits
+        });
+        before - self.0.len()
+    }
+
+    /// Returns them as they are signed.
+    ///
+    /// # Errors
+    /// When one of them is longer than a statement may be.
+    pub fn into_signable(self) -> Result<Vec<Statement>, StatementError> {
+        self.0.into_iter().map(|(kind, item, validity)| Statement::new(kind, item, validity)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Data, End, Keypair, Limits, Policy, Record, buckets};
+
+    const NOW: Time = Time(1_800_000_000);
+
+    fn item(data: &str) -> Item {
+        Item { bucket: buckets::SHARE_FILES.path(), data: Data::new(data).unwrap() }
+    }
+
+    fn proposals(data: &[&str]) -> Statements {
+        let mut statements = Statements::new();
+        for data in data {
+            statements.propose(item(data), Validity::starting(NOW, 100));
+        }
+        statements
+    }
+
+    #[test]
+    fn what_finds_no_room_beside_the_signers_earlier_records_is_left_out() {
+        let key = Keypair::from_seed([1; 32]);
+        let mut set = Set::new(Policy::default(), Limits { stranger: 3, ..Limits::default() });
+        let earlier = Statement::new(Kind::Propose, item("a"), Validity::starting(NOW, 50)).unwrap();
+        set.admit_verified(Record::sign(earlier, &key, 1, End::default()), NOW).unwrap();
+        let mut statements = proposals(&["a", "b", "c", "d", "e"]);
+        assert_eq!(statements.fit(&set, key.peer_id()), 2);
+        assert_eq!(statements, proposals(&["a", "b", "c"]), "a renewal needs no room");
+    }
+
+    #[test]
+    fn what_others_would_have_to_say_is_left_out() {
+        let me = Keypair::from_seed([1; 32]).peer_id();
+        let mut statements = proposals(&["a"]);
+        let role = Item { bucket: buckets::ADMIN.path(), data: me.into() };
+        statements.propose(role, Validity::starting(NOW, 100));
+        statements.keep_allowed(&Set::default(), me, NOW);
+        assert_eq!(statements, proposals(&["a"]));
+        assert_eq!(statements.into_signable().unwrap()[0].item(), &item("a"));
+    }
+}

@@ -1,0 +1,68 @@
+//! What may be said in which bucket of a swarm, from the table of buckets.
+
+use crate::tables::table;
+use crate::text::duration;
+use dcache::Who;
+use dcache::buckets::{FAMILIES, Family, Lifetime};
+use serde::Serialize;
+
+/// Explains the words of the table that are no roles.
+const WORDS: &str =
+    "owner: the peer whose ID is in the path of the bucket; subject: the peer whose ID is the item.\n";
+
+/// The rights in the buckets of a family. A word for peers is a role, which stronger roles include, `anybody`, `nobody`,
+/// `owner` (the peer whose ID is in the path) or `subject` (the peer whose ID is the item).
+#[derive(Debug, Serialize)]
+pub(super) struct BucketRights {
+    /// The path of the buckets. A name in capitals stands for any name.
+    bucket: &'static str,
+    /// The fact that an item states, as a sentence.
+    meaning: &'static str,
+    /// The peers whose proposals count.
+    proposers: &'static str,
+    /// The peers whose dismissals count.
+    dismissers: &'static str,
+    /// Seconds for which services state an item; `null` where the signer chooses.
+    lifetime_seconds: Option<u64>,
+}
+
+/// Returns the rights in a swarm with roots, or in the open one, in the order in which they apply.
+pub(super) fn all(has_roots: bool) -> Vec<BucketRights> {
+    FAMILIES.iter().map(|family| BucketRights::new(family, has_roots)).collect()
+}
+
+/// Returns a table of the rights.
+pub(super) fn show(all: &[BucketRights]) -> String {
+    let mut rows = table(&["bucket", "propose", "dismiss", "lasts", "an item says"]);
+    for one in all {
+        let lifetime = one.lifetime_seconds.map_or_else(String::new, duration);
+        rows.add_row([one.bucket, one.proposers, one.dismissers, &lifetime, one.meaning]);
+    }
+    format!("{}\n{WORDS}", rows.trim_fmt())
+}
+
+impl BucketRights {
+    fn new(family: &Family, has_roots: bool) -> Self {
+        let rights = if has_roots { family.rooted } else { family.open };
+        Self {
+            bucket: family.path,
+            meaning: family.holds,
+            proposers: word(rights.propose),
+            dismissers: word(rights.dismiss),
+            lifetime_seconds: match family.lifetime {
+                Lifetime::For(seconds) => Some(seconds),
+                Lifetime::Chosen => None,
+            },
+        }
+    }
+}
+
+const fn word(who: Who) -> &'static str {
+    match who {
+        Who::Anybody => "anybody",
+        Who::Owner => "owner",
+        Who::Subject => "subject",
+        Who::Role(role) => role.name(),
+        Who::Nobody => "nobody",
+    }
+}
