@@ -1,7 +1,7 @@
 //! Who holds which role at a time: computed from the records in the roles' own buckets, the strongest role first.
 
 use crate::policy::is_own;
-use crate::{BucketPath, Item, Kind, PeerId, Policy, Record, Role, Rule, Time, Validity, Voice, Who};
+use crate::{BucketPath, Item, Kind, PeerId, Policy, Record, Requirement, Role, Rule, Time, Validity, Who};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The holders of all roles, for as long as nothing changes that.
@@ -11,16 +11,16 @@ pub(crate) struct Authority {
     /// Everybody of whom somebody with authority has said something in a role's bucket, and the roots. Their records
     /// have quotas of their own; all others are strangers, who share one.
     members: BTreeSet<PeerId>,
-    /// Whose words in the roles' buckets may change any of this.
+    /// The signers whose records in the roles' buckets may change any of this.
     authors: BTreeSet<PeerId>,
-    /// When this holds: from the last to the next time at which one of the words begins or ends to hold.
+    /// When this holds: from the last to the next time at which one of the records begins or ends to hold.
     span: Validity,
 }
 
-/// Where [`Authority`] finds the words of a signer in a bucket.
-pub(crate) trait Words {
+/// Where [`Authority`] finds the records of a signer in a bucket.
+pub(crate) trait RecordSource {
     /// All records of `signer` in `bucket`.
-    fn words<'a>(&'a self, signer: PeerId, bucket: &'a BucketPath) -> impl Iterator<Item = &'a Record>;
+    fn records_of<'a>(&'a self, signer: PeerId, bucket: &'a BucketPath) -> impl Iterator<Item = &'a Record>;
 }
 
 /// Returns whether roles are given in this bucket.
@@ -45,7 +45,7 @@ impl Tally {
 
     /// Whether the item is in its bucket.
     pub(crate) fn stands(self, rule: &Rule) -> bool {
-        let reaches = |number, voice: Voice| number >= usize::from(voice.threshold.get());
+        let reaches = |number, requirement: Requirement| number >= usize::from(requirement.threshold.get());
         reaches(self.proposals, rule.propose) && !reaches(self.dismissals, rule.dismiss)
     }
 }
@@ -60,10 +60,15 @@ impl Authority {
 
     /// What the records say at `time`. `known` is for a node that does not know the time: it accepts no new authority,
     /// so nobody holds a role who did not hold it then.
-    pub(crate) fn compute(policy: &Policy, words: &impl Words, time: Time, known: Option<&Self>) -> Self {
+    pub(crate) fn compute(
+        policy: &Policy,
+        source: &impl RecordSource,
+        time: Time,
+        known: Option<&Self>,
+    ) -> Self {
         let mut authority = Self::of_roots(policy);
         for (role, bucket) in Role::GIVEN {
-            authority.add(policy, words, (role, bucket.path()), time);
+            authority.add(policy, source, (role, bucket.path()), time);
             // Before the weaker roles, which those with this one give.
             if let Some(known) = known {
                 authority.keep_only(known);
@@ -73,15 +78,21 @@ impl Authority {
     }
 
     /// Adds the holders of a role, as the records in its bucket name them.
-    fn add(&mut self, policy: &Policy, words: &impl Words, (role, bucket): (Role, BucketPath), time: Time) {
+    fn add(
+        &mut self,
+        policy: &Policy,
+        source: &impl RecordSource,
+        (role, bucket): (Role, BucketPath),
+        time: Time,
+    ) {
         let rule = policy.rule(&bucket);
         let mut tallies: BTreeMap<PeerId, Tally> = BTreeMap::new();
         let mut named = BTreeSet::new();
-        // Those whom stronger ones have ever named may be in power at another time: their words bound the span.
+        // Those whom stronger ones have ever named may be in power at another time: their records bound the span.
         for author in &self.authors {
-            for record in words.words(*author, &bucket) {
+            for record in source.records_of(*author, &bucket) {
                 self.span = within(self.span, record.validity(), time);
-                let counts = self.may(rule.voice(record.kind()).who, record.item(), *author);
+                let counts = self.may(rule.requirement(record.kind()).who, record.item(), *author);
                 let Ok(peer) = record.item().data.as_str().parse() else { continue };
                 named.insert(peer);
                 if counts {
@@ -130,7 +141,7 @@ impl Authority {
         roles.find(|(_, holders)| holders.contains(&peer)).map(|(role, _)| *role)
     }
 
-    /// Whether a word about `item` counts that is for `who` to say. [`Role::Peer`] is not asked here, since nobody
+    /// Whether a statement about `item` counts that is for `who` to make. [`Role::Peer`] is not asked here, since nobody
     /// gives it: see `Set::may`.
     pub(crate) fn may(&self, who: Who, item: &Item, signer: PeerId) -> bool {
         match who {

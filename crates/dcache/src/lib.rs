@@ -35,7 +35,7 @@ pub use clock::{Clock, Moment};
 pub use digest::Digest;
 pub use pattern::{Pattern, PatternError};
 pub use peer_id::{PeerId, PeerIdError};
-pub use policy::{NotAllowed, Policy, Rule, Voice};
+pub use policy::{NotAllowed, Policy, Requirement, Rule};
 pub use record::{Record, RecordId};
 pub use role::RoleError;
 pub use set::{Admission, Fingerprint, Key, Limits, Refusal, Set, View};

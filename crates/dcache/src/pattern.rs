@@ -22,7 +22,7 @@ pub enum PatternError {
     Length(usize),
     /// Not a glob.
     #[error("not a glob: {0}")]
-    Syntax(String),
+    Syntax(#[source] globset::Error),
 }
 
 impl Pattern {
@@ -35,7 +35,7 @@ impl Pattern {
             return Err(PatternError::Length(text.len()));
         }
         let glob = GlobBuilder::new(text).literal_separator(false).backslash_escape(true).build();
-        let matcher = glob.map_err(|error| PatternError::Syntax(error.to_string()))?.compile_matcher();
+        let matcher = glob.map_err(PatternError::Syntax)?.compile_matcher();
         Ok(Self { text: text.to_owned(), matcher })
     }
 

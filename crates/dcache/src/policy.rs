@@ -7,17 +7,17 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::num::NonZeroU8;
 
-/// Whose word counts, and how many of them it takes.
+/// The signers whose statements count, and how many of them it takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Voice {
-    /// Whose.
+pub struct Requirement {
+    /// The signers.
     pub who: Who,
-    /// How many different signers it takes.
+    /// Number of different signers that it takes.
     pub threshold: NonZeroU8,
 }
 
-impl Voice {
-    /// One word of theirs is enough.
+impl Requirement {
+    /// Returns the requirement that one statement meets.
     pub const fn one(who: Who) -> Self {
         Self { who, threshold: NonZeroU8::MIN }
     }
@@ -29,9 +29,9 @@ pub struct Rule {
     /// The names with which the path begins.
     pub prefix: BucketPath,
     /// Who may propose an item.
-    pub propose: Voice,
+    pub propose: Requirement,
     /// Who may dismiss one.
-    pub dismiss: Voice,
+    pub dismiss: Requirement,
 }
 
 impl Rule {
@@ -39,8 +39,8 @@ impl Rule {
     fn of(family: &Family, rights: Rights) -> Self {
         Self {
             prefix: family.tree(),
-            propose: Voice::one(rights.propose),
-            dismiss: Voice::one(rights.dismiss),
+            propose: Requirement::one(rights.propose),
+            dismiss: Requirement::one(rights.dismiss),
         }
     }
 
@@ -48,14 +48,17 @@ impl Rule {
         bucket.is_within(self.prefix.as_str())
     }
 
-    /// Whose word of this kind counts.
-    pub fn voice(&self, kind: Kind) -> Voice {
+    /// Returns what statements of this kind have to meet to count.
+    pub fn requirement(&self, kind: Kind) -> Requirement {
         match kind {
             Kind::Propose => self.propose,
             Kind::Dismiss => self.dismiss,
         }
     }
 }
+
+/// The number of a row of the policy: the buckets whose records the quotas count together.
+pub(crate) type QuotaGroup = u8;
 
 /// The table. The first row that fits decides; a bucket that no row names belongs to nobody.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +69,7 @@ pub struct Policy {
     other: Rule,
 }
 
-/// Why a word would not count, for the person who wants to say it.
+/// Why a statement would not count, for the person who wants to make it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct NotAllowed {
     /// What was wanted.
@@ -157,18 +160,18 @@ impl Policy {
         self.rules.iter().find(|rule| rule.fits(bucket)).unwrap_or(&self.other)
     }
 
-    /// The number of the row of `bucket`: its shelf. Quotas are counted shelf by shelf, so that a signer's many words
-    /// of one sort leave room for those of another.
-    pub(crate) fn shelf(&self, bucket: &BucketPath) -> u8 {
+    /// Returns the group of `bucket`: the number of its row. Quotas are counted in each group by itself, so that a
+    /// signer's many records of one sort leave room for those of another.
+    pub(crate) fn quota_group(&self, bucket: &BucketPath) -> QuotaGroup {
         let row = self.rules.iter().position(|rule| rule.fits(bucket)).unwrap_or(self.rules.len());
-        // A swarm file has far fewer rows; what lies beyond would share a shelf.
-        u8::try_from(row).unwrap_or(u8::MAX)
+        // A swarm file has far fewer rows; more would share a group.
+        QuotaGroup::try_from(row).unwrap_or(QuotaGroup::MAX)
     }
 
-    /// Whether no role could ever make the word count, because the bucket belongs to one peer and the signer is
+    /// Whether no role could ever make the statement count, because the bucket belongs to one peer and the signer is
     /// another. Such a record is refused before its signature is looked at, and not passed on.
-    pub fn is_foreign(&self, kind: Kind, item: &Item, signer: PeerId) -> bool {
-        match self.rule(&item.bucket).voice(kind).who {
+    pub(crate) fn is_foreign(&self, kind: Kind, item: &Item, signer: PeerId) -> bool {
+        match self.rule(&item.bucket).requirement(kind).who {
             who @ (Who::Owner | Who::Subject) => !is_own(who, item, signer),
             Who::Anybody | Who::Role(_) | Who::Nobody => false,
         }
@@ -195,7 +198,7 @@ mod tests {
 
     fn rule(prefix: &str, propose: Who, dismiss: Who) -> Rule {
         let prefix = prefix.parse().unwrap();
-        Rule { prefix, propose: Voice::one(propose), dismiss: Voice::one(dismiss) }
+        Rule { prefix, propose: Requirement::one(propose), dismiss: Requirement::one(dismiss) }
     }
 
     /// The rows, as they were written before there was a table of buckets.
@@ -233,10 +236,10 @@ mod tests {
             Policy { roots: BTreeSet::new(), rules: [vec![everybody], literal_rules()].concat(), other };
         assert_eq!(Policy::default(), open);
         for (group, rule) in open.rules.iter().enumerate().filter(|(group, _)| !(6..=9).contains(group)) {
-            assert_eq!(usize::from(Policy::default().shelf(&rule.prefix)), group);
+            assert_eq!(usize::from(Policy::default().quota_group(&rule.prefix)), group);
         }
-        assert_eq!(Policy::default().shelf(&"share/safe".parse().unwrap()), 0);
-        assert_eq!(Policy::default().shelf(&"unknown".parse().unwrap()), 11);
+        assert_eq!(Policy::default().quota_group(&"share/safe".parse().unwrap()), 0);
+        assert_eq!(Policy::default().quota_group(&"unknown".parse().unwrap()), 11);
     }
 
     #[test]
@@ -283,23 +286,26 @@ mod tests {
         let rule = |bucket: &str| policy.rule(&bucket.parse().unwrap()).clone();
         assert_eq!(rule("share/verified/x").dismiss.who, Who::Nobody);
         assert_eq!(rule("share/safe").propose.who, Who::Role(Role::Trusted));
-        assert_ne!(policy.shelf(&"share/safe".parse().unwrap()), policy.shelf(&"share/x".parse().unwrap()));
+        assert_ne!(
+            policy.quota_group(&"share/safe".parse().unwrap()),
+            policy.quota_group(&"share/x".parse().unwrap())
+        );
     }
 
     #[test]
-    fn who_could_is_said_in_plain_words() {
+    fn who_could_is_said_in_a_plain_sentence() {
         let signer = Keypair::from_seed([1; 32]).peer_id();
-        let words = |who, role, has_roots| {
+        let sentence = |who, role, has_roots| {
             let bucket = "trusted".parse().unwrap();
             NotAllowed { kind: Kind::Propose, bucket, who, signer, role, has_roots }.to_string()
         };
         let admin = Who::Role(Role::Admin);
-        assert!(words(admin, None, true).ends_with("has no role"));
-        let text = words(admin, Some(Role::Trusted), true);
+        assert!(sentence(admin, None, true).ends_with("has no role"));
+        let text = sentence(admin, Some(Role::Trusted), true);
         assert!(
             text.starts_with("only peers with the role admin") && text.ends_with("is trusted only"),
             "{text}"
         );
-        assert!(words(admin, None, false).contains("this swarm has no roots"));
+        assert!(sentence(admin, None, false).contains("this swarm has no roots"));
     }
 }

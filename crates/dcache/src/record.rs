@@ -1,4 +1,4 @@
-//! A statement with the word of one signer for it. Having a [`Record`] means that its signature was verified.
+//! A statement with the signature of one signer. Having a [`Record`] means that its signature was verified.
 
 use crate::{
     BucketPath, Digest, End, Item, Keypair, Kind, PeerId, Signature, SignatureError, Statement, Validity,
@@ -40,8 +40,8 @@ impl Record {
         Self(Arc::new(Signed { statement, signature, id }))
     }
 
-    /// Signs a statement as word number `sequence` of the key's owner. `keep` is the longest [`Record::keep`] of the
-    /// words that it replaces; the default when it replaces none.
+    /// Signs a statement as record number `sequence` of the key's owner. `keep` is the longest [`Record::keep`] of the
+    /// records that it replaces; the default when it replaces none.
     pub fn sign(statement: Statement, keypair: &Keypair, sequence: u64, keep: End) -> Self {
         // Said only when it says more than the validity does.
         let keep = if keep > statement.validity().end() { keep } else { End::default() };
@@ -85,7 +85,7 @@ impl Record {
         &self.0.statement
     }
 
-    /// Who says so, and as which of its words.
+    /// Who signed it, and as which of its records.
     pub fn signature(&self) -> &Signature {
         &self.0.signature
     }
@@ -115,19 +115,19 @@ impl Record {
         self.0.statement.validity()
     }
 
-    /// Until when it has to be remembered: to the end of its validity, or longer if it replaced a longer word.
+    /// Until when it has to be remembered: to the end of its validity, or longer if it replaced a longer record.
     pub fn keep(&self) -> End {
         keep(self.statement(), self.signature())
     }
 
-    /// Which of two words of one signer stays, the greater: the one to be remembered longer; of equals the one with the
+    /// Which of two records of one signer stays, the greater: the one to be remembered longer; of equals the one with the
     /// higher sequence number; of equals still, which an honest signer never makes, any that all nodes agree on.
     ///
-    /// For an honest signer that is simply the later word, since it is never to be forgotten before the word that it
-    /// replaces. The end comes first because of all others: whoever drops a word for a greater one will not forget the
+    /// For an honest signer that is simply the later record, since it is never to be forgotten before the one that it
+    /// replaces. The end comes first because of all others: whoever drops a record for a greater one will not forget the
     /// greater one before the lesser would have been over. So what a set holds at any time depends only on the records
     /// that it saw, and not on which of them were still there when others came.
-    pub fn rank(&self, other: &Self) -> Ordering {
+    pub(crate) fn rank(&self, other: &Self) -> Ordering {
         rank((self.statement(), self.signature()), (other.statement(), other.signature()))
     }
 }

@@ -5,14 +5,14 @@
 //! [`Record::rank`]: the record to be remembered longer is the greater):
 //!
 //! 1. of one signer's records about one item the greatest stays;
-//! 2. of one signer's records on one shelf (the buckets of one row of the policy) the greatest so many stay;
-//! 3. of the records of all strangers together on one shelf the greatest so many stay.
+//! 2. of one signer's records in one quota group (the buckets of one row of the policy) the greatest so many stay;
+//! 3. of the records of all strangers together in one quota group the greatest so many stay.
 //!
 //! Whatever is dropped has enough greater ones as witnesses. A witness is remembered at least as long as what it speaks
 //! against, and when it is itself dropped, then for a greater one that takes its place. So no later arrival and no
-//! passing of time ever brings the question up again. (Counting *the newest* instead would not do: a short word would
+//! passing of time ever brings the question up again. (Counting *the newest* instead would not do: a short record would
 //! displace a long one and be over before it, and the long one would be missing where it came first and be there where
-//! it came last. For an honest signer, whose words of one sort live equally long, the greatest are the newest.)
+//! it came last. For an honest signer, whose records of one sort live equally long, the greatest are the newest.)
 //!
 //! Strangers are those of whom nobody with authority has ever spoken. That somebody is one no more shows only when the
 //! record that says so comes; what was dropped before is not there then, and comes back from others by repair. No
@@ -21,12 +21,13 @@
 
 mod index;
 mod inventory;
+mod membership;
 mod read;
 mod refusal;
-mod standing;
 
 use crate::authority::Authority;
 use crate::keys::Keys;
+use crate::policy::QuotaGroup;
 use crate::record::{keep, rank};
 use crate::{BucketPath, End, Item, Moment, PeerId, Policy, Record, Signature, Statement, Time, Validity};
 use index::{Items, Ranked};
@@ -42,7 +43,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Key {
     /// What it is about.
     pub item: Item,
-    /// Whose word it is.
+    /// Who signed it.
     pub signer: PeerId,
 }
 
@@ -62,12 +63,9 @@ pub enum Admission {
         /// Records that left for it, or because of what it says about roles.
         evicted: Vec<Key>,
     },
-    /// It was there already, or a greater word of its signer is.
+    /// It was there already, or a greater record of its signer is.
     Known,
 }
-
-/// The row of the policy to which a bucket belongs.
-type Shelf = u8;
 
 /// All records that this node holds. See the module's documentation.
 #[derive(Clone, Debug)]
@@ -76,9 +74,9 @@ pub struct Set {
     limits: Limits,
     items: Items,
     /// The records of each signer, by rank.
-    signers: BTreeMap<(PeerId, Shelf), BTreeSet<Ranked>>,
+    signers: BTreeMap<(PeerId, QuotaGroup), BTreeSet<Ranked>>,
     /// The records of strangers, by rank.
-    pools: BTreeMap<Shelf, BTreeSet<Ranked>>,
+    pools: BTreeMap<QuotaGroup, BTreeSet<Ranked>>,
     authority: Authority,
     /// While the time is not known: who had which role before.
     before_doubt: Option<Authority>,
@@ -157,7 +155,7 @@ impl Set {
         Ok(self.insert(record, now))
     }
 
-    /// Whether [`Set::admit_verified`] would take the record; `false` when a greater word of its signer is there.
+    /// Whether [`Set::admit_verified`] would take the record; `false` when a greater record of its signer is there.
     ///
     /// # Errors
     /// When it would refuse it, with the reason.
@@ -262,27 +260,27 @@ impl Set {
             // It takes the place of a lesser one.
             return Ok(());
         }
-        let shelf = self.policy.shelf(&statement.item().bucket);
+        let group = self.policy.quota_group(&statement.item().bucket);
         let is_too_low = |records: Option<&BTreeSet<Ranked>>, room: usize| {
             records.filter(|records| records.len() >= room).is_some_and(|records| {
                 let lowest = records.first();
                 lowest.is_none_or(|lowest| rank((statement, signature), parts(&lowest.0)) == Ordering::Less)
             })
         };
-        if is_too_low(self.signers.get(&(signer, shelf)), self.quota(signer)) {
+        if is_too_low(self.signers.get(&(signer, group)), self.quota(signer)) {
             return Err(Refusal::Quota);
         }
         let is_stranger = !self.authority.is_member(signer);
-        if is_stranger && is_too_low(self.pools.get(&shelf), self.limits.strangers) {
+        if is_stranger && is_too_low(self.pools.get(&group), self.limits.strangers) {
             return Err(Refusal::Crowded);
         }
         Ok(())
     }
 
-    /// How many more items of a bucket `signer` may speak about without driving out its own earlier words.
-    pub fn room(&self, signer: PeerId, bucket: &BucketPath) -> usize {
-        let shelf = self.signers.get(&(signer, self.policy.shelf(bucket)));
-        self.quota(signer).saturating_sub(shelf.map_or(0, BTreeSet::len))
+    /// How many more items of a bucket `signer` may make statements about without driving out its own earlier records.
+    pub(crate) fn room(&self, signer: PeerId, bucket: &BucketPath) -> usize {
+        let records = self.signers.get(&(signer, self.policy.quota_group(bucket)));
+        self.quota(signer).saturating_sub(records.map_or(0, BTreeSet::len))
     }
 
     fn quota(&self, signer: PeerId) -> usize {
@@ -290,9 +288,9 @@ impl Set {
     }
 
     fn insert(&mut self, record: Record, now: Time) -> Admission {
-        let shelf = self.policy.shelf(&record.item().bucket);
+        let group = self.policy.quota_group(&record.item().bucket);
         let record = self.put(record);
-        let mut evicted = self.trim(record.signer(), shelf);
+        let mut evicted = self.trim(record.signer(), group);
         let matters = |key: &Key| self.authority.depends_on(key.signer, &key.item.bucket);
         if matters(&Key::from(&record)) || evicted.iter().any(matters) {
             evicted.extend(self.refresh(now));
@@ -300,7 +298,7 @@ impl Set {
         Admission::New { record, evicted }
     }
 
-    /// Puts a record in, in place of its signer's former word about the item.
+    /// Puts a record in, in place of its signer's former one about the item.
     fn put(&mut self, mut record: Record) -> Record {
         self.take(&Key::from(&record));
         // Thousands of records stand in one bucket: they share the text of its path.
@@ -308,11 +306,11 @@ impl Set {
             record.share_bucket(&neighbour.bucket);
         }
         let key = Key::from(&record);
-        let shelf = self.policy.shelf(&key.item.bucket);
+        let group = self.policy.quota_group(&key.item.bucket);
         if !self.authority.is_member(key.signer) {
-            self.pools.entry(shelf).or_default().insert(Ranked(record.clone()));
+            self.pools.entry(group).or_default().insert(Ranked(record.clone()));
         }
-        self.signers.entry((key.signer, shelf)).or_default().insert(Ranked(record.clone()));
+        self.signers.entry((key.signer, group)).or_default().insert(Ranked(record.clone()));
         self.items.put(record.clone());
         self.inventory.put(record.clone());
         record
@@ -320,29 +318,29 @@ impl Set {
 
     fn take(&mut self, key: &Key) -> Option<Record> {
         let record = self.items.take(&key.item, key.signer)?;
-        let (shelf, ranked) = (self.policy.shelf(&key.item.bucket), Ranked(record.clone()));
-        if let Some(of_signer) = self.signers.get_mut(&(key.signer, shelf)) {
+        let (group, ranked) = (self.policy.quota_group(&key.item.bucket), Ranked(record.clone()));
+        if let Some(of_signer) = self.signers.get_mut(&(key.signer, group)) {
             of_signer.remove(&ranked);
             if of_signer.is_empty() {
-                self.signers.remove(&(key.signer, shelf));
+                self.signers.remove(&(key.signer, group));
             }
         }
-        if let Some(pool) = self.pools.get_mut(&shelf) {
+        if let Some(pool) = self.pools.get_mut(&group) {
             pool.remove(&ranked);
         }
         self.inventory.take(&record);
         Some(record)
     }
 
-    /// Drops the lowest records of a signer, and of all strangers, until the quotas of a shelf hold.
-    fn trim(&mut self, signer: PeerId, shelf: Shelf) -> Vec<Key> {
+    /// Drops the lowest records of a signer, and of all strangers, until the quotas of a group hold.
+    fn trim(&mut self, signer: PeerId, group: QuotaGroup) -> Vec<Key> {
         let quota = self.quota(signer);
         let mut dropped = Vec::new();
-        while let Some(lowest) = lowest_beyond(self.signers.get(&(signer, shelf)), quota) {
+        while let Some(lowest) = lowest_beyond(self.signers.get(&(signer, group)), quota) {
             self.take(&lowest);
             dropped.push(lowest);
         }
-        while let Some(lowest) = lowest_beyond(self.pools.get(&shelf), self.limits.strangers) {
+        while let Some(lowest) = lowest_beyond(self.pools.get(&group), self.limits.strangers) {
             self.take(&lowest);
             dropped.push(lowest);
         }
@@ -351,13 +349,13 @@ impl Set {
 
     /// Drops what strangers may not have, and what is beyond quotas, of everybody.
     fn trim_all(&mut self) -> Vec<Key> {
-        let shelves: Vec<(PeerId, Shelf)> = self.signers.keys().copied().collect();
-        let signers: BTreeSet<PeerId> = shelves.iter().map(|(signer, _)| *signer).collect();
+        let groups: Vec<(PeerId, QuotaGroup)> = self.signers.keys().copied().collect();
+        let signers: BTreeSet<PeerId> = groups.iter().map(|(signer, _)| *signer).collect();
         let is_stranger = |signer: &PeerId| !self.authority.is_member(*signer);
         let strangers: Vec<PeerId> = signers.into_iter().filter(is_stranger).collect();
         let mut dropped: Vec<Key> =
             strangers.into_iter().flat_map(|peer| self.drop_unbounded(peer)).collect();
-        dropped.extend(shelves.into_iter().flat_map(|(signer, shelf)| self.trim(signer, shelf)));
+        dropped.extend(groups.into_iter().flat_map(|(signer, group)| self.trim(signer, group)));
         dropped
     }
 
@@ -383,9 +381,10 @@ impl Set {
             records.iter().take_while(is_over).map(|ranked| Key::from(&ranked.0)).collect()
         };
         let of_strangers = self.pools.values().flat_map(all);
-        let shelves = |member: &PeerId| self.signers.range((*member, Shelf::MIN)..=(*member, Shelf::MAX));
+        let groups =
+            |member: &PeerId| self.signers.range((*member, QuotaGroup::MIN)..=(*member, QuotaGroup::MAX));
         let of_members =
-            self.authority.members().iter().flat_map(shelves).flat_map(|(_, records)| all(records));
+            self.authority.members().iter().flat_map(groups).flat_map(|(_, records)| all(records));
         let over: Vec<Key> = of_strangers.chain(of_members).collect();
         for key in &over {
             self.take(key);

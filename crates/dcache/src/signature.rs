@@ -15,20 +15,20 @@ const DOMAIN: &[u8] = b"dt-swarm record v1\0";
 /// The same for signatures that say for how long they have to be kept.
 const DOMAIN_KEPT: &[u8] = b"dt-swarm kept record v1\0";
 
-/// A signer's word for a payload.
+/// A signer's signature under a payload.
 ///
-/// `sequence` orders the words of one signer: it grows with each, across restarts and whatever the clock does, and is
+/// `sequence` orders the records of one signer: it grows with each, across restarts and whatever the clock does, and is
 /// never read as a time.
 ///
-/// `keep` is for words that replace a longer one: until it the word has to be remembered, although its validity may be
-/// over, or what it replaced would come back through a peer that was away. Its signer knows his earlier words best.
+/// `keep` is for records that replace a longer one: until it the record has to be remembered, although its validity may be
+/// over, or what it replaced would come back through a peer that was away. Its signer knows its earlier records best.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Signature {
     /// Who signs.
     pub signer: PeerId,
-    /// The how-manieth word of this signer it is, from 1 on.
+    /// Number of the record among those of this signer, from 1 on.
     pub sequence: u64,
-    /// Until when to remember the word at least; the default, long past, leaves it at the validity's end.
+    /// Until when to remember the record at least; the default, long past, leaves it at the validity's end.
     pub keep: End,
     /// The Ed25519 signature.
     pub bytes: [u8; 64],
@@ -170,7 +170,7 @@ impl Keypair {
         PeerId::from_public_key(self.0.verifying_key().to_bytes())
     }
 
-    /// Signs `payload` as this signer's word number `sequence`, to be kept at least until `keep`.
+    /// Signs `payload` as this signer's record number `sequence`, to be kept at least until `keep`.
     pub fn sign(&self, sequence: u64, keep: End, payload: &str) -> Signature {
         let bytes = self.0.sign(&message(sequence, keep, payload)).to_bytes();
         Signature { signer: self.peer_id(), sequence, keep, bytes }

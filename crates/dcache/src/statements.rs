@@ -1,5 +1,6 @@
 //! Several statements that are made together.
 
+use crate::policy::QuotaGroup;
 use crate::{Item, Key, Kind, PeerId, Set, Statement, StatementError, Time, Validity};
 use std::collections::BTreeMap;
 
@@ -43,13 +44,12 @@ impl Statements {
     /// Leaves out those about new items for which `signer` has no more room, and returns their number.
     pub fn fit(&mut self, set: &Set, signer: PeerId) -> usize {
         let before = self.0.len();
-        // New items by quota group.
-        let mut new: BTreeMap<u8, usize> = BTreeMap::new();
+        let mut new: BTreeMap<QuotaGroup, usize> = BTreeMap::new();
         self.0.retain(|(_, item, _)| {
             if set.get(&Key { item: item.clone(), signer }).is_some() {
                 return true;
             }
-            let new = new.entry(set.policy().shelf(&item.bucket)).or_default();
+            let new = new.entry(set.policy().quota_group(&item.bucket)).or_default();
             let fits = *new < set.room(signer, &item.bucket);
             *new += usize::from(fits);
             fits

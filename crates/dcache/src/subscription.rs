@@ -65,7 +65,7 @@ impl Subscription {
         changes.into_values().collect()
     }
 
-    /// When something will change by itself, because a word begins or ceases to hold.
+    /// When something will change by itself, because a record begins or ceases to hold.
     pub fn next(&self, set: &Set, now: Time) -> Option<Time> {
         set.next_edge(&self.pattern, now)
     }
@@ -86,16 +86,16 @@ mod tests {
     }
 
     fn told(subscription: &mut Subscription, set: &Set, seconds: u64) -> Vec<String> {
-        let words = |change| match change {
+        let text = |change| match change {
             Change::Appeared { item, signers } => format!("+{} {}", item.data, signers.len()),
             Change::Signers { item, signers } => format!("={} {}", item.data, signers.len()),
             Change::Gone { item } => format!("-{}", item.data),
         };
-        subscription.changes(set, NOW.plus(seconds)).into_iter().map(words).collect()
+        subscription.changes(set, NOW.plus(seconds)).into_iter().map(text).collect()
     }
 
     #[test]
-    fn tells_what_appears_and_goes_by_words_and_by_time() {
+    fn tells_what_appears_and_goes_by_records_and_by_time() {
         let mut set = Set::default();
         let mut all = Subscription::new(Pattern::new("/share/*").unwrap());
         say(&mut set, 1, 1, Kind::Propose, "a", 0, 100);

@@ -17,7 +17,7 @@
 
 use crate::authority::is_of_role;
 use crate::buckets;
-use crate::{BucketError, PeerId, PeerIdError, Policy, Role, Rule, Voice, Who};
+use crate::{BucketError, PeerId, PeerIdError, Policy, Requirement, Role, Rule, Who};
 use seal::{KeyError, SwarmKey};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -62,7 +62,7 @@ pub enum SwarmFileError {
     Roots(usize),
     /// A root that cannot sign.
     #[error("root {0:?}: {1}")]
-    Root(String, PeerIdError),
+    Root(String, #[source] PeerIdError),
     /// More roots asked for than there are.
     #[error("root_threshold is {0}, but there are {1} roots")]
     Threshold(u8, usize),
@@ -77,7 +77,7 @@ pub enum SwarmFileError {
     Rules(usize),
     /// A rule about what is no bucket.
     #[error("rule for {0:?}: {1}")]
-    Bucket(String, BucketError),
+    Bucket(String, #[source] BucketError),
     /// A rule that names nobody that we know.
     #[error(
         "rule for {0:?}: {1:?} is not one of anybody, owner, subject, peer, trusted, admin, root, nobody"
@@ -225,8 +225,8 @@ fn read_rule(row: Row) -> Result<Rule, SwarmFileError> {
     let prefix = row.bucket.parse().map_err(|error| SwarmFileError::Bucket(row.bucket.clone(), error))?;
     let who =
         |text: &String| read_who(text).ok_or_else(|| SwarmFileError::Who(row.bucket.clone(), text.clone()));
-    let propose = Voice { who: who(&row.propose)?, threshold: row.propose_threshold };
-    let dismiss = Voice { who: who(&row.dismiss)?, threshold: row.dismiss_threshold };
+    let propose = Requirement { who: who(&row.propose)?, threshold: row.propose_threshold };
+    let dismiss = Requirement { who: who(&row.dismiss)?, threshold: row.dismiss_threshold };
     Ok(Rule { prefix, propose, dismiss })
 }
 

@@ -146,7 +146,7 @@ fn older_sequence() {
     assert_eq!(bring(&mut set, &new, NOW), Ok(true));
     assert_eq!(bring(&mut set, &old, NOW), Ok(false));
     assert_eq!(set.item(&file("a"), NOW), None);
-    assert_eq!(set.voices(&file("a")), [new]);
+    assert_eq!(set.records_about(&file("a")), [new]);
 }
 
 #[test]
@@ -279,12 +279,12 @@ fn a_threshold_met_by_one_key_twice() {
         bring(&mut set, &sign(TRUSTED, sequence, Kind::Propose, verified.clone(), longer), NOW).unwrap();
     }
     assert_eq!(set.item(&verified, NOW), None);
-    // A stranger's word does not help, nor that of a second key that a trusted peer made for itself.
+    // A stranger's record does not help, nor that of a second key that a trusted peer made for itself.
     for signer in [STRANGER, 10] {
         bring(&mut set, &sign(signer, 1, Kind::Propose, verified.clone(), week()), NOW).unwrap();
     }
     assert_eq!(set.item(&verified, NOW), None);
-    // The word of a second one with the role does; both signed the very same payload.
+    // The record of a second one with the role does; both signed the very same payload.
     let payload = Statement::new(Kind::Propose, verified.clone(), Validity::starting(NOW, 8 * DAY)).unwrap();
     for signer in [TRUSTED, ADMIN] {
         let signature = key(signer).sign(50, End::default(), &payload.payload());
@@ -312,7 +312,7 @@ fn a_flood_by_one_key() {
     assert!(kept.iter().all(|sequence| *sequence > 3000 - limits.stranger as u64));
     assert!(set.item(&file("honest"), NOW).is_some());
     assert_eq!(bring(&mut set, &sign(TRUSTED, 2, Kind::Propose, file("more"), week()), NOW), Ok(true));
-    // The flood is only on one shelf: the flooder may still say that it is there.
+    // The flood is only in one quota group: the flooder may still say that it is there.
     let presence =
         sign(STRANGER, 9999, Kind::Propose, role(Role::Peer, STRANGER), Validity::starting(NOW, 600));
     assert_eq!(bring(&mut set, &presence, NOW), Ok(true));
@@ -359,7 +359,7 @@ fn resurrection_by_a_returning_peer() {
         bring(&mut here, record, NOW).unwrap();
         bring(&mut away, record, NOW).unwrap();
     }
-    // While it is away, the role is taken and the file taken back; both by words that hold for an hour only.
+    // While it is away, the role is taken and the file taken back; both by records that hold for an hour only.
     let hour = Validity::starting(NOW.plus(DAY), 3600);
     let former = |set: &Set, record: &Record| set.get(&Key::from(record)).unwrap().keep();
     let revoked = sign_kept(ADMIN, 6, Kind::Dismiss, grant.item().clone(), hour, former(&here, &grant));
@@ -488,7 +488,7 @@ fn an_open_end_counts_for_as_long_as_its_signer_holds_a_role_whenever_it_came() 
     }
     assert_eq!(bring(&mut late, &grant, NOW), Ok(true));
     assert!(early.item(&file("x"), NOW.plus(99)).is_some());
-    // The role has ended, and is remembered still: both replicas hold the word, and for neither it counts.
+    // The role has ended, and is remembered still: both replicas hold the record, and for neither it counts.
     let then = NOW.plus(100);
     for set in [&mut early, &mut late] {
         set.advance(Moment { settled: NOW, ..Moment::certain(then) });
@@ -513,14 +513,14 @@ fn an_admin_who_is_not_accepted_takes_no_roles_away() {
 }
 
 #[test]
-fn a_grant_that_left_for_its_signers_other_words_is_no_grant() {
+fn a_grant_that_left_for_its_signers_other_records_is_no_grant() {
     let policy = policy();
     let mut set = Set::new(policy.clone(), Limits { member: 3, ..Limits::of(&policy) });
     let grant = sign(ROOT, 1, Kind::Propose, role(Role::Trusted, TRUSTED), Validity::starting(NOW, 100));
     assert_eq!(bring(&mut set, &grant, NOW), Ok(true));
     assert_eq!(set.role(peer(TRUSTED), NOW), Some(Role::Trusted));
     for sequence in 2..5 {
-        // On the same shelf, and not about roles.
+        // In the same quota group, and not about roles.
         let other = item("trusted/x", &sequence.to_string());
         assert_eq!(bring(&mut set, &sign(ROOT, sequence, Kind::Propose, other, week()), NOW), Ok(true));
     }

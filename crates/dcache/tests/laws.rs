@@ -33,7 +33,7 @@ fn any_replicas(limits: Limits) -> impl Strategy<Value = [Replica; 3]> {
     })
 }
 
-/// With the words that give roles coming first, by roots alone, and no admin who begins to be one later: nobody becomes
+/// With the records that give roles coming first, by roots alone, and no admin who begins to be one later: nobody becomes
 /// a member late, after something of his was dropped (the one thing that no bounded store can mend by itself). Roles
 /// do end, and members become strangers.
 fn roles_first(records: &[Record]) -> (Vec<Record>, Vec<Record>) {

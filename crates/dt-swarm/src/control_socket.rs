@@ -254,14 +254,14 @@ fn outcome(set: &Set, now: Time, said: Kind, item: &Item) -> Outcome {
         let counts = || set.may(record.kind(), item, record.signer(), now).is_ok();
         record.kind() != said && record.validity().contains(now) && counts()
     };
-    let others = set.voices(item).iter().filter(says_otherwise).map(Record::signer);
+    let others = set.records_about(item).iter().filter(says_otherwise).map(Record::signer);
     Outcome { is_in_bucket: set.item(item, now).is_some(), others: others.take(MAX_OTHERS).collect() }
 }
 
 fn prepare(set: &Set, now: Moment, signer: PeerId, intents: &[Intent]) -> Prepared {
     let standing = |intent: &Intent| {
         let item = intent.item();
-        let proposals = set.voices(&item).iter().filter(|record| record.kind() == Kind::Propose);
+        let proposals = set.records_about(&item).iter().filter(|record| record.kind() == Kind::Propose);
         let ends = proposals.map(|record| record.validity().end()).filter(|end| !end.is_over(now.time));
         let former = set.get(&Key { item: item.clone(), signer }).map(Record::keep);
         Standing {

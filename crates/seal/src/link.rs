@@ -6,7 +6,7 @@
 //! ```
 //! The first sealed line of each side is empty and proves that it has the key. From both salts and the swarm key comes a
 //! key for each direction; the nonce is the number of the line. So a line counts at its place in its connection, and
-//! nowhere else. Whoever plays our own words back to us fails: the two sides have different keys, and who has our salt is
+//! nowhere else. Whoever plays our own lines back to us fails: the two sides have different keys, and who has our salt is
 //! refused at once.
 
 use crate::datagram::TAG_BYTES;

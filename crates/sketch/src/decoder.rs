@@ -16,7 +16,7 @@ pub struct Difference {
 /// The symbols belong to no set: somebody made them up, or (once in many millions) chance misled the decoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the symbols belong to no set")]
-pub struct Nonsense;
+pub struct DecodeError;
 
 /// Takes another set's symbols in until they show the difference.
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ impl Decoder {
     ///
     /// # Errors
     /// When they cannot be symbols of a set.
-    pub fn add(&mut self, theirs: &[Symbol]) -> Result<(), Nonsense> {
+    pub fn add(&mut self, theirs: &[Symbol]) -> Result<(), DecodeError> {
         let first = self.left.len();
         let ours = self.own.symbols(theirs.len());
         self.left.extend(theirs.iter().zip(ours).map(|(theirs, ours)| theirs.without(ours)));
@@ -55,14 +55,14 @@ impl Decoder {
     }
 
     /// Finds single items, takes them out everywhere, and looks at what that leaves.
-    fn peel(&mut self, mut worth_a_look: Vec<usize>) -> Result<(), Nonsense> {
+    fn peel(&mut self, mut worth_a_look: Vec<usize>) -> Result<(), DecodeError> {
         while let Some(place) = worth_a_look.pop() {
             let Some((item, sign)) = self.left[place].single() else {
                 continue;
             };
             // Each item found empties a symbol for good, so that made-up symbols cannot keep us busy for ever.
             if self.found.len() >= self.left.len() || !self.known.insert(item) {
-                return Err(Nonsense);
+                return Err(DecodeError);
             }
             let mut walk = Walk::of(item);
             take_out(&mut self.left, item, sign, &mut walk, |place| worth_a_look.push(place));

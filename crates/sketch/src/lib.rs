@@ -24,7 +24,7 @@ mod decoder;
 mod encoder;
 mod symbol;
 
-pub use decoder::{Decoder, Difference, Nonsense};
+pub use decoder::{DecodeError, Decoder, Difference};
 pub use encoder::Encoder;
 pub use symbol::{SYMBOL_BYTES, Symbol, from_bytes, to_bytes};
 

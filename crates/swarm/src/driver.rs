@@ -1,9 +1,9 @@
 //! The task that owns the brain.
 
 use crate::handle::{Command, SayError, Swarm};
-use crate::keeper::{Change, Keeper, Kept, Own};
-use crate::mouth::Mouth;
+use crate::record_signer::RecordSigner;
 use crate::refusals::Refusals;
+use crate::write_behind::{Change, EndedCommit, OwnRecords, WriteBehind};
 use brain::{Brain, Input, Now, Output, Routing, Settings};
 use channels::Switchboard;
 use dcache::{Clock, Key, Keypair, Limits, Policy, Record, Refusal, Set, Time};
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 /// How many commands of services may wait.
 const MAX_COMMANDS: usize = 256;
-/// How many words that give roles may wait for the time to be known.
+/// Records that give roles and wait for the time to be known: at most this many.
 const MAX_DOUBTFUL: usize = 4096;
 /// How often to look at what times others have signed.
 const WITNESS_EVERY: Duration = Duration::from_secs(5);
@@ -92,14 +92,14 @@ impl Driver {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                kept = run.keeper.next() => run.kept(kept),
+                ended = run.write_behind.next() => run.committed(ended),
                 Some(command) = commands.recv() => self.command(&mut run, command),
                 () = tokio::time::sleep_until(wake.into()) => run.input(Input::Tick),
                 Some(event) = events.recv() => run.input(Input::Channel(event)),
             }
         }
-        for kept in run.keeper.finish().await {
-            run.kept(Some(kept));
+        for ended in run.write_behind.finish().await {
+            run.committed(Some(ended));
         }
         Ok(())
     }
@@ -121,21 +121,21 @@ impl Driver {
         let mut set = Set::new(policy.clone(), Limits::of(&policy));
         let dropped = set.restore(loaded.records, moment);
         let me = self.swarm.me();
-        // A node that lost its disk knows no more how often it spoke: by counting from the clock it most likely starts
-        // above its earlier words. When not, it hears of them from its peers, and goes on above them.
+        // A node that lost its disk no longer knows its last number: by counting from the clock it most likely starts
+        // above its earlier records. If not, it hears of them from its peers, and goes on above them.
         let last = sequence.unwrap_or(moment.time.0).max(set.latest_sequence(me));
         tracing::info!(records = set.len(), "the swarm as this node left it");
         let mut brain =
             Brain::new(me, set, self.setup.settings.clone(), &self.setup.version, self.setup.seed);
         brain.route(self.routing(), Now { moment, elapsed });
-        let mut keeper = Keeper::new(self.setup.store.clone());
+        let mut write_behind = WriteBehind::new(self.setup.store.clone());
         if !dropped.is_empty() {
-            keeper.remove(dropped);
+            write_behind.remove(dropped);
         }
         Ok(Run {
             brain,
-            mouth: Mouth::new(Keypair::from_seed(self.setup.keypair.seed()), last),
-            keeper,
+            signer: RecordSigner::new(Keypair::from_seed(self.setup.keypair.seed()), last),
+            write_behind,
             clock,
             wall_clock: self.setup.wall_clock,
             next_witness: Duration::ZERO,
@@ -172,8 +172,8 @@ impl Driver {
     }
 }
 
-/// What the set has at `key`, as the disk should have it.
-fn standing(set: &Set, key: &Key) -> Change {
+/// Returns the record at `key`, as the disk should have it.
+fn held_at(set: &Set, key: &Key) -> Change {
     set.get(key).cloned()
 }
 
@@ -185,8 +185,8 @@ pub fn system_clock() -> Time {
 /// One life of the brain.
 struct Run {
     brain: Brain,
-    mouth: Mouth,
-    keeper: Keeper,
+    signer: RecordSigner,
+    write_behind: WriteBehind,
     refusals: Refusals,
     swarm: Swarm,
     switchboard: Switchboard,
@@ -196,9 +196,9 @@ struct Run {
     next_witness: Duration,
     /// Whether the time was known when last looked at.
     was_certain: bool,
-    /// Where words stand that gave roles while it was not.
+    /// The keys of records that gave roles while it was not.
     doubtful: BTreeSet<Key>,
-    /// While a word that is on the disk is being given to the brain: that word, and why it was refused.
+    /// While a record that is on the disk is being given to the brain: that record, and why it was refused.
     telling: Option<(Record, Option<Refusal>)>,
 }
 
@@ -229,16 +229,16 @@ impl Run {
 
     fn hear_witnesses(&mut self, wall: Time, elapsed: Duration) {
         let floor = self.clock.floor(elapsed);
-        let signed = self.brain.set().signed_times(self.mouth.me(), wall.max(floor));
+        let signed = self.brain.set().signed_times(self.signer.me(), wall.max(floor));
         self.clock.witness(signed.into_values(), wall, elapsed);
-        self.keeper.passed(self.clock.floor(elapsed));
+        self.write_behind.passed(self.clock.floor(elapsed));
     }
 
     fn output(&mut self, output: Output) {
         match output {
             Output::Channel(command) => self.switchboard.carry_out(command),
             Output::Admitted(record) => self.admitted(record),
-            Output::Removed(keys) => self.keeper.remove(keys),
+            Output::Removed(keys) => self.write_behind.remove(keys),
             Output::NotSaid(reason) => {
                 if let Some((_, refusal)) = &mut self.telling {
                     *refusal = Some(reason);
@@ -249,15 +249,15 @@ impl Run {
     }
 
     fn admitted(&mut self, record: Record) {
-        if record.signer() == self.mouth.me() {
-            self.mouth.heard_own(&record);
+        if record.signer() == self.signer.me() {
+            self.signer.heard_own(&record);
         }
         // What is being told was written just now.
         let is_told = self.telling.as_ref().is_some_and(|(telling, _)| *telling == record);
         match is_told {
-            true => self.keeper.is_there(&Key::from(&record)),
+            true => self.write_behind.is_there(&Key::from(&record)),
             false if self.is_doubtful(&record) => self.note_doubtful(&record),
-            false => self.keeper.put(record.clone()),
+            false => self.write_behind.put(record.clone()),
         }
         self.swarm.changed(record);
     }
@@ -281,7 +281,7 @@ impl Run {
     fn settle_doubts(&mut self) {
         for key in std::mem::take(&mut self.doubtful) {
             if let Some(record) = self.brain.set().get(&key) {
-                self.keeper.put(record.clone());
+                self.write_behind.put(record.clone());
             }
         }
     }
@@ -304,10 +304,10 @@ impl Run {
             Command::Say { statements, said } => {
                 // The clock may have been set right since; what stood above all in between is gone then.
                 self.input(Input::Tick);
-                let records = self.mouth.sign(statements, self.brain.set());
-                self.keep_to_tell(Own { records, said });
+                let records = self.signer.sign(statements, self.brain.set());
+                self.write_to_send(OwnRecords { records, said });
             }
-            Command::Carry { records, said } => self.keep_to_tell(Own { records, said }),
+            Command::Carry { records, said } => self.write_to_send(OwnRecords { records, said }),
             Command::Adopt { policy, adopted } => {
                 let now = self.now();
                 self.brain.adopt(policy, now).into_iter().for_each(|output| self.output(output));
@@ -316,53 +316,53 @@ impl Run {
         }
     }
 
-    /// Words that this node is to tell go to the disk first; all of them, or none when one of them would be refused.
-    fn keep_to_tell(&mut self, own: Own) {
+    /// Writes the records that this node is to send; all of them, or none when one of them would be refused.
+    fn write_to_send(&mut self, own: OwnRecords) {
         let now = self.now().moment.time;
         let set = self.brain.set();
         let refused = own.records.iter().find_map(|record| match set.would_take(record, now) {
             Ok(true) => None,
-            // The same words once more are no news, and no error.
+            // The same record once more is no news, and no error.
             Ok(false) => (set.get(&Key::from(record)) != Some(record)).then_some(SayError::Outlasted),
             Err(refusal) => Some(SayError::Refused(refusal)),
         });
         match refused {
-            None => self.keeper.put_own(own, self.mouth.last()),
+            None => self.write_behind.put_own(own, self.signer.last()),
             Some(refused) => {
-                self.mouth.settled(&own.records);
+                self.signer.settled(&own.records);
                 let _ = own.said.send(Err(refused));
             }
         }
     }
 
-    /// A commit ended: now own words may be told.
-    fn kept(&mut self, kept: Option<Kept>) {
-        let Some(kept) = kept else { return };
-        let (result, own, batch) = kept.into_parts();
+    /// Sends the own records of a commit that ended.
+    fn committed(&mut self, ended: Option<EndedCommit>) {
+        let Some(ended) = ended else { return };
+        let (result, own, batch) = ended.into_parts();
         match result {
             Ok(()) => own.into_iter().for_each(|own| self.tell(own)),
             Err(error) => {
                 tracing::error!(%error, "the records could not be written; trying again later");
+                let failed = SayError::Disk(Arc::new(error));
                 let set = self.brain.set();
-                self.keeper.try_again_later(batch, &own, |key| standing(set, key));
-                own.iter().for_each(|own| self.mouth.settled(&own.records));
-                let failed = SayError::Disk(error.to_string());
+                self.write_behind.try_again_later(batch, &own, |key| held_at(set, key));
+                own.iter().for_each(|own| self.signer.settled(&own.records));
                 own.into_iter().for_each(|own| drop(own.said.send(Err(failed.clone()))));
             }
         }
     }
 
-    fn tell(&mut self, own: Own) {
+    fn tell(&mut self, own: OwnRecords) {
         let mut result = Ok(());
-        self.mouth.settled(&own.records);
+        self.signer.settled(&own.records);
         for record in own.records {
             let key = Key::from(&record);
             self.telling = Some((record.clone(), None));
             self.input(Input::Local(record.clone()));
             let refusal = self.telling.take().and_then(|(_, refusal)| refusal);
             if self.brain.set().get(&key) != Some(&record) {
-                let standing = standing(self.brain.set(), &key);
-                self.keeper.change(key, standing);
+                let held = held_at(self.brain.set(), &key);
+                self.write_behind.change(key, held);
                 result = Err(refusal.map_or(SayError::Outlasted, SayError::Refused));
             }
         }

@@ -1,10 +1,9 @@
 //! What services hold.
 
-use crate::watch::Watch;
 use brain::{Brain, Now, Routing};
-use dcache::{
-    Moment, Pattern, PeerId, Policy, Record, Refusal, Set, Statement, StatementError, Statements, Time,
-};
+use dcache::{Moment, PeerId, Policy, Record, Refusal, Set, Statement, StatementError, Statements, Time};
+use std::sync::Arc;
+use store::WriteError;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 /// How many changes a slow listener may be behind before it misses some; it is told then, and reads anew.
@@ -37,20 +36,20 @@ pub struct Swarm {
 pub struct Stopped;
 
 /// Why something was not said. Nobody has heard any of it then.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum SayError {
     /// It is nothing that can be said.
     #[error(transparent)]
     Statement(#[from] StatementError),
     /// It could not be put on the disk.
     #[error("it could not be put on the disk: {0}")]
-    Disk(String),
+    Disk(#[source] Arc<WriteError>),
     /// The own set refuses it.
-    #[error("{0}")]
-    Refused(Refusal),
-    /// An earlier word about the same is to be remembered for longer, so this one would not count.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// An earlier record about the same item is to be remembered for longer, so this one would not count.
     #[error(
-        "an earlier word of the same signer about this lasts longer, so this one would not count; take the earlier one back"
+        "an earlier record of the same signer about this lasts longer, so this one would not count; take the earlier one back"
     )]
     Outlasted,
     /// The daemon is stopping.
@@ -108,7 +107,7 @@ impl Swarm {
     }
 
     /// As [`Swarm::say`], but without what would not count, since there others have to speak; and without what is beyond
-    /// this node's quota, or its own earlier words would leave for it, and be said again, for ever.
+    /// this node's quota, or its own earlier records would leave for it, and be made again, for ever.
     ///
     /// # Errors
     /// When the rest cannot be said, or not be kept.
@@ -172,11 +171,6 @@ impl Swarm {
         let (routed, done) = oneshot::channel();
         self.commands.send(Command::Route { routing, routed }).await.map_err(|_| Stopped)?;
         done.await.map_err(|_| Stopped)
-    }
-
-    /// What changes in the buckets that match, from now on; the first time everything has appeared.
-    pub fn watch(&self, pattern: Pattern) -> Watch {
-        Watch::new(self.clone(), pattern)
     }
 
     /// Every record that is new in the set from now on, this node's own included.

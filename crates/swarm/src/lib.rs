@@ -5,16 +5,14 @@
 //! they read the set, say something, and hear what changes.
 //!
 //! Two rules about the disk: what this node says is on its disk before anybody hears it, so that a pulled plug never
-//! makes it go back on its word; what others say is written in groups, at the latest two seconds after it came, since
+//! makes it contradict itself; what others say is written in groups, at the latest two seconds after it came, since
 //! it can be had again and SD cards wear out.
 
 mod driver;
 mod handle;
-mod keeper;
-mod mouth;
+mod record_signer;
 mod refusals;
-mod watch;
+mod write_behind;
 
 pub use driver::{Driver, DriverError, Setup, system_clock};
 pub use handle::{SayError, Stopped, Swarm};
-pub use watch::Watch;

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 /// there are, and a sorted set of the items for going through them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Items {
-    voices: HashTable<(Id, Voices)>,
+    records: HashTable<(Id, ItemRecords)>,
     order: BTreeSet<Item>,
 }
 
@@ -40,21 +40,21 @@ fn first_of(bucket: &BucketPath) -> Item {
 
 impl Items {
     /// The records about an item.
-    pub(crate) fn get(&self, item: &Item) -> Option<&Voices> {
+    pub(crate) fn get(&self, item: &Item) -> Option<&ItemRecords> {
         let wanted = id(item);
-        let found = self.voices.find(place_of(&wanted), |(id, _)| *id == wanted);
-        found.map(|(_, voices)| voices)
+        let found = self.records.find(place_of(&wanted), |(id, _)| *id == wanted);
+        found.map(|(_, records)| records)
     }
 
     /// Puts a record in, in place of its signer's former one about the same.
     pub(crate) fn put(&mut self, record: Record) {
         let wanted = id(record.item());
-        match self.voices.find_mut(place_of(&wanted), |(id, _)| *id == wanted) {
-            Some((_, voices)) => voices.put(record),
+        match self.records.find_mut(place_of(&wanted), |(id, _)| *id == wanted) {
+            Some((_, records)) => records.put(record),
             None => {
                 self.order.insert(record.item().clone());
-                let voices = (wanted, Voices::One(record));
-                self.voices.insert_unique(place_of(&wanted), voices, |(id, _)| place_of(id));
+                let records = (wanted, ItemRecords::One(record));
+                self.records.insert_unique(place_of(&wanted), records, |(id, _)| place_of(id));
             }
         }
     }
@@ -62,14 +62,14 @@ impl Items {
     /// Takes a signer's record out.
     pub(crate) fn take(&mut self, item: &Item, signer: PeerId) -> Option<Record> {
         let wanted = id(item);
-        let mut entry = self.voices.find_entry(place_of(&wanted), |(id, _)| *id == wanted).ok()?;
-        let (_, voices) = entry.get_mut();
-        let record = voices.of(signer)?.clone();
-        if let [_] = voices.all() {
+        let mut entry = self.records.find_entry(place_of(&wanted), |(id, _)| *id == wanted).ok()?;
+        let (_, records) = entry.get_mut();
+        let record = records.of(signer)?.clone();
+        if let [_] = records.all() {
             entry.remove();
             self.order.remove(item);
         } else {
-            voices.take(signer);
+            records.take(signer);
         }
         Some(record)
     }
@@ -80,7 +80,7 @@ impl Items {
     }
 
     /// The records of one bucket, by item.
-    pub(crate) fn of(&self, bucket: BucketPath) -> impl Iterator<Item = &Voices> + use<'_> {
+    pub(crate) fn of(&self, bucket: BucketPath) -> impl Iterator<Item = &ItemRecords> + use<'_> {
         let items = self.order.range(first_of(&bucket)..).take_while(move |item| item.bucket == bucket);
         items.filter_map(|item| self.get(item))
     }
@@ -93,21 +93,21 @@ impl Items {
     }
 
     /// All records, by bucket and data.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Voices> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &ItemRecords> {
         self.order.iter().filter_map(|item| self.get(item))
     }
 }
 
 /// The records about one item, by signer. Most items have one.
 #[derive(Clone, Debug)]
-pub(crate) enum Voices {
+pub(crate) enum ItemRecords {
     One(Record),
     /// At least two, sorted by signer. Boxed, since it is the exception and room is dear.
     #[expect(clippy::box_collection, reason = "it makes the other variant, nearly every one, smaller")]
     Many(Box<Vec<Record>>),
 }
 
-impl Voices {
+impl ItemRecords {
     /// What they are about.
     pub(crate) fn item(&self) -> &Item {
         match self {

@@ -42,19 +42,19 @@ fn number(record: &Record) -> u128 {
 /// All records by the time until which they are to be remembered, and their fingerprint.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Inventory {
-    records: BTreeSet<Ending>,
+    records: BTreeSet<ByExpiry>,
     all: Fingerprint,
 }
 
 impl Inventory {
     pub(crate) fn put(&mut self, record: Record) {
         self.all = self.all.with(&record);
-        self.records.insert(Ending(record));
+        self.records.insert(ByExpiry(record));
     }
 
     pub(crate) fn take(&mut self, record: &Record) {
         self.all = self.all.without(record);
-        self.records.remove(&Ending(record.clone()));
+        self.records.remove(&ByExpiry(record.clone()));
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -66,37 +66,37 @@ impl Set {
     /// The fingerprint of what is still to be remembered after `bound`. Takes as long as there are records that are
     /// not: few, when the bound is a little ahead.
     pub fn fingerprint(&self, bound: End) -> Fingerprint {
-        let over = self.inventory.records.iter().take_while(|ending| ending.0.keep() <= bound);
-        over.fold(self.inventory.all, |fingerprint, ending| fingerprint.without(&ending.0))
+        let over = self.inventory.records.iter().take_while(|record| record.0.keep() <= bound);
+        over.fold(self.inventory.all, |fingerprint, record| fingerprint.without(&record.0))
     }
 
     /// The records that are still to be remembered after `bound`, in an order that is the same on all nodes.
     pub fn beyond(&self, bound: End) -> impl Iterator<Item = &Record> {
-        let last_first = self.inventory.records.iter().rev().map(|ending| &ending.0);
+        let last_first = self.inventory.records.iter().rev().map(|record| &record.0);
         last_first.take_while(move |record| record.keep() > bound)
     }
 }
 
 /// A record, sorted by the time until which it is to be remembered.
 #[derive(Clone, Debug)]
-struct Ending(Record);
+struct ByExpiry(Record);
 
-impl Ord for Ending {
+impl Ord for ByExpiry {
     fn cmp(&self, other: &Self) -> Ordering {
         (self.0.keep(), self.0.id()).cmp(&(other.0.keep(), other.0.id()))
     }
 }
 
-impl PartialOrd for Ending {
+impl PartialOrd for ByExpiry {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl PartialEq for Ending {
+impl PartialEq for ByExpiry {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other) == Ordering::Equal
     }
 }
 
-impl Eq for Ending {}
+impl Eq for ByExpiry {}

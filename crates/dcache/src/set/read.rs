@@ -3,7 +3,7 @@
 use super::{Key, Set};
 use crate::authority::{Authority, Tally};
 use crate::buckets;
-use crate::set::index::Voices;
+use crate::set::index::ItemRecords;
 use crate::{BucketPath, Item, Kind, NotAllowed, Pattern, PeerId, Record, Role, Rule, Time, Who};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +17,7 @@ pub struct View<'a> {
     pub proposals: Vec<&'a Record>,
 }
 
-/// Everything that is needed to say whether words count at a time.
+/// Everything that is needed to say whether records count at a time.
 struct Reading<'a> {
     set: &'a Set,
     authority: Cow<'a, Authority>,
@@ -32,56 +32,55 @@ impl Set {
     /// The items of one bucket at a time, in the order of their data.
     pub fn bucket(&self, bucket: &BucketPath, time: Time) -> impl Iterator<Item = View<'_>> + use<'_> {
         let (reading, rule) = (self.at(time), self.policy.rule(bucket));
-        self.items.of(bucket.clone()).filter_map(move |voices| reading.view(voices, rule))
+        self.items.of(bucket.clone()).filter_map(move |records| reading.view(records, rule))
     }
 
     /// The items of all buckets that match, at a time, in the order of bucket and data.
     pub fn matching<'a>(&'a self, pattern: &'a Pattern, time: Time) -> impl Iterator<Item = View<'a>> {
         let reading = self.at(time);
         self.places(std::slice::from_ref(pattern))
-            .filter_map(move |(voices, rule)| reading.view(voices, rule))
+            .filter_map(move |(records, rule)| reading.view(records, rule))
     }
 
     /// Whether an item is in its bucket at a time, and who says so.
     pub fn item(&self, item: &Item, time: Time) -> Option<View<'_>> {
-        let voices = self.items.get(item)?;
-        self.at(time).view(voices, self.policy.rule(&item.bucket))
+        let records = self.items.get(item)?;
+        self.at(time).view(records, self.policy.rule(&item.bucket))
     }
 
     /// Every record whose bucket matches one of the patterns and that is not over at `time`: what a `req` asks for.
     /// Those that only have to be remembered are among them, since whoever asks may have to remember them too.
     pub fn live<'a>(&'a self, patterns: &'a [Pattern], time: Time) -> impl Iterator<Item = &'a Record> {
-        let records = self.places(patterns).flat_map(|(voices, _)| voices.all());
+        let records = self.places(patterns).flat_map(|(records, _)| records.all());
         records.filter(move |record| !record.keep().is_over(time))
     }
 
     /// Every record, in the order of bucket, data and signer.
     pub fn records(&self) -> impl Iterator<Item = &Record> {
-        self.items.all().flat_map(Voices::all)
+        self.items.all().flat_map(ItemRecords::all)
     }
 
-    /// Everything that is held about an item, whether it counts or not, by signer.
-    pub fn voices(&self, item: &Item) -> &[Record] {
-        self.items.get(item).map_or(&[], Voices::all)
+    /// Returns all records about an item, whether they count or not, by signer.
+    pub fn records_about(&self, item: &Item) -> &[Record] {
+        self.items.get(item).map_or(&[], ItemRecords::all)
     }
 
     /// All items in matching buckets; what is in others is not looked at.
-    fn places<'a>(&'a self, patterns: &'a [Pattern]) -> impl Iterator<Item = (&'a Voices, &'a Rule)> {
+    fn places<'a>(&'a self, patterns: &'a [Pattern]) -> impl Iterator<Item = (&'a ItemRecords, &'a Rule)> {
         let matches = |bucket: &&BucketPath| patterns.iter().any(|pattern| pattern.matches(bucket));
         self.items.buckets().filter(matches).flat_map(|bucket| {
             let rule = self.policy.rule(bucket);
-            self.items.of(bucket.clone()).map(move |voices| (voices, rule))
+            self.items.of(bucket.clone()).map(move |records| (records, rule))
         })
     }
 
     /// The highest sequence number held of a signer; zero when none is.
     pub fn latest_sequence(&self, signer: PeerId) -> u64 {
-        let shelves = self.signers.range((signer, u8::MIN)..=(signer, u8::MAX));
-        let records = shelves.flat_map(|(_, records)| records);
+        let records = self.groups(signer).flat_map(|(_, records)| records);
         records.map(|ranked| ranked.0.signature().sequence).max().unwrap_or(0)
     }
 
-    /// Whether a word of `signer` would count at `time`. A signer may always take back its own word.
+    /// Checks whether a statement of `signer` would count at `time`. A signer may always take back its own statement.
     ///
     /// # Errors
     /// When it would not, with who could say it instead.
@@ -89,13 +88,13 @@ impl Set {
         let (reading, rule) = (self.at(time), self.policy.rule(&item.bucket));
         let proposed = |key: &Key| self.get(key).is_some_and(|record| record.kind() == Kind::Propose);
         let takes_back = || kind == Kind::Dismiss && proposed(&Key { item: item.clone(), signer });
-        if reading.counts(rule.voice(kind).who, item, signer) || takes_back() {
+        if reading.counts(rule.requirement(kind).who, item, signer) || takes_back() {
             return Ok(());
         }
         Err(NotAllowed {
             kind,
             bucket: item.bucket.clone(),
-            who: rule.voice(kind).who,
+            who: rule.requirement(kind).who,
             signer,
             role: self.role(signer, time),
             has_roots: !self.policy.roots().is_empty(),
@@ -109,7 +108,7 @@ impl Set {
         given.or_else(|| reading.is_present(peer).then_some(Role::Peer))
     }
 
-    /// Those who hold just this role at `time`, not a stronger one by the same word.
+    /// Those who hold just this role at `time`, not a stronger one by the same record.
     pub fn holders(&self, role: Role, time: Time) -> BTreeSet<PeerId> {
         let reading = self.at(time);
         if role != Role::Peer {
@@ -133,7 +132,7 @@ impl Set {
 
     /// The next time after `time` at which a record in a matching bucket begins or ceases to hold.
     pub fn next_edge(&self, pattern: &Pattern, time: Time) -> Option<Time> {
-        let records = self.places(std::slice::from_ref(pattern)).flat_map(|(voices, _)| voices.all());
+        let records = self.places(std::slice::from_ref(pattern)).flat_map(|(records, _)| records.all());
         let edges = records.flat_map(|record| [record.validity().from(), record.validity().until()]);
         let own = edges.flatten().filter(|edge| *edge > time).min();
         // Then roles change, and with them what counts.
@@ -148,16 +147,18 @@ fn presence(peer: PeerId) -> Item {
 }
 
 impl Reading<'_> {
-    fn view<'a>(&self, voices: &'a Voices, rule: &Rule) -> Option<View<'a>> {
-        let item = voices.item();
+    fn view<'a>(&self, records: &'a ItemRecords, rule: &Rule) -> Option<View<'a>> {
+        let item = records.item();
         let mut tally = Tally::default();
         let mut proposals = Vec::new();
-        for record in voices.all() {
+        for record in records.all() {
             let (kind, validity) = (record.kind(), record.validity());
-            if !validity.contains(self.time) || !self.counts(rule.voice(kind).who, item, record.signer()) {
+            if !validity.contains(self.time)
+                || !self.counts(rule.requirement(kind).who, item, record.signer())
+            {
                 continue;
             }
-            // Open ends are for roles: without the role such a word is kept, and does not count.
+            // Open ends are for roles: without the role such a record is kept, and does not count.
             if !self.set.is_for_a_while(validity) && self.authority.role(record.signer()).is_none() {
                 continue;
             }
@@ -177,6 +178,6 @@ impl Reading<'_> {
     fn is_present(&self, peer: PeerId) -> bool {
         let item = presence(peer);
         let rule = self.set.policy.rule(&item.bucket);
-        self.set.items.get(&item).is_some_and(|voices| self.view(voices, rule).is_some())
+        self.set.items.get(&item).is_some_and(|records| self.view(records, rule).is_some())
     }
 }

@@ -8,11 +8,12 @@ const DAY: u64 = 24 * 3600;
 /// How much the set takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Records of one member on one shelf, that is, in the buckets of one row of the policy; of more, the greatest stay.
+    /// Records of one member in one quota group, that is, in the buckets of one row of the policy; of more, the
+    /// greatest stay.
     pub member: usize,
     /// The same for a stranger.
     pub stranger: usize,
-    /// Records of all strangers together on one shelf.
+    /// Records of all strangers together in one quota group.
     pub strangers: usize,
     /// The longest validity of a signer without a role, in seconds; usually [`LONGEST_LIFETIME`].
     pub lifetime: u64,

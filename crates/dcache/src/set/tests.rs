@@ -38,7 +38,7 @@ fn an_item_is_there_while_proposed_and_not_dismissed() {
 }
 
 #[test]
-fn a_later_word_replaces_an_earlier_one_whatever_their_order() {
+fn a_later_record_replaces_an_earlier_one_whatever_their_order() {
     let file = item("share/files", "cid");
     let first = record(1, 1, Kind::Propose, &file, NOW, 100);
     let second = record(1, 2, Kind::Dismiss, &file, NOW, 100);
@@ -71,7 +71,7 @@ fn what_was_replaced_does_not_come_back_while_it_could_be_valid() {
 }
 
 #[test]
-fn who_forgets_how_long_his_word_lasts_is_held_to_it() {
+fn who_forgets_how_long_his_record_lasts_is_held_to_it() {
     let file = item("share/files", "cid");
     let (long, short) =
         (record(1, 1, Kind::Propose, &file, NOW, 1000), record(1, 2, Kind::Propose, &file, NOW, 10));

@@ -83,9 +83,9 @@ pub(crate) fn record(
     keep: End,
 ) -> Record {
     let statement = Statement::new(kind, item, validity).unwrap();
-    // As of a real signature: no two different words have the same.
-    let word = Digest::of(format!("{signer} {sequence} {keep:?} {}", statement.payload()).as_bytes());
-    let bytes = std::array::from_fn(|place| word.as_bytes()[place % 32]);
+    // As of a real signature: no two different records have the same.
+    let digest = Digest::of(format!("{signer} {sequence} {keep:?} {}", statement.payload()).as_bytes());
+    let bytes = std::array::from_fn(|place| digest.as_bytes()[place % 32]);
     Record::from_own_disk(statement, Signature { signer: peer(signer), sequence, keep, bytes })
 }
 

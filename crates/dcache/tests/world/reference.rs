@@ -5,7 +5,7 @@ use super::{Answer, BEGIN, PEERS, ROOTS, items, peer};
 use dcache::{Item, Kind, Limits, PeerId, Record, Role, Time};
 use std::collections::BTreeSet;
 
-/// By what words of one signer are compared: the greater stays.
+/// By what records of one signer are compared: the greater stays.
 fn rank(record: &Record) -> impl Ord + use<> {
     let keep = record.keep();
     let signature = *record.signature();
@@ -70,9 +70,9 @@ impl Reference {
                 records.iter().filter(|record| record.signer() == peer(number)).cloned().collect();
             let rows: BTreeSet<&str> = own.iter().map(|record| row(record.item())).collect();
             for wanted in rows {
-                let shelf: Vec<Record> =
+                let group: Vec<Record> =
                     own.iter().filter(|record| row(record.item()) == wanted).cloned().collect();
-                kept.extend(greatest(&shelf, quota));
+                kept.extend(greatest(&group, quota));
             }
         }
         kept

@@ -92,18 +92,20 @@ async fn what_was_said_is_heard_read_and_there_after_a_restart() {
 async fn what_the_set_refuses_is_not_said() {
     let folder = tempfile::tempdir().unwrap();
     let life = Life::begin(&folder.path().join("records.redb"));
-    assert_eq!(life.swarm.say(proposal("over", Time(1))).await, Err(SayError::Refused(Refusal::Expired)));
+    let over = life.swarm.say(proposal("over", Time(1))).await;
+    assert!(matches!(over, Err(SayError::Refused(Refusal::Expired))), "{over:?}");
     life.end().await;
 }
 
 #[tokio::test]
-async fn of_several_words_all_are_said_or_none() {
+async fn of_several_statements_all_are_made_or_none() {
     let folder = tempfile::tempdir().unwrap();
     let life = Life::begin(&folder.path().join("records.redb"));
     let now = life.swarm.read(|_, now| now).await.unwrap();
     let mut statements = proposal("good", now);
     statements.propose(item("for ever"), Validity::ALWAYS);
-    assert_eq!(life.swarm.say(statements).await, Err(SayError::Refused(Refusal::Lifetime)));
+    let refused = life.swarm.say(statements).await;
+    assert!(matches!(refused, Err(SayError::Refused(Refusal::Lifetime))), "{refused:?}");
     assert_eq!(life.swarm.read(|set, _| set.len()).await, Ok(0));
     life.end().await;
 }
@@ -164,10 +166,8 @@ async fn what_somebody_else_signed_is_carried_and_there_after_a_restart() {
     let now = life.swarm.read(|_, now| now).await.unwrap();
     let record = signed_by(2, item("theirs"), now);
     life.swarm.carry(vec![record.clone()]).await.unwrap();
-    assert_eq!(
-        life.swarm.carry(vec![signed_by(2, item("over"), Time(1))]).await,
-        Err(SayError::Refused(Refusal::Expired))
-    );
+    let over = life.swarm.carry(vec![signed_by(2, item("over"), Time(1))]).await;
+    assert!(matches!(over, Err(SayError::Refused(Refusal::Expired))), "{over:?}");
     life.end().await;
 
     let life = Life::begin(&file);
@@ -202,27 +202,6 @@ async fn another_policy_counts_at_once_and_services_keep_silent_where_others_hav
         life.swarm.read(|set, _| set.records().map(|one| one.signature().sequence).min()).await,
         Ok(Some(sequence - 1))
     );
-    life.end().await;
-}
-
-#[tokio::test]
-async fn a_listener_hears_what_appears_and_goes() {
-    let folder = tempfile::tempdir().unwrap();
-    let life = Life::begin(&folder.path().join("records.redb"));
-    let now = life.swarm.read(|_, now| now).await.unwrap();
-    let mut watch = life.swarm.watch(dcache::Pattern::new("/share/*").unwrap());
-    life.swarm.say(proposal("one", now)).await.unwrap();
-    let next = tokio::time::timeout(DEADLINE, watch.next()).await.unwrap().unwrap();
-    assert!(matches!(&next[..], [dcache::Change::Appeared { item: one, .. }] if *one == item("one")));
-    // One that ends by itself, after a second or two.
-    let mut short = Statements::new();
-    short.propose(item("two"), Validity::starting(now, system_clock().since(now) + 2));
-    life.swarm.say(short).await.unwrap();
-    for appears in [true, false] {
-        let next = tokio::time::timeout(DEADLINE, watch.next()).await.unwrap().unwrap();
-        assert_eq!(matches!(&next[..], [dcache::Change::Appeared { .. }]), appears, "{next:?}");
-        assert_eq!(matches!(&next[..], [dcache::Change::Gone { .. }]), !appears, "{next:?}");
-    }
     life.end().await;
 }
 

@@ -1,4 +1,4 @@
-//! Keeping: what goes to the disk, in groups, one commit at a time.
+//! Writes records to the disk: in groups, one commit at a time, while the swarm goes on.
 
 use dcache::{Key, Record, Time};
 use std::collections::BTreeMap;
@@ -16,37 +16,37 @@ const GROUP: Duration = Duration::from_secs(2);
 /// How long to wait after the disk refused.
 const AFTER_FAILURE: Duration = Duration::from_secs(10);
 
-/// This node's own words, to be told once they are on the disk.
-pub(crate) struct Own {
+/// This node's own records, which are sent once they are on the disk.
+pub(crate) struct OwnRecords {
     pub(crate) records: Vec<Record>,
     pub(crate) said: oneshot::Sender<Result<(), SayError>>,
 }
 
 /// A commit that ended.
-pub(crate) struct Kept {
+pub(crate) struct EndedCommit {
     pub(crate) result: Result<(), WriteError>,
-    pub(crate) own: Vec<Own>,
+    pub(crate) own: Vec<OwnRecords>,
     batch: Batch,
 }
 
 /// What is to stand at a key: a record, or none.
 pub(crate) type Change = Option<Record>;
 
-/// What waits for the disk, and the commit under way.
-pub(crate) struct Keeper {
+/// The changes that wait for the disk, and the commit under way.
+pub(crate) struct WriteBehind {
     store: Arc<Store>,
-    /// One change a key, the latest: the disk may refuse for days, and what waits must not grow with every word.
+    /// One change a key, the latest: the disk may refuse for days, and what waits must not grow with every record.
     waiting: BTreeMap<Key, Change>,
-    /// The last sequence number of the own words that wait.
+    /// The last sequence number of the own records that wait.
     sequence: Option<u64>,
     /// A time that has passed.
     time: Option<Time>,
-    own: Vec<Own>,
+    own: Vec<OwnRecords>,
     due: Option<Instant>,
-    under_way: Option<JoinHandle<Kept>>,
+    under_way: Option<JoinHandle<EndedCommit>>,
 }
 
-impl Keeper {
+impl WriteBehind {
     pub(crate) fn new(store: Arc<Store>) -> Self {
         Self {
             store,
@@ -82,15 +82,15 @@ impl Keeper {
 
     /// That the disk is to have this at `key`.
     pub(crate) fn change(&mut self, key: Key, change: Change) {
-        // An own word that waits must get to the disk, whatever happens to what stood there before it.
+        // An own record that waits must get to the disk, whatever happens to what stood there before it.
         if !self.own.iter().any(|own| own.records.iter().any(|record| is_at(record, &key))) {
             self.waiting.insert(key, change);
         }
         self.due.get_or_insert_with(|| Instant::now() + GROUP);
     }
 
-    /// This node's own words, which cannot wait.
-    pub(crate) fn put_own(&mut self, own: Own, last_sequence: u64) {
+    /// Adds this node's own records, which are written at once.
+    pub(crate) fn put_own(&mut self, own: OwnRecords, last_sequence: u64) {
         let rows = own.records.iter().map(|record| (Key::from(record), Some(record.clone())));
         self.waiting.extend(rows);
         self.sequence = Some(last_sequence);
@@ -99,7 +99,7 @@ impl Keeper {
     }
 
     /// The end of the commit under way, or the time to begin one; waits for ever when there is neither.
-    pub(crate) async fn next(&mut self) -> Option<Kept> {
+    pub(crate) async fn next(&mut self) -> Option<EndedCommit> {
         if let Some(under_way) = &mut self.under_way {
             let ended = under_way.await;
             self.under_way = None;
@@ -124,40 +124,50 @@ impl Keeper {
                 None => batch.remove.push(key),
             }
         }
-        self.under_way =
-            Some(tokio::task::spawn_blocking(move || Kept { result: store.write(&batch), own, batch }));
+        self.under_way = Some(tokio::task::spawn_blocking(move || EndedCommit {
+            result: store.write(&batch),
+            own,
+            batch,
+        }));
     }
 
-    /// Puts what the disk refused back in line, behind what has come since. Own words, whose speakers have been told,
-    /// are not among it: there the disk is to have what `standing` says, in case that it took them nevertheless.
-    pub(crate) fn try_again_later(&mut self, kept: Batch, own: &[Own], standing: impl Fn(&Key) -> Change) {
-        let refused = kept.remove.into_iter().map(|key| (key, None));
-        let refused = refused.chain(kept.put.into_iter().map(|record| (Key::from(&record), Some(record))));
-        let unsaid = own.iter().flat_map(|own| &own.records).map(Key::from);
-        // What stands at the keys of own words comes last, so that it replaces these.
-        let refused: BTreeMap<Key, Change> =
-            refused.chain(unsaid.map(|key| (key.clone(), standing(&key)))).collect();
-        for (key, change) in refused {
+    /// Puts the changes that the disk refused back in line, behind those that have come since. Own records are not among
+    /// them, since their services have been told: there the disk is to have what `held_at` returns, in case that it took
+    /// them nevertheless.
+    pub(crate) fn try_again_later(
+        &mut self,
+        refused: Batch,
+        own: &[OwnRecords],
+        held_at: impl Fn(&Key) -> Change,
+    ) {
+        let removals = refused.remove.into_iter().map(|key| (key, None));
+        let changes =
+            removals.chain(refused.put.into_iter().map(|record| (Key::from(&record), Some(record))));
+        let unsent = own.iter().flat_map(|own| &own.records).map(Key::from);
+        // What stands at the keys of own records comes last, so that it replaces these.
+        let changes: BTreeMap<Key, Change> =
+            changes.chain(unsent.map(|key| (key.clone(), held_at(&key)))).collect();
+        for (key, change) in changes {
             self.waiting.entry(key).or_insert(change);
         }
         self.due.get_or_insert_with(|| Instant::now() + AFTER_FAILURE);
     }
 
     /// Writes everything that waits; for the end of the daemon.
-    pub(crate) async fn finish(&mut self) -> Vec<Kept> {
-        let mut ended = Vec::new();
+    pub(crate) async fn finish(&mut self) -> Vec<EndedCommit> {
+        let mut commits = Vec::new();
         loop {
             if self.under_way.is_none() {
                 if self.due.is_none() {
-                    return ended;
+                    return commits;
                 }
                 self.begin();
             }
-            let kept = self.next().await;
-            let failed = kept.as_ref().is_none_or(|kept| kept.result.is_err());
-            ended.extend(kept);
+            let ended = self.next().await;
+            let failed = ended.as_ref().is_none_or(|ended| ended.result.is_err());
+            commits.extend(ended);
             if failed {
-                return ended;
+                return commits;
             }
         }
     }
@@ -167,8 +177,8 @@ fn is_at(record: &Record, key: &Key) -> bool {
     record.signer() == key.signer && *record.item() == key.item
 }
 
-impl Kept {
-    pub(crate) fn into_parts(self) -> (Result<(), WriteError>, Vec<Own>, Batch) {
+impl EndedCommit {
+    pub(crate) fn into_parts(self) -> (Result<(), WriteError>, Vec<OwnRecords>, Batch) {
         (self.result, self.own, self.batch)
     }
 }
@@ -185,12 +195,12 @@ mod tests {
         Record::sign(statement, &Keypair::from_seed([2; 32]), sequence, End::default())
     }
 
-    /// A keeper on a disk that can fail, and what is on that disk.
+    /// A disk that can fail, and the changes that wait for it.
     struct Bench {
         _folder: tempfile::TempDir,
         store: Arc<Store>,
         faults: Faults,
-        keeper: Keeper,
+        write_behind: WriteBehind,
     }
 
     impl Bench {
@@ -198,19 +208,19 @@ mod tests {
             let (folder, faults) = (tempfile::tempdir().unwrap(), Faults::default());
             let file = folder.path().join("records.redb");
             let store = Arc::new(Store::open_with_faults(&file, faults.clone()).unwrap().0);
-            Self { _folder: folder, keeper: Keeper::new(store.clone()), store, faults }
+            Self { _folder: folder, write_behind: WriteBehind::new(store.clone()), store, faults }
         }
 
         /// Waits for the next commit, and tells whether it succeeded; a failed one is to be tried again.
         async fn commit(&mut self) -> bool {
-            let kept = loop {
-                if let Some(kept) = self.keeper.next().await {
-                    break kept;
+            let ended = loop {
+                if let Some(ended) = self.write_behind.next().await {
+                    break ended;
                 }
             };
-            let (result, own, batch) = kept.into_parts();
+            let (result, own, batch) = ended.into_parts();
             if result.is_err() {
-                self.keeper.try_again_later(batch, &own, |_| None);
+                self.write_behind.try_again_later(batch, &own, |_| None);
             }
             result.is_ok()
         }
@@ -227,16 +237,16 @@ mod tests {
     async fn what_the_disk_refused_is_written_once_it_works() {
         let mut bench = Bench::new();
         let (one, two, gone) = (record("one", 1), record("two", 2), record("gone", 3));
-        bench.keeper.put(gone.clone());
+        bench.write_behind.put(gone.clone());
         assert!(bench.commit().await);
         bench.faults.begin(Fault::Full, 0);
-        bench.keeper.put(one);
-        bench.keeper.put(two.clone());
-        bench.keeper.remove(vec![Key::from(&gone)]);
+        bench.write_behind.put(one);
+        bench.write_behind.put(two.clone());
+        bench.write_behind.remove(vec![Key::from(&gone)]);
         assert!(!bench.commit().await && !bench.commit().await);
         // What comes meanwhile counts more than what is tried again.
-        bench.keeper.put(record("one", 4));
-        bench.keeper.remove(vec![Key::from(&two)]);
+        bench.write_behind.put(record("one", 4));
+        bench.write_behind.remove(vec![Key::from(&two)]);
         assert!(!bench.commit().await);
         bench.faults.end();
         assert!(bench.commit().await);
@@ -248,19 +258,19 @@ mod tests {
         let mut bench = Bench::new();
         bench.faults.begin(Fault::Full, 0);
         for sequence in 1..10 {
-            bench.keeper.put(record("one", sequence));
+            bench.write_behind.put(record("one", sequence));
             assert!(!bench.commit().await);
         }
-        assert_eq!(bench.keeper.waiting.len(), 1);
+        assert_eq!(bench.write_behind.waiting.len(), 1);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn own_words_that_were_refused_do_not_come_back() {
+    async fn own_records_that_were_refused_do_not_come_back() {
         let mut bench = Bench::new();
         // The disk may have taken them nevertheless: it failed only at the very end.
         bench.faults.begin(Fault::Unsynced, 0);
         let (said, _heard) = oneshot::channel();
-        bench.keeper.put_own(Own { records: vec![record("own", 1)], said }, 1);
+        bench.write_behind.put_own(OwnRecords { records: vec![record("own", 1)], said }, 1);
         assert!(!bench.commit().await);
         bench.faults.end();
         assert!(bench.commit().await);
@@ -268,26 +278,26 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_own_word_that_waits_is_not_lost_when_the_one_before_it_goes() {
+    async fn an_own_record_that_waits_is_not_lost_when_the_one_before_it_goes() {
         let mut bench = Bench::new();
         let (said, _heard) = oneshot::channel();
-        bench.keeper.put_own(Own { records: vec![record("own", 2)], said }, 2);
-        bench.keeper.remove(vec![Key::from(&record("own", 1))]);
+        bench.write_behind.put_own(OwnRecords { records: vec![record("own", 2)], said }, 2);
+        bench.write_behind.remove(vec![Key::from(&record("own", 1))]);
         assert!(bench.commit().await);
         assert_eq!(bench.on_disk(), [2]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_own_word_is_not_removed_for_what_stood_there_before() {
+    async fn an_own_record_is_not_removed_for_what_stood_there_before() {
         let mut bench = Bench::new();
         let own = record("own", 2);
         let (said, _heard) = oneshot::channel();
-        bench.keeper.put_own(Own { records: vec![own.clone()], said }, 2);
-        bench.keeper.begin();
-        // While the disk works, the earlier word about the same ends; then the new one is told.
-        bench.keeper.remove(vec![Key::from(&own)]);
+        bench.write_behind.put_own(OwnRecords { records: vec![own.clone()], said }, 2);
+        bench.write_behind.begin();
+        // While the disk works, the earlier record about the same ends; then the new one is sent.
+        bench.write_behind.remove(vec![Key::from(&own)]);
         assert!(bench.commit().await);
-        bench.keeper.is_there(&Key::from(&own));
+        bench.write_behind.is_there(&Key::from(&own));
         assert!(bench.commit().await);
         assert_eq!(bench.on_disk(), [2]);
     }
@@ -296,9 +306,9 @@ mod tests {
     async fn the_end_comes_although_the_disk_fails() {
         let mut bench = Bench::new();
         bench.faults.begin(Fault::Dead, 0);
-        bench.keeper.put(record("one", 1));
+        bench.write_behind.put(record("one", 1));
         assert!(!bench.commit().await);
-        let kept = bench.keeper.finish().await;
-        assert!(kept.len() == 1 && kept[0].result.is_err());
+        let ended = bench.write_behind.finish().await;
+        assert!(ended.len() == 1 && ended[0].result.is_err());
     }
 }

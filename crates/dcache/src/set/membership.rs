@@ -1,15 +1,16 @@
 //! What follows when roles, or the knowledge of the time, change.
 
-use super::{Key, Limits, Ranked, Set, Shelf};
-use crate::authority::{Authority, Words};
+use super::{Key, Limits, Ranked, Set};
+use crate::authority::{Authority, RecordSource};
+use crate::policy::QuotaGroup;
 use crate::{BucketPath, Moment, PeerId, Record, Time};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-impl Words for Set {
-    fn words<'a>(&'a self, signer: PeerId, bucket: &'a BucketPath) -> impl Iterator<Item = &'a Record> {
-        let shelf = self.signers.get(&(signer, self.policy.shelf(bucket)));
-        let records = shelf.into_iter().flatten().map(|ranked| &ranked.0);
+impl RecordSource for Set {
+    fn records_of<'a>(&'a self, signer: PeerId, bucket: &'a BucketPath) -> impl Iterator<Item = &'a Record> {
+        let group = self.signers.get(&(signer, self.policy.quota_group(bucket)));
+        let records = group.into_iter().flatten().map(|ranked| &ranked.0);
         records.filter(move |record| record.item().bucket == *bucket)
     }
 }
@@ -57,15 +58,15 @@ impl Set {
         }
     }
 
-    fn shelves(&self, signer: PeerId) -> impl Iterator<Item = (Shelf, &BTreeSet<Ranked>)> {
-        let shelves = self.signers.range((signer, Shelf::MIN)..=(signer, Shelf::MAX));
-        shelves.map(|((_, shelf), records)| (*shelf, records))
+    pub(super) fn groups(&self, signer: PeerId) -> impl Iterator<Item = (QuotaGroup, &BTreeSet<Ranked>)> {
+        let groups = self.signers.range((signer, QuotaGroup::MIN)..=(signer, QuotaGroup::MAX));
+        groups.map(|((_, group), records)| (*group, records))
     }
 
     fn becomes_member(&mut self, peer: PeerId) {
-        let shelves = self.signers.range((peer, Shelf::MIN)..=(peer, Shelf::MAX));
-        for ((_, shelf), records) in shelves {
-            if let Some(pool) = self.pools.get_mut(shelf) {
+        let groups = self.signers.range((peer, QuotaGroup::MIN)..=(peer, QuotaGroup::MAX));
+        for ((_, group), records) in groups {
+            if let Some(pool) = self.pools.get_mut(group) {
                 for ranked in records {
                     pool.remove(ranked);
                 }
@@ -75,11 +76,11 @@ impl Set {
 
     fn becomes_stranger(&mut self, peer: PeerId) -> Vec<Key> {
         let mut dropped = self.drop_unbounded(peer);
-        let shelves: Vec<(Shelf, BTreeSet<Ranked>)> =
-            self.shelves(peer).map(|(shelf, records)| (shelf, records.clone())).collect();
-        for (shelf, records) in shelves {
-            self.pools.entry(shelf).or_default().extend(records);
-            dropped.extend(self.trim(peer, shelf));
+        let groups: Vec<(QuotaGroup, BTreeSet<Ranked>)> =
+            self.groups(peer).map(|(group, records)| (group, records.clone())).collect();
+        for (group, records) in groups {
+            self.pools.entry(group).or_default().extend(records);
+            dropped.extend(self.trim(peer, group));
         }
         dropped
     }
@@ -87,7 +88,7 @@ impl Set {
     /// Drops the records of `peer` that only somebody with a role may have.
     pub(super) fn drop_unbounded(&mut self, peer: PeerId) -> Vec<Key> {
         let is_bounded = |record: &Record| self.is_bounded(record.statement(), record.signature());
-        let of_peer = self.shelves(peer).flat_map(|(_, records)| records).map(|ranked| &ranked.0);
+        let of_peer = self.groups(peer).flat_map(|(_, records)| records).map(|ranked| &ranked.0);
         let unbounded: Vec<Key> = of_peer.filter(|record| !is_bounded(record)).map(Key::from).collect();
         for key in &unbounded {
             self.take(key);
