@@ -155,19 +155,19 @@ impl WriteBehind {
 
     /// Writes everything that waits; for the end of the daemon.
     pub(crate) async fn finish(&mut self) -> Vec<EndedCommit> {
-        let mut ended = Vec::new();
+        let mut commits = Vec::new();
         loop {
             if self.under_way.is_none() {
                 if self.due.is_none() {
-                    return ended;
+                    return commits;
                 }
                 self.begin();
             }
             let ended = self.next().await;
             let failed = ended.as_ref().is_none_or(|ended| ended.result.is_err());
-            ended.extend(ended);
+            commits.extend(ended);
             if failed {
-                return ended;
+                return commits;
             }
         }
     }
