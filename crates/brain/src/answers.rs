@@ -51,7 +51,7 @@ pub(crate) enum GiftProgress {
 pub(crate) struct Answers {
     open: BTreeMap<ChannelId, Answer>,
     /// Links that are closed once their answer is sent.
-    ending: BTreeSet<ChannelId>,
+    closing: BTreeSet<ChannelId>,
 }
 
 /// Returns the address of an answer. It travels back the way of the question, so of a chain of channels that ends at a
@@ -151,7 +151,7 @@ impl Answers {
         if answer.kind != AnswerKind::Gift {
             send_pong(node, now, Origin { channel: id, source: None }, answer.to, answer.kind);
         }
-        if self.ending.contains(&id) {
+        if self.closing.contains(&id) {
             node.command(ChannelCommand::Close { channel: id });
         }
     }
@@ -160,7 +160,7 @@ impl Answers {
     pub(crate) fn ended(&mut self, node: &mut Node, id: ChannelId) {
         let Some(channel) = node.channels.get_mut(id) else { return };
         channel.is_pushed = false;
-        self.ending.insert(id);
+        self.closing.insert(id);
         if !self.open.contains_key(&id) {
             node.command(ChannelCommand::Close { channel: id });
         }
@@ -169,7 +169,7 @@ impl Answers {
     /// Forgets a channel that is gone.
     pub(crate) fn drop_channel(&mut self, id: ChannelId) {
         self.open.remove(&id);
-        self.ending.remove(&id);
+        self.closing.remove(&id);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Forwarding lines for others, towards where each line is addressed.
 //!
-//! An address is a chain. Whoever gets a line takes the next channel off the front of its `to`, and puts in front of its
-//! `from` where it is reached itself, so that an answer finds its way back. Limits prevent abuse: a line is forwarded a few
+//! An address is a chain. A node that gets a line takes the next channel off the front of its `to`, and puts its own address
+//! in front of its `from`, so that an answer finds its way back. Limits prevent abuse: a line is forwarded a few
 //! times at most, the same line only once, and each sender has a budget.
 
 use crate::Now;
@@ -60,7 +60,7 @@ impl Forwarding {
             self.table.remove(&rule);
         }
         for rule in rules {
-            // Whoever made the list was told what is wrong with it.
+            // Whoever configured the rules was told which of them are refused.
             let _ = self.table.add(rule);
         }
     }

@@ -4,8 +4,8 @@
 //! the difference, names what it lacks, and gives what this node lacks. When little is missing they do so on the network
 //! itself, where all that listen benefit. When more is missing they use a link.
 
-mod ending;
 mod giving;
+mod progress;
 mod symbols;
 
 use crate::Now;

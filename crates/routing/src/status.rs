@@ -1,4 +1,4 @@
-//! What a daemon says of itself to whoever pings it.
+//! The status of a daemon, with which it answers a ping.
 
 use crate::Reach;
 use dcache::Time;
@@ -8,21 +8,22 @@ use std::collections::BTreeMap;
 /// The most channels that a status shows, and the most troubles.
 pub const MAX_CHANNELS: usize = 16;
 
-/// How a daemon is doing. Everything is optional on the wire, so that versions can be mixed.
+/// The status of a daemon. Everything is optional on the wire, so that versions can be mixed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Status {
     /// The program's version.
     pub version: String,
-    /// What its clock shows.
+    /// Its time of day.
     pub time: Time,
     /// Seconds since it started.
     pub uptime: u64,
-    /// How many records it holds.
+    /// Number of records that it holds.
     pub records: u64,
     /// Counts since it started, by the names of their metrics. Readers accept any name: versions and services differ.
     pub counters: BTreeMap<String, u64>,
-    /// Its channels, at most [`MAX_CHANNELS`]; links for questions and comparisons, and what finds no place, are one together.
+    /// Its channels, at most [`MAX_CHANNELS`]. One entry sums up links for questions and comparisons, and channels beyond
+    /// that number.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub channels: Vec<ChannelStatus>,
     /// What should work and does not, at most [`MAX_CHANNELS`].
@@ -33,42 +34,42 @@ pub struct Status {
     pub sync: Option<SyncStatus>,
 }
 
-/// What passed a channel since it came up.
+/// The traffic of a channel since it came up, and its limits.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ChannelStatus {
-    /// What people know it by.
+    /// Its name, for people.
     pub name: String,
-    /// Lines that went out.
+    /// Number of lines sent.
     pub sent_lines: u64,
     /// Their bytes.
     pub sent_bytes: u64,
-    /// Lines that came in.
+    /// Number of lines received.
     pub received_lines: u64,
     /// Their bytes.
     pub received_bytes: u64,
-    /// Records and beacons not said, because others were heard saying the same.
+    /// Records and beacons not sent, because other nodes were heard sending the same.
     pub suppressed: u64,
-    /// Records that came, or were given, because a comparison showed them to be missing.
+    /// Records received or given because a comparison showed them to be missing.
     pub repaired: u64,
-    /// Records that came and were refused.
+    /// Records received and refused.
     pub refused: u64,
     /// Records that wait to be sent.
     pub waiting: u64,
-    /// Who hears what is said on it; none where links are shown together.
+    /// Who hears what is sent on it; none where links are shown together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reach: Option<Reach>,
-    /// What a byte costs there, compared with other channels.
+    /// Cost of a byte there, compared with other channels.
     pub cost: u64,
-    /// How many bytes of records are said in one line.
+    /// Maximum number of bytes of records in one line.
     pub mtu: u64,
-    /// How many bytes of lines may be sent on it a minute.
+    /// Long-term rate limit, in bytes of lines per minute.
     pub bytes_per_minute: u64,
-    /// How many lines, or their pieces, may be sent on it a minute.
+    /// Long-term rate limit, in lines or their pieces per minute.
     pub lines_per_minute: u64,
     /// Remaining send budget in bytes.
     pub bytes_left: u64,
-    /// How many peers were heard there lately.
+    /// Number of peers heard there lately.
     pub peers: u64,
 }
 
@@ -96,9 +97,9 @@ pub struct SyncStatus {
     pub agreeing: u64,
     /// Peers that showed something else.
     pub differing: u64,
-    /// How many records more the peer among these has that has most; 0 when none has more.
+    /// Number of records that the peer with most of them holds beyond this daemon's; 0 when none holds more.
     pub behind: u64,
-    /// Seconds since some peer showed the same records; none when that has not happened yet.
+    /// Seconds since a peer last showed the same records; none when that has not happened yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agreed: Option<u64>,
 }
@@ -124,5 +125,14 @@ mod tests {
         assert_eq!(serde_json::to_string(&older).unwrap(), text);
         assert_eq!(read(text), older);
         assert_eq!(read(&text.replace('{', r#"{"later":1,"#)), older);
+    }
+
+    #[test]
+    fn names_on_the_wire_stay_and_any_metric_is_read() {
+        let text = r#"{"counters":{"a name of another version":3},"standing":{"agreeing":2}}"#;
+        let status: Status = serde_json::from_str(text).unwrap();
+        assert_eq!(status.counters["a name of another version"], 3);
+        assert_eq!(status.sync, Some(SyncStatus { agreeing: 2, ..SyncStatus::default() }));
+        assert!(serde_json::to_string(&status).unwrap().contains(r#""standing":{"agreeing":2"#));
     }
 }

@@ -2,6 +2,7 @@
 use super::*;
 use dcache::Keypair;
 use multiaddr::Multiaddr;
+use std::net::SocketAddr;
 
 const PEER: &str = "12D3KooWK99VoVxNE7XzyBwXEzW7xhK7Gpv85r9F3V3fyKSUKPH5";
 const RSA: &str = "QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N";

@@ -1,4 +1,5 @@
 use super::*;
+use crate::AddressError;
 use crate::Segments;
 use dcache::Keypair;
 use proptest::prelude::*;
