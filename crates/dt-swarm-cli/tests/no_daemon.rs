@@ -238,6 +238,13 @@ fn whose_key_differs_is_told_so() {
     fails(&[&greets(2), "ping", "--swarm", &keyed(2), "--timeout", "0.3"], "nothing came for 0.3 s");
 }
 
+/// The document that was printed, which keeps to the vocabulary.
+fn document(text: &str) -> serde_json::Value {
+    let document = serde_json::from_str(text).unwrap();
+    vocabulary::check(&document);
+    document
+}
+
 #[test]
 fn a_swarm_and_its_key_are_made_without_a_daemon_and_never_overwritten() {
     use std::os::unix::fs::PermissionsExt as _;
@@ -273,13 +280,9 @@ fn a_swarm_and_its_key_are_made_without_a_daemon_and_never_overwritten() {
     let (_, shown, _) = run(&["swarm", "show", "k.toml", "--show-key"]);
     assert!(hidden.contains("--show-key") && shown.contains(&text), "{hidden}");
 
-    let (_, shown, _) = run(&["swarm", "show", "a.toml", "--json"]);
-    let swarm: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    let swarm = document(&run(&["swarm", "show", "a.toml", "--json"]).1);
+    let keys = document(&run(&["keys", "--json", "--swarm", "b.toml"]).1);
     let peer = &swarm["roots"][0]["peer"];
-    let (_, listed, _) = run(&["keys", "--json", "--swarm", "b.toml"]);
-    let keys: serde_json::Value = serde_json::from_str(&listed).unwrap();
-    vocabulary::check(&swarm);
-    vocabulary::check(&keys);
     assert_eq!((&keys["keys"][1]["peer"], &keys["keys"][1]["role"]), (peer, &"root".into()));
     assert_eq!(run(&["keys", "new", "teacher"]).0, 0);
     std::fs::write(folder.join("a.toml"), "name = 'Class 7").unwrap();
