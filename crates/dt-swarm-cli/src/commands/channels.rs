@@ -138,8 +138,12 @@ mod tests {
 
     #[test]
     fn says_what_is_wrong_in_a_sentence() {
-        let trouble =
-            Trouble { channel: "irc".into(), code: None, message: "no answer\u{1b}[2J".into(), age_seconds: 65 };
+        let trouble = Trouble {
+            channel: "irc".into(),
+            code: None,
+            message: "no answer\u{1b}[2J".into(),
+            age_seconds: 65,
+        };
         assert_eq!(sentence(&trouble), "irc: no answer\\u{1b}[2J (for 65 s)\n");
     }
 

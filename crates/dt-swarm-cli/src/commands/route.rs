@@ -190,10 +190,11 @@ fn list(context: &Context) -> Result<Routes, CliError> {
 
 fn explain(context: &Context, address: &Address) -> Result<Explained, CliError> {
     let mut client = context.client()?;
-    let (text, steps, message) = match client.call::<RouteProtocol>(&RouteRequest::Explain { address: address.clone() })? {
-        RouteAnswer::Explained { text, steps, last } => (text, steps, last),
-        other => return Err(client.unexpected(&other).into()),
-    };
+    let (text, steps, message) =
+        match client.call::<RouteProtocol>(&RouteRequest::Explain { address: address.clone() })? {
+            RouteAnswer::Explained { text, steps, last } => (text, steps, last),
+            other => return Err(client.unexpected(&other).into()),
+        };
     let strange =
         |error: serde_json::Error| ClientError::Strange(client.path().to_owned(), error.to_string());
     let mut explanation: Explanation = serde_json::from_value(steps).map_err(strange)?;

@@ -10,6 +10,7 @@ use crate::output::fields::PeerRef;
 use crate::swarm_file;
 use crate::text::{clean, clean_lines};
 use crate::{key_files, random};
+use ::swarm::protocol::{Answer, Request, SwarmProtocol};
 use clap::{Args, Subcommand};
 use control::{KeyFile, KeyName};
 use dcache::{PeerId, SwarmFile};
@@ -18,7 +19,6 @@ use seal::SwarmKey;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use ::swarm::protocol::{Answer, Request, SwarmProtocol};
 
 /// The most characters of a line of a swarm file that are shown.
 const MAX_LINE_SHOWN: usize = 400;

@@ -16,9 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use transfers::{
-    Answer, Destination, MAX_PATH_BYTES, Order, Request, Transfer, TransferState, Transfers,
-};
+use transfers::{Answer, Destination, MAX_PATH_BYTES, Order, Request, Transfer, TransferState, Transfers};
 
 /// Time between two looks at how far it is.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
