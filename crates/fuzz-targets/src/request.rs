@@ -69,8 +69,8 @@ fn seed<P: Protocol>(request: &P::Request) -> Vec<u8> {
 }
 
 #[expect(clippy::expect_used, reason = "a batch may have one value")]
-fn one<T>(value: T) -> Batch<T> {
-    vec![value].try_into().ok().expect("a batch of one")
+fn one<T: std::fmt::Debug>(value: T) -> Batch<T> {
+    vec![value].try_into().expect("a batch of one")
 }
 
 fn order() -> Order {

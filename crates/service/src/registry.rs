@@ -21,8 +21,11 @@ pub struct Registration {
     /// Metrics of the service.
     pub metrics: &'static [Metric],
     keys: fn() -> Vec<String>,
-    open: fn(Context, &Table) -> Result<Arc<dyn Instance>, OpenError>,
+    open: Open,
 }
+
+/// Opens a service with its section of the configuration.
+type Open = fn(Context, &Table) -> Result<Arc<dyn Instance>, OpenError>;
 
 /// Why a service could not be opened.
 #[derive(Debug, thiserror::Error)]
