@@ -4,6 +4,7 @@ mod block;
 mod driver;
 mod exchange;
 mod fetch;
+mod fetch_types;
 mod head_start;
 mod inbound;
 mod kept;
@@ -20,6 +21,7 @@ mod types;
 mod ways;
 mod words;
 mod work;
+mod worker;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -35,7 +37,7 @@ use tokio_util::sync::CancellationToken;
 pub use block::{BlockError, Meeting};
 pub use driver::Driver;
 use driver::{Command, Reports};
-pub use fetch::{FetchError, FetchLimits, FetchProgress, FetchSummary, Fetched, Provider};
+pub use fetch_types::{FetchError, FetchLimits, FetchProgress, FetchSummary, Fetched, Provider};
 pub use kept::{KeptPeer, KeptState};
 use limits::Limits;
 pub use limits::{LinkTraffic, Rates};
@@ -44,8 +46,8 @@ pub use obstacle::{Obstacle, Shortage};
 pub use pubsub::{MAX_MESSAGE_BYTES, SubscribeError, Topic};
 use table::Fetches;
 pub use table::{RunningFetch, Source};
-use types::WorkerDied;
 pub use types::{ConnectError, ListenFailure, NetworkKey, NodeConfig, PinError, StartError};
+use worker::blocking;
 
 use crate::store::{OpenReport, Pin, Store, Usage};
 use crate::unixfs::{
@@ -81,7 +83,7 @@ impl Node {
         let opened = tokio::task::spawn_blocking(move || Store::open(store_config)).await;
         let (store, report) = opened.map_err(|_| StartError::Worker)??;
         let peer_id = config.keypair.public().to_peer_id();
-        let parallel_fetches = (config.bitswap.max_wants / fetch::WINDOW).max(1);
+        let parallel_fetches = (config.bitswap.max_wants / fetch_types::WINDOW).max(1);
         let (commands, receiver) = mpsc::channel(COMMANDS);
         let (kept, wanted) = watch::channel(Vec::new());
         let limits = Arc::new(Limits::default());
@@ -355,15 +357,6 @@ impl Node {
     pub fn store(&self) -> &Store {
         &self.store
     }
-}
-
-/// Runs what blocks on a thread that may block.
-async fn blocking<T, E>(work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T, E>
-where
-    T: Send + 'static,
-    E: WorkerDied + Send + 'static,
-{
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(E::worker_died()))
 }
 
 #[cfg(test)]

@@ -8,9 +8,11 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::fetch::{FetchError, Provider, keep_connected, meet_neighbours};
+use super::Node;
+use super::fetch::{keep_connected, meet_neighbours};
+use super::fetch_types::{FetchError, Provider};
 use super::session::wait_for;
-use super::{Node, blocking};
+use super::worker::blocking;
 use crate::store::StoreError;
 
 /// Somebody waits for it right now.

@@ -21,9 +21,10 @@ use super::kept::{self, Keeper, KeptPeer, Step};
 use super::limits::Limits;
 use super::pubsub::{self, SubscribeError, Subscriptions, Topic};
 use super::swarm::{self, Behaviour, BehaviourEvent};
+use super::types::{ConnectError, ListenFailure, NodeConfig, StartError};
 use super::ways::Ways;
 use super::words::{reason, words};
-use super::{ConnectError, ListenFailure, NodeConfig, StartError};
+use super::worker::blocking;
 use crate::store::Store;
 
 /// How long stopping may wait for blocks that are being stored, and for the disk.
@@ -165,7 +166,7 @@ impl Driver {
             tracing::warn!("not all blocks that arrived could be stored in time; they will be fetched again");
         }
         let store = self.store.clone();
-        match timeout(SHUTDOWN, super::blocking(move || store.sync())).await {
+        match timeout(SHUTDOWN, blocking(move || store.sync())).await {
             Ok(Err(error)) => tracing::warn!(%error, "the blocks were not made durable"),
             Err(_) => tracing::warn!("the disk is slow: blocks that are not pinned are not durable yet"),
             Ok(Ok(())) => {}

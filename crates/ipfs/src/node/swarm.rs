@@ -10,7 +10,8 @@ use libp2p::{
 
 use super::head_start::GivesHeadStart;
 use super::pubsub::guard;
-use super::{NetworkKey, NodeConfig, StartError, addresses, inbound, kept, streams};
+use super::types::{NetworkKey, NodeConfig, StartError};
+use super::{addresses, inbound, kept, streams};
 
 /// How often a connection is tried out. A dead one is noticed that much later; on a quiet robot most bytes are these.
 const PING_INTERVAL: Duration = Duration::from_secs(60);
