@@ -7,7 +7,7 @@ use channels::{
     run_pubsub, run_tcp, run_udp,
 };
 use dcache::{PeerId, SwarmFile};
-use ipfs::node::{KeptPeer, KeptState, Node};
+use ipfs::node::{PersistentPeer, PersistentPeerState, Node};
 use rand::TryRng as _;
 use routing::{Address, ChannelEvent};
 use seal::{Sealer, SwarmKey};
@@ -188,7 +188,7 @@ async fn tell_of_nodes(mut node: watch::Receiver<Option<Node>>, switchboard: Swi
     let mut told = BTreeMap::new();
     loop {
         let Ok(Some(node)) = node.wait_for(Option::is_some).await.map(|node| node.clone()) else { return };
-        let mut kept = node.kept_peers();
+        let mut kept = node.persistent_peers();
         loop {
             let now = troubles(&kept.borrow_and_update());
             let over =
@@ -206,12 +206,12 @@ async fn tell_of_nodes(mut node: watch::Receiver<Option<Node>>, switchboard: Swi
     }
 }
 
-fn troubles(kept: &[KeptPeer]) -> BTreeMap<String, String> {
-    let words = |peer: &KeptPeer| match &peer.state {
-        KeptState::Failed(words) | KeptState::Unfit(words) => {
+fn troubles(kept: &[PersistentPeer]) -> BTreeMap<String, String> {
+    let words = |peer: &PersistentPeer| match &peer.state {
+        PersistentPeerState::Failed(words) | PersistentPeerState::Unfit(words) => {
             Some((format!("ipfs {}", peer.address), words.clone()))
         }
-        KeptState::Dialling | KeptState::Connected => None,
+        PersistentPeerState::Dialling | PersistentPeerState::Connected => None,
     };
     kept.iter().filter_map(words).collect()
 }

@@ -62,7 +62,9 @@ impl From<BlockError> for Refusal {
                 ),
             ),
             BlockError::UnknownHash(_) => Self::not_implemented(error.to_string()),
-            BlockError::Store(words) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, words),
+            BlockError::Store(_) | BlockError::Fetch(_) => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+            }
             BlockError::Stopped => Self::no_node(),
         }
     }

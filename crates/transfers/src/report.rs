@@ -52,7 +52,7 @@ fn state(item: &Item, running: Option<&RunningFetch>) -> (TransferState, Option<
             None => (TransferState::Fetching, None),
         },
         (None, Phase::Idle) => {
-            let first = if item.is_queued { Obstacle::Turn.to_string() } else { "it begins".to_owned() };
+            let first = if item.is_queued { Obstacle::Queued.to_string() } else { "it begins".to_owned() };
             (TransferState::Waiting, Some(item.reason.clone().unwrap_or(first)))
         }
     }

@@ -32,18 +32,15 @@ pub enum BlockError {
     /// Nobody can tell whether a block with this CID is the right one.
     #[error("the hash function {code:#x} of {0} is not known here", code = .0.hash().code())]
     UnknownHash(Cid),
-    /// The store cannot be read, or has no room for what came.
-    #[error("{0}")]
-    Store(String),
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The block cannot be wanted, or the store has no room for it.
+    #[error(transparent)]
+    Fetch(FetchError),
     /// The node has stopped.
     #[error("the node has stopped")]
     Stopped,
-}
-
-impl From<StoreError> for BlockError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error.to_string())
-    }
 }
 
 impl From<FetchError> for BlockError {
@@ -51,7 +48,7 @@ impl From<FetchError> for BlockError {
         match error {
             FetchError::Stopped => Self::Stopped,
             FetchError::UnknownHash(cid) => Self::UnknownHash(cid),
-            other => Self::Store(other.to_string()),
+            other => Self::Fetch(other),
         }
     }
 }

@@ -53,7 +53,7 @@ impl Node {
         progress: watch::Sender<FetchProgress>,
     ) -> Result<Fetched, FetchError> {
         let entry = self.fetches.enter(name, root, limits.priority, progress.clone());
-        progress.send_modify(|progress| progress.obstacle = Some(Obstacle::Turn));
+        progress.send_modify(|progress| progress.obstacle = Some(Obstacle::Queued));
         let _slot = self.fetch_slots.acquire().await.map_err(|_| FetchError::Stopped)?;
         progress.send_modify(|progress| progress.obstacle = None);
         let session = Session::new(self, root, limits, &entry);

@@ -1,6 +1,8 @@
 //! What a fetch is told, what it tells, and how it fails.
+use std::sync::Arc;
 use std::time::Duration;
 
+use bitswap::engine::TooManyWants;
 use cid::Cid;
 use libp2p::{Multiaddr, PeerId};
 
@@ -13,6 +15,7 @@ use crate::unixfs::MAX_DEPTH;
 
 /// How many blocks one fetch wants at one time.
 pub(super) const WINDOW: usize = 256;
+
 /// Somebody who is said to have a DAG, and where it can be reached.
 pub type Provider = (PeerId, Vec<Multiaddr>);
 
@@ -93,11 +96,14 @@ pub enum FetchError {
     #[error("the hash function {code:#x} of {0} is not known here", code = .0.hash().code())]
     UnknownHash(Cid),
     /// There was no room for [`FetchLimits::stall_timeout`].
-    #[error("{0}")]
+    #[error(transparent)]
     NoRoom(Shortage),
-    /// The store failed.
-    #[error("{0}")]
-    Store(String),
+    /// The store failed. Shared by all that wait for the same block.
+    #[error(transparent)]
+    Store(Arc<StoreError>),
+    /// All fetches together want too many blocks at one time.
+    #[error(transparent)]
+    TooManyWants(#[from] TooManyWants),
     /// The node has stopped.
     #[error("the node has stopped")]
     Stopped,
@@ -105,17 +111,22 @@ pub enum FetchError {
 
 impl From<StoreError> for FetchError {
     fn from(error: StoreError) -> Self {
-        Shortage::of(&error).map_or_else(|| Self::Store(error.to_string()), Self::NoRoom)
+        Arc::new(error).into()
+    }
+}
+
+impl From<Arc<StoreError>> for FetchError {
+    fn from(error: Arc<StoreError>) -> Self {
+        Shortage::of(&error).map_or(Self::Store(error), Self::NoRoom)
     }
 }
 
 impl From<WantError> for FetchError {
     fn from(error: WantError) -> Self {
-        match &error {
-            WantError::Store(store) => Shortage::of(store).map(Self::NoRoom),
-            WantError::TooMany(_) => None,
+        match error {
+            WantError::Store(error) => error.into(),
+            WantError::TooMany(error) => error.into(),
         }
-        .unwrap_or_else(|| Self::Store(error.to_string()))
     }
 }
 

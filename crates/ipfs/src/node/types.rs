@@ -96,7 +96,7 @@ pub enum StartError {
 pub struct ListenFailure {
     /// The address as it was configured, or one of those that it stood for.
     pub address: Multiaddr,
-    /// Why, in words: mostly that the port is taken.
+    /// Why: mostly that the port is taken.
     pub reason: String,
 }
 
