@@ -32,7 +32,7 @@ use cid::{Cid, multihash::Multihash};
 use crate::message::{Block, Message};
 use pace::Pace;
 use peer::Peer;
-pub use types::{Config, Output, PeerStatistics, Statistics, TooManyWants};
+pub use types::{Config, Output, Statistics, TooManyWants};
 use wants::Want;
 
 /// What blocks are known by: the same bytes are one block, whatever version and codec a CID gives them.
@@ -105,26 +105,10 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         self.statistics
     }
 
-    /// The peers that are connected.
-    pub fn peers(&self) -> impl Iterator<Item = P> + '_ {
-        self.peers.keys().copied()
-    }
-
     /// How many blocks are wanted here.
-    pub fn wants(&self) -> usize {
+    #[cfg(test)]
+    fn wants(&self) -> usize {
         self.wants.len()
-    }
-
-    /// How it goes with each peer.
-    pub fn peer_statistics(&self) -> impl Iterator<Item = PeerStatistics<P>> + '_ {
-        self.peers.iter().map(|(peer, state)| PeerStatistics {
-            peer: *peer,
-            received_bytes: state.received,
-            sent_bytes: state.sent,
-            rate: state.meter.rate(),
-            in_flight: state.in_flight,
-            wants: state.wants.len(),
-        })
     }
 
     /// A peer that speaks Bitswap can be sent messages from now on. `token` is a number that every node knows it by, the
@@ -148,12 +132,12 @@ impl<P: Copy + Ord + Debug> Engine<P> {
             return;
         }
         self.outputs.retain(|output| !output.is_request_of(&peer));
-        self.forget_words_of(now, &peer);
+        self.forget_messages_of(now, &peer);
         self.fill_all(now);
     }
 
-    /// Treats a peer as if it had never said anything.
-    fn forget_words_of(&mut self, now: Duration, peer: &P) {
+    /// Treats a peer as if it had never sent a message.
+    fn forget_messages_of(&mut self, now: Duration, peer: &P) {
         let mut changed = Vec::new();
         for (key, want) in &mut self.wants {
             let is_changed = want.havers.contains(peer) || want.wanters.contains(peer);
@@ -211,7 +195,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         for want in self.wants.values().filter(|want| want.is_open()) {
             state.outbox.want_have(want.cid);
         }
-        self.forget_words_of(now, &peer);
+        self.forget_messages_of(now, &peer);
         // What it wants it wants still.
         let keys: Vec<Key> = self.wants.keys().copied().collect();
         keys.iter().for_each(|key| self.note_wanter(now, peer, key));
@@ -271,7 +255,6 @@ impl<P: Copy + Ord + Debug> Engine<P> {
                 let bytes = message.blocks.iter().map(|block| block.data.len() as u64).sum::<u64>();
                 self.statistics.blocks_sent += message.blocks.len() as u64;
                 self.statistics.bytes_sent += bytes;
-                state.sent += bytes;
                 self.outputs.push_back(Output::Send { peer: *peer, message });
             }
         }
@@ -288,4 +271,4 @@ mod swarm_tests;
 mod rate_tests;
 
 #[cfg(test)]
-mod turn_tests;
+mod order_tests;

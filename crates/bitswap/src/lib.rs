@@ -2,7 +2,7 @@
 //!
 //! The protocol is the one of Kubo and Helia (`/ipfs/bitswap/1.2.0`, specs.ipfs.tech/bitswap-protocol), so that they
 //! take part in a swarm. This crate is pure: it reads no clock, socket, file or random source. The crate `ipfs` is its
-//! rim: it carries messages over libp2p streams and blocks to and from the disk.
+//! I/O shell: it carries messages over libp2p streams and blocks to and from the disk.
 //!
 //! - [`message`]: bytes to checked messages and back. [`message::decode`] takes anything a stranger sends.
 //! - [`engine`]: a state machine. Events and the time go in, [`engine::Output`]s come out.

@@ -6,7 +6,7 @@ use channels::{
     BindError, IrcSettings, PubsubEnds, PubsubSettings, Switchboard, TcpSettings, UdpSettings, Wire, run_irc,
     run_pubsub, run_tcp, run_udp,
 };
-use ipfs::node::{KeptPeer, KeptState, Node};
+use ipfs::node::{PersistentPeer, PersistentPeerState, Node};
 use rand::TryRng as _;
 use routing::{Address, ChannelEvent};
 use seal::{Sealer, SwarmKey};
@@ -175,7 +175,7 @@ async fn report_nodes(mut node: watch::Receiver<Option<Node>>, switchboard: Swit
     let mut told = BTreeMap::new();
     loop {
         let Ok(Some(node)) = node.wait_for(Option::is_some).await.map(|node| node.clone()) else { return };
-        let mut kept = node.kept_peers();
+        let mut kept = node.persistent_peers();
         loop {
             let now = troubles(&kept.borrow_and_update());
             let over =
@@ -193,11 +193,11 @@ async fn report_nodes(mut node: watch::Receiver<Option<Node>>, switchboard: Swit
     }
 }
 
-fn troubles(kept: &[KeptPeer]) -> BTreeMap<String, FaultReport> {
-    let fault = |peer: &KeptPeer| match &peer.state {
-        KeptState::Failed(error) => Some(report!(faults::IPFS_PEER_UNREACHABLE, error = error)),
-        KeptState::Unfit(error) => Some(report!(faults::IPFS_PEER_ADDRESS_INVALID, error = error)),
-        KeptState::Dialling | KeptState::Connected => None,
+fn troubles(kept: &[PersistentPeer]) -> BTreeMap<String, FaultReport> {
+    let fault = |peer: &PersistentPeer| match &peer.state {
+        PersistentPeerState::Failed(error) => Some(report!(faults::IPFS_PEER_UNREACHABLE, error = error)),
+        PersistentPeerState::Unfit(error) => Some(report!(faults::IPFS_PEER_ADDRESS_INVALID, error = error)),
+        PersistentPeerState::Dialling | PersistentPeerState::Connected => None,
     };
     kept.iter().filter_map(|peer| Some((format!("ipfs {}", peer.address), fault(peer)?))).collect()
 }

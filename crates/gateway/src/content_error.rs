@@ -65,7 +65,7 @@ fn of_block(error: BlockError) -> Refusal {
             ),
         ),
         BlockError::UnknownHash(_) => Refusal::not_implemented(error.to_string()),
-        BlockError::Store(message) => Refusal::internal(message),
+        BlockError::Store(_) | BlockError::Fetch(_) => Refusal::internal(error.to_string()),
         BlockError::Stopped => ContentError::NoNode.into(),
     }
 }

@@ -1,7 +1,7 @@
 //! Content by CID: the embedded IPFS node of dt-swarm.
 //!
 //! Files and directories are UnixFS with the CIDs that Kubo gives. Blocks come and go over Bitswap 1.2 on libp2p, so
-//! Kubo and Helia are peers like any other. What decides is in the pure crate `bitswap`; this crate is its rim.
+//! Kubo and Helia are peers like any other. What decides is in the pure crate `bitswap`; this crate is its I/O shell.
 //!
 //! - [`store::Store`]: blocks on disk, bounded, with pins and garbage collection.
 //! - [`unixfs`]: files and directories to blocks and back.

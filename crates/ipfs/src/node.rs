@@ -1,31 +1,33 @@
 //! A running node: libp2p, Bitswap and the block store behind one handle.
 mod addresses;
 mod block;
+mod connections;
+mod dial_message;
 mod driver;
 mod exchange;
 mod fetch;
+mod fetch_types;
 mod head_start;
 mod inbound;
-mod kept;
 mod limits;
 mod meter;
 mod networks;
 mod obstacle;
+mod persistent;
 mod pubsub;
 mod session;
 mod streams;
 mod swarm;
 mod table;
 mod types;
-mod ways;
-mod words;
 mod work;
+mod worker;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bitswap::engine::{PeerStatistics, Statistics};
+use bitswap::engine::Statistics;
 use bytes::Bytes;
 use cid::Cid;
 use libp2p::{Multiaddr, PeerId};
@@ -35,22 +37,20 @@ use tokio_util::sync::CancellationToken;
 pub use block::{BlockError, Meeting};
 pub use driver::Driver;
 use driver::{Command, Reports};
-pub use fetch::{FetchError, FetchLimits, FetchProgress, FetchSummary, Fetched, Provider};
-pub use kept::{KeptPeer, KeptState};
+pub use fetch_types::{FetchError, FetchLimits, FetchProgress, FetchSummary, Fetched, Provider};
 use limits::Limits;
 pub use limits::{LinkTraffic, Rates};
 pub use networks::Networks;
 pub use obstacle::{Obstacle, Shortage};
+pub use persistent::{PersistentPeer, PersistentPeerState};
 pub use pubsub::{MAX_MESSAGE_BYTES, SubscribeError, Topic};
 use table::Fetches;
 pub use table::{RunningFetch, Source};
-use types::WorkerDied;
 pub use types::{ConnectError, ListenFailure, NetworkKey, NodeConfig, PinError, StartError};
+use worker::blocking;
 
 use crate::store::{OpenReport, Pin, Store, Usage};
-use crate::unixfs::{
-    self, AddError, Added, Content, DirectoryEntry, ExportError, Format, Listed, ReadError, WalkError,
-};
+use crate::unixfs::{self, AddError, Added, Content, DirectoryEntry, ExportError, Format, Listed, ReadError};
 
 /// How many commands may wait for the driver.
 const COMMANDS: usize = 256;
@@ -61,7 +61,7 @@ pub struct Node {
     peer_id: PeerId,
     store: Store,
     commands: mpsc::Sender<Command>,
-    kept: watch::Sender<Vec<Multiaddr>>,
+    persistent: watch::Sender<Vec<Multiaddr>>,
     neighbours: watch::Sender<Vec<Provider>>,
     reports: Reports,
     fetch_slots: Arc<Semaphore>,
@@ -81,15 +81,16 @@ impl Node {
         let opened = tokio::task::spawn_blocking(move || Store::open(store_config)).await;
         let (store, report) = opened.map_err(|_| StartError::Worker)??;
         let peer_id = config.keypair.public().to_peer_id();
-        let parallel_fetches = (config.bitswap.max_wants / fetch::WINDOW).max(1);
+        let parallel_fetches = (config.bitswap.max_wants / fetch_types::WINDOW).max(1);
         let (commands, receiver) = mpsc::channel(COMMANDS);
-        let (kept, wanted) = watch::channel(Vec::new());
+        let (persistent, wanted) = watch::channel(Vec::new());
         let limits = Arc::new(Limits::default());
         limits.set(config.rates);
         let (driver, reports) = Driver::new(config, store.clone(), receiver, wanted, limits.clone())?;
         let fetch_slots = Arc::new(Semaphore::new(parallel_fetches));
         let (neighbours, fetches) = (watch::Sender::default(), Arc::default());
-        let node = Self { peer_id, store, commands, kept, neighbours, reports, fetch_slots, fetches, limits };
+        let node =
+            Self { peer_id, store, commands, persistent, neighbours, reports, fetch_slots, fetches, limits };
         Ok((node, driver, report))
     }
 
@@ -118,19 +119,9 @@ impl Node {
         self.reports.statistics.clone()
     }
 
-    /// How it goes with each connected peer, brought up to date once a second.
-    pub fn peer_statistics(&self) -> watch::Receiver<Arc<Vec<PeerStatistics<PeerId>>>> {
-        self.reports.peers.clone()
-    }
-
     /// From now on no more bytes go and come in a second than this, all headers counted.
     pub fn limit(&self, rates: Rates) {
         self.limits.set(rates);
-    }
-
-    /// How many bytes may go and come in a second.
-    pub fn rates(&self) -> Rates {
-        self.limits.rates()
     }
 
     /// What passes between this node and each connected peer.
@@ -153,12 +144,12 @@ impl Node {
     /// reached, and again when the connection breaks. Each address ends in `/p2p/ID`; its host may be a name. At most
     /// 64 are taken.
     pub fn keep_connected(&self, addresses: Vec<Multiaddr>) {
-        self.kept.send_replace(addresses);
+        self.persistent.send_replace(addresses);
     }
 
-    /// How it goes with each address of [`Node::keep_connected`].
-    pub fn kept_peers(&self) -> watch::Receiver<Arc<Vec<KeptPeer>>> {
-        self.reports.kept.clone()
+    /// Returns the state of each address of [`Node::keep_connected`].
+    pub fn persistent_peers(&self) -> watch::Receiver<Arc<Vec<PersistentPeer>>> {
+        self.reports.persistent.clone()
     }
 
     /// Subscribes to one of the topics of [`NodeConfig::topics`].
@@ -269,29 +260,6 @@ impl Node {
         blocking(move || Ok(store.pins()?)).await
     }
 
-    /// Whether `root` itself is pinned.
-    ///
-    /// # Errors
-    /// When the pin database fails.
-    pub async fn is_pinned(&self, root: Cid) -> Result<bool, PinError> {
-        let store = self.store.clone();
-        blocking(move || Ok(store.is_pinned(&root)?)).await
-    }
-
-    /// Whether all blocks of the DAG below `root` are in the store.
-    ///
-    /// # Errors
-    /// When the store fails, or the DAG is not readable.
-    pub async fn has_complete(&self, root: Cid) -> Result<bool, PinError> {
-        let store = self.store.clone();
-        blocking(move || match unixfs::walk_complete(&store, &root, None) {
-            Ok(_) => Ok(true),
-            Err(WalkError::Missing(_)) => Ok(false),
-            Err(error) => Err(error.into()),
-        })
-        .await
-    }
-
     /// Looks at the files that are served in place: see [`Store::check_files`].
     ///
     /// # Errors
@@ -355,15 +323,6 @@ impl Node {
     pub fn store(&self) -> &Store {
         &self.store
     }
-}
-
-/// Runs what blocks on a thread that may block.
-async fn blocking<T, E>(work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T, E>
-where
-    T: Send + 'static,
-    E: WorkerDied + Send + 'static,
-{
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(E::worker_died()))
 }
 
 #[cfg(test)]

@@ -221,14 +221,6 @@ impl Store {
         self.inner.losses.subscribe()
     }
 
-    /// How many bytes of the file system are free for others than this store.
-    ///
-    /// # Errors
-    /// When the file system does not say.
-    pub fn spare_bytes(&self) -> Result<u64, StoreError> {
-        Ok(self.free_bytes()?.saturating_sub(self.inner.config.min_free_bytes))
-    }
-
     /// How many bytes of the file system are free.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! What can go wrong, in words for the person who has to mend it.
+//! Errors, with messages for the person who has to repair the cause.
 
 use std::io;
 use std::path::PathBuf;
@@ -32,7 +32,7 @@ pub enum OpenError {
 /// The database could not be read.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read from the store: {0}")]
-pub struct ReadError(Box<redb::Error>);
+pub struct ReadError(#[source] Box<redb::Error>);
 
 impl<E: Into<redb::Error>> From<E> for ReadError {
     fn from(error: E) -> Self {
@@ -48,7 +48,7 @@ pub enum WriteError {
     DiskFull,
     /// The database refused, or could not be opened anew after the disk had failed.
     #[error("cannot write to the store: {0}")]
-    Database(Box<redb::Error>),
+    Database(#[source] Box<redb::Error>),
     /// A service's name, key or value is over its bound.
     #[error("{what} of a service has at most {most} bytes, not {length}")]
     TooLarge {

@@ -1,16 +1,16 @@
-//! Small state of services, by service and key, in whatever form the service gives it.
+//! Small state of services: bytes by namespace and key. [`crate::Table`] gives them types.
 
 use crate::store::SERVICES;
 use crate::{ReadError, Store, WriteError};
 use redb::ReadableDatabase as _;
 
-/// The most bytes of a service's name, and of a key.
+/// Maximum length of a namespace and of a key, in bytes.
 pub const MAX_SERVICE_KEY_BYTES: usize = 1024;
-/// The most bytes of a value.
+/// Maximum length of a value, in bytes.
 pub const MAX_SERVICE_VALUE_BYTES: usize = 1 << 20;
 
 impl Store {
-    /// Keeps `value` for a service under `key`, in a durable commit of its own.
+    /// Writes one value under `key`, in a durable commit of its own.
     ///
     /// # Errors
     /// When something is over its bound, or the database cannot be written.
@@ -18,7 +18,7 @@ impl Store {
         self.service_write(service, &[(key, Some(value))])
     }
 
-    /// Forgets what a service kept under `key`; nothing there is no error.
+    /// Removes the value under `key`. A missing value is no error.
     ///
     /// # Errors
     /// As [`Store::service_put`].
@@ -51,7 +51,7 @@ impl Store {
         })
     }
 
-    /// What a service keeps under `key`.
+    /// Reads the value under `key`.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -62,7 +62,7 @@ impl Store {
         })?)
     }
 
-    /// Everything that a service keeps, in the order of the keys.
+    /// Reads all values of a namespace, in the order of their keys.
     ///
     /// # Errors
     /// When the database cannot be read.

@@ -52,7 +52,7 @@ pub struct Loaded {
     pub records: Vec<Record>,
     /// How many rows are no records. They stay where they are: a later version may have written them.
     pub broken: usize,
-    /// What is wrong with the first few of these, in words.
+    /// What is wrong with the first few of these, at most [`MAX_BROKEN_ROWS_NAMED`].
     pub reasons: Vec<String>,
 }
 

@@ -188,6 +188,7 @@ impl Trouble {
                 FetchError::Stalled { .. }
                     | FetchError::NoRoom(_)
                     | FetchError::Store(_)
+                    | FetchError::TooManyWants(_)
                     | FetchError::Stopped
             ),
             Self::Pin(_) | Self::Died => false,

@@ -22,8 +22,8 @@ const ENOUGH: usize = 4;
 const NEXT_IN_RANK: Duration = Duration::from_millis(250);
 /// So many at one time are given a block by each that has it.
 const RELAYS: usize = 3;
-/// One more may ask after so much time.
-const NEXT_TURN: Duration = Duration::from_millis(50);
+/// Time after which one more of those that wait for a spreading block may ask for it.
+const NEXT_WANTER: Duration = Duration::from_millis(50);
 /// A source is asked for what is spreading already only if it is this many times as fast as those who spread it.
 const FASTER: f64 = 8.0;
 
@@ -70,7 +70,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         if spreaders.is_empty() {
             return if self.may_fetch_first(now, want, &fit) { fit } else { Vec::new() };
         }
-        if !self.is_turn(now, want) {
+        if !self.is_among_next(now, want) {
             return Vec::new();
         }
         // What is not known yet may well be fast.
@@ -81,7 +81,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         fit.into_iter().filter(is_better).collect()
     }
 
-    /// Whose turn it is with what this node may ask for.
+    /// Returns who fetches first what this node may ask for.
     fn group(&self, now: Duration, want: &Want<P>) -> Group {
         if !want.spreaders.is_empty() {
             return Group::Spreading;
@@ -93,16 +93,16 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         if is_other { Group::TakenOver } else { Group::Own }
     }
 
-    /// Whether this node is among the next that whoever has a block has time for.
+    /// Returns whether this node is among the next wanters that the peers with the block have time for.
     ///
     /// If all asked at once, a slow uplink would be done with all of them last; so it gives the block to a few, who give it
     /// to the others.
-    fn is_turn(&self, now: Duration, want: &Want<P>) -> bool {
+    fn is_among_next(&self, now: Duration, want: &Want<P>) -> bool {
         let own = score(self.token, want.cid.hash());
         let waiting = want.wanters.iter().filter(|peer| !want.havers.contains(peer));
         let tokens = waiting.filter_map(|peer| self.peers.get(peer)).map(|state| state.token);
         let above = tokens.filter(|token| score(*token, want.cid.hash()) > own).count();
-        let waited = now.saturating_sub(want.spreading.unwrap_or(now)).as_millis() / NEXT_TURN.as_millis();
+        let waited = now.saturating_sub(want.spreading.unwrap_or(now)).as_millis() / NEXT_WANTER.as_millis();
         let relays: usize = want.spreaders.iter().map(|peer| self.relays(peer)).sum();
         above < relays + usize::try_from(waited).unwrap_or(usize::MAX / 2)
     }
@@ -113,7 +113,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
             return RELAYS;
         };
         let takes = state.meter.time_for(self.block_bytes).max(Duration::from_millis(1));
-        ((NEXT_TURN.as_millis() / takes.as_millis()) as usize).clamp(1, RELAYS)
+        ((NEXT_WANTER.as_millis() / takes.as_millis()) as usize).clamp(1, RELAYS)
     }
 
     fn rate(&self, peer: &P) -> Option<f64> {

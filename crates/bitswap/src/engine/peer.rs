@@ -71,8 +71,6 @@ pub(super) struct Peer {
     pub(super) received: u64,
     /// Bytes of blocks that came and were never asked for.
     pub(super) unwanted: u64,
-    /// Bytes of blocks given out for sending to it.
-    pub(super) sent: u64,
 }
 
 impl Peer {
@@ -173,7 +171,7 @@ impl Peer {
     }
 }
 
-/// What is to be said to a peer, the last word on each block only. Bounded by the wants of both sides.
+/// What the next messages to a peer say: per block, the latest entry only. Bounded by the wants of both sides.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     entries: BTreeMap<WantKey, Entry>,

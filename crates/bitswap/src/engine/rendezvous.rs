@@ -1,4 +1,4 @@
-//! Who of those that want the same block fetches it from its source first, agreed without a word.
+//! Which of the peers that want a block fetches it from its source first. All compute the same answer, without messages.
 //!
 //! Rendezvous hashing (Thaler and Ravishankar, *Using name-based mappings to increase hit rates*, 1998): each gives every
 //! wanter the same score for a block, a hash of both, and whoever has the highest fetches it. All know who wants it,

@@ -438,7 +438,7 @@ fn one_message_is_under_way_at_a_time_and_the_next_gathers() {
     assert_eq!(engine.poll_output(), None);
     engine.sent(1);
     let next = said(&outputs(&mut engine), 1).wantlist;
-    assert_eq!(next.len(), 2, "the last word on each block");
+    assert_eq!(next.len(), 2, "the latest entry of each block");
     assert!(next.contains(&Entry::cancel(cid("b"))));
 }
 

@@ -100,7 +100,7 @@ pub enum Output<P> {
     LeaveAside {
         /// Whom.
         peer: P,
-        /// What it did, in words.
+        /// What the peer did.
         reason: &'static str,
     },
 }
@@ -126,23 +126,6 @@ pub struct Statistics {
     pub refused_wants: u64,
     /// Peers that were left aside for good.
     pub left_aside: u64,
-}
-
-/// How it goes with one peer.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct PeerStatistics<P> {
-    /// Whom.
-    pub peer: P,
-    /// Bytes of wanted blocks that came from it since it is connected.
-    pub received_bytes: u64,
-    /// Bytes of blocks that were given out for sending to it.
-    pub sent_bytes: u64,
-    /// Bytes in a second while something was under way from it, if that was measured.
-    pub rate: Option<f64>,
-    /// Blocks that it is asked for now.
-    pub in_flight: usize,
-    /// Its wants that are not answered yet.
-    pub wants: usize,
 }
 
 /// There are already as many wants as [`Config::max_wants`] allows.

@@ -8,9 +8,11 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::fetch::{FetchError, Provider, keep_connected, meet_neighbours};
+use super::Node;
+use super::fetch::{keep_connected, meet_neighbours};
+use super::fetch_types::{FetchError, Provider};
 use super::session::wait_for;
-use super::{Node, blocking};
+use super::worker::blocking;
 use crate::store::StoreError;
 
 /// Somebody waits for it right now.
@@ -30,18 +32,15 @@ pub enum BlockError {
     /// Nobody can tell whether a block with this CID is the right one.
     #[error("the hash function {code:#x} of {0} is not known here", code = .0.hash().code())]
     UnknownHash(Cid),
-    /// The store cannot be read, or has no room for what came.
-    #[error("{0}")]
-    Store(String),
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The block cannot be wanted, or the store has no room for it.
+    #[error(transparent)]
+    Fetch(FetchError),
     /// The node has stopped.
     #[error("the node has stopped")]
     Stopped,
-}
-
-impl From<StoreError> for BlockError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error.to_string())
-    }
 }
 
 impl From<FetchError> for BlockError {
@@ -49,7 +48,7 @@ impl From<FetchError> for BlockError {
         match error {
             FetchError::Stopped => Self::Stopped,
             FetchError::UnknownHash(cid) => Self::UnknownHash(cid),
-            other => Self::Store(other.to_string()),
+            other => Self::Fetch(other),
         }
     }
 }

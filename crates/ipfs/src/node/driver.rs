@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bitswap::engine::{PeerStatistics, Statistics};
+use bitswap::engine::Statistics;
 use cid::Cid;
 use futures::StreamExt;
 use libp2p::core::ConnectedPoint;
@@ -15,15 +15,16 @@ use tokio::time::{Interval, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::addresses::{self, Rules};
+use super::connections::OpenConnections;
+use super::dial_message::{dial_message, reason};
 use super::exchange::{Delivery, Exchange, Request};
 use super::inbound::Inbound;
-use super::kept::{self, Keeper, KeptPeer, Step};
 use super::limits::Limits;
+use super::persistent::{PersistentLinks, PersistentPeer, Step, keep_alive};
 use super::pubsub::{self, SubscribeError, Subscriptions, Topic};
 use super::swarm::{self, Behaviour, BehaviourEvent};
-use super::ways::Ways;
-use super::words::{reason, words};
-use super::{ConnectError, ListenFailure, NodeConfig, StartError};
+use super::types::{ConnectError, ListenFailure, NodeConfig, StartError};
+use super::worker::blocking;
 use crate::store::Store;
 
 /// How long stopping may wait for blocks that are being stored, and for the disk.
@@ -51,8 +52,7 @@ pub(super) struct Reports {
     pub(super) failures: watch::Receiver<Vec<ListenFailure>>,
     pub(super) connected: watch::Receiver<Arc<BTreeSet<PeerId>>>,
     pub(super) statistics: watch::Receiver<Statistics>,
-    pub(super) peers: watch::Receiver<Arc<Vec<PeerStatistics<PeerId>>>>,
-    pub(super) kept: watch::Receiver<Arc<Vec<KeptPeer>>>,
+    pub(super) persistent: watch::Receiver<Arc<Vec<PersistentPeer>>>,
 }
 
 type Replies = Vec<oneshot::Sender<Result<(), ConnectError>>>;
@@ -63,7 +63,7 @@ pub struct Driver {
     exchange: Exchange,
     store: Store,
     commands: mpsc::Receiver<Command>,
-    keeper: Keeper,
+    persistent: PersistentLinks,
     subscriptions: Subscriptions,
     dialling: BTreeMap<PeerId, Replies>,
     rules: Rules,
@@ -74,8 +74,7 @@ pub struct Driver {
     failures: watch::Sender<Vec<ListenFailure>>,
     connected: watch::Sender<Arc<BTreeSet<PeerId>>>,
     statistics: watch::Sender<Statistics>,
-    peers: watch::Sender<Arc<Vec<PeerStatistics<PeerId>>>>,
-    ways: Ways,
+    connections: OpenConnections,
     limits: Arc<Limits>,
 }
 
@@ -90,13 +89,13 @@ impl Driver {
         config: NodeConfig,
         store: Store,
         commands: mpsc::Receiver<Command>,
-        kept: watch::Receiver<Vec<Multiaddr>>,
+        wanted: watch::Receiver<Vec<Multiaddr>>,
         limits: Arc<Limits>,
     ) -> Result<(Self, Reports), StartError> {
         let me = config.keypair.public().to_peer_id();
         let rules = Rules { allow_loopback: config.allow_loopback, is_private: config.network_key.is_some() };
-        let keeper = Keeper::new(me, rules.is_private, config.seed, kept);
-        let swarm = swarm::build(&config, kept::alive::Behaviour::new(keeper.chosen()))?;
+        let persistent = PersistentLinks::new(me, rules.is_private, config.seed, wanted);
+        let swarm = swarm::build(&config, keep_alive::Behaviour::new(persistent.chosen()))?;
         let listen = swarm::listen_addresses(&config);
         let control = swarm.behaviour().outbound.new_control();
         let exchange = Exchange::new(config.bitswap, me, store.clone(), control, limits.clone());
@@ -105,7 +104,7 @@ impl Driver {
             exchange,
             store,
             commands,
-            keeper,
+            persistent,
             subscriptions: Subscriptions::default(),
             dialling: BTreeMap::new(),
             rules,
@@ -116,8 +115,7 @@ impl Driver {
             failures: watch::Sender::default(),
             connected: watch::Sender::default(),
             statistics: watch::Sender::default(),
-            peers: watch::Sender::default(),
-            ways: Ways::default(),
+            connections: OpenConnections::default(),
             limits,
         };
         listen.into_iter().for_each(|address| driver.listen(address));
@@ -131,8 +129,7 @@ impl Driver {
             failures: self.failures.subscribe(),
             connected: self.connected.subscribe(),
             statistics: self.statistics.subscribe(),
-            peers: self.peers.subscribe(),
-            kept: self.keeper.told(),
+            persistent: self.persistent.told(),
         }
     }
 
@@ -145,7 +142,7 @@ impl Driver {
                 event = self.swarm.select_next_some() => self.swarm_event(event),
                 Some(command) = self.commands.recv() => self.command(command),
                 () = self.exchange.step() => {}
-                step = self.keeper.step() => self.keep(step),
+                step = self.persistent.step() => self.persist(step),
                 (topic, data) = self.subscriptions.next_publication() => {
                     pubsub::publish(&topic, data, &mut self.swarm.behaviour_mut().pubsub);
                 }
@@ -165,7 +162,7 @@ impl Driver {
             tracing::warn!("not all blocks that arrived could be stored in time; they will be fetched again");
         }
         let store = self.store.clone();
-        match timeout(SHUTDOWN, super::blocking(move || store.sync())).await {
+        match timeout(SHUTDOWN, blocking(move || store.sync())).await {
             Ok(Err(error)) => tracing::warn!(%error, "the blocks were not made durable"),
             Err(_) => tracing::warn!("the disk is slow: blocks that are not pinned are not durable yet"),
             Ok(Ok(())) => {}
@@ -193,14 +190,7 @@ impl Driver {
         self.close_unused();
         let statistics = self.exchange.statistics();
         self.statistics.send_if_modified(|told| std::mem::replace(told, statistics) != statistics);
-        let peers = self.exchange.peer_statistics();
-        self.peers.send_if_modified(|told| {
-            **told != peers && {
-                *told = Arc::new(peers);
-                true
-            }
-        });
-        self.ways.tidy();
+        self.connections.tidy();
     }
 
     fn answer_requests(&mut self) {
@@ -209,7 +199,7 @@ impl Driver {
                 Request::Reconnect(peer) => self.reconnect(peer),
                 Request::LeaveAside(peer, reason) => {
                     tracing::warn!(%peer, reason, "a peer is left aside");
-                    self.ways.leave_aside(peer);
+                    self.connections.leave_aside(peer);
                     let _ = self.swarm.disconnect_peer_id(peer);
                 }
             }
@@ -218,7 +208,7 @@ impl Driver {
 
     /// Dials a peer with whom a connection is open that carries nothing; the old one is closed when the new one is there.
     fn reconnect(&mut self, peer: PeerId) {
-        let addresses = self.ways.renew(peer);
+        let addresses = self.connections.renew(peer);
         if addresses.is_empty() {
             return;
         }
@@ -249,7 +239,7 @@ impl Driver {
             let _ = reply.send(Ok(()));
             return;
         }
-        if self.ways.is_left_aside(&peer) {
+        if self.connections.is_left_aside(&peer) {
             let reason = "it is left aside for a while, since it misbehaved".to_owned();
             let _ = reply.send(Err(ConnectError::Failed(peer, reason)));
             return;
@@ -273,21 +263,21 @@ impl Driver {
         self.swarm.dial(DialOpts::peer_id(peer).condition(condition).addresses(addresses).build())
     }
 
-    fn keep(&mut self, step: Step) {
+    fn persist(&mut self, step: Step) {
         match step {
             Step::Nothing => {}
             Step::Changed => {
-                let (added, removed) = self.keeper.change(|peer| self.swarm.is_connected(peer));
+                let (added, removed) = self.persistent.change(|peer| self.swarm.is_connected(peer));
                 let limits = &mut self.swarm.behaviour_mut().limits;
                 // Whom somebody chose gets in though all places are taken.
                 added.iter().for_each(|peer| limits.bypass_peer_id(peer));
                 removed.iter().for_each(|peer| limits.remove_peer_id(peer));
             }
-            Step::Dial(peer, _) if self.swarm.is_connected(&peer) => self.keeper.connected(&peer),
+            Step::Dial(peer, _) if self.swarm.is_connected(&peer) => self.persistent.connected(&peer),
             Step::Dial(peer, addresses) => match self.dial(peer, addresses) {
                 // Its end is reported as that of any other dial.
                 Ok(()) | Err(DialError::DialPeerConditionFalse(_)) => {}
-                Err(error) => self.keeper.failed(&peer, words(&error, self.rules.is_private)),
+                Err(error) => self.persistent.failed(&peer, dial_message(&error, self.rules.is_private)),
             },
         }
     }
@@ -300,7 +290,7 @@ impl Driver {
             return;
         }
         let gossip = &self.swarm.behaviour().pubsub;
-        let (chosen, sharers, mesh) = (self.keeper.chosen(), gossip.sharers(), gossip.mesh());
+        let (chosen, sharers, mesh) = (self.persistent.chosen(), gossip.sharers(), gossip.mesh());
         let is_crowded = self.connected.borrow().len() > self.max_connections - self.max_connections / 8;
         let may_go = |(peer, idle): &&(PeerId, Duration)| {
             let is_shared = if is_crowded { mesh.contains(peer) } else { sharers.contains(peer) };
@@ -331,17 +321,17 @@ impl Driver {
                 peer_id, connection_id, num_established, endpoint, ..
             } => {
                 self.limits.opened(peer_id, connection_id, endpoint.get_remote_address());
-                for old in self.ways.established(Instant::now(), peer_id, connection_id, &endpoint) {
+                for old in self.connections.established(Instant::now(), peer_id, connection_id, &endpoint) {
                     self.swarm.close_connection(old);
                     self.exchange.renewed(peer_id);
                 }
-                if self.ways.is_left_aside(&peer_id) {
+                if self.connections.is_left_aside(&peer_id) {
                     let _ = self.swarm.disconnect_peer_id(peer_id);
                 }
                 self.connection_established(peer_id, num_established.get(), &endpoint);
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, num_established, cause, .. } => {
-                self.ways.closed(&peer_id, connection_id);
+                self.connections.closed(&peer_id, connection_id);
                 self.limits.closed(&peer_id, connection_id);
                 if num_established > 0 {
                     return;
@@ -352,7 +342,7 @@ impl Driver {
             SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. } => {
                 tracing::debug!(%peer, %error, "not reached");
                 if !self.swarm.is_connected(&peer) {
-                    self.keeper.failed(&peer, words(&error, self.rules.is_private));
+                    self.persistent.failed(&peer, dial_message(&error, self.rules.is_private));
                     self.dialled(peer, &Err(ConnectError::Failed(peer, reason(&error))));
                 }
             }
@@ -367,7 +357,7 @@ impl Driver {
                 Arc::make_mut(peers).insert(peer);
             });
             self.exchange.connected(peer);
-            self.keeper.connected(&peer);
+            self.persistent.connected(&peer);
         }
         self.dialled(peer, &Ok(()));
     }
@@ -379,7 +369,7 @@ impl Driver {
         });
         self.exchange.disconnected(peer);
         self.subscriptions.count_peers(&self.swarm.behaviour().pubsub);
-        self.keeper.disconnected(&peer, format!("the connection broke: {cause}"));
+        self.persistent.disconnected(&peer, format!("the connection broke: {cause}"));
     }
 
     fn listener_event(&mut self, event: SwarmEvent<BehaviourEvent>) {

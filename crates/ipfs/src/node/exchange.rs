@@ -1,10 +1,10 @@
-//! The rim of the Bitswap engine: carries out what it says, with streams and the store.
+//! The I/O shell of the Bitswap engine: carries out what it says, with streams and the store.
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use bitswap::engine::{self, Engine, Output, PeerStatistics, Statistics};
+use bitswap::engine::{self, Engine, Output, Statistics};
 use bitswap::message::Message;
 use bytes::Bytes;
 use cid::Cid;
@@ -228,11 +228,6 @@ impl Exchange {
     /// What the driver is to do.
     pub(super) fn take_requests(&mut self) -> Vec<Request> {
         std::mem::take(&mut self.requests)
-    }
-
-    /// How it goes with each peer.
-    pub(super) fn peer_statistics(&self) -> Vec<PeerStatistics<PeerId>> {
-        self.engine.peer_statistics().collect()
     }
 
     /// Tells the engine how much came from a peer of messages that may not be whole yet.

@@ -5,139 +5,22 @@ use std::time::Duration;
 
 use cid::Cid;
 use futures::future::join_all;
-use libp2p::{Multiaddr, PeerId};
+use libp2p::PeerId;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::Node;
-use super::exchange::WantError;
-use super::obstacle::{Obstacle, Shortage};
+use super::fetch_types::{FetchError, FetchLimits, FetchProgress, Fetched, Provider};
+use super::obstacle::Obstacle;
 use super::session::Session;
 use super::table::RunningFetch;
-use crate::dag::DagError;
-use crate::store::{Protection, StoreError};
-use crate::unixfs::MAX_DEPTH;
 
-/// How many blocks one fetch wants at one time.
-pub(super) const WINDOW: usize = 256;
 /// The most neighbours that are met.
 const MAX_NEIGHBOURS: usize = 48;
 /// How often neighbours that are not connected are dialled.
 const MEET_AGAIN: Duration = Duration::from_secs(20);
 /// The first pause between dials of providers none of which is connected, and the longest.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
-
-/// Somebody who is said to have a DAG, and where it can be reached.
-pub type Provider = (PeerId, Vec<Multiaddr>);
-
-/// What one fetch may cost.
-#[derive(Clone, Copy, Debug)]
-pub struct FetchLimits {
-    /// The most bytes of all its blocks together.
-    pub max_bytes: u64,
-    /// The most different blocks.
-    pub max_blocks: usize,
-    /// How long no block may arrive before it is given up.
-    pub stall_timeout: Duration,
-    /// What has a higher one is fetched first.
-    pub priority: i32,
-}
-
-/// How far a fetch is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FetchProgress {
-    /// Blocks that are here.
-    pub blocks: usize,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Blocks known to belong to the DAG so far.
-    pub known_blocks: usize,
-    /// The content's size as the root claims it, once the root is here.
-    pub claimed_bytes: Option<u64>,
-    /// What keeps it from going on, if anything does.
-    pub obstacle: Option<Obstacle>,
-}
-
-/// What was fetched.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FetchSummary {
-    /// The bytes of all different blocks.
-    pub bytes: u64,
-    /// How many there are.
-    pub blocks: usize,
-    /// Those of the blocks that came from peers now; the others were here before.
-    pub fetched_blocks: usize,
-}
-
-/// A DAG that is wholly in the store, and protected until this is dropped: pin it before.
-#[derive(Debug)]
-pub struct Fetched {
-    /// How much there is of it.
-    pub summary: FetchSummary,
-    /// Keeps its blocks from being thrown away.
-    pub protection: Protection,
-}
-
-/// Why a DAG was not fetched. What came of it stays in the store until room is needed, and is found by the next try.
-#[derive(Debug, thiserror::Error)]
-pub enum FetchError {
-    /// No block came for [`FetchLimits::stall_timeout`].
-    #[error("no block came for {} s; {blocks} of at least {known_blocks} blocks are here", waited.as_secs())]
-    Stalled {
-        /// How long.
-        waited: Duration,
-        /// Blocks that are here.
-        blocks: usize,
-        /// Blocks known to belong to the DAG.
-        known_blocks: usize,
-    },
-    /// More than [`FetchLimits::max_bytes`], or its root claims so.
-    #[error("the content has more than {0} bytes")]
-    TooLarge(u64),
-    /// More than [`FetchLimits::max_blocks`].
-    #[error("the content has more than {0} blocks")]
-    TooManyBlocks(usize),
-    /// Deeper than [`MAX_DEPTH`].
-    #[error("the DAG is deeper than {MAX_DEPTH} levels")]
-    TooDeep,
-    /// A block is not readable.
-    #[error(transparent)]
-    Dag(#[from] DagError),
-    /// Nobody can tell whether a block with this CID is the right one.
-    #[error("the hash function {code:#x} of {0} is not known here", code = .0.hash().code())]
-    UnknownHash(Cid),
-    /// There was no room for [`FetchLimits::stall_timeout`].
-    #[error("{0}")]
-    NoRoom(Shortage),
-    /// The store failed.
-    #[error("{0}")]
-    Store(String),
-    /// The node has stopped.
-    #[error("the node has stopped")]
-    Stopped,
-}
-
-impl From<StoreError> for FetchError {
-    fn from(error: StoreError) -> Self {
-        Shortage::of(&error).map_or_else(|| Self::Store(error.to_string()), Self::NoRoom)
-    }
-}
-
-impl From<WantError> for FetchError {
-    fn from(error: WantError) -> Self {
-        match &error {
-            WantError::Store(store) => Shortage::of(store).map(Self::NoRoom),
-            WantError::TooMany(_) => None,
-        }
-        .unwrap_or_else(|| Self::Store(error.to_string()))
-    }
-}
-
-impl super::types::WorkerDied for FetchError {
-    fn worker_died() -> Self {
-        StoreError::worker_died().into()
-    }
-}
 
 impl Node {
     /// Fetches the whole DAG below `root` into the store, from the providers and from every other connected peer.
@@ -170,7 +53,7 @@ impl Node {
         progress: watch::Sender<FetchProgress>,
     ) -> Result<Fetched, FetchError> {
         let entry = self.fetches.enter(name, root, limits.priority, progress.clone());
-        progress.send_modify(|progress| progress.obstacle = Some(Obstacle::Turn));
+        progress.send_modify(|progress| progress.obstacle = Some(Obstacle::Queued));
         let _slot = self.fetch_slots.acquire().await.map_err(|_| FetchError::Stopped)?;
         progress.send_modify(|progress| progress.obstacle = None);
         let session = Session::new(self, root, limits, &entry);

@@ -86,7 +86,8 @@ impl Limits {
         }
     }
 
-    pub(super) fn rates(&self) -> Rates {
+    #[cfg(test)]
+    fn rates(&self) -> Rates {
         let [lan_up, lan_down, wan_up, wan_down] = self.buckets.each_ref().map(Bucket::rate);
         Rates { lan_up, lan_down, wan_up, wan_down }
     }
@@ -149,20 +150,25 @@ impl Connections {
 pub(super) struct Share {
     limits: Arc<Limits>,
     is_near: AtomicBool,
-    up: Way,
-    down: Way,
+    up: DirectionState,
+    down: DirectionState,
 }
 
 #[derive(Debug, Default)]
-struct Way {
+struct DirectionState {
     /// One piece at a time, however many streams there are.
-    turn: tokio::sync::Mutex<()>,
+    piece: tokio::sync::Mutex<()>,
     meter: Mutex<Meter>,
 }
 
 impl Share {
     fn new(limits: Arc<Limits>) -> Self {
-        Self { limits, is_near: AtomicBool::default(), up: Way::default(), down: Way::default() }
+        Self {
+            limits,
+            is_near: AtomicBool::default(),
+            up: DirectionState::default(),
+            down: DirectionState::default(),
+        }
     }
 
     /// How much to read or write at one time.
@@ -174,21 +180,21 @@ impl Share {
 
     /// Returns when so many bytes may pass.
     pub(super) async fn pass(&self, direction: Direction, bytes: usize) {
-        let way = self.way(direction);
-        lock(&way.meter).count(bytes as u64);
+        let state = self.state(direction);
+        lock(&state.meter).count(bytes as u64);
         if self.bucket(direction).rate().is_some() {
-            let _turn = way.turn.lock().await;
+            let _one_at_a_time = state.piece.lock().await;
             self.bucket(direction).pass(bytes as u64).await;
         }
     }
 
     /// Lets a short message pass before longer ones: these wait for it in turn.
     pub(super) async fn pass_first(&self, direction: Direction, bytes: usize) {
-        lock(&self.way(direction).meter).count(bytes as u64);
+        lock(&self.state(direction).meter).count(bytes as u64);
         self.bucket(direction).pass_first(bytes as u64).await;
     }
 
-    fn way(&self, direction: Direction) -> &Way {
+    fn state(&self, direction: Direction) -> &DirectionState {
         match direction {
             Direction::Up => &self.up,
             Direction::Down => &self.down,
@@ -200,7 +206,7 @@ impl Share {
     }
 
     fn traffic(&self, peer: PeerId) -> LinkTraffic {
-        let [up, down] = [&self.up, &self.down].map(|way| lock(&way.meter).read());
+        let [up, down] = [&self.up, &self.down].map(|state| lock(&state.meter).read());
         LinkTraffic { peer, is_near: self.is_near.load(Ordering::Relaxed), up, down }
     }
 }

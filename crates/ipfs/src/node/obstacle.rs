@@ -1,4 +1,4 @@
-//! What keeps a fetch from going on, in words for people.
+//! What keeps a fetch from going on, and the messages about it.
 use std::fmt;
 
 use crate::store::StoreError;
@@ -8,7 +8,7 @@ use crate::store::StoreError;
 pub enum Obstacle {
     /// As many are fetched as may be at one time.
     #[error("other fetches come first")]
-    Turn,
+    Queued,
     /// There is nobody to ask.
     #[error("nobody is connected")]
     Alone,

@@ -10,11 +10,12 @@ use libp2p::PeerId;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
+use super::Node;
 use super::driver::Command;
-use super::fetch::WINDOW;
+use super::fetch_types::{FetchError, FetchLimits, FetchSummary, Fetched, WINDOW};
 use super::obstacle::{Obstacle, Shortage};
 use super::table::Entry;
-use super::{FetchError, FetchLimits, FetchSummary, Fetched, Node, blocking};
+use super::worker::blocking;
 use crate::dag;
 use crate::store::{BlockKey, Protection};
 use crate::unixfs::MAX_DEPTH;

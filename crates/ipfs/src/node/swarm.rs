@@ -9,8 +9,10 @@ use libp2p::{
 };
 
 use super::head_start::GivesHeadStart;
+use super::persistent::keep_alive;
 use super::pubsub::guard;
-use super::{NetworkKey, NodeConfig, StartError, addresses, inbound, kept, streams};
+use super::types::{NetworkKey, NodeConfig, StartError};
+use super::{addresses, inbound, streams};
 
 /// How often a connection is tried out. A dead one is noticed that much later; on a quiet robot most bytes are these.
 const PING_INTERVAL: Duration = Duration::from_secs(60);
@@ -20,7 +22,7 @@ const IDENTIFY_INTERVAL: Duration = Duration::from_secs(3600);
 #[derive(NetworkBehaviour)]
 pub(super) struct Behaviour {
     pub(super) limits: connection_limits::Behaviour,
-    kept: kept::alive::Behaviour,
+    keep_alive: keep_alive::Behaviour,
     identify: identify::Behaviour,
     ping: ping::Behaviour,
     pub(super) outbound: libp2p_stream::Behaviour,
@@ -32,9 +34,9 @@ pub(super) struct Behaviour {
 /// The swarm, not listening yet.
 pub(super) fn build(
     config: &NodeConfig,
-    kept: kept::alive::Behaviour,
+    keep_alive: keep_alive::Behaviour,
 ) -> Result<Swarm<Behaviour>, StartError> {
-    let behaviour = behaviour(config, kept)?;
+    let behaviour = behaviour(config, keep_alive)?;
     match &config.network_key {
         None => open(config, behaviour),
         Some(key) => private(config, key, behaviour),
@@ -77,7 +79,7 @@ fn private(
     Ok(built.with_swarm_config(|swarm| swarm.with_idle_connection_timeout(idle_timeout)).build())
 }
 
-fn behaviour(config: &NodeConfig, kept: kept::alive::Behaviour) -> Result<Behaviour, StartError> {
+fn behaviour(config: &NodeConfig, keep_alive: keep_alive::Behaviour) -> Result<Behaviour, StartError> {
     let identify = identify::Config::new("/ipfs/0.1.0".to_owned(), config.keypair.public())
         .with_agent_version(concat!("dt-swarm/", env!("CARGO_PKG_VERSION")).to_owned())
         .with_interval(IDENTIFY_INTERVAL)
@@ -85,7 +87,7 @@ fn behaviour(config: &NodeConfig, kept: kept::alive::Behaviour) -> Result<Behavi
         .with_cache_size(0);
     Ok(Behaviour {
         limits: connection_limits::Behaviour::new(limits(config)),
-        kept,
+        keep_alive,
         identify: identify::Behaviour::new(identify),
         ping: ping::Behaviour::new(ping::Config::new().with_interval(PING_INTERVAL)),
         outbound: libp2p_stream::Behaviour::new(),

@@ -8,8 +8,9 @@ use libp2p::PeerId;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::fetch::FetchProgress;
+use super::fetch_types::FetchProgress;
 use super::meter::Meter;
+use super::obstacle::Obstacle;
 
 /// The most peers of one fetch that are told apart; what comes from others counts for the whole only.
 const MAX_SOURCES: usize = 64;
@@ -139,7 +140,7 @@ impl Entry {
     }
 
     /// Tells what keeps it from going on, or that nothing does.
-    pub(super) fn tell_obstacle(&self, obstacle: Option<super::Obstacle>) {
+    pub(super) fn tell_obstacle(&self, obstacle: Option<Obstacle>) {
         self.row
             .progress
             .send_if_modified(|progress| std::mem::replace(&mut progress.obstacle, obstacle) != obstacle);

@@ -5,7 +5,7 @@ use libp2p::{Multiaddr, PeerId, identity::Keypair};
 
 use super::limits::Rates;
 use crate::store::{StoreConfig, StoreError};
-use crate::unixfs::{AddError, ExportError, ReadError, WalkError};
+use crate::unixfs::WalkError;
 
 /// The secret of a private network. It is never shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -96,7 +96,7 @@ pub enum StartError {
 pub struct ListenFailure {
     /// The address as it was configured, or one of those that it stood for.
     pub address: Multiaddr,
-    /// Why, in words: mostly that the port is taken.
+    /// Why: mostly that the port is taken.
     pub reason: String,
 }
 
@@ -126,39 +126,4 @@ pub enum PinError {
     /// A worker thread panicked.
     #[error("a worker of the node died")]
     Worker,
-}
-
-/// A worker thread panicked; this names it in the error type of each call.
-pub(super) trait WorkerDied {
-    fn worker_died() -> Self;
-}
-
-impl WorkerDied for PinError {
-    fn worker_died() -> Self {
-        Self::Worker
-    }
-}
-
-impl WorkerDied for StoreError {
-    fn worker_died() -> Self {
-        Self::Io { action: "finish its work", source: std::io::Error::other("a worker of the node died") }
-    }
-}
-
-impl WorkerDied for ReadError {
-    fn worker_died() -> Self {
-        Self::Store(StoreError::worker_died())
-    }
-}
-
-impl WorkerDied for AddError {
-    fn worker_died() -> Self {
-        Self::Store(StoreError::worker_died())
-    }
-}
-
-impl WorkerDied for ExportError {
-    fn worker_died() -> Self {
-        Self::Read(ReadError::worker_died())
-    }
 }

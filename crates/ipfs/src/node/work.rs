@@ -9,6 +9,7 @@ use libp2p::{PeerId, Stream};
 use tokio::sync::Semaphore;
 
 use super::streams::SendError;
+use super::worker::blocking;
 use crate::store::{Store, StoreError};
 
 /// How many threads work for the disk at one time.
@@ -49,7 +50,7 @@ impl Disk {
     pub(super) async fn store(self, cid: Cid, block: (Bytes, PeerId)) -> Done {
         let (Self { store, places }, copy) = (self, block.0.clone());
         let _permit = places.acquire().await;
-        let result = super::blocking(move || store.put(&cid, &copy)).await;
+        let result = blocking(move || store.put(&cid, &copy)).await;
         Done::Stored { cid, block, result }
     }
 }

@@ -95,11 +95,8 @@ impl Store {
         self.inner.pins.list()
     }
 
-    /// Whether this root is pinned itself.
-    ///
-    /// # Errors
-    /// When the pin database fails.
-    pub fn is_pinned(&self, root: &Cid) -> Result<bool, StoreError> {
+    #[cfg(test)]
+    pub(crate) fn is_pinned(&self, root: &Cid) -> Result<bool, StoreError> {
         self.inner.pins.contains(root)
     }
 

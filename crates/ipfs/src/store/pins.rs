@@ -129,6 +129,7 @@ impl PinDatabase {
         })?)
     }
 
+    #[cfg(test)]
     pub(super) fn contains(&self, root: &Cid) -> Result<bool, StoreError> {
         Ok(self.connection.run(|database| {
             Ok(database.begin_read()?.open_table(PINS)?.get(root.to_bytes().as_slice())?.is_some())
@@ -204,7 +205,7 @@ fn open_checked(location: &Location) -> Result<PinDatabase, StoreError> {
     .unwrap_or_else(|_| Err(damaged("reading it panicked").into()))
 }
 
-/// The damage in words, or an error when it is none: a file that is in use or may not be read is not damaged.
+/// Returns what is damaged, or an error when nothing is: a file that is in use or may not be read is not damaged.
 fn describe_damage(error: redb::Error, path: &Path) -> Result<String, StoreError> {
     match error {
         redb::Error::DatabaseAlreadyOpen => Err(StoreError::InUse(path.parent().unwrap_or(path).to_owned())),

@@ -51,7 +51,7 @@ pub enum StoreError {
     },
     /// The pin database refused something.
     #[error("the pin database failed: {0}")]
-    Pins(Box<redb::Error>),
+    Pins(#[source] Box<redb::Error>),
     /// Another process has the store open.
     #[error("another process uses the block store in {0}")]
     InUse(PathBuf),

@@ -69,7 +69,7 @@ pub struct DirectoryEntry {
 pub enum AddError {
     /// The file cannot be read.
     #[error("cannot read {0}: {1}")]
-    Read(PathBuf, io::Error),
+    Read(PathBuf, #[source] io::Error),
     /// Somebody wrote to the file while it was read.
     #[error("{0} was changed while it was read; add it again when nobody writes to it any more")]
     Changed(PathBuf),

@@ -20,7 +20,7 @@ pub enum ExportError {
     Read(#[from] ReadError),
     /// The disk refused something.
     #[error("cannot write {0}: {1}")]
-    Write(PathBuf, io::Error),
+    Write(PathBuf, #[source] io::Error),
     /// The destination has no name or no folder above it.
     #[error("{0} is no place to write to")]
     Destination(PathBuf),

@@ -33,8 +33,8 @@ async fn another_key_or_none_is_refused() {
     }
     let address = format!("{}/p2p/{}", other.listen_addresses().borrow()[0], other.peer_id());
     inside.keep_connected(vec![address.parse().unwrap()]);
-    let is_explained = |told: &Arc<Vec<KeptPeer>>| matches!(&told[..], [KeptPeer { state: KeptState::Failed(words), .. }] if words.contains("same network key"));
-    let mut told = inside.kept_peers();
+    let is_explained = |told: &Arc<Vec<PersistentPeer>>| matches!(&told[..], [PersistentPeer { state: PersistentPeerState::Failed(message), .. }] if message.contains("same network key"));
+    let mut told = inside.persistent_peers();
     tokio::time::timeout(Duration::from_secs(60), told.wait_for(is_explained)).await.unwrap().unwrap();
     assert!([&inside, &outside, &other].iter().all(|node| node.connected_peers().borrow().is_empty()));
 }

@@ -1,4 +1,4 @@
-//! Who asks whom when many want the same.
+//! The order in which peers ask when many want the same block.
 use std::cmp::Reverse;
 
 use super::rendezvous::score;

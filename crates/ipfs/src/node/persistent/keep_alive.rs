@@ -1,4 +1,4 @@
-//! Keeps the connections with chosen peers open though nobody uses them.
+//! Keeps the connections with chosen peers open while nobody uses them.
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Over which connections peers are reached, and whom to keep away.
+//! The open connections with each peer, and the peers that are kept away.
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -15,22 +15,22 @@ const DIAL: Duration = Duration::from_secs(1);
 
 /// One connection, and the address that was dialled for it.
 #[derive(Debug)]
-struct Way {
-    connection: ConnectionId,
+struct OpenConnection {
+    id: ConnectionId,
     dialled: Option<Multiaddr>,
     since: Instant,
 }
 
 /// The connections of all peers.
 #[derive(Debug, Default)]
-pub(super) struct Ways {
-    ways: BTreeMap<PeerId, Vec<Way>>,
+pub(super) struct OpenConnections {
+    open: BTreeMap<PeerId, Vec<OpenConnection>>,
     /// Those whose next connection replaces the ones that there are.
     renewed: BTreeMap<PeerId, Instant>,
     aside: BTreeMap<PeerId, Instant>,
 }
 
-impl Ways {
+impl OpenConnections {
     /// Notes a new connection; gives those that it replaces.
     pub(super) fn established(
         &mut self,
@@ -40,31 +40,31 @@ impl Ways {
         endpoint: &ConnectedPoint,
     ) -> Vec<ConnectionId> {
         let dialled = endpoint.is_dialer().then(|| endpoint.get_remote_address().clone());
-        let ways = self.ways.entry(peer).or_default();
+        let of_peer = self.open.entry(peer).or_default();
         let is_renewed = dialled.is_some() && self.renewed.remove(&peer).is_some();
         // Nobody dials whom he is connected with: he has begun anew, and does not know his old connection any more.
-        let has_begun_anew = |way: &Way| {
-            dialled.is_none() && way.dialled.is_none() && now.saturating_duration_since(way.since) > DIAL
+        let has_begun_anew = |open: &OpenConnection| {
+            dialled.is_none() && open.dialled.is_none() && now.saturating_duration_since(open.since) > DIAL
         };
-        let is_old = |way: &&Way| is_renewed || has_begun_anew(way);
-        let old = ways.iter().filter(is_old).map(|way| way.connection).collect();
-        ways.push(Way { connection, dialled, since: now });
+        let is_old = |open: &&OpenConnection| is_renewed || has_begun_anew(open);
+        let old = of_peer.iter().filter(is_old).map(|open| open.id).collect();
+        of_peer.push(OpenConnection { id: connection, dialled, since: now });
         old
     }
 
     /// Forgets a connection.
     pub(super) fn closed(&mut self, peer: &PeerId, connection: ConnectionId) {
-        let Some(ways) = self.ways.get_mut(peer) else { return };
-        ways.retain(|way| way.connection != connection);
-        if ways.is_empty() {
-            self.ways.remove(peer);
+        let Some(of_peer) = self.open.get_mut(peer) else { return };
+        of_peer.retain(|open| open.id != connection);
+        if of_peer.is_empty() {
+            self.open.remove(peer);
         }
     }
 
     /// Where to dial a peer anew; nothing when it can only come by itself.
     pub(super) fn renew(&mut self, peer: PeerId) -> Vec<Multiaddr> {
-        let ways = self.ways.get(&peer).into_iter().flatten();
-        let addresses: Vec<Multiaddr> = ways.filter_map(|way| way.dialled.clone()).collect();
+        let of_peer = self.open.get(&peer).into_iter().flatten();
+        let addresses: Vec<Multiaddr> = of_peer.filter_map(|open| open.dialled.clone()).collect();
         if !addresses.is_empty() {
             self.renewed.insert(peer, Instant::now());
         }
@@ -101,10 +101,10 @@ mod tests {
 
     #[test]
     fn whoever_dials_again_after_a_restart_gets_his_answers_over_the_new_connection() {
-        let (mut ways, peer, begin) = (Ways::default(), PeerId::random(), Instant::now());
+        let (mut connections, peer, begin) = (OpenConnections::default(), PeerId::random(), Instant::now());
         let mut established = |number, after| {
             let id = ConnectionId::new_unchecked(number);
-            ways.established(begin + Duration::from_millis(after), peer, id, &inbound())
+            connections.established(begin + Duration::from_millis(after), peer, id, &inbound())
         };
         assert!(established(1, 0).is_empty());
         assert!(established(2, 300).is_empty(), "two addresses that were dialled at once");

@@ -1,4 +1,4 @@
-//! Peers that somebody chose to stay connected with: who is to be dialled when, and how each is doing.
+//! Links that are kept open on purpose: when each peer is dialled, and the state of each.
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,34 +12,34 @@ use tokio::time::{Instant, sleep_until};
 
 use super::addresses;
 
-pub(super) mod alive;
+pub(super) mod keep_alive;
 
-/// The most addresses that are kept.
-const MAX_KEPT: usize = 64;
+/// Maximum number of addresses to stay connected with.
+const MAX_ADDRESSES: usize = 64;
 /// The first pause between dials of one peer, and the longest.
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 /// A connection that lasted this long was a good one: the next pause is the first again.
 const GOOD: Duration = Duration::from_secs(60);
 
-/// How it goes with an address that this node is to stay connected with.
+/// An address that this node stays connected with, and the state of its link.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeptPeer {
+pub struct PersistentPeer {
     /// The address, as it was given.
     pub address: Multiaddr,
-    /// How it goes.
-    pub state: KeptState,
+    /// The state of the link.
+    pub state: PersistentPeerState,
 }
 
-/// Whether there is a connection.
+/// The state of a link that is to stay open.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KeptState {
+pub enum PersistentPeerState {
     /// Being dialled for the first time.
     Dialling,
-    /// There is one.
+    /// A connection is open.
     Connected,
-    /// There is none; it is tried again. What was wrong, in words for people.
+    /// The last connection or dial failed with this message. The peer is dialled again.
     Failed(String),
-    /// It cannot be dialled ever. Why, in words for people.
+    /// The address can never be dialled, for this reason.
     Unfit(String),
 }
 
@@ -56,7 +56,7 @@ pub(super) enum Step {
 struct Peer {
     /// As they were given, and without the peer.
     addresses: Vec<(Multiaddr, Multiaddr)>,
-    state: KeptState,
+    state: PersistentPeerState,
     /// How many dials failed since the last good connection.
     failures: u32,
     /// When to dial; `None` while connected or dialling.
@@ -66,19 +66,19 @@ struct Peer {
 
 type LookedUp = (PeerId, (Vec<Multiaddr>, Vec<String>));
 
-pub(super) struct Keeper {
+pub(super) struct PersistentLinks {
     me: PeerId,
     is_private: bool,
     wanted: watch::Receiver<Vec<Multiaddr>>,
     peers: BTreeMap<PeerId, Peer>,
-    unfit: Vec<KeptPeer>,
+    unfit: Vec<PersistentPeer>,
     look_ups: JoinSet<LookedUp>,
     random: ChaCha8Rng,
     chosen: watch::Sender<Arc<BTreeSet<PeerId>>>,
-    told: watch::Sender<Arc<Vec<KeptPeer>>>,
+    told: watch::Sender<Arc<Vec<PersistentPeer>>>,
 }
 
-impl Keeper {
+impl PersistentLinks {
     pub(super) fn new(
         me: PeerId,
         is_private: bool,
@@ -99,12 +99,12 @@ impl Keeper {
     }
 
     /// Who is chosen.
-    pub(super) fn chosen(&self) -> alive::Chosen {
+    pub(super) fn chosen(&self) -> keep_alive::Chosen {
         self.chosen.subscribe()
     }
 
     /// How each is doing.
-    pub(super) fn told(&self) -> watch::Receiver<Arc<Vec<KeptPeer>>> {
+    pub(super) fn told(&self) -> watch::Receiver<Arc<Vec<PersistentPeer>>> {
         self.told.subscribe()
     }
 
@@ -126,7 +126,7 @@ impl Keeper {
     /// Takes over the list that is wanted now. Gives those who are new in it, and those who no longer are.
     pub(super) fn change(&mut self, is_connected: impl Fn(&PeerId) -> bool) -> (Vec<PeerId>, Vec<PeerId>) {
         let mut addresses = self.wanted.borrow_and_update().clone();
-        addresses.truncate(MAX_KEPT);
+        addresses.truncate(MAX_ADDRESSES);
         let mut before = std::mem::take(&mut self.peers);
         self.unfit.clear();
         let mut added = Vec::new();
@@ -135,7 +135,9 @@ impl Keeper {
                 Ok((peer, place)) => {
                     self.peers.entry(peer).or_insert_with(new_peer).addresses.push((address, place))
                 }
-                Err(words) => self.unfit.push(KeptPeer { address, state: KeptState::Unfit(words) }),
+                Err(reason) => {
+                    self.unfit.push(PersistentPeer { address, state: PersistentPeerState::Unfit(reason) })
+                }
             }
         }
         for (id, peer) in &mut self.peers {
@@ -190,18 +192,18 @@ impl Keeper {
         }
     }
 
-    pub(super) fn disconnected(&mut self, peer: &PeerId, words: String) {
+    pub(super) fn disconnected(&mut self, peer: &PeerId, message: String) {
         let lasted = self.peers.get(peer).and_then(|peer| peer.connected_at).map(|at| at.elapsed());
         if let Some(peer) = self.peers.get_mut(peer)
             && lasted.is_some_and(|lasted| lasted >= GOOD)
         {
             peer.failures = 0;
         }
-        self.failed(peer, words);
+        self.failed(peer, message);
     }
 
     /// A dial came to nothing.
-    pub(super) fn failed(&mut self, peer: &PeerId, words: String) {
+    pub(super) fn failed(&mut self, peer: &PeerId, message: String) {
         let Some(peer) = self.peers.get_mut(peer) else {
             return;
         };
@@ -211,7 +213,7 @@ impl Keeper {
         peer.failures = peer.failures.saturating_add(1);
         peer.due = Some(Instant::now() + pause.mul_f64(jitter));
         peer.connected_at = None;
-        peer.state = KeptState::Failed(words);
+        peer.state = PersistentPeerState::Failed(message);
         self.tell();
     }
 
@@ -220,11 +222,11 @@ impl Keeper {
             let state = peer.state.clone();
             let addresses = peer.addresses.iter();
             addresses
-                .map(move |(address, _)| KeptPeer { address: address.clone(), state: state.clone() })
+                .map(move |(address, _)| PersistentPeer { address: address.clone(), state: state.clone() })
                 .collect()
         };
         let peers = self.peers.values().flat_map::<Vec<_>, _>(of_peer);
-        let all: Vec<KeptPeer> = peers.chain(self.unfit.iter().cloned()).collect();
+        let all: Vec<PersistentPeer> = peers.chain(self.unfit.iter().cloned()).collect();
         self.told.send_replace(Arc::new(all));
     }
 }
@@ -238,12 +240,12 @@ impl Peer {
     fn connect(&mut self) {
         self.due = None;
         self.connected_at.get_or_insert_with(Instant::now);
-        self.state = KeptState::Connected;
+        self.state = PersistentPeerState::Connected;
     }
 }
 
 fn new_peer() -> Peer {
-    let (addresses, state) = (Vec::new(), KeptState::Dialling);
+    let (addresses, state) = (Vec::new(), PersistentPeerState::Dialling);
     Peer { addresses, state, failures: 0, due: Some(Instant::now()), connected_at: None }
 }
 
@@ -256,9 +258,9 @@ mod tests {
         Keypair::generate_ed25519().public().to_peer_id()
     }
 
-    fn keeper() -> (Keeper, watch::Sender<Vec<Multiaddr>>) {
+    fn links() -> (PersistentLinks, watch::Sender<Vec<Multiaddr>>) {
         let (wanted, receiver) = watch::channel(Vec::new());
-        (Keeper::new(id(), false, 1, receiver), wanted)
+        (PersistentLinks::new(id(), false, 1, receiver), wanted)
     }
 
     fn address(peer: PeerId) -> Multiaddr {
@@ -266,11 +268,11 @@ mod tests {
     }
 
     /// Steps until there is something to dial.
-    async fn next_dial(keeper: &mut Keeper) -> PeerId {
+    async fn next_dial(links: &mut PersistentLinks) -> PeerId {
         loop {
-            match keeper.step().await {
+            match links.step().await {
                 Step::Dial(peer, _) => return peer,
-                Step::Changed => drop(keeper.change(|_| false)),
+                Step::Changed => drop(links.change(|_| false)),
                 Step::Nothing => {}
             }
         }
@@ -278,40 +280,43 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn pauses_grow_to_five_minutes_and_shrink_after_a_good_connection() {
-        let ((mut keeper, wanted), peer) = (keeper(), id());
+        let ((mut links, wanted), peer) = (links(), id());
         wanted.send_replace(vec![address(peer)]);
-        assert_eq!(next_dial(&mut keeper).await, peer);
+        assert_eq!(next_dial(&mut links).await, peer);
         let mut pauses = Vec::new();
         for _ in 0..11 {
-            keeper.failed(&peer, "no".to_owned());
+            links.failed(&peer, "no".to_owned());
             let start = Instant::now();
-            assert_eq!(next_dial(&mut keeper).await, peer);
+            assert_eq!(next_dial(&mut links).await, peer);
             pauses.push(start.elapsed().as_secs_f64());
         }
         assert!((0.75..1.26).contains(&pauses[0]), "{pauses:?}");
         assert!(pauses[9..].iter().all(|pause| (225.0..376.0).contains(pause)), "{pauses:?}");
-        keeper.connected(&peer);
-        assert_eq!(keeper.told().borrow()[0].state, KeptState::Connected);
+        links.connected(&peer);
+        assert_eq!(links.told().borrow()[0].state, PersistentPeerState::Connected);
         tokio::time::advance(GOOD).await;
-        keeper.disconnected(&peer, "it went".to_owned());
+        links.disconnected(&peer, "it went".to_owned());
         let start = Instant::now();
-        next_dial(&mut keeper).await;
+        next_dial(&mut links).await;
         assert!(start.elapsed() < Duration::from_secs(2));
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_list_can_be_changed_and_says_what_is_unfit() {
-        let ((mut keeper, wanted), peers) = (keeper(), [id(), id()]);
-        let (me, strange) = (address(keeper.me), "/ip4/127.0.0.1/tcp/1".parse().unwrap());
+        let ((mut links, wanted), peers) = (links(), [id(), id()]);
+        let (me, strange) = (address(links.me), "/ip4/127.0.0.1/tcp/1".parse().unwrap());
         wanted.send_replace(vec![address(peers[0]), me, strange]);
-        assert_eq!(keeper.change(|_| true), (vec![peers[0]], vec![]));
-        let told = keeper.told().borrow().clone();
-        assert_eq!(told[0].state, KeptState::Connected);
-        assert_eq!(told[1].state, KeptState::Unfit("this is the node itself".to_owned()));
-        assert!(matches!(&told[2].state, KeptState::Unfit(words) if words.contains("/p2p/ID")), "{told:?}");
+        assert_eq!(links.change(|_| true), (vec![peers[0]], vec![]));
+        let told = links.told().borrow().clone();
+        assert_eq!(told[0].state, PersistentPeerState::Connected);
+        assert_eq!(told[1].state, PersistentPeerState::Unfit("this is the node itself".to_owned()));
+        assert!(
+            matches!(&told[2].state, PersistentPeerState::Unfit(reason) if reason.contains("/p2p/ID")),
+            "{told:?}"
+        );
         wanted.send_replace(vec![address(peers[1])]);
-        assert_eq!(keeper.change(|_| false), (vec![peers[1]], vec![peers[0]]));
-        assert_eq!(*keeper.chosen().borrow().as_ref(), BTreeSet::from([peers[1]]));
-        assert_eq!(keeper.told().borrow().len(), 1);
+        assert_eq!(links.change(|_| false), (vec![peers[1]], vec![peers[0]]));
+        assert_eq!(*links.chosen().borrow().as_ref(), BTreeSet::from([peers[1]]));
+        assert_eq!(links.told().borrow().len(), 1);
     }
 }

@@ -1,14 +1,14 @@
-//! What went wrong with connections, in words.
+//! Messages about connections that failed.
 use libp2p::swarm::DialError;
 
-/// An error with all its causes in one line.
+/// Returns an error with all its causes in one line.
 pub(super) fn reason(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
-/// Why a dial came to nothing, for people: each address with what is at the bottom of its trouble.
-pub(super) fn words(error: &DialError, is_private: bool) -> String {
+/// Returns why a dial failed: each address with the innermost cause of its error.
+pub(super) fn dial_message(error: &DialError, is_private: bool) -> String {
     match error {
         DialError::Transport(all) => {
             let each = all.iter().map(|(address, error)| format!("{address}: {}", root(error)));

@@ -5,21 +5,21 @@ use super::*;
 
 const SOON: Duration = Duration::from_secs(30);
 
-fn kept(node: &Running, host: &str) -> Multiaddr {
+fn address_of(node: &Running, host: &str) -> Multiaddr {
     let port = node.listen_addresses().borrow()[0].to_string();
     let port = port.rsplit('/').next().unwrap();
     format!("/{host}/tcp/{port}/p2p/{}", node.peer_id()).parse().unwrap()
 }
 
-async fn until(node: &Running, what: impl Fn(&[KeptPeer]) -> bool) {
-    let mut told = node.kept_peers();
+async fn until(node: &Running, what: impl Fn(&[PersistentPeer]) -> bool) {
+    let mut told = node.persistent_peers();
     if timeout(SOON, told.wait_for(|told| what(told))).await.is_err() {
-        panic!("it stayed at {:?}", node.kept_peers().borrow());
+        panic!("it stayed at {:?}", node.persistent_peers().borrow());
     }
 }
 
-fn is_connected(told: &[KeptPeer]) -> bool {
-    matches!(told, [KeptPeer { state: KeptState::Connected, .. }])
+fn is_connected(told: &[PersistentPeer]) -> bool {
+    matches!(told, [PersistentPeer { state: PersistentPeerState::Connected, .. }])
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -28,35 +28,35 @@ async fn a_peer_that_was_restarted_is_found_again_by_its_name() {
     let mut config = config(&directory, MIB);
     let server = run(config.clone(), directory).await.0;
     let robot = start().await;
-    let address = kept(&server, "dns4/localhost");
+    let address = address_of(&server, "dns4/localhost");
     robot.keep_connected(vec![address.clone()]);
     until(&robot, is_connected).await;
-    assert_eq!(robot.kept_peers().borrow()[0].address, address);
+    assert_eq!(robot.persistent_peers().borrow()[0].address, address);
     config.listen = server.provider().1;
     let directory = server.stop().await;
-    let is_lost = |told: &[KeptPeer]| matches!(told, [KeptPeer { state: KeptState::Failed(words), .. }] if words.contains("127.0.0.1"));
+    let is_lost = |told: &[PersistentPeer]| matches!(told, [PersistentPeer { state: PersistentPeerState::Failed(message), .. }] if message.contains("127.0.0.1"));
     until(&robot, is_lost).await;
     let _server = run(config, directory).await.0;
     until(&robot, is_connected).await;
     robot.keep_connected(Vec::new());
-    until(&robot, <[KeptPeer]>::is_empty).await;
+    until(&robot, <[PersistentPeer]>::is_empty).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_wrong_is_said_in_words() {
+async fn what_is_wrong_is_told() {
     let (robot, somebody) = (start().await, start().await);
     let id = Keypair::generate_ed25519().public().to_peer_id();
     let told = async |address: String| {
         robot.keep_connected(vec![address.parse().unwrap()]);
-        let is_told = |told: &[KeptPeer]| {
+        let is_told = |told: &[PersistentPeer]| {
             told[..].iter().any(|peer| {
                 peer.address.to_string() == address
-                    && matches!(peer.state, KeptState::Failed(_) | KeptState::Unfit(_))
+                    && matches!(peer.state, PersistentPeerState::Failed(_) | PersistentPeerState::Unfit(_))
             })
         };
         until(&robot, is_told).await;
-        match robot.kept_peers().borrow()[0].state.clone() {
-            KeptState::Failed(words) | KeptState::Unfit(words) => words,
+        match robot.persistent_peers().borrow()[0].state.clone() {
+            PersistentPeerState::Failed(message) | PersistentPeerState::Unfit(message) => message,
             other => panic!("{other:?}"),
         }
     };
@@ -64,7 +64,7 @@ async fn what_is_wrong_is_said_in_words() {
     assert!(refused.contains("/ip4/127.0.0.1/tcp/1") && refused.contains("refused"), "{refused}");
     let unknown = told(format!("/dns/nobody.invalid/tcp/1/p2p/{id}")).await;
     assert!(unknown.contains("nobody.invalid was not found"), "{unknown}");
-    let other = kept(&somebody, "ip4/127.0.0.1")
+    let other = address_of(&somebody, "ip4/127.0.0.1")
         .to_string()
         .replace(&somebody.peer_id().to_string(), &id.to_string());
     let other = told(other).await;
@@ -75,7 +75,7 @@ async fn what_is_wrong_is_said_in_words() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kept_connection_is_not_closed_for_idleness_and_gets_in_when_all_places_are_taken() {
+async fn a_persistent_connection_is_not_closed_for_idleness_and_gets_in_when_all_places_are_taken() {
     let directory = TempDir::new().unwrap();
     let mut config = config(&directory, MIB);
     (config.idle_timeout, config.max_connections) = (Duration::from_secs(1), 1);
@@ -83,13 +83,13 @@ async fn a_kept_connection_is_not_closed_for_idleness_and_gets_in_when_all_place
     let (server, passer) = (start().await, start().await);
     let (peer, addresses) = passer.provider();
     robot.connect(peer, addresses).await.unwrap();
-    robot.keep_connected(vec![kept(&server, "ip4/127.0.0.1")]);
+    robot.keep_connected(vec![address_of(&server, "ip4/127.0.0.1")]);
     until(&robot, is_connected).await;
     let mut connected = robot.connected_peers();
     timeout(SOON, connected.wait_for(|peers| !peers.contains(&peer))).await.unwrap().unwrap();
-    // The kept one became idle a moment later; its second is over at the next but one tick.
+    // The persistent one became idle a moment later; its second is over at the next but one tick.
     let gone = timeout(Duration::from_secs(4), connected.wait_for(|peers| peers.is_empty())).await;
-    assert!(gone.is_err(), "{:?}", robot.kept_peers().borrow());
+    assert!(gone.is_err(), "{:?}", robot.persistent_peers().borrow());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,7 +98,7 @@ async fn a_node_goes_on_when_nobody_holds_its_handle() {
     let directory = TempDir::new().unwrap();
     let (node, driver, _) = Node::start(config(&directory, MIB)).await.unwrap();
     let driver = tokio::spawn(driver.run(CancellationToken::new()));
-    node.keep_connected(vec![kept(&server, "ip4/127.0.0.1")]);
+    node.keep_connected(vec![address_of(&server, "ip4/127.0.0.1")]);
     let me = node.peer_id();
     let mut listening = node.listen_addresses();
     let addresses = listening.wait_for(|addresses| !addresses.is_empty()).await.unwrap().clone();
