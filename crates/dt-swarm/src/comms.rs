@@ -6,7 +6,7 @@ use channels::{
     BindError, IrcSettings, PubsubEnds, PubsubSettings, Switchboard, TcpSettings, UdpSettings, Wire, run_irc,
     run_pubsub, run_tcp, run_udp,
 };
-use ipfs::node::{PersistentPeer, PersistentPeerState, Node};
+use ipfs::node::{Node, PersistentPeer, PersistentPeerState};
 use rand::TryRng as _;
 use routing::{Address, ChannelEvent};
 use seal::{Sealer, SwarmKey};

@@ -7,7 +7,7 @@
 //! its limits, and the protection against pages of other sites are those of the crate `http_server`.
 //!
 //! - [`request`]: reads what a client asks for from the head of its request; pure.
-//! - [`routes`]: the gateway as a set of routes of an HTTP server.
+//! - [`routes()`]: the gateway as a set of routes of an HTTP server.
 //!
 //! Not implemented: IPNS, TAR, sharded directories, and conversions between codecs. Requests for them are answered with
 //! the status 406 or 501 and a sentence that says so.

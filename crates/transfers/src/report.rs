@@ -52,7 +52,8 @@ fn state(job: &Job<Download>, running: Option<&RunningFetch>) -> (TransferState,
             None => (TransferState::Fetching, None),
         },
         (None, Phase::Idle) => {
-            let first = if job.local.is_queued { Obstacle::Queued.to_string() } else { "it begins".to_owned() };
+            let first =
+                if job.local.is_queued { Obstacle::Queued.to_string() } else { "it begins".to_owned() };
             (TransferState::Waiting, Some(job.local.reason.clone().unwrap_or(first)))
         }
     }

@@ -201,7 +201,7 @@ async fn half_a_fetch_stays_and_is_resumed() {
         () = until(&mut progress, 20) => {}
     }
     assert!(!has_complete(&sink, &root));
-    assert!(matches!(sink.pin(root).await, Err(PinError::Walk(WalkError::Missing(_)))));
+    assert!(matches!(sink.pin(root).await, Err(PinError::Walk(unixfs::WalkError::Missing(_)))));
     let FetchSummary { blocks, fetched_blocks, .. } = sink.get(root, &[&source]).await.unwrap().summary;
     assert!(fetched_blocks <= blocks - 20, "{fetched_blocks} of {blocks}");
     assert!(sink.exported(root).await == noise(50_000_000));

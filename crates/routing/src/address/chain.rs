@@ -190,7 +190,7 @@ impl Address {
         }
     }
 
-    /// What is left of this address after the queue's own: see [`Segments::strip_queue`].
+    /// What is left of this address after the queue's own: counted in whole segments.
     pub fn strip_queue(&self, queue: &Self) -> Option<String> {
         segments::strip_queue(&self.text, &queue.text).map(str::to_owned)
     }
