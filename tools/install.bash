@@ -54,7 +54,7 @@ install_debian_packages() {
 }
 
 # Cargo's own helpers, unless the machine has them. Their own profiles optimise for months of use, with one code generation
-# unit and LTO over everything; each runs for seconds here, and building it takes a third of the time without.
+# unit and LTO over everything. Each runs for seconds here, so it is built without.
 install_tools() {
     local tool version
     if ! command -v cargo >/dev/null; then

@@ -7,8 +7,6 @@ use decide::{Heartbeat, bucket};
 use serde::{Deserialize, Serialize};
 use service::prelude::*;
 use std::{collections::BTreeSet, convert::Infallible, process::ExitCode, time::Duration};
-use swarm::Swarm;
-use telemetry::Metric;
 
 /// The pure decider. The lint makes sure that it stays pure, so that the simulator can run it.
 mod decide {
@@ -22,13 +20,11 @@ mod decide {
         pub(crate) lifetime: u64,
     }
 
-    /// Returns the bucket of a peer's heartbeat.
     pub(crate) fn bucket(peer: PeerId) -> BucketPath {
         buckets::PRIVATE.below(peer, "heartbeat")
     }
 
     impl Decide for Heartbeat {
-        /// A heartbeat is published.
         type Action = ();
 
         fn decide(&mut self, set: &Set, now: Moment) -> Decision<()> {
@@ -46,8 +42,7 @@ mod decide {
     }
 }
 
-static PUBLISHED: Metric =
-    Metric::counter("heartbeat.published", "{heartbeat}", "Heartbeats that this node published.");
+static PUBLISHED: Metric = Metric::counter("heartbeat.published", "{heartbeat}", "Heartbeats published.");
 
 /// The section `[heartbeat]` of the configuration.
 #[derive(Default, Serialize, Deserialize)]
@@ -100,13 +95,14 @@ impl Protocol for HeartbeatService {
 impl Endpoint for HeartbeatService {
     async fn handle(&self, request: Request) -> Result<Answer, Failure> {
         let swarm = self.context.swarm.clone();
-        Ok(match request {
-            Request::List {} => Answer::Alive { peers: swarm.read(alive).await? },
-            Request::Await { robots } => Answer::Started {
-                job: self.jobs.run(robots, |reporter| wait(swarm, robots, reporter)).await?,
-            },
-            Request::Job { job } => Answer::Job(self.jobs.wait(job).await?),
-        })
+        match request {
+            Request::List {} => Ok(Answer::Alive { peers: swarm.read(alive).await? }),
+            Request::Await { robots } => {
+                let job = self.jobs.run(robots, |reporter| wait(swarm, robots, reporter)).await?;
+                Ok(Answer::Started { job })
+            }
+            Request::Job { job } => Ok(Answer::Job(self.jobs.wait(job).await?)),
+        }
     }
 }
 
@@ -136,9 +132,8 @@ impl Service for HeartbeatService {
     }
 
     async fn run(&self) -> Result<Infallible, ServiceError> {
-        let swarm = self.context.swarm.clone();
-        let decider = Heartbeat { me: swarm.me(), lifetime: self.lifetime };
-        let mut decisions = DecisionLoop::new(swarm, decider, |_| false, Duration::ZERO);
+        let decider = Heartbeat { me: self.context.swarm.me(), lifetime: self.lifetime };
+        let mut decisions = DecisionLoop::new(self.context.swarm.clone(), decider, |_| false, Duration::ZERO);
         loop {
             let published = decisions.decide().await?;
             self.context.count(&PUBLISHED, published.len() as u64);

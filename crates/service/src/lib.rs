@@ -40,4 +40,6 @@ pub mod prelude {
         Context, Decide, Decision, DecisionLoop, Endpoint, Failure, JobKind, JobNumber, JobStatus, Jobs,
         ProgressReporter, Protocol, Registration, Service, ServiceError,
     };
+    pub use swarm::Swarm;
+    pub use telemetry::Metric;
 }
