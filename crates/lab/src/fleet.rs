@@ -5,18 +5,18 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use control::{Client, Request, Word};
-use dcache::{Data, Item, Kind, Statement, Time, Validity};
+use control::{Request, Word};
 
+use crate::clock::now;
 use crate::daemon::Robot;
+use crate::proposal::proposal;
+use crate::sightings::item_name;
 use crate::{DelayNetwork, Error, Host, Lab, Observer, Result, Sightings, ask};
 
 /// The bucket of what is said in experiments: everybody's in the open swarm, and no service of the daemon looks at it.
 pub const BUCKET: &str = "share/lab";
 /// For how long it holds, in seconds: longer than any experiment.
 const LIFETIME: u64 = 24 * 3600;
-/// How long a daemon may take to say something.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Robots with their observers. Dropping it ends all.
 #[derive(Debug)]
@@ -25,11 +25,6 @@ pub struct Fleet {
     observers: Vec<Observer>,
     robots: Vec<Robot>,
     sightings: Arc<Sightings>,
-}
-
-/// The name under which observers note an item.
-pub(crate) fn name(item: &Item) -> String {
-    format!("{}/{}", item.bucket.as_str(), item.data.as_str())
 }
 
 /// New hosts `PREFIX0`, `PREFIX1`, … on a delay network.
@@ -116,7 +111,8 @@ impl Fleet {
         let mut absent = 0;
         for host in self.robots.iter().map(Robot::host) {
             let answer = ask(host, host.address())?;
-            let held: BTreeSet<String> = answer.records.iter().map(|(said, _)| name(said.item())).collect();
+            let held: BTreeSet<String> =
+                answer.records.iter().map(|(said, _)| item_name(said.item())).collect();
             absent += whats.iter().filter(|what| !held.contains(*what)).count();
         }
         Ok(absent)
@@ -135,27 +131,12 @@ impl Robot {
     /// # Errors
     /// When it does not say it.
     pub fn say(&self, data: &str) -> Result<(Instant, String)> {
-        let failed =
-            |problem: String| Error::answer(format!("having {} say {data}", self.host().name()), problem);
-        let statement = experiment(data).map_err(failed)?;
-        let words = Request::Say { words: vec![Word(statement)], anyway: true };
-        let connected = Client::connect(&self.control_socket(), PATIENCE);
-        let mut client = connected.map_err(|error| failed(error.to_string()))?;
+        let statement = proposal(BUCKET, data, now(), LIFETIME)?;
+        let request = Request::Say { words: vec![Word(statement)], anyway: true };
+        let mut client = self.control()?;
         let told = Instant::now();
-        client.say(&words).map_err(|error| failed(error.to_string()))?;
+        let what = format!("having {} say {data}", self.host().name());
+        client.say(&request).map_err(Error::control(what))?;
         Ok((told, format!("{BUCKET}/{data}")))
     }
-}
-
-/// What is said in an experiment.
-pub(crate) fn experiment(data: &str) -> Result<Statement, String> {
-    let bucket = BUCKET.parse().map_err(|error| format!("{error}"))?;
-    let item = Item { bucket, data: Data::new(data).map_err(|error| error.to_string())? };
-    let validity = Validity::starting(now(), LIFETIME);
-    Statement::new(Kind::Propose, item, validity).map_err(|error| error.to_string())
-}
-
-pub(crate) fn now() -> Time {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    Time(since.unwrap_or_default().as_secs())
 }

@@ -27,7 +27,7 @@ fn filtered(lab: &Lab, rules: &[(&str, &str)]) -> Result<[Node; 2]> {
 
 #[test]
 fn one_way_is_used_where_all_work() -> Result {
-    let Some(lab) = or_skip("ways", Lab::new("ways")) else { return Ok(()) };
+    let Some(lab) = or_skip("directions", Lab::new("directions")) else { return Ok(()) };
     let [a, b] = filtered(
         &lab,
         &[
@@ -99,12 +99,12 @@ fn where_all_is_filtered_a_configured_peer_is_reached() -> Result {
 
 /// Gives a host another address.
 fn readdress(host: &Host, address: &str) -> Result {
-    for words in
+    for arguments in
         ["address flush dev eth0 scope global", &format!("address add {address} broadcast + dev eth0")]
     {
         let mut command = host.command("ip");
-        command.args(words.split(' '));
-        host.run(command, SOON)?.success(words)?;
+        command.args(arguments.split(' '));
+        host.run(command, SOON)?.success(arguments)?;
     }
     Ok(())
 }
@@ -124,9 +124,9 @@ fn a_wrong_netmask_keeps_nobody_apart_and_is_named() -> Result {
     let source = SocketAddr::from(([10, 77, 0, 200], 1240));
     wrong.say(channel, Target::Host(source), "only to you");
     right.wait("the answer", |_| right.heard("only to you"))?;
-    let (words, after) = wrong.wait("the words", |seen| seen.troubles.get("eth0").cloned())?;
-    println!("after {after:?}: {words}");
-    assert!(words.contains("eth0 (10.77.0.5/25)") && words.contains("10.77.0.200"), "{words}");
+    let (message, after) = wrong.wait("the message", |seen| seen.troubles.get("eth0").cloned())?;
+    println!("after {after:?}: {message}");
+    assert!(message.contains("eth0 (10.77.0.5/25)") && message.contains("10.77.0.200"), "{message}");
     assert_eq!(right.seen().troubles, [].into());
     // Once it is right again, nothing is wrong any more.
     readdress(&wrong.host, "10.77.0.5/24")?;
@@ -151,8 +151,8 @@ fn channels_follow_the_addresses_of_their_interface() -> Result {
     a.host.disconnect()?;
     let ((), after) = a.wait("the end of the channel", |seen| seen.up.is_empty().then_some(()))?;
     println!("a pulled cable is noticed after {after:?}");
-    let words = a.wait("the words", |seen| seen.troubles.get("udp").cloned())?.0;
-    assert!(words.contains("connect"), "{words}");
+    let message = a.wait("the message", |seen| seen.troubles.get("udp").cloned())?.0;
+    assert!(message.contains("connect"), "{message}");
     a.host.reconnect()?;
     let ((), after) = a.wait("the channel", at("/ip4/10.77.0.99/tcp/8000/dswarm-line"))?;
     println!("a cable that is plugged in is noticed after {after:?}");
@@ -190,12 +190,12 @@ fn a_firewall_that_lets_nothing_out_is_named() -> Result {
     let a = node(&lab, 1)?;
     filter(&a.host, &[("output", "udp dport 1240 drop")])?;
     let channel = a.wait_for_channel("eth0")?;
-    let words = wait_until(Duration::from_secs(40), "the words", || {
+    let message = wait_until(Duration::from_secs(40), "the message", || {
         a.say(channel, Target::All, "hello");
         a.seen().troubles.get("eth0").cloned()
     })?;
-    println!("{words}");
-    assert!(words.contains("nothing can be sent") && words.contains("firewall"), "{words}");
+    println!("{message}");
+    assert!(message.contains("nothing can be sent") && message.contains("firewall"), "{message}");
     filter(&a.host, &[])?;
     wait_until(SOON, "no trouble", || {
         a.say(channel, Target::All, "hello");
@@ -231,10 +231,10 @@ fn records_spread_among_daemons_without_broadcasts_and_in_spite_of_a_wrong_netma
 }
 
 /// Runs a command on a host.
-fn on(host: &Host, words: &str) -> Result {
+fn on(host: &Host, script: &str) -> Result {
     let mut command = host.command("sh");
-    command.args(["-c", words]);
-    host.run(command, SOON)?.success(words).map(drop)
+    command.args(["-c", script]);
+    host.run(command, SOON)?.success(script).map(drop)
 }
 
 #[test]

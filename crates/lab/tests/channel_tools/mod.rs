@@ -1,4 +1,4 @@
-//! What tests of ways have in common.
+//! Steps that tests of channels have in common.
 
 use lab::daemon::Robot;
 use lab::{Host, Result, wait_until};
@@ -7,13 +7,6 @@ use std::time::{Duration, Instant};
 
 /// The slowest way is IRC: some 150 bytes in two seconds.
 const SOON: Duration = Duration::from_secs(150);
-
-/// A robot with this configuration, ready.
-pub(crate) fn start(host: Host, configuration: &str) -> Result<Robot> {
-    let mut robot = Robot::new(host, configuration)?;
-    robot.restart()?;
-    Ok(robot)
-}
 
 /// Some figures of a channel.
 #[derive(Debug)]
@@ -45,14 +38,14 @@ pub(crate) fn wait_for_channel(robot: &Robot, name: &str) -> Result<Channel> {
 }
 
 /// One says something, the other hears it, with its signature.
-pub(crate) fn reaches(from: &Robot, to: &Robot, words: &str) -> Result {
-    from.cli_text(&["propose", "share/notes", words, "--for", "1h", "--anyway"])?;
+pub(crate) fn reaches(from: &Robot, to: &Robot, note: &str) -> Result {
+    from.cli_text(&["propose", "share/notes", note, "--for", "1h", "--anyway"])?;
     let signer = from.cli(&["ping", "--json"])?["peer"].clone();
-    let what = format!("{words:?} from {} on {}", from.host().name(), to.host().name());
+    let what = format!("{note:?} from {} on {}", from.host().name(), to.host().name());
     let said = Instant::now();
     wait_until(SOON, &what, || {
         let known = to.cli_text(&["query", "share/notes", "--json"]).ok()?;
-        (known.contains(words) && known.contains(signer.as_str()?)).then_some(())
+        (known.contains(note) && known.contains(signer.as_str()?)).then_some(())
     })?;
     println!("{what} after {:?}", said.elapsed());
     Ok(())
@@ -75,18 +68,20 @@ pub(crate) fn both_ways(a: &Robot, b: &Robot, channel: &str) -> Result {
 }
 
 /// Waits until a robot says this of a channel with this in its name.
-pub(crate) fn troubled(robot: &Robot, channel: &str, words: &str) -> Result {
+pub(crate) fn wait_for_trouble(robot: &Robot, channel: &str, message: &str) -> Result {
     let has = |value: &Value, part: &str| value.as_str().is_some_and(|text| text.contains(part));
-    wait_until(SOON, &format!("{words:?} about {channel}"), || {
+    wait_until(SOON, &format!("{message:?} about {channel}"), || {
         let said = robot.cli(&["channels", "--json"]).ok()?["troubles"].clone();
         let mut troubles = said.as_array()?.iter();
-        troubles.find(|trouble| has(&trouble["channel"], channel) && has(&trouble["words"], words)).map(drop)
+        troubles
+            .find(|trouble| has(&trouble["channel"], channel) && has(&trouble["words"], message))
+            .map(drop)
     })
 }
 
 /// Has the host's operating system do something with its interfaces.
-pub(crate) fn ip(host: &Host, words: &str) -> Result {
+pub(crate) fn ip(host: &Host, arguments: &str) -> Result {
     let mut command = host.command("ip");
-    command.args(words.split(' '));
-    host.run(command, SOON)?.success(words).map(drop)
+    command.args(arguments.split(' '));
+    host.run(command, SOON)?.success(arguments).map(drop)
 }
