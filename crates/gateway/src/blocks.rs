@@ -1,4 +1,4 @@
-//! Where the blocks of one answer come from.
+//! The source of the blocks of one answer: the node's store, and peers.
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use tokio::task::JoinSet;
 
 use crate::content_error::ContentError;
 
-/// How many blocks beyond the next are asked of peers already.
+/// Blocks beyond the next one that are requested from peers ahead of time.
 pub(crate) const AHEAD: usize = 16;
 
-/// Tells who is said to have what is below a root, and where they can be reached.
+/// Returns the peers that are said to have what is below a root, with their addresses.
 pub type Holders = Arc<dyn Fn(Cid) -> BoxFuture<'static, Vec<Provider>> + Send + Sync>;
 
-/// Where blocks are and come from.
+/// A node with what it needs to fetch blocks that it does not have.
 pub(crate) struct Source {
     pub(crate) node: Node,
-    /// The most that is waited for one block.
+    /// Time to wait for one block.
     pub(crate) limit: Duration,
     pub(crate) holders: Holders,
 }
@@ -29,7 +29,7 @@ pub(crate) struct Source {
 struct Below {
     source: Source,
     root: Cid,
-    /// With who has it, from the first time that something is not here.
+    /// The meeting with those who have it, from the first time that a block is not here.
     meeting: OnceCell<Meeting>,
 }
 
@@ -48,14 +48,14 @@ impl Below {
 pub(crate) struct Blocks {
     below: Arc<Below>,
     only_cached: bool,
-    /// What was asked for last, so that nothing is asked for twice.
+    /// The blocks that were requested last, so that none is requested twice.
     asked: Vec<Cid>,
-    /// Wants for blocks to come. What arrives is in the store then, not here.
+    /// Running requests for blocks to come. A block that arrives goes into the store.
     ahead: JoinSet<()>,
 }
 
 impl Blocks {
-    /// Those below a root; with `only_cached` only those that are here.
+    /// The blocks below a root; with `only_cached` only those that are here.
     pub(crate) fn new(source: Source, root: Cid, only_cached: bool) -> Self {
         Self::below(Arc::new(Below { source, root, meeting: OnceCell::new() }), only_cached)
     }
@@ -64,22 +64,22 @@ impl Blocks {
         Self { below, only_cached, asked: Vec::new(), ahead: JoinSet::new() }
     }
 
-    /// The same once more, for something else to be read.
+    /// The same blocks, to be read from another position.
     pub(crate) fn again(&self) -> Self {
         Self::below(self.below.clone(), self.only_cached)
     }
 
-    /// Whether only what is here already is given.
+    /// Returns whether only blocks that are here are given.
     pub(crate) fn is_only_cached(&self) -> bool {
         self.only_cached
     }
 
-    /// Whether a block is here.
+    /// Returns whether a block is here.
     pub(crate) fn has(&self, cid: &Cid) -> bool {
         self.below.source.node.store().contains(cid)
     }
 
-    /// A block, checked against its hash.
+    /// Returns a block, checked against its hash.
     pub(crate) async fn get(&self, cid: Cid) -> Result<Bytes, ContentError> {
         if self.only_cached {
             let stored = self.below.source.node.stored_block(cid).await?;
@@ -88,7 +88,7 @@ impl Blocks {
         Ok(self.below.get(cid).await?)
     }
 
-    /// Asks peers for blocks that will be needed soon and are not here.
+    /// Requests blocks from peers that will be needed soon and are not here.
     pub(crate) fn expect(&mut self, cids: Vec<Cid>) {
         while self.ahead.try_join_next().is_some() {}
         if self.only_cached {
@@ -100,7 +100,7 @@ impl Blocks {
             }
             let (below, cid) = (self.below.clone(), *cid);
             self.ahead.spawn(async move {
-                // Whoever needs it asks again, and is told then what is wrong.
+                // The reader asks for it again and gets the error then.
                 let _ = below.get(cid).await;
             });
         }

@@ -20,7 +20,7 @@ use crate::resolved_request::{ResolvedRequest, tag};
 use links::links;
 use walk::{Below, Walk};
 
-/// Answers with the blocks of the path and of what is at its end.
+/// Answers with the blocks of the path and of the content at its end.
 pub(crate) async fn answer(
     asked: ResolvedRequest,
     scope: Scope,
@@ -49,14 +49,14 @@ pub(crate) async fn answer(
     Ok(head.body(body::chunks(first, walk))?)
 }
 
-/// A number that is another for each choice of blocks and their order.
+/// Returns a number that differs for each choice of blocks and their order.
 fn variant(asked: &ResolvedRequest, scope: Scope, dups: bool) -> u64 {
     let mut hasher = SipHasher13::new();
     format!("{} {scope:?} {dups}", asked.request.target).hash(&mut hasher);
     hasher.finish()
 }
 
-/// What follows after the block at the end of the path.
+/// Returns the blocks that follow after the one at the end of the path.
 fn below(cid: &Cid, block: &Bytes, scope: Scope) -> Result<Below, ContentError> {
     match scope {
         Scope::Block => Ok(Below::nothing()),
@@ -72,7 +72,7 @@ fn below(cid: &Cid, block: &Bytes, scope: Scope) -> Result<Below, ContentError> 
     }
 }
 
-/// The file, if it is one: of all else, one block is the whole entity.
+/// Returns the file of this block, or none if it is something else, of which one block is the whole entity.
 fn entity(cid: &Cid, block: &Bytes) -> Result<Option<FileNode>, ContentError> {
     match dag::node(cid, block) {
         Ok(Node::File { .. }) => Ok(Some(FileNode::read(cid, block)?)),

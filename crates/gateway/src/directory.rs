@@ -10,15 +10,15 @@ use crate::file::File;
 use crate::listing;
 use crate::resolved_request::{ResolvedRequest, tag};
 
-/// The page that a directory brings along.
+/// The name of the page that stands for its directory.
 const INDEX: &str = "index.html";
-/// How long a list may be kept: its content never changes, its looks may.
+/// Caching of a list: its content never changes, its looks may.
 const LIST_CACHING: &str = "public, max-age=604800, stale-while-revalidate=2678400";
 
 /// Answers for a directory with these entries.
 pub(crate) async fn answer(asked: ResolvedRequest, links: Vec<Link>) -> Result<Response, ContentError> {
     if !asked.request.target.is_directory {
-        // Without the slash the links of a page in it would lead elsewhere.
+        // Without the slash, relative links of a page in it would lead elsewhere.
         let place = asked.request.target.with_slash() + &asked.request.query_text;
         let head = Builder::new().status(StatusCode::MOVED_PERMANENTLY);
         return Ok(head.header(header::LOCATION, place).body(body::whole(""))?);

@@ -13,18 +13,18 @@ use crate::content_error::ContentError;
 use crate::resolved_request::{ResolvedRequest, tag};
 use crate::{disposition, media};
 
-/// What is larger than the largest block cannot be a leaf.
+/// Size in bytes above which a node cannot be a leaf: that of the largest block.
 const MAX_LEAF: u64 = 2 * 1024 * 1024;
 
 /// A file that is being answered.
 pub(crate) struct File {
     /// The root, which names this version of the file.
     pub(crate) cid: Cid,
-    /// What the root says.
+    /// The node that the root block holds.
     pub(crate) root: FileNode,
-    /// Under which name it was found.
+    /// The name under which it was found.
     pub(crate) name: Option<String>,
-    /// Its type, if it is known otherwise than by its name.
+    /// The media type, if it is known otherwise than by the name.
     pub(crate) media_type: Option<&'static str>,
 }
 
@@ -62,13 +62,13 @@ impl File {
         if asked.request.is_head {
             return Ok(head.body(body::whole(""))?);
         }
-        // Whether the content comes at all shows while the status can still say so.
+        // The first chunk is read before the status is sent, so that the status can say that there is no content.
         let mut reading = Reading::new(asked.blocks, self.root, range);
         let first = reading.next().await?;
         Ok(head.body(body::chunks(first, reading))?)
     }
 
-    /// By the name that was asked for, by its own, or by its first bytes.
+    /// Returns the media type by the name that was asked for, by the file's own name, or by its first bytes.
     async fn media_type(&self, asked: &ResolvedRequest) -> Result<&'static str, ContentError> {
         if let Some(media_type) = self.media_type {
             return Ok(media_type);
@@ -83,7 +83,7 @@ impl File {
     }
 }
 
-/// The headers that tell which bytes come, and under which name to save them.
+/// Adds the headers that tell the bytes of the answer, and the name to save them under.
 fn describe(
     head: Builder,
     asked: &ResolvedRequest,
@@ -110,7 +110,7 @@ fn unsatisfiable(size: u64) -> Result<Response, ContentError> {
     Ok(head.body(body::whole("there are no such bytes in this file\n"))?)
 }
 
-/// How a browser is to treat it: a raw block is never shown.
+/// Returns the header `Content-Disposition`: a browser never shows a raw block.
 fn disposition(asked: &ResolvedRequest) -> Option<String> {
     let query = &asked.request.query;
     let (filename, extension) = (query.filename.as_deref(), asked.attachment());
@@ -123,7 +123,7 @@ fn disposition(asked: &ResolvedRequest) -> Option<String> {
     }
 }
 
-/// Sees that a file is here, when it is wanted only then. Looked at are the nodes that must have others below them.
+/// Checks that all blocks of a range are here, when only those are wanted. Reads the nodes that must have others below.
 async fn check_cached(blocks: &Blocks, root: &FileNode, range: &Range<u64>) -> Result<(), ContentError> {
     if !blocks.is_only_cached() {
         return Ok(());
@@ -142,11 +142,11 @@ async fn check_cached(blocks: &Blocks, root: &FileNode, range: &Range<u64>) -> R
     Ok(())
 }
 
-/// The content of a range, block by block.
+/// A reader of a range, block by block.
 pub(crate) struct Reading {
     blocks: Blocks,
     cursor: Cursor,
-    /// What the root itself has.
+    /// The bytes of the root itself.
     first: Bytes,
 }
 

@@ -20,7 +20,7 @@ pub use range::{ByteRange, Edge, EntityBytes};
 pub use target::Target;
 pub(crate) use target::{USAGE, encode};
 
-/// How far below the end of the path the blocks of a CAR go.
+/// The depth, below the end of the path, of the blocks of a CAR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// The one block at the end of the path.
@@ -42,19 +42,19 @@ pub enum Format {
     Raw,
     /// Blocks with their CIDs.
     Car {
-        /// Which.
+        /// The blocks.
         scope: Scope,
-        /// Whether a block comes again when it is linked again.
+        /// Whether a block that is linked again is sent again.
         dups: bool,
     },
 }
 
-/// What a client asks for.
+/// A request of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// Where the content is.
     pub target: Target,
-    /// In which form it is wanted.
+    /// The form in which it is wanted.
     pub format: Format,
     /// The address that has this form as its only one, when the form was chosen by a header.
     pub location: Option<String>,
@@ -62,13 +62,13 @@ pub struct Request {
     pub query: Query,
     /// The parameters as they came, with their question mark.
     pub query_text: String,
-    /// Which bytes are wanted, if not all.
+    /// The bytes that are wanted, if not all.
     pub range: Option<ByteRange>,
     /// The tag to which the range belongs, if one was given.
     pub if_range: Option<String>,
-    /// What the client has already.
+    /// The versions that the client has already.
     pub known: Option<Known>,
-    /// Whether nothing is to be fetched.
+    /// Whether only content that is here is wanted.
     pub only_if_cached: bool,
     /// Whether only the head of the answer is wanted.
     pub is_head: bool,
@@ -102,7 +102,7 @@ impl Request {
     }
 }
 
-/// A service worker for `/ipfs/CID` would get hold of all CIDs; below `/ipfs/CID/` it gets only its own.
+/// Refuses a service worker for `/ipfs/CID`, which would control all CIDs; below `/ipfs/CID/` it controls only its own.
 fn check_service_worker(headers: &HeaderMap, target: &Target) -> Result<(), Refusal> {
     let is_worker = texts(headers, "service-worker").any(|value| value == "script");
     match is_worker && target.names.is_empty() && !target.is_directory {
@@ -161,7 +161,7 @@ fn scope(query: &Query) -> Result<Scope, Refusal> {
     }
 }
 
-/// Where a cache finds what was chosen by the header `Accept` under an address of its own.
+/// Returns the address that has the form as its only one, when the header `Accept` chose it.
 fn location(target: &Target, query: &Query, query_text: &str, format: Format) -> Option<String> {
     let name = match format {
         _ if query.format.is_some() => return None,

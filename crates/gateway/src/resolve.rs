@@ -1,4 +1,4 @@
-//! From a path to the block at its end.
+//! The lookup of a path: from the root to the block at its end.
 use bytes::Bytes;
 use http_server::Refusal;
 use ipfs::Cid;
@@ -31,7 +31,7 @@ impl Resolved {
     }
 }
 
-/// Goes down from the root by the names of the path.
+/// Follows the names of the path from the root down.
 pub(crate) async fn resolve(blocks: &Blocks, target: &Target) -> Result<Resolved, ContentError> {
     let (mut ancestors, mut cid) = (Vec::new(), target.cid);
     let mut block = blocks.get(cid).await?;
@@ -43,7 +43,7 @@ pub(crate) async fn resolve(blocks: &Blocks, target: &Target) -> Result<Resolved
     Ok(Resolved { ancestors, cid, block })
 }
 
-/// The entry with this name in the directory that a block is.
+/// Returns the entry with this name in the directory of this block.
 fn entry(cid: &Cid, block: &Bytes, name: &str) -> Result<Cid, ContentError> {
     if cid.codec() != dag::RAW && cid.codec() != dag::DAG_PB {
         let what = Codec::of(cid.codec()).map_or("this codec", Codec::media_type);

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
+use control::Client;
 use serde_json::Value;
 
 use crate::{Error, Host, Lab, Process, Programs, Result, programs};
@@ -16,6 +17,8 @@ const READY: &str = "peer ID";
 
 const READY_LIMIT: Duration = Duration::from_secs(30);
 const CLI_LIMIT: Duration = Duration::from_secs(30);
+/// Time that an answer over the control socket may take.
+const CONTROL_LIMIT: Duration = Duration::from_secs(30);
 
 /// How long a daemon may take to end in order after SIGTERM, as promised to its users.
 pub const STOP_LIMIT: Duration = Duration::from_secs(5);
@@ -34,7 +37,16 @@ impl Robot {
     /// # Errors
     /// When the host or the daemon does not come up.
     pub fn start(lab: &Lab, name: &str) -> Result<Self> {
-        let mut robot = Self::new(lab.host(name)?, "")?;
+        Self::start_on(lab.host(name)?, "")
+    }
+
+    /// A robot on this host with this configuration (TOML), its daemon running and ready. The configuration may have
+    /// tables, such as the section of a service.
+    ///
+    /// # Errors
+    /// When the daemon does not come up.
+    pub fn start_on(host: Host, configuration: &str) -> Result<Self> {
+        let mut robot = Self::new(host, configuration)?;
         robot.restart()?;
         Ok(robot)
     }
@@ -115,41 +127,41 @@ impl Robot {
     ///
     /// # Errors
     /// When the CLI fails or answers something else.
-    pub fn cli(&self, words: &[&str]) -> Result<Value> {
-        let text = self.cli_text(words)?;
+    pub fn cli(&self, arguments: &[&str]) -> Result<Value> {
+        let text = self.cli_text(arguments)?;
         serde_json::from_str(&text)
-            .map_err(|problem| Error::answer(format!("dt-swarm-cli {words:?}: {problem}"), text))
+            .map_err(|problem| Error::answer(format!("dt-swarm-cli {arguments:?}: {problem}"), text))
     }
 
     /// As [`Self::cli`], for answers that people read.
     ///
     /// # Errors
     /// When the CLI fails.
-    pub fn cli_text(&self, words: &[&str]) -> Result<String> {
-        self.host.run(self.cli_command(words), CLI_LIMIT)?.success(&format!("dt-swarm-cli {words:?}"))
+    pub fn cli_text(&self, arguments: &[&str]) -> Result<String> {
+        self.host.run(self.cli_command(arguments), CLI_LIMIT)?.success(&format!("dt-swarm-cli {arguments:?}"))
     }
 
     /// Runs the CLI on this robot against itself, which must fail; gives what it says then.
     ///
     /// # Errors
     /// When it succeeds.
-    pub fn cli_failure(&self, words: &[&str]) -> Result<String> {
-        let finished = self.host.run(self.cli_command(words), CLI_LIMIT)?;
+    pub fn cli_failure(&self, arguments: &[&str]) -> Result<String> {
+        let finished = self.host.run(self.cli_command(arguments), CLI_LIMIT)?;
         match finished.status.success() {
-            true => Err(Error::answer(format!("a failure of dt-swarm-cli {words:?}"), finished.stdout)),
+            true => Err(Error::answer(format!("a failure of dt-swarm-cli {arguments:?}"), finished.stdout)),
             false => Ok(finished.stderr),
         }
     }
 
     /// The CLI on this robot, to ask it itself.
-    pub fn cli_command(&self, words: &[&str]) -> Command {
-        self.cli_command_to("127.0.0.1", words)
+    pub fn cli_command(&self, arguments: &[&str]) -> Command {
+        self.cli_command_to("127.0.0.1", arguments)
     }
 
     /// The CLI on this robot, to ask whatever daemon answers at `host`.
-    pub fn cli_command_to(&self, host: &str, words: &[&str]) -> Command {
+    pub fn cli_command_to(&self, host: &str, arguments: &[&str]) -> Command {
         let mut command = self.host.command(&self.programs.cli);
-        command.arg(host).args(words);
+        command.arg(host).args(arguments);
         self.surround(&mut command);
         command
     }
@@ -181,6 +193,16 @@ impl Robot {
     /// Where the daemon takes orders of its owner.
     pub fn control_socket(&self) -> PathBuf {
         self.runtime_folder().join("dt-swarm").join("control.sock")
+    }
+
+    /// A client of the daemon's control socket.
+    ///
+    /// # Errors
+    /// When the daemon does not accept it.
+    pub fn control(&self) -> Result<Client> {
+        let path = self.control_socket();
+        let what = format!("connecting with the daemon of {}", self.host.name());
+        Client::connect(&path, CONTROL_LIMIT).map_err(Error::control(what))
     }
 
     /// All robots share the machine's file system, so each gets folders of its own for whatever it may look for.

@@ -69,6 +69,14 @@ pub enum Error {
         /// What came.
         answer: String,
     },
+    /// A request over the control socket of a daemon failed.
+    #[error("{what}: {source}")]
+    Control {
+        /// The request.
+        what: String,
+        /// The client's error.
+        source: control::ClientError,
+    },
     /// The operating system refused.
     #[error("{what}: {source}")]
     Io {
@@ -92,6 +100,11 @@ impl Error {
     pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();
         move |source| Self::Io { what, source }
+    }
+
+    pub(crate) fn control(what: impl Into<String>) -> impl FnOnce(control::ClientError) -> Self {
+        let what = what.into();
+        move |source| Self::Control { what, source }
     }
 
     pub(crate) fn answer(what: impl Into<String>, answer: impl Into<String>) -> Self {

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use control::Client;
-use dcache::{BucketPath, Data, Item, Kind, Statement, Time, Validity, buckets};
-
+use dcache::{BucketError, BucketPath, buckets};
 use swarm::protocol::{Batch, Request, StatementText, SwarmProtocol};
 
+use crate::clock::now;
 use crate::daemon::Robot;
+use crate::proposal::proposal;
+use crate::sightings::item_name;
 use crate::{DelayNetwork, Error, Host, Lab, Observer, Result, Sightings, ask};
 
 /// Name, in the shared tree, of the bucket of experiments: everybody's in the open swarm, and no service of the daemon looks
@@ -18,8 +19,6 @@ use crate::{DelayNetwork, Error, Host, Lab, Observer, Result, Sightings, ask};
 const EXPERIMENTS: &str = "lab";
 /// For how long it holds, in seconds: longer than any experiment.
 const LIFETIME: u64 = 24 * 3600;
-/// How long a daemon may take to say something.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Robots with their observers. Dropping it ends all.
 #[derive(Debug)]
@@ -28,11 +27,6 @@ pub struct Fleet {
     observers: Vec<Observer>,
     robots: Vec<Robot>,
     sightings: Arc<Sightings>,
-}
-
-/// The name under which observers note an item.
-pub(crate) fn name(item: &Item) -> String {
-    format!("{}/{}", item.bucket.as_str(), item.data.as_str())
 }
 
 /// New hosts `PREFIX0`, `PREFIX1`, … on a delay network.
@@ -119,7 +113,8 @@ impl Fleet {
         let mut absent = 0;
         for host in self.robots.iter().map(Robot::host) {
             let answer = ask(host, host.address())?;
-            let held: BTreeSet<String> = answer.records.iter().map(|(said, _)| name(said.item())).collect();
+            let held: BTreeSet<String> =
+                answer.records.iter().map(|(said, _)| item_name(said.item())).collect();
             absent += whats.iter().filter(|what| !held.contains(*what)).count();
         }
         Ok(absent)
@@ -138,34 +133,21 @@ impl Robot {
     /// # Errors
     /// When it does not say it.
     pub fn say(&self, data: &str) -> Result<(Instant, String)> {
-        let failed =
-            |problem: String| Error::answer(format!("having {} say {data}", self.host().name()), problem);
-        let statement = experiment(data).map_err(failed)?;
-        let name = name(statement.item());
+        let statement = proposal(experiments()?.as_str(), data, now(), LIFETIME)?;
+        let name = item_name(statement.item());
+        let what = format!("having {} say {data}", self.host().name());
         let statements = Batch::try_from(vec![StatementText(statement)]);
-        let statements = statements.map_err(|error| failed(error.to_string()))?;
+        let statements = statements.map_err(|error| Error::answer(&what, error.to_string()))?;
         let request = Request::Publish { statements, anyway: true };
-        let connected = Client::connect(&self.control_socket(), PATIENCE);
-        let mut client = connected.map_err(|error| failed(error.to_string()))?;
+        let mut client = self.control()?;
         let told = Instant::now();
-        client.call::<SwarmProtocol>(&request).map_err(|error| failed(error.to_string()))?;
+        client.call::<SwarmProtocol>(&request).map_err(Error::control(what))?;
         Ok((told, name))
     }
 }
 
 /// Returns the bucket of experiments.
-pub(crate) fn bucket() -> Result<BucketPath, String> {
-    buckets::SHARE.of(EXPERIMENTS).map_err(|error| error.to_string())
-}
-
-/// What is said in an experiment.
-pub(crate) fn experiment(data: &str) -> Result<Statement, String> {
-    let item = Item { bucket: bucket()?, data: Data::new(data).map_err(|error| error.to_string())? };
-    let validity = Validity::starting(now(), LIFETIME);
-    Statement::new(Kind::Propose, item, validity).map_err(|error| error.to_string())
-}
-
-pub(crate) fn now() -> Time {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    Time(since.unwrap_or_default().as_secs())
+pub(crate) fn experiments() -> Result<BucketPath> {
+    let failed = |error: BucketError| Error::answer("naming the bucket of experiments", error.to_string());
+    buckets::SHARE.of(EXPERIMENTS).map_err(failed)
 }

@@ -9,8 +9,8 @@ use std::{fs, thread, time::Duration};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::delay_network::DelayNetwork;
-use crate::lab::Network;
 use crate::link::{Link, Traffic};
+use crate::network::Network;
 use crate::process::{self, Finished, Process};
 use crate::tap;
 use crate::tool::{inside, ip, run};
@@ -113,9 +113,9 @@ impl Host {
         inside(&self.namespace, program.as_ref())
     }
 
-    fn command_with(&self, program: &str, words: &[&str]) -> Command {
+    fn command_with(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = self.command(program);
-        command.args(words);
+        command.args(arguments);
         command
     }
 

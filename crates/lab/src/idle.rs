@@ -89,7 +89,7 @@ fn robots_that_know_each_other(lab: &Lab, peers: u32) -> Result<Vec<Robot>> {
     Ok(robots)
 }
 
-/// How many others a robot knows to be there, by their own word.
+/// How many others a robot knows to be there, by their own records.
 fn known_peers(robot: &Robot) -> Result<usize> {
     let answer = ask(robot.host(), robot.host().address())?;
     let present = answer.records.iter().filter(|(record, _)| record.item().bucket == buckets::PEER.path());

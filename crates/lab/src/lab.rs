@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tempfile::TempDir;
 
-use crate::addresses::Addresses;
 use crate::delay_network::{Conditions, DelayNetwork};
 use crate::host::Host;
+use crate::network::Network;
 use crate::tool::ip;
 use crate::{Error, Result, Unavailable, sweep, system};
 
@@ -31,16 +31,6 @@ pub struct Lab {
     lan: Network,
     /// To be stopped with the lab.
     delay_networks: Mutex<Vec<DelayNetwork>>,
-}
-
-/// One broadcast domain: a bridge on the lab's switch, with the addresses 10.77.K.0/24.
-#[derive(Debug, Clone)]
-pub struct Network {
-    pub(crate) switch: String,
-    pub(crate) bridge: String,
-    addresses: Addresses,
-    /// Ports of the whole switch, so that their names are unique.
-    ports: Arc<AtomicU32>,
 }
 
 impl Lab {
@@ -97,7 +87,7 @@ impl Lab {
     }
 
     /// One more network, not connected with the others; its addresses are 10.77.K.0/24 with K from 1.
-    /// Its bridge bears the name, so it may have at most 15 bytes.
+    /// The name becomes that of its bridge, so it has at most 15 bytes.
     ///
     /// # Errors
     /// When the name is unfit or taken.
@@ -148,41 +138,6 @@ impl Drop for Lab {
             self.folder.disable_cleanup(true);
             eprintln!("lab: kept {}", self.folder.path().display());
         }
-    }
-}
-
-impl Network {
-    fn unmade(switch: &str, name: &str, number: u8, ports: &Arc<AtomicU32>) -> Self {
-        let addresses = Addresses::of_network(number);
-        Self { switch: switch.to_owned(), bridge: name.to_owned(), addresses, ports: Arc::clone(ports) }
-    }
-
-    fn make(&self) -> Result {
-        let (switch, bridge) = (self.switch.as_str(), self.bridge.as_str());
-        // Without snooping every multicast reaches every host, as on a plain switch.
-        ip(&[
-            "-n",
-            switch,
-            "link",
-            "add",
-            bridge,
-            "type",
-            "bridge",
-            "forward_delay",
-            "0",
-            "mcast_snooping",
-            "0",
-        ])?;
-        ip(&["-n", switch, "link", "set", bridge, "up", "addrgenmode", "none"])?;
-        Ok(())
-    }
-
-    pub(crate) fn next_port(&self) -> String {
-        format!("port{}", self.ports.fetch_add(1, Ordering::Relaxed))
-    }
-
-    pub(crate) fn next_address(&self) -> Result<std::net::Ipv4Addr> {
-        self.addresses.next()
     }
 }
 

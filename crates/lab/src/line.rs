@@ -7,19 +7,77 @@ use std::time::Duration;
 use dcache::{Signature, Statement, Validity};
 use routing::{Address, Envelope, Message, Status};
 
-use crate::{Error, Host, Result};
+use crate::error::{Error, Result};
+use crate::host::Host;
 
-/// Where a daemon takes links unless it was told otherwise.
+/// The TCP port on which a daemon takes links unless it is configured otherwise.
 pub const LINE_PORT: u16 = 8000;
 
-const LIMIT: Duration = Duration::from_secs(20);
+/// Time to wait for a connection, and for each line of an answer.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Everything that a daemon answers to whoever asks for all.
+/// A TCP link to the line port of a daemon.
+#[derive(Debug)]
+pub struct LineClient {
+    /// Names both ends in errors.
+    name: String,
+    stream: TcpStream,
+}
+
+impl LineClient {
+    /// Connects the host `from` with the daemon at `daemon`.
+    ///
+    /// # Errors
+    /// When the daemon does not accept the link in time.
+    pub fn connect(from: &Host, daemon: Ipv4Addr) -> Result<Self> {
+        let name = format!("a link from {} to {daemon}", from.name());
+        let address = SocketAddr::from((daemon, LINE_PORT));
+        let stream = from.within(|| TcpStream::connect_timeout(&address, TIMEOUT))?;
+        Ok(Self { stream: stream.map_err(Error::io(&name))?, name })
+    }
+
+    /// Makes a client of a stream that is connected already. `name` is for messages.
+    pub(crate) fn of(name: &str, stream: TcpStream) -> Self {
+        Self { name: name.to_owned(), stream }
+    }
+
+    /// Sends an envelope as one line.
+    ///
+    /// # Errors
+    /// When the link is closed.
+    pub fn send(&mut self, envelope: &Envelope) -> Result {
+        self.send_bytes(&line(envelope))
+    }
+
+    /// Sends bytes, which need not be lines.
+    ///
+    /// # Errors
+    /// When the link is closed.
+    pub fn send_bytes(&mut self, bytes: &[u8]) -> Result {
+        self.stream.write_all(bytes).map_err(Error::io(&self.name))
+    }
+
+    /// The stream, to read from or to close.
+    pub fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    pub(crate) fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+}
+
+/// Returns an envelope as it is sent over a link.
+pub(crate) fn line(envelope: &Envelope) -> Vec<u8> {
+    (envelope.encode() + "\n").into_bytes()
+}
+
+/// Everything that a daemon answers to a request for all.
 #[derive(Debug)]
 pub struct Answer {
     /// Its live records, dismissals too, each with one signature; not verified here.
     pub records: Vec<(Statement, Signature)>,
-    /// How it is doing.
+    /// Its status.
     pub status: Status,
 }
 
@@ -28,17 +86,14 @@ pub struct Answer {
 /// # Errors
 /// When it does not answer in time, or with something else.
 pub fn ask(from: &Host, daemon: Ipv4Addr) -> Result<Answer> {
-    let what = format!("asking {daemon} from {}", from.name());
-    let said = from.within(|| converse((daemon, LINE_PORT).into()))?;
-    said.map_err(|source| Error::Io { what, source })
+    let mut client = LineClient::connect(from, daemon)?;
+    let request = Message::req(&["*"], Validity::ALWAYS);
+    client.send(&Envelope::new(Address::command_line(), Address::every_brain(), request))?;
+    read_answer(&client.stream).map_err(Error::io(format!("the answer over {}", client.name)))
 }
 
-fn converse(daemon: SocketAddr) -> std::io::Result<Answer> {
-    let mut stream = TcpStream::connect_timeout(&daemon, LIMIT)?;
-    stream.set_read_timeout(Some(LIMIT))?;
-    let request = Message::req(&["*"], Validity::ALWAYS);
-    let question = Envelope::new(Address::command_line(), Address::every_brain(), request);
-    stream.write_all((question.encode() + "\n").as_bytes())?;
+fn read_answer(stream: &TcpStream) -> std::io::Result<Answer> {
+    stream.set_read_timeout(Some(TIMEOUT))?;
     let mut records = Vec::new();
     for line in BufReader::new(stream).lines() {
         let envelope = Envelope::decode(line?.as_bytes()).map_err(std::io::Error::other)?;
@@ -57,12 +112,12 @@ fn converse(daemon: SocketAddr) -> std::io::Result<Answer> {
 }
 
 impl Answer {
-    /// How often the daemon counted this since it started.
+    /// Returns how often the daemon counted this since it started.
     pub fn count(&self, counter: &str) -> u64 {
         self.status.counters.get(counter).copied().unwrap_or(0)
     }
 
-    /// Whether it holds a record whose data begins like this.
+    /// Returns whether it holds a record whose data begins like this.
     pub fn holds(&self, beginning: &str) -> bool {
         self.records.iter().any(|(statement, _)| statement.item().data.as_str().starts_with(beginning))
     }

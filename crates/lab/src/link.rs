@@ -52,8 +52,8 @@ impl Link {
         // Two milliseconds' worth, so that a fast link does not wait for the kernel's timer.
         let burst = LEAST_BURST_BYTES.max(bits_per_second / 8 / 500);
         let (rate, burst) = (format!("{bits_per_second}bit"), format!("{burst}b"));
-        let words = ["tbf", "rate", &rate, "burst", &burst, "latency", QUEUE];
-        self.root_queue(&[&["replace"], words.as_slice()].concat())
+        let arguments = ["tbf", "rate", &rate, "burst", &burst, "latency", QUEUE];
+        self.root_queue(&[&["replace"], arguments.as_slice()].concat())
     }
 
     /// Takes the rate limit away.
@@ -64,10 +64,10 @@ impl Link {
         self.root_queue(&["delete"])
     }
 
-    fn root_queue(&self, words: &[&str]) -> Result {
+    fn root_queue(&self, arguments: &[&str]) -> Result {
         let mut command = std::process::Command::new("tc");
         command.args(["-n", &self.namespace, "qdisc"]);
-        let (verb, rest) = words.split_first().map_or(("show", words), |(verb, rest)| (*verb, rest));
+        let (verb, rest) = arguments.split_first().map_or(("show", arguments), |(verb, rest)| (*verb, rest));
         command.args([verb, "dev", &self.interface, "root"]).args(rest);
         run(command, "").map(drop)
     }

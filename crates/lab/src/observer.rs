@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use dcache::{Keypair, Kind, Validity};
 use routing::{Address, Envelope, Message};
 
-use crate::fleet::name;
-use crate::{Error, Host, LINE_PORT, Result, Sightings};
+use crate::line::{LINE_PORT, LineClient, line};
+use crate::sightings::item_name;
+use crate::{Error, Host, Result, Sightings};
 
 /// A daemon closes a link on which nothing comes for a minute.
 const PING_EVERY: Duration = Duration::from_secs(15);
@@ -37,13 +38,13 @@ impl Observer {
     /// # Errors
     /// When it does not in time.
     pub fn start(host: &Host, node: usize, patterns: &[&str], sightings: &Arc<Sightings>) -> Result<Self> {
-        let mut link = connect(host, LINE_PORT)?;
+        let name = format!("the observer's link to {}", host.name());
+        let mut client = LineClient::of(&name, connect(host, LINE_PORT)?);
         let from = Address::brain(throw_away_key(node).peer_id());
-        let envelope = |payload| Envelope::new(from.clone(), Address::every_brain(), payload).encode() + "\n";
-        let request = envelope(Message::req(patterns, Validity::ALWAYS));
+        let envelope = |payload| Envelope::new(from.clone(), Address::every_brain(), payload);
+        client.send(&envelope(Message::req(patterns, Validity::ALWAYS)))?;
         let ping = envelope(Message::ping(Validity::ALWAYS));
-        let sent = link.write_all((request + &ping).as_bytes());
-        sent.map_err(Error::io(format!("asking the daemon of {}", host.name())))?;
+        client.send(&ping)?;
         let (sightings, mut partial) = (Arc::clone(sightings), Vec::new());
         let take = move |bytes: &[u8]| {
             let now = Instant::now();
@@ -53,14 +54,14 @@ impl Observer {
                 partial.drain(..=end);
             }
         };
-        Self::follow(host.name(), link, Some(ping), take)
+        Self::follow(host.name(), client.into_stream(), Some(line(&ping)), take)
     }
 
     /// Gives all that comes on a link to `take`, as it comes, and keeps the link alive by saying `ping` now and then.
     pub(crate) fn follow(
         whose: &str,
         link: TcpStream,
-        ping: Option<String>,
+        ping: Option<Vec<u8>>,
         take: impl FnMut(&[u8]) + Send + 'static,
     ) -> Result<Self> {
         let failed = |source| Error::Io { what: format!("watching {whose}"), source };
@@ -88,7 +89,7 @@ impl Drop for Observer {
 }
 
 /// Reads until the link ends, and gives why.
-fn read(mut link: TcpStream, ping: Option<String>, mut take: impl FnMut(&[u8])) -> io::Error {
+fn read(mut link: TcpStream, ping: Option<Vec<u8>>, mut take: impl FnMut(&[u8])) -> io::Error {
     let (mut buffer, mut pinged) = (vec![0; CHUNK_BYTES], Instant::now());
     loop {
         match link.read(&mut buffer) {
@@ -99,7 +100,7 @@ fn read(mut link: TcpStream, ping: Option<String>, mut take: impl FnMut(&[u8])) 
         }
         if pinged.elapsed() >= PING_EVERY {
             pinged = Instant::now();
-            let said = ping.as_ref().map_or(Ok(()), |ping| link.write_all(ping.as_bytes()));
+            let said = ping.as_ref().map_or(Ok(()), |ping| link.write_all(ping));
             if let Err(error) = said {
                 return error;
             }
@@ -134,6 +135,6 @@ fn note(sightings: &Sightings, node: usize, line: &[u8], now: Instant) {
     if let Ok(Message::Statement(statement)) = Message::parse(&envelope.payload)
         && statement.kind() == Kind::Propose
     {
-        sightings.note(node, name(statement.item()), now);
+        sightings.note(node, item_name(statement.item()), now);
     }
 }

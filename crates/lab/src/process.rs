@@ -104,16 +104,11 @@ impl Process {
     /// Writes one line to its standard input.
     ///
     /// # Errors
-    /// When it has closed it, or [`Self::close_input`] did.
+    /// When it has closed it.
     pub fn write_line(&mut self, line: &str) -> Result {
         let what = format!("writing to {}", self.name);
         let stdin = self.stdin.as_mut().ok_or_else(|| Error::answer(&what, "its input is closed"))?;
         writeln!(stdin, "{line}").map_err(Error::io(what))
-    }
-
-    /// Ends its standard input.
-    pub fn close_input(&mut self) {
-        self.stdin = None;
     }
 
     /// Bytes of memory that it has in RAM now (VmRSS).

@@ -5,17 +5,17 @@ use std::error::Error;
 use std::future;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use clap::Args;
-use dcache::{BucketPath, Data, Item, Keypair, Kind, PeerId, Record, Statement, Time, Validity};
+use dcache::{PeerId, Time};
 use ipfs::node::{Node, NodeConfig};
 use ipfs::store::StoreConfig;
 use ipfs::unixfs::{Content, DirectoryEntry, Format};
 use ipfs::{Cid, Multiaddr};
+use lab::TestSigner;
 use logs::buckets::{self, Station};
 use logs::{Description, INFO_NAME};
-use routing::{Address, Envelope};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -23,8 +23,6 @@ use tokio_util::sync::CancellationToken;
 
 /// It lives no longer than one lab, so it may be the same peer in each.
 const SEED: [u8; 32] = [7; 32];
-/// For how long its records hold, in seconds: longer than any test.
-const LIFETIME: u64 = 3600;
 const STORE_BYTES: u64 = 8 << 30;
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
@@ -65,19 +63,21 @@ fn config(options: &ShareV0) -> Result<NodeConfig> {
 }
 
 async fn share(options: &ShareV0, node: &Node) -> Result {
-    let mut voice = Voice { key: Keypair::from_seed(SEED), said: Vec::new() };
+    let mut signer = TestSigner::new(SEED);
     let address = format!("{}/p2p/{}", options.listen, node.peer_id());
-    let own = dcache::buckets::IPFS_ADDRESSES.of(voice.peer());
-    voice.say(own, Data::new(&address)?)?;
+    let own = dcache::buckets::IPFS_ADDRESSES.of(signer.peer_id());
+    let mut records = vec![signer.propose(own.as_str(), &address)?];
     for path in &options.files {
-        let description = describe(path, voice.peer())?;
+        let description = describe(path, signer.peer_id())?;
         let (directory, file) = add(node, path, &description).await?;
-        voice.say(buckets::info(&directory), description.to_data()?)?;
-        voice.say(Station::Files.bucket(), Data::new(&directory.to_string())?)?;
+        let info = buckets::info(&directory);
+        records.push(signer.propose(info.as_str(), description.to_data()?.as_str())?);
+        records.push(signer.propose(Station::Files.bucket().as_str(), &directory.to_string())?);
         println!("SHARED {directory} {file}");
     }
+    let lines: String = records.iter().map(|record| signer.envelope(record).encode() + "\n").collect();
     let mut daemon = TcpStream::connect(options.daemon).await?;
-    daemon.write_all(voice.lines().as_bytes()).await?;
+    daemon.write_all(lines.as_bytes()).await?;
     println!("TOLD");
     // The connection stays open, and the node serves.
     future::pending().await
@@ -102,33 +102,4 @@ async fn add(node: &Node, path: &Path, description: &Description) -> Result<(Cid
     let listed = node.list(added.root).await?;
     let file = listed.iter().find(|entry| entry.name == description.filename);
     Ok((added.root, file.ok_or("the directory lacks its file")?.cid))
-}
-
-/// Signs, with growing sequence numbers.
-struct Voice {
-    key: Keypair,
-    said: Vec<Record>,
-}
-
-impl Voice {
-    fn peer(&self) -> PeerId {
-        self.key.peer_id()
-    }
-
-    fn say(&mut self, bucket: BucketPath, data: Data) -> Result {
-        let now = Time(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs());
-        let validity = Validity::starting(now, LIFETIME);
-        let statement = Statement::new(Kind::Propose, Item { bucket, data }, validity)?;
-        let sequence = 1 + self.said.len() as u64;
-        self.said.push(Record::sign(statement, &self.key, sequence, dcache::End::default()));
-        Ok(())
-    }
-
-    /// All that was said, as lines for a daemon.
-    fn lines(&self) -> String {
-        let (from, to) = (Address::brain(self.peer()), Address::every_brain());
-        let lines =
-            self.said.iter().map(|record| Envelope::record(from.clone(), to.clone(), record).encode());
-        lines.map(|line| line + "\n").collect()
-    }
 }

@@ -5,6 +5,13 @@ use std::ops::Bound;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Instant;
 
+use dcache::Item;
+
+/// Returns the name under which observers note an item.
+pub(crate) fn item_name(item: &Item) -> String {
+    format!("{}/{}", item.bucket.as_str(), item.data.as_str())
+}
+
 /// Notes of many observers, and whoever waits for them.
 #[derive(Debug)]
 pub struct Sightings {

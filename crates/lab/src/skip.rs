@@ -19,21 +19,21 @@ pub fn or_skip<T>(test: &str, result: Result<T, Unavailable>) -> Option<T> {
         Ok(value) => return Some(value),
         Err(unavailable) => unavailable,
     };
-    let words = format!("LEFT OUT: {test}: {unavailable}");
-    eprintln!("\n{0}\n{words}\n{0}\n", "!".repeat(80));
-    report(&words);
+    let message = format!("LEFT OUT: {test}: {unavailable}");
+    eprintln!("\n{0}\n{message}\n{0}\n", "!".repeat(80));
+    report(&message);
     let strict = env::var("CI").is_ok_and(|value| value == "true");
-    assert!(!strict, "{words} (CI=true makes this a failure)");
+    assert!(!strict, "{message} (CI=true makes this a failure)");
     None
 }
 
-fn report(words: &str) {
+fn report(message: &str) {
     let Some(path) = env::var_os(OMISSIONS) else {
         return;
     };
     let written = File::options().create(true).append(true).open(&path);
     // One write, so that lines of tests that run beside each other stay whole.
-    let written = written.and_then(|mut file| file.write_all(format!("{words}\n").as_bytes()));
+    let written = written.and_then(|mut file| file.write_all(format!("{message}\n").as_bytes()));
     if let Err(problem) = written {
         eprintln!("lab: cannot write to {}: {problem}", path.display());
     }

@@ -32,9 +32,9 @@ pub(crate) fn check_tools() -> Result<(), Unavailable> {
     Ok(())
 }
 
-fn command(program: &str, word: &str) -> Command {
+fn command(program: &str, argument: &str) -> Command {
     let mut command = Command::new(program);
-    command.arg(word);
+    command.arg(argument);
     command
 }
 

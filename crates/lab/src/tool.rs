@@ -6,10 +6,10 @@ use std::process::{Command, Output, Stdio};
 
 use crate::{Error, Result};
 
-/// Runs `ip` with these words and gives its standard output.
-pub(crate) fn ip(words: &[&str]) -> Result<String> {
+/// Runs `ip` with these arguments and gives its standard output.
+pub(crate) fn ip(arguments: &[&str]) -> Result<String> {
     let mut command = Command::new("ip");
-    command.args(words);
+    command.args(arguments);
     run(command, "")
 }
 
@@ -26,8 +26,8 @@ pub(crate) fn run(mut command: Command, input: &str) -> Result<String> {
     let shown = show(&command);
     let output = feed(&mut command, input).map_err(Error::io(&shown))?;
     if !output.status.success() {
-        let words = String::from_utf8_lossy(&output.stderr);
-        let problem = format!("{}: {}", output.status, words.trim());
+        let message = String::from_utf8_lossy(&output.stderr);
+        let problem = format!("{}: {}", output.status, message.trim());
         return Err(Error::Command { command: shown, problem });
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
@@ -45,6 +45,6 @@ fn feed(command: &mut Command, input: &str) -> std::io::Result<Output> {
 
 /// The command line as a person would type it.
 pub(crate) fn show(command: &Command) -> String {
-    let words = std::iter::once(command.get_program()).chain(command.get_args());
-    words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+    let parts = std::iter::once(command.get_program()).chain(command.get_args());
+    parts.map(|part| part.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }

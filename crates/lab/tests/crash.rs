@@ -2,18 +2,15 @@
 #![expect(clippy::unwrap_used, reason = "what cannot be in a test fails it")]
 
 use std::fs;
-use std::io::Write;
-use std::net::TcpStream;
 use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use dcache::{Data, Item, Keypair, Kind, PeerId, Record, Signature, Statement, Time, Validity};
+use dcache::{PeerId, Signature, Statement};
 use ipfs::store::{Store as BlockStore, StoreConfig};
 use ipfs::unixfs::walk_complete;
 use lab::daemon::{Robot, STOP_LIMIT};
-use lab::{Error, LINE_PORT, Lab, Result, ask, or_skip, wait_until};
-use routing::{Address, Envelope};
+use lab::{Error, Lab, LineClient, Result, TestSigner, ask, or_skip, wait_until};
 use store::{Opened, Store};
 
 const SOON: Duration = Duration::from_secs(60);
@@ -56,26 +53,26 @@ fn content(number: u32) -> Vec<u8> {
     (0..length).map(|at| scattered(at ^ number.wrapping_mul(77_777)).to_le_bytes()[0]).collect()
 }
 
-type Word = (Statement, Signature);
+type SignedStatement = (Statement, Signature);
 
 /// What `signer` said, as `robot` holds it.
-fn words(robot: &Robot, signer: PeerId) -> Result<Vec<Word>> {
+fn statements_of(robot: &Robot, signer: PeerId) -> Result<Vec<SignedStatement>> {
     let answer = ask(robot.host(), robot.host().address())?;
     Ok(answer.records.into_iter().filter(|(_, signature)| signature.signer == signer).collect())
 }
 
-/// The first of `told` that is missing among `held`: neither it nor a later word about the same item is there.
-fn first_lost<'a>(told: &'a [Word], held: &[Word]) -> Option<&'a Word> {
-    let order = |(statement, signature): &Word| (signature.sequence, statement.digest());
+/// The first of `told` that is missing among `held`: neither it nor a later statement about the same item is there.
+fn first_lost<'a>(told: &'a [SignedStatement], held: &[SignedStatement]) -> Option<&'a SignedStatement> {
+    let order = |(statement, signature): &SignedStatement| (signature.sequence, statement.digest());
     told.iter().find(|told| {
-        let same = |held: &&Word| held.0.item() == told.0.item() && order(held) >= order(told);
+        let same = |held: &&SignedStatement| held.0.item() == told.0.item() && order(held) >= order(told);
         !held.iter().any(|held| same(&held))
     })
 }
 
 /// What the killed robot has on its disk, read from a copy: reading must not mend anything for it, and its peers must
 /// not have brought anything back yet.
-fn words_on_disk(robot: &Robot, signer: PeerId) -> Result<Vec<Word>> {
+fn statements_on_disk(robot: &Robot, signer: PeerId) -> Result<Vec<SignedStatement>> {
     let copy = robot.host().folder().join("copy.redb");
     io("copying the store", fs::copy(robot.data_folder().join("records.redb"), &copy))?;
     let (store, opened) = Store::open(&copy).unwrap();
@@ -146,13 +143,13 @@ fn twenty_crashes_while_files_are_added_lose_nothing() -> Result {
         await_moment(&mut a, crash)?;
         assert_no_alarm(&mut a)?;
         a.kill9()?;
-        let told = words(&b, me)?;
-        let kept = words_on_disk(&a, me)?;
+        let told = statements_of(&b, me)?;
+        let kept = statements_on_disk(&a, me)?;
         assert!(first_lost(&told, &kept).is_none(), "lost by crash {crash}: {:?}", first_lost(&told, &kept));
         told_most = told_most.max(told.len());
         a.restart()?;
         assert_eq!(peer(&a)?, me, "after crash {crash} it is another robot");
-        let held = words(&a, me)?;
+        let held = statements_of(&a, me)?;
         assert!(first_lost(&told, &held).is_none(), "forgotten after crash {crash}");
     }
     let files = usize::try_from(CRASHES * FILES_A_CRASH).unwrap();
@@ -171,16 +168,6 @@ fn twenty_crashes_while_files_are_added_lose_nothing() -> Result {
     Ok(())
 }
 
-/// A record of somebody who has no daemon.
-fn note(data: &str) -> Envelope {
-    let item = Item { bucket: "share/notes".parse().unwrap(), data: Data::new(data).unwrap() };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    let statement = Statement::new(Kind::Propose, item, Validity::starting(Time(now), 3600)).unwrap();
-    let key = Keypair::from_seed([7; 32]);
-    let record = Record::sign(statement, &key, 1, dcache::End::default());
-    Envelope::record(Address::brain(key.peer_id()), Address::every_brain(), &record)
-}
-
 #[test]
 fn told_to_stop_it_stops_in_time_and_saves_what_it_heard_last() -> Result {
     let Some(lab) = or_skip("orderly end", Lab::new("stop")) else {
@@ -190,8 +177,9 @@ fn told_to_stop_it_stops_in_time_and_saves_what_it_heard_last() -> Result {
     let mut a = Robot::start(&lab, "a")?;
     let address = a.host().address();
     // What others say may wait two seconds for the disk, but not for the next life.
-    let mut link = io("a link", a.host().within(|| TcpStream::connect((address, LINE_PORT)))?)?;
-    io("a record", link.write_all((note("just before").encode() + "\n").as_bytes()))?;
+    let (mut link, mut signer) = (LineClient::connect(a.host(), address)?, TestSigner::new([7; 32]));
+    let record = signer.propose("share/notes", "just before")?;
+    link.send(&signer.envelope(&record))?;
     let held = || ask(a.host(), address).ok().filter(|answer| answer.holds("just before"));
     wait_until(SOON, "the record on a", held)?;
     let begun = Instant::now();
@@ -227,7 +215,7 @@ fn a_rotten_store_is_set_aside_and_comes_back_from_the_others() -> Result {
     wait_until(SOON, "both notes on a again", || both(&a))?;
     assert_eq!(peer(&a)?, me);
     assert_eq!(fs::read(a.data_folder().join("records.redb.broken-1")).unwrap(), vec![b'x'; 100_000]);
-    // It lost count of its words as well, but not its voice.
+    // It lost its sequence number as well, and yet its next records count.
     a.cli(&["dismiss", "share/notes", "said by a", "--json"])?;
     a.cli(&["propose", "share/notes", "said after that", "--for", "1h", "--json"])?;
     wait_until(SOON, "a is heard by b", || {

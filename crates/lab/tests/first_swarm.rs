@@ -23,8 +23,8 @@ fn a_log_reaches_three_robots_and_a_newcomer_after_its_owner_died() -> Result {
     let entries = wait_until_safe(&[&b, &c], "example.bag", 3)?;
     println!("safe on b and c, with three holders, after {:.1} s", begun.elapsed().as_secs_f64());
     let entry = &entries[1];
-    assert_eq!(entry["size"], content.len());
-    assert_eq!(entry["uploader_hostname"], "a");
+    assert_eq!(entry["bytes"], content.len());
+    assert_eq!(entry["uploader"]["hostname"], "a");
     let mut holders: Vec<&str> = entry["holders"]
         .as_array()
         .into_iter()

@@ -46,7 +46,7 @@ fn a_small_service_runs_in_real_daemons() -> Result {
     wait_until(TIMEOUT, "both robots at b", || (alive(&b) == 2).then_some(()))?;
 
     // The heartbeat is renewed, and counted.
-    let published = || a.cli(&["stats"]).ok()?["counters"]["heartbeat.published"].as_u64();
+    let published = || a.cli(&["stats", "--json"]).ok()?["counters"]["heartbeat.published"].as_u64();
     let before = published().unwrap_or(0);
     wait_until(TIMEOUT, "two renewals", || (published()? >= before + 2).then_some(()))?;
 

@@ -1,15 +1,15 @@
 //! A stranger on the network who lies, and one who only wants to be a nuisance.
 #![expect(clippy::unwrap_used, reason = "what cannot be in a test fails it")]
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::io::{ErrorKind, Read};
+use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use dcache::{Data, Item, Keypair, Kind, PeerId, Record, Statement, Time, Validity};
+use dcache::{PeerId, Validity};
 use lab::daemon::Robot;
-use lab::{Answer, Error, Host, LINE_PORT, Lab, Result, ask, or_skip, programs, wait_until};
+use lab::{Answer, Error, Host, Lab, LineClient, Result, TestSigner, ask, or_skip, programs, wait_until};
 use routing::{Address, Envelope};
 use telemetry::{Metric, metrics};
 
@@ -22,10 +22,9 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// The attacker, who has a key of his own like everybody.
 struct Attacker {
     host: Host,
-    key: Keypair,
+    signer: TestSigner,
     udp: UdpSocket,
     target: Ipv4Addr,
-    sequence: u64,
 }
 
 fn io<T>(what: &str, result: std::io::Result<T>) -> Result<T> {
@@ -35,12 +34,11 @@ fn io<T>(what: &str, result: std::io::Result<T>) -> Result<T> {
 impl Attacker {
     fn new(host: Host, target: Ipv4Addr) -> Result<Self> {
         let udp = io("a UDP socket", host.within(|| UdpSocket::bind("0.0.0.0:0"))?)?;
-        Ok(Self { host, key: Keypair::from_seed([66; 32]), udp, target, sequence: 0 })
+        Ok(Self { host, signer: TestSigner::new([66; 32]), udp, target })
     }
 
-    fn connect(&self) -> Result<TcpStream> {
-        let target = SocketAddr::from((self.target, LINE_PORT));
-        io("a link", self.host.within(|| TcpStream::connect_timeout(&target, SOON))?)
+    fn connect(&self) -> Result<LineClient> {
+        LineClient::connect(&self.host, self.target)
     }
 
     fn datagram(&self, line: &[u8]) -> Result {
@@ -48,32 +46,27 @@ impl Attacker {
     }
 
     /// A record that is wholly as it should be.
-    fn honest(&mut self, bucket: &str, data: &str) -> Envelope {
-        self.sequence += 1;
-        let item = Item { bucket: bucket.parse().unwrap(), data: Data::new(data).unwrap() };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        let statement = Statement::new(Kind::Propose, item, Validity::starting(Time(now), 3600)).unwrap();
-        let record = Record::sign(statement, &self.key, self.sequence, dcache::End::default());
-        Envelope::record(Address::brain(self.key.peer_id()), Address::every_brain(), &record)
+    fn honest(&mut self, bucket: &str, data: &str) -> Result<Envelope> {
+        let record = self.signer.propose(bucket, data)?;
+        Ok(self.signer.envelope(&record))
     }
 
     /// The three lies: a byte changed after signing, another's name under it, another's bucket.
-    fn lies(&mut self, victim: PeerId) -> [Envelope; 3] {
-        let mut changed = self.honest("share/notes", "lie-A");
+    fn lies(&mut self, victim: PeerId) -> Result<[Envelope; 3]> {
+        let mut changed = self.honest("share/notes", "lie-A")?;
         changed.payload = changed.payload.replace("lie-A", "lie-B");
-        let mut stranger = self.honest("share/notes", "lie-C");
+        let mut stranger = self.honest("share/notes", "lie-C")?;
         stranger.signatures[0].signer = victim;
-        let foreign = self.honest(&format!("pri/{victim}/info/hostname"), "lie-D");
-        [changed, stranger, foreign]
+        let foreign = self.honest(&format!("pri/{victim}/info/hostname"), "lie-D")?;
+        Ok([changed, stranger, foreign])
     }
 
     /// The same lines by both ways that a daemon hears.
     fn tell(&self, envelopes: &[Envelope]) -> Result {
         let mut link = self.connect()?;
         for envelope in envelopes {
-            let line = envelope.encode();
-            self.datagram(line.as_bytes())?;
-            io("a line", link.write_all((line + "\n").as_bytes()))?;
+            self.datagram(envelope.encode().as_bytes())?;
+            link.send(envelope)?;
         }
         Ok(())
     }
@@ -106,7 +99,7 @@ fn lies_are_refused_counted_shown_and_not_passed_on() -> Result {
     let [a, b, c] = ["a", "b", "c"].map(|name| Robot::start(&lab, name));
     let (a, b, c) = (a?, b?, c?);
     let mut attacker = Attacker::new(lab.host("x")?, a.host().address())?;
-    let lies = attacker.lies(peer(&b)?);
+    let lies = attacker.lies(peer(&b)?)?;
     attacker.tell(&lies)?;
     // Each lie came twice, by UDP and by TCP.
     let refused =
@@ -116,11 +109,11 @@ fn lies_are_refused_counted_shown_and_not_passed_on() -> Result {
     }
 
     // What is told in the same way, and is true, goes round: so would the lies have done.
-    for (number, way) in ["first", "second"].iter().enumerate() {
-        let truth = attacker.honest("share/notes", &format!("truth-{number}"));
+    for number in 0..2 {
+        let truth = attacker.honest("share/notes", &format!("truth-{number}"))?;
         match number {
             0 => attacker.datagram(truth.encode().as_bytes())?,
-            _ => io(way, attacker.connect()?.write_all((truth.encode() + "\n").as_bytes()))?,
+            _ => attacker.connect()?.send(&truth)?,
         }
         wait_until_held(&[&a, &b, &c], &format!("truth-{number}"))?;
     }
@@ -142,8 +135,8 @@ fn lies_are_refused_counted_shown_and_not_passed_on() -> Result {
 }
 
 /// Whether the other side has closed the link; what it says meanwhile is thrown away.
-fn is_closed(mut link: &TcpStream) -> bool {
-    let mut buffer = [0; 4096];
+fn is_closed(link: &LineClient) -> bool {
+    let (mut link, mut buffer) = (link.stream(), [0; 4096]);
     link.set_nonblocking(true).unwrap();
     loop {
         match link.read(&mut buffer) {
@@ -159,40 +152,40 @@ fn bad_lines(attacker: &Attacker, a: &Robot) -> Result {
     let before = all(a)?.count(metrics::BRAIN_LINES_REFUSED_MALFORMED.name);
     let mut endless = attacker.connect()?;
     // The daemon closes the link long before the end of the line; then writing fails.
-    let _ = endless.write_all(&vec![b'x'; 1 << 20]);
+    let _ = endless.send_bytes(&vec![b'x'; 1 << 20]);
     wait_until(SOON, "the end of the link with the line of 1 MiB", || is_closed(&endless).then_some(()))?;
     let broken: [&[u8]; 4] =
         [b"{\"from\":", b"[[[[", b"{\"from\":\"/a\",\"to\":\"/b\",\"payload\":\"\xff\xfe\"}", &[0; 99]];
     let mut link = attacker.connect()?;
     for line in broken {
         attacker.datagram(line)?;
-        io("a bad line", link.write_all(&[line, b"\n"].concat()))?;
+        link.send_bytes(&[line, b"\n"].concat())?;
     }
     let number = 1 + 2 * broken.len() as u64;
     wait_until_counted(a, &metrics::BRAIN_LINES_REFUSED_MALFORMED, before + number)?;
-    let patience = attacker.honest_link_still_works(link)?;
+    let patience = honest_link_still_works(link)?;
     println!("{number} bad lines were counted; the link is still heard after {patience:?}");
     Ok(())
 }
 
-impl Attacker {
-    /// A few bad lines are forgiven: a question on the same link is answered.
-    fn honest_link_still_works(&self, mut link: TcpStream) -> Result<Duration> {
-        let begun = Instant::now();
-        let ping = routing::Message::ping(Validity::ALWAYS);
-        let ping = Envelope::new(Address::command_line(), Address::every_brain(), ping);
-        io("a ping", link.write_all((ping.encode() + "\n").as_bytes()))?;
-        io("its limit", link.set_read_timeout(Some(SOON)))?;
-        let read = io("the pong", link.read(&mut [0; 4096]))?;
-        assert!(read > 0, "the link was closed for a few bad lines");
-        Ok(begun.elapsed())
-    }
+/// A few bad lines are forgiven: a question on the same link is answered.
+fn honest_link_still_works(mut link: LineClient) -> Result<Duration> {
+    let begun = Instant::now();
+    link.send(&ping())?;
+    io("its limit", link.stream().set_read_timeout(Some(SOON)))?;
+    let read = io("the pong", link.stream().read(&mut [0; 4096]))?;
+    assert!(read > 0, "the link was closed for a few bad lines");
+    Ok(begun.elapsed())
+}
+
+fn ping() -> Envelope {
+    let ping = routing::Message::ping(Validity::ALWAYS);
+    Envelope::new(Address::command_line(), Address::every_brain(), ping)
 }
 
 /// Rubbish of all kinds as fast as it goes, until it is stopped: noise, half lines, and questions that want answers.
 fn flood(attacker: &Attacker, stop: &AtomicBool) -> u64 {
-    let ping = routing::Message::ping(Validity::ALWAYS);
-    let ping = Envelope::new(Address::command_line(), Address::every_brain(), ping).encode().into_bytes();
+    let ping = ping().encode().into_bytes();
     let noise: Vec<u8> = (0..1400_u32).map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()[3]).collect();
     let kinds = [noise, ping[..ping.len() / 2].to_vec(), ping, vec![b'['; 1400]];
     let mut sent = 0;

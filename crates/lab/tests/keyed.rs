@@ -2,20 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 
-#[path = "ways/mod.rs"]
 #[expect(dead_code, reason = "other tests need the rest")]
-mod ways;
+mod channel_tools;
 
+use channel_tools::{counter, reaches};
 use lab::daemon::Robot;
-use lab::{Host, Lab, Process, Result, or_skip, wait_until};
+use lab::{Host, Lab, LineClient, Process, Result, or_skip, wait_until};
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write as _;
-use std::net::{Ipv4Addr, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use telemetry::metrics;
-use ways::{counter, reaches, start};
 
 const SECRETS: [&str; 3] = ["the answer is 42", "a word over a link", "said before"];
 /// Where the first lines of files and datagrams begin: Ethernet, IPv4 and UDP without options.
@@ -33,7 +31,7 @@ fn swarm_file(lab: &Lab, name: &str, key: u8, bootstrap: &str) -> PathBuf {
 }
 
 fn keyed(host: Host, file: &Path) -> Result<Robot> {
-    start(host, &format!("swarm_file = {file:?}"))
+    Robot::start_on(host, &format!("swarm_file = {file:?}"))
 }
 
 /// All that passes a host's network, from now on.
@@ -99,11 +97,12 @@ fn replay(from: &Host, to: Ipv4Addr, datagrams: &[&[u8]], stream: &[u8]) -> Resu
                 let _ = socket.send_to(bytes, (to, 1240));
             }
         }
-        if let Ok(mut link) = TcpStream::connect((to, 8000)) {
-            // It is hung up as soon as it turns out to be an old one.
-            let _ = link.write_all(stream);
-        }
-    })
+    })?;
+    if let Ok(mut link) = LineClient::connect(from, to) {
+        // The robot closes it as soon as it turns out to be an old one.
+        let _ = link.send_bytes(stream);
+    }
+    Ok(())
 }
 
 fn notes(robot: &Robot) -> Result<String> {
@@ -120,10 +119,10 @@ fn who_has_no_key_learns_nothing_and_changes_nothing() -> Result {
     let class = swarm_file(&lab, "class", 1, &link);
     let (a, b) = (keyed(a, &class)?, keyed(b, &class)?);
     let other = keyed(other, &swarm_file(&lab, "other", 2, ""))?;
-    let plain = start(plain, "")?;
+    let plain = Robot::start_on(plain, "")?;
     reaches(&a, &b, SECRETS[0])?;
     reaches(&b, &a, SECRETS[1])?;
-    ways::wait_for_channel(&b, "tcp from ")?;
+    channel_tools::wait_for_channel(&b, "tcp from ")?;
     // The others have neighbours of another kind only, and say what nobody of the class hears.
     for robot in [&plain, &other] {
         robot.cli_text(&["propose", "share/notes", &format!("from {}", robot.host().name()), "--anyway"])?;

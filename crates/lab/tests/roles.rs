@@ -11,12 +11,12 @@ use serde_json::Value;
 
 const SOON: Duration = Duration::from_secs(60);
 
-/// A failure's words, which must hold all of these.
-fn refused(robot: &Robot, command: &[&str], words: &[&str]) -> Result {
+/// Runs a command that must fail with a message that has all of these parts.
+fn refused(robot: &Robot, command: &[&str], parts: &[&str]) -> Result {
     let said = robot.cli_failure(command)?;
     println!("{}: {}", robot.host().name(), said.trim());
-    for word in words {
-        assert!(said.contains(word), "{word:?} is missing in {said:?}");
+    for part in parts {
+        assert!(said.contains(part), "{part:?} is missing in {said:?}");
     }
     Ok(())
 }
@@ -152,11 +152,11 @@ fn each_role_gives_the_next_and_taking_it_away_works_backwards() -> Result {
         serde_json::from_str(&remote.success("a query of another robot")?).unwrap_or_default();
     let found =
         remote["items"].as_array().into_iter().flatten().find(|found| found["data"] == "bafyy").cloned();
-    let word = &found.ok_or_else(|| unexpected(&remote))?["statements"][0];
-    assert_eq!((&word["peer"], &word["is_counted"]), (&trusted.clone().into(), &false.into()));
-    assert!(word["reason"].as_str().is_some_and(|because| because.contains("the role trusted")), "{word}");
-    let words = ["propose", "share/notes", "x"];
-    let elsewhere = c.host().run(c.cli_command_to(&address, &words), SOON)?;
+    let record = &found.ok_or_else(|| unexpected(&remote))?["statements"][0];
+    assert_eq!((&record["peer"], &record["is_counted"]), (&trusted.clone().into(), &false.into()));
+    assert!(record["reason"].as_str().is_some_and(|reason| reason.contains("the role trusted")), "{record}");
+    let arguments = ["propose", "share/notes", "x"];
+    let elsewhere = c.host().run(c.cli_command_to(&address, &arguments), SOON)?;
     assert_eq!(elsewhere.status.code(), Some(1));
     assert!(elsewhere.stderr.contains("is another computer"), "{}", elsewhere.stderr);
     Ok(())

@@ -2,9 +2,10 @@
 //!
 //! The same experiments in their full size: `cargo run --release -p lab -- help`; or set `DT_SWARM_LAB_LONG=1` here.
 
+mod options;
+
 use std::time::{Duration, Instant};
 
-use clap::Parser;
 use lab::experiments::{Heal, Merge, heal, merge};
 use lab::{Conditions, Error, Fleet, Host, Lab, Result, hosts, or_skip};
 
@@ -12,18 +13,10 @@ const SOON: Duration = Duration::from_secs(60);
 /// Promised: so soon all is at all after a partition.
 const HEALED: Duration = Duration::from_secs(3);
 
-/// An experiment's options, as on a command line.
-#[derive(Parser)]
-struct Options<T: clap::Args> {
-    #[command(flatten)]
-    options: T,
-}
-
-/// Those of the full size with `DT_SWARM_LAB_LONG=1`, else these.
+/// Returns the options of the full size with `DT_SWARM_LAB_LONG=1`, else these.
 fn options<T: clap::Args>(short: &[&str]) -> T {
     let is_long = std::env::var("DT_SWARM_LAB_LONG").is_ok_and(|value| value == "1");
-    let words = if is_long { &[] } else { short };
-    Options::parse_from(std::iter::once(&"test").chain(words)).options
+    options::options(if is_long { &[] } else { short })
 }
 
 #[test]

@@ -3,34 +3,22 @@
 //! The experiments in their full size: `cargo run --release -p lab -- crashes` and `... limits`.
 
 mod files;
+mod options;
 
 use std::path::PathBuf;
 
-use clap::Parser;
 use files::SOON;
 use lab::daemon::Robot;
 use lab::experiments::{Crashes, LimitsHeld, crashes, limits_held};
 use lab::{Error, Lab, Result, or_skip, wait_until};
+use options::options;
 use serde_json::Value;
 
 /// Keeps nothing by itself, so that only what is ordered comes.
 const TAKER: &str = "keep_others = false\nsettle_seconds = 0\n";
 
-/// An experiment's options, as on a command line.
-#[derive(Parser)]
-struct Options<T: clap::Args> {
-    #[command(flatten)]
-    options: T,
-}
-
-fn options<T: clap::Args>(words: &[&str]) -> T {
-    Options::parse_from(std::iter::once(&"test").chain(words)).options
-}
-
 fn robot(lab: &Lab, name: &str, configuration: &str) -> Result<Robot> {
-    let mut robot = Robot::new(lab.host(name)?, configuration)?;
-    robot.restart()?;
-    Ok(robot)
+    Robot::start_on(lab.host(name)?, configuration)
 }
 
 fn noise(bytes: u32) -> Vec<u8> {
@@ -120,13 +108,13 @@ fn what_the_daemon_cannot_write_is_read_from_it() -> Result {
     let (kept, _) = path(&fetcher, "kept.bag");
     // To the CLI something else is mounted there than to the daemon.
     let get = fetcher.cli_command(&["get", "run.bag", "-o", &folder.join("a").to_string_lossy()]);
-    let words: Vec<String> = std::iter::once(get.get_program())
+    let parts: Vec<String> = std::iter::once(get.get_program())
         .chain(get.get_args())
-        .skip_while(|word| !word.to_string_lossy().ends_with("dt-swarm-cli"))
-        .map(|word| format!("'{}'", word.to_string_lossy()))
+        .skip_while(|part| !part.to_string_lossy().ends_with("dt-swarm-cli"))
+        .map(|part| format!("'{}'", part.to_string_lossy()))
         .collect();
-    let (there, get_words) = (folder.display(), words.join(" "));
-    let script = format!("mount -t tmpfs none {there} && {get_words} && cp {there}/a {}", kept.display());
+    let (there, get_line) = (folder.display(), parts.join(" "));
+    let script = format!("mount -t tmpfs none {there} && {get_line} && cp {there}/a {}", kept.display());
     let mut command = fetcher.host().command("sh");
     command.args(["-c", &script]);
     for (name, value) in get.get_envs() {
@@ -185,7 +173,7 @@ fn a_full_store_is_told_of_and_waited_for() -> Result {
     let is_short = |transfer: &Value| {
         transfer["reason"]
             .as_str()
-            .is_some_and(|words| words.contains("the block store of this host is full"))
+            .is_some_and(|reason| reason.contains("the block store of this host is full"))
     };
     println!("{}", wait_for_transfer(&fetcher, "it has no room", is_short)?["reason"]);
     assert!(!copy.exists());

@@ -27,7 +27,7 @@ fn filtered(lab: &Lab, rules: &[(&str, &str)]) -> Result<[Node; 2]> {
 
 #[test]
 fn one_way_is_used_where_all_work() -> Result {
-    let Some(lab) = or_skip("ways", Lab::new("ways")) else { return Ok(()) };
+    let Some(lab) = or_skip("directions", Lab::new("directions")) else { return Ok(()) };
     let [a, b] = filtered(
         &lab,
         &[
@@ -99,12 +99,12 @@ fn where_all_is_filtered_a_configured_peer_is_reached() -> Result {
 
 /// Gives a host another address.
 fn readdress(host: &Host, address: &str) -> Result {
-    for words in
+    for arguments in
         ["address flush dev eth0 scope global", &format!("address add {address} broadcast + dev eth0")]
     {
         let mut command = host.command("ip");
-        command.args(words.split(' '));
-        host.run(command, SOON)?.success(words)?;
+        command.args(arguments.split(' '));
+        host.run(command, SOON)?.success(arguments)?;
     }
     Ok(())
 }
@@ -236,10 +236,10 @@ fn records_spread_among_daemons_without_broadcasts_and_in_spite_of_a_wrong_netma
 }
 
 /// Runs a command on a host.
-fn on(host: &Host, words: &str) -> Result {
+fn on(host: &Host, script: &str) -> Result {
     let mut command = host.command("sh");
-    command.args(["-c", words]);
-    host.run(command, SOON)?.success(words).map(drop)
+    command.args(["-c", script]);
+    host.run(command, SOON)?.success(script).map(drop)
 }
 
 #[test]

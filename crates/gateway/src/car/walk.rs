@@ -14,26 +14,26 @@ use crate::content_error::ContentError;
 
 /// The multicodec of the hash function whose digest is the data itself: the parent has such a block already.
 const IDENTITY: u64 = 0x00;
-/// How many different blocks are remembered: those of a file of 64 GiB.
+/// Maximum number of different blocks that are remembered: those of a file of 64 GiB.
 const MAX_SEEN: usize = 1 << 18;
-/// How many links may wait at one time.
+/// Maximum number of links that wait at one time.
 const MAX_PENDING: usize = 65_536;
 
-/// What follows after the block at the end of the path.
+/// The blocks that follow after the one at the end of the path.
 pub(super) enum Below {
     /// The blocks of a file, or a part of them.
     File(Cursor),
-    /// Whatever is linked, the next one in the last level.
+    /// All blocks that are linked; the next one is in the last level.
     All { levels: Vec<IntoIter<Cid>>, pending: usize },
 }
 
 impl Below {
-    /// Nothing more.
+    /// No further blocks.
     pub(super) fn nothing() -> Self {
         Self::All { levels: Vec::new(), pending: 0 }
     }
 
-    /// All that these link.
+    /// All blocks below these links.
     pub(super) fn all(links: Vec<Cid>) -> Result<Self, ContentError> {
         let mut all = Self::nothing();
         all.enter(links)?;
@@ -51,7 +51,7 @@ impl Below {
         Ok(())
     }
 
-    /// The next block that has to be looked at.
+    /// Returns the next block to visit.
     fn next(&mut self) -> Option<Cid> {
         match self {
             Self::File(cursor) => cursor.next_part().map(|part| part.cid),
@@ -66,7 +66,7 @@ impl Below {
         }
     }
 
-    /// Goes past the block that was named last, if nothing new can be below it.
+    /// Skips the block that was returned last, if nothing new can be below it; returns whether it did.
     fn skip(&mut self, cid: &Cid) -> bool {
         match self {
             // An earlier visit to an inner node may have been for another part of the range.
@@ -84,7 +84,7 @@ impl Below {
         }
     }
 
-    /// What will be looked at soon.
+    /// Returns the blocks that will be visited soon.
     fn upcoming(&self) -> Vec<Cid> {
         match self {
             Self::File(cursor) => cursor.upcoming(AHEAD),
@@ -104,7 +104,7 @@ pub(super) struct Walk {
     /// The blocks of the path that are still to come.
     path: IntoIter<Cid>,
     below: Below,
-    /// What was sent already, unless it is to come again.
+    /// The blocks that were sent already; none when duplicates are wanted.
     seen: Option<Seen>,
 }
 
@@ -114,7 +114,7 @@ impl Walk {
         Self { blocks, ready: VecDeque::from([frame::header(&root)]), path: path.into_iter(), below, seen }
     }
 
-    /// Looks at one more block; false when there is none.
+    /// Visits one more block; returns false when there is none.
     async fn advance(&mut self) -> Result<bool, ContentError> {
         if let Some(cid) = self.path.next() {
             let block = self.blocks.get(cid).await?;

@@ -1,4 +1,4 @@
-//! Directories: the way to them, their lists, and what is not in them.
+//! Directories: paths to them, their lists, and entries that they do not have.
 
 use std::time::Duration;
 
@@ -52,14 +52,14 @@ async fn an_index_page_stands_for_its_directory() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_there_is_said_in_words() {
+async fn missing_content_is_answered_with_a_sentence() {
     let Some(()) = curl() else { return };
     let served = serve(LIMIT).await;
     let root = served.add_directory(&[("a.txt", b"a")]).await;
-    for (path, words) in [("nothing", "no \"nothing\""), ("a.txt/more", "is a file"), ("..", "no \"..\"")] {
+    for (path, message) in [("nothing", "no \"nothing\""), ("a.txt/more", "is a file"), ("..", "no \"..\"")] {
         let answer = served.get(&format!("/ipfs/{root}/{path}"), &[]).await;
         assert_eq!(answer.status, 404, "{path}");
-        assert!(answer.text().contains(words), "{path}: {}", answer.text());
+        assert!(answer.text().contains(message), "{path}: {}", answer.text());
         assert_eq!(answer.header("content-type"), "text/plain; charset=utf-8");
         assert_eq!(answer.header("cache-control"), "no-store");
     }

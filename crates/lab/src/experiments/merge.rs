@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use dcache::{Data, End, Item, Keypair, Kind, Record, Statement, Time, Validity};
+use dcache::{End, Keypair, Record, Statement, Time};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use routing::{Address, Envelope};
@@ -12,12 +12,15 @@ use serde_json::{Value, json};
 use store::{Batch, Store};
 
 use super::figures::print_table;
+use crate::clock::now;
 use crate::daemon::Robot;
-use crate::fleet::{bucket, name, now};
+use crate::fleet::experiments;
+use crate::proposal::proposal;
+use crate::sightings::item_name;
 use crate::{Conditions, DelayNetwork, Error, Fleet, Host, Lab, Result, ask, hosts};
 
 const ACQUAINTED: Duration = Duration::from_secs(120);
-/// Records of the age of a few days, as after a week of logs; a stranger's word holds for at most 8.
+/// Records of the age of a few days, as after a week of logs; a stranger's record is valid for at most 8.
 const DAY: u64 = 24 * 3600;
 const OLDEST: u64 = 3 * DAY;
 const LIFETIME: u64 = 7 * DAY;
@@ -155,8 +158,7 @@ struct Plan {
 impl Plan {
     fn new(options: &Merge) -> Result<Self> {
         let number = options.records + options.different / 2;
-        let records = (0..number).map(|place| record(place, number)).collect::<Result<Vec<_>, String>>();
-        let records = records.map_err(|problem| Error::answer("making records", problem))?;
+        let records = (0..number).map(|place| record(place, number)).collect::<Result<_>>()?;
         Ok(Self { different: different(options, number), records })
     }
 
@@ -172,7 +174,7 @@ impl Plan {
 
     /// The name under which observers note a record.
     fn name(&self, place: usize) -> String {
-        name(self.records[place].item())
+        item_name(self.records[place].item())
     }
 }
 
@@ -193,17 +195,13 @@ fn different(options: &Merge, number: u32) -> BTreeMap<usize, usize> {
 }
 
 /// One record of so many, from the oldest to the newest, as long as one that names a file.
-fn record(place: u32, number: u32) -> Result<Record, String> {
+fn record(place: u32, number: u32) -> Result<Record> {
     let key = Keypair::from_seed([(place / RECORDS_PER_SIGNER) as u8; 32]);
     let age = OLDEST * u64::from(number - place) / u64::from(number);
-    let bucket = bucket()?;
-    let data = Data::new(&format!("record-{place:052}")).map_err(|error| error.to_string())?;
-    let validity = Validity::starting(Time(now().0.saturating_sub(age)), LIFETIME);
-    let statement = Statement::new(Kind::Propose, Item { bucket, data }, validity);
+    let from = Time(now().0.saturating_sub(age));
+    let statement = proposal(experiments()?.as_str(), &format!("record-{place:052}"), from, LIFETIME)?;
     let sequence = u64::from(place % RECORDS_PER_SIGNER) + 1;
-    statement
-        .map(|statement| Record::sign(statement, &key, sequence, End::default()))
-        .map_err(|error| error.to_string())
+    Ok(Record::sign(statement, &key, sequence, End::default()))
 }
 
 /// Puts the records onto the disk of a daemon that does not run.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::installed;
+use super::installed::{cache_folder, installed};
 use crate::{Error, Result, Unavailable, process};
 
 const FETCH: &str = include_str!("../../peers/helia.mjs");
@@ -50,11 +50,11 @@ pub fn read_car(path: &Path) -> Result<Value> {
     answer(READ_CAR, &[&path], "@ipld/car")
 }
 
-fn answer(script: &str, words: &[&Path], what: &str) -> Result<Value> {
+fn answer(script: &str, arguments: &[&Path], what: &str) -> Result<Value> {
     let mut node = Command::new("node");
     // Imports of a program that is not a file resolve from the working folder.
-    node.current_dir(super::cache_folder().join("helia"));
-    node.args(["--input-type=module", "--eval", script, "--"]).args(words);
+    node.current_dir(cache_folder().join("helia"));
+    node.args(["--input-type=module", "--eval", script, "--"]).args(arguments);
     let text = process::run(node, LIMIT)?.success(what)?;
     serde_json::from_str(&text).map_err(|problem| Error::answer(format!("{what}: {problem}"), text))
 }

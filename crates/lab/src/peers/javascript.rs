@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use super::installed;
+use super::installed::{cache_folder, installed};
 use crate::{Error, Result, Unavailable, process};
 
 const SCRIPT: &str = include_str!("../../peers/unixfs_cids.mjs");
@@ -49,7 +49,7 @@ pub fn javascript_cid_in_folder(path: &Path, version: CidVersion, name: &str) ->
 fn compute(path: &Path, version: CidVersion, name: Option<&str>) -> Result<String> {
     javascript_available()?;
     let path = path.canonicalize().map_err(Error::io(path.display().to_string()))?;
-    let folder = super::cache_folder().join("javascript");
+    let folder = cache_folder().join("javascript");
     let mut node = Command::new("node");
     // Imports of a program that is not a file resolve from the working folder.
     node.current_dir(folder).args(["--input-type=module", "--eval", SCRIPT, "--"]).arg(path);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::installed;
+use super::installed::installed;
 use crate::{Error, Host, Process, Result, Stream, Unavailable, wait_until};
 
 const LOOPBACK: &str = "/ip4/127.0.0.1/tcp/0";

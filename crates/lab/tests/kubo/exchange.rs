@@ -113,8 +113,8 @@ fn share_v0(lab: &Lab, robot: &Robot, samples: &[Sample]) -> Result<(Process, Ve
     let sharer = host.spawn("share-v0", command)?;
     sharer.wait_for_line(|line| line == "TOLD", TRANSFER)?;
     let lines = sharer.lines();
-    let words = lines.iter().filter_map(|line| line.strip_prefix("SHARED ")?.split_once(' '));
-    let shared = words.map(|(directory, file)| (directory.to_owned(), file.to_owned())).collect();
+    let pairs = lines.iter().filter_map(|line| line.strip_prefix("SHARED ")?.split_once(' '));
+    let shared = pairs.map(|(directory, file)| (directory.to_owned(), file.to_owned())).collect();
     Ok((sharer, shared))
 }
 

@@ -97,35 +97,35 @@ impl Node {
     }
 
     /// Says a line that nobody said before.
-    pub(crate) fn say(&self, channel: ChannelId, target: Target, words: &str) {
+    pub(crate) fn say(&self, channel: ChannelId, target: Target, text: &str) {
         let from = Address::brain(self.key.peer_id());
         let mut envelope = Envelope::new(from, Address::every_brain(), Message::ping(Validity::ALWAYS));
-        envelope.comment = Some(words.to_owned());
+        envelope.comment = Some(text.to_owned());
         self.switchboard.carry_out(ChannelCommand::Send { channel, target, line: envelope.encode() });
     }
 
     /// How this line came first.
-    pub(crate) fn heard(&self, words: &str) -> Option<(ChannelId, SocketAddr)> {
+    pub(crate) fn heard(&self, text: &str) -> Option<(ChannelId, SocketAddr)> {
         let seen = self.seen();
-        let line = seen.lines.iter().find(|(_, _, envelope)| envelope.comment.as_deref() == Some(words));
+        let line = seen.lines.iter().find(|(_, _, envelope)| envelope.comment.as_deref() == Some(text));
         line.map(|(channel, source, _)| (*channel, *source))
     }
 
     /// Speaks to all on the channel of this name until the other hears it; gives how it came there.
-    pub(crate) fn reach(&self, name: &str, other: &Self, words: &str) -> Result<(ChannelId, SocketAddr)> {
+    pub(crate) fn reach(&self, name: &str, other: &Self, text: &str) -> Result<(ChannelId, SocketAddr)> {
         let channel = self.wait_for_channel(name)?;
-        wait_until(SOON, &format!("{words} at {}", other.host.name()), || {
-            self.say(channel, Target::All, words);
-            other.heard(words)
+        wait_until(SOON, &format!("{text} at {}", other.host.name()), || {
+            self.say(channel, Target::All, text);
+            other.heard(text)
         })
         .map_err(|error| failed(self, &error, &other.seen()))
     }
 
     /// Runs `ip` on the host.
-    pub(crate) fn ip(&self, words: &str) -> Result {
+    pub(crate) fn ip(&self, arguments: &str) -> Result {
         let mut command = self.host.command("ip");
-        command.args(words.split(' '));
-        self.host.run(command, SOON)?.success(words).map(drop)
+        command.args(arguments.split(' '));
+        self.host.run(command, SOON)?.success(arguments).map(drop)
     }
 }
 

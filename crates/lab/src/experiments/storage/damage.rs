@@ -5,7 +5,9 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::{MIB, SOON, cid_of, has_it_right, must, say, seconds, storage_of, wait_for_holders, write_noise};
+use super::checks::{MIB, SOON, must, say, seconds};
+use super::noise::write_noise;
+use super::robots::{cid_of, has_it_right, storage_of, wait_for_holders};
 use crate::daemon::Robot;
 use crate::{Error, Lab, Result, wait_until};
 

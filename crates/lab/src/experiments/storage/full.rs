@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{
-    MIB, SOON, has_it_right, megabytes, must, say, seconds, storage_of, wait_for_holders, write_noise,
-};
+use super::checks::{MIB, SOON, megabytes, must, say, seconds};
+use super::noise::write_noise;
+use super::robots::{has_it_right, holders, storage_of, wait_for_holders};
 use crate::daemon::Robot;
 use crate::small_disk::SmallDisk;
 use crate::{Error, Lab, Result, wait_until};
@@ -33,16 +33,16 @@ pub(super) fn run(lab: &Lab, big: bool) -> Result {
     wait_until(SOON, "a quarter of the file at b", || (used(&b) > size / 4).then_some(()))?;
     disk.fill_to(SPARE + MIB)?;
     say("the disk was filled when b had", megabytes(used(&b)));
-    let words = wait_until(SOON, "words about the full disk", || {
+    let message = wait_until(SOON, "a message about the full disk", || {
         let storage = storage_of(&b).ok()?;
         storage["waiting_files"][0]["reason"].as_str().map(str::to_owned)
     })?;
-    must("b says why it does not go on", words.contains("the disk is full"), &words)?;
+    must("b says why it does not go on", message.contains("the disk is full"), &message)?;
     let shown = b.cli_text(&["storage"])?;
     say("`storage` says", shown.lines().take(3).collect::<Vec<_>>().join(" | "));
     let left = partial_blocks(&b.data_folder().join("ipfs/blocks"))?;
     must("no half written file is left", left == 0, left)?;
-    must("b does not say that it holds it", !super::holders(&b, NAME).contains(&"b".to_owned()), "so")?;
+    must("b does not say that it holds it", !holders(&b, NAME).contains(&"b".to_owned()), "so")?;
     must("what it leaves for others is left", disk.free()? >= SPARE, megabytes(disk.free()?))?;
     // Waiting is cheap: nothing is fetched meanwhile, and hardly anything computed.
     let (cpu, received) = (b.running()?.cpu_time()?, b.host().traffic()?.received);

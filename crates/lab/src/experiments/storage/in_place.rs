@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::{
-    MIB, SOON, has_it_right, megabytes, must, say, seconds, storage_of, wait_for_holders, write_noise,
-};
+use super::checks::{MIB, SOON, megabytes, must, say, seconds};
+use super::noise::write_noise;
+use super::robots::{has_it_right, storage_of, wait_for_holders};
 use crate::daemon::Robot;
 use crate::small_disk::SmallDisk;
 use crate::{Lab, MemoryLimit, Result, wait_until};

@@ -3,7 +3,8 @@
 use std::fs::{self, File};
 use std::time::{Duration, Instant};
 
-use super::{MIB, megabytes, must, say, seconds, storage_of};
+use super::checks::{MIB, megabytes, must, say, seconds};
+use super::robots::storage_of;
 use content::{Answer, Content, Request};
 use control::Client;
 

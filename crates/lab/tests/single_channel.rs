@@ -1,20 +1,16 @@
-//! Hosts that share one way only: a record goes from one end to the other by it, and back. Which way it was is shown by
-//! the daemons' own counters; that the signature is intact by the CLI, which believes no other.
+//! Hosts that share one channel only: a record goes from one end to the other by it, and back. The daemons' own counters
+//! show which channel it was, and the CLI, which believes no other, that the signature is intact.
 
-#![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
+mod channel_tools;
 
-#[path = "ways/mod.rs"]
-mod ways;
-
-use dcache::{Data, End, Item, Keypair, Kind, Record, Statement, Time, Validity};
+use channel_tools::{both_ways, channels, counter, wait_for_channel};
 use lab::daemon::Robot;
 use lab::peers::{Kubo, Ngircd, kubo_available, ngircd_available};
-use lab::{Host, Lab, Result, or_skip, wait_until};
-use routing::{Address, Envelope};
+use lab::{Host, Lab, Result, TestSigner, or_skip, wait_until};
+use routing::Envelope;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 use telemetry::metrics;
-use ways::{both_ways, channels, counter, start, wait_for_channel};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -35,7 +31,7 @@ fn pair(lab: &Lab, rule: &str) -> Result<[Host; 2]> {
 fn a_by_broadcast_alone() -> Result {
     let Some(lab) = or_skip("broadcast", Lab::new("waya")) else { return Ok(()) };
     let [a, b] = pair(&lab, "udp dport 1240 ip daddr 10.77.0.255")?;
-    let (a, b) = (start(a, "")?, start(b, "")?);
+    let (a, b) = (Robot::start_on(a, "")?, Robot::start_on(b, "")?);
     both_ways(&a, &b, "eth0")
 }
 
@@ -44,7 +40,7 @@ fn b_by_unicast_udp_alone() -> Result {
     let Some(lab) = or_skip("unicast", Lab::new("wayb")) else { return Ok(()) };
     let [a, b] = pair(&lab, "udp dport 1240 ip daddr != 10.77.0.255 ip daddr != 224.0.0.0/4")?;
     let peers = format!("peers = ['/ip4/{}/udp/1240/dswarm-line']", b.address());
-    let (a, b) = (start(a, &peers)?, start(b, "")?);
+    let (a, b) = (Robot::start_on(a, &peers)?, Robot::start_on(b, "")?);
     both_ways(&a, &b, "udp ")
 }
 
@@ -54,7 +50,7 @@ fn c_by_tcp_alone() -> Result {
     let [a, b] = pair(&lab, "tcp dport 8000")?;
     a.let_in_only(&[&only_from(b.address(), "tcp sport 8000")])?;
     let peers = format!("peers = ['/ip4/{}/tcp/8000/dswarm-line']", b.address());
-    let (a, b) = (start(a, &peers)?, start(b, "")?);
+    let (a, b) = (Robot::start_on(a, &peers)?, Robot::start_on(b, "")?);
     both_ways(&a, &b, "tcp ")
 }
 
@@ -69,7 +65,7 @@ fn d_by_irc_alone() -> Result {
     let rule = only_from(server.address(), &format!("tcp sport {port}"));
     hosts.iter().try_for_each(|host| host.let_in_only(&[&rule]))?;
     let peers = format!("peers = ['/ip4/{}/tcp/{port}/irc/#duckiebots/dswarm-line']", server.address());
-    let [a, b] = hosts.map(|host| start(host, &peers));
+    let [a, b] = hosts.map(|host| Robot::start_on(host, &peers));
     both_ways(&a?, &b?, "irc ")
 }
 
@@ -84,7 +80,7 @@ fn e_by_pubsub_through_a_third_host_alone() -> Result {
     let rule = only_from(middle.address(), "tcp sport 4001");
     hosts.iter().try_for_each(|host| host.let_in_only(&[&rule]))?;
     let peers = format!("peers = ['{}']", kubo.address());
-    let [a, b] = hosts.map(|host| start(host, &peers));
+    let [a, b] = hosts.map(|host| Robot::start_on(host, &peers));
     let (a, b) = (a?, b?);
     both_ways(&a, &b, "pubsub ")?;
     // Kubo sees our lines.
@@ -92,21 +88,13 @@ fn e_by_pubsub_through_a_third_host_alone() -> Result {
     let line = Envelope::decode(&seen).unwrap();
     println!("Kubo sees {} from {}", line.payload, line.from);
     // And what is published by hand arrives.
-    let record = by_hand("published by hand");
-    let line = Envelope::record(Address::brain(record.signer()), Address::every_brain(), &record).encode();
-    kubo.publish("duckiebots", line.as_bytes())?;
+    let mut signer = TestSigner::new([9; 32]);
+    let record = signer.propose("share/notes", "published by hand")?;
+    kubo.publish("duckiebots", signer.envelope(&record).encode().as_bytes())?;
     wait_until(SOON, "the record published by hand", || {
         let known = b.cli_text(&["query", "share/notes", "--json"]).ok()?;
-        (known.contains("published by hand") && known.contains(&record.signer().to_string())).then_some(())
+        (known.contains("published by hand") && known.contains(&signer.peer_id().to_string())).then_some(())
     })
-}
-
-/// A record as anybody with a key could write it.
-fn by_hand(data: &str) -> Record {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-    let item = Item { bucket: "share/notes".parse().unwrap(), data: Data::new(data).unwrap() };
-    let statement = Statement::new(Kind::Propose, item, Validity::starting(Time(now), 3600)).unwrap();
-    Record::sign(statement, &Keypair::from_seed([9; 32]), 1, End::default())
 }
 
 #[test]
@@ -120,8 +108,8 @@ fn f_by_a_neighbour_that_passes_it_on() -> Result {
     let from = |host: &Host| only_from(host.address(), unicast);
     relay.let_in_only(&[&from(&a), &from(&b)])?;
     let [first, last] = [&relay, &b].map(|host| format!("/ip4/{}/udp/1240/dswarm-line", host.address()));
-    let relay = start(relay, "")?;
-    let (a, b) = (start(a, &format!("peers = ['{first}{last}']"))?, start(b, "")?);
+    let relay = Robot::start_on(relay, "")?;
+    let (a, b) = (Robot::start_on(a, &format!("peers = ['{first}{last}']"))?, Robot::start_on(b, "")?);
     both_ways(&a, &b, "path ")?;
     let passed_on = counter(&relay, &metrics::BRAIN_LINES_FORWARDED)?;
     let known = counter(&relay, &metrics::BRAIN_RECORDS_TAKEN)?;
@@ -147,10 +135,10 @@ fn a_lan_without_internet_shares_with_a_server_through_a_neighbour_that_has_it()
     std::fs::write(&file, swarm).unwrap();
     let configuration = format!("swarm_file = {file:?}");
     let [server, neighbour, inside] =
-        [server, neighbour, lab.host("inside")?].map(|host| start(host, &configuration));
+        [server, neighbour, lab.host("inside")?].map(|host| Robot::start_on(host, &configuration));
     let (server, _neighbour, inside) = (server?, neighbour?, inside?);
-    ways::reaches(&inside, &server, "from inside")?;
-    ways::reaches(&server, &inside, "from the server")?;
+    channel_tools::reaches(&inside, &server, "from inside")?;
+    channel_tools::reaches(&server, &inside, "from the server")?;
     wait_for_channel(&server, "tcp from ")?;
     let by: Vec<String> = channels(&inside)?.into_iter().map(|channel| channel.name).collect();
     assert!(!by.iter().any(|name| name.starts_with("tcp ")), "{by:?}");
@@ -168,42 +156,42 @@ fn what_is_wrong_is_named() -> Result {
          '/ip4/{0}/tcp/6003/p2p/12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp']",
         blocked.address()
     );
-    let robot = start(lab.host("robot")?, &peers)?;
-    let other = start(lab.host("other")?, "")?;
-    ways::troubled(&robot, "irc ", "irc.no-answer", "blocks its port")?;
-    ways::troubled(&robot, "swarm.invalid", "tcp.name-unresolved", "cannot be resolved")?;
-    ways::troubled(&robot, ":8001", "tcp.refused", "refused")?;
-    ways::troubled(&robot, "ipfs /ip4/", "ipfs.peer-unreachable", "refused")?;
+    let robot = Robot::start_on(lab.host("robot")?, &peers)?;
+    let other = Robot::start_on(lab.host("other")?, "")?;
+    channel_tools::wait_for_trouble(&robot, "irc ", "irc.no-answer", "blocks its port")?;
+    channel_tools::wait_for_trouble(&robot, "swarm.invalid", "tcp.name-unresolved", "cannot be resolved")?;
+    channel_tools::wait_for_trouble(&robot, ":8001", "tcp.refused", "refused")?;
+    channel_tools::wait_for_trouble(&robot, "ipfs /ip4/", "ipfs.peer-unreachable", "refused")?;
     // The rest goes on.
-    ways::reaches(&robot, &other, "in spite of it")?;
+    channel_tools::reaches(&robot, &other, "in spite of it")?;
     println!("{}", robot.cli_text(&["channels"])?);
     Ok(())
 }
 
 /// Two robots that know each other.
 fn two(lab: &Lab) -> Result<[Robot; 2]> {
-    let robots = [start(lab.host("a")?, "")?, start(lab.host("b")?, "")?];
-    ways::reaches(&robots[0], &robots[1], "at first")?;
+    let robots = [Robot::start_on(lab.host("a")?, "")?, Robot::start_on(lab.host("b")?, "")?];
+    channel_tools::reaches(&robots[0], &robots[1], "at first")?;
     Ok(robots)
 }
 
 fn readdress(robot: &Robot, address: &str) -> Result {
-    ways::ip(robot.host(), "address flush dev eth0 scope global")?;
-    ways::ip(robot.host(), &format!("address add {address} broadcast + dev eth0"))
+    channel_tools::ip(robot.host(), "address flush dev eth0 scope global")?;
+    channel_tools::ip(robot.host(), &format!("address add {address} broadcast + dev eth0"))
 }
 
 /// Both hear each other.
-fn share([a, b]: &[Robot; 2], words: &str) -> Result {
-    ways::reaches(a, b, words)?;
-    ways::reaches(b, a, &format!("{words}, and back"))
+fn share([a, b]: &[Robot; 2], note: &str) -> Result {
+    channel_tools::reaches(a, b, note)?;
+    channel_tools::reaches(b, a, &format!("{note}, and back"))
 }
 
 /// The interface of the first one goes and comes, and then DHCP, say, gives it another address.
 fn goes_and_comes(robots: &[Robot; 2]) -> Result {
     let a = &robots[0];
-    ways::ip(a.host(), "link set eth0 down")?;
-    ways::troubled(a, "udp", "udp.no-interface", "network")?;
-    ways::ip(a.host(), "link set eth0 up")?;
+    channel_tools::ip(a.host(), "link set eth0 down")?;
+    channel_tools::wait_for_trouble(a, "udp", "udp.no-interface", "network")?;
+    channel_tools::ip(a.host(), "link set eth0 up")?;
     share(robots, "back again")?;
     readdress(a, "10.77.0.99/24")?;
     share(robots, "under another address")?;
@@ -214,7 +202,7 @@ fn goes_and_comes(robots: &[Robot; 2]) -> Result {
 fn has_a_wrong_netmask(robots: &[Robot; 2]) -> Result {
     readdress(&robots[0], "10.77.0.130/25")?;
     share(robots, "with a wrong netmask")?;
-    ways::troubled(&robots[0], "eth0", "udp.netmask-wrong", "netmask")
+    channel_tools::wait_for_trouble(&robots[0], "eth0", "udp.netmask-wrong", "netmask")
 }
 
 /// Neither hears broadcasts any more.

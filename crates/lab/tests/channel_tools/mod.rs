@@ -1,4 +1,4 @@
-//! What tests of ways have in common.
+//! Steps that tests of channels have in common.
 
 use lab::daemon::Robot;
 use lab::{Host, Result, wait_until};
@@ -8,13 +8,6 @@ use telemetry::Metric;
 
 /// The slowest way is IRC: some 150 bytes in two seconds.
 const SOON: Duration = Duration::from_secs(150);
-
-/// A robot with this configuration, ready.
-pub(crate) fn start(host: Host, configuration: &str) -> Result<Robot> {
-    let mut robot = Robot::new(host, configuration)?;
-    robot.restart()?;
-    Ok(robot)
-}
 
 /// Some figures of a channel.
 #[derive(Debug)]
@@ -46,14 +39,14 @@ pub(crate) fn wait_for_channel(robot: &Robot, name: &str) -> Result<Channel> {
 }
 
 /// One says something, the other hears it, with its signature.
-pub(crate) fn reaches(from: &Robot, to: &Robot, words: &str) -> Result {
-    from.cli_text(&["propose", "share/notes", words, "--for", "1h", "--anyway"])?;
+pub(crate) fn reaches(from: &Robot, to: &Robot, note: &str) -> Result {
+    from.cli_text(&["propose", "share/notes", note, "--for", "1h", "--anyway"])?;
     let signer = from.cli(&["ping", "--json"])?["daemon"]["peer"].clone();
-    let what = format!("{words:?} from {} on {}", from.host().name(), to.host().name());
+    let what = format!("{note:?} from {} on {}", from.host().name(), to.host().name());
     let said = Instant::now();
     wait_until(SOON, &what, || {
         let known = to.cli_text(&["query", "share/notes", "--json"]).ok()?;
-        (known.contains(words) && known.contains(signer.as_str()?)).then_some(())
+        (known.contains(note) && known.contains(signer.as_str()?)).then_some(())
     })?;
     println!("{what} after {:?}", said.elapsed());
     Ok(())
@@ -76,20 +69,20 @@ pub(crate) fn both_ways(a: &Robot, b: &Robot, channel: &str) -> Result {
 }
 
 /// Waits until a robot reports a fault of a channel with this in its name: the code, and a part of the message.
-pub(crate) fn troubled(robot: &Robot, channel: &str, code: &str, part: &str) -> Result {
+pub(crate) fn wait_for_trouble(robot: &Robot, channel: &str, code: &str, part: &str) -> Result {
     let has = |value: &Value, part: &str| value.as_str().is_some_and(|text| text.contains(part));
     wait_until(SOON, &format!("{code} of {channel}"), || {
-        let told = robot.cli(&["channels", "--json"]).ok()?["troubles"].clone();
+        let answer = robot.cli(&["channels", "--json"]).ok()?["troubles"].clone();
         let is_it = |trouble: &&Value| {
             has(&trouble["channel"], channel) && trouble["code"] == code && has(&trouble["message"], part)
         };
-        told.as_array()?.iter().find(is_it).map(drop)
+        answer.as_array()?.iter().find(is_it).map(drop)
     })
 }
 
 /// Has the host's operating system do something with its interfaces.
-pub(crate) fn ip(host: &Host, words: &str) -> Result {
+pub(crate) fn ip(host: &Host, arguments: &str) -> Result {
     let mut command = host.command("ip");
-    command.args(words.split(' '));
-    host.run(command, SOON)?.success(words).map(drop)
+    command.args(arguments.split(' '));
+    host.run(command, SOON)?.success(arguments).map(drop)
 }

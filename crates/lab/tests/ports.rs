@@ -13,9 +13,9 @@ fn take<T: Send>(host: &Host, open: impl FnOnce() -> std::io::Result<T> + Send) 
     host.within(open)?.map_err(|source| Error::Io { what: "taking a port".to_owned(), source })
 }
 
-/// Waits for a line of the log that has all of these words.
-fn wait_for_words(robot: &mut Robot, words: &[&str]) -> Result {
-    let line = robot.running()?.wait_for_line(|line| words.iter().all(|word| line.contains(word)), SOON)?;
+/// Waits for a line of the log that has all of these parts.
+fn wait_for_message(robot: &mut Robot, parts: &[&str]) -> Result {
+    let line = robot.running()?.wait_for_line(|line| parts.iter().all(|part| line.contains(part)), SOON)?;
     println!("{}", line.trim());
     Ok(())
 }
@@ -50,7 +50,7 @@ fn without_its_tcp_port_a_robot_still_shares() -> Result {
     let mut a = Robot::new(lab.host("a")?, "")?;
     let taken = take(a.host(), || TcpListener::bind("0.0.0.0:8000"))?;
     a.restart()?;
-    wait_for_words(&mut a, &["TCP port 8000 is taken by another program", "`tcp_port`"])?;
+    wait_for_message(&mut a, &["TCP port 8000 is taken by another program", "`tcp_port`"])?;
     a.share("one.bag", b"one")?;
     wait_until_safe(&b, "one.bag", 2)?;
     drop(taken);
@@ -67,7 +67,7 @@ fn without_the_port_of_its_gateway_a_robot_still_shares() -> Result {
     let mut a = Robot::new(lab.host("a")?, "")?;
     let _taken = take(a.host(), || TcpListener::bind("127.0.0.1:6080"))?;
     a.restart()?;
-    wait_for_words(&mut a, &["TCP port 6080 is taken by another program", "`gateway`"])?;
+    wait_for_message(&mut a, &["TCP port 6080 is taken by another program", "`gateway`"])?;
     a.share("four.bag", b"four")?;
     wait_until_safe(&b, "four.bag", 2)
 }
@@ -81,7 +81,7 @@ fn without_its_udp_port_a_robot_still_answers_and_joins_once_it_is_free() -> Res
     let mut a = Robot::new(lab.host("a")?, "")?;
     let taken = take(a.host(), || UdpSocket::bind("0.0.0.0:1240"))?;
     a.restart()?;
-    wait_for_words(&mut a, &["UDP port 1240 is taken by another program", "`udp_port`"])?;
+    wait_for_message(&mut a, &["UDP port 1240 is taken by another program", "`udp_port`"])?;
     wait_for_code(&a, "udp", "udp.port-taken")?;
     a.share("two.bag", b"two")?;
     wait_until_safe(&a, "two.bag", 0)?;
@@ -99,11 +99,11 @@ fn without_its_ipfs_port_a_robot_still_fetches() -> Result {
     let _taken =
         take(a.host(), || Ok((TcpListener::bind("0.0.0.0:6002")?, UdpSocket::bind("0.0.0.0:6002")?)))?;
     a.restart()?;
-    wait_for_words(
+    wait_for_message(
         &mut a,
         &["/ip4/0.0.0.0/tcp/6002", "stop the program that holds the port", "`ipfs_port`"],
     )?;
-    wait_for_words(&mut a, &["/ip4/0.0.0.0/udp/6002/quic-v1", "`ipfs_port`"])?;
+    wait_for_message(&mut a, &["/ip4/0.0.0.0/udp/6002/quic-v1", "`ipfs_port`"])?;
     b.share("three.bag", b"three")?;
     wait_until_safe(&a, "three.bag", 2)
 }
