@@ -63,7 +63,7 @@ enum Request {
     Job { job: JobNumber },
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Answer {
     Alive { peers: BTreeSet<PeerId> },
