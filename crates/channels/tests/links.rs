@@ -248,17 +248,24 @@ async fn why_there_is_no_persistent_link_is_reported() {
     let nobody = TcpPeer { host: "::1".to_owned(), port: free_port().await };
     // Longer than a label of a name may be: no server is asked.
     let unknown = TcpPeer { host: "x".repeat(64), port: 8000 };
-    for (peer, ours, code, why) in [
-        (&keyed.peer(), key(2), "tcp.key-differs", "it belongs to another swarm (its key differs)"),
-        (&plain.peer(), key(2), "tcp.key-missing", "it belongs to another swarm (it has no key)"),
-        (&keyed.peer(), None, "tcp.key-unexpected", "it belongs to another swarm (it has a key)"),
-        (&nobody, None, "tcp.refused", "refused: nothing listens there"),
-        (&unknown, None, "tcp.name-unresolved", "its name cannot be resolved"),
+    for (peer, ours, codes, why) in [
+        (&keyed.peer(), key(2), &["tcp.key-differs"][..], "it belongs to another swarm (its key differs)"),
+        // It hangs up when it reads our hello; its own first line may come before that.
+        (
+            &plain.peer(),
+            key(2),
+            &["tcp.key-missing", "tcp.hung-up"],
+            "it belongs to another swarm (it has no key)",
+        ),
+        (&keyed.peer(), None, &["tcp.key-unexpected"], "it belongs to another swarm (it has a key)"),
+        (&nobody, None, &["tcp.refused"], "refused: nothing listens there"),
+        (&unknown, None, &["tcp.name-unresolved"], "its name cannot be resolved"),
     ] {
         let (mut node, list) = linked(vec![peer.clone()], fast(ours)).await;
         let (name, fault) = node.trouble().await;
         let fault = fault.unwrap();
-        assert_eq!((name.as_str(), fault.code()), (format!("tcp {peer}").as_str(), code));
+        assert_eq!(name, format!("tcp {peer}"));
+        assert!(codes.contains(&fault.code()), "{fault:?}");
         assert!(fault.message().contains(why), "{fault}");
         // A peer that is not wanted any more is no trouble.
         list.send(Vec::new()).unwrap();

@@ -4,6 +4,7 @@ use crate::{Connection, Fault, Faults, Journal, Location, Operation, Settings};
 use redb::{Database, ReadableDatabase as _, ReadableTableMetadata as _, TableDefinition};
 use std::path::Path;
 
+const FILE: &str = "numbers.redb";
 const NUMBERS: TableDefinition<'_, u64, ()> = TableDefinition::new("numbers");
 
 fn is_ours(database: &Database) -> Result<bool, redb::Error> {
@@ -22,7 +23,7 @@ fn count(database: &Database) -> Result<u64, redb::Error> {
 
 fn location(folder: &Path, faults: &Faults) -> Location {
     let settings = Settings { cache_bytes: 1 << 20, verifies_checksums: true, is_ours };
-    Location::new(folder.join("numbers.redb"), settings).with_faults(faults.clone())
+    Location::new(folder.join(FILE), settings).with_faults(faults.clone())
 }
 
 /// Returns a connection to a new database that holds one number.
@@ -60,25 +61,37 @@ fn an_error_of_the_work_alone_does_not_reopen_the_database() {
 }
 
 #[test]
-fn a_file_that_is_gone_empty_or_of_somebody_else_is_neither_created_nor_changed() {
-    let others = tempfile::tempdir().unwrap();
+fn a_file_that_is_gone_empty_or_no_database_is_neither_created_nor_changed() {
+    for content in [None, Some(&b""[..]), Some(b"rubbish")] {
+        let folder = tempfile::tempdir().unwrap();
+        replaced_by(content, folder.path());
+        assert_eq!(std::fs::read(folder.path().join(FILE)).ok().as_deref(), content);
+    }
+}
+
+#[test]
+fn the_database_of_somebody_else_gets_no_rows() {
+    let (others, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     drop(location(others.path(), &Faults::default()).open_or_create().unwrap());
-    let foreign = std::fs::read(others.path().join("numbers.redb")).unwrap();
-    for content in [None, Some(&b""[..]), Some(b"rubbish"), Some(&foreign)] {
-        let (folder, faults) = (tempfile::tempdir().unwrap(), Faults::default());
-        let location = location(folder.path(), &faults);
-        let connection = connect(&location);
-        faults.begin(Fault::Dead, 0);
+    replaced_by(Some(&std::fs::read(others.path().join(FILE)).unwrap()), folder.path());
+    let database = Database::open(folder.path().join(FILE)).unwrap();
+    assert_eq!(database.begin_read().unwrap().list_tables().unwrap().count(), 0);
+}
+
+/// Has a connection fail, puts `content` in the place of its file, and tries to write to it.
+fn replaced_by(content: Option<&[u8]>, folder: &Path) {
+    let faults = Faults::default();
+    let location = location(folder, &faults);
+    let connection = connect(&location);
+    faults.begin(Fault::Dead, 0);
+    connection.run(|database| insert(database, 2)).unwrap_err();
+    faults.end();
+    match content {
+        Some(content) => std::fs::write(location.file(), content).unwrap(),
+        None => std::fs::remove_file(location.file()).unwrap(),
+    }
+    for _ in 0..2 {
         connection.run(|database| insert(database, 2)).unwrap_err();
-        faults.end();
-        match content {
-            Some(content) => std::fs::write(location.file(), content).unwrap(),
-            None => std::fs::remove_file(location.file()).unwrap(),
-        }
-        for _ in 0..2 {
-            connection.run(|database| insert(database, 2)).unwrap_err();
-        }
-        assert_eq!(std::fs::read(location.file()).ok().map(|found| found.len()), content.map(<[u8]>::len));
     }
 }
 

@@ -191,7 +191,7 @@ fn what_changes_something_needs_the_daemon_of_this_computer() {
     let _ = std::fs::remove_file(&path);
     let _mute = std::os::unix::net::UnixListener::bind(&path).unwrap();
     let mute = ["localhost", "swarm", "leave", "--timeout", "0.3", "--socket", path.to_str().unwrap()];
-    fails(&mute, "has said nothing for 0.3 s");
+    fails(&mute, "has not answered for 0.3 s");
 }
 
 /// The swarm file with this key in it.

@@ -26,6 +26,8 @@ impl BodySource for Lines {
     async fn next_chunk(&mut self) -> Result<Option<Bytes>, Refusal> {
         let number = self.next;
         self.next += 1;
+        // What was read before is sent while the next chunk is read, as from a real source.
+        tokio::task::yield_now().await;
         match self.end {
             Ok(end) if number == end => Ok(None),
             Err(broken) if number == broken => Err(Refusal::internal("the source is gone")),
