@@ -10,27 +10,15 @@ pub const MAX_SERVICE_KEY_BYTES: usize = 1024;
 pub const MAX_SERVICE_VALUE_BYTES: usize = 1 << 20;
 
 impl Store {
-    /// Writes one value under `key`, in a durable commit of its own.
-    ///
-    /// # Errors
-    /// When something is over its bound, or the database cannot be written.
-    pub fn service_put(&self, service: &str, key: &str, value: &[u8]) -> Result<(), WriteError> {
-        self.service_write(service, &[(key, Some(value))])
-    }
-
-    /// Removes the value under `key`. A missing value is no error.
-    ///
-    /// # Errors
-    /// As [`Store::service_put`].
-    pub fn service_remove(&self, service: &str, key: &str) -> Result<(), WriteError> {
-        self.service_write(service, &[(key, None)])
-    }
-
     /// Puts (`Some`) and removes (`None`) in one durable commit: all or nothing.
     ///
     /// # Errors
-    /// As [`Store::service_put`].
-    pub fn service_write(&self, service: &str, changes: &[(&str, Option<&[u8]>)]) -> Result<(), WriteError> {
+    /// When something is over its bound, or the database cannot be written.
+    pub(crate) fn service_write(
+        &self,
+        service: &str,
+        changes: &[(&str, Option<&[u8]>)],
+    ) -> Result<(), WriteError> {
         check("the name", service.len(), MAX_SERVICE_KEY_BYTES)?;
         for (key, value) in changes {
             check("a key", key.len(), MAX_SERVICE_KEY_BYTES)?;
@@ -55,7 +43,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn service_get(&self, service: &str, key: &str) -> Result<Option<Vec<u8>>, ReadError> {
+    pub(crate) fn service_get(&self, service: &str, key: &str) -> Result<Option<Vec<u8>>, ReadError> {
         Ok(self.connection.run(|database| {
             let table = database.begin_read()?.open_table(SERVICES)?;
             Ok(table.get((service, key))?.map(|value| value.value().to_vec()))
@@ -66,7 +54,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn service_all(&self, service: &str) -> Result<Vec<(String, Vec<u8>)>, ReadError> {
+    pub(crate) fn service_all(&self, service: &str) -> Result<Vec<(String, Vec<u8>)>, ReadError> {
         Ok(self.connection.run(|database| {
             let table = database.begin_read()?.open_table(SERVICES)?;
             let mut all = Vec::new();
@@ -85,4 +73,39 @@ impl Store {
 
 fn check(what: &'static str, length: usize, most: usize) -> Result<(), WriteError> {
     if length > most { Err(WriteError::TooLarge { what, most, length }) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn namespaces_are_apart_and_outlive_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("records.redb");
+        let (store, _) = Store::open(&file).unwrap();
+        store.service_write("logs", &[("b", Some(b"2"))]).unwrap();
+        store.service_write("logs", &[("a", Some(b"1"))]).unwrap();
+        store.service_write("logs2", &[("a", Some(b"x"))]).unwrap();
+        store.service_write("logs", &[("b", None), ("c", Some(b"3"))]).unwrap();
+        drop(store);
+        let (store, _) = Store::open(&file).unwrap();
+        let kept = [("a".to_owned(), b"1".to_vec()), ("c".to_owned(), b"3".to_vec())];
+        assert_eq!(store.service_all("logs").unwrap(), kept);
+        assert_eq!(store.service_get("logs2", "a").unwrap().as_deref(), Some(&b"x"[..]));
+        assert_eq!(store.service_get("logs", "b").unwrap(), None);
+        assert_eq!(store.service_all("log").unwrap(), []);
+        store.service_write("logs2", &[("a", None)]).unwrap();
+        assert_eq!(store.service_get("logs2", "a").unwrap(), None);
+    }
+
+    #[test]
+    fn rows_are_bounded_and_a_commit_is_all_or_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = Store::open(&folder.path().join("records.redb")).unwrap();
+        let large = vec![0; MAX_SERVICE_VALUE_BYTES + 1];
+        let refused = store.service_write("logs", &[("a", Some(b"1")), ("b", Some(&large))]);
+        assert!(matches!(refused, Err(WriteError::TooLarge { .. })));
+        assert_eq!(store.service_all("logs").unwrap(), []);
+    }
 }

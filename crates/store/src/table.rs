@@ -146,7 +146,7 @@ impl<K: TableKey, V: Serialize + DeserializeOwned> Table<K, V> {
     /// Puts (`Some`) and removes (`None`) rows in one durable commit: all or none. Blocks while the disk works.
     ///
     /// # Errors
-    /// When a value cannot be encoded or is too large, or the store cannot be written.
+    /// When a value cannot be encoded or has more than [`crate::MAX_SERVICE_VALUE_BYTES`], or the store cannot be written.
     pub fn write(&self, changes: &[(K, Option<V>)]) -> Result<(), TableError> {
         write(&self.store, &self.namespace, &self.encode(changes)?)
     }

@@ -5,7 +5,8 @@ use dcache::{Data, Item, Key, Keypair, Kind, PeerId, Record, Statement, Time, Va
 use std::fs;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use store::{Batch, MAX_BROKEN_FILES, OpenError, Opened, Store, WriteError};
+use std::sync::Arc;
+use store::{Batch, MAX_BROKEN_FILES, OpenError, Opened, Store};
 
 fn record(data: &str, sequence: u64) -> Record {
     let item = Item { bucket: "share/files".parse().unwrap(), data: Data::new(data).unwrap() };
@@ -86,35 +87,6 @@ fn the_sequence_never_goes_back() {
         store.write(&batch).unwrap();
         assert_eq!(store.sequence().unwrap(), Some(kept));
     }
-}
-
-#[test]
-fn services_keep_their_own() {
-    let (_folder, file) = in_folder();
-    let (store, _) = Store::open(&file).unwrap();
-    store.service_put("logs", "b", b"2").unwrap();
-    store.service_put("logs", "a", b"1").unwrap();
-    store.service_put("logs2", "a", b"x").unwrap();
-    store.service_write("logs", &[("b", None), ("c", Some(b"3"))]).unwrap();
-    drop(store);
-    let (store, _) = Store::open(&file).unwrap();
-    let kept = [("a".to_owned(), b"1".to_vec()), ("c".to_owned(), b"3".to_vec())];
-    assert_eq!(store.service_all("logs").unwrap(), kept);
-    assert_eq!(store.service_get("logs2", "a").unwrap().as_deref(), Some(&b"x"[..]));
-    assert_eq!(store.service_get("logs", "b").unwrap(), None);
-    assert_eq!(store.service_all("log").unwrap(), []);
-    store.service_remove("logs2", "a").unwrap();
-    assert_eq!(store.service_get("logs2", "a").unwrap(), None);
-}
-
-#[test]
-fn what_a_service_keeps_is_bounded_and_all_or_nothing() {
-    let (_folder, file) = in_folder();
-    let (store, _) = Store::open(&file).unwrap();
-    let large = vec![0; store::MAX_SERVICE_VALUE_BYTES + 1];
-    let refused = store.service_write("logs", &[("a", Some(b"1")), ("b", Some(&large))]);
-    assert!(matches!(refused, Err(WriteError::TooLarge { .. })));
-    assert_eq!(store.service_all("logs").unwrap(), []);
 }
 
 #[test]
@@ -261,7 +233,7 @@ fn a_file_of_format_1_is_brought_to_the_present_one() {
             record.signature().verify(&record.statement().payload()).unwrap();
         }
         assert_eq!((loaded.broken, store.sequence().unwrap()), (1, Some(9)), "what was no row is left alone");
-        assert_eq!(store.service_get("logs", "a").unwrap().as_deref(), Some(&b"1"[..]));
+        assert_eq!(Arc::new(store).table("logs").read(&"a".to_owned()).unwrap(), Some(1));
     }
 }
 
