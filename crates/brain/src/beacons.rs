@@ -26,7 +26,7 @@ const YIELDING: f64 = 0.75;
 /// How long other nodes' beacons may suppress this node's, on a network with few neighbours.
 const MAX_SUPPRESSED: Duration = Duration::from_secs(600);
 
-/// What is kept for beacons alone.
+/// Rate limits of received beacons, per sending host.
 #[derive(Debug, Default)]
 pub(crate) struct Beacons {
     budgets: SenderBudgets<IpAddr>,

@@ -38,7 +38,7 @@ pub struct Brain {
     /// The rate limits for lines of hosts on networks.
     host_budgets: SenderBudgets<IpAddr>,
     next_expiry: Duration,
-    /// What was known of the time of day at the last input.
+    /// Time of day, and how far it is trusted, at the last input.
     moment: Moment,
 }
 

@@ -30,7 +30,7 @@ const DUPLICATE: Duration = Duration::from_millis(400);
 /// Maximum number of lines remembered to recognise duplicates.
 const MAX_RECENT: usize = 512;
 
-/// What is needed to forward lines.
+/// State of forwarding: routes, rate limits, and the lines forwarded lately.
 #[derive(Debug)]
 pub(crate) struct Forwarding {
     pub(crate) is_on: bool,
