@@ -2,7 +2,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::claims::{Claim, claims, own_buckets};
-use dcache::{Item, Moment, PeerId, Set, Statements, Time, Validity};
+use dcache::{Item, Key, Kind, Moment, PeerId, Set, Statements, Time, Validity};
 use service::{Decide, Decision, LocalFacts};
 use std::convert::Infallible;
 
@@ -30,18 +30,24 @@ impl Decide for Announcer {
 
     /// States claims that are not in the set or past half of their validity, and withdraws what the node claims no more.
     fn decide(&mut self, set: &Set, now: Moment) -> Decision<Infallible> {
-        let now = now.time;
+        // Neighbours whose clocks are ahead forget a statement that much earlier.
+        let (moment, now, ahead) = (now, now.time, now.latest().since(now.time));
         let mut statements = Statements::new();
         let mut wake: Option<Time> = None;
         let claims: Vec<Claim> = claims(self.me, &self.facts);
         for claim in &claims {
             let half = claim.lifetime / 2;
-            let until = own_until(set, self.me, &claim.item, now).filter(|until| *until > now.plus(half));
+            let margin = half + ahead;
+            let begins = begins_by(set, self.me, &claim.item, moment.earliest());
+            let holds_for_all = |until: &Time| begins && *until > now.plus(margin);
+            let until = own_until(set, self.me, &claim.item, now).filter(holds_for_all);
             let until = until.unwrap_or_else(|| {
-                statements.propose(claim.item.clone(), Validity::starting(now, claim.lifetime));
-                now.plus(claim.lifetime)
+                let former = own_proposal(set, self.me, &claim.item);
+                statements
+                    .propose(claim.item.clone(), Validity::renewed(former.as_ref(), now, claim.lifetime));
+                now.plus(claim.lifetime + ahead)
             });
-            let renewal = Time(until.0.saturating_sub(half));
+            let renewal = Time(until.0.saturating_sub(margin));
             wake = Some(wake.map_or(renewal, |wake| wake.min(renewal)));
         }
         withdraw(&mut statements, set, self.me, &self.facts, &claims, now);
@@ -62,10 +68,21 @@ fn withdraw(
         for view in set.bucket(&bucket, now) {
             let is_claimed = claims.iter().any(|claim| claim.item == *view.item);
             if let (false, Some(until)) = (is_claimed, own_until(set, me, view.item, now)) {
-                statements.dismiss(view.item.clone(), Validity::starting(now, until.since(now)));
+                statements.dismiss(view.item.clone(), Validity::stated(now, until.since(now)));
             }
         }
     }
+}
+
+/// Returns the validity of the proposal of the item by `me`, whether it counts or not.
+fn own_proposal(set: &Set, me: PeerId, item: &Item) -> Option<Validity> {
+    let own = set.get(&Key { item: item.clone(), signer: me })?;
+    (own.kind() == Kind::Propose).then(|| *own.validity())
+}
+
+/// Returns whether the statement of `me` about the item holds from `time` on, or from earlier.
+fn begins_by(set: &Set, me: PeerId, item: &Item, time: Time) -> bool {
+    own_proposal(set, me, item).is_some_and(|own| own.from().is_none_or(|from| from <= time))
 }
 
 /// Returns until when `me` states that the item is in its bucket; `None` when it does not.
@@ -113,25 +130,57 @@ mod tests {
         let before = claims(me, &here);
         assert_eq!(before.len(), 5);
         for claim in &before {
-            say(&mut set, Kind::Propose, &claim.item, Validity::starting(NOW, claim.lifetime));
+            say(&mut set, Kind::Propose, &claim.item, Validity::stated(NOW, claim.lifetime));
         }
         assert!(statements(&set, me, &here, NOW).is_empty());
         assert_eq!(decide(&set, me, &here, NOW).wake, Some(NOW.plus(300)));
         // After five minutes the presence alone is renewed.
         let mut renewal = Statements::new();
-        renewal.propose(before[0].item.clone(), Validity::starting(NOW.plus(300), 600));
+        let former = Validity::stated(NOW, 600);
+        let renewed = Validity::renewed(Some(&former), NOW.plus(300), 600);
+        assert_eq!(renewed.from(), former.from(), "for whoever saw the former begin");
+        renewal.propose(before[0].item.clone(), renewed);
         assert_eq!(statements(&set, me, &here, NOW.plus(300)), renewal);
         // At another address the old ones are taken back for as long as they were said.
         let after = claims(me, &there);
         let mut change = Statements::new();
         for new in &after[3..] {
-            change.propose(new.item.clone(), Validity::starting(NOW, 3600));
+            change.propose(new.item.clone(), Validity::stated(NOW, 3600));
         }
         for old in &before[3..] {
-            change.dismiss(old.item.clone(), Validity::starting(NOW, 3600));
+            change.dismiss(old.item.clone(), Validity::stated(NOW, 3600));
         }
         assert_eq!(statements(&set, me, &there, NOW), change);
         // After a restart, before the node listens, what was said of it still holds.
         assert!(statements(&set, me, &LocalFacts { ipfs: None, ..here }, NOW).is_empty());
+    }
+
+    #[test]
+    fn what_does_not_hold_by_the_clocks_of_the_neighbours_is_stated_anew() {
+        let me = Keypair::from_seed([1; 32]).peer_id();
+        let facts = facts("10.0.0.1");
+        let mut set = Set::default();
+        for claim in claims(me, &facts) {
+            say(&mut set, Kind::Propose, &claim.item, Validity::stated(NOW, claim.lifetime));
+        }
+        let decide_beside = |set: &Set, neighbours: Time| {
+            let moment = Moment { neighbours, ..Moment::certain(NOW) };
+            (moment, Announcer::new(me, facts.clone()).decide(set, moment))
+        };
+        assert!(decide_beside(&set, NOW.plus(60)).1.statements.is_empty());
+        for neighbours in [NOW.plus(7200), Time(NOW.0 - 7200)] {
+            let (moment, mut decision) = decide_beside(&set, neighbours);
+            assert!(!decision.statements.is_empty(), "{neighbours}");
+            decision.statements.reach(moment);
+            let mut after = set.clone();
+            for statement in decision.statements.into_signable().unwrap() {
+                say(&mut after, statement.kind(), statement.item(), *statement.validity());
+            }
+            let (_, again) = decide_beside(&after, neighbours);
+            assert!(again.statements.is_empty(), "once is enough");
+            assert_eq!(again.wake, Some(NOW.plus(300)), "the presence is renewed in time for them");
+            let address = claims(me, &facts).pop().unwrap();
+            assert!(after.item(&address.item, neighbours).is_some());
+        }
     }
 }

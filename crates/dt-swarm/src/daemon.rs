@@ -138,7 +138,7 @@ impl Daemon {
         self.supervise("node", move || run_node(shared.clone()));
         self.spawn_services(&services, &context);
         self.spawn_networks();
-        self.show(swarm_name.as_deref(), &services.banner()).await;
+        self.show(&swarm, swarm_name.as_deref(), services.banner()).await;
         signals.wait().await;
         self.stop().await
     }
@@ -249,12 +249,22 @@ impl Daemon {
     }
 
     /// Prints the start message once the addresses are known, or after [`ADDRESSES`].
-    async fn show(&self, swarm: Option<&str>, services: &Banner) {
+    async fn show(&self, swarm: &Swarm, name: Option<&str>, mut services: Banner) {
         let mut facts = self.shared.facts.subscribe();
         let _ = tokio::time::timeout(ADDRESSES, facts.wait_for(|facts| facts.ipfs.is_some())).await;
+        services.lines.extend(clock_line(swarm).await);
         let facts: LocalFacts = facts.borrow().clone();
-        banner::print(&self.shared.config, self.shared.keypair.peer_id(), swarm, &facts, services);
+        banner::print(&self.shared.config, self.shared.keypair.peer_id(), name, &facts, &services);
     }
+}
+
+/// Returns the line of the start message about a clock that is known to be wrong.
+async fn clock_line(swarm: &Swarm) -> Option<(&'static str, String)> {
+    let known = tokio::time::timeout(ADDRESSES, swarm.read_at(|_, now| now)).await;
+    let now = known.ok()?.ok().filter(|now| !now.is_certain)?;
+    let (shown, time) = (swarm::system_clock().date(), now.time.date());
+    let text = format!("wrong: it shows {shown}; this node goes by {time} until it is set");
+    Some(("clock", text))
 }
 
 /// The signals that stop the daemon.

@@ -1,5 +1,7 @@
 //! The task that owns the brain.
 
+mod time;
+
 use crate::handle::{Command, SayError, Swarm};
 use crate::record_signer::RecordSigner;
 use crate::refusals::Refusals;
@@ -12,6 +14,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use store::{ReadError, Store};
+use time::LastTime;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -19,8 +22,6 @@ use tokio_util::sync::CancellationToken;
 const MAX_COMMANDS: usize = 256;
 /// Records that give roles and wait for the time to be known: at most this many.
 const MAX_DOUBTFUL: usize = 4096;
-/// How often to look at what times others have signed.
-const WITNESS_EVERY: Duration = Duration::from_secs(5);
 
 /// What a running brain is made of.
 pub struct Setup {
@@ -138,7 +139,7 @@ impl Driver {
             write_behind,
             clock,
             wall_clock: self.setup.wall_clock,
-            next_witness: Duration::ZERO,
+            last_time: LastTime::default(),
             was_certain: moment.is_certain,
             doubtful: BTreeSet::new(),
             refusals: Refusals::default(),
@@ -193,7 +194,7 @@ struct Run {
     started: Instant,
     clock: Clock,
     wall_clock: fn() -> Time,
-    next_witness: Duration,
+    last_time: LastTime,
     /// Whether the time was known when last looked at.
     was_certain: bool,
     /// The keys of records that gave roles while it was not.
@@ -211,30 +212,6 @@ impl Run {
         for output in self.brain.handle(now, input) {
             self.output(output);
         }
-    }
-
-    fn now(&mut self) -> Now {
-        let (wall, elapsed) = ((self.wall_clock)(), self.started.elapsed());
-        if elapsed >= self.next_witness {
-            self.next_witness = elapsed + WITNESS_EVERY;
-            self.hear_witnesses(wall, elapsed);
-        }
-        let moment = self.clock.read(wall, elapsed);
-        if moment.is_certain != self.was_certain {
-            self.was_certain = moment.is_certain;
-            tell_certainty(moment.is_certain, wall, moment.time);
-            if moment.is_certain {
-                self.settle_doubts();
-            }
-        }
-        Now { moment, elapsed }
-    }
-
-    fn hear_witnesses(&mut self, wall: Time, elapsed: Duration) {
-        let floor = self.clock.floor(elapsed);
-        let signed = self.brain.set().signed_times(self.signer.me(), wall.max(floor));
-        self.clock.witness(signed.into_values(), wall, elapsed);
-        self.write_behind.passed(self.clock.floor(elapsed));
     }
 
     fn output(&mut self, output: Output) {
@@ -370,16 +347,6 @@ impl Run {
             }
         }
         let _ = own.said.send(result);
-    }
-}
-
-fn tell_certainty(is_certain: bool, clock: Time, time: Time) {
-    match is_certain {
-        true => tracing::info!("the time is known again"),
-        false => tracing::warn!(
-            %clock, at_least = %time,
-            "this computer's clock is behind: until it is set, the time is unknown, and no new roles are accepted"
-        ),
     }
 }
 

@@ -68,7 +68,10 @@ impl Brain {
             }
             Ok(Message::Ping { .. }) => answers.answer_ping(node, now, origin, envelope),
             // A pong without records ends what the other side of a link had for this node.
-            Ok(Message::Pong { .. }) if envelope.records.is_empty() => {
+            Ok(Message::Pong { validity }) if envelope.records.is_empty() => {
+                if let Some(peer) = envelope.from.brain_of() {
+                    node.note_clock(now, origin, peer, &validity);
+                }
                 self.comparisons.completed(node, now, origin.channel);
             }
             Ok(Message::Pong { .. }) => {}

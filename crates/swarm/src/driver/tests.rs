@@ -282,3 +282,41 @@ async fn a_node_that_spoke_in_2040_is_not_silent_when_its_clock_is_set_right() {
     life.swarm.say(proposal("a", wall())).await.unwrap();
     life.end().await;
 }
+
+#[tokio::test]
+async fn a_node_in_1970_goes_by_the_clocks_of_its_neighbours_and_tells_its_services() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("records.redb");
+    let saved = Time(1_800_000_000);
+    let store = Store::open(&file).unwrap().0;
+    store.write(&store::Batch { sequence: Some(5), time: Some(saved), ..store::Batch::default() }).unwrap();
+    drop(store);
+    let life = Life::by_clock(&file, Faults::default(), || Time(100));
+    assert!(!life.swarm.read_at(|_, now| now).await.unwrap().is_certain);
+    let mut jumps = life.swarm.clock_sets();
+    let real = saved.plus(30 * 86_400);
+    let channel = routing::ChannelId(7);
+    let medium = routing::Medium::Broadcast {
+        name: "lan".to_owned(),
+        at: None,
+        line: None,
+        capacity: routing::Capacity::LAN,
+    };
+    life.reports.send(ChannelEvent::Up { channel, medium }).await.unwrap();
+    let from = routing::Address::brain(Keypair::from_seed([9; 32]).peer_id());
+    let pong = routing::Message::pong(Validity::starting(real, 60));
+    let envelope = routing::Envelope::new(from, routing::Address::every_brain(), pong);
+    let source = Some("10.0.0.9:1240".parse().unwrap());
+    life.reports.send(ChannelEvent::Received { channel, source, envelope, bytes: 0 }).await.unwrap();
+    let told = tokio::time::timeout(DEADLINE, jumps.changed()).await;
+    told.expect("services are told").unwrap();
+    let moment = life.swarm.read_at(|_, now| now).await.unwrap();
+    assert!(moment.time >= real && moment.time < real.plus(60) && !moment.is_certain, "{moment:?}");
+    assert!(moment.settled < saved.plus(60), "nothing is forgotten by it");
+    life.end().await;
+
+    let life = Life::by_clock(&file, Faults::default(), || Time(100));
+    let moment = life.swarm.read_at(|_, now| now).await.unwrap();
+    assert!(moment.time < saved.plus(60), "nothing of it is saved: {moment:?}");
+    life.end().await;
+}
