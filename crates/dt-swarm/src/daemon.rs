@@ -39,6 +39,8 @@ fn built() -> Time {
 
 /// Maximum time that stopping may take.
 const STOPPING: Duration = Duration::from_millis(4500);
+/// How long a thread that waits for the disk stays when it has nothing to do.
+const KEPT_ALIVE: Duration = Duration::from_secs(2);
 /// Maximum time that the start message waits for the addresses of the IPFS node.
 const ADDRESSES: Duration = Duration::from_secs(3);
 
@@ -91,8 +93,13 @@ pub(crate) fn run(arguments: &Arguments, services: &'static [Registration]) -> R
         node: watch::Sender::new(None),
         stop: CancellationToken::new(),
     };
-    // Two threads: a robot's other core must not wait while one hashes.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    // Two threads: a robot's other core must not wait while one hashes. A thread that waited for the disk ends soon: each
+    // holds memory of its own.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_keep_alive(KEPT_ALIVE)
+        .enable_all()
+        .build()?;
     let daemon = Daemon { shared, environment: Arc::new(environment), services, tasks: JoinSet::new() };
     let result = runtime.block_on(daemon.run(membership));
     // A stuck thread must not keep the process.

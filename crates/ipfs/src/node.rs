@@ -8,6 +8,7 @@ mod exchange;
 mod fetch;
 mod fetch_types;
 mod head_start;
+mod housekeeping;
 mod inbound;
 mod limits;
 mod meter;

@@ -217,7 +217,7 @@ impl Run {
     fn output(&mut self, output: Output) {
         match output {
             Output::Channel(command) => self.switchboard.carry_out(command),
-            Output::Admitted(record) => self.admitted(record),
+            Output::Admitted { record, is_renewal } => self.admitted(record, is_renewal),
             Output::Removed(keys) => self.write_behind.remove(keys),
             Output::NotSaid(reason) => {
                 if let Some((_, refusal)) = &mut self.telling {
@@ -228,7 +228,7 @@ impl Run {
         }
     }
 
-    fn admitted(&mut self, record: Record) {
+    fn admitted(&mut self, record: Record, is_renewal: bool) {
         if record.signer() == self.signer.me() {
             self.signer.heard_own(&record);
         }
@@ -237,6 +237,9 @@ impl Run {
         match is_told {
             true => self.write_behind.is_there(&Key::from(&record)),
             false if self.is_doubtful(&record) => self.note_doubtful(&record),
+            false if is_renewal && record.signer() != self.signer.me() => {
+                self.write_behind.renew(record.clone())
+            }
             false => self.write_behind.put(record.clone()),
         }
         self.swarm.changed(record);

@@ -13,6 +13,7 @@ mod handle;
 pub mod protocol;
 mod record_signer;
 mod refusals;
+mod renewals;
 pub mod route_protocol;
 mod write_behind;
 
