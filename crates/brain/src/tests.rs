@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use telemetry::{Metric, metrics};
 
+mod copied_key;
 mod hostile;
 mod ways;
 
