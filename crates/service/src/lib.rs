@@ -14,6 +14,7 @@ mod decide;
 mod decision_loop;
 mod facts;
 mod jobs;
+mod private;
 mod providers;
 mod registry;
 mod settings;
@@ -33,6 +34,7 @@ pub use jobs::{
 pub use providers::{
     ProviderSearch, ProviderTable, concerns_providers, holders_of, provider_patterns, providers_of,
 };
+pub use private::{FileId, Overlap, PrivatePlace, PrivatePlaces, holds_key};
 pub use registry::{OpenError, Registration, Router, Services};
 pub use settings::{SettingsError, nearest, parse_settings};
 pub use supervise::supervise;
