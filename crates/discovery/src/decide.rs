@@ -2,8 +2,8 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::claims::{Claim, claims, own_buckets};
-use dcache::{Item, Key, Kind, Moment, PeerId, Set, Statements, Time, Validity};
 use crate::copied::CopiedKey;
+use dcache::{Item, Key, Kind, Moment, PeerId, Set, Statements, Time, Validity};
 use service::{Decide, Decision, LocalFacts};
 use std::convert::Infallible;
 
