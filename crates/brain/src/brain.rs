@@ -20,8 +20,10 @@ use std::net::IpAddr;
 use std::time::Duration;
 use telemetry::{Metric, metrics};
 
-/// Interval between looks for records that are over.
+/// Minimum interval between looks for records that are over, when the brain is awake anyway.
 const EXPIRE_EVERY: Duration = Duration::from_secs(5);
+/// Time after which the brain wakes for such a look, if nothing else woke it.
+const EXPIRE_LATE: Duration = Duration::from_secs(5);
 /// Clock jump, in seconds, that is treated as a clock change.
 const CLOCK_CHANGE: u64 = 60;
 
@@ -40,6 +42,8 @@ pub struct Brain {
     /// The rate limits for lines of hosts on networks.
     host_budgets: SenderBudgets<IpAddr>,
     next_expiry: Duration,
+    /// When the brain wakes for it at the latest.
+    latest_expiry: Duration,
     /// Time of day, and how far it is trusted, at the last input.
     moment: Moment,
 }
@@ -57,6 +61,7 @@ impl Brain {
             forwarding: Forwarding::new(me),
             host_budgets: SenderBudgets::default(),
             next_expiry: Duration::ZERO,
+            latest_expiry: Duration::ZERO,
             moment: Moment::certain(Time(0)),
         }
     }
@@ -105,7 +110,7 @@ impl Brain {
             self.comparisons.next_wake(&self.node),
             self.clock_query.next_wake(),
         ];
-        wakes.into_iter().flatten().fold(self.next_expiry, Duration::min)
+        wakes.into_iter().flatten().fold(self.latest_expiry, Duration::min)
     }
 
     /// Takes one input, and does whatever is due by `now` as well.
@@ -184,6 +189,7 @@ impl Brain {
             return;
         }
         self.next_expiry = now.elapsed + EXPIRE_EVERY;
+        self.latest_expiry = self.next_expiry + EXPIRE_LATE;
         self.node.check_clock(now);
         if is_changed {
             // Records that were refused because of the time may be taken now.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use telemetry::{Metric, metrics};
 
 mod clocks;
+mod copied_key;
 mod hostile;
 mod ways;
 

@@ -14,6 +14,7 @@ mod decide;
 mod decision_loop;
 mod facts;
 mod jobs;
+mod private;
 mod providers;
 mod registry;
 mod settings;
@@ -30,6 +31,7 @@ pub use facts::LocalFacts;
 pub use jobs::{
     Job, JobEnd, JobError, JobKind, JobNumber, JobRow, JobState, JobStatus, Jobs, Progress, ProgressReporter,
 };
+pub use private::{FileId, Overlap, PrivatePlace, PrivatePlaces, holds_key};
 pub use providers::{
     ProviderSearch, ProviderTable, concerns_providers, holders_of, provider_patterns, providers_of,
 };

@@ -205,7 +205,7 @@ impl World {
         }
         match output {
             Output::Channel(command) => self.carry_out(node, command),
-            Output::Admitted(record) => self.admitted(node, &record),
+            Output::Admitted { record, .. } => self.admitted(node, &record),
             Output::Removed(keys) => keys.into_iter().for_each(|key| self.keep(node, key, None)),
             Output::NotSaid(reason) => self.count(format!("own: {reason}")),
             Output::Refused { reason, .. } => self.count(reason.to_string()),

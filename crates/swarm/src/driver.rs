@@ -2,6 +2,7 @@
 
 mod time;
 
+use crate::copies::CopyDetector;
 use crate::handle::{Command, SayError, Swarm};
 use crate::record_signer::RecordSigner;
 use crate::refusals::Refusals;
@@ -133,8 +134,10 @@ impl Driver {
         if !dropped.is_empty() {
             write_behind.remove(dropped);
         }
+        self.swarm.tell_copied(None);
         Ok(Run {
             brain,
+            copies: CopyDetector::new(sequence),
             signer: RecordSigner::new(Keypair::from_seed(self.setup.keypair.seed()), last),
             write_behind,
             clock,
@@ -187,6 +190,7 @@ pub fn system_clock() -> Time {
 struct Run {
     brain: Brain,
     signer: RecordSigner,
+    copies: CopyDetector,
     write_behind: WriteBehind,
     refusals: Refusals,
     swarm: Swarm,
@@ -212,12 +216,21 @@ impl Run {
         for output in self.brain.handle(now, input) {
             self.output(output);
         }
+        self.tell_copies();
+    }
+
+    /// Tells what became known of another host that uses the key of this node.
+    fn tell_copies(&mut self) {
+        if let Some(fault) = self.copies.news() {
+            self.swarm.tell_copied(fault.as_ref());
+            self.input(Input::Channel(ChannelEvent::Trouble { name: "identity".to_owned(), fault }));
+        }
     }
 
     fn output(&mut self, output: Output) {
         match output {
             Output::Channel(command) => self.switchboard.carry_out(command),
-            Output::Admitted(record) => self.admitted(record),
+            Output::Admitted { record, is_renewal } => self.admitted(record, is_renewal),
             Output::Removed(keys) => self.write_behind.remove(keys),
             Output::NotSaid(reason) => {
                 if let Some((_, refusal)) = &mut self.telling {
@@ -228,15 +241,21 @@ impl Run {
         }
     }
 
-    fn admitted(&mut self, record: Record) {
-        if record.signer() == self.signer.me() {
-            self.signer.heard_own(&record);
-        }
+    fn admitted(&mut self, record: Record, is_renewal: bool) {
         // What is being told was written just now.
         let is_told = self.telling.as_ref().is_some_and(|(telling, _)| *telling == record);
+        if record.signer() == self.signer.me() {
+            self.signer.heard_own(&record);
+            if !is_told {
+                self.copies.heard(&record, self.started.elapsed());
+            }
+        }
         match is_told {
             true => self.write_behind.is_there(&Key::from(&record)),
             false if self.is_doubtful(&record) => self.note_doubtful(&record),
+            false if is_renewal && record.signer() != self.signer.me() => {
+                self.write_behind.renew(record.clone())
+            }
             false => self.write_behind.put(record.clone()),
         }
         self.swarm.changed(record);
@@ -285,6 +304,7 @@ impl Run {
                 // The clock may have been set right since; what stood above all in between is gone then.
                 self.input(Input::Tick);
                 let records = self.signer.sign(statements, self.brain.set());
+                self.copies.signed(&records);
                 self.write_to_send(OwnRecords { records, said });
             }
             Command::Carry { records, said } => self.write_to_send(OwnRecords { records, said }),

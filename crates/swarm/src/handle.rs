@@ -4,7 +4,7 @@ use brain::{Brain, Now, Routing};
 use dcache::{Moment, PeerId, Policy, Record, Refusal, Set, Statement, StatementError, Statements, Time};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use store::WriteError;
-use telemetry::{Counters, Metric};
+use telemetry::{Counters, FaultReport, Metric};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 /// How many changes a slow listener may be behind before it misses some; it is told then, and reads anew.
@@ -33,6 +33,7 @@ pub struct Swarm {
     clock_sets: watch::Sender<u64>,
     /// What services counted and the brain does not know yet.
     counted: Arc<Mutex<Counters>>,
+    is_copied: watch::Sender<bool>,
 }
 
 /// The daemon is stopping.
@@ -70,8 +71,9 @@ pub enum SayError {
 
 impl Swarm {
     pub(crate) fn new(me: PeerId, commands: mpsc::Sender<Command>) -> Self {
-        let (changes, clock_sets) = (broadcast::channel(CHANGES).0, watch::Sender::new(0));
-        Self { me, commands, changes, clock_sets, counted: Arc::default() }
+        let (clock_sets, is_copied) = (watch::Sender::new(0), watch::Sender::new(false));
+        let changes = broadcast::channel(CHANGES).0;
+        Self { me, commands, changes, clock_sets, counted: Arc::default(), is_copied }
     }
 
     /// Who this node is.
@@ -200,6 +202,22 @@ impl Swarm {
     fn counted(&self) -> MutexGuard<'_, Counters> {
         // Each change is a single call that leaves the counters whole.
         self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns whether another host uses the key of this node, as far as is known.
+    pub fn is_copied(&self) -> watch::Receiver<bool> {
+        self.is_copied.subscribe()
+    }
+
+    /// Tells that another host uses the key of this node, or with `None` that none does.
+    pub(crate) fn tell_copied(&self, fault: Option<&FaultReport>) {
+        let is_copied = fault.is_some();
+        let is_new = self.is_copied.send_if_modified(|told| std::mem::replace(told, is_copied) != is_copied);
+        match fault {
+            Some(fault) => tracing::error!("{fault}"),
+            None if is_new => tracing::info!("no other host uses the identity of this one any more"),
+            None => {}
+        }
     }
 
     /// Every record that is new in the set from now on, this node's own included.

@@ -19,6 +19,12 @@ crate::faults! {
          roles";
         "set the clock, for example with `timedatectl set-time`, or connect to a network with a time server";
 
+    IDENTITY_COPIED = "identity.copied":
+        "{host} uses the identity of this one, as after an SD card or a data folder was copied: others take both for one \
+         robot, and files of one are not fetched";
+        "stop dt-swarm on one of the two, delete the file identity.key in its data folder and start it again: it makes an \
+         identity of its own";
+
     IPFS_PEER_ADDRESS_INVALID = "ipfs.peer-address-invalid":
         "this address of an IPFS peer cannot be used: {error}";
         "correct it in the configuration file or in the swarm file";

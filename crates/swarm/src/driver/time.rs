@@ -35,7 +35,9 @@ impl Run {
             }
         }
         self.note_jump(moment, elapsed);
-        Now { moment, elapsed }
+        let now = Now { moment, elapsed };
+        self.copies.read_clock(now);
+        now
     }
 
     fn hear_witnesses(&mut self, wall: Time, elapsed: Duration) {
