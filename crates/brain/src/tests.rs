@@ -11,6 +11,7 @@ use std::time::Duration;
 use telemetry::{Metric, metrics};
 
 mod hostile;
+mod local;
 mod ways;
 
 const START: Time = Time(1_800_000_000);
