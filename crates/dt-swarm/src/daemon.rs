@@ -180,6 +180,7 @@ impl Daemon {
             settings: brain::Settings::default(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             seed: self.shared.seed,
+            control_socket: control::told_path(&config.control_socket),
         });
         let routes = Routes::new(swarm.clone(), path, configured, added, config.forward);
         (Arc::new(driver), swarm, routes)
