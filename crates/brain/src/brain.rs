@@ -7,13 +7,14 @@ mod routes;
 use crate::answers::Answers;
 use crate::beacons::Beacons;
 use crate::budget::SenderBudgets;
+use crate::clocks::ClockQuery;
 use crate::forward::Forwarding;
 use crate::node::Node;
 use crate::origin::Origin;
 use crate::repair::Comparisons;
 use crate::serve::Served;
 use crate::{Input, Now, Output, Settings};
-use dcache::{Moment, PeerId, Policy, Set, Time};
+use dcache::{Moment, NeighbourTime, PeerId, Policy, Set, Time};
 use routing::{Capacity, ChannelEvent, ChannelId, Medium, Status, Table};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -32,6 +33,7 @@ pub struct Brain {
     node: Node,
     answers: Answers,
     beacons: Beacons,
+    clock_query: ClockQuery,
     /// Comparisons that this node begins.
     comparisons: Comparisons,
     /// Comparisons that other nodes begin.
@@ -53,6 +55,7 @@ impl Brain {
             node: Node::new(me, set, settings, version, seed),
             answers: Answers::default(),
             beacons: Beacons::default(),
+            clock_query: ClockQuery::default(),
             comparisons: Comparisons::default(),
             served: Served::default(),
             forwarding: Forwarding::new(me),
@@ -78,9 +81,19 @@ impl Brain {
         std::mem::take(&mut self.node.outputs)
     }
 
+    /// Sets the path of the control socket of this node. Pongs name it to programs on the same computer, and to nobody else.
+    pub fn set_control_socket(&mut self, path: Option<String>) {
+        self.node.control_socket = path;
+    }
+
     /// Returns what this node says about itself.
     pub fn status(&self, now: Now) -> Status {
         self.node.status(now)
+    }
+
+    /// Returns what the clocks of neighbours show at `elapsed`; `None` when no neighbour shows a time.
+    pub fn neighbour_time(&self, elapsed: Duration) -> Option<NeighbourTime> {
+        self.node.neighbour_time(elapsed)
     }
 
     /// Adds to a count that the status shows. Services count by it what they do.
@@ -96,7 +109,12 @@ impl Brain {
     /// Returns the latest time at which the next [`Input::Tick`] has to come, since start.
     pub fn next_wake(&self) -> Duration {
         let channels = &self.node.channels;
-        let wakes = [channels.outbox.next(), channels.next_beacon(), self.comparisons.next_wake(&self.node)];
+        let wakes = [
+            channels.outbox.next(),
+            channels.next_beacon(),
+            self.comparisons.next_wake(&self.node),
+            self.clock_query.next_wake(),
+        ];
         wakes.into_iter().flatten().fold(self.latest_expiry, Duration::min)
     }
 
@@ -111,12 +129,14 @@ impl Brain {
         self.node.send_due_records(now);
         self.comparisons.run(&mut self.node, now);
         self.beacons.run(&mut self.node, now);
+        self.clock_query.run(&mut self.node, now);
         std::mem::take(&mut self.node.outputs)
     }
 
     fn channel_event(&mut self, now: Now, event: ChannelEvent) {
         match event {
             ChannelEvent::Up { channel, medium } => self.up(now, channel, medium),
+            ChannelEvent::Local { channel } => self.node.channels.mark_local(channel),
             ChannelEvent::Down { channel } => self.down(now, channel),
             ChannelEvent::Ended { channel } => self.answers.ended(&mut self.node, channel),
             ChannelEvent::Trouble { name, fault } => self.node.troubles.note(name, fault, now.elapsed),
@@ -176,6 +196,7 @@ impl Brain {
         }
         self.next_expiry = now.elapsed + EXPIRE_EVERY;
         self.latest_expiry = self.next_expiry + EXPIRE_LATE;
+        self.node.check_clock(now);
         if is_changed {
             // Records that were refused because of the time may be taken now.
             self.node.neighbours.clear_backoffs();
