@@ -1,12 +1,10 @@
 //! Which of this host's network interfaces are fit for speaking to all.
 
+use crate::interface_kind::VIRTUAL;
 use globset::{Glob, GlobMatcher};
 use if_addrs::IfAddr;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Interfaces that lead to containers and virtual machines of this host, not to other robots.
-const VIRTUAL: &[&str] =
-    &["docker*", "br-*", "veth*", "virbr*", "vnet*", "cni*", "flannel*", "podman*", "lxc*"];
 /// The most IPv4 networks of one interface that are used.
 const MAX_NETWORKS: usize = 4;
 
@@ -134,11 +132,14 @@ impl InterfaceFilter {
 
     fn allows(&self, interface: &str) -> bool {
         if !self.wanted.is_empty() {
-            return self.wanted.iter().any(|wanted| wanted.is_match(interface));
+            return self.names(interface);
         }
-        let is_virtual =
-            |pattern: &&str| Glob::new(pattern).is_ok_and(|glob| glob.compile_matcher().is_match(interface));
-        !VIRTUAL.iter().any(is_virtual)
+        !matches_any(VIRTUAL, interface)
+    }
+
+    /// Whether one of the patterns that were given matches.
+    pub(crate) fn names(&self, interface: &str) -> bool {
+        self.wanted.iter().any(|wanted| wanted.is_match(interface))
     }
 
     /// The fit interfaces of this moment, in a fixed order.
@@ -166,6 +167,13 @@ impl InterfaceFilter {
         let is_named = !self.wanted.is_empty() && found.is_loopback();
         (is_wire || is_named) && self.allows(&found.name)
     }
+}
+
+/// Whether one of the patterns matches an interface's name.
+pub(crate) fn matches_any(patterns: &[&str], interface: &str) -> bool {
+    let is_match =
+        |pattern: &&str| Glob::new(pattern).is_ok_and(|glob| glob.compile_matcher().is_match(interface));
+    patterns.iter().any(is_match)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use dcache::PeerId;
+use routing::Address;
 use service::{Banner, LocalFacts};
 use std::io::Write as _;
 
@@ -13,7 +14,7 @@ pub(crate) fn print(config: &Config, me: PeerId, swarm: Option<&str>, facts: &Lo
 
 fn text(config: &Config, me: PeerId, swarm: Option<&str>, facts: &LocalFacts, services: &Banner) -> String {
     let swarm = swarm.unwrap_or("the open one, in which nobody has a role");
-    let lines = facts.lines.iter().map(|at| format!("/ip4/{}/tcp/{}/dswarm-line", at.ip(), at.port()));
+    let lines = facts.lines.iter().map(|at| Address::tcp_line(*at).to_string());
     let addresses: Vec<String> = lines.chain(facts.ipfs.iter().flatten().cloned()).collect();
     let addresses = match addresses.is_empty() {
         true => "none: no network is up yet; it is noticed when one comes".to_owned(),
@@ -35,4 +36,23 @@ fn text(config: &Config, me: PeerId, swarm: Option<&str>, facts: &LocalFacts, se
     let hints: String = services.hints.iter().map(hint).collect();
     let (version, hostname) = (&facts.version, &facts.hostname);
     format!("dt-swarm {version} on {hostname}\n\n{rows}\n{hints}Stop with Ctrl-C.\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Arguments, Config};
+    use clap::Parser as _;
+    use service::Environment;
+
+    #[test]
+    fn an_ipv6_address_is_shown_as_one() {
+        let arguments = Arguments::parse_from(["dt-swarm", "--data-dir", "/d", "--shared", "/s"]);
+        let config = Config::load(&arguments, &Environment::default(), &[]).unwrap();
+        let lines = vec!["10.0.0.1:8000".parse().unwrap(), "[2001:db8::1]:8000".parse().unwrap()];
+        let facts = LocalFacts { lines, ..LocalFacts::default() };
+        let shown = text(&config, PeerId::from_public_key([1; 32]), None, &facts, &Banner::default());
+        assert!(shown.contains("/ip4/10.0.0.1/tcp/8000/dswarm-line\n"), "{shown}");
+        assert!(shown.contains("/ip6/2001:db8::1/tcp/8000/dswarm-line\n"), "{shown}");
+    }
 }

@@ -111,7 +111,8 @@ impl Life {
         let (port, line_port) = (self.shared.config.udp_port, self.shared.config.tcp_port);
         let (peers, interfaces) =
             (follow(channels, &self.shared.plan, |plan| plan.udp.clone()), self.shared.choice.clone());
-        let udp = UdpSettings { port, line_port, interfaces, peers, wire: self.wire()? };
+        let heard = self.shared.heard.clone();
+        let udp = UdpSettings { port, line_port, interfaces, peers, heard, wire: self.wire()? };
         let board = switchboard.clone();
         channels.spawn(supervise("udp", self.stop.clone(), move || {
             told("udp", board.clone(), run_udp(udp.clone(), board.clone()))

@@ -11,7 +11,7 @@ use crate::routes::{self, Routes};
 use crate::shared::Shared;
 use crate::{banner, facts, hostname, plan, private};
 use brain::Routing;
-use channels::{InterfaceFilter, InterfaceFilterError};
+use channels::{Heard, InterfaceFilter, InterfaceFilterError};
 use control::{BindError, Listener};
 use dcache::{Keypair, Time};
 use gateway::{BLOCK_TIMEOUT, Holders};
@@ -85,6 +85,7 @@ pub(crate) fn run(arguments: &Arguments, services: &'static [Registration]) -> R
     let shared = Shared {
         config: Arc::new(config),
         choice,
+        heard: Heard::default(),
         keypair,
         store,
         seed: random_seed()?,

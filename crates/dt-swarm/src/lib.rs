@@ -4,6 +4,7 @@
 //! the IPFS node, the control socket, the gateway) and runs a list of services, see [`run`]. A service is one row of that
 //! list; this crate knows no service by name, except for command line flags that set keys of a service's section.
 
+mod announce;
 mod banner;
 mod comms;
 mod config;

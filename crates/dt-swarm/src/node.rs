@@ -1,8 +1,10 @@
 //! Runs the embedded IPFS node. With another swarm key, or other topics, it is replaced by a new one.
 
+use crate::announce::{self, Hearing};
 use crate::plan::Plan;
 use crate::shared::{Shared, key_of};
-use ipfs::node::{Driver, Node, NodeConfig, StartError};
+use channels::{Heard, InterfaceFilter};
+use ipfs::node::{Driver, Node, NodeConfig, StartError, Zones};
 use ipfs::store::{OpenReport, StoreConfig};
 use ipfs::{Keypair, Multiaddr};
 use seal::SwarmKey;
@@ -78,7 +80,7 @@ async fn live(
     let mut tasks = JoinSet::new();
     tasks.spawn(keep_connected(node.clone(), shared.plan.subscribe()));
     shared.node.send_replace(Some(node.clone()));
-    tasks.spawn(tell_addresses(node, shared.facts));
+    tasks.spawn(tell_addresses(node, shared));
     drive(driver, stop).await
 }
 
@@ -97,7 +99,9 @@ fn node_config(shared: &Shared) -> Result<NodeConfig, NodeError> {
         [tcp, format!("/{host}/udp/{port}/quic-v1")]
     });
     let listen = listen.filter_map(|address| address.parse().ok()).collect();
-    Ok(NodeConfig { listen, seed: shared.seed, ..NodeConfig::new(keypair, store) })
+    let heard = shared.heard.clone();
+    let zones = Zones::new(move |ip| heard.zones(ip));
+    Ok(NodeConfig { listen, zones, seed: shared.seed, ..NodeConfig::new(keypair, store) })
 }
 
 /// Keeps connections with the nodes of the plan.
@@ -130,9 +134,11 @@ fn log(report: &OpenReport) {
     }
 }
 
-/// Keeps the published addresses equal to those at which the node listens, and logs those that it could not open.
-async fn tell_addresses(node: Node, facts: watch::Sender<LocalFacts>) {
+/// Publishes those of the addresses at which the node listens that lead here for others, and logs those that it could not open.
+async fn tell_addresses(node: Node, shared: Shared) {
+    let Shared { facts, choice, heard, .. } = shared;
     let (mut listening, mut failures) = (node.listen_addresses(), node.listen_errors());
+    let (mut lines, mut changes) = (facts.subscribe(), heard.changes());
     loop {
         for failure in failures.borrow_and_update().iter() {
             let (address, reason) = (&failure.address, &failure.reason);
@@ -142,24 +148,45 @@ async fn tell_addresses(node: Node, facts: watch::Sender<LocalFacts>) {
                 "IPFS connections are not taken there; stop the program that holds the port, or set `ipfs_port`"
             );
         }
-        let addresses: Vec<String> =
-            listening.borrow_and_update().iter().filter_map(|at| announced(at, &node)).collect();
-        // None at all means most likely that the node does not listen yet.
-        if !addresses.is_empty() || facts.borrow().ipfs.is_some() {
-            facts.send_modify(|facts| facts.ipfs = Some(addresses));
+        let told = announced(&listening.borrow_and_update(), &choice, &heard);
+        match told {
+            Ok(told) => tell(&facts, &node, &told),
+            Err(error) => tracing::warn!(%error, "cannot list this host's addresses; what was told stays"),
         }
         tokio::select! {
             Ok(()) = listening.changed() => {}
             Ok(()) = failures.changed() => {}
+            // The interfaces may be others.
+            Ok(()) = lines.changed() => {}
+            Ok(()) = changes.changed() => {}
             else => return,
         }
     }
 }
 
-/// Returns the address as it is published; `None` for one that only this host can use.
-fn announced(address: &Multiaddr, node: &Node) -> Option<String> {
-    let text = address.to_string();
-    let is_local = ["/ip4/127.", "/ip4/0.0.0.0/", "/ip6/::1/", "/ip6/::/", "/ip6/fe80:"];
-    let is_local = is_local.iter().any(|prefix| text.starts_with(prefix));
-    (!is_local).then(|| format!("{text}/p2p/{}", node.peer_id()))
+fn tell(facts: &watch::Sender<LocalFacts>, node: &Node, told: &[Multiaddr]) {
+    let addresses: Vec<String> =
+        told.iter().map(|address| format!("{address}/p2p/{}", node.peer_id())).collect();
+    facts.send_if_modified(|facts| {
+        // None at all means most likely that the node does not listen yet.
+        let is_known = !addresses.is_empty() || facts.ipfs.is_some();
+        let is_new = is_known && facts.ipfs.as_ref() != Some(&addresses);
+        if is_new {
+            facts.ipfs = Some(addresses);
+        }
+        is_new
+    });
+}
+
+fn announced(
+    listening: &[Multiaddr],
+    choice: &InterfaceFilter,
+    heard: &Heard,
+) -> std::io::Result<Vec<Multiaddr>> {
+    let local = choice.local_addresses()?;
+    let hearing = |interface| Hearing {
+        is_heard: heard.is_heard(interface),
+        needs_link_local: heard.needs_link_local(interface),
+    };
+    Ok(announce::told(listening, &local, hearing))
 }

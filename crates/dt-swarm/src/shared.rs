@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::plan::Plan;
-use channels::InterfaceFilter;
+use channels::{Heard, InterfaceFilter};
 use dcache::{Keypair, SwarmFile};
 use ipfs::node::Node;
 use seal::SwarmKey;
@@ -19,6 +19,8 @@ pub(crate) struct Shared {
     pub(crate) config: Arc<Config>,
     /// Network interfaces that are used.
     pub(crate) choice: InterfaceFilter,
+    /// Which peers are heard on which interface.
+    pub(crate) heard: Heard,
     pub(crate) keypair: Arc<Keypair>,
     pub(crate) store: Arc<Store>,
     /// Seed of all chance in this process.

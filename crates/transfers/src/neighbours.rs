@@ -12,8 +12,10 @@ use swarm::{Stopped, Swarm};
 
 /// Maximum number of neighbours.
 const MAX_NEIGHBOURS: usize = 48;
-/// Maximum number of addresses of one neighbour.
+/// Maximum number of addresses of one neighbour, those on this host's networks first.
 const MAX_ADDRESSES: usize = 16;
+/// Maximum number of addresses of one peer that are looked at. Honest peers publish [`MAX_ADDRESSES`].
+const MAX_PUBLISHED: usize = 64;
 /// Time in which records that come are decided on together.
 const GATHER: Duration = Duration::from_millis(200);
 
@@ -71,7 +73,7 @@ fn find(set: &Set, now: Time, pattern: &Pattern, me: PeerId, networks: &Networks
         let peer = view.item.bucket.as_str().trim_start_matches('/').split('/').nth(1).unwrap_or_default();
         let Ok(address) = view.item.data.as_str().parse() else { continue };
         let known = peers.entry(peer.to_owned()).or_default();
-        if known.addresses.len() < MAX_ADDRESSES {
+        if known.addresses.len() < MAX_PUBLISHED {
             known.addresses.push(address);
         }
         let until = view.proposals.iter().map(|record| record.validity().until()).max().flatten();
@@ -92,6 +94,7 @@ fn find(set: &Set, now: Time, pattern: &Pattern, me: PeerId, networks: &Networks
 
 fn provider(name: &str, mut peer: Peer, networks: &Networks) -> Option<Provider> {
     peer.addresses.sort_by_key(|address| (!networks.is_near(address), address.to_vec()));
+    peer.addresses.truncate(MAX_ADDRESSES);
     Some((name.parse().ok()?, peer.addresses))
 }
 
@@ -133,6 +136,17 @@ mod tests {
         say(&mut set, 2, "/ip4/10.77.0.2", 5);
         let expected = vec!["/ip4/10.77.0.2".to_owned(), "/ip4/10.1.1.1".to_owned()];
         assert_eq!(found(&set), [(id(2).to_string(), expected)]);
+    }
+
+    #[test]
+    fn an_address_that_is_near_is_told_though_many_others_come_before_it() {
+        let mut set = Set::default();
+        for bridge in 17..37 {
+            say(&mut set, 2, &format!("/ip4/10.{bridge}.0.1"), 5);
+        }
+        say(&mut set, 2, "/ip4/10.77.0.2", 5);
+        let found = found(&set);
+        assert_eq!((found[0].1[0].as_str(), found[0].1.len()), ("/ip4/10.77.0.2", MAX_ADDRESSES));
     }
 
     #[test]

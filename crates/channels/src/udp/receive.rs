@@ -55,6 +55,10 @@ impl Udp {
         let lan = &mut self.lans[lan];
         lan.meet(source.ip(), now);
         let peer = envelope.from.brain_of();
+        // What is passed on says nothing of where its sender is.
+        if let Some(peer) = peer.filter(|_| envelope.hops == 0) {
+            self.settings.heard.note(lan.interface.index, peer, source.ip());
+        }
         peer.is_none_or(|peer| lan.cast.heard(peer, mode, hash(line), now))
     }
 

@@ -1,5 +1,6 @@
 //! Settings of UDP.
 
+use crate::heard::Heard;
 use crate::interfaces::InterfaceFilter;
 use crate::wire::Wire;
 use std::fmt;
@@ -16,6 +17,8 @@ pub struct UdpSettings {
     pub interfaces: InterfaceFilter,
     /// Hosts that get a unicast channel.
     pub peers: watch::Receiver<Vec<UdpPeer>>,
+    /// Where it is noted which peers are heard on which interface.
+    pub heard: Heard,
     /// How lines are written.
     pub wire: Wire,
 }
@@ -28,6 +31,7 @@ impl Default for UdpSettings {
             line_port: 8000,
             interfaces: InterfaceFilter::default(),
             peers,
+            heard: Heard::default(),
             wire: Wire::default(),
         }
     }

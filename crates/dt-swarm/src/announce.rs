@@ -1,0 +1,192 @@
+//! Which addresses of this node others are told, and in which order: a few are taken of each peer.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use channels::{InterfaceKind, LocalAddress};
+use ipfs::Multiaddr;
+use ipfs::node::host_of;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// Maximum number of addresses that are told: others take no more of a peer.
+const MAX_ADDRESSES: usize = 16;
+/// Maximum number of hosts of one interface. Of IPv6, networks give several to an interface.
+const MAX_HOSTS: usize = 4;
+
+/// What is known of an interface from who was heard on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Hearing {
+    /// Whether a peer was heard lately.
+    pub(crate) is_heard: bool,
+    /// Whether a peer has nothing but a link-local address there.
+    pub(crate) needs_link_local: bool,
+}
+
+/// Returns those of the addresses at which this node listens that others are told, those first that most likely lead here.
+///
+/// Bridges, cables to containers and tunnels are told when somebody named them, or when there is nothing better: their
+/// addresses are the same on many hosts. Of all others, each interface gets its turn, those where peers were heard first. A
+/// link-local address is told where there is no other one, or where a peer has no other one.
+pub(crate) fn told(
+    listening: &[Multiaddr],
+    local: &[LocalAddress],
+    hearing: impl Fn(u32) -> Hearing,
+) -> Vec<Multiaddr> {
+    let mut interfaces: BTreeMap<(Rank, u32), Vec<Host>> = BTreeMap::new();
+    for address in local {
+        let host = Host::new(address.ip, listening);
+        if host.addresses.is_empty() {
+            continue;
+        }
+        let rank = Rank::of(address, hearing(address.interface));
+        interfaces.entry((rank, address.interface)).or_default().push(host);
+    }
+    let best = interfaces.keys().map(|(rank, _)| rank.kind).min().unwrap_or(InterfaceKind::Wire);
+    interfaces.retain(|(rank, _), _| rank.kind <= best);
+    let turns = interfaces.into_iter().map(|((_, index), hosts)| chosen(hosts, hearing(index)));
+    let mut turns: Vec<_> = turns.map(Vec::into_iter).collect();
+    let mut told: Vec<Multiaddr> = Vec::new();
+    for _ in 0..MAX_HOSTS {
+        for host in turns.iter_mut().filter_map(Iterator::next) {
+            told.extend(host.addresses);
+        }
+    }
+    told.truncate(MAX_ADDRESSES);
+    told
+}
+
+/// How likely an interface leads to other robots, the best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    kind: InterfaceKind,
+    is_down: bool,
+    is_silent: bool,
+}
+
+impl Rank {
+    fn of(address: &LocalAddress, hearing: Hearing) -> Self {
+        // What somebody named is as good as a wire.
+        let kind = if address.is_named { InterfaceKind::Wire } else { address.kind };
+        Self { kind, is_down: !address.is_up, is_silent: !hearing.is_heard }
+    }
+}
+
+/// An address of this host with what listens there.
+struct Host {
+    ip: IpAddr,
+    addresses: Vec<Multiaddr>,
+}
+
+impl Host {
+    fn new(ip: IpAddr, listening: &[Multiaddr]) -> Self {
+        let is_here = |address: &&Multiaddr| host_of(address) == Some(ip);
+        // Over QUIC link-local addresses cannot be dialled.
+        let is_fit = |address: &&Multiaddr| !is_link_local(ip) || address.to_string().contains("/tcp/");
+        let addresses = listening.iter().filter(is_here).filter(is_fit).cloned().collect();
+        Self { ip, addresses }
+    }
+}
+
+/// Chooses among the hosts of one interface: IPv4 first, which costs the least and needs no zone.
+fn chosen(mut hosts: Vec<Host>, hearing: Hearing) -> Vec<Host> {
+    let has_other = hosts.iter().any(|host| !is_link_local(host.ip));
+    hosts.retain(|host| !is_link_local(host.ip) || !has_other || hearing.needs_link_local);
+    hosts.sort_by_key(|host| (host.ip.is_ipv6(), is_link_local(host.ip)));
+    // The link-local one is not lost among many others.
+    while hosts.len() > MAX_HOSTS {
+        hosts.remove(MAX_HOSTS - 1);
+    }
+    hosts
+}
+
+fn is_link_local(ip: IpAddr) -> bool {
+    matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn local(ip: &str, interface: u32, kind: InterfaceKind) -> LocalAddress {
+        LocalAddress { ip: ip.parse().unwrap(), interface, kind, is_up: true, is_named: false }
+    }
+
+    fn listening(local: &[LocalAddress]) -> Vec<Multiaddr> {
+        let both = |address: &LocalAddress| {
+            let family = if address.ip.is_ipv4() { "ip4" } else { "ip6" };
+            let host = format!("/{family}/{}", address.ip);
+            [format!("{host}/tcp/6002"), format!("{host}/udp/6002/quic-v1")]
+        };
+        local.iter().flat_map(both).map(|address| address.parse().unwrap()).collect()
+    }
+
+    /// The addresses that are told, each as its host with `t` for TCP and `q` for QUIC.
+    fn short(local: &[LocalAddress], hearing: impl Fn(u32) -> Hearing) -> Vec<String> {
+        let text = |address: &Multiaddr| {
+            let text = address.to_string();
+            let host = text.split('/').nth(2).unwrap().to_owned();
+            if text.contains("/tcp/") { format!("{host} t") } else { format!("{host} q") }
+        };
+        told(&listening(local), local, hearing).iter().map(text).collect()
+    }
+
+    fn nobody(_: u32) -> Hearing {
+        Hearing::default()
+    }
+
+    fn bridges(number: u8) -> Vec<LocalAddress> {
+        let bridge = |number: u8| local(&format!("172.{number}.0.1"), number.into(), InterfaceKind::Bridge);
+        (17..17 + number).map(bridge).collect()
+    }
+
+    #[test]
+    fn bridges_of_containers_are_not_told_and_an_address_that_comes_later_is() {
+        let mut all = bridges(10);
+        assert_eq!(short(&all, nobody).len(), MAX_ADDRESSES, "nothing better is there");
+        all.push(local("192.168.1.12", 99, InterfaceKind::Wire));
+        assert_eq!(short(&all, nobody), ["192.168.1.12 t", "192.168.1.12 q"]);
+    }
+
+    #[test]
+    fn a_bridge_or_a_tunnel_is_told_when_it_is_named() {
+        let mut all = vec![local("192.168.1.12", 2, InterfaceKind::Wire)];
+        all.push(LocalAddress { is_named: true, ..local("10.8.0.2", 3, InterfaceKind::Tunnel) });
+        assert_eq!(short(&all, nobody), ["192.168.1.12 t", "192.168.1.12 q", "10.8.0.2 t", "10.8.0.2 q"]);
+    }
+
+    #[test]
+    fn in_a_container_the_end_of_its_cable_is_told() {
+        let all =
+            [local("172.17.0.2", 5, InterfaceKind::Virtual), local("10.8.0.2", 6, InterfaceKind::Tunnel)];
+        assert_eq!(short(&all, nobody), ["172.17.0.2 t", "172.17.0.2 q"]);
+    }
+
+    #[test]
+    fn interfaces_where_peers_are_heard_come_first_and_each_gets_its_turn() {
+        let mut all = Vec::new();
+        for interface in 1..=12u8 {
+            all.push(local(&format!("10.{interface}.0.1"), interface.into(), InterfaceKind::Wire));
+            for number in 2..9 {
+                let ip = format!("2001:db8:{interface}::{number}");
+                all.push(local(&ip, interface.into(), InterfaceKind::Wire));
+            }
+        }
+        let heard = |interface| Hearing { is_heard: interface == 12, needs_link_local: false };
+        let told = short(&all, heard);
+        assert_eq!(told.len(), MAX_ADDRESSES);
+        assert_eq!(told[..4], ["10.12.0.1 t", "10.12.0.1 q", "10.1.0.1 t", "10.1.0.1 q"]);
+        assert!(told.iter().all(|address| address.starts_with("10.")), "{told:?}");
+        all[..8].iter_mut().for_each(|address| address.is_up = false);
+        assert_eq!(short(&all[..16], nobody)[0], "10.2.0.1 t", "without a carrier it comes last");
+        assert_eq!(short(&all[8..16], nobody).len(), 2 * MAX_HOSTS);
+    }
+
+    #[test]
+    fn a_link_local_address_is_told_where_one_of_the_two_has_no_other() {
+        let wire = |ip| local(ip, 2, InterfaceKind::Wire);
+        assert_eq!(short(&[wire("fe80::2")], nobody), ["fe80::2 t"]);
+        let both = [wire("fe80::2"), wire("10.0.0.2")];
+        assert_eq!(short(&both, nobody), ["10.0.0.2 t", "10.0.0.2 q"]);
+        let needed = |_| Hearing { is_heard: true, needs_link_local: true };
+        assert_eq!(short(&both, needed), ["10.0.0.2 t", "10.0.0.2 q", "fe80::2 t"]);
+    }
+}
