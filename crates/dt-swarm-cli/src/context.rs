@@ -10,7 +10,7 @@ use crate::output::{Form, warn};
 use crate::swarm_file::Swarm;
 use clap::Args;
 use control::{Client, ClientError, Places, Protocol};
-use dcache::{Policy, buckets};
+use dcache::{PeerId, Policy, buckets};
 use seal::SwarmKey;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -131,6 +131,11 @@ impl Context {
             Err(error) if self.is_socket_named() => Err(error),
             Err(_) => Ok(None),
         }
+    }
+
+    /// Returns the peer ID of the daemon here.
+    pub(crate) fn robot(&self) -> Result<PeerId, CliError> {
+        Ok(status(self.client()?)?.peer)
     }
 
     /// Sends a request whose only answer is `done`.

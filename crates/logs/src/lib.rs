@@ -11,12 +11,16 @@
 
 pub mod buckets;
 mod check;
+mod discarding;
 mod index;
 mod info;
 mod ledger;
+mod let_go;
 mod propose;
 mod proposer;
 mod protocol;
+mod reconcile;
+mod removal;
 mod replicate;
 mod replicator;
 mod scan;
@@ -25,7 +29,8 @@ mod shell;
 
 pub use index::{SharedFile, Signers, State, index};
 pub use info::{Description, INFO_NAME, InfoError};
+pub use let_go::{LetGo, LetGoFiles, Reason};
 pub use propose::Proposal;
-pub use protocol::{Answer, MAX_NAMES, MAX_WAITING, Request, WaitingFile};
+pub use protocol::{Answer, DiscardedFile, MAX_DISCARDS, MAX_NAMES, MAX_WAITING, Request, WaitingFile};
 pub use replicate::{Action, Replication};
 pub use shell::{Logs, Settings};
