@@ -8,18 +8,18 @@ use std::collections::BTreeSet;
 
 /// Maximum validity of a statement in seconds.
 const LONGEST: u64 = dcache::buckets::LONGEST_LIFETIME;
-/// Validity, in seconds, of a statement that only takes back an earlier one of the same signer.
+/// Seconds that a statement still holds for which it is not worth taking it back.
 const MOMENT: u64 = 1;
 /// The buckets in which a statement about a file brings it into the swarm.
 const STATIONS: [Station; 3] = [Station::Files, Station::Verified, Station::Safe];
 
 /// Returns the statements with which a node takes back what it states about a file that it does not hold. A dismissal would
-/// deny what others state, so the node proposes the same again, for one second only.
+/// deny what others state, so the node proposes the same again, for a second that is over.
 pub(crate) fn retract(set: &Set, cid: &Cid, me: PeerId, now: Time) -> Statements {
     let mut statements = Statements::new();
     for item in STATIONS.map(|station| station.item(cid)) {
         if holds_until(own(set, &item, me), Kind::Propose, now.plus(MOMENT + 1)) {
-            statements.propose(item, Validity::starting(now, MOMENT));
+            statements.propose(item, Validity::over(now));
         }
     }
     statements
@@ -36,12 +36,12 @@ pub(crate) fn discard(set: &Set, cid: &Cid, me: PeerId, now: Time) -> Statements
     let mut statements = Statements::new();
     let (discarded, soon) = (Station::Discard.item(cid), now.plus(LIFETIME / 2));
     if !holds_until(own(set, &discarded, me), Kind::Propose, soon.plus(1)) {
-        statements.propose(discarded, Validity::starting(now, LIFETIME));
+        statements.propose(discarded, Validity::stated(now, LIFETIME));
     }
     for item in STATIONS.map(|station| station.item(cid)) {
         let Some(end) = last_end(set, &item, now) else { continue };
         if !holds_until(own(set, &item, me), Kind::Dismiss, end.min(soon)) {
-            statements.dismiss(item, Validity::starting(now, end.since(now)));
+            statements.dismiss(item, Validity::stated(now, end.since(now)));
         }
     }
     statements
@@ -59,8 +59,8 @@ pub(crate) fn undiscard(set: &Set, cid: &Cid, me: PeerId, now: Time) -> Statemen
     let discarded = Station::Discard.item(cid);
     let Some(end) = last_end(set, &discarded, now) else { return step_back(set, cid, me, now) };
     let mut statements = admit(set, cid, me, now, &[Station::Files, Station::Safe]);
-    statements.dismiss(discarded, Validity::starting(now, end.since(now)));
-    statements.propose(Station::Verified.item(cid), Validity::starting(now, LIFETIME));
+    statements.dismiss(discarded, Validity::stated(now, end.since(now)));
+    statements.propose(Station::Verified.item(cid), Validity::stated(now, LIFETIME));
     statements
 }
 
@@ -69,7 +69,7 @@ pub(crate) fn step_back(set: &Set, cid: &Cid, me: PeerId, now: Time) -> Statemen
     let mut statements = admit(set, cid, me, now, &STATIONS);
     let discarded = Station::Discard.item(cid);
     if holds_until(own(set, &discarded, me), Kind::Propose, now.plus(MOMENT + 1)) {
-        statements.propose(discarded, Validity::starting(now, MOMENT));
+        statements.propose(discarded, Validity::over(now));
     }
     statements
 }
@@ -79,7 +79,7 @@ fn admit(set: &Set, cid: &Cid, me: PeerId, now: Time, stations: &[Station]) -> S
     let mut statements = Statements::new();
     for item in stations.iter().map(|station| station.item(cid)) {
         if holds_until(own(set, &item, me), Kind::Dismiss, now.plus(MOMENT + 1)) {
-            statements.dismiss(item, Validity::starting(now, MOMENT));
+            statements.dismiss(item, Validity::over(now));
         }
     }
     statements

@@ -11,7 +11,7 @@ use crate::propose::is_fresh;
 use dcache::{Item, Moment, Pattern, PeerId, Set, Statements, Time, Validity};
 use ipfs::Cid;
 use ipfs::node::Provider;
-use service::{Decide, Decision, holders_of};
+use service::{Decide, Decision, holders_of, provider_patterns};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Maximum validity of a statement in seconds.
@@ -28,7 +28,8 @@ pub struct Replication {
     let_go: LetGoFiles,
     /// Whether it has decided before.
     is_begun: bool,
-    pattern: Pattern,
+    /// The buckets that it reads: when something in one of them begins or ceases to hold, it decides anew.
+    reads: [Pattern; 2],
 }
 
 /// Work for the shell.
@@ -53,8 +54,8 @@ impl Replication {
     /// Makes the decider of the node `me`.
     pub fn new(me: PeerId) -> Self {
         let (kept, lost, bad) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
-        let (let_go, is_begun, pattern) = (LetGoFiles::new(), false, dcache::buckets::SHARE.matcher());
-        Self { me, kept, lost, bad, let_go, is_begun, pattern }
+        let (let_go, is_begun, reads) = (LetGoFiles::new(), false, provider_patterns());
+        Self { me, kept, lost, bad, let_go, is_begun, reads }
     }
 
     /// Replaces the list of files that this node has checked and pinned, its own files included.
@@ -82,7 +83,7 @@ impl Decide for Replication {
         let files = index(set, time);
         let (lost, bad) = (self.lost.clone(), std::mem::take(&mut self.bad));
         let mut decision = self.let_go(set, &files, now);
-        decision.wake = decision.wake.into_iter().chain(set.next_edge(&self.pattern, time)).min();
+        decision.wake = decision.wake.into_iter().chain(set.next_edge(&self.reads, time)).min();
         for file in bad.iter().filter_map(|cid| files.get(cid)) {
             decision.statements.append(discard(file, time));
         }
@@ -178,7 +179,7 @@ fn is_described(file: &SharedFile, description: &Description, me: PeerId, now: T
 /// Returns the statements of a step.
 fn statements(step: Step, file: &SharedFile, description: &Description, now: Time) -> Statements {
     let mut statements = Statements::new();
-    let lasting = Validity::starting(now, LIFETIME);
+    let lasting = Validity::stated(now, LIFETIME);
     match step {
         Step::Take | Step::Drop | Step::Withdraw => {}
         Step::Describe => {
@@ -202,7 +203,7 @@ fn statements(step: Step, file: &SharedFile, description: &Description, now: Tim
 /// Returns the statements that discard a bad file.
 fn discard(file: &SharedFile, now: Time) -> Statements {
     let mut statements = Statements::new();
-    statements.propose(Station::Discard.item(&file.cid), Validity::starting(now, LIFETIME));
+    statements.propose(Station::Discard.item(&file.cid), Validity::stated(now, LIFETIME));
     leave(&mut statements, Station::Files, file, &file.proposers, now);
     statements
 }
@@ -212,7 +213,7 @@ fn leave(statements: &mut Statements, station: Station, file: &SharedFile, signe
     let until = signers.values().map(|until| until.unwrap_or(now.plus(LONGEST))).max();
     if let Some(until) = until {
         let seconds = until.since(now).min(LONGEST);
-        statements.dismiss(station.item(&file.cid), Validity::starting(now, seconds));
+        statements.dismiss(station.item(&file.cid), Validity::stated(now, seconds));
     }
 }
 
@@ -287,8 +288,8 @@ mod tests {
         say(&mut set, 1, Kind::Propose, Station::Files.item(&cid()), LIFETIME + 3600);
         let file = index(&set, NOW).remove(&cid()).unwrap();
         let mut expected = Statements::new();
-        expected.propose(Station::Verified.item(&cid()), Validity::starting(NOW, LIFETIME));
-        expected.dismiss(Station::Files.item(&cid()), Validity::starting(NOW, LIFETIME + 3600));
+        expected.propose(Station::Verified.item(&cid()), Validity::stated(NOW, LIFETIME));
+        expected.dismiss(Station::Files.item(&cid()), Validity::stated(NOW, LIFETIME + 3600));
         assert_eq!(statements(Step::Verify, &file, &description(1, "a.bag"), NOW), expected);
     }
 

@@ -90,7 +90,7 @@ mod tests {
     use crate::index::index;
     use crate::index::tests::{NOW, cid, description, peer, say};
     use crate::let_go::LetGoFiles;
-    use dcache::{Item, Keypair, Kind, Record, Statement, Statements, Validity};
+    use dcache::{Item, Keypair, Kind, Record, Statement, Statements};
     use service::Decide as _;
 
     /// The decider of peer `seed`, which keeps the file of peer 1 or not.
@@ -113,7 +113,7 @@ mod tests {
     /// The statement that takes back what is said in `share/safe`.
     fn taken_back() -> Statements {
         let mut statements = Statements::new();
-        statements.propose(Station::Safe.item(&cid()), Validity::starting(NOW, 1));
+        statements.propose(Station::Safe.item(&cid()), dcache::Validity::over(NOW));
         statements
     }
 
@@ -128,12 +128,12 @@ mod tests {
         }
         let (item, signer) = (Station::Safe.item(&cid()), peer(1));
         let former = set.get(&dcache::Key { item: item.clone(), signer }).unwrap().keep();
-        let moment = Statement::new(Kind::Propose, item, Validity::starting(NOW, 1)).unwrap();
+        let moment = Statement::new(Kind::Propose, item, dcache::Validity::over(NOW)).unwrap();
         let record = Record::sign(moment, &Keypair::from_seed([1; 32]), 9, former);
         set.admit_verified(record, NOW).unwrap();
         let decision = replication.decide(&set, Moment::certain(NOW));
         assert!(decision.statements.is_empty(), "it is published");
-        let later = index(&set, NOW.plus(2)).remove(&cid()).unwrap();
+        let later = index(&set, NOW).remove(&cid()).unwrap();
         assert_eq!(
             (later.state, later.holders.into_keys().collect::<Vec<_>>()),
             (State::Safe, vec![peer(2)])
