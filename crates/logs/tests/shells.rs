@@ -196,7 +196,9 @@ async fn what_is_unpinned_is_not_claimed_and_not_pinned_again_until_a_person_pin
     std::fs::write(folder.path().join("shared/later.bag"), "another log").unwrap();
     let is_declared = |files: &[SharedFile]| files.iter().any(|file| file.proposers.contains_key(&me));
     let files = wait_for_files(&swarm, is_declared).await;
-    let holds = |files: &[SharedFile], cid| files.iter().any(|f| f.cid == cid && f.holders.contains_key(&me));
+    let holds = |files: &[SharedFile], cid: ipfs::Cid| {
+        files.iter().any(|f| f.cid == cid && f.holders.contains_key(&me))
+    };
     assert!(!holds(&files, file.cid));
     let pins = node.pins().await.unwrap();
     assert!(pins.iter().all(|pin| pin.root != file.cid) && pins.len() == 1, "{pins:?}");

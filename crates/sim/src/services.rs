@@ -204,7 +204,7 @@ impl World {
             }
             Action::TakeBack(cids) => {
                 let files = &mut self.nodes[life.node].files;
-                cids.iter().for_each(|cid| drop(files.let_go.remove(cid)));
+                files.let_go.retain(|cid, _| !cids.contains(cid));
             }
         }
     }

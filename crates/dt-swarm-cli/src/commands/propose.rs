@@ -27,7 +27,7 @@ impl Command for Propose {
 
     fn run(&self, context: &Context) -> Result<Signed, CliError> {
         let signed = self.item.sign(context, Kind::Propose)?;
-        if self.item.bucket() == &buckets::SHARE_DISCARD.path() {
+        if *self.item.bucket() == buckets::SHARE_DISCARD.path() {
             warn(
                 "robots keep a file that is `safe` whatever is said in share/discard; `discard FILE|CID` removes it",
             );

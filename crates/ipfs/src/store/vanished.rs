@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -37,7 +37,9 @@ impl Store {
                 Some(now) if now.elapsed().is_ok_and(|age| age > RECENT) => {
                     seen.insert(folder.clone(), now);
                 }
-                Some(_) => drop(seen.remove(&folder)),
+                Some(_) => {
+                    seen.remove(&folder);
+                }
                 None => fs::create_dir_all(&folder).context("make a folder of blocks anew")?,
             }
             list(&folder, &mut names).context("list its blocks")?;
@@ -73,7 +75,7 @@ impl Store {
 }
 
 /// Returns when a folder was last changed; `None` when it is not there.
-fn modified(folder: &PathBuf) -> io::Result<Option<SystemTime>> {
+fn modified(folder: &Path) -> io::Result<Option<SystemTime>> {
     match fs::metadata(folder) {
         Ok(metadata) => metadata.modified().map(Some),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -81,7 +83,7 @@ fn modified(folder: &PathBuf) -> io::Result<Option<SystemTime>> {
     }
 }
 
-fn list(folder: &PathBuf, names: &mut BTreeSet<OsString>) -> io::Result<()> {
+fn list(folder: &Path, names: &mut BTreeSet<OsString>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         names.insert(entry?.file_name());
     }

@@ -38,7 +38,9 @@ impl Replication {
                     decision.statements.append(step_back(set, cid, self.me, now.time));
                     taken_back.insert(*cid);
                 }
-                Reason::Withdrawn if is_good(files.get(cid)) => drop(taken_back.insert(*cid)),
+                Reason::Withdrawn if is_good(files.get(cid)) => {
+                    taken_back.insert(*cid);
+                }
                 Reason::Deleted | Reason::Unpinned | Reason::Withdrawn => {}
             }
         }
