@@ -19,6 +19,11 @@ impl Statements {
         self.0.is_empty()
     }
 
+    /// Goes through the kinds and items of the statements.
+    pub fn iter(&self) -> impl Iterator<Item = (Kind, &Item)> {
+        self.0.iter().map(|(kind, item, _)| (*kind, item))
+    }
+
     /// Adds all of `others`, after these.
     pub fn append(&mut self, others: Self) {
         self.0.extend(others.0);

@@ -1,11 +1,14 @@
 //! What this node has taken and kept, on its disk: so that nothing is hashed or checked again after a restart.
 
+mod letting_go;
+
 use crate::info::Description;
+use crate::let_go::{LetGo, LetGoFiles};
 use crate::settle::Fingerprint;
 use ipfs::Cid;
 use serde::{Deserialize, Serialize};
 use service::Context;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use store::{Displayed, Table, TableError};
 use tokio::sync::{Notify, watch};
@@ -44,6 +47,9 @@ struct TakenRow {
 struct Tables {
     taken: BTreeMap<String, Taken>,
     kept: BTreeMap<Cid, Description>,
+    let_go: LetGoFiles,
+    /// Files that were let go of and are still to be unpinned.
+    releasing: BTreeSet<Cid>,
 }
 
 /// What was taken and kept, for the proposer and the replicator. A clone refers to the same ledger.
@@ -51,6 +57,7 @@ struct Tables {
 pub(crate) struct Ledger {
     taken_rows: Table<String, TakenRow>,
     kept_rows: Table<Displayed<Cid>, Description>,
+    let_go_rows: Table<Displayed<Cid>, LetGo>,
     tables: Arc<Mutex<Tables>>,
     changed: Arc<Notify>,
     lost: Arc<Notify>,
@@ -63,20 +70,24 @@ impl Ledger {
     /// # Errors
     /// When the disk cannot be read.
     pub(crate) fn open(context: &Context) -> Result<Self, TableError> {
-        Self::read(context.table("taken"), context.table("kept"))
+        Self::read(context.table("taken"), context.table("kept"), context.table("let_go"))
     }
 
     fn read(
         taken_rows: Table<String, TakenRow>,
         kept_rows: Table<Displayed<Cid>, Description>,
+        let_go_rows: Table<Displayed<Cid>, LetGo>,
     ) -> Result<Self, TableError> {
         let taken = taken_rows.read_all()?.readable.into_iter();
         let taken = taken.filter_map(|(path, row)| Some((path, row.read()?))).collect();
         let kept = kept_rows.read_all()?.readable.into_iter();
         let kept = kept.map(|(Displayed(cid), description)| (cid, description)).collect();
+        let let_go: LetGoFiles =
+            let_go_rows.read_all()?.readable.into_iter().map(|(Displayed(cid), row)| (cid, row)).collect();
         let (changed, lost, no_room) = (Arc::default(), Arc::default(), watch::Sender::default());
-        let tables = Arc::new(Mutex::new(Tables { taken, kept }));
-        Ok(Self { taken_rows, kept_rows, tables, changed, lost, no_room })
+        let tables = Tables { taken, kept, let_go, releasing: BTreeSet::new() };
+        let tables = Arc::new(Mutex::new(tables));
+        Ok(Self { taken_rows, kept_rows, let_go_rows, tables, changed, lost, no_room })
     }
 
     /// The files taken from the shared folder, by path.
@@ -105,7 +116,7 @@ impl Ledger {
         })
     }
 
-    /// Notes that files of the folder were added and pinned.
+    /// Notes that files of the folder were added and pinned. What was deleted before is back.
     pub(crate) async fn take(&self, files: Vec<(String, Taken, Description)>) -> Result<(), TableError> {
         let kept = |(_, taken, description): &(String, Taken, Description)| {
             (Displayed(taken.cid), Some(description.clone()))
@@ -114,13 +125,24 @@ impl Ledger {
         // What is taken must be kept, not the other way round.
         self.kept_rows.write_async(&files.iter().map(kept).collect::<Vec<_>>()).await?;
         self.taken_rows.write_async(&files.iter().map(row).collect::<Vec<_>>()).await?;
+        self.take_back_rows(files.iter().map(|(_, taken, _)| taken.cid).collect()).await?;
         let mut tables = self.tables();
         for (path, taken, description) in files {
             tables.taken.insert(path, taken);
             tables.kept.insert(taken.cid, description);
+            tables.let_go.remove(&taken.cid);
+            tables.releasing.remove(&taken.cid);
         }
         drop(tables);
         self.changed.notify_one();
+        Ok(())
+    }
+
+    /// Notes files of the folder that are not to be shared, so that they are not read again.
+    pub(crate) async fn pass_over(&self, files: Vec<(String, Taken)>) -> Result<(), TableError> {
+        let rows: Vec<_> = files.iter().map(|(path, taken)| (path.clone(), Some(taken.row()))).collect();
+        self.taken_rows.write_async(&rows).await?;
+        self.tables().taken.extend(files);
         Ok(())
     }
 
@@ -189,14 +211,15 @@ impl TakenRow {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::index::tests::{cid, description};
     use store::Store;
 
-    fn open(file: &std::path::Path) -> Ledger {
+    pub(in crate::ledger) fn open(file: &std::path::Path) -> Ledger {
         let store = Arc::new(Store::open(file).unwrap().0);
-        Ledger::read(store.table("logs/taken"), store.table("logs/kept")).unwrap()
+        let rows = (store.table("logs/taken"), store.table("logs/kept"), store.table("logs/let_go"));
+        Ledger::read(rows.0, rows.1, rows.2).unwrap()
     }
 
     #[tokio::test]

@@ -11,14 +11,18 @@
 
 pub mod buckets;
 mod check;
+mod discarding;
 mod folder;
 mod index;
 mod info;
 mod ledger;
 mod left_out;
+mod let_go;
 mod propose;
 mod proposer;
 mod protocol;
+mod reconcile;
+mod removal;
 mod replicate;
 mod replicator;
 mod scan;
@@ -28,7 +32,10 @@ mod watch;
 
 pub use index::{SharedFile, Signers, State, index};
 pub use info::{Description, INFO_NAME, InfoError};
+pub use let_go::{LetGo, LetGoFiles, Reason};
 pub use propose::Proposal;
-pub use protocol::{Answer, FolderRow, LeftOutRow, MAX_NAMES, MAX_WAITING, Request, WaitingFile};
+pub use protocol::{
+    Answer, DiscardedFile, FolderRow, LeftOutRow, MAX_DISCARDS, MAX_NAMES, MAX_WAITING, Request, WaitingFile,
+};
 pub use replicate::{Action, Replication};
 pub use shell::{Logs, Settings};

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 
 /// Returns the settled files that are to be added: new ones, changed ones, and those that are not whole any more. `kept`
-/// holds what is whole.
+/// holds what is whole, and what is not to be shared.
 pub(crate) fn to_add(
     settled: &Found,
     taken: &BTreeMap<String, Taken>,
@@ -29,6 +29,14 @@ pub(crate) fn to_add(
 /// Returns the taken files that are no longer in the folder.
 pub(crate) fn gone(found: &Found, taken: &BTreeMap<String, Taken>) -> Vec<String> {
     taken.keys().filter(|path| !found.contains_key(*path)).cloned().collect()
+}
+
+/// Returns the files of which the last path is gone.
+pub(crate) fn deleted(gone: &[String], taken: &BTreeMap<String, Taken>) -> BTreeSet<Cid> {
+    let gone: BTreeSet<&String> = gone.iter().collect();
+    let (gone, left): (Vec<_>, Vec<_>) = taken.iter().partition(|(path, _)| gone.contains(path));
+    let left: BTreeSet<Cid> = left.into_iter().map(|(_, taken)| taken.cid).collect();
+    gone.into_iter().map(|(_, taken)| taken.cid).filter(|cid| !left.contains(cid)).collect()
 }
 
 /// Decides what this node states about its own files.
@@ -108,6 +116,15 @@ mod tests {
         assert_eq!(to_add(&settled, &taken("a", 1), &BTreeSet::new()).len(), 1, "something of it was lost");
         assert_eq!(gone(&settled, &taken("b", 1)), ["b"]);
         assert!(gone(&settled, &taken("a", 1)).is_empty());
+    }
+
+    #[test]
+    fn a_file_is_deleted_once_its_last_path_is_gone() {
+        let mut both = taken("a", 1);
+        both.extend(taken("b", 1));
+        let gone = |paths: &[&str]| paths.iter().map(|path| (*path).to_owned()).collect::<Vec<_>>();
+        assert!(deleted(&gone(&["a"]), &both).is_empty());
+        assert_eq!(deleted(&gone(&["a", "b"]), &both), BTreeSet::from([cid()]));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::folder::{FolderSettings, Look, SharedFolder};
 use crate::info::{Description, INFO_NAME};
 use crate::ledger::{Ledger, Taken};
+use crate::let_go::{LetGo, Reason};
 use crate::propose::{self, Proposal};
 use crate::scan::fingerprint;
 use crate::settle::{Fingerprint, Settling};
@@ -178,14 +179,15 @@ impl Proposer {
         // What cannot be looked at now is neither new nor gone.
         let Some(found) = found else { return Ok(None) };
         let taken = self.ledger.taken();
-        self.forget(propose::gone(&found, &taken)).await?;
+        self.forget(propose::gone(&found, &taken), &taken).await?;
         if is_other {
             self.check(found.keys().filter(|path| taken.contains_key(*path))).await;
         }
         self.failed.retain(|path, _| found.contains_key(path));
         let (settled, next) = self.settling.observe(found, self.started.elapsed());
         self.damaged.retain(|path, as_it_was| settled.get(path).is_none_or(|now| now == as_it_was));
-        for (path, fingerprint) in propose::to_add(&settled, &taken, &self.kept()) {
+        let as_it_should_be = &self.kept() | &self.ledger.withheld();
+        for (path, fingerprint) in propose::to_add(&settled, &taken, &as_it_should_be) {
             self.add(path, fingerprint).await?;
         }
         self.finish().await?;
@@ -197,10 +199,20 @@ impl Proposer {
         self.ledger.kept().into_keys().collect()
     }
 
-    /// What is no longer in the folder is not served from there any more.
-    async fn forget(&self, gone: Vec<String>) -> Result<(), ProposerError> {
+    /// Lets go of files that are no longer in the folder: this node neither keeps them nor says so any more.
+    async fn forget(&self, gone: Vec<String>, taken: &BTreeMap<String, Taken>) -> Result<(), ProposerError> {
         if gone.is_empty() {
             return Ok(());
+        }
+        let time = self.swarm.read(|_, now| now).await?;
+        let deleted = propose::deleted(&gone, taken);
+        let row = |cid: &Cid| (*cid, LetGo { reason: Reason::Deleted, time });
+        self.ledger.let_go(deleted.iter().map(row).collect()).await?;
+        for file in &gone {
+            tracing::info!(
+                file,
+                "a file was deleted from the shared folder; this robot does not hold it any more, others may"
+            );
         }
         self.ledger.forget_paths(gone.clone()).await?;
         self.check(gone.iter()).await;
@@ -279,7 +291,8 @@ impl Proposer {
 
     /// Pins and declares what was added. What cannot be pinned with the others is tried alone.
     async fn finish(&mut self) -> Result<(), ProposerError> {
-        let mut new = std::mem::take(&mut self.new);
+        let new = std::mem::take(&mut self.new);
+        let mut new = self.pass_over_withheld(new).await?;
         if new.is_empty() {
             return Ok(());
         }
@@ -295,6 +308,18 @@ impl Proposer {
         };
         self.ledger.take(new.into_iter().map(row).collect()).await?;
         self.publish().await
+    }
+
+    /// Leaves out the files that are not to be shared, and notes that they were looked at.
+    async fn pass_over_withheld(&self, new: Vec<New>) -> Result<Vec<New>, ProposerError> {
+        let withheld = self.ledger.withheld();
+        let (passed, new): (Vec<New>, Vec<New>) =
+            new.into_iter().partition(|new| withheld.contains(&new.added.root));
+        let row = |new: New| (new.path, Taken { fingerprint: new.fingerprint, cid: new.added.root });
+        if !passed.is_empty() {
+            self.ledger.pass_over(passed.into_iter().map(row).collect()).await?;
+        }
+        Ok(new)
     }
 
     async fn pin_each(&mut self, new: Vec<New>) -> Vec<New> {

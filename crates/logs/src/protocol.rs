@@ -7,6 +7,9 @@ pub const MAX_NAMES: usize = service::MAX_PAGE_ROWS;
 /// Maximum number of waiting files in an answer.
 pub const MAX_WAITING: usize = 100;
 
+/// Maximum number of files that one request discards.
+pub const MAX_DISCARDS: usize = 128;
+
 /// A request to the service `logs`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -18,6 +21,17 @@ pub enum Request {
     /// Asks for the names of files. The answer is [`Answer::Names`].
     Names {
         /// CIDs of the files, at most [`MAX_NAMES`].
+        cids: Vec<String>,
+    },
+    /// Discards files in the whole swarm: their holders let go of them, and this node states so for as long as nobody undoes
+    /// it. The answer is [`Answer::Discarded`].
+    Discard {
+        /// CIDs of the files, at most [`MAX_DISCARDS`].
+        cids: Vec<String>,
+    },
+    /// Undoes that files were discarded, or that this node let go of them. The answer is [`Answer::Discarded`].
+    Undiscard {
+        /// CIDs of the files, at most [`MAX_DISCARDS`].
         cids: Vec<String>,
     },
 }
@@ -40,6 +54,21 @@ pub enum Answer {
         /// One name for each CID, in their order; absent when it is not known.
         names: Vec<Option<String>>,
     },
+    /// Answers [`Request::Discard`] and [`Request::Undiscard`]: the decision is on the disk.
+    Discarded {
+        /// The files, in the order of the request.
+        files: Vec<DiscardedFile>,
+    },
+}
+
+/// A file that was discarded, or of which that was undone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiscardedFile {
+    /// CID of the root.
+    pub cid: String,
+    /// Where it lies in the shared folder of this node; absent when it does not. It is not deleted there.
+    pub path: Option<String>,
 }
 
 /// A file that waits for room.

@@ -1,9 +1,12 @@
 //! The pure decider of verifier and replicator: which files to fetch, and what to state about those that are kept.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod letting_go;
+
 use crate::buckets::{self, LIFETIME, Station};
 use crate::index::{SharedFile, Signers, State, index};
 use crate::info::Description;
+use crate::let_go::LetGoFiles;
 use crate::propose::is_fresh;
 use dcache::{Item, Moment, Pattern, PeerId, Set, Statements, Time, Validity};
 use ipfs::Cid;
@@ -19,8 +22,12 @@ const LONGEST: u64 = dcache::buckets::LONGEST_LIFETIME;
 pub struct Replication {
     me: PeerId,
     kept: BTreeMap<Cid, Description>,
+    /// Files of which this node takes back what it states, until it is done.
     lost: BTreeSet<Cid>,
     bad: BTreeSet<Cid>,
+    let_go: LetGoFiles,
+    /// Whether it has decided before.
+    is_begun: bool,
     /// The buckets that it reads: when something in one of them begins or ceases to hold, it decides anew.
     reads: [Pattern; 2],
 }
@@ -35,15 +42,20 @@ pub enum Action {
         /// Peers that most likely hold it, with their addresses.
         providers: Vec<Provider>,
     },
-    /// Unpin a file that was discarded.
+    /// Unpin a file of another node that was discarded.
     Drop(Cid),
+    /// Stop sharing a file of this node's own folder that was discarded.
+    Withdraw(Cid),
+    /// Forget that this node let go of files: they may be kept again.
+    TakeBack(Vec<Cid>),
 }
 
 impl Replication {
     /// Makes the decider of the node `me`.
     pub fn new(me: PeerId) -> Self {
         let (kept, lost, bad) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
-        Self { me, kept, lost, bad, reads: provider_patterns() }
+        let (let_go, is_begun, reads) = (LetGoFiles::new(), false, provider_patterns());
+        Self { me, kept, lost, bad, let_go, is_begun, reads }
     }
 
     /// Replaces the list of files that this node has checked and pinned, its own files included.
@@ -51,7 +63,8 @@ impl Replication {
         self.kept = kept;
     }
 
-    /// Notes kept files of which something was lost. The next decision retracts what this node stated about them.
+    /// Notes files that this node does not hold whole any more. The next decision retracts what this node stated about
+    /// them.
     pub fn lose(&mut self, lost: BTreeSet<Cid>) {
         self.lost.extend(lost);
     }
@@ -68,16 +81,14 @@ impl Decide for Replication {
     fn decide(&mut self, set: &Set, now: Moment) -> Decision<Action> {
         let time = now.time;
         let files = index(set, time);
-        let (lost, bad) = (std::mem::take(&mut self.lost), std::mem::take(&mut self.bad));
-        let mut decision = Decision { wake: set.next_edge(&self.reads, time), ..Decision::default() };
-        for file in lost.iter().filter_map(|cid| files.get(cid)) {
-            decision.statements.append(retract(file, self.me, time));
-        }
+        let (lost, bad) = (self.lost.clone(), std::mem::take(&mut self.bad));
+        let mut decision = self.let_go(set, &files, now);
+        decision.wake = decision.wake.into_iter().chain(set.next_edge(&self.reads, time)).min();
         for file in bad.iter().filter_map(|cid| files.get(cid)) {
             decision.statements.append(discard(file, time));
         }
         for (cid, step) in plan(&files, &self.kept, self.me, time) {
-            if lost.contains(&cid) || bad.contains(&cid) {
+            if lost.contains(&cid) || bad.contains(&cid) || self.is_let_go(&cid) {
                 continue;
             }
             match (step, files.get(&cid), self.kept.get(&cid)) {
@@ -86,6 +97,7 @@ impl Decide for Replication {
                     decision.actions.push(Action::Take { file, providers });
                 }
                 (Step::Drop, ..) => decision.actions.push(Action::Drop(cid)),
+                (Step::Withdraw, ..) => decision.actions.push(Action::Withdraw(cid)),
                 (step, Some(file), Some(description)) => {
                     decision.statements.append(statements(step, file, description, time));
                 }
@@ -101,8 +113,10 @@ impl Decide for Replication {
 enum Step {
     /// Fetch, check and pin it.
     Take,
-    /// Unpin it: it was found bad.
+    /// Unpin it: it was discarded.
     Drop,
+    /// Stop sharing it although it is in this node's own folder: it was discarded.
+    Withdraw,
     /// State what it is.
     Describe,
     /// State that it is good.
@@ -140,7 +154,7 @@ fn with_kept(file: &SharedFile, description: &Description, me: PeerId, now: Time
         State::Shared => {}
         State::Verified | State::Safe if is_fresh(file.holders.get(&me), now) => {}
         State::Verified | State::Safe => steps.push(Step::Keep),
-        State::Discarded if is_own => {}
+        State::Discarded if is_own => steps = vec![Step::Withdraw],
         State::Discarded => steps = vec![Step::Drop],
     }
     steps.into_iter().map(|step| (file.cid, step)).collect()
@@ -167,7 +181,7 @@ fn statements(step: Step, file: &SharedFile, description: &Description, now: Tim
     let mut statements = Statements::new();
     let lasting = Validity::stated(now, LIFETIME);
     match step {
-        Step::Take | Step::Drop => {}
+        Step::Take | Step::Drop | Step::Withdraw => {}
         Step::Describe => {
             // A description that is too long for a record stays in the info file alone.
             if let Ok(data) = description.to_data() {
@@ -182,21 +196,6 @@ fn statements(step: Step, file: &SharedFile, description: &Description, now: Tim
             statements.propose(Station::Safe.item(&file.cid), lasting);
             leave(&mut statements, Station::Verified, file, &file.verifiers, now);
         }
-    }
-    statements
-}
-
-/// Returns what a node states about a file that it no longer holds whole. A dismissal would deny what others state, so the
-/// node proposes the same again, for a second that is over.
-fn retract(file: &SharedFile, me: PeerId, now: Time) -> Statements {
-    let stations = [
-        (Station::Files, &file.proposers),
-        (Station::Verified, &file.verifiers),
-        (Station::Safe, &file.holders),
-    ];
-    let mut statements = Statements::new();
-    for (station, _) in stations.into_iter().filter(|(_, signers)| signers.contains_key(&me)) {
-        statements.propose(station.item(&file.cid), Validity::over(now));
     }
     statements
 }
@@ -274,36 +273,13 @@ mod tests {
     }
 
     #[test]
-    fn what_was_found_bad_is_let_go_but_not_by_its_uploader() {
+    fn what_was_found_bad_is_let_go_and_its_uploader_shares_it_no_more() {
         let mut set = Set::default();
         describe(&mut set);
         say(&mut set, 2, Kind::Propose, Station::Discard.item(&cid()), LIFETIME);
         assert_eq!(steps(&set, 2, true, NOW), [Step::Drop]);
         assert!(steps(&set, 2, false, NOW).is_empty());
-        assert!(steps(&set, 1, true, NOW).is_empty());
-    }
-
-    #[test]
-    fn a_peer_that_lost_a_file_retracts_only_its_own_statement() {
-        let mut set = Set::default();
-        for seed in [1, 2] {
-            say(&mut set, seed, Kind::Propose, Station::Safe.item(&cid()), LIFETIME);
-        }
-        let file = index(&set, NOW).remove(&cid()).unwrap();
-        let mut expected = Statements::new();
-        expected.propose(Station::Safe.item(&cid()), Validity::over(NOW));
-        assert_eq!(retract(&file, peer(1), NOW), expected);
-        assert!(retract(&file, peer(3), NOW).is_empty());
-        let (item, signer) = (Station::Safe.item(&cid()), peer(1));
-        let former = set.get(&dcache::Key { item: item.clone(), signer }).unwrap().keep();
-        let moment = dcache::Statement::new(Kind::Propose, item, Validity::over(NOW)).unwrap();
-        let record = dcache::Record::sign(moment, &dcache::Keypair::from_seed([1; 32]), 9, former);
-        set.admit_verified(record, NOW).unwrap();
-        let later = index(&set, NOW).remove(&cid()).unwrap();
-        assert_eq!(
-            (later.state, later.holders.into_keys().collect::<Vec<_>>()),
-            (State::Safe, vec![peer(2)])
-        );
+        assert_eq!(steps(&set, 1, true, NOW), [Step::Withdraw]);
     }
 
     #[test]
