@@ -1,7 +1,9 @@
 //! The files that are shared in the swarm, as [`logs::index()`] finds them in the records.
 
-use dcache::{Set, Time};
+use dcache::{PeerId, Set, Time};
+use ipfs::Cid;
 use logs::SharedFile;
+use std::collections::BTreeMap;
 
 /// Lists the files that are known at `now`, by name and CID, those without a name last.
 pub(crate) fn list(set: &Set, now: Time) -> Vec<SharedFile> {
@@ -11,6 +13,22 @@ pub(crate) fn list(set: &Set, now: Time) -> Vec<SharedFile> {
         (name.is_none(), name, file.cid.to_string())
     });
     files
+}
+
+/// Leaves out the older versions of files: of those that one uploader signed under one name all but the newest.
+pub(crate) fn newest(files: Vec<&SharedFile>) -> Vec<&SharedFile> {
+    let version = |file: &SharedFile| {
+        let known = file.description.as_ref().filter(|_| file.is_described_by_uploader)?;
+        Some(((known.uploader, known.filename.clone()), (known.changed, file.cid)))
+    };
+    let mut newest: BTreeMap<(PeerId, String), (Time, Cid)> = BTreeMap::new();
+    for (name, age) in files.iter().filter_map(|file| version(file)) {
+        let before = newest.entry(name).or_insert(age);
+        *before = age.max(*before);
+    }
+    let is_newest =
+        |file: &&SharedFile| version(file).is_none_or(|(name, age)| newest.get(&name) == Some(&age));
+    files.into_iter().filter(is_newest).collect()
 }
 
 #[cfg(test)]
@@ -53,5 +71,34 @@ mod tests {
         propose(&mut set, rubbish);
         let order: Vec<String> = list(&set, NOW).iter().map(|file| file.cid.to_string()).collect();
         assert_eq!(order, [CIDS[1], CIDS[2], CIDS[0], CIDS[3]]);
+    }
+
+    #[test]
+    fn of_several_versions_by_one_uploader_the_newest_is_meant() {
+        let of = |cid: &str, seed: u8, changed: u64, is_signed: bool| {
+            let (mut set, cid) = (Set::default(), buckets::parse(cid).unwrap());
+            propose(&mut set, Station::Files.item(&cid));
+            let uploader = Keypair::from_seed([seed; 32]).peer_id();
+            let description =
+                Description { filename: "run.mcap".into(), size: 7, changed: Time(changed), uploader };
+            let mut file = list(&set, NOW).remove(0);
+            (file.description, file.is_described_by_uploader) = (Some(description), is_signed);
+            file
+        };
+        let files = [
+            of(CIDS[0], 1, 5, true),
+            of(CIDS[1], 1, 9, true),
+            of(CIDS[2], 2, 7, true),
+            of(CIDS[3], 1, 99, false),
+        ];
+        let cids = |files: Vec<&SharedFile>| -> Vec<String> {
+            newest(files).iter().map(|file| file.cid.to_string()).collect()
+        };
+        assert_eq!(
+            cids(files.iter().collect()),
+            [CIDS[1], CIDS[2], CIDS[3]],
+            "another robot's is another file"
+        );
+        assert_eq!(cids(files[..2].iter().collect()), [CIDS[1]]);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::ledger::{Ledger, NoRoom};
 use crate::proposer::{ProposerSettings, run_proposer};
-use crate::protocol::{Answer, MAX_NAMES, MAX_WAITING, Request, WaitingFile};
+use crate::protocol::{Answer, LeftOutFiles, MAX_NAMES, MAX_WAITING, Request, WaitingFile};
 use crate::replicator::{ReplicatorSettings, run_replicator};
 use crate::{buckets, index};
 use dcache::Set;
@@ -64,6 +64,11 @@ impl Endpoint for Logs {
     async fn handle(&self, request: Request) -> Result<Answer, Failure> {
         match request {
             Request::Waiting {} => Ok(self.waiting()),
+            Request::LeftOut {} => {
+                let left_out = *self.ledger.left_out().borrow();
+                let (own, others, open) = (left_out.own.left_out, left_out.others, left_out.open);
+                Ok(Answer::LeftOut(LeftOutFiles { own, others, open }))
+            }
             Request::Names { cids } => self.names(cids).await,
         }
     }

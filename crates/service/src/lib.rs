@@ -29,7 +29,7 @@ pub use facts::LocalFacts;
 pub use jobs::{
     Job, JobEnd, JobError, JobKind, JobNumber, JobRow, JobState, JobStatus, Jobs, Progress, ProgressReporter,
 };
-pub use providers::{ProviderSearch, ProviderTable, concerns_providers, holders_of, providers_of};
+pub use providers::{ProviderSearch, ProviderTable, concerns_providers, holders_of, provider, providers_of};
 pub use registry::{OpenError, Registration, Router, Services};
 pub use settings::{SettingsError, nearest, parse_settings};
 pub use supervise::supervise;

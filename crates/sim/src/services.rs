@@ -152,7 +152,7 @@ impl World {
         let Some(set) = of.set() else { return (Vec::new(), None) };
         let Decision { mut statements, actions, wake } = decide(set);
         statements.keep_allowed(set, of.me, moment.time);
-        statements.fit(set, of.me);
+        statements.fit(set, of.me, moment.time);
         self.publish_all(node, statements);
         (actions, wake)
     }

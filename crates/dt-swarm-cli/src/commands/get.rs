@@ -36,7 +36,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Get {
-    /// The file's name, or its CID as `report` shows it.
+    /// The file's name, which means its newest version, or its CID as `report` shows it.
     #[arg(value_name = "FILE")]
     file: String,
     /// Where to put it: a folder, or the new file's name [default: this folder]
@@ -110,13 +110,15 @@ impl Get {
         self.wait.is_some() || self.pin || self.priority != 0
     }
 
-    /// Finds the one shared file that has this name or CID.
+    /// Finds the one shared file that has this name or CID; of several versions of a file the newest.
     fn find<'a>(&self, files: &'a [SharedFile]) -> Result<&'a SharedFile, CliError> {
-        let is_it = |file: &&SharedFile| {
-            file.cid.to_string() == self.file
-                || file.description.as_ref().is_some_and(|known| known.filename == self.file)
-        };
-        let found: Vec<&SharedFile> = files.iter().filter(is_it).collect();
+        let has_cid = |file: &&SharedFile| file.cid.to_string() == self.file;
+        let has_name =
+            |file: &&SharedFile| file.description.as_ref().is_some_and(|known| known.filename == self.file);
+        let mut found: Vec<&SharedFile> = files.iter().filter(has_cid).collect();
+        if found.is_empty() {
+            found = shared_files::newest(files.iter().filter(has_name).collect());
+        }
         match found[..] {
             [] => Err(CliError::NoSuchFile(self.file.clone())),
             [one] => Ok(one),

@@ -1,5 +1,8 @@
 //! `report`: the files that are shared in the swarm.
 
+mod left_out;
+
+use self::left_out::LeftOut;
 use super::Command;
 use crate::context::Context;
 use crate::error::CliError;
@@ -23,7 +26,8 @@ const MAX_HOLDERS_SHOWN: usize = 4;
 /// Show the shared files: name, size, who shared it, how far it is, and who holds it.
 ///
 /// A file is `shared` by its uploader, `verified` once somebody looked at it, `safe` once somebody keeps a copy,
-/// or `discarded`. A ? after the uploader means that he did not sign this himself.
+/// or `discarded`. A ? after the uploader means that he did not sign this himself. On the robot itself the numbers of files
+/// that it leaves out follow, with the reasons.
 #[derive(Debug, Args)]
 pub(crate) struct Report {}
 
@@ -34,6 +38,9 @@ pub(crate) struct Files {
     answered: Answered,
     /// The files, by name and CID, those without a name last.
     files: Vec<File>,
+    /// The numbers of files that the daemon leaves out for now; `null` when it was not asked, since it runs elsewhere or takes
+    /// no orders.
+    left_out: Option<LeftOut>,
 }
 
 /// A shared file.
@@ -60,7 +67,8 @@ impl Command for Report {
         let reading = context.read(&[buckets::SHARE.pattern(), HOSTNAMES])?;
         let files = shared_files::list(&reading.answer.set, reading.answer.now);
         let files = files.iter().map(|file| File::new(file, &reading.names)).collect();
-        Ok(Files { answered: Answered::new(&reading.answer, &reading.names), files })
+        let answered = Answered::new(&reading.answer, &reading.names);
+        Ok(Files { answered, files, left_out: LeftOut::ask(context) })
     }
 }
 
@@ -118,6 +126,7 @@ impl Output for Files {
             }
             false => format!("{}\n\n{}", table.trim_fmt(), count(self.files.len(), "file")),
         };
-        format!("{shown}\n{}", self.answered.footer())
+        let left_out = self.left_out.as_ref().map_or_else(String::new, LeftOut::show);
+        format!("{shown}\n{left_out}{}", self.answered.footer())
     }
 }
