@@ -7,20 +7,23 @@ mod routes;
 use crate::answers::Answers;
 use crate::beacons::Beacons;
 use crate::budget::SenderBudgets;
+use crate::clocks::ClockQuery;
 use crate::forward::Forwarding;
 use crate::node::Node;
 use crate::origin::Origin;
 use crate::repair::Comparisons;
 use crate::serve::Served;
 use crate::{Input, Now, Output, Settings};
-use dcache::{Moment, PeerId, Policy, Set, Time};
+use dcache::{Moment, NeighbourTime, PeerId, Policy, Set, Time};
 use routing::{Capacity, ChannelEvent, ChannelId, Medium, Status, Table};
 use std::net::IpAddr;
 use std::time::Duration;
 use telemetry::{Metric, metrics};
 
-/// Interval between looks for records that are over.
+/// Minimum interval between looks for records that are over, when the brain is awake anyway.
 const EXPIRE_EVERY: Duration = Duration::from_secs(5);
+/// Time after which the brain wakes for such a look, if nothing else woke it.
+const EXPIRE_LATE: Duration = Duration::from_secs(5);
 /// Clock jump, in seconds, that is treated as a clock change.
 const CLOCK_CHANGE: u64 = 60;
 
@@ -30,6 +33,7 @@ pub struct Brain {
     node: Node,
     answers: Answers,
     beacons: Beacons,
+    clock_query: ClockQuery,
     /// Comparisons that this node begins.
     comparisons: Comparisons,
     /// Comparisons that other nodes begin.
@@ -38,6 +42,8 @@ pub struct Brain {
     /// The rate limits for lines of hosts on networks.
     host_budgets: SenderBudgets<IpAddr>,
     next_expiry: Duration,
+    /// When the brain wakes for it at the latest.
+    latest_expiry: Duration,
     /// Time of day, and how far it is trusted, at the last input.
     moment: Moment,
 }
@@ -49,11 +55,13 @@ impl Brain {
             node: Node::new(me, set, settings, version, seed),
             answers: Answers::default(),
             beacons: Beacons::default(),
+            clock_query: ClockQuery::default(),
             comparisons: Comparisons::default(),
             served: Served::default(),
             forwarding: Forwarding::new(me),
             host_budgets: SenderBudgets::default(),
             next_expiry: Duration::ZERO,
+            latest_expiry: Duration::ZERO,
             moment: Moment::certain(Time(0)),
         }
     }
@@ -78,6 +86,11 @@ impl Brain {
         self.node.status(now)
     }
 
+    /// Returns what the clocks of neighbours show at `elapsed`; `None` when no neighbour shows a time.
+    pub fn neighbour_time(&self, elapsed: Duration) -> Option<NeighbourTime> {
+        self.node.neighbour_time(elapsed)
+    }
+
     /// Adds to a count that the status shows. Services count by it what they do.
     pub fn count_by(&mut self, metric: &'static Metric, by: u64) {
         self.node.counters.add(metric, by);
@@ -91,8 +104,13 @@ impl Brain {
     /// Returns the latest time at which the next [`Input::Tick`] has to come, since start.
     pub fn next_wake(&self) -> Duration {
         let channels = &self.node.channels;
-        let wakes = [channels.outbox.next(), channels.next_beacon(), self.comparisons.next_wake(&self.node)];
-        wakes.into_iter().flatten().fold(self.next_expiry, Duration::min)
+        let wakes = [
+            channels.outbox.next(),
+            channels.next_beacon(),
+            self.comparisons.next_wake(&self.node),
+            self.clock_query.next_wake(),
+        ];
+        wakes.into_iter().flatten().fold(self.latest_expiry, Duration::min)
     }
 
     /// Takes one input, and does whatever is due by `now` as well.
@@ -106,6 +124,7 @@ impl Brain {
         self.node.send_due_records(now);
         self.comparisons.run(&mut self.node, now);
         self.beacons.run(&mut self.node, now);
+        self.clock_query.run(&mut self.node, now);
         std::mem::take(&mut self.node.outputs)
     }
 
@@ -170,6 +189,8 @@ impl Brain {
             return;
         }
         self.next_expiry = now.elapsed + EXPIRE_EVERY;
+        self.latest_expiry = self.next_expiry + EXPIRE_LATE;
+        self.node.check_clock(now);
         if is_changed {
             // Records that were refused because of the time may be taken now.
             self.node.neighbours.clear_backoffs();

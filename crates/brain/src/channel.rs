@@ -108,9 +108,9 @@ impl Channel {
     }
 
     /// Notes a beacon that shows what this node would show.
-    pub(crate) fn heard_the_same(&mut self) {
+    pub(crate) fn heard_the_same(&mut self, elapsed: Duration) {
         if let Some(timer) = &mut self.timer {
-            timer.heard_the_same();
+            timer.heard_the_same(elapsed);
         }
     }
 

@@ -132,7 +132,11 @@ impl Node {
     }
 }
 
-/// Returns the validity of a message that is of use only now.
+/// Returns the validity of a message that is of use only now. Its start tells what this node's clock shows, so a node that
+/// does not know the time names none.
 pub(crate) fn briefly(now: Now) -> Validity {
+    if !now.moment.is_certain {
+        return Validity::ALWAYS;
+    }
     Validity::starting(now.moment.time, MESSAGE_LIFETIME)
 }

@@ -10,6 +10,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use telemetry::{Metric, metrics};
 
+mod clocks;
+mod copied_key;
 mod hostile;
 mod ways;
 

@@ -9,6 +9,7 @@ mod backoff;
 mod bind_error;
 mod dial;
 mod handshake;
+mod interface_watch;
 mod interfaces;
 mod irc;
 mod link;
@@ -21,6 +22,7 @@ mod udp;
 mod wire;
 
 pub use bind_error::BindError;
+pub use interface_watch::InterfaceWatch;
 pub use interfaces::{Interface, InterfaceFilter, InterfaceFilterError, Network};
 pub use irc::{IrcError, IrcSettings, IrcTls, IrcWaits, run_irc};
 pub use persistent::TcpPeer;

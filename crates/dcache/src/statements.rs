@@ -1,6 +1,6 @@
 //! Several statements that are made together.
 
-use crate::{Item, Kind, PeerId, Room, Set, Statement, StatementError, Time, Validity};
+use crate::{Item, Kind, Moment, PeerId, Room, Set, Statement, StatementError, Time, Validity};
 
 /// Statements that are made together: all of them, or none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,6 +37,13 @@ impl Statements {
     /// Leaves out those that would not count, were `signer` to make them at `now`.
     pub fn keep_allowed(&mut self, set: &Set, signer: PeerId, now: Time) {
         self.0.retain(|(kind, item, _)| set.may(*kind, item, signer, now).is_ok());
+    }
+
+    /// Makes those that hold at `now` hold by the clocks of the neighbours as well: see [`Validity::reaching`].
+    pub fn reach(&mut self, now: Moment) {
+        for (_, _, validity) in self.0.iter_mut().filter(|(_, _, validity)| validity.contains(now.time)) {
+            *validity = validity.reaching(now);
+        }
     }
 
     /// Leaves out those about new items for which `signer` has no more room at `now`, and returns their number.

@@ -255,12 +255,15 @@ fn set_by_flags(sections: &mut BTreeMap<String, Table>, arguments: &Arguments) {
     }
 }
 
+/// Returns the path of the configuration file, which need not be there when nobody named it.
+pub(crate) fn config_file(arguments: &Arguments, environment: &Environment) -> Option<PathBuf> {
+    let usual = || environment.places.config().map(|folder| folder.join("config.toml"));
+    arguments.config.clone().or_else(usual)
+}
+
 fn read_file(arguments: &Arguments, environment: &Environment) -> Result<Table, ConfigError> {
-    if let Some(named) = &arguments.config {
-        return parse_file(named);
-    }
-    match environment.places.config().map(|folder| folder.join("config.toml")) {
-        Some(usual) if usual.exists() => parse_file(&usual),
+    match config_file(arguments, environment) {
+        Some(file) if arguments.config.is_some() || file.exists() => parse_file(&file),
         _ => Ok(Table::new()),
     }
 }

@@ -14,6 +14,7 @@ mod identity;
 mod membership;
 mod node;
 mod plan;
+mod private;
 mod routes;
 mod shared;
 

@@ -18,9 +18,11 @@
 pub mod buckets;
 mod check;
 mod choose;
+mod folder;
 mod index;
 mod info;
 mod ledger;
+mod left_out;
 mod propose;
 mod proposer;
 mod protocol;
@@ -31,11 +33,14 @@ mod scan;
 mod settle;
 mod shell;
 mod versions;
+mod watch;
 mod writers;
 
 pub use index::{SharedFile, Signers, State, index};
 pub use info::{Description, INFO_NAME, InfoError};
 pub use propose::Proposal;
-pub use protocol::{Answer, LeftOutFiles, MAX_NAMES, MAX_WAITING, Request, WaitingFile};
+pub use protocol::{
+    Answer, FolderRow, LeftOutFiles, LeftOutRow, MAX_NAMES, MAX_WAITING, Request, WaitingFile,
+};
 pub use replicate::{Action, Replication};
 pub use shell::{Logs, Settings};

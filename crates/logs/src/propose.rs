@@ -85,23 +85,29 @@ impl Decide for Proposal {
         let files = index(set, now);
         let edge = renewal_edge(set, self.me, LIFETIME, self.shortage.is_short, now);
         let (chosen, shortage) = choose(&self.own, &files, (set, self.me, now));
+        let mut renewals = Vec::new();
         for cid in &chosen {
             let item = Station::Files.item(cid);
             match files.get(cid) {
                 Some(file) if file.state != State::Shared => {
                     if file.proposers.contains_key(&self.me) {
-                        decision.statements.dismiss(item, Validity::starting(now, LIFETIME));
+                        decision.statements.dismiss(item, Validity::stated(now, LIFETIME));
                     }
                 }
-                Some(file) if is_fresh(file.proposers.get(&self.me), edge) => {}
+                Some(file) if is_fresh(file.proposers.get(&self.me), edge) => {
+                    renewals.extend(file.proposers.get(&self.me).copied().flatten());
+                }
                 _ => {
-                    decision.statements.propose(item, Validity::starting(now, LIFETIME));
+                    decision.statements.propose(item, Validity::stated(now, LIFETIME));
                 }
             }
         }
         self.shortage = shortage;
+        let renewal = renewals.into_iter().min();
+        let renewal = renewal.map(|until| Time(until.0.saturating_sub(LIFETIME / 2)));
         // What is renewed now makes room.
-        decision.wake = (shortage.is_short && !decision.statements.is_empty()).then(|| now.plus(2));
+        let again = (shortage.is_short && !decision.statements.is_empty()).then(|| now.plus(2));
+        decision.wake = renewal.into_iter().chain(again).min();
         decision
     }
 }

@@ -255,15 +255,20 @@ impl Replicator {
         false
     }
 
-    /// Tells the fetches under way which peers hold their file by now.
-    fn tell_providers(&self, wanted: &BTreeMap<Cid, (Box<SharedFile>, Vec<Provider>)>) {
-        for (cid, attempt) in &self.attempts {
+    /// Tells the fetches under way which peers hold their file by now. One that failed begins again soon when its peers, or
+    /// their addresses, are others.
+    fn tell_providers(&mut self, wanted: &BTreeMap<Cid, (Box<SharedFile>, Vec<Provider>)>) {
+        let soon = Instant::now() + TRY_AGAIN.0;
+        for (cid, attempt) in &mut self.attempts {
             let known = wanted.get(cid).map(|(_, providers)| providers.clone()).unwrap_or_default();
-            attempt.providers.send_if_modified(|providers| {
+            let is_new = attempt.providers.send_if_modified(|providers| {
                 let is_new = *providers != known;
                 *providers = known;
                 is_new
             });
+            if is_new && attempt.failures > 0 {
+                attempt.not_before = attempt.not_before.map(|at| at.min(soon));
+            }
         }
     }
 

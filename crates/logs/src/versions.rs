@@ -125,7 +125,7 @@ fn dismiss(
         let is_said =
             |info: &Item| own(set, info.clone(), me, Kind::Dismiss, now.plus(LIFETIME / 2)).is_some();
         if let Some(info) = info.filter(|info| !is_said(info)) {
-            statements.dismiss(info, Validity::starting(now, LIFETIME));
+            statements.dismiss(info, Validity::stated(now, LIFETIME));
         }
         return statements;
     }
@@ -135,23 +135,23 @@ fn dismiss(
     let seconds = ends.max().map_or(0, |end| end.since(now)).clamp(LIFETIME, LONGEST);
     for (station, signers) in [Station::Safe, Station::Verified, Station::Files].into_iter().zip(stated) {
         if station == Station::Safe || !signers.is_empty() {
-            statements.dismiss(station.item(&file.cid), Validity::starting(now, seconds));
+            statements.dismiss(station.item(&file.cid), Validity::stated(now, seconds));
         }
     }
     // Nobody asks any more what it is.
     if let Some(info) = info.filter(|info| own(set, info.clone(), me, Kind::Propose, now).is_some()) {
-        statements.propose(info, Validity::starting(now, 1));
+        statements.propose(info, Validity::over(now));
     }
     statements
 }
 
 /// Returns the statements by which a node takes back what it states about a file, and denies nothing: the same once more, for
-/// one second only.
+/// a second that is over.
 pub(crate) fn take_back(cid: &Cid, (set, me, now): (&Set, PeerId, Time)) -> Statements {
     let mut statements = Statements::new();
     for item in [Station::Files, Station::Verified, Station::Safe].map(|station| station.item(cid)) {
         if own(set, item.clone(), me, Kind::Propose, now).is_some() {
-            statements.propose(item, Validity::starting(now, 1));
+            statements.propose(item, Validity::over(now));
         }
     }
     statements
@@ -163,7 +163,7 @@ fn undo(cid: &Cid, (set, me, now): (&Set, PeerId, Time)) -> Statements {
     let mut statements = Statements::new();
     for item in [Station::Safe, Station::Verified].map(|station| station.item(cid)) {
         if own(set, item.clone(), me, Kind::Dismiss, now).is_some() {
-            statements.propose(item, Validity::starting(now, 1));
+            statements.propose(item, Validity::over(now));
         }
     }
     statements

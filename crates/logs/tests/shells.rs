@@ -104,6 +104,21 @@ async fn a_file_in_the_folder_is_declared_and_described() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_the_own_key_is_not_declared() {
+    let folder = tempfile::tempdir().unwrap();
+    let shared = folder.path().join("shared");
+    std::fs::create_dir_all(&shared).unwrap();
+    // Files are added in the order of their names.
+    std::fs::write(shared.join("1.bag"), SEED).unwrap();
+    std::fs::write(shared.join("2.bag"), "a log").unwrap();
+    let (swarm, node) = share(folder.path()).await;
+    let files = wait_for_files(&swarm, |files| files.iter().any(|file| file.description.is_some())).await;
+    let names: Vec<_> =
+        files.iter().filter_map(|file| Some(file.description.as_ref()?.filename.as_str())).collect();
+    assert_eq!((names, node.store().files(0, 99).len()), (vec!["2.bag"], 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whoever_deletes_a_file_does_not_hold_it_any_more() {
     let folder = tempfile::tempdir().unwrap();
     let (swarm, node) = share(folder.path()).await;

@@ -10,6 +10,7 @@ use crate::output::Output;
 use crate::output::answered::Answered;
 use crate::output::fields::{FileRef, PeerRef, Timestamp};
 use crate::output::names::{HOSTNAMES, Names};
+use crate::output::shared_folder::SharedFolder;
 use crate::shared_files;
 use crate::tables::table;
 use crate::text::{clean, count, size};
@@ -26,8 +27,8 @@ const MAX_HOLDERS_SHOWN: usize = 4;
 /// Show the shared files: name, size, who shared it, how far it is, and who holds it.
 ///
 /// A file is `shared` by its uploader, `verified` once somebody looked at it, `safe` once somebody keeps a copy,
-/// or `discarded`. A ? after the uploader means that he did not sign this himself. On the robot itself the numbers of files
-/// that it leaves out follow, with the reasons.
+/// or `discarded`. A ? after the uploader means that he did not sign this himself. For the daemon on this computer it also
+/// says what in its shared folder is not shared, and why, and how many files are left out otherwise.
 #[derive(Debug, Args)]
 pub(crate) struct Report {}
 
@@ -38,6 +39,8 @@ pub(crate) struct Files {
     answered: Answered,
     /// The files, by name and CID, those without a name last.
     files: Vec<File>,
+    /// The shared folder; `null` when the daemon runs on another computer or does not tell it.
+    shared_folder: Option<SharedFolder>,
     /// The numbers of files that the daemon leaves out for now; `null` when it was not asked, since it runs elsewhere or takes
     /// no orders.
     left_out: Option<LeftOut>,
@@ -68,7 +71,8 @@ impl Command for Report {
         let files = shared_files::list(&reading.answer.set, reading.answer.now);
         let files = files.iter().map(|file| File::new(file, &reading.names)).collect();
         let answered = Answered::new(&reading.answer, &reading.names);
-        Ok(Files { answered, files, left_out: LeftOut::ask(context) })
+        let (left_out, shared_folder) = (LeftOut::ask(context), SharedFolder::ask(context));
+        Ok(Files { answered, files, left_out, shared_folder })
     }
 }
 
@@ -126,7 +130,8 @@ impl Output for Files {
             }
             false => format!("{}\n\n{}", table.trim_fmt(), count(self.files.len(), "file")),
         };
+        let folder = self.shared_folder.as_ref().map_or_else(String::new, SharedFolder::show);
         let left_out = self.left_out.as_ref().map_or_else(String::new, LeftOut::show);
-        format!("{shown}\n{left_out}{}", self.answered.footer())
+        format!("{shown}\n{folder}{left_out}{}", self.answered.footer())
     }
 }

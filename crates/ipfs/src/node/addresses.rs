@@ -7,6 +7,9 @@ use libp2p::multiaddr::{Multiaddr, Protocol};
 use tokio::net::lookup_host;
 use tokio::time::timeout;
 
+use super::networks::Networks;
+use super::types::Zones;
+
 /// The most addresses of one peer that are tried.
 pub(super) const MAX_ADDRESSES: usize = 16;
 /// How long the name service may take for one name.
@@ -34,10 +37,65 @@ pub(super) enum Unfit {
     Private,
 }
 
-/// Those of the addresses that may be dialled: an IP address and a transport that is spoken here. The addresses come
-/// from records of strangers, so names are not looked up, and this host does not talk to itself unless told to.
-pub(super) fn usable(addresses: Vec<Multiaddr>, rules: Rules) -> Vec<Multiaddr> {
-    addresses.into_iter().filter(|address| is_usable(address, rules)).take(MAX_ADDRESSES).collect()
+/// This host, as far as it matters for what it dials.
+#[derive(Debug)]
+pub(super) struct Here<'a> {
+    /// Where it listens.
+    pub(super) own: &'a [Multiaddr],
+    pub(super) networks: &'a Networks,
+    pub(super) zones: &'a Zones,
+}
+
+/// Returns those of the addresses that may be dialled, at most [`MAX_ADDRESSES`], those on this host's networks first: an IP
+/// address and a transport that is spoken here. The addresses come from records of strangers, so names are not looked up, and
+/// this host does not talk to itself unless told to: bridges of containers have the same addresses on many hosts. An address
+/// that holds on one wire only gets the wires where it was heard.
+pub(super) fn usable(given: Vec<Multiaddr>, rules: Rules, here: &Here<'_>) -> Vec<Multiaddr> {
+    let is_other = |address: &Multiaddr| !here.own.contains(&without_peer(address));
+    let usable = given.into_iter().filter(|address| is_usable(address, rules) && is_other(address));
+    let mut places: Vec<Multiaddr> = usable.flat_map(|address| on_wires(address, here.zones)).collect();
+    places.sort_by_key(|place| !here.networks.is_near(place));
+    let mut different: Vec<Multiaddr> = Vec::new();
+    for place in places {
+        if different.len() < MAX_ADDRESSES && !different.contains(&place) {
+            different.push(place);
+        }
+    }
+    different
+}
+
+/// Returns the IP address with which an address begins, after its zone if it has one.
+pub fn host_of(address: &Multiaddr) -> Option<IpAddr> {
+    let is_zone = |part: &Protocol<'_>| matches!(part, Protocol::Ip6zone(_));
+    match address.iter().find(|part| !is_zone(part)) {
+        Some(Protocol::Ip4(ip)) => Some(IpAddr::V4(ip)),
+        Some(Protocol::Ip6(ip)) => Some(IpAddr::V6(ip).to_canonical()),
+        _ => None,
+    }
+}
+
+/// Returns an address without the peer to whom it leads.
+pub(super) fn without_peer(address: &Multiaddr) -> Multiaddr {
+    address.iter().filter(|part| !matches!(part, Protocol::P2p(_))).collect()
+}
+
+/// Returns the address as it is; a link-local one once for each wire on which it was heard, over TCP only.
+fn on_wires(address: Multiaddr, zones: &Zones) -> Vec<Multiaddr> {
+    let Some(IpAddr::V6(ip)) = host_of(&address).filter(|ip| is_link_local(*ip)) else {
+        return vec![address];
+    };
+    if is_quic(&address) {
+        return Vec::new();
+    }
+    let with_zone = |zone: u32| -> Multiaddr {
+        std::iter::once(Protocol::Ip6zone(zone.to_string().into())).chain(address.iter()).collect()
+    };
+    zones.of(ip).into_iter().map(with_zone).collect()
+}
+
+/// Whether an address holds on one wire only.
+pub(super) fn is_link_local(ip: IpAddr) -> bool {
+    matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local())
 }
 
 fn is_usable(address: &Multiaddr, rules: Rules) -> bool {
@@ -127,6 +185,48 @@ mod tests {
         for address in ["/ip4/10.0.0.1/tcp/6002", "/ip6/fd00::1/udp/6002/quic-v1", "/ip6/fe80::1/tcp/1"] {
             assert!(usable_one(address, false), "{address}");
         }
+    }
+
+    fn addresses(all: &[String]) -> Vec<Multiaddr> {
+        all.iter().map(|address| address.parse().unwrap()).collect()
+    }
+
+    fn usable_here(given: &[String], own: &[String]) -> Vec<String> {
+        let networks: Networks = [("192.168.1.12".parse().unwrap(), 24)].into_iter().collect();
+        let zones = Zones::new(|ip| if ip.segments()[7] == 1 { vec![3, 7] } else { Vec::new() });
+        let own = addresses(own);
+        let here = Here { own: &own, networks: &networks, zones: &zones };
+        let rules = Rules { allow_loopback: false, is_private: false };
+        usable(addresses(given), rules, &here).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn an_address_on_an_own_network_is_dialled_however_many_bridges_are_named_before_it() {
+        let near = "/ip4/192.168.1.11/tcp/6002".to_owned();
+        let mut given: Vec<String> = (0..40)
+            .map(|bridge| format!("/ip4/172.{}.0.1/tcp/{}", 17 + bridge % 14, 6002 + bridge))
+            .collect();
+        given.extend([near.clone(), near.clone()]);
+        let usable = usable_here(&given, &[]);
+        assert_eq!(usable.len(), MAX_ADDRESSES);
+        assert_eq!(usable.iter().filter(|address| **address == near).count(), 1);
+        assert_eq!(usable[0], near);
+    }
+
+    #[test]
+    fn this_host_does_not_dial_its_own_bridge() {
+        let id = libp2p::identity::Keypair::generate_ed25519().public().to_peer_id();
+        let given = ["/ip4/172.17.0.1/tcp/6002", "/ip4/172.17.0.1/tcp/6003"];
+        let given = given.map(|address| format!("{address}/p2p/{id}"));
+        let own = ["/ip4/172.17.0.1/tcp/6002".to_owned(), "/ip4/172.17.0.1/udp/6002/quic-v1".to_owned()];
+        assert_eq!(usable_here(&given, &own), given[1..], "another daemon of this host is another");
+    }
+
+    #[test]
+    fn a_link_local_address_is_dialled_on_the_wires_where_it_was_heard() {
+        let given = ["/ip6/fe80::1/tcp/1", "/ip6/fe80::1/udp/1/quic-v1", "/ip6/fe80::2/tcp/1"];
+        let usable = usable_here(&given.map(str::to_owned), &[]);
+        assert_eq!(usable, ["/ip6zone/3/ip6/fe80::1/tcp/1", "/ip6zone/7/ip6/fe80::1/tcp/1"]);
     }
 
     #[test]

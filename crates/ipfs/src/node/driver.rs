@@ -1,36 +1,36 @@
 //! The loop that drives a node: swarm events, commands of the handle, and the exchange of blocks.
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bitswap::engine::Statistics;
 use cid::Cid;
 use futures::StreamExt;
-use libp2p::core::ConnectedPoint;
-use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
-use libp2p::swarm::{DialError, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Interval, interval, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::addresses::{self, Rules};
+use super::addresses::Rules;
 use super::connections::OpenConnections;
 use super::dial_message::{dial_message, reason};
+use super::dials::Dials;
 use super::exchange::{Delivery, Exchange, Request};
-use super::inbound::Inbound;
+use super::housekeeping::Housekeeping;
 use super::limits::Limits;
 use super::persistent::{PersistentLinks, PersistentPeer, Step, keep_alive};
+use super::probes::Probes;
 use super::pubsub::{self, SubscribeError, Subscriptions, Topic};
-use super::swarm::{self, Behaviour, BehaviourEvent};
-use super::types::{ConnectError, ListenFailure, NodeConfig, StartError};
+use super::swarm::{self, Behaviour};
+use super::types::{ConnectError, ListenFailure, NodeConfig, StartError, Zones};
 use super::worker::blocking;
 use crate::store::Store;
 
+mod connecting;
+mod events;
+
 /// How long stopping may wait for blocks that are being stored, and for the disk.
 const SHUTDOWN: Duration = Duration::from_secs(2);
-/// How often what is forgotten is tidied up, and statistics are told.
-const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// When places become few, a connection that was not used for this long may be closed.
 const CROWDED_IDLE: Duration = Duration::from_secs(60);
 /// The most listen failures that are remembered.
@@ -55,8 +55,6 @@ pub(super) struct Reports {
     pub(super) persistent: watch::Receiver<Arc<Vec<PersistentPeer>>>,
 }
 
-type Replies = Vec<oneshot::Sender<Result<(), ConnectError>>>;
-
 /// What makes a node go: [`Driver::run`] has to be awaited for as long as it is to live.
 pub struct Driver {
     swarm: Swarm<Behaviour>,
@@ -65,11 +63,13 @@ pub struct Driver {
     commands: mpsc::Receiver<Command>,
     persistent: PersistentLinks,
     subscriptions: Subscriptions,
-    dialling: BTreeMap<PeerId, Replies>,
+    dials: Dials,
+    probes: Probes,
+    zones: Zones,
     rules: Rules,
     idle_timeout: Duration,
     max_connections: usize,
-    housekeeping: Interval,
+    housekeeping: Housekeeping,
     listening: watch::Sender<Vec<Multiaddr>>,
     failures: watch::Sender<Vec<ListenFailure>>,
     connected: watch::Sender<Arc<BTreeSet<PeerId>>>,
@@ -106,11 +106,13 @@ impl Driver {
             commands,
             persistent,
             subscriptions: Subscriptions::default(),
-            dialling: BTreeMap::new(),
+            dials: Dials::default(),
+            probes: Probes::default(),
+            zones: config.zones,
             rules,
             idle_timeout: config.idle_timeout,
             max_connections: usize::try_from(config.max_connections).unwrap_or(usize::MAX),
-            housekeeping: interval(HOUSEKEEPING),
+            housekeeping: Housekeeping::new(config.idle_timeout.min(CROWDED_IDLE)),
             listening: watch::Sender::default(),
             failures: watch::Sender::default(),
             connected: watch::Sender::default(),
@@ -143,11 +145,16 @@ impl Driver {
                 Some(command) = self.commands.recv() => self.command(command),
                 () = self.exchange.step() => {}
                 step = self.persistent.step() => self.persist(step),
+                probed = self.probes.next() => self.probed(&probed),
                 (topic, data) = self.subscriptions.next_publication() => {
                     pubsub::publish(&topic, data, &mut self.swarm.behaviour_mut().pubsub);
                 }
-                _ = self.housekeeping.tick() => self.tidy(),
+                () = self.housekeeping.wait() => {
+                    self.tidy();
+                    continue;
+                }
             }
+            self.housekeeping.happened();
             self.answer_requests();
         }
         self.stop().await;
@@ -191,12 +198,18 @@ impl Driver {
         let statistics = self.exchange.statistics();
         self.statistics.send_if_modified(|told| std::mem::replace(told, statistics) != statistics);
         self.connections.tidy();
+        let has_connections = self.swarm.connected_peers().next().is_some();
+        self.housekeeping.done(has_connections || !self.subscriptions.is_empty());
+        self.answer_requests();
     }
 
     fn answer_requests(&mut self) {
         for request in self.exchange.take_requests() {
             match request {
-                Request::Reconnect(peer) => self.reconnect(peer),
+                Request::Reconnect(peer) => {
+                    self.probe(peer);
+                    self.reconnect(peer);
+                }
                 Request::LeaveAside(peer, reason) => {
                     tracing::warn!(%peer, reason, "a peer is left aside");
                     self.connections.leave_aside(peer);
@@ -204,17 +217,6 @@ impl Driver {
                 }
             }
         }
-    }
-
-    /// Dials a peer with whom a connection is open that carries nothing; the old one is closed when the new one is there.
-    fn reconnect(&mut self, peer: PeerId) {
-        let addresses = self.connections.renew(peer);
-        if addresses.is_empty() {
-            return;
-        }
-        tracing::debug!(%peer, "its connection carries nothing: another is tried");
-        let options = DialOpts::peer_id(peer).condition(PeerCondition::NotDialing).addresses(addresses);
-        let _ = self.swarm.dial(options.build());
     }
 
     fn command(&mut self, command: Command) {
@@ -229,40 +231,6 @@ impl Driver {
         }
     }
 
-    fn connect(
-        &mut self,
-        peer: PeerId,
-        given: Vec<Multiaddr>,
-        reply: oneshot::Sender<Result<(), ConnectError>>,
-    ) {
-        if self.swarm.is_connected(&peer) {
-            let _ = reply.send(Ok(()));
-            return;
-        }
-        if self.connections.is_left_aside(&peer) {
-            let reason = "it is left aside for a while, since it misbehaved".to_owned();
-            let _ = reply.send(Err(ConnectError::Failed(peer, reason)));
-            return;
-        }
-        let addresses = addresses::usable(given, self.rules);
-        if addresses.is_empty() {
-            let _ = reply.send(Err(ConnectError::NoUsableAddress(peer)));
-            return;
-        }
-        match self.dial(peer, addresses) {
-            // A dial that is under way already answers this one too.
-            Ok(()) | Err(DialError::DialPeerConditionFalse(_)) => {
-                self.dialling.entry(peer).or_default().push(reply);
-            }
-            Err(error) => drop(reply.send(Err(ConnectError::Failed(peer, reason(&error))))),
-        }
-    }
-
-    fn dial(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) -> Result<(), DialError> {
-        let condition = PeerCondition::DisconnectedAndNotDialing;
-        self.swarm.dial(DialOpts::peer_id(peer).condition(condition).addresses(addresses).build())
-    }
-
     fn persist(&mut self, step: Step) {
         match step {
             Step::Nothing => {}
@@ -274,11 +242,12 @@ impl Driver {
                 removed.iter().for_each(|peer| limits.remove_peer_id(peer));
             }
             Step::Dial(peer, _) if self.swarm.is_connected(&peer) => self.persistent.connected(&peer),
-            Step::Dial(peer, addresses) => match self.dial(peer, addresses) {
+            Step::Dial(peer, addresses) => {
                 // Its end is reported as that of any other dial.
-                Ok(()) | Err(DialError::DialPeerConditionFalse(_)) => {}
-                Err(error) => self.persistent.failed(&peer, dial_message(&error, self.rules.is_private)),
-            },
+                if let Err(error) = self.dial(peer, addresses) {
+                    self.persistent.failed(&peer, dial_message(&error, self.rules.is_private));
+                }
+            }
         }
     }
 
@@ -301,93 +270,5 @@ impl Driver {
             tracing::debug!(%peer, ?idle, "an unused connection is closed");
             let _ = self.swarm.disconnect_peer_id(peer);
         }
-    }
-
-    fn dialled(&mut self, peer: PeerId, result: &Result<(), ConnectError>) {
-        for reply in self.dialling.remove(&peer).into_iter().flatten() {
-            let _ = reply.send(result.clone());
-        }
-    }
-
-    fn swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
-        match event {
-            SwarmEvent::Behaviour(BehaviourEvent::Inbound(Inbound { peer, stream })) => {
-                self.exchange.opened(peer, stream);
-            }
-            SwarmEvent::Behaviour(BehaviourEvent::Pubsub(event)) => {
-                self.subscriptions.gossip_event(event, &mut self.swarm.behaviour_mut().pubsub);
-            }
-            SwarmEvent::ConnectionEstablished {
-                peer_id, connection_id, num_established, endpoint, ..
-            } => {
-                self.limits.opened(peer_id, connection_id, endpoint.get_remote_address());
-                for old in self.connections.established(Instant::now(), peer_id, connection_id, &endpoint) {
-                    self.swarm.close_connection(old);
-                    self.exchange.renewed(peer_id);
-                }
-                if self.connections.is_left_aside(&peer_id) {
-                    let _ = self.swarm.disconnect_peer_id(peer_id);
-                }
-                self.connection_established(peer_id, num_established.get(), &endpoint);
-            }
-            SwarmEvent::ConnectionClosed { peer_id, connection_id, num_established, cause, .. } => {
-                self.connections.closed(&peer_id, connection_id);
-                self.limits.closed(&peer_id, connection_id);
-                if num_established > 0 {
-                    return;
-                }
-                let cause = cause.map_or_else(|| "it was closed".to_owned(), |cause| reason(&cause));
-                self.connection_closed(peer_id, cause);
-            }
-            SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. } => {
-                tracing::debug!(%peer, %error, "not reached");
-                if !self.swarm.is_connected(&peer) {
-                    self.persistent.failed(&peer, dial_message(&error, self.rules.is_private));
-                    self.dialled(peer, &Err(ConnectError::Failed(peer, reason(&error))));
-                }
-            }
-            listener_event => self.listener_event(listener_event),
-        }
-    }
-
-    fn connection_established(&mut self, peer: PeerId, count: u32, endpoint: &ConnectedPoint) {
-        tracing::debug!(%peer, address = %endpoint.get_remote_address(), count, "connected");
-        if count == 1 {
-            self.connected.send_modify(|peers| {
-                Arc::make_mut(peers).insert(peer);
-            });
-            self.exchange.connected(peer);
-            self.persistent.connected(&peer);
-        }
-        self.dialled(peer, &Ok(()));
-    }
-
-    fn connection_closed(&mut self, peer: PeerId, cause: String) {
-        tracing::debug!(%peer, cause, "disconnected");
-        self.connected.send_modify(|peers| {
-            Arc::make_mut(peers).remove(&peer);
-        });
-        self.exchange.disconnected(peer);
-        self.subscriptions.count_peers(&self.swarm.behaviour().pubsub);
-        self.persistent.disconnected(&peer, format!("the connection broke: {cause}"));
-    }
-
-    fn listener_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
-        match event {
-            SwarmEvent::NewListenAddr { address, .. } => self.listening.send_modify(|all| all.push(address)),
-            SwarmEvent::ExpiredListenAddr { address, .. } => self.stopped_listening(&[address]),
-            SwarmEvent::ListenerClosed { addresses, reason, .. } => {
-                self.stopped_listening(&addresses);
-                let reason =
-                    reason.err().map_or_else(|| "the listener closed".to_owned(), |error| error.to_string());
-                addresses.into_iter().for_each(|address| self.listen_failed(address, reason.clone()));
-            }
-            SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "a listener has trouble"),
-            _ => {}
-        }
-    }
-
-    fn stopped_listening(&self, gone: &[Multiaddr]) {
-        self.listening.send_modify(|all| all.retain(|address| !gone.contains(address)));
     }
 }

@@ -44,6 +44,8 @@ struct Link {
     share: Arc<Share>,
     /// When something was last said on it.
     used: Instant,
+    /// When something last came on it, or it was made.
+    heard: Instant,
 }
 
 /// The fetches that wait for one block.
@@ -118,7 +120,7 @@ impl Exchange {
         self.visits += 1;
         let (visit, coming, used) = (self.visits, Coming::default(), Instant::now());
         let share = self.limits.share(&peer);
-        self.links.insert(peer, Link { visit, stream: None, readers: 0, coming, share, used });
+        self.links.insert(peer, Link { visit, stream: None, readers: 0, coming, share, used, heard: used });
         self.engine.connected(self.now(), peer, token(&peer));
         self.carry_out();
     }
@@ -195,7 +197,7 @@ impl Exchange {
             Some(done) = self.work.join_next() => self.done(done),
             Some(ended) = self.readers.join_next() => self.reader_ended(ended),
             Some((peer, message)) = self.incoming.recv(), if self.storing < MAX_STORING => {
-                self.used(peer);
+                self.heard(peer);
                 self.tell_coming(peer);
                 self.engine.received(self.now(), peer, message);
             }
@@ -225,6 +227,11 @@ impl Exchange {
         idle.filter(|(_, idle)| *idle >= least).collect()
     }
 
+    /// Whether a peer said something lately.
+    pub(super) fn is_heard_within(&self, peer: &PeerId, time: Duration) -> bool {
+        self.links.get(peer).is_some_and(|link| link.heard.elapsed() < time)
+    }
+
     /// What the driver is to do.
     pub(super) fn take_requests(&mut self) -> Vec<Request> {
         std::mem::take(&mut self.requests)
@@ -238,9 +245,10 @@ impl Exchange {
         }
     }
 
-    fn used(&mut self, peer: PeerId) {
+    fn heard(&mut self, peer: PeerId) {
         if let Some(link) = self.links.get_mut(&peer) {
             link.used = Instant::now();
+            link.heard = link.used;
         }
     }
 

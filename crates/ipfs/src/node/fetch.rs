@@ -19,6 +19,8 @@ use super::table::RunningFetch;
 const MAX_NEIGHBOURS: usize = 48;
 /// How often neighbours that are not connected are dialled.
 const MEET_AGAIN: Duration = Duration::from_secs(20);
+/// How often it is seen whether providers that are connected still answer.
+const CHECK: Duration = Duration::from_secs(10);
 /// The first pause between dials of providers none of which is connected, and the longest.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
 
@@ -82,7 +84,7 @@ impl Node {
     }
 }
 
-/// Dials all providers, and again whenever none of them is connected or others are named.
+/// Dials all providers, and again whenever one of them is connected no more or others are named.
 pub(super) async fn keep_connected(
     node: &Node,
     mut providers: watch::Receiver<Vec<Provider>>,
@@ -94,7 +96,10 @@ pub(super) async fn keep_connected(
         let dials = current.iter().map(|(peer, addresses)| node.connect(*peer, addresses.clone()));
         let wait = async {
             join_all(dials).await;
-            wait_until_alone(&mut connected, &current, &mut pause).await;
+            tokio::select! {
+                () = wait_until_fewer(&mut connected, &current, &mut pause) => {}
+                never = check_connected(node, &current) => match never {},
+            }
         };
         tokio::select! {
             () = wait => {}
@@ -119,22 +124,41 @@ pub(super) async fn meet_neighbours(node: &Node) -> std::convert::Infallible {
     }
 }
 
-/// Returns when it is time to dial again: a while later when no provider is connected, else once none is any more.
-async fn wait_until_alone(
+/// Sees again and again whether the connected providers still answer. A connection that does not is closed.
+async fn check_connected(node: &Node, providers: &[Provider]) -> std::convert::Infallible {
+    loop {
+        sleep(CHECK).await;
+        let connected = node.connected_peers().borrow().clone();
+        let checked = providers.iter().filter(|(peer, _)| connected.contains(peer));
+        join_all(checked.map(|(peer, addresses)| node.connect(*peer, addresses.clone()))).await;
+    }
+}
+
+/// Returns when it is time to dial again: a while later when no provider is connected, else once one is no more.
+async fn wait_until_fewer(
     connected: &mut watch::Receiver<Arc<BTreeSet<PeerId>>>,
     providers: &[Provider],
     pause: &mut Duration,
 ) {
-    let any = |peers: &BTreeSet<PeerId>| providers.iter().any(|(peer, _)| peers.contains(peer));
-    if !any(&connected.borrow_and_update()) {
+    let here = |peers: &BTreeSet<PeerId>| providers.iter().filter(|(peer, _)| peers.contains(peer)).count();
+    let mut most = here(&connected.borrow_and_update());
+    if most == 0 {
         sleep(*pause).await;
         *pause = (*pause * 2).min(BACK_OFF.1);
         return;
     }
     *pause = BACK_OFF.0;
-    if connected.wait_for(|peers| !any(peers)).await.is_err() {
+    let is_less = |peers: &Arc<BTreeSet<PeerId>>| {
+        let now = here(peers);
+        most = most.max(now);
+        now < most
+    };
+    match connected.wait_for(is_less).await.map(|peers| here(&peers)) {
+        Ok(0) => {}
+        // The others go on meanwhile; whoever comes and goes is not dialled without end.
+        Ok(_) => sleep(BACK_OFF.1).await,
         // The driver is gone; the fetch itself notices that.
-        std::future::pending().await
+        Err(_) => std::future::pending().await,
     }
 }
 

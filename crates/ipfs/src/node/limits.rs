@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::meter::Meter;
 use super::networks::Networks;
+use super::probes::Passed;
 
 /// How much is read or written at one time without a limit.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -125,6 +126,18 @@ impl Limits {
     pub(super) fn traffic(&self) -> Vec<LinkTraffic> {
         let links = lock(&self.links);
         links.iter().map(|(peer, link)| link.share.traffic(*peer)).collect()
+    }
+
+    /// Returns the networks of this host.
+    pub(super) fn networks(&self) -> Networks {
+        lock(&self.networks).fresh().clone()
+    }
+
+    /// Returns what has passed between this node and a peer up to now.
+    pub(super) fn passed(&self, peer: &PeerId) -> Passed {
+        let links = lock(&self.links);
+        let traffic = links.get(peer).map(|link| link.share.traffic(*peer));
+        traffic.map_or_else(Passed::default, |traffic| Passed { up: traffic.up.0, down: traffic.down.0 })
     }
 
     fn bucket(&self, is_near: bool, direction: Direction) -> &Bucket {

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use if_addrs::IfAddr;
 use libp2p::Multiaddr;
-use libp2p::multiaddr::Protocol;
+
+use super::addresses::{self, is_link_local};
 
 /// How long it is believed that the networks are as they were.
 const FRESH: Duration = Duration::from_secs(5);
@@ -51,11 +52,7 @@ impl Networks {
 
     /// Whether an address leads to somebody near.
     pub fn is_near(&self, address: &Multiaddr) -> bool {
-        match address.iter().next() {
-            Some(Protocol::Ip4(ip)) => self.is_near_ip(ip.into()),
-            Some(Protocol::Ip6(ip)) => self.is_near_ip(ip.into()),
-            _ => false,
-        }
+        addresses::host_of(address).is_some_and(|ip| self.is_near_ip(ip))
     }
 
     fn is_near_ip(&self, ip: IpAddr) -> bool {
@@ -67,10 +64,6 @@ impl Networks {
         let is_on_one = || self.networks.iter().any(|(own, mask)| (bits(ip) ^ own) & mask == 0);
         ip.is_loopback() || is_link_local(ip) || (may_be_near && is_on_one())
     }
-}
-
-fn is_link_local(ip: IpAddr) -> bool {
-    matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local())
 }
 
 /// IPv4 addresses as IPv6 writes them, so that one comparison does for both.
@@ -127,6 +120,7 @@ mod tests {
             "/ip6/::1/tcp/1",
             "/ip6/::ffff:10.77.0.9/tcp/1",
             "/ip6/fe80::7/udp/1/quic-v1",
+            "/ip6zone/3/ip6/fe80::7/tcp/1",
             "/ip6/fd00:1::77/tcp/1",
             "/ip6/2001:db8:1::77/tcp/1",
         ] {

@@ -1,20 +1,27 @@
 //! What a node speaks on its connections, and what carries them.
+use std::num::NonZeroU8;
 use std::time::Duration;
 
 use libp2p::core::upgrade::Version;
 use libp2p::pnet::{PnetConfig, PreSharedKey};
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::{
-    Multiaddr, Swarm, SwarmBuilder, Transport, connection_limits, identify, noise, ping, quic, tcp, yamux,
+    Multiaddr, Swarm, SwarmBuilder, Transport, connection_limits, identify, noise, ping, quic, yamux,
 };
 
 use super::head_start::GivesHeadStart;
 use super::persistent::keep_alive;
 use super::pubsub::guard;
 use super::types::{NetworkKey, NodeConfig, StartError};
-use super::{addresses, inbound, streams};
+use super::{addresses, inbound, link_local, streams};
 
-/// How often a connection is tried out. A dead one is noticed that much later; on a quiet robot most bytes are these.
+/// How many addresses of one peer are dialled at the same time: all that are taken.
+const AT_ONCE: NonZeroU8 = match NonZeroU8::new(addresses::MAX_ADDRESSES as u8) {
+    Some(all) => all,
+    None => NonZeroU8::MIN,
+};
+/// How often a connection is tried out. The ping only reports that it failed, the second time in a row; the driver closes the
+/// connection. Where one is needed, it is tried out at once (`probes.rs`). On a quiet robot most bytes are these.
 const PING_INTERVAL: Duration = Duration::from_secs(60);
 /// How often a peer is asked again who it is. What changes it tells by itself.
 const IDENTIFY_INTERVAL: Duration = Duration::from_secs(3600);
@@ -43,21 +50,19 @@ pub(super) fn build(
     }
 }
 
-fn tcp_config() -> tcp::Config {
-    tcp::Config::default().nodelay(true)
-}
-
 fn open(config: &NodeConfig, behaviour: Behaviour) -> Result<Swarm<Behaviour>, StartError> {
     let idle_timeout = config.idle_timeout;
-    let builder = SwarmBuilder::with_existing_identity(config.keypair.clone())
-        .with_tokio()
-        .with_tcp(tcp_config(), noise::Config::new, yamux::Config::default)?
-        .with_other_transport(|keypair| {
-            GivesHeadStart(quic::tokio::Transport::new(quic::Config::new(keypair)))
-        });
-    let Ok(builder) = builder;
+    let transport = link_local::transport()
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise::Config::new(&config.keypair)?)
+        .multiplex(yamux::Config::default());
+    let builder = SwarmBuilder::with_existing_identity(config.keypair.clone()).with_tokio();
+    let Ok(builder) = builder.with_other_transport(|_| transport);
+    let Ok(builder) = builder.with_other_transport(|keypair| {
+        GivesHeadStart(quic::tokio::Transport::new(quic::Config::new(keypair)))
+    });
     let Ok(built) = builder.with_behaviour(|_| behaviour);
-    Ok(built.with_swarm_config(|swarm| swarm.with_idle_connection_timeout(idle_timeout)).build())
+    Ok(built.with_swarm_config(|swarm| swarm_config(swarm, idle_timeout)).build())
 }
 
 /// Only TCP: the protector of private networks works on streams of bytes, and QUIC has none below it.
@@ -68,7 +73,7 @@ fn private(
 ) -> Result<Swarm<Behaviour>, StartError> {
     let idle_timeout = config.idle_timeout;
     let protector = PnetConfig::new(PreSharedKey::new(key.0));
-    let transport = tcp::tokio::Transport::new(tcp_config())
+    let transport = link_local::transport()
         .and_then(move |socket, _| protector.handshake(socket))
         .upgrade(Version::V1Lazy)
         .authenticate(noise::Config::new(&config.keypair)?)
@@ -76,7 +81,12 @@ fn private(
     let builder = SwarmBuilder::with_existing_identity(config.keypair.clone()).with_tokio();
     let Ok(builder) = builder.with_other_transport(|_| transport);
     let Ok(built) = builder.with_behaviour(|_| behaviour);
-    Ok(built.with_swarm_config(|swarm| swarm.with_idle_connection_timeout(idle_timeout)).build())
+    Ok(built.with_swarm_config(|swarm| swarm_config(swarm, idle_timeout)).build())
+}
+
+/// All addresses of a peer are dialled at once: those that do not answer must not hold up one that does.
+fn swarm_config(swarm: libp2p::swarm::Config, idle_timeout: Duration) -> libp2p::swarm::Config {
+    swarm.with_idle_connection_timeout(idle_timeout).with_dial_concurrency_factor(AT_ONCE)
 }
 
 fn behaviour(config: &NodeConfig, keep_alive: keep_alive::Behaviour) -> Result<Behaviour, StartError> {

@@ -10,6 +10,7 @@ use super::*;
 use crate::store::StoreConfig;
 
 mod hostile;
+mod moved;
 mod persistent;
 mod private;
 mod pubsub;

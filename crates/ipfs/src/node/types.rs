@@ -1,4 +1,6 @@
 //! What a node is told, and how its calls fail.
+use std::net::Ipv6Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use libp2p::{Multiaddr, PeerId, identity::Keypair};
@@ -20,6 +22,27 @@ impl From<[u8; 32]> for NetworkKey {
 impl std::fmt::Debug for NetworkKey {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("NetworkKey")
+    }
+}
+
+/// Finds the interfaces that lead to an IPv6 address which holds on one wire only. By default it finds none.
+#[derive(Clone, Default)]
+pub struct Zones(Option<Arc<dyn Fn(Ipv6Addr) -> Vec<u32> + Send + Sync>>);
+
+impl Zones {
+    /// Asks `find` for the numbers of the interfaces.
+    pub fn new(find: impl Fn(Ipv6Addr) -> Vec<u32> + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(find)))
+    }
+
+    pub(super) fn of(&self, ip: Ipv6Addr) -> Vec<u32> {
+        self.0.as_ref().map_or_else(Vec::new, |find| find(ip))
+    }
+}
+
+impl std::fmt::Debug for Zones {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Zones")
     }
 }
 
@@ -48,6 +71,8 @@ pub struct NodeConfig {
     pub rates: Rates,
     /// Whether loopback addresses are dialled: in tests on one host.
     pub allow_loopback: bool,
+    /// The wires of addresses that hold on one wire only.
+    pub zones: Zones,
     /// What all random choices of Bitswap follow from.
     pub seed: u64,
     /// Bounds and times of Bitswap.
@@ -68,6 +93,7 @@ impl NodeConfig {
             max_connections_per_peer: 4,
             rates: Rates::default(),
             allow_loopback: false,
+            zones: Zones::default(),
             seed: 0,
             bitswap: bitswap::engine::Config::default(),
         }

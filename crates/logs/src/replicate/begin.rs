@@ -44,7 +44,7 @@ impl Replication {
             let holds = record.kind() == Kind::Propose && record.validity().contains(now);
             let described = buckets::described(&record.item().bucket);
             if holds && described.is_some_and(|cid| !self.kept.contains_key(&cid)) {
-                statements.propose(record.item().clone(), Validity::starting(now, 1));
+                statements.propose(record.item().clone(), Validity::over(now));
             }
         }
         statements

@@ -1,0 +1,109 @@
+//! Dials peers, and finds out whether those who are connected still answer.
+use std::net::IpAddr;
+use std::time::Duration;
+
+use libp2p::swarm::DialError;
+use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p::{Multiaddr, PeerId};
+
+use super::Driver;
+use crate::node::addresses::{self, Here};
+use crate::node::dial_message::reason;
+use crate::node::dials::Reply;
+use crate::node::probes::Probed;
+use crate::node::types::ConnectError;
+
+/// Time after which a connected peer that said nothing is asked whether it is there, before it is relied on.
+const QUIET: Duration = Duration::from_secs(2);
+
+impl Driver {
+    /// Connects with a peer, or sees that the connection with it works and leads where it is.
+    pub(super) fn connect(&mut self, peer: PeerId, given: Vec<Multiaddr>, reply: Reply) {
+        if self.connections.is_left_aside(&peer) {
+            let reason = "it is left aside for a while, since it misbehaved".to_owned();
+            let _ = reply.send(Err(ConnectError::Failed(peer, reason)));
+            return;
+        }
+        let addresses = self.usable(given);
+        if self.swarm.is_connected(&peer) {
+            let _ = reply.send(Ok(()));
+            return self.rely_on(peer, &addresses);
+        }
+        if addresses.is_empty() {
+            let _ = reply.send(Err(ConnectError::NoUsableAddress(peer)));
+            return;
+        }
+        match self.dial(peer, addresses) {
+            Ok(()) => self.dials.wait(peer, reply),
+            Err(error) => drop(reply.send(Err(ConnectError::Failed(peer, reason(&error))))),
+        }
+    }
+
+    fn usable(&self, given: Vec<Multiaddr>) -> Vec<Multiaddr> {
+        let (networks, own) = (self.limits.networks(), self.listening.borrow());
+        let here = Here { own: &own, networks: &networks, zones: &self.zones };
+        addresses::usable(given, self.rules, &here)
+    }
+
+    /// Dials a peer at those of the addresses at which it is not being dialled. When this succeeds, a dial is under way.
+    pub(super) fn dial(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) -> Result<(), DialError> {
+        let untried = self.dials.untried(&peer, addresses);
+        if untried.is_empty() {
+            return Ok(());
+        }
+        let options = DialOpts::peer_id(peer).condition(PeerCondition::Always).addresses(untried.clone());
+        let options = options.build();
+        let id = options.connection_id();
+        self.swarm.dial(options)?;
+        self.dials.begun(peer, id, untried);
+        Ok(())
+    }
+
+    /// Dials a peer with whom a connection is open that carries nothing; the old one is closed when the new one is there.
+    pub(super) fn reconnect(&mut self, peer: PeerId) {
+        let addresses = self.connections.renew(peer);
+        if addresses.is_empty() {
+            return;
+        }
+        tracing::debug!(%peer, "its connection carries nothing, or it has moved: another is tried");
+        if let Err(error) = self.dial(peer, addresses) {
+            tracing::debug!(%peer, %error, "it cannot be dialled anew");
+        }
+    }
+
+    /// Before something is asked of a connected peer: that a connection is open does not mean that it works.
+    fn rely_on(&mut self, peer: PeerId, addresses: &[Multiaddr]) {
+        if self.connections.learn(&peer, addresses) {
+            self.probe(peer);
+            self.reconnect(peer);
+        } else if !self.exchange.is_heard_within(&peer, QUIET) {
+            self.probe(peer);
+        }
+    }
+
+    /// Asks a connected peer for a sign of life.
+    pub(super) fn probe(&mut self, peer: PeerId) {
+        let control = self.swarm.behaviour().outbound.new_control();
+        self.probes.begin(control, peer, self.connections.with(&peer), self.limits.passed(&peer));
+    }
+
+    /// Closes connections that carry nothing.
+    pub(super) fn probed(&mut self, probed: &Probed) {
+        if !probed.is_dead(self.limits.passed(&probed.peer)) {
+            return;
+        }
+        tracing::debug!(peer = %probed.peer, "nothing is answered; the connection is closed");
+        for connection in &probed.connections {
+            self.swarm.close_connection(*connection);
+        }
+    }
+
+    /// Closes the connections that were made to an address which this host has no more, and sees about all others.
+    pub(super) fn own_address_gone(&mut self, own: IpAddr) {
+        for connection in self.connections.to(own) {
+            self.swarm.close_connection(connection);
+        }
+        let connected: Vec<PeerId> = self.swarm.connected_peers().copied().collect();
+        connected.into_iter().for_each(|peer| self.probe(peer));
+    }
+}

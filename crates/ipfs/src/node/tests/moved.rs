@@ -1,0 +1,107 @@
+//! Peers that have moved to another address, and connections that carry nothing any more.
+use std::net::SocketAddr;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::*;
+
+const SOON: Duration = Duration::from_secs(8);
+
+/// Carries connections on to a node, until it stops doing so and keeps them open.
+struct Relay {
+    address: Multiaddr,
+    carrying: CancellationToken,
+    _task: JoinSet<()>,
+}
+
+fn socket(node: &Running) -> SocketAddr {
+    let address = node.listen_addresses().borrow()[0].to_string();
+    format!("127.0.0.1:{}", address.rsplit('/').next().unwrap()).parse().unwrap()
+}
+
+impl Relay {
+    /// A relay at this host of the loopback network, which begins with each connection after `pause`.
+    async fn start(host: &str, to: SocketAddr, pause: Duration) -> Self {
+        let listener = TcpListener::bind((host, 0)).await.unwrap();
+        let address = format!("/ip4/{host}/tcp/{}", listener.local_addr().unwrap().port()).parse().unwrap();
+        let (carrying, mut task) = (CancellationToken::new(), JoinSet::new());
+        task.spawn(accept(listener, to, pause, carrying.clone()));
+        Self { address, carrying, _task: task }
+    }
+}
+
+async fn accept(listener: TcpListener, to: SocketAddr, pause: Duration, carrying: CancellationToken) {
+    let mut running = JoinSet::new();
+    loop {
+        let (mut from, _) = listener.accept().await.unwrap();
+        let carrying = carrying.clone();
+        running.spawn(async move {
+            sleep(pause).await;
+            let mut to = TcpStream::connect(to).await.unwrap();
+            tokio::select! {
+                _ = tokio::io::copy_bidirectional(&mut from, &mut to) => {}
+                () = carrying.cancelled() => {
+                    // The node behind notices that it has moved; whoever dialled it does not.
+                    drop(to);
+                    std::future::pending().await
+                }
+            }
+        });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_peer_shares_after_it_has_moved_is_fetched_at_once() {
+    let (source, sink) = (start().await, start().await);
+    let relay = Relay::start("127.0.0.2", socket(&source), Duration::ZERO).await;
+    sink.connect(source.peer_id(), vec![relay.address.clone()]).await.unwrap();
+    relay.carrying.cancel();
+    let root = source.add(&noise(1_000_000), Format::V1).await;
+    timeout(SOON, sink.get(root, &[&source])).await.expect("in time").unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_carries_nothing_is_noticed_when_it_is_needed() {
+    let (source, sink) = (start().await, start().await);
+    // At the same host: nothing shows that the peer has moved.
+    let relay = Relay::start("127.0.0.1", socket(&source), Duration::ZERO).await;
+    sink.connect(source.peer_id(), vec![relay.address.clone()]).await.unwrap();
+    relay.carrying.cancel();
+    let mut connected = sink.connected_peers();
+    let need = async {
+        loop {
+            let _ = sink.connect(source.peer_id(), vec![relay.address.clone()]).await;
+            sleep(Duration::from_millis(200)).await;
+        }
+    };
+    let end = Duration::from_secs(20);
+    tokio::select! {
+        closed = timeout(end, connected.wait_for(|peers| peers.is_empty())) => drop(closed.expect("in time")),
+        () = need => {}
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_belongs_to_another_robot_now_does_not_hide_the_right_one() {
+    let (source, other, sink) = (start().await, start().await, start().await);
+    let relay = Relay::start("127.0.0.1", socket(&source), Duration::from_millis(300)).await;
+    let wrong = other.provider().1[0].clone();
+    let connected = sink.connect(source.peer_id(), vec![wrong, relay.address.clone()]).await;
+    assert_eq!(connected, Ok(()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_address_is_dialled_while_the_old_one_does_not_answer() {
+    let (source, sink) = (start().await, start().await);
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let old = format!("/ip4/127.0.0.1/tcp/{}", silent.local_addr().unwrap().port()).parse().unwrap();
+    let (peer, new) = source.provider();
+    let moved = async {
+        let _held = silent.accept().await.unwrap();
+        sink.connect(peer, new).await
+    };
+    let both = async { tokio::join!(sink.connect(peer, vec![old]), moved) };
+    assert_eq!(timeout(SOON, both).await.expect("in time"), (Ok(()), Ok(())));
+}
