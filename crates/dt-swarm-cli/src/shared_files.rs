@@ -3,7 +3,9 @@
 use crate::error::CliError;
 use crate::output::fields::FileRef;
 use dcache::{PeerId, Set, Time};
+use ipfs::Cid;
 use logs::{SharedFile, State};
+use std::collections::BTreeMap;
 
 /// Lists the files that are known at `now`, by name and CID, those without a name last.
 pub(crate) fn list(set: &Set, now: Time) -> Vec<SharedFile> {
@@ -15,12 +17,14 @@ pub(crate) fn list(set: &Set, now: Time) -> Vec<SharedFile> {
     files
 }
 
-/// Finds the one file that has this name or CID.
+/// Finds the one file that has this name or CID; of several versions of a file the newest.
 pub(crate) fn find<'a>(files: &'a [SharedFile], name: &str) -> Result<&'a SharedFile, CliError> {
-    let is_it = |file: &&SharedFile| {
-        file.cid.to_string() == name || file.description.as_ref().is_some_and(|known| known.filename == name)
-    };
-    let found: Vec<&SharedFile> = files.iter().filter(is_it).collect();
+    let has_cid = |file: &&SharedFile| file.cid.to_string() == name;
+    let has_name = |file: &&SharedFile| file.description.as_ref().is_some_and(|known| known.filename == name);
+    let mut found: Vec<&SharedFile> = files.iter().filter(has_cid).collect();
+    if found.is_empty() {
+        found = newest(files.iter().filter(has_name).collect());
+    }
     match found[..] {
         [] => Err(CliError::NoSuchFile(name.to_owned())),
         [one] => Ok(one),
@@ -49,6 +53,22 @@ pub(crate) fn reference(file: &SharedFile) -> FileRef {
         name: known.map(|known| known.filename.clone()),
         bytes: known.map(|known| known.size),
     }
+}
+
+/// Leaves out the older versions of files: of those that one uploader signed under one name all but the newest.
+pub(crate) fn newest(files: Vec<&SharedFile>) -> Vec<&SharedFile> {
+    let version = |file: &SharedFile| {
+        let known = file.description.as_ref().filter(|_| file.is_described_by_uploader)?;
+        Some(((known.uploader, known.filename.clone()), (known.changed, file.cid)))
+    };
+    let mut newest: BTreeMap<(PeerId, String), (Time, Cid)> = BTreeMap::new();
+    for (name, age) in files.iter().filter_map(|file| version(file)) {
+        let before = newest.entry(name).or_insert(age);
+        *before = age.max(*before);
+    }
+    let is_newest =
+        |file: &&SharedFile| version(file).is_none_or(|(name, age)| newest.get(&name) == Some(&age));
+    files.into_iter().filter(is_newest).collect()
 }
 
 #[cfg(test)]
@@ -97,5 +117,34 @@ mod tests {
         assert_eq!((of(&list(&set, NOW), uploader).count(), of(&list(&set, NOW), other).count()), (4, 0));
         let order: Vec<String> = list(&set, NOW).iter().map(|file| file.cid.to_string()).collect();
         assert_eq!(order, [CIDS[1], CIDS[2], CIDS[0], CIDS[3]]);
+    }
+
+    #[test]
+    fn of_several_versions_by_one_uploader_the_newest_is_meant() {
+        let of = |cid: &str, seed: u8, changed: u64, is_signed: bool| {
+            let (mut set, cid) = (Set::default(), buckets::parse(cid).unwrap());
+            propose(&mut set, Station::Files.item(&cid));
+            let uploader = Keypair::from_seed([seed; 32]).peer_id();
+            let description =
+                Description { filename: "run.mcap".into(), size: 7, changed: Time(changed), uploader };
+            let mut file = list(&set, NOW).remove(0);
+            (file.description, file.is_described_by_uploader) = (Some(description), is_signed);
+            file
+        };
+        let files = [
+            of(CIDS[0], 1, 5, true),
+            of(CIDS[1], 1, 9, true),
+            of(CIDS[2], 2, 7, true),
+            of(CIDS[3], 1, 99, false),
+        ];
+        let cids = |files: Vec<&SharedFile>| -> Vec<String> {
+            newest(files).iter().map(|file| file.cid.to_string()).collect()
+        };
+        assert_eq!(
+            cids(files.iter().collect()),
+            [CIDS[1], CIDS[2], CIDS[3]],
+            "another robot's is another file"
+        );
+        assert_eq!(cids(files[..2].iter().collect()), [CIDS[1]]);
     }
 }

@@ -51,6 +51,11 @@ pub fn info(cid: &Cid) -> BucketPath {
     buckets::SHARE_INFO.of(&cid.to_string()).expect("a CID is a name of a path")
 }
 
+/// Returns the file that this bucket describes, if it is such a bucket.
+pub(crate) fn described(bucket: &BucketPath) -> Option<Cid> {
+    buckets::SHARE_INFO.contains(bucket).then(|| parse(bucket.names().last()?)).flatten()
+}
+
 #[expect(clippy::expect_used, reason = "a CID has at most 62 characters")]
 fn item(bucket: BucketPath, cid: &str) -> Item {
     Item { bucket, data: Data::new(cid).expect("a CID is short") }
@@ -104,6 +109,8 @@ mod tests {
         assert_eq!(Station::Safe.item(&cid).bucket.to_string(), "share/safe");
         assert_eq!(info(&cid).to_string(), format!("share/info/{V1}"));
         assert!(parse(V0).is_some());
+        assert_eq!(described(&info(&cid)), Some(cid));
+        assert_eq!(described(&Station::Safe.bucket()), None);
     }
 
     #[test]

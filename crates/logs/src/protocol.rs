@@ -18,6 +18,8 @@ pub enum Request {
     Waiting {},
     /// Asks how the shared folder is. The answer is [`Answer::Folder`].
     Folder {},
+    /// Asks for the number of files that are left out. The answer is [`Answer::LeftOut`].
+    LeftOut {},
     /// Asks for the names of files. The answer is [`Answer::Names`].
     Names {
         /// CIDs of the files, at most [`MAX_NAMES`].
@@ -49,6 +51,8 @@ pub enum Answer {
     },
     /// Answers [`Request::Folder`].
     Folder(FolderRow),
+    /// Answers [`Request::LeftOut`].
+    LeftOut(LeftOutFiles),
     /// Answers [`Request::Names`].
     Names {
         /// One name for each CID, in their order; absent when it is not known.
@@ -83,6 +87,18 @@ pub struct WaitingFile {
     pub bytes: u64,
     /// What is full, as a sentence.
     pub reason: String,
+}
+
+/// Numbers of files that are left out for now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeftOutFiles {
+    /// Files of the shared folder of which the swarm is not told, since it remembers a limited number of records of each peer.
+    pub own: usize,
+    /// Files of other peers that are not kept for the same reason.
+    pub others: usize,
+    /// Files of the shared folder that a program holds open for writing.
+    pub open: usize,
 }
 
 /// The shared folder of a node.

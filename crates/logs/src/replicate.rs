@@ -1,17 +1,22 @@
 //! The pure decider of verifier and replicator: which files to fetch, and what to state about those that are kept.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod begin;
 mod letting_go;
+mod rules;
 
 use crate::buckets::{self, LIFETIME, Station};
+use crate::choose::Shortage;
 use crate::index::{SharedFile, Signers, State, index};
 use crate::info::Description;
 use crate::let_go::LetGoFiles;
 use crate::propose::is_fresh;
+use crate::versions::{Replaced, take_back};
 use dcache::{Item, Moment, Pattern, PeerId, Set, Statements, Time, Validity};
 use ipfs::Cid;
 use ipfs::node::Provider;
-use service::{Decide, Decision, holders_of, provider_patterns};
+use rules::Rules;
+use service::{Decide, Decision, provider_patterns};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Maximum validity of a statement in seconds.
@@ -28,6 +33,10 @@ pub struct Replication {
     let_go: LetGoFiles,
     /// Whether it has decided before.
     is_begun: bool,
+    replaced: BTreeMap<Cid, Replaced>,
+    changing: BTreeSet<Cid>,
+    is_short: bool,
+    shortage: Shortage,
     /// The buckets that it reads: when something in one of them begins or ceases to hold, it decides anew.
     reads: [Pattern; 2],
 }
@@ -54,8 +63,10 @@ impl Replication {
     /// Makes the decider of the node `me`.
     pub fn new(me: PeerId) -> Self {
         let (kept, lost, bad) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
-        let (let_go, is_begun, reads) = (LetGoFiles::new(), false, provider_patterns());
-        Self { me, kept, lost, bad, let_go, is_begun, reads }
+        let (let_go, is_begun, replaced, changing) =
+            (LetGoFiles::new(), false, BTreeMap::new(), BTreeSet::new());
+        let (is_short, shortage, reads) = (false, Shortage::default(), provider_patterns());
+        Self { me, kept, lost, bad, let_go, is_begun, replaced, changing, is_short, shortage, reads }
     }
 
     /// Replaces the list of files that this node has checked and pinned, its own files included.
@@ -73,6 +84,23 @@ impl Replication {
     pub fn reject(&mut self, cid: Cid) {
         self.bad.insert(cid);
     }
+
+    /// Replaces the list of own files of which a newer version was taken, and of those whose path is being changed. Neither
+    /// are fetched back.
+    pub(crate) fn set_replaced(&mut self, replaced: BTreeMap<Cid, Replaced>, changing: BTreeSet<Cid>) {
+        (self.replaced, self.changing) = (replaced, changing);
+    }
+
+    /// Notes whether own files found no room for what is to be stated about them.
+    pub(crate) fn set_short(&mut self, is_short: bool) {
+        self.is_short = is_short;
+    }
+
+    /// Returns the number of files that the last decision left out, since this node has said as much as the swarm remembers
+    /// of one peer.
+    pub(crate) fn left_out(&self) -> usize {
+        self.shortage.left_out
+    }
 }
 
 impl Decide for Replication {
@@ -87,23 +115,21 @@ impl Decide for Replication {
         for file in bad.iter().filter_map(|cid| files.get(cid)) {
             decision.statements.append(discard(file, time));
         }
-        for (cid, step) in plan(&files, &self.kept, self.me, time) {
-            if lost.contains(&cid) || bad.contains(&cid) || self.is_let_go(&cid) {
-                continue;
-            }
-            match (step, files.get(&cid), self.kept.get(&cid)) {
-                (Step::Take, Some(file), _) => {
-                    let (file, providers) = (Box::new(file.clone()), holders_of(set, &cid, self.me, time));
-                    decision.actions.push(Action::Take { file, providers });
-                }
-                (Step::Drop, ..) => decision.actions.push(Action::Drop(cid)),
-                (Step::Withdraw, ..) => decision.actions.push(Action::Withdraw(cid)),
-                (step, Some(file), Some(description)) => {
-                    decision.statements.append(statements(step, file, description, time));
-                }
-                _ => {}
-            }
+        let withdrawn = self.withdrawn(set, time);
+        for cid in &withdrawn {
+            decision.statements.append(take_back(cid, (set, self.me, time)));
+            decision.actions.push(Action::Drop(*cid));
         }
+        decision.statements.append(self.withdraw(&files, set, time));
+        let is_short = self.is_short || self.shortage.is_short;
+        if is_short {
+            decision.statements.append(self.forsake(set, time));
+        }
+        let rules = Rules::new(set, self.me, is_short, time);
+        let mut steps = plan(&files, &self.kept, &rules);
+        let is_done = |cid: &Cid| lost.contains(cid) || bad.contains(cid) || withdrawn.contains(cid);
+        steps.retain(|(cid, _)| !is_done(cid) && !self.is_replaced(cid) && !self.is_let_go(cid));
+        self.follow(steps, &files, (set, &rules), &mut decision);
         decision
     }
 }
@@ -129,30 +155,29 @@ enum Step {
 fn plan(
     files: &BTreeMap<Cid, SharedFile>,
     kept: &BTreeMap<Cid, Description>,
-    me: PeerId,
-    now: Time,
+    rules: &Rules,
 ) -> Vec<(Cid, Step)> {
     let steps = files.values().flat_map(|file| match kept.get(&file.cid) {
-        Some(description) => with_kept(file, description, me, now),
+        Some(description) => with_kept(file, description, rules),
         None if file.state == State::Discarded => Vec::new(),
         None => vec![(file.cid, Step::Take)],
     });
     steps.collect()
 }
 
-fn with_kept(file: &SharedFile, description: &Description, me: PeerId, now: Time) -> Vec<(Cid, Step)> {
-    let is_own = description.uploader == me;
+fn with_kept(file: &SharedFile, description: &Description, rules: &Rules) -> Vec<(Cid, Step)> {
+    let is_own = description.uploader == rules.me;
     let mut steps = Vec::new();
-    if !is_described(file, description, me, now) {
+    if !is_described(file, description, rules) {
         steps.push(Step::Describe);
     }
     match file.state {
         // The verifier must be another peer than the uploader, and the uploader must have shared the file.
         State::Shared if !is_own && file.proposers.contains_key(&description.uploader) => {
-            steps.push(Step::Verify);
+            steps.push(if rules.may_keep { Step::Keep } else { Step::Verify });
         }
         State::Shared => {}
-        State::Verified | State::Safe if is_fresh(file.holders.get(&me), now) => {}
+        State::Verified | State::Safe if is_fresh(file.holders.get(&rules.me), rules.edge) => {}
         State::Verified | State::Safe => steps.push(Step::Keep),
         State::Discarded if is_own => steps = vec![Step::Withdraw],
         State::Discarded => steps = vec![Step::Drop],
@@ -169,17 +194,18 @@ pub(crate) fn is_in_reach(file: &SharedFile, me: PeerId, has_address: bool) -> b
 
 /// Returns whether the file's description holds for long enough. The uploader renews it at half its life, other peers only
 /// when the uploader does not.
-fn is_described(file: &SharedFile, description: &Description, me: PeerId, now: Time) -> bool {
-    let is_own = description.uploader == me;
-    let early = if is_own { LIFETIME / 2 } else { LIFETIME / 4 };
-    let lasts = file.described_until.is_some_and(|until| until > now.plus(early));
+fn is_described(file: &SharedFile, description: &Description, rules: &Rules) -> bool {
+    let is_own = description.uploader == rules.me;
+    let edge = if is_own { rules.edge } else { rules.now.plus(LIFETIME / 4) };
+    let lasts = file.described_until.is_some_and(|until| until > edge);
     lasts && (!is_own || file.description.as_ref() == Some(description))
 }
 
-/// Returns the statements of a step.
-fn statements(step: Step, file: &SharedFile, description: &Description, now: Time) -> Statements {
+/// Returns the statements of a step. An entry leaves the earlier bucket where this node itself stated it: that costs no
+/// record, and whoever else stated it does the same.
+fn statements(step: Step, file: &SharedFile, description: &Description, rules: &Rules) -> Statements {
     let mut statements = Statements::new();
-    let lasting = Validity::stated(now, LIFETIME);
+    let lasting = Validity::stated(rules.now, LIFETIME);
     match step {
         Step::Take | Step::Drop | Step::Withdraw => {}
         Step::Describe => {
@@ -190,11 +216,12 @@ fn statements(step: Step, file: &SharedFile, description: &Description, now: Tim
         }
         Step::Verify => {
             statements.propose(Station::Verified.item(&file.cid), lasting);
-            leave(&mut statements, Station::Files, file, &file.proposers, now);
         }
         Step::Keep => {
             statements.propose(Station::Safe.item(&file.cid), lasting);
-            leave(&mut statements, Station::Verified, file, &file.verifiers, now);
+            if file.verifiers.contains_key(&rules.me) {
+                leave(&mut statements, Station::Verified, file, &file.verifiers, rules.now);
+            }
         }
     }
     statements
@@ -227,7 +254,8 @@ mod tests {
     /// Steps of peer `seed`, which has kept the file of peer 1 or not.
     fn steps(set: &Set, seed: u8, is_kept: bool, now: Time) -> Vec<Step> {
         let kept = is_kept.then(|| (cid(), description(1, "a.bag"))).into_iter().collect();
-        plan(&index(set, now), &kept, peer(seed), now).into_iter().map(|(_, step)| step).collect()
+        let rules = Rules::new(set, peer(seed), false, now);
+        plan(&index(set, now), &kept, &rules).into_iter().map(|(_, step)| step).collect()
     }
 
     fn describe(set: &mut Set) {
@@ -243,7 +271,7 @@ mod tests {
         assert_eq!(steps(&set, 1, true, NOW), [Step::Describe], "the uploader waits for others");
         describe(&mut set);
         assert_eq!(steps(&set, 2, false, NOW), [Step::Take]);
-        assert_eq!(steps(&set, 2, true, NOW), [Step::Verify]);
+        assert_eq!(steps(&set, 2, true, NOW), [Step::Keep], "who keeps it need not say that it is good");
         say(&mut set, 2, Kind::Propose, Station::Verified.item(&cid()), LIFETIME);
         for seed in [1, 2, 3] {
             assert_eq!(steps(&set, seed, true, NOW), [Step::Keep]);
@@ -283,14 +311,32 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_leaves_the_earlier_bucket_for_as_long_as_it_would_be_there() {
+    fn an_entry_leaves_the_earlier_bucket_where_this_node_itself_put_it() {
         let mut set = Set::default();
-        say(&mut set, 1, Kind::Propose, Station::Files.item(&cid()), LIFETIME + 3600);
+        for seed in [2, 3] {
+            say(&mut set, seed, Kind::Propose, Station::Verified.item(&cid()), LIFETIME);
+        }
         let file = index(&set, NOW).remove(&cid()).unwrap();
+        let stated = |seed| {
+            let rules = Rules::new(&set, peer(seed), false, NOW);
+            statements(Step::Keep, &file, &description(1, "a.bag"), &rules)
+        };
         let mut expected = Statements::new();
-        expected.propose(Station::Verified.item(&cid()), Validity::stated(NOW, LIFETIME));
-        expected.dismiss(Station::Files.item(&cid()), Validity::stated(NOW, LIFETIME + 3600));
-        assert_eq!(statements(Step::Verify, &file, &description(1, "a.bag"), NOW), expected);
+        expected.propose(Station::Safe.item(&cid()), Validity::stated(NOW, LIFETIME));
+        assert_eq!(stated(4), expected, "one record of each further holder");
+        expected.dismiss(Station::Verified.item(&cid()), Validity::stated(NOW, LIFETIME));
+        assert_eq!(stated(2), expected);
+    }
+
+    #[test]
+    fn who_may_not_say_that_it_keeps_a_file_says_that_it_is_good() {
+        let root = dcache::Keypair::from_seed([9; 32]).peer_id();
+        let policy = dcache::Policy::new([root].into(), Vec::new(), std::num::NonZeroU8::MIN);
+        let mut set = Set::new(policy, dcache::Limits::default());
+        describe(&mut set);
+        say(&mut set, 1, Kind::Propose, Station::Files.item(&cid()), LIFETIME);
+        assert_eq!(steps(&set, 2, true, NOW), [Step::Verify]);
+        assert_eq!(steps(&set, 9, true, NOW), [Step::Keep]);
     }
 
     #[test]

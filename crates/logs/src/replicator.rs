@@ -171,16 +171,17 @@ impl Replicator {
 
     /// Decides, and does what was decided. Returns when to retry a file for which there was no room or that failed.
     async fn decide(&mut self) -> Result<Instant, ReplicatorError> {
-        self.decisions.decider().set_kept(self.ledger.kept());
-        self.decisions.decider().set_let_go(self.ledger.let_go_files());
+        self.set_inputs();
         let actions = self.decisions.decide().await?;
+        let others = if self.settings.keep_others { self.decisions.decider().left_out() } else { 0 };
+        self.ledger.left_out().send_if_modified(|left_out| left_out.note_others(others));
         self.no_room.clear();
         let (mut wanted, mut is_done) = (BTreeMap::new(), true);
         for action in actions {
             match action {
                 Action::Take { file, providers } => drop(wanted.insert(file.cid, (file, providers))),
                 Action::Drop(cid) => {
-                    tracing::info!(%cid, "a discarded file is unpinned");
+                    tracing::info!(%cid, "a file that was discarded or withdrawn is unpinned");
                     self.forget(vec![cid]).await?;
                     self.decisions.decider().lose(BTreeSet::from([cid]));
                     is_done = false;
@@ -201,6 +202,16 @@ impl Replicator {
         }
         let retry = self.next_retry();
         Ok(if is_done { retry } else { Instant::now() })
+    }
+
+    fn set_inputs(&self) {
+        let ((replaced, changing), is_short) =
+            (self.ledger.replaced(), self.ledger.left_out().borrow().own.is_short);
+        let mut decider = self.decisions.decider();
+        decider.set_kept(self.ledger.kept());
+        decider.set_let_go(self.ledger.let_go_files());
+        decider.set_replaced(replaced, changing);
+        decider.set_short(is_short);
     }
 
     fn next_retry(&mut self) -> Instant {

@@ -4,7 +4,9 @@ use crate::folder::FolderSettings;
 use crate::ledger::{Ledger, NoRoom};
 use crate::left_out::{LeftOutFor, Reason};
 use crate::proposer::{ProposerSettings, run_proposer};
-use crate::protocol::{Answer, FolderRow, LeftOutRow, MAX_NAMES, MAX_WAITING, Request, WaitingFile};
+use crate::protocol::{
+    Answer, FolderRow, LeftOutFiles, LeftOutRow, MAX_NAMES, MAX_WAITING, Request, WaitingFile,
+};
 use crate::replicator::{ReplicatorSettings, run_replicator};
 use crate::{buckets, discarding, index};
 use dcache::Set;
@@ -70,6 +72,11 @@ impl Endpoint for Logs {
         match request {
             Request::Waiting {} => Ok(self.waiting()),
             Request::Folder {} => Ok(Answer::Folder(self.folder())),
+            Request::LeftOut {} => {
+                let left_out = *self.ledger.left_out().borrow();
+                let (own, others, open) = (left_out.own.left_out, left_out.others, left_out.open);
+                Ok(Answer::LeftOut(LeftOutFiles { own, others, open }))
+            }
             Request::Names { cids } => self.names(cids).await,
             Request::Discard { cids } => discarding::discard(swarm, ledger, folder, &cids).await,
             Request::Undiscard { cids } => discarding::undiscard(swarm, ledger, folder, &cids).await,

@@ -170,7 +170,7 @@ impl World {
         let Decision { mut statements, actions, wake } = decide(set);
         statements.keep_allowed(set, of.me, moment.time);
         statements.reach(moment);
-        statements.fit(set, of.me);
+        statements.fit(set, of.me, moment.time);
         self.publish_all(node, statements);
         (actions, wake)
     }
