@@ -81,6 +81,11 @@ impl Brain {
         std::mem::take(&mut self.node.outputs)
     }
 
+    /// Sets the path of the control socket of this node. Pongs name it to programs on the same computer, and to nobody else.
+    pub fn set_control_socket(&mut self, path: Option<String>) {
+        self.node.control_socket = path;
+    }
+
     /// Returns what this node says about itself.
     pub fn status(&self, now: Now) -> Status {
         self.node.status(now)
@@ -131,6 +136,7 @@ impl Brain {
     fn channel_event(&mut self, now: Now, event: ChannelEvent) {
         match event {
             ChannelEvent::Up { channel, medium } => self.up(now, channel, medium),
+            ChannelEvent::Local { channel } => self.node.channels.mark_local(channel),
             ChannelEvent::Down { channel } => self.down(now, channel),
             ChannelEvent::Ended { channel } => self.answers.ended(&mut self.node, channel),
             ChannelEvent::Trouble { name, fault } => self.node.troubles.note(name, fault, now.elapsed),

@@ -13,6 +13,7 @@ use telemetry::{Metric, metrics};
 mod clocks;
 mod copied_key;
 mod hostile;
+mod local;
 mod ways;
 
 const START: Time = Time(1_800_000_000);

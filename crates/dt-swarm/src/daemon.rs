@@ -9,7 +9,7 @@ use crate::node::run_node;
 use crate::plan::{Plan, Planner};
 use crate::routes::{self, Routes};
 use crate::shared::Shared;
-use crate::{banner, facts, plan, private};
+use crate::{banner, facts, hostname, plan, private};
 use brain::Routing;
 use channels::{InterfaceFilter, InterfaceFilterError};
 use control::{BindError, Listener};
@@ -150,6 +150,7 @@ impl Daemon {
         self.supervise("node", move || run_node(shared.clone()));
         self.spawn_services(&services, &context);
         self.spawn_networks();
+        self.spawn_hostname();
         self.show(&swarm, swarm_name.as_deref(), services.banner()).await;
         signals.wait().await;
         self.stop().await
@@ -179,6 +180,7 @@ impl Daemon {
             settings: brain::Settings::default(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             seed: self.shared.seed,
+            control_socket: control::told_path(&config.control_socket),
         });
         let routes = Routes::new(swarm.clone(), path, configured, added, config.forward);
         (Arc::new(driver), swarm, routes)
@@ -239,12 +241,22 @@ impl Daemon {
     fn spawn_gateway(&mut self, swarm: &Swarm) {
         let config = &self.shared.config;
         let Some(listen) = config.gateway else { return };
-        let settings = Settings::new(listen, "gateway", vec![config.hostname.clone()]);
+        let facts = self.shared.facts.subscribe();
         let node = self.shared.node.subscribe();
         let sets = vec![gateway::routes(node, holders(swarm.clone()), BLOCK_TIMEOUT)];
         let serve = move || {
-            let (settings, sets) = (settings.clone(), sets.clone());
-            async move { run_server(settings, sets).await.map(|never| match never {}) }
+            let (sets, mut facts) = (sets.clone(), facts.clone());
+            async move {
+                loop {
+                    let name = facts.borrow_and_update().hostname.clone();
+                    let settings = Settings::new(listen, "gateway", vec![name.clone()]);
+                    tokio::select! {
+                        ended = run_server(settings, sets.clone()) => return ended.map(|never| match never {}),
+                        // A server answers to one name.
+                        () = hostname::renamed(&mut facts, &name) => {}
+                    }
+                }
+            }
         };
         self.spawn(supervise("gateway", self.shared.stop.clone(), serve));
     }
@@ -259,6 +271,15 @@ impl Daemon {
         let Shared { choice, config, facts, stop, .. } = self.shared.clone();
         let watch = move || facts::watch_networks(choice.clone(), config.tcp_port, facts.clone());
         self.spawn(supervise("networks", stop, watch));
+    }
+
+    /// Follows the name of the host, unless the configuration names one.
+    fn spawn_hostname(&mut self) {
+        let Shared { config, facts, stop, .. } = self.shared.clone();
+        if !config.is_hostname_named {
+            let watch = move || hostname::watch_hostname(facts.clone());
+            self.spawn(supervise("hostname", stop, watch));
+        }
     }
 
     /// Prints the start message once the addresses are known, or after [`ADDRESSES`].

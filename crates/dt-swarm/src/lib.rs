@@ -10,6 +10,7 @@ mod config;
 mod daemon;
 mod endpoints;
 mod facts;
+mod hostname;
 mod identity;
 mod membership;
 mod node;

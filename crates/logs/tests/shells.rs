@@ -33,6 +33,7 @@ async fn share(folder: &Path) -> (Swarm, Node) {
         settings,
         version: "test".into(),
         seed: 1,
+        control_socket: None,
     });
     let (reports, events) = mpsc::channel(16);
     let switchboard = channels::Switchboard::new(reports);

@@ -4,7 +4,7 @@ use sim::{FilesSafe, Options, Scenario, Seconds, run};
 use std::time::Duration;
 
 /// The full experiment is `cargo run --release -p sim -- --seeds 100 skewed-clocks`.
-const SEEDS: u64 = 5;
+const SEEDS: u64 = 3;
 /// Seconds by which a file may become safe later than with equal clocks: gathering and chance.
 const NOISE: f64 = 3.0;
 

@@ -39,6 +39,8 @@ pub(crate) struct CopyDetector {
     since: Option<Time>,
     /// What the clock showed last, and when, in time since start.
     clock: Option<(Time, Duration)>,
+    /// Seconds by which the clocks of neighbours are ahead: a node states everything for that much longer.
+    ahead: u64,
     copy: Option<Copied>,
     told: Option<FaultReport>,
 }
@@ -56,7 +58,7 @@ impl CopyDetector {
     /// Makes the detector of a run. `former` is the highest sequence number on the disk; absent when the disk knows none.
     pub(crate) fn new(former: Option<u64>) -> Self {
         let former = former.unwrap_or_default();
-        Self { former, signed: VecDeque::new(), since: None, clock: None, copy: None, told: None }
+        Self { former, signed: VecDeque::new(), since: None, clock: None, ahead: 0, copy: None, told: None }
     }
 
     /// Takes the time, and forgets the other host when it was not heard for long.
@@ -68,6 +70,7 @@ impl CopyDetector {
         };
         let runs_on = self.clock.is_some_and(runs_on);
         self.clock = Some((moment.time, elapsed));
+        self.ahead = moment.latest().since(moment.time);
         self.since = match moment.is_certain {
             true => self.since.filter(|_| runs_on).or(Some(moment.time)),
             false => None,
@@ -94,11 +97,25 @@ impl CopyDetector {
     pub(crate) fn heard(&mut self, record: &Record, elapsed: Duration) {
         let sequence = record.signature().sequence;
         let is_own = sequence <= self.former || self.signed.iter().any(|range| range.contains(&sequence));
-        let is_later = self.since.is_some_and(|since| signed_at(record).is_some_and(|at| at >= since));
+        let is_later = self.since.is_some_and(|since| self.signed_at(record).is_some_and(|at| at >= since));
         if is_later && !is_own {
             let known = self.copy.and_then(|copy| copy.host);
             self.copy = Some(Copied { heard: elapsed, host: stated_host(record).or(known) });
         }
+    }
+
+    /// Returns a time that is not later than the signing of a record. Validities begin earlier than the signing, by up to
+    /// the whole age of what is renewed. A claim ends one lifetime after it, and later where neighbours are ahead.
+    fn signed_at(&self, record: &Record) -> Option<Time> {
+        let (validity, family) = (record.validity(), family(&record.item().bucket));
+        let is_claim = record.kind() == Kind::Propose && CLAIMS.contains(&family);
+        let by_end = match (family.lifetime, validity.until()) {
+            (Lifetime::For(lifetime), Some(until)) if is_claim => {
+                Some(Time(until.0.saturating_sub(lifetime + self.ahead)))
+            }
+            _ => None,
+        };
+        validity.from().max(by_end)
     }
 
     /// Returns what changed since the last call: the fault, or an inner `None` when it is over.
@@ -112,18 +129,6 @@ impl CopyDetector {
             fault
         })
     }
-}
-
-/// Returns a time at which a record was not signed yet, or was just being signed. A validity may begin earlier than the
-/// signing. A claim ends one lifetime after it.
-fn signed_at(record: &Record) -> Option<Time> {
-    let (validity, family) = (record.validity(), family(&record.item().bucket));
-    let is_claim = record.kind() == Kind::Propose && CLAIMS.contains(&family);
-    let by_end = match (family.lifetime, validity.until()) {
-        (Lifetime::For(lifetime), Some(until)) if is_claim => Some(Time(until.0.saturating_sub(lifetime))),
-        _ => None,
-    };
-    validity.from().max(by_end)
 }
 
 /// Returns the address at which the signer says that it takes lines.

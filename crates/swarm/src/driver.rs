@@ -44,6 +44,8 @@ pub struct Setup {
     pub version: String,
     /// The seed of all chance in the brain.
     pub seed: u64,
+    /// Absolute path of the control socket, which programs on this computer are told; `None` when there is none.
+    pub control_socket: Option<String>,
 }
 
 /// Why the driver cannot go on.
@@ -129,6 +131,7 @@ impl Driver {
         tracing::info!(records = set.len(), "the swarm as this node left it");
         let mut brain =
             Brain::new(me, set, self.setup.settings.clone(), &self.setup.version, self.setup.seed);
+        brain.set_control_socket(self.setup.control_socket.clone());
         brain.route(self.routing(), Now { moment, elapsed });
         let mut write_behind = WriteBehind::new(self.setup.store.clone());
         if !dropped.is_empty() {

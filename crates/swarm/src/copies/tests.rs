@@ -103,13 +103,26 @@ fn a_clock_that_is_set_makes_no_other_host() {
 
 #[test]
 fn a_claim_whose_validity_begins_early_counts_by_its_end() {
-    let early = |sequence, seconds: u64| {
-        let until = NOW.plus(seconds + PEER.lifetime());
-        let validity = Validity::new(Some(Time(NOW.0 - HOUR)), Some(until)).unwrap();
-        record(PEER.path(), "me", validity, sequence)
-    };
+    let stated = |at: Time| record(PEER.path(), "me", Validity::stated(at, PEER.lifetime()), 101);
     let mut detector = detector();
-    detector.heard(&early(101, 0), seconds(1));
+    detector.heard(&stated(Time(NOW.0 - 1)), seconds(1));
+    assert_eq!(detector.news(), None);
+    detector.heard(&stated(NOW), seconds(1));
+    assert!(detector.news().is_some());
+}
+
+#[test]
+fn what_was_stated_for_longer_because_neighbours_are_ahead_is_no_later() {
+    let moment = Moment { neighbours: NOW.plus(2 * HOUR), ..Moment::certain(NOW) };
+    let stated = |at: Time, sequence| {
+        let now = Moment { neighbours: at.plus(2 * HOUR), ..Moment::certain(at) };
+        record(PEER.path(), "me", Validity::stated(at, PEER.lifetime()).reaching(now), sequence)
+    };
+    let mut detector = CopyDetector::new(None);
+    detector.read_clock(Now { moment, elapsed: seconds(0) });
+    detector.heard(&stated(Time(NOW.0 - 1), 101), seconds(1));
+    assert_eq!(detector.news(), None, "of the run before, whose store was lost");
+    detector.heard(&stated(NOW, 102), seconds(1));
     assert!(detector.news().is_some());
 }
 

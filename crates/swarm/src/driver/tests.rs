@@ -49,6 +49,7 @@ impl Life {
             settings,
             version: "test".into(),
             seed: 1,
+            control_socket: None,
         });
         let (reports, events) = mpsc::channel(16);
         let stop = CancellationToken::new();
