@@ -63,15 +63,15 @@ mod tests {
         let [root, robot] = [1, 2].map(|seed| Keypair::from_seed([seed; 32]));
         let policy = Policy::new([root.peer_id()].into(), Vec::new(), NonZeroU8::MIN);
         let mut set = Set::new(policy, dcache::Limits::NONE);
-        let mut say = |key: &Keypair, kind, validity: Validity, sequence| {
+        let mut say = |key: &Keypair, kind, validity: Validity, (sequence, former): (u64, End)| {
             let statement = Statement::new(kind, presence(robot.peer_id()), validity).unwrap();
-            set.admit_verified(Record::sign(statement, key, sequence, End::NEVER), NOW).unwrap();
+            set.admit_verified(Record::sign(statement, key, sequence, former), NOW).unwrap();
             deniers(&set, robot.peer_id(), NOW.plus(2))
         };
         let minutes = Validity::starting(NOW, 600);
-        assert!(say(&robot, Kind::Propose, minutes, 1).is_empty());
+        assert!(say(&robot, Kind::Propose, minutes, (1, End::default())).is_empty());
         let forever = Validity::new(Some(NOW), None).unwrap();
-        assert_eq!(say(&root, Kind::Dismiss, forever, 1), BTreeSet::from([root.peer_id()]));
-        assert!(say(&root, Kind::Dismiss, Validity::starting(NOW, MOMENT), 2).is_empty());
+        assert_eq!(say(&root, Kind::Dismiss, forever, (1, End::default())), BTreeSet::from([root.peer_id()]));
+        assert!(say(&root, Kind::Dismiss, Validity::starting(NOW, MOMENT), (2, End::NEVER)).is_empty());
     }
 }

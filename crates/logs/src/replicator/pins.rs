@@ -94,11 +94,9 @@ impl Replicator {
         let are_pins_new = self.node.store().are_pins_new();
         let found = differences(&self.node, &self.ledger, are_pins_new).await?;
         // Together first: after a crash between two of these, the rest would look unpinned by a person.
-        let all = found.pins_lost.iter().copied().collect();
-        let apart = match self.node.pin_all(all).await {
-            Ok(_) => BTreeSet::new(),
-            Err(_) => found.pins_lost,
-        };
+        let all: Vec<Cid> = found.pins_lost.iter().copied().collect();
+        let is_done = all.is_empty() || self.node.pin_all(all).await.is_ok();
+        let apart = if is_done { BTreeSet::new() } else { found.pins_lost };
         for cid in apart {
             if let Err(error) = self.node.pin(cid).await {
                 tracing::warn!(%cid, %error, "a kept file could not be pinned anew");
