@@ -70,6 +70,8 @@ impl FolderSettings {
         let status = watch::Sender::default();
         let settings = Self { path, private, status };
         if let Err(error) = made {
+            // Of a link that leads nowhere only that it is there would be told.
+            let error = settings.path.metadata().err().filter(|_| is_there(&error)).unwrap_or(error);
             settings.tell(FolderStatus { problem: Some(problem(&error)), ..FolderStatus::default() });
         }
         Ok(settings)
@@ -171,6 +173,10 @@ impl SharedFolder {
     }
 }
 
+fn is_there(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::AlreadyExists
+}
+
 /// Whether an error says that the folder is not there, and not only that it cannot be read.
 fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
@@ -263,7 +269,8 @@ mod tests {
         let link = root.path().join("link");
         std::os::unix::fs::symlink(root.path().join("not mounted"), &link).unwrap();
         let settings = FolderSettings::open(link, Arc::default()).unwrap();
-        assert!(settings.status.borrow().problem.is_some());
+        let told = settings.status.borrow().problem.clone();
+        assert!(told.is_some_and(|problem| problem.contains("not there")));
     }
 
     #[tokio::test]

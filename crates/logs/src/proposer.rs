@@ -189,7 +189,9 @@ impl Proposer {
         if is_other {
             self.check(found.keys().filter(|path| taken.contains_key(*path))).await;
         }
-        self.failed.retain(|path, _| found.contains_key(path));
+        // What is past would wake this again at once.
+        let elapsed = self.started.elapsed();
+        self.failed.retain(|path, again| found.contains_key(path) && *again > elapsed);
         let (settled, next) = self.settling.observe(found, self.started.elapsed());
         self.damaged.retain(|path, as_it_was| settled.get(path).is_none_or(|now| now == as_it_was));
         let as_it_should_be = &self.kept() | &self.ledger.withheld();

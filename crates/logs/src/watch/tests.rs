@@ -113,6 +113,18 @@ fn a_folder_that_comes_later_is_told_step_by_step() {
     folder.tells("a folder on the way was moved");
 }
 
+#[test]
+fn what_a_link_leads_to_is_told_when_it_comes() {
+    let root = tempfile::tempdir().unwrap();
+    let later = root.path().join("stick/logs");
+    std::os::unix::fs::symlink(&later, root.path().join("shared")).unwrap();
+    let folder = Folder::new(root.path().join("shared"));
+    fs::create_dir_all(&later).unwrap();
+    folder.tells("where the link leads is a folder now");
+    fs::write(later.join("a.bag"), "").unwrap();
+    folder.tells("a file");
+}
+
 #[tokio::test]
 async fn the_thread_tells_and_ends_with_the_watch() {
     let root = tempfile::tempdir().unwrap();

@@ -10,24 +10,35 @@ use std::path::{Path, PathBuf};
 /// no link, it tells by itself when it is moved or removed, and the set is empty.
 pub(super) type Way = BTreeMap<PathBuf, BTreeSet<OsString>>;
 
-/// Returns the way to an absolute path: as it is written, and as it is without links.
+/// Maximum number of links that are followed, as the kernel has it (path_resolution(7)).
+const MAX_LINKS: usize = 40;
+
+/// Returns the way to an absolute path, and to wherever links lead on it, also to what is not there yet.
 pub(super) fn to(path: &Path) -> Way {
-    let mut way = Way::new();
-    add(&mut way, path);
-    if let Ok(real) = path.canonicalize() {
-        add(&mut way, &real);
+    let (mut way, mut paths) = (Way::new(), vec![path.to_owned()]);
+    for _ in 0..=MAX_LINKS {
+        let Some(path) = paths.pop() else { break };
+        paths.extend(add(&mut way, &path));
     }
     way
 }
 
-fn add(way: &mut Way, path: &Path) {
+/// Adds a path as it is written. Returns the paths to which the links on it lead.
+fn add(way: &mut Way, path: &Path) -> Vec<PathBuf> {
+    let mut onward = Vec::new();
     for below in path.ancestors() {
         let (Some(folder), Some(name)) = (below.parent(), below.file_name()) else { continue };
         let names = way.entry(folder.to_owned()).or_default();
         if !fs::symlink_metadata(below).is_ok_and(|metadata| metadata.is_dir()) {
             names.insert(name.to_owned());
         }
+        if let (Ok(target), Ok(rest)) = (fs::read_link(below), path.strip_prefix(below)) {
+            let target = folder.join(target);
+            // With a slash at its end a path would mean what a link leads to.
+            onward.push(if rest == Path::new("") { target } else { target.join(rest) });
+        }
     }
+    onward
 }
 
 #[cfg(test)]
@@ -43,6 +54,12 @@ mod tests {
         let way = to(&root.join("link/logs"));
         let names = |folder: &str| way[&root.join(folder)].iter().cloned().collect::<Vec<_>>();
         assert_eq!((names(""), names("link"), names("disk")), (vec!["link".into()], vec![], vec![]));
+        std::os::unix::fs::symlink("nowhere/logs", root.join("dangling")).unwrap();
+        std::os::unix::fs::symlink(root.join("dangling"), root.join("chain")).unwrap();
+        let way = to(&root.join("chain"));
+        assert_eq!(way[&root], BTreeSet::from(["chain".into(), "dangling".into(), "nowhere".into()]));
+        std::os::unix::fs::symlink(root.join("circle"), root.join("circle")).unwrap();
+        assert!(to(&root.join("circle")).contains_key(&root));
         let way = to(&root.join("link/later/logs"));
         assert_eq!(way[&root.join("link")], BTreeSet::from(["later".into()]));
         assert_eq!(
