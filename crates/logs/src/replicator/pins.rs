@@ -81,7 +81,11 @@ async fn differences(
     are_pins_new: bool,
 ) -> Result<Differences, ReplicatorError> {
     // The ledger is read first: what is kept was pinned before.
-    let (kept, let_go) = (ledger.kept().into_keys().collect(), ledger.released());
+    let (mut kept, let_go) = (ledger.kept(), ledger.released());
+    // The proposer lets go of older versions by itself.
+    let (older, _) = ledger.replaced();
+    kept.retain(|cid, _| !older.contains_key(cid));
+    let kept = kept.into_keys().collect();
     let pins = node.pins().await?.into_iter().map(|pin| pin.root).collect();
     Ok(compare(&pins, &kept, &let_go, are_pins_new))
 }
