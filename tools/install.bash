@@ -30,7 +30,7 @@ install_debian_packages() {
     local wanted=(
         cc:build-essential ip:iproute2 tc:iproute2 nft:nftables unshare:util-linux flock:util-linux
         python3:python3 node:nodejs npm:npm ngircd:ngircd openssl:openssl
-        tcpdump:tcpdump curl:curl
+        tcpdump:tcpdump curl:curl faketime:faketime
     )
     for pair in "${wanted[@]}"; do
         command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")

@@ -5,7 +5,8 @@ use crate::node::{Node, briefly};
 use crate::origin::Origin;
 use dcache::{Key, Pattern, Validity};
 use routing::{
-    Address, Carried, ChannelCommand, ChannelId, Envelope, MAX_LINE_BYTES, MAX_RECORDS, Message, Target,
+    Address, Carried, ChannelCommand, ChannelId, Envelope, MAX_LINE_BYTES, MAX_RECORDS, Message, Status,
+    Target,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use telemetry::metrics;
@@ -67,11 +68,16 @@ fn reply_to(question: &Envelope, is_on_path: bool) -> Address {
 
 impl Answers {
     /// Answers a ping with a pong by the same way. On a link the pong has the status of this node. On a network, where a
-    /// question costs its sender nothing, it is no longer than the question.
+    /// question costs its sender nothing, it is no longer than the question. A program on this computer is also told the
+    /// control socket.
     pub(crate) fn answer_ping(&self, node: &mut Node, now: Now, origin: Origin, ping: &Envelope) {
         node.count(&metrics::BRAIN_PINGS_ANSWERED);
         let to = reply_to(ping, node.paths.chain(origin.channel).is_some());
-        send_pong(node, now, origin, to, AnswerKind::Request);
+        let mut status = link_status(node, now, origin.channel);
+        if let Some(status) = status.as_mut().filter(|_| is_asked_from_here(node, origin, ping)) {
+            status.control_socket.clone_from(&node.control_socket);
+        }
+        send_pong(node, now, origin, to, status);
     }
 
     /// Answers a request with every record that matches, then a pong. On a network it sends only the pong, which names the
@@ -90,7 +96,7 @@ impl Answers {
             let keys = node.replica.set().live(patterns, now.moment.time).map(Key::from).collect();
             self.start(node, now, origin.channel, Answer { to, keys, kind: AnswerKind::Request });
         } else {
-            send_pong(node, now, origin, to, AnswerKind::Request);
+            send_pong(node, now, origin, to, None);
         }
     }
 
@@ -148,8 +154,14 @@ impl Answers {
     }
 
     fn finish(&mut self, node: &mut Node, now: Now, id: ChannelId, answer: Answer) {
-        if answer.kind != AnswerKind::Gift {
-            send_pong(node, now, Origin { channel: id, source: None }, answer.to, answer.kind);
+        let origin = Origin { channel: id, source: None };
+        match answer.kind {
+            AnswerKind::Request => {
+                let status = link_status(node, now, id);
+                send_pong(node, now, origin, answer.to, status);
+            }
+            AnswerKind::Repair => send_pong(node, now, origin, answer.to, None),
+            AnswerKind::Gift => {}
         }
         if self.closing.contains(&id) {
             node.command(ChannelCommand::Close { channel: id });
@@ -205,12 +217,19 @@ fn send_together(node: &mut Node, now: Now, id: ChannelId, to: &Address, keys: &
     }
 }
 
-fn send_pong(node: &mut Node, now: Now, origin: Origin, to: Address, kind: AnswerKind) {
+/// Returns what a pong on a link says of this node; `None` on a network.
+fn link_status(node: &Node, now: Now, id: ChannelId) -> Option<Status> {
+    node.channels.is_link(id).then(|| node.status(now))
+}
+
+/// Returns whether a program on this computer asks by itself, and not for somebody else by passing a line on.
+fn is_asked_from_here(node: &Node, origin: Origin, question: &Envelope) -> bool {
+    question.hops == 0 && node.channels.get(origin.channel).is_some_and(|channel| channel.is_local)
+}
+
+fn send_pong(node: &mut Node, now: Now, origin: Origin, to: Address, status: Option<Status>) {
     let Some(channel) = node.channels.get(origin.channel) else { return };
-    let mut envelope = Envelope::new(node.own_address(channel), to, Message::pong(briefly(now)));
-    if node.channels.is_link(origin.channel) && kind == AnswerKind::Request {
-        envelope.status = Some(node.status(now));
-    }
+    let pong = Envelope::new(node.own_address(channel), to, Message::pong(briefly(now)));
     let target = origin.source.map_or(Target::All, Target::Host);
-    node.send(now, origin.channel, target, &envelope);
+    node.send(now, origin.channel, target, &Envelope { status, ..pong });
 }

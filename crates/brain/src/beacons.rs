@@ -101,7 +101,7 @@ fn agreed(node: &mut Node, now: Now, id: ChannelId, peer: PeerId, beacon: &Beaco
     let ours = Replica::bound(now);
     let is_near = beacon.bound.since(ours).max(ours.since(beacon.bound)) <= MAX_BOUND_DISTANCE;
     if let Some(channel) = node.channels.get_mut(id).filter(|_| is_near) {
-        channel.heard_the_same();
+        channel.heard_the_same(now.elapsed);
     }
     node.neighbours.agreed((id, peer), now.elapsed);
 }

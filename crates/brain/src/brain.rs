@@ -7,20 +7,23 @@ mod routes;
 use crate::answers::Answers;
 use crate::beacons::Beacons;
 use crate::budget::SenderBudgets;
+use crate::clocks::ClockQuery;
 use crate::forward::Forwarding;
 use crate::node::Node;
 use crate::origin::Origin;
 use crate::repair::Comparisons;
 use crate::serve::Served;
 use crate::{Input, Now, Output, Settings};
-use dcache::{Moment, PeerId, Policy, Set, Time};
+use dcache::{Moment, NeighbourTime, PeerId, Policy, Set, Time};
 use routing::{Capacity, ChannelEvent, ChannelId, Medium, Status, Table};
 use std::net::IpAddr;
 use std::time::Duration;
 use telemetry::{Metric, metrics};
 
-/// Interval between looks for records that are over.
+/// Minimum interval between looks for records that are over, when the brain is awake anyway.
 const EXPIRE_EVERY: Duration = Duration::from_secs(5);
+/// Time after which the brain wakes for such a look, if nothing else woke it.
+const EXPIRE_LATE: Duration = Duration::from_secs(5);
 /// Clock jump, in seconds, that is treated as a clock change.
 const CLOCK_CHANGE: u64 = 60;
 
@@ -30,6 +33,7 @@ pub struct Brain {
     node: Node,
     answers: Answers,
     beacons: Beacons,
+    clock_query: ClockQuery,
     /// Comparisons that this node begins.
     comparisons: Comparisons,
     /// Comparisons that other nodes begin.
@@ -38,6 +42,8 @@ pub struct Brain {
     /// The rate limits for lines of hosts on networks.
     host_budgets: SenderBudgets<IpAddr>,
     next_expiry: Duration,
+    /// When the brain wakes for it at the latest.
+    latest_expiry: Duration,
     /// Time of day, and how far it is trusted, at the last input.
     moment: Moment,
 }
@@ -49,11 +55,13 @@ impl Brain {
             node: Node::new(me, set, settings, version, seed),
             answers: Answers::default(),
             beacons: Beacons::default(),
+            clock_query: ClockQuery::default(),
             comparisons: Comparisons::default(),
             served: Served::default(),
             forwarding: Forwarding::new(me),
             host_budgets: SenderBudgets::default(),
             next_expiry: Duration::ZERO,
+            latest_expiry: Duration::ZERO,
             moment: Moment::certain(Time(0)),
         }
     }
@@ -73,9 +81,19 @@ impl Brain {
         std::mem::take(&mut self.node.outputs)
     }
 
+    /// Sets the path of the control socket of this node. Pongs name it to programs on the same computer, and to nobody else.
+    pub fn set_control_socket(&mut self, path: Option<String>) {
+        self.node.control_socket = path;
+    }
+
     /// Returns what this node says about itself.
     pub fn status(&self, now: Now) -> Status {
         self.node.status(now)
+    }
+
+    /// Returns what the clocks of neighbours show at `elapsed`; `None` when no neighbour shows a time.
+    pub fn neighbour_time(&self, elapsed: Duration) -> Option<NeighbourTime> {
+        self.node.neighbour_time(elapsed)
     }
 
     /// Adds to a count that the status shows. Services count by it what they do.
@@ -91,8 +109,13 @@ impl Brain {
     /// Returns the latest time at which the next [`Input::Tick`] has to come, since start.
     pub fn next_wake(&self) -> Duration {
         let channels = &self.node.channels;
-        let wakes = [channels.outbox.next(), channels.next_beacon(), self.comparisons.next_wake(&self.node)];
-        wakes.into_iter().flatten().fold(self.next_expiry, Duration::min)
+        let wakes = [
+            channels.outbox.next(),
+            channels.next_beacon(),
+            self.comparisons.next_wake(&self.node),
+            self.clock_query.next_wake(),
+        ];
+        wakes.into_iter().flatten().fold(self.latest_expiry, Duration::min)
     }
 
     /// Takes one input, and does whatever is due by `now` as well.
@@ -106,12 +129,14 @@ impl Brain {
         self.node.send_due_records(now);
         self.comparisons.run(&mut self.node, now);
         self.beacons.run(&mut self.node, now);
+        self.clock_query.run(&mut self.node, now);
         std::mem::take(&mut self.node.outputs)
     }
 
     fn channel_event(&mut self, now: Now, event: ChannelEvent) {
         match event {
             ChannelEvent::Up { channel, medium } => self.up(now, channel, medium),
+            ChannelEvent::Local { channel } => self.node.channels.mark_local(channel),
             ChannelEvent::Down { channel } => self.down(now, channel),
             ChannelEvent::Ended { channel } => self.answers.ended(&mut self.node, channel),
             ChannelEvent::Trouble { name, fault } => self.node.troubles.note(name, fault, now.elapsed),
@@ -170,6 +195,8 @@ impl Brain {
             return;
         }
         self.next_expiry = now.elapsed + EXPIRE_EVERY;
+        self.latest_expiry = self.next_expiry + EXPIRE_LATE;
+        self.node.check_clock(now);
         if is_changed {
             // Records that were refused because of the time may be taken now.
             self.node.neighbours.clear_backoffs();

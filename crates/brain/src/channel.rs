@@ -13,6 +13,8 @@ pub(crate) struct Channel {
     capacity: Option<Capacity>,
     /// Whether new records are sent to it: to networks and to peers, but not to a client that only asked a question.
     pub(crate) is_pushed: bool,
+    /// Whether the other side of the link is a program on this computer.
+    pub(crate) is_local: bool,
     /// Number of bad lines so far.
     penalties: u32,
     budget: Option<Budget>,
@@ -37,6 +39,7 @@ impl Channel {
             medium,
             capacity: None,
             is_pushed,
+            is_local: false,
             penalties: 0,
             budget: None,
             timer: None,
@@ -108,9 +111,9 @@ impl Channel {
     }
 
     /// Notes a beacon that shows what this node would show.
-    pub(crate) fn heard_the_same(&mut self) {
+    pub(crate) fn heard_the_same(&mut self, elapsed: Duration) {
         if let Some(timer) = &mut self.timer {
-            timer.heard_the_same();
+            timer.heard_the_same(elapsed);
         }
     }
 

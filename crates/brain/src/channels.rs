@@ -38,6 +38,13 @@ impl Channels {
         self.outbox.drop_channel(id);
     }
 
+    /// Notes that the other side of a link is a program on this computer.
+    pub(crate) fn mark_local(&mut self, id: ChannelId) {
+        if let Some(channel) = self.open.get_mut(&id) {
+            channel.is_local = true;
+        }
+    }
+
     pub(crate) fn contains(&self, id: ChannelId) -> bool {
         self.open.contains_key(&id)
     }

@@ -33,7 +33,13 @@ pub enum Output {
     /// A command for a channel.
     Channel(ChannelCommand),
     /// A record is in the set now: store it, and tell the services.
-    Admitted(Record),
+    Admitted {
+        /// The record.
+        record: Record,
+        /// Whether it says what an earlier record of its signer says already, for at least as long. Then nothing changes
+        /// until the earlier one ends.
+        is_renewal: bool,
+    },
     /// Records left the set: their place on the disk is free.
     Removed(Vec<Key>),
     /// A record of this node was refused by its own set.

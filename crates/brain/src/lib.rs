@@ -11,7 +11,7 @@
 //! | the parts together, and which of them takes which input | `brain`, `brain/receive`, `brain/admit`, `brain/routes` |
 //! | comparing sets with neighbours, both sides (ALGORITHM.md) | `repair`, `serve`, `steps` |
 //! | answers, beacons, pushed records, and lines forwarded for others | `answers`, `beacons`, `push`, `forward` |
-//! | what this node says about itself, and how it compares with its neighbours | `status`, `agreement` |
+//! | what this node says about itself, and how it compares with its neighbours, also by its clock | `status`, `agreement`, `clocks` |
 //! | sending a line: on a channel, along a path, by a link to be opened | `sending`, `next_hop` |
 //! | what all parts share: the set, the channels, the neighbours | `node`, `replica`, `channels`, `neighbours`, `paths` |
 //! | queues, budgets and timers | `channel`, `outbox`, `budget`, `trickle`, `history`, `waiting`, `troubles` |
@@ -24,6 +24,7 @@ mod brain;
 mod budget;
 mod channel;
 mod channels;
+mod clocks;
 mod forward;
 mod history;
 mod interface;

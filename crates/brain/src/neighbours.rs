@@ -1,5 +1,6 @@
 //! The neighbours heard on each network: where they take links, what they showed, and how long to avoid them.
 
+use crate::clocks::ShownTime;
 use crate::replica::Verdict;
 use dcache::PeerId;
 use routing::{Beacon, ChannelId};
@@ -44,6 +45,8 @@ pub(crate) struct Neighbour {
     /// When it was last heard.
     pub(crate) heard: Duration,
     pub(crate) shown: Option<Shown>,
+    /// What its clock shows; `None` when it does not know the time, or has not told.
+    pub(crate) clock: Option<ShownTime>,
     /// When to compare sets with it, because it shows something else.
     pub(crate) compare_at: Option<Duration>,
     /// Comparisons in a row that brought nothing.

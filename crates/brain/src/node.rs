@@ -28,6 +28,8 @@ pub(crate) struct Node {
     /// The address of all brains.
     pub(crate) everybody: Address,
     pub(crate) version: String,
+    /// Path of the control socket, for programs on this computer.
+    pub(crate) control_socket: Option<String>,
     pub(crate) settings: Settings,
     pub(crate) replica: Replica,
     pub(crate) channels: Channels,
@@ -48,6 +50,7 @@ impl Node {
             here: Address::brain(me),
             everybody: Address::every_brain(),
             version: version.to_owned(),
+            control_socket: None,
             settings,
             replica: Replica::new(set),
             channels: Channels::new(),
@@ -132,7 +135,11 @@ impl Node {
     }
 }
 
-/// Returns the validity of a message that is of use only now.
+/// Returns the validity of a message that is of use only now. Its start tells what this node's clock shows, so a node that
+/// does not know the time names none.
 pub(crate) fn briefly(now: Now) -> Validity {
+    if !now.moment.is_certain {
+        return Validity::ALWAYS;
+    }
     Validity::starting(now.moment.time, MESSAGE_LIFETIME)
 }

@@ -17,6 +17,7 @@ impl Node {
             channels: self.channels.statuses(&self.neighbours, now.elapsed),
             troubles: self.troubles.statuses(now.elapsed),
             sync: Some(self.sync_status(now)),
+            control_socket: None,
         }
     }
 }

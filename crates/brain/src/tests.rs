@@ -10,7 +10,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use telemetry::{Metric, metrics};
 
+mod clocks;
+mod copied_key;
 mod hostile;
+mod local;
 mod ways;
 
 const START: Time = Time(1_800_000_000);

@@ -10,14 +10,21 @@ use std::time::Duration;
 const ENOUGH: u32 = 1;
 
 /// The timer of one network.
+///
+/// As soon as the time to send has passed, the timer goes on to the next interval, though that begins a little later. So
+/// a node wakes once an interval.
 #[derive(Clone, Debug)]
 pub(crate) struct Trickle {
     shortest: Duration,
     longest: Duration,
+    /// Length of the interval in which this node sends next.
     length: Duration,
-    end: Duration,
-    /// When to send in this interval; `None` once that time has passed.
-    send_at: Option<Duration>,
+    /// When that interval begins. Until then the one before goes on.
+    start: Duration,
+    /// Length of the interval before.
+    former: Duration,
+    /// When to send.
+    send_at: Duration,
     heard: u32,
     /// When this node last sent.
     sent: Duration,
@@ -39,37 +46,42 @@ impl Trickle {
             shortest,
             longest,
             length: shortest,
-            end: elapsed,
-            send_at: None,
+            start: elapsed,
+            former: shortest,
+            send_at: elapsed,
             heard: 0,
             sent: elapsed,
         };
-        trickle.begin(elapsed, chance);
+        trickle.begin(elapsed, shortest, chance);
         trickle
     }
 
-    fn begin(&mut self, elapsed: Duration, chance: f64) {
-        self.send_at = Some(elapsed + self.length.mul_f64(0.5 + 0.5 * chance));
-        self.end = elapsed + self.length;
+    fn begin(&mut self, start: Duration, length: Duration, chance: f64) {
+        self.former = self.length;
+        (self.start, self.length) = (start, length);
+        self.send_at = start + length.mul_f64(0.5 + 0.5 * chance);
         self.heard = 0;
     }
 
     /// Starts the shortest interval, because something differs. A timer in its shortest interval goes on.
     pub(crate) fn reset(&mut self, elapsed: Duration, chance: f64) {
-        if self.length > self.shortest {
-            self.length = self.shortest;
-            self.begin(elapsed, chance);
+        let current = if elapsed < self.start { self.former } else { self.length };
+        if current > self.shortest {
+            self.begin(elapsed, self.shortest, chance);
         }
     }
 
-    /// Notes that another node sent what this node would send.
-    pub(crate) fn heard_the_same(&mut self) {
-        self.heard += 1;
+    /// Notes that another node sent at `elapsed` what this node would send.
+    pub(crate) fn heard_the_same(&mut self, elapsed: Duration) {
+        // What comes before the interval begins counts for the one before, in which this node has had its turn.
+        if elapsed >= self.start {
+            self.heard += 1;
+        }
     }
 
     /// Returns the time of the next call to [`Self::take_due`].
     pub(crate) fn next(&self) -> Duration {
-        self.send_at.unwrap_or(self.end)
+        self.send_at
     }
 
     /// Returns the action that is due at `elapsed`. A node is suppressed for no longer than `patience`: otherwise a liar
@@ -80,15 +92,14 @@ impl Trickle {
         patience: Duration,
         chance: f64,
     ) -> Option<TimerAction> {
-        if self.send_at.is_some_and(|at| at <= elapsed) {
-            self.send_at = None;
-            return Some(self.send_or_suppress(elapsed, patience));
+        if elapsed < self.send_at {
+            return None;
         }
-        if self.send_at.is_none() && self.end <= elapsed {
-            self.length = (self.length * 2).min(self.longest);
-            self.begin(elapsed, chance);
-        }
-        None
+        let action = self.send_or_suppress(elapsed, patience);
+        // A node that was held up does not make up for what it missed.
+        let end = (self.start + self.length).max(elapsed);
+        self.begin(end, (self.length * 2).min(self.longest), chance);
+        Some(action)
     }
 
     fn send_or_suppress(&mut self, elapsed: Duration, patience: Duration) -> TimerAction {
@@ -114,8 +125,9 @@ mod tests {
             let at = trickle.next();
             if trickle.take_due(at, SECOND * 9, 0.0) == Some(TimerAction::Send) {
                 times.push(at);
-            } else if same {
-                trickle.heard_the_same();
+            }
+            if same {
+                trickle.heard_the_same(trickle.start);
             }
         }
         times
@@ -130,6 +142,32 @@ mod tests {
         assert_eq!(trickle.next(), SECOND * 29);
         trickle.reset(SECOND * 28, 1.0);
         assert_eq!(trickle.next(), SECOND * 29, "it is as short as it can be");
+    }
+
+    #[test]
+    fn a_node_wakes_once_an_interval_and_each_interval_counts_what_it_heard_itself() {
+        let mut trickle = Trickle::new((SECOND * 2, SECOND * 2), Duration::ZERO, 0.0);
+        assert_eq!(trickle.next(), SECOND);
+        assert_eq!(trickle.take_due(SECOND, SECOND * 100, 0.5), Some(TimerAction::Send));
+        // The interval from 2 to 4 s.
+        assert_eq!(trickle.next(), SECOND * 2 + SECOND.mul_f64(1.5));
+        trickle.heard_the_same(SECOND.mul_f64(1.9));
+        let mut hearing = trickle.clone();
+        assert_eq!(trickle.take_due(SECOND * 4, SECOND * 100, 0.0), Some(TimerAction::Send));
+        hearing.heard_the_same(SECOND * 2);
+        assert_eq!(hearing.take_due(SECOND * 4, SECOND * 100, 0.0), Some(TimerAction::Suppress));
+    }
+
+    #[test]
+    fn a_difference_just_after_sending_is_shown_in_the_shortest_interval() {
+        let mut trickle = Trickle::new((SECOND, SECOND * 8), Duration::ZERO, 0.0);
+        trickle.take_due(trickle.next(), SECOND * 9, 0.0);
+        // Still in the first, shortest interval.
+        trickle.reset(SECOND.mul_f64(0.7), 0.0);
+        assert_eq!(trickle.next(), SECOND * 2);
+        trickle.take_due(SECOND * 2, SECOND * 9, 0.0);
+        trickle.reset(SECOND.mul_f64(2.5), 0.0);
+        assert_eq!(trickle.next(), SECOND * 3);
     }
 
     #[test]

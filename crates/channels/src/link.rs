@@ -80,6 +80,9 @@ pub(crate) async fn run_link(
     let (lines, waiting) = mpsc::channel(MAX_WAITING);
     up.switchboard.add(up.channel, Route::Link(lines));
     up.switchboard.report(ChannelEvent::Up { channel: up.channel, medium: origin.medium() }).await;
+    if matches!(origin, Origin::Taken) && is_from_here(&link.write) {
+        up.switchboard.report(ChannelEvent::Local { channel: up.channel }).await;
+    }
     let (sealer, opener) = link.seals.unzip();
     // One sign of life answers for any number that came before it is written.
     let (signs, to_answer) = mpsc::channel(1);
@@ -103,6 +106,11 @@ pub(crate) async fn run_link(
         }
         _ = &mut writer => End::Orderly,
     }
+}
+
+/// Returns whether the other side connected from a loopback address of this computer.
+fn is_from_here(write: &OwnedWriteHalf) -> bool {
+    write.peer_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback())
 }
 
 /// How a link ended.

@@ -13,11 +13,12 @@ mod settings;
 mod socket;
 mod trouble;
 mod unicast;
-mod watch;
+mod upkeep;
 
 pub use settings::{UdpPeer, UdpSettings};
 
 use crate::bind_error::{BindError, Transport};
+use crate::interface_watch::InterfaceWatch;
 use crate::interfaces::Interface;
 use crate::route::{OutgoingLine, Route};
 use crate::switchboard::Switchboard;
@@ -36,12 +37,8 @@ use tokio::sync::{mpsc, watch as watched};
 use tokio::time::Instant;
 use trouble::LastReports;
 use unicast::Unicast;
-use watch::Watch;
+use upkeep::Upkeep;
 
-/// How often this host's interfaces are listed: the kernel gives no notice of a cable that is pulled.
-const CHECK_INTERVAL: Duration = Duration::from_secs(1);
-/// How long after a notice of the kernel they are listed: changes come in groups.
-const CHECK_DELAY: Duration = Duration::from_millis(100);
 /// The most datagrams that may wait to be sent.
 const MAX_WAITING: usize = 1024;
 /// The name under which faults of UDP as a whole are reported.
@@ -89,19 +86,21 @@ pub async fn run_udp(settings: UdpSettings, switchboard: Switchboard) -> Result<
 
 impl Udp {
     async fn run(mut self, mut waiting: mpsc::Receiver<OutgoingLine>) -> Result<(), BindError> {
-        let mut watch = Watch::new();
+        let (mut watch, mut upkeep) = (InterfaceWatch::new(), Upkeep::default());
+        // Before the interfaces are listed there is nothing to look after.
+        upkeep.done(self.now());
         let mut peers = self.settings.peers.clone();
         peers.mark_changed();
-        let mut next_check = Instant::now();
         // One byte more than a datagram may have, so that a longer one shows.
         let mut buffer = vec![0; MAX_LINE_BYTES + MAX_OVERHEAD + 1];
         loop {
+            let latest = upkeep.latest(self.is_troubled(), self.next_look_up());
             tokio::select! {
-                () = tokio::time::sleep_until(next_check) => {
-                    next_check = Instant::now() + CHECK_INTERVAL;
-                    self.check().await;
+                () = watch.changed() => {
+                    self.list_interfaces().await;
+                    upkeep = Upkeep::default();
                 }
-                () = watch.changed() => next_check = next_check.min(Instant::now() + CHECK_DELAY),
+                () = tokio::time::sleep_until(self.started + latest) => {}
                 Some(line) = waiting.recv() => self.send(line).await,
                 received = self.sockets.receive(&mut buffer) => match received {
                     Ok(arrival) => self.receive(arrival, &buffer[..arrival.length]).await,
@@ -111,6 +110,10 @@ impl Udp {
                 wanted = wanted(&mut peers) => self.configure(&wanted).await,
                 found = self.names.next() => self.found(found).await,
             }
+            if upkeep.is_due(self.now(), self.is_troubled(), self.next_look_up()) {
+                self.tend().await;
+                upkeep.done(self.now());
+            }
         }
     }
 
@@ -118,19 +121,38 @@ impl Udp {
         self.started.elapsed()
     }
 
-    /// Checks everything that may have changed.
-    async fn check(&mut self) {
+    async fn list_interfaces(&mut self) {
         match self.settings.interfaces.interfaces() {
             Ok(current) => self.use_interfaces(current).await,
             Err(error) => tracing::warn!(%error, "cannot list this host's networks"),
         }
+    }
+
+    /// Looks after everything that changes by the passing of time.
+    async fn tend(&mut self) {
         for silent in self.unicast.silent(self.now()) {
             self.close(silent).await;
         }
-        let (now, unicast) = (self.now(), &self.unicast);
-        self.names.look_up(now, |address| unicast.get(address).map(|peer| peer.heard));
+        self.look_up();
         self.open_configured().await;
         self.report_faults().await;
+    }
+
+    /// Whether something is wrong, reported or not yet.
+    fn is_troubled(&self) -> bool {
+        let is_failing = |lan: &Lan| lan.sending.is_failing() || lan.broadcasting.is_failing();
+        !self.last_reports.is_empty()
+            || self.lans.iter().any(is_failing)
+            || self.sending.values().any(SendStreak::is_failing)
+    }
+
+    fn look_up(&mut self) {
+        let (now, unicast) = (self.now(), &self.unicast);
+        self.names.look_up(now, |address| unicast.get(address).map(|peer| peer.heard));
+    }
+
+    fn next_look_up(&self) -> Option<Duration> {
+        self.names.next_look_up(|address| self.unicast.get(address).map(|peer| peer.heard))
     }
 
     async fn use_interfaces(&mut self, current: Vec<Interface>) {
@@ -195,8 +217,7 @@ impl Udp {
         for gone in self.names.set(wanted) {
             self.report(&format!("{UDP} {gone}"), None).await;
         }
-        let (now, unicast) = (self.now(), &self.unicast);
-        self.names.look_up(now, |address| unicast.get(address).map(|peer| peer.heard));
+        self.look_up();
         self.open_configured().await;
     }
 

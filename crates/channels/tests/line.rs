@@ -16,8 +16,18 @@ async fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
 }
 
-async fn next(events: &mut mpsc::Receiver<ChannelEvent>) -> ChannelEvent {
+async fn next_of_all(events: &mut mpsc::Receiver<ChannelEvent>) -> ChannelEvent {
     tokio::time::timeout(DEADLINE, events.recv()).await.expect("an event in time").unwrap()
+}
+
+/// The next event. That these links are local is the matter of one test only.
+async fn next(events: &mut mpsc::Receiver<ChannelEvent>) -> ChannelEvent {
+    loop {
+        match next_of_all(events).await {
+            ChannelEvent::Local { .. } => {}
+            event => return event,
+        }
+    }
 }
 
 /// Connects once the listener is there.
@@ -80,6 +90,14 @@ async fn lines_go_both_ways_on_a_link() {
     while next(&mut server.events).await != (ChannelEvent::Ended { channel: received.1 }) {}
     server.switchboard.carry_out(ChannelCommand::Close { channel: received.1 });
     while next(&mut server.events).await != (ChannelEvent::Down { channel: received.1 }) {}
+}
+
+#[tokio::test]
+async fn a_link_from_this_computer_is_known_as_one() {
+    let mut server = serve(TcpSettings::default()).await;
+    let _client = connect(server.port).await;
+    let ChannelEvent::Up { channel, .. } = next_of_all(&mut server.events).await else { panic!() };
+    assert_eq!(next_of_all(&mut server.events).await, ChannelEvent::Local { channel });
 }
 
 #[tokio::test]

@@ -90,7 +90,8 @@ impl Content {
             return Err(Failure::new(FailureKind::Wrong, "the path of the file is not absolute"));
         }
         let order = Order::Add(path.clone());
-        let job = self.jobs.run(order, |reporter| add(node, path, copy, reporter)).await?;
+        let context = self.context.clone();
+        let job = self.jobs.run(order, |reporter| add(node, context, path, copy, reporter)).await?;
         Ok(Answer::Started { job })
     }
 

@@ -4,7 +4,7 @@ use crate::protocol::Pinned;
 use ipfs::Cid;
 use ipfs::node::{FetchLimits, FetchProgress, Node};
 use ipfs::unixfs::{AddError, Content, Format};
-use service::{ProgressReporter, providers_of};
+use service::{Context, ProgressReporter, providers_of};
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,6 +19,7 @@ const SMALLEST_BLOCK: u64 = 4 * 1024;
 /// Adds the file at `path` and pins it.
 pub(crate) async fn add(
     node: Node,
+    context: Context,
     path: PathBuf,
     copy: bool,
     reporter: ProgressReporter,
@@ -29,6 +30,9 @@ pub(crate) async fn add(
     let metadata = real.metadata().map_err(unreadable)?;
     if !metadata.is_file() {
         return Err(format!("{} is no file", path.display()));
+    }
+    if context.is_private(&real) {
+        return Err(format!("{} belongs to the daemon itself, and is never given to others", path.display()));
     }
     let content = if copy { Content::File(real) } else { Content::InPlace(real) };
     let (progress, watched) = watch::channel(0);

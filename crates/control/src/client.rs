@@ -1,6 +1,9 @@
 //! The client's side of the control socket, with plain blocking sockets.
 
+use crate::socket_path::SocketPath;
 use crate::{AnswerFrame, Failure, MAX_ANSWER_BYTES, Protocol, RequestFrame};
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::PeerCredentials;
 use serde_json::value::RawValue;
 use std::io::{self, BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -46,13 +49,22 @@ pub enum ClientError {
 impl Client {
     /// Connects with the daemon that serves the socket at `path`. Each answer may take at most `timeout`.
     ///
+    /// Whoever names the socket may lie, and requests can hold secrets: only a process of this user or of root is talked
+    /// to. Root talks to all.
+    ///
     /// # Errors
     /// When no process serves the socket, or it belongs to another user.
     pub fn connect(path: &Path, timeout: Duration) -> Result<Self, ClientError> {
-        let stream = UnixStream::connect(path).map_err(|error| match error.kind() {
+        let stream = SocketPath::new(path).and_then(|reachable| UnixStream::connect(reachable.path()));
+        let stream = stream.map_err(|error| match error.kind() {
             ErrorKind::PermissionDenied => ClientError::NotOurs(path.to_owned()),
             _ => ClientError::Absent(path.to_owned(), error),
         })?;
+        let server = getsockopt(&stream, PeerCredentials);
+        let server = server.map_err(|error| ClientError::Broken(path.to_owned(), error.into()))?;
+        if !is_trusted(server.uid(), rustix::process::geteuid().as_raw()) {
+            return Err(ClientError::NotOurs(path.to_owned()));
+        }
         let limited = stream.set_read_timeout(Some(timeout));
         let limited = limited.and_then(|()| stream.set_write_timeout(Some(timeout)));
         limited.map_err(|error| ClientError::Broken(path.to_owned(), error))?;
@@ -120,5 +132,21 @@ impl Client {
     #[must_use]
     pub fn unexpected(&self, answer: &impl std::fmt::Debug) -> ClientError {
         ClientError::Strange(self.path.clone(), format!("an answer to another request: {answer:?}"))
+    }
+}
+
+/// Returns whether a process of the user `own` sends requests to one of the user `server`.
+fn is_trusted(server: u32, own: u32) -> bool {
+    server == own || server == 0 || own == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_go_to_the_same_user_and_to_root_only() {
+        assert!(is_trusted(1000, 1000) && is_trusted(0, 1000) && is_trusted(1000, 0));
+        assert!(!is_trusted(1001, 1000));
     }
 }

@@ -16,6 +16,7 @@ mod listener;
 mod paging;
 mod places;
 mod server;
+mod socket_path;
 
 pub use client::{Client, ClientError};
 pub use durable::{create, remove, replace};
@@ -26,3 +27,4 @@ pub use listener::{BindError, Listener};
 pub use paging::{MAX_PAGE_ROWS, page};
 pub use places::Places;
 pub use server::{Reply, serve};
+pub use socket_path::told_path;

@@ -1,6 +1,7 @@
 //! The socket itself: its place in the file system, its owner, and its mode.
 
 use crate::durable::folder;
+use crate::socket_path::SocketPath;
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as _};
@@ -62,7 +63,8 @@ fn look(path: &Path) -> Result<(), BindError> {
         Ok(metadata) if !metadata.file_type().is_socket() => return Err(BindError::Foreign(path.to_owned())),
         Ok(_) => {}
     }
-    match std::os::unix::net::UnixStream::connect(path) {
+    let reachable = SocketPath::new(path).map_err(failed)?;
+    match std::os::unix::net::UnixStream::connect(reachable.path()) {
         Ok(_) => Err(BindError::Living(path.to_owned())),
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
         Err(error) => Err(failed(error)),
@@ -75,7 +77,9 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder(path))?;
     let aside = path.with_extension("new");
     let _ = fs::remove_file(&aside);
-    let listener = UnixListener::bind(&aside)?;
+    // Every later client needs such a path, too: without it the socket would be there, and nobody could use it.
+    SocketPath::new(path)?;
+    let listener = UnixListener::bind(SocketPath::new(&aside)?.path())?;
     fs::set_permissions(&aside, Permissions::from_mode(0o600))?;
     fs::rename(&aside, path)?;
     Ok(listener)
@@ -98,6 +102,29 @@ mod tests {
         assert!(matches!(Listener::open(&path), Err(BindError::Living(_))));
         drop(listener);
         assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn a_path_of_any_length_is_reached() {
+        let folder = tempfile::tempdir().unwrap();
+        let room = folder.path().as_os_str().len() + 1;
+        // A socket address has room for 107 bytes and their end.
+        for (length, name) in [(106, "s"), (107, "s"), (108, "control.sock"), (109, "a.socket"), (300, "s")] {
+            let filler = length - room - name.len() - 1;
+            let (first, second) = (filler.min(150), filler.saturating_sub(151));
+            let mut path = folder.path().join("d".repeat(first));
+            if second > 0 {
+                path.push("d".repeat(second));
+            }
+            path.push(name);
+            assert_eq!(path.as_os_str().len(), length);
+            let listener = Listener::open(&path).unwrap();
+            let client = crate::Client::connect(&path, std::time::Duration::from_secs(5));
+            assert!(client.is_ok(), "{length} bytes: {client:?}");
+            assert!(matches!(Listener::open(&path), Err(BindError::Living(_))), "{length} bytes");
+            drop(listener);
+            assert!(!path.exists());
+        }
     }
 
     #[tokio::test]

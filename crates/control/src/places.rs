@@ -1,6 +1,6 @@
 //! Where things are when nobody said otherwise (XDG Base Directory Specification 0.8).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The socket's name in its folder.
 const SOCKET: &str = "control.sock";
@@ -53,7 +53,7 @@ impl Places {
     }
 
     /// Where the daemon with this data folder opens its socket.
-    pub fn socket(&self, data: &std::path::Path) -> PathBuf {
+    pub fn socket(&self, data: &Path) -> PathBuf {
         match &self.runtime_dir {
             Some(runtime_dir) => runtime_dir.join("dt-swarm").join(SOCKET),
             None => data.join(SOCKET),
@@ -66,12 +66,24 @@ impl Places {
         let runtime = self.runtime_dir.as_ref().map(|folder| folder.join("dt-swarm").join(SOCKET));
         runtime.into_iter().chain(self.data().map(|folder| folder.join(SOCKET))).collect()
     }
+
+    /// Where the sockets of all users' daemons are to be looked for, by root: of at most so many users below `root`, which
+    /// is `/` but for tests.
+    pub fn sockets_of_users(root: &Path, most: usize) -> Vec<PathBuf> {
+        let folders = [("run/user", "dt-swarm"), ("home", ".local/share/dt-swarm")];
+        let of_users = folders.into_iter().flat_map(|(users, inside)| {
+            let users = std::fs::read_dir(root.join(users)).into_iter().flatten();
+            let mut users: Vec<PathBuf> = users.flatten().map(|user| user.path()).take(most).collect();
+            users.sort();
+            users.into_iter().map(move |user| user.join(inside).join(SOCKET))
+        });
+        of_users.collect()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
 
     #[test]
     fn follows_the_environment_and_else_the_home() {
@@ -85,6 +97,22 @@ mod tests {
         assert_eq!(places.swarm_file().unwrap(), Path::new("/c/dt-swarm/swarm.toml"));
         assert_eq!(places.socket(data), Path::new("/run/user/7/dt-swarm/control.sock"));
         assert_eq!(places.sockets().len(), 2);
+    }
+
+    #[test]
+    fn root_looks_at_the_places_of_all_users() {
+        let root = tempfile::tempdir().unwrap();
+        for folder in ["run/user/1000", "home/duckie", "home/another"] {
+            std::fs::create_dir_all(root.path().join(folder)).unwrap();
+        }
+        let found = Places::sockets_of_users(root.path(), 9);
+        let expected = [
+            "run/user/1000/dt-swarm/control.sock",
+            "home/another/.local/share/dt-swarm/control.sock",
+            "home/duckie/.local/share/dt-swarm/control.sock",
+        ];
+        assert_eq!(found, expected.map(|path| root.path().join(path)));
+        assert_eq!(Places::sockets_of_users(root.path(), 1).len(), 2);
     }
 
     #[test]

@@ -11,8 +11,13 @@
 //! the node remembers must survive that. So what is over is forgotten only by a *settled* time, one that
 //! the clock has shown, without a jump, for a while. And when the clock has shown an earlier time than it once did,
 //! steadily and for longer, then it was wrong before: that part of the floor is given up.
+//!
+//! Where the time is unknown, what the clocks of neighbours show is a guess, and a better one than the floor. It is not
+//! signed, so it is used for judging alone: nothing is forgotten by it, it is not saved, it ends when the own clock is
+//! set, and the times signed by peers with a role outrank it. In a swarm in which nobody has a role, several neighbours
+//! also outvote a clock that is far behind theirs: clocks without a battery are behind, hardly ever ahead.
 
-use crate::Time;
+use crate::{Moment, Time};
 use std::time::Duration;
 
 /// How far clocks differ, and a running clock is corrected, without any being wrong: in seconds.
@@ -21,24 +26,32 @@ const TOLERANCE: u64 = 60;
 const SETTLING: Duration = Duration::from_secs(600);
 /// How long a clock must run on that contradicts only what it showed itself, until it is believed.
 const INSISTING: Duration = Duration::from_secs(3600);
+/// How many seconds later than the floor a guess may be: ten years. A program is not used for longer without an update,
+/// and a liar who names a later time is not heard.
+const MAX_GUESS: u64 = 10 * 365 * 24 * 3600;
+/// How many seconds a clock has to be behind those of the neighbours to be outvoted. Statements begin to hold early
+/// enough that less does not matter: see [`crate::CLOCK_LEEWAY`].
+const OUTVOTED: u64 = 20 * 60;
+/// How often it is looked at what the clocks of neighbours show, while the time is known.
+const HEAR_EVERY: Duration = Duration::from_secs(5);
+/// The largest difference, in seconds, to the clocks of neighbours that is allowed for in statements: a day. More would let
+/// a liar make statements last for too long.
+const MAX_ALLOWED_FOR: u64 = 24 * 3600;
 
-/// A moment, as far as a node knows it.
+/// What the clocks of neighbours show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Moment {
-    /// By what to judge.
+pub struct NeighbourTime {
+    /// The time in the middle of those that they show.
     pub time: Time,
-    /// By what to forget: never later than what the clock has shown for a while.
-    pub settled: Time,
-    /// Whether the time is known, and not just that it is no earlier.
-    pub is_certain: bool,
+    /// Number of hosts whose clocks they are.
+    pub hosts: usize,
+    /// Whether nobody has a role in this swarm. Where some have, what is not signed decides nothing but the guess of a node
+    /// that does not know the time.
+    pub is_open: bool,
 }
 
-impl Moment {
-    /// The moment for whoever has no doubt, such as a test.
-    pub const fn certain(time: Time) -> Self {
-        Self { time, settled: time, is_certain: true }
-    }
-}
+/// Number of hosts whose clocks outvote one that is far behind theirs. A single one may be wrong itself.
+const OUTVOTING: usize = 2;
 
 /// A time, and when it was noted: in time since start.
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +85,11 @@ pub struct Clock {
     unsettled: Option<Mark>,
     /// While it is behind what it showed earlier, and behind nothing else: the clock as it has been since.
     insisting: Option<Mark>,
+    /// What the clocks of neighbours showed, and when.
+    heard: Option<(NeighbourTime, Duration)>,
+    next_hearing: Duration,
+    /// Whether peers with a role raised the floor in this run.
+    is_witnessed: bool,
 }
 
 impl Clock {
@@ -79,7 +97,41 @@ impl Clock {
     pub fn new(built: Time, saved: Option<Time>, elapsed: Duration) -> Self {
         let [witnessed, shown] = [built, saved.unwrap_or_default()].map(|time| Mark { time, at: elapsed });
         let settled = Mark { time: witnessed.time.max(shown.time), at: elapsed };
-        Self { witnessed, shown, settled, unsettled: None, insisting: None }
+        Self {
+            witnessed,
+            shown,
+            settled,
+            unsettled: None,
+            insisting: None,
+            heard: None,
+            next_hearing: Duration::ZERO,
+            is_witnessed: false,
+        }
+    }
+
+    /// Whether it is time to [hear](Clock::hear) what the clocks of neighbours show.
+    pub fn is_to_hear(&self, elapsed: Duration) -> bool {
+        elapsed >= self.next_hearing
+    }
+
+    /// Notes what the clocks of neighbours show; `None` when no neighbour shows a time.
+    pub fn hear(&mut self, shown: Option<NeighbourTime>, elapsed: Duration) {
+        self.heard = shown.map(|shown| (shown, elapsed));
+        self.next_hearing = elapsed + HEAR_EVERY;
+    }
+
+    /// What the clocks of neighbours show at `elapsed`.
+    fn heard(&self, elapsed: Duration) -> Option<NeighbourTime> {
+        let (shown, at) = self.heard?;
+        let time = Mark { time: shown.time, at }.run_on(elapsed);
+        Some(NeighbourTime { time, ..shown })
+    }
+
+    /// What the clocks of neighbours show at `elapsed`, if that can be.
+    fn guess(&self, elapsed: Duration) -> Option<NeighbourTime> {
+        let floor = self.floor(elapsed);
+        let is_possible = |heard: &NeighbourTime| heard.time > floor && heard.time <= floor.plus(MAX_GUESS);
+        self.heard(elapsed).filter(|heard| !self.is_witnessed && is_possible(heard))
     }
 
     /// A time that has passed, as far as this node can tell; to be saved.
@@ -91,14 +143,35 @@ impl Clock {
     pub fn read(&mut self, wall: Time, elapsed: Duration) -> Moment {
         self.hear_insisting(wall, elapsed);
         let floor = self.floor(elapsed);
-        let is_certain = wall.plus(TOLERANCE) >= floor;
-        let time = if is_certain { wall } else { floor };
-        self.settle(time, elapsed);
-        let settled = time.min(self.settled.run_on(elapsed));
-        if is_certain && settled > self.shown.run_on(elapsed) {
-            self.shown = Mark { time: settled, at: elapsed };
+        let guess = self.guess(elapsed);
+        let is_possible = wall.plus(TOLERANCE) >= floor;
+        let is_outvoted = guess.is_some_and(|guess| {
+            guess.is_open && guess.hosts >= OUTVOTING && wall.plus(OUTVOTED) < guess.time
+        });
+        let is_certain = is_possible && !is_outvoted;
+        let own = if is_possible { wall } else { floor };
+        self.settle(own, elapsed);
+        let settled = own.min(self.settled.run_on(elapsed));
+        if is_certain {
+            if settled > self.shown.run_on(elapsed) {
+                self.shown = Mark { time: settled, at: elapsed };
+            }
+            let neighbours = self.neighbours(own, elapsed);
+            return Moment { time: own, settled, is_certain, neighbours };
         }
-        Moment { time, settled, is_certain }
+        if guess.is_none() {
+            // The next line may tell.
+            self.next_hearing = elapsed;
+        }
+        let time = guess.map_or(own, |guess| guess.time.max(own));
+        Moment { time, settled, is_certain, neighbours: time }
+    }
+
+    fn neighbours(&self, time: Time, elapsed: Duration) -> Time {
+        // What peers with a role state says when it was signed, so nobody else may change that.
+        let heard = self.heard(elapsed).filter(|heard| heard.is_open).map(|heard| heard.time);
+        let is_apart = |heard: &Time| (TOLERANCE + 1..=MAX_ALLOWED_FOR).contains(&heard.0.abs_diff(time.0));
+        heard.filter(is_apart).unwrap_or(time)
     }
 
     /// Gives up what the clock showed earlier once it has contradicted that for long.
@@ -143,6 +216,7 @@ impl Clock {
         match newest {
             Some(newest) if *newest > self.floor(elapsed) => {
                 self.witnessed = Mark { time: *newest, at: elapsed };
+                self.is_witnessed = true;
                 true
             }
             _ => false,
@@ -170,7 +244,7 @@ mod tests {
     fn a_clock_without_battery_is_not_believed() {
         let mut clock = clock();
         let moment = clock.read(Time(0), minutes(5));
-        assert_eq!(moment, Moment { time: BUILT.plus(300), settled: BUILT.plus(300), is_certain: false });
+        assert_eq!(moment, Moment { is_certain: false, ..Moment::certain(BUILT.plus(300)) });
         assert!(clock.read(NOW, minutes(6)).is_certain);
         let saved = Clock::new(BUILT, Some(NOW), Duration::ZERO);
         assert_eq!(saved.clone().read(BUILT, Duration::ZERO).time, NOW);
@@ -244,5 +318,77 @@ mod tests {
         assert!(clock.witness([NOW, NOW.plus(5)], Time(0), minutes(1)));
         let moment = clock.read(Time(60), minutes(1));
         assert_eq!((moment.time, moment.is_certain), (NOW, false));
+    }
+
+    fn shown(time: Time, hosts: usize) -> Option<NeighbourTime> {
+        Some(NeighbourTime { time, hosts, is_open: true })
+    }
+
+    #[test]
+    fn a_clock_in_1970_goes_by_those_of_its_neighbours_until_it_is_set() {
+        let mut clock = clock();
+        assert!(clock.is_to_hear(Duration::ZERO));
+        clock.read(Time(5), minutes(1));
+        assert!(clock.is_to_hear(minutes(1)), "it is eager");
+        clock.hear(shown(NOW, 1), minutes(1));
+        let moment = clock.read(Time(65), minutes(2));
+        let expected =
+            Moment { settled: BUILT.plus(120), is_certain: false, ..Moment::certain(NOW.plus(60)) };
+        assert_eq!(moment, expected);
+        assert_eq!(clock.floor(minutes(2)), BUILT.plus(120), "nothing of it is saved");
+        for minute in 3..100 {
+            clock.hear(shown(NOW.plus(60 * minute), 1), minutes(minute));
+            let moment = clock.read(Time(60 * minute), minutes(minute));
+            assert_eq!(moment.settled, BUILT.plus(60 * minute), "nothing is forgotten by it");
+        }
+        let set = clock.read(NOW.plus(5990), minutes(100));
+        assert_eq!(set, Moment { settled: BUILT.plus(6000), ..Moment::certain(NOW.plus(5990)) });
+        clock.hear(None, minutes(101));
+        assert_eq!(clock.read(Time(5), minutes(101)).time, BUILT.plus(6060), "nobody tells any more");
+    }
+
+    #[test]
+    fn neighbours_are_believed_within_bounds() {
+        let by = |heard: Time, hosts, wall: Time| {
+            let mut clock = clock();
+            clock.hear(shown(heard, hosts), Duration::ZERO);
+            let moment = clock.read(wall, Duration::ZERO);
+            (moment.time, moment.is_certain)
+        };
+        let year_2099 = Time(4_070_908_800);
+        assert_eq!(by(year_2099, 2, Time(0)), (BUILT, false), "nobody runs a program that old");
+        assert_eq!(by(BUILT, 2, Time(0)), (BUILT, false), "no earlier than the floor");
+        assert_eq!(by(NOW.plus(7200), 2, NOW), (NOW.plus(7200), false), "outvoted");
+        assert_eq!(by(NOW.plus(7200), 1, NOW), (NOW, true), "a single neighbour outvotes nobody");
+        assert_eq!(by(NOW.plus(1200), 2, NOW), (NOW, true), "statements begin early enough for that");
+        assert_eq!(
+            by(NOW, 2, NOW.plus(7200)),
+            (NOW.plus(7200), true),
+            "a clock that is ahead is not set back"
+        );
+        let mut rooted = clock();
+        rooted.hear(Some(NeighbourTime { time: NOW.plus(7200), hosts: 5, is_open: false }), Duration::ZERO);
+        assert_eq!(rooted.read(NOW, Duration::ZERO), Moment { settled: BUILT, ..Moment::certain(NOW) });
+        let mut clock = clock();
+        clock.witness([NOW, NOW.plus(5)], Time(0), Duration::ZERO);
+        clock.hear(shown(NOW.plus(7200), 2), Duration::ZERO);
+        assert_eq!(clock.read(Time(0), Duration::ZERO).time, NOW, "what is signed outranks it");
+    }
+
+    #[test]
+    fn what_the_clocks_of_neighbours_show_is_told_within_a_day() {
+        let mut clock = clock();
+        let mut neighbours = |heard| {
+            clock.hear(shown(heard, 1), Duration::ZERO);
+            clock.read(NOW, Duration::ZERO).neighbours
+        };
+        for (heard, told) in [
+            (NOW.plus(30), NOW),
+            (NOW.plus(7200), NOW.plus(7200)),
+            (Time(NOW.0 - 7200), Time(NOW.0 - 7200)),
+            (NOW.plus(2 * DAY), NOW),
+        ] {
+            assert_eq!(neighbours(heard), told);
+        }
     }
 }

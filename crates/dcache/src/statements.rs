@@ -1,7 +1,7 @@
 //! Several statements that are made together.
 
 use crate::policy::QuotaGroup;
-use crate::{Item, Key, Kind, PeerId, Set, Statement, StatementError, Time, Validity};
+use crate::{Item, Key, Kind, Moment, PeerId, Set, Statement, StatementError, Time, Validity};
 use std::collections::BTreeMap;
 
 /// Statements that are made together: all of them, or none.
@@ -39,6 +39,13 @@ impl Statements {
     /// Leaves out those that would not count, were `signer` to make them at `now`.
     pub fn keep_allowed(&mut self, set: &Set, signer: PeerId, now: Time) {
         self.0.retain(|(kind, item, _)| set.may(*kind, item, signer, now).is_ok());
+    }
+
+    /// Makes those that hold at `now` hold by the clocks of the neighbours as well: see [`Validity::reaching`].
+    pub fn reach(&mut self, now: Moment) {
+        for (_, _, validity) in self.0.iter_mut().filter(|(_, _, validity)| validity.contains(now.time)) {
+            *validity = validity.reaching(now);
+        }
     }
 
     /// Leaves out those about new items for which `signer` has no more room, and returns their number.

@@ -67,7 +67,7 @@ impl Subscription {
 
     /// When something will change by itself, because a record begins or ceases to hold.
     pub fn next(&self, set: &Set, now: Time) -> Option<Time> {
-        set.next_edge(&self.pattern, now)
+        set.next_edge(std::slice::from_ref(&self.pattern), now)
     }
 }
 

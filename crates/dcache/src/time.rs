@@ -1,5 +1,9 @@
 //! Wall time as the swarm writes it, and the interval for which a record speaks.
 
+mod date;
+mod leeway;
+
+pub use leeway::CLOCK_LEEWAY;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 

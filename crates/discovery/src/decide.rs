@@ -2,7 +2,8 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::claims::{Claim, claims, own_buckets};
-use dcache::{Item, Moment, PeerId, Set, Statements, Time, Validity};
+use crate::copied::CopiedKey;
+use dcache::{Item, Key, Kind, Moment, PeerId, Set, Statements, Time, Validity};
 use service::{Decide, Decision, LocalFacts};
 use std::convert::Infallible;
 
@@ -11,17 +12,23 @@ use std::convert::Infallible;
 pub struct Announcer {
     me: PeerId,
     facts: LocalFacts,
+    copied: CopiedKey,
 }
 
 impl Announcer {
     /// Makes the decider of the node `me`.
     pub fn new(me: PeerId, facts: LocalFacts) -> Self {
-        Self { me, facts }
+        Self { me, facts, copied: CopiedKey::default() }
     }
 
     /// Replaces the facts about the node.
     pub fn set_facts(&mut self, facts: LocalFacts) {
         self.facts = facts;
+    }
+
+    /// Replaces whether another host uses the key of this node.
+    pub fn set_copied(&mut self, is_copied: bool) {
+        self.copied.set(is_copied);
     }
 }
 
@@ -30,42 +37,59 @@ impl Decide for Announcer {
 
     /// States claims that are not in the set or past half of their validity, and withdraws what the node claims no more.
     fn decide(&mut self, set: &Set, now: Moment) -> Decision<Infallible> {
-        let now = now.time;
+        // Neighbours whose clocks are ahead forget a statement that much earlier.
+        let (moment, now, ahead) = (now, now.time, now.latest().since(now.time));
         let mut statements = Statements::new();
         let mut wake: Option<Time> = None;
         let claims: Vec<Claim> = claims(self.me, &self.facts);
         for claim in &claims {
             let half = claim.lifetime / 2;
-            let until = own_until(set, self.me, &claim.item, now).filter(|until| *until > now.plus(half));
-            let until = until.unwrap_or_else(|| {
-                statements.propose(claim.item.clone(), Validity::starting(now, claim.lifetime));
-                now.plus(claim.lifetime)
+            let margin = half + ahead;
+            let begins = begins_by(set, self.me, &claim.item, moment.earliest());
+            let holds_for_all = |until: &Time| begins && *until > now.plus(margin);
+            let until = own_until(set, self.me, &claim.item, now).filter(holds_for_all);
+            let until = until.filter(|_| !self.copied.is_due(claim, now)).unwrap_or_else(|| {
+                self.copied.stated(claim, now);
+                let former = own_proposal(set, self.me, &claim.item);
+                statements
+                    .propose(claim.item.clone(), Validity::renewed(former.as_ref(), now, claim.lifetime));
+                now.plus(claim.lifetime + ahead)
             });
-            let renewal = Time(until.0.saturating_sub(half));
+            let renewal = Time(until.0.saturating_sub(margin));
             wake = Some(wake.map_or(renewal, |wake| wake.min(renewal)));
         }
-        withdraw(&mut statements, set, self.me, &self.facts, &claims, now);
-        Decision::state(statements, wake)
+        self.withdraw(&mut statements, set, &claims, now);
+        self.copied.decided(&claims);
+        Decision::state(statements, wake.into_iter().chain(self.copied.wake()).min())
     }
 }
 
-/// Dismisses what the node stated in buckets of its own and claims no more.
-fn withdraw(
-    statements: &mut Statements,
-    set: &Set,
-    me: PeerId,
-    facts: &LocalFacts,
-    claims: &[Claim],
-    now: Time,
-) {
-    for bucket in own_buckets(me, facts) {
-        for view in set.bucket(&bucket, now) {
-            let is_claimed = claims.iter().any(|claim| claim.item == *view.item);
-            if let (false, Some(until)) = (is_claimed, own_until(set, me, view.item, now)) {
-                statements.dismiss(view.item.clone(), Validity::starting(now, until.since(now)));
+impl Announcer {
+    /// Dismisses what the node stated in buckets of its own and claims no more.
+    fn withdraw(&self, statements: &mut Statements, set: &Set, claims: &[Claim], now: Time) {
+        for bucket in own_buckets(self.me, &self.facts) {
+            for view in set.bucket(&bucket, now) {
+                let is_claimed = claims.iter().any(|claim| claim.item == *view.item);
+                if is_claimed || self.copied.may_be_theirs(view.item) {
+                    continue;
+                }
+                if let Some(until) = own_until(set, self.me, view.item, now) {
+                    statements.dismiss(view.item.clone(), Validity::stated(now, until.since(now)));
+                }
             }
         }
     }
+}
+
+/// Returns the validity of the proposal of the item by `me`, whether it counts or not.
+fn own_proposal(set: &Set, me: PeerId, item: &Item) -> Option<Validity> {
+    let own = set.get(&Key { item: item.clone(), signer: me })?;
+    (own.kind() == Kind::Propose).then(|| *own.validity())
+}
+
+/// Returns whether the statement of `me` about the item holds from `time` on, or from earlier.
+fn begins_by(set: &Set, me: PeerId, item: &Item, time: Time) -> bool {
+    own_proposal(set, me, item).is_some_and(|own| own.from().is_none_or(|from| from <= time))
 }
 
 /// Returns until when `me` states that the item is in its bucket; `None` when it does not.
@@ -78,6 +102,7 @@ fn own_until(set: &Set, me: PeerId, item: &Item, now: Time) -> Option<Time> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dcache::buckets::ADDRESSES;
     use dcache::{Keypair, Kind, Record, Statement};
 
     /// Decides at `now` with these facts.
@@ -113,25 +138,107 @@ mod tests {
         let before = claims(me, &here);
         assert_eq!(before.len(), 5);
         for claim in &before {
-            say(&mut set, Kind::Propose, &claim.item, Validity::starting(NOW, claim.lifetime));
+            say(&mut set, Kind::Propose, &claim.item, Validity::stated(NOW, claim.lifetime));
         }
         assert!(statements(&set, me, &here, NOW).is_empty());
         assert_eq!(decide(&set, me, &here, NOW).wake, Some(NOW.plus(300)));
         // After five minutes the presence alone is renewed.
         let mut renewal = Statements::new();
-        renewal.propose(before[0].item.clone(), Validity::starting(NOW.plus(300), 600));
+        let former = Validity::stated(NOW, 600);
+        let renewed = Validity::renewed(Some(&former), NOW.plus(300), 600);
+        assert_eq!(renewed.from(), former.from(), "for whoever saw the former begin");
+        renewal.propose(before[0].item.clone(), renewed);
         assert_eq!(statements(&set, me, &here, NOW.plus(300)), renewal);
         // At another address the old ones are taken back for as long as they were said.
         let after = claims(me, &there);
         let mut change = Statements::new();
         for new in &after[3..] {
-            change.propose(new.item.clone(), Validity::starting(NOW, 3600));
+            change.propose(new.item.clone(), Validity::stated(NOW, 3600));
         }
         for old in &before[3..] {
-            change.dismiss(old.item.clone(), Validity::starting(NOW, 3600));
+            change.dismiss(old.item.clone(), Validity::stated(NOW, 3600));
         }
         assert_eq!(statements(&set, me, &there, NOW), change);
         // After a restart, before the node listens, what was said of it still holds.
         assert!(statements(&set, me, &LocalFacts { ipfs: None, ..here }, NOW).is_empty());
+    }
+
+    #[test]
+    fn what_does_not_hold_by_the_clocks_of_the_neighbours_is_stated_anew() {
+        let me = Keypair::from_seed([1; 32]).peer_id();
+        let facts = facts("10.0.0.1");
+        let mut set = Set::default();
+        for claim in claims(me, &facts) {
+            say(&mut set, Kind::Propose, &claim.item, Validity::stated(NOW, claim.lifetime));
+        }
+        let decide_beside = |set: &Set, neighbours: Time| {
+            let moment = Moment { neighbours, ..Moment::certain(NOW) };
+            (moment, Announcer::new(me, facts.clone()).decide(set, moment))
+        };
+        assert!(decide_beside(&set, NOW.plus(60)).1.statements.is_empty());
+        for neighbours in [NOW.plus(7200), Time(NOW.0 - 7200)] {
+            let (moment, mut decision) = decide_beside(&set, neighbours);
+            assert!(!decision.statements.is_empty(), "{neighbours}");
+            decision.statements.reach(moment);
+            let mut after = set.clone();
+            for statement in decision.statements.into_signable().unwrap() {
+                say(&mut after, statement.kind(), statement.item(), *statement.validity());
+            }
+            let (_, again) = decide_beside(&after, neighbours);
+            assert!(again.statements.is_empty(), "once is enough");
+            assert_eq!(again.wake, Some(NOW.plus(300)), "the presence is renewed in time for them");
+            let address = claims(me, &facts).pop().unwrap();
+            assert!(after.item(&address.item, neighbours).is_some());
+        }
+    }
+
+    /// Decides for an hour, once a minute, as two hosts with one key, from the time on when they know of each other.
+    /// Returns how many statements both made, and which addresses are in the set at the end.
+    fn two_hosts(are_told: bool) -> (usize, usize) {
+        let me = Keypair::from_seed([1; 32]).peer_id();
+        let mut set = Set::default();
+        let mut hosts = [facts("10.0.0.1"), facts("10.0.0.2")].map(|facts| Announcer::new(me, facts));
+        hosts.iter_mut().for_each(|host| host.set_copied(are_told));
+        let mut made = 0;
+        for minute in 0..60 {
+            for host in &mut hosts {
+                let now = NOW.plus(60 * minute);
+                for statement in host.decide(&set, Moment::certain(now)).statements.into_signable().unwrap() {
+                    let validity = *statement.validity();
+                    say(&mut set, statement.kind(), statement.item(), validity);
+                    made += 1;
+                }
+            }
+        }
+        (made, set.bucket(&ADDRESSES.of(me), NOW.plus(3599)).count())
+    }
+
+    #[test]
+    fn two_hosts_with_one_key_do_not_fight_once_they_know() {
+        let (fighting, _) = two_hosts(false);
+        assert!(fighting > 400, "each minute both take back what the other says: {fighting}");
+        // Presence every five minutes by both; what lasts an hour or longer once, and once more after half of it.
+        let (at_peace, addresses) = two_hosts(true);
+        assert!(at_peace <= 2 * 12 + 2 * 4 + 2, "{at_peace}");
+        assert_eq!(addresses, 2, "neither takes back the other's");
+    }
+
+    #[test]
+    fn a_host_whose_key_was_copied_still_takes_back_its_own_address() {
+        let me = Keypair::from_seed([1; 32]).peer_id();
+        let mut set = Set::default();
+        let mut announcer = Announcer::new(me, facts("10.0.0.1"));
+        announcer.set_copied(true);
+        announcer.decide(&set, Moment::certain(NOW));
+        for claim in claims(me, &facts("10.0.0.1")).into_iter().chain(claims(me, &facts("10.0.0.2"))) {
+            say(&mut set, Kind::Propose, &claim.item, Validity::starting(NOW, claim.lifetime));
+        }
+        announcer.set_facts(facts("10.0.0.3"));
+        let statements = announcer.decide(&set, Moment::certain(NOW.plus(9))).statements;
+        let statements = statements.into_signable().unwrap();
+        let dismissed = statements.iter().filter(|statement| statement.kind() == Kind::Dismiss);
+        let dismissed: Vec<&str> = dismissed.map(|statement| statement.item().data.as_str()).collect();
+        assert_eq!(dismissed.len(), 2);
+        assert!(dismissed.iter().all(|data| data.contains("10.0.0.1")), "{dismissed:?}");
     }
 }

@@ -3,6 +3,7 @@
 //! The pure [`Announcer`] decides what to state; the service [`Discovery`] runs it with the daemon's facts.
 
 mod claims;
+mod copied;
 mod decide;
 mod shell;
 

@@ -46,6 +46,7 @@ impl Service for Discovery {
     async fn run(&self) -> Result<Infallible, ServiceError> {
         let mut facts = self.context.facts.clone();
         let swarm = self.context.swarm.clone();
+        let mut copied = swarm.is_copied();
         let announcer = Announcer::new(swarm.me(), facts.borrow_and_update().clone());
         // Nobody else states anything that changes what this node has to state of itself.
         let mut decisions = DecisionLoop::new(swarm, announcer, |_| false, GATHER);
@@ -53,9 +54,12 @@ impl Service for Discovery {
             decisions.decide().await?;
             tokio::select! {
                 Ok(()) = facts.changed() => sleep(GATHER).await,
+                Ok(()) = copied.changed() => {}
                 () = decisions.changed() => {}
             }
-            decisions.decider().set_facts(facts.borrow_and_update().clone());
+            let mut announcer = decisions.decider();
+            announcer.set_facts(facts.borrow_and_update().clone());
+            announcer.set_copied(*copied.borrow_and_update());
         }
     }
 }

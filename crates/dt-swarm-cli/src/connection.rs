@@ -100,6 +100,11 @@ impl Connection {
         self.end = None;
     }
 
+    /// Bounds the time of all answers together.
+    pub(crate) fn end_within(&mut self, time: Duration) {
+        self.end = Some(Instant::now() + time);
+    }
+
     /// Returns how long to wait for a line.
     pub(crate) fn patience(&self) -> Duration {
         self.timeout

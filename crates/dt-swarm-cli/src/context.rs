@@ -4,17 +4,20 @@ use crate::ask::{self, Answer, Pong};
 use crate::connection::Connection;
 use crate::error::CliError;
 use crate::host::Host;
+use crate::local_daemon::{Found, Search};
 use crate::output::fields::Daemon;
 use crate::output::names::{HOSTNAMES, Names};
 use crate::output::{Form, warn};
+use crate::period::period;
 use crate::swarm_file::Swarm;
 use clap::Args;
-use control::{Client, ClientError, Places, Protocol};
+use control::{Client, Places, Protocol};
 use dcache::{Policy, buckets};
 use seal::SwarmKey;
+use std::cell::OnceCell;
 use std::path::PathBuf;
 use std::time::Duration;
-use swarm::protocol::{Answer as SwarmAnswer, Request, Status, SwarmProtocol};
+use swarm::protocol::Status;
 
 /// The options that hold for every command.
 #[derive(Debug, Args)]
@@ -26,14 +29,18 @@ pub(crate) struct Context {
     #[arg(long, global = true)]
     json: bool,
     /// Give up after so many seconds in which nothing came.
-    #[arg(long, global = true, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    #[arg(long, global = true, value_name = "SECONDS", default_value = "10", value_parser = timeout)]
     pub(crate) timeout: Duration,
     /// The swarm file by which to judge, and whose key to use [default: that of the daemon on this computer]
     #[arg(long, global = true, value_name = "FILE")]
     swarm: Option<PathBuf>,
-    /// The control socket of the daemon on this computer [default: where it usually is]
-    #[arg(long, global = true, value_name = "PATH", env = "DT_SWARM_SOCKET")]
+    /// The control socket of the daemon on this computer [default: that of the daemon at HOST, which says where it is;
+    /// without an answer $DT_SWARM_SOCKET, or where it usually is]
+    #[arg(long, global = true, value_name = "PATH")]
     socket: Option<PathBuf>,
+    /// The socket of the daemon at HOST, once it was found.
+    #[arg(skip)]
+    found: OnceCell<PathBuf>,
 }
 
 /// The records that a daemon answered with, and the names of those who signed them.
@@ -105,10 +112,14 @@ pub(crate) fn daemon(connection: &mut Connection, pong: &Pong) -> Result<Daemon,
 
 /// The daemon of this computer.
 impl Context {
-    /// Connects with the control socket, which is for commands that work on the robot itself only.
+    /// Connects with the control socket of the daemon at HOST, for commands that work on the robot itself only.
     pub(crate) fn client(&self) -> Result<Client, CliError> {
         self.require_here()?;
-        self.find_client()
+        match self.found.get() {
+            // A daemon that was restarted has the same socket.
+            Some(path) => Ok(Client::connect(path, self.timeout)?),
+            None => Ok(self.find()?.client),
+        }
     }
 
     /// Fails when HOST is another computer.
@@ -124,10 +135,11 @@ impl Context {
         self.socket.is_some()
     }
 
-    /// Asks for the status of the daemon here. Without a daemon that is no error, unless its socket was named.
+    /// Asks for the status of the daemon here: the one at HOST, or that of this user when HOST is another computer.
+    /// Without a daemon that is no error, unless its socket was named.
     pub(crate) fn status(&self) -> Result<Option<Status>, CliError> {
-        match self.find_client().and_then(status) {
-            Ok(status) => Ok(Some(status)),
+        match self.find() {
+            Ok(found) => Ok(Some(found.status)),
             Err(error) if self.is_socket_named() => Err(error),
             Err(_) => Ok(None),
         }
@@ -143,21 +155,20 @@ impl Context {
         if answer == done { Ok(()) } else { Err(client.unexpected(&answer).into()) }
     }
 
-    fn find_client(&self) -> Result<Client, CliError> {
-        if let Some(socket) = &self.socket {
-            return Ok(Client::connect(socket, self.timeout)?);
+    fn find(&self) -> Result<Found, CliError> {
+        let search = Search {
+            host: &self.host,
+            named: self.socket.as_deref(),
+            swarm: self.swarm.as_deref(),
+            timeout: self.timeout,
+        };
+        if !self.host.is_here() {
+            return search.of_user();
         }
-        let mut error = CliError::NoPlace;
-        for socket in Places::current().sockets() {
-            match Client::connect(&socket, self.timeout) {
-                Ok(client) => return Ok(client),
-                // The error of a socket that exists says more than that of one that does not. Of those that do not
-                // exist, the first is the usual place.
-                Err(ClientError::Absent(..)) if !matches!(error, CliError::NoPlace) => {}
-                Err(other) => error = other.into(),
-            }
-        }
-        Err(error)
+        let found = search.at_host()?;
+        // The first one stays.
+        let _ = self.found.set(found.client.path().to_owned());
+        Ok(found)
     }
 }
 
@@ -194,17 +205,10 @@ impl Context {
     }
 }
 
-fn status(mut client: Client) -> Result<Status, CliError> {
-    match client.call::<SwarmProtocol>(&Request::Status {})? {
-        SwarmAnswer::Status(status) => Ok(status),
-        other => Err(client.unexpected(&other).into()),
-    }
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
-    if (0.1..=3600.0).contains(&seconds) {
-        Ok(Duration::from_secs_f64(seconds))
+fn timeout(text: &str) -> Result<Duration, String> {
+    let timeout = period(text)?;
+    if (Duration::from_millis(100)..=Duration::from_secs(3600)).contains(&timeout) {
+        Ok(timeout)
     } else {
         Err("from 0.1 to 3600 seconds".to_owned())
     }

@@ -3,6 +3,7 @@
 use crate::text::{clean, clean_lines};
 use control::{ClientError, Failure, FailureKind, KeyFileError, KeyName, KeyNameError};
 use dcache::{PeerId, Role, StatementError, SwarmFileError};
+use service::JobNumber;
 use std::error::Error;
 use std::io;
 use std::path::PathBuf;
@@ -49,20 +50,39 @@ pub(crate) enum CliError {
     Pattern(#[from] dcache::PatternError),
     #[error("the swarm knows no file called {:?}. `report` lists them.", clean(.0, 120))]
     NoSuchFile(String),
+    #[error(
+        "the swarm knows no file called {:?}. `report` lists them; where to put a file is said with -o.",
+        clean(.0, 120)
+    )]
+    NoneOfTheFiles(String),
     #[error("several files are called {:?}; take one by its CID: {cids}", clean(name, 120))]
     Ambiguous { name: String, cids: String },
     #[error("nobody says what {:?} is; try again when its uploader is there", clean(.0, 120))]
     NotDescribed(String),
     #[error("{} is there already; --force overwrites it", .0.display())]
     Exists(PathBuf),
+    #[error("{} is no file, and is not replaced by one; choose another place with -o", .0.display())]
+    NotAFile(PathBuf),
+    #[error("two of these files would be {}: fetch them one by one, each with its own -o", .0.display())]
+    SamePlace(PathBuf),
+    #[error("{} cannot be written: {source}. Choose another place with -o.", clean(&path.display().to_string(), 300))]
+    Unwritable { path: PathBuf, source: io::Error },
+    #[error("with `-o -` standard output is the file, which does not go together with {0}")]
+    StdoutTaken(&'static str),
+    #[error("interrupted; nothing of it is left here")]
+    Interrupted,
+    #[error("{failed} of {of} files were not fetched; the others were")]
+    SomeFailed { failed: usize, of: usize },
     #[error(
         "the daemon does not hold that file, or its IPFS port cannot be reached; `report` names who holds it"
     )]
     NotHeld,
     #[error("the file was not fetched: {}. Try again: `report` names who holds it.", clean(&.0.to_string(), 200))]
     Content(#[source] Box<dyn Error + Send + Sync>),
-    #[error("download {0} goes on in the background: `transfers` shows it, `transfers cancel {0}` ends it")]
-    GoesOn(service::JobNumber),
+    #[error("{}", goes_on(.0))]
+    GoesOn(Vec<JobNumber>),
+    #[error("the file did not come in time, and was given up")]
+    Late,
     #[error("{}", clean(.0, 500))]
     Failed(String),
     #[error("the daemon does not know this download any more; order it again")]
@@ -94,6 +114,11 @@ pub(crate) enum CliError {
         "there is no home folder in which to look for the daemon: name its control socket with --socket PATH"
     )]
     NoPlace,
+    #[error(
+        "the daemon at {host} is {peer}, but that at the socket {} is {found}: {advice}",
+        clean(&socket.display().to_string(), 300)
+    )]
+    OtherDaemon { host: String, peer: PeerId, socket: PathBuf, found: PeerId, advice: &'static str },
     #[error("{}", clean(&.0.to_string(), 500))]
     Control(#[source] ClientError),
     #[error(
@@ -146,6 +171,19 @@ fn not_an_id(name: &str, peers: &[PeerId]) -> String {
         "{name} is a name, and anybody may call himself so. Give the peer ID: {} by that name. (Ask `ping` on the robot \
          itself which is its own.)",
         peers.join(" or ")
+    )
+}
+
+fn goes_on(downloads: &[JobNumber]) -> String {
+    if let [one] = downloads {
+        return format!(
+            "download {one} goes on in the background: `transfers` shows it, `transfers cancel {one}` ends it"
+        );
+    }
+    let numbers: Vec<String> = downloads.iter().map(JobNumber::to_string).collect();
+    format!(
+        "downloads {} go on in the background: `transfers` shows them, `transfers cancel NUMBER` ends one",
+        numbers.join(", ")
     )
 }
 

@@ -14,6 +14,8 @@ const MAX_NAME_BYTES: usize = 300;
 pub(crate) struct Host {
     pub(crate) name: String,
     pub(crate) port: u16,
+    /// Whether the port was written, so that this one daemon is meant.
+    pub(crate) is_port_named: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,16 +28,22 @@ impl FromStr for Host {
     type Err = HostError;
     fn from_str(text: &str) -> Result<Self, HostError> {
         let (name, port) = split(text)?;
+        let is_port_named = port.is_some();
         let port = port.map_or(Ok(DEFAULT_PORT), |port| port.parse().map_err(|_| HostError))?;
         let is_odd = |c: char| c.is_control() || c.is_whitespace() || c == '/' || c == '[' || c == ']';
         if name.is_empty() || name.len() > MAX_NAME_BYTES || name.contains(is_odd) || port == 0 {
             return Err(HostError);
         }
-        Ok(Self { name: name.to_owned(), port })
+        Ok(Self { name: name.to_owned(), port, is_port_named })
     }
 }
 
 impl Host {
+    /// Returns the daemon that is on this computer where nobody chose another port.
+    pub(crate) fn usual_here() -> Self {
+        Self { name: "localhost".to_owned(), port: DEFAULT_PORT, is_port_named: false }
+    }
+
     /// Returns whether it is this computer, by a name that always means it.
     pub(crate) fn is_here(&self) -> bool {
         let is_loopback = self.name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());

@@ -34,6 +34,7 @@ pub(crate) mod answered;
 pub(crate) mod channel;
 pub(crate) mod fields;
 pub(crate) mod names;
+pub(crate) mod shared_folder;
 pub(crate) mod transfer;
 #[cfg(test)]
 pub(crate) mod vocabulary;

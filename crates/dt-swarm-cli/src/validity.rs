@@ -16,7 +16,7 @@ pub(crate) struct ValidityOptions {
     /// For how long: a number with s, min (or m), h, d or w, such as 90min, 7d or 1h30m
     #[arg(long = "for", value_name = "DURATION", value_parser = seconds, conflicts_with_all = ["until", "forever"])]
     seconds: Option<u64>,
-    /// From when on: 2027-01-01, 2027-01-01T12:30 (UTC unless it says otherwise) or @SECONDS since 1970 [default: now]
+    /// From when on: 2027-01-01, 2027-01-01T12:30 (UTC unless it says otherwise) or @SECONDS since 1970 [default: now, and some 25 minutes earlier for robots whose clocks are behind]
     #[arg(long, value_name = "TIME", value_parser = time)]
     from: Option<Time>,
     /// Until when, written like --from
@@ -56,7 +56,11 @@ impl ValidityOptions {
         if until.is_some_and(|until| until <= from || until <= now) {
             return Err(CliError::Over);
         }
-        Validity::new(Some(from), until).map_err(|_| CliError::Over)
+        match (self.from, until.is_none_or(|until| until <= MAX_TIME)) {
+            // A robot whose clock is behind this one's must not have to wait.
+            (None, true) => Ok(Validity::stated_until(now, until)),
+            _ => Validity::new(Some(from), until).map_err(|_| CliError::Over),
+        }
     }
 }
 
@@ -105,6 +109,7 @@ mod tests {
     use super::*;
     use crate::text::date;
     use clap::Parser;
+    use dcache::CLOCK_LEEWAY;
     use proptest::prelude::*;
 
     const DAY: u64 = 86_400;
@@ -215,16 +220,22 @@ mod tests {
     #[test]
     fn the_ends_are_decided_together() {
         let hour = DefaultLength::Seconds(HOUR);
-        assert_eq!(decide("", hour), Ok((NOW.0, Some(NOW.0 + HOUR))));
-        assert_eq!(decide("", DefaultLength::Forever), Ok((NOW.0, None)));
+        let early = NOW.0 - CLOCK_LEEWAY;
+        assert_eq!(decide("", hour), Ok((early, Some(NOW.0 + HOUR))));
+        assert_eq!(decide("", DefaultLength::Forever), Ok((early, None)));
         assert_eq!(
             decide("", DefaultLength::Until(Time(5))),
-            Ok((NOW.0, Some(NOW.0 + HOUR))),
+            Ok((early, Some(NOW.0 + HOUR))),
             "at least an hour"
         );
-        assert_eq!(decide("", DefaultLength::Until(NOW.plus(DAY))), Ok((NOW.0, Some(NOW.0 + DAY))));
-        assert_eq!(decide("--for 2d", DefaultLength::Forever), Ok((NOW.0, Some(NOW.0 + 2 * DAY))));
-        assert_eq!(decide("--forever", hour), Ok((NOW.0, None)));
+        assert_eq!(decide("", DefaultLength::Until(NOW.plus(DAY))), Ok((early, Some(NOW.0 + DAY))));
+        assert_eq!(decide("--for 2d", DefaultLength::Forever), Ok((early, Some(NOW.0 + 2 * DAY))));
+        assert_eq!(
+            decide("--for 8d", hour),
+            Ok((NOW.0, Some(NOW.0 + 8 * DAY))),
+            "no longer than is accepted"
+        );
+        assert_eq!(decide("--forever", hour), Ok((early, None)));
         assert_eq!(decide("--from @1900000000 --for 1m", hour), Ok((1_900_000_000, Some(1_900_000_060))));
         let both = decide("--from @1700000000 --until @1900000000", hour);
         assert_eq!(both, Ok((1_700_000_000, Some(1_900_000_000))));

@@ -36,7 +36,7 @@ mod decide {
                 return Decision::state(Statements::new(), Some(now.plus(left - half)));
             }
             let mut statements = Statements::new();
-            statements.propose(item, Validity::starting(now, self.lifetime));
+            statements.propose(item, Validity::stated(now, self.lifetime));
             Decision { statements, actions: vec![()], wake: Some(now.plus(half)) }
         }
     }

@@ -132,8 +132,8 @@ impl Life {
 
     fn spawn_irc(&self, channels: &mut JoinSet<()>, switchboard: &Switchboard) -> Result<(), CommsError> {
         for at in &self.rooms.irc {
-            let (hostname, me) = (&self.shared.config.hostname, self.shared.keypair.peer_id());
-            let Some(mut settings) = IrcSettings::at(at, hostname, me) else { continue };
+            let (hostname, me) = (self.shared.facts.borrow().hostname.clone(), self.shared.keypair.peer_id());
+            let Some(mut settings) = IrcSettings::at(at, &hostname, me) else { continue };
             settings.wire = self.wire()?;
             let board = switchboard.clone();
             channels.spawn(supervise("irc", self.stop.clone(), move || {

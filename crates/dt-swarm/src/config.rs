@@ -3,6 +3,7 @@
 //! Each service has a section of the file. Keys of services that stood at the top of the file before there were sections
 //! are still read there.
 
+use crate::hostname;
 use clap::Parser;
 use routing::{Address, Rule};
 use serde::{Deserialize, Serialize};
@@ -115,6 +116,8 @@ pub(crate) struct Config {
     pub(crate) is_swarm_file_named: bool,
     pub(crate) control_socket: PathBuf,
     pub(crate) hostname: String,
+    /// Whether the configuration names it: then it stays when the host is renamed.
+    pub(crate) is_hostname_named: bool,
     /// Patterns of interface names; empty for all that are fit.
     pub(crate) interfaces: Vec<String>,
     pub(crate) udp_port: u16,
@@ -159,8 +162,7 @@ fn suggestion(nearest: Option<&str>) -> String {
 
 /// Returns the environment of this process.
 pub(crate) fn environment() -> Environment {
-    let hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    Environment { places: control::Places::current(), hostname }
+    Environment { places: control::Places::current(), hostname: hostname::current() }
 }
 
 impl Config {
@@ -196,6 +198,7 @@ impl Config {
                 .unwrap_or_else(|| data_dir.join("swarm.toml")),
             control_socket: control_socket.unwrap_or_else(|| places.socket(&data_dir)),
             data_dir,
+            is_hostname_named: file.hostname.is_some(),
             hostname: file.hostname.unwrap_or_else(|| environment.hostname.clone()),
             interfaces: file.interfaces.unwrap_or_default(),
             udp_port: file.udp_port.unwrap_or(1240),
@@ -255,12 +258,15 @@ fn set_by_flags(sections: &mut BTreeMap<String, Table>, arguments: &Arguments) {
     }
 }
 
+/// Returns the path of the configuration file, which need not be there when nobody named it.
+pub(crate) fn config_file(arguments: &Arguments, environment: &Environment) -> Option<PathBuf> {
+    let usual = || environment.places.config().map(|folder| folder.join("config.toml"));
+    arguments.config.clone().or_else(usual)
+}
+
 fn read_file(arguments: &Arguments, environment: &Environment) -> Result<Table, ConfigError> {
-    if let Some(named) = &arguments.config {
-        return parse_file(named);
-    }
-    match environment.places.config().map(|folder| folder.join("config.toml")) {
-        Some(usual) if usual.exists() => parse_file(&usual),
+    match config_file(arguments, environment) {
+        Some(file) if arguments.config.is_some() || file.exists() => parse_file(&file),
         _ => Ok(Table::new()),
     }
 }

@@ -9,7 +9,7 @@ use crate::node::run_node;
 use crate::plan::{Plan, Planner};
 use crate::routes::{self, Routes};
 use crate::shared::Shared;
-use crate::{banner, facts, plan};
+use crate::{banner, facts, hostname, plan, private};
 use brain::Routing;
 use channels::{Heard, InterfaceFilter, InterfaceFilterError};
 use control::{BindError, Listener};
@@ -18,7 +18,8 @@ use gateway::{BLOCK_TIMEOUT, Holders};
 use http_server::{Settings, run_server};
 use rand::TryRng as _;
 use service::{
-    Banner, Context, Environment, LocalFacts, OpenError, Registration, Router, Services, supervise,
+    Banner, Context, Environment, LocalFacts, OpenError, PrivatePlaces, Registration, Router, Services,
+    supervise,
 };
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -39,6 +40,8 @@ fn built() -> Time {
 
 /// Maximum time that stopping may take.
 const STOPPING: Duration = Duration::from_millis(4500);
+/// How long a thread that waits for the disk stays when it has nothing to do.
+const KEPT_ALIVE: Duration = Duration::from_secs(2);
 /// Maximum time that the start message waits for the addresses of the IPFS node.
 const ADDRESSES: Duration = Duration::from_secs(3);
 
@@ -71,6 +74,7 @@ pub(crate) fn run(arguments: &Arguments, services: &'static [Registration]) -> R
     let config = Config::load(arguments, &environment, services)?;
     let choice = InterfaceFilter::new(&config.interfaces)?;
     let membership = Membership::load(&config)?;
+    let private = Arc::new(private::places(arguments, &config, &environment));
     std::fs::create_dir_all(&config.data_dir)
         .map_err(|error| RunError::DataFolder(config.data_dir.clone(), error))?;
     let keypair = Arc::new(identity::load_or_make(&config.data_dir)?);
@@ -92,9 +96,15 @@ pub(crate) fn run(arguments: &Arguments, services: &'static [Registration]) -> R
         node: watch::Sender::new(None),
         stop: CancellationToken::new(),
     };
-    // Two threads: a robot's other core must not wait while one hashes.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let daemon = Daemon { shared, environment: Arc::new(environment), services, tasks: JoinSet::new() };
+    // Two threads: a robot's other core must not wait while one hashes. A thread that waited for the disk ends soon: each
+    // holds memory of its own.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_keep_alive(KEPT_ALIVE)
+        .enable_all()
+        .build()?;
+    let environment = Arc::new(environment);
+    let daemon = Daemon { shared, environment, private, services, tasks: JoinSet::new() };
     let result = runtime.block_on(daemon.run(membership));
     // A stuck thread must not keep the process.
     runtime.shutdown_timeout(Duration::from_millis(200));
@@ -113,6 +123,8 @@ fn open_store(config: &Config) -> Result<Arc<Store>, RunError> {
 struct Daemon {
     shared: Shared,
     environment: Arc<Environment>,
+    /// What no service gives to others.
+    private: Arc<PrivatePlaces>,
     services: &'static [Registration],
     tasks: JoinSet<()>,
 }
@@ -139,7 +151,8 @@ impl Daemon {
         self.supervise("node", move || run_node(shared.clone()));
         self.spawn_services(&services, &context);
         self.spawn_networks();
-        self.show(swarm_name.as_deref(), &services.banner()).await;
+        self.spawn_hostname();
+        self.show(&swarm, swarm_name.as_deref(), services.banner()).await;
         signals.wait().await;
         self.stop().await
     }
@@ -168,6 +181,7 @@ impl Daemon {
             settings: brain::Settings::default(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             seed: self.shared.seed,
+            control_socket: control::told_path(&config.control_socket),
         });
         let routes = Routes::new(swarm.clone(), path, configured, added, config.forward);
         (Arc::new(driver), swarm, routes)
@@ -177,6 +191,7 @@ impl Daemon {
         let Shared { store, node, facts, stop, .. } = &self.shared;
         Context::new("", swarm.clone(), store.clone(), node.subscribe(), facts.subscribe())
             .within(self.environment.clone(), stop.clone())
+            .with_private(self.private.clone())
     }
 
     /// Runs a task that watches the token itself, since it has to write something at the end.
@@ -227,12 +242,22 @@ impl Daemon {
     fn spawn_gateway(&mut self, swarm: &Swarm) {
         let config = &self.shared.config;
         let Some(listen) = config.gateway else { return };
-        let settings = Settings::new(listen, "gateway", vec![config.hostname.clone()]);
+        let facts = self.shared.facts.subscribe();
         let node = self.shared.node.subscribe();
         let sets = vec![gateway::routes(node, holders(swarm.clone()), BLOCK_TIMEOUT)];
         let serve = move || {
-            let (settings, sets) = (settings.clone(), sets.clone());
-            async move { run_server(settings, sets).await.map(|never| match never {}) }
+            let (sets, mut facts) = (sets.clone(), facts.clone());
+            async move {
+                loop {
+                    let name = facts.borrow_and_update().hostname.clone();
+                    let settings = Settings::new(listen, "gateway", vec![name.clone()]);
+                    tokio::select! {
+                        ended = run_server(settings, sets.clone()) => return ended.map(|never| match never {}),
+                        // A server answers to one name.
+                        () = hostname::renamed(&mut facts, &name) => {}
+                    }
+                }
+            }
         };
         self.spawn(supervise("gateway", self.shared.stop.clone(), serve));
     }
@@ -249,13 +274,32 @@ impl Daemon {
         self.spawn(supervise("networks", stop, watch));
     }
 
+    /// Follows the name of the host, unless the configuration names one.
+    fn spawn_hostname(&mut self) {
+        let Shared { config, facts, stop, .. } = self.shared.clone();
+        if !config.is_hostname_named {
+            let watch = move || hostname::watch_hostname(facts.clone());
+            self.spawn(supervise("hostname", stop, watch));
+        }
+    }
+
     /// Prints the start message once the addresses are known, or after [`ADDRESSES`].
-    async fn show(&self, swarm: Option<&str>, services: &Banner) {
+    async fn show(&self, swarm: &Swarm, name: Option<&str>, mut services: Banner) {
         let mut facts = self.shared.facts.subscribe();
         let _ = tokio::time::timeout(ADDRESSES, facts.wait_for(|facts| facts.ipfs.is_some())).await;
+        services.lines.extend(clock_line(swarm).await);
         let facts: LocalFacts = facts.borrow().clone();
-        banner::print(&self.shared.config, self.shared.keypair.peer_id(), swarm, &facts, services);
+        banner::print(&self.shared.config, self.shared.keypair.peer_id(), name, &facts, &services);
     }
+}
+
+/// Returns the line of the start message about a clock that is known to be wrong.
+async fn clock_line(swarm: &Swarm) -> Option<(&'static str, String)> {
+    let known = tokio::time::timeout(ADDRESSES, swarm.read_at(|_, now| now)).await;
+    let now = known.ok()?.ok().filter(|now| !now.is_certain)?;
+    let (shown, time) = (swarm::system_clock().date(), now.time.date());
+    let text = format!("wrong: it shows {shown}; this node goes by {time} until it is set");
+    Some(("clock", text))
 }
 
 /// The signals that stop the daemon.

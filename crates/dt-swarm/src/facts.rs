@@ -1,15 +1,11 @@
 //! Keeps the facts about this node current.
 
 use crate::config::Config;
-use channels::InterfaceFilter;
+use channels::{InterfaceFilter, InterfaceWatch};
 use service::LocalFacts;
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::time::Duration;
 use tokio::sync::watch;
-
-/// Time between two looks at the networks of this host.
-const LOOK_AGAIN: Duration = Duration::from_secs(3);
 
 /// Returns the facts that are known at the start.
 pub(crate) fn first(config: &Config, choice: &InterfaceFilter) -> LocalFacts {
@@ -29,13 +25,14 @@ pub(crate) async fn watch_networks(
     port: u16,
     facts: watch::Sender<LocalFacts>,
 ) -> Result<(), Infallible> {
+    let mut watch = InterfaceWatch::new();
     loop {
+        watch.changed().await;
         let lines = lines(&choice, port);
         facts.send_if_modified(|facts| {
             let is_new = facts.lines != lines;
             facts.lines.clone_from(&lines);
             is_new
         });
-        tokio::time::sleep(LOOK_AGAIN).await;
     }
 }

@@ -11,10 +11,12 @@ mod config;
 mod daemon;
 mod endpoints;
 mod facts;
+mod hostname;
 mod identity;
 mod membership;
 mod node;
 mod plan;
+mod private;
 mod routes;
 mod shared;
 

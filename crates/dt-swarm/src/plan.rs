@@ -101,7 +101,7 @@ impl Decide for NetworkList {
     type Action = Address;
 
     fn decide(&mut self, set: &Set, now: Moment) -> Decision<Address> {
-        let wake = set.next_edge(&buckets::NETWORKS.matcher(), now.time);
+        let wake = set.next_edge(&[buckets::NETWORKS.matcher()], now.time);
         Decision { actions: networks(set, now.time), wake, ..Decision::default() }
     }
 }

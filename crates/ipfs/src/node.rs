@@ -9,6 +9,7 @@ mod exchange;
 mod fetch;
 mod fetch_types;
 mod head_start;
+mod housekeeping;
 mod inbound;
 mod limits;
 mod link_local;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use control::Client;
 use serde_json::Value;
 
-use crate::{Error, Host, Lab, Process, Programs, Result, programs};
+use crate::{Error, FakeClock, Host, Lab, Process, Programs, Result, programs};
 
 /// The line of the daemon's banner that says that it runs.
 const READY: &str = "peer ID";
@@ -28,6 +28,8 @@ pub const STOP_LIMIT: Duration = Duration::from_secs(5);
 pub struct Robot {
     host: Host,
     programs: Programs,
+    /// The wall clock of its daemon; the machine's when there is none.
+    clock: Option<FakeClock>,
     daemon: Option<Process>,
 }
 
@@ -56,7 +58,7 @@ impl Robot {
     /// # Errors
     /// When the programs cannot be built or the folders not be made.
     pub fn new(host: Host, configuration: &str) -> Result<Self> {
-        let robot = Self { host, programs: programs()?, daemon: None };
+        let robot = Self { host, programs: programs()?, clock: None, daemon: None };
         for folder in [robot.home(), robot.data_folder(), robot.shared_folder(), robot.runtime_folder()] {
             fs::create_dir_all(&folder).map_err(Error::io(format!("making {}", folder.display())))?;
         }
@@ -71,6 +73,13 @@ impl Robot {
     #[must_use]
     pub fn with_daemon(mut self, daemon: PathBuf) -> Self {
         self.programs.daemon = daemon;
+        self
+    }
+
+    /// Returns this robot with another wall clock for its daemon, from the next start on; `None` for the machine's.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Option<FakeClock>) -> Self {
+        self.clock = clock;
         self
     }
 
@@ -92,6 +101,9 @@ impl Robot {
         let mut command = self.host.command(&self.programs.daemon);
         command.arg("--data-dir").arg(self.data_folder()).arg("--config").arg(self.configuration_file());
         self.surround(&mut command);
+        if let Some(clock) = &self.clock {
+            clock.give_to(&mut command);
+        }
         self.daemon = Some(self.host.spawn("dt-swarm", command)?);
         Ok(())
     }

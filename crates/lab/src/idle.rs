@@ -1,24 +1,31 @@
-//! What a daemon costs that has nothing to do.
+//! What a daemon costs that has nothing to do, beside others that wait for the same.
 
+use std::fs;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
 use dcache::buckets;
 use lab::daemon::Robot;
-use lab::{Lab, Result, ask, counts_writes, wait_until};
+use lab::peers::{Avahi, Syncthing, avahi_available, syncthing_available};
+use lab::{Error, Host, Lab, Process, Result, Unavailable, ask, counts_writes, wait_until};
 
 /// How long daemons may take to learn of each other.
-const KNOWN: Duration = Duration::from_secs(60);
+const KNOWN: Duration = Duration::from_secs(180);
 
 const HOUR: Duration = Duration::from_secs(3600);
 
+/// Bytes of each file of `--files`.
+const FILE_BYTES: usize = 1000;
+
 /// Heading and decimals of each figure of a row.
-const COLUMNS: [(&str, usize); 6] = [
+const COLUMNS: [(&str, usize); 8] = [
     ("peers", 0),
     ("resident (MB)", 1),
     ("CPU time (s)", 2),
-    ("CPU (%)", 2),
+    ("CPU (ms/s)", 2),
+    ("wake-ups (1/s)", 1),
+    ("threads", 0),
     ("sent (bytes)", 0),
     ("to disk (bytes/hour)", 0),
 ];
@@ -38,35 +45,103 @@ pub(crate) struct Idle {
     /// How long they have to come to rest once they know each other, in seconds
     #[arg(long, default_value_t = 30)]
     settle: u64,
+    /// How many files of 1 kB the first daemon, and the first Syncthing, shares
+    #[arg(long, default_value_t = 0)]
+    files: u32,
+    /// How many Syncthings are measured in the same run, if it is installed; they share one folder
+    #[arg(long, default_value_t = 3)]
+    syncthing: u32,
+    /// How many avahi-daemons are measured in the same run, if it is installed [default: as many as daemons]
+    #[arg(long)]
+    avahi: Option<u32>,
+}
+
+/// A program that is measured.
+trait Subject {
+    fn host(&self) -> &Host;
+    fn process(&mut self) -> Result<&Process>;
+    /// How many others it knows.
+    fn peers(&self) -> Result<usize>;
+}
+
+impl Subject for Robot {
+    fn host(&self) -> &Host {
+        self.host()
+    }
+
+    fn process(&mut self) -> Result<&Process> {
+        self.running().map(|process| &*process)
+    }
+
+    fn peers(&self) -> Result<usize> {
+        known_peers(self)
+    }
+}
+
+/// A program that others wrote, with the number of its peers.
+struct Other<T> {
+    program: T,
+    peers: usize,
+}
+
+impl Subject for Other<Syncthing> {
+    fn host(&self) -> &Host {
+        self.program.host()
+    }
+
+    fn process(&mut self) -> Result<&Process> {
+        Ok(self.program.process())
+    }
+
+    fn peers(&self) -> Result<usize> {
+        Ok(self.peers)
+    }
+}
+
+impl Subject for Other<Avahi> {
+    fn host(&self) -> &Host {
+        self.program.host()
+    }
+
+    fn process(&mut self) -> Result<&Process> {
+        Ok(self.program.process())
+    }
+
+    fn peers(&self) -> Result<usize> {
+        Ok(self.peers)
+    }
+}
+
+/// Programs of one kind.
+struct Group {
+    name: &'static str,
+    subjects: Vec<Box<dyn Subject>>,
 }
 
 pub(crate) fn idle(options: &Idle) -> Result {
-    let Idle { peers, seconds, settle } = *options;
+    let Idle { peers, seconds, settle, files, .. } = *options;
     let lab = Lab::new("idle")?;
     let is_disk = counts_writes(lab.folder())?;
     if !is_disk {
         warn_of_no_disk(lab.folder());
     }
-    let mut robots = robots_that_know_each_other(&lab, peers)?;
+    let mut groups = vec![daemons(&lab, peers, files)?];
+    groups.extend(if_available("syncthing", syncthing_available(), || syncthings(&lab, options))?);
+    groups.extend(if_available("avahi", avahi_available(), || avahis(&lab, options))?);
     println!(
         "{} daemons that know each other; {settle} s to settle, then {seconds} s of measuring",
-        robots.len()
+        peers + 1
     );
     // The passing of time is itself what is measured here, so these are no guesses.
     thread::sleep(Duration::from_secs(settle));
-    let before = robots.iter_mut().map(usage).collect::<Result<Vec<_>>>()?;
+    let before = groups.iter_mut().map(Group::usage).collect::<Result<Vec<_>>>()?;
     thread::sleep(Duration::from_secs(seconds));
     // All at the same time: asking for the peers would be measured.
-    let after = robots.iter_mut().map(usage).collect::<Result<Vec<_>>>()?;
-    let mut rows = Vec::new();
-    println!("{:<10} {}", "host", COLUMNS.map(|(heading, _)| heading).join("  "));
-    for ((robot, before), after) in robots.iter().zip(before).zip(after) {
-        let row = figures(known_peers(robot)?, &before, &after, Duration::from_secs(seconds), is_disk);
-        print_row(robot.host().name(), &row);
-        rows.push(row);
+    let after = groups.iter_mut().map(Group::usage).collect::<Result<Vec<_>>>()?;
+    println!("{:<22} {}", "host", COLUMNS.map(|(heading, _)| heading).join("  "));
+    for ((group, before), after) in groups.iter().zip(before).zip(after) {
+        group.print(&before, &after, Duration::from_secs(seconds), is_disk)?;
     }
-    print_row("mean", &summary(&rows, |figures| figures.iter().sum::<f64>() / figures.len() as f64));
-    print_row("maximum", &summary(&rows, |figures| figures.iter().copied().fold(0.0, f64::max)));
     Ok(())
 }
 
@@ -79,14 +154,36 @@ fn warn_of_no_disk(folder: &Path) {
     );
 }
 
-fn robots_that_know_each_other(lab: &Lab, peers: u32) -> Result<Vec<Robot>> {
-    let start = |number| Robot::start(lab, &format!("robot{number}"));
-    let robots = (0..=peers).map(start).collect::<Result<Vec<_>>>()?;
+/// Starts programs that others wrote, or says why they are not measured.
+fn if_available(
+    name: &str,
+    available: std::result::Result<(), Unavailable>,
+    start: impl FnOnce() -> Result<Group>,
+) -> Result<Option<Group>> {
+    if let Err(reason) = available {
+        eprintln!("lab: {name} is not measured: {reason}");
+        return Ok(None);
+    }
+    let group = start()?;
+    Ok((!group.subjects.is_empty()).then_some(group))
+}
+
+fn daemons(lab: &Lab, peers: u32, files: u32) -> Result<Group> {
+    let mut robots = Vec::new();
+    for number in 0..=peers {
+        let mut robot = Robot::new(lab.host(&format!("robot{number}"))?, "")?;
+        if number == 0 {
+            fill(&robot.shared_folder(), files)?;
+        }
+        robot.restart()?;
+        robots.push(robot);
+    }
     for robot in &robots {
         let all_known = || (known_peers(robot).ok()? >= peers as usize).then_some(());
         wait_until(KNOWN, &format!("{peers} peers known to {}", robot.host().name()), all_known)?;
     }
-    Ok(robots)
+    let subjects = robots.into_iter().map(|robot| Box::new(robot) as Box<dyn Subject>).collect();
+    Ok(Group { name: "dt-swarm", subjects })
 }
 
 /// How many others a robot knows to be there, by their own records.
@@ -96,19 +193,77 @@ fn known_peers(robot: &Robot) -> Result<usize> {
     Ok(present.count().saturating_sub(1))
 }
 
+fn syncthings(lab: &Lab, options: &Idle) -> Result<Group> {
+    let host = |number| lab.host(&format!("syncthing{number}"));
+    let hosts = (0..options.syncthing).map(host).collect::<Result<Vec<_>>>()?;
+    if let Some(first) = hosts.first() {
+        fill(&Syncthing::folder_on(first), options.files)?;
+    }
+    let peers = hosts.len().saturating_sub(1);
+    let all = Syncthing::start_all(&hosts)?.into_iter();
+    let subjects = all.map(|program| Box::new(Other { program, peers }) as Box<dyn Subject>).collect();
+    Ok(Group { name: "syncthing", subjects })
+}
+
+fn avahis(lab: &Lab, options: &Idle) -> Result<Group> {
+    let number = options.avahi.unwrap_or(options.peers + 1);
+    let start = |number| Avahi::start(&lab.host(&format!("avahi{number}"))?);
+    let all = (0..number).map(start).collect::<Result<Vec<_>>>()?;
+    let peers = all.len().saturating_sub(1);
+    let all = all.into_iter();
+    let subjects = all.map(|program| Box::new(Other { program, peers }) as Box<dyn Subject>).collect();
+    Ok(Group { name: "avahi", subjects })
+}
+
+/// Writes different files into a folder.
+fn fill(folder: &Path, files: u32) -> Result {
+    let write = |number: u32| {
+        let mut content = number.to_le_bytes().repeat(FILE_BYTES / 4);
+        content.truncate(FILE_BYTES);
+        fs::write(folder.join(format!("file{number:05}.log")), content)
+    };
+    let filled = fs::create_dir_all(folder).and_then(|()| (0..files).try_for_each(write));
+    filled.map_err(|source| Error::Io { what: format!("writing into {}", folder.display()), source })
+}
+
 struct Usage {
     resident_bytes: u64,
     cpu_time: Duration,
+    threads: usize,
+    wake_ups: u64,
     sent_bytes: u64,
     written_bytes: u64,
 }
 
-fn usage(robot: &mut Robot) -> Result<Usage> {
-    let sent_bytes = robot.host().traffic()?.sent;
-    let process = robot.running()?;
+impl Group {
+    fn usage(&mut self) -> Result<Vec<Usage>> {
+        self.subjects.iter_mut().map(|subject| usage(subject.as_mut())).collect()
+    }
+
+    fn print(&self, before: &[Usage], after: &[Usage], within: Duration, is_disk: bool) -> Result {
+        let mut rows = Vec::new();
+        for ((subject, before), after) in self.subjects.iter().zip(before).zip(after) {
+            let row = figures(subject.peers()?, before, after, within, is_disk);
+            print_row(subject.host().name(), &row);
+            rows.push(row);
+        }
+        let mean = |figures: &[f64]| figures.iter().sum::<f64>() / figures.len() as f64;
+        print_row(&format!("{} mean", self.name), &summary(&rows, mean));
+        let maximum = |figures: &[f64]| figures.iter().copied().fold(0.0, f64::max);
+        print_row(&format!("{} maximum", self.name), &summary(&rows, maximum));
+        Ok(())
+    }
+}
+
+fn usage(subject: &mut dyn Subject) -> Result<Usage> {
+    let sent_bytes = subject.host().traffic()?.sent;
+    let process = subject.process()?;
+    let (threads, wake_ups) = process.threads_and_wake_ups()?;
     Ok(Usage {
         resident_bytes: process.resident_bytes()?,
         cpu_time: process.cpu_time()?,
+        threads,
+        wake_ups,
         sent_bytes,
         written_bytes: process.written_bytes()?,
     })
@@ -117,11 +272,15 @@ fn usage(robot: &mut Robot) -> Result<Usage> {
 fn figures(peers: usize, before: &Usage, after: &Usage, within: Duration, is_disk: bool) -> Figures {
     let cpu_time = (after.cpu_time - before.cpu_time).as_secs_f64();
     let written = (after.written_bytes - before.written_bytes) as f64;
+    // Threads that ended took their count with them.
+    let wake_ups = after.wake_ups.saturating_sub(before.wake_ups) as f64;
     [
         Some(peers as f64),
         Some(after.resident_bytes as f64 / 1e6),
         Some(cpu_time),
-        Some(100.0 * cpu_time / within.as_secs_f64()),
+        Some(1000.0 * cpu_time / within.as_secs_f64()),
+        Some(wake_ups / within.as_secs_f64()),
+        Some(after.threads as f64),
         Some((after.sent_bytes - before.sent_bytes) as f64),
         is_disk.then(|| written * HOUR.as_secs_f64() / within.as_secs_f64()),
     ]
@@ -140,5 +299,5 @@ fn print_row(name: &str, figures: &Figures) {
         let text = figure.map_or_else(|| "-".to_owned(), |figure| format!("{figure:.decimals$}"));
         format!("{text:>width$}", width = heading.len())
     });
-    println!("{name:<10} {}", cells.collect::<Vec<_>>().join("  "));
+    println!("{name:<22} {}", cells.collect::<Vec<_>>().join("  "));
 }

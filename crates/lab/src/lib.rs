@@ -30,6 +30,7 @@ mod addresses;
 mod clock;
 mod delay_network;
 mod error;
+mod fake_clock;
 mod firewall;
 mod fleet;
 mod forwarding;
@@ -59,6 +60,7 @@ mod wait;
 
 pub use delay_network::{Conditions, DelayNetwork};
 pub use error::{Error, Result, Unavailable};
+pub use fake_clock::FakeClock;
 pub use fleet::{Fleet, hosts};
 pub use host::Host;
 pub use lab::Lab;

@@ -135,6 +135,14 @@ impl Process {
         usage::cpu_time(self.pid())
     }
 
+    /// The number of its threads, and how often those that it has now were woken since their start.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn threads_and_wake_ups(&self) -> Result<(usize, u64)> {
+        usage::threads_and_sleeps(self.pid())
+    }
+
     /// Bytes that it caused to be written to disks since its start, in whole pages of memory, without what the file
     /// system adds (journal, directories). 0 where [`crate::counts_writes`] says no.
     ///

@@ -29,6 +29,17 @@ pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
     Ok(Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second()))
 }
 
+/// The number of threads, and how often these went to sleep until something woke them: the lines
+/// `voluntary_ctxt_switches` of /proc/PID/task/*/status.
+pub(crate) fn threads_and_sleeps(pid: u32) -> Result<(usize, u64)> {
+    let path = format!("/proc/{pid}/task");
+    let tasks = fs::read_dir(&path).map_err(Error::io(&path))?;
+    // A thread that ends meanwhile is none any more.
+    let statuses = tasks.flatten().filter_map(|task| fs::read_to_string(task.path().join("status")).ok());
+    let sleeps: Vec<u64> = statuses.filter_map(|status| parse_sleeps(&status)).collect();
+    Ok((sleeps.len(), sleeps.iter().sum()))
+}
+
 /// Bytes on their way to a disk: `write_bytes` of /proc/WHOSE/io.
 pub(crate) fn written_bytes(whose: &str) -> Result<u64> {
     let path = format!("/proc/{whose}/io");
@@ -54,6 +65,10 @@ pub fn counts_writes(folder: &Path) -> Result<bool> {
 
 fn parse_written(io: &str) -> Option<u64> {
     io.lines().find_map(|line| line.strip_prefix("write_bytes:"))?.trim().parse().ok()
+}
+
+fn parse_sleeps(status: &str) -> Option<u64> {
+    status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?.trim().parse().ok()
 }
 
 fn parse_resident(status: &str) -> Option<u64> {
@@ -87,6 +102,22 @@ mod tests {
     fn a_name_with_brackets_does_not_shift_the_fields() {
         let stat = "7 (a) b (c)) S 1 7 7 0 -1 4194560 100 0 0 0 25 17 0 0 20 0 1 0 5 9 9";
         assert_eq!(parse_ticks(stat), Some(42));
+    }
+
+    #[test]
+    fn only_sleeps_of_its_own_accord_count() {
+        let status = "Threads:\t1\nvoluntary_ctxt_switches:\t12\nnonvoluntary_ctxt_switches:\t5\n";
+        assert_eq!(parse_sleeps(status), Some(12));
+        assert_eq!(parse_sleeps("Threads:\t1\n"), None);
+    }
+
+    #[test]
+    fn a_thread_that_sleeps_is_woken() {
+        let (threads, before) = threads_and_sleeps(std::process::id()).unwrap();
+        assert!(threads >= 1);
+        while threads_and_sleeps(std::process::id()).unwrap().1 <= before {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     #[test]

@@ -11,9 +11,11 @@
 
 pub mod buckets;
 mod check;
+mod folder;
 mod index;
 mod info;
 mod ledger;
+mod left_out;
 mod propose;
 mod proposer;
 mod protocol;
@@ -22,10 +24,11 @@ mod replicator;
 mod scan;
 mod settle;
 mod shell;
+mod watch;
 
 pub use index::{SharedFile, Signers, State, index};
 pub use info::{Description, INFO_NAME, InfoError};
 pub use propose::Proposal;
-pub use protocol::{Answer, MAX_NAMES, MAX_WAITING, Request, WaitingFile};
+pub use protocol::{Answer, FolderRow, LeftOutRow, MAX_NAMES, MAX_WAITING, Request, WaitingFile};
 pub use replicate::{Action, Replication};
 pub use shell::{Logs, Settings};

@@ -59,20 +59,25 @@ impl Decide for Proposal {
         let now = now.time;
         let files = index(set, now);
         let mut decision = Decision::default();
+        let mut renewals = Vec::new();
         for cid in &self.own {
             let item = Station::Files.item(cid);
             match files.get(cid) {
                 Some(file) if file.state != State::Shared => {
                     if file.proposers.contains_key(&self.me) {
-                        decision.statements.dismiss(item, Validity::starting(now, LIFETIME));
+                        decision.statements.dismiss(item, Validity::stated(now, LIFETIME));
                     }
                 }
-                Some(file) if is_fresh(file.proposers.get(&self.me), now) => {}
+                Some(file) if is_fresh(file.proposers.get(&self.me), now) => {
+                    renewals.extend(file.proposers.get(&self.me).copied().flatten());
+                }
                 _ => {
-                    decision.statements.propose(item, Validity::starting(now, LIFETIME));
+                    decision.statements.propose(item, Validity::stated(now, LIFETIME));
                 }
             }
         }
+        let renewal = renewals.into_iter().min();
+        decision.wake = renewal.map(|until| Time(until.0.saturating_sub(LIFETIME / 2)));
         decision
     }
 }

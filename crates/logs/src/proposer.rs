@@ -1,31 +1,30 @@
 //! The proposer's shell: watches the shared folder, adds what settled, and says so.
 
+use crate::folder::{FolderSettings, Look, SharedFolder};
 use crate::info::{Description, INFO_NAME};
 use crate::ledger::{Ledger, Taken};
 use crate::propose::{self, Proposal};
-use crate::scan::{fingerprint, scan};
+use crate::scan::fingerprint;
 use crate::settle::{Fingerprint, Settling};
 use dcache::Time;
 use ipfs::Cid;
 use ipfs::node::Node;
 use ipfs::node::PinError;
 use ipfs::unixfs::{AddError, Added, Content, DirectoryEntry, Format};
-use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use service::DecisionLoop;
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use store::TableError;
 use swarm::{Stopped, Swarm};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 /// What the proposer needs to know.
 #[derive(Clone, Debug)]
 pub(crate) struct ProposerSettings {
-    /// The shared folder; made when it is not there.
-    pub(crate) folder: PathBuf,
+    /// The shared folder.
+    pub(crate) folder: FolderSettings,
     /// How long a file must stay the same.
     pub(crate) settle: Duration,
     /// How often the folder is looked at when no change was reported: reports get lost, network drives send none.
@@ -45,9 +44,6 @@ const GATHER: Duration = Duration::from_millis(200);
 /// Why the proposer cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProposerError {
-    /// The shared folder cannot be used.
-    #[error("the shared folder {0} cannot be read: {1}")]
-    Folder(PathBuf, #[source] std::io::Error),
     /// The ledger cannot be written.
     #[error(transparent)]
     Ledger(#[from] TableError),
@@ -66,6 +62,8 @@ enum TakeError {
          it is now, touch it"
     )]
     Damaged,
+    #[error("it holds a secret key, so it is never shared; keep it elsewhere")]
+    Key,
     #[error(transparent)]
     Add(#[from] AddError),
     #[error(transparent)]
@@ -92,7 +90,10 @@ struct New {
 }
 
 struct Proposer {
-    settings: ProposerSettings,
+    folder: SharedFolder,
+    /// Where the folder really is.
+    real: PathBuf,
+    rescan: Duration,
     swarm: Swarm,
     node: Node,
     ledger: Ledger,
@@ -101,7 +102,7 @@ struct Proposer {
     started: Instant,
     /// Files that could not be added, and when to try again.
     failed: BTreeMap<String, Duration>,
-    /// Files that are not what they were, but look so.
+    /// Files that are not shared as long as they look as they do: damaged ones, and keys.
     damaged: BTreeMap<String, Fingerprint>,
     /// Files that were added and are to be pinned together, and since when they wait.
     new: Vec<New>,
@@ -111,64 +112,76 @@ struct Proposer {
 /// Shares what is put into the folder, until it is dropped; ends only with an error.
 ///
 /// # Errors
-/// When the folder cannot be read or the ledger not be written.
+/// When the ledger cannot be written.
 pub(crate) async fn run_proposer(
     settings: ProposerSettings,
     swarm: Swarm,
     node: Node,
     ledger: Ledger,
 ) -> Result<Infallible, ProposerError> {
-    let folder = settings.folder.clone();
-    let unusable = |error| ProposerError::Folder(folder.clone(), error);
-    std::fs::create_dir_all(&folder).map_err(unusable)?;
-    // Whoever names the folder may do so by a link; within it none is followed.
-    let settings = ProposerSettings { folder: folder.canonicalize().map_err(unusable)?, ..settings };
-    let reported = Arc::new(Notify::new());
-    let _watcher = watch_folder(&settings.folder, reported.clone());
     let mut proposer = Proposer::new(settings, swarm, node, ledger);
     loop {
         let next = proposer.look().await?;
-        let rescan = proposer.started.elapsed() + proposer.settings.rescan;
-        let wake = proposer.started + next.map_or(rescan, |next| next.min(rescan));
-        tokio::select! {
-            () = reported.notified() => tokio::time::sleep(GATHER).await,
-            () = proposer.ledger.lost() => tokio::time::sleep(GATHER).await,
-            () = proposer.decisions.changed() => {}
-            () = tokio::time::sleep_until(wake.into()) => {}
-        }
+        proposer.wait(next).await?;
     }
-}
-
-/// Reports changes in the folder for as long as what it returns lives.
-fn watch_folder(folder: &Path, reported: Arc<Notify>) -> Option<RecommendedWatcher> {
-    let report = move |_: notify::Result<notify::Event>| reported.notify_one();
-    let watching = notify::recommended_watcher(report).and_then(|mut watcher| {
-        watcher.watch(folder, RecursiveMode::Recursive)?;
-        Ok(watcher)
-    });
-    watching
-        .inspect_err(|error| tracing::warn!(%error, "no reports of changes in the shared folder; looking now and then"))
-        .ok()
 }
 
 impl Proposer {
     fn new(settings: ProposerSettings, swarm: Swarm, node: Node, ledger: Ledger) -> Self {
-        let settling = Settling::new(settings.settle);
+        let ProposerSettings { folder, settle, rescan } = settings;
+        let (real, settling) = (folder.path.clone(), Settling::new(settle));
         let (failed, damaged, new) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-        let (started, new_since) = (Instant::now(), Duration::ZERO);
-        // Records of other peers are decided on with the next scan of the folder.
+        let (started, new_since, folder) = (Instant::now(), Duration::ZERO, SharedFolder::new(folder));
+        // Records of other peers are decided on when the folder changed, or after a minute.
         let decisions = DecisionLoop::new(swarm.clone(), Proposal::new(swarm.me()), |_| false, GATHER);
-        Self { settings, swarm, node, ledger, decisions, settling, started, failed, damaged, new, new_since }
+        Self {
+            folder,
+            real,
+            rescan,
+            swarm,
+            node,
+            ledger,
+            decisions,
+            settling,
+            started,
+            failed,
+            damaged,
+            new,
+            new_since,
+        }
+    }
+
+    /// Waits until there is a reason to look at the folder: a change, or the time `next`.
+    async fn wait(&mut self, next: Option<Duration>) -> Result<(), ProposerError> {
+        let rescan = self.started.elapsed() + self.rescan;
+        let wake = self.started + next.map_or(rescan, |next| next.min(rescan));
+        loop {
+            tokio::select! {
+                () = self.folder.changed() => {
+                    tokio::time::sleep(self.folder.gather()).await;
+                    return Ok(());
+                }
+                () = self.ledger.lost() => {
+                    tokio::time::sleep(GATHER).await;
+                    return Ok(());
+                }
+                () = tokio::time::sleep_until(wake.into()) => return Ok(()),
+                () = self.decisions.changed() => self.publish().await?,
+            }
+        }
     }
 
     /// Looks at the folder once, and does what follows; returns when to look again for files that still change.
     async fn look(&mut self) -> Result<Option<Duration>, ProposerError> {
-        let folder = self.settings.folder.clone();
-        let scanned = tokio::task::spawn_blocking(move || scan(&folder)).await;
-        let scanned = scanned.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
-        let found = scanned.map_err(|error| ProposerError::Folder(self.settings.folder.clone(), error))?;
+        let Look { folder, found, is_other } = self.folder.look().await;
+        self.real = folder;
+        // What cannot be looked at now is neither new nor gone.
+        let Some(found) = found else { return Ok(None) };
         let taken = self.ledger.taken();
         self.forget(propose::gone(&found, &taken)).await?;
+        if is_other {
+            self.check(found.keys().filter(|path| taken.contains_key(*path))).await;
+        }
         self.failed.retain(|path, _| found.contains_key(path));
         let (settled, next) = self.settling.observe(found, self.started.elapsed());
         self.damaged.retain(|path, as_it_was| settled.get(path).is_none_or(|now| now == as_it_was));
@@ -189,12 +202,17 @@ impl Proposer {
         if gone.is_empty() {
             return Ok(());
         }
-        let paths = gone.iter().map(|path| self.settings.folder.join(path)).collect();
-        self.ledger.forget_paths(gone).await?;
+        self.ledger.forget_paths(gone.clone()).await?;
+        self.check(gone.iter()).await;
+        Ok(())
+    }
+
+    /// Has the node look at files that it serves, since they may be gone or others.
+    async fn check(&self, paths: impl Iterator<Item = &String>) {
+        let paths = paths.map(|path| self.real.join(path)).collect();
         if let Err(error) = self.node.check_files(Some(paths)).await {
             tracing::warn!(%error, "that files are gone could not be noted; it is seen again after the next start");
         }
-        Ok(())
     }
 
     async fn add(&mut self, path: String, fingerprint: Fingerprint) -> Result<(), ProposerError> {
@@ -222,8 +240,8 @@ impl Proposer {
         let again = match error {
             // It is looked at again as soon as it has settled.
             TakeError::Changed | TakeError::Add(AddError::Changed(_)) => return,
-            TakeError::Damaged => {
-                tracing::warn!(file = path, %error, "a shared file cannot be shared any more");
+            TakeError::Damaged | TakeError::Key => {
+                tracing::warn!(file = path, %error, "a file is not shared");
                 self.damaged.insert(path, fingerprint);
                 return;
             }
@@ -236,7 +254,10 @@ impl Proposer {
 
     /// Adds a file in place: nothing of it is copied.
     async fn take(&self, path: &str, fingerprint: Fingerprint) -> Result<New, TakeError> {
-        let file = self.settings.folder.join(path);
+        let file = self.real.join(path);
+        if service::holds_key(&file, self.swarm.me()) {
+            return Err(TakeError::Key);
+        }
         let description = self.describe(path, fingerprint);
         let entries = vec![
             DirectoryEntry { path: description.filename.clone(), content: Content::InPlace(file.clone()) },

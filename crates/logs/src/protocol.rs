@@ -13,6 +13,8 @@ pub const MAX_WAITING: usize = 100;
 pub enum Request {
     /// Asks for the files that are to be kept and for which there is no room. The answer is [`Answer::Waiting`].
     Waiting {},
+    /// Asks how the shared folder is. The answer is [`Answer::Folder`].
+    Folder {},
     /// Asks for the names of files. The answer is [`Answer::Names`].
     Names {
         /// CIDs of the files, at most [`MAX_NAMES`].
@@ -31,6 +33,8 @@ pub enum Answer {
         /// Number of all files that wait.
         count: usize,
     },
+    /// Answers [`Request::Folder`].
+    Folder(FolderRow),
     /// Answers [`Request::Names`].
     Names {
         /// One name for each CID, in their order; absent when it is not known.
@@ -50,4 +54,30 @@ pub struct WaitingFile {
     pub bytes: u64,
     /// What is full, as a sentence.
     pub reason: String,
+}
+
+/// The shared folder of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FolderRow {
+    /// Its path.
+    pub path: String,
+    /// Why nothing of it is shared, as a sentence; absent when it is.
+    pub reason: Option<String>,
+    /// What is not shared of it, one row for each reason.
+    pub left_out: Vec<LeftOutRow>,
+}
+
+/// Files and folders that are not shared, for one reason. Hidden ones and files that are being recorded are not among them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeftOutRow {
+    /// The reason, as a word for programs.
+    pub code: String,
+    /// The reason, as a sentence.
+    pub reason: String,
+    /// Number of these files and folders.
+    pub total: usize,
+    /// Paths of the first few, relative to the shared folder.
+    pub examples: Vec<String>,
 }

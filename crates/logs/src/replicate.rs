@@ -8,7 +8,7 @@ use crate::propose::is_fresh;
 use dcache::{Item, Moment, Pattern, PeerId, Set, Statements, Time, Validity};
 use ipfs::Cid;
 use ipfs::node::Provider;
-use service::{Decide, Decision, holders_of};
+use service::{Decide, Decision, holders_of, provider_patterns};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Maximum validity of a statement in seconds.
@@ -21,7 +21,8 @@ pub struct Replication {
     kept: BTreeMap<Cid, Description>,
     lost: BTreeSet<Cid>,
     bad: BTreeSet<Cid>,
-    pattern: Pattern,
+    /// The buckets that it reads: when something in one of them begins or ceases to hold, it decides anew.
+    reads: [Pattern; 2],
 }
 
 /// Work for the shell.
@@ -42,7 +43,7 @@ impl Replication {
     /// Makes the decider of the node `me`.
     pub fn new(me: PeerId) -> Self {
         let (kept, lost, bad) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
-        Self { me, kept, lost, bad, pattern: dcache::buckets::SHARE.matcher() }
+        Self { me, kept, lost, bad, reads: provider_patterns() }
     }
 
     /// Replaces the list of files that this node has checked and pinned, its own files included.
@@ -68,7 +69,7 @@ impl Decide for Replication {
         let time = now.time;
         let files = index(set, time);
         let (lost, bad) = (std::mem::take(&mut self.lost), std::mem::take(&mut self.bad));
-        let mut decision = Decision { wake: set.next_edge(&self.pattern, time), ..Decision::default() };
+        let mut decision = Decision { wake: set.next_edge(&self.reads, time), ..Decision::default() };
         for file in lost.iter().filter_map(|cid| files.get(cid)) {
             decision.statements.append(retract(file, self.me, time));
         }
@@ -164,7 +165,7 @@ fn is_described(file: &SharedFile, description: &Description, me: PeerId, now: T
 /// Returns the statements of a step.
 fn statements(step: Step, file: &SharedFile, description: &Description, now: Time) -> Statements {
     let mut statements = Statements::new();
-    let lasting = Validity::starting(now, LIFETIME);
+    let lasting = Validity::stated(now, LIFETIME);
     match step {
         Step::Take | Step::Drop => {}
         Step::Describe => {
@@ -186,7 +187,7 @@ fn statements(step: Step, file: &SharedFile, description: &Description, now: Tim
 }
 
 /// Returns what a node states about a file that it no longer holds whole. A dismissal would deny what others state, so the
-/// node proposes the same again, for one second only.
+/// node proposes the same again, for a second that is over.
 fn retract(file: &SharedFile, me: PeerId, now: Time) -> Statements {
     let stations = [
         (Station::Files, &file.proposers),
@@ -195,7 +196,7 @@ fn retract(file: &SharedFile, me: PeerId, now: Time) -> Statements {
     ];
     let mut statements = Statements::new();
     for (station, _) in stations.into_iter().filter(|(_, signers)| signers.contains_key(&me)) {
-        statements.propose(station.item(&file.cid), Validity::starting(now, 1));
+        statements.propose(station.item(&file.cid), Validity::over(now));
     }
     statements
 }
@@ -203,7 +204,7 @@ fn retract(file: &SharedFile, me: PeerId, now: Time) -> Statements {
 /// Returns the statements that discard a bad file.
 fn discard(file: &SharedFile, now: Time) -> Statements {
     let mut statements = Statements::new();
-    statements.propose(Station::Discard.item(&file.cid), Validity::starting(now, LIFETIME));
+    statements.propose(Station::Discard.item(&file.cid), Validity::stated(now, LIFETIME));
     leave(&mut statements, Station::Files, file, &file.proposers, now);
     statements
 }
@@ -213,7 +214,7 @@ fn leave(statements: &mut Statements, station: Station, file: &SharedFile, signe
     let until = signers.values().map(|until| until.unwrap_or(now.plus(LONGEST))).max();
     if let Some(until) = until {
         let seconds = until.since(now).min(LONGEST);
-        statements.dismiss(station.item(&file.cid), Validity::starting(now, seconds));
+        statements.dismiss(station.item(&file.cid), Validity::stated(now, seconds));
     }
 }
 
@@ -290,15 +291,15 @@ mod tests {
         }
         let file = index(&set, NOW).remove(&cid()).unwrap();
         let mut expected = Statements::new();
-        expected.propose(Station::Safe.item(&cid()), Validity::starting(NOW, 1));
+        expected.propose(Station::Safe.item(&cid()), Validity::over(NOW));
         assert_eq!(retract(&file, peer(1), NOW), expected);
         assert!(retract(&file, peer(3), NOW).is_empty());
         let (item, signer) = (Station::Safe.item(&cid()), peer(1));
         let former = set.get(&dcache::Key { item: item.clone(), signer }).unwrap().keep();
-        let moment = dcache::Statement::new(Kind::Propose, item, Validity::starting(NOW, 1)).unwrap();
+        let moment = dcache::Statement::new(Kind::Propose, item, Validity::over(NOW)).unwrap();
         let record = dcache::Record::sign(moment, &dcache::Keypair::from_seed([1; 32]), 9, former);
         set.admit_verified(record, NOW).unwrap();
-        let later = index(&set, NOW.plus(2)).remove(&cid()).unwrap();
+        let later = index(&set, NOW).remove(&cid()).unwrap();
         assert_eq!(
             (later.state, later.holders.into_keys().collect::<Vec<_>>()),
             (State::Safe, vec![peer(2)])
@@ -311,8 +312,8 @@ mod tests {
         say(&mut set, 1, Kind::Propose, Station::Files.item(&cid()), LIFETIME + 3600);
         let file = index(&set, NOW).remove(&cid()).unwrap();
         let mut expected = Statements::new();
-        expected.propose(Station::Verified.item(&cid()), Validity::starting(NOW, LIFETIME));
-        expected.dismiss(Station::Files.item(&cid()), Validity::starting(NOW, LIFETIME + 3600));
+        expected.propose(Station::Verified.item(&cid()), Validity::stated(NOW, LIFETIME));
+        expected.dismiss(Station::Files.item(&cid()), Validity::stated(NOW, LIFETIME + 3600));
         assert_eq!(statements(Step::Verify, &file, &description(1, "a.bag"), NOW), expected);
     }
 

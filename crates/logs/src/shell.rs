@@ -1,8 +1,10 @@
 //! The service's shell.
 
+use crate::folder::FolderSettings;
 use crate::ledger::{Ledger, NoRoom};
+use crate::left_out::{LeftOutFor, Reason};
 use crate::proposer::{ProposerSettings, run_proposer};
-use crate::protocol::{Answer, MAX_NAMES, MAX_WAITING, Request, WaitingFile};
+use crate::protocol::{Answer, FolderRow, LeftOutRow, MAX_NAMES, MAX_WAITING, Request, WaitingFile};
 use crate::replicator::{ReplicatorSettings, run_replicator};
 use crate::{buckets, index};
 use dcache::Set;
@@ -64,6 +66,7 @@ impl Endpoint for Logs {
     async fn handle(&self, request: Request) -> Result<Answer, Failure> {
         match request {
             Request::Waiting {} => Ok(self.waiting()),
+            Request::Folder {} => Ok(Answer::Folder(self.folder())),
             Request::Names { cids } => self.names(cids).await,
         }
     }
@@ -78,6 +81,7 @@ impl Service for Logs {
             Some(folder) => environment.expand(folder),
             None => environment.in_home("shared-logs")?,
         };
+        let folder = FolderSettings::open(folder, context.private.clone()).map_err(ServiceError::other)?;
         let proposer = ProposerSettings {
             folder,
             settle: Duration::from_secs(settings.settle_seconds),
@@ -97,9 +101,10 @@ impl Service for Logs {
     }
 
     fn banner(&self) -> Banner {
-        let folder = self.proposer.folder.display().to_string();
+        let FolderRow { path: folder, reason, .. } = self.folder();
         let hint = format!("put a file into {folder}, and see which robots keep it");
-        Banner { lines: vec![("shared folder", folder)], hints: vec![(hint, "report")] }
+        let shown = reason.map_or(folder.clone(), |reason| format!("{folder} (nothing is shared: {reason})"));
+        Banner { lines: vec![("shared folder", shown)], hints: vec![(hint, "report")] }
     }
 }
 
@@ -119,6 +124,22 @@ impl Logs {
         tokio::select! {
             never = proposer => match never {},
             never = replicator => match never {},
+        }
+    }
+
+    fn folder(&self) -> FolderRow {
+        let FolderSettings { path, status, .. } = &self.proposer.folder;
+        let status = status.borrow();
+        let row = |(reason, LeftOutFor { total, examples }): (&Reason, &LeftOutFor)| LeftOutRow {
+            code: reason.code().to_owned(),
+            reason: reason.sentence(),
+            total: *total,
+            examples: examples.clone(),
+        };
+        FolderRow {
+            path: path.display().to_string(),
+            reason: status.problem.clone(),
+            left_out: status.left_out.0.iter().map(row).collect(),
         }
     }
 

@@ -33,6 +33,7 @@ async fn share(folder: &Path) -> (Swarm, Node) {
         settings,
         version: "test".into(),
         seed: 1,
+        control_socket: None,
     });
     let (reports, events) = mpsc::channel(16);
     let switchboard = channels::Switchboard::new(reports);
@@ -101,6 +102,21 @@ async fn a_file_in_the_folder_is_declared_and_described() {
     assert!(file.proposers.contains_key(&swarm.me()) && file.holders.is_empty());
     assert!(node.usage().used_bytes < 1000, "it is served in place: {:?}", node.usage());
     assert_eq!(node.store().files(0, 99).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_the_own_key_is_not_declared() {
+    let folder = tempfile::tempdir().unwrap();
+    let shared = folder.path().join("shared");
+    std::fs::create_dir_all(&shared).unwrap();
+    // Files are added in the order of their names.
+    std::fs::write(shared.join("1.bag"), SEED).unwrap();
+    std::fs::write(shared.join("2.bag"), "a log").unwrap();
+    let (swarm, node) = share(folder.path()).await;
+    let files = wait_for_files(&swarm, |files| files.iter().any(|file| file.description.is_some())).await;
+    let names: Vec<_> =
+        files.iter().filter_map(|file| Some(file.description.as_ref()?.filename.as_str())).collect();
+    assert_eq!((names, node.store().files(0, 99).len()), (vec!["2.bag"], 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -176,6 +176,11 @@ pub enum ChannelEvent {
         /// Its kind.
         medium: Medium,
     },
+    /// The other side of a link is a program on this computer: it connected from a loopback address.
+    Local {
+        /// The link.
+        channel: ChannelId,
+    },
     /// A channel is gone.
     Down {
         /// Its number.

@@ -32,6 +32,9 @@ pub struct Status {
     /// How its records compare with those of its peers.
     #[serde(rename = "standing", skip_serializing_if = "Option::is_none")]
     pub sync: Option<SyncStatus>,
+    /// Absolute path of its control socket. Only programs on the same computer are told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub control_socket: Option<String>,
 }
 
 /// The traffic of a channel since it came up, and its limits.

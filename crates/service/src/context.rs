@@ -1,13 +1,13 @@
 //! What the daemon gives to a service.
 
-use crate::{LocalFacts, ServiceError, supervise};
+use crate::{FileId, LocalFacts, PrivatePlaces, ServiceError, holds_key, supervise};
 use control::{Failure, FailureKind, Places};
 use ipfs::node::Node;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::convert::Infallible;
 use std::fmt::Display;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::{Store, Table, TableKey};
 use swarm::Swarm;
@@ -60,6 +60,8 @@ pub struct Context {
     pub facts: watch::Receiver<LocalFacts>,
     /// The environment of the daemon's process.
     pub environment: Arc<Environment>,
+    /// Files and folders of the daemon itself, which no service gives to others.
+    pub private: Arc<PrivatePlaces>,
     pub(crate) store: Arc<Store>,
     pub(crate) stop: CancellationToken,
 }
@@ -73,14 +75,20 @@ impl Context {
         node: watch::Receiver<Option<Node>>,
         facts: watch::Receiver<LocalFacts>,
     ) -> Self {
-        let (environment, stop) = (Arc::default(), CancellationToken::new());
-        Self { name, swarm, node, facts, environment, store, stop }
+        let (environment, private, stop) = (Arc::default(), Arc::default(), CancellationToken::new());
+        Self { name, swarm, node, facts, environment, private, store, stop }
     }
 
     /// Returns this context with another environment and a token that ends supervised tasks.
     #[must_use]
     pub fn within(self, environment: Arc<Environment>, stop: CancellationToken) -> Self {
         Self { environment, stop, ..self }
+    }
+
+    /// Returns this context with these files and folders of the daemon itself.
+    #[must_use]
+    pub fn with_private(self, private: Arc<PrivatePlaces>) -> Self {
+        Self { private, ..self }
     }
 
     /// Returns this context for the service called `name`.
@@ -97,6 +105,12 @@ impl Context {
     /// Adds `by` to a counter of [`crate::Service::METRICS`].
     pub fn count(&self, metric: &'static Metric, by: u64) {
         self.swarm.count(metric, by);
+    }
+
+    /// Returns whether a file belongs to the daemon itself or holds a key, and so is never given to others. Blocks.
+    pub fn is_private(&self, file: &Path) -> bool {
+        FileId::at(file).is_some_and(|id| self.private.ids(None).contains(&id))
+            || holds_key(file, self.swarm.me())
     }
 
     /// Returns the IPFS node.

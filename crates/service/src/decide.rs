@@ -20,8 +20,9 @@ pub struct Decision<A> {
     pub statements: Statements,
     /// Work for the shell, in order.
     pub actions: Vec<A>,
-    /// Time of day at which to decide again even if no record comes: when something begins or ceases to hold, or is to
-    /// be renewed. Absent when only a new record or a new input can change the decision.
+    /// Time of day at which to decide again even if no record comes: when something begins or ceases to hold
+    /// ([`Set::next_edge`] of the buckets that were read), or is to be renewed. Absent when only a new record or a new input
+    /// can change the decision. Many times in a row are slowed down: records of others decide about them.
     pub wake: Option<Time>,
 }
 

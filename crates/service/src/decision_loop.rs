@@ -1,14 +1,15 @@
 //! Runs a decider in the daemon: waits for a reason to decide, reads the set, and publishes what was decided.
 
+use crate::wake::WakeLimit;
 use crate::{Decide, Decision};
 use dcache::{BucketPath, Record};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use swarm::{SayError, Stopped, Swarm};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 
-/// Maximum time between two decisions, in case that a clock was set or a role changed without a record of interest.
+/// Maximum time between two decisions, in case that a role changed without a record of interest.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 /// Time after which a statement that could not be written is tried again.
 const RETRY: Duration = Duration::from_secs(30);
@@ -19,6 +20,8 @@ pub struct DecisionLoop<D> {
     swarm: Swarm,
     decider: Arc<Mutex<D>>,
     changes: broadcast::Receiver<Record>,
+    clock: watch::Receiver<u64>,
+    limit: WakeLimit,
     is_of_interest: fn(&BucketPath) -> bool,
     gather: Duration,
     wake: Instant,
@@ -28,8 +31,9 @@ impl<D: Decide<Action: Send + 'static> + Send + 'static> DecisionLoop<D> {
     /// Makes a loop that decides when a record comes whose bucket `is_of_interest`. Records that come within `gather`
     /// after the first one are decided on together.
     pub fn new(swarm: Swarm, decider: D, is_of_interest: fn(&BucketPath) -> bool, gather: Duration) -> Self {
-        let (changes, decider) = (swarm.changes(), Arc::new(Mutex::new(decider)));
-        Self { swarm, decider, changes, is_of_interest, gather, wake: Instant::now() }
+        let (changes, clock, decider) = (swarm.changes(), swarm.clock_sets(), Arc::new(Mutex::new(decider)));
+        let wake = Instant::now();
+        Self { swarm, decider, changes, clock, limit: WakeLimit::new(wake), is_of_interest, gather, wake }
     }
 
     /// Gives access to the decider, to change its inputs.
@@ -49,7 +53,8 @@ impl<D: Decide<Action: Send + 'static> + Send + 'static> DecisionLoop<D> {
             (decider.decide(set, now), now.time)
         });
         let (Decision { statements, actions, wake }, now) = decided.await?;
-        let wait = wake.map_or(MAX_WAIT, |wake| Duration::from_secs(wake.since(now).max(1)).min(MAX_WAIT));
+        // The time of day is in whole seconds.
+        let wait = wake.map_or(MAX_WAIT, |wake| Duration::from_secs(wake.since(now).max(1)));
         let wait = match self.swarm.say_what_counts(statements).await {
             Err(SayError::Stopped(stopped)) => return Err(stopped),
             Err(error) => {
@@ -58,12 +63,13 @@ impl<D: Decide<Action: Send + 'static> + Send + 'static> DecisionLoop<D> {
             }
             Ok(()) => wait,
         };
-        self.wake = Instant::now() + wait;
+        let decided = Instant::now();
+        self.wake = (decided + wait.min(MAX_WAIT)).max(self.limit.earliest(decided));
         Ok(actions)
     }
 
-    /// Waits until there is a reason to decide: a record of interest, or the time of the decider's wake-up. It may be
-    /// dropped and called again without losing a reason.
+    /// Waits until there is a reason to decide: a record of interest, the time of the decider's wake-up, or a clock that was
+    /// set. It may be dropped and called again without losing a reason.
     pub async fn changed(&mut self) {
         tokio::select! {
             () = record_of_interest(&mut self.changes, self.is_of_interest) => {
@@ -73,8 +79,16 @@ impl<D: Decide<Action: Send + 'static> + Send + 'static> DecisionLoop<D> {
                 // What came meanwhile is decided on together, however many records it were.
                 self.changes = self.changes.resubscribe();
             }
-            () = tokio::time::sleep_until(self.wake) => {}
+            () = tokio::time::sleep_until(self.wake) => self.limit.woken(Instant::now()),
+            () = clock_set(&mut self.clock) => self.wake = Instant::now(),
         }
+    }
+}
+
+async fn clock_set(clock: &mut watch::Receiver<u64>) {
+    if clock.changed().await.is_err() {
+        // The loop holds a handle of the swarm, which holds the sender.
+        std::future::pending().await
     }
 }
 

@@ -14,10 +14,12 @@ mod decide;
 mod decision_loop;
 mod facts;
 mod jobs;
+mod private;
 mod providers;
 mod registry;
 mod settings;
 mod supervise;
+mod wake;
 
 pub use banner::Banner;
 pub use context::{Context, Environment, NoHome};
@@ -29,7 +31,10 @@ pub use facts::LocalFacts;
 pub use jobs::{
     Job, JobEnd, JobError, JobKind, JobNumber, JobRow, JobState, JobStatus, Jobs, Progress, ProgressReporter,
 };
-pub use providers::{ProviderSearch, ProviderTable, concerns_providers, holders_of, providers_of};
+pub use private::{FileId, Overlap, PrivatePlace, PrivatePlaces, holds_key};
+pub use providers::{
+    ProviderSearch, ProviderTable, concerns_providers, holders_of, provider_patterns, providers_of,
+};
 pub use registry::{OpenError, Registration, Router, Services};
 pub use settings::{SettingsError, nearest, parse_settings};
 pub use supervise::supervise;

@@ -1,7 +1,7 @@
 //! Which peers hold some content, and at which addresses they are reached.
 
 use crate::{Decide, Decision};
-use dcache::{BucketPath, Data, Item, Moment, PeerId, Set, Time, buckets};
+use dcache::{BucketPath, Data, Item, Moment, Pattern, PeerId, Set, Time, buckets};
 use ipfs::node::Provider;
 use ipfs::{Cid, Multiaddr};
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +13,11 @@ pub type ProviderTable = BTreeMap<Cid, Vec<Provider>>;
 /// Returns whether a record in `bucket` can change the providers of some content.
 pub fn concerns_providers(bucket: &BucketPath) -> bool {
     buckets::SHARE.contains(bucket) || buckets::IPFS_ADDRESSES.contains(bucket)
+}
+
+/// Returns the patterns of the buckets that [`holders_of`] reads, for [`Set::next_edge`].
+pub fn provider_patterns() -> [Pattern; 2] {
+    [buckets::SHARE.matcher(), buckets::IPFS_ADDRESSES.matcher()]
 }
 
 /// Returns the peers who state that they shared, verified or keep `root`, except `me`, with the addresses at which they
@@ -36,12 +41,13 @@ pub fn holders_of(set: &Set, root: &Cid, me: PeerId, now: Time) -> Vec<Provider>
 pub struct ProviderSearch {
     me: PeerId,
     roots: BTreeSet<Cid>,
+    reads: [Pattern; 2],
 }
 
 impl ProviderSearch {
     /// Makes the decider of the node `me`, which searches for no root yet.
     pub fn new(me: PeerId) -> Self {
-        Self { me, roots: BTreeSet::new() }
+        Self { me, roots: BTreeSet::new(), reads: provider_patterns() }
     }
 
     /// Replaces the roots to search for.
@@ -56,7 +62,8 @@ impl Decide for ProviderSearch {
 
     fn decide(&mut self, set: &Set, now: Moment) -> Decision<Self::Action> {
         let found = self.roots.iter().map(|root| (*root, holders_of(set, root, self.me, now.time)));
-        Decision { actions: found.collect(), ..Decision::default() }
+        let wake = set.next_edge(&self.reads, now.time);
+        Decision { actions: found.collect(), wake, ..Decision::default() }
     }
 }
 

@@ -60,6 +60,10 @@ fn print_run(report: &Report, used: &Used) {
     );
     println!("all held the same {records} records {} after the calm began", seconds(report.converged_after));
     println!("hash of all events {}\n", report.hash);
+    if let Some(files) = report.files {
+        let (count, complete, time) = (files.count, files.complete, spans(files.time));
+        println!("{complete} of {count} shared files became safe everywhere, median / worst after {time}\n");
+    }
     if !report.spreads.is_empty() {
         let mut table = table(&["new records", "count", "to all", "50 % median / worst", "99 %", "100 %"]);
         for spread in &report.spreads {

@@ -96,6 +96,10 @@ impl Node {
     /// The time as the node knows it. (The daemon hears witnesses with roles too; in the open swarm nobody has one.)
     pub(crate) fn now(&mut self, now: Duration) -> Now {
         let elapsed = now.saturating_sub(self.started);
+        if self.clock.is_to_hear(elapsed) {
+            let shown = self.brain().and_then(|brain| brain.neighbour_time(elapsed));
+            self.clock.hear(shown, elapsed);
+        }
         Now { moment: self.clock.read(self.wall.shows(now), elapsed), elapsed }
     }
 

@@ -9,7 +9,7 @@ use crate::network::{Conditions, Network, NetworkId, Sort};
 use crate::node::{Body, Node, NodeId};
 use crate::reading::ScenarioError;
 use crate::scenario::{ConditionsText, Look, Partition, Records, Scenario, Seconds, Stock};
-use crate::wall::START;
+use crate::wall::{START, Wall};
 use crate::world::{Options, World};
 use dcache::{End, Keypair, Record};
 use rand::seq::{IndexedRandom as _, SliceRandom as _};
@@ -189,8 +189,19 @@ impl Planner {
         let many = self.world.nodes.len();
         let (off, drift) = (clocks.off.0.as_secs() as i64, i64::from(clocks.drift));
         for node in 0..many {
-            self.world.nodes[node].wall.ahead = self.random.random_range(-off..=off);
-            self.world.nodes[node].wall.drift = self.random.random_range(-drift..=drift);
+            // From -1000 to 1000.
+            let place = (2000 * node as i64) / (many as i64 - 1).max(1) - 1000;
+            let [ahead, drift] = [off, drift].map(|most| match clocks.even {
+                true => most * place / 1000,
+                false => self.random.random_range(-most..=most),
+            });
+            self.world.nodes[node].wall = Wall { ahead, drift };
+        }
+        if let Some(last) = self.world.nodes.last_mut().filter(|_| clocks.last_ahead != 0) {
+            last.wall.ahead = clocks.last_ahead;
+        }
+        for node in self.world.nodes.iter_mut().rev().take(clocks.unset) {
+            node.wall = Wall { ahead: -(START.0 as i64), drift: 0 };
         }
         let by = clocks.by.0.as_secs() as i64;
         for _ in 0..clocks.far {
@@ -349,7 +360,11 @@ impl Planner {
         let Some(files) = self.scenario.files.clone() else { return };
         let owners: Vec<NodeId> = self.world.honest().map(|(node, _)| node).collect();
         for number in 0..files.count {
-            let Some(node) = owners.choose(&mut self.random).copied() else { break };
+            let node = match files.by_turns {
+                true => owners.get(number % owners.len().max(1)),
+                false => owners.choose(&mut self.random),
+            };
+            let Some(node) = node.copied() else { break };
             let at = self.between(files.from, files.until);
             self.at(at, Action::Share { node, number });
         }

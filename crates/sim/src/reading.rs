@@ -23,6 +23,7 @@ pub enum ScenarioError {
 pub const BUILT_IN: &[(&str, &str)] = &[
     ("mixed", include_str!("../scenarios/mixed.toml")),
     ("wrong-clocks", include_str!("../scenarios/wrong-clocks.toml")),
+    ("skewed-clocks", include_str!("../scenarios/skewed-clocks.toml")),
     ("quiet-5", include_str!("../scenarios/quiet-5.toml")),
     ("quiet-20", include_str!("../scenarios/quiet-20.toml")),
     ("quiet-80", include_str!("../scenarios/quiet-80.toml")),

@@ -29,6 +29,8 @@ pub struct Report {
     pub converged_after: Option<f64>,
     /// How many records all held then.
     pub records: usize,
+    /// How fast shared files became safe everywhere; absent when none were shared.
+    pub files: Option<FilesSafe>,
     /// How fast new records got to everybody.
     pub spreads: Vec<Spread>,
     /// What was sent and received while it was measured.
@@ -52,6 +54,18 @@ pub struct Spread {
     pub to_99: Spans,
     /// To all.
     pub to_100: Spans,
+}
+
+/// How fast shared files became safe everywhere: in the sets of all honest nodes, by their own clocks, with all of them as
+/// holders.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct FilesSafe {
+    /// How many were shared.
+    pub count: usize,
+    /// How many of them became safe everywhere.
+    pub complete: usize,
+    /// After what time.
+    pub time: Spans,
 }
 
 /// Seconds: of the record in the middle, and of the slowest; none when there is one that never got there.
@@ -113,10 +127,19 @@ impl World {
             virtual_seconds: self.now.as_secs_f64(),
             converged_after,
             records,
+            files: self.files_safe(),
             spreads,
             traffic: self.traffic(),
             refusals: self.refusals.clone(),
         }
+    }
+
+    fn files_safe(&self) -> Option<FilesSafe> {
+        let (complete, lacking) = (self.safety.times.len(), self.safety.unsafe_files());
+        let times = self.safety.times.iter().copied().map(Some);
+        let time = spans(times.chain(std::iter::repeat_n(None, lacking)));
+        let count = complete + lacking;
+        (count > 0).then_some(FilesSafe { count, complete, time })
     }
 
     fn spread(&self, group: usize, records: &Records) -> Spread {

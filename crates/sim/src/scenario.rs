@@ -148,6 +148,9 @@ pub struct SharedFiles {
     pub until: Seconds,
     /// Time that a fetch takes.
     pub fetch: Seconds,
+    /// Whether the nodes share one after the other, instead of by chance.
+    #[serde(default)]
+    pub by_turns: bool,
 }
 
 /// Records on the disks from the beginning.
@@ -277,6 +280,15 @@ pub struct Clocks {
     /// For how long. (More than ten minutes in the future make a clock believe itself: see `dcache::Clock`.)
     #[serde(default)]
     pub lasting: Seconds,
+    /// Whether `off` and `drift` are spread evenly over the nodes, in their order, instead of by chance.
+    #[serde(default)]
+    pub even: bool,
+    /// How many of the last nodes start in 1970.
+    #[serde(default)]
+    pub unset: usize,
+    /// By how many seconds the last node is ahead of the others, if it does not start in 1970; less than 0 for behind.
+    #[serde(default)]
+    pub last_ahead: i64,
 }
 
 /// Nodes that are no brains.

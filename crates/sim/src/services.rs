@@ -7,6 +7,7 @@ use crate::event::Event;
 use crate::network::address;
 use crate::node::{Life, NodeId};
 use crate::world::World;
+use brain::Now;
 use dcache::{BucketPath, Moment, PeerId, Set, Statements, Time};
 use discovery::Announcer;
 use ipfs::Cid;
@@ -39,6 +40,8 @@ pub(crate) struct Services {
     proposal: Proposal,
     replication: Replication,
     fetching: BTreeSet<Cid>,
+    /// The time of day at the last input.
+    seen: Option<Now>,
     /// When the next decision is planned.
     planned: Option<Duration>,
 }
@@ -47,7 +50,7 @@ impl Services {
     fn new(me: PeerId, facts: LocalFacts) -> Self {
         let (announcer, proposal, replication) =
             (Announcer::new(me, facts), Proposal::new(me), Replication::new(me));
-        Self { announcer, proposal, replication, fetching: BTreeSet::new(), planned: None }
+        Self { announcer, proposal, replication, fetching: BTreeSet::new(), seen: None, planned: None }
     }
 }
 
@@ -84,6 +87,15 @@ impl World {
         }
     }
 
+    /// A node's clock was read: when it jumped, the node decides anew, as the daemon's loop does.
+    pub(crate) fn services_see(&mut self, node: NodeId, now: Now) {
+        let Some(services) = &mut self.nodes[node].services else { return };
+        let Some(before) = services.seen.replace(now) else { return };
+        if now.moment.has_jumped(&before.moment, now.elapsed.saturating_sub(before.elapsed)) {
+            self.plan_decision(node, self.now);
+        }
+    }
+
     fn plan_decision(&mut self, node: NodeId, at: Duration) {
         let of = &mut self.nodes[node];
         let life = of.life;
@@ -108,6 +120,7 @@ impl World {
         }
         let is_planned = services.planned.is_some();
         self.nodes[node].services = Some(services);
+        self.note_safe(node);
         if !is_planned {
             self.plan_decision(node, self.now + wait);
         }
@@ -152,6 +165,7 @@ impl World {
         let Some(set) = of.set() else { return (Vec::new(), None) };
         let Decision { mut statements, actions, wake } = decide(set);
         statements.keep_allowed(set, of.me, moment.time);
+        statements.reach(moment);
         statements.fit(set, of.me);
         self.publish_all(node, statements);
         (actions, wake)
@@ -205,6 +219,7 @@ impl World {
         let description = Description { filename, size: 1 << 20, changed, uploader: of.me };
         of.files.own.insert(cid);
         of.files.kept.insert(cid, description);
+        self.safety.shared(cid, self.now);
         self.plan_decision(node, self.now);
     }
 

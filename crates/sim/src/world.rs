@@ -7,6 +7,7 @@ use crate::line::Tally;
 use crate::link::{Link, LinkId};
 use crate::network::Network;
 use crate::node::{Body, Life, Node, NodeId, Port};
+use crate::safety::Safety;
 use crate::scenario::Scenario;
 use brain::{Input, Output};
 use dcache::{Key, Record};
@@ -65,6 +66,7 @@ pub(crate) struct World {
     pub(crate) networks: Vec<Network>,
     pub(crate) links: BTreeMap<LinkId, Link>,
     pub(crate) ledger: Ledger,
+    pub(crate) safety: Safety,
     /// Records with which nodes start for the first time.
     pub(crate) stock: BTreeMap<NodeId, Vec<Record>>,
     pub(crate) failures: Vec<String>,
@@ -95,6 +97,7 @@ impl World {
             networks: Vec::new(),
             links: BTreeMap::new(),
             ledger: Ledger::default(),
+            safety: Safety::default(),
             stock: BTreeMap::new(),
             failures: Vec::new(),
             refusals: BTreeMap::new(),
@@ -152,6 +155,7 @@ impl World {
     /// Gives an input to a node's brain, and does what it wants done.
     pub(crate) fn input(&mut self, node: NodeId, input: Input) {
         let now = self.nodes[node].now(self.now);
+        self.services_see(node, now);
         if self.options.trace == Some(node) {
             self.trace_input(&input);
         }
@@ -201,7 +205,7 @@ impl World {
         }
         match output {
             Output::Channel(command) => self.carry_out(node, command),
-            Output::Admitted(record) => self.admitted(node, &record),
+            Output::Admitted { record, .. } => self.admitted(node, &record),
             Output::Removed(keys) => keys.into_iter().for_each(|key| self.keep(node, key, None)),
             Output::NotSaid(reason) => self.count(format!("own: {reason}")),
             Output::Refused { reason, .. } => self.count(reason.to_string()),

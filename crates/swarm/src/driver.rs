@@ -1,5 +1,8 @@
 //! The task that owns the brain.
 
+mod time;
+
+use crate::copies::CopyDetector;
 use crate::handle::{Command, SayError, Swarm};
 use crate::record_signer::RecordSigner;
 use crate::refusals::Refusals;
@@ -12,6 +15,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use store::{ReadError, Store};
+use time::LastTime;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -19,8 +23,6 @@ use tokio_util::sync::CancellationToken;
 const MAX_COMMANDS: usize = 256;
 /// Records that give roles and wait for the time to be known: at most this many.
 const MAX_DOUBTFUL: usize = 4096;
-/// How often to look at what times others have signed.
-const WITNESS_EVERY: Duration = Duration::from_secs(5);
 
 /// What a running brain is made of.
 pub struct Setup {
@@ -42,6 +44,8 @@ pub struct Setup {
     pub version: String,
     /// The seed of all chance in the brain.
     pub seed: u64,
+    /// Absolute path of the control socket, which programs on this computer are told; `None` when there is none.
+    pub control_socket: Option<String>,
 }
 
 /// Why the driver cannot go on.
@@ -127,18 +131,21 @@ impl Driver {
         tracing::info!(records = set.len(), "the swarm as this node left it");
         let mut brain =
             Brain::new(me, set, self.setup.settings.clone(), &self.setup.version, self.setup.seed);
+        brain.set_control_socket(self.setup.control_socket.clone());
         brain.route(self.routing(), Now { moment, elapsed });
         let mut write_behind = WriteBehind::new(self.setup.store.clone());
         if !dropped.is_empty() {
             write_behind.remove(dropped);
         }
+        self.swarm.tell_copied(None);
         Ok(Run {
             brain,
+            copies: CopyDetector::new(sequence),
             signer: RecordSigner::new(Keypair::from_seed(self.setup.keypair.seed()), last),
             write_behind,
             clock,
             wall_clock: self.setup.wall_clock,
-            next_witness: Duration::ZERO,
+            last_time: LastTime::default(),
             was_certain: moment.is_certain,
             doubtful: BTreeSet::new(),
             refusals: Refusals::default(),
@@ -186,6 +193,7 @@ pub fn system_clock() -> Time {
 struct Run {
     brain: Brain,
     signer: RecordSigner,
+    copies: CopyDetector,
     write_behind: WriteBehind,
     refusals: Refusals,
     swarm: Swarm,
@@ -193,7 +201,7 @@ struct Run {
     started: Instant,
     clock: Clock,
     wall_clock: fn() -> Time,
-    next_witness: Duration,
+    last_time: LastTime,
     /// Whether the time was known when last looked at.
     was_certain: bool,
     /// The keys of records that gave roles while it was not.
@@ -211,36 +219,21 @@ impl Run {
         for output in self.brain.handle(now, input) {
             self.output(output);
         }
+        self.tell_copies();
     }
 
-    fn now(&mut self) -> Now {
-        let (wall, elapsed) = ((self.wall_clock)(), self.started.elapsed());
-        if elapsed >= self.next_witness {
-            self.next_witness = elapsed + WITNESS_EVERY;
-            self.hear_witnesses(wall, elapsed);
+    /// Tells what became known of another host that uses the key of this node.
+    fn tell_copies(&mut self) {
+        if let Some(fault) = self.copies.news() {
+            self.swarm.tell_copied(fault.as_ref());
+            self.input(Input::Channel(ChannelEvent::Trouble { name: "identity".to_owned(), fault }));
         }
-        let moment = self.clock.read(wall, elapsed);
-        if moment.is_certain != self.was_certain {
-            self.was_certain = moment.is_certain;
-            tell_certainty(moment.is_certain, wall, moment.time);
-            if moment.is_certain {
-                self.settle_doubts();
-            }
-        }
-        Now { moment, elapsed }
-    }
-
-    fn hear_witnesses(&mut self, wall: Time, elapsed: Duration) {
-        let floor = self.clock.floor(elapsed);
-        let signed = self.brain.set().signed_times(self.signer.me(), wall.max(floor));
-        self.clock.witness(signed.into_values(), wall, elapsed);
-        self.write_behind.passed(self.clock.floor(elapsed));
     }
 
     fn output(&mut self, output: Output) {
         match output {
             Output::Channel(command) => self.switchboard.carry_out(command),
-            Output::Admitted(record) => self.admitted(record),
+            Output::Admitted { record, is_renewal } => self.admitted(record, is_renewal),
             Output::Removed(keys) => self.write_behind.remove(keys),
             Output::NotSaid(reason) => {
                 if let Some((_, refusal)) = &mut self.telling {
@@ -251,15 +244,21 @@ impl Run {
         }
     }
 
-    fn admitted(&mut self, record: Record) {
-        if record.signer() == self.signer.me() {
-            self.signer.heard_own(&record);
-        }
+    fn admitted(&mut self, record: Record, is_renewal: bool) {
         // What is being told was written just now.
         let is_told = self.telling.as_ref().is_some_and(|(telling, _)| *telling == record);
+        if record.signer() == self.signer.me() {
+            self.signer.heard_own(&record);
+            if !is_told {
+                self.copies.heard(&record, self.started.elapsed());
+            }
+        }
         match is_told {
             true => self.write_behind.is_there(&Key::from(&record)),
             false if self.is_doubtful(&record) => self.note_doubtful(&record),
+            false if is_renewal && record.signer() != self.signer.me() => {
+                self.write_behind.renew(record.clone())
+            }
             false => self.write_behind.put(record.clone()),
         }
         self.swarm.changed(record);
@@ -308,6 +307,7 @@ impl Run {
                 // The clock may have been set right since; what stood above all in between is gone then.
                 self.input(Input::Tick);
                 let records = self.signer.sign(statements, self.brain.set());
+                self.copies.signed(&records);
                 self.write_to_send(OwnRecords { records, said });
             }
             Command::Carry { records, said } => self.write_to_send(OwnRecords { records, said }),
@@ -370,16 +370,6 @@ impl Run {
             }
         }
         let _ = own.said.send(result);
-    }
-}
-
-fn tell_certainty(is_certain: bool, clock: Time, time: Time) {
-    match is_certain {
-        true => tracing::info!("the time is known again"),
-        false => tracing::warn!(
-            %clock, at_least = %time,
-            "this computer's clock is behind: until it is set, the time is unknown, and no new roles are accepted"
-        ),
     }
 }
 

@@ -4,8 +4,8 @@ use brain::{Brain, Now, Routing};
 use dcache::{Moment, PeerId, Policy, Record, Refusal, Set, Statement, StatementError, Statements, Time};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use store::WriteError;
-use telemetry::{Counters, Metric};
-use tokio::sync::{broadcast, mpsc, oneshot};
+use telemetry::{Counters, FaultReport, Metric};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 /// How many changes a slow listener may be behind before it misses some; it is told then, and reads anew.
 const CHANGES: usize = 1024;
@@ -29,8 +29,11 @@ pub struct Swarm {
     me: PeerId,
     commands: mpsc::Sender<Command>,
     changes: broadcast::Sender<Record>,
+    /// How often the time of day jumped.
+    clock_sets: watch::Sender<u64>,
     /// What services counted and the brain does not know yet.
     counted: Arc<Mutex<Counters>>,
+    is_copied: watch::Sender<bool>,
 }
 
 /// The daemon is stopping.
@@ -68,7 +71,9 @@ pub enum SayError {
 
 impl Swarm {
     pub(crate) fn new(me: PeerId, commands: mpsc::Sender<Command>) -> Self {
-        Self { me, commands, changes: broadcast::channel(CHANGES).0, counted: Arc::default() }
+        let (clock_sets, is_copied) = (watch::Sender::new(0), watch::Sender::new(false));
+        let changes = broadcast::channel(CHANGES).0;
+        Self { me, commands, changes, clock_sets, counted: Arc::default(), is_copied }
     }
 
     /// Who this node is.
@@ -116,14 +121,16 @@ impl Swarm {
     }
 
     /// As [`Swarm::say`], but without what would not count, since there others have to speak; and without what is beyond
-    /// this node's quota, or its own earlier records would leave for it, and be made again, for ever.
+    /// this node's quota, or its own earlier records would leave for it, and be made again, for ever. What holds from now on
+    /// holds by the clocks of the neighbours as well.
     ///
     /// # Errors
     /// When the rest cannot be said, or not be kept.
     pub async fn say_what_counts(&self, mut statements: Statements) -> Result<(), SayError> {
         let me = self.me;
-        let counting = self.read(move |set, now| {
-            statements.keep_allowed(set, me, now);
+        let counting = self.read_at(move |set, now| {
+            statements.keep_allowed(set, me, now.time);
+            statements.reach(now);
             let beyond = statements.fit(set, me);
             (statements, beyond)
         });
@@ -197,9 +204,35 @@ impl Swarm {
         self.counted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Returns whether another host uses the key of this node, as far as is known.
+    pub fn is_copied(&self) -> watch::Receiver<bool> {
+        self.is_copied.subscribe()
+    }
+
+    /// Tells that another host uses the key of this node, or with `None` that none does.
+    pub(crate) fn tell_copied(&self, fault: Option<&FaultReport>) {
+        let is_copied = fault.is_some();
+        let is_new = self.is_copied.send_if_modified(|told| std::mem::replace(told, is_copied) != is_copied);
+        match fault {
+            Some(fault) => tracing::error!("{fault}"),
+            None if is_new => tracing::info!("no other host uses the identity of this one any more"),
+            None => {}
+        }
+    }
+
     /// Every record that is new in the set from now on, this node's own included.
     pub fn changes(&self) -> broadcast::Receiver<Record> {
         self.changes.subscribe()
+    }
+
+    /// Tells when the time of day jumps: the clock was set, or neighbours told the time to a node that did not know it. What
+    /// holds and what is over may be different then, although no record came.
+    pub fn clock_sets(&self) -> watch::Receiver<u64> {
+        self.clock_sets.subscribe()
+    }
+
+    pub(crate) fn clock_was_set(&self) {
+        self.clock_sets.send_modify(|times| *times = times.wrapping_add(1));
     }
 
     pub(crate) fn changed(&self, record: Record) {

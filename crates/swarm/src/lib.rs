@@ -8,11 +8,13 @@
 //! makes it contradict itself; what others say is written in groups, at the latest two seconds after it came, since
 //! it can be had again and SD cards wear out.
 
+mod copies;
 mod driver;
 mod handle;
 pub mod protocol;
 mod record_signer;
 mod refusals;
+mod renewals;
 pub mod route_protocol;
 mod write_behind;
 

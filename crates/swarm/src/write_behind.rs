@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::handle::SayError;
+use crate::renewals::Renewals;
 
 /// How long what others said may wait for a commit.
 const GROUP: Duration = Duration::from_secs(2);
@@ -37,6 +38,8 @@ pub(crate) struct WriteBehind {
     store: Arc<Store>,
     /// One change a key, the latest: the disk may refuse for days, and what waits must not grow with every record.
     waiting: BTreeMap<Key, Change>,
+    /// What others renewed.
+    renewals: Renewals,
     /// The last sequence number of the own records that wait.
     sequence: Option<u64>,
     /// A time that has passed.
@@ -51,6 +54,7 @@ impl WriteBehind {
         Self {
             store,
             waiting: BTreeMap::new(),
+            renewals: Renewals::default(),
             sequence: None,
             time: None,
             own: Vec::new(),
@@ -62,6 +66,16 @@ impl WriteBehind {
     /// A record of somebody else, or an own one that came back.
     pub(crate) fn put(&mut self, record: Record) {
         self.change(Key::from(&record), Some(record));
+    }
+
+    /// A record with which somebody else renews an earlier one. It may wait longer: should it be lost, the earlier one is
+    /// on the disk, and the peers have the new one.
+    pub(crate) fn renew(&mut self, record: Record) {
+        let is_waited_for = self.waiting.contains_key(&Key::from(&record));
+        match Renewals::may_wait(&record) && !is_waited_for {
+            true => self.renewals.add(record),
+            false => self.put(record),
+        }
     }
 
     /// What stands at `key` is on the disk, and is not to be removed for what stood there before.
@@ -82,6 +96,7 @@ impl WriteBehind {
 
     /// That the disk is to have this at `key`.
     pub(crate) fn change(&mut self, key: Key, change: Change) {
+        self.renewals.remove(&key);
         // An own record that waits must get to the disk, whatever happens to what stood there before it.
         if !self.own.iter().any(|own| own.records.iter().any(|record| is_at(record, &key))) {
             self.waiting.insert(key, change);
@@ -106,12 +121,22 @@ impl WriteBehind {
             // A panic inside the store: what was in that batch is lost to the disk, not to the swarm.
             return ended.inspect_err(|error| tracing::error!(%error, "a commit died")).ok();
         }
-        match self.due {
+        match self.due.into_iter().chain(self.renewals.due()).min() {
             Some(due) => tokio::time::sleep_until(due).await,
             None => std::future::pending().await,
         }
-        self.begin();
+        if self.renewals.due().is_some_and(|due| due <= Instant::now()) {
+            let renewed = self.renewals.take_lasting(self.time);
+            self.take_renewals(renewed);
+        }
+        if self.due.is_some() {
+            self.begin();
+        }
         None
+    }
+
+    fn take_renewals(&mut self, renewed: Vec<Record>) {
+        renewed.into_iter().for_each(|record| self.put(record));
     }
 
     fn begin(&mut self) {
@@ -156,6 +181,8 @@ impl WriteBehind {
     /// Writes everything that waits; for the end of the daemon.
     pub(crate) async fn finish(&mut self) -> Vec<EndedCommit> {
         let mut commits = Vec::new();
+        let renewed = self.renewals.take_all();
+        self.take_renewals(renewed);
         loop {
             if self.under_way.is_none() {
                 if self.due.is_none() {
@@ -251,6 +278,48 @@ mod tests {
         bench.faults.end();
         assert!(bench.commit().await);
         assert_eq!(bench.on_disk(), [4]);
+    }
+
+    fn renewal(data: &str, sequence: u64, seconds: u64) -> Record {
+        let item = Item { bucket: "share/files".parse().unwrap(), data: Data::new(data).unwrap() };
+        let statement = Statement::new(Kind::Propose, item, Validity::starting(Time(1), seconds)).unwrap();
+        Record::sign(statement, &Keypair::from_seed([2; 32]), sequence, End::default())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_renewals_cost_few_commits() {
+        let mut bench = Bench::new();
+        bench.write_behind.put(record("one", 1));
+        assert!(bench.commit().await);
+        let begun = Instant::now();
+        for sequence in 2..100 {
+            bench.write_behind.renew(renewal("one", sequence, 7200));
+            let waited = tokio::time::timeout(Duration::from_secs(10), bench.write_behind.next()).await;
+            assert!(waited.is_err(), "a commit after {:?}", begun.elapsed());
+        }
+        assert_eq!(bench.on_disk(), [1]);
+        assert!(bench.commit().await);
+        assert_eq!(bench.on_disk(), [99]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn renewals_that_wait_are_written_at_the_end_and_lost_to_a_removal() {
+        let mut bench = Bench::new();
+        bench.write_behind.renew(renewal("one", 1, 100));
+        bench.write_behind.renew(renewal("two", 2, 100));
+        bench.write_behind.remove(vec![Key::from(&record("two", 3))]);
+        let ended = bench.write_behind.finish().await;
+        assert!(ended.iter().all(|ended| ended.result.is_ok()));
+        assert_eq!(bench.on_disk(), [1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn renewals_that_are_over_soon_cost_no_commit() {
+        let mut bench = Bench::new();
+        bench.write_behind.passed(Time(1000));
+        bench.write_behind.renew(renewal("one", 1, 1100));
+        let waited = tokio::time::timeout(Duration::from_secs(86_400), bench.commit()).await;
+        assert!(waited.is_err());
     }
 
     #[tokio::test(start_paused = true)]

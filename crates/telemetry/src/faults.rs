@@ -4,6 +4,27 @@
 //! server". A code never changes once it was released; texts may.
 
 crate::faults! {
+    CLOCK_DIFFERS = "clock.differs":
+        "the clock of this host is {difference} {side} those of its neighbours: what is stated on one side holds late on the \
+         other, or is over there, so files are shared late or not at all";
+        "set the clock that is wrong, here or there; `timedatectl` shows it, and a network with a time server sets it";
+
+    CLOCK_UNKNOWN = "clock.unknown":
+        "the clock of this host shows a time that has long passed, and no neighbour tells a better one; this node goes by {time}, \
+         and what it states does not hold elsewhere";
+        "set the clock, for example with `timedatectl set-time`, or connect to a network with a time server";
+
+    CLOCK_UNSET = "clock.unset":
+        "the clock of this host is far behind; this node goes by the clocks of its neighbours ({time}), and accepts no new \
+         roles";
+        "set the clock, for example with `timedatectl set-time`, or connect to a network with a time server";
+
+    IDENTITY_COPIED = "identity.copied":
+        "{host} uses the identity of this one, as after an SD card or a data folder was copied: others take both for one \
+         robot, and files of one are not fetched";
+        "stop dt-swarm on one of the two, delete the file identity.key in its data folder and start it again: it makes an \
+         identity of its own";
+
     IPFS_PEER_ADDRESS_INVALID = "ipfs.peer-address-invalid":
         "this address of an IPFS peer cannot be used: {error}";
         "correct it in the configuration file or in the swarm file";

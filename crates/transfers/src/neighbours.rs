@@ -32,7 +32,8 @@ impl Decide for Neighbourhood {
 
     fn decide(&mut self, set: &Set, now: Moment) -> Decision<Provider> {
         let actions = find(set, now.time, &self.pattern, self.me, &self.networks);
-        Decision { actions, ..Decision::default() }
+        let wake = set.next_edge(std::slice::from_ref(&self.pattern), now.time);
+        Decision { actions, wake, ..Decision::default() }
     }
 }
 
@@ -60,8 +61,9 @@ pub(crate) async fn run_neighbours(swarm: Swarm, node: Node) -> Result<Infallibl
 #[derive(Default)]
 struct Peer {
     addresses: Vec<Multiaddr>,
-    /// Time at which it last published its addresses.
-    said: Time,
+    /// End of what it last published: all peers state their addresses for equally long, and renew what they stated with the
+    /// same start.
+    until: Time,
 }
 
 /// Returns peers on this host's networks first, then those that published their addresses last.
@@ -74,14 +76,14 @@ fn find(set: &Set, now: Time, pattern: &Pattern, me: PeerId, networks: &Networks
         if known.addresses.len() < MAX_PUBLISHED {
             known.addresses.push(address);
         }
-        let said = view.proposals.iter().map(|record| record.validity().from()).max().flatten();
-        known.said = known.said.max(said.unwrap_or_default());
+        let until = view.proposals.iter().map(|record| record.validity().until()).max().flatten();
+        known.until = known.until.max(until.unwrap_or_default());
     }
     peers.remove(&me.to_string());
     let mut peers: Vec<(String, Peer)> = peers.into_iter().collect();
     peers.sort_by_cached_key(|(name, peer)| {
         let is_near = peer.addresses.iter().any(|address| networks.is_near(address));
-        (!is_near, Reverse(peer.said), name.clone())
+        (!is_near, Reverse(peer.until), name.clone())
     });
     let chosen = peers.into_iter().take(MAX_NEIGHBOURS);
     let mut told: Vec<Provider> = chosen.filter_map(|(name, peer)| provider(&name, peer, networks)).collect();

@@ -4,7 +4,7 @@ use super::Brain;
 use crate::origin::Origin;
 use crate::outbox::Cause;
 use crate::{Now, Output, refusals};
-use dcache::{Admission, Key, Record, Refusal, Signature, Statement};
+use dcache::{Admission, Key, Record, Refusal, Signature, Statement, Time};
 use routing::{Carried, ChannelId, Envelope};
 use std::time::Duration;
 use telemetry::metrics;
@@ -100,8 +100,9 @@ impl Brain {
         };
         let key = Key::from(&record);
         let own = if former.is_some() { Cause::Renewal } else { Cause::News };
+        let is_renewal = former.as_ref().is_some_and(|former| renews(&record, former, now.moment.time));
         self.node.replica.note_change(record.clone(), former, now.elapsed);
-        self.node.outputs.push(Output::Admitted(record));
+        self.node.outputs.push(Output::Admitted { record, is_renewal });
         if !evicted.is_empty() {
             self.node.outputs.push(Output::Removed(evicted));
         }
@@ -122,5 +123,38 @@ impl Brain {
         if self.comparisons.gained(elapsed, channel, self.node.settings.repair_timeout) {
             self.node.channels.tally(channel, |tally| tally.repaired += 1);
         }
+    }
+}
+
+/// Whether a record says at `time` what the one that it replaces says, for at least as long.
+fn renews(record: &Record, former: &Record, time: Time) -> bool {
+    let (new, old) = (record.validity(), former.validity());
+    record.kind() == former.kind() && new.contains(time) && old.contains(time) && new.end() >= old.end()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dcache::{Data, End, Item, Keypair, Kind, Validity};
+
+    fn record(kind: Kind, from: u64, until: u64) -> Record {
+        let item = Item { bucket: "peer".parse().unwrap(), data: Data::new("robot").unwrap() };
+        let validity = Validity::new(Some(Time(from)), Some(Time(until))).unwrap();
+        let statement = Statement::new(kind, item, validity).unwrap();
+        Record::sign(statement, &Keypair::from_seed([1; 32]), from, End::default())
+    }
+
+    #[test]
+    fn a_renewal_says_the_same_for_longer() {
+        let renews = |new: &Record| renews(new, &record(Kind::Propose, 10, 30), Time(20));
+        assert!(renews(&record(Kind::Propose, 20, 40)));
+        assert!(!renews(&record(Kind::Dismiss, 20, 40)), "it says the contrary");
+        assert!(!renews(&record(Kind::Propose, 20, 29)), "it ends earlier");
+        assert!(!renews(&record(Kind::Propose, 21, 40)), "it does not hold yet");
+    }
+
+    #[test]
+    fn what_was_over_is_said_anew() {
+        assert!(!renews(&record(Kind::Propose, 30, 50), &record(Kind::Propose, 10, 30), Time(30)));
     }
 }

@@ -12,19 +12,19 @@ use telemetry::metrics;
 impl Brain {
     pub(super) fn received(&mut self, now: Now, origin: Origin, envelope: &Envelope, bytes: usize) {
         let peer = envelope.from.brain_of();
-        // The sender of a broadcast hears it as well.
-        if !self.node.channels.contains(origin.channel) || peer == Some(self.node.me) {
+        if !self.node.channels.contains(origin.channel) {
             return;
+        }
+        if peer == Some(self.node.me) {
+            return self.hear_own_name(now, origin, envelope);
         }
         self.node.channels.tally(origin.channel, |tally| {
             tally.received_lines += 1;
             tally.received_bytes += bytes as u64;
         });
         self.node.count(&metrics::BRAIN_LINES_RECEIVED);
-        if let Some(source) = origin.source
-            && !self.host_budgets.spend(source.ip(), self.node.settings.host_budget, now.elapsed)
-        {
-            return self.node.count(&metrics::BRAIN_LINES_REFUSED_OVER_BUDGET);
+        if !self.has_budget(now, origin) {
+            return;
         }
         if envelope.to != self.node.here && envelope.to != self.node.everybody {
             return self.forwarding.received(&mut self.node, now, origin, envelope, bytes);
@@ -41,6 +41,33 @@ impl Brain {
             return self.repair_step(now, origin, peer, step);
         }
         self.message(now, origin, envelope);
+    }
+
+    /// Returns whether the host that sent a line keeps to its rate limit, and counts the line if not.
+    fn has_budget(&mut self, now: Now, origin: Origin) -> bool {
+        let budget = self.node.settings.host_budget;
+        let source = origin.source.map(|source| source.ip());
+        let has_budget = source.is_none_or(|ip| self.host_budgets.spend(ip, budget, now.elapsed));
+        if !has_budget {
+            self.node.count(&metrics::BRAIN_LINES_REFUSED_OVER_BUDGET);
+        }
+        has_budget
+    }
+
+    /// Takes a line in the name of this node. The sender of a broadcast may hear it as well, and knows what it said. Of
+    /// another host that uses the same key only news signed with that key is taken, so that each learns of the other.
+    fn hear_own_name(&mut self, now: Now, origin: Origin, envelope: &Envelope) {
+        if !self.has_budget(now, origin) {
+            return;
+        }
+        let Ok(Message::Statement(statement)) = Message::parse(&envelope.payload) else { return };
+        let me = self.node.me;
+        for carried in envelope.records.iter().filter(|carried| carried.signature.signer == me) {
+            self.carried(now, RecordSource::Pushed(origin), carried);
+        }
+        if envelope.signatures.iter().any(|signature| signature.signer == me) {
+            self.statement(now, origin, &statement, envelope);
+        }
     }
 
     fn repair_step(&mut self, now: Now, origin: Origin, peer: PeerId, step: &Repair) {
@@ -68,7 +95,10 @@ impl Brain {
             }
             Ok(Message::Ping { .. }) => answers.answer_ping(node, now, origin, envelope),
             // A pong without records ends what the other side of a link had for this node.
-            Ok(Message::Pong { .. }) if envelope.records.is_empty() => {
+            Ok(Message::Pong { validity }) if envelope.records.is_empty() => {
+                if let Some(peer) = envelope.from.brain_of() {
+                    node.note_clock(now, origin, peer, &validity);
+                }
                 self.comparisons.completed(node, now, origin.channel);
             }
             Ok(Message::Pong { .. }) => {}

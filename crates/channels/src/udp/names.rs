@@ -26,6 +26,23 @@ struct Name {
     current: Option<SocketAddr>,
 }
 
+impl Name {
+    /// Returns when the name is to be looked up; `None` while that is running or is not needed.
+    fn next_look_up(
+        &self,
+        peer: &UdpPeer,
+        heard: impl Fn(SocketAddr) -> Option<Duration>,
+    ) -> Option<Duration> {
+        match self.current {
+            _ if self.is_running => None,
+            None => Some(self.due),
+            // An address does not change by being looked up.
+            Some(_) if peer.host.parse::<IpAddr>().is_ok() => None,
+            Some(address) => Some(heard(address).map_or(self.due, |last| self.due.max(last + SILENT))),
+        }
+    }
+}
+
 /// The peers that are wanted, and what is known of their addresses.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
@@ -51,15 +68,16 @@ impl Names {
     /// Begins the look-ups that are due. `heard` returns when a host was heard last.
     pub(crate) fn look_up(&mut self, now: Duration, heard: impl Fn(SocketAddr) -> Option<Duration>) {
         for (peer, name) in &mut self.names {
-            let last = name.current.and_then(&heard);
-            let is_silent = last.is_none_or(|last| now.saturating_sub(last) >= SILENT);
-            // An address does not change by being looked up.
-            let is_settled = name.current.is_some() && (peer.host.parse::<IpAddr>().is_ok() || !is_silent);
-            if !name.is_running && now >= name.due && !is_settled {
+            if name.next_look_up(peer, &heard).is_some_and(|due| due <= now) {
                 name.is_running = true;
                 self.running.spawn(look_up(peer.clone()));
             }
         }
+    }
+
+    /// Returns when the next look-up is due, if nothing else is heard meanwhile.
+    pub(crate) fn next_look_up(&self, heard: impl Fn(SocketAddr) -> Option<Duration>) -> Option<Duration> {
+        self.names.iter().filter_map(|(peer, name)| name.next_look_up(peer, &heard)).min()
     }
 
     /// Returns the next result; waits for ever while no look-up is running.

@@ -31,6 +31,11 @@ impl SendStreak {
         };
     }
 
+    /// Whether the last attempt failed.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.failing.is_some()
+    }
+
     /// Returns why all attempts have failed for a while; `None` when they have not.
     pub(crate) fn failure(&self, now: Duration) -> Option<&SendFailure> {
         let (since, failure) = self.failing.as_ref()?;

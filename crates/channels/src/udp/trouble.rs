@@ -36,6 +36,11 @@ pub(crate) fn lan_fault(lan: &Lan, port: u16, now: Duration) -> Option<FaultRepo
 pub(crate) struct LastReports(BTreeMap<String, FaultReport>);
 
 impl LastReports {
+    /// Whether nothing is wrong.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether this differs from what was reported last.
     pub(crate) fn is_new(&mut self, name: &str, fault: Option<&FaultReport>) -> bool {
         let former = match fault {

@@ -2,7 +2,7 @@
 
 use crate::bucket::below;
 use crate::who::Who;
-use crate::{BucketError, BucketPath, Pattern, PeerId};
+use crate::{BucketError, BucketPath, CLOCK_LEEWAY, Pattern, PeerId};
 use std::marker::PhantomData;
 
 /// Longest validity, in seconds, that is accepted from a signer without a role: a little more than the week for which
@@ -70,11 +70,11 @@ pub enum Lifetime {
 
 impl Lifetime {
     /// Returns the seconds for which a service states an item: where the signer chooses, the most that are accepted
-    /// from everybody.
+    /// from everybody, less what [`crate::Validity::stated`] adds before.
     pub const fn seconds(self) -> u64 {
         match self {
             Self::For(seconds) => seconds,
-            Self::Chosen => LONGEST_LIFETIME,
+            Self::Chosen => LONGEST_LIFETIME - CLOCK_LEEWAY,
         }
     }
 }

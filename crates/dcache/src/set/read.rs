@@ -125,14 +125,17 @@ impl Set {
             [Role::Trusted, Role::Admin, Role::Root].into_iter().flat_map(|role| authority.holders(role));
         let said = |peer| {
             let record = self.get(&Key { item: presence(peer), signer: peer })?;
-            Some((peer, record.validity().from()?))
+            // It begins earlier than it was said, and its end says when that was.
+            let said = record.validity().until()?.0.saturating_sub(buckets::PEER.lifetime());
+            Some((peer, Time(said)))
         };
         peers.filter(|peer| *peer != me).filter_map(said).collect()
     }
 
-    /// The next time after `time` at which a record in a matching bucket begins or ceases to hold.
-    pub fn next_edge(&self, pattern: &Pattern, time: Time) -> Option<Time> {
-        let records = self.places(std::slice::from_ref(pattern)).flat_map(|(records, _)| records.all());
+    /// Returns the next time after `time` at which a record in a bucket that matches one of the patterns begins or ceases
+    /// to hold, or a role does. A decider that reads these buckets is to be woken then: no new record comes.
+    pub fn next_edge(&self, patterns: &[Pattern], time: Time) -> Option<Time> {
+        let records = self.places(patterns).flat_map(|(records, _)| records.all());
         let edges = records.flat_map(|record| [record.validity().from(), record.validity().until()]);
         let own = edges.flatten().filter(|edge| *edge > time).min();
         // Then roles change, and with them what counts.

@@ -7,6 +7,7 @@ use crate::output::Output;
 use crate::output::answered::Answered;
 use crate::output::fields::{FileRef, PeerRef, Timestamp};
 use crate::output::names::{HOSTNAMES, Names};
+use crate::output::shared_folder::SharedFolder;
 use crate::shared_files;
 use crate::tables::table;
 use crate::text::{clean, count, size};
@@ -23,7 +24,8 @@ const MAX_HOLDERS_SHOWN: usize = 4;
 /// Show the shared files: name, size, who shared it, how far it is, and who holds it.
 ///
 /// A file is `shared` by its uploader, `verified` once somebody looked at it, `safe` once somebody keeps a copy,
-/// or `discarded`. A ? after the uploader means that he did not sign this himself.
+/// or `discarded`. A ? after the uploader means that he did not sign this himself. For the daemon on this computer it also
+/// says what in its shared folder is not shared, and why.
 #[derive(Debug, Args)]
 pub(crate) struct Report {}
 
@@ -34,6 +36,8 @@ pub(crate) struct Files {
     answered: Answered,
     /// The files, by name and CID, those without a name last.
     files: Vec<File>,
+    /// The shared folder; `null` when the daemon runs on another computer or does not tell it.
+    shared_folder: Option<SharedFolder>,
 }
 
 /// A shared file.
@@ -60,7 +64,8 @@ impl Command for Report {
         let reading = context.read(&[buckets::SHARE.pattern(), HOSTNAMES])?;
         let files = shared_files::list(&reading.answer.set, reading.answer.now);
         let files = files.iter().map(|file| File::new(file, &reading.names)).collect();
-        Ok(Files { answered: Answered::new(&reading.answer, &reading.names), files })
+        let answered = Answered::new(&reading.answer, &reading.names);
+        Ok(Files { answered, files, shared_folder: SharedFolder::ask(context) })
     }
 }
 
@@ -118,6 +123,7 @@ impl Output for Files {
             }
             false => format!("{}\n\n{}", table.trim_fmt(), count(self.files.len(), "file")),
         };
-        format!("{shown}\n{}", self.answered.footer())
+        let folder = self.shared_folder.as_ref().map_or_else(String::new, SharedFolder::show);
+        format!("{shown}\n{folder}{}", self.answered.footer())
     }
 }

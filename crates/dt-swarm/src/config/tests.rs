@@ -55,10 +55,16 @@ fn nothing_needs_to_be_configured() {
     assert_eq!(config.data_dir, Path::new("/home/duckie/.local/share/dt-swarm"));
     assert_eq!(config.ipfs_dir, config.data_dir.join("ipfs"));
     assert_eq!((config.udp_port, config.tcp_port, config.ipfs_port), (1240, 8000, 6002));
-    assert_eq!(config.hostname, "duckie");
+    assert_eq!((config.hostname.as_str(), config.is_hostname_named), ("duckie", false));
     assert_eq!(config.swarm_file, Path::new("/home/duckie/.config/dt-swarm/swarm.toml"));
     assert!(!config.is_swarm_file_named);
     assert_eq!(config.control_socket, config.data_dir.join("control.sock"));
+}
+
+#[test]
+fn a_name_in_the_file_wins_over_that_of_the_host() {
+    let config = decide(&[], "hostname = 'goose'").unwrap();
+    assert_eq!((config.hostname.as_str(), config.is_hostname_named), ("goose", true));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use cid::Cid;
 use futures::StreamExt;
 use libp2p::{Multiaddr, PeerId, Swarm};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Interval, interval, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::addresses::Rules;
@@ -16,6 +16,7 @@ use super::connections::OpenConnections;
 use super::dial_message::{dial_message, reason};
 use super::dials::Dials;
 use super::exchange::{Delivery, Exchange, Request};
+use super::housekeeping::Housekeeping;
 use super::limits::Limits;
 use super::persistent::{PersistentLinks, PersistentPeer, Step, keep_alive};
 use super::probes::Probes;
@@ -30,8 +31,6 @@ mod events;
 
 /// How long stopping may wait for blocks that are being stored, and for the disk.
 const SHUTDOWN: Duration = Duration::from_secs(2);
-/// How often what is forgotten is tidied up, and statistics are told.
-const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// When places become few, a connection that was not used for this long may be closed.
 const CROWDED_IDLE: Duration = Duration::from_secs(60);
 /// The most listen failures that are remembered.
@@ -70,7 +69,7 @@ pub struct Driver {
     rules: Rules,
     idle_timeout: Duration,
     max_connections: usize,
-    housekeeping: Interval,
+    housekeeping: Housekeeping,
     listening: watch::Sender<Vec<Multiaddr>>,
     failures: watch::Sender<Vec<ListenFailure>>,
     connected: watch::Sender<Arc<BTreeSet<PeerId>>>,
@@ -113,7 +112,7 @@ impl Driver {
             rules,
             idle_timeout: config.idle_timeout,
             max_connections: usize::try_from(config.max_connections).unwrap_or(usize::MAX),
-            housekeeping: interval(HOUSEKEEPING),
+            housekeeping: Housekeeping::new(config.idle_timeout.min(CROWDED_IDLE)),
             listening: watch::Sender::default(),
             failures: watch::Sender::default(),
             connected: watch::Sender::default(),
@@ -150,8 +149,12 @@ impl Driver {
                 (topic, data) = self.subscriptions.next_publication() => {
                     pubsub::publish(&topic, data, &mut self.swarm.behaviour_mut().pubsub);
                 }
-                _ = self.housekeeping.tick() => self.tidy(),
+                () = self.housekeeping.wait() => {
+                    self.tidy();
+                    continue;
+                }
             }
+            self.housekeeping.happened();
             self.answer_requests();
         }
         self.stop().await;
@@ -195,6 +198,9 @@ impl Driver {
         let statistics = self.exchange.statistics();
         self.statistics.send_if_modified(|told| std::mem::replace(told, statistics) != statistics);
         self.connections.tidy();
+        let has_connections = self.swarm.connected_peers().next().is_some();
+        self.housekeeping.done(has_connections || !self.subscriptions.is_empty());
+        self.answer_requests();
     }
 
     fn answer_requests(&mut self) {

@@ -78,6 +78,11 @@ impl Subscriptions {
         Ok(Topic { publish, messages, peers })
     }
 
+    /// Whether the node is subscribed to nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Leaves the topics that nobody reads any more.
     pub(super) fn tidy(&mut self, gossip: &mut guard::Behaviour) {
         self.0.retain(|_, subscription| {

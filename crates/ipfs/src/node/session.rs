@@ -174,10 +174,11 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Bytes that will have to be stored, as far as it is known.
+    /// Bytes that will have to be stored, as far as it is known. Never more than the limit leaves: a store with room for
+    /// the limit has room for the whole fetch.
     fn still_to_come(&self) -> u64 {
-        let claimed = self.claimed.unwrap_or(0).min(self.limits.max_bytes);
-        claimed.saturating_sub(self.summary.bytes).max(USUAL_BLOCK_BYTES)
+        let missing = |bytes: u64| bytes.saturating_sub(self.summary.bytes);
+        missing(self.claimed.unwrap_or(0)).max(USUAL_BLOCK_BYTES).min(missing(self.limits.max_bytes))
     }
 
     /// Looks at blocks that are here already, and wants the others, until enough are wanted.

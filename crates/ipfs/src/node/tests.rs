@@ -136,6 +136,20 @@ async fn a_file_of_any_size_goes_from_node_to_node() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_store_with_room_for_the_limit_is_large_enough_for_any_file() {
+    let source = start().await;
+    for length in [0, 1, 5000, 60_000] {
+        let limits =
+            FetchLimits { max_bytes: length as u64 + 1000, stall_timeout: Duration::from_secs(5), ..LIMITS };
+        let directory = TempDir::new().unwrap();
+        let (sink, _) = run(config(&directory, limits.max_bytes), directory).await;
+        let root = source.add(&noise(length), Format::V1).await;
+        sink.fetch(root, vec![source.provider()], limits, watch::Sender::default()).await.unwrap();
+        assert!(sink.exported(root).await == noise(length), "{length} bytes");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_directory_goes_from_node_to_node() {
     let (source, sink) = (start().await, start().await);
     let payload = noise(700_000);

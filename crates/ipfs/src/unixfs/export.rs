@@ -1,9 +1,12 @@
 //! Files and directories out of blocks onto the disk.
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use cid::Cid;
+use multihash_codetable::{Code, MultihashDigest as _};
 
 use super::read::{Budget, ReadError, entries, load, stream};
 use crate::dag::Node;
@@ -11,6 +14,9 @@ use crate::store::Store;
 
 /// How many directories may lie one in the other.
 const MAX_DIRECTORY_DEPTH: usize = 32;
+/// Longest name, in bytes, that a temporary name repeats. With what is put around it, it stays below 143 bytes, the
+/// limit of encrypted folders (eCryptfs); other file systems of Linux allow 255.
+const MAX_REPEATED_BYTES: usize = 128;
 
 /// Why nothing was written.
 #[derive(Debug, thiserror::Error)]
@@ -85,12 +91,18 @@ impl Exporting<'_> {
 }
 
 /// A hidden name beside the destination, always the same for one destination: what a killed process left is found
-/// and removed by the next try.
-fn temporary_name(destination: &Path) -> Result<PathBuf, ExportError> {
+/// and removed by the next try. It is never too long where the destination's own name is not.
+pub(super) fn temporary_name(destination: &Path) -> Result<PathBuf, ExportError> {
     let nowhere = || ExportError::Destination(destination.to_owned());
     let name = destination.file_name().ok_or_else(nowhere)?;
-    let mut hidden = std::ffi::OsString::from(".");
-    hidden.push(name);
+    let mut hidden = OsString::from(".");
+    if name.len() <= MAX_REPEATED_BYTES {
+        hidden.push(name);
+    } else {
+        // Names of the same beginning must not share one temporary name.
+        let hash = Code::Sha2_256.digest(name.as_bytes());
+        hash.digest().iter().for_each(|byte| hidden.push(format!("{byte:02x}")));
+    }
     hidden.push(".partial");
     Ok(destination.with_file_name(hidden))
 }

@@ -166,6 +166,34 @@ fn an_export_replaces_a_link_and_does_not_follow_it() {
     assert!(destination.symlink_metadata().unwrap().is_file());
 }
 
+#[test]
+fn names_of_every_possible_length_are_exported() {
+    let folder = TempDir::new().unwrap();
+    let store = store(&folder);
+    let root = add(&store, pattern(10), Format::V1);
+    for length in [1, 128, 129, 246, 247, 255] {
+        let destination = folder.path().join("n".repeat(length));
+        assert_eq!(export(&store, &root, &destination, MIB).unwrap(), 10, "{length} bytes");
+        assert_eq!(std::fs::read(&destination).unwrap(), pattern(10));
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 7, "the store and six files");
+}
+
+#[test]
+fn two_long_names_do_not_share_their_temporary_name() {
+    let folder = TempDir::new().unwrap();
+    let store = store(&folder);
+    let root = add(&store, pattern(10), Format::V1);
+    let [first, second] = ["a", "b"].map(|end| folder.path().join("n".repeat(254) + end));
+    // What a killed export of the first left is none of the second's business.
+    let left = super::export::temporary_name(&first).unwrap();
+    std::fs::write(&left, "half").unwrap();
+    export(&store, &root, &second, MIB).unwrap();
+    assert!(left.exists());
+    export(&store, &root, &first, MIB).unwrap();
+    assert!(!left.exists());
+}
+
 /// A dag-pb node with these UnixFS bytes and links, stored; protobuf written out by hand.
 fn node(store: &Store, unixfs: &[u8], links: &[(&str, Cid)]) -> Cid {
     let mut block = Vec::new();

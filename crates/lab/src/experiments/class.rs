@@ -30,7 +30,7 @@ pub struct Class {
     #[arg(long, default_value_t = 50)]
     pub uplink: u64,
     /// Packets in a hundred that each host loses
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=100))]
     pub loss: u16,
     /// How many fetchers are killed when half of the limit is over
     #[arg(long, default_value_t = 0)]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::figures::{Distribution, print_table};
+use super::fraction::fraction;
 use crate::{Conditions, Fleet, Lab, Result, hosts};
 
 const ACQUAINTED: Duration = Duration::from_secs(120);
@@ -31,7 +32,7 @@ pub struct Heal {
     #[arg(long, default_value_t = 2)]
     pub delay_ms: u64,
     /// The fraction of packets that a host does not hear, 0 to 1
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value_t = 0.0, value_parser = fraction)]
     pub loss: f64,
     /// When to give up waiting after the healing, in seconds
     #[arg(long, default_value_t = 120)]

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use store::{Batch, Store};
 
 use super::figures::print_table;
+use super::fraction::fraction;
 use crate::clock::now;
 use crate::daemon::Robot;
 use crate::fleet::experiments;
@@ -50,7 +51,7 @@ pub struct Merge {
     #[arg(long, default_value_t = 2)]
     pub delay_ms: u64,
     /// The fraction of packets that a host does not hear, 0 to 1
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value_t = 0.0, value_parser = fraction)]
     pub loss: f64,
     /// How long they have to come to rest before they meet, in seconds
     #[arg(long, default_value_t = 20)]

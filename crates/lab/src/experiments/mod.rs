@@ -3,6 +3,7 @@
 mod class;
 mod crashes;
 mod figures;
+mod fraction;
 mod heal;
 mod irc;
 mod limits;

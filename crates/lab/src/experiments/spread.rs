@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::figures::{Distribution, Row, print_table};
+use super::fraction::fraction;
 use crate::load::{Load, Shares};
 use crate::peers::{Serf, serf_available};
 use crate::{Conditions, DelayNetwork, Error, Fleet, Host, Lab, Observer, Process, Result, Sightings, hosts};
@@ -31,7 +32,7 @@ pub struct Spread {
     #[arg(long, default_value_t = 50)]
     pub delay_ms: u64,
     /// The fraction of packets that a host does not hear, 0 to 1
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value_t = 0.0, value_parser = fraction)]
     pub loss: f64,
     /// How many new records, said one after the other at different nodes
     #[arg(long, default_value_t = 50)]

@@ -1,5 +1,6 @@
 //! Real peers that others wrote, to check ourselves against. `check` installs them into the cache folder.
 
+mod avahi;
 mod content_node;
 mod curl;
 mod driven;
@@ -9,8 +10,10 @@ mod javascript;
 mod kubo;
 mod ngircd;
 mod serf;
+mod syncthing;
 mod torrent;
 
+pub use avahi::{Avahi, avahi_available};
 pub(crate) use content_node::content_node;
 pub use curl::curl_available;
 pub(crate) use driven::Driven;
@@ -19,5 +22,6 @@ pub use javascript::{CidVersion, javascript_available, javascript_cid, javascrip
 pub use kubo::{Kubo, kubo_available};
 pub use ngircd::{Ngircd, NgircdOptions, ngircd_available};
 pub use serf::{Serf, serf_available};
+pub use syncthing::{Syncthing, syncthing_available};
 pub use torrent::{TorrentMode, torrent_available};
 pub(crate) use torrent::{torrent, torrent_address};

@@ -48,6 +48,6 @@ pub(crate) fn wait_until_safe(robots: &[&Robot], name: &str, holders: usize) -> 
 pub(crate) fn copy(robot: &Robot, name: &str) -> Result<Vec<u8>> {
     let file = robot.host().folder().join("copy");
     let path = file.to_string_lossy().into_owned();
-    robot.cli_text(&["get", name, &path, "--force"])?;
+    robot.cli_text(&["get", name, "-o", &path, "--force"])?;
     read(&file)
 }

@@ -49,6 +49,7 @@ impl Life {
             settings,
             version: "test".into(),
             seed: 1,
+            control_socket: None,
         });
         let (reports, events) = mpsc::channel(16);
         let stop = CancellationToken::new();
@@ -257,6 +258,41 @@ async fn a_grant_heard_while_the_time_is_unknown_does_not_count_after_a_restart_
     }
 }
 
+/// Lets a peer bring this record.
+async fn bring(life: &Life, record: &Record) {
+    let from = routing::Address::brain(Keypair::from_seed([9; 32]).peer_id());
+    let envelope = routing::Envelope::record(from, routing::Address::every_brain(), record);
+    let channel = routing::ChannelId(7);
+    let medium = routing::Medium::Link { dialled: None, is_kept: false };
+    life.reports.send(ChannelEvent::Up { channel, medium }).await.unwrap();
+    let heard = ChannelEvent::Received { channel, source: None, envelope, bytes: 0 };
+    life.reports.send(heard).await.unwrap();
+}
+
+/// Returns the codes of the faults that a node tells of.
+async fn faults_of(life: &Life) -> Vec<String> {
+    let status = life.swarm.ask(|brain, now| brain.status(now)).await.unwrap();
+    status.troubles.into_iter().map(|trouble| trouble.code).collect()
+}
+
+#[tokio::test]
+async fn a_record_of_the_own_key_that_another_host_signs_is_a_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    let life = Life::begin(&folder.path().join("records.redb"));
+    let (mut copied, mut changes) = (life.swarm.is_copied(), life.swarm.changes());
+    let now = life.swarm.read(|_, now| now).await.unwrap();
+    life.swarm.say(proposal("own", now)).await.unwrap();
+    let own = changes.recv().await.unwrap();
+    bring(&life, &own).await;
+    bring(&life, &signed_by(1, item("before the store was lost"), Time(now.0 - 60))).await;
+    while changes.recv().await.unwrap().item() != &item("before the store was lost") {}
+    assert_eq!((*copied.borrow(), faults_of(&life).await), (false, Vec::new()));
+    bring(&life, &signed_by(1, item("elsewhere"), now)).await;
+    tokio::time::timeout(DEADLINE, copied.wait_for(|is_copied| *is_copied)).await.unwrap().unwrap();
+    assert_eq!(faults_of(&life).await, ["identity.copied"]);
+    life.end().await;
+}
+
 /// A clock that a test sets.
 static WALL: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
 
@@ -280,5 +316,43 @@ async fn a_node_that_spoke_in_2040_is_not_silent_when_its_clock_is_set_right() {
     life.end().await;
     let life = Life::by_clock(&file, Faults::default(), wall);
     life.swarm.say(proposal("a", wall())).await.unwrap();
+    life.end().await;
+}
+
+#[tokio::test]
+async fn a_node_in_1970_goes_by_the_clocks_of_its_neighbours_and_tells_its_services() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("records.redb");
+    let saved = Time(1_800_000_000);
+    let store = Store::open(&file).unwrap().0;
+    store.write(&store::Batch { sequence: Some(5), time: Some(saved), ..store::Batch::default() }).unwrap();
+    drop(store);
+    let life = Life::by_clock(&file, Faults::default(), || Time(100));
+    assert!(!life.swarm.read_at(|_, now| now).await.unwrap().is_certain);
+    let mut jumps = life.swarm.clock_sets();
+    let real = saved.plus(30 * 86_400);
+    let channel = routing::ChannelId(7);
+    let medium = routing::Medium::Broadcast {
+        name: "lan".to_owned(),
+        at: None,
+        line: None,
+        capacity: routing::Capacity::LAN,
+    };
+    life.reports.send(ChannelEvent::Up { channel, medium }).await.unwrap();
+    let from = routing::Address::brain(Keypair::from_seed([9; 32]).peer_id());
+    let pong = routing::Message::pong(Validity::starting(real, 60));
+    let envelope = routing::Envelope::new(from, routing::Address::every_brain(), pong);
+    let source = Some("10.0.0.9:1240".parse().unwrap());
+    life.reports.send(ChannelEvent::Received { channel, source, envelope, bytes: 0 }).await.unwrap();
+    let told = tokio::time::timeout(DEADLINE, jumps.changed()).await;
+    told.expect("services are told").unwrap();
+    let moment = life.swarm.read_at(|_, now| now).await.unwrap();
+    assert!(moment.time >= real && moment.time < real.plus(60) && !moment.is_certain, "{moment:?}");
+    assert!(moment.settled < saved.plus(60), "nothing is forgotten by it");
+    life.end().await;
+
+    let life = Life::by_clock(&file, Faults::default(), || Time(100));
+    let moment = life.swarm.read_at(|_, now| now).await.unwrap();
+    assert!(moment.time < saved.plus(60), "nothing of it is saved: {moment:?}");
     life.end().await;
 }

@@ -1,8 +1,9 @@
-//! Has the daemon here fetch a file. It goes on whatever becomes of this program.
+//! Has the daemon here fetch files. It goes on whatever becomes of this program.
 
-use super::{Fetched, Get, GetOutput, place};
+use super::{Fetched, Get, GetResult, Target, place};
 use crate::context::Context;
 use crate::error::CliError;
+use crate::interrupts::Interrupts;
 use crate::output::names::Names;
 use crate::output::transfer;
 use crate::output::warn;
@@ -10,135 +11,197 @@ use crate::text::clean;
 use control::{Client, ClientError};
 use logs::SharedFile;
 use service::JobNumber;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, ErrorKind, IsTerminal as _, Write};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use transfers::{Answer, Destination, MAX_PATH_BYTES, Order, Request, Transfer, TransferState, Transfers};
 
 /// Time between two looks at how far it is.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// Has the daemon fetch a file, and waits for it.
+/// Has the daemon fetch the files, and waits for them.
 pub(super) fn get(
     get: &Get,
     context: &Context,
     client: Client,
     files: &[SharedFile],
-) -> Result<GetOutput, CliError> {
-    let file = match get.find(files) {
-        // One that nobody shares may still be held by somebody.
-        Err(CliError::NoSuchFile(_)) if get.file.parse::<ipfs::Cid>().is_ok() => None,
-        other => Some(other?),
-    };
-    let destination = destination(get, file)?;
-    let order = order(get, file, destination.as_deref());
-    let waiting = Waiting::begin(get, context, client, destination)?;
-    waiting.run(&order)
+) -> Result<Vec<GetResult>, CliError> {
+    let wanted = get.files.iter().map(|text| Wanted::find(get, text, files));
+    let wanted: Vec<Wanted<'_>> = wanted.collect::<Result<_, _>>()?;
+    let names: Vec<&str> = wanted.iter().map(Wanted::name).collect();
+    let target = get.target(&names)?;
+    Waiting::begin(get, context, client, target)?.run(get, &wanted)
 }
 
-/// Returns where the file is to be; nowhere when it is only to be pinned.
-fn destination(get: &Get, file: Option<&SharedFile>) -> Result<Option<PathBuf>, CliError> {
-    if get.pin && get.place().is_none() {
-        return Ok(None);
-    }
-    let name = file.and_then(|file| file.description.as_ref()).map(|known| known.filename.as_str());
-    let path = place::destination(get.place(), name.unwrap_or(&get.file), get.force)?;
-    std::path::absolute(path).map(Some).map_err(CliError::Write)
+/// A file that is to be fetched.
+struct Wanted<'a> {
+    /// Its name or CID as it was given.
+    text: &'a str,
+    /// `None` for a CID that nobody shares; somebody may hold it nevertheless.
+    file: Option<&'a SharedFile>,
 }
 
-fn order(get: &Get, file: Option<&SharedFile>, destination: Option<&Path>) -> Order {
-    let known = file.and_then(|file| file.description.as_ref());
-    Order {
-        cid: file.map_or_else(|| get.file.clone(), |file| file.cid.to_string()),
-        name: known.map_or_else(String::new, |known| known.filename.clone()),
-        payload: known.map(|known| known.filename.clone()),
-        size: known.map(|known| known.size),
-        destination: destination.and_then(|path| for_daemon(path, get.force)),
-        pin: get.pin,
-        priority: get.priority,
+impl<'a> Wanted<'a> {
+    fn find(get: &Get, text: &'a str, files: &'a [SharedFile]) -> Result<Self, CliError> {
+        match get.find(text, files) {
+            Ok(file) => Ok(Self { text, file: Some(file) }),
+            Err(_) if is_unknown_cid(text, files) => Ok(Self { text, file: None }),
+            Err(error) => Err(error),
+        }
     }
+
+    fn name(&self) -> &str {
+        let known = self.file.and_then(|file| file.description.as_ref());
+        known.map_or(self.text, |known| known.filename.as_str())
+    }
+
+    fn order(&self, get: &Get, path: Option<&Path>) -> Order {
+        let known = self.file.and_then(|file| file.description.as_ref());
+        Order {
+            cid: self.file.map_or_else(|| self.text.to_owned(), |file| file.cid.to_string()),
+            name: known.map_or_else(String::new, |known| known.filename.clone()),
+            payload: known.map(|known| known.filename.clone()),
+            size: known.map(|known| known.size),
+            destination: path.and_then(|path| for_daemon(path, get.force)),
+            pin: get.pin,
+            priority: get.priority,
+        }
+    }
+}
+
+fn is_unknown_cid(text: &str, files: &[SharedFile]) -> bool {
+    text.parse::<ipfs::Cid>().is_ok() && !files.iter().any(|file| file.cid.to_string() == text)
 }
 
 /// Returns the destination as the daemon is told it. To a path that has no JSON form this program writes.
 fn for_daemon(path: &Path, replace: bool) -> Option<Destination> {
-    let folder = std::fs::metadata(place::folder(path)).ok()?;
+    let path = std::path::absolute(path).ok()?;
+    let folder = std::fs::metadata(place::folder(&path)).ok()?;
     path.to_str().filter(|text| text.len() <= MAX_PATH_BYTES)?;
     let (folder, user) = ((folder.dev(), folder.ino()), rustix::process::geteuid().as_raw());
-    Some(Destination { path: path.to_owned(), folder, user, replace })
+    Some(Destination { path, folder, user, replace })
+}
+
+/// A download that was ordered.
+#[derive(Clone, Copy)]
+struct Job {
+    number: JobNumber,
+    /// Number of its file, as it was given.
+    file: usize,
 }
 
 struct Waiting<'a> {
     context: &'a Context,
     client: Option<Client>,
     runtime: Runtime,
-    interrupt: Signal,
+    interrupts: Interrupts,
     deadline: Option<Instant>,
-    destination: Option<PathBuf>,
+    target: Target,
     force: bool,
+    /// Downloads that are not here yet.
+    open: Vec<Job>,
     /// The message or the progress that was shown last.
     shown: String,
 }
 
 impl<'a> Waiting<'a> {
-    fn begin(
-        get: &Get,
-        context: &'a Context,
-        client: Client,
-        destination: Option<PathBuf>,
-    ) -> Result<Self, CliError> {
+    fn begin(get: &Get, context: &'a Context, client: Client, target: Target) -> Result<Self, CliError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(CliError::Output)?;
-        let interrupt = {
+        let interrupts = {
             let _inside = runtime.enter();
-            signal(SignalKind::interrupt()).map_err(CliError::Output)?
+            Interrupts::new().map_err(CliError::Output)?
         };
         let deadline = get.wait.map(|wait| Instant::now() + wait);
         let (client, shown, force) = (Some(client), String::new(), get.force);
-        Ok(Self { context, client, runtime, interrupt, deadline, destination, force, shown })
+        Ok(Self { context, client, runtime, interrupts, deadline, target, force, open: Vec::new(), shown })
     }
 
-    fn run(mut self, order: &Order) -> Result<GetOutput, CliError> {
-        let first = self.ask(&Request::Fetch(order.clone()))?;
-        let job = first.download.ok_or(CliError::Lost)?;
-        let is_only_ordered = self.deadline.is_some_and(|deadline| deadline <= Instant::now());
-        if is_only_ordered {
-            let transfer = transfer::Transfer::new(first, &Names::default());
-            return Ok(GetOutput::Ordered(Box::new(transfer)));
-        }
-        let result = self.wait(job, first);
+    fn run(mut self, get: &Get, wanted: &[Wanted<'_>]) -> Result<Vec<GetResult>, CliError> {
+        let result = self.order_and_wait(get, wanted);
         self.clear();
-        result.map(GetOutput::Fetched)
+        let is_stdout = matches!(self.target, Target::Stdout);
+        for job in std::mem::take(&mut self.open).into_iter().filter(|_| is_stdout) {
+            // Nobody would ever read it. Should the daemon be away, it lets the blocks go in time.
+            let _ = self.answer(&Request::Cancel { download: job.number.to_string() });
+        }
+        // A reader that is stuck does not keep this program.
+        self.runtime.shutdown_background();
+        result
     }
 
-    fn wait(&mut self, job: JobNumber, first: Transfer) -> Result<Fetched, CliError> {
+    fn order_and_wait(&mut self, get: &Get, wanted: &[Wanted<'_>]) -> Result<Vec<GetResult>, CliError> {
+        let mut first = Vec::new();
+        for (file, one) in wanted.iter().enumerate() {
+            let order = one.order(get, self.target.path(file));
+            let transfer = self.ask(&Request::Fetch(order))?;
+            let number = transfer.download.ok_or(CliError::Lost)?;
+            self.open.push(Job { number, file });
+            first.push(transfer);
+            if let Target::Files(places) = &mut self.target {
+                places.keep();
+            }
+        }
+        if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            let ordered =
+                |first| GetResult::Ordered(Box::new(transfer::Transfer::new(first, &Names::default())));
+            return Ok(first.into_iter().map(ordered).collect());
+        }
+        self.wait_for_all(first, wanted)
+    }
+
+    /// Waits for one after the other; all are fetched meanwhile. One of several that fails does not keep the others.
+    fn wait_for_all(
+        &mut self,
+        first: Vec<Transfer>,
+        wanted: &[Wanted<'_>],
+    ) -> Result<Vec<GetResult>, CliError> {
+        let (mut here, mut failed, of) = (Vec::new(), 0, wanted.len());
+        for (transfer, one) in first.into_iter().zip(wanted) {
+            let Some(job) = self.open.first().copied() else { return Err(CliError::Lost) };
+            match self.wait(job, transfer) {
+                Ok(fetched) => here.push(GetResult::Fetched(fetched)),
+                Err(error @ (CliError::Content(_) | CliError::Write(_))) if of > 1 => {
+                    self.clear();
+                    warn(&format!("{}: {error}", clean(one.name(), 120)));
+                    failed += 1;
+                }
+                Err(error) => return Err(error),
+            }
+            self.open.remove(0);
+        }
+        if failed == 0 { Ok(here) } else { Err(CliError::SomeFailed { failed, of }) }
+    }
+
+    fn wait(&mut self, job: Job, first: Transfer) -> Result<Fetched, CliError> {
         let mut transfer = first;
         loop {
             match transfer.state {
-                TransferState::Done => return Ok(self.done(transfer)),
+                TransferState::Done => return Ok(self.done(job, transfer)),
                 TransferState::Failed => {
                     return Err(CliError::content(transfer.reason.unwrap_or_default()));
                 }
                 TransferState::Whole => {
                     let bytes = self.collect(job)?;
-                    return Ok(self.done(Transfer { bytes, ..transfer }));
+                    return Ok(self.done(job, Transfer { bytes, ..transfer }));
                 }
                 _ => self.show(&transfer),
             }
-            self.pause(job)?;
-            transfer = self.look(job)?.unwrap_or(transfer);
+            self.pause()?;
+            transfer = self.look(job.number)?.unwrap_or(transfer);
         }
     }
 
-    fn done(&self, transfer: Transfer) -> Fetched {
+    fn done(&self, job: Job, transfer: Transfer) -> Fetched {
         Fetched {
             cid: transfer.cid,
             bytes: transfer.bytes,
-            path: self.destination.as_ref().map(|path| path.display().to_string()),
+            path: self.target.path(job.file).map(|path| path.display().to_string()),
             source: None,
             host: None,
+            is_silent: matches!(self.target, Target::Stdout),
         }
     }
 
@@ -172,16 +235,25 @@ impl<'a> Waiting<'a> {
     }
 
     /// Waits a little. Fails after the time to wait, and on Ctrl-C.
-    fn pause(&mut self, job: JobNumber) -> Result<(), CliError> {
-        let interrupt = &mut self.interrupt;
+    fn pause(&mut self) -> Result<(), CliError> {
+        let interrupts = &mut self.interrupts;
         let is_interrupted = self.runtime.block_on(async {
             tokio::select! {
-                _ = interrupt.recv() => true,
+                () = interrupts.wait() => true,
                 () = tokio::time::sleep(LOOK_EVERY) => false,
             }
         });
         let is_late = self.deadline.is_some_and(|deadline| deadline <= Instant::now());
-        if is_interrupted || is_late { Err(CliError::GoesOn(job)) } else { Ok(()) }
+        match &self.target {
+            _ if !is_interrupted && !is_late => Ok(()),
+            Target::Stdout if is_interrupted => Err(CliError::Interrupted),
+            Target::Stdout => Err(CliError::Late),
+            _ => Err(self.goes_on()),
+        }
+    }
+
+    fn goes_on(&self) -> CliError {
+        CliError::GoesOn(self.open.iter().map(|job| job.number).collect())
     }
 
     fn show(&mut self, transfer: &Transfer) {
@@ -213,9 +285,26 @@ impl<'a> Waiting<'a> {
     }
 
     /// Reads the file from the daemon and writes it: first beside its place, then there.
-    fn collect(&mut self, job: JobNumber) -> Result<u64, CliError> {
-        let Some(path) = self.destination.clone() else { return Err(CliError::Lost) };
-        let mut file = tempfile::NamedTempFile::new_in(place::folder(&path)).map_err(CliError::Write)?;
+    fn collect(&mut self, job: Job) -> Result<u64, CliError> {
+        let bytes = match (self.target.path(job.file).map(Path::to_owned), &self.target) {
+            (Some(path), _) => self.collect_file(job.number, &path)?,
+            (None, Target::Stdout) => self.pour(job.number, Box::new(io::stdout()))?,
+            _ => return Err(CliError::Lost),
+        };
+        self.answer(&Request::Collected { job: job.number })?;
+        Ok(bytes)
+    }
+
+    fn collect_file(&mut self, job: JobNumber, path: &Path) -> Result<u64, CliError> {
+        let file = place::temporary(path).map_err(CliError::Write)?;
+        let sink = file.as_file().try_clone().map_err(CliError::Write)?;
+        let bytes = self.pour(job, Box::new(sink))?;
+        place::publish(file, path, self.force).map_err(CliError::Write)?;
+        Ok(bytes)
+    }
+
+    /// Reads the file from the daemon, piece by piece.
+    fn pour(&mut self, job: JobNumber, mut sink: Sink) -> Result<u64, CliError> {
         let mut offset = 0;
         loop {
             let piece = match self.answer(&Request::Read { job, offset })? {
@@ -223,25 +312,41 @@ impl<'a> Waiting<'a> {
                 _ => return Err(CliError::Lost),
             };
             if piece.is_empty() {
-                break;
+                return Ok(offset);
             }
-            file.write_all(&piece).map_err(CliError::Write)?;
             offset += piece.len() as u64;
+            match self.write(sink, piece)? {
+                (back, Ok(())) => sink = back,
+                // As `head` does once it has enough.
+                (_, Err(error)) if error.kind() == ErrorKind::BrokenPipe => return Ok(offset),
+                (_, Err(error)) => return Err(CliError::Write(error)),
+            }
         }
-        file.as_file().sync_all().map_err(CliError::Write)?;
-        let kept = if self.force { file.persist(&path) } else { file.persist_noclobber(&path) };
-        let kept = kept.map_err(|error| CliError::Write(error.error))?;
-        make_usual(&kept).map_err(CliError::Write)?;
-        self.answer(&Request::Collected { job })?;
-        Ok(offset)
+    }
+
+    /// Writes on a thread of its own, since a pipe may take it never.
+    fn write(&mut self, mut sink: Sink, piece: Vec<u8>) -> Result<(Sink, io::Result<()>), CliError> {
+        let interrupts = &mut self.interrupts;
+        let written = self.runtime.block_on(async {
+            let write = tokio::task::spawn_blocking(move || {
+                let written = sink.write_all(&piece).and_then(|()| sink.flush());
+                (sink, written)
+            });
+            tokio::select! {
+                () = interrupts.wait() => None,
+                written = write => Some(written),
+            }
+        });
+        match (written, &self.target) {
+            (Some(written), _) => written.map_err(|error| CliError::Output(error.into())),
+            (None, Target::Stdout) => Err(CliError::Interrupted),
+            (None, _) => Err(self.goes_on()),
+        }
     }
 }
 
-/// Gives it the usual mode. Only its owner may read a temporary file.
-fn make_usual(file: &std::fs::File) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    file.set_permissions(std::fs::Permissions::from_mode(0o644))
-}
+/// Where the pieces of a file go.
+type Sink = Box<dyn Write + Send>;
 
 fn is_away(error: &CliError) -> bool {
     matches!(

@@ -72,8 +72,9 @@ pub(in crate::node) struct Behaviour {
 impl Behaviour {
     pub(in crate::node) fn new(keypair: &Keypair, topics: &[String]) -> Result<Self, String> {
         let topics: BTreeSet<TopicHash> = topics.iter().map(|topic| IdentTopic::new(topic).hash()).collect();
+        let has_topics = !topics.is_empty();
         let intake = Intake::new(topics);
-        let config = parameters::gossip().map_err(|error| error.to_string())?;
+        let config = parameters::gossip(has_topics).map_err(|error| error.to_string())?;
         let signed = MessageAuthenticity::Signed(keypair.clone());
         let mut gossip = Gossip::new_with_subscription_filter_and_transform(
             signed,
@@ -81,7 +82,7 @@ impl Behaviour {
             intake.clone(),
             intake.clone(),
         )?;
-        gossip.with_peer_score(parameters::score(), parameters::thresholds())?;
+        gossip.with_peer_score(parameters::score(has_topics), parameters::thresholds())?;
         Ok(Self {
             gossip,
             intake,

@@ -16,11 +16,26 @@ const MAX_CONTROL_BYTES: usize = 64 * 1024;
 const QUEUE: usize = 128;
 /// How long a message may wait there.
 const WAITING: Duration = Duration::from_secs(5);
+/// Time between two heartbeats with topics, and between two without: then there is nothing to pass on.
+const HEARTBEATS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// Time between two updates of all scores, with topics and without. They decay by the second all the same.
+const UPDATES: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(60));
+
+/// The one of two times that a node with topics, or without, needs.
+fn time_of((with, without): (Duration, Duration), has_topics: bool) -> Duration {
+    if has_topics { with } else { without }
+}
+
+/// What is left after one update of a score of which `of_second` is left after a second.
+fn decay(of_second: f64, has_topics: bool) -> f64 {
+    of_second.powf(time_of(UPDATES, has_topics).as_secs_f64())
+}
 
 /// Each message goes to four neighbours, and is offered to three more; the network's usual six and six cost half as
 /// much again, and what gets lost all the same is repaired between the brains.
-pub(super) fn gossip() -> Result<Config, ConfigBuilderError> {
+pub(super) fn gossip(has_topics: bool) -> Result<Config, ConfigBuilderError> {
     ConfigBuilder::default()
+        .heartbeat_interval(time_of(HEARTBEATS, has_topics))
         .support_floodsub()
         .validation_mode(ValidationMode::Strict)
         .validate_messages()
@@ -50,14 +65,15 @@ fn message_id(message: &Message) -> MessageId {
 
 /// Only misbehaviour counts. How much a peer delivers says nothing where everybody is mostly silent, and a class of
 /// robots behind one address is no attack.
-pub(super) fn score() -> PeerScoreParams {
+pub(super) fn score(has_topics: bool) -> PeerScoreParams {
     PeerScoreParams {
         topic_score_cap: 0.0,
         app_specific_weight: 0.0,
         ip_colocation_factor_weight: 0.0,
         behaviour_penalty_weight: -1.0,
         behaviour_penalty_threshold: 6.0,
-        behaviour_penalty_decay: 0.9,
+        behaviour_penalty_decay: decay(0.9, has_topics),
+        decay_interval: time_of(UPDATES, has_topics),
         slow_peer_weight: 0.0,
         // Forgotten before who was cut off is let in again.
         retain_score: Duration::from_secs(240),
@@ -74,7 +90,8 @@ pub(super) fn topic_score() -> TopicScoreParams {
         mesh_message_deliveries_weight: 0.0,
         mesh_failure_penalty_weight: 0.0,
         invalid_message_deliveries_weight: -1.0,
-        invalid_message_deliveries_decay: 0.99,
+        // A node that sets the parameters of a topic has one.
+        invalid_message_deliveries_decay: decay(0.99, true),
         ..TopicScoreParams::default()
     }
 }
@@ -98,10 +115,30 @@ mod tests {
 
     #[test]
     fn the_parameters_fit_together() {
-        gossip().unwrap();
-        score().validate().unwrap();
+        for has_topics in [true, false] {
+            gossip(has_topics).unwrap();
+            score(has_topics).validate().unwrap();
+        }
         topic_score().validate().unwrap();
         thresholds().validate().unwrap();
+    }
+
+    #[test]
+    fn scores_decay_as_fast_however_rarely_they_are_updated() {
+        let after_a_minute = |has_topics| {
+            let score = score(has_topics);
+            score.behaviour_penalty_decay.powf(60.0 / score.decay_interval.as_secs_f64())
+        };
+        assert!((after_a_minute(true) - after_a_minute(false)).abs() < 1e-9);
+        assert!((after_a_minute(true) - 0.9f64.powi(60)).abs() < 1e-9);
+    }
+
+    #[test]
+    fn without_topics_hardly_anything_is_done() {
+        let minute = Duration::from_secs(60);
+        assert_eq!(gossip(false).unwrap().heartbeat_interval(), minute);
+        assert_eq!(score(false).decay_interval, minute);
+        assert_eq!(gossip(true).unwrap().heartbeat_interval(), Duration::from_secs(1));
     }
 
     #[test]

@@ -126,7 +126,7 @@ fn read_through(robot: &Robot) -> Result {
         let Some(cid) = file["cid"].as_str() else { continue };
         let copy = robot.host().folder().join("read-through");
         let path = copy.to_string_lossy().into_owned();
-        let command = robot.cli_command(&["get", cid, &path, "--force", "--timeout", "5"]);
+        let command = robot.cli_command(&["get", cid, "-o", &path, "--force", "--timeout", "5"]);
         let _ = robot.host().run(command, LONG)?;
         let _ = fs::remove_file(copy);
     }

@@ -46,7 +46,7 @@ pub(super) fn storage_of(robot: &Robot) -> Result<Value> {
 pub(super) fn has_it_right(robot: &Robot, name: &str, seed: u64, bytes: u64, folder: &Path) -> Result<bool> {
     let copy = folder.join(format!("copy-of-{name}"));
     let path = copy.to_string_lossy().into_owned();
-    let mut command = robot.cli_command(&["get", name, &path, "--force", "--timeout", "120"]);
+    let mut command = robot.cli_command(&["get", name, "-o", &path, "--force", "--timeout", "120"]);
     command.stdin(std::process::Stdio::null());
     let finished = robot.host().run(command, Duration::from_secs(600))?;
     finished.success(&format!("get {name}"))?;

@@ -1,0 +1,46 @@
+//! Lengths of time for this program to wait, as people write them: `20`, `0.5`, `20s`, `5min` or `1h30m`.
+
+use jiff::{Span, SpanRelativeTo};
+use std::time::Duration;
+
+/// The most bytes that are looked at.
+const MAX_BYTES: usize = 64;
+
+/// Reads a length of time. A number alone is in seconds.
+pub(crate) fn period(text: &str) -> Result<Duration, String> {
+    let wrong =
+        || "a length of time is a number of seconds, or has a unit, such as 20s, 5min or 1h30m".to_owned();
+    if text.len() > MAX_BYTES {
+        return Err(wrong());
+    }
+    if let Ok(seconds) = text.parse::<f64>() {
+        return Duration::try_from_secs_f64(seconds).map_err(|_| wrong());
+    }
+    let span: Span = text.parse().map_err(|_| wrong())?;
+    let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
+    Duration::try_from(duration).map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn with_and_without_a_unit() {
+        for (text, millis) in [
+            ("20", 20_000),
+            ("0.5", 500),
+            ("0", 0),
+            ("20s", 20_000),
+            ("500ms", 500),
+            ("5min", 300_000),
+            ("1h30m", 5_400_000),
+            ("1d", 86_400_000),
+        ] {
+            assert_eq!(period(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["", "nan", "inf", "-1", "-1s", "soon", "1e300", "1y"] {
+            assert!(period(text).is_err(), "{text}");
+        }
+    }
+}

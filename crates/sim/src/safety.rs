@@ -1,0 +1,55 @@
+//! How long it takes until a shared file is safe everywhere: each honest node sees all of them hold it.
+
+use crate::node::NodeId;
+use crate::world::World;
+use dcache::{Item, buckets};
+use ipfs::Cid;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// The files that were shared, and how far they are.
+#[derive(Debug, Default)]
+pub(crate) struct Safety {
+    /// Files that some node does not see held by all: since when, and the nodes that do.
+    pending: BTreeMap<Cid, (Duration, BTreeSet<NodeId>)>,
+    /// After what time each other file was safe everywhere.
+    pub(crate) times: Vec<Duration>,
+}
+
+impl Safety {
+    /// Notes that a file was shared.
+    pub(crate) fn shared(&mut self, cid: Cid, now: Duration) {
+        self.pending.insert(cid, (now, BTreeSet::new()));
+    }
+
+    /// Returns the number of files that are not safe everywhere.
+    pub(crate) fn unsafe_files(&self) -> usize {
+        self.pending.len()
+    }
+}
+
+impl World {
+    /// Notes which files a node sees held by all, by its own clock.
+    pub(crate) fn note_safe(&mut self, node: NodeId) {
+        if self.safety.pending.is_empty() || !self.nodes[node].is_honest {
+            return;
+        }
+        let all = self.honest().count();
+        let time = self.nodes[node].now(self.now).moment.time;
+        let Some(set) = self.nodes[node].set() else { return };
+        let is_safe = |cid: &Cid| {
+            let Ok(data) = dcache::Data::new(&cid.to_string()) else { return false };
+            let item = Item { bucket: buckets::SHARE_SAFE.path(), data };
+            set.item(&item, time).is_some_and(|view| view.proposals.len() >= all)
+        };
+        let safe: Vec<Cid> = self.safety.pending.keys().filter(|cid| is_safe(cid)).copied().collect();
+        for cid in safe {
+            let Some((since, seen)) = self.safety.pending.get_mut(&cid) else { continue };
+            seen.insert(node);
+            if seen.len() == all {
+                self.safety.times.push(self.now - *since);
+                self.safety.pending.remove(&cid);
+            }
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Robots whose clocks differ share logs as fast as robots whose clocks agree.
+
+use sim::{FilesSafe, Options, Scenario, Seconds, run};
+use std::time::Duration;
+
+/// The full experiment is `cargo run --release -p sim -- --seeds 100 skewed-clocks`.
+const SEEDS: u64 = 3;
+/// Seconds by which a file may become safe later than with equal clocks: gathering and chance.
+const NOISE: f64 = 3.0;
+
+/// Runs the scenario with these changes of its clocks.
+fn safe_files(seed: u64, change: impl Fn(&mut Scenario)) -> FilesSafe {
+    let mut scenario = Scenario::built_in("skewed-clocks").unwrap();
+    change(&mut scenario);
+    let report = run("skewed-clocks", &scenario, Options { seed, ..Options::default() }).unwrap();
+    assert!(report.failures.is_empty(), "seed {seed}: {}", report.failures.join("\n"));
+    report.files.unwrap()
+}
+
+fn with_clocks(scenario: &mut Scenario, off: u64, unset: usize) {
+    let clocks = scenario.clocks.as_mut().unwrap();
+    (clocks.off, clocks.unset) = (Seconds(Duration::from_secs(off)), unset);
+}
+
+#[test]
+fn clocks_spread_over_twenty_minutes_and_one_in_1970_cost_nothing() {
+    for seed in 0..SEEDS {
+        let skewed = safe_files(seed, |_| ());
+        let equal = safe_files(seed, |scenario| with_clocks(scenario, 0, 0));
+        println!("seed {seed}: with equal clocks {equal:?}, with clocks spread over 20 min {skewed:?}");
+        assert_eq!((skewed.count, skewed.complete), (22, 22));
+        let (worst, usual) = (skewed.time.worst.unwrap(), equal.time.worst.unwrap());
+        assert!(worst < usual + NOISE, "seed {seed}: {worst:.1} s, with equal clocks {usual:.1} s");
+    }
+}
+
+#[test]
+fn a_robot_whose_clock_is_hours_behind_goes_by_its_neighbours() {
+    let behind = |scenario: &mut Scenario| {
+        with_clocks(scenario, 0, 0);
+        scenario.clocks.as_mut().unwrap().last_ahead = -3 * 3600;
+    };
+    let (skewed, equal) = (safe_files(1, behind), safe_files(1, |scenario| with_clocks(scenario, 0, 0)));
+    println!("equal clocks {equal:?}, one 3 h behind {skewed:?}");
+    assert_eq!(skewed.complete, 22);
+    assert!(skewed.time.worst.unwrap() < equal.time.worst.unwrap() + NOISE);
+}
+
+#[test]
+fn two_robots_whose_clocks_are_hours_apart_share_as_well() {
+    for ahead in [-3, 3] {
+        let two = |scenario: &mut Scenario| {
+            with_clocks(scenario, 0, 0);
+            scenario.lan[0].nodes = 2;
+        };
+        let equal = safe_files(1, two);
+        let skewed = safe_files(1, |scenario| {
+            two(scenario);
+            scenario.clocks.as_mut().unwrap().last_ahead = ahead * 3600;
+        });
+        println!("two robots: equal clocks {equal:?}, one ahead by {ahead} h {skewed:?}");
+        assert_eq!(skewed.complete, 22);
+        assert!(skewed.time.worst.unwrap() < equal.time.worst.unwrap() + NOISE);
+    }
+}

@@ -1,0 +1,142 @@
+//! Recognises that another host uses the key of this node, as after its SD card was copied.
+//!
+//! The sign is a record of this key that this run did not sign and that was signed after this run began. Nobody else can
+//! make one. Records of earlier runs come back from peers as well, after the store was lost or restored, and anybody may
+//! send them at any time: they are older, and a store that was not lost knows their numbers. A clock that was set makes
+//! times before and after incomparable, so after it only later records count.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use brain::Now;
+use dcache::buckets::{ADDRESSES, Family, HOSTNAME, IPFS_ADDRESSES, Lifetime, PEER, VERSION, family};
+use dcache::{Kind, Record, Time};
+use routing::Address;
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+use telemetry::{FaultReport, faults, report};
+
+/// Time without a record of the other host after which it counts as gone. While both run, each states its presence every
+/// five minutes; two of three such records may be lost.
+const GONE_AFTER: Duration = Duration::from_secs(16 * 60);
+/// Clock jump, in seconds, that is treated as a clock change.
+const CLOCK_CHANGE: u64 = 60;
+/// Maximum number of ranges of own sequence numbers. A range ends when the other host's number is taken over; of more the
+/// oldest two become one, which at worst takes an old record of the other host for an own one.
+const MAX_RANGES: usize = 256;
+/// What a node states about itself without being told to.
+const CLAIMS: [&Family; 5] =
+    [PEER.family(), HOSTNAME.family(), VERSION.family(), ADDRESSES.family(), IPFS_ADDRESSES.family()];
+
+/// Watches records of the own key for those of another host.
+#[derive(Debug)]
+pub(crate) struct CopyDetector {
+    /// Highest sequence number of earlier runs; 0 when the disk does not know it.
+    former: u64,
+    /// Sequence numbers that this run used, in order.
+    signed: VecDeque<RangeInclusive<u64>>,
+    /// Time from which a record counts that this run did not sign. Absent while the time is not known.
+    since: Option<Time>,
+    /// What the clock showed last, and when, in time since start.
+    clock: Option<(Time, Duration)>,
+    /// Seconds by which the clocks of neighbours are ahead: a node states everything for that much longer.
+    ahead: u64,
+    copy: Option<Copied>,
+    told: Option<FaultReport>,
+}
+
+/// The other host.
+#[derive(Clone, Copy, Debug)]
+struct Copied {
+    /// When it was last heard, in time since start.
+    heard: Duration,
+    /// Its address, as far as it stated one.
+    host: Option<IpAddr>,
+}
+
+impl CopyDetector {
+    /// Makes the detector of a run. `former` is the highest sequence number on the disk; absent when the disk knows none.
+    pub(crate) fn new(former: Option<u64>) -> Self {
+        let former = former.unwrap_or_default();
+        Self { former, signed: VecDeque::new(), since: None, clock: None, ahead: 0, copy: None, told: None }
+    }
+
+    /// Takes the time, and forgets the other host when it was not heard for long.
+    pub(crate) fn read_clock(&mut self, now: Now) {
+        let Now { moment, elapsed } = now;
+        let runs_on = |(time, at): (Time, Duration)| {
+            let expected = time.plus(elapsed.saturating_sub(at).as_secs());
+            expected.0.abs_diff(moment.time.0) <= CLOCK_CHANGE
+        };
+        let runs_on = self.clock.is_some_and(runs_on);
+        self.clock = Some((moment.time, elapsed));
+        self.ahead = moment.latest().since(moment.time);
+        self.since = match moment.is_certain {
+            true => self.since.filter(|_| runs_on).or(Some(moment.time)),
+            false => None,
+        };
+        self.copy = self.copy.filter(|copy| copy.heard + GONE_AFTER > elapsed);
+    }
+
+    /// Notes records that this run signed.
+    pub(crate) fn signed(&mut self, records: &[Record]) {
+        for sequence in records.iter().map(|record| record.signature().sequence) {
+            match self.signed.back_mut() {
+                Some(last) if last.end().saturating_add(1) == sequence => *last = *last.start()..=sequence,
+                _ => self.signed.push_back(sequence..=sequence),
+            }
+        }
+        while self.signed.len() > MAX_RANGES
+            && let (Some(first), Some(second)) = (self.signed.pop_front(), self.signed.pop_front())
+        {
+            self.signed.push_front(*first.start()..=*second.end());
+        }
+    }
+
+    /// Takes a record of the own key that came from a peer and is new here.
+    pub(crate) fn heard(&mut self, record: &Record, elapsed: Duration) {
+        let sequence = record.signature().sequence;
+        let is_own = sequence <= self.former || self.signed.iter().any(|range| range.contains(&sequence));
+        let is_later = self.since.is_some_and(|since| self.signed_at(record).is_some_and(|at| at >= since));
+        if is_later && !is_own {
+            let known = self.copy.and_then(|copy| copy.host);
+            self.copy = Some(Copied { heard: elapsed, host: stated_host(record).or(known) });
+        }
+    }
+
+    /// Returns a time that is not later than the signing of a record. Validities begin earlier than the signing, by up to
+    /// the whole age of what is renewed. A claim ends one lifetime after it, and later where neighbours are ahead.
+    fn signed_at(&self, record: &Record) -> Option<Time> {
+        let (validity, family) = (record.validity(), family(&record.item().bucket));
+        let is_claim = record.kind() == Kind::Propose && CLAIMS.contains(&family);
+        let by_end = match (family.lifetime, validity.until()) {
+            (Lifetime::For(lifetime), Some(until)) if is_claim => {
+                Some(Time(until.0.saturating_sub(lifetime + self.ahead)))
+            }
+            _ => None,
+        };
+        validity.from().max(by_end)
+    }
+
+    /// Returns what changed since the last call: the fault, or an inner `None` when it is over.
+    pub(crate) fn news(&mut self) -> Option<Option<FaultReport>> {
+        let fault = self.copy.map(|copy| {
+            let host = copy.host.map_or_else(|| "another host".to_owned(), |host| format!("the host {host}"));
+            report!(faults::IDENTITY_COPIED, host = host)
+        });
+        (fault != self.told).then(|| {
+            self.told.clone_from(&fault);
+            fault
+        })
+    }
+}
+
+/// Returns the address at which the signer says that it takes lines.
+fn stated_host(record: &Record) -> Option<IpAddr> {
+    let is_stated = record.kind() == Kind::Propose && ADDRESSES.contains(&record.item().bucket);
+    let address = is_stated.then(|| record.item().data.as_str().parse::<Address>().ok()).flatten();
+    Some(address?.tcp()?.ip())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,77 @@
+//! What time it is: by the wall clock, by what peers have signed, and by what the clocks of neighbours show.
+
+use super::Run;
+use brain::Now;
+use dcache::{Moment, Time};
+use std::time::Duration;
+
+/// How often to look at what times others have signed.
+const WITNESS_EVERY: Duration = Duration::from_secs(5);
+
+/// The time at the last input.
+#[derive(Debug, Default)]
+pub(super) struct LastTime {
+    next_witness: Duration,
+    /// What was known of the time, and when, since start.
+    moment: Option<(Moment, Duration)>,
+}
+
+impl Run {
+    pub(super) fn now(&mut self) -> Now {
+        let (wall, elapsed) = ((self.wall_clock)(), self.started.elapsed());
+        if elapsed >= self.last_time.next_witness {
+            self.last_time.next_witness = elapsed + WITNESS_EVERY;
+            self.hear_witnesses(wall, elapsed);
+        }
+        if self.clock.is_to_hear(elapsed) {
+            self.clock.hear(self.brain.neighbour_time(elapsed), elapsed);
+        }
+        let moment = self.clock.read(wall, elapsed);
+        if moment.is_certain != self.was_certain {
+            self.was_certain = moment.is_certain;
+            tell_certainty(moment.is_certain, wall, moment.time);
+            if moment.is_certain {
+                self.settle_doubts();
+            }
+        }
+        self.note_jump(moment, elapsed);
+        let now = Now { moment, elapsed };
+        self.copies.read_clock(now);
+        now
+    }
+
+    fn hear_witnesses(&mut self, wall: Time, elapsed: Duration) {
+        let floor = self.clock.floor(elapsed);
+        let signed = self.brain.set().signed_times(self.signer.me(), wall.max(floor));
+        self.clock.witness(signed.into_values(), wall, elapsed);
+        self.write_behind.passed(self.clock.floor(elapsed));
+    }
+
+    /// Tells the services when the time of day jumps.
+    fn note_jump(&mut self, moment: Moment, elapsed: Duration) {
+        let before = self.last_time.moment.replace((moment, elapsed));
+        let Some((before, at)) = before else { return };
+        if moment.has_jumped(&before, elapsed.saturating_sub(at)) {
+            let (time, neighbours) = (moment.time.date(), moment.neighbours.date());
+            tracing::info!(
+                time,
+                neighbours,
+                is_certain = moment.is_certain,
+                "a clock was set, here or nearby"
+            );
+            self.swarm.clock_was_set();
+        }
+    }
+}
+
+fn tell_certainty(is_certain: bool, clock: Time, time: Time) {
+    match is_certain {
+        true => tracing::info!("the time is known again"),
+        false => tracing::warn!(
+            clock = clock.date(),
+            at_least = time.date(),
+            "this computer's clock is behind: until it is set, this node goes by the clocks of its neighbours, and accepts \
+             no new roles"
+        ),
+    }
+}
