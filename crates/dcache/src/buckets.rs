@@ -12,12 +12,13 @@ mod family;
 
 use crate::who::{Role, Who};
 use crate::{BucketPath, MAX_DATA_BYTES};
+use Form::{Cid, Peer, Text};
 use Lifetime::{Chosen, For};
 use Priority::{Leading, Ordinary};
 use Quota::{Broader, Own};
 use Scope::{Network, Swarm};
 pub use family::{
-    Bucket, Family, Fixed, LONGEST_LIFETIME, Lifetime, OfName, OfPeer, Priority, Quota, Rights, Scope,
+    Bucket, Family, Fixed, Form, LONGEST_LIFETIME, Lifetime, OfName, OfPeer, Priority, Quota, Rights, Scope,
 };
 
 const MINUTE: u64 = 60;
@@ -58,7 +59,8 @@ macro_rules! families {
     ($(
         #[doc = $holds:literal]
         $name:ident: $place:ident ($head:literal $(/ $variable:ident $(/ $tail:literal)?)?)
-            $quota:expr, $open:expr, $rooted:expr, $lifetime:expr, $priority:expr, $scope:expr, $max_data:expr;
+            $quota:expr, $open:expr, $rooted:expr, $lifetime:expr, $priority:expr, $scope:expr, $form:expr,
+            $max_data:expr;
     )+) => {
         $(
             #[doc = $holds]
@@ -72,6 +74,7 @@ macro_rules! families {
                 lifetime: $lifetime,
                 priority: $priority,
                 scope: $scope,
+                form: $form,
                 max_data: $max_data,
                 head: $head,
                 tail: concat!($($($tail)?)?),
@@ -84,68 +87,69 @@ macro_rules! families {
 }
 
 // A row is the fact that an item states; the constant, what its paths depend on, and the path; then quota, rights in the
-// open swarm, rights in a swarm with roots, lifetime, priority, scope, and the largest data of an honest item in bytes.
+// open swarm, rights in a swarm with roots, lifetime, priority, scope, form of the data, and the largest data of an honest
+// item in bytes.
 families! {
     /// The peer with this ID is there.
     PEER: Fixed ("peer")
-        Own, PRESENT, PRESENT, For(10 * MINUTE), Leading, Network, ID;
+        Own, PRESENT, PRESENT, For(10 * MINUTE), Leading, Network, Peer, ID;
     /// The peer's host has this name.
     HOSTNAME: OfPeer ("pri" / ID / "info/hostname")
-        Broader, OWNER, OWNER, For(5 * DAY), Leading, Swarm, NAME;
+        Broader, OWNER, OWNER, For(5 * DAY), Leading, Swarm, Text, NAME;
     /// The peer runs this version of dt-swarm.
     VERSION: OfPeer ("pri" / ID / "info/version/dswarm")
-        Broader, OWNER, OWNER, For(5 * DAY), Leading, Swarm, NAME;
+        Broader, OWNER, OWNER, For(5 * DAY), Leading, Swarm, Text, NAME;
     /// The peer's host has this network interface.
     INTERFACES: OfPeer ("pri" / ID / "info/interfaces")
-        Broader, OWNER, OWNER, For(5 * DAY), Leading, Network, ANY;
+        Broader, OWNER, OWNER, For(5 * DAY), Leading, Network, Text, ANY;
     /// The peer's host has this other property.
     INFO: OfPeer ("pri" / ID / "info")
-        Broader, OWNER, OWNER, For(5 * DAY), Leading, Swarm, ANY;
+        Broader, OWNER, OWNER, For(5 * DAY), Leading, Swarm, Text, ANY;
     /// The peer takes lines at this address.
     ADDRESSES: OfPeer ("pri" / ID / "addresses")
-        Broader, OWNER, OWNER, For(HOUR), Leading, Network, ADDRESS;
+        Broader, OWNER, OWNER, For(HOUR), Leading, Network, Text, ADDRESS;
     /// The peer takes IPFS connections at this multiaddress.
     IPFS_ADDRESSES: OfPeer ("pri" / ID / "ipfs_addresses")
-        Broader, OWNER, OWNER, For(HOUR), Leading, Network, ADDRESS;
+        Broader, OWNER, OWNER, For(HOUR), Leading, Network, Text, ADDRESS;
     /// The peer has an IPFS connection to this peer.
     IPFS_PEERS: OfPeer ("pri" / ID / "ipfs_peers")
-        Broader, OWNER, OWNER, For(HOUR), Leading, Network, ID;
+        Broader, OWNER, OWNER, For(HOUR), Leading, Network, Peer, ID;
     /// The peer has put a summary of its state into IPFS under this CID.
     SUMMARIES: OfPeer ("pri" / ID / "summaries")
-        Broader, OWNER, OWNER, For(10 * MINUTE), Leading, Network, ID;
+        Broader, OWNER, OWNER, For(10 * MINUTE), Leading, Network, Cid, ID;
     /// The peer states this about itself.
     PRIVATE: OfPeer ("pri" / ID)
-        Own, OWNER, OWNER, Chosen, Ordinary, Network, ANY;
+        Own, OWNER, OWNER, Chosen, Ordinary, Network, Text, ANY;
     /// The peer with this ID has the role trusted.
     TRUSTED: Fixed ("trusted")
-        Own, ADMINS, ADMINS, Chosen, Ordinary, Swarm, ID;
+        Own, ADMINS, ADMINS, Chosen, Ordinary, Swarm, Peer, ID;
     /// The peer with this ID has the role admin.
     ADMIN: Fixed ("admin")
-        Own, ROOTS, ROOTS, Chosen, Ordinary, Swarm, ID;
+        Own, ROOTS, ROOTS, Chosen, Ordinary, Swarm, Peer, ID;
     /// The swarm meets on the channel with this address.
     NETWORKS: Fixed ("networks")
-        Own, ADMINS, ADMINS, Chosen, Leading, Swarm, ADDRESS;
+        Own, ADMINS, ADMINS, Chosen, Leading, Swarm, Text, ADDRESS;
     /// The file with this CID was fetched and found good.
     SHARE_VERIFIED: Fixed ("share/verified")
-        Own, EVERYBODY, TRUSTED_ONES, For(7 * DAY), Leading, Swarm, ID;
+        Own, EVERYBODY, TRUSTED_ONES, For(7 * DAY), Leading, Swarm, Cid, ID;
     /// The signer keeps the file with this CID.
     SHARE_SAFE: Fixed ("share/safe")
-        Own, EVERYBODY, TRUSTED_ONES, For(7 * DAY), Leading, Swarm, ID;
+        Own, EVERYBODY, TRUSTED_ONES, For(7 * DAY), Leading, Swarm, Cid, ID;
     /// The file with this CID was fetched and found bad.
     SHARE_DISCARD: Fixed ("share/discard")
-        Own, EVERYBODY, TRUSTED_ONES, For(7 * DAY), Leading, Swarm, ID;
+        Own, EVERYBODY, TRUSTED_ONES, For(7 * DAY), Leading, Swarm, Cid, ID;
     /// The file with this CID is declared to be a log.
     SHARE_FILES: Fixed ("share/files")
-        Broader, EVERYBODY, DECLARED, For(7 * DAY), Leading, Swarm, ID;
+        Broader, EVERYBODY, DECLARED, For(7 * DAY), Leading, Swarm, Cid, ID;
     /// The file with this CID has this name, size, time of change and uploader.
     SHARE_INFO: OfName ("share/info" / CID)
-        Broader, EVERYBODY, DECLARED, For(7 * DAY), Leading, Swarm, ANY;
+        Broader, EVERYBODY, DECLARED, For(7 * DAY), Leading, Swarm, Text, ANY;
     /// Something else is shared with everybody.
     SHARE: OfName ("share" / NAME)
-        Own, EVERYBODY, DECLARED, Chosen, Leading, Swarm, ANY;
+        Own, EVERYBODY, DECLARED, Chosen, Leading, Swarm, Text, ANY;
     /// The file with the hash in the path was uploaded to this place.
     UPLOADS: OfName ("uploads" / HASH)
-        Own, TRUSTED_ONES, TRUSTED_ONES, Chosen, Ordinary, Swarm, ANY;
+        Own, TRUSTED_ONES, TRUSTED_ONES, Chosen, Ordinary, Swarm, Text, ANY;
 }
 
 /// The family of all buckets that no row of the table contains.
@@ -159,6 +163,7 @@ pub(crate) const OTHER: &Family = &Family {
     lifetime: Chosen,
     priority: Ordinary,
     scope: Network,
+    form: Text,
     max_data: ANY,
     head: "other",
     tail: "",

@@ -40,7 +40,7 @@ pub use peer_id::{PeerId, PeerIdError};
 pub use policy::{NotAllowed, Policy, Requirement, Rule};
 pub use record::{Record, RecordId};
 pub use role::RoleError;
-pub use set::{Admission, Fingerprint, Key, Limits, Refusal, Set, View};
+pub use set::{Admission, Fingerprint, Key, Limits, Refusal, Room, Set, View};
 pub use signature::{Keypair, MAX_SEQUENCE, Signature, SignatureError};
 pub use statement::{Kind, MAX_PAYLOAD_BYTES, Statement, StatementError};
 pub use statements::Statements;

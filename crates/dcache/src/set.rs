@@ -24,17 +24,19 @@ mod inventory;
 mod membership;
 mod read;
 mod refusal;
+mod room;
 
 use crate::authority::Authority;
 use crate::keys::Keys;
 use crate::policy::QuotaGroup;
 use crate::record::{keep, rank};
-use crate::{BucketPath, End, Item, Moment, PeerId, Policy, Record, Signature, Statement, Time, Validity};
+use crate::{End, Item, Moment, PeerId, Policy, Record, Signature, Statement, Time, Validity};
 use index::{Items, Ranked};
 pub use inventory::Fingerprint;
 use inventory::Inventory;
 pub use read::View;
 pub use refusal::{Limits, Refusal};
+pub use room::Room;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -275,12 +277,6 @@ impl Set {
             return Err(Refusal::Crowded);
         }
         Ok(())
-    }
-
-    /// How many more items of a bucket `signer` may make statements about without driving out its own earlier records.
-    pub(crate) fn room(&self, signer: PeerId, bucket: &BucketPath) -> usize {
-        let records = self.signers.get(&(signer, self.policy.quota_group(bucket)));
-        self.quota(signer).saturating_sub(records.map_or(0, BTreeSet::len))
     }
 
     fn quota(&self, signer: PeerId) -> usize {

@@ -1,8 +1,6 @@
 //! Several statements that are made together.
 
-use crate::policy::QuotaGroup;
-use crate::{Item, Key, Kind, Moment, PeerId, Set, Statement, StatementError, Time, Validity};
-use std::collections::BTreeMap;
+use crate::{Item, Kind, Moment, PeerId, Room, Set, Statement, StatementError, Time, Validity};
 
 /// Statements that are made together: all of them, or none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +15,11 @@ impl Statements {
     /// Returns whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Goes through the kinds and items of the statements.
+    pub fn iter(&self) -> impl Iterator<Item = (Kind, &Item)> {
+        self.0.iter().map(|(kind, item, _)| (*kind, item))
     }
 
     /// Adds all of `others`, after these.
@@ -48,20 +51,17 @@ impl Statements {
         }
     }
 
-    /// Leaves out those about new items for which `signer` has no more room, and returns their number.
-    pub fn fit(&mut self, set: &Set, signer: PeerId) -> usize {
+    /// Leaves out those about new items for which `signer` has no more room at `now`, and returns their number.
+    pub fn fit(&mut self, set: &Set, signer: PeerId, now: Time) -> usize {
         let before = self.0.len();
-        let mut new: BTreeMap<QuotaGroup, usize> = BTreeMap::new();
-        self.0.retain(|(_, item, _)| {
-            if set.get(&Key { item: item.clone(), signer }).is_some() {
-                return true;
-            }
-            let new = new.entry(set.policy().quota_group(&item.bucket)).or_default();
-            let fits = *new < set.room(signer, &item.bucket);
-            *new += usize::from(fits);
-            fits
-        });
+        let mut room = Room::new(set, signer, now);
+        self.0.retain(|(_, item, _)| room.reserve(std::slice::from_ref(item)));
         before - self.0.len()
+    }
+
+    /// Returns the items that they are about.
+    pub fn items(&self) -> impl Iterator<Item = &Item> {
+        self.0.iter().map(|(_, item, _)| item)
     }
 
     /// Returns them as they are signed.
@@ -99,7 +99,7 @@ mod tests {
         let earlier = Statement::new(Kind::Propose, item("a"), Validity::starting(NOW, 50)).unwrap();
         set.admit_verified(Record::sign(earlier, &key, 1, End::default()), NOW).unwrap();
         let mut statements = proposals(&["a", "b", "c", "d", "e"]);
-        assert_eq!(statements.fit(&set, key.peer_id()), 2);
+        assert_eq!(statements.fit(&set, key.peer_id(), NOW), 2);
         assert_eq!(statements, proposals(&["a", "b", "c"]), "a renewal needs no room");
     }
 

@@ -14,6 +14,7 @@ Examples:
   dt-swarm-cli duckie.local stats          what passed its channels, and how far behind it is
   dt-swarm-cli duckie.local channels       by which ways it reaches others, and what is wrong
   dt-swarm-cli duckie.local watch 'share/*'            what appears there and goes, as it happens
+  dt-swarm-cli localhost discard example.bag           removes a log from the swarm
   dt-swarm-cli localhost storage           how full the store is, what is pinned, what is served in place
   dt-swarm-cli localhost propose share/notes 'hello' --for 2h
   dt-swarm-cli localhost swarm init class.toml --name 'class of 2027'
@@ -74,6 +75,11 @@ mod tests {
             "x h swarm show",
             "x h swarm show f --show-key",
             "x h swarm leave --json",
+            "x h revoke peer 12D3KooW --discard-files --key root",
+            "x h grant peer 12D3KooW",
+            "x h discard a.bag",
+            "x h discard bafy --key root",
+            "x h undiscard a.bag",
             "x h channels",
             "x h add f --copy",
             "x h pin bafy --json",
@@ -118,6 +124,45 @@ mod tests {
             "x h:0 report",
         ] {
             assert!(Arguments::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
+    }
+
+    /// The examples in the help of a command and of those below it.
+    fn examples(command: &clap::Command) -> Vec<String> {
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let lines = help.lines().map(str::trim).filter(|line| line.starts_with("dt-swarm-cli "));
+        // What follows two spaces is an explanation.
+        let own = lines.map(|line| line.split("  ").next().unwrap_or(line).to_owned());
+        own.chain(command.get_subcommands().flat_map(examples)).collect()
+    }
+
+    /// Splits a line as a shell does, as far as the examples need it.
+    fn words(line: &str) -> Vec<String> {
+        let parts = line.split('\'').enumerate();
+        let word = |(number, part): (usize, &str)| match number % 2 {
+            0 => part.split_whitespace().map(str::to_owned).collect(),
+            _ => vec![part.to_owned()],
+        };
+        parts.flat_map(word).collect()
+    }
+
+    #[test]
+    fn every_example_of_a_statement_is_understood_and_allowed_without_a_role() {
+        let verbs = ["propose", "dismiss", "replace", "discard", "grant", "revoke"];
+        let examples = examples(&Arguments::command());
+        let examples: Vec<Vec<String>> = examples.iter().map(|example| words(example)).collect();
+        let examples = examples.iter().filter(|words| verbs.contains(&words[2].as_str()));
+        assert!(examples.clone().count() >= 12, "{examples:#?}");
+        for words in examples {
+            if let Err(error) = Arguments::try_parse_from(words) {
+                panic!("{words:?}: {error}");
+            }
+            let has_role = words[2] == "grant" || words.iter().any(|word| word == "--key");
+            let length = words.iter().skip_while(|word| *word != "--for").nth(1);
+            if let (false, Some(length)) = (has_role, length) {
+                let seconds = crate::validity::seconds(length).unwrap();
+                assert!(seconds <= dcache::buckets::LONGEST_LIFETIME, "{words:?}");
+            }
         }
     }
 }

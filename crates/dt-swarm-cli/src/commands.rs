@@ -45,6 +45,8 @@ commands! {
     summary::Summary,
     report::Report,
     get::Get,
+    discard::Discard,
+    undiscard::Undiscard,
     transfers::Transfers,
     limit::Limit,
     add::Add,

@@ -12,7 +12,7 @@ use crate::period::period;
 use crate::swarm_file::Swarm;
 use clap::Args;
 use control::{Client, Places, Protocol};
-use dcache::{Policy, buckets};
+use dcache::{PeerId, Policy, buckets};
 use seal::SwarmKey;
 use std::cell::OnceCell;
 use std::path::PathBuf;
@@ -143,6 +143,12 @@ impl Context {
             Err(error) if self.is_socket_named() => Err(error),
             Err(_) => Ok(None),
         }
+    }
+
+    /// Returns the peer ID of the daemon here.
+    pub(crate) fn robot(&self) -> Result<PeerId, CliError> {
+        self.require_here()?;
+        Ok(self.find()?.status.peer)
     }
 
     /// Sends a request whose only answer is `done`.

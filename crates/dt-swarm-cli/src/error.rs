@@ -128,6 +128,19 @@ pub(crate) enum CliError {
     NotAllowed(#[source] Failure),
     #[error("not said: {}", clean(&.0.to_string(), 500))]
     Refused(#[source] Failure),
+    #[error(
+        "not done: {}. (--key NAME signs with a key file that has the role: `keys` lists them.)",
+        clean(&.0.to_string(), 500)
+    )]
+    NotDiscarded(#[source] Failure),
+    #[error("not said: {}", clean(&.0.to_string(), 500))]
+    NoCid(#[from] logs::buckets::NoCid),
+    #[error("{0} is not denied by anybody: there is nothing to take back")]
+    NotDenied(PeerId),
+    #[error("{peer} is denied by {}, who alone can take that back: sign there, or with --key", peers(by))]
+    DeniedByOthers { peer: PeerId, by: Vec<PeerId> },
+    #[error("the peer is revoked, but its files are not discarded: {0}")]
+    FilesStay(#[source] Box<CliError>),
     #[error("{0}")]
     Key(#[from] KeyFileError),
     #[error("no key is called {name}: `keys` lists them, and `keys new {name}` makes one")]
@@ -156,6 +169,10 @@ pub(crate) enum CliError {
     SwarmUnwritten { path: PathBuf, source: io::Error },
     #[error("what is replaced is the same as what replaces it")]
     Same,
+}
+
+fn peers(peers: &[PeerId]) -> String {
+    peers.iter().map(PeerId::to_string).collect::<Vec<_>>().join(" and ")
 }
 
 /// Names are no IDs: anybody may call himself anything, and a role is given for good.
@@ -190,7 +207,9 @@ fn goes_on(downloads: &[JobNumber]) -> String {
 fn why_not(role: Role) -> &'static str {
     match role {
         Role::Root => "roots are named in the swarm file, and nowhere else: `swarm init` writes one",
-        _ => "each robot says itself that it is a peer; `revoke peer` denies it",
+        _ => {
+            "each robot says itself that it is a peer; `revoke peer` denies it, and `grant peer` takes that back"
+        }
     }
 }
 

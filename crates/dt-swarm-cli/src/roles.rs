@@ -12,7 +12,7 @@ use dcache::{Data, Item, Kind, PeerId, Policy, Role, buckets};
 /// A role and a peer.
 #[derive(Debug, Args)]
 pub(crate) struct RoleArguments {
-    /// admin or trusted; `revoke` also takes peer.
+    /// admin, trusted or peer; `grant peer` takes back `revoke peer`.
     role: Role,
     /// Whose role: a peer ID, as `ping` on that robot shows it.
     #[arg(value_name = "PEER_ID")]
@@ -24,6 +24,21 @@ pub(crate) struct RoleArguments {
 }
 
 impl RoleArguments {
+    /// Returns the role.
+    pub(crate) fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Returns who signs.
+    pub(crate) fn signing(&self) -> &SigningOptions {
+        &self.signing
+    }
+
+    /// Returns whose role it is.
+    pub(crate) fn peer(&self, context: &Context) -> Result<PeerId, CliError> {
+        self.peer.parse::<PeerId>().map_err(|_| not_an_id(context, &self.peer))
+    }
+
     /// Gives the role, or takes it away.
     pub(crate) fn sign(&self, context: &Context, kind: Kind) -> Result<Signed, CliError> {
         context.require_here()?;
@@ -33,7 +48,7 @@ impl RoleArguments {
             (Role::Trusted, _) => buckets::TRUSTED.path(),
             (Role::Peer, Kind::Dismiss) => buckets::PEER.path(),
         };
-        let Ok(peer) = self.peer.parse::<PeerId>() else { return Err(not_an_id(context, &self.peer)) };
+        let peer = self.peer(context)?;
         let item = Item { bucket, data: Data::from(peer) };
         let default_length = DefaultLength::Forever;
         let statement = Unsigned { kind, item, validity: &self.validity, default_length };

@@ -1,7 +1,11 @@
 //! The files that are shared in the swarm, as [`logs::index()`] finds them in the records.
 
-use dcache::{Set, Time};
-use logs::SharedFile;
+use crate::error::CliError;
+use crate::output::fields::FileRef;
+use dcache::{PeerId, Set, Time};
+use ipfs::Cid;
+use logs::{SharedFile, State};
+use std::collections::BTreeMap;
 
 /// Lists the files that are known at `now`, by name and CID, those without a name last.
 pub(crate) fn list(set: &Set, now: Time) -> Vec<SharedFile> {
@@ -11,6 +15,60 @@ pub(crate) fn list(set: &Set, now: Time) -> Vec<SharedFile> {
         (name.is_none(), name, file.cid.to_string())
     });
     files
+}
+
+/// Finds the one file that has this name or CID; of several versions of a file the newest.
+pub(crate) fn find<'a>(files: &'a [SharedFile], name: &str) -> Result<&'a SharedFile, CliError> {
+    let has_cid = |file: &&SharedFile| file.cid.to_string() == name;
+    let has_name = |file: &&SharedFile| file.description.as_ref().is_some_and(|known| known.filename == name);
+    let mut found: Vec<&SharedFile> = files.iter().filter(has_cid).collect();
+    if found.is_empty() {
+        found = newest(files.iter().filter(has_name).collect());
+    }
+    match found[..] {
+        [] => Err(CliError::NoSuchFile(name.to_owned())),
+        [one] => Ok(one),
+        [..] => {
+            let cids: Vec<String> = found.iter().map(|file| file.cid.to_string()).collect();
+            Err(CliError::Ambiguous { name: name.to_owned(), cids: cids.join(", ") })
+        }
+    }
+}
+
+/// Returns the files that a peer shared and that are not discarded. Others cannot put a file to its account: the peer signed
+/// the description or the declaration.
+pub(crate) fn of(files: &[SharedFile], peer: PeerId) -> impl Iterator<Item = &SharedFile> {
+    files.iter().filter(move |file| {
+        let is_described = file.description.as_ref().is_some_and(|known| known.uploader == peer);
+        let is_its = is_described && file.is_described_by_uploader || file.proposers.contains_key(&peer);
+        is_its && file.state != State::Discarded
+    })
+}
+
+/// Returns a file as documents name it.
+pub(crate) fn reference(file: &SharedFile) -> FileRef {
+    let known = file.description.as_ref();
+    FileRef {
+        cid: file.cid.to_string(),
+        name: known.map(|known| known.filename.clone()),
+        bytes: known.map(|known| known.size),
+    }
+}
+
+/// Leaves out the older versions of files: of those that one uploader signed under one name all but the newest.
+pub(crate) fn newest(files: Vec<&SharedFile>) -> Vec<&SharedFile> {
+    let version = |file: &SharedFile| {
+        let known = file.description.as_ref().filter(|_| file.is_described_by_uploader)?;
+        Some(((known.uploader, known.filename.clone()), (known.changed, file.cid)))
+    };
+    let mut newest: BTreeMap<(PeerId, String), (Time, Cid)> = BTreeMap::new();
+    for (name, age) in files.iter().filter_map(|file| version(file)) {
+        let before = newest.entry(name).or_insert(age);
+        *before = age.max(*before);
+    }
+    let is_newest =
+        |file: &&SharedFile| version(file).is_none_or(|(name, age)| newest.get(&name) == Some(&age));
+    files.into_iter().filter(is_newest).collect()
 }
 
 #[cfg(test)]
@@ -51,7 +109,42 @@ mod tests {
         let mut rubbish = Station::Files.item(&buckets::parse(CIDS[0]).unwrap());
         rubbish.data = Data::new("cid\u{1b}[2J").unwrap();
         propose(&mut set, rubbish);
+        assert_eq!(find(&list(&set, NOW), "b").unwrap().cid.to_string(), CIDS[0]);
+        assert_eq!(find(&list(&set, NOW), CIDS[3]).unwrap().description, None);
+        assert!(matches!(find(&list(&set, NOW), "a"), Err(CliError::Ambiguous { .. })));
+        assert!(matches!(find(&list(&set, NOW), "c"), Err(CliError::NoSuchFile(_))));
+        let [uploader, other] = [1, 2].map(|seed| Keypair::from_seed([seed; 32]).peer_id());
+        assert_eq!((of(&list(&set, NOW), uploader).count(), of(&list(&set, NOW), other).count()), (4, 0));
         let order: Vec<String> = list(&set, NOW).iter().map(|file| file.cid.to_string()).collect();
         assert_eq!(order, [CIDS[1], CIDS[2], CIDS[0], CIDS[3]]);
+    }
+
+    #[test]
+    fn of_several_versions_by_one_uploader_the_newest_is_meant() {
+        let of = |cid: &str, seed: u8, changed: u64, is_signed: bool| {
+            let (mut set, cid) = (Set::default(), buckets::parse(cid).unwrap());
+            propose(&mut set, Station::Files.item(&cid));
+            let uploader = Keypair::from_seed([seed; 32]).peer_id();
+            let description =
+                Description { filename: "run.mcap".into(), size: 7, changed: Time(changed), uploader };
+            let mut file = list(&set, NOW).remove(0);
+            (file.description, file.is_described_by_uploader) = (Some(description), is_signed);
+            file
+        };
+        let files = [
+            of(CIDS[0], 1, 5, true),
+            of(CIDS[1], 1, 9, true),
+            of(CIDS[2], 2, 7, true),
+            of(CIDS[3], 1, 99, false),
+        ];
+        let cids = |files: Vec<&SharedFile>| -> Vec<String> {
+            newest(files).iter().map(|file| file.cid.to_string()).collect()
+        };
+        assert_eq!(
+            cids(files.iter().collect()),
+            [CIDS[1], CIDS[2], CIDS[3]],
+            "another robot's is another file"
+        );
+        assert_eq!(cids(files[..2].iter().collect()), [CIDS[1]]);
     }
 }

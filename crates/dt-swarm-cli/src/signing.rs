@@ -9,7 +9,7 @@ use crate::text::{clean, date, duration};
 use crate::validity::{DefaultLength, HOUR, ValidityOptions};
 use clap::Args;
 use control::{Client, KeyFile};
-use dcache::{BucketPath, Data, End, Item, Kind, Record, Statement, Time};
+use dcache::{BucketPath, Data, End, Item, Kind, PeerId, Record, Statement, Time};
 use serde::Serialize;
 use swarm::protocol::{
     Answer, Batch, Intent, ItemHistory, Outcome, Prepared, Request, StatementText, SwarmProtocol,
@@ -41,6 +41,26 @@ pub(crate) struct SigningOptions {
     /// Say it although it does not count: it will, once the role is there
     #[arg(long)]
     anyway: bool,
+}
+
+impl SigningOptions {
+    /// Returns the options that have this key file sign, or the robot.
+    pub(crate) fn by(key: Option<String>) -> Self {
+        Self { key, anyway: false }
+    }
+
+    /// Returns whether a key file signs.
+    pub(crate) fn has_key(&self) -> bool {
+        self.key.is_some()
+    }
+
+    /// Returns the peer that signs.
+    pub(crate) fn signer(&self, context: &Context) -> Result<PeerId, CliError> {
+        match &self.key {
+            Some(key) => Ok(key_files::open(key)?.peer_id()),
+            None => context.robot(),
+        }
+    }
 }
 
 /// A statement that is to be signed.
@@ -89,6 +109,11 @@ pub(crate) fn default_length(kind: Kind) -> DefaultLength {
 }
 
 impl ItemArguments {
+    /// Returns the bucket.
+    pub(crate) fn bucket(&self) -> &BucketPath {
+        &self.bucket
+    }
+
     /// Signs a statement of this kind about the item.
     pub(crate) fn sign(&self, context: &Context, kind: Kind) -> Result<Signed, CliError> {
         let item = Item { bucket: self.bucket.clone(), data: self.data.clone() };
@@ -112,6 +137,7 @@ pub(crate) fn sign(
     };
     let intents = statements.iter().map(intent).collect();
     let prepared = prepare(&mut client, key.as_ref(), intents)?;
+    check_forms(&statements, &prepared)?;
     if !prepared.is_time_certain {
         warn(&format!(
             "this robot does not know the time; it goes by {}, which has certainly passed",
@@ -125,6 +151,16 @@ pub(crate) fn sign(
         signer: PeerRef::unnamed(prepared.signer),
         time: Timestamp(prepared.time),
         statements: signed.collect(),
+    })
+}
+
+/// Checks that what is stated in a bucket of shared files is a CID. Another text that somebody proposes there may be
+/// dismissed.
+fn check_forms(statements: &[Unsigned<'_>], prepared: &Prepared) -> Result<(), CliError> {
+    let mut both = statements.iter().zip(&prepared.histories);
+    both.try_for_each(|(statement, history)| match statement.kind {
+        Kind::Dismiss if history.proposed.is_some() => Ok(()),
+        Kind::Propose | Kind::Dismiss => Ok(logs::buckets::check(&statement.item)?),
     })
 }
 
@@ -243,6 +279,13 @@ impl SignedStatement {
     }
 }
 
+impl Signed {
+    /// Returns the peer that signed.
+    pub(crate) fn signer(&self) -> PeerId {
+        self.signer.peer
+    }
+}
+
 impl Output for Signed {
     fn show(&self) -> String {
         let now = self.time.0;
@@ -256,7 +299,7 @@ impl Output for Signed {
 mod tests {
     use super::*;
     use crate::output::vocabulary;
-    use dcache::{Data, Keypair, PeerId};
+    use dcache::{Data, Keypair};
     use swarm::protocol::Expiry;
 
     const NOW: Time = Time(1_800_000_000);
@@ -290,6 +333,23 @@ mod tests {
         assert_eq!(until(Kind::Dismiss, Some(Expiry { at: far })), far);
         assert_eq!(until(Kind::Dismiss, Some(Expiry { at: None })), None);
         assert_eq!(until(Kind::Propose, Some(Expiry { at: far })), hour);
+    }
+
+    #[test]
+    fn what_is_no_cid_is_refused_where_files_are_unless_it_is_to_go() {
+        let options = ValidityOptions::default();
+        let check = |bucket: &str, kind, proposed| {
+            let item = Item { bucket: bucket.parse().unwrap(), data: Data::new("notes.txt").unwrap() };
+            check_forms(&[Unsigned { item, ..unsigned(kind, &options) }], &prepared(proposed))
+        };
+        for kind in [Kind::Propose, Kind::Dismiss] {
+            let refused = check("share/discard", kind, None).unwrap_err().to_string();
+            assert!(refused.contains("notes.txt") && refused.contains("discard FILE|CID"), "{refused}");
+            assert!(check("share/notes", kind, None).is_ok());
+        }
+        let somebody = Some(Expiry { at: Some(NOW.plus(5)) });
+        assert!(check("share/files", Kind::Dismiss, somebody).is_ok());
+        assert!(check("share/files", Kind::Propose, somebody).is_err());
     }
 
     #[test]

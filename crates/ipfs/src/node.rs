@@ -274,6 +274,15 @@ impl Node {
         blocking(move || Ok(store.check_files(only.as_ref())?)).await
     }
 
+    /// Looks for blocks whose files are gone: see [`Store::check_blocks`].
+    ///
+    /// # Errors
+    /// As [`Store::check_blocks`].
+    pub async fn check_blocks(&self) -> Result<usize, PinError> {
+        let store = self.store.clone();
+        blocking(move || Ok(store.check_blocks()?)).await
+    }
+
     /// The pinned roots of which blocks are missing.
     ///
     /// # Errors

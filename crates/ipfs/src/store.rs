@@ -36,6 +36,7 @@ mod pinning;
 mod pins;
 mod references;
 mod types;
+mod vanished;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -78,6 +79,9 @@ struct Inner {
     pins: PinDatabase,
     changing_pins: pinning::ChangingPins,
     losses: watch::Sender<(u64, u64)>,
+    pin_changes: watch::Sender<u64>,
+    are_pins_new: bool,
+    seen_folders: vanished::SeenFolders,
 }
 
 impl Store {
@@ -102,6 +106,7 @@ impl Store {
         let files_gone = find_files(&pins, &mut index)?;
         let incomplete_pins = pinning::hold_pins(&pins, &mut index)?;
         let pins_missing = is_new && blocks > 0;
+        let are_pins_new = is_new || pins_set_aside.is_some();
         if pins_missing {
             tracing::error!(blocks, "the pin database is gone: all pins are lost");
         }
@@ -118,7 +123,19 @@ impl Store {
         };
         let losses = watch::Sender::new((index.lost(), index.suspects));
         let (index, changing_pins) = (Mutex::new(index), Mutex::default());
-        Ok((Self { inner: Arc::new(Inner { config, files, index, pins, changing_pins, losses }) }, report))
+        let (pin_changes, seen_folders) = (watch::Sender::default(), vanished::SeenFolders::default());
+        let inner = Inner {
+            config,
+            files,
+            index,
+            pins,
+            changing_pins,
+            losses,
+            pin_changes,
+            are_pins_new,
+            seen_folders,
+        };
+        Ok((Self { inner: Arc::new(inner) }, report))
     }
 
     /// Whether the block is there. Does not touch the disk.
@@ -219,6 +236,17 @@ impl Store {
     /// otherwise than before: then [`Store::check_files`] and [`Store::incomplete_pins`] say what became of it.
     pub fn losses(&self) -> watch::Receiver<(u64, u64)> {
         self.inner.losses.subscribe()
+    }
+
+    /// Changes whenever something was pinned or unpinned.
+    pub fn pin_changes(&self) -> watch::Receiver<u64> {
+        self.inner.pin_changes.subscribe()
+    }
+
+    /// Whether the pin database was made when the store was opened. What should be pinned and is not was lost then; otherwise
+    /// it was unpinned.
+    pub fn are_pins_new(&self) -> bool {
+        self.inner.are_pins_new
     }
 
     /// How many bytes of the file system are free.

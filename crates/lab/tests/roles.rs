@@ -11,6 +11,11 @@ use serde_json::Value;
 
 const SOON: Duration = Duration::from_secs(60);
 
+/// CIDs of files that nobody has.
+const FIRST: &str = "bafkreiaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+const SECOND: &str = "bafkreibbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbba";
+const THIRD: &str = "bafkreiccccccccccccccccccccccccccccccccccccccccccccccccccca";
+
 /// Runs a command that must fail with a message that has all of these parts.
 fn refused(robot: &Robot, command: &[&str], parts: &[&str]) -> Result {
     let said = robot.cli_failure(command)?;
@@ -95,7 +100,7 @@ fn each_role_gives_the_next_and_taking_it_away_works_backwards() -> Result {
 
     // Each of these is not allowed before, and it is told which role would be.
     let (admin, trusted) = (peer(a)?, peer(b)?);
-    let verified = ["propose", "share/verified", "bafyx", "--for", "7d"];
+    let verified = ["propose", "share/verified", FIRST, "--for", "7d"];
     refused(b, &verified, &["the role trusted", "/share/verified", &trusted, "--anyway"])?;
     refused(a, &["grant", "trusted", &trusted], &["the role admin", "/trusted"])?;
     refused(a, &["grant", "admin", &admin], &["only a root may propose into /admin"])?;
@@ -113,45 +118,41 @@ fn each_role_gives_the_next_and_taking_it_away_works_backwards() -> Result {
     );
     wait_until_all(&all, "trusted", &trusted, true)?;
     b.cli(&[&verified[..], &["--json"]].concat())?;
-    wait_until_all(&all, "share/verified", "bafyx", true)?;
-    wait_for_change(&watch, "appeared", "bafyx")?;
+    wait_until_all(&all, "share/verified", FIRST, true)?;
+    wait_for_change(&watch, "appeared", FIRST)?;
     println!("{}", a.cli_text(&["keys"])?);
     println!("{}", a.cli_text(&["query", "share/verified"])?);
 
     // One who is trusted also dismisses what somebody else proposed; who is not does not.
-    c.cli(&["propose", "share/files", "bafyz", "--for", "1d", "--json"])?;
-    wait_until_all(&all, "share/files", "bafyz", true)?;
+    c.cli(&["propose", "share/files", THIRD, "--for", "1d", "--json"])?;
+    wait_until_all(&all, "share/files", THIRD, true)?;
     refused(a, &["dismiss", "share/files", "nothing", "--key", "nokey"], &["no key is called"])?;
-    refused(
-        c,
-        &["dismiss", "share/verified", "bafyx"],
-        &["the role trusted", "dismiss from /share/verified"],
-    )?;
-    b.cli(&["dismiss", "share/files", "bafyz", "--json"])?;
-    wait_until_all(&all, "share/files", "bafyz", false)?;
-    let again = c.cli(&["propose", "share/files", "bafyz", "--for", "2d", "--json"])?;
+    refused(c, &["dismiss", "share/verified", FIRST], &["the role trusted", "dismiss from /share/verified"])?;
+    b.cli(&["dismiss", "share/files", THIRD, "--json"])?;
+    wait_until_all(&all, "share/files", THIRD, false)?;
+    let again = c.cli(&["propose", "share/files", THIRD, "--for", "2d", "--json"])?;
     assert_eq!(
         again["statements"][0]["opponents"][0]["peer"], trusted,
         "it is told who stands against it: {again}"
     );
-    b.cli(&["replace", "share/verified", "bafyx", "bafyy", "--json"])?;
-    wait_until_all(&all, "share/verified", "bafyx", false)?;
-    wait_until_all(&all, "share/verified", "bafyy", true)?;
-    wait_for_change(&watch, "gone", "bafyx")?;
+    b.cli(&["replace", "share/verified", FIRST, SECOND, "--json"])?;
+    wait_until_all(&all, "share/verified", FIRST, false)?;
+    wait_until_all(&all, "share/verified", SECOND, true)?;
+    wait_for_change(&watch, "gone", FIRST)?;
     // What goes again at once is not told, so this has to be seen before it does.
-    wait_for_change(&watch, "appeared", "bafyy")?;
+    wait_for_change(&watch, "appeared", SECOND)?;
 
     // Taken away, by one who did not give it: what was proposed before does not count any more, anywhere.
     a.cli(&["revoke", "trusted", &trusted, "--key", "class-root", "--json"])?;
-    wait_until_all(&all, "share/verified", "bafyy", false)?;
-    wait_for_change(&watch, "gone", "bafyy")?;
-    wait_until_all(&all, "share/files", "bafyz", true)?;
+    wait_until_all(&all, "share/verified", SECOND, false)?;
+    wait_for_change(&watch, "gone", SECOND)?;
+    wait_until_all(&all, "share/files", THIRD, true)?;
     let address = a.host().address().to_string();
     let remote = c.host().run(c.cli_command_to(&address, &["query", "share/verified", "--json"]), SOON)?;
     let remote: Value =
         serde_json::from_str(&remote.success("a query of another robot")?).unwrap_or_default();
     let found =
-        remote["items"].as_array().into_iter().flatten().find(|found| found["data"] == "bafyy").cloned();
+        remote["items"].as_array().into_iter().flatten().find(|found| found["data"] == SECOND).cloned();
     let record = &found.ok_or_else(|| unexpected(&remote))?["statements"][0];
     assert_eq!((&record["peer"], &record["is_counted"]), (&trusted.clone().into(), &false.into()));
     assert!(record["reason"].as_str().is_some_and(|reason| reason.contains("the role trusted")), "{record}");
@@ -173,21 +174,21 @@ fn a_swarm_is_joined_and_left_at_run_time_and_outlives_a_restart() -> Result {
     };
     let mut class = Class::new(lab)?;
     let [a, b, c] = &class.robots;
-    b.cli(&["propose", "share/verified", "bafyx", "--for", "7d", "--json"])?;
-    wait_until_all(&[a, b, c], "share/verified", "bafyx", true)?;
+    b.cli(&["propose", "share/verified", FIRST, "--for", "7d", "--json"])?;
+    wait_until_all(&[a, b, c], "share/verified", FIRST, true)?;
     refused(a, &["swarm", "leave"], &["in the open swarm already"])?;
     class.found()?;
-    wait_until_all(&[a, b, c], "share/verified", "bafyx", false)?;
+    wait_until_all(&[a, b, c], "share/verified", FIRST, false)?;
     c.cli(&["swarm", "leave", "--json"])?;
-    wait_until_all(&[c], "share/verified", "bafyx", true)?;
-    wait_until_all(&[a, b], "share/verified", "bafyx", false)?;
+    wait_until_all(&[c], "share/verified", FIRST, true)?;
+    wait_until_all(&[a, b], "share/verified", FIRST, false)?;
 
     let [_, b, _] = &mut class.robots;
     b.kill9()?;
     b.restart()?;
     assert_eq!(b.cli(&["swarm", "show", "--json"])?["name"], "class");
-    wait_until_all(&[b], "share/verified", "bafyx", false)?;
-    refused(b, &["propose", "share/verified", "bafyy"], &["the role trusted"])?;
+    wait_until_all(&[b], "share/verified", FIRST, false)?;
+    refused(b, &["propose", "share/verified", SECOND], &["the role trusted"])?;
 
     // A daemon that does not know its swarm does not begin as an open one.
     b.terminate()?;

@@ -1,7 +1,7 @@
 //! The buckets of shared files, and the CIDs in them.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use dcache::buckets::{self, Bucket, Fixed};
+use dcache::buckets::{self, Bucket, Fixed, Form};
 use dcache::{BucketPath, Data, Item};
 use ipfs::Cid;
 
@@ -51,9 +51,41 @@ pub fn info(cid: &Cid) -> BucketPath {
     buckets::SHARE_INFO.of(&cid.to_string()).expect("a CID is a name of a path")
 }
 
+/// Returns the file that this bucket describes, if it is such a bucket.
+pub(crate) fn described(bucket: &BucketPath) -> Option<Cid> {
+    buckets::SHARE_INFO.contains(bucket).then(|| parse(bucket.names().last()?)).flatten()
+}
+
 #[expect(clippy::expect_used, reason = "a CID has at most 62 characters")]
 fn item(bucket: BucketPath, cid: &str) -> Item {
     Item { bucket, data: Data::new(cid).expect("a CID is short") }
+}
+
+/// A statement about a text that is no CID, in a bucket of shared files.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "/{bucket} holds CIDs of shared files, and {text:?} is none: `report` lists them; to remove a log use `discard FILE|CID`"
+)]
+pub struct NoCid {
+    bucket: BucketPath,
+    text: String,
+}
+
+/// Maximum number of characters of a text in an error.
+const MAX_SHOWN: usize = 60;
+
+/// Checks that an item in a bucket of shared files is the CID of one.
+///
+/// # Errors
+/// When it is another text.
+pub fn check(item: &Item) -> Result<(), NoCid> {
+    let holds_files = buckets::SHARE.contains(&item.bucket);
+    let holds_cids = holds_files && buckets::family(&item.bucket).form == Form::Cid;
+    if !holds_cids || parse(item.data.as_str()).is_some() {
+        return Ok(());
+    }
+    let text = item.data.as_str().chars().take(MAX_SHOWN).collect();
+    Err(NoCid { bucket: item.bucket.clone(), text })
 }
 
 /// A CID as it stands in a bucket: SHA-256, so that its text is short whatever a stranger writes.
@@ -77,6 +109,24 @@ mod tests {
         assert_eq!(Station::Safe.item(&cid).bucket.to_string(), "share/safe");
         assert_eq!(info(&cid).to_string(), format!("share/info/{V1}"));
         assert!(parse(V0).is_some());
+        assert_eq!(described(&info(&cid)), Some(cid));
+        assert_eq!(described(&Station::Safe.bucket()), None);
+    }
+
+    #[test]
+    fn only_cids_are_stated_in_the_buckets_of_files() {
+        let item = |bucket: &str, text: &str| Item {
+            bucket: bucket.parse().unwrap(),
+            data: Data::new(text).unwrap(),
+        };
+        for station in Station::ALL {
+            let bucket = station.bucket().to_string();
+            assert!(check(&item(&bucket, V1)).is_ok() && check(&item(&bucket, V0)).is_ok());
+            let refused = check(&item(&bucket, "notes.txt")).unwrap_err().to_string();
+            assert!(refused.contains(&bucket) && refused.contains("discard FILE|CID"), "{refused}");
+        }
+        assert!(check(&item("share/notes", "hello")).is_ok());
+        assert!(check(&item("networks", "hello")).is_ok());
     }
 
     #[test]

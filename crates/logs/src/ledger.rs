@@ -1,11 +1,16 @@
 //! What this node has taken and kept, on its disk: so that nothing is hashed or checked again after a restart.
 
+mod letting_go;
+
 use crate::info::Description;
+use crate::let_go::{LetGo, LetGoFiles};
+use crate::quota::LeftOut;
 use crate::settle::Fingerprint;
+use crate::versions::{self, Older, Replaced};
 use ipfs::Cid;
 use serde::{Deserialize, Serialize};
 use service::Context;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use store::{Displayed, Table, TableError};
 use tokio::sync::{Notify, watch};
@@ -44,6 +49,11 @@ struct TakenRow {
 struct Tables {
     taken: BTreeMap<String, Taken>,
     kept: BTreeMap<Cid, Description>,
+    let_go: LetGoFiles,
+    /// Files that were let go of and are still to be unpinned.
+    releasing: BTreeSet<Cid>,
+    older: BTreeMap<Cid, Older>,
+    changing: BTreeSet<Cid>,
 }
 
 /// What was taken and kept, for the proposer and the replicator. A clone refers to the same ledger.
@@ -51,10 +61,13 @@ struct Tables {
 pub(crate) struct Ledger {
     taken_rows: Table<String, TakenRow>,
     kept_rows: Table<Displayed<Cid>, Description>,
+    let_go_rows: Table<Displayed<Cid>, LetGo>,
+    older_rows: Table<Displayed<Cid>, Older>,
     tables: Arc<Mutex<Tables>>,
     changed: Arc<Notify>,
     lost: Arc<Notify>,
     no_room: watch::Sender<Vec<NoRoom>>,
+    left_out: watch::Sender<LeftOut>,
 }
 
 impl Ledger {
@@ -63,20 +76,32 @@ impl Ledger {
     /// # Errors
     /// When the disk cannot be read.
     pub(crate) fn open(context: &Context) -> Result<Self, TableError> {
-        Self::read(context.table("taken"), context.table("kept"))
+        Self::read(
+            context.table("taken"),
+            context.table("kept"),
+            context.table("let_go"),
+            context.table("older"),
+        )
     }
 
     fn read(
         taken_rows: Table<String, TakenRow>,
         kept_rows: Table<Displayed<Cid>, Description>,
+        let_go_rows: Table<Displayed<Cid>, LetGo>,
+        older_rows: Table<Displayed<Cid>, Older>,
     ) -> Result<Self, TableError> {
         let taken = taken_rows.read_all()?.readable.into_iter();
         let taken = taken.filter_map(|(path, row)| Some((path, row.read()?))).collect();
         let kept = kept_rows.read_all()?.readable.into_iter();
         let kept = kept.map(|(Displayed(cid), description)| (cid, description)).collect();
+        let let_go: LetGoFiles =
+            let_go_rows.read_all()?.readable.into_iter().map(|(Displayed(cid), row)| (cid, row)).collect();
+        let older = older_rows.read_all()?.readable.into_iter();
+        let older = older.map(|(Displayed(cid), older)| (cid, older)).collect();
         let (changed, lost, no_room) = (Arc::default(), Arc::default(), watch::Sender::default());
-        let tables = Arc::new(Mutex::new(Tables { taken, kept }));
-        Ok(Self { taken_rows, kept_rows, tables, changed, lost, no_room })
+        let (left_out, changing, releasing) = (watch::Sender::default(), BTreeSet::new(), BTreeSet::new());
+        let tables = Arc::new(Mutex::new(Tables { taken, kept, let_go, releasing, older, changing }));
+        Ok(Self { taken_rows, kept_rows, let_go_rows, older_rows, tables, changed, lost, no_room, left_out })
     }
 
     /// The files taken from the shared folder, by path.
@@ -87,6 +112,22 @@ impl Ledger {
     /// What is pinned and was checked, with what it is.
     pub(crate) fn kept(&self) -> BTreeMap<Cid, Description> {
         self.tables().kept.clone()
+    }
+
+    /// What became of the older versions of files of the folder, and the taken files whose path is being changed.
+    pub(crate) fn replaced(&self) -> (BTreeMap<Cid, Replaced>, BTreeSet<Cid>) {
+        let tables = self.tables();
+        (versions::states(&tables.taken, &tables.older), tables.changing.clone())
+    }
+
+    /// Notes which taken files are being changed.
+    pub(crate) fn set_changing(&self, changing: BTreeSet<Cid>) {
+        self.tables().changing = changing;
+    }
+
+    /// What is left out for want of records.
+    pub(crate) fn left_out(&self) -> &watch::Sender<LeftOut> {
+        &self.left_out
     }
 
     /// The files for which there is no room now.
@@ -105,23 +146,51 @@ impl Ledger {
         })
     }
 
-    /// Notes that files of the folder were added and pinned.
+    /// Notes that files of the folder were added and pinned. What was deleted before is back.
     pub(crate) async fn take(&self, files: Vec<(String, Taken, Description)>) -> Result<(), TableError> {
         let kept = |(_, taken, description): &(String, Taken, Description)| {
             (Displayed(taken.cid), Some(description.clone()))
         };
         let row = |(path, taken, _): &(String, Taken, Description)| (path.clone(), Some(taken.row()));
+        let (older, forgotten) = self.replace(&files);
+        let older_row = |(cid, older): &(Cid, Older)| (Displayed(*cid), Some(older.clone()));
+        let forgotten_row = |cid: &Cid| (Displayed(*cid), None);
+        let rows: Vec<_> = older.iter().map(older_row).chain(forgotten.iter().map(forgotten_row)).collect();
+        if !rows.is_empty() {
+            self.older_rows.write_async(&rows).await?;
+        }
         // What is taken must be kept, not the other way round.
         self.kept_rows.write_async(&files.iter().map(kept).collect::<Vec<_>>()).await?;
         self.taken_rows.write_async(&files.iter().map(row).collect::<Vec<_>>()).await?;
+        self.take_back_rows(files.iter().map(|(_, taken, _)| taken.cid).collect()).await?;
         let mut tables = self.tables();
+        tables.older.extend(older);
+        tables.older.retain(|cid, _| !forgotten.contains(cid));
         for (path, taken, description) in files {
             tables.taken.insert(path, taken);
             tables.kept.insert(taken.cid, description);
+            tables.let_go.remove(&taken.cid);
+            tables.releasing.remove(&taken.cid);
         }
         drop(tables);
         self.changed.notify_one();
         Ok(())
+    }
+
+    /// Notes files of the folder that are not to be shared, so that they are not read again.
+    pub(crate) async fn pass_over(&self, files: Vec<(String, Taken)>) -> Result<(), TableError> {
+        let rows: Vec<_> = files.iter().map(|(path, taken)| (path.clone(), Some(taken.row()))).collect();
+        self.taken_rows.write_async(&rows).await?;
+        self.tables().taken.extend(files);
+        Ok(())
+    }
+
+    /// Returns the older versions that these files replace, and those that are forgotten for them.
+    fn replace(&self, files: &[(String, Taken, Description)]) -> (Vec<(Cid, Older)>, Vec<Cid>) {
+        let tables = self.tables();
+        let older = versions::replaced(&tables.taken, files);
+        let forgotten = versions::forgotten(&tables.older, older.len());
+        (older, forgotten)
     }
 
     /// Notes that files are no longer in the folder; what was shared of them stays shared.
@@ -163,6 +232,11 @@ impl Ledger {
         self.lost.notified().await;
     }
 
+    /// Tells the replicator that something changed besides what is taken.
+    pub(crate) fn tell_changed(&self) {
+        self.changed.notify_one();
+    }
+
     /// Waits until the proposer took something.
     pub(crate) async fn changed(&self) {
         self.changed.notified().await;
@@ -189,14 +263,15 @@ impl TakenRow {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::index::tests::{cid, description};
     use store::Store;
 
-    fn open(file: &std::path::Path) -> Ledger {
+    pub(in crate::ledger) fn open(file: &std::path::Path) -> Ledger {
         let store = Arc::new(Store::open(file).unwrap().0);
-        Ledger::read(store.table("logs/taken"), store.table("logs/kept")).unwrap()
+        let (taken, kept) = (store.table("logs/taken"), store.table("logs/kept"));
+        Ledger::read(taken, kept, store.table("logs/let_go"), store.table("logs/older")).unwrap()
     }
 
     #[tokio::test]
@@ -216,5 +291,25 @@ mod tests {
         assert_eq!(ledger.kept(), BTreeMap::from([(cid(), description(1, "b.bag"))]));
         ledger.drop_kept(&[cid()]).await.unwrap();
         assert!(ledger.kept().is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_older_version_of_a_path_is_remembered() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("records.redb");
+        let taken = |size, cid| Taken { fingerprint: Fingerprint { size, modified: 7 }, cid };
+        let newer =
+            crate::buckets::parse("bafkreiaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa").unwrap();
+        {
+            let ledger = open(&file);
+            for taken in [taken(5, cid()), taken(6, newer)] {
+                ledger.take(vec![("a.bag".to_owned(), taken, description(1, "a.bag"))]).await.unwrap();
+            }
+        }
+        let (replaced, _) = open(&file).replaced();
+        let [(old, Replaced::By(by, description))] = &replaced.into_iter().collect::<Vec<_>>()[..] else {
+            panic!("one older version")
+        };
+        assert_eq!((*old, *by, description.size), (cid(), Some(newer), 5));
     }
 }

@@ -2,6 +2,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::buckets::{LIFETIME, Station};
+use crate::choose::{OwnFile, Shortage, choose, renewal_edge};
 use crate::index::{State, index};
 use crate::ledger::Taken;
 use crate::settle::{Fingerprint, Found};
@@ -12,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 
 /// Returns the settled files that are to be added: new ones, changed ones, and those that are not whole any more. `kept`
-/// holds what is whole.
+/// holds what is whole, and what is not to be shared.
 pub(crate) fn to_add(
     settled: &Found,
     taken: &BTreeMap<String, Taken>,
@@ -31,22 +32,49 @@ pub(crate) fn gone(found: &Found, taken: &BTreeMap<String, Taken>) -> Vec<String
     taken.keys().filter(|path| !found.contains_key(*path)).cloned().collect()
 }
 
+/// Returns the files of which the last path is gone.
+pub(crate) fn deleted(gone: &[String], taken: &BTreeMap<String, Taken>) -> BTreeSet<Cid> {
+    let gone: BTreeSet<&String> = gone.iter().collect();
+    let (gone, left): (Vec<_>, Vec<_>) = taken.iter().partition(|(path, _)| gone.contains(path));
+    let left: BTreeSet<Cid> = left.into_iter().map(|(_, taken)| taken.cid).collect();
+    gone.into_iter().map(|(_, taken)| taken.cid).filter(|cid| !left.contains(cid)).collect()
+}
+
+/// Returns the taken files whose path holds something else by now.
+pub(crate) fn changing(found: &Found, taken: &BTreeMap<String, Taken>) -> BTreeSet<Cid> {
+    let is_other = |(path, taken): &(&String, &Taken)| {
+        found.get(*path).is_some_and(|fingerprint| *fingerprint != taken.fingerprint)
+    };
+    taken.iter().filter(is_other).map(|(_, taken)| taken.cid).collect()
+}
+
 /// Decides what this node states about its own files.
 #[derive(Clone, Debug)]
 pub struct Proposal {
     me: PeerId,
-    own: BTreeSet<Cid>,
+    own: BTreeMap<Cid, OwnFile>,
+    shortage: Shortage,
 }
 
 impl Proposal {
     /// Makes the decider of the node `me`.
     pub fn new(me: PeerId) -> Self {
-        Self { me, own: BTreeSet::new() }
+        Self { me, own: BTreeMap::new(), shortage: Shortage::default() }
     }
 
     /// Replaces the list of this node's own files that are whole.
     pub fn set_own(&mut self, own: BTreeSet<Cid>) {
+        self.own = own.into_iter().map(|cid| (cid, OwnFile::default())).collect();
+    }
+
+    /// Replaces the list of this node's own files that are whole, with what matters when there are too many.
+    pub(crate) fn set_own_files(&mut self, own: BTreeMap<Cid, OwnFile>) {
         self.own = own;
+    }
+
+    /// Returns which own files the last decision left out.
+    pub(crate) fn shortage(&self) -> Shortage {
+        self.shortage
     }
 }
 
@@ -54,13 +82,19 @@ impl Decide for Proposal {
     type Action = Infallible;
 
     /// Shares own files that are in no bucket, renews that at half its life, and dismisses from the first bucket those
-    /// that reached a later one.
+    /// that reached a later one. More files than the swarm remembers of one peer are left out.
     fn decide(&mut self, set: &Set, now: Moment) -> Decision<Infallible> {
         let now = now.time;
-        let files = index(set, now);
         let mut decision = Decision::default();
+        if self.own.is_empty() {
+            self.shortage = Shortage::default();
+            return decision;
+        }
+        let files = index(set, now);
+        let edge = renewal_edge(set, self.me, LIFETIME, self.shortage.is_short, now);
+        let (chosen, shortage) = choose(&self.own, &files, (set, self.me, now));
         let mut renewals = Vec::new();
-        for cid in &self.own {
+        for cid in &chosen {
             let item = Station::Files.item(cid);
             match files.get(cid) {
                 Some(file) if file.state != State::Shared => {
@@ -68,7 +102,7 @@ impl Decide for Proposal {
                         decision.statements.dismiss(item, Validity::stated(now, LIFETIME));
                     }
                 }
-                Some(file) if is_fresh(file.proposers.get(&self.me), now) => {
+                Some(file) if is_fresh(file.proposers.get(&self.me), edge) => {
                     renewals.extend(file.proposers.get(&self.me).copied().flatten());
                 }
                 _ => {
@@ -76,15 +110,19 @@ impl Decide for Proposal {
                 }
             }
         }
+        self.shortage = shortage;
         let renewal = renewals.into_iter().min();
-        decision.wake = renewal.map(|until| Time(until.0.saturating_sub(LIFETIME / 2)));
+        let renewal = renewal.map(|until| Time(until.0.saturating_sub(LIFETIME / 2)));
+        // What is renewed now makes room.
+        let again = (shortage.is_short && !decision.statements.is_empty()).then(|| now.plus(2));
+        decision.wake = renewal.into_iter().chain(again).min();
         decision
     }
 }
 
-/// Returns whether a statement that holds `until` need not be renewed yet.
-pub(crate) fn is_fresh(until: Option<&Option<Time>>, now: Time) -> bool {
-    until.is_some_and(|until| until.is_none_or(|until| until > now.plus(LIFETIME / 2)))
+/// Returns whether a statement that holds `until` need not be renewed yet: whether it holds beyond `edge`.
+pub(crate) fn is_fresh(until: Option<&Option<Time>>, edge: Time) -> bool {
+    until.is_some_and(|until| until.is_none_or(|until| until > edge))
 }
 
 #[cfg(test)]
@@ -108,6 +146,19 @@ mod tests {
         assert_eq!(to_add(&settled, &taken("a", 1), &BTreeSet::new()).len(), 1, "something of it was lost");
         assert_eq!(gone(&settled, &taken("b", 1)), ["b"]);
         assert!(gone(&settled, &taken("a", 1)).is_empty());
+        assert_eq!(changing(&settled, &taken("a", 2)), kept);
+        assert!(
+            changing(&settled, &taken("a", 1)).is_empty() && changing(&settled, &taken("b", 2)).is_empty()
+        );
+    }
+
+    #[test]
+    fn a_file_is_deleted_once_its_last_path_is_gone() {
+        let mut both = taken("a", 1);
+        both.extend(taken("b", 1));
+        let gone = |paths: &[&str]| paths.iter().map(|path| (*path).to_owned()).collect::<Vec<_>>();
+        assert!(deleted(&gone(&["a"]), &both).is_empty());
+        assert_eq!(deleted(&gone(&["a", "b"]), &both), BTreeSet::from([cid()]));
     }
 
     #[test]

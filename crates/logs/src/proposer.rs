@@ -1,12 +1,15 @@
 //! The proposer's shell: watches the shared folder, adds what settled, and says so.
 
+use crate::choose::OwnFile;
 use crate::folder::{FolderSettings, Look, SharedFolder};
 use crate::info::{Description, INFO_NAME};
 use crate::ledger::{Ledger, Taken};
+use crate::let_go::{LetGo, Reason};
 use crate::propose::{self, Proposal};
 use crate::scan::fingerprint;
 use crate::settle::{Fingerprint, Settling};
-use dcache::Time;
+use crate::versions::{Replaced, describe};
+use crate::writers::{self, Pace, open_for_writing};
 use ipfs::Cid;
 use ipfs::node::Node;
 use ipfs::node::PinError;
@@ -99,6 +102,8 @@ struct Proposer {
     ledger: Ledger,
     decisions: DecisionLoop<Proposal>,
     settling: Settling,
+    /// When the open files of all processes are looked at.
+    pace: Pace,
     started: Instant,
     /// Files that could not be added, and when to try again.
     failed: BTreeMap<String, Duration>,
@@ -130,7 +135,7 @@ impl Proposer {
     fn new(settings: ProposerSettings, swarm: Swarm, node: Node, ledger: Ledger) -> Self {
         let ProposerSettings { folder, settle, rescan } = settings;
         let (real, settling) = (folder.path.clone(), Settling::new(settle));
-        let (failed, damaged, new) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        let (failed, damaged, new, pace) = (BTreeMap::new(), BTreeMap::new(), Vec::new(), Pace::default());
         let (started, new_since, folder) = (Instant::now(), Duration::ZERO, SharedFolder::new(folder));
         // Records of other peers are decided on when the folder changed, or after a minute.
         let decisions = DecisionLoop::new(swarm.clone(), Proposal::new(swarm.me()), |_| false, GATHER);
@@ -143,6 +148,7 @@ impl Proposer {
             ledger,
             decisions,
             settling,
+            pace,
             started,
             failed,
             damaged,
@@ -178,29 +184,89 @@ impl Proposer {
         // What cannot be looked at now is neither new nor gone.
         let Some(found) = found else { return Ok(None) };
         let taken = self.ledger.taken();
-        self.forget(propose::gone(&found, &taken)).await?;
+        self.forget(propose::gone(&found, &taken), &taken).await?;
+        self.ledger.set_changing(propose::changing(&found, &taken));
         if is_other {
             self.check(found.keys().filter(|path| taken.contains_key(*path))).await;
         }
         self.failed.retain(|path, _| found.contains_key(path));
         let (settled, next) = self.settling.observe(found, self.started.elapsed());
         self.damaged.retain(|path, as_it_was| settled.get(path).is_none_or(|now| now == as_it_was));
-        for (path, fingerprint) in propose::to_add(&settled, &taken, &self.kept()) {
+        let as_it_should_be = &self.kept() | &self.ledger.withheld();
+        let (finished, again) = self.finished(propose::to_add(&settled, &taken, &as_it_should_be)).await;
+        for (path, fingerprint) in finished {
             self.add(path, fingerprint).await?;
         }
         self.finish().await?;
+        self.let_older_go().await?;
         self.publish().await?;
-        Ok(self.failed.values().copied().chain(next).min())
+        Ok(self.failed.values().copied().chain(next).chain(again).min())
+    }
+
+    /// Returns those of the files that nobody holds open for writing, and when to look again for the others.
+    async fn finished(
+        &mut self,
+        mut files: Vec<(String, Fingerprint)>,
+    ) -> (Vec<(String, Fingerprint)>, Option<Duration>) {
+        let elapsed = self.started.elapsed();
+        files.retain(|(path, _)| !self.must_wait(path));
+        if files.is_empty() {
+            self.pace.note_none();
+            return (files, None);
+        }
+        if elapsed < self.pace.next() {
+            return (Vec::new(), Some(self.pace.next()));
+        }
+        let sought: Vec<(String, PathBuf)> =
+            files.iter().map(|(path, _)| (path.clone(), self.real.join(path))).collect();
+        let looking = move || open_for_writing(Path::new(writers::PROCESSES), &sought);
+        let open = tokio::task::spawn_blocking(looking).await;
+        let open = open.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        files.retain(|(path, _)| !open.contains(path));
+        let now = self.started.elapsed();
+        (files, self.pace.note(open, now, now.saturating_sub(elapsed)))
+    }
+
+    /// Returns whether a file that could not be added is not tried again yet.
+    fn must_wait(&self, path: &str) -> bool {
+        let is_too_early = self.failed.get(path).is_some_and(|again| *again > self.started.elapsed());
+        is_too_early || self.damaged.contains_key(path)
+    }
+
+    /// Lets older versions of files go: their bytes are not in the folder any more.
+    async fn let_older_go(&self) -> Result<(), ProposerError> {
+        let (replaced, _) = self.ledger.replaced();
+        let older = replaced.into_iter().filter(|(_, state)| matches!(state, Replaced::By(..)));
+        let kept = self.kept();
+        let older: Vec<Cid> = older.map(|(cid, _)| cid).filter(|cid| kept.contains(cid)).collect();
+        if older.is_empty() {
+            return Ok(());
+        }
+        if let Err(error) = self.node.unpin_all(older.clone()).await {
+            tracing::warn!(%error, "older versions could not be unpinned; it is tried again");
+            return Ok(());
+        }
+        Ok(self.ledger.drop_kept(&older).await?)
     }
 
     fn kept(&self) -> BTreeSet<Cid> {
         self.ledger.kept().into_keys().collect()
     }
 
-    /// What is no longer in the folder is not served from there any more.
-    async fn forget(&self, gone: Vec<String>) -> Result<(), ProposerError> {
+    /// Lets go of files that are no longer in the folder: this node neither keeps them nor says so any more.
+    async fn forget(&self, gone: Vec<String>, taken: &BTreeMap<String, Taken>) -> Result<(), ProposerError> {
         if gone.is_empty() {
             return Ok(());
+        }
+        let time = self.swarm.read(|_, now| now).await?;
+        let deleted = propose::deleted(&gone, taken);
+        let row = |cid: &Cid| (*cid, LetGo { reason: Reason::Deleted, time });
+        self.ledger.let_go(deleted.iter().map(row).collect()).await?;
+        for file in &gone {
+            tracing::info!(
+                file,
+                "a file was deleted from the shared folder; this robot does not hold it any more, others may"
+            );
         }
         self.ledger.forget_paths(gone.clone()).await?;
         self.check(gone.iter()).await;
@@ -217,8 +283,7 @@ impl Proposer {
 
     async fn add(&mut self, path: String, fingerprint: Fingerprint) -> Result<(), ProposerError> {
         let elapsed = self.started.elapsed();
-        let must_wait = self.failed.get(&path).is_some_and(|again| *again > elapsed);
-        if must_wait || self.damaged.contains_key(&path) {
+        if self.must_wait(&path) {
             return Ok(());
         }
         match self.take(&path, fingerprint).await {
@@ -258,7 +323,7 @@ impl Proposer {
         if service::holds_key(&file, self.swarm.me()) {
             return Err(TakeError::Key);
         }
-        let description = self.describe(path, fingerprint);
+        let description = describe(path, fingerprint, self.swarm.me());
         let entries = vec![
             DirectoryEntry { path: description.filename.clone(), content: Content::InPlace(file.clone()) },
             DirectoryEntry {
@@ -279,7 +344,8 @@ impl Proposer {
 
     /// Pins and declares what was added. What cannot be pinned with the others is tried alone.
     async fn finish(&mut self) -> Result<(), ProposerError> {
-        let mut new = std::mem::take(&mut self.new);
+        let new = std::mem::take(&mut self.new);
+        let mut new = self.pass_over_withheld(new).await?;
         if new.is_empty() {
             return Ok(());
         }
@@ -297,6 +363,18 @@ impl Proposer {
         self.publish().await
     }
 
+    /// Leaves out the files that are not to be shared, and notes that they were looked at.
+    async fn pass_over_withheld(&self, new: Vec<New>) -> Result<Vec<New>, ProposerError> {
+        let withheld = self.ledger.withheld();
+        let (passed, new): (Vec<New>, Vec<New>) =
+            new.into_iter().partition(|new| withheld.contains(&new.added.root));
+        let row = |new: New| (new.path, Taken { fingerprint: new.fingerprint, cid: new.added.root });
+        if !passed.is_empty() {
+            self.ledger.pass_over(passed.into_iter().map(row).collect()).await?;
+        }
+        Ok(new)
+    }
+
     async fn pin_each(&mut self, new: Vec<New>) -> Vec<New> {
         let mut pinned = Vec::new();
         for new in new {
@@ -308,17 +386,16 @@ impl Proposer {
         pinned
     }
 
-    fn describe(&self, path: &str, fingerprint: Fingerprint) -> Description {
-        let filename = path.rsplit('/').next().unwrap_or(path).to_owned();
-        let changed = Time(fingerprint.modified / 1_000_000_000);
-        Description { filename, size: fingerprint.size, changed, uploader: self.swarm.me() }
-    }
-
     async fn publish(&mut self) -> Result<(), ProposerError> {
         let (taken, kept) = (self.ledger.taken(), self.kept());
-        let own = taken.into_values().map(|taken| taken.cid).filter(|cid| kept.contains(cid)).collect();
-        self.decisions.decider().set_own(own);
+        let own = taken.into_iter().filter(|(_, taken)| kept.contains(&taken.cid));
+        let own = own.map(|(path, taken)| (taken.cid, OwnFile::at(&path, taken.fingerprint.modified)));
+        self.decisions.decider().set_own_files(own.collect());
         self.decisions.decide().await?;
+        let (shortage, open) = (self.decisions.decider().shortage(), self.pace.open());
+        if self.ledger.left_out().send_if_modified(|left_out| left_out.note_own(shortage, open)) {
+            self.ledger.tell_changed();
+        }
         Ok(())
     }
 }

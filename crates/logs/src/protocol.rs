@@ -7,6 +7,9 @@ pub const MAX_NAMES: usize = service::MAX_PAGE_ROWS;
 /// Maximum number of waiting files in an answer.
 pub const MAX_WAITING: usize = 100;
 
+/// Maximum number of files that one request discards.
+pub const MAX_DISCARDS: usize = 128;
+
 /// A request to the service `logs`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -15,9 +18,22 @@ pub enum Request {
     Waiting {},
     /// Asks how the shared folder is. The answer is [`Answer::Folder`].
     Folder {},
+    /// Asks for the number of files that are left out. The answer is [`Answer::LeftOut`].
+    LeftOut {},
     /// Asks for the names of files. The answer is [`Answer::Names`].
     Names {
         /// CIDs of the files, at most [`MAX_NAMES`].
+        cids: Vec<String>,
+    },
+    /// Discards files in the whole swarm: their holders let go of them, and this node states so for as long as nobody undoes
+    /// it. The answer is [`Answer::Discarded`].
+    Discard {
+        /// CIDs of the files, at most [`MAX_DISCARDS`].
+        cids: Vec<String>,
+    },
+    /// Undoes that files were discarded, or that this node let go of them. The answer is [`Answer::Discarded`].
+    Undiscard {
+        /// CIDs of the files, at most [`MAX_DISCARDS`].
         cids: Vec<String>,
     },
 }
@@ -35,11 +51,28 @@ pub enum Answer {
     },
     /// Answers [`Request::Folder`].
     Folder(FolderRow),
+    /// Answers [`Request::LeftOut`].
+    LeftOut(LeftOutFiles),
     /// Answers [`Request::Names`].
     Names {
         /// One name for each CID, in their order; absent when it is not known.
         names: Vec<Option<String>>,
     },
+    /// Answers [`Request::Discard`] and [`Request::Undiscard`]: the decision is on the disk.
+    Discarded {
+        /// The files, in the order of the request.
+        files: Vec<DiscardedFile>,
+    },
+}
+
+/// A file that was discarded, or of which that was undone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiscardedFile {
+    /// CID of the root.
+    pub cid: String,
+    /// Where it lies in the shared folder of this node; absent when it does not. It is not deleted there.
+    pub path: Option<String>,
 }
 
 /// A file that waits for room.
@@ -54,6 +87,18 @@ pub struct WaitingFile {
     pub bytes: u64,
     /// What is full, as a sentence.
     pub reason: String,
+}
+
+/// Numbers of files that are left out for now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeftOutFiles {
+    /// Files of the shared folder of which the swarm is not told, since it remembers a limited number of records of each peer.
+    pub own: usize,
+    /// Files of other peers that are not kept for the same reason.
+    pub others: usize,
+    /// Files of the shared folder that a program holds open for writing.
+    pub open: usize,
 }
 
 /// The shared folder of a node.

@@ -1,14 +1,22 @@
 //! The pure decider of verifier and replicator: which files to fetch, and what to state about those that are kept.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod begin;
+mod letting_go;
+mod rules;
+
 use crate::buckets::{self, LIFETIME, Station};
+use crate::choose::Shortage;
 use crate::index::{SharedFile, Signers, State, index};
 use crate::info::Description;
+use crate::let_go::LetGoFiles;
 use crate::propose::is_fresh;
+use crate::versions::{Replaced, take_back};
 use dcache::{Item, Moment, Pattern, PeerId, Set, Statements, Time, Validity};
 use ipfs::Cid;
 use ipfs::node::Provider;
-use service::{Decide, Decision, holders_of, provider_patterns};
+use rules::Rules;
+use service::{Decide, Decision, provider_patterns};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Maximum validity of a statement in seconds.
@@ -19,8 +27,16 @@ const LONGEST: u64 = dcache::buckets::LONGEST_LIFETIME;
 pub struct Replication {
     me: PeerId,
     kept: BTreeMap<Cid, Description>,
+    /// Files of which this node takes back what it states, until it is done.
     lost: BTreeSet<Cid>,
     bad: BTreeSet<Cid>,
+    let_go: LetGoFiles,
+    /// Whether it has decided before.
+    is_begun: bool,
+    replaced: BTreeMap<Cid, Replaced>,
+    changing: BTreeSet<Cid>,
+    is_short: bool,
+    shortage: Shortage,
     /// The buckets that it reads: when something in one of them begins or ceases to hold, it decides anew.
     reads: [Pattern; 2],
 }
@@ -35,15 +51,22 @@ pub enum Action {
         /// Peers that most likely hold it, with their addresses.
         providers: Vec<Provider>,
     },
-    /// Unpin a file that was discarded.
+    /// Unpin a file of another node that was discarded.
     Drop(Cid),
+    /// Stop sharing a file of this node's own folder that was discarded.
+    Withdraw(Cid),
+    /// Forget that this node let go of files: they may be kept again.
+    TakeBack(Vec<Cid>),
 }
 
 impl Replication {
     /// Makes the decider of the node `me`.
     pub fn new(me: PeerId) -> Self {
         let (kept, lost, bad) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
-        Self { me, kept, lost, bad, reads: provider_patterns() }
+        let (let_go, is_begun, replaced, changing) =
+            (LetGoFiles::new(), false, BTreeMap::new(), BTreeSet::new());
+        let (is_short, shortage, reads) = (false, Shortage::default(), provider_patterns());
+        Self { me, kept, lost, bad, let_go, is_begun, replaced, changing, is_short, shortage, reads }
     }
 
     /// Replaces the list of files that this node has checked and pinned, its own files included.
@@ -51,7 +74,8 @@ impl Replication {
         self.kept = kept;
     }
 
-    /// Notes kept files of which something was lost. The next decision retracts what this node stated about them.
+    /// Notes files that this node does not hold whole any more. The next decision retracts what this node stated about
+    /// them.
     pub fn lose(&mut self, lost: BTreeSet<Cid>) {
         self.lost.extend(lost);
     }
@@ -59,6 +83,23 @@ impl Replication {
     /// Notes a file that is bad. The next decision discards it.
     pub fn reject(&mut self, cid: Cid) {
         self.bad.insert(cid);
+    }
+
+    /// Replaces the list of own files of which a newer version was taken, and of those whose path is being changed. Neither
+    /// are fetched back.
+    pub(crate) fn set_replaced(&mut self, replaced: BTreeMap<Cid, Replaced>, changing: BTreeSet<Cid>) {
+        (self.replaced, self.changing) = (replaced, changing);
+    }
+
+    /// Notes whether own files found no room for what is to be stated about them.
+    pub(crate) fn set_short(&mut self, is_short: bool) {
+        self.is_short = is_short;
+    }
+
+    /// Returns the number of files that the last decision left out, since this node has said as much as the swarm remembers
+    /// of one peer.
+    pub(crate) fn left_out(&self) -> usize {
+        self.shortage.left_out
     }
 }
 
@@ -68,30 +109,27 @@ impl Decide for Replication {
     fn decide(&mut self, set: &Set, now: Moment) -> Decision<Action> {
         let time = now.time;
         let files = index(set, time);
-        let (lost, bad) = (std::mem::take(&mut self.lost), std::mem::take(&mut self.bad));
-        let mut decision = Decision { wake: set.next_edge(&self.reads, time), ..Decision::default() };
-        for file in lost.iter().filter_map(|cid| files.get(cid)) {
-            decision.statements.append(retract(file, self.me, time));
-        }
+        let (lost, bad) = (self.lost.clone(), std::mem::take(&mut self.bad));
+        let mut decision = self.let_go(set, &files, now);
+        decision.wake = decision.wake.into_iter().chain(set.next_edge(&self.reads, time)).min();
         for file in bad.iter().filter_map(|cid| files.get(cid)) {
             decision.statements.append(discard(file, time));
         }
-        for (cid, step) in plan(&files, &self.kept, self.me, time) {
-            if lost.contains(&cid) || bad.contains(&cid) {
-                continue;
-            }
-            match (step, files.get(&cid), self.kept.get(&cid)) {
-                (Step::Take, Some(file), _) => {
-                    let (file, providers) = (Box::new(file.clone()), holders_of(set, &cid, self.me, time));
-                    decision.actions.push(Action::Take { file, providers });
-                }
-                (Step::Drop, ..) => decision.actions.push(Action::Drop(cid)),
-                (step, Some(file), Some(description)) => {
-                    decision.statements.append(statements(step, file, description, time));
-                }
-                _ => {}
-            }
+        let withdrawn = self.withdrawn(set, time);
+        for cid in &withdrawn {
+            decision.statements.append(take_back(cid, (set, self.me, time)));
+            decision.actions.push(Action::Drop(*cid));
         }
+        decision.statements.append(self.withdraw(&files, set, time));
+        let is_short = self.is_short || self.shortage.is_short;
+        if is_short {
+            decision.statements.append(self.forsake(set, time));
+        }
+        let rules = Rules::new(set, self.me, is_short, time);
+        let mut steps = plan(&files, &self.kept, &rules);
+        let is_done = |cid: &Cid| lost.contains(cid) || bad.contains(cid) || withdrawn.contains(cid);
+        steps.retain(|(cid, _)| !is_done(cid) && !self.is_replaced(cid) && !self.is_let_go(cid));
+        self.follow(steps, &files, (set, &rules), &mut decision);
         decision
     }
 }
@@ -101,8 +139,10 @@ impl Decide for Replication {
 enum Step {
     /// Fetch, check and pin it.
     Take,
-    /// Unpin it: it was found bad.
+    /// Unpin it: it was discarded.
     Drop,
+    /// Stop sharing it although it is in this node's own folder: it was discarded.
+    Withdraw,
     /// State what it is.
     Describe,
     /// State that it is good.
@@ -115,32 +155,31 @@ enum Step {
 fn plan(
     files: &BTreeMap<Cid, SharedFile>,
     kept: &BTreeMap<Cid, Description>,
-    me: PeerId,
-    now: Time,
+    rules: &Rules,
 ) -> Vec<(Cid, Step)> {
     let steps = files.values().flat_map(|file| match kept.get(&file.cid) {
-        Some(description) => with_kept(file, description, me, now),
+        Some(description) => with_kept(file, description, rules),
         None if file.state == State::Discarded => Vec::new(),
         None => vec![(file.cid, Step::Take)],
     });
     steps.collect()
 }
 
-fn with_kept(file: &SharedFile, description: &Description, me: PeerId, now: Time) -> Vec<(Cid, Step)> {
-    let is_own = description.uploader == me;
+fn with_kept(file: &SharedFile, description: &Description, rules: &Rules) -> Vec<(Cid, Step)> {
+    let is_own = description.uploader == rules.me;
     let mut steps = Vec::new();
-    if !is_described(file, description, me, now) {
+    if !is_described(file, description, rules) {
         steps.push(Step::Describe);
     }
     match file.state {
         // The verifier must be another peer than the uploader, and the uploader must have shared the file.
         State::Shared if !is_own && file.proposers.contains_key(&description.uploader) => {
-            steps.push(Step::Verify);
+            steps.push(if rules.may_keep { Step::Keep } else { Step::Verify });
         }
         State::Shared => {}
-        State::Verified | State::Safe if is_fresh(file.holders.get(&me), now) => {}
+        State::Verified | State::Safe if is_fresh(file.holders.get(&rules.me), rules.edge) => {}
         State::Verified | State::Safe => steps.push(Step::Keep),
-        State::Discarded if is_own => {}
+        State::Discarded if is_own => steps = vec![Step::Withdraw],
         State::Discarded => steps = vec![Step::Drop],
     }
     steps.into_iter().map(|step| (file.cid, step)).collect()
@@ -155,19 +194,20 @@ pub(crate) fn is_in_reach(file: &SharedFile, me: PeerId, has_address: bool) -> b
 
 /// Returns whether the file's description holds for long enough. The uploader renews it at half its life, other peers only
 /// when the uploader does not.
-fn is_described(file: &SharedFile, description: &Description, me: PeerId, now: Time) -> bool {
-    let is_own = description.uploader == me;
-    let early = if is_own { LIFETIME / 2 } else { LIFETIME / 4 };
-    let lasts = file.described_until.is_some_and(|until| until > now.plus(early));
+fn is_described(file: &SharedFile, description: &Description, rules: &Rules) -> bool {
+    let is_own = description.uploader == rules.me;
+    let edge = if is_own { rules.edge } else { rules.now.plus(LIFETIME / 4) };
+    let lasts = file.described_until.is_some_and(|until| until > edge);
     lasts && (!is_own || file.description.as_ref() == Some(description))
 }
 
-/// Returns the statements of a step.
-fn statements(step: Step, file: &SharedFile, description: &Description, now: Time) -> Statements {
+/// Returns the statements of a step. An entry leaves the earlier bucket where this node itself stated it: that costs no
+/// record, and whoever else stated it does the same.
+fn statements(step: Step, file: &SharedFile, description: &Description, rules: &Rules) -> Statements {
     let mut statements = Statements::new();
-    let lasting = Validity::stated(now, LIFETIME);
+    let lasting = Validity::stated(rules.now, LIFETIME);
     match step {
-        Step::Take | Step::Drop => {}
+        Step::Take | Step::Drop | Step::Withdraw => {}
         Step::Describe => {
             // A description that is too long for a record stays in the info file alone.
             if let Ok(data) = description.to_data() {
@@ -176,27 +216,13 @@ fn statements(step: Step, file: &SharedFile, description: &Description, now: Tim
         }
         Step::Verify => {
             statements.propose(Station::Verified.item(&file.cid), lasting);
-            leave(&mut statements, Station::Files, file, &file.proposers, now);
         }
         Step::Keep => {
             statements.propose(Station::Safe.item(&file.cid), lasting);
-            leave(&mut statements, Station::Verified, file, &file.verifiers, now);
+            if file.verifiers.contains_key(&rules.me) {
+                leave(&mut statements, Station::Verified, file, &file.verifiers, rules.now);
+            }
         }
-    }
-    statements
-}
-
-/// Returns what a node states about a file that it no longer holds whole. A dismissal would deny what others state, so the
-/// node proposes the same again, for a second that is over.
-fn retract(file: &SharedFile, me: PeerId, now: Time) -> Statements {
-    let stations = [
-        (Station::Files, &file.proposers),
-        (Station::Verified, &file.verifiers),
-        (Station::Safe, &file.holders),
-    ];
-    let mut statements = Statements::new();
-    for (station, _) in stations.into_iter().filter(|(_, signers)| signers.contains_key(&me)) {
-        statements.propose(station.item(&file.cid), Validity::over(now));
     }
     statements
 }
@@ -228,7 +254,8 @@ mod tests {
     /// Steps of peer `seed`, which has kept the file of peer 1 or not.
     fn steps(set: &Set, seed: u8, is_kept: bool, now: Time) -> Vec<Step> {
         let kept = is_kept.then(|| (cid(), description(1, "a.bag"))).into_iter().collect();
-        plan(&index(set, now), &kept, peer(seed), now).into_iter().map(|(_, step)| step).collect()
+        let rules = Rules::new(set, peer(seed), false, now);
+        plan(&index(set, now), &kept, &rules).into_iter().map(|(_, step)| step).collect()
     }
 
     fn describe(set: &mut Set) {
@@ -244,7 +271,7 @@ mod tests {
         assert_eq!(steps(&set, 1, true, NOW), [Step::Describe], "the uploader waits for others");
         describe(&mut set);
         assert_eq!(steps(&set, 2, false, NOW), [Step::Take]);
-        assert_eq!(steps(&set, 2, true, NOW), [Step::Verify]);
+        assert_eq!(steps(&set, 2, true, NOW), [Step::Keep], "who keeps it need not say that it is good");
         say(&mut set, 2, Kind::Propose, Station::Verified.item(&cid()), LIFETIME);
         for seed in [1, 2, 3] {
             assert_eq!(steps(&set, seed, true, NOW), [Step::Keep]);
@@ -274,47 +301,42 @@ mod tests {
     }
 
     #[test]
-    fn what_was_found_bad_is_let_go_but_not_by_its_uploader() {
+    fn what_was_found_bad_is_let_go_and_its_uploader_shares_it_no_more() {
         let mut set = Set::default();
         describe(&mut set);
         say(&mut set, 2, Kind::Propose, Station::Discard.item(&cid()), LIFETIME);
         assert_eq!(steps(&set, 2, true, NOW), [Step::Drop]);
         assert!(steps(&set, 2, false, NOW).is_empty());
-        assert!(steps(&set, 1, true, NOW).is_empty());
+        assert_eq!(steps(&set, 1, true, NOW), [Step::Withdraw]);
     }
 
     #[test]
-    fn a_peer_that_lost_a_file_retracts_only_its_own_statement() {
+    fn an_entry_leaves_the_earlier_bucket_where_this_node_itself_put_it() {
         let mut set = Set::default();
-        for seed in [1, 2] {
-            say(&mut set, seed, Kind::Propose, Station::Safe.item(&cid()), LIFETIME);
+        for seed in [2, 3] {
+            say(&mut set, seed, Kind::Propose, Station::Verified.item(&cid()), LIFETIME);
         }
         let file = index(&set, NOW).remove(&cid()).unwrap();
+        let stated = |seed| {
+            let rules = Rules::new(&set, peer(seed), false, NOW);
+            statements(Step::Keep, &file, &description(1, "a.bag"), &rules)
+        };
         let mut expected = Statements::new();
-        expected.propose(Station::Safe.item(&cid()), Validity::over(NOW));
-        assert_eq!(retract(&file, peer(1), NOW), expected);
-        assert!(retract(&file, peer(3), NOW).is_empty());
-        let (item, signer) = (Station::Safe.item(&cid()), peer(1));
-        let former = set.get(&dcache::Key { item: item.clone(), signer }).unwrap().keep();
-        let moment = dcache::Statement::new(Kind::Propose, item, Validity::over(NOW)).unwrap();
-        let record = dcache::Record::sign(moment, &dcache::Keypair::from_seed([1; 32]), 9, former);
-        set.admit_verified(record, NOW).unwrap();
-        let later = index(&set, NOW).remove(&cid()).unwrap();
-        assert_eq!(
-            (later.state, later.holders.into_keys().collect::<Vec<_>>()),
-            (State::Safe, vec![peer(2)])
-        );
+        expected.propose(Station::Safe.item(&cid()), Validity::stated(NOW, LIFETIME));
+        assert_eq!(stated(4), expected, "one record of each further holder");
+        expected.dismiss(Station::Verified.item(&cid()), Validity::stated(NOW, LIFETIME));
+        assert_eq!(stated(2), expected);
     }
 
     #[test]
-    fn an_entry_leaves_the_earlier_bucket_for_as_long_as_it_would_be_there() {
-        let mut set = Set::default();
-        say(&mut set, 1, Kind::Propose, Station::Files.item(&cid()), LIFETIME + 3600);
-        let file = index(&set, NOW).remove(&cid()).unwrap();
-        let mut expected = Statements::new();
-        expected.propose(Station::Verified.item(&cid()), Validity::stated(NOW, LIFETIME));
-        expected.dismiss(Station::Files.item(&cid()), Validity::stated(NOW, LIFETIME + 3600));
-        assert_eq!(statements(Step::Verify, &file, &description(1, "a.bag"), NOW), expected);
+    fn who_may_not_say_that_it_keeps_a_file_says_that_it_is_good() {
+        let root = dcache::Keypair::from_seed([9; 32]).peer_id();
+        let policy = dcache::Policy::new([root].into(), Vec::new(), std::num::NonZeroU8::MIN);
+        let mut set = Set::new(policy, dcache::Limits::default());
+        describe(&mut set);
+        say(&mut set, 1, Kind::Propose, Station::Files.item(&cid()), LIFETIME);
+        assert_eq!(steps(&set, 2, true, NOW), [Step::Verify]);
+        assert_eq!(steps(&set, 9, true, NOW), [Step::Keep]);
     }
 
     #[test]

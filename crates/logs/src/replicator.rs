@@ -1,8 +1,11 @@
 //! The shell of verifier and replicator: fetches, checks and pins what the decider asks for.
 
+mod pins;
+
 use crate::check::{Fault, check};
 use crate::index::SharedFile;
 use crate::ledger::{Ledger, NoRoom};
+use crate::let_go::Reason;
 use crate::replicate::{Action, Replication, is_in_reach};
 use ipfs::Cid;
 use ipfs::node::{FetchError, FetchLimits, Node, PinError, Provider};
@@ -25,6 +28,8 @@ pub(crate) struct ReplicatorSettings {
     pub(crate) max_file_bytes: u64,
     /// Number of files that are fetched at a time.
     pub(crate) parallel: usize,
+    /// Time between two looks whether what is kept is still there.
+    pub(crate) check: Duration,
 }
 
 /// Time in which records that come are decided on together.
@@ -107,7 +112,9 @@ pub(crate) async fn run_replicator(
     ledger: Ledger,
 ) -> Result<Infallible, ReplicatorError> {
     let (found, losses) = mpsc::channel(1);
-    let watching = find_losses(node.clone(), found);
+    let watching = pins::find_losses(node.clone(), found, settings.check);
+    let (changed, pin_changes) = mpsc::channel(1);
+    let comparing = pins::watch_pins(node.clone(), ledger.clone(), changed);
     let decider = Replication::new(swarm.me());
     let decisions = DecisionLoop::new(swarm.clone(), decider, concerns_providers, GATHER);
     let (fetches, roots, attempts) = (JoinSet::new(), BTreeMap::new(), BTreeMap::new());
@@ -115,59 +122,31 @@ pub(crate) async fn run_replicator(
     let replicator =
         Replicator { settings, swarm, node, ledger, decisions, fetches, roots, attempts, no_room };
     tokio::select! {
-        ended = replicator.run(losses) => ended,
+        ended = replicator.run(losses, pin_changes) => ended,
         failed = watching => failed,
-    }
-}
-
-/// Finds the roots that lack blocks, whenever something that is pinned went missing.
-async fn find_losses(node: Node, found: mpsc::Sender<BTreeSet<Cid>>) -> Result<Infallible, ReplicatorError> {
-    let mut losses = node.store().losses();
-    loop {
-        losses.borrow_and_update();
-        // Files that look different are read now, which can take long.
-        if let Err(error) = node.check_files(None).await {
-            tracing::warn!(%error, "what became of shared files could not be noted; it is seen again after the next start");
-        }
-        let incomplete = node.incomplete_pins().await?;
-        if !incomplete.is_empty() && found.send(incomplete.into_iter().collect()).await.is_err() {
-            return std::future::pending().await;
-        }
-        if losses.changed().await.is_err() {
-            return std::future::pending().await;
-        }
-        tokio::time::sleep(GATHER).await;
+        failed = comparing => failed,
     }
 }
 
 impl Replicator {
-    async fn run(mut self, mut losses: mpsc::Receiver<BTreeSet<Cid>>) -> Result<Infallible, ReplicatorError> {
+    async fn run(
+        mut self,
+        mut losses: mpsc::Receiver<BTreeSet<Cid>>,
+        mut pin_changes: mpsc::Receiver<()>,
+    ) -> Result<Infallible, ReplicatorError> {
         self.compare_with_pins().await?;
         loop {
+            self.release().await?;
             let retry = self.decide().await?;
             tokio::select! {
                 () = self.decisions.changed() => {}
                 () = self.ledger.changed() => {}
                 Some(incomplete) = losses.recv() => self.lost(&incomplete).await?,
+                Some(()) = pin_changes.recv() => self.follow_pins().await?,
                 Some(ended) = self.fetches.join_next_with_id() => self.ended(ended).await?,
                 () = tokio::time::sleep_until(retry) => {}
             }
         }
-    }
-
-    /// Pins again what is in the ledger but not pinned, because the database or a block was lost. What cannot be pinned is
-    /// fetched again.
-    async fn compare_with_pins(&mut self) -> Result<(), ReplicatorError> {
-        let pinned: BTreeSet<Cid> = self.node.pins().await?.into_iter().map(|pin| pin.root).collect();
-        let incomplete = self.node.incomplete_pins().await?;
-        let mut lost: BTreeSet<Cid> = incomplete.into_iter().collect();
-        for cid in self.ledger.kept().into_keys().filter(|cid| !pinned.contains(cid)) {
-            if let Err(error) = self.node.pin(cid).await {
-                tracing::warn!(%cid, %error, "a kept file could not be pinned anew");
-                lost.insert(cid);
-            }
-        }
-        self.lost(&lost).await
     }
 
     /// Retracts and forgets files that are not whole any more. What other peers hold is fetched again.
@@ -192,17 +171,26 @@ impl Replicator {
 
     /// Decides, and does what was decided. Returns when to retry a file for which there was no room or that failed.
     async fn decide(&mut self) -> Result<Instant, ReplicatorError> {
-        self.decisions.decider().set_kept(self.ledger.kept());
+        self.set_inputs();
         let actions = self.decisions.decide().await?;
+        let others = if self.settings.keep_others { self.decisions.decider().left_out() } else { 0 };
+        self.ledger.left_out().send_if_modified(|left_out| left_out.note_others(others));
         self.no_room.clear();
-        let mut wanted = BTreeMap::new();
+        let (mut wanted, mut is_done) = (BTreeMap::new(), true);
         for action in actions {
             match action {
                 Action::Take { file, providers } => drop(wanted.insert(file.cid, (file, providers))),
                 Action::Drop(cid) => {
-                    tracing::info!(%cid, "a discarded file is unpinned");
+                    tracing::info!(%cid, "a file that was discarded or withdrawn is unpinned");
                     self.forget(vec![cid]).await?;
+                    self.decisions.decider().lose(BTreeSet::from([cid]));
+                    is_done = false;
                 }
+                Action::Withdraw(cid) => {
+                    tracing::warn!(%cid, "another robot discarded a file of the shared folder; it is not shared any more until `undiscard`");
+                    self.let_go(BTreeSet::from([cid]), Reason::Withdrawn).await?;
+                }
+                Action::TakeBack(cids) => self.ledger.take_back(&cids).await?,
             }
         }
         self.attempts.retain(|cid, attempt| attempt.is_under_way || wanted.contains_key(cid));
@@ -212,7 +200,18 @@ impl Replicator {
             let is_in_folder = in_folder.contains(&file.cid);
             self.take(&file, providers, is_in_folder);
         }
-        Ok(self.next_retry())
+        let retry = self.next_retry();
+        Ok(if is_done { retry } else { Instant::now() })
+    }
+
+    fn set_inputs(&self) {
+        let ((replaced, changing), is_short) =
+            (self.ledger.replaced(), self.ledger.left_out().borrow().own.is_short);
+        let mut decider = self.decisions.decider();
+        decider.set_kept(self.ledger.kept());
+        decider.set_let_go(self.ledger.let_go_files());
+        decider.set_replaced(replaced, changing);
+        decider.set_short(is_short);
     }
 
     fn next_retry(&mut self) -> Instant {
@@ -302,6 +301,11 @@ impl Replicator {
         let (id, result) = ended.unwrap_or_else(|error| (error.id(), Err(TakeError::Died)));
         let Some(cid) = self.roots.remove(&id) else { return Ok(()) };
         match result {
+            Ok(()) if self.ledger.let_go_files().contains_key(&cid) => {
+                // It was let go of meanwhile.
+                self.attempts.remove(&cid);
+                self.forget(vec![cid]).await?;
+            }
             Ok(()) => {
                 self.attempts.remove(&cid);
                 tracing::info!(%cid, "a shared file was checked and is kept");

@@ -15,15 +15,29 @@ pub(crate) struct Fingerprint {
 /// The files of a folder, by path relative to it, with `/` between the names.
 pub(crate) type Found = BTreeMap<String, Fingerprint>;
 
-/// Remembers since when each file has looked as it does now.
+/// Pause of a recorder after which a file counts as done and not as paused. A person who edits a file once a minute is no
+/// recorder.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// A file of the folder, as it was seen.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    fingerprint: Fingerprint,
+    /// Since when it has looked so.
+    since: Duration,
+    /// The longest time, up to [`LONGEST_PAUSE`], for which it stayed the same before it was changed again.
+    pause: Duration,
+}
+
+/// Remembers since when each file has looked as it does now, and for how long its writer pauses.
 #[derive(Debug)]
 pub(crate) struct Settling {
     wait: Duration,
-    seen: BTreeMap<String, (Fingerprint, Duration)>,
+    seen: BTreeMap<String, Seen>,
 }
 
 impl Settling {
-    /// A file has settled when it stayed the same for `wait`.
+    /// A file has settled when it stayed the same for `wait`, or for half as long again as its writer paused so far.
     pub(crate) fn new(wait: Duration) -> Self {
         Self { wait, seen: BTreeMap::new() }
     }
@@ -33,18 +47,28 @@ impl Settling {
     pub(crate) fn observe(&mut self, found: Found, elapsed: Duration) -> (Found, Option<Duration>) {
         let mut seen = BTreeMap::new();
         for (path, fingerprint) in found {
-            let since = match self.seen.get(&path) {
-                Some((before, since)) if *before == fingerprint => *since,
-                _ => elapsed,
+            let now = match self.seen.get(&path) {
+                Some(before) if before.fingerprint == fingerprint => *before,
+                before => {
+                    let pause = before.map_or(Duration::ZERO, |before| before.pause_until(elapsed));
+                    Seen { fingerprint, since: elapsed, pause }
+                }
             };
-            seen.insert(path, (fingerprint, since));
+            seen.insert(path, now);
         }
         self.seen = seen;
-        let has_settled = |since: &Duration| *since + self.wait <= elapsed;
-        let settled = self.seen.iter().filter(|(_, (_, since))| has_settled(since));
-        let settled = settled.map(|(path, (fingerprint, _))| (path.clone(), *fingerprint)).collect();
-        let unsettled = self.seen.values().filter(|(_, since)| !has_settled(since));
-        (settled, unsettled.map(|(_, since)| *since + self.wait).min())
+        let settles = |seen: &Seen| seen.since + self.wait.max(seen.pause * 3 / 2);
+        let settled = self.seen.iter().filter(|(_, seen)| settles(seen) <= elapsed);
+        let settled = settled.map(|(path, seen)| (path.clone(), seen.fingerprint)).collect();
+        (settled, self.seen.values().map(settles).filter(|at| *at > elapsed).min())
+    }
+}
+
+impl Seen {
+    /// Returns the longest pause, when the file was changed at `elapsed`.
+    fn pause_until(&self, elapsed: Duration) -> Duration {
+        let pause = elapsed.saturating_sub(self.since);
+        if pause <= LONGEST_PAUSE { self.pause.max(pause) } else { self.pause }
     }
 }
 
@@ -74,5 +98,26 @@ mod tests {
             (found(&[]), Some(SECOND * 9)),
             "it is new again"
         );
+    }
+
+    #[test]
+    fn a_recorder_that_pauses_is_waited_for_after_its_first_pause() {
+        let mut settling = Settling::new(SECOND * 2);
+        let mut taken = Vec::new();
+        for tenths in 0..600 {
+            let elapsed = SECOND * tenths / 10;
+            // It writes every 3.5 seconds for 35 seconds.
+            let size = u64::from(tenths.min(350) / 35);
+            let (settled, again) = settling.observe(found(&[("a", size)]), elapsed);
+            assert!(again.is_none_or(|at| at > elapsed));
+            if let Some(now) = settled.get("a").filter(|now| taken.last() != Some(*now)) {
+                taken.push(*now);
+            }
+        }
+        assert_eq!(taken.iter().map(|file| file.size).collect::<Vec<_>>(), [0, 10]);
+        let (settled, _) = settling.observe(found(&[("a", 11)]), SECOND * 3600);
+        assert!(settled.is_empty());
+        let (_, again) = settling.observe(found(&[("a", 11)]), SECOND * 3600);
+        assert_eq!(again, Some(Duration::from_millis(3_605_250)), "an hour is no pause of a recorder");
     }
 }

@@ -4,9 +4,11 @@ use crate::folder::FolderSettings;
 use crate::ledger::{Ledger, NoRoom};
 use crate::left_out::{LeftOutFor, Reason};
 use crate::proposer::{ProposerSettings, run_proposer};
-use crate::protocol::{Answer, FolderRow, LeftOutRow, MAX_NAMES, MAX_WAITING, Request, WaitingFile};
+use crate::protocol::{
+    Answer, FolderRow, LeftOutFiles, LeftOutRow, MAX_NAMES, MAX_WAITING, Request, WaitingFile,
+};
 use crate::replicator::{ReplicatorSettings, run_replicator};
-use crate::{buckets, index};
+use crate::{buckets, discarding, index};
 use dcache::Set;
 use ipfs::node::Node;
 use serde::{Deserialize, Serialize};
@@ -17,6 +19,8 @@ use std::time::Duration;
 
 /// Number of files of other peers that are fetched at a time. More would only compete for one uplink.
 const PARALLEL_FETCHES: usize = 2;
+/// Number of scans of the shared folder between two looks whether all blocks and files are still there and readable.
+const CHECKS: u32 = 5;
 /// Bytes of a mebibyte.
 const MIB: u64 = 1024 * 1024;
 
@@ -64,10 +68,18 @@ impl Protocol for Logs {
 
 impl Endpoint for Logs {
     async fn handle(&self, request: Request) -> Result<Answer, Failure> {
+        let (swarm, ledger, folder) = (&self.context.swarm, &self.ledger, &self.proposer.folder.path);
         match request {
             Request::Waiting {} => Ok(self.waiting()),
             Request::Folder {} => Ok(Answer::Folder(self.folder())),
+            Request::LeftOut {} => {
+                let left_out = *self.ledger.left_out().borrow();
+                let (own, others, open) = (left_out.own.left_out, left_out.others, left_out.open);
+                Ok(Answer::LeftOut(LeftOutFiles { own, others, open }))
+            }
             Request::Names { cids } => self.names(cids).await,
+            Request::Discard { cids } => discarding::discard(swarm, ledger, folder, &cids).await,
+            Request::Undiscard { cids } => discarding::undiscard(swarm, ledger, folder, &cids).await,
         }
     }
 }
@@ -91,6 +103,7 @@ impl Service for Logs {
             keep_others: settings.keep_others,
             max_file_bytes: settings.max_file_mib.saturating_mul(MIB),
             parallel: PARALLEL_FETCHES,
+            check: proposer.rescan * CHECKS,
         };
         let ledger = Ledger::open(&context)?;
         Ok(Self { context, ledger, proposer, replicator })

@@ -164,6 +164,50 @@ async fn a_file_that_rots_in_the_folder_is_not_held_and_its_rot_not_shared() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_was_replaced_by_one_that_looks_the_same_is_found_out_although_nobody_reads_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (swarm, _node) = share(folder.path()).await;
+    let (me, path) = (swarm.me(), folder.path().join("shared/example.bag"));
+    std::fs::create_dir_all(folder.path().join("shared")).unwrap();
+    std::fs::write(&path, "a log").unwrap();
+    let file = wait_for(&swarm, |file| file.description.is_some()).await;
+    is_kept_by_another(&swarm, &file).await;
+    wait_for(&swarm, |file| file.holders.contains_key(&me)).await;
+    let times = std::fs::metadata(&path).unwrap().modified().unwrap();
+    let other = folder.path().join("other");
+    std::fs::write(&other, "b log").unwrap();
+    std::fs::File::options().write(true).open(&other).unwrap().set_modified(times).unwrap();
+    std::fs::rename(&other, &path).unwrap();
+    wait_for_files(&swarm, |files| files.iter().all(|file| !file.holders.contains_key(&me))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_unpinned_is_not_claimed_and_not_pinned_again_until_a_person_pins_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (swarm, node) = share(folder.path()).await;
+    let me = swarm.me();
+    std::fs::create_dir_all(folder.path().join("shared")).unwrap();
+    std::fs::write(folder.path().join("shared/example.bag"), "a log").unwrap();
+    let file = wait_for(&swarm, |file| file.description.is_some()).await;
+    is_kept_by_another(&swarm, &file).await;
+    wait_for(&swarm, |file| file.holders.contains_key(&me)).await;
+    assert!(node.unpin(file.cid).await.unwrap());
+    wait_for(&swarm, |file| !file.holders.contains_key(&me)).await;
+    // The folder is looked at again, for another file, and this one is passed over.
+    std::fs::write(folder.path().join("shared/later.bag"), "another log").unwrap();
+    let is_declared = |files: &[SharedFile]| files.iter().any(|file| file.proposers.contains_key(&me));
+    let files = wait_for_files(&swarm, is_declared).await;
+    let holds = |files: &[SharedFile], cid: ipfs::Cid| {
+        files.iter().any(|f| f.cid == cid && f.holders.contains_key(&me))
+    };
+    assert!(!holds(&files, file.cid));
+    let pins = node.pins().await.unwrap();
+    assert!(pins.iter().all(|pin| pin.root != file.cid) && pins.len() == 1, "{pins:?}");
+    node.pin(file.cid).await.unwrap();
+    wait_for_files(&swarm, |files| holds(files, file.cid)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn many_small_files_are_declared_with_few_writes() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(folder.path().join("shared")).unwrap();
@@ -178,4 +222,47 @@ async fn many_small_files_are_declared_with_few_writes() {
     let times: std::collections::BTreeSet<u64> =
         node.pins().await.unwrap().into_iter().map(|pin| pin.time).collect();
     assert!(times.len() < 100, "pinned at {} different times", times.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_version_replaces_the_older_one_once_somebody_else_keeps_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (swarm, node) = share(folder.path()).await;
+    let (me, path) = (swarm.me(), folder.path().join("shared/run.mcap"));
+    std::fs::create_dir_all(folder.path().join("shared")).unwrap();
+    std::fs::write(&path, "a log").unwrap();
+    let old = wait_for(&swarm, |file| file.description.is_some()).await;
+    is_kept_by_another(&swarm, &old).await;
+    wait_for(&swarm, |file| file.holders.contains_key(&me)).await;
+    std::fs::write(&path, "a log that goes on").unwrap();
+    let is_new = |file: &SharedFile| file.cid != old.cid && file.description.is_some();
+    let both = wait_for_files(&swarm, |files| files.iter().any(is_new)).await;
+    let new = both.into_iter().find(is_new).unwrap();
+    let old_holders = wait_for_files(&swarm, |files| {
+        files.iter().all(|file| file.cid != old.cid || !file.holders.contains_key(&me))
+    });
+    assert_eq!(old_holders.await.len(), 2, "the other copy of the older one stays so far");
+    is_kept_by_another(&swarm, &new).await;
+    let left = wait_for_files(&swarm, |files| files.iter().all(|file| file.cid != old.cid)).await;
+    assert_eq!(left.iter().map(|file| file.cid).collect::<Vec<_>>(), [new.cid]);
+    let pins: Vec<_> = node.pins().await.unwrap().into_iter().map(|pin| pin.root).collect();
+    assert_eq!(pins, [new.cid]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_open_for_writing_is_shared_when_it_is_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (swarm, _node) = share(folder.path()).await;
+    std::fs::create_dir_all(folder.path().join("shared")).unwrap();
+    let mut recorder = std::fs::File::create(folder.path().join("shared/recorded.bag")).unwrap();
+    std::io::Write::write_all(&mut recorder, b"a log").unwrap();
+    std::fs::write(folder.path().join("shared/whole.bag"), "another log").unwrap();
+    let names = |files: &[SharedFile]| -> Vec<String> {
+        let known = files.iter().filter_map(|file| file.description.as_ref());
+        known.map(|known| known.filename.clone()).collect()
+    };
+    let first = wait_for_files(&swarm, |files| !names(files).is_empty()).await;
+    assert_eq!(names(&first), ["whole.bag"], "both were there for equally long");
+    drop(recorder);
+    wait_for_files(&swarm, |files| names(files).len() == 2).await;
 }

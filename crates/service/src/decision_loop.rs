@@ -11,6 +11,10 @@ use tokio::time::Instant;
 
 /// Maximum time between two decisions, in case that a role changed without a record of interest.
 const MAX_WAIT: Duration = Duration::from_secs(60);
+/// Time to wait after a decision until the next one, as a multiple of the time that the decision took.
+const IDLE_SHARE: u32 = 4;
+/// Maximum time to wait for that reason.
+const MAX_REST: Duration = Duration::from_secs(1);
 /// Time after which a statement that could not be written is tried again.
 const RETRY: Duration = Duration::from_secs(30);
 
@@ -25,6 +29,10 @@ pub struct DecisionLoop<D> {
     is_of_interest: fn(&BucketPath) -> bool,
     gather: Duration,
     wake: Instant,
+    /// How long the last decision took.
+    took: Duration,
+    /// Whether the last decision stated more than this node's quota has room for.
+    is_beyond_quota: bool,
 }
 
 impl<D: Decide<Action: Send + 'static> + Send + 'static> DecisionLoop<D> {
@@ -32,8 +40,9 @@ impl<D: Decide<Action: Send + 'static> + Send + 'static> DecisionLoop<D> {
     /// after the first one are decided on together.
     pub fn new(swarm: Swarm, decider: D, is_of_interest: fn(&BucketPath) -> bool, gather: Duration) -> Self {
         let (changes, clock, decider) = (swarm.changes(), swarm.clock_sets(), Arc::new(Mutex::new(decider)));
-        let wake = Instant::now();
-        Self { swarm, decider, changes, clock, limit: WakeLimit::new(wake), is_of_interest, gather, wake }
+        let (wake, took, is_beyond_quota) = (Instant::now(), Duration::ZERO, false);
+        let limit = WakeLimit::new(wake);
+        Self { swarm, decider, changes, clock, limit, is_of_interest, gather, wake, took, is_beyond_quota }
     }
 
     /// Gives access to the decider, to change its inputs.
@@ -50,9 +59,11 @@ impl<D: Decide<Action: Send + 'static> + Send + 'static> DecisionLoop<D> {
         let decider = self.decider.clone();
         let decided = self.swarm.read_at(move |set, now| {
             let mut decider = decider.lock().unwrap_or_else(PoisonError::into_inner);
-            (decider.decide(set, now), now.time)
+            let began = Instant::now();
+            (decider.decide(set, now), now.time, began.elapsed())
         });
-        let (Decision { statements, actions, wake }, now) = decided.await?;
+        let (Decision { statements, actions, wake }, now, took) = decided.await?;
+        self.took = took;
         // The time of day is in whole seconds.
         let wait = wake.map_or(MAX_WAIT, |wake| Duration::from_secs(wake.since(now).max(1)));
         let wait = match self.swarm.say_what_counts(statements).await {
@@ -61,11 +72,25 @@ impl<D: Decide<Action: Send + 'static> + Send + 'static> DecisionLoop<D> {
                 tracing::warn!(%error, "statements of this node could not be published; trying again");
                 wait.min(RETRY)
             }
-            Ok(()) => wait,
+            Ok(beyond) => {
+                self.note_beyond_quota(beyond);
+                wait
+            }
         };
         let decided = Instant::now();
         self.wake = (decided + wait.min(MAX_WAIT)).max(self.limit.earliest(decided));
         Ok(actions)
+    }
+
+    /// Logs it once when statements begin to find no room.
+    fn note_beyond_quota(&mut self, beyond: usize) {
+        if beyond > 0 && !self.is_beyond_quota {
+            tracing::warn!(
+                beyond,
+                "this node has said as much as the swarm remembers of one peer; the rest stays unsaid"
+            );
+        }
+        self.is_beyond_quota = beyond > 0;
     }
 
     /// Waits until there is a reason to decide: a record of interest, the time of the decider's wake-up, or a clock that was
@@ -75,7 +100,9 @@ impl<D: Decide<Action: Send + 'static> + Send + 'static> DecisionLoop<D> {
             () = record_of_interest(&mut self.changes, self.is_of_interest) => {
                 // A drop during this sleep must not lose the reason.
                 self.wake = Instant::now();
-                tokio::time::sleep(self.gather).await;
+                // Decisions over many records are made rarely, so that they use a small part of the time.
+                let rest = (self.took * IDLE_SHARE).min(MAX_REST);
+                tokio::time::sleep(self.gather.max(rest)).await;
                 // What came meanwhile is decided on together, however many records it were.
                 self.changes = self.changes.resubscribe();
             }

@@ -33,7 +33,7 @@ pub use jobs::{
 };
 pub use private::{FileId, Overlap, PrivatePlace, PrivatePlaces, holds_key};
 pub use providers::{
-    ProviderSearch, ProviderTable, concerns_providers, holders_of, provider_patterns, providers_of,
+    ProviderSearch, ProviderTable, concerns_providers, holders_of, provider, provider_patterns, providers_of,
 };
 pub use registry::{OpenError, Registration, Router, Services};
 pub use settings::{SettingsError, nearest, parse_settings};

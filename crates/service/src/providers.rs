@@ -83,7 +83,8 @@ pub async fn providers_of(swarm: &Swarm, roots: Vec<Cid>) -> Result<ProviderTabl
     swarm.read(read).await
 }
 
-fn provider(set: &Set, peer: PeerId, now: Time) -> Option<Provider> {
+/// Returns the addresses at which a peer accepts IPFS connections; `None` when it states none.
+pub fn provider(set: &Set, peer: PeerId, now: Time) -> Option<Provider> {
     let bucket = buckets::IPFS_ADDRESSES.of(peer);
     let addresses = set.bucket(&bucket, now).filter_map(|view| view.item.data.as_str().parse().ok());
     let addresses: Vec<Multiaddr> = addresses.collect();

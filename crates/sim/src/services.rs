@@ -11,7 +11,7 @@ use brain::Now;
 use dcache::{BucketPath, Moment, PeerId, Set, Statements, Time};
 use discovery::Announcer;
 use ipfs::Cid;
-use logs::{Action, Description, Proposal, Replication, State, index};
+use logs::{Action, Description, LetGo, LetGoFiles, Proposal, Reason, Replication, State, index};
 use multihash_codetable::{Code, MultihashDigest as _};
 use service::{Decide, Decision, LocalFacts, concerns_providers};
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +31,8 @@ pub(crate) struct Files {
     own: BTreeSet<Cid>,
     /// Files that the node has checked and pinned, its own included.
     kept: BTreeMap<Cid, Description>,
+    /// Files that the node let go of.
+    let_go: LetGoFiles,
 }
 
 /// The deciders of one life of a node.
@@ -135,9 +137,11 @@ impl World {
             wakes.push(self.state(node, moment, |set| services.announcer.decide(set, moment)).1);
         }
         if self.scenario.files.is_some() {
-            let Files { own, kept } = &self.nodes[node].files;
-            services.proposal.set_own(own.iter().filter(|cid| kept.contains_key(*cid)).copied().collect());
+            let Files { own, kept, let_go } = &self.nodes[node].files;
+            let is_shared = |cid: &&Cid| kept.contains_key(*cid) && !let_go.contains_key(*cid);
+            services.proposal.set_own(own.iter().filter(is_shared).copied().collect());
             services.replication.set_kept(kept.clone());
+            services.replication.set_let_go(let_go.clone());
             wakes.push(self.state(node, moment, |set| services.proposal.decide(set, moment)).1);
             let (actions, wake) = self.state(node, moment, |set| services.replication.decide(set, moment));
             wakes.push(wake);
@@ -166,7 +170,7 @@ impl World {
         let Decision { mut statements, actions, wake } = decide(set);
         statements.keep_allowed(set, of.me, moment.time);
         statements.reach(moment);
-        statements.fit(set, of.me);
+        statements.fit(set, of.me, moment.time);
         self.publish_all(node, statements);
         (actions, wake)
     }
@@ -188,7 +192,20 @@ impl World {
                     self.queue.push(self.now + takes, Event::Fetched { life, cid: file.cid });
                 }
             }
-            Action::Drop(cid) => drop(self.nodes[life.node].files.kept.remove(&cid)),
+            Action::Drop(cid) => {
+                self.nodes[life.node].files.kept.remove(&cid);
+                services.replication.lose(BTreeSet::from([cid]));
+            }
+            Action::Withdraw(cid) => {
+                let time = self.nodes[life.node].now(self.now).moment.time;
+                let files = &mut self.nodes[life.node].files;
+                files.let_go.insert(cid, LetGo { reason: Reason::Withdrawn, time });
+                services.replication.lose(BTreeSet::from([cid]));
+            }
+            Action::TakeBack(cids) => {
+                let files = &mut self.nodes[life.node].files;
+                files.let_go.retain(|cid, _| !cids.contains(cid));
+            }
         }
     }
 

@@ -122,26 +122,23 @@ impl Swarm {
 
     /// As [`Swarm::say`], but without what would not count, since there others have to speak; and without what is beyond
     /// this node's quota, or its own earlier records would leave for it, and be made again, for ever. What holds from now on
-    /// holds by the clocks of the neighbours as well.
+    /// holds by the clocks of the neighbours as well. Returns the number of statements beyond the quota.
     ///
     /// # Errors
     /// When the rest cannot be said, or not be kept.
-    pub async fn say_what_counts(&self, mut statements: Statements) -> Result<(), SayError> {
+    pub async fn say_what_counts(&self, mut statements: Statements) -> Result<usize, SayError> {
+        if statements.is_empty() {
+            return Ok(0);
+        }
         let me = self.me;
         let counting = self.read_at(move |set, now| {
             statements.keep_allowed(set, me, now.time);
             statements.reach(now);
-            let beyond = statements.fit(set, me);
+            let beyond = statements.fit(set, me, now.time);
             (statements, beyond)
         });
         let (statements, beyond) = counting.await?;
-        if beyond > 0 {
-            tracing::warn!(
-                beyond,
-                "this node has said as much as the swarm remembers of one peer; the rest stays unsaid"
-            );
-        }
-        self.say(statements).await
+        self.say(statements).await.map(|()| beyond)
     }
 
     /// Brings what others have signed, such as a person with a key in a file. When it returns, it is on the disk and on

@@ -31,6 +31,9 @@ pub struct Family {
     pub priority: Priority,
     /// How far the family's records are meant to travel. Nothing uses this column yet.
     pub scope: Scope,
+    /// What the data of an honest item is. The daemon and the CLI refuse to state in a bucket of shared files what is no
+    /// CID; the set admits it, since older versions say it.
+    pub form: Form,
     /// Bytes that the data of an honest item has at most. Nothing enforces this column: the limit for every item is
     /// [`crate::MAX_DATA_BYTES`].
     pub max_data: usize,
@@ -97,6 +100,17 @@ pub enum Scope {
     Swarm,
     /// Also between swarms, by servers.
     World,
+}
+
+/// What the data of an item is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// The CID of content.
+    Cid,
+    /// The ID of a peer.
+    Peer,
+    /// Another text.
+    Text,
 }
 
 impl Family {

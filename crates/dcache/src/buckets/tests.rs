@@ -78,6 +78,21 @@ fn a_family_has_the_buckets_that_begin_with_its_whole_names() {
 }
 
 #[test]
+fn the_buckets_of_files_hold_cids() {
+    for (row, expected) in [
+        (SHARE_FILES, Form::Cid),
+        (SHARE_VERIFIED, Form::Cid),
+        (SHARE_SAFE, Form::Cid),
+        (SHARE_DISCARD, Form::Cid),
+        (PEER, Form::Peer),
+        (NETWORKS, Form::Text),
+    ] {
+        assert_eq!(row.family().form, expected, "{}", row.family().path);
+    }
+    assert_eq!(family(&path("share/notes")).form, Form::Text, "people write there what they like");
+}
+
+#[test]
 fn a_signers_records_are_told_apart_by_subject() {
     for (bucket, expected) in [
         ("share/files", "share"),

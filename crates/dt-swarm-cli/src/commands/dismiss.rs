@@ -10,8 +10,9 @@ use dcache::Kind;
 const EXAMPLES: &str = "\
 Examples:
   dt-swarm-cli localhost dismiss share/notes 'battery swapped'      for as long as anybody proposes it
-  dt-swarm-cli localhost dismiss share/files bafy… --for 30d
+  dt-swarm-cli localhost dismiss share/files bafy… --for 7d          without a role for 8 days at most
 
+To remove a log from the swarm, use `discard FILE|CID`: it is dismissed from all buckets of files, and stays so.
 Your own proposal is taken back by this, too. Those of others it denies, if your role allows that.";
 
 /// Say that an item is not in a bucket; for as long as anybody proposes it (an hour at least), unless told otherwise.

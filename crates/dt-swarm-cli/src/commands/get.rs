@@ -41,7 +41,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Get {
-    /// The files' names, or their CIDs as `report` shows them.
+    /// The files' names, or their CIDs as `report` shows them. A name means the newest version.
     #[arg(value_name = "FILE", required = true)]
     files: Vec<String>,
     /// Where to put them: a folder, for one file also its new name; - is standard output [default: this folder]
@@ -149,22 +149,14 @@ impl Get {
         }
     }
 
-    /// Finds the one shared file that has this name or CID.
+    /// Finds the one shared file that has this name or CID; of several versions of a file the newest.
     fn find<'a>(&self, wanted: &str, files: &'a [SharedFile]) -> Result<&'a SharedFile, CliError> {
-        let is_it = |file: &&SharedFile| {
-            file.cid.to_string() == wanted
-                || file.description.as_ref().is_some_and(|known| known.filename == wanted)
-        };
-        let found: Vec<&SharedFile> = files.iter().filter(is_it).collect();
-        match found[..] {
+        match shared_files::find(files, wanted) {
             // What used to be the destination is the likeliest mistake.
-            [] if self.files.len() > 1 => Err(CliError::NoneOfTheFiles(wanted.to_owned())),
-            [] => Err(CliError::NoSuchFile(wanted.to_owned())),
-            [one] => Ok(one),
-            [..] => {
-                let cids: Vec<String> = found.iter().map(|file| file.cid.to_string()).collect();
-                Err(CliError::Ambiguous { name: wanted.to_owned(), cids: cids.join(", ") })
+            Err(CliError::NoSuchFile(_)) if self.files.len() > 1 => {
+                Err(CliError::NoneOfTheFiles(wanted.to_owned()))
             }
+            found => found,
         }
     }
 }

@@ -3,9 +3,10 @@
 use super::Command;
 use crate::context::Context;
 use crate::error::CliError;
+use crate::output::warn;
 use crate::signing::{ItemArguments, Signed};
 use clap::Args;
-use dcache::Kind;
+use dcache::{Kind, buckets};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -25,6 +26,12 @@ impl Command for Propose {
     type Output = Signed;
 
     fn run(&self, context: &Context) -> Result<Signed, CliError> {
-        self.item.sign(context, Kind::Propose)
+        let signed = self.item.sign(context, Kind::Propose)?;
+        if *self.item.bucket() == buckets::SHARE_DISCARD.path() {
+            warn(
+                "robots keep a file that is `safe` whatever is said in share/discard; `discard FILE|CID` removes it",
+            );
+        }
+        Ok(signed)
     }
 }

@@ -1,5 +1,8 @@
 //! `report`: the files that are shared in the swarm.
 
+mod left_out;
+
+use self::left_out::LeftOut;
 use super::Command;
 use crate::context::Context;
 use crate::error::CliError;
@@ -25,7 +28,7 @@ const MAX_HOLDERS_SHOWN: usize = 4;
 ///
 /// A file is `shared` by its uploader, `verified` once somebody looked at it, `safe` once somebody keeps a copy,
 /// or `discarded`. A ? after the uploader means that he did not sign this himself. For the daemon on this computer it also
-/// says what in its shared folder is not shared, and why.
+/// says what in its shared folder is not shared, and why, and how many files are left out otherwise.
 #[derive(Debug, Args)]
 pub(crate) struct Report {}
 
@@ -38,6 +41,9 @@ pub(crate) struct Files {
     files: Vec<File>,
     /// The shared folder; `null` when the daemon runs on another computer or does not tell it.
     shared_folder: Option<SharedFolder>,
+    /// The numbers of files that the daemon leaves out for now; `null` when it was not asked, since it runs elsewhere or takes
+    /// no orders.
+    left_out: Option<LeftOut>,
 }
 
 /// A shared file.
@@ -65,7 +71,8 @@ impl Command for Report {
         let files = shared_files::list(&reading.answer.set, reading.answer.now);
         let files = files.iter().map(|file| File::new(file, &reading.names)).collect();
         let answered = Answered::new(&reading.answer, &reading.names);
-        Ok(Files { answered, files, shared_folder: SharedFolder::ask(context) })
+        let (left_out, shared_folder) = (LeftOut::ask(context), SharedFolder::ask(context));
+        Ok(Files { answered, files, left_out, shared_folder })
     }
 }
 
@@ -124,6 +131,7 @@ impl Output for Files {
             false => format!("{}\n\n{}", table.trim_fmt(), count(self.files.len(), "file")),
         };
         let folder = self.shared_folder.as_ref().map_or_else(String::new, SharedFolder::show);
-        format!("{shown}\n{folder}{}", self.answered.footer())
+        let left_out = self.left_out.as_ref().map_or_else(String::new, LeftOut::show);
+        format!("{shown}\n{folder}{left_out}{}", self.answered.footer())
     }
 }

@@ -2,24 +2,103 @@
 
 use super::Command;
 use crate::context::Context;
+use crate::discarding::{self, Change, label};
 use crate::error::CliError;
+use crate::output::Output;
+use crate::output::fields::FileRef;
 use crate::roles::RoleArguments;
 use crate::signing::Signed;
+use crate::text::count;
 use clap::Args;
-use dcache::Kind;
+use dcache::{Kind, Role};
+use serde::Serialize;
+
+/// The most files that are named in a sentence.
+const MAX_FILES_SHOWN: usize = 10;
+
+const EXAMPLES: &str = "\
+Examples:
+  dt-swarm-cli localhost revoke trusted 12D3KooW…
+  dt-swarm-cli localhost revoke peer 12D3KooW… --discard-files      also removes the logs that it shared
+
+`grant` with the same arguments takes it back.";
 
 /// Take a role away from a peer; for ever, unless told otherwise. It works backwards: what only that role made count
-/// does not count any more.
+/// does not count any more. `revoke peer` denies a robot; the files that it shared stay unless they are discarded.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Revoke {
     #[command(flatten)]
     role: RoleArguments,
+    /// Discard the files that the peer shared, too.
+    #[arg(long)]
+    discard_files: bool,
+}
+
+/// What was signed to take the role away, and what becomes of the peer's files.
+#[derive(Debug, Serialize)]
+pub(crate) struct Revoked {
+    #[serde(flatten)]
+    signed: Signed,
+    /// The files that the peer shared and that are in the swarm.
+    files: Vec<FileRef>,
+    /// Whether these were discarded.
+    is_discarded: bool,
 }
 
 impl Command for Revoke {
-    type Output = Signed;
+    type Output = Revoked;
 
-    fn run(&self, context: &Context) -> Result<Signed, CliError> {
-        self.role.sign(context, Kind::Dismiss)
+    fn run(&self, context: &Context) -> Result<Revoked, CliError> {
+        context.require_here()?;
+        let is_about_files = self.discard_files || self.role.role() == Role::Peer;
+        let files = match is_about_files {
+            true => discarding::of_peer(context, self.role.peer(context)?)?,
+            false => Vec::new(),
+        };
+        let signed = self.role.sign(context, Kind::Dismiss)?;
+        if self.discard_files {
+            discarding::change(context, Change::Discard, files.clone(), self.role.signing())
+                .map_err(|error| CliError::FilesStay(Box::new(error)))?;
+        }
+        Ok(Revoked { signed, files, is_discarded: self.discard_files })
+    }
+}
+
+impl Output for Revoked {
+    fn show(&self) -> String {
+        self.signed.show() + &show_files(&self.files, self.is_discarded)
+    }
+}
+
+fn show_files(files: &[FileRef], is_discarded: bool) -> String {
+    if files.is_empty() {
+        return String::new();
+    }
+    let number = count(files.len(), "file");
+    let what = match is_discarded {
+        true => format!("{number} that it shared: discarded, until `undiscard`.\n"),
+        false => format!(
+            "{number} that it shared: still in the swarm. The same command with --discard-files discards what it shared.\n"
+        ),
+    };
+    let lines = files.iter().take(MAX_FILES_SHOWN).map(|file| format!("  {}\n", label(file)));
+    let more = if files.len() > MAX_FILES_SHOWN { "  …\n" } else { "" };
+    format!("{what}{}{more}", lines.collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_becomes_of_the_files_is_said() {
+        let file = |name: &str| FileRef { cid: "bafy".into(), name: Some(name.into()), bytes: None };
+        let files: Vec<FileRef> = (0..11).map(|number| file(&format!("{number}.bag"))).collect();
+        assert_eq!(show_files(&[], false), "");
+        let shown = show_files(&files, false);
+        assert!(shown.starts_with("11 files that it shared: still in the swarm"), "{shown}");
+        assert!(shown.contains("--discard-files") && shown.ends_with("  9.bag (bafy)\n  …\n"), "{shown}");
+        assert!(show_files(&files[..1], true).starts_with("1 file that it shared: discarded"));
     }
 }

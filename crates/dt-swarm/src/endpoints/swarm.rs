@@ -3,6 +3,7 @@
 use crate::membership::{Membership, MembershipError};
 use control::{Failure, FailureKind, Protocol};
 use dcache::{Item, Key, Kind, Moment, NotAllowed, PeerId, Record, Set, Statements, SwarmFile, Time};
+use logs::buckets::NoCid;
 use service::Endpoint;
 use std::sync::Arc;
 use swarm::protocol::{
@@ -98,16 +99,17 @@ impl SwarmEndpoint {
         self.outcomes(wanted).await
     }
 
-    /// Checks that all of this would count now.
+    /// Checks that all of this is of the form that its bucket has and, unless `anyway`, would count now.
     async fn check(&self, wanted: Vec<Wanted>, anyway: bool) -> Result<(), Failure> {
-        if anyway {
-            return Ok(());
-        }
-        let may = move |set: &Set, now: Moment| -> Result<(), NotAllowed> {
-            wanted.iter().try_for_each(|(signer, kind, item)| set.may(*kind, item, *signer, now.time))
+        let check = move |set: &Set, now: Moment| -> Result<(), Failure> {
+            let form = |(_, kind, item): &Wanted| check_form(set, *kind, item);
+            wanted.iter().try_for_each(form).map_err(|reason| Failure::new(FailureKind::Wrong, reason))?;
+            let may = |(signer, kind, item): &Wanted| -> Result<(), NotAllowed> {
+                if anyway { Ok(()) } else { set.may(*kind, item, *signer, now.time) }
+            };
+            wanted.iter().try_for_each(may).map_err(|reason| Failure::new(FailureKind::NotAllowed, reason))
         };
-        let allowed = self.swarm.read_at(may).await?;
-        allowed.map_err(|reason| Failure::new(FailureKind::NotAllowed, reason))
+        self.swarm.read_at(check).await?
     }
 
     async fn outcomes(&self, wanted: Vec<Wanted>) -> Result<Answer, Failure> {
@@ -149,6 +151,15 @@ impl SwarmEndpoint {
         self.swarm.adopt(membership.policy()).await?;
         self.current.send_replace(membership.file().cloned());
         Ok(Answer::Done {})
+    }
+}
+
+/// Checks that an item in a bucket of shared files is a CID. Another text that somebody proposes there may be dismissed.
+fn check_form(set: &Set, kind: Kind, item: &Item) -> Result<(), NoCid> {
+    let is_proposed = || set.records_about(item).iter().any(|record| record.kind() == Kind::Propose);
+    match kind {
+        Kind::Dismiss if is_proposed() => Ok(()),
+        Kind::Propose | Kind::Dismiss => logs::buckets::check(item),
     }
 }
 
@@ -245,6 +256,20 @@ mod tests {
         assert_eq!(stranger.histories, [ItemHistory { former: None, proposed: at(100) }]);
         let later = prepared(&set, 3, 200);
         assert_eq!(later.histories, [ItemHistory { former: at(500), proposed: None }], "a dismissal is none");
+    }
+
+    #[test]
+    fn what_is_no_cid_is_refused_in_buckets_of_files_and_can_be_dismissed_where_it_is() {
+        let mut set = Set::default();
+        let item = Item { bucket: "share/files".parse().unwrap(), data: Data::new("notes.txt").unwrap() };
+        assert!(check_form(&set, Kind::Propose, &item).is_err());
+        assert!(check_form(&set, Kind::Dismiss, &item).is_err());
+        // A peer of an earlier version said it.
+        let statement = Statement::new(Kind::Propose, item.clone(), Validity::starting(NOW, 100)).unwrap();
+        let record = Record::sign(statement, &Keypair::from_seed([1; 32]), 7, End::default());
+        set.admit_verified(record, NOW).unwrap();
+        assert!(check_form(&set, Kind::Propose, &item).is_err());
+        assert!(check_form(&set, Kind::Dismiss, &item).is_ok());
     }
 
     #[test]

@@ -25,6 +25,12 @@ impl BlockFiles {
         Ok(Self { directory: directory.to_owned(), next_temporary: AtomicU64::new(0) })
     }
 
+    /// The folders that hold the blocks.
+    pub(super) fn folders(&self) -> impl Iterator<Item = PathBuf> {
+        let blocks = self.directory.join("blocks");
+        (0..=u8::MAX).map(move |byte| blocks.join(format!("{byte:02x}")))
+    }
+
     pub(super) fn path(&self, key: &BlockKey) -> PathBuf {
         self.directory.join("blocks").join(key.relative_path())
     }

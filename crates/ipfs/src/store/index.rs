@@ -50,6 +50,11 @@ impl Index {
         self.slots.get(key).is_some_and(|slot| slot.age != 0)
     }
 
+    /// The blocks that have files of their own.
+    pub(super) fn stored(&self) -> impl Iterator<Item = &BlockKey> {
+        self.slots.iter().filter(|(_, slot)| slot.age != 0).map(|(key, _)| key)
+    }
+
     pub(super) fn size_of(&self, key: &BlockKey) -> Option<usize> {
         let slot = self.slots.get(key).filter(|slot| slot.is_here())?;
         usize::try_from(slot.size).ok()

@@ -54,6 +54,8 @@ impl Store {
         let mut index = self.index();
         dags.iter().flat_map(|dag| &dag.keys).for_each(|key| index.hold(key.clone()));
         before.iter().for_each(|key| index.release(key));
+        drop(index);
+        self.inner.pin_changes.send_modify(|number| *number += 1);
         Ok(pins)
     }
 
@@ -84,6 +86,10 @@ impl Store {
         }
         let mut index = self.index();
         released.iter().for_each(|key| index.release(key));
+        drop(index);
+        if number > 0 {
+            self.inner.pin_changes.send_modify(|number| *number += 1);
+        }
         Ok(number)
     }
 

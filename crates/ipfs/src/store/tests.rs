@@ -197,6 +197,44 @@ fn a_pinned_block_that_is_gone_is_said_when_opening() {
 }
 
 #[test]
+fn blocks_that_vanish_from_an_open_store_are_found_without_reading_any() {
+    let folder = TempDir::new().unwrap();
+    let (store, _) = open(&folder, 10_000);
+    let cids: Vec<Cid> = (1..=3).map(|number| put(&store, number).unwrap()).collect();
+    pin(&store, &cids[0]);
+    let losses = store.losses();
+    assert_eq!(store.check_blocks().unwrap(), 0);
+    fs::remove_file(file_of(&folder, &cids[0])).unwrap();
+    assert_eq!((store.check_blocks().unwrap(), stored(&store, &cids)), (1, vec![false, true, true]));
+    assert!(losses.has_changed().unwrap());
+    assert_eq!(store.incomplete_pins().unwrap(), [cids[0]]);
+    // Somebody clears the whole folder. It can be written to again.
+    fs::remove_dir_all(folder.path().join("blocks")).unwrap();
+    assert_eq!((store.check_blocks().unwrap(), store.usage().blocks), (2, 0));
+    put(&store, 1).unwrap();
+    assert_eq!((store.check_blocks().unwrap(), stored(&store, &cids)), (0, vec![true, false, false]));
+}
+
+#[test]
+fn it_is_told_when_something_is_pinned_or_unpinned_and_whether_the_pins_are_new() {
+    let folder = TempDir::new().unwrap();
+    let (store, _) = open(&folder, 10_000);
+    assert!(store.are_pins_new());
+    let cid = put(&store, 1).unwrap();
+    let mut changes = store.pin_changes();
+    pin(&store, &cid);
+    assert!(changes.has_changed().unwrap());
+    changes.mark_unchanged();
+    store.unpin(&cid).unwrap();
+    assert!(changes.has_changed().unwrap());
+    changes.mark_unchanged();
+    store.unpin(&cid).unwrap();
+    assert!(!changes.has_changed().unwrap(), "it was not pinned");
+    drop(store);
+    assert!(!open(&folder, 10_000).0.are_pins_new());
+}
+
+#[test]
 fn a_pin_database_that_is_gone_is_said_when_there_are_blocks() {
     let folder = TempDir::new().unwrap();
     let (store, report) = open(&folder, 10_000);

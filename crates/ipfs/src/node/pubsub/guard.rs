@@ -67,6 +67,8 @@ pub(in crate::node) struct Behaviour {
     accounts: BTreeMap<PeerId, Account>,
     cut_off: BTreeMap<PeerId, Instant>,
     to_close: VecDeque<PeerId>,
+    /// Whether something was asked of gossipsub, or told to it, since it last had nothing to do.
+    is_touched: bool,
 }
 
 impl Behaviour {
@@ -89,6 +91,7 @@ impl Behaviour {
             accounts: BTreeMap::new(),
             cut_off: BTreeMap::new(),
             to_close: VecDeque::new(),
+            is_touched: true,
         })
     }
 
@@ -98,16 +101,19 @@ impl Behaviour {
     }
 
     pub(super) fn subscribe(&mut self, topic: &IdentTopic) -> Result<(), SubscriptionError> {
+        self.is_touched = true;
         // It fails only without scores, and `new` has them.
         let _ = self.gossip.set_topic_params(topic.clone(), parameters::topic_score());
         self.gossip.subscribe(topic).map(drop)
     }
 
     pub(super) fn unsubscribe(&mut self, topic: &IdentTopic) {
+        self.is_touched = true;
         self.gossip.unsubscribe(topic);
     }
 
     pub(super) fn publish(&mut self, topic: &TopicHash, data: Vec<u8>) -> Result<(), PublishError> {
+        self.is_touched = true;
         self.gossip.publish(topic.clone(), data).map(drop)
     }
 
@@ -118,6 +124,7 @@ impl Behaviour {
 
     /// Passes a message on to the neighbours, or forgets it.
     pub(super) fn judge(&mut self, id: &MessageId, from: &PeerId, is_fit: bool) {
+        self.is_touched = true;
         let verdict = if is_fit { MessageAcceptance::Accept } else { MessageAcceptance::Ignore };
         self.gossip.report_message_validation_result(id, from, verdict);
     }
@@ -137,6 +144,15 @@ impl Behaviour {
     /// Peers that get all messages from this node.
     pub(in crate::node) fn mesh(&self) -> BTreeSet<PeerId> {
         self.gossip.all_mesh_peers().copied().collect()
+    }
+
+    fn has_peers(&self) -> bool {
+        self.gossip.all_peers().next().is_some()
+    }
+
+    /// Whether gossipsub has nothing to do: without peers its heartbeats change nothing.
+    fn is_at_rest(&self) -> bool {
+        !self.is_touched && !self.has_peers()
     }
 
     fn charge(&mut self, peer: PeerId) {
@@ -211,6 +227,7 @@ impl NetworkBehaviour for Behaviour {
         {
             self.accounts.remove(peer_id);
         }
+        self.is_touched = true;
         self.gossip.on_swarm_event(event);
     }
 
@@ -220,6 +237,7 @@ impl NetworkBehaviour for Behaviour {
         connection: ConnectionId,
         event: THandlerOutEvent<Self>,
     ) {
+        self.is_touched = true;
         self.gossip.on_connection_handler_event(peer, connection, event);
         self.charge(peer);
     }
@@ -228,13 +246,37 @@ impl NetworkBehaviour for Behaviour {
         if let Some(peer_id) = self.to_close.pop_front() {
             return Poll::Ready(ToSwarm::CloseConnection { peer_id, connection: CloseConnection::All });
         }
-        self.gossip.poll(context)
+        if self.is_at_rest() {
+            return Poll::Pending;
+        }
+        let polled = self.gossip.poll(context);
+        if polled.is_ready() {
+            return polled;
+        }
+        self.is_touched = false;
+        // The first call starts a timer that ran out anew, but only the second one waits for it.
+        if self.has_peers() { self.gossip.poll(context) } else { Poll::Pending }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn without_peers_it_rests_until_something_is_asked_of_it() {
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        let topics = ["duckiebots".to_owned()];
+        let mut guard = Behaviour::new(&Keypair::generate_ed25519(), &topics).unwrap();
+        let mut rests = |guard: &mut Behaviour| {
+            while guard.poll(&mut context).is_ready() {}
+            guard.is_at_rest()
+        };
+        assert!(rests(&mut guard));
+        guard.subscribe(&IdentTopic::new("duckiebots")).unwrap();
+        assert!(!guard.is_at_rest());
+        assert!(rests(&mut guard));
+    }
 
     #[test]
     fn a_budget_grows_back_and_no_further() {

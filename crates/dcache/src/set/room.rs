@@ -1,0 +1,170 @@
+//! How much more a signer may state without driving out what its earlier records still state.
+//!
+//! The set keeps the greatest records of a signer in a quota group, so a new record that is remembered for longer than the
+//! lowest one takes its place. For a record that states nothing any more, and only has to be remembered, that is no loss.
+
+use super::{Key, Set};
+use crate::policy::QuotaGroup;
+use crate::{BucketPath, Item, Kind, PeerId, Record, Time, Who};
+use std::collections::BTreeMap;
+
+/// The room of one signer while statements are planned: what is reserved is not given twice.
+#[derive(Debug)]
+pub struct Room<'a> {
+    set: &'a Set,
+    signer: PeerId,
+    now: Time,
+    left: BTreeMap<QuotaGroup, usize>,
+}
+
+impl<'a> Room<'a> {
+    /// Returns the room that `signer` has in `set` at `now`.
+    pub fn new(set: &'a Set, signer: PeerId, now: Time) -> Self {
+        Self { set, signer, now, left: BTreeMap::new() }
+    }
+
+    /// Reserves room for a statement about each of these different items. Returns false, and reserves nothing, when there
+    /// is not enough for all. An item about which the signer has a record needs no room.
+    pub fn reserve(&mut self, items: &[Item]) -> bool {
+        let (set, signer, now) = (self.set, self.signer, self.now);
+        let mut needed: BTreeMap<QuotaGroup, usize> = BTreeMap::new();
+        for item in items {
+            if set.get(&Key { item: item.clone(), signer }).is_none() {
+                let group = set.policy().quota_group(&item.bucket);
+                self.left.entry(group).or_insert_with(|| set.room(signer, group, now));
+                *needed.entry(group).or_default() += 1;
+            }
+        }
+        let left = |group: &QuotaGroup| self.left.get(group).copied().unwrap_or_default();
+        if needed.iter().any(|(group, needed)| left(group) < *needed) {
+            return false;
+        }
+        for (group, needed) in needed {
+            self.left.entry(group).and_modify(|left| *left -= needed);
+        }
+        true
+    }
+}
+
+impl Set {
+    /// Returns the maximum number of records of `signer` in one quota group.
+    pub fn capacity(&self, signer: PeerId) -> usize {
+        self.quota(signer)
+    }
+
+    /// Returns the records of `signer` in the quota group of `bucket`, those first that leave first.
+    pub fn records_beside(&self, signer: PeerId, bucket: &BucketPath) -> impl Iterator<Item = &Record> {
+        let records = self.signers.get(&(signer, self.policy.quota_group(bucket)));
+        records.into_iter().flatten().map(|ranked| &ranked.0)
+    }
+
+    /// Returns the number of new items about which `signer` may make statements, as long as these are remembered longer than
+    /// its earlier ones. Of the earlier ones, the lowest that state nothing any more may leave.
+    fn room(&self, signer: PeerId, group: QuotaGroup, now: Time) -> usize {
+        let records = self.signers.get(&(signer, group));
+        let lowest_first = records.into_iter().flatten().map(|ranked| &ranked.0);
+        let spent = lowest_first.take_while(|record| self.is_spent(record, now)).count();
+        let used = records.map_or(0, |records| records.len());
+        (self.quota(signer) + spent).saturating_sub(used)
+    }
+
+    /// Returns until when records of `signer` in the quota group of `bucket` have to be remembered that state nothing any
+    /// more at `now`. A lower record that still states something keeps the room of these from being used; once it is
+    /// renewed beyond this time it does not.
+    pub fn spent_until(&self, signer: PeerId, bucket: &BucketPath, now: Time) -> Option<Time> {
+        let records = self.signers.get(&(signer, self.policy.quota_group(bucket)));
+        let highest_first = records.into_iter().flatten().rev().map(|ranked| &ranked.0);
+        highest_first.filter(|record| self.is_spent(record, now)).find_map(|record| record.keep().time())
+    }
+
+    /// Returns whether a record states nothing any more at `now`: its validity is over, or it dismisses, where everybody may
+    /// propose, what nobody else proposes.
+    fn is_spent(&self, record: &Record, now: Time) -> bool {
+        let is_over = |record: &Record| record.validity().until().is_some_and(|until| until <= now);
+        let is_everybodys =
+            || self.policy.rule(&record.item().bucket).requirement(Kind::Propose).who == Who::Anybody;
+        let is_proposed = || {
+            let about = self.records_about(record.item()).iter();
+            about.filter(|other| other.kind() == Kind::Propose).any(|other| !is_over(other))
+        };
+        is_over(record) || record.kind() == Kind::Dismiss && is_everybodys() && !is_proposed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Data, End, Keypair, Limits, Policy, Statement, Validity, buckets};
+
+    const NOW: Time = Time(1_800_000_000);
+
+    fn key() -> Keypair {
+        Keypair::from_seed([1; 32])
+    }
+
+    fn item(data: &str) -> Item {
+        Item { bucket: buckets::SHARE_FILES.path(), data: Data::new(data).unwrap() }
+    }
+
+    /// A set that takes three records of each signer.
+    fn set() -> Set {
+        Set::new(Policy::default(), Limits { stranger: 3, ..Limits::default() })
+    }
+
+    fn say(set: &mut Set, kind: Kind, data: &str, seconds: u64) {
+        let (key, item) = (key(), item(data));
+        let former = set.get(&Key { item: item.clone(), signer: key.peer_id() }).map(Record::keep);
+        let statement = Statement::new(kind, item, Validity::starting(NOW, seconds)).unwrap();
+        let sequence = set.latest_sequence(key.peer_id()) + 1;
+        set.admit_verified(Record::sign(statement, &key, sequence, former.unwrap_or_default()), NOW).unwrap();
+    }
+
+    fn has_room(set: &Set, now: Time, data: &[&str]) -> bool {
+        let items: Vec<Item> = data.iter().map(|data| item(data)).collect();
+        Room::new(set, key().peer_id(), now).reserve(&items)
+    }
+
+    #[test]
+    fn room_is_reserved_for_all_or_for_none_and_never_twice() {
+        let mut set = set();
+        say(&mut set, Kind::Propose, "a", 100);
+        let mut room = Room::new(&set, key().peer_id(), NOW);
+        assert!(!room.reserve(&[item("b"), item("c"), item("d")]));
+        assert!(room.reserve(&[item("a"), item("b")]), "a is there already");
+        assert!(room.reserve(&[item("c")]) && !room.reserve(&[item("d")]));
+    }
+
+    #[test]
+    fn what_was_taken_back_makes_room_unless_something_that_still_holds_ranks_below_it() {
+        let mut set = set();
+        for (data, seconds) in [("a", 100), ("b", 200), ("c", 300)] {
+            say(&mut set, Kind::Propose, data, seconds);
+        }
+        assert!(!has_room(&set, NOW, &["d"]));
+        say(&mut set, Kind::Propose, "b", 1);
+        let later = NOW.plus(1);
+        assert!(!has_room(&set, later, &["d"]), "it would drive out a, which still holds");
+        assert_eq!(
+            set.spent_until(key().peer_id(), &buckets::SHARE_FILES.path(), later),
+            Some(NOW.plus(200))
+        );
+        say(&mut set, Kind::Propose, "a", 400);
+        assert!(has_room(&set, later, &["d"]) && !has_room(&set, later, &["d", "e"]));
+        say(&mut set, Kind::Propose, "d", 500);
+        let held = ["a", "b", "c", "d"].map(|data| set.item(&item(data), later).is_some());
+        assert_eq!(held, [true, false, true, true], "only what states nothing left");
+    }
+
+    #[test]
+    fn a_dismissal_makes_room_when_nobody_proposes_the_same() {
+        let mut set = set();
+        for data in ["a", "b", "c"] {
+            say(&mut set, Kind::Dismiss, data, 100);
+        }
+        assert!(has_room(&set, NOW, &["d", "e", "f"]));
+        let statement = Statement::new(Kind::Propose, item("b"), Validity::starting(NOW, 50)).unwrap();
+        let other = Record::sign(statement, &Keypair::from_seed([2; 32]), 1, End::default());
+        set.admit_verified(other, NOW).unwrap();
+        assert!(has_room(&set, NOW, &["d"]) && !has_room(&set, NOW, &["d", "e"]), "it denies b");
+    }
+}

@@ -1,0 +1,166 @@
+//! What `discard`, `undiscard` and `revoke --discard-files` share.
+
+use crate::context::Context;
+use crate::error::CliError;
+use crate::output::fields::FileRef;
+use crate::output::names::HOSTNAMES;
+use crate::shared_files;
+use crate::signing::{self, SigningOptions, Unsigned};
+use crate::text::clean;
+use crate::validity::{DefaultLength, ValidityOptions};
+use control::{ClientError, FailureKind};
+use dcache::{Kind, PeerId, Time, buckets};
+use ipfs::Cid;
+use logs::buckets::Station;
+use logs::{Answer, Logs, MAX_DISCARDS, Request};
+use serde::Serialize;
+
+/// Number of files about which a key file signs at a time: each takes [`STATEMENTS`] statements.
+const SIGNED_TOGETHER: usize = swarm::protocol::MAX_STATEMENTS / STATEMENTS;
+/// Number of statements about a file.
+const STATEMENTS: usize = 4;
+/// Validity, in seconds, of a statement that only takes back an earlier one.
+const MOMENT: u64 = 1;
+
+/// What is done to files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    Discard,
+    Undiscard,
+}
+
+/// A file that was discarded, or of which that was undone.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct ChangedFile {
+    #[serde(flatten)]
+    pub(crate) file: FileRef,
+    /// Where it lies in the shared folder of this robot; `null` where it does not, or where a key file signed. It is not
+    /// deleted there.
+    pub(crate) path: Option<String>,
+}
+
+/// Finds the file that has this name or CID. A CID that nobody speaks of is taken as it is.
+pub(crate) fn find(context: &Context, name: &str) -> Result<FileRef, CliError> {
+    let reading = context.read(&[buckets::SHARE.pattern(), HOSTNAMES])?;
+    let files = shared_files::list(&reading.answer.set, reading.answer.now);
+    match shared_files::find(&files, name) {
+        Err(CliError::NoSuchFile(_)) if logs::buckets::parse(name).is_some() => {
+            Ok(FileRef { cid: name.to_owned(), name: None, bytes: None })
+        }
+        found => found.map(shared_files::reference),
+    }
+}
+
+/// Finds the files that a peer shared and that are not discarded.
+pub(crate) fn of_peer(context: &Context, peer: PeerId) -> Result<Vec<FileRef>, CliError> {
+    let reading = context.read(&[buckets::SHARE.pattern(), HOSTNAMES])?;
+    let files = shared_files::list(&reading.answer.set, reading.answer.now);
+    Ok(shared_files::of(&files, peer).map(shared_files::reference).collect())
+}
+
+/// Discards the files, or undoes that: by the robot, which goes on stating it, or by the key file that the options name.
+pub(crate) fn change(
+    context: &Context,
+    change: Change,
+    files: Vec<FileRef>,
+    options: &SigningOptions,
+) -> Result<Vec<ChangedFile>, CliError> {
+    match options.has_key() {
+        true => by_key(context, change, files, options),
+        false => by_robot(context, change, files),
+    }
+}
+
+fn by_robot(context: &Context, change: Change, files: Vec<FileRef>) -> Result<Vec<ChangedFile>, CliError> {
+    let mut client = context.client()?;
+    let mut changed = Vec::new();
+    for files in files.chunks(MAX_DISCARDS) {
+        let cids = files.iter().map(|file| file.cid.clone()).collect();
+        let request = match change {
+            Change::Discard => Request::Discard { cids },
+            Change::Undiscard => Request::Undiscard { cids },
+        };
+        let answered = match client.call::<Logs>(&request).map_err(not_changed)? {
+            Answer::Discarded { files: answered } if answered.len() == files.len() => answered,
+            other => return Err(client.unexpected(&other).into()),
+        };
+        let rows = files.iter().zip(answered);
+        changed.extend(rows.map(|(file, row)| ChangedFile { file: file.clone(), path: row.path }));
+    }
+    Ok(changed)
+}
+
+fn not_changed(error: ClientError) -> CliError {
+    match error {
+        ClientError::Failure(failure) if failure.kind == FailureKind::NotAllowed => {
+            CliError::NotDiscarded(failure)
+        }
+        other => other.into(),
+    }
+}
+
+fn by_key(
+    context: &Context,
+    change: Change,
+    files: Vec<FileRef>,
+    options: &SigningOptions,
+) -> Result<Vec<ChangedFile>, CliError> {
+    let has_roles = !context.policy_and_key()?.0.roots().is_empty();
+    let validity = ValidityOptions::default();
+    for files in files.chunks(SIGNED_TOGETHER) {
+        let cids = files.iter().filter_map(|file| logs::buckets::parse(&file.cid));
+        let statements = cids.flat_map(|cid| statements(change, &cid, has_roles, &validity));
+        signing::sign(context, statements.collect(), options)?;
+    }
+    Ok(files.into_iter().map(|file| ChangedFile { file, path: None }).collect())
+}
+
+/// Returns what a key file signs about a file. Nobody renews it: in a swarm with roles it holds for ever, and elsewhere for
+/// as long as anybody may speak.
+fn statements<'a>(
+    change: Change,
+    cid: &Cid,
+    has_roles: bool,
+    validity: &'a ValidityOptions,
+) -> [Unsigned<'a>; STATEMENTS] {
+    let week = DefaultLength::Seconds(buckets::SHARE_DISCARD.lifetime());
+    let proposed = DefaultLength::Until(Time::default());
+    let moment = DefaultLength::Seconds(MOMENT);
+    let lasting = |other| if has_roles { DefaultLength::Forever } else { other };
+    let (propose, dismiss) = (Kind::Propose, Kind::Dismiss);
+    let all = match change {
+        Change::Discard => [
+            (propose, Station::Discard, lasting(week)),
+            (dismiss, Station::Files, lasting(proposed)),
+            (dismiss, Station::Verified, lasting(proposed)),
+            (dismiss, Station::Safe, lasting(proposed)),
+        ],
+        Change::Undiscard => [
+            (dismiss, Station::Discard, proposed),
+            (propose, Station::Verified, week),
+            (dismiss, Station::Files, moment),
+            (dismiss, Station::Safe, moment),
+        ],
+    };
+    all.map(|(kind, station, default_length)| Unsigned {
+        kind,
+        item: station.item(cid),
+        validity,
+        default_length,
+    })
+}
+
+impl ChangedFile {
+    /// Returns the name, if known, and the CID.
+    pub(crate) fn label(&self) -> String {
+        label(&self.file)
+    }
+}
+
+/// Returns the name of a file, if known, and its CID.
+pub(crate) fn label(file: &FileRef) -> String {
+    match &file.name {
+        Some(name) => format!("{} ({})", clean(name, 120), clean(&file.cid, 120)),
+        None => clean(&file.cid, 120),
+    }
+}

@@ -1,0 +1,91 @@
+//! Blocks whose files vanish while the store is open: somebody deletes them, or the disk loses a folder.
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use super::{BlockKey, Context as _, Store, StoreError};
+
+/// A folder that was changed this short a time ago is listed again by the next check: another change could leave it with the
+/// same time. File systems keep times of a few milliseconds, some of two seconds.
+const RECENT: Duration = Duration::from_secs(3);
+
+/// The time of the last change of each folder of blocks, as it was seen by the last check.
+pub(super) type SeenFolders = Mutex<BTreeMap<PathBuf, SystemTime>>;
+
+impl Store {
+    /// Looks for blocks whose files are gone, and drops them from the index, so that [`Store::losses`] and
+    /// [`Store::incomplete_pins`] tell of them. Returns how many there were. Cheap while nothing changes: only folders that
+    /// changed since the last check are listed, and no block is read.
+    ///
+    /// # Errors
+    /// When a folder cannot be listed. A folder that is gone is made anew.
+    pub fn check_blocks(&self) -> Result<usize, StoreError> {
+        let mut seen = self.inner.seen_folders.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names = BTreeSet::new();
+        let mut changed = BTreeSet::new();
+        for folder in self.inner.files.folders() {
+            // The time is read first: what changes during the listing is seen by the next check.
+            let now = modified(&folder).context("look at a folder of blocks")?;
+            if now.is_some() && seen.get(&folder).copied() == now {
+                continue;
+            }
+            match now {
+                Some(now) if now.elapsed().is_ok_and(|age| age > RECENT) => {
+                    seen.insert(folder.clone(), now);
+                }
+                Some(_) => {
+                    seen.remove(&folder);
+                }
+                None => fs::create_dir_all(&folder).context("make a folder of blocks anew")?,
+            }
+            list(&folder, &mut names).context("list its blocks")?;
+            changed.insert(folder);
+        }
+        if changed.is_empty() {
+            return Ok(0);
+        }
+        self.drop_vanished(&changed, &names)
+    }
+
+    fn drop_vanished(
+        &self,
+        changed: &BTreeSet<PathBuf>,
+        names: &BTreeSet<OsString>,
+    ) -> Result<usize, StoreError> {
+        let is_gone = |key: &BlockKey| {
+            let path = self.inner.files.path(key);
+            let is_listed = path.file_name().is_some_and(|name| names.contains(name));
+            !is_listed && path.parent().is_some_and(|folder| changed.contains(folder))
+        };
+        let gone: Vec<BlockKey> = self.index().stored().filter(|key| is_gone(key)).cloned().collect();
+        let mut dropped = 0;
+        for key in gone {
+            // It may have been stored since the folder was listed.
+            if !self.inner.files.path(&key).try_exists().unwrap_or(true) {
+                self.drop_damaged(&key, "its file is gone")?;
+                dropped += 1;
+            }
+        }
+        Ok(dropped)
+    }
+}
+
+/// Returns when a folder was last changed; `None` when it is not there.
+fn modified(folder: &Path) -> io::Result<Option<SystemTime>> {
+    match fs::metadata(folder) {
+        Ok(metadata) => metadata.modified().map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn list(folder: &Path, names: &mut BTreeSet<OsString>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        names.insert(entry?.file_name());
+    }
+    Ok(())
+}

@@ -1,0 +1,208 @@
+//! Which own files are declared when there are more than the swarm remembers of one peer.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use crate::buckets::{self, Station};
+use crate::index::SharedFile;
+use crate::info::Description;
+use dcache::{Item, PeerId, Room, Set, Time};
+use ipfs::Cid;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+/// Part of a signer's records that own files may fill, and part that files of other peers may fill. So neither leaves the
+/// other without room.
+const PART: (usize, usize) = (3, 4);
+/// Number of records about an own file: in `share/files`, in `share/info/CID` and in `share/safe`.
+const RECORDS_OF_OWN: usize = 3;
+/// Part of what the other kinds of files leave that one kind may fill: a folder of many images does not shut out the logs
+/// beside it.
+const PART_OF_KIND: (usize, usize) = (7, 8);
+/// Time, in seconds, for which a record that was just renewed is not renewed again to make room.
+const JUST_RENEWED: u64 = 3600;
+
+/// What is left out for want of room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Shortage {
+    /// Number of files.
+    pub(crate) left_out: usize,
+    /// Whether all room is used. Otherwise the rest of it is for other files.
+    pub(crate) is_short: bool,
+}
+
+impl Shortage {
+    /// Adds a file for which there was no room.
+    pub(crate) fn add(&mut self, is_short: bool) {
+        self.left_out += 1;
+        self.is_short |= is_short;
+    }
+
+    /// Adds this number of files for which there was no room.
+    #[must_use]
+    pub(crate) fn and(self, files: usize) -> Self {
+        Self { left_out: self.left_out + files, is_short: self.is_short || files > 0 }
+    }
+}
+
+/// What matters of an own file for the choice.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct OwnFile {
+    /// The folder and the extension.
+    pub(crate) kind: String,
+    /// When it was changed, in nanoseconds since the epoch.
+    pub(crate) modified: u64,
+}
+
+impl OwnFile {
+    /// Describes the file at a path relative to the shared folder.
+    pub(crate) fn at(path: &str, modified: u64) -> Self {
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+        Self { kind: format!("{folder}/{extension}"), modified }
+    }
+}
+
+/// Returns the maximum number of own files of which the swarm is told.
+fn most_own(set: &Set, me: PeerId) -> usize {
+    set.capacity(me) * PART.0 / PART.1 / RECORDS_OF_OWN
+}
+
+/// Returns the maximum number of files of other peers that `me` may say to keep.
+pub(crate) fn most_of_others(set: &Set, me: PeerId) -> usize {
+    set.capacity(me) * PART.0 / PART.1
+}
+
+/// Returns the items of an own file about which its uploader makes statements while the file is shared.
+pub(crate) fn items_of_own(cid: &Cid, description: Option<&Description>) -> Vec<Item> {
+    let data = description.and_then(|description| description.to_data().ok()).unwrap_or_default();
+    let info = Item { bucket: buckets::info(cid), data };
+    vec![Station::Files.item(cid), info, Station::Safe.item(cid)]
+}
+
+/// Chooses the own files that are declared. Files of which the swarm knows come first, so that no choice is taken back; of
+/// the others the newest.
+pub(crate) fn choose(
+    own: &BTreeMap<Cid, OwnFile>,
+    files: &BTreeMap<Cid, SharedFile>,
+    (set, me, now): (&Set, PeerId, Time),
+) -> (Vec<Cid>, Shortage) {
+    let (most, mut room) = (most_own(set, me), Room::new(set, me, now));
+    let (mut begun, mut new): (Vec<_>, Vec<_>) = own.iter().partition(|(cid, _)| files.contains_key(cid));
+    begun.sort_by_cached_key(|(cid, _)| Reverse(files.get(cid).map(|file| (file.state, file.holders.len()))));
+    new.sort_by_key(|(_, file)| Reverse(file.modified));
+    let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut shortage = Shortage { left_out: begun.len().saturating_sub(most), is_short: false };
+    let mut chosen = Vec::new();
+    for (cid, file) in begun.into_iter().take(most) {
+        room.reserve(&items_of_own(cid, files.get(cid).and_then(|file| file.description.as_ref())));
+        *kinds.entry(&file.kind).or_default() += 1;
+        chosen.push(*cid);
+    }
+    for (cid, file) in new {
+        let of_kind = kinds.get(file.kind.as_str()).copied().unwrap_or_default();
+        let of_others = chosen.len() - of_kind;
+        let may_begin = of_kind < (most.saturating_sub(of_others) * PART_OF_KIND.0).div_ceil(PART_OF_KIND.1);
+        if may_begin && room.reserve(&items_of_own(cid, None)) {
+            *kinds.entry(&file.kind).or_default() += 1;
+            chosen.push(*cid);
+        } else {
+            shortage.add(may_begin);
+        }
+    }
+    (chosen, shortage)
+}
+
+/// Returns the time until which own statements have to hold in order not to be renewed now. Usually that is half of their
+/// lifetime. When files were left out for want of room, those are renewed as well that keep the room of statements that
+/// were taken back from being used.
+pub(crate) fn renewal_edge(set: &Set, me: PeerId, lifetime: u64, is_short: bool, now: Time) -> Time {
+    let half = now.plus(lifetime / 2);
+    let stations = [Station::Files, Station::Safe].into_iter().filter(|_| is_short);
+    let edge = stations.filter_map(|station| set.spent_until(me, &station.bucket(), now)).max();
+    let latest = now.plus(lifetime.saturating_sub(JUST_RENEWED));
+    edge.map_or(half, |edge| edge.min(latest).max(half))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::buckets::LIFETIME;
+    use crate::index::index;
+    use crate::index::tests::{NOW, peer, say};
+    use dcache::{Kind, Limits, Policy};
+
+    /// A set that takes 40 records of each signer: 10 own files.
+    fn set() -> Set {
+        Set::new(Policy::default(), Limits { stranger: 40, ..Limits::default() })
+    }
+
+    fn numbered(number: u64) -> Cid {
+        let mut bytes = crate::index::tests::cid().to_bytes();
+        let end = bytes.len() - 8;
+        bytes[end..].copy_from_slice(&number.to_be_bytes());
+        Cid::try_from(bytes.as_slice()).unwrap()
+    }
+
+    fn own(files: &[(u64, &str)]) -> BTreeMap<Cid, OwnFile> {
+        files.iter().map(|(number, path)| (numbered(*number), OwnFile::at(path, *number))).collect()
+    }
+
+    fn numbers(chosen: &[Cid], most: u64) -> Vec<u64> {
+        let mut numbers: Vec<u64> = (0..most).filter(|number| chosen.contains(&numbered(*number))).collect();
+        numbers.sort_unstable();
+        numbers
+    }
+
+    #[test]
+    fn of_too_many_files_the_newest_are_declared_and_the_choice_stays() {
+        let mut set = set();
+        let images: Vec<(u64, &str)> = (0..30).map(|number| (number, "imgs/a.png")).collect();
+        let (chosen, shortage) = choose(&own(&images), &BTreeMap::new(), (&set, peer(1), NOW));
+        let left_out = |left_out, is_short| Shortage { left_out, is_short };
+        assert_eq!((numbers(&chosen, 30), shortage), ((21..30).collect(), left_out(21, false)));
+        for cid in &chosen {
+            say(&mut set, 1, Kind::Propose, Station::Files.item(cid), LIFETIME);
+        }
+        let files = index(&set, NOW);
+        let more: Vec<(u64, &str)> = (0..40).map(|number| (number, "imgs/a.png")).collect();
+        let (chosen, shortage) = choose(&own(&more), &files, (&set, peer(1), NOW));
+        assert_eq!(
+            (numbers(&chosen, 40), shortage),
+            ((21..30).collect(), left_out(31, false)),
+            "newer ones came too late"
+        );
+        let log = [&more[..], &[(50, "new.bag")]].concat();
+        let (chosen, _) = choose(&own(&log), &files, (&set, peer(1), NOW));
+        assert!(chosen.contains(&numbered(50)), "the images leave room for another kind");
+    }
+
+    #[test]
+    fn files_of_others_leave_room_for_own_ones() {
+        let mut set = set();
+        for number in 100..130 {
+            say(&mut set, 1, Kind::Propose, Station::Safe.item(&numbered(number)), LIFETIME);
+        }
+        assert_eq!(most_of_others(&set, peer(1)), 30);
+        let (chosen, shortage) = choose(
+            &own(&[(1, "a.bag"), (2, "b.bag"), (3, "c.bag"), (4, "d.bag")]),
+            &BTreeMap::new(),
+            (&set, peer(1), NOW),
+        );
+        assert_eq!(
+            (numbers(&chosen, 9), shortage),
+            (vec![2, 3, 4], Shortage { left_out: 1, is_short: true })
+        );
+    }
+
+    #[test]
+    fn statements_are_renewed_early_only_where_that_makes_room() {
+        let mut set = set();
+        let edge = |set: &Set, is_short, now| renewal_edge(set, peer(1), LIFETIME, is_short, now);
+        let half = NOW.plus(LIFETIME / 2);
+        assert_eq!(edge(&set, true, NOW), half);
+        say(&mut set, 1, Kind::Dismiss, Station::Safe.item(&numbered(1)), LIFETIME - 7200);
+        assert_eq!(edge(&set, false, NOW), half);
+        assert_eq!(edge(&set, true, NOW), NOW.plus(LIFETIME - 7200));
+        say(&mut set, 1, Kind::Dismiss, Station::Safe.item(&numbered(2)), LIFETIME);
+        assert_eq!(edge(&set, true, NOW), NOW.plus(LIFETIME - JUST_RENEWED), "not again and again");
+    }
+}

@@ -1,0 +1,116 @@
+//! Requests of a person to discard files, and to undo that.
+
+use crate::ledger::Ledger;
+use crate::let_go::{LetGo, Reason};
+use crate::protocol::{Answer, DiscardedFile, MAX_DISCARDS};
+use crate::{buckets, removal};
+use dcache::{Moment, NotAllowed, PeerId, Set, Statements};
+use ipfs::Cid;
+use service::{Failure, FailureKind};
+use std::collections::BTreeMap;
+use std::path::Path;
+use swarm::{SayError, Swarm};
+
+/// Why a file is not discarded, or that not undone.
+enum Objection {
+    NotAllowed(NotAllowed),
+    /// These peers undid it before.
+    Defended(Cid, Vec<PeerId>),
+}
+
+/// Discards files in the whole swarm, and has this node state so for as long as nobody undoes it.
+pub(crate) async fn discard(
+    swarm: &Swarm,
+    ledger: &Ledger,
+    folder: &Path,
+    cids: &[String],
+) -> Result<Answer, Failure> {
+    let cids = parse(cids)?;
+    let (me, wanted) = (swarm.me(), cids.clone());
+    let read = move |set: &Set, now: Moment| {
+        let mut statements = Statements::new();
+        for cid in &wanted {
+            let defenders = removal::defenders(set, cid, me, now.time);
+            if !defenders.is_empty() {
+                return Err(Objection::Defended(*cid, defenders.into_iter().collect()));
+            }
+            statements.append(removal::discard(set, cid, me, now.time));
+        }
+        removal::check(&statements, set, me, now.time).map_err(Objection::NotAllowed)?;
+        Ok((statements, now.time))
+    };
+    let (statements, time) = swarm.read_at(read).await?.map_err(Objection::failure)?;
+    let row = |cid: &Cid| (*cid, LetGo { reason: Reason::Discarded, time });
+    ledger.let_go(cids.iter().map(row).collect()).await.map_err(|error| disk(&error))?;
+    swarm.say_what_counts(statements).await.map_err(unsaid)?;
+    tracing::info!(files = cids.len(), "files were discarded by a person at this robot");
+    Ok(Answer::Discarded { files: describe(&cids, ledger, folder) })
+}
+
+/// Undoes that files were discarded, whoever did it, and has this node keep them again, whatever it let go of them for.
+pub(crate) async fn undiscard(
+    swarm: &Swarm,
+    ledger: &Ledger,
+    folder: &Path,
+    cids: &[String],
+) -> Result<Answer, Failure> {
+    let cids = parse(cids)?;
+    let (me, wanted) = (swarm.me(), cids.clone());
+    let read = move |set: &Set, now: Moment| {
+        let mut statements = Statements::new();
+        for cid in &wanted {
+            statements.append(removal::undiscard(set, cid, me, now.time));
+        }
+        removal::check(&statements, set, me, now.time).map(|()| statements)
+    };
+    let statements = swarm.read_at(read).await?.map_err(|error| Objection::NotAllowed(error).failure())?;
+    ledger.take_back(&cids).await.map_err(|error| disk(&error))?;
+    swarm.say_what_counts(statements).await.map_err(unsaid)?;
+    tracing::info!(files = cids.len(), "a person at this robot undid that files were discarded");
+    Ok(Answer::Discarded { files: describe(&cids, ledger, folder) })
+}
+
+impl Objection {
+    fn failure(self) -> Failure {
+        match self {
+            Self::NotAllowed(reason) => Failure::new(FailureKind::NotAllowed, reason),
+            Self::Defended(cid, peers) => {
+                let peers: Vec<String> = peers.iter().map(PeerId::to_string).collect();
+                let peers = peers.join(", ");
+                let message =
+                    format!("{cid} was undiscarded by {peers}, and can be discarded only there now");
+                Failure::new(FailureKind::Refused, message)
+            }
+        }
+    }
+}
+
+fn parse(cids: &[String]) -> Result<Vec<Cid>, Failure> {
+    if cids.len() > MAX_DISCARDS {
+        let message = format!("at most {MAX_DISCARDS} files are discarded at a time, not {}", cids.len());
+        return Err(Failure::new(FailureKind::Wrong, message));
+    }
+    let wrong = |text| Failure::new(FailureKind::Wrong, format!("{text:?} is no CID of a shared file"));
+    cids.iter().map(|text| buckets::parse(text).ok_or_else(|| wrong(text))).collect()
+}
+
+/// Says which of the files lie in the shared folder.
+fn describe(cids: &[Cid], ledger: &Ledger, folder: &Path) -> Vec<DiscardedFile> {
+    let taken = ledger.taken();
+    let paths: BTreeMap<Cid, &String> = taken.iter().map(|(path, taken)| (taken.cid, path)).collect();
+    let path = |cid: &Cid| Some(folder.join(paths.get(cid)?).to_string_lossy().into_owned());
+    cids.iter().map(|cid| DiscardedFile { cid: cid.to_string(), path: path(cid) }).collect()
+}
+
+fn disk(error: &store::TableError) -> Failure {
+    Failure::new(FailureKind::Disk, error)
+}
+
+fn unsaid(error: SayError) -> Failure {
+    let kind = match &error {
+        SayError::Stopped(_) => FailureKind::Stopped,
+        SayError::Disk(_) => FailureKind::Disk,
+        SayError::Statement(_) | SayError::Refused(_) | SayError::Outlasted => FailureKind::Refused,
+    };
+    Failure::new(kind, error)
+}

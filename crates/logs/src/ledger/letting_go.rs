@@ -1,0 +1,136 @@
+//! The part of the ledger about files that this node let go of.
+
+use super::Ledger;
+use crate::let_go::{LetGo, LetGoFiles, Reason, replaces};
+use ipfs::Cid;
+use std::collections::BTreeSet;
+use store::{Displayed, TableError};
+
+impl Ledger {
+    /// The files that this node let go of.
+    pub(crate) fn let_go_files(&self) -> LetGoFiles {
+        self.tables().let_go.clone()
+    }
+
+    /// The files that are in the shared folder and are not to be shared.
+    pub(crate) fn withheld(&self) -> BTreeSet<Cid> {
+        let tables = self.tables();
+        // A deleted file that is in the folder was put back.
+        let rows = tables.let_go.iter().filter(|(_, row)| row.reason != Reason::Deleted);
+        rows.map(|(cid, _)| *cid).collect()
+    }
+
+    /// The files that this node let go of, without those that are still to be unpinned.
+    pub(crate) fn released(&self) -> LetGoFiles {
+        let tables = self.tables();
+        let rows = tables.let_go.iter().filter(|(cid, _)| !tables.releasing.contains(*cid));
+        rows.map(|(cid, row)| (*cid, *row)).collect()
+    }
+
+    /// Notes that files are not to be kept any more, and why. They have to be unpinned then: see
+    /// [`Ledger::releasing`].
+    pub(crate) async fn let_go(&self, files: Vec<(Cid, LetGo)>) -> Result<(), TableError> {
+        let rows: Vec<(Cid, LetGo)> = {
+            let tables = self.tables();
+            files.into_iter().filter(|(cid, row)| replaces(row, tables.let_go.get(cid))).collect()
+        };
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let written: Vec<_> = rows.iter().map(|(cid, row)| (Displayed(*cid), Some(*row))).collect();
+        self.let_go_rows.write_async(&written).await?;
+        // What is let go must be noted before it is not kept any more, or it would be fetched back after a crash.
+        let removed: Vec<_> = rows.iter().map(|(cid, _)| (Displayed(*cid), None)).collect();
+        self.kept_rows.write_async(&removed).await?;
+        let mut tables = self.tables();
+        for (cid, row) in rows {
+            tables.let_go.insert(cid, row);
+            if tables.kept.remove(&cid).is_some() {
+                tables.releasing.insert(cid);
+            }
+        }
+        drop(tables);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// Removes the rows of these files on the disk, as far as there are any.
+    pub(super) async fn take_back_rows(&self, mut cids: Vec<Cid>) -> Result<(), TableError> {
+        cids.retain(|cid| self.tables().let_go.contains_key(cid));
+        if cids.is_empty() {
+            return Ok(());
+        }
+        let removed: Vec<_> = cids.into_iter().map(|cid| (Displayed(cid), None)).collect();
+        self.let_go_rows.write_async(&removed).await
+    }
+
+    /// Notes that files may be kept again.
+    pub(crate) async fn take_back(&self, cids: &[Cid]) -> Result<(), TableError> {
+        self.take_back_rows(cids.to_vec()).await?;
+        let mut tables = self.tables();
+        for cid in cids {
+            tables.let_go.remove(cid);
+        }
+        drop(tables);
+        // The replicator may fetch them, and the proposer share those of the folder.
+        self.changed.notify_one();
+        self.lost.notify_one();
+        Ok(())
+    }
+
+    /// The files that are to be unpinned.
+    pub(crate) fn releasing(&self) -> BTreeSet<Cid> {
+        self.tables().releasing.clone()
+    }
+
+    /// Notes that files were unpinned.
+    pub(crate) fn note_released(&self, cids: &BTreeSet<Cid>) {
+        self.tables().releasing.retain(|cid| !cids.contains(cid));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::index::tests::{NOW, cid, description};
+    use crate::ledger::tests::open;
+
+    #[tokio::test]
+    async fn what_was_let_go_is_remembered_across_restarts_until_it_is_taken_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("records.redb");
+        let row = |reason| LetGo { reason, time: NOW };
+        {
+            let ledger = open(&file);
+            ledger.keep(cid(), description(1, "a.bag")).await.unwrap();
+            ledger.let_go(vec![(cid(), row(Reason::Unpinned))]).await.unwrap();
+            ledger.let_go(vec![(cid(), row(Reason::Deleted))]).await.unwrap();
+            ledger.changed().await;
+            assert_eq!(ledger.releasing(), BTreeSet::from([cid()]));
+            assert!(ledger.released().is_empty(), "it is pinned still");
+            ledger.note_released(&BTreeSet::from([cid()]));
+        }
+        let ledger = open(&file);
+        assert!(ledger.kept().is_empty());
+        assert_eq!(ledger.released(), LetGoFiles::from([(cid(), row(Reason::Unpinned))]));
+        assert_eq!(ledger.withheld(), BTreeSet::from([cid()]));
+        ledger.take_back(&[cid()]).await.unwrap();
+        drop(ledger);
+        assert!(open(&file).let_go_files().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_deleted_file_that_is_back_in_the_folder_is_kept_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("records.redb");
+        let ledger = open(&file);
+        ledger.let_go(vec![(cid(), LetGo { reason: Reason::Deleted, time: NOW })]).await.unwrap();
+        assert!(ledger.withheld().is_empty());
+        let fingerprint = crate::settle::Fingerprint { size: 5, modified: 7 };
+        let taken = crate::ledger::Taken { fingerprint, cid: cid() };
+        ledger.take(vec![("a.bag".into(), taken, description(1, "a.bag"))]).await.unwrap();
+        assert!(ledger.let_go_files().is_empty());
+        drop(ledger);
+        assert!(open(&file).let_go_files().is_empty());
+    }
+}

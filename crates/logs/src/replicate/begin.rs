@@ -1,0 +1,228 @@
+//! What follows from a node's steps: what it states, which files it fetches, and which it lets go, within the room for what is to be stated about them.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use super::rules::Rules;
+use super::{Action, Replication, Step, statements};
+use crate::buckets::{self, Station};
+use crate::choose::{Shortage, items_of_own, most_of_others};
+use crate::index::SharedFile;
+use crate::versions::{Replaced, is_withdrawn, withdraw};
+use dcache::{Item, Kind, PeerId, Room, Set, Statements, Time, Validity};
+use ipfs::Cid;
+use ipfs::node::Provider;
+use service::{Decision, provider};
+use std::collections::{BTreeMap, BTreeSet};
+
+impl Replication {
+    /// Returns the kept files of other peers that are let go because their uploader withdrew them.
+    pub(super) fn withdrawn(&self, set: &Set, now: Time) -> BTreeSet<Cid> {
+        let of_others = self.kept.iter().filter(|(_, description)| description.uploader != self.me);
+        let withdrawn = of_others.filter(|(cid, description)| is_withdrawn(set, cid, description, now));
+        withdrawn.map(|(cid, _)| *cid).collect()
+    }
+
+    /// Returns whether a file is an older version of an own one.
+    pub(super) fn is_replaced(&self, cid: &Cid) -> bool {
+        matches!(self.replaced.get(cid), Some(Replaced::By(..)))
+    }
+
+    /// Returns what is stated about own files that were replaced.
+    pub(super) fn withdraw(&self, files: &BTreeMap<Cid, SharedFile>, set: &Set, now: Time) -> Statements {
+        let mut statements = Statements::new();
+        for (cid, replaced) in &self.replaced {
+            statements.append(withdraw(cid, replaced, files, (set, self.me, now)));
+        }
+        statements
+    }
+
+    /// Returns the statements by which this node takes back descriptions of files that it does not keep any more: whoever
+    /// keeps them describes them then. This makes room where there is none.
+    pub(super) fn forsake(&self, set: &Set, now: Time) -> Statements {
+        let mut statements = Statements::new();
+        let bucket = Station::Files.bucket();
+        for record in set.records_beside(self.me, &bucket) {
+            let holds = record.kind() == Kind::Propose && record.validity().contains(now);
+            let described = buckets::described(&record.item().bucket);
+            if holds && described.is_some_and(|cid| !self.kept.contains_key(&cid)) {
+                statements.propose(record.item().clone(), Validity::over(now));
+            }
+        }
+        statements
+    }
+
+    /// Adds what these steps state and do, as far as there is room for it.
+    pub(super) fn follow(
+        &mut self,
+        steps: Vec<(Cid, Step)>,
+        files: &BTreeMap<Cid, SharedFile>,
+        (set, rules): (&Set, &Rules),
+        decision: &mut Decision<Action>,
+    ) {
+        let mut room = self.room(files, set, rules.now);
+        let (mut wanted, mut later, mut unsaid) = (Vec::new(), Vec::new(), 0);
+        for (cid, step) in steps {
+            match (step, files.get(&cid), self.kept.get(&cid)) {
+                (Step::Take, Some(file), _) => wanted.push(file),
+                (Step::Drop, ..) => decision.actions.push(Action::Drop(cid)),
+                (Step::Withdraw, ..) => decision.actions.push(Action::Withdraw(cid)),
+                (step, Some(file), Some(description)) => {
+                    let stated = statements(step, file, description, rules);
+                    let items: Vec<Item> = stated.items().cloned().collect();
+                    // To hold a file matters more than to say for others what it is.
+                    if step == Step::Describe && description.uploader != self.me {
+                        later.push((stated, items));
+                    } else if room.reserve(&items) {
+                        decision.statements.append(stated);
+                    } else {
+                        unsaid += 1;
+                    }
+                }
+                _ => {}
+            }
+        }
+        let (begun, shortage) = self.begin(&wanted, files, &mut room, (set, rules));
+        decision.actions.extend(begun);
+        for (stated, _) in later.into_iter().filter(|(_, items)| room.reserve(items)) {
+            decision.statements.append(stated);
+        }
+        self.shortage = shortage.and(unsaid);
+    }
+
+    /// Returns the room that is left when each own file has what it needs until it is safe.
+    fn room<'a>(&self, files: &BTreeMap<Cid, SharedFile>, set: &'a Set, now: Time) -> Room<'a> {
+        let mut room = Room::new(set, self.me, now);
+        let own = self.kept.iter().filter(|(_, description)| description.uploader == self.me);
+        for (cid, description) in own.filter(|(cid, _)| files.contains_key(*cid)) {
+            room.reserve(&items_of_own(cid, Some(description)));
+        }
+        room
+    }
+
+    /// Returns the fetches of these files, and those that are left out because no more could be stated about them.
+    fn begin(
+        &self,
+        wanted: &[&SharedFile],
+        files: &BTreeMap<Cid, SharedFile>,
+        room: &mut Room<'_>,
+        (set, rules): (&Set, &Rules),
+    ) -> (Vec<Action>, Shortage) {
+        let is_of_other =
+            |file: &SharedFile| self.kept.get(&file.cid).is_none_or(|known| known.uploader != self.me);
+        let is_held = |file: &&SharedFile| file.holders.contains_key(&self.me) && is_of_other(file);
+        let held = files.values().filter(is_held).count();
+        let mut left = most_of_others(set, self.me).saturating_sub(held);
+        let (mut providers, mut actions, mut shortage) =
+            (Providers::default(), Vec::new(), Shortage::default());
+        for file in wanted.iter().filter(|file| self.is_wanted(file, set, rules.now)) {
+            let has_room = left > 0 && room.reserve(&[Station::Safe.item(&file.cid)]);
+            // Who may not say that it keeps a file keeps it all the same.
+            if has_room || !rules.may_keep {
+                left = left.saturating_sub(1);
+                let providers = providers.of(file, set, rules);
+                actions.push(Action::Take { file: Box::new((*file).clone()), providers });
+            } else {
+                shortage.add(left > 0);
+            }
+        }
+        (actions, shortage)
+    }
+
+    /// Returns whether a file that this node does not keep is to be fetched.
+    fn is_wanted(&self, file: &SharedFile, set: &Set, now: Time) -> bool {
+        let is_withdrawn =
+            || file.description.as_ref().is_some_and(|known| is_withdrawn(set, &file.cid, known, now));
+        !self.changing.contains(&file.cid) && !is_withdrawn()
+    }
+}
+
+/// Addresses of peers, each read from the set once in a decision.
+#[derive(Default)]
+struct Providers(BTreeMap<PeerId, Option<Provider>>);
+
+impl Providers {
+    /// Returns the peers, except this node, that most likely hold a file, with their addresses.
+    fn of(&mut self, file: &SharedFile, set: &Set, rules: &Rules) -> Vec<Provider> {
+        let peers: BTreeSet<PeerId> = file.likely_holders().filter(|peer| *peer != rules.me).collect();
+        let mut address = |peer| self.0.entry(peer).or_insert_with(|| provider(set, peer, rules.now)).clone();
+        let mut providers: Vec<Provider> = peers.into_iter().filter_map(&mut address).collect();
+        providers.sort();
+        providers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::buckets::LIFETIME;
+    use crate::index::tests::{NOW, cid, description, peer, say};
+    use dcache::{Limits, Moment, Policy};
+    use service::Decide as _;
+
+    fn numbered(number: u64) -> Cid {
+        let mut bytes = cid().to_bytes();
+        let end = bytes.len() - 8;
+        bytes[end..].copy_from_slice(&number.to_be_bytes());
+        Cid::try_from(bytes.as_slice()).unwrap()
+    }
+
+    fn takes(actions: &[Action]) -> usize {
+        actions.iter().filter(|action| matches!(action, Action::Take { .. })).count()
+    }
+
+    /// The records of 100 files by peer 1 in a set that takes 100 records of each signer.
+    fn many_files() -> Set {
+        let mut set = Set::new(Policy::default(), Limits { stranger: 100, ..Limits::default() });
+        for number in 0..100 {
+            say(&mut set, 1, Kind::Propose, Station::Files.item(&numbered(number)), LIFETIME);
+        }
+        set
+    }
+
+    #[test]
+    fn no_more_files_are_fetched_than_this_node_could_say_to_keep() {
+        let set = many_files();
+        let mut replication = Replication::new(peer(2));
+        let decision = replication.decide(&set, Moment::certain(NOW));
+        assert_eq!((takes(&decision.actions), replication.left_out()), (75, 25));
+        assert!(decision.statements.is_empty());
+    }
+
+    #[test]
+    fn what_its_uploader_withdrew_is_let_go_and_not_fetched() {
+        let mut set = many_files();
+        let mut replication = Replication::new(peer(2));
+        let old = numbered(1);
+        say(&mut set, 2, Kind::Propose, Station::Safe.item(&old), LIFETIME);
+        replication.set_kept([(old, description(1, "a.bag"))].into());
+        let is_dropped = |replication: &mut Replication, set: &Set| {
+            replication.decide(set, Moment::certain(NOW)).actions.contains(&Action::Drop(old))
+        };
+        assert!(!is_dropped(&mut replication, &set));
+        say(&mut set, 3, Kind::Dismiss, Station::Verified.item(&old), LIFETIME);
+        assert!(!is_dropped(&mut replication, &set));
+        let mut set = Set::default();
+        say(&mut set, 2, Kind::Propose, Station::Safe.item(&old), LIFETIME);
+        say(&mut set, 1, Kind::Dismiss, Station::Safe.item(&old), LIFETIME);
+        assert!(is_dropped(&mut replication, &set));
+        replication.set_kept(BTreeMap::new());
+        assert_eq!(takes(&replication.decide(&set, Moment::certain(NOW)).actions), 0);
+    }
+
+    #[test]
+    fn an_own_file_that_is_being_changed_or_was_replaced_is_not_fetched_back() {
+        let set = many_files();
+        let mut replication = Replication::new(peer(2));
+        let wanted = |replication: &mut Replication| {
+            let decision = replication.decide(&set, Moment::certain(NOW));
+            let is_old =
+                |action: &Action| matches!(action, Action::Take { file, .. } if file.cid == numbered(1));
+            decision.actions.iter().any(is_old)
+        };
+        assert!(wanted(&mut replication));
+        replication.set_replaced(BTreeMap::new(), [numbered(1)].into());
+        assert!(!wanted(&mut replication));
+        let by = Replaced::By(None, description(1, "a.bag"));
+        replication.set_replaced([(numbered(1), by)].into(), BTreeSet::new());
+        assert!(!wanted(&mut replication));
+    }
+}

@@ -1,0 +1,198 @@
+//! What the decider does about files that this node let go of, or should not claim.
+
+use super::{Action, Replication};
+use crate::index::{SharedFile, State};
+use crate::let_go::{LetGo, MAX_ROWS, Reason, forgettable};
+use crate::removal::{claims, defenders, discard, renewal, retract, step_back};
+use dcache::{Moment, Set, Time};
+use ipfs::Cid;
+use service::Decision;
+use std::collections::{BTreeMap, BTreeSet};
+
+impl Replication {
+    /// Decides what follows from what this node lost or let go of.
+    pub(super) fn let_go(
+        &mut self,
+        set: &Set,
+        files: &BTreeMap<Cid, SharedFile>,
+        now: Moment,
+    ) -> Decision<Action> {
+        if !self.is_begun {
+            self.lost.extend(self.false_claims(set, files, now.time));
+        }
+        let mut decision = Decision::default();
+        self.lost.retain(|cid| {
+            let statements = retract(set, cid, self.me, now.time);
+            let is_left = !statements.is_empty();
+            decision.statements.append(statements);
+            is_left
+        });
+        let mut taken_back = self.forgotten(files, now);
+        for (cid, row) in &self.let_go {
+            match row.reason {
+                Reason::Discarded if defenders(set, cid, self.me, now.time).is_empty() => {
+                    decision.statements.append(discard(set, cid, self.me, now.time));
+                    decision.wake = earlier(decision.wake, renewal(set, cid, self.me));
+                }
+                Reason::Discarded => {
+                    decision.statements.append(step_back(set, cid, self.me, now.time));
+                    taken_back.insert(*cid);
+                }
+                Reason::Withdrawn if is_good(files.get(cid)) => {
+                    taken_back.insert(*cid);
+                }
+                Reason::Deleted | Reason::Unpinned | Reason::Withdrawn => {}
+            }
+        }
+        if !taken_back.is_empty() {
+            decision.actions.push(Action::TakeBack(taken_back.into_iter().collect()));
+        }
+        self.is_begun = true;
+        decision
+    }
+
+    /// Returns the files that this node stated in an earlier life to keep, and does not keep.
+    fn false_claims(&self, set: &Set, files: &BTreeMap<Cid, SharedFile>, now: Time) -> BTreeSet<Cid> {
+        let stated = files.keys().filter(|cid| claims(set, cid, self.me, now));
+        stated.chain(self.let_go.keys()).filter(|cid| !self.kept.contains_key(*cid)).copied().collect()
+    }
+
+    /// Returns the rows to forget. Time alone makes a row forgettable so seldom that a look at each start is enough.
+    fn forgotten(&self, files: &BTreeMap<Cid, SharedFile>, now: Moment) -> BTreeSet<Cid> {
+        if self.is_begun && self.let_go.len() <= MAX_ROWS {
+            return BTreeSet::new();
+        }
+        let is_stated = |cid: &Cid| files.get(cid).is_some_and(|file| file.state != State::Discarded);
+        forgettable(&self.let_go, is_stated, now)
+    }
+
+    /// Returns whether a file is not to be fetched.
+    pub(super) fn is_let_go(&self, cid: &Cid) -> bool {
+        self.let_go.contains_key(cid)
+    }
+
+    /// Replaces the list of files that this node let go of.
+    pub fn set_let_go(&mut self, let_go: BTreeMap<Cid, LetGo>) {
+        self.let_go = let_go;
+    }
+}
+
+fn is_good(file: Option<&SharedFile>) -> bool {
+    file.is_some_and(|file| matches!(file.state, State::Verified | State::Safe))
+}
+
+fn earlier(one: Option<Time>, other: Option<Time>) -> Option<Time> {
+    one.into_iter().chain(other).min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::buckets::{self, LIFETIME, Station};
+    use crate::index::index;
+    use crate::index::tests::{NOW, cid, description, peer, say};
+    use crate::let_go::LetGoFiles;
+    use dcache::{Item, Keypair, Kind, Record, Statement, Statements};
+    use service::Decide as _;
+
+    /// The decider of peer `seed`, which keeps the file of peer 1 or not.
+    fn decider(seed: u8, is_kept: bool) -> Replication {
+        let mut replication = Replication::new(peer(seed));
+        replication.set_kept(is_kept.then(|| (cid(), description(1, "a.bag"))).into_iter().collect());
+        replication
+    }
+
+    fn safe_with(seeds: &[u8]) -> Set {
+        let mut set = Set::default();
+        let data = description(1, "a.bag").to_data().unwrap();
+        say(&mut set, 1, Kind::Propose, Item { bucket: buckets::info(&cid()), data }, LIFETIME);
+        for seed in seeds {
+            say(&mut set, *seed, Kind::Propose, Station::Safe.item(&cid()), LIFETIME);
+        }
+        set
+    }
+
+    /// The statement that takes back what is said in `share/safe`.
+    fn taken_back() -> Statements {
+        let mut statements = Statements::new();
+        statements.propose(Station::Safe.item(&cid()), dcache::Validity::over(NOW));
+        statements
+    }
+
+    #[test]
+    fn a_peer_that_lost_a_file_retracts_only_its_own_statement_until_it_is_done() {
+        let mut set = safe_with(&[1, 2]);
+        let mut replication = decider(1, true);
+        replication.lose(BTreeSet::from([cid()]));
+        for _ in 0..2 {
+            assert_eq!(replication.decide(&set, Moment::certain(NOW)).statements, taken_back());
+            replication.set_kept(BTreeMap::new());
+        }
+        let (item, signer) = (Station::Safe.item(&cid()), peer(1));
+        let former = set.get(&dcache::Key { item: item.clone(), signer }).unwrap().keep();
+        let moment = Statement::new(Kind::Propose, item, dcache::Validity::over(NOW)).unwrap();
+        let record = Record::sign(moment, &Keypair::from_seed([1; 32]), 9, former);
+        set.admit_verified(record, NOW).unwrap();
+        let decision = replication.decide(&set, Moment::certain(NOW));
+        assert!(decision.statements.is_empty(), "it is published");
+        let later = index(&set, NOW).remove(&cid()).unwrap();
+        assert_eq!(
+            (later.state, later.holders.into_keys().collect::<Vec<_>>()),
+            (State::Safe, vec![peer(2)])
+        );
+    }
+
+    #[test]
+    fn what_an_earlier_life_claimed_and_does_not_keep_is_taken_back_at_the_start() {
+        let set = safe_with(&[2, 3]);
+        assert_eq!(decider(2, false).decide(&set, Moment::certain(NOW)).statements, taken_back());
+        assert!(decider(2, true).decide(&set, Moment::certain(NOW)).statements.is_empty());
+        assert!(decider(4, false).decide(&set, Moment::certain(NOW)).statements.is_empty());
+    }
+
+    fn let_go(reason: Reason) -> LetGoFiles {
+        LetGoFiles::from([(cid(), LetGo { reason, time: NOW })])
+    }
+
+    #[test]
+    fn what_was_let_go_is_neither_claimed_nor_fetched_back() {
+        for reason in [Reason::Deleted, Reason::Unpinned, Reason::Withdrawn] {
+            // The file of a withdrawal is not good by anybody's word.
+            let set = match reason {
+                Reason::Withdrawn => {
+                    let mut set = Set::default();
+                    say(&mut set, 3, Kind::Propose, Station::Files.item(&cid()), LIFETIME);
+                    set
+                }
+                _ => safe_with(&[2, 3]),
+            };
+            let mut replication = decider(2, false);
+            assert!(!replication.decide(&set, Moment::certain(NOW)).actions.is_empty(), "it is fetched");
+            replication.set_let_go(let_go(reason));
+            let decision = replication.decide(&set, Moment::certain(NOW));
+            assert!(decision.actions.is_empty(), "{reason:?}: {:?}", decision.actions);
+        }
+    }
+
+    #[test]
+    fn a_file_of_the_own_folder_that_is_good_again_is_shared_again() {
+        let set = safe_with(&[3]);
+        let mut replication = decider(1, false);
+        replication.set_let_go(let_go(Reason::Withdrawn));
+        let decision = replication.decide(&set, Moment::certain(NOW));
+        assert_eq!(decision.actions, [Action::TakeBack(vec![cid()])]);
+    }
+
+    #[test]
+    fn what_a_person_discarded_is_stated_again_until_somebody_undoes_it() {
+        let mut set = safe_with(&[3]);
+        let mut replication = decider(2, false);
+        replication.set_let_go(let_go(Reason::Discarded));
+        let decision = replication.decide(&set, Moment::certain(NOW));
+        assert!(!decision.statements.is_empty() && decision.actions.is_empty());
+        say(&mut set, 4, Kind::Dismiss, Station::Discard.item(&cid()), LIFETIME);
+        let decision = replication.decide(&set, Moment::certain(NOW));
+        assert!(decision.statements.is_empty());
+        assert_eq!(decision.actions, [Action::TakeBack(vec![cid()])]);
+    }
+}

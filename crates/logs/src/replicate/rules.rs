@@ -1,0 +1,24 @@
+//! What a node's next steps depend on besides the files.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use crate::buckets::{LIFETIME, Station};
+use crate::choose::renewal_edge;
+use dcache::{Data, Item, Kind, PeerId, Set, Time};
+
+/// What the next steps depend on besides the files.
+pub(super) struct Rules {
+    pub(super) me: PeerId,
+    pub(super) now: Time,
+    /// Whether this node may state that it keeps a file. Then it need not state that it verified it, which costs a record.
+    pub(super) may_keep: bool,
+    /// Statements of this node that hold until then or less are renewed.
+    pub(super) edge: Time,
+}
+
+impl Rules {
+    pub(super) fn new(set: &Set, me: PeerId, is_short: bool, now: Time) -> Self {
+        let any = Item { bucket: Station::Safe.bucket(), data: Data::default() };
+        let may_keep = set.may(Kind::Propose, &any, me, now).is_ok();
+        Self { me, now, may_keep, edge: renewal_edge(set, me, LIFETIME, is_short, now) }
+    }
+}
