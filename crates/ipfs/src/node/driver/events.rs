@@ -132,7 +132,7 @@ impl Driver {
         match event {
             SwarmEvent::NewListenAddr { address, .. } => self.listening.send_modify(|all| all.push(address)),
             SwarmEvent::ExpiredListenAddr { address, .. } => {
-                self.stopped_listening(&[address.clone()]);
+                self.stopped_listening(std::slice::from_ref(&address));
                 if let Some(own) = addresses::host_of(&address) {
                     self.own_address_gone(own);
                 }
