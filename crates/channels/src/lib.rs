@@ -25,9 +25,9 @@ mod udp;
 mod wire;
 
 pub use bind_error::BindError;
-pub use interface_watch::InterfaceWatch;
 pub use heard::Heard;
 pub use interface_kind::InterfaceKind;
+pub use interface_watch::InterfaceWatch;
 pub use interfaces::{Interface, InterfaceFilter, InterfaceFilterError, Network};
 pub use irc::{IrcError, IrcSettings, IrcTls, IrcWaits, run_irc};
 pub use local_address::LocalAddress;
