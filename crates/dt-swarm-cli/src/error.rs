@@ -114,11 +114,9 @@ pub(crate) enum CliError {
         "there is no home folder in which to look for the daemon: name its control socket with --socket PATH"
     )]
     NoPlace,
-    #[error(
-        "the daemon at {host} is {peer}, but that at the socket {} is {found}: {advice}",
-        clean(&socket.display().to_string(), 300)
-    )]
-    OtherDaemon { host: String, peer: PeerId, socket: PathBuf, found: PeerId, advice: &'static str },
+    // In a box, since it would make every result of the commands larger.
+    #[error(transparent)]
+    OtherDaemon(#[from] Box<OtherDaemon>),
     #[error("{}", clean(&.0.to_string(), 500))]
     Control(#[source] ClientError),
     #[error(
@@ -169,6 +167,22 @@ pub(crate) enum CliError {
     SwarmUnwritten { path: PathBuf, source: io::Error },
     #[error("what is replaced is the same as what replaces it")]
     Same,
+}
+
+/// The control socket that was found leads to another daemon than the one that answers at HOST.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the daemon at {host} is {peer}, but that at the socket {} is {found}: {advice}",
+    clean(&socket.display().to_string(), 300)
+)]
+pub(crate) struct OtherDaemon {
+    pub(crate) host: String,
+    /// The peer that answers at the host.
+    pub(crate) peer: PeerId,
+    pub(crate) socket: PathBuf,
+    /// The peer behind the socket.
+    pub(crate) found: PeerId,
+    pub(crate) advice: &'static str,
 }
 
 fn peers(peers: &[PeerId]) -> String {

@@ -5,7 +5,7 @@
 
 use crate::ask::{self, Pong};
 use crate::connection::Connection;
-use crate::error::CliError;
+use crate::error::{CliError, OtherDaemon};
 use crate::host::Host;
 use crate::swarm_file::Swarm;
 use crate::text::clean;
@@ -191,13 +191,11 @@ fn choose(host: &Host, pong: &Pong, named: Option<&Path>, looked: Vec<Looked>) -
     match (others.pop_first(), error) {
         // A socket that is there and refuses may be the right one.
         (_, Some(error)) if !is_absent(&error) => Err(error),
-        (Some((socket, found)), _) => Err(CliError::OtherDaemon {
-            host: host.to_string(),
-            peer: pong.peer,
-            socket,
-            found,
-            advice: if named.is_some() { NAMED } else { NOT_NAMED },
-        }),
+        (Some((socket, found)), _) => {
+            let (host, peer) = (host.to_string(), pong.peer);
+            let advice = if named.is_some() { NAMED } else { NOT_NAMED };
+            Err(Box::new(OtherDaemon { host, peer, socket, found, advice }).into())
+        }
         (None, error) => Err(error.unwrap_or(CliError::NoPlace)),
     }
 }

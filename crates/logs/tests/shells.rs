@@ -135,7 +135,7 @@ async fn whoever_deletes_a_file_does_not_hold_it_any_more() {
     assert!(node.store().files(0, 99).is_empty() && node.pins().await.unwrap().is_empty());
     // It comes back.
     std::fs::write(&path, "a log").unwrap();
-    wait_for_files(&swarm, |files| files.iter().any(|file| file.proposers.contains_key(&me))).await;
+    wait_for(&swarm, |file| file.holders.contains_key(&me)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,5 @@
 //! Robots whose clocks differ share logs as fast as robots whose clocks agree.
+#![expect(clippy::expect_used, reason = "a helper of tests")]
 
 use sim::{FilesSafe, Options, Scenario, Seconds, run};
 use std::time::Duration;
@@ -10,15 +11,16 @@ const NOISE: f64 = 3.0;
 
 /// Runs the scenario with these changes of its clocks.
 fn safe_files(seed: u64, change: impl Fn(&mut Scenario)) -> FilesSafe {
-    let mut scenario = Scenario::built_in("skewed-clocks").unwrap();
+    let mut scenario = Scenario::built_in("skewed-clocks").expect("a scenario of the simulator");
     change(&mut scenario);
-    let report = run("skewed-clocks", &scenario, Options { seed, ..Options::default() }).unwrap();
+    let options = Options { seed, ..Options::default() };
+    let report = run("skewed-clocks", &scenario, options).expect("a scenario that can be run");
     assert!(report.failures.is_empty(), "seed {seed}: {}", report.failures.join("\n"));
-    report.files.unwrap()
+    report.files.expect("the scenario shares files")
 }
 
 fn with_clocks(scenario: &mut Scenario, off: u64, unset: usize) {
-    let clocks = scenario.clocks.as_mut().unwrap();
+    let clocks = scenario.clocks.as_mut().expect("the scenario sets clocks");
     (clocks.off, clocks.unset) = (Seconds(Duration::from_secs(off)), unset);
 }
 
@@ -38,7 +40,7 @@ fn clocks_spread_over_twenty_minutes_and_one_in_1970_cost_nothing() {
 fn a_robot_whose_clock_is_hours_behind_goes_by_its_neighbours() {
     let behind = |scenario: &mut Scenario| {
         with_clocks(scenario, 0, 0);
-        scenario.clocks.as_mut().unwrap().last_ahead = -3 * 3600;
+        scenario.clocks.as_mut().expect("the scenario sets clocks").last_ahead = -3 * 3600;
     };
     let (skewed, equal) = (safe_files(1, behind), safe_files(1, |scenario| with_clocks(scenario, 0, 0)));
     println!("equal clocks {equal:?}, one 3 h behind {skewed:?}");
@@ -56,7 +58,7 @@ fn two_robots_whose_clocks_are_hours_apart_share_as_well() {
         let equal = safe_files(1, two);
         let skewed = safe_files(1, |scenario| {
             two(scenario);
-            scenario.clocks.as_mut().unwrap().last_ahead = ahead * 3600;
+            scenario.clocks.as_mut().expect("the scenario sets clocks").last_ahead = ahead * 3600;
         });
         println!("two robots: equal clocks {equal:?}, one ahead by {ahead} h {skewed:?}");
         assert_eq!(skewed.complete, 22);
