@@ -38,6 +38,8 @@ pub(super) enum WantError {
 struct Link {
     /// Tells work for this connection from work for an earlier one.
     visit: u64,
+    /// Tells what is sent now from what was sent over a connection that is closed.
+    sending: u64,
     stream: Option<Stream>,
     readers: usize,
     coming: Coming,
@@ -120,16 +122,22 @@ impl Exchange {
         self.visits += 1;
         let (visit, coming, used) = (self.visits, Coming::default(), Instant::now());
         let share = self.limits.share(&peer);
-        self.links.insert(peer, Link { visit, stream: None, readers: 0, coming, share, used, heard: used });
+        let link = Link { visit, sending: visit, stream: None, readers: 0, coming, share, used, heard: used };
+        self.links.insert(peer, link);
         self.engine.connected(self.now(), peer, token(&peer));
         self.carry_out();
     }
 
-    /// A connection took the place of another one: the next message goes over a new stream.
-    pub(super) fn renewed(&mut self, peer: PeerId) {
-        if let Some(link) = self.links.get_mut(&peer) {
-            link.stream = None;
-        }
+    /// Notes that one of several connections with a peer is closed. What was sent last may be lost with it, so everything
+    /// that is wanted is said again over another connection.
+    pub(super) fn one_closed(&mut self, peer: PeerId) {
+        let Some(link) = self.links.get_mut(&peer) else {
+            return;
+        };
+        self.visits += 1;
+        (link.sending, link.stream) = (self.visits, None);
+        self.engine.send_failed(self.now(), peer);
+        self.carry_out();
     }
 
     pub(super) fn disconnected(&mut self, peer: PeerId) {
@@ -265,7 +273,9 @@ impl Exchange {
 
     fn done(&mut self, done: Result<Done, JoinError>) {
         match done {
-            Ok(Done::Sent { peer, visit, result }) if self.is_current(peer, visit) => self.sent(peer, result),
+            Ok(Done::Sent { peer, sending, result }) if self.is_sending(peer, sending) => {
+                self.sent(peer, result)
+            }
             Ok(Done::Loaded { peer, visit, blocks, missing }) if self.is_current(peer, visit) => {
                 self.engine.loaded(peer, blocks, &missing);
             }
@@ -277,6 +287,10 @@ impl Exchange {
 
     fn is_current(&self, peer: PeerId, visit: u64) -> bool {
         self.links.get(&peer).is_some_and(|link| link.visit == visit)
+    }
+
+    fn is_sending(&self, peer: PeerId, sending: u64) -> bool {
+        self.links.get(&peer).is_some_and(|link| link.sending == sending)
     }
 
     fn sent(&mut self, peer: PeerId, result: Result<Stream, SendError>) {
@@ -339,7 +353,9 @@ impl Exchange {
 
     /// The next message goes over a new stream, and over a new connection if there is another way to the peer.
     fn reconnect(&mut self, peer: PeerId) {
-        self.renewed(peer);
+        if let Some(link) = self.links.get_mut(&peer) {
+            link.stream = None;
+        }
         self.requests.push(Request::Reconnect(peer));
     }
 
@@ -356,9 +372,9 @@ impl Exchange {
             return;
         };
         link.used = Instant::now();
-        let (visit, stream, share) = (link.visit, link.stream.take(), link.share.clone());
-        let sending = streams::send(self.control.clone(), peer, stream, message, share);
-        self.work.spawn(work::send(peer, visit, sending));
+        let (sending, stream, share) = (link.sending, link.stream.take(), link.share.clone());
+        let sent = streams::send(self.control.clone(), peer, stream, message, share);
+        self.work.spawn(work::send(peer, sending, sent));
     }
 
     fn load(&mut self, peer: PeerId, cids: Vec<Cid>) {

@@ -19,7 +19,7 @@ const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// A piece of work that ended.
 pub(super) enum Done {
-    Sent { peer: PeerId, visit: u64, result: Result<Stream, SendError> },
+    Sent { peer: PeerId, sending: u64, result: Result<Stream, SendError> },
     Loaded { peer: PeerId, visit: u64, blocks: Vec<Block>, missing: Vec<Cid> },
     Stored { cid: Cid, block: (Bytes, PeerId), result: Result<(), StoreError> },
 }
@@ -58,14 +58,14 @@ impl Disk {
 /// Waits until something is sent; when the stream broke, a little longer.
 pub(super) async fn send(
     peer: PeerId,
-    visit: u64,
-    sending: impl Future<Output = Result<Stream, SendError>>,
+    sending: u64,
+    sent: impl Future<Output = Result<Stream, SendError>>,
 ) -> Done {
-    let result = sending.await;
+    let result = sent.await;
     if matches!(result, Err(SendError::Broken)) {
         tokio::time::sleep(RETRY_DELAY).await;
     }
-    Done::Sent { peer, visit, result }
+    Done::Sent { peer, sending, result }
 }
 
 fn read_blocks(store: &Store, cids: Vec<Cid>) -> (Vec<Block>, Vec<Cid>) {

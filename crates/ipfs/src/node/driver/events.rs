@@ -27,7 +27,7 @@ impl Driver {
                 self.connections.closed(&peer_id, connection_id);
                 self.limits.closed(&peer_id, connection_id);
                 if num_established > 0 {
-                    return;
+                    return self.exchange.one_closed(peer_id);
                 }
                 let cause = cause.map_or_else(|| "it was closed".to_owned(), |cause| reason(&cause));
                 self.connection_closed(peer_id, cause);
@@ -102,7 +102,6 @@ impl Driver {
         let is_first = self.connections.with(&peer).is_empty();
         for old in self.connections.established(Instant::now(), peer, connection, endpoint) {
             self.swarm.close_connection(old);
-            self.exchange.renewed(peer);
         }
         if self.connections.is_left_aside(&peer) {
             let _ = self.swarm.disconnect_peer_id(peer);
