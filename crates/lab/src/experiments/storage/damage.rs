@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::checks::{MIB, SOON, must, say, seconds};
 use super::noise::write_noise;
-use super::robots::{cid_of, has_it_right, storage_of, wait_for_holders};
+use super::robots::{cid_of, has_copy_of, has_it_right, holders, storage_of, wait_for_holders};
 use crate::daemon::Robot;
 use crate::{Error, Lab, Result, wait_until};
 
@@ -17,21 +17,40 @@ const LONG: Duration = Duration::from_secs(300);
 
 type Spoil = fn(&Path) -> std::io::Result<()>;
 
+/// What follows from what becomes of the file.
+#[derive(Clone, Copy, PartialEq)]
+enum Outcome {
+    /// The owner fetches it back.
+    Heals,
+    /// What is there now is a newer version, which takes the place of the file everywhere.
+    Replaced,
+    /// The owner does not hold it any more; the others do.
+    LetGo,
+}
+
 /// What becomes of the file in the folder of its owner.
-const WAYS: [(&str, Spoil); 6] = [
-    ("rotted", rot),
-    ("cut", |path| File::options().write(true).open(path)?.set_len(300_000)),
-    ("rewritten", |path| fs::write(path, vec![7; 2_000_000])),
-    ("replaced", |path| {
-        let other = path.with_extension("other");
-        fs::write(&other, vec![9; 3_000_000])?;
-        fs::rename(other, path)
-    }),
-    ("deleted", |path| fs::remove_file(path)),
-    ("linked", |path| {
-        fs::rename(path, path.with_file_name("../elsewhere"))?;
-        std::os::unix::fs::symlink("/etc/passwd", path)
-    }),
+const WAYS: [(&str, Spoil, Outcome); 6] = [
+    ("rotted", rot, Outcome::Heals),
+    ("cut", |path| File::options().write(true).open(path)?.set_len(300_000), Outcome::Replaced),
+    ("rewritten", |path| fs::write(path, vec![7; 2_000_000]), Outcome::Replaced),
+    (
+        "replaced",
+        |path| {
+            let other = path.with_extension("other");
+            fs::write(&other, vec![9; 3_000_000])?;
+            fs::rename(other, path)
+        },
+        Outcome::Replaced,
+    ),
+    ("deleted", |path| fs::remove_file(path), Outcome::LetGo),
+    (
+        "linked",
+        |path| {
+            fs::rename(path, path.with_file_name("../elsewhere"))?;
+            std::os::unix::fs::symlink("/etc/passwd", path)
+        },
+        Outcome::LetGo,
+    ),
 ];
 
 /// Flips a bit in each mebibyte, and puts the time back, so that nothing shows it but the bytes.
@@ -48,14 +67,14 @@ fn rot(path: &Path) -> std::io::Result<()> {
 
 pub(super) fn run(big: bool) -> Result {
     let size = if big { 64 * MIB } else { 6 * MIB };
-    for (number, (way, spoil)) in (0u64..).zip(WAYS) {
-        run_one(&Lab::new(way)?, way, spoil, 100 + number, size)?;
+    for (number, (way, spoil, outcome)) in (0u64..).zip(WAYS) {
+        run_one(&Lab::new(way)?, (way, spoil, outcome), 100 + number, size)?;
     }
     Ok(())
 }
 
 /// The file of `a` is spoilt, and so are blocks at `b`, while `d` fetches; only `c` has all of it.
-fn run_one(lab: &Lab, way: &str, spoil: Spoil, seed: u64, size: u64) -> Result {
+fn run_one(lab: &Lab, (way, spoil, outcome): (&str, Spoil, Outcome), seed: u64, size: u64) -> Result {
     let (a, b, c) = (Robot::start(lab, "a")?, Robot::start(lab, "b")?, Robot::start(lab, "c")?);
     let (name, draft) = (format!("{way}.bag"), a.home().join("draft"));
     write_noise(&draft, seed, size)?;
@@ -72,19 +91,46 @@ fn run_one(lab: &Lab, way: &str, spoil: Spoil, seed: u64, size: u64) -> Result {
     wait_for_pieces(&d, size / 4)?;
     spoil(&path).map_err(Error::io(format!("spoiling {}", path.display())))?;
     let (spoilt, damaged) = (spoil_blocks(&b)?, Instant::now());
+    let event = format!("{way} at a, and {spoilt} blocks at b, while d fetched");
+    if outcome == Outcome::Replaced {
+        return wait_until_replaced(&[&a, &b, &c, &d], (&event, &cid, &path), lab);
+    }
     wait_for_holders(&d, &cid, &["d"], LONG)?;
-    say(&format!("{way} at a, and {spoilt} blocks at b, while d fetched: d had it after"), seconds(begun));
+    say(&format!("{event}: d had it after"), seconds(begun));
     must("  right at d", has_it_right(&d, &cid, seed, size, lab.folder())?, "byte for byte")?;
     for robot in [&a, &b, &c] {
         robot.host().unlimit_rate()?;
     }
     read_through(&b)?;
     read_through(&a)?;
-    wait_for_holders(&d, &cid, &["a", "b", "c", "d"], LONG)?;
+    let whole = if outcome == Outcome::Heals { vec![&a, &b] } else { vec![&b] };
+    wait_for_holders(&d, &cid, &["b", "c", "d"], LONG)?;
+    wait_until(LONG, "a holds it again or not", || {
+        (holders(&d, &cid).iter().any(|host| host == "a") == (outcome == Outcome::Heals)).then_some(())
+    })?;
     wait_until(LONG, "a and b whole", || (is_whole(&a) && is_whole(&b)).then_some(()))?;
-    say("  a and b healed; since the damage", seconds(damaged));
-    for robot in [&a, &b] {
+    say("  healed; since the damage", seconds(damaged));
+    for robot in whole {
         must("  right there", has_it_right(robot, &cid, seed, size, lab.folder())?, robot.host().name())?;
+    }
+    Ok(())
+}
+
+/// Waits until nobody holds the file any more, and all have what is at the path now.
+fn wait_until_replaced(robots: &[&Robot], (event, cid, path): (&str, &str, &Path), lab: &Lab) -> Result {
+    let begun = Instant::now();
+    for robot in robots {
+        robot.host().unlimit_rate()?;
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    for robot in robots {
+        wait_for_holders(robot, &name, &["a", "b", "c", "d"], LONG)?;
+        wait_until(LONG, "the older version let go", || holders(robot, cid).is_empty().then_some(()))?;
+        wait_until(LONG, "all that is pinned whole", || is_whole(robot).then_some(()))?;
+    }
+    say(&format!("{event}: the newer version alone was at all after"), seconds(begun));
+    for robot in robots {
+        must("  right there", has_copy_of(robot, &name, path, lab.folder())?, robot.host().name())?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! What robots tell of files, and what they have of them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -44,13 +44,27 @@ pub(super) fn storage_of(robot: &Robot) -> Result<Value> {
 
 /// What `robot` itself has of the file, fetched from it alone by the CLI, compared with what it should be.
 pub(super) fn has_it_right(robot: &Robot, name: &str, seed: u64, bytes: u64, folder: &Path) -> Result<bool> {
+    let copy = copy_of(robot, name, folder)?;
+    let is_right = is_noise(&copy, seed, bytes)?;
+    let _ = std::fs::remove_file(copy);
+    Ok(is_right)
+}
+
+/// Returns whether what `robot` has of the file is the same as the file at this path.
+pub(super) fn has_copy_of(robot: &Robot, name: &str, original: &Path, folder: &Path) -> Result<bool> {
+    let copy = copy_of(robot, name, folder)?;
+    let read = |path: &Path| std::fs::read(path).map_err(Error::io("reading a file to compare"));
+    let is_same = read(&copy)? == read(original)?;
+    let _ = std::fs::remove_file(copy);
+    Ok(is_same)
+}
+
+fn copy_of(robot: &Robot, name: &str, folder: &Path) -> Result<PathBuf> {
     let copy = folder.join(format!("copy-of-{name}"));
     let path = copy.to_string_lossy().into_owned();
     let mut command = robot.cli_command(&["get", name, "-o", &path, "--force", "--timeout", "120"]);
     command.stdin(std::process::Stdio::null());
     let finished = robot.host().run(command, Duration::from_secs(600))?;
     finished.success(&format!("get {name}"))?;
-    let is_right = is_noise(&copy, seed, bytes)?;
-    let _ = std::fs::remove_file(copy);
-    Ok(is_right)
+    Ok(copy)
 }
