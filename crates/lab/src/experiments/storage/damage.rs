@@ -93,6 +93,9 @@ fn run_one(lab: &Lab, (way, spoil, outcome): (&str, Spoil, Outcome), seed: u64, 
     let (spoilt, damaged) = (spoil_blocks(&b)?, Instant::now());
     let event = format!("{way} at a, and {spoilt} blocks at b, while d fetched");
     if outcome == Outcome::Replaced {
+        for robot in [&a, &b, &c] {
+            robot.host().unlimit_rate()?;
+        }
         return wait_until_replaced(&[&a, &b, &c, &d], (&event, &cid, &path), lab);
     }
     wait_for_holders(&d, &cid, &["d"], LONG)?;
@@ -119,9 +122,6 @@ fn run_one(lab: &Lab, (way, spoil, outcome): (&str, Spoil, Outcome), seed: u64, 
 /// Waits until nobody holds the file any more, and all have what is at the path now.
 fn wait_until_replaced(robots: &[&Robot], (event, cid, path): (&str, &str, &Path), lab: &Lab) -> Result {
     let begun = Instant::now();
-    for robot in robots {
-        robot.host().unlimit_rate()?;
-    }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     for robot in robots {
         wait_for_holders(robot, &name, &["a", "b", "c", "d"], LONG)?;
