@@ -1,4 +1,5 @@
-//! The clocks of neighbours: asking for the time, and noticing that this node's clock is far from theirs.
+//! Reads the clocks of neighbours: asks for the time while this node does not know it, and notices when this node's clock is
+//! far from theirs.
 
 use crate::Now;
 use crate::node::Node;
@@ -20,7 +21,7 @@ const ASK_EVERY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_
 /// early enough that less does not matter.
 const MAX_DIFFERENCE: u64 = 20 * 60;
 
-/// What a clock showed, and when that was heard.
+/// Time of day that the clock of a neighbour showed, with the moment, since start, at which it was heard.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ShownTime {
     time: Time,

@@ -45,7 +45,7 @@ pub(crate) struct Neighbour {
     /// When it was last heard.
     pub(crate) heard: Duration,
     pub(crate) shown: Option<Shown>,
-    /// What its clock shows; `None` when it does not know the time, or has not told.
+    /// Time of day that its clock showed last. `None` when the neighbour does not know the time, or has not told it.
     pub(crate) clock: Option<ShownTime>,
     /// When to compare sets with it, because it shows something else.
     pub(crate) compare_at: Option<Duration>,

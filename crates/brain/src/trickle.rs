@@ -23,7 +23,7 @@ pub(crate) struct Trickle {
     start: Duration,
     /// Length of the interval before.
     former: Duration,
-    /// When to send.
+    /// Time at which the beacon is due, since start.
     send_at: Duration,
     heard: u32,
     /// When this node last sent.

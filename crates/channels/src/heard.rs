@@ -1,5 +1,5 @@
-//! Which peers are heard on which interface: for whoever has to choose an interface, or has to know which one leads to an
-//! address that holds on one wire only.
+//! Remembers which peers are heard on which interface. This tells which interfaces are worth announcing, and on which
+//! interface a link-local address is reached.
 
 use dcache::PeerId;
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ const MAX_PEERS: usize = 512;
 /// Maximum number of interfaces on which one link-local address is looked for.
 const MAX_ZONES: usize = 4;
 
-/// What is known of one peer on one interface. Times are those since the start.
+/// One peer as it is heard on one interface. Times count from the start of the daemon.
 #[derive(Clone, Debug)]
 struct Sighting {
     first: Duration,

@@ -1,4 +1,4 @@
-//! What kind of network an interface leads to: one of wires and radios, or one inside of this host.
+//! Tells network interfaces that lead out of this host, by wire or radio, from those of bridges, containers and tunnels.
 
 use crate::interfaces::matches_any;
 use std::fs;

@@ -38,7 +38,7 @@ const HEAR_EVERY: Duration = Duration::from_secs(5);
 /// a liar make statements last for too long.
 const MAX_ALLOWED_FOR: u64 = 24 * 3600;
 
-/// What the clocks of neighbours show.
+/// Time of day by the clocks of neighbours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NeighbourTime {
     /// The time in the middle of those that they show.
@@ -85,7 +85,7 @@ pub struct Clock {
     unsettled: Option<Mark>,
     /// While it is behind what it showed earlier, and behind nothing else: the clock as it has been since.
     insisting: Option<Mark>,
-    /// What the clocks of neighbours showed, and when.
+    /// Time of day that the clocks of neighbours showed, with the moment, since start, at which it was read.
     heard: Option<(NeighbourTime, Duration)>,
     next_hearing: Duration,
     /// Whether peers with a role raised the floor in this run.
@@ -120,14 +120,14 @@ impl Clock {
         self.next_hearing = elapsed + HEAR_EVERY;
     }
 
-    /// What the clocks of neighbours show at `elapsed`.
+    /// Time of day by the clocks of neighbours at `elapsed`.
     fn heard(&self, elapsed: Duration) -> Option<NeighbourTime> {
         let (shown, at) = self.heard?;
         let time = Mark { time: shown.time, at }.run_on(elapsed);
         Some(NeighbourTime { time, ..shown })
     }
 
-    /// What the clocks of neighbours show at `elapsed`, if that can be.
+    /// Time of day by the clocks of neighbours at `elapsed`; `None` when it is not plausible.
     fn guess(&self, elapsed: Duration) -> Option<NeighbourTime> {
         let floor = self.floor(elapsed);
         let is_possible = |heard: &NeighbourTime| heard.time > floor && heard.time <= floor.plus(MAX_GUESS);

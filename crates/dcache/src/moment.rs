@@ -1,4 +1,4 @@
-//! What a node knows of the time.
+//! The time of day as a node knows it: by its own clock and by those of its neighbours.
 
 use crate::Time;
 use std::time::Duration;

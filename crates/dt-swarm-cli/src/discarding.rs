@@ -1,4 +1,4 @@
-//! What `discard`, `undiscard` and `revoke --discard-files` share.
+//! Discards files and undoes that, for the commands `discard`, `undiscard` and `revoke --discard-files`.
 
 use crate::context::Context;
 use crate::error::CliError;

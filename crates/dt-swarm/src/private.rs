@@ -1,4 +1,4 @@
-//! What belongs to the daemon itself and is never given to others.
+//! Collects the files and folders that belong to the daemon itself and are never given to others.
 
 use crate::config::{Arguments, Config, config_file};
 use service::{Environment, PrivatePlace, PrivatePlaces};

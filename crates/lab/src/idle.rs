@@ -60,7 +60,7 @@ pub(crate) struct Idle {
 trait Subject {
     fn host(&self) -> &Host;
     fn process(&mut self) -> Result<&Process>;
-    /// How many others it knows.
+    /// Number of other programs that it knows.
     fn peers(&self) -> Result<usize>;
 }
 

@@ -115,9 +115,8 @@ mod tests {
     fn a_thread_that_sleeps_is_woken() {
         let (threads, before) = threads_and_sleeps(std::process::id()).unwrap();
         assert!(threads >= 1);
-        while threads_and_sleeps(std::process::id()).unwrap().1 <= before {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        let is_woken = || (threads_and_sleeps(std::process::id()).ok()?.1 > before).then_some(());
+        crate::wait_until(Duration::from_secs(10), "a wake-up", is_woken).unwrap();
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub(crate) enum FolderError {
 pub(crate) struct FolderStatus {
     /// Why nothing of it can be shared, as a sentence; `None` when it can.
     pub(crate) problem: Option<String>,
-    /// What is not shared of it.
+    /// Files of the folder that are not shared, by reason.
     pub(crate) left_out: LeftOut,
 }
 
@@ -46,9 +46,9 @@ pub(crate) struct FolderStatus {
 pub(crate) struct FolderSettings {
     /// Its absolute path.
     pub(crate) path: PathBuf,
-    /// What is never shared.
+    /// Places that belong to the daemon and are never shared.
     pub(crate) private: Arc<PrivatePlaces>,
-    /// How it is now.
+    /// State of the folder at the last look.
     pub(crate) status: watch::Sender<FolderStatus>,
 }
 

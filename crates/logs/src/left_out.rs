@@ -1,4 +1,4 @@
-//! What lies in the shared folder and is not shared: how much, and why.
+//! Counts what lies in the shared folder and is not shared, by reason.
 
 use crate::info::INFO_NAME;
 use crate::scan::{MAX_DEPTH, MAX_FILES};

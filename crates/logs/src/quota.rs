@@ -1,4 +1,4 @@
-//! What is left out for want of records: the swarm remembers a limited number of each peer.
+//! Counts files that are left out because the swarm remembers only a limited number of records of each peer.
 
 use crate::choose::Shortage;
 

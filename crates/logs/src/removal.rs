@@ -1,4 +1,4 @@
-//! What a node states to let go of a file, to discard one, and to undo that.
+//! Makes the statements by which a node lets go of a file, discards one, or undoes that.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::buckets::{LIFETIME, Station};

@@ -27,7 +27,7 @@ const MAX_OLDER: usize = 4096;
 pub(crate) struct Older {
     /// Its path, relative to the shared folder.
     pub(crate) path: String,
-    /// What it was.
+    /// Description of the older version.
     pub(crate) description: Description,
 }
 

@@ -38,7 +38,7 @@ pub(crate) struct WriteBehind {
     store: Arc<Store>,
     /// One change a key, the latest: the disk may refuse for days, and what waits must not grow with every record.
     waiting: BTreeMap<Key, Change>,
-    /// What others renewed.
+    /// Renewals of other signers' records that wait for the disk.
     renewals: Renewals,
     /// The last sequence number of the own records that wait.
     sequence: Option<u64>,

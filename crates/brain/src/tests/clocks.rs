@@ -1,4 +1,4 @@
-//! What the clocks of neighbours tell.
+//! Tests of how a node uses the clocks of its neighbours.
 
 use super::*;
 use routing::Message;

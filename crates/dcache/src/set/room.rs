@@ -1,4 +1,4 @@
-//! How much more a signer may state without driving out what its earlier records still state.
+//! Counts how many more statements a signer may make without driving out what its earlier records still state.
 //!
 //! The set keeps the greatest records of a signer in a quota group, so a new record that is remembered for longer than the
 //! lowest one takes its place. For a record that states nothing any more, and only has to be remembered, that is no loss.

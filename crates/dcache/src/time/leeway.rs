@@ -1,4 +1,4 @@
-//! How early a statement begins to hold, so that the clocks of signer and reader need not agree.
+//! Lets a statement begin to hold some time before it is signed, so that the clocks of signer and reader need not agree.
 
 use super::{End, Time, Validity};
 use crate::Moment;

@@ -40,7 +40,7 @@ pub(super) enum Unfit {
 /// This host, as far as it matters for what it dials.
 #[derive(Debug)]
 pub(super) struct Here<'a> {
-    /// Where it listens.
+    /// Addresses at which the node listens.
     pub(super) own: &'a [Multiaddr],
     pub(super) networks: &'a Networks,
     pub(super) zones: &'a Zones,

@@ -1,4 +1,4 @@
-//! What a node's next steps depend on besides the files.
+//! The inputs, besides the files, on which a node's next steps depend.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::buckets::{LIFETIME, Station};
