@@ -7,10 +7,12 @@
 //! - [`unixfs`]: files and directories to blocks and back.
 //! - [`node::Node`]: the handle of a running node; [`node::Node::start`] gives it together with the future that
 //!   drives it.
+//! - [`copy`]: a file from one peer, for programs without a node.
 //!
 //! Whatever comes from a peer is bounded and checked: a block is stored only under the hash that it has, a DAG is
 //! walked with limits on blocks, bytes and depth, and names in directories are checked before they touch a disk.
 
+pub mod copy;
 pub mod dag;
 pub mod node;
 pub mod store;
