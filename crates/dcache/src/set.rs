@@ -22,9 +22,12 @@
 mod index;
 mod inventory;
 mod membership;
+mod powerless;
 mod read;
 mod refusal;
 mod room;
+mod search;
+mod verify;
 
 use crate::authority::Authority;
 use crate::keys::Keys;
@@ -32,11 +35,12 @@ use crate::policy::QuotaGroup;
 use crate::record::{keep, rank};
 use crate::{End, Item, Moment, PeerId, Policy, Record, Signature, Statement, Time, Validity};
 use index::{Items, Ranked};
-pub use inventory::Fingerprint;
 use inventory::Inventory;
+pub use inventory::{BOUND_GRID, Fingerprint};
 pub use read::View;
 pub use refusal::{Limits, Refusal};
 pub use room::Room;
+pub use search::Search;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -125,7 +129,7 @@ impl Set {
         &self.policy
     }
 
-    /// Takes in what a channel brought: cheap checks first, the signature last, and not at all for what is known.
+    /// Takes in what a channel brought, if [`Set::verify`] finds nothing against it.
     ///
     /// # Errors
     /// When the record is refused, with the reason; the set is unchanged then.
@@ -135,14 +139,8 @@ impl Set {
         signature: Signature,
         now: Time,
     ) -> Result<Admission, Refusal> {
-        if self.is_known(&statement, &signature) {
-            return Ok(Admission::Known);
-        }
-        self.check(&statement, &signature, now)?;
-        let key = self.keys.of(signature.signer).ok_or(Refusal::Forged)?;
-        let record = Record::verify_with(&key, statement, signature).map_err(|_| Refusal::Forged)?;
-        self.keys.keep(signature.signer, key);
-        Ok(self.insert(record, now))
+        let record = self.verify(statement, signature, now)?;
+        Ok(record.map_or(Admission::Known, |record| self.insert(record, now)))
     }
 
     /// Takes in a record whose signature was verified before, such as this node's own.
@@ -170,13 +168,16 @@ impl Set {
     /// Puts back what was on this node's disk, in any order; returns where those stood that are not to be there any
     /// more.
     pub fn restore(&mut self, records: impl IntoIterator<Item = Record>, now: Moment) -> Vec<Key> {
+        let mut dropped = Vec::new();
         for record in records {
-            if !self.is_known(record.statement(), record.signature()) {
+            if self.is_powerless(record.kind(), record.item(), record.signer()) {
+                dropped.push(Key::from(&record));
+            } else if !self.is_known(record.statement(), record.signature()) {
                 self.put(record);
             }
         }
         // Only now is it known who is a member.
-        let mut dropped = self.refresh(now.time);
+        dropped.extend(self.refresh(now.time));
         dropped.extend(self.trim_all());
         dropped.extend(self.refresh(now.time));
         dropped.extend(self.advance(now));
@@ -218,6 +219,9 @@ impl Set {
         let signer = signature.signer;
         if self.policy.is_foreign(statement.kind(), statement.item(), signer) {
             return Err(Refusal::NotOwner);
+        }
+        if self.is_powerless(statement.kind(), statement.item(), signer) {
+            return Err(Refusal::Powerless);
         }
         if keep(statement, signature).is_over(now) {
             return Err(Refusal::Expired);

@@ -51,6 +51,9 @@ pub enum Refusal {
     /// The bucket belongs to another peer.
     #[error("the bucket belongs to another peer than the signer")]
     NotOwner,
+    /// No role of this swarm could ever make it count.
+    #[error("nobody can ever make it count in this swarm")]
+    Powerless,
     /// It need not be remembered any more.
     #[error("its validity is over")]
     Expired,

@@ -35,11 +35,14 @@ pub(crate) struct Reference {
 impl Reference {
     pub(crate) fn new(seen: &[Record], limits: Limits, now: Time) -> Self {
         let alive: Vec<Record> = seen.iter().filter(|record| !record.keep().is_over(now)).cloned().collect();
-        let is_own = |record: &&Record| {
-            // In `peer` each speaks for itself; others can only be admins who deny it.
-            row(record.item()) != "peer"
-                || record.kind() == Kind::Dismiss
-                || record.item().data.as_str() == record.signer().to_string()
+        let is_own = |record: &&Record| match row(record.item()) {
+            // Nothing ever counts there.
+            "other" => false,
+            // Each speaks for itself; others can only be admins who deny it.
+            "peer" => {
+                record.kind() == Kind::Dismiss || record.item().data.as_str() == record.signer().to_string()
+            }
+            _ => true,
         };
         let alive: Vec<Record> = alive.iter().filter(is_own).cloned().collect();
         let same =
