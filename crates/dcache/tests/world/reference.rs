@@ -12,9 +12,20 @@ fn rank(record: &Record) -> impl Ord + use<> {
     (keep, signature.sequence, record.statement().clone(), signature.keep, signature.bytes)
 }
 
+/// The large items, which in this world are all of one row.
+const LARGE: &str = "large";
+
+/// The room of a row.
+fn room(row: &str, limit: usize) -> usize {
+    if row == LARGE { limit.div_ceil(8) } else { limit }
+}
+
 /// The row of the table that a bucket belongs to.
 fn row(item: &Item) -> &'static str {
     let path = item.bucket.as_str();
+    if path.len() + item.data.as_str().len() > 512 {
+        return LARGE;
+    }
     let known = ["share/verified", "share/", "diaries", "admin", "trusted", "peer"];
     known.into_iter().find(|prefix| path.starts_with(prefix)).unwrap_or("other")
 }
@@ -75,7 +86,7 @@ impl Reference {
             for wanted in rows {
                 let group: Vec<Record> =
                     own.iter().filter(|record| row(record.item()) == wanted).cloned().collect();
-                kept.extend(greatest(&group, quota));
+                kept.extend(greatest(&group, room(wanted, quota)));
             }
         }
         kept
@@ -88,7 +99,7 @@ impl Reference {
         for wanted in rows {
             let pool: Vec<Record> =
                 strangers.iter().filter(|record| row(record.item()) == wanted).cloned().collect();
-            kept.extend(greatest(&pool, self.limits.strangers));
+            kept.extend(greatest(&pool, room(wanted, self.limits.strangers)));
         }
         kept
     }
