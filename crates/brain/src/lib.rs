@@ -14,7 +14,7 @@
 //! | what this node says about itself, and how it compares with its neighbours, also by its clock | `status`, `agreement`, `clocks` |
 //! | sending a line: on a channel, along a path, by a link to be opened | `sending`, `next_hop` |
 //! | what all parts share: the set, the channels, the neighbours | `node`, `replica`, `channels`, `neighbours`, `paths` |
-//! | queues, budgets and timers | `channel`, `outbox`, `budget`, `trickle`, `history`, `waiting`, `troubles` |
+//! | queues, budgets and timers | `channel`, `outbox`, `budget`, `signer_rates`, `trickle`, `history`, `waiting`, `troubles` |
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod agreement;
@@ -40,6 +40,7 @@ mod repair;
 mod replica;
 mod sending;
 mod serve;
+mod signer_rates;
 mod status;
 mod steps;
 mod trickle;

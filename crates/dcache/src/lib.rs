@@ -35,12 +35,12 @@ pub use bucket::{BucketError, BucketPath, Data, DataError, Item, MAX_DATA_BYTES,
 pub use clock::{Clock, NeighbourTime};
 pub use digest::Digest;
 pub use moment::Moment;
-pub use pattern::{Pattern, PatternError};
+pub use pattern::{Pattern, PatternError, PatternSyntax};
 pub use peer_id::{PeerId, PeerIdError};
 pub use policy::{NotAllowed, Policy, Requirement, Rule};
 pub use record::{Record, RecordId};
 pub use role::RoleError;
-pub use set::{Admission, Fingerprint, Key, Limits, Refusal, Room, Set, View};
+pub use set::{Admission, BOUND_GRID, Fingerprint, Key, Limits, Refusal, Room, Search, Set, View};
 pub use signature::{Keypair, MAX_SEQUENCE, Signature, SignatureError};
 pub use statement::{Kind, MAX_PAYLOAD_BYTES, Statement, StatementError};
 pub use statements::Statements;

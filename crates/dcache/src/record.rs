@@ -120,6 +120,11 @@ impl Record {
         keep(self.statement(), self.signature())
     }
 
+    /// Whether this record stays rather than a signed statement of the same signer about the same item.
+    pub fn outranks(&self, statement: &Statement, signature: &Signature) -> bool {
+        rank((self.statement(), self.signature()), (statement, signature)) != Ordering::Less
+    }
+
     /// Which of two records of one signer stays, the greater: the one to be remembered longer; of equals the one with the
     /// higher sequence number; of equals still, which an honest signer never makes, any that all nodes agree on.
     ///

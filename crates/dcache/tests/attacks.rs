@@ -237,11 +237,12 @@ fn a_role_given_by_somebody_without_it() {
         sign(ADMIN, 5, Kind::Propose, role(Role::Admin, STRANGER), week()),
         sign(STRANGER, 6, Kind::Dismiss, role(Role::Admin, ADMIN), week()),
         sign(TRUSTED, 7, Kind::Dismiss, role(Role::Trusted, TRUSTED), week()),
-        sign(STRANGER, 8, Kind::Propose, item("root", &peer(STRANGER).to_string()), week()),
     ];
     for record in &given {
         assert_eq!(bring(&mut set, record, NOW), Ok(true), "it is kept and passed on: it may count one day");
     }
+    let never = sign(STRANGER, 8, Kind::Propose, item("root", &peer(STRANGER).to_string()), week());
+    assert_eq!(bring(&mut set, &never, NOW), Err(Refusal::Powerless), "the swarm file alone names roots");
     let roles = [ROOT, ADMIN, TRUSTED, STRANGER].map(|number| set.role(peer(number), NOW));
     assert_eq!(roles, [Some(Role::Root), Some(Role::Admin), Some(Role::Trusted), None]);
     let refused = set.may(Kind::Propose, &role(Role::Trusted, STRANGER), peer(TRUSTED), NOW).unwrap_err();
@@ -377,10 +378,11 @@ fn resurrection_by_a_returning_peer() {
         assert_eq!(here.item(&file("wrong"), now), None, "after {days} days");
     }
     // The one who was away is told as well: what is only to be remembered is passed on like everything else.
-    let everything = [dcache::Pattern::new("*").unwrap()];
-    let told: Vec<Record> = here.live(&everything, NOW.plus(2 * DAY)).cloned().collect();
-    for record in &told {
-        let _ = bring(&mut away, record, NOW.plus(2 * DAY));
+    let everything = vec![dcache::Pattern::new("*").unwrap()];
+    let mut told = Vec::new();
+    dcache::Search::new(everything).go_on(&here, NOW.plus(2 * DAY), usize::MAX, usize::MAX, &mut told);
+    for key in &told {
+        let _ = bring(&mut away, here.get(key).unwrap(), NOW.plus(2 * DAY));
     }
     assert_eq!(away.role(peer(4), NOW.plus(2 * DAY)), None);
     // When none of it could hold any more, it is forgotten completely.

@@ -9,6 +9,7 @@ use crate::output::fields::Daemon;
 use crate::output::names::{HOSTNAMES, Names};
 use crate::output::{Form, warn};
 use crate::period::period;
+use crate::shared_files;
 use crate::swarm_file::Swarm;
 use clap::Args;
 use control::{Client, Places, Protocol};
@@ -43,6 +44,9 @@ pub(crate) struct Context {
     found: OnceCell<PathBuf>,
 }
 
+/// A way to ask for records.
+type Asking = fn(&mut Connection, &[&str], &Policy) -> Result<Answer, CliError>;
+
 /// The records that a daemon answered with, and the names of those who signed them.
 pub(crate) struct Reading {
     pub(crate) connection: Connection,
@@ -68,9 +72,18 @@ impl Context {
 
     /// Asks for the records that match one of the patterns. They are judged by the policy of the swarm.
     pub(crate) fn read(&self, patterns: &[&str]) -> Result<Reading, CliError> {
+        self.read_by(ask::records, patterns)
+    }
+
+    /// Asks for what is known about the shared files, and for the records that match one of the patterns, in parts.
+    pub(crate) fn read_shared(&self, patterns: &[&str]) -> Result<Reading, CliError> {
+        self.read_by(ask::records_in_parts, &[&shared_files::BUCKETS[..], patterns].concat())
+    }
+
+    fn read_by(&self, ask: Asking, patterns: &[&str]) -> Result<Reading, CliError> {
         let (policy, key) = self.policy_and_key()?;
         let mut connection = self.connect_with(key.as_ref())?;
-        let answer = ask::records(&mut connection, patterns, &policy)?;
+        let answer = ask(&mut connection, patterns, &policy)?;
         let names = Names::read(&answer.set, answer.now)?;
         self.warn_of_clock(&answer.pong);
         Ok(Reading { connection, answer, names })

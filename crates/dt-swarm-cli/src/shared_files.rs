@@ -2,10 +2,19 @@
 
 use crate::error::CliError;
 use crate::output::fields::FileRef;
-use dcache::{PeerId, Set, Time};
+use dcache::{PeerId, Set, Time, buckets};
 use ipfs::Cid;
 use logs::{SharedFile, State};
 use std::collections::BTreeMap;
+
+/// The buckets in which [`list`] reads, as patterns.
+pub(crate) const BUCKETS: [&str; 5] = [
+    buckets::SHARE_FILES.pattern(),
+    buckets::SHARE_INFO.pattern(),
+    buckets::SHARE_VERIFIED.pattern(),
+    buckets::SHARE_SAFE.pattern(),
+    buckets::SHARE_DISCARD.pattern(),
+];
 
 /// Lists the files that are known at `now`, by name and CID, those without a name last.
 pub(crate) fn list(set: &Set, now: Time) -> Vec<SharedFile> {

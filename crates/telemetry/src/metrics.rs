@@ -88,8 +88,10 @@ macro_rules! metrics {
 metrics! {
     BRAIN_BEACONS_RECEIVED = counter "brain.beacons.received", "{beacon}",
         "Beacons that came from peers.";
+    BRAIN_BEACONS_REFUSED_ODD_BOUND = counter "brain.beacons.refused.odd_bound", "{beacon}",
+        "Beacons ignored because their bound is none that a node names.";
     BRAIN_BEACONS_REFUSED_OVER_BUDGET = counter "brain.beacons.refused.over_budget", "{beacon}",
-        "Beacons ignored because their host had used up its budget of beacons.";
+        "Beacons ignored because their host, or their link, had used up its budget of beacons.";
     BRAIN_BEACONS_SENT = counter "brain.beacons.sent", "{beacon}",
         "Beacons that this node sent.";
     BRAIN_COMPARISONS_CHECKUPS = counter "brain.comparisons.checkups", "{comparison}",
@@ -152,6 +154,8 @@ metrics! {
         "This node's own records refused because their validity is open or too long for a signer without a role.";
     BRAIN_OWN_RECORDS_REFUSED_NOT_OWNER = counter "brain.own_records.refused.not_owner", "{record}",
         "This node's own records refused because their bucket belongs to another peer.";
+    BRAIN_OWN_RECORDS_REFUSED_POWERLESS = counter "brain.own_records.refused.powerless", "{record}",
+        "This node's own records refused because nobody can ever make them count in this swarm.";
     BRAIN_OWN_RECORDS_REFUSED_QUOTA = counter "brain.own_records.refused.quota", "{record}",
         "This node's own records refused because it has used up its quota.";
     BRAIN_OWN_RECORDS_TAKEN = counter "brain.own_records.taken", "{record}",
@@ -164,6 +168,8 @@ metrics! {
         "Paths not opened because there are too many.";
     BRAIN_PINGS_ANSWERED = counter "brain.pings.answered", "{ping}",
         "Pings that this node answered.";
+    BRAIN_RECORDS_DEFERRED = counter "brain.records.deferred", "{record}",
+        "Records that had to wait, or were left, because their signer says more than its rate limit.";
     BRAIN_RECORDS_DROPPED_QUEUE_FULL = counter "brain.records.dropped.queue_full", "{record}",
         "Records not queued for a channel because too many wait there.";
     BRAIN_RECORDS_DROPPED_TOO_LONG = counter "brain.records.dropped.too_long", "{record}",
@@ -184,6 +190,8 @@ metrics! {
         "Payloads in a line of several records refused because they are no record.";
     BRAIN_RECORDS_REFUSED_NOT_OWNER = counter "brain.records.refused.not_owner", "{record}",
         "Records refused because their bucket belongs to another peer.";
+    BRAIN_RECORDS_REFUSED_POWERLESS = counter "brain.records.refused.powerless", "{record}",
+        "Records refused because nobody can ever make them count in this swarm.";
     BRAIN_RECORDS_REFUSED_QUOTA = counter "brain.records.refused.quota", "{record}",
         "Records refused because their signer has used up its quota.";
     BRAIN_RECORDS_REFUSED_UNSIGNED = counter "brain.records.refused.unsigned", "{record}",

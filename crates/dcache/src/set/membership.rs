@@ -1,16 +1,16 @@
 //! What follows when roles, or the knowledge of the time, change.
 
-use super::{Key, Limits, Ranked, Set};
+use super::{Group, Key, Limits, Ranked, Set};
 use crate::authority::{Authority, RecordSource};
-use crate::policy::QuotaGroup;
 use crate::{BucketPath, Moment, PeerId, Record, Time};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 impl RecordSource for Set {
     fn records_of<'a>(&'a self, signer: PeerId, bucket: &'a BucketPath) -> impl Iterator<Item = &'a Record> {
-        let group = self.signers.get(&(signer, self.policy.quota_group(bucket)));
-        let records = group.into_iter().flatten().map(|ranked| &ranked.0);
+        let groups =
+            self.groups_of(bucket).into_iter().filter_map(move |group| self.signers.get(&(signer, group)));
+        let records = groups.flatten().map(|ranked| &ranked.0);
         records.filter(move |record| record.item().bucket == *bucket)
     }
 }
@@ -58,13 +58,13 @@ impl Set {
         }
     }
 
-    pub(super) fn groups(&self, signer: PeerId) -> impl Iterator<Item = (QuotaGroup, &BTreeSet<Ranked>)> {
-        let groups = self.signers.range((signer, QuotaGroup::MIN)..=(signer, QuotaGroup::MAX));
+    pub(super) fn groups(&self, signer: PeerId) -> impl Iterator<Item = (Group, &BTreeSet<Ranked>)> {
+        let groups = self.signers.range((signer, Group::MIN)..=(signer, Group::MAX));
         groups.map(|((_, group), records)| (*group, records))
     }
 
     fn becomes_member(&mut self, peer: PeerId) {
-        let groups = self.signers.range((peer, QuotaGroup::MIN)..=(peer, QuotaGroup::MAX));
+        let groups = self.signers.range((peer, Group::MIN)..=(peer, Group::MAX));
         for ((_, group), records) in groups {
             if let Some(pool) = self.pools.get_mut(group) {
                 for ranked in records {
@@ -76,7 +76,7 @@ impl Set {
 
     fn becomes_stranger(&mut self, peer: PeerId) -> Vec<Key> {
         let mut dropped = self.drop_unbounded(peer);
-        let groups: Vec<(QuotaGroup, BTreeSet<Ranked>)> =
+        let groups: Vec<(Group, BTreeSet<Ranked>)> =
             self.groups(peer).map(|(group, records)| (group, records.clone())).collect();
         for (group, records) in groups {
             self.pools.entry(group).or_default().extend(records);

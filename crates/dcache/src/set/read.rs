@@ -48,13 +48,6 @@ impl Set {
         self.at(time).view(records, self.policy.rule(&item.bucket))
     }
 
-    /// Every record whose bucket matches one of the patterns and that is not over at `time`: what a `req` asks for.
-    /// Those that only have to be remembered are among them, since whoever asks may have to remember them too.
-    pub fn live<'a>(&'a self, patterns: &'a [Pattern], time: Time) -> impl Iterator<Item = &'a Record> {
-        let records = self.places(patterns).flat_map(|(records, _)| records.all());
-        records.filter(move |record| !record.keep().is_over(time))
-    }
-
     /// Every record, in the order of bucket, data and signer.
     pub fn records(&self) -> impl Iterator<Item = &Record> {
         self.items.all().flat_map(ItemRecords::all)

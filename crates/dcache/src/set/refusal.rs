@@ -9,7 +9,8 @@ const DAY: u64 = 24 * 3600;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Records of one member in one quota group, that is, in the buckets of one row of the policy; of more, the
-    /// greatest stay.
+    /// greatest stay. Records about large items (of more than 512 bytes) are a group of their own in each row, with an
+    /// eighth of this and of the other quotas.
     pub member: usize,
     /// The same for a stranger.
     pub stranger: usize,
@@ -51,6 +52,9 @@ pub enum Refusal {
     /// The bucket belongs to another peer.
     #[error("the bucket belongs to another peer than the signer")]
     NotOwner,
+    /// No role of this swarm could ever make it count.
+    #[error("nobody can ever make it count in this swarm")]
+    Powerless,
     /// It need not be remembered any more.
     #[error("its validity is over")]
     Expired,

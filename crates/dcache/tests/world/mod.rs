@@ -57,6 +57,8 @@ pub(crate) fn items() -> Vec<Item> {
         |bucket: &str, data: &str| Item { bucket: bucket.parse().unwrap(), data: Data::new(data).unwrap() };
     let mut items = Vec::new();
     items.extend(["a", "b", "c", "d", "e"].map(|data| item("share/files", data)));
+    // Large ones have quotas of their own.
+    items.extend(["a", "b", "c"].map(|data| item("share/files", &data.repeat(600))));
     items.extend(["a", "b"].map(|data| item("share/verified", data)));
     items.extend(["a", "b"].map(|data| item("diaries", data)));
     items.extend([item("nowhere", "a"), item("admin", "nobody")]);

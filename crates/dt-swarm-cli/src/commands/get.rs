@@ -106,8 +106,7 @@ impl Command for Get {
 
     fn run(&self, context: &Context) -> Result<GetOutput, CliError> {
         self.check(context.form())?;
-        let reading =
-            context.read(&[buckets::SHARE.pattern(), buckets::IPFS_ADDRESSES.pattern(), HOSTNAMES])?;
+        let reading = context.read_shared(&[buckets::IPFS_ADDRESSES.pattern(), HOSTNAMES])?;
         let Reading { answer, .. } = &reading;
         let files = shared_files::list(&answer.set, answer.now);
         let results = match context.client() {

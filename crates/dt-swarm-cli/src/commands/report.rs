@@ -15,7 +15,6 @@ use crate::shared_files;
 use crate::tables::table;
 use crate::text::{clean, count, size};
 use clap::Args;
-use dcache::buckets;
 use logs::SharedFile;
 use serde::Serialize;
 
@@ -67,7 +66,7 @@ impl Command for Report {
     type Output = Files;
 
     fn run(&self, context: &Context) -> Result<Files, CliError> {
-        let reading = context.read(&[buckets::SHARE.pattern(), HOSTNAMES])?;
+        let reading = context.read_shared(&[HOSTNAMES])?;
         let files = shared_files::list(&reading.answer.set, reading.answer.now);
         let files = files.iter().map(|file| File::new(file, &reading.names)).collect();
         let answered = Answered::new(&reading.answer, &reading.names);
