@@ -53,8 +53,17 @@ impl Pattern {
 
     /// Whether the bucket's path, with its leading `/`, matches.
     pub fn matches(&self, bucket: &BucketPath) -> bool {
+        self.accepts(std::iter::once('/').chain(bucket.as_str().chars()))
+    }
+
+    /// Whether a text that is no bucket matches, such as the name of a network interface.
+    pub fn matches_text(&self, text: &str) -> bool {
+        self.accepts(text.chars())
+    }
+
+    fn accepts(&self, characters: impl Iterator<Item = char>) -> bool {
         let mut places = Places::new(&self.program);
-        for character in std::iter::once('/').chain(bucket.as_str().chars()) {
+        for character in characters {
             if places.are_all_matching() {
                 return true;
             }
@@ -158,6 +167,13 @@ mod tests {
         assert!(matches("/{a{b,c}*,d}x", "acyx") && matches("/{a{b,c}*,d}x", "dx") && matches("/a{,b}", "a"));
         assert!(matches("/\\*", "*") && !matches("/\\*", "a") && matches("/\\{a,b\\}", "{a,b}"));
         assert!(matches("/é*", "élan"));
+    }
+
+    #[test]
+    fn a_text_that_is_no_bucket_matches_without_a_slash() {
+        let pattern = Pattern::new("wlan*").unwrap();
+        assert!(pattern.matches_text("wlan0") && pattern.matches_text("wlan"));
+        assert!(!pattern.matches_text("/wlan0") && !pattern.matches_text("eth0"));
     }
 
     #[test]
