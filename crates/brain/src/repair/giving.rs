@@ -23,6 +23,7 @@ impl Comparisons {
         if !self.is_of_session(origin, peer, want.salt) {
             return node.count(&metrics::BRAIN_COMPARISONS_UNEXPECTED_STEPS);
         }
+        node.paths.prove(origin.channel);
         let Some(session) = &mut self.session else { return };
         let (Some(description), Some(channel)) = (&session.description, session.channel) else { return };
         let beyond = node.replica.set().beyond(End::at(description.bound));

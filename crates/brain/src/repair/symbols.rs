@@ -106,6 +106,7 @@ impl Comparisons {
         if !self.is_of_session(origin, peer, salt) {
             return node.count(&metrics::BRAIN_COMPARISONS_UNEXPECTED_STEPS);
         }
+        node.paths.prove(origin.channel);
         let Some(session) = &mut self.session else { return };
         let Some(sent) = &session.description else { return };
         let most = 2 * sent.count.max(1024) + u64::from(u16::MAX);
