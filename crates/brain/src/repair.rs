@@ -16,6 +16,7 @@ use crate::Now;
 use crate::neighbours::{NeighbourId, slowdown};
 use crate::node::Node;
 use crate::origin::Origin;
+use crate::reach::NamedBy;
 use crate::replica::Verdict;
 use dcache::{PeerId, Time};
 use pace::{Host, Pace};
@@ -241,8 +242,13 @@ impl Comparisons {
     fn begin_over_link(&mut self, node: &mut Node, now: Now, id: NeighbourId) {
         let line = node.neighbours.get(&id).and_then(|neighbour| neighbour.link(now.elapsed));
         let Some(address) = line else { return };
-        self.begin(node, now, id, Some(address));
-        node.command(ChannelCommand::Connect { address });
+        if node.dial(now, address, NamedBy::Others) {
+            return self.begin(node, now, id, Some(address));
+        }
+        // Too many links to that host failed lately: the network has to do.
+        if let Some(neighbour) = node.neighbours.get_mut(&id) {
+            neighbour.link_failed(now.elapsed);
+        }
     }
 
     /// Begins to compare on a link that is up now. Closes it if the comparison was given up meanwhile.

@@ -14,6 +14,7 @@ mod clocks;
 mod copied_key;
 mod hostile;
 mod local;
+mod named_addresses;
 mod ways;
 
 const START: Time = Time(1_800_000_000);

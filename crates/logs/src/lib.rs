@@ -48,5 +48,5 @@ pub use protocol::{
     Answer, DiscardedFile, FolderRow, LeftOutFiles, LeftOutRow, MAX_DISCARDS, MAX_NAMES, MAX_WAITING,
     Request, WaitingFile,
 };
-pub use replicate::{Action, Replication};
+pub use replicate::{Action, Holders, Replication};
 pub use shell::{Logs, Settings};

@@ -2,6 +2,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod begin;
+mod holders;
 mod letting_go;
 mod rules;
 
@@ -13,8 +14,8 @@ use crate::let_go::LetGoFiles;
 use crate::propose::is_fresh;
 use crate::versions::{Replaced, take_back};
 use dcache::{Item, Moment, Pattern, PeerId, Set, Statements, Time, Validity};
+pub use holders::Holders;
 use ipfs::Cid;
-use ipfs::node::Provider;
 use rules::Rules;
 use service::{Decide, Decision, provider_patterns};
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,8 +49,8 @@ pub enum Action {
     Take {
         /// The file.
         file: Box<SharedFile>,
-        /// Peers that most likely hold it, with their addresses.
-        providers: Vec<Provider>,
+        /// Peers that most likely hold it.
+        providers: Holders,
     },
     /// Unpin a file of another node that was discarded.
     Drop(Cid),

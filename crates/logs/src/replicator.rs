@@ -6,7 +6,7 @@ use crate::check::{Fault, check};
 use crate::index::SharedFile;
 use crate::ledger::{Ledger, NoRoom};
 use crate::let_go::Reason;
-use crate::replicate::{Action, Replication, is_in_reach};
+use crate::replicate::{Action, Holders, Replication, is_in_reach};
 use ipfs::Cid;
 use ipfs::node::{FetchError, FetchLimits, Node, PinError, Provider};
 use service::{DecisionLoop, concerns_providers};
@@ -196,9 +196,9 @@ impl Replicator {
         self.attempts.retain(|cid, attempt| attempt.is_under_way || wanted.contains_key(cid));
         self.tell_providers(&wanted);
         let in_folder: BTreeSet<Cid> = self.ledger.taken().into_values().map(|taken| taken.cid).collect();
-        for (file, providers) in wanted.into_values() {
+        for (file, holders) in wanted.into_values() {
             let is_in_folder = in_folder.contains(&file.cid);
-            self.take(&file, providers, is_in_folder);
+            self.take(&file, &holders, is_in_folder);
         }
         let retry = self.next_retry();
         Ok(if is_done { retry } else { Instant::now() })
@@ -245,10 +245,10 @@ impl Replicator {
 
     /// Tells the fetches under way which peers hold their file by now. One that failed begins again soon when its peers, or
     /// their addresses, are others.
-    fn tell_providers(&mut self, wanted: &BTreeMap<Cid, (Box<SharedFile>, Vec<Provider>)>) {
+    fn tell_providers(&mut self, wanted: &BTreeMap<Cid, (Box<SharedFile>, Holders)>) {
         let soon = Instant::now() + TRY_AGAIN.0;
         for (cid, attempt) in &mut self.attempts {
-            let known = wanted.get(cid).map(|(_, providers)| providers.clone()).unwrap_or_default();
+            let known = wanted.get(cid).map(|(_, holders)| holders.providers()).unwrap_or_default();
             let is_new = attempt.providers.send_if_modified(|providers| {
                 let is_new = *providers != known;
                 *providers = known;
@@ -260,12 +260,12 @@ impl Replicator {
         }
     }
 
-    fn take(&mut self, file: &SharedFile, providers: Vec<Provider>, is_in_folder: bool) {
+    fn take(&mut self, file: &SharedFile, holders: &Holders, is_in_folder: bool) {
         let attempt = self.attempts.entry(file.cid).or_default();
         let must_wait = attempt.not_before.is_some_and(|at| at > Instant::now());
         // An own file that was taken out of the folder is like one of another peer.
         let is_wanted = self.settings.keep_others || is_in_folder;
-        let may_begin = is_in_reach(file, self.swarm.me(), !providers.is_empty())
+        let may_begin = is_in_reach(file, self.swarm.me(), !holders.is_empty())
             && self.fetches.len() < self.settings.parallel;
         if !is_wanted || attempt.is_under_way || must_wait || !may_begin || !self.has_room(file, is_in_folder)
         {
@@ -273,6 +273,7 @@ impl Replicator {
         }
         let attempt = self.attempts.entry(file.cid).or_default();
         attempt.is_under_way = true;
+        let providers = holders.providers();
         let number = providers.len();
         attempt.providers.send_replace(providers);
         let known = attempt.providers.subscribe();

@@ -136,6 +136,8 @@ metrics! {
         "Lines ignored because their host had used up its budget of lines.";
     BRAIN_LINKS_CLOSED_MISBEHAVIOUR = counter "brain.links.closed.misbehaviour", "{link}",
         "Links closed because too many bad lines came by them.";
+    BRAIN_LINKS_NOT_DIALLED = counter "brain.links.not_dialled", "{link}",
+        "Links not opened because too many to that host, which others named, failed lately.";
     BRAIN_MESSAGES_IGNORED_COMMANDS = counter "brain.messages.ignored.commands", "{message}",
         "Messages ignored because they are commands.";
     BRAIN_MESSAGES_IGNORED_SIGNATURES = counter "brain.messages.ignored.signatures", "{message}",
@@ -164,6 +166,8 @@ metrics! {
         "Lines for a path not sent because no channel of this node leads to its first hop.";
     BRAIN_PATHS_DROPPED_TOO_LONG = counter "brain.paths.dropped.too_long", "{line}",
         "Lines for a path not sent because they are too long with its addresses.";
+    BRAIN_PATHS_DROPPED_UNPROVEN = counter "brain.paths.dropped.unproven", "{line}",
+        "Lines not sent along a path that others began, because its peer has not shown that it gets them.";
     BRAIN_PATHS_NOT_OPENED = counter "brain.paths.not_opened", "{path}",
         "Paths not opened because there are too many.";
     BRAIN_PINGS_ANSWERED = counter "brain.pings.answered", "{ping}",
