@@ -17,7 +17,7 @@
 //! Strangers are those of whom nobody with authority has ever spoken. That somebody is one no more shows only when the
 //! record that says so comes; what was dropped before is not there then, and comes back from others by repair. No
 //! bounded store can do without that: one that knew nothing of roles would treat all keys alike, and whoever makes ten
-//! thousand of them would drive out everybody else.
+//! thousand of them would drive out everybody else. Nor is anything held of those who are denied, until that ends.
 
 mod index;
 mod inventory;
@@ -34,6 +34,7 @@ use crate::{End, Item, Moment, PeerId, Policy, Record, Signature, Statement, Tim
 use index::{Items, Ranked};
 pub use inventory::Fingerprint;
 use inventory::Inventory;
+use membership::Standing;
 pub use read::View;
 pub use refusal::{Limits, Refusal};
 pub use room::Room;
@@ -140,7 +141,8 @@ impl Set {
         }
         self.check(&statement, &signature, now)?;
         let key = self.keys.of(signature.signer).ok_or(Refusal::Forged)?;
-        let record = Record::verify_with(&key, statement, signature).map_err(|_| Refusal::Forged)?;
+        let swarm = self.policy.domain(statement.validity());
+        let record = Record::verify_with(&key, swarm, statement, signature).map_err(|_| Refusal::Forged)?;
         self.keys.keep(signature.signer, key);
         Ok(self.insert(record, now))
     }
@@ -191,7 +193,7 @@ impl Set {
         if now.is_certain {
             over.extend(self.forget_far_ahead(now.time));
         }
-        let mattered = |key: &Key| self.authority.depends_on(key.signer, &key.item.bucket);
+        let mattered = |key: &Key| self.authority.depends_on(key.signer, &key.item);
         if over.iter().any(mattered) {
             dropped.extend(self.refresh(now.time));
         }
@@ -222,8 +224,10 @@ impl Set {
         if keep(statement, signature).is_over(now) {
             return Err(Refusal::Expired);
         }
-        if !self.authority_at(now).is_member(signer) {
-            self.check_times(statement, signature, now)?;
+        match self.standing(signer, now) {
+            Standing::Denied => return Err(Refusal::Denied),
+            Standing::Member => self.check_times_of_member(statement, signature, now)?,
+            Standing::Stranger => self.check_times(statement, signature, now)?,
         }
         self.check_room(statement, signature)
     }
@@ -287,7 +291,7 @@ impl Set {
         let group = self.policy.quota_group(&record.item().bucket);
         let record = self.put(record);
         let mut evicted = self.trim(record.signer(), group);
-        let matters = |key: &Key| self.authority.depends_on(key.signer, &key.item.bucket);
+        let matters = |key: &Key| self.authority.depends_on(key.signer, &key.item);
         if matters(&Key::from(&record)) || evicted.iter().any(matters) {
             evicted.extend(self.refresh(now));
         }
