@@ -13,6 +13,7 @@ pub(crate) fn of_others(reason: Refusal) -> &'static Metric {
         Refusal::Ahead => &metrics::BRAIN_RECORDS_REFUSED_AHEAD,
         Refusal::Quota => &metrics::BRAIN_RECORDS_REFUSED_QUOTA,
         Refusal::Crowded => &metrics::BRAIN_RECORDS_REFUSED_CROWDED,
+        Refusal::Denied => &metrics::BRAIN_RECORDS_REFUSED_DENIED,
         Refusal::Forged => &metrics::BRAIN_RECORDS_REFUSED_FORGED,
     }
 }
@@ -27,6 +28,7 @@ pub(crate) fn of_own(reason: Refusal) -> &'static Metric {
         Refusal::Ahead => &metrics::BRAIN_OWN_RECORDS_REFUSED_AHEAD,
         Refusal::Quota => &metrics::BRAIN_OWN_RECORDS_REFUSED_QUOTA,
         Refusal::Crowded => &metrics::BRAIN_OWN_RECORDS_REFUSED_CROWDED,
+        Refusal::Denied => &metrics::BRAIN_OWN_RECORDS_REFUSED_DENIED,
         Refusal::Forged => &metrics::BRAIN_OWN_RECORDS_REFUSED_FORGED,
     }
 }

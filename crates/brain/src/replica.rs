@@ -93,11 +93,18 @@ impl Replica {
         self.history.note(new, former, at);
     }
 
-    /// Replaces the policy. Returns the records that the new one does not allow to keep.
+    /// Replaces the policy. Returns the records that the new one does not allow to keep, and those that were signed in
+    /// another swarm.
     pub(crate) fn adopt(&mut self, policy: Policy, moment: Moment) -> Vec<Key> {
         let limits = Limits::of(&policy);
-        let records = std::mem::replace(&mut self.set, Set::new(policy, limits));
-        self.set.restore(records.records().cloned(), moment)
+        let before = std::mem::replace(&mut self.set, Set::new(policy, limits));
+        let domain = |policy: &Policy, record: &Record| policy.domain(record.validity());
+        let is_signed_here =
+            |record: &&Record| domain(before.policy(), record) == domain(self.set.policy(), record);
+        let (here, elsewhere): (Vec<&Record>, Vec<&Record>) = before.records().partition(is_signed_here);
+        let mut dropped: Vec<Key> = elsewhere.into_iter().map(Key::from).collect();
+        dropped.extend(self.set.restore(here.into_iter().cloned(), moment));
+        dropped
     }
 
     /// Forgets records that need not be kept any longer, and returns where they stood.

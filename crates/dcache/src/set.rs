@@ -18,7 +18,7 @@
 //! Strangers are those of whom nobody with authority has ever spoken. That somebody is one no more shows only when the
 //! record that says so comes; what was dropped before is not there then, and comes back from others by repair. No
 //! bounded store can do without that: one that knew nothing of roles would treat all keys alike, and whoever makes ten
-//! thousand of them would drive out everybody else.
+//! thousand of them would drive out everybody else. Nor is anything held of those who are denied, until that ends.
 
 mod index;
 mod inventory;
@@ -38,6 +38,7 @@ use crate::{End, Item, Moment, PeerId, Policy, Record, Signature, Statement, Tim
 use index::{Items, Ranked};
 use inventory::Inventory;
 pub use inventory::{BOUND_GRID, Fingerprint};
+use membership::Standing;
 use quota::Group;
 pub use read::View;
 pub use refusal::{Limits, Refusal};
@@ -194,7 +195,7 @@ impl Set {
         if now.is_certain {
             over.extend(self.forget_far_ahead(now.time));
         }
-        let mattered = |key: &Key| self.authority.depends_on(key.signer, &key.item.bucket);
+        let mattered = |key: &Key| self.authority.depends_on(key.signer, &key.item);
         if over.iter().any(mattered) {
             dropped.extend(self.refresh(now.time));
         }
@@ -228,8 +229,10 @@ impl Set {
         if keep(statement, signature).is_over(now) {
             return Err(Refusal::Expired);
         }
-        if !self.authority_at(now).is_member(signer) {
-            self.check_times(statement, signature, now)?;
+        match self.standing(signer, now) {
+            Standing::Denied => return Err(Refusal::Denied),
+            Standing::Member => self.check_times_of_member(statement, signature, now)?,
+            Standing::Stranger => self.check_times(statement, signature, now)?,
         }
         self.check_room(statement, signature)
     }
@@ -289,7 +292,7 @@ impl Set {
         let group = self.group(record.item());
         let record = self.put(record);
         let mut evicted = self.trim(record.signer(), group);
-        let matters = |key: &Key| self.authority.depends_on(key.signer, &key.item.bucket);
+        let matters = |key: &Key| self.authority.depends_on(key.signer, &key.item);
         if matters(&Key::from(&record)) || evicted.iter().any(matters) {
             evicted.extend(self.refresh(now));
         }

@@ -444,10 +444,17 @@ fn a_clock_stepped_to_2040() {
     assert_eq!(bring(&mut set, &presence, NOW), Err(Refusal::Ahead));
     let by_role =
         sign(TRUSTED, 9, Kind::Propose, role(Role::Peer, TRUSTED), Validity::starting(YEAR_2040, 600));
+    assert_eq!(bring(&mut set, &by_role, NOW), Err(Refusal::Ahead), "no program is used until then");
+    let year_2034 = NOW.plus(7 * 365 * DAY);
+    let by_role =
+        sign(TRUSTED, 9, Kind::Propose, role(Role::Peer, TRUSTED), Validity::starting(year_2034, 600));
     assert_eq!(bring(&mut set, &by_role, NOW), Ok(true));
     let signed = set.signed_times(peer(ROOT), NOW);
-    assert_eq!(signed.get(&peer(TRUSTED)), Some(&YEAR_2040));
+    assert_eq!(signed.get(&peer(TRUSTED)).map(|signed| signed.time), Some(year_2034));
     assert!(!clock.witness(signed.into_values(), NOW.plus(300), Duration::from_secs(300)));
+    let for_ever = Validity::new(Some(NOW), None).unwrap();
+    let for_ever = sign(TRUSTED, 10, Kind::Propose, role(Role::Peer, TRUSTED), for_ever);
+    assert_eq!(bring(&mut set, &for_ever, NOW), Err(Refusal::Lifetime), "not even a member");
 }
 
 #[test]

@@ -93,7 +93,7 @@ impl Context {
     pub(crate) fn ping(&self) -> Result<(Pong, Daemon), CliError> {
         let mut connection = self.connect()?;
         let pong = ask::ping(&mut connection)?;
-        let daemon = daemon(&mut connection, &pong)?;
+        let daemon = daemon(&mut connection, &pong, &self.own_words_policy())?;
         Ok((pong, daemon))
     }
 
@@ -115,10 +115,10 @@ impl Context {
     }
 }
 
-/// Describes the daemon of this pong, after asking for the name that it gives itself.
-pub(crate) fn daemon(connection: &mut Connection, pong: &Pong) -> Result<Daemon, CliError> {
+/// Describes the daemon of this pong, after asking for the name that it gives itself. Its records are judged by `policy`.
+pub(crate) fn daemon(connection: &mut Connection, pong: &Pong, policy: &Policy) -> Result<Daemon, CliError> {
     let bucket = format!("/{}", buckets::HOSTNAME.of(pong.peer));
-    let answer = ask::records(connection, &[&bucket], &Policy::default())?;
+    let answer = ask::records(connection, &[&bucket], policy)?;
     let names = Names::read(&answer.set, answer.now)?;
     Ok(Daemon::new(pong, names.of(pong.peer).hostname))
 }
@@ -212,6 +212,13 @@ impl Context {
     pub(crate) fn policy_and_key(&self) -> Result<(Policy, Option<SwarmKey>), CliError> {
         let file = self.swarm()?.map(|swarm| swarm.file);
         Ok(file.map_or_else(Default::default, |file| (file.policy(), file.key().cloned())))
+    }
+
+    /// Returns the policy by which to judge what peers state of themselves: no role matters for that, but signatures are bound
+    /// to the swarm.
+    pub(crate) fn own_words_policy(&self) -> Policy {
+        let binding = self.policy_and_key().ok().and_then(|(policy, _)| policy.binding());
+        Policy::default().bound(binding)
     }
 
     /// Returns the key with which to speak where nothing is judged. A swarm that cannot be found has none, unless its file

@@ -8,7 +8,7 @@ use crate::ledger::{Ledger, NoRoom};
 use crate::let_go::Reason;
 use crate::replicate::{Action, Holders, Replication, is_in_reach};
 use ipfs::Cid;
-use ipfs::node::{FetchError, FetchLimits, Node, PinError, Provider};
+use ipfs::node::{FetchError, FetchLimits, FetchProgress, Node, PinError, Provider};
 use service::{DecisionLoop, concerns_providers};
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -84,6 +84,8 @@ struct Attempt {
     is_under_way: bool,
     /// Peers that hold the file, for the fetch that is under way.
     providers: watch::Sender<Vec<Provider>>,
+    /// How far the last fetch came. Its root says how large the content is.
+    progress: watch::Sender<FetchProgress>,
     failures: u32,
     not_before: Option<Instant>,
 }
@@ -233,14 +235,18 @@ impl Replicator {
     }
 
     /// Returns whether there is room for a file now, and notes a file for which there is none. What is missing of an own
-    /// file is mostly little.
+    /// file is mostly little. Once the root is known it says how large the file is; until then the description is only a
+    /// hint, which a liar may have made, so it keeps nothing out that could be looked at now.
     fn has_room(&mut self, file: &SharedFile, is_in_folder: bool) -> bool {
-        let size = file.description.as_ref().map_or(SOME_ROOM, |description| description.size);
+        let claimed =
+            self.attempts.get(&file.cid).and_then(|attempt| attempt.progress.borrow().claimed_bytes);
+        let hint = || file.description.as_ref().map_or(SOME_ROOM, |description| description.size);
+        let size = claimed.unwrap_or_else(hint);
         let bytes = if is_in_folder { size.min(SOME_ROOM) } else { size };
         let Err(error) = self.node.store().has_room(bytes) else { return true };
         let name = file.description.as_ref().map(|description| description.filename.clone());
         self.no_room.push(NoRoom { cid: file.cid, name, bytes, reason: error.to_string() });
-        false
+        claimed.is_none() && self.fetches.is_empty() && self.node.store().has_room(SOME_ROOM).is_ok()
     }
 
     /// Tells the fetches under way which peers hold their file by now. One that failed begins again soon when its peers, or
@@ -271,25 +277,28 @@ impl Replicator {
         {
             return;
         }
+        let limits = self.limits();
         let attempt = self.attempts.entry(file.cid).or_default();
         attempt.is_under_way = true;
         let providers = holders.providers();
         let number = providers.len();
         attempt.providers.send_replace(providers);
         let known = attempt.providers.subscribe();
-        let limits = self.limits(file);
+        let progress = attempt.progress.clone();
         let name = file.description.as_ref().map(|description| description.filename.clone());
         tracing::info!(cid = %file.cid, name, providers = number, "fetching a shared file");
         let (node, ledger, cid) = (self.node.clone(), self.ledger.clone(), file.cid);
         let name = name.unwrap_or_default();
-        let fetch = self.fetches.spawn(async move { take(&node, &ledger, &name, cid, known, limits).await });
+        let fetch = self
+            .fetches
+            .spawn(async move { take(&node, &ledger, &name, cid, (known, progress), limits).await });
         self.roots.insert(fetch.id(), cid);
     }
 
-    /// Returns the limits of a fetch: what the description says and a little more, but at most what the settings allow.
-    fn limits(&self, file: &SharedFile) -> FetchLimits {
-        let claimed = file.description.as_ref().map_or(u64::MAX, |description| description.size);
-        let size = claimed.min(self.settings.max_file_bytes);
+    /// Returns the limits of a fetch: what the settings allow. The fetch itself is refused when the root says that it is
+    /// larger; what a description says of the size decides nothing.
+    fn limits(&self) -> FetchLimits {
+        let size = self.settings.max_file_bytes;
         let max_bytes = size.saturating_add(size / 100).saturating_add(OVERHEAD);
         let max_blocks = usize::try_from(max_bytes / SMALLEST_CHUNK).unwrap_or(usize::MAX).saturating_add(16);
         FetchLimits { max_bytes, max_blocks, stall_timeout: STALL, priority: 0 }
@@ -350,11 +359,11 @@ async fn take(
     ledger: &Ledger,
     name: &str,
     cid: Cid,
-    providers: watch::Receiver<Vec<Provider>>,
+    (providers, progress): (watch::Receiver<Vec<Provider>>, watch::Sender<FetchProgress>),
     limits: FetchLimits,
 ) -> Result<(), TakeError> {
     // The fetch holds the blocks until the pin does.
-    let fetched = node.fetch_from(name, cid, providers, limits, watch::Sender::default()).await?;
+    let fetched = node.fetch_from(name, cid, providers, limits, progress).await?;
     let description = check(node, cid, limits.max_bytes).await?;
     node.pin(cid).await?;
     drop(fetched);

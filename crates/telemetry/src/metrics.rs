@@ -148,6 +148,8 @@ metrics! {
         "This node's own records refused because their validity ends too far in the future.";
     BRAIN_OWN_RECORDS_REFUSED_CROWDED = counter "brain.own_records.refused.crowded", "{record}",
         "This node's own records refused because strangers have used up their quota.";
+    BRAIN_OWN_RECORDS_REFUSED_DENIED = counter "brain.own_records.refused.denied", "{record}",
+        "This node's own records refused because somebody with a stronger role denies this node.";
     BRAIN_OWN_RECORDS_REFUSED_EXPIRED = counter "brain.own_records.refused.expired", "{record}",
         "This node's own records refused because their validity is over.";
     BRAIN_OWN_RECORDS_REFUSED_FORGED = counter "brain.own_records.refused.forged", "{record}",
@@ -184,6 +186,8 @@ metrics! {
         "Records refused because their validity ends too far in the future.";
     BRAIN_RECORDS_REFUSED_CROWDED = counter "brain.records.refused.crowded", "{record}",
         "Records refused because strangers have used up their quota.";
+    BRAIN_RECORDS_REFUSED_DENIED = counter "brain.records.refused.denied", "{record}",
+        "Records refused because somebody with a stronger role denies their signer.";
     BRAIN_RECORDS_REFUSED_EXPIRED = counter "brain.records.refused.expired", "{record}",
         "Records refused because their validity is over.";
     BRAIN_RECORDS_REFUSED_FORGED = counter "brain.records.refused.forged", "{record}",

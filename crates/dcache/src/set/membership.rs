@@ -1,8 +1,11 @@
 //! What follows when roles, or the knowledge of the time, change.
 
-use super::{Group, Key, Limits, Ranked, Set};
+use super::refusal::MEMBER_AHEAD;
+use super::{Group, Key, Limits, Ranked, Refusal, Set};
 use crate::authority::{Authority, RecordSource};
-use crate::{BucketPath, Moment, PeerId, Record, Time};
+use crate::buckets::{self, Lifetime};
+use crate::record::keep;
+use crate::{BucketPath, End, Moment, PeerId, Record, Signature, Statement, Time, Who};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
@@ -15,7 +18,49 @@ impl RecordSource for Set {
     }
 }
 
+/// What a signer is to the swarm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Somebody with a stronger role denies it.
+    Denied,
+    /// Somebody with authority has spoken of it.
+    Member,
+    /// Neither.
+    Stranger,
+}
+
 impl Set {
+    /// What a signer is at `now`.
+    pub(super) fn standing(&self, signer: PeerId, now: Time) -> Standing {
+        let authority = self.authority_at(now);
+        match (authority.is_denied(signer), authority.is_member(signer)) {
+            (true, _) => Standing::Denied,
+            (false, true) => Standing::Member,
+            (false, false) => Standing::Stranger,
+        }
+    }
+
+    /// Refuses what a member states of itself, as a service does, for longer than a service would, or about times for which
+    /// no program is used. Its clock is wrong, or it lies about the time.
+    pub(super) fn check_times_of_member(
+        &self,
+        statement: &Statement,
+        signature: &Signature,
+        now: Time,
+    ) -> Result<(), Refusal> {
+        let bucket = &statement.item().bucket;
+        let who = self.policy.rule(bucket).requirement(statement.kind()).who;
+        let is_service = matches!(buckets::family(bucket).lifetime, Lifetime::For(_));
+        if !is_service || !matches!(who, Who::Owner | Who::Subject) {
+            return Ok(());
+        }
+        if !self.is_for_a_while(statement.validity()) {
+            return Err(Refusal::Lifetime);
+        }
+        let ahead = self.limits.ahead.max(MEMBER_AHEAD);
+        if keep(statement, signature) > End::at(now.plus(ahead)) { Err(Refusal::Ahead) } else { Ok(()) }
+    }
+
     /// Who holds which role at `time`: what is at hand, when it holds then.
     pub(super) fn authority_at(&self, time: Time) -> Cow<'_, Authority> {
         match self.authority.holds_at(time) {
@@ -51,10 +96,12 @@ impl Set {
             members.into_iter().for_each(|peer| self.becomes_member(peer));
             let strangers: Vec<PeerId> =
                 former.members().difference(self.authority.members()).copied().collect();
-            if strangers.is_empty() {
+            let denied: Vec<PeerId> = self.authority.denied().difference(former.denied()).copied().collect();
+            if strangers.is_empty() && denied.is_empty() {
                 return dropped;
             }
             dropped.extend(strangers.into_iter().flat_map(|peer| self.becomes_stranger(peer)));
+            dropped.extend(denied.into_iter().flat_map(|peer| self.silence(peer)));
         }
     }
 
@@ -83,6 +130,17 @@ impl Set {
             dropped.extend(self.trim(peer, group));
         }
         dropped
+    }
+
+    /// Drops all records of a peer that is denied. Should it be admitted again it states anew what holds; what was dropped
+    /// comes back from those who have it.
+    fn silence(&mut self, peer: PeerId) -> Vec<Key> {
+        let of_peer = self.groups(peer).flat_map(|(_, records)| records);
+        let all: Vec<Key> = of_peer.map(|ranked| Key::from(&ranked.0)).collect();
+        for key in &all {
+            self.take(key);
+        }
+        all
     }
 
     /// Drops the records of `peer` that only somebody with a role may have.

@@ -5,6 +5,10 @@ use crate::buckets::LONGEST_LIFETIME;
 
 const DAY: u64 = 24 * 3600;
 
+/// How far ahead, in seconds, the end of what a member states of itself may lie: ten years, for nodes whose clock is that far
+/// behind. No program is used for longer without an update.
+pub(super) const MEMBER_AHEAD: u64 = 10 * 365 * DAY;
+
 /// How much the set takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -64,13 +68,16 @@ pub enum Refusal {
     /// It is about times that are too far ahead.
     #[error("its validity ends too far in the future")]
     Ahead,
+    /// Somebody with a stronger role denies its signer.
+    #[error("its signer is denied, by `revoke peer`")]
+    Denied,
     /// Its signer has many greater records.
     #[error("its signer has said too much else")]
     Quota,
     /// Strangers together have many greater records.
     #[error("strangers have said too much else")]
     Crowded,
-    /// The signature does not fit.
-    #[error("the signature does not fit")]
+    /// The signature does not fit in this swarm.
+    #[error("the signature does not fit, or was made in another swarm")]
     Forged,
 }

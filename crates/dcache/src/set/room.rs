@@ -68,6 +68,11 @@ impl Set {
         (self.quota(signer, group) + spent).saturating_sub(used)
     }
 
+    /// Returns the number of new items about which `signer` may make statements in the quota group of `bucket`.
+    pub(crate) fn room_beside(&self, signer: PeerId, bucket: &BucketPath, now: Time) -> usize {
+        self.room(signer, self.policy.quota_group(bucket), now)
+    }
+
     /// Returns until when records of `signer` in the quota group of `bucket` have to be remembered that state nothing any
     /// more at `now`. A lower record that still states something keeps the room of these from being used; once it is
     /// renewed beyond this time it does not.

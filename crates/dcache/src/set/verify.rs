@@ -20,7 +20,8 @@ impl Set {
         }
         self.check(&statement, &signature, now)?;
         let key = self.keys.of(signature.signer).ok_or(Refusal::Forged)?;
-        let record = Record::verify_with(&key, statement, signature).map_err(|_| Refusal::Forged)?;
+        let swarm = self.policy.domain(statement.validity());
+        let record = Record::verify_with(&key, swarm, statement, signature).map_err(|_| Refusal::Forged)?;
         self.keys.keep(signature.signer, key);
         Ok(Some(record))
     }

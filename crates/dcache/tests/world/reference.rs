@@ -56,6 +56,15 @@ impl Reference {
             _ => true,
         };
         let alive: Vec<Record> = alive.iter().filter(is_own).cloned().collect();
+        // Only roots deny others here, and for ever.
+        let denied: BTreeSet<String> = alive
+            .iter()
+            .filter(|record| row(record.item()) == "peer" && record.kind() == Kind::Dismiss)
+            .filter(|record| record.item().data.as_str() != record.signer().to_string())
+            .map(|record| record.item().data.as_str().to_owned())
+            .collect();
+        let counts = |record: &&Record| !denied.contains(&record.signer().to_string());
+        let alive: Vec<Record> = alive.iter().filter(counts).cloned().collect();
         let same =
             |one: &Record, other: &Record| one.item() == other.item() && one.signer() == other.signer();
         let beaten =
