@@ -12,6 +12,8 @@ use crate::index::{SharedFile, Signers, State, index};
 use crate::info::Description;
 use crate::let_go::LetGoFiles;
 use crate::propose::is_fresh;
+use crate::shares::Shares;
+use crate::unlisted::UnlistedLooks;
 use crate::versions::{Replaced, take_back};
 use dcache::{Item, Moment, Pattern, PeerId, Set, Statements, Time, Validity};
 pub use holders::Holders;
@@ -38,6 +40,8 @@ pub struct Replication {
     changing: BTreeSet<Cid>,
     is_short: bool,
     shortage: Shortage,
+    shares: Shares,
+    unlisted: UnlistedLooks,
     /// The buckets that it reads: when something in one of them begins or ceases to hold, it decides anew.
     reads: [Pattern; 2],
 }
@@ -67,7 +71,22 @@ impl Replication {
         let (let_go, is_begun, replaced, changing) =
             (LetGoFiles::new(), false, BTreeMap::new(), BTreeSet::new());
         let (is_short, shortage, reads) = (false, Shortage::default(), provider_patterns());
-        Self { me, kept, lost, bad, let_go, is_begun, replaced, changing, is_short, shortage, reads }
+        let (shares, unlisted) = (Shares::default(), UnlistedLooks::default());
+        Self {
+            me,
+            kept,
+            lost,
+            bad,
+            let_go,
+            is_begun,
+            replaced,
+            changing,
+            is_short,
+            shortage,
+            shares,
+            unlisted,
+            reads,
+        }
     }
 
     /// Replaces the list of files that this node has checked and pinned, its own files included.
@@ -97,6 +116,16 @@ impl Replication {
         self.is_short = is_short;
     }
 
+    /// Returns the looks at kept files that nobody lists.
+    pub(crate) fn unlisted(&mut self) -> &mut UnlistedLooks {
+        &mut self.unlisted
+    }
+
+    /// Returns what the files of each uploader take, as the last decision saw it.
+    pub(crate) fn shares(&self) -> &Shares {
+        &self.shares
+    }
+
     /// Returns the number of files that the last decision left out, since this node has said as much as the swarm remembers
     /// of one peer.
     pub(crate) fn left_out(&self) -> usize {
@@ -110,6 +139,8 @@ impl Decide for Replication {
     fn decide(&mut self, set: &Set, now: Moment) -> Decision<Action> {
         let time = now.time;
         let files = index(set, time);
+        self.shares = Shares::new(&self.kept, &files, (set, self.me, time));
+        self.unlisted.look((&self.kept, self.me), &files, now);
         let (lost, bad) = (self.lost.clone(), std::mem::take(&mut self.bad));
         let mut decision = self.let_go(set, &files, now);
         decision.wake = decision.wake.into_iter().chain(set.next_edge(&self.reads, time)).min();
