@@ -243,7 +243,8 @@ impl Comparisons {
         let line = node.neighbours.get(&id).and_then(|neighbour| neighbour.link(now.elapsed));
         let Some(address) = line else { return };
         if node.dial(now, address, NamedBy::Others) {
-            return self.begin(node, now, id, Some(address));
+            self.begin(node, now, id, Some(address));
+            return;
         }
         // Too many links to that host failed lately: the network has to do.
         if let Some(neighbour) = node.neighbours.get_mut(&id) {

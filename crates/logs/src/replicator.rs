@@ -275,9 +275,9 @@ impl Replicator {
         tracing::info!(cid = %file.cid, name, providers = number, "fetching a shared file");
         let (node, ledger, cid) = (self.node.clone(), self.ledger.clone(), file.cid);
         let name = name.unwrap_or_default();
-        let fetch = self
-            .fetches
-            .spawn(async move { take(&node, &ledger, (&name, cid), (known, progress, limits), &give_back).await });
+        let fetch = self.fetches.spawn(async move {
+            take(&node, &ledger, (&name, cid), (known, progress, limits), &give_back).await
+        });
         self.roots.insert(fetch.id(), cid);
     }
 
@@ -348,7 +348,11 @@ async fn take(
     node: &Node,
     ledger: &Ledger,
     (name, cid): (&str, Cid),
-    (providers, progress, limits): (watch::Receiver<Vec<Provider>>, watch::Sender<FetchProgress>, FetchLimits),
+    (providers, progress, limits): (
+        watch::Receiver<Vec<Provider>>,
+        watch::Sender<FetchProgress>,
+        FetchLimits,
+    ),
     give_back: &Notify,
 ) -> Result<(), TakeError> {
     // The fetch holds the blocks until the pin does. What came before it gave way is found by the next one.

@@ -70,7 +70,7 @@ impl Set {
 
     /// Returns the number of new items about which `signer` may make statements in the quota group of `bucket`.
     pub(crate) fn room_beside(&self, signer: PeerId, bucket: &BucketPath, now: Time) -> usize {
-        self.room(signer, self.policy.quota_group(bucket), now)
+        self.room(signer, self.usual_group(bucket), now)
     }
 
     /// Returns until when records of `signer` in the quota group of `bucket` have to be remembered that state nothing any

@@ -122,11 +122,13 @@ impl NetworkBehaviour for Behaviour {
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
         match event {
-            FromSwarm::ConnectionEstablished(ConnectionEstablished { connection_id, endpoint, .. }) => {
-                if let ConnectedPoint::Listener { send_back_addr, .. } = endpoint {
-                    let source = self.established.check(send_back_addr, usize::MAX).ok().flatten();
-                    self.established.0.extend(source.map(|source| (connection_id, source)));
-                }
+            FromSwarm::ConnectionEstablished(ConnectionEstablished {
+                connection_id,
+                endpoint: ConnectedPoint::Listener { send_back_addr, .. },
+                ..
+            }) => {
+                let source = self.established.check(send_back_addr, usize::MAX).ok().flatten();
+                self.established.0.extend(source.map(|source| (connection_id, source)));
             }
             FromSwarm::ConnectionClosed(ConnectionClosed { connection_id, .. }) => {
                 self.established.0.remove(&connection_id);

@@ -60,7 +60,7 @@ mod tests {
         let by = PeerId::from_public_key([7; 32]).to_string();
         assert!(shown.contains("1 file discarded") && shown.contains("a\\u{1b}.bag (bafy) by "), "{shown}");
         assert!(shown.contains(&by[by.len() - 4..]), "{shown}");
-        assert!(show(&vec![&one; 11]).ends_with("  … (all: --json)\n"));
+        assert!(show(&[&one; 11]).ends_with("  … (all: --json)\n"));
         vocabulary::checked(&one);
     }
 }
