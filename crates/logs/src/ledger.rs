@@ -6,6 +6,7 @@ use crate::info::Description;
 use crate::let_go::{LetGo, LetGoFiles};
 use crate::quota::LeftOut;
 use crate::settle::Fingerprint;
+use crate::unlisted::{Unlisted, UnlistedFiles};
 use crate::versions::{self, Older, Replaced};
 use ipfs::Cid;
 use serde::{Deserialize, Serialize};
@@ -53,6 +54,7 @@ struct Tables {
     /// Files that were let go of and are still to be unpinned.
     releasing: BTreeSet<Cid>,
     older: BTreeMap<Cid, Older>,
+    unlisted: UnlistedFiles,
     changing: BTreeSet<Cid>,
 }
 
@@ -63,6 +65,7 @@ pub(crate) struct Ledger {
     kept_rows: Table<Displayed<Cid>, Description>,
     let_go_rows: Table<Displayed<Cid>, LetGo>,
     older_rows: Table<Displayed<Cid>, Older>,
+    unlisted_rows: Table<Displayed<Cid>, Unlisted>,
     tables: Arc<Mutex<Tables>>,
     changed: Arc<Notify>,
     lost: Arc<Notify>,
@@ -81,6 +84,7 @@ impl Ledger {
             context.table("kept"),
             context.table("let_go"),
             context.table("older"),
+            context.table("unlisted"),
         )
     }
 
@@ -89,6 +93,7 @@ impl Ledger {
         kept_rows: Table<Displayed<Cid>, Description>,
         let_go_rows: Table<Displayed<Cid>, LetGo>,
         older_rows: Table<Displayed<Cid>, Older>,
+        unlisted_rows: Table<Displayed<Cid>, Unlisted>,
     ) -> Result<Self, TableError> {
         let taken = taken_rows.read_all()?.readable.into_iter();
         let taken = taken.filter_map(|(path, row)| Some((path, row.read()?))).collect();
@@ -98,10 +103,24 @@ impl Ledger {
             let_go_rows.read_all()?.readable.into_iter().map(|(Displayed(cid), row)| (cid, row)).collect();
         let older = older_rows.read_all()?.readable.into_iter();
         let older = older.map(|(Displayed(cid), older)| (cid, older)).collect();
+        let unlisted = unlisted_rows.read_all()?.readable.into_iter();
+        let unlisted = unlisted.map(|(Displayed(cid), row)| (cid, row)).collect();
         let (changed, lost, no_room) = (Arc::default(), Arc::default(), watch::Sender::default());
         let (left_out, changing, releasing) = (watch::Sender::default(), BTreeSet::new(), BTreeSet::new());
-        let tables = Arc::new(Mutex::new(Tables { taken, kept, let_go, releasing, older, changing }));
-        Ok(Self { taken_rows, kept_rows, let_go_rows, older_rows, tables, changed, lost, no_room, left_out })
+        let tables =
+            Arc::new(Mutex::new(Tables { taken, kept, let_go, releasing, older, unlisted, changing }));
+        Ok(Self {
+            taken_rows,
+            kept_rows,
+            let_go_rows,
+            older_rows,
+            unlisted_rows,
+            tables,
+            changed,
+            lost,
+            no_room,
+            left_out,
+        })
     }
 
     /// The files taken from the shared folder, by path.
@@ -271,7 +290,8 @@ pub(crate) mod tests {
     pub(in crate::ledger) fn open(file: &std::path::Path) -> Ledger {
         let store = Arc::new(Store::open(file).unwrap().0);
         let (taken, kept) = (store.table("logs/taken"), store.table("logs/kept"));
-        Ledger::read(taken, kept, store.table("logs/let_go"), store.table("logs/older")).unwrap()
+        let (let_go, older) = (store.table("logs/let_go"), store.table("logs/older"));
+        Ledger::read(taken, kept, let_go, older, store.table("logs/unlisted")).unwrap()
     }
 
     #[tokio::test]
