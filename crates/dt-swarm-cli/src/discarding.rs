@@ -54,17 +54,14 @@ pub(crate) fn find(context: &Context, name: &str) -> Result<FileRef, CliError> {
 /// Finds the discarded file that has this name or CID, else as [`find`] does. What a key file signs has to undo something:
 /// of what this robot let go by itself, the daemon knows.
 pub(crate) fn find_discarded(context: &Context, name: &str, has_key: bool) -> Result<FileRef, CliError> {
-    let reading = context.read(&[buckets::SHARE.pattern(), HOSTNAMES])?;
-    let (set, now) = (&reading.answer.set, reading.answer.now);
-    let files = shared_files::list(set, now);
-    let file = match shared_files::find_discarded(&files, name) {
+    let reading = context.read_shared(&[HOSTNAMES])?;
+    let files = shared_files::list(&reading.answer.set, reading.answer.now);
+    let (file, is_discarded) = match shared_files::find_discarded(&files, name) {
         Err(CliError::NoSuchFile(_)) if logs::buckets::parse(name).is_some() => {
-            FileRef { cid: name.to_owned(), name: None, bytes: None }
+            (FileRef { cid: name.to_owned(), name: None, bytes: None }, false)
         }
-        found => found.map(shared_files::reference)?,
+        found => found.map(|file| (shared_files::reference(file), !file.discarders.is_empty()))?,
     };
-    let is_discarded =
-        set.bucket(&Station::Discard.bucket(), now).any(|view| view.item.data.as_str() == file.cid);
     if has_key && !is_discarded { Err(CliError::NotDiscardedNow(label(&file))) } else { Ok(file) }
 }
 

@@ -114,10 +114,17 @@ pub(crate) fn run(arguments: &Arguments, services: &'static [Registration]) -> R
     let result = runtime.block_on(daemon.run(membership));
     // A stuck thread must not keep the process.
     runtime.shutdown_timeout(Duration::from_millis(200));
-    result.map_err(|error| match (error, file) {
-        (RunError::Service(OpenError::Settings(error)), Some(file)) => RunError::Section(file, error),
-        (error, _) => error,
-    })
+    result.map_err(|error| error.in_file(file))
+}
+
+impl RunError {
+    /// Adds the configuration file to an error of a service's section.
+    fn in_file(self, file: Option<PathBuf>) -> Self {
+        match (self, file) {
+            (Self::Service(OpenError::Settings(error)), Some(file)) => Self::Section(file, error),
+            (error, _) => error,
+        }
+    }
 }
 
 fn open_store(config: &Config) -> Result<Arc<Store>, RunError> {
