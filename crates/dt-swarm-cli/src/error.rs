@@ -138,8 +138,8 @@ pub(crate) enum CliError {
     #[error("{0} is not denied by anybody: there is nothing to take back")]
     NotDenied(PeerId),
     #[error(
-        "{0} is the one who signs: whoever denies itself states at once that it is there, and nothing comes of it. To take this \
-         robot out, stop dt-swarm here, or revoke it from another robot or with --key."
+        "{0} is the peer that signs: a robot states its own presence anew at once, so denying itself has no effect. To take this \
+         robot out, stop dt-swarm here, or revoke it at another robot or with --key."
     )]
     RevokesItself(PeerId),
     #[error("{} is not discarded: there is nothing to undo", clean(.0, 120))]
