@@ -53,8 +53,8 @@ fn named<'a>(files: &'a [SharedFile], name: &str) -> Vec<&'a SharedFile> {
 }
 
 /// Returns those of the files that fit, or all of them when none does.
-fn preferred<'a>(files: Vec<&'a SharedFile>, fits: impl Fn(&SharedFile) -> bool) -> Vec<&'a SharedFile> {
-    let chosen: Vec<&SharedFile> = files.iter().copied().filter(|file| fits(file)).collect();
+fn preferred(files: Vec<&SharedFile>, fits: impl Fn(&SharedFile) -> bool) -> Vec<&SharedFile> {
+    let chosen: Vec<_> = files.iter().copied().filter(|file| fits(file)).collect();
     if chosen.is_empty() { files } else { chosen }
 }
 
@@ -155,7 +155,8 @@ mod tests {
         assert!(matches!(find(&list(&set, NOW), "a"), Err(CliError::Ambiguous { .. })));
         assert!(matches!(find(&list(&set, NOW), "c"), Err(CliError::NoSuchFile(_))));
         let [uploader, other] = [1, 2].map(|seed| Keypair::from_seed([seed; 32]).peer_id());
-        assert_eq!((of(&list(&set, NOW), uploader).count(), of(&list(&set, NOW), other).count()), (4, 0));
+        let number = |peer| super::of(&list(&set, NOW), peer).count();
+        assert_eq!((number(uploader), number(other)), (4, 0));
         let order: Vec<String> = list(&set, NOW).iter().map(|file| file.cid.to_string()).collect();
         assert_eq!(order, [CIDS[1], CIDS[2], CIDS[0], CIDS[3]]);
     }
@@ -174,7 +175,7 @@ mod tests {
     }
 
     /// The CIDs of the files that a name means.
-    fn meant<'a>(found: Result<&'a SharedFile, CliError>) -> String {
+    fn meant(found: Result<&SharedFile, CliError>) -> String {
         match found {
             Ok(file) => file.cid.to_string(),
             Err(CliError::Ambiguous { cids, .. }) => cids,
