@@ -3,20 +3,31 @@
 use crate::Now;
 use crate::node::{Node, briefly};
 use crate::origin::Origin;
-use dcache::{Key, Pattern, Validity};
+use dcache::{Key, Search, Validity};
 use routing::{
-    Address, Carried, ChannelCommand, ChannelId, Envelope, MAX_LINE_BYTES, MAX_RECORDS, Message, Status,
-    Target,
+    Address, Carried, ChannelCommand, ChannelId, Envelope, MAX_LINE_BYTES, MAX_RECORDS, Message,
+    PatternTexts, Status, Target,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 use telemetry::metrics;
 
 /// Number of records that are sent before the channel has to report that it sent them all.
-const PORTION: usize = 256;
+pub(crate) const PORTION: usize = 256;
 /// Maximum number of bytes around each payload in a line of several records.
 const AROUND_PAYLOAD: usize = 300;
 /// Maximum number of bytes around all records of a line.
 const AROUND_RECORDS: usize = 1024;
+
+/// Maximum number of steps of a search between two other inputs: about a millisecond.
+const STEPS_AT_ONCE: usize = 100_000;
+/// Time that a step of a search counts as in the rate limit of all searches together: some five times what it takes, so
+/// that requests cost a fifth of a processor at most.
+const TIME_OF_A_STEP: Duration = Duration::from_nanos(200);
+/// Time of searches that the limit allows at once: a million steps. A search of the records of a large class takes less.
+const BURST: Duration = Duration::from_millis(200);
+/// Time between two parts of a search that found nothing yet, for other inputs.
+const BETWEEN_SEARCHES: Duration = Duration::from_millis(1);
 
 /// The records that are still to be sent on a link.
 #[derive(Debug)]
@@ -24,6 +35,16 @@ struct Answer {
     to: Address,
     keys: VecDeque<Key>,
     kind: AnswerKind,
+    /// What finds the further records of a request.
+    search: Option<Search>,
+    /// When the search goes on, while the rate limit holds it up.
+    waits_until: Option<Duration>,
+}
+
+impl Answer {
+    fn of_keys(to: Address, kind: AnswerKind, keys: Vec<Key>) -> Self {
+        Self { to, keys: keys.into(), kind, search: None, waits_until: None }
+    }
 }
 
 /// The purpose of an answer, which decides its form.
@@ -53,6 +74,8 @@ pub(crate) struct Answers {
     open: BTreeMap<ChannelId, Answer>,
     /// Links that are closed once their answer is sent.
     closing: BTreeSet<ChannelId>,
+    /// When the steps that searches took are paid for.
+    paid_at: Duration,
 }
 
 /// Returns the address of an answer. It travels back the way of the question, so of a chain of channels that ends at a
@@ -88,21 +111,38 @@ impl Answers {
         now: Now,
         origin: Origin,
         request: &Envelope,
-        patterns: &[Pattern],
+        patterns: &PatternTexts,
     ) {
-        node.count(&metrics::BRAIN_REQUESTS_ANSWERED);
         let to = reply_to(request, node.paths.chain(origin.channel).is_some());
-        if node.channels.is_link(origin.channel) {
-            let keys = node.replica.set().live(patterns, now.moment.time).map(Key::from).collect();
-            self.start(node, now, origin.channel, Answer { to, keys, kind: AnswerKind::Request });
-        } else {
-            send_pong(node, now, origin, to, None);
+        if !node.channels.is_link(origin.channel) {
+            node.count(&metrics::BRAIN_REQUESTS_ANSWERED);
+            return send_pong(node, now, origin, to, None);
+        }
+        let Ok(patterns) = patterns.read() else {
+            return node.penalize(&metrics::BRAIN_MESSAGES_REFUSED_MALFORMED, origin.channel);
+        };
+        node.count(&metrics::BRAIN_REQUESTS_ANSWERED);
+        let search = Some(Search::new(patterns));
+        let answer = Answer { search, ..Answer::of_keys(to, AnswerKind::Request, Vec::new()) };
+        self.start(node, now, origin.channel, answer);
+    }
+
+    /// Returns when a search goes on that its rate limit held up.
+    pub(crate) fn next_wake(&self) -> Option<Duration> {
+        self.open.values().filter_map(|answer| answer.waits_until).min()
+    }
+
+    /// Goes on with one of the searches that were held up: the one that has waited longest.
+    pub(crate) fn run(&mut self, node: &mut Node, now: Now) {
+        let waiting = self.open.iter().filter_map(|(id, answer)| Some((answer.waits_until?, *id)));
+        if let Some((_, id)) = waiting.min().filter(|(until, _)| *until <= now.elapsed) {
+            self.resume(node, now, id);
         }
     }
 
     /// Gives a peer on a link the records that it lacks by a comparison that it began.
     pub(crate) fn repair(&mut self, node: &mut Node, now: Now, id: ChannelId, to: Address, keys: Vec<Key>) {
-        self.start(node, now, id, Answer { to, keys: keys.into(), kind: AnswerKind::Repair });
+        self.start(node, now, id, Answer::of_keys(to, AnswerKind::Repair, keys));
     }
 
     /// Gives a peer on a link the records that it lacks by a comparison that this node began.
@@ -114,7 +154,7 @@ impl Answers {
         keys: Vec<Key>,
     ) -> Option<GiftProgress> {
         let to = Address::every_brain();
-        self.start(node, now, id, Answer { to, keys: keys.into(), kind: AnswerKind::Gift })
+        self.start(node, now, id, Answer::of_keys(to, AnswerKind::Gift, keys))
     }
 
     /// Starts an answer on a link. What was still to be sent there is dropped, so that a peer that asks again and again is
@@ -129,6 +169,13 @@ impl Answers {
                 answer.keys.extend(new.keys);
                 true
             }
+            // A search that is held up has nothing under way: the link reports nothing, and the new answer has to wait
+            // for the same.
+            Some(answer) if answer.waits_until.is_some() => {
+                let waits_until = answer.waits_until;
+                *answer = Answer { waits_until, ..new };
+                true
+            }
             _ => self.open.insert(id, new).is_some(),
         };
         // One portion at a time: the link reports when the one under way is sent.
@@ -138,6 +185,15 @@ impl Answers {
     /// Sends the next portion, once the link has sent the one before; after the last portion, what ends the answer.
     pub(crate) fn resume(&mut self, node: &mut Node, now: Now, id: ChannelId) -> Option<GiftProgress> {
         let mut answer = self.open.remove(&id)?;
+        answer.waits_until = None;
+        if answer.keys.len() < PORTION {
+            self.search(node, now, &mut answer);
+        }
+        if answer.waits_until.is_some() && answer.keys.is_empty() {
+            self.open.insert(id, answer);
+            return None;
+        }
+        answer.waits_until = None;
         let portion = answer.keys.len().min(PORTION);
         let keys: Vec<Key> = answer.keys.drain(..portion).collect();
         match answer.kind {
@@ -145,12 +201,34 @@ impl Answers {
             AnswerKind::Repair | AnswerKind::Gift => send_together(node, now, id, &answer.to, &keys),
         }
         let is_gift = answer.kind == AnswerKind::Gift;
-        let is_done = answer.keys.is_empty() && portion < PORTION;
+        let is_done = answer.keys.is_empty() && answer.search.is_none() && portion < PORTION;
         match is_done {
             true => self.finish(node, now, id, answer),
             false => drop(self.open.insert(id, answer)),
         }
         is_gift.then_some(if is_done { GiftProgress::Done } else { GiftProgress::UnderWay })
+    }
+
+    /// Finds the next records of a request, as far as the rate limit allows. If it allows nothing, or nothing was found
+    /// yet, the answer waits.
+    fn search(&mut self, node: &Node, now: Now, answer: &mut Answer) {
+        let Some(search) = &mut answer.search else { return };
+        if self.paid_at <= now.elapsed + BURST {
+            let mut keys = Vec::new();
+            let room = PORTION.saturating_sub(answer.keys.len());
+            let (set, time) = (node.replica.set(), now.moment.time);
+            let taken = search.go_on(set, time, STEPS_AT_ONCE, room, &mut keys);
+            let taken = TIME_OF_A_STEP * u32::try_from(taken).unwrap_or(u32::MAX);
+            self.paid_at = self.paid_at.max(now.elapsed) + taken;
+            answer.keys.extend(keys);
+        }
+        if search.is_done() {
+            answer.search = None;
+        } else if answer.keys.is_empty() {
+            // At once, but after whatever else came meanwhile.
+            let is_allowed_at = self.paid_at.saturating_sub(BURST);
+            answer.waits_until = Some(is_allowed_at.max(now.elapsed + BETWEEN_SEARCHES));
+        }
     }
 
     fn finish(&mut self, node: &mut Node, now: Now, id: ChannelId, answer: Answer) {

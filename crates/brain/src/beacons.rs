@@ -7,7 +7,7 @@ use crate::node::{Node, briefly};
 use crate::origin::Origin;
 use crate::replica::{Replica, Verdict};
 use crate::trickle::TimerAction;
-use dcache::PeerId;
+use dcache::{BOUND_GRID, PeerId};
 use routing::{Address, Allowance, Beacon, ChannelId, Envelope, Message, Target};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -16,8 +16,8 @@ use telemetry::metrics;
 /// Distance, in seconds, between the bound of a neighbour and ours above which its beacons suppress nobody's. Its clock is
 /// wrong, or it lies; what it shows may still be compared.
 const MAX_BOUND_DISTANCE: u64 = 600;
-/// Rate limit for the beacons of one host. A beacon with an unusual bound costs a walk through the whole set.
-const OF_A_HOST: Allowance = Allowance { burst: 60, per_minute: 600 };
+/// Rate limit for the beacons of one host, or of one link or other channel that does not tell its hosts.
+const OF_A_SENDER: Allowance = Allowance { burst: 60, per_minute: 600 };
 /// How long a neighbour that lacks records may take to ask for each, and at most in all. This node leaves it that time
 /// before it begins a comparison itself.
 const TIME_TO_ASK: (Duration, Duration) = (Duration::from_micros(500), Duration::from_secs(30));
@@ -26,10 +26,23 @@ const YIELDING: f64 = 0.75;
 /// How long other nodes' beacons may suppress this node's, on a network with few neighbours.
 const MAX_SUPPRESSED: Duration = Duration::from_secs(600);
 
-/// Rate limits of received beacons, per sending host.
+/// The sender of a beacon, as far as the brain can tell who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Sender {
+    Host(IpAddr),
+    Channel(ChannelId),
+}
+
+impl From<Origin> for Sender {
+    fn from(origin: Origin) -> Self {
+        origin.source.map_or(Self::Channel(origin.channel), |source| Self::Host(source.ip()))
+    }
+}
+
+/// Rate limits of received beacons, per sender.
 #[derive(Debug, Default)]
 pub(crate) struct Beacons {
-    budgets: SenderBudgets<IpAddr>,
+    budgets: SenderBudgets<Sender>,
 }
 
 impl Beacons {
@@ -57,10 +70,12 @@ impl Beacons {
         beacon: Beacon,
     ) {
         node.count(&metrics::BRAIN_BEACONS_RECEIVED);
-        if let Some(source) = origin.source
-            && !self.budgets.spend(source.ip(), OF_A_HOST, now.elapsed)
-        {
+        if !self.budgets.spend(origin.into(), OF_A_SENDER, now.elapsed) {
             return node.count(&metrics::BRAIN_BEACONS_REFUSED_OVER_BUDGET);
+        }
+        // No node names one, and it would cost a walk through the whole set, now and with each status.
+        if !beacon.bound.0.is_multiple_of(BOUND_GRID) {
+            return node.count(&metrics::BRAIN_BEACONS_REFUSED_ODD_BOUND);
         }
         // Some records that end before our own time may be forgotten here.
         if beacon.bound <= now.moment.time || !node.channels.is_network(origin.channel) {

@@ -13,7 +13,9 @@ use crate::node::Node;
 use crate::origin::Origin;
 use crate::repair::Comparisons;
 use crate::serve::Served;
+use crate::signer_rates::SignerRates;
 use crate::{Input, Now, Output, Settings};
+use admit::RecordSource;
 use dcache::{Moment, NeighbourTime, PeerId, Policy, Set, Time};
 use routing::{Capacity, ChannelEvent, ChannelId, Medium, Status, Table};
 use std::net::IpAddr;
@@ -41,6 +43,7 @@ pub struct Brain {
     forwarding: Forwarding,
     /// The rate limits for lines of hosts on networks.
     host_budgets: SenderBudgets<IpAddr>,
+    signer_rates: SignerRates<RecordSource>,
     next_expiry: Duration,
     /// When the brain wakes for it at the latest.
     latest_expiry: Duration,
@@ -60,6 +63,7 @@ impl Brain {
             served: Served::default(),
             forwarding: Forwarding::new(me),
             host_budgets: SenderBudgets::default(),
+            signer_rates: SignerRates::default(),
             next_expiry: Duration::ZERO,
             latest_expiry: Duration::ZERO,
             moment: Moment::certain(Time(0)),
@@ -114,6 +118,8 @@ impl Brain {
             channels.next_beacon(),
             self.comparisons.next_wake(&self.node),
             self.clock_query.next_wake(),
+            self.answers.next_wake(),
+            self.signer_rates.next_wake(),
         ];
         wakes.into_iter().flatten().fold(self.latest_expiry, Duration::min)
     }
@@ -126,7 +132,9 @@ impl Brain {
             Input::Local(record) => self.local(now, record),
             Input::Tick => {}
         }
+        self.take_deferred(now);
         self.node.send_due_records(now);
+        self.answers.run(&mut self.node, now);
         self.comparisons.run(&mut self.node, now);
         self.beacons.run(&mut self.node, now);
         self.clock_query.run(&mut self.node, now);

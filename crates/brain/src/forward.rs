@@ -9,6 +9,7 @@ use crate::budget::{SenderBudgets, Tokens};
 use crate::next_hop::NextHop;
 use crate::node::Node;
 use crate::origin::Origin;
+use crate::reach::NamedBy;
 use dcache::{Digest, PeerId};
 use routing::{
     Address, Allowance, ChannelId, Envelope, Hop, MAX_LINE_BYTES, Medium, Part, Reach, Resolution, Rule,
@@ -25,6 +26,9 @@ const MAX_HOPS: u8 = 8;
 const OF_A_SENDER: Allowance = Allowance { burst: 200, per_minute: 1200 };
 /// Rate limit, in bytes, for all senders together.
 const OF_ALL: Allowance = Allowance { burst: 256 * 1024, per_minute: 3_000_000 };
+/// Rate limit, in lines, for one host that was not heard. It may be a node of the swarm that only others hear, or a host that
+/// somebody wants to disturb.
+const TO_AN_UNHEARD_HOST: Allowance = Allowance { burst: 100, per_minute: 300 };
 /// How long the same line is not forwarded again. A sender that repeats a line because it was lost waits for longer.
 const DUPLICATE: Duration = Duration::from_millis(400);
 /// Maximum number of lines remembered to recognise duplicates.
@@ -36,6 +40,8 @@ pub(crate) struct Forwarding {
     pub(crate) is_on: bool,
     pub(crate) table: Table,
     hosts: SenderBudgets<IpAddr>,
+    /// The budgets of hosts that were not heard, to which lines go.
+    unheard: SenderBudgets<IpAddr>,
     channels: SenderBudgets<ChannelId>,
     bytes: Option<Tokens>,
     /// Digests of the lines forwarded lately.
@@ -48,6 +54,7 @@ impl Forwarding {
             is_on: true,
             table: Table::new(me),
             hosts: SenderBudgets::default(),
+            unheard: SenderBudgets::default(),
             channels: SenderBudgets::default(),
             bytes: None,
             recent: VecDeque::new(),
@@ -135,14 +142,26 @@ impl Forwarding {
         false
     }
 
-    fn forward(&self, node: &mut Node, now: Now, origin: Origin, mut onward: Envelope) -> bool {
+    /// Whether the host of a step was heard, or has got few lines lately from all senders together.
+    fn may_disturb(&mut self, node: &Node, now: Now, next: &NextHop) -> bool {
+        match next {
+            NextHop::On(_, Target::Host(host)) if !node.is_heard(*host) => {
+                self.unheard.spend(host.ip(), TO_AN_UNHEARD_HOST, now.elapsed)
+            }
+            // Dialling has a budget of its own.
+            _ => true,
+        }
+    }
+
+    fn forward(&mut self, node: &mut Node, now: Now, origin: Origin, mut onward: Envelope) -> bool {
         let to = match self.table.resolve(&onward.to, now.elapsed) {
             Ok(Resolution::Channel { address }) => address,
             // The address may be that of a neighbour.
             _ => onward.to.clone(),
         };
         let (part, rest) = to.split_first();
-        let next = node.next_hop(&part, Some(origin.channel)).filter(|next| is_of_swarm(node, next));
+        let next = node.next_hop(&part, Some(origin.channel));
+        let next = next.filter(|next| node.is_of_swarm(next) && self.may_disturb(node, now, next));
         let Some(next) = next else { return false };
         onward.to = match (rest, part) {
             (Some(rest), _) => rest,
@@ -166,7 +185,7 @@ fn send_on(node: &mut Node, now: Now, id: ChannelId, target: Target, mut onward:
 fn send_by_link(node: &mut Node, now: Now, address: SocketAddr, mut onward: Envelope) -> bool {
     let Ok(from) = node.here.then(&onward.from) else { return false };
     onward.from = from;
-    node.send_by_link(now, address, onward.encode())
+    node.send_by_link(now, address, onward.encode(), NamedBy::Others)
 }
 
 /// Returns the address at which this node answers the sender of a line.
@@ -198,31 +217,4 @@ fn address_on(node: &Node, id: ChannelId) -> Option<Address> {
             }
         }
     }
-}
-
-/// Whether a step that others ask for leads to a port at which nodes of the swarm listen. Nobody may use this node to reach
-/// other services on its networks or on this computer.
-fn is_of_swarm(node: &Node, next: &NextHop) -> bool {
-    let (host, is_link) = match next {
-        NextHop::On(_, Target::All) => return true,
-        NextHop::On(_, Target::Host(host)) => (*host, false),
-        NextHop::Dial(host) => (*host, true),
-    };
-    let ip = host.ip().to_canonical();
-    let is_host = !(ip.is_loopback() || ip.is_unspecified() || ip.is_multicast());
-    let is_heard =
-        node.neighbours.all().any(|(_, known)| known.source == Some(host) || known.line == Some(host));
-    is_heard || (is_host && ports(node, is_link).any(|port| port == host.port()))
-}
-
-/// Returns the ports at which this node listens on its networks. All robots most likely use the same.
-fn ports(node: &Node, of_links: bool) -> impl Iterator<Item = u16> {
-    node.channels.iter().filter_map(move |(_, channel)| match channel.medium() {
-        Medium::Broadcast { line: Some(line), .. } if of_links => Some(line.tcp()?.port()),
-        Medium::Broadcast { at: Some(at), .. } if !of_links => match at.first_hop()?.0 {
-            Hop::Udp(socket) => socket.port.value(),
-            _ => None,
-        },
-        _ => None,
-    })
 }

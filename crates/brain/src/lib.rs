@@ -12,9 +12,9 @@
 //! | comparing sets with neighbours, both sides (ALGORITHM.md) | `repair`, `serve`, `steps` |
 //! | answers, beacons, pushed records, and lines forwarded for others | `answers`, `beacons`, `push`, `forward` |
 //! | what this node says about itself, and how it compares with its neighbours, also by its clock | `status`, `agreement`, `clocks` |
-//! | sending a line: on a channel, along a path, by a link to be opened | `sending`, `next_hop` |
+//! | sending a line: on a channel, along a path, by a link to be opened, and where others may make it go | `sending`, `reach`, `next_hop` |
 //! | what all parts share: the set, the channels, the neighbours | `node`, `replica`, `channels`, `neighbours`, `paths` |
-//! | queues, budgets and timers | `channel`, `outbox`, `budget`, `trickle`, `history`, `waiting`, `troubles` |
+//! | queues, budgets and timers | `channel`, `outbox`, `budget`, `signer_rates`, `trickle`, `history`, `waiting`, `troubles` |
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod agreement;
@@ -35,11 +35,13 @@ mod origin;
 mod outbox;
 mod paths;
 mod push;
+mod reach;
 mod refusals;
 mod repair;
 mod replica;
 mod sending;
 mod serve;
+mod signer_rates;
 mod status;
 mod steps;
 mod trickle;

@@ -80,6 +80,12 @@ impl Neighbour {
         self.compare_at = None;
     }
 
+    /// Avoids it for the shortest time after a comparison that brought only what waits here for its time.
+    pub(crate) fn rest(&mut self, elapsed: Duration) {
+        self.backoff_until = self.backoff_until.max(elapsed + BACKOFF.0);
+        self.compare_at = None;
+    }
+
     /// Forgets its failures.
     pub(crate) fn clear_backoff(&mut self) {
         self.failures = 0;
@@ -161,15 +167,9 @@ impl Neighbours {
         self.known.iter().filter(move |((on, _), _)| *on == channel).map(|(_, neighbour)| neighbour)
     }
 
-    /// Returns when the next comparison is due.
-    pub(crate) fn next_comparison(&self) -> Option<Duration> {
-        self.known.values().filter_map(|neighbour| neighbour.compare_at).min()
-    }
-
-    /// Returns the neighbour with whom a comparison is due by `elapsed`; of several, the one due first.
-    pub(crate) fn due(&self, elapsed: Duration) -> Option<NeighbourId> {
-        let due = self.known.iter().filter_map(|(id, neighbour)| Some((neighbour.compare_at?, *id)));
-        due.filter(|(at, _)| *at <= elapsed).min().map(|(_, id)| id)
+    /// Returns when to compare with whom.
+    pub(crate) fn planned(&self) -> impl Iterator<Item = (Duration, NeighbourId)> {
+        self.known.iter().filter_map(|(id, neighbour)| Some((neighbour.compare_at?, *id)))
     }
 
     /// Returns the neighbours to whom a link can be opened, in a fixed order.

@@ -13,6 +13,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use routing::{Address, Capacity, ChannelCommand, ChannelId, Medium};
 use std::time::Duration;
+use targets::Targets;
 use telemetry::{Counters, Metric, metrics};
 
 /// Lifetime, in seconds, of a message that is of use only now.
@@ -36,6 +37,8 @@ pub(crate) struct Node {
     pub(crate) neighbours: Neighbours,
     pub(crate) paths: Paths,
     pub(crate) waiting: WaitingLines,
+    /// The addresses that others named and this node dialled lately.
+    pub(crate) targets: Targets<()>,
     pub(crate) troubles: Troubles,
     pub(crate) counters: Counters,
     pub(crate) random: ChaCha8Rng,
@@ -57,6 +60,7 @@ impl Node {
             neighbours: Neighbours::default(),
             paths: Paths::default(),
             waiting: WaitingLines::default(),
+            targets: Targets::default(),
             troubles: Troubles::default(),
             counters: Counters::default(),
             random: ChaCha8Rng::seed_from_u64(seed),

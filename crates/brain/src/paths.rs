@@ -1,7 +1,9 @@
 //! Paths: chains of channels to one peer, used as if they were a channel of their own.
 
+use crate::budget::Tokens;
 use crate::origin::Origin;
 use routing::{Address, Allowance, Capacity, ChannelId, Envelope, Part, Reach};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// The first number of a path. The numbers of channels stay below it.
@@ -12,6 +14,10 @@ const MAX_LEARNED: usize = 16;
 const MAX_PATHS: usize = 48;
 /// How long after its last line a path that others began is forgotten.
 const FORGOTTEN: Duration = Duration::from_secs(15 * 60);
+
+/// Rate limit, in bytes, for the first host of all paths that others began, as long as the peers at their ends have not
+/// shown that they get anything: that host may be one that somebody wants to flood.
+const UNPROVEN: Allowance = Allowance { burst: 32 * 1024, per_minute: 120_000 };
 
 /// The limits of a path. They are low, because others forward its lines.
 pub(crate) const PATH_CAPACITY: Capacity = Capacity {
@@ -34,6 +40,8 @@ struct Path {
     /// Its channels, one after the other.
     chain: Address,
     is_configured: bool,
+    /// Whether the peer at its end has shown that it gets what is sent along the path.
+    is_proven: bool,
     /// When a line last came by it.
     heard: Duration,
 }
@@ -52,6 +60,8 @@ pub(crate) enum Opening {
 #[derive(Debug, Default)]
 pub(crate) struct Paths {
     open: Vec<Path>,
+    /// The budgets of the first hosts of paths that others began and that are not proven.
+    unproven: BTreeMap<String, Tokens>,
     /// Number of paths that were ever opened.
     opened: u64,
 }
@@ -69,7 +79,7 @@ impl Paths {
         }
         self.opened += 1;
         let id = ChannelId(FIRST + self.opened);
-        self.open.push(Path { id, chain: chain.clone(), is_configured, heard: elapsed });
+        self.open.push(Path { id, chain: chain.clone(), is_configured, is_proven: false, heard: elapsed });
         Opening::New(id)
     }
 
@@ -87,6 +97,8 @@ impl Paths {
         let over: Vec<ChannelId> =
             self.open.iter().filter(|path| is_over(path)).map(|path| path.id).collect();
         self.open.retain(|path| !over.contains(&path.id));
+        let first: BTreeSet<String> = self.open.iter().map(|path| first_host(&path.chain)).collect();
+        self.unproven.retain(|host, _| first.contains(host));
         over
     }
 
@@ -95,6 +107,28 @@ impl Paths {
         let path = self.open.iter_mut().find(|path| is_same_way(&path.chain, chain))?;
         path.heard = elapsed;
         Some(path.id)
+    }
+
+    /// Notes that the peer at the end of a path has repeated what only somebody can know who gets what is sent along it.
+    pub(crate) fn prove(&mut self, id: ChannelId) {
+        if let Some(path) = self.open.iter_mut().find(|path| path.id == id) {
+            path.is_proven = true;
+        }
+    }
+
+    pub(crate) fn is_configured(&self, id: ChannelId) -> bool {
+        self.open.iter().any(|path| path.id == id && path.is_configured)
+    }
+
+    /// Returns whether this many bytes may be sent along a path, and counts them if so.
+    pub(crate) fn may_send(&mut self, id: ChannelId, bytes: usize, elapsed: Duration) -> bool {
+        let Some(path) = self.open.iter().find(|path| path.id == id) else { return false };
+        if path.is_configured || path.is_proven {
+            return true;
+        }
+        let full = || Tokens::full(UNPROVEN, elapsed);
+        let budget = self.unproven.entry(first_host(&path.chain)).or_insert_with(full);
+        budget.spend(u32::try_from(bytes).unwrap_or(u32::MAX), elapsed)
     }
 
     pub(crate) fn chains(&self) -> impl Iterator<Item = &Address> {
@@ -117,6 +151,12 @@ pub(crate) fn way_back(envelope: &Envelope, origin: Origin) -> Option<Address> {
     let is_there = origin.source.is_none_or(|source| way.first().and_then(Part::ip) == Some(source.ip()));
     let is_chain = matches!(last, Part::Peer(_)) && way.len() > 1 && is_there;
     is_chain.then(|| Address::from_parts(way.iter().copied()).ok())?
+}
+
+/// Returns the host to which the first step of a chain leads, whatever its port.
+fn first_host(chain: &Address) -> String {
+    let (first, _) = chain.split_first();
+    first.ip().map_or_else(|| first.to_string(), |ip| ip.to_string())
 }
 
 /// Whether two chains lead over the same hosts, in the same order, by whichever ports.

@@ -1,10 +1,14 @@
-//! Repair, the side that begins: comparing sets with one neighbour at a time, and exchanging what differs.
+//! Repair, the side that begins: comparing sets with neighbours, and exchanging what differs.
+//!
+//! Mostly one comparison is under way: it brings what others would bring as well. Beside one that brings little another is
+//! begun, with another host, so that nobody who answers slowly, or lies, keeps this node from the others.
 //!
 //! A sketch finds the difference (see the crate `sketch`): this node sends symbols of its set, and the other side finds
 //! the difference, names what it lacks, and gives what this node lacks. When little is missing they do so on the network
 //! itself, where all that listen benefit. When more is missing they use a link.
 
 mod giving;
+mod pace;
 mod progress;
 mod symbols;
 
@@ -12,11 +16,14 @@ use crate::Now;
 use crate::neighbours::{NeighbourId, slowdown};
 use crate::node::Node;
 use crate::origin::Origin;
+use crate::reach::NamedBy;
 use crate::replica::Verdict;
 use dcache::{PeerId, Time};
+use pace::{Host, Pace};
 use rand::RngExt as _;
 use routing::{ChannelCommand, ChannelId, Sketch};
 use sketch::Encoder;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 use telemetry::metrics;
@@ -27,21 +34,30 @@ const TRIES: u32 = 4;
 const LONGEST_ON_NETWORK: u32 = 40;
 /// Longest duration of a comparison over a link, in repair timeouts.
 const LONGEST_OVER_LINK: u32 = 30;
+/// Maximum number of comparisons at a time, each with another host.
+const MAX_SESSIONS: usize = 4;
+/// Maximum number of hosts of which it is known when they were compared with last.
+const MAX_HOSTS: usize = 256;
+
+/// The number of a comparison that this node began.
+type SessionId = u64;
 
 /// A comparison that this node began.
 #[derive(Debug)]
 struct Session {
     peer: NeighbourId,
+    host: Host,
     /// Where the neighbour takes links, if the comparison is over a link.
     address: Option<SocketAddr>,
     /// The network, or the link once it is up.
     channel: Option<ChannelId>,
     description: Option<Description>,
-    /// When the comparison is given up, or its last step tried again.
+    /// When the comparison is given up unless it made progress, or its last step tried again.
     deadline: Duration,
     tries: u32,
-    /// When the comparison ends whatever happens. A peer that keeps it going keeps this node from comparing with others.
+    /// When the comparison ends whatever happens.
     ends: Duration,
+    pace: Pace,
     /// Number of records that came by it.
     gained: u64,
     /// Number of records that the other side wanted over a link.
@@ -50,6 +66,8 @@ struct Session {
     is_complete: bool,
     /// Whether this node has nothing left for the other side.
     is_given: bool,
+    /// Whether records came that wait here because of the rate limit of their signers.
+    is_limited: bool,
 }
 
 /// How this node's set was described to the other side.
@@ -69,10 +87,14 @@ impl Session {
     }
 }
 
-/// The comparisons that this node begins, one at a time.
+/// The comparisons that this node begins.
 #[derive(Debug, Default)]
 pub(crate) struct Comparisons {
-    session: Option<Session>,
+    sessions: BTreeMap<SessionId, Session>,
+    /// The number of the last one.
+    last: SessionId,
+    /// When the last comparison with each host began.
+    hosts: BTreeMap<Host, Duration>,
     /// When to compare with some neighbour whatever beacons show.
     next_checkup: Duration,
 }
@@ -80,25 +102,50 @@ pub(crate) struct Comparisons {
 impl Comparisons {
     /// Returns the time of the next call to [`Self::run`].
     pub(crate) fn next_wake(&self, node: &Node) -> Option<Duration> {
-        match &self.session {
-            Some(session) => Some(session.wake()),
-            None => [node.neighbours.next_comparison(), Some(self.next_checkup)].into_iter().flatten().min(),
+        let sessions = self.sessions.values().map(Session::wake).min();
+        let is_full = self.sessions.len() >= MAX_SESSIONS;
+        let waiting =
+            node.neighbours.planned().filter(|(_, id)| !is_full && !self.is_busy(Host::of(node, *id)));
+        let next = waiting.map(|(at, _)| at).min().map(|at| at.max(self.another_at()));
+        let checkup = self.sessions.is_empty().then_some(self.next_checkup);
+        [sessions, next, checkup].into_iter().flatten().min()
+    }
+
+    /// Does what is due: ends comparisons or tries their last steps again, and begins the next ones.
+    pub(crate) fn run(&mut self, node: &mut Node, now: Now) {
+        let late = self.sessions.iter().filter(|(_, session)| session.wake() <= now.elapsed);
+        let late: Vec<SessionId> = late.map(|(id, _)| *id).collect();
+        for id in late {
+            self.late(node, now, id);
+        }
+        while let Some(id) = self.next_due(node, now) {
+            self.compare_if_needed(node, now, id);
+        }
+        if self.sessions.is_empty() && self.next_checkup <= now.elapsed {
+            self.check_up(node, now);
         }
     }
 
-    /// Does what is due: ends a comparison or tries its last step again, and begins the next one.
-    pub(crate) fn run(&mut self, node: &mut Node, now: Now) {
-        if self.session.as_ref().is_some_and(|session| session.wake() <= now.elapsed) {
-            self.late(node, now);
+    /// Returns when another comparison may begin beside those under way.
+    fn another_at(&self) -> Duration {
+        self.sessions.values().map(|session| session.pace.slow_at()).max().unwrap_or_default()
+    }
+
+    fn is_busy(&self, host: Host) -> bool {
+        self.sessions.values().any(|session| session.host == host)
+    }
+
+    /// Returns the neighbour with whom to compare now: of those due, one of the host that was compared with least
+    /// recently, so that a host with many names has no more turns than others.
+    fn next_due(&self, node: &Node, now: Now) -> Option<NeighbourId> {
+        if self.sessions.len() >= MAX_SESSIONS || self.another_at() > now.elapsed {
+            return None;
         }
-        while self.session.is_none()
-            && let Some(id) = node.neighbours.due(now.elapsed)
-        {
-            self.compare_if_needed(node, now, id);
-        }
-        if self.session.is_none() && self.next_checkup <= now.elapsed {
-            self.check_up(node, now);
-        }
+        let due = node.neighbours.planned().filter(|(at, _)| *at <= now.elapsed);
+        let turns = due.map(|(at, id)| (Host::of(node, id), at, id));
+        let free = turns.filter(|(host, ..)| !self.is_busy(*host));
+        let (.., id) = free.min_by_key(|(host, at, id)| (self.hosts.get(host).copied(), *at, *id))?;
+        Some(id)
     }
 
     /// Compares with some neighbour now and then, whatever beacons show, because beacons may lie. With many neighbours each
@@ -142,58 +189,88 @@ impl Comparisons {
         }
     }
 
-    fn begin(&mut self, node: &mut Node, now: Now, peer: NeighbourId, address: Option<SocketAddr>) {
+    fn begin(
+        &mut self,
+        node: &mut Node,
+        now: Now,
+        peer: NeighbourId,
+        address: Option<SocketAddr>,
+    ) -> SessionId {
         node.count(&metrics::BRAIN_COMPARISONS_STARTED);
         let timeout = node.settings.repair_timeout;
         let (channel, wait, longest) = match address {
             Some(_) => (None, timeout, timeout * LONGEST_OVER_LINK),
             None => (Some(peer.0), Duration::ZERO, node.channels.round_trip(peer.0) * LONGEST_ON_NETWORK),
         };
-        self.session = Some(Session {
+        let host = Host::of(node, peer);
+        self.note_turn(host, now.elapsed);
+        self.last += 1;
+        let session = Session {
             peer,
+            host,
             address,
             channel,
             description: None,
             deadline: now.elapsed + wait,
             tries: 0,
             ends: now.elapsed + longest,
+            pace: Pace::begin(now.elapsed),
             gained: 0,
             wanted: 0,
             is_complete: false,
             is_given: true,
-        });
+            is_limited: false,
+        };
+        self.sessions.insert(self.last, session);
+        self.last
+    }
+
+    fn note_turn(&mut self, host: Host, elapsed: Duration) {
+        if self.hosts.len() >= MAX_HOSTS
+            && let Some((&oldest, _)) = self.hosts.iter().min_by_key(|(_, at)| **at)
+        {
+            self.hosts.remove(&oldest);
+        }
+        self.hosts.insert(host, elapsed);
     }
 
     fn begin_on_network(&mut self, node: &mut Node, now: Now, id: NeighbourId) {
-        self.begin(node, now, id, None);
-        self.send_sketch(node, now);
+        let session = self.begin(node, now, id, None);
+        self.send_sketch(node, now, session);
     }
 
     fn begin_over_link(&mut self, node: &mut Node, now: Now, id: NeighbourId) {
         let line = node.neighbours.get(&id).and_then(|neighbour| neighbour.link(now.elapsed));
         let Some(address) = line else { return };
-        self.begin(node, now, id, Some(address));
-        node.command(ChannelCommand::Connect { address });
+        if node.dial(now, address, NamedBy::Others) {
+            self.begin(node, now, id, Some(address));
+            return;
+        }
+        // Too many links to that host failed lately: the network has to do.
+        if let Some(neighbour) = node.neighbours.get_mut(&id) {
+            neighbour.link_failed(now.elapsed);
+        }
     }
 
     /// Begins to compare on a link that is up now. Closes it if the comparison was given up meanwhile.
     pub(crate) fn link_is_up(&mut self, node: &mut Node, now: Now, id: ChannelId, address: SocketAddr) {
-        let waits = |session: &&mut Session| session.address == Some(address) && session.channel.is_none();
-        match self.session.as_mut().filter(waits) {
-            Some(session) => {
+        let waits = |session: &Session| session.address == Some(address) && session.channel.is_none();
+        match self.sessions.iter_mut().find(|(_, session)| waits(session)) {
+            Some((&number, session)) => {
                 session.channel = Some(id);
-                self.send_sketch(node, now);
+                self.send_sketch(node, now, number);
             }
             None => node.command(ChannelCommand::Close { channel: id }),
         }
     }
 
-    /// Whether a step with this salt belongs to the comparison that is under way.
-    fn is_of_session(&self, origin: Origin, peer: PeerId, salt: u64) -> bool {
-        self.session.as_ref().is_some_and(|session| {
+    /// Returns the comparison under way to which a step with this salt belongs.
+    fn session_of(&self, origin: Origin, peer: PeerId, salt: u64) -> Option<SessionId> {
+        let is_of = |session: &Session| {
             session.channel == Some(origin.channel)
                 && (session.address.is_some() || session.peer.1 == peer)
                 && session.description.as_ref().is_some_and(|description| description.salt == salt)
-        })
+        };
+        self.sessions.iter().find(|(_, session)| is_of(session)).map(|(id, _)| *id)
     }
 }

@@ -3,15 +3,11 @@
 use crate::Now;
 use crate::history::History;
 use dcache::{
-    Admission, End, Fingerprint, Key, Limits, Moment, Policy, Record, Refusal, Set, Signature, Statement,
-    Time,
+    Admission, BOUND_GRID, End, Fingerprint, Key, Limits, Moment, Policy, Record, Refusal, Set, Signature,
+    Statement, Time,
 };
 use routing::Beacon;
 use std::time::Duration;
-
-/// All bounds are multiples of this many seconds, and at least as far ahead. The clocks of two nodes may therefore differ
-/// by as much, and neither has forgotten what the other still compares.
-const GRID: u64 = 30;
 
 /// How a neighbour's beacon compares with what this node holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,9 +36,11 @@ impl Replica {
         &self.set
     }
 
-    /// Returns the earliest end of the records that this node's beacons compare.
+    /// Returns the earliest end of the records that this node's beacons compare: a multiple of [`BOUND_GRID`], and at least
+    /// as far ahead. The clocks of two nodes may therefore differ by as much, and neither has forgotten what the other
+    /// still compares.
     pub(crate) fn bound(now: Now) -> Time {
-        Time((now.moment.time.0 / GRID + 2) * GRID)
+        Time((now.moment.time.0 / BOUND_GRID + 2) * BOUND_GRID)
     }
 
     /// Returns the beacon that this node sends.
@@ -68,25 +66,25 @@ impl Replica {
             return (Verdict::Same, now.elapsed);
         }
         // A node whose clock is this far ahead ignores our beacons. It will not ask, so this node has to.
-        let ignores_us = beacon.bound.since(Self::bound(now)) >= 2 * GRID;
+        let ignores_us = beacon.bound.since(Self::bound(now)) >= 2 * BOUND_GRID;
         match self.history.explains(beacon.fingerprint, ours, End::at(beacon.bound)) {
             Some(since) if !ignores_us => (Verdict::Behind, since),
             _ => (Verdict::Different, now.elapsed),
         }
     }
 
-    /// Checks a record of another signer and takes it into the set.
-    pub(crate) fn admit(
+    /// Checks a record of another signer; see [`Set::verify`].
+    pub(crate) fn verify(
         &mut self,
         statement: Statement,
         signature: Signature,
         time: Time,
-    ) -> Result<Admission, Refusal> {
-        self.set.admit(statement, signature, time)
+    ) -> Result<Option<Record>, Refusal> {
+        self.set.verify(statement, signature, time)
     }
 
-    /// Takes a record of this node into the set.
-    pub(crate) fn admit_own(&mut self, record: Record, time: Time) -> Result<Admission, Refusal> {
+    /// Takes a record into the set that was verified, or made here.
+    pub(crate) fn admit_verified(&mut self, record: Record, time: Time) -> Result<Admission, Refusal> {
         self.set.admit_verified(record, time)
     }
 
@@ -95,11 +93,18 @@ impl Replica {
         self.history.note(new, former, at);
     }
 
-    /// Replaces the policy. Returns the records that the new one does not allow to keep.
+    /// Replaces the policy. Returns the records that the new one does not allow to keep, and those that were signed in
+    /// another swarm.
     pub(crate) fn adopt(&mut self, policy: Policy, moment: Moment) -> Vec<Key> {
         let limits = Limits::of(&policy);
-        let records = std::mem::replace(&mut self.set, Set::new(policy, limits));
-        self.set.restore(records.records().cloned(), moment)
+        let before = std::mem::replace(&mut self.set, Set::new(policy, limits));
+        let domain = |policy: &Policy, record: &Record| policy.domain(record.validity());
+        let is_signed_here =
+            |record: &&Record| domain(before.policy(), record) == domain(self.set.policy(), record);
+        let (here, elsewhere): (Vec<&Record>, Vec<&Record>) = before.records().partition(is_signed_here);
+        let mut dropped: Vec<Key> = elsewhere.into_iter().map(Key::from).collect();
+        dropped.extend(self.set.restore(here.into_iter().cloned(), moment));
+        dropped
     }
 
     /// Forgets records that need not be kept any longer, and returns where they stood.

@@ -1,10 +1,11 @@
 //! Sending lines: within the budget of their channel, along paths, and by links that have to be opened first.
 
+use crate::Now;
 use crate::channel::SendOutcome;
 use crate::next_hop::NextHop;
 use crate::node::Node;
+use crate::reach::NamedBy;
 use crate::waiting::Queued;
-use crate::{Now, Output};
 use routing::{Address, ChannelCommand, ChannelId, Envelope, MAX_LINE_BYTES, Target};
 use std::net::SocketAddr;
 use telemetry::metrics;
@@ -46,15 +47,19 @@ impl Node {
         let line = envelope.encode();
         match self.paths.chain(id).cloned() {
             None => self.put_line(id, target, line),
+            Some(_) if !self.paths.may_send(id, line.len(), now.elapsed) => {
+                self.count(&metrics::BRAIN_PATHS_DROPPED_UNPROVEN);
+            }
             Some(chain) => {
                 self.tally_sent(id, line.len());
-                self.put_on_path(now, &chain, envelope);
+                let named_by = if self.paths.is_configured(id) { NamedBy::Owner } else { NamedBy::Others };
+                self.put_on_path(now, &chain, envelope, named_by);
             }
         }
     }
 
     /// Puts a line on a path. What is addressed onwards is left to the nodes on the way.
-    fn put_on_path(&mut self, now: Now, chain: &Address, envelope: &Envelope) {
+    fn put_on_path(&mut self, now: Now, chain: &Address, envelope: &Envelope, named_by: NamedBy) {
         let Ok(to) = chain.then(&envelope.to) else {
             return self.count(&metrics::BRAIN_PATHS_DROPPED_TOO_LONG);
         };
@@ -66,7 +71,7 @@ impl Node {
         }
         match next {
             Some(NextHop::On(id, target)) => self.put_line(id, target, line),
-            Some(NextHop::Dial(address)) => drop(self.send_by_link(now, address, line)),
+            Some(NextHop::Dial(address)) => drop(self.send_by_link(now, address, line, named_by)),
             None => self.count(&metrics::BRAIN_PATHS_DROPPED_NO_ROUTE),
         }
     }
@@ -84,13 +89,23 @@ impl Node {
     }
 
     /// Queues a line for a link, which is opened if it is not being opened already. Returns whether there was room.
-    pub(crate) fn send_by_link(&mut self, now: Now, address: SocketAddr, line: String) -> bool {
+    pub(crate) fn send_by_link(
+        &mut self,
+        now: Now,
+        address: SocketAddr,
+        line: String,
+        named_by: NamedBy,
+    ) -> bool {
         self.waiting.expire(now.elapsed);
         if line.len() > MAX_LINE_BYTES {
             return false;
         }
         match self.waiting.push(now.elapsed, address, line) {
-            Queued::First => self.outputs.push(Output::Channel(ChannelCommand::Connect { address })),
+            Queued::First if !self.dial(now, address, named_by) => {
+                drop(self.waiting.take(address));
+                return false;
+            }
+            Queued::First => {}
             Queued::Later => {}
             Queued::Full => return false,
         }

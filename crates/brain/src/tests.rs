@@ -14,6 +14,7 @@ mod clocks;
 mod copied_key;
 mod hostile;
 mod local;
+mod named_addresses;
 mod ways;
 
 const START: Time = Time(1_800_000_000);
@@ -44,6 +45,9 @@ struct World {
     loss: f64,
     /// Whether nobody takes links.
     refuses_links: bool,
+    /// Hosts that run no brain and take links, and the links that they took, each by its node.
+    liars: BTreeSet<SocketAddr>,
+    liars_links: Vec<(usize, ChannelId)>,
     /// Networks on which no broadcast is heard.
     deaf: BTreeSet<u8>,
     random: Option<ChaCha8Rng>,
@@ -188,6 +192,13 @@ impl World {
     }
 
     fn connect(&mut self, node: usize, address: SocketAddr) {
+        if self.liars.contains(&address) {
+            let channel = ChannelId(self.channels);
+            self.channels += 1;
+            self.liars_links.push((node, channel));
+            let medium = Medium::Link { dialled: Some(address), is_kept: false };
+            return self.later(node, Input::Channel(ChannelEvent::Up { channel, medium }));
+        }
         let SocketAddr::V4(v4) = address else { return };
         let [_, network, _, peer] = v4.ip().octets();
         let (peer, ours) =

@@ -1,7 +1,7 @@
 //! Which of this host's network interfaces are fit for speaking to all.
 
 use crate::interface_kind::VIRTUAL;
-use globset::{Glob, GlobMatcher};
+use dcache::{Pattern, PatternError};
 use if_addrs::IfAddr;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -107,13 +107,13 @@ fn network(v4: &if_addrs::Ifv4Addr) -> Option<Network> {
 /// Which interfaces to use: those that match, or, when none are named, all but the virtual ones.
 #[derive(Clone, Debug, Default)]
 pub struct InterfaceFilter {
-    wanted: Vec<GlobMatcher>,
+    wanted: Vec<Pattern>,
 }
 
 /// A pattern for interface names that is no glob.
 #[derive(Debug, thiserror::Error)]
 #[error("not a pattern for interface names: {0}")]
-pub struct InterfaceFilterError(#[from] globset::Error);
+pub struct InterfaceFilterError(#[from] PatternError);
 
 impl InterfaceFilter {
     /// The interfaces that match one of `patterns`, such as `wlan*`.
@@ -121,13 +121,13 @@ impl InterfaceFilter {
     /// # Errors
     /// When one is no glob.
     pub fn new(patterns: &[String]) -> Result<Self, InterfaceFilterError> {
-        let matcher = |pattern: &String| Glob::new(pattern).map(|glob| glob.compile_matcher());
-        Ok(Self { wanted: patterns.iter().map(matcher).collect::<Result<_, _>>()? })
+        let wanted = patterns.iter().map(|pattern| Pattern::new(pattern));
+        Ok(Self { wanted: wanted.collect::<Result<_, _>>()? })
     }
 
     /// The patterns that were given, for people.
     pub(crate) fn patterns(&self) -> String {
-        self.wanted.iter().map(|wanted| wanted.glob().glob()).collect::<Vec<_>>().join(", ")
+        self.wanted.iter().map(|wanted| wanted.as_str()).collect::<Vec<_>>().join(", ")
     }
 
     fn allows(&self, interface: &str) -> bool {
@@ -139,7 +139,7 @@ impl InterfaceFilter {
 
     /// Whether one of the patterns that were given matches.
     pub(crate) fn names(&self, interface: &str) -> bool {
-        self.wanted.iter().any(|wanted| wanted.is_match(interface))
+        self.wanted.iter().any(|wanted| wanted.matches_text(interface))
     }
 
     /// The fit interfaces of this moment, in a fixed order.
@@ -171,9 +171,7 @@ impl InterfaceFilter {
 
 /// Whether one of the patterns matches an interface's name.
 pub(crate) fn matches_any(patterns: &[&str], interface: &str) -> bool {
-    let is_match =
-        |pattern: &&str| Glob::new(pattern).is_ok_and(|glob| glob.compile_matcher().is_match(interface));
-    patterns.iter().any(is_match)
+    patterns.iter().any(|pattern| Pattern::new(pattern).is_ok_and(|pattern| pattern.matches_text(interface)))
 }
 
 #[cfg(test)]

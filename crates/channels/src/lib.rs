@@ -15,6 +15,7 @@ mod interface_watch;
 mod interfaces;
 mod irc;
 mod link;
+mod link_places;
 mod local_address;
 mod persistent;
 mod pubsub;

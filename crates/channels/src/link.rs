@@ -1,9 +1,11 @@
 //! A TCP connection that speaks the line protocol: one task reads, one writes, and both end together.
 //!
 //! An empty line shows no more than that its sender is there. The side of a persistent link that dialled writes one
-//! now and then, and the other side answers each with another: so a quiet link stays, and a dead one is noticed.
+//! now and then, and the other side answers each with another: so a quiet link stays, and a dead one is noticed. Of the
+//! links that others opened, empty lines keep only those on which the other side has shown by a beacon that they are to last.
 
 use crate::handshake::{EstablishedLink, Lines};
+use crate::link_places::LinkUse;
 use crate::route::Route;
 use crate::switchboard::Switchboard;
 use futures::StreamExt as _;
@@ -12,6 +14,7 @@ use seal::{LineOpener, LineSealer, is_hello};
 use std::borrow::Cow;
 use std::future::pending;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncWriteExt as _, BufWriter};
 use tokio::net::tcp::OwnedWriteHalf;
@@ -28,10 +31,32 @@ const LINGER: Duration = Duration::from_secs(300);
 /// How long a link may be useless before it is closed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LinkTimeouts {
-    /// The longest time without a whole line from the other side.
+    /// The longest time without a line from the other side that means something.
     pub(crate) silent: Duration,
     /// The longest time for which the other side does not take what is written.
     pub(crate) stuck: Duration,
+}
+
+/// Where it is noted that a link is of use.
+#[derive(Clone, Debug)]
+pub(crate) struct Activity {
+    pub(crate) link_use: Arc<LinkUse>,
+    /// The moment from which times are counted.
+    pub(crate) started: Instant,
+}
+
+impl Activity {
+    /// Of a link that takes no place of others.
+    pub(crate) fn new() -> Self {
+        Self { link_use: Arc::default(), started: Instant::now() }
+    }
+
+    /// Notes a use, and returns its time.
+    fn note(&self) -> Instant {
+        let now = Instant::now();
+        self.link_use.note(now.saturating_duration_since(self.started));
+        now
+    }
 }
 
 /// Which side began a link, and for how long.
@@ -75,6 +100,7 @@ pub(crate) async fn run_link(
     origin: Origin,
     timeouts: LinkTimeouts,
     switchboard: Switchboard,
+    activity: Activity,
 ) -> End {
     let up = Up { channel: switchboard.new_id(), switchboard };
     let (lines, waiting) = mpsc::channel(MAX_WAITING);
@@ -87,7 +113,9 @@ pub(crate) async fn run_link(
     // One sign of life answers for any number that came before it is written.
     let (signs, to_answer) = mpsc::channel(1);
     let answer = matches!(origin, Origin::Taken).then_some(signs);
-    let reader = Reader { opener, answer, channel: up.channel, switchboard: up.switchboard.clone() };
+    let (channel, switchboard) = (up.channel, up.switchboard.clone());
+    let is_kept = matches!(origin, Origin::Persistent(..));
+    let reader = Reader { opener, answer, channel, switchboard, activity, is_kept };
     let (channel, switchboard) = (up.channel, up.switchboard.clone());
     let writer =
         Writer { write: BufWriter::new(link.write), sealer, channel, stuck: timeouts.stuck, switchboard };
@@ -129,13 +157,17 @@ struct Reader {
     answer: Option<mpsc::Sender<()>>,
     channel: ChannelId,
     switchboard: Switchboard,
+    activity: Activity,
+    /// Whether the link is to last, so that a sign of life is reason enough to keep it.
+    is_kept: bool,
 }
 
 impl Reader {
     async fn run(mut self, mut lines: Lines, silent: Duration) -> End {
         let channel = self.channel;
+        let mut end = Instant::now() + silent;
         loop {
-            let line = match tokio::time::timeout(silent, lines.next()).await {
+            let line = match tokio::time::timeout_at(end, lines.next()).await {
                 Ok(Some(Ok(line))) => line,
                 Ok(None) => {
                     self.switchboard.report(ChannelEvent::Ended { channel }).await;
@@ -149,12 +181,24 @@ impl Reader {
                 return self.broken().await;
             };
             if line.is_empty() {
+                if self.is_kept {
+                    end = self.activity.note() + silent;
+                }
                 // One that waits to be written is enough.
                 let _ = self.answer.as_ref().map(|answer| answer.try_send(()));
             } else if self.opener.is_none() && is_hello(&line) {
                 return End::Keyed;
             } else {
-                self.switchboard.report(received(channel, &line)).await;
+                let event = received(channel, &line);
+                let is_use = matches!(event, ChannelEvent::Received { .. });
+                if let ChannelEvent::Received { envelope, .. } = &event {
+                    self.is_kept |= envelope.beacon.is_some();
+                }
+                // Until the brain has taken the line, the other side may have to wait.
+                self.switchboard.report(event).await;
+                if is_use {
+                    end = self.activity.note() + silent;
+                }
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::backoff::Backoff;
 use crate::dial::Dialler;
-use crate::link::{End, LinkTimeouts, Origin, run_link};
+use crate::link::{Activity, End, LinkTimeouts, Origin, run_link};
 use crate::switchboard::Switchboard;
 use routing::ChannelEvent;
 use std::collections::BTreeMap;
@@ -95,7 +95,8 @@ impl Redialler {
                 health.report(None).await;
                 let began = Instant::now();
                 let origin = Origin::Persistent(address, self.sign);
-                let end = run_link(link, origin, self.timeouts, self.switchboard.clone()).await;
+                let switchboard = self.switchboard.clone();
+                let end = run_link(link, origin, self.timeouts, switchboard, Activity::new()).await;
                 tracing::debug!(%peer, "a persistent link ended");
                 if matches!(end, End::Keyed) {
                     health.report(Some(report!(faults::TCP_KEY_UNEXPECTED))).await;

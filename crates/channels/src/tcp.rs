@@ -2,7 +2,8 @@
 
 use crate::bind_error::{BindError, Transport};
 use crate::dial::Dialler;
-use crate::link::{LinkTimeouts, Origin, run_link};
+use crate::link::{Activity, LinkTimeouts, Origin, run_link};
+use crate::link_places::{Admission, LinkPlaces, PlaceId, PlaceLimits};
 use crate::persistent::{PersistentLinks, Redialler, TcpPeer};
 use crate::switchboard::Switchboard;
 use routing::ChannelEvent;
@@ -13,19 +14,27 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tokio::time::Instant;
 
 /// Connections that wait to be taken.
 const BACKLOG: i32 = 64;
+
+/// Maximum number of links at a time that other hosts opened: two with each robot of a class.
+const LINKS: usize = 64;
+/// Maximum share of these, in percent, of one IPv6 network of 64 bits.
+const PERCENT_OF_A_NETWORK: usize = 75;
 
 /// Settings of TCP links.
 #[derive(Clone, Debug)]
 pub struct TcpSettings {
     /// The port (IPSD: 8000).
     pub port: u16,
-    /// The most links at a time.
+    /// Maximum number of links at a time that other hosts opened. When there are as many, a new one takes the place of the one
+    /// of least use.
     pub links: usize,
-    /// The most links at a time with one host.
+    /// Maximum number of links at a time that one host opened. Programs on this computer count as one host, with places of
+    /// their own.
     pub links_per_host: usize,
     /// The longest time without a line from the other side.
     pub silent: Duration,
@@ -47,7 +56,7 @@ impl Default for TcpSettings {
     fn default() -> Self {
         Self {
             port: 8000,
-            links: 64,
+            links: LINKS,
             links_per_host: 16,
             silent: Duration::from_secs(60),
             stuck: Duration::from_secs(20),
@@ -63,9 +72,13 @@ impl Default for TcpSettings {
 struct Tcp {
     settings: TcpSettings,
     switchboard: Switchboard,
-    /// The links under way, each with the host at its other end.
-    links: JoinSet<IpAddr>,
-    by_host: BTreeMap<IpAddr, usize>,
+    /// The links that this node dialled.
+    dialled: JoinSet<()>,
+    /// The links that others opened.
+    taken: JoinSet<()>,
+    tasks: BTreeMap<PlaceId, AbortHandle>,
+    places: LinkPlaces,
+    started: Instant,
 }
 
 /// Takes and makes links until it is dropped; ends only with an error.
@@ -78,7 +91,7 @@ pub async fn run_tcp(settings: TcpSettings, switchboard: Switchboard) -> Result<
     let mut peers = settings.peers.clone();
     let mut persistent = PersistentLinks::new(settings.redialler(&switchboard));
     persistent.set(&peers.borrow_and_update());
-    let mut tcp = Tcp { settings, switchboard, links: JoinSet::new(), by_host: BTreeMap::new() };
+    let mut tcp = Tcp::new(settings, switchboard);
     loop {
         tokio::select! {
             Ok(()) = peers.changed() => persistent.set(&peers.borrow_and_update()),
@@ -91,7 +104,8 @@ pub async fn run_tcp(settings: TcpSettings, switchboard: Switchboard) -> Result<
                 }
             },
             Some(address) = tcp.switchboard.next_dial() => tcp.dial(address),
-            Some(ended) = tcp.links.join_next() => tcp.ended(ended),
+            Some(ended) = tcp.taken.join_next_with_id() => tcp.ended(ended),
+            Some(_) = tcp.dialled.join_next() => {}
         }
     }
 }
@@ -142,40 +156,63 @@ impl TcpSettings {
 }
 
 impl Tcp {
-    fn take(&mut self, stream: TcpStream, host: IpAddr) {
-        let of_host = self.by_host.get(&host).copied().unwrap_or(0);
-        if self.links.len() >= self.settings.links || of_host >= self.settings.links_per_host {
-            // Dropping the stream closes it.
-            return tracing::debug!(%host, "a link over the limit was refused");
+    fn new(settings: TcpSettings, switchboard: Switchboard) -> Self {
+        let of_network = (settings.links * PERCENT_OF_A_NETWORK / 100).max(settings.links_per_host);
+        let limits = PlaceLimits { all: settings.links, of_address: settings.links_per_host, of_network };
+        Self {
+            settings,
+            switchboard,
+            dialled: JoinSet::new(),
+            taken: JoinSet::new(),
+            tasks: BTreeMap::new(),
+            places: LinkPlaces::new(limits),
+            started: Instant::now(),
         }
-        *self.by_host.entry(host).or_default() += 1;
+    }
+
+    fn take(&mut self, stream: TcpStream, host: IpAddr) {
+        let now = self.started.elapsed();
+        match self.places.admission(host, now) {
+            // Dropping the stream closes it.
+            Admission::Full => return tracing::debug!(%host, "a link over the limit was refused"),
+            Admission::InsteadOf(other) => self.evict(other),
+            Admission::Free => {}
+        }
+        let (place, link_use) = self.places.take(host, now);
+        let activity = Activity { link_use, started: self.started };
         let (dialler, timeouts, switchboard) = self.parts();
-        self.links.spawn(async move {
+        let task = self.taken.spawn(async move {
             match dialler.establish(stream, false).await {
                 Ok(link) => {
-                    run_link(link, Origin::Taken, timeouts, switchboard).await;
+                    run_link(link, Origin::Taken, timeouts, switchboard, activity).await;
                 }
                 Err(error) => tracing::debug!(%host, %error, "a link did not begin"),
             }
-            host
         });
+        self.tasks.insert(place, task);
+    }
+
+    /// Closes a link that is of less use than the one that comes.
+    fn evict(&mut self, place: PlaceId) {
+        self.places.free(place);
+        if let Some(task) = self.tasks.remove(&place) {
+            tracing::debug!("a link gave its place to another one");
+            task.abort();
+        }
     }
 
     fn dial(&mut self, address: SocketAddr) {
-        let host = address.ip();
-        *self.by_host.entry(host).or_default() += 1;
         let (dialler, timeouts, switchboard) = self.parts();
-        self.links.spawn(async move {
+        self.dialled.spawn(async move {
             match dialler.dial(address).await {
                 Ok(link) => {
-                    run_link(link, Origin::Dialled(address), timeouts, switchboard).await;
+                    run_link(link, Origin::Dialled(address), timeouts, switchboard, Activity::new()).await;
                 }
                 Err(error) => {
                     tracing::debug!(%address, %error, "a link did not begin");
                     switchboard.report(ChannelEvent::ConnectFailed { address }).await;
                 }
             }
-            host
         });
     }
 
@@ -183,16 +220,21 @@ impl Tcp {
         (self.settings.dialler(), self.settings.timeouts(), self.switchboard.clone())
     }
 
-    fn ended(&mut self, ended: Result<IpAddr, JoinError>) {
-        let Ok(host) = ended else {
-            // Links catch their own panics; should one slip through, its host merely keeps a place taken.
-            return tracing::error!("a link ended with a panic");
-        };
-        if let Some(count) = self.by_host.get_mut(&host) {
-            *count -= 1;
-            if *count == 0 {
-                self.by_host.remove(&host);
+    fn ended(&mut self, ended: Result<(Id, ()), JoinError>) {
+        let id = match ended {
+            Ok((id, ())) => id,
+            Err(error) => {
+                if error.is_panic() {
+                    tracing::error!("a link ended with a panic");
+                }
+                error.id()
             }
+        };
+        // The place of an evicted link is free already.
+        let place = self.tasks.iter().find(|(_, task)| task.id() == id).map(|(place, _)| *place);
+        if let Some(place) = place {
+            self.tasks.remove(&place);
+            self.places.free(place);
         }
     }
 }

@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what went wrong by failing")]
 
 use channels::{Switchboard, TcpPeer, TcpSettings, run_tcp};
-use routing::{Address, ChannelCommand, ChannelEvent, ChannelId, Envelope, Medium, Message, Target};
+use routing::{Address, Beacon, ChannelCommand, ChannelEvent, ChannelId, Envelope, Medium, Message, Target};
 use seal::SwarmKey;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -24,6 +24,11 @@ fn settings(key: Option<SwarmKey>) -> TcpSettings {
 
 fn ping() -> Envelope {
     Envelope::new(Address::command_line(), Address::every_brain(), Message::ping(dcache::Validity::ALWAYS))
+}
+
+fn beacon() -> Envelope {
+    let shown = Beacon { bound: dcache::Time(1), fingerprint: dcache::Fingerprint { count: 0, sum: 0 } };
+    Envelope { beacon: Some(shown), ..ping() }
 }
 
 /// A node with a TCP listener; dropped, it is gone.
@@ -125,7 +130,11 @@ impl Node {
     }
 
     fn say(&self, channel: ChannelId) {
-        let line = ping().encode();
+        self.send(channel, &ping());
+    }
+
+    fn send(&self, channel: ChannelId, envelope: &Envelope) {
+        let line = envelope.encode();
         self.switchboard.carry_out(ChannelCommand::Send { channel, target: Target::All, line });
     }
 }
@@ -330,6 +339,8 @@ async fn a_quiet_persistent_link_stays() {
         let mut server = node(impatient.clone()).await;
         let (mut client, _list) = linked(vec![server.peer()], impatient.clone()).await;
         let channel = client.persistent().await;
+        // By a beacon the brain shows that the link is to last.
+        client.send(channel, &beacon());
         while tokio::time::timeout(Duration::from_millis(50), server.events.recv()).await.is_ok() {}
         let began = Instant::now();
         while began.elapsed() < silent * 5 {
@@ -355,4 +366,61 @@ async fn links_end_with_the_listener_and_are_reported_down() {
     client.task.abort();
     client.until(|event| (event == ChannelEvent::Down { channel }).then_some(())).await;
     server.until(|event| matches!(event, ChannelEvent::Ended { .. }).then_some(())).await;
+}
+
+/// Connects from an address of the loopback network.
+async fn connect_from(from: [u8; 4], to: SocketAddr) -> TcpStream {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from((from, 0))).unwrap();
+    socket.connect(to).await.unwrap()
+}
+
+#[tokio::test]
+async fn empty_lines_do_not_keep_a_link_that_says_nothing() {
+    let silent = Duration::from_millis(400);
+    let mut server = node(TcpSettings { silent, ..settings(None) }).await;
+    let mut idler = server.connect().await;
+    let channel = server
+        .until(|event| match event {
+            ChannelEvent::Up { channel, .. } => Some(channel),
+            _ => None,
+        })
+        .await;
+    let began = Instant::now();
+    let down = server.until(|event| (event == ChannelEvent::Down { channel }).then_some(()));
+    let says_nothing = async {
+        while idler.write_all(b"\n").await.is_ok() {
+            tokio::time::sleep(silent / 8).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = down => assert!(began.elapsed() >= silent / 2),
+        () = says_nothing => {}
+    }
+}
+
+#[tokio::test]
+async fn idle_links_give_their_places_to_one_that_asks() {
+    let few = TcpSettings { links_per_host: 4, ..settings(None) };
+    let mut server = node(few).await;
+    let mut idle = Vec::new();
+    for _ in 0..4 {
+        idle.push(connect_from([127, 0, 0, 9], server.address()).await);
+        server.until(|event| matches!(event, ChannelEvent::Up { .. }).then_some(())).await;
+    }
+    // A link that was just opened keeps its place for some seconds.
+    let asks = async {
+        loop {
+            let mut asker = connect_from([127, 0, 0, 8], server.address()).await;
+            // A link that is refused is closed at once.
+            let _ = asker.write_all((ping().encode() + "\n").as_bytes()).await;
+            match tokio::time::timeout(Duration::from_millis(500), server.received()).await {
+                Ok((_, envelope)) => return envelope,
+                Err(_) => continue,
+            }
+        }
+    };
+    assert_eq!(tokio::time::timeout(DEADLINE, asks).await.unwrap(), ping());
+    assert_eq!(rest(&mut idle[0]).await, "", "the first one was closed");
 }

@@ -5,7 +5,7 @@
 //! module, and a crash can only skip some.
 
 use crate::durable::{self, folder};
-use dcache::{End, Keypair, MAX_SEQUENCE, PeerId, Record, Statement};
+use dcache::{End, Keypair, MAX_SEQUENCE, PeerId, Policy, Record, Statement};
 use rand::TryRng as _;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -232,17 +232,23 @@ impl KeyFile {
         &self.path
     }
 
-    /// Signs, with numbers above all that this file has used and above `heard`, the highest that the swarm has heard:
+    /// Signs for the swarm with this policy, with numbers above all that this file has used and above `heard`, the highest that the swarm has heard:
     /// that may be higher, when a copy of this file was used elsewhere. With each statement goes until when the former
     /// word about the same item has to be remembered, the default if there is none; see [`Record::sign`]. No two
     /// statements are about one item.
     ///
     /// # Errors
     /// When the number cannot be raised on the disk; nothing was signed then.
-    pub fn sign(&self, statements: Vec<(Statement, End)>, heard: u64) -> Result<Vec<Record>, KeyFileError> {
+    pub fn sign(
+        &self,
+        statements: Vec<(Statement, End)>,
+        heard: u64,
+        policy: &Policy,
+    ) -> Result<Vec<Record>, KeyFileError> {
         let (keypair, first) = self.reserve(statements.len() as u64, heard)?;
         let numbered = statements.into_iter().zip(first..);
-        let sign = |((statement, keep), sequence)| Record::sign(statement, &keypair, sequence, keep);
+        let sign =
+            |((statement, keep), sequence)| Record::sign_for(policy, statement, &keypair, sequence, keep);
         Ok(numbered.map(sign).collect())
     }
 

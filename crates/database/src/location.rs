@@ -6,6 +6,7 @@ use redb::backends::FileBackend;
 use redb::{Database, DatabaseError};
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// How a database is opened.
@@ -52,12 +53,14 @@ impl Location {
         &self.file
     }
 
-    /// Opens the database, or creates one when the file is missing or empty.
+    /// Opens the database, or creates one when the file is missing or empty. A new file is its owner's alone.
     ///
     /// # Errors
     /// When another process has it, the file is no database, or the system refuses to read or write it.
     pub fn open_or_create(&self) -> Result<Database, DatabaseError> {
-        self.open(OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&self.file)?)
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        self.open(options.open(&self.file)?)
     }
 
     /// Opens the database that was open before; never creates one.

@@ -109,3 +109,12 @@ fn the_journal_holds_what_reached_the_disk_in_order() {
     assert!(operations.contains(&Operation::Sync) && operations.contains(&Operation::SyncFolder));
     assert!(Journal::default().operations().is_empty(), "a journal that nobody asked for records nothing");
 }
+
+#[test]
+fn a_new_database_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    drop(connect(&location(folder.path(), &Faults::default())));
+    let mode = std::fs::metadata(folder.path().join(FILE)).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}

@@ -1,5 +1,6 @@
 //! Who holds which role at a time: computed from the records in the roles' own buckets, the strongest role first.
 
+use crate::buckets;
 use crate::policy::is_own;
 use crate::{BucketPath, Item, Kind, PeerId, Policy, Record, Requirement, Role, Rule, Time, Validity, Who};
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +14,8 @@ pub(crate) struct Authority {
     members: BTreeSet<PeerId>,
     /// The signers whose records in the roles' buckets may change any of this.
     authors: BTreeSet<PeerId>,
+    /// Peers that somebody with a stronger role denies: nothing that they say counts, in any bucket.
+    denied: BTreeSet<PeerId>,
     /// When this holds: from the last to the next time at which one of the records begins or ends to hold.
     span: Validity,
 }
@@ -26,6 +29,11 @@ pub(crate) trait RecordSource {
 /// Returns whether roles are given in this bucket.
 pub fn is_of_role(bucket: &BucketPath) -> bool {
     Role::GIVEN.iter().any(|(_, of_role)| of_role.family().path == bucket.as_str())
+}
+
+/// Returns whether a record may change who holds a role, or who is denied, if its signer has the authority.
+pub fn is_about_roles(record: &Record) -> bool {
+    is_of_role(&record.item().bucket) || is_denial(record.item(), record.signer())
 }
 
 /// How many accepted signers want an item in its bucket, and how many do not.
@@ -55,7 +63,8 @@ impl Authority {
     pub(crate) fn of_roots(policy: &Policy) -> Self {
         let roots = policy.roots().clone();
         let holders = [(Role::Root, roots.clone())].into();
-        Self { holders, members: roots.clone(), authors: roots, span: Validity::ALWAYS }
+        let denied = BTreeSet::new();
+        Self { holders, members: roots.clone(), authors: roots, denied, span: Validity::ALWAYS }
     }
 
     /// What the records say at `time`. `known` is for a node that does not know the time: it accepts no new authority,
@@ -73,8 +82,39 @@ impl Authority {
             if let Some(known) = known {
                 authority.keep_only(known);
             }
+            // Those who deny others have to be known, and those who are denied give nothing.
+            if role == Role::Admin {
+                authority.deny(source, Role::Root, time);
+                authority.deny(source, Role::Admin, time);
+            }
         }
+        authority.withdraw_from_denied();
         authority
+    }
+
+    /// Denies whom those with this role dismiss as peers, unless these hold an equal or a stronger role.
+    fn deny(&mut self, source: &impl RecordSource, role: Role, time: Time) {
+        let (bucket, authors) = (buckets::PEER.path(), self.authors.clone());
+        for author in authors {
+            let counts = self.role(author) == Some(role);
+            for record in source.records_of(author, &bucket).filter(|record| is_denial(record.item(), author))
+            {
+                self.span = within(self.span, record.validity(), time);
+                let Ok(peer) = record.item().data.as_str().parse() else { continue };
+                let denies = record.kind() == Kind::Dismiss && record.validity().contains(time);
+                if counts && denies && self.role(peer) < Some(role) {
+                    self.denied.insert(peer);
+                }
+            }
+        }
+        self.withdraw_from_denied();
+    }
+
+    /// Takes every role from those who are denied.
+    fn withdraw_from_denied(&mut self) {
+        for holders in self.holders.values_mut() {
+            holders.retain(|peer| !self.denied.contains(peer));
+        }
     }
 
     /// Adds the holders of a role, as the records in its bucket name them.
@@ -130,9 +170,19 @@ impl Authority {
         self.span.until()
     }
 
-    /// Whether a record by `signer` in `bucket` may change who holds a role.
-    pub(crate) fn depends_on(&self, signer: PeerId, bucket: &BucketPath) -> bool {
-        is_of_role(bucket) && self.authors.contains(&signer)
+    /// Whether a record by `signer` about `item` may change who holds a role, or who is denied.
+    pub(crate) fn depends_on(&self, signer: PeerId, item: &Item) -> bool {
+        self.authors.contains(&signer) && (is_of_role(&item.bucket) || is_denial(item, signer))
+    }
+
+    /// Whether somebody with a stronger role denies `peer`.
+    pub(crate) fn is_denied(&self, peer: PeerId) -> bool {
+        self.denied.contains(&peer)
+    }
+
+    /// The peers that are denied.
+    pub(crate) fn denied(&self) -> &BTreeSet<PeerId> {
+        &self.denied
     }
 
     /// The strongest role that records, or the swarm file, give to `peer`.
@@ -144,6 +194,9 @@ impl Authority {
     /// Whether a statement about `item` counts that is for `who` to make. [`Role::Peer`] is not asked here, since nobody
     /// gives it: see `Set::may`.
     pub(crate) fn may(&self, who: Who, item: &Item, signer: PeerId) -> bool {
+        if self.is_denied(signer) {
+            return false;
+        }
         match who {
             Who::Anybody => true,
             Who::Owner | Who::Subject => is_own(who, item, signer),
@@ -165,6 +218,11 @@ impl Authority {
     pub(crate) fn members(&self) -> &BTreeSet<PeerId> {
         &self.members
     }
+}
+
+/// Whether what `signer` says about an item is about the presence of another peer.
+fn is_denial(item: &Item, signer: PeerId) -> bool {
+    buckets::PEER.contains(&item.bucket) && !is_own(Who::Subject, item, signer)
 }
 
 /// `span`, cut to the side of each end of `validity` on which `time` is.

@@ -1,15 +1,16 @@
 //! What time it is, for a robot whose clock has no battery.
 //!
 //! Robots start with clocks that show 1970, or the time at which they were switched off. No clock is believed that is
-//! behind the *floor*, a time that has certainly passed. The floor is the latest of: when the program was built; the
+//! behind the *floor*, a time that has passed. The floor is the latest of: when the program was built; the
 //! newest times signed by peers with a role; what this clock itself once showed for a while, saved over restarts; and
-//! whatever of this run has passed since. A signed time needs a second witness, another such peer or this node's own
-//! clock, so that no single clock, however wrong, makes the swarm older than it is. While the own clock is behind the
-//! floor the time is *unknown*: the node relays and stores, judges by the floor, and accepts no new authority.
+//! whatever of this run has passed since. A signed time counts when this node's own clock agrees, or when more than half of
+//! the peers with a role that are there have signed it, or an admin and another one; and only for as long as that is so. So
+//! no single clock, however wrong, and no few robots of a class make the swarm older than it is. While the own clock is
+//! behind the floor the time is *unknown*: the node relays and stores, judges by the floor, and accepts no new authority.
 //!
 //! A clock that is ahead looks like any other. It makes a node blind to what holds, until it is set right; but what
 //! the node remembers must survive that. So what is over is forgotten only by a *settled* time, one that
-//! the clock has shown, without a jump, for a while. And when the clock has shown an earlier time than it once did,
+//! the own clock has shown, without a jump, for a while: what others have signed settles nothing, and is not saved. And when the clock has shown an earlier time than it once did,
 //! steadily and for longer, then it was wrong before: that part of the floor is given up.
 //!
 //! Where the time is unknown, what the clocks of neighbours show is a guess, and a better one than the floor. It is not
@@ -17,8 +18,12 @@
 //! set, and the times signed by peers with a role outrank it. In a swarm in which nobody has a role, several neighbours
 //! also outvote a clock that is far behind theirs: clocks without a battery are behind, hardly ever ahead.
 
+mod votes;
+
 use crate::{Moment, Time};
 use std::time::Duration;
+pub use votes::SignedTime;
+use votes::Votes;
 
 /// How far clocks differ, and a running clock is corrected, without any being wrong: in seconds.
 const TOLERANCE: u64 = 60;
@@ -76,8 +81,10 @@ impl Mark {
 /// Turns what the wall clock shows into what can be known. It reads no clock itself.
 #[derive(Clone, Debug)]
 pub struct Clock {
-    /// The floor by the build and by others.
-    witnessed: Mark,
+    /// The floor by the build.
+    built: Mark,
+    /// The floor by what others have signed, while enough of them have.
+    learned: Option<Mark>,
     /// The floor by what this clock showed earlier.
     shown: Mark,
     settled: Mark,
@@ -88,24 +95,22 @@ pub struct Clock {
     /// Time of day that the clocks of neighbours showed, with the moment, since start, at which it was read.
     heard: Option<(NeighbourTime, Duration)>,
     next_hearing: Duration,
-    /// Whether peers with a role raised the floor in this run.
-    is_witnessed: bool,
 }
 
 impl Clock {
     /// A clock that knows when the program was built, and what [`Clock::floor`] an earlier run saved.
     pub fn new(built: Time, saved: Option<Time>, elapsed: Duration) -> Self {
-        let [witnessed, shown] = [built, saved.unwrap_or_default()].map(|time| Mark { time, at: elapsed });
-        let settled = Mark { time: witnessed.time.max(shown.time), at: elapsed };
+        let [built, shown] = [built, saved.unwrap_or_default()].map(|time| Mark { time, at: elapsed });
+        let settled = Mark { time: built.time.max(shown.time), at: elapsed };
         Self {
-            witnessed,
+            built,
+            learned: None,
             shown,
             settled,
             unsettled: None,
             insisting: None,
             heard: None,
             next_hearing: Duration::ZERO,
-            is_witnessed: false,
         }
     }
 
@@ -131,12 +136,18 @@ impl Clock {
     fn guess(&self, elapsed: Duration) -> Option<NeighbourTime> {
         let floor = self.floor(elapsed);
         let is_possible = |heard: &NeighbourTime| heard.time > floor && heard.time <= floor.plus(MAX_GUESS);
-        self.heard(elapsed).filter(|heard| !self.is_witnessed && is_possible(heard))
+        self.heard(elapsed).filter(|heard| self.learned.is_none() && is_possible(heard))
     }
 
-    /// A time that has passed, as far as this node can tell; to be saved.
-    pub fn floor(&self, elapsed: Duration) -> Time {
-        self.witnessed.run_on(elapsed).max(self.shown.run_on(elapsed))
+    /// A time that has passed, as far as this node can tell.
+    fn floor(&self, elapsed: Duration) -> Time {
+        let learned = self.learned.map_or(Time::default(), |learned| learned.run_on(elapsed));
+        self.own_floor(elapsed).max(learned)
+    }
+
+    /// A time that has passed, as far as this node can tell without others; to be saved.
+    pub fn own_floor(&self, elapsed: Duration) -> Time {
+        self.built.run_on(elapsed).max(self.shown.run_on(elapsed))
     }
 
     /// What is known when the wall clock shows `wall` and this run has lasted for `elapsed`.
@@ -150,8 +161,11 @@ impl Clock {
         });
         let is_certain = is_possible && !is_outvoted;
         let own = if is_possible { wall } else { floor };
-        self.settle(own, elapsed);
-        let settled = own.min(self.settled.run_on(elapsed));
+        // What others have signed is nothing that this node's clock has shown.
+        let own_floor = self.own_floor(elapsed);
+        let shown = if wall.plus(TOLERANCE) >= own_floor { wall } else { own_floor };
+        self.settle(shown, elapsed);
+        let settled = own.min(shown).min(self.settled.run_on(elapsed));
         if is_certain {
             if settled > self.shown.run_on(elapsed) {
                 self.shown = Mark { time: settled, at: elapsed };
@@ -177,7 +191,8 @@ impl Clock {
     /// Gives up what the clock showed earlier once it has contradicted that for long.
     fn hear_insisting(&mut self, wall: Time, elapsed: Duration) {
         let known = wall.plus(TOLERANCE);
-        if known < self.witnessed.run_on(elapsed) || known >= self.shown.run_on(elapsed) {
+        let by_others = self.learned.unwrap_or(self.built).run_on(elapsed).max(self.built.run_on(elapsed));
+        if known < by_others || known >= self.shown.run_on(elapsed) {
             self.insisting = None;
             return;
         }
@@ -205,190 +220,33 @@ impl Clock {
         }
     }
 
-    /// Raises the floor by times that peers with a role have signed, one of each, and returns whether it rose. What
-    /// this node itself signed is no witness.
-    pub fn witness(&mut self, signed: impl IntoIterator<Item = Time>, wall: Time, elapsed: Duration) -> bool {
-        let mut signed: Vec<Time> = signed.into_iter().collect();
-        signed.sort_unstable_by(|one, other| other.cmp(one));
-        let by_own_clock = signed.iter().find(|time| **time <= wall.plus(TOLERANCE));
-        let by_another = signed.get(1);
-        let newest = by_own_clock.into_iter().chain(by_another).max();
-        match newest {
-            Some(newest) if *newest > self.floor(elapsed) => {
-                self.witnessed = Mark { time: *newest, at: elapsed };
-                self.is_witnessed = true;
+    /// Counts the times that peers with a role have signed, one of each, and returns whether they raised the floor. What this
+    /// node itself signed is no witness.
+    pub fn witness(
+        &mut self,
+        signed: impl IntoIterator<Item = SignedTime>,
+        wall: Time,
+        elapsed: Duration,
+    ) -> bool {
+        let votes = Votes::new(signed, self.own_floor(elapsed), wall);
+        if self.learned.is_some_and(|learned| !votes.carry(learned.time)) {
+            self.learned = None;
+        }
+        match votes.latest() {
+            Some(latest) if latest > self.floor(elapsed) => {
+                self.learned = Some(Mark { time: latest, at: elapsed });
                 true
             }
             _ => false,
         }
     }
+
+    /// Returns the time that others have signed, if this node goes by it although its own clock shows an earlier one.
+    pub fn learned(&self, wall: Time, elapsed: Duration) -> Option<Time> {
+        let learned = self.learned?.run_on(elapsed);
+        (learned > wall.plus(TOLERANCE)).then_some(learned)
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const BUILT: Time = Time(1_790_000_000);
-    const NOW: Time = Time(1_800_000_000);
-    const DAY: u64 = 24 * 3600;
-
-    fn minutes(minutes: u64) -> Duration {
-        Duration::from_secs(60 * minutes)
-    }
-
-    fn clock() -> Clock {
-        Clock::new(BUILT, None, Duration::ZERO)
-    }
-
-    #[test]
-    fn a_clock_without_battery_is_not_believed() {
-        let mut clock = clock();
-        let moment = clock.read(Time(0), minutes(5));
-        assert_eq!(moment, Moment { is_certain: false, ..Moment::certain(BUILT.plus(300)) });
-        assert!(clock.read(NOW, minutes(6)).is_certain);
-        let saved = Clock::new(BUILT, Some(NOW), Duration::ZERO);
-        assert_eq!(saved.clone().read(BUILT, Duration::ZERO).time, NOW);
-        assert_eq!(saved.floor(minutes(1)), NOW.plus(60));
-    }
-
-    #[test]
-    fn what_a_clock_shows_settles_after_a_while() {
-        let mut clock = clock();
-        assert_eq!(clock.read(NOW, Duration::ZERO).settled, BUILT);
-        assert_eq!(clock.read(NOW.plus(540), minutes(9)).settled, BUILT.plus(540));
-        assert_eq!(clock.read(NOW.plus(600), minutes(10)).settled, NOW.plus(600));
-        // Stepped to 2040 and back: nothing was forgotten that should not have been.
-        let far = Time(2_209_000_000);
-        let ahead = clock.read(far, minutes(11));
-        assert_eq!((ahead.time, ahead.settled, ahead.is_certain), (far, NOW.plus(660), true));
-        let back = clock.read(NOW.plus(720), minutes(12));
-        assert_eq!(back, Moment::certain(NOW.plus(720)));
-        assert_eq!(clock.floor(minutes(12)), NOW.plus(720), "and its floor was not raised by that");
-    }
-
-    #[test]
-    fn what_a_clock_once_showed_is_a_floor_until_it_insists_on_another_time() {
-        let far = Time(2_209_000_000);
-        let mut clock = clock();
-        for minute in 0..20 {
-            clock.read(far.plus(60 * minute), minutes(minute));
-        }
-        let mut again = Clock::new(BUILT, Some(clock.floor(minutes(20))), Duration::ZERO);
-        // Without a battery it is in 1970 again, and has no say.
-        for minute in 0..120 {
-            let moment = again.read(Time(60 * minute), minutes(minute));
-            assert_eq!((moment.time, moment.is_certain), (far.plus(60 * (20 + minute)), false));
-        }
-        // Then it is set, to a time that it might be.
-        let set = |minute| NOW.plus(60 * minute);
-        for minute in 120..180 {
-            assert!(!again.read(set(minute), minutes(minute)).is_certain, "it may have been set wrongly");
-        }
-        assert!(again.read(set(180), minutes(180)).is_certain);
-        assert_eq!(again.floor(minutes(180)), set(180));
-    }
-
-    #[test]
-    fn a_clock_that_jumps_about_never_settles() {
-        let mut clock = clock();
-        for minute in 0..60 {
-            let moment = clock.read(NOW.plus(minute * DAY), minutes(minute));
-            assert_eq!(moment.settled, BUILT.plus(60 * minute));
-        }
-    }
-
-    #[test]
-    fn a_signed_time_needs_a_second_witness() {
-        let far = NOW.plus(5000 * DAY);
-        let raised = |signed: &[Time], wall| {
-            let mut clock = clock();
-            clock.witness(signed.iter().copied(), wall, Duration::ZERO);
-            clock.floor(Duration::ZERO)
-        };
-        assert_eq!(raised(&[far], NOW), BUILT, "one wrong clock");
-        assert_eq!(raised(&[far], Time(0)), BUILT, "also where the time is unknown");
-        assert_eq!(raised(&[far, NOW], Time(0)), NOW, "two agree that it is no earlier than now");
-        assert_eq!(raised(&[NOW.plus(30)], NOW), NOW.plus(30), "the own clock agrees");
-        assert_eq!(raised(&[Time(5), Time(6)], NOW), BUILT, "old times change nothing");
-    }
-
-    #[test]
-    fn a_node_that_learns_the_time_from_its_peers_still_does_not_know_it() {
-        let mut clock = clock();
-        assert!(clock.witness([NOW, NOW.plus(5)], Time(0), minutes(1)));
-        let moment = clock.read(Time(60), minutes(1));
-        assert_eq!((moment.time, moment.is_certain), (NOW, false));
-    }
-
-    fn shown(time: Time, hosts: usize) -> Option<NeighbourTime> {
-        Some(NeighbourTime { time, hosts, is_open: true })
-    }
-
-    #[test]
-    fn a_clock_in_1970_goes_by_those_of_its_neighbours_until_it_is_set() {
-        let mut clock = clock();
-        assert!(clock.is_to_hear(Duration::ZERO));
-        clock.read(Time(5), minutes(1));
-        assert!(clock.is_to_hear(minutes(1)), "it is eager");
-        clock.hear(shown(NOW, 1), minutes(1));
-        let moment = clock.read(Time(65), minutes(2));
-        let expected =
-            Moment { settled: BUILT.plus(120), is_certain: false, ..Moment::certain(NOW.plus(60)) };
-        assert_eq!(moment, expected);
-        assert_eq!(clock.floor(minutes(2)), BUILT.plus(120), "nothing of it is saved");
-        for minute in 3..100 {
-            clock.hear(shown(NOW.plus(60 * minute), 1), minutes(minute));
-            let moment = clock.read(Time(60 * minute), minutes(minute));
-            assert_eq!(moment.settled, BUILT.plus(60 * minute), "nothing is forgotten by it");
-        }
-        let set = clock.read(NOW.plus(5990), minutes(100));
-        assert_eq!(set, Moment { settled: BUILT.plus(6000), ..Moment::certain(NOW.plus(5990)) });
-        clock.hear(None, minutes(101));
-        assert_eq!(clock.read(Time(5), minutes(101)).time, BUILT.plus(6060), "nobody tells any more");
-    }
-
-    #[test]
-    fn neighbours_are_believed_within_bounds() {
-        let by = |heard: Time, hosts, wall: Time| {
-            let mut clock = clock();
-            clock.hear(shown(heard, hosts), Duration::ZERO);
-            let moment = clock.read(wall, Duration::ZERO);
-            (moment.time, moment.is_certain)
-        };
-        let year_2099 = Time(4_070_908_800);
-        assert_eq!(by(year_2099, 2, Time(0)), (BUILT, false), "nobody runs a program that old");
-        assert_eq!(by(BUILT, 2, Time(0)), (BUILT, false), "no earlier than the floor");
-        assert_eq!(by(NOW.plus(7200), 2, NOW), (NOW.plus(7200), false), "outvoted");
-        assert_eq!(by(NOW.plus(7200), 1, NOW), (NOW, true), "a single neighbour outvotes nobody");
-        assert_eq!(by(NOW.plus(1200), 2, NOW), (NOW, true), "statements begin early enough for that");
-        assert_eq!(
-            by(NOW, 2, NOW.plus(7200)),
-            (NOW.plus(7200), true),
-            "a clock that is ahead is not set back"
-        );
-        let mut rooted = clock();
-        rooted.hear(Some(NeighbourTime { time: NOW.plus(7200), hosts: 5, is_open: false }), Duration::ZERO);
-        assert_eq!(rooted.read(NOW, Duration::ZERO), Moment { settled: BUILT, ..Moment::certain(NOW) });
-        let mut clock = clock();
-        clock.witness([NOW, NOW.plus(5)], Time(0), Duration::ZERO);
-        clock.hear(shown(NOW.plus(7200), 2), Duration::ZERO);
-        assert_eq!(clock.read(Time(0), Duration::ZERO).time, NOW, "what is signed outranks it");
-    }
-
-    #[test]
-    fn what_the_clocks_of_neighbours_show_is_told_within_a_day() {
-        let mut clock = clock();
-        let mut neighbours = |heard| {
-            clock.hear(shown(heard, 1), Duration::ZERO);
-            clock.read(NOW, Duration::ZERO).neighbours
-        };
-        for (heard, told) in [
-            (NOW.plus(30), NOW),
-            (NOW.plus(7200), NOW.plus(7200)),
-            (Time(NOW.0 - 7200), Time(NOW.0 - 7200)),
-            (NOW.plus(2 * DAY), NOW),
-        ] {
-            assert_eq!(neighbours(heard), told);
-        }
-    }
-}
+mod tests;

@@ -1,17 +1,25 @@
 //! Globs over bucket paths, as `req` messages and queries name them.
+//!
+//! A stranger writes the pattern and may write the paths, so the matcher keeps a list of the places in the pattern that the
+//! text so far leads to, instead of trying one way after another. Its work is at most [`Pattern::cost`].
+
+mod program;
 
 use crate::BucketPath;
-use globset::{GlobBuilder, GlobMatcher};
+pub use program::PatternSyntax;
+use program::{Program, Step};
 
-/// The most bytes of a pattern.
+/// Maximum number of bytes of a pattern.
 const MAX_PATTERN_BYTES: usize = 256;
 
 /// A glob over `/bucket/path`: `*` stands for any run of characters, `/` included, so `*/summaries` matches
-/// `/pri/ID/summaries` and `*` everything (the meaning that IPSD gives its patterns).
+/// `/pri/ID/summaries` and `*` everything (the meaning that IPSD gives its patterns). `?` stands for one character, `[a-c]`
+/// and `[!a-c]` for one of these or of all others, `{a,b}` for either text, and `\` takes the special meaning from the
+/// next character.
 #[derive(Clone, Debug)]
 pub struct Pattern {
     text: String,
-    matcher: GlobMatcher,
+    program: Program,
 }
 
 /// Why a text is no pattern.
@@ -22,7 +30,7 @@ pub enum PatternError {
     Length(usize),
     /// Not a glob.
     #[error("not a glob: {0}")]
-    Syntax(#[source] globset::Error),
+    Syntax(#[source] PatternSyntax),
 }
 
 impl Pattern {
@@ -34,9 +42,8 @@ impl Pattern {
         if text.len() > MAX_PATTERN_BYTES {
             return Err(PatternError::Length(text.len()));
         }
-        let glob = GlobBuilder::new(text).literal_separator(false).backslash_escape(true).build();
-        let matcher = glob.map_err(PatternError::Syntax)?.compile_matcher();
-        Ok(Self { text: text.to_owned(), matcher })
+        let program = Program::read(text).map_err(PatternError::Syntax)?;
+        Ok(Self { text: text.to_owned(), program })
     }
 
     /// The pattern as it was written.
@@ -46,7 +53,87 @@ impl Pattern {
 
     /// Whether the bucket's path, with its leading `/`, matches.
     pub fn matches(&self, bucket: &BucketPath) -> bool {
-        self.text == "*" || self.matcher.is_match(format!("/{bucket}"))
+        self.accepts(std::iter::once('/').chain(bucket.as_str().chars()))
+    }
+
+    /// Whether a text that is no bucket matches, such as the name of a network interface.
+    pub fn matches_text(&self, text: &str) -> bool {
+        self.accepts(text.chars())
+    }
+
+    fn accepts(&self, characters: impl Iterator<Item = char>) -> bool {
+        let mut places = Places::new(&self.program);
+        for character in characters {
+            if places.are_all_matching() {
+                return true;
+            }
+            if places.list.is_empty() {
+                return false;
+            }
+            places = places.after(character);
+        }
+        places.reached[self.program.steps().len()]
+    }
+
+    /// Returns the maximum number of steps that [`Self::matches`] takes for the bucket: the length of the pattern times
+    /// that of the path.
+    pub fn cost(&self, bucket: &BucketPath) -> usize {
+        (self.program.steps().len() + 1) * (bucket.as_str().len() + 1)
+    }
+}
+
+/// The places in a pattern that the text so far leads to, each at most once.
+struct Places<'a> {
+    steps: &'a [Step],
+    list: Vec<usize>,
+    reached: Vec<bool>,
+}
+
+impl<'a> Places<'a> {
+    fn none(steps: &'a [Step]) -> Self {
+        Self { steps, list: Vec::new(), reached: vec![false; steps.len() + 1] }
+    }
+
+    fn new(program: &'a Program) -> Self {
+        let mut places = Self::none(program.steps());
+        places.add(0);
+        places
+    }
+
+    /// Adds a place, and all that it leads to without a character of the text.
+    fn add(&mut self, place: usize) {
+        let mut open = vec![place];
+        while let Some(place) = open.pop() {
+            if std::mem::replace(&mut self.reached[place], true) {
+                continue;
+            }
+            match self.steps.get(place) {
+                Some(Step::Run) => open.push(place + 1),
+                Some(Step::Fork(other)) => open.extend([place + 1, *other]),
+                Some(Step::Jump(other)) => open.push(*other),
+                Some(Step::One(_)) | None => {}
+            }
+            if let Some(Step::Run | Step::One(_)) = self.steps.get(place) {
+                self.list.push(place);
+            }
+        }
+    }
+
+    /// Whether a run that ends the pattern was reached: then every rest of the text matches.
+    fn are_all_matching(&self) -> bool {
+        matches!(self.steps.last(), Some(Step::Run)) && self.reached[self.steps.len() - 1]
+    }
+
+    fn after(&self, character: char) -> Self {
+        let mut next = Self::none(self.steps);
+        for place in &self.list {
+            match &self.steps[*place] {
+                Step::Run => next.add(*place),
+                Step::One(class) if class.contains(character) => next.add(place + 1),
+                _ => {}
+            }
+        }
+        next
     }
 }
 
@@ -65,11 +152,52 @@ mod tests {
         assert!(matches("/share/*", "share/files"));
         assert!(!matches("/share/*", "shared"));
         assert!(!matches("share/files", "share/files"), "patterns are over the path with its leading slash");
+        assert!(!matches("/share", "share/files") && !matches("/share/files/x", "share/files"));
+    }
+
+    #[test]
+    fn single_characters_classes_alternatives_and_escapes() {
+        assert!(matches("/shar?/fil??", "share/files") && !matches("/share?", "share"));
+        assert!(matches("/[a-s]hare", "share") && !matches("/[!a-s]hare", "share"));
+        assert!(matches("/[^x]hare", "share") && matches("/[]-]", "]") && matches("/[a-]", "-"));
+        for bucket in ["share/files", "share/safe"] {
+            assert!(matches("/share/{files,safe}", bucket));
+        }
+        assert!(!matches("/share/{files,safe}", "share/discard"));
+        assert!(matches("/{a{b,c}*,d}x", "acyx") && matches("/{a{b,c}*,d}x", "dx") && matches("/a{,b}", "a"));
+        assert!(matches("/\\*", "*") && !matches("/\\*", "a") && matches("/\\{a,b\\}", "{a,b}"));
+        assert!(matches("/é*", "élan"));
+    }
+
+    #[test]
+    fn a_text_that_is_no_bucket_matches_without_a_slash() {
+        let pattern = Pattern::new("wlan*").unwrap();
+        assert!(pattern.matches_text("wlan0") && pattern.matches_text("wlan"));
+        assert!(!pattern.matches_text("/wlan0") && !pattern.matches_text("eth0"));
     }
 
     #[test]
     fn what_is_no_glob_or_too_long_is_refused() {
-        assert!(Pattern::new("[").is_err());
-        assert!(Pattern::new(&"*".repeat(257)).is_err());
+        for wrong in ["[", "[]", "[z-a]", "{a", "a}", "\\", "{a}}", "{[}", &"*".repeat(257)] {
+            assert!(Pattern::new(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_most_hostile_pattern_costs_no_more_than_its_length_times_that_of_the_path() {
+        let bucket: BucketPath = vec!["a".repeat(64); 8].join("/").parse().unwrap();
+        for part in ["*a", "{*a,*a*}", "?*", "{a,{a,*}}"] {
+            let text = part.repeat(256 / part.len() - 1) + "b";
+            let pattern = Pattern::new(&text).unwrap();
+            assert!(pattern.cost(&bucket) <= 2 * (text.len() + 1) * 521, "{part}");
+            let mut places = Places::new(&pattern.program);
+            let mut steps = places.list.len();
+            for character in bucket.as_str().chars() {
+                places = places.after(character);
+                steps += places.list.len();
+            }
+            assert!(steps <= pattern.cost(&bucket), "{part}: {steps}");
+            assert!(!pattern.matches(&bucket));
+        }
     }
 }

@@ -2,7 +2,7 @@
 //! a bucket is read (everything else).
 
 use crate::buckets::{self, FAMILIES, Family, Quota, Rights};
-use crate::{BucketPath, Item, Kind, PeerId, Role, Who};
+use crate::{Binding, BucketPath, Item, Kind, PeerId, Role, SwarmId, Validity, Who};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::num::NonZeroU8;
@@ -67,6 +67,8 @@ pub struct Policy {
     rules: Vec<Rule>,
     /// The row of all other buckets.
     other: Rule,
+    /// The swarm to which signatures are bound; `None` for the open swarm, and for swarm files of before.
+    binding: Option<Binding>,
 }
 
 /// Why a statement would not count, for the person who wants to make it.
@@ -84,6 +86,8 @@ pub struct NotAllowed {
     pub role: Option<Role>,
     /// Whether the swarm has roots at all; without them nobody holds a role.
     pub has_roots: bool,
+    /// Whether somebody with a stronger role denies the signer.
+    pub is_denied: bool,
 }
 
 impl fmt::Display for NotAllowed {
@@ -93,6 +97,9 @@ impl fmt::Display for NotAllowed {
             Kind::Propose => "propose into",
             Kind::Dismiss => "dismiss from",
         };
+        if self.is_denied {
+            return write!(f, "{signer} is denied, by `revoke peer`, so nothing that it states counts");
+        }
         match self.who {
             Who::Role(_) if !self.has_roots => {
                 return write!(
@@ -147,7 +154,28 @@ impl Policy {
         for rule in rules.iter_mut().filter(|rule| rule.prefix.as_str() == Role::Admin.name()) {
             rule.propose.threshold = rule.propose.threshold.max(threshold);
         }
-        Self { roots, rules, other: Rule::of(buckets::OTHER, buckets::OTHER.rooted) }
+        Self { roots, rules, other: Rule::of(buckets::OTHER, buckets::OTHER.rooted), binding: None }
+    }
+
+    /// Returns the same policy, for a swarm to which signatures are bound.
+    #[must_use]
+    pub fn bound(self, binding: Option<Binding>) -> Self {
+        Self { binding, ..self }
+    }
+
+    /// Returns the swarm to which signatures are bound, if they are.
+    pub fn binding(&self) -> Option<Binding> {
+        self.binding
+    }
+
+    /// Returns the ID together with which a statement of this validity is signed in this swarm, if it has one.
+    pub fn domain(&self, validity: &Validity) -> Option<SwarmId> {
+        self.binding.and_then(|binding| binding.domain(validity))
+    }
+
+    /// Returns a number that differs between policies under which the same statement is signed differently.
+    pub fn mark(&self) -> u64 {
+        self.binding.map_or(Binding::UNBOUND, |binding| binding.mark())
     }
 
     /// The peers that are root.
@@ -230,10 +258,14 @@ mod tests {
             assert_eq!(derived, literal);
         }
         let other = rule("other", Who::Nobody, Who::Nobody);
-        assert_eq!(policy, Policy { roots, rules: literal, other: other.clone() });
+        assert_eq!(policy, Policy { roots, rules: literal, other: other.clone(), binding: None });
         let everybody = rule("share", Who::Anybody, Who::Anybody);
-        let open =
-            Policy { roots: BTreeSet::new(), rules: [vec![everybody], literal_rules()].concat(), other };
+        let open = Policy {
+            roots: BTreeSet::new(),
+            rules: [vec![everybody], literal_rules()].concat(),
+            other,
+            binding: None,
+        };
         assert_eq!(Policy::default(), open);
         for (group, rule) in open.rules.iter().enumerate().filter(|(group, _)| !(6..=9).contains(group)) {
             assert_eq!(usize::from(Policy::default().quota_group(&rule.prefix)), group);
@@ -297,7 +329,8 @@ mod tests {
         let signer = Keypair::from_seed([1; 32]).peer_id();
         let sentence = |who, role, has_roots| {
             let bucket = "trusted".parse().unwrap();
-            NotAllowed { kind: Kind::Propose, bucket, who, signer, role, has_roots }.to_string()
+            NotAllowed { kind: Kind::Propose, bucket, who, signer, role, has_roots, is_denied: false }
+                .to_string()
         };
         let admin = Who::Role(Role::Admin);
         assert!(sentence(admin, None, true).ends_with("has no role"));

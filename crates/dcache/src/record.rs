@@ -1,7 +1,8 @@
 //! A statement with the signature of one signer. Having a [`Record`] means that its signature was verified.
 
 use crate::{
-    BucketPath, Digest, End, Item, Keypair, Kind, PeerId, Signature, SignatureError, Statement, Validity,
+    BucketPath, Digest, End, Item, Keypair, Kind, PeerId, Policy, Signature, SignatureError, Statement,
+    SwarmId, Validity,
 };
 use ed25519_dalek::VerifyingKey;
 use std::cmp::Ordering;
@@ -41,15 +42,37 @@ impl Record {
     }
 
     /// Signs a statement as record number `sequence` of the key's owner. `keep` is the longest [`Record::keep`] of the
-    /// records that it replaces; the default when it replaces none.
+    /// records that it replaces; the default when it replaces none. It counts in the open swarm, and in no swarm that has an
+    /// ID.
     pub fn sign(statement: Statement, keypair: &Keypair, sequence: u64, keep: End) -> Self {
+        Self::sign_in(None, (statement, keep), keypair, sequence)
+    }
+
+    /// As [`Self::sign`], for the swarm with this policy.
+    pub fn sign_for(
+        policy: &Policy,
+        statement: Statement,
+        keypair: &Keypair,
+        sequence: u64,
+        keep: End,
+    ) -> Self {
+        let swarm = policy.domain(statement.validity());
+        Self::sign_in(swarm, (statement, keep), keypair, sequence)
+    }
+
+    fn sign_in(
+        swarm: Option<SwarmId>,
+        (statement, keep): (Statement, End),
+        keypair: &Keypair,
+        sequence: u64,
+    ) -> Self {
         // Said only when it says more than the validity does.
         let keep = if keep > statement.validity().end() { keep } else { End::default() };
-        let signature = keypair.sign(sequence, keep, &statement.payload());
+        let signature = keypair.sign_in(swarm, sequence, keep, &statement.payload());
         Self::new(statement, signature)
     }
 
-    /// The record, when the signature fits the statement.
+    /// The record, when the signature fits the statement in the open swarm.
     ///
     /// # Errors
     /// [`SignatureError::Forged`] when it does not.
@@ -58,13 +81,33 @@ impl Record {
         Ok(Self::new(statement, signature))
     }
 
-    /// As [`Record::verify`], with the signer's key at hand.
-    pub(crate) fn verify_with(
-        key: &VerifyingKey,
+    /// The record, when the signature fits the statement in the swarm with this policy.
+    ///
+    /// # Errors
+    /// [`SignatureError::Forged`] when it does not.
+    pub fn verify_for(
+        policy: &Policy,
         statement: Statement,
         signature: Signature,
     ) -> Result<Self, SignatureError> {
-        signature.verify_with(key, &statement.payload())?;
+        signature.verify_in(policy.domain(statement.validity()), &statement.payload())?;
+        Ok(Self::new(statement, signature))
+    }
+
+    /// Returns whether the record was signed in the swarm with this policy. Verifies the signature.
+    pub fn is_signed_for(&self, policy: &Policy) -> bool {
+        let swarm = policy.domain(self.validity());
+        self.signature().verify_in(swarm, &self.statement().payload()).is_ok()
+    }
+
+    /// As [`Record::verify_for`], with the signer's key and the swarm's ID at hand.
+    pub(crate) fn verify_with(
+        key: &VerifyingKey,
+        swarm: Option<SwarmId>,
+        statement: Statement,
+        signature: Signature,
+    ) -> Result<Self, SignatureError> {
+        signature.verify_with(key, swarm, &statement.payload())?;
         Ok(Self::new(statement, signature))
     }
 
@@ -118,6 +161,11 @@ impl Record {
     /// Until when it has to be remembered: to the end of its validity, or longer if it replaced a longer record.
     pub fn keep(&self) -> End {
         keep(self.statement(), self.signature())
+    }
+
+    /// Whether this record stays rather than a signed statement of the same signer about the same item.
+    pub fn outranks(&self, statement: &Statement, signature: &Signature) -> bool {
+        rank((self.statement(), self.signature()), (statement, signature)) != Ordering::Less
     }
 
     /// Which of two records of one signer stays, the greater: the one to be remembered longer; of equals the one with the

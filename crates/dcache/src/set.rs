@@ -5,7 +5,8 @@
 //! [`Record::rank`]: the record to be remembered longer is the greater):
 //!
 //! 1. of one signer's records about one item the greatest stays;
-//! 2. of one signer's records in one quota group (the buckets of one row of the policy) the greatest so many stay;
+//! 2. of one signer's records in one quota group (the buckets of one row of the policy, large items apart from the others)
+//!    the greatest so many stay;
 //! 3. of the records of all strangers together in one quota group the greatest so many stay.
 //!
 //! Whatever is dropped has enough greater ones as witnesses. A witness is remembered at least as long as what it speaks
@@ -17,26 +18,32 @@
 //! Strangers are those of whom nobody with authority has ever spoken. That somebody is one no more shows only when the
 //! record that says so comes; what was dropped before is not there then, and comes back from others by repair. No
 //! bounded store can do without that: one that knew nothing of roles would treat all keys alike, and whoever makes ten
-//! thousand of them would drive out everybody else.
+//! thousand of them would drive out everybody else. Nor is anything held of those who are denied, until that ends.
 
 mod index;
 mod inventory;
 mod membership;
+mod powerless;
+mod quota;
 mod read;
 mod refusal;
 mod room;
+mod search;
+mod verify;
 
 use crate::authority::Authority;
 use crate::keys::Keys;
-use crate::policy::QuotaGroup;
 use crate::record::{keep, rank};
 use crate::{End, Item, Moment, PeerId, Policy, Record, Signature, Statement, Time, Validity};
 use index::{Items, Ranked};
-pub use inventory::Fingerprint;
 use inventory::Inventory;
+pub use inventory::{BOUND_GRID, Fingerprint};
+use membership::Standing;
+use quota::Group;
 pub use read::View;
 pub use refusal::{Limits, Refusal};
 pub use room::Room;
+pub use search::Search;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -76,9 +83,9 @@ pub struct Set {
     limits: Limits,
     items: Items,
     /// The records of each signer, by rank.
-    signers: BTreeMap<(PeerId, QuotaGroup), BTreeSet<Ranked>>,
+    signers: BTreeMap<(PeerId, Group), BTreeSet<Ranked>>,
     /// The records of strangers, by rank.
-    pools: BTreeMap<QuotaGroup, BTreeSet<Ranked>>,
+    pools: BTreeMap<Group, BTreeSet<Ranked>>,
     authority: Authority,
     /// While the time is not known: who had which role before.
     before_doubt: Option<Authority>,
@@ -125,7 +132,7 @@ impl Set {
         &self.policy
     }
 
-    /// Takes in what a channel brought: cheap checks first, the signature last, and not at all for what is known.
+    /// Takes in what a channel brought, if [`Set::verify`] finds nothing against it.
     ///
     /// # Errors
     /// When the record is refused, with the reason; the set is unchanged then.
@@ -135,14 +142,8 @@ impl Set {
         signature: Signature,
         now: Time,
     ) -> Result<Admission, Refusal> {
-        if self.is_known(&statement, &signature) {
-            return Ok(Admission::Known);
-        }
-        self.check(&statement, &signature, now)?;
-        let key = self.keys.of(signature.signer).ok_or(Refusal::Forged)?;
-        let record = Record::verify_with(&key, statement, signature).map_err(|_| Refusal::Forged)?;
-        self.keys.keep(signature.signer, key);
-        Ok(self.insert(record, now))
+        let record = self.verify(statement, signature, now)?;
+        Ok(record.map_or(Admission::Known, |record| self.insert(record, now)))
     }
 
     /// Takes in a record whose signature was verified before, such as this node's own.
@@ -170,13 +171,16 @@ impl Set {
     /// Puts back what was on this node's disk, in any order; returns where those stood that are not to be there any
     /// more.
     pub fn restore(&mut self, records: impl IntoIterator<Item = Record>, now: Moment) -> Vec<Key> {
+        let mut dropped = Vec::new();
         for record in records {
-            if !self.is_known(record.statement(), record.signature()) {
+            if self.is_powerless(record.kind(), record.item(), record.signer()) {
+                dropped.push(Key::from(&record));
+            } else if !self.is_known(record.statement(), record.signature()) {
                 self.put(record);
             }
         }
         // Only now is it known who is a member.
-        let mut dropped = self.refresh(now.time);
+        dropped.extend(self.refresh(now.time));
         dropped.extend(self.trim_all());
         dropped.extend(self.refresh(now.time));
         dropped.extend(self.advance(now));
@@ -191,7 +195,7 @@ impl Set {
         if now.is_certain {
             over.extend(self.forget_far_ahead(now.time));
         }
-        let mattered = |key: &Key| self.authority.depends_on(key.signer, &key.item.bucket);
+        let mattered = |key: &Key| self.authority.depends_on(key.signer, &key.item);
         if over.iter().any(mattered) {
             dropped.extend(self.refresh(now.time));
         }
@@ -219,11 +223,16 @@ impl Set {
         if self.policy.is_foreign(statement.kind(), statement.item(), signer) {
             return Err(Refusal::NotOwner);
         }
+        if self.is_powerless(statement.kind(), statement.item(), signer) {
+            return Err(Refusal::Powerless);
+        }
         if keep(statement, signature).is_over(now) {
             return Err(Refusal::Expired);
         }
-        if !self.authority_at(now).is_member(signer) {
-            self.check_times(statement, signature, now)?;
+        match self.standing(signer, now) {
+            Standing::Denied => return Err(Refusal::Denied),
+            Standing::Member => self.check_times_of_member(statement, signature, now)?,
+            Standing::Stranger => self.check_times(statement, signature, now)?,
         }
         self.check_room(statement, signature)
     }
@@ -262,32 +271,28 @@ impl Set {
             // It takes the place of a lesser one.
             return Ok(());
         }
-        let group = self.policy.quota_group(&statement.item().bucket);
+        let group = self.group(statement.item());
         let is_too_low = |records: Option<&BTreeSet<Ranked>>, room: usize| {
             records.filter(|records| records.len() >= room).is_some_and(|records| {
                 let lowest = records.first();
                 lowest.is_none_or(|lowest| rank((statement, signature), parts(&lowest.0)) == Ordering::Less)
             })
         };
-        if is_too_low(self.signers.get(&(signer, group)), self.quota(signer)) {
+        if is_too_low(self.signers.get(&(signer, group)), self.quota(signer, group)) {
             return Err(Refusal::Quota);
         }
         let is_stranger = !self.authority.is_member(signer);
-        if is_stranger && is_too_low(self.pools.get(&group), self.limits.strangers) {
+        if is_stranger && is_too_low(self.pools.get(&group), self.quota_of_strangers(group)) {
             return Err(Refusal::Crowded);
         }
         Ok(())
     }
 
-    fn quota(&self, signer: PeerId) -> usize {
-        if self.authority.is_member(signer) { self.limits.member } else { self.limits.stranger }
-    }
-
     fn insert(&mut self, record: Record, now: Time) -> Admission {
-        let group = self.policy.quota_group(&record.item().bucket);
+        let group = self.group(record.item());
         let record = self.put(record);
         let mut evicted = self.trim(record.signer(), group);
-        let matters = |key: &Key| self.authority.depends_on(key.signer, &key.item.bucket);
+        let matters = |key: &Key| self.authority.depends_on(key.signer, &key.item);
         if matters(&Key::from(&record)) || evicted.iter().any(matters) {
             evicted.extend(self.refresh(now));
         }
@@ -302,7 +307,7 @@ impl Set {
             record.share_bucket(&neighbour.bucket);
         }
         let key = Key::from(&record);
-        let group = self.policy.quota_group(&key.item.bucket);
+        let group = self.group(&key.item);
         if !self.authority.is_member(key.signer) {
             self.pools.entry(group).or_default().insert(Ranked(record.clone()));
         }
@@ -314,7 +319,7 @@ impl Set {
 
     fn take(&mut self, key: &Key) -> Option<Record> {
         let record = self.items.take(&key.item, key.signer)?;
-        let (group, ranked) = (self.policy.quota_group(&key.item.bucket), Ranked(record.clone()));
+        let (group, ranked) = (self.group(&key.item), Ranked(record.clone()));
         if let Some(of_signer) = self.signers.get_mut(&(key.signer, group)) {
             of_signer.remove(&ranked);
             if of_signer.is_empty() {
@@ -329,14 +334,14 @@ impl Set {
     }
 
     /// Drops the lowest records of a signer, and of all strangers, until the quotas of a group hold.
-    fn trim(&mut self, signer: PeerId, group: QuotaGroup) -> Vec<Key> {
-        let quota = self.quota(signer);
+    fn trim(&mut self, signer: PeerId, group: Group) -> Vec<Key> {
+        let (quota, of_strangers) = (self.quota(signer, group), self.quota_of_strangers(group));
         let mut dropped = Vec::new();
         while let Some(lowest) = lowest_beyond(self.signers.get(&(signer, group)), quota) {
             self.take(&lowest);
             dropped.push(lowest);
         }
-        while let Some(lowest) = lowest_beyond(self.pools.get(&group), self.limits.strangers) {
+        while let Some(lowest) = lowest_beyond(self.pools.get(&group), of_strangers) {
             self.take(&lowest);
             dropped.push(lowest);
         }
@@ -345,7 +350,7 @@ impl Set {
 
     /// Drops what strangers may not have, and what is beyond quotas, of everybody.
     fn trim_all(&mut self) -> Vec<Key> {
-        let groups: Vec<(PeerId, QuotaGroup)> = self.signers.keys().copied().collect();
+        let groups: Vec<(PeerId, Group)> = self.signers.keys().copied().collect();
         let signers: BTreeSet<PeerId> = groups.iter().map(|(signer, _)| *signer).collect();
         let is_stranger = |signer: &PeerId| !self.authority.is_member(*signer);
         let strangers: Vec<PeerId> = signers.into_iter().filter(is_stranger).collect();
@@ -377,8 +382,7 @@ impl Set {
             records.iter().take_while(is_over).map(|ranked| Key::from(&ranked.0)).collect()
         };
         let of_strangers = self.pools.values().flat_map(all);
-        let groups =
-            |member: &PeerId| self.signers.range((*member, QuotaGroup::MIN)..=(*member, QuotaGroup::MAX));
+        let groups = |member: &PeerId| self.signers.range((*member, Group::MIN)..=(*member, Group::MAX));
         let of_members =
             self.authority.members().iter().flat_map(groups).flat_map(|(_, records)| all(records));
         let over: Vec<Key> = of_strangers.chain(of_members).collect();

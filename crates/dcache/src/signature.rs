@@ -1,6 +1,6 @@
 //! Signatures of records: Ed25519 (RFC 8032) over a domain tag, the signer's sequence number and the payload.
 
-use crate::{End, MAX_TIME, PeerId, PeerIdError, Time};
+use crate::{End, MAX_TIME, PeerId, PeerIdError, SwarmId, Time};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
@@ -14,6 +14,8 @@ pub const MAX_SEQUENCE: u64 = (1 << 53) - 1;
 const DOMAIN: &[u8] = b"dt-swarm record v1\0";
 /// The same for signatures that say for how long they have to be kept.
 const DOMAIN_KEPT: &[u8] = b"dt-swarm kept record v1\0";
+/// The same for signatures of a swarm that has an ID.
+const DOMAIN_BOUND: &[u8] = b"dt-swarm bound record v1\0";
 
 /// A signer's signature under a payload.
 ///
@@ -122,14 +124,24 @@ impl Signature {
     /// # Errors
     /// [`SignatureError::Forged`] when not.
     pub fn verify(&self, payload: &str) -> Result<(), SignatureError> {
+        self.verify_in(None, payload)
+    }
+
+    /// As [`Self::verify`], for a statement that is signed together with the ID of a swarm.
+    pub(crate) fn verify_in(&self, swarm: Option<SwarmId>, payload: &str) -> Result<(), SignatureError> {
         let key = self.signer.verifying_key().ok_or(SignatureError::Forged)?;
-        self.verify_with(&key, payload)
+        self.verify_with(&key, swarm, payload)
     }
 
     /// The same with the signer's key at hand.
-    pub(crate) fn verify_with(&self, key: &VerifyingKey, payload: &str) -> Result<(), SignatureError> {
+    pub(crate) fn verify_with(
+        &self,
+        key: &VerifyingKey,
+        swarm: Option<SwarmId>,
+        payload: &str,
+    ) -> Result<(), SignatureError> {
         let signature = ed25519_dalek::Signature::from_bytes(&self.bytes);
-        key.verify_strict(&message(self.sequence, self.keep, payload), &signature)
+        key.verify_strict(&message(swarm, self.sequence, self.keep, payload), &signature)
             .map_err(|_| SignatureError::Forged)
     }
 }
@@ -141,10 +153,15 @@ impl fmt::Debug for Signature {
 }
 
 /// The bytes that are signed: domain, sequence, the end of keeping if there is one (8 bytes each, big-endian; all bits
-/// set: never), payload. Each domain has its own layout, and each part but the last a fixed length, so no two meanings
-/// share their bytes.
-fn message(sequence: u64, keep: End, payload: &str) -> Vec<u8> {
+/// set: never), payload. In a swarm with an ID: domain, ID (16 bytes), sequence, the end of keeping or zero, payload. Each
+/// domain has its own layout, and each part but the last a fixed length, so no two meanings share their bytes.
+fn message(swarm: Option<SwarmId>, sequence: u64, keep: End, payload: &str) -> Vec<u8> {
     let sequence = sequence.to_be_bytes();
+    if let Some(swarm) = swarm {
+        let parts: [&[u8]; 5] =
+            [DOMAIN_BOUND, swarm.as_bytes(), &sequence, &keep.to_bytes(), payload.as_bytes()];
+        return parts.concat();
+    }
     if keep == End::default() {
         return [DOMAIN, &sequence, payload.as_bytes()].concat();
     }
@@ -172,7 +189,18 @@ impl Keypair {
 
     /// Signs `payload` as this signer's record number `sequence`, to be kept at least until `keep`.
     pub fn sign(&self, sequence: u64, keep: End, payload: &str) -> Signature {
-        let bytes = self.0.sign(&message(sequence, keep, payload)).to_bytes();
+        self.sign_in(None, sequence, keep, payload)
+    }
+
+    /// As [`Self::sign`], together with the ID of a swarm.
+    pub(crate) fn sign_in(
+        &self,
+        swarm: Option<SwarmId>,
+        sequence: u64,
+        keep: End,
+        payload: &str,
+    ) -> Signature {
+        let bytes = self.0.sign(&message(swarm, sequence, keep, payload)).to_bytes();
         Signature { signer: self.peer_id(), sequence, keep, bytes }
     }
 }
@@ -212,6 +240,28 @@ mod tests {
         let moved = Signature { keep: End::default(), ..kept };
         let beginning = String::from_utf8([&End::at(Time(7)).to_bytes(), &b"hello"[..]].concat()).unwrap();
         assert!(moved.verify(&beginning).is_err());
+    }
+
+    #[test]
+    fn a_signature_of_one_swarm_means_nothing_in_another_nor_in_the_open_one() {
+        let key = Keypair::from_seed([1; 32]);
+        let swarms = [None, Some([1; 16]), Some([2; 16])].map(|id| id.map(SwarmId::from_bytes));
+        let ends = [End::default(), End::at(Time(7)), End::NEVER];
+        for (signed, keep) in swarms.iter().flat_map(|signed| ends.iter().map(move |keep| (*signed, *keep))) {
+            let signature = key.sign_in(signed, 5, keep, "hello");
+            for read in swarms {
+                assert_eq!(signature.verify_in(read, "hello").is_ok(), read == signed);
+            }
+        }
+        assert_eq!(key.sign(5, End::default(), "hello"), key.sign_in(None, 5, End::default(), "hello"));
+    }
+
+    #[test]
+    fn what_the_open_swarm_signs_stays_byte_for_byte_as_it_was() {
+        let expected = b"dt-swarm record v1\0\0\0\0\0\0\0\0\x05hello";
+        assert_eq!(message(None, 5, End::default(), "hello"), expected);
+        let expected = b"dt-swarm kept record v1\0\0\0\0\0\0\0\0\x05\0\0\0\0\0\0\0\x07hello";
+        assert_eq!(message(None, 5, End::at(Time(7)), "hello"), expected);
     }
 
     #[test]

@@ -1,10 +1,22 @@
 //! Several statements that are made together.
 
+mod repeated;
+
 use crate::{Item, Kind, Moment, PeerId, Room, Set, Statement, StatementError, Time, Validity};
 
 /// Statements that are made together: all of them, or none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Statements(Vec<(Kind, Item, Validity)>);
+pub struct Statements(Vec<Entry>);
+
+/// One of several statements.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Entry {
+    kind: Kind,
+    item: Item,
+    validity: Validity,
+    /// Whether it is stated even if the set has the same by the same signer already.
+    is_insistent: bool,
+}
 
 impl Statements {
     /// Returns an empty list.
@@ -19,7 +31,7 @@ impl Statements {
 
     /// Goes through the kinds and items of the statements.
     pub fn iter(&self) -> impl Iterator<Item = (Kind, &Item)> {
-        self.0.iter().map(|(kind, item, _)| (*kind, item))
+        self.0.iter().map(|entry| (entry.kind, &entry.item))
     }
 
     /// Adds all of `others`, after these.
@@ -29,25 +41,42 @@ impl Statements {
 
     /// Adds that `item` is in its bucket during `validity`.
     pub fn propose(&mut self, item: Item, validity: Validity) -> &mut Self {
-        self.0.push((Kind::Propose, item, validity));
+        self.0.push(Entry { kind: Kind::Propose, item, validity, is_insistent: false });
+        self
+    }
+
+    /// As [`Self::propose`], even if the set has the same by the same signer already. For a signer that knows that another
+    /// host uses its key, and paces itself.
+    pub fn insist(&mut self, item: Item, validity: Validity) -> &mut Self {
+        self.0.push(Entry { kind: Kind::Propose, item, validity, is_insistent: true });
         self
     }
 
     /// Adds that `item` is not in its bucket during `validity`.
     pub fn dismiss(&mut self, item: Item, validity: Validity) -> &mut Self {
-        self.0.push((Kind::Dismiss, item, validity));
+        self.0.push(Entry { kind: Kind::Dismiss, item, validity, is_insistent: false });
         self
+    }
+
+    /// Leaves out what is not worth a record of `signer` at `now`: what would not count, what repeats an unchanged word too
+    /// early, and what finds no room. What holds at `now` is made to hold by the clocks of the neighbours as well. Everything
+    /// that services state goes through here. Returns the number of statements that found no room.
+    pub fn keep_worthwhile(&mut self, set: &Set, signer: PeerId, now: Moment) -> usize {
+        self.keep_allowed(set, signer, now.time);
+        self.reach(now);
+        self.leave_out_repeated(set, signer, now);
+        self.fit(set, signer, now.time)
     }
 
     /// Leaves out those that would not count, were `signer` to make them at `now`.
     pub fn keep_allowed(&mut self, set: &Set, signer: PeerId, now: Time) {
-        self.0.retain(|(kind, item, _)| set.may(*kind, item, signer, now).is_ok());
+        self.0.retain(|entry| set.may(entry.kind, &entry.item, signer, now).is_ok());
     }
 
     /// Makes those that hold at `now` hold by the clocks of the neighbours as well: see [`Validity::reaching`].
     pub fn reach(&mut self, now: Moment) {
-        for (_, _, validity) in self.0.iter_mut().filter(|(_, _, validity)| validity.contains(now.time)) {
-            *validity = validity.reaching(now);
+        for entry in self.0.iter_mut().filter(|entry| entry.validity.contains(now.time)) {
+            entry.validity = entry.validity.reaching(now);
         }
     }
 
@@ -55,13 +84,13 @@ impl Statements {
     pub fn fit(&mut self, set: &Set, signer: PeerId, now: Time) -> usize {
         let before = self.0.len();
         let mut room = Room::new(set, signer, now);
-        self.0.retain(|(_, item, _)| room.reserve(std::slice::from_ref(item)));
+        self.0.retain(|entry| room.reserve(std::slice::from_ref(&entry.item)));
         before - self.0.len()
     }
 
     /// Returns the items that they are about.
     pub fn items(&self) -> impl Iterator<Item = &Item> {
-        self.0.iter().map(|(_, item, _)| item)
+        self.0.iter().map(|entry| &entry.item)
     }
 
     /// Returns them as they are signed.
@@ -69,7 +98,8 @@ impl Statements {
     /// # Errors
     /// When one of them is longer than a statement may be.
     pub fn into_signable(self) -> Result<Vec<Statement>, StatementError> {
-        self.0.into_iter().map(|(kind, item, validity)| Statement::new(kind, item, validity)).collect()
+        let signable = |entry: Entry| Statement::new(entry.kind, entry.item, entry.validity);
+        self.0.into_iter().map(signable).collect()
     }
 }
 

@@ -3,6 +3,8 @@
 //!
 //! ```toml
 //! name = "class of 2027"
+//! id = "5f0c…"                   # 32 hexadecimal digits: signatures are bound to it, so it stays when the roots change
+//! bound_from = 1800000000        # only where the id came later: what begins to hold before is signed without it
 //! roots = ["12D3KooW…"]          # who says who is admin
 //! root_threshold = 1             # how many of them it takes
 //! bootstrap = ["/ip4/…"]         # where to find somebody, outside the local network
@@ -17,7 +19,9 @@
 
 use crate::authority::is_of_role;
 use crate::buckets;
-use crate::{BucketError, PeerId, PeerIdError, Policy, Requirement, Role, Rule, Who};
+use crate::{
+    Binding, BucketError, PeerId, PeerIdError, Policy, Requirement, Role, Rule, SwarmIdError, Time, Who,
+};
 use seal::{KeyError, SwarmKey};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -38,6 +42,7 @@ const MAX_RULES: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SwarmFile {
     name: String,
+    binding: Option<Binding>,
     roots: BTreeSet<PeerId>,
     root_threshold: NonZeroU8,
     bootstrap: Vec<String>,
@@ -69,6 +74,12 @@ pub enum SwarmFileError {
     /// Too many addresses, or one that is too long.
     #[error("bootstrap has at most {} addresses of at most {} bytes", MAX_BOOTSTRAP.0, MAX_BOOTSTRAP.1)]
     Bootstrap,
+    /// An ID that is none.
+    #[error("id: {0}")]
+    Id(#[from] SwarmIdError),
+    /// A time from which on signatures are bound to nothing.
+    #[error("bound_from stands beside an id")]
+    Unbound,
     /// A key that is none. It is not shown: it may be a secret with a mistake in it.
     #[error("key: {0}")]
     Key(#[from] KeyError),
@@ -92,6 +103,10 @@ pub enum SwarmFileError {
 #[serde(deny_unknown_fields)]
 struct File {
     name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bound_from: Option<Time>,
     roots: Vec<String>,
     #[serde(default = "one")]
     root_threshold: NonZeroU8,
@@ -125,8 +140,9 @@ impl SwarmFile {
     /// # Errors
     /// When the name or the number of roots is out of bounds.
     pub fn new(name: &str, roots: BTreeSet<PeerId>) -> Result<Self, SwarmFileError> {
-        let (name, root_threshold) = (name.to_owned(), NonZeroU8::MIN);
-        Self { name, roots, root_threshold, bootstrap: Vec::new(), key: None, rules: Vec::new() }.checked()
+        let (name, root_threshold, binding) = (name.to_owned(), NonZeroU8::MIN, None);
+        Self { name, binding, roots, root_threshold, bootstrap: Vec::new(), key: None, rules: Vec::new() }
+            .checked()
     }
 
     /// Reads the text of a swarm file.
@@ -138,7 +154,7 @@ impl SwarmFile {
             return Err(SwarmFileError::Length(text.len()));
         }
         let file: File = toml::from_str(text).map_err(|error| wrong_shape(text, &error))?;
-        let File { name, roots, root_threshold, bootstrap, key, rule } = file;
+        let File { name, id, bound_from, roots, root_threshold, bootstrap, key, rule } = file;
         if roots.len() > MAX_ROOTS {
             return Err(SwarmFileError::Roots(roots.len()));
         }
@@ -146,7 +162,26 @@ impl SwarmFile {
         let roots = roots.into_iter().map(root).collect::<Result<_, _>>()?;
         let rules = rule.into_iter().map(read_rule).collect::<Result<_, _>>()?;
         let key = key.map(|key| key.parse()).transpose()?;
-        Self { name, roots, root_threshold, bootstrap, key, rules }.checked()
+        let binding = match (id, bound_from) {
+            (None, Some(_)) => return Err(SwarmFileError::Unbound),
+            (id, from) => id.map(|id| id.parse().map(|id| Binding { id, from: from.unwrap_or_default() })),
+        };
+        let binding = binding.transpose()?;
+        Self { name, binding, roots, root_threshold, bootstrap, key, rules }.checked()
+    }
+
+    /// The same swarm with signatures bound to this ID.
+    #[must_use]
+    pub fn with_binding(self, binding: Binding) -> Self {
+        Self { binding: Some(binding), ..self }
+    }
+
+    /// The same swarm with these roots.
+    ///
+    /// # Errors
+    /// When their number is out of bounds.
+    pub fn with_roots(self, roots: BTreeSet<PeerId>) -> Result<Self, SwarmFileError> {
+        Self { roots, ..self }.checked()
     }
 
     /// The same swarm for those alone who have this key.
@@ -181,6 +216,11 @@ impl SwarmFile {
         &self.name
     }
 
+    /// What signatures are bound to; `None` in a file that was made before there were IDs.
+    pub fn binding(&self) -> Option<Binding> {
+        self.binding
+    }
+
     /// Where to find somebody.
     pub fn bootstrap(&self) -> &[String] {
         &self.bootstrap
@@ -193,7 +233,7 @@ impl SwarmFile {
 
     /// Who may say what in it.
     pub fn policy(&self) -> Policy {
-        Policy::new(self.roots.clone(), self.rules.clone(), self.root_threshold)
+        Policy::new(self.roots.clone(), self.rules.clone(), self.root_threshold).bound(self.binding)
     }
 
     /// The text of the file.
@@ -201,6 +241,8 @@ impl SwarmFile {
     pub fn to_toml(&self) -> String {
         let file = File {
             name: self.name.clone(),
+            id: self.binding.map(|binding| binding.id.to_string()),
+            bound_from: self.binding.map(|binding| binding.from).filter(|from| *from != Time::default()),
             roots: self.roots.iter().map(PeerId::to_string).collect(),
             root_threshold: self.root_threshold,
             bootstrap: self.bootstrap.clone(),
@@ -278,86 +320,4 @@ fn check_rule(rule: &Rule) -> Result<(), SwarmFileError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Keypair;
-
-    fn root(seed: u8) -> PeerId {
-        Keypair::from_seed([seed; 32]).peer_id()
-    }
-
-    fn file(rest: &str) -> Result<SwarmFile, SwarmFileError> {
-        SwarmFile::parse(&format!("name = 'class'\nroots = ['{}', '{}']\n{rest}", root(1), root(2)))
-    }
-
-    const RULE: &str = "[[rule]]\nbucket = 'share/verified'\npropose = 'trusted'\npropose_threshold = 2\ndismiss = 'admin'\n";
-
-    #[test]
-    fn reads_back_what_it_writes() {
-        let full =
-            file(&format!("root_threshold = 2\nbootstrap = ['/ip4/10.0.0.1/tcp/6002']\n{RULE}")).unwrap();
-        assert_eq!(SwarmFile::parse(&full.to_toml()), Ok(full.clone()));
-        let rule = full.policy().rule(&"share/verified".parse().unwrap()).clone();
-        assert_eq!((rule.propose.threshold.get(), rule.dismiss.who), (2, Who::Role(Role::Admin)));
-        assert_eq!(full.policy().rule(&"admin".parse().unwrap()).propose.threshold.get(), 2);
-        let new = SwarmFile::new("class", [root(1)].into()).unwrap();
-        assert_eq!(SwarmFile::parse(&new.to_toml()), Ok(new));
-    }
-
-    #[test]
-    fn what_is_wrong_is_named() {
-        let told = |rest: &str| file(rest).unwrap_err().to_string();
-        assert!(told("root_treshold = 1").contains("root_treshold"));
-        assert!(told("root_threshold = 3").contains("there are 2 roots"));
-        assert!(told("root_threshold = 0").contains("nonzero"));
-        assert!(told(&RULE.replace("admin", "boss")).contains("boss"));
-        assert!(told(&RULE.replace("share/verified", "a//b")).contains("a//b"));
-        assert!(told(&RULE.replace("share/verified", "pri")).contains("same rule"));
-        assert!(
-            SwarmFile::parse("name = 'x'\nroots = []").unwrap_err().to_string().contains("1 to 16 roots")
-        );
-        assert!(
-            SwarmFile::parse("name = 'x'\nroots = ['y']").unwrap_err().to_string().contains("root \"y\"")
-        );
-        assert_eq!(SwarmFile::parse(&" ".repeat(70_000)), Err(SwarmFileError::Length(70_000)));
-        assert!(SwarmFile::new("a\nb", [root(1)].into()).is_err());
-    }
-
-    #[test]
-    fn a_key_is_read_and_written_and_never_told() {
-        let key = SwarmKey::from_bytes([7; 32]);
-        let text = key.reveal();
-        let keyed = file(&format!("key = '{text}'")).unwrap();
-        assert_eq!(keyed.key(), Some(&key));
-        assert_eq!(SwarmFile::parse(&keyed.to_toml()).as_ref(), Ok(&keyed));
-        assert_eq!(keyed, file("").unwrap().with_key(key));
-        assert!(!format!("{keyed:?}").contains(&text));
-        for (rest, why) in [
-            (format!("key = '{text}x'"), "43 letters"),
-            ("key = ''".to_owned(), "43 letters"),
-            (format!("key = '{text}"), "line 3"),
-            (format!("keys = '{text}'"), "unknown field `keys`"),
-            (format!("key = ['{text}']"), "line 3"),
-            (format!("key = '{text}' x"), "line 3"),
-        ] {
-            let told = file(&rest).unwrap_err().to_string();
-            assert!(told.contains(why) && !told.contains(&text[..10]), "{told}");
-        }
-    }
-
-    #[test]
-    fn no_rule_lets_a_role_give_itself_away() {
-        for (bucket, propose, dismiss) in [
-            ("admin", "admin", "root"),
-            ("admin", "root", "anybody"),
-            ("trusted", "trusted", "admin"),
-            ("trusted/x", "admin", "admin"),
-            ("trusted", "nobody", "admin"),
-        ] {
-            let rule =
-                format!("[[rule]]\nbucket = '{bucket}'\npropose = '{propose}'\ndismiss = '{dismiss}'\n");
-            assert!(matches!(file(&rule), Err(SwarmFileError::Unsafe(..))), "{rule}");
-        }
-        assert!(file("[[rule]]\nbucket = 'trusted'\npropose = 'root'\ndismiss = 'admin'\n").is_ok());
-    }
-}
+mod tests;

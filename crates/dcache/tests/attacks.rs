@@ -237,11 +237,12 @@ fn a_role_given_by_somebody_without_it() {
         sign(ADMIN, 5, Kind::Propose, role(Role::Admin, STRANGER), week()),
         sign(STRANGER, 6, Kind::Dismiss, role(Role::Admin, ADMIN), week()),
         sign(TRUSTED, 7, Kind::Dismiss, role(Role::Trusted, TRUSTED), week()),
-        sign(STRANGER, 8, Kind::Propose, item("root", &peer(STRANGER).to_string()), week()),
     ];
     for record in &given {
         assert_eq!(bring(&mut set, record, NOW), Ok(true), "it is kept and passed on: it may count one day");
     }
+    let never = sign(STRANGER, 8, Kind::Propose, item("root", &peer(STRANGER).to_string()), week());
+    assert_eq!(bring(&mut set, &never, NOW), Err(Refusal::Powerless), "the swarm file alone names roots");
     let roles = [ROOT, ADMIN, TRUSTED, STRANGER].map(|number| set.role(peer(number), NOW));
     assert_eq!(roles, [Some(Role::Root), Some(Role::Admin), Some(Role::Trusted), None]);
     let refused = set.may(Kind::Propose, &role(Role::Trusted, STRANGER), peer(TRUSTED), NOW).unwrap_err();
@@ -377,10 +378,11 @@ fn resurrection_by_a_returning_peer() {
         assert_eq!(here.item(&file("wrong"), now), None, "after {days} days");
     }
     // The one who was away is told as well: what is only to be remembered is passed on like everything else.
-    let everything = [dcache::Pattern::new("*").unwrap()];
-    let told: Vec<Record> = here.live(&everything, NOW.plus(2 * DAY)).cloned().collect();
-    for record in &told {
-        let _ = bring(&mut away, record, NOW.plus(2 * DAY));
+    let everything = vec![dcache::Pattern::new("*").unwrap()];
+    let mut told = Vec::new();
+    dcache::Search::new(everything).go_on(&here, NOW.plus(2 * DAY), usize::MAX, usize::MAX, &mut told);
+    for key in &told {
+        let _ = bring(&mut away, here.get(key).unwrap(), NOW.plus(2 * DAY));
     }
     assert_eq!(away.role(peer(4), NOW.plus(2 * DAY)), None);
     // When none of it could hold any more, it is forgotten completely.
@@ -442,10 +444,17 @@ fn a_clock_stepped_to_2040() {
     assert_eq!(bring(&mut set, &presence, NOW), Err(Refusal::Ahead));
     let by_role =
         sign(TRUSTED, 9, Kind::Propose, role(Role::Peer, TRUSTED), Validity::starting(YEAR_2040, 600));
+    assert_eq!(bring(&mut set, &by_role, NOW), Err(Refusal::Ahead), "no program is used until then");
+    let year_2034 = NOW.plus(7 * 365 * DAY);
+    let by_role =
+        sign(TRUSTED, 9, Kind::Propose, role(Role::Peer, TRUSTED), Validity::starting(year_2034, 600));
     assert_eq!(bring(&mut set, &by_role, NOW), Ok(true));
     let signed = set.signed_times(peer(ROOT), NOW);
-    assert_eq!(signed.get(&peer(TRUSTED)), Some(&YEAR_2040));
+    assert_eq!(signed.get(&peer(TRUSTED)).map(|signed| signed.time), Some(year_2034));
     assert!(!clock.witness(signed.into_values(), NOW.plus(300), Duration::from_secs(300)));
+    let for_ever = Validity::new(Some(NOW), None).unwrap();
+    let for_ever = sign(TRUSTED, 10, Kind::Propose, role(Role::Peer, TRUSTED), for_ever);
+    assert_eq!(bring(&mut set, &for_ever, NOW), Err(Refusal::Lifetime), "not even a member");
 }
 
 #[test]

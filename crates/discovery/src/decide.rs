@@ -48,11 +48,15 @@ impl Decide for Announcer {
             let begins = begins_by(set, self.me, &claim.item, moment.earliest());
             let holds_for_all = |until: &Time| begins && *until > now.plus(margin);
             let until = own_until(set, self.me, &claim.item, now).filter(holds_for_all);
-            let until = until.filter(|_| !self.copied.is_due(claim, now)).unwrap_or_else(|| {
+            let is_due = self.copied.is_due(claim, now);
+            let until = until.filter(|_| !is_due).unwrap_or_else(|| {
                 self.copied.stated(claim, now);
                 let former = own_proposal(set, self.me, &claim.item);
-                statements
-                    .propose(claim.item.clone(), Validity::renewed(former.as_ref(), now, claim.lifetime));
+                let validity = Validity::renewed(former.as_ref(), now, claim.lifetime);
+                match is_due {
+                    true => statements.insist(claim.item.clone(), validity),
+                    false => statements.propose(claim.item.clone(), validity),
+                };
                 now.plus(claim.lifetime + ahead)
             });
             let renewal = Time(until.0.saturating_sub(margin));
@@ -60,7 +64,9 @@ impl Decide for Announcer {
         }
         self.withdraw(&mut statements, set, &claims, now);
         self.copied.decided(&claims);
-        Decision::state(statements, wake.into_iter().chain(self.copied.wake()).min())
+        // Whoever is denied states nothing, and all anew once that is over.
+        let roles = set.next_edge(&[], now);
+        Decision::state(statements, wake.into_iter().chain(self.copied.wake()).chain(roles).min())
     }
 }
 

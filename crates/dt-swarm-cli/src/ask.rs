@@ -92,12 +92,45 @@ pub(crate) fn records(
     policy: &Policy,
 ) -> Result<Answer, CliError> {
     let patterns = with_roles(patterns, policy);
-    connection.send(&envelope(Message::req(&patterns, Validity::ALWAYS)))?;
     let mut came = Vec::new();
-    let pong = await_pong(connection, &mut came)?;
+    let pong = ask(connection, &patterns, &mut came)?;
+    Ok(judge(came, pong, policy))
+}
+
+/// Asks as [`records`] does, but for one pattern after the other: each answer has the limits of a whole one. What is longer
+/// than any honest item of its bucket is dropped as soon as it came, so that a flood of it costs no verification.
+pub(crate) fn records_in_parts(
+    connection: &mut Connection,
+    patterns: &[&str],
+    policy: &Policy,
+) -> Result<Answer, CliError> {
+    let mut all = Vec::new();
+    let mut last = None;
+    for pattern in with_roles(patterns, policy) {
+        let mut part = Vec::new();
+        connection.begin_answer();
+        last = Some(ask(connection, &[pattern], &mut part)?);
+        all.extend(part.into_iter().filter(|(statement, _)| is_plausible(statement)));
+    }
+    let pong = last.map_or_else(|| ping(connection), Ok)?;
+    Ok(judge(all, pong, policy))
+}
+
+/// Whether a statement is not longer than an honest one.
+fn is_plausible(statement: &Statement) -> bool {
+    let item = statement.item();
+    item.data.as_str().len() <= buckets::family(&item.bucket).max_data
+}
+
+fn ask(connection: &mut Connection, patterns: &[&str], came: &mut Vec<Unverified>) -> Result<Pong, CliError> {
+    connection.send(&envelope(Message::req(patterns, Validity::ALWAYS)))?;
+    await_pong(connection, came)
+}
+
+fn judge(came: Vec<Unverified>, pong: Pong, policy: &Policy) -> Answer {
     let now = pong.reading_time();
     let (set, refused) = admit(came, policy, now);
-    Ok(Answer { pong, set, now, refused })
+    Answer { pong, set, now, refused }
 }
 
 /// A record as it came, not yet verified. The signature is `None` when it had none at all.

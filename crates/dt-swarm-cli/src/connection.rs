@@ -10,7 +10,7 @@ use std::io::{self, BufRead as _, BufReader, ErrorKind, Write as _};
 use std::net::{IpAddr, TcpStream, ToSocketAddrs as _};
 use std::time::{Duration, Instant};
 
-/// The most bytes of all answers together.
+/// The most bytes of one answer, or of all together where they are not asked for in parts.
 const MAX_BYTES: usize = 100_000_000;
 /// The most addresses of one name that are tried.
 const MAX_ADDRESSES: usize = 8;
@@ -93,6 +93,12 @@ impl Connection {
     fn write(&mut self, line: &str) -> Result<(), CliError> {
         let sent = self.stream.get_mut().write_all(format!("{line}\n").as_bytes());
         sent.map_err(|source| self.failed(source))
+    }
+
+    /// Gives the next answer the time and the bytes of a whole one.
+    pub(crate) fn begin_answer(&mut self) {
+        self.received = 0;
+        self.end = self.end.map(|_| Instant::now() + self.timeout * OVERALL);
     }
 
     /// Lifts the limits on time and bytes, for answers that go on.

@@ -9,6 +9,7 @@ use crate::output::fields::Daemon;
 use crate::output::names::{HOSTNAMES, Names};
 use crate::output::{Form, warn};
 use crate::period::period;
+use crate::shared_files;
 use crate::swarm_file::Swarm;
 use clap::Args;
 use control::{Client, Places, Protocol};
@@ -43,6 +44,9 @@ pub(crate) struct Context {
     found: OnceCell<PathBuf>,
 }
 
+/// A way to ask for records.
+type Asking = fn(&mut Connection, &[&str], &Policy) -> Result<Answer, CliError>;
+
 /// The records that a daemon answered with, and the names of those who signed them.
 pub(crate) struct Reading {
     pub(crate) connection: Connection,
@@ -68,9 +72,18 @@ impl Context {
 
     /// Asks for the records that match one of the patterns. They are judged by the policy of the swarm.
     pub(crate) fn read(&self, patterns: &[&str]) -> Result<Reading, CliError> {
+        self.read_by(ask::records, patterns)
+    }
+
+    /// Asks for what is known about the shared files, and for the records that match one of the patterns, in parts.
+    pub(crate) fn read_shared(&self, patterns: &[&str]) -> Result<Reading, CliError> {
+        self.read_by(ask::records_in_parts, &[&shared_files::BUCKETS[..], patterns].concat())
+    }
+
+    fn read_by(&self, ask: Asking, patterns: &[&str]) -> Result<Reading, CliError> {
         let (policy, key) = self.policy_and_key()?;
         let mut connection = self.connect_with(key.as_ref())?;
-        let answer = ask::records(&mut connection, patterns, &policy)?;
+        let answer = ask(&mut connection, patterns, &policy)?;
         let names = Names::read(&answer.set, answer.now)?;
         self.warn_of_clock(&answer.pong);
         Ok(Reading { connection, answer, names })
@@ -80,7 +93,7 @@ impl Context {
     pub(crate) fn ping(&self) -> Result<(Pong, Daemon), CliError> {
         let mut connection = self.connect()?;
         let pong = ask::ping(&mut connection)?;
-        let daemon = daemon(&mut connection, &pong)?;
+        let daemon = daemon(&mut connection, &pong, &self.own_words_policy())?;
         Ok((pong, daemon))
     }
 
@@ -102,10 +115,10 @@ impl Context {
     }
 }
 
-/// Describes the daemon of this pong, after asking for the name that it gives itself.
-pub(crate) fn daemon(connection: &mut Connection, pong: &Pong) -> Result<Daemon, CliError> {
+/// Describes the daemon of this pong, after asking for the name that it gives itself. Its records are judged by `policy`.
+pub(crate) fn daemon(connection: &mut Connection, pong: &Pong, policy: &Policy) -> Result<Daemon, CliError> {
     let bucket = format!("/{}", buckets::HOSTNAME.of(pong.peer));
-    let answer = ask::records(connection, &[&bucket], &Policy::default())?;
+    let answer = ask::records(connection, &[&bucket], policy)?;
     let names = Names::read(&answer.set, answer.now)?;
     Ok(Daemon::new(pong, names.of(pong.peer).hostname))
 }
@@ -199,6 +212,13 @@ impl Context {
     pub(crate) fn policy_and_key(&self) -> Result<(Policy, Option<SwarmKey>), CliError> {
         let file = self.swarm()?.map(|swarm| swarm.file);
         Ok(file.map_or_else(Default::default, |file| (file.policy(), file.key().cloned())))
+    }
+
+    /// Returns the policy by which to judge what peers state of themselves: no role matters for that, but signatures are bound
+    /// to the swarm.
+    pub(crate) fn own_words_policy(&self) -> Policy {
+        let binding = self.policy_and_key().ok().and_then(|(policy, _)| policy.binding());
+        Policy::default().bound(binding)
     }
 
     /// Returns the key with which to speak where nothing is judged. A swarm that cannot be found has none, unless its file

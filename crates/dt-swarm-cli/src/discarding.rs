@@ -41,7 +41,7 @@ pub(crate) struct ChangedFile {
 
 /// Finds the file that has this name or CID. A CID that nobody speaks of is taken as it is.
 pub(crate) fn find(context: &Context, name: &str) -> Result<FileRef, CliError> {
-    let reading = context.read(&[buckets::SHARE.pattern(), HOSTNAMES])?;
+    let reading = context.read_shared(&[HOSTNAMES])?;
     let files = shared_files::list(&reading.answer.set, reading.answer.now);
     match shared_files::find(&files, name) {
         Err(CliError::NoSuchFile(_)) if logs::buckets::parse(name).is_some() => {
@@ -53,7 +53,7 @@ pub(crate) fn find(context: &Context, name: &str) -> Result<FileRef, CliError> {
 
 /// Finds the files that a peer shared and that are not discarded.
 pub(crate) fn of_peer(context: &Context, peer: PeerId) -> Result<Vec<FileRef>, CliError> {
-    let reading = context.read(&[buckets::SHARE.pattern(), HOSTNAMES])?;
+    let reading = context.read_shared(&[HOSTNAMES])?;
     let files = shared_files::list(&reading.answer.set, reading.answer.now);
     Ok(shared_files::of(&files, peer).map(shared_files::reference).collect())
 }

@@ -17,7 +17,7 @@
 //! | `bytes_per_second`, `…_bytes_per_second` | A rate. |
 //! | `peer`, `hostname` | A peer: its ID, and the name that it gives itself. `hostname` is `null` where it is not known; anybody may use any name. |
 //! | `daemon` | The daemon that answered, see [`fields::Daemon`]. |
-//! | `signers`, `holders`, `sources` | Lists of peers. |
+//! | `signers`, `holders`, `discarders`, `sources` | Lists of peers. |
 //! | `cid` | The CID of content. |
 //! | `name` | What people call it; `null` where that is not known. |
 //! | `path` | A path on this computer. |

@@ -7,7 +7,7 @@ use crate::output::names::{HOSTNAMES, Names};
 use crate::signing::{self, Signed, SigningOptions, Unsigned};
 use crate::validity::{DefaultLength, ValidityOptions};
 use clap::Args;
-use dcache::{Data, Item, Kind, PeerId, Policy, Role, buckets};
+use dcache::{Data, Item, Kind, PeerId, Role, buckets};
 
 /// A role and a peer.
 #[derive(Debug, Args)]
@@ -59,7 +59,7 @@ impl RoleArguments {
 /// Makes the error of a name in the place of a peer ID. It names the IDs of the peers that call themselves so.
 fn not_an_id(context: &Context, name: &str) -> CliError {
     let ask = || {
-        let answer = ask::records(&mut context.connect()?, &[HOSTNAMES], &Policy::default())?;
+        let answer = ask::records(&mut context.connect()?, &[HOSTNAMES], &context.own_words_policy())?;
         Names::read(&answer.set, answer.now).map_err(CliError::from)
     };
     // Without an answer it is still no ID.

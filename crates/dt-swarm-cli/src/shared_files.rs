@@ -2,10 +2,19 @@
 
 use crate::error::CliError;
 use crate::output::fields::FileRef;
-use dcache::{PeerId, Set, Time};
+use dcache::{PeerId, Set, Time, buckets};
 use ipfs::Cid;
 use logs::{SharedFile, State};
 use std::collections::BTreeMap;
+
+/// The buckets in which [`list`] reads, as patterns.
+pub(crate) const BUCKETS: [&str; 5] = [
+    buckets::SHARE_FILES.pattern(),
+    buckets::SHARE_INFO.pattern(),
+    buckets::SHARE_VERIFIED.pattern(),
+    buckets::SHARE_SAFE.pattern(),
+    buckets::SHARE_DISCARD.pattern(),
+];
 
 /// Lists the files that are known at `now`, by name and CID, those without a name last.
 pub(crate) fn list(set: &Set, now: Time) -> Vec<SharedFile> {
@@ -35,12 +44,13 @@ pub(crate) fn find<'a>(files: &'a [SharedFile], name: &str) -> Result<&'a Shared
     }
 }
 
-/// Returns the files that a peer shared and that are not discarded. Others cannot put a file to its account: the peer signed
-/// the description or the declaration.
+/// Returns the files that a peer shared and that are not discarded. Strangers cannot put a file to its account: the peer signed
+/// the description or the declaration, or a peer with a role that looked at the file says so.
 pub(crate) fn of(files: &[SharedFile], peer: PeerId) -> impl Iterator<Item = &SharedFile> {
     files.iter().filter(move |file| {
         let is_described = file.description.as_ref().is_some_and(|known| known.uploader == peer);
-        let is_its = is_described && file.is_described_by_uploader || file.proposers.contains_key(&peer);
+        let is_certain = file.is_described_by_uploader || file.is_described_by_role;
+        let is_its = is_described && is_certain || file.proposers.contains_key(&peer);
         is_its && file.state != State::Discarded
     })
 }

@@ -9,7 +9,7 @@ use crate::text::{clean, date, duration};
 use crate::validity::{DefaultLength, HOUR, ValidityOptions};
 use clap::Args;
 use control::{Client, KeyFile};
-use dcache::{BucketPath, Data, End, Item, Kind, PeerId, Record, Statement, Time};
+use dcache::{BucketPath, Data, End, Item, Kind, PeerId, Policy, Record, Statement, Time};
 use serde::Serialize;
 use swarm::protocol::{
     Answer, Batch, Intent, ItemHistory, Outcome, Prepared, Request, StatementText, SwarmProtocol,
@@ -145,6 +145,10 @@ pub(crate) fn sign(
         ));
     }
     let statements = decide(statements, &prepared)?;
+    let key = match key {
+        Some(key) => Some((key, context.policy_and_key()?.0)),
+        None => None,
+    };
     let outcomes = publish(&mut client, key.as_ref(), statements.clone(), &prepared, options.anyway)?;
     let signed = statements.iter().zip(outcomes).map(|(one, outcome)| SignedStatement::new(one, outcome));
     Ok(Signed {
@@ -181,19 +185,19 @@ fn decide(statements: Vec<Unsigned<'_>>, prepared: &Prepared) -> Result<Vec<Stat
 /// Has the daemon sign and publish the statements, or publish what the key file signs.
 fn publish(
     client: &mut Client,
-    key: Option<&KeyFile>,
+    key: Option<&(KeyFile, Policy)>,
     statements: Vec<Statement>,
     prepared: &Prepared,
     anyway: bool,
 ) -> Result<Vec<Outcome>, CliError> {
-    let Some(key) = key else {
+    let Some((key, policy)) = key else {
         let statements = batch(statements.into_iter().map(StatementText).collect())?;
         return outcomes(client, &Request::Publish { statements, anyway });
     };
     let keep = |history: &ItemHistory| history.former.map_or(End::default(), |expiry| expiry.at.into());
     let kept = statements.into_iter().zip(prepared.histories.iter().map(keep)).collect();
     // Copies of a key do not know of each other. Counting from the time keeps each above what another has signed before.
-    let records = key.sign(kept, prepared.sequence.max(prepared.time.0))?;
+    let records = key.sign(kept, prepared.sequence.max(prepared.time.0), policy)?;
     let signed = |record: &Record| swarm::protocol::SignedStatement {
         payload: StatementText(record.statement().clone()),
         signature: *record.signature(),

@@ -129,6 +129,27 @@ fn bytes_without_end_are_cut_off() {
 }
 
 #[test]
+fn a_report_is_asked_for_in_parts_each_of_which_may_be_long() {
+    let mut chatter = pong();
+    (chatter.payload, chatter.comment) = (Message::ping(Validity::ALWAYS), Some("x".repeat(15_000)));
+    let (flood, end) = (lines(&vec![chatter; 1700]), lines(&[record("cid"), pong()]));
+    let host = serve(move |mut stream| {
+        let questions = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+        for question in questions {
+            // As much of each bucket that is asked for: 130 MB of all.
+            let all =
+                if question.contains("/share/*") { 5 } else { usize::from(question.contains("/share/")) };
+            let is_sent = (0..all).all(|_| stream.write_all(&flood).is_ok());
+            if !is_sent || stream.write_all(&end).is_err() {
+                return;
+            }
+        }
+    });
+    let output = run(&[&host, "report"]);
+    assert_eq!(output.code, 0, "{}", output.stderr);
+}
+
+#[test]
 fn records_without_end_are_cut_off() {
     let mut crowded = record("cid");
     crowded.signatures = vec![crowded.signatures[0]; MAX_SIGNATURES];

@@ -216,6 +216,16 @@ impl Config {
     }
 }
 
+impl Config {
+    /// Returns the path of the shared folder, if the configuration names one.
+    pub(crate) fn shared_folder(&self, environment: &Environment) -> Option<PathBuf> {
+        let key = "shared_folder";
+        let section = MOVED.iter().find(|(moved, _)| *moved == key)?.1;
+        let path = self.sections.get(section)?.get(key)?.as_str()?;
+        Some(environment.expand(PathBuf::from(path)))
+    }
+}
+
 /// Divides the file into the keys at its top and the sections of services.
 fn split(mut text: Table, services: &[Registration]) -> Result<(File, BTreeMap<String, Table>), ConfigError> {
     let mut sections = BTreeMap::new();

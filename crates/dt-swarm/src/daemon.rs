@@ -9,7 +9,7 @@ use crate::node::run_node;
 use crate::plan::{Plan, Planner};
 use crate::routes::{self, Routes};
 use crate::shared::Shared;
-use crate::{banner, facts, hostname, plan, private};
+use crate::{banner, facts, hostname, permissions, plan, private};
 use brain::Routing;
 use channels::{Heard, InterfaceFilter, InterfaceFilterError};
 use control::{BindError, Listener};
@@ -77,6 +77,8 @@ pub(crate) fn run(arguments: &Arguments, services: &'static [Registration]) -> R
     let private = Arc::new(private::places(arguments, &config, &environment));
     std::fs::create_dir_all(&config.data_dir)
         .map_err(|error| RunError::DataFolder(config.data_dir.clone(), error))?;
+    let has_key = membership.file().is_some_and(|file| file.key().is_some());
+    permissions::tighten(&config, config.shared_folder(&environment).as_deref(), has_key);
     let keypair = Arc::new(identity::load_or_make(&config.data_dir)?);
     let store = open_store(&config)?;
     let facts = watch::Sender::new(facts::first(&config, &choice));

@@ -15,6 +15,7 @@ mod hostname;
 mod identity;
 mod membership;
 mod node;
+mod permissions;
 mod plan;
 mod private;
 mod routes;

@@ -15,6 +15,9 @@ const INDEX: &str = "index.html";
 /// Caching of a list: its content never changes, its looks may.
 const LIST_CACHING: &str = "public, max-age=604800, stale-while-revalidate=2678400";
 
+/// What a browser lets the list do: nothing but load its own style, and save the files to which it links.
+const LIST_POLICY: &str = "sandbox allow-downloads; default-src 'none'; style-src 'unsafe-inline'";
+
 /// Answers for a directory with these entries.
 pub(crate) async fn answer(asked: ResolvedRequest, links: Vec<Link>) -> Result<Response, ContentError> {
     if !asked.request.target.is_directory {
@@ -33,6 +36,9 @@ pub(crate) async fn answer(asked: ResolvedRequest, links: Vec<Link>) -> Result<R
     let head = asked.head(StatusCode::OK, &tag).header(header::CONTENT_TYPE, "text/html; charset=utf-8");
     let mut answer = head.body(body::whole(""))?;
     answer.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static(LIST_CACHING));
+    answer
+        .headers_mut()
+        .insert(header::CONTENT_SECURITY_POLICY, header::HeaderValue::from_static(LIST_POLICY));
     if !asked.request.is_head {
         *answer.body_mut() = body::stream(listing::page(&asked.request.target, asked.resolved.cid, links));
     }

@@ -1,7 +1,7 @@
 //! Checks of a request's head that hold for every route. Pure.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use http::header::{self, AsHeaderName, HeaderMap};
+use http::header::{self, AsHeaderName, HeaderMap, HeaderValue};
 use http::{Method, StatusCode, Uri};
 
 use crate::host::is_ours;
@@ -25,7 +25,7 @@ pub fn header_texts(headers: &HeaderMap, name: impl AsHeaderName) -> impl Iterat
 /// The refusal to answer with.
 pub fn check_head(head: &RequestHead, host_names: &[String]) -> Result<(), Refusal> {
     check_host(head, host_names)?;
-    check_origin(&head.headers)?;
+    check_origin(&head.headers, host_names)?;
     check_method(&head.method)?;
     check_length(&head.uri)
 }
@@ -47,13 +47,22 @@ fn check_host(head: &RequestHead, host_names: &[String]) -> Result<(), Refusal> 
     ))
 }
 
-/// Refuses what a page of another site embeds; a link that is followed to a page of its own is fine.
-fn check_origin(headers: &HeaderMap) -> Result<(), Refusal> {
+/// Refuses what a page of another site embeds; a link that is followed to a page of its own is fine. Browsers send
+/// `Sec-Fetch-*` to `localhost` and over TLS only. Elsewhere `Origin` shows a page that reads answers by a script.
+fn check_origin(headers: &HeaderMap, host_names: &[String]) -> Result<(), Refusal> {
     let says = |name: &str, value: &str| header_texts(headers, name).any(|said| said == value);
-    match says("sec-fetch-site", "cross-site") && !says("sec-fetch-dest", "document") {
+    let is_embedded = says("sec-fetch-site", "cross-site") && !says("sec-fetch-dest", "document");
+    let mut origins = headers.get_all(header::ORIGIN).into_iter();
+    match is_embedded || !origins.all(|origin| is_own(origin, host_names)) {
         true => Err(Refusal::forbidden("pages of other sites cannot embed what is here; open it by itself")),
         false => Ok(()),
     }
+}
+
+/// Returns whether an `Origin` is a page of this host; one that is `null` or not text is none.
+fn is_own(origin: &HeaderValue, host_names: &[String]) -> bool {
+    let authority = origin.to_str().ok().and_then(|text| text.split_once("://"));
+    authority.is_some_and(|(_, authority)| is_ours(authority, host_names))
 }
 
 fn check_method(method: &Method) -> Result<(), Refusal> {
@@ -140,6 +149,26 @@ mod tests {
         assert_eq!(from("cross-site", "iframe"), Err(403));
         assert_eq!(from("cross-site", "document"), Ok(()));
         assert_eq!(from("same-origin", "image"), Ok(()));
+    }
+
+    #[test]
+    fn a_page_whose_name_was_bound_to_this_host_gets_nothing_from_any_browser() {
+        // DNS rebinding: for the browser it is the same origin, and over plain HTTP it says nothing else.
+        let (host, page) = (("host", "evil.example:6080"), ("origin", "http://evil.example:6080"));
+        let modern = [("sec-fetch-site", "same-origin"), ("sec-fetch-dest", "empty")];
+        for headers in [&[host][..], &[host, page], &[host, modern[0], modern[1]]] {
+            assert_eq!(check("/", headers), Err(403), "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn a_script_of_another_site_gets_nothing_though_the_browser_sends_only_its_origin() {
+        for origin in ["http://evil.example", "https://localhost.evil.example", "null", "", "file://"] {
+            assert_eq!(check("/", &[("origin", origin)]), Err(403), "{origin}");
+        }
+        for origin in ["http://127.0.0.1:6080", "http://localhost", "http://duckie.local:6080"] {
+            assert_eq!(check("/", &[("origin", origin)]), Ok(()), "{origin}");
+        }
     }
 
     #[test]

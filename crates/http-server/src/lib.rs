@@ -20,7 +20,9 @@
 //! - Only `GET` and `HEAD` are answered, and bodies of requests are not read. What changes something goes over the
 //!   control socket.
 //! - `Host` has to name this host, and pages of other sites cannot embed an answer: [`check_head`].
-//! - Every answer has `X-Content-Type-Options: nosniff`.
+//! - Every answer, errors included, has `X-Content-Type-Options: nosniff`, `Content-Security-Policy: sandbox`,
+//!   `Cross-Origin-Resource-Policy: same-origin` and `Referrer-Policy: no-referrer`: a page that somebody shared runs no
+//!   script, and has an origin of its own.
 
 pub mod body;
 

@@ -1,5 +1,5 @@
 //! The dispatch of a request to the handler of its path.
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use crate::body;
 use crate::check::{RequestHead, check_head};
@@ -8,6 +8,15 @@ use crate::routes::{BoxedHandler, Response, Route, RouteSet};
 
 /// Seconds after which a client may ask again, for statuses that can change soon.
 const RETRY_AFTER_SECONDS: u16 = 10;
+
+/// Headers of every answer. A page is an origin of its own and runs no script, other sites embed nothing, and a link that is
+/// followed from a page does not tell where it stood.
+pub(crate) const PROTECTION: [(HeaderName, &str); 4] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::CONTENT_SECURITY_POLICY, "sandbox"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (header::REFERRER_POLICY, "no-referrer"),
+];
 
 /// Two routes for the same paths, of which one could never answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,7 +54,7 @@ impl Router {
     pub(crate) async fn answer(&self, head: RequestHead, host_names: &[String]) -> Response {
         let answer = self.try_answer(head, host_names).await;
         let mut response = answer.unwrap_or_else(|refusal| refuse(&refusal));
-        response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        protect(response.headers_mut());
         response
     }
 
@@ -63,6 +72,16 @@ impl Router {
     fn usage(&self) -> String {
         let all: Vec<_> = self.sets.iter().map(|set| set.usage).collect();
         all.join("; ")
+    }
+}
+
+/// Adds the headers that keep what is answered from acting in the name of this server, and pages of other sites from
+/// embedding it. A handler may give a `Content-Security-Policy` of its own to what it wrote itself.
+fn protect(headers: &mut HeaderMap) {
+    for (name, value) in PROTECTION {
+        if name != header::CONTENT_SECURITY_POLICY || !headers.contains_key(&name) {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
     }
 }
 
@@ -148,17 +167,45 @@ mod tests {
         }
     }
 
+    const SHIELDING: [&str; 4] = ["nosniff", "sandbox", "same-origin", "no-referrer"];
+
+    fn shielding(headers: &http::HeaderMap) -> [&str; 4] {
+        let names = [
+            "x-content-type-options",
+            "content-security-policy",
+            "cross-origin-resource-policy",
+            "referrer-policy",
+        ];
+        names.map(|name| headers.get(name).map_or("", |value| value.to_str().unwrap()))
+    }
+
+    #[test]
+    fn a_handler_loosens_the_policy_of_its_own_page_and_no_other_header() {
+        let page = |_head| async {
+            let page = Response::new(body::whole("own page"));
+            let (mut head, body) = page.into_parts();
+            head.headers
+                .insert("content-security-policy", HeaderValue::from_static("sandbox allow-downloads"));
+            head.headers.insert("referrer-policy", HeaderValue::from_static("unsafe-url"));
+            Ok(Response::from_parts(head, body))
+        };
+        let router = Router::new(vec![RouteSet::new("").exact("/", page)]).unwrap();
+        let request = http::Request::builder().uri("/").header("host", "localhost").body(()).unwrap();
+        let response = block_on(router.answer(request.into_parts().0, &[]));
+        let expected = ["nosniff", "sandbox allow-downloads", "same-origin", "no-referrer"];
+        assert_eq!(shielding(response.headers()), expected);
+    }
+
     #[test]
     fn every_answer_has_the_headers_of_the_server_and_passed_its_checks() {
         assert_eq!(ask("/metrics", "evil.example").0, StatusCode::FORBIDDEN);
         assert_eq!(ask("/nothing", "evil.example").0, StatusCode::FORBIDDEN);
         for (path, status) in [("/metrics", 200), ("/broken", 500), ("/", 404)] {
             let (found, _, headers) = ask(path, "localhost");
-            assert_eq!(
-                (found.as_u16(), &headers["x-content-type-options"]),
-                (status, &"nosniff".parse().unwrap())
-            );
+            assert_eq!((found.as_u16(), shielding(&headers)), (status, SHIELDING), "{path}");
         }
+        let (status, _, headers) = ask("/metrics", "evil.example");
+        assert_eq!((status, shielding(&headers)), (StatusCode::FORBIDDEN, SHIELDING));
         assert_eq!(ask("/broken", "localhost").1, "out of ink\n");
     }
 

@@ -40,6 +40,9 @@ mod vanished;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -96,7 +99,7 @@ impl Store {
     }
 
     fn open_with(config: StoreConfig, pins: &Location) -> Result<(Self, OpenReport), StoreError> {
-        fs::create_dir_all(&config.directory).context("make its folder")?;
+        make_private(&config.directory).context("make its folder")?;
         let is_new = !pins.file().exists();
         // Whoever else uses the store has the database, too: nothing is touched before it is ours.
         let (pins, pins_set_aside) = PinDatabase::open(pins)?;
@@ -333,6 +336,17 @@ impl Store {
             index.remove(key);
             Ok(())
         })
+    }
+}
+
+/// Makes a folder where none is, for its owner alone.
+fn make_private(folder: &Path) -> io::Result<()> {
+    if let Some(parent) = folder.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    match fs::DirBuilder::new().mode(0o700).create(folder) {
+        Err(_) if folder.is_dir() => Ok(()),
+        made => made,
     }
 }
 

@@ -10,8 +10,8 @@ use clap::{Parser, Subcommand};
 use content_node::{ContentNode, content_node};
 use idle::{Idle, idle};
 use lab::experiments::{
-    Class, Crashes, Heal, Irc, LimitsHeld, Merge, Pair, Spread, Storage, class, crashes, heal, irc,
-    limits_held, merge, pair, spread, storage,
+    Attack, Class, Crashes, Heal, Irc, LimitsHeld, Merge, Pair, Spread, Storage, attack, class, crashes,
+    heal, irc, limits_held, merge, pair, spread, storage,
 };
 use lab::{Lab, sweep_leftovers};
 use share_v0::{ShareV0, share_v0};
@@ -41,6 +41,7 @@ enum Command {
     Storage(Storage),
     Crashes(Crashes),
     Limits(LimitsHeld),
+    Attack(Attack),
     /// Remove what labs of killed processes left behind
     Sweep,
     /// Share files with CIDv0, which our daemon itself never makes, by way of a daemon on another host
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
         Command::Storage(options) => storage(&options).map_err(Into::into),
         Command::Crashes(options) => run_crashes(&options).map_err(Into::into),
         Command::Limits(options) => run_limits(&options).map_err(Into::into),
+        Command::Attack(options) => run_attack(&options).map_err(Into::into),
         Command::Sweep => {
             sweep_leftovers();
             Ok(())
@@ -96,6 +98,15 @@ fn run_limits(options: &LimitsHeld) -> lab::Result {
     match options.json {
         true => println!("{}", held.json()),
         false => held.print(),
+    }
+    Ok(())
+}
+
+fn run_attack(options: &Attack) -> lab::Result {
+    let attacked = attack(options)?;
+    match options.json {
+        true => println!("{}", attacked.json()),
+        false => attacked.print(),
     }
     Ok(())
 }

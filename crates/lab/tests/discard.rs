@@ -67,7 +67,20 @@ fn a_log_is_discarded_by_its_name_through_restarts_and_undiscarded() -> Result {
         let said = b.cli_failure(&command)?;
         assert!(said.contains("discard FILE|CID"), "{said}");
     }
+    // Another robot hides it, and the one that found it good keeps it all the same: nobody has a role here.
     println!("{}", b.cli_text(&["discard", "run.bag"])?.trim());
+    for robot in [&a, &b] {
+        wait_for_state(robot, "run.bag", "discarded")?;
+    }
+    wait_until(SOON, "it is unpinned", || (!has_pinned(&b, &cid).ok()?).then_some(()))?;
+    let shown = a.cli_text(&["report"])?;
+    println!("{}", shown.trim());
+    assert!(shown.contains("1 file discarded") && shown.contains(" by b"), "{shown}");
+    assert!(has_pinned(&a, &cid)?, "a stranger makes nobody erase what he shares");
+    println!("{}", b.cli_text(&["undiscard", "run.bag"])?.trim());
+    wait_until_safe(&[&a, &b], "run.bag", 2)?;
+    // Its uploader's word counts everywhere.
+    println!("{}", a.cli_text(&["discard", "run.bag"])?.trim());
     for robot in [&a, &b] {
         wait_for_state(robot, "run.bag", "discarded")?;
         wait_until(SOON, "it is unpinned", || (!has_pinned(robot, &cid).ok()?).then_some(()))?;
@@ -84,7 +97,7 @@ fn a_log_is_discarded_by_its_name_through_restarts_and_undiscarded() -> Result {
         assert!(!has_pinned(robot, &cid)?);
     }
     assert!(path.exists(), "nothing in a shared folder is deleted");
-    println!("{}", b.cli_text(&["undiscard", "run.bag"])?.trim());
+    println!("{}", a.cli_text(&["undiscard", "run.bag"])?.trim());
     wait_until_safe(&[&a, &b], "run.bag", 2)?;
     Ok(())
 }
@@ -162,7 +175,7 @@ fn a_robot_is_revoked_with_its_files_and_comes_back() -> Result {
     });
     a.cli(&["grant", "admin", &admin, "--key", "class-root", "--json"])?;
     b.share("spam.bag", b"rubbish")?;
-    cid(&a, "spam.bag")?;
+    wait_until_held(&a, "spam.bag", &["a"])?;
     let is_peer = |is_there: bool| {
         let found = || {
             let peers = a.cli(&["summary", "peer", "--json"]).ok()?;
@@ -177,6 +190,13 @@ fn a_robot_is_revoked_with_its_files_and_comes_back() -> Result {
     println!("{}", said.trim());
     assert!(said.contains("spam.bag") && said.contains("--discard-files"), "{said}");
     is_peer(false)?;
+    // Nothing that it says counts any more, in any bucket; what it shared is known by whoever kept it.
+    let said = || a.cli(&["summary", &format!("pri/{denied}/*"), "--json"]).ok();
+    let is_silent = || said()?["buckets"].as_array()?.is_empty().then_some(());
+    wait_until(SOON, "what b said of itself is gone", is_silent)?;
+    wait_until(SOON, "a describes the file", || {
+        (entry(&a, "spam.bag")?["name"] == "spam.bag").then_some(())
+    })?;
     println!("{}", a.cli_text(&["revoke", "peer", &denied, "--discard-files"])?.trim());
     wait_for_state(&a, "spam.bag", "discarded")?;
     wait_for_state(&b, "spam.bag", "discarded")?;

@@ -3,7 +3,7 @@
 
 use crate::buckets::{self, Station};
 use crate::info::Description;
-use dcache::{PeerId, Set, Time, View};
+use dcache::{Key, PeerId, Set, Time, View};
 use ipfs::Cid;
 use std::collections::BTreeMap;
 
@@ -48,10 +48,14 @@ pub struct SharedFile {
     pub verifiers: Signers,
     /// Who keeps it.
     pub holders: Signers,
-    /// What it is, as it is best known.
+    /// Who says that it is bad, or is to be removed. It is in that state only while nobody is said to keep it.
+    pub discarders: Signers,
+    /// What it is, as it is best known: only peers that share, verify or keep the file describe it.
     pub description: Option<Description>,
     /// Whether the uploader itself says so; otherwise only others do.
     pub is_described_by_uploader: bool,
+    /// Whether a peer with a role that looked at the file says so.
+    pub is_described_by_role: bool,
     /// Until when that is said.
     pub described_until: Option<Time>,
 }
@@ -65,8 +69,10 @@ impl SharedFile {
             proposers: signers(),
             verifiers: signers(),
             holders: signers(),
+            discarders: signers(),
             description: None,
             is_described_by_uploader: false,
+            is_described_by_role: false,
             described_until: None,
         }
     }
@@ -102,6 +108,9 @@ fn signers(view: &View<'_>) -> Signers {
 fn arrive(file: &mut SharedFile, station: Station, signers: Signers) {
     // A file that is kept stays what it is, whatever somebody thinks of it.
     let is_kept = file.state == State::Safe;
+    if station == Station::Discard {
+        file.discarders.clone_from(&signers);
+    }
     match station {
         Station::Files => file.proposers = signers,
         Station::Verified => (file.state, file.verifiers) = (State::Verified, signers),
@@ -111,21 +120,40 @@ fn arrive(file: &mut SharedFile, station: Station, signers: Signers) {
     }
 }
 
-/// Of several descriptions the one that its own uploader signed counts, then the one that most peers say.
+/// Of several descriptions the one counts that its own uploader signed, then one by a peer that looked at the file, then the
+/// one that most peers state. In a swarm with roles the second comes first: there only roles state that a file is good.
 fn describe(file: &mut SharedFile, set: &Set, now: Time) {
     let bucket = buckets::info(&file.cid);
+    let has_roles = !set.policy().roots().is_empty();
     let read = |view: View<'_>| {
         let description = Description::from_data(&view.item.data).ok()?;
-        let signers = signers(&view);
-        let rank = (signers.contains_key(&description.uploader), signers.len());
-        let until = signers.values().copied().max_by_key(|until| until.unwrap_or(Time(u64::MAX)));
-        Some((rank, description, until.flatten()))
+        let all = signers(&view);
+        let is_by_uploader = all.contains_key(&description.uploader);
+        let signers: Signers = all.into_iter().filter(|(peer, _)| file.is_involved(set, *peer)).collect();
+        let vouches = signers.keys().any(|peer| file.has_looked(*peer));
+        let words = if has_roles { (vouches, is_by_uploader) } else { (is_by_uploader, vouches) };
+        let until = signers.values().copied().max_by_key(|until| until.unwrap_or(Time(u64::MAX)))?;
+        Some(((words, signers.len()), (is_by_uploader, has_roles && vouches), description, until))
     };
     let best = set.bucket(&bucket, now).filter_map(read).max_by_key(|(rank, ..)| *rank);
-    if let Some(((is_by_uploader, _), description, until)) = best {
-        file.is_described_by_uploader = is_by_uploader;
+    if let Some((_, by, description, until)) = best {
+        (file.is_described_by_uploader, file.is_described_by_role) = by;
         file.description = Some(description);
         file.described_until = until;
+    }
+}
+
+impl SharedFile {
+    /// Returns whether a peer states that it verified or keeps the file.
+    fn has_looked(&self, peer: PeerId) -> bool {
+        self.verifiers.contains_key(&peer) || self.holders.contains_key(&peer)
+    }
+
+    /// Returns whether a peer states anything about the file besides what it is. An uploader that withdrew its proposal,
+    /// since others keep the file by now, still does.
+    fn is_involved(&self, set: &Set, peer: PeerId) -> bool {
+        let shared = || set.get(&Key { item: Station::Files.item(&self.cid), signer: peer }).is_some();
+        self.has_looked(peer) || self.proposers.contains_key(&peer) || shared()
     }
 }
 
@@ -180,12 +208,18 @@ pub(crate) mod tests {
         assert!(file.proposers.is_empty());
     }
 
+    /// Has peer `seed` share the file.
+    fn share(set: &mut Set, seed: u8) {
+        say(set, seed, Kind::Propose, Station::Files.item(&cid()), 100);
+    }
+
     #[test]
     fn its_own_uploader_knows_best_what_it_is() {
         let mut set = Set::default();
-        say(&mut set, 1, Kind::Propose, Station::Files.item(&cid()), 100);
+        share(&mut set, 1);
         let lie = description(1, "lie.bag");
         for liar in [7, 8, 9] {
+            share(&mut set, liar);
             describe_as(&mut set, liar, &lie);
         }
         let file = &index(&set, NOW)[&cid()];
@@ -196,6 +230,41 @@ pub(crate) mod tests {
             (file.description.as_ref(), file.is_described_by_uploader),
             (Some(&description(1, "truth.bag")), true)
         );
+    }
+
+    #[test]
+    fn whoever_neither_shares_nor_keeps_a_file_does_not_describe_it() {
+        let mut set = Set::default();
+        share(&mut set, 1);
+        let lie = Description { size: 1, ..description(8, "lie.bag") };
+        describe_as(&mut set, 8, &lie);
+        describe_as(&mut set, 9, &lie);
+        assert_eq!(index(&set, NOW)[&cid()].description, None);
+        let truth = description(1, "truth.bag");
+        describe_as(&mut set, 1, &truth);
+        let told = |set: &Set| index(set, NOW)[&cid()].description.clone();
+        assert_eq!(told(&set), Some(truth.clone()));
+        // The uploader withdraws its proposal once others keep the file.
+        say(&mut set, 2, Kind::Propose, Station::Safe.item(&cid()), 100);
+        say(&mut set, 1, Kind::Dismiss, Station::Files.item(&cid()), 100);
+        assert_eq!(told(&set), Some(truth));
+    }
+
+    #[test]
+    fn in_a_swarm_with_roles_whoever_found_the_file_good_describes_it_and_no_number_of_strangers() {
+        let policy = dcache::Policy::new([peer(2)].into(), Vec::new(), std::num::NonZeroU8::MIN);
+        let mut set = Set::new(policy, dcache::Limits::default());
+        share(&mut set, 1);
+        say(&mut set, 2, Kind::Propose, Station::Safe.item(&cid()), 100);
+        let (truth, lie) = (description(1, "truth.bag"), description(8, "lie.bag"));
+        describe_as(&mut set, 1, &truth);
+        for liar in [7, 8, 9] {
+            share(&mut set, liar);
+            describe_as(&mut set, liar, &lie);
+        }
+        describe_as(&mut set, 2, &truth);
+        let file = &index(&set, NOW)[&cid()];
+        assert_eq!((file.description.as_ref(), file.is_described_by_uploader), (Some(&truth), true));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::info::Description;
 use crate::let_go::{LetGo, LetGoFiles, Reason};
 use crate::quota::LeftOut;
 use crate::settle::Fingerprint;
+use crate::unlisted::{Unlisted, UnlistedFiles};
 use crate::versions::{self, Older, Replaced};
 use dcache::PeerId;
 use ipfs::Cid;
@@ -49,6 +50,7 @@ struct Tables {
     /// Files that were let go of and are still to be unpinned.
     releasing: BTreeSet<Cid>,
     older: BTreeMap<Cid, Older>,
+    unlisted: UnlistedFiles,
     changing: BTreeSet<Cid>,
 }
 
@@ -60,6 +62,7 @@ pub(crate) struct Ledger {
     kept_rows: Table<Displayed<Cid>, Description>,
     let_go_rows: Table<Displayed<Cid>, LetGo>,
     older_rows: Table<Displayed<Cid>, Older>,
+    unlisted_rows: Table<Displayed<Cid>, Unlisted>,
     tables: Arc<Mutex<Tables>>,
     changed: Arc<Notify>,
     lost: Arc<Notify>,
@@ -79,6 +82,7 @@ impl Ledger {
             context.table("kept"),
             context.table("let_go"),
             context.table("older"),
+            context.table("unlisted"),
         )
     }
 
@@ -88,6 +92,7 @@ impl Ledger {
         kept_rows: Table<Displayed<Cid>, Description>,
         let_go_rows: Table<Displayed<Cid>, LetGo>,
         older_rows: Table<Displayed<Cid>, Older>,
+        unlisted_rows: Table<Displayed<Cid>, Unlisted>,
     ) -> Result<Self, TableError> {
         let kept = kept_rows.read_all()?.readable.into_iter();
         let kept = kept.map(|(Displayed(cid), description)| (cid, description)).collect();
@@ -100,16 +105,27 @@ impl Ledger {
         // A robot withdraws only files of its own, and not those of the identity that it had before.
         let older = older.filter(|(_, older)| older.description.uploader == me);
         let older = older.map(|(Displayed(cid), older)| (cid, older)).collect();
+        let unlisted = unlisted_rows.read_all()?.readable.into_iter();
+        let unlisted = unlisted.map(|(Displayed(cid), row)| (cid, row)).collect();
         let (changed, lost, no_room) = (Arc::default(), Arc::default(), watch::Sender::default());
         let (left_out, changing, releasing) = (watch::Sender::default(), BTreeSet::new(), BTreeSet::new());
-        let tables =
-            Arc::new(Mutex::new(Tables { taken, foreign, kept, let_go, releasing, older, changing }));
+        let tables = Arc::new(Mutex::new(Tables {
+            taken,
+            foreign,
+            kept,
+            let_go,
+            releasing,
+            older,
+            unlisted,
+            changing,
+        }));
         Ok(Self {
             me,
             taken_rows,
             kept_rows,
             let_go_rows,
             older_rows,
+            unlisted_rows,
             tables,
             changed,
             lost,
@@ -242,7 +258,7 @@ pub(crate) mod tests {
         let store = Arc::new(Store::open(file).unwrap().0);
         let (taken, kept) = (store.table("logs/taken"), store.table("logs/kept"));
         let (let_go, older) = (store.table("logs/let_go"), store.table("logs/older"));
-        Ledger::read(peer(seed), taken, kept, let_go, older).unwrap()
+        Ledger::read(peer(seed), taken, kept, let_go, older, store.table("logs/unlisted")).unwrap()
     }
 
     #[tokio::test]

@@ -25,6 +25,7 @@ mod info;
 mod ledger;
 mod left_out;
 mod let_go;
+mod places;
 mod propose;
 mod proposer;
 mod protocol;
@@ -35,7 +36,9 @@ mod replicate;
 mod replicator;
 mod scan;
 mod settle;
+mod shares;
 mod shell;
+mod unlisted;
 mod versions;
 mod watch;
 mod writers;
@@ -48,5 +51,5 @@ pub use protocol::{
     Answer, DiscardedFile, FolderRow, LeftOutFiles, LeftOutRow, MAX_DISCARDS, MAX_NAMES, MAX_WAITING,
     Request, WaitingFile,
 };
-pub use replicate::{Action, Replication};
+pub use replicate::{Action, Holders, Replication};
 pub use shell::{Logs, Settings};

@@ -2,6 +2,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod begin;
+mod holders;
 mod letting_go;
 mod rules;
 
@@ -11,10 +12,12 @@ use crate::index::{SharedFile, Signers, State, index};
 use crate::info::Description;
 use crate::let_go::LetGoFiles;
 use crate::propose::is_fresh;
+use crate::shares::Shares;
+use crate::unlisted::UnlistedLooks;
 use crate::versions::{Replaced, take_back};
 use dcache::{Item, Moment, Pattern, PeerId, Set, Statements, Time, Validity};
+pub use holders::Holders;
 use ipfs::Cid;
-use ipfs::node::Provider;
 use rules::Rules;
 use service::{Decide, Decision, provider_patterns};
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,6 +42,8 @@ pub struct Replication {
     changing: BTreeSet<Cid>,
     is_short: bool,
     shortage: Shortage,
+    shares: Shares,
+    unlisted: UnlistedLooks,
     /// The buckets that it reads: when something in one of them begins or ceases to hold, it decides anew.
     reads: [Pattern; 2],
 }
@@ -50,8 +55,8 @@ pub enum Action {
     Take {
         /// The file.
         file: Box<SharedFile>,
-        /// Peers that most likely hold it, with their addresses.
-        providers: Vec<Provider>,
+        /// Peers that most likely hold it.
+        providers: Holders,
     },
     /// Unpin a file of another node that was discarded.
     Drop(Cid),
@@ -69,6 +74,7 @@ impl Replication {
         let (let_go, is_begun, replaced, changing) =
             (LetGoFiles::new(), false, BTreeMap::new(), BTreeSet::new());
         let (is_short, shortage, reads) = (false, Shortage::default(), provider_patterns());
+        let (shares, unlisted) = (Shares::default(), UnlistedLooks::default());
         Self {
             me,
             kept,
@@ -81,6 +87,8 @@ impl Replication {
             changing,
             is_short,
             shortage,
+            shares,
+            unlisted,
             reads,
         }
     }
@@ -112,6 +120,16 @@ impl Replication {
         self.is_short = is_short;
     }
 
+    /// Returns the looks at kept files that nobody lists.
+    pub(crate) fn unlisted(&mut self) -> &mut UnlistedLooks {
+        &mut self.unlisted
+    }
+
+    /// Returns what the files of each uploader take, as the last decision saw it.
+    pub(crate) fn shares(&self) -> &Shares {
+        &self.shares
+    }
+
     /// Returns the number of files that the last decision left out, since this node has said as much as the swarm remembers
     /// of one peer.
     pub(crate) fn left_out(&self) -> usize {
@@ -125,6 +143,8 @@ impl Decide for Replication {
     fn decide(&mut self, set: &Set, now: Moment) -> Decision<Action> {
         let time = now.time;
         let files = index(set, time);
+        self.shares = Shares::new(&self.kept, &files, (set, self.me, time));
+        self.unlisted.look((&self.kept, self.me), &files, now);
         let (lost, bad) = (self.lost.clone(), std::mem::take(&mut self.bad));
         let mut decision = self.let_go(set, &files, now);
         decision.wake = decision.wake.into_iter().chain(set.next_edge(&self.reads, time)).min();
@@ -195,6 +215,9 @@ fn with_kept(file: &SharedFile, description: &Description, rules: &Rules) -> Vec
         State::Shared => {}
         State::Verified | State::Safe if is_fresh(file.holders.get(&rules.me), rules.edge) => {}
         State::Verified | State::Safe => steps.push(Step::Keep),
+        // Where nobody has a role, strangers say so. This node found the file good itself, and goes on stating that it keeps
+        // it; that is no record before half of its statement's time is over. The uploader's own word is a withdrawal.
+        State::Discarded if !rules.has_roles => steps.push(Step::Keep),
         State::Discarded if is_own => steps = vec![Step::Withdraw],
         State::Discarded => steps = vec![Step::Drop],
     }
@@ -209,12 +232,13 @@ pub(crate) fn is_in_reach(file: &SharedFile, me: PeerId, has_address: bool) -> b
 }
 
 /// Returns whether the file's description holds for long enough. The uploader renews it at half its life, other peers only
-/// when the uploader does not.
+/// when the uploader does not. A peer with a role also states what it found where the swarm believes something else.
 fn is_described(file: &SharedFile, description: &Description, rules: &Rules) -> bool {
     let is_own = description.uploader == rules.me;
     let edge = if is_own { rules.edge } else { rules.now.plus(LIFETIME / 4) };
     let lasts = file.described_until.is_some_and(|until| until > edge);
-    lasts && (!is_own || file.description.as_ref() == Some(description))
+    let corrects = is_own || rules.has_roles && rules.may_keep;
+    lasts && (!corrects || file.description.as_ref() == Some(description))
 }
 
 /// Returns the statements of a step. An entry leaves the earlier bucket where this node itself stated it: that costs no
@@ -261,127 +285,4 @@ fn leave(statements: &mut Statements, station: Station, file: &SharedFile, signe
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::index::index;
-    use crate::index::tests::{NOW, cid, description, peer, say};
-    use dcache::Kind;
-
-    /// Steps of peer `seed`, which has kept the file of peer 1 or not.
-    fn steps(set: &Set, seed: u8, is_kept: bool, now: Time) -> Vec<Step> {
-        let kept = is_kept.then(|| (cid(), description(1, "a.bag"))).into_iter().collect();
-        let rules = Rules::new(set, peer(seed), false, now);
-        plan(&index(set, now), &kept, &rules).into_iter().map(|(_, step)| step).collect()
-    }
-
-    fn describe(set: &mut Set) {
-        let data = description(1, "a.bag").to_data().unwrap();
-        say(set, 1, Kind::Propose, Item { bucket: buckets::info(&cid()), data }, LIFETIME);
-    }
-
-    #[test]
-    fn a_file_is_taken_verified_and_kept() {
-        let mut set = Set::default();
-        assert!(steps(&set, 2, false, NOW).is_empty());
-        say(&mut set, 1, Kind::Propose, Station::Files.item(&cid()), LIFETIME);
-        assert_eq!(steps(&set, 1, true, NOW), [Step::Describe], "the uploader waits for others");
-        describe(&mut set);
-        assert_eq!(steps(&set, 2, false, NOW), [Step::Take]);
-        assert_eq!(steps(&set, 2, true, NOW), [Step::Keep], "who keeps it need not say that it is good");
-        say(&mut set, 2, Kind::Propose, Station::Verified.item(&cid()), LIFETIME);
-        for seed in [1, 2, 3] {
-            assert_eq!(steps(&set, seed, true, NOW), [Step::Keep]);
-        }
-        say(&mut set, 2, Kind::Propose, Station::Safe.item(&cid()), LIFETIME);
-        assert!(steps(&set, 2, true, NOW).is_empty());
-        assert_eq!(steps(&set, 2, true, NOW.plus(LIFETIME / 2)), [Step::Keep], "half of its time is over");
-        assert_eq!(steps(&set, 3, false, NOW), [Step::Take], "newcomers keep it too");
-    }
-
-    #[test]
-    fn a_file_whose_holders_cannot_be_reached_yet_waits() {
-        let mut set = Set::default();
-        say(&mut set, 1, Kind::Propose, Station::Files.item(&cid()), LIFETIME);
-        let file = index(&set, NOW).remove(&cid()).unwrap();
-        assert!(!is_in_reach(&file, peer(2), false));
-        assert!(is_in_reach(&file, peer(2), true));
-        assert!(is_in_reach(&file, peer(1), false), "its own blocks may still be there");
-    }
-
-    #[test]
-    fn nobody_vouches_for_what_its_uploader_did_not_declare() {
-        let mut set = Set::default();
-        describe(&mut set);
-        say(&mut set, 9, Kind::Propose, Station::Files.item(&cid()), LIFETIME);
-        assert!(steps(&set, 2, true, NOW).is_empty());
-    }
-
-    #[test]
-    fn what_was_found_bad_is_let_go_and_its_uploader_shares_it_no_more() {
-        let mut set = Set::default();
-        describe(&mut set);
-        say(&mut set, 2, Kind::Propose, Station::Discard.item(&cid()), LIFETIME);
-        assert_eq!(steps(&set, 2, true, NOW), [Step::Drop]);
-        assert!(steps(&set, 2, false, NOW).is_empty());
-        assert_eq!(steps(&set, 1, true, NOW), [Step::Withdraw]);
-    }
-
-    #[test]
-    fn an_entry_leaves_the_earlier_bucket_where_this_node_itself_put_it() {
-        let mut set = Set::default();
-        for seed in [2, 3] {
-            say(&mut set, seed, Kind::Propose, Station::Verified.item(&cid()), LIFETIME);
-        }
-        let file = index(&set, NOW).remove(&cid()).unwrap();
-        let stated = |seed| {
-            let rules = Rules::new(&set, peer(seed), false, NOW);
-            statements(Step::Keep, &file, &description(1, "a.bag"), &rules)
-        };
-        let mut expected = Statements::new();
-        expected.propose(Station::Safe.item(&cid()), Validity::stated(NOW, LIFETIME));
-        assert_eq!(stated(4), expected, "one record of each further holder");
-        expected.dismiss(Station::Verified.item(&cid()), Validity::stated(NOW, LIFETIME));
-        assert_eq!(stated(2), expected);
-    }
-
-    #[test]
-    fn who_may_not_say_that_it_keeps_a_file_says_that_it_is_good() {
-        let root = dcache::Keypair::from_seed([9; 32]).peer_id();
-        let policy = dcache::Policy::new([root].into(), Vec::new(), std::num::NonZeroU8::MIN);
-        let mut set = Set::new(policy, dcache::Limits::default());
-        describe(&mut set);
-        say(&mut set, 1, Kind::Propose, Station::Files.item(&cid()), LIFETIME);
-        assert_eq!(steps(&set, 2, true, NOW), [Step::Verify]);
-        assert_eq!(steps(&set, 9, true, NOW), [Step::Keep]);
-    }
-
-    #[test]
-    fn others_describe_only_what_nobody_describes_any_more() {
-        let mut set = Set::default();
-        describe(&mut set);
-        say(&mut set, 3, Kind::Propose, Station::Safe.item(&cid()), LIFETIME);
-        let later = |quarters: u64| NOW.plus(LIFETIME / 4 * quarters);
-        assert!(!steps(&set, 2, true, later(2)).contains(&Step::Describe));
-        assert!(steps(&set, 1, true, later(2)).contains(&Step::Describe));
-        assert!(steps(&set, 2, true, later(3)).contains(&Step::Describe));
-    }
-
-    #[test]
-    fn a_decision_takes_new_files_and_rejects_a_bad_one_once() {
-        let mut set = Set::default();
-        say(&mut set, 1, Kind::Propose, Station::Files.item(&cid()), LIFETIME);
-        let mut replication = Replication::new(peer(2));
-        let now = Moment::certain(NOW);
-        let decision = replication.decide(&set, now);
-        assert!(matches!(&decision.actions[..], [Action::Take { file, .. }] if file.cid == cid()));
-        assert_eq!(decision.wake, Some(NOW.plus(LIFETIME)), "the record ceases to hold then");
-        replication.reject(cid());
-        let decision = replication.decide(&set, now);
-        assert!(decision.actions.is_empty() && !decision.statements.is_empty());
-        assert_eq!(
-            replication.decide(&set, now).actions.len(),
-            1,
-            "without the right to discard it is tried again"
-        );
-    }
-}
+mod tests;

@@ -1,21 +1,25 @@
 //! The shell of verifier and replicator: fetches, checks and pins what the decider asks for.
 
+mod lending;
 mod pins;
 
 use crate::check::{Fault, check};
 use crate::index::SharedFile;
 use crate::ledger::{Ledger, NoRoom};
 use crate::let_go::Reason;
-use crate::replicate::{Action, Replication, is_in_reach};
+use crate::places::Candidate;
+use crate::replicate::{Action, Replication};
 use ipfs::Cid;
-use ipfs::node::{FetchError, FetchLimits, Node, PinError, Provider};
+use ipfs::node::{FetchError, FetchLimits, FetchProgress, Node, PinError, Provider};
+use lending::{Lent, Wanted};
 use service::{DecisionLoop, concerns_providers};
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 use store::TableError;
 use swarm::{Stopped, Swarm};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
@@ -76,14 +80,23 @@ enum TakeError {
     Ledger(#[from] TableError),
     #[error("taking it died with a panic")]
     Died,
+    #[error("it gave its place to another file")]
+    GaveWay,
 }
 
 /// A file that is being fetched, or could not be fetched.
 #[derive(Debug, Default)]
 struct Attempt {
-    is_under_way: bool,
+    /// Its place, while it is being fetched.
+    lent: Option<Lent>,
+    /// Tells the fetch to give its place back.
+    give_back: Arc<Notify>,
+    /// Number of times that it did.
+    turns: u32,
     /// Peers that hold the file, for the fetch that is under way.
     providers: watch::Sender<Vec<Provider>>,
+    /// How far the last fetch came. Its root says how large the content is.
+    progress: watch::Sender<FetchProgress>,
     failures: u32,
     not_before: Option<Instant>,
 }
@@ -173,10 +186,11 @@ impl Replicator {
     async fn decide(&mut self) -> Result<Instant, ReplicatorError> {
         self.set_inputs();
         let actions = self.decisions.decide().await?;
+        self.release_unlisted().await?;
         let others = if self.settings.keep_others { self.decisions.decider().left_out() } else { 0 };
         self.ledger.left_out().send_if_modified(|left_out| left_out.note_others(others));
         self.no_room.clear();
-        let (mut wanted, mut is_done) = (BTreeMap::new(), true);
+        let (mut wanted, mut is_done) = (Wanted::new(), true);
         for action in actions {
             match action {
                 Action::Take { file, providers } => drop(wanted.insert(file.cid, (file, providers))),
@@ -193,14 +207,11 @@ impl Replicator {
                 Action::TakeBack(cids) => self.ledger.take_back(&cids).await?,
             }
         }
-        self.attempts.retain(|cid, attempt| attempt.is_under_way || wanted.contains_key(cid));
+        self.attempts.retain(|cid, attempt| attempt.is_under_way() || wanted.contains_key(cid));
         self.tell_providers(&wanted);
-        let in_folder: BTreeSet<Cid> = self.ledger.taken().into_values().map(|taken| taken.cid).collect();
-        for (file, providers) in wanted.into_values() {
-            let is_in_folder = in_folder.contains(&file.cid);
-            self.take(&file, providers, is_in_folder);
-        }
+        let recall = self.lend(&wanted);
         let retry = self.next_retry();
+        let retry = recall.map_or(retry, |recall| recall.min(retry));
         Ok(if is_done { retry } else { Instant::now() })
     }
 
@@ -212,12 +223,13 @@ impl Replicator {
         decider.set_let_go(self.ledger.let_go_files());
         decider.set_replaced(replaced, changing);
         decider.set_short(is_short);
+        decider.unlisted().noted = self.ledger.unlisted();
     }
 
     fn next_retry(&mut self) -> Instant {
         let again = if self.no_room.is_empty() { LONGEST_WAIT } else { LOOK_FOR_ROOM };
         self.tell_no_room();
-        let (now, waiting) = (Instant::now(), |attempt: &&Attempt| !attempt.is_under_way);
+        let (now, waiting) = (Instant::now(), |attempt: &&Attempt| !attempt.is_under_way());
         let retries = self.attempts.values().filter(waiting).filter_map(|attempt| attempt.not_before);
         retries.filter(|at| *at > now).min().map_or(now + again, |at| at.min(now + again))
     }
@@ -232,23 +244,12 @@ impl Replicator {
         }
     }
 
-    /// Returns whether there is room for a file now, and notes a file for which there is none. What is missing of an own
-    /// file is mostly little.
-    fn has_room(&mut self, file: &SharedFile, is_in_folder: bool) -> bool {
-        let size = file.description.as_ref().map_or(SOME_ROOM, |description| description.size);
-        let bytes = if is_in_folder { size.min(SOME_ROOM) } else { size };
-        let Err(error) = self.node.store().has_room(bytes) else { return true };
-        let name = file.description.as_ref().map(|description| description.filename.clone());
-        self.no_room.push(NoRoom { cid: file.cid, name, bytes, reason: error.to_string() });
-        false
-    }
-
     /// Tells the fetches under way which peers hold their file by now. One that failed begins again soon when its peers, or
     /// their addresses, are others.
-    fn tell_providers(&mut self, wanted: &BTreeMap<Cid, (Box<SharedFile>, Vec<Provider>)>) {
+    fn tell_providers(&mut self, wanted: &Wanted) {
         let soon = Instant::now() + TRY_AGAIN.0;
         for (cid, attempt) in &mut self.attempts {
-            let known = wanted.get(cid).map(|(_, providers)| providers.clone()).unwrap_or_default();
+            let known = wanted.get(cid).map(|(_, holders)| holders.providers()).unwrap_or_default();
             let is_new = attempt.providers.send_if_modified(|providers| {
                 let is_new = *providers != known;
                 *providers = known;
@@ -260,35 +261,30 @@ impl Replicator {
         }
     }
 
-    fn take(&mut self, file: &SharedFile, providers: Vec<Provider>, is_in_folder: bool) {
+    /// Begins to fetch a file, which has a place now.
+    fn begin(&mut self, file: &SharedFile, providers: Vec<Provider>, candidate: Candidate) {
+        let limits = self.limits();
         let attempt = self.attempts.entry(file.cid).or_default();
-        let must_wait = attempt.not_before.is_some_and(|at| at > Instant::now());
-        // An own file that was taken out of the folder is like one of another peer.
-        let is_wanted = self.settings.keep_others || is_in_folder;
-        let may_begin = is_in_reach(file, self.swarm.me(), !providers.is_empty())
-            && self.fetches.len() < self.settings.parallel;
-        if !is_wanted || attempt.is_under_way || must_wait || !may_begin || !self.has_room(file, is_in_folder)
-        {
-            return;
-        }
-        let attempt = self.attempts.entry(file.cid).or_default();
-        attempt.is_under_way = true;
-        let number = providers.len();
+        attempt.lend(candidate);
+        // What was said to a fetch before this one is no business of this one.
+        attempt.give_back = Arc::default();
+        let (number, give_back) = (providers.len(), attempt.give_back.clone());
         attempt.providers.send_replace(providers);
-        let known = attempt.providers.subscribe();
-        let limits = self.limits(file);
+        let (known, progress) = (attempt.providers.subscribe(), attempt.progress.clone());
         let name = file.description.as_ref().map(|description| description.filename.clone());
         tracing::info!(cid = %file.cid, name, providers = number, "fetching a shared file");
         let (node, ledger, cid) = (self.node.clone(), self.ledger.clone(), file.cid);
         let name = name.unwrap_or_default();
-        let fetch = self.fetches.spawn(async move { take(&node, &ledger, &name, cid, known, limits).await });
+        let fetch = self.fetches.spawn(async move {
+            take(&node, &ledger, (&name, cid), (known, progress, limits), &give_back).await
+        });
         self.roots.insert(fetch.id(), cid);
     }
 
-    /// Returns the limits of a fetch: what the description says and a little more, but at most what the settings allow.
-    fn limits(&self, file: &SharedFile) -> FetchLimits {
-        let claimed = file.description.as_ref().map_or(u64::MAX, |description| description.size);
-        let size = claimed.min(self.settings.max_file_bytes);
+    /// Returns the limits of a fetch: what the settings allow. The fetch itself is refused when the root says that it is
+    /// larger; what a description says of the size decides nothing.
+    fn limits(&self) -> FetchLimits {
+        let size = self.settings.max_file_bytes;
         let max_bytes = size.saturating_add(size / 100).saturating_add(OVERHEAD);
         let max_blocks = usize::try_from(max_bytes / SMALLEST_CHUNK).unwrap_or(usize::MAX).saturating_add(16);
         FetchLimits { max_bytes, max_blocks, stall_timeout: STALL, priority: 0 }
@@ -311,6 +307,10 @@ impl Replicator {
                 tracing::info!(%cid, "a shared file was checked and is kept");
             }
             Err(TakeError::Ledger(error)) => return Err(error.into()),
+            Err(TakeError::GaveWay) => {
+                let attempt = self.attempts.entry(cid).or_default();
+                (attempt.lent, attempt.turns) = (None, attempt.turns.saturating_add(1));
+            }
             Err(TakeError::Fault(Fault::Bad(reason))) => {
                 tracing::warn!(%cid, reason, "a shared file is bad");
                 // Where this node may not discard it, it is not fetched again at once.
@@ -338,7 +338,7 @@ impl Replicator {
 
     fn put_off(&mut self, cid: Cid, wait: Duration) {
         let attempt = self.attempts.entry(cid).or_default();
-        attempt.is_under_way = false;
+        attempt.lent = None;
         attempt.not_before = Some(Instant::now() + wait);
     }
 }
@@ -347,13 +347,19 @@ impl Replicator {
 async fn take(
     node: &Node,
     ledger: &Ledger,
-    name: &str,
-    cid: Cid,
-    providers: watch::Receiver<Vec<Provider>>,
-    limits: FetchLimits,
+    (name, cid): (&str, Cid),
+    (providers, progress, limits): (
+        watch::Receiver<Vec<Provider>>,
+        watch::Sender<FetchProgress>,
+        FetchLimits,
+    ),
+    give_back: &Notify,
 ) -> Result<(), TakeError> {
-    // The fetch holds the blocks until the pin does.
-    let fetched = node.fetch_from(name, cid, providers, limits, watch::Sender::default()).await?;
+    // The fetch holds the blocks until the pin does. What came before it gave way is found by the next one.
+    let fetched = tokio::select! {
+        fetched = node.fetch_from(name, cid, providers, limits, progress) => fetched?,
+        () = give_back.notified() => return Err(TakeError::GaveWay),
+    };
     let description = check(node, cid, limits.max_bytes).await?;
     node.pin(cid).await?;
     drop(fetched);

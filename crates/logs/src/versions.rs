@@ -2,7 +2,7 @@
 //!
 //! The uploader dismisses the older version's CID in `share/safe`, and where others state them in the earlier buckets: then
 //! no peer lists or fetches it any more. Where its dismissal there would not count, it takes back its description in
-//! `share/info/CID`. Whoever keeps a file that its own uploader dismisses in one of these ways lets it go.
+//! `share/info/CID`. Whoever keeps a file that its own uploader dismisses in one of these ways, or discards, lets it go.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::buckets::{self, LIFETIME, Station};
@@ -167,10 +167,14 @@ fn undo(cid: &Cid, (set, me, now): (&Set, PeerId, Time)) -> Statements {
     statements
 }
 
-/// Returns whether the uploader of a file withdrew it.
+/// Returns whether the uploader of a file withdrew it: dismissed it, or its description, or discarded it. That is its own
+/// word about its own file, so it counts in every swarm, whatever role the uploader has.
 pub(crate) fn is_withdrawn(set: &Set, cid: &Cid, description: &Description, now: Time) -> bool {
-    let is_dismissed = |item| own(set, item, description.uploader, Kind::Dismiss, now).is_some();
-    is_dismissed(Station::Safe.item(cid)) || info_item(cid, description).is_some_and(is_dismissed)
+    let has_said = |kind, item| own(set, item, description.uploader, kind, now).is_some();
+    let is_dismissed = |item| has_said(Kind::Dismiss, item);
+    is_dismissed(Station::Safe.item(cid))
+        || has_said(Kind::Propose, Station::Discard.item(cid))
+        || info_item(cid, description).is_some_and(is_dismissed)
 }
 
 /// Returns a signer's record about an item, if it is of this kind and holds.

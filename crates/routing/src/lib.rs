@@ -24,7 +24,7 @@ pub use fragment::{
     Assembler, FRAGMENT_BYTES, FragmentError, MAX_FRAGMENTS, MAX_PARTIAL, MAX_PARTIAL_BYTES,
     MAX_PARTIAL_OF_SENDER, MAX_WHOLE_BYTES, fragments,
 };
-pub use message::{MAX_PATTERNS, Message, MessageError};
+pub use message::{MAX_PATTERNS, Message, MessageError, PatternTexts};
 pub use repair::{Beacon, Carried, MAX_RECORDS, MAX_SALT, MAX_SYMBOLS, MAX_WANTED, Repair, Sketch, Want};
 pub use status::{ChannelStatus, MAX_CHANNELS, Status, SyncStatus, Trouble};
 pub use table::{

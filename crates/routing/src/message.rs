@@ -5,8 +5,8 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
-/// The most patterns in one request.
-pub const MAX_PATTERNS: usize = 16;
+/// The most patterns in one request. Those of this project's programs have five at most.
+pub const MAX_PATTERNS: usize = 8;
 
 /// A payload, read.
 #[derive(Clone, Debug)]
@@ -16,7 +16,7 @@ pub enum Message {
     /// `req`: every live record whose bucket matches, please, then a pong.
     Request {
         /// Globs over `/bucket/path`.
-        patterns: Vec<Pattern>,
+        patterns: PatternTexts,
         /// When an answer is of use.
         validity: Validity,
     },
@@ -37,6 +37,24 @@ pub enum Message {
     },
     /// `signature`: the original's separate vouching message, which proves nothing. Read, counted, ignored.
     Signature,
+}
+
+/// The patterns of a request, not looked at yet: where no records follow, nobody needs them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PatternTexts(Vec<String>);
+
+impl PatternTexts {
+    /// Reads the patterns.
+    ///
+    /// # Errors
+    /// When they are too many, or one of them is no glob.
+    pub fn read(&self) -> Result<Vec<Pattern>, MessageError> {
+        if self.0.len() > MAX_PATTERNS {
+            return Err(MessageError::Patterns(self.0.len()));
+        }
+        Ok(self.0.iter().map(|text| Pattern::new(text)).collect::<Result<_, _>>()?)
+    }
 }
 
 /// Why a payload is no message.
@@ -81,7 +99,7 @@ struct Plain {
 #[serde(deny_unknown_fields)]
 struct Request {
     mtype: String,
-    patterns: Vec<String>,
+    patterns: PatternTexts,
     validity: Validity,
 }
 
@@ -119,7 +137,10 @@ impl Message {
         let Kind { mtype } = serde_json::from_str(payload)?;
         match mtype.as_ref() {
             "propose" | "dismiss" => Ok(Self::Statement(Statement::parse(payload)?)),
-            "req" => Self::request(serde_json::from_str(payload)?),
+            "req" => {
+                let Request { patterns, validity, .. } = serde_json::from_str(payload)?;
+                Ok(Self::Request { patterns, validity })
+            }
             "ping" => Ok(Self::Ping { validity: serde_json::from_str::<Plain>(payload)?.validity }),
             "pong" => Ok(Self::Pong { validity: serde_json::from_str::<Plain>(payload)?.validity }),
             "command" => Ok(Self::Command { command: serde_json::from_str::<Command>(payload)?.command }),
@@ -128,14 +149,6 @@ impl Message {
             }
             other => Err(MessageError::Shape(format!("unknown mtype {:?}", truncated(other)))),
         }
-    }
-
-    fn request(request: Request) -> Result<Self, MessageError> {
-        if request.patterns.len() > MAX_PATTERNS {
-            return Err(MessageError::Patterns(request.patterns.len()));
-        }
-        let patterns = request.patterns.iter().map(|text| Pattern::new(text)).collect::<Result<_, _>>()?;
-        Ok(Self::Request { patterns, validity: request.validity })
     }
 
     /// The text of a `ping` of use for `validity`.
@@ -150,7 +163,7 @@ impl Message {
 
     /// The text of a `req` for buckets that match one of `patterns`.
     pub fn req(patterns: &[&str], validity: Validity) -> String {
-        let patterns = patterns.iter().map(|&pattern| pattern.to_owned()).collect();
+        let patterns = PatternTexts(patterns.iter().map(|&pattern| pattern.to_owned()).collect());
         text(&Request { mtype: "req".to_owned(), patterns, validity })
     }
 }
@@ -187,7 +200,9 @@ mod tests {
         assert!(matches!(Message::parse(&Message::pong(validity())), Ok(Message::Pong { .. })));
         let req = Message::req(&["*/summaries"], validity());
         assert_eq!(req, format!(r#"{{"mtype":"req","patterns":["*/summaries"],{VALIDITY}}}"#));
-        assert!(matches!(Message::parse(&req), Ok(Message::Request { patterns, .. }) if patterns.len() == 1));
+        assert!(
+            matches!(Message::parse(&req), Ok(Message::Request { patterns, .. }) if patterns.read().unwrap().len() == 1)
+        );
         let propose = format!(r#"{{"mtype":"propose","bucket":["a"],"data":"b",{VALIDITY}}}"#);
         assert!(matches!(Message::parse(&propose), Ok(Message::Statement(_))));
         let command = format!(r#"{{"mtype":"command","command":"quit","parameters":{{}},{VALIDITY}}}"#);
@@ -198,17 +213,23 @@ mod tests {
 
     #[test]
     fn what_ipsd_does_not_know_is_an_error() {
-        let many = vec!["*"; MAX_PATTERNS + 1];
         for wrong in [
             "null".to_owned(),
             r#"{"mtype":"hello"}"#.to_owned(),
             format!(r#"{{"mtype":"ping","extra":1,{VALIDITY}}}"#),
             r#"{"mtype":"ping"}"#.to_owned(),
-            format!(r#"{{"mtype":"req","patterns":["["],{VALIDITY}}}"#),
-            Message::req(&many, validity()),
             format!(r#"{{"mtype":"ping","x":{}{}}}"#, "[".repeat(5000), "]".repeat(5000)),
         ] {
             assert!(Message::parse(&wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn patterns_are_read_only_when_asked_for() {
+        let many = vec!["*"; MAX_PATTERNS + 1];
+        for wrong in [Message::req(&["["], validity()), Message::req(&many, validity())] {
+            let Ok(Message::Request { patterns, .. }) = Message::parse(&wrong) else { panic!("{wrong}") };
+            assert!(patterns.read().is_err(), "{wrong}");
         }
     }
 }

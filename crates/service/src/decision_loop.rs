@@ -2,7 +2,7 @@
 
 use crate::wake::WakeLimit;
 use crate::{Decide, Decision};
-use dcache::{BucketPath, Record};
+use dcache::{BucketPath, Record, is_about_roles};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use swarm::{SayError, Stopped, Swarm};
@@ -36,7 +36,7 @@ pub struct DecisionLoop<D> {
 }
 
 impl<D: Decide<Action: Send + 'static> + Send + 'static> DecisionLoop<D> {
-    /// Makes a loop that decides when a record comes whose bucket `is_of_interest`. Records that come within `gather`
+    /// Makes a loop that decides when a record comes whose bucket `is_of_interest`, or that may change who holds a role. Records that come within `gather`
     /// after the first one are decided on together.
     pub fn new(swarm: Swarm, decider: D, is_of_interest: fn(&BucketPath) -> bool, gather: Duration) -> Self {
         let (changes, clock, decider) = (swarm.changes(), swarm.clock_sets(), Arc::new(Mutex::new(decider)));
@@ -125,7 +125,7 @@ async fn record_of_interest(
 ) {
     loop {
         match changes.recv().await {
-            Ok(record) if !is_of_interest(&record.item().bucket) => {}
+            Ok(record) if !is_of_interest(&record.item().bucket) && !is_about_roles(&record) => {}
             Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => return,
             // The loop holds a handle of the swarm, which holds the sender.
             Err(broadcast::error::RecvError::Closed) => std::future::pending().await,

@@ -33,7 +33,8 @@ pub use jobs::{
 };
 pub use private::{FileId, Overlap, PrivatePlace, PrivatePlaces, holds_key};
 pub use providers::{
-    ProviderSearch, ProviderTable, concerns_providers, holders_of, provider, provider_patterns, providers_of,
+    MAX_ADDRESSES, MAX_HOLDERS, ProviderSearch, ProviderTable, choose_holders, concerns_providers,
+    holders_of, parse_provider, provider, provider_patterns, providers_of, published_addresses,
 };
 pub use registry::{OpenError, Registration, Router, Services};
 pub use settings::{SettingsError, nearest, parse_settings};

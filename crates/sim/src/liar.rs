@@ -153,6 +153,8 @@ impl World {
                 let bound = crate::wall::Wall::default()
                     .shows(self.now)
                     .plus(self.adversary_rng.random_range(0..300));
+                // No other is looked at.
+                let bound = Time(bound.0.next_multiple_of(dcache::BOUND_GRID));
                 vec![beacon(bound, Fingerprint { count, sum })]
             }
             Habit::CopiedBeacon => {

@@ -155,7 +155,7 @@ impl World {
         }
         let elapsed = self.now - self.nodes[life.node].started;
         let of = &mut self.nodes[life.node];
-        let floor = of.clock.floor(elapsed);
+        let floor = of.clock.own_floor(elapsed);
         if let Some(disk) = &mut of.disk {
             disk.commit_own(&record, floor);
         }
@@ -183,7 +183,7 @@ impl World {
     pub(crate) fn flush(&mut self, life: Life) {
         let of = &mut self.nodes[life.node];
         if of.life == life {
-            let floor = of.clock.floor(self.now - of.started);
+            let floor = of.clock.own_floor(self.now - of.started);
             if let Some(disk) = &mut of.disk {
                 disk.commit(floor);
             }

@@ -158,7 +158,7 @@ impl World {
         presence.is_some_and(|presence| presence.until.is_none_or(|until| self.now < until.0))
     }
 
-    /// Signs what a decider states, as the daemon's loop does: what counts and finds room.
+    /// Signs what a decider states, as the daemon's loop does: what is worth a record.
     fn state<A>(
         &mut self,
         node: NodeId,
@@ -168,9 +168,7 @@ impl World {
         let of = &self.nodes[node];
         let Some(set) = of.set() else { return (Vec::new(), None) };
         let Decision { mut statements, actions, wake } = decide(set);
-        statements.keep_allowed(set, of.me, moment.time);
-        statements.reach(moment);
-        statements.fit(set, of.me, moment.time);
+        statements.keep_worthwhile(set, of.me, moment);
         self.publish_all(node, statements);
         (actions, wake)
     }

@@ -12,6 +12,7 @@
 //! |---|---|
 //! | `format` | 2. A file with a lower number is brought to this format in one commit; one with a higher number is set aside unread |
 //! | `sequence` | the last sequence number that this node has used; absent before its first record |
+//! | `signed_for` | the swarm in which all records were signed, as a mark of its ID; absent when it has none, all bits set when the records are of several swarms |
 //! | `time` | a time that has passed, as far as the node could tell (seconds since the Unix epoch): the floor for a clock without battery |
 //!
 //! Table `records`, 32 bytes to bytes. The key is SHA-256 of: the signer's public key (32 bytes), the bucket's path

@@ -8,6 +8,7 @@ use database::{Connection, Location, Settings};
 use redb::{Database, DatabaseError, ReadableDatabase as _, ReadableTableMetadata as _, TableHandle as _};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// How the store's database is opened. The file is small and read once, so a larger cache would only take memory.
@@ -89,7 +90,7 @@ impl Store {
 fn lock(file: &Path) -> Result<File, OpenError> {
     let path = with_suffix(file, ".lock");
     let mut options = OpenOptions::new();
-    let lock = options.write(true).create(true).truncate(false).open(&path);
+    let lock = options.write(true).create(true).truncate(false).mode(0o600).open(&path);
     let lock = lock.map_err(|source| io("open", &path, source))?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),

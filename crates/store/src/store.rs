@@ -12,6 +12,7 @@ pub(crate) const RECORDS: TableDefinition<[u8; 32], &[u8]> = TableDefinition::ne
 pub(crate) const SERVICES: TableDefinition<(&str, &str), &[u8]> = TableDefinition::new("services");
 const SEQUENCE: &str = "sequence";
 const TIME: &str = "time";
+const SIGNED_FOR: &str = "signed_for";
 /// Of how many rows that do not parse the reason is told; of more there is only the count.
 pub const MAX_BROKEN_ROWS_NAMED: usize = 10;
 
@@ -36,12 +37,14 @@ pub struct Batch {
     pub sequence: Option<u64>,
     /// A time that has passed, as far as this node can tell.
     pub time: Option<Time>,
+    /// The swarm in which all records were signed: see [`Store::signed_for`].
+    pub signed_for: Option<u64>,
 }
 
 impl Batch {
     /// Whether nothing is to change. A time alone is not worth a write: it comes along with others.
     pub fn is_empty(&self) -> bool {
-        self.put.is_empty() && self.remove.is_empty() && self.sequence.is_none()
+        self.put.is_empty() && self.remove.is_empty() && self.sequence.is_none() && self.signed_for.is_none()
     }
 }
 
@@ -99,6 +102,9 @@ impl Store {
                 records.insert(row::key(record.item(), record.signer()), row.as_slice())?;
             }
             raise_sequence(write, batch.sequence)?;
+            if let Some(signed_for) = batch.signed_for {
+                write.open_table(META)?.insert(SIGNED_FOR, signed_for)?;
+            }
             set_time(write, batch.time)
         })
     }
@@ -118,6 +124,15 @@ impl Store {
     /// When the database cannot be read.
     pub fn time(&self) -> Result<Option<Time>, ReadError> {
         Ok(self.meta(TIME)?.map(Time))
+    }
+
+    /// The last [`Batch::signed_for`] that was written, a [`dcache::Policy::mark`]; that of the open swarm when none was, as
+    /// in a file of before.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn signed_for(&self) -> Result<u64, ReadError> {
+        Ok(self.meta(SIGNED_FOR)?.unwrap_or(dcache::Binding::UNBOUND))
     }
 
     fn meta(&self, key: &str) -> Result<Option<u64>, ReadError> {

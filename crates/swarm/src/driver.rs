@@ -1,7 +1,9 @@
 //! The task that owns the brain.
 
+mod load;
 mod time;
 
+use self::load::{Saved, load};
 use crate::copies::CopyDetector;
 use crate::handle::{Command, SayError, Swarm};
 use crate::record_signer::RecordSigner;
@@ -109,21 +111,18 @@ impl Driver {
     }
 
     async fn begin(&self, switchboard: Switchboard) -> Result<Run, DriverError> {
-        let store = self.setup.store.clone();
-        let read = tokio::task::spawn_blocking(move || Ok((store.load()?, store.sequence()?, store.time()?)));
-        let (loaded, sequence, saved) = match read.await {
+        let (store, policy) = (self.setup.store.clone(), self.policy());
+        let judged = policy.clone();
+        let read = tokio::task::spawn_blocking(move || load(&store, &judged));
+        let Saved { records, sequence, time: saved } = match read.await {
             Ok(read) => read.map_err(DriverError::Read)?,
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         };
-        for reason in &loaded.reasons {
-            tracing::warn!(reason, "a row of the store is no record; it is left alone");
-        }
         let elapsed = self.started.elapsed();
         let (wall, mut clock) = ((self.setup.wall_clock)(), Clock::new(self.setup.built, saved, elapsed));
         let moment = clock.read(wall, elapsed);
-        let policy = self.policy();
         let mut set = Set::new(policy.clone(), Limits::of(&policy));
-        let dropped = set.restore(loaded.records, moment);
+        let dropped = set.restore(records, moment);
         let me = self.swarm.me();
         // A node that lost its disk no longer knows its last number: by counting from the clock it most likely starts
         // above its earlier records. If not, it hears of them from its peers, and goes on above them.
@@ -313,7 +312,13 @@ impl Run {
             Command::Carry { records, said } => self.write_to_send(OwnRecords { records, said }),
             Command::Adopt { policy, adopted } => {
                 let now = self.now();
+                if self.brain.set().policy().mark() != policy.mark() {
+                    // Whatever is written from now on was signed in another swarm.
+                    self.write_behind.is_mixed();
+                }
                 self.brain.adopt(policy, now).into_iter().for_each(|output| self.output(output));
+                // What this node stated in the other swarm is to be stated anew in this one.
+                self.swarm.clock_was_set();
                 let _ = adopted.send(());
             }
         }

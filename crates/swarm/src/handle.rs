@@ -121,8 +121,9 @@ impl Swarm {
     }
 
     /// As [`Swarm::say`], but without what would not count, since there others have to speak; and without what is beyond
-    /// this node's quota, or its own earlier records would leave for it, and be made again, for ever. What holds from now on
-    /// holds by the clocks of the neighbours as well. Returns the number of statements beyond the quota.
+    /// this node's quota, or its own earlier records would leave for it, and be made again, for ever; and without what only
+    /// repeats an unchanged word of this node before half of its time: see [`Statements::keep_worthwhile`]. What holds from
+    /// now on holds by the clocks of the neighbours as well. Returns the number of statements beyond the quota.
     ///
     /// # Errors
     /// When the rest cannot be said, or not be kept.
@@ -132,9 +133,7 @@ impl Swarm {
         }
         let me = self.me;
         let counting = self.read_at(move |set, now| {
-            statements.keep_allowed(set, me, now.time);
-            statements.reach(now);
-            let beyond = statements.fit(set, me, now.time);
+            let beyond = statements.keep_worthwhile(set, me, now);
             (statements, beyond)
         });
         let (statements, beyond) = counting.await?;
@@ -222,8 +221,8 @@ impl Swarm {
         self.changes.subscribe()
     }
 
-    /// Tells when the time of day jumps: the clock was set, or neighbours told the time to a node that did not know it. What
-    /// holds and what is over may be different then, although no record came.
+    /// Tells when the time of day jumps: the clock was set, or neighbours told the time to a node that did not know it; and
+    /// when another policy counts. What holds and what is over may be different then, although no record came.
     pub fn clock_sets(&self) -> watch::Receiver<u64> {
         self.clock_sets.subscribe()
     }

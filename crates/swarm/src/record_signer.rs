@@ -29,7 +29,7 @@ impl RecordSigner {
         let pending = self.pending.get(&item).copied();
         let former = held.max(pending).unwrap_or_default();
         self.last = (self.last + 1).min(MAX_SEQUENCE);
-        let record = Record::sign(statement, &self.keypair, self.last, former);
+        let record = Record::sign_for(set.policy(), statement, &self.keypair, self.last, former);
         self.pending.insert(item, record.keep());
         record
     }

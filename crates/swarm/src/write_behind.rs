@@ -1,6 +1,6 @@
 //! Writes records to the disk: in groups, one commit at a time, while the swarm goes on.
 
-use dcache::{Key, Record, Time};
+use dcache::{Binding, Key, Record, Time};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +44,8 @@ pub(crate) struct WriteBehind {
     sequence: Option<u64>,
     /// A time that has passed.
     time: Option<Time>,
+    /// The swarm in which what is on the disk was signed, when that changes.
+    signed_for: Option<u64>,
     own: Vec<OwnRecords>,
     due: Option<Instant>,
     under_way: Option<JoinHandle<EndedCommit>>,
@@ -57,6 +59,7 @@ impl WriteBehind {
             renewals: Renewals::default(),
             sequence: None,
             time: None,
+            signed_for: None,
             own: Vec::new(),
             due: None,
             under_way: None,
@@ -88,6 +91,12 @@ impl WriteBehind {
     /// Notes a time that has passed; it gets to the disk with the next commit.
     pub(crate) fn passed(&mut self, time: Time) {
         self.time = Some(time);
+    }
+
+    /// Notes that records of another swarm come to the disk from now on: at the next start all are verified.
+    pub(crate) fn is_mixed(&mut self) {
+        self.signed_for = Some(Binding::MIXED);
+        self.due.get_or_insert_with(|| Instant::now() + GROUP);
     }
 
     pub(crate) fn remove(&mut self, keys: Vec<Key>) {
@@ -142,7 +151,8 @@ impl WriteBehind {
     fn begin(&mut self) {
         self.due = None;
         let (store, own) = (self.store.clone(), std::mem::take(&mut self.own));
-        let mut batch = Batch { sequence: self.sequence.take(), time: self.time, ..Batch::default() };
+        let (sequence, signed_for) = (self.sequence.take(), self.signed_for);
+        let mut batch = Batch { sequence, time: self.time, signed_for, ..Batch::default() };
         for (key, change) in std::mem::take(&mut self.waiting) {
             match change {
                 Some(record) => batch.put.push(record),

@@ -88,8 +88,10 @@ macro_rules! metrics {
 metrics! {
     BRAIN_BEACONS_RECEIVED = counter "brain.beacons.received", "{beacon}",
         "Beacons that came from peers.";
+    BRAIN_BEACONS_REFUSED_ODD_BOUND = counter "brain.beacons.refused.odd_bound", "{beacon}",
+        "Beacons ignored because their bound is none that a node names.";
     BRAIN_BEACONS_REFUSED_OVER_BUDGET = counter "brain.beacons.refused.over_budget", "{beacon}",
-        "Beacons ignored because their host had used up its budget of beacons.";
+        "Beacons ignored because their host, or their link, had used up its budget of beacons.";
     BRAIN_BEACONS_SENT = counter "brain.beacons.sent", "{beacon}",
         "Beacons that this node sent.";
     BRAIN_COMPARISONS_CHECKUPS = counter "brain.comparisons.checkups", "{comparison}",
@@ -134,6 +136,8 @@ metrics! {
         "Lines ignored because their host had used up its budget of lines.";
     BRAIN_LINKS_CLOSED_MISBEHAVIOUR = counter "brain.links.closed.misbehaviour", "{link}",
         "Links closed because too many bad lines came by them.";
+    BRAIN_LINKS_NOT_DIALLED = counter "brain.links.not_dialled", "{link}",
+        "Links not opened because too many to that host, which others named, failed lately.";
     BRAIN_MESSAGES_IGNORED_COMMANDS = counter "brain.messages.ignored.commands", "{message}",
         "Messages ignored because they are commands.";
     BRAIN_MESSAGES_IGNORED_SIGNATURES = counter "brain.messages.ignored.signatures", "{message}",
@@ -144,6 +148,8 @@ metrics! {
         "This node's own records refused because their validity ends too far in the future.";
     BRAIN_OWN_RECORDS_REFUSED_CROWDED = counter "brain.own_records.refused.crowded", "{record}",
         "This node's own records refused because strangers have used up their quota.";
+    BRAIN_OWN_RECORDS_REFUSED_DENIED = counter "brain.own_records.refused.denied", "{record}",
+        "This node's own records refused because somebody with a stronger role denies this node.";
     BRAIN_OWN_RECORDS_REFUSED_EXPIRED = counter "brain.own_records.refused.expired", "{record}",
         "This node's own records refused because their validity is over.";
     BRAIN_OWN_RECORDS_REFUSED_FORGED = counter "brain.own_records.refused.forged", "{record}",
@@ -152,6 +158,8 @@ metrics! {
         "This node's own records refused because their validity is open or too long for a signer without a role.";
     BRAIN_OWN_RECORDS_REFUSED_NOT_OWNER = counter "brain.own_records.refused.not_owner", "{record}",
         "This node's own records refused because their bucket belongs to another peer.";
+    BRAIN_OWN_RECORDS_REFUSED_POWERLESS = counter "brain.own_records.refused.powerless", "{record}",
+        "This node's own records refused because nobody can ever make them count in this swarm.";
     BRAIN_OWN_RECORDS_REFUSED_QUOTA = counter "brain.own_records.refused.quota", "{record}",
         "This node's own records refused because it has used up its quota.";
     BRAIN_OWN_RECORDS_TAKEN = counter "brain.own_records.taken", "{record}",
@@ -160,10 +168,14 @@ metrics! {
         "Lines for a path not sent because no channel of this node leads to its first hop.";
     BRAIN_PATHS_DROPPED_TOO_LONG = counter "brain.paths.dropped.too_long", "{line}",
         "Lines for a path not sent because they are too long with its addresses.";
+    BRAIN_PATHS_DROPPED_UNPROVEN = counter "brain.paths.dropped.unproven", "{line}",
+        "Lines not sent along a path that others began, because its peer has not shown that it gets them.";
     BRAIN_PATHS_NOT_OPENED = counter "brain.paths.not_opened", "{path}",
         "Paths not opened because there are too many.";
     BRAIN_PINGS_ANSWERED = counter "brain.pings.answered", "{ping}",
         "Pings that this node answered.";
+    BRAIN_RECORDS_DEFERRED = counter "brain.records.deferred", "{record}",
+        "Records that had to wait, or were left, because their signer says more than its rate limit.";
     BRAIN_RECORDS_DROPPED_QUEUE_FULL = counter "brain.records.dropped.queue_full", "{record}",
         "Records not queued for a channel because too many wait there.";
     BRAIN_RECORDS_DROPPED_TOO_LONG = counter "brain.records.dropped.too_long", "{record}",
@@ -174,6 +186,8 @@ metrics! {
         "Records refused because their validity ends too far in the future.";
     BRAIN_RECORDS_REFUSED_CROWDED = counter "brain.records.refused.crowded", "{record}",
         "Records refused because strangers have used up their quota.";
+    BRAIN_RECORDS_REFUSED_DENIED = counter "brain.records.refused.denied", "{record}",
+        "Records refused because somebody with a stronger role denies their signer.";
     BRAIN_RECORDS_REFUSED_EXPIRED = counter "brain.records.refused.expired", "{record}",
         "Records refused because their validity is over.";
     BRAIN_RECORDS_REFUSED_FORGED = counter "brain.records.refused.forged", "{record}",
@@ -184,6 +198,8 @@ metrics! {
         "Payloads in a line of several records refused because they are no record.";
     BRAIN_RECORDS_REFUSED_NOT_OWNER = counter "brain.records.refused.not_owner", "{record}",
         "Records refused because their bucket belongs to another peer.";
+    BRAIN_RECORDS_REFUSED_POWERLESS = counter "brain.records.refused.powerless", "{record}",
+        "Records refused because nobody can ever make them count in this swarm.";
     BRAIN_RECORDS_REFUSED_QUOTA = counter "brain.records.refused.quota", "{record}",
         "Records refused because their signer has used up its quota.";
     BRAIN_RECORDS_REFUSED_UNSIGNED = counter "brain.records.refused.unsigned", "{record}",

@@ -71,11 +71,11 @@ fn find(set: &Set, now: Time, pattern: &Pattern, me: PeerId, networks: &Networks
     let mut peers: BTreeMap<String, Peer> = BTreeMap::new();
     for view in set.matching(pattern, now) {
         let peer = view.item.bucket.as_str().trim_start_matches('/').split('/').nth(1).unwrap_or_default();
-        let Ok(address) = view.item.data.as_str().parse() else { continue };
-        let known = peers.entry(peer.to_owned()).or_default();
-        if known.addresses.len() < MAX_PUBLISHED {
-            known.addresses.push(address);
+        if peers.get(peer).is_none_or(|known| known.addresses.len() < MAX_PUBLISHED) {
+            let Ok(address) = view.item.data.as_str().parse() else { continue };
+            peers.entry(peer.to_owned()).or_default().addresses.push(address);
         }
+        let known = peers.entry(peer.to_owned()).or_default();
         let until = view.proposals.iter().map(|record| record.validity().until()).max().flatten();
         known.until = known.until.max(until.unwrap_or_default());
     }

@@ -24,7 +24,7 @@ impl Brain {
     /// Takes a record that this node made.
     pub(super) fn local(&mut self, now: Now, record: Record) {
         let former = self.node.replica.set().get(&Key::from(&record)).cloned();
-        match self.node.replica.admit_own(record, now.moment.time) {
+        match self.node.replica.admit_verified(record, now.moment.time) {
             Ok(admission) => {
                 // A record that only renews an earlier one is not worth waking everybody.
                 if former.is_none() {
@@ -60,21 +60,52 @@ impl Brain {
 
     fn admit(&mut self, now: Now, source: RecordSource, statement: Statement, signature: Signature) {
         let (RecordSource::Pushed(origin) | RecordSource::Repaired(origin)) = source else { return };
+        if self.signer_rates.has_better(&statement, &signature) {
+            self.comparisons.limited(origin);
+            return self.node.count(&metrics::BRAIN_RECORDS_KNOWN);
+        }
         let key = Key { item: statement.item().clone(), signer: signature.signer };
-        let former = self.node.replica.set().get(&key).cloned();
-        match self.node.replica.admit(statement, signature, now.moment.time) {
-            Ok(Admission::Known) => {
+        match self.node.replica.verify(statement, signature, now.moment.time) {
+            Ok(None) => {
                 self.node.count(&metrics::BRAIN_RECORDS_KNOWN);
-                self.heard_again(origin.channel, &key, former.as_ref(), &signature);
+                self.heard_again(origin.channel, &key, &signature);
             }
-            Ok(admission) => self.settle(now, admission, former, source),
+            Ok(Some(record)) => {
+                match self.signer_rates.take(&record, source, self.node.replica.set(), now.elapsed) {
+                    true => self.take(now, source, record),
+                    false => {
+                        self.node.count(&metrics::BRAIN_RECORDS_DEFERRED);
+                        self.comparisons.limited(origin);
+                    }
+                }
+            }
             Err(reason) => self.refused(origin, reason),
+        }
+    }
+
+    /// Takes the records whose signers are within their rate limits again.
+    pub(super) fn take_deferred(&mut self, now: Now) {
+        while let Some((record, source)) = self.signer_rates.due(self.node.replica.set(), now.elapsed) {
+            self.take(now, source, record);
+        }
+    }
+
+    /// Takes a record of another node that was verified.
+    fn take(&mut self, now: Now, source: RecordSource, record: Record) {
+        let former = self.node.replica.set().get(&Key::from(&record)).cloned();
+        match (self.node.replica.admit_verified(record, now.moment.time), source) {
+            (Ok(admission), _) => self.settle(now, admission, former, source),
+            (Err(reason), RecordSource::Pushed(origin) | RecordSource::Repaired(origin)) => {
+                self.refused(origin, reason);
+            }
+            (Err(_), RecordSource::Own) => {}
         }
     }
 
     /// Cancels a record that another node was heard sending on a channel: it need not be passed on there once more. The
     /// maker of a record still sends its copies, which are against loss.
-    fn heard_again(&mut self, channel: ChannelId, key: &Key, held: Option<&Record>, heard: &Signature) {
+    fn heard_again(&mut self, channel: ChannelId, key: &Key, heard: &Signature) {
+        let held = self.node.replica.set().get(key);
         let is_latest = held.is_some_and(|held| held.signature() == heard);
         if key.signer != self.node.me && is_latest && self.node.channels.outbox.cancel(channel, key) {
             self.node.channels.tally(channel, |tally| tally.suppressed += 1);
@@ -108,20 +139,20 @@ impl Brain {
         }
         let (cause, brought_by) = match source {
             RecordSource::Own => (own, None),
-            RecordSource::Pushed(origin) => (Cause::Relay, Some(origin.channel)),
-            RecordSource::Repaired(origin) => (Cause::Found, Some(origin.channel)),
+            RecordSource::Pushed(origin) => (Cause::Relay, Some(origin)),
+            RecordSource::Repaired(origin) => (Cause::Found, Some(origin)),
         };
         match brought_by {
             None => self.node.count(&metrics::BRAIN_OWN_RECORDS_TAKEN),
-            Some(channel) => self.took(now.elapsed, channel),
+            Some(origin) => self.took(now.elapsed, origin),
         }
-        self.node.push(now, &key, cause, brought_by);
+        self.node.push(now, &key, cause, brought_by.map(|origin| origin.channel));
     }
 
-    fn took(&mut self, elapsed: Duration, channel: ChannelId) {
+    fn took(&mut self, elapsed: Duration, origin: Origin) {
         self.node.count(&metrics::BRAIN_RECORDS_TAKEN);
-        if self.comparisons.gained(elapsed, channel, self.node.settings.repair_timeout) {
-            self.node.channels.tally(channel, |tally| tally.repaired += 1);
+        if self.comparisons.gained(elapsed, origin) {
+            self.node.channels.tally(origin.channel, |tally| tally.repaired += 1);
         }
     }
 }

@@ -9,6 +9,9 @@ use routing::{Address, Capacity, ChannelId, Envelope, Medium, Message, Repair};
 use std::net::SocketAddr;
 use telemetry::metrics;
 
+/// Maximum number of addresses of one peer that are looked at. They are looked at for each of its lines.
+const MAX_SIGNED_LINES: usize = 16;
+
 impl Brain {
     pub(super) fn received(&mut self, now: Now, origin: Origin, envelope: &Envelope, bytes: usize) {
         let peer = envelope.from.brain_of();
@@ -26,6 +29,7 @@ impl Brain {
         if !self.has_budget(now, origin) {
             return;
         }
+        self.node.note_answer(now, origin);
         if envelope.to != self.node.here && envelope.to != self.node.everybody {
             return self.forwarding.received(&mut self.node, now, origin, envelope, bytes);
         }
@@ -128,10 +132,14 @@ impl Brain {
         let claimed = from.tcp();
         match (self.node.channels.get(origin.channel)?.medium(), origin.source) {
             (Medium::Link { dialled, .. }, _) => *dialled,
-            (_, Some(source)) => claimed.filter(|line| line.ip() == source.ip()),
+            (_, Some(source)) => {
+                claimed.filter(|line| line.ip() == source.ip() && self.node.is_fit_line(*line, true))
+            }
             // Where this node names its own address, all do. Where it does not, as on IRC, anybody could claim anything of
             // others, and only what the peer has signed is believed.
-            (Medium::Broadcast { line: Some(_), .. }, None) => claimed,
+            (Medium::Broadcast { line: Some(_), .. }, None) => {
+                claimed.filter(|line| self.node.is_fit_line(*line, false))
+            }
             (Medium::Broadcast { line: None, .. }, None) => self.signed_line(now, peer),
         }
     }
@@ -139,8 +147,9 @@ impl Brain {
     /// Returns where a peer takes links, as it has signed.
     fn signed_line(&self, now: Now, peer: PeerId) -> Option<SocketAddr> {
         let bucket = buckets::ADDRESSES.of(peer);
-        let mut views = self.node.replica.set().bucket(&bucket, now.moment.time);
-        views.find_map(|view| view.item.data.as_str().parse::<Address>().ok()?.tcp())
+        let views = self.node.replica.set().bucket(&bucket, now.moment.time).take(MAX_SIGNED_LINES);
+        let mut lines = views.filter_map(|view| view.item.data.as_str().parse::<Address>().ok()?.tcp());
+        lines.find(|line| self.node.is_fit_line(*line, false))
     }
 
     /// Notes by which channel a peer was heard.

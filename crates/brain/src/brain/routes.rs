@@ -72,7 +72,8 @@ impl Brain {
     /// Returns the origin of a line with its path as the channel, if others forwarded it along one. A peer that sends to
     /// everybody along a path, and so to this node alone, wants to share what it has: then a path is opened.
     pub(super) fn path_of(&mut self, now: Now, origin: Origin, envelope: &Envelope, bytes: usize) -> Origin {
-        let Some(chain) = way_back(envelope, origin) else { return origin };
+        let chain = way_back(envelope, origin).filter(|chain| self.node.is_fit_path(origin, chain));
+        let Some(chain) = chain else { return origin };
         let known = self.node.paths.heard(&chain, now.elapsed);
         let is_for_all = envelope.to == self.node.everybody;
         let id = known.or_else(|| if is_for_all { self.open_path(now, chain, false) } else { None });

@@ -20,10 +20,11 @@ impl Comparisons {
         (origin, peer): (Origin, PeerId),
         want: &Want,
     ) {
-        if !self.is_of_session(origin, peer, want.salt) {
+        let session = self.session_of(origin, peer, want.salt).and_then(|id| self.sessions.get_mut(&id));
+        let Some(session) = session else {
             return node.count(&metrics::BRAIN_COMPARISONS_UNEXPECTED_STEPS);
-        }
-        let Some(session) = &mut self.session else { return };
+        };
+        node.paths.prove(origin.channel);
         let (Some(description), Some(channel)) = (&session.description, session.channel) else { return };
         let beyond = node.replica.set().beyond(End::at(description.bound));
         let keys = keys_of(beyond, want.salt, &want.ids);

@@ -1,9 +1,11 @@
 //! How a comparison goes on, and how it ends.
 
-use super::{Comparisons, Session, TRIES};
+use super::pace::{Host, is_worth};
+use super::{Comparisons, Session, SessionId, TRIES};
 use crate::Now;
-use crate::answers::GiftProgress;
+use crate::answers::{GiftProgress, PORTION};
 use crate::node::Node;
+use crate::origin::Origin;
 use crate::replica::Verdict;
 use routing::{ChannelCommand, ChannelId};
 use std::net::SocketAddr;
@@ -11,18 +13,35 @@ use std::time::Duration;
 use telemetry::metrics;
 
 impl Comparisons {
-    fn session_on(&mut self, channel: ChannelId) -> Option<&mut Session> {
-        self.session.as_mut().filter(|session| session.channel == Some(channel))
+    /// Returns the comparison over a link.
+    fn over_link(&mut self, channel: ChannelId) -> Option<(SessionId, &mut Session)> {
+        let is_on = |session: &Session| session.address.is_some() && session.channel == Some(channel);
+        self.sessions.iter_mut().find(|(_, session)| is_on(session)).map(|(id, session)| (*id, session))
     }
 
-    /// Notes that a record came. Returns whether the comparison brought it.
-    pub(crate) fn gained(&mut self, elapsed: Duration, channel: ChannelId, timeout: Duration) -> bool {
-        let Some(session) = self.session_on(channel) else { return false };
+    /// Returns the comparison by which a record came: on a network that with the host that sent it.
+    fn brought_by(&mut self, origin: Origin) -> Option<&mut Session> {
+        let host = origin.source.map_or(Host::Channel(origin.channel), |source| Host::Ip(source.ip()));
+        let mut sessions = self.sessions.values_mut();
+        sessions.find(|session| {
+            session.channel == Some(origin.channel) && (session.address.is_some() || session.host == host)
+        })
+    }
+
+    /// Notes that a record came. Returns whether a comparison brought it.
+    pub(crate) fn gained(&mut self, elapsed: Duration, origin: Origin) -> bool {
+        let Some(session) = self.brought_by(origin) else { return false };
         session.gained += 1;
-        if session.address.is_some() {
-            session.deadline = elapsed + timeout;
-        }
+        session.pace.exchanged(1, elapsed);
         true
+    }
+
+    /// Notes that a record came that waits because of the rate limit of its signer. The sets still differ afterwards, and
+    /// that is not the fault of the peer.
+    pub(crate) fn limited(&mut self, origin: Origin) {
+        if let Some(session) = self.brought_by(origin) {
+            session.is_limited = true;
+        }
     }
 
     /// Notes how far the records are sent that this node owes the other side of a link.
@@ -33,51 +52,56 @@ impl Comparisons {
         channel: ChannelId,
         progress: GiftProgress,
     ) {
-        let Some(session) = self.session_on(channel) else { return };
-        session.deadline = now.elapsed + node.settings.repair_timeout;
+        let Some((id, session)) = self.over_link(channel) else { return };
+        session.pace.exchanged(PORTION as u64, now.elapsed);
         if progress == GiftProgress::Done {
             session.is_given = true;
-            self.close_if_done(node, now);
+            self.close_if_done(node, now, id);
         }
     }
 
     /// Notes that the other side of a link has sent all that this node lacked.
     pub(crate) fn completed(&mut self, node: &mut Node, now: Now, channel: ChannelId) {
-        if let Some(session) = self.session_on(channel).filter(|session| session.address.is_some()) {
+        if let Some((id, session)) = self.over_link(channel) {
             session.is_complete = true;
-            self.close_if_done(node, now);
+            self.close_if_done(node, now, id);
         }
     }
 
-    fn close_if_done(&mut self, node: &mut Node, now: Now) {
-        let is_done = |session: &&Session| session.is_complete && session.is_given;
-        if let Some(channel) = self.session.as_ref().filter(is_done).and_then(|session| session.channel) {
+    fn close_if_done(&mut self, node: &mut Node, now: Now, id: SessionId) {
+        let session = self.sessions.get(&id).filter(|session| session.is_complete && session.is_given);
+        if let Some(channel) = session.and_then(|session| session.channel) {
             node.command(ChannelCommand::Close { channel });
-            self.end(node, now);
+            self.end(node, now, id);
         }
     }
 
-    /// Tries the last step again, or gives the comparison up.
-    pub(super) fn late(&mut self, node: &mut Node, now: Now) {
-        let Some(session) = &mut self.session else { return };
+    /// Goes on if there was progress, tries the last step again, or gives the comparison up.
+    pub(super) fn late(&mut self, node: &mut Node, now: Now, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
         session.tries += 1;
         let is_on_network = session.address.is_none();
         if is_on_network && !session.is_complete && session.tries < TRIES && session.ends > now.elapsed {
-            return self.try_again(node, now);
+            return self.try_again(node, now, id);
+        }
+        if !is_on_network && session.ends > now.elapsed && session.pace.take_progress() {
+            session.deadline = now.elapsed + node.settings.repair_timeout;
+            return;
         }
         match session.channel {
-            _ if is_on_network => self.end(node, now),
-            None => self.no_link(node, now),
+            _ if is_on_network => self.end(node, now, id),
+            None => self.no_link(node, now, id),
             Some(channel) => {
                 node.command(ChannelCommand::Close { channel });
-                self.end(node, now);
+                self.end(node, now, id);
             }
         }
     }
 
-    /// Ends the comparison. Backs off from a neighbour that differs and yet brings nothing.
-    fn end(&mut self, node: &mut Node, now: Now) {
-        let Some(session) = self.session.take() else { return };
+    /// Ends the comparison. Backs off from a neighbour that differs and yet brings nothing, or so little that the comparison
+    /// had to be cut off.
+    fn end(&mut self, node: &mut Node, now: Now, id: SessionId) {
+        let Some(session) = self.sessions.remove(&id) else { return };
         node.count(match session.is_complete {
             true => &metrics::BRAIN_COMPARISONS_COMPLETED,
             false => &metrics::BRAIN_COMPARISONS_FAILED,
@@ -86,10 +110,13 @@ impl Comparisons {
         // A neighbour that is behind showed what this node held, or would have held.
         let agrees =
             shown.is_some_and(|shown| node.replica.judge(now, &shown.beacon).0 != Verdict::Different);
+        let is_whole = session.is_complete || session.address.is_none();
+        let has_brought = session.gained > 0 && (is_whole || is_worth(session.gained));
         if let Some(neighbour) = node.neighbours.get_mut(&session.peer) {
-            match session.gained > 0 || agrees {
-                true => neighbour.clear_backoff(),
-                false => neighbour.back_off(now.elapsed),
+            match (has_brought || agrees, session.is_limited) {
+                (true, _) => neighbour.clear_backoff(),
+                (false, true) => neighbour.rest(now.elapsed),
+                (false, false) => neighbour.back_off(now.elapsed),
             }
         }
         node.reset_timer(now, session.peer.0);
@@ -98,23 +125,27 @@ impl Comparisons {
     /// Notes that no link came up to this address.
     pub(crate) fn connect_failed(&mut self, node: &mut Node, now: Now, address: SocketAddr) {
         let waits = |session: &Session| session.address == Some(address) && session.channel.is_none();
-        if self.session.as_ref().is_some_and(waits) {
-            self.no_link(node, now);
+        for id in self.sessions_that(waits) {
+            self.no_link(node, now, id);
         }
     }
 
-    fn no_link(&mut self, node: &mut Node, now: Now) {
+    fn no_link(&mut self, node: &mut Node, now: Now, id: SessionId) {
         node.count(&metrics::BRAIN_COMPARISONS_NO_LINK);
-        let peer = self.session.take().map(|session| session.peer);
+        let peer = self.sessions.remove(&id).map(|session| session.peer);
         if let Some(neighbour) = peer.and_then(|peer| node.neighbours.get_mut(&peer)) {
             neighbour.link_failed(now.elapsed);
         }
     }
 
-    /// Ends the comparison if it was on a channel that is gone.
+    /// Ends the comparisons on a channel that is gone.
     pub(crate) fn channel_is_down(&mut self, node: &mut Node, now: Now, channel: ChannelId) {
-        if self.session_on(channel).is_some() {
-            self.end(node, now);
+        for id in self.sessions_that(|session| session.channel == Some(channel)) {
+            self.end(node, now, id);
         }
+    }
+
+    fn sessions_that(&self, is_one: impl Fn(&Session) -> bool) -> Vec<SessionId> {
+        self.sessions.iter().filter(|(_, session)| is_one(session)).map(|(id, _)| *id).collect()
     }
 }

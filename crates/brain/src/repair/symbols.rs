@@ -1,6 +1,6 @@
 //! Describing this node's set in symbols.
 
-use super::{Comparisons, Description, TRIES};
+use super::{Comparisons, Description, SessionId, TRIES};
 use crate::Now;
 use crate::node::Node;
 use crate::origin::Origin;
@@ -27,9 +27,9 @@ const FRAME_BYTES: u32 = 600;
 
 impl Comparisons {
     /// Begins to describe this node's set, as it is now.
-    pub(super) fn send_sketch(&mut self, node: &mut Node, now: Now) {
+    pub(super) fn send_sketch(&mut self, node: &mut Node, now: Now, id: SessionId) {
         let salt = node.random.random_range(0..=MAX_SALT);
-        let Some(session) = &mut self.session else { return };
+        let Some(session) = self.sessions.get_mut(&id) else { return };
         let shown = node.neighbours.get(&session.peer).and_then(|neighbour| neighbour.shown);
         // A node whose clock is ahead has forgotten what ends before its own bound, which has moved on since it was shown.
         let by_now = |at| now.elapsed.saturating_sub(at).as_secs();
@@ -40,12 +40,12 @@ impl Comparisons {
         session.description = Some(Description { salt, bound, count, encoder, last: None });
         let missing = shown.map_or(0, |shown| shown.beacon.fingerprint.count.abs_diff(count));
         let missing = missing.min(MAX_UNASKED / 3 * 2);
-        self.send_symbols(node, now, missing + missing / 2 + ON_A_NETWORK.0);
+        self.send_symbols(node, now, id, missing + missing / 2 + ON_A_NETWORK.0);
     }
 
     /// Sends the next symbols: over a link all that are wanted, on a network as many as fit into one line.
-    fn send_symbols(&mut self, node: &mut Node, now: Now, wanted: u64) {
-        let Some(channel) = self.session.as_ref().and_then(|session| session.channel) else { return };
+    fn send_symbols(&mut self, node: &mut Node, now: Now, id: SessionId, wanted: u64) {
+        let Some(channel) = self.sessions.get(&id).and_then(|session| session.channel) else { return };
         let network = node.channels.capacity(channel).filter(|_| !node.channels.is_link(channel));
         let limit = network.map(|capacity| {
             let fits = capacity.bytes.burst.saturating_sub(FRAME_BYTES) / SYMBOL_BYTES;
@@ -54,8 +54,8 @@ impl Comparisons {
         let mut left = usize::try_from(limit.map_or(wanted, |limit| wanted.min(limit))).unwrap_or(usize::MAX);
         while left > 0 {
             let count = left.min(MAX_SYMBOLS);
-            if let Some(room) = self.send_some_symbols(node, now, channel, count) {
-                return self.wait_for_room(node, channel, room);
+            if let Some(room) = self.send_some_symbols(node, now, (id, channel), count) {
+                return self.wait_for_room(node, (id, channel), room);
             }
             left -= count;
         }
@@ -63,16 +63,16 @@ impl Comparisons {
             Some(_) => node.channels.round_trip(channel),
             None => node.settings.repair_timeout,
         };
-        if let Some(session) = &mut self.session {
+        if let Some(session) = self.sessions.get_mut(&id) {
             session.deadline = now.elapsed + wait;
         }
     }
 
     /// Reserves the budget of a slow channel for the next step. Records that wait there would otherwise use up each bit of
     /// it as soon as it is there, and a comparison would never be sent.
-    fn wait_for_room(&mut self, node: &mut Node, channel: ChannelId, room: Duration) {
+    fn wait_for_room(&mut self, node: &mut Node, (id, channel): (SessionId, ChannelId), room: Duration) {
         node.channels.outbox.pause(channel, room + RESERVED);
-        if let Some(session) = &mut self.session {
+        if let Some(session) = self.sessions.get_mut(&id) {
             session.deadline = room;
             session.tries = session.tries.saturating_sub(1);
         }
@@ -83,10 +83,10 @@ impl Comparisons {
         &mut self,
         node: &mut Node,
         now: Now,
-        channel: ChannelId,
+        (id, channel): (SessionId, ChannelId),
         count: usize,
     ) -> Option<Duration> {
-        let session = self.session.as_mut()?;
+        let session = self.sessions.get_mut(&id)?;
         let (peer, sent) = (session.peer.1, session.description.as_mut()?);
         let first = u32::try_from(sent.encoder.given()).unwrap_or(u32::MAX);
         let symbols = sent.encoder.symbols(count);
@@ -103,10 +103,11 @@ impl Comparisons {
         (origin, peer): (Origin, PeerId),
         (salt, have): (u64, u32),
     ) {
-        if !self.is_of_session(origin, peer, salt) {
+        let id = self.session_of(origin, peer, salt);
+        let Some((id, session)) = id.and_then(|id| Some((id, self.sessions.get_mut(&id)?))) else {
             return node.count(&metrics::BRAIN_COMPARISONS_UNEXPECTED_STEPS);
-        }
-        let Some(session) = &mut self.session else { return };
+        };
+        node.paths.prove(origin.channel);
         let Some(sent) = &session.description else { return };
         let most = 2 * sent.count.max(1024) + u64::from(u16::MAX);
         // The answer to a late or repeated question is under way. And nobody needs more symbols than our set is worth.
@@ -114,31 +115,33 @@ impl Comparisons {
             return;
         }
         session.tries = 0;
+        session.pace.stepped();
         let line = node.neighbours.get(&session.peer).and_then(|neighbour| neighbour.link(now.elapsed));
         match line.filter(|_| session.address.is_none()) {
             Some(_) => {
                 let peer = session.peer;
+                self.sessions.remove(&id);
                 self.begin_over_link(node, now, peer);
             }
-            None => self.send_symbols(node, now, u64::from(have / 2).max(FEWEST_MORE)),
+            None => self.send_symbols(node, now, id, u64::from(have / 2).max(FEWEST_MORE)),
         }
     }
 
     /// Sends the line again that got lost, or else begins anew: of the many lines of a large difference some would always
     /// get lost.
-    pub(super) fn try_again(&mut self, node: &mut Node, now: Now) {
-        let Some(session) = &self.session else { return };
+    pub(super) fn try_again(&mut self, node: &mut Node, now: Now, id: SessionId) {
+        let Some(session) = self.sessions.get(&id) else { return };
         let last = session.description.as_ref().and_then(|sent| sent.last.clone());
         let last = last.filter(|last| last.first > 0 && session.tries <= TRIES / 2);
         let (Some(last), Some(channel), peer) = (last, session.channel, session.peer.1) else {
-            return self.send_sketch(node, now);
+            return self.send_sketch(node, now, id);
         };
         let wait = node.channels.round_trip(channel) * 3 / 2;
-        if let Some(session) = &mut self.session {
+        if let Some(session) = self.sessions.get_mut(&id) {
             session.deadline = now.elapsed + wait;
         }
         if let Some(room) = node.send_step(now, channel, peer, Repair::Sketch(last)) {
-            self.wait_for_room(node, channel, room);
+            self.wait_for_room(node, (id, channel), room);
         }
     }
 }

@@ -5,6 +5,8 @@ use dcache::{Fingerprint, PeerId};
 use routing::{Beacon, MAX_SYMBOLS, Message, Repair, Sketch, Want};
 use sketch::Encoder;
 
+mod work;
+
 const LINK: ChannelId = ChannelId(77);
 
 fn liar() -> PeerId {
@@ -31,9 +33,14 @@ fn hears_step(world: &mut World, channel: ChannelId, host: Option<SocketAddr>, s
     hears(world, channel, host, envelope);
 }
 
+/// A bound as nodes name it.
+fn bound(world: &World) -> Time {
+    Time(world.now().moment.time.plus(60).0.next_multiple_of(dcache::BOUND_GRID))
+}
+
 /// The liar shows a node that it holds so many records.
 fn shows(world: &mut World, count: u64) {
-    let bound = world.now().moment.time.plus(60);
+    let bound = bound(world);
     let beacon = Some(Beacon { bound, fingerprint: Fingerprint { count, sum: 7 } });
     hears(
         world,

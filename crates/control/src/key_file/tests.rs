@@ -44,11 +44,11 @@ fn is_made_once_for_its_owner_alone() {
 fn numbers_grow_with_each_word_each_use_and_what_was_heard() {
     let bench = Bench::new();
     let words = || vec![statement("a"), statement("b")];
-    let first = bench.open().sign(words(), 0).unwrap();
+    let first = bench.open().sign(words(), 0, &Policy::default()).unwrap();
     assert_eq!(sequences(&first), [1, 2]);
-    assert_eq!(sequences(&bench.open().sign(words(), 1).unwrap()), [3, 4]);
-    assert_eq!(sequences(&bench.open().sign(words(), 100).unwrap()), [101, 102]);
-    assert_eq!(sequences(&bench.open().sign(words(), 50).unwrap()), [103, 104]);
+    assert_eq!(sequences(&bench.open().sign(words(), 1, &Policy::default()).unwrap()), [3, 4]);
+    assert_eq!(sequences(&bench.open().sign(words(), 100, &Policy::default()).unwrap()), [101, 102]);
+    assert_eq!(sequences(&bench.open().sign(words(), 50, &Policy::default()).unwrap()), [103, 104]);
     let verified = Record::verify(first[0].statement().clone(), *first[0].signature());
     assert_eq!(verified.unwrap().signer(), bench.open().peer_id());
     assert_eq!(fs::metadata(&bench.path).unwrap().permissions().mode() & 0o777, 0o600);
@@ -58,7 +58,7 @@ fn numbers_grow_with_each_word_each_use_and_what_was_heard() {
 fn a_word_is_kept_for_as_long_as_the_one_before_it() {
     let bench = Bench::new();
     let (statement, _) = statement("a");
-    let records = bench.open().sign(vec![(statement, End::NEVER)], 0).unwrap();
+    let records = bench.open().sign(vec![(statement, End::NEVER)], 0, &Policy::default()).unwrap();
     assert_eq!(records[0].keep(), End::NEVER);
 }
 
@@ -67,26 +67,31 @@ fn a_crash_between_raising_and_using_skips_numbers_and_repeats_none() {
     let bench = Bench::new();
     // The number is on the disk, and nothing was signed: the process died.
     let _ = bench.open().reserve(2, 0).unwrap();
-    assert_eq!(sequences(&bench.open().sign(vec![statement("a")], 0).unwrap()), [3]);
+    assert_eq!(sequences(&bench.open().sign(vec![statement("a")], 0, &Policy::default()).unwrap()), [3]);
     // It died while it wrote the new file aside: the old one counts, and nothing was signed.
     let before = fs::read(&bench.path).unwrap();
     fs::write(bench.path.with_extension("key.new"), &before[..before.len() / 2]).unwrap();
-    assert_eq!(sequences(&bench.open().sign(vec![statement("a")], 0).unwrap()), [4]);
+    assert_eq!(sequences(&bench.open().sign(vec![statement("a")], 0, &Policy::default()).unwrap()), [4]);
 }
 
 #[test]
 fn nothing_is_signed_when_the_number_cannot_be_raised() {
     let bench = Bench::new();
     fs::create_dir(bench.path.with_extension("key.new")).unwrap();
-    assert!(matches!(bench.open().sign(vec![statement("a")], 0), Err(KeyFileError::Io(..))));
+    assert!(matches!(
+        bench.open().sign(vec![statement("a")], 0, &Policy::default()),
+        Err(KeyFileError::Io(..))
+    ));
     fs::remove_dir(bench.path.with_extension("key.new")).unwrap();
-    assert_eq!(sequences(&bench.open().sign(vec![statement("a")], 0).unwrap()), [1]);
+    assert_eq!(sequences(&bench.open().sign(vec![statement("a")], 0, &Policy::default()).unwrap()), [1]);
 }
 
 #[test]
 fn many_at_a_time_never_use_a_number_twice() {
     let bench = Bench::new();
-    let sign = || sequences(&bench.open().sign(vec![statement("a"), statement("b")], 0).unwrap());
+    let sign = || {
+        sequences(&bench.open().sign(vec![statement("a"), statement("b")], 0, &Policy::default()).unwrap())
+    };
     let mut all: Vec<u64> = std::thread::scope(|scope| {
         let threads: Vec<_> =
             (0..4).map(|_| scope.spawn(|| (0..5).flat_map(|_| sign()).collect::<Vec<_>>())).collect();
@@ -133,11 +138,17 @@ fn what_is_no_key_is_refused_without_showing_the_secret() {
 fn the_last_number_is_the_end() {
     let bench = Bench::new();
     assert_eq!(
-        sequences(&bench.open().sign(vec![statement("a")], MAX_SEQUENCE - 1).unwrap()),
+        sequences(&bench.open().sign(vec![statement("a")], MAX_SEQUENCE - 1, &Policy::default()).unwrap()),
         [MAX_SEQUENCE]
     );
-    assert!(matches!(bench.open().sign(vec![statement("a")], 0), Err(KeyFileError::Exhausted(_))));
-    assert!(matches!(bench.open().sign(vec![statement("a")], u64::MAX), Err(KeyFileError::Exhausted(_))));
+    assert!(matches!(
+        bench.open().sign(vec![statement("a")], 0, &Policy::default()),
+        Err(KeyFileError::Exhausted(_))
+    ));
+    assert!(matches!(
+        bench.open().sign(vec![statement("a")], u64::MAX, &Policy::default()),
+        Err(KeyFileError::Exhausted(_))
+    ));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use hashbrown::HashTable;
 use sha2::{Digest as _, Sha256};
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
+use std::ops::Bound;
 
 /// All records, to be found by item. In two structures: a hash table, where the way to any item is short however many
 /// there are, and a sorted set of the items for going through them.
@@ -34,7 +35,7 @@ fn place_of(id: &Id) -> u64 {
 }
 
 /// The item without data, which sorts before all others of its bucket.
-fn first_of(bucket: &BucketPath) -> Item {
+pub(crate) fn first_of(bucket: &BucketPath) -> Item {
     Item { bucket: bucket.clone(), data: Data::default() }
 }
 
@@ -83,6 +84,16 @@ impl Items {
     pub(crate) fn of(&self, bucket: BucketPath) -> impl Iterator<Item = &ItemRecords> + use<'_> {
         let items = self.order.range(first_of(&bucket)..).take_while(move |item| item.bucket == bucket);
         items.filter_map(|item| self.get(item))
+    }
+
+    /// The first item at or after a place in the order of items.
+    pub(crate) fn first_at(&self, place: &Item) -> Option<&Item> {
+        self.order.range::<Item, _>(place..).next()
+    }
+
+    /// The next item in the order of items.
+    pub(crate) fn after(&self, item: &Item) -> Option<&Item> {
+        self.order.range::<Item, _>((Bound::Excluded(item), Bound::Unbounded)).next()
     }
 
     /// The buckets that have items, in order.

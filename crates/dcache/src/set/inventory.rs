@@ -4,9 +4,15 @@
 //! comparisons are therefore of what is still to be remembered after a *bound* a little ahead of both clocks.
 
 use super::Set;
-use crate::{End, Record};
+use crate::{End, Record, Time};
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Seconds between the bounds for which a fingerprint is at hand, whatever is held. A beacon names no other bound.
+pub const BOUND_GRID: u64 = 30;
+/// Steps of the grid that are summed up once more: 256 of them, some two hours, so that a bound a week ahead is the sum of
+/// some 350 numbers.
+const STEPS_IN_A_BLOCK: u64 = 256;
 
 /// A set of records in 24 bytes: how many they are, and the sum of their identifiers modulo 2^128. Equal sets have equal
 /// fingerprints in whatever order they grew.
@@ -33,6 +39,14 @@ impl Fingerprint {
     pub fn without(self, record: &Record) -> Self {
         Self { count: self.count.wrapping_sub(1), sum: self.sum.wrapping_sub(number(record)) }
     }
+
+    fn plus(self, more: Self) -> Self {
+        Self { count: self.count.wrapping_add(more.count), sum: self.sum.wrapping_add(more.sum) }
+    }
+
+    fn minus(self, less: Self) -> Self {
+        Self { count: self.count.wrapping_sub(less.count), sum: self.sum.wrapping_sub(less.sum) }
+    }
 }
 
 fn number(record: &Record) -> u128 {
@@ -44,17 +58,52 @@ fn number(record: &Record) -> u128 {
 pub(crate) struct Inventory {
     records: BTreeSet<ByExpiry>,
     all: Fingerprint,
+    /// The fingerprints of the records that end after one step of the grid and by the next, by the number of the latter.
+    steps: BTreeMap<u64, Fingerprint>,
+    /// The same of each [`STEPS_IN_A_BLOCK`] steps.
+    blocks: BTreeMap<u64, Fingerprint>,
+}
+
+/// Changes the fingerprint of a step or block, which is forgotten when it is empty.
+fn change(
+    parts: &mut BTreeMap<u64, Fingerprint>,
+    part: u64,
+    change: impl FnOnce(Fingerprint) -> Fingerprint,
+) {
+    let changed = change(parts.get(&part).copied().unwrap_or_default());
+    match changed.count {
+        0 => parts.remove(&part),
+        _ => parts.insert(part, changed),
+    };
 }
 
 impl Inventory {
     pub(crate) fn put(&mut self, record: Record) {
-        self.all = self.all.with(&record);
+        self.sum(&record, |fingerprint| fingerprint.with(&record));
         self.records.insert(ByExpiry(record));
     }
 
     pub(crate) fn take(&mut self, record: &Record) {
-        self.all = self.all.without(record);
+        self.sum(record, |fingerprint| fingerprint.without(record));
         self.records.remove(&ByExpiry(record.clone()));
+    }
+
+    /// Changes all sums that a record is part of.
+    fn sum(&mut self, record: &Record, changed: impl Fn(Fingerprint) -> Fingerprint) {
+        self.all = changed(self.all);
+        if let Some(end) = record.keep().time() {
+            let step = end.0.div_ceil(BOUND_GRID);
+            change(&mut self.steps, step, &changed);
+            change(&mut self.blocks, step / STEPS_IN_A_BLOCK, &changed);
+        }
+    }
+
+    /// Returns the fingerprint of what need not be remembered after a bound on the grid.
+    fn over_at(&self, step: u64) -> Fingerprint {
+        let block = step / STEPS_IN_A_BLOCK;
+        let whole = self.blocks.range(..block).map(|(_, part)| part);
+        let last = self.steps.range(block * STEPS_IN_A_BLOCK..=step).map(|(_, part)| part);
+        whole.chain(last).fold(Fingerprint::default(), |sum, part| sum.plus(*part))
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -63,9 +112,14 @@ impl Inventory {
 }
 
 impl Set {
-    /// The fingerprint of what is still to be remembered after `bound`. Takes as long as there are records that are
-    /// not: few, when the bound is a little ahead.
+    /// The fingerprint of what is still to be remembered after `bound`. For a multiple of [`BOUND_GRID`] it is at hand;
+    /// for another it takes as long as there are records that are not.
     pub fn fingerprint(&self, bound: End) -> Fingerprint {
+        if let Some(Time(bound)) = bound.time()
+            && bound.is_multiple_of(BOUND_GRID)
+        {
+            return self.inventory.all.minus(self.inventory.over_at(bound / BOUND_GRID));
+        }
         let over = self.inventory.records.iter().take_while(|record| record.0.keep() <= bound);
         over.fold(self.inventory.all, |fingerprint, record| fingerprint.without(&record.0))
     }

@@ -1,21 +1,66 @@
 //! What follows when roles, or the knowledge of the time, change.
 
-use super::{Key, Limits, Ranked, Set};
+use super::refusal::MEMBER_AHEAD;
+use super::{Group, Key, Limits, Ranked, Refusal, Set};
 use crate::authority::{Authority, RecordSource};
-use crate::policy::QuotaGroup;
-use crate::{BucketPath, Moment, PeerId, Record, Time};
+use crate::buckets::{self, Lifetime};
+use crate::record::keep;
+use crate::{BucketPath, End, Moment, PeerId, Record, Signature, Statement, Time, Who};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 impl RecordSource for Set {
     fn records_of<'a>(&'a self, signer: PeerId, bucket: &'a BucketPath) -> impl Iterator<Item = &'a Record> {
-        let group = self.signers.get(&(signer, self.policy.quota_group(bucket)));
-        let records = group.into_iter().flatten().map(|ranked| &ranked.0);
+        let groups =
+            self.groups_of(bucket).into_iter().filter_map(move |group| self.signers.get(&(signer, group)));
+        let records = groups.flatten().map(|ranked| &ranked.0);
         records.filter(move |record| record.item().bucket == *bucket)
     }
 }
 
+/// What a signer is to the swarm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Somebody with a stronger role denies it.
+    Denied,
+    /// Somebody with authority has spoken of it.
+    Member,
+    /// Neither.
+    Stranger,
+}
+
 impl Set {
+    /// What a signer is at `now`.
+    pub(super) fn standing(&self, signer: PeerId, now: Time) -> Standing {
+        let authority = self.authority_at(now);
+        match (authority.is_denied(signer), authority.is_member(signer)) {
+            (true, _) => Standing::Denied,
+            (false, true) => Standing::Member,
+            (false, false) => Standing::Stranger,
+        }
+    }
+
+    /// Refuses what a member states of itself, as a service does, for longer than a service would, or about times for which
+    /// no program is used. Its clock is wrong, or it lies about the time.
+    pub(super) fn check_times_of_member(
+        &self,
+        statement: &Statement,
+        signature: &Signature,
+        now: Time,
+    ) -> Result<(), Refusal> {
+        let bucket = &statement.item().bucket;
+        let who = self.policy.rule(bucket).requirement(statement.kind()).who;
+        let is_service = matches!(buckets::family(bucket).lifetime, Lifetime::For(_));
+        if !is_service || !matches!(who, Who::Owner | Who::Subject) {
+            return Ok(());
+        }
+        if !self.is_for_a_while(statement.validity()) {
+            return Err(Refusal::Lifetime);
+        }
+        let ahead = self.limits.ahead.max(MEMBER_AHEAD);
+        if keep(statement, signature) > End::at(now.plus(ahead)) { Err(Refusal::Ahead) } else { Ok(()) }
+    }
+
     /// Who holds which role at `time`: what is at hand, when it holds then.
     pub(super) fn authority_at(&self, time: Time) -> Cow<'_, Authority> {
         match self.authority.holds_at(time) {
@@ -51,20 +96,22 @@ impl Set {
             members.into_iter().for_each(|peer| self.becomes_member(peer));
             let strangers: Vec<PeerId> =
                 former.members().difference(self.authority.members()).copied().collect();
-            if strangers.is_empty() {
+            let denied: Vec<PeerId> = self.authority.denied().difference(former.denied()).copied().collect();
+            if strangers.is_empty() && denied.is_empty() {
                 return dropped;
             }
             dropped.extend(strangers.into_iter().flat_map(|peer| self.becomes_stranger(peer)));
+            dropped.extend(denied.into_iter().flat_map(|peer| self.silence(peer)));
         }
     }
 
-    pub(super) fn groups(&self, signer: PeerId) -> impl Iterator<Item = (QuotaGroup, &BTreeSet<Ranked>)> {
-        let groups = self.signers.range((signer, QuotaGroup::MIN)..=(signer, QuotaGroup::MAX));
+    pub(super) fn groups(&self, signer: PeerId) -> impl Iterator<Item = (Group, &BTreeSet<Ranked>)> {
+        let groups = self.signers.range((signer, Group::MIN)..=(signer, Group::MAX));
         groups.map(|((_, group), records)| (*group, records))
     }
 
     fn becomes_member(&mut self, peer: PeerId) {
-        let groups = self.signers.range((peer, QuotaGroup::MIN)..=(peer, QuotaGroup::MAX));
+        let groups = self.signers.range((peer, Group::MIN)..=(peer, Group::MAX));
         for ((_, group), records) in groups {
             if let Some(pool) = self.pools.get_mut(group) {
                 for ranked in records {
@@ -76,13 +123,24 @@ impl Set {
 
     fn becomes_stranger(&mut self, peer: PeerId) -> Vec<Key> {
         let mut dropped = self.drop_unbounded(peer);
-        let groups: Vec<(QuotaGroup, BTreeSet<Ranked>)> =
+        let groups: Vec<(Group, BTreeSet<Ranked>)> =
             self.groups(peer).map(|(group, records)| (group, records.clone())).collect();
         for (group, records) in groups {
             self.pools.entry(group).or_default().extend(records);
             dropped.extend(self.trim(peer, group));
         }
         dropped
+    }
+
+    /// Drops all records of a peer that is denied. Should it be admitted again it states anew what holds; what was dropped
+    /// comes back from those who have it.
+    fn silence(&mut self, peer: PeerId) -> Vec<Key> {
+        let of_peer = self.groups(peer).flat_map(|(_, records)| records);
+        let all: Vec<Key> = of_peer.map(|ranked| Key::from(&ranked.0)).collect();
+        for key in &all {
+            self.take(key);
+        }
+        all
     }
 
     /// Drops the records of `peer` that only somebody with a role may have.

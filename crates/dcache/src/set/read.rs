@@ -4,7 +4,7 @@ use super::{Key, Set};
 use crate::authority::{Authority, Tally};
 use crate::buckets;
 use crate::set::index::ItemRecords;
-use crate::{BucketPath, Item, Kind, NotAllowed, Pattern, PeerId, Record, Role, Rule, Time, Who};
+use crate::{BucketPath, Item, Kind, NotAllowed, Pattern, PeerId, Record, Role, Rule, SignedTime, Time, Who};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -48,13 +48,6 @@ impl Set {
         self.at(time).view(records, self.policy.rule(&item.bucket))
     }
 
-    /// Every record whose bucket matches one of the patterns and that is not over at `time`: what a `req` asks for.
-    /// Those that only have to be remembered are among them, since whoever asks may have to remember them too.
-    pub fn live<'a>(&'a self, patterns: &'a [Pattern], time: Time) -> impl Iterator<Item = &'a Record> {
-        let records = self.places(patterns).flat_map(|(records, _)| records.all());
-        records.filter(move |record| !record.keep().is_over(time))
-    }
-
     /// Every record, in the order of bucket, data and signer.
     pub fn records(&self) -> impl Iterator<Item = &Record> {
         self.items.all().flat_map(ItemRecords::all)
@@ -87,7 +80,9 @@ impl Set {
     pub fn may(&self, kind: Kind, item: &Item, signer: PeerId, time: Time) -> Result<(), NotAllowed> {
         let (reading, rule) = (self.at(time), self.policy.rule(&item.bucket));
         let proposed = |key: &Key| self.get(key).is_some_and(|record| record.kind() == Kind::Propose);
-        let takes_back = || kind == Kind::Dismiss && proposed(&Key { item: item.clone(), signer });
+        let is_denied = reading.authority.is_denied(signer);
+        let takes_back =
+            || !is_denied && kind == Kind::Dismiss && proposed(&Key { item: item.clone(), signer });
         if reading.counts(rule.requirement(kind).who, item, signer) || takes_back() {
             return Ok(());
         }
@@ -98,6 +93,7 @@ impl Set {
             signer,
             role: self.role(signer, time),
             has_roots: !self.policy.roots().is_empty(),
+            is_denied,
         })
     }
 
@@ -119,17 +115,18 @@ impl Set {
     }
 
     /// When each peer with a role, but `me`, last said that it is there: by its own clock, under its own signature.
-    pub fn signed_times(&self, me: PeerId, time: Time) -> BTreeMap<PeerId, Time> {
+    pub fn signed_times(&self, me: PeerId, time: Time) -> BTreeMap<PeerId, SignedTime> {
         let authority = self.authority_at(time);
-        let peers =
-            [Role::Trusted, Role::Admin, Role::Root].into_iter().flat_map(|role| authority.holders(role));
-        let said = |peer| {
+        let peers = [Role::Trusted, Role::Admin, Role::Root]
+            .into_iter()
+            .flat_map(|role| authority.holders(role).map(move |peer| (peer, role)));
+        let said = |(peer, role)| {
             let record = self.get(&Key { item: presence(peer), signer: peer })?;
             // It begins earlier than it was said, and its end says when that was.
             let said = record.validity().until()?.0.saturating_sub(buckets::PEER.lifetime());
-            Some((peer, Time(said)))
+            Some((peer, SignedTime { time: Time(said), is_admin: role >= Role::Admin }))
         };
-        peers.filter(|peer| *peer != me).filter_map(said).collect()
+        peers.filter(|(peer, _)| *peer != me).filter_map(said).collect()
     }
 
     /// Returns the next time after `time` at which a record in a bucket that matches one of the patterns begins or ceases

@@ -5,11 +5,16 @@ use crate::buckets::LONGEST_LIFETIME;
 
 const DAY: u64 = 24 * 3600;
 
+/// How far ahead, in seconds, the end of what a member states of itself may lie: ten years, for nodes whose clock is that far
+/// behind. No program is used for longer without an update.
+pub(super) const MEMBER_AHEAD: u64 = 10 * 365 * DAY;
+
 /// How much the set takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Records of one member in one quota group, that is, in the buckets of one row of the policy; of more, the
-    /// greatest stay.
+    /// greatest stay. Records about large items (of more than 512 bytes) are a group of their own in each row, with an
+    /// eighth of this and of the other quotas.
     pub member: usize,
     /// The same for a stranger.
     pub stranger: usize,
@@ -51,6 +56,9 @@ pub enum Refusal {
     /// The bucket belongs to another peer.
     #[error("the bucket belongs to another peer than the signer")]
     NotOwner,
+    /// No role of this swarm could ever make it count.
+    #[error("nobody can ever make it count in this swarm")]
+    Powerless,
     /// It need not be remembered any more.
     #[error("its validity is over")]
     Expired,
@@ -60,13 +68,16 @@ pub enum Refusal {
     /// It is about times that are too far ahead.
     #[error("its validity ends too far in the future")]
     Ahead,
+    /// Somebody with a stronger role denies its signer.
+    #[error("its signer is denied, by `revoke peer`")]
+    Denied,
     /// Its signer has many greater records.
     #[error("its signer has said too much else")]
     Quota,
     /// Strangers together have many greater records.
     #[error("strangers have said too much else")]
     Crowded,
-    /// The signature does not fit.
-    #[error("the signature does not fit")]
+    /// The signature does not fit in this swarm.
+    #[error("the signature does not fit, or was made in another swarm")]
     Forged,
 }

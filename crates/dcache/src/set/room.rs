@@ -3,8 +3,7 @@
 //! The set keeps the greatest records of a signer in a quota group, so a new record that is remembered for longer than the
 //! lowest one takes its place. For a record that states nothing any more, and only has to be remembered, that is no loss.
 
-use super::{Key, Set};
-use crate::policy::QuotaGroup;
+use super::{Group, Key, Set};
 use crate::{BucketPath, Item, Kind, PeerId, Record, Time, Who};
 use std::collections::BTreeMap;
 
@@ -14,7 +13,7 @@ pub struct Room<'a> {
     set: &'a Set,
     signer: PeerId,
     now: Time,
-    left: BTreeMap<QuotaGroup, usize>,
+    left: BTreeMap<Group, usize>,
 }
 
 impl<'a> Room<'a> {
@@ -27,15 +26,15 @@ impl<'a> Room<'a> {
     /// is not enough for all. An item about which the signer has a record needs no room.
     pub fn reserve(&mut self, items: &[Item]) -> bool {
         let (set, signer, now) = (self.set, self.signer, self.now);
-        let mut needed: BTreeMap<QuotaGroup, usize> = BTreeMap::new();
+        let mut needed: BTreeMap<Group, usize> = BTreeMap::new();
         for item in items {
             if set.get(&Key { item: item.clone(), signer }).is_none() {
-                let group = set.policy().quota_group(&item.bucket);
+                let group = set.group(item);
                 self.left.entry(group).or_insert_with(|| set.room(signer, group, now));
                 *needed.entry(group).or_default() += 1;
             }
         }
-        let left = |group: &QuotaGroup| self.left.get(group).copied().unwrap_or_default();
+        let left = |group: &Group| self.left.get(group).copied().unwrap_or_default();
         if needed.iter().any(|(group, needed)| left(group) < *needed) {
             return false;
         }
@@ -47,32 +46,38 @@ impl<'a> Room<'a> {
 }
 
 impl Set {
-    /// Returns the maximum number of records of `signer` in one quota group.
+    /// Returns the maximum number of records of `signer` in one quota group, about items that are not large.
     pub fn capacity(&self, signer: PeerId) -> usize {
-        self.quota(signer)
+        self.quota(signer, Group::MIN)
     }
 
-    /// Returns the records of `signer` in the quota group of `bucket`, those first that leave first.
+    /// Returns the records of `signer` in the quota group of `bucket` that are not about large items, those first that leave
+    /// first.
     pub fn records_beside(&self, signer: PeerId, bucket: &BucketPath) -> impl Iterator<Item = &Record> {
-        let records = self.signers.get(&(signer, self.policy.quota_group(bucket)));
+        let records = self.signers.get(&(signer, self.usual_group(bucket)));
         records.into_iter().flatten().map(|ranked| &ranked.0)
     }
 
     /// Returns the number of new items about which `signer` may make statements, as long as these are remembered longer than
     /// its earlier ones. Of the earlier ones, the lowest that state nothing any more may leave.
-    fn room(&self, signer: PeerId, group: QuotaGroup, now: Time) -> usize {
+    fn room(&self, signer: PeerId, group: Group, now: Time) -> usize {
         let records = self.signers.get(&(signer, group));
         let lowest_first = records.into_iter().flatten().map(|ranked| &ranked.0);
         let spent = lowest_first.take_while(|record| self.is_spent(record, now)).count();
         let used = records.map_or(0, |records| records.len());
-        (self.quota(signer) + spent).saturating_sub(used)
+        (self.quota(signer, group) + spent).saturating_sub(used)
+    }
+
+    /// Returns the number of new items about which `signer` may make statements in the quota group of `bucket`.
+    pub(crate) fn room_beside(&self, signer: PeerId, bucket: &BucketPath, now: Time) -> usize {
+        self.room(signer, self.usual_group(bucket), now)
     }
 
     /// Returns until when records of `signer` in the quota group of `bucket` have to be remembered that state nothing any
     /// more at `now`. A lower record that still states something keeps the room of these from being used; once it is
     /// renewed beyond this time it does not.
     pub fn spent_until(&self, signer: PeerId, bucket: &BucketPath, now: Time) -> Option<Time> {
-        let records = self.signers.get(&(signer, self.policy.quota_group(bucket)));
+        let records = self.signers.get(&(signer, self.usual_group(bucket)));
         let highest_first = records.into_iter().flatten().rev().map(|ranked| &ranked.0);
         highest_first.filter(|record| self.is_spent(record, now)).find_map(|record| record.keep().time())
     }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Data, Keypair, Kind, Pattern, Validity};
+use crate::{Data, Keypair, Kind, Pattern, Role, Validity};
 
 const NOW: Time = Time(1_800_000_000);
 
@@ -97,8 +97,6 @@ fn buckets_are_read_in_order_and_apart() {
     let data: Vec<&str> = set.bucket(&bucket, NOW).map(|view| view.item.data.as_str()).collect();
     assert_eq!(data, ["a", "b"]);
     assert_eq!(set.matching(&Pattern::new("/share/*").unwrap(), NOW).count(), 3);
-    assert_eq!(set.live(&[Pattern::new("*").unwrap()], NOW).count(), 4);
-    assert_eq!(set.live(&[Pattern::new("*").unwrap()], NOW.plus(10)).count(), 0);
 }
 
 #[test]
@@ -137,4 +135,108 @@ fn what_only_a_role_may_say_does_not_come_back_without_it() {
     let dropped = open.restore([for_ever.clone(), fine.clone()], Moment::certain(NOW));
     assert_eq!(dropped, [Key::from(&for_ever)]);
     assert_eq!(open.records().collect::<Vec<_>>(), [&fine]);
+}
+
+/// A set in a swarm whose root is peer 1, who makes peer 2 admin and peer 3 trusted.
+fn rooted() -> Set {
+    let policy = crate::SwarmFile::new("class", [key(1).peer_id()].into()).unwrap().policy();
+    let mut set = Set::new(policy, Limits::default());
+    for (sequence, bucket, seed) in [(1, "admin", 2), (2, "trusted", 3)] {
+        let grant = item(bucket, &key(seed).peer_id().to_string());
+        assert_eq!(admit(&mut set, &record(1, sequence, Kind::Propose, &grant, NOW, 1000), NOW), Ok(true));
+    }
+    set
+}
+
+fn denial(signer: u8, sequence: u64, denied: u8, seconds: u64) -> Record {
+    let presence = item("peer", &key(denied).peer_id().to_string());
+    record(signer, sequence, Kind::Dismiss, &presence, NOW, seconds)
+}
+
+/// What `seed` states in several buckets.
+fn words(seed: u8) -> Vec<Record> {
+    let me = key(seed).peer_id();
+    let items =
+        [item("peer", &me.to_string()), item(&format!("pri/{me}/info/x"), "y"), item("share/files", "cid")];
+    items
+        .iter()
+        .zip(1..)
+        .map(|(item, sequence)| record(seed, sequence, Kind::Propose, item, NOW, 500))
+        .collect()
+}
+
+#[test]
+fn denied_means_denied_in_every_bucket_and_by_whoever_has_a_stronger_role() {
+    for (denier, denied, counts) in
+        [(1, 9, true), (2, 9, true), (3, 9, false), (9, 3, false), (2, 3, true), (1, 2, true), (2, 1, false)]
+    {
+        let mut set = rooted();
+        let before = set.len();
+        for record in words(denied) {
+            assert_eq!(admit(&mut set, &record, NOW), Ok(true));
+        }
+        assert_eq!(admit(&mut set, &denial(denier, 100, denied, 100), NOW), Ok(true));
+        let held = words(denied).iter().filter(|record| set.get(&Key::from(*record)).is_some()).count();
+        let refused =
+            words(denied).iter().filter(|one| admit(&mut set, one, NOW) == Err(Refusal::Denied)).count();
+        assert_eq!((held, refused), if counts { (0, 3) } else { (3, 0) }, "{denier} denies {denied}");
+        let file = item("share/files", "cid");
+        assert_eq!(set.item(&file, NOW).is_some(), !counts);
+        let may = set.may(Kind::Propose, &file, key(denied).peer_id(), NOW);
+        assert_eq!(may.map_err(|refused| refused.is_denied), if counts { Err(true) } else { Ok(()) });
+        assert!(set.len() >= before);
+    }
+}
+
+#[test]
+fn a_denial_that_is_over_lets_a_peer_state_everything_anew() {
+    let mut set = rooted();
+    assert_eq!(admit(&mut set, &denial(2, 100, 9, 100), NOW), Ok(true));
+    assert_eq!(admit(&mut set, &words(9)[2], NOW), Err(Refusal::Denied));
+    let over = NOW.plus(100);
+    assert_eq!(set.next_edge(&[], NOW), Some(over), "deciders look anew then");
+    set.advance(Moment::certain(over));
+    assert_eq!(admit(&mut set, &words(9)[2], over), Ok(true));
+}
+
+#[test]
+fn whoever_is_denied_gives_no_role_and_holds_none() {
+    let mut set = rooted();
+    let grant = item("trusted", &key(4).peer_id().to_string());
+    assert_eq!(admit(&mut set, &record(2, 1, Kind::Propose, &grant, NOW, 500), NOW), Ok(true));
+    let roles = |set: &Set| [2, 3, 4].map(|seed| set.role(key(seed).peer_id(), NOW));
+    assert_eq!(roles(&set), [Some(Role::Admin), Some(Role::Trusted), Some(Role::Trusted)]);
+    assert_eq!(admit(&mut set, &denial(1, 3, 2, 100), NOW), Ok(true));
+    assert_eq!(roles(&set), [None, Some(Role::Trusted), None]);
+    // Two admins do not deny each other.
+    let mut set = rooted();
+    let second = item("admin", &key(5).peer_id().to_string());
+    assert_eq!(admit(&mut set, &record(1, 3, Kind::Propose, &second, NOW, 500), NOW), Ok(true));
+    assert_eq!(admit(&mut set, &denial(2, 1, 5, 100), NOW), Ok(true));
+    assert_eq!(set.role(key(5).peer_id(), NOW), Some(Role::Admin));
+}
+
+#[test]
+fn a_grant_of_another_swarm_with_the_same_root_means_nothing() {
+    let swarm = |byte| {
+        let binding = crate::Binding { id: crate::SwarmId::from_bytes([byte; 16]), from: Time::default() };
+        crate::SwarmFile::new("class", [key(1).peer_id()].into()).unwrap().with_binding(binding).policy()
+    };
+    let grant = Statement::new(
+        Kind::Propose,
+        item("admin", &key(2).peer_id().to_string()),
+        Validity::starting(NOW, 500),
+    )
+    .unwrap();
+    let signed = Record::sign_for(&swarm(7), grant.clone(), &key(1), 1, End::default());
+    for (policy, expected) in
+        [(swarm(7), Ok(true)), (swarm(8), Err(Refusal::Forged)), (Policy::default(), Err(Refusal::Forged))]
+    {
+        let mut set = Set::new(policy, Limits::default());
+        assert_eq!(admit(&mut set, &signed, NOW), expected);
+        assert_eq!(set.role(key(2).peer_id(), NOW).is_some(), expected.is_ok());
+    }
+    let open = Record::sign(grant, &key(1), 1, End::default());
+    let mut set = Set::new(swarm(7), Limits::default());
+    assert_eq!(admit(&mut set, &open, NOW), Err(Refusal::Forged));
 }

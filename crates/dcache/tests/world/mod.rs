@@ -57,6 +57,8 @@ pub(crate) fn items() -> Vec<Item> {
         |bucket: &str, data: &str| Item { bucket: bucket.parse().unwrap(), data: Data::new(data).unwrap() };
     let mut items = Vec::new();
     items.extend(["a", "b", "c", "d", "e"].map(|data| item("share/files", data)));
+    // Large ones have quotas of their own.
+    items.extend(["a", "b", "c"].map(|data| item("share/files", &data.repeat(600))));
     items.extend(["a", "b"].map(|data| item("share/verified", data)));
     items.extend(["a", "b"].map(|data| item("diaries", data)));
     items.extend([item("nowhere", "a"), item("admin", "nobody")]);
@@ -89,6 +91,22 @@ pub(crate) fn record(
     Record::from_own_disk(statement, Signature { signer: peer(signer), sequence, keep, bytes })
 }
 
+/// Whom roots may deny, for ever. Nobody else denies anybody here: when a denial ends, what was dropped is not there, which
+/// no bounded store can mend by itself.
+fn is_deniable(item: &Item) -> bool {
+    (PEERS - 2..PEERS).any(|number| item.data.as_str() == peer(number).to_string())
+}
+
+/// A statement about the presence of another peer, if it is one, is a denial for ever or one that is refused.
+fn denial(signer: u8, kind: Kind, item: &Item, validity: Validity) -> (Kind, Validity) {
+    let is_about_another = item.bucket.as_str() == "peer" && item.data.as_str() != peer(signer).to_string();
+    match kind == Kind::Dismiss && is_about_another {
+        true if signer < ROOTS && is_deniable(item) => (kind, Validity::ALWAYS),
+        true => (Kind::Propose, validity),
+        false => (kind, validity),
+    }
+}
+
 /// Any record; open ends are for roots, whose role nobody gives or takes.
 pub(crate) fn any_record() -> impl Strategy<Value = Record> {
     let kind = prop_oneof![3 => Just(Kind::Propose), 1 => Just(Kind::Dismiss)];
@@ -102,6 +120,7 @@ pub(crate) fn any_record() -> impl Strategy<Value = Record> {
                 (true, 2) => Validity::new(None, Some(until)).unwrap(),
                 _ => Validity::new(Some(from), Some(until)).unwrap(),
             };
+            let (kind, validity) = denial(signer, kind, &item, validity);
             let keep = keep.map_or(End::default(), |keep| End::at(BEGIN.plus(keep)));
             record(signer, sequence, kind, item, validity, keep)
         },

@@ -12,9 +12,20 @@ fn rank(record: &Record) -> impl Ord + use<> {
     (keep, signature.sequence, record.statement().clone(), signature.keep, signature.bytes)
 }
 
+/// The large items, which in this world are all of one row.
+const LARGE: &str = "large";
+
+/// The room of a row.
+fn room(row: &str, limit: usize) -> usize {
+    if row == LARGE { limit.div_ceil(8) } else { limit }
+}
+
 /// The row of the table that a bucket belongs to.
 fn row(item: &Item) -> &'static str {
     let path = item.bucket.as_str();
+    if path.len() + item.data.as_str().len() > 512 {
+        return LARGE;
+    }
     let known = ["share/verified", "share/", "diaries", "admin", "trusted", "peer"];
     known.into_iter().find(|prefix| path.starts_with(prefix)).unwrap_or("other")
 }
@@ -35,13 +46,25 @@ pub(crate) struct Reference {
 impl Reference {
     pub(crate) fn new(seen: &[Record], limits: Limits, now: Time) -> Self {
         let alive: Vec<Record> = seen.iter().filter(|record| !record.keep().is_over(now)).cloned().collect();
-        let is_own = |record: &&Record| {
-            // In `peer` each speaks for itself; others can only be admins who deny it.
-            row(record.item()) != "peer"
-                || record.kind() == Kind::Dismiss
-                || record.item().data.as_str() == record.signer().to_string()
+        let is_own = |record: &&Record| match row(record.item()) {
+            // Nothing ever counts there.
+            "other" => false,
+            // Each speaks for itself; others can only be admins who deny it.
+            "peer" => {
+                record.kind() == Kind::Dismiss || record.item().data.as_str() == record.signer().to_string()
+            }
+            _ => true,
         };
         let alive: Vec<Record> = alive.iter().filter(is_own).cloned().collect();
+        // Only roots deny others here, and for ever.
+        let denied: BTreeSet<String> = alive
+            .iter()
+            .filter(|record| row(record.item()) == "peer" && record.kind() == Kind::Dismiss)
+            .filter(|record| record.item().data.as_str() != record.signer().to_string())
+            .map(|record| record.item().data.as_str().to_owned())
+            .collect();
+        let counts = |record: &&Record| !denied.contains(&record.signer().to_string());
+        let alive: Vec<Record> = alive.iter().filter(counts).cloned().collect();
         let same =
             |one: &Record, other: &Record| one.item() == other.item() && one.signer() == other.signer();
         let beaten =
@@ -72,7 +95,7 @@ impl Reference {
             for wanted in rows {
                 let group: Vec<Record> =
                     own.iter().filter(|record| row(record.item()) == wanted).cloned().collect();
-                kept.extend(greatest(&group, quota));
+                kept.extend(greatest(&group, room(wanted, quota)));
             }
         }
         kept
@@ -85,7 +108,7 @@ impl Reference {
         for wanted in rows {
             let pool: Vec<Record> =
                 strangers.iter().filter(|record| row(record.item()) == wanted).cloned().collect();
-            kept.extend(greatest(&pool, self.limits.strangers));
+            kept.extend(greatest(&pool, room(wanted, self.limits.strangers)));
         }
         kept
     }

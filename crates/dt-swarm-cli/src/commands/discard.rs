@@ -17,8 +17,10 @@ Examples:
 
 To free this robot's own disk alone, delete the file from its shared folder, or `unpin` it: other robots may keep it.";
 
-/// Remove a log from the swarm: all robots that keep it let go of it, and nobody fetches it any more. A file in a
-/// shared folder stays there, unshared. This robot says so until `undiscard`.
+/// Remove a log from the swarm: it is not listed, and nobody fetches it any more. Robots that keep it let go of it when the
+/// robot that shared it says so, or in a swarm with roles a peer that may; in the open swarm they keep their copies
+/// otherwise. A file in a shared folder stays there, unshared where a role or this robot itself said so. This robot says so
+/// until `undiscard`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Discard {
@@ -66,7 +68,8 @@ fn show(file: &ChangedFile) -> String {
         None => String::new(),
     };
     format!(
-        "{} is discarded: robots that keep it let go of it, and nobody fetches it. `undiscard` undoes that.\n{place}",
+        "{} is discarded: it is not listed, and nobody fetches it. In the open swarm robots that found it good keep their \
+         copies, unless the robot that shared it discards it. `undiscard` undoes that.\n{place}",
         file.label()
     )
 }

@@ -44,7 +44,8 @@ pub(crate) struct Get {
     /// The files' names, or their CIDs as `report` shows them. A name means the newest version.
     #[arg(value_name = "FILE", required = true)]
     files: Vec<String>,
-    /// Where to put them: a folder, for one file also its new name; - is standard output [default: this folder]
+    /// Where to put them: a folder, for one file also its new name; - is standard output [default: this folder].
+    /// In a folder a leading dot of a name becomes _
     #[arg(short, long, value_name = "DESTINATION")]
     output: Option<PathBuf>,
     /// Overwrite what is there.
@@ -106,8 +107,7 @@ impl Command for Get {
 
     fn run(&self, context: &Context) -> Result<GetOutput, CliError> {
         self.check(context.form())?;
-        let reading =
-            context.read(&[buckets::SHARE.pattern(), buckets::IPFS_ADDRESSES.pattern(), HOSTNAMES])?;
+        let reading = context.read_shared(&[buckets::IPFS_ADDRESSES.pattern(), HOSTNAMES])?;
         let Reading { answer, .. } = &reading;
         let files = shared_files::list(&answer.set, answer.now);
         let results = match context.client() {

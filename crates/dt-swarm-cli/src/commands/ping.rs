@@ -51,7 +51,7 @@ impl Command for Ping {
             round_trips.push(round_trip);
             pong = latest;
         }
-        let daemon = context::daemon(&mut connection, &pong)?;
+        let daemon = context::daemon(&mut connection, &pong, &context.own_words_policy())?;
         context.warn_of_clock(&pong);
         Ok(Pings {
             daemon,

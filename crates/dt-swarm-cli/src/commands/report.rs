@@ -1,5 +1,6 @@
 //! `report`: the files that are shared in the swarm.
 
+mod hidden;
 mod left_out;
 
 use self::left_out::LeftOut;
@@ -15,7 +16,6 @@ use crate::shared_files;
 use crate::tables::table;
 use crate::text::{clean, count, size};
 use clap::Args;
-use dcache::buckets;
 use logs::SharedFile;
 use serde::Serialize;
 
@@ -27,8 +27,9 @@ const MAX_HOLDERS_SHOWN: usize = 4;
 /// Show the shared files: name, size, who shared it, how far it is, and who holds it.
 ///
 /// A file is `shared` by its uploader, `verified` once somebody looked at it, `safe` once somebody keeps a copy,
-/// or `discarded`. A ? after the uploader means that he did not sign this himself. For the daemon on this computer it also
-/// says what in its shared folder is not shared, and why, and how many files are left out otherwise.
+/// or `discarded`; below the table it says who discarded a file. A ? after the uploader means that he did not sign this himself.
+/// For the daemon on this computer it also says what in its shared folder is not shared, and why, and how many files are left
+/// out otherwise.
 #[derive(Debug, Args)]
 pub(crate) struct Report {}
 
@@ -61,13 +62,15 @@ struct File {
     state: &'static str,
     /// The peers that keep a copy.
     holders: Vec<PeerRef>,
+    /// The peers that discarded it.
+    discarders: Vec<PeerRef>,
 }
 
 impl Command for Report {
     type Output = Files;
 
     fn run(&self, context: &Context) -> Result<Files, CliError> {
-        let reading = context.read(&[buckets::SHARE.pattern(), HOSTNAMES])?;
+        let reading = context.read_shared(&[HOSTNAMES])?;
         let files = shared_files::list(&reading.answer.set, reading.answer.now);
         let files = files.iter().map(|file| File::new(file, &reading.names)).collect();
         let answered = Answered::new(&reading.answer, &reading.names);
@@ -90,6 +93,7 @@ impl File {
             is_signed_by_uploader: known.map(|_| file.is_described_by_uploader),
             state: file.state.name(),
             holders: file.holders.keys().map(|peer| names.of(*peer)).collect(),
+            discarders: file.discarders.keys().map(|peer| names.of(*peer)).collect(),
         }
     }
 
@@ -121,15 +125,18 @@ impl File {
 impl Output for Files {
     fn show(&self) -> String {
         let mut table = table(&["name", "size", "uploader", "state", "holders", "CID"]);
-        for file in &self.files {
+        let (hidden, listed): (Vec<&File>, Vec<&File>) =
+            self.files.iter().partition(|file| file.is_discarded());
+        for file in &listed {
             table.add_row(file.row());
         }
-        let shown = match self.files.is_empty() {
+        let shown = match listed.is_empty() {
             true => {
                 "No files are shared. Put one into the shared folder of any host of the swarm.".to_owned()
             }
-            false => format!("{}\n\n{}", table.trim_fmt(), count(self.files.len(), "file")),
+            false => format!("{}\n\n{}", table.trim_fmt(), count(listed.len(), "file")),
         };
+        let shown = shown + &hidden::show(&hidden);
         let folder = self.shared_folder.as_ref().map_or_else(String::new, SharedFolder::show);
         let left_out = self.left_out.as_ref().map_or_else(String::new, LeftOut::show);
         format!("{shown}\n{folder}{left_out}{}", self.answered.footer())

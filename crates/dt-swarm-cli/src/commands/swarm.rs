@@ -1,19 +1,20 @@
 //! `swarm`: the swarm to which this robot belongs, and swarm files.
 
+mod from;
 mod rights;
 
 use super::Command;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::output::Output;
-use crate::output::fields::PeerRef;
+use crate::output::fields::{PeerRef, Timestamp};
 use crate::swarm_file;
-use crate::text::{clean, clean_lines};
+use crate::text::{clean, clean_lines, date};
 use crate::{key_files, random};
 use ::swarm::protocol::{Answer, Request, SwarmProtocol};
 use clap::{Args, Subcommand};
 use control::{KeyFile, KeyName};
-use dcache::{PeerId, SwarmFile};
+use dcache::{Binding, PeerId, SwarmFile, SwarmId, Time};
 use rights::BucketRights;
 use seal::SwarmKey;
 use serde::Serialize;
@@ -34,13 +35,18 @@ pub(crate) struct Swarm {
 
 #[derive(Debug, Subcommand)]
 enum SwarmCommand {
-    /// Write a new swarm file, to be passed around. Without --root a new key file is made, whose owner is root.
+    /// Write a new swarm file, to be passed around. Without --root a new key file is made, whose owner is root. The file has
+    /// an ID of its own: what is signed in this swarm means nothing in another.
     Init {
         /// The file to write; nothing is ever overwritten.
         file: PathBuf,
         /// What people are to call the swarm.
-        #[arg(long)]
-        name: String,
+        #[arg(long, required_unless_present = "from", conflicts_with = "from")]
+        name: Option<String>,
+        /// The swarm file to begin with: its name, ID, key and rules stay, and its roots, unless --root names others. A file
+        /// that was made before there were IDs gets one, which counts from a week later on
+        #[arg(long, value_name = "FILE")]
+        from: Option<PathBuf>,
         /// Who is root: a peer ID, or the name of a key file; may be given several times
         #[arg(long, value_name = "PEER_ID|KEY")]
         root: Vec<String>,
@@ -65,6 +71,10 @@ enum SwarmCommand {
     Leave,
 }
 
+/// What is said of a swarm file without an ID.
+const NO_ID: &str = "This file has no ID: what is signed in this swarm also counts in others that have the same roots and no ID. \
+                     `swarm init NEW --from FILE` gives it one.\n";
+
 /// What the subcommands give.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
@@ -79,6 +89,10 @@ pub(crate) enum SwarmOutput {
 pub(crate) struct NewSwarm {
     /// The name of the swarm.
     name: String,
+    /// The ID to which signatures are bound.
+    id: Option<String>,
+    /// The time from which on they are; `null` when they always were.
+    bound_time: Option<Timestamp>,
     /// Its roots.
     roots: Vec<PeerRef>,
     /// Whether it has a key that keeps others out.
@@ -94,6 +108,8 @@ pub(crate) struct NewSwarm {
 pub(crate) struct SwarmFacts {
     /// Its name; `null` for the open swarm.
     name: Option<String>,
+    /// The ID to which signatures are bound; `null` for the open swarm, and for a file of before there were IDs.
+    id: Option<String>,
     /// Its roots.
     roots: Vec<PeerRef>,
     /// Whether it has a key that keeps others out.
@@ -121,8 +137,12 @@ impl Command for Swarm {
     fn run(&self, context: &Context) -> Result<SwarmOutput, CliError> {
         context.require_here()?;
         match &self.command {
-            SwarmCommand::Init { file, name, root, with_key } => {
-                init(file, name, root, *with_key).map(SwarmOutput::Made)
+            SwarmCommand::Init { file, name, from, root, with_key } => {
+                let made = match (from, name) {
+                    (Some(from), _) => from::init(file, from, root, *with_key),
+                    (None, name) => init(file, name.as_deref().unwrap_or_default(), root, *with_key),
+                };
+                made.map(SwarmOutput::Made)
             }
             SwarmCommand::Show { file, show_key } => {
                 let swarm = match file {
@@ -149,11 +169,13 @@ impl SwarmFacts {
     fn new(swarm: Option<swarm_file::Swarm>, is_key_shown: bool) -> Self {
         let Some(swarm) = swarm else {
             let (roots, bootstrap, rights) = (Vec::new(), Vec::new(), rights::all(false));
-            return Self { name: None, roots, has_key: false, path: None, bootstrap, text: None, rights };
+            let (name, id, path, text) = (None, None, None, None);
+            return Self { name, id, roots, has_key: false, path, bootstrap, text, rights };
         };
         let text = if is_key_shown { swarm.text.clone() } else { swarm.text_without_key() };
         Self {
             name: Some(swarm.file.name().to_owned()),
+            id: swarm.file.binding().map(|binding| binding.id.to_string()),
             roots: roots(&swarm.file),
             has_key: swarm.file.key().is_some(),
             path: swarm.path.map(|path| path.display().to_string()),
@@ -175,7 +197,8 @@ impl SwarmFacts {
                     .to_owned()
             }
         };
-        format!("{swarm}\n{}", rights::show(&self.rights))
+        let doubt = if self.text.is_some() && self.id.is_none() { NO_ID } else { "" };
+        format!("{swarm}{doubt}\n{}", rights::show(&self.rights))
     }
 }
 
@@ -194,19 +217,29 @@ fn init(path: &Path, name: &str, roots_named: &[String], with_key: bool) -> Resu
         [] => new_root(name)?,
         named => (named.iter().map(|root| peer_or_key(root)).collect::<Result<_, _>>()?, None),
     };
-    let open = SwarmFile::new(name, ids).map_err(CliError::Swarm)?;
-    let (file, mode) = match with_key {
-        true => (open.with_key(SwarmKey::from_bytes(random::bytes()?)), 0o600),
-        false => (open, 0o644),
+    let binding = Binding { id: SwarmId::from_bytes(random::bytes()?), from: Time::default() };
+    let file = SwarmFile::new(name, ids).map_err(CliError::Swarm)?.with_binding(binding);
+    write(path, file, with_key, key.as_ref())
+}
+
+/// Writes a new swarm file, with a new key in it if there is to be one and there is none.
+fn write(path: &Path, file: SwarmFile, with_key: bool, root: Option<&KeyFile>) -> Result<NewSwarm, CliError> {
+    let file = match with_key && file.key().is_none() {
+        true => file.with_key(SwarmKey::from_bytes(random::bytes()?)),
+        false => file,
     };
+    let mode = if file.key().is_some() { 0o600 } else { 0o644 };
     let created = control::create(path, file.to_toml().as_bytes(), mode);
     created.map_err(|source| CliError::SwarmUnwritten { path: path.to_owned(), source })?;
+    let binding = file.binding();
     Ok(NewSwarm {
-        name: name.to_owned(),
+        name: file.name().to_owned(),
+        id: binding.map(|binding| binding.id.to_string()),
+        bound_time: binding.map(|binding| Timestamp(binding.from)).filter(|from| from.0 != Time::default()),
         roots: roots(&file),
-        has_key: with_key,
+        has_key: file.key().is_some(),
         path: path.display().to_string(),
-        key_path: key.map(|key| key.path().display().to_string()),
+        key_path: root.map(|key| key.path().display().to_string()),
     })
 }
 
@@ -238,6 +271,12 @@ fn peer_or_key(root: &str) -> Result<PeerId, CliError> {
 impl NewSwarm {
     fn show(&self) -> String {
         let mut shown = format!("Wrote {}.\n", self.path);
+        if let Some(Timestamp(from)) = self.bound_time {
+            shown += &format!(
+                "What is signed in this swarm is bound to it from {} on: have each robot join with this file until then.\n",
+                date(from)
+            );
+        }
         if self.has_key {
             shown += "It holds the swarm's key: whoever has this file can listen and speak in the swarm, and nobody else can. Keep \
                       it secret, and give it to each robot by a way that nobody else sees, such as scp.\n";

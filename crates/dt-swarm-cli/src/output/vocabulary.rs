@@ -38,7 +38,7 @@ fn is_sound(name: &str, value: &Value) -> bool {
             is_null || value.is_string()
         }
         "daemon" | "uploader" | "source" | "signer" => is_null || is_peer(value),
-        "signers" | "holders" | "sources" | "roots" | "opponents" => {
+        "signers" | "holders" | "discarders" | "sources" | "roots" | "opponents" => {
             value.as_array().is_some_and(|all| all.iter().all(is_peer))
         }
         _ if OTHERS.contains(&name) => false,

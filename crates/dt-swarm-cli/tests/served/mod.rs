@@ -2,7 +2,9 @@
 #![allow(dead_code, reason = "each test program uses its part")]
 
 use brain::{Brain, Input, Now, Output as BrainOutput, Settings};
-use dcache::{Data, Item, Keypair, Kind, Moment, PeerId, Record, Set, Statement, Time, Validity};
+use dcache::{
+    Data, Item, Keypair, Kind, Limits, Moment, PeerId, Record, Set, Statement, SwarmFile, Time, Validity,
+};
 use routing::{ChannelCommand, ChannelEvent, ChannelId, Envelope, Medium};
 use seal::{LineOpener, LineSealer, LinkHandshake, SwarmKey};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -40,6 +42,12 @@ pub(crate) struct Daemon {
     start: Instant,
 }
 
+/// The set of a swarm with a root, so that it holds records of roles, whatever the program's swarm is.
+fn set() -> Set {
+    let policy = SwarmFile::new("served", [peer(DAEMON)].into()).unwrap().policy();
+    Set::new(policy, Limits::default())
+}
+
 /// What seals its lines and opens those of the program.
 type Seals = Option<(LineSealer, LineOpener)>;
 
@@ -56,7 +64,7 @@ fn shake_hands(key: &SwarmKey, lines: &mut impl Iterator<Item = String>, writer:
 impl Daemon {
     pub(crate) fn new() -> Self {
         Self {
-            brain: Brain::new(peer(DAEMON), Set::default(), Settings::default(), "9.9.9", 1),
+            brain: Brain::new(peer(DAEMON), set(), Settings::default(), "9.9.9", 1),
             clock_ahead: 0,
             swarm_key: None,
             sequence: 0,

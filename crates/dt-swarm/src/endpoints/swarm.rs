@@ -86,7 +86,9 @@ impl SwarmEndpoint {
     }
 
     async fn admit(&self, records: Vec<SignedStatement>, anyway: bool) -> Result<Answer, Failure> {
-        let verify = |record: SignedStatement| Record::verify(record.payload.0, record.signature);
+        let policy = self.membership.lock().await.policy();
+        let verify =
+            |record: SignedStatement| Record::verify_for(&policy, record.payload.0, record.signature);
         let records: Vec<Record> = records
             .into_iter()
             .map(verify)

@@ -52,6 +52,32 @@ async fn an_index_page_stands_for_its_directory() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_is_shared_runs_in_the_origin_of_the_gateway() {
+    let Some(()) = curl() else { return };
+    let served = serve(LIMIT).await;
+    let script: &[u8] = b"<script>alert(1)</script>";
+    let files = [("a.html", script), ("a.svg", script), ("site/index.html", script)];
+    let root = served.add_directory(&files).await;
+    let expected = [("content-security-policy", "sandbox"), ("cross-origin-resource-policy", "same-origin")];
+    let paths = ["a.html", "a.svg", "site/", "site", "missing", "?format=raw", "a.html?format=tar"];
+    for path in paths {
+        let answer = served.get(&format!("/ipfs/{root}/{path}"), &[]).await;
+        for (name, value) in expected.into_iter().chain([("referrer-policy", "no-referrer")]) {
+            assert_eq!(answer.header(name), value, "{path}: {}", answer.status);
+        }
+    }
+    // Files are saved from the list, which this server wrote itself.
+    let list = served.get(&format!("/ipfs/{root}/"), &[]).await;
+    assert!(
+        list.header("content-security-policy").starts_with("sandbox allow-downloads; default-src 'none'")
+    );
+    for headers in [["--header", "Host: evil.example"], ["--header", "Origin: http://evil.example"]] {
+        let answer = served.get(&format!("/ipfs/{root}/a.html"), &headers).await;
+        assert_eq!((answer.status, answer.header("content-security-policy")), (403, "sandbox"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn missing_content_is_answered_with_a_sentence() {
     let Some(()) = curl() else { return };
     let served = serve(LIMIT).await;

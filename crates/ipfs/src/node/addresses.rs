@@ -1,5 +1,5 @@
 //! Which addresses are dialled.
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use libp2p::PeerId;
@@ -52,7 +52,9 @@ pub(super) struct Here<'a> {
 /// that holds on one wire only gets the wires where it was heard.
 pub(super) fn usable(given: Vec<Multiaddr>, rules: Rules, here: &Here<'_>) -> Vec<Multiaddr> {
     let is_other = |address: &Multiaddr| !here.own.contains(&without_peer(address));
-    let usable = given.into_iter().filter(|address| is_usable(address, rules) && is_other(address));
+    let ports: Vec<u16> = here.own.iter().filter_map(|own| Some(socket_of(own)?.port())).collect();
+    let is_fit = |address: &Multiaddr| is_usable(address, rules, &ports, here.networks);
+    let usable = given.into_iter().filter(|address| is_fit(address) && is_other(address));
     let mut places: Vec<Multiaddr> = usable.flat_map(|address| on_wires(address, here.zones)).collect();
     places.sort_by_key(|place| !here.networks.is_near(place));
     let mut different: Vec<Multiaddr> = Vec::new();
@@ -98,15 +100,30 @@ pub(super) fn is_link_local(ip: IpAddr) -> bool {
     matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local())
 }
 
-fn is_usable(address: &Multiaddr, rules: Rules) -> bool {
-    let ip = match address.iter().next() {
-        Some(Protocol::Ip4(ip)) => IpAddr::V4(ip),
-        Some(Protocol::Ip6(ip)) => IpAddr::V6(ip),
-        _ => return false,
+/// Whether an address that a peer signed may be dialled. An IPv6 address that holds on one wire only is dialled where it was
+/// heard, see [`on_wires`]; an IPv4 address of this kind only where this host has one itself.
+fn is_usable(address: &Multiaddr, rules: Rules, own_ports: &[u16], networks: &Networks) -> bool {
+    // A zone that a peer named would mean another wire here.
+    let Some(target) = socket_of(address).filter(|_| !has_zone(address)) else { return false };
+    let is_heard = match target.ip() {
+        ip if ip.is_loopback() => rules.allow_loopback,
+        IpAddr::V4(_) => networks.is_near(address),
+        ip => is_link_local(ip),
     };
-    let ip = ip.to_canonical();
-    let is_host = !ip.is_unspecified() && !ip.is_multicast() && (rules.allow_loopback || !ip.is_loopback());
-    is_host && has_transport(address, rules.is_private).is_ok()
+    targets::check(target, own_ports, is_heard).is_ok() && has_transport(address, rules.is_private).is_ok()
+}
+
+fn has_zone(address: &Multiaddr) -> bool {
+    matches!(address.iter().next(), Some(Protocol::Ip6zone(_)))
+}
+
+/// Returns the IP address and the port of an address, whatever its transport.
+pub(super) fn socket_of(address: &Multiaddr) -> Option<SocketAddr> {
+    let port = address.iter().find_map(|part| match part {
+        Protocol::Tcp(port) | Protocol::Udp(port) => Some(port),
+        _ => None,
+    });
+    Some(SocketAddr::new(host_of(address)?, port?))
 }
 
 /// Whether the address goes on, after its host, with a transport that is spoken here.
@@ -177,12 +194,13 @@ mod tests {
     use super::*;
 
     fn usable_one(address: &str, allow_loopback: bool) -> bool {
-        is_usable(&address.parse().unwrap(), Rules { allow_loopback, is_private: false })
+        let rules = Rules { allow_loopback, is_private: false };
+        is_usable(&address.parse().unwrap(), rules, &[443], &Networks::default())
     }
 
     #[test]
     fn dials_hosts_over_tcp_and_quic() {
-        for address in ["/ip4/10.0.0.1/tcp/6002", "/ip6/fd00::1/udp/6002/quic-v1", "/ip6/fe80::1/tcp/1"] {
+        for address in ["/ip4/10.0.0.1/tcp/6002", "/ip6/fd00::1/udp/6002/quic-v1", "/ip6/fe80::1/tcp/4001"] {
             assert!(usable_one(address, false), "{address}");
         }
     }
@@ -224,14 +242,29 @@ mod tests {
 
     #[test]
     fn a_link_local_address_is_dialled_on_the_wires_where_it_was_heard() {
-        let given = ["/ip6/fe80::1/tcp/1", "/ip6/fe80::1/udp/1/quic-v1", "/ip6/fe80::2/tcp/1"];
+        let given = ["/ip6/fe80::1/tcp/4001", "/ip6/fe80::1/udp/4001/quic-v1", "/ip6/fe80::2/tcp/4001"];
         let usable = usable_here(&given.map(str::to_owned), &[]);
-        assert_eq!(usable, ["/ip6zone/3/ip6/fe80::1/tcp/1", "/ip6zone/7/ip6/fe80::1/tcp/1"]);
+        assert_eq!(usable, ["/ip6zone/3/ip6/fe80::1/tcp/4001", "/ip6zone/7/ip6/fe80::1/tcp/4001"]);
+    }
+
+    #[test]
+    fn a_port_below_1024_is_dialled_where_this_node_uses_it_too() {
+        assert!(usable_one("/ip4/10.0.0.1/tcp/443", false) && !usable_one("/ip4/10.0.0.1/tcp/80", false));
+    }
+
+    #[test]
+    fn an_ipv4_address_of_one_wire_is_dialled_where_this_host_has_one_too() {
+        let networks: Networks = [("169.254.7.7".parse().unwrap(), 16)].into_iter().collect();
+        let rules = Rules { allow_loopback: false, is_private: false };
+        let address = "/ip4/169.254.1.1/tcp/6002".parse().unwrap();
+        assert!(is_usable(&address, rules, &[], &networks));
+        assert!(!is_usable(&address, rules, &[], &Networks::default()));
     }
 
     #[test]
     fn dials_loopback_only_when_told_to() {
-        for address in ["/ip4/127.0.0.1/tcp/6002", "/ip6/::1/udp/6002/quic-v1", "/ip6/::ffff:127.0.0.1/tcp/1"]
+        for address in
+            ["/ip4/127.0.0.1/tcp/6002", "/ip6/::1/udp/6002/quic-v1", "/ip6/::ffff:127.0.0.1/tcp/4001"]
         {
             assert!(!usable_one(address, false), "{address}");
             assert!(usable_one(address, true), "{address}");
@@ -245,6 +278,12 @@ mod tests {
             "/ip6/::/tcp/6002",
             "/ip4/224.0.0.1/udp/1/quic-v1",
             "/ip4/10.0.0.1/tcp/0",
+            "/ip4/10.0.0.1/tcp/22",
+            "/ip4/10.0.0.1/udp/53/quic-v1",
+            "/ip4/169.254.169.254/tcp/6002",
+            "/ip6zone/2/ip6/fe80::1/tcp/6002",
+            "/ip4/255.255.255.255/udp/6002/quic-v1",
+            "/ip6/::ffff:169.254.169.254/tcp/6002",
             "/ip4/10.0.0.1/udp/6002",
             "/ip4/10.0.0.1/tcp/80/ws",
             "/dns4/localhost/tcp/1",
@@ -267,7 +306,8 @@ mod tests {
     #[test]
     fn a_private_network_has_no_quic() {
         let quic: Multiaddr = "/ip4/10.0.0.1/udp/6002/quic-v1".parse().unwrap();
-        assert!(is_quic(&quic) && !is_usable(&quic, Rules { allow_loopback: false, is_private: true }));
+        let rules = Rules { allow_loopback: false, is_private: true };
+        assert!(is_quic(&quic) && !is_usable(&quic, rules, &[], &Networks::default()));
         assert_eq!(choose("/ip4/10.0.0.1/udp/6002/quic-v1/p2p/ID", true), Err(Unfit::Private));
         assert!(choose("/ip4/10.0.0.1/udp/6002/quic-v1/p2p/ID", false).is_ok());
     }

@@ -8,6 +8,7 @@ use libp2p::swarm::ConnectionId;
 use libp2p::{Multiaddr, PeerId};
 
 use super::addresses::{MAX_ADDRESSES, host_of};
+use super::sources::source_of;
 
 /// How long a peer that misbehaved is kept away.
 const LEFT_ASIDE: Duration = Duration::from_secs(600);
@@ -126,6 +127,11 @@ impl OpenConnections {
     /// The connections with a peer.
     pub(super) fn with(&self, peer: &PeerId) -> Vec<ConnectionId> {
         self.open.get(peer).into_iter().flat_map(|of_peer| &of_peer.open).map(|open| open.id).collect()
+    }
+
+    /// Where a connected peer is, as far as limits go.
+    pub(super) fn source(&self, peer: &PeerId) -> Option<IpAddr> {
+        self.open.get(peer)?.open.iter().find_map(|open| open.remote).map(source_of)
     }
 
     /// The connections that peers began with this address of this host.

@@ -36,6 +36,11 @@ impl Dials {
         addresses.into_iter().filter(|address| !is_tried(address)).collect()
     }
 
+    /// Whether the peer is being dialled.
+    pub(super) fn is_running(&self, peer: &PeerId) -> bool {
+        self.0.get(peer).is_some_and(|dials| !dials.running.is_empty())
+    }
+
     /// Notes a dial that has begun.
     pub(super) fn begun(&mut self, peer: PeerId, id: ConnectionId, addresses: Vec<Multiaddr>) {
         self.0.entry(peer).or_default().running.push((id, addresses));

@@ -1,12 +1,13 @@
 //! The loop that drives a node: swarm events, commands of the handle, and the exchange of blocks.
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bitswap::engine::Statistics;
 use cid::Cid;
 use futures::StreamExt;
 use libp2p::{Multiaddr, PeerId, Swarm};
+use targets::Targets;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +29,8 @@ use crate::store::Store;
 
 mod connecting;
 mod events;
+
+use connecting::NamedBy;
 
 /// How long stopping may wait for blocks that are being stored, and for the disk.
 const SHUTDOWN: Duration = Duration::from_secs(2);
@@ -64,6 +67,9 @@ pub struct Driver {
     persistent: PersistentLinks,
     subscriptions: Subscriptions,
     dials: Dials,
+    /// The addresses that others named and this node dialled lately.
+    targets: Targets<PeerId>,
+    started: Instant,
     probes: Probes,
     zones: Zones,
     rules: Rules,
@@ -95,7 +101,8 @@ impl Driver {
         let me = config.keypair.public().to_peer_id();
         let rules = Rules { allow_loopback: config.allow_loopback, is_private: config.network_key.is_some() };
         let persistent = PersistentLinks::new(me, rules.is_private, config.seed, wanted);
-        let swarm = swarm::build(&config, keep_alive::Behaviour::new(persistent.chosen()))?;
+        let swarm =
+            swarm::build(&config, keep_alive::Behaviour::new(persistent.chosen()), persistent.chosen())?;
         let listen = swarm::listen_addresses(&config);
         let control = swarm.behaviour().outbound.new_control();
         let exchange = Exchange::new(config.bitswap, me, store.clone(), control, limits.clone());
@@ -107,6 +114,8 @@ impl Driver {
             persistent,
             subscriptions: Subscriptions::default(),
             dials: Dials::default(),
+            targets: Targets::default(),
+            started: Instant::now(),
             probes: Probes::default(),
             zones: config.zones,
             rules,
@@ -244,7 +253,7 @@ impl Driver {
             Step::Dial(peer, _) if self.swarm.is_connected(&peer) => self.persistent.connected(&peer),
             Step::Dial(peer, addresses) => {
                 // Its end is reported as that of any other dial.
-                if let Err(error) = self.dial(peer, addresses) {
+                if let Err(error) = self.dial(peer, addresses, NamedBy::Owner) {
                     self.persistent.failed(&peer, dial_message(&error, self.rules.is_private));
                 }
             }

@@ -1,5 +1,6 @@
 //! The I/O shell of the Bitswap engine: carries out what it says, with streams and the store.
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -13,13 +14,13 @@ use libp2p_stream::Control;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinSet};
 
-use super::limits::{Limits, Share};
-use super::streams::{self, Coming, SendError};
+use super::half_read::HalfRead;
+use super::limits::Limits;
+use super::link::{self, Link};
+use super::streams::{self, SendError};
 use super::work::{self, Disk, Done};
 use crate::store::{BlockKey, Store, StoreError};
 
-/// The most streams of one peer that are read at one time.
-const MAX_STREAMS_PER_PEER: usize = 64;
 /// The most blocks that wait to be stored before no more messages are taken.
 const MAX_STORING: usize = 64;
 /// What a fetch is told about a block that it wants: the block, and from whom it came.
@@ -32,22 +33,6 @@ pub(super) enum WantError {
     TooMany(#[from] engine::TooManyWants),
     #[error(transparent)]
     Store(#[from] Arc<StoreError>),
-}
-
-/// One connected peer.
-struct Link {
-    /// Tells work for this connection from work for an earlier one.
-    visit: u64,
-    /// Tells what is sent now from what was sent over a connection that is closed.
-    sending: u64,
-    stream: Option<Stream>,
-    readers: usize,
-    coming: Coming,
-    share: Arc<Share>,
-    /// When something was last said on it.
-    used: Instant,
-    /// When something last came on it, or it was made.
-    heard: Instant,
 }
 
 /// The fetches that wait for one block.
@@ -78,6 +63,7 @@ pub(super) struct Exchange {
     storing: usize,
     work: JoinSet<Done>,
     readers: JoinSet<PeerId>,
+    half_read: HalfRead,
     disk: Disk,
     incoming: mpsc::Receiver<(PeerId, Message)>,
     incoming_sender: mpsc::Sender<(PeerId, Message)>,
@@ -107,6 +93,7 @@ impl Exchange {
             storing: 0,
             work: JoinSet::new(),
             readers: JoinSet::new(),
+            half_read: HalfRead::default(),
             disk,
             incoming,
             incoming_sender,
@@ -120,10 +107,7 @@ impl Exchange {
 
     pub(super) fn connected(&mut self, peer: PeerId) {
         self.visits += 1;
-        let (visit, coming, used) = (self.visits, Coming::default(), Instant::now());
-        let share = self.limits.share(&peer);
-        let link = Link { visit, sending: visit, stream: None, readers: 0, coming, share, used, heard: used };
-        self.links.insert(peer, link);
+        self.links.insert(peer, Link::new(self.visits, self.limits.share(&peer)));
         self.engine.connected(self.now(), peer, token(&peer));
         self.carry_out();
     }
@@ -147,17 +131,20 @@ impl Exchange {
     }
 
     /// Starts to read a stream that a peer opened.
-    pub(super) fn opened(&mut self, peer: PeerId, stream: Stream) {
+    pub(super) fn opened(&mut self, peer: PeerId, source: Option<IpAddr>, stream: Stream) {
+        let is_crowded = link::is_crowded(&self.links, source);
         let Some(link) = self.links.get_mut(&peer) else {
             return;
         };
-        if link.readers >= MAX_STREAMS_PER_PEER {
+        link.source = source;
+        if link.has_too_many() || is_crowded {
             return tracing::debug!(%peer, "a peer opened too many streams");
         }
         link.readers += 1;
         let (messages, counts) = (self.incoming_sender.clone(), (link.coming.clone(), link.share.clone()));
+        let half_read = self.half_read.clone();
         self.readers.spawn(async move {
-            streams::read_messages(peer, stream, counts, messages).await;
+            streams::read_messages((peer, source), stream, (counts, half_read), messages).await;
             peer
         });
     }

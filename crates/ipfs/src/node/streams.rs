@@ -1,5 +1,6 @@
 //! Messages on streams: each with its length before it, an unsigned varint.
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use libp2p_stream::{Control, OpenStreamError};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
+use super::half_read::{HalfRead, Held};
 use super::limits::{Direction, Share};
 
 pub(super) const PROTOCOL: StreamProtocol = StreamProtocol::new(bitswap::PROTOCOL);
@@ -44,13 +46,13 @@ pub(super) type Coming = Arc<AtomicU64>;
 
 /// Reads messages from one stream until it ends, breaks, or says something that is not allowed.
 pub(super) async fn read_messages(
-    peer: PeerId,
+    (peer, source): (PeerId, Option<IpAddr>),
     mut stream: Stream,
-    (coming, share): (Coming, Arc<Share>),
+    ((coming, share), half_read): ((Coming, Arc<Share>), HalfRead),
     messages: mpsc::Sender<(PeerId, Message)>,
 ) {
     loop {
-        match read_message(&mut stream, &coming, &share).await {
+        match read_message(&mut stream, &coming, &share, half_read.begin(source)).await {
             Ok(Some(message)) => {
                 if messages.send((peer, message)).await.is_err() {
                     return;
@@ -62,14 +64,19 @@ pub(super) async fn read_messages(
     }
 }
 
-async fn read_message(stream: &mut Stream, coming: &Coming, share: &Share) -> io::Result<Option<Message>> {
+async fn read_message(
+    stream: &mut Stream,
+    coming: &Coming,
+    share: &Share,
+    mut held: Held,
+) -> io::Result<Option<Message>> {
     let Some(length) = timeout(SILENCE, read_length(stream)).await.map_err(io::Error::from)?? else {
         return Ok(None);
     };
     if length > MAX_MESSAGE_BYTES {
         return Err(io::Error::new(io::ErrorKind::InvalidData, message::DecodeError::TooLong(length)));
     }
-    let bytes = read_exactly(stream, length, coming, share).await?;
+    let bytes = read_exactly(stream, length, (coming, share), &mut held).await?;
     decode(bytes).await.map(Some)
 }
 
@@ -102,8 +109,8 @@ fn time_for(length: usize) -> Duration {
 async fn read_exactly(
     stream: &mut Stream,
     length: usize,
-    coming: &Coming,
-    share: &Share,
+    (coming, share): (&Coming, &Share),
+    held: &mut Held,
 ) -> io::Result<Bytes> {
     let has_blocks = length >= INLINE_BYTES;
     let mut bytes = BytesMut::with_capacity(length.min(share.piece_bytes(Direction::Down)));
@@ -119,6 +126,7 @@ async fn read_exactly(
         }
         time_left = time_left.saturating_sub(begun.elapsed());
         bytes.truncate(start + read);
+        held.grow(read).map_err(io::Error::other)?;
         if has_blocks {
             coming.fetch_add(read as u64, Ordering::Relaxed);
             share.pass(Direction::Down, read).await;

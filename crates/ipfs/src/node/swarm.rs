@@ -3,6 +3,7 @@ use std::num::NonZeroU8;
 use std::time::Duration;
 
 use libp2p::core::upgrade::Version;
+use libp2p::identity::Keypair;
 use libp2p::pnet::{PnetConfig, PreSharedKey};
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::{
@@ -13,7 +14,7 @@ use super::head_start::GivesHeadStart;
 use super::persistent::keep_alive;
 use super::pubsub::guard;
 use super::types::{NetworkKey, NodeConfig, StartError};
-use super::{addresses, inbound, link_local, streams};
+use super::{addresses, inbound, link_local, sources, streams};
 
 /// How many addresses of one peer are dialled at the same time: all that are taken.
 const AT_ONCE: NonZeroU8 = match NonZeroU8::new(addresses::MAX_ADDRESSES as u8) {
@@ -26,9 +27,21 @@ const PING_INTERVAL: Duration = Duration::from_secs(60);
 /// How often a peer is asked again who it is. What changes it tells by itself.
 const IDENTIFY_INTERVAL: Duration = Duration::from_secs(3600);
 
+/// Maximum number of connections that others begin and whose handshake is under way.
+const MAX_PENDING_INCOMING: u32 = 64;
+/// Maximum number of streams of one connection. What is not read yet of each takes memory; peers that open a stream for each
+/// message have a few dozen.
+const MAX_STREAMS: u32 = 192;
+/// Maximum number of streams of one connection on which the other side has not said what it wants to speak.
+const MAX_NEGOTIATING: usize = 32;
+/// Maximum numbers of bytes that may come by QUIC and are not read yet: of one stream, and of one connection. They suffice for
+/// 100 Mbit/s over half a second of round trip.
+const QUIC_WINDOWS: (u32, u32) = (6_000_000, 8_000_000);
+
 #[derive(NetworkBehaviour)]
 pub(super) struct Behaviour {
     pub(super) limits: connection_limits::Behaviour,
+    sources: sources::Behaviour,
     keep_alive: keep_alive::Behaviour,
     identify: identify::Behaviour,
     ping: ping::Behaviour,
@@ -42,8 +55,9 @@ pub(super) struct Behaviour {
 pub(super) fn build(
     config: &NodeConfig,
     keep_alive: keep_alive::Behaviour,
+    chosen: keep_alive::Chosen,
 ) -> Result<Swarm<Behaviour>, StartError> {
-    let behaviour = behaviour(config, keep_alive)?;
+    let behaviour = behaviour(config, keep_alive, chosen)?;
     match &config.network_key {
         None => open(config, behaviour),
         Some(key) => private(config, key, behaviour),
@@ -55,12 +69,11 @@ fn open(config: &NodeConfig, behaviour: Behaviour) -> Result<Swarm<Behaviour>, S
     let transport = link_local::transport()
         .upgrade(Version::V1Lazy)
         .authenticate(noise::Config::new(&config.keypair)?)
-        .multiplex(yamux::Config::default());
+        .multiplex(yamux_config());
     let builder = SwarmBuilder::with_existing_identity(config.keypair.clone()).with_tokio();
     let Ok(builder) = builder.with_other_transport(|_| transport);
-    let Ok(builder) = builder.with_other_transport(|keypair| {
-        GivesHeadStart(quic::tokio::Transport::new(quic::Config::new(keypair)))
-    });
+    let Ok(builder) = builder
+        .with_other_transport(|keypair| GivesHeadStart(quic::tokio::Transport::new(quic_config(keypair))));
     let Ok(built) = builder.with_behaviour(|_| behaviour);
     Ok(built.with_swarm_config(|swarm| swarm_config(swarm, idle_timeout)).build())
 }
@@ -77,7 +90,7 @@ fn private(
         .and_then(move |socket, _| protector.handshake(socket))
         .upgrade(Version::V1Lazy)
         .authenticate(noise::Config::new(&config.keypair)?)
-        .multiplex(yamux::Config::default());
+        .multiplex(yamux_config());
     let builder = SwarmBuilder::with_existing_identity(config.keypair.clone()).with_tokio();
     let Ok(builder) = builder.with_other_transport(|_| transport);
     let Ok(built) = builder.with_behaviour(|_| behaviour);
@@ -86,10 +99,30 @@ fn private(
 
 /// All addresses of a peer are dialled at once: those that do not answer must not hold up one that does.
 fn swarm_config(swarm: libp2p::swarm::Config, idle_timeout: Duration) -> libp2p::swarm::Config {
-    swarm.with_idle_connection_timeout(idle_timeout).with_dial_concurrency_factor(AT_ONCE)
+    swarm
+        .with_idle_connection_timeout(idle_timeout)
+        .with_dial_concurrency_factor(AT_ONCE)
+        .with_max_negotiating_inbound_streams(MAX_NEGOTIATING)
 }
 
-fn behaviour(config: &NodeConfig, keep_alive: keep_alive::Behaviour) -> Result<Behaviour, StartError> {
+fn yamux_config() -> yamux::Config {
+    let mut config = yamux::Config::default();
+    config.set_max_num_streams(MAX_STREAMS as usize);
+    config
+}
+
+fn quic_config(keypair: &Keypair) -> quic::Config {
+    let mut config = quic::Config::new(keypair);
+    config.max_concurrent_stream_limit = MAX_STREAMS;
+    (config.max_stream_data, config.max_connection_data) = QUIC_WINDOWS;
+    config
+}
+
+fn behaviour(
+    config: &NodeConfig,
+    keep_alive: keep_alive::Behaviour,
+    chosen: keep_alive::Chosen,
+) -> Result<Behaviour, StartError> {
     let identify = identify::Config::new("/ipfs/0.1.0".to_owned(), config.keypair.public())
         .with_agent_version(concat!("dt-swarm/", env!("CARGO_PKG_VERSION")).to_owned())
         .with_interval(IDENTIFY_INTERVAL)
@@ -97,6 +130,7 @@ fn behaviour(config: &NodeConfig, keep_alive: keep_alive::Behaviour) -> Result<B
         .with_cache_size(0);
     Ok(Behaviour {
         limits: connection_limits::Behaviour::new(limits(config)),
+        sources: sources::Behaviour::new(config.max_connections, chosen),
         keep_alive,
         identify: identify::Behaviour::new(identify),
         ping: ping::Behaviour::new(ping::Config::new().with_interval(PING_INTERVAL)),
@@ -108,7 +142,7 @@ fn behaviour(config: &NodeConfig, keep_alive: keep_alive::Behaviour) -> Result<B
 
 fn limits(config: &NodeConfig) -> connection_limits::ConnectionLimits {
     connection_limits::ConnectionLimits::default()
-        .with_max_pending_incoming(Some(32))
+        .with_max_pending_incoming(Some(MAX_PENDING_INCOMING))
         .with_max_pending_outgoing(Some(64))
         .with_max_established(Some(config.max_connections))
         .with_max_established_per_peer(Some(config.max_connections_per_peer))

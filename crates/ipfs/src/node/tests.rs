@@ -11,6 +11,7 @@ use crate::store::StoreConfig;
 
 mod hostile;
 mod moved;
+mod named;
 mod persistent;
 mod private;
 mod pubsub;

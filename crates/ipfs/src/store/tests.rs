@@ -323,3 +323,14 @@ fn keys_are_read_from_file_names_and_from_nothing_else() {
     }
     assert_eq!(files.index().unwrap().0.blocks(), 0);
 }
+
+#[test]
+fn a_new_store_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = TempDir::new().unwrap();
+    let directory = folder.path().join("disk/ipfs");
+    let config = StoreConfig { directory: directory.clone(), max_bytes: 1, min_free_bytes: 0 };
+    let _open = Store::open(config).unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&directory), mode(&directory.join("pins.redb"))), (0o700, 0o600));
+}

@@ -1,5 +1,6 @@
 //! Experiments with many daemons: subcommands of the program `lab`, and in a small form tests.
 
+mod attack;
 mod class;
 mod crashes;
 mod figures;
@@ -12,6 +13,7 @@ mod pair;
 mod spread;
 mod storage;
 
+pub use attack::{Attack, Attacked, Means, Outcome, attack};
 pub use class::{Class, ClassRuns, class};
 pub use crashes::{Crashes, Survived, crashes};
 pub use figures::Distribution;

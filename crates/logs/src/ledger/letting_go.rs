@@ -2,6 +2,7 @@
 
 use super::Ledger;
 use crate::let_go::{LetGo, LetGoFiles, Reason, replaces};
+use crate::unlisted::{Changes, UnlistedFiles};
 use ipfs::Cid;
 use std::collections::BTreeSet;
 use store::{Displayed, TableError};
@@ -78,6 +79,26 @@ impl Ledger {
         Ok(())
     }
 
+    /// The kept files that nobody lists.
+    pub(crate) fn unlisted(&self) -> UnlistedFiles {
+        self.tables().unlisted.clone()
+    }
+
+    /// Notes which kept files nobody lists, and which somebody lists again.
+    pub(crate) async fn note_unlisted(&self, changes: &Changes) -> Result<(), TableError> {
+        let noted = changes.noted.iter().map(|(cid, row)| (Displayed(*cid), Some(*row)));
+        let forgotten = changes.forgotten.iter().map(|cid| (Displayed(*cid), None));
+        let rows: Vec<_> = noted.chain(forgotten).collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.unlisted_rows.write_async(&rows).await?;
+        let mut tables = self.tables();
+        tables.unlisted.extend(changes.noted.iter().copied());
+        tables.unlisted.retain(|cid, _| !changes.forgotten.contains(cid));
+        Ok(())
+    }
+
     /// The files that are to be unpinned.
     pub(crate) fn releasing(&self) -> BTreeSet<Cid> {
         self.tables().releasing.clone()
@@ -117,6 +138,21 @@ mod tests {
         ledger.take_back(&[cid()]).await.unwrap();
         drop(ledger);
         assert!(open(&file).let_go_files().is_empty());
+    }
+
+    #[tokio::test]
+    async fn since_when_nobody_lists_a_file_is_remembered_across_restarts() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("records.redb");
+        let row = crate::unlisted::Unlisted { since: NOW };
+        let noted = Changes { noted: vec![(cid(), row)], ..Changes::default() };
+        open(&file).note_unlisted(&noted).await.unwrap();
+        let ledger = open(&file);
+        assert_eq!(ledger.unlisted(), UnlistedFiles::from([(cid(), row)]));
+        ledger.note_unlisted(&Changes { forgotten: vec![cid()], ..Changes::default() }).await.unwrap();
+        assert!(ledger.unlisted().is_empty());
+        drop(ledger);
+        assert!(open(&file).unlisted().is_empty());
     }
 
     #[tokio::test]

@@ -1,16 +1,16 @@
 //! What follows from a node's steps: what it states, which files it fetches, and which it lets go, within the room for what is to be stated about them.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+use super::holders::AddressBook;
 use super::rules::Rules;
 use super::{Action, Replication, Step, statements};
 use crate::buckets::{self, Station};
 use crate::choose::{Shortage, items_of_own, most_of_others};
 use crate::index::SharedFile;
 use crate::versions::{Replaced, is_withdrawn, withdraw};
-use dcache::{Item, Kind, PeerId, Room, Set, Statements, Time, Validity};
+use dcache::{Item, Kind, Room, Set, Statements, Time, Validity};
 use ipfs::Cid;
-use ipfs::node::Provider;
-use service::{Decision, provider};
+use service::Decision;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Replication {
@@ -111,14 +111,13 @@ impl Replication {
         let is_held = |file: &&SharedFile| file.holders.contains_key(&self.me) && is_of_other(file);
         let held = files.values().filter(is_held).count();
         let mut left = most_of_others(set, self.me).saturating_sub(held);
-        let (mut providers, mut actions, mut shortage) =
-            (Providers::default(), Vec::new(), Shortage::default());
+        let (mut book, mut actions, mut shortage) = (AddressBook::default(), Vec::new(), Shortage::default());
         for file in wanted.iter().filter(|file| self.is_wanted(file, set, rules.now)) {
             let has_room = left > 0 && room.reserve(&[Station::Safe.item(&file.cid)]);
             // Who may not say that it keeps a file keeps it all the same.
             if has_room || !rules.may_keep {
                 left = left.saturating_sub(1);
-                let providers = providers.of(file, set, rules);
+                let providers = book.holders_of(file, set, rules);
                 actions.push(Action::Take { file: Box::new((*file).clone()), providers });
             } else {
                 shortage.add(left > 0);
@@ -132,21 +131,6 @@ impl Replication {
         let is_withdrawn =
             || file.description.as_ref().is_some_and(|known| is_withdrawn(set, &file.cid, known, now));
         !self.changing.contains(&file.cid) && !is_withdrawn()
-    }
-}
-
-/// Addresses of peers, each read from the set once in a decision.
-#[derive(Default)]
-struct Providers(BTreeMap<PeerId, Option<Provider>>);
-
-impl Providers {
-    /// Returns the peers, except this node, that most likely hold a file, with their addresses.
-    fn of(&mut self, file: &SharedFile, set: &Set, rules: &Rules) -> Vec<Provider> {
-        let peers: BTreeSet<PeerId> = file.likely_holders().filter(|peer| *peer != rules.me).collect();
-        let mut address = |peer| self.0.entry(peer).or_insert_with(|| provider(set, peer, rules.now)).clone();
-        let mut providers: Vec<Provider> = peers.into_iter().filter_map(&mut address).collect();
-        providers.sort();
-        providers
     }
 }
 

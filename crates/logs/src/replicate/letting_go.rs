@@ -26,7 +26,7 @@ impl Replication {
             decision.statements.append(statements);
             is_left
         });
-        let mut taken_back = self.forgotten(files, now);
+        let (mut taken_back, has_roles) = (self.forgotten(files, now), !set.policy().roots().is_empty());
         for (cid, row) in &self.let_go {
             match row.reason {
                 Reason::Discarded if defenders(set, cid, self.me, now.time).is_empty() => {
@@ -37,7 +37,8 @@ impl Replication {
                     decision.statements.append(step_back(set, cid, self.me, now.time));
                     taken_back.insert(*cid);
                 }
-                Reason::Withdrawn if is_good(files.get(cid)) => {
+                // Without roles nobody else decides about the own folder.
+                Reason::Withdrawn if !has_roles || is_good(files.get(cid)) => {
                     taken_back.insert(*cid);
                 }
                 Reason::Deleted | Reason::Unpinned | Reason::Withdrawn => {}
@@ -107,8 +108,9 @@ mod tests {
     use crate::index::index;
     use crate::index::tests::{NOW, cid, description, peer, say};
     use crate::let_go::LetGoFiles;
-    use dcache::{Item, Keypair, Kind, Record, Statement, Statements};
+    use dcache::{Item, Keypair, Kind, Limits, Policy, Record, Statement, Statements};
     use service::Decide as _;
+    use std::num::NonZeroU8;
 
     /// The decider of peer `seed`, which keeps the file of peer 1 or not.
     fn decider(seed: u8, is_kept: bool) -> Replication {
@@ -211,10 +213,11 @@ mod tests {
     #[test]
     fn what_was_let_go_is_neither_claimed_nor_fetched_back() {
         for reason in [Reason::Deleted, Reason::Unpinned, Reason::Withdrawn] {
-            // The file of a withdrawal is not good by anybody's word.
+            // The file of a withdrawal is not good by anybody's word, and roles decide about it.
             let set = match reason {
                 Reason::Withdrawn => {
-                    let mut set = Set::default();
+                    let policy = Policy::new([peer(9)].into(), Vec::new(), NonZeroU8::MIN);
+                    let mut set = Set::new(policy, Limits::default());
                     say(&mut set, 3, Kind::Propose, Station::Files.item(&cid()), LIFETIME);
                     set
                 }
@@ -226,6 +229,14 @@ mod tests {
             let decision = replication.decide(&set, Moment::certain(NOW));
             assert!(decision.actions.is_empty(), "{reason:?}: {:?}", decision.actions);
         }
+    }
+
+    #[test]
+    fn without_roles_a_file_of_the_own_folder_is_shared_again() {
+        let mut replication = decider(1, false);
+        replication.set_let_go(let_go(Reason::Withdrawn));
+        let decision = replication.decide(&Set::default(), Moment::certain(NOW));
+        assert_eq!(decision.actions, [Action::TakeBack(vec![cid()])]);
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub(super) struct Rules {
     pub(super) now: Time,
     /// Whether this node may state that it keeps a file. Then it need not state that it verified it, which costs a record.
     pub(super) may_keep: bool,
+    /// Whether this swarm has roles. Without them every signer is a stranger.
+    pub(super) has_roles: bool,
     /// Statements of this node that hold until then or less are renewed.
     pub(super) edge: Time,
 }
@@ -19,6 +21,7 @@ impl Rules {
     pub(super) fn new(set: &Set, me: PeerId, is_short: bool, now: Time) -> Self {
         let any = Item { bucket: Station::Safe.bucket(), data: Data::default() };
         let may_keep = set.may(Kind::Propose, &any, me, now).is_ok();
-        Self { me, now, may_keep, edge: renewal_edge(set, me, LIFETIME, is_short, now) }
+        let has_roles = !set.policy().roots().is_empty();
+        Self { me, now, may_keep, has_roles, edge: renewal_edge(set, me, LIFETIME, is_short, now) }
     }
 }

@@ -4,6 +4,7 @@ use super::{GATHER, Replicator, ReplicatorError};
 use crate::ledger::Ledger;
 use crate::let_go::{LetGo, Reason};
 use crate::reconcile::{Differences, compare};
+use crate::unlisted::GRACE;
 use ipfs::Cid;
 use ipfs::node::Node;
 use std::collections::BTreeSet;
@@ -146,6 +147,17 @@ impl Replicator {
         let time = self.swarm.read(|_, now| now).await?;
         let rows = cids.into_iter().map(|cid| (cid, LetGo { reason, time })).collect();
         Ok(self.ledger.let_go(rows).await?)
+    }
+
+    /// Unpins the kept files that nobody has listed for the grace time. Their blocks stay until room is needed.
+    pub(super) async fn release_unlisted(&mut self) -> Result<(), ReplicatorError> {
+        let changes = std::mem::take(&mut self.decisions.decider().unlisted().changes);
+        if !changes.released.is_empty() {
+            let (files, days) = (changes.released.len(), GRACE / 86_400);
+            tracing::info!(files, days, "kept files that nobody lists any more are unpinned");
+            self.forget(changes.released.iter().copied().collect()).await?;
+        }
+        Ok(self.ledger.note_unlisted(&changes).await?)
     }
 
     /// Unpins the files that were let go of, and has the next decision take back what this node states about them.

@@ -1,3 +1,5 @@
+mod binding;
+
 use super::*;
 use crate::Stopped;
 use dcache::{Data, Item, Statements, Validity};

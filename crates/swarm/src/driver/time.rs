@@ -41,10 +41,22 @@ impl Run {
     }
 
     fn hear_witnesses(&mut self, wall: Time, elapsed: Duration) {
-        let floor = self.clock.floor(elapsed);
+        let floor = self.clock.own_floor(elapsed);
         let signed = self.brain.set().signed_times(self.signer.me(), wall.max(floor));
-        self.clock.witness(signed.into_values(), wall, elapsed);
-        self.write_behind.passed(self.clock.floor(elapsed));
+        let witnesses = signed.len();
+        if self.clock.witness(signed.into_values(), wall, elapsed)
+            && let Some(time) = self.clock.learned(wall, elapsed)
+        {
+            let (time, clock) = (time.date(), wall.date());
+            tracing::warn!(
+                time,
+                clock,
+                witnesses,
+                "peers with a role have signed a later time than this computer's clock shows: this node goes by it while \
+                 more than half of them or an admin do, and forgets nothing for it"
+            );
+        }
+        self.write_behind.passed(self.clock.own_floor(elapsed));
     }
 
     /// Tells the services when the time of day jumps.

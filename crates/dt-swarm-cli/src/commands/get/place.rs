@@ -1,6 +1,7 @@
 //! Where files are to be. It is decided, checked and prepared before anything is fetched.
 
 use crate::error::CliError;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
@@ -92,17 +93,23 @@ impl Drop for Places {
 }
 
 /// Returns the folder and the path of each file. A path that was named is a folder when one is there, when it ends with a
-/// slash, and when there are several files.
+/// slash, and when there are several files. In a folder the names are those that peers gave.
 fn arrange(output: Option<&Path>, names: &[&str]) -> (PathBuf, Vec<PathBuf>) {
     let named = output.unwrap_or_else(|| Path::new("."));
     let is_folder = names.len() > 1 || named.is_dir() || named.as_os_str().as_bytes().ends_with(b"/");
     if is_folder {
-        return (named.to_owned(), names.iter().map(|name| named.join(name)).collect());
+        return (named.to_owned(), names.iter().map(|name| named.join(visible(name).as_ref())).collect());
     }
     // The parent of a bare name is empty.
     let is_bare = named.parent().is_none_or(|parent| parent.as_os_str().is_empty());
     let path = if is_bare { Path::new(".").join(named) } else { named.to_owned() };
     (folder(&path).to_owned(), vec![path])
+}
+
+/// Returns the name under which a file is saved that `-o` does not name. A leading dot is replaced: a peer must not write
+/// what configures a program of the person who fetches, such as `.bashrc`.
+fn visible(name: &str) -> Cow<'_, str> {
+    name.strip_prefix('.').map_or(Cow::Borrowed(name), |rest| Cow::Owned(format!("_{rest}")))
 }
 
 /// Checks what is at a path.
@@ -162,6 +169,15 @@ mod tests {
         assert_eq!(prepare(&at("both"), &["a", "b"]).unwrap(), [at("both/a"), at("both/b")]);
         assert!(at("x/y").is_dir() && at("more").is_dir() && at("both").is_dir());
         assert!(!at("new").exists());
+    }
+
+    #[test]
+    fn a_peer_does_not_name_a_hidden_file() {
+        let room = tempfile::tempdir().unwrap();
+        let at = |path: &str| room.path().join(path);
+        assert_eq!(prepare(room.path(), &[".bashrc"]).unwrap(), [at("_bashrc")]);
+        assert_eq!(prepare(room.path(), &[".a", "b.c", ".."]).unwrap(), [at("_a"), at("b.c"), at("_.")]);
+        assert_eq!(prepare(&at(".bashrc"), &[".profile"]).unwrap(), [at(".bashrc")], "a person named it");
     }
 
     #[test]

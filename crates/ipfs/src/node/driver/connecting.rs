@@ -16,6 +16,15 @@ use crate::node::types::ConnectError;
 /// Time after which a connected peer that said nothing is asked whether it is there, before it is relied on.
 const QUIET: Duration = Duration::from_secs(2);
 
+/// Who named the addresses that are dialled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NamedBy {
+    /// The owner of this node.
+    Owner,
+    /// Anybody else.
+    Others,
+}
+
 impl Driver {
     /// Connects with a peer, or sees that the connection with it works and leads where it is.
     pub(super) fn connect(&mut self, peer: PeerId, given: Vec<Multiaddr>, reply: Reply) {
@@ -33,7 +42,7 @@ impl Driver {
             let _ = reply.send(Err(ConnectError::NoUsableAddress(peer)));
             return;
         }
-        match self.dial(peer, addresses) {
+        match self.dial(peer, addresses, NamedBy::Others) {
             Ok(()) => self.dials.wait(peer, reply),
             Err(error) => drop(reply.send(Err(ConnectError::Failed(peer, reason(&error))))),
         }
@@ -45,11 +54,27 @@ impl Driver {
         addresses::usable(given, self.rules, &here)
     }
 
-    /// Dials a peer at those of the addresses at which it is not being dialled. When this succeeds, a dial is under way.
-    pub(super) fn dial(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) -> Result<(), DialError> {
-        let untried = self.dials.untried(&peer, addresses);
+    /// Dials a peer at those of the addresses at which it is not being dialled, and of those that others named at which not too
+    /// many dials failed lately. When this succeeds, a dial is under way.
+    pub(super) fn dial(
+        &mut self,
+        peer: PeerId,
+        addresses: Vec<Multiaddr>,
+        named_by: NamedBy,
+    ) -> Result<(), DialError> {
+        let mut untried = self.dials.untried(&peer, addresses);
         if untried.is_empty() {
             return Ok(());
+        }
+        if named_by == NamedBy::Others {
+            let elapsed = self.started.elapsed();
+            let mut may = |at: &Multiaddr| {
+                addresses::socket_of(at).is_some_and(|at| self.targets.admit(peer, at, elapsed))
+            };
+            untried.retain(&mut may);
+        }
+        if untried.is_empty() {
+            return if self.dials.is_running(&peer) { Ok(()) } else { Err(DialError::NoAddresses) };
         }
         let options = DialOpts::peer_id(peer).condition(PeerCondition::Always).addresses(untried.clone());
         let options = options.build();
@@ -66,7 +91,7 @@ impl Driver {
             return;
         }
         tracing::debug!(%peer, "its connection carries nothing, or it has moved: another is tried");
-        if let Err(error) = self.dial(peer, addresses) {
+        if let Err(error) = self.dial(peer, addresses, NamedBy::Others) {
             tracing::debug!(%peer, %error, "it cannot be dialled anew");
         }
     }
@@ -85,6 +110,13 @@ impl Driver {
     pub(super) fn probe(&mut self, peer: PeerId) {
         let control = self.swarm.behaviour().outbound.new_control();
         self.probes.begin(control, peer, self.connections.with(&peer), self.limits.passed(&peer));
+    }
+
+    /// Notes that a peer answered at an address.
+    pub(super) fn answered(&mut self, peer: PeerId, at: &Multiaddr) {
+        if let Some(at) = addresses::socket_of(at) {
+            self.targets.reached(peer, at, self.started.elapsed());
+        }
     }
 
     /// Closes connections that carry nothing.

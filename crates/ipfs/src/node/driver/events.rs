@@ -7,6 +7,7 @@ use libp2p::swarm::{ConnectionId, DialError, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, identify, ping};
 
 use super::Driver;
+use super::connecting::NamedBy;
 use crate::node::addresses;
 use crate::node::dial_message::{dial_message, reason};
 use crate::node::inbound::Inbound;
@@ -44,7 +45,9 @@ impl Driver {
 
     fn behaviour_event(&mut self, event: BehaviourEvent) {
         match event {
-            BehaviourEvent::Inbound(Inbound { peer, stream }) => self.exchange.opened(peer, stream),
+            BehaviourEvent::Inbound(Inbound { peer, stream }) => {
+                self.exchange.opened(peer, self.connections.source(&peer), stream);
+            }
             BehaviourEvent::Pubsub(event) => {
                 self.subscriptions.gossip_event(event, &mut self.swarm.behaviour_mut().pubsub);
             }
@@ -64,7 +67,9 @@ impl Driver {
             ) => {}
             // Opening a stream reports to whoever opens it.
             BehaviourEvent::Outbound(()) => {}
-            BehaviourEvent::Limits(never) | BehaviourEvent::KeepAlive(never) => match never {},
+            BehaviourEvent::Limits(never)
+            | BehaviourEvent::Sources(never)
+            | BehaviourEvent::KeepAlive(never) => match never {},
         }
     }
 
@@ -84,8 +89,12 @@ impl Driver {
         tracing::debug!(%peer, %error, "not reached");
         if let DialError::WrongPeerId { address, .. } | DialError::LocalPeerId { address } = error {
             // An address that now belongs to another robot, or that each host has itself.
+            if let DialError::WrongPeerId { obtained, .. } = error {
+                // It proved who it is. Its own address stays usable for it however many others name it.
+                self.answered(*obtained, address);
+            }
             let others = self.dials.met_another(&peer, connection, address);
-            if !others.is_empty() && self.dial(peer, others).is_ok() {
+            if !others.is_empty() && self.dial(peer, others, NamedBy::Others).is_ok() {
                 return;
             }
         }
@@ -99,6 +108,9 @@ impl Driver {
     fn connection_established(&mut self, peer: PeerId, connection: ConnectionId, endpoint: &ConnectedPoint) {
         let address = endpoint.get_remote_address();
         self.limits.opened(peer, connection, address);
+        if endpoint.is_dialer() {
+            self.answered(peer, address);
+        }
         let is_first = self.connections.with(&peer).is_empty();
         for old in self.connections.established(Instant::now(), peer, connection, endpoint) {
             self.swarm.close_connection(old);

@@ -1,0 +1,109 @@
+//! Which addresses that others named lead to nodes of the swarm. Others may not use this node to reach anything else.
+
+use crate::Now;
+use crate::next_hop::NextHop;
+use crate::node::Node;
+use crate::origin::Origin;
+use routing::{Address, ChannelCommand, Hop, Medium, Part, Target};
+use std::net::SocketAddr;
+use telemetry::metrics;
+
+/// Who named an address to which a link is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NamedBy {
+    /// The owner of this node.
+    Owner,
+    /// Anybody else.
+    Others,
+}
+
+impl Node {
+    /// Opens a link, and returns whether it did. An address that others named is dialled rarely until somebody of the swarm
+    /// answers there.
+    pub(crate) fn dial(&mut self, now: Now, address: SocketAddr, named_by: NamedBy) -> bool {
+        let may = named_by == NamedBy::Owner || self.targets.admit((), address, now.elapsed);
+        match may {
+            true => self.command(ChannelCommand::Connect { address }),
+            false => self.count(&metrics::BRAIN_LINKS_NOT_DIALLED),
+        }
+        may
+    }
+
+    /// Notes that a line came by a channel: where this node dialled it, somebody of the swarm answers.
+    pub(crate) fn note_answer(&mut self, now: Now, origin: Origin) {
+        let medium = self.channels.get(origin.channel).map(|channel| channel.medium());
+        if let Some(Medium::Link { dialled: Some(address), .. }) = medium {
+            self.targets.reached((), *address, now.elapsed);
+        }
+    }
+
+    /// Whether a peer named an address at which it may take links. `is_heard` tells whether the peer itself was heard from
+    /// that IP address.
+    pub(crate) fn is_fit_line(&self, line: SocketAddr, is_heard: bool) -> bool {
+        targets::check(line, &self.ports(true), is_heard).is_ok()
+    }
+
+    /// Whether a step that others ask for leads to a host that was heard, or to a port at which nodes of the swarm listen.
+    pub(crate) fn is_of_swarm(&self, next: &NextHop) -> bool {
+        let (host, is_link) = match next {
+            NextHop::On(_, Target::All) => return true,
+            NextHop::On(_, Target::Host(host)) => (*host, false),
+            NextHop::Dial(host) => (*host, true),
+        };
+        let ports = self.ports(is_link);
+        let is_fit = || ports.contains(&host.port()) && targets::check(host, &ports, false).is_ok();
+        self.is_heard(host) || is_fit()
+    }
+
+    /// Whether some peer was heard from this host, or takes links there.
+    pub(crate) fn is_heard(&self, host: SocketAddr) -> bool {
+        self.neighbours.all().any(|(_, known)| known.source == Some(host) || known.line == Some(host))
+    }
+
+    /// Whether a way back that a line brought leads over nodes of the swarm alone. Its first step leads to where the line
+    /// came from: to the host that sent it, or to the peer or the channel that brought it.
+    pub(crate) fn is_fit_path(&self, origin: Origin, chain: &Address) -> bool {
+        let mut parts = chain.parts();
+        let Some(first) = parts.next() else { return false };
+        let is_own = |part: &Part<'_>| match part {
+            Part::Hop(hop) => {
+                let at = Address::hop(*hop).ok();
+                let channel = self.channels.get(origin.channel);
+                channel.is_some_and(|channel| at.is_some_and(|at| channel.is_at(&at)))
+            }
+            Part::Peer(_) => true,
+            _ => false,
+        };
+        let is_back = match (&first, origin.source) {
+            (Part::Hop(Hop::Udp(at)), Some(source)) => at.addr().is_some_and(|at| at.ip() == source.ip()),
+            (Part::Peer(_), Some(_)) | (_, None) => is_own(&first),
+            (_, Some(_)) => false,
+        };
+        let is_led = || self.next_hop(&first, None).is_some_and(|next| self.is_of_swarm(&next));
+        is_back && is_led() && parts.all(|part| is_fit_hop(&part))
+    }
+
+    /// Returns the ports at which this node listens on its networks. All robots most likely use the same.
+    fn ports(&self, of_links: bool) -> Vec<u16> {
+        let port = |medium: &Medium| match medium {
+            Medium::Broadcast { line: Some(line), .. } if of_links => Some(line.tcp()?.port()),
+            Medium::Broadcast { at: Some(at), .. } if !of_links => match at.first_hop()?.0 {
+                Hop::Udp(socket) => socket.port.value(),
+                _ => None,
+            },
+            _ => None,
+        };
+        self.channels.iter().filter_map(|(_, channel)| port(channel.medium())).collect()
+    }
+}
+
+/// Whether a later step of a way is one that a node of the swarm may take. Each node on the way checks its own step.
+fn is_fit_hop(part: &Part<'_>) -> bool {
+    match part {
+        Part::Hop(Hop::Tcp(at) | Hop::Udp(at)) => {
+            at.addr().is_some_and(|at| targets::check(at, &[], false).is_ok())
+        }
+        Part::Hop(Hop::Irc { .. } | Hop::Pubsub { .. }) | Part::Peer(_) => true,
+        Part::Node(_) | Part::Content(_) | Part::CommandLine | Part::Other(_) => false,
+    }
+}

@@ -1,0 +1,77 @@
+//! How fast a comparison brings records, and with which host it is.
+
+use crate::neighbours::NeighbourId;
+use crate::node::Node;
+use routing::ChannelId;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// Number of records that a comparison over a link has to exchange in each repair timeout. An honest peer on a link of
+/// 1 kB/s does.
+const LEAST: u64 = 16;
+/// A comparison that exchanges this many records in this time needs no other beside it.
+const FAST: (u64, Duration) = (64, Duration::from_secs(2));
+/// Age from which another comparison may begin beside one, however fast that is: a liar may have many records.
+const LONG: Duration = Duration::from_secs(30);
+
+/// The other side of a comparison, as far as the brain can tell who it is: a channel that does not tell its hosts counts
+/// as one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Host {
+    Ip(IpAddr),
+    Channel(ChannelId),
+}
+
+impl Host {
+    pub(super) fn of(node: &Node, id: NeighbourId) -> Self {
+        let source = node.neighbours.get(&id).and_then(|neighbour| neighbour.source);
+        source.map_or(Self::Channel(id.0), |source| Self::Ip(source.ip()))
+    }
+}
+
+/// The records that a comparison exchanged lately.
+#[derive(Debug)]
+pub(super) struct Pace {
+    begun: Duration,
+    /// When it had exchanged [`FAST`] records last, or began.
+    fast_at: Duration,
+    /// Records since then.
+    since_fast: u64,
+    /// Records since the last repair timeout.
+    since_timeout: u64,
+}
+
+impl Pace {
+    pub(super) fn begin(elapsed: Duration) -> Self {
+        Self { begun: elapsed, fast_at: elapsed, since_fast: 0, since_timeout: 0 }
+    }
+
+    /// Notes that records were exchanged.
+    pub(super) fn exchanged(&mut self, records: u64, elapsed: Duration) {
+        self.since_timeout += records;
+        self.since_fast += records;
+        if self.since_fast >= FAST.0 {
+            (self.since_fast, self.fast_at) = (0, elapsed);
+        }
+    }
+
+    /// Notes a step that is as much progress as a repair timeout needs.
+    pub(super) fn stepped(&mut self) {
+        self.since_timeout += LEAST;
+    }
+
+    /// Returns when another comparison may begin beside this one.
+    pub(super) fn slow_at(&self) -> Duration {
+        (self.fast_at + FAST.1).min(self.begun + LONG)
+    }
+
+    /// Whether enough was exchanged since the last time that this was asked.
+    pub(super) fn take_progress(&mut self) -> bool {
+        std::mem::take(&mut self.since_timeout) >= LEAST
+    }
+}
+
+/// Whether a peer that gave this many records over a link is worth another comparison at once.
+pub(super) fn is_worth(gained: u64) -> bool {
+    gained >= LEAST
+}

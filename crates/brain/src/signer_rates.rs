@@ -1,0 +1,259 @@
+//! Rate limits for what one signer says, whatever ways it takes: for what is kept, written to the disk and passed on.
+//!
+//! Each record that is taken costs its signer one. A signer may take up a multiple of the records that it holds here at
+//! once, and in the long run renew each of them every few minutes. So a signer may say as much as its quota holds, change
+//! its mind about all of it, and renew what it says as often as any service does; one that says the same again and again
+//! may not. What is beyond the limit waits, of each item the latest record alone, and is taken when the limit allows. So the
+//! latest word arrives in the end.
+
+use dcache::{Item, PeerId, Record, Set, Signature, Statement};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// Records beyond those by which the number of held ones counts, that a signer may say at once.
+const AT_ONCE: u64 = 256;
+/// How often a signer may say anew at once all that is held of it: to state it, to take it back, and to state it again.
+const TIMES_HELD: u64 = 3;
+/// Parts of a record in which its cost is counted.
+const PARTS: u64 = 300_000;
+/// Parts that a signer gets back in a millisecond: 2 records a second.
+const BACK: u64 = 2 * PARTS / 1000;
+/// The same for each record that is held: each may be renewed every 150 s. The shortest lifetime of a bucket is ten
+/// minutes, half of which is twice as long.
+const BACK_FOR_EACH: u64 = PARTS / 150_000;
+/// Maximum number of signers whose costs are remembered.
+const MAX_SIGNERS: usize = 4096;
+/// Maximum number of waiting records of one signer.
+const MAX_WAITING_OF_ONE: usize = 256;
+/// Maximum number of waiting records in all: 2 MB of them.
+const MAX_WAITING: usize = 1024;
+
+/// A record that waits, and how it came.
+#[derive(Debug)]
+struct Waiting<Source> {
+    /// The order of waiting: that of the first record about the item.
+    serial: u64,
+    record: Record,
+    source: Source,
+}
+
+/// What a signer has said lately.
+#[derive(Debug)]
+struct Signer<Source> {
+    /// The cost of it that was not given back yet, at `since`.
+    cost: u64,
+    since: Duration,
+    waiting: BTreeMap<Item, Waiting<Source>>,
+    /// When the next waiting record may be taken, as it stood last.
+    next: Duration,
+}
+
+/// Returns the cost that a signer may reach, and what it gets back in a millisecond.
+fn limits(held: usize) -> (u64, u64) {
+    let held = u64::try_from(held).unwrap_or(u64::MAX);
+    let most = AT_ONCE.saturating_add(held.saturating_mul(TIMES_HELD)).saturating_mul(PARTS);
+    (most, BACK.saturating_add(held.saturating_mul(BACK_FOR_EACH)))
+}
+
+impl<Source> Signer<Source> {
+    fn new(elapsed: Duration) -> Self {
+        Self { cost: 0, since: elapsed, waiting: BTreeMap::new(), next: Duration::ZERO }
+    }
+
+    /// Takes the cost of one record if the limit allows it. Otherwise notes when it will.
+    fn spend(&mut self, held: usize, elapsed: Duration) -> bool {
+        let (most, back) = limits(held);
+        let passed = u64::try_from(elapsed.saturating_sub(self.since).as_millis()).unwrap_or(u64::MAX);
+        // The fraction of a millisecond counts the next time.
+        self.since += Duration::from_millis(passed);
+        self.cost = self.cost.saturating_sub(back.saturating_mul(passed));
+        let beyond = (self.cost + PARTS).saturating_sub(most);
+        if beyond > 0 {
+            self.next = self.since + Duration::from_millis(beyond.div_ceil(back));
+            return false;
+        }
+        self.cost += PARTS;
+        true
+    }
+}
+
+/// The rate limits of all signers, and the records that wait for theirs. `Source` is how a record came.
+#[derive(Debug)]
+pub(crate) struct SignerRates<Source> {
+    signers: BTreeMap<PeerId, Signer<Source>>,
+    /// The signers of waiting records, by when the next of these may be taken.
+    queue: BTreeSet<(Duration, PeerId)>,
+    /// Number of waiting records.
+    waiting: usize,
+    serial: u64,
+}
+
+impl<Source> Default for SignerRates<Source> {
+    fn default() -> Self {
+        Self { signers: BTreeMap::new(), queue: BTreeSet::new(), waiting: 0, serial: 0 }
+    }
+}
+
+impl<Source: Copy> SignerRates<Source> {
+    /// Returns when the next waiting record may be taken.
+    pub(crate) fn next_wake(&self) -> Option<Duration> {
+        self.queue.first().map(|(at, _)| *at)
+    }
+
+    /// Whether a record waits that stays rather than this one. Then there is no need to look at the signature.
+    pub(crate) fn has_better(&self, statement: &Statement, signature: &Signature) -> bool {
+        let waiting = self.signers.get(&signature.signer).and_then(|of| of.waiting.get(statement.item()));
+        waiting.is_some_and(|waiting| waiting.record.outranks(statement, signature))
+    }
+
+    /// Takes the cost of a verified record, if the limit of its signer allows that, and returns whether it does. Otherwise
+    /// the record waits, if there is room.
+    pub(crate) fn take(&mut self, record: &Record, source: Source, set: &Set, elapsed: Duration) -> bool {
+        let signer = record.signer();
+        if !self.signers.contains_key(&signer) && self.signers.len() >= MAX_SIGNERS {
+            self.forget_one();
+        }
+        let of = self.signers.entry(signer).or_insert_with(|| Signer::new(elapsed));
+        let was_next = of.next;
+        let is_allowed = of.spend(set.held_of(signer), elapsed);
+        if is_allowed {
+            // An earlier record about the same has nothing to wait for any more.
+            self.waiting -= usize::from(of.waiting.remove(record.item()).is_some());
+        } else if let Some(waiting) = of.waiting.get_mut(record.item()) {
+            (waiting.record, waiting.source) = (record.clone(), source);
+        } else if of.waiting.len() < MAX_WAITING_OF_ONE && self.waiting < MAX_WAITING {
+            self.serial += 1;
+            let waiting = Waiting { serial: self.serial, record: record.clone(), source };
+            of.waiting.insert(record.item().clone(), waiting);
+            self.waiting += 1;
+        }
+        let (next, is_queued) = (of.next, !of.waiting.is_empty());
+        self.requeue(signer, was_next, is_queued.then_some(next));
+        is_allowed
+    }
+
+    /// Returns the next waiting record that the limit of its signer allows by now: of each signer the items in the order in
+    /// which they came.
+    pub(crate) fn due(&mut self, set: &Set, elapsed: Duration) -> Option<(Record, Source)> {
+        loop {
+            let (at, signer) = *self.queue.first().filter(|(at, _)| *at <= elapsed)?;
+            let Some(of) = self.signers.get_mut(&signer) else {
+                self.queue.pop_first();
+                continue;
+            };
+            let oldest = of.waiting.iter().min_by_key(|(_, waiting)| waiting.serial);
+            let oldest = oldest.map(|(item, _)| item.clone());
+            let is_allowed = oldest.is_some() && of.spend(set.held_of(signer), elapsed);
+            let taken = oldest.filter(|_| is_allowed).and_then(|item| of.waiting.remove(&item));
+            let (next, is_queued) = (of.next, !of.waiting.is_empty());
+            self.requeue(signer, at, is_queued.then_some(next));
+            if let Some(Waiting { record, source, .. }) = taken {
+                self.waiting -= 1;
+                return Some((record, source));
+            }
+        }
+    }
+
+    fn requeue(&mut self, signer: PeerId, from: Duration, to: Option<Duration>) {
+        self.queue.remove(&(from, signer));
+        self.queue.extend(to.map(|to| (to, signer)));
+    }
+
+    /// Forgets the signer that has said least lately, and has nothing waiting.
+    fn forget_one(&mut self) {
+        let idle = self.signers.iter().filter(|(_, of)| of.waiting.is_empty());
+        if let Some((&least, _)) = idle.min_by_key(|(_, of)| (of.cost, of.since)) {
+            self.signers.remove(&least);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dcache::{Data, End, Keypair, Kind, Time, Validity};
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const NOW: Time = Time(1_800_000_000);
+
+    fn record(signer: u32, data: u64, sequence: u64) -> Record {
+        let item =
+            Item { bucket: "share/files".parse().unwrap(), data: Data::new(&data.to_string()).unwrap() };
+        let statement = Statement::new(Kind::Propose, item, Validity::starting(NOW, 3600)).unwrap();
+        let mut seed = [0; 32];
+        seed[..4].copy_from_slice(&signer.to_be_bytes());
+        Record::sign(statement, &Keypair::from_seed(seed), sequence, End::default())
+    }
+
+    /// Says a record to a set within the limit; returns whether it was taken at once.
+    fn say(rates: &mut SignerRates<u8>, set: &mut Set, record: Record, elapsed: Duration) -> bool {
+        let is_taken = rates.take(&record, 7, set, elapsed);
+        if is_taken {
+            set.admit_verified(record, NOW).unwrap();
+        }
+        is_taken
+    }
+
+    #[test]
+    fn a_whole_quota_is_said_renewed_and_renewed_again_at_once() {
+        let (mut rates, mut set) = (SignerRates::default(), Set::default());
+        for round in 0..3 {
+            for data in 0..4096 {
+                let record = record(1, data, round * 5000 + data + 1);
+                assert!(say(&mut rates, &mut set, record, SECOND), "{round}: {data}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_again_and_again_waits_and_the_latest_arrives() {
+        let (mut rates, mut set) = (SignerRates::default(), Set::default());
+        let (mut taken, mut elapsed) = (0, SECOND);
+        for sequence in 1..=20_000 {
+            elapsed += Duration::from_millis(1);
+            taken += u64::from(say(&mut rates, &mut set, record(1, sequence % 10, sequence), elapsed));
+            while let Some((record, _)) = rates.due(&set, elapsed) {
+                set.admit_verified(record, NOW).unwrap();
+                taken += 1;
+            }
+        }
+        assert!((280..400).contains(&taken), "{taken}");
+        assert!(say(&mut rates, &mut set, record(2, 0, 1), elapsed), "others are not disturbed");
+        while let Some(wake) = rates.next_wake() {
+            elapsed = elapsed.max(wake);
+            if let Some((record, source)) = rates.due(&set, elapsed) {
+                assert_eq!(source, 7);
+                set.admit_verified(record, NOW).unwrap();
+            }
+        }
+        assert_eq!(set.latest_sequence(record(1, 0, 1).signer()), 20_000);
+        assert!(elapsed < SECOND * 40, "{elapsed:?}");
+        assert_eq!(rates.waiting, 0);
+    }
+
+    #[test]
+    fn what_waits_for_its_time_is_known() {
+        let (mut rates, mut set) = (SignerRates::default(), Set::default());
+        for sequence in 1..=400 {
+            say(&mut rates, &mut set, record(1, 0, sequence), SECOND);
+        }
+        let has_better = |sequence| {
+            let record = record(1, 0, sequence);
+            rates.has_better(record.statement(), record.signature())
+        };
+        assert!(has_better(400) && has_better(399) && !has_better(401));
+    }
+
+    #[test]
+    fn everything_that_is_remembered_of_signers_is_bounded() {
+        let (mut rates, mut set) = (SignerRates::default(), Set::default());
+        for signer in 0..5000 {
+            say(&mut rates, &mut set, record(signer, 0, 1), SECOND);
+        }
+        for sequence in 1..3000 {
+            rates.take(&record(9999, sequence, sequence), 7, &set, SECOND);
+        }
+        assert!(rates.signers.len() <= MAX_SIGNERS && rates.waiting == MAX_WAITING_OF_ONE);
+        assert_eq!(rates.queue.len(), 1);
+    }
+}

@@ -1,0 +1,206 @@
+//! How much work, and how many words, one of others may cause.
+
+use super::*;
+
+/// A request of as many hostile patterns as are taken.
+fn hostile_request() -> Envelope {
+    let pattern = "*a".repeat(127) + "b";
+    let payload = Message::req(&[pattern.as_str(); 8], Validity::ALWAYS);
+    Envelope { payload, ..line_from(liar(), liars_host()) }
+}
+
+/// Node 0 holds records of a stranger in so many buckets.
+fn many_buckets(world: &mut World, number: u64) {
+    let stranger = Keypair::from_seed([98; 32]);
+    for sequence in 0..number {
+        let bucket = format!("share/{}/{sequence}", "a".repeat(60)).parse().unwrap();
+        let item = Item { bucket, data: Data::new("x").unwrap() };
+        let validity = Validity::starting(world.now().moment.time, 3600);
+        let statement = Statement::new(Kind::Propose, item, validity).unwrap();
+        let record = dcache::Record::sign(statement, &stranger, sequence + 1, End::default());
+        hears(
+            world,
+            network_channel(1),
+            Some(host(1, 5)),
+            Envelope {
+                payload: record.statement().payload().into_owned(),
+                signatures: vec![*record.signature()],
+                ..line_from(stranger.peer_id(), host(1, 5))
+            },
+        );
+    }
+}
+
+#[test]
+fn hostile_patterns_are_held_against_a_few_buckets_at_a_time() {
+    let mut world = class(1, 0.0);
+    many_buckets(&mut world, 200);
+    comes_up(&mut world, None);
+    hears(&mut world, LINK, None, hostile_request());
+    assert!(sent(&world, LINK).is_empty(), "the pong would say that all was looked at");
+    // Another input is handled between any two parts of the search.
+    let (mut wakes, mut last) = (0, world.elapsed);
+    while sent(&world, LINK).is_empty() {
+        world.elapsed = world.nodes[0].brain.next_wake().max(last);
+        assert!(world.elapsed > last, "it leaves time for other inputs");
+        last = world.elapsed;
+        world.input(0, Input::Tick);
+        wakes += 1;
+    }
+    assert!((190..2000).contains(&wakes), "{wakes}");
+    // Of each part of a search at most a fifth of the time is spent.
+    assert!(world.elapsed > Duration::from_secs(5), "{:?}", world.elapsed);
+}
+
+#[test]
+fn patterns_in_a_datagram_are_not_looked_at() {
+    let mut world = class(1, 0.0);
+    let payload = Message::req(&["["; 100], Validity::ALWAYS);
+    let before = world.counter_of(0, &metrics::BRAIN_REQUESTS_ANSWERED);
+    hears(&mut world, network_channel(1), Some(liars_host()), Envelope { payload, ..hostile_request() });
+    assert_eq!(
+        world.counter_of(0, &metrics::BRAIN_REQUESTS_ANSWERED),
+        before + 1,
+        "a pong is the whole answer"
+    );
+    assert_eq!(world.counter_of(0, &metrics::BRAIN_MESSAGES_REFUSED_MALFORMED), 0);
+}
+
+#[test]
+fn a_new_request_on_a_link_ends_the_search_of_the_one_before() {
+    let mut world = class(1, 0.0);
+    many_buckets(&mut world, 50);
+    comes_up(&mut world, None);
+    hears(&mut world, LINK, None, hostile_request());
+    let all = Envelope { payload: Message::req(&["*"], Validity::ALWAYS), ..line_from(liar(), liars_host()) };
+    hears(&mut world, LINK, None, all);
+    world.run(Duration::from_secs(10));
+    assert_eq!(sent(&world, LINK).len(), 51, "each record once, and one pong");
+}
+
+#[test]
+fn beacons_on_a_link_have_a_budget_and_none_costs_a_walk_through_the_set() {
+    let mut world = class(1, 0.0);
+    world.propose(0, "file");
+    comes_up(&mut world, None);
+    let show = |world: &mut World, bound: Time| {
+        let beacon = Some(Beacon { bound, fingerprint: Fingerprint { count: 5, sum: 7 } });
+        hears(world, LINK, None, Envelope { beacon, ..line_from(liar(), liars_host()) });
+    };
+    let near = bound(&world);
+    for n in 0..1000 {
+        show(&mut world, Time(near.0 + 30 * n));
+    }
+    let refused = |world: &World, metric| world.counter_of(0, metric);
+    assert!(refused(&world, &metrics::BRAIN_BEACONS_REFUSED_OVER_BUDGET) >= 900);
+    world.elapsed += Duration::from_secs(60);
+    show(&mut world, Time(near.0 + 31));
+    assert_eq!(refused(&world, &metrics::BRAIN_BEACONS_REFUSED_ODD_BOUND), 1);
+}
+
+/// A record of the liar about one of ten items, as a line.
+fn renewal(world: &World, sequence: u64) -> Envelope {
+    let validity = Validity::starting(world.now().moment.time, 3600);
+    let statement = Statement::new(Kind::Propose, item(&format!("same{}", sequence % 10)), validity).unwrap();
+    let record = dcache::Record::sign(statement, &Keypair::from_seed([99; 32]), sequence, End::default());
+    Envelope::record(Address::brain(liar()), Address::every_brain(), &record)
+}
+
+fn admitted(world: &World, node: usize, of: PeerId) -> usize {
+    let is_of = |output: &&Output| matches!(output, Output::Admitted { record, .. } if record.signer() == of);
+    world.nodes[node].outputs.iter().filter(is_of).count()
+}
+
+#[test]
+fn one_key_that_says_the_same_a_thousand_times_a_second_is_kept_and_passed_on_at_its_rate() {
+    let mut world = class(3, 0.0);
+    comes_up(&mut world, None);
+    for sequence in 1..=23_000 {
+        let line = renewal(&world, sequence);
+        hears(&mut world, LINK, None, line);
+        if sequence == 20_000 {
+            world.propose(1, "honest");
+        }
+        world.run(Duration::from_millis(1));
+    }
+    for node in 0..3 {
+        let taken = admitted(&world, node, liar());
+        assert!(taken < 500, "node {node} took {taken}");
+    }
+    assert!(world.all_know("honest"));
+    world.run(Duration::from_secs(60));
+    for node in &world.nodes {
+        assert_eq!(node.brain.set().latest_sequence(liar()), 23_000, "the latest word arrives");
+    }
+}
+
+/// Forty names of one host show a node what nobody holds.
+fn forty_names_show(world: &mut World, node: usize, count: u64) {
+    let bound = bound(world);
+    for name in 0..40 {
+        let peer = Keypair::from_seed([100 + name; 32]).peer_id();
+        let beacon = Some(Beacon { bound, fingerprint: Fingerprint { count, sum: u128::from(name) } });
+        let envelope = Envelope { beacon, ..line_from(peer, liars_host()) };
+        let (channel, source) = (network_channel(1), Some(liars_host()));
+        world.input(node, Input::Channel(ChannelEvent::Received { channel, source, envelope, bytes: 0 }));
+    }
+}
+
+#[test]
+fn a_host_of_forty_names_that_gives_a_record_now_and_then_holds_up_nobody() {
+    let mut world = World::new(0.0);
+    world.liars.insert(liars_host());
+    for _ in 0..2 {
+        world.add();
+    }
+    for n in 0..1545 {
+        world.propose(1, &format!("file{n}"));
+    }
+    world.join(0, 1);
+    world.join(1, 1);
+    // Until both are compared with it, they do not hear each other.
+    world.deaf.insert(1);
+    let mut sequence = 0;
+    for step in 0..500 {
+        (0..2).for_each(|node| forty_names_show(&mut world, node, 9000 + step));
+        if step == 50 {
+            assert!((0..2).all(|node| world.liars_links.iter().any(|(of, _)| *of == node)));
+            world.deaf.clear();
+        }
+        // A record in eight seconds on each link keeps it going.
+        if step % 80 == 79 {
+            for (node, channel) in world.liars_links.clone() {
+                sequence += 10;
+                let envelope = renewal(&world, sequence);
+                let event = ChannelEvent::Received { channel, source: None, envelope, bytes: 0 };
+                world.input(node, Input::Channel(event));
+            }
+        }
+        world.run(Duration::from_millis(100));
+    }
+    assert!((0..1545).all(|n| world.knows(0, &format!("file{n}"))), "{}", world.nodes[0].brain.set().len());
+}
+
+#[test]
+fn a_comparison_that_brings_a_record_now_and_then_is_ended_and_its_peer_avoided() {
+    let mut world = class(1, 0.0);
+    linked_with_the_liar(&mut world, 5000);
+    let begun = world.elapsed;
+    let closes = Output::Channel(ChannelCommand::Close { channel: LINK });
+    let mut sequence = 0;
+    while !world.nodes[0].outputs.contains(&closes) {
+        assert!(world.elapsed - begun < Duration::from_secs(30), "it is not ended");
+        sequence += 1;
+        let line = renewal(&world, sequence);
+        hears(&mut world, LINK, None, line);
+        world.run(Duration::from_secs(2));
+    }
+    let started = world.counter_of(0, &metrics::BRAIN_COMPARISONS_STARTED);
+    shows(&mut world, 5000);
+    world.run(Duration::from_secs(2));
+    assert_eq!(
+        world.counter_of(0, &metrics::BRAIN_COMPARISONS_STARTED),
+        started,
+        "it was cut off, so it waits"
+    );
+}

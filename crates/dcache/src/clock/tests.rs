@@ -1,0 +1,213 @@
+use super::*;
+
+const BUILT: Time = Time(1_790_000_000);
+const NOW: Time = Time(1_800_000_000);
+const DAY: u64 = 24 * 3600;
+
+fn minutes(minutes: u64) -> Duration {
+    Duration::from_secs(60 * minutes)
+}
+
+fn clock() -> Clock {
+    Clock::new(BUILT, None, Duration::ZERO)
+}
+
+#[test]
+fn a_clock_without_battery_is_not_believed() {
+    let mut clock = clock();
+    let moment = clock.read(Time(0), minutes(5));
+    assert_eq!(moment, Moment { is_certain: false, ..Moment::certain(BUILT.plus(300)) });
+    assert!(clock.read(NOW, minutes(6)).is_certain);
+    let saved = Clock::new(BUILT, Some(NOW), Duration::ZERO);
+    assert_eq!(saved.clone().read(BUILT, Duration::ZERO).time, NOW);
+    assert_eq!(saved.floor(minutes(1)), NOW.plus(60));
+}
+
+#[test]
+fn what_a_clock_shows_settles_after_a_while() {
+    let mut clock = clock();
+    assert_eq!(clock.read(NOW, Duration::ZERO).settled, BUILT);
+    assert_eq!(clock.read(NOW.plus(540), minutes(9)).settled, BUILT.plus(540));
+    assert_eq!(clock.read(NOW.plus(600), minutes(10)).settled, NOW.plus(600));
+    // Stepped to 2040 and back: nothing was forgotten that should not have been.
+    let far = Time(2_209_000_000);
+    let ahead = clock.read(far, minutes(11));
+    assert_eq!((ahead.time, ahead.settled, ahead.is_certain), (far, NOW.plus(660), true));
+    let back = clock.read(NOW.plus(720), minutes(12));
+    assert_eq!(back, Moment::certain(NOW.plus(720)));
+    assert_eq!(clock.floor(minutes(12)), NOW.plus(720), "and its floor was not raised by that");
+}
+
+#[test]
+fn what_a_clock_once_showed_is_a_floor_until_it_insists_on_another_time() {
+    let far = Time(2_209_000_000);
+    let mut clock = clock();
+    for minute in 0..20 {
+        clock.read(far.plus(60 * minute), minutes(minute));
+    }
+    let mut again = Clock::new(BUILT, Some(clock.floor(minutes(20))), Duration::ZERO);
+    // Without a battery it is in 1970 again, and has no say.
+    for minute in 0..120 {
+        let moment = again.read(Time(60 * minute), minutes(minute));
+        assert_eq!((moment.time, moment.is_certain), (far.plus(60 * (20 + minute)), false));
+    }
+    // Then it is set, to a time that it might be.
+    let set = |minute| NOW.plus(60 * minute);
+    for minute in 120..180 {
+        assert!(!again.read(set(minute), minutes(minute)).is_certain, "it may have been set wrongly");
+    }
+    assert!(again.read(set(180), minutes(180)).is_certain);
+    assert_eq!(again.floor(minutes(180)), set(180));
+}
+
+#[test]
+fn a_clock_that_jumps_about_never_settles() {
+    let mut clock = clock();
+    for minute in 0..60 {
+        let moment = clock.read(NOW.plus(minute * DAY), minutes(minute));
+        assert_eq!(moment.settled, BUILT.plus(60 * minute));
+    }
+}
+
+/// Times that robots with the role trusted have signed.
+fn trusted(signed: &[Time]) -> Vec<SignedTime> {
+    signed.iter().map(|time| SignedTime { time: *time, is_admin: false }).collect()
+}
+
+/// The same, the first one by an admin.
+fn by_admin(signed: &[Time]) -> Vec<SignedTime> {
+    let mut signed = trusted(signed);
+    signed[0].is_admin = true;
+    signed
+}
+
+#[test]
+fn a_signed_time_needs_a_second_witness() {
+    let far = NOW.plus(3000 * DAY);
+    let raised = |signed: &[Time], wall| {
+        let mut clock = clock();
+        clock.witness(trusted(signed), wall, Duration::ZERO);
+        clock.floor(Duration::ZERO)
+    };
+    assert_eq!(raised(&[far], NOW), BUILT, "one wrong clock");
+    assert_eq!(raised(&[far], Time(0)), BUILT, "also where the time is unknown");
+    assert_eq!(raised(&[far, NOW], Time(0)), NOW, "two agree that it is no earlier than now");
+    assert_eq!(raised(&[NOW.plus(30)], NOW), NOW.plus(30), "the own clock agrees");
+    assert_eq!(raised(&[Time(5), Time(6)], NOW), BUILT, "old times change nothing");
+}
+
+#[test]
+fn a_later_time_needs_more_than_half_of_the_roles_that_are_there_or_an_admin() {
+    let far = NOW.plus(3000 * DAY);
+    let raised = |signed: Vec<SignedTime>| {
+        let mut clock = clock();
+        clock.witness(signed, NOW, Duration::ZERO);
+        clock.floor(Duration::ZERO)
+    };
+    assert_eq!(raised(trusted(&[far, far, NOW, NOW])), NOW, "two robots of four");
+    assert_eq!(raised(trusted(&[far, far, far, NOW, NOW])), far, "three of five");
+    assert_eq!(raised(by_admin(&[far, far, NOW, NOW])), far, "an admin and another");
+    assert_eq!(raised(by_admin(&[far, NOW, NOW])), NOW, "one clock alone, whoever has it");
+    let year_2099 = Time(4_070_908_800);
+    assert_eq!(raised(by_admin(&[year_2099, year_2099])), BUILT, "nobody runs a program that old");
+    // Those who were there before this node was switched off have no vote against those who are there now.
+    let past = |months: u64| Time(BUILT.0 - 30 * DAY * months);
+    assert_eq!(raised(trusted(&[NOW, NOW, past(1), past(1), past(2)])), NOW);
+}
+
+#[test]
+fn what_others_have_signed_holds_only_while_enough_of_them_do_and_settles_nothing() {
+    let (mut clock, far) = (clock(), NOW.plus(3000 * DAY));
+    // Two liars are heard first.
+    assert!(clock.witness(trusted(&[far, far]), NOW, Duration::ZERO));
+    for minute in 0..20 {
+        let wall = NOW.plus(60 * minute);
+        let moment = clock.read(wall, minutes(minute));
+        assert_eq!((moment.time, moment.is_certain), (far.plus(60 * minute), false));
+        assert!(moment.settled <= wall, "nothing is forgotten for it");
+        assert_eq!(clock.learned(wall, minutes(minute)), Some(far.plus(60 * minute)), "it is shown");
+        assert_eq!(clock.own_floor(minutes(minute)), BUILT.plus(60 * minute), "and not saved");
+    }
+    clock.witness(trusted(&[far, far, NOW, NOW]), NOW.plus(1200), minutes(20));
+    let moment = clock.read(NOW.plus(1200), minutes(20));
+    assert_eq!((moment.time, moment.is_certain), (NOW.plus(1200), true));
+    assert_eq!(clock.learned(NOW.plus(1200), minutes(20)), None);
+}
+
+#[test]
+fn a_node_that_learns_the_time_from_its_peers_still_does_not_know_it() {
+    let mut clock = clock();
+    assert!(clock.witness(trusted(&[NOW, NOW.plus(5)]), Time(0), minutes(1)));
+    let moment = clock.read(Time(60), minutes(1));
+    assert_eq!((moment.time, moment.is_certain), (NOW, false));
+    for minute in 2..20 {
+        assert!(clock.read(Time(60 * minute), minutes(minute)).settled <= BUILT.plus(60 * minute));
+    }
+}
+
+fn shown(time: Time, hosts: usize) -> Option<NeighbourTime> {
+    Some(NeighbourTime { time, hosts, is_open: true })
+}
+
+#[test]
+fn a_clock_in_1970_goes_by_those_of_its_neighbours_until_it_is_set() {
+    let mut clock = clock();
+    assert!(clock.is_to_hear(Duration::ZERO));
+    clock.read(Time(5), minutes(1));
+    assert!(clock.is_to_hear(minutes(1)), "it is eager");
+    clock.hear(shown(NOW, 1), minutes(1));
+    let moment = clock.read(Time(65), minutes(2));
+    let expected = Moment { settled: BUILT.plus(120), is_certain: false, ..Moment::certain(NOW.plus(60)) };
+    assert_eq!(moment, expected);
+    assert_eq!(clock.floor(minutes(2)), BUILT.plus(120), "nothing of it is saved");
+    for minute in 3..100 {
+        clock.hear(shown(NOW.plus(60 * minute), 1), minutes(minute));
+        let moment = clock.read(Time(60 * minute), minutes(minute));
+        assert_eq!(moment.settled, BUILT.plus(60 * minute), "nothing is forgotten by it");
+    }
+    let set = clock.read(NOW.plus(5990), minutes(100));
+    assert_eq!(set, Moment { settled: BUILT.plus(6000), ..Moment::certain(NOW.plus(5990)) });
+    clock.hear(None, minutes(101));
+    assert_eq!(clock.read(Time(5), minutes(101)).time, BUILT.plus(6060), "nobody tells any more");
+}
+
+#[test]
+fn neighbours_are_believed_within_bounds() {
+    let by = |heard: Time, hosts, wall: Time| {
+        let mut clock = clock();
+        clock.hear(shown(heard, hosts), Duration::ZERO);
+        let moment = clock.read(wall, Duration::ZERO);
+        (moment.time, moment.is_certain)
+    };
+    let year_2099 = Time(4_070_908_800);
+    assert_eq!(by(year_2099, 2, Time(0)), (BUILT, false), "nobody runs a program that old");
+    assert_eq!(by(BUILT, 2, Time(0)), (BUILT, false), "no earlier than the floor");
+    assert_eq!(by(NOW.plus(7200), 2, NOW), (NOW.plus(7200), false), "outvoted");
+    assert_eq!(by(NOW.plus(7200), 1, NOW), (NOW, true), "a single neighbour outvotes nobody");
+    assert_eq!(by(NOW.plus(1200), 2, NOW), (NOW, true), "statements begin early enough for that");
+    assert_eq!(by(NOW, 2, NOW.plus(7200)), (NOW.plus(7200), true), "a clock that is ahead is not set back");
+    let mut rooted = clock();
+    rooted.hear(Some(NeighbourTime { time: NOW.plus(7200), hosts: 5, is_open: false }), Duration::ZERO);
+    assert_eq!(rooted.read(NOW, Duration::ZERO), Moment { settled: BUILT, ..Moment::certain(NOW) });
+    let mut clock = clock();
+    clock.witness(trusted(&[NOW, NOW.plus(5)]), Time(0), Duration::ZERO);
+    clock.hear(shown(NOW.plus(7200), 2), Duration::ZERO);
+    assert_eq!(clock.read(Time(0), Duration::ZERO).time, NOW, "what is signed outranks it");
+}
+
+#[test]
+fn what_the_clocks_of_neighbours_show_is_told_within_a_day() {
+    let mut clock = clock();
+    let mut neighbours = |heard| {
+        clock.hear(shown(heard, 1), Duration::ZERO);
+        clock.read(NOW, Duration::ZERO).neighbours
+    };
+    for (heard, told) in [
+        (NOW.plus(30), NOW),
+        (NOW.plus(7200), NOW.plus(7200)),
+        (Time(NOW.0 - 7200), Time(NOW.0 - 7200)),
+        (NOW.plus(2 * DAY), NOW),
+    ] {
+        assert_eq!(neighbours(heard), told);
+    }
+}

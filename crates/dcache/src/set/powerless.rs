@@ -1,0 +1,85 @@
+//! Records that could never count, whoever gets which role: in a bucket of nobody, or in one that takes a role where the
+//! swarm has no roots and so gives none. Whether a record is one depends on the policy alone, so all nodes agree.
+
+use super::Set;
+use crate::policy::is_own;
+use crate::{Item, Kind, Limits, PeerId, Role, Who};
+
+impl Set {
+    /// Whether a statement could never count. A dismissal counts also when its signer could have proposed the item: it takes
+    /// that back. A reader of somebody else's answer ([`Limits::NONE`]) shows whatever there is.
+    pub(super) fn is_powerless(&self, kind: Kind, item: &Item, signer: PeerId) -> bool {
+        let takes_back = || kind == Kind::Dismiss && self.could_count(Kind::Propose, item, signer);
+        self.limits != Limits::NONE && !self.could_count(kind, item, signer) && !takes_back()
+    }
+
+    fn could_count(&self, kind: Kind, item: &Item, signer: PeerId) -> bool {
+        match self.policy.rule(&item.bucket).requirement(kind).who {
+            Who::Anybody => true,
+            // Each peer that says that it is there holds the weakest role.
+            Who::Role(role) => role == Role::Peer || !self.policy.roots().is_empty(),
+            who @ (Who::Owner | Who::Subject) => is_own(who, item, signer),
+            Who::Nobody => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::set::{Admission, Refusal};
+    use crate::{Data, End, Keypair, Moment, Policy, Record, Statement, Time, Validity};
+    use std::num::NonZeroU8;
+
+    const NOW: Time = Time(1_800_000_000);
+
+    fn key(seed: u8) -> Keypair {
+        Keypair::from_seed([seed; 32])
+    }
+
+    fn record(signer: u8, kind: Kind, bucket: &str, data: &str) -> Record {
+        let item = Item { bucket: bucket.parse().unwrap(), data: Data::new(data).unwrap() };
+        let statement = Statement::new(kind, item, Validity::starting(NOW, 100)).unwrap();
+        Record::sign(statement, &key(signer), 1, End::default())
+    }
+
+    fn rooted() -> Policy {
+        Policy::new([key(1).peer_id()].into(), Vec::new(), NonZeroU8::MIN)
+    }
+
+    #[test]
+    fn what_nobody_could_make_count_is_refused_and_does_not_come_back_from_the_disk() {
+        let one = key(1).peer_id().to_string();
+        let never = |policy: &Policy, record: &Record| {
+            let mut set = Set::new(policy.clone(), Limits::of(policy));
+            let refused = set.admit_verified(record.clone(), NOW) == Err(Refusal::Powerless);
+            let mut restored = Set::new(policy.clone(), Limits::of(policy));
+            let dropped = restored.restore([record.clone()], Moment::certain(NOW));
+            assert_eq!((dropped.len(), restored.is_empty()), (usize::from(refused), refused), "{record:?}");
+            refused
+        };
+        let (open, rooted) = (Policy::default(), rooted());
+        for kind in [Kind::Propose, Kind::Dismiss] {
+            let junk = record(2, kind, "junk/of/nobody", "x");
+            assert!(never(&open, &junk) && never(&rooted, &junk));
+            for bucket in ["trusted", "admin", "networks", "uploads/x"] {
+                let of_role = record(2, kind, bucket, &one);
+                assert!(
+                    never(&open, &of_role) && !never(&rooted, &of_role),
+                    "{bucket}: somebody may get the role"
+                );
+            }
+            assert!(!never(&open, &record(2, kind, "share/files", "x")));
+            assert!(!never(&open, &record(1, kind, "peer", &one)), "who is there may go");
+        }
+        assert!(never(&open, &record(2, Kind::Dismiss, "peer", &one)), "nobody is an admin");
+        assert!(!never(&rooted, &record(2, Kind::Dismiss, "peer", &one)));
+    }
+
+    #[test]
+    fn a_reader_is_shown_what_does_not_count() {
+        let mut set = Set::new(Policy::default(), Limits::NONE);
+        let admitted = set.admit_verified(record(2, Kind::Propose, "trusted", "x"), NOW);
+        assert!(matches!(admitted, Ok(Admission::New { .. })));
+    }
+}

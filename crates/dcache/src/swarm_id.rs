@@ -1,0 +1,109 @@
+//! Binds signatures to one swarm, so that a statement made in one means nothing in another.
+//!
+//! A swarm with roots has a random ID in its swarm file, which stays when its roots change. Whatever is signed in it is signed
+//! together with this ID, in a domain of its own: see `signature.rs`. The open swarm has none, and what is signed there stays
+//! byte for byte as it ever was.
+//!
+//! A swarm file that was made before there were IDs gets one together with a time, [`Binding::from`]. Statements that begin
+//! to hold before that time are signed without the ID, later ones with it. So nothing that was signed before is lost, robots
+//! that have the new file and those that still have the old one understand each other until then, and every node judges a
+//! statement alike. What was signed before that time in another swarm with the same roots can still be carried over.
+
+use crate::{Digest, Time, Validity};
+use std::fmt;
+use std::str::FromStr;
+
+/// Number of bytes of a swarm's ID: nobody finds two that are equal.
+pub const SWARM_ID_BYTES: usize = 16;
+
+/// The ID of a swarm: random, made once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SwarmId([u8; SWARM_ID_BYTES]);
+
+/// Not the ID of a swarm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the ID of a swarm is {} hexadecimal digits", 2 * SWARM_ID_BYTES)]
+pub struct SwarmIdError;
+
+impl SwarmId {
+    /// Makes the ID of a new swarm from random bytes.
+    pub const fn from_bytes(bytes: [u8; SWARM_ID_BYTES]) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) const fn as_bytes(&self) -> &[u8; SWARM_ID_BYTES] {
+        &self.0
+    }
+}
+
+impl fmt::Display for SwarmId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl FromStr for SwarmId {
+    type Err = SwarmIdError;
+    fn from_str(text: &str) -> Result<Self, SwarmIdError> {
+        let is_hex = text.len() == 2 * SWARM_ID_BYTES && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let mut bytes = [0; SWARM_ID_BYTES];
+        for (place, byte) in bytes.iter_mut().enumerate() {
+            let digits = text.get(2 * place..2 * place + 2).filter(|_| is_hex).ok_or(SwarmIdError)?;
+            *byte = u8::from_str_radix(digits, 16).map_err(|_| SwarmIdError)?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+/// The ID of a swarm, and from when on signatures name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// The ID.
+    pub id: SwarmId,
+    /// Statements that begin to hold before this time are signed without the ID; zero for a swarm that ever had one.
+    pub from: Time,
+}
+
+impl Binding {
+    /// Returns the ID together with which a statement of this validity is signed; `None` when it is signed without.
+    pub fn domain(&self, validity: &Validity) -> Option<SwarmId> {
+        // What was always so began before.
+        (validity.from().unwrap_or_default() >= self.from).then_some(self.id)
+    }
+
+    /// Returns a number that differs where signatures differ; never [`Binding::UNBOUND`] nor [`Binding::MIXED`].
+    pub fn mark(&self) -> u64 {
+        let bytes = [&self.id.0[..], &self.from.0.to_be_bytes()].concat();
+        let number = u64::from_be_bytes(*Digest::of(&bytes).as_bytes().first_chunk().unwrap_or(&[1; 8]));
+        number.clamp(Self::UNBOUND + 1, Self::MIXED - 1)
+    }
+
+    /// The [`Binding::mark`] of a swarm without an ID.
+    pub const UNBOUND: u64 = 0;
+    /// Stands for records of which it is not known in which swarm they were signed.
+    pub const MIXED: u64 = u64::MAX;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_reads_back_and_nothing_else_is_one() {
+        let id = SwarmId::from_bytes([0x0f; SWARM_ID_BYTES]);
+        assert_eq!(id.to_string().parse(), Ok(id));
+        for text in ["", "0f", &"0".repeat(31), &"0".repeat(33), &"x".repeat(32), &"+1".repeat(16)] {
+            assert_eq!(text.parse::<SwarmId>(), Err(SwarmIdError), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_began_before_is_signed_without_and_all_else_with_the_id() {
+        let id = SwarmId::from_bytes([1; SWARM_ID_BYTES]);
+        let since = |from| Binding { id, from }.domain(&Validity::starting(Time(100), 10));
+        assert_eq!([0, 100, 101].map(|from| since(Time(from))), [Some(id), Some(id), None]);
+        assert_eq!(Binding { id, from: Time(0) }.domain(&Validity::ALWAYS), Some(id));
+        assert_eq!(Binding { id, from: Time(1) }.domain(&Validity::ALWAYS), None);
+        assert_ne!(Binding { id, from: Time(0) }.mark(), Binding { id, from: Time(1) }.mark());
+    }
+}

@@ -1,0 +1,212 @@
+//! How many connections one address may begin, so that nobody takes all places.
+//!
+//! A host has as many IPv6 addresses as it likes within its network of 64 bits. So those of one such network have a limit
+//! together, unless it is a local one, which a whole class shares.
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use libp2p::core::{ConnectedPoint, Endpoint, transport::PortUse};
+use libp2p::swarm::behaviour::{ConnectionClosed, ConnectionEstablished, ListenFailure};
+use libp2p::swarm::{
+    ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent, THandlerOutEvent,
+    ToSwarm, dummy,
+};
+use libp2p::{Multiaddr, PeerId};
+use tokio::sync::watch;
+
+use super::addresses::host_of;
+
+/// Maximum share, in percent, of all connections that one source may begin. Two sources alone cannot take all places, and a
+/// class behind one router finds enough.
+const PERCENT: u32 = 40;
+/// Maximum number of connections of one source whose handshake is under way.
+const MAX_PENDING: usize = 16;
+
+/// Returns the part of an address for which limits hold: the address itself, or its network for IPv6 addresses that are
+/// not local.
+pub(super) fn source_of(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(ip) if !(ip.is_unicast_link_local() || ip.is_unique_local() || ip.is_loopback()) => {
+            Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into()
+        }
+        ip => ip,
+    }
+}
+
+/// One source has begun too many connections.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} has begun too many connections")]
+struct TooMany(IpAddr);
+
+/// The connections that others began, by their source.
+#[derive(Debug, Default)]
+struct Begun(BTreeMap<ConnectionId, IpAddr>);
+
+impl Begun {
+    /// Returns the source of an address if it has begun fewer than `most` connections. Of loopback and unknown addresses,
+    /// and of those in memory, none is returned: they have no limit.
+    fn check(&self, at: &Multiaddr, most: usize) -> Result<Option<IpAddr>, TooMany> {
+        let Some(source) = host_of(at).map(source_of).filter(|ip| !ip.is_loopback()) else { return Ok(None) };
+        match self.0.values().filter(|other| **other == source).count() < most {
+            true => Ok(Some(source)),
+            false => Err(TooMany(source)),
+        }
+    }
+}
+
+/// Refuses connections of sources that have begun too many.
+pub(super) struct Behaviour {
+    most: usize,
+    pending: Begun,
+    established: Begun,
+    /// The peers that the owner of this node chose, for whom there is no limit.
+    chosen: watch::Receiver<Arc<BTreeSet<PeerId>>>,
+}
+
+impl fmt::Debug for Behaviour {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Behaviour").field("most", &self.most).finish_non_exhaustive()
+    }
+}
+
+impl Behaviour {
+    pub(super) fn new(max_connections: u32, chosen: watch::Receiver<Arc<BTreeSet<PeerId>>>) -> Self {
+        let most = usize::try_from(max_connections.saturating_mul(PERCENT) / 100).unwrap_or(usize::MAX);
+        Self { most: most.max(1), pending: Begun::default(), established: Begun::default(), chosen }
+    }
+}
+
+impl NetworkBehaviour for Behaviour {
+    type ConnectionHandler = dummy::ConnectionHandler;
+    type ToSwarm = Infallible;
+
+    fn handle_pending_inbound_connection(
+        &mut self,
+        id: ConnectionId,
+        _: &Multiaddr,
+        remote: &Multiaddr,
+    ) -> Result<(), ConnectionDenied> {
+        let source = self.pending.check(remote, MAX_PENDING).map_err(ConnectionDenied::new)?;
+        self.pending.0.extend(source.map(|source| (id, source)));
+        Ok(())
+    }
+
+    fn handle_established_inbound_connection(
+        &mut self,
+        id: ConnectionId,
+        peer: PeerId,
+        _: &Multiaddr,
+        remote: &Multiaddr,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        self.pending.0.remove(&id);
+        if !self.chosen.borrow().contains(&peer) {
+            self.established.check(remote, self.most).map_err(ConnectionDenied::new)?;
+        }
+        Ok(dummy::ConnectionHandler)
+    }
+
+    fn handle_established_outbound_connection(
+        &mut self,
+        _: ConnectionId,
+        _: PeerId,
+        _: &Multiaddr,
+        _: Endpoint,
+        _: PortUse,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        Ok(dummy::ConnectionHandler)
+    }
+
+    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        match event {
+            FromSwarm::ConnectionEstablished(ConnectionEstablished {
+                connection_id,
+                endpoint: ConnectedPoint::Listener { send_back_addr, .. },
+                ..
+            }) => {
+                let source = self.established.check(send_back_addr, usize::MAX).ok().flatten();
+                self.established.0.extend(source.map(|source| (connection_id, source)));
+            }
+            FromSwarm::ConnectionClosed(ConnectionClosed { connection_id, .. }) => {
+                self.established.0.remove(&connection_id);
+            }
+            FromSwarm::ListenFailure(ListenFailure { connection_id, .. }) => {
+                self.pending.0.remove(&connection_id);
+            }
+            _ => {}
+        }
+    }
+
+    fn on_connection_handler_event(&mut self, _: PeerId, _: ConnectionId, event: THandlerOutEvent<Self>) {
+        match event {}
+    }
+
+    fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
+        Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn begins(behaviour: &mut Behaviour, number: usize, from: &str) -> bool {
+        let (id, local) = (ConnectionId::new_unchecked(number), "/ip4/10.0.0.1/tcp/6002".parse().unwrap());
+        let remote: Multiaddr = format!("{from}/tcp/40000").parse().unwrap();
+        let peer = PeerId::random();
+        if behaviour.handle_pending_inbound_connection(id, &local, &remote).is_err()
+            || behaviour.handle_established_inbound_connection(id, peer, &local, &remote).is_err()
+        {
+            return false;
+        }
+        let endpoint = ConnectedPoint::Listener { local_addr: local, send_back_addr: remote };
+        behaviour.on_swarm_event(FromSwarm::ConnectionEstablished(ConnectionEstablished {
+            peer_id: peer,
+            connection_id: id,
+            endpoint: &endpoint,
+            failed_addresses: &[],
+            other_established: 0,
+        }));
+        true
+    }
+
+    fn guard() -> Behaviour {
+        Behaviour::new(128, watch::channel(Arc::default()).1)
+    }
+
+    #[test]
+    fn one_source_leaves_places_for_others() {
+        let sources: [fn(usize) -> String; 2] =
+            [|_| "/ip4/203.0.113.7".to_owned(), |number| format!("/ip6/2001:db8::{number:x}")];
+        for source in sources {
+            let mut guard = guard();
+            let begun = (0..500).filter(|number| begins(&mut guard, *number, &source(*number))).count();
+            assert_eq!(begun, 51);
+            assert!(begins(&mut guard, 1000, "/ip4/203.0.113.8"));
+            assert!(begins(&mut guard, 1001, "/ip6/2001:db8:0:1::1"));
+        }
+    }
+
+    #[test]
+    fn a_class_on_one_local_network_gets_in() {
+        for network in ["/ip6/fe80::", "/ip6/fd00::", "/ip4/10.77.0."] {
+            let mut guard = guard();
+            assert!((1..=100).all(|number| begins(&mut guard, number, &format!("{network}{number}"))));
+        }
+    }
+
+    #[test]
+    fn handshakes_that_do_not_end_are_few_for_each_source() {
+        let (mut guard, local) = (guard(), "/ip4/10.0.0.1/tcp/6002".parse().unwrap());
+        let mut pend = |number, from: &str| {
+            let id = ConnectionId::new_unchecked(number);
+            guard.handle_pending_inbound_connection(id, &local, &from.parse().unwrap()).is_ok()
+        };
+        let begun = (0..100).filter(|number| pend(*number, "/ip4/203.0.113.7/tcp/1")).count();
+        assert_eq!(begun, MAX_PENDING);
+        assert!(pend(200, "/ip4/203.0.113.8/tcp/1"));
+    }
+}

@@ -1,0 +1,183 @@
+//! The attacker: hosts on the LAN, keys, links and datagrams.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use routing::{Address, Envelope, Message};
+
+use crate::line::{LINE_PORT, line};
+use crate::{Error, Fleet, Host, Lab, Result, TestSigner};
+
+/// Number of its hosts.
+const HOSTS: usize = 4;
+/// UDP port of the line protocol.
+const UDP_PORT: u16 = 1240;
+/// How long a robot may take to accept a link.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long a robot may take none of what is sent on a link.
+const WRITE: Duration = Duration::from_secs(2);
+/// How long a robot may take to have read everything of a link.
+const DRAINED: Duration = Duration::from_secs(60);
+/// Time between two tries of what is refused.
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// One attacker with several hosts.
+pub(super) struct Attacker {
+    pub(super) hosts: Vec<Host>,
+    /// The robot that is attacked over links.
+    pub(super) target: Ipv4Addr,
+    pub(super) target_host: Host,
+    stop: AtomicBool,
+}
+
+impl Attacker {
+    pub(super) fn new(lab: &Lab, fleet: &Fleet) -> Result<Self> {
+        let hosts = (0..HOSTS).map(|number| lab.host(&format!("x{number}"))).collect::<Result<_>>()?;
+        let robots = fleet.robots();
+        let target_host = robots[0].host().clone();
+        let (target, stop) = (target_host.address(), AtomicBool::new(false));
+        Ok(Self { hosts, target, target_host, stop })
+    }
+
+    pub(super) fn stop(&self) -> &AtomicBool {
+        &self.stop
+    }
+
+    pub(super) fn end(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn goes_on(&self) -> bool {
+        !self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Waits as long as the attack goes on, at most for this time.
+    pub(super) fn pause(&self, time: Duration) {
+        let end = Instant::now() + time;
+        while self.goes_on() && Instant::now() < end {
+            thread::sleep(AGAIN.min(end.saturating_duration_since(Instant::now())));
+        }
+    }
+
+    /// Its address on the LAN.
+    pub(super) fn address(&self) -> Ipv4Addr {
+        self.hosts[0].address()
+    }
+
+    /// A TCP connection of one of its hosts with a port of the target.
+    pub(super) fn connect(&self, host: usize, port: u16) -> Result<TcpStream> {
+        let at = SocketAddr::from((self.target, port));
+        let connect = || {
+            let stream = TcpStream::connect_timeout(&at, CONNECT)?;
+            stream.set_write_timeout(Some(WRITE))?;
+            Ok(stream)
+        };
+        let host = &self.hosts[host % self.hosts.len()];
+        host.within(connect)?.map_err(Error::io(format!("a link of the attacker to {at}")))
+    }
+
+    /// A link on which whatever comes is thrown away.
+    pub(super) fn link(&self, host: usize) -> Result<TcpStream> {
+        let stream = self.connect(host, LINE_PORT)?;
+        let mut reading = stream.try_clone().map_err(Error::io("a link of the attacker"))?;
+        // It ends with the link.
+        thread::spawn(move || std::io::copy(&mut reading, &mut std::io::sink()));
+        Ok(stream)
+    }
+
+    /// Sends lines one after the other over links until all are sent or the attack ends; a link that is closed is replaced.
+    /// Returns how many were sent.
+    pub(super) fn pour(&self, lines: impl IntoIterator<Item = Vec<u8>>) -> usize {
+        let (mut link, mut sent) = (self.link(0).ok(), 0);
+        for line in lines {
+            while self.goes_on() {
+                let written = link.as_mut().map(|link| link.write_all(&line));
+                if let Some(Ok(())) = written {
+                    sent += 1;
+                    break;
+                }
+                thread::sleep(AGAIN);
+                link = self.link(0).ok();
+            }
+            if !self.goes_on() {
+                break;
+            }
+        }
+        // What is under way is not lost by closing at once.
+        let _ = link.map(|link| link.shutdown(std::net::Shutdown::Write));
+        sent
+    }
+
+    /// Sends lines before the attack, and waits until the target has read all of them.
+    pub(super) fn lay(&self, lines: &[Vec<u8>]) -> Result {
+        let failed = |source| Error::Io { what: "what the attacker sends beforehand".to_owned(), source };
+        let mut link = self.connect(0, LINE_PORT)?;
+        link.set_write_timeout(Some(DRAINED)).map_err(failed)?;
+        lines.iter().try_for_each(|line| link.write_all(line)).map_err(failed)?;
+        link.write_all(&ping()).map_err(failed)?;
+        link.set_read_timeout(Some(DRAINED)).map_err(failed)?;
+        read_until(&mut link, "pong").map_err(failed)
+    }
+
+    /// A UDP socket of a host, which may broadcast.
+    pub(super) fn socket(&self, host: usize, port: u16) -> Result<UdpSocket> {
+        let host = &self.hosts[host % self.hosts.len()];
+        let bind = || {
+            let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port))?;
+            socket.set_broadcast(true)?;
+            Ok(socket)
+        };
+        host.within(bind)?.map_err(Error::io("a UDP socket of the attacker"))
+    }
+
+    /// Where datagrams go that all robots are to hear.
+    pub(super) fn everybody(&self) -> SocketAddr {
+        let [a, b, c, _] = self.target.octets();
+        (Ipv4Addr::new(a, b, c, 255), UDP_PORT).into()
+    }
+}
+
+/// A key of the attacker's, and the lines that it signs.
+pub(super) struct Key(TestSigner);
+
+impl Key {
+    pub(super) fn new(number: u8) -> Self {
+        let mut seed = [0x66; 32];
+        seed[0] = number;
+        Self(TestSigner::new(seed))
+    }
+
+    pub(super) fn peer(&self) -> dcache::PeerId {
+        self.0.peer_id()
+    }
+
+    /// The line with a new record.
+    pub(super) fn says(&mut self, bucket: &str, data: &str) -> Result<Vec<u8>> {
+        let record = self.0.propose(bucket, data)?;
+        Ok(line(&self.0.envelope(&record)))
+    }
+}
+
+/// A ping of somebody who has no name.
+pub(super) fn ping() -> Vec<u8> {
+    let ping = Message::ping(dcache::Validity::ALWAYS);
+    line(&Envelope::new(Address::command_line(), Address::every_brain(), ping))
+}
+
+/// Reads until this word comes.
+pub(super) fn read_until(stream: &mut TcpStream, word: &str) -> std::io::Result<()> {
+    let (mut buffer, mut tail) = ([0; 16 * 1024], Vec::new());
+    loop {
+        match stream.read(&mut buffer)? {
+            0 => return Err(ErrorKind::UnexpectedEof.into()),
+            length => tail.extend_from_slice(&buffer[..length]),
+        }
+        if tail.windows(word.len()).any(|bytes| bytes == word.as_bytes()) {
+            return Ok(());
+        }
+        tail.drain(..tail.len().saturating_sub(word.len()));
+    }
+}

@@ -1,0 +1,226 @@
+//! What is measured while an attack runs.
+
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::attacker::{ping, read_until};
+use crate::line::LINE_PORT;
+use crate::{Error, Fleet, Host, Result, usage};
+
+/// A ping that is not answered by then is lost.
+pub(super) const PING_LIMIT: Duration = Duration::from_secs(10);
+/// Time between two pings of a robot.
+const PING_EVERY: Duration = Duration::from_millis(500);
+/// Time between two looks at memory, and at what robots have.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Bytes of the honest file.
+const FILE_BYTES: usize = 100_000;
+/// Name of the honest file.
+const FILE: &str = "honest.bag";
+
+/// The pings of one robot.
+#[derive(Debug, Default)]
+pub(super) struct Pings {
+    pub(super) answered: Vec<Duration>,
+    pub(super) lost: usize,
+}
+
+/// Pings a robot over its own loopback, as a local program does: a link, a ping, a pong.
+pub(super) fn ping_until(host: &Host, stop: &AtomicBool) -> Result<Pings> {
+    host.within(|| {
+        let mut pings = Pings::default();
+        while !stop.load(Ordering::Relaxed) {
+            let begun = Instant::now();
+            match ping_once() {
+                Ok(()) => pings.answered.push(begun.elapsed()),
+                // One that is refused at once is as bad as one that is not answered.
+                Err(_) => pings.lost += 1,
+            }
+            thread::sleep(PING_EVERY.saturating_sub(begun.elapsed()));
+        }
+        pings
+    })
+}
+
+fn ping_once() -> std::io::Result<()> {
+    let at = SocketAddr::from((Ipv4Addr::LOCALHOST, LINE_PORT));
+    let begun = Instant::now();
+    let mut link = TcpStream::connect_timeout(&at, PING_LIMIT)?;
+    std::io::Write::write_all(&mut link, &ping())?;
+    let left = PING_LIMIT.saturating_sub(begun.elapsed()).max(Duration::from_millis(1));
+    link.set_read_timeout(Some(left))?;
+    read_until(&mut link, "pong")
+}
+
+/// How soon honest things were everywhere; `Err` says why not, in words.
+#[derive(Debug)]
+pub(super) struct Honest {
+    pub(super) record: std::result::Result<Duration, String>,
+    pub(super) file: std::result::Result<Duration, String>,
+}
+
+/// Says an honest record at one robot and shares a file at another, and waits until all have both.
+pub(super) fn honest(fleet: &Fleet, at: Instant, patience: Duration) -> Honest {
+    thread::sleep(at.saturating_duration_since(Instant::now()));
+    let record = thread::scope(|scope| {
+        let file = scope.spawn(|| file(fleet, patience));
+        let record = record(fleet, patience).unwrap_or_else(|error| Err(error.to_string()));
+        (record, joined(file).unwrap_or_else(|error| Err(error.to_string())))
+    });
+    Honest { record: record.0, file: record.1 }
+}
+
+type Found = std::result::Result<Duration, String>;
+
+fn record(fleet: &Fleet, patience: Duration) -> Result<Found> {
+    let (told, what) = fleet.robots()[1].say("honest")?;
+    let all = fleet.sightings().wait_for(std::slice::from_ref(&what), told + patience);
+    Ok(match all {
+        Some(last) => Ok(last.saturating_duration_since(told)),
+        None => Err(format!("{} lack it after {} s", fleet.sightings().lacking(&what), patience.as_secs())),
+    })
+}
+
+/// The robots say in their logs what they fetch and what they keep.
+fn file(fleet: &Fleet, patience: Duration) -> Result<Found> {
+    let sharing = fleet.robots().len() - 1;
+    let content: Vec<u8> = (0..FILE_BYTES).map(|place| (place * 7 % 251) as u8).collect();
+    let mut logs: Vec<Log> = Vec::new();
+    for robot in &fleet.robots()[..sharing] {
+        logs.push(Log::at_end(robot.host())?);
+    }
+    let begun = Instant::now();
+    fleet.robots()[sharing].share(FILE, &content)?;
+    while begun.elapsed() < patience {
+        for log in &mut logs {
+            log.read()?;
+        }
+        if logs.iter().all(|log| log.is_kept) {
+            return Ok(Ok(begun.elapsed()));
+        }
+        thread::sleep(LOOK_EVERY);
+    }
+    let lacking = logs.iter().filter(|log| !log.is_kept).count();
+    Ok(Err(format!("{lacking} lack it after {} s", patience.as_secs())))
+}
+
+/// The log of a daemon, read as it grows.
+struct Log {
+    path: PathBuf,
+    offset: u64,
+    partial: String,
+    /// The CID under which the honest file is fetched.
+    cid: Option<String>,
+    is_kept: bool,
+}
+
+impl Log {
+    fn at_end(host: &Host) -> Result<Self> {
+        let path = host.folder().join("dt-swarm.log");
+        let offset = path.metadata().map_err(Error::io(format!("the log {}", path.display())))?.len();
+        Ok(Self { path, offset, partial: String::new(), cid: None, is_kept: false })
+    }
+
+    fn read(&mut self) -> Result {
+        let failed = |source| Error::Io { what: format!("reading {}", self.path.display()), source };
+        let mut file = std::fs::File::open(&self.path).map_err(failed)?;
+        let mut bytes = Vec::new();
+        file.seek(SeekFrom::Start(self.offset)).and_then(|_| file.read_to_end(&mut bytes)).map_err(failed)?;
+        self.offset += bytes.len() as u64;
+        self.partial.push_str(&String::from_utf8_lossy(&bytes));
+        while let Some(end) = self.partial.find('\n') {
+            let line: String = self.partial.drain(..=end).collect();
+            self.note(&line);
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, line: &str) {
+        if line.contains("fetching a shared file") && line.contains(FILE) {
+            self.cid = cid_in(line);
+        } else if line.contains("was checked and is kept") {
+            self.is_kept |= self.cid.is_some() && cid_in(line) == self.cid;
+        }
+    }
+}
+
+fn cid_in(line: &str) -> Option<String> {
+    let (_, rest) = line.split_once("cid=")?;
+    Some(rest.split_whitespace().next()?.to_owned())
+}
+
+/// What a robot used until now.
+#[derive(Debug, Clone, Copy)]
+struct Used {
+    resident: u64,
+    cpu: Duration,
+    written: u64,
+}
+
+/// The robots' processes, as they were when an attack began.
+pub(super) struct Watch(Vec<(u32, Used)>);
+
+/// What robots used during an attack: the mean and the most of one.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Usage {
+    /// Share of one processor.
+    pub(super) cpu: (f64, f64),
+    /// Bytes written to the disk.
+    pub(super) written: (f64, f64),
+}
+
+impl Watch {
+    pub(super) fn begin(fleet: &mut Fleet) -> Result<Self> {
+        let used = |robot: &mut crate::daemon::Robot| {
+            let pid = robot.running()?.pid();
+            Ok((pid, Used::of(pid)?))
+        };
+        fleet.robots_mut().iter_mut().map(used).collect::<Result<_>>().map(Self)
+    }
+
+    /// Looks at the memory until then; gives by how much that of a robot grew at most. An error names a robot that died.
+    pub(super) fn follow(&self, until: Instant) -> Result<u64> {
+        let mut most = 0;
+        loop {
+            for (pid, before) in &self.0 {
+                most = most.max(usage::resident_bytes(*pid)?.saturating_sub(before.resident));
+            }
+            if Instant::now() >= until {
+                return Ok(most);
+            }
+            thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    pub(super) fn end(&self, begun: Instant) -> Result<Usage> {
+        let seconds = begun.elapsed().as_secs_f64().max(0.001);
+        let (mut cpu, mut written) = (Vec::new(), Vec::new());
+        for (pid, before) in &self.0 {
+            let now = Used::of(*pid)?;
+            cpu.push(now.cpu.saturating_sub(before.cpu).as_secs_f64() / seconds);
+            written.push(now.written.saturating_sub(before.written) as f64);
+        }
+        Ok(Usage { cpu: mean_and_most(&cpu), written: mean_and_most(&written) })
+    }
+}
+
+fn mean_and_most(figures: &[f64]) -> (f64, f64) {
+    let most = figures.iter().copied().fold(0.0, f64::max);
+    (figures.iter().sum::<f64>() / figures.len().max(1) as f64, most)
+}
+
+impl Used {
+    fn of(pid: u32) -> Result<Self> {
+        let written = usage::written_bytes(&pid.to_string())?;
+        Ok(Self { resident: usage::resident_bytes(pid)?, cpu: usage::cpu_time(pid)?, written })
+    }
+}
+
+/// What a thread returns.
+pub(super) fn joined<T>(handle: thread::ScopedJoinHandle<'_, T>) -> T {
+    handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}

@@ -1,0 +1,208 @@
+//! What came of an attack, as it is printed. What failed is printed as well.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::means::Means;
+use super::measure::{Honest, PING_LIMIT, Pings, Usage};
+use crate::{Error, Result};
+
+/// The outcomes of all attacks.
+#[derive(Debug)]
+pub struct Attacked(pub(super) Vec<Outcome>);
+
+/// What one attack did to robots.
+#[derive(Debug)]
+pub struct Outcome {
+    means: Means,
+    /// Pings that were answered, and those that were not.
+    pings: (usize, usize),
+    median_ping: Duration,
+    worst_ping: Duration,
+    grown: std::result::Result<u64, String>,
+    record: std::result::Result<Duration, String>,
+    file: std::result::Result<Duration, String>,
+    used: Usage,
+    notes: Vec<String>,
+    /// Why there are no figures.
+    failure: Option<String>,
+}
+
+impl Outcome {
+    pub(super) fn new(
+        means: Means,
+        pings: &[Pings],
+        honest: Honest,
+        grown: Result<u64>,
+        used: Usage,
+    ) -> Self {
+        let mut times: Vec<Duration> = pings.iter().flat_map(|pings| &pings.answered).copied().collect();
+        times.sort_unstable();
+        let lost = pings.iter().map(|pings| pings.lost).sum();
+        let worst = times.last().copied().unwrap_or_default();
+        Self {
+            means,
+            pings: (times.len(), lost),
+            median_ping: times.get(times.len() / 2).copied().unwrap_or_default(),
+            worst_ping: if lost > 0 { worst.max(PING_LIMIT) } else { worst },
+            grown: grown.map_err(|error| error.to_string()),
+            record: honest.record,
+            file: honest.file,
+            used,
+            notes: Vec::new(),
+            failure: None,
+        }
+    }
+
+    pub(super) fn failed(means: Means, error: &Error) -> Self {
+        let none = || Err("not measured".to_owned());
+        Self {
+            means,
+            pings: (0, 0),
+            median_ping: Duration::ZERO,
+            worst_ping: Duration::ZERO,
+            grown: Err("not measured".to_owned()),
+            record: none(),
+            file: none(),
+            used: Usage::default(),
+            notes: Vec::new(),
+            failure: Some(error.to_string()),
+        }
+    }
+
+    /// Adds a sentence about the attack, or why there is none.
+    pub(super) fn note(&mut self, note: Result<String>) {
+        let note = note.unwrap_or_else(|error| format!("FAILED: {error}"));
+        self.notes.extend((!note.is_empty()).then_some(note));
+    }
+
+    /// The attack.
+    pub fn means(&self) -> Means {
+        self.means
+    }
+
+    /// The worst ping of a robot; at least ten seconds when one was not answered. `None` when nothing was measured.
+    pub fn worst_ping(&self) -> Option<Duration> {
+        (self.failure.is_none() && self.pings.0 + self.pings.1 > 0).then_some(self.worst_ping)
+    }
+
+    /// By how many bytes the memory of a robot grew at most.
+    pub fn grown_bytes(&self) -> Option<u64> {
+        self.grown.as_ref().ok().copied()
+    }
+
+    /// How soon an honest record was everywhere.
+    pub fn record(&self) -> Option<Duration> {
+        self.record.as_ref().ok().copied()
+    }
+
+    /// How soon an honest file was kept by all.
+    pub fn file(&self) -> Option<Duration> {
+        self.file.as_ref().ok().copied()
+    }
+
+    fn json(&self) -> Value {
+        let time = |time: &std::result::Result<Duration, String>| match time {
+            Ok(time) => json!(time.as_secs_f64()),
+            Err(reason) => json!(format!("FAILED: {reason}")),
+        };
+        json!({
+            "attack": self.means.to_string(),
+            "failure": self.failure,
+            "pings_answered": self.pings.0,
+            "pings_lost": self.pings.1,
+            "ping_median_seconds": self.median_ping.as_secs_f64(),
+            "ping_worst_seconds": self.worst_ping.as_secs_f64(),
+            "memory_growth_bytes": self.grown,
+            "record_seconds": time(&self.record),
+            "file_seconds": time(&self.file),
+            "cpu_mean_and_most": [self.used.cpu.0, self.used.cpu.1],
+            "written_bytes_mean_and_most": [self.used.written.0, self.used.written.1],
+            "notes": self.notes,
+        })
+    }
+}
+
+impl Attacked {
+    /// The outcomes, in the order of the attacks.
+    pub fn outcomes(&self) -> &[Outcome] {
+        &self.0
+    }
+
+    /// All figures.
+    pub fn json(&self) -> Value {
+        self.0.iter().map(Outcome::json).collect()
+    }
+
+    /// Prints one line for each attack.
+    pub fn print(&self) {
+        for outcome in &self.0 {
+            println!("{outcome}");
+        }
+    }
+}
+
+fn shown(time: &std::result::Result<Duration, String>) -> String {
+    match time {
+        Ok(time) => format!("{:.2} s", time.as_secs_f64()),
+        Err(reason) => format!("FAILED ({reason})"),
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(failure) = &self.failure {
+            return write!(f, "{:<12} FAILED: {failure}", self.means);
+        }
+        let Usage { cpu, written } = self.used;
+        let grown = match &self.grown {
+            Ok(bytes) => format!("{:.1} MB", *bytes as f64 / 1e6),
+            Err(reason) => format!("FAILED ({reason})"),
+        };
+        write!(
+            f,
+            "{:<12} ping worst {:.3} s, median {:.4} s, {} lost of {}; memory +{grown}; record {}; file {}; \
+             CPU {:.0} % mean, {:.0} % most; written {:.2} MB mean, {:.2} MB most",
+            self.means,
+            self.worst_ping.as_secs_f64(),
+            self.median_ping.as_secs_f64(),
+            self.pings.1,
+            self.pings.0 + self.pings.1,
+            shown(&self.record),
+            shown(&self.file),
+            cpu.0 * 100.0,
+            cpu.1 * 100.0,
+            written.0 / 1e6,
+            written.1 / 1e6,
+        )?;
+        self.notes.iter().try_for_each(|note| write!(f, "; {note}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(lost: usize, record: std::result::Result<Duration, String>) -> Outcome {
+        let pings = [Pings { answered: vec![Duration::from_millis(3)], lost }];
+        let honest = Honest { record, file: Ok(Duration::from_secs(2)) };
+        Outcome::new(Means::Links, &pings, honest, Ok(5_000_000), Usage::default())
+    }
+
+    #[test]
+    fn what_failed_is_printed() {
+        let mut failed = outcome(1, Err("3 lack it after 60 s".to_owned()));
+        failed.note(Err(Error::Full("x".to_owned())));
+        let shown = failed.to_string();
+        for part in
+            ["worst 10.000 s", "1 lost of 2", "record FAILED (3 lack it", "file 2.00 s", "FAILED: no address"]
+        {
+            assert!(shown.contains(part), "{part}: {shown}");
+        }
+        assert_eq!((failed.record(), failed.worst_ping()), (None, Some(PING_LIMIT)));
+        assert!(Outcome::failed(Means::Quiet, &Error::Full("x".to_owned())).to_string().contains("FAILED"));
+        assert_eq!(outcome(0, Ok(Duration::ZERO)).worst_ping(), Some(Duration::from_millis(3)));
+    }
+}

@@ -1,0 +1,218 @@
+use super::*;
+use crate::index::index;
+use crate::index::tests::{NOW, cid, description, peer, say};
+use dcache::Kind;
+
+/// Steps of peer `seed`, which has kept the file of peer 1 or not.
+fn steps(set: &Set, seed: u8, is_kept: bool, now: Time) -> Vec<Step> {
+    let kept = is_kept.then(|| (cid(), description(1, "a.bag"))).into_iter().collect();
+    let rules = Rules::new(set, peer(seed), false, now);
+    plan(&index(set, now), &kept, &rules).into_iter().map(|(_, step)| step).collect()
+}
+
+fn describe(set: &mut Set) {
+    let data = description(1, "a.bag").to_data().unwrap();
+    say(set, 1, Kind::Propose, Item { bucket: buckets::info(&cid()), data }, LIFETIME);
+}
+
+#[test]
+fn a_file_is_taken_verified_and_kept() {
+    let mut set = Set::default();
+    assert!(steps(&set, 2, false, NOW).is_empty());
+    say(&mut set, 1, Kind::Propose, Station::Files.item(&cid()), LIFETIME);
+    assert_eq!(steps(&set, 1, true, NOW), [Step::Describe], "the uploader waits for others");
+    describe(&mut set);
+    assert_eq!(steps(&set, 2, false, NOW), [Step::Take]);
+    assert_eq!(steps(&set, 2, true, NOW), [Step::Keep], "who keeps it need not say that it is good");
+    say(&mut set, 2, Kind::Propose, Station::Verified.item(&cid()), LIFETIME);
+    for seed in [1, 2, 3] {
+        assert_eq!(steps(&set, seed, true, NOW), [Step::Keep]);
+    }
+    say(&mut set, 2, Kind::Propose, Station::Safe.item(&cid()), LIFETIME);
+    assert!(steps(&set, 2, true, NOW).is_empty());
+    assert_eq!(steps(&set, 2, true, NOW.plus(LIFETIME / 2)), [Step::Keep], "half of its time is over");
+    assert_eq!(steps(&set, 3, false, NOW), [Step::Take], "newcomers keep it too");
+}
+
+#[test]
+fn a_file_whose_holders_cannot_be_reached_yet_waits() {
+    let mut set = Set::default();
+    say(&mut set, 1, Kind::Propose, Station::Files.item(&cid()), LIFETIME);
+    let file = index(&set, NOW).remove(&cid()).unwrap();
+    assert!(!is_in_reach(&file, peer(2), false));
+    assert!(is_in_reach(&file, peer(2), true));
+    assert!(is_in_reach(&file, peer(1), false), "its own blocks may still be there");
+}
+
+#[test]
+fn nobody_vouches_for_what_its_uploader_did_not_declare() {
+    let mut set = Set::default();
+    describe(&mut set);
+    say(&mut set, 9, Kind::Propose, Station::Files.item(&cid()), LIFETIME);
+    assert!(steps(&set, 2, true, NOW).is_empty());
+}
+
+/// A set in a swarm whose root is this peer.
+fn with_root(seed: u8) -> Set {
+    let policy = dcache::Policy::new([peer(seed)].into(), Vec::new(), std::num::NonZeroU8::MIN);
+    Set::new(policy, dcache::Limits::default())
+}
+
+#[test]
+fn what_a_role_found_bad_is_let_go_and_its_uploader_shares_it_no_more() {
+    let mut set = with_root(2);
+    describe(&mut set);
+    say(&mut set, 2, Kind::Propose, Station::Discard.item(&cid()), LIFETIME);
+    assert_eq!(steps(&set, 3, true, NOW), [Step::Drop]);
+    assert!(steps(&set, 3, false, NOW).is_empty());
+    assert_eq!(steps(&set, 1, true, NOW), [Step::Withdraw]);
+}
+
+/// The actions of peer `seed`, which keeps the file of peer 1.
+fn actions(set: &Set, seed: u8) -> Vec<Action> {
+    let mut replication = Replication::new(peer(seed));
+    replication.set_kept([(cid(), description(1, "a.bag"))].into());
+    replication.decide(set, Moment::certain(NOW)).actions
+}
+
+#[test]
+fn without_roles_no_stranger_makes_anybody_drop_what_he_found_good_himself() {
+    let mut set = Set::default();
+    say(&mut set, 1, Kind::Propose, Station::Files.item(&cid()), LIFETIME);
+    describe(&mut set);
+    for seed in [1, 2, 3] {
+        say(&mut set, seed, Kind::Propose, Station::Safe.item(&cid()), LIFETIME);
+    }
+    say(&mut set, 9, Kind::Propose, Station::Discard.item(&cid()), LIFETIME);
+    for station in [Station::Files, Station::Verified, Station::Safe] {
+        say(&mut set, 9, Kind::Dismiss, station.item(&cid()), LIFETIME);
+    }
+    let file = index(&set, NOW).remove(&cid()).unwrap();
+    assert_eq!(file.state, State::Discarded);
+    assert_eq!(file.discarders.into_keys().collect::<Vec<_>>(), [peer(9)], "a report says who did it");
+    for seed in [1, 2, 3] {
+        assert_eq!(actions(&set, seed), [], "peer {seed}");
+    }
+    // The uploader's own word counts.
+    say(&mut set, 1, Kind::Propose, Station::Discard.item(&cid()), LIFETIME);
+    assert_eq!([2, 3].map(|seed| actions(&set, seed)), [[Action::Drop(cid())], [Action::Drop(cid())]]);
+}
+
+#[test]
+fn an_uploader_without_a_role_withdraws_its_file_in_a_swarm_with_roles_too() {
+    let mut set = with_root(2);
+    say(&mut set, 1, Kind::Propose, Station::Files.item(&cid()), LIFETIME);
+    say(&mut set, 2, Kind::Propose, Station::Safe.item(&cid()), LIFETIME);
+    assert_eq!(actions(&set, 2), []);
+    say(&mut set, 9, Kind::Propose, Station::Discard.item(&cid()), LIFETIME);
+    assert_eq!(actions(&set, 2), [], "nobody else without a role");
+    say(&mut set, 1, Kind::Propose, Station::Discard.item(&cid()), LIFETIME);
+    assert_eq!(actions(&set, 2), [Action::Drop(cid())]);
+}
+
+/// Decides and publishes for peer 1, which shares the file, and peer 2, which keeps it, once a second for 100 seconds. After
+/// ten seconds peer 9 dismisses the file here. Returns how many records the two make.
+fn records_made(dismissed: &[Station]) -> usize {
+    let (mut set, mut made) = (Set::default(), 0);
+    let mut proposal = crate::Proposal::new(peer(1));
+    proposal.set_own([cid()].into());
+    let mut replications = [1, 2].map(|seed| (seed, Replication::new(peer(seed))));
+    for (_, replication) in &mut replications {
+        replication.set_kept([(cid(), description(1, "a.bag"))].into());
+    }
+    for second in 0..100 {
+        let now = Moment::certain(NOW.plus(second));
+        for station in dismissed.iter().filter(|_| second == 10) {
+            say(&mut set, 9, Kind::Dismiss, station.item(&cid()), LIFETIME);
+        }
+        for (seed, replication) in &mut replications {
+            let mut statements = replication.decide(&set, now).statements;
+            if *seed == 1 {
+                statements.append(proposal.decide(&set, now).statements);
+            }
+            statements.keep_worthwhile(&set, peer(*seed), now);
+            for statement in statements.into_signable().unwrap() {
+                say(&mut set, *seed, statement.kind(), statement.item().clone(), LIFETIME);
+                made += 1;
+            }
+        }
+    }
+    made
+}
+
+#[test]
+fn whoever_dismisses_a_file_makes_nobody_state_it_again_and_again() {
+    assert_eq!(records_made(&[]), 5, "files, info, and safe by both; it leaves the first bucket");
+    assert!(records_made(&[Station::Safe]) <= 7);
+    assert!(records_made(&[Station::Files, Station::Verified, Station::Safe]) <= 7);
+}
+
+#[test]
+fn a_role_corrects_what_the_swarm_believes_of_a_file_that_it_keeps() {
+    let mut set = with_root(2);
+    say(&mut set, 8, Kind::Propose, Station::Files.item(&cid()), LIFETIME);
+    let data = description(8, "lie.bag").to_data().unwrap();
+    say(&mut set, 8, Kind::Propose, Item { bucket: buckets::info(&cid()), data }, LIFETIME);
+    say(&mut set, 2, Kind::Propose, Station::Safe.item(&cid()), LIFETIME);
+    assert_eq!(steps(&set, 2, true, NOW), [Step::Describe]);
+    assert_eq!(steps(&set, 3, true, NOW), [Step::Keep], "whoever has no role does not");
+}
+
+#[test]
+fn an_entry_leaves_the_earlier_bucket_where_this_node_itself_put_it() {
+    let mut set = Set::default();
+    for seed in [2, 3] {
+        say(&mut set, seed, Kind::Propose, Station::Verified.item(&cid()), LIFETIME);
+    }
+    let file = index(&set, NOW).remove(&cid()).unwrap();
+    let stated = |seed| {
+        let rules = Rules::new(&set, peer(seed), false, NOW);
+        statements(Step::Keep, &file, &description(1, "a.bag"), &rules)
+    };
+    let mut expected = Statements::new();
+    expected.propose(Station::Safe.item(&cid()), Validity::stated(NOW, LIFETIME));
+    assert_eq!(stated(4), expected, "one record of each further holder");
+    expected.dismiss(Station::Verified.item(&cid()), Validity::stated(NOW, LIFETIME));
+    assert_eq!(stated(2), expected);
+}
+
+#[test]
+fn who_may_not_say_that_it_keeps_a_file_says_that_it_is_good() {
+    let root = dcache::Keypair::from_seed([9; 32]).peer_id();
+    let policy = dcache::Policy::new([root].into(), Vec::new(), std::num::NonZeroU8::MIN);
+    let mut set = Set::new(policy, dcache::Limits::default());
+    describe(&mut set);
+    say(&mut set, 1, Kind::Propose, Station::Files.item(&cid()), LIFETIME);
+    assert_eq!(steps(&set, 2, true, NOW), [Step::Verify]);
+    assert_eq!(steps(&set, 9, true, NOW), [Step::Keep]);
+}
+
+#[test]
+fn others_describe_only_what_nobody_describes_any_more() {
+    let mut set = Set::default();
+    describe(&mut set);
+    say(&mut set, 3, Kind::Propose, Station::Safe.item(&cid()), LIFETIME);
+    let later = |quarters: u64| NOW.plus(LIFETIME / 4 * quarters);
+    assert!(!steps(&set, 2, true, later(2)).contains(&Step::Describe));
+    assert!(steps(&set, 1, true, later(2)).contains(&Step::Describe));
+    assert!(steps(&set, 2, true, later(3)).contains(&Step::Describe));
+}
+
+#[test]
+fn a_decision_takes_new_files_and_rejects_a_bad_one_once() {
+    let mut set = Set::default();
+    say(&mut set, 1, Kind::Propose, Station::Files.item(&cid()), LIFETIME);
+    let mut replication = Replication::new(peer(2));
+    let now = Moment::certain(NOW);
+    let decision = replication.decide(&set, now);
+    assert!(matches!(&decision.actions[..], [Action::Take { file, .. }] if file.cid == cid()));
+    assert_eq!(decision.wake, Some(NOW.plus(LIFETIME)), "the record ceases to hold then");
+    replication.reject(cid());
+    let decision = replication.decide(&set, now);
+    assert!(decision.actions.is_empty() && !decision.statements.is_empty());
+    assert_eq!(
+        replication.decide(&set, now).actions.len(),
+        1,
+        "without the right to discard it is tried again"
+    );
+}

@@ -1,0 +1,225 @@
+//! How often targets are contacted that others named.
+
+use crate::tokens::{Allowance, Tokens};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+/// Rate limit, in attempts, for one IP address at which nobody of the swarm has answered, over all peers that name it. The
+/// burst suffices to find a robot by all its addresses at once, a few times.
+pub const UNPROVEN: Allowance = Allowance { burst: 16, per_minute: 2 };
+/// The same for all addresses of a network of 256 IPv4 addresses or of one IPv6 prefix of 64 bits: a whole class that is
+/// away is looked for now and then.
+const OF_A_NETWORK: Allowance = Allowance { burst: 192, per_minute: 60 };
+/// The same for all targets together. Nobody can use this node to scan the internet.
+const OF_ALL: Allowance = Allowance { burst: 512, per_minute: 300 };
+/// Rate limit for a peer at a socket where it has answered before. It is higher, because a robot that was there comes back.
+pub const REACHED: Allowance = Allowance { burst: 64, per_minute: 60 };
+/// Attempts that are given back once a peer answered: those at its other addresses, which were tried at the same time.
+const GIVEN_BACK: u32 = 4;
+/// Maximum number of IP addresses whose budget is kept. More than [`OF_ALL`] lets be used until one is full again, so that
+/// nobody can make this node forget a budget that is used up.
+const MAX_HOSTS: usize = 4096;
+/// Maximum number of sockets at which peers have answered that are remembered.
+const MAX_REACHED: usize = 1024;
+
+/// The targets that were contacted lately because somebody else named them. `Who` names a peer; use `()` where nobody proves
+/// who it is.
+#[derive(Debug)]
+pub struct Targets<Who> {
+    hosts: BTreeMap<IpAddr, Tokens>,
+    networks: BTreeMap<IpAddr, Tokens>,
+    all: Option<Tokens>,
+    reached: BTreeMap<(Who, SocketAddr), Reached>,
+}
+
+#[derive(Debug)]
+struct Reached {
+    tokens: Tokens,
+    /// When it was last reached.
+    at: Duration,
+}
+
+impl<Who> Default for Targets<Who> {
+    fn default() -> Self {
+        Self { hosts: BTreeMap::new(), networks: BTreeMap::new(), all: None, reached: BTreeMap::new() }
+    }
+}
+
+impl<Who: Ord + Copy> Targets<Who> {
+    /// Returns whether a peer may be looked for at a target now, and counts the attempt if so. `elapsed` is the time since
+    /// some fixed moment.
+    pub fn admit(&mut self, who: Who, target: SocketAddr, elapsed: Duration) -> bool {
+        let target = canonical(target);
+        if let Some(reached) = self.reached.get_mut(&(who, target)) {
+            let has = reached.tokens.has(1, REACHED, elapsed);
+            reached.tokens.take(u32::from(has));
+            return has;
+        }
+        self.admit_unproven(target.ip(), elapsed)
+    }
+
+    fn admit_unproven(&mut self, ip: IpAddr, elapsed: Duration) -> bool {
+        make_room(&mut self.hosts, UNPROVEN, ip, elapsed);
+        make_room(&mut self.networks, OF_A_NETWORK, network(ip), elapsed);
+        let host = self.hosts.entry(ip).or_insert_with(|| Tokens::full(UNPROVEN, elapsed));
+        let network = self.networks.entry(network(ip));
+        let network = network.or_insert_with(|| Tokens::full(OF_A_NETWORK, elapsed));
+        let all = self.all.get_or_insert_with(|| Tokens::full(OF_ALL, elapsed));
+        let has = host.has(1, UNPROVEN, elapsed)
+            && network.has(1, OF_A_NETWORK, elapsed)
+            && all.has(1, OF_ALL, elapsed);
+        [host, network, all].into_iter().for_each(|tokens| tokens.take(u32::from(has)));
+        has
+    }
+
+    /// Notes that a peer of the swarm answered at a target.
+    pub fn reached(&mut self, who: Who, target: SocketAddr, elapsed: Duration) {
+        let target = canonical(target);
+        if let Some(reached) = self.reached.get_mut(&(who, target)) {
+            reached.at = elapsed;
+            return;
+        }
+        if self.reached.len() >= MAX_REACHED {
+            let oldest = self.reached.iter().min_by_key(|(_, reached)| reached.at).map(|(key, _)| *key);
+            oldest.and_then(|key| self.reached.remove(&key));
+        }
+        self.reached.insert((who, target), Reached { tokens: Tokens::full(REACHED, elapsed), at: elapsed });
+        let ip = target.ip();
+        if let Some(host) = self.hosts.get_mut(&ip) {
+            host.put_back(GIVEN_BACK, UNPROVEN);
+        }
+        if let Some(of_network) = self.networks.get_mut(&network(ip)) {
+            of_network.put_back(GIVEN_BACK, OF_A_NETWORK);
+        }
+        if let Some(all) = &mut self.all {
+            all.put_back(GIVEN_BACK, OF_ALL);
+        }
+    }
+}
+
+/// Forgets the budgets that are full again, when there are too many for one more.
+fn make_room(known: &mut BTreeMap<IpAddr, Tokens>, allowance: Allowance, new: IpAddr, elapsed: Duration) {
+    if known.len() < MAX_HOSTS || known.contains_key(&new) {
+        return;
+    }
+    known.retain(|_, tokens| !tokens.is_full(allowance, elapsed));
+    if known.len() >= MAX_HOSTS {
+        // The limit for all targets together leaves no room for this; the table is bounded all the same.
+        known.pop_first();
+    }
+}
+
+fn canonical(target: SocketAddr) -> SocketAddr {
+    SocketAddr::new(target.ip().to_canonical(), target.port())
+}
+
+/// Returns the network of an address: 24 bits of IPv4, 64 of IPv6.
+fn network(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(ip) => Ipv4Addr::from_bits(ip.to_bits() & !0xff).into(),
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn victim(port: u16) -> SocketAddr {
+        SocketAddr::from(([10, 77, 0, 66], port))
+    }
+
+    /// Attempts that are admitted within 90 s, with `each` tried every 100 ms.
+    fn admitted(targets: &mut Targets<u32>, each: impl Fn(u32) -> (u32, SocketAddr)) -> usize {
+        let times = (0..900).flat_map(|tick| (0..20).map(move |n| (Duration::from_millis(tick * 100), n)));
+        times
+            .filter(|(now, n)| {
+                let (who, target) = each(*n);
+                targets.admit(who, target, *now)
+            })
+            .count()
+    }
+
+    #[test]
+    fn a_victim_is_contacted_a_few_times_however_many_peers_and_ports_name_it() {
+        let mut targets = Targets::default();
+        let contacted = admitted(&mut targets, |n| (n, victim(8000 + n as u16)));
+        assert_eq!(contacted, 16 + 2, "within 90 s");
+    }
+
+    #[test]
+    fn a_network_is_not_scanned() {
+        let mut targets = Targets::default();
+        let contacted = admitted(&mut targets, |n| (n, SocketAddr::from(([10, 77, 0, n as u8], 8000))));
+        assert!(contacted <= 192 + 90, "{contacted}");
+        let mut targets = Targets::default();
+        let mut n = 0;
+        let anywhere = (0..90_000).filter(|tick| {
+            n += 1;
+            targets.admit(
+                0,
+                SocketAddr::from((Ipv4Addr::from_bits(n << 8), 8000)),
+                Duration::from_millis(*tick),
+            )
+        });
+        assert!(anywhere.count() <= 512 + 450);
+    }
+
+    #[test]
+    fn a_robot_that_answered_there_is_looked_for_again_though_others_name_its_address() {
+        let mut targets = Targets::default();
+        assert!(targets.admit(1, victim(6002), at(0)));
+        targets.reached(1, victim(6002), at(0));
+        admitted(&mut targets, |n| (100 + n, victim(6002)));
+        assert!(!targets.admit(100, victim(6002), at(89)));
+        for second in 90..150 {
+            assert!(targets.admit(1, victim(6002), at(second)));
+        }
+        assert!(!targets.admit(1, victim(6003), at(90)), "only where it answered");
+    }
+
+    #[test]
+    fn all_robots_of_one_host_are_found_when_they_are_there() {
+        let mut targets = Targets::default();
+        for robot in 0..200u16 {
+            for port in [20_000 + robot, 30_000 + robot] {
+                assert!(targets.admit(robot, victim(port), at(0)), "{robot}");
+            }
+            targets.reached(robot, victim(20_000 + robot), at(0));
+        }
+        assert_eq!(targets.reached.len(), 200);
+    }
+
+    #[test]
+    fn nothing_grows_without_end() {
+        let mut targets = Targets::default();
+        for n in 0..6000u32 {
+            let target = SocketAddr::from((Ipv4Addr::from_bits(0x0a00_0000 + (n << 8)), 8000));
+            targets.admit(n, target, at(n.into()));
+            targets.reached(n, target, at(n.into()));
+        }
+        assert!(targets.hosts.len() <= MAX_HOSTS && targets.networks.len() <= MAX_HOSTS);
+        assert_eq!(targets.reached.len(), MAX_REACHED);
+    }
+
+    proptest! {
+        #[test]
+        fn a_host_where_nobody_answers_is_never_contacted_more_than_its_allowance(
+            steps in proptest::collection::vec((0u64..2000, 0u32..4, 0u16..4), 1..300)
+        ) {
+            let mut targets = Targets::default();
+            let (mut now, mut contacted) = (Duration::ZERO, 0);
+            for (wait, who, port) in steps {
+                now += Duration::from_millis(wait);
+                contacted += u64::from(targets.admit(who, victim(8000 + port), now));
+                prop_assert!(contacted <= 16 + now.as_millis() as u64 * 2 / 60_000);
+            }
+        }
+    }
+}
