@@ -44,6 +44,8 @@ pub struct TcpSettings {
     pub dial: Duration,
     /// The swarm key; with one, every link is sealed.
     pub key: Option<SwarmKey>,
+    /// Whether the port is open: [`run_tcp`] keeps it current. `None` until it was tried.
+    pub is_open: watch::Sender<Option<bool>>,
     /// The peers to which there are to be persistent links.
     pub peers: watch::Receiver<Vec<TcpPeer>>,
     /// How often an empty line is written to a persistent link; less than half of `silent`.
@@ -62,6 +64,7 @@ impl Default for TcpSettings {
             stuck: Duration::from_secs(20),
             dial: Duration::from_secs(5),
             key: None,
+            is_open: watch::Sender::default(),
             peers: watch::channel(Vec::new()).1,
             sign: Duration::from_secs(20),
             pauses: (Duration::from_secs(1), Duration::from_secs(60)),
@@ -87,7 +90,9 @@ struct Tcp {
 /// When the port cannot be opened.
 pub async fn run_tcp(settings: TcpSettings, switchboard: Switchboard) -> Result<(), BindError> {
     let port = settings.port;
-    let listener = open(port).map_err(|source| BindError::new(Transport::Tcp, port, source))?;
+    let opened = open(port);
+    settings.is_open.send_replace(Some(opened.is_ok()));
+    let listener = opened.map_err(|source| BindError::new(Transport::Tcp, port, source))?;
     let mut peers = settings.peers.clone();
     let mut persistent = PersistentLinks::new(settings.redialler(&switchboard));
     persistent.set(&peers.borrow_and_update());

@@ -214,6 +214,11 @@ async fn a_link_that_the_brain_asked_for_is_sealed_too() {
     client.say(channel);
     assert_eq!(server.received().await.1, ping());
     // Another key, or none: it comes to nothing.
+    // Its port is taken, which is told.
+    let again = TcpSettings { port: address.port(), ..settings(key(1)) };
+    let mut is_open = again.is_open.subscribe();
+    run_tcp(again, client.switchboard.clone()).await.unwrap_err();
+    assert_eq!(*is_open.borrow_and_update(), Some(false));
     let fast = TcpSettings { dial: Duration::from_millis(200), ..settings(key(2)) };
     let mut other = node(fast).await;
     let plain = node(settings(None)).await;

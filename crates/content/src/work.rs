@@ -2,7 +2,7 @@
 
 use crate::protocol::Pinned;
 use ipfs::Cid;
-use ipfs::node::{FetchLimits, FetchProgress, Node};
+use ipfs::node::{FetchError, FetchLimits, FetchProgress, Node};
 use ipfs::unixfs::{AddError, Content, Format};
 use service::{Context, ProgressReporter, providers_of};
 use std::convert::Infallible;
@@ -62,15 +62,24 @@ pub(crate) async fn fetch_and_pin(
     tokio::select! {
         fetched = node.fetch(root, providers.remove(&root).unwrap_or_default(), limits, progress) => {
             // The fetch holds the blocks until the pin does.
-            let _fetched = fetched.map_err(|error| error.to_string())?;
+            let _fetched = fetched.map_err(not_fetched)?;
             pin(&node, root).await
         }
         never = report(watched, told) => match never {},
     }
 }
 
+fn not_fetched(error: FetchError) -> String {
+    match error {
+        FetchError::TooLarge(_) => {
+            format!("{error}, which is all that the block store of this host may have: see `store_max_mib`")
+        }
+        other => other.to_string(),
+    }
+}
+
 async fn pin(node: &Node, root: Cid) -> Result<Pinned, String> {
-    let pin = node.pin(root).await.map_err(|error| error.to_string())?;
+    let pin = node.pin_by_person(root).await.map_err(|error| error.to_string())?;
     Ok(Pinned { cid: root.to_string(), bytes: pin.bytes })
 }
 

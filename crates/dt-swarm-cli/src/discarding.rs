@@ -51,6 +51,20 @@ pub(crate) fn find(context: &Context, name: &str) -> Result<FileRef, CliError> {
     }
 }
 
+/// Finds the discarded file that has this name or CID, else as [`find`] does. What a key file signs has to undo something:
+/// of what this robot let go by itself, the daemon knows.
+pub(crate) fn find_discarded(context: &Context, name: &str, has_key: bool) -> Result<FileRef, CliError> {
+    let reading = context.read_shared(&[HOSTNAMES])?;
+    let files = shared_files::list(&reading.answer.set, reading.answer.now);
+    let (file, is_discarded) = match shared_files::find_discarded(&files, name) {
+        Err(CliError::NoSuchFile(_)) if logs::buckets::parse(name).is_some() => {
+            (FileRef { cid: name.to_owned(), name: None, bytes: None }, false)
+        }
+        found => found.map(|file| (shared_files::reference(file), !file.discarders.is_empty()))?,
+    };
+    if has_key && !is_discarded { Err(CliError::NotDiscardedNow(label(&file))) } else { Ok(file) }
+}
+
 /// Finds the files that a peer shared and that are not discarded.
 pub(crate) fn of_peer(context: &Context, peer: PeerId) -> Result<Vec<FileRef>, CliError> {
     let reading = context.read_shared(&[HOSTNAMES])?;

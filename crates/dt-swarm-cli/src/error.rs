@@ -77,6 +77,8 @@ pub(crate) enum CliError {
         "the daemon does not hold that file, or its IPFS port cannot be reached; `report` names who holds it"
     )]
     NotHeld,
+    #[error("the file was not fetched: {}", clean(.0, 300))]
+    NotFetched(String),
     #[error("the file was not fetched: {}. Try again: `report` names who holds it.", clean(&.0.to_string(), 200))]
     Content(#[source] Box<dyn Error + Send + Sync>),
     #[error("{}", goes_on(.0))]
@@ -135,6 +137,13 @@ pub(crate) enum CliError {
     NoCid(#[from] logs::buckets::NoCid),
     #[error("{0} is not denied by anybody: there is nothing to take back")]
     NotDenied(PeerId),
+    #[error(
+        "{0} is the peer that signs: a robot states its own presence anew at once, so denying itself has no effect. To take this \
+         robot out, stop dt-swarm here, or revoke it at another robot or with --key."
+    )]
+    RevokesItself(PeerId),
+    #[error("{} is not discarded: there is nothing to undo", clean(.0, 120))]
+    NotDiscardedNow(String),
     #[error("{peer} is denied by {}, who alone can take that back: sign there, or with --key", peers(by))]
     DeniedByOthers { peer: PeerId, by: Vec<PeerId> },
     #[error("the peer is revoked, but its files are not discarded: {0}")]

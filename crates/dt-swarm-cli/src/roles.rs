@@ -49,6 +49,9 @@ impl RoleArguments {
             (Role::Peer, Kind::Dismiss) => buckets::PEER.path(),
         };
         let peer = self.peer(context)?;
+        if (self.role, kind) == (Role::Peer, Kind::Dismiss) && peer == self.signing.signer(context)? {
+            return Err(CliError::RevokesItself(peer));
+        }
         let item = Item { bucket, data: Data::from(peer) };
         let default_length = DefaultLength::Forever;
         let statement = Unsigned { kind, item, validity: &self.validity, default_length };

@@ -26,14 +26,39 @@ pub(crate) fn list(set: &Set, now: Time) -> Vec<SharedFile> {
     files
 }
 
-/// Finds the one file that has this name or CID; of several versions of a file the newest.
+/// Finds the one file that has this name or CID. Of several versions of a file it is the one that the uploader holds, else
+/// the newest. Discarded files are looked at only when no other has the name.
 pub(crate) fn find<'a>(files: &'a [SharedFile], name: &str) -> Result<&'a SharedFile, CliError> {
+    let named = named(files, name);
+    the_one(newest(preferred(named, |file| file.state != State::Discarded)), name)
+}
+
+/// Finds the one discarded file that has this name or CID; when no such file is discarded, as [`find`] does.
+pub(crate) fn find_discarded<'a>(files: &'a [SharedFile], name: &str) -> Result<&'a SharedFile, CliError> {
+    let is_discarded = |file: &SharedFile| file.state == State::Discarded;
+    let discarded: Vec<&SharedFile> =
+        named(files, name).into_iter().filter(|file| is_discarded(file)).collect();
+    // Each of several was discarded by a person: the newest need not be meant.
+    if discarded.is_empty() { find(files, name) } else { the_one(discarded, name) }
+}
+
+/// Returns the file with this CID, else those with this name.
+fn named<'a>(files: &'a [SharedFile], name: &str) -> Vec<&'a SharedFile> {
     let has_cid = |file: &&SharedFile| file.cid.to_string() == name;
     let has_name = |file: &&SharedFile| file.description.as_ref().is_some_and(|known| known.filename == name);
-    let mut found: Vec<&SharedFile> = files.iter().filter(has_cid).collect();
-    if found.is_empty() {
-        found = newest(files.iter().filter(has_name).collect());
+    match files.iter().find(has_cid) {
+        Some(file) => vec![file],
+        None => files.iter().filter(has_name).collect(),
     }
+}
+
+/// Returns those of the files that fit, or all of them when none does.
+fn preferred<'a>(files: Vec<&'a SharedFile>, fits: impl Fn(&SharedFile) -> bool) -> Vec<&'a SharedFile> {
+    let chosen: Vec<&SharedFile> = files.iter().copied().filter(|file| fits(file)).collect();
+    if chosen.is_empty() { files } else { chosen }
+}
+
+fn the_one<'a>(found: Vec<&'a SharedFile>, name: &str) -> Result<&'a SharedFile, CliError> {
     match found[..] {
         [] => Err(CliError::NoSuchFile(name.to_owned())),
         [one] => Ok(one),
@@ -65,20 +90,24 @@ pub(crate) fn reference(file: &SharedFile) -> FileRef {
     }
 }
 
-/// Leaves out the older versions of files: of those that one uploader signed under one name all but the newest.
-pub(crate) fn newest(files: Vec<&SharedFile>) -> Vec<&SharedFile> {
+/// Leaves out the older versions of files. Of those that one uploader signed under one name it keeps all that the uploader
+/// holds, since it lets go of the older versions of a path: several are several paths. When it holds none, it keeps the
+/// newest.
+fn newest(files: Vec<&SharedFile>) -> Vec<&SharedFile> {
     let version = |file: &SharedFile| {
         let known = file.description.as_ref().filter(|_| file.is_described_by_uploader)?;
-        Some(((known.uploader, known.filename.clone()), (known.changed, file.cid)))
+        let is_held = [&file.holders, &file.proposers].iter().any(|all| all.contains_key(&known.uploader));
+        Some(((known.uploader, known.filename.clone()), (is_held, known.changed, file.cid)))
     };
-    let mut newest: BTreeMap<(PeerId, String), (Time, Cid)> = BTreeMap::new();
+    let mut newest: BTreeMap<(PeerId, String), (bool, Time, Cid)> = BTreeMap::new();
     for (name, age) in files.iter().filter_map(|file| version(file)) {
         let before = newest.entry(name).or_insert(age);
         *before = age.max(*before);
     }
-    let is_newest =
-        |file: &&SharedFile| version(file).is_none_or(|(name, age)| newest.get(&name) == Some(&age));
-    files.into_iter().filter(is_newest).collect()
+    let is_meant = |file: &&SharedFile| {
+        version(file).is_none_or(|(name, age @ (is_held, ..))| is_held || newest.get(&name) == Some(&age))
+    };
+    files.into_iter().filter(is_meant).collect()
 }
 
 #[cfg(test)]
@@ -131,18 +160,57 @@ mod tests {
         assert_eq!(order, [CIDS[1], CIDS[2], CIDS[0], CIDS[3]]);
     }
 
+    /// A version of `run.mcap`. Nobody holds it.
+    fn of(cid: &str, seed: u8, changed: u64, is_signed: bool) -> SharedFile {
+        let (mut set, cid) = (Set::default(), buckets::parse(cid).unwrap());
+        propose(&mut set, Station::Files.item(&cid));
+        let uploader = Keypair::from_seed([seed; 32]).peer_id();
+        let description =
+            Description { filename: "run.mcap".into(), size: 7, changed: Time(changed), uploader };
+        let mut file = list(&set, NOW).remove(0);
+        (file.description, file.is_described_by_uploader) = (Some(description), is_signed);
+        file.proposers.clear();
+        file
+    }
+
+    /// The CIDs of the files that a name means.
+    fn meant<'a>(found: Result<&'a SharedFile, CliError>) -> String {
+        match found {
+            Ok(file) => file.cid.to_string(),
+            Err(CliError::Ambiguous { cids, .. }) => cids,
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn what_the_uploader_holds_goes_before_what_is_newer_and_two_of_these_are_two_files() {
+        let mut files = [of(CIDS[0], 1, 5, true), of(CIDS[1], 1, 9, true), of(CIDS[2], 1, 7, true)];
+        let uploader = Keypair::from_seed([1; 32]).peer_id();
+        let held = logs::Signers::from([(uploader, None)]);
+        assert_eq!(meant(find(&files, "run.mcap")), CIDS[1], "nobody holds any");
+        files[0].holders.clone_from(&held);
+        assert_eq!(meant(find(&files, "run.mcap")), CIDS[0], "the newer ones were deleted");
+        files[2].proposers = held;
+        assert_eq!(meant(find(&files, "run.mcap")), [CIDS[0], CIDS[2]].join(", "));
+        assert_eq!(meant(find(&files, CIDS[2])), CIDS[2]);
+    }
+
+    #[test]
+    fn discarded_files_are_meant_by_undiscard_alone() {
+        let mut files = [of(CIDS[0], 1, 5, true), of(CIDS[1], 1, 9, true), of(CIDS[2], 1, 2, true)];
+        files[1].state = State::Discarded;
+        assert_eq!(meant(find(&files, "run.mcap")), CIDS[0]);
+        assert_eq!(meant(find_discarded(&files, "run.mcap")), CIDS[1]);
+        files[2].state = State::Discarded;
+        assert_eq!(meant(find_discarded(&files, "run.mcap")), [CIDS[1], CIDS[2]].join(", "));
+        files.iter_mut().for_each(|file| file.state = State::Discarded);
+        assert_eq!(meant(find(&files, "run.mcap")), CIDS[1], "the newest when all are");
+        files.iter_mut().for_each(|file| file.state = State::Safe);
+        assert_eq!(meant(find_discarded(&files, "run.mcap")), CIDS[1], "as `find` when none is");
+    }
+
     #[test]
     fn of_several_versions_by_one_uploader_the_newest_is_meant() {
-        let of = |cid: &str, seed: u8, changed: u64, is_signed: bool| {
-            let (mut set, cid) = (Set::default(), buckets::parse(cid).unwrap());
-            propose(&mut set, Station::Files.item(&cid));
-            let uploader = Keypair::from_seed([seed; 32]).peer_id();
-            let description =
-                Description { filename: "run.mcap".into(), size: 7, changed: Time(changed), uploader };
-            let mut file = list(&set, NOW).remove(0);
-            (file.description, file.is_described_by_uploader) = (Some(description), is_signed);
-            file
-        };
         let files = [
             of(CIDS[0], 1, 5, true),
             of(CIDS[1], 1, 9, true),

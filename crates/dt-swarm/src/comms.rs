@@ -6,7 +6,7 @@ use channels::{
     BindError, IrcSettings, PubsubEnds, PubsubSettings, Switchboard, TcpSettings, UdpSettings, Wire, run_irc,
     run_pubsub, run_tcp, run_udp,
 };
-use ipfs::node::{Node, PersistentPeer, PersistentPeerState};
+use ipfs::node::{ListenFailure, Node, PersistentPeer, PersistentPeerState};
 use rand::TryRng as _;
 use routing::{Address, ChannelEvent};
 use seal::{Sealer, SwarmKey};
@@ -123,7 +123,8 @@ impl Life {
     fn spawn_tcp(&self, channels: &mut JoinSet<()>, switchboard: &Switchboard) {
         let peers = follow(channels, &self.shared.plan, |plan| plan.tcp.clone());
         let (port, key) = (self.shared.config.tcp_port, self.key.clone());
-        let tcp = TcpSettings { port, key, peers, ..TcpSettings::default() };
+        let is_open = self.shared.is_line_port_open.clone();
+        let tcp = TcpSettings { port, key, peers, is_open, ..TcpSettings::default() };
         let board = switchboard.clone();
         channels.spawn(supervise("tcp", self.stop.clone(), move || {
             told("tcp", board.clone(), run_tcp(tcp.clone(), board.clone()))
@@ -171,14 +172,15 @@ async fn meet(settings: PubsubSettings, mut node: watch::Receiver<Option<Node>>,
     }
 }
 
-/// Reports to the brain which nodes of the plan are not reached, and why.
+/// Reports to the brain which nodes of the plan are not reached, and at which addresses this one does not listen, and why.
 async fn report_nodes(mut node: watch::Receiver<Option<Node>>, switchboard: Switchboard) {
     let mut told = BTreeMap::new();
     loop {
         let Ok(Some(node)) = node.wait_for(Option::is_some).await.map(|node| node.clone()) else { return };
-        let mut kept = node.persistent_peers();
+        let (mut kept, mut failures) = (node.persistent_peers(), node.listen_errors());
         loop {
-            let now = troubles(&kept.borrow_and_update());
+            let mut now = troubles(&kept.borrow_and_update());
+            now.extend(failures.borrow_and_update().iter().map(not_listening));
             let over =
                 told.keys().filter(|name| !now.contains_key(*name)).map(|name: &String| (name.clone(), None));
             let new = now.iter().filter(|(name, fault)| told.get(*name) != Some(*fault));
@@ -187,7 +189,12 @@ async fn report_nodes(mut node: watch::Receiver<Option<Node>>, switchboard: Swit
                 switchboard.report(ChannelEvent::Trouble { name, fault }).await;
             }
             told = now;
-            if kept.changed().await.is_err() {
+            // Both end together with the node.
+            let changed = tokio::select! {
+                changed = kept.changed() => changed,
+                changed = failures.changed() => changed,
+            };
+            if changed.is_err() {
                 break;
             }
         }
@@ -201,6 +208,13 @@ fn troubles(kept: &[PersistentPeer]) -> BTreeMap<String, FaultReport> {
         PersistentPeerState::Dialling | PersistentPeerState::Connected => None,
     };
     kept.iter().filter_map(|peer| Some((format!("ipfs {}", peer.address), fault(peer)?))).collect()
+}
+
+/// Returns the fault of an address at which the IPFS node does not listen, with its name.
+pub(crate) fn not_listening(failure: &ListenFailure) -> (String, FaultReport) {
+    let ListenFailure { address, reason } = failure;
+    let fault = report!(faults::IPFS_PORT_UNAVAILABLE, address = address, error = reason);
+    (format!("ipfs {address}"), fault)
 }
 
 /// Follows a part of the plan.

@@ -144,6 +144,12 @@ pub(crate) enum ConfigError {
     Read(PathBuf, #[source] std::io::Error),
     #[error("the configuration file {0} is wrong: {1}")]
     Syntax(PathBuf, #[source] Box<toml::de::Error>),
+    #[error("{}: {error}", .file.display())]
+    In {
+        file: PathBuf,
+        #[source]
+        error: Box<ConfigError>,
+    },
     #[error("the configuration is wrong: {0}")]
     Value(#[from] SettingsError),
     #[error("the configuration has no key and no section `{key}`{}", suggestion(.nearest.as_deref()))]
@@ -172,7 +178,14 @@ impl Config {
         environment: &Environment,
         services: &[Registration],
     ) -> Result<Self, ConfigError> {
-        Self::decide(arguments, read_file(arguments, environment)?, environment, services)
+        let text = read_file(arguments, environment)?;
+        let in_file = |error| match config_file(arguments, environment) {
+            Some(file) if file.exists() && !matches!(error, ConfigError::NoHome(_)) => {
+                ConfigError::In { file, error: Box::new(error) }
+            }
+            _ => error,
+        };
+        Self::decide(arguments, text, environment, services).map_err(in_file)
     }
 
     fn decide(

@@ -19,7 +19,7 @@ use http_server::{Settings, run_server};
 use rand::TryRng as _;
 use service::{
     Banner, Context, Environment, LocalFacts, OpenError, PrivatePlaces, Registration, Router, Services,
-    supervise,
+    SettingsError, supervise,
 };
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -60,6 +60,8 @@ pub(crate) enum RunError {
     Membership(#[from] MembershipError),
     #[error(transparent)]
     Store(#[from] store::OpenError),
+    #[error("{0}: the configuration is wrong: {1}")]
+    Section(PathBuf, #[source] SettingsError),
     #[error(transparent)]
     Service(#[from] OpenError),
     #[error("the system refuses what every program needs: {0}")]
@@ -72,6 +74,7 @@ pub(crate) enum RunError {
 pub(crate) fn run(arguments: &Arguments, services: &'static [Registration]) -> Result<(), RunError> {
     let environment = config::environment();
     let config = Config::load(arguments, &environment, services)?;
+    let file = config::config_file(arguments, &environment).filter(|file| file.exists());
     let choice = InterfaceFilter::new(&config.interfaces)?;
     let membership = Membership::load(&config)?;
     let private = Arc::new(private::places(arguments, &config, &environment));
@@ -93,6 +96,7 @@ pub(crate) fn run(arguments: &Arguments, services: &'static [Registration]) -> R
         seed: random_seed()?,
         membership: watch::Sender::new(membership.file().cloned()),
         facts,
+        is_line_port_open: watch::Sender::default(),
         // With a plan from the start the channels need not be restarted at once.
         plan: watch::Sender::new(first_plan),
         node: watch::Sender::new(None),
@@ -110,7 +114,17 @@ pub(crate) fn run(arguments: &Arguments, services: &'static [Registration]) -> R
     let result = runtime.block_on(daemon.run(membership));
     // A stuck thread must not keep the process.
     runtime.shutdown_timeout(Duration::from_millis(200));
-    result
+    result.map_err(|error| error.in_file(file))
+}
+
+impl RunError {
+    /// Adds the configuration file to an error of a service's section.
+    fn in_file(self, file: Option<PathBuf>) -> Self {
+        match (self, file) {
+            (Self::Service(OpenError::Settings(error)), Some(file)) => Self::Section(file, error),
+            (error, _) => error,
+        }
+    }
 }
 
 fn open_store(config: &Config) -> Result<Arc<Store>, RunError> {
@@ -271,8 +285,11 @@ impl Daemon {
     }
 
     fn spawn_networks(&mut self) {
-        let Shared { choice, config, facts, stop, .. } = self.shared.clone();
-        let watch = move || facts::watch_networks(choice.clone(), config.tcp_port, facts.clone());
+        let Shared { choice, config, facts, is_line_port_open, stop, .. } = self.shared.clone();
+        let watch = move || {
+            let is_open = is_line_port_open.subscribe();
+            facts::watch_networks(choice.clone(), config.tcp_port, is_open, facts.clone())
+        };
         self.spawn(supervise("networks", stop, watch));
     }
 
@@ -289,8 +306,14 @@ impl Daemon {
     async fn show(&self, swarm: &Swarm, name: Option<&str>, mut services: Banner) {
         let mut facts = self.shared.facts.subscribe();
         let _ = tokio::time::timeout(ADDRESSES, facts.wait_for(|facts| facts.ipfs.is_some())).await;
+        let mut is_open = self.shared.is_line_port_open.subscribe();
+        let _ = tokio::time::timeout(ADDRESSES, is_open.wait_for(Option::is_some)).await;
         services.lines.extend(clock_line(swarm).await);
-        let facts: LocalFacts = facts.borrow().clone();
+        let mut facts: LocalFacts = facts.borrow().clone();
+        if *is_open.borrow() == Some(false) {
+            // The address belongs to another program.
+            facts.lines.clear();
+        }
         banner::print(&self.shared.config, self.shared.keypair.peer_id(), name, &facts, &services);
     }
 }

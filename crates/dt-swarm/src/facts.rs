@@ -19,20 +19,49 @@ fn lines(choice: &InterfaceFilter, port: u16) -> Vec<SocketAddr> {
     interfaces.iter().flat_map(|interface| interface.hosts()).map(|host| (host, port).into()).collect()
 }
 
-/// Updates the addresses when networks come and go.
+/// Updates the addresses when networks come and go. While another program holds the port, none is told: it would lead there.
 pub(crate) async fn watch_networks(
     choice: InterfaceFilter,
     port: u16,
+    mut is_open: watch::Receiver<Option<bool>>,
     facts: watch::Sender<LocalFacts>,
 ) -> Result<(), Infallible> {
     let mut watch = InterfaceWatch::new();
+    is_open.mark_changed();
     loop {
-        watch.changed().await;
-        let lines = lines(&choice, port);
+        tokio::select! {
+            () = watch.changed() => {}
+            Ok(()) = is_open.changed() => {}
+        }
+        let lines = match *is_open.borrow_and_update() {
+            Some(false) => Vec::new(),
+            _ => lines(&choice, port),
+        };
         facts.send_if_modified(|facts| {
             let is_new = facts.lines != lines;
             facts.lines.clone_from(&lines);
             is_new
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn no_address_is_told_while_another_program_holds_the_port() {
+        let choice = InterfaceFilter::new(&[]).unwrap();
+        let known = LocalFacts { lines: vec!["10.0.0.1:8000".parse().unwrap()], ..LocalFacts::default() };
+        let (facts, is_open) = (watch::Sender::new(known), watch::Sender::new(Some(false)));
+        let mut told = facts.subscribe();
+        let all = lines(&choice, 8000);
+        let watching = tokio::spawn(watch_networks(choice, 8000, is_open.subscribe(), facts));
+        let soon = Duration::from_secs(10);
+        tokio::time::timeout(soon, told.wait_for(|facts| facts.lines.is_empty())).await.unwrap().unwrap();
+        is_open.send_replace(Some(true));
+        tokio::time::timeout(soon, told.wait_for(|facts| facts.lines == all)).await.unwrap().unwrap();
+        watching.abort();
     }
 }

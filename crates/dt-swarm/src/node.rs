@@ -1,6 +1,7 @@
 //! Runs the embedded IPFS node. With another swarm key, or other topics, it is replaced by a new one.
 
 use crate::announce::{self, Hearing};
+use crate::comms;
 use crate::plan::Plan;
 use crate::shared::{Shared, key_of};
 use channels::{Heard, InterfaceFilter};
@@ -139,14 +140,12 @@ async fn tell_addresses(node: Node, shared: Shared) {
     let Shared { facts, choice, heard, .. } = shared;
     let (mut listening, mut failures) = (node.listen_addresses(), node.listen_errors());
     let (mut lines, mut changes) = (facts.subscribe(), heard.changes());
+    let mut told_failures = 0;
     loop {
-        for failure in failures.borrow_and_update().iter() {
-            let (address, reason) = (&failure.address, &failure.reason);
-            tracing::error!(
-                %address,
-                reason,
-                "IPFS connections are not taken there; stop the program that holds the port, or set `ipfs_port`"
-            );
+        // What failed was told once, and stays.
+        for failure in failures.borrow_and_update().iter().skip(told_failures) {
+            tracing::error!("{}", comms::not_listening(failure).1);
+            told_failures += 1;
         }
         let told = announced(&listening.borrow_and_update(), &choice, &heard);
         match told {

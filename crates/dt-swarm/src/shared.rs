@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     /// The swarm that this node belongs to; `None` for the open one.
     pub(crate) membership: watch::Sender<Option<SwarmFile>>,
     pub(crate) facts: watch::Sender<LocalFacts>,
+    /// Whether TCP links are taken at this node's port. `None` until that was tried.
+    pub(crate) is_line_port_open: watch::Sender<Option<bool>>,
     /// Peers to reach beyond the local networks.
     pub(crate) plan: watch::Sender<Plan>,
     /// The IPFS node, while there is one.

@@ -26,6 +26,7 @@ mod sources;
 mod streams;
 mod swarm;
 mod table;
+mod taken_port;
 mod types;
 mod work;
 mod worker;
@@ -226,6 +227,29 @@ impl Node {
         self.pin_all(vec![root]).await?.pop().ok_or(PinError::Worker)
     }
 
+    /// As [`Node::pin`], because a person wants it. Only [`Node::unpin`] lets go of it then.
+    ///
+    /// # Errors
+    /// As [`Node::pin`].
+    pub async fn pin_by_person(&self, root: Cid) -> Result<Pin, PinError> {
+        let store = self.store.clone();
+        let pins = blocking(move || {
+            let protection = store.protection();
+            let dag = unixfs::walk_complete(&store, &root, Some(&protection))?;
+            Ok::<_, PinError>(store.pin_by_person(dag)?)
+        });
+        pins.await?.pop().ok_or(PinError::Worker)
+    }
+
+    /// The roots that a person pinned.
+    ///
+    /// # Errors
+    /// When the pin database fails.
+    pub async fn pins_by_persons(&self) -> Result<BTreeSet<Cid>, PinError> {
+        let store = self.store.clone();
+        blocking(move || Ok(store.pins_by_persons()?)).await
+    }
+
     /// As [`Node::pin`] for several roots, with one sync and one commit for all; all of them are pinned or none.
     ///
     /// # Errors
@@ -241,7 +265,7 @@ impl Node {
         .await
     }
 
-    /// Lets go of a pinned root. False when it was not pinned.
+    /// Lets go of a pinned root, whoever pinned it. False when it was not pinned.
     ///
     /// # Errors
     /// When the pin database fails.
@@ -250,7 +274,7 @@ impl Node {
         blocking(move || Ok(store.unpin(&root)?)).await
     }
 
-    /// As [`Node::unpin`] for several roots, in one commit. Returns how many of them were pinned.
+    /// Lets go of several roots in one commit, without those that a person pinned. Returns how many of them were pinned.
     ///
     /// # Errors
     /// When the pin database fails.

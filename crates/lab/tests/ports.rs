@@ -104,6 +104,7 @@ fn without_its_ipfs_port_a_robot_still_fetches() -> Result {
         &["/ip4/0.0.0.0/tcp/6002", "stop the program that holds the port", "`ipfs_port`"],
     )?;
     wait_for_message(&mut a, &["/ip4/0.0.0.0/udp/6002/quic-v1", "`ipfs_port`"])?;
+    wait_for_code(&a, "ipfs /ip4/0.0.0.0/tcp/6002", "ipfs.port-unavailable")?;
     b.share("three.bag", b"three")?;
     wait_until_safe(&a, "three.bag", 2)
 }

@@ -1,7 +1,7 @@
 //! Requests of a person to discard files, and to undo that.
 
 use crate::ledger::Ledger;
-use crate::let_go::{LetGo, Reason};
+use crate::let_go::{LetGo, LetGoFiles, Reason};
 use crate::protocol::{Answer, DiscardedFile, MAX_DISCARDS};
 use crate::{buckets, removal};
 use dcache::{Moment, NotAllowed, PeerId, Set, Statements};
@@ -16,6 +16,8 @@ enum Objection {
     NotAllowed(NotAllowed),
     /// These peers undid it before.
     Defended(Cid, Vec<PeerId>),
+    /// Nobody discarded it, and this node did not let go of it.
+    NothingToUndo(Cid),
 }
 
 /// Discards files in the whole swarm, and has this node state so for as long as nobody undoes it.
@@ -55,19 +57,33 @@ pub(crate) async fn undiscard(
     cids: &[String],
 ) -> Result<Answer, Failure> {
     let cids = parse(cids)?;
-    let (me, wanted) = (swarm.me(), cids.clone());
-    let read = move |set: &Set, now: Moment| {
-        let mut statements = Statements::new();
-        for cid in &wanted {
-            statements.append(removal::undiscard(set, cid, me, now.time));
-        }
-        removal::check(&statements, set, me, now.time).map(|()| statements)
-    };
-    let statements = swarm.read_at(read).await?.map_err(|error| Objection::NotAllowed(error).failure())?;
+    let (me, wanted, let_go) = (swarm.me(), cids.clone(), ledger.let_go_files());
+    let read = move |set: &Set, now: Moment| undo(set, &wanted, &let_go, me, now);
+    let statements = swarm.read_at(read).await?.map_err(Objection::failure)?;
     ledger.take_back(&cids).await.map_err(|error| disk(&error))?;
     swarm.say_what_counts(statements).await.map_err(unsaid)?;
     tracing::info!(files = cids.len(), "a person at this robot undid that files were discarded");
     Ok(Answer::Discarded { files: describe(&cids, ledger, folder) })
+}
+
+/// Returns the statements that undo that files were discarded.
+fn undo(
+    set: &Set,
+    cids: &[Cid],
+    let_go: &LetGoFiles,
+    me: PeerId,
+    now: Moment,
+) -> Result<Statements, Objection> {
+    let mut statements = Statements::new();
+    for cid in cids {
+        let of_file = removal::undiscard(set, cid, me, now.time);
+        if of_file.is_empty() && !let_go.contains_key(cid) {
+            return Err(Objection::NothingToUndo(*cid));
+        }
+        statements.append(of_file);
+    }
+    removal::check(&statements, set, me, now.time).map_err(Objection::NotAllowed)?;
+    Ok(statements)
 }
 
 impl Objection {
@@ -80,6 +96,10 @@ impl Objection {
                 let message =
                     format!("{cid} was undiscarded by {peers}, and can be discarded only there now");
                 Failure::new(FailureKind::Refused, message)
+            }
+            Self::NothingToUndo(cid) => {
+                let message = format!("{cid} is not discarded, and this robot did not let go of it");
+                Failure::new(FailureKind::Wrong, message)
             }
         }
     }
@@ -113,4 +133,28 @@ fn unsaid(error: SayError) -> Failure {
         SayError::Statement(_) | SayError::Refused(_) | SayError::Outlasted => FailureKind::Refused,
     };
     Failure::new(kind, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::buckets::Station;
+    use crate::index::tests::{NOW, cid, peer, say};
+    use dcache::Kind;
+
+    #[test]
+    fn what_is_not_discarded_is_not_undone_silently() {
+        let mut set = Set::default();
+        let undo = |set: &Set, let_go: &LetGoFiles| {
+            undo(set, &[cid()], let_go, peer(1), Moment::certain(NOW))
+                .map_err(|error| error.failure().message)
+        };
+        say(&mut set, 2, Kind::Propose, Station::Safe.item(&cid()), 200);
+        let refused = undo(&set, &LetGoFiles::new()).unwrap_err();
+        assert!(refused.contains("is not discarded"), "{refused}");
+        let row = LetGo { reason: Reason::Unpinned, time: NOW };
+        assert!(undo(&set, &LetGoFiles::from([(cid(), row)])).unwrap().is_empty(), "it was let go of here");
+        say(&mut set, 2, Kind::Propose, Station::Discard.item(&cid()), 200);
+        assert!(!undo(&set, &LetGoFiles::new()).unwrap().is_empty());
+    }
 }

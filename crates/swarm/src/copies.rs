@@ -3,7 +3,8 @@
 //! The sign is a record of this key that this run did not sign and that was signed after this run began. Nobody else can
 //! make one. Records of earlier runs come back from peers as well, after the store was lost or restored, and anybody may
 //! send them at any time: they are older, and a store that was not lost knows their numbers. A clock that was set makes
-//! times before and after incomparable, so after it only later records count.
+//! times before and after incomparable, so after it only later records count. A clock that is behind lets records of earlier
+//! runs look late. After the store was lost their numbers are not known, so they are learnt first from what peers have.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use brain::Now;
@@ -21,6 +22,9 @@ use telemetry::{FaultReport, faults, report};
 const GONE_AFTER: Duration = Duration::from_secs(16 * 60);
 /// Clock jump, in seconds, that is treated as a clock change.
 const CLOCK_CHANGE: u64 = 60;
+/// Time after the first record of the own key during which a node that lost its store learns its earlier numbers. Peers that
+/// meet have told each other everything within a minute; this is twice as long.
+const LEARNING: Duration = Duration::from_secs(120);
 /// Maximum number of ranges of own sequence numbers. A range ends when the other host's number is taken over; of more the
 /// oldest two become one, which at worst takes an old record of the other host for an own one.
 const MAX_RANGES: usize = 256;
@@ -31,8 +35,12 @@ const CLAIMS: [&Family; 5] =
 /// Watches records of the own key for those of another host.
 #[derive(Debug)]
 pub(crate) struct CopyDetector {
-    /// Highest sequence number of earlier runs; 0 when the disk does not know it.
+    /// Highest sequence number of earlier runs, as far as it is known.
     former: u64,
+    /// Whether the disk does not know it, so that it is learnt from peers.
+    is_lost: bool,
+    /// Until when it is learnt, in time since start. Absent until a record of the own key was heard.
+    learns_until: Option<Duration>,
     /// Sequence numbers that this run used, in order.
     signed: VecDeque<RangeInclusive<u64>>,
     /// Time from which a record counts that this run did not sign. Absent while the time is not known.
@@ -57,8 +65,17 @@ struct Copied {
 impl CopyDetector {
     /// Makes the detector of a run. `former` is the highest sequence number on the disk; absent when the disk knows none.
     pub(crate) fn new(former: Option<u64>) -> Self {
-        let former = former.unwrap_or_default();
-        Self { former, signed: VecDeque::new(), since: None, clock: None, ahead: 0, copy: None, told: None }
+        Self {
+            former: former.unwrap_or_default(),
+            is_lost: former.is_none(),
+            learns_until: None,
+            signed: VecDeque::new(),
+            since: None,
+            clock: None,
+            ahead: 0,
+            copy: None,
+            told: None,
+        }
     }
 
     /// Takes the time, and forgets the other host when it was not heard for long.
@@ -96,6 +113,10 @@ impl CopyDetector {
     /// Takes a record of the own key that came from a peer and is new here.
     pub(crate) fn heard(&mut self, record: &Record, elapsed: Duration) {
         let sequence = record.signature().sequence;
+        if self.is_lost && elapsed < *self.learns_until.get_or_insert(elapsed + LEARNING) {
+            self.former = self.former.max(sequence);
+            return;
+        }
         let is_own = sequence <= self.former || self.signed.iter().any(|range| range.contains(&sequence));
         let is_later = self.since.is_some_and(|since| self.signed_at(record).is_some_and(|at| at >= since));
         if is_later && !is_own {

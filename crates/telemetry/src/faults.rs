@@ -33,6 +33,11 @@ crate::faults! {
         "the IPFS peer cannot be reached: {error}";
         "check that it runs and that no firewall blocks its port";
 
+    IPFS_PORT_UNAVAILABLE = "ipfs.port-unavailable":
+        "IPFS connections are not taken at {address}: {error}";
+        "stop the program that holds the port (another dt-swarm?), or set `ipfs_port` in the configuration file; then start \
+         dt-swarm again";
+
     IRC_CERTIFICATES_MISSING = "irc.certificates-missing":
         "this system has no certificates to trust";
         "install the package ca-certificates";

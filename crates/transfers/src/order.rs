@@ -47,10 +47,11 @@ impl Order {
         what(self) == what(other) && to(self) == to(other)
     }
 
-    /// Returns the limits of the fetch: the claimed size and a little more, or `most` bytes when no size is claimed.
+    /// Returns the limits of the fetch: the claimed size and a little more, or `most` bytes when no size is claimed. They are
+    /// never above `most`, which is all that the store may have.
     pub(crate) fn limits(&self, most: u64) -> FetchLimits {
         let size = self.size.unwrap_or(most).min(most);
-        let max_bytes = size.saturating_add(size / 100).saturating_add(OVERHEAD);
+        let max_bytes = size.saturating_add(size / 100).saturating_add(OVERHEAD).min(most);
         let max_blocks = usize::try_from(max_bytes / SMALLEST_CHUNK).unwrap_or(usize::MAX).saturating_add(16);
         FetchLimits { max_bytes, max_blocks, stall_timeout: STALL, priority: self.priority }
     }

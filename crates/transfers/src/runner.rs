@@ -46,6 +46,11 @@ enum Outcome {
 enum Trouble {
     #[error(transparent)]
     Fetch(#[from] FetchError),
+    #[error(
+        "it is larger than all that the block store of this host may have, {0} bytes: allow it more with `store_max_mib` in the \
+         configuration file"
+    )]
+    NeverFits(u64),
     #[error("it cannot be pinned: {0}")]
     Pin(#[from] PinError),
     #[error(transparent)]
@@ -180,6 +185,14 @@ impl Runner {
 }
 
 impl Trouble {
+    /// Makes the trouble of a fetch into a store that may have `most` bytes.
+    fn of_fetch(error: FetchError, most: u64) -> Self {
+        match error {
+            FetchError::TooLarge(limit) if limit >= most => Self::NeverFits(most),
+            other => Self::Fetch(other),
+        }
+    }
+
     /// Returns whether trying again is of no use.
     fn is_final(&self) -> bool {
         match self {
@@ -196,7 +209,7 @@ impl Trouble {
                 !matches!(error, ReadError::Missing(_) | ReadError::Store(_))
             }
             Self::Export(ExportError::Write(_, error)) => !is_full(error),
-            Self::Export(_) | Self::Exists(_) => true,
+            Self::Export(_) | Self::Exists(_) | Self::NeverFits(_) => true,
         }
     }
 
@@ -232,14 +245,15 @@ impl Delivery {
         progress: watch::Sender<FetchProgress>,
     ) -> Result<Outcome, Trouble> {
         let (name, limits) = (&self.order.name, self.order.limits(most(&self.node)));
-        let fetched = self.node.fetch_from(name, root, providers, limits, progress).await?;
+        let fetched = self.node.fetch_from(name, root, providers, limits, progress).await;
+        let fetched = fetched.map_err(|error| Trouble::of_fetch(error, most(&self.node)))?;
         self.downloads.jobs.change(self.number, |job| {
             if let Phase::Running(fetch) = &job.local.phase {
                 job.local.phase = Phase::Writing(fetch.clone());
             }
         });
         if self.order.pin {
-            self.node.pin(root).await?;
+            self.node.pin_by_person(root).await?;
         }
         match &self.order.destination {
             None if self.order.pin => Ok(Outcome::Done(fetched.summary.bytes)),
@@ -269,5 +283,32 @@ impl Delivery {
             }
         };
         Ok(Outcome::Done(self.node.export(content, path, max_bytes).await?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(size: Option<u64>) -> Order {
+        let cid = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku".into();
+        Order { cid, name: "a.bag".into(), payload: None, size, destination: None, pin: false, priority: 0 }
+    }
+
+    #[test]
+    fn what_is_larger_than_the_store_fails_for_good_and_names_the_setting() {
+        let most = 64 << 20;
+        // A claim that is just below leaves no more room than there is.
+        for size in [None, Some(u64::MAX), Some(most), Some(most - 1)] {
+            let limit = order(size).limits(most).max_bytes;
+            assert_eq!(limit, most, "{size:?}");
+            let trouble = Trouble::of_fetch(FetchError::TooLarge(limit), most);
+            assert!(trouble.is_final());
+            assert!(trouble.to_string().contains("`store_max_mib`"), "{trouble}");
+        }
+        let limit = order(Some(1 << 20)).limits(most).max_bytes;
+        assert!((1 << 20..2 << 20).contains(&limit), "{limit}");
+        let trouble = Trouble::of_fetch(FetchError::TooLarge(limit), most);
+        assert!(trouble.is_final() && !trouble.to_string().contains("store_max_mib"), "the claim was wrong");
     }
 }

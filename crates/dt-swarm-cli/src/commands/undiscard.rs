@@ -34,7 +34,7 @@ impl Command for Undiscard {
 
     fn run(&self, context: &Context) -> Result<Undiscarded, CliError> {
         context.require_here()?;
-        let file = discarding::find(context, &self.file)?;
+        let file = discarding::find_discarded(context, &self.file, self.key.is_some())?;
         let options = SigningOptions::by(self.key.clone());
         let files = discarding::change(context, Change::Undiscard, vec![file], &options)?;
         Ok(Undiscarded { files })

@@ -136,6 +136,7 @@ fn an_unknown_key_is_an_error_with_the_nearest_known_one() {
     let arguments = Arguments::parse_from(["dt-swarm".as_ref(), "--config".as_ref(), path.as_os_str()]);
     let error = Config::load(&arguments, &environment(), SERVICES).unwrap_err().to_string();
     assert!(error.contains("`tpc_port`; did you mean `tcp_port`?"), "{error}");
+    assert!(error.starts_with(&path.display().to_string()), "{error}");
 }
 
 #[test]

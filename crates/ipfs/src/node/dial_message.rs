@@ -26,7 +26,8 @@ pub(super) fn dial_message(error: &DialError, is_private: bool) -> String {
     }
 }
 
-fn root(error: &dyn std::error::Error) -> String {
+/// Returns the innermost cause of an error: those around it repeat its message.
+pub(super) fn root(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |cause| cause.source());
     causes.last().map_or_else(String::new, ToString::to_string)
 }

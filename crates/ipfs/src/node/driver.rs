@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::addresses::Rules;
 use super::connections::OpenConnections;
-use super::dial_message::{dial_message, reason};
+use super::dial_message::{dial_message, root};
 use super::dials::Dials;
 use super::exchange::{Delivery, Exchange, Request};
 use super::housekeeping::Housekeeping;
@@ -187,12 +187,12 @@ impl Driver {
 
     fn listen(&mut self, address: Multiaddr) {
         if let Err(error) = self.swarm.listen_on(address.clone()) {
-            self.listen_failed(address, reason(&error));
+            self.listen_failed(address, root(&error));
         }
     }
 
     fn listen_failed(&self, address: Multiaddr, reason: String) {
-        tracing::warn!(%address, reason, "cannot listen here");
+        tracing::debug!(%address, reason, "cannot listen here");
         self.failures.send_modify(|failures| {
             if failures.len() < MAX_FAILURES {
                 failures.push(ListenFailure { address, reason });

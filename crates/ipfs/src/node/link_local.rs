@@ -1,4 +1,5 @@
-//! TCP that also reaches IPv6 addresses which hold on one wire only, and that notices when nothing arrives.
+//! TCP that also reaches IPv6 addresses which hold on one wire only, that notices when nothing arrives, and that does not
+//! share its port with another program.
 //!
 //! libp2p's TCP transport drops the zone of an address, without which no such address can be dialled.
 use std::io;
@@ -14,6 +15,8 @@ use libp2p::multiaddr::{Multiaddr, Protocol};
 use libp2p::{Transport, tcp};
 use socket2::SockRef;
 use tokio::net::TcpSocket;
+
+use super::taken_port;
 
 /// Time for which bytes may stay unacknowledged before the operating system ends a connection. Its own default is a quarter
 /// of an hour; after a break as long as this one, a new connection goes on sooner than the old one.
@@ -42,6 +45,7 @@ impl Transport for LinkLocalTcp {
     type Dial = BoxFuture<'static, io::Result<Self::Output>>;
 
     fn listen_on(&mut self, id: ListenerId, address: Multiaddr) -> Result<(), TransportError<io::Error>> {
+        taken_port::check(&address).map_err(TransportError::Other)?;
         self.0.listen_on(id, address)
     }
 

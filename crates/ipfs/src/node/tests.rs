@@ -418,12 +418,34 @@ async fn a_port_that_is_taken_is_named_and_the_others_work() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn two_nodes_do_not_share_a_port() {
+    let one = start().await;
+    let at = one.provider().1[0].clone();
+    let address = super::addresses::without_peer(&at);
+    let directory = TempDir::new().unwrap();
+    let mut config = config(&directory, MIB);
+    config.listen = vec![address.clone()];
+    let two = run(config, directory).await.0;
+    let failures = two.listen_errors().borrow().clone();
+    assert_eq!(failures.iter().map(|failure| &failure.address).collect::<Vec<_>>(), [&address]);
+    assert_eq!(failures[0].reason.matches("in use").count(), 1, "{}", failures[0].reason);
+    assert!(two.listen_addresses().borrow().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn peers_that_cannot_be_reached_are_told_apart() {
     let node = start().await;
     let peer = Keypair::generate_ed25519().public().to_peer_id();
     let connect = async |address: &str| node.connect(peer, vec![address.parse().unwrap()]).await;
     assert_eq!(connect("/ip4/0.0.0.0/tcp/1").await, Err(ConnectError::NoUsableAddress(peer)));
-    assert!(matches!(connect("/ip4/127.0.0.1/tcp/1").await, Err(ConnectError::Failed(..))));
+    assert_eq!(
+        connect("/ip4/127.0.0.1/tcp/22").await,
+        Err(ConnectError::NoUsableAddress(peer)),
+        "a port of others"
+    );
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let answer = connect(&format!("/ip4/127.0.0.1/tcp/{}", free.port())).await;
+    assert!(matches!(answer, Err(ConnectError::Failed(..))), "{answer:?}");
     // Somebody else answers there.
     let other = start().await;
     let answer = node.connect(peer, other.provider().1).await;

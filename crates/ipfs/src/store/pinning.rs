@@ -38,6 +38,18 @@ impl Store {
     /// # Errors
     /// When the disk or the pin database fails; then nothing is pinned.
     pub fn pin(&self, dags: &[Whole]) -> Result<Vec<Pin>, StoreError> {
+        self.record_pins(dags, false)
+    }
+
+    /// As [`Store::pin`], and records that a person has it pinned: [`Store::unpin_all`] leaves it alone then.
+    ///
+    /// # Errors
+    /// As [`Store::pin`].
+    pub fn pin_by_person(&self, dag: Whole) -> Result<Vec<Pin>, StoreError> {
+        self.record_pins(&[dag], true)
+    }
+
+    fn record_pins(&self, dags: &[Whole], is_by_person: bool) -> Result<Vec<Pin>, StoreError> {
         let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let mut roots = BTreeSet::new();
         let dags: Vec<&Whole> = dags.iter().filter(|dag| roots.insert(dag.root)).collect();
@@ -50,7 +62,7 @@ impl Store {
         }
         let pins: Vec<Pin> = dags.iter().map(|dag| Pin { root: dag.root, time, bytes: dag.bytes }).collect();
         let pinned = pins.iter().cloned().zip(dags.iter().map(|dag| dag.keys.as_slice())).collect();
-        self.save(Change { pinned, ..Change::default() })?;
+        self.save(Change { pinned, is_by_person, ..Change::default() })?;
         let mut index = self.index();
         dags.iter().flat_map(|dag| &dag.keys).for_each(|key| index.hold(key.clone()));
         before.iter().for_each(|key| index.release(key));
@@ -64,17 +76,31 @@ impl Store {
     /// # Errors
     /// When the pin database fails.
     pub fn unpin(&self, root: &Cid) -> Result<bool, StoreError> {
-        Ok(self.unpin_all(std::slice::from_ref(root))? > 0)
+        let _one_at_a_time = self.changing_pins();
+        Ok(self.remove_pins(&BTreeSet::from([*root]))? > 0)
     }
 
-    /// As [`Store::unpin`] for several roots, in one commit. Returns how many of them were pinned.
+    /// Lets go of several roots in one commit, without those that a person pinned. Returns how many of them were pinned.
     ///
     /// # Errors
     /// When the pin database fails; then all are still pinned.
     pub fn unpin_all(&self, roots: &[Cid]) -> Result<usize, StoreError> {
         let _one_at_a_time = self.changing_pins();
+        let by_persons = self.pins_by_persons()?;
+        self.remove_pins(&roots.iter().filter(|root| !by_persons.contains(*root)).copied().collect())
+    }
+
+    /// The roots that a person pinned.
+    ///
+    /// # Errors
+    /// When the pin database fails.
+    pub fn pins_by_persons(&self) -> Result<BTreeSet<Cid>, StoreError> {
+        self.inner.pins.by_persons()
+    }
+
+    fn remove_pins(&self, roots: &BTreeSet<Cid>) -> Result<usize, StoreError> {
         let (mut unpinned, mut released) = (Vec::new(), Vec::new());
-        for root in roots.iter().collect::<BTreeSet<_>>() {
+        for root in roots {
             if let Some(keys) = self.inner.pins.blocks(root)? {
                 unpinned.push(*root);
                 released.extend(keys);

@@ -1,4 +1,5 @@
 //! Which roots are pinned, of which blocks they consist, and which files are served in place, in a small database.
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
@@ -20,6 +21,8 @@ const PINS: TableDefinition<'_, &[u8], (u64, u64)> = TableDefinition::new("pins"
 /// Root CID to the multihashes of all blocks of its DAG, each with one byte of length before it. Kept so that opening
 /// the store need not walk every DAG.
 const BLOCKS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("blocks");
+/// Roots that a person pinned. What this program pins by itself, it unpins by itself; these it does not.
+const PERSONS: TableDefinition<'_, &[u8], ()> = TableDefinition::new("persons");
 /// Number to (length when it was added, path, and as it was last seen: length, time of the last change in nanoseconds
 /// since the epoch, inode) of a file that is served in place.
 const FILES: TableDefinition<'_, u32, FileRow<'static>> = TableDefinition::new("files");
@@ -46,6 +49,8 @@ pub struct Pin {
 #[derive(Debug, Default)]
 pub(super) struct Change<'a> {
     pub(super) pinned: Vec<(Pin, &'a [BlockKey])>,
+    /// Whether a person has these pinned.
+    pub(super) is_by_person: bool,
     pub(super) unpinned: Vec<Cid>,
     pub(super) files: Vec<(Number, Referenced)>,
     pub(super) removed_files: Vec<Number>,
@@ -101,6 +106,17 @@ impl PinDatabase {
         })?)
     }
 
+    /// The roots that a person pinned.
+    pub(super) fn by_persons(&self) -> Result<BTreeSet<Cid>, StoreError> {
+        Ok(self.connection.run(|database| {
+            let mut roots = BTreeSet::new();
+            for entry in database.begin_read()?.open_table(PERSONS)?.iter()? {
+                roots.insert(read_root(entry?.0.value())?);
+            }
+            Ok(roots)
+        })?)
+    }
+
     /// All files that are served in place.
     pub(super) fn files(&self) -> Result<Vec<(Number, Referenced)>, StoreError> {
         Ok(self.connection.run(|database| {
@@ -151,14 +167,19 @@ impl PinDatabase {
 
 fn write_pins(transaction: &WriteTransaction, change: &Change<'_>) -> Result<(), redb::Error> {
     let (mut pins, mut blocks) = (transaction.open_table(PINS)?, transaction.open_table(BLOCKS)?);
+    let mut persons = transaction.open_table(PERSONS)?;
     for (pin, keys) in &change.pinned {
         let root = pin.root.to_bytes();
         pins.insert(root.as_slice(), (pin.time, pin.bytes))?;
         blocks.insert(root.as_slice(), pack(keys).as_slice())?;
+        if change.is_by_person {
+            persons.insert(root.as_slice(), ())?;
+        }
     }
     for root in &change.unpinned {
         pins.remove(root.to_bytes().as_slice())?;
         blocks.remove(root.to_bytes().as_slice())?;
+        persons.remove(root.to_bytes().as_slice())?;
     }
     Ok(())
 }

@@ -1,4 +1,5 @@
 //! The store on a real disk: bounds, age, damage, restarts.
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -171,6 +172,49 @@ fn pins_outlive_a_restart() {
     put(&store, 3).unwrap();
     put(&store, 4).unwrap();
     assert_eq!(stored(&store, &cids), [false, false]);
+}
+
+#[test]
+fn what_a_person_pinned_is_let_go_of_by_a_person_alone() {
+    let folder = TempDir::new().unwrap();
+    let (store, _) = open(&folder, 10 * SIZE as u64);
+    let cids: Vec<Cid> = (0..3).map(|number| put(&store, number).unwrap()).collect();
+    let whole = |cid: &Cid| Whole { root: *cid, bytes: SIZE as u64, keys: vec![BlockKey::of(cid)] };
+    store.pin_by_person(whole(&cids[0])).unwrap();
+    // Pinned by the program, too, before and after.
+    pin(&store, &cids[1]);
+    store.pin_by_person(whole(&cids[1])).unwrap();
+    pin(&store, &cids[1]);
+    pin(&store, &cids[2]);
+    drop(store);
+    let (store, _) = open(&folder, 10 * SIZE as u64);
+    assert_eq!(store.unpin_all(&cids).unwrap(), 1);
+    let by_persons = BTreeSet::from([cids[0], cids[1]]);
+    assert_eq!(store.pins().unwrap().iter().map(|pin| pin.root).collect::<BTreeSet<_>>(), by_persons);
+    assert_eq!(store.pins_by_persons().unwrap(), by_persons);
+    assert!(store.unpin(&cids[0]).unwrap());
+    assert_eq!(store.pins_by_persons().unwrap(), BTreeSet::from([cids[1]]));
+    // What the program pins after a person let go is its own.
+    pin(&store, &cids[0]);
+    assert_eq!(store.unpin_all(&cids).unwrap(), 1);
+}
+
+#[test]
+fn a_folder_of_a_version_that_did_not_note_who_pinned_is_taken_over() {
+    let folder = TempDir::new().unwrap();
+    let (store, _) = open(&folder, 10 * SIZE as u64);
+    let cid = put(&store, 0).unwrap();
+    pin(&store, &cid);
+    drop(store);
+    let database = redb::Database::open(folder.path().join("pins.redb")).unwrap();
+    let transaction = database.begin_write().unwrap();
+    let persons = redb::TableDefinition::<&[u8], ()>::new("persons");
+    assert!(transaction.delete_table(persons).unwrap());
+    transaction.commit().unwrap();
+    drop(database);
+    let (store, report) = open(&folder, 10 * SIZE as u64);
+    assert_eq!((report.pins_set_aside, store.pins_by_persons().unwrap().len()), (None, 0));
+    assert_eq!(store.unpin_all(&[cid]).unwrap(), 1);
 }
 
 #[test]

@@ -108,8 +108,11 @@ impl Replicator {
                 lost.insert(cid);
             }
         }
-        // A crash came between letting go of these and unpinning them.
-        self.node.unpin_all(found.pinned.into_iter().collect()).await?;
+        // A crash came between letting go of these and unpinning them, or between a person's pin and taking them back.
+        let by_persons = self.node.pins_by_persons().await?;
+        let (back, remnants) = found.pinned.into_iter().partition(|cid| by_persons.contains(cid));
+        self.node.unpin_all(Vec::from_iter::<BTreeSet<Cid>>(remnants)).await?;
+        self.take_back(back).await?;
         self.note_unpinned(found.unpinned).await?;
         self.lost(&lost).await
     }
@@ -118,6 +121,10 @@ impl Replicator {
     pub(super) async fn follow_pins(&mut self) -> Result<(), ReplicatorError> {
         let Differences { unpinned, pinned, .. } = differences(&self.node, &self.ledger, false).await?;
         self.note_unpinned(unpinned).await?;
+        self.take_back(pinned).await
+    }
+
+    async fn take_back(&mut self, pinned: BTreeSet<Cid>) -> Result<(), ReplicatorError> {
         if !pinned.is_empty() {
             tracing::info!(
                 files = pinned.len(),

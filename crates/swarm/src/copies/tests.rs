@@ -86,7 +86,7 @@ fn old_records_that_come_back_show_nobody() {
 
 #[test]
 fn a_clock_that_is_set_makes_no_other_host() {
-    let mut detector = CopyDetector::new(None);
+    let mut detector = CopyDetector::new(Some(100));
     let unknown = Moment { is_certain: false, ..Moment::certain(NOW) };
     detector.read_clock(Now { moment: unknown, elapsed: seconds(0) });
     detector.heard(&file(NOW.plus(10), 101), seconds(10));
@@ -122,8 +122,22 @@ fn what_was_stated_for_longer_because_neighbours_are_ahead_is_no_later() {
     detector.read_clock(Now { moment, elapsed: seconds(0) });
     detector.heard(&stated(Time(NOW.0 - 1), 101), seconds(1));
     assert_eq!(detector.news(), None, "of the run before, whose store was lost");
-    detector.heard(&stated(NOW, 102), seconds(1));
+    detector.heard(&stated(NOW, 102), seconds(1) + LEARNING);
     assert!(detector.news().is_some());
+}
+
+#[test]
+fn after_the_store_was_lost_a_clock_that_is_behind_makes_no_other_host() {
+    let mut detector = CopyDetector::new(None);
+    read(&mut detector, Time(NOW.0 - 600), 0);
+    // The run before, by the right clock: all of it looks as if it were signed after this start.
+    for (sequence, second) in [(4000, 5), (5000, 6), (4500, 14)] {
+        detector.heard(&file(Time(NOW.0 - 20), sequence), seconds(second));
+    }
+    detector.heard(&file(Time(NOW.0 - 30), 4900), seconds(5000));
+    assert_eq!(detector.news(), None);
+    detector.heard(&file(Time(NOW.0 + 4000), 5001), seconds(5001));
+    assert!(message(&mut detector).is_some(), "nobody but another host signs what comes after all of these");
 }
 
 #[test]

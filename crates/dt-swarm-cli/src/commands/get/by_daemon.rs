@@ -163,7 +163,9 @@ impl<'a> Waiting<'a> {
             let Some(job) = self.open.first().copied() else { return Err(CliError::Lost) };
             match self.wait(job, transfer) {
                 Ok(fetched) => here.push(GetResult::Fetched(fetched)),
-                Err(error @ (CliError::Content(_) | CliError::Write(_))) if of > 1 => {
+                Err(error @ (CliError::NotFetched(_) | CliError::Content(_) | CliError::Write(_)))
+                    if of > 1 =>
+                {
                     self.clear();
                     warn(&format!("{}: {error}", clean(one.name(), 120)));
                     failed += 1;
@@ -181,7 +183,8 @@ impl<'a> Waiting<'a> {
             match transfer.state {
                 TransferState::Done => return Ok(self.done(job, transfer)),
                 TransferState::Failed => {
-                    return Err(CliError::content(transfer.reason.unwrap_or_default()));
+                    // The daemon has tried for as long as it was of any use.
+                    return Err(CliError::NotFetched(transfer.reason.unwrap_or_default()));
                 }
                 TransferState::Whole => {
                     let bytes = self.collect(job)?;
