@@ -17,6 +17,11 @@ const RECORDS_OF_OWN: usize = 3;
 /// Part of what the other kinds of files leave that one kind may fill: a folder of many images does not shut out the logs
 /// beside it.
 const PART_OF_KIND: (usize, usize) = (7, 8);
+/// Part of what large files leave that all small ones together may fill. The kinds alone do not protect a log that comes
+/// later: a thousand folders with one small file each are a thousand kinds.
+const PART_OF_SMALL: (usize, usize) = (15, 16);
+/// Size, in bytes, below which a file is small. A log of a drive of some seconds is larger; images and notes are smaller.
+const LARGE: u64 = 1_000_000;
 /// Time, in seconds, for which a record that was just renewed is not renewed again to make room.
 const JUST_RENEWED: u64 = 3600;
 
@@ -50,6 +55,8 @@ pub(crate) struct OwnFile {
     pub(crate) kind: String,
     /// When it was changed, in nanoseconds since the epoch.
     pub(crate) modified: u64,
+    /// Its size in bytes.
+    pub(crate) size: u64,
 }
 
 impl OwnFile {
@@ -57,7 +64,17 @@ impl OwnFile {
     pub(crate) fn at(path: &str, modified: u64) -> Self {
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
         let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
-        Self { kind: format!("{folder}/{extension}"), modified }
+        Self { kind: format!("{folder}/{extension}"), modified, size: 0 }
+    }
+
+    /// Returns this file with its size in bytes.
+    #[must_use]
+    pub(crate) fn of_size(self, size: u64) -> Self {
+        Self { size, ..self }
+    }
+
+    fn is_small(&self) -> bool {
+        self.size < LARGE
     }
 }
 
@@ -89,26 +106,35 @@ pub(crate) fn choose(
     let (mut begun, mut new): (Vec<_>, Vec<_>) = own.iter().partition(|(cid, _)| files.contains_key(cid));
     begun.sort_by_cached_key(|(cid, _)| Reverse(files.get(cid).map(|file| (file.state, file.holders.len()))));
     new.sort_by_key(|(_, file)| Reverse(file.modified));
-    let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
+    let (mut kinds, mut small): (BTreeMap<&str, usize>, usize) = (BTreeMap::new(), 0);
     let mut shortage = Shortage { left_out: begun.len().saturating_sub(most), is_short: false };
     let mut chosen = Vec::new();
     for (cid, file) in begun.into_iter().take(most) {
         room.reserve(&items_of_own(cid, files.get(cid).and_then(|file| file.description.as_ref())));
         *kinds.entry(&file.kind).or_default() += 1;
+        small += usize::from(file.is_small());
         chosen.push(*cid);
     }
     for (cid, file) in new {
         let of_kind = kinds.get(file.kind.as_str()).copied().unwrap_or_default();
         let of_others = chosen.len() - of_kind;
-        let may_begin = of_kind < (most.saturating_sub(of_others) * PART_OF_KIND.0).div_ceil(PART_OF_KIND.1);
+        let of_large = chosen.len() - small;
+        let is_within = !file.is_small() || small < part(most.saturating_sub(of_large), PART_OF_SMALL);
+        let may_begin = is_within && of_kind < part(most.saturating_sub(of_others), PART_OF_KIND);
         if may_begin && room.reserve(&items_of_own(cid, None)) {
             *kinds.entry(&file.kind).or_default() += 1;
+            small += usize::from(file.is_small());
             chosen.push(*cid);
         } else {
             shortage.add(may_begin);
         }
     }
     (chosen, shortage)
+}
+
+/// Returns this part of a number, rounded up.
+fn part(whole: usize, (numerator, denominator): (usize, usize)) -> usize {
+    (whole * numerator).div_ceil(denominator)
 }
 
 /// Returns the time until which own statements have to hold in order not to be renewed now. Usually that is half of their
@@ -173,6 +199,28 @@ mod tests {
         let log = [&more[..], &[(50, "new.bag")]].concat();
         let (chosen, _) = choose(&own(&log), &files, (&set, peer(1), NOW));
         assert!(chosen.contains(&numbered(50)), "the images leave room for another kind");
+    }
+
+    #[test]
+    fn small_files_of_many_folders_leave_room_for_a_large_log_that_comes_later() {
+        // It takes 400 records of each signer: 100 own files.
+        let mut set = Set::new(Policy::default(), Limits { stranger: 400, ..Limits::default() });
+        let mut own: BTreeMap<Cid, OwnFile> = (0..200)
+            .map(|number| (numbered(number), OwnFile::at(&format!("run{number}/a.txt"), number)))
+            .collect();
+        let (chosen, shortage) = choose(&own, &BTreeMap::new(), (&set, peer(1), NOW));
+        assert_eq!((chosen.len(), shortage.left_out), (94, 106));
+        for cid in &chosen {
+            say(&mut set, 1, Kind::Propose, Station::Files.item(cid), LIFETIME);
+        }
+        own.insert(numbered(300), OwnFile::at("drive.bag", 0).of_size(LARGE));
+        let (chosen, shortage) = choose(&own, &index(&set, NOW), (&set, peer(1), NOW));
+        assert!(chosen.contains(&numbered(300)), "although it is the oldest");
+        assert_eq!((chosen.len(), shortage.left_out), (95, 106));
+        let large = |number| (numbered(number), OwnFile::at("drive.bag", number).of_size(LARGE));
+        let own: BTreeMap<Cid, OwnFile> = (0..200).map(large).collect();
+        let (chosen, _) = choose(&own, &BTreeMap::new(), (&set, peer(2), NOW));
+        assert_eq!(chosen.len(), 88, "the rest is for files of other kinds");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The shared folder: whatever lies at its path, now and later.
 
 use crate::left_out::{LeftOut, Reason};
-use crate::scan::{Scan, scan};
+use crate::scan::{Known, Scan, Unseen, scan};
 use crate::settle::Found;
 use crate::watch::{FolderWatch, Marking};
 use service::{FileId, Overlap, PrivatePlaces};
@@ -107,6 +107,8 @@ pub(crate) struct Look {
     pub(crate) folder: PathBuf,
     /// The files in it; `None` when that cannot be told now.
     pub(crate) found: Option<Found>,
+    /// Which files that were there before may be there although they are not found.
+    pub(crate) unseen: Unseen,
     /// Whether this is another folder than at the look before.
     pub(crate) is_other: bool,
 }
@@ -147,29 +149,29 @@ impl SharedFolder {
         GATHER.max(self.took * GATHER_BY_SCAN)
     }
 
-    /// Looks at the folder.
-    pub(crate) async fn look(&mut self) -> Look {
+    /// Looks at the folder, in which these files were before.
+    pub(crate) async fn look(&mut self, known: Known) -> Look {
         let (path, private) = (self.settings.path.clone(), self.settings.private.clone());
         let marking = self.watch.as_ref().map(FolderWatch::mark);
         let begun = Instant::now();
-        let looked = tokio::task::spawn_blocking(move || look(&path, &private, marking)).await;
+        let looked = tokio::task::spawn_blocking(move || look(&path, &private, &known, marking)).await;
         let (at, scanned) = looked.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
         self.took = begun.elapsed();
         let problem = scanned.as_ref().err().map(problem);
-        let found = match scanned {
-            Ok(Scan { found, left_out }) => {
+        let (found, unseen) = match scanned {
+            Ok(Scan { found, left_out, unseen }) => {
                 left_out.tell(&mut self.told);
                 self.settings.tell(FolderStatus { problem, left_out });
-                Some(found)
+                (Some(found), unseen)
             }
             Err(error) => {
                 self.settings.tell(FolderStatus { problem, ..FolderStatus::default() });
-                is_gone(&error).then(Found::new)
+                (is_gone(&error).then(Found::new), Unseen::default())
             }
         };
         let (folder, id) = at.unwrap_or_else(|| (self.settings.path.clone(), None));
         let is_other = self.seen.replace(id).is_some_and(|before| before != id);
-        Look { folder, found, is_other }
+        Look { folder, found, unseen, is_other }
     }
 }
 
@@ -185,7 +187,12 @@ fn is_gone(error: &io::Error) -> bool {
 type At = Option<(PathBuf, Option<FileId>)>;
 
 /// Scans the folder at `path` and watches what it finds. Also returns where and what the folder is.
-fn look(path: &Path, private: &PrivatePlaces, mut marking: Option<Marking>) -> (At, io::Result<Scan>) {
+fn look(
+    path: &Path,
+    private: &PrivatePlaces,
+    known: &Known,
+    mut marking: Option<Marking>,
+) -> (At, io::Result<Scan>) {
     if let Some(marking) = &mut marking {
         marking.way(path);
     }
@@ -195,7 +202,7 @@ fn look(path: &Path, private: &PrivatePlaces, mut marking: Option<Marking>) -> (
     let scanned = real.and_then(|real| {
         let enter = &mut |folder: &Path| marking.iter_mut().for_each(|marking| marking.shared(folder));
         let private = private_in(&real, private, id)?;
-        scan(&real, &private, enter)
+        scan(&real, &private, known, enter)
     });
     if let Some(marking) = marking {
         marking.finish();
@@ -236,18 +243,18 @@ mod tests {
         let path = root.path().join("shared");
         let mut folder = open(path.clone());
         fs::write(path.join("a.bag"), "").unwrap();
-        let look = folder.look().await;
+        let look = folder.look(Known::new()).await;
         assert_eq!((names(&look), look.is_other), (vec!["a.bag"], false));
         fs::rename(&path, root.path().join("aside")).unwrap();
         tokio::time::timeout(DEADLINE, folder.changed()).await.unwrap();
-        let look = folder.look().await;
+        let look = folder.look(Known::new()).await;
         assert_eq!((look.found, look.is_other), (Some(Found::new()), true));
         let status = folder.settings.status.borrow().clone();
         assert!(status.problem.is_some_and(|problem| problem.contains("not there")));
         fs::create_dir(&path).unwrap();
         fs::write(path.join("b.bag"), "").unwrap();
         tokio::time::timeout(DEADLINE, folder.changed()).await.unwrap();
-        let look = folder.look().await;
+        let look = folder.look(Known::new()).await;
         assert_eq!((names(&look), look.is_other), (vec!["b.bag"], true));
         assert_eq!(folder.settings.status.borrow().problem, None);
     }
@@ -291,13 +298,13 @@ mod tests {
         let mut folder = SharedFolder::new(FolderSettings::open(shared.clone(), private).unwrap());
         fs::hard_link(data.join("identity.key"), shared.join("a.bag")).unwrap();
         fs::write(shared.join("b.bag"), "").unwrap();
-        assert_eq!(names(&folder.look().await), ["b.bag"]);
+        assert_eq!(names(&folder.look(Known::new()).await), ["b.bag"]);
         let left_out = folder.settings.status.borrow().left_out.clone();
         assert_eq!(left_out.0[&Reason::Private].total, 1);
         // The path leads to the data folder itself.
         fs::rename(&shared, root.path().join("aside")).unwrap();
         std::os::unix::fs::symlink(&data, &shared).unwrap();
-        let look = folder.look().await;
+        let look = folder.look(Known::new()).await;
         assert!(names(&look).is_empty(), "{look:?}");
         assert!(folder.settings.status.borrow().problem.is_some());
     }

@@ -1,15 +1,17 @@
 //! What this node has taken and kept, on its disk: so that nothing is hashed or checked again after a restart.
 
 mod letting_go;
+mod paths;
 
 use crate::info::Description;
-use crate::let_go::{LetGo, LetGoFiles};
+use crate::let_go::{LetGo, LetGoFiles, Reason};
 use crate::quota::LeftOut;
 use crate::settle::Fingerprint;
 use crate::unlisted::{Unlisted, UnlistedFiles};
 use crate::versions::{self, Older, Replaced};
+use dcache::PeerId;
 use ipfs::Cid;
-use serde::{Deserialize, Serialize};
+use paths::{TakenRow, foreign};
 use service::Context;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -38,17 +40,11 @@ pub(crate) struct NoRoom {
     pub(crate) reason: String,
 }
 
-/// A [`Taken`] on the disk.
-#[derive(Serialize, Deserialize)]
-struct TakenRow {
-    size: u64,
-    modified: u64,
-    cid: String,
-}
-
 #[derive(Debug, Default)]
 struct Tables {
     taken: BTreeMap<String, Taken>,
+    /// Taken files that were uploaded by another identity, as far as that is known: by the key that this robot had before.
+    foreign: BTreeMap<Cid, Option<PeerId>>,
     kept: BTreeMap<Cid, Description>,
     let_go: LetGoFiles,
     /// Files that were let go of and are still to be unpinned.
@@ -61,6 +57,7 @@ struct Tables {
 /// What was taken and kept, for the proposer and the replicator. A clone refers to the same ledger.
 #[derive(Clone)]
 pub(crate) struct Ledger {
+    me: PeerId,
     taken_rows: Table<String, TakenRow>,
     kept_rows: Table<Displayed<Cid>, Description>,
     let_go_rows: Table<Displayed<Cid>, LetGo>,
@@ -80,6 +77,7 @@ impl Ledger {
     /// When the disk cannot be read.
     pub(crate) fn open(context: &Context) -> Result<Self, TableError> {
         Self::read(
+            context.swarm.me(),
             context.table("taken"),
             context.table("kept"),
             context.table("let_go"),
@@ -89,27 +87,40 @@ impl Ledger {
     }
 
     fn read(
+        me: PeerId,
         taken_rows: Table<String, TakenRow>,
         kept_rows: Table<Displayed<Cid>, Description>,
         let_go_rows: Table<Displayed<Cid>, LetGo>,
         older_rows: Table<Displayed<Cid>, Older>,
         unlisted_rows: Table<Displayed<Cid>, Unlisted>,
     ) -> Result<Self, TableError> {
-        let taken = taken_rows.read_all()?.readable.into_iter();
-        let taken = taken.filter_map(|(path, row)| Some((path, row.read()?))).collect();
         let kept = kept_rows.read_all()?.readable.into_iter();
         let kept = kept.map(|(Displayed(cid), description)| (cid, description)).collect();
+        let taken = taken_rows.read_all()?.readable;
+        let foreign = foreign(&taken, &kept, me);
+        let taken = taken.into_iter().filter_map(|(path, row)| Some((path, row.read()?))).collect();
         let let_go: LetGoFiles =
             let_go_rows.read_all()?.readable.into_iter().map(|(Displayed(cid), row)| (cid, row)).collect();
         let older = older_rows.read_all()?.readable.into_iter();
+        // A robot withdraws only files of its own, and not those of the identity that it had before.
+        let older = older.filter(|(_, older)| older.description.uploader == me);
         let older = older.map(|(Displayed(cid), older)| (cid, older)).collect();
         let unlisted = unlisted_rows.read_all()?.readable.into_iter();
         let unlisted = unlisted.map(|(Displayed(cid), row)| (cid, row)).collect();
         let (changed, lost, no_room) = (Arc::default(), Arc::default(), watch::Sender::default());
         let (left_out, changing, releasing) = (watch::Sender::default(), BTreeSet::new(), BTreeSet::new());
-        let tables =
-            Arc::new(Mutex::new(Tables { taken, kept, let_go, releasing, older, unlisted, changing }));
+        let tables = Arc::new(Mutex::new(Tables {
+            taken,
+            foreign,
+            kept,
+            let_go,
+            releasing,
+            older,
+            unlisted,
+            changing,
+        }));
         Ok(Self {
+            me,
             taken_rows,
             kept_rows,
             let_go_rows,
@@ -136,7 +147,11 @@ impl Ledger {
     /// What became of the older versions of files of the folder, and the taken files whose path is being changed.
     pub(crate) fn replaced(&self) -> (BTreeMap<Cid, Replaced>, BTreeSet<Cid>) {
         let tables = self.tables();
-        (versions::states(&tables.taken, &tables.older), tables.changing.clone())
+        let mut states = versions::states(&tables.taken, &tables.older);
+        // One that is back at its path and is not to be shared is not stated anew.
+        let is_withheld = |cid: &Cid| tables.let_go.get(cid).is_some_and(|row| row.reason != Reason::Deleted);
+        states.retain(|cid, state| *state != Replaced::IsBack || !is_withheld(cid));
+        (states, tables.changing.clone())
     }
 
     /// Notes which taken files are being changed.
@@ -170,59 +185,20 @@ impl Ledger {
         let kept = |(_, taken, description): &(String, Taken, Description)| {
             (Displayed(taken.cid), Some(description.clone()))
         };
-        let row = |(path, taken, _): &(String, Taken, Description)| (path.clone(), Some(taken.row()));
-        let (older, forgotten) = self.replace(&files);
-        let older_row = |(cid, older): &(Cid, Older)| (Displayed(*cid), Some(older.clone()));
-        let forgotten_row = |cid: &Cid| (Displayed(*cid), None);
-        let rows: Vec<_> = older.iter().map(older_row).chain(forgotten.iter().map(forgotten_row)).collect();
-        if !rows.is_empty() {
-            self.older_rows.write_async(&rows).await?;
-        }
+        let taken: Vec<_> = files.iter().map(|(path, taken, _)| (path.clone(), *taken)).collect();
+        self.replace(&taken).await?;
         // What is taken must be kept, not the other way round.
         self.kept_rows.write_async(&files.iter().map(kept).collect::<Vec<_>>()).await?;
-        self.taken_rows.write_async(&files.iter().map(row).collect::<Vec<_>>()).await?;
+        self.write_taken(taken).await?;
         self.take_back_rows(files.iter().map(|(_, taken, _)| taken.cid).collect()).await?;
         let mut tables = self.tables();
-        tables.older.extend(older);
-        tables.older.retain(|cid, _| !forgotten.contains(cid));
-        for (path, taken, description) in files {
-            tables.taken.insert(path, taken);
+        for (_, taken, description) in files {
             tables.kept.insert(taken.cid, description);
             tables.let_go.remove(&taken.cid);
             tables.releasing.remove(&taken.cid);
         }
         drop(tables);
         self.changed.notify_one();
-        Ok(())
-    }
-
-    /// Notes files of the folder that are not to be shared, so that they are not read again.
-    pub(crate) async fn pass_over(&self, files: Vec<(String, Taken)>) -> Result<(), TableError> {
-        let rows: Vec<_> = files.iter().map(|(path, taken)| (path.clone(), Some(taken.row()))).collect();
-        self.taken_rows.write_async(&rows).await?;
-        self.tables().taken.extend(files);
-        Ok(())
-    }
-
-    /// Returns the older versions that these files replace, and those that are forgotten for them.
-    fn replace(&self, files: &[(String, Taken, Description)]) -> (Vec<(Cid, Older)>, Vec<Cid>) {
-        let tables = self.tables();
-        let older = versions::replaced(&tables.taken, files);
-        let forgotten = versions::forgotten(&tables.older, older.len());
-        (older, forgotten)
-    }
-
-    /// Notes that files are no longer in the folder; what was shared of them stays shared.
-    pub(crate) async fn forget_paths(&self, paths: Vec<String>) -> Result<(), TableError> {
-        if paths.is_empty() {
-            return Ok(());
-        }
-        let removed: Vec<_> = paths.iter().map(|path| (path.clone(), None)).collect();
-        self.taken_rows.write_async(&removed).await?;
-        let mut tables = self.tables();
-        for path in &paths {
-            tables.taken.remove(path);
-        }
         Ok(())
     }
 
@@ -267,38 +243,30 @@ impl Ledger {
     }
 }
 
-impl Taken {
-    fn row(&self) -> TakenRow {
-        let Fingerprint { size, modified } = self.fingerprint;
-        TakenRow { size, modified, cid: self.cid.to_string() }
-    }
-}
-
-impl TakenRow {
-    fn read(&self) -> Option<Taken> {
-        let fingerprint = Fingerprint { size: self.size, modified: self.modified };
-        Some(Taken { fingerprint, cid: self.cid.parse().ok()? })
-    }
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::index::tests::{cid, description};
+    use crate::index::tests::{cid, description, peer};
     use store::Store;
 
+    /// Opens the ledger of peer 1.
     pub(in crate::ledger) fn open(file: &std::path::Path) -> Ledger {
+        open_as(1, file)
+    }
+
+    pub(in crate::ledger) fn open_as(seed: u8, file: &std::path::Path) -> Ledger {
         let store = Arc::new(Store::open(file).unwrap().0);
         let (taken, kept) = (store.table("logs/taken"), store.table("logs/kept"));
         let (let_go, older) = (store.table("logs/let_go"), store.table("logs/older"));
-        Ledger::read(taken, kept, let_go, older, store.table("logs/unlisted")).unwrap()
+        Ledger::read(peer(seed), taken, kept, let_go, older, store.table("logs/unlisted")).unwrap()
     }
 
     #[tokio::test]
     async fn is_there_again_after_a_restart() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("records.redb");
-        let taken = Taken { fingerprint: Fingerprint { size: 5, modified: 7 }, cid: cid() };
+        let taken =
+            Taken { fingerprint: Fingerprint { size: 5, modified: 7, inode_changed: None }, cid: cid() };
         {
             let ledger = open(&file);
             let of = |name: &str| (name.to_owned(), taken, description(1, name));
@@ -317,7 +285,8 @@ pub(crate) mod tests {
     async fn an_older_version_of_a_path_is_remembered() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("records.redb");
-        let taken = |size, cid| Taken { fingerprint: Fingerprint { size, modified: 7 }, cid };
+        let taken =
+            |size, cid| Taken { fingerprint: Fingerprint { size, modified: 7, inode_changed: None }, cid };
         let newer =
             crate::buckets::parse("bafkreiaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa").unwrap();
         {

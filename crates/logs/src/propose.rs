@@ -5,6 +5,7 @@ use crate::buckets::{LIFETIME, Station};
 use crate::choose::{OwnFile, Shortage, choose, renewal_edge};
 use crate::index::{State, index};
 use crate::ledger::Taken;
+use crate::scan::Unseen;
 use crate::settle::{Fingerprint, Found};
 use dcache::{Moment, PeerId, Set, Time, Validity};
 use ipfs::Cid;
@@ -20,16 +21,27 @@ pub(crate) fn to_add(
     kept: &BTreeSet<Cid>,
 ) -> Vec<(String, Fingerprint)> {
     let is_taken = |path: &str, fingerprint: &Fingerprint| {
-        let taken = taken.get(path).filter(|taken| taken.fingerprint == *fingerprint);
+        let taken = taken.get(path).filter(|taken| taken.fingerprint.is_like(fingerprint));
         taken.is_some_and(|taken| kept.contains(&taken.cid))
     };
     let new = settled.iter().filter(|(path, fingerprint)| !is_taken(path, fingerprint));
     new.map(|(path, fingerprint)| (path.clone(), *fingerprint)).collect()
 }
 
-/// Returns the taken files that are no longer in the folder.
-pub(crate) fn gone(found: &Found, taken: &BTreeMap<String, Taken>) -> Vec<String> {
-    taken.keys().filter(|path| !found.contains_key(*path)).cloned().collect()
+/// Returns the taken files that are no longer in the folder, as far as that is seen.
+pub(crate) fn gone(found: &Found, unseen: &Unseen, taken: &BTreeMap<String, Taken>) -> Vec<String> {
+    let is_gone = |path: &&String| !found.contains_key(*path) && !unseen.covers(path);
+    taken.keys().filter(is_gone).cloned().collect()
+}
+
+/// Returns the taken files of which it was not noted when their inode was changed, as they are now.
+pub(crate) fn unnoted(found: &Found, taken: &BTreeMap<String, Taken>) -> Vec<(String, Taken)> {
+    let now = |(path, before): (&String, &Taken)| {
+        let is_unnoted = before.fingerprint.inode_changed.is_none();
+        let now = found.get(path).filter(|now| is_unnoted && before.fingerprint.is_like(now))?;
+        Some((path.clone(), Taken { fingerprint: *now, cid: before.cid }))
+    };
+    taken.iter().filter_map(now).collect()
 }
 
 /// Returns the files of which the last path is gone.
@@ -43,7 +55,7 @@ pub(crate) fn deleted(gone: &[String], taken: &BTreeMap<String, Taken>) -> BTree
 /// Returns the taken files whose path holds something else by now.
 pub(crate) fn changing(found: &Found, taken: &BTreeMap<String, Taken>) -> BTreeSet<Cid> {
     let is_other = |(path, taken): &(&String, &Taken)| {
-        found.get(*path).is_some_and(|fingerprint| *fingerprint != taken.fingerprint)
+        found.get(*path).is_some_and(|fingerprint| !taken.fingerprint.is_like(fingerprint))
     };
     taken.iter().filter(is_other).map(|(_, taken)| taken.cid).collect()
 }
@@ -131,25 +143,53 @@ mod tests {
     use crate::index::tests::{NOW, cid, peer, say};
     use dcache::Kind;
 
+    fn looks(size: u64) -> Fingerprint {
+        Fingerprint { size, modified: 1, inode_changed: Some(1) }
+    }
+
     fn taken(path: &str, size: u64) -> BTreeMap<String, Taken> {
-        let taken = Taken { fingerprint: Fingerprint { size, modified: 1 }, cid: cid() };
+        let taken = Taken { fingerprint: looks(size), cid: cid() };
         BTreeMap::from([(path.to_owned(), taken)])
     }
 
     #[test]
     fn new_and_changed_files_are_added_and_missing_ones_forgotten() {
-        let settled = Found::from([("a".to_owned(), Fingerprint { size: 1, modified: 1 })]);
+        let settled = Found::from([("a".to_owned(), looks(1))]);
         let kept = BTreeSet::from([cid()]);
         assert_eq!(to_add(&settled, &BTreeMap::new(), &kept).len(), 1);
         assert_eq!(to_add(&settled, &taken("a", 2), &kept).len(), 1);
         assert!(to_add(&settled, &taken("a", 1), &kept).is_empty());
         assert_eq!(to_add(&settled, &taken("a", 1), &BTreeSet::new()).len(), 1, "something of it was lost");
-        assert_eq!(gone(&settled, &taken("b", 1)), ["b"]);
-        assert!(gone(&settled, &taken("a", 1)).is_empty());
+        let gone = |taken: &BTreeMap<_, _>| gone(&settled, &Unseen::default(), taken);
+        assert_eq!(gone(&taken("b", 1)), ["b"]);
+        assert!(gone(&taken("a", 1)).is_empty());
         assert_eq!(changing(&settled, &taken("a", 2)), kept);
         assert!(
             changing(&settled, &taken("a", 1)).is_empty() && changing(&settled, &taken("b", 2)).is_empty()
         );
+    }
+
+    #[test]
+    fn another_file_of_the_same_size_and_time_is_looked_at_and_rows_of_before_are_not() {
+        let kept = BTreeSet::from([cid()]);
+        let moved = Found::from([("a".to_owned(), Fingerprint { inode_changed: Some(2), ..looks(1) })]);
+        assert_eq!(to_add(&moved, &taken("a", 1), &kept).len(), 1);
+        assert_eq!(changing(&moved, &taken("a", 1)), kept);
+        assert!(unnoted(&moved, &taken("a", 1)).is_empty());
+        let mut before = taken("a", 1);
+        before.values_mut().for_each(|taken| taken.fingerprint.inode_changed = None);
+        assert!(to_add(&moved, &before, &kept).is_empty() && changing(&moved, &before).is_empty());
+        let noted = unnoted(&moved, &before);
+        assert_eq!(noted, [("a".to_owned(), Taken { fingerprint: moved["a"], cid: cid() })]);
+    }
+
+    #[test]
+    fn a_file_that_is_not_seen_is_not_gone() {
+        let none = Found::new();
+        let unseen = |paths: &[&str]| Unseen(paths.iter().map(|path| (*path).to_owned()).collect());
+        let gone = |paths: &[&str]| gone(&none, &unseen(paths), &taken("run/1/a", 1)).len();
+        assert_eq!((gone(&["run"]), gone(&["run/1/a"]), gone(&[""])), (0, 0, 0));
+        assert_eq!((gone(&["run/2", "ru", "run/1/a/b"]), gone(&[])), (1, 1));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The proposer's shell: watches the shared folder, adds what settled, and says so.
 
+mod take_error;
+
 use crate::choose::OwnFile;
 use crate::folder::{FolderSettings, Look, SharedFolder};
 use crate::info::{Description, INFO_NAME};
@@ -12,7 +14,6 @@ use crate::versions::{Replaced, describe};
 use crate::writers::{self, Pace, open_for_writing};
 use ipfs::Cid;
 use ipfs::node::Node;
-use ipfs::node::PinError;
 use ipfs::unixfs::{AddError, Added, Content, DirectoryEntry, Format};
 use service::DecisionLoop;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +22,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use store::TableError;
 use swarm::{Stopped, Swarm};
+use take_error::TakeError;
 use tokio::sync::watch;
 
 /// What the proposer needs to know.
@@ -53,35 +55,6 @@ pub(crate) enum ProposerError {
     /// The daemon is stopping.
     #[error(transparent)]
     Stopped(#[from] Stopped),
-}
-
-/// Why one file was not added.
-#[derive(Debug, thiserror::Error)]
-enum TakeError {
-    #[error("it was changed meanwhile")]
-    Changed,
-    #[error(
-        "its bytes changed although its time and size did not, so it is taken for damaged and not shared; to share it as \
-         it is now, touch it"
-    )]
-    Damaged,
-    #[error("it holds a secret key, so it is never shared; keep it elsewhere")]
-    Key,
-    #[error(transparent)]
-    Add(#[from] AddError),
-    #[error(transparent)]
-    Pin(#[from] PinError),
-    #[error(transparent)]
-    Info(#[from] crate::InfoError),
-}
-
-impl TakeError {
-    fn is_full(&self) -> bool {
-        match self {
-            Self::Add(AddError::Store(error)) | Self::Pin(PinError::Store(error)) => error.is_full(),
-            _ => false,
-        }
-    }
 }
 
 /// A file that was added, but is not pinned yet.
@@ -179,12 +152,14 @@ impl Proposer {
 
     /// Looks at the folder once, and does what follows; returns when to look again for files that still change.
     async fn look(&mut self) -> Result<Option<Duration>, ProposerError> {
-        let Look { folder, found, is_other } = self.folder.look().await;
+        let taken = self.ledger.taken();
+        let known = taken.keys().cloned().collect();
+        let Look { folder, found, unseen, is_other } = self.folder.look(known).await;
         self.real = folder;
         // What cannot be looked at now is neither new nor gone.
         let Some(found) = found else { return Ok(None) };
-        let taken = self.ledger.taken();
-        self.forget(propose::gone(&found, &taken), &taken).await?;
+        self.forget(propose::gone(&found, &unseen, &taken), &taken).await?;
+        self.ledger.note_looks(propose::unnoted(&found, &taken)).await?;
         self.ledger.set_changing(propose::changing(&found, &taken));
         if is_other {
             self.check(found.keys().filter(|path| taken.contains_key(*path))).await;
@@ -338,7 +313,8 @@ impl Proposer {
             return Err(TakeError::Changed);
         }
         let before = self.ledger.taken().get(path).copied();
-        if before.is_some_and(|before| before.fingerprint == fingerprint && before.cid != added.root) {
+        let before = before.filter(|before| before.cid != added.root && !self.ledger.is_foreign(&before.cid));
+        if before.is_some_and(|before| before.fingerprint.is_like(&fingerprint)) {
             return Err(TakeError::Damaged);
         }
         Ok(New { path: path.to_owned(), fingerprint, description, added })
@@ -391,7 +367,11 @@ impl Proposer {
     async fn publish(&mut self) -> Result<(), ProposerError> {
         let (taken, kept) = (self.ledger.taken(), self.kept());
         let own = taken.into_iter().filter(|(_, taken)| kept.contains(&taken.cid));
-        let own = own.map(|(path, taken)| (taken.cid, OwnFile::at(&path, taken.fingerprint.modified)));
+        let own_file = |(path, taken): (String, Taken)| {
+            let Fingerprint { size, modified, .. } = taken.fingerprint;
+            (taken.cid, OwnFile::at(&path, modified).of_size(size))
+        };
+        let own = own.map(own_file);
         self.decisions.decider().set_own_files(own.collect());
         self.decisions.decide().await?;
         let (shortage, open) = (self.decisions.decider().shortage(), self.pace.open());

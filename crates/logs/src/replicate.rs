@@ -33,6 +33,8 @@ pub struct Replication {
     /// Files of which this node takes back what it states, until it is done.
     lost: BTreeSet<Cid>,
     bad: BTreeSet<Cid>,
+    /// Files of which a statement was taken back that this node did not make as it is now.
+    retracted: BTreeSet<Cid>,
     let_go: LetGoFiles,
     /// Whether it has decided before.
     is_begun: bool,
@@ -68,6 +70,7 @@ impl Replication {
     /// Makes the decider of the node `me`.
     pub fn new(me: PeerId) -> Self {
         let (kept, lost, bad) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        let retracted = BTreeSet::new();
         let (let_go, is_begun, replaced, changing) =
             (LetGoFiles::new(), false, BTreeMap::new(), BTreeSet::new());
         let (is_short, shortage, reads) = (false, Shortage::default(), provider_patterns());
@@ -77,6 +80,7 @@ impl Replication {
             kept,
             lost,
             bad,
+            retracted,
             let_go,
             is_begun,
             replaced,

@@ -30,6 +30,25 @@ pub(crate) struct Scan {
     pub(crate) found: Found,
     /// What is not shared. Hidden files and those that are being recorded are not counted.
     pub(crate) left_out: LeftOut,
+    /// Which known files may be there all the same.
+    pub(crate) unseen: Unseen,
+}
+
+/// Paths of the files that were in the folder before.
+pub(crate) type Known = BTreeSet<String>;
+
+/// Known files, and folders with such, that could not be looked at: by their paths. Empty is the path of the shared folder.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Unseen(pub(crate) BTreeSet<String>);
+
+impl Unseen {
+    /// Returns whether a file may be in the folder although it was not found.
+    pub(crate) fn covers(&self, path: &str) -> bool {
+        let mut above = path.match_indices('/').map(|(at, _)| &path[..at]);
+        !self.0.is_empty()
+            && (["", path].iter().any(|path| self.0.contains(*path))
+                || above.any(|path| self.0.contains(path)))
+    }
 }
 
 /// Returns whether files and folders of this name are passed over without a word: hidden ones, and what is being recorded.
@@ -38,32 +57,81 @@ pub(crate) fn is_passed_over(name: &[u8]) -> bool {
 }
 
 /// Finds the plain files below `folder`, without those that [`is_passed_over`] and whatever is `private`. Each folder is
-/// given to `enter` before it is read.
+/// given to `enter` before it is read. When there are too many files, those that are `known` keep their places.
 ///
 /// # Errors
 /// When the folder itself cannot be read.
 pub(crate) fn scan(
     folder: &Path,
     private: &BTreeSet<FileId>,
+    known: &Known,
     enter: &mut dyn FnMut(&Path),
 ) -> io::Result<Scan> {
-    let mut scanner = Scanner { private, enter, scan: Scan::default() };
+    scan_at_most(MAX_FILES, folder, private, known, enter)
+}
+
+fn scan_at_most(
+    most: usize,
+    folder: &Path,
+    private: &BTreeSet<FileId>,
+    known: &Known,
+    enter: &mut dyn FnMut(&Path),
+) -> io::Result<Scan> {
+    let mut scanner = Scanner { most, private, known, enter, new: Vec::new(), scan: Scan::default() };
     scanner.scan_folder(folder, "", 0)?;
-    Ok(scanner.scan)
+    Ok(scanner.finish())
 }
 
 struct Scanner<'a> {
+    most: usize,
     private: &'a BTreeSet<FileId>,
+    known: &'a Known,
     enter: &'a mut dyn FnMut(&Path),
+    /// Files that are not known, in the order in which they were found.
+    new: Vec<(String, Fingerprint)>,
     scan: Scan,
 }
 
 impl Scanner<'_> {
+    /// Adds the new files for which there is room beside the known ones.
+    fn finish(self) -> Scan {
+        let Self { most, known, new, mut scan, .. } = self;
+        let is_unseen = |path: &&String| !scan.found.contains_key(*path) && scan.unseen.covers(path);
+        let unseen = if scan.unseen.0.is_empty() { 0 } else { known.iter().filter(is_unseen).count() };
+        let room = most.saturating_sub(scan.found.len() + unseen);
+        for (at, (path, fingerprint)) in new.into_iter().enumerate() {
+            if at < room {
+                scan.found.insert(path, fingerprint);
+            } else {
+                scan.left_out.add(Reason::TooMany, &path);
+            }
+        }
+        scan
+    }
+
+    /// Returns whether a path is that of a known file, or of a folder with such.
+    fn is_known(&self, path: &str) -> bool {
+        let below = format!("{path}/");
+        let is_below = |known: &String| known.starts_with(&below);
+        self.known.contains(path) || self.known.range(below.clone()..).next().is_some_and(is_below)
+    }
+
+    fn leave_out(&mut self, reason: Reason, path: &str) {
+        self.scan.left_out.add(reason, path);
+        if reason == Reason::Unreadable && self.is_known(path) {
+            self.scan.unseen.0.insert(path.to_owned());
+        }
+    }
+
     fn scan_folder(&mut self, folder: &Path, prefix: &str, depth: usize) -> io::Result<()> {
         if depth <= MAX_DEPTH {
             (self.enter)(folder);
         }
-        let mut entries: Vec<DirEntry> = fs::read_dir(folder)?.filter_map(Result::ok).collect();
+        let (entries, unread): (Vec<_>, Vec<_>) = fs::read_dir(folder)?.partition(Result::is_ok);
+        if !unread.is_empty() {
+            self.scan.unseen.0.insert(prefix.trim_end_matches('/').to_owned());
+        }
+        let mut entries: Vec<DirEntry> = entries.into_iter().filter_map(Result::ok).collect();
         entries.sort_by_key(DirEntry::file_name);
         for entry in entries {
             let name = entry.file_name();
@@ -72,7 +140,7 @@ impl Scanner<'_> {
             }
             let path = format!("{prefix}{}", name.to_string_lossy());
             if let Err(reason) = self.scan_entry(&entry, name.to_str(), &path, depth) {
-                self.scan.left_out.add(reason, &path);
+                self.leave_out(reason, &path);
             }
         }
         Ok(())
@@ -86,7 +154,7 @@ impl Scanner<'_> {
         path: &str,
         depth: usize,
     ) -> Result<(), Reason> {
-        if self.scan.found.len() >= MAX_FILES {
+        if self.new.len() >= self.most && !self.is_known(path) {
             return Err(Reason::TooMany);
         }
         // Of a link this is the link's own, so links are neither files nor folders here.
@@ -111,7 +179,13 @@ impl Scanner<'_> {
             _ if !is_readable(&metadata, &entry.path()) => return Err(Reason::Unreadable),
             _ => {}
         }
-        self.scan.found.insert(path.to_owned(), fingerprint(&metadata));
+        if self.known.contains(path) {
+            self.scan.found.insert(path.to_owned(), fingerprint(&metadata));
+        } else if self.new.len() < self.most {
+            self.new.push((path.to_owned(), fingerprint(&metadata)));
+        } else {
+            return Err(Reason::TooMany);
+        }
         Ok(())
     }
 
@@ -135,7 +209,8 @@ fn is_readable(metadata: &Metadata, path: &Path) -> bool {
 pub(crate) fn fingerprint(metadata: &Metadata) -> Fingerprint {
     let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     let modified = modified.and_then(|time| u64::try_from(time.as_nanos()).ok()).unwrap_or(0);
-    Fingerprint { size: metadata.len(), modified }
+    let inode_changed = i128::from(metadata.ctime()) * 1_000_000_000 + i128::from(metadata.ctime_nsec());
+    Fingerprint { size: metadata.len(), modified, inode_changed: u64::try_from(inode_changed).ok() }
 }
 
 #[cfg(test)]
@@ -145,7 +220,7 @@ mod tests {
     use std::os::unix::ffi::OsStrExt as _;
 
     fn scan_all(folder: &Path) -> Scan {
-        scan(folder, &BTreeSet::new(), &mut |_| {}).unwrap()
+        scan(folder, &BTreeSet::new(), &Known::new(), &mut |_| {}).unwrap()
     }
 
     fn total(scan: &Scan, reason: Reason) -> usize {
@@ -165,12 +240,13 @@ mod tests {
         }
         std::os::unix::fs::symlink(at("a.bag"), at("link.bag")).unwrap();
         let mut entered = Vec::new();
-        let scan = scan(folder.path(), &BTreeSet::new(), &mut |path| entered.push(path.to_owned())).unwrap();
+        let enter = &mut |path: &Path| entered.push(path.to_owned());
+        let scan = scan(folder.path(), &BTreeSet::new(), &Known::new(), enter).unwrap();
         assert_eq!(scan.found.keys().collect::<Vec<_>>(), ["a.bag", "run 1/camera/d.bag"]);
         assert_eq!(scan.found["a.bag"].size, 1);
         assert_eq!(entered, [at(""), at("run 1"), at("run 1/camera")]);
         assert_eq!((total(&scan, Reason::Link), total(&scan, Reason::Reserved)), (1, 1));
-        let nowhere = super::scan(&at("nowhere"), &BTreeSet::new(), &mut |_| {});
+        let nowhere = super::scan(&at("nowhere"), &BTreeSet::new(), &Known::new(), &mut |_| {});
         assert!(nowhere.is_err());
     }
 
@@ -198,6 +274,74 @@ mod tests {
     }
 
     #[test]
+    fn of_too_many_files_those_that_were_there_before_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir_all(at("zz/run")).unwrap();
+        for name in ["a", "b", "c", "d", "e", "z-large.bag", "zz/run/z.bag", "zz/run/new"] {
+            fs::write(at(name), "x").unwrap();
+        }
+        let scan = |known: &[&str]| {
+            let known: Known = known.iter().map(|path| (*path).to_owned()).collect();
+            let scan = scan_at_most(4, folder.path(), &BTreeSet::new(), &known, &mut |_| {}).unwrap();
+            (scan.found.keys().cloned().collect::<Vec<_>>().join(" "), total(&scan, Reason::TooMany))
+        };
+        assert_eq!(scan(&[]), ("a b c d".to_owned(), 3));
+        assert_eq!(scan(&["z-large.bag", "zz/run/z.bag"]), ("a b z-large.bag zz/run/z.bag".to_owned(), 4));
+        assert_eq!(scan(&["a", "gone", "zz/gone"]), ("a b c d".to_owned(), 3), "what is gone has no place");
+        let known = ["a", "b", "c", "d", "z-large.bag"];
+        assert_eq!(scan(&known), ("a b c d z-large.bag".to_owned(), 3), "earlier versions took more");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let known: Known = ["a", "run/1/b", "run/2/c"].map(str::to_owned).into();
+        let mut scanner = Scanner {
+            most: 2,
+            private: &BTreeSet::new(),
+            known: &known,
+            enter: &mut |_| {},
+            new: vec![("d".to_owned(), looks()), ("e".to_owned(), looks())],
+            scan: Scan::default(),
+        };
+        scanner.scan_folder(folder.path(), "", 0).unwrap();
+        scanner.leave_out(Reason::Unreadable, "run/1");
+        scanner.leave_out(Reason::Unreadable, "run/3");
+        scanner.leave_out(Reason::Link, "a");
+        let scan = scanner.finish();
+        assert_eq!(scan.unseen, Unseen(BTreeSet::from(["run/1".to_owned()])));
+        assert_eq!(scan.found.into_keys().collect::<Vec<_>>(), ["d"], "the other place is kept");
+    }
+
+    fn looks() -> Fingerprint {
+        Fingerprint { size: 1, modified: 1, inode_changed: None }
+    }
+
+    #[test]
+    fn a_file_that_is_moved_to_the_place_of_one_of_the_same_size_and_time_looks_different() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, other) = (folder.path().join("a"), folder.path().join("b"));
+        let look = || fingerprint(&fs::metadata(&file).unwrap());
+        fs::write(&file, "x").unwrap();
+        let before = look();
+        let time = fs::metadata(&file).unwrap().modified().unwrap();
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        // The clock of the file system may tick some milliseconds later.
+        loop {
+            fs::write(&other, "y").unwrap();
+            fs::File::options().write(true).open(&other).unwrap().set_modified(time).unwrap();
+            fs::rename(&other, &file).unwrap();
+            let now = look();
+            assert_eq!((now.size, now.modified), (before.size, before.modified));
+            if !before.is_like(&now) {
+                break;
+            }
+            assert!(std::time::Instant::now() < deadline, "it looks the same");
+        }
+    }
+
+    #[test]
     fn what_is_private_is_not_shared_whatever_its_path() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
@@ -208,7 +352,7 @@ mod tests {
         fs::hard_link(at("identity.key"), at("harmless.bag")).unwrap();
         let id = |name: &str| FileId::from(&fs::metadata(at(name)).unwrap());
         let private = BTreeSet::from([id("identity.key"), id("data")]);
-        let scan = scan(folder.path(), &private, &mut |_| {}).unwrap();
+        let scan = scan(folder.path(), &private, &Known::new(), &mut |_| {}).unwrap();
         assert_eq!(scan.found.keys().collect::<Vec<_>>(), ["a.bag"]);
         assert_eq!(total(&scan, Reason::Private), 3);
     }

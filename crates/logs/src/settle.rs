@@ -10,6 +10,19 @@ pub(crate) struct Fingerprint {
     pub(crate) size: u64,
     /// When it was changed, in nanoseconds since the epoch.
     pub(crate) modified: u64,
+    /// When its inode was changed, in nanoseconds since the epoch: this tells of another file of the same size and time that
+    /// was moved to its path. `None` when that was not noted. The number of the inode is not compared, since on sticks and
+    /// network drives a file gets another one at times.
+    pub(crate) inode_changed: Option<u64>,
+}
+
+impl Fingerprint {
+    /// Returns whether a file that looked like this before and looks so now is most likely the same.
+    pub(crate) fn is_like(&self, now: &Self) -> bool {
+        let times = self.inode_changed.zip(now.inode_changed);
+        (self.size, self.modified) == (now.size, now.modified)
+            && times.is_none_or(|(one, other)| one == other)
+    }
 }
 
 /// The files of a folder, by path relative to it, with `/` between the names.
@@ -79,7 +92,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn found(files: &[(&str, u64)]) -> Found {
-        let fingerprint = |size: &u64| Fingerprint { size: *size, modified: *size };
+        let fingerprint = |size: &u64| Fingerprint { size: *size, modified: *size, inode_changed: None };
         files.iter().map(|(path, size)| ((*path).to_owned(), fingerprint(size))).collect()
     }
 

@@ -40,19 +40,17 @@ pub(crate) enum Replaced {
     By(Option<Cid>, Description),
 }
 
-/// Returns the older versions that these new files replace. `taken` holds the files before.
+/// Returns the older versions that these new files of `uploader` replace. `taken` holds the files before.
 pub(crate) fn replaced(
     taken: &BTreeMap<String, Taken>,
-    new: &[(String, Taken, Description)],
+    new: &[(String, Taken)],
+    uploader: PeerId,
 ) -> Vec<(Cid, Older)> {
-    let older = |(path, now, description): &(String, Taken, Description)| {
+    let older = |(path, now): &(String, Taken)| {
         let before = taken.get(path).filter(|before| before.cid != now.cid)?;
         Some((
             before.cid,
-            Older {
-                path: path.clone(),
-                description: describe(path, before.fingerprint, description.uploader),
-            },
+            Older { path: path.clone(), description: describe(path, before.fingerprint, uploader) },
         ))
     };
     new.iter().filter_map(older).collect()
@@ -276,10 +274,12 @@ mod tests {
 
     #[test]
     fn a_new_version_of_a_path_replaces_the_one_before() {
-        let taken =
-            |size, cid| Taken { fingerprint: Fingerprint { size, modified: NOW.0 * 1_000_000_000 }, cid };
+        let taken = |size, cid| Taken {
+            fingerprint: Fingerprint { size, modified: NOW.0 * 1_000_000_000, inode_changed: None },
+            cid,
+        };
         let before = BTreeMap::from([("run/a.bag".to_owned(), taken(5, cid()))]);
-        let new = |path: &str| vec![(path.to_owned(), taken(6, newer()), description(1, "a.bag"))];
+        let new = |path: &str| vec![(path.to_owned(), taken(6, newer()))];
         assert!(replaced_of(&before, &new("b.bag")).is_empty());
         let older = replaced_of(&before, &new("run/a.bag"));
         assert_eq!(older[&cid()].description, description(1, "a.bag"));
@@ -288,10 +288,7 @@ mod tests {
         assert_eq!(states(&before, &older)[&cid()], Replaced::IsBack);
     }
 
-    fn replaced_of(
-        before: &BTreeMap<String, Taken>,
-        new: &[(String, Taken, Description)],
-    ) -> BTreeMap<Cid, Older> {
-        super::replaced(before, new).into_iter().collect()
+    fn replaced_of(before: &BTreeMap<String, Taken>, new: &[(String, Taken)]) -> BTreeMap<Cid, Older> {
+        super::replaced(before, new, peer(1)).into_iter().collect()
     }
 }

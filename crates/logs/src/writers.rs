@@ -1,7 +1,8 @@
 //! Which files somebody holds open for writing, as far as this process may see that.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::ffi::OsStr;
+use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -60,30 +61,76 @@ impl Pace {
 /// Returns those of these files that some process holds open for writing. `processes` is `/proc`. Processes that may not be
 /// looked into, and files that cannot be read, are passed over.
 pub(crate) fn open_for_writing(processes: &Path, files: &[(String, PathBuf)]) -> Vec<String> {
-    let identity = |file: &Path| fs::metadata(file).ok().map(|metadata| (metadata.dev(), metadata.ino()));
-    let mut sought: BTreeMap<(u64, u64), &String> = BTreeMap::new();
-    let mut names = BTreeSet::new();
-    for (path, file) in files {
-        if let (Some(identity), Some(name)) = (identity(file), file.file_name()) {
-            sought.insert(identity, path);
-            names.insert(name);
-        }
-    }
+    let sought = Sought::new(files);
     let mut open = BTreeSet::new();
     for process in entries(processes) {
         for descriptor in entries(&process.join("fd")) {
             // The name is compared first: it costs less, and a file system that does not answer is not asked.
             let link = fs::read_link(&descriptor).unwrap_or_default();
-            if !link.is_absolute() || !link.file_name().is_some_and(|name| names.contains(name)) {
-                continue;
-            }
-            let found = identity(&descriptor).and_then(|identity| sought.get(&identity));
-            if let Some(path) = found.filter(|_| is_writing(&process, &descriptor)) {
-                open.insert((*path).clone());
+            if sought.may_be(&link) && sought.is_writing(&process, &descriptor, &link) {
+                let identity = fs::metadata(&descriptor).ok().map(|metadata| identity(&metadata));
+                let paths = identity.and_then(|identity| sought.paths.get(&identity));
+                open.extend(paths.into_iter().flatten().map(|path| (*path).clone()));
             }
         }
     }
     open.into_iter().collect()
+}
+
+/// The files that are looked for.
+struct Sought<'a> {
+    /// Their paths by device and inode: a file with several names has several.
+    paths: BTreeMap<(u64, u64), Vec<&'a String>>,
+    names: BTreeSet<&'a OsStr>,
+    inodes: BTreeSet<u64>,
+    /// Whether one of them has another name, by which it may be open.
+    are_linked: bool,
+}
+
+impl<'a> Sought<'a> {
+    fn new(files: &'a [(String, PathBuf)]) -> Self {
+        let (paths, names, inodes) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        let mut sought = Self { paths, names, inodes, are_linked: false };
+        for (path, file) in files {
+            if let (Ok(metadata), Some(name)) = (fs::metadata(file), file.file_name()) {
+                sought.paths.entry(identity(&metadata)).or_default().push(path);
+                sought.names.insert(name);
+                sought.inodes.insert(metadata.ino());
+                sought.are_linked |= metadata.nlink() > 1;
+            }
+        }
+        sought
+    }
+
+    /// Returns whether an open file can be one of them, by its name. A name that was removed since may stand for another.
+    fn may_be(&self, link: &Path) -> bool {
+        link.is_absolute() && (self.are_linked || self.has_name(link) || is_removed(link))
+    }
+
+    fn has_name(&self, link: &Path) -> bool {
+        link.file_name().is_some_and(|name| self.names.contains(name))
+    }
+
+    /// Returns whether a descriptor writes, and may be one of these files as far as that is seen without asking the file
+    /// system. `fdinfo` has a line such as `flags: 0100001`, in octal digits, and since Linux 5.14 one such as `ino: 123`.
+    fn is_writing(&self, process: &Path, descriptor: &Path, link: &Path) -> bool {
+        let number = descriptor.file_name().unwrap_or_default();
+        let info = fs::read_to_string(process.join("fdinfo").join(number)).unwrap_or_default();
+        let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        let flags = field("flags:").and_then(|flags| u32::from_str_radix(flags, 8).ok());
+        let inode = field("ino:").and_then(|inode| inode.parse::<u64>().ok());
+        let is_sought = || self.has_name(link) || inode.is_none_or(|inode| self.inodes.contains(&inode));
+        flags.is_some_and(|flags| flags & WRITING != 0) && is_sought()
+    }
+}
+
+fn identity(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
+/// Returns whether the name by which a file was opened was removed.
+fn is_removed(link: &Path) -> bool {
+    link.as_os_str().as_encoded_bytes().ends_with(b" (deleted)")
 }
 
 fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
@@ -91,16 +138,6 @@ fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
     let is_number =
         |entry: &fs::DirEntry| entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit);
     entries.filter(is_number).map(|entry| entry.path())
-}
-
-/// Returns whether a descriptor writes: `fdinfo` has a line such as `flags: 0100001`, in octal digits.
-fn is_writing(process: &Path, descriptor: &Path) -> bool {
-    let number = descriptor.file_name().unwrap_or_default();
-    let info = fs::read_to_string(process.join("fdinfo").join(number)).unwrap_or_default();
-    let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
-    flags
-        .and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok())
-        .is_some_and(|flags| flags & WRITING != 0)
 }
 
 #[cfg(test)]
@@ -127,6 +164,25 @@ mod tests {
         assert!(open().is_empty());
         drop(reader);
         assert!(open_for_writing(&folder.path().join("nowhere"), &files).is_empty());
+    }
+
+    #[test]
+    fn finds_a_file_that_is_written_by_another_of_its_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let files: Vec<(String, PathBuf)> =
+            ["rec.bag", "rec.part"].map(|name| (name.to_owned(), at(name))).into();
+        let writer = fs::File::create(at("elsewhere")).unwrap();
+        for (_, file) in &files {
+            fs::hard_link(at("elsewhere"), file).unwrap();
+        }
+        let open = || open_for_writing(Path::new(PROCESSES), &files);
+        assert_eq!(open(), ["rec.bag", "rec.part"]);
+        fs::remove_file(at("elsewhere")).unwrap();
+        fs::remove_file(at("rec.part")).unwrap();
+        assert_eq!(open(), ["rec.bag"], "its first name was removed");
+        drop(writer);
+        assert!(open().is_empty());
     }
 
     #[test]

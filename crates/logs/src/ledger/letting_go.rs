@@ -162,7 +162,7 @@ mod tests {
         let ledger = open(&file);
         ledger.let_go(vec![(cid(), LetGo { reason: Reason::Deleted, time: NOW })]).await.unwrap();
         assert!(ledger.withheld().is_empty());
-        let fingerprint = crate::settle::Fingerprint { size: 5, modified: 7 };
+        let fingerprint = crate::settle::Fingerprint { size: 5, modified: 7, inode_changed: None };
         let taken = crate::ledger::Taken { fingerprint, cid: cid() };
         ledger.take(vec![("a.bag".into(), taken, description(1, "a.bag"))]).await.unwrap();
         assert!(ledger.let_go_files().is_empty());

@@ -17,9 +17,8 @@ impl Replication {
         files: &BTreeMap<Cid, SharedFile>,
         now: Moment,
     ) -> Decision<Action> {
-        if !self.is_begun {
-            self.lost.extend(self.false_claims(set, files, now.time));
-        }
+        let false_claims = self.false_claims(set, files, now.time);
+        self.lost.extend(false_claims);
         let mut decision = Decision::default();
         self.lost.retain(|cid| {
             let statements = retract(set, cid, self.me, now.time);
@@ -52,10 +51,26 @@ impl Replication {
         decision
     }
 
-    /// Returns the files that this node stated in an earlier life to keep, and does not keep.
-    fn false_claims(&self, set: &Set, files: &BTreeMap<Cid, SharedFile>, now: Time) -> BTreeSet<Cid> {
-        let stated = files.keys().filter(|cid| claims(set, cid, self.me, now));
-        stated.chain(self.let_go.keys()).filter(|cid| !self.kept.contains_key(*cid)).copied().collect()
+    /// Returns the files that this node's key states to keep, and that this node does not keep: by statements of an earlier
+    /// life, or by those of a copied card, which are heard at any time. Each is returned once for as long as it is not kept.
+    /// Otherwise two robots with one key would take back each other's statements without end.
+    fn false_claims(&mut self, set: &Set, files: &BTreeMap<Cid, SharedFile>, now: Time) -> BTreeSet<Cid> {
+        let held = files.values().filter(|file| file.holders.contains_key(&self.me)).map(|file| file.cid);
+        // About older versions there are statements of their own.
+        let mut claimed: BTreeSet<Cid> = held.filter(|cid| !self.is_replaced(cid)).collect();
+        if !self.is_begun {
+            claimed.extend(files.keys().filter(|cid| claims(set, cid, self.me, now)));
+        }
+        self.retracted.retain(|cid| !self.kept.contains_key(cid));
+        if self.retracted.len() > MAX_ROWS {
+            self.retracted.clear();
+        }
+        claimed.retain(|cid| !self.kept.contains_key(cid) && !self.retracted.contains(cid));
+        self.retracted.extend(&claimed);
+        if !self.is_begun {
+            claimed.extend(self.let_go.keys().filter(|cid| !self.kept.contains_key(*cid)));
+        }
+        claimed
     }
 
     /// Returns the rows to forget. Time alone makes a row forgettable so seldom that a look at each start is enough.
@@ -150,6 +165,45 @@ mod tests {
         assert_eq!(decider(2, false).decide(&set, Moment::certain(NOW)).statements, taken_back());
         assert!(decider(2, true).decide(&set, Moment::certain(NOW)).statements.is_empty());
         assert!(decider(4, false).decide(&set, Moment::certain(NOW)).statements.is_empty());
+    }
+
+    /// Signs a statement about the file in `share/safe` with the key of peer 2.
+    fn claim(set: &mut Set, sequence: u64, validity: dcache::Validity) {
+        let item = Station::Safe.item(&cid());
+        let former = set.get(&dcache::Key { item: item.clone(), signer: peer(2) }).map(Record::keep);
+        let statement = Statement::new(Kind::Propose, item, validity).unwrap();
+        let key = Keypair::from_seed([2; 32]);
+        let record = Record::sign(statement, &key, sequence, former.unwrap_or_default());
+        set.admit_verified(record, NOW).unwrap();
+    }
+
+    #[test]
+    fn a_claim_of_a_copied_card_that_is_heard_later_is_taken_back_once() {
+        let mut set = safe_with(&[3]);
+        let mut replication = decider(2, false);
+        replication.set_let_go(let_go(Reason::Deleted));
+        let mut stated = |set: &Set| replication.decide(set, Moment::certain(NOW)).statements;
+        assert!(stated(&set).is_empty());
+        claim(&mut set, 50, dcache::Validity::stated(NOW, LIFETIME));
+        assert_eq!(stated(&set), taken_back(), "it is heard after the start");
+        claim(&mut set, 51, dcache::Validity::over(NOW));
+        assert!(stated(&set).is_empty());
+        claim(&mut set, 52, dcache::Validity::stated(NOW, LIFETIME));
+        assert!(stated(&set).is_empty(), "the copy insists, since it keeps the file");
+        replication.set_let_go(LetGoFiles::new());
+        replication.set_kept([(cid(), description(1, "a.bag"))].into());
+        assert!(replication.decide(&set, Moment::certain(NOW)).statements.is_empty());
+        replication.set_kept(BTreeMap::new());
+        assert_eq!(replication.decide(&set, Moment::certain(NOW)).statements, taken_back());
+    }
+
+    #[test]
+    fn a_claim_that_holds_again_after_a_clock_was_set_is_taken_back() {
+        let set = safe_with(&[2, 3]);
+        let mut replication = decider(2, false);
+        let ahead = Moment::certain(NOW.plus(LIFETIME * 2));
+        assert!(replication.decide(&set, ahead).statements.is_empty());
+        assert_eq!(replication.decide(&set, Moment::certain(NOW)).statements, taken_back());
     }
 
     fn let_go(reason: Reason) -> LetGoFiles {

@@ -1,0 +1,202 @@
+//! The part of the ledger about the paths of the shared folder.
+
+use super::{Ledger, Taken};
+use crate::info::Description;
+use crate::settle::Fingerprint;
+use crate::versions::{self, Older};
+use dcache::PeerId;
+use ipfs::Cid;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use store::{Displayed, TableError};
+
+/// A [`Taken`] on the disk.
+#[derive(Serialize, Deserialize)]
+pub(super) struct TakenRow {
+    size: u64,
+    modified: u64,
+    /// Earlier versions did not note it.
+    #[serde(default)]
+    inode_changed: Option<u64>,
+    cid: String,
+    /// The identity that uploaded it. Earlier versions did not note it.
+    #[serde(default)]
+    uploader: Option<PeerId>,
+}
+
+impl TakenRow {
+    pub(super) fn read(&self) -> Option<Taken> {
+        let &Self { size, modified, inode_changed, .. } = self;
+        Some(Taken {
+            fingerprint: Fingerprint { size, modified, inode_changed },
+            cid: self.cid.parse().ok()?,
+        })
+    }
+}
+
+/// Returns the taken files that `me` did not upload, as far as is known. Of a row of an earlier version that is known only
+/// while the file is kept.
+pub(super) fn foreign(
+    rows: &[(String, TakenRow)],
+    kept: &BTreeMap<Cid, Description>,
+    me: PeerId,
+) -> BTreeMap<Cid, Option<PeerId>> {
+    let uploader = |(_, row): &(String, TakenRow)| {
+        let cid: Cid = row.cid.parse().ok()?;
+        Some((cid, row.uploader.or_else(|| Some(kept.get(&cid)?.uploader))))
+    };
+    rows.iter().filter_map(uploader).filter(|(_, uploader)| *uploader != Some(me)).collect()
+}
+
+impl Ledger {
+    /// Returns whether a taken file was not uploaded by this node, as far as it knows.
+    pub(crate) fn is_foreign(&self, cid: &Cid) -> bool {
+        self.tables().foreign.contains_key(cid)
+    }
+
+    /// Notes files of the folder that are not to be shared, so that they are not read again.
+    pub(crate) async fn pass_over(&self, files: Vec<(String, Taken)>) -> Result<(), TableError> {
+        self.replace(&files).await?;
+        self.write_taken(files).await?;
+        self.tell_changed();
+        Ok(())
+    }
+
+    /// Notes how taken files look that are as they were.
+    pub(crate) async fn note_looks(&self, files: Vec<(String, Taken)>) -> Result<(), TableError> {
+        if files.is_empty() { Ok(()) } else { self.write_taken(files).await }
+    }
+
+    /// Notes that files are no longer in the folder; what was shared of them stays shared.
+    pub(crate) async fn forget_paths(&self, paths: Vec<String>) -> Result<(), TableError> {
+        if paths.is_empty() {
+            return Ok(());
+        }
+        let removed: Vec<_> = paths.iter().map(|path| (path.clone(), None)).collect();
+        self.taken_rows.write_async(&removed).await?;
+        let mut tables = self.tables();
+        for path in &paths {
+            tables.taken.remove(path);
+        }
+        Ok(())
+    }
+
+    pub(super) async fn write_taken(&self, files: Vec<(String, Taken)>) -> Result<(), TableError> {
+        let rows: Vec<_> = files.iter().map(|(path, taken)| (path.clone(), Some(self.row(taken)))).collect();
+        self.taken_rows.write_async(&rows).await?;
+        self.tables().taken.extend(files);
+        Ok(())
+    }
+
+    fn row(&self, taken: &Taken) -> TakenRow {
+        let Fingerprint { size, modified, inode_changed } = taken.fingerprint;
+        let uploader = self.tables().foreign.get(&taken.cid).copied().unwrap_or(Some(self.me));
+        TakenRow { size, modified, inode_changed, cid: taken.cid.to_string(), uploader }
+    }
+
+    /// Notes the older versions that these files replace, and forgets the oldest ones for them. A file of another identity is
+    /// no older version of an own one.
+    pub(super) async fn replace(&self, files: &[(String, Taken)]) -> Result<(), TableError> {
+        let (older, forgotten) = {
+            let tables = self.tables();
+            let mut older = versions::replaced(&tables.taken, files, self.me);
+            older.retain(|(cid, _)| !tables.foreign.contains_key(cid));
+            let forgotten = versions::forgotten(&tables.older, older.len());
+            (older, forgotten)
+        };
+        let older_row = |(cid, older): &(Cid, Older)| (Displayed(*cid), Some(older.clone()));
+        let forgotten_row = |cid: &Cid| (Displayed(*cid), None);
+        let rows: Vec<_> = older.iter().map(older_row).chain(forgotten.iter().map(forgotten_row)).collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.older_rows.write_async(&rows).await?;
+        let mut tables = self.tables();
+        tables.older.extend(older);
+        tables.older.retain(|cid, _| !forgotten.contains(cid));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::index::tests::{NOW, cid, description};
+    use crate::ledger::Taken;
+    use crate::ledger::tests::{open, open_as};
+    use crate::let_go::{LetGo, Reason};
+    use crate::settle::Fingerprint;
+    use crate::versions::Replaced;
+    use ipfs::Cid;
+    use std::sync::Arc;
+    use store::Store;
+
+    fn newer() -> Cid {
+        crate::buckets::parse("bafkreiaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa").unwrap()
+    }
+
+    fn taken(size: u64, cid: Cid) -> Taken {
+        Taken { fingerprint: Fingerprint { size, modified: 7, inode_changed: Some(8) }, cid }
+    }
+
+    #[tokio::test]
+    async fn a_file_of_the_former_identity_is_not_replaced_by_one_of_the_new_identity() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("records.redb");
+        let newest =
+            crate::buckets::parse("bafkreibaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa").unwrap();
+        let of = |seed, size, cid| vec![("a.bag".to_owned(), taken(size, cid), description(seed, "a.bag"))];
+        {
+            let ledger = open(&file);
+            for (size, cid) in [(4, newest), (5, cid())] {
+                ledger.take(of(1, size, cid)).await.unwrap();
+            }
+            assert_eq!(ledger.replaced().0.len(), 1);
+            assert!(!ledger.is_foreign(&cid()));
+        }
+        {
+            let ledger = open_as(2, &file);
+            assert!(ledger.is_foreign(&cid()));
+            // That it looks otherwise does not make it a file of the new identity.
+            ledger.note_looks(vec![("a.bag".to_owned(), taken(5, cid()))]).await.unwrap();
+        }
+        let ledger = open_as(2, &file);
+        ledger.take(of(2, 6, newer())).await.unwrap();
+        assert!(ledger.replaced().0.is_empty(), "neither that file nor its older version is withdrawn");
+        ledger.take(of(2, 4, newest)).await.unwrap();
+        let (replaced, _) = ledger.replaced();
+        assert_eq!(replaced.into_keys().collect::<Vec<_>>(), [newer()], "its own one is");
+    }
+
+    #[tokio::test]
+    async fn rows_of_an_earlier_version_belong_to_the_uploader_of_the_kept_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("records.redb");
+        {
+            let store = Arc::new(Store::open(&file).unwrap().0);
+            let row = serde_json::json!({ "size": 5, "modified": 7, "cid": cid().to_string() });
+            store.table("logs/taken").write(&[("a.bag".to_owned(), Some(row))]).unwrap();
+        }
+        for is_kept in [false, true] {
+            let ledger = open(&file);
+            assert_eq!(ledger.taken()["a.bag"].fingerprint.inode_changed, None);
+            assert_eq!(ledger.is_foreign(&cid()), !is_kept);
+            ledger.keep(cid(), description(1, "a.bag")).await.unwrap();
+        }
+        assert!(open_as(2, &file).is_foreign(&cid()));
+    }
+
+    #[tokio::test]
+    async fn a_discarded_version_that_is_put_back_replaces_the_one_in_between() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = open(&folder.path().join("records.redb"));
+        let discarded = taken(5, cid());
+        ledger.take(vec![("a.bag".to_owned(), discarded, description(1, "a.bag"))]).await.unwrap();
+        ledger.let_go(vec![(cid(), LetGo { reason: Reason::Discarded, time: NOW })]).await.unwrap();
+        let between = ("a.bag".to_owned(), taken(6, newer()), description(1, "a.bag"));
+        ledger.take(vec![between]).await.unwrap();
+        ledger.pass_over(vec![("a.bag".to_owned(), discarded)]).await.unwrap();
+        let (replaced, _) = ledger.replaced();
+        assert!(matches!(replaced[&newer()], Replaced::By(Some(by), _) if by == cid()), "{replaced:?}");
+        assert!(!replaced.contains_key(&cid()), "what is discarded is not stated anew");
+    }
+}
