@@ -21,7 +21,7 @@ fn two_files_at_40_kb_a_second_do_not_keep_a_small_one_waiting() -> Result {
         return Ok(());
     };
     let mut taker = Robot::start(&lab, "taker")?;
-    let slow = [
+    let mut slow = [
         Robot::start_on(lab.host("slow0")?, "[logs]\nkeep_others = false\n")?,
         Robot::start_on(lab.host("slow1")?, "[logs]\nkeep_others = false\n")?,
     ];
@@ -30,8 +30,11 @@ fn two_files_at_40_kb_a_second_do_not_keep_a_small_one_waiting() -> Result {
         robot.host().limit_rate(SLOW)?;
         robot.share(&format!("slow{seed}.bag"), &content(20_000_000, seed + 1))?;
     }
-    for name in ["slow0.bag", "slow1.bag"] {
-        let is_begun = |line: &str| line.contains("fetching a shared file") && line.contains(name);
+    for robot in &mut slow {
+        let line = robot.running()?.wait_for_line(|line| line.contains("was taken into the swarm"), SOON)?;
+        let cid =
+            line.split_whitespace().find(|word| word.starts_with("cid=")).unwrap_or_default().to_owned();
+        let is_begun = |line: &str| line.contains("fetching a shared file") && line.contains(&cid);
         taker.running()?.wait_for_line(is_begun, SOON)?;
     }
     let begun = Instant::now();

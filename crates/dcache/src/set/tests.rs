@@ -230,7 +230,7 @@ fn a_grant_of_another_swarm_with_the_same_root_means_nothing() {
     .unwrap();
     let signed = Record::sign_for(&swarm(7), grant.clone(), &key(1), 1, End::default());
     for (policy, expected) in
-        [(swarm(7), Ok(true)), (swarm(8), Err(Refusal::Forged)), (Policy::default(), Err(Refusal::Forged))]
+        [(swarm(7), Ok(true)), (swarm(8), Err(Refusal::Forged)), (Policy::default(), Err(Refusal::Powerless))]
     {
         let mut set = Set::new(policy, Limits::default());
         assert_eq!(admit(&mut set, &signed, NOW), expected);

@@ -438,7 +438,14 @@ async fn peers_that_cannot_be_reached_are_told_apart() {
     let peer = Keypair::generate_ed25519().public().to_peer_id();
     let connect = async |address: &str| node.connect(peer, vec![address.parse().unwrap()]).await;
     assert_eq!(connect("/ip4/0.0.0.0/tcp/1").await, Err(ConnectError::NoUsableAddress(peer)));
-    assert!(matches!(connect("/ip4/127.0.0.1/tcp/1").await, Err(ConnectError::Failed(..))));
+    assert_eq!(
+        connect("/ip4/127.0.0.1/tcp/22").await,
+        Err(ConnectError::NoUsableAddress(peer)),
+        "a port of others"
+    );
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let answer = connect(&format!("/ip4/127.0.0.1/tcp/{}", free.port())).await;
+    assert!(matches!(answer, Err(ConnectError::Failed(..))), "{answer:?}");
     // Somebody else answers there.
     let other = start().await;
     let answer = node.connect(peer, other.provider().1).await;

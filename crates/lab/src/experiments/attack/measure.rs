@@ -1,5 +1,6 @@
 //! What is measured while an attack runs.
 
+use std::collections::BTreeSet;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
@@ -89,23 +90,24 @@ fn record(fleet: &Fleet, patience: Duration) -> Result<Found> {
 fn file(fleet: &Fleet, patience: Duration) -> Result<Found> {
     let sharing = fleet.robots().len() - 1;
     let content: Vec<u8> = (0..FILE_BYTES).map(|place| (place * 7 % 251) as u8).collect();
-    let mut logs: Vec<Log> = Vec::new();
-    for robot in &fleet.robots()[..sharing] {
-        logs.push(Log::at_end(robot.host())?);
-    }
+    let mut logs =
+        fleet.robots().iter().map(|robot| Log::at_end(robot.host())).collect::<Result<Vec<Log>>>()?;
     let begun = Instant::now();
     fleet.robots()[sharing].share(FILE, &content)?;
     while begun.elapsed() < patience {
-        for log in &mut logs {
-            log.read()?;
-        }
-        if logs.iter().all(|log| log.is_kept) {
+        logs.iter_mut().try_for_each(Log::read)?;
+        let (others, sharer) = logs.split_at(sharing);
+        let cid = sharer.iter().find_map(|log| log.taken.as_ref());
+        if cid.is_some_and(|cid| others.iter().all(|log| log.kept.contains(cid))) {
             return Ok(Ok(begun.elapsed()));
         }
         thread::sleep(LOOK_EVERY);
     }
-    let lacking = logs.iter().filter(|log| !log.is_kept).count();
-    Ok(Err(format!("{lacking} lack it after {} s", patience.as_secs())))
+    let cid = logs.iter().find_map(|log| log.taken.clone());
+    let lacks = |log: &&Log| cid.as_ref().is_none_or(|cid| !log.kept.contains(cid));
+    let lacking = logs[..sharing].iter().filter(lacks).count();
+    let shared = if cid.is_some() { "" } else { ", it was not even shared" };
+    Ok(Err(format!("{lacking} lack it after {} s{shared}", patience.as_secs())))
 }
 
 /// The log of a daemon, read as it grows.
@@ -113,16 +115,17 @@ struct Log {
     path: PathBuf,
     offset: u64,
     partial: String,
-    /// The CID under which the honest file is fetched.
-    cid: Option<String>,
-    is_kept: bool,
+    /// The CID of the honest file, at the robot that shares it.
+    taken: Option<String>,
+    /// CIDs of the files that were fetched and checked.
+    kept: BTreeSet<String>,
 }
 
 impl Log {
     fn at_end(host: &Host) -> Result<Self> {
         let path = host.folder().join("dt-swarm.log");
         let offset = path.metadata().map_err(Error::io(format!("the log {}", path.display())))?.len();
-        Ok(Self { path, offset, partial: String::new(), cid: None, is_kept: false })
+        Ok(Self { path, offset, partial: String::new(), taken: None, kept: BTreeSet::new() })
     }
 
     fn read(&mut self) -> Result {
@@ -140,10 +143,10 @@ impl Log {
     }
 
     fn note(&mut self, line: &str) {
-        if line.contains("fetching a shared file") && line.contains(FILE) {
-            self.cid = cid_in(line);
+        if line.contains("was taken into the swarm") && line.contains(FILE) {
+            self.taken = cid_in(line);
         } else if line.contains("was checked and is kept") {
-            self.is_kept |= self.cid.is_some() && cid_in(line) == self.cid;
+            self.kept.extend(cid_in(line));
         }
     }
 }
