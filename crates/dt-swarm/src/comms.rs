@@ -180,7 +180,8 @@ async fn report_nodes(mut node: watch::Receiver<Option<Node>>, switchboard: Swit
         let (mut kept, mut failures) = (node.persistent_peers(), node.listen_errors());
         loop {
             let mut now = troubles(&kept.borrow_and_update());
-            now.extend(failures.borrow_and_update().iter().map(not_listening));
+            let taken = failures.borrow_and_update().clone();
+            now.extend(taken.iter().filter(|failure| failure.is_port_taken()).map(not_listening));
             let over =
                 told.keys().filter(|name| !now.contains_key(*name)).map(|name: &String| (name.clone(), None));
             let new = now.iter().filter(|(name, fault)| told.get(*name) != Some(*fault));

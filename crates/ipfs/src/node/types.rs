@@ -126,6 +126,15 @@ pub struct ListenFailure {
     pub reason: String,
 }
 
+impl ListenFailure {
+    /// Returns whether another program holds the port. A host without IPv6, for example, listens nowhere there either, and that
+    /// is no fault.
+    pub fn is_port_taken(&self) -> bool {
+        // The transports keep no more of the system's error than its text.
+        self.reason.contains("in use")
+    }
+}
+
 /// Why a peer was not reached.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectError {
