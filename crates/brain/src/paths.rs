@@ -42,6 +42,8 @@ struct Path {
     is_configured: bool,
     /// Whether the peer at its end has shown that it gets what is sent along the path.
     is_proven: bool,
+    /// The number that was sent along it last and that the peer is to repeat: the salt of a comparison.
+    challenge: Option<u64>,
     /// When a line last came by it.
     heard: Duration,
 }
@@ -79,7 +81,8 @@ impl Paths {
         }
         self.opened += 1;
         let id = ChannelId(FIRST + self.opened);
-        self.open.push(Path { id, chain: chain.clone(), is_configured, is_proven: false, heard: elapsed });
+        let (chain, is_proven, challenge) = (chain.clone(), false, None);
+        self.open.push(Path { id, chain, is_configured, is_proven, challenge, heard: elapsed });
         Opening::New(id)
     }
 
@@ -109,10 +112,17 @@ impl Paths {
         Some(path.id)
     }
 
-    /// Notes that the peer at the end of a path has repeated what only somebody can know who gets what is sent along it.
-    pub(crate) fn prove(&mut self, id: ChannelId) {
+    /// Notes that a number is sent along a path which only somebody can repeat who gets it.
+    pub(crate) fn challenge(&mut self, id: ChannelId, number: u64) {
         if let Some(path) = self.open.iter_mut().find(|path| path.id == id) {
-            path.is_proven = true;
+            path.challenge = Some(number);
+        }
+    }
+
+    /// Notes that a number came by a path: the peer at its end gets what is sent along it, if it is the one that was sent.
+    pub(crate) fn answered(&mut self, id: ChannelId, number: u64) {
+        if let Some(path) = self.open.iter_mut().find(|path| path.id == id) {
+            path.is_proven |= path.challenge == Some(number);
         }
     }
 
@@ -166,4 +176,45 @@ fn is_same_way(one: &Address, other: &Address) -> bool {
         _ => one == other,
     };
     one.parts().count() == other.parts().count() && one.parts().zip(other.parts()).all(is_same)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KIB: usize = 1024;
+
+    fn open(paths: &mut Paths, chain: &str, is_configured: bool) -> ChannelId {
+        match paths.open(&chain.parse().unwrap(), is_configured, Duration::ZERO) {
+            Opening::New(id) => id,
+            Opening::Known(_) | Opening::Full => panic!("not opened"),
+        }
+    }
+
+    fn sent(paths: &mut Paths, id: ChannelId) -> usize {
+        (0..1000).filter(|_| paths.may_send(id, KIB, Duration::ZERO)).count()
+    }
+
+    #[test]
+    fn paths_over_one_host_carry_little_until_their_peer_repeats_what_was_sent() {
+        let mut paths = Paths::default();
+        let [one, other] = [7, 8].map(|last| {
+            let far = format!("/ip4/10.2.0.{last}/udp/8000/dswarm-line");
+            open(&mut paths, &format!("/ip4/10.1.0.66/udp/8000/dswarm-line{far}"), false)
+        });
+        assert_eq!((sent(&mut paths, one), sent(&mut paths, other)), (32, 0));
+        paths.challenge(one, 7);
+        paths.answered(one, 8);
+        paths.answered(other, 7);
+        assert_eq!((sent(&mut paths, one), sent(&mut paths, other)), (0, 0));
+        paths.answered(one, 7);
+        assert_eq!((sent(&mut paths, one), sent(&mut paths, other)), (1000, 0));
+    }
+
+    #[test]
+    fn a_path_that_the_owner_configured_needs_no_proof() {
+        let mut paths = Paths::default();
+        let id = open(&mut paths, "/ip4/10.1.0.66/udp/8000/dswarm-line", true);
+        assert_eq!(sent(&mut paths, id), 1000);
+    }
 }

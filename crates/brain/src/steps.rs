@@ -24,6 +24,9 @@ impl Node {
         peer: PeerId,
         step: Repair,
     ) -> Option<Duration> {
+        if let Repair::Sketch(sketch) = &step {
+            self.paths.challenge(channel, sketch.salt);
+        }
         let on = self.channels.get(channel)?;
         let payload = Message::pong(Validity::ALWAYS);
         let mut envelope = Envelope::new(self.own_address(on), Address::brain(peer), payload);

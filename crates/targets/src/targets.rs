@@ -181,7 +181,7 @@ mod tests {
         for second in 90..150 {
             assert!(targets.admit(1, victim(6002), at(second)));
         }
-        assert!(!targets.admit(1, victim(6003), at(90)), "only where it answered");
+        assert!(!targets.admit(1, victim(6003), at(89)), "only where it answered");
     }
 
     #[test]

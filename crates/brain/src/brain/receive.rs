@@ -5,7 +5,7 @@ use crate::Now;
 use crate::brain::admit::RecordSource;
 use crate::origin::Origin;
 use dcache::{PeerId, buckets};
-use routing::{Address, Capacity, ChannelId, Envelope, Medium, Message, Repair};
+use routing::{Address, Capacity, ChannelId, Envelope, Medium, Message, Repair, Want};
 use std::net::SocketAddr;
 use telemetry::metrics;
 
@@ -77,6 +77,9 @@ impl Brain {
     fn repair_step(&mut self, now: Now, origin: Origin, peer: PeerId, step: &Repair) {
         let from = (origin, peer);
         let Self { node, answers, comparisons, served, .. } = self;
+        if let Repair::More { salt, .. } | Repair::Want(Want { salt, .. }) = step {
+            node.paths.answered(origin.channel, *salt);
+        }
         match step {
             Repair::Sketch(sketch) => served.sketch(node, answers, now, from, sketch),
             Repair::More { salt, have } => comparisons.more_wanted(node, now, from, (*salt, *have)),

@@ -24,7 +24,6 @@ impl Comparisons {
         let Some(session) = session else {
             return node.count(&metrics::BRAIN_COMPARISONS_UNEXPECTED_STEPS);
         };
-        node.paths.prove(origin.channel);
         let (Some(description), Some(channel)) = (&session.description, session.channel) else { return };
         let beyond = node.replica.set().beyond(End::at(description.bound));
         let keys = keys_of(beyond, want.salt, &want.ids);

@@ -107,7 +107,6 @@ impl Comparisons {
         let Some((id, session)) = id.and_then(|id| Some((id, self.sessions.get_mut(&id)?))) else {
             return node.count(&metrics::BRAIN_COMPARISONS_UNEXPECTED_STEPS);
         };
-        node.paths.prove(origin.channel);
         let Some(sent) = &session.description else { return };
         let most = 2 * sent.count.max(1024) + u64::from(u16::MAX);
         // The answer to a late or repeated question is under way. And nobody needs more symbols than our set is worth.
