@@ -145,7 +145,7 @@ fn describe(file: &mut SharedFile, set: &Set, now: Time) {
 
 impl SharedFile {
     /// Returns whether a peer states that it verified or keeps the file.
-    fn has_looked(&self, peer: PeerId) -> bool {
+    pub(crate) fn has_looked(&self, peer: PeerId) -> bool {
         self.verifiers.contains_key(&peer) || self.holders.contains_key(&peer)
     }
 

@@ -204,9 +204,6 @@ fn plan(
 fn with_kept(file: &SharedFile, description: &Description, rules: &Rules) -> Vec<(Cid, Step)> {
     let is_own = description.uploader == rules.me;
     let mut steps = Vec::new();
-    if !is_described(file, description, rules) {
-        steps.push(Step::Describe);
-    }
     match file.state {
         // The verifier must be another peer than the uploader, and the uploader must have shared the file.
         State::Shared if !is_own && file.proposers.contains_key(&description.uploader) => {
@@ -218,8 +215,14 @@ fn with_kept(file: &SharedFile, description: &Description, rules: &Rules) -> Vec
         // Where nobody has a role, strangers say so. This node found the file good itself, and goes on stating that it keeps
         // it; that is no record before half of its statement's time is over. The uploader's own word is a withdrawal.
         State::Discarded if !rules.has_roles => steps.push(Step::Keep),
-        State::Discarded if is_own => steps = vec![Step::Withdraw],
-        State::Discarded => steps = vec![Step::Drop],
+        State::Discarded if is_own => steps.push(Step::Withdraw),
+        State::Discarded => steps.push(Step::Drop),
+    }
+    let is_let_go = matches!(steps[..], [Step::Withdraw | Step::Drop]);
+    // Of others only those are believed that share or keep the file.
+    let is_believed = is_own || file.has_looked(rules.me) || !steps.is_empty();
+    if !is_let_go && is_believed && !is_described(file, description, rules) {
+        steps.insert(0, Step::Describe);
     }
     steps.into_iter().map(|step| (file.cid, step)).collect()
 }

@@ -123,6 +123,7 @@ mod tests {
         let mut set = Set::default();
         let data = description(1, "a.bag").to_data().unwrap();
         say(&mut set, 1, Kind::Propose, Item { bucket: buckets::info(&cid()), data }, LIFETIME);
+        say(&mut set, 1, Kind::Propose, Station::Files.item(&cid()), LIFETIME);
         for seed in seeds {
             say(&mut set, *seed, Kind::Propose, Station::Safe.item(&cid()), LIFETIME);
         }

@@ -191,6 +191,7 @@ fn who_may_not_say_that_it_keeps_a_file_says_that_it_is_good() {
 fn others_describe_only_what_nobody_describes_any_more() {
     let mut set = Set::default();
     describe(&mut set);
+    say(&mut set, 1, Kind::Propose, Station::Files.item(&cid()), LIFETIME);
     say(&mut set, 3, Kind::Propose, Station::Safe.item(&cid()), LIFETIME);
     let later = |quarters: u64| NOW.plus(LIFETIME / 4 * quarters);
     assert!(!steps(&set, 2, true, later(2)).contains(&Step::Describe));
