@@ -1,7 +1,10 @@
 //! Links on the loopback: sealed, persistent, and those that come to nothing.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what went wrong by failing")]
 
+mod link_node;
+
 use channels::{Switchboard, TcpPeer, TcpSettings, run_tcp};
+use link_node::*;
 use routing::{Address, Beacon, ChannelCommand, ChannelEvent, ChannelId, Envelope, Medium, Message, Target};
 use seal::SwarmKey;
 use std::net::SocketAddr;
@@ -10,175 +13,6 @@ use telemetry::FaultReport;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
-
-const DEADLINE: Duration = Duration::from_secs(20);
-
-fn key(byte: u8) -> Option<SwarmKey> {
-    Some(SwarmKey::from_bytes([byte; 32]))
-}
-
-fn settings(key: Option<SwarmKey>) -> TcpSettings {
-    let pauses = (Duration::from_millis(20), Duration::from_millis(200));
-    TcpSettings { key, pauses, dial: Duration::from_secs(2), ..TcpSettings::default() }
-}
-
-fn ping() -> Envelope {
-    Envelope::new(Address::command_line(), Address::every_brain(), Message::ping(dcache::Validity::ALWAYS))
-}
-
-fn beacon() -> Envelope {
-    let shown = Beacon { bound: dcache::Time(1), fingerprint: dcache::Fingerprint { count: 0, sum: 0 } };
-    Envelope { beacon: Some(shown), ..ping() }
-}
-
-/// A node with a TCP listener; dropped, it is gone.
-struct Node {
-    switchboard: Switchboard,
-    events: mpsc::Receiver<ChannelEvent>,
-    port: u16,
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-async fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
-}
-
-async fn node(settings: TcpSettings) -> Node {
-    node_at(free_port().await, settings).await
-}
-
-/// A node that listens.
-async fn node_at(port: u16, settings: TcpSettings) -> Node {
-    let (reports, events) = mpsc::channel(1024);
-    let switchboard = Switchboard::new(reports);
-    let is_plain = settings.key.is_none();
-    let run = run_tcp(TcpSettings { port, ..settings }, switchboard.clone());
-    let task = tokio::spawn(async move { run.await.unwrap() });
-    let mut node = Node { switchboard, events, port, task };
-    drop(node.connect().await);
-    if is_plain {
-        // What came by the way of finding out.
-        node.until(|event| matches!(event, ChannelEvent::Ended { .. }).then_some(())).await;
-    }
-    node
-}
-
-impl Node {
-    fn address(&self) -> SocketAddr {
-        ([127, 0, 0, 1], self.port).into()
-    }
-
-    fn peer(&self) -> TcpPeer {
-        TcpPeer { host: "127.0.0.1".to_owned(), port: self.port }
-    }
-
-    async fn connect(&self) -> TcpStream {
-        let attempt = async {
-            loop {
-                match TcpStream::connect(self.address()).await {
-                    Ok(stream) => return stream,
-                    Err(_) => tokio::task::yield_now().await,
-                }
-            }
-        };
-        tokio::time::timeout(DEADLINE, attempt).await.expect("a listener in time")
-    }
-
-    /// The first event that is what is looked for.
-    async fn until<T>(&mut self, mut find: impl FnMut(ChannelEvent) -> Option<T>) -> T {
-        let found = async {
-            loop {
-                if let Some(found) = find(self.events.recv().await.unwrap()) {
-                    return found;
-                }
-            }
-        };
-        tokio::time::timeout(DEADLINE, found).await.expect("an event in time")
-    }
-
-    /// The next persistent link of this node.
-    async fn persistent(&mut self) -> ChannelId {
-        self.until(|event| match event {
-            ChannelEvent::Up { channel, medium: Medium::Link { dialled: Some(_), is_kept: true } } => {
-                Some(channel)
-            }
-            _ => None,
-        })
-        .await
-    }
-
-    async fn trouble(&mut self) -> (String, Option<FaultReport>) {
-        self.until(|event| match event {
-            ChannelEvent::Trouble { name, fault } => Some((name, fault)),
-            _ => None,
-        })
-        .await
-    }
-
-    async fn received(&mut self) -> (ChannelId, Envelope) {
-        self.until(|event| match event {
-            ChannelEvent::Received { channel, envelope, .. } => Some((channel, envelope)),
-            _ => None,
-        })
-        .await
-    }
-
-    fn say(&self, channel: ChannelId) {
-        self.send(channel, &ping());
-    }
-
-    fn send(&self, channel: ChannelId, envelope: &Envelope) {
-        let line = envelope.encode();
-        self.switchboard.carry_out(ChannelCommand::Send { channel, target: Target::All, line });
-    }
-}
-
-/// A node with persistent links to others.
-async fn linked(to: Vec<TcpPeer>, settings: TcpSettings) -> (Node, watch::Sender<Vec<TcpPeer>>) {
-    let (list, peers) = watch::channel(Vec::new());
-    let node = node(TcpSettings { peers, ..settings }).await;
-    list.send(to).unwrap();
-    (node, list)
-}
-
-/// Whether nothing at all is reported for this long.
-async fn is_quiet(node: &mut Node, time: Duration) -> bool {
-    tokio::time::timeout(time, node.events.recv()).await.is_err()
-}
-
-/// All that this connection says until it is closed.
-async fn rest(stream: &mut TcpStream) -> String {
-    let mut rest = Vec::new();
-    let _ = tokio::time::timeout(DEADLINE, stream.read_to_end(&mut rest)).await.expect("closed in time");
-    String::from_utf8(rest).unwrap()
-}
-
-/// Passes on what two sides say to each other, and tells all of it.
-async fn tap(to: SocketAddr) -> (TcpPeer, tokio::task::JoinHandle<Vec<u8>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let task = tokio::spawn(async move {
-        let (mut near, mut far) = (listener.accept().await.unwrap().0, TcpStream::connect(to).await.unwrap());
-        let (mut said, mut one, mut other) = (Vec::new(), [0; 4096], [0; 4096]);
-        loop {
-            let (bytes, to) = tokio::select! {
-                length = near.read(&mut one) => (&one[..length.unwrap_or(0)], &mut far),
-                length = far.read(&mut other) => (&other[..length.unwrap_or(0)], &mut near),
-            };
-            said.extend_from_slice(bytes);
-            if bytes.is_empty() || to.write_all(bytes).await.is_err() {
-                return said;
-            }
-        }
-    });
-    (TcpPeer { host: "127.0.0.1".to_owned(), port }, task)
-}
 
 #[tokio::test]
 async fn a_sealed_link_carries_lines_both_ways_and_nobody_reads_them() {
@@ -346,7 +180,9 @@ async fn a_quiet_persistent_link_stays() {
         let channel = client.persistent().await;
         // By a beacon the brain shows that the link is to last.
         client.send(channel, &beacon());
-        while tokio::time::timeout(Duration::from_millis(50), server.events.recv()).await.is_ok() {}
+        for node in [&mut server, &mut client] {
+            while !is_quiet(node, Duration::from_millis(50)).await {}
+        }
         let began = Instant::now();
         while began.elapsed() < silent * 5 {
             assert!(is_quiet(&mut client, Duration::from_millis(100)).await);
@@ -371,13 +207,6 @@ async fn links_end_with_the_listener_and_are_reported_down() {
     client.task.abort();
     client.until(|event| (event == ChannelEvent::Down { channel }).then_some(())).await;
     server.until(|event| matches!(event, ChannelEvent::Ended { .. }).then_some(())).await;
-}
-
-/// Connects from an address of the loopback network.
-async fn connect_from(from: [u8; 4], to: SocketAddr) -> TcpStream {
-    let socket = tokio::net::TcpSocket::new_v4().unwrap();
-    socket.bind(SocketAddr::from((from, 0))).unwrap();
-    socket.connect(to).await.unwrap()
 }
 
 #[tokio::test]
