@@ -39,7 +39,9 @@ impl Reference {
             // In `peer` each speaks for itself; others can only be admins who deny it.
             row(record.item()) != "peer"
                 || record.kind() == Kind::Dismiss
+                // Nobody, whatever his role, is there for ever.
                 || record.item().data.as_str() == record.signer().to_string()
+                    && record.validity().seconds().is_some()
         };
         let alive: Vec<Record> = alive.iter().filter(is_own).cloned().collect();
         // Only roots deny others here, and for ever.
