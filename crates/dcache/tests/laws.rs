@@ -33,17 +33,19 @@ fn any_replicas(limits: Limits) -> impl Strategy<Value = [Replica; 3]> {
     })
 }
 
-/// With the records that give roles coming first, by roots alone, and no admin who begins to be one later: nobody becomes
-/// a member late, after something of his was dropped (the one thing that no bounded store can mend by itself). Roles
-/// do end, and members become strangers.
+/// With the records that give roles and deny peers coming first, by roots alone, and no admin that begins to be one later: no
+/// peer becomes a member late, after some of its records were dropped, and none is denied late, after its records drove out
+/// others (the two things that no bounded store can mend by itself). Roles do end, and members become strangers.
 fn roles_first(records: &[Record]) -> (Vec<Record>, Vec<Record>) {
     let bucket = |record: &Record| record.item().bucket.as_str().to_owned();
     let is_root = |record: &Record| (0..world::ROOTS).any(|root| world::peer(root) == record.signer());
-    let (about, others): (Vec<Record>, Vec<Record>) =
-        records.iter().cloned().partition(|record| ["admin", "trusted"].contains(&bucket(record).as_str()));
+    let (about, others): (Vec<Record>, Vec<Record>) = records.iter().cloned().partition(|record| {
+        let denies = record.kind() == Kind::Dismiss && bucket(record) == "peer" && is_root(record);
+        denies || ["admin", "trusted"].contains(&bucket(record).as_str())
+    });
     let gives = |record: &Record| {
         let begins = bucket(record) == "trusted" || record.validity().from().is_none();
-        record.kind() == Kind::Propose && is_root(record) && begins
+        record.kind() == Kind::Dismiss || record.kind() == Kind::Propose && is_root(record) && begins
     };
     (about.into_iter().filter(gives).collect(), others)
 }

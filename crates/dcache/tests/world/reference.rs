@@ -49,9 +49,10 @@ impl Reference {
         let is_own = |record: &&Record| match row(record.item()) {
             // Nothing ever counts there.
             "other" => false,
-            // Each speaks for itself; others can only be admins who deny it.
+            // Each speaks for itself, and nobody, whatever its role, is there for ever; others can only be admins who deny it.
             "peer" => {
-                record.kind() == Kind::Dismiss || record.item().data.as_str() == record.signer().to_string()
+                let is_its_own = record.item().data.as_str() == record.signer().to_string();
+                record.kind() == Kind::Dismiss || is_its_own && record.validity().seconds().is_some()
             }
             _ => true,
         };
