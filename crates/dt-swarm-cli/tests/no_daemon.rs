@@ -169,7 +169,11 @@ fn what_is_not_signed_by_whom_it_says_is_left_out() {
     assert_eq!(output.code, 0);
     assert!(output.stdout.contains("good"), "{}", output.stdout);
     assert!(!output.stdout.contains("false") && !output.stdout.contains("bare"));
-    assert!(output.stdout.contains("Left out here: 1, because: the signature does not fit, or was made in another swarm."));
+    assert!(
+        output
+            .stdout
+            .contains("Left out here: 1, because: the signature does not fit, or was made in another swarm.")
+    );
     assert!(output.stdout.contains("Left out here: 1, because: it has no signature."));
     assert!(output.stdout.contains("1 record read.\n"), "an original node's pong has no status");
 }

@@ -28,12 +28,14 @@ pub(crate) async fn discard(
     cids: &[String],
 ) -> Result<Answer, Failure> {
     let cids = parse(cids)?;
-    let (me, wanted) = (swarm.me(), cids.clone());
+    let (me, wanted, kept) = (swarm.me(), cids.clone(), ledger.kept());
     let read = move |set: &Set, now: Moment| {
         let mut statements = Statements::new();
         for cid in &wanted {
+            // The word of its uploader counts whatever others say.
+            let is_own = kept.get(cid).is_some_and(|description| description.uploader == me);
             let defenders = removal::defenders(set, cid, me, now.time);
-            if !defenders.is_empty() {
+            if !defenders.is_empty() && !is_own {
                 return Err(Objection::Defended(*cid, defenders.into_iter().collect()));
             }
             statements.append(removal::discard(set, cid, me, now.time));

@@ -97,6 +97,7 @@ pub fn index(set: &Set, now: Time) -> BTreeMap<Cid, SharedFile> {
     }
     for file in files.values_mut() {
         describe(file, set, now);
+        file.heed_uploader(set, now);
     }
     files
 }
@@ -153,7 +154,22 @@ impl SharedFile {
     /// since others keep the file by now, still does.
     fn is_involved(&self, set: &Set, peer: PeerId) -> bool {
         let shared = || set.get(&Key { item: Station::Files.item(&self.cid), signer: peer }).is_some();
-        self.has_looked(peer) || self.proposers.contains_key(&peer) || shared()
+        // With roles, only a role discards; the name of what it discarded is for people to see.
+        let has_discarded = || !set.policy().roots().is_empty() && self.discarders.contains_key(&peer);
+        self.has_looked(peer) || self.proposers.contains_key(&peer) || shared() || has_discarded()
+    }
+
+    /// Notes that the file is discarded when its uploader says so. That is its own word about its own file: it counts in every
+    /// swarm and whatever others say.
+    fn heed_uploader(&mut self, set: &Set, now: Time) {
+        let known = self.description.as_ref().filter(|_| self.is_described_by_uploader);
+        let Some(uploader) = known.map(|known| known.uploader) else { return };
+        let key = Key { item: Station::Discard.item(&self.cid), signer: uploader };
+        let holds = |record: &&Record| record.kind() == Kind::Propose && record.validity().contains(now);
+        if let Some(record) = set.get(&key).filter(holds) {
+            self.state = State::Discarded;
+            self.discarders.insert(uploader, record.validity().until());
+        }
     }
 }
 
