@@ -3,16 +3,12 @@
 
 mod link_node;
 
-use channels::{Switchboard, TcpPeer, TcpSettings, run_tcp};
+use channels::{TcpPeer, TcpSettings, run_tcp};
 use link_node::*;
-use routing::{Address, Beacon, ChannelCommand, ChannelEvent, ChannelId, Envelope, Medium, Message, Target};
-use seal::SwarmKey;
-use std::net::SocketAddr;
+use routing::{ChannelCommand, ChannelEvent, Medium};
 use std::time::{Duration, Instant};
-use telemetry::FaultReport;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpListener;
 
 #[tokio::test]
 async fn a_sealed_link_carries_lines_both_ways_and_nobody_reads_them() {

@@ -3,7 +3,7 @@
 
 use crate::buckets::{self, Station};
 use crate::info::Description;
-use dcache::{Key, PeerId, Set, Time, View};
+use dcache::{Key, Kind, PeerId, Record, Set, Time, View};
 use ipfs::Cid;
 use std::collections::BTreeMap;
 
@@ -176,7 +176,7 @@ impl SharedFile {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use dcache::{Item, Keypair, Kind, Record, Statement, Validity};
+    use dcache::{Item, Keypair, Statement, Validity};
 
     pub(crate) const NOW: Time = Time(1_800_000_000);
 

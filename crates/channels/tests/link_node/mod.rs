@@ -4,9 +4,9 @@ use channels::{Switchboard, TcpPeer, TcpSettings, run_tcp};
 use routing::{Address, Beacon, ChannelCommand, ChannelEvent, ChannelId, Envelope, Medium, Message, Target};
 use seal::SwarmKey;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use telemetry::FaultReport;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
