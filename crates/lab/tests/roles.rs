@@ -180,6 +180,9 @@ fn a_swarm_is_joined_and_left_at_run_time_and_outlives_a_restart() -> Result {
     class.found()?;
     wait_until_all(&[a, b, c], "share/verified", FIRST, false)?;
     c.cli(&["swarm", "leave", "--json"])?;
+    // What was said in one swarm means nothing in another: it has to be said anew.
+    assert!(!has(c, "share/verified", FIRST));
+    c.cli(&["propose", "share/verified", FIRST, "--for", "7d", "--json"])?;
     wait_until_all(&[c], "share/verified", FIRST, true)?;
     wait_until_all(&[a, b], "share/verified", FIRST, false)?;
 
