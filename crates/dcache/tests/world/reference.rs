@@ -185,17 +185,24 @@ impl Reference {
         if Self::roots().contains(&peer) {
             return Some(Role::Root);
         }
+        let rule = self.rule(time);
+        let data = dcache::Data::new(&peer.to_string()).expect("short");
+        let item = Item { bucket: "peer".parse().expect("a path"), data };
+        // Whatever role a peer was given: while it is denied it has none.
+        if !self
+            .signers(&item, Kind::Dismiss, time, &|signer| signer != peer && rule.contains(&signer))
+            .is_empty()
+        {
+            return None;
+        }
         if self.admins(time).contains(&peer) {
             return Some(Role::Admin);
         }
         if self.trusted(time).contains(&peer) {
             return Some(Role::Trusted);
         }
-        let rule = self.rule(time);
-        let data = dcache::Data::new(&peer.to_string()).expect("short");
-        let item = Item { bucket: "peer".parse().expect("a path"), data };
-        let says = !self.signers(&item, Kind::Propose, time, &|signer| signer == peer).is_empty();
         let denied = !self.signers(&item, Kind::Dismiss, time, &|signer| rule.contains(&signer)).is_empty();
+        let says = !self.signers(&item, Kind::Propose, time, &|signer| signer == peer).is_empty();
         (says && !denied).then_some(Role::Peer)
     }
 
