@@ -83,7 +83,8 @@ fn a_log_is_discarded_by_its_name_through_restarts_and_undiscarded() -> Result {
     println!("{}", a.cli_text(&["discard", "run.bag"])?.trim());
     for robot in [&a, &b] {
         wait_for_state(robot, "run.bag", "discarded")?;
-        wait_until(SOON, "it is unpinned", || (!has_pinned(robot, &cid).ok()?).then_some(()))?;
+        let what = format!("{} has unpinned it", robot.host().name());
+        wait_until(SOON, &what, || (!has_pinned(robot, &cid).ok()?).then_some(()))?;
     }
     a.kill9()?;
     a.restart()?;

@@ -207,39 +207,6 @@ async fn what_is_unpinned_is_not_claimed_and_not_pinned_again_until_a_person_pin
     wait_for_files(&swarm, |files| holds(files, file.cid)).await;
 }
 
-#[test]
-fn a_pin_of_a_person_outlives_a_crash_that_comes_at_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let cid = until_killed(async {
-        let (swarm, node) = share(folder.path()).await;
-        let me = swarm.me();
-        std::fs::create_dir_all(folder.path().join("shared")).unwrap();
-        std::fs::write(folder.path().join("shared/example.bag"), "a log").unwrap();
-        let file = wait_for(&swarm, |file| file.description.is_some()).await;
-        is_kept_by_another(&swarm, &file).await;
-        wait_for(&swarm, |file| file.holders.contains_key(&me)).await;
-        assert!(node.unpin(file.cid).await.unwrap());
-        wait_for(&swarm, |file| !file.holders.contains_key(&me)).await;
-        file.cid
-    });
-    // The service did not see this before the end.
-    until_killed(async {
-        let blocks =
-            StoreConfig { directory: folder.path().join("ipfs"), max_bytes: 1 << 30, min_free_bytes: 0 };
-        let key = ipfs::Keypair::ed25519_from_bytes(SEED).unwrap();
-        let (node, _driver, _) = Node::start(NodeConfig::new(key, blocks)).await.unwrap();
-        node.pin_by_person(cid).await.unwrap();
-    });
-    until_killed(async {
-        let (swarm, node) = share(folder.path()).await;
-        let me = swarm.me();
-        let is_shared =
-            |file: &SharedFile| file.proposers.contains_key(&me) || file.holders.contains_key(&me);
-        wait_for(&swarm, is_shared).await;
-        assert!(node.pins().await.unwrap().iter().any(|pin| pin.root == cid));
-    });
-}
-
 /// Runs one life of a robot.
 fn until_killed<T>(life: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();

@@ -28,8 +28,15 @@ impl Replication {
         });
         let (mut taken_back, has_roles) = (self.forgotten(files, now), !set.policy().roots().is_empty());
         for (cid, row) in &self.let_go {
+            // The word of its uploader about a file counts whatever others say.
+            let is_own = || {
+                let known = files.get(cid).filter(|file| file.is_described_by_uploader);
+                known
+                    .and_then(|file| file.description.as_ref())
+                    .is_some_and(|known| known.uploader == self.me)
+            };
             match row.reason {
-                Reason::Discarded if defenders(set, cid, self.me, now.time).is_empty() => {
+                Reason::Discarded if defenders(set, cid, self.me, now.time).is_empty() || is_own() => {
                     decision.statements.append(discard(set, cid, self.me, now.time));
                     decision.wake = earlier(decision.wake, renewal(set, cid, self.me));
                 }
@@ -140,23 +147,23 @@ mod tests {
     #[test]
     fn a_peer_that_lost_a_file_retracts_only_its_own_statement_until_it_is_done() {
         let mut set = safe_with(&[1, 2]);
-        let mut replication = decider(1, true);
+        let mut replication = decider(2, true);
         replication.lose(BTreeSet::from([cid()]));
         for _ in 0..2 {
             assert_eq!(replication.decide(&set, Moment::certain(NOW)).statements, taken_back());
             replication.set_kept(BTreeMap::new());
         }
-        let (item, signer) = (Station::Safe.item(&cid()), peer(1));
+        let (item, signer) = (Station::Safe.item(&cid()), peer(2));
         let former = set.get(&dcache::Key { item: item.clone(), signer }).unwrap().keep();
         let moment = Statement::new(Kind::Propose, item, dcache::Validity::over(NOW)).unwrap();
-        let record = Record::sign(moment, &Keypair::from_seed([1; 32]), 9, former);
+        let record = Record::sign(moment, &Keypair::from_seed([2; 32]), 9, former);
         set.admit_verified(record, NOW).unwrap();
         let decision = replication.decide(&set, Moment::certain(NOW));
         assert!(decision.statements.is_empty(), "it is published");
         let later = index(&set, NOW).remove(&cid()).unwrap();
         assert_eq!(
             (later.state, later.holders.into_keys().collect::<Vec<_>>()),
-            (State::Safe, vec![peer(2)])
+            (State::Safe, vec![peer(1)])
         );
     }
 

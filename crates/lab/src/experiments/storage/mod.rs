@@ -12,7 +12,7 @@ use crate::{Lab, Result};
 
 /// Show what becomes of large, changing, homeless and many files
 ///
-/// Four parts: a file in the shared folder of a robot with little memory and little disk; files that rot, are cut,
+/// Four parts: a file in the shared folder of a robot with little memory and little disk; files that are altered, cut,
 /// rewritten or replaced while they are fetched; a disk that gets full while a file comes; many small files, and a large
 /// one that is mostly holes. Each ends with an error when something is not as it should be.
 #[derive(Debug, Clone, clap::Args)]
