@@ -60,7 +60,7 @@ fn a_log_is_discarded_by_its_name_through_restarts_and_undiscarded() -> Result {
         return Ok(());
     };
     let [mut a, mut b] = robots(&lab)?;
-    let path = a.share("run.bag", b"a log")?;
+    a.share("run.bag", b"a log")?;
     wait_until_safe(&[&a, &b], "run.bag", 2)?;
     let cid = cid(&b, "run.bag")?;
     for command in [["propose", "share/discard", "run.bag"], ["dismiss", "share/safe", "run.bag"]] {
@@ -80,9 +80,12 @@ fn a_log_is_discarded_by_its_name_through_restarts_and_undiscarded() -> Result {
     println!("{}", b.cli_text(&["undiscard", "run.bag"])?.trim());
     wait_until_safe(&[&a, &b], "run.bag", 2)?;
     // Its uploader's word counts everywhere.
-    println!("{}", a.cli_text(&["discard", "run.bag"])?.trim());
+    let path = a.share("own.bag", b"another log")?;
+    wait_until_safe(&[&a, &b], "own.bag", 2)?;
+    let cid = self::cid(&b, "own.bag")?;
+    println!("{}", a.cli_text(&["discard", "own.bag"])?.trim());
     for robot in [&a, &b] {
-        wait_for_state(robot, "run.bag", "discarded")?;
+        wait_for_state(robot, "own.bag", "discarded")?;
         let what = format!("{} has unpinned it", robot.host().name());
         wait_until(SOON, &what, || (!has_pinned(robot, &cid).ok()?).then_some(()))?;
     }
@@ -91,15 +94,15 @@ fn a_log_is_discarded_by_its_name_through_restarts_and_undiscarded() -> Result {
     b.kill9()?;
     b.restart()?;
     // What came later is kept by both: all that was to be done about the earlier one is done.
-    a.share("later.bag", b"another log")?;
+    a.share("later.bag", b"a third log")?;
     wait_until_safe(&[&a, &b], "later.bag", 2)?;
     for robot in [&a, &b] {
-        wait_for_state(robot, "run.bag", "discarded")?;
+        wait_for_state(robot, "own.bag", "discarded")?;
         assert!(!has_pinned(robot, &cid)?);
     }
     assert!(path.exists(), "nothing in a shared folder is deleted");
-    println!("{}", a.cli_text(&["undiscard", "run.bag"])?.trim());
-    wait_until_safe(&[&a, &b], "run.bag", 2)?;
+    println!("{}", a.cli_text(&["undiscard", "own.bag"])?.trim());
+    wait_until_safe(&[&a, &b], "own.bag", 2)?;
     Ok(())
 }
 
