@@ -98,7 +98,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A clock that knows when the program was built, and what [`Clock::floor`] an earlier run saved.
+    /// A clock that knows when the program was built, and which floor an earlier run saved.
     pub fn new(built: Time, saved: Option<Time>, elapsed: Duration) -> Self {
         let [built, shown] = [built, saved.unwrap_or_default()].map(|time| Mark { time, at: elapsed });
         let settled = Mark { time: built.time.max(shown.time), at: elapsed };

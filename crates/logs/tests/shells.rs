@@ -207,14 +207,6 @@ async fn what_is_unpinned_is_not_claimed_and_not_pinned_again_until_a_person_pin
     wait_for_files(&swarm, |files| holds(files, file.cid)).await;
 }
 
-/// Runs one life of a robot.
-fn until_killed<T>(life: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let result = runtime.block_on(life);
-    runtime.shutdown_timeout(Duration::from_secs(10));
-    result
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pin_of_a_person_outlives_a_newer_version() {
     let folder = tempfile::tempdir().unwrap();

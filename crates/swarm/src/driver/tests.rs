@@ -295,7 +295,10 @@ async fn a_record_of_the_own_key_that_another_host_signs_is_a_fault() {
     bring(&life, &signed_by(1, item("before the store was lost"), Time(now.0 - 60))).await;
     while changes.recv().await.unwrap().item() != &item("before the store was lost") {}
     assert_eq!((*copied.borrow(), faults_of(&life).await), (false, Vec::new()));
-    bring(&life, &signed_by(1, item("elsewhere"), now)).await;
+    let elsewhere =
+        dcache::Statement::new(dcache::Kind::Propose, item("elsewhere"), Validity::starting(now, 3600));
+    let key = Keypair::from_seed([1; 32]);
+    bring(&life, &Record::sign(elsewhere.unwrap(), &key, 1 << 40, dcache::End::default())).await;
     tokio::time::timeout(DEADLINE, copied.wait_for(|is_copied| *is_copied)).await.unwrap().unwrap();
     assert_eq!(faults_of(&life).await, ["identity.copied"]);
     life.end().await;
