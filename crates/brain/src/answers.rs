@@ -35,7 +35,7 @@ struct Answer {
     to: Address,
     keys: VecDeque<Key>,
     kind: AnswerKind,
-    /// What finds the further records of a request.
+    /// The search for the further records of a request.
     search: Option<Search>,
     /// When the search goes on, while the rate limit holds it up.
     waits_until: Option<Duration>,

@@ -1,4 +1,4 @@
-//! Which addresses that others named lead to nodes of the swarm. Others may not use this node to reach anything else.
+//! Decides which addresses that others named are contacted. Others may use this node to reach nodes of the swarm alone.
 
 use crate::Now;
 use crate::next_hop::NextHop;
@@ -8,7 +8,7 @@ use routing::{Address, ChannelCommand, Hop, Medium, Part, Target};
 use std::net::SocketAddr;
 use telemetry::metrics;
 
-/// Who named an address to which a link is opened.
+/// The source of an address to which a link is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NamedBy {
     /// The owner of this node.

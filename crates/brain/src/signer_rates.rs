@@ -37,7 +37,7 @@ struct Waiting<Source> {
     source: Source,
 }
 
-/// What a signer has said lately.
+/// The recent records of one signer: their cost, and those that wait.
 #[derive(Debug)]
 struct Signer<Source> {
     /// The cost of it that was not given back yet, at `since`.

@@ -1,4 +1,4 @@
-//! What time it is by what peers with a role have signed.
+//! Derives the time from statements that peers with a role have signed.
 
 use super::{MAX_GUESS, TOLERANCE};
 use crate::Time;
