@@ -129,12 +129,16 @@ async fn whoever_deletes_a_file_does_not_hold_it_any_more() {
     let file = wait_for(&swarm, |file| file.description.is_some()).await;
     is_kept_by_another(&swarm, &file).await;
     wait_for(&swarm, |file| file.holders.contains_key(&me)).await;
+    let times = std::fs::metadata(&path).unwrap().modified().unwrap();
     std::fs::remove_file(&path).unwrap();
     let file = wait_for(&swarm, |file| !file.holders.contains_key(&me)).await;
     assert_eq!((file.state, file.holders.len()), (State::Safe, 1), "the other still holds it");
     assert!(node.store().files(0, 99).is_empty() && node.pins().await.unwrap().is_empty());
-    // It comes back.
-    std::fs::write(&path, "a log").unwrap();
+    // It comes back as it was: with another time of change it would be another file.
+    let again = folder.path().join("again");
+    std::fs::write(&again, "a log").unwrap();
+    std::fs::File::options().write(true).open(&again).unwrap().set_modified(times).unwrap();
+    std::fs::rename(&again, &path).unwrap();
     wait_for(&swarm, |file| file.holders.contains_key(&me)).await;
 }
 
