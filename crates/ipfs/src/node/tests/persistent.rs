@@ -69,7 +69,7 @@ async fn what_is_wrong_is_told() {
         .replace(&somebody.peer_id().to_string(), &id.to_string());
     let other = told(other).await;
     assert!(
-        other.contains("somebody else answers") && other.contains(&somebody.peer_id().to_string()),
+        other.contains("another peer answers") && other.contains(&somebody.peer_id().to_string()),
         "{other}"
     );
 }
