@@ -267,7 +267,7 @@ impl Exchange {
             }
             Ok(Done::Stored { cid, block, result }) => self.block_stored(&cid, block, result),
             Ok(Done::Sent { .. } | Done::Loaded { .. }) => {}
-            Err(error) => tracing::error!(%error, "a worker task of the exchange panicked"),
+            Err(error) => tracing::error!(%error, "a worker task of the exchange failed"),
         }
     }
 
