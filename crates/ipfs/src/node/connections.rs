@@ -209,8 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_connection_of_a_peer_replaces_one_that_was_dialled_from_here()
-    {
+    fn a_new_connection_of_a_peer_replaces_one_that_was_dialled_from_here() {
         let (mut connections, peer, begin) = (OpenConnections::default(), PeerId::random(), Instant::now());
         let dialled = outbound("/ip4/10.99.0.1/tcp/6002");
         connections.established(begin, peer, id(1), &dialled);

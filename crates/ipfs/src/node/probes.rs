@@ -98,7 +98,7 @@ mod tests {
         assert!(probed(false).is_dead(before));
         assert!(!probed(true).is_dead(before));
         assert!(!probed(false).is_dead(Passed { down: 1001, ..before }), "a byte was received");
-        assert!(probed(false).is_dead(Passed { up: 1000 + BUFFERED, ..before }), "the bytes may lie in a buffer");
+        assert!(probed(false).is_dead(Passed { up: 1000 + BUFFERED, ..before }), "it may lie in a buffer");
         assert!(!probed(false).is_dead(Passed { up: 1001 + BUFFERED, ..before }), "a slow link that is busy");
     }
 }
