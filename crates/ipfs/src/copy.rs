@@ -28,7 +28,7 @@ const WINDOW: usize = 64;
 /// Limits on the number of blocks of a file: the number that every file may have, and the bytes of content for each
 /// further block.
 const BLOCKS: (u64, u64) = (10_000, 1024);
-/// The multicodec of the hash function whose digest is the data itself.
+/// Multicodec of the hash function whose digest is the data itself.
 const IDENTITY: u64 = 0x00;
 
 /// Error that occurs when a file is copied.
@@ -38,7 +38,7 @@ pub enum CopyError {
     #[error("the peer does not hold {0}")]
     NotHeld(Cid),
     /// No block arrived within this time.
-    #[error("no block came for {} s", .0.as_secs_f64())]
+    #[error("no block arrived for {} s", .0.as_secs_f64())]
     Stalled(Duration),
     /// The connection ended, with the I/O error if there was one.
     #[error("the connection broke")]

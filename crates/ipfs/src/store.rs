@@ -221,7 +221,7 @@ impl Store {
 
     fn write(&self, key: &BlockKey, data: &[u8]) -> Result<(), StoreError> {
         let too_large = |_| std::io::Error::from(std::io::ErrorKind::FileTooLarge);
-        let size = u32::try_from(data.len()).map_err(too_large).context("store so large a block")?;
+        let size = u32::try_from(data.len()).map_err(too_large).context("store a block of this size")?;
         let temporary = self.inner.files.write_temporary(key, data)?;
         let mut index = self.index();
         self.inner.files.publish(key, &temporary)?;

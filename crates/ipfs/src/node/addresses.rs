@@ -24,7 +24,7 @@ pub(super) struct Rules {
     pub(super) is_private: bool,
 }
 
-/// Reason why an address from the configuration cannot be dialled.
+/// Reason why an address of a persistent peer cannot be dialled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unfit {
     #[error("the address does not end in /p2p/ID: it must name the peer that it leads to")]
@@ -146,8 +146,7 @@ pub(super) fn is_quic(address: &Multiaddr) -> bool {
     address.iter().any(|part| matches!(part, Protocol::Quic | Protocol::QuicV1))
 }
 
-/// Splits an address from the configuration into the peer and the place where it is dialled. Names are allowed as
-/// hosts.
+/// Splits an address of a persistent peer into the peer and the place where it is dialled. Names are allowed as hosts.
 pub(super) fn chosen(address: &Multiaddr, is_private: bool) -> Result<(PeerId, Multiaddr), Unfit> {
     let mut place = address.clone();
     let Some(Protocol::P2p(peer)) = place.pop() else {
@@ -318,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_configured_address_may_have_a_name_and_must_name_the_peer() {
+    fn a_persistent_address_may_have_a_name_and_must_name_the_peer() {
         for place in
             ["/dns4/a.example/tcp/1", "/dns/b/udp/2/quic-v1", "/dns6/c/tcp/3", "/ip4/127.0.0.1/tcp/4"]
         {

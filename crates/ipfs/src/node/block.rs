@@ -35,7 +35,7 @@ pub enum BlockError {
     /// The store cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The block cannot be wanted, or the store has no room for it.
+    /// The block cannot be requested, or the store has no room for it.
     #[error(transparent)]
     Fetch(FetchError),
     /// The node has stopped.

@@ -1,4 +1,4 @@
-//! The open connections with each peer, and the peers that are blocked for a while.
+//! The open connections with each peer, and the peers that are banned for a while.
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -10,9 +10,9 @@ use libp2p::{Multiaddr, PeerId};
 use super::addresses::{MAX_ADDRESSES, host_of};
 use super::sources::source_of;
 
-/// Time for which a peer that misbehaved is blocked.
+/// Time for which a peer that misbehaved is banned.
 const LEFT_ASIDE: Duration = Duration::from_secs(600);
-/// Maximum number of blocked peers that are remembered.
+/// Maximum number of banned peers that are remembered.
 const MAX_LEFT_ASIDE: usize = 1024;
 /// Minimum age of a connection from a peer before a new one from the same peer replaces it. A peer that dials several
 /// addresses at once keeps only the first connection, and has closed the others within this time.
@@ -141,14 +141,14 @@ impl OpenConnections {
         all.filter(|open| open.local == Some(own)).map(|open| open.id).collect()
     }
 
-    /// Blocks a peer for a while.
+    /// Bans a peer for a while.
     pub(super) fn leave_aside(&mut self, peer: PeerId) {
         if self.aside.len() < MAX_LEFT_ASIDE {
             self.aside.insert(peer, Instant::now());
         }
     }
 
-    /// Returns whether a peer is blocked.
+    /// Returns whether a peer is banned.
     pub(super) fn is_left_aside(&self, peer: &PeerId) -> bool {
         self.aside.get(peer).is_some_and(|since| since.elapsed() < LEFT_ASIDE)
     }

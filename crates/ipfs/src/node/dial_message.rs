@@ -16,8 +16,8 @@ pub(super) fn dial_message(error: &DialError, is_private: bool) -> String {
             // With different network keys the two sides read only random bytes: the other side closes the connection or
             // stays silent.
             let is_plain = ["refused", "unreachable", "No route"].iter().any(|plain| each.contains(plain));
-            let is_riddle = is_private && !is_plain;
-            if is_riddle { format!("{each} (does it have the same network key?)") } else { each }
+            let may_be_wrong_key = is_private && !is_plain;
+            if may_be_wrong_key { format!("{each} (does it have the same network key?)") } else { each }
         }
         DialError::WrongPeerId { obtained, address } => {
             format!("{address}: another peer answers: {obtained}")

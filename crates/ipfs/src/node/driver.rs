@@ -220,7 +220,7 @@ impl Driver {
                     self.reconnect(peer);
                 }
                 Request::LeaveAside(peer, reason) => {
-                    tracing::warn!(%peer, reason, "blocking a peer for a while because it misbehaved");
+                    tracing::warn!(%peer, reason, "banning a peer for a while because it misbehaved");
                     self.connections.leave_aside(peer);
                     let _ = self.swarm.disconnect_peer_id(peer);
                 }
@@ -246,7 +246,7 @@ impl Driver {
             Step::Changed => {
                 let (added, removed) = self.persistent.change(|peer| self.swarm.is_connected(peer));
                 let limits = &mut self.swarm.behaviour_mut().limits;
-                // A configured peer may connect even if all connection slots are used.
+                // A persistent peer may connect even if all connection slots are used.
                 added.iter().for_each(|peer| limits.bypass_peer_id(peer));
                 removed.iter().for_each(|peer| limits.remove_peer_id(peer));
             }

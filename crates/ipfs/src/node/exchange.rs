@@ -45,7 +45,7 @@ struct Waiting {
 pub(super) enum Request {
     /// Open a new connection with this peer: the present one is dead.
     Reconnect(PeerId),
-    /// Block this peer for a while, for this reason.
+    /// Ban this peer for a while, for this reason.
     LeaveAside(PeerId, &'static str),
 }
 

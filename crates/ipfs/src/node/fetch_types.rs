@@ -72,8 +72,8 @@ pub struct Fetched {
 /// them.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// No block came for [`FetchLimits::stall_timeout`].
-    #[error("no block arrived for {} s; {blocks} of at least {known_blocks} blocks are here", waited.as_secs())]
+    /// No block arrived for [`FetchLimits::stall_timeout`].
+    #[error("no block arrived for {} s; {blocks} of at least {known_blocks} blocks are in the store", waited.as_secs())]
     Stalled {
         /// Time that was waited for a block.
         waited: Duration,
@@ -82,7 +82,7 @@ pub enum FetchError {
         /// Number of blocks known to belong to the DAG.
         known_blocks: usize,
     },
-    /// The content has more bytes than [`FetchLimits::max_bytes`], or its root claims so.
+    /// The content has more bytes than [`FetchLimits::max_bytes`], or its root claims this.
     #[error("the content has more than {0} bytes")]
     TooLarge(u64),
     /// The content has more blocks than [`FetchLimits::max_blocks`].

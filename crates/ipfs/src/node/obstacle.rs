@@ -37,11 +37,11 @@ pub enum Shortage {
         max: u64,
     },
     /// The disk or the user's quota is used up.
-    #[error("the disk of this host is full, or the quota of this user is used up; delete something")]
+    #[error("the disk of this host is full, or the quota of this user is used up; delete some files")]
     Space,
     /// The free space that must remain on the file system is reached.
     #[error(
-        "the disk of this host is full: {} are free, and {} must stay free (`disk_free_mib`); delete something",
+        "the disk of this host is full: {} are free, and {} must stay free (`disk_free_mib`); delete some files",
         Size(*free),
         Size(*kept)
     )]

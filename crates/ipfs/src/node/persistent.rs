@@ -24,7 +24,7 @@ const GOOD: Duration = Duration::from_secs(60);
 /// An address that this node stays connected with, and the state of its connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PersistentPeer {
-    /// Address as it was configured.
+    /// Address as it was passed to [`Node::keep_connected`](super::Node::keep_connected).
     pub address: Multiaddr,
     /// State of the connection.
     pub state: PersistentPeerState,
@@ -39,7 +39,7 @@ pub enum PersistentPeerState {
     Connected,
     /// The last connection or dial failed with this message. The peer is dialled again.
     Failed(String),
-    /// The address cannot be dialled at all, for this reason.
+    /// The address can never be dialled, for this reason.
     Unfit(String),
 }
 
@@ -54,7 +54,7 @@ pub(super) enum Step {
 }
 
 struct Peer {
-    /// Each address as it was configured, and without its `/p2p/ID` part.
+    /// Each address as it was given, and without its `/p2p/ID` part.
     addresses: Vec<(Multiaddr, Multiaddr)>,
     state: PersistentPeerState,
     /// Number of failures since the last good connection.

@@ -63,7 +63,7 @@ pub(super) struct Behaviour {
     most: usize,
     pending: Begun,
     established: Begun,
-    /// The configured peers, to which the limit does not apply.
+    /// The persistent peers, to which the limit does not apply.
     chosen: watch::Receiver<Arc<BTreeSet<PeerId>>>,
 }
 

@@ -40,7 +40,7 @@ impl Store {
                 Some(_) => {
                     seen.remove(&folder);
                 }
-                None => fs::create_dir_all(&folder).context("make a folder of blocks anew")?,
+                None => fs::create_dir_all(&folder).context("create a missing folder of blocks")?,
             }
             list(&folder, &mut names).context("list its blocks")?;
             changed.insert(folder);

@@ -19,7 +19,7 @@ const QUIET: Duration = Duration::from_secs(2);
 /// The source of the addresses that are dialled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NamedBy {
-    /// The configuration of this node.
+    /// The list of peers to stay connected with.
     Owner,
     /// Any other source, such as a record of a peer.
     Others,
@@ -30,7 +30,7 @@ impl Driver {
     /// address.
     pub(super) fn connect(&mut self, peer: PeerId, given: Vec<Multiaddr>, reply: Reply) {
         if self.connections.is_left_aside(&peer) {
-            let reason = "it is blocked for a while because it misbehaved".to_owned();
+            let reason = "it is banned for a while because it misbehaved".to_owned();
             let _ = reply.send(Err(ConnectError::Failed(peer, reason)));
             return;
         }

@@ -1,4 +1,4 @@
-//! Keeps idle connections with configured peers open.
+//! Keeps idle connections with persistent peers open.
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use libp2p::swarm::{
 use libp2p::{Multiaddr, PeerId};
 use tokio::sync::watch;
 
-/// The current set of configured peers.
+/// The current set of persistent peers.
 pub(in crate::node) type Chosen = watch::Receiver<Arc<BTreeSet<PeerId>>>;
 
 pub(in crate::node) struct Behaviour {

@@ -1,4 +1,4 @@
-//! Malicious peers: their effects are bounded, they are blocked, and other peers are served as usual.
+//! Malicious peers: their effects are bounded, they are banned, and other peers are served as usual.
 use std::time::Instant;
 
 use bitswap::message::{self, Block, Entry, Message, Presence, WantType};
@@ -167,7 +167,7 @@ async fn a_peer_that_says_have_and_sends_nothing_delays_no_fetch() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_peer_that_sends_unrequested_blocks_is_blocked() {
+async fn a_peer_that_sends_unrequested_blocks_is_banned() {
     let (fetcher, _, _, _harm) = fetch_beside(async |fetcher| {
         let mut stranger = Stranger::meet(fetcher).await;
         let mut stream = stranger.stream().await.unwrap();

@@ -1,4 +1,4 @@
-//! Peers that are to stay connected.
+//! Tests of persistent peers.
 use tokio::time::timeout;
 
 use super::*;
