@@ -25,7 +25,7 @@ async fn main() -> Outcome<()> {
     for minute in 0..minutes {
         let start = bytes()?;
         tokio::time::sleep(Duration::from_secs(60)).await;
-        println!("minute {minute}: {} bytes; {} since the connection began", bytes()? - start, bytes()? - before);
+        println!("minute {minute}: {} bytes; {} since the start", bytes()? - start, bytes()? - before);
     }
     Ok(())
 }

@@ -213,7 +213,7 @@ async fn an_interrupted_fetch_is_resumed() {
     let sender = watch::Sender::default();
     let mut progress = sender.subscribe();
     tokio::select! {
-        _ = sink.fetch(root, vec![source.provider()], LIMITS, sender) => panic!("the fetch ended before it could be interrupted"),
+        _ = sink.fetch(root, vec![source.provider()], LIMITS, sender) => panic!("the fetch ended too early"),
         () = until(&mut progress, 20) => {}
     }
     assert!(!has_complete(&sink, &root));
