@@ -1,6 +1,6 @@
-//! How many bytes two idle, connected nodes exchange, headers and all.
+//! Measures how many bytes two idle, connected nodes exchange, including headers.
 //!
-//! Needs a network namespace of its own, in which nobody else uses loopback:
+//! Needs a network namespace in which no other program uses loopback:
 //! `unshare --net sh -c 'ip link set lo up; target/debug/examples/idle MINUTES [TOPIC]'`.
 use std::error::Error;
 use std::time::Duration;
@@ -25,7 +25,7 @@ async fn main() -> Outcome<()> {
     for minute in 0..minutes {
         let start = bytes()?;
         tokio::time::sleep(Duration::from_secs(60)).await;
-        println!("minute {minute}: {} bytes; {} since before they met", bytes()? - start, bytes()? - before);
+        println!("minute {minute}: {} bytes; {} since the start", bytes()? - start, bytes()? - before);
     }
     Ok(())
 }
@@ -45,7 +45,7 @@ async fn start(directory: std::path::PathBuf, topic: Option<&str>) -> Outcome<(N
     Ok((node, topic))
 }
 
-/// What loopback carried, both ways.
+/// Returns the number of bytes that loopback received, which counts both directions.
 fn bytes() -> Outcome<u64> {
     let table = std::fs::read_to_string("/proc/net/dev")?;
     let line = table.lines().find_map(|line| line.trim().strip_prefix("lo:")).ok_or("no loopback")?;

@@ -1,8 +1,9 @@
-//! What a large store costs: `cargo run --release -p ipfs --example many_blocks FOLDER [BLOCKS] [BYTES]`
+//! Measures the cost of a large store: `cargo run --release -p ipfs --example many_blocks FOLDER [BLOCKS] [BYTES]`
 //!
-//! Fills a store in the folder, which should be on the disk in question, with so many blocks of so many bytes each, opens
-//! it again with the system's memory of the disk emptied (as root; otherwise it says so), and prints times and memory.
-//! 131,000 blocks of 262,144 bytes are 32 GB; that smaller ones take as long to open can be tried with less.
+//! Fills a store in the folder with this number of blocks of this size, and opens it again. The page cache is emptied
+//! before; this needs root, and a message says when it fails. Prints times and memory. The folder should be on the disk
+//! that is measured. 131,000 blocks of 262,144 bytes are 32 GB; smaller blocks show whether opening depends on their
+//! size.
 #![allow(missing_docs, reason = "an example")]
 
 use std::error::Error;
@@ -29,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("{blocks} blocks of {bytes} bytes stored and synced in {:.1?}", begun.elapsed());
     drop(store);
     if std::fs::write("/proc/sys/vm/drop_caches", "3").is_err() {
-        println!("not root: the system still remembers the disk, so opening is faster than after a start");
+        println!("not root: the page cache is not emptied, so opening is faster than after a start");
     }
     let before = resident()?;
     let begun = Instant::now();

@@ -1,7 +1,7 @@
-//! A node on standard input, for trying things out by hand and against other implementations.
+//! A node that is controlled by standard input, for experiments by hand and against other implementations.
 //!
-//! `cargo run --example node -- FOLDER` then: `connect ADDRESS`, `add PATH v0|v1`, `get CID PATH`, `pin CID`, `peers`,
-//! `stats`, `quit`. The address has to end in `/p2p/PEER`.
+//! Start it with `cargo run --example node -- FOLDER`. Commands: `connect ADDRESS`, `add PATH v0|v1`, `get CID PATH`,
+//! `pin CID`, `peers`, `stats`, `quit`. The address must end in `/p2p/PEER`.
 use std::error::Error;
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -1,7 +1,8 @@
-//! A copy of what one peer holds, without a node and without a store: over TCP, block by block, straight to its reader.
+//! Copies a file from one peer, without a node and without a store. It works over TCP and hands each block straight to
+//! the reader.
 //!
-//! It is for programs that fetch a file once. Every block is checked against its hash, and the sizes that the blocks claim
-//! against each other, before a byte of it is given.
+//! This module is for programs that fetch a file once. Before any byte is handed out, its block is checked against its
+//! hash, and the sizes that the blocks claim are checked against each other.
 mod link;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,54 +22,55 @@ use crate::unixfs::{Cursor, FileNode, SeekError};
 pub use link::ConnectError;
 use link::Link;
 
-/// Number of blocks that are wanted ahead of the one that comes next. With blocks of 256 KiB they are 16 MiB, more than a
-/// path of 1 Gbit/s and 100 ms holds.
+/// Number of blocks that are requested ahead of the next block. 64 blocks of 256 KiB are 16 MiB, more than the
+/// bandwidth-delay product of a path with 1 Gbit/s and 100 ms.
 const WINDOW: usize = 64;
-/// Number of blocks that a file may have whatever its size, and bytes of content for each further block.
+/// Limits on the number of blocks of a file: the number that every file may have, and the bytes of content for each
+/// further block.
 const BLOCKS: (u64, u64) = (10_000, 1024);
-/// The multicodec of the hash function whose digest is the data itself.
+/// Multicodec of the hash function whose digest is the data itself.
 const IDENTITY: u64 = 0x00;
 
-/// Why a file was not copied.
+/// Error that occurs when a file is copied.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
     /// The peer says that it does not hold a block.
     #[error("the peer does not hold {0}")]
     NotHeld(Cid),
-    /// Nothing came for so long.
-    #[error("no block came for {} s", .0.as_secs_f64())]
+    /// No block arrived within this time.
+    #[error("no block arrived for {} s", .0.as_secs_f64())]
     Stalled(Duration),
-    /// The connection is over.
+    /// The connection ended, with the I/O error if there was one.
     #[error("the connection broke")]
     Broken(#[source] Option<io::Error>),
-    /// Nobody can tell whether a block with this CID is the right one.
-    #[error("the hash function {code:#x} of {0} is not known here", code = .0.hash().code())]
+    /// The hash function of this CID is not supported, so the block cannot be verified.
+    #[error("the hash function {code:#x} of {0} is not supported", code = .0.hash().code())]
     UnknownHash(Cid),
-    /// A block is not readable.
+    /// A block cannot be read as a node.
     #[error(transparent)]
     Dag(#[from] DagError),
     /// The blocks of the file contradict each other.
     #[error(transparent)]
     Seek(#[from] SeekError),
-    /// It is a file where a directory was expected.
+    /// The CID names a file where a directory was expected.
     #[error("{0} is not a directory")]
     NoDirectory(Cid),
     /// The directory has no such file.
     #[error("there is no {0:?} in the directory")]
     NoSuchEntry(String),
-    /// The file is larger or smaller than it is said to be.
-    #[error("the file has {found} bytes, and not {expected} as is said of it")]
+    /// The file has another size than the caller expected.
+    #[error("the file has {found} bytes, not the expected {expected}")]
     OtherSize {
-        /// As its root claims.
+        /// Size in bytes that the root of the file claims.
         found: u64,
-        /// As was asked for.
+        /// Size in bytes that the caller expected.
         expected: u64,
     },
-    /// Far more blocks than a file of this size needs.
+    /// The file has far more blocks than its size needs.
     #[error("the file is made of too many blocks")]
     TooManyBlocks,
-    /// Nobody takes the content any more.
-    #[error("the content is not taken any more")]
+    /// The receiver of the content was dropped.
+    #[error("the receiver of the content was dropped")]
     NotTaken,
 }
 
@@ -76,24 +78,24 @@ pub enum CopyError {
 pub struct Source {
     link: Link,
     patience: Duration,
-    /// Blocks that were asked for and have not come.
+    /// Blocks that were requested and have not arrived.
     asked: BTreeSet<BlockKey>,
-    /// Blocks that came before they are needed, at most [`WINDOW`] and one.
+    /// Blocks that arrived before they are needed: at most [`WINDOW`] and one.
     here: BTreeMap<BlockKey, Bytes>,
     /// Blocks that the peer says it lacks.
     lacking: BTreeSet<BlockKey>,
-    /// When a block last came, or was first waited for.
+    /// Time at which a block last arrived, or at which the wait for the current block began.
     moved: Instant,
-    /// Priority of the next want: what is asked for first is needed first.
+    /// Priority of the next want. It falls with each want, because blocks that are requested first are needed first.
     priority: i32,
 }
 
 impl Source {
-    /// Connects with the peer at one of these addresses; with `network_key`, as a member of that private network. `patience`
-    /// is how long nothing may happen, here and later.
+    /// Connects to the peer at one of these addresses. With `network_key`, connects as a member of that private
+    /// network. `patience` is the longest time without progress, both here and in later calls.
     ///
     /// # Errors
-    /// When none of the addresses leads to the peer.
+    /// When no connection to the peer can be made at any of the addresses.
     pub async fn connect(
         peer: PeerId,
         addresses: Vec<Multiaddr>,
@@ -105,10 +107,10 @@ impl Source {
         Ok(Self { link, patience, asked, here, lacking, moved: Instant::now(), priority: i32::MAX })
     }
 
-    /// Copies the file `name` of the directory `root` to `pieces`, in order. It has to have `size` bytes.
+    /// Copies the file `name` of the directory `root` to `pieces`, in order. The file must have exactly `size` bytes.
     ///
     /// # Errors
-    /// When the peer does not give it, when it is not what is said of it, and when `pieces` is closed.
+    /// When the peer does not send the file, when the file is not as described, and when `pieces` is closed.
     pub async fn copy_file(
         &mut self,
         root: Cid,
@@ -135,7 +137,7 @@ impl Source {
         }
     }
 
-    /// Returns a block; meanwhile the peer is asked for those ahead of it as well.
+    /// Returns a block, and requests the blocks in `ahead` at the same time.
     async fn block(&mut self, cid: Cid, ahead: &[Cid]) -> Result<Bytes, CopyError> {
         if cid.hash().code() == IDENTITY {
             return Ok(Bytes::copy_from_slice(cid.hash().digest()));
@@ -147,7 +149,7 @@ impl Source {
         self.moved = Instant::now();
         self.want(&cid, ahead).await?;
         loop {
-            // A block that comes more than once in a file is not asked for again.
+            // A block that occurs again in the file is kept, so that it is not requested twice.
             let is_last = !ahead.iter().any(|other| BlockKey::of(other) == key);
             let found = if is_last { self.here.remove(&key) } else { self.here.get(&key).cloned() };
             if let Some(block) = found {
@@ -156,7 +158,7 @@ impl Source {
             if self.lacking.contains(&key) {
                 return Err(CopyError::NotHeld(cid));
             }
-            // Only a block is progress: a peer says other things as well.
+            // Only a block counts as progress; other messages of the peer do not extend the deadline.
             let message = timeout_at(self.moved + self.patience, self.link.receive()).await;
             self.take(
                 message.map_err(|_| CopyError::Stalled(self.patience))?.ok_or(CopyError::Broken(None))?,
@@ -164,7 +166,7 @@ impl Source {
         }
     }
 
-    /// Asks for the blocks that were not asked for yet.
+    /// Requests those of the blocks that were not requested before.
     async fn want(&mut self, cid: &Cid, ahead: &[Cid]) -> Result<(), CopyError> {
         let mut message = Message::default();
         for cid in std::iter::once(cid).chain(ahead) {
@@ -183,7 +185,7 @@ impl Source {
         sent.map_err(|_| CopyError::Stalled(self.patience))?.map_err(|error| CopyError::Broken(Some(error)))
     }
 
-    /// Takes what was asked for; a peer that sends anything else only wastes its own time.
+    /// Takes the requested blocks and answers from a message, and ignores everything else.
     fn take(&mut self, message: Message) {
         for Block { cid, data } in message.blocks {
             let key = BlockKey::of(&cid);

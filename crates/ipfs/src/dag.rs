@@ -1,4 +1,4 @@
-//! Reading nodes of a DAG: dag-pb with UnixFS inside, and raw blocks. Takes anything a stranger sends.
+//! Reads nodes of a DAG: raw blocks, and dag-pb blocks with UnixFS inside. The input is not trusted.
 //!
 //! Formats: ipld.io/specs/codecs/dag-pb and specs.ipfs.tech/unixfs.
 use bytes::Bytes;
@@ -6,28 +6,29 @@ use cid::Cid;
 use prost::Message as _;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
-/// The codec of blocks that are plain bytes.
+/// Codec of blocks that are plain bytes.
 pub const RAW: u64 = 0x55;
-/// The codec of blocks that have links.
+/// Codec of blocks that have links.
 pub const DAG_PB: u64 = 0x70;
 
-/// The most links that one node may have: Kubo makes 174 in files, and directories up to 256 KiB of names.
+/// Maximum number of links of one node. Kubo puts 174 links into a node of a file, and up to 256 KiB of names into a
+/// directory.
 pub const MAX_LINKS: usize = 20_000;
 
-/// Why a block cannot be read as a node.
+/// Error that occurs when a block is read as a node.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DagError {
-    /// Only raw and dag-pb are read here.
-    #[error("{0} has the codec {1:#x}, which is not read here")]
+    /// The codec is neither raw nor dag-pb.
+    #[error("{0} has the codec {1:#x}, which is not supported")]
     Codec(Cid, u64),
-    /// Not protobuf, or a link without a CID.
+    /// The block is not valid protobuf, or has a link without a CID.
     #[error("{0} is not a readable dag-pb node")]
     Malformed(Cid),
-    /// More links than [`MAX_LINKS`].
+    /// The node has more links than [`MAX_LINKS`].
     #[error("{0} has too many links")]
     TooManyLinks(Cid),
-    /// UnixFS of a kind that is not supported.
-    #[error("{0} is a {1}, which is not supported here")]
+    /// The node is UnixFS of a kind that is not supported.
+    #[error("{0} is a {1}, which is not supported")]
     Unsupported(Cid, &'static str),
 }
 
@@ -64,39 +65,39 @@ struct RawUnixFs {
 /// A link to another block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
-    /// The name in a directory; empty in a file.
+    /// Name of the entry in a directory; empty in a file.
     pub name: String,
-    /// The block.
+    /// CID of the block that the link leads to.
     pub cid: Cid,
-    /// The bytes of all blocks below, as the maker of the link claims.
+    /// Size of all blocks below in bytes, as claimed by the author of the link.
     pub total_size: u64,
 }
 
-/// What a block is.
+/// A decoded block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Node {
-    /// Bytes of a file, then the bytes of its links.
+    /// A part of a file: its own bytes, followed by the content of its links.
     File {
-        /// The bytes in this block.
+        /// Bytes of content in this block.
         data: Bytes,
-        /// The size of the whole file below this node, as its maker claims.
+        /// Size in bytes of the whole file below this node, as claimed by its author.
         claimed_size: u64,
-        /// The parts that follow, in order.
+        /// Parts of the file that follow, in order.
         links: Vec<Link>,
-        /// The sizes of the parts, as their maker claims: one for each link, when he is honest.
+        /// Sizes of the parts in bytes, as claimed by the author. An honest node has one for each link.
         block_sizes: Vec<u64>,
     },
-    /// A directory with its entries in order.
+    /// A directory, with its entries in order.
     Directory {
-        /// The entries.
+        /// Entries of the directory.
         links: Vec<Link>,
     },
 }
 
-/// The links of a block, whatever they mean.
+/// Returns the links of a block, whatever they mean.
 ///
 /// # Errors
-/// When the block is not readable, or has another codec.
+/// When the block is not readable, or its codec is neither raw nor dag-pb.
 pub fn links(cid: &Cid, block: &Bytes) -> Result<Vec<Link>, DagError> {
     match cid.codec() {
         RAW => Ok(Vec::new()),
@@ -105,7 +106,7 @@ pub fn links(cid: &Cid, block: &Bytes) -> Result<Vec<Link>, DagError> {
     }
 }
 
-/// Reads a block as a part of UnixFS.
+/// Reads a block as a node of UnixFS.
 ///
 /// # Errors
 /// When the block is not readable, or of a kind that is not supported (symlinks, sharded directories).
@@ -136,7 +137,8 @@ pub fn node(cid: &Cid, block: &Bytes) -> Result<Node, DagError> {
 }
 
 fn parse(cid: &Cid, block: &Bytes) -> Result<(Vec<Link>, Bytes), DagError> {
-    // Counted before anything is allocated: an empty link is two bytes on the wire and ninety in memory.
+    // The links are counted before anything is allocated: an empty link takes two bytes on the wire and ninety in
+    // memory.
     if count_links(block).ok_or(DagError::Malformed(*cid))? > MAX_LINKS {
         return Err(DagError::TooManyLinks(*cid));
     }
@@ -155,7 +157,7 @@ fn count_links(mut block: &[u8]) -> Option<usize> {
     Some(count)
 }
 
-/// How many sizes a UnixFS message has, one by one or packed: each takes a byte on the wire and eight in memory.
+/// Counts the block sizes of a UnixFS message, packed or not. Each takes one byte on the wire and eight in memory.
 fn count_sizes(message: &[u8]) -> Option<usize> {
     let (mut rest, mut count) = (message, 0);
     while !rest.is_empty() {

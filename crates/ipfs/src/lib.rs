@@ -1,16 +1,17 @@
-//! Content by CID: the embedded IPFS node of dt-swarm.
+//! Content addressed by CID: the embedded IPFS node of dt-swarm, the Inter-Planetary Swarm of Duckiebots (IPSD).
 //!
-//! Files and directories are UnixFS with the CIDs that Kubo gives. Blocks come and go over Bitswap 1.2 on libp2p, so
-//! Kubo and Helia are peers like any other. What decides is in the pure crate `bitswap`; this crate is its I/O shell.
+//! Files and directories are UnixFS, with the same CIDs as Kubo computes. Blocks are exchanged over Bitswap 1.2 on
+//! libp2p, so Kubo and Helia are ordinary peers. The pure crate `bitswap` makes the decisions; this crate is its I/O
+//! shell.
 //!
-//! - [`store::Store`]: blocks on disk, bounded, with pins and garbage collection.
-//! - [`unixfs`]: files and directories to blocks and back.
-//! - [`node::Node`]: the handle of a running node; [`node::Node::start`] gives it together with the future that
-//!   drives it.
-//! - [`copy`]: a file from one peer, for programs without a node.
+//! - [`store::Store`]: blocks on disk, with a size limit, pins and garbage collection.
+//! - [`unixfs`]: converts files and directories to blocks and back.
+//! - [`node::Node`]: the handle of a running node. [`node::Node::start`] returns it together with the future that
+//!   drives the node.
+//! - [`copy`]: copies a file from one peer, for programs without a node.
 //!
-//! Whatever comes from a peer is bounded and checked: a block is stored only under the hash that it has, a DAG is
-//! walked with limits on blocks, bytes and depth, and names in directories are checked before they touch a disk.
+//! All input from peers is bounded and checked. A block is stored only under its own hash. A DAG is walked with limits
+//! on blocks, bytes and depth. Names in directories are checked before they are used on a disk.
 
 pub mod copy;
 pub mod dag;

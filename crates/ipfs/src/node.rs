@@ -61,10 +61,11 @@ use worker::blocking;
 use crate::store::{OpenReport, Pin, Store, Usage};
 use crate::unixfs::{self, AddError, Added, Content, DirectoryEntry, ExportError, Format, Listed, ReadError};
 
-/// How many commands may wait for the driver.
+/// Maximum number of commands that wait for the driver.
 const COMMANDS: usize = 256;
 
-/// The handle of a node. Clones share it. Everything goes on while the [`Driver`] that came with it is run.
+/// A handle to a node. Clones share the same node. The node works only while the [`Driver`] that came with the handle
+/// is run.
 #[derive(Clone, Debug)]
 pub struct Node {
     peer_id: PeerId,
@@ -79,12 +80,12 @@ pub struct Node {
 }
 
 impl Node {
-    /// Opens the store, starts to listen, and gives the handle, the driver that has to be run, and what was found in
-    /// the store. Has to be called inside a tokio runtime. An address on which it cannot listen is no error, see
+    /// Opens the store and starts to listen. Returns the handle, the driver that must be run, and a report on the
+    /// store. Must be called inside a tokio runtime. An address on which the node cannot listen is not an error; see
     /// [`Node::listen_errors`].
     ///
     /// # Errors
-    /// When the store cannot be opened.
+    /// When the store cannot be opened, or when encryption or pubsub cannot be set up.
     pub async fn start(config: NodeConfig) -> Result<(Self, Driver, OpenReport), StartError> {
         let store_config = config.store.clone();
         let opened = tokio::task::spawn_blocking(move || Store::open(store_config)).await;
@@ -103,45 +104,46 @@ impl Node {
         Ok((node, driver, report))
     }
 
-    /// Who this node is.
+    /// Returns the peer ID of this node.
     pub fn peer_id(&self) -> PeerId {
         self.peer_id
     }
 
-    /// Where it listens now, one address per interface, changing as interfaces come and go.
+    /// Returns the addresses on which the node listens now, one for each interface. They change as interfaces come and
+    /// go.
     pub fn listen_addresses(&self) -> watch::Receiver<Vec<Multiaddr>> {
         self.reports.listening.clone()
     }
 
-    /// Where it should listen and does not.
+    /// Returns the addresses on which the node should listen and does not.
     pub fn listen_errors(&self) -> watch::Receiver<Vec<ListenFailure>> {
         self.reports.failures.clone()
     }
 
-    /// The peers that are connected now.
+    /// Returns the peers that are connected now.
     pub fn connected_peers(&self) -> watch::Receiver<Arc<BTreeSet<PeerId>>> {
         self.reports.connected.clone()
     }
 
-    /// What Bitswap counted since the start, brought up to date once a second.
+    /// Returns the counters of Bitswap since the start. They are updated at most once a second.
     pub fn statistics(&self) -> watch::Receiver<Statistics> {
         self.reports.statistics.clone()
     }
 
-    /// From now on no more bytes go and come in a second than this, all headers counted.
+    /// Sets the rate limits in bytes per second. They include all headers and take effect at once.
     pub fn limit(&self, rates: Rates) {
         self.limits.set(rates);
     }
 
-    /// What passes between this node and each connected peer.
+    /// Returns the traffic between this node and each connected peer.
     pub fn traffic(&self) -> Vec<LinkTraffic> {
         self.limits.traffic()
     }
 
-    /// Connects to a peer, or sees that it is connected.
+    /// Connects to a peer, or checks that it is connected.
     ///
     /// # Errors
-    /// When it cannot be reached at any of the addresses.
+    /// When the peer cannot be reached at any of the addresses.
     pub async fn connect(&self, peer: PeerId, addresses: Vec<Multiaddr>) -> Result<(), ConnectError> {
         let (reply, answer) = oneshot::channel();
         let command = Command::Connect { peer, addresses, reply };
@@ -149,14 +151,14 @@ impl Node {
         answer.await.map_err(|_| ConnectError::Stopped)?
     }
 
-    /// From now on stays connected with the peers at these addresses and no others: they are dialled until they are
-    /// reached, and again when the connection breaks. Each address ends in `/p2p/ID`; its host may be a name. At most
-    /// 64 are taken.
+    /// Sets the peers to stay connected with, and replaces the previous list. They are dialled until they are reached,
+    /// and again when the connection breaks. Each address ends in `/p2p/ID`; its host may be a name. At most 64
+    /// addresses are used.
     pub fn keep_connected(&self, addresses: Vec<Multiaddr>) {
         self.persistent.send_replace(addresses);
     }
 
-    /// Returns the state of each address of [`Node::keep_connected`].
+    /// Returns the state of each address that was passed to [`Node::keep_connected`].
     pub fn persistent_peers(&self) -> watch::Receiver<Arc<Vec<PersistentPeer>>> {
         self.reports.persistent.clone()
     }
@@ -164,7 +166,7 @@ impl Node {
     /// Subscribes to one of the topics of [`NodeConfig::topics`].
     ///
     /// # Errors
-    /// When it is none of them, or somebody else reads it.
+    /// When the topic is not in that list, or is subscribed to already.
     pub async fn subscribe(&self, topic: &str) -> Result<Topic, SubscribeError> {
         let (reply, answer) = oneshot::channel();
         let command = Command::Subscribe { topic: topic.to_owned(), reply };
@@ -172,11 +174,11 @@ impl Node {
         answer.await.map_err(|_| SubscribeError::Stopped)?
     }
 
-    /// Adds one file. `progress` is told how many bytes of content were read. What is added is protected from garbage
-    /// collection until the result is dropped: pin it before.
+    /// Adds one file. `progress` receives the number of bytes of content that were read. The blocks are protected from
+    /// garbage collection until the result is dropped, so pin the root before.
     ///
     /// # Errors
-    /// As [`unixfs::add_file`]. Dropping the future cancels.
+    /// As [`unixfs::add_file`]. Dropping the future cancels the work.
     pub async fn add_file(
         &self,
         content: Content,
@@ -189,7 +191,7 @@ impl Node {
     /// Adds a directory; otherwise as [`Node::add_file`].
     ///
     /// # Errors
-    /// As [`unixfs::add_directory`]. Dropping the future cancels.
+    /// As [`unixfs::add_directory`]. Dropping the future cancels the work.
     pub async fn add_directory(
         &self,
         entries: Vec<DirectoryEntry>,
@@ -211,7 +213,7 @@ impl Node {
         blocking(move || {
             add(&store, &mut |cid, size, bytes| {
                 progress.send_replace(bytes);
-                // Peers may be waiting for it already.
+                // Peers may be waiting for this block already.
                 commands.blocking_send(Command::Stored { cid: *cid, size }).is_ok()
                     && !cancelled.is_cancelled()
             })
@@ -219,15 +221,17 @@ impl Node {
         .await
     }
 
-    /// Keeps the DAG below `root` on disk, whatever comes: sees that it is whole, makes it durable, records the pin.
+    /// Pins the DAG below `root`: checks that it is complete, makes it durable, and records the pin. A pinned DAG is
+    /// never removed by garbage collection.
     ///
     /// # Errors
-    /// When it is not whole, or the disk fails. Then it is not pinned.
+    /// When a block is missing or the disk fails. Then nothing is pinned.
     pub async fn pin(&self, root: Cid) -> Result<Pin, PinError> {
         self.pin_all(vec![root]).await?.pop().ok_or(PinError::Worker)
     }
 
-    /// As [`Node::pin`], because a person wants it. Only [`Node::unpin`] lets go of it then.
+    /// As [`Node::pin`], and records that a person wants the pin. Only [`Node::unpin`] removes such a pin;
+    /// [`Node::unpin_all`] does not.
     ///
     /// # Errors
     /// As [`Node::pin`].
@@ -241,7 +245,7 @@ impl Node {
         pins.await?.pop().ok_or(PinError::Worker)
     }
 
-    /// The roots that a person pinned.
+    /// Returns the roots that were pinned by a person.
     ///
     /// # Errors
     /// When the pin database fails.
@@ -250,7 +254,8 @@ impl Node {
         blocking(move || Ok(store.pins_by_persons()?)).await
     }
 
-    /// As [`Node::pin`] for several roots, with one sync and one commit for all; all of them are pinned or none.
+    /// As [`Node::pin`] for several roots, with one sync and one commit for all. Either all of them are pinned, or
+    /// none.
     ///
     /// # Errors
     /// As [`Node::pin`].
@@ -265,7 +270,7 @@ impl Node {
         .await
     }
 
-    /// Lets go of a pinned root, whoever pinned it. False when it was not pinned.
+    /// Unpins a root, whether a person or the program pinned it. Returns `false` when it was not pinned.
     ///
     /// # Errors
     /// When the pin database fails.
@@ -274,7 +279,8 @@ impl Node {
         blocking(move || Ok(store.unpin(&root)?)).await
     }
 
-    /// Lets go of several roots in one commit, without those that a person pinned. Returns how many of them were pinned.
+    /// Unpins several roots in one commit, except those that a person pinned. Returns the number of roots that were
+    /// unpinned.
     ///
     /// # Errors
     /// When the pin database fails.
@@ -283,7 +289,7 @@ impl Node {
         blocking(move || Ok(store.unpin_all(&roots)?)).await
     }
 
-    /// All pins.
+    /// Returns all pins.
     ///
     /// # Errors
     /// When the pin database fails.
@@ -292,7 +298,7 @@ impl Node {
         blocking(move || Ok(store.pins()?)).await
     }
 
-    /// Looks at the files that are served in place: see [`Store::check_files`].
+    /// Checks the files that are served in place; see [`Store::check_files`].
     ///
     /// # Errors
     /// As [`Store::check_files`].
@@ -301,7 +307,7 @@ impl Node {
         blocking(move || Ok(store.check_files(only.as_ref())?)).await
     }
 
-    /// Looks for blocks whose files are gone: see [`Store::check_blocks`].
+    /// Looks for blocks whose files are gone; see [`Store::check_blocks`].
     ///
     /// # Errors
     /// As [`Store::check_blocks`].
@@ -310,7 +316,7 @@ impl Node {
         blocking(move || Ok(store.check_blocks()?)).await
     }
 
-    /// The pinned roots of which blocks are missing.
+    /// Returns the pinned roots with missing blocks.
     ///
     /// # Errors
     /// When the pin database fails.
@@ -319,7 +325,7 @@ impl Node {
         blocking(move || Ok(store.incomplete_pins()?)).await
     }
 
-    /// Reads a small file from the store: see [`unixfs::cat`].
+    /// Reads a small file from the store; see [`unixfs::cat`].
     ///
     /// # Errors
     /// As [`unixfs::cat`].
@@ -328,7 +334,7 @@ impl Node {
         blocking(move || unixfs::cat(&store, &root, &path, max_bytes)).await
     }
 
-    /// Reads a file through and tells its size: see [`unixfs::file_size`].
+    /// Reads a whole file and returns its size in bytes; see [`unixfs::file_size`].
     ///
     /// # Errors
     /// As [`unixfs::file_size`].
@@ -337,7 +343,7 @@ impl Node {
         blocking(move || unixfs::file_size(&store, &root, &path, max_bytes)).await
     }
 
-    /// Lists a directory from the store: see [`unixfs::list`].
+    /// Lists a directory from the store; see [`unixfs::list`].
     ///
     /// # Errors
     /// As [`unixfs::list`].
@@ -346,7 +352,8 @@ impl Node {
         blocking(move || unixfs::list(&store, &directory)).await
     }
 
-    /// Writes a file or directory from the store to the disk: see [`unixfs::export`]. Returns the bytes written.
+    /// Writes a file or directory from the store to the disk; see [`unixfs::export`]. Returns the number of bytes
+    /// written.
     ///
     /// # Errors
     /// As [`unixfs::export`].
@@ -355,12 +362,12 @@ impl Node {
         blocking(move || unixfs::export(&store, &root, &destination, max_bytes)).await
     }
 
-    /// How full the store is.
+    /// Returns how full the store is.
     pub fn usage(&self) -> Usage {
         self.store.usage()
     }
 
-    /// The store itself.
+    /// Returns the block store of this node.
     pub fn store(&self) -> &Store {
         &self.store
     }

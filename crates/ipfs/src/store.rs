@@ -1,32 +1,35 @@
-//! Blocks on disk: bounded, verified when read, with pins and garbage collection; and files served where they are.
+//! Blocks on disk: limited in size, checked when read, with pins and garbage collection. Files can also be served in
+//! place.
 //!
 //! Layout of the folder:
 //! ```text
-//! blocks/ab/1220...ab   one file per block, nothing in it but the block's bytes; its name is the multihash in lower
-//!                       case hexadecimal, its folder the last two digits of that. Its time says which are the oldest.
-//! blocks/ab/1220...ab.7.partial   being written, numbered; removed when the store is opened
-//! pins.redb             a redb 4 database (file format 3) of four tables; integers are little-endian, as redb has them
+//! blocks/ab/1220...ab   one file per block with exactly the block's bytes. The name is the multihash in lower case
+//!                       hexadecimal; the folder is its last two digits. The oldest blocks are those with the oldest
+//!                       modification time.
+//! blocks/ab/1220...ab.7.partial   a numbered file that is being written; removed when the store is opened
+//! pins.redb             a redb 4 database (file format 3) of five tables; integers are little-endian, as in redb
 //!   pins    bytes -> (u64, u64)   root CID in binary -> time of pinning in Unix seconds, bytes of all different blocks
 //!   blocks  bytes -> bytes        root CID -> for each different block of its DAG: u8 length, multihash
+//!   persons bytes -> ()           root CID that a person pinned
 //!   files   u32 -> (u64, bytes, u64, i64, u64)
-//!                                 number -> length in bytes when added; absolute path; and as it was last seen when
-//!                                 the pieces were right: length, time of last change in ns since 1970, inode
+//!                                 number -> length in bytes when added; absolute path; and the state of the file when
+//!                                 its pieces were last verified: length, time of last change in ns since 1970, inode
 //!   pieces  u32 -> bytes          number -> SHA-256 of each 256 KiB of the file (the last may be shorter), 32 bytes
-//!                                 each; 32 zero bytes for a piece that is not in the file any more
+//!                                 each; 32 zero bytes for a piece that the file no longer contains
 //! ```
-//! **A block file** appears under its name by a rename, so a killed process leaves none that is half written. A power
-//! cut can still leave an empty or truncated one, since blocks are not synced one by one (that would cost an SD card a
-//! journal commit per block): so every block is checked against its hash when it is read, and a pin is recorded only
-//! after one sync of the whole file system. There is no log that could be torn, and nothing to compact. 32 GB are
-//! 131,000 files of 256 KiB, 512 in a folder; opening the store looks at each once (see `examples/many_blocks.rs` for
-//! what that takes) and keeps about 90 bytes of memory for each.
+//! **A block file** appears under its name by a rename, so a killed process leaves no block half written. A power cut
+//! can still leave an empty or truncated file, because blocks are not synced one by one: that would cost an SD card one
+//! journal commit for each block. So every block is checked against its hash when it is read, and a pin is recorded
+//! only after one sync of the whole file system. There is no log that could be torn, and nothing to compact. 32 GB are
+//! 131,000 files of 256 KiB, 512 in each folder. Opening the store looks at each file once (`examples/many_blocks.rs`
+//! measures the cost) and keeps about 90 bytes of memory for each.
 //!
-//! **A file that is served in place** is never copied: its raw leaves are looked up in it by their number. What is
-//! believed of it is little: whenever a block is read, the file is opened by a path without symbolic links, looked at
-//! (length, time, inode) and read, and the block's hash is checked. A piece with another hash is dropped, and the block
-//! counts as missing, until it is fetched and stored; so is the whole file when it is gone or another has its place.
-//! Whoever holds such a block is told ([`Store::losses`]). The tables `files` and `pieces` are written in the same
-//! commit as the pin that needs them; of files that no pin needs nothing is left after a restart.
+//! **A file that is served in place** is never copied: its raw leaves are read from the file by their number. The file
+//! is not trusted. Whenever a block is read, the file is opened by a path without symbolic links, its length, time and
+//! inode are compared, and the hash of the block is checked. A piece with another hash is dropped and counts as missing
+//! until the block is fetched and stored. The same happens to the whole file when it is gone or was replaced.
+//! [`Store::losses`] reports such losses of pinned or protected blocks. The tables `files` and `pieces` are written in
+//! the same commit as the pin that needs them. Files that no pin needs are forgotten at a restart.
 mod blocks;
 mod file;
 mod in_place;
@@ -62,13 +65,13 @@ use references::Place;
 pub(crate) use types::Context;
 pub use types::{FileState, Freed, OpenReport, ReferencedFile, StoreConfig, StoreError, Usage};
 
-/// The multicodec of the hash function whose digest is the data itself: such blocks are never stored.
+/// Multicodec of the hash function whose digest is the data itself. Such blocks are never stored.
 const IDENTITY: u64 = 0x00;
-/// What a file that is served in place needs beside it (a five-thousandth of its size) is stored also where the disk
-/// has less free than is to be left for others, down to this.
+/// Free space, in bytes, down to which the blocks beside a file that is served in place are still stored. These blocks
+/// take a five-thousandth of the size of the file, so they may use space that is otherwise left free.
 const LEAST_FREE_BYTES: u64 = 8 * 1024 * 1024;
 
-/// The block store. Clones share it. All calls may block on the disk for a short time.
+/// The block store. Clones share the same store. Every call may block on the disk for a short time.
 #[derive(Clone, Debug)]
 pub struct Store {
     inner: Arc<Inner>,
@@ -88,11 +91,11 @@ struct Inner {
 }
 
 impl Store {
-    /// Opens or makes the store, counts what is there and removes what a killed process left.
+    /// Opens or creates the store, counts its blocks, and removes the temporary files of a killed process.
     ///
     /// # Errors
-    /// When the folder cannot be read or written, or another process uses it. An unreadable pin database is no error:
-    /// see [`OpenReport::pins_set_aside`].
+    /// When the folder cannot be read or written, or another process uses the store. An unreadable pin database is not
+    /// an error; see [`OpenReport::pins_set_aside`].
     pub fn open(config: StoreConfig) -> Result<(Self, OpenReport), StoreError> {
         let location = pins::location(&config.directory);
         Self::open_with(config, &location)
@@ -101,7 +104,8 @@ impl Store {
     fn open_with(config: StoreConfig, pins: &Location) -> Result<(Self, OpenReport), StoreError> {
         make_private(&config.directory).context("make its folder")?;
         let is_new = !pins.file().exists();
-        // Whoever else uses the store has the database, too: nothing is touched before it is ours.
+        // Another process that uses the store has the database open. So nothing is touched before the database is
+        // locked.
         let (pins, pins_set_aside) = PinDatabase::open(pins)?;
         let files = BlockFiles::open(&config.directory)?;
         let (mut index, temporary_removed) = files.index()?;
@@ -141,12 +145,12 @@ impl Store {
         Ok((Self { inner: Arc::new(inner) }, report))
     }
 
-    /// Whether the block is there. Does not touch the disk.
+    /// Returns whether the block is in the store. Does not access the disk.
     pub fn contains(&self, cid: &Cid) -> bool {
         self.size_of(cid).is_some()
     }
 
-    /// The length of the block in bytes, if it is there. Does not touch the disk.
+    /// Returns the length of the block in bytes, or `None` when it is not in the store. Does not access the disk.
     pub fn size_of(&self, cid: &Cid) -> Option<usize> {
         if cid.hash().code() == IDENTITY {
             return Some(cid.hash().digest().len());
@@ -154,8 +158,8 @@ impl Store {
         self.index().size_of(&BlockKey::of(cid))
     }
 
-    /// Reads a block and checks it against its hash. A block that is damaged is removed, and is `None`, unless it can
-    /// be had from a file that is served in place.
+    /// Reads a block and checks it against its hash. A damaged block is removed; then the result is `None`, unless a
+    /// file that is served in place contains the block.
     ///
     /// # Errors
     /// When the disk cannot be read.
@@ -182,21 +186,22 @@ impl Store {
         Ok(None)
     }
 
-    /// Returns the bytes on the disk that the store leaves free for other programs.
+    /// Returns the number of bytes on the disk that the store leaves free for other programs.
     pub fn min_free_bytes(&self) -> u64 {
         self.inner.config.min_free_bytes
     }
 
-    /// Stores a block under the hash of `cid`, which the caller has computed from `data`. Makes room when necessary by
-    /// throwing away the oldest blocks that nothing holds. A block that is already stored is left alone.
+    /// Stores a block under the hash of `cid`, which the caller has computed from `data`. If necessary, removes the
+    /// oldest blocks that are neither pinned nor protected. A block that is already stored is left unchanged.
     ///
     /// # Errors
-    /// When there is no room ([`StoreError::is_full`]), or the disk cannot be written. Nothing is left of it then.
+    /// When there is no room ([`StoreError::is_full`]), or the disk cannot be written. Then no part of the block is
+    /// left.
     pub fn put(&self, cid: &Cid, data: &[u8]) -> Result<(), StoreError> {
         self.put_leaving(cid, data, self.inner.config.min_free_bytes)
     }
 
-    /// As [`Store::put`], for what a file that is served in place needs beside it.
+    /// As [`Store::put`], for the blocks that are needed beside a file that is served in place.
     pub(crate) fn put_beside(&self, cid: &Cid, data: &[u8]) -> Result<(), StoreError> {
         self.put_leaving(cid, data, self.inner.config.min_free_bytes.min(LEAST_FREE_BYTES))
     }
@@ -216,7 +221,7 @@ impl Store {
 
     fn write(&self, key: &BlockKey, data: &[u8]) -> Result<(), StoreError> {
         let too_large = |_| std::io::Error::from(std::io::ErrorKind::FileTooLarge);
-        let size = u32::try_from(data.len()).map_err(too_large).context("store so large a block")?;
+        let size = u32::try_from(data.len()).map_err(too_large).context("store a block of this size")?;
         let temporary = self.inner.files.write_temporary(key, data)?;
         let mut index = self.index();
         self.inner.files.publish(key, &temporary)?;
@@ -224,48 +229,49 @@ impl Store {
         Ok(())
     }
 
-    /// A guard that keeps the blocks named to it from being thrown away, until it is dropped.
+    /// Creates a guard that protects blocks from garbage collection until it is dropped.
     pub fn protection(&self) -> Protection {
         Protection { store: self.clone(), keys: Mutex::default() }
     }
 
-    /// How full the store is. Files that are served in place do not count.
+    /// Returns how full the store is. Files that are served in place do not count.
     pub fn usage(&self) -> Usage {
         let index = self.index();
         Usage { used_bytes: index.bytes(), max_bytes: self.inner.config.max_bytes, blocks: index.blocks() }
     }
 
-    /// Changes whenever a block that somebody holds went missing, or a file that is served in place was seen to look
-    /// otherwise than before: then [`Store::check_files`] and [`Store::incomplete_pins`] say what became of it.
+    /// Changes whenever a pinned or protected block is lost, or a file that is served in place looks different from
+    /// before. [`Store::check_files`] and [`Store::incomplete_pins`] then find the consequences.
     pub fn losses(&self) -> watch::Receiver<(u64, u64)> {
         self.inner.losses.subscribe()
     }
 
-    /// Changes whenever something was pinned or unpinned.
+    /// Changes whenever a root is pinned or unpinned.
     pub fn pin_changes(&self) -> watch::Receiver<u64> {
         self.inner.pin_changes.subscribe()
     }
 
-    /// Whether the pin database was made when the store was opened. What should be pinned and is not was lost then; otherwise
-    /// it was unpinned.
+    /// Returns whether the pin database was created when the store was opened. If so, expected pins that are missing
+    /// were lost; otherwise they were removed by an unpin.
     pub fn are_pins_new(&self) -> bool {
         self.inner.are_pins_new
     }
 
-    /// How many bytes of the file system are free.
+    /// Returns the number of free bytes on the file system.
     ///
     /// # Errors
-    /// When the file system does not say.
+    /// When the file system does not report its free space.
     pub fn free_bytes(&self) -> Result<u64, StoreError> {
         let status = rustix::fs::statvfs(&self.inner.config.directory).context("ask for free space")?;
         Ok(status.f_bavail.saturating_mul(status.f_frsize))
     }
 
-    /// Whether blocks of so many bytes together could be stored now, if need be in the place of others that nobody
-    /// holds. Cheap: it asks the file system how much is free, and looks at no block.
+    /// Checks whether blocks of this total size could be stored now, if necessary in place of others that are neither
+    /// pinned nor protected. The check is cheap: it asks the file system for its free space and looks at no block.
     ///
     /// # Errors
-    /// When not, with the reason ([`StoreError::is_full`]); or when the file system does not say.
+    /// When there is no room, with the reason ([`StoreError::is_full`]), or when the file system does not report its
+    /// free space.
     pub fn has_room(&self, bytes: u64) -> Result<(), StoreError> {
         let StoreConfig { max_bytes, min_free_bytes, .. } = self.inner.config;
         let free = self.free_bytes()?;
@@ -281,11 +287,11 @@ impl Store {
     }
 
     fn index(&self) -> MutexGuard<'_, Index> {
-        // The index is changed by single calls that leave it whole, so a panic elsewhere does not spoil it.
+        // Each change of the index is a single call that leaves it consistent, so a poisoned lock is safe to use.
         self.inner.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes room for a block and sets its bytes aside; false when it is already stored.
+    /// Makes room for a block and reserves its bytes. Returns `false` when the block is already stored.
     fn reserve(&self, key: &BlockKey, length: u64, min_free: u64) -> Result<bool, StoreError> {
         let max = self.inner.config.max_bytes;
         let mut index = self.index();
@@ -310,9 +316,9 @@ impl Store {
         Ok(true)
     }
 
-    /// Throws away unheld blocks, the oldest first, until `bytes` are free; a little more, so that a full store does
-    /// not sort its blocks for every new one, but never a great part of what is left: it may be half of a fetch. The
-    /// index stays locked: a block that is being removed can neither be found nor stored anew meanwhile.
+    /// Removes unheld blocks, the oldest first, until `bytes` are free. It removes a little more than needed, so that a
+    /// full store does not sort its blocks for every new one. But it keeps most of the rest, which may be half of a
+    /// fetch. The index stays locked, so that a block under removal can neither be found nor be stored again meanwhile.
     fn collect(&self, index: &mut Index, bytes: u64) -> Result<(), StoreError> {
         if bytes == 0 || index.unheld_bytes() == 0 && bytes != u64::MAX {
             return Ok(());
@@ -327,7 +333,7 @@ impl Store {
 
     fn drop_damaged(&self, key: &BlockKey, reason: &str) -> Result<(), StoreError> {
         self.change(|index| {
-            // It may have been thrown away in the regular way, or stored anew, since it was looked up.
+            // The block may have been collected or stored again since it was looked up.
             if !index.is_stored(key) {
                 return Ok(());
             }
@@ -339,7 +345,7 @@ impl Store {
     }
 }
 
-/// Makes a folder where none is, for its owner alone.
+/// Creates the folder, if it does not exist, with access for its owner only.
 fn make_private(folder: &Path) -> io::Result<()> {
     if let Some(parent) = folder.parent() {
         fs::create_dir_all(parent)?;
@@ -350,8 +356,8 @@ fn make_private(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Finds the blocks of the files that are served in place. Those that are gone or shorter are left out, and counted;
-/// those that look otherwise than before are read before they are believed to be whole, but not now.
+/// Restores the blocks of the files that are served in place. Files that are gone or shorter are left out and counted.
+/// Files that look different from before are marked, and are read before they are trusted again, but not now.
 fn find_files(pins: &PinDatabase, index: &mut Index) -> Result<usize, StoreError> {
     let mut gone = BTreeSet::new();
     for (number, mut file) in pins.files()? {
@@ -372,7 +378,7 @@ fn find_files(pins: &PinDatabase, index: &mut Index) -> Result<usize, StoreError
     Ok(gone.len())
 }
 
-/// Keeps blocks from being thrown away while it lives, whether they are there already or still to come.
+/// Protects blocks from garbage collection while it lives, whether they are stored already or later.
 #[derive(Debug)]
 pub struct Protection {
     store: Store,
@@ -380,7 +386,7 @@ pub struct Protection {
 }
 
 impl Protection {
-    /// Protects one more block.
+    /// Adds a block to the protected ones.
     pub fn add(&self, cid: &Cid) {
         let key = BlockKey::of(cid);
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,6 +1,6 @@
-//! Files and directories to blocks and back, as Kubo does it.
+//! Converts files and directories to blocks and back, in the same way as Kubo.
 //!
-//! All functions here block on the disk; the node runs them on threads that may.
+//! All functions here block on the disk. The node runs them on threads that may block.
 mod add;
 mod export;
 mod read;
@@ -13,11 +13,11 @@ pub use read::{Listed, ReadError, cat, file_size, list, read_through};
 pub use seek::{Cursor, FileNode, MAX_FILE_DEPTH, Part, SeekError};
 pub use walk::{MAX_DEPTH, WalkError, walk_complete};
 
-/// The most bytes that a name in a directory may have: what Linux file systems allow.
+/// Maximum length of a name in a directory in bytes: the limit of Linux file systems.
 pub const MAX_NAME_BYTES: usize = 255;
 
-/// True for a name that can be an entry of a directory and nothing else: not empty, not `.` or `..`, without `/` and
-/// NUL, and no longer than file systems allow.
+/// Returns whether a name can safely be an entry of a directory: it is not empty, not `.` or `..`, has no `/` or NUL,
+/// and is not longer than [`MAX_NAME_BYTES`].
 pub fn is_safe_name(name: &str) -> bool {
     !matches!(name, "" | "." | "..") && name.len() <= MAX_NAME_BYTES && !name.contains(['/', '\0'])
 }

@@ -1,4 +1,5 @@
-//! A connection with one peer: TCP, in a private network its cipher, Noise, Yamux, and Bitswap messages on it.
+//! A connection to one peer: TCP, the cipher of the private network if there is one, Noise, Yamux, and Bitswap messages
+//! on top.
 use std::io;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -22,47 +23,48 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
-/// The protocol by which a peer finds out whether the connection is alive: what it sends comes back.
+/// Protocol with which a peer checks that the connection is alive: the ping is sent back unchanged.
 const PING: &str = "/ipfs/ping/1.0.0";
-/// Bytes of a ping.
+/// Length of a ping in bytes.
 const PING_BYTES: usize = 32;
-/// Maximum number of addresses that are tried, all at one time.
+/// Maximum number of addresses that are dialled, all at the same time.
 const MAX_ADDRESSES: usize = 16;
-/// Maximum number of streams of the peer that are read at one time. It needs one for its answers and one for pings.
+/// Maximum number of streams of the peer that are read at the same time. A peer needs one for its answers and one for
+/// pings.
 const MAX_STREAMS: usize = 16;
-/// Messages that may wait to be taken. Then the peer has to wait.
+/// Maximum number of received messages that wait for the caller. When the queue is full, reading from the peer stops.
 const MAX_WAITING: usize = 4;
 
-/// A connection. Dropping it closes it.
+/// An open connection to one peer. Dropping it closes the connection.
 pub(super) struct Link {
     requests: Negotiated<SubstreamBox>,
     messages: mpsc::Receiver<Message>,
-    /// Nothing comes or goes unless it runs.
+    /// The task that sends and receives; it stops when this handle is dropped.
     _driver: AbortOnDropHandle<()>,
 }
 
-/// Why there is no connection.
+/// Error that occurs when a connection is made.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// None of the addresses is one of TCP.
-    #[error("none of its addresses can be used")]
+    /// None of the addresses consists of an IP address and a TCP port.
+    #[error("none of the peer's addresses is an IP address with a TCP port")]
     NoAddress,
-    /// Nobody answered.
+    /// The peer did not answer within this time.
     #[error("no answer within {} s", .0.as_secs_f64())]
     Late(Duration),
-    /// None of the addresses leads to the peer.
+    /// The dial failed at every address; one message for each.
     #[error("{}", .0.join("; "))]
     Failed(Vec<String>),
-    /// The key of this side is of no use.
+    /// Noise does not accept the generated key.
     #[error(transparent)]
     Key(#[from] noise::Error),
-    /// The connection broke at its beginning.
+    /// The connection broke while it was set up.
     #[error(transparent)]
     Broken(#[from] io::Error),
 }
 
 impl Link {
-    /// Connects with the peer by the first of the addresses that leads to it.
+    /// Connects to the peer at the first address that leads to it.
     pub(super) async fn open(
         peer: PeerId,
         addresses: Vec<Multiaddr>,
@@ -84,13 +86,12 @@ impl Link {
         Ok(Self { requests, messages, _driver: driver })
     }
 
-    /// Sends a message.
     pub(super) async fn send(&mut self, message: &Message) -> io::Result<()> {
         self.requests.write_all(&message::encode_delimited(message)).await?;
         self.requests.flush().await
     }
 
-    /// Returns the next message of the peer; `None` when the connection is over.
+    /// Returns the next message of the peer, or `None` when the connection has ended.
     pub(super) async fn receive(&mut self) -> Option<Message> {
         self.messages.recv().await
     }
@@ -110,7 +111,7 @@ fn transport(network_key: Option<[u8; 32]>) -> Result<Transport, noise::Error> {
     Ok(protected.upgrade(Version::V1Lazy).authenticate(noise).multiplex(yamux::Config::default()).boxed())
 }
 
-/// Dials all addresses at one time; the first that leads to the peer wins.
+/// Dials all addresses at the same time and returns the first connection that leads to the peer.
 async fn dial(
     peer: PeerId,
     addresses: Vec<Multiaddr>,
@@ -133,7 +134,7 @@ async fn dial(
     while let Some((address, dialled)) = dials.next().await {
         match dialled {
             Ok((found, muxer)) if found == peer => return Ok(muxer),
-            Ok((found, _)) => failures.push(format!("{address}: {found} is there")),
+            Ok((found, _)) => failures.push(format!("{address}: another peer answers: {found}")),
             Err(error) => failures.push(format!("{address}: {error}")),
         }
     }
@@ -141,22 +142,22 @@ async fn dial(
     Err(ConnectError::Failed(failures))
 }
 
-/// Whether an address is an IP address and a TCP port.
+/// Returns whether an address consists of an IP address and a TCP port.
 fn is_tcp(address: &Multiaddr) -> bool {
     let mut parts = address.iter();
     let is_ip = matches!(parts.next(), Some(Protocol::Ip4(_) | Protocol::Ip6(_)));
     is_ip && matches!((parts.next(), parts.next()), (Some(Protocol::Tcp(_)), None | Some(Protocol::P2p(_))))
 }
 
-/// Something that a connection gives.
+/// An event of the connection.
 enum Event {
-    /// The stream that was asked for.
+    /// The stream that this side requested is open.
     Opened(SubstreamBox),
-    /// A stream that the peer opened.
+    /// The peer opened this stream.
     Taken(SubstreamBox),
 }
 
-/// Runs a connection until it ends: opens one stream, and reads those of the peer.
+/// Drives a connection until it ends: opens one stream, and serves the streams that the peer opens.
 async fn drive(
     mut muxer: StreamMuxerBox,
     opened: oneshot::Sender<SubstreamBox>,
@@ -167,17 +168,17 @@ async fn drive(
         let event = std::future::poll_fn(|context| next_event(&mut muxer, opened.is_some(), context)).await;
         match event {
             Ok(Event::Opened(stream)) => {
-                // Whoever asked for it may have gone.
+                // The receiver may be dropped already.
                 let _ = opened.take().map(|opened| opened.send(stream));
             }
             Ok(Event::Taken(stream)) => {
                 while readers.try_join_next().is_some() {}
-                // One over the limit is dropped, which closes it.
+                // A stream over the limit is dropped, which closes it.
                 if readers.len() < MAX_STREAMS {
                     readers.spawn(serve(stream, messages.clone()));
                 }
             }
-            Err(error) => return tracing::debug!(%error, "the connection is over"),
+            Err(error) => return tracing::debug!(%error, "the connection has ended"),
         }
     }
 }
@@ -196,7 +197,7 @@ fn next_event(
     match muxer.poll_unpin(context) {
         Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
         Poll::Ready(Ok(_)) => {
-            // The peer has another address now, which is no matter; there may be more.
+            // Only the peer's address has changed, which needs no action; there may be more events.
             context.waker().wake_by_ref();
             Poll::Pending
         }
@@ -204,7 +205,7 @@ fn next_event(
     }
 }
 
-/// Answers pings, or reads messages, until the stream ends.
+/// Answers pings or reads messages, until the stream ends.
 async fn serve(stream: SubstreamBox, messages: mpsc::Sender<Message>) -> io::Result<()> {
     let (protocol, mut stream) = listener_select_proto(stream, [bitswap::PROTOCOL, PING]).await?;
     if protocol == PING {
@@ -223,13 +224,14 @@ async fn serve(stream: SubstreamBox, messages: mpsc::Sender<Message>) -> io::Res
     Ok(())
 }
 
-/// Reads a message: its length as an unsigned varint, then itself. Returns `None` at the end between messages.
+/// Reads a message: its length as an unsigned varint, then its bytes. Returns `None` when the stream ends between
+/// messages.
 async fn read_message(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Message>> {
     let Some(length) = read_length(stream).await? else { return Ok(None) };
     if length > MAX_MESSAGE_BYTES as u64 {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    // Memory grows with what comes, not with what was announced.
+    // Memory grows with the received bytes, not with the announced length.
     let mut bytes = Vec::new();
     stream.take(length).read_to_end(&mut bytes).await?;
     if (bytes.len() as u64) < length {

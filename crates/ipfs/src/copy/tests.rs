@@ -87,7 +87,7 @@ async fn files_of_any_size_are_copied_over_one_connection() {
             let root = holder.add(&content).await;
             assert!(copied(&mut source, root, length).await.unwrap() == content, "{length} bytes");
         }
-        // One block two hundred times.
+        // One block that occurs two hundred times.
         let root = holder.add(&vec![0; 200 * 256 * 1024]).await;
         assert_eq!(copied(&mut source, root, 200 * 256 * 1024).await.unwrap().len(), 200 * 256 * 1024);
         assert!(source.here.is_empty() && source.asked.is_empty());
@@ -95,7 +95,7 @@ async fn files_of_any_size_are_copied_over_one_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_there_or_not_as_it_is_said_is_refused() {
+async fn missing_content_and_content_of_another_size_are_refused() {
     let holder = Holder::start(None).await;
     let root = holder.add(&noise(600_000)).await;
     let mut source = holder.source(None).await.unwrap();
@@ -110,7 +110,7 @@ async fn what_is_not_there_or_not_as_it_is_said_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_peer_of_another_key_or_network_is_not_the_source() {
+async fn a_peer_with_another_identity_or_network_is_refused() {
     let (holder, other) = (Holder::start(None).await, Holder::start(None).await);
     let addresses = other.node.listen_addresses().borrow().clone();
     let wrong = Source::connect(holder.node.peer_id(), addresses, None, PATIENCE).await;
@@ -129,7 +129,7 @@ async fn a_peer_of_another_key_or_network_is_not_the_source() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_that_goes_ends_the_copy() {
+async fn dropping_the_reader_ends_the_copy() {
     let holder = Holder::start(None).await;
     let root = holder.add(&noise(50_000_000)).await;
     let mut source = holder.source(None).await.unwrap();

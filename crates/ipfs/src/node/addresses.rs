@@ -1,4 +1,4 @@
-//! Which addresses are dialled.
+//! Decides which addresses are dialled.
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -10,24 +10,24 @@ use tokio::time::timeout;
 use super::networks::Networks;
 use super::types::Zones;
 
-/// The most addresses of one peer that are tried.
+/// Maximum number of addresses of one peer that are dialled.
 pub(super) const MAX_ADDRESSES: usize = 16;
-/// How long the name service may take for one name.
+/// Timeout for the lookup of one name.
 const LOOK_UP: Duration = Duration::from_secs(10);
 
-/// What this node may dial.
+/// Rules for the addresses that this node dials.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rules {
-    /// Whether this host may talk to itself.
+    /// Whether loopback addresses are dialled.
     pub(super) allow_loopback: bool,
-    /// Whether it is in a private network, to which there is no QUIC.
+    /// Whether the node is in a private network, where QUIC cannot be used.
     pub(super) is_private: bool,
 }
 
-/// Why an address that somebody chose cannot be dialled.
+/// Reason why an address of a persistent peer cannot be dialled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unfit {
-    #[error("the address does not end in /p2p/ID: it has to say whom it leads to")]
+    #[error("the address does not end in /p2p/ID: it must name the peer that it leads to")]
     NoPeer,
     #[error("the address has to begin with /ip4, /ip6, /dns, /dns4 or /dns6")]
     Host,
@@ -37,19 +37,21 @@ pub(super) enum Unfit {
     Private,
 }
 
-/// This host, as far as it matters for what it dials.
+/// The facts about this host on which the choice of addresses depends.
 #[derive(Debug)]
 pub(super) struct Here<'a> {
-    /// Addresses at which the node listens.
+    /// Addresses on which the node listens.
     pub(super) own: &'a [Multiaddr],
     pub(super) networks: &'a Networks,
     pub(super) zones: &'a Zones,
 }
 
-/// Returns those of the addresses that may be dialled, at most [`MAX_ADDRESSES`], those on this host's networks first: an IP
-/// address and a transport that is spoken here. The addresses come from records of strangers, so names are not looked up, and
-/// this host does not talk to itself unless told to: bridges of containers have the same addresses on many hosts. An address
-/// that holds on one wire only gets the wires where it was heard.
+/// Returns the addresses that may be dialled, at most [`MAX_ADDRESSES`], with those on this host's networks first. Each
+/// is an IP address followed by a supported transport.
+///
+/// The addresses come from records of untrusted peers, so names are not looked up. The node's own addresses are left
+/// out, because container bridges have the same addresses on many hosts. Loopback addresses are allowed only by the
+/// rules. A link-local address is returned once for each interface on which it was heard.
 pub(super) fn usable(given: Vec<Multiaddr>, rules: Rules, here: &Here<'_>) -> Vec<Multiaddr> {
     let is_other = |address: &Multiaddr| !here.own.contains(&without_peer(address));
     let ports: Vec<u16> = here.own.iter().filter_map(|own| Some(socket_of(own)?.port())).collect();
@@ -66,7 +68,7 @@ pub(super) fn usable(given: Vec<Multiaddr>, rules: Rules, here: &Here<'_>) -> Ve
     different
 }
 
-/// Returns the IP address with which an address begins, after its zone if it has one.
+/// Returns the IP address at the start of an address, after the zone if there is one.
 pub fn host_of(address: &Multiaddr) -> Option<IpAddr> {
     let is_zone = |part: &Protocol<'_>| matches!(part, Protocol::Ip6zone(_));
     match address.iter().find(|part| !is_zone(part)) {
@@ -76,12 +78,13 @@ pub fn host_of(address: &Multiaddr) -> Option<IpAddr> {
     }
 }
 
-/// Returns an address without the peer to whom it leads.
+/// Returns an address without its `/p2p/ID` part.
 pub(super) fn without_peer(address: &Multiaddr) -> Multiaddr {
     address.iter().filter(|part| !matches!(part, Protocol::P2p(_))).collect()
 }
 
-/// Returns the address as it is; a link-local one once for each wire on which it was heard, over TCP only.
+/// Returns the address unchanged. A link-local address is returned once for each interface on which it was heard, and
+/// over TCP only.
 fn on_wires(address: Multiaddr, zones: &Zones) -> Vec<Multiaddr> {
     let Some(IpAddr::V6(ip)) = host_of(&address).filter(|ip| is_link_local(*ip)) else {
         return vec![address];
@@ -95,15 +98,16 @@ fn on_wires(address: Multiaddr, zones: &Zones) -> Vec<Multiaddr> {
     zones.of(ip).into_iter().map(with_zone).collect()
 }
 
-/// Whether an address holds on one wire only.
+/// Returns whether an address is an IPv6 link-local address.
 pub(super) fn is_link_local(ip: IpAddr) -> bool {
     matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local())
 }
 
-/// Whether an address that a peer signed may be dialled. An IPv6 address that holds on one wire only is dialled where it was
-/// heard, see [`on_wires`]; an IPv4 address of this kind only where this host has one itself.
+/// Returns whether an address that a peer signed may be dialled. An IPv6 link-local address is dialled on the
+/// interfaces where it was heard; see [`on_wires`]. An IPv4 link-local address is dialled only if this host has one
+/// itself.
 fn is_usable(address: &Multiaddr, rules: Rules, own_ports: &[u16], networks: &Networks) -> bool {
-    // A zone that a peer named would mean another wire here.
+    // A zone in a peer's address would name another interface on this host.
     let Some(target) = socket_of(address).filter(|_| !has_zone(address)) else { return false };
     let is_heard = match target.ip() {
         ip if ip.is_loopback() => rules.allow_loopback,
@@ -117,7 +121,7 @@ fn has_zone(address: &Multiaddr) -> bool {
     matches!(address.iter().next(), Some(Protocol::Ip6zone(_)))
 }
 
-/// Returns the IP address and the port of an address, whatever its transport.
+/// Returns the IP address and the port of an address, for any transport.
 pub(super) fn socket_of(address: &Multiaddr) -> Option<SocketAddr> {
     let port = address.iter().find_map(|part| match part {
         Protocol::Tcp(port) | Protocol::Udp(port) => Some(port),
@@ -126,7 +130,7 @@ pub(super) fn socket_of(address: &Multiaddr) -> Option<SocketAddr> {
     Some(SocketAddr::new(host_of(address)?, port?))
 }
 
-/// Whether the address goes on, after its host, with a transport that is spoken here.
+/// Checks that the host is followed by a supported transport.
 fn has_transport(address: &Multiaddr, is_private: bool) -> Result<(), Unfit> {
     let mut parts = address.iter().skip(1);
     match (parts.next(), parts.next(), parts.next()) {
@@ -137,12 +141,12 @@ fn has_transport(address: &Multiaddr, is_private: bool) -> Result<(), Unfit> {
     }
 }
 
-/// Whether this is an address for QUIC.
+/// Returns whether the transport of this address is QUIC.
 pub(super) fn is_quic(address: &Multiaddr) -> bool {
     address.iter().any(|part| matches!(part, Protocol::Quic | Protocol::QuicV1))
 }
 
-/// Takes apart an address that somebody chose: whom it leads to, and where. Names are allowed in it.
+/// Splits an address of a persistent peer into the peer and the place where it is dialled. Names are allowed as hosts.
 pub(super) fn chosen(address: &Multiaddr, is_private: bool) -> Result<(PeerId, Multiaddr), Unfit> {
     let mut place = address.clone();
     let Some(Protocol::P2p(peer)) = place.pop() else {
@@ -157,7 +161,7 @@ pub(super) fn chosen(address: &Multiaddr, is_private: bool) -> Result<(PeerId, M
     Ok((peer, place))
 }
 
-/// The addresses with IP addresses in place of names, and what kept a name from being found.
+/// Replaces names in addresses by IP addresses. Also returns a message for each name that was not found.
 pub(super) async fn look_up(places: Vec<Multiaddr>) -> (Vec<Multiaddr>, Vec<String>) {
     let (mut found, mut problems) = (Vec::new(), Vec::new());
     for place in places {
@@ -219,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_on_an_own_network_is_dialled_however_many_bridges_are_named_before_it() {
+    fn an_address_on_an_own_network_is_dialled_despite_many_bridge_addresses() {
         let near = "/ip4/192.168.1.11/tcp/6002".to_owned();
         let mut given: Vec<String> = (0..40)
             .map(|bridge| format!("/ip4/172.{}.0.1/tcp/{}", 17 + bridge % 14, 6002 + bridge))
@@ -237,11 +241,11 @@ mod tests {
         let given = ["/ip4/172.17.0.1/tcp/6002", "/ip4/172.17.0.1/tcp/6003"];
         let given = given.map(|address| format!("{address}/p2p/{id}"));
         let own = ["/ip4/172.17.0.1/tcp/6002".to_owned(), "/ip4/172.17.0.1/udp/6002/quic-v1".to_owned()];
-        assert_eq!(usable_here(&given, &own), given[1..], "another daemon of this host is another");
+        assert_eq!(usable_here(&given, &own), given[1..], "another daemon on this host is another peer");
     }
 
     #[test]
-    fn a_link_local_address_is_dialled_on_the_wires_where_it_was_heard() {
+    fn a_link_local_address_is_dialled_on_the_interfaces_where_it_was_heard() {
         let given = ["/ip6/fe80::1/tcp/4001", "/ip6/fe80::1/udp/4001/quic-v1", "/ip6/fe80::2/tcp/4001"];
         let usable = usable_here(&given.map(str::to_owned), &[]);
         assert_eq!(usable, ["/ip6zone/3/ip6/fe80::1/tcp/4001", "/ip6zone/7/ip6/fe80::1/tcp/4001"]);
@@ -253,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv4_address_of_one_wire_is_dialled_where_this_host_has_one_too() {
+    fn an_ipv4_link_local_address_is_dialled_if_this_host_has_one_too() {
         let networks: Networks = [("169.254.7.7".parse().unwrap(), 16)].into_iter().collect();
         let rules = Rules { allow_loopback: false, is_private: false };
         let address = "/ip4/169.254.1.1/tcp/6002".parse().unwrap();
@@ -272,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn never_dials_what_is_no_host_or_has_another_transport() {
+    fn never_dials_an_address_without_a_valid_host_or_transport() {
         let addresses = [
             "/ip4/0.0.0.0/tcp/6002",
             "/ip6/::/tcp/6002",
@@ -313,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_chose_may_be_a_name_and_has_to_say_whom_it_leads_to() {
+    fn a_persistent_address_may_have_a_name_and_must_name_the_peer() {
         for place in
             ["/dns4/a.example/tcp/1", "/dns/b/udp/2/quic-v1", "/dns6/c/tcp/3", "/ip4/127.0.0.1/tcp/4"]
         {

@@ -1,4 +1,4 @@
-//! One block: from the store, or else from whoever has it.
+//! Gets one block: from the store, or else from any peer that has it.
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -15,27 +15,27 @@ use super::session::wait_for;
 use super::worker::blocking;
 use crate::store::StoreError;
 
-/// Somebody waits for it right now.
+/// Priority of a block that a caller is waiting for.
 const PRIORITY: i32 = 10;
 
-/// Why there is no block.
+/// Error that occurs when a block is requested.
 #[derive(Debug, thiserror::Error)]
 pub enum BlockError {
-    /// Nobody sent it in time.
+    /// No peer sent the block in time.
     #[error("the block {cid} did not come within {} s", limit.as_secs())]
     TimedOut {
-        /// Which.
+        /// CID of the block.
         cid: Cid,
-        /// How long it was waited for.
+        /// Time limit that the caller set.
         limit: Duration,
     },
-    /// Nobody can tell whether a block with this CID is the right one.
-    #[error("the hash function {code:#x} of {0} is not known here", code = .0.hash().code())]
+    /// The hash function of this CID is not supported, so the block cannot be verified.
+    #[error("the hash function {code:#x} of {0} is not supported", code = .0.hash().code())]
     UnknownHash(Cid),
     /// The store cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The block cannot be wanted, or the store has no room for it.
+    /// The block cannot be requested, or the store has no room for it.
     #[error(transparent)]
     Fetch(FetchError),
     /// The node has stopped.
@@ -54,7 +54,7 @@ impl From<FetchError> for BlockError {
 }
 
 impl Node {
-    /// A block that is here, checked against its hash; none when it is not.
+    /// Returns a block from the store, checked against its hash, or `None` when it is not there.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -63,11 +63,12 @@ impl Node {
         Ok(blocking(move || store.get(&cid)).await?)
     }
 
-    /// A block, checked against its hash: the one that is here, or else the one that somebody connected sends within `limit`.
-    /// Whom to be connected with is for [`Node::meet`]. Dropping the future ends the want.
+    /// Returns a block, checked against its hash: from the store, or else from a connected peer that sends it within
+    /// `limit`. This function does not dial; use [`Node::meet`] to connect to peers. Dropping the future ends the
+    /// request.
     ///
     /// # Errors
-    /// When it does not come in time, or the store fails.
+    /// When the block does not arrive in time, or the store fails.
     pub async fn block(&self, cid: Cid, limit: Duration) -> Result<Bytes, BlockError> {
         if let Some(block) = self.stored_block(cid).await? {
             return Ok(block);
@@ -78,8 +79,8 @@ impl Node {
         Ok(block)
     }
 
-    /// Dials the providers and the neighbours, and again whenever none of them is connected, until what is returned is
-    /// dropped: for somebody who will ask for one block after the other.
+    /// Dials the providers and the neighbours, and dials again those that are not connected, until the returned value
+    /// is dropped. It serves a caller that will request many blocks one after the other.
     pub fn meet(&self, providers: Vec<Provider>) -> Meeting {
         let node = self.clone();
         Meeting(AbortOnDropHandle::new(tokio::spawn(async move {
@@ -92,6 +93,6 @@ impl Node {
     }
 }
 
-/// Lasts until it is dropped, see [`Node::meet`].
+/// Keeps the connections of [`Node::meet`] up until it is dropped.
 #[derive(Debug)]
 pub struct Meeting(#[expect(dead_code, reason = "it ends when it is dropped")] AbortOnDropHandle<Infallible>);

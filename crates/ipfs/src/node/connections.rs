@@ -1,4 +1,4 @@
-//! The open connections with each peer, and the peers that are kept away.
+//! The open connections with each peer, and the peers that are banned for a while.
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -10,33 +10,33 @@ use libp2p::{Multiaddr, PeerId};
 use super::addresses::{MAX_ADDRESSES, host_of};
 use super::sources::source_of;
 
-/// How long a peer that misbehaved is kept away.
+/// Time for which a peer that misbehaved is banned.
 const LEFT_ASIDE: Duration = Duration::from_secs(600);
-/// The most peers that are remembered for it.
+/// Maximum number of banned peers that are remembered.
 const MAX_LEFT_ASIDE: usize = 1024;
-/// Whoever dials at several addresses at once has done with it by then: he lets go of all others once one answers.
+/// Minimum age of a connection from a peer before a new one from the same peer replaces it. A peer that dials several
+/// addresses at once keeps only the first connection, and has closed the others within this time.
 const DIAL: Duration = Duration::from_secs(1);
-/// When both sides dial at the same time, each sees both connections come within this time, in the same order.
+/// Minimum age of a connection that this node dialled before a new one from the same peer replaces it. When both sides
+/// dial at the same time, each sees both connections arrive within this time, in the same order.
 const CROSSED: Duration = Duration::from_secs(3);
 
-/// One connection.
 #[derive(Debug)]
 struct OpenConnection {
     id: ConnectionId,
-    /// The address that was dialled for it.
+    /// Address that this node dialled; `None` if the peer dialled.
     dialled: Option<Multiaddr>,
-    /// Where the peer is.
+    /// IP address of the peer.
     remote: Option<IpAddr>,
-    /// This host's address, of a connection that the peer began.
+    /// Address of this host, if the peer dialled.
     local: Option<IpAddr>,
     since: Instant,
 }
 
-/// The connections with one peer.
 #[derive(Debug, Default)]
 struct OfPeer {
     open: Vec<OpenConnection>,
-    /// Where the peer is reached, as it was heard last.
+    /// Addresses at which the peer can be reached, as last announced.
     known: Vec<Multiaddr>,
 }
 
@@ -52,17 +52,16 @@ impl OpenConnection {
     }
 }
 
-/// The connections of all peers.
 #[derive(Debug, Default)]
 pub(super) struct OpenConnections {
     open: BTreeMap<PeerId, OfPeer>,
-    /// Those whose next connection replaces the ones that there are.
+    /// Peers whose next connection that this node dials replaces the open ones, with the time of that decision.
     renewed: BTreeMap<PeerId, Instant>,
     aside: BTreeMap<PeerId, Instant>,
 }
 
 impl OpenConnections {
-    /// Notes a new connection; gives those that it replaces.
+    /// Records a new connection. Returns the connections that it replaces.
     pub(super) fn established(
         &mut self,
         now: Instant,
@@ -73,7 +72,7 @@ impl OpenConnections {
         let new = OpenConnection::new(connection, endpoint, now);
         let of_peer = &mut self.open.entry(peer).or_default().open;
         let is_renewed = new.dialled.is_some() && self.renewed.remove(&peer).is_some();
-        // Nobody dials whom he is connected with: he has begun anew, or his old connection carries nothing.
+        // A connected peer does not dial again unless it has restarted or its old connection is dead.
         let has_begun_anew = |open: &OpenConnection| {
             let least = if open.dialled.is_none() { DIAL } else { CROSSED };
             new.dialled.is_none() && now.saturating_duration_since(open.since) > least
@@ -84,7 +83,7 @@ impl OpenConnections {
         old
     }
 
-    /// Forgets a connection.
+    /// Removes a closed connection.
     pub(super) fn closed(&mut self, peer: &PeerId, connection: ConnectionId) {
         let Some(of_peer) = self.open.get_mut(peer) else { return };
         of_peer.open.retain(|open| open.id != connection);
@@ -93,7 +92,8 @@ impl OpenConnections {
         }
     }
 
-    /// Notes where a connected peer is reached. Returns whether that is news and no connection leads there.
+    /// Records the addresses at which a connected peer can be reached. Returns whether they are new and no open
+    /// connection leads to one of them.
     pub(super) fn learn(&mut self, peer: &PeerId, addresses: &[Multiaddr]) -> bool {
         let Some(of_peer) = self.open.get_mut(peer).filter(|_| !addresses.is_empty()) else { return false };
         let mut sorted = addresses.to_vec();
@@ -108,7 +108,8 @@ impl OpenConnections {
         !of_peer.open.iter().any(leads_there)
     }
 
-    /// Where to dial a peer anew: where it is reached by now, and where it was. Nothing when it can only come by itself.
+    /// Returns the addresses at which to dial a peer again: those where it can be reached now, and those that were
+    /// dialled before. Returns none when only the peer itself can connect.
     pub(super) fn renew(&mut self, peer: PeerId) -> Vec<Multiaddr> {
         let Some(of_peer) = self.open.get(&peer) else { return Vec::new() };
         let mut addresses = of_peer.known.clone();
@@ -124,35 +125,35 @@ impl OpenConnections {
         addresses
     }
 
-    /// The connections with a peer.
+    /// Returns the connections with a peer.
     pub(super) fn with(&self, peer: &PeerId) -> Vec<ConnectionId> {
         self.open.get(peer).into_iter().flat_map(|of_peer| &of_peer.open).map(|open| open.id).collect()
     }
 
-    /// Where a connected peer is, as far as limits go.
+    /// Returns the source of a connected peer, to which rate and stream limits apply.
     pub(super) fn source(&self, peer: &PeerId) -> Option<IpAddr> {
         self.open.get(peer)?.open.iter().find_map(|open| open.remote).map(source_of)
     }
 
-    /// The connections that peers began with this address of this host.
+    /// Returns the connections that peers opened to this address of this host.
     pub(super) fn to(&self, own: IpAddr) -> Vec<ConnectionId> {
         let all = self.open.values().flat_map(|of_peer| &of_peer.open);
         all.filter(|open| open.local == Some(own)).map(|open| open.id).collect()
     }
 
-    /// Keeps a peer away for a while.
+    /// Bans a peer for a while.
     pub(super) fn leave_aside(&mut self, peer: PeerId) {
         if self.aside.len() < MAX_LEFT_ASIDE {
             self.aside.insert(peer, Instant::now());
         }
     }
 
-    /// Whether a peer is kept away.
+    /// Returns whether a peer is banned.
     pub(super) fn is_left_aside(&self, peer: &PeerId) -> bool {
         self.aside.get(peer).is_some_and(|since| since.elapsed() < LEFT_ASIDE)
     }
 
-    /// Forgets what is over.
+    /// Removes expired entries.
     pub(super) fn tidy(&mut self) {
         self.aside.retain(|_, since| since.elapsed() < LEFT_ASIDE);
         self.renewed.retain(|_, since| since.elapsed() < LEFT_ASIDE);
@@ -189,7 +190,7 @@ mod tests {
         connections.established(now, peer, id(1), &outbound("/ip4/10.99.0.1/tcp/6002"));
         assert!(!connections.learn(&peer, std::slice::from_ref(&before)));
         assert!(connections.learn(&peer, std::slice::from_ref(&after)));
-        assert!(!connections.learn(&peer, std::slice::from_ref(&after)), "that is no news any more");
+        assert!(!connections.learn(&peer, std::slice::from_ref(&after)), "the address is known already");
         assert_eq!(connections.renew(peer), [after.clone(), before]);
         let new = outbound("/ip4/10.99.0.77/tcp/6002");
         assert_eq!(connections.established(now, peer, id(2), &new), [id(1)]);
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn who_came_by_an_address_that_is_gone_is_found() {
+    fn connections_to_an_address_that_is_gone_are_found() {
         let (mut connections, now) = (OpenConnections::default(), Instant::now());
         connections.established(now, PeerId::random(), id(1), &inbound());
         connections.established(now, PeerId::random(), id(2), &outbound("/ip4/10.0.0.1/tcp/1"));
@@ -208,8 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_dials_again_gets_answers_over_the_new_connection_though_the_old_one_was_dialled_from_here()
-    {
+    fn a_new_connection_of_a_peer_replaces_one_that_was_dialled_from_here() {
         let (mut connections, peer, begin) = (OpenConnections::default(), PeerId::random(), Instant::now());
         let dialled = outbound("/ip4/10.99.0.1/tcp/6002");
         connections.established(begin, peer, id(1), &dialled);
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_dials_again_after_a_restart_gets_his_answers_over_the_new_connection() {
+    fn a_peer_that_dials_again_after_a_restart_is_answered_over_the_new_connection() {
         let (mut connections, peer, begin) = (OpenConnections::default(), PeerId::random(), Instant::now());
         let mut established = |number, after| {
             connections.established(begin + Duration::from_millis(after), peer, id(number), &inbound())
@@ -230,7 +230,7 @@ mod tests {
         assert_eq!(
             established(3, 1500),
             [id(1), id(2)],
-            "killed and started again: nobody is at the other end of these"
+            "the peer was killed and restarted, so the old connections are dead"
         );
     }
 }

@@ -1,7 +1,7 @@
 //! Messages about connections that failed.
 use libp2p::swarm::DialError;
 
-/// Returns an error with all its causes in one line.
+/// Formats an error with all its causes in one line.
 pub(super) fn reason(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
@@ -13,20 +13,21 @@ pub(super) fn dial_message(error: &DialError, is_private: bool) -> String {
         DialError::Transport(all) => {
             let each = all.iter().map(|(address, error)| format!("{address}: {}", root(error)));
             let each = each.collect::<Vec<_>>().join("; ");
-            // Between different keys there is only noise: the other side hangs up in one way or another, or is silent.
+            // With different network keys the two sides read only random bytes: the other side closes the connection or
+            // stays silent.
             let is_plain = ["refused", "unreachable", "No route"].iter().any(|plain| each.contains(plain));
-            let is_riddle = is_private && !is_plain;
-            if is_riddle { format!("{each} (does it have the same network key?)") } else { each }
+            let may_be_wrong_key = is_private && !is_plain;
+            if may_be_wrong_key { format!("{each} (does it have the same network key?)") } else { each }
         }
         DialError::WrongPeerId { obtained, address } => {
-            format!("{address}: somebody else answers, {obtained}")
+            format!("{address}: another peer answers: {obtained}")
         }
         DialError::Denied { cause } => root(cause),
         other => reason(other),
     }
 }
 
-/// Returns the innermost cause of an error: those around it repeat its message.
+/// Returns the message of the innermost cause of an error. The outer errors only repeat it.
 pub(super) fn root(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |cause| cause.source());
     causes.last().map_or_else(String::new, ToString::to_string)

@@ -1,4 +1,4 @@
-//! The dials that are under way, and who waits for them.
+//! The dials in progress, and the callers that wait for them.
 use std::collections::BTreeMap;
 
 use libp2p::swarm::ConnectionId;
@@ -8,13 +8,15 @@ use tokio::sync::oneshot;
 use super::addresses::without_peer;
 use super::types::ConnectError;
 
-/// Maximum number of dials of one peer at a time. A peer that names new addresses again and again gets no more.
+/// Maximum number of dials to one peer at the same time. It bounds the work that a peer causes by announcing new
+/// addresses again and again.
 const MAX_DIALS: usize = 4;
 
-/// Where the result of a dial is sent.
+/// Channel to which the result of a dial is sent.
 pub(super) type Reply = oneshot::Sender<Result<(), ConnectError>>;
 
-/// All dials. A peer that names new addresses while it is dialled at old ones is dialled at the new ones at once.
+/// All dials in progress. When a peer announces new addresses while old ones are dialled, the new ones are dialled at
+/// once.
 #[derive(Debug, Default)]
 pub(super) struct Dials(BTreeMap<PeerId, DialsOfPeer>);
 
@@ -25,8 +27,8 @@ struct DialsOfPeer {
 }
 
 impl Dials {
-    /// Returns those of the addresses at which the peer is not being dialled. There are none when it is being dialled as
-    /// often as is allowed.
+    /// Returns the addresses at which the peer is not being dialled yet. Returns none when the limit of dials to this
+    /// peer is reached.
     pub(super) fn untried(&self, peer: &PeerId, addresses: Vec<Multiaddr>) -> Vec<Multiaddr> {
         let running = self.0.get(peer).map_or(&[][..], |dials| &dials.running);
         if running.len() >= MAX_DIALS {
@@ -36,22 +38,23 @@ impl Dials {
         addresses.into_iter().filter(|address| !is_tried(address)).collect()
     }
 
-    /// Whether the peer is being dialled.
+    /// Returns whether the peer is being dialled.
     pub(super) fn is_running(&self, peer: &PeerId) -> bool {
         self.0.get(peer).is_some_and(|dials| !dials.running.is_empty())
     }
 
-    /// Notes a dial that has begun.
+    /// Records a dial that was started.
     pub(super) fn begun(&mut self, peer: PeerId, id: ConnectionId, addresses: Vec<Multiaddr>) {
         self.0.entry(peer).or_default().running.push((id, addresses));
     }
 
-    /// Sends the result of the dials of a peer to `reply`. One of them has to be under way.
+    /// Sends the result of the dials to a peer to `reply`. One of them must be in progress.
     pub(super) fn wait(&mut self, peer: PeerId, reply: Reply) {
         self.0.entry(peer).or_default().replies.push(reply);
     }
 
-    /// Notes that a peer was reached, by one of these dials or otherwise.
+    /// Reports success to all callers that wait for this peer, whether one of these dials or another connection reached
+    /// it.
     pub(super) fn reached(&mut self, peer: &PeerId, id: ConnectionId) {
         let Some(dials) = self.0.get_mut(peer) else { return };
         dials.replies.drain(..).for_each(|reply| drop(reply.send(Ok(()))));
@@ -61,8 +64,8 @@ impl Dials {
         }
     }
 
-    /// Notes that a dial ended because another host answered at one of its addresses. Returns its other addresses: libp2p does
-    /// not go on with them. Those who wait go on waiting.
+    /// Handles a dial that ended because another host answered at one of its addresses. Returns its other addresses,
+    /// because libp2p does not try them any more. The callers keep waiting.
     pub(super) fn met_another(&mut self, peer: &PeerId, id: ConnectionId, at: &Multiaddr) -> Vec<Multiaddr> {
         let Some(dials) = self.0.get_mut(peer) else { return Vec::new() };
         let Some(place) = dials.running.iter().position(|(running, _)| *running == id) else {
@@ -71,11 +74,12 @@ impl Dials {
         let (_, mut addresses) = dials.running.swap_remove(place);
         let before = addresses.len();
         addresses.retain(|address| without_peer(address) != without_peer(at));
-        // Without an end this would not go on.
+        // If no address was removed, dialling again could loop for ever.
         if addresses.len() < before { addresses } else { Vec::new() }
     }
 
-    /// Notes that a dial failed. Returns whether it was the last one of this peer; then those who wait are told.
+    /// Handles a failed dial. Returns whether it was the last dial to this peer; then the callers that wait get the
+    /// error.
     pub(super) fn failed(&mut self, peer: &PeerId, id: ConnectionId, error: &ConnectError) -> bool {
         let Some(dials) = self.0.get_mut(peer) else { return true };
         dials.running.retain(|(running, _)| *running != id);
@@ -101,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn new_addresses_are_dialled_though_old_ones_still_are() {
+    fn new_addresses_are_dialled_while_old_ones_still_are() {
         let (mut dials, peer) = (Dials::default(), PeerId::random());
         assert_eq!(dials.untried(&peer, vec![address(1)]), [address(1)]);
         dials.begun(peer, id(1), vec![address(1)]);
@@ -115,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dial_fails_for_those_who_wait_when_all_dials_of_the_peer_have_failed() {
+    fn callers_get_an_error_when_all_dials_of_the_peer_have_failed() {
         let (mut dials, peer) = (Dials::default(), PeerId::random());
         let error = ConnectError::Failed(peer, "no".to_owned());
         let (reply, mut answer) = oneshot::channel();
@@ -129,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn where_another_host_answers_the_other_addresses_are_left_to_dial() {
+    fn the_other_addresses_are_dialled_when_another_host_answers_at_one() {
         let (mut dials, peer) = (Dials::default(), PeerId::random());
         let (reply, mut answer) = oneshot::channel();
         dials.begun(peer, id(1), vec![address(1), address(2)]);
@@ -144,12 +148,12 @@ mod tests {
     }
 
     #[test]
-    fn whoever_waits_is_told_as_soon_as_the_peer_is_reached() {
+    fn callers_are_told_as_soon_as_the_peer_is_reached() {
         let (mut dials, peer) = (Dials::default(), PeerId::random());
         let (reply, mut answer) = oneshot::channel();
         dials.begun(peer, id(1), vec![address(1)]);
         dials.wait(peer, reply);
-        // It came by itself.
+        // The peer connected by itself.
         dials.reached(&peer, id(9));
         assert_eq!(answer.try_recv(), Ok(Ok(())));
         assert!(dials.untried(&peer, vec![address(1)]).is_empty(), "this dial still goes on");

@@ -1,4 +1,4 @@
-//! The loop that drives a node: swarm events, commands of the handle, and the exchange of blocks.
+//! The event loop of a node: events of the swarm, commands of the handle, and the exchange of blocks.
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,14 +32,14 @@ mod events;
 
 use connecting::NamedBy;
 
-/// How long stopping may wait for blocks that are being stored, and for the disk.
+/// Maximum time that stopping waits for blocks that are being stored, and again for the final sync.
 const SHUTDOWN: Duration = Duration::from_secs(2);
-/// When places become few, a connection that was not used for this long may be closed.
+/// Idle time after which a connection may be closed when most connection slots are used.
 const CROWDED_IDLE: Duration = Duration::from_secs(60);
-/// The most listen failures that are remembered.
+/// Maximum number of listen failures that are remembered.
 const MAX_FAILURES: usize = 64;
 
-/// What the handle asks of the driver.
+/// A command of the handle to the driver.
 #[derive(Debug)]
 pub(super) enum Command {
     Connect { peer: PeerId, addresses: Vec<Multiaddr>, reply: oneshot::Sender<Result<(), ConnectError>> },
@@ -48,7 +48,7 @@ pub(super) enum Command {
     Subscribe { topic: String, reply: oneshot::Sender<Result<Topic, SubscribeError>> },
 }
 
-/// What the driver lets the handle see.
+/// State of the driver that the handle can read.
 #[derive(Clone, Debug)]
 pub(super) struct Reports {
     pub(super) listening: watch::Receiver<Vec<Multiaddr>>,
@@ -58,7 +58,7 @@ pub(super) struct Reports {
     pub(super) persistent: watch::Receiver<Arc<Vec<PersistentPeer>>>,
 }
 
-/// What makes a node go: [`Driver::run`] has to be awaited for as long as it is to live.
+/// The future that runs a node: [`Driver::run`] must be awaited as long as the node is to work.
 pub struct Driver {
     swarm: Swarm<Behaviour>,
     exchange: Exchange,
@@ -67,7 +67,7 @@ pub struct Driver {
     persistent: PersistentLinks,
     subscriptions: Subscriptions,
     dials: Dials,
-    /// The addresses that others named and this node dialled lately.
+    /// Addresses that other peers named and this node dialled lately.
     targets: Targets<PeerId>,
     started: Instant,
     probes: Probes,
@@ -144,8 +144,8 @@ impl Driver {
         }
     }
 
-    /// Drives the node until `shutdown` is cancelled; then what has arrived is stored and made durable, within a few
-    /// seconds. Dropping the future stops the node at once.
+    /// Runs the node until `shutdown` is cancelled. Then blocks that have arrived are stored and made durable, within a
+    /// few seconds. Dropping the future stops the node at once.
     pub async fn run(mut self, shutdown: CancellationToken) {
         loop {
             tokio::select! {
@@ -175,7 +175,7 @@ impl Driver {
             let _ = self.swarm.disconnect_peer_id(peer);
         }
         if timeout(SHUTDOWN, self.exchange.finish()).await.is_err() {
-            tracing::warn!("not all blocks that arrived could be stored in time; they will be fetched again");
+            tracing::warn!("not all received blocks could be stored in time; they will be fetched again");
         }
         let store = self.store.clone();
         match timeout(SHUTDOWN, blocking(move || store.sync())).await {
@@ -192,7 +192,7 @@ impl Driver {
     }
 
     fn listen_failed(&self, address: Multiaddr, reason: String) {
-        tracing::debug!(%address, reason, "cannot listen here");
+        tracing::debug!(%address, reason, "cannot listen on this address");
         self.failures.send_modify(|failures| {
             if failures.len() < MAX_FAILURES {
                 failures.push(ListenFailure { address, reason });
@@ -220,7 +220,7 @@ impl Driver {
                     self.reconnect(peer);
                 }
                 Request::LeaveAside(peer, reason) => {
-                    tracing::warn!(%peer, reason, "a peer is left aside");
+                    tracing::warn!(%peer, reason, "banning a peer for a while because it misbehaved");
                     self.connections.leave_aside(peer);
                     let _ = self.swarm.disconnect_peer_id(peer);
                 }
@@ -246,13 +246,13 @@ impl Driver {
             Step::Changed => {
                 let (added, removed) = self.persistent.change(|peer| self.swarm.is_connected(peer));
                 let limits = &mut self.swarm.behaviour_mut().limits;
-                // Whom somebody chose gets in though all places are taken.
+                // A persistent peer may connect even if all connection slots are used.
                 added.iter().for_each(|peer| limits.bypass_peer_id(peer));
                 removed.iter().for_each(|peer| limits.remove_peer_id(peer));
             }
             Step::Dial(peer, _) if self.swarm.is_connected(&peer) => self.persistent.connected(&peer),
             Step::Dial(peer, addresses) => {
-                // Its end is reported as that of any other dial.
+                // The result is reported as for any other dial.
                 if let Err(error) = self.dial(peer, addresses, NamedBy::Owner) {
                     self.persistent.failed(&peer, dial_message(&error, self.rules.is_private));
                 }
@@ -260,8 +260,8 @@ impl Driver {
         }
     }
 
-    /// Closes connections that nobody uses. Gossipsub holds a stream on each, so none ends by itself; those with whom
-    /// a topic is shared stay, unless places become few.
+    /// Closes the connection that was unused for the longest time. Gossipsub holds a stream on each connection, so none
+    /// ends by itself. Connections with peers that share a topic stay open, unless slots become few.
     fn close_unused(&mut self) {
         let unused = self.exchange.unused_for(self.idle_timeout.min(CROWDED_IDLE));
         if unused.is_empty() {
@@ -276,7 +276,7 @@ impl Driver {
         };
         let longest = unused.iter().filter(may_go).max_by_key(|(_, idle)| *idle);
         if let Some((peer, idle)) = longest.copied() {
-            tracing::debug!(%peer, ?idle, "an unused connection is closed");
+            tracing::debug!(%peer, ?idle, "closing an unused connection");
             let _ = self.swarm.disconnect_peer_id(peer);
         }
     }

@@ -1,4 +1,4 @@
-//! The I/O shell of the Bitswap engine: carries out what it says, with streams and the store.
+//! The I/O shell of the Bitswap engine: carries out its outputs with streams and the store.
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -21,12 +21,12 @@ use super::streams::{self, SendError};
 use super::work::{self, Disk, Done};
 use crate::store::{BlockKey, Store, StoreError};
 
-/// The most blocks that wait to be stored before no more messages are taken.
+/// Number of blocks waiting to be stored at which no more messages are taken.
 const MAX_STORING: usize = 64;
-/// What a fetch is told about a block that it wants: the block, and from whom it came.
+/// Answer to a want: the block and the peer that sent it, or an error.
 pub(super) type Delivery = Result<(Bytes, PeerId), WantError>;
 
-/// Why a wanted block does not come.
+/// Error that ends a want without a block.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(super) enum WantError {
     #[error(transparent)]
@@ -35,17 +35,17 @@ pub(super) enum WantError {
     Store(#[from] Arc<StoreError>),
 }
 
-/// The fetches that wait for one block.
+/// The callers that wait for one block.
 struct Waiting {
     cid: Cid,
     replies: Vec<oneshot::Sender<Delivery>>,
 }
 
-/// What the exchange asks of the driver.
+/// A request of the exchange to the driver.
 pub(super) enum Request {
-    /// A new connection with this peer: the one that there is carries nothing.
+    /// Open a new connection with this peer: the present one is dead.
     Reconnect(PeerId),
-    /// No connection with this peer for a while.
+    /// Ban this peer for a while, for this reason.
     LeaveAside(PeerId, &'static str),
 }
 
@@ -58,7 +58,7 @@ pub(super) struct Exchange {
     links: BTreeMap<PeerId, Link>,
     visits: u64,
     waiting: BTreeMap<BlockKey, Waiting>,
-    /// Blocks between their arrival and the end of their want.
+    /// Blocks that have arrived and whose want has not ended yet.
     arrived: BTreeMap<BlockKey, (Bytes, PeerId)>,
     storing: usize,
     work: JoinSet<Done>,
@@ -112,8 +112,8 @@ impl Exchange {
         self.carry_out();
     }
 
-    /// Notes that one of several connections with a peer is closed. What was sent last may be lost with it, so everything
-    /// that is wanted is said again over another connection.
+    /// Handles the end of one of several connections with a peer. The last message may be lost with it, so all wants
+    /// are sent again over another connection.
     pub(super) fn one_closed(&mut self, peer: PeerId) {
         let Some(link) = self.links.get_mut(&peer) else {
             return;
@@ -130,7 +130,6 @@ impl Exchange {
         self.carry_out();
     }
 
-    /// Starts to read a stream that a peer opened.
     pub(super) fn opened(&mut self, peer: PeerId, source: Option<IpAddr>, stream: Stream) {
         let is_crowded = link::is_crowded(&self.links, source);
         let Some(link) = self.links.get_mut(&peer) else {
@@ -149,10 +148,10 @@ impl Exchange {
         });
     }
 
-    /// Wants a block; `reply` gets it once it is stored. Dropping the other end of `reply` ends the want.
+    /// Requests a block. `reply` receives it once it is stored. Dropping the receiver of `reply` ends the want.
     pub(super) fn want(&mut self, cid: Cid, priority: i32, reply: oneshot::Sender<Delivery>) {
         if self.store.contains(&cid) {
-            // It came since the fetch looked; without an answer the fetch looks again.
+            // The block arrived since the caller looked. Without an answer the caller looks again.
             return;
         }
         match self.engine.want(self.now(), cid, priority) {
@@ -165,13 +164,13 @@ impl Exchange {
         self.carry_out();
     }
 
-    /// A block was stored by somebody else.
+    /// Tells the engine that a block was stored without the exchange.
     pub(super) fn stored(&mut self, cid: &Cid, size: usize) {
         self.engine.stored(self.now(), cid, size);
         self.carry_out();
     }
 
-    /// Ends the wants whose fetches are gone.
+    /// Ends the wants whose callers are gone.
     pub(super) fn tidy(&mut self) {
         let (now, engine) = (self.now(), &mut self.engine);
         self.waiting.retain(|_, waiting| {
@@ -185,7 +184,7 @@ impl Exchange {
         self.carry_out();
     }
 
-    /// Waits for the next thing that happens, and handles it. May be cancelled at any time.
+    /// Waits for the next event and handles it. Cancel safe.
     pub(super) async fn step(&mut self) {
         let wake = self.engine.next_wake().map(|at| self.start + at);
         tokio::select! {
@@ -205,7 +204,7 @@ impl Exchange {
         self.carry_out();
     }
 
-    /// Waits until all blocks that arrived are stored.
+    /// Waits until all blocks that have arrived are stored.
     pub(super) async fn finish(&mut self) {
         self.readers.abort_all();
         while self.storing > 0 {
@@ -216,23 +215,23 @@ impl Exchange {
         }
     }
 
-    /// The peers to whom and from whom nothing was said for so long, and how long it was.
+    /// Returns the peers that were idle, in both directions, for at least `least`, with the idle time of each.
     pub(super) fn unused_for(&self, least: Duration) -> Vec<(PeerId, Duration)> {
         let idle = self.links.iter().map(|(peer, link)| (*peer, link.used.elapsed()));
         idle.filter(|(_, idle)| *idle >= least).collect()
     }
 
-    /// Whether a peer said something lately.
+    /// Returns whether a message of this peer arrived within `time`.
     pub(super) fn is_heard_within(&self, peer: &PeerId, time: Duration) -> bool {
         self.links.get(peer).is_some_and(|link| link.heard.elapsed() < time)
     }
 
-    /// What the driver is to do.
+    /// Takes the requests to the driver that have gathered.
     pub(super) fn take_requests(&mut self) -> Vec<Request> {
         std::mem::take(&mut self.requests)
     }
 
-    /// Tells the engine how much came from a peer of messages that may not be whole yet.
+    /// Reports received bytes to the engine, also those of messages that are still incomplete.
     fn tell_coming(&mut self, peer: PeerId) {
         let bytes = self.links.get(&peer).map_or(0, |link| link.coming.swap(0, Ordering::Relaxed));
         if bytes > 0 {
@@ -252,7 +251,7 @@ impl Exchange {
     }
 
     fn reader_ended(&mut self, ended: Result<PeerId, JoinError>) {
-        // A reader that panicked cannot say whose it was; its place stays taken until the peer connects anew.
+        // A reader that panicked does not return its peer. Its slot stays used until the peer connects again.
         if let Some(link) = ended.ok().and_then(|peer| self.links.get_mut(&peer)) {
             link.readers = link.readers.saturating_sub(1);
         }
@@ -268,7 +267,7 @@ impl Exchange {
             }
             Ok(Done::Stored { cid, block, result }) => self.block_stored(&cid, block, result),
             Ok(Done::Sent { .. } | Done::Loaded { .. }) => {}
-            Err(error) => tracing::error!(%error, "a worker of the exchange died"),
+            Err(error) => tracing::error!(%error, "a worker task of the exchange failed"),
         }
     }
 
@@ -301,7 +300,7 @@ impl Exchange {
                 self.arrived.insert(BlockKey::of(cid), block);
                 self.engine.stored(self.now(), cid, size);
                 self.carry_out();
-                // Nobody takes it when the want was cancelled while it was being stored.
+                // The block is still there if the want was cancelled while it was being stored.
                 self.arrived.remove(&BlockKey::of(cid));
             }
             Err(error) => {
@@ -319,7 +318,7 @@ impl Exchange {
         }
     }
 
-    /// Does what the engine wants done.
+    /// Carries out the outputs of the engine.
     fn carry_out(&mut self) {
         while let Some(output) = self.engine.poll_output() {
             match output {
@@ -338,7 +337,7 @@ impl Exchange {
         }
     }
 
-    /// The next message goes over a new stream, and over a new connection if there is another way to the peer.
+    /// Makes the next message use a new stream, and asks the driver for a new connection.
     fn reconnect(&mut self, peer: PeerId) {
         if let Some(link) = self.links.get_mut(&peer) {
             link.stream = None;
@@ -349,7 +348,7 @@ impl Exchange {
     fn satisfied(&mut self, cid: &Cid) {
         match self.arrived.remove(&BlockKey::of(cid)) {
             Some(block) => self.deliver(cid, &Ok(block)),
-            // Added here meanwhile: who waits finds it in the store.
+            // The block was added locally meanwhile: the callers find it in the store.
             None => drop(self.waiting.remove(&BlockKey::of(cid))),
         }
     }
@@ -377,7 +376,8 @@ impl Exchange {
     }
 }
 
-/// The end of a peer ID is that of a key or of a hash: as good as random, and the same for all who know the peer.
+/// Returns the last eight bytes of a peer ID. They belong to a key or a hash, so they are as good as random, and the
+/// same for every node that knows the peer.
 fn token(peer: &PeerId) -> u64 {
     let bytes = peer.to_bytes();
     bytes.iter().rev().take(8).fold(0, |word, byte| word << 8 | u64::from(*byte))

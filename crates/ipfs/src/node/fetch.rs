@@ -15,21 +15,22 @@ use super::obstacle::Obstacle;
 use super::session::Session;
 use super::table::RunningFetch;
 
-/// The most neighbours that are met.
+/// Maximum number of neighbours that are dialled.
 const MAX_NEIGHBOURS: usize = 48;
-/// How often neighbours that are not connected are dialled.
+/// Interval at which neighbours that are not connected are dialled.
 const MEET_AGAIN: Duration = Duration::from_secs(20);
-/// How often it is seen whether providers that are connected still answer.
+/// Interval at which connected providers are checked for whether they still answer.
 const CHECK: Duration = Duration::from_secs(10);
-/// The first pause between dials of providers none of which is connected, and the longest.
+/// Shortest and longest pause between dials while no provider is connected. The pause doubles each time.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
 
 impl Node {
-    /// Fetches the whole DAG below `root` into the store, from the providers and from every other connected peer.
-    /// Blocks that are here already are not fetched again. Dropping the future ends the fetch.
+    /// Fetches the whole DAG below `root` into the store, from the providers and from all other connected peers. Blocks
+    /// that are in the store already are not fetched again. Dropping the future ends the fetch.
     ///
     /// # Errors
-    /// When a limit is reached, nothing comes any more, the DAG is not readable, or the store is full.
+    /// When a limit is reached, no block arrives within the stall timeout, the DAG is not readable, or the store is
+    /// full.
     pub async fn fetch(
         &self,
         root: Cid,
@@ -41,8 +42,8 @@ impl Node {
         self.fetch_from("", root, providers, limits, progress).await
     }
 
-    /// As [`Node::fetch`], with providers that may change meanwhile: whoever is named later is dialled at once. `name` is what
-    /// [`Node::fetches`] calls it.
+    /// As [`Node::fetch`], with providers that may change during the fetch: new providers are dialled at once. `name`
+    /// is the name of the fetch in [`Node::fetches`].
     ///
     /// # Errors
     /// As [`Node::fetch`].
@@ -66,13 +67,13 @@ impl Node {
         }
     }
 
-    /// The fetches that run or wait for their turn, the first one first.
+    /// Returns the fetches that run or wait for a free slot, the oldest first.
     pub fn fetches(&self) -> Vec<RunningFetch> {
         self.fetches.list()
     }
 
-    /// Names other nodes that are near. While something is fetched they are met, so that those who want the same can
-    /// give it to each other. At most 48 are taken.
+    /// Sets the nodes that are nearby. During a fetch they are dialled, so that nodes which fetch the same content can
+    /// exchange blocks. At most 48 are used.
     pub fn tell_neighbours(&self, mut neighbours: Vec<Provider>) {
         neighbours.truncate(MAX_NEIGHBOURS);
         self.neighbours.send_if_modified(|told| {
@@ -84,7 +85,7 @@ impl Node {
     }
 }
 
-/// Dials all providers, and again whenever one of them is connected no more or others are named.
+/// Dials all providers. Dials again when one of them disconnects or the list of providers changes.
 pub(super) async fn keep_connected(
     node: &Node,
     mut providers: watch::Receiver<Vec<Provider>>,
@@ -103,13 +104,14 @@ pub(super) async fn keep_connected(
         };
         tokio::select! {
             () = wait => {}
-            // A dial that hangs must not hold up one that would not.
+            // A dial that hangs must not delay a dial that would succeed.
             () = named_anew(&mut providers) => pause = BACK_OFF.0,
         }
     }
 }
 
-/// Dials the neighbours once, and again when others are named or some time is over.
+/// Dials the neighbours that are not connected. Dials again when the list of neighbours changes, or after
+/// [`MEET_AGAIN`].
 pub(super) async fn meet_neighbours(node: &Node) -> std::convert::Infallible {
     let mut neighbours = node.neighbours.subscribe();
     loop {
@@ -124,7 +126,7 @@ pub(super) async fn meet_neighbours(node: &Node) -> std::convert::Infallible {
     }
 }
 
-/// Sees again and again whether the connected providers still answer. A connection that does not is closed.
+/// Checks at regular intervals that the connected providers still answer. A connection that does not is closed.
 async fn check_connected(node: &Node, providers: &[Provider]) -> std::convert::Infallible {
     loop {
         sleep(CHECK).await;
@@ -134,7 +136,8 @@ async fn check_connected(node: &Node, providers: &[Provider]) -> std::convert::I
     }
 }
 
-/// Returns when it is time to dial again: a while later when no provider is connected, else once one is no more.
+/// Waits until it is time to dial again. Without a connected provider this is after the pause, which then doubles;
+/// otherwise it is when a provider has disconnected.
 async fn wait_until_fewer(
     connected: &mut watch::Receiver<Arc<BTreeSet<PeerId>>>,
     providers: &[Provider],
@@ -155,14 +158,15 @@ async fn wait_until_fewer(
     };
     match connected.wait_for(is_less).await.map(|peers| here(&peers)) {
         Ok(0) => {}
-        // The others go on meanwhile; whoever comes and goes is not dialled without end.
+        // The other providers go on meanwhile. The pause limits the dials to a provider that connects and disconnects
+        // repeatedly.
         Ok(_) => sleep(BACK_OFF.1).await,
         // The driver is gone; the fetch itself notices that.
         Err(_) => std::future::pending().await,
     }
 }
 
-/// Returns when the providers change; never when they cannot any more.
+/// Waits until the list changes. Never returns when it can no longer change.
 async fn named_anew(providers: &mut watch::Receiver<Vec<Provider>>) {
     if providers.changed().await.is_err() {
         std::future::pending().await

@@ -1,4 +1,4 @@
-//! What a fetch is told, what it tells, and how it fails.
+//! Inputs, results and errors of a fetch.
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,95 +13,97 @@ use crate::dag::DagError;
 use crate::store::{Protection, StoreError};
 use crate::unixfs::MAX_DEPTH;
 
-/// How many blocks one fetch wants at one time.
+/// Maximum number of blocks that one fetch requests at the same time.
 pub(super) const WINDOW: usize = 256;
 
-/// Somebody who is said to have a DAG, and where it can be reached.
+/// A peer that is said to have a DAG, with its addresses.
 pub type Provider = (PeerId, Vec<Multiaddr>);
 
-/// What one fetch may cost.
+/// Limits of one fetch.
 #[derive(Clone, Copy, Debug)]
 pub struct FetchLimits {
-    /// The most bytes of all its blocks together.
+    /// Maximum number of bytes of all its blocks together.
     pub max_bytes: u64,
-    /// The most different blocks.
+    /// Maximum number of different blocks.
     pub max_blocks: usize,
-    /// How long no block may arrive before it is given up.
+    /// Time without a new block after which the fetch is given up.
     pub stall_timeout: Duration,
-    /// What has a higher one is fetched first.
+    /// Priority; a fetch with a higher priority is served first.
     pub priority: i32,
 }
 
-/// How far a fetch is.
+/// Progress of a fetch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FetchProgress {
-    /// Blocks that are here.
+    /// Number of blocks in the store.
     pub blocks: usize,
-    /// Their bytes.
+    /// Size of these blocks in bytes.
     pub bytes: u64,
-    /// Blocks known to belong to the DAG so far.
+    /// Number of blocks that are known so far to belong to the DAG.
     pub known_blocks: usize,
-    /// The content's size as the root claims it, once the root is here.
+    /// Size of the content in bytes as claimed by the root, once the root is in the store.
     pub claimed_bytes: Option<u64>,
-    /// What keeps it from going on, if anything does.
+    /// Reason why the fetch makes no progress, if there is one.
     pub obstacle: Option<Obstacle>,
 }
 
-/// What was fetched.
+/// Summary of a finished fetch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FetchSummary {
-    /// The bytes of all different blocks.
+    /// Size of all different blocks in bytes.
     pub bytes: u64,
-    /// How many there are.
+    /// Number of different blocks.
     pub blocks: usize,
-    /// Those of the blocks that came from peers now; the others were here before.
+    /// Number of blocks that were received from peers; the others were in the store before.
     pub fetched_blocks: usize,
 }
 
-/// A DAG that is wholly in the store, and protected until this is dropped: pin it before.
+/// A DAG that is completely in the store. It is protected from garbage collection until this value is dropped, so pin
+/// it before.
 #[derive(Debug)]
 pub struct Fetched {
-    /// How much there is of it.
+    /// Number and size of its blocks.
     pub summary: FetchSummary,
-    /// Keeps its blocks from being thrown away.
+    /// Guard that protects its blocks from garbage collection.
     pub protection: Protection,
 }
 
-/// Why a DAG was not fetched. What came of it stays in the store until room is needed, and is found by the next try.
+/// Error that ends a fetch. Blocks that were received stay in the store until room is needed, so the next fetch finds
+/// them.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// No block came for [`FetchLimits::stall_timeout`].
-    #[error("no block came for {} s; {blocks} of at least {known_blocks} blocks are here", waited.as_secs())]
+    /// No block arrived for [`FetchLimits::stall_timeout`].
+    #[error("no block arrived for {} s; {blocks} of at least {known_blocks} blocks are in the store", waited.as_secs())]
     Stalled {
-        /// How long.
+        /// Time that was waited for a block.
         waited: Duration,
-        /// Blocks that are here.
+        /// Number of blocks in the store.
         blocks: usize,
-        /// Blocks known to belong to the DAG.
+        /// Number of blocks known to belong to the DAG.
         known_blocks: usize,
     },
-    /// More than [`FetchLimits::max_bytes`], or its root claims so.
+    /// The content has more bytes than [`FetchLimits::max_bytes`], or its root claims this.
     #[error("the content has more than {0} bytes")]
     TooLarge(u64),
-    /// More than [`FetchLimits::max_blocks`].
+    /// The content has more blocks than [`FetchLimits::max_blocks`].
     #[error("the content has more than {0} blocks")]
     TooManyBlocks(usize),
-    /// Deeper than [`MAX_DEPTH`].
+    /// The DAG is deeper than [`MAX_DEPTH`].
     #[error("the DAG is deeper than {MAX_DEPTH} levels")]
     TooDeep,
-    /// A block is not readable.
+    /// A block cannot be read as a node.
     #[error(transparent)]
     Dag(#[from] DagError),
-    /// Nobody can tell whether a block with this CID is the right one.
-    #[error("the hash function {code:#x} of {0} is not known here", code = .0.hash().code())]
+    /// The hash function of this CID is not supported, so the block cannot be verified.
+    #[error("the hash function {code:#x} of {0} is not supported", code = .0.hash().code())]
     UnknownHash(Cid),
-    /// There was no room for [`FetchLimits::stall_timeout`].
+    /// The store had no room during the whole of [`FetchLimits::stall_timeout`].
     #[error(transparent)]
     NoRoom(Shortage),
-    /// The store failed. Shared by all that wait for the same block.
+    /// The store failed. The error is shared by all callers that wait for the same block.
     #[error(transparent)]
     Store(Arc<StoreError>),
-    /// All fetches together want too many blocks at one time.
+    /// All fetches together request too many blocks at the same time.
     #[error(transparent)]
     TooManyWants(#[from] TooManyWants),
     /// The node has stopped.

@@ -1,35 +1,35 @@
-//! How many bytes of messages are held that are not whole yet, so that nobody fills the memory with beginnings.
+//! Limits the memory that is held by incomplete messages, so that no peer can fill it with beginnings of messages.
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Maximum number of bytes of messages that are not whole yet. Beyond it, each source has an equal share.
+/// Total number of bytes of incomplete messages above which each source is limited to an equal share of this number.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
-/// Maximum number of such bytes of one source: eight messages of the greatest length.
+/// Maximum number of bytes of incomplete messages of one source: eight messages of the maximum length.
 const MAX_OF_SOURCE: u64 = 32 * 1024 * 1024;
 
-/// Too much of what came from a source is not whole.
+/// The source holds too many bytes in incomplete messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("too many messages of this source are not whole")]
+#[error("incomplete messages of this source take too much memory")]
 pub(super) struct TooMuch;
 
-/// The bytes of messages that are not whole yet, by source. A clone is the same.
+/// Bytes of incomplete messages for each source. Clones share the same counts.
 #[derive(Clone, Debug, Default)]
 pub(super) struct HalfRead(Arc<Mutex<BTreeMap<Option<IpAddr>, u64>>>);
 
 impl HalfRead {
-    /// Begins a message of a source.
+    /// Begins to count a message of a source.
     pub(super) fn begin(&self, source: Option<IpAddr>) -> Held {
         Held { all: self.clone(), source, bytes: 0 }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Option<IpAddr>, u64>> {
-        // What is inside is changed by single calls that leave it whole.
+        // Each change is a single call that leaves the map consistent, so a poisoned lock is safe to use.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The bytes of one message that are held.
+/// The bytes that are held for one message. Dropping it releases them.
 #[derive(Debug)]
 pub(super) struct Held {
     all: HalfRead,
@@ -41,7 +41,7 @@ impl Held {
     /// Counts more bytes of the message.
     ///
     /// # Errors
-    /// When its source has too many already.
+    /// When the source would hold too many bytes.
     pub(super) fn grow(&mut self, more: usize) -> Result<(), TooMuch> {
         let more = more as u64;
         let mut held = self.all.lock();
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn beginnings_of_messages_take_little_memory_however_many_there_are() {
+    fn any_number_of_incomplete_messages_takes_little_memory() {
         let all = HalfRead::default();
         let mut held = Vec::new();
         for stream in 0..1000 {
@@ -91,14 +91,14 @@ mod tests {
         }
         let total = || all.lock().values().sum::<u64>();
         assert!(total() <= 2 * MAX_BYTES, "{}", total());
-        // Who has sent nothing yet gets a share all the same.
+        // A source that holds nothing yet still gets a share.
         assert_eq!(all.begin(source(200)).grow(MESSAGE / 8), Ok(()));
         held.clear();
         assert_eq!(total(), 0);
     }
 
     #[test]
-    fn one_source_has_a_limit_and_what_is_whole_counts_no_more() {
+    fn each_source_has_a_limit_and_finished_messages_do_not_count() {
         let all = HalfRead::default();
         let mut held: Vec<Held> = (0..8).map(|_| all.begin(source(1))).collect();
         assert!(held.iter_mut().all(|message| message.grow(MESSAGE).is_ok()));

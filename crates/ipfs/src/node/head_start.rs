@@ -1,7 +1,8 @@
-//! A transport whose dials begin a little later than those of others.
+//! A transport whose dials are delayed, so that other transports have a head start.
 //!
-//! A peer is dialled at all its addresses at once, and who answers first wins. TCP costs less than QUIC: the kernel does the
-//! work, and its headers are shorter. So QUIC is for where TCP does not get through (RFC 8305 does the same with IPv6 and IPv4).
+//! A peer is dialled at all its addresses at once, and the first connection wins. TCP costs less than QUIC: the kernel
+//! does the work, and its headers are shorter. So QUIC is used only where TCP does not get through. RFC 8305 does the
+//! same with IPv6 and IPv4.
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -12,10 +13,10 @@ use libp2p::core::transport::{DialOpts, ListenerId, TransportError, TransportEve
 use libp2p::{Multiaddr, Transport};
 use tokio::time::sleep;
 
-/// The others may take so long. RFC 8305 recommends 250 ms.
+/// Delay of each dial. RFC 8305 recommends 250 ms.
 const HEAD_START: Duration = Duration::from_millis(250);
 
-/// A transport that gives others a head start.
+/// Wraps a transport and delays its dials by [`HEAD_START`].
 pub(super) struct GivesHeadStart<T>(pub(super) T);
 
 impl<T> Transport for GivesHeadStart<T>
@@ -60,7 +61,7 @@ mod tests {
     use libp2p::core::transport::{MemoryTransport, PortUse};
 
     #[tokio::test(start_paused = true)]
-    async fn dials_begin_later_and_come_through() {
+    async fn dials_begin_later_and_succeed() {
         let mut transport = GivesHeadStart(MemoryTransport::default());
         let address: Multiaddr = "/memory/170100".parse().unwrap();
         transport.listen_on(ListenerId::next(), address.clone()).unwrap();

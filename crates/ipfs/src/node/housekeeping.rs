@@ -1,14 +1,16 @@
-//! When the driver tidies up: soon after something happened, now and then while peers are connected, and else not at all.
+//! Schedules the housekeeping of the driver: soon after an event, at regular intervals while peers are connected, and
+//! otherwise not at all.
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// Time between something that happens and the tidying that follows it, which is done for all that happens meanwhile.
+/// Time from an event to the housekeeping that follows it. All events in this time share one run.
 const GATHER: Duration = Duration::from_secs(1);
-/// Share of the shortest time limit of a connection by which the end of an unused one may be late.
+/// Divisor of the shortest idle timeout of a connection. The result is the interval of regular housekeeping, and so the
+/// longest delay in closing an unused connection.
 const LATENESS: u32 = 4;
 
-/// The time of the next tidying.
+/// The schedule of the next run.
 #[derive(Debug)]
 pub(super) struct Housekeeping {
     due: Option<Instant>,
@@ -16,23 +18,24 @@ pub(super) struct Housekeeping {
 }
 
 impl Housekeeping {
-    /// The first tidying comes after something happened. `shortest` is the shortest time limit of an unused connection.
+    /// Creates a schedule whose first run follows the first event. `shortest` is the shortest idle timeout of a
+    /// connection.
     pub(super) fn new(shortest: Duration) -> Self {
         Self { due: None, rest: (shortest / LATENESS).max(GATHER) }
     }
 
-    /// Notes that something happened.
+    /// Records an event.
     pub(super) fn happened(&mut self) {
         let soon = Instant::now() + GATHER;
         self.due = Some(self.due.map_or(soon, |due| due.min(soon)));
     }
 
-    /// Notes that all is tidy. `is_occupied` tells whether that changes by the passing of time.
+    /// Records that a run has finished. `is_occupied` says whether passing time alone can require another run.
     pub(super) fn done(&mut self, is_occupied: bool) {
         self.due = is_occupied.then(|| Instant::now() + self.rest);
     }
 
-    /// Waits for the next tidying. May be cancelled at any time.
+    /// Waits for the next run. Cancel safe.
     pub(super) async fn wait(&self) {
         match self.due {
             Some(due) => sleep_until(due).await,
@@ -48,7 +51,7 @@ mod tests {
 
     const HOUR: Duration = Duration::from_secs(3600);
 
-    /// Returns how long the next tidying is waited for, up to an hour.
+    /// Returns the waiting time until the next run, up to an hour.
     async fn waited(housekeeping: &Housekeeping) -> Duration {
         let begun = Instant::now();
         let _ = timeout(HOUR, housekeeping.wait()).await;
@@ -56,7 +59,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_node_to_which_nothing_happens_does_not_tidy_up() {
+    async fn an_idle_node_does_no_housekeeping() {
         let mut housekeeping = Housekeeping::new(Duration::from_secs(60));
         assert_eq!(waited(&housekeeping).await, HOUR);
         housekeeping.happened();
@@ -68,7 +71,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_happens_all_the_time_does_not_put_it_off() {
+    async fn frequent_events_do_not_delay_housekeeping() {
         let mut housekeeping = Housekeeping::new(Duration::from_secs(1));
         housekeeping.happened();
         tokio::time::advance(GATHER / 2).await;

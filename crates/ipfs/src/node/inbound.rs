@@ -1,7 +1,7 @@
-//! Takes every stream that a peer opens for one protocol.
+//! Accepts every stream that a peer opens for one protocol.
 //!
-//! libp2p-stream keeps one inbound stream and drops the rest, but Kubo opens a new one for every message, so some of
-//! its messages would be lost.
+//! libp2p-stream keeps one inbound stream and drops the rest. Kubo opens a new stream for every message, so some of its
+//! messages would be lost.
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::fmt;
@@ -16,10 +16,10 @@ use libp2p::swarm::{
 };
 use libp2p::{Multiaddr, PeerId};
 
-/// The most streams of one connection that wait to be taken. More are reset: an honest peer waits for the first.
+/// Maximum number of streams of one connection that wait to be accepted. Further streams are reset; an honest peer
+/// waits for the first ones instead.
 const MAX_WAITING: usize = 64;
 
-/// A stream that a peer opened.
 pub(super) struct Inbound {
     pub(super) peer: PeerId,
     pub(super) stream: Stream,
@@ -74,7 +74,7 @@ impl NetworkBehaviour for Behaviour {
     fn on_swarm_event(&mut self, _: FromSwarm<'_>) {}
 
     fn on_connection_handler_event(&mut self, peer: PeerId, _: ConnectionId, event: THandlerOutEvent<Self>) {
-        // The swarm takes an event from a connection only when this queue is empty, so it does not grow.
+        // The swarm takes an event from a connection only when this queue is empty, so the queue does not grow.
         self.events.push_back(Inbound { peer, stream: event.0 });
     }
 

@@ -1,7 +1,7 @@
-//! How fast bytes may come and go: one limit for each direction, near and far, shared by all peers there.
+//! Rate limits: one for each direction, for near and for far peers, shared by all peers of that kind.
 //!
-//! A token bucket for each of the four. Whoever has to wait for one stands in a queue, each peer with one piece at a time, so
-//! that all peers get as much. Pieces are small at low rates: the queue moves on, and no time-out is tripped.
+//! Each of the four limits is a token bucket. Peers that have to wait stand in a queue, each with one piece at a time,
+//! so all peers get equal shares. Pieces are small at low rates, so that the queue moves on and no timeout expires.
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,57 +16,57 @@ use super::meter::Meter;
 use super::networks::Networks;
 use super::probes::Passed;
 
-/// How much is read or written at one time without a limit.
+/// Maximum number of bytes that are read or written at one time.
 const PIECE_BYTES: usize = 64 * 1024;
-/// How much at least.
+/// Minimum size of a piece in bytes, at any rate.
 const LEAST_PIECE_BYTES: u64 = 1024;
-/// A piece takes one part of so many of a second.
+/// Number of pieces into which one second at the configured rate is divided.
 const PIECES_PER_SECOND: u64 = 20;
-/// What was not used may be used for so much later: it makes up for timers that are late.
+/// Time of unused rate that is saved for later use. It makes up for timers that fire late.
 const BURST: Duration = Duration::from_millis(50);
-/// So much may pass without waiting, because it is short; what is longer pays for it.
+/// Time by which short messages may exceed the rate without waiting. Longer messages then wait for it.
 const CREDIT: Duration = Duration::from_secs(1);
-/// What a hundred bytes are on the wire with their headers: Ethernet, IP and TCP take 4.5 % of full frames, less where the
-/// network card cuts them.
+/// Bytes on the wire, including headers, for 100 bytes of payload. Ethernet, IP and TCP add 4.5 % to full frames, and
+/// less where the network card splits the segments.
 const PERCENT_ON_THE_WIRE: u64 = 103;
 
-/// Bytes in a second; none for no limit. Near is who is on one of this host's own networks, far is everybody else.
+/// Rate limits in bytes per second; `None` means no limit. Near peers are those on one of this host's own networks; all
+/// other peers are far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rates {
-    /// What goes to those near.
+    /// Limit for bytes sent to near peers.
     pub lan_up: Option<u64>,
-    /// What comes from them.
+    /// Limit for bytes received from near peers.
     pub lan_down: Option<u64>,
-    /// What goes to those far.
+    /// Limit for bytes sent to far peers.
     pub wan_up: Option<u64>,
-    /// What comes from them.
+    /// Limit for bytes received from far peers.
     pub wan_down: Option<u64>,
 }
 
-/// Which way bytes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Direction {
     Up,
     Down,
 }
 
-/// How much passed between this node and a peer since it is connected.
+/// Traffic between this node and a peer since the peer connected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkTraffic {
-    /// Whom.
+    /// Peer ID of the peer.
     pub peer: PeerId,
-    /// Whether it is on one of this host's own networks.
+    /// Whether the peer is on one of this host's own networks.
     pub is_near: bool,
-    /// Bytes to it, and in a second lately.
+    /// Bytes sent to the peer: in total, and per second in the last seconds.
     pub up: (u64, u64),
-    /// Bytes from it, and in a second lately.
+    /// Bytes received from the peer: in total, and per second in the last seconds.
     pub down: (u64, u64),
 }
 
-/// The limits of a node, and its peers' shares in them.
+/// The rate limits of a node, and the share of each peer in them.
 #[derive(Debug, Default)]
 pub(super) struct Limits {
-    /// In the order of [`Limits::bucket`].
+    /// Buckets in the order of the fields of [`Rates`].
     buckets: [Bucket; 4],
     links: Mutex<BTreeMap<PeerId, Connections>>,
     networks: Mutex<Networks>,
@@ -75,7 +75,7 @@ pub(super) struct Limits {
 #[derive(Debug)]
 struct Connections {
     share: Arc<Share>,
-    /// Whether each leads to somebody near.
+    /// Whether each connection leads to a near address.
     near: BTreeMap<ConnectionId, bool>,
 }
 
@@ -93,8 +93,8 @@ impl Limits {
         Rates { lan_up, lan_down, wan_up, wan_down }
     }
 
-    /// Notes a connection. A peer that is reached in several ways is far if one of them is, since nobody knows by which a
-    /// stream goes.
+    /// Records a new connection. A peer counts as far if one of its connections is far, because a stream may use any of
+    /// them.
     pub(super) fn opened(self: &Arc<Self>, peer: PeerId, connection: ConnectionId, at: &Multiaddr) {
         let is_near = lock(&self.networks).fresh().is_near(at);
         let mut links = lock(&self.links);
@@ -106,7 +106,7 @@ impl Limits {
         link.place();
     }
 
-    /// Forgets a connection.
+    /// Removes a closed connection.
     pub(super) fn closed(&self, peer: &PeerId, connection: ConnectionId) {
         let mut links = lock(&self.links);
         let Some(link) = links.get_mut(peer) else { return };
@@ -117,7 +117,7 @@ impl Limits {
         }
     }
 
-    /// What a connected peer has to keep to.
+    /// Returns the share of a connected peer in the limits.
     pub(super) fn share(self: &Arc<Self>, peer: &PeerId) -> Arc<Share> {
         let known = lock(&self.links).get(peer).map(|link| Arc::clone(&link.share));
         known.unwrap_or_else(|| Arc::new(Share::new(Arc::clone(self))))
@@ -133,7 +133,7 @@ impl Limits {
         lock(&self.networks).fresh().clone()
     }
 
-    /// Returns what has passed between this node and a peer up to now.
+    /// Returns the bytes exchanged with a peer so far.
     pub(super) fn passed(&self, peer: &PeerId) -> Passed {
         let links = lock(&self.links);
         let traffic = links.get(peer).map(|link| link.share.traffic(*peer));
@@ -158,7 +158,7 @@ impl Connections {
     }
 }
 
-/// What one peer has of the limits.
+/// The share of one peer in the limits.
 #[derive(Debug)]
 pub(super) struct Share {
     limits: Arc<Limits>,
@@ -169,7 +169,7 @@ pub(super) struct Share {
 
 #[derive(Debug, Default)]
 struct DirectionState {
-    /// One piece at a time, however many streams there are.
+    /// Lets one piece of this peer wait at a time, whatever the number of its streams.
     piece: tokio::sync::Mutex<()>,
     meter: Mutex<Meter>,
 }
@@ -184,14 +184,14 @@ impl Share {
         }
     }
 
-    /// How much to read or write at one time.
+    /// Returns the number of bytes to read or write at one time.
     pub(super) fn piece_bytes(&self, direction: Direction) -> usize {
         let rate = self.bucket(direction).rate().unwrap_or(u64::MAX);
         let piece = (rate / PIECES_PER_SECOND).max(LEAST_PIECE_BYTES);
         usize::try_from(piece).unwrap_or(usize::MAX).min(PIECE_BYTES)
     }
 
-    /// Returns when so many bytes may pass.
+    /// Waits until this number of bytes may pass.
     pub(super) async fn pass(&self, direction: Direction, bytes: usize) {
         let state = self.state(direction);
         lock(&state.meter).count(bytes as u64);
@@ -201,7 +201,7 @@ impl Share {
         }
     }
 
-    /// Lets a short message pass before longer ones: these wait for it in turn.
+    /// Lets a short message pass before longer ones, which then wait for it.
     pub(super) async fn pass_first(&self, direction: Direction, bytes: usize) {
         lock(&self.state(direction).meter).count(bytes as u64);
         self.bucket(direction).pass_first(bytes as u64).await;
@@ -224,13 +224,13 @@ impl Share {
     }
 }
 
-/// What may pass in one direction, near or far.
+/// The token bucket of one direction, for near or for far peers.
 #[derive(Debug)]
 struct Bucket {
     rate: watch::Sender<Option<u64>>,
-    /// Those who wait, in the order in which they came.
+    /// First-in, first-out queue of the peers that wait.
     queue: tokio::sync::Mutex<()>,
-    /// Until when the time is used up for what passed already.
+    /// Time until which the rate is used up by bytes that have passed.
     used: Mutex<Option<Instant>>,
 }
 
@@ -260,7 +260,8 @@ impl Bucket {
         }
     }
 
-    /// Waits until no more time than `credit` is used up, then uses what these bytes take. Another rate counts at once.
+    /// Waits until the rate is used up for at most `credit` ahead, then uses the time for these bytes. A new rate takes
+    /// effect at once.
     async fn wait(&self, bytes: u64, credit: Duration) {
         let mut rates = self.rate.subscribe();
         loop {
@@ -268,13 +269,13 @@ impl Bucket {
             let Err(later) = self.take(time_for(bytes, rate), credit) else { return };
             tokio::select! {
                 () = sleep_until(later) => {}
-                // The sender lives as long as this bucket.
+                // The sender lives as long as this bucket, so this cannot fail.
                 _ = rates.changed() => {}
             }
         }
     }
 
-    /// Uses so much time, or tells when to ask again.
+    /// Uses this amount of time, or returns when to ask again.
     fn take(&self, time: Duration, credit: Duration) -> Result<(), Instant> {
         let now = Instant::now();
         let mut used = lock(&self.used);
@@ -294,7 +295,7 @@ fn time_for(bytes: u64, rate: u64) -> Duration {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is inside is changed by single calls that leave it whole.
+    // Each change is a single call that leaves the value consistent, so a poisoned lock is safe to use.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -315,7 +316,7 @@ mod tests {
         (peer, limits.share(&peer))
     }
 
-    /// How many bytes pass in a time, in pieces as streams have them.
+    /// Returns the number of bytes that pass within a time, in pieces as streams use them.
     async fn passed(share: &Share, direction: Direction, within: Duration) -> u64 {
         let end = Instant::now() + within;
         let mut sum = 0;
@@ -334,7 +335,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn each_way_keeps_to_its_own_rate() {
+    async fn each_direction_keeps_to_its_own_rate() {
         let rates = Rates { lan_up: Some(1_000_000), wan_up: Some(30_000), ..Rates::default() };
         let limits = limits(rates);
         assert_eq!(limits.rates(), rates);
@@ -347,7 +348,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn peers_share_evenly_however_many_streams_they_have() {
+    async fn peers_share_evenly_whatever_their_number_of_streams() {
         let limits = limits(Rates { wan_down: Some(300_000), ..Rates::default() });
         let [a, b] = [1, 2].map(|number| peer(&limits, number, "/ip4/203.0.113.7/tcp/1").1);
         let down = |share| passed(share, Direction::Down, SECONDS);
@@ -358,7 +359,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn another_rate_counts_at_once_and_none_at_all_frees() {
+    async fn a_new_rate_counts_at_once_and_no_rate_means_no_wait() {
         let limits = limits(Rates { wan_up: Some(1), ..Rates::default() });
         let (_, share) = peer(&limits, 1, "/ip4/203.0.113.7/tcp/1");
         let begun = Instant::now();
@@ -375,7 +376,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn short_messages_go_first_and_are_paid_for_by_the_others() {
+    async fn short_messages_go_first_and_longer_ones_wait_for_them() {
         let limits = limits(Rates { lan_up: Some(100_000), ..Rates::default() });
         let (_, share) = peer(&limits, 1, "/ip4/127.0.0.1/tcp/1");
         let begun = Instant::now();
@@ -384,7 +385,7 @@ mod tests {
         assert_eq!(begun.elapsed(), Duration::ZERO);
         share.pass(Direction::Up, 1).await;
         assert!(begun.elapsed() >= Duration::from_millis(600), "{:?}", begun.elapsed());
-        // Whoever sends many of them waits, too.
+        // A peer that sends many of them waits, too.
         let flood = async {
             for _ in 0..100 {
                 share.pass_first(Direction::Up, 10_000).await;
@@ -395,7 +396,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_is_reached_far_as_well_is_far() {
+    async fn a_peer_with_a_far_connection_is_far() {
         let limits = limits(Rates::default());
         let (peer, share) = peer(&limits, 1, "/ip4/127.0.0.1/tcp/1");
         assert!(share.is_near.load(Ordering::Relaxed));

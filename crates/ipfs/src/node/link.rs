@@ -1,4 +1,4 @@
-//! What the exchange knows of a connected peer, and how many of its streams are read.
+//! The state of the exchange for each connected peer, and limits on the number of streams that are read.
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,28 +9,28 @@ use libp2p::{PeerId, Stream};
 use super::limits::Share;
 use super::streams::Coming;
 
-/// The most streams of one peer that are read at one time.
+/// Maximum number of streams of one peer that are read at the same time.
 const MAX_STREAMS_PER_PEER: usize = 64;
-/// Maximum number of streams of all peers at one address that are read at one time.
+/// Maximum number of streams of all peers at one address that are read at the same time.
 const MAX_STREAMS_PER_SOURCE: usize = 256;
-/// Maximum number of streams of all peers that are read at one time.
+/// Maximum number of streams of all peers that are read at the same time.
 const MAX_STREAMS: usize = 1024;
 
-/// One connected peer.
+/// The state for one connected peer.
 pub(super) struct Link {
-    /// Tells work for this connection from work for an earlier one.
+    /// Number of this visit; distinguishes work for it from work for an earlier visit.
     pub(super) visit: u64,
-    /// Tells what is sent now from what was sent over a connection that is closed.
+    /// Number that distinguishes present sends from sends over a connection that has closed.
     pub(super) sending: u64,
     pub(super) stream: Option<Stream>,
     pub(super) readers: usize,
-    /// Where the peer is.
+    /// Source address of the peer, as used for limits.
     pub(super) source: Option<IpAddr>,
     pub(super) coming: Coming,
     pub(super) share: Arc<Share>,
-    /// When something was last said on it.
+    /// Time of the last message in either direction.
     pub(super) used: Instant,
-    /// When something last came on it, or it was made.
+    /// Time of the last received message, or of the connection.
     pub(super) heard: Instant,
 }
 
@@ -41,18 +41,18 @@ impl Link {
         Self { visit, sending: visit, stream, readers: 0, source, coming, share, used: now, heard: now }
     }
 
-    /// Whether as many streams of the peer are read as is allowed.
+    /// Returns whether the peer has used up its limit of streams.
     pub(super) fn has_too_many(&self) -> bool {
         self.readers >= MAX_STREAMS_PER_PEER
     }
 }
 
-/// Whether as many streams are read as is allowed, of all peers at one address or of all together.
+/// Returns whether the limit of streams is used up: of all peers at this address, or of all peers together.
 pub(super) fn is_crowded(links: &BTreeMap<PeerId, Link>, source: Option<IpAddr>) -> bool {
     let at_source = links.values().filter(|link| link.source == source);
     let of_source: usize = at_source.map(|link| link.readers).sum();
     let of_all: usize = links.values().map(|link| link.readers).sum();
-    // What is in one process, or on this computer, is a test or a program of the owner.
+    // Peers on this computer or in this process are tests or programs of the owner.
     let is_local = source.is_none_or(|ip| ip.is_loopback());
     of_all >= MAX_STREAMS || !is_local && of_source >= MAX_STREAMS_PER_SOURCE
 }

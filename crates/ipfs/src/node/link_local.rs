@@ -1,7 +1,7 @@
-//! TCP that also reaches IPv6 addresses which hold on one wire only, that notices when nothing arrives, and that does not
-//! share its port with another program.
+//! TCP with three additions: it dials IPv6 link-local addresses, it detects dead connections, and it does not share its
+//! port with another program.
 //!
-//! libp2p's TCP transport drops the zone of an address, without which no such address can be dialled.
+//! libp2p's TCP transport drops the zone of an address, without which no link-local address can be dialled.
 use std::io;
 use std::net::{SocketAddr, SocketAddrV6};
 use std::pin::Pin;
@@ -18,11 +18,11 @@ use tokio::net::TcpSocket;
 
 use super::taken_port;
 
-/// Time for which bytes may stay unacknowledged before the operating system ends a connection. Its own default is a quarter
-/// of an hour; after a break as long as this one, a new connection goes on sooner than the old one.
+/// Time for which bytes may stay unacknowledged before the operating system ends a connection. The system's default is
+/// a quarter of an hour. After an interruption of this length, a new connection recovers sooner than the old one.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
-/// Returns the transport for TCP.
+/// Returns the TCP transport.
 pub(super) fn transport()
 -> impl Transport<Output = tcp::tokio::TcpStream, Error = io::Error, Dial: Send, ListenerUpgrade: Send> + Unpin
 {
@@ -35,7 +35,8 @@ pub(super) fn transport()
     })
 }
 
-/// Dials `/ip6zone/INTERFACE/ip6/ADDRESS/tcp/PORT` itself, with the interface's number, and leaves all else to libp2p.
+/// Dials `/ip6zone/INTERFACE/ip6/ADDRESS/tcp/PORT` itself, where INTERFACE is the number of an interface, and leaves
+/// all other addresses to libp2p.
 struct LinkLocalTcp(tcp::tokio::Transport);
 
 impl Transport for LinkLocalTcp {

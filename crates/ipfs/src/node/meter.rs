@@ -1,19 +1,19 @@
-//! How many bytes went by, and how fast lately: for people.
+//! Counts bytes and measures their recent rate, for display to users.
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Over how many seconds a rate is taken.
+/// Number of seconds over which a rate is averaged.
 const SECONDS: usize = 5;
 
-/// Counts bytes. It needs nobody who looks after it: what is old is left out when it is read.
+/// A byte counter that needs no timer: old seconds are dropped when it is read.
 #[derive(Clone, Debug)]
 pub(super) struct Meter {
     sum: u64,
     begun: Instant,
-    /// Bytes of the last seconds; the place is the second's number modulo its length.
+    /// Bytes of each of the last seconds. The index is the number of the second modulo the length.
     recent: [u64; SECONDS],
-    /// The second up to which `recent` is right.
+    /// The second up to which `recent` is up to date.
     second: u64,
 }
 
@@ -32,17 +32,17 @@ impl Meter {
         }
     }
 
-    /// All bytes, and those of a second lately.
+    /// Returns the total number of bytes, and the recent rate in bytes per second.
     pub(super) fn read(&mut self) -> (u64, u64) {
         let now = self.advance();
         let recent: u64 = self.recent.iter().fold(0, |sum, bytes| sum.saturating_add(*bytes));
-        // The present second has just begun; the first one of all had no others before it.
+        // The current second is not complete, and a new meter has no seconds before its first.
         let whole = Duration::from_secs(self.second.min(SECONDS as u64 - 1));
         let span = whole + (now - Duration::from_secs(self.second));
         (self.sum, (recent as f64 / span.as_secs_f64().max(0.5)) as u64)
     }
 
-    /// Forgets what is old; gives the time since the beginning.
+    /// Drops old seconds. Returns the time since the meter was created.
     fn advance(&mut self) -> Duration {
         let now = self.begun.elapsed();
         let over = now.as_secs().saturating_sub(self.second).min(SECONDS as u64);
@@ -66,7 +66,7 @@ mod tests {
     use tokio::time::advance;
 
     #[tokio::test(start_paused = true)]
-    async fn tells_the_rate_of_the_last_seconds() {
+    async fn returns_the_rate_of_the_last_seconds() {
         let mut meter = Meter::default();
         for _ in 0..200 {
             advance(Duration::from_millis(100)).await;
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_beginning_is_no_peak() {
+    async fn the_first_bytes_do_not_show_as_a_peak() {
         let mut meter = Meter::default();
         meter.count(1000);
         assert_eq!(meter.read(), (1000, 2000));

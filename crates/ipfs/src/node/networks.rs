@@ -1,4 +1,4 @@
-//! Who is near: on one of the networks that this host is on itself.
+//! Decides which addresses are near: those on one of the networks of this host.
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -7,30 +7,31 @@ use libp2p::Multiaddr;
 
 use super::addresses::{self, is_link_local};
 
-/// How long it is believed that the networks are as they were.
+/// Time after which the list of networks is read again.
 const FRESH: Duration = Duration::from_secs(5);
-/// The most networks that are remembered.
+/// Maximum number of networks that are remembered.
 const MAX_NETWORKS: usize = 64;
-/// An IPv6 network is of no more hosts than one wire or one air has: a shorter prefix is a provider's.
+/// Shortest prefix of an IPv6 network that counts as near. A network with a shorter prefix belongs to a provider and is
+/// not a single link.
 const LEAST_IPV6_PREFIX: u8 = 64;
 
-/// The networks of this host.
+/// The networks to which this host is connected.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Networks {
-    /// Each with an address of it and its mask.
+    /// The address of this host and the mask, for each network.
     networks: Vec<(u128, u128)>,
     read: Option<Instant>,
 }
 
 impl Networks {
-    /// Those of this moment.
+    /// Reads the networks that this host has now.
     pub fn current() -> Self {
         let mut networks = Self::default();
         networks.read();
         networks
     }
 
-    /// Looks at the interfaces again if it was some time ago.
+    /// Reads the interfaces again if the list is older than [`FRESH`].
     pub(super) fn fresh(&mut self) -> &Self {
         if self.read.is_none_or(|read| read.elapsed() > FRESH) {
             self.read();
@@ -50,7 +51,7 @@ impl Networks {
         }
     }
 
-    /// Whether an address leads to somebody near.
+    /// Returns whether an address is near.
     pub fn is_near(&self, address: &Multiaddr) -> bool {
         addresses::host_of(address).is_some_and(|ip| self.is_near_ip(ip))
     }
@@ -66,7 +67,7 @@ impl Networks {
     }
 }
 
-/// IPv4 addresses as IPv6 writes them, so that one comparison does for both.
+/// Returns the bits of an address, with IPv4 addresses mapped to IPv6, so that one comparison serves both.
 fn bits(ip: IpAddr) -> u128 {
     match ip {
         IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
@@ -74,7 +75,7 @@ fn bits(ip: IpAddr) -> u128 {
     }
 }
 
-/// The network of an address of this host; none for what is not one wire or one air.
+/// Returns the network of an address of this host, or `None` for one that is larger than a single link.
 fn network(address: &IfAddr) -> Option<(u128, u128)> {
     match address {
         IfAddr::V4(own) => {
@@ -91,7 +92,7 @@ fn mask(prefix: u8) -> u128 {
     u128::MAX.checked_shl(host_bits).unwrap_or(0)
 }
 
-/// For tests, and for whoever knows better.
+/// For tests, and for callers that know the networks otherwise.
 impl FromIterator<(IpAddr, u8)> for Networks {
     fn from_iter<T: IntoIterator<Item = (IpAddr, u8)>>(networks: T) -> Self {
         let network = |(ip, prefix): (IpAddr, u8)| {
@@ -112,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn those_on_an_own_network_are_near() {
+    fn peers_on_an_own_network_are_near() {
         let own = [("10.77.0.1", 24), ("fd00:1::1", 64), ("2001:db8:1::1", 64)];
         for address in [
             "/ip4/10.77.0.254/tcp/1",
@@ -129,12 +130,12 @@ mod tests {
     }
 
     #[test]
-    fn all_others_are_far() {
+    fn all_other_addresses_are_far() {
         let own = [("10.77.0.1", 24), ("203.0.113.7", 20), ("fd00:1::1", 64)];
         for address in [
             "/ip4/10.77.1.1/tcp/1",
             "/ip4/192.168.0.1/tcp/1",
-            // On the same network of a provider.
+            // On the same network of a provider as this host.
             "/ip4/203.0.113.8/tcp/1",
             "/ip6/fd00:2::1/tcp/1",
             "/ip6/2001:db8::1/tcp/1",

@@ -1,60 +1,60 @@
-//! What keeps a fetch from going on, and the messages about it.
+//! The reasons why a fetch makes no progress, with their messages.
 use std::fmt;
 
 use crate::store::StoreError;
 
-/// Why nothing is fetched at the moment.
+/// Reason why a fetch makes no progress at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Obstacle {
-    /// As many are fetched as may be at one time.
-    #[error("other fetches come first")]
+    /// The limit of parallel fetches is reached.
+    #[error("waiting for other fetches")]
     Queued,
-    /// There is nobody to ask.
-    #[error("nobody is connected")]
+    /// No peer is connected.
+    #[error("no peer is connected")]
     Alone,
-    /// Those who are connected do not have it, or do not send it.
-    #[error("none of the {0} connected peers sends it")]
+    /// This number of peers is connected, and none of them has the content or sends it.
+    #[error("none of the {0} connected peers sends the content")]
     Silent(usize),
-    /// There is no room here.
+    /// This host has no room for the content.
     #[error(transparent)]
     NoRoom(Shortage),
 }
 
-/// What there is too little of for what is to be stored.
+/// The resource that is too scarce to store the content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Shortage {
-    /// The store may not grow any more.
+    /// The store has reached its size limit.
     #[error(
-        "the block store of this host is full: {} of the {} that it may have are pinned or in use; unpin something, or allow \
-         it more with `store_max_mib`",
+        "the block store of this host is full: {} of the {} that it may use are pinned or in use; unpin something, or raise \
+         `store_max_mib`",
         Size(*used),
         Size(*max)
     )]
     Store {
-        /// Bytes that cannot be thrown away.
+        /// Bytes that are pinned or in use.
         used: u64,
-        /// Bytes allowed.
+        /// Size limit of the store in bytes.
         max: u64,
     },
-    /// The operating system gives no more.
-    #[error("the disk of this host is full, or this user may not have more of it; delete something")]
+    /// The disk or the user's quota is used up.
+    #[error("the disk of this host is full, or the quota of this user is used up; delete some files")]
     Space,
-    /// The file system has to keep some bytes free.
+    /// The free space that must remain on the file system is reached.
     #[error(
-        "the disk of this host is full: {} are free, and {} have to stay free (`disk_free_mib`); delete something",
+        "the disk of this host is full: {} are free, and {} must stay free (`disk_free_mib`); delete some files",
         Size(*free),
         Size(*kept)
     )]
     Disk {
         /// Bytes that are free.
         free: u64,
-        /// Bytes that have to stay free.
+        /// Bytes that must stay free.
         kept: u64,
     },
 }
 
 impl Shortage {
-    /// What the store lacks, if that is why it failed.
+    /// Returns the shortage that made the store fail, or `None` for any other error.
     pub(super) fn of(error: &StoreError) -> Option<Self> {
         match *error {
             StoreError::Full { used, max } => Some(Self::Store { used, max }),
@@ -65,7 +65,7 @@ impl Shortage {
     }
 }
 
-/// A size in decimal units, as disks are sold.
+/// A size that is displayed in decimal units, as disks are sold.
 struct Size(u64);
 
 impl fmt::Display for Size {
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_is_short_of_what_is_said() {
+    fn the_message_names_the_scarce_resource() {
         let disk = Shortage::Disk { free: 900_000_000, kept: 1 << 30 }.to_string();
         assert!(disk.contains("disk of this host") && disk.contains("900 MB are free, and 1.0 GB"), "{disk}");
         let store = Obstacle::NoRoom(Shortage::Store { used: 5_000, max: 8_589_934_592 }).to_string();

@@ -1,4 +1,4 @@
-//! Links that are kept open on purpose: when each peer is dialled, and the state of each.
+//! Connections that are kept open on purpose: decides when each peer is dialled, and reports the state of each.
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,26 +14,26 @@ use super::addresses;
 
 pub(super) mod keep_alive;
 
-/// Maximum number of addresses to stay connected with.
+/// Maximum number of addresses in the list of peers to stay connected with.
 const MAX_ADDRESSES: usize = 64;
-/// The first pause between dials of one peer, and the longest.
+/// Shortest and longest pause between dials to one peer. The pause doubles with each failure.
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
-/// A connection that lasted this long was a good one: the next pause is the first again.
+/// Duration of a connection after which it resets the pause to the shortest.
 const GOOD: Duration = Duration::from_secs(60);
 
-/// An address that this node stays connected with, and the state of its link.
+/// An address that this node stays connected with, and the state of its connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PersistentPeer {
-    /// The address, as it was given.
+    /// Address as it was passed to [`Node::keep_connected`](super::Node::keep_connected).
     pub address: Multiaddr,
-    /// The state of the link.
+    /// State of the connection.
     pub state: PersistentPeerState,
 }
 
-/// The state of a link that is to stay open.
+/// State of a connection that is kept open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PersistentPeerState {
-    /// Being dialled for the first time.
+    /// The peer is being dialled for the first time.
     Dialling,
     /// A connection is open.
     Connected,
@@ -43,23 +43,23 @@ pub enum PersistentPeerState {
     Unfit(String),
 }
 
-/// What the driver has to do.
+/// The next step of the driver.
 pub(super) enum Step {
-    /// The list was changed.
+    /// The list was changed and must be read again.
     Changed,
-    /// Nothing.
+    /// There is nothing to do.
     Nothing,
-    /// Dial, unless it is connected.
+    /// Dial this peer, unless it is connected.
     Dial(PeerId, Vec<Multiaddr>),
 }
 
 struct Peer {
-    /// As they were given, and without the peer.
+    /// Each address as it was given, and without its `/p2p/ID` part.
     addresses: Vec<(Multiaddr, Multiaddr)>,
     state: PersistentPeerState,
-    /// How many dials failed since the last good connection.
+    /// Number of failures since the last good connection.
     failures: u32,
-    /// When to dial; `None` while connected or dialling.
+    /// Time of the next dial; `None` while connected or dialling.
     due: Option<Instant>,
     connected_at: Option<Instant>,
 }
@@ -98,17 +98,17 @@ impl PersistentLinks {
         }
     }
 
-    /// Who is chosen.
+    /// Returns the peers that are kept connected.
     pub(super) fn chosen(&self) -> keep_alive::Chosen {
         self.chosen.subscribe()
     }
 
-    /// How each is doing.
+    /// Returns the state of each address.
     pub(super) fn told(&self) -> watch::Receiver<Arc<Vec<PersistentPeer>>> {
         self.told.subscribe()
     }
 
-    /// Waits for the next thing to do. May be cancelled at any time.
+    /// Waits for the next step. Cancel safe.
     pub(super) async fn step(&mut self) -> Step {
         let due = self.peers.values().filter_map(|peer| peer.due).min();
         tokio::select! {
@@ -118,12 +118,12 @@ impl PersistentLinks {
                 self.look_up_due();
                 Step::Nothing
             }
-            // Nobody is left who could change the list, and nothing is due.
+            // Nothing is due, and the sender of the list is dropped.
             else => std::future::pending().await,
         }
     }
 
-    /// Takes over the list that is wanted now. Gives those who are new in it, and those who no longer are.
+    /// Applies the current list. Returns the peers that were added and those that were removed.
     pub(super) fn change(&mut self, is_connected: impl Fn(&PeerId) -> bool) -> (Vec<PeerId>, Vec<PeerId>) {
         let mut addresses = self.wanted.borrow_and_update().clone();
         addresses.truncate(MAX_ADDRESSES);
@@ -142,7 +142,7 @@ impl PersistentLinks {
         }
         for (id, peer) in &mut self.peers {
             match before.remove(id) {
-                // Its turn comes as it would have come.
+                // An unchanged peer keeps its schedule.
                 Some(old) if old.addresses == peer.addresses => *peer = old,
                 Some(old) => peer.connected_at = old.connected_at,
                 None => added.push(*id),
@@ -202,13 +202,13 @@ impl PersistentLinks {
         self.failed(peer, message);
     }
 
-    /// A dial came to nothing.
+    /// Records a failed dial or a lost connection, and schedules the next dial.
     pub(super) fn failed(&mut self, peer: &PeerId, message: String) {
         let Some(peer) = self.peers.get_mut(peer) else {
             return;
         };
         let pause = BACK_OFF.0.saturating_mul(2u32.saturating_pow(peer.failures)).min(BACK_OFF.1);
-        // Robots that lost the same server must not all come back in one moment.
+        // Jitter, so that robots that lost the same server do not all reconnect at the same moment.
         let jitter = self.random.random_range(0.75..1.25);
         peer.failures = peer.failures.saturating_add(1);
         peer.due = Some(Instant::now() + pause.mul_f64(jitter));
@@ -231,7 +231,7 @@ impl PersistentLinks {
     }
 }
 
-/// Not the same for all nodes that have no seed of their own.
+/// Mixes the peer ID into the seed, so that nodes with the same seed get different jitter.
 fn own_seed(me: PeerId, seed: u64) -> u64 {
     me.to_bytes().iter().fold(seed, |seed, byte| seed.rotate_left(8) ^ u64::from(*byte))
 }
@@ -267,7 +267,7 @@ mod tests {
         format!("/ip4/127.0.0.1/tcp/1/p2p/{peer}").parse().unwrap()
     }
 
-    /// Steps until there is something to dial.
+    /// Steps until a dial is due.
     async fn next_dial(links: &mut PersistentLinks) -> PeerId {
         loop {
             match links.step().await {
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_list_can_be_changed_and_says_what_is_unfit() {
+    async fn the_list_can_be_changed_and_unfit_addresses_are_reported() {
         let ((mut links, wanted), peers) = (links(), [id(), id()]);
         let (me, strange) = (address(links.me), "/ip4/127.0.0.1/tcp/1".parse().unwrap());
         wanted.send_replace(vec![address(peers[0]), me, strange]);

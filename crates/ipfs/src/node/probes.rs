@@ -1,5 +1,5 @@
-//! Finds out whether connections carry anything: a robot that moved to another address leaves connections behind of which
-//! the operating system believes for a quarter of an hour that they work.
+//! Probes whether connections still work. A robot that moved to another address leaves dead connections behind, which
+//! the operating system takes for alive for a quarter of an hour.
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -11,37 +11,38 @@ use tokio::time::timeout;
 
 use super::streams::PROTOCOL;
 
-/// Time, in which a peer has to answer that a stream is open. Longer than a few retransmissions on a bad radio take.
+/// Time within which a peer must answer that a stream is open. Longer than a few retransmissions on a bad radio link.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
-/// Bytes that a connection may take of us without carrying them: what lies in buffers on its way.
+/// Number of bytes that a dead connection may accept from this node, because they fit into buffers on the way.
 const BUFFERED: u64 = 128 * 1024;
 
-/// Bytes that went to a peer, and that came from it, up to now.
+/// Bytes sent to a peer and received from it, up to now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Passed {
     pub(super) up: u64,
     pub(super) down: u64,
 }
 
-/// A probe that has ended.
+/// The result of a probe.
 #[derive(Debug)]
 pub(super) struct Probed {
     pub(super) peer: PeerId,
-    /// The connections that were open when it began.
+    /// The connections that were open when the probe began.
     pub(super) connections: Vec<ConnectionId>,
     before: Passed,
     is_answered: bool,
 }
 
 impl Probed {
-    /// Whether the connections carry nothing: neither an answer nor anything else, when `after` had passed at its end.
+    /// Returns whether the connections are dead: no answer and no other bytes arrived, and no more was sent than fits
+    /// into buffers. `after` is the traffic at the end of the probe.
     pub(super) fn is_dead(&self, after: Passed) -> bool {
         let has_taken = after.up.saturating_sub(self.before.up) > BUFFERED;
         !self.is_answered && !has_taken && after.down == self.before.down
     }
 }
 
-/// The probes that are under way, at most one for each peer.
+/// The running probes, at most one for each peer.
 #[derive(Debug, Default)]
 pub(super) struct Probes {
     running: JoinSet<(PeerId, bool)>,
@@ -49,7 +50,7 @@ pub(super) struct Probes {
 }
 
 impl Probes {
-    /// Begins a probe of a peer, unless one is under way.
+    /// Starts a probe of a peer, unless one is running.
     pub(super) fn begin(
         &mut self,
         control: Control,
@@ -64,7 +65,7 @@ impl Probes {
         self.running.spawn(async move { (peer, is_answered(control, peer).await) });
     }
 
-    /// Returns the next probe that has ended; waits for ever while none is under way. May be cancelled at any time.
+    /// Waits for the next probe that ends. Never returns while none is running. Cancel safe.
     pub(super) async fn next(&mut self) -> Probed {
         while let Some(ended) = self.running.join_next().await {
             let Ok((peer, is_answered)) = ended else { continue };
@@ -76,7 +77,7 @@ impl Probes {
     }
 }
 
-/// Opens a stream, which takes an answer of the peer, and closes it again.
+/// Opens a stream, which needs an answer of the peer, and closes it again.
 async fn is_answered(mut control: Control, peer: PeerId) -> bool {
     match timeout(ANSWER_TIME, control.open_stream(peer, PROTOCOL)).await {
         Ok(Ok(_) | Err(OpenStreamError::UnsupportedProtocol(_))) => true,
@@ -96,8 +97,8 @@ mod tests {
             |is_answered| Probed { peer: PeerId::random(), connections: vec![], before, is_answered };
         assert!(probed(false).is_dead(before));
         assert!(!probed(true).is_dead(before));
-        assert!(!probed(false).is_dead(Passed { down: 1001, ..before }), "something came");
-        assert!(probed(false).is_dead(Passed { up: 1000 + BUFFERED, ..before }), "it lies in a buffer");
+        assert!(!probed(false).is_dead(Passed { down: 1001, ..before }), "a byte was received");
+        assert!(probed(false).is_dead(Passed { up: 1000 + BUFFERED, ..before }), "it may lie in a buffer");
         assert!(!probed(false).is_dead(Passed { up: 1001 + BUFFERED, ..before }), "a slow link that is busy");
     }
 }

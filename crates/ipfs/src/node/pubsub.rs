@@ -1,4 +1,5 @@
-//! Pubsub: gossipsub on the topics of the swarm. Kubo, and all that speak gossipsub or floodsub, take part.
+//! Pubsub: gossipsub on the topics of the swarm. Kubo and every other node that speaks gossipsub or floodsub can take
+//! part.
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::task::{Context, Poll};
@@ -12,29 +13,30 @@ pub(super) mod guard;
 mod intake;
 mod parameters;
 
-/// The most bytes of a message.
+/// Maximum length of a message in bytes.
 pub const MAX_MESSAGE_BYTES: usize = 64 * 1024;
-/// How many messages may wait to be published, and to be read. More are lost.
+/// Maximum number of messages that wait to be published, and that wait to be read. Further messages are lost.
 const WAITING: usize = 128;
 
-/// A topic that this node is subscribed to, until `messages` is dropped.
+/// A subscription to a topic. It lasts until `messages` is dropped.
 #[derive(Debug)]
 pub struct Topic {
-    /// Publishes messages of at most [`MAX_MESSAGE_BYTES`] to those who are subscribed now; larger ones are lost.
+    /// Publishes messages of at most [`MAX_MESSAGE_BYTES`] to the peers that are subscribed now. Larger messages are
+    /// lost.
     pub publish: mpsc::Sender<Bytes>,
-    /// What others published, each message once. Ends when the node stops.
+    /// Messages that other nodes published, each once. Ends when the node stops.
     pub messages: mpsc::Receiver<Bytes>,
-    /// How many of the connected peers are subscribed.
+    /// Number of connected peers that are subscribed.
     pub peers: watch::Receiver<usize>,
 }
 
-/// Why a topic was not subscribed to.
+/// Error that occurs when a topic is subscribed to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SubscribeError {
-    /// It is none of those in `NodeConfig::topics`.
-    #[error("the node was not told of the topic {0}")]
+    /// The topic is not in `NodeConfig::topics`.
+    #[error("the topic {0} is not in the configuration of the node")]
     UnknownTopic(String),
-    /// Somebody else reads it.
+    /// The node has a subscription to this topic already.
     #[error("the topic {0} is subscribed to already")]
     AlreadySubscribed(String),
     /// The node has stopped.
@@ -45,13 +47,13 @@ pub enum SubscribeError {
 /// The node's side of a [`Topic`].
 struct Subscription {
     topic: IdentTopic,
-    /// None when all who could publish are gone.
+    /// Receiver of messages to publish; `None` when all senders are dropped.
     publications: Option<mpsc::Receiver<Bytes>>,
     messages: mpsc::Sender<Bytes>,
     peers: watch::Sender<usize>,
 }
 
-/// All topics that the node is subscribed to.
+/// All subscriptions of the node.
 #[derive(Default)]
 pub(super) struct Subscriptions(BTreeMap<TopicHash, Subscription>);
 
@@ -78,12 +80,12 @@ impl Subscriptions {
         Ok(Topic { publish, messages, peers })
     }
 
-    /// Whether the node is subscribed to nothing.
+    /// Returns whether the node is subscribed to no topic.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Leaves the topics that nobody reads any more.
+    /// Leaves topics whose subscription was dropped.
     pub(super) fn tidy(&mut self, gossip: &mut guard::Behaviour) {
         self.0.retain(|_, subscription| {
             let is_read = !subscription.messages.is_closed();
@@ -94,7 +96,7 @@ impl Subscriptions {
         });
     }
 
-    /// The next message to publish. May be cancelled at any time.
+    /// Waits for the next message to publish. Cancel safe.
     pub(super) async fn next_publication(&mut self) -> (TopicHash, Bytes) {
         poll_fn(|context| self.poll_publication(context)).await
     }
@@ -126,7 +128,7 @@ impl Subscriptions {
         }
     }
 
-    /// Tells how many peers there are; to be called when one has gone.
+    /// Updates the number of subscribed peers of each topic. Must be called when a peer has disconnected.
     pub(super) fn count_peers(&self, gossip: &guard::Behaviour) {
         for (hash, subscription) in &self.0 {
             let count = gossip.subscribers(hash);
@@ -146,7 +148,7 @@ impl Subscriptions {
     }
 }
 
-/// Publishes; what cannot be is lost, as it would be on the way.
+/// Publishes a message. A message that cannot be published is lost, as it could be on the network.
 pub(super) fn publish(topic: &TopicHash, data: Bytes, gossip: &mut guard::Behaviour) {
     if data.len() > MAX_MESSAGE_BYTES {
         return tracing::warn!(%topic, bytes = data.len(), "a message is too large to be published");

@@ -1,4 +1,4 @@
-//! One fetch: follows the links of a DAG, and wants what is not here.
+//! One fetch: follows the links of a DAG and requests the blocks that are missing.
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -20,14 +20,14 @@ use crate::dag;
 use crate::store::{BlockKey, Protection};
 use crate::unixfs::MAX_DEPTH;
 
-/// When nothing came for so long, people are told why.
+/// Time without a new block after which the fetch reports an obstacle.
 const SILENT: Duration = Duration::from_secs(5);
-/// How often it is looked whether there is still room, and whether there is room again.
+/// Interval of checks for free space while there is room, and after a shortage.
 const LOOK_FOR_ROOM: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3));
-/// What a fetch needs at least as long as its size is not known.
+/// Minimum free space, in bytes, that a fetch requires, also while its size is unknown: one block of the usual size.
 const USUAL_BLOCK_BYTES: u64 = 256 * 1024;
 
-/// A block, how deep it lies, and what became of it; from whom it came if it came from somebody.
+/// The CID of a block, its depth, and the outcome: the block, with the peer that sent it unless it came from the store.
 type Arrival = (Cid, usize, Result<(Bytes, Option<PeerId>), FetchError>);
 
 pub(super) struct Session<'a> {
@@ -37,18 +37,18 @@ pub(super) struct Session<'a> {
     entry: &'a Entry,
     protection: Protection,
     seen: BTreeSet<BlockKey>,
-    /// Blocks to look at, with their depth; the next one last.
+    /// Blocks to look up, with their depth; the next one is the last.
     todo: Vec<(Cid, usize)>,
     wanted: FuturesUnordered<BoxFuture<'a, Arrival>>,
-    /// The blocks that are wanted, with their depth.
+    /// The requested blocks, with their depth.
     asked: BTreeMap<Cid, usize>,
     summary: FetchSummary,
-    /// There was no room, and when to try again.
+    /// The last shortage of space, and the time of the next try.
     shortage: Option<(Shortage, Instant)>,
-    /// When to see again whether there is room.
+    /// Time of the last check for free space.
     room_seen: Option<Instant>,
     claimed: Option<u64>,
-    /// When something last came, or was found here.
+    /// Time at which a block last arrived or was found in the store.
     moved: Instant,
 }
 
@@ -91,7 +91,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// When to look again though nothing comes.
+    /// Returns the time of the next wake-up if no block arrives.
     fn next_look(&self) -> Instant {
         let (now, silent) = (Instant::now(), self.moved + SILENT);
         match self.shortage {
@@ -140,12 +140,13 @@ impl<'a> Session<'a> {
             self.entry.came(from, block.len());
         }
         self.moved = Instant::now();
-        // What was still under way says nothing; what was tried after a while does.
+        // A block that was requested before the shortage may still arrive, so it does not end the shortage. A block
+        // that was requested in a later try does.
         self.shortage = self.shortage.filter(|(_, again)| *again > self.moved);
         self.block(&cid, depth, &block)
     }
 
-    /// Wants nothing any more until there may be room.
+    /// Withdraws all requests until the next check for free space.
     fn no_room(&mut self, cid: Cid, depth: usize, shortage: Shortage) {
         self.todo.push((cid, depth));
         self.wanted = FuturesUnordered::new();
@@ -153,7 +154,8 @@ impl<'a> Session<'a> {
         self.shortage = Some((shortage, Instant::now() + LOOK_FOR_ROOM.1));
     }
 
-    /// How many blocks may be wanted now: none that would find no room, and after a shortage one alone, to try it out.
+    /// Returns the number of blocks that may be requested now: zero without room, and after a shortage only one as a
+    /// trial.
     fn window(&mut self) -> usize {
         let now = Instant::now();
         let is_seen = self.room_seen.is_some_and(|seen| now < seen + LOOK_FOR_ROOM.0);
@@ -174,14 +176,14 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Bytes that will have to be stored, as far as it is known. Never more than the limit leaves: a store with room for
-    /// the limit has room for the whole fetch.
+    /// Returns the number of bytes still to be stored, as far as it is known. It never exceeds the rest of the limit: a
+    /// store with room for the limit has room for the whole fetch.
     fn still_to_come(&self) -> u64 {
         let missing = |bytes: u64| bytes.saturating_sub(self.summary.bytes);
         missing(self.claimed.unwrap_or(0)).max(USUAL_BLOCK_BYTES).min(missing(self.limits.max_bytes))
     }
 
-    /// Looks at blocks that are here already, and wants the others, until enough are wanted.
+    /// Follows blocks that are in the store, and requests the others until the window is full.
     async fn fill_window(&mut self) -> Result<(), FetchError> {
         let window = self.window();
         while let Some((cid, depth)) = self.todo.pop() {
@@ -202,12 +204,12 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Counts a block and follows its links.
+    /// Counts a block and queues the blocks that it links to.
     fn block(&mut self, cid: &Cid, depth: usize, block: &Bytes) -> Result<(), FetchError> {
         if *cid == self.root {
             self.check_claim(block)?;
         }
-        // In order from the back, so that the beginning of a file comes first.
+        // The last link is pushed first, so that the beginning of a file is fetched first.
         for link in dag::links(cid, block)?.into_iter().rev() {
             if !self.seen.insert(BlockKey::of(&link.cid)) {
                 continue;
@@ -223,7 +225,8 @@ impl<'a> Session<'a> {
         self.count(block.len())
     }
 
-    /// Refuses at once what says itself that it is too large. What lies is refused when it gets there.
+    /// Refuses content at once whose root claims too large a size. Content whose root lies is refused when it reaches
+    /// the limit.
     fn check_claim(&mut self, block: &Bytes) -> Result<(), FetchError> {
         let claimed = match dag::node(&self.root, block)? {
             dag::Node::File { claimed_size, .. } => claimed_size,
@@ -231,7 +234,7 @@ impl<'a> Session<'a> {
                 links.iter().fold(0, |sum: u64, link| sum.saturating_add(link.total_size))
             }
         };
-        // Now it is known for how much there has to be room.
+        // The needed space is known now, so the check for free space is repeated.
         (self.claimed, self.room_seen) = (Some(claimed), None);
         self.entry.tell(|progress| progress.claimed_bytes = self.claimed);
         if claimed > self.limits.max_bytes {
@@ -256,9 +259,9 @@ impl<'a> Session<'a> {
     }
 }
 
-/// What the store has of a block.
+/// The state of a block in the store.
 enum Local {
-    /// A block without links: its size is enough.
+    /// A block without links, with its size in bytes; its data is not needed.
     Raw(usize),
     Node(Bytes),
     Missing,
@@ -280,7 +283,7 @@ async fn want(node: &Node, cid: Cid, depth: usize, priority: i32) -> Arrival {
     (cid, depth, wait_for(node, cid, priority).await)
 }
 
-/// Wants a block until it comes; also from whom it came, if a peer sent it.
+/// Requests a block until it arrives. Also returns the peer that sent it, or `None` if it was found in the store.
 pub(super) async fn wait_for(
     node: &Node,
     cid: Cid,
@@ -296,7 +299,7 @@ pub(super) async fn wait_for(
             let (block, from) = delivery?;
             return Ok((block, Some(from)));
         }
-        // It was stored by somebody else meanwhile, or the driver is gone, which the next send shows.
+        // The block was stored otherwise meanwhile, or the driver is gone, which the next send shows.
         let store = node.store.clone();
         if let Some(block) = blocking(move || store.get(&cid).map_err(FetchError::from)).await? {
             return Ok((block, None));

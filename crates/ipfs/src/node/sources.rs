@@ -1,7 +1,7 @@
-//! How many connections one address may begin, so that nobody takes all places.
+//! Limits the number of connections that one source address may open, so that no peer can use up all slots.
 //!
-//! A host has as many IPv6 addresses as it likes within its network of 64 bits. So those of one such network have a limit
-//! together, unless it is a local one, which a whole class shares.
+//! A host can use any number of IPv6 addresses within its /64 network. So all addresses of one such network share one
+//! limit, unless the network is local and shared by a whole class.
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::fmt;
@@ -20,14 +20,14 @@ use tokio::sync::watch;
 
 use super::addresses::host_of;
 
-/// Maximum share, in percent, of all connections that one source may begin. Two sources alone cannot take all places, and a
-/// class behind one router finds enough.
+/// Maximum share, in percent, of all connections that one source may open. Two sources together cannot use up all
+/// slots, and a class behind one router still has enough.
 const PERCENT: u32 = 40;
-/// Maximum number of connections of one source whose handshake is under way.
+/// Maximum number of connections of one source whose handshake is in progress.
 const MAX_PENDING: usize = 16;
 
-/// Returns the part of an address for which limits hold: the address itself, or its network for IPv6 addresses that are
-/// not local.
+/// Returns the source of an address, to which limits apply: the /64 network for IPv6 addresses that are not local, and
+/// the address itself otherwise.
 pub(super) fn source_of(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V6(ip) if !(ip.is_unicast_link_local() || ip.is_unique_local() || ip.is_loopback()) => {
@@ -37,18 +37,18 @@ pub(super) fn source_of(ip: IpAddr) -> IpAddr {
     }
 }
 
-/// One source has begun too many connections.
+/// The source has opened too many connections.
 #[derive(Debug, thiserror::Error)]
-#[error("{0} has begun too many connections")]
+#[error("{0} has opened too many connections")]
 struct TooMany(IpAddr);
 
-/// The connections that others began, by their source.
+/// The inbound connections, with their source.
 #[derive(Debug, Default)]
 struct Begun(BTreeMap<ConnectionId, IpAddr>);
 
 impl Begun {
-    /// Returns the source of an address if it has begun fewer than `most` connections. Of loopback and unknown addresses,
-    /// and of those in memory, none is returned: they have no limit.
+    /// Returns the source of an address if it has opened fewer than `most` connections. Returns `None` for loopback
+    /// addresses and for addresses without an IP address, which have no limit.
     fn check(&self, at: &Multiaddr, most: usize) -> Result<Option<IpAddr>, TooMany> {
         let Some(source) = host_of(at).map(source_of).filter(|ip| !ip.is_loopback()) else { return Ok(None) };
         match self.0.values().filter(|other| **other == source).count() < most {
@@ -58,12 +58,12 @@ impl Begun {
     }
 }
 
-/// Refuses connections of sources that have begun too many.
+/// Refuses connections from sources that have opened too many.
 pub(super) struct Behaviour {
     most: usize,
     pending: Begun,
     established: Begun,
-    /// The peers that the owner of this node chose, for whom there is no limit.
+    /// The persistent peers, to which the limit does not apply.
     chosen: watch::Receiver<Arc<BTreeSet<PeerId>>>,
 }
 
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn one_source_leaves_places_for_others() {
+    fn one_source_leaves_slots_for_others() {
         let sources: [fn(usize) -> String; 2] =
             [|_| "/ip4/203.0.113.7".to_owned(), |number| format!("/ip6/2001:db8::{number:x}")];
         for source in sources {
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_class_on_one_local_network_gets_in() {
+    fn a_class_on_one_local_network_can_connect() {
         for network in ["/ip6/fe80::", "/ip6/fd00::", "/ip4/10.77.0."] {
             let mut guard = guard();
             assert!((1..=100).all(|number| begins(&mut guard, number, &format!("{network}{number}"))));
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn handshakes_that_do_not_end_are_few_for_each_source() {
+    fn each_source_has_a_limit_of_unfinished_handshakes() {
         let (mut guard, local) = (guard(), "/ip4/10.0.0.1/tcp/6002".parse().unwrap());
         let mut pend = |number, from: &str| {
             let id = ConnectionId::new_unchecked(number);

@@ -1,4 +1,4 @@
-//! Messages on streams: each with its length before it, an unsigned varint.
+//! Messages on streams. Each message follows its length, an unsigned varint.
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -20,19 +20,21 @@ use super::limits::{Direction, Share};
 
 pub(super) const PROTOCOL: StreamProtocol = StreamProtocol::new(bitswap::PROTOCOL);
 
-/// How long a peer may take to send some bytes of a message that was begun.
+/// Timeout for the next bytes of a message that was begun, and for opening a stream.
 const PIECE_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long it may take none: whoever limits what comes makes room in steps of half a window (128 KiB).
+/// Timeout for writing to a peer. It is long because a receiver with a rate limit frees its window in steps of 128 KiB,
+/// half a window.
 const TAKE_TIMEOUT: Duration = Duration::from_secs(200);
-/// A message that comes more slowly is given up. Waiting for this node's own limits does not count.
+/// Minimum rate of a message in bytes per millisecond; a slower one is given up. Time spent waiting for this node's own
+/// limits does not count.
 const LEAST_BYTES_PER_MS: usize = 1;
-/// How long a stream between messages may be silent.
+/// Timeout for a stream that is silent between messages.
 const SILENCE: Duration = Duration::from_secs(3600);
-/// Longer messages have blocks in them. They are decoded (and their blocks hashed) on a thread of their own, so that others
-/// need not wait.
+/// Length in bytes up to which a message is decoded inline. Longer messages contain blocks. They are decoded, and their
+/// blocks hashed, on another thread, so that other messages need not wait.
 const INLINE_BYTES: usize = 16 * 1024;
 
-/// A message did not get to the peer.
+/// A message was not delivered to the peer.
 #[derive(Debug)]
 pub(super) enum SendError {
     /// The peer does not speak Bitswap 1.2.0.
@@ -41,10 +43,10 @@ pub(super) enum SendError {
     Broken,
 }
 
-/// Bytes of messages with blocks that came from a peer and were not told to the engine yet.
+/// Number of received bytes, in messages with blocks, that were not reported to the engine yet.
 pub(super) type Coming = Arc<AtomicU64>;
 
-/// Reads messages from one stream until it ends, breaks, or says something that is not allowed.
+/// Reads messages from one stream until it ends, breaks, or violates the protocol.
 pub(super) async fn read_messages(
     (peer, source): (PeerId, Option<IpAddr>),
     mut stream: Stream,
@@ -99,13 +101,14 @@ async fn read_length(stream: &mut Stream) -> io::Result<Option<usize>> {
     }
 }
 
-/// Whoever sends more slowly than this is not worth the memory that the message takes meanwhile.
+/// Returns the time limit for a message of this length. A slower message is not worth the memory that it takes
+/// meanwhile.
 fn time_for(length: usize) -> Duration {
     PIECE_TIMEOUT + Duration::from_millis((length / LEAST_BYTES_PER_MS) as u64)
 }
 
-/// Memory grows with what really came, not with what was announced. What may not come yet is not read: then the peer has to
-/// wait.
+/// Reads exactly `length` bytes. Memory grows with the received bytes, not with the announced length. Bytes over the
+/// rate limit are not read, so the peer has to wait.
 async fn read_exactly(
     stream: &mut Stream,
     length: usize,
@@ -143,8 +146,8 @@ async fn decode(bytes: Bytes) -> io::Result<Message> {
     if quick { decode() } else { tokio::task::spawn_blocking(decode).await? }
 }
 
-/// Sends one message on `stream`, or on a new one, and gives the stream back for the next. One that broke meanwhile, as its
-/// connection was closed, is replaced.
+/// Sends one message on `stream`, or on a new one, and returns the stream for the next message. A stream that broke
+/// because its connection was closed is replaced.
 pub(super) async fn send(
     mut control: Control,
     peer: PeerId,

@@ -1,4 +1,4 @@
-//! What a node speaks on its connections, and what carries them.
+//! Builds the libp2p swarm: the protocols of a node and the transports below them.
 use std::num::NonZeroU8;
 use std::time::Duration;
 
@@ -16,26 +16,27 @@ use super::pubsub::guard;
 use super::types::{NetworkKey, NodeConfig, StartError};
 use super::{addresses, inbound, link_local, sources, streams};
 
-/// How many addresses of one peer are dialled at the same time: all that are taken.
+/// Number of addresses of one peer that are dialled at the same time: all of them.
 const AT_ONCE: NonZeroU8 = match NonZeroU8::new(addresses::MAX_ADDRESSES as u8) {
     Some(all) => all,
     None => NonZeroU8::MIN,
 };
-/// How often a connection is tried out. The ping only reports that it failed, the second time in a row; the driver closes the
-/// connection. Where one is needed, it is tried out at once (`probes.rs`). On a quiet robot most bytes are these.
+/// Interval of pings on each connection. The ping behaviour reports a failure only at the second time in a row; the
+/// driver then closes the connection. A connection that is needed is probed at once (`probes.rs`). On a quiet robot,
+/// pings are most of the traffic.
 const PING_INTERVAL: Duration = Duration::from_secs(60);
-/// How often a peer is asked again who it is. What changes it tells by itself.
+/// Interval at which a peer is asked again for its identity data. The peer reports changes by itself.
 const IDENTIFY_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// Maximum number of connections that others begin and whose handshake is under way.
+/// Maximum number of inbound connections whose handshake is in progress.
 const MAX_PENDING_INCOMING: u32 = 64;
-/// Maximum number of streams of one connection. What is not read yet of each takes memory; peers that open a stream for each
-/// message have a few dozen.
+/// Maximum number of streams of one connection. Unread bytes of each take memory. Peers that open a stream for each
+/// message use a few dozen.
 const MAX_STREAMS: u32 = 192;
-/// Maximum number of streams of one connection on which the other side has not said what it wants to speak.
+/// Maximum number of streams of one connection on which the protocol is not negotiated yet.
 const MAX_NEGOTIATING: usize = 32;
-/// Maximum numbers of bytes that may come by QUIC and are not read yet: of one stream, and of one connection. They suffice for
-/// 100 Mbit/s over half a second of round trip.
+/// QUIC receive windows in bytes, of one stream and of one connection. They suffice for 100 Mbit/s at a round-trip time
+/// of half a second.
 const QUIC_WINDOWS: (u32, u32) = (6_000_000, 8_000_000);
 
 #[derive(NetworkBehaviour)]
@@ -47,11 +48,11 @@ pub(super) struct Behaviour {
     ping: ping::Behaviour,
     pub(super) outbound: libp2p_stream::Behaviour,
     inbound: inbound::Behaviour,
-    /// The last: it remembers a connection that another one then refuses.
+    /// Must be the last field, because gossipsub remembers a connection even if a later behaviour refuses it.
     pub(super) pubsub: guard::Behaviour,
 }
 
-/// The swarm, not listening yet.
+/// Builds the swarm. It does not listen yet.
 pub(super) fn build(
     config: &NodeConfig,
     keep_alive: keep_alive::Behaviour,
@@ -78,7 +79,8 @@ fn open(config: &NodeConfig, behaviour: Behaviour) -> Result<Swarm<Behaviour>, S
     Ok(built.with_swarm_config(|swarm| swarm_config(swarm, idle_timeout)).build())
 }
 
-/// Only TCP: the protector of private networks works on streams of bytes, and QUIC has none below it.
+/// Builds the swarm of a private network, over TCP only: the network's cipher works on byte streams, and QUIC has none
+/// below it.
 fn private(
     config: &NodeConfig,
     key: &NetworkKey,
@@ -97,7 +99,7 @@ fn private(
     Ok(built.with_swarm_config(|swarm| swarm_config(swarm, idle_timeout)).build())
 }
 
-/// All addresses of a peer are dialled at once: those that do not answer must not hold up one that does.
+/// All addresses of a peer are dialled at once, so that those that do not answer do not delay one that does.
 fn swarm_config(swarm: libp2p::swarm::Config, idle_timeout: Duration) -> libp2p::swarm::Config {
     swarm
         .with_idle_connection_timeout(idle_timeout)
@@ -126,7 +128,7 @@ fn behaviour(
     let identify = identify::Config::new("/ipfs/0.1.0".to_owned(), config.keypair.public())
         .with_agent_version(concat!("dt-swarm/", env!("CARGO_PKG_VERSION")).to_owned())
         .with_interval(IDENTIFY_INTERVAL)
-        // Only addresses that a peer signed in a record are dialled.
+        // Only addresses that a peer signed in a record are dialled, so addresses from identify are not cached.
         .with_cache_size(0);
     Ok(Behaviour {
         limits: connection_limits::Behaviour::new(limits(config)),
@@ -148,7 +150,7 @@ fn limits(config: &NodeConfig) -> connection_limits::ConnectionLimits {
         .with_max_established_per_peer(Some(config.max_connections_per_peer))
 }
 
-/// Where the node is to listen: in a private network not over QUIC.
+/// Returns the addresses on which the node is to listen, without those for QUIC in a private network.
 pub(super) fn listen_addresses(config: &NodeConfig) -> Vec<Multiaddr> {
     let is_private = config.network_key.is_some();
     config.listen.iter().filter(|address| !(is_private && addresses::is_quic(address))).cloned().collect()

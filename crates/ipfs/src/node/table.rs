@@ -1,4 +1,4 @@
-//! The fetches that run, for whoever wants to see them.
+//! The table of running fetches, for display.
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,44 +12,44 @@ use super::fetch_types::FetchProgress;
 use super::meter::Meter;
 use super::obstacle::Obstacle;
 
-/// The most peers of one fetch that are told apart; what comes from others counts for the whole only.
+/// Maximum number of peers of one fetch that are listed separately. Bytes from further peers count only in the total.
 const MAX_SOURCES: usize = 64;
-/// The most characters of a name.
+/// Maximum length of a name in characters.
 const MAX_NAME: usize = 255;
 
-/// A fetch that runs, or waits for its turn.
+/// A fetch that runs or waits for a free slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunningFetch {
-    /// Which; never used again for another.
+    /// Number of the fetch; never reused.
     pub number: u64,
-    /// What whoever began it calls it; may be empty.
+    /// Name that the caller gave to the fetch; may be empty.
     pub name: String,
-    /// What is fetched.
+    /// Root of the DAG that is fetched.
     pub root: Cid,
-    /// What has a higher one comes first.
+    /// Priority; a higher one is served first.
     pub priority: i32,
-    /// For how long already.
+    /// Time since the fetch began.
     pub age: Duration,
-    /// How far it is.
+    /// Progress of the fetch.
     pub progress: FetchProgress,
-    /// Bytes that came from peers, and in a second lately.
+    /// Bytes received from peers: in total, and per second in the last seconds.
     pub received: (u64, u64),
-    /// From whom, those first who sent most lately.
+    /// The peers that sent blocks, the fastest in the last seconds first.
     pub sources: Vec<Source>,
 }
 
-/// Somebody from whom something of it came.
+/// A peer that sent blocks of a fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// Who.
+    /// Peer ID of the sender.
     pub peer: PeerId,
-    /// Bytes.
+    /// Total number of received bytes.
     pub bytes: u64,
-    /// Bytes in a second lately.
+    /// Bytes per second in the last seconds.
     pub rate: u64,
 }
 
-/// All fetches of a node.
+/// All fetches of a node, with the last number.
 #[derive(Debug, Default)]
 pub(super) struct Fetches {
     table: Mutex<(u64, BTreeMap<u64, Arc<Row>>)>,
@@ -71,7 +71,7 @@ struct Meters {
     sources: BTreeMap<PeerId, Meter>,
 }
 
-/// A place in the table, for as long as it lives.
+/// A row in the table. Dropping it removes the row.
 #[derive(Debug)]
 pub(super) struct Entry {
     fetches: Arc<Fetches>,
@@ -125,7 +125,7 @@ impl Row {
 }
 
 impl Entry {
-    /// Counts a block that came.
+    /// Counts a received block.
     pub(super) fn came(&self, from: PeerId, bytes: usize) {
         let mut meters = lock(&self.row.meters);
         meters.all.count(bytes as u64);
@@ -134,12 +134,12 @@ impl Entry {
         }
     }
 
-    /// Changes what is told of how far it is.
+    /// Changes the reported progress.
     pub(super) fn tell(&self, change: impl FnOnce(&mut FetchProgress)) {
         self.row.progress.send_modify(change);
     }
 
-    /// Tells what keeps it from going on, or that nothing does.
+    /// Sets or clears the reported obstacle.
     pub(super) fn tell_obstacle(&self, obstacle: Option<Obstacle>) {
         self.row
             .progress
@@ -154,6 +154,6 @@ impl Drop for Entry {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is inside is changed by single calls that leave it whole.
+    // Each change is a single call that leaves the value consistent, so a poisoned lock is safe to use.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,24 +1,24 @@
-//! Finds out whether another program of the same user listens at a TCP address.
+//! Checks whether another program of the same user listens on a TCP address.
 //!
-//! libp2p sets SO_REUSEPORT on the sockets at which it listens, so two programs of one user can both listen at one port.
-//! The operating system then gives each of them a part of the connections.
+//! libp2p sets SO_REUSEPORT on its listening sockets, so two programs of one user can listen on the same port. The
+//! operating system then distributes the connections between them.
 use std::io;
 use std::net::SocketAddr;
 
 use libp2p::multiaddr::{Multiaddr, Protocol};
 use socket2::{Domain, Socket, Type};
 
-/// Fails when another socket listens at this address. Addresses that are not for TCP are not looked at.
+/// Fails when another socket listens on this address. Addresses for other transports than TCP are not checked.
 ///
 /// # Errors
-/// `AddrInUse` for a taken port, or why no socket can be bound there.
+/// `AddrInUse` for a taken port, or the reason why no socket can be bound to the address.
 pub(super) fn check(address: &Multiaddr) -> io::Result<()> {
     let Some(at) = tcp_socket(address).filter(|at| at.port() != 0) else { return Ok(()) };
     let socket = Socket::new(Domain::for_address(at), Type::STREAM, None)?;
     if at.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    // Connections of a run before, which the system still remembers, take no port. A listener does.
+    // With this option, old connections that the system still remembers do not block the port, but a listener does.
     socket.set_reuse_address(true)?;
     socket.bind(&at.into())
 }
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_of_a_run_before_take_no_port() {
+    fn connections_of_an_earlier_run_do_not_block_the_port() {
         let (socket, address) = listening("127.0.0.1");
         let client = std::net::TcpStream::connect(tcp_socket(&address).unwrap()).unwrap();
         let (taken, _) = socket.accept().unwrap();
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn any_port_and_other_transports_are_free() {
+    fn port_zero_and_other_transports_are_free() {
         for address in ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/1/quic-v1"] {
             check(&address.parse().unwrap()).unwrap();
         }

@@ -1,4 +1,4 @@
-//! Real nodes over loopback.
+//! Tests with real nodes over loopback.
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ impl Drop for Running {
     }
 }
 
-/// Whether all blocks of the DAG are in the store.
+/// Returns whether all blocks of the DAG are in the store.
 fn has_complete(node: &Node, root: &Cid) -> bool {
     match unixfs::walk_complete(node.store(), root, None) {
         Ok(_) => true,
@@ -170,7 +170,7 @@ async fn a_directory_goes_from_node_to_node() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_goes_over_quic_too() {
+async fn a_file_is_fetched_over_quic_too() {
     let directory = TempDir::new().unwrap();
     let mut config = config(&directory, 1024 * MIB);
     config.listen = vec!["/ip4/127.0.0.1/udp/0/quic-v1".parse().unwrap()];
@@ -181,7 +181,7 @@ async fn it_goes_over_quic_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_peer_that_is_connected_is_asked_though_nobody_named_it() {
+async fn a_connected_peer_is_asked_even_if_it_is_not_a_provider() {
     let (source, sink) = (start().await, start().await);
     let root = source.add(b"hello", Format::V1).await;
     let (peer, addresses) = source.provider();
@@ -191,29 +191,29 @@ async fn a_peer_that_is_connected_is_asked_though_nobody_named_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_gives_on_what_it_is_still_fetching_itself() {
+async fn a_node_serves_blocks_of_a_fetch_that_is_still_running() {
     let (source, middle, end) = (start().await, start().await, start().await);
     let root = source.add(&noise(10_000_000), Format::V1).await;
-    // The end knows only the middle, which has nothing yet.
+    // The end knows only the middle node, which has nothing yet.
     let (from_source, from_middle) = ([&source], [&middle]);
     let (first, second) = tokio::join!(middle.get(root, &from_source), end.get(root, &from_middle));
     assert_eq!(first.unwrap().summary, second.unwrap().summary);
     assert!(!end.connected_peers().borrow().contains(&source.peer_id()));
 }
 
-/// Waits until this many blocks of a fetch are here.
+/// Waits until a fetch has this many blocks in the store.
 async fn until(progress: &mut watch::Receiver<FetchProgress>, blocks: usize) {
     progress.wait_for(|progress| progress.blocks >= blocks).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn half_a_fetch_stays_and_is_resumed() {
+async fn an_interrupted_fetch_is_resumed() {
     let (source, sink) = (start().await, start().await);
     let root = source.add(&noise(50_000_000), Format::V1).await;
     let sender = watch::Sender::default();
     let mut progress = sender.subscribe();
     tokio::select! {
-        _ = sink.fetch(root, vec![source.provider()], LIMITS, sender) => panic!("too fast to be cut short"),
+        _ = sink.fetch(root, vec![source.provider()], LIMITS, sender) => panic!("the fetch ended too early"),
         () = until(&mut progress, 20) => {}
     }
     assert!(!has_complete(&sink, &root));
@@ -242,10 +242,10 @@ async fn another_provider_takes_over_when_one_vanishes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_provider_that_is_named_later_is_asked_at_once() {
+async fn a_provider_that_is_added_later_is_asked_at_once() {
     let (gone, source, sink) = (start().await, start().await, start().await);
     let root = source.add(&noise(1_000_000), Format::V1).await;
-    // It takes connections and says nothing: a dial that hangs.
+    // It accepts connections and stays silent: a dial that hangs.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port();
     let hanging = vec![(gone.peer_id(), vec![format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap()])];
@@ -298,7 +298,7 @@ async fn a_fetch_ends_at_its_limits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_fit_is_refused_and_what_is_pinned_stays() {
+async fn content_that_does_not_fit_is_refused_and_pinned_content_stays() {
     let directory = TempDir::new().unwrap();
     let sink = run(config(&directory, 2 * MIB), directory).await.0;
     let source = start().await;
@@ -314,7 +314,7 @@ async fn what_does_not_fit_is_refused_and_what_is_pinned_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_fit_is_fetched_once_there_is_room_and_nothing_in_vain() {
+async fn content_is_fetched_once_there_is_room_without_useless_traffic() {
     let directory = TempDir::new().unwrap();
     let sink = run(config(&directory, 4 * MIB), directory).await.0;
     let source = start().await;
@@ -331,7 +331,7 @@ async fn what_does_not_fit_is_fetched_once_there_is_room_and_nothing_in_vain() {
         let seen = progress.wait_for(is_short).await.unwrap().obstacle.unwrap().to_string();
         assert!(seen.contains("block store") && seen.contains("store_max_mib"), "{seen}");
         assert_eq!(sink.fetches()[0].name, "wanted");
-        // The root alone says how large it is.
+        // Only the root is fetched, which tells the size.
         assert!(progress.borrow().blocks <= 1, "{:?}", progress.borrow());
         sink.unpin(in_the_way).await.unwrap();
     };
@@ -342,7 +342,7 @@ async fn what_does_not_fit_is_fetched_once_there_is_room_and_nothing_in_vain() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fetch_tells_from_whom_it_comes_and_that_nobody_is_there() {
+async fn a_fetch_reports_its_sources_and_that_no_peer_is_connected() {
     let (source, sink) = (start().await, start().await);
     let root = source.add(&noise(3_000_000), Format::V1).await;
     sink.limit(Rates { lan_down: Some(2_000_000), ..Rates::default() });
@@ -367,13 +367,13 @@ async fn a_fetch_tells_from_whom_it_comes_and_that_nobody_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn limits_hold_whoever_of_the_two_has_them() {
+async fn rate_limits_hold_on_the_side_that_sends_and_on_the_side_that_receives() {
     let slow = Rates { lan_up: Some(1_000_000), lan_down: Some(1_000_000), ..Rates::default() };
     let (source, sink) = (start().await, start().await);
     for (up, down) in [(slow, Rates::default()), (Rates::default(), slow)] {
         source.limit(up);
         sink.limit(down);
-        // Another content each time.
+        // The content differs in each round.
         let content = noise(3_000_000 + usize::from(up == slow));
         let root = source.add(&content, Format::V1).await;
         let begun = std::time::Instant::now();
@@ -402,7 +402,7 @@ async fn a_restart_keeps_pins_and_finds_all_blocks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_port_that_is_taken_is_named_and_the_others_work() {
+async fn a_port_that_is_taken_is_reported_and_the_others_work() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address: Multiaddr =
         format!("/ip4/127.0.0.1/tcp/{}", taken.local_addr().unwrap().port()).parse().unwrap();
@@ -433,7 +433,7 @@ async fn two_nodes_do_not_share_a_port() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn peers_that_cannot_be_reached_are_told_apart() {
+async fn the_reasons_why_peers_cannot_be_reached_are_distinguished() {
     let node = start().await;
     let peer = Keypair::generate_ed25519().public().to_peer_id();
     let connect = async |address: &str| node.connect(peer, vec![address.parse().unwrap()]).await;
@@ -441,19 +441,19 @@ async fn peers_that_cannot_be_reached_are_told_apart() {
     assert_eq!(
         connect("/ip4/127.0.0.1/tcp/22").await,
         Err(ConnectError::NoUsableAddress(peer)),
-        "a port of others"
+        "a port below 1024 that this node does not use"
     );
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let answer = connect(&format!("/ip4/127.0.0.1/tcp/{}", free.port())).await;
     assert!(matches!(answer, Err(ConnectError::Failed(..))), "{answer:?}");
-    // Somebody else answers there.
+    // Another peer answers at this address.
     let other = start().await;
     let answer = node.connect(peer, other.provider().1).await;
     assert!(matches!(answer, Err(ConnectError::Failed(..))), "{answer:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stopped_node_says_so() {
+async fn calls_on_a_stopped_node_report_it() {
     let node = start().await;
     let handle = node.node.clone();
     drop(node.stop().await);
@@ -463,7 +463,7 @@ async fn a_stopped_node_says_so() {
     assert_eq!(handle.connect(handle.peer_id(), Vec::new()).await, Err(ConnectError::Stopped));
 }
 
-/// A libp2p peer that opens Bitswap streams and writes what it likes on them.
+/// Runs a libp2p peer that opens Bitswap streams and writes arbitrary bytes to them.
 async fn babble(victim: &Running, streams: usize, bytes: &[u8]) {
     use futures::{AsyncWriteExt, StreamExt};
     let behaviour = |_: &Keypair| libp2p_stream::Behaviour::new();
@@ -490,7 +490,7 @@ async fn babble(victim: &Running, streams: usize, bytes: &[u8]) {
         let Ok(mut stream) = control.open_stream(peer, streams::PROTOCOL).await else {
             break;
         };
-        // The victim may end the stream while it is being written to: that is its right.
+        // The victim may close the stream during the write.
         let _ = stream.write_all(bytes).await;
         let _ = stream.flush().await;
         open.push(stream);
@@ -499,10 +499,10 @@ async fn babble(victim: &Running, streams: usize, bytes: &[u8]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn babblers_disturb_nobody() {
+async fn peers_that_send_garbage_do_not_disturb_others() {
     let (source, sink) = (start().await, start().await);
     let root = source.add(&noise(3_000_000), Format::V1).await;
-    // In turn: a length without end, a message that is too long, one that is no protobuf, half of one.
+    // In turn: an endless length, a message that is too long, a message that is not protobuf, and half a message.
     let babbles: [&[u8]; 4] =
         [&[0xff; 64], &[0x81, 0x80, 0x80, 0x02], &[4, 0xff, 0xff, 0xff, 0xff], &[100, 0x0a]];
     for bytes in babbles {

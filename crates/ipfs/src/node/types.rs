@@ -1,4 +1,4 @@
-//! What a node is told, and how its calls fail.
+//! Configuration of a node, and the errors of its calls.
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::limits::Rates;
 use crate::store::{StoreConfig, StoreError};
 use crate::unixfs::WalkError;
 
-/// The secret of a private network. It is never shown.
+/// Secret key of a private network. Its debug output does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct NetworkKey(pub(super) [u8; 32]);
 
@@ -25,12 +25,12 @@ impl std::fmt::Debug for NetworkKey {
     }
 }
 
-/// Finds the interfaces that lead to an IPv6 address which holds on one wire only. By default it finds none.
+/// Finds the interfaces that lead to an IPv6 link-local address. The default finds none.
 #[derive(Clone, Default)]
 pub struct Zones(Option<Arc<dyn Fn(Ipv6Addr) -> Vec<u32> + Send + Sync>>);
 
 impl Zones {
-    /// Asks `find` for the numbers of the interfaces.
+    /// Uses `find` to look up the numbers of the interfaces.
     pub fn new(find: impl Fn(Ipv6Addr) -> Vec<u32> + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(find)))
     }
@@ -46,41 +46,42 @@ impl std::fmt::Debug for Zones {
     }
 }
 
-/// What a node needs to know.
+/// Configuration of a node.
 #[derive(Clone, Debug)]
 pub struct NodeConfig {
-    /// Who the node is.
+    /// Key pair that gives the node its identity.
     pub keypair: Keypair,
-    /// Where it listens: `/ip4/.../tcp/...` and `/ip4/.../udp/.../quic-v1`, the same for `ip6`.
+    /// Addresses to listen on: `/ip4/.../tcp/...` and `/ip4/.../udp/.../quic-v1`, and the same with `ip6`.
     pub listen: Vec<Multiaddr>,
-    /// Its block store.
+    /// Configuration of its block store.
     pub store: StoreConfig,
-    /// With it, only nodes that have it too are spoken to, and only over TCP: addresses for QUIC are left out.
+    /// Key of the private network. With a key, the node talks only to nodes with the same key, and only over TCP: QUIC
+    /// addresses are left out.
     pub network_key: Option<NetworkKey>,
-    /// The pubsub topics that [`Node::subscribe`](super::Node::subscribe) may be asked for; what is said on others is
-    /// not taken.
+    /// Pubsub topics that may be passed to [`Node::subscribe`](super::Node::subscribe). Messages on other topics are
+    /// ignored.
     pub topics: Vec<String>,
-    /// How long a connection that nobody uses stays open. Those with peers that share a topic stay open as long as
-    /// there are places left.
+    /// Time after which an unused connection is closed. Connections with peers that share a topic stay open while there
+    /// are free slots.
     pub idle_timeout: Duration,
-    /// The most connections at one time.
+    /// Maximum number of open connections.
     pub max_connections: u32,
-    /// The most connections with one peer at one time.
+    /// Maximum number of open connections with one peer.
     pub max_connections_per_peer: u32,
-    /// How fast bytes may come and go.
+    /// Rate limits for sent and received bytes.
     pub rates: Rates,
-    /// Whether loopback addresses are dialled: in tests on one host.
+    /// Whether loopback addresses are dialled; used in tests on one host.
     pub allow_loopback: bool,
-    /// The wires of addresses that hold on one wire only.
+    /// Lookup of the interfaces for link-local addresses.
     pub zones: Zones,
-    /// What all random choices of Bitswap follow from.
+    /// Seed of the random jitter between dials; it is mixed with the peer ID.
     pub seed: u64,
-    /// Bounds and times of Bitswap.
+    /// Limits and timeouts of Bitswap.
     pub bitswap: bitswap::engine::Config,
 }
 
 impl NodeConfig {
-    /// Values that suit a robot: 10 minutes idle, 128 connections, 4 for each peer.
+    /// Creates a configuration that suits a robot: 10 minutes idle timeout, 128 connections, 4 for each peer.
     pub fn new(keypair: Keypair, store: StoreConfig) -> Self {
         Self {
             keypair,
@@ -100,7 +101,7 @@ impl NodeConfig {
     }
 }
 
-/// Why a node did not start.
+/// Error that occurs when a node starts.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The store could not be opened.
@@ -117,31 +118,31 @@ pub enum StartError {
     Worker,
 }
 
-/// An address on which the node does not listen though it should.
+/// An address on which the node should listen but cannot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenFailure {
-    /// The address as it was configured, or one of those that it stood for.
+    /// Address as it was configured, or one of the addresses that it stands for.
     pub address: Multiaddr,
-    /// Why: mostly that the port is taken.
+    /// Reason of the failure; usually the port is taken.
     pub reason: String,
 }
 
 impl ListenFailure {
-    /// Returns whether another program holds the port. A host without IPv6, for example, listens nowhere there either, and that
-    /// is no fault.
+    /// Returns whether another program holds the port. Other failures may be harmless; for example, a host without IPv6
+    /// cannot listen on IPv6 addresses.
     pub fn is_port_taken(&self) -> bool {
-        // The transports keep no more of the system's error than its text.
+        // The transports keep only the text of the system's error.
         self.reason.contains("in use")
     }
 }
 
-/// Why a peer was not reached.
+/// Error that occurs when a peer is dialled.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectError {
-    /// None of its addresses may be dialled.
+    /// None of the addresses of the peer may be dialled.
     #[error("none of the addresses of {0} can be dialled")]
     NoUsableAddress(PeerId),
-    /// The dial failed at all addresses.
+    /// The dial failed at all addresses, for this reason.
     #[error("{0} was not reached: {1}")]
     Failed(PeerId, String),
     /// The node has stopped.
@@ -149,10 +150,10 @@ pub enum ConnectError {
     Stopped,
 }
 
-/// Why a DAG was not pinned.
+/// Error that occurs when a DAG is pinned.
 #[derive(Debug, thiserror::Error)]
 pub enum PinError {
-    /// It is not whole.
+    /// The DAG is incomplete or cannot be read.
     #[error(transparent)]
     Walk(#[from] WalkError),
     /// The store failed.

@@ -1,4 +1,4 @@
-//! Work of the exchange that takes its time: sending, reading and storing.
+//! Slow work of the exchange: sending, reading and storing.
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,19 +12,19 @@ use super::streams::SendError;
 use super::worker::blocking;
 use crate::store::{Store, StoreError};
 
-/// How many threads work for the disk at one time.
+/// Maximum number of threads that use the disk at the same time.
 const DISK_WORKERS: usize = 4;
-/// How long a peer whose stream broke is left alone.
+/// Pause before the next message to a peer whose stream broke.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// A piece of work that ended.
+/// The result of a piece of work.
 pub(super) enum Done {
     Sent { peer: PeerId, sending: u64, result: Result<Stream, SendError> },
     Loaded { peer: PeerId, visit: u64, blocks: Vec<Block>, missing: Vec<Cid> },
     Stored { cid: Cid, block: (Bytes, PeerId), result: Result<(), StoreError> },
 }
 
-/// The store, with as many at it at one time as are good for a disk.
+/// The store, with a limit of [`DISK_WORKERS`] on parallel calls.
 #[derive(Clone)]
 pub(super) struct Disk {
     store: Store,
@@ -55,7 +55,7 @@ impl Disk {
     }
 }
 
-/// Waits until something is sent; when the stream broke, a little longer.
+/// Waits until a message is sent. If the stream broke, waits for [`RETRY_DELAY`] in addition.
 pub(super) async fn send(
     peer: PeerId,
     sending: u64,

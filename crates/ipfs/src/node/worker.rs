@@ -1,10 +1,10 @@
-//! Blocking work on threads of their own.
+//! Runs blocking work outside the asynchronous threads.
 
 use super::types::PinError;
 use crate::store::StoreError;
 use crate::unixfs::{AddError, ExportError, ReadError};
 
-/// Runs blocking work on a thread that may block.
+/// Runs blocking work on a thread of tokio's blocking pool.
 pub(super) async fn blocking<T, E>(work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T, E>
 where
     T: Send + 'static,
@@ -13,7 +13,7 @@ where
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(E::worker_died()))
 }
 
-/// An error type that can say that a worker thread panicked.
+/// An error type that can report that a worker thread panicked.
 pub(super) trait WorkerDied {
     fn worker_died() -> Self;
 }

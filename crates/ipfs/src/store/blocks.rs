@@ -1,4 +1,4 @@
-//! The blocks that have files of their own.
+//! The block files: one file for each stored block.
 use std::fs::{self, DirEntry, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -8,10 +8,10 @@ use std::time::SystemTime;
 use super::index::Index;
 use super::{BlockKey, Context as _, StoreError};
 
-/// How the names of files that are being written end.
+/// Suffix of the names of files that are being written.
 const PARTIAL: &str = ".partial";
 
-/// The folders with one file per block, and those being written.
+/// The folders of the block files, and of those that are being written.
 #[derive(Debug)]
 pub(super) struct BlockFiles {
     directory: PathBuf,
@@ -19,13 +19,13 @@ pub(super) struct BlockFiles {
 }
 
 impl BlockFiles {
-    /// Makes the folders.
+    /// Creates the folders.
     pub(super) fn open(directory: &Path) -> Result<Self, StoreError> {
         make_folders(directory)?;
         Ok(Self { directory: directory.to_owned(), next_temporary: AtomicU64::new(0) })
     }
 
-    /// The folders that hold the blocks.
+    /// Returns the folders that contain the blocks.
     pub(super) fn folders(&self) -> impl Iterator<Item = PathBuf> {
         let blocks = self.directory.join("blocks");
         (0..=u8::MAX).map(move |byte| blocks.join(format!("{byte:02x}")))
@@ -35,7 +35,7 @@ impl BlockFiles {
         self.directory.join("blocks").join(key.relative_path())
     }
 
-    /// The bytes in the block's file, not checked; `None` when there is none.
+    /// Returns the unchecked bytes of the block's file, or `None` when there is none.
     pub(super) fn read(&self, key: &BlockKey) -> Result<Option<Vec<u8>>, StoreError> {
         match fs::read(self.path(key)) {
             Ok(data) => Ok(Some(data)),
@@ -44,8 +44,8 @@ impl BlockFiles {
         }
     }
 
-    /// Writes a file that has no name as a block yet, beside its place: in one folder for all, each new file would wait
-    /// for the one before. When that fails nothing is left of it.
+    /// Writes a temporary file next to the place of the block. In one common folder each new file would wait for the
+    /// one before. If writing fails, the file is removed.
     pub(super) fn write_temporary(&self, key: &BlockKey, data: &[u8]) -> Result<PathBuf, StoreError> {
         let number = self.next_temporary.fetch_add(1, Ordering::Relaxed);
         let path = self.path(key).with_extension(format!("{number}{PARTIAL}"));
@@ -56,7 +56,7 @@ impl BlockFiles {
         written.context("write a block").map(|()| path)
     }
 
-    /// Gives a temporary file its name as a block.
+    /// Renames a temporary file to its name as a block.
     pub(super) fn publish(&self, key: &BlockKey, temporary: &Path) -> Result<(), StoreError> {
         let renamed = fs::rename(temporary, self.path(key));
         if renamed.is_err() {
@@ -69,8 +69,8 @@ impl BlockFiles {
         remove_if_there(&self.path(key))
     }
 
-    /// Counts what is there, and removes what a killed process left; also returns how many files that were. What has
-    /// no block's name is left alone, and said.
+    /// Indexes the blocks and removes the temporary files of a killed process. Returns the index and the number of
+    /// removed files. Files without the name of a block are left unchanged, with a warning.
     pub(super) fn index(&self) -> Result<(Index, usize), StoreError> {
         let (mut found, mut removed) = (Vec::new(), 0);
         for shard in fs::read_dir(self.directory.join("blocks")).context("list its blocks")? {
@@ -106,11 +106,11 @@ fn remove_if_there(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Key, size and time of a block's file; nothing when it is none. An empty file is what a power cut leaves of a
-/// block that was not synced: it is a block only if that is what its hash says.
+/// Returns key, size and time of a block file, or `None` for any other file. A power cut leaves an empty file of a
+/// block that was not synced. An empty file is a block only if its hash says so.
 fn block_file(entry: &DirEntry) -> Result<Option<(BlockKey, u32, SystemTime)>, StoreError> {
     let Some(key) = entry.file_name().to_str().and_then(BlockKey::from_name) else {
-        tracing::warn!(path = %entry.path().display(), "this file in the block store is no block; it is left alone");
+        tracing::warn!(path = %entry.path().display(), "this file in the block store is not a block; it is left unchanged");
         return Ok(None);
     };
     let metadata = entry.metadata().context("look at a block")?;

@@ -1,4 +1,4 @@
-//! A file of somebody else, looked at and read without trusting that it stays what it is.
+//! Reads files that other programs may change at any time.
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
@@ -6,35 +6,35 @@ use std::path::{Component, Path};
 
 use rustix::fs::{Mode, OFlags};
 
-/// What shows cheaply that a file is still the one that it was. Whoever wants to fool it can; every block's hash is
-/// checked besides.
+/// Attributes that cheaply show whether a file is unchanged. They can be forged; the hash of every block is checked in
+/// addition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
     pub(super) length: u64,
-    /// Nanoseconds since the epoch.
+    /// Time of the last change in nanoseconds since the epoch.
     pub(super) modified: i64,
     pub(super) inode: u64,
 }
 
 impl Identity {
-    /// That of an open file; an error when it is no plain file.
+    /// Returns the identity of an open file, or an error when it is not a regular file.
     pub(super) fn of(file: &File) -> io::Result<Self> {
         let metadata = file.metadata()?;
         if !metadata.is_file() {
-            return Err(io::Error::new(io::ErrorKind::NotFound, "it is no plain file"));
+            return Err(io::Error::new(io::ErrorKind::NotFound, "it is not a regular file"));
         }
         let modified = metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec());
         Ok(Self { length: metadata.len(), modified, inode: metadata.ino() })
     }
 
-    /// That of the file at a path.
+    /// Returns the identity of the file at a path.
     pub(super) fn at(path: &Path) -> io::Result<Self> {
         Self::of(&open(path)?)
     }
 }
 
-/// Opens a file by an absolute path in which nothing is a symbolic link: a folder that was replaced by a link to
-/// somewhere else is not entered. A pipe with nobody at its other end does not block.
+/// Opens a file by an absolute path without symbolic links: a folder that was replaced by a link is not entered.
+/// Opening a pipe without a writer does not block.
 pub(super) fn open(path: &Path) -> io::Result<File> {
     let folder = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let last = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
@@ -54,8 +54,8 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
     Ok(place.into())
 }
 
-/// Bytes of the file at `path`, and what the file looked like just before they were read. The file may be another by
-/// now: the caller checks the hash.
+/// Reads bytes of the file at `path`. Also returns the identity of the file just before. The file may have been
+/// replaced since, so the caller checks the hash.
 pub(super) fn read(path: &Path, offset: u64, length: usize) -> io::Result<(Vec<u8>, Identity)> {
     let file = open(path)?;
     let identity = Identity::of(&file)?;
@@ -64,12 +64,13 @@ pub(super) fn read(path: &Path, offset: u64, length: usize) -> io::Result<(Vec<u
     Ok((data, identity))
 }
 
-/// Whether an error says that the file is not there any more, or not for us. Others pass, such as too many open files.
+/// Returns whether an error means that the file is gone or not readable for this user. Other errors pass, such as too
+/// many open files.
 pub(super) fn is_gone(error: &io::Error) -> bool {
     use io::ErrorKind::{IsADirectory, NotADirectory, NotFound, PermissionDenied, StaleNetworkFileHandle};
     use rustix::io::Errno;
-    // A link where a folder was is "not a directory", one where the file was is a "loop"; a pipe or a device may be "no
-    // such device".
+    // Opening a link as a folder fails with "not a directory", and opening a link as the file with "loop". A pipe or a
+    // device may fail with "no such device".
     let others = [Errno::LOOP, Errno::NXIO, Errno::NODEV].map(|errno| Some(errno.raw_os_error()));
     matches!(
         error.kind(),

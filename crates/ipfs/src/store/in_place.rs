@@ -1,4 +1,4 @@
-//! Files that are served where they are.
+//! Files that are served in place, without a copy in the store.
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
@@ -13,7 +13,7 @@ use super::index::Index;
 use super::references::{Number, Place, Referenced};
 use super::{BlockKey, FileState, ReferencedFile, Store, StoreError};
 
-/// A piece of a file, to be read.
+/// A piece of a file with all data that reading it needs.
 struct Piece {
     place: Place,
     path: Arc<Path>,
@@ -22,13 +22,13 @@ struct Piece {
     length: usize,
 }
 
-/// A file that is being added in place: its pieces can be read from the store as soon as they are named. Dropped
-/// without [`InPlace::finish`] it is forgotten.
+/// A file that is being added in place. Its pieces can be read from the store as soon as they are added. If it is
+/// dropped without [`InPlace::finish`], the file is forgotten.
 #[derive(Debug)]
 pub(crate) struct InPlace {
     store: Store,
     number: Number,
-    /// The open file, to be read from the beginning to the end.
+    /// The open file, positioned at its beginning.
     pub(crate) file: File,
     path: Arc<Path>,
     identity: Identity,
@@ -36,7 +36,7 @@ pub(crate) struct InPlace {
 }
 
 impl Store {
-    /// Begins to serve the file at this absolute path, in which nothing may be a symbolic link.
+    /// Begins to serve the file at this absolute path, which must not contain symbolic links.
     pub(crate) fn serve_in_place(&self, path: &Path) -> io::Result<InPlace> {
         let file = file::open(path)?;
         let (identity, path): (_, Arc<Path>) = (Identity::of(&file)?, path.into());
@@ -44,23 +44,24 @@ impl Store {
         Ok(InPlace { store: self.clone(), number, file, path, identity, is_finished: false })
     }
 
-    /// The files that are served in place, by path, each looked at, but not read: so many at most after the first `from`.
+    /// Returns files that are served in place, in the order of their paths: at most `most` of them after the first
+    /// `from`. The state of each is looked up, but its content is not read.
     pub fn files(&self, from: usize, most: usize) -> Vec<ReferencedFile> {
         let files: Vec<Referenced> =
             self.index().references.by_path().skip(from).take(most).cloned().collect();
         files.into_iter().map(describe).collect()
     }
 
-    /// How many files are served in place.
+    /// Returns the number of files that are served in place.
     pub fn files_number(&self) -> usize {
         self.index().references.by_path().count()
     }
 
-    /// Looks at the files that are served in place, all or those at the given paths, and reads those that do not look
-    /// as they did: what is not what it was is served no more. Returns how many blocks that were.
+    /// Checks files that are served in place: all of them, or those at the given paths. Files that look different from
+    /// before are read, and changed pieces are no longer served. Returns the number of blocks that were dropped.
     ///
     /// # Errors
-    /// When the change cannot be saved. It is then found again after the next start.
+    /// When the result cannot be saved. The next start then finds the changes again.
     pub fn check_files(&self, only: Option<&BTreeSet<PathBuf>>) -> Result<usize, StoreError> {
         let is_meant = |file: &Referenced| only.is_none_or(|only| only.contains(&*file.path));
         let numbers: Vec<Number> = {
@@ -74,7 +75,7 @@ impl Store {
                 Ok(pieces) => dropped += pieces,
                 Err(error) if file::is_gone(&error) => drop(gone.insert(number)),
                 Err(error) => {
-                    tracing::warn!(%error, "a file that is served in place cannot be read just now")
+                    tracing::warn!(%error, "a file that is served in place cannot be read now")
                 }
             }
         }
@@ -83,7 +84,7 @@ impl Store {
         Ok(dropped)
     }
 
-    /// Reads a file if it does not look as it did; drops what is wrong, and returns how many pieces that were.
+    /// Reads a file if it looks different from before, and drops changed pieces. Returns the number of dropped pieces.
     fn check_file(&self, number: Number) -> io::Result<usize> {
         let Some(known) = self.index().references.get(number).cloned() else {
             return Ok(0);
@@ -103,19 +104,19 @@ impl Store {
             dropped += 1;
             self.change(|index| index.drop_piece(&key, Place { file: number, piece }));
         }
-        tracing::warn!(file = %known.path.display(), wrong = dropped, of = known.pieces.len(), "a file that is served in place was changed");
+        tracing::warn!(file = %known.path.display(), wrong = dropped, of = known.pieces.len(), "a file that is served in place was changed; its changed blocks are no longer served");
         self.known_anew(number, before);
         Ok(dropped)
     }
 
-    /// A changed file was read, and what is left of it is right.
+    /// Records the new identity of a changed file after its remaining pieces were verified.
     fn known_anew(&self, number: Number, seen: Identity) {
         if let Some(file) = self.index().references.change(number) {
             (file.identity, file.is_suspect) = (seen, false);
         }
     }
 
-    /// Reads a block from a file that has it, as long as there is one, and checks it.
+    /// Reads a block from the files that contain it and checks it. Tries another file when one fails.
     pub(super) fn read_in_place(&self, key: &BlockKey) -> Result<Option<Bytes>, StoreError> {
         while let Some(piece) = self.piece(key) {
             match file::read(&piece.path, piece.offset, piece.length) {
@@ -153,30 +154,30 @@ impl Store {
         }
     }
 
-    /// Where one piece is wrong others may be, whatever the file looks like.
+    /// Drops a changed piece and marks the file as suspect, because other pieces may have changed too.
     fn drop_piece(&self, key: &BlockKey, piece: &Piece, reason: &str) {
-        tracing::warn!(file = %piece.path.display(), offset = piece.offset, reason, "a block of a file that is served in place is served no more");
+        tracing::warn!(file = %piece.path.display(), offset = piece.offset, reason, "a block of a file that is served in place is no longer served");
         self.change(|index| {
             index.drop_piece(key, piece.place);
             suspect(index, piece);
         });
     }
 
-    /// Returns how many blocks were served from them.
+    /// Drops these files. Returns the number of blocks that were served from them.
     fn drop_files(&self, numbers: &BTreeSet<Number>, reason: &str) -> usize {
         self.change(|index| {
             let files = numbers.iter().filter_map(|number| index.references.get(*number));
             let mut pieces = 0;
             for file in files {
                 pieces += file.keys().count();
-                tracing::warn!(file = %file.path.display(), reason, "a file is not served in place any more");
+                tracing::warn!(file = %file.path.display(), reason, "a file is no longer served in place");
             }
             index.drop_files(numbers);
             pieces
         })
     }
 
-    /// Changes the index, and tells those who wait when held blocks went missing by it, or a file is suspect.
+    /// Changes the index. Notifies listeners if held blocks were lost or a file became suspect.
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut Index) -> T) -> T {
         let mut index = self.index();
         let result = change(&mut index);
@@ -186,10 +187,10 @@ impl Store {
     }
 }
 
-/// Has the file read as soon as somebody looks after it.
+/// Marks the file as suspect, so that the next check reads it.
 fn suspect(index: &mut Index, piece: &Piece) {
     if let Some(file) = index.references.get_mut(piece.place.file).filter(|file| !file.is_suspect) {
-        tracing::warn!(file = %piece.path.display(), "a file that is served in place is not what it was");
+        tracing::warn!(file = %piece.path.display(), "a file that is served in place looks different from before");
         file.is_suspect = true;
         index.suspects += 1;
     }
@@ -212,7 +213,7 @@ fn describe(file: Referenced) -> ReferencedFile {
 }
 
 impl InPlace {
-    /// The next piece of the file, whose hash the caller has computed.
+    /// Adds the next piece of the file, whose hash the caller has computed.
     pub(crate) fn piece(&mut self, cid: &Cid, length: usize) {
         let key = BlockKey::of(cid);
         let mut index = self.store.index();
@@ -227,8 +228,9 @@ impl InPlace {
         index.refer(key, size, Place { file: self.number, piece });
     }
 
-    /// All pieces were named. Fails when the file was changed meanwhile, or is not at its path any more; then it is
-    /// forgotten. What was served of an earlier file at the path is served no more, unless it is in this one, too.
+    /// Completes the file after all pieces were added. Fails when the file was changed meanwhile or is no longer at its
+    /// path; then the file is forgotten. An earlier file at the same path is no longer served, except for pieces that
+    /// are in the new one too.
     pub(crate) fn finish(mut self) -> io::Result<()> {
         let seen = (Identity::of(&self.file)?, Identity::at(&self.path)?);
         if seen != (self.identity, self.identity) {

@@ -1,4 +1,4 @@
-//! Files that are served in place, and everything that can become of them.
+//! Tests of files that are served in place, and of all their possible changes.
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
@@ -14,7 +14,7 @@ use crate::unixfs::{AddError, Content, DirectoryEntry, Format, add_directory, ad
 const PIECE: usize = 256 * 1024;
 const MIB: u64 = 1024 * 1024;
 
-/// A store and a folder with files beside it.
+/// A folder with a store and files beside it.
 struct Place {
     folder: TempDir,
 }
@@ -39,7 +39,7 @@ impl Place {
     }
 }
 
-/// Bytes that are other in each piece and for each seed.
+/// Returns bytes that differ for each piece and each seed.
 fn content(length: usize, seed: u8) -> Vec<u8> {
     (0..length).map(|at| (at / PIECE) as u8 ^ (at % 251) as u8 ^ seed.wrapping_mul(31)).collect()
 }
@@ -58,7 +58,7 @@ fn read(store: &Store, root: &Cid) -> Option<Vec<u8>> {
     cat(store, root, "", 64 * MIB).ok().map(|bytes| bytes.to_vec())
 }
 
-/// How many pieces of the file can be had; each must be right.
+/// Returns the number of pieces of the file that are available, and checks that each is right.
 fn pieces(store: &Store, root: &Cid, original: &[u8]) -> usize {
     let Some(block) = store.get(root).unwrap() else { return 0 };
     let links = crate::dag::links(root, &block).unwrap();
@@ -78,7 +78,7 @@ fn change(path: &Path, offset: usize, bytes: &[u8]) {
 }
 
 #[test]
-fn a_file_is_served_where_it_is_and_costs_nothing() {
+fn a_file_is_served_in_place_and_takes_no_space() {
     let place = Place::new();
     let original = content(5 * PIECE + 17, 1);
     let path = place.write("a.bag", &original);
@@ -96,7 +96,7 @@ fn a_file_is_served_where_it_is_and_costs_nothing() {
 }
 
 #[test]
-fn what_is_not_pinned_is_forgotten_with_the_process_and_by_garbage_collection() {
+fn an_unpinned_file_is_forgotten_at_a_restart_and_by_garbage_collection() {
     let place = Place::new();
     let (a, b) = (place.write("a", &content(10, 1)), place.write("b", &content(2 * PIECE, 2)));
     let (store, _) = place.open();
@@ -117,7 +117,7 @@ fn what_is_not_pinned_is_forgotten_with_the_process_and_by_garbage_collection() 
 }
 
 #[test]
-fn every_way_to_change_a_file_is_noticed_before_a_wrong_byte_is_served() {
+fn every_change_of_a_file_is_noticed_before_a_wrong_byte_is_served() {
     type Change = fn(&Path);
     let ways: [(Change, usize); 8] = [
         (|path| change(path, PIECE + 5, b"!"), 3),
@@ -134,7 +134,7 @@ fn every_way_to_change_a_file_is_noticed_before_a_wrong_byte_is_served() {
         ),
         (
             |path| {
-                // The same bytes in a place outside, and a link to them.
+                // The same bytes outside the folder, and a link to them.
                 let outside = path.with_extension("outside");
                 fs::rename(path, &outside).unwrap();
                 std::os::unix::fs::symlink(&outside, path).unwrap();
@@ -161,7 +161,7 @@ fn every_way_to_change_a_file_is_noticed_before_a_wrong_byte_is_served() {
         assert!(losses.has_changed().unwrap(), "way {number}");
         assert_eq!(store.incomplete_pins().unwrap(), [root], "way {number}");
         assert!(walk_complete(&store, &root, None).is_err(), "way {number}");
-        // It heals by blocks that are stored.
+        // Stored blocks replace the lost pieces.
         for part in original.chunks(PIECE) {
             let cid = Cid::new_v1(
                 0x55,
@@ -179,7 +179,7 @@ fn every_way_to_change_a_file_is_noticed_before_a_wrong_byte_is_served() {
 }
 
 #[test]
-fn a_folder_above_that_becomes_a_link_is_not_entered() {
+fn a_parent_folder_that_becomes_a_link_is_not_entered() {
     let place = Place::new();
     fs::create_dir_all(place.path("shared/run")).unwrap();
     let path = place.write("shared/run/a", &content(100, 1));
@@ -194,7 +194,7 @@ fn a_folder_above_that_becomes_a_link_is_not_entered() {
 }
 
 #[test]
-fn a_file_that_is_only_touched_or_grows_stays_whole() {
+fn a_file_that_is_only_touched_or_extended_stays_complete() {
     let place = Place::new();
     let original = content(3 * PIECE + 5, 1);
     let path = place.write("a.log", &original);
@@ -212,7 +212,7 @@ fn a_file_that_is_only_touched_or_grows_stays_whole() {
 }
 
 #[test]
-fn a_changed_file_is_read_before_it_is_believed() {
+fn a_changed_file_is_read_before_it_is_trusted() {
     let place = Place::new();
     let original = content(4 * PIECE, 1);
     let path = place.write("a", &original);
@@ -220,18 +220,18 @@ fn a_changed_file_is_read_before_it_is_believed() {
     let root = add_in_place(&store, &path);
     change(&path, 0, b"other");
     change(&path, 3 * PIECE, b"other");
-    assert!(store.incomplete_pins().unwrap().is_empty(), "nobody has looked yet");
+    assert!(store.incomplete_pins().unwrap().is_empty(), "the files were not checked yet");
     let other = BTreeSet::from([place.path("b")]);
     assert_eq!(store.check_files(Some(&other)).unwrap(), 0);
     assert_eq!(store.check_files(Some(&BTreeSet::from([path]))).unwrap(), 2);
     assert_eq!(store.incomplete_pins().unwrap(), [root]);
     assert_eq!(store.files(0, 99)[0].missing_blocks, 2);
     drop(store);
-    assert_eq!(place.open().1.incomplete_pins, [root], "that is remembered");
+    assert_eq!(place.open().1.incomplete_pins, [root], "the loss is remembered");
 }
 
 #[test]
-fn a_file_that_went_while_nobody_looked_is_missed_at_the_start() {
+fn a_file_that_vanished_while_the_store_was_closed_is_missed_at_the_start() {
     let place = Place::new();
     let path = place.write("a", &content(2 * PIECE, 1));
     let (store, _) = place.open();
@@ -243,7 +243,7 @@ fn a_file_that_went_while_nobody_looked_is_missed_at_the_start() {
     drop(store);
     change(&place.write("a", &content(2 * PIECE, 1)), 5, b"!");
     let (store, report) = place.open();
-    assert_eq!((report.files_gone, report.incomplete_pins), (0, vec![]), "it came back, who knows how");
+    assert_eq!((report.files_gone, report.incomplete_pins), (0, vec![]), "the file came back");
     assert_eq!(store.check_files(None).unwrap(), 1);
     assert_eq!(store.incomplete_pins().unwrap(), [root]);
 }
@@ -263,7 +263,7 @@ fn two_files_with_the_same_pieces_stand_in_for_each_other() {
 }
 
 #[test]
-fn a_file_of_one_piece_over_and_over_is_listed_once() {
+fn a_file_that_repeats_one_piece_is_listed_once() {
     let place = Place::new();
     let path = place.path("sparse");
     File::create(&path).unwrap().set_len(300 * PIECE as u64).unwrap();
@@ -279,7 +279,7 @@ fn a_file_of_one_piece_over_and_over_is_listed_once() {
 }
 
 #[test]
-fn a_new_file_at_the_path_takes_the_place_of_the_old_one() {
+fn a_new_file_at_the_path_replaces_the_old_one() {
     let place = Place::new();
     let (old, new) = (content(3 * PIECE, 1), [content(PIECE, 1), content(PIECE, 2)].concat());
     let path = place.write("a", &old);
@@ -297,7 +297,7 @@ fn a_new_file_at_the_path_takes_the_place_of_the_old_one() {
 }
 
 #[test]
-fn a_file_that_changes_while_it_is_added_is_refused_in_clear_words() {
+fn a_file_that_changes_while_it_is_added_is_refused_with_a_clear_message() {
     let place = Place::new();
     let path = place.write("a", &content(4 * PIECE, 1));
     let (store, _) = place.open();
@@ -318,7 +318,7 @@ fn a_file_that_changes_while_it_is_added_is_refused_in_clear_words() {
 }
 
 #[test]
-fn a_piece_can_be_read_before_the_file_is_added_to_its_end() {
+fn a_piece_can_be_read_before_the_whole_file_is_added() {
     let place = Place::new();
     let path = place.write("a", &content(3 * PIECE, 1));
     let (store, _) = place.open();
@@ -330,7 +330,7 @@ fn a_piece_can_be_read_before_the_file_is_added_to_its_end() {
 }
 
 #[test]
-fn nearly_full_disks_still_share_what_is_on_them() {
+fn files_on_a_nearly_full_disk_can_still_be_shared() {
     let place = Place::new();
     let path = place.write("a", &content(3 * PIECE, 1));
     let directory = place.path("store");
@@ -348,7 +348,7 @@ fn nearly_full_disks_still_share_what_is_on_them() {
 }
 
 #[test]
-fn a_full_disk_costs_the_pin_and_nothing_else() {
+fn a_full_disk_prevents_only_the_pin() {
     let place = Place::new();
     let original = content(2 * PIECE, 1);
     let path = place.write("a", &original);
@@ -373,7 +373,7 @@ fn a_full_disk_costs_the_pin_and_nothing_else() {
     assert_eq!(read(&store, &root).unwrap(), original);
 }
 
-/// What somebody does to a file.
+/// A change of a file, or an action of the store.
 #[derive(Clone, Debug)]
 enum Mutation {
     Overwrite(usize, u8),
@@ -428,7 +428,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
-    fn added_in_place_or_copied_the_cid_is_the_same(length in 0..4 * PIECE, seed in any::<u8>()) {
+    fn the_cid_is_the_same_in_place_and_copied(length in 0..4 * PIECE, seed in any::<u8>()) {
         let place = Place::new();
         let original = content(length, seed);
         let path = place.write("a", &original);
@@ -437,7 +437,7 @@ proptest! {
         prop_assert_eq!(read(&store, &in_place).unwrap(), original.clone());
         let copied = add(&store, &Content::File(path.clone())).unwrap();
         prop_assert_eq!(in_place, copied);
-        // The copy is a real one.
+        // The copy does not depend on the original.
         fs::remove_file(&path).unwrap();
         prop_assert_eq!(read(&store, &copied).unwrap(), original);
     }
@@ -463,7 +463,7 @@ proptest! {
         }
         let store = store.unwrap();
         store.check_files(None).unwrap();
-        // Once all was looked at, what is said to be whole is whole.
+        // After a check of all files, pins without missing blocks are really complete.
         if store.incomplete_pins().unwrap().is_empty() {
             prop_assert_eq!(read(&store, &root), Some(original));
         }

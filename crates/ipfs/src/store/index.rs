@@ -1,17 +1,17 @@
-//! What is in the store, in memory: sizes, ages, places and who holds what.
+//! The index of the store, in memory: sizes, ages, places and holds of blocks.
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::BlockKey;
 use super::references::{DROPPED, Number, Place, References};
 
-/// One block. A robot may have a hundred thousand of them.
+/// The entry of one block. A robot may have a hundred thousand of them.
 #[derive(Debug, Default)]
 struct Slot {
     size: u32,
     holds: u32,
-    /// The how manieth block was stored; 0 for one that is not stored.
+    /// Sequence number of storing; 0 for a block that is not stored.
     age: u64,
-    /// Where it is in a file that is served in place.
+    /// Place in a file that is served in place.
     place: Option<Place>,
 }
 
@@ -21,36 +21,36 @@ impl Slot {
     }
 }
 
-/// What is stored, what is referred to, and what is held. A block can be held before it is here.
+/// Blocks that are stored, in files that are served in place, or held. A block can be held before it is available.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     slots: BTreeMap<BlockKey, Slot>,
     pub(super) references: References,
     bytes: u64,
     blocks: usize,
-    /// Bytes of stored blocks that nobody holds.
+    /// Bytes of stored blocks without a hold.
     unheld_bytes: u64,
     /// Bytes of blocks that are being written.
     reserved: u64,
     stored_count: u64,
-    /// How many held blocks went missing.
+    /// Number of held blocks that were lost.
     lost: u64,
-    /// How many times a file that is served in place was seen to look otherwise than before.
+    /// Number of times that a file served in place was seen to look different from before.
     pub(super) suspects: u64,
 }
 
 impl Index {
-    /// Whether the block is here, stored or in a file.
+    /// Returns whether the block is available, stored or in a file.
     pub(super) fn contains(&self, key: &BlockKey) -> bool {
         self.slots.get(key).is_some_and(Slot::is_here)
     }
 
-    /// Whether the block has a file of its own.
+    /// Returns whether the block has a block file.
     pub(super) fn is_stored(&self, key: &BlockKey) -> bool {
         self.slots.get(key).is_some_and(|slot| slot.age != 0)
     }
 
-    /// The blocks that have files of their own.
+    /// Returns the blocks that have block files.
     pub(super) fn stored(&self) -> impl Iterator<Item = &BlockKey> {
         self.slots.iter().filter(|(_, slot)| slot.age != 0).map(|(key, _)| key)
     }
@@ -96,7 +96,7 @@ impl Index {
         self.reserved = self.reserved.saturating_sub(bytes);
     }
 
-    /// A block was stored; each is younger than those before.
+    /// Records a stored block. Each is younger than those before.
     pub(super) fn insert(&mut self, key: BlockKey, size: u32) {
         self.take_out(&key);
         self.stored_count += 1;
@@ -109,7 +109,7 @@ impl Index {
         }
     }
 
-    /// A block is not stored any more.
+    /// Removes a stored block.
     pub(super) fn remove(&mut self, key: &BlockKey) {
         self.take_out(key);
         self.left(key);
@@ -127,7 +127,7 @@ impl Index {
         }
     }
 
-    /// A block is a piece of a file. Of several places in one file the first stays.
+    /// Records that a block is a piece of a file. Of several places in one file the first is kept.
     pub(super) fn refer(&mut self, key: BlockKey, size: u32, place: Place) {
         let slot = self.slots.entry(key).or_default();
         if slot.place.is_none_or(|before| before.file != place.file) {
@@ -135,7 +135,7 @@ impl Index {
         }
     }
 
-    /// A piece of a file is not what it was.
+    /// Drops a piece of a file that has changed.
     pub(super) fn drop_piece(&mut self, key: &BlockKey, place: Place) {
         let piece = usize::try_from(place.piece).unwrap_or(usize::MAX);
         if let Some(file) = self.references.change(place.file) {
@@ -150,7 +150,7 @@ impl Index {
         }
     }
 
-    /// These files are not what they were.
+    /// Drops files that are gone or replaced.
     pub(super) fn drop_files(&mut self, numbers: &BTreeSet<Number>) {
         let mut displaced = BTreeSet::new();
         for file in numbers.iter().filter_map(|number| self.references.remove(*number)) {
@@ -166,7 +166,8 @@ impl Index {
         self.place_anew(displaced);
     }
 
-    /// Looks for these blocks elsewhere: two files may have a piece in common, and one file the same piece twice.
+    /// Looks for these blocks in other places: two files may share a piece, and one file may contain the same piece
+    /// twice.
     fn place_anew(&mut self, mut displaced: BTreeSet<BlockKey>) {
         if displaced.is_empty() {
             return;
@@ -201,8 +202,8 @@ impl Index {
         self.tidy(key);
     }
 
-    /// The oldest blocks that nobody holds: as many as have `bytes` together (all, when they have less), and the next
-    /// ones as long as they fit into `slack` more.
+    /// Returns the oldest blocks without a hold: at least `bytes` together, or all if they have less, and further ones
+    /// while they fit into `slack` more.
     pub(super) fn oldest(&self, bytes: u64, slack: u64) -> Vec<BlockKey> {
         let free = self.slots.iter().filter(|(_, slot)| slot.holds == 0 && slot.age != 0);
         let mut free: Vec<_> = free.map(|(key, slot)| (slot.age, u64::from(slot.size), key)).collect();
@@ -216,7 +217,7 @@ impl Index {
         enough.map(|(_, _, key)| (*key).clone()).collect()
     }
 
-    /// The files of whose pieces none is held.
+    /// Returns the complete files without any held piece.
     pub(super) fn unheld_files(&self) -> BTreeSet<Number> {
         let is_held = |key: &BlockKey| self.is_held(key);
         let whole = self.references.iter().filter(|(_, file)| file.is_whole);
@@ -226,7 +227,7 @@ impl Index {
             .collect()
     }
 
-    /// A block may be here no more.
+    /// Handles a block that may have become unavailable.
     fn left(&mut self, key: &BlockKey) {
         if self.slots.get(key).is_some_and(|slot| !slot.is_here() && slot.holds > 0) {
             self.lost += 1;

@@ -1,17 +1,17 @@
-//! What a block is known by.
+//! The key under which a block is stored.
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use cid::{Cid, multihash::Multihash};
 
-/// The bytes of a SHA-256 multihash: nearly all there are.
+/// Length in bytes of a SHA-256 multihash, as nearly all keys are.
 const USUAL: usize = 34;
 
-/// What a block is known by: the bytes of its multihash. CIDs of any version and codec for the same bytes share it.
+/// The key of a block: the bytes of its multihash. CIDs of any version and codec for the same bytes have the same key.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BlockKey(Bytes);
 
-/// A robot keeps a hundred thousand of them in memory, so the usual ones need no memory besides.
+/// Bytes of a key. A robot keeps a hundred thousand keys in memory, so keys of the usual length need no allocation.
 #[derive(Clone)]
 enum Bytes {
     Usual([u8; USUAL]),
@@ -19,12 +19,12 @@ enum Bytes {
 }
 
 impl BlockKey {
-    /// The key of the block that `cid` names.
+    /// Returns the key of the block that `cid` names.
     pub fn of(cid: &Cid) -> Self {
         Self(Bytes::new(&cid.hash().to_bytes()))
     }
 
-    /// The key of the block with this SHA-256.
+    /// Returns the key of the block with this SHA-256 digest.
     pub(super) fn of_digest(digest: &[u8; 32]) -> Self {
         let mut bytes = [0; USUAL];
         bytes[0] = 0x12;
@@ -33,28 +33,29 @@ impl BlockKey {
         Self(Bytes::Usual(bytes))
     }
 
-    /// The SHA-256 of the block, when it is named by that.
+    /// Returns the SHA-256 digest of the block, or `None` when the key uses another hash function.
     pub(super) fn digest(&self) -> Option<[u8; 32]> {
         self.as_bytes().strip_prefix(&[0x12, 0x20])?.try_into().ok()
     }
 
-    /// The bytes of the multihash.
+    /// Returns the bytes of the multihash.
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_slice()
     }
 
-    /// Whether this is the block that the key names.
+    /// Returns whether `data` is the block that the key names.
     pub(super) fn matches(&self, data: &[u8]) -> bool {
         Multihash::try_from(self).is_ok_and(|hash| bitswap::message::verify(&hash, data))
     }
 
-    /// The key that these bytes are, when they are one whole multihash.
+    /// Reads a key from bytes, which must be exactly one multihash.
     pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         Multihash::<64>::from_bytes(bytes).ok()?;
         Some(Self(Bytes::new(bytes)))
     }
 
-    /// Where the block's file is. The first digits are the same for all blocks, the last ones spread them evenly.
+    /// Returns the path of the block file inside the folder of blocks. The last digits name the subfolder, because the
+    /// first digits are the same for all blocks and the last ones are evenly distributed.
     pub(super) fn relative_path(&self) -> PathBuf {
         let name = self.to_string();
         let folder = name.get(name.len().saturating_sub(2)..).unwrap_or_default().to_owned();
@@ -113,7 +114,7 @@ impl fmt::Debug for BlockKey {
     }
 }
 
-/// The hash of a key again, for those who have only the key.
+/// Converts a key back to its multihash.
 impl TryFrom<&BlockKey> for Multihash<64> {
     type Error = cid::multihash::Error;
 

@@ -1,4 +1,4 @@
-//! What is kept, what is served in place, and what may go.
+//! Pins, the files that they need, and garbage collection.
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
@@ -12,28 +12,28 @@ use super::pins::{Change, PinDatabase};
 use super::references::Number;
 use super::{BlockKey, Context as _, Freed, Pin, Store, StoreError, file};
 
-/// A DAG that is to be pinned.
+/// A complete DAG that is to be pinned.
 #[derive(Clone, Debug)]
 pub struct Whole {
-    /// Its root.
+    /// Root of the DAG.
     pub root: Cid,
-    /// The bytes of all its different blocks.
+    /// Size of all its different blocks in bytes.
     pub bytes: u64,
-    /// All its different blocks.
+    /// Keys of all its different blocks.
     pub keys: Vec<BlockKey>,
 }
 
 impl Store {
-    /// Makes everything durable that was written before.
+    /// Makes all earlier writes durable.
     ///
     /// # Errors
-    /// When the disk reports that something was lost.
+    /// When the disk reports an error.
     pub fn sync(&self) -> Result<(), StoreError> {
         sync_file_system(&self.inner.config.directory)
     }
 
-    /// Records that these DAGs are to be kept, after making their blocks durable: one sync for all. The caller has seen
-    /// that they are all there, and protects them meanwhile.
+    /// Pins these DAGs, after making their blocks durable with one sync for all. The caller has checked that all blocks
+    /// are available, and protects them meanwhile.
     ///
     /// # Errors
     /// When the disk or the pin database fails; then nothing is pinned.
@@ -41,7 +41,7 @@ impl Store {
         self.record_pins(dags, false)
     }
 
-    /// As [`Store::pin`], and records that a person has it pinned: [`Store::unpin_all`] leaves it alone then.
+    /// As [`Store::pin`], and records that a person wants the pin. [`Store::unpin_all`] does not remove it then.
     ///
     /// # Errors
     /// As [`Store::pin`].
@@ -71,7 +71,7 @@ impl Store {
         Ok(pins)
     }
 
-    /// Lets go of a pinned root; its blocks stay until room is needed. False when it was not pinned.
+    /// Unpins a root. Its blocks stay until room is needed. Returns `false` when it was not pinned.
     ///
     /// # Errors
     /// When the pin database fails.
@@ -80,7 +80,8 @@ impl Store {
         Ok(self.remove_pins(&BTreeSet::from([*root]))? > 0)
     }
 
-    /// Lets go of several roots in one commit, without those that a person pinned. Returns how many of them were pinned.
+    /// Unpins several roots in one commit, except those that a person pinned. Returns the number of roots that were
+    /// unpinned.
     ///
     /// # Errors
     /// When the pin database fails; then all are still pinned.
@@ -90,7 +91,7 @@ impl Store {
         self.remove_pins(&roots.iter().filter(|root| !by_persons.contains(*root)).copied().collect())
     }
 
-    /// The roots that a person pinned.
+    /// Returns the roots that a person pinned.
     ///
     /// # Errors
     /// When the pin database fails.
@@ -119,7 +120,7 @@ impl Store {
         Ok(number)
     }
 
-    /// All pins, in the order of their CIDs.
+    /// Returns all pins, in the order of their CIDs.
     ///
     /// # Errors
     /// When the pin database fails.
@@ -132,7 +133,7 @@ impl Store {
         self.inner.pins.contains(root)
     }
 
-    /// The pinned roots of which blocks are missing.
+    /// Returns the pinned roots with missing blocks.
     ///
     /// # Errors
     /// When the pin database fails.
@@ -147,11 +148,11 @@ impl Store {
         Ok(incomplete)
     }
 
-    /// Throws away all blocks that nobody holds, what half a fetch left among them, and forgets the files of which no
-    /// block is held. The files themselves are not touched.
+    /// Removes all blocks that are neither pinned nor protected, including those of unfinished fetches. Forgets the
+    /// files of which no block is held; the files themselves are not touched.
     ///
     /// # Errors
-    /// When a block cannot be removed, or the change not be saved.
+    /// When a block cannot be removed, or the change cannot be saved.
     pub fn collect_garbage(&self) -> Result<Freed, StoreError> {
         let _one_at_a_time = self.changing_pins();
         let freed = {
@@ -167,7 +168,7 @@ impl Store {
         Ok(freed)
     }
 
-    /// Saves what changed about the files that are served in place.
+    /// Saves changes of the files that are served in place.
     pub(super) fn save_files(&self) -> Result<(), StoreError> {
         let _one_at_a_time = self.changing_pins();
         if !self.index().references.has_unsaved() {
@@ -176,7 +177,7 @@ impl Store {
         self.save(Change::default())
     }
 
-    /// Commits a change, and with it what has to be saved about files.
+    /// Commits a change together with the unsaved changes of files.
     fn save(&self, mut change: Change<'_>) -> Result<(), StoreError> {
         (change.files, change.removed_files) = self.index().references.take_unsaved();
         let saved = self.inner.pins.commit(&change);
@@ -187,8 +188,8 @@ impl Store {
         saved
     }
 
-    /// A file that is served in place is as much a part of what is kept as a block: it may have been written just now,
-    /// and be on a disk of its own.
+    /// Makes the files durable that these DAGs need and that are served in place. Such a file may have been written
+    /// just now, and may be on another disk than the store.
     fn sync_files(&self, dags: &[&Whole]) -> Result<(), StoreError> {
         let unsaved: BTreeSet<Number> = self.index().references.unsaved().collect();
         if unsaved.is_empty() {
@@ -203,7 +204,7 @@ impl Store {
         };
         let mut synced = BTreeSet::from([device(&File::open(&self.inner.config.directory))]);
         for path in paths {
-            // One that is gone by now is found out when it is read.
+            // A file that is gone by now is noticed when it is read.
             let opened = file::open(&path);
             if synced.insert(device(&opened))
                 && let Ok(file) = opened
@@ -219,12 +220,12 @@ impl Store {
     }
 }
 
-/// Holds what is pinned, and forgets files that no pin needs; gives the roots of which blocks are missing.
+/// Holds the pinned blocks and forgets files that no pin needs. Returns the roots with missing blocks.
 pub(super) fn hold_pins(pins: &PinDatabase, index: &mut Index) -> Result<Vec<Cid>, StoreError> {
     let mut incomplete = Vec::new();
     pins.each(|root, keys| {
         if keys.iter().any(|key| !index.contains(key)) {
-            tracing::error!(%root, "blocks of this pinned root are missing; it has to be fetched again");
+            tracing::error!(%root, "blocks of this pinned root are missing; it must be fetched again");
             incomplete.push(root);
         }
         keys.into_iter().for_each(|key| index.hold(key));
@@ -234,7 +235,7 @@ pub(super) fn hold_pins(pins: &PinDatabase, index: &mut Index) -> Result<Vec<Cid
     Ok(incomplete)
 }
 
-/// So that only one at a time changes what is pinned: what is saved with a pin must not be older than the pin.
+/// Lock of all changes of pins: the state of files that is saved with a pin must not be older than the pin.
 pub(super) type ChangingPins = Mutex<()>;
 
 fn device(file: &std::io::Result<File>) -> Option<u64> {

@@ -1,4 +1,4 @@
-//! Which roots are pinned, of which blocks they consist, and which files are served in place, in a small database.
+//! The database of pins: the pinned roots with their blocks, and the files that are served in place.
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
@@ -16,47 +16,48 @@ use super::file::Identity;
 use super::references::{Number, Referenced};
 use super::{BlockKey, Context, StoreError};
 
-/// Root CID to (time of pinning in Unix seconds, bytes of the DAG).
+/// Root CID to (time of pinning in Unix seconds, size of the DAG in bytes).
 const PINS: TableDefinition<'_, &[u8], (u64, u64)> = TableDefinition::new("pins");
-/// Root CID to the multihashes of all blocks of its DAG, each with one byte of length before it. Kept so that opening
+/// Root CID to the multihashes of all blocks of its DAG, each after one byte with its length. With this list, opening
 /// the store need not walk every DAG.
 const BLOCKS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("blocks");
-/// Roots that a person pinned. What this program pins by itself, it unpins by itself; these it does not.
+/// Roots that a person pinned. The program does not unpin these by itself.
 const PERSONS: TableDefinition<'_, &[u8], ()> = TableDefinition::new("persons");
-/// Number to (length when it was added, path, and as it was last seen: length, time of the last change in nanoseconds
-/// since the epoch, inode) of a file that is served in place.
+/// Number of a file that is served in place to (length when it was added, path, and its identity when last verified:
+/// length, time of the last change in nanoseconds since the epoch, inode).
 const FILES: TableDefinition<'_, u32, FileRow<'static>> = TableDefinition::new("files");
-/// Number to the SHA-256 of each 256 KiB of the file, 32 bytes each, all zero where it is not that any more.
+/// Number of the file to the SHA-256 digest of each piece of 256 KiB, 32 bytes each. A dropped piece has a digest of
+/// zeros.
 const PIECES: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("pieces");
 
-/// How the database is opened. It is small and read rarely, and all of it is read at each start anyway.
+/// Settings of the database. It is small and rarely read, and all of it is read at each start anyway.
 const SETTINGS: Settings = Settings { cache_bytes: 1 << 20, verifies_checksums: false, is_ours };
 
 type FileRow<'a> = (u64, &'a [u8], u64, i64, u64);
 
-/// One pinned root.
+/// A pinned root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pin {
-    /// The root of the DAG that is kept.
+    /// Root of the pinned DAG.
     pub root: Cid,
-    /// When it was pinned, in Unix seconds by the local clock.
+    /// Time of pinning in Unix seconds, by the local clock.
     pub time: u64,
-    /// The bytes of all its different blocks.
+    /// Size of all its different blocks in bytes.
     pub bytes: u64,
 }
 
-/// What one commit changes.
+/// The changes of one commit.
 #[derive(Debug, Default)]
 pub(super) struct Change<'a> {
     pub(super) pinned: Vec<(Pin, &'a [BlockKey])>,
-    /// Whether a person has these pinned.
+    /// Whether a person pinned these.
     pub(super) is_by_person: bool,
     pub(super) unpinned: Vec<Cid>,
     pub(super) files: Vec<(Number, Referenced)>,
     pub(super) removed_files: Vec<Number>,
 }
 
-/// Returns where the database of a store in this folder is.
+/// Returns the location of the database of a store in this folder.
 pub(super) fn location(directory: &Path) -> Location {
     Location::new(directory.join("pins.redb"), SETTINGS)
 }
@@ -74,7 +75,7 @@ pub(super) struct PinDatabase {
 }
 
 impl PinDatabase {
-    /// Opens the database; one that cannot be read is moved aside, and its new place returned.
+    /// Opens the database. An unreadable database is moved aside; then its new path is returned as well.
     pub(super) fn open(location: &Location) -> Result<(Self, Option<PathBuf>), StoreError> {
         let damage = match open_checked(location) {
             Ok(pins) => return Ok((pins, None)),
@@ -87,7 +88,7 @@ impl PinDatabase {
         Ok((open_checked(location)?, Some(aside)))
     }
 
-    /// Shows each pinned root with its blocks.
+    /// Calls `see` with each pinned root and its blocks.
     pub(super) fn each(&self, mut see: impl FnMut(Cid, Vec<BlockKey>)) -> Result<(), StoreError> {
         Ok(self.connection.run(|database| {
             for entry in database.begin_read()?.open_table(BLOCKS)?.iter()? {
@@ -98,7 +99,7 @@ impl PinDatabase {
         })?)
     }
 
-    /// The blocks of a root, when it is pinned.
+    /// Returns the blocks of a root, or `None` when it is not pinned.
     pub(super) fn blocks(&self, root: &Cid) -> Result<Option<Vec<BlockKey>>, StoreError> {
         Ok(self.connection.run(|database| {
             let keys = database.begin_read()?.open_table(BLOCKS)?.get(root.to_bytes().as_slice())?;
@@ -106,7 +107,7 @@ impl PinDatabase {
         })?)
     }
 
-    /// The roots that a person pinned.
+    /// Returns the roots that a person pinned.
     pub(super) fn by_persons(&self) -> Result<BTreeSet<Cid>, StoreError> {
         Ok(self.connection.run(|database| {
             let mut roots = BTreeSet::new();
@@ -117,7 +118,7 @@ impl PinDatabase {
         })?)
     }
 
-    /// All files that are served in place.
+    /// Returns all files that are served in place.
     pub(super) fn files(&self) -> Result<Vec<(Number, Referenced)>, StoreError> {
         Ok(self.connection.run(|database| {
             let transaction = database.begin_read()?;
@@ -134,7 +135,7 @@ impl PinDatabase {
         })?)
     }
 
-    /// All of this, or nothing of it, is on the disk when this returns.
+    /// Commits a change: either all of it is on the disk when this returns, or nothing of it.
     pub(super) fn commit(&self, change: &Change<'_>) -> Result<(), StoreError> {
         Ok(self.connection.run(|database| {
             let mut transaction = database.begin_write()?;
@@ -201,22 +202,23 @@ fn write_files(transaction: &WriteTransaction, change: &Change<'_>) -> Result<()
 
 fn read_file((length, path, seen, modified, inode): FileRow<'_>, pieces: &[u8]) -> Referenced {
     let path = Path::new(OsStr::from_bytes(path)).into();
-    // A list that ends within a digest was never written so; what is left of it is hashed before it is believed.
+    // An incomplete digest at the end of the list is ignored; it was never written so. Every piece is hashed before it
+    // is served.
     let (pieces, _) = pieces.as_chunks();
     let identity = Identity { length: seen, modified, inode };
     Referenced { path, length, identity, pieces: pieces.to_vec(), is_whole: true, is_suspect: false }
 }
 
-/// Opens the database and reads all of it once. redb panics on some kinds of damage, which is damage like any other.
+/// Opens the database and reads all of it once. Some kinds of damage make redb panic; that counts as damage, too.
 fn open_checked(location: &Location) -> Result<PinDatabase, StoreError> {
-    // redb takes an empty file for a new database, but a power cut can leave one of an old one.
+    // redb takes an empty file for a new database, but a power cut can leave an old database empty.
     if fs::metadata(location.file()).is_ok_and(|metadata| metadata.len() == 0) {
         return Err(damaged("it is empty").into());
     }
     catch_unwind(AssertUnwindSafe(|| {
         let database = location.open_or_create()?;
         let pins = PinDatabase { connection: Connection::new(location.clone(), database) };
-        // Makes the tables that are not there yet.
+        // Creates the tables that do not exist yet.
         pins.commit(&Change::default())?;
         pins.list()?;
         pins.each(|_, _| {})?;
@@ -226,7 +228,7 @@ fn open_checked(location: &Location) -> Result<PinDatabase, StoreError> {
     .unwrap_or_else(|_| Err(damaged("reading it panicked").into()))
 }
 
-/// Returns what is damaged, or an error when nothing is: a file that is in use or may not be read is not damaged.
+/// Returns a description of the damage, or an error when the file is in use or unreadable and so not damaged.
 fn describe_damage(error: redb::Error, path: &Path) -> Result<String, StoreError> {
     match error {
         redb::Error::DatabaseAlreadyOpen => Err(StoreError::InUse(path.parent().unwrap_or(path).to_owned())),
@@ -250,13 +252,14 @@ fn damaged(what: &str) -> redb::Error {
 
 fn aside_path(path: &Path) -> PathBuf {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    // A robot without clock battery starts at the same second each time: count up until the name is free.
+    // A robot without clock battery starts at the same second each time, so a number is counted up until the name is
+    // free.
     let names = (0u32..).map(|number| path.with_extension(format!("redb.damaged-{seconds}-{number}")));
     names.into_iter().find(|path| !path.exists()).unwrap_or_else(|| path.with_extension("redb.damaged"))
 }
 
 fn read_root(bytes: &[u8]) -> Result<Cid, redb::Error> {
-    Cid::try_from(bytes).map_err(|_| damaged("a root is no CID"))
+    Cid::try_from(bytes).map_err(|_| damaged("a root is not a CID"))
 }
 
 fn pack(keys: &[BlockKey]) -> Vec<u8> {

@@ -1,12 +1,13 @@
-//! The power is lost at every point of a workload: what was pinned before is whole, no wrong byte is ever read, and the
-//! store goes on working.
+//! Simulates a power cut at every point of a workload. Everything that was pinned before is complete, no wrong byte is
+//! ever read, and the store continues to work.
 //!
-//! The workload runs on a disk that notes what is written to the pin database. For every prefix of that the database is
-//! laid as a disk may hold it afterwards (of what was not synced any sectors), and every block file that was written
-//! since the last sync of the file system meets one of the fates of unsynced files: whole, missing, empty, cut short,
-//! full of zeros, or under its temporary name. Not modelled: a disk that damages what it had synced.
+//! The workload runs on a disk that records the writes to the pin database. For every prefix of these writes, the
+//! database is laid out as a disk may hold it after the power cut: any of the sectors that were not synced may be lost.
+//! Every block file that was written since the last sync of the file system gets one of the possible states of unsynced
+//! files: complete, missing, empty, truncated, full of zeros, or under its temporary name. Not modelled: a disk that
+//! damages data that it had synced.
 //!
-//! For more histories than in a usual run: `DT_SWARM_POWER_CUTS=200 cargo test -p ipfs power_cut`
+//! To run more histories: `DT_SWARM_POWER_CUTS=200 cargo test -p ipfs power_cut`
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,16 +26,15 @@ const PIECE: usize = 256 * 1024;
 
 type Blocks = BTreeMap<PathBuf, Vec<u8>>;
 
-/// How everything stood after a step of the workload.
+/// The state after a step of the workload.
 #[derive(Clone, Default)]
 struct Moment {
-    /// Operations on the database so far.
+    /// Number of operations on the database so far.
     operations: usize,
-    /// The block files.
     blocks: Blocks,
-    /// Those that had been synced.
+    /// The block files that had been synced.
     synced: Blocks,
-    /// What is pinned.
+    /// The roots that are pinned.
     pinned: BTreeSet<Cid>,
 }
 
@@ -67,7 +67,7 @@ fn read_blocks(directory: &Path) -> Blocks {
 
 impl Workload {
     fn new() -> Self {
-        // In memory when possible: syncing the real disk only takes time.
+        // In memory if possible, because syncing a real disk only takes time.
         let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         let journal = Journal::recording();
         let pins = pins::location(folder.path()).with_faults(Faults::recorded_in(journal.clone()));
@@ -77,7 +77,7 @@ impl Workload {
         new
     }
 
-    /// Notes how things stand after a step, with what is promised by then.
+    /// Records the state after a step, with the promises that hold from this point.
     fn note(&mut self, promise: impl FnOnce(&mut Moment)) {
         let mut moment = self.moments.last().cloned().unwrap_or_default();
         moment.operations = self.journal.len();
@@ -133,7 +133,7 @@ impl Workload {
         work.store.collect_garbage().unwrap();
         work.note(|_| {});
         work.add_in_place("b", 20);
-        // One file in the place of another.
+        // A file that replaces another at its path.
         work.add_in_place("a", 30);
         work.note(|moment| moment.pinned.clear());
         let whole = work.store.pins().unwrap().into_iter().map(|pin| pin.root);
@@ -144,15 +144,15 @@ impl Workload {
     }
 }
 
-/// Returns a disk that did these operations on the database. The database's name is durable: the first promise is given
-/// after a sync of the whole file system.
+/// Returns a disk that executed these operations on the database. The name of the database is durable, because the
+/// first promise is given after a sync of the whole file system.
 fn disk(operations: &[Operation]) -> SimulatedDisk {
     let mut disk = SimulatedDisk::new(Some(Vec::new()));
     operations.iter().for_each(|operation| disk.apply(operation));
     disk
 }
 
-/// Lays a block file as an unsynced one may be after a power cut.
+/// Writes a block file in one of the states that an unsynced file may have after a power cut.
 fn lay_unsynced(directory: &Path, path: &Path, data: &[u8], random: &mut ChaCha8Rng) {
     let whole = directory.join(path);
     match random.random_range(0..6) {
@@ -185,7 +185,7 @@ impl Bench {
                 None => lay_unsynced(directory, path, data, random),
             }
         }
-        // What was thrown away may be gone or there again.
+        // Removed files may be gone or may reappear.
         for (path, data) in before.synced.iter().filter(|(path, _)| !after.blocks.contains_key(*path)) {
             if random.random() {
                 fs::write(directory.join(path), data).unwrap();
@@ -196,13 +196,13 @@ impl Bench {
         fs::write(directory.join("pins.redb"), image).unwrap();
     }
 
-    /// Opens what came through. `must` is pinned and whole; nothing but `may` is pinned besides.
+    /// Opens the store after the power cut. `must` is pinned and complete; besides it, only `may` may be pinned.
     fn check(&self, must: &BTreeSet<Cid>, may: &BTreeSet<Cid>, known: &BTreeMap<Cid, Vec<u8>>, cut: &str) {
         let (store, report) = Store::open(config(self.folder.path())).unwrap();
         assert!(report.pins_set_aside.is_none(), "{cut}: {report:?}");
         let pinned: BTreeSet<Cid> = store.pins().unwrap().into_iter().map(|pin| pin.root).collect();
         assert!(must.is_subset(&pinned), "{cut}: a pin is lost");
-        assert!(pinned.is_subset(may), "{cut}: what is that pin?");
+        assert!(pinned.is_subset(may), "{cut}: an unexpected pin");
         for (cid, data) in known {
             let read = store.get(cid).unwrap();
             assert!(read.is_none_or(|read| read == data), "{cut}: a wrong byte");
@@ -211,7 +211,7 @@ impl Bench {
         assert!(incomplete.iter().all(|root| !must.contains(root)), "{cut}: a pin is not whole");
         for (cid, data) in known {
             store.put(cid, data).unwrap();
-            assert_eq!(store.get(cid).unwrap().unwrap(), data, "{cut}: it does not heal");
+            assert_eq!(store.get(cid).unwrap().unwrap(), data, "{cut}: a block cannot be stored again");
         }
         let (root, keys) = (*known.keys().next().unwrap(), known.keys().map(BlockKey::of).collect());
         store.pin(&[Whole { root, bytes: 1, keys }]).unwrap();
@@ -221,7 +221,7 @@ impl Bench {
     }
 }
 
-/// Every block that ever was.
+/// Returns every block of the workload.
 fn known(work: &Workload) -> BTreeMap<Cid, Vec<u8>> {
     let mut known: BTreeMap<Cid, Vec<u8>> = (0..14).map(block).collect();
     for moment in &work.moments {
@@ -233,12 +233,13 @@ fn known(work: &Workload) -> BTreeMap<Cid, Vec<u8>> {
 }
 
 #[test]
-fn what_was_pinned_survives_and_no_wrong_byte_is_read() {
+fn pinned_content_survives_and_no_wrong_byte_is_read() {
     let work = Workload::run();
     let (known, bench) = (known(&work), Bench::new());
     let times: u64 = std::env::var("DT_SWARM_POWER_CUTS").map_or(1, |times| times.parse().unwrap());
     let journal = work.journal.operations();
-    // Files in place are read where the workload wrote them; those that another replaced are not promised.
+    // Files served in place are read where the workload wrote them. Files that were replaced by others are not
+    // promised.
     let steady = work.moments.last().unwrap().pinned.clone();
     let mut cuts = 0;
     for pair in work.moments.windows(2) {
@@ -263,7 +264,7 @@ fn what_was_pinned_survives_and_no_wrong_byte_is_read() {
     assert!(cuts > 100);
 }
 
-/// Whether it is the root of blocks that are stored, whatever becomes of files.
+/// Returns whether the root consists of stored blocks, which do not depend on files.
 fn block_root(root: &Cid) -> bool {
     (0..14).any(|number| block(number).0 == *root)
 }
@@ -272,10 +273,10 @@ fn all_roots(work: &Workload) -> impl Iterator<Item = Cid> {
     work.moments.iter().flat_map(|moment| moment.pinned.iter().copied())
 }
 
-/// The test sees what it is meant to see: with a sync left out it fails.
+/// Proves that the check works: without a sync it fails.
 #[test]
 #[should_panic(expected = "a pin is not whole")]
-fn a_pin_without_a_sync_before_it_is_found_out() {
+fn the_check_detects_a_pin_without_a_sync_before_it() {
     let mut work = Workload::new();
     work.pin_blocks(0..8);
     let (known, bench) = (known(&work), Bench::new());

@@ -1,4 +1,4 @@
-//! The files that are served in place, in memory: which block is where in which file.
+//! The files that are served in place, in memory: the blocks in each file and their positions.
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::path::Path;
@@ -7,20 +7,20 @@ use std::sync::Arc;
 use super::BlockKey;
 use super::file::Identity;
 
-/// Bytes of each piece of a file but the last.
+/// Length of each piece of a file in bytes, except the last.
 pub(super) const PIECE_BYTES: u64 = 256 * 1024;
-/// In the list of a file's pieces stands for one that is not there any more. No data is known with this SHA-256.
+/// Digest that marks a dropped piece in the list. No data with this SHA-256 is known.
 pub(super) const DROPPED: Digest = [0; 32];
 
-/// The number of a file; never used again in one store's life.
+/// Number of a file; never reused in the life of a store.
 pub(super) type Number = NonZeroU32;
 pub(super) type Digest = [u8; 32];
 
-/// Where a block is.
+/// The place of a block in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
     pub(super) file: Number,
-    /// Which piece of the file.
+    /// Index of the piece in the file.
     pub(super) piece: u32,
 }
 
@@ -28,27 +28,27 @@ pub(super) struct Place {
 #[derive(Clone, Debug)]
 pub(super) struct Referenced {
     pub(super) path: Arc<Path>,
-    /// Its length when it was added; the pieces follow from it.
+    /// Length in bytes when the file was added; the pieces follow from it.
     pub(super) length: u64,
-    /// How it looked when all pieces were last known to be what they are.
+    /// Identity of the file when all pieces were last verified.
     pub(super) identity: Identity,
-    /// The SHA-256 of each piece.
+    /// SHA-256 digest of each piece.
     pub(super) pieces: Vec<Digest>,
-    /// Whether it was read to its end. Until then it is not saved.
+    /// Whether the file was read to its end. Until then it is not saved.
     pub(super) is_whole: bool,
-    /// Whether it was seen to look otherwise than it did.
+    /// Whether the file was seen to look different from before.
     pub(super) is_suspect: bool,
 }
 
 impl Referenced {
-    /// Where a piece begins, and how long it is.
+    /// Returns the offset and the length of a piece.
     pub(super) fn extent(&self, piece: u32) -> (u64, usize) {
         let offset = u64::from(piece) * PIECE_BYTES;
         let length = self.length.saturating_sub(offset).min(PIECE_BYTES);
         (offset, usize::try_from(length).unwrap_or(usize::MAX))
     }
 
-    /// The pieces that are still there.
+    /// Returns the pieces that were not dropped.
     pub(super) fn keys(&self) -> impl Iterator<Item = (u32, BlockKey)> {
         let numbered = (0u32..).zip(&self.pieces).filter(|(_, digest)| **digest != DROPPED);
         numbered.map(|(number, digest)| (number, BlockKey::of_digest(digest)))
@@ -59,10 +59,10 @@ impl Referenced {
 #[derive(Debug, Default)]
 pub(super) struct References {
     files: BTreeMap<Number, Referenced>,
-    /// The whole ones: one for each path.
+    /// The complete files: one for each path.
     by_path: BTreeMap<Arc<Path>, Number>,
     last: u32,
-    /// Those that stand otherwise in the database, or not at all.
+    /// The files whose rows in the database are missing or out of date.
     unsaved: BTreeSet<Number>,
 }
 
@@ -71,14 +71,14 @@ impl References {
         self.files.get(&number)
     }
 
-    /// For changes; what is changed has to be saved.
+    /// Returns a file for a change that must be saved.
     pub(super) fn change(&mut self, number: Number) -> Option<&mut Referenced> {
         let file = self.files.get_mut(&number)?;
         self.unsaved.insert(number);
         Some(file)
     }
 
-    /// For what is not saved.
+    /// Returns a file for a change that is not saved.
     pub(super) fn get_mut(&mut self, number: Number) -> Option<&mut Referenced> {
         self.files.get_mut(&number)
     }
@@ -87,12 +87,12 @@ impl References {
         self.files.iter().map(|(number, file)| (*number, file))
     }
 
-    /// The whole ones, in the order of their paths.
+    /// Returns the complete files, in the order of their paths.
     pub(super) fn by_path(&self) -> impl Iterator<Item = &Referenced> {
         self.by_path.values().filter_map(|number| self.files.get(number))
     }
 
-    /// A file that is new here, under the next number.
+    /// Adds a new file under the next number.
     pub(super) fn begin(&mut self, path: Arc<Path>, identity: Identity) -> Number {
         self.last = self.last.saturating_add(1);
         let number = Number::new(self.last).unwrap_or(Number::MIN);
@@ -102,14 +102,14 @@ impl References {
         number
     }
 
-    /// A file that was saved.
+    /// Adds a file that was read from the database.
     pub(super) fn restore(&mut self, number: Number, file: Referenced) {
         self.last = self.last.max(number.get());
         self.by_path.insert(file.path.clone(), number);
         self.files.insert(number, file);
     }
 
-    /// All pieces of a file are named. Returns which file was at its path before.
+    /// Completes a file. Returns the file that was at its path before.
     pub(super) fn finish(&mut self, number: Number) -> Option<Number> {
         let file = self.change(number)?;
         file.is_whole = true;
@@ -126,7 +126,7 @@ impl References {
         Some(removed)
     }
 
-    /// What has to be saved, and is not counted as such any more: rows to write, and numbers whose rows go.
+    /// Takes the unsaved changes: rows to write, and numbers whose rows are to be removed.
     pub(super) fn take_unsaved(&mut self) -> (Vec<(Number, Referenced)>, Vec<Number>) {
         let (mut written, mut removed) = (Vec::new(), Vec::new());
         let files = &self.files;
@@ -135,7 +135,7 @@ impl References {
                 written.push((*number, file.clone()));
                 false
             }
-            // It is still being added.
+            // The file is still being added.
             Some(_) => true,
             None => {
                 removed.push(*number);
@@ -145,12 +145,12 @@ impl References {
         (written, removed)
     }
 
-    /// It could not be saved after all.
+    /// Marks files as unsaved again after a failed commit.
     pub(super) fn not_saved(&mut self, numbers: impl Iterator<Item = Number>) {
         self.unsaved.extend(numbers);
     }
 
-    /// The files that stand otherwise in the database, or not at all.
+    /// Returns the files whose rows in the database are missing or out of date.
     pub(super) fn unsaved(&self) -> impl Iterator<Item = Number> {
         self.unsaved.iter().copied()
     }

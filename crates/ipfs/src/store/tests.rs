@@ -1,4 +1,4 @@
-//! The store on a real disk: bounds, age, damage, restarts.
+//! Tests of the store on a real disk: limits, age, damage, restarts.
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ fn open(folder: &TempDir, max_bytes: u64) -> (Store, OpenReport) {
     Store::open(config(folder, max_bytes)).unwrap()
 }
 
-/// A raw block of [`SIZE`] bytes, different for each number.
+/// Returns a raw block of [`SIZE`] bytes, different for each number.
 fn block(number: u32) -> (Cid, Vec<u8>) {
     let data: Vec<u8> = number.to_le_bytes().repeat(SIZE / 4);
     (Cid::new_v1(0x55, Code::Sha2_256.digest(&data)), data)
@@ -44,7 +44,7 @@ fn file_of(folder: &TempDir, cid: &Cid) -> PathBuf {
 }
 
 #[test]
-fn a_block_is_found_under_every_cid_of_its_bytes() {
+fn a_block_is_found_by_every_cid_of_its_bytes() {
     let folder = TempDir::new().unwrap();
     let (store, _) = open(&folder, 10_000);
     let cid = put(&store, 1).unwrap();
@@ -65,7 +65,7 @@ fn an_identity_cid_carries_its_block() {
 }
 
 #[test]
-fn the_oldest_unheld_blocks_go_when_room_is_needed() {
+fn the_oldest_unheld_blocks_are_removed_when_room_is_needed() {
     let folder = TempDir::new().unwrap();
     let (store, _) = open(&folder, 4 * SIZE as u64);
     let mut cids: Vec<Cid> = (0..4).map(|number| put(&store, number).unwrap()).collect();
@@ -83,7 +83,7 @@ fn the_oldest_unheld_blocks_go_when_room_is_needed() {
 }
 
 #[test]
-fn what_is_held_is_never_thrown_away() {
+fn held_blocks_are_never_removed() {
     let folder = TempDir::new().unwrap();
     let (store, _) = open(&folder, 2 * SIZE as u64);
     let cids: Vec<Cid> = (0..2).map(|number| put(&store, number).unwrap()).collect();
@@ -114,7 +114,7 @@ fn the_disk_keeps_its_free_bytes() {
 }
 
 #[test]
-fn damaged_blocks_are_removed_when_they_are_read_and_can_come_again() {
+fn damaged_blocks_are_removed_when_they_are_read_and_can_be_stored_again() {
     let folder = TempDir::new().unwrap();
     let (store, _) = open(&folder, 10_000);
     let damages: [fn(&Path); 3] = [
@@ -133,7 +133,7 @@ fn damaged_blocks_are_removed_when_they_are_read_and_can_come_again() {
 }
 
 #[test]
-fn opening_counts_what_is_there_and_cleans_up() {
+fn opening_counts_the_blocks_and_removes_temporary_files() {
     let folder = TempDir::new().unwrap();
     let (store, report) = open(&folder, 10_000);
     assert_eq!(report, OpenReport::default());
@@ -151,7 +151,7 @@ fn opening_counts_what_is_there_and_cleans_up() {
     assert_eq!(stored(&store, &cids), [true, true, false]);
     assert!(store.contains(&empty), "a block that is empty on purpose stays");
     assert!(!folder.path().join("blocks/17/1220.3.partial").exists());
-    assert!(folder.path().join("blocks/00/README").exists(), "what is not ours is left alone");
+    assert!(folder.path().join("blocks/00/README").exists(), "files of others are left unchanged");
 }
 
 #[test]
@@ -175,13 +175,13 @@ fn pins_outlive_a_restart() {
 }
 
 #[test]
-fn what_a_person_pinned_is_let_go_of_by_a_person_alone() {
+fn a_pin_by_a_person_is_removed_only_by_a_person() {
     let folder = TempDir::new().unwrap();
     let (store, _) = open(&folder, 10 * SIZE as u64);
     let cids: Vec<Cid> = (0..3).map(|number| put(&store, number).unwrap()).collect();
     let whole = |cid: &Cid| Whole { root: *cid, bytes: SIZE as u64, keys: vec![BlockKey::of(cid)] };
     store.pin_by_person(whole(&cids[0])).unwrap();
-    // Pinned by the program, too, before and after.
+    // Also pinned by the program, before and after.
     pin(&store, &cids[1]);
     store.pin_by_person(whole(&cids[1])).unwrap();
     pin(&store, &cids[1]);
@@ -194,13 +194,13 @@ fn what_a_person_pinned_is_let_go_of_by_a_person_alone() {
     assert_eq!(store.pins_by_persons().unwrap(), by_persons);
     assert!(store.unpin(&cids[0]).unwrap());
     assert_eq!(store.pins_by_persons().unwrap(), BTreeSet::from([cids[1]]));
-    // What the program pins after a person let go is its own.
+    // A pin that the program makes after the person has unpinned belongs to the program.
     pin(&store, &cids[0]);
     assert_eq!(store.unpin_all(&cids).unwrap(), 1);
 }
 
 #[test]
-fn a_folder_of_a_version_that_did_not_note_who_pinned_is_taken_over() {
+fn a_folder_of_a_version_without_the_table_of_persons_is_opened() {
     let folder = TempDir::new().unwrap();
     let (store, _) = open(&folder, 10 * SIZE as u64);
     let cid = put(&store, 0).unwrap();
@@ -230,7 +230,7 @@ fn pinning_twice_holds_once() {
 }
 
 #[test]
-fn a_pinned_block_that_is_gone_is_said_when_opening() {
+fn a_missing_pinned_block_is_reported_when_opening() {
     let folder = TempDir::new().unwrap();
     let (store, _) = open(&folder, 10_000);
     let cid = put(&store, 1).unwrap();
@@ -252,7 +252,7 @@ fn blocks_that_vanish_from_an_open_store_are_found_without_reading_any() {
     assert_eq!((store.check_blocks().unwrap(), stored(&store, &cids)), (1, vec![false, true, true]));
     assert!(losses.has_changed().unwrap());
     assert_eq!(store.incomplete_pins().unwrap(), [cids[0]]);
-    // Somebody clears the whole folder. It can be written to again.
+    // A user deletes the whole folder. It can be written to again.
     fs::remove_dir_all(folder.path().join("blocks")).unwrap();
     assert_eq!((store.check_blocks().unwrap(), store.usage().blocks), (2, 0));
     put(&store, 1).unwrap();
@@ -260,7 +260,7 @@ fn blocks_that_vanish_from_an_open_store_are_found_without_reading_any() {
 }
 
 #[test]
-fn it_is_told_when_something_is_pinned_or_unpinned_and_whether_the_pins_are_new() {
+fn changes_of_pins_are_notified_and_a_new_pin_database_is_reported() {
     let folder = TempDir::new().unwrap();
     let (store, _) = open(&folder, 10_000);
     assert!(store.are_pins_new());
@@ -279,7 +279,7 @@ fn it_is_told_when_something_is_pinned_or_unpinned_and_whether_the_pins_are_new(
 }
 
 #[test]
-fn a_pin_database_that_is_gone_is_said_when_there_are_blocks() {
+fn a_missing_pin_database_is_reported_when_there_are_blocks() {
     let folder = TempDir::new().unwrap();
     let (store, report) = open(&folder, 10_000);
     assert!(!report.pins_missing);
@@ -290,7 +290,7 @@ fn a_pin_database_that_is_gone_is_said_when_there_are_blocks() {
 }
 
 #[test]
-fn an_unreadable_pin_database_is_set_aside_and_said() {
+fn an_unreadable_pin_database_is_set_aside_and_reported() {
     let damages: [fn(&Path); 4] = [
         |path| fs::write(path, "not a database").unwrap(),
         |path| fs::write(path, "").unwrap(),
@@ -330,7 +330,7 @@ fn a_store_that_is_in_use_is_not_opened_twice() {
 }
 
 #[test]
-fn many_threads_store_and_read_and_the_bound_holds() {
+fn the_size_limit_holds_when_many_threads_store_and_read() {
     let folder = TempDir::new().unwrap();
     let (store, _) = open(&folder, 20 * SIZE as u64);
     let blocks: Vec<_> = (0..40).map(block).collect();
@@ -355,7 +355,7 @@ fn many_threads_store_and_read_and_the_bound_holds() {
 }
 
 #[test]
-fn keys_are_read_from_file_names_and_from_nothing_else() {
+fn only_valid_file_names_are_read_as_keys() {
     let keys: BTreeSet<PathBuf> =
         (0..3).map(|number| BlockKey::of(&block(number).0).relative_path()).collect();
     assert_eq!(keys.len(), 3);
@@ -369,7 +369,7 @@ fn keys_are_read_from_file_names_and_from_nothing_else() {
 }
 
 #[test]
-fn a_new_store_is_its_owners_alone() {
+fn only_the_owner_can_access_a_new_store() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = TempDir::new().unwrap();
     let directory = folder.path().join("disk/ipfs");

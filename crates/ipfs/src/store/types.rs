@@ -1,55 +1,55 @@
-//! What a store is told, and what it tells.
+//! Configuration, reports and errors of the store.
 use std::io;
 use std::path::PathBuf;
 
 use cid::Cid;
 use database::is_out_of_space;
 
-/// Where a store is and how large it may grow.
+/// Configuration of a store.
 #[derive(Clone, Debug)]
 pub struct StoreConfig {
-    /// The folder of the store; made when it does not exist.
+    /// Folder of the store; created if it does not exist.
     pub directory: PathBuf,
-    /// The most bytes that all blocks together may have.
+    /// Maximum size of all blocks together in bytes.
     pub max_bytes: u64,
-    /// How many bytes of the file system stay free for others.
+    /// Number of bytes of the file system that stay free for other programs.
     pub min_free_bytes: u64,
 }
 
-/// Why the store did not do what it was asked to.
+/// Error of a store operation.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Even without all that may be thrown away there would be no room.
+    /// The store is full even without all blocks that may be removed.
     #[error("the block store is full: {used} of {max} bytes are pinned or in use")]
     Full {
-        /// Bytes in the store.
+        /// Number of bytes in the store.
         used: u64,
-        /// Bytes allowed.
+        /// Size limit in bytes.
         max: u64,
     },
-    /// The file system has to keep some bytes free.
-    #[error("the disk is full: {free} bytes are free, {min_free} have to stay free")]
+    /// The free space that must remain on the file system is reached.
+    #[error("the disk is full: {free} bytes are free, {min_free} must stay free")]
     DiskFull {
-        /// Bytes free for this user.
+        /// Number of free bytes for this user.
         free: u64,
-        /// Bytes that have to stay free.
+        /// Number of bytes that must stay free.
         min_free: u64,
     },
-    /// The operating system has no room left, or gives this user no more.
+    /// The disk is full, or the quota of this user is used up.
     #[error("the disk is full: there is no room to {action}")]
     NoSpace {
-        /// What was tried.
+        /// The action that failed.
         action: &'static str,
     },
-    /// The operating system refused something.
+    /// The operating system reported an error.
     #[error("the block store cannot {action}: {source}")]
     Io {
-        /// What was tried.
+        /// The action that failed.
         action: &'static str,
-        /// Why it failed.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The pin database refused something.
+    /// The pin database reported an error.
     #[error("the pin database failed: {0}")]
     Pins(#[source] Box<redb::Error>),
     /// Another process has the store open.
@@ -67,13 +67,13 @@ impl<E: Into<redb::Error>> From<E> for StoreError {
 }
 
 impl StoreError {
-    /// Whether it only lacks room: nothing is broken, and when there is room again it goes on.
+    /// Returns whether the only problem is lack of space. Then nothing is damaged, and the operation can succeed later.
     pub fn is_full(&self) -> bool {
         matches!(self, Self::Full { .. } | Self::DiskFull { .. } | Self::NoSpace { .. })
     }
 }
 
-/// Names what was tried, for the error.
+/// Adds the failed action to an I/O error.
 pub(crate) trait Context<T> {
     fn context(self, action: &'static str) -> Result<T, StoreError>;
 }
@@ -87,71 +87,72 @@ impl<T, E: Into<io::Error>> Context<T> for Result<T, E> {
     }
 }
 
-/// What was found, and put right, when the store was opened.
+/// Report on opening a store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OpenReport {
-    /// Blocks found.
+    /// Number of blocks found.
     pub blocks: usize,
-    /// Their bytes.
+    /// Size of these blocks in bytes.
     pub bytes: u64,
-    /// Temporary files of a killed process that were removed.
+    /// Number of temporary files of a killed process that were removed.
     pub temporary_removed: usize,
-    /// The pin database could not be read and was moved here; all pins are gone and have to be made again.
+    /// New path of the pin database, if it was unreadable and was moved aside. Then all pins are lost and must be
+    /// created again.
     pub pins_set_aside: Option<PathBuf>,
-    /// There are blocks but no pin database at all: somebody removed it, and all pins are gone.
+    /// Whether there are blocks but no pin database. Then the database was removed, and all pins are lost.
     pub pins_missing: bool,
-    /// Pinned roots of which blocks are missing: fetch and pin them again.
+    /// Pinned roots with missing blocks; they must be fetched and pinned again.
     pub incomplete_pins: Vec<Cid>,
-    /// Files served in place that are there and look as they did.
+    /// Number of files that are served in place.
     pub files: usize,
-    /// Files served in place that are gone, or shorter: they are served no more.
+    /// Number of files that are no longer served in place because they are gone or shorter.
     pub files_gone: usize,
 }
 
-/// How full the store is.
+/// Fill level of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {
-    /// Bytes of all blocks.
+    /// Size of all blocks in bytes.
     pub used_bytes: u64,
-    /// The most bytes that they may have.
+    /// Maximum size of all blocks in bytes.
     pub max_bytes: u64,
-    /// How many blocks there are.
+    /// Number of blocks.
     pub blocks: usize,
 }
 
-/// What [`Store::collect_garbage`](super::Store::collect_garbage) threw away.
+/// Result of [`Store::collect_garbage`](super::Store::collect_garbage).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Freed {
-    /// Blocks.
+    /// Number of removed blocks.
     pub blocks: usize,
-    /// Their bytes.
+    /// Size of these blocks in bytes.
     pub bytes: u64,
-    /// Files that are served in place no more. They are not touched.
+    /// Number of files that are no longer served in place. The files themselves are not touched.
     pub files: usize,
 }
 
 /// A file that is served in place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReferencedFile {
-    /// Where it is.
+    /// Path of the file.
     pub path: PathBuf,
-    /// Its length when it was added, in bytes.
+    /// Length in bytes when the file was added.
     pub length: u64,
-    /// Of how many blocks it consists.
+    /// Number of blocks of the file.
     pub blocks: usize,
-    /// How many of these were found to be other than they were, and are not served any more.
+    /// Number of these blocks that have changed and are no longer served.
     pub missing_blocks: usize,
-    /// How it looks now.
+    /// Present state of the file.
     pub state: FileState,
 }
 
-/// How a file looks that is served in place.
+/// State of a file that is served in place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileState {
-    /// As it did.
+    /// The file looks unchanged.
     Matches,
-    /// Not as it did. What of it still has the right hash is served.
+    /// The file looks changed. Pieces that still have the right hash are served.
     Changed,
-    /// It is not there, or may not be read.
+    /// The file is gone or cannot be read.
     Gone,
 }

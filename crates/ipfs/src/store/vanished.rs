@@ -1,4 +1,4 @@
-//! Blocks whose files vanish while the store is open: somebody deletes them, or the disk loses a folder.
+//! Finds blocks whose files vanish while the store is open, because a user deletes them or the disk loses a folder.
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
@@ -9,26 +9,26 @@ use std::time::{Duration, SystemTime};
 
 use super::{BlockKey, Context as _, Store, StoreError};
 
-/// A folder that was changed this short a time ago is listed again by the next check: another change could leave it with the
-/// same time. File systems keep times of a few milliseconds, some of two seconds.
+/// Age below which a change of a folder is listed again by the next check, because another change could leave the same
+/// time. File systems keep times with a resolution of a few milliseconds, some of two seconds.
 const RECENT: Duration = Duration::from_secs(3);
 
-/// The time of the last change of each folder of blocks, as it was seen by the last check.
+/// The time of the last change of each folder of blocks, as seen by the last check.
 pub(super) type SeenFolders = Mutex<BTreeMap<PathBuf, SystemTime>>;
 
 impl Store {
-    /// Looks for blocks whose files are gone, and drops them from the index, so that [`Store::losses`] and
-    /// [`Store::incomplete_pins`] tell of them. Returns how many there were. Cheap while nothing changes: only folders that
-    /// changed since the last check are listed, and no block is read.
+    /// Looks for blocks whose files are gone and drops them from the index, so that [`Store::losses`] and
+    /// [`Store::incomplete_pins`] report them. Returns the number of lost blocks. The check is cheap while nothing
+    /// changes: it lists only folders that changed since the last check, and reads no block.
     ///
     /// # Errors
-    /// When a folder cannot be listed. A folder that is gone is made anew.
+    /// When a folder cannot be listed. A folder that is gone is created again.
     pub fn check_blocks(&self) -> Result<usize, StoreError> {
         let mut seen = self.inner.seen_folders.lock().unwrap_or_else(PoisonError::into_inner);
         let mut names = BTreeSet::new();
         let mut changed = BTreeSet::new();
         for folder in self.inner.files.folders() {
-            // The time is read first: what changes during the listing is seen by the next check.
+            // The time is read first, so that the next check sees changes during the listing.
             let now = modified(&folder).context("look at a folder of blocks")?;
             if now.is_some() && seen.get(&folder).copied() == now {
                 continue;
@@ -40,7 +40,7 @@ impl Store {
                 Some(_) => {
                     seen.remove(&folder);
                 }
-                None => fs::create_dir_all(&folder).context("make a folder of blocks anew")?,
+                None => fs::create_dir_all(&folder).context("create a missing folder of blocks")?,
             }
             list(&folder, &mut names).context("list its blocks")?;
             changed.insert(folder);
@@ -64,7 +64,7 @@ impl Store {
         let gone: Vec<BlockKey> = self.index().stored().filter(|key| is_gone(key)).cloned().collect();
         let mut dropped = 0;
         for key in gone {
-            // It may have been stored since the folder was listed.
+            // The block may have been stored since the folder was listed.
             if !self.inner.files.path(&key).try_exists().unwrap_or(true) {
                 self.drop_damaged(&key, "its file is gone")?;
                 dropped += 1;
@@ -74,7 +74,7 @@ impl Store {
     }
 }
 
-/// Returns when a folder was last changed; `None` when it is not there.
+/// Returns the time of the last change of a folder, or `None` when the folder does not exist.
 fn modified(folder: &Path) -> io::Result<Option<SystemTime>> {
     match fs::metadata(folder) {
         Ok(metadata) => metadata.modified().map(Some),

@@ -1,4 +1,4 @@
-//! Files and directories to blocks.
+//! Adds files and directories to the store as blocks.
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -14,89 +14,91 @@ use super::is_safe_name;
 use crate::dag;
 use crate::store::{InPlace, Protection, Store, StoreError};
 
-/// Bytes per chunk of a file: Kubo's default, and what the adder takes without copying. A file that is served in place
-/// has pieces of this size.
+/// Length of a chunk of a file in bytes: the default of Kubo, which the adder takes without copying. A file that is
+/// served in place has pieces of this length.
 const CHUNK_BYTES: usize = 256 * 1024;
-/// Kubo splits larger directories over several blocks (HAMT), which is not done here.
+/// Maximum size of a directory block in bytes. Kubo splits larger directories over several blocks (HAMT), which is not
+/// supported here.
 const MAX_DIRECTORY_BYTES: u64 = 256 * 1024;
-/// The most names that a path in a directory may have one below the other.
+/// Maximum number of names in a path inside a directory.
 const MAX_PATH_NAMES: usize = 32;
 
-/// Which CIDs are made.
+/// Format of the CIDs and leaves that are created.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
-    /// CID version 1 with raw leaves: what `ipfs add --cid-version=1` gives.
+    /// CID version 1 with raw leaves, as with `ipfs add --cid-version=1`.
     #[default]
     V1,
-    /// CID version 0: what `ipfs add` gives.
+    /// CID version 0, as with `ipfs add`.
     V0,
 }
 
-/// What was added.
+/// Result of adding a file or directory.
 #[derive(Debug)]
 pub struct Added {
-    /// The root of the DAG.
+    /// Root of the DAG.
     pub root: Cid,
-    /// The bytes of all its blocks, those that occur twice counted twice (what `ipfs` calls the cumulative size).
+    /// Size of all its blocks in bytes, with repeated blocks counted each time (the cumulative size of `ipfs`).
     pub total_size: u64,
-    /// Keeps its blocks from being thrown away until it is pinned.
+    /// Guard that protects its blocks from garbage collection until it is dropped; pin the root before.
     pub protection: Protection,
 }
 
-/// The content of one file of a directory.
+/// Source of the content of one file.
 #[derive(Clone, Debug)]
 pub enum Content {
-    /// A file on disk, which is copied.
+    /// A file on disk, which is copied into the store.
     File(PathBuf),
-    /// A file on disk, which is served where it is, as long as it stays what it is: an absolute path in which nothing is
-    /// a symbolic link. With [`Format::V0`], whose blocks are no plain pieces of the file, it is copied.
+    /// A file on disk, which is served in place while it is unchanged. The path must be absolute and without symbolic
+    /// links. With [`Format::V0`] the file is copied, because the blocks are not plain pieces of the file.
     InPlace(PathBuf),
-    /// These bytes.
+    /// The bytes themselves.
     Bytes(Bytes),
 }
 
-/// One file of a directory.
+/// One file in a directory that is added.
 #[derive(Clone, Debug)]
 pub struct DirectoryEntry {
-    /// Where it is in the directory: names with `/` between them.
+    /// Path in the directory, with names separated by `/`.
     pub path: String,
-    /// What is in it.
+    /// Content of the file.
     pub content: Content,
 }
 
-/// Why nothing was added.
+/// Error that occurs when content is added.
 #[derive(Debug, thiserror::Error)]
 pub enum AddError {
-    /// The file cannot be read.
+    /// The file cannot be read, for this reason.
     #[error("cannot read {0}: {1}")]
     Read(PathBuf, #[source] io::Error),
-    /// Somebody wrote to the file while it was read.
-    #[error("{0} was changed while it was read; add it again when nobody writes to it any more")]
+    /// The file was changed while it was read.
+    #[error("{0} was changed while it was read; add it again when no program writes to it any more")]
     Changed(PathBuf),
     /// The blocks cannot be stored.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A path in a directory has a name that is not allowed, or too many.
-    #[error("{0:?} is no path that a directory can have")]
+    /// A path in the directory has a forbidden name, or too many names.
+    #[error("{0:?} is not a valid path in a directory")]
     Path(String),
     /// Two entries have the same path, or one lies below the other.
     #[error("the directory has two entries for one path: {0}")]
     Conflict(#[from] TreeBuildingFailed),
-    /// A directory is larger than one block may be.
+    /// The directory does not fit into one block.
     #[error("the directory is too large: {0}")]
     TooLarge(#[from] TreeConstructionFailed),
-    /// The caller gave up.
+    /// The caller cancelled the operation.
     #[error("adding was cancelled")]
     Cancelled,
 }
 
-/// Called after each block with its CID, its length, and the bytes of content read so far; false cancels.
+/// Callback that is called after each block with its CID, its length, and the number of bytes of content read so far.
+/// Returning `false` cancels.
 pub type Progress<'a> = dyn FnMut(&Cid, usize, u64) -> bool + 'a;
 
-/// Adds one file, with about one chunk of it in memory at a time.
+/// Adds one file. About one chunk of it is in memory at a time.
 ///
 /// # Errors
-/// When it cannot be read or stored. Blocks that were stored already stay until room is needed.
+/// When the file cannot be read or stored. Blocks that were stored already stay until room is needed.
 pub fn add_file(
     store: &Store,
     content: &Content,
@@ -109,7 +111,7 @@ pub fn add_file(
     Ok(Added { root, total_size, protection: adding.protection })
 }
 
-/// Adds a directory, and the directories in it that the paths of its entries name. No entries make an empty one.
+/// Adds a directory with its subdirectories, as the paths of the entries name them. No entries make an empty directory.
 ///
 /// # Errors
 /// As [`add_file`], and when a path is not allowed or occurs twice.
@@ -134,7 +136,7 @@ pub fn add_directory(
         adding.block(&node.cid, &node.block)?;
         root = Some((node.cid, node.total_size));
     }
-    // The builder gives the root last, also of an empty directory.
+    // The builder returns the root last, and also for an empty directory.
     let (root, total_size) = root.ok_or_else(|| AddError::Path(String::new()))?;
     Ok(Added { root, total_size, protection: adding.protection })
 }
@@ -175,9 +177,9 @@ struct Adding<'a, 'p> {
     protection: Protection,
     progress: &'a mut Progress<'p>,
     content_bytes: u64,
-    /// The file that is being added, when it is served in place.
+    /// The file that is being added in place, if there is one.
     in_place: Option<InPlace>,
-    /// Whether all this is only what such a file needs beside it.
+    /// Whether only blocks beside files served in place are stored.
     is_beside: bool,
 }
 
@@ -202,7 +204,7 @@ impl<'a, 'p> Adding<'a, 'p> {
         }
     }
 
-    /// Adds the content of one file; returns its root and the bytes of its blocks.
+    /// Adds the content of one file. Returns its root and the size of its blocks.
     fn content(&mut self, content: &Content) -> Result<(Cid, u64), AddError> {
         match content {
             Content::Bytes(bytes) => self.stream(&mut bytes.as_ref(), Path::new("")),
@@ -220,7 +222,7 @@ impl<'a, 'p> Adding<'a, 'p> {
         let mut file = served.file.try_clone().map_err(unreadable)?;
         self.in_place = Some(served);
         let added = self.stream(&mut file, path);
-        // Also of a file that was not added to its end: then it is forgotten here.
+        // Taken also after an error: dropping it then forgets the file.
         let served = self.in_place.take();
         let added = added?;
         served.map_or(Ok(()), InPlace::finish).map_err(|_| AddError::Changed(path.to_owned()))?;
@@ -244,7 +246,7 @@ impl<'a, 'p> Adding<'a, 'p> {
             total_size += self.block(&cid, &data)?;
             root = Some(cid);
         }
-        // The adder makes one block at least, also of an empty file, and the root is the last.
+        // The adder makes at least one block, also for an empty file, and the root is the last.
         let root =
             root.ok_or_else(|| AddError::Read(path.to_owned(), io::ErrorKind::UnexpectedEof.into()))?;
         Ok((root, total_size))

@@ -1,4 +1,4 @@
-//! Files and directories out of blocks onto the disk.
+//! Writes files and directories from the store to the disk.
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -12,38 +12,38 @@ use super::read::{Budget, ReadError, entries, load, stream};
 use crate::dag::Node;
 use crate::store::Store;
 
-/// How many directories may lie one in the other.
+/// Maximum depth of nested directories.
 const MAX_DIRECTORY_DEPTH: usize = 32;
-/// Longest name, in bytes, that a temporary name repeats. With what is put around it, it stays below 143 bytes, the
-/// limit of encrypted folders (eCryptfs); other file systems of Linux allow 255.
+/// Maximum length, in bytes, of a name that is repeated in a temporary name. With its prefix and suffix, the temporary
+/// name stays below 143 bytes, the limit of encrypted folders (eCryptfs). Other file systems of Linux allow 255.
 const MAX_REPEATED_BYTES: usize = 128;
 
-/// Why nothing was written.
+/// Error that occurs when content is exported.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
     /// The content cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// The disk refused something.
+    /// Writing to the disk failed at this path.
     #[error("cannot write {0}: {1}")]
     Write(PathBuf, #[source] io::Error),
-    /// The destination has no name or no folder above it.
-    #[error("{0} is no place to write to")]
+    /// The destination has no file name.
+    #[error("cannot write to {0}: the path has no file name")]
     Destination(PathBuf),
-    /// Directories lie deeper in each other than is allowed.
-    #[error("directories lie more than {MAX_DIRECTORY_DEPTH} deep in each other")]
+    /// Directories are nested more deeply than allowed.
+    #[error("directories are nested more than {MAX_DIRECTORY_DEPTH} deep")]
     TooDeep,
 }
 
-/// Writes the file or directory `root` to `destination`: first under a temporary name beside it, then synced, then
-/// renamed, so that whoever sees it sees it whole, also after a power cut. A file at the destination is replaced; a
-/// directory there has to be empty. Links on the disk are never followed.
+/// Writes the file or directory `root` to `destination`. It is first written under a temporary name beside it, then
+/// synced, then renamed, so the destination is always complete, even after a power cut. A file at the destination is
+/// replaced; a directory there must be empty. Symbolic links on the disk are never followed.
 ///
-/// Returns the bytes of content written.
+/// Returns the number of bytes of content written.
 ///
 /// # Errors
-/// When the content is missing, broken, larger than `max_bytes`, or has names that must not be, and when the disk
-/// refuses. Nothing is left at the destination then.
+/// When the content is missing, broken, larger than `max_bytes`, or has forbidden names, and when writing fails. Then
+/// nothing is left at the destination.
 pub fn export(store: &Store, root: &Cid, destination: &Path, max_bytes: u64) -> Result<u64, ExportError> {
     let temporary = temporary_name(destination)?;
     remove(&temporary)?;
@@ -78,7 +78,7 @@ impl Exporting<'_> {
 
     fn file(&mut self, node: Node, path: &Path) -> Result<(), ExportError> {
         let failed = |error| ExportError::Write(path.to_owned(), error);
-        // `create_new` follows no link and overwrites nothing: a directory with one name twice fails here.
+        // `create_new` follows no link and overwrites nothing. A directory with the same name twice fails here.
         let mut file =
             BufWriter::new(OpenOptions::new().write(true).create_new(true).open(path).map_err(failed)?);
         let written = &mut self.written;
@@ -90,8 +90,9 @@ impl Exporting<'_> {
     }
 }
 
-/// A hidden name beside the destination, always the same for one destination: what a killed process left is found
-/// and removed by the next try. It is never too long where the destination's own name is not.
+/// Returns a hidden temporary name beside the destination. It is always the same for one destination, so the next
+/// export finds and removes the file that a killed process left. It is not too long for any file system that allows the
+/// name of the destination.
 pub(super) fn temporary_name(destination: &Path) -> Result<PathBuf, ExportError> {
     let nowhere = || ExportError::Destination(destination.to_owned());
     let name = destination.file_name().ok_or_else(nowhere)?;
@@ -99,7 +100,7 @@ pub(super) fn temporary_name(destination: &Path) -> Result<PathBuf, ExportError>
     if name.len() <= MAX_REPEATED_BYTES {
         hidden.push(name);
     } else {
-        // Names of the same beginning must not share one temporary name.
+        // Long names with the same beginning must not share one temporary name.
         let hash = Code::Sha2_256.digest(name.as_bytes());
         hash.digest().iter().for_each(|byte| hidden.push(format!("{byte:02x}")));
     }

@@ -1,4 +1,4 @@
-//! Files and directories out of blocks.
+//! Reads files and directories from the store.
 use bytes::Bytes;
 use cid::Cid;
 
@@ -6,50 +6,50 @@ use super::{MAX_DEPTH, is_safe_name};
 use crate::dag::{self, DagError, Link, Node};
 use crate::store::{Store, StoreError};
 
-/// Why something could not be read.
+/// Error that occurs when content is read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// A block is not in the store.
     #[error("the block {0} is missing")]
     Missing(Cid),
-    /// A block is not readable.
+    /// A block cannot be read as a node.
     #[error(transparent)]
     Dag(#[from] DagError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Deeper than [`MAX_DEPTH`].
+    /// The DAG is deeper than [`MAX_DEPTH`].
     #[error("the DAG is deeper than {MAX_DEPTH} levels")]
     TooDeep,
     /// The content is larger than the caller allows.
     #[error("the content has more than {0} bytes")]
     TooLarge(u64),
-    /// The content is made of far more blocks than its size needs.
+    /// The content consists of far more blocks than its size needs.
     #[error("the content is made of too many blocks")]
     TooManyBlocks,
-    /// It was a directory where a file was expected, or the other way round.
+    /// The CID names a directory where a file was expected, or the reverse.
     #[error("{0} is not a {1}")]
     WrongKind(Cid, &'static str),
     /// The directory has no such entry.
     #[error("there is no {0:?} in the directory")]
     NoSuchEntry(String),
-    /// A name in a directory that must not touch a disk.
+    /// The directory has a name that must not be used on a disk.
     #[error("the directory has an entry with the forbidden name {0:?}")]
     ForbiddenName(String),
 }
 
-/// One entry of a directory.
+/// An entry of a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
-    /// Its name, which is safe to be used as a file name.
+    /// Name of the entry, safe to be used as a file name.
     pub name: String,
-    /// What it is.
+    /// CID of the entry.
     pub cid: Cid,
-    /// The bytes of all blocks below it, as the maker of the directory claims.
+    /// Size of all blocks below it in bytes, as claimed by the author of the directory.
     pub total_size: u64,
 }
 
-/// What reading may cost. The same block can be linked many times, so small DAGs can have huge contents.
+/// Limit of the cost of reading. The same block can be linked many times, so a small DAG can have a huge content.
 pub(super) struct Budget {
     max_bytes: u64,
     bytes_left: u64,
@@ -58,7 +58,7 @@ pub(super) struct Budget {
 
 impl Budget {
     pub(super) fn new(max_bytes: u64) -> Self {
-        // Honest files have far more than a kilobyte per block; small directories need some of their own.
+        // Honest files have far more than one kilobyte per block. The constant number allows for small directories.
         Self { max_bytes, bytes_left: max_bytes, nodes_left: 10_000 + max_bytes / 1024 }
     }
 
@@ -74,21 +74,21 @@ impl Budget {
     }
 }
 
-/// Reads one node and counts it.
+/// Reads one node and charges it to the budget.
 pub(super) fn load(store: &Store, cid: &Cid, budget: &mut Budget) -> Result<Node, ReadError> {
     budget.node()?;
     let block = store.get(cid)?.ok_or(ReadError::Missing(*cid))?;
     Ok(dag::node(cid, &block)?)
 }
 
-/// Gives the content of a file to `sink`, piece by piece. `node` is the file's root.
+/// Passes the content of a file to `sink`, piece by piece. `node` is the root of the file.
 pub(super) fn stream<E: From<ReadError>>(
     store: &Store,
     node: Node,
     budget: &mut Budget,
     sink: &mut dyn FnMut(&[u8]) -> Result<(), E>,
 ) -> Result<(), E> {
-    // Links that wait are at most depth times MAX_LINKS: the deepest is always taken first.
+    // At most depth times MAX_LINKS links wait, because the deepest node is always read first.
     let mut todo: Vec<(std::vec::IntoIter<Link>, usize)> = Vec::new();
     let mut next = Some(node);
     loop {
@@ -114,14 +114,14 @@ pub(super) fn stream<E: From<ReadError>>(
 fn file_parts(node: Node) -> Result<(Bytes, Vec<Link>), ReadError> {
     match node {
         Node::File { data, links, .. } => Ok((data, links)),
-        // A file whose parts are directories is nonsense that only a liar makes.
+        // Only a malicious author makes a file whose parts are directories.
         Node::Directory { links } => Err(links
             .first()
             .map_or(ReadError::TooManyBlocks, |link| ReadError::WrongKind(link.cid, "part of a file"))),
     }
 }
 
-/// The entries of a directory with their names checked.
+/// Checks the names of links and returns them as entries.
 pub(super) fn entries(links: Vec<Link>) -> Result<Vec<Listed>, ReadError> {
     links
         .into_iter()
@@ -135,7 +135,7 @@ pub(super) fn entries(links: Vec<Link>) -> Result<Vec<Listed>, ReadError> {
 /// Lists a directory that is in the store.
 ///
 /// # Errors
-/// When it is no directory, is sharded, has names that must not be, or is missing.
+/// When it is not a directory, is sharded, has forbidden names, or is missing.
 pub fn list(store: &Store, cid: &Cid) -> Result<Vec<Listed>, ReadError> {
     match load(store, cid, &mut Budget::new(0))? {
         Node::Directory { links } => entries(links),
@@ -143,8 +143,8 @@ pub fn list(store: &Store, cid: &Cid) -> Result<Vec<Listed>, ReadError> {
     }
 }
 
-/// The size of a file, found by reading all of it: every block is there and has the hash that names it. `path` is as
-/// for [`cat`].
+/// Returns the size of a file by reading all of it, so that every block is there and matches its hash. `path` is as for
+/// [`cat`].
 ///
 /// # Errors
 /// As [`cat`].
@@ -157,7 +157,7 @@ pub fn file_size(store: &Store, root: &Cid, path: &str, max_bytes: u64) -> Resul
     Ok(size)
 }
 
-/// Reads a small file whole. `path` names it below the directory `root`, and is empty when `root` is the file.
+/// Reads a small file completely. `path` names it below the directory `root`, and is empty when `root` is the file.
 ///
 /// # Errors
 /// When there is no such file, when it is larger than `max_bytes`, or when a block is missing or broken.
@@ -170,10 +170,10 @@ pub fn cat(store: &Store, root: &Cid, path: &str, max_bytes: u64) -> Result<Byte
     Ok(content.into())
 }
 
-/// Gives the content of a file to `sink`, piece by piece, until it has enough. `path` is as for [`cat`].
+/// Passes the content of a file to `sink`, piece by piece, until `sink` returns an error. `path` is as for [`cat`].
 ///
 /// # Errors
-/// As [`cat`], and those of `sink`.
+/// As [`cat`], and the errors of `sink`.
 pub fn read_through<E: From<ReadError>>(
     store: &Store,
     root: &Cid,

@@ -1,8 +1,10 @@
-//! The way through a file from one byte to another: which block comes next, and which of its bytes are content.
+//! Walks through a byte range of a file: determines the block that comes next and the bytes of it that belong to the
+//! range.
 //!
-//! Nothing here waits or reads: the caller brings each block, from wherever it comes. Whoever made the blocks may lie in
-//! all that they say of sizes. A lie ends the way before a byte is given at a wrong place: the size that a node claims
-//! for a part has to be the one that the part shows, down to the leaves, so what is given is as long as the root says.
+//! This module neither waits nor reads: the caller provides each block from any source. The author of the blocks may
+//! lie about all sizes. A wrong size ends the walk before a byte is returned at a wrong position. The size that a node
+//! claims for a part must equal the size that the part shows, down to the leaves. So the content is exactly as long as
+//! the root claims.
 use std::ops::Range;
 use std::vec::IntoIter;
 
@@ -11,45 +13,45 @@ use cid::Cid;
 
 use crate::dag::{self, DagError, Node};
 
-/// How deep the blocks of one file may lie: nine levels are 2^64 bytes, unless somebody wants them deep.
+/// Maximum depth of the blocks of one file. Nine levels of honest blocks suffice for 2^64 bytes.
 pub const MAX_FILE_DEPTH: usize = 32;
-/// How many parts may wait at one time: each level leaves at most as many as a node has.
+/// Maximum number of parts that wait at one time. Each level leaves at most as many as a node has.
 const MAX_PENDING: usize = 65_536;
 
-/// Why a file cannot be read on.
+/// Error that ends the walk through a file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SeekError {
-    /// The block is not readable.
+    /// The block cannot be read as a node.
     #[error(transparent)]
     Dag(#[from] DagError),
-    /// It is a directory.
+    /// The block is a directory.
     #[error("{0} is a directory, not a part of a file")]
     Directory(Cid),
     /// The sizes in the blocks contradict each other.
-    #[error("{0} is not as large as is said of it")]
+    #[error("{0} does not have the size that is claimed for it")]
     WrongSize(Cid),
-    /// Deeper than [`MAX_FILE_DEPTH`], or far too wide for its depth.
-    #[error("the blocks of the file lie too deep below each other")]
+    /// The file is deeper than [`MAX_FILE_DEPTH`], or far too wide for its depth.
+    #[error("the blocks of the file are nested too deeply")]
     TooDeep,
 }
 
 /// A part of a file: the content below one block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// Its root.
+    /// Root of the part.
     pub cid: Cid,
-    /// How many bytes of content it has.
+    /// Size of its content in bytes.
     pub size: u64,
 }
 
-/// One block of a file, with sizes that add up.
+/// One block of a file whose sizes are consistent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileNode {
-    /// The bytes in this block, which come before those of the parts.
+    /// Content in this block, which comes before that of the parts.
     pub data: Bytes,
-    /// What follows.
+    /// Parts that follow, in order.
     pub parts: Vec<Part>,
-    /// The bytes of content here and below.
+    /// Size of the content in and below this block in bytes.
     pub size: u64,
 }
 
@@ -57,7 +59,7 @@ impl FileNode {
     /// Reads a block as a node of a file.
     ///
     /// # Errors
-    /// When it is none, or its sizes do not add up.
+    /// When the block is not a node of a file, or its sizes do not add up.
     pub fn read(cid: &Cid, block: &Bytes) -> Result<Self, SeekError> {
         match dag::node(cid, block)? {
             Node::Directory { .. } => Err(SeekError::Directory(*cid)),
@@ -75,28 +77,29 @@ impl FileNode {
     }
 }
 
-/// The way through a file. [`Cursor::next_part`] names the block that is needed, [`Cursor::feed`] takes it.
+/// A walk through a byte range of a file. [`Cursor::next_part`] names the block that is needed, and [`Cursor::feed`]
+/// takes it.
 #[derive(Debug)]
 pub struct Cursor {
     range: Range<u64>,
-    /// Where in the file the next part begins.
+    /// Offset in the file of the next part.
     at: u64,
-    /// What follows, on each level; the next one in the last.
+    /// The remaining parts of each level; the next part is in the last level.
     levels: Vec<IntoIter<Part>>,
     pending: usize,
     wanted: Option<Part>,
 }
 
 impl Cursor {
-    /// Begins at the root of a file; gives what of the range is in the root itself.
+    /// Begins at the root of a file. Also returns the bytes of the range that are in the root itself.
     pub fn new(root: FileNode, range: Range<u64>) -> (Self, Bytes) {
         let mut cursor = Self { range, at: 0, levels: Vec::new(), pending: 0, wanted: None };
         let data = cursor.enter(root);
         (cursor, data)
     }
 
-    /// The part that comes next, whose root [`Cursor::feed`] needs; none when the range is through. Asked again before
-    /// it is fed, it answers the same.
+    /// Returns the next part, whose root [`Cursor::feed`] needs, or `None` at the end of the range. Repeated calls
+    /// return the same part until it is fed.
     pub fn next_part(&mut self) -> Option<Part> {
         while self.wanted.is_none() && self.at < self.range.end {
             let Some(part) = self.levels.last_mut()?.next() else {
@@ -104,7 +107,7 @@ impl Cursor {
                 continue;
             };
             self.pending -= 1;
-            // Parts without content are left out too, so that each block brings the end nearer.
+            // Parts without content are left out, too, so that each block makes progress.
             if self.at.saturating_add(part.size) <= self.range.start.max(self.at) {
                 self.at = self.at.saturating_add(part.size);
             } else {
@@ -114,7 +117,7 @@ impl Cursor {
         self.wanted
     }
 
-    /// The parts of the range that come after the one that is wanted, as far as they are known, at most `count`.
+    /// Returns at most `count` parts of the range that follow the next part, as far as they are known.
     pub fn upcoming(&self, count: usize) -> Vec<Cid> {
         let mut at = self.at.saturating_add(self.wanted.map_or(0, |part| part.size));
         let mut cids = Vec::new();
@@ -130,11 +133,11 @@ impl Cursor {
         cids
     }
 
-    /// Takes the root of the part that was named last, and gives the content of the range that is in it, which may be
-    /// empty. Without a part that was named it gives nothing.
+    /// Takes the root block of the next part. Returns the bytes of the range that are in it, which may be none. Without
+    /// a next part, the result is empty.
     ///
     /// # Errors
-    /// When the block is not readable, or is not what was said of it.
+    /// When the block is not readable, or its size is not the claimed one.
     pub fn feed(&mut self, block: &Bytes) -> Result<Bytes, SeekError> {
         let Some(part) = self.wanted.take() else {
             return Ok(Bytes::new());
@@ -149,7 +152,7 @@ impl Cursor {
         Ok(self.enter(node))
     }
 
-    /// Goes past the part that was named last, as if it had been fed.
+    /// Skips the next part, as if it had been fed.
     pub fn skip(&mut self) {
         if let Some(part) = self.wanted.take() {
             self.at = self.at.saturating_add(part.size);
@@ -159,7 +162,7 @@ impl Cursor {
     fn enter(&mut self, node: FileNode) -> Bytes {
         let end = self.at.saturating_add(node.data.len() as u64);
         let within = |offset: u64| {
-            // No longer than the data, which is in memory.
+            // The result is not larger than the data, which is in memory.
             usize::try_from(offset.clamp(self.at, end) - self.at).unwrap_or(node.data.len())
         };
         let (from, to) = (within(self.range.start), within(self.range.end));

@@ -1,4 +1,4 @@
-//! CIDs as other implementations give them, and contents that strangers made up.
+//! Tests with CIDs of other implementations, and with malicious content.
 use bytes::Bytes;
 use cid::Cid;
 use multihash_codetable::{Code, MultihashDigest};
@@ -16,7 +16,7 @@ fn store(folder: &TempDir) -> Store {
     Store::open(StoreConfig { directory, max_bytes: 1024 * MIB, min_free_bytes: 0 }).unwrap().0
 }
 
-/// Chunk n of 256 KiB is the number n over and over, as 32 bits, the lowest first.
+/// Returns test content: chunk n of 256 KiB repeats the number n as 32 bits, little-endian.
 fn pattern(length: usize) -> Bytes {
     const NUMBERS: usize = 256 * 1024 / 4;
     let numbers = (0..length.div_ceil(4)).map(|place| (place / NUMBERS) as u32);
@@ -33,8 +33,9 @@ fn entry(path: &str, length: usize) -> DirectoryEntry {
     DirectoryEntry { path: path.to_owned(), content: Content::Bytes(pattern(length)) }
 }
 
-/// All CIDs here were made by the JavaScript importer (ipfs-unixfs-importer 16 from npm) with Kubo's parameters: raw
-/// leaves for version 1, 262144 bytes per chunk, 174 links per node. The largest has two levels of links.
+/// All CIDs here were computed by the JavaScript importer (ipfs-unixfs-importer 16 from npm) with the parameters of
+/// Kubo: raw leaves for version 1, 262144 bytes per chunk, 174 links per node. The largest file has two levels of
+/// links.
 #[test]
 fn files_have_the_cids_of_the_javascript_importer() {
     let folder = TempDir::new().unwrap();
@@ -98,11 +99,11 @@ fn directories_have_the_cids_of_the_javascript_importer() {
 }
 
 #[test]
-fn an_empty_directory_is_the_well_known_one() {
+fn an_empty_directory_has_the_well_known_cid() {
     let folder = TempDir::new().unwrap();
     let store = store(&folder);
     let root = add_directory(&store, &[], Format::V0, &mut |_, _, _| true).unwrap().root;
-    // What `ipfs object new unixfs-dir` gives.
+    // The CID that `ipfs object new unixfs-dir` prints.
     assert_eq!(root.to_string(), "QmUNLLsPACCz1vLxQVkXqqLX5R1X345qqfHbsf67hvA3Nn");
     assert_eq!(list(&store, &root).unwrap(), []);
 }
@@ -185,7 +186,7 @@ fn two_long_names_do_not_share_their_temporary_name() {
     let store = store(&folder);
     let root = add(&store, pattern(10), Format::V1);
     let [first, second] = ["a", "b"].map(|end| folder.path().join("n".repeat(254) + end));
-    // What a killed export of the first left is none of the second's business.
+    // The export of the second file does not touch the temporary file that a killed export of the first has left.
     let left = super::export::temporary_name(&first).unwrap();
     std::fs::write(&left, "half").unwrap();
     export(&store, &root, &second, MIB).unwrap();
@@ -194,7 +195,7 @@ fn two_long_names_do_not_share_their_temporary_name() {
     assert!(!left.exists());
 }
 
-/// A dag-pb node with these UnixFS bytes and links, stored; protobuf written out by hand.
+/// Stores a dag-pb node with these UnixFS bytes and links, and returns its CID. The protobuf is written by hand.
 fn node(store: &Store, unixfs: &[u8], links: &[(&str, Cid)]) -> Cid {
     let mut block = Vec::new();
     for (name, cid) in links {
@@ -213,7 +214,7 @@ fn put(store: &Store, codec: u64, block: &[u8]) -> Cid {
     cid
 }
 
-/// The CID of nothing.
+/// CID of the empty raw block.
 const EMPTY: &str = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku";
 const FILE: [u8; 2] = [8, 2];
 const DIRECTORY: [u8; 2] = [8, 1];
@@ -237,7 +238,7 @@ fn names_that_would_leave_the_folder_are_not_exported() {
 }
 
 #[test]
-fn one_name_twice_is_not_exported() {
+fn a_directory_with_the_same_name_twice_is_not_exported() {
     let folder = TempDir::new().unwrap();
     let store = store(&folder);
     let file = add(&store, pattern(1), Format::V1);
@@ -246,7 +247,7 @@ fn one_name_twice_is_not_exported() {
 }
 
 #[test]
-fn symlinks_and_sharded_directories_are_refused_by_name() {
+fn symlinks_and_sharded_directories_are_refused_with_their_kind() {
     let folder = TempDir::new().unwrap();
     let store = store(&folder);
     for (unixfs, what) in [([8, 4], "symbolic link"), ([8, 5], "sharded (HAMT) directory")] {
@@ -261,9 +262,9 @@ fn symlinks_and_sharded_directories_are_refused_by_name() {
     }
 }
 
-/// Thirty nodes, each of which links to the one before a hundred times: 100^30 bytes in a few kilobytes.
+/// Thirty nodes, each with a hundred links to the one before: 100^30 bytes in a few kilobytes.
 #[test]
-fn a_bomb_of_repeated_links_costs_what_the_reader_allows() {
+fn repeated_links_cost_no_more_than_the_reader_allows() {
     let folder = TempDir::new().unwrap();
     let store = store(&folder);
     for (leaf, files) in [(pattern(1), true), (Bytes::new(), true), (pattern(1), false)] {
@@ -313,7 +314,7 @@ fn too_many_links_are_refused_before_they_cost_memory() {
 
 proptest! {
     #[test]
-    fn any_bytes_are_a_node_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+    fn any_bytes_are_decoded_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let cid = Cid::new_v1(DAG_PB, *EMPTY.parse::<Cid>().unwrap().hash());
         let bytes = Bytes::from(bytes);
         let _ = dag::links(&cid, &bytes);

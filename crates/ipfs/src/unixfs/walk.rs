@@ -1,4 +1,4 @@
-//! Every block of a DAG, once.
+//! Visits every block of a DAG once.
 use std::collections::BTreeSet;
 
 use cid::Cid;
@@ -6,28 +6,28 @@ use cid::Cid;
 use crate::dag::{self, DagError};
 use crate::store::{BlockKey, Protection, Store, StoreError, Whole};
 
-/// How deep a DAG may be: a file of 2^64 bytes has nine levels, the rest is for directories in directories.
+/// Maximum depth of a DAG. A file of 2^64 bytes has nine levels; the others are for nested directories.
 pub const MAX_DEPTH: usize = 64;
 
-/// Why a DAG could not be walked to its end.
+/// Error that ends the walk over a DAG.
 #[derive(Debug, thiserror::Error)]
 pub enum WalkError {
     /// A block is not in the store.
     #[error("the block {0} is missing")]
     Missing(Cid),
-    /// A block is not readable.
+    /// A block cannot be read as a node.
     #[error(transparent)]
     Dag(#[from] DagError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Deeper than [`MAX_DEPTH`].
+    /// The DAG is deeper than [`MAX_DEPTH`].
     #[error("the DAG is deeper than {MAX_DEPTH} levels")]
     TooDeep,
 }
 
-/// Visits every block of the DAG below `root` once and sees that it is in the store. Blocks with links are read and
-/// checked, raw ones are only looked up. With a protection each is protected before it is looked up.
+/// Visits every block of the DAG below `root` once and checks that it is in the store. Blocks with links are read and
+/// checked; raw blocks are only looked up. With `protection`, each block is protected before it is looked up.
 ///
 /// # Errors
 /// When a block is missing or broken, or the DAG too deep.

@@ -1,4 +1,4 @@
-//! Dials peers, and finds out whether those who are connected still answer.
+//! Dials peers, and probes whether connected peers still answer.
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -13,23 +13,24 @@ use crate::node::dials::Reply;
 use crate::node::probes::Probed;
 use crate::node::types::ConnectError;
 
-/// Time after which a connected peer that said nothing is asked whether it is there, before it is relied on.
+/// Time without messages after which a connected peer is probed before it is relied on.
 const QUIET: Duration = Duration::from_secs(2);
 
-/// Who named the addresses that are dialled.
+/// The source of the addresses that are dialled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NamedBy {
-    /// The owner of this node.
+    /// The list of peers to stay connected with.
     Owner,
-    /// Anybody else.
+    /// Any other source, such as a record of a peer.
     Others,
 }
 
 impl Driver {
-    /// Connects with a peer, or sees that the connection with it works and leads where it is.
+    /// Connects to a peer. If it is connected already, checks that the connection works and leads to its current
+    /// address.
     pub(super) fn connect(&mut self, peer: PeerId, given: Vec<Multiaddr>, reply: Reply) {
         if self.connections.is_left_aside(&peer) {
-            let reason = "it is left aside for a while, since it misbehaved".to_owned();
+            let reason = "it is banned for a while because it misbehaved".to_owned();
             let _ = reply.send(Err(ConnectError::Failed(peer, reason)));
             return;
         }
@@ -54,8 +55,8 @@ impl Driver {
         addresses::usable(given, self.rules, &here)
     }
 
-    /// Dials a peer at those of the addresses at which it is not being dialled, and of those that others named at which not too
-    /// many dials failed lately. When this succeeds, a dial is under way.
+    /// Dials a peer at those of the addresses at which it is not being dialled yet. Addresses that other peers named
+    /// are left out when too many dials to them failed lately. When this function succeeds, a dial is in progress.
     pub(super) fn dial(
         &mut self,
         peer: PeerId,
@@ -84,19 +85,20 @@ impl Driver {
         Ok(())
     }
 
-    /// Dials a peer with whom a connection is open that carries nothing; the old one is closed when the new one is there.
+    /// Dials a peer again whose open connection seems dead. The old connection is closed when the new one is
+    /// established.
     pub(super) fn reconnect(&mut self, peer: PeerId) {
         let addresses = self.connections.renew(peer);
         if addresses.is_empty() {
             return;
         }
-        tracing::debug!(%peer, "its connection carries nothing, or it has moved: another is tried");
+        tracing::debug!(%peer, "the connection is dead or the peer has moved; dialling again");
         if let Err(error) = self.dial(peer, addresses, NamedBy::Others) {
-            tracing::debug!(%peer, %error, "it cannot be dialled anew");
+            tracing::debug!(%peer, %error, "the peer cannot be dialled again");
         }
     }
 
-    /// Before something is asked of a connected peer: that a connection is open does not mean that it works.
+    /// Checks a connected peer before it is relied on, because an open connection need not work.
     fn rely_on(&mut self, peer: PeerId, addresses: &[Multiaddr]) {
         if self.connections.learn(&peer, addresses) {
             self.probe(peer);
@@ -106,31 +108,31 @@ impl Driver {
         }
     }
 
-    /// Asks a connected peer for a sign of life.
+    /// Starts a probe of a connected peer.
     pub(super) fn probe(&mut self, peer: PeerId) {
         let control = self.swarm.behaviour().outbound.new_control();
         self.probes.begin(control, peer, self.connections.with(&peer), self.limits.passed(&peer));
     }
 
-    /// Notes that a peer answered at an address.
+    /// Records that a peer answered at an address.
     pub(super) fn answered(&mut self, peer: PeerId, at: &Multiaddr) {
         if let Some(at) = addresses::socket_of(at) {
             self.targets.reached(peer, at, self.started.elapsed());
         }
     }
 
-    /// Closes connections that carry nothing.
+    /// Closes the connections of a probe that found them dead.
     pub(super) fn probed(&mut self, probed: &Probed) {
         if !probed.is_dead(self.limits.passed(&probed.peer)) {
             return;
         }
-        tracing::debug!(peer = %probed.peer, "nothing is answered; the connection is closed");
+        tracing::debug!(peer = %probed.peer, "the peer does not answer; closing its connections");
         for connection in &probed.connections {
             self.swarm.close_connection(*connection);
         }
     }
 
-    /// Closes the connections that were made to an address which this host has no more, and sees about all others.
+    /// Closes the connections to an address that this host no longer has, and probes all other connections.
     pub(super) fn own_address_gone(&mut self, own: IpAddr) {
         for connection in self.connections.to(own) {
             self.swarm.close_connection(connection);

@@ -1,4 +1,4 @@
-//! What the swarm reports. Each event is handled, or named with the reason why it is not.
+//! Handles the events of the swarm. Each event is handled, or is named with the reason why it is ignored.
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::node::inbound::Inbound;
 use crate::node::swarm::BehaviourEvent;
 use crate::node::types::ConnectError;
 
-/// Time for which a peer is taken for alive after something came from it.
+/// Time after a received message during which a peer counts as alive although its ping failed.
 const ALIVE: Duration = Duration::from_secs(30);
 
 impl Driver {
@@ -37,7 +37,7 @@ impl Driver {
                 self.not_reached(peer, connection_id, &error);
             }
             SwarmEvent::IncomingConnectionError { send_back_addr, error, .. } => {
-                tracing::debug!(address = %send_back_addr, %error, "a peer did not get in");
+                tracing::debug!(address = %send_back_addr, %error, "an incoming connection was refused or failed");
             }
             listener_event => self.listener_event(listener_event),
         }
@@ -55,17 +55,17 @@ impl Driver {
                 self.ping_failed(peer, connection, &error);
             }
             BehaviourEvent::Identify(identify::Event::Error { peer_id, error, .. }) => {
-                tracing::debug!(peer = %peer_id, ?error, "it does not tell who it is");
+                tracing::debug!(peer = %peer_id, ?error, "a peer did not identify itself");
             }
-            // Peers that answer are what is expected. Where a peer listens is taken from the records that it signs, and what
-            // address it sees of this node is not to be believed.
+            // Pings that succeed need no action. The addresses of a peer are taken from the records that it signs. The
+            // address that a peer reports for this node is not trusted.
             BehaviourEvent::Ping(ping::Event { result: Ok(_), .. })
             | BehaviourEvent::Identify(
                 identify::Event::Received { .. }
                 | identify::Event::Sent { .. }
                 | identify::Event::Pushed { .. },
             ) => {}
-            // Opening a stream reports to whoever opens it.
+            // The caller that opens a stream gets the result itself.
             BehaviourEvent::Outbound(()) => {}
             BehaviourEvent::Limits(never)
             | BehaviourEvent::Sources(never)
@@ -73,24 +73,25 @@ impl Driver {
         }
     }
 
-    /// Closes a connection on which nothing is answered. The ping reports that; it closes nothing itself.
+    /// Closes a connection on which pings fail. The ping behaviour only reports failures.
     fn ping_failed(&mut self, peer: PeerId, connection: ConnectionId, error: &ping::Failure) {
-        // Answers may be late on a link that is busy.
+        // On a busy link, answers to pings may be late.
         let is_only = self.connections.with(&peer) == [connection];
         let is_busy = is_only && self.exchange.is_heard_within(&peer, ALIVE);
         if is_busy || matches!(error, ping::Failure::Unsupported) {
             return;
         }
-        tracing::debug!(%peer, %error, "a connection carries nothing and is closed");
+        tracing::debug!(%peer, %error, "closing a connection that does not answer pings");
         self.swarm.close_connection(connection);
     }
 
     fn not_reached(&mut self, peer: PeerId, connection: ConnectionId, error: &DialError) {
-        tracing::debug!(%peer, %error, "not reached");
+        tracing::debug!(%peer, %error, "a peer was not reached");
         if let DialError::WrongPeerId { address, .. } | DialError::LocalPeerId { address } = error {
-            // An address that now belongs to another robot, or that each host has itself.
+            // The address now belongs to another robot, or it is an address that every host has.
             if let DialError::WrongPeerId { obtained, .. } = error {
-                // It proved who it is. Its own address stays usable for it however many others name it.
+                // The peer at this address has proved its identity. The address stays usable for it, however many other
+                // peers name it.
                 self.answered(*obtained, address);
             }
             let others = self.dials.met_another(&peer, connection, address);
@@ -154,9 +155,9 @@ impl Driver {
                     reason.err().map_or_else(|| "the listener closed".to_owned(), |error| error.to_string());
                 addresses.into_iter().for_each(|address| self.listen_failed(address, reason.clone()));
             }
-            SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "a listener has trouble"),
-            // What began is reported again when it succeeds or fails. Nobody is dialled of whom nobody knows who it is, and
-            // what others say of this node's addresses is not to be believed.
+            SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "a listener reported an error"),
+            // Started connections are reported again when they succeed or fail. A peer is never dialled without its
+            // peer ID. Addresses that peers report for this node are not trusted.
             SwarmEvent::IncomingConnection { .. }
             | SwarmEvent::Dialing { .. }
             | SwarmEvent::OutgoingConnectionError { peer_id: None, .. }
@@ -164,8 +165,8 @@ impl Driver {
             | SwarmEvent::ExternalAddrConfirmed { .. }
             | SwarmEvent::ExternalAddrExpired { .. }
             | SwarmEvent::NewExternalAddrOfPeer { .. } => {}
-            // The enumeration may grow with libp2p.
-            other => tracing::debug!(event = ?other, "an event of libp2p that is not known here"),
+            // libp2p may add variants to this enumeration.
+            other => tracing::debug!(event = ?other, "unknown libp2p event"),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Keeps the connections with chosen peers open while nobody uses them.
+//! Keeps idle connections with persistent peers open.
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use libp2p::swarm::{
 use libp2p::{Multiaddr, PeerId};
 use tokio::sync::watch;
 
-/// The peers that were chosen, as of now.
+/// The current set of persistent peers.
 pub(in crate::node) type Chosen = watch::Receiver<Arc<BTreeSet<PeerId>>>;
 
 pub(in crate::node) struct Behaviour {
@@ -67,7 +67,8 @@ impl NetworkBehaviour for Behaviour {
     }
 }
 
-/// Asked each time something happens on the connection, and when its time is over.
+/// Tells libp2p whether to keep a connection open. libp2p asks at each event of the connection, and when its idle
+/// timeout expires.
 pub(in crate::node) struct Handler {
     peer: PeerId,
     chosen: Chosen,

@@ -1,7 +1,8 @@
-//! Gossipsub behind a guard, so that no peer can drown the others.
+//! Gossipsub behind a rate limit, so that no peer can flood the others.
 //!
-//! Each peer has a budget: what it sends costs, messages that came before and messages of no interest too. What comes
-//! over the budget is not passed on; who goes on nevertheless, or sends what is wrongly signed, is cut off for a while.
+//! Each peer has a budget. Everything that it sends is charged to it, including duplicates and messages of other
+//! topics. Messages over the budget are not passed on. A peer that continues nevertheless, or that sends messages with
+//! invalid signatures, is cut off for a while.
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -22,27 +23,27 @@ use libp2p::{Multiaddr, PeerId};
 use super::intake::Intake;
 use super::parameters;
 
-/// What a peer may send at once; one unit is a message of up to [`UNIT_BYTES`].
+/// Number of units that a peer may send at once. A unit is a message of up to [`UNIT_BYTES`].
 const BURST: f64 = 1000.0;
-/// What it may send in the long run, a second.
+/// Number of units per second that a peer may send in the long run.
 const PER_SECOND: f64 = 100.0;
-/// How far a peer may be over its budget before it is cut off.
+/// Number of units over its budget at which a peer is cut off.
 const DEBT: f64 = 4000.0;
-/// The bytes of one unit.
+/// Length of one unit in bytes.
 const UNIT_BYTES: f64 = 2048.0;
-/// How long who was cut off is not let in again.
+/// Time for which a peer that was cut off cannot connect again.
 const CUT_OFF: Duration = Duration::from_secs(300);
-/// The most of those that are remembered.
+/// Maximum number of peers that are remembered as cut off.
 const MAX_CUT_OFF: usize = 1024;
 
 type Gossip = gossipsub::Behaviour<Intake, Intake>;
 
-/// This peer was cut off, and may not come back yet.
+/// The peer was cut off and may not connect yet.
 #[derive(Debug, thiserror::Error)]
 #[error("the peer was cut off because it flooded the pubsub topic")]
 struct Flooder;
 
-/// What is left of a peer's budget.
+/// The remaining budget of a peer.
 #[derive(Clone, Copy, Debug)]
 struct Account {
     left: f64,
@@ -67,7 +68,7 @@ pub(in crate::node) struct Behaviour {
     accounts: BTreeMap<PeerId, Account>,
     cut_off: BTreeMap<PeerId, Instant>,
     to_close: VecDeque<PeerId>,
-    /// Whether something was asked of gossipsub, or told to it, since it last had nothing to do.
+    /// Whether gossipsub got an input since it last had nothing to do.
     is_touched: bool,
 }
 
@@ -95,14 +96,14 @@ impl Behaviour {
         })
     }
 
-    /// Whether the node was told of this topic.
+    /// Returns whether this topic is in the configuration of the node.
     pub(super) fn may_subscribe(&self, topic: &TopicHash) -> bool {
         self.intake.has(topic)
     }
 
     pub(super) fn subscribe(&mut self, topic: &IdentTopic) -> Result<(), SubscriptionError> {
         self.is_touched = true;
-        // It fails only without scores, and `new` has them.
+        // This fails only without scores, and `new` has set them.
         let _ = self.gossip.set_topic_params(topic.clone(), parameters::topic_score());
         self.gossip.subscribe(topic).map(drop)
     }
@@ -117,31 +118,31 @@ impl Behaviour {
         self.gossip.publish(topic.clone(), data).map(drop)
     }
 
-    /// Whether the peer is within its budget.
+    /// Returns whether the peer is within its budget.
     pub(super) fn is_within_budget(&self, peer: &PeerId) -> bool {
         self.accounts.get(peer).is_none_or(|account| account.left >= 0.0)
     }
 
-    /// Passes a message on to the neighbours, or forgets it.
+    /// Passes a message on to the neighbours if `is_fit`, and drops it otherwise.
     pub(super) fn judge(&mut self, id: &MessageId, from: &PeerId, is_fit: bool) {
         self.is_touched = true;
         let verdict = if is_fit { MessageAcceptance::Accept } else { MessageAcceptance::Ignore };
         self.gossip.report_message_validation_result(id, from, verdict);
     }
 
-    /// How many connected peers are subscribed to a topic.
+    /// Returns the number of connected peers that are subscribed to a topic.
     pub(super) fn subscribers(&self, topic: &TopicHash) -> usize {
         self.gossip.all_peers().filter(|(_, topics)| topics.contains(&topic)).count()
     }
 
-    /// Peers with whom this node shares a topic.
+    /// Returns the peers that share a topic with this node.
     pub(in crate::node) fn sharers(&self) -> BTreeSet<PeerId> {
         let ours: BTreeSet<&TopicHash> = self.gossip.topics().collect();
         let shares = |topics: &[&TopicHash]| topics.iter().any(|topic| ours.contains(topic));
         self.gossip.all_peers().filter(|(_, topics)| shares(topics)).map(|(peer, _)| *peer).collect()
     }
 
-    /// Peers that get all messages from this node.
+    /// Returns the peers to which this node sends all messages.
     pub(in crate::node) fn mesh(&self) -> BTreeSet<PeerId> {
         self.gossip.all_mesh_peers().copied().collect()
     }
@@ -150,14 +151,15 @@ impl Behaviour {
         self.gossip.all_peers().next().is_some()
     }
 
-    /// Whether gossipsub has nothing to do: without peers its heartbeats change nothing.
+    /// Returns whether gossipsub has nothing to do. Without peers its heartbeats change nothing.
     fn is_at_rest(&self) -> bool {
         !self.is_touched && !self.has_peers()
     }
 
     fn charge(&mut self, peer: PeerId) {
         let (now, (messages, bytes)) = (Instant::now(), self.intake.take());
-        // Whatever comes costs something: control messages, and what is wrongly signed, are not counted one by one.
+        // Every packet costs at least one unit, because control messages and invalid messages are not counted one by
+        // one.
         #[expect(
             clippy::cast_precision_loss,
             reason = "one packet of a peer holds far fewer than 2^52 bytes"
@@ -174,10 +176,10 @@ impl Behaviour {
 
     fn cut_off(&mut self, peer: PeerId, now: Instant, score: f64) {
         if self.is_cut_off(&peer, now) {
-            // Its connection is being closed; this was on the way already.
+            // Its connection is being closed already; this packet was still on the way.
             return;
         }
-        tracing::warn!(%peer, score, "cut off for {} s: it floods the pubsub topic", CUT_OFF.as_secs());
+        tracing::warn!(%peer, score, "peer cut off for {} s because it floods the pubsub topic", CUT_OFF.as_secs());
         self.cut_off.retain(|_, until| *until > now);
         if self.cut_off.len() < MAX_CUT_OFF {
             self.cut_off.insert(peer, now + CUT_OFF);
@@ -254,7 +256,7 @@ impl NetworkBehaviour for Behaviour {
             return polled;
         }
         self.is_touched = false;
-        // The first call starts a timer that ran out anew, but only the second one waits for it.
+        // The first call restarts a timer that has expired; only the second call registers the waker for it.
         if self.has_peers() { self.gossip.poll(context) } else { Poll::Pending }
     }
 }
@@ -264,7 +266,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_peers_it_rests_until_something_is_asked_of_it() {
+    fn without_peers_gossipsub_rests_until_it_gets_an_input() {
         let mut context = Context::from_waker(std::task::Waker::noop());
         let topics = ["duckiebots".to_owned()];
         let mut guard = Behaviour::new(&Keypair::generate_ed25519(), &topics).unwrap();
@@ -279,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_budget_grows_back_and_no_further() {
+    fn a_budget_grows_back_to_its_limit() {
         let start = Instant::now();
         let mut account = Account::new(start);
         account.charge(start, BURST + 50.0);

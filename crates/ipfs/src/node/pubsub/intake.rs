@@ -1,4 +1,5 @@
-//! What of pubsub is taken at all: messages and subscriptions of the topics that this node may subscribe to.
+//! Filters incoming pubsub traffic: only messages and subscriptions of the topics that this node may subscribe to are
+//! accepted.
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
@@ -6,14 +7,15 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use libp2p::gossipsub::{DataTransform, Message, RawMessage, TopicHash, TopicSubscriptionFilter};
 
-/// A clone is the same intake: gossipsub wants one as filter and one as transformation.
+/// Filter and counter of incoming messages. Clones share the same counters: gossipsub takes one as filter and one as
+/// transformation.
 #[derive(Clone, Debug)]
 pub(in crate::node) struct Intake {
     topics: Arc<BTreeSet<TopicHash>>,
     taken: Arc<Taken>,
 }
 
-/// Messages that came since they were last asked for, also those that had come before, or are of no interest.
+/// Messages that arrived since the counters were last read, including duplicates and messages of other topics.
 #[derive(Debug, Default)]
 struct Taken {
     messages: AtomicUsize,
@@ -29,7 +31,7 @@ impl Intake {
         self.topics.contains(topic)
     }
 
-    /// How many messages came since the last call, and their bytes.
+    /// Returns the number of messages since the last call, and of their bytes.
     pub(super) fn take(&self) -> (usize, usize) {
         (self.taken.messages.swap(0, Relaxed), self.taken.bytes.swap(0, Relaxed))
     }

@@ -1,4 +1,4 @@
-//! Gossipsub's parameters, for robots on thin lines that want to hear everything, soon, but not many times.
+//! Parameters of gossipsub, for robots on slow links that want every message soon, but few copies of it.
 use std::time::Duration;
 
 use libp2p::gossipsub::{
@@ -6,33 +6,35 @@ use libp2p::gossipsub::{
     TopicScoreParams, ValidationMode,
 };
 
-/// What one transmission may have, of whatever it consists: Kubo puts what it was asked to repeat into one.
+/// Maximum length of one transmission in bytes, whatever it contains. Kubo puts all messages that it was asked to
+/// repeat into one transmission.
 const MAX_TRANSMISSION_BYTES: usize = 1024 * 1024;
-/// The most messages of one transmission. No more are ever asked to be repeated at one time.
+/// Maximum number of messages in one transmission. No more are ever requested again at one time.
 const MAX_REPEATED: usize = 256;
-/// The most bytes of one transmission that are no messages: lists of what there is, subscriptions.
+/// Maximum number of bytes in one transmission that are not messages, such as lists of available messages and
+/// subscriptions.
 const MAX_CONTROL_BYTES: usize = 64 * 1024;
-/// What may wait to be sent to one peer.
+/// Maximum number of messages that wait to be sent to one peer.
 const QUEUE: usize = 128;
-/// How long a message may wait there.
+/// Maximum time that a message waits there.
 const WAITING: Duration = Duration::from_secs(5);
-/// Time between two heartbeats with topics, and between two without: then there is nothing to pass on.
+/// Interval of heartbeats with topics, and without topics. Without topics there is nothing to pass on.
 const HEARTBEATS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
-/// Time between two updates of all scores, with topics and without. They decay by the second all the same.
+/// Interval of score updates with topics, and without topics. The decay per second is the same in both cases.
 const UPDATES: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(60));
 
-/// The one of two times that a node with topics, or without, needs.
+/// Selects the time for a node with topics or for one without.
 fn time_of((with, without): (Duration, Duration), has_topics: bool) -> Duration {
     if has_topics { with } else { without }
 }
 
-/// What is left after one update of a score of which `of_second` is left after a second.
+/// Converts the share of a score that is left after one second to the share that is left after one update.
 fn decay(of_second: f64, has_topics: bool) -> f64 {
     of_second.powf(time_of(UPDATES, has_topics).as_secs_f64())
 }
 
-/// Each message goes to four neighbours, and is offered to three more; the network's usual six and six cost half as
-/// much again, and what gets lost all the same is repaired between the brains.
+/// Returns the configuration of gossipsub. Each message goes to four neighbours and is offered to three more. The usual
+/// six and six cost half as much again. Messages that get lost nevertheless are repaired by the brains.
 pub(super) fn gossip(has_topics: bool) -> Result<Config, ConfigBuilderError> {
     ConfigBuilder::default()
         .heartbeat_interval(time_of(HEARTBEATS, has_topics))
@@ -56,15 +58,15 @@ pub(super) fn gossip(has_topics: bool) -> Result<Config, ConfigBuilderError> {
         .build()
 }
 
-/// The same as Kubo's: peers tell each other by it what they have.
+/// Returns the ID of a message, in the same form as in Kubo: peers use it to announce the messages that they have.
 fn message_id(message: &Message) -> MessageId {
     let mut id = message.source.map(|source| source.to_bytes()).unwrap_or_default();
     id.extend(message.sequence_number.into_iter().flat_map(u64::to_be_bytes));
     id.into()
 }
 
-/// Only misbehaviour counts. How much a peer delivers says nothing where everybody is mostly silent, and a class of
-/// robots behind one address is no attack.
+/// Returns the score parameters of peers, in which only misbehaviour counts. The number of delivered messages says
+/// nothing where most nodes are silent. Many robots behind one address are a class, not an attack.
 pub(super) fn score(has_topics: bool) -> PeerScoreParams {
     PeerScoreParams {
         topic_score_cap: 0.0,
@@ -75,13 +77,13 @@ pub(super) fn score(has_topics: bool) -> PeerScoreParams {
         behaviour_penalty_decay: decay(0.9, has_topics),
         decay_interval: time_of(UPDATES, has_topics),
         slow_peer_weight: 0.0,
-        // Forgotten before who was cut off is let in again.
+        // Shorter than the time for which a peer is cut off, so that it returns with a fresh score.
         retain_score: Duration::from_secs(240),
         ..PeerScoreParams::default()
     }
 }
 
-/// Messages that are wrongly signed.
+/// Returns the score parameters of a topic. Only messages with invalid signatures count.
 pub(super) fn topic_score() -> TopicScoreParams {
     TopicScoreParams {
         topic_weight: 1.0,
@@ -90,13 +92,14 @@ pub(super) fn topic_score() -> TopicScoreParams {
         mesh_message_deliveries_weight: 0.0,
         mesh_failure_penalty_weight: 0.0,
         invalid_message_deliveries_weight: -1.0,
-        // A node that sets the parameters of a topic has one.
+        // A node that sets the parameters of a topic has at least one topic.
         invalid_message_deliveries_decay: decay(0.99, true),
         ..TopicScoreParams::default()
     }
 }
 
-/// Ten messages wrongly signed within a minute or so are enough.
+/// Returns the score thresholds. About ten messages with invalid signatures within a minute are enough to cut a peer
+/// off.
 pub(super) fn thresholds() -> PeerScoreThresholds {
     PeerScoreThresholds {
         gossip_threshold: -10.0,
@@ -124,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn scores_decay_as_fast_however_rarely_they_are_updated() {
+    fn scores_decay_at_the_same_speed_at_any_update_interval() {
         let after_a_minute = |has_topics| {
             let score = score(has_topics);
             score.behaviour_penalty_decay.powf(60.0 / score.decay_interval.as_secs_f64())
@@ -134,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn without_topics_hardly_anything_is_done() {
+    fn without_topics_heartbeats_and_updates_are_rare() {
         let minute = Duration::from_secs(60);
         assert_eq!(gossip(false).unwrap().heartbeat_interval(), minute);
         assert_eq!(score(false).decay_interval, minute);
@@ -142,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_known_by_its_author_and_number() {
+    fn a_message_is_identified_by_its_author_and_number() {
         let author = Keypair::generate_ed25519().public().to_peer_id();
         let message = |source, sequence_number| Message {
             source,

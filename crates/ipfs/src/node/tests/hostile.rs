@@ -1,4 +1,4 @@
-//! Peers that mean harm: what they do is bounded, they are left aside, and others are served as if they were not there.
+//! Malicious peers: their effects are bounded, they are banned, and other peers are served as usual.
 use std::time::Instant;
 
 use bitswap::message::{self, Block, Entry, Message, Presence, WantType};
@@ -14,7 +14,7 @@ use crate::node::streams::PROTOCOL;
 const SIZE: usize = 8 * 1024 * 1024;
 const IN_TIME: Duration = Duration::from_secs(60);
 
-/// A peer that speaks Bitswap by hand.
+/// A peer whose Bitswap messages the test writes itself.
 struct Stranger {
     control: Control,
     victim: PeerId,
@@ -28,7 +28,7 @@ impl Drop for Stranger {
 }
 
 impl Stranger {
-    /// Connects with a node.
+    /// Connects to a node.
     async fn meet(node: &Node) -> Self {
         let builder = SwarmBuilder::with_new_identity().with_tokio();
         let builder =
@@ -60,7 +60,7 @@ impl Stranger {
         self.control.open_stream(self.victim, PROTOCOL).await.ok()
     }
 
-    /// Says HAVE to all that the node wants; when it then asks for blocks, `answer` gets a stream to it.
+    /// Answers HAVE to all wants of the node. When the node then asks for blocks, `answer` gets a stream to it.
     fn boast<F>(&mut self, answer: fn(Stream) -> F) -> JoinHandle<()>
     where
         F: Future<Output = ()> + Send + 'static,
@@ -107,7 +107,8 @@ fn content() -> Vec<u8> {
     (0..SIZE as u32 / 4).flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes()).collect()
 }
 
-/// An honest source, and one that fetches from it; who means harm is met by `meet` before, and is given back alive.
+/// Fetches content from an honest source while a malicious peer is connected to the fetcher. `meet` connects that peer
+/// before, and its result is returned so that it stays alive.
 async fn fetch_beside<F, M>(meet: F) -> (Running, FetchSummary, Duration, M)
 where
     F: AsyncFnOnce(&Running) -> M,
@@ -145,7 +146,7 @@ async fn a_million_wants_are_bounded() {
         (stranger, stream, listening)
     })
     .await;
-    // What is not refused is remembered.
+    // Wants that are not refused are remembered.
     let mut statistics = fetcher.statistics();
     let refused = statistics.wait_for(|seen| seen.refused_wants >= 64 * 16_000 - 16_384);
     let told = tokio::time::timeout(IN_TIME, refused).await.map(|told| told.is_ok());
@@ -153,7 +154,7 @@ async fn a_million_wants_are_bounded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_says_have_and_sends_nothing_holds_up_nobody() {
+async fn a_peer_that_says_have_and_sends_nothing_delays_no_fetch() {
     let (fetcher, summary, took, _harm) = fetch_beside(async |fetcher| {
         let mut stranger = Stranger::meet(fetcher).await;
         let boasting = stranger.boast(keep_silent);
@@ -161,12 +162,12 @@ async fn who_says_have_and_sends_nothing_holds_up_nobody() {
     })
     .await;
     assert!(summary.fetched_blocks > 30);
-    assert!(fetcher.statistics().borrow().timeouts <= 3, "it is trusted again and again");
+    assert!(fetcher.statistics().borrow().timeouts <= 3, "the silent peer is asked too often");
     println!("took {took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_sends_what_nobody_asked_for_is_left_aside() {
+async fn a_peer_that_sends_unrequested_blocks_is_banned() {
     let (fetcher, _, _, _harm) = fetch_beside(async |fetcher| {
         let mut stranger = Stranger::meet(fetcher).await;
         let mut stream = stranger.stream().await.unwrap();
@@ -191,9 +192,9 @@ async fn keep_silent(stream: Stream) {
     drop(stream);
 }
 
-/// Begins to send a block, and goes on with one byte in a second.
+/// Begins to send a block, and continues with one byte per second.
 async fn drip(mut stream: Stream) {
-    // A length of 256 KiB, and then hardly anything.
+    // A length of 256 KiB, of which hardly any bytes follow.
     let _ = stream.write_all(&[0x80, 0x80, 0x10]).await;
     while stream.write_all(&[0]).await.is_ok() && stream.flush().await.is_ok() {
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -201,7 +202,7 @@ async fn drip(mut stream: Stream) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_sends_a_byte_in_a_second_holds_up_nobody() {
+async fn a_peer_that_sends_one_byte_per_second_delays_no_fetch() {
     let (fetcher, _, took, _harm) = fetch_beside(async |fetcher| {
         let mut stranger = Stranger::meet(fetcher).await;
         let boasting = stranger.boast(drip);

@@ -1,4 +1,4 @@
-//! Peers that have moved to another address, and connections that carry nothing any more.
+//! Peers that have moved to another address, and dead connections.
 use std::net::SocketAddr;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -9,7 +9,7 @@ use super::*;
 
 const SOON: Duration = Duration::from_secs(8);
 
-/// Carries connections on to a node, until it stops doing so and keeps them open.
+/// Relays connections to a node, until it stops relaying and keeps the connections open.
 struct Relay {
     address: Multiaddr,
     carrying: CancellationToken,
@@ -22,7 +22,7 @@ fn socket(node: &Running) -> SocketAddr {
 }
 
 impl Relay {
-    /// A relay at this host of the loopback network, which begins with each connection after `pause`.
+    /// Starts a relay on this loopback address. It begins to relay each connection after `pause`.
     async fn start(host: &str, to: SocketAddr, pause: Duration) -> Self {
         let listener = TcpListener::bind((host, 0)).await.unwrap();
         let address = format!("/ip4/{host}/tcp/{}", listener.local_addr().unwrap().port()).parse().unwrap();
@@ -43,7 +43,7 @@ async fn accept(listener: TcpListener, to: SocketAddr, pause: Duration, carrying
             tokio::select! {
                 _ = tokio::io::copy_bidirectional(&mut from, &mut to) => {}
                 () = carrying.cancelled() => {
-                    // The node behind notices that it has moved; whoever dialled it does not.
+                    // The node behind notices the end; the peer that dialled does not.
                     drop(to);
                     std::future::pending().await
                 }
@@ -53,7 +53,7 @@ async fn accept(listener: TcpListener, to: SocketAddr, pause: Duration, carrying
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_peer_shares_after_it_has_moved_is_fetched_at_once() {
+async fn content_of_a_peer_that_has_moved_is_fetched_at_once() {
     let (source, sink) = (start().await, start().await);
     let relay = Relay::start("127.0.0.2", socket(&source), Duration::ZERO).await;
     sink.connect(source.peer_id(), vec![relay.address.clone()]).await.unwrap();
@@ -63,9 +63,9 @@ async fn what_a_peer_shares_after_it_has_moved_is_fetched_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_carries_nothing_is_noticed_when_it_is_needed() {
+async fn a_dead_connection_is_detected_when_it_is_needed() {
     let (source, sink) = (start().await, start().await);
-    // At the same host: nothing shows that the peer has moved.
+    // The relay has the same IP address, so the move of the peer is not visible.
     let relay = Relay::start("127.0.0.1", socket(&source), Duration::ZERO).await;
     sink.connect(source.peer_id(), vec![relay.address.clone()]).await.unwrap();
     relay.carrying.cancel();
@@ -84,7 +84,7 @@ async fn a_connection_that_carries_nothing_is_noticed_when_it_is_needed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_that_belongs_to_another_robot_now_does_not_hide_the_right_one() {
+async fn an_address_that_now_belongs_to_another_robot_does_not_hide_the_right_one() {
     let (source, other, sink) = (start().await, start().await, start().await);
     let relay = Relay::start("127.0.0.1", socket(&source), Duration::from_millis(300)).await;
     let wrong = other.provider().1[0].clone();

@@ -1,11 +1,11 @@
-//! Addresses that others named.
+//! Addresses that other peers named.
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::net::TcpListener;
 
 use super::*;
 
-/// A host that never asked for anything: it counts who comes, and hangs up.
+/// A host that is not a peer: it counts connections and closes them.
 async fn victim() -> (Multiaddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("/ip4/127.0.0.1/tcp/{}", listener.local_addr().unwrap().port());
@@ -20,7 +20,7 @@ async fn victim() -> (Multiaddr, Arc<AtomicUsize>) {
 }
 
 #[tokio::test]
-async fn a_victim_is_dialled_a_few_times_however_many_peers_name_it() {
+async fn a_victim_is_dialled_only_a_few_times_for_any_number_of_liars() {
     let node = start().await;
     let (address, came) = victim().await;
     let liars: Vec<PeerId> = (0..8).map(|_| PeerId::random()).collect();
@@ -34,14 +34,14 @@ async fn a_victim_is_dialled_a_few_times_however_many_peers_name_it() {
 }
 
 #[tokio::test]
-async fn a_robot_is_found_though_others_name_its_address_all_the_time() {
+async fn a_robot_is_reached_although_others_keep_naming_its_address() {
     let (node, robot) = (start().await, start().await);
     let (peer, addresses) = robot.provider();
     for _ in 0..10 {
         for liar in (0..8).map(|_| PeerId::random()) {
             assert!(node.connect(liar, addresses.clone()).await.is_err());
         }
-        // Who lives there has said so when it was dialled as somebody else.
+        // The robot proved its identity when it was dialled as another peer.
         node.connect(peer, addresses.clone()).await.unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! Peers that are to stay connected.
+//! Tests of persistent peers.
 use tokio::time::timeout;
 
 use super::*;
@@ -43,7 +43,7 @@ async fn a_peer_that_was_restarted_is_found_again_by_its_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_wrong_is_told() {
+async fn the_reason_of_a_failure_is_reported() {
     let (robot, somebody) = (start().await, start().await);
     let id = Keypair::generate_ed25519().public().to_peer_id();
     let told = async |address: String| {
@@ -69,13 +69,13 @@ async fn what_is_wrong_is_told() {
         .replace(&somebody.peer_id().to_string(), &id.to_string());
     let other = told(other).await;
     assert!(
-        other.contains("somebody else answers") && other.contains(&somebody.peer_id().to_string()),
+        other.contains("another peer answers") && other.contains(&somebody.peer_id().to_string()),
         "{other}"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_persistent_connection_is_not_closed_for_idleness_and_gets_in_when_all_places_are_taken() {
+async fn a_persistent_connection_needs_no_free_slot_and_is_not_closed_when_idle() {
     let directory = TempDir::new().unwrap();
     let mut config = config(&directory, MIB);
     (config.idle_timeout, config.max_connections) = (Duration::from_secs(1), 1);
@@ -87,13 +87,14 @@ async fn a_persistent_connection_is_not_closed_for_idleness_and_gets_in_when_all
     until(&robot, is_connected).await;
     let mut connected = robot.connected_peers();
     timeout(SOON, connected.wait_for(|peers| !peers.contains(&peer))).await.unwrap().unwrap();
-    // The persistent one became idle a moment later; its second is over at the next but one tick.
+    // The persistent connection became idle a moment later. Its idle timeout of one second expires at the second next
+    // housekeeping.
     let gone = timeout(Duration::from_secs(4), connected.wait_for(|peers| peers.is_empty())).await;
     assert!(gone.is_err(), "{:?}", robot.persistent_peers().borrow());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_goes_on_when_nobody_holds_its_handle() {
+async fn a_node_goes_on_when_its_handle_is_dropped() {
     let (server, other) = (start().await, start().await);
     let directory = TempDir::new().unwrap();
     let (node, driver, _) = Node::start(config(&directory, MIB)).await.unwrap();

@@ -1,4 +1,4 @@
-//! Private networks.
+//! Tests of private networks.
 use super::*;
 
 async fn start_with(key: Option<[u8; 32]>) -> Running {

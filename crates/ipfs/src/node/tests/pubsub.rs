@@ -1,4 +1,4 @@
-//! Topics between nodes, honest and other.
+//! Topics between honest and malicious nodes.
 use futures::{AsyncWriteExt, StreamExt};
 use libp2p::gossipsub::{self, IdentTopic, MessageAuthenticity};
 use libp2p::swarm::{NetworkBehaviour, StreamProtocol};
@@ -29,7 +29,7 @@ async fn next(topic: &mut Topic) -> Bytes {
     timeout(SOON, topic.messages.recv()).await.unwrap().unwrap()
 }
 
-/// So many nodes in a line, each connected with the next, all subscribed.
+/// Starts `count` nodes in a line, each connected to the next, all subscribed.
 async fn line(count: usize) -> Vec<(Running, Topic)> {
     let mut nodes: Vec<(Running, Topic)> = Vec::new();
     for index in 0..count {
@@ -66,7 +66,7 @@ async fn messages_go_both_ways_through_a_third_and_each_arrives_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_goes_is_no_longer_counted_and_a_stopped_node_ends_its_topics() {
+async fn a_lost_peer_is_not_counted_and_a_stopped_node_ends_its_topics() {
     let mut nodes = line(2).await;
     let (second, mut topic) = nodes.pop().unwrap();
     drop(second.stop().await);
@@ -76,7 +76,7 @@ async fn who_goes_is_no_longer_counted_and_a_stopped_node_ends_its_topics() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_topic_is_subscribed_to_once_and_again_after_it_was_dropped() {
+async fn a_topic_is_subscribed_to_once_and_again_after_a_drop() {
     let (first, second) = (start_with_topic().await, start_with_topic().await);
     connect(&first, &second).await;
     let unknown = first.subscribe("other").await.unwrap_err();
@@ -84,7 +84,7 @@ async fn a_topic_is_subscribed_to_once_and_again_after_it_was_dropped() {
     let mut there = first.subscribe(TOPIC).await.unwrap();
     let twice = first.subscribe(TOPIC).await.unwrap_err();
     assert_eq!(twice, SubscribeError::AlreadySubscribed(TOPIC.to_owned()));
-    // The connection is older than both subscriptions.
+    // The connection was made before both subscriptions.
     let mut here = second.subscribe(TOPIC).await.unwrap();
     peers(&mut here, 1).await;
     peers(&mut there, 1).await;
@@ -107,7 +107,7 @@ async fn messages_up_to_64_kib_arrive_and_larger_ones_are_lost() {
     assert_eq!(BTreeSet::from(sizes), BTreeSet::from([MAX_MESSAGE_BYTES, 1]));
 }
 
-/// A libp2p peer of another make.
+/// Starts another libp2p peer with this behaviour, connected to the victim.
 async fn stranger<B: NetworkBehaviour>(
     victim: &Running,
     behaviour: impl FnOnce(&Keypair) -> B,
@@ -134,7 +134,7 @@ async fn is_rid_of(victim: &Running, peer: PeerId) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_floods_a_topic_is_cut_off_and_the_others_go_on() {
+async fn a_peer_that_floods_a_topic_is_cut_off_and_the_others_go_on() {
     let mut nodes = line(2).await;
     let config = gossipsub::ConfigBuilder::default().flood_publish(true).build().unwrap();
     let mut flooder = stranger(&nodes[1].0, |key: &Keypair| {
@@ -150,16 +150,16 @@ async fn who_floods_a_topic_is_cut_off_and_the_others_go_on() {
     let flood = async {
         while flooder.is_connected(&victim) {
             for _ in 0..100 {
-                // Fails while there is no subscriber yet, and when the queue is full.
+                // Fails while there is no subscriber, and when the queue is full.
                 let _ = flooder.behaviour_mut().publish(topic.clone(), vec![0; 200]);
             }
-            // The next event, if there is one at once.
+            // Takes the next event, if one is ready.
             let _ = timeout(Duration::from_millis(1), flooder.select_next_some()).await;
         }
     };
     timeout(SOON, flood).await.expect("the flooder is cut off");
     is_rid_of(&nodes[1].0, me).await;
-    // It may not come back for a while.
+    // The peer may not connect again for a while.
     let (_, addresses) = nodes[1].0.provider();
     flooder.dial(addresses[0].clone()).unwrap();
     let ends = async {
@@ -170,30 +170,30 @@ async fn who_floods_a_topic_is_cut_off_and_the_others_go_on() {
             }
         }
     };
-    timeout(SOON, ends).await.expect("the flooder is not let in again");
+    timeout(SOON, ends).await.expect("the flooder cannot connect again");
     while nodes[1].1.messages.try_recv().is_ok() {}
     nodes[0].1.publish.send(Bytes::from_static(b"still here")).await.unwrap();
     while next(&mut nodes[1].1).await != "still here" {}
 }
 
-/// Bytes with their length before them, an unsigned varint.
+/// Prefixes bytes with their length, an unsigned varint.
 fn delimited(bytes: &[u8]) -> Vec<u8> {
     let (low, high) = (u8::try_from(bytes.len() % 128).unwrap(), u8::try_from(bytes.len() / 128).unwrap());
     let length = if high == 0 { vec![low] } else { vec![low | 0x80, high] };
     [length, bytes.to_vec()].concat()
 }
 
-/// A field of a protobuf message.
+/// Encodes a field of a protobuf message.
 fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     [vec![number << 3 | 2], delimited(bytes)].concat()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_forges_signatures_is_cut_off() {
+async fn a_peer_that_forges_signatures_is_cut_off() {
     let mut nodes = line(1).await;
     let (protocol, streams) = (StreamProtocol::new("/meshsub/1.1.0"), libp2p_stream::Behaviour::new());
     let mut control = streams.new_control();
-    // To whom does not speak the protocol, the victim does not listen either.
+    // The victim listens only to peers that speak the protocol, too.
     let _incoming = control.accept(protocol.clone()).unwrap();
     let mut forger = stranger(&nodes[0].0, |_: &Keypair| streams).await;
     let (me, victim) = (*forger.local_peer_id(), nodes[0].0.peer_id());
@@ -213,7 +213,7 @@ async fn who_forges_signatures_is_cut_off() {
     .concat();
     let transmission = delimited(&field(2, &message));
     for _ in 0..20 {
-        // It may be cut off already.
+        // The peer may be cut off already.
         let _ = stream.write_all(&transmission).await;
         let _ = stream.flush().await;
     }

@@ -1,4 +1,4 @@
-//! Ways through files that are made here block by block, honest ones and lies.
+//! Walks through files that are built here block by block, honest and malicious ones.
 use std::collections::BTreeMap;
 
 use multihash_codetable::{Code, MultihashDigest};
@@ -32,7 +32,7 @@ fn leaf(blocks: &mut Blocks, data: &[u8]) -> Part {
     Part { cid: keep(blocks, RAW, data.to_vec()), size: data.len() as u64 }
 }
 
-/// A node that claims these sizes, whatever is true.
+/// Stores a node that claims these sizes, true or not.
 fn claiming(blocks: &mut Blocks, data: &[u8], parts: &[Part], size: u64) -> Part {
     let sizes = parts.iter().flat_map(|part| number(4, part.size));
     let unixfs: Vec<u8> =
@@ -47,7 +47,7 @@ fn node(blocks: &mut Blocks, data: &[u8], parts: &[Part]) -> Part {
     claiming(blocks, data, parts, size)
 }
 
-/// What a file is made of.
+/// The structure of a test file.
 #[derive(Clone, Debug)]
 enum Shape {
     Leaf(Vec<u8>),
@@ -78,7 +78,7 @@ fn shapes() -> impl Strategy<Value = Shape> {
     })
 }
 
-/// What the way through the range gives, and the blocks that it took after the root.
+/// Walks through a range. Returns its content and the blocks that were needed after the root.
 fn walk(blocks: &Blocks, root: Cid, range: Range<u64>) -> Result<(Vec<u8>, Vec<Cid>), SeekError> {
     let (mut cursor, first) = Cursor::new(FileNode::read(&root, &blocks[&root])?, range);
     let (mut content, mut visited) = (first.to_vec(), Vec::new());
@@ -96,7 +96,7 @@ fn walk(blocks: &Blocks, root: Cid, range: Range<u64>) -> Result<(Vec<u8>, Vec<C
 
 proptest! {
     #[test]
-    fn every_range_of_every_file_is_what_the_whole_has_there(shape in shapes(), from in 0u64..60, length in 0u64..60) {
+    fn every_range_of_every_file_equals_the_same_range_of_the_whole(shape in shapes(), from in 0u64..60, length in 0u64..60) {
         let mut blocks = Blocks::new();
         let root = make(&mut blocks, &shape);
         let whole = content(&shape);
@@ -108,7 +108,7 @@ proptest! {
 }
 
 #[test]
-fn only_the_blocks_of_the_range_are_asked_for() {
+fn only_the_blocks_of_the_range_are_requested() {
     let mut blocks = Blocks::new();
     let leaves: Vec<Part> = (0..9u8).map(|byte| leaf(&mut blocks, &[byte; 10])).collect();
     let nodes: Vec<Part> = leaves.chunks(3).map(|parts| node(&mut blocks, b"", parts)).collect();
@@ -120,7 +120,7 @@ fn only_the_blocks_of_the_range_are_asked_for() {
 }
 
 #[test]
-fn what_comes_next_is_known_beyond_the_node() {
+fn upcoming_parts_are_known_beyond_the_present_node() {
     let mut blocks = Blocks::new();
     let leaves: Vec<Part> = (0..4u8).map(|byte| leaf(&mut blocks, &[byte; 10])).collect();
     let nodes: Vec<Part> = leaves.chunks(2).map(|parts| node(&mut blocks, b"", parts)).collect();
@@ -141,7 +141,7 @@ fn what_comes_next_is_known_beyond_the_node() {
 }
 
 #[test]
-fn sizes_that_lie_end_the_way() {
+fn wrong_sizes_end_the_walk() {
     let mut blocks = Blocks::new();
     let honest = leaf(&mut blocks, b"ten bytes!");
     let wrong = |cid| Err(SeekError::WrongSize(cid));
@@ -160,7 +160,7 @@ fn sizes_that_lie_end_the_way() {
 }
 
 #[test]
-fn what_is_no_file_is_refused() {
+fn a_directory_is_refused_as_a_file() {
     let mut blocks = Blocks::new();
     let directory = keep(&mut blocks, DAG_PB, field(1, &number(1, 1)));
     assert_eq!(FileNode::read(&directory, &blocks[&directory]), Err(SeekError::Directory(directory)));
@@ -183,7 +183,7 @@ fn depth_and_width_are_bounded() {
         wide = node(&mut blocks, b"", &parts);
     }
     assert_eq!(walk(&blocks, wide.cid, 0..1), Err(SeekError::TooDeep));
-    // However many parts there are, those without content cost no block.
+    // Parts without content need no block, whatever their number.
     let hollow = node(&mut blocks, b"", &vec![empty; 19_000]);
     assert_eq!(walk(&blocks, hollow.cid, 0..0), Ok((Vec::new(), Vec::new())));
 }
