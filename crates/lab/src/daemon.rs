@@ -161,7 +161,10 @@ impl Robot {
     pub fn cli_failure(&self, arguments: &[&str]) -> Result<String> {
         let finished = self.host.run(self.cli_command(arguments), CLI_LIMIT)?;
         match finished.status.success() {
-            true => Err(Error::answer(format!("a failure expected from dt-swarm-cli {arguments:?}"), finished.stdout)),
+            true => Err(Error::answer(
+                format!("a failure expected from dt-swarm-cli {arguments:?}"),
+                finished.stdout,
+            )),
             false => Ok(finished.stderr),
         }
     }
@@ -190,7 +193,9 @@ impl Robot {
     /// When the daemon does not run.
     pub fn running(&mut self) -> Result<&mut Process> {
         let name = self.host.name();
-        self.daemon.as_mut().ok_or_else(|| Error::answer(format!("the daemon of {name}"), "it is not running"))
+        self.daemon
+            .as_mut()
+            .ok_or_else(|| Error::answer(format!("the daemon of {name}"), "it is not running"))
     }
 
     /// Returns the folder whose files are shared with the swarm.

@@ -157,7 +157,8 @@ impl Process {
     /// # Errors
     /// When the operating system cannot tell.
     pub fn is_running(&mut self) -> Result<bool> {
-        let status = self.child.try_wait().map_err(Error::io(format!("reading the state of {}", self.name)))?;
+        let status =
+            self.child.try_wait().map_err(Error::io(format!("reading the state of {}", self.name)))?;
         Ok(status.is_none())
     }
 
