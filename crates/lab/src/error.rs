@@ -43,7 +43,7 @@ pub enum Error {
         problem: String,
     },
     /// An awaited event did not happen in time.
-    #[error("timed out after {within:?}: {what}{}", told(seen))]
+    #[error("timed out after {within:?} waiting for this: {what}{}", told(seen))]
     Deadline {
         /// The awaited event.
         what: String,
