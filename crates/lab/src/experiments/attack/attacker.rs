@@ -113,7 +113,7 @@ impl Attacker {
 
     /// Sends lines before the attack, and waits until the target has read all of them.
     pub(super) fn lay(&self, lines: &[Vec<u8>]) -> Result {
-        let failed = |source| Error::Io { what: "sending the attacker's lines before the attack".to_owned(), source };
+        let failed = |source| Error::Io { what: "sending lines before the attack".to_owned(), source };
         let mut link = self.connect(0, LINE_PORT)?;
         link.set_write_timeout(Some(DRAINED)).map_err(failed)?;
         lines.iter().try_for_each(|line| link.write_all(line)).map_err(failed)?;

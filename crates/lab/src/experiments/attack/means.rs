@@ -8,7 +8,7 @@ use super::floods::{Beacons, Globs, Orphans, Renewals};
 use super::traps::{Addresses, Links, Names, Victim};
 use crate::{Lab, Result};
 
-/// An attack.
+/// An attack on the robots of the lab.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Means {
     /// No attack: the figures of robots without an attacker.

@@ -82,7 +82,7 @@ fn record(fleet: &Fleet, patience: Duration) -> Result<Found> {
     let all = fleet.sightings().wait_for(std::slice::from_ref(&what), told + patience);
     Ok(match all {
         Some(last) => Ok(last.saturating_duration_since(told)),
-        None => Err(format!("{} robots lack it after {} s", fleet.sightings().lacking(&what), patience.as_secs())),
+        None => Err(format!("{} lack it after {} s", fleet.sightings().lacking(&what), patience.as_secs())),
     })
 }
 
@@ -107,7 +107,7 @@ fn file(fleet: &Fleet, patience: Duration) -> Result<Found> {
     let lacks = |log: &&Log| cid.as_ref().is_none_or(|cid| !log.kept.contains(cid));
     let lacking = logs[..sharing].iter().filter(lacks).count();
     let shared = if cid.is_some() { "" } else { ", and it was not even shared" };
-    Ok(Err(format!("{lacking} robots lack it after {} s{shared}", patience.as_secs())))
+    Ok(Err(format!("{lacking} lack it after {} s{shared}", patience.as_secs())))
 }
 
 /// The log of a daemon, read while it grows.
