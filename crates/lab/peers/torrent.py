@@ -1,8 +1,9 @@
-"""A libtorrent session, told on its standard input what to do.
+"""A libtorrent session, controlled by commands on its standard input.
 
 torrent.py seed|fetch --listen ADDRESS:PORT --folder FOLDER [--tcp] [--super]
-Seeding: `make FILE TORRENT` writes a torrent file and begins to seed. Fetching: `get TORRENT PEER...` fetches from and with
-these peers and answers when all is there. Each answer is one line that begins with OK.
+Commands when seeding: `make FILE TORRENT` writes a torrent file and begins to seed; `sent` answers the bytes of payload
+sent so far. Command when fetching: `get TORRENT PEER...` exchanges pieces with these peers and answers with the seconds
+that it took when all pieces are there. Each answer is one line that begins with OK.
 """
 import argparse
 import os

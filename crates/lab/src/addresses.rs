@@ -1,4 +1,4 @@
-//! Who gets which address.
+//! Assignment of addresses to the hosts of a network.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::{Error, Result};
 
-/// The most hosts on one network: the last byte of an address, without 0 and 255.
+/// Maximum number of hosts on one network: the values of an address's last byte without 0 and 255.
 const HOSTS_PER_NETWORK: u32 = 254;
 
-/// The addresses 10.77.K.0/24 of one network, given out one after the other.
+/// The addresses 10.77.K.0/24 of one network, assigned in order.
 #[derive(Debug, Clone)]
 pub(crate) struct Addresses {
-    /// K, the third byte.
+    /// K, the third byte of the addresses.
     number: u8,
     hosts: Arc<AtomicU32>,
 }

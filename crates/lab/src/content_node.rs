@@ -1,5 +1,5 @@
-//! An IPFS node of ours alone, told on its standard input what to do: for measurements of the content engine, beside other
-//! engines that are driven in the same way.
+//! One of our IPFS nodes alone, controlled by commands on its standard input. Measurements compare it with other
+//! content engines that are driven in the same way.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -21,24 +21,26 @@ const LIMITS: FetchLimits = FetchLimits {
     priority: 0,
 };
 
-/// How often a peer is dialled.
+/// Maximum number of attempts to connect with a peer.
 const ATTEMPTS: u32 = 3;
 
 type Outcome = Result<String, Box<dyn Error>>;
 
-/// What it is told at its start.
+/// Options of the content node.
 #[derive(Args)]
 pub(crate) struct ContentNode {
-    /// Where it takes IPFS connections, such as /ip4/10.77.0.2/tcp/6002
+    /// Address on which to accept IPFS connections, such as /ip4/10.77.0.2/tcp/6002
     #[arg(long)]
     listen: Multiaddr,
-    /// A folder for its blocks
+    /// Folder for the blocks of the node
     #[arg(long)]
     store: PathBuf,
 }
 
-/// Does what it is told, until its input ends: `meet ADDRESS...`, `add FILE`, `get CID`, `stats`. Each is answered by one
-/// line that begins with OK or ERROR, `get` also by PINNED when the blocks are durable; the first line is `READY ADDRESS`.
+/// Runs commands from standard input until it ends: `meet ADDRESS...`, `add FILE`, `get CID`, `stats`.
+///
+/// The first line of output is `READY ADDRESS`. Each command is answered by one line that begins with OK or ERROR.
+/// After OK, `get` also prints PINNED when the blocks are durable.
 pub(crate) fn content_node(options: ContentNode) -> Result<(), Box<dyn Error>> {
     tokio::runtime::Runtime::new()?.block_on(async {
         let store = StoreConfig { directory: options.store, max_bytes: 1 << 40, min_free_bytes: 0 };
@@ -95,11 +97,11 @@ async fn command(node: &Node, words: &[&str]) -> Outcome {
                 seen.bytes_received, seen.bytes_sent, seen.unwanted_bytes, seen.timeouts
             ))
         }
-        _ => Err("not understood".into()),
+        _ => Err("unknown command, or the wrong number of arguments".into()),
     }
 }
 
-/// Connects with these peers now, and stays so while something is fetched.
+/// Connects with these peers now. They are also kept as neighbours for later fetches.
 async fn meet(node: &Node, addresses: &[&str]) -> Outcome {
     let peers: Vec<Provider> = addresses.iter().map(|address| provider(address)).collect::<Result<_, _>>()?;
     node.tell_neighbours(peers.clone());
@@ -109,7 +111,7 @@ async fn meet(node: &Node, addresses: &[&str]) -> Outcome {
     Ok("met".to_owned())
 }
 
-/// On a network that loses packets a host may not even be found at the first attempt.
+/// Connects with a peer. On a network that loses packets the first attempts may fail.
 async fn connect(node: &Node, peer: PeerId, addresses: Vec<Multiaddr>) -> Result<(), Box<dyn Error>> {
     for _ in 1..ATTEMPTS {
         if node.connect(peer, addresses.clone()).await.is_ok() {
@@ -124,7 +126,7 @@ fn provider(text: &str) -> Result<Provider, Box<dyn Error>> {
     Ok((peer.parse::<PeerId>()?, vec![address.parse()?]))
 }
 
-/// Fetches, says so, and then makes it durable.
+/// Fetches a DAG, reports it on standard output, and then makes it durable.
 async fn get(node: &Node, cid: &str) -> Result<(), Box<dyn Error>> {
     let cid: Cid = cid.parse()?;
     let begun = Instant::now();

@@ -12,58 +12,58 @@ use serde_json::Value;
 
 use crate::{Error, FakeClock, Host, Lab, Process, Programs, Result, programs};
 
-/// The line of the daemon's banner that says that it runs.
+/// Start of the line in the daemon's banner that shows that it is ready.
 const READY: &str = "peer ID";
 
 const READY_LIMIT: Duration = Duration::from_secs(30);
 const CLI_LIMIT: Duration = Duration::from_secs(30);
-/// Time that an answer over the control socket may take.
+/// Maximum time that a request over the control socket may take.
 const CONTROL_LIMIT: Duration = Duration::from_secs(30);
 
-/// How long a daemon may take to end in order after SIGTERM, as promised to its users.
+/// Maximum time for an orderly end of the daemon after SIGTERM, as promised to users.
 pub const STOP_LIMIT: Duration = Duration::from_secs(5);
 
-/// A host with a home, a data folder and a shared folder of its own, which run through all restarts of its daemon.
+/// A host with its own home, data folder and shared folder; they survive restarts of its daemon.
 #[derive(Debug)]
 pub struct Robot {
     host: Host,
     programs: Programs,
-    /// The wall clock of its daemon; the machine's when there is none.
+    /// The wall clock of the daemon; the machine's clock when there is none.
     clock: Option<FakeClock>,
     daemon: Option<Process>,
 }
 
 impl Robot {
-    /// A new robot on the lab's first network, its daemon running and ready.
+    /// Starts a new robot on the lab's first network, and waits until its daemon is ready.
     ///
     /// # Errors
-    /// When the host or the daemon does not come up.
+    /// When the host cannot be made or the daemon does not become ready.
     pub fn start(lab: &Lab, name: &str) -> Result<Self> {
         Self::start_on(lab.host(name)?, "")
     }
 
-    /// A robot on this host with this configuration (TOML), its daemon running and ready. The configuration may have
-    /// tables, such as the section of a service.
+    /// Starts a robot on this host with this configuration (TOML), and waits until its daemon is ready. The
+    /// configuration may contain tables, such as the section of a service.
     ///
     /// # Errors
-    /// When the daemon does not come up.
+    /// When the daemon does not become ready.
     pub fn start_on(host: Host, configuration: &str) -> Result<Self> {
         let mut robot = Self::new(host, configuration)?;
         robot.restart()?;
         Ok(robot)
     }
 
-    /// A robot on this host with this configuration (TOML), its daemon not yet running.
+    /// Makes a robot on this host with this configuration (TOML), without starting its daemon.
     ///
     /// # Errors
-    /// When the programs cannot be built or the folders not be made.
+    /// When the programs cannot be built or the folders cannot be made.
     pub fn new(host: Host, configuration: &str) -> Result<Self> {
         let robot = Self { host, programs: programs()?, clock: None, daemon: None };
         for folder in [robot.home(), robot.data_folder(), robot.shared_folder(), robot.runtime_folder()] {
             fs::create_dir_all(&folder).map_err(Error::io(format!("making {}", folder.display())))?;
         }
         let file = robot.configuration_file();
-        // All hosts of a lab have the machine's own name.
+        // All hosts of a lab share the machine's host name, so the configuration gives each robot its own.
         let configuration = format!("hostname = {:?}\n{configuration}", robot.host.name());
         fs::write(&file, configuration).map_err(Error::io(format!("writing {}", file.display())))?;
         Ok(robot)
@@ -76,23 +76,24 @@ impl Robot {
         self
     }
 
-    /// Returns this robot with another wall clock for its daemon, from the next start on; `None` for the machine's.
+    /// Returns this robot with another wall clock for its daemon, used at its next start; `None` is the machine's
+    /// clock.
     #[must_use]
     pub fn with_clock(mut self, clock: Option<FakeClock>) -> Self {
         self.clock = clock;
         self
     }
 
-    /// Starts the daemon, killing the one that runs, and waits until it is ready.
+    /// Starts the daemon, after killing a running one, and waits until it is ready.
     ///
     /// # Errors
-    /// When it does not get ready; the error shows its last lines.
+    /// When it does not become ready; the error shows its last lines.
     pub fn restart(&mut self) -> Result {
         self.launch()?;
         self.wait_until_ready()
     }
 
-    /// Starts the daemon, killing the one that runs, and waits for nothing.
+    /// Starts the daemon, after killing a running one, without waiting for it to become ready.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -108,16 +109,16 @@ impl Robot {
         Ok(())
     }
 
-    /// Waits until the daemon that was launched is ready.
+    /// Waits until the daemon started by [`Self::launch`] is ready.
     ///
     /// # Errors
-    /// When it does not get ready; the error shows its last lines.
+    /// When it does not become ready; the error shows its last lines.
     pub fn wait_until_ready(&mut self) -> Result {
         let is_ready = |line: &str| line.trim_start().starts_with(READY);
         self.running()?.wait_for_line(is_ready, READY_LIMIT).map(drop)
     }
 
-    /// SIGKILL, as when the power is cut. A daemon that does not run is no error.
+    /// Sends SIGKILL to the daemon, which ends it as a power cut would. A daemon that does not run is not an error.
     ///
     /// # Errors
     /// When the operating system refuses.
@@ -125,27 +126,27 @@ impl Robot {
         self.daemon.take().map_or(Ok(()), |mut daemon| daemon.kill().map(drop))
     }
 
-    /// SIGTERM, and waits for the end for [`STOP_LIMIT`].
+    /// Sends SIGTERM to the daemon, and waits up to [`STOP_LIMIT`] for its end.
     ///
     /// # Errors
-    /// When it does not run or does not end in time.
+    /// When the daemon does not run or does not end in time.
     pub fn terminate(&mut self) -> Result<ExitStatus> {
         let status = self.running()?.terminate(STOP_LIMIT)?;
         self.daemon = None;
         Ok(status)
     }
 
-    /// Runs the CLI on this robot against itself and reads its answer, which must be JSON.
+    /// Runs the CLI on this robot with its own daemon, and parses the answer as JSON.
     ///
     /// # Errors
-    /// When the CLI fails or answers something else.
+    /// When the CLI fails or its answer is not JSON.
     pub fn cli(&self, arguments: &[&str]) -> Result<Value> {
         let text = self.cli_text(arguments)?;
         serde_json::from_str(&text)
             .map_err(|problem| Error::answer(format!("dt-swarm-cli {arguments:?}: {problem}"), text))
     }
 
-    /// As [`Self::cli`], for answers that people read.
+    /// Like [`Self::cli`], but returns the answer as text.
     ///
     /// # Errors
     /// When the CLI fails.
@@ -153,24 +154,27 @@ impl Robot {
         self.host.run(self.cli_command(arguments), CLI_LIMIT)?.success(&format!("dt-swarm-cli {arguments:?}"))
     }
 
-    /// Runs the CLI on this robot against itself, which must fail; gives what it says then.
+    /// Runs the CLI on this robot with its own daemon, expects it to fail, and returns its standard error.
     ///
     /// # Errors
-    /// When it succeeds.
+    /// When the CLI succeeds.
     pub fn cli_failure(&self, arguments: &[&str]) -> Result<String> {
         let finished = self.host.run(self.cli_command(arguments), CLI_LIMIT)?;
         match finished.status.success() {
-            true => Err(Error::answer(format!("a failure of dt-swarm-cli {arguments:?}"), finished.stdout)),
+            true => Err(Error::answer(
+                format!("a failure expected from dt-swarm-cli {arguments:?}"),
+                finished.stdout,
+            )),
             false => Ok(finished.stderr),
         }
     }
 
-    /// The CLI on this robot, to ask it itself.
+    /// Returns a command that runs the CLI on this robot with its own daemon.
     pub fn cli_command(&self, arguments: &[&str]) -> Command {
         self.cli_command_to("127.0.0.1", arguments)
     }
 
-    /// The CLI on this robot, to ask whatever daemon answers at `host`.
+    /// Returns a command that runs the CLI on this robot with the daemon at `host`.
     pub fn cli_command_to(&self, host: &str, arguments: &[&str]) -> Command {
         let mut command = self.host.command(&self.programs.cli);
         command.arg(host).args(arguments);
@@ -178,46 +182,49 @@ impl Robot {
         command
     }
 
-    /// The host, for its conditions.
+    /// Returns the host, for example to change its conditions.
     pub fn host(&self) -> &Host {
         &self.host
     }
 
-    /// The daemon's process.
+    /// Returns the daemon's process.
     ///
     /// # Errors
-    /// When it does not run.
+    /// When the daemon does not run.
     pub fn running(&mut self) -> Result<&mut Process> {
         let name = self.host.name();
-        self.daemon.as_mut().ok_or_else(|| Error::answer(format!("the daemon of {name}"), "it does not run"))
+        self.daemon
+            .as_mut()
+            .ok_or_else(|| Error::answer(format!("the daemon of {name}"), "it is not running"))
     }
 
-    /// The folder whose files the swarm gets.
+    /// Returns the folder whose files are shared with the swarm.
     pub fn shared_folder(&self) -> PathBuf {
         self.home().join("shared-logs")
     }
 
-    /// Where the daemon keeps its state.
+    /// Returns the folder in which the daemon keeps its state.
     pub fn data_folder(&self) -> PathBuf {
         self.host.folder().join("data")
     }
 
-    /// Where the daemon takes orders of its owner.
+    /// Returns the path of the socket on which the daemon takes its owner's requests.
     pub fn control_socket(&self) -> PathBuf {
         self.runtime_folder().join("dt-swarm").join("control.sock")
     }
 
-    /// A client of the daemon's control socket.
+    /// Connects with the daemon's control socket.
     ///
     /// # Errors
-    /// When the daemon does not accept it.
+    /// When the daemon does not accept the connection.
     pub fn control(&self) -> Result<Client> {
         let path = self.control_socket();
         let what = format!("connecting with the daemon of {}", self.host.name());
         Client::connect(&path, CONTROL_LIMIT).map_err(Error::control(what))
     }
 
-    /// All robots share the machine's file system, so each gets folders of its own for whatever it may look for.
+    /// Sets the environment of a program on this robot. All robots share the machine's file system, so each gets its
+    /// own folders.
     fn surround(&self, command: &mut Command) {
         command.env("HOME", self.home());
         command.env("DSWARM_DIR_STORAGE", self.shared_folder());
@@ -234,7 +241,7 @@ impl Robot {
         self.host.folder().join("run")
     }
 
-    /// The home of whoever uses this robot.
+    /// Returns the home folder of the robot's user.
     pub fn home(&self) -> PathBuf {
         self.host.folder().join("home")
     }
@@ -243,7 +250,7 @@ impl Robot {
         self.host.folder().join("dt-swarm.toml")
     }
 
-    /// Puts a file with this content into the shared folder in one step, and gives its path.
+    /// Puts a file with this content into the shared folder in one step, and returns its path.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -251,7 +258,7 @@ impl Robot {
         self.share_by(name, |draft| fs::write(draft, content))
     }
 
-    /// As [`Self::share`], a copy of this file, which may be larger than memory.
+    /// Like [`Self::share`], with a copy of the file `original`, which may be larger than memory.
     ///
     /// # Errors
     /// When it cannot be read or written.

@@ -1,8 +1,8 @@
-//! A network with distance: frames take their time, some are lost, and groups of hosts can be cut off from each other.
+//! A network with delay: frames arrive later, some are lost, and groups of hosts can be cut off from each other.
 //!
-//! The kernel has no netem on all machines, so this is an Ethernet switch of our own: each host has a TAP interface, and one
-//! thread of this process takes the frames from all of them and gives each to those that hear it, once its time has come.
-//! The interfaces count what hosts send as those of a cable do.
+//! Not every kernel has netem, so this module is an Ethernet switch of our own. Each host has a TAP interface. One
+//! thread of this process takes the frames from all interfaces, and delivers each frame to its receivers after the
+//! delay. The counters of the interfaces count a host's frames as those of a cable do.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -22,29 +22,30 @@ use crate::addresses::Addresses;
 use crate::forwarding::{Forwarding, Receivers};
 use crate::{Error, Result};
 
-/// The largest that a TAP interface gives at once.
+/// Maximum size in bytes of a frame from a TAP interface.
 const FRAME_BYTES: usize = 64 * 1024;
-/// Frames taken from one port before the others have their turn.
+/// Maximum number of frames taken from one port before the other ports have their turn.
 const BURST: usize = 64;
-/// Frames on their way at a time; of more, the new ones are lost.
+/// Maximum number of frames in transit. When it is reached, new frames are lost.
 const MOST_FLIGHTS: usize = 65_536;
-/// Events of ports taken at once.
+/// Maximum number of port events taken at once.
 const EVENTS: usize = 64;
-/// What the event loop calls the end of the network; ports have smaller numbers.
+/// Event number that means the end of the network; the numbers of ports are smaller.
 const STOP: u64 = u64::MAX;
-/// Before the daemons under test, so that the network keeps its times when they are busy.
+/// Scheduling priority (nice value) of the thread. It is above that of the daemons, so that the network keeps its times
+/// when they are busy.
 const PRIORITY: i32 = -15;
 
-/// How frames fare.
+/// Delay and loss of frames.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Conditions {
-    /// How long a frame takes from one host to another.
+    /// Time from the departure of a frame to its arrival.
     pub delay: Duration,
-    /// The fraction of frames, 0 to 1, that a host which should hear them does not: at random, for each host by itself.
+    /// Fraction of frames, 0 to 1, that a receiver loses at random. Each receiver of a frame loses it independently.
     pub loss: f64,
 }
 
-/// A switch with delay, with the addresses 10.77.K.0/24. A clone is the same network.
+/// A switch with delay, with the addresses 10.77.K.0/24. A clone refers to the same network.
 #[derive(Debug, Clone)]
 pub struct DelayNetwork {
     addresses: Addresses,
@@ -52,7 +53,7 @@ pub struct DelayNetwork {
     running: Arc<Mutex<Option<Running>>>,
 }
 
-/// The thread, which ends when the stream does.
+/// The thread, which ends when the stream is closed.
 #[derive(Debug)]
 struct Running {
     stop: UnixStream,
@@ -70,11 +71,11 @@ struct Switch {
     conditions: Conditions,
     forwarding: Forwarding,
     ports: Vec<Port>,
-    /// By the time of their arrival, and in the order of their departure.
+    /// Frames in transit, by the time of their arrival and the order of their departure.
     flights: BTreeMap<(Instant, u64), Flight>,
     departed: u64,
     overflowed: u64,
-    /// The longest that a frame was delivered after its time.
+    /// Maximum time by which a frame was delivered too late.
     latest: Duration,
     random: ChaCha8Rng,
 }
@@ -109,7 +110,7 @@ impl DelayNetwork {
         epoll::add(&shared.epoll, &stopped, epoll::EventData::new_u64(STOP), epoll::EventFlags::IN)?;
         let in_thread = Arc::clone(&shared);
         let work = move || {
-            // The stream is watched for as long as this runs.
+            // The thread owns the stream, so that it stays registered with epoll while the thread runs.
             let _stopped = stopped;
             in_thread.run();
         };
@@ -122,7 +123,7 @@ impl DelayNetwork {
         self.addresses.next()
     }
 
-    /// Takes the frames of this interface from now on.
+    /// Connects this interface: the switch takes its frames and delivers frames to it.
     pub(crate) fn plug(&self, tap: SyncDevice, address: Ipv4Addr) -> Result {
         let mut switch = self.shared.lock();
         let port = epoll::EventData::new_u64(switch.ports.len() as u64);
@@ -133,13 +134,13 @@ impl DelayNetwork {
         Ok(())
     }
 
-    /// Changes how frames fare that are sent from now on.
+    /// Changes the conditions of the frames that hosts send after this call.
     pub fn set_conditions(&self, conditions: Conditions) {
         self.shared.lock().conditions = conditions;
     }
 
-    /// Parts the hosts into groups that do not hear each other; nobody loses carrier. What is on its way from one group
-    /// to another is lost.
+    /// Divides the hosts into groups that do not hear each other; no host loses its carrier. Frames in transit from one
+    /// group to another are lost.
     pub fn set_groups(&self, group_of: impl Fn(Ipv4Addr) -> u32) {
         let switch = &mut *self.shared.lock();
         for (number, port) in switch.ports.iter().enumerate() {
@@ -152,22 +153,23 @@ impl DelayNetwork {
         self.set_groups(|_| 0);
     }
 
-    /// Frames that were lost because too many were on their way: none, unless the machine is too slow.
+    /// Returns the number of frames lost because too many were in transit. It is 0 unless the machine is too slow.
     pub fn overflowed(&self) -> u64 {
         self.shared.lock().overflowed
     }
 
-    /// The longest that it was late with a frame since this was last asked: a little, unless the machine is too slow.
+    /// Returns the maximum delay of a delivery beyond its time since the last call, and resets it. It is small unless
+    /// the machine is too slow.
     pub fn take_latest(&self) -> Duration {
         std::mem::take(&mut self.shared.lock().latest)
     }
 
-    /// Ends it: its interfaces vanish.
+    /// Ends the network and removes its interfaces.
     pub(crate) fn stop(&self) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(Running { stop, thread }) = running {
             drop(stop);
-            // Fails only when the thread has panicked, which it has told.
+            // Fails only when the thread has panicked, which it has reported.
             let _ = thread.join();
         }
         self.shared.lock().ports.clear();
@@ -180,7 +182,7 @@ impl Shared {
     }
 
     fn run(&self) {
-        // Not everybody may; then it keeps its times as well as it can.
+        // This fails without the right to raise priorities. The thread then keeps the default.
         let _ = rustix::process::setpriority_process(None, PRIORITY);
         let mut events = Vec::with_capacity(EVENTS);
         let mut buffer = vec![0; FRAME_BYTES];
@@ -189,7 +191,7 @@ impl Shared {
             let wait = self.lock().until_next(Instant::now());
             match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), wait.as_ref()) {
                 Err(rustix::io::Errno::INTR) | Ok(_) => {}
-                Err(error) => return eprintln!("lab: a delay network ends: {error}"),
+                Err(error) => return eprintln!("lab: a delay network ended: {error}"),
             }
             let ready: Vec<u64> = events.iter().map(|event| event.data.u64()).collect();
             if ready.contains(&STOP) {
@@ -219,20 +221,20 @@ impl Switch {
         }
     }
 
-    /// How long nothing is to be delivered; `None` for ever.
+    /// Returns the time until the next delivery; `None` when no frame is in transit.
     fn until_next(&self, now: Instant) -> Option<Timespec> {
         let ((due, _), _) = self.flights.first_key_value()?;
         let left = due.saturating_duration_since(now);
-        // Shorter than the age of the machine.
+        // The delay is always shorter than i64::MAX seconds.
         let seconds = left.as_secs().try_into().unwrap_or(i64::MAX);
         Some(Timespec { tv_sec: seconds, tv_nsec: left.subsec_nanos().into() })
     }
 
-    /// Takes what a host has sent.
+    /// Takes the frames that a host has sent.
     fn take(&mut self, from: usize, buffer: &mut [u8]) {
         for _ in 0..BURST {
             let read = self.ports.get(from).and_then(|port| port.tap.recv(buffer).ok());
-            // None there any more, or its host is being removed.
+            // No more frames are there, or the host is being removed.
             let Some(read) = read else { return };
             let frame = &buffer[..read];
             if let Some(receivers) = self.forwarding.route(from, frame) {
@@ -250,7 +252,7 @@ impl Switch {
         self.flights.insert((Instant::now() + self.conditions.delay, self.departed), flight);
     }
 
-    /// Gives to the hosts what has come by now.
+    /// Delivers the frames whose time has come.
     fn deliver(&mut self, now: Instant) {
         while let Some(arrival) = self.flights.first_entry().filter(|first| first.key().0 <= now) {
             self.latest = self.latest.max(now - arrival.key().0);
@@ -259,7 +261,7 @@ impl Switch {
                 let is_lost =
                     self.conditions.loss > 0.0 && self.random.random::<f64>() < self.conditions.loss;
                 if let (false, Some(port)) = (is_lost, self.ports.get(port)) {
-                    // An interface that is down takes nothing, as with a cable.
+                    // An interface that is down takes no frame, as with a cable.
                     let _ = port.tap.send(&frame);
                 }
             }

@@ -1,16 +1,16 @@
-//! What can go wrong in the lab, told so that a failed test explains itself.
+//! Errors of the lab. Each explains by itself why a test failed.
 
 use std::fmt;
 use std::io;
 use std::time::Duration;
 
-/// The machine cannot give what was asked for: no rights for namespaces, a program that is not installed.
+/// The machine lacks something that the lab needs, such as the right to make namespaces or an installed program.
 ///
-/// A test turns it into a loud omission with [`crate::or_skip`].
+/// [`crate::or_skip`] turns it into a skipped test with a loud message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Unavailable {
-    /// A sentence for people: what is missing, and the way out.
+    /// Message for people: the missing thing, and how to get it.
     pub reason: String,
 }
 
@@ -20,74 +20,75 @@ impl Unavailable {
     }
 }
 
-/// Every error of the lab. `Debug` shows the same text as `Display`, because that is what a test
-/// that returns an error prints.
+/// Every error of the lab.
+///
+/// `Debug` shows the same text as `Display`, because a test that returns an error prints it with `Debug`.
 #[derive(thiserror::Error)]
 pub enum Error {
-    /// The machine cannot give what was asked for.
+    /// The machine lacks something that the lab needs.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
-    /// A name that would not fit an interface or a namespace.
+    /// A name does not fit an interface or a namespace.
     #[error("the name {0:?} is not 1 to 32 of a-z, 0-9 and '-'")]
     Name(String),
-    /// More networks or hosts than addresses.
+    /// All networks, or all addresses of a network, are in use.
     #[error("no address is left for {0}")]
     Full(String),
-    /// A program that was run to its end answered with a failure.
+    /// A command ran to its end and reported a failure.
     #[error("`{command}` failed: {problem}")]
     Command {
-        /// The command line.
+        /// The whole command line.
         command: String,
-        /// Its exit status and what it wrote to stderr.
+        /// The exit status and the text on stderr.
         problem: String,
     },
-    /// Something awaited did not happen in time.
-    #[error("not within {within:?}: {what}{}", told(seen))]
+    /// An awaited event did not happen in time.
+    #[error("timed out after {within:?} waiting for this: {what}{}", told(seen))]
     Deadline {
-        /// What was awaited.
+        /// The awaited event.
         what: String,
-        /// How long.
+        /// The time limit that passed.
         within: Duration,
-        /// What was there instead, such as the last lines of a process.
+        /// The output seen instead, such as the last lines of a process.
         seen: String,
     },
-    /// A process ended while something was awaited from it.
-    #[error("{process} ended before this: {what}{}", told(seen))]
+    /// A process ended before an awaited event.
+    #[error("{process} ended while the lab waited for it: {what}{}", told(seen))]
     Ended {
         /// The name of the process.
         process: String,
-        /// What was awaited.
+        /// The awaited event.
         what: String,
-        /// Its last lines.
+        /// The last lines of the process.
         seen: String,
     },
-    /// An answer that is not what the asked one promises.
+    /// A peer or program gave an unexpected answer.
     #[error("{what}: unexpected answer {answer:?}")]
     Answer {
-        /// What was asked.
+        /// The question that was asked.
         what: String,
-        /// What came.
+        /// The answer as it arrived.
         answer: String,
     },
     /// A request over the control socket of a daemon failed.
     #[error("{what}: {source}")]
     Control {
-        /// The request.
+        /// The request that failed.
         what: String,
-        /// The client's error.
+        /// The error of the client.
         source: control::ClientError,
     },
-    /// The operating system refused.
+    /// A call of the operating system failed.
     #[error("{what}: {source}")]
     Io {
-        /// What was tried.
+        /// The operation that failed.
         what: String,
-        /// Why not.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
 
-/// The result of every call of the lab, and of a test that uses it.
+/// Result of every call of the lab, and of a test that uses it.
 pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 
 impl fmt::Debug for Error {

@@ -1,4 +1,4 @@
-//! Wall clocks that are wrong, for the daemons of robots: by libfaketime, which stands between a program and the C library.
+//! Wrong wall clocks for the daemons of robots, made by libfaketime, which intercepts calls of the C library.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,21 +6,21 @@ use std::process::Command;
 
 use crate::Unavailable;
 
-/// Folder below which Debian has the library, in a folder of the architecture.
+/// Folder below which Debian has the library, in a subfolder named after the architecture.
 const LIBRARIES: &str = "/usr/lib";
-/// The library for programs with threads, below the folder of the architecture.
+/// Path of the library for programs with threads, below the subfolder of the architecture.
 const LIBRARY: &str = "faketime/libfaketimeMT.so.1";
 
-/// What the wall clock of a robot shows. Timers and the times of files stay right.
+/// A wall clock of a robot. Timers and the times of files stay right.
 #[derive(Clone, Debug)]
 pub struct FakeClock {
     library: PathBuf,
-    /// The time as libfaketime reads it.
+    /// The time, in the format of libfaketime.
     shows: String,
 }
 
 impl FakeClock {
-    /// A clock that is ahead of the machine's by this many seconds; less than 0 for behind.
+    /// Makes a clock that is this many seconds ahead of the machine's; a negative number means behind.
     ///
     /// # Errors
     /// [`Unavailable`] when libfaketime is not installed.
@@ -28,7 +28,7 @@ impl FakeClock {
         Self::showing(format!("{seconds:+}"))
     }
 
-    /// A clock that shows the first minute of 1970 when the daemon starts.
+    /// Makes a clock that shows the first minute of 1970 when the daemon starts.
     ///
     /// # Errors
     /// [`Unavailable`] when libfaketime is not installed.
@@ -40,7 +40,7 @@ impl FakeClock {
         Ok(Self { library: library()?, shows })
     }
 
-    /// Gives this clock to a command.
+    /// Sets the environment of a command so that it sees this clock.
     pub(crate) fn give_to(&self, command: &mut Command) {
         command.env("LD_PRELOAD", &self.library).env("FAKETIME", &self.shows).env("TZ", "UTC");
         for switch in ["FAKETIME_DONT_FAKE_MONOTONIC", "DONT_FAKE_MONOTONIC", "NO_FAKE_STAT"] {

@@ -1,4 +1,4 @@
-//! What a host lets through.
+//! Packet filters of a host.
 
 use crate::{Host, Result};
 use std::time::Duration;
@@ -6,11 +6,11 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(20);
 
 impl Host {
-    /// Lets in only what one of these rules accepts (nftables, such as `udp dport 1240`), and what the host says to itself.
-    /// Former rules go; with none at all everything is let in.
+    /// Accepts only packets that match one of these rules (nftables, such as `udp dport 1240`), and packets on
+    /// loopback. The rules replace former ones. Without any rule only loopback packets are accepted.
     ///
     /// # Errors
-    /// When nftables does not take the rules.
+    /// When nftables refuses the rules.
     pub fn let_in_only(&self, rules: &[&str]) -> Result {
         let accepted: String = rules.iter().map(|rule| format!("  {rule} accept\n")).collect();
         self.firewall(&format!(
@@ -18,10 +18,10 @@ impl Host {
         ))
     }
 
-    /// Keeps out what one of these rules fits; former rules go.
+    /// Drops packets that match one of these rules, and accepts all others. The rules replace former ones.
     ///
     /// # Errors
-    /// When nftables does not take the rules.
+    /// When nftables refuses the rules.
     pub fn keep_out(&self, rules: &[&str]) -> Result {
         let dropped: String = rules.iter().map(|rule| format!("  {rule} drop\n")).collect();
         self.firewall(&format!(" chain input {{\n  type filter hook input priority 0;\n{dropped} }}\n"))

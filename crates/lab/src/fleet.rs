@@ -1,4 +1,4 @@
-//! Many robots on a delay network, each of them watched.
+//! Many robots on a delay network, each with an observer.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,22 +14,22 @@ use crate::proposal::proposal;
 use crate::sightings::item_name;
 use crate::{DelayNetwork, Error, Host, Lab, Observer, Result, Sightings, ask};
 
-/// Name, in the shared tree, of the bucket of experiments: everybody's in the open swarm, and no service of the daemon looks
-/// at it.
+/// Name, in the shared tree, of the bucket of experiments. In the open swarm every peer may write to it, and no service
+/// of the daemon reads it.
 const EXPERIMENTS: &str = "lab";
-/// For how long it holds, in seconds: longer than any experiment.
+/// Validity of the records in seconds, longer than any experiment.
 const LIFETIME: u64 = 24 * 3600;
 
-/// Robots with their observers. Dropping it ends all.
+/// Robots with their observers. Dropping the fleet ends both.
 #[derive(Debug)]
 pub struct Fleet {
-    // Before the robots, so that links end before daemons do.
+    // Declared before the robots, so that the links end before the daemons do.
     observers: Vec<Observer>,
     robots: Vec<Robot>,
     sightings: Arc<Sightings>,
 }
 
-/// New hosts `PREFIX0`, `PREFIX1`, … on a delay network.
+/// Makes new hosts `PREFIX0`, `PREFIX1`, … on a delay network.
 ///
 /// # Errors
 /// When no address is left, or the operating system refuses.
@@ -43,21 +43,22 @@ pub fn hosts(lab: &Lab, network: &DelayNetwork, prefix: &str, number: usize) -> 
 }
 
 impl Fleet {
-    /// A robot on each of these hosts, none of them running.
+    /// Makes a robot on each of these hosts, without starting its daemon.
     ///
     /// # Errors
-    /// When the programs cannot be built or the folders not be made.
+    /// When the programs cannot be built or the folders cannot be made.
     pub fn on(hosts: Vec<Host>) -> Result<Self> {
         Ok(Self::of(hosts.into_iter().map(|host| Robot::new(host, "")).collect::<Result<_>>()?))
     }
 
-    /// These robots.
+    /// Makes a fleet of these robots.
     pub fn of(robots: Vec<Robot>) -> Self {
         let sightings = Arc::new(Sightings::of(robots.len()));
         Self { observers: Vec::new(), robots, sightings }
     }
 
-    /// Starts all daemons at once, and observes each from as soon as it listens: its presence records, and what is new.
+    /// Starts all daemons at once. Each is observed from the moment at which it listens: its presence records and all
+    /// new records.
     ///
     /// # Errors
     /// When one of them does not start.
@@ -77,10 +78,11 @@ impl Fleet {
         self.robots.iter_mut().try_for_each(|robot| robot.wait_until_ready())
     }
 
-    /// Waits until each has the presence records of `peers` robots, itself among them; gives when the last had.
+    /// Waits until each robot has the presence records of `peers` robots, including its own. Returns the time of the
+    /// last.
     ///
     /// # Errors
-    /// When one of them has not in time.
+    /// When a robot does not have them in time.
     pub fn wait_until_acquainted(&self, peers: usize, within: Duration) -> Result<Instant> {
         let known = self.sightings.wait_for_count("peer/", peers, Instant::now() + within);
         known.ok_or_else(|| Error::Deadline {
@@ -90,25 +92,25 @@ impl Fleet {
         })
     }
 
-    /// The robots, in the order of the hosts.
+    /// Returns the robots, in the order of the hosts.
     pub fn robots(&self) -> &[Robot] {
         &self.robots
     }
 
-    /// The robots, to stop and start them.
+    /// Returns the robots, to stop and start them.
     pub fn robots_mut(&mut self) -> &mut [Robot] {
         &mut self.robots
     }
 
-    /// What has come to them; the number of a node is its place among the hosts.
+    /// Returns the notes of the observers. The number of a node is its index among the hosts.
     pub fn sightings(&self) -> &Sightings {
         &self.sightings
     }
 
-    /// How many of these lack at how many daemons, each place counted. The daemons themselves are asked for all that they hold.
+    /// Returns the number of missing items, summed over all daemons. Each daemon is asked for all its records.
     ///
     /// # Errors
-    /// When one does not answer.
+    /// When a daemon does not answer.
     pub fn count_absent(&self, whats: &[String]) -> Result<usize> {
         let mut absent = 0;
         for host in self.robots.iter().map(Robot::host) {
@@ -120,22 +122,22 @@ impl Fleet {
         Ok(absent)
     }
 
-    /// Ends the observation, so that nobody but the daemons themselves speaks with them.
+    /// Ends the observation. After that the lab has no links to the daemons.
     pub fn leave_alone(&mut self) {
         self.observers.clear();
     }
 }
 
 impl Robot {
-    /// Has the daemon sign and say that `data` is in the bucket of experiments. Gives when it was told, and the name under
-    /// which observers note it.
+    /// Lets the daemon sign and publish that `data` is in the bucket of experiments. Returns the time of the request
+    /// and the name under which observers note the item.
     ///
     /// # Errors
-    /// When it does not say it.
+    /// When the daemon does not publish it.
     pub fn say(&self, data: &str) -> Result<(Instant, String)> {
         let statement = proposal(experiments()?.as_str(), data, now(), LIFETIME)?;
         let name = item_name(statement.item());
-        let what = format!("having {} say {data}", self.host().name());
+        let what = format!("publishing {data} on {}", self.host().name());
         let statements = Batch::try_from(vec![StatementText(statement)]);
         let statements = statements.map_err(|error| Error::answer(&what, error.to_string()))?;
         let request = Request::Publish { statements, anyway: true };

@@ -1,30 +1,30 @@
-//! To whom a frame goes: what an Ethernet switch knows. Pure.
+//! Forwarding decisions of an Ethernet switch. Pure.
 
 use std::collections::BTreeMap;
 
 type Mac = [u8; 6];
 
-/// An Ethernet header: destination, source, type.
+/// Length in bytes of an Ethernet header: destination, source, type.
 const HEADER_BYTES: usize = 14;
 
-/// The ports of a switch, and who was heard behind which.
+/// The ports of a switch, and the addresses learnt behind each port.
 #[derive(Debug, Default)]
 pub(crate) struct Forwarding {
-    /// The group of each port. Those of different groups do not hear each other.
+    /// The group of each port. Ports of different groups do not hear each other.
     groups: Vec<u32>,
     behind: BTreeMap<Mac, usize>,
 }
 
-/// Where a frame goes.
+/// Destination ports of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Receivers {
     One(usize),
-    /// All ports but its own.
+    /// All ports except the sender's.
     Others,
 }
 
 impl Forwarding {
-    /// One more port, in group 0; the first is number 0.
+    /// Adds a port in group 0. Ports are numbered from 0.
     pub(crate) fn add_port(&mut self) {
         self.groups.push(0);
     }
@@ -35,7 +35,8 @@ impl Forwarding {
         }
     }
 
-    /// Learns who sends, and says where the frame goes; `None` when it is not one.
+    /// Learns the sender's address, and returns the destination of the frame. Returns `None` when the bytes are not a
+    /// frame or the receiver is behind the same port.
     pub(crate) fn route(&mut self, from: usize, frame: &[u8]) -> Option<Receivers> {
         let header = frame.get(..HEADER_BYTES)?;
         let destination: Mac = header[..6].try_into().ok()?;
@@ -46,12 +47,12 @@ impl Forwarding {
         match self.behind.get(&destination) {
             Some(port) if *port == from => None,
             Some(port) => Some(Receivers::One(*port)),
-            // Broadcast, multicast, and whoever has not spoken yet.
+            // The address is broadcast, multicast, or has not sent a frame yet.
             None => Some(Receivers::Others),
         }
     }
 
-    /// The ports that hear a frame from this one now.
+    /// Returns the ports that receive a frame from this port now.
     pub(crate) fn hearers(&self, from: usize, receivers: Receivers) -> impl Iterator<Item = usize> + '_ {
         let ports = match receivers {
             Receivers::One(port) => port..port + 1,
@@ -61,7 +62,7 @@ impl Forwarding {
     }
 }
 
-/// Whether an address stands for several: nobody can be behind it.
+/// Returns whether an address stands for several hosts, so that no single host has it.
 fn is_group(mac: Mac) -> bool {
     mac[0] & 1 == 1
 }
@@ -87,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn the_unknown_is_flooded_and_the_known_goes_to_one() {
+    fn a_frame_to_an_unknown_address_is_flooded_and_to_a_known_one_is_not() {
         let mut forwarding = three_ports();
         assert_eq!(forwarding.route(0, &frame(11, 10)), Some(Receivers::Others));
         assert_eq!(forwarding.route(1, &frame(10, 11)), Some(Receivers::One(0)));
@@ -95,7 +96,7 @@ mod tests {
         assert_eq!(forwarding.route(0, &frame(0xff, 10)), Some(Receivers::Others));
         assert_eq!(hearers(&forwarding, 0, Receivers::Others), [1, 2]);
         assert_eq!(hearers(&forwarding, 0, Receivers::One(1)), [1]);
-        // Whoever moves to another port is found there.
+        // A host that moves to another port is found there.
         forwarding.route(2, &frame(0xff, 11));
         assert_eq!(forwarding.route(0, &frame(11, 10)), Some(Receivers::One(2)));
     }
@@ -111,10 +112,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_frame_goes_nowhere() {
+    fn a_malformed_frame_and_one_to_the_same_port_are_dropped() {
         let mut forwarding = three_ports();
         assert_eq!(forwarding.route(0, &frame(11, 10)[..13]), None);
-        // To somebody behind the same port: it has heard it already.
+        // The receiver is behind the same port and has heard the frame already.
         forwarding.route(0, &frame(0xff, 12));
         assert_eq!(forwarding.route(0, &frame(12, 10)), None);
     }

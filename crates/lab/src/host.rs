@@ -1,4 +1,4 @@
-//! A host: one network namespace.
+//! A host: one network namespace with its links, its folder and its processes.
 
 use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
@@ -16,7 +16,7 @@ use crate::tap;
 use crate::tool::{inside, ip, run};
 use crate::{Error, Result};
 
-/// A host of a lab, with its own interfaces, loopback, firewall and folder. It lives as long as its lab.
+/// A host of a lab, with its own interfaces, loopback, firewall and folder. It exists until its lab is dropped.
 #[derive(Debug, Clone)]
 pub struct Host {
     name: String,
@@ -36,7 +36,8 @@ impl Host {
             folder: folder.to_owned(),
             links: vec![],
         };
-        // Robots run cubic. A machine that allows it only to its root says no here, and its default stays.
+        // Robots use the congestion control cubic. Where only the machine's root may choose it, this fails and the
+        // default stays.
         let _ = run(
             host.command_with("sh", &["-c", "echo cubic > /proc/sys/net/ipv4/tcp_congestion_control"]),
             "",
@@ -44,7 +45,7 @@ impl Host {
         Ok(host)
     }
 
-    /// Puts a cable between this host and a network, with the network's next free address.
+    /// Connects this host with a network by a virtual cable, and gives it the network's next free address.
     ///
     /// # Errors
     /// When no address is left, or `ip` fails.
@@ -65,8 +66,10 @@ impl Host {
         Ok(link)
     }
 
-    /// Connects this host with a delay network, with its next free address. To the host it is an Ethernet interface
-    /// like any other; its carrier cannot be pulled, so [`Link::disconnect`] takes the interface itself down.
+    /// Connects this host with a delay network, and gives it the network's next free address.
+    ///
+    /// The host sees an ordinary Ethernet interface. Its carrier cannot be pulled, so [`Link::disconnect`] sets the
+    /// interface itself down.
     ///
     /// # Errors
     /// When no address is left, or the interface cannot be made.
@@ -83,32 +86,32 @@ impl Host {
         Ok(link)
     }
 
-    /// The name that it was given.
+    /// Returns the name that the host was given.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The name of its network namespace, for `ip netns exec`.
+    /// Returns the name of the host's network namespace, for `ip netns exec`.
     pub fn namespace(&self) -> &str {
         &self.namespace
     }
 
-    /// A folder for the host's files and logs; it goes with the lab.
+    /// Returns the folder of the host's files and logs; it is removed with the lab.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Its links, in the order of their attachment.
+    /// Returns the links, in the order in which they were attached.
     pub fn links(&self) -> &[Link] {
         &self.links
     }
 
-    /// Its address on the network that it was attached to first; loopback when there is none.
+    /// Returns the address on the network that was attached first, or loopback when there is none.
     pub fn address(&self) -> Ipv4Addr {
         self.links.first().map_or(Ipv4Addr::LOCALHOST, Link::address)
     }
 
-    /// A command that will run this program on the host.
+    /// Returns a command that runs this program on the host.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         inside(&self.namespace, program.as_ref())
     }
@@ -119,7 +122,7 @@ impl Host {
         command
     }
 
-    /// Starts a command; `name` names its log file in the host's folder.
+    /// Starts a command. Its log file in the host's folder is called `name`.log.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -127,14 +130,14 @@ impl Host {
         Process::start(&format!("{}/{name}", self.name), command, &self.folder.join(format!("{name}.log")))
     }
 
-    /// Does some work on the host, in a thread of this process that is moved there: sockets opened by it are the host's,
-    /// and stay so wherever they are used.
+    /// Runs some work on the host, in a thread of this process that is moved into the host's namespace. Sockets that it
+    /// opens belong to the host, and keep belonging to it when another thread uses them.
     ///
     /// # Errors
     /// When the thread cannot be moved.
     ///
     /// # Panics
-    /// When the work does.
+    /// When the work panics.
     pub fn within<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T> {
         let path = Path::new("/run/netns").join(&self.namespace);
         let moved = || {
@@ -142,7 +145,7 @@ impl Host {
             move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
             Ok(work())
         };
-        // The thread ends with the work, so no other work ever runs on the wrong host.
+        // The thread ends with the work, so no other work ever runs in the wrong namespace.
         let done = thread::scope(|scope| scope.spawn(moved).join());
         let done = done.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         done.map_err(Error::io(format!("moving a thread to the host {}", self.name)))
@@ -151,12 +154,12 @@ impl Host {
     /// Runs a command to its end.
     ///
     /// # Errors
-    /// When it cannot be started, or does not end in time (it is killed then). Its exit status is no error.
+    /// When it cannot be started, or does not end in time; then it is killed. A failing exit status is not an error.
     pub fn run(&self, command: Command, within: Duration) -> Result<Finished> {
         process::run(command, within)
     }
 
-    /// [`Link::limit_rate`] on every link.
+    /// Calls [`Link::limit_rate`] on every link.
     ///
     /// # Errors
     /// When `tc` fails.
@@ -164,7 +167,7 @@ impl Host {
         self.links.iter().try_for_each(|link| link.limit_rate(bits_per_second))
     }
 
-    /// [`Link::unlimit_rate`] on every link.
+    /// Calls [`Link::unlimit_rate`] on every link.
     ///
     /// # Errors
     /// When there was no limit, or `tc` fails.
@@ -172,7 +175,7 @@ impl Host {
         self.links.iter().try_for_each(Link::unlimit_rate)
     }
 
-    /// [`Link::set_loss`] on every link.
+    /// Calls [`Link::set_loss`] on every link.
     ///
     /// # Errors
     /// When `nft` fails.
@@ -180,7 +183,7 @@ impl Host {
         self.links.iter().try_for_each(|link| link.set_loss(fraction))
     }
 
-    /// [`Link::disconnect`] on every link.
+    /// Calls [`Link::disconnect`] on every link.
     ///
     /// # Errors
     /// When `ip` fails.
@@ -188,7 +191,7 @@ impl Host {
         self.links.iter().try_for_each(Link::disconnect)
     }
 
-    /// [`Link::reconnect`] on every link.
+    /// Calls [`Link::reconnect`] on every link.
     ///
     /// # Errors
     /// When `ip` fails.
@@ -196,7 +199,7 @@ impl Host {
         self.links.iter().try_for_each(Link::reconnect)
     }
 
-    /// What passed all its links together.
+    /// Returns the sum of the traffic on all links.
     ///
     /// # Errors
     /// When `ip` fails.
@@ -211,7 +214,7 @@ impl Host {
         Ok(sum)
     }
 
-    /// Bytes that left through the rate limits of all links so far, see [`Link::sent_through_limit`].
+    /// Returns the bytes sent through the rate limits of all links so far; see [`Link::sent_through_limit`].
     ///
     /// # Errors
     /// When a link has no limit, or `tc` fails.

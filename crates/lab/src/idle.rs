@@ -1,4 +1,4 @@
-//! What a daemon costs that has nothing to do, beside others that wait for the same.
+//! Measures the cost of an idle daemon, and of other programs that wait for peers in a similar way.
 
 use std::fs;
 use std::path::Path;
@@ -10,15 +10,15 @@ use lab::daemon::Robot;
 use lab::peers::{Avahi, Syncthing, avahi_available, syncthing_available};
 use lab::{Error, Host, Lab, Process, Result, Unavailable, ask, counts_writes, wait_until};
 
-/// How long daemons may take to learn of each other.
+/// Maximum time for the daemons to learn of each other.
 const KNOWN: Duration = Duration::from_secs(180);
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Bytes of each file of `--files`.
+/// Size in bytes of each file that `--files` makes.
 const FILE_BYTES: usize = 1000;
 
-/// Heading and decimals of each figure of a row.
+/// Heading and number of decimals of each column.
 const COLUMNS: [(&str, usize); 8] = [
     ("peers", 0),
     ("resident (MB)", 1),
@@ -30,28 +30,28 @@ const COLUMNS: [(&str, usize); 8] = [
     ("to disk (bytes/hour)", 0),
 ];
 
-/// `None`: not known here.
+/// The figures of one row; `None` where a figure cannot be measured.
 type Figures = [Option<f64>; COLUMNS.len()];
 
-/// What is measured.
+/// Options of the measurement of idle daemons.
 #[derive(clap::Args)]
 pub(crate) struct Idle {
-    /// How many peers each daemon has
+    /// Number of peers of each daemon
     #[arg(long, default_value_t = 10)]
     peers: u32,
-    /// How long to measure, in seconds
+    /// Duration of the measurement in seconds
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
-    /// How long they have to come to rest once they know each other, in seconds
+    /// Time between the moment when all daemons know each other and the measurement, in seconds
     #[arg(long, default_value_t = 30)]
     settle: u64,
-    /// How many files of 1 kB the first daemon, and the first Syncthing, shares
+    /// Number of files of 1 kB that the first daemon, and the first Syncthing, shares
     #[arg(long, default_value_t = 0)]
     files: u32,
-    /// How many Syncthings are measured in the same run, if it is installed; they share one folder
+    /// Number of Syncthing instances measured in the same run, if it is installed; they share one folder
     #[arg(long, default_value_t = 3)]
     syncthing: u32,
-    /// How many avahi-daemons are measured in the same run, if it is installed [default: as many as daemons]
+    /// Number of avahi-daemons measured in the same run, if it is installed [default: as many as daemons]
     #[arg(long)]
     avahi: Option<u32>,
 }
@@ -60,7 +60,7 @@ pub(crate) struct Idle {
 trait Subject {
     fn host(&self) -> &Host;
     fn process(&mut self) -> Result<&Process>;
-    /// Number of other programs that it knows.
+    /// Returns the number of other programs that it knows.
     fn peers(&self) -> Result<usize>;
 }
 
@@ -78,7 +78,7 @@ impl Subject for Robot {
     }
 }
 
-/// A program that others wrote, with the number of its peers.
+/// A program of another project, with the number of its peers.
 struct Other<T> {
     program: T,
     peers: usize,
@@ -112,7 +112,7 @@ impl Subject for Other<Avahi> {
     }
 }
 
-/// Programs of one kind.
+/// All measured programs of one kind.
 struct Group {
     name: &'static str,
     subjects: Vec<Box<dyn Subject>>,
@@ -129,14 +129,15 @@ pub(crate) fn idle(options: &Idle) -> Result {
     groups.extend(if_available("syncthing", syncthing_available(), || syncthings(&lab, options))?);
     groups.extend(if_available("avahi", avahi_available(), || avahis(&lab, options))?);
     println!(
-        "{} daemons that know each other; {settle} s to settle, then {seconds} s of measuring",
+        "{} daemons that know each other; {settle} s to settle, then {seconds} s of measurement",
         peers + 1
     );
-    // The passing of time is itself what is measured here, so these are no guesses.
+    // The passing of time is itself measured here, so these sleeps do not wait for an event.
     thread::sleep(Duration::from_secs(settle));
     let before = groups.iter_mut().map(Group::usage).collect::<Result<Vec<_>>>()?;
     thread::sleep(Duration::from_secs(seconds));
-    // All at the same time: asking for the peers would be measured.
+    // The usage of all programs is read at once, before their peers: asking a daemon for its peers would be measured
+    // too.
     let after = groups.iter_mut().map(Group::usage).collect::<Result<Vec<_>>>()?;
     println!("{:<22} {}", "host", COLUMNS.map(|(heading, _)| heading).join("  "));
     for ((group, before), after) in groups.iter().zip(before).zip(after) {
@@ -145,16 +146,16 @@ pub(crate) fn idle(options: &Idle) -> Result {
     Ok(())
 }
 
-/// A false 0 is worse than no figure.
+/// Warns that writes cannot be measured. A false 0 is worse than no figure.
 fn warn_of_no_disk(folder: &Path) {
     eprintln!(
-        "lab: what is written to {} is not counted as written to a disk (is it in memory?), so nothing is said of that. \
-         TMPDIR names another place.",
+        "lab: writes to {} are not counted as writes to a disk (is it in memory?), so this figure is left out. \
+         Set TMPDIR to a folder on a disk.",
         folder.display()
     );
 }
 
-/// Starts programs that others wrote, or says why they are not measured.
+/// Starts programs of another project, or prints why they are not measured.
 fn if_available(
     name: &str,
     available: std::result::Result<(), Unavailable>,
@@ -186,7 +187,7 @@ fn daemons(lab: &Lab, peers: u32, files: u32) -> Result<Group> {
     Ok(Group { name: "dt-swarm", subjects })
 }
 
-/// How many others a robot knows to be there, by their own records.
+/// Returns the number of other robots whose own presence records a robot holds.
 fn known_peers(robot: &Robot) -> Result<usize> {
     let answer = ask(robot.host(), robot.host().address())?;
     let present = answer.records.iter().filter(|(record, _)| record.item().bucket == buckets::PEER.path());
@@ -215,7 +216,7 @@ fn avahis(lab: &Lab, options: &Idle) -> Result<Group> {
     Ok(Group { name: "avahi", subjects })
 }
 
-/// Writes different files into a folder.
+/// Writes `files` files with different contents into a folder.
 fn fill(folder: &Path, files: u32) -> Result {
     let write = |number: u32| {
         let mut content = number.to_le_bytes().repeat(FILE_BYTES / 4);
@@ -272,7 +273,7 @@ fn usage(subject: &mut dyn Subject) -> Result<Usage> {
 fn figures(peers: usize, before: &Usage, after: &Usage, within: Duration, is_disk: bool) -> Figures {
     let cpu_time = (after.cpu_time - before.cpu_time).as_secs_f64();
     let written = (after.written_bytes - before.written_bytes) as f64;
-    // Threads that ended took their count with them.
+    // A thread that ended is no longer counted, so the sum can become smaller.
     let wake_ups = after.wake_ups.saturating_sub(before.wake_ups) as f64;
     [
         Some(peers as f64),
@@ -286,7 +287,7 @@ fn figures(peers: usize, before: &Usage, after: &Usage, within: Duration, is_dis
     ]
 }
 
-/// One row of all, each figure from those of its column.
+/// Combines all rows into one: each figure is computed from those of its column.
 fn summary(rows: &[Figures], of: impl Fn(&[f64]) -> f64) -> Figures {
     std::array::from_fn(|column| {
         let figures: Option<Vec<f64>> = rows.iter().map(|row| row[column]).collect();

@@ -1,4 +1,4 @@
-//! One lab: its switch, its networks and its hosts, and how they vanish.
+//! One lab: its switch, its networks, its hosts, and their removal.
 
 use std::path::Path;
 use std::process;
@@ -13,14 +13,14 @@ use crate::network::Network;
 use crate::tool::ip;
 use crate::{Error, Result, Unavailable, sweep, system};
 
-/// Labs of one process are told apart by this number.
+/// Number of the next lab in this process; it makes the names of its namespaces unique.
 static NEXT_LAB: AtomicU32 = AtomicU32::new(0);
 
-/// A switch with hosts on it, each a network namespace of this machine.
+/// A switch with hosts on it; each host is a network namespace of this machine.
 ///
-/// Nothing of it lies in the machine's own network, so labs may run beside each other. Dropping it
-/// kills every process on its hosts and removes all; what a killed test process left behind is
-/// removed by the next lab of any process.
+/// No part of a lab is in the machine's own network, so several labs can run at once. Dropping a lab kills every
+/// process on its hosts and removes the namespaces. If a test process was killed, the next lab of any process removes
+/// what remains of its labs.
 #[derive(Debug)]
 pub struct Lab {
     prefix: String,
@@ -29,7 +29,7 @@ pub struct Lab {
     networks: AtomicU32,
     ports: Arc<AtomicU32>,
     lan: Network,
-    /// To be stopped with the lab.
+    /// Networks whose threads are stopped with the lab.
     delay_networks: Mutex<Vec<DelayNetwork>>,
 }
 
@@ -54,7 +54,7 @@ impl Lab {
         let switch = format!("{prefix}switch");
         let ports = Arc::new(AtomicU32::new(0));
         let lan = Network::unmade(&switch, "lan", 0, &ports);
-        // Made before the first namespace, so that a failure half way is torn down like everything else.
+        // The lab is built before the first namespace, so that its `Drop` also cleans up after a failure below.
         let (networks, delay_networks) = (AtomicU32::new(1), Mutex::default());
         let lab = Self { prefix, folder, switch, networks, ports, lan, delay_networks };
         ip(&["netns", "add", &lab.switch])?;
@@ -62,35 +62,35 @@ impl Lab {
         Ok(lab)
     }
 
-    /// A new host with a link to the first network.
+    /// Makes a new host with a link to the first network.
     ///
     /// # Errors
-    /// When the name is unfit or taken, or no address is left.
+    /// When the name is not allowed or already taken, or no address is left.
     pub fn host(&self, name: &str) -> Result<Host> {
         let mut host = self.lone_host(name)?;
         host.attach(&self.lan)?;
         Ok(host)
     }
 
-    /// A new host without any link; [`Host::attach`] gives it one.
+    /// Makes a new host without any link; [`Host::attach`] adds links.
     ///
     /// # Errors
-    /// When the name is unfit or taken.
+    /// When the name is not allowed or already taken.
     pub fn lone_host(&self, name: &str) -> Result<Host> {
         check_name(name)?;
         Host::make(name, &format!("{}{name}", self.prefix), &self.folder.path().join(name))
     }
 
-    /// The first network.
+    /// Returns the first network.
     pub fn lan(&self) -> &Network {
         &self.lan
     }
 
-    /// One more network, not connected with the others; its addresses are 10.77.K.0/24 with K from 1.
-    /// The name becomes that of its bridge, so it has at most 15 bytes.
+    /// Makes a further network, not connected with the others. Its addresses are 10.77.K.0/24, with K counted from 1.
+    /// The name becomes the name of its bridge, so it may have at most 15 bytes.
     ///
     /// # Errors
-    /// When the name is unfit or taken.
+    /// When the name is not allowed or already taken.
     pub fn network(&self, name: &str) -> Result<Network> {
         check_name(name)?;
         let network = Network::unmade(&self.switch, name, self.next_network()?, &self.ports);
@@ -98,11 +98,11 @@ impl Lab {
         Ok(network)
     }
 
-    /// One more network, on which frames take their time and some are lost; [`Host::attach_tap`] brings hosts to it.
-    /// All chance on it grows from the seed.
+    /// Makes a further network that delays frames and loses some; [`Host::attach_tap`] connects hosts with it. The seed
+    /// determines all its random choices.
     ///
     /// # Errors
-    /// When no network is left, or the operating system refuses.
+    /// When no network number is left, or the operating system refuses.
     pub fn delay_network(&self, conditions: Conditions, seed: u64) -> Result<DelayNetwork> {
         let network = DelayNetwork::start(self.next_network()?, conditions, seed)?;
         self.delay_networks.lock().unwrap_or_else(PoisonError::into_inner).push(network.clone());
@@ -114,12 +114,12 @@ impl Lab {
         u8::try_from(number).map_err(|_| Error::Full(format!("network {number}")))
     }
 
-    /// Where logs and the hosts' folders lie, as long as the lab lives.
+    /// Returns the folder of the logs and of the hosts' folders; it exists until the lab is dropped.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// What all its namespaces' names begin with.
+    /// Returns the prefix of the names of all namespaces of this lab.
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
@@ -128,7 +128,7 @@ impl Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         sweep::remove(&self.prefix);
-        // A namespace lives on as long as a TAP interface in it is held open.
+        // A namespace exists until the last open TAP interface in it is closed.
         self.delay_networks
             .get_mut()
             .unwrap_or_else(PoisonError::into_inner)
@@ -142,7 +142,7 @@ impl Drop for Lab {
 }
 
 const WAY_OUT: &str =
-    "Run as root, or by tools/in-namespace (an unprivileged user namespace with its own /run)";
+    "Run as root, or with tools/in-namespace (an unprivileged user namespace with its own /run)";
 
 fn check_name(name: &str) -> Result {
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';

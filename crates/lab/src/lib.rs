@@ -1,8 +1,8 @@
-//! Real hosts on one machine, for tests and measurements (never linked into the product).
+//! Real hosts on one machine, for tests and measurements; never linked into the product.
 //!
-//! A [`Lab`] is a switch; each [`Host`] on it is a network namespace with a cable (veth) to a bridge. On the hosts
-//! run real programs: our daemon ([`daemon::Robot`]) and peers that others wrote ([`peers`]). Conditions are
-//! set at run time: rate, loss, a pulled cable. A test reads like this:
+//! A [`Lab`] is a switch. Each [`Host`] on it is a network namespace that a virtual cable (veth) connects to a bridge.
+//! Hosts run real programs: our daemon ([`daemon::Robot`]) and programs of other projects ([`peers`]). A test sets the
+//! conditions at run time: rate, loss, a pulled cable. Example of a test:
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -18,9 +18,9 @@
 //! }
 //! ```
 //!
-//! It needs root, or an unprivileged user namespace with a /run of its own, which `tools/in-namespace` makes round
-//! any command. Nothing of it may be called with the hope that something has happened meanwhile: every wait names
-//! what it waits for and a deadline.
+//! The lab needs root, or an unprivileged user namespace with its own /run; `tools/in-namespace` runs any command in
+//! such a namespace. A test never sleeps in the hope that something has happened meanwhile: every wait names the
+//! condition and a deadline.
 
 pub mod daemon;
 pub mod experiments;

@@ -1,4 +1,4 @@
-//! The line protocol, spoken by a test itself, so that it sees the very records that a daemon holds.
+//! A client of the line protocol in the test itself, so that a test sees exactly the records that a daemon holds.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -10,22 +10,22 @@ use routing::{Address, Envelope, Message, Status};
 use crate::error::{Error, Result};
 use crate::host::Host;
 
-/// The TCP port on which a daemon takes links unless it is configured otherwise.
+/// Default TCP port on which a daemon listens for links.
 pub const LINE_PORT: u16 = 8000;
 
-/// Time to wait for a connection, and for each line of an answer.
+/// Maximum time to wait for a connection, and for each line of an answer.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A TCP link to the line port of a daemon.
 #[derive(Debug)]
 pub struct LineClient {
-    /// Names both ends in errors.
+    /// Names both ends of the link in errors.
     name: String,
     stream: TcpStream,
 }
 
 impl LineClient {
-    /// Connects the host `from` with the daemon at `daemon`.
+    /// Connects from the host `from` to the daemon at `daemon`.
     ///
     /// # Errors
     /// When the daemon does not accept the link in time.
@@ -36,7 +36,7 @@ impl LineClient {
         Ok(Self { stream: stream.map_err(Error::io(&name))?, name })
     }
 
-    /// Makes a client of a stream that is connected already. `name` is for messages.
+    /// Makes a client of a connected stream. `name` appears in messages.
     pub(crate) fn of(name: &str, stream: TcpStream) -> Self {
         Self { name: name.to_owned(), stream }
     }
@@ -49,7 +49,7 @@ impl LineClient {
         self.send_bytes(&line(envelope))
     }
 
-    /// Sends bytes, which need not be lines.
+    /// Sends bytes, which need not be complete lines.
     ///
     /// # Errors
     /// When the link is closed.
@@ -57,7 +57,7 @@ impl LineClient {
         self.stream.write_all(bytes).map_err(Error::io(&self.name))
     }
 
-    /// The stream, to read from or to close.
+    /// Returns the stream, to read from it or to close it.
     pub fn stream(&self) -> &TcpStream {
         &self.stream
     }
@@ -67,24 +67,24 @@ impl LineClient {
     }
 }
 
-/// Returns an envelope as it is sent over a link.
+/// Returns an envelope in the form in which a link carries it.
 pub(crate) fn line(envelope: &Envelope) -> Vec<u8> {
     (envelope.encode() + "\n").into_bytes()
 }
 
-/// Everything that a daemon answers to a request for all.
+/// A daemon's answer to a request for all records.
 #[derive(Debug)]
 pub struct Answer {
-    /// Its live records, dismissals too, each with one signature; not verified here.
+    /// The live records, dismissals included, one entry per signature. The signatures are not verified.
     pub records: Vec<(Statement, Signature)>,
-    /// Its status.
+    /// The daemon's status.
     pub status: Status,
 }
 
-/// Asks the daemon at `daemon` for all that it holds, from the host `from`.
+/// Asks the daemon at `daemon` for all its records, from the host `from`.
 ///
 /// # Errors
-/// When it does not answer in time, or with something else.
+/// When the daemon does not answer in time, or the answer cannot be read.
 pub fn ask(from: &Host, daemon: Ipv4Addr) -> Result<Answer> {
     let mut client = LineClient::connect(from, daemon)?;
     let request = Message::req(&["*"], Validity::ALWAYS);
@@ -112,12 +112,12 @@ fn read_answer(stream: &TcpStream) -> std::io::Result<Answer> {
 }
 
 impl Answer {
-    /// Returns how often the daemon counted this since it started.
+    /// Returns the value of a counter of the daemon, counted since its start.
     pub fn count(&self, counter: &str) -> u64 {
         self.status.counters.get(counter).copied().unwrap_or(0)
     }
 
-    /// Returns whether it holds a record whose data begins like this.
+    /// Returns whether the daemon holds a record whose data begins with this text.
     pub fn holds(&self, beginning: &str) -> bool {
         self.records.iter().any(|(statement, _)| statement.item().data.as_str().starts_with(beginning))
     }

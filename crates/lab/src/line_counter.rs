@@ -1,4 +1,4 @@
-//! How many lines each client of a server sent, and when: by what arrives on the server's host.
+//! Counts the lines that each client of a server sent, and when, by capturing packets on the server's host.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,22 +9,22 @@ use crate::{Error, Host, Process, Result};
 
 const START_LIMIT: Duration = Duration::from_secs(20);
 const STOP_LIMIT: Duration = Duration::from_secs(10);
-/// The log's name, in the host's folder.
+/// Name of the process and its log in the host's folder.
 const NAME: &str = "arriving";
 
-/// Listens on a host; a client that sends each line by itself has a packet for each.
+/// Captures packets on a host. A client that sends each line by itself sends one packet per line.
 #[derive(Debug)]
 pub struct LineCounter {
     host: Host,
     process: Process,
 }
 
-/// When lines of each client came, in seconds.
+/// The arrival times in seconds of the lines of each client.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Arrivals(BTreeMap<Ipv4Addr, Vec<f64>>);
 
 impl LineCounter {
-    /// Begins with what comes to a port of a host from now on, but for what the host `except` sends from any of its addresses.
+    /// Starts to count the packets that arrive at a port of a host, except those that the host `except` sends.
     ///
     /// # Errors
     /// When tcpdump does not start.
@@ -38,7 +38,7 @@ impl LineCounter {
         Ok(Self { host: host.clone(), process })
     }
 
-    /// Ends, and gives what came.
+    /// Ends the capture, and returns the arrivals.
     ///
     /// # Errors
     /// When tcpdump does not end, or its log cannot be read.
@@ -59,19 +59,19 @@ impl Arrivals {
         Self(arrivals)
     }
 
-    /// Only those of these clients; the rest is other servers.
+    /// Returns only the arrivals of these clients, for example without those of other servers.
     #[must_use]
     pub fn of(mut self, clients: &[Ipv4Addr]) -> Self {
         self.0.retain(|client, _| clients.contains(client));
         self
     }
 
-    /// How many lines each client sent.
+    /// Returns the number of lines that each client sent.
     pub fn counts(&self) -> Vec<usize> {
         self.0.values().map(Vec::len).collect()
     }
 
-    /// The most lines of one client within any span of so many seconds.
+    /// Returns the maximum number of lines that one client sent within any span of this many seconds.
     pub fn most_within(&self, seconds: f64) -> usize {
         let most = |times: &Vec<f64>| {
             let within = |(place, at): (usize, &f64)| {
@@ -83,7 +83,7 @@ impl Arrivals {
     }
 }
 
-/// Client and time of a packet with something in it, such as
+/// Returns the client and the time of a packet that is not empty. Example of a line:
 /// `1700000000.25 eth1  In  IP 10.77.1.1.45678 > 10.77.1.2.6667: tcp 312`.
 fn parse_line(line: &str) -> Option<(Ipv4Addr, f64)> {
     let at = line.split_whitespace().next()?.parse().ok()?;
@@ -99,8 +99,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn packets_with_something_in_them_are_counted_by_client() {
-        // As in the log of a process, which marks each line.
+    fn packets_with_payload_are_counted_by_client() {
+        // The log of a process marks each line with two characters.
         let log = "! listening on any\n  100.5 eth1  In  IP 10.77.1.1.4567 > 10.77.1.2.6667: tcp 12\n\
                    101.0 eth1  In  IP 10.77.1.1.4567 > 10.77.1.2.6667: tcp 0\n\
                    102.4 eth1  In  IP 10.77.1.1.4567 > 10.77.1.2.6667: tcp 300\n\

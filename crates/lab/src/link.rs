@@ -5,14 +5,16 @@ use std::net::Ipv4Addr;
 use crate::tool::{inside, ip, run};
 use crate::{Error, Result};
 
-/// How long the rate limit's queue may get before packets are dropped, as in a router that is not bloated.
+/// Longest time that a packet waits in the queue of the rate limit before packets are dropped. A short queue is that of
+/// a router without bufferbloat.
 const QUEUE: &str = "50ms";
 
-/// The least burst of the rate limit: a few packets, more than the 1500 bytes below which nothing passes.
+/// Smallest burst, in bytes, of the rate limit. The limit passes no packet larger than the burst, and a packet has 1500
+/// bytes.
 const LEAST_BURST_BYTES: u64 = 16 * 1024;
 
-/// A pair of interfaces: `ethN` in the host, `portM` on the network's bridge. On a delay network there is `ethN` alone,
-/// which then stands for both.
+/// A pair of interfaces: `ethN` in the host, `portM` on the network's bridge. On a delay network there is only `ethN`,
+/// and both fields name it.
 #[derive(Debug, Clone)]
 pub struct Link {
     pub(crate) namespace: String,
@@ -22,41 +24,41 @@ pub struct Link {
     pub(crate) port: String,
 }
 
-/// Bytes that passed an interface since the host was made, with all headers.
+/// Counters of an interface since the host was made; bytes include all headers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Traffic {
-    /// Bytes that came in.
+    /// Bytes received by the host.
     pub received: u64,
-    /// Bytes that went out, after any rate limit.
+    /// Bytes sent by the host, after any rate limit.
     pub sent: u64,
-    /// Packets that the interface itself could not take on the way out: on a delay network, that the lab was too slow.
+    /// Outgoing packets that the interface dropped. On a delay network this means that the lab was too slow.
     pub dropped: u64,
 }
 
 impl Link {
-    /// The interface's name in the host.
+    /// Returns the interface's name in the host.
     pub fn interface(&self) -> &str {
         &self.interface
     }
 
-    /// The host's address on this network.
+    /// Returns the host's address on this network.
     pub fn address(&self) -> Ipv4Addr {
         self.address
     }
 
-    /// Limits what the host sends to this many bits in a second; a new limit replaces the old one.
+    /// Limits the rate at which the host sends, in bits per second. A new limit replaces the old one.
     ///
     /// # Errors
     /// When `tc` fails.
     pub fn limit_rate(&self, bits_per_second: u64) -> Result {
-        // Two milliseconds' worth, so that a fast link does not wait for the kernel's timer.
+        // The bytes of two milliseconds, so that a fast link does not wait for the kernel's timer.
         let burst = LEAST_BURST_BYTES.max(bits_per_second / 8 / 500);
         let (rate, burst) = (format!("{bits_per_second}bit"), format!("{burst}b"));
         let arguments = ["tbf", "rate", &rate, "burst", &burst, "latency", QUEUE];
         self.root_queue(&[&["replace"], arguments.as_slice()].concat())
     }
 
-    /// Takes the rate limit away.
+    /// Removes the rate limit.
     ///
     /// # Errors
     /// When there was none, or `tc` fails.
@@ -72,7 +74,7 @@ impl Link {
         run(command, "").map(drop)
     }
 
-    /// Loses this fraction (0 to 1, in steps of a thousandth) of all packets that come to the host, at random.
+    /// Drops this fraction (0 to 1, in steps of a thousandth) of all packets that arrive at the host, at random.
     ///
     /// # Errors
     /// When `nft` fails.
@@ -82,7 +84,7 @@ impl Link {
         run(command, &loss_rules(&self.interface, fraction)).map(drop)
     }
 
-    /// Pulls the cable: the host's carrier is lost too.
+    /// Pulls the cable. The host also loses its carrier.
     ///
     /// # Errors
     /// When `ip` fails.
@@ -102,17 +104,17 @@ impl Link {
         ip(&["-n", &self.switch, "link", "set", &self.port, state]).map(drop)
     }
 
-    /// What passed this link so far.
+    /// Returns the traffic on this link so far.
     ///
     /// # Errors
-    /// When `ip` fails or answers something strange.
+    /// When `ip` fails or its answer cannot be read.
     pub fn traffic(&self) -> Result<Traffic> {
         let text = ip(&["-n", &self.namespace, "-json", "-stats", "link", "show", &self.interface])?;
         parse_traffic(&text).ok_or_else(|| Error::answer("ip link show", text))
     }
 
-    /// Bytes that left through the rate limit so far, as a cable carries them. The interface's own counter, see
-    /// [`Link::traffic`], counts a batch of packets that the kernel did not cut up yet as one, with one header.
+    /// Returns the bytes sent through the rate limit so far, as a cable carries them. The interface's own counter (see
+    /// [`Link::traffic`]) counts a batch of packets that the kernel has not split yet as one packet with one header.
     ///
     /// # Errors
     /// When there is no limit, or `tc` fails.
@@ -136,11 +138,11 @@ fn parse_traffic(text: &str) -> Option<Traffic> {
     Some(Traffic { received: count("rx/bytes")?, sent: count("tx/bytes")?, dropped: count("tx/dropped")? })
 }
 
-/// An nftables script that replaces the loss of one interface. Ingress comes before everything else, so address
-/// resolution is lost as well, as in the air.
+/// Returns an nftables script that replaces the loss rule of one interface. The ingress hook comes before all others,
+/// so packets of address resolution are lost too, as on a radio link.
 fn loss_rules(interface: &str, fraction: f64) -> String {
     let table = format!("table netdev loss-{interface}");
-    // A table can only be deleted when it exists, so it is declared first.
+    // Deleting a table that does not exist is an error, so the script declares it first.
     let clear = format!("{table}\ndelete {table}\n");
     let thousandths = (fraction.clamp(0.0, 1.0) * 1000.0).round() as u32;
     if thousandths == 0 {
@@ -171,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_passed_a_limit_is_read_from_the_answer_of_tc() {
+    fn bytes_sent_through_a_limit_are_read_from_the_answer_of_tc() {
         let text = r#"[{"kind":"noqueue","bytes":1},{"kind":"tbf","root":true,"bytes":1514,"packets":1}]"#;
         assert_eq!(parse_limited(text), Some(1514));
         assert_eq!(parse_limited(r#"[{"kind":"noqueue","bytes":1}]"#), None);

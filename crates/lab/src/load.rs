@@ -1,34 +1,34 @@
-//! How busy the machine is: figures of a crowded one say little about the programs.
+//! Load of the machine. Figures measured on a busy machine say little about the programs.
 
 use std::fs;
 use std::time::Duration;
 
 use crate::{Error, Process, Result, usage};
 
-/// How the time of all processors has been used so far.
+/// Processor time used so far, summed over all processors.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Load {
     busy: Duration,
     total: Duration,
-    /// By the processes that are measured.
+    /// Time used by the measured processes.
     measured: Duration,
-    /// By this process.
+    /// Time used by this process.
     own: Duration,
 }
 
 /// Shares of all processors' time, 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Shares {
-    /// Used by whomever.
+    /// Share used by all processes together.
     pub(crate) busy: f64,
-    /// Used neither by the processes that are measured nor by this one.
+    /// Share used by processes that are neither measured nor this one.
     pub(crate) others: f64,
-    /// What the measured processes used.
+    /// Processor time used by the measured processes.
     pub(crate) measured: Duration,
 }
 
 impl Load {
-    /// Up to now, with that of these processes.
+    /// Reads the load up to now, with the times of these processes.
     pub(crate) fn now(measured: &[&Process]) -> Result<Self> {
         let text = fs::read_to_string("/proc/stat").map_err(Error::io("/proc/stat"))?;
         let (busy, total) = parse(&text).ok_or_else(|| Error::answer("/proc/stat", text))?;
@@ -40,7 +40,7 @@ impl Load {
         Ok(Self { busy: ticks(busy), total: ticks(total), measured, own })
     }
 
-    /// What happened since `then`.
+    /// Returns the shares between `then` and this reading.
     pub(crate) fn since(self, then: Self) -> Shares {
         let total = self.total.saturating_sub(then.total).as_secs_f64().max(0.01);
         let busy = self.busy.saturating_sub(then.busy);
@@ -50,10 +50,10 @@ impl Load {
     }
 }
 
-/// Ticks that were used, and all.
+/// Returns the ticks in use and the total number of ticks.
 fn parse(stat: &str) -> Option<(u64, u64)> {
     let line = stat.lines().next()?.strip_prefix("cpu ")?;
-    // Of guests' time the line tells twice, so only the first eight count.
+    // The line counts guests' time twice, so only the first eight fields are added.
     let ticks: Vec<u64> = line.split_whitespace().take(8).map_while(|field| field.parse().ok()).collect();
     let [_, _, _, idle, waiting, ..] = ticks.as_slice() else { return None };
     let total: u64 = ticks.iter().sum();
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_measured_and_what_this_process_does_is_not_others() {
+    fn time_of_measured_processes_and_of_this_one_is_not_time_of_others() {
         let seconds = Duration::from_secs;
         let at = |busy, total, measured, own| Load {
             busy: seconds(busy),

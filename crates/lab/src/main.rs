@@ -1,4 +1,4 @@
-//! Measurements in the lab, by hand, and a peer for its tests.
+//! Command line of the lab: measurements that are started by hand, and a content node that tests control.
 
 mod content_node;
 mod idle;
@@ -16,9 +16,9 @@ use lab::experiments::{
 use lab::{Lab, sweep_leftovers};
 use share_v0::{ShareV0, share_v0};
 
-/// Real hosts in network namespaces on one machine. Needs root, or run it by tools/in-namespace.
-/// The daemons are built as this program is: `cargo run --release -p lab -- idle` measures what users run.
-/// DT_SWARM_BIN_DIR names a folder with other builds of dt-swarm and dt-swarm-cli to be measured.
+/// Real hosts in network namespaces on one machine. Needs root; without root, run it with tools/in-namespace. The
+/// daemons are built in the same profile as this program: `cargo run --release -p lab -- idle` measures the release
+/// build that users run. DT_SWARM_BIN_DIR names a folder with other builds of dt-swarm and dt-swarm-cli to measure.
 #[derive(Parser)]
 struct Options {
     #[command(subcommand)]
@@ -29,22 +29,22 @@ struct Options {
 enum Command {
     /// Print what idle daemons use: memory, processor time, network and disk
     Idle(Idle),
-    // Described where their options are.
+    // The types of the options of these commands hold their descriptions.
     Spread(Spread),
     Heal(Heal),
     Merge(Merge),
     Irc(Irc),
     Class(Class),
     Pair(Pair),
-    /// An IPFS node of ours alone, told on its standard input what to do
+    /// Run one of our IPFS nodes alone, controlled by commands on its standard input
     ContentNode(ContentNode),
     Storage(Storage),
     Crashes(Crashes),
     Limits(LimitsHeld),
     Attack(Attack),
-    /// Remove what labs of killed processes left behind
+    /// Remove the namespaces and processes that labs of killed processes left behind
     Sweep,
-    /// Share files with CIDv0, which our daemon itself never makes, by way of a daemon on another host
+    /// Share files with CIDv0 through a daemon on another host; our daemon itself never makes CIDv0
     ShareV0(ShareV0),
 }
 

@@ -1,18 +1,18 @@
-//! A bound on the memory of a process, the system's copies of files included, as on a small robot.
+//! A limit on the memory of a process, including the page cache of its files, as on a small robot.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::{Error, Process, Result, Unavailable};
 
-/// A control group of one process. It is removed with this.
+/// A control group of one process. Dropping it removes the group.
 #[derive(Debug)]
 pub struct MemoryLimit {
     group: PathBuf,
     peak: &'static str,
 }
 
-/// Where control groups are: the folder, and the names of limit and peak, of versions 2 and 1.
+/// The folders in which control groups are, with the names of limit and peak, for versions 2 and 1.
 const PLACES: [(&str, &str, &str); 3] = [
     ("/sys/fs/cgroup", "memory.max", "memory.peak"),
     ("/sys/fs/cgroup/unified", "memory.max", "memory.peak"),
@@ -20,10 +20,10 @@ const PLACES: [(&str, &str, &str); 3] = [
 ];
 
 impl MemoryLimit {
-    /// A new group, whose processes may have so many bytes together.
+    /// Makes a new group. Its processes together may have this many bytes.
     ///
     /// # Errors
-    /// When the machine has no such groups, or none that we may use.
+    /// When the machine has no control groups for memory, or this process may not use them.
     pub fn new(name: &str, bytes: u64) -> Result<Self> {
         for (place, limit, peak) in PLACES {
             let group = Path::new(place).join(format!("dts{}-{name}", std::process::id()));
@@ -31,16 +31,16 @@ impl MemoryLimit {
                 continue;
             }
             let made = Self { group, peak };
-            // Where no control groups are mounted this is a folder like any other, in which the file would be a new one.
+            // Where no control groups are mounted, this is an ordinary folder, and writing would create a new file.
             let file = made.group.join(limit);
             if file.exists() && fs::write(file, bytes.to_string()).is_ok() {
                 return Ok(made);
             }
         }
-        Err(Unavailable::new("no control group can limit memory here").into())
+        Err(Unavailable::new("no control group here can limit memory; root and cgroups are needed").into())
     }
 
-    /// From now on the process is limited.
+    /// Puts the process into the group; the limit applies to it at once.
     ///
     /// # Errors
     /// When the system refuses.
@@ -50,10 +50,10 @@ impl MemoryLimit {
         moved.map_err(Error::io(format!("writing {}", file.display())))
     }
 
-    /// The most bytes that its processes ever had, the system's copies of files included.
+    /// Returns the maximum number of bytes that the processes have had, including the page cache.
     ///
     /// # Errors
-    /// When the system does not say.
+    /// When the system does not report it.
     pub fn peak(&self) -> Result<u64> {
         let file = self.group.join(self.peak);
         let text = fs::read_to_string(&file).map_err(Error::io(format!("reading {}", file.display())))?;
@@ -63,7 +63,7 @@ impl MemoryLimit {
 
 impl Drop for MemoryLimit {
     fn drop(&mut self) {
-        // Fails while a process is in it; an empty group costs nothing, and is found by its name.
+        // Fails while a process is in the group. An empty group that remains costs nothing.
         let _ = fs::remove_dir(&self.group);
     }
 }

@@ -1,4 +1,4 @@
-//! A network of a lab: hosts that hear each other's broadcasts.
+//! A network of a lab: hosts that receive each other's broadcasts.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ pub struct Network {
     pub(crate) switch: String,
     pub(crate) bridge: String,
     addresses: Addresses,
-    /// Ports of the whole switch, so that their names are unique.
+    /// Counts the ports of the whole switch, so that their names are unique.
     ports: Arc<AtomicU32>,
 }
 
@@ -26,7 +26,7 @@ impl Network {
 
     pub(crate) fn make(&self) -> Result {
         let (switch, bridge) = (self.switch.as_str(), self.bridge.as_str());
-        // Without snooping every multicast reaches every host, as on a plain switch.
+        // Without snooping every multicast reaches every host, as on a simple switch.
         ip(&[
             "-n",
             switch,

@@ -1,4 +1,4 @@
-//! Watches a daemon as a peer on its own host would: over a link on loopback, which is no part of what is measured.
+//! Watches a daemon like a peer on its own host: over a link on loopback, which is not part of the measured traffic.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
@@ -14,16 +14,16 @@ use crate::line::{LINE_PORT, LineClient, line};
 use crate::sightings::item_name;
 use crate::{Error, Host, Result, Sightings};
 
-/// A daemon closes a link on which nothing comes for a minute.
+/// Interval of pings. A daemon closes a link on which nothing arrives for a minute.
 const PING_EVERY: Duration = Duration::from_secs(15);
-/// How often a program that does not listen yet is tried.
+/// Interval of attempts to connect to a program that does not listen yet.
 const TRY_EVERY: Duration = Duration::from_millis(20);
-/// Read at once at most.
+/// Maximum number of bytes read at once.
 const CHUNK_BYTES: usize = 64 * 1024;
-/// How long programs may take to listen: many start at once.
+/// Maximum time until a program listens. It is long, because many programs start at once.
 const LISTENING: Duration = Duration::from_secs(60);
 
-/// A link to a daemon, and the thread that reads it until this is dropped.
+/// A link to a daemon, and the thread that reads it until the observer is dropped.
 #[derive(Debug)]
 pub struct Observer {
     is_over: Arc<AtomicBool>,
@@ -32,11 +32,12 @@ pub struct Observer {
 }
 
 impl Observer {
-    /// Notes what comes to the daemon of `host` as what comes to `node`, named `BUCKET/DATA`: what it has by now in buckets
-    /// that match the patterns, and everything that is new. Waits until the daemon takes links.
+    /// Notes each record that reaches the daemon of `host` for the node number `node`, under the name `BUCKET/DATA`.
+    /// These are the present records in buckets that match the patterns, and all new records. Waits until the daemon
+    /// accepts links.
     ///
     /// # Errors
-    /// When it does not in time.
+    /// When the daemon does not accept the link in time.
     pub fn start(host: &Host, node: usize, patterns: &[&str], sightings: &Arc<Sightings>) -> Result<Self> {
         let name = format!("the observer's link to {}", host.name());
         let mut client = LineClient::of(&name, connect(host, LINE_PORT)?);
@@ -57,7 +58,7 @@ impl Observer {
         Self::follow(host.name(), client.into_stream(), Some(line(&ping)), take)
     }
 
-    /// Gives all that comes on a link to `take`, as it comes, and keeps the link alive by saying `ping` now and then.
+    /// Passes all bytes that arrive on a link to `take`. Keeps the link alive by sending `ping` at intervals.
     pub(crate) fn follow(
         whose: &str,
         link: TcpStream,
@@ -82,13 +83,13 @@ impl Observer {
 impl Drop for Observer {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::Relaxed);
-        // Fails only when the other side has closed it, which ends the thread as well.
+        // Fails only when the other side has closed the link, which ends the thread as well.
         let _ = self.link.shutdown(Shutdown::Both);
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 
-/// Reads until the link ends, and gives why.
+/// Reads until the link ends, and returns the reason.
 fn read(mut link: TcpStream, ping: Option<Vec<u8>>, mut take: impl FnMut(&[u8])) -> io::Error {
     let (mut buffer, mut pinged) = (vec![0; CHUNK_BYTES], Instant::now());
     loop {
@@ -123,7 +124,7 @@ pub(crate) fn connect(host: &Host, port: u16) -> Result<TcpStream> {
     link.map_err(Error::io(format!("connecting with port {port} of {}", host.name())))
 }
 
-/// A peer that says nothing needs no secret; it only has to be another one on each node.
+/// Returns a key for a peer that publishes nothing. It needs no secret, but differs on each node.
 fn throw_away_key(node: usize) -> Keypair {
     let mut seed = [0xda; 32];
     seed[..8].copy_from_slice(&(node as u64).to_be_bytes());

@@ -1,4 +1,4 @@
-//! What a process writes: the last lines in memory, all of it (up to a bound) in a log file.
+//! Output of a process: the last lines in memory, and all of it, up to a limit, in a log file.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -10,25 +10,25 @@ use std::time::{Duration, Instant};
 
 use crate::{Error, Result};
 
-/// Lines kept in memory.
+/// Maximum number of lines kept in memory.
 const LINES: usize = 10_000;
-/// A longer line is cut into several.
+/// Maximum length of a line in bytes. A longer line is split into several.
 const LINE_BYTES: u64 = 64 * 1024;
-/// The log file takes no more than this; memory still has the last lines.
+/// Maximum size of the log file in bytes. Later lines are only kept in memory.
 const LOG_BYTES: u64 = 64 * 1024 * 1024;
-/// Lines shown when something awaited did not come.
+/// Number of lines shown in the error when an awaited line did not come.
 const SHOWN_LINES: usize = 30;
 
-/// Which of the two a line came from.
+/// The stream of a process that a line came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {
-    /// Standard output.
+    /// The standard output.
     Out,
-    /// Standard error.
+    /// The standard error.
     Err,
 }
 
-/// A place in the output: lines from here on are those that come after it was taken.
+/// A place in the output: everything written after it was taken comes after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Mark(u64);
 
@@ -41,15 +41,15 @@ pub(crate) struct Output {
 #[derive(Debug)]
 struct State {
     lines: VecDeque<(Stream, String)>,
-    /// The number of the first kept line.
+    /// The number of the first line in memory, counted from the start of the process.
     first: u64,
-    /// Streams that have not ended.
+    /// Number of streams that have not ended.
     open: usize,
     log: File,
     logged: u64,
 }
 
-/// How waiting for a line went on without the line.
+/// Reason why an awaited line did not come.
 pub(crate) enum Missed {
     Deadline,
     Ended,
@@ -67,7 +67,7 @@ impl Output {
     pub(crate) fn follow(self: &Arc<Self>, stream: Stream, source: impl Read + Send + 'static) {
         self.lock().open += 1;
         let output = Arc::clone(self);
-        // Not joined: a grandchild may hold the stream open for longer than the process lives.
+        // The thread is not joined: a grandchild may hold the stream open after the process has ended.
         thread::spawn(move || {
             let mut reader = BufReader::new(source);
             while let Some(line) = next_line(&mut reader) {
@@ -90,13 +90,13 @@ impl Output {
         self.changed.notify_all();
     }
 
-    /// The place after the last line so far.
+    /// Returns the place after the last line so far.
     pub(crate) fn mark(&self) -> Mark {
         let state = self.lock();
         Mark(state.first + state.lines.len() as u64)
     }
 
-    /// The first kept line from `mark` on for which `wanted` holds, waiting for it if it is not there yet.
+    /// Returns the first line in memory from `mark` on for which `wanted` holds, and waits for it if necessary.
     pub(crate) fn wait(
         &self,
         mark: Mark,
@@ -124,20 +124,20 @@ impl Output {
         }
     }
 
-    /// The last lines, for a person.
+    /// Returns the last lines, for a message.
     pub(crate) fn tail(&self) -> String {
         let state = self.lock();
         let skip = state.lines.len().saturating_sub(SHOWN_LINES);
         state.lines.iter().skip(skip).map(|(_, line)| line.as_str()).collect::<Vec<_>>().join("\n")
     }
 
-    /// All kept lines of both streams.
+    /// Returns all lines in memory, of both streams.
     pub(crate) fn lines(&self) -> Vec<String> {
         self.lock().lines.iter().map(|(_, line)| line.clone()).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A predicate of a test that panicked leaves the lines whole.
+        // If a test's predicate panicked, the lines are still complete.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -149,7 +149,7 @@ impl State {
         }
         let tag = if stream == Stream::Err { "! " } else { "  " };
         self.logged += (tag.len() + line.len() + 1) as u64;
-        // A full disk must not stop the test: the lines in memory are what it asserts on.
+        // A full disk must not stop the test: it asserts on the lines in memory.
         let _ = writeln!(self.log, "{tag}{line}");
     }
 }
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_hides_what_came_before() {
+    fn a_mark_hides_the_lines_before_it() {
         let (_folder, output) = output_of("same\nother\n".to_owned());
         assert!(wait(&output, Mark(0), "same").is_some());
         assert!(wait(&output, Mark(1), "same").is_none());
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_without_end_is_cut_and_broken_text_is_shown_all_the_same() {
+    fn an_overlong_line_is_split_and_invalid_utf8_is_replaced() {
         let length = usize::try_from(LINE_BYTES).unwrap() + 3;
         let mut reader = Cursor::new([vec![b'x'; length], vec![b'\n', 0xff, b'\r', b'\n']].concat());
         let lengths: Vec<_> = std::iter::from_fn(|| next_line(&mut reader)).map(|line| line.len()).collect();

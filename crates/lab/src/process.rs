@@ -1,4 +1,4 @@
-//! Processes of a test: what they write, what they use, and their end.
+//! Processes of a test: their output, their resource usage and their end.
 
 use std::fs::File;
 use std::io::{Read, Seek, Write};
@@ -15,10 +15,10 @@ use crate::tool::show;
 use crate::usage;
 use crate::{Error, Mark, Result, Stream};
 
-/// How often an awaited end is looked for: the standard library cannot wait with a deadline.
+/// Interval at which the end of a process is polled: the standard library cannot wait with a deadline.
 const POLL: Duration = Duration::from_millis(5);
 
-/// A running process. Dropping it kills it; when a test panics its last lines are shown.
+/// A running process. Dropping it kills it, and shows its last lines if the test panics.
 #[derive(Debug)]
 pub struct Process {
     name: String,
@@ -27,22 +27,22 @@ pub struct Process {
     output: Arc<Output>,
 }
 
-/// What a command that ran to its end left.
+/// Result of a command that ran to its end.
 #[derive(Debug, Clone)]
 pub struct Finished {
-    /// How it ended.
+    /// The exit status.
     pub status: ExitStatus,
-    /// Its standard output; what is not UTF-8 is replaced.
+    /// The standard output; bytes that are not UTF-8 are replaced.
     pub stdout: String,
-    /// Its standard error.
+    /// The standard error.
     pub stderr: String,
 }
 
 impl Process {
-    /// Starts a command with its output captured, also into the file `log`. `name` is for messages.
+    /// Starts a command and captures its output in memory and in the file `log`. `name` appears in messages.
     ///
     /// # Errors
-    /// When the log cannot be written or the command not be started.
+    /// When the log cannot be written or the command cannot be started.
     pub fn start(name: &str, mut command: Command, log: &Path) -> Result<Self> {
         let output = Output::new(log)?;
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -56,23 +56,23 @@ impl Process {
         Ok(Self { name: name.to_owned(), stdin: child.stdin.take(), child, output })
     }
 
-    /// Its process id. On a host it is the program's own: `ip netns exec` replaces itself.
+    /// Returns the process id. On a host it is the program's own, because `ip netns exec` replaces itself.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Waits for a line, of either stream, for which `wanted` holds; one that was already written counts.
+    /// Waits for a line of either stream for which `wanted` holds. A line that was already written counts.
     ///
     /// # Errors
-    /// When it does not come in time, or the process ends without it; both show the last lines.
+    /// When no such line comes in time, or the process ends without it. Both errors show the last lines.
     pub fn wait_for_line(&self, wanted: impl Fn(&str) -> bool, within: Duration) -> Result<String> {
         self.wait_for_line_after(Mark::default(), |_, line| wanted(line), within)
     }
 
-    /// As [`Self::wait_for_line`], of the lines after a mark.
+    /// Like [`Self::wait_for_line`], but looks only at the lines after a mark.
     ///
     /// # Errors
-    /// The same.
+    /// The same as those of [`Self::wait_for_line`].
     pub fn wait_for_line_after(
         &self,
         mark: Mark,
@@ -86,95 +86,96 @@ impl Process {
         })
     }
 
-    /// The place after its last line so far.
+    /// Returns the place after the last line so far.
     pub fn mark(&self) -> Mark {
         self.output.mark()
     }
 
-    /// The lines in memory: the last 10 000 of both streams.
+    /// Returns the lines in memory: the last 10 000 of both streams together.
     pub fn lines(&self) -> Vec<String> {
         self.output.lines()
     }
 
-    /// Its last few lines, for a message.
+    /// Returns the last few lines, for a message.
     pub fn tail(&self) -> String {
         self.output.tail()
     }
 
-    /// Writes one line to its standard input.
+    /// Writes one line to the process's standard input.
     ///
     /// # Errors
-    /// When it has closed it.
+    /// When the process has closed its input.
     pub fn write_line(&mut self, line: &str) -> Result {
         let what = format!("writing to {}", self.name);
         let stdin = self.stdin.as_mut().ok_or_else(|| Error::answer(&what, "its input is closed"))?;
         writeln!(stdin, "{line}").map_err(Error::io(what))
     }
 
-    /// Bytes of memory that it has in RAM now (VmRSS).
+    /// Returns the bytes of memory that the process has in RAM now (VmRSS).
     ///
     /// # Errors
-    /// When it has ended.
+    /// When the process has ended.
     pub fn resident_bytes(&self) -> Result<u64> {
         usage::resident_bytes(self.pid())
     }
 
-    /// The most bytes of memory that it ever had in RAM (VmHWM).
+    /// Returns the maximum number of bytes of memory that the process has had in RAM (VmHWM).
     ///
     /// # Errors
-    /// When it has ended.
+    /// When the process has ended.
     pub fn peak_resident_bytes(&self) -> Result<u64> {
         usage::peak_resident_bytes(self.pid())
     }
 
-    /// Processor time that it used since its start, user and system, all threads.
+    /// Returns the processor time used since the start, user and system, by all threads.
     ///
     /// # Errors
-    /// When it has ended.
+    /// When the process has ended.
     pub fn cpu_time(&self) -> Result<Duration> {
         usage::cpu_time(self.pid())
     }
 
-    /// The number of its threads, and how often those that it has now were woken since their start.
+    /// Returns the number of threads, and how often the present threads have been woken since their start.
     ///
     /// # Errors
-    /// When it has ended.
+    /// When the process has ended.
     pub fn threads_and_wake_ups(&self) -> Result<(usize, u64)> {
         usage::threads_and_sleeps(self.pid())
     }
 
-    /// Bytes that it caused to be written to disks since its start, in whole pages of memory, without what the file
-    /// system adds (journal, directories). 0 where [`crate::counts_writes`] says no.
+    /// Returns the bytes written to disks since the process's start, in whole pages of memory. Writes that the file
+    /// system adds (journal, directories) are not counted. It is 0 where [`crate::counts_writes`] returns false.
     ///
     /// # Errors
-    /// When it has ended.
+    /// When the process has ended.
     pub fn written_bytes(&self) -> Result<u64> {
         usage::written_bytes(&self.pid().to_string())
     }
 
-    /// Whether it has not ended yet.
+    /// Returns whether the process is still running.
     ///
     /// # Errors
     /// When the operating system cannot tell.
     pub fn is_running(&mut self) -> Result<bool> {
-        let status = self.child.try_wait().map_err(Error::io(format!("looking after {}", self.name)))?;
+        let status =
+            self.child.try_wait().map_err(Error::io(format!("reading the state of {}", self.name)))?;
         Ok(status.is_none())
     }
 
-    /// SIGKILL: ends it at once, as a power cut would.
+    /// Sends SIGKILL, which ends the process at once, as a power cut would.
     ///
     /// # Errors
-    /// When the operating system refuses; not when it has already ended.
+    /// When the operating system refuses. A process that has already ended is not an error.
     pub fn kill(&mut self) -> Result<ExitStatus> {
         let what = || format!("killing {}", self.name);
         self.child.kill().map_err(Error::io(what()))?;
         self.child.wait().map_err(Error::io(what()))
     }
 
-    /// SIGTERM: asks it to end, and waits for that.
+    /// Sends SIGTERM, and waits for the end of the process.
     ///
     /// # Errors
-    /// When it does not end in time; it still runs then.
+    /// When the process does not end in time; it keeps running then.
     pub fn terminate(&mut self, within: Duration) -> Result<ExitStatus> {
         if self.is_running()? {
             signal(&self.child, Signal::TERM).map_err(Error::io(format!("stopping {}", self.name)))?;
@@ -182,10 +183,10 @@ impl Process {
         self.wait_for_end(within)
     }
 
-    /// Waits for its end.
+    /// Waits for the end of the process.
     ///
     /// # Errors
-    /// When it does not end in time; it still runs then.
+    /// When the process does not end in time; it keeps running then.
     pub fn wait_for_end(&mut self, within: Duration) -> Result<ExitStatus> {
         let status =
             ended(&mut self.child, within).map_err(Error::io(format!("waiting for {}", self.name)))?;
@@ -199,18 +200,18 @@ impl Drop for Process {
         if thread::panicking() {
             eprintln!("--- last lines of {} ---\n{}", self.name, self.tail());
         }
-        // Fails only when it has already ended.
+        // Fails only when the process has already ended.
         let _ = self.kill();
     }
 }
 
 fn signal(child: &Child, signal: Signal) -> std::io::Result<()> {
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    // A child that was not waited for keeps its process id, so this meets nobody else.
+    // A child keeps its process id until it is waited for, so the signal cannot reach another process.
     pid.map_or(Ok(()), |pid| Ok(kill_process(pid, signal)?))
 }
 
-/// The exit status, or none when the process still runs after this time.
+/// Returns the exit status, or none when the process still runs after this time.
 fn ended(child: &mut Child, within: Duration) -> std::io::Result<Option<ExitStatus>> {
     let deadline = Instant::now() + within;
     loop {
@@ -222,13 +223,13 @@ fn ended(child: &mut Child, within: Duration) -> std::io::Result<Option<ExitStat
     }
 }
 
-/// Runs a command to its end, or kills it.
+/// Runs a command to its end, or kills it after the time limit.
 ///
 /// # Errors
-/// When it cannot be started or does not end in time. Its exit status is no error.
+/// When it cannot be started or does not end in time. A failing exit status is not an error.
 pub fn run(mut command: Command, within: Duration) -> Result<Finished> {
     let shown = show(&command);
-    // Files instead of pipes: whatever the amount, the command never waits for a reader.
+    // Files instead of pipes: however much the command writes, it never waits for a reader.
     let mut finish = || {
         let (out, err) = (tempfile::tempfile()?, tempfile::tempfile()?);
         command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(err.try_clone()?);
@@ -257,10 +258,10 @@ fn whole(mut file: File) -> std::io::Result<String> {
 }
 
 impl Finished {
-    /// Its standard output, if it succeeded.
+    /// Returns the standard output if the command succeeded.
     ///
     /// # Errors
-    /// When its exit status is not 0; the error shows both streams.
+    /// When the exit status is not 0; the error shows both streams.
     pub fn success(self, what: &str) -> Result<String> {
         if self.status.success() {
             return Ok(self.stdout);

@@ -1,4 +1,4 @@
-//! Where the programs under test are.
+//! Paths of the programs under test.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -8,23 +8,23 @@ use std::sync::OnceLock;
 use crate::tool::run;
 use crate::{Error, Result};
 
-/// Names a folder that holds the built programs; without it they are built.
+/// Environment variable that names a folder with the built programs. Without it the lab builds them.
 const FOLDER: &str = "DT_SWARM_BIN_DIR";
 
-/// The programs under test.
+/// Paths of the programs under test.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Programs {
-    /// `dt-swarm`.
+    /// The path of `dt-swarm`.
     pub daemon: PathBuf,
-    /// `dt-swarm-cli`.
+    /// The path of `dt-swarm-cli`.
     pub cli: PathBuf,
 }
 
-/// The daemon and the CLI: those in `DT_SWARM_BIN_DIR` if it is set, else freshly built by cargo, once in a process, in
-/// the profile and the target folder of the running program.
+/// Returns the daemon and the CLI. They are taken from `DT_SWARM_BIN_DIR` if it is set. Otherwise cargo builds them,
+/// once per process, in the profile and the target folder of the running program.
 ///
 /// # Errors
-/// When they cannot be built or are not there.
+/// When the programs cannot be built or are missing.
 pub fn programs() -> Result<Programs> {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let folder = match (env::var_os(FOLDER), BUILT.get()) {
@@ -42,10 +42,11 @@ pub fn programs() -> Result<Programs> {
     Ok(programs)
 }
 
-/// Returns the path of an example of a package: that in `DT_SWARM_BIN_DIR` if it is set, else freshly built by cargo.
+/// Returns the path of an example of a package. It is taken from `DT_SWARM_BIN_DIR` if it is set; otherwise cargo
+/// builds it.
 ///
 /// # Errors
-/// When it cannot be built or is not there.
+/// When it cannot be built or is missing.
 pub fn example(package: &str, name: &str) -> Result<PathBuf> {
     let folder = match env::var_os(FOLDER) {
         Some(folder) => PathBuf::from(folder),
@@ -60,7 +61,7 @@ fn build() -> Result<PathBuf> {
     build_by(&["--package", "dt-swarm", "--package", "dt-swarm-cli"])
 }
 
-/// Builds what `selection` names and returns the folder of the profile.
+/// Builds the packages that `selection` names and returns the folder of the profile.
 fn build_by(selection: &[&str]) -> Result<PathBuf> {
     let running = env::current_exe().map_err(Error::io("finding the running program"))?;
     let strange = || Error::answer("the place of the running program", running.display().to_string());
@@ -68,14 +69,15 @@ fn build_by(selection: &[&str]) -> Result<PathBuf> {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml");
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["build", "--quiet", "--manifest-path", manifest]).args(selection);
-    // Cargo calls the profile of the folder `debug` by another name.
+    // The folder of cargo's profile `dev` is called `debug`.
     cargo.args(["--profile", if profile == "debug" { "dev" } else { &profile }]);
     cargo.arg("--target-dir").arg(&target);
     run(cargo, "")?;
     Ok(target.join(profile))
 }
 
-/// Cargo lays a program in TARGET/PROFILE and a test in TARGET/PROFILE/deps.
+/// Returns the target folder and the profile of a program. Cargo puts a program in TARGET/PROFILE and a test in
+/// TARGET/PROFILE/deps.
 fn target_and_profile(program: &Path) -> Option<(PathBuf, String)> {
     let folder = program.parent()?;
     let folder = if folder.ends_with("deps") { folder.parent()? } else { folder };

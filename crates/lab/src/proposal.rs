@@ -1,4 +1,4 @@
-//! Proposals that tests and experiments make.
+//! Proposals made by tests and experiments.
 
 use dcache::{BucketPath, Data, Item, Kind, Statement, Time, Validity};
 

@@ -1,5 +1,7 @@
-//! A peer that shares files with CIDv0. Our daemon never makes these, but has to fetch, check, keep and give on what
-//! others made with them. It has its own IPFS node and key, and tells one daemon of its files by signed records.
+//! A peer that shares files with CIDv0. Our daemon never makes such CIDs, but must fetch, check, keep and serve files
+//! that other programs added with them.
+//!
+//! The peer has its own IPFS node and key, and sends signed records about its files to one daemon.
 
 use std::error::Error;
 use std::future;
@@ -21,30 +23,31 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// It lives no longer than one lab, so it may be the same peer in each.
+/// Seed of the peer's key. The peer exists only within one lab, so it may be the same in each.
 const SEED: [u8; 32] = [7; 32];
 const STORE_BYTES: u64 = 8 << 30;
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
-/// What it is told.
+/// Options of the peer that shares with CIDv0.
 #[derive(Args)]
 pub(crate) struct ShareV0 {
-    /// The files
+    /// Files to share
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// Where it takes IPFS connections, such as /ip4/10.77.0.2/tcp/6002
+    /// Address on which to accept IPFS connections, such as /ip4/10.77.0.2/tcp/6002
     #[arg(long)]
     listen: Multiaddr,
-    /// Where the daemon speaks the line protocol, such as 10.77.0.1:8000
+    /// Address of the daemon's line protocol, such as 10.77.0.1:8000
     #[arg(long)]
     daemon: SocketAddr,
-    /// A folder for its blocks
+    /// Folder for the blocks of the peer
     #[arg(long)]
     store: PathBuf,
 }
 
-/// Shares the files until it is killed. For each it prints `SHARED DIRECTORY FILE`, both CIDs, and at last `TOLD`.
+/// Shares the files until the process is killed. For each file it prints `SHARED DIRECTORY FILE` with both CIDs, and at
+/// the end `TOLD`.
 pub(crate) fn share_v0(options: ShareV0) -> Result {
     tokio::runtime::Runtime::new()?.block_on(async {
         let (node, driver, _) = Node::start(config(&options)?).await?;
@@ -79,7 +82,7 @@ async fn share(options: &ShareV0, node: &Node) -> Result {
     let mut daemon = TcpStream::connect(options.daemon).await?;
     daemon.write_all(lines.as_bytes()).await?;
     println!("TOLD");
-    // The connection stays open, and the node serves.
+    // The connection stays open, and the node serves blocks.
     future::pending().await
 }
 
@@ -90,7 +93,7 @@ fn describe(path: &Path, uploader: PeerId) -> Result<Description> {
     Ok(Description { filename, size: metadata.len(), changed, uploader })
 }
 
-/// Adds the file with its info file; the CIDs of the directory and of the file in it.
+/// Adds the file with its info file, and returns the CIDs of the directory and of the file in it.
 async fn add(node: &Node, path: &Path, description: &Description) -> Result<(Cid, Cid)> {
     let info = Content::Bytes(description.to_yaml()?.into());
     let entries = vec![

@@ -1,4 +1,4 @@
-//! What was seen at which node, and when first.
+//! Records when each node first had each item.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -12,23 +12,23 @@ pub(crate) fn item_name(item: &Item) -> String {
     format!("{}/{}", item.bucket.as_str(), item.data.as_str())
 }
 
-/// Notes of many observers, and whoever waits for them.
+/// Notes of many observers. Threads can wait for notes.
 #[derive(Debug)]
 pub struct Sightings {
     seen: Mutex<Vec<Seen>>,
     changed: Condvar,
 }
 
-/// What one node has, by its name, and since when.
+/// The items of one node by their names, each with the time at which it was first seen.
 type Seen = BTreeMap<String, Instant>;
 
 impl Sightings {
-    /// Of so many nodes.
+    /// Makes empty notes for this number of nodes.
     pub fn of(nodes: usize) -> Self {
         Self { seen: Mutex::new(vec![Seen::new(); nodes]), changed: Condvar::new() }
     }
 
-    /// Notes that a node has something; only the first time counts.
+    /// Notes that a node has something. Only the first note of a name counts.
     pub fn note(&self, node: usize, what: String, at: Instant) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(seen) = seen.get_mut(node) {
@@ -38,23 +38,24 @@ impl Sightings {
         self.changed.notify_all();
     }
 
-    /// Waits until all nodes have all of this, and gives when the last of them got the last of it; `None` when that is not
-    /// so by the deadline.
+    /// Waits until all nodes have all of these items, and returns the time at which the last node got its last item.
+    /// Returns `None` if that is not the case by the deadline.
     pub fn wait_for(&self, whats: &[String], deadline: Instant) -> Option<Instant> {
         self.wait(deadline, |all| last(all.iter().map(|seen| has_all(seen, whats))))
     }
 
-    /// As [`Self::wait_for`], for some of the nodes.
+    /// Like [`Self::wait_for`], for some of the nodes.
     pub fn wait_for_at(&self, nodes: &[usize], whats: &[String], deadline: Instant) -> Option<Instant> {
         self.wait(deadline, |all| last(nodes.iter().map(|node| has_all(all.get(*node)?, whats))))
     }
 
-    /// Waits until all nodes have so many things whose names begin like this, and gives when the last of them had.
+    /// Waits until each node has `count` items whose names begin with `beginning`, and returns the time of the last
+    /// one.
     pub fn wait_for_count(&self, beginning: &str, count: usize, deadline: Instant) -> Option<Instant> {
         self.wait(deadline, |all| last(all.iter().map(|seen| has_count(seen, beginning, count))))
     }
 
-    /// Waits for a time to be there.
+    /// Waits until `when` returns a time, at most until the deadline.
     fn wait(&self, deadline: Instant, when: impl Fn(&[Seen]) -> Option<Instant>) -> Option<Instant> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
@@ -67,13 +68,13 @@ impl Sightings {
         }
     }
 
-    /// How many nodes lack something.
+    /// Returns the number of nodes that lack an item.
     pub fn lacking(&self, what: &str) -> usize {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.iter().filter(|seen| !seen.contains_key(what)).count()
     }
 
-    /// How many things with names that begin like this each node has.
+    /// Returns, for each node, the number of items whose names begin with `beginning`.
     pub fn counts(&self, beginning: &str) -> Vec<usize> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.iter().map(|seen| beginning_with(seen, beginning).count()).collect()
@@ -85,19 +86,19 @@ fn beginning_with<'a>(seen: &'a Seen, beginning: &'a str) -> impl Iterator<Item 
     from.take_while(move |(what, _)| what.starts_with(beginning)).map(|(_, at)| *at)
 }
 
-/// Since when it has all of these.
+/// Returns the time since which a node has all of these items.
 fn has_all(seen: &Seen, whats: &[String]) -> Option<Instant> {
     last(whats.iter().map(|what| seen.get(what).copied()))
 }
 
-/// Since when it has so many things whose names begin like this.
+/// Returns the time since which a node has `count` items whose names begin with `beginning`.
 fn has_count(seen: &Seen, beginning: &str, count: usize) -> Option<Instant> {
     let mut times: Vec<Instant> = beginning_with(seen, beginning).collect();
     times.sort_unstable();
     times.get(count.checked_sub(1)?).copied()
 }
 
-/// The last of these, when all are there.
+/// Returns the latest of these times, or none if one is missing.
 fn last(times: impl Iterator<Item = Option<Instant>>) -> Option<Instant> {
     let times: Option<Vec<Instant>> = times.collect();
     times?.into_iter().max()
@@ -109,7 +110,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn the_last_to_have_something_counts_and_only_the_first_time() {
+    fn the_first_note_of_each_node_counts_and_the_last_node_ends_the_wait() {
         let (sightings, begun) = (Sightings::of(2), Instant::now());
         let at = |seconds| begun + Duration::from_secs(seconds);
         sightings.note(0, "a/1".into(), at(1));

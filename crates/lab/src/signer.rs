@@ -1,4 +1,4 @@
-//! A peer without a daemon, whose records a test signs and sends itself.
+//! A peer without a daemon: the test itself signs and sends its records.
 
 use dcache::{End, Keypair, PeerId, Record};
 use routing::{Address, Envelope};
@@ -7,7 +7,7 @@ use crate::clock::now;
 use crate::error::Result;
 use crate::proposal::proposal;
 
-/// Validity of the records in seconds: longer than any test.
+/// Validity of the records in seconds, longer than any test runs.
 const LIFETIME: u64 = 3600;
 
 /// A key that signs proposals, with sequence numbers from 1.
@@ -17,7 +17,7 @@ pub struct TestSigner {
 }
 
 impl TestSigner {
-    /// A signer with the key of this seed, which has signed nothing yet.
+    /// Makes a signer with the key of this seed, which has not signed anything yet.
     pub fn new(seed: [u8; 32]) -> Self {
         Self { key: Keypair::from_seed(seed), sequence: 0 }
     }
@@ -27,7 +27,7 @@ impl TestSigner {
         self.key.peer_id()
     }
 
-    /// Signs a proposal that is valid from now on for an hour.
+    /// Signs a proposal that is valid for one hour from the present time.
     ///
     /// # Errors
     /// When the bucket or the data is malformed.

@@ -1,4 +1,4 @@
-//! Leaving a test out, so that nobody can miss it.
+//! Skipping a test in a way that nobody can overlook.
 
 use std::env;
 use std::fs::File;
@@ -6,20 +6,20 @@ use std::io::Write;
 
 use crate::Unavailable;
 
-/// Names the file to which the test command wants omissions written, because test runners hide what a passing
-/// test prints.
+/// Environment variable that names the file to which messages about skipped tests are appended. Test runners hide the
+/// output of a passing test, so `./check` prints this file at its end.
 const OMISSIONS: &str = "DT_SWARM_OMISSIONS";
 
-/// The value, or none after saying loudly which test is left out and why.
+/// Returns the value, or none after printing loudly which test is skipped and why.
 ///
 /// # Panics
-/// With `CI=true`: there an omission is a failure.
+/// With `CI=true`, because a skipped test counts as a failure there.
 pub fn or_skip<T>(test: &str, result: Result<T, Unavailable>) -> Option<T> {
     let unavailable = match result {
         Ok(value) => return Some(value),
         Err(unavailable) => unavailable,
     };
-    let message = format!("LEFT OUT: {test}: {unavailable}");
+    let message = format!("SKIPPED: {test}: {unavailable}");
     eprintln!("\n{0}\n{message}\n{0}\n", "!".repeat(80));
     report(&message);
     let strict = env::var("CI").is_ok_and(|value| value == "true");
@@ -32,7 +32,7 @@ fn report(message: &str) {
         return;
     };
     let written = File::options().create(true).append(true).open(&path);
-    // One write, so that lines of tests that run beside each other stay whole.
+    // One write, so that lines of concurrent tests are not mixed.
     let written = written.and_then(|mut file| file.write_all(format!("{message}\n").as_bytes()));
     if let Err(problem) = written {
         eprintln!("lab: cannot write to {}: {problem}", path.display());

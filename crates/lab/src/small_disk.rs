@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::tool::run;
 use crate::{Error, Result};
 
-/// The disk; it is taken away with this.
+/// A mounted disk. Dropping it unmounts and removes the disk.
 #[derive(Debug)]
 pub struct SmallDisk {
     folder: PathBuf,
@@ -16,16 +16,16 @@ pub struct SmallDisk {
 }
 
 impl SmallDisk {
-    /// Mounts a new disk of about so many bytes on the folder, which is made when it is not there.
+    /// Mounts a new disk of about this many bytes on the folder, which is made if necessary.
     ///
     /// # Errors
-    /// When the disk cannot be made; mostly for want of rights, of `mkfs.ext4` or of loop devices.
+    /// When the disk cannot be made, usually because rights, `mkfs.ext4` or loop devices are missing.
     pub fn mount(folder: &Path, bytes: u64) -> Result<Self> {
         fs::create_dir_all(folder).map_err(Error::io(format!("making {}", folder.display())))?;
         let image = folder.with_extension("disk");
         let sparse = File::create(&image).and_then(|file| file.set_len(bytes));
         sparse.map_err(Error::io(format!("making {}", image.display())))?;
-        // Nothing is set aside for root: all that is free is free for the daemon.
+        // No blocks are reserved for root, so all free space is free for the daemon.
         let mut format = Command::new("mkfs.ext4");
         format.args(["-q", "-m", "0", "-E", "lazy_itable_init=0,lazy_journal_init=0"]).arg(&image);
         run(format, "")?;
@@ -35,20 +35,20 @@ impl SmallDisk {
         Ok(Self { folder: folder.to_owned(), image })
     }
 
-    /// How many bytes are free.
+    /// Returns the number of free bytes.
     ///
     /// # Errors
-    /// When the file system does not say.
+    /// When the file system does not report it.
     pub fn free(&self) -> Result<u64> {
         let asking = Error::io(format!("asking for free space of {}", self.folder.display()));
         let status = rustix::fs::statvfs(&self.folder).map_err(|error| asking(error.into()))?;
         Ok(status.f_bavail * status.f_frsize)
     }
 
-    /// Takes up room until only so many bytes are free.
+    /// Fills the disk until only this many bytes are free.
     ///
     /// # Errors
-    /// When the file that takes it up cannot be made.
+    /// When the file that fills the disk cannot be made.
     pub fn fill_to(&self, free: u64) -> Result {
         let (filler, more) = (self.filler(), self.free()?.saturating_sub(free));
         let fill = || -> std::io::Result<()> {
@@ -60,10 +60,10 @@ impl SmallDisk {
         fill().map_err(Error::io(format!("filling {}", self.folder.display())))
     }
 
-    /// Gives back what [`Self::fill_to`] took up.
+    /// Removes the file that [`Self::fill_to`] made.
     ///
     /// # Errors
-    /// When there is nothing, or the system refuses.
+    /// When there is no such file, or the system refuses.
     pub fn empty(&self) -> Result {
         let filler = self.filler();
         fs::remove_file(&filler).map_err(Error::io(format!("removing {}", filler.display())))
@@ -76,7 +76,7 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // Whatever still runs there keeps it until it ends.
+        // A lazy unmount: processes that still use the disk keep it until they end.
         let mut unmount = Command::new("umount");
         unmount.arg("--lazy").arg(&self.folder);
         let _ = run(unmount, "");
@@ -84,7 +84,7 @@ impl Drop for SmallDisk {
     }
 }
 
-/// Bytes that a file really takes up.
+/// Returns the bytes that a file takes up on its disk.
 pub fn allocated_bytes(path: &Path) -> Result<u64> {
     let metadata = path.metadata().map_err(Error::io(format!("looking at {}", path.display())))?;
     Ok(metadata.blocks() * 512)

@@ -1,4 +1,4 @@
-//! Removes a lab's namespaces and the processes in them, also those of test processes that were killed.
+//! Removes namespaces of labs and the processes in them, including those of test processes that were killed.
 
 use std::path::Path;
 
@@ -6,25 +6,25 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::tool::ip;
 
-/// What the names of all namespaces of one process begin with.
+/// Returns the prefix of the names of all namespaces of one process.
 pub(crate) fn prefix(process: u32) -> String {
     format!("dts{process}-")
 }
 
-/// Removes the labs of processes that are no more.
+/// Removes the labs of processes that no longer exist.
 pub fn leftovers() {
     let names = names();
     let abandoned = names.iter().filter(|name| owner(name).is_some_and(|process| !is_alive(process)));
     abandoned.for_each(|name| remove_namespace(name));
 }
 
-/// Removes all namespaces whose names begin like this.
+/// Removes all namespaces whose names begin with this prefix.
 pub(crate) fn remove(prefix: &str) {
     names().iter().filter(|name| name.starts_with(prefix)).for_each(|name| remove_namespace(name));
 }
 
-/// Kills what runs in a namespace, then deletes it; its interfaces go with it. Another process may be doing the
-/// same at this moment, so nothing here is an error.
+/// Kills the processes in a namespace, then deletes it together with its interfaces. Another process may be doing the
+/// same at this moment, so failures are ignored.
 fn remove_namespace(name: &str) {
     let processes = ip(&["netns", "pids", name]).unwrap_or_default();
     for process in processes.lines().filter_map(|line| line.trim().parse().ok()).filter_map(Pid::from_raw) {
@@ -38,7 +38,7 @@ fn names() -> Vec<String> {
     list.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
 }
 
-/// The process that made the namespace of this name, if a lab did.
+/// Returns the id of the process whose lab made this namespace; none if no lab made it.
 fn owner(name: &str) -> Option<u32> {
     name.strip_prefix("dts")?.split_once('-')?.0.parse().ok()
 }

@@ -9,19 +9,19 @@ use tun_rs::{DeviceBuilder, Layer, SyncDevice};
 use crate::Result;
 use crate::tool::run;
 
-/// How many frames wait for the switch before the interface drops some: what a host sends in a burst.
+/// Maximum number of frames that wait for the switch before the interface drops frames. A burst of a host fits.
 const QUEUE_FRAMES: u32 = 2000;
 
-/// Makes an interface in the namespace of the calling thread. It is gone when the device is dropped.
+/// Makes an interface in the namespace of the calling thread. Dropping the device removes the interface.
 pub(crate) fn open(interface: &str) -> io::Result<SyncDevice> {
     let builder = DeviceBuilder::new().name(interface).layer(Layer::L2);
-    // Everything else about it is for `ip` to say, which enters the namespace itself.
+    // All further settings are made by `ip`, which enters the namespace itself.
     let device = builder.inherit_enable_state().build_sync()?;
     device.set_nonblocking(true)?;
     Ok(device)
 }
 
-/// Gives the interface its addresses and brings it up.
+/// Assigns the interface its addresses and brings it up.
 pub(crate) fn configure(namespace: &str, interface: &str, address: Ipv4Addr) -> Result {
     let [.., network, host] = address.octets();
     let script = format!(

@@ -1,4 +1,4 @@
-//! What a process uses, from /proc (proc(5)).
+//! Resource usage of a process, from /proc (proc(5)).
 
 use std::fs;
 use std::io::Write as _;
@@ -7,21 +7,21 @@ use std::time::Duration;
 
 use crate::{Error, Result};
 
-/// Bytes in RAM: `VmRSS` of /proc/PID/status.
+/// Returns the bytes in RAM: `VmRSS` of /proc/PID/status.
 pub(crate) fn resident_bytes(pid: u32) -> Result<u64> {
     let path = format!("/proc/{pid}/status");
     let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
-    parse_resident(&text).ok_or_else(|| Error::answer(path, "no VmRSS: it has ended"))
+    parse_resident(&text).ok_or_else(|| Error::answer(path, "no VmRSS: the process has ended"))
 }
 
-/// The most bytes that were ever in RAM: `VmHWM` of /proc/PID/status.
+/// Returns the maximum of the bytes in RAM so far: `VmHWM` of /proc/PID/status.
 pub(crate) fn peak_resident_bytes(pid: u32) -> Result<u64> {
     let path = format!("/proc/{pid}/status");
     let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
-    parse_kibibytes(&text, "VmHWM:").ok_or_else(|| Error::answer(path, "no VmHWM: it has ended"))
+    parse_kibibytes(&text, "VmHWM:").ok_or_else(|| Error::answer(path, "no VmHWM: the process has ended"))
 }
 
-/// User and system time: fields 14 and 15 of /proc/PID/stat.
+/// Returns user plus system time: fields 14 and 15 of /proc/PID/stat.
 pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
     let path = format!("/proc/{pid}/stat");
     let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
@@ -29,30 +29,30 @@ pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
     Ok(Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second()))
 }
 
-/// The number of threads, and how often these went to sleep until something woke them: the lines
+/// Returns the number of threads, and how often they slept until an event woke them: the sum of the lines
 /// `voluntary_ctxt_switches` of /proc/PID/task/*/status.
 pub(crate) fn threads_and_sleeps(pid: u32) -> Result<(usize, u64)> {
     let path = format!("/proc/{pid}/task");
     let tasks = fs::read_dir(&path).map_err(Error::io(&path))?;
-    // A thread that ends meanwhile is none any more.
+    // A thread that ends meanwhile is not counted.
     let statuses = tasks.flatten().filter_map(|task| fs::read_to_string(task.path().join("status")).ok());
     let sleeps: Vec<u64> = statuses.filter_map(|status| parse_sleeps(&status)).collect();
     Ok((sleeps.len(), sleeps.iter().sum()))
 }
 
-/// Bytes on their way to a disk: `write_bytes` of /proc/WHOSE/io.
+/// Returns the bytes sent to a disk: `write_bytes` of /proc/WHOSE/io.
 pub(crate) fn written_bytes(whose: &str) -> Result<u64> {
     let path = format!("/proc/{whose}/io");
     let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
     parse_written(&text).ok_or_else(|| Error::answer(path, text))
 }
 
-/// Whether the system counts what is written into this folder; of a file system in memory it counts nothing.
+/// Returns whether the system counts writes into this folder. It does not count writes to a file system in memory.
 ///
 /// # Errors
 /// When nothing can be written there.
 pub fn counts_writes(folder: &Path) -> Result<bool> {
-    // What other threads write meanwhile is no answer.
+    // Only this thread's writes count; other threads may write meanwhile.
     let written = || written_bytes("thread-self");
     let before = written()?;
     let file = tempfile::tempfile_in(folder).and_then(|mut file| {
@@ -82,7 +82,8 @@ fn parse_kibibytes(status: &str, what: &str) -> Option<u64> {
 }
 
 fn parse_ticks(stat: &str) -> Option<u64> {
-    // The program's name stands in brackets and may hold spaces and brackets, so count from the last one.
+    // The program's name is in brackets and may itself contain spaces and brackets, so the fields are counted from the
+    // last bracket.
     let (_, fields) = stat.rsplit_once(')')?;
     let mut times = fields.split_whitespace().skip(11).map(|field| field.parse::<u64>().ok());
     Some(times.next()?? + times.next()??)
@@ -105,14 +106,14 @@ mod tests {
     }
 
     #[test]
-    fn only_sleeps_of_its_own_accord_count() {
+    fn only_voluntary_sleeps_count() {
         let status = "Threads:\t1\nvoluntary_ctxt_switches:\t12\nnonvoluntary_ctxt_switches:\t5\n";
         assert_eq!(parse_sleeps(status), Some(12));
         assert_eq!(parse_sleeps("Threads:\t1\n"), None);
     }
 
     #[test]
-    fn a_thread_that_sleeps_is_woken() {
+    fn a_sleep_of_a_thread_is_counted_as_a_wake_up() {
         let (threads, before) = threads_and_sleeps(std::process::id()).unwrap();
         assert!(threads >= 1);
         let is_woken = || (threads_and_sleeps(std::process::id()).ok()?.1 > before).then_some(());
@@ -127,8 +128,8 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_in_memory_is_not_counted() {
-        // Linux keeps it in memory wherever it is.
+    fn writes_to_a_file_system_in_memory_are_not_counted() {
+        // On Linux this file system is in memory on every machine.
         assert!(!counts_writes(Path::new("/dev/shm")).unwrap());
     }
 

@@ -1,4 +1,4 @@
-//! Waiting for what must become true, instead of sleeping for a guess.
+//! Waiting for a condition instead of sleeping for a guessed time.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use crate::{Error, Result};
 
 const POLL: Duration = Duration::from_millis(50);
 
-/// Asks again and again until the answer is there, at least once.
+/// Calls `ask` repeatedly, at least once, until it returns an answer.
 ///
 /// # Errors
 /// [`Error::Deadline`] with `what` when there is no answer in time.

@@ -1,4 +1,4 @@
-//! Robots whose addresses change, hide among those of bridges, or hold on one cable only.
+//! Robots whose addresses change, are hidden among those of bridges, or are valid on one cable only.
 
 mod files;
 
@@ -8,7 +8,7 @@ use lab::{Host, Lab, Result, or_skip, wait_until};
 use serde_json::Value;
 use std::time::Duration;
 
-/// Time in which a file of a robot that has moved is fetched, on a busy machine.
+/// Maximum time until a file of a robot that has moved is fetched, on a busy machine.
 const SOON: Duration = Duration::from_secs(20);
 const TOOL: Duration = Duration::from_secs(10);
 
@@ -19,14 +19,14 @@ fn ip(host: &Host, arguments: &str) -> Result {
     host.run(command, TOOL)?.success(&format!("ip {arguments}")).map(drop)
 }
 
-/// Waits until a file is held by both robots.
+/// Waits until all these robots hold a file.
 fn wait_for(robots: &[&Robot], name: &str) -> Result<Vec<Value>> {
     let all = || robots.iter().map(|robot| safe(robot, name, robots.len()).ok().flatten()).collect();
     wait_until(SOON, &format!("{name} safe on all"), all)
 }
 
 #[test]
-fn what_a_robot_shares_after_it_got_another_address_is_fetched_soon() -> Result {
+fn a_file_shared_after_a_change_of_address_is_fetched_soon() -> Result {
     let Some(lab) = or_skip("another address", Lab::new("moved")) else {
         return Ok(());
     };
@@ -43,7 +43,7 @@ fn what_a_robot_shares_after_it_got_another_address_is_fetched_soon() -> Result 
 }
 
 #[test]
-fn an_address_that_comes_later_is_told_though_bridges_have_more_than_others_take() -> Result {
+fn a_later_address_is_published_though_bridges_have_more_than_the_limit() -> Result {
     let Some(lab) = or_skip("bridges", Lab::new("bridges")) else {
         return Ok(());
     };

@@ -1,4 +1,4 @@
-//! One attacker on the LAN of a few robots, in a small form. In full: `lab attack`.
+//! One attacker on the LAN of a few robots, in a small form. The full form is `lab attack`.
 
 mod options;
 
@@ -7,7 +7,8 @@ use std::time::Duration;
 use lab::experiments::{Attack, Means, attack};
 use lab::{Error, Lab, Result, or_skip};
 
-/// Limits that hold on a machine with two cores on which other tests run beside these: many times those that are promised.
+/// Limits for a machine with two cores on which other tests run at the same time. They are many times the promised
+/// ones.
 const WORST_PING: Duration = Duration::from_secs(2);
 const RECORD: Duration = Duration::from_secs(10);
 const FILE: Duration = Duration::from_secs(30);
@@ -33,17 +34,17 @@ fn run(only: &str) -> Result {
 }
 
 #[test]
-fn robots_that_nobody_attacks_answer() -> Result {
+fn robots_without_an_attacker_answer() -> Result {
     run("quiet")
 }
 
 #[test]
-fn robots_answer_while_one_key_renews_its_records_without_end() -> Result {
+fn robots_answer_while_one_key_renews_its_records_endlessly() -> Result {
     run("renewals")
 }
 
 #[test]
-fn robots_answer_while_they_are_made_to_speak_to_others() -> Result {
+fn robots_answer_while_an_attacker_directs_them_at_a_victim() -> Result {
     run("victim")
 }
 

@@ -7,9 +7,9 @@ use lab::daemon::Robot;
 use lab::{FakeClock, Lab, Result, Unavailable, or_skip, wait_until};
 use std::time::{Duration, Instant};
 
-/// Robots beside the one in 1970.
+/// Number of robots in addition to the one in 1970.
 const ROBOTS: usize = 10;
-/// Seconds by which a run may take longer than another on a busy machine, and the factor.
+/// Time, and factor, by which one run may take longer than another on a busy machine.
 const NOISE: (Duration, u32) = (Duration::from_secs(5), 2);
 
 #[test]
@@ -29,14 +29,14 @@ fn clocks_spread_over_twenty_minutes_and_one_in_1970_cost_no_time() -> Result {
     Ok(())
 }
 
-/// The clocks of ten robots, spread evenly over twenty minutes, and of one that starts in 1970.
+/// Returns the clocks of ten robots, spread evenly over twenty minutes, and of one that starts in 1970.
 fn skewed() -> Result<Vec<FakeClock>, Unavailable> {
     let spread = (0..ROBOTS as i64).map(|place| FakeClock::ahead(1200 * place / (ROBOTS as i64 - 1) - 600));
     spread.chain([FakeClock::unset()]).collect()
 }
 
-/// Starts a robot with each clock, has each share a file, and returns the time until each sees all files held by all. The
-/// robot in 1970 has to say that its clock is wrong.
+/// Starts a robot with each clock and shares a file on each. Returns the time until each robot reports that all robots
+/// hold all files. The robot in 1970 must report that its clock is wrong.
 fn time_to_safe(lab: &Lab, prefix: &str, clocks: Vec<Option<FakeClock>>) -> Result<Duration> {
     let mut robots = Vec::new();
     for (number, clock) in clocks.iter().enumerate() {
@@ -61,7 +61,7 @@ fn time_to_safe(lab: &Lab, prefix: &str, clocks: Vec<Option<FakeClock>>) -> Resu
     let taken = begun.elapsed();
     if let (Some(Some(_)), Some(last)) = (clocks.last(), robots.last_mut()) {
         let told = last.running()?.lines().iter().any(|line| line.contains("wrong: it shows 1970-01-01"));
-        assert!(told, "the start message says that the clock is wrong:\n{}", last.running()?.tail());
+        assert!(told, "the start message lacks the warning about the clock:\n{}", last.running()?.tail());
         let channels = last.cli(&["channels", "--json"])?;
         let troubles = channels["troubles"].as_array().cloned().unwrap_or_default();
         assert!(troubles.iter().any(|trouble| trouble["code"] == "clock.unset"), "{channels}");
@@ -69,7 +69,7 @@ fn time_to_safe(lab: &Lab, prefix: &str, clocks: Vec<Option<FakeClock>>) -> Resu
     Ok(taken)
 }
 
-/// Whether a robot sees `all` files, each of them held by all.
+/// Returns whether a robot reports `all` files, each of them held by all robots.
 fn all_are_safe(robot: &Robot, all: usize) -> Result<bool> {
     let report = robot.cli(&["report", "--json"])?;
     let files = report["files"].as_array().cloned().unwrap_or_default();

@@ -1,5 +1,5 @@
-//! The power is cut again and again while files are being added; and the orderly end.
-#![expect(clippy::unwrap_used, reason = "what cannot be in a test fails it")]
+//! Repeated power cuts while files are being added, and the orderly end of a daemon.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use std::fs;
 use std::path::Path;
@@ -16,7 +16,7 @@ use store::{Opened, Store};
 const SOON: Duration = Duration::from_secs(60);
 const CRASHES: u32 = 20;
 const FILES_A_CRASH: u32 = 3;
-/// What a robot logs when something of its own was lost: none of it may happen when only the process is killed.
+/// Parts of the messages that a robot logs when its own data was lost. None may appear when only the process is killed.
 const ALARMS: [&str; 9] = [
     "set aside",
     "lacks blocks",
@@ -38,7 +38,7 @@ fn peer(robot: &Robot) -> Result<PeerId> {
     Ok(id.parse().unwrap())
 }
 
-/// Numbers that look like chance and are the same in every run (Knuth's multiplicative hashing).
+/// Returns a number that looks random and is the same in every run (Knuth's multiplicative hashing).
 fn scattered(number: u32) -> u32 {
     number.wrapping_add(1).wrapping_mul(2_654_435_761) >> 8
 }
@@ -47,7 +47,7 @@ fn file_name(number: u32) -> String {
     format!("log-{number:02}.bag")
 }
 
-/// From a few bytes to a few chunks.
+/// Returns a content of between a few bytes and a few chunks.
 fn content(number: u32) -> Vec<u8> {
     let length = scattered(number) % 900_000;
     (0..length).map(|at| scattered(at ^ number.wrapping_mul(77_777)).to_le_bytes()[0]).collect()
@@ -55,13 +55,14 @@ fn content(number: u32) -> Vec<u8> {
 
 type SignedStatement = (Statement, Signature);
 
-/// What `signer` said, as `robot` holds it.
+/// Returns the statements of `signer` that `robot` holds.
 fn statements_of(robot: &Robot, signer: PeerId) -> Result<Vec<SignedStatement>> {
     let answer = ask(robot.host(), robot.host().address())?;
     Ok(answer.records.into_iter().filter(|(_, signature)| signature.signer == signer).collect())
 }
 
-/// The first of `told` that is missing among `held`: neither it nor a later statement about the same item is there.
+/// Returns the first statement of `told` that is missing among `held`. A statement is missing if neither it nor a later
+/// one about the same item is there.
 fn first_lost<'a>(told: &'a [SignedStatement], held: &[SignedStatement]) -> Option<&'a SignedStatement> {
     let order = |(statement, signature): &SignedStatement| (signature.sequence, statement.digest());
     told.iter().find(|told| {
@@ -70,8 +71,8 @@ fn first_lost<'a>(told: &'a [SignedStatement], held: &[SignedStatement]) -> Opti
     })
 }
 
-/// What the killed robot has on its disk, read from a copy: reading must not mend anything for it, and its peers must
-/// not have brought anything back yet.
+/// Returns the statements of `signer` on the disk of a killed robot. They are read from a copy, because reading could
+/// repair the store, and before a restart, because peers could send them again.
 fn statements_on_disk(robot: &Robot, signer: PeerId) -> Result<Vec<SignedStatement>> {
     let copy = robot.host().folder().join("copy.redb");
     io("copying the store", fs::copy(robot.data_folder().join("records.redb"), &copy))?;
@@ -83,8 +84,8 @@ fn statements_on_disk(robot: &Robot, signer: PeerId) -> Result<Vec<SignedStateme
     Ok(own.map(|record| (record.statement().clone(), *record.signature())).collect())
 }
 
-/// Lets the robot work until the moment of crash number `number` has come: at some, when it has just taken a file, whose
-/// records are being written then; at others, after a time that has to do with nothing, which is what a crash is.
+/// Lets the robot work until crash number `number`. Every third crash comes when the robot has just taken a file, while
+/// it writes the file's records. The others come after a time that is unrelated to the robot's work.
 fn await_moment(robot: &mut Robot, number: u32) -> Result {
     if number.is_multiple_of(3) {
         let taken = |line: &str| line.contains("a file was taken into the swarm");
@@ -101,7 +102,7 @@ fn assert_no_alarm(robot: &mut Robot) -> Result {
     Ok(())
 }
 
-/// How many files both robots keep.
+/// Returns the number of files that both robots keep.
 fn safe_with_both(robot: &Robot) -> usize {
     let report = robot.cli(&["report", "--json"]).unwrap_or_default();
     let files = report["files"].as_array().cloned().unwrap_or_default();
@@ -111,7 +112,8 @@ fn safe_with_both(robot: &Robot) -> usize {
     files.iter().filter(is_safe).count()
 }
 
-/// Opens the blocks of a robot that does not run, and sees that every pinned block is there; gives the number of pins.
+/// Opens the blocks of a robot that does not run, checks that every pinned block is there, and returns the number of
+/// pins.
 fn complete_pins(data_folder: &Path) -> usize {
     let directory = data_folder.join("ipfs");
     let config = StoreConfig { directory, max_bytes: u64::MAX, min_free_bytes: 0 };
@@ -130,7 +132,7 @@ fn twenty_crashes_while_files_are_added_lose_nothing() -> Result {
     let Some(lab) = or_skip("crashes", Lab::new("crash")) else {
         return Ok(());
     };
-    // Files that settle at once, so that every life of the robot is long enough to take some.
+    // Files settle at once, so that the robot takes some between any two crashes.
     let mut a = Robot::new(lab.host("a")?, "settle_seconds = 0")?;
     a.restart()?;
     let b = Robot::start(&lab, "b")?;
@@ -148,20 +150,20 @@ fn twenty_crashes_while_files_are_added_lose_nothing() -> Result {
         assert!(first_lost(&told, &kept).is_none(), "lost by crash {crash}: {:?}", first_lost(&told, &kept));
         told_most = told_most.max(told.len());
         a.restart()?;
-        assert_eq!(peer(&a)?, me, "after crash {crash} it is another robot");
+        assert_eq!(peer(&a)?, me, "after crash {crash} the robot has another identity");
         let held = statements_of(&a, me)?;
         assert!(first_lost(&told, &held).is_none(), "forgotten after crash {crash}");
     }
     let files = usize::try_from(CRASHES * FILES_A_CRASH).unwrap();
     println!(
-        "{CRASHES} crashes in {:.1} s; b had been told up to {told_most} records",
+        "{CRASHES} crashes in {:.1} s; b had received up to {told_most} records",
         begun.elapsed().as_secs_f64()
     );
-    assert!(told_most > files, "a was killed before it could tell anything: this tests nothing");
+    assert!(told_most > files, "a was killed before it could publish anything, so this run tests nothing");
     wait_until(SOON, "all files safe on a and b", || {
         [&a, &b].iter().all(|robot| safe_with_both(robot) == files).then_some(())
     })?;
-    println!("all {files} files safe with both after {:.1} s", begun.elapsed().as_secs_f64());
+    println!("all {files} files safe on both after {:.1} s", begun.elapsed().as_secs_f64());
     assert_no_alarm(&mut a)?;
     assert!(a.terminate()?.success());
     assert_eq!(complete_pins(&a.data_folder()), files);
@@ -169,14 +171,15 @@ fn twenty_crashes_while_files_are_added_lose_nothing() -> Result {
 }
 
 #[test]
-fn told_to_stop_it_stops_in_time_and_saves_what_it_heard_last() -> Result {
+fn a_daemon_stops_in_time_and_saves_the_records_that_it_received_last() -> Result {
     let Some(lab) = or_skip("orderly end", Lab::new("stop")) else {
         return Ok(());
     };
-    // Alone, so that nobody can bring the record back.
+    // There is no other robot, so that no peer can send the record again.
     let mut a = Robot::start(&lab, "a")?;
     let address = a.host().address();
-    // What others say may wait two seconds for the disk, but not for the next life.
+    // A record of another signer may be written up to two seconds late, but it must be on the disk when the daemon has
+    // ended.
     let (mut link, mut signer) = (LineClient::connect(a.host(), address)?, TestSigner::new([7; 32]));
     let record = signer.propose("share/notes", "just before")?;
     link.send(&signer.envelope(&record))?;
@@ -215,7 +218,7 @@ fn a_rotten_store_is_set_aside_and_comes_back_from_the_others() -> Result {
     wait_until(SOON, "both notes on a again", || both(&a))?;
     assert_eq!(peer(&a)?, me);
     assert_eq!(fs::read(a.data_folder().join("records.redb.broken-1")).unwrap(), vec![b'x'; 100_000]);
-    // It lost its sequence number as well, and yet its next records count.
+    // The robot lost its sequence number as well, and its next records must count nevertheless.
     a.cli(&["dismiss", "share/notes", "said by a", "--json"])?;
     a.cli(&["propose", "share/notes", "said after that", "--for", "1h", "--json"])?;
     wait_until(SOON, "a is heard by b", || {

@@ -1,4 +1,4 @@
-//! The delay network's own promises, seen from sockets on its hosts.
+//! Guarantees of the delay network, tested with sockets on its hosts.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -38,14 +38,14 @@ fn send(from: &UdpSocket, to: Ipv4Addr, word: &str) -> Result {
     from.send_to(word.as_bytes(), (to, PORT)).map(drop).map_err(failed("sending"))
 }
 
-/// The next word, and from whom; `None` when nothing comes in the socket's time.
+/// Receives the next word and its sender; `None` when nothing arrives within the socket's timeout.
 fn receive(at: &UdpSocket) -> Option<(String, SocketAddr)> {
     let mut buffer = [0; 2000];
     let (length, from) = at.recv_from(&mut buffer).ok()?;
     Some((String::from_utf8_lossy(&buffer[..length]).into_owned(), from))
 }
 
-/// Sends a word until it is heard, and gives what was heard before.
+/// Sends a word repeatedly until it is received, and returns the words received before it.
 fn send_until_heard(from: &UdpSocket, to: Ipv4Addr, at: &UdpSocket, word: &str) -> Result<Vec<String>> {
     let mut before = Vec::new();
     wait_until(SOON, &format!("the word {word:?}"), || {
@@ -85,7 +85,7 @@ fn a_round_trip_takes_twice_the_delay_and_broadcasts_reach_all() -> Result {
         }
         send(&sockets[0], hosts[1].address(), "end").unwrap();
         println!("round trips: {trips:?}");
-        // The first ones resolve addresses as well.
+        // The first round trips include the resolution of addresses.
         assert!(trips.iter().all(|trip| *trip >= 2 * delay), "{trips:?}");
         assert!(*trips.iter().min().unwrap() < 3 * delay, "{trips:?}");
     });
@@ -97,7 +97,7 @@ fn a_round_trip_takes_twice_the_delay_and_broadcasts_reach_all() -> Result {
 }
 
 #[test]
-fn each_host_loses_its_share_for_itself() -> Result {
+fn each_receiver_loses_frames_independently() -> Result {
     let Some(lab) = or_skip("loss on a delay network", Lab::new("lossy")) else {
         return Ok(());
     };
@@ -107,7 +107,7 @@ fn each_host_loses_its_share_for_itself() -> Result {
         hosts.iter().map(|host| socket(host, Duration::from_millis(50))).collect::<Result<Vec<_>>>()?;
     network.set_conditions(Conditions { loss: 0.2, ..CLEAN });
     let mut heard = [const { Vec::new() }; 2];
-    // A hundred at a time fit into a socket's buffer.
+    // A batch of a hundred fits into the buffer of a socket.
     for batch in 0..10 {
         for number in 0..100 {
             send(&sockets[0], Ipv4Addr::new(10, 77, 1, 255), &format!("{batch}-{number}"))?;
@@ -123,12 +123,12 @@ fn each_host_loses_its_share_for_itself() -> Result {
         // The standard deviation is 12.6.
         assert!((720..880).contains(&heard.len()), "{}", heard.len());
     }
-    assert_ne!(heard[0], heard[1], "each loses others");
+    assert_ne!(heard[0], heard[1], "both receivers lost the same frames");
     Ok(())
 }
 
 #[test]
-fn groups_are_cut_off_until_they_are_healed_and_nobody_loses_carrier() -> Result {
+fn groups_are_cut_off_until_they_are_healed_and_no_host_loses_its_carrier() -> Result {
     let Some(lab) = or_skip("partition of a delay network", Lab::new("groups")) else {
         return Ok(());
     };
@@ -143,9 +143,9 @@ fn groups_are_cut_off_until_they_are_healed_and_nobody_loses_carrier() -> Result
         send(&a, all, &format!("during {number}"))?;
         send(&a, address, "during, to one")?;
     }
-    assert_eq!(send_until_heard(&a, all, &c, "during 20")?.len(), 20, "its own group hears all");
+    assert_eq!(send_until_heard(&a, all, &c, "during 20")?.len(), 20, "a frame was lost within the group");
     network.heal();
-    // Frames keep their order, so what is heard first was sent after the healing.
+    // Frames keep their order, so the first word received after the healing was also sent after it.
     assert!(send_until_heard(&a, address, &b, "after")?.is_empty());
     let mut command = hosts[1].command("ip");
     command.args(["link", "show", "eth0"]);
@@ -168,7 +168,7 @@ fn fifty_hosts_hear_thousands_of_broadcasts_and_the_counters_see_them() -> Resul
     println!("50 hosts in {:?}", begun.elapsed());
     let sockets = hosts.iter().map(|host| socket(host, SOON)).collect::<Result<Vec<_>>>()?;
     let (before, begun) = (hosts[0].traffic()?, Instant::now());
-    // No faster than the slowest listener takes them: all others have the same work.
+    // The sender is no faster than the slowest receiver, because all receivers have the same work.
     for batch in 0..BROADCASTS / 50 {
         for _ in 0..50 {
             send(&sockets[0], Ipv4Addr::new(10, 77, 1, 255), &"x".repeat(BYTES))?;

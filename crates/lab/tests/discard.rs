@@ -1,4 +1,4 @@
-//! Removing logs: from the swarm, from one robot, and together with a robot.
+//! Removal of logs: from the swarm, from one robot, and together with a robot.
 
 mod files;
 
@@ -9,14 +9,15 @@ use lab::daemon::Robot;
 use lab::{Error, Lab, Result, or_skip, wait_until};
 use serde_json::Value;
 
-/// Looks at its files at once, and every five seconds whether they are still there.
+/// A robot that takes files at once, rescans its folder every second, and checks every five seconds whether its files
+/// are still there.
 const QUICK: &str = "settle_seconds = 0\nrescan_seconds = 1\n";
 
 fn robots(lab: &Lab) -> Result<[Robot; 2]> {
     Ok([Robot::start_on(lab.host("a")?, QUICK)?, Robot::start_on(lab.host("b")?, QUICK)?])
 }
 
-/// The entry of `name` in a robot's report.
+/// Returns the entry of `name` in a robot's report.
 fn entry(robot: &Robot, name: &str) -> Option<Value> {
     let report = robot.cli(&["report", "--json"]).ok()?;
     report["files"].as_array()?.iter().find(|file| file["name"] == name).cloned()
@@ -27,7 +28,7 @@ fn cid(robot: &Robot, name: &str) -> Result<String> {
     wait_until(SOON, &format!("{name} is known"), cid)
 }
 
-/// Waits until these hosts hold `name`, as `robot` sees it.
+/// Waits until `robot` reports exactly these hosts as the holders of `name`.
 fn wait_until_held(robot: &Robot, name: &str, hosts: &[&str]) -> Result {
     let are_these = || {
         let file = entry(robot, name)?;
@@ -44,7 +45,7 @@ fn wait_for_state(robot: &Robot, name: &str, state: &str) -> Result {
     wait_until(SOON, &format!("{name} is {state}"), is_it)
 }
 
-/// Whether a robot has content pinned.
+/// Returns whether a robot has content pinned.
 fn has_pinned(robot: &Robot, cid: &str) -> Result<bool> {
     let pins = robot.cli(&["storage", "--json"])?["pins"].as_array().cloned().unwrap_or_default();
     Ok(pins.iter().any(|pin| pin["cid"] == cid))
@@ -67,7 +68,8 @@ fn a_log_is_discarded_by_its_name_through_restarts_and_undiscarded() -> Result {
         let said = b.cli_failure(&command)?;
         assert!(said.contains("discard FILE|CID"), "{said}");
     }
-    // Another robot hides it, and the one that found it good keeps it all the same: nobody has a role here.
+    // Nobody has a role in this swarm. The discard of another robot hides the file, but the robot that shares it keeps
+    // it.
     println!("{}", b.cli_text(&["discard", "run.bag"])?.trim());
     for robot in [&a, &b] {
         wait_for_state(robot, "run.bag", "discarded")?;
@@ -76,38 +78,38 @@ fn a_log_is_discarded_by_its_name_through_restarts_and_undiscarded() -> Result {
     let shown = a.cli_text(&["report"])?;
     println!("{}", shown.trim());
     assert!(shown.contains("1 file discarded") && shown.contains(" by b"), "{shown}");
-    assert!(has_pinned(&a, &cid)?, "a stranger makes nobody erase what he shares");
+    assert!(has_pinned(&a, &cid)?, "a stranger's discard made a robot erase its own file");
     println!("{}", b.cli_text(&["undiscard", "run.bag"])?.trim());
     wait_until_safe(&[&a, &b], "run.bag", 2)?;
-    // Its uploader's word counts everywhere.
+    // The discard of the uploader counts on all robots.
     let path = a.share("own.bag", b"another log")?;
     wait_until_safe(&[&a, &b], "own.bag", 2)?;
     let cid = self::cid(&b, "own.bag")?;
     println!("{}", a.cli_text(&["discard", "own.bag"])?.trim());
     for robot in [&a, &b] {
         wait_for_state(robot, "own.bag", "discarded")?;
-        let what = format!("{} has unpinned it", robot.host().name());
+        let what = format!("{} has unpinned the file", robot.host().name());
         wait_until(SOON, &what, || (!has_pinned(robot, &cid).ok()?).then_some(()))?;
     }
     a.kill9()?;
     a.restart()?;
     b.kill9()?;
     b.restart()?;
-    // What came later is kept by both: all that was to be done about the earlier one is done.
+    // When both keep a later file, their work on the earlier one is done.
     a.share("later.bag", b"a third log")?;
     wait_until_safe(&[&a, &b], "later.bag", 2)?;
     for robot in [&a, &b] {
         wait_for_state(robot, "own.bag", "discarded")?;
         assert!(!has_pinned(robot, &cid)?);
     }
-    assert!(path.exists(), "nothing in a shared folder is deleted");
+    assert!(path.exists(), "a file in a shared folder was deleted");
     println!("{}", a.cli_text(&["undiscard", "own.bag"])?.trim());
     wait_until_safe(&[&a, &b], "own.bag", 2)?;
     Ok(())
 }
 
 #[test]
-fn what_was_deleted_or_unpinned_on_a_robot_is_neither_claimed_nor_fetched_back() -> Result {
+fn a_file_deleted_or_unpinned_on_a_robot_is_neither_claimed_nor_fetched_back() -> Result {
     let Some(lab) = or_skip("letting go", Lab::new("letgo")) else {
         return Ok(());
     };
@@ -117,7 +119,7 @@ fn what_was_deleted_or_unpinned_on_a_robot_is_neither_claimed_nor_fetched_back()
     wait_until_safe(&[&a, &b], "deleted.bag", 2)?;
     wait_until_safe(&[&a, &b], "unpinned.bag", 2)?;
     let unpinned = cid(&b, "unpinned.bag")?;
-    // It lies on a stick that is pulled.
+    // The file moves out of the folder, as on a USB stick that is pulled out.
     let stick = a.home().join("stick.bag");
     fs::rename(&path, &stick).map_err(io)?;
     println!("{}", b.cli_text(&["unpin", &unpinned])?.trim());
@@ -137,7 +139,7 @@ fn what_was_deleted_or_unpinned_on_a_robot_is_neither_claimed_nor_fetched_back()
     a.share("later.bag", b"a third log")?;
     wait_until_safe(&[&a, &b], "later.bag", 2)?;
     are_let_go(&a, &b)?;
-    // Each way back.
+    // Both files come back.
     fs::rename(&stick, &path).map_err(io)?;
     b.cli_text(&["pin", &unpinned])?;
     wait_until_safe(&[&a, &b], "deleted.bag", 2)?;
@@ -146,7 +148,7 @@ fn what_was_deleted_or_unpinned_on_a_robot_is_neither_claimed_nor_fetched_back()
 }
 
 #[test]
-fn a_robot_whose_blocks_vanish_says_so_without_being_asked_for_them() -> Result {
+fn a_robot_whose_blocks_vanish_reports_it_without_a_request_for_them() -> Result {
     let Some(lab) = or_skip("vanishing blocks", Lab::new("vanish")) else {
         return Ok(());
     };
@@ -156,7 +158,7 @@ fn a_robot_whose_blocks_vanish_says_so_without_being_asked_for_them() -> Result 
     a.kill9()?;
     fs::remove_dir_all(b.data_folder().join("ipfs/blocks")).map_err(io)?;
     wait_until_held(&b, "run.bag", &["a"])?;
-    // It is fetched again once somebody has it.
+    // The file is fetched again once a peer has it.
     a.restart()?;
     wait_until_safe(&[&b], "run.bag", 2)?;
     Ok(())
@@ -194,10 +196,10 @@ fn a_robot_is_revoked_with_its_files_and_comes_back() -> Result {
     println!("{}", said.trim());
     assert!(said.contains("spam.bag") && said.contains("--discard-files"), "{said}");
     is_peer(false)?;
-    // Nothing that it says counts any more, in any bucket; what it shared is known by whoever kept it.
+    // No record of b counts any more, in any bucket. The robot that kept b's file still knows the file.
     let said = || a.cli(&["summary", &format!("pri/{denied}/*"), "--json"]).ok();
     let is_silent = || said()?["buckets"].as_array()?.is_empty().then_some(());
-    wait_until(SOON, "what b said of itself is gone", is_silent)?;
+    wait_until(SOON, "b's records about itself are gone", is_silent)?;
     wait_until(SOON, "a describes the file", || {
         (entry(&a, "spam.bag")?["name"] == "spam.bag").then_some(())
     })?;

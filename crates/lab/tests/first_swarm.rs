@@ -1,6 +1,6 @@
-//! The main job, from end to end: a robot's log reaches the others.
+//! The main job from end to end: a robot's log reaches the other robots.
 //!
-//! The file is made here; `DT_SWARM_SAMPLE=FILE` shares a real one instead.
+//! The test generates the file; with `DT_SWARM_SAMPLE=FILE` it shares a real one instead.
 
 mod files;
 
@@ -33,12 +33,12 @@ fn a_log_reaches_three_robots_and_a_newcomer_after_its_owner_died() -> Result {
         .collect();
     holders.sort_unstable();
     assert_eq!(holders, ["a", "b", "c"]);
-    assert!(copy(&b, "example.bag")? == content, "b's copy is the same, byte for byte");
-    assert!(copy(&c, "example.bag")? == content, "c's copy is the same, byte for byte");
+    assert!(copy(&b, "example.bag")? == content, "b's copy differs from the original");
+    assert!(copy(&c, "example.bag")? == content, "c's copy differs from the original");
 
     a.kill9()?;
     let d = Robot::start(&lab, "d")?;
     wait_until_safe(&[&d], "example.bag", 4)?;
-    assert!(copy(&d, "example.bag")? == content, "the newcomer's copy is the same, byte for byte");
+    assert!(copy(&d, "example.bag")? == content, "the newcomer's copy differs from the original");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The shared folder: what takes its place, and what is not shared of it.
+//! The shared folder: replacements of the folder itself, and files in it that are not shared.
 
 use lab::daemon::Robot;
 use lab::{Error, Lab, Result, or_skip, run, wait_until};
@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// The aim is three seconds, which is printed; a busy machine may take longer. The rescan does not come in time.
+/// Time limit on a busy machine. The aim is three seconds; the test prints the time. The rescan comes much later.
 const SOON: Duration = Duration::from_secs(20);
 const LIMIT: Duration = Duration::from_secs(10);
-/// Only reports of changes have the folder looked at.
+/// Disables the rescan, so that only change notifications make the daemon look at the folder.
 const NO_RESCAN: &str = "[logs]\nrescan_seconds = 3600\n";
 
 fn report(robot: &Robot) -> Result<Value> {
@@ -43,7 +43,7 @@ fn share_in(robot: &Robot, folder: &Path, name: &str) -> Result {
     Ok(())
 }
 
-/// Runs a command among the mounts of the daemon.
+/// Runs a command in the mount namespace of the daemon.
 fn at_mounts_of(robot: &mut Robot, arguments: &[&str]) -> Result {
     let pid = robot.running()?.pid().to_string();
     let mut command = Command::new("nsenter");
@@ -51,14 +51,14 @@ fn at_mounts_of(robot: &mut Robot, arguments: &[&str]) -> Result {
     run(command, LIMIT)?.success(&format!("{arguments:?}")).map(drop)
 }
 
-/// The folder as the daemon sees it.
+/// Returns the path of the folder as the daemon sees it.
 fn seen_by(robot: &mut Robot, folder: &Path) -> Result<PathBuf> {
     let root = PathBuf::from(format!("/proc/{}/root", robot.running()?.pid()));
     Ok(root.join(folder.strip_prefix("/").unwrap_or(folder)))
 }
 
 #[test]
-fn files_are_shared_at_once_whatever_took_the_place_of_the_folder() -> Result {
+fn files_are_shared_at_once_after_the_folder_was_replaced() -> Result {
     let Some(lab) = or_skip("folder", Lab::new("folder")) else {
         return Ok(());
     };
@@ -70,7 +70,7 @@ fn files_are_shared_at_once_whatever_took_the_place_of_the_folder() -> Result {
     share_in(&robot, &shared, "moved away.bag")?;
     fs::remove_dir_all(&shared).map_err(io("removing the shared folder"))?;
     let is_told = || report(&robot).ok()?["shared_folder"]["reason"].as_str().map(str::to_owned);
-    let reason = wait_until(SOON, "the missing folder is told", is_told)?;
+    let reason = wait_until(SOON, "the missing folder is reported", is_told)?;
     assert!(reason.contains("not there"), "{reason}");
     fs::create_dir(&shared).map_err(io("making the shared folder"))?;
     share_in(&robot, &shared, "made anew.bag")?;
@@ -83,7 +83,7 @@ fn files_are_shared_at_once_whatever_took_the_place_of_the_folder() -> Result {
 }
 
 #[test]
-fn what_belongs_to_the_daemon_is_never_shared_and_what_is_left_out_is_told() -> Result {
+fn files_of_the_daemon_are_never_shared_and_omitted_files_are_reported() -> Result {
     let Some(lab) = or_skip("private", Lab::new("private")) else {
         return Ok(());
     };
@@ -107,7 +107,7 @@ fn what_belongs_to_the_daemon_is_never_shared_and_what_is_left_out_is_told() -> 
 }
 
 #[test]
-fn a_daemon_that_would_share_its_own_blocks_or_has_a_file_for_a_folder_does_not_start() -> Result {
+fn a_daemon_with_its_blocks_in_the_folder_or_a_file_as_folder_does_not_start() -> Result {
     let Some(lab) = or_skip("unfit folder", Lab::new("unfit")) else {
         return Ok(());
     };

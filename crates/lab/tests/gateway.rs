@@ -1,4 +1,4 @@
-//! The gateway of a robot, as somebody who sits at it uses it.
+//! The gateway of a robot, as used by programs on the same host.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use rand::{Rng as _, SeedableRng as _};
 const SOON: Duration = Duration::from_secs(120);
 const MIB: usize = 1024 * 1024;
 const LARGE: usize = 256 * MIB;
-/// What serving may cost in memory beside what the robot has already, whatever the size of the file.
+/// Maximum growth of memory in bytes while the gateway serves a file of any size.
 const MORE_MEMORY: u64 = 24 * MIB as u64;
 
 fn ready(name: &str) -> Option<Lab> {
@@ -19,7 +19,7 @@ fn ready(name: &str) -> Option<Lab> {
     or_skip("the gateway of a robot", Lab::new(name))
 }
 
-/// The CID under which the file is shared, once `robot` knows of so many holders.
+/// Returns the CID under which the file is shared, once `robot` knows of this number of holders.
 fn cid(robot: &Robot, name: &str, holders: usize) -> Result<String> {
     let known = || {
         let report = robot.cli(&["report", "--json"]).ok()?;
@@ -55,14 +55,14 @@ fn a_file_of_another_robot_is_read_through_the_gateway() -> Result {
     let list = b.host().run(curl(&b, &[&format!("http://127.0.0.1:6080/ipfs/{cid}")]), SOON)?;
     let list = list.success("the list of the directory")?;
     assert!(list.contains(">one.txt</a>") && list.contains("upload_info1.yaml"), "{list}");
-    // Other hosts do not get in.
+    // Other hosts have no access.
     let outside = format!("http://{}:6080/ipfs/{cid}/one.txt", b.host().address());
     assert!(!a.host().run(curl(&a, &[&outside]), SOON)?.status.success());
     Ok(())
 }
 
 #[test]
-fn what_this_robot_does_not_keep_comes_from_its_holders() -> Result {
+fn a_file_that_this_robot_does_not_keep_comes_from_its_holders() -> Result {
     let Some(lab) = ready("holders") else {
         return Ok(());
     };
@@ -90,7 +90,7 @@ fn memory_does_not_grow_with_the_file() -> Result {
     let url = format!("http://127.0.0.1:6080/ipfs/{}/large.bag", cid(&a, "large.bag", 0)?);
     let before = a.running()?.resident_bytes()?;
     let copy = lab.folder().join("copy");
-    // One reads at 5 MB/s, and is not through before the others are.
+    // One client reads at 5 MB/s, and is not finished before the other three.
     let mut slow = curl(&a, &["--limit-rate", "5M", "--output", "/dev/null", &url]);
     let mut slow = slow.stdin(Stdio::null()).spawn().map_err(failed("curl"))?;
     let (mut peak, begun) = (before, Instant::now());

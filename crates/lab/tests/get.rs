@@ -1,4 +1,4 @@
-//! `get` from another robot, and two daemons on one host.
+//! The command `get` from another robot, and two daemons on one host.
 
 use lab::daemon::Robot;
 use lab::{Error, Lab, Process, Result, or_skip, programs, wait_until};
@@ -25,13 +25,13 @@ fn a_small_file_comes_from_another_robot() -> Result {
         let report = asker.cli_text(&["report"]).ok()?;
         files.iter().all(|(name, _)| report.contains(name)).then_some(())
     };
-    wait_until(SOON, "all are known", known)?;
+    wait_until(SOON, "all files are known", known)?;
     let address = holder.host().address().to_string();
     for (name, content) in &files {
         let path = asker.host().folder().join("got").join(name);
         let text = path.to_string_lossy().into_owned();
         let mut command = asker.cli_command_to(&address, &["get", name, "-o", &text]);
-        // What the environment says of this computer is not meant for another one.
+        // A socket named in the environment belongs to this computer and is ignored for another one.
         command.env("DT_SWARM_SOCKET", "/nowhere/control.sock");
         asker.host().run(command, SOON)?.success("get")?;
         assert!(fs::read(&path).map_err(failed("reading"))? == *content, "{name}");
@@ -39,7 +39,7 @@ fn a_small_file_comes_from_another_robot() -> Result {
     Ok(())
 }
 
-/// A second daemon on the host of a robot, with ports and folders of its own.
+/// A second daemon on the host of a robot, with its own ports and folders.
 struct Second {
     process: Process,
     peer: String,
@@ -83,7 +83,7 @@ fn refusal(robot: &Robot, command: Command) -> Result<String> {
 }
 
 #[test]
-fn of_two_daemons_on_one_host_the_one_that_is_meant_signs() -> Result {
+fn with_two_daemons_on_one_host_the_addressed_one_signs() -> Result {
     let Some(lab) = or_skip("two daemons", Lab::new("two")) else {
         return Ok(());
     };
@@ -103,7 +103,7 @@ fn of_two_daemons_on_one_host_the_one_that_is_meant_signs() -> Result {
     assert_eq!(signer("localhost", &|_| {})?, own);
     assert_eq!(signer("localhost:8001", &|_| {})?, second.peer);
     assert_eq!(signer("localhost:8001", &by_environment)?, second.peer);
-    // Of a user with another home the first is found as well: this is root.
+    // The first daemon is also found by a user with another home, because this user is root.
     let elsewhere = |command: &mut Command| {
         command.env("HOME", "/nonexistent").env_remove("XDG_RUNTIME_DIR");
     };

@@ -1,4 +1,4 @@
-//! A service that is nothing but the example of `docs/add-a-service.md`, in real daemons.
+//! The example service of `docs/add-a-service.md` in real daemons.
 
 use control::Client;
 use lab::daemon::Robot;
@@ -45,16 +45,16 @@ fn a_small_service_runs_in_real_daemons() -> Result {
     wait_until(TIMEOUT, "the end of the job", || (status()["state"] == json!({ "done": 2 })).then_some(()))?;
     wait_until(TIMEOUT, "both robots at b", || (alive(&b) == 2).then_some(()))?;
 
-    // The heartbeat is renewed, and counted.
+    // The heartbeat is renewed, and the renewals are counted.
     let published = || a.cli(&["stats", "--json"]).ok()?["counters"]["heartbeat.published"].as_u64();
     let before = published().unwrap_or(0);
     wait_until(TIMEOUT, "two renewals", || (published()? >= before + 2).then_some(()))?;
 
-    // A robot without power leaves the list when its heartbeat ends.
+    // A robot without power leaves the list when its heartbeat expires.
     b.kill9()?;
     wait_until(TIMEOUT, "b is gone", || (alive(&a) == 1).then_some(()))?;
 
-    // A misspelt key is an error that names the right one.
+    // A misspelt key is an error that names the right key.
     let mut c = robot("c", "[heartbeat]\nlifetime_second = 4\n")?;
     let refused = c.restart().expect_err("a misspelt key").to_string();
     assert!(refused.contains("[heartbeat]") && refused.contains("`lifetime_seconds`?"), "{refused}");

@@ -1,4 +1,4 @@
-//! Helia takes files from our node by Bitswap.
+//! Helia fetches files from our node over Bitswap.
 
 use ipfs::Keypair;
 use ipfs::node::{Node, NodeConfig};

@@ -1,5 +1,5 @@
-//! A stranger on the network who lies, and one who only wants to be a nuisance.
-#![expect(clippy::unwrap_used, reason = "what cannot be in a test fails it")]
+//! Strangers on the network: one who publishes lies, and one who sends as much rubbish as possible.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use std::io::{ErrorKind, Read};
 use std::net::{Ipv4Addr, UdpSocket};
@@ -15,11 +15,11 @@ use telemetry::{Metric, metrics};
 
 const SOON: Duration = Duration::from_secs(60);
 const UDP_PORT: u16 = 1240;
-/// As the daemon limits them: links with one host, and how long one may be silent.
+/// Limits of the daemon: the number of links with one host, and the time after which a silent link is closed.
 const LINKS_PER_HOST: usize = 16;
 const SILENCE: Duration = Duration::from_secs(60);
 
-/// The attacker, who has a key of his own like everybody.
+/// The attacker, with a valid key of its own.
 struct Attacker {
     host: Host,
     signer: TestSigner,
@@ -45,13 +45,13 @@ impl Attacker {
         io("a datagram", self.udp.send_to(line, (self.target, UDP_PORT))).map(drop)
     }
 
-    /// A record that is wholly as it should be.
+    /// Returns an envelope with a correct record.
     fn honest(&mut self, bucket: &str, data: &str) -> Result<Envelope> {
         let record = self.signer.propose(bucket, data)?;
         Ok(self.signer.envelope(&record))
     }
 
-    /// The three lies: a byte changed after signing, another's name under it, another's bucket.
+    /// Returns three lies: a byte changed after signing, another signer's name, and a record in another peer's bucket.
     fn lies(&mut self, victim: PeerId) -> Result<[Envelope; 3]> {
         let mut changed = self.honest("share/notes", "lie-A")?;
         changed.payload = changed.payload.replace("lie-A", "lie-B");
@@ -61,7 +61,7 @@ impl Attacker {
         Ok([changed, stranger, foreign])
     }
 
-    /// The same lines by both ways that a daemon hears.
+    /// Sends the same lines over UDP and over TCP.
     fn tell(&self, envelopes: &[Envelope]) -> Result {
         let mut link = self.connect()?;
         for envelope in envelopes {
@@ -101,14 +101,14 @@ fn lies_are_refused_counted_shown_and_not_passed_on() -> Result {
     let mut attacker = Attacker::new(lab.host("x")?, a.host().address())?;
     let lies = attacker.lies(peer(&b)?)?;
     attacker.tell(&lies)?;
-    // Each lie came twice, by UDP and by TCP.
+    // Each lie arrived twice, over UDP and over TCP.
     let refused =
         [(&metrics::BRAIN_RECORDS_REFUSED_FORGED, 4), (&metrics::BRAIN_RECORDS_REFUSED_NOT_OWNER, 2)];
     for (metric, number) in refused {
         wait_until_counted(&a, metric, number)?;
     }
 
-    // What is told in the same way, and is true, goes round: so would the lies have done.
+    // True records sent in the same two ways reach all robots, so lies would have reached them too.
     for number in 0..2 {
         let truth = attacker.honest("share/notes", &format!("truth-{number}"))?;
         match number {
@@ -122,7 +122,7 @@ fn lies_are_refused_counted_shown_and_not_passed_on() -> Result {
     }
     for robot in [&b, &c] {
         let summary = robot.cli(&["summary", "--json"])?;
-        assert_eq!(summary["refused_by_daemon"], serde_json::json!({}), "nothing bad reached it");
+        assert_eq!(summary["refused_by_daemon"], serde_json::json!({}), "a bad record was passed on");
     }
     let counted = a.cli(&["summary", "--json"])?["refused_by_daemon"].clone();
     let shown = a.cli_text(&["summary"])?;
@@ -134,7 +134,7 @@ fn lies_are_refused_counted_shown_and_not_passed_on() -> Result {
     Ok(())
 }
 
-/// Whether the other side has closed the link; what it says meanwhile is thrown away.
+/// Returns whether the other side has closed the link. Bytes that arrive are discarded.
 fn is_closed(link: &LineClient) -> bool {
     let (mut link, mut buffer) = (link.stream(), [0; 4096]);
     link.set_nonblocking(true).unwrap();
@@ -147,7 +147,7 @@ fn is_closed(link: &LineClient) -> bool {
     }
 }
 
-/// Lines that are none, each on a link of its own; all but the first leave the link to those who send better ones.
+/// Sends lines that are not valid. The first, endless one closes its own link; all others share a link that stays open.
 fn bad_lines(attacker: &Attacker, a: &Robot) -> Result {
     let before = all(a)?.count(metrics::BRAIN_LINES_REFUSED_MALFORMED.name);
     let mut endless = attacker.connect()?;
@@ -168,11 +168,11 @@ fn bad_lines(attacker: &Attacker, a: &Robot) -> Result {
     Ok(())
 }
 
-/// A few bad lines are forgiven: a question on the same link is answered.
+/// Checks that a few bad lines do not close a link: a ping on the same link is answered.
 fn honest_link_still_works(mut link: LineClient) -> Result<Duration> {
     let begun = Instant::now();
     link.send(&ping())?;
-    io("its limit", link.stream().set_read_timeout(Some(SOON)))?;
+    io("setting its timeout", link.stream().set_read_timeout(Some(SOON)))?;
     let read = io("the pong", link.stream().read(&mut [0; 4096]))?;
     assert!(read > 0, "the link was closed for a few bad lines");
     Ok(begun.elapsed())
@@ -183,7 +183,7 @@ fn ping() -> Envelope {
     Envelope::new(Address::command_line(), Address::every_brain(), ping)
 }
 
-/// Rubbish of all kinds as fast as it goes, until it is stopped: noise, half lines, and questions that want answers.
+/// Sends rubbish of all kinds at full speed until it is stopped: noise, incomplete lines, and requests.
 fn flood(attacker: &Attacker, stop: &AtomicBool) -> u64 {
     let ping = ping().encode().into_bytes();
     let noise: Vec<u8> = (0..1400_u32).map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()[3]).collect();
@@ -191,10 +191,10 @@ fn flood(attacker: &Attacker, stop: &AtomicBool) -> u64 {
     let mut sent = 0;
     while !stop.load(Ordering::Relaxed) {
         for kind in &kinds {
-            // A full queue of this host is no news.
+            // The queue of this host may be full; that is not an error.
             sent += u64::from(attacker.datagram(kind).is_ok());
         }
-        // Otherwise the flood would take one of this machine's few cores, on which the robots run as well.
+        // The pause keeps the flood from using a whole core of this machine, because the robots run on it too.
         if sent.is_multiple_of(400) {
             thread::sleep(Duration::from_millis(10));
         }
@@ -211,7 +211,7 @@ fn is_safe(robot: &Robot, name: &str, holders: usize) -> bool {
     })
 }
 
-/// The time from sharing a file on `a` until all three keep it.
+/// Returns the time from sharing a file on `a` until all three robots keep it.
 fn time_to_share(a: &Robot, others: [&Robot; 2], name: &str) -> Result<Duration> {
     let content: Vec<u8> = name.bytes().cycle().take(700_000).collect();
     let begun = Instant::now();
@@ -221,7 +221,7 @@ fn time_to_share(a: &Robot, others: [&Robot; 2], name: &str) -> Result<Duration>
     Ok(begun.elapsed())
 }
 
-/// Asks `of` from another host, as a person at a laptop would.
+/// Pings the robot `of` with the CLI on another host, like a user with a laptop.
 fn ping_from(host: &Host, of: &Robot) -> Result<String> {
     let mut command = host.command(programs()?.cli);
     command.arg(of.host().address().to_string()).args(["ping", "--json"]);
@@ -229,7 +229,7 @@ fn ping_from(host: &Host, of: &Robot) -> Result<String> {
 }
 
 #[test]
-fn nuisances_cost_little_and_disturb_nobody() -> Result {
+fn nuisances_cost_little_and_do_not_disturb_the_swarm() -> Result {
     let Some(lab) = or_skip("nuisances", Lab::new("nuisance")) else {
         return Ok(());
     };
@@ -258,7 +258,7 @@ fn nuisances_cost_little_and_disturb_nobody() -> Result {
     });
     let (loud, answered) = (loud?, answered?);
     assert!(answered.contains("\"peer\""), "{answered}");
-    // The two links of the bad lines may have had their places until just then.
+    // The two links of the bad lines may have taken two of the places until this moment.
     let open = links.len() - closed();
     assert!((LINKS_PER_HOST - 2..=LINKS_PER_HOST).contains(&open), "{open} links are open");
     println!(
@@ -270,14 +270,14 @@ fn nuisances_cost_little_and_disturb_nobody() -> Result {
     let left = SILENCE.saturating_sub(silent_since.elapsed()) + Duration::from_secs(20);
     wait_until(left, "the end of all silent links", || (closed() == links.len()).then_some(()))?;
     println!("the last silent link was closed after {:.1} s", silent_since.elapsed().as_secs_f64());
-    assert!(silent_since.elapsed() + Duration::from_secs(5) >= SILENCE, "not before their time");
+    assert!(silent_since.elapsed() + Duration::from_secs(5) >= SILENCE, "a silent link was closed too early");
 
     let process = a.running()?;
-    assert!(process.is_running()?, "it is the process of before");
+    assert!(process.is_running()?, "the daemon has ended");
     let after = process.resident_bytes()?;
     println!("resident memory of the victim: {} kB before, {} kB after", before / 1000, after / 1000);
-    assert!(after < before + 40_000_000, "it grew without bound");
+    assert!(after < before + 40_000_000, "the daemon's memory grew too much");
     let died = process.lines().into_iter().find(|line| line.contains("a task "));
-    assert_eq!(died, None, "no task died of it");
+    assert_eq!(died, None, "a task died");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Who a robot is: one SD card in two robots, and a host that is renamed while its daemon runs.
+//! Identities of robots: one SD card in two robots, and a host that is renamed while its daemon runs.
 
 use std::fs;
 use std::path::Path;
@@ -11,14 +11,14 @@ use serde_json::Value;
 
 const SOON: Duration = Duration::from_secs(60);
 
-/// The data that is in the buckets of a pattern now, as a robot knows it.
+/// Returns the data in all buckets that match a pattern, as a robot knows it.
 fn data(robot: &Robot, pattern: &str) -> Option<Vec<String>> {
     let items = robot.cli(&["query", pattern, "--json"]).ok()?["items"].as_array()?.clone();
     let is_there = |item: &&Value| item["is_in_bucket"] == true;
     items.iter().filter(is_there).map(|item| Some(item["data"].as_str()?.to_owned())).collect()
 }
 
-/// Waits until a robot tells of the fault with its row in `channels`; returns its message.
+/// Waits until a robot reports the fault in the answer to `channels`; returns its message.
 fn wait_for_fault(robot: &Robot, code: &str) -> Result<String> {
     wait_until(SOON, code, || {
         let told = robot.cli(&["channels", "--json"]).ok()?["troubles"].clone();
@@ -28,7 +28,7 @@ fn wait_for_fault(robot: &Robot, code: &str) -> Result<String> {
 }
 
 #[test]
-fn one_card_in_two_robots_is_told_by_both_and_neither_takes_back_what_the_other_says() -> Result {
+fn one_card_in_two_robots_is_reported_and_neither_withdraws_records_of_the_other() -> Result {
     let Some(lab) = or_skip("copied card", Lab::new("card")) else { return Ok(()) };
     let other = Robot::start(&lab, "other")?;
     let mut original = Robot::start(&lab, "original")?;
@@ -58,12 +58,11 @@ fn one_card_in_two_robots_is_told_by_both_and_neither_takes_back_what_the_other_
     Ok(())
 }
 
-/// Writes a file.
 fn write(path: &Path, text: &str) -> Result {
     fs::write(path, text).map_err(|source| Error::Io { what: path.display().to_string(), source })
 }
 
-/// A robot whose daemon runs on a host that is called `name`, and whose configuration names nothing.
+/// Starts a robot on a host that is called `name`. Its configuration contains no host name.
 fn on_a_host_called(name: &str, lab: &Lab) -> Result<Robot> {
     let robot = Robot::new(lab.host("robot")?, "")?;
     let (folder, daemon) = (robot.host().folder().to_owned(), programs()?.daemon);
@@ -79,7 +78,7 @@ fn on_a_host_called(name: &str, lab: &Lab) -> Result<Robot> {
     Ok(robot)
 }
 
-/// Waits until a robot states this name of its host, and no other.
+/// Waits until the only host name that a robot publishes is this one.
 fn wait_for_name(robot: &Robot, name: &str) -> Result {
     wait_until(SOON, name, || (data(robot, "/pri/*/info/hostname")? == [name]).then_some(()))
 }

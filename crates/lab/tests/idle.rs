@@ -1,4 +1,4 @@
-//! A daemon that has nothing to do rests.
+//! A daemon without work sleeps.
 
 use std::thread;
 use std::time::Duration;
@@ -6,18 +6,18 @@ use std::time::Duration;
 use lab::daemon::Robot;
 use lab::{Lab, Result, or_skip, wait_until};
 
-/// How long the wake-ups of a daemon are counted.
+/// Time during which the wake-ups of a daemon are counted.
 const WINDOW: Duration = Duration::from_secs(5);
-/// The most wake-ups of all threads of a daemon in that time: five a second, of which beacons need most.
+/// Maximum number of wake-ups of all threads in that time: five per second. Beacons cause most of them.
 const MOST: u64 = 25;
-/// The most threads: one that waits for signals, two that work, one for timers of IPFS, one for the shared folder, and one
-/// that may still be waiting for the disk.
+/// Maximum number of threads: one for signals, two workers, one for timers of IPFS, one for the shared folder, and one
+/// that may still wait for the disk.
 const THREADS: usize = 6;
-/// How long the daemons may take to come to rest.
+/// Maximum time until the daemons are idle.
 const SOON: Duration = Duration::from_secs(40);
 
 #[test]
-fn robots_that_have_told_each_other_everything_rest() -> Result {
+fn robots_that_have_exchanged_everything_sleep() -> Result {
     let Some(lab) = or_skip("idle robots", Lab::new("rest")) else {
         return Ok(());
     };
@@ -31,7 +31,8 @@ fn robots_that_have_told_each_other_everything_rest() -> Result {
     .inspect_err(|_| eprintln!("threads and wake-ups in {WINDOW:?}: {seen:?}"))
 }
 
-/// The threads of a daemon, and how often they woke in [`WINDOW`]. The passing of time is what is measured.
+/// Returns the number of a daemon's threads, and how often they woke in [`WINDOW`]. The passing of time is measured
+/// here, so the sleep does not wait for an event.
 fn wake_ups(robot: &mut Robot) -> Result<(usize, u64)> {
     let process = robot.running()?;
     let (_, before) = process.threads_and_wake_ups()?;

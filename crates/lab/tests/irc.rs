@@ -1,4 +1,4 @@
-//! Daemons that share nothing but an IRC channel.
+//! Daemons that are connected only by an IRC channel.
 
 use lab::experiments::{Irc, irc};
 use lab::peers::ngircd_available;
@@ -14,7 +14,7 @@ fn records_reach_all_over_irc_alone_also_after_a_restart_and_a_netsplit() -> Res
     seen.print();
     assert!(seen.all_on_all.is_some() && seen.absent == 0, "{seen:?}");
     assert_eq!(seen.disconnected, 0, "{seen:?}");
-    // One more than 30: both ends of the minute count.
+    // One more than 30, because both ends of the minute are included.
     assert!((1..=31).contains(&seen.lines_a_minute), "{seen:?}");
     assert!(seen.after_restart.is_some() && seen.after_split.is_some(), "{seen:?}");
     Ok(())

@@ -1,8 +1,8 @@
-//! A swarm with a key: who does not have it learns nothing and can inject nothing.
+//! A swarm with a key: a host without the key learns nothing and can inject nothing.
 
-#![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
-#[expect(dead_code, reason = "other tests need the rest")]
+#[expect(dead_code, reason = "other tests use the other functions")]
 mod channel_tools;
 
 use channel_tools::{counter, reaches};
@@ -16,9 +16,9 @@ use std::time::Duration;
 use telemetry::metrics;
 
 const SECRETS: [&str; 3] = ["the answer is 42", "a word over a link", "said before"];
-/// Where the first lines of files and datagrams begin: Ethernet, IPv4 and UDP without options.
+/// Offset of a datagram's payload in its frame, in bytes: the headers of Ethernet, IPv4 and UDP without options.
 const HEADERS: usize = 14 + 20 + 8;
-/// A keyed link's stream has more bytes than that, whatever is said.
+/// Lower bound, in bytes, of the stream of a keyed link; even a link without records is longer.
 const LEAST_OF_A_STREAM: usize = 60;
 
 fn swarm_file(lab: &Lab, name: &str, key: u8, bootstrap: &str) -> PathBuf {
@@ -34,7 +34,7 @@ fn keyed(host: Host, file: &Path) -> Result<Robot> {
     Robot::start_on(host, &format!("swarm_file = {file:?}"))
 }
 
-/// All that passes a host's network, from now on.
+/// Captures all frames on a host's interface `eth0` from now on.
 fn capture(host: &Host, into: &Path) -> Result<Process> {
     let mut command = host.command("tcpdump");
     command.args(["-i", "eth0", "-U", "-s", "0", "-Z", "root", "-w"]).arg(into);
@@ -43,7 +43,7 @@ fn capture(host: &Host, into: &Path) -> Result<Process> {
     Ok(tcpdump)
 }
 
-/// The frames of a capture: the format of libpcap.
+/// Returns the frames of a capture in the format of libpcap.
 fn frames(capture: &[u8]) -> Vec<&[u8]> {
     let (mut rest, mut frames) = (capture.get(24..).unwrap_or_default(), Vec::new());
     while let Some(length) = rest.get(8..12) {
@@ -55,7 +55,7 @@ fn frames(capture: &[u8]) -> Vec<&[u8]> {
     frames
 }
 
-/// The payloads of all datagrams for port 1240 over IPv4.
+/// Returns the payloads of all datagrams to port 1240 over IPv4.
 fn datagrams<'a>(frames: &[&'a [u8]]) -> Vec<&'a [u8]> {
     let is_ours = |frame: &&&[u8]| {
         frame.len() > HEADERS
@@ -66,7 +66,7 @@ fn datagrams<'a>(frames: &[&'a [u8]]) -> Vec<&'a [u8]> {
     frames.iter().filter(is_ours).map(|frame| &frame[HEADERS..]).collect()
 }
 
-/// What was sent by TCP to port 8000 over IPv4, one segment after the other.
+/// Returns the bytes sent over TCP to port 8000 over IPv4, one segment after the other.
 fn to_links(frames: &[&[u8]]) -> Vec<u8> {
     let is_ours = |frame: &&&[u8]| {
         frame.len() > 54
@@ -84,7 +84,7 @@ fn to_links(frames: &[&[u8]]) -> Vec<u8> {
     frames.iter().filter(is_ours).flat_map(payload).collect()
 }
 
-/// Says all of this again to a robot, as it was and with a bit turned over.
+/// Sends all captured bytes to a robot again. Each datagram is sent unchanged and with one bit flipped.
 fn replay(from: &Host, to: Ipv4Addr, datagrams: &[&[u8]], stream: &[u8]) -> Result {
     from.within(|| {
         let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
@@ -93,13 +93,13 @@ fn replay(from: &Host, to: Ipv4Addr, datagrams: &[&[u8]], stream: &[u8]) -> Resu
             let at = place % flipped.len();
             flipped[at] ^= 1 << (place % 8);
             for bytes in [*datagram, &flipped] {
-                // A full queue of the kernel is no matter.
+                // The queue of the kernel may be full; that is not an error.
                 let _ = socket.send_to(bytes, (to, 1240));
             }
         }
     })?;
     if let Ok(mut link) = LineClient::connect(from, to) {
-        // The robot closes it as soon as it turns out to be an old one.
+        // The robot closes the link as soon as it recognises an old stream.
         let _ = link.send_bytes(stream);
     }
     Ok(())
@@ -110,7 +110,7 @@ fn notes(robot: &Robot) -> Result<String> {
 }
 
 #[test]
-fn who_has_no_key_learns_nothing_and_changes_nothing() -> Result {
+fn a_host_without_the_key_learns_nothing_and_changes_nothing() -> Result {
     let Some(lab) = or_skip("keyed", Lab::new("keyed")) else { return Ok(()) };
     let [a, b, plain, other] = ["a", "b", "plain", "other"].map(|name| lab.host(name).unwrap());
     let pcap = lab.folder().join("capture.pcap");
@@ -123,7 +123,8 @@ fn who_has_no_key_learns_nothing_and_changes_nothing() -> Result {
     reaches(&a, &b, SECRETS[0])?;
     reaches(&b, &a, SECRETS[1])?;
     channel_tools::wait_for_channel(&b, "tcp from ")?;
-    // The others have neighbours of another kind only, and say what nobody of the class hears.
+    // The other two robots have only neighbours outside their swarm. The robots of the class must not receive their
+    // records.
     for robot in [&plain, &other] {
         robot.cli_text(&["propose", "share/notes", &format!("from {}", robot.host().name()), "--anyway"])?;
     }
@@ -131,7 +132,7 @@ fn who_has_no_key_learns_nothing_and_changes_nothing() -> Result {
     for (robot, foreign) in [(&a, "from "), (&b, "from "), (&plain, "answer"), (&other, "answer")] {
         assert!(!notes(robot)?.contains(foreign), "{}: {}", robot.host().name(), notes(robot)?);
     }
-    // What passed is told to the capture some time later.
+    // The capture receives the frames with a delay.
     wait_until(Duration::from_secs(20), "the link's beginning in the capture", || {
         let so_far = fs::read(&pcap).unwrap();
         (to_links(&frames(&so_far)).len() > LEAST_OF_A_STREAM).then_some(())
@@ -139,10 +140,11 @@ fn who_has_no_key_learns_nothing_and_changes_nothing() -> Result {
     drop(tcpdump);
     let capture = fs::read(&pcap).unwrap();
     let all = frames(&capture);
-    // What the plain robot says is readable, and must be.
+    // The lines of the plain robot are readable, as they should be, so they are left out.
     let plainly = plain.host().address().octets();
     let from_plain = |frame: &&[u8]| frame.get(26..30) == Some(&plainly);
-    // It speaks IPv6 as well, so it is known by its interface, the second address of an Ethernet frame.
+    // The plain robot also uses IPv6, so its frames are recognised by its interface: the second address of an Ethernet
+    // frame.
     let interfaces: BTreeSet<&[u8]> =
         all.iter().copied().filter(from_plain).filter_map(|frame| frame.get(6..12)).collect();
     let is_plain = |frame: &&[u8]| {
@@ -164,7 +166,8 @@ fn who_has_no_key_learns_nothing_and_changes_nothing() -> Result {
         streams.len()
     );
     assert!(told.is_empty() && said.len() > 10 && streams.len() > LEAST_OF_A_STREAM);
-    // The robot that heard all of it, and one that was restarted and so has forgotten which numbers it saw.
+    // Replays to the robot that received everything, and to the same robot after a restart, when it has forgotten the
+    // numbers that it saw.
     let mut b = b;
     for restarted in [false, true] {
         if restarted {
@@ -178,7 +181,7 @@ fn who_has_no_key_learns_nothing_and_changes_nothing() -> Result {
         let after = notes(&b)?;
         assert!(after.len() > before.len() && !after.contains("from "));
     }
-    // What somebody without the key is told who asks.
+    // A request without the key is refused with a message that names the key.
     let mut command = plain.cli_command_to(&b.host().address().to_string(), &["summary"]);
     command.env("HOME", plain.home());
     let refusal = plain.host().run(command, Duration::from_secs(30))?;

@@ -1,4 +1,4 @@
-//! The lab's own promises: hosts that hear each other, conditions that bite, and nothing left behind.
+//! Guarantees of the lab: hosts hear each other, conditions take effect, and failures show their cause.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use lab::{Error, Host, Lab, Process, Result, or_skip, wait_until};
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// Prints each datagram that comes to port 7000.
+/// Script that prints each datagram to port 7000.
 const LISTENER: &str = "
 import socket
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -18,7 +18,7 @@ while True:
     print('got', data[:40].decode(), 'from', address, flush=True)
 ";
 
-/// Sends COUNT datagrams `WORD NUMBER` to an address, which may be a broadcast address.
+/// Script that sends COUNT datagrams `WORD NUMBER` to an address, which may be a broadcast address.
 const SENDER: &str = "
 import socket, sys
 address, word, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -28,7 +28,7 @@ for number in range(count):
     s.sendto(f'{word} {number}'.encode(), (address, 7000))
 ";
 
-/// Takes one TCP connection and prints how many bytes came on it.
+/// Script that accepts one TCP connection and prints the number of bytes received on it.
 const SINK: &str = "
 import socket
 s = socket.socket()
@@ -42,7 +42,7 @@ while data := c.recv(65536):
 print('total', total, flush=True)
 ";
 
-/// Pours BYTES into a TCP connection.
+/// Script that sends BYTES bytes over a TCP connection.
 const SOURCE: &str = "
 import socket, sys
 s = socket.create_connection((sys.argv[1], 7001))
@@ -66,17 +66,17 @@ fn send(host: &Host, to: &str, word: &str, count: u32) -> Result {
     host.run(command, SOON)?.success("the sender").map(drop)
 }
 
-/// How many lines begin with `got WORD`.
+/// Returns the number of lines that begin with `got WORD`.
 fn heard(listener: &Process, word: &str) -> usize {
     let start = format!("got {word} ");
     listener.lines().iter().filter(|line| line.starts_with(&start)).count()
 }
 
-/// Sends single datagrams until one has come.
+/// Sends single datagrams until one arrives.
 fn reaches(from: &Host, to: &Host, listener: &Process, word: &str) -> Result {
     let what = format!("a datagram from {} to {}", from.name(), to.name());
     wait_until(SOON, &what, || {
-        // While the cable is out there is no route, and sending fails.
+        // While the cable is disconnected there is no route, and sending fails.
         let _ = send(from, &to.address().to_string(), word, 1);
         (heard(listener, word) > 0).then_some(())
     })
@@ -123,7 +123,7 @@ fn a_rate_limit_limits_and_the_counters_see_it() -> Result {
         return Ok(());
     };
     let (a, b) = (lab.host("a")?, lab.host("b")?);
-    // 5 MB at 20 Mbit/s take 2 s; nothing can be quicker, whatever the machine.
+    // 5 MB at 20 Mbit/s take 2 s on any machine.
     a.limit_rate(20_000_000)?;
     let sink = listen(&b, SINK)?;
     let start = Instant::now();
@@ -153,8 +153,8 @@ fn a_rate_limit_limits_and_the_counters_see_it() -> Result {
     Ok(())
 }
 
-/// Sends ten times a hundred datagrams and gives how many came. A hundred fit into the listener's buffer, however busy
-/// the machine is, and before the next hundred go it must have heard a later word, so it drops none itself.
+/// Sends ten batches of a hundred datagrams and returns the number received. A batch fits into the listener's buffer on
+/// any machine. Before the next batch the listener must have received a later word, so it drops no datagram itself.
 fn send_a_thousand(from: &Host, to: &Host, listener: &Process, word: &str) -> Result<usize> {
     for batch in 0..10 {
         send(from, &to.address().to_string(), word, 100)?;
@@ -165,18 +165,18 @@ fn send_a_thousand(from: &Host, to: &Host, listener: &Process, word: &str) -> Re
 }
 
 #[test]
-fn a_loss_loses_its_share_and_can_be_taken_away() -> Result {
+fn a_loss_drops_its_share_of_packets_and_can_be_removed() -> Result {
     let Some(lab) = or_skip("loss", Lab::new("loss")) else {
         return Ok(());
     };
     let (a, b) = (lab.host("a")?, lab.host("b")?);
     let at_b = listen(&b, LISTENER)?;
-    // Addresses are resolved before, so that only the datagrams are counted.
+    // Addresses are resolved first, so that only the datagrams are counted.
     reaches(&a, &b, &at_b, "before")?;
     b.set_loss(0.3)?;
     let lossy = send_a_thousand(&a, &b, &at_b, "lossy")?;
     println!("{lossy} of 1000 came through a loss of 30 %");
-    // The standard deviation is 14.5; the band is more than six of them to each side.
+    // The standard deviation is 14.5; the accepted range is more than six of them to each side.
     assert!((600..800).contains(&lossy), "{lossy} of 1000");
     b.set_loss(0.0)?;
     assert_eq!(send_a_thousand(&a, &b, &at_b, "clean")?, 1000);
@@ -226,7 +226,7 @@ while True:
 }
 
 #[test]
-fn an_end_and_a_missed_deadline_tell_what_was_seen_instead() -> Result {
+fn the_errors_of_an_early_end_and_a_missed_deadline_show_the_last_output() -> Result {
     let Some(lab) = or_skip("messages", Lab::new("messages")) else {
         return Ok(());
     };

@@ -1,4 +1,4 @@
-//! Networks that meet only in one robot, and networks that break and heal.
+//! Networks that are connected only by one robot, and networks that break and heal.
 
 mod files;
 
@@ -27,7 +27,7 @@ fn a_robot_on_two_networks_carries_records_and_files_from_one_to_the_other() -> 
 }
 
 #[test]
-fn a_robot_that_was_cut_off_catches_up_and_brings_what_it_made() -> Result {
+fn a_robot_that_was_cut_off_catches_up_and_shares_its_own_files() -> Result {
     let Some(lab) = or_skip("partition", Lab::new("cut")) else {
         return Ok(());
     };
@@ -38,7 +38,7 @@ fn a_robot_that_was_cut_off_catches_up_and_brings_what_it_made() -> Result {
     b.host().disconnect()?;
     a.share("here.bag", b"made here meanwhile")?;
     b.share("there.bag", b"made there meanwhile")?;
-    // Each is known to its own robot before the networks meet again.
+    // Each file is known to its own robot before the networks meet again.
     for (robot, name) in [(&a, "here.bag"), (&b, "there.bag")] {
         let known = || robot.cli_text(&["report"]).ok().filter(|shown| shown.contains(name));
         lab::wait_until(files::SOON, &format!("{name} taken"), known)?;

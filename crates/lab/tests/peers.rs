@@ -1,4 +1,4 @@
-//! The peers that others wrote work in the lab, and keep to it.
+//! Programs of other projects work in the lab, and have no connections outside it.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 const SOON: Duration = Duration::from_secs(60);
 
-/// Five leaves of 256 KiB, the last one not full, and the same in every run.
+/// Returns five leaves of 256 KiB, the last one not full, the same in every run.
 fn content() -> Vec<u8> {
     (0..1_200_000_u32)
         .flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes())
@@ -32,7 +32,7 @@ fn folder() -> Result<TempDir> {
     tempfile::tempdir().map_err(|source| Error::Io { what: "a temporary folder".into(), source })
 }
 
-/// Lets the host believe that `gateway` leads to the whole world, and counts what it sends there.
+/// Gives the host a default route over `gateway`, and counts the packets that it sends outside the lab.
 fn watch_for_strangers(host: &Host, gateway: &Host) -> Result {
     let rules = format!(
         "ip route add default via {}
@@ -51,7 +51,7 @@ fn shell(host: &Host, script: &str) -> Result<String> {
 }
 
 #[test]
-fn two_kubos_on_two_hosts_exchange_a_file_and_speak_to_nobody_else() -> Result {
+fn two_kubos_on_two_hosts_exchange_a_file_and_contact_no_other_host() -> Result {
     let Some(()) = or_skip("Kubo", kubo_available()) else {
         return Ok(());
     };
@@ -68,10 +68,10 @@ fn two_kubos_on_two_hosts_exchange_a_file_and_speak_to_nobody_else() -> Result {
     at_b.get(&cid, &copy, SOON)?;
     assert!(read(&copy)? == content());
     let sent = a.traffic()?.sent;
-    assert!(sent > 1_200_000, "{sent} bytes went over the network");
+    assert!(sent > 1_200_000, "only {sent} bytes went over the network");
     let counted = shell(&a, "nft list table ip watch")?;
     assert!(counted.contains("counter packets 0 bytes 0 drop"), "{counted}");
-    // The watch itself works: what anybody else sends is counted.
+    // The counter itself works: packets of another program are counted.
     shell(&a, "echo x | timeout 5 bash -c 'cat > /dev/udp/198.51.100.1/9' || true")?;
     let counted = shell(&a, "nft list table ip watch")?;
     assert!(counted.contains("counter packets 1 "), "{counted}");
@@ -80,14 +80,14 @@ fn two_kubos_on_two_hosts_exchange_a_file_and_speak_to_nobody_else() -> Result {
 }
 
 #[test]
-fn kubo_on_loopback_gives_up_in_time_on_what_nobody_has() -> Result {
+fn kubo_on_loopback_gives_up_in_time_on_a_missing_block() -> Result {
     let Some(()) = or_skip("Kubo on loopback", kubo_available()) else {
         return Ok(());
     };
     let folder = folder()?;
     let mut kubo = Kubo::on_loopback(folder.path())?;
     assert!(kubo.address().starts_with("/ip4/127.0.0.1/tcp/") && kubo.address().ends_with(kubo.peer_id()));
-    // A valid CID, of random bytes that no repository holds.
+    // A valid CID of random bytes, whose block is in no repository.
     let missing = "QmRSiVKfu9eGPQcCyYyze2TeebvyS8T1nLfRb5mqxr7nzN";
     let error = kubo.get(missing, &folder.path().join("out"), Duration::from_millis(500));
     assert!(
@@ -110,7 +110,7 @@ fn two_reference_implementations_agree_on_cids() -> Result {
     let (small, large) = (folder.path().join("small"), folder.path().join("large"));
     write(&small, b"")?;
     write(&large, &content())?;
-    // The empty file's CIDs are known to everybody who ever used IPFS.
+    // The CIDs of the empty file are well known.
     assert_eq!(javascript_cid(&small, CidVersion::V0)?, "QmbFMke1KXqnYyBBWxB74N4c5SBnJMVAiMNRcGu6x1AwQH");
     let raw = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku";
     assert_eq!(javascript_cid(&small, CidVersion::V1)?, raw);

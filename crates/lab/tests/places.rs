@@ -1,4 +1,4 @@
-//! Files that come slowly do not keep others from being fetched.
+//! Slow fetches do not delay other fetches.
 
 use std::time::{Duration, Instant};
 
@@ -6,9 +6,9 @@ use lab::daemon::Robot;
 use lab::{Lab, Result, or_skip};
 
 const SOON: Duration = Duration::from_secs(60);
-/// How soon a small file of a fast robot is kept while slow files come.
+/// Maximum time until a small file of a fast robot is kept while slow files are being fetched.
 const SMALL_FILE: Duration = Duration::from_secs(15);
-/// 40 kB a second.
+/// Rate of the slow robots in bits per second: 40 kB per second.
 const SLOW: u64 = 320_000;
 
 fn content(bytes: usize, seed: usize) -> Vec<u8> {

@@ -1,4 +1,4 @@
-//! A port that is taken by another program: named in the log with the way out, and the rest goes on.
+//! A port is taken by another program: the log names it with a way out, and the other functions keep working.
 
 use std::net::{TcpListener, UdpSocket};
 use std::time::Duration;
@@ -8,19 +8,19 @@ use lab::{Error, Host, Lab, Result, or_skip, wait_until};
 
 const SOON: Duration = Duration::from_secs(60);
 
-/// Holds a port on a host, on all its addresses, as another program would.
+/// Takes a port on a host, like another program.
 fn take<T: Send>(host: &Host, open: impl FnOnce() -> std::io::Result<T> + Send) -> Result<T> {
     host.within(open)?.map_err(|source| Error::Io { what: "taking a port".to_owned(), source })
 }
 
-/// Waits for a line of the log that has all of these parts.
+/// Waits for a line of the log that contains all of these parts.
 fn wait_for_message(robot: &mut Robot, parts: &[&str]) -> Result {
     let line = robot.running()?.wait_for_line(|line| parts.iter().all(|part| line.contains(part)), SOON)?;
     println!("{}", line.trim());
     Ok(())
 }
 
-/// Waits until the command line tells of a fault with this code.
+/// Waits until the CLI shows a fault of this channel with this code.
 fn wait_for_code(robot: &Robot, channel: &str, code: &str) -> Result {
     wait_until(SOON, code, || {
         let told = robot.cli(&["channels", "--json"]).ok()?["troubles"].clone();
@@ -29,7 +29,7 @@ fn wait_for_code(robot: &Robot, channel: &str, code: &str) -> Result {
     })
 }
 
-/// How many hold `name`, by `robot`'s report.
+/// Waits until `robot` reports this number of holders of `name`.
 fn wait_until_safe(robot: &Robot, name: &str, holders: usize) -> Result {
     let safe = || {
         let report = robot.cli(&["report", "--json"]).ok()?;
@@ -54,7 +54,7 @@ fn without_its_tcp_port_a_robot_still_shares() -> Result {
     a.share("one.bag", b"one")?;
     wait_until_safe(&b, "one.bag", 2)?;
     drop(taken);
-    // It tries again by itself.
+    // The robot tries its port again without a restart.
     wait_until_safe(&a, "one.bag", 2)
 }
 

@@ -11,12 +11,12 @@ use serde_json::Value;
 
 const SOON: Duration = Duration::from_secs(60);
 
-/// CIDs of files that nobody has.
+/// CIDs of files that no robot has.
 const FIRST: &str = "bafkreiaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 const SECOND: &str = "bafkreibbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbba";
 const THIRD: &str = "bafkreiccccccccccccccccccccccccccccccccccccccccccccccccccca";
 
-/// Runs a command that must fail with a message that has all of these parts.
+/// Runs a command that must fail with a message that contains all of these parts.
 fn refused(robot: &Robot, command: &[&str], parts: &[&str]) -> Result {
     let said = robot.cli_failure(command)?;
     println!("{}: {}", robot.host().name(), said.trim());
@@ -26,7 +26,7 @@ fn refused(robot: &Robot, command: &[&str], parts: &[&str]) -> Result {
     Ok(())
 }
 
-/// Whether `item` is in `bucket`, as `robot` judges it.
+/// Returns whether `item` is in `bucket` in the judgement of `robot`.
 fn has(robot: &Robot, bucket: &str, item: &str) -> bool {
     let summary = robot.cli(&["summary", bucket, "--json"]).unwrap_or_default();
     let buckets = summary["buckets"].as_array().into_iter().flatten();
@@ -43,7 +43,7 @@ fn peer(robot: &Robot) -> Result<String> {
     Ok(robot.cli(&["ping", "--json"])?["daemon"]["peer"].as_str().unwrap_or_default().to_owned())
 }
 
-/// Three robots, all in the swarm of one file, whose root is a key file of a person at the first.
+/// Three robots in the swarm of one file. The root is a key file of a person at the first robot.
 struct Class {
     _lab: Lab,
     robots: [Robot; 3],
@@ -68,7 +68,7 @@ impl Class {
         println!("{made}");
         let mode =
             fs::metadata(made["key_path"].as_str().unwrap_or_default()).map(|key| key.permissions().mode());
-        assert_eq!(mode.map(|mode| mode & 0o777).ok(), Some(0o600), "a key is its owner's alone");
+        assert_eq!(mode.map(|mode| mode & 0o777).ok(), Some(0o600), "others than its owner may read the key");
         refused(a, &["swarm", "init", self.file(), "--name", "class"], &["class.toml is there already"])?;
         self.robots.iter().try_for_each(|robot| {
             robot.cli(&["swarm", "join", self.file(), "--json"])?;
@@ -78,7 +78,7 @@ impl Class {
     }
 }
 
-/// What a `watch` has printed about `item`.
+/// Waits until a `watch` has printed this change of `item`.
 fn wait_for_change(watch: &Process, change: &str, item: &str) -> Result {
     let is_it = |line: &str| {
         let value: Value = serde_json::from_str(line).unwrap_or_default();
@@ -88,7 +88,7 @@ fn wait_for_change(watch: &Process, change: &str, item: &str) -> Result {
 }
 
 #[test]
-fn each_role_gives_the_next_and_taking_it_away_works_backwards() -> Result {
+fn each_role_grants_the_next_and_a_revocation_is_retroactive() -> Result {
     let Some(lab) = or_skip("roles", Lab::new("roles")) else {
         return Ok(());
     };
@@ -98,7 +98,7 @@ fn each_role_gives_the_next_and_taking_it_away_works_backwards() -> Result {
     refused(a, &["grant", "trusted", &peer(b)?], &["nobody may propose into /trusted", "has no roots"])?;
     class.found()?;
 
-    // Each of these is not allowed before, and it is told which role would be.
+    // Each of these is not allowed yet, and the message names the role that would be needed.
     let (admin, trusted) = (peer(a)?, peer(b)?);
     let verified = ["propose", "share/verified", FIRST, "--for", "7d"];
     refused(b, &verified, &["the role trusted", "/share/verified", &trusted, "--anyway"])?;
@@ -123,7 +123,7 @@ fn each_role_gives_the_next_and_taking_it_away_works_backwards() -> Result {
     println!("{}", a.cli_text(&["keys"])?);
     println!("{}", a.cli_text(&["query", "share/verified"])?);
 
-    // One who is trusted also dismisses what somebody else proposed; who is not does not.
+    // A trusted peer may also dismiss proposals of others; a peer without the role may not.
     c.cli(&["propose", "share/files", THIRD, "--for", "1d", "--json"])?;
     wait_until_all(&all, "share/files", THIRD, true)?;
     refused(a, &["dismiss", "share/files", "nothing", "--key", "nokey"], &["no key is called"])?;
@@ -133,16 +133,17 @@ fn each_role_gives_the_next_and_taking_it_away_works_backwards() -> Result {
     let again = c.cli(&["propose", "share/files", THIRD, "--for", "2d", "--json"])?;
     assert_eq!(
         again["statements"][0]["opponents"][0]["peer"], trusted,
-        "it is told who stands against it: {again}"
+        "the answer names the opponent: {again}"
     );
     b.cli(&["replace", "share/verified", FIRST, SECOND, "--json"])?;
     wait_until_all(&all, "share/verified", FIRST, false)?;
     wait_until_all(&all, "share/verified", SECOND, true)?;
     wait_for_change(&watch, "gone", FIRST)?;
-    // What goes again at once is not told, so this has to be seen before it does.
+    // A change that is reversed at once is not reported, so this one must be seen before it is reversed.
     wait_for_change(&watch, "appeared", SECOND)?;
 
-    // Taken away, by one who did not give it: what was proposed before does not count any more, anywhere.
+    // The role is revoked by another peer than the one that granted it. No earlier proposal of the robot counts any
+    // more.
     a.cli(&["revoke", "trusted", &trusted, "--key", "class-root", "--json"])?;
     wait_until_all(&all, "share/verified", SECOND, false)?;
     wait_for_change(&watch, "gone", SECOND)?;
@@ -180,7 +181,7 @@ fn a_swarm_is_joined_and_left_at_run_time_and_outlives_a_restart() -> Result {
     class.found()?;
     wait_until_all(&[a, b, c], "share/verified", FIRST, false)?;
     c.cli(&["swarm", "leave", "--json"])?;
-    // What was said in one swarm means nothing in another: it has to be said anew.
+    // Records of one swarm do not count in another; they must be published again.
     assert!(!has(c, "share/verified", FIRST));
     c.cli(&["propose", "share/verified", FIRST, "--for", "7d", "--json"])?;
     wait_until_all(&[c], "share/verified", FIRST, true)?;
@@ -193,7 +194,7 @@ fn a_swarm_is_joined_and_left_at_run_time_and_outlives_a_restart() -> Result {
     wait_until_all(&[b], "share/verified", FIRST, false)?;
     refused(b, &["propose", "share/verified", SECOND], &["the role trusted"])?;
 
-    // A daemon that does not know its swarm does not begin as an open one.
+    // A daemon that cannot read its swarm file does not start as an open swarm.
     b.terminate()?;
     let file = b.home().join(".config/dt-swarm/swarm.toml");
     let text = fs::read_to_string(&file).unwrap_or_default();
@@ -209,14 +210,14 @@ fn write(file: &std::path::Path, text: &str) -> Result {
 }
 
 #[test]
-fn a_second_daemon_at_a_socket_says_so_and_takes_it_once_it_is_free() -> Result {
+fn a_second_daemon_at_a_socket_reports_it_and_takes_it_once_it_is_free() -> Result {
     let Some(lab) = or_skip("control socket", Lab::new("socket")) else {
         return Ok(());
     };
     let a = Robot::start(&lab, "a")?;
     let socket = a.host().folder().join("run/dt-swarm/control.sock");
     let named = format!("control_socket = {socket:?}\n");
-    // What a second daemon would disturb is said, and the rest of it goes on.
+    // The second daemon reports that it cannot use the socket, and its other functions work.
     let mut b = Robot::new(lab.host("b")?, &named)?;
     b.restart()?;
     let is_said = |line: &str| line.contains("another daemon answers at") && line.contains("--socket");
@@ -224,7 +225,7 @@ fn a_second_daemon_at_a_socket_says_so_and_takes_it_once_it_is_free() -> Result 
     assert_eq!(a.cli(&["propose", "share/notes", "from-a", "--json"])?["signer"]["peer"], peer(&a)?);
     wait_until_all(&[&b], "share/notes", "from-a", true)?;
     drop(a);
-    // As its socket is stale now, the other takes the place, by itself.
+    // The socket is stale now, so the other daemon takes it without a restart.
     let its_own = |robot: &Robot| {
         let said = robot.cli(&["keys", "--json", "--socket", socket.to_str()?]).ok()?;
         (said["keys"][0]["peer"] == *peer(robot).ok()?).then_some(())

@@ -1,5 +1,6 @@
-//! Hosts that share one channel only: a record goes from one end to the other by it, and back. The daemons' own counters
-//! show which channel it was, and the CLI, which believes no other, that the signature is intact.
+//! Hosts that share only one channel: a record goes from one end to the other over it, and one goes back. The daemons'
+//! own counters show which channel was used. The CLI counts only valid records, so it shows that the signature is
+//! intact.
 
 mod channel_tools;
 
@@ -18,7 +19,7 @@ fn only_from(host: Ipv4Addr, rule: &str) -> String {
     format!("ip saddr {host} {rule}")
 }
 
-/// Two hosts that let in only these from each other.
+/// Makes two hosts that accept only packets from each other that match this rule.
 fn pair(lab: &Lab, rule: &str) -> Result<[Host; 2]> {
     let hosts = [lab.host("a")?, lab.host("b")?];
     for (host, other) in [(&hosts[0], &hosts[1]), (&hosts[1], &hosts[0])] {
@@ -83,11 +84,11 @@ fn e_by_pubsub_through_a_third_host_alone() -> Result {
     let [a, b] = hosts.map(|host| Robot::start_on(host, &peers));
     let (a, b) = (a?, b?);
     both_ways(&a, &b, "pubsub ")?;
-    // Kubo sees our lines.
+    // Kubo receives our lines.
     let seen = kubo.next_message("duckiebots", SOON)?;
     let line = Envelope::decode(&seen).unwrap();
     println!("Kubo sees {} from {}", line.payload, line.from);
-    // And what is published by hand arrives.
+    // A record that Kubo publishes arrives too.
     let mut signer = TestSigner::new([9; 32]);
     let record = signer.propose("share/notes", "published by hand")?;
     kubo.publish("duckiebots", signer.envelope(&record).encode().as_bytes())?;
@@ -98,7 +99,7 @@ fn e_by_pubsub_through_a_third_host_alone() -> Result {
 }
 
 #[test]
-fn f_by_a_neighbour_that_passes_it_on() -> Result {
+fn f_by_a_neighbour_that_forwards_it() -> Result {
     let Some(lab) = or_skip("relay", Lab::new("wayf")) else { return Ok(()) };
     let [a, relay, b] = [lab.host("a")?, lab.host("relay")?, lab.host("b")?];
     let unicast = "udp dport 1240 ip daddr != 10.77.0.255 ip daddr != 224.0.0.0/4";
@@ -113,7 +114,7 @@ fn f_by_a_neighbour_that_passes_it_on() -> Result {
     both_ways(&a, &b, "path ")?;
     let passed_on = counter(&relay, &metrics::BRAIN_LINES_FORWARDED)?;
     let known = counter(&relay, &metrics::BRAIN_RECORDS_TAKEN)?;
-    println!("the relay passed on {passed_on} lines, and took {known} records itself");
+    println!("the relay forwarded {passed_on} lines, and took {known} records itself");
     assert!(passed_on > 0 && known == 0);
     Ok(())
 }
@@ -129,7 +130,7 @@ fn a_lan_without_internet_shares_with_a_server_through_a_neighbour_that_has_it()
     let root = dcache::Keypair::from_seed([7; 32]).peer_id();
     let swarm =
         format!("name = 'class'\nroots = ['{root}']\nbootstrap = ['/ip4/{at}/tcp/8000/dswarm-line']\n");
-    // The server hears no broadcasts of the class.
+    // The server receives no broadcasts of the class.
     server.let_in_only(&["tcp dport 8000", "tcp sport 8000"])?;
     let file = lab.folder().join("swarm.toml");
     std::fs::write(&file, swarm).unwrap();
@@ -146,7 +147,7 @@ fn a_lan_without_internet_shares_with_a_server_through_a_neighbour_that_has_it()
 }
 
 #[test]
-fn what_is_wrong_is_named() -> Result {
+fn faults_of_channels_are_named() -> Result {
     let Some(lab) = or_skip("troubles", Lab::new("troubles")) else { return Ok(()) };
     let blocked = lab.host("blocked")?;
     blocked.keep_out(&["tcp dport 6667"])?;
@@ -162,13 +163,13 @@ fn what_is_wrong_is_named() -> Result {
     channel_tools::wait_for_trouble(&robot, "swarm.invalid", "tcp.name-unresolved", "cannot be resolved")?;
     channel_tools::wait_for_trouble(&robot, ":8001", "tcp.refused", "refused")?;
     channel_tools::wait_for_trouble(&robot, "ipfs /ip4/", "ipfs.peer-unreachable", "refused")?;
-    // The rest goes on.
+    // The other channels keep working.
     channel_tools::reaches(&robot, &other, "in spite of it")?;
     println!("{}", robot.cli_text(&["channels"])?);
     Ok(())
 }
 
-/// Two robots that know each other.
+/// Starts two robots that know each other.
 fn two(lab: &Lab) -> Result<[Robot; 2]> {
     let robots = [Robot::start_on(lab.host("a")?, "")?, Robot::start_on(lab.host("b")?, "")?];
     channel_tools::reaches(&robots[0], &robots[1], "at first")?;
@@ -180,13 +181,13 @@ fn readdress(robot: &Robot, address: &str) -> Result {
     channel_tools::ip(robot.host(), &format!("address add {address} broadcast + dev eth0"))
 }
 
-/// Both hear each other.
+/// Checks that each robot receives a record of the other.
 fn share([a, b]: &[Robot; 2], note: &str) -> Result {
     channel_tools::reaches(a, b, note)?;
     channel_tools::reaches(b, a, &format!("{note}, and back"))
 }
 
-/// The interface of the first one goes and comes, and then DHCP, say, gives it another address.
+/// Takes the interface of the first robot down and up, and then gives it another address, as DHCP may do.
 fn goes_and_comes(robots: &[Robot; 2]) -> Result {
     let a = &robots[0];
     channel_tools::ip(a.host(), "link set eth0 down")?;
@@ -198,14 +199,14 @@ fn goes_and_comes(robots: &[Robot; 2]) -> Result {
     wait_for_channel(a, "eth0").map(drop)
 }
 
-/// The first one believes half of the network to be elsewhere.
+/// Gives the first robot a netmask by which half of the network is elsewhere.
 fn has_a_wrong_netmask(robots: &[Robot; 2]) -> Result {
     readdress(&robots[0], "10.77.0.130/25")?;
     share(robots, "with a wrong netmask")?;
     channel_tools::wait_for_trouble(&robots[0], "eth0", "udp.netmask-wrong", "netmask")
 }
 
-/// Neither hears broadcasts any more.
+/// Drops all broadcasts at both robots.
 fn filters_broadcasts(robots: &[Robot; 2]) -> Result {
     let rules = ["ip daddr 10.77.0.255", "ip daddr 255.255.255.255"];
     robots.iter().try_for_each(|robot| robot.host().keep_out(&rules))?;
@@ -219,20 +220,20 @@ fn an_interface_goes_and_comes_and_has_another_address() -> Result {
 }
 
 #[test]
-fn a_wrong_netmask_is_survived_and_named() -> Result {
+fn a_daemon_survives_a_wrong_netmask_and_names_it() -> Result {
     let Some(lab) = or_skip("netmask", Lab::new("mask")) else { return Ok(()) };
     has_a_wrong_netmask(&two(&lab)?)
 }
 
 #[test]
-fn filtered_broadcasts_are_survived() -> Result {
+fn a_daemon_survives_filtered_broadcasts() -> Result {
     let Some(lab) = or_skip("filtered", Lab::new("filtered")) else { return Ok(()) };
     filters_broadcasts(&two(&lab)?)
 }
 
-/// What one trouble leaves behind must not stand in the way of getting over the next.
+/// One trouble must not leave a state behind that prevents the recovery from the next.
 #[test]
-fn a_daemon_survives_all_that_happens_to_its_network() -> Result {
+fn a_daemon_survives_all_changes_of_its_network() -> Result {
     let Some(lab) = or_skip("all troubles", Lab::new("survives")) else { return Ok(()) };
     let robots = two(&lab)?;
     goes_and_comes(&robots)?;

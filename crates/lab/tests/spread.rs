@@ -1,6 +1,6 @@
-//! What is said somewhere comes everywhere: at once, after a partition, by way of a laptop, and when two swarms meet.
+//! New records reach all nodes: at once, after a partition, by a moved laptop, and when two swarms meet.
 //!
-//! The same experiments in their full size: `cargo run --release -p lab -- help`; or set `DT_SWARM_LAB_LONG=1` here.
+//! `cargo run --release -p lab -- help` lists the same experiments in full size; `DT_SWARM_LAB_LONG=1` runs them here.
 
 mod options;
 
@@ -10,17 +10,17 @@ use lab::experiments::{Heal, Merge, heal, merge};
 use lab::{Conditions, Error, Fleet, Host, Lab, Result, hosts, or_skip};
 
 const SOON: Duration = Duration::from_secs(60);
-/// Promised: so soon all is at all after a partition.
+/// Promised maximum time after a partition until all records are on all nodes.
 const HEALED: Duration = Duration::from_secs(3);
 
-/// Returns the options of the full size with `DT_SWARM_LAB_LONG=1`, else these.
+/// Returns the options of the full size with `DT_SWARM_LAB_LONG=1`, otherwise these.
 fn options<T: clap::Args>(short: &[&str]) -> T {
     let is_long = std::env::var("DT_SWARM_LAB_LONG").is_ok_and(|value| value == "1");
     options::options(if is_long { &[] } else { short })
 }
 
 #[test]
-fn a_record_is_soon_everywhere_though_a_fifth_of_all_packets_is_lost() -> Result {
+fn a_record_soon_reaches_all_nodes_though_a_fifth_of_all_packets_is_lost() -> Result {
     let Some(lab) = or_skip("spread", Lab::new("spread")) else {
         return Ok(());
     };
@@ -32,17 +32,17 @@ fn a_record_is_soon_everywhere_though_a_fifth_of_all_packets_is_lost() -> Result
         let (told, what) = fleet.robots()[number].say(&format!("event-{number}"))?;
         let last = fleet.sightings().wait_for(std::slice::from_ref(&what), told + SOON);
         let last = last.ok_or_else(|| missed(&what))?;
-        println!("{what} is everywhere after {:?}", last - told);
+        println!("{what} is on all nodes after {:?}", last - told);
     }
     Ok(())
 }
 
 fn missed(what: &str) -> Error {
-    Error::Deadline { what: format!("{what} everywhere"), within: SOON, seen: String::new() }
+    Error::Deadline { what: format!("{what} on all nodes"), within: SOON, seen: String::new() }
 }
 
 #[test]
-fn two_halves_are_one_again_within_three_seconds() -> Result {
+fn two_halves_agree_again_within_three_seconds() -> Result {
     let Some(lab) = or_skip("heal", Lab::new("heal")) else {
         return Ok(());
     };
@@ -97,7 +97,7 @@ fn a_laptop_that_is_moved_carries_news_both_ways() -> Result {
     };
     let (said, from_a) = fleet.robots()[0].say("from-a")?;
     let (_, from_b) = fleet.robots()[2].say("from-b")?;
-    println!("said near, at the laptop after {:?}", wait(&[0, 1, 4], &from_a, said)?);
+    println!("published near, at the laptop after {:?}", wait(&[0, 1, 4], &from_a, said)?);
     wait(&[2, 3], &from_b, said)?;
     assert_eq!([fleet.sightings().lacking(&from_a), fleet.sightings().lacking(&from_b)], [2, 3]);
     let moved = Instant::now();

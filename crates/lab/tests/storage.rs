@@ -1,4 +1,4 @@
-//! Large, changing, homeless and many files, in a small form. In full: `lab storage --big`.
+//! Large, changing, unstorable and many files, in a small form. The full form is `lab storage --big`.
 
 use lab::experiments::{Part, Storage, storage};
 use lab::{Error, Lab, Result, or_skip};
@@ -9,7 +9,7 @@ fn run(part: Part) -> Result {
     };
     drop(lab);
     match storage(&Storage { big: false, only: Some(part) }) {
-        // Without a disk or a memory limit of its own there is nothing to see.
+        // Without a disk or a memory limit for the test, the part cannot be run.
         Err(Error::Unavailable(reason)) => {
             or_skip::<()>("storage", Err(reason));
             Ok(())
@@ -24,12 +24,12 @@ fn a_file_larger_than_memory_and_free_disk_is_served_in_place() -> Result {
 }
 
 #[test]
-fn nothing_wrong_is_delivered_of_files_that_change_and_they_heal() -> Result {
+fn files_that_change_are_never_delivered_wrong_and_heal() -> Result {
     run(Part::Damage)
 }
 
 #[test]
-fn a_full_disk_is_told_and_waited_for() -> Result {
+fn a_full_disk_is_reported_and_the_file_waits_for_space() -> Result {
     run(Part::Full)
 }
 

@@ -20,7 +20,8 @@ fn left_of(prefix: &str) -> Result<Vec<String>> {
     Ok(namespaces()?.into_iter().filter(|name| name.starts_with(prefix)).collect())
 }
 
-/// A shell whose child outlives it, as a daemon's helper may; the last line is the child's process id.
+/// Starts a shell whose child outlives it, like a helper of a daemon. Returns the shell, and the path in /proc of the
+/// child's program.
 fn spawn_with_grandchild(host: &Host) -> Result<(Process, PathBuf)> {
     let mut command = host.command("sh");
     command.args(["-c", "sleep 600 & echo $!; wait"]);
@@ -30,7 +31,7 @@ fn spawn_with_grandchild(host: &Host) -> Result<(Process, PathBuf)> {
 }
 
 fn wait_for_death(exe: &Path) -> Result {
-    // A zombie that nobody has collected yet has no program any more.
+    // A zombie that has not been waited for has no program any more.
     wait_until(SOON, "the grandchild's death", || exe.read_link().is_err().then_some(()))
 }
 
@@ -42,9 +43,9 @@ fn a_dropped_lab_is_gone_with_all_its_processes_and_files() -> Result {
     let (prefix, folder) = (lab.prefix().to_owned(), lab.folder().to_owned());
     let host = lab.host("a")?;
     let (parent, grandchild) = spawn_with_grandchild(&host)?;
-    assert_eq!(left_of(&prefix)?.len(), 2, "the switch and the host");
+    assert_eq!(left_of(&prefix)?.len(), 2, "there are not exactly the switch and the host");
     drop(parent);
-    assert!(grandchild.read_link().is_ok(), "the shell's child outlives the shell");
+    assert!(grandchild.read_link().is_ok(), "the shell's child ended with the shell");
     drop(lab);
     wait_for_death(&grandchild)?;
     assert_eq!(left_of(&prefix)?, Vec::<String>::new());
@@ -69,11 +70,11 @@ fn a_test_that_panics_leaves_nothing_behind() -> Result {
     Ok(())
 }
 
-/// A process that stands for a test process which will be killed, and a folder for logs.
+/// Starts a process that represents a test process to be killed, with a folder for logs.
 fn stand_in() -> Result<(tempfile::TempDir, Process)> {
     let logs =
         tempfile::tempdir().map_err(|source| lab::Error::Io { what: "a temporary folder".into(), source })?;
-    // It ends with its standard input, should this test be killed itself.
+    // The process ends with its standard input, in case this test itself is killed.
     let owner = Process::start("owner", Command::new("cat"), &logs.path().join("owner"))?;
     Ok((logs, owner))
 }
@@ -84,7 +85,7 @@ fn a_killed_test_is_cleaned_up_by_the_next_lab() -> Result {
         return Ok(());
     }
     let (logs, owner) = stand_in()?;
-    // As long as its owner lives, no lab of a test beside this one takes it away.
+    // While the owner lives, no lab of a concurrent test removes the namespace.
     let abandoned = format!("dts{}-0-a", owner.pid());
     let mut add = Command::new("ip");
     add.args(["netns", "add", &abandoned]);
@@ -102,6 +103,6 @@ fn a_killed_test_is_cleaned_up_by_the_next_lab() -> Result {
 
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&sleep.wait_for_end(SOON)?), Some(9));
     assert_eq!(left_of(&abandoned)?, Vec::<String>::new());
-    assert_eq!(left_of(lab.prefix())?.len(), 1, "its own switch stays");
+    assert_eq!(left_of(lab.prefix())?.len(), 1, "its own switch was removed");
     Ok(())
 }

@@ -1,6 +1,6 @@
-//! Downloads that go on whatever comes, from whoever has the file, as fast as they may.
+//! Downloads that continue after interruptions, use every peer that has the file, and keep to their limits.
 //!
-//! The experiments in their full size: `cargo run --release -p lab -- crashes` and `... limits`.
+//! The experiments in full size: `cargo run --release -p lab -- crashes` and `... limits`.
 
 mod files;
 mod options;
@@ -14,7 +14,7 @@ use lab::{Error, Lab, Result, or_skip, wait_until};
 use options::options;
 use serde_json::Value;
 
-/// Keeps nothing by itself, so that only what is ordered comes.
+/// A robot that fetches nothing by itself, so that only requested files are transferred.
 const TAKER: &str = "keep_others = false\nsettle_seconds = 0\n";
 
 fn robot(lab: &Lab, name: &str, configuration: &str) -> Result<Robot> {
@@ -32,7 +32,7 @@ fn wait_until_known(robot: &Robot, name: &str) -> Result {
     wait_until(SOON, &format!("{name} is known"), known).map(drop)
 }
 
-/// What a robot says of its downloads.
+/// Returns the downloads that a robot reports.
 fn transfers(robot: &Robot) -> Result<Vec<Value>> {
     let all = robot.cli(&["transfers", "--json"])?;
     Ok(all["transfers"].as_array().cloned().unwrap_or_default())
@@ -49,7 +49,7 @@ fn path(robot: &Robot, name: &str) -> (PathBuf, String) {
 }
 
 #[test]
-fn a_download_waits_for_whoever_has_it_and_outlives_restarts_and_ctrl_c() -> Result {
+fn a_download_waits_for_a_holder_and_survives_restarts_and_ctrl_c() -> Result {
     let Some(lab) = or_skip("downloads", Lab::new("downloads")) else {
         return Ok(());
     };
@@ -60,7 +60,7 @@ fn a_download_waits_for_whoever_has_it_and_outlives_restarts_and_ctrl_c() -> Res
     wait_until_known(&fetcher, "run.bag")?;
     seeder.kill9()?;
 
-    // Nobody has it now; whoever waits may go without ending it.
+    // No running robot has the file now. A user who waits for it may interrupt the CLI without ending the download.
     let (copy, text) = path(&fetcher, "copy.bag");
     let waiting = fetcher.host().spawn("get", fetcher.cli_command(&["get", "run.bag", "-o", &text]))?;
     waiting.wait_for_line(|line| line.contains("waiting: "), SOON)?;
@@ -69,7 +69,7 @@ fn a_download_waits_for_whoever_has_it_and_outlives_restarts_and_ctrl_c() -> Res
     fetcher.host().run(interrupt, SOON)?.success("kill -INT")?;
     let said = waiting.wait_for_line(|line| line.contains("goes on in the background"), SOON)?;
     println!("{}", said.trim());
-    let shown = wait_for_transfer(&fetcher, "it waits", |transfer| transfer["state"] == "waiting")?;
+    let shown = wait_for_transfer(&fetcher, "the download waits", |transfer| transfer["state"] == "waiting")?;
     println!("{}: {}", shown["name"], shown["reason"]);
 
     fetcher.kill9()?;
@@ -78,14 +78,14 @@ fn a_download_waits_for_whoever_has_it_and_outlives_restarts_and_ctrl_c() -> Res
     seeder.restart()?;
     let coming =
         |transfer: &Value| transfer["state"] == "fetching" && transfer["bytes_per_second"].as_u64() > Some(0);
-    let shown = wait_for_transfer(&fetcher, "it comes", coming)?;
+    let shown = wait_for_transfer(&fetcher, "the download continues", coming)?;
     assert_eq!(shown["sources"].as_array().map(Vec::len), Some(1), "{shown}");
     fetcher.kill9()?;
     fetcher.restart()?;
     wait_until(SOON, "the file is written", || copy.exists().then_some(()))?;
     assert!(files::read(&copy)? == content);
-    wait_for_transfer(&fetcher, "it is done", |transfer| transfer["state"] == "done")?;
-    // Ordering it again finds the blocks that are here.
+    wait_for_transfer(&fetcher, "the download is done", |transfer| transfer["state"] == "done")?;
+    // A second request for the file finds the blocks that are stored here.
     seeder.kill9()?;
     let (again, text) = path(&fetcher, "again.bag");
     let got = fetcher.cli(&["get", "run.bag", "-o", &text, "--json"])?;
@@ -94,7 +94,7 @@ fn a_download_waits_for_whoever_has_it_and_outlives_restarts_and_ctrl_c() -> Res
 }
 
 #[test]
-fn what_the_daemon_cannot_write_is_read_from_it() -> Result {
+fn the_cli_reads_a_file_that_the_daemon_cannot_write() -> Result {
     let Some(lab) = or_skip("collecting", Lab::new("collect")) else {
         return Ok(());
     };
@@ -106,7 +106,7 @@ fn what_the_daemon_cannot_write_is_read_from_it() -> Result {
     let (folder, _) = path(&fetcher, "there");
     std::fs::create_dir_all(&folder).map_err(|source| Error::Io { what: "a folder".to_owned(), source })?;
     let (kept, _) = path(&fetcher, "kept.bag");
-    // To the CLI something else is mounted there than to the daemon.
+    // The CLI sees another mount at this folder than the daemon does.
     let get = fetcher.cli_command(&["get", "run.bag", "-o", &folder.join("a").to_string_lossy()]);
     let parts: Vec<String> = std::iter::once(get.get_program())
         .chain(get.get_args())
@@ -126,12 +126,12 @@ fn what_the_daemon_cannot_write_is_read_from_it() -> Result {
     println!("{}", fetcher.host().run(command, SOON)?.success("get")?.trim());
     assert!(files::read(&kept)? == content);
     assert!(!folder.join("a").exists());
-    wait_for_transfer(&fetcher, "it is done", |transfer| transfer["state"] == "done")?;
+    wait_for_transfer(&fetcher, "the download is done", |transfer| transfer["state"] == "done")?;
     Ok(())
 }
 
 #[test]
-fn those_who_fetch_the_same_give_it_to_each_other() -> Result {
+fn robots_that_fetch_the_same_file_exchange_blocks() -> Result {
     let Some(lab) = or_skip("neighbours", Lab::new("neighbours")) else {
         return Ok(());
     };
@@ -157,7 +157,7 @@ fn those_who_fetch_the_same_give_it_to_each_other() -> Result {
 }
 
 #[test]
-fn a_full_store_is_told_of_and_waited_for() -> Result {
+fn a_full_store_is_reported_and_the_download_waits_for_space() -> Result {
     let Some(lab) = or_skip("full store", Lab::new("full")) else {
         return Ok(());
     };
@@ -175,7 +175,7 @@ fn a_full_store_is_told_of_and_waited_for() -> Result {
             .as_str()
             .is_some_and(|reason| reason.contains("the block store of this host is full"))
     };
-    println!("{}", wait_for_transfer(&fetcher, "it has no room", is_short)?["reason"]);
+    println!("{}", wait_for_transfer(&fetcher, "the store is full", is_short)?["reason"]);
     assert!(!copy.exists());
     fetcher.cli(&["unpin", pinned["cid"].as_str().unwrap_or_default(), "--json"])?;
     wait_until(SOON, "the file is written", || copy.exists().then_some(()))?;
@@ -184,7 +184,7 @@ fn a_full_store_is_told_of_and_waited_for() -> Result {
 }
 
 #[test]
-fn a_file_comes_though_both_sides_are_killed() -> Result {
+fn a_file_arrives_though_both_sides_are_killed() -> Result {
     let Some(_) = or_skip("crashes", Lab::new("may")) else {
         return Ok(());
     };
@@ -193,7 +193,7 @@ fn a_file_comes_though_both_sides_are_killed() -> Result {
     survived.print();
     assert!(survived.is_same);
     assert_eq!(survived.kills.iter().sum::<u32>(), 4);
-    // What was on its way is lost with each kill: half a megabyte mostly. Of a file of a usual size that is little.
+    // Each kill loses the bytes in transit, mostly half a megabyte. For a file of a usual size that is little.
     assert!(survived.received_per_size < 1.25, "{}", survived.received_per_size);
     Ok(())
 }
@@ -212,7 +212,7 @@ fn limits_are_held_near_and_far_up_and_down() -> Result {
 }
 
 #[test]
-fn a_download_that_is_cancelled_ends_and_nonsense_is_refused() -> Result {
+fn a_cancelled_download_ends_and_invalid_requests_are_refused() -> Result {
     let Some(lab) = or_skip("cancelling", Lab::new("cancel")) else {
         return Ok(());
     };

@@ -18,7 +18,7 @@ fn node(lab: &Lab, number: u8) -> Result<Node> {
     Ok(Node::start(lab.host(&format!("h{number}"))?, number, UdpSettings::default()))
 }
 
-/// Nodes of which each drops what these rules say.
+/// Starts two nodes that both have these firewall rules.
 fn filtered(lab: &Lab, rules: &[(&str, &str)]) -> Result<[Node; 2]> {
     let nodes = [node(lab, 1)?, node(lab, 2)?];
     nodes.iter().try_for_each(|node| filter(&node.host, rules))?;
@@ -26,7 +26,7 @@ fn filtered(lab: &Lab, rules: &[(&str, &str)]) -> Result<[Node; 2]> {
 }
 
 #[test]
-fn one_way_is_used_where_all_work() -> Result {
+fn only_one_cast_mode_is_used_where_all_work() -> Result {
     let Some(lab) = or_skip("directions", Lab::new("directions")) else { return Ok(()) };
     let [a, b] = filtered(
         &lab,
@@ -37,7 +37,7 @@ fn one_way_is_used_where_all_work() -> Result {
         ],
     )?;
     let channel = a.wait_for_channel("eth0")?;
-    // IPv6 is there a moment later.
+    // IPv6 is ready a moment later.
     wait_until(SOON, "IPv6", || {
         a.say(channel, Target::All, "anybody?");
         counts(&a.host).ok().filter(|counts| counts[2] > 0)
@@ -50,7 +50,7 @@ fn one_way_is_used_where_all_work() -> Result {
     let after = counts(&a.host)?;
     let sent: Vec<u64> = after.iter().zip(before).map(|(after, before)| after - before).collect();
     println!("100 lines by broadcast, multicast, IPv6: {sent:?}");
-    // Once a minute all are used, and again when nobody is heard for half a minute.
+    // All modes are used once a minute, and again when nothing was received for half a minute.
     assert!(sent[0] >= 100 && sent[1] <= 4 && sent[2] <= 4, "{sent:?}");
     Ok(())
 }
@@ -62,7 +62,7 @@ fn where_broadcasts_are_filtered_multicast_is_used() -> Result {
     let (_, source) = a.reach("eth0", &b, "by multicast")?;
     println!("heard from {source}");
     let (channel, _) = b.reach("eth0", &a, "and back")?;
-    // Nothing is left but IPv6.
+    // Only IPv6 remains.
     for node in [&a, &b] {
         filter(&node.host, &[NO_BROADCAST, NO_MULTICAST])?;
     }
@@ -71,7 +71,7 @@ fn where_broadcasts_are_filtered_multicast_is_used() -> Result {
     println!("heard from {source}, {:?} after IPv4 was filtered", began.elapsed());
     assert!(is_link_local(source));
     let (_, source) = b.reach("eth0", &a, "and back by IPv6")?;
-    // An answer to him alone finds its way by the interface.
+    // A unicast answer is sent over the right interface.
     a.say(channel, Target::Host(source), "to you");
     b.wait("the answer", |_| b.heard("to you"))?;
     Ok(())
@@ -110,7 +110,7 @@ fn readdress(host: &Host, address: &str) -> Result {
 }
 
 #[test]
-fn a_wrong_netmask_keeps_nobody_apart_and_is_named() -> Result {
+fn a_wrong_netmask_separates_no_hosts_and_is_named() -> Result {
     let Some(lab) = or_skip("netmask", Lab::new("netmask")) else { return Ok(()) };
     let [wrong, right] = [lab.host("wrong")?, lab.host("right")?];
     readdress(&wrong, "10.77.0.5/25")?;
@@ -120,7 +120,7 @@ fn a_wrong_netmask_keeps_nobody_apart_and_is_named() -> Result {
     let (channel, source) = right.reach("eth0", &wrong, "do you hear me?")?;
     println!("heard from {source}");
     wrong.reach("eth0", &right, "yes")?;
-    // To him alone, though by its netmask he is elsewhere.
+    // A unicast arrives although its destination is outside the network of the wrong netmask.
     let source = SocketAddr::from(([10, 77, 0, 200], 1240));
     wrong.say(channel, Target::Host(source), "only to you");
     right.wait("the answer", |_| right.heard("only to you"))?;
@@ -130,7 +130,7 @@ fn a_wrong_netmask_keeps_nobody_apart_and_is_named() -> Result {
     let message = fault.message();
     assert!(message.contains("eth0 (10.77.0.5/25)") && message.contains("10.77.0.200"), "{message}");
     assert_eq!(right.seen().troubles, [].into());
-    // Once it is right again, nothing is wrong any more.
+    // The fault ends when the netmask is right again.
     readdress(&wrong.host, "10.77.0.5/24")?;
     wrong.wait("no trouble", |seen| seen.troubles.is_empty().then_some(()))?;
     wrong.reach("eth0", &right, "better").map(drop)
@@ -161,7 +161,7 @@ fn channels_follow_the_addresses_of_their_interface() -> Result {
     println!("a cable that is plugged in is noticed after {after:?}");
     assert_eq!(a.wait("no trouble", |seen| seen.troubles.is_empty().then_some(()))?.0, ());
     b.reach("eth0", &a, "welcome back")?;
-    // The interface is taken away altogether, and another one given.
+    // The interface is deleted.
     a.ip("link delete eth0")?;
     a.wait("the end of the channel", |seen| seen.up.is_empty().then_some(()))?;
     Ok(())
@@ -188,7 +188,7 @@ fn an_interface_without_ipv4_is_used() -> Result {
 }
 
 #[test]
-fn a_firewall_that_lets_nothing_out_is_named() -> Result {
+fn a_firewall_that_drops_all_outgoing_lines_is_named() -> Result {
     let Some(lab) = or_skip("firewall", Lab::new("firewall")) else { return Ok(()) };
     let a = node(&lab, 1)?;
     filter(&a.host, &[("output", "udp dport 1240 drop")])?;
@@ -209,11 +209,11 @@ fn a_firewall_that_lets_nothing_out_is_named() -> Result {
 }
 
 #[test]
-fn records_spread_among_daemons_without_broadcasts_and_in_spite_of_a_wrong_netmask() -> Result {
+fn records_spread_without_broadcasts_and_in_spite_of_a_wrong_netmask() -> Result {
     let Some(lab) = or_skip("daemons", Lab::new("daemons")) else { return Ok(()) };
     let hosts = [lab.host("a")?, lab.host("b")?, lab.host("wrong")?];
     hosts.iter().try_for_each(|host| filter(host, &[NO_BROADCAST]))?;
-    // It believes all others to be elsewhere.
+    // By this netmask all other hosts are elsewhere.
     readdress(&hosts[2], "10.77.0.200/25")?;
     let mut fleet = Fleet::on(hosts.into())?;
     fleet.start()?;
@@ -221,7 +221,7 @@ fn records_spread_among_daemons_without_broadcasts_and_in_spite_of_a_wrong_netma
     for (number, robot) in fleet.robots().iter().enumerate() {
         let (told, what) = robot.say(&format!("from-{number}"))?;
         let last = fleet.sightings().wait_for(std::slice::from_ref(&what), told + SOON);
-        println!("{what} is everywhere after {:?}", last.map(|last| last - told));
+        println!("{what} is on all robots after {:?}", last.map(|last| last - told));
         assert!(last.is_some(), "{what}");
     }
     for robot in fleet.robots() {
@@ -235,7 +235,7 @@ fn records_spread_among_daemons_without_broadcasts_and_in_spite_of_a_wrong_netma
     Ok(())
 }
 
-/// Runs a command on a host.
+/// Runs a shell script on a host.
 fn on(host: &Host, script: &str) -> Result {
     let mut command = host.command("sh");
     command.args(["-c", script]);
@@ -259,7 +259,7 @@ fn a_server_answers_a_robot_behind_a_router_that_hides_it() -> Result {
     let (_, source) = robot.reach(&format!("udp {}:1240", there.address()), &server, "hello")?;
     println!("heard from {source}");
     assert_eq!(source.ip(), outside.address());
-    // What the server says goes back through the hole in the router, also much of it.
+    // Lines of the server return through the router's NAT mapping, and many of them do.
     for number in 0..20 {
         server.reach(&format!("udp {source}"), &robot, &format!("answer {number}"))?;
     }

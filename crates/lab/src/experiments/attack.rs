@@ -1,4 +1,5 @@
-//! What one attacker on the LAN does to robots: each attack in turn, on robots of its own, with the same figures for all.
+//! The damage that one attacker on the LAN does to robots. Each attack runs on fresh robots and yields the same
+//! figures.
 
 mod attacker;
 mod floods;
@@ -17,38 +18,38 @@ use crate::{Fleet, Host, Lab, Result};
 use attacker::Attacker;
 use measure::Watch;
 
-/// How long all may take to know each other.
+/// Maximum time until all robots know each other.
 const ACQUAINTED: Duration = Duration::from_secs(300);
-/// How long robots that know each other are left alone before an attack begins.
+/// Time for which robots that know each other are left alone before an attack begins.
 const SETTLED: Duration = Duration::from_secs(3);
 
-/// Print what one attacker on the LAN does to robots: pings, memory, honest records and files while each attack runs
+/// Measure the effect of one attacker on the LAN on robots: pings, memory, honest records and files during each attack
 ///
-/// For each attack robots start afresh and get to know each other. Then the attack runs, and meanwhile every robot is pinged
-/// over the line protocol twice a second; after a third of the time one robot says a record and another shares a file of
-/// 100 kB. Printed are the worst ping, how many were not answered within 10 s, by how much the memory of a robot grew at most, how
-/// soon the record and the file were at all robots, and what the robots used. Compare the programs of two commits by
-/// DT_SWARM_BIN_DIR.
+/// For each attack new robots start and get to know each other. During the attack every robot is pinged over the line
+/// protocol twice a second. After a third of the time one robot publishes a record and another shares a file of 100 kB.
+/// The table shows the worst ping, the number of pings not answered within 10 s, and the largest growth of a robot's
+/// memory. It also shows the times until the record and the file reached all robots, and the robots' resource usage.
+/// Set DT_SWARM_BIN_DIR to compare the programs of two commits.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Attack {
-    /// How many robots
+    /// Number of robots
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(3..=100))]
     pub robots: u16,
-    /// How long each attack lasts, in seconds
+    /// Duration of each attack in seconds
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub seconds: u64,
-    /// How long to wait for the honest record and the honest file, in seconds, also after the attack
+    /// Maximum time to wait for the honest record and the honest file, in seconds, also after the attack
     #[arg(long, default_value_t = 60)]
     pub patience: u64,
-    /// Which attacks; `quiet` is none, for comparison
+    /// Attacks to run; `quiet` is no attack, for comparison
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Means::ALL)]
     pub only: Vec<Means>,
-    /// Print JSON
+    /// Print the figures as JSON
     #[arg(long)]
     pub json: bool,
 }
 
-/// Does the experiment. An attack that could not be measured is one of the outcomes.
+/// Runs the experiment. An attack that could not be measured is one of the outcomes.
 ///
 /// # Errors
 /// When network namespaces are not available.
@@ -71,7 +72,7 @@ fn one(lab: &Lab, options: &Attack, means: Means) -> Result<Outcome> {
     fleet.wait_until_acquainted(number, ACQUAINTED)?;
     let attacker = Attacker::new(lab, &fleet)?;
     let mut attack = means.prepare(lab, &attacker)?;
-    // The passing of time is part of the experiment here and below, so these are no guesses.
+    // The passing of time is part of the experiment here and below, so these sleeps do not wait for an event.
     thread::sleep(SETTLED);
     let watch = Watch::begin(&mut fleet)?;
     let begun = Instant::now();

@@ -1,4 +1,4 @@
-//! One file to a whole class through one slow uplink, with our content engine and with others in the same run.
+//! One file fetched by a whole class through one slow uplink, with our content engine and with others in the same run.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -11,70 +11,71 @@ use super::figures::print_table;
 use crate::peers::{Driven, Kubo, TorrentMode, content_node, torrent, torrent_address};
 use crate::{Error, Host, Lab, Result};
 
-/// What starting, meeting and adding may take.
+/// Time limit of starting, connecting and adding.
 const SOON: Duration = Duration::from_secs(120);
 
-/// Print how long a class takes to get one file through the slow uplink of one host
+/// Measure how long a class takes to get one file through the slow uplink of one host
 ///
-/// The seeder's uplink is limited; all others are as fast as the machine. The limit is the file's size divided by the uplink's
-/// rate; each row is the median of the runs and their range. Engines take turns.
+/// The seeder's uplink is limited; all other hosts are as fast as the machine. The limit is the size of the file
+/// divided by the rate of the uplink. Each row shows the median of the runs and their range. The engines take turns.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Class {
-    /// How many fetch
+    /// Number of hosts that fetch
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=50))]
     pub fetchers: u16,
-    /// The size of the file, in millions of bytes
+    /// Size of the file in millions of bytes
     #[arg(long, default_value_t = 100)]
     pub megabytes: u64,
-    /// The seeder's uplink, in Mbit/s
+    /// Rate of the seeder's uplink in Mbit/s
     #[arg(long, default_value_t = 50)]
     pub uplink: u64,
-    /// Packets in a hundred that each host loses
+    /// Percentage of packets that each host loses
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=100))]
     pub loss: u16,
-    /// How many fetchers are killed when half of the limit is over
+    /// Number of fetchers that are killed when half of the limit has passed
     #[arg(long, default_value_t = 0)]
     pub killed: u16,
-    /// How many fetchers begin only when half of the limit is over; their time is counted from the beginning
+    /// Number of fetchers that begin only when half of the limit has passed; their time is counted from the beginning
     #[arg(long, default_value_t = 0)]
     pub late: u16,
-    /// Fetchers' links have rates between the uplink's and ten times as much
+    /// Give the fetchers' links rates between once and ten times the uplink's rate
     #[arg(long)]
     pub uneven: bool,
-    /// How many runs of each engine
+    /// Number of runs of each engine
     #[arg(long, default_value_t = 3)]
     pub runs: u16,
-    /// Which engines
+    /// Engines to measure
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Engine::Ours, Engine::Libtorrent, Engine::LibtorrentSuper])]
     pub engines: Vec<Engine>,
-    /// Print JSON
+    /// Print the figures as JSON
     #[arg(long)]
     pub json: bool,
 }
 
-/// What carries the file.
+/// The program that transfers the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Engine {
-    /// Ours.
+    /// Our content engine.
     Ours,
-    /// libtorrent as it is by default.
+    /// libtorrent with its default settings.
     Libtorrent,
     /// libtorrent over TCP with super-seeding.
     LibtorrentSuper,
-    /// An unmodified Kubo seeds, ours fetch.
+    /// An unmodified Kubo seeds, and our nodes fetch.
     KuboSeeds,
 }
 
-/// One run.
+/// Figures of one run.
 #[derive(Debug, Clone, Copy)]
 struct Run {
-    /// Until the last one has it, per the limit.
+    /// Time until the last fetcher has the file, divided by the limit.
     time: f64,
-    /// Until it is also pinned and synced to the disk; other engines do not do that.
+    /// Time until the last fetcher has also pinned the file and synced it to the disk, divided by the limit. Only our
+    /// engine does that.
     durable: Option<f64>,
-    /// What left through the seeder's rate limit, with all headers, per the file's size.
+    /// Bytes sent through the seeder's rate limit, including all headers, divided by the size of the file.
     sent: f64,
-    /// Blocks that the seeder gave out, per the file's size, if it is ours.
+    /// Bytes of blocks that the seeder sent, divided by the size of the file. Only our engine reports them.
     copies: Option<f64>,
     /// Processor time of all processes together, in seconds.
     processor: f64,
@@ -84,7 +85,7 @@ struct Run {
 #[derive(Debug, Clone)]
 pub struct ClassRuns(Vec<(Engine, Vec<Run>)>);
 
-/// Does the experiment, each run in a lab of its own.
+/// Runs the experiment, each run in a lab of its own.
 ///
 /// # Errors
 /// When the lab or a program fails, or an engine is not installed.
@@ -106,11 +107,11 @@ struct Scene<'a> {
     seeder: Host,
     fetchers: Vec<Host>,
     file: PathBuf,
-    /// Torn down last.
+    /// The last field, so that it is dropped last.
     _lab: Lab,
 }
 
-/// How an engine is told to begin, and what says that it is done.
+/// The running programs, and the command with which each fetcher begins.
 struct Players {
     seeder: Player,
     fetchers: Vec<Driven>,
@@ -167,7 +168,7 @@ impl<'a> Scene<'a> {
         Ok(Run { time, durable, sent, copies, processor })
     }
 
-    /// Lets the fetchers begin, and waits until all that live have the file.
+    /// Lets the fetchers begin, and waits until all that were not killed have the file.
     fn play(&self, players: &mut Players, limit: Duration) -> Result {
         let (killed, late) = (usize::from(self.options.killed), usize::from(self.options.late));
         let begun = Instant::now();
@@ -176,7 +177,7 @@ impl<'a> Scene<'a> {
             fetcher.tell(line)?;
         }
         if killed + late > 0 {
-            // Here the time itself is the event.
+            // The time itself is the event here.
             std::thread::sleep((limit / 2).saturating_sub(begun.elapsed()));
             for (fetcher, line) in players.fetchers.iter_mut().zip(&players.begin).skip(early) {
                 fetcher.tell(line)?;
@@ -188,9 +189,9 @@ impl<'a> Scene<'a> {
         players.fetchers.iter().try_for_each(|fetcher| fetcher.answer(limit * 20 + SOON).map(drop))
     }
 
-    /// Bytes of blocks that our seeder gave out, per the file's size.
+    /// Returns the bytes of blocks that our seeder sent, divided by the size of the file.
     fn copies(&self, seeder: &mut Driven) -> Result<f64> {
-        // Told once in so long.
+        // The node updates its statistics about once a second.
         std::thread::sleep(Duration::from_millis(1100));
         let told = seeder.call("stats", SOON)?;
         let read: Option<Value> = serde_json::from_str(&told).ok();
@@ -208,7 +209,7 @@ impl<'a> Scene<'a> {
         Ok(Players { seeder: Player::Driven(seeder), fetchers, begin })
     }
 
-    /// Fetchers that are connected with each other and with the seeder.
+    /// Starts fetchers that are connected with each other and with the seeder.
     fn our_fetchers(&self, seeder: &str) -> Result<Vec<Driven>> {
         let mut fetchers = self.fetchers.iter().map(content_node).collect::<Result<Vec<_>>>()?;
         let mut addresses = vec![seeder.to_owned()];
@@ -269,7 +270,7 @@ impl Players {
     }
 }
 
-/// Bytes of which none repeat.
+/// Writes a file of pseudo-random bytes, so that no two blocks are equal.
 pub(super) fn write_file(path: &Path, bytes: u64, seed: u64) -> Result {
     let mut content = vec![0; usize::try_from(bytes).unwrap_or(usize::MAX)];
     ChaCha8Rng::seed_from_u64(seed).fill(content.as_mut_slice());
@@ -277,7 +278,7 @@ pub(super) fn write_file(path: &Path, bytes: u64, seed: u64) -> Result {
 }
 
 impl ClassRuns {
-    /// The figures of each engine: medians and ranges.
+    /// Returns the figures of each engine: medians and ranges.
     pub fn json(&self) -> Value {
         let of = |(engine, runs): &(Engine, Vec<Run>)| {
             let [time, sent, processor, durable, copies] = spread(runs);
@@ -293,7 +294,7 @@ impl ClassRuns {
         self.0.iter().map(of).collect()
     }
 
-    /// Prints a table.
+    /// Prints a table of the figures.
     pub fn print(&self) {
         let headings = ["time", "least", "most", "durable", "sent", "copies", "CPU s"];
         let row = |(engine, runs): &(Engine, Vec<Run>)| {
@@ -306,7 +307,7 @@ impl ClassRuns {
     }
 }
 
-/// Median, least and most of each figure.
+/// Returns the median, the minimum and the maximum of each figure.
 fn spread(runs: &[Run]) -> [(f64, f64, f64); 5] {
     let figures: [fn(&Run) -> f64; 5] = [
         |run| run.time,

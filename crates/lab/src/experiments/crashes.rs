@@ -1,4 +1,4 @@
-//! A file that comes though both sides are killed again and again, and what that costs.
+//! A file transfer during which both sides are killed repeatedly, and its cost.
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader};
@@ -18,49 +18,50 @@ use crate::{Error, Lab, Result, wait_until};
 const SOON: Duration = Duration::from_secs(120);
 const NAME: &str = "run.bag";
 
-/// Print what a file costs whose fetcher and seeder are killed again and again
+/// Measure the cost of a file transfer whose fetcher and seeder are killed repeatedly
 ///
-/// One robot gives a file to another; at random moments one of the two, by turns of chance, is killed with SIGKILL and started
-/// again. In the end the file is compared, and what came in over the fetcher's link in all its lives is counted.
+/// One robot transfers a file to another. At random moments one of the two, chosen at random, is killed with SIGKILL
+/// and restarted. At the end the file is compared. The bytes received over the fetcher's link are counted over all
+/// restarts.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Crashes {
-    /// How often one of them is killed
+    /// Number of kills
     #[arg(long, default_value_t = 30)]
     pub kills: u32,
-    /// The size of the file, in millions of bytes
+    /// Size of the file in millions of bytes
     #[arg(long, default_value_t = 800)]
     pub megabytes: u64,
-    /// How fast it may come, in kB a second, so that it takes long enough
+    /// Limit of the transfer rate in kB/s, so that the transfer takes long enough
     #[arg(long, default_value_t = 8000)]
     pub kilobytes: u64,
-    /// The longest time between two kills, in milliseconds
+    /// Longest time between two kills in milliseconds
     #[arg(long, default_value_t = 3500)]
     pub longest_ms: u64,
-    /// What the moments follow from
+    /// Seed of the moments of the kills
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Print JSON
+    /// Print the figures as JSON
     #[arg(long)]
     pub json: bool,
 }
 
-/// What was seen.
+/// Figures of the experiment.
 #[derive(Debug, Clone)]
 pub struct Survived {
-    /// How often the fetcher and the seeder were killed while the file came.
+    /// How often the fetcher and the seeder were killed during the transfer.
     pub kills: [u32; 2],
-    /// Bytes that came in over the fetcher's link, for each byte of the file.
+    /// Bytes received over the fetcher's link, divided by the size of the file.
     pub received_per_size: f64,
-    /// From the order to the whole file.
+    /// Time from the request to the complete file.
     pub time: Duration,
-    /// Whether it is the same file.
+    /// Whether the copy has the same content as the original.
     pub is_same: bool,
 }
 
-/// Does the experiment.
+/// Runs the experiment.
 ///
 /// # Errors
-/// When the lab or a program fails, or the file does not come.
+/// When the lab or a program fails, or the file does not arrive.
 pub fn crashes(options: &Crashes) -> Result<Survived> {
     let lab = Lab::new("crashes")?;
     let mut seeder = Robot::new(lab.host("seeder")?, "settle_seconds = 0\n")?;
@@ -79,7 +80,7 @@ pub fn crashes(options: &Crashes) -> Result<Survived> {
     fetcher.cli(&["get", NAME, "-o", &copy.to_string_lossy(), "--wait", "0", "--json"])?;
     let kills = kill_again_and_again(options, &mut fetcher, &mut seeder, &copy)?;
     let patience = Duration::from_secs(options.megabytes * 1000 / options.kilobytes) * 2 + SOON;
-    wait_until(patience, "the file is whole", || copy.exists().then_some(()))?;
+    wait_until(patience, "the file is complete", || copy.exists().then_some(()))?;
     let time = begun.elapsed();
     let received = fetcher.host().traffic()?.received - before;
     Ok(Survived {
@@ -90,7 +91,7 @@ pub fn crashes(options: &Crashes) -> Result<Survived> {
     })
 }
 
-/// Whether two files have the same content, which may be larger than memory.
+/// Returns whether two files have the same content. The files may be larger than memory.
 fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
     let open = |path| File::open(path).map(|file| BufReader::with_capacity(1 << 20, file));
     let (mut one, mut other) = (open(one)?, open(other)?);
@@ -108,7 +109,7 @@ fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
     }
 }
 
-/// How often the fetcher and the seeder were killed; only moments at which the file was not whole yet count.
+/// Kills one of the two repeatedly, and returns how often each was killed. It stops when the file is complete.
 fn kill_again_and_again(
     options: &Crashes,
     fetcher: &mut Robot,
@@ -138,16 +139,16 @@ impl Survived {
         print_table(
             &[""],
             &[
-                row("the fetcher was killed", fetcher),
-                row("the seeder was killed", seeder),
+                row("kills of the fetcher", fetcher),
+                row("kills of the seeder", seeder),
                 row("bytes received / size of the file", self.received_per_size),
                 row("time (s)", self.time.as_secs_f64()),
-                row("the file is the same (1) or not (0)", f64::from(u8::from(self.is_same))),
+                row("the copy is the same (1) or not (0)", f64::from(u8::from(self.is_same))),
             ],
         );
     }
 
-    /// The figures, by name.
+    /// Returns the figures by name.
     pub fn json(&self) -> Value {
         json!({
             "fetcher_killed": self.kills[0],

@@ -1,10 +1,10 @@
-//! What experiments print.
+//! Figures that experiments print.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// Times of many events, from quickest to slowest.
+/// Durations of many events, sorted from shortest to longest.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Distribution(Vec<Duration>);
 
@@ -17,23 +17,23 @@ impl FromIterator<Duration> for Distribution {
 }
 
 impl Distribution {
-    /// The time within which this share (0 to 1) of the events came; none of no events.
+    /// Returns the time within which this share (0 to 1) of the events happened; none if there are no events.
     pub fn share(&self, share: f64) -> Option<Duration> {
         let place = (share * self.0.len() as f64).ceil() as usize;
         self.0.get(place.clamp(1, self.0.len().max(1)) - 1).copied()
     }
 
-    /// In seconds, by name.
+    /// Returns the figures in seconds, by name.
     pub fn json(&self) -> Value {
         let seconds = |share| self.share(share).map(|time| time.as_secs_f64());
         json!({ "median": seconds(0.5), "of_90_percent": seconds(0.9), "worst": seconds(1.0) })
     }
 }
 
-/// A row of a table: what, and the figure of each column.
+/// A row of a table: its name, and the figure of each column.
 pub(crate) type Row = (String, Vec<Option<f64>>);
 
-/// Prints rows below headings, each figure with as many decimals as its size needs.
+/// Prints rows below headings. The number of decimals depends on the size of each figure.
 pub(crate) fn print_table(headings: &[&str], rows: &[Row]) {
     let width = rows.iter().map(|(what, _)| what.len()).max().unwrap_or(0);
     println!(
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_are_of_events_that_happened() {
+    fn a_share_is_the_time_of_an_event_that_happened() {
         let times: Distribution = (1..=10).rev().map(Duration::from_secs).collect();
         let seconds = |share| times.share(share).unwrap().as_secs();
         assert_eq!([seconds(0.0), seconds(0.5), seconds(0.9), seconds(1.0)], [1, 5, 9, 10]);
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn figures_have_the_decimals_that_they_need() {
+    fn the_decimals_of_a_figure_depend_on_its_size() {
         assert_eq!([0.1234, 50.0, 12.34, 25_000.4].map(shown), ["0.123", "50", "12.3", "25000"]);
     }
 }

@@ -2,10 +2,10 @@
 
 /// Parses a fraction from 0 to 1.
 ///
-/// Refuses percentages: a loss of 20 would silently be a network on which nobody hears anything.
+/// Refuses percentages: a loss of 20 would silently become a network on which no host hears anything.
 ///
 /// # Errors
-/// A sentence for the command line when the text is no number from 0 to 1.
+/// Returns a message for the command line when the text is not a number from 0 to 1.
 pub(super) fn fraction(text: &str) -> Result<f64, String> {
     let value: f64 = text.parse().map_err(|_| "expected a number from 0 to 1".to_owned())?;
     if (0.0..=1.0).contains(&value) {

@@ -1,4 +1,4 @@
-//! How soon two halves that were cut off from each other are one again.
+//! Time until two halves of a swarm agree again after a partition.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,54 +10,54 @@ use super::fraction::fraction;
 use crate::{Conditions, Fleet, Lab, Result, hosts};
 
 const ACQUAINTED: Duration = Duration::from_secs(120);
-/// How long they have to come to rest before they are cut off.
+/// Time for the robots to settle before they are cut off from each other.
 const SETTLE: Duration = Duration::from_secs(5);
 
-/// Print how soon all is at all after a swarm was cut into halves
+/// Measure how soon all records are on all nodes after a partition into halves
 ///
-/// Cuts a swarm into two halves (nobody loses carrier), lets both say things meanwhile, heals it, and prints how many seconds
-/// later all is at all.
+/// Cuts a swarm into two halves (no host loses its carrier), publishes records in both, and heals the partition. The
+/// result is the number of seconds after which all records are on all nodes.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Heal {
-    /// How many daemons, each on a host of its own; those with even numbers are one half
+    /// Number of daemons, each on its own host; the hosts with even numbers form one half
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(2..=254))]
     pub nodes: u16,
-    /// How long the halves are apart, in seconds
+    /// Duration of the partition in seconds
     #[arg(long, default_value_t = 45)]
     pub partition_seconds: u64,
-    /// How many records are said meanwhile, in turn on both sides and at different nodes
+    /// Number of records published during the partition, alternately in both halves and at different nodes
     #[arg(long, default_value_t = 40)]
     pub records: u16,
-    /// How long each packet takes, one way, in milliseconds
+    /// One-way delay of each packet in milliseconds
     #[arg(long, default_value_t = 2)]
     pub delay_ms: u64,
-    /// The fraction of packets that a host does not hear, 0 to 1
+    /// Fraction of packets that a host loses, 0 to 1
     #[arg(long, default_value_t = 0.0, value_parser = fraction)]
     pub loss: f64,
-    /// When to give up waiting after the healing, in seconds
+    /// Maximum time to wait after the partition is healed, in seconds
     #[arg(long, default_value_t = 120)]
     pub within_seconds: u64,
-    /// What the losses grow from
+    /// Seed of the random losses
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Print JSON
+    /// Print the figures as JSON
     #[arg(long)]
     pub json: bool,
 }
 
-/// What was seen.
+/// Figures of the experiment.
 #[derive(Debug, Clone)]
 pub struct Healed {
-    /// From the healing until all was at all; `None` when that was not so in time.
+    /// Time from the end of the partition until all records were on all nodes; `None` if they were not in time.
     pub all_on_all: Option<Duration>,
-    /// From the healing until each record was at all, of those that came.
+    /// For each record that reached all nodes, the time from the end of the partition until then.
     pub times: Distribution,
-    /// How many records lacked at how many nodes in the end, each place counted. By asking the daemons, so not because of an
-    /// observer.
+    /// Number of missing records at the end, summed over all nodes. The daemons themselves are asked, so an observer
+    /// cannot cause a missing record.
     pub absent: usize,
 }
 
-/// Does the experiment.
+/// Runs the experiment.
 ///
 /// # Errors
 /// When the lab or a program fails.
@@ -67,7 +67,7 @@ pub fn heal(lab: &Lab, options: &Heal) -> Result<Healed> {
     let mut fleet = Fleet::on(hosts(lab, &network, "h", options.nodes.into())?)?;
     fleet.start()?;
     fleet.wait_until_acquainted(options.nodes.into(), ACQUAINTED)?;
-    // That time passes is part of the experiment here and below, so these are no guesses.
+    // The passing of time is part of the experiment here and below, so these sleeps do not wait for an event.
     thread::sleep(SETTLE);
     let odd: Vec<_> = fleet.robots().iter().skip(1).step_by(2).map(|robot| robot.host().address()).collect();
     network.set_groups(|host| u32::from(odd.contains(&host)));
@@ -76,7 +76,7 @@ pub fn heal(lab: &Lab, options: &Heal) -> Result<Healed> {
     judge(options, &fleet, &said, Instant::now())
 }
 
-/// Says the records at equal distances of the time of the partition, and returns at its end.
+/// Publishes the records at equal intervals during the partition, and returns at its end.
 fn say_for(options: &Heal, fleet: &Fleet) -> Result<Vec<String>> {
     let (begun, whole) = (Instant::now(), Duration::from_secs(options.partition_seconds));
     let mut said = Vec::new();
@@ -90,7 +90,7 @@ fn say_for(options: &Heal, fleet: &Fleet) -> Result<Vec<String>> {
     Ok(said)
 }
 
-/// Where a record is said: in turn on both sides, and at all nodes of a side one after the other.
+/// Returns the node that publishes a record: the sides alternate, and each side uses its nodes in turn.
 fn node_of(number: usize, nodes: usize) -> usize {
     let (side, place) = (number % 2, number / 2);
     let nodes_of_side = (nodes + 1 - side) / 2;
@@ -114,16 +114,16 @@ impl Healed {
         print_table(
             &["after healing"],
             &[
-                ("all on all (s)".into(), seconds(self.all_on_all)),
-                ("a record on all: median (s)".into(), seconds(self.times.share(0.5))),
+                ("all records on all nodes (s)".into(), seconds(self.all_on_all)),
+                ("one record on all nodes: median (s)".into(), seconds(self.times.share(0.5))),
                 ("90 % (s)".into(), seconds(self.times.share(0.9))),
-                ("worst of those that came (s)".into(), seconds(self.times.share(1.0))),
-                ("lacking in the end".into(), vec![Some(self.absent as f64)]),
+                ("worst of the records that arrived (s)".into(), seconds(self.times.share(1.0))),
+                ("missing at the end".into(), vec![Some(self.absent as f64)]),
             ],
         );
     }
 
-    /// The figures, by name.
+    /// Returns the figures by name.
     pub fn json(&self) -> Value {
         json!({
             "all_on_all_seconds": self.all_on_all.map(|time| time.as_secs_f64()),
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn records_are_said_everywhere_and_in_turn_on_both_sides() {
+    fn records_are_published_on_all_nodes_and_alternately_on_both_sides() {
         assert_eq!((0..7).map(|number| node_of(number, 5)).collect::<Vec<_>>(), [0, 1, 2, 3, 4, 1, 0]);
     }
 }

@@ -1,4 +1,4 @@
-//! A swarm that has nothing in common but an IRC channel: two servers that are linked, and no way between the robots.
+//! A swarm connected only by an IRC channel: two linked servers, and no direct path between the robots.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -11,57 +11,59 @@ use crate::peers::{Ngircd, NgircdOptions};
 use crate::tool::{inside, run};
 use crate::{Fleet, Host, Lab, LineCounter, Result, wait_until};
 
-/// The port at which robots find a server.
+/// Port on which the robots reach a server.
 const PORT: u16 = 6667;
-/// The window over which the rate of lines is judged.
+/// Length in seconds of the window in which the rate of lines is measured.
 const WINDOW: f64 = 60.0;
-/// How soon servers find each other, or notice that they lost each other.
+/// Maximum time until the servers are linked, or notice that the link is lost.
 const LINKING: Duration = Duration::from_secs(60);
-/// How soon daemons are in the channel.
+/// Maximum time until a daemon is in the channel.
 const JOINING: Duration = Duration::from_secs(60);
 const NAMES: [&str; 2] = ["one.lab", "two.lab"];
 
-/// Print how records spread over nothing but an IRC channel
+/// Measure how records spread over an IRC channel alone
 ///
-/// Each daemon is on a network of its own, on which there is nothing else but an IRC server; half of them are at each of two
-/// linked servers (ngIRCd, at its own limits against floods). They say records, a server is restarted, and the link between
-/// the servers is cut and restored.
+/// Each daemon is on its own network, on which there is only an IRC server. Half of the daemons use each of two linked
+/// servers (ngIRCd with its default flood limits). The daemons publish records, a server is restarted, and the link
+/// between the servers is cut and restored.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Irc {
-    /// How many daemons, each on a host of its own
+    /// Number of daemons, each on its own host
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(2..=200))]
     pub daemons: u16,
-    /// How many records are said by all together
+    /// Total number of records published by all daemons
     #[arg(long, default_value_t = 200)]
     pub records: u16,
-    /// When to give up waiting for all to be at all, in seconds, each time
+    /// Maximum time to wait, each time, until all records are on all daemons, in seconds
     #[arg(long, default_value_t = 1800)]
     pub within_seconds: u64,
-    /// Print JSON
+    /// Print the figures as JSON
     #[arg(long)]
     pub json: bool,
 }
 
-/// What was seen.
+/// Figures of the experiment.
 #[derive(Debug, Clone)]
 pub struct OverIrc {
-    /// From when they were said until all records were at all; `None` when that was not so in time.
+    /// Time from the publication until all records were on all daemons; `None` if they were not in time.
     pub all_on_all: Option<Duration>,
-    /// How many records lacked at how many daemons then, each place counted.
+    /// Number of missing records at that time, summed over all daemons.
     pub absent: usize,
-    /// How many clients the servers lost until then; none should be.
+    /// Number of clients that the servers lost before that time; it should be 0.
     pub disconnected: usize,
-    /// The most lines of one daemon within any minute until then; 30 are two seconds each.
+    /// Maximum number of lines of one daemon within any minute before that time. A daemon that sends a line every two
+    /// seconds sends 30.
     pub lines_a_minute: usize,
-    /// The lines of a daemon until then, on average.
+    /// Mean number of lines of a daemon before that time.
     pub lines: f64,
-    /// From the restart of a server until what was said at both meanwhile was at all.
+    /// Time from the restart of a server until the records published during its absence were on all daemons.
     pub after_restart: Option<Duration>,
-    /// From the restoring of the link between the servers until what was said at both meanwhile was at all.
+    /// Time from the restoration of the link between the servers until the records published meanwhile were on all
+    /// daemons.
     pub after_split: Option<Duration>,
 }
 
-/// Servers and robots.
+/// The servers and the robots.
 struct Scene {
     hosts: [Host; 2],
     servers: [Ngircd; 2],
@@ -69,7 +71,7 @@ struct Scene {
     within: Duration,
 }
 
-/// Does the experiment.
+/// Runs the experiment.
 ///
 /// # Errors
 /// When the lab or a program fails, or ngIRCd or tcpdump is not installed.
@@ -119,20 +121,20 @@ impl Scene {
             .try_for_each(|robot| robot.running()?.wait_for_line(is_inside, JOINING).map(drop))
     }
 
-    /// Has the daemons say so many records, in turn.
+    /// Lets the daemons publish this number of records, in turn.
     fn say(&self, records: u16, what: &str) -> Result<Vec<String>> {
         let robots = self.fleet.robots();
         let say = |number: usize| Ok(robots[number % robots.len()].say(&format!("{what}-{number}"))?.1);
         (0..records.into()).map(say).collect()
     }
 
-    /// Waits until all have this, and gives for how long after `since`.
+    /// Waits until all daemons have these records, and returns the time from `since` until then.
     fn wait(&self, said: &[String], since: Instant) -> Option<Duration> {
         let at = self.fleet.sightings().wait_for(said, Instant::now() + self.within);
         at.map(|at| at.saturating_duration_since(since))
     }
 
-    /// Restarts the first server, while at each something is said.
+    /// Restarts the first server, and publishes a record at each server while it is down.
     fn restart(&mut self) -> Result<Option<Duration>> {
         self.servers[0].stop()?;
         let said = self.say(2, "restart")?;
@@ -140,7 +142,7 @@ impl Scene {
         Ok(self.wait(&said, Instant::now()))
     }
 
-    /// Cuts the link between the servers, while at each something is said.
+    /// Cuts the link between the servers, and publishes a record at each server meanwhile.
     fn split(&mut self) -> Result<Option<Duration>> {
         wait_until_linked(&self.servers, 0)?;
         let marks = [self.servers[0].mark(), self.servers[1].mark()];
@@ -158,7 +160,7 @@ impl Scene {
     }
 }
 
-/// A robot on a network of its own, on which there is only this server.
+/// Makes a robot on its own network, on which there is only this server.
 fn robot(lab: &Lab, number: usize, server: &mut Host) -> Result<Robot> {
     let network = lab.network(&format!("net{number}"))?;
     let server = server.attach(&network)?.address();
@@ -167,7 +169,7 @@ fn robot(lab: &Lab, number: usize, server: &mut Host) -> Result<Robot> {
     Robot::new(host, &format!("peers = [\"/ip4/{server}/tcp/{PORT}/irc/#duckiebots/dswarm-line\"]\n"))
 }
 
-/// Starts the servers, and waits until they know each other.
+/// Starts the servers, and waits until they are linked.
 fn link(hosts: &[Host; 2]) -> Result<[Ngircd; 2]> {
     let options = |own: usize, at: Option<SocketAddr>| NgircdOptions {
         name: NAMES[own].to_owned(),
@@ -181,14 +183,15 @@ fn link(hosts: &[Host; 2]) -> Result<[Ngircd; 2]> {
     Ok(servers)
 }
 
-/// Waits until a server that was started last knows the other.
+/// Waits until the server that was started last is linked with the other.
 fn wait_until_linked(servers: &[Ngircd; 2], number: usize) -> Result {
     let is_linked = |line: &String| line.contains("Server") && line.contains("registered");
     let look = || servers[number].log().iter().any(is_linked).then_some(());
     wait_until(LINKING, "servers that are linked", look)
 }
 
-/// Cuts the link, so that both notice it with the next packet (the other's reset must come through), or restores it.
+/// Cuts the link or restores it. Packets are answered with a reset, and resets are let through, so that both servers
+/// notice the cut with their next packet.
 fn set_link(hosts: &[Host; 2], is_up: bool) -> Result {
     let (table, rule) = ("table inet split", |other: &Host| {
         format!(
@@ -210,7 +213,7 @@ fn set_link(hosts: &[Host; 2], is_up: bool) -> Result {
     Ok(())
 }
 
-/// How many clients it lost since it was started.
+/// Returns the number of clients that a server has lost since its start.
 fn disconnected(server: &Ngircd) -> usize {
     let is_loss = |line: &&String| line.contains("User ") && line.contains("unregistered");
     server.log().iter().filter(is_loss).count()
@@ -224,18 +227,18 @@ impl OverIrc {
         print_table(
             &["over IRC"],
             &[
-                ("all on all (s)".into(), seconds(self.all_on_all)),
-                ("lacking then".into(), count(self.absent)),
-                ("clients that were disconnected".into(), count(self.disconnected)),
-                ("most lines of a daemon in a minute".into(), count(self.lines_a_minute)),
-                ("lines of a daemon, on average".into(), vec![Some(self.lines)]),
-                ("after a server's restart, all on all (s)".into(), seconds(self.after_restart)),
-                ("after a netsplit, all on all (s)".into(), seconds(self.after_split)),
+                ("all records on all daemons (s)".into(), seconds(self.all_on_all)),
+                ("missing then".into(), count(self.absent)),
+                ("disconnected clients".into(), count(self.disconnected)),
+                ("maximum lines of a daemon per minute".into(), count(self.lines_a_minute)),
+                ("lines of a daemon, mean".into(), vec![Some(self.lines)]),
+                ("the same after a server's restart (s)".into(), seconds(self.after_restart)),
+                ("the same after a netsplit (s)".into(), seconds(self.after_split)),
             ],
         );
     }
 
-    /// The figures, by name.
+    /// Returns the figures by name.
     pub fn json(&self) -> Value {
         let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
         json!({

@@ -1,4 +1,4 @@
-//! How well limits are held: bytes on the wire, with all headers, in a time.
+//! Accuracy of the rate limits, measured by the bytes on the wire, including all headers.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,31 +11,31 @@ use crate::daemon::Robot;
 use crate::{Host, Lab, Result, wait_until};
 
 const SOON: Duration = Duration::from_secs(120);
-/// What passes before it is measured: windows and buffers fill first.
+/// Time before each measurement, so that windows and buffers fill first.
 const WARM_UP: Duration = Duration::from_secs(3);
 
-/// Print how well the limits of LAN and WAN, up and down, are held
+/// Measure how accurately the limits of LAN and WAN, up and down, are held
 ///
-/// Two robots on one network, and two on two networks with a router between them; one gives files to the other. For each kind
-/// of limit, what passes the link of the host that has the limit is counted by its interface, all headers included.
+/// Uses two robots on one network, and two robots on two networks with a router between them. One transfers files to
+/// the other. For each limit, the interface of the limited host counts the bytes on its link, including all headers.
 #[derive(Debug, Clone, clap::Args)]
 pub struct LimitsHeld {
-    /// The limit, in kB a second
+    /// The limit in kB/s
     #[arg(long, default_value_t = 3000)]
     pub kilobytes: u64,
-    /// How long it is measured, in seconds
+    /// Duration of each measurement in seconds
     #[arg(long, default_value_t = 30)]
     pub seconds: u64,
-    /// Print JSON
+    /// Print the figures as JSON
     #[arg(long)]
     pub json: bool,
 }
 
-/// What passed for each limit, of what was allowed: 1 is just so much.
+/// The traffic under each limit, divided by the allowed traffic; 1 means exactly the limit.
 #[derive(Debug, Clone)]
 pub struct Held(pub Vec<(String, f64)>);
 
-/// Does the experiment.
+/// Runs the experiment.
 ///
 /// # Errors
 /// When the lab or a program fails.
@@ -59,7 +59,7 @@ struct Hosts {
     to: Robot,
 }
 
-/// Keeps nothing by itself, so that only what is ordered comes.
+/// The receiver fetches nothing by itself, so that only the requested file is transferred.
 const TAKER: &str = "keep_others = false\nsettle_seconds = 0\n";
 const GIVER: &str = "settle_seconds = 0\n";
 
@@ -98,10 +98,10 @@ fn measure(options: &LimitsHeld, name: &str, from: &Robot, to: &Robot, limited: 
     let rate = options.kilobytes * 1000;
     let (file, seconds) = (format!("{name}.bag"), options.seconds + 2 * WARM_UP.as_secs() + 5);
     let original = from.host().folder().join(&file);
-    // Another content each time: blocks that are here are not fetched.
+    // Each file has another content, because blocks that are already stored are not fetched.
     write_file(&original, rate * seconds, u64::from(name.ends_with("up")))?;
     from.share_copy(&file, &original)?;
-    // What is removed here is what was shared.
+    // Only the draft is removed; the shared copy remains.
     let _ = std::fs::remove_file(&original);
     wait_until(SOON, "the file is known", || {
         to.cli_text(&["report"]).ok().filter(|shown| shown.contains(&file))
@@ -114,8 +114,8 @@ fn measure(options: &LimitsHeld, name: &str, from: &Robot, to: &Robot, limited: 
         Ok(if name.ends_with("up") { traffic.sent } else { traffic.received })
     };
     let before = passed()?;
-    wait_until(SOON, "the file comes", || passed().ok().filter(|now| *now > before + rate))?;
-    // That time passes is the experiment, here and below.
+    wait_until(SOON, "the transfer begins", || passed().ok().filter(|now| *now > before + rate))?;
+    // The passing of time is the experiment here and below, so these sleeps do not wait for an event.
     thread::sleep(WARM_UP);
     let (begun, before) = (Instant::now(), passed()?);
     thread::sleep(Duration::from_secs(options.seconds));
@@ -132,7 +132,7 @@ impl Held {
         print_table(&["passed / allowed"], &rows);
     }
 
-    /// The figures, by name.
+    /// Returns the figures by name.
     pub fn json(&self) -> Value {
         self.0.iter().map(|(name, share)| json!({ "limit": name, "passed_per_allowed": share })).collect()
     }

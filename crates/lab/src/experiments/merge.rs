@@ -1,4 +1,4 @@
-//! What it costs when two large swarms meet that know nearly the same.
+//! Cost of the meeting of two large swarms that have nearly the same records.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -21,78 +21,80 @@ use crate::sightings::item_name;
 use crate::{Conditions, DelayNetwork, Error, Fleet, Host, Lab, Result, ask, hosts};
 
 const ACQUAINTED: Duration = Duration::from_secs(120);
-/// Records of the age of a few days, as after a week of logs; a stranger's record is valid for at most 8.
+/// Ages of the records, in seconds: up to three days, as after some days of logs. A stranger's record is valid for at
+/// most 8 days.
 const DAY: u64 = 24 * 3600;
 const OLDEST: u64 = 3 * DAY;
 const LIFETIME: u64 = 7 * DAY;
-/// So few that the open swarm's quota of 4096 records a signer is kept.
+/// Number of records per signer, below the open swarm's quota of 4096 records per signer.
 const RECORDS_PER_SIGNER: u32 = 2500;
 
-/// Print what it costs when two swarms meet that know nearly the same
+/// Measure the cost of the meeting of two swarms with nearly the same records
 ///
-/// Fills the stores of two swarms, cut off from each other, with the same records but for a few, lets them meet, and prints
-/// the bytes on the wire until all is at all, beside the bytes of what was missing. Of `--different` records each swarm has one
-/// half; all others both have, so that each has `--records` in all.
+/// Fills the stores of two separated swarms with the same records except for a few, and connects the swarms. The result
+/// is the number of bytes on the wire until all records are on all nodes, beside the bytes of the missing records. Each
+/// swarm has one half of the `--different` records. Both have all others, so that each has `--records` records in
+/// total.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Merge {
-    /// How many daemons each of the two swarms has
+    /// Number of daemons in each of the two swarms
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
     pub nodes: u16,
-    /// How many records each swarm has
+    /// Number of records in each swarm
     #[arg(long, default_value_t = 20_000)]
     pub records: u32,
-    /// How many records one swarm has and the other lacks, both ways together
+    /// Number of records that only one swarm has, both swarms together
     #[arg(long, default_value_t = 200)]
     pub different: u32,
-    /// The different ones are the newest, as after a short separation; otherwise they are of any age
+    /// Make the different records the newest ones, as after a short separation; otherwise their ages are random
     #[arg(long)]
     pub recent: bool,
-    /// How long each packet takes, one way, in milliseconds
+    /// One-way delay of each packet in milliseconds
     #[arg(long, default_value_t = 2)]
     pub delay_ms: u64,
-    /// The fraction of packets that a host does not hear, 0 to 1
+    /// Fraction of packets that a host loses, 0 to 1
     #[arg(long, default_value_t = 0.0, value_parser = fraction)]
     pub loss: f64,
-    /// How long they have to come to rest before they meet, in seconds
+    /// Time for the swarms to settle before they meet, in seconds
     #[arg(long, default_value_t = 20)]
     pub settle_seconds: u64,
-    /// When to give up waiting after they met, in seconds
+    /// Maximum time to wait after they met, in seconds
     #[arg(long, default_value_t = 300)]
     pub within_seconds: u64,
-    /// For how long bytes are counted on after all is at all, in seconds: what they still say to each other
+    /// Time after all records are on all nodes during which bytes are still counted, in seconds
     #[arg(long, default_value_t = 30)]
     pub after_seconds: u64,
-    /// What chance grows from
+    /// Seed of all random choices
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Print JSON
+    /// Print the figures as JSON
     #[arg(long)]
     pub json: bool,
 }
 
-/// What was seen. Bytes of a record are those of its line in the line protocol.
+/// Figures of the experiment. The bytes of a record are those of its line in the line protocol.
 #[derive(Debug, Clone)]
 pub struct Merged {
-    /// From their meeting until all was at all; `None` when that was not so in time.
+    /// Time from the meeting until all records were on all nodes; `None` if they were not in time.
     pub all_on_all: Option<Duration>,
-    /// Records that were on one side only when they met, each counted once: the different ones, and what daemons say of
-    /// themselves.
+    /// Number of records that only one side had when they met, each counted once. These are the different records, and
+    /// the daemons' records about themselves.
     pub missing: usize,
-    /// The bytes of these, each counted once.
+    /// Bytes of these records, each counted once.
     pub missing_bytes: u64,
-    /// The same, each counted as often as there were daemons that lacked it.
+    /// Bytes of these records, each counted once per daemon that lacked it.
     pub missing_copies_bytes: u64,
-    /// The bytes of all that one side has.
+    /// Bytes of all records of one side.
     pub whole_bytes: u64,
-    /// Bytes that the interfaces of all hosts sent until all was at all, all headers counted.
+    /// Bytes that the interfaces of all hosts sent until all records were on all nodes, including all headers.
     pub wire_bytes: u64,
-    /// Bytes that they sent in the time after that.
+    /// Bytes sent in the time after that.
     pub after_bytes: u64,
-    /// How many of the different records lacked at how many daemons in the end, each place counted.
+    /// Number of different records missing at the end, summed over all daemons.
     pub absent: usize,
 }
 
-/// Does the experiment.
+/// Runs the experiment.
 ///
 /// # Errors
 /// When the lab or a program fails.
@@ -102,13 +104,13 @@ pub fn merge(lab: &Lab, options: &Merge) -> Result<Merged> {
     let plan = Plan::new(options)?;
     let fleet = start_apart(&network, hosts(lab, &network, "h", 2 * usize::from(options.nodes))?, &plan)?;
     fleet.wait_until_acquainted(options.nodes.into(), ACQUAINTED)?;
-    // That time passes is part of the experiment here and below, so these are no guesses.
+    // The passing of time is part of the experiment here and below, so these sleeps do not wait for an event.
     thread::sleep(Duration::from_secs(options.settle_seconds));
     note_own(&fleet, &plan);
     meet(options, &network, &fleet, &plan.names_of_different())
 }
 
-/// What daemons have had on their disks no observer is told.
+/// Notes the records that a daemon had on its disk at the start, because they are not sent to the observer.
 fn note_own(fleet: &Fleet, plan: &Plan) {
     let (nodes, now) = (fleet.robots().len(), Instant::now());
     for (place, side) in &plan.different {
@@ -117,7 +119,7 @@ fn note_own(fleet: &Fleet, plan: &Plan) {
     }
 }
 
-/// Two swarms, the first half of the hosts and the second, that do not hear each other.
+/// Starts two swarms that do not hear each other: the first half of the hosts and the second half.
 fn start_apart(network: &DelayNetwork, hosts: Vec<Host>, plan: &Plan) -> Result<Fleet> {
     let mut fleet = Fleet::on(hosts)?;
     let (ours, theirs) = fleet.robots().split_at(fleet.robots().len() / 2);
@@ -149,10 +151,10 @@ fn sent(fleet: &Fleet) -> Result<u64> {
     fleet.robots().iter().map(|robot| Ok(robot.host().traffic()?.sent)).sum()
 }
 
-/// Which records there are, and which side lacks which.
+/// All records, and those that one side lacks.
 struct Plan {
     records: Vec<Record>,
-    /// Numbers of records of one side only, with the side.
+    /// The index of each record that only one side has, with the number of that side.
     different: BTreeMap<usize, usize>,
 }
 
@@ -173,13 +175,13 @@ impl Plan {
         self.different.keys().map(|place| self.name(*place)).collect()
     }
 
-    /// The name under which observers note a record.
+    /// Returns the name under which observers note a record.
     fn name(&self, place: usize) -> String {
         item_name(self.records[place].item())
     }
 }
 
-/// Which of so many records one side lacks, in turn the one and the other.
+/// Chooses the records that only one side has, alternately for both sides.
 fn different(options: &Merge, number: u32) -> BTreeMap<usize, usize> {
     let mut random = ChaCha8Rng::seed_from_u64(options.seed);
     let mut different = BTreeMap::new();
@@ -195,7 +197,7 @@ fn different(options: &Merge, number: u32) -> BTreeMap<usize, usize> {
     different
 }
 
-/// One record of so many, from the oldest to the newest, as long as one that names a file.
+/// Returns one of `number` records, ordered from the oldest to the newest. It is as long as a record that names a file.
 fn record(place: u32, number: u32) -> Result<Record> {
     let key = Keypair::from_seed([(place / RECORDS_PER_SIGNER) as u8; 32]);
     let age = OLDEST * u64::from(number - place) / u64::from(number);
@@ -205,7 +207,7 @@ fn record(place: u32, number: u32) -> Result<Record> {
     Ok(Record::sign(statement, &key, sequence, End::default()))
 }
 
-/// Puts the records onto the disk of a daemon that does not run.
+/// Writes the records to the disk of a daemon that does not run.
 fn fill(robot: &Robot, records: &[Record]) -> Result {
     let file = robot.data_folder().join("records.redb");
     let failed = |problem: String| Error::answer(format!("filling {}", file.display()), problem);
@@ -214,7 +216,7 @@ fn fill(robot: &Robot, records: &[Record]) -> Result {
     store.write(&batch).map_err(|error| failed(error.to_string()))
 }
 
-/// The lengths of the lines of all that a daemon holds.
+/// The length of the line of each record of a daemon, by its signature.
 type Known = BTreeMap<Vec<u8>, u64>;
 
 fn known(robot: &Robot) -> Result<Known> {
@@ -230,7 +232,7 @@ fn known(robot: &Robot) -> Result<Known> {
 }
 
 impl Merged {
-    /// As they are before they meet.
+    /// Returns the figures before the meeting.
     fn before(options: &Merge, ours: &Known, theirs: &Known) -> Self {
         let lacking = |one: &Known, other: &Known| -> Vec<u64> {
             one.iter().filter(|(name, _)| !other.contains_key(*name)).map(|(_, length)| *length).collect()
@@ -249,12 +251,12 @@ impl Merged {
         }
     }
 
-    /// Bytes on the wire for each byte of what was missing, each record counted once.
+    /// Returns the bytes on the wire per byte of missing records, each record counted once.
     pub fn ratio(&self) -> f64 {
         self.wire_bytes as f64 / self.missing_bytes.max(1) as f64
     }
 
-    /// The same, each record counted as often as there were daemons that lacked it.
+    /// Returns the same ratio, with each record counted once per daemon that lacked it.
     pub fn ratio_of_copies(&self) -> f64 {
         self.wire_bytes as f64 / self.missing_copies_bytes.max(1) as f64
     }
@@ -262,16 +264,16 @@ impl Merged {
     fn rows(&self) -> [(&'static str, Option<f64>); 10] {
         let number = |number: u64| Some(number as f64);
         [
-            ("all on all (s after they met)", self.all_on_all.map(|time| time.as_secs_f64())),
+            ("all records on all nodes (s after meeting)", self.all_on_all.map(|time| time.as_secs_f64())),
             ("records that one side lacked", Some(self.missing as f64)),
-            ("their bytes as lines", number(self.missing_bytes)),
-            ("the same for each daemon that lacked them", number(self.missing_copies_bytes)),
-            ("bytes of all that one side had", number(self.whole_bytes)),
-            ("bytes on the wire until all on all", number(self.wire_bytes)),
+            ("bytes of these records as lines", number(self.missing_bytes)),
+            ("the same, once per daemon that lacked them", number(self.missing_copies_bytes)),
+            ("bytes of all records of one side", number(self.whole_bytes)),
+            ("bytes on the wire until all records were on all nodes", number(self.wire_bytes)),
             ("bytes on the wire afterwards", number(self.after_bytes)),
             ("wire / missing", Some(self.ratio())),
-            ("wire / missing of each daemon", Some(self.ratio_of_copies())),
-            ("lacking in the end", Some(self.absent as f64)),
+            ("wire / missing, once per daemon", Some(self.ratio_of_copies())),
+            ("missing at the end", Some(self.absent as f64)),
         ]
     }
 
@@ -281,7 +283,7 @@ impl Merged {
         print_table(&["merge"], &rows);
     }
 
-    /// The figures, by name.
+    /// Returns the figures by name.
     pub fn json(&self) -> Value {
         json!({
             "all_on_all_seconds": self.all_on_all.map(|time| time.as_secs_f64()),

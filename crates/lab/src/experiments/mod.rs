@@ -1,4 +1,4 @@
-//! Experiments with many daemons: subcommands of the program `lab`, and in a small form tests.
+//! Experiments with many daemons. They are subcommands of the program `lab`, and, in a small form, tests.
 
 mod attack;
 mod class;

@@ -1,4 +1,5 @@
-//! One file from one host to another without any limit, by our content engine, by Kubo, and as a plain copy over TCP.
+//! One file transferred between two hosts without any limit: by our content engine, by Kubo, and as a plain copy over
+//! TCP.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -17,42 +18,44 @@ use crate::{Error, Lab, Result};
 const SOON: Duration = Duration::from_secs(300);
 const PORT: u16 = 7000;
 
-/// Print how fast one host fetches a file from another when nothing limits them
+/// Measure how fast one host fetches a file from another without any limit
 ///
-/// The engines take turns on the same two hosts; each figure is the best of the runs, since only disturbance makes one worse.
+/// The engines take turns on pairs of hosts. Each figure is the best of all runs, because disturbances only make it
+/// worse.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Pair {
-    /// The size of the file, in millions of bytes
+    /// Size of the file in millions of bytes
     #[arg(long, default_value_t = 200)]
     pub megabytes: u64,
-    /// How many runs of each
+    /// Number of runs of each engine
     #[arg(long, default_value_t = 3)]
     pub runs: u16,
-    /// Print JSON
+    /// Print the figures as JSON
     #[arg(long)]
     pub json: bool,
 }
 
-/// Millions of bytes in a second, the best of all runs.
+/// Rates in millions of bytes per second, each the best of all runs.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PairRates {
-    /// Our engine: from the question until the last block is stored.
+    /// Our engine, from the request until the last block is stored.
     pub ours: f64,
-    /// Kubo from Kubo.
+    /// Kubo as sender and receiver.
     pub kubo: f64,
-    /// A copy over TCP, from file to file.
+    /// A copy over TCP from file to file.
     pub copy: f64,
-    /// Processor seconds of both our nodes for each thousand million bytes.
+    /// Processor seconds of both our nodes per 1000 million bytes.
     pub processor: f64,
 }
 
-/// Does the experiment.
+/// Runs the experiment.
 ///
 /// # Errors
 /// When the lab or a program fails, or Kubo is not installed.
 pub fn pair(options: &Pair) -> Result<PairRates> {
     let mut best = PairRates { processor: f64::MAX, ..PairRates::default() };
-    // Kept until the end: for some seconds after many files were deleted ext4 takes long to make new ones.
+    // The labs are kept until the end: for some seconds after the deletion of many files, ext4 is slow to make new
+    // ones.
     let mut labs = Vec::new();
     for number in 0..options.runs {
         let bytes = options.megabytes * 1_000_000;
@@ -126,7 +129,7 @@ fn receive(mut stream: TcpStream, file: &Path) -> io::Result<()> {
 }
 
 impl PairRates {
-    /// All figures by name.
+    /// Returns all figures by name.
     pub fn json(&self) -> Value {
         json!({
             "ours_mb_per_s": self.ours,
@@ -138,11 +141,11 @@ impl PairRates {
         })
     }
 
-    /// Prints a table.
+    /// Prints a table of the figures.
     pub fn print(&self) {
         let row = |what: &str, rate: f64| (what.to_owned(), vec![Some(rate), Some(self.ours / rate)]);
         let rows = [row("ours", self.ours), row("Kubo to Kubo", self.kubo), row("plain TCP copy", self.copy)];
-        print_table(&["MB/s", "ours per it"], &rows);
-        println!("processor seconds of both our nodes for 1 GB: {:.2}", self.processor);
+        print_table(&["MB/s", "ours / other"], &rows);
+        println!("processor seconds of both our nodes per 1 GB: {:.2}", self.processor);
     }
 }

@@ -1,4 +1,4 @@
-//! How soon something new is everywhere, and what quiet costs: our daemons, and Serf beside them.
+//! Time until a new record is on all nodes, and the cost of quiet times, for our daemons and for Serf.
 
 use std::sync::Arc;
 use std::thread;
@@ -12,51 +12,52 @@ use crate::load::{Load, Shares};
 use crate::peers::{Serf, serf_available};
 use crate::{Conditions, DelayNetwork, Error, Fleet, Host, Lab, Observer, Process, Result, Sightings, hosts};
 
-/// How long all may take to know each other.
+/// Maximum time until all nodes know each other.
 const ACQUAINTED: Duration = Duration::from_secs(300);
-/// An event that is not everywhere by then is missed.
+/// An event that is not on all nodes after this time counts as missed.
 const MISSED: Duration = Duration::from_secs(30);
 
-/// Print how soon a new record is at all daemons, and what quiet costs; Serf beside them
+/// Measure how soon a new record is on all daemons, and the traffic of quiet times; optionally of Serf too
 ///
-/// Starts daemons on a network with delay and loss, and prints after how long all know each other, how soon a new record is at
-/// all of them (50 % and 90 % of the records, the worst, and those that were not at all within 30 s), and how many bytes each
-/// sends in a quiet minute, all headers counted. A record is said by the order of a local client, and its time counts from that
-/// order; each daemon is watched over its own loopback.
+/// Starts daemons on a network with delay and loss. The first figure is the time until all know each other. The next
+/// are the times until a new record is on all of them: 50 % and 90 % of the records, the worst, and the number of
+/// records that were not on all within 30 s. The last are the bytes that each sends in a quiet minute, including all
+/// headers. A record is published by a request of a local client, and its time counts from that request. Each daemon is
+/// observed over its own loopback.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Spread {
-    /// How many daemons, each on a host of its own
+    /// Number of daemons, each on its own host
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(2..=254))]
     pub nodes: u16,
-    /// How long each packet takes, one way, in milliseconds
+    /// One-way delay of each packet in milliseconds
     #[arg(long, default_value_t = 50)]
     pub delay_ms: u64,
-    /// The fraction of packets that a host does not hear, 0 to 1
+    /// Fraction of packets that a host loses, 0 to 1
     #[arg(long, default_value_t = 0.0, value_parser = fraction)]
     pub loss: f64,
-    /// How many new records, said one after the other at different nodes
+    /// Number of new records, published one after the other at different nodes
     #[arg(long, default_value_t = 50)]
     pub events: u16,
-    /// The pause after each of them, in milliseconds
+    /// Pause after each record in milliseconds
     #[arg(long, default_value_t = 500)]
     pub pause_ms: u64,
-    /// How long to let them come to rest, before the events and before quiet is measured, in seconds
+    /// Time to settle, before the events and before the quiet measurement, in seconds
     #[arg(long, default_value_t = 20)]
     pub settle_seconds: u64,
-    /// How long quiet is measured, in seconds. A daemon renews its presence every 5 minutes: 300 holds each renewal once,
-    /// less holds it for some or for none
+    /// Duration of the quiet measurement in seconds. A daemon renews its presence every 5 minutes: 300 seconds contain
+    /// each renewal once, less time contains some or none of them
     #[arg(long, default_value_t = 120)]
     pub idle_seconds: u64,
-    /// Measure Serf in the same conditions, after ours
+    /// Measure Serf under the same conditions, after our daemons
     #[arg(long)]
     pub serf: bool,
-    /// Measure nothing but Serf
+    /// Measure only Serf
     #[arg(long, conflicts_with = "serf")]
     pub only_serf: bool,
-    /// What the losses grow from
+    /// Seed of the random losses
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Print JSON
+    /// Print the figures as JSON
     #[arg(long)]
     pub json: bool,
 }
@@ -65,11 +66,11 @@ pub struct Spread {
 trait System: Sized {
     const NAME: &'static str;
 
-    /// Starts a node on each host, observed.
+    /// Starts an observed node on each host.
     fn start(hosts: Vec<Host>) -> Result<Self>;
-    /// Waits until all know all; gives when the last did.
+    /// Waits until all nodes know each other; returns the time at which the last one did.
     fn wait_until_acquainted(&self) -> Result<Instant>;
-    /// Has a node spread an event; gives when it was told, and the name under which it will be seen.
+    /// Lets a node spread an event; returns the time of the request and the name under which observers note the event.
     fn tell(&self, node: usize, event: usize) -> Result<(Instant, String)>;
     fn sightings(&self) -> &Sightings;
     fn leave_alone(&mut self);
@@ -77,26 +78,26 @@ trait System: Sized {
     fn processes(&mut self) -> Result<Vec<&Process>>;
 }
 
-/// What was measured of one system.
+/// Figures of one system.
 #[derive(Debug, Clone)]
 struct Figures {
     name: &'static str,
     acquainted: Duration,
     times: Distribution,
     missed: usize,
-    /// For each event that was missed, how many nodes lacked it.
+    /// For each missed event, the number of nodes that lacked it.
     lacking: Vec<usize>,
     idle_bytes: f64,
-    /// The use of the processors: while starting, during the events, when quiet.
+    /// The load of the processors while starting, during the events, and in the quiet time.
     load: [Shares; 3],
-    /// Milliseconds of processor time that a node uses in a quiet second.
+    /// Processor time, in milliseconds, that a node uses per second of the quiet time.
     idle_milliseconds: f64,
-    /// The latest that the lab's own network was during the events, and what it could not take at all.
+    /// Maximum lateness of the lab's own network during the events. `dropped` is the number of packets that it lost.
     late: Duration,
     dropped: u64,
 }
 
-/// Does the experiment and prints its figures.
+/// Runs the experiment and prints its figures.
 ///
 /// # Errors
 /// When the lab or a program fails.
@@ -154,16 +155,17 @@ fn measure<S: System>(options: &Spread) -> Result<Figures> {
     })
 }
 
-/// The passing of time is part of the experiment here and below, so these are no guesses.
+/// Waits for the nodes to settle. The passing of time is part of the experiment, so this does not wait for an event.
 fn settle(options: &Spread) {
     thread::sleep(Duration::from_secs(options.settle_seconds));
 }
 
-/// The times of the events that came everywhere, and for each other one how many nodes lacked it.
+/// Returns the times of the events that reached all nodes, and for each missed event the number of nodes that lacked
+/// it.
 fn events(options: &Spread, system: &impl System) -> Result<(Distribution, Vec<usize>)> {
     let (mut times, mut lacking) = (Vec::new(), Vec::new());
     for event in 0..usize::from(options.events) {
-        // A step that shares no factor with most numbers of nodes leads to all of them.
+        // The step 7 has no common factor with most numbers of nodes, so the events come from all nodes.
         let (told, what) = system.tell(event * 7 % usize::from(options.nodes), event)?;
         match system.sightings().wait_for(std::slice::from_ref(&what), told + MISSED) {
             Some(last) => times.push(last.saturating_duration_since(told)),
@@ -174,7 +176,7 @@ fn events(options: &Spread, system: &impl System) -> Result<(Distribution, Vec<u
     Ok((times.into_iter().collect(), lacking))
 }
 
-/// Bytes that a node sends in a quiet minute, and how many seconds were measured.
+/// Returns the bytes that a node sends per quiet minute, and the measured time in seconds.
 fn idle(options: &Spread, system: &impl System) -> Result<(f64, f64)> {
     let (sent, begun) = (sent(system)?, Instant::now());
     thread::sleep(Duration::from_secs(options.idle_seconds));
@@ -226,7 +228,7 @@ impl System for Fleet {
     }
 }
 
-/// Serf on each host.
+/// A Serf agent on each host.
 struct Agents {
     observers: Vec<Observer>,
     agents: Vec<Serf>,
@@ -300,19 +302,19 @@ impl Figures {
         let [starting, during, idle] = self.load.map(|load| Some(100.0 * load.busy));
         let [_, others_during, others_idle] = self.load.map(|load| Some(100.0 * load.others));
         vec![
-            ("all know all (s from the start)", Some(self.acquainted.as_secs_f64())),
-            ("a new record is at all: median (s)", of(0.5)),
+            ("all nodes know each other (s from the start)", Some(self.acquainted.as_secs_f64())),
+            ("a new record on all nodes: median (s)", of(0.5)),
             ("90 % (s)", of(0.9)),
             ("worst (s)", of(1.0)),
-            ("missed, not at all within 30 s", Some(self.missed as f64)),
+            ("records not on all nodes within 30 s", Some(self.missed as f64)),
             ("bytes sent in a quiet minute, per node", Some(self.idle_bytes)),
             ("processor ms in a quiet second, per node", Some(self.idle_milliseconds)),
             ("machine busy while starting (%)", starting),
             ("machine busy during events (%)", during),
-            ("of that with other work than this (%)", others_during),
+            ("of that by other processes (%)", others_during),
             ("machine busy when quiet (%)", idle),
-            ("of that with other work than this (%)", others_idle),
-            ("the lab's network late during events, worst (ms)", Some(self.late.as_secs_f64() * 1000.0)),
+            ("of that by other processes (%)", others_idle),
+            ("delay of the lab during events, maximum (ms)", Some(self.late.as_secs_f64() * 1000.0)),
             ("packets lost because the lab was too slow", Some(self.dropped as f64)),
         ]
     }

@@ -1,5 +1,5 @@
-//! Avahi, the mDNS daemon that Debian packages: what a robot runs to be found by its name, and so the least that being
-//! on a network costs.
+//! Avahi, the mDNS daemon of Debian. A robot runs it to be found by its name, so its cost is the lower bound of the
+//! cost of being on a network.
 
 use std::fs;
 use std::process::Command;
@@ -16,22 +16,22 @@ pub struct Avahi {
     process: Process,
 }
 
-/// Whether Avahi is installed.
+/// Checks that Avahi is installed.
 ///
 /// # Errors
-/// [`Unavailable`] when not.
+/// [`Unavailable`] when it is not.
 pub fn avahi_available() -> Result<(), Unavailable> {
     let mut command = Command::new("avahi-daemon");
     command.arg("--version");
     process::run(command, Duration::from_secs(10)).map(drop).map_err(|error| {
         Unavailable::new(format!(
-            "avahi-daemon does not run ({error}): install the Debian package avahi-daemon, and have /usr/sbin in PATH"
+            "avahi-daemon does not run ({error}): install the Debian package avahi-daemon, and put /usr/sbin into PATH"
         ))
     })
 }
 
 impl Avahi {
-    /// Starts the daemon on a host; it publishes the host's name.
+    /// Starts the daemon on a host, whose name it publishes.
     ///
     /// # Errors
     /// When it does not start.
@@ -40,7 +40,8 @@ impl Avahi {
         let text = format!("[server]\nenable-dbus=no\nhost-name={}\n", host.name());
         fs::write(&configuration, text).map_err(Error::io(configuration.display().to_string()))?;
         let mut command = host.command("sh");
-        // Each has a place for its PID file: a host of a lab has mounts of its own.
+        // Each daemon has its own folder for its PID file, because `ip netns exec` gives every command mounts of its
+        // own.
         let script = "mkdir -p /run/avahi-daemon && mount -t tmpfs tmpfs /run/avahi-daemon && \
                       exec avahi-daemon -f \"$0\" --no-drop-root --no-chroot --no-rlimits --no-proc-title";
         command.arg("-c").arg(script).arg(&configuration);
@@ -49,12 +50,12 @@ impl Avahi {
         Ok(Self { host: host.clone(), process })
     }
 
-    /// Its host.
+    /// Returns the host of the daemon.
     pub fn host(&self) -> &Host {
         &self.host
     }
 
-    /// Its process, for what it uses.
+    /// Returns the process, to measure its resource usage.
     pub fn process(&self) -> &Process {
         &self.process
     }

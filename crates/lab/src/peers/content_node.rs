@@ -1,4 +1,4 @@
-//! An IPFS node of ours alone on a host: the subcommand `content-node` of the program `lab`.
+//! One of our IPFS nodes alone on a host: the subcommand `content-node` of the program `lab`.
 
 use std::env;
 
@@ -7,7 +7,7 @@ use crate::{Error, Host, Result};
 
 const PORT: u16 = 6002;
 
-/// Starts a node; what it can be told stands at that subcommand. What it says when it is ready is its address.
+/// Starts a node; the subcommand documents the commands that it takes. The text after READY is its address.
 pub(crate) fn content_node(host: &Host) -> Result<Driven> {
     let program = env::current_exe().map_err(Error::io("finding the running program"))?;
     let mut command = host.command(program);

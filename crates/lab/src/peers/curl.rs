@@ -1,14 +1,14 @@
-//! The HTTP client that everybody has.
+//! curl, the most widespread HTTP client.
 
 use std::process::Command;
 use std::time::Duration;
 
 use crate::{Unavailable, process};
 
-/// Whether `curl` runs.
+/// Checks that `curl` runs.
 ///
 /// # Errors
-/// [`Unavailable`] when not.
+/// [`Unavailable`] when it does not.
 pub fn curl_available() -> Result<(), Unavailable> {
     let mut command = Command::new("curl");
     command.arg("--version");

@@ -1,4 +1,4 @@
-//! A program that is told what to do on its standard input, and answers each line with one that begins with OK or ERROR.
+//! A program controlled by lines on its standard input. It answers each with a line that begins with OK or ERROR.
 
 use std::process::Command;
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub(crate) struct Driven {
 }
 
 impl Driven {
-    /// Starts it, and waits until it says READY.
+    /// Starts the program, and waits for its line READY.
     pub(crate) fn start(host: &Host, name: &str, command: Command) -> Result<Self> {
         let process = host.spawn(name, command)?;
         let ready = process.wait_for_line(|line| line.starts_with("READY"), START_LIMIT)?;
@@ -24,7 +24,7 @@ impl Driven {
         Ok(Self { process, ready, asked: Mark::default() })
     }
 
-    /// What it said after READY.
+    /// Returns the text after READY.
     pub(crate) fn ready(&self) -> &str {
         &self.ready
     }
@@ -37,13 +37,13 @@ impl Driven {
         self.process.kill().map(drop)
     }
 
-    /// Tells it something; [`Driven::answer`] is the answer.
+    /// Sends a command. [`Driven::answer`] waits for the answer.
     pub(crate) fn tell(&mut self, line: &str) -> Result {
         self.asked = self.process.mark();
         self.process.write_line(line)
     }
 
-    /// What it says after OK.
+    /// Returns the text after OK in the answer to the last command.
     pub(crate) fn answer(&self, within: Duration) -> Result<String> {
         let is_answer = |stream, line: &str| {
             stream == Stream::Out && (line.starts_with("OK") || line.starts_with("ERROR"))
@@ -51,11 +51,11 @@ impl Driven {
         let line = self.process.wait_for_line_after(self.asked, is_answer, within)?;
         match line.strip_prefix("OK") {
             Some(rest) => Ok(rest.trim().to_owned()),
-            None => Err(Error::answer("a driven program", line)),
+            None => Err(Error::answer("a program controlled by the lab", line)),
         }
     }
 
-    /// Tells and waits.
+    /// Sends a command and waits for its answer.
     pub(crate) fn call(&mut self, line: &str, within: Duration) -> Result<String> {
         self.tell(line)?;
         self.answer(within)

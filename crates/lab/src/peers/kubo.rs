@@ -1,4 +1,4 @@
-//! A real Kubo node, driven by `peers/kubo.py`.
+//! A real Kubo node, controlled by `peers/kubo.py`.
 
 use std::path::{self, Path, PathBuf};
 use std::process::Command;
@@ -13,15 +13,16 @@ use crate::{Error, Host, Process, Result, Stream, Unavailable, wait_until};
 const LOOPBACK: &str = "/ip4/127.0.0.1/tcp/0";
 const DRIVER: &str = include_str!("../../peers/kubo.py");
 
-/// Making the repository and the keys takes a second or two on an idle machine.
+/// Time limit of the start. Making the repository and the keys takes a second or two on an idle machine.
 const START_LIMIT: Duration = Duration::from_secs(60);
-/// The driver's own limit for calls that name none is 120 s; its answer comes a little later.
+/// Time limit of a call without a limit of its own. The driver's limit is 120 s, and its answer comes a little later.
 const CALL_LIMIT: Duration = Duration::from_secs(130);
-/// How long the driver may take beyond the time limit that it was given.
+/// Time that the driver may take beyond the time limit of a call.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// A running Kubo that speaks to nobody but those whom it is told to dial and those who dial it. Dropping it
-/// kills it: Kubo ignores SIGTERM.
+/// A running Kubo that has no connections except with peers that it is told to dial and peers that dial it.
+///
+/// Dropping it kills it, because Kubo ignores SIGTERM.
 #[derive(Debug)]
 pub struct Kubo {
     process: Process,
@@ -29,10 +30,10 @@ pub struct Kubo {
     address: String,
 }
 
-/// Whether Kubo is installed.
+/// Checks that Kubo is installed.
 ///
 /// # Errors
-/// [`Unavailable`] when not.
+/// [`Unavailable`] when it is not.
 pub fn kubo_available() -> Result<(), Unavailable> {
     python().map(drop)
 }
@@ -42,7 +43,7 @@ fn python() -> Result<PathBuf, Unavailable> {
 }
 
 impl Kubo {
-    /// Starts a new node on a host; its repository lies in the host's folder.
+    /// Starts a new node on a host; its repository is in the host's folder.
     ///
     /// # Errors
     /// When Kubo is not installed or does not start.
@@ -51,7 +52,7 @@ impl Kubo {
         Self::start(host.command(python()?), host.name(), host.folder(), &listen, None)
     }
 
-    /// Starts a new node outside of any lab, on a free port of loopback; its repository lies in `folder`.
+    /// Starts a new node outside of any lab, on a free port of loopback; its repository is in `folder`.
     ///
     /// # Errors
     /// When Kubo is not installed or does not start.
@@ -59,7 +60,7 @@ impl Kubo {
         Self::start(Command::new(python()?), "loopback", folder, LOOPBACK, None)
     }
 
-    /// Like [`Kubo::on_loopback`], in the private network of a key.
+    /// Like [`Kubo::on_loopback`], in the private network with this key.
     ///
     /// # Errors
     /// When Kubo is not installed or does not start.
@@ -91,47 +92,47 @@ impl Kubo {
         }
     }
 
-    /// Its peer ID, in base58.
+    /// Returns the node's peer ID in base58.
     pub fn peer_id(&self) -> &str {
         &self.peer_id
     }
 
-    /// The multiaddress at which it listens, with its peer ID.
+    /// Returns the multiaddress on which the node listens, with its peer ID.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// Its process, for what it uses.
+    /// Returns the process, to measure its resource usage.
     pub fn process(&self) -> &Process {
         &self.process
     }
 
-    /// Dials a peer, by a multiaddress that ends with its peer ID.
+    /// Dials a peer at a multiaddress that ends with its peer ID.
     ///
     /// # Errors
-    /// When no connection comes about.
+    /// When no connection is established.
     pub fn connect(&mut self, address: &str) -> Result {
         self.call(&format!("connect {address}"), CALL_LIMIT).map(drop)
     }
 
-    /// Adds a file and gives its CIDv0.
+    /// Adds a file and returns its CIDv0.
     ///
     /// # Errors
-    /// When it cannot be read, or its name holds a line break.
+    /// When the file cannot be read, or its name contains a line break.
     pub fn add(&mut self, path: &Path) -> Result<String> {
         self.call(&format!("add {}", absolute(path)?.display()), CALL_LIMIT)
     }
 
-    /// Fetches a CID into the file `out`, whose name may hold no blanks.
+    /// Fetches a CID into the file `out`, whose name may not contain spaces.
     ///
     /// # Errors
-    /// When it is not all there in time. Kubo goes on trying behind the scenes.
+    /// When the fetch is not complete in time. Kubo continues it in the background.
     pub fn get(&mut self, cid: &str, out: &Path, within: Duration) -> Result {
         let command = format!("get {cid} {} {}", absolute(out)?.display(), within.as_secs_f64());
         self.call(&command, within + GRACE).map(drop)
     }
 
-    /// Subscribes to a pubsub topic: from now on what is published there is kept for [`Kubo::next_message`].
+    /// Subscribes to a pubsub topic. Messages published after this call are kept for [`Kubo::next_message`].
     ///
     /// # Errors
     /// When Kubo refuses.
@@ -147,19 +148,20 @@ impl Kubo {
         self.call(&format!("publish {topic} {}", STANDARD.encode(message)), CALL_LIMIT).map(drop)
     }
 
-    /// The next message on a topic that it is subscribed to, its own among them.
+    /// Returns the next message on a subscribed topic. Messages of this node are included.
     ///
     /// # Errors
-    /// When there is none in time.
+    /// When no message comes in time.
     pub fn next_message(&mut self, topic: &str, within: Duration) -> Result<Vec<u8>> {
         let answer = self.call(&format!("next {topic} {}", within.as_secs_f64()), within + GRACE)?;
         STANDARD.decode(&answer).map_err(|_| Error::answer("the next message of Kubo", answer))
     }
 
-    /// Waits until Kubo knows that a peer is subscribed to a topic, and so sends it what is published.
+    /// Waits until Kubo knows that a peer is subscribed to a topic. Only then does it send published messages to that
+    /// peer.
     ///
     /// # Errors
-    /// When it does not in time.
+    /// When Kubo does not know it in time.
     pub fn wait_for_subscriber(&mut self, topic: &str, peer_id: &str, within: Duration) -> Result {
         wait_until(within, &format!("Kubo knows that {peer_id} is subscribed to {topic}"), || {
             let peers = self.call(&format!("peers {topic}"), CALL_LIMIT).ok()?;
@@ -181,7 +183,7 @@ impl Kubo {
     }
 }
 
-/// The driver works in a folder of its own.
+/// Makes a path absolute, because the driver has another working folder.
 fn absolute(path: &Path) -> Result<PathBuf> {
     path::absolute(path).map_err(Error::io(path.display().to_string()))
 }

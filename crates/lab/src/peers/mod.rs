@@ -1,4 +1,4 @@
-//! Real peers that others wrote, to check ourselves against. `check` installs them into the cache folder.
+//! Programs of other projects, to test ours against. `check` installs them into the cache folder.
 
 mod avahi;
 mod content_node;

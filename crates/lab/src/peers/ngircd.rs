@@ -1,4 +1,4 @@
-//! ngIRCd, the IRC server that Debian packages, at its own limits against floods.
+//! ngIRCd, the IRC server of Debian, with its own default flood limits.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
@@ -8,23 +8,23 @@ use std::time::Duration;
 
 use crate::{Error, Host, Mark, Process, Result, Unavailable, process};
 
-/// IPSD's; tests on loopback take a free one.
+/// The IRC port that IPSD uses. Servers on loopback use a free port instead.
 const PORT: u16 = 6667;
 const START_LIMIT: Duration = Duration::from_secs(20);
 const STOP_LIMIT: Duration = Duration::from_secs(20);
-/// Servers that are linked tell each other this.
+/// Password with which linked servers authenticate each other.
 const PASSWORD: &str = "linked";
 
-/// What differs from a server as it comes.
+/// Settings that differ from the server's defaults.
 #[derive(Debug, Clone)]
 pub struct NgircdOptions {
-    /// The server's name, with a dot in it.
+    /// The server's name; it must contain a dot.
     pub name: String,
-    /// Certificate and key (PEM): then it wants TLS.
+    /// Paths of certificate and key (PEM). With them the server accepts only TLS.
     pub tls: Option<(PathBuf, PathBuf)>,
-    /// Another server that is linked with it: its name, and where it is when it is this one that connects.
+    /// Name of another server to link with. The address is given if this server is the one that connects.
     pub linked: Option<(String, Option<SocketAddr>)>,
-    /// Seconds of silence after which it sends a PING.
+    /// Seconds of silence after which the server sends a PING.
     pub ping_after: u64,
 }
 
@@ -37,7 +37,7 @@ impl Default for NgircdOptions {
 /// A running server. Dropping it kills it.
 #[derive(Debug)]
 pub struct Ngircd {
-    /// Starts it in the right place.
+    /// Where the server runs: on a host or on loopback.
     place: Place,
     address: SocketAddr,
     configuration: PathBuf,
@@ -51,22 +51,22 @@ enum Place {
     Loopback(PathBuf),
 }
 
-/// Whether ngIRCd is installed.
+/// Checks that ngIRCd is installed.
 ///
 /// # Errors
-/// [`Unavailable`] when not.
+/// [`Unavailable`] when it is not.
 pub fn ngircd_available() -> Result<(), Unavailable> {
     let mut command = Command::new("ngircd");
     command.arg("--version");
     process::run(command, Duration::from_secs(10)).map(drop).map_err(|error| {
         Unavailable::new(format!(
-            "ngircd does not run ({error}): install the Debian package ngircd, and have /usr/sbin in PATH"
+            "ngircd does not run ({error}): install the Debian package ngircd, and put /usr/sbin into PATH"
         ))
     })
 }
 
 impl Ngircd {
-    /// Starts a server on a host, at all its addresses and the usual port.
+    /// Starts a server on a host, on all its addresses and the usual port.
     ///
     /// # Errors
     /// When it does not start.
@@ -74,7 +74,7 @@ impl Ngircd {
         Self::on_host_with(host, &NgircdOptions::default())
     }
 
-    /// As [`Self::on_host`], with something different.
+    /// Like [`Self::on_host`], with these options.
     ///
     /// # Errors
     /// When it does not start.
@@ -83,7 +83,7 @@ impl Ngircd {
         Self::start(Place::Host(host.clone()), address, Ipv4Addr::UNSPECIFIED, options)
     }
 
-    /// Starts a server outside of any lab, on a free port of loopback; its files lie in `folder`.
+    /// Starts a server outside of any lab, on a free port of loopback; its files are in `folder`.
     ///
     /// # Errors
     /// When it does not start.
@@ -103,7 +103,7 @@ impl Ngircd {
         Ok(server)
     }
 
-    /// Starts it, after killing the one that runs.
+    /// Starts the server, after killing a running one.
     ///
     /// # Errors
     /// When it does not start.
@@ -119,7 +119,7 @@ impl Ngircd {
         Ok(())
     }
 
-    /// Ends it in order: it says good-bye to all.
+    /// Stops the server in an orderly way: it sends a farewell to all clients.
     ///
     /// # Errors
     /// When it does not end in time.
@@ -127,31 +127,31 @@ impl Ngircd {
         self.process.take().map_or(Ok(()), |mut process| process.terminate(STOP_LIMIT).map(drop))
     }
 
-    /// Where it listens.
+    /// Returns the address on which the server listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What it wrote since it was started last.
+    /// Returns the lines that the server has written since its last start.
     pub fn log(&self) -> Vec<String> {
         self.process.as_ref().map(Process::lines).unwrap_or_default()
     }
 
-    /// Waits until it writes such a line, or has since the mark.
+    /// Waits for a line after the mark for which `wanted` holds.
     ///
     /// # Errors
-    /// When it does not in time, or does not run.
+    /// When no such line comes in time, or the server does not run.
     pub fn wait_for_line(
         &self,
         mark: Mark,
         wanted: impl Fn(&str) -> bool,
         within: Duration,
     ) -> Result<String> {
-        let process = self.process.as_ref().ok_or_else(|| Error::answer("ngircd", "it does not run"))?;
+        let process = self.process.as_ref().ok_or_else(|| Error::answer("ngircd", "it is not running"))?;
         process.wait_for_line_after(mark, |_, line| wanted(line), within)
     }
 
-    /// The place after the last line of its log so far.
+    /// Returns the place after the last line of the log so far.
     pub fn mark(&self) -> Mark {
         self.process.as_ref().map(Process::mark).unwrap_or_default()
     }
@@ -174,7 +174,7 @@ impl Place {
 }
 
 fn configuration_of(options: &NgircdOptions, listen: IpAddr, port: u16) -> String {
-    // TLS alone then: a port for both does not exist.
+    // With TLS the server listens only with TLS, because one port cannot serve both.
     let (plain, tls) = match &options.tls {
         None => (format!("Ports = {port}\n"), String::new()),
         Some((certificate, key)) => (
@@ -194,7 +194,7 @@ fn configuration_of(options: &NgircdOptions, listen: IpAddr, port: u16) -> Strin
         format!("[Server]\nName = {name}\n{way}MyPassword = {PASSWORD}\nPeerPassword = {PASSWORD}\n")
     });
     let (name, ping_after) = (&options.name, options.ping_after);
-    // Neither names nor users can be asked for in a lab, and on loopback all come from one address.
+    // A lab has neither DNS nor ident servers, and on loopback all clients have one address.
     format!(
         "[Global]\nName = {name}\nInfo = lab\nAdminInfo1 = lab\nMotdPhrase = lab\nListen = {listen}\n{plain}\
          [Limits]\nMaxConnectionsIP = 0\nConnectRetry = 5\nPingTimeout = {ping_after}\n\
@@ -207,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn limits_against_floods_are_left_as_they_come() {
+    fn the_default_flood_limits_are_not_changed() {
         let text = configuration_of(&NgircdOptions::default(), Ipv4Addr::LOCALHOST.into(), 6667);
         assert!(!text.contains("Penalty") && text.contains("Ports = 6667") && !text.contains("[SSL]"));
     }

@@ -1,4 +1,4 @@
-//! Serf, the membership and event program of HashiCorp, as Debian packages it: the one that we are measured against.
+//! Serf, a membership and event program of HashiCorp in Debian, with which the experiment `spread` compares ours.
 
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpStream};
@@ -9,16 +9,16 @@ use std::time::{Duration, Instant};
 use crate::observer::{Observer, connect};
 use crate::{Error, Host, Process, Result, Sightings, Unavailable, process};
 
-/// Where an agent takes orders, on loopback.
+/// Port of an agent's RPC interface on loopback.
 const RPC_PORT: u16 = 7373;
-/// Names of nodes and events are one of these and so many digits. Thus they are found in what an agent tells without
-/// reading the whole of it.
+/// Prefixes of the names of nodes and events, each followed by [`DIGITS`] digits. The fixed form lets us find names in
+/// the output of an agent without decoding it.
 const SORTS: [&str; 2] = ["node-", "event-"];
 const DIGITS: usize = 4;
-/// No name is longer.
+/// Maximum length of a name in bytes.
 const NAME_BYTES: usize = 16;
 
-/// A running agent, with the profile for a LAN and all settings as they come.
+/// A running agent, with the profile for a LAN and default settings.
 #[derive(Debug)]
 pub struct Serf {
     process: Process,
@@ -26,10 +26,10 @@ pub struct Serf {
     number: usize,
 }
 
-/// Whether Serf is installed.
+/// Checks that Serf is installed.
 ///
 /// # Errors
-/// [`Unavailable`] when not.
+/// [`Unavailable`] when it is not.
 pub fn serf_available() -> Result<(), Unavailable> {
     let mut command = Command::new("serf");
     command.arg("version");
@@ -39,7 +39,7 @@ pub fn serf_available() -> Result<(), Unavailable> {
 }
 
 impl Serf {
-    /// Starts an agent, which joins the one at this address and tries that every second until it can.
+    /// Starts an agent. It joins the agent at the address `first`, and retries every second until it succeeds.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -55,19 +55,19 @@ impl Serf {
         Ok(Self { process, host: host.clone(), number })
     }
 
-    /// Its process, for what it uses.
+    /// Returns the process, to measure its resource usage.
     pub fn process(&self) -> &Process {
         &self.process
     }
 
-    /// Notes of which members it knows, as `node-NUMBER`, and which events come to it, as `event-NUMBER`, as what comes to
-    /// the node of its own number. Waits until it takes orders.
+    /// Notes the members that the agent knows, as `node-NUMBER`, and the events that reach it, as `event-NUMBER`. They
+    /// are noted for the node with this agent's number. Waits until the agent accepts requests.
     ///
     /// # Errors
-    /// When it does not in time.
+    /// When the agent does not accept requests in time.
     pub fn observe(&self, sightings: &Arc<Sightings>) -> Result<Observer> {
         let mut link = self.connect()?;
-        // First what is new, then what there is, so that nobody slips through between.
+        // New members are requested first and the present ones second, so that none is missed between the two.
         let mut asked = map(&[("Command", text("stream")), ("Seq", number(1))]);
         asked.extend(map(&[("Type", text("member-join,user"))]));
         asked.extend(map(&[("Command", text("members")), ("Seq", number(2))]));
@@ -78,16 +78,16 @@ impl Serf {
             let now = Instant::now();
             told.extend_from_slice(bytes);
             names(&told).for_each(|name| sightings.note(node, name, now));
-            // A name may have been cut.
+            // The end of the buffer is kept, because a name may arrive in two parts.
             told.drain(..told.len().saturating_sub(NAME_BYTES));
         };
         Observer::follow(self.host.name(), link, None, take)
     }
 
-    /// A connection that takes orders.
+    /// Opens a connection for requests to the agent.
     ///
     /// # Errors
-    /// When there is none in time.
+    /// When no connection is established in time.
     pub fn connect(&self) -> Result<TcpStream> {
         let mut link = connect(&self.host, RPC_PORT)?;
         let mut greeting = map(&[("Command", text("handshake")), ("Seq", number(0))]);
@@ -97,10 +97,11 @@ impl Serf {
         Ok(link)
     }
 
-    /// Has it send an event to all, not to be merged with others. Gives when it was told, and the event's name.
+    /// Lets the agent send an event to all, without merging it with others. Returns the time of the request and the
+    /// event's name.
     ///
     /// # Errors
-    /// When it cannot be told.
+    /// When the request cannot be sent.
     pub fn send(&self, event: usize) -> Result<(Instant, String)> {
         let mut link = self.connect()?;
         let name = name("event-", event);
@@ -116,7 +117,7 @@ fn name(sort: &str, number: usize) -> String {
     format!("{sort}{number:0DIGITS$}")
 }
 
-/// All names in what an agent told.
+/// Returns all names in the output of an agent.
 fn names(told: &[u8]) -> impl Iterator<Item = String> + '_ {
     let beginnings = (0..told.len()).flat_map(|at| SORTS.map(|sort| (sort, &told[at..])));
     beginnings.filter_map(|(sort, rest)| {
@@ -126,22 +127,22 @@ fn names(told: &[u8]) -> impl Iterator<Item = String> + '_ {
     })
 }
 
-// As much of MessagePack as is needed to give orders.
+// The part of MessagePack that the requests need.
 const FALSE: [u8; 1] = [0xc2];
 
-/// A map of less than 16 entries.
+/// Encodes a map of fewer than 16 entries.
 fn map(entries: &[(&str, Vec<u8>)]) -> Vec<u8> {
     let mut bytes = vec![0x80 | entries.len() as u8];
     entries.iter().for_each(|(key, value)| bytes.extend([text(key), value.clone()].concat()));
     bytes
 }
 
-/// A text of less than 32 bytes.
+/// Encodes a text of fewer than 32 bytes.
 fn text(text: &str) -> Vec<u8> {
     [&[0xa0 | text.len() as u8], text.as_bytes()].concat()
 }
 
-/// A number below 128.
+/// Encodes a number below 128.
 fn number(number: u8) -> Vec<u8> {
     vec![number]
 }
@@ -151,13 +152,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_found_among_anything_else() {
+    fn names_are_found_between_other_bytes() {
         let told = b"\x82\xa4Name\xa9node-0012\xa4Tags\x80event-0\xffevent-0007node-0012event-12";
         assert_eq!(names(told).collect::<Vec<_>>(), ["node-0012", "event-0007", "node-0012"]);
     }
 
     #[test]
-    fn orders_are_message_pack() {
+    fn requests_are_encoded_as_message_pack() {
         let order = map(&[("Seq", number(3)), ("Coalesce", FALSE.to_vec())]);
         assert_eq!(order, b"\x82\xa3Seq\x03\xa8Coalesce\xc2");
     }

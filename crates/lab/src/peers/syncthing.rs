@@ -1,4 +1,4 @@
-//! Syncthing, the program that keeps folders the same, as Debian packages it: the one whose cost at rest ours is compared with.
+//! Syncthing, a program of Debian that keeps folders in sync. The experiment `idle` compares its cost with ours.
 
 use std::fs;
 use std::path::PathBuf;
@@ -18,10 +18,10 @@ pub struct Syncthing {
     process: Process,
 }
 
-/// Whether Syncthing is installed.
+/// Checks that Syncthing is installed.
 ///
 /// # Errors
-/// [`Unavailable`] when not.
+/// [`Unavailable`] when it is not.
 pub fn syncthing_available() -> Result<(), Unavailable> {
     let mut command = Command::new("syncthing");
     command.arg("--version");
@@ -30,7 +30,7 @@ pub fn syncthing_available() -> Result<(), Unavailable> {
     })
 }
 
-/// A Syncthing before its start: where its files are, and by what others know it.
+/// A Syncthing before its start: its host, its folder and its device ID.
 struct Draft<'a> {
     host: &'a Host,
     home: PathBuf,
@@ -38,10 +38,10 @@ struct Draft<'a> {
 }
 
 impl Syncthing {
-    /// Starts one on each host. All share one folder with each other, ask no server, and are connected when this returns.
+    /// Starts one instance on each host. All share one folder, contact no server, and are connected when this returns.
     ///
     /// # Errors
-    /// When one does not start or connect in time.
+    /// When an instance does not start or connect in time.
     pub fn start_all(hosts: &[Host]) -> Result<Vec<Self>> {
         let drafts = hosts.iter().map(Draft::generate).collect::<Result<Vec<_>>>()?;
         let all = drafts.iter().map(|draft| draft.start(&drafts)).collect::<Result<Vec<_>>>()?;
@@ -52,17 +52,17 @@ impl Syncthing {
         Ok(all)
     }
 
-    /// Its host.
+    /// Returns the host of the instance.
     pub fn host(&self) -> &Host {
         &self.host
     }
 
-    /// Its process, for what it uses.
+    /// Returns the process, to measure its resource usage.
     pub fn process(&self) -> &Process {
         &self.process
     }
 
-    /// The folder that it shares, on a host where it runs or will run.
+    /// Returns the folder that the instance on a host shares. The instance need not run yet.
     pub fn folder_on(host: &Host) -> PathBuf {
         host.folder().join("synced")
     }
@@ -87,19 +87,19 @@ impl<'a> Draft<'a> {
         fs::write(&path, text).map_err(Error::io(path.display().to_string()))?;
         let mut command = self.host.command("syncthing");
         command.args(["serve", "--no-browser", "--no-upgrade", "--home"]).arg(&self.home);
-        // Without its second process, which only watches the first.
+        // The variable disables the second process, which only monitors the first.
         command.env("STMONITORED", "yes").env("HOME", self.host.folder());
         let process = self.host.spawn("syncthing", command)?;
         Ok(Syncthing { host: self.host.clone(), process })
     }
 }
 
-/// The ID in a configuration that was just generated: that of the one device there is.
+/// Returns the ID in a newly generated configuration, which has exactly one device.
 fn device_id(configuration: &str) -> Option<&str> {
     configuration.split_once("<device id=\"")?.1.split_once('"').map(|(id, _)| id)
 }
 
-/// A configuration with one folder for all. Nobody outside of the lab is asked for anything.
+/// Returns a configuration with one folder shared by all. It contacts nothing outside the lab.
 fn configuration(folder: &str, all: &[Draft]) -> String {
     let device = |draft: &Draft| {
         let (id, name, address) = (&draft.id, draft.host.name(), draft.host.address());
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_device_id_is_found_in_what_was_generated() {
+    fn the_device_id_is_found_in_a_generated_configuration() {
         let generated = "<configuration version=\"36\">\n <device id=\"ABC-DEF\" name=\"vm\"></device>";
         assert_eq!(device_id(generated), Some("ABC-DEF"));
         assert_eq!(device_id("<configuration>"), None);

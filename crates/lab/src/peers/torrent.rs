@@ -1,4 +1,4 @@
-//! A real libtorrent session, driven by `peers/torrent.py`.
+//! A real libtorrent session, controlled by `peers/torrent.py`.
 
 use std::process::Command;
 
@@ -10,30 +10,30 @@ const DRIVER: &str = include_str!("../../peers/torrent.py");
 const PYTHON: &str = "/usr/bin/python3";
 const PORT: u16 = 6881;
 
-/// How libtorrent carries pieces.
+/// Transport and seeding mode of libtorrent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TorrentMode {
-    /// As it is by default: uTP, and TCP where that fails.
+    /// libtorrent's defaults: uTP, and TCP where uTP fails.
     Default,
-    /// TCP alone, and the seeder gives each piece to one peer first (super-seeding).
+    /// TCP only, and the seeder gives each piece to one peer first (super-seeding).
     SuperSeeding,
 }
 
-/// Whether libtorrent is installed.
+/// Checks that libtorrent is installed.
 ///
 /// # Errors
-/// [`Unavailable`] when not.
+/// [`Unavailable`] when it is not.
 pub fn torrent_available() -> Result<(), Unavailable> {
     let tried = Command::new(PYTHON).args(["-c", "import libtorrent"]).output();
     match tried {
         Ok(output) if output.status.success() => Ok(()),
         _ => Err(Unavailable::new(
-            "libtorrent is not installed (Debian package python3-libtorrent)".to_owned(),
+            "libtorrent is not installed: install the Debian package python3-libtorrent".to_owned(),
         )),
     }
 }
 
-/// Starts a session on a host, as `seed` or `fetch`; `peers/torrent.py` says what it can be told.
+/// Starts a session on a host with the role `seed` or `fetch`; `peers/torrent.py` documents the commands.
 pub(crate) fn torrent(host: &Host, role: &str, mode: TorrentMode) -> Result<Driven> {
     torrent_available()?;
     let mut command = host.command(PYTHON);
@@ -45,7 +45,7 @@ pub(crate) fn torrent(host: &Host, role: &str, mode: TorrentMode) -> Result<Driv
     Driven::start(host, "torrent", command)
 }
 
-/// Where the session of a host listens.
+/// Returns the address on which the session of a host listens.
 pub(crate) fn torrent_address(host: &Host) -> String {
     format!("{}:{PORT}", host.address())
 }

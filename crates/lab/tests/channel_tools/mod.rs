@@ -1,4 +1,4 @@
-//! Steps that tests of channels have in common.
+//! Steps that several tests of channels use.
 
 use lab::daemon::Robot;
 use lab::{Host, Result, wait_until};
@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::time::{Duration, Instant};
 use telemetry::Metric;
 
-/// The slowest way is IRC: some 150 bytes in two seconds.
+/// Time limit of most steps. The slowest channel is IRC, with about 150 bytes in two seconds.
 const SOON: Duration = Duration::from_secs(150);
 
 /// Some figures of a channel.
@@ -16,7 +16,7 @@ pub(crate) struct Channel {
     pub(crate) received: u64,
 }
 
-/// The channels of a robot by which it hears peers.
+/// Returns the channels on which a robot hears peers.
 pub(crate) fn channels(robot: &Robot) -> Result<Vec<Channel>> {
     let shown = robot.cli(&["channels", "--json"])?;
     let channels = shown["channels"].as_array().into_iter().flatten();
@@ -24,7 +24,7 @@ pub(crate) fn channels(robot: &Robot) -> Result<Vec<Channel>> {
         name: channel["name"].as_str().unwrap_or_default().to_owned(),
         received: channel["received_lines"].as_u64().unwrap_or_default(),
     };
-    // Links that only pass are those of the CLI here.
+    // The row `links` sums up short-lived links, which are those of the CLI in these tests.
     Ok(channels.map(channel).filter(|channel| channel.name != "links").collect())
 }
 
@@ -32,13 +32,13 @@ pub(crate) fn counter(robot: &Robot, metric: &Metric) -> Result<u64> {
     Ok(robot.cli(&["stats", "--json"])?["counters"][metric.name].as_u64().unwrap_or_default())
 }
 
-/// Waits for a channel of this name, or one that begins so, on which something was heard.
+/// Waits for a channel whose name begins with `name` and on which something was received.
 pub(crate) fn wait_for_channel(robot: &Robot, name: &str) -> Result<Channel> {
     let is_there = |channel: &Channel| channel.name.starts_with(name) && channel.received > 0;
     wait_until(SOON, &format!("channel {name}"), || channels(robot).ok()?.into_iter().find(is_there))
 }
 
-/// One says something, the other hears it, with its signature.
+/// Publishes a record at one robot, and waits until the other holds it with its signature.
 pub(crate) fn reaches(from: &Robot, to: &Robot, note: &str) -> Result {
     from.cli_text(&["propose", "share/notes", note, "--for", "1h", "--anyway"])?;
     let signer = from.cli(&["ping", "--json"])?["daemon"]["peer"].clone();
@@ -52,7 +52,7 @@ pub(crate) fn reaches(from: &Robot, to: &Robot, note: &str) -> Result {
     Ok(())
 }
 
-/// Records go both ways, and by a channel that begins so, and by no other.
+/// Checks that records are passed in both directions, on the channel whose name begins with `channel` and on no other.
 pub(crate) fn both_ways(a: &Robot, b: &Robot, channel: &str) -> Result {
     reaches(a, b, "there")?;
     reaches(b, a, "and back")?;
@@ -61,14 +61,15 @@ pub(crate) fn both_ways(a: &Robot, b: &Robot, channel: &str) -> Result {
         println!("{}: {all:?}", robot.host().name());
         let (by_it, by_others): (Vec<_>, Vec<_>) =
             all.into_iter().filter(|one| one.received > 0).partition(|one| one.name.starts_with(channel));
-        // What is passed on comes by a network, addressed to a path.
+        // Lines over a path arrive on a network too, because they are addressed to the path and forwarded.
         let is_path = channel == "path ";
         assert!(by_it.len() == 1 && (is_path || by_others.is_empty()), "{by_it:?} {by_others:?}");
     }
     Ok(())
 }
 
-/// Waits until a robot reports a fault of a channel with this in its name: the code, and a part of the message.
+/// Waits until a robot reports a fault with this code, for a channel whose name contains `channel`. `part` is a part of
+/// the message.
 pub(crate) fn wait_for_trouble(robot: &Robot, channel: &str, code: &str, part: &str) -> Result {
     let has = |value: &Value, part: &str| value.as_str().is_some_and(|text| text.contains(part));
     wait_until(SOON, &format!("{code} of {channel}"), || {
@@ -80,7 +81,7 @@ pub(crate) fn wait_for_trouble(robot: &Robot, channel: &str, code: &str, part: &
     })
 }
 
-/// Has the host's operating system do something with its interfaces.
+/// Runs `ip` on a host.
 pub(crate) fn ip(host: &Host, arguments: &str) -> Result {
     let mut command = host.command("ip");
     command.args(arguments.split(' '));

@@ -1,4 +1,4 @@
-//! Our CIDs are those of the reference implementations.
+//! Our CIDs equal those of the reference implementations.
 
 use std::path::Path;
 use std::time::Instant;
@@ -15,7 +15,7 @@ fn folder() -> Result<TempDir> {
     tempfile::tempdir().map_err(failed(&std::env::temp_dir()))
 }
 
-/// Ours, by way of a real store.
+/// Returns the CID that we compute, with a real block store.
 fn our_cid(folder: &Path, sample: &Sample, format: Format) -> Result<String> {
     let refused = |error: &dyn std::error::Error| Error::Answer {
         what: format!("adding {}", sample.name),
@@ -32,7 +32,7 @@ fn our_cid(folder: &Path, sample: &Sample, format: Format) -> Result<String> {
 }
 
 #[test]
-fn version_0_is_as_kubo_makes_it() -> Result {
+fn our_version_0_equals_that_of_kubo() -> Result {
     let Some(()) = or_skip("CIDs as Kubo's", kubo_available()) else {
         return Ok(());
     };
@@ -45,7 +45,7 @@ fn version_0_is_as_kubo_makes_it() -> Result {
 }
 
 #[test]
-fn version_1_is_as_the_javascript_importer_makes_it() -> Result {
+fn our_version_1_equals_that_of_the_javascript_importer() -> Result {
     let Some(()) = or_skip("CIDs as the JavaScript importer's", javascript_available()) else {
         return Ok(());
     };

@@ -11,9 +11,9 @@ use serde_json::Value;
 
 use crate::files::{Sample, assert_same, failed, samples};
 
-/// For what takes a second on an idle machine.
+/// Time limit of steps that take a second on an idle machine.
 const SOON: Duration = Duration::from_secs(60);
-/// For all the files to get somewhere.
+/// Time limit of the transfer of all files.
 const TRANSFER: Duration = Duration::from_secs(120);
 
 fn lab(name: &str, test: &str) -> Option<Lab> {
@@ -21,7 +21,8 @@ fn lab(name: &str, test: &str) -> Option<Lab> {
     or_skip(test, Lab::new(name))
 }
 
-/// The directory's CID of each sample, in their order, once `fits` holds for all of their entries in the report.
+/// Waits until `fits` holds for the entries of all samples in the report. Returns the CIDs of their directories, in the
+/// samples' order.
 fn wait_for_report(
     robot: &Robot,
     samples: &[Sample],
@@ -37,14 +38,14 @@ fn wait_for_report(
     })
 }
 
-/// Whether the file is safe with this host as its only holder.
+/// Returns whether the file is safe with this host as its only holder.
 fn is_kept_by(file: &Value, host: &str) -> bool {
     let names =
         file["holders"].as_array().map(|all| all.iter().map(|one| &one["hostname"]).collect::<Vec<_>>());
     file["state"] == "safe" && names.is_some_and(|names| names == [host])
 }
 
-/// Where the daemon takes IPFS connections, as it announces it.
+/// Returns the published address on which the daemon accepts IPFS connections.
 fn ipfs_address(robot: &Robot) -> Result<String> {
     let address = format!("/ip4/{}/tcp/6002/p2p/", robot.host().address());
     wait_until(SOON, &format!("{address} is announced"), || {
@@ -56,7 +57,7 @@ fn ipfs_address(robot: &Robot) -> Result<String> {
     })
 }
 
-/// A Kubo on a new host, connected with this daemon alone.
+/// Starts a Kubo on a new host, connected only with this daemon.
 fn kubo_beside(lab: &Lab, name: &str, robot: &Robot) -> Result<(Host, Kubo)> {
     let host = lab.host(name)?;
     let mut kubo = Kubo::on_host(&host)?;
@@ -64,7 +65,7 @@ fn kubo_beside(lab: &Lab, name: &str, robot: &Robot) -> Result<(Host, Kubo)> {
     Ok((host, kubo))
 }
 
-/// Fetches a CID with Kubo, and says how long it took.
+/// Fetches a CID with Kubo, and prints the time that it took.
 fn get(kubo: &mut Kubo, cid: &str, what: &str, out: &Path) -> Result {
     let begun = Instant::now();
     kubo.get(cid, out, TRANSFER)?;
@@ -72,7 +73,7 @@ fn get(kubo: &mut Kubo, cid: &str, what: &str, out: &Path) -> Result {
     Ok(())
 }
 
-/// Fetches each sample's directory with Kubo and compares what is in it.
+/// Fetches each sample's directory with Kubo and compares its contents.
 fn get_directories(host: &Host, kubo: &mut Kubo, samples: &[Sample], cids: &[String]) -> Result {
     for (sample, cid) in samples.iter().zip(cids) {
         let out = host.folder().join(format!("directory of {}", sample.name).replace(' ', "-"));
@@ -102,7 +103,8 @@ fn kubo_fetches_version_1_from_our_daemon() -> Result {
     get_directories(&host, &mut kubo, &samples, &cids)
 }
 
-/// The sharer of `lab share-v0` on a host of its own, and the CIDs of each file: its directory's and its own.
+/// Starts `lab share-v0` on a host of its own. Returns, for each file, the CIDs of its directory and of the file
+/// itself.
 fn share_v0(lab: &Lab, robot: &Robot, samples: &[Sample]) -> Result<(Process, Vec<(String, String)>)> {
     let host = lab.host("sharer")?;
     let mut command = host.command(env!("CARGO_BIN_EXE_lab"));
@@ -141,12 +143,12 @@ fn our_daemon_keeps_version_0_and_kubo_fetches_it() -> Result {
 }
 
 #[test]
-fn our_daemon_fetches_what_only_kubo_has() -> Result {
+fn our_daemon_fetches_files_that_only_kubo_has() -> Result {
     let Some(lab) = lab("from-kubo", "our daemon fetches from Kubo") else {
         return Ok(());
     };
     let samples = samples(lab.folder())?;
-    // B knows the records, and keeps no files.
+    // The robot b knows the records, and keeps no files.
     let mut b = Robot::new(lab.host("b")?, "keep_others = false\n")?;
     b.restart()?;
     let mut a = Robot::start(&lab, "a")?;

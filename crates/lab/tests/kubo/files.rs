@@ -1,6 +1,6 @@
-//! The files with which all this is tried: nothing at all, a log, and many blocks.
+//! Sample files of these tests: an empty file, a log, and a file of many blocks.
 //!
-//! The log is made here; `DT_SWARM_SAMPLE=FILE` takes a real one instead.
+//! The log is generated; with `DT_SWARM_SAMPLE=FILE` a real one is used instead.
 
 use std::fs::{self, File};
 use std::io::{BufReader, Read, Write};
@@ -11,9 +11,10 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 const MIB: u64 = 1024 * 1024;
-/// As large as the smallest log of a real robot that we have.
+/// Size of the log in bytes: that of the smallest log of a real robot that we have.
 const LOG_BYTES: u64 = 868_400;
-/// 1200 leaves: more than the 174 links of one node, so that the file is three nodes deep.
+/// Size in bytes of the large file: 1200 leaves. They exceed the 174 links of one node, so the file's tree has three
+/// levels.
 const LARGE_BYTES: u64 = 300 * MIB;
 
 /// A file and the name under which it is shared.
@@ -28,7 +29,7 @@ pub(crate) fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
     move |source| Error::Io { what, source }
 }
 
-/// The three files, made in this folder.
+/// Makes the three files in this folder.
 pub(crate) fn samples(folder: &Path) -> Result<Vec<Sample>> {
     let folder = folder.join("samples");
     fs::create_dir_all(&folder).map_err(failed(&folder))?;
@@ -43,7 +44,7 @@ pub(crate) fn samples(folder: &Path) -> Result<Vec<Sample>> {
     Ok(vec![empty, log, large])
 }
 
-/// Writes bytes without any pattern, the same in every run.
+/// Writes pseudo-random bytes, the same in every run.
 fn generate(path: &Path, size: u64) -> Result {
     let write = || {
         let mut random = ChaCha8Rng::seed_from_u64(size);
@@ -60,7 +61,7 @@ fn generate(path: &Path, size: u64) -> Result {
     write().map_err(failed(path))
 }
 
-/// Panics unless both files hold the same bytes.
+/// Panics unless both files have the same content.
 pub(crate) fn assert_same(one: &Path, other: &Path) -> Result {
     let open = |path: &Path| File::open(path).map(|file| BufReader::with_capacity(1 << 20, file));
     let (mut left, mut right) = (open(one).map_err(failed(one))?, open(other).map_err(failed(other))?);

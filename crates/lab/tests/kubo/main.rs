@@ -1,4 +1,4 @@
-//! Real Kubo and our daemon: the same CIDs, and each fetches from the other.
+//! Real Kubo and our daemon: both compute the same CIDs, and each fetches from the other.
 
 mod cids;
 mod exchange;

@@ -1,5 +1,5 @@
 //! Kubo and our node on one pubsub topic, and in one private network.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what went wrong by failing")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failed unwrap fails the test")]
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -17,10 +17,10 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 const TOPIC: &str = "duckiebots";
-/// For what takes a second on an idle machine.
+/// Time limit of steps that take a second on an idle machine.
 const SOON: Duration = Duration::from_secs(60);
 
-/// Our node with nobody but a Kubo.
+/// Our node, connected only with a Kubo.
 struct Ours {
     node: Node,
     folder: TempDir,
@@ -40,7 +40,7 @@ impl Ours {
         Self { node, folder }
     }
 
-    /// A node that is subscribed, and knows that Kubo is.
+    /// Starts a node that is subscribed to the topic, and waits until it and Kubo know each other's subscription.
     async fn beside(kubo: &mut Kubo) -> (Self, Topic) {
         let ours = Self::start(None).await;
         let mut topic = ours.node.subscribe(TOPIC).await.unwrap();
@@ -61,8 +61,8 @@ async fn next(topic: &mut Topic) -> Bytes {
     timeout(SOON, topic.messages.recv()).await.unwrap().unwrap()
 }
 
-/// Publishes until the other side hears it. Kubo passes on only to those who joined its mesh, and does not say when they
-/// have; what it took before is not repeated to them.
+/// Publishes until the other side receives a message. Kubo passes messages on only to members of its mesh, and does not
+/// report new members. Messages from before are not repeated to a new member.
 async fn meet(speaker: &Topic, listener: &mut Topic) {
     let again = async {
         for count in 0.. {
@@ -72,10 +72,10 @@ async fn meet(speaker: &Topic, listener: &mut Topic) {
             }
         }
     };
-    timeout(SOON, again).await.expect("the first message goes through Kubo");
+    timeout(SOON, again).await.expect("no message came through Kubo");
 }
 
-/// The next message after those of [`meet`].
+/// Returns the next message that is not one of [`meet`].
 async fn next_after_meeting(topic: &mut Topic) -> Bytes {
     loop {
         let message = next(topic).await;
@@ -102,7 +102,7 @@ async fn kubo_and_our_node_hear_each_other() -> Result {
     };
     kubo.subscribe(TOPIC)?;
     let (_ours, mut topic) = Ours::beside(&mut kubo).await;
-    // As large as still fits, in base64, into a line of the driver.
+    // The largest message that still fits, in base64, into a line of the driver.
     let large = Bytes::from(vec![b'x'; 48_000]);
     let said = [message("ours", 0), message("ours", 1), large];
     for message in &said {

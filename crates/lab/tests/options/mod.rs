@@ -1,4 +1,4 @@
-//! Options of experiments, as on a command line.
+//! Parsing of the options of experiments, as on a command line.
 
 use clap::Parser;
 

@@ -1,4 +1,4 @@
-//! The UDP channels of one host, without a daemon, so that a test sees every event of theirs.
+//! The UDP channels of one host, without a daemon, so that a test sees each of their events.
 
 use channels::{Switchboard, UdpSettings, run_udp};
 use dcache::{Keypair, Validity};
@@ -11,17 +11,17 @@ use std::time::{Duration, Instant};
 use telemetry::FaultReport;
 use tokio::sync::mpsc;
 
-/// In which everything here has to happen.
+/// Time limit of every step.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
 
-/// What was reported so far.
+/// Events of the channels so far.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Seen {
-    /// Channels that are up, with what they are.
+    /// Channels that are up.
     pub(crate) up: BTreeMap<ChannelId, Medium>,
-    /// Lines, with how they came.
+    /// Received lines, each with its channel and its sender.
     pub(crate) lines: Vec<(ChannelId, SocketAddr, Envelope)>,
-    /// What is wrong now.
+    /// Present faults by the name of the channel.
     pub(crate) troubles: BTreeMap<String, FaultReport>,
 }
 
@@ -39,7 +39,7 @@ impl Seen {
         }
     }
 
-    /// The channel of this name, with its own address and that of its links.
+    /// Returns the channel with this name, its own address, and the address of its links.
     pub(crate) fn channel(&self, name: &str) -> Option<(ChannelId, [String; 2])> {
         let text = |address: &Option<Address>| address.as_ref().map(Address::to_string).unwrap_or_default();
         self.up.iter().find_map(|(channel, medium)| match medium {
@@ -65,7 +65,7 @@ impl Node {
         let switchboard = Switchboard::new(reports);
         let seen = Arc::new(Mutex::new(Seen::default()));
         let (own, board, shared) = (host.clone(), switchboard.clone(), seen.clone());
-        // The whole runtime lives on the host: interfaces are listed there too.
+        // The whole runtime runs in the host's namespace, because interfaces are listed there too.
         let run = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let take = async {
@@ -84,7 +84,7 @@ impl Node {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Waits for something, and gives the time that it took.
+    /// Waits until `wanted` returns a value, and returns it with the time that this took.
     pub(crate) fn wait<T>(&self, what: &str, wanted: impl Fn(&Seen) -> Option<T>) -> Result<(T, Duration)> {
         let began = Instant::now();
         let found = wait_until(SOON, what, || wanted(&self.seen()));
@@ -96,7 +96,7 @@ impl Node {
         self.wait(name, |seen| seen.channel(name)).map(|((channel, _), _)| channel)
     }
 
-    /// Says a line that nobody said before.
+    /// Sends a line with this text as its comment.
     pub(crate) fn say(&self, channel: ChannelId, target: Target, text: &str) {
         let from = Address::brain(self.key.peer_id());
         let mut envelope = Envelope::new(from, Address::every_brain(), Message::ping(Validity::ALWAYS));
@@ -104,14 +104,15 @@ impl Node {
         self.switchboard.carry_out(ChannelCommand::Send { channel, target, line: envelope.encode() });
     }
 
-    /// How this line came first.
+    /// Returns the channel and the sender with which this line first arrived.
     pub(crate) fn heard(&self, text: &str) -> Option<(ChannelId, SocketAddr)> {
         let seen = self.seen();
         let line = seen.lines.iter().find(|(_, _, envelope)| envelope.comment.as_deref() == Some(text));
         line.map(|(channel, source, _)| (*channel, *source))
     }
 
-    /// Speaks to all on the channel of this name until the other hears it; gives how it came there.
+    /// Sends a line to all on the channel with this name until the other node receives it. Returns its channel and
+    /// sender there.
     pub(crate) fn reach(&self, name: &str, other: &Self, text: &str) -> Result<(ChannelId, SocketAddr)> {
         let channel = self.wait_for_channel(name)?;
         wait_until(SOON, &format!("{text} at {}", other.host.name()), || {
@@ -129,7 +130,7 @@ impl Node {
     }
 }
 
-/// Rules of the host's firewall, each in the chain of that name; former ones go.
+/// Replaces the rules of the host's firewall. Each rule is added to the chain that it names.
 pub(crate) fn filter(host: &Host, rules: &[(&str, &str)]) -> Result {
     let chain = |name: &str| {
         let rules = rules.iter().filter(|(of, _)| *of == name).map(|(_, rule)| format!("  {rule}\n"));
@@ -148,7 +149,7 @@ pub(crate) fn filter(host: &Host, rules: &[(&str, &str)]) -> Result {
     host.run(command, SOON)?.success("nft").map(drop)
 }
 
-/// How many packets the rules met that count, in their order.
+/// Returns the packet counts of all counting rules, in their order.
 pub(crate) fn counts(host: &Host) -> Result<Vec<u64>> {
     let mut command = host.command("nft");
     command.args(["list", "table", "inet", "test"]);
@@ -163,6 +164,6 @@ pub(crate) fn is_link_local(source: SocketAddr) -> bool {
 }
 
 fn failed(node: &Node, error: &Error, seen: &Seen) -> Error {
-    let what = format!("{}, which says {:?}: {error}", node.host.name(), node.seen().troubles);
+    let what = format!("{} reports {:?}: {error}", node.host.name(), node.seen().troubles);
     Error::Answer { what, answer: format!("{seen:?}") }
 }

@@ -1,4 +1,4 @@
-//! The attacker: hosts on the LAN, keys, links and datagrams.
+//! The attacker: its hosts on the LAN, keys, links and datagrams.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
@@ -11,23 +11,23 @@ use routing::{Address, Envelope, Message};
 use crate::line::{LINE_PORT, line};
 use crate::{Error, Fleet, Host, Lab, Result, TestSigner};
 
-/// Number of its hosts.
+/// Number of hosts of the attacker.
 const HOSTS: usize = 4;
 /// UDP port of the line protocol.
 const UDP_PORT: u16 = 1240;
-/// How long a robot may take to accept a link.
+/// Maximum time until a robot accepts a link.
 const CONNECT: Duration = Duration::from_secs(5);
-/// How long a robot may take none of what is sent on a link.
+/// Maximum time for which a robot may read nothing from a link.
 const WRITE: Duration = Duration::from_secs(2);
-/// How long a robot may take to have read everything of a link.
+/// Maximum time until a robot has read everything from a link.
 const DRAINED: Duration = Duration::from_secs(60);
-/// Time between two tries of what is refused.
+/// Time between two attempts of an operation that was refused.
 const AGAIN: Duration = Duration::from_millis(100);
 
 /// One attacker with several hosts.
 pub(super) struct Attacker {
     pub(super) hosts: Vec<Host>,
-    /// The robot that is attacked over links.
+    /// Address of the robot that is attacked over links.
     pub(super) target: Ipv4Addr,
     pub(super) target_host: Host,
     stop: AtomicBool,
@@ -54,7 +54,7 @@ impl Attacker {
         !self.stop.load(Ordering::Relaxed)
     }
 
-    /// Waits as long as the attack goes on, at most for this time.
+    /// Waits for this time, or until the attack ends.
     pub(super) fn pause(&self, time: Duration) {
         let end = Instant::now() + time;
         while self.goes_on() && Instant::now() < end {
@@ -62,12 +62,12 @@ impl Attacker {
         }
     }
 
-    /// Its address on the LAN.
+    /// Returns the attacker's address on the LAN.
     pub(super) fn address(&self) -> Ipv4Addr {
         self.hosts[0].address()
     }
 
-    /// A TCP connection of one of its hosts with a port of the target.
+    /// Opens a TCP connection from one of the attacker's hosts to a port of the target.
     pub(super) fn connect(&self, host: usize, port: u16) -> Result<TcpStream> {
         let at = SocketAddr::from((self.target, port));
         let connect = || {
@@ -79,17 +79,17 @@ impl Attacker {
         host.within(connect)?.map_err(Error::io(format!("a link of the attacker to {at}")))
     }
 
-    /// A link on which whatever comes is thrown away.
+    /// Opens a link and discards everything that arrives on it.
     pub(super) fn link(&self, host: usize) -> Result<TcpStream> {
         let stream = self.connect(host, LINE_PORT)?;
         let mut reading = stream.try_clone().map_err(Error::io("a link of the attacker"))?;
-        // It ends with the link.
+        // The thread ends with the link.
         thread::spawn(move || std::io::copy(&mut reading, &mut std::io::sink()));
         Ok(stream)
     }
 
-    /// Sends lines one after the other over links until all are sent or the attack ends; a link that is closed is replaced.
-    /// Returns how many were sent.
+    /// Sends lines over one link until all are sent or the attack ends. A closed link is replaced by a new one. Returns
+    /// the number of lines sent.
     pub(super) fn pour(&self, lines: impl IntoIterator<Item = Vec<u8>>) -> usize {
         let (mut link, mut sent) = (self.link(0).ok(), 0);
         for line in lines {
@@ -106,14 +106,14 @@ impl Attacker {
                 break;
             }
         }
-        // What is under way is not lost by closing at once.
+        // Closing only the sending side does not lose the bytes in transit.
         let _ = link.map(|link| link.shutdown(std::net::Shutdown::Write));
         sent
     }
 
     /// Sends lines before the attack, and waits until the target has read all of them.
     pub(super) fn lay(&self, lines: &[Vec<u8>]) -> Result {
-        let failed = |source| Error::Io { what: "what the attacker sends beforehand".to_owned(), source };
+        let failed = |source| Error::Io { what: "sending lines before the attack".to_owned(), source };
         let mut link = self.connect(0, LINE_PORT)?;
         link.set_write_timeout(Some(DRAINED)).map_err(failed)?;
         lines.iter().try_for_each(|line| link.write_all(line)).map_err(failed)?;
@@ -122,7 +122,7 @@ impl Attacker {
         read_until(&mut link, "pong").map_err(failed)
     }
 
-    /// A UDP socket of a host, which may broadcast.
+    /// Opens a UDP socket on a host, which may send broadcasts.
     pub(super) fn socket(&self, host: usize, port: u16) -> Result<UdpSocket> {
         let host = &self.hosts[host % self.hosts.len()];
         let bind = || {
@@ -133,14 +133,14 @@ impl Attacker {
         host.within(bind)?.map_err(Error::io("a UDP socket of the attacker"))
     }
 
-    /// Where datagrams go that all robots are to hear.
+    /// Returns the address of datagrams to all robots.
     pub(super) fn everybody(&self) -> SocketAddr {
         let [a, b, c, _] = self.target.octets();
         (Ipv4Addr::new(a, b, c, 255), UDP_PORT).into()
     }
 }
 
-/// A key of the attacker's, and the lines that it signs.
+/// A key of the attacker, and the lines that it signs.
 pub(super) struct Key(TestSigner);
 
 impl Key {
@@ -154,20 +154,20 @@ impl Key {
         self.0.peer_id()
     }
 
-    /// The line with a new record.
+    /// Returns a line with a new record.
     pub(super) fn says(&mut self, bucket: &str, data: &str) -> Result<Vec<u8>> {
         let record = self.0.propose(bucket, data)?;
         Ok(line(&self.0.envelope(&record)))
     }
 }
 
-/// A ping of somebody who has no name.
+/// Returns the line of a ping from a sender without a name.
 pub(super) fn ping() -> Vec<u8> {
     let ping = Message::ping(dcache::Validity::ALWAYS);
     line(&Envelope::new(Address::command_line(), Address::every_brain(), ping))
 }
 
-/// Reads until this word comes.
+/// Reads until this word arrives.
 pub(super) fn read_until(stream: &mut TcpStream, word: &str) -> std::io::Result<()> {
     let (mut buffer, mut tail) = ([0; 16 * 1024], Vec::new());
     loop {

@@ -1,4 +1,4 @@
-//! Attacks by much of something.
+//! Attacks by a large number of messages.
 
 use std::io::Write as _;
 use std::net::TcpStream;
@@ -15,14 +15,14 @@ use crate::clock::now;
 use crate::line::{LINE_PORT, line};
 use crate::{Error, Result};
 
-/// How long an answer to a request is waited for.
+/// Maximum time to wait for the answer to a request.
 const ANSWERED: Duration = Duration::from_secs(30);
-/// Bits in a second of the broadcasts.
+/// Rate of the broadcasts in bits per second.
 const BROADCAST_RATE: u64 = 10_000_000;
-/// Time between two bursts of what is sent at a rate.
+/// Time between two bursts when sending at a fixed rate.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Globs that match nothing, and only after many tries.
+/// Requests with globs that match nothing, and find that out only after many steps.
 pub(super) struct Globs {
     request: Vec<u8>,
 }
@@ -40,7 +40,7 @@ impl Globs {
         Ok(Self { request })
     }
 
-    /// Asks over a link, again as soon as there is an answer.
+    /// Sends requests over a link, each as soon as the one before is answered. Returns the number of answers.
     fn ask(&self, attacker: &Attacker, host: usize) -> usize {
         let mut answers = 0;
         while attacker.goes_on() {
@@ -66,7 +66,7 @@ impl Globs {
         while attacker.goes_on() {
             let due = begun.elapsed().as_secs_f64() / pause.as_secs_f64();
             while f64::from(sent) < due {
-                // A full queue of this host is no news.
+                // The queue of this host may be full; that is not an error.
                 let _ = socket.send_to(&self.request, attacker.everybody());
                 sent += 1;
             }
@@ -88,7 +88,7 @@ impl Running for Globs {
     }
 }
 
-/// Beacons on links.
+/// Beacons sent on links.
 pub(super) struct Beacons;
 
 impl Beacons {
@@ -102,10 +102,10 @@ impl Beacons {
     }
 }
 
-/// A beacon of this peer that fits nobody's set.
+/// Returns a beacon from this address that matches no robot's set.
 pub(super) fn strange_beacon(from: Address, random: &mut ChaCha8Rng) -> Vec<u8> {
     let fingerprint = Fingerprint { count: random.random_range(0..20_000), sum: random.random() };
-    // A bound that nobody else has costs a walk through the whole set.
+    // A bound that no robot has used makes the robot walk through its whole set.
     let beacon = Beacon { bound: now().plus(random.random_range(10..600_000)), fingerprint };
     let envelope = Envelope::new(from, Address::every_brain(), Message::pong(Validity::ALWAYS));
     line(&Envelope { beacon: Some(beacon), ..envelope })
@@ -138,13 +138,13 @@ impl Running for Beacons {
     }
 }
 
-/// The same items, again and again.
+/// The same items, renewed repeatedly.
 pub(super) struct Renewals {
     key: Key,
 }
 
 impl Renewals {
-    /// Items, and renewals in a second.
+    /// Number of items; `RATE` is the number of renewals per second.
     const ITEMS: u32 = 200;
     const RATE: u32 = 1000;
 
@@ -171,13 +171,13 @@ impl Running for Renewals {
     }
 }
 
-/// Records that no role could make count.
+/// Records that are not accepted under any role.
 pub(super) struct Orphans {
     lines: Vec<Vec<u8>>,
 }
 
 impl Orphans {
-    /// Bytes of the data of each.
+    /// Size in bytes of the data of each record.
     const BYTES: usize = 900;
 
     pub(super) fn new() -> Result<Self> {
@@ -197,7 +197,7 @@ impl Running for Orphans {
     fn run(&mut self, attacker: &Attacker) -> Result<String> {
         let (all, sent) = (self.lines.len(), attacker.pour(std::mem::take(&mut self.lines)));
         if sent == 0 && attacker.goes_on() {
-            return Err(Error::answer("pouring records", "no link took any"));
+            return Err(Error::answer("pouring records", "no link accepted a record"));
         }
         Ok(format!("{sent} of {all} records"))
     }

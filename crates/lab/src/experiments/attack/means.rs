@@ -1,4 +1,4 @@
-//! The attacks.
+//! The list of attacks.
 
 use std::fmt;
 use std::time::Instant;
@@ -8,31 +8,31 @@ use super::floods::{Beacons, Globs, Orphans, Renewals};
 use super::traps::{Addresses, Links, Names, Victim};
 use crate::{Lab, Result};
 
-/// What the attacker does.
+/// An attack on the robots of the lab.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Means {
-    /// Nothing: the figures of robots that nobody attacks.
+    /// No attack: the figures of robots without an attacker.
     Quiet,
-    /// One key proposes 4,000 files and names 4,000 addresses.
+    /// One key proposes 4,000 files and publishes 4,000 addresses.
     Addresses,
-    /// Requests of 16 hostile globs on 1,000 buckets, over links and by broadcast at 10 Mbit/s.
+    /// Requests with 16 hostile globs on 1,000 buckets, over links and as broadcasts at 10 Mbit/s.
     Globs,
-    /// Beacons on links as fast as they go, with 12,000 records.
+    /// Beacons on links at full speed, after 12,000 records.
     Beacons,
-    /// One key renews the same items 1,000 times a second.
+    /// One key renews the same items 1,000 times per second.
     Renewals,
-    /// Records that can never count, as fast as they go.
+    /// Records that are never accepted, at full speed.
     Orphans,
-    /// Four hosts hold all links that they get, and connections for files.
+    /// Four hosts hold as many links and connections for files as they get.
     Links,
-    /// One host under 40 names holds a newcomer that compares with it.
+    /// One host under 40 names keeps a newcomer busy that compares its records with it.
     Names,
-    /// Lines and addresses that are to make robots speak to somebody else.
+    /// Lines and addresses that are meant to make robots send to another host.
     Victim,
 }
 
 impl Means {
-    /// All of them.
+    /// All attacks in the order in which they run by default.
     pub const ALL: [Self; 9] = [
         Self::Quiet,
         Self::Addresses,
@@ -45,7 +45,7 @@ impl Means {
         Self::Victim,
     ];
 
-    /// Makes everything that can be made before the attack.
+    /// Does all preparations that are possible before the attack.
     pub(super) fn prepare(self, lab: &Lab, attacker: &Attacker) -> Result<Box<dyn Running>> {
         Ok(match self {
             Self::Quiet => Box::new(Quiet),
@@ -77,12 +77,13 @@ impl fmt::Display for Means {
     }
 }
 
-/// An attack that is prepared.
+/// A prepared attack.
 pub(super) trait Running: Send {
-    /// Attacks until the attacker is told to stop. Returns what it did, in words; a robot that closes a link is no error.
+    /// Attacks until the attacker is told to stop. Returns a description of its actions. A link closed by a robot is
+    /// not an error.
     fn run(&mut self, attacker: &Attacker) -> Result<String>;
 
-    /// Returns what was seen besides, in words, after the end.
+    /// Returns a description of further observations, after the end of the attack.
     fn seen(&mut self, _begun: Instant) -> Result<String> {
         Ok(String::new())
     }

@@ -1,4 +1,4 @@
-//! What is measured while an attack runs.
+//! Measurements during an attack.
 
 use std::collections::BTreeSet;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -12,25 +12,25 @@ use super::attacker::{ping, read_until};
 use crate::line::LINE_PORT;
 use crate::{Error, Fleet, Host, Result, usage};
 
-/// A ping that is not answered by then is lost.
+/// Time limit of a ping; a ping without an answer in this time is lost.
 pub(super) const PING_LIMIT: Duration = Duration::from_secs(10);
 /// Time between two pings of a robot.
 const PING_EVERY: Duration = Duration::from_millis(500);
-/// Time between two looks at memory, and at what robots have.
+/// Time between two readings of the robots' memory and logs.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// Bytes of the honest file.
+/// Size in bytes of the honest file.
 const FILE_BYTES: usize = 100_000;
 /// Name of the honest file.
 const FILE: &str = "honest.bag";
 
-/// The pings of one robot.
+/// Results of the pings of one robot.
 #[derive(Debug, Default)]
 pub(super) struct Pings {
     pub(super) answered: Vec<Duration>,
     pub(super) lost: usize,
 }
 
-/// Pings a robot over its own loopback, as a local program does: a link, a ping, a pong.
+/// Pings a robot over its own loopback, like a local program: it opens a link, sends a ping and reads the pong.
 pub(super) fn ping_until(host: &Host, stop: &AtomicBool) -> Result<Pings> {
     host.within(|| {
         let mut pings = Pings::default();
@@ -38,7 +38,7 @@ pub(super) fn ping_until(host: &Host, stop: &AtomicBool) -> Result<Pings> {
             let begun = Instant::now();
             match ping_once() {
                 Ok(()) => pings.answered.push(begun.elapsed()),
-                // One that is refused at once is as bad as one that is not answered.
+                // A ping that is refused at once counts like one that is not answered.
                 Err(_) => pings.lost += 1,
             }
             thread::sleep(PING_EVERY.saturating_sub(begun.elapsed()));
@@ -57,14 +57,14 @@ fn ping_once() -> std::io::Result<()> {
     read_until(&mut link, "pong")
 }
 
-/// How soon honest things were everywhere; `Err` says why not, in words.
+/// Times until the honest record and file reached all robots; `Err` holds the reason if they did not.
 #[derive(Debug)]
 pub(super) struct Honest {
     pub(super) record: std::result::Result<Duration, String>,
     pub(super) file: std::result::Result<Duration, String>,
 }
 
-/// Says an honest record at one robot and shares a file at another, and waits until all have both.
+/// Publishes an honest record at one robot and shares a file at another, and waits until all robots have both.
 pub(super) fn honest(fleet: &Fleet, at: Instant, patience: Duration) -> Honest {
     thread::sleep(at.saturating_duration_since(Instant::now()));
     let record = thread::scope(|scope| {
@@ -86,7 +86,7 @@ fn record(fleet: &Fleet, patience: Duration) -> Result<Found> {
     })
 }
 
-/// The robots say in their logs what they fetch and what they keep.
+/// Shares the file and waits until all robots have it. The robots' logs show the files that they fetched and keep.
 fn file(fleet: &Fleet, patience: Duration) -> Result<Found> {
     let sharing = fleet.robots().len() - 1;
     let content: Vec<u8> = (0..FILE_BYTES).map(|place| (place * 7 % 251) as u8).collect();
@@ -106,18 +106,18 @@ fn file(fleet: &Fleet, patience: Duration) -> Result<Found> {
     let cid = logs.iter().find_map(|log| log.taken.clone());
     let lacks = |log: &&Log| cid.as_ref().is_none_or(|cid| !log.kept.contains(cid));
     let lacking = logs[..sharing].iter().filter(lacks).count();
-    let shared = if cid.is_some() { "" } else { ", it was not even shared" };
+    let shared = if cid.is_some() { "" } else { ", and it was not even shared" };
     Ok(Err(format!("{lacking} lack it after {} s{shared}", patience.as_secs())))
 }
 
-/// The log of a daemon, read as it grows.
+/// The log of a daemon, read while it grows.
 struct Log {
     path: PathBuf,
     offset: u64,
     partial: String,
-    /// The CID of the honest file, at the robot that shares it.
+    /// The CID of the honest file, known at the robot that shares it.
     taken: Option<String>,
-    /// CIDs of the files that were fetched and checked.
+    /// CIDs of the files that the robot fetched and checked.
     kept: BTreeSet<String>,
 }
 
@@ -156,7 +156,7 @@ fn cid_in(line: &str) -> Option<String> {
     Some(rest.split_whitespace().next()?.to_owned())
 }
 
-/// What a robot used until now.
+/// Resource usage of a robot so far.
 #[derive(Debug, Clone, Copy)]
 struct Used {
     resident: u64,
@@ -164,10 +164,10 @@ struct Used {
     written: u64,
 }
 
-/// The robots' processes, as they were when an attack began.
+/// The robots' processes, with their usage when the attack began.
 pub(super) struct Watch(Vec<(u32, Used)>);
 
-/// What robots used during an attack: the mean and the most of one.
+/// Resource usage of the robots during an attack: the mean, and the maximum of one robot.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Usage {
     /// Share of one processor.
@@ -185,7 +185,8 @@ impl Watch {
         fleet.robots_mut().iter_mut().map(used).collect::<Result<_>>().map(Self)
     }
 
-    /// Looks at the memory until then; gives by how much that of a robot grew at most. An error names a robot that died.
+    /// Observes the memory until the given time, and returns the maximum growth of one robot. An error means that a
+    /// robot died.
     pub(super) fn follow(&self, until: Instant) -> Result<u64> {
         let mut most = 0;
         loop {
@@ -223,7 +224,7 @@ impl Used {
     }
 }
 
-/// What a thread returns.
+/// Returns the result of a thread, or continues its panic.
 pub(super) fn joined<T>(handle: thread::ScopedJoinHandle<'_, T>) -> T {
     handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

@@ -1,4 +1,4 @@
-//! What came of an attack, as it is printed. What failed is printed as well.
+//! Outcome of an attack and its printed form, including measurements that failed.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,11 +13,11 @@ use crate::{Error, Result};
 #[derive(Debug)]
 pub struct Attacked(pub(super) Vec<Outcome>);
 
-/// What one attack did to robots.
+/// Effect of one attack on the robots.
 #[derive(Debug)]
 pub struct Outcome {
     means: Means,
-    /// Pings that were answered, and those that were not.
+    /// Number of answered pings, and number of lost pings.
     pings: (usize, usize),
     median_ping: Duration,
     worst_ping: Duration,
@@ -26,7 +26,7 @@ pub struct Outcome {
     file: std::result::Result<Duration, String>,
     used: Usage,
     notes: Vec<String>,
-    /// Why there are no figures.
+    /// The reason why there are no figures.
     failure: Option<String>,
 }
 
@@ -72,33 +72,33 @@ impl Outcome {
         }
     }
 
-    /// Adds a sentence about the attack, or why there is none.
+    /// Adds a sentence about the attack, or the error that prevented it.
     pub(super) fn note(&mut self, note: Result<String>) {
         let note = note.unwrap_or_else(|error| format!("FAILED: {error}"));
         self.notes.extend((!note.is_empty()).then_some(note));
     }
 
-    /// The attack.
+    /// Returns the attack that had this outcome.
     pub fn means(&self) -> Means {
         self.means
     }
 
-    /// The worst ping of a robot; at least ten seconds when one was not answered. `None` when nothing was measured.
+    /// Returns the worst ping of all robots; at least 10 s if a ping was lost. `None` when nothing was measured.
     pub fn worst_ping(&self) -> Option<Duration> {
         (self.failure.is_none() && self.pings.0 + self.pings.1 > 0).then_some(self.worst_ping)
     }
 
-    /// By how many bytes the memory of a robot grew at most.
+    /// Returns the maximum growth, in bytes, of the memory of one robot.
     pub fn grown_bytes(&self) -> Option<u64> {
         self.grown.as_ref().ok().copied()
     }
 
-    /// How soon an honest record was everywhere.
+    /// Returns the time until the honest record was on all robots.
     pub fn record(&self) -> Option<Duration> {
         self.record.as_ref().ok().copied()
     }
 
-    /// How soon an honest file was kept by all.
+    /// Returns the time until all robots kept the honest file.
     pub fn file(&self) -> Option<Duration> {
         self.file.as_ref().ok().copied()
     }
@@ -126,12 +126,12 @@ impl Outcome {
 }
 
 impl Attacked {
-    /// The outcomes, in the order of the attacks.
+    /// Returns the outcomes, in the order of the attacks.
     pub fn outcomes(&self) -> &[Outcome] {
         &self.0
     }
 
-    /// All figures.
+    /// Returns all figures, as an array with one object for each attack.
     pub fn json(&self) -> Value {
         self.0.iter().map(Outcome::json).collect()
     }
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_is_printed() {
+    fn failed_measurements_are_printed() {
         let mut failed = outcome(1, Err("3 lack it after 60 s".to_owned()));
         failed.note(Err(Error::Full("x".to_owned())));
         let shown = failed.to_string();

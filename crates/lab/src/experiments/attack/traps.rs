@@ -1,4 +1,4 @@
-//! Attacks that make robots wait, or speak to somebody.
+//! Attacks that make robots wait, or make them send to another host.
 
 use std::io::{ErrorKind, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
@@ -19,10 +19,10 @@ use crate::{Error, Host, Lab, Observer, Result, Sightings};
 
 /// TCP port of IPFS connections.
 const IPFS_PORT: u16 = 6002;
-/// Time between two rounds of what is done again and again.
+/// Time between two rounds of a repeated action.
 const ROUND: Duration = Duration::from_millis(500);
 
-/// Returns a CID that stands for nothing, for each pair of numbers.
+/// Returns a CID without any content, a different one for each pair of numbers.
 fn cid(of: u8, number: u16) -> Result<String> {
     let known = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku";
     let strange = |error: &dyn std::fmt::Display| Error::answer("making a CID", error.to_string());
@@ -32,7 +32,7 @@ fn cid(of: u8, number: u16) -> Result<String> {
     Ok(Cid::try_from(bytes).map_err(|error| strange(&error))?.to_string())
 }
 
-/// Many files and many addresses of one key.
+/// Many files and many addresses, published by one key.
 pub(super) struct Addresses {
     lines: Vec<Vec<u8>>,
 }
@@ -60,11 +60,12 @@ impl Running for Addresses {
     }
 }
 
-/// Links and connections that do nothing.
+/// Links and connections that carry no requests.
 pub(super) struct Links;
 
 impl Links {
-    /// Links of each host, as many as a robot takes of one; and connections for files.
+    /// Number of links of each host, which is the most that a robot accepts from one host, and of connections for
+    /// files.
     const OF_HOST: (usize, usize) = (16, 40);
     const NEWLINE_EVERY: Duration = Duration::from_secs(10);
 }
@@ -95,7 +96,7 @@ impl Running for Links {
     }
 }
 
-/// Whether the other side has not closed it; what it says is thrown away.
+/// Returns whether the other side has not closed the connection. Bytes that arrive are discarded.
 fn is_open(stream: &TcpStream) -> bool {
     let mut buffer = [0; 4096];
     let mut stream_ref = stream;
@@ -112,12 +113,12 @@ fn is_open(stream: &TcpStream) -> bool {
     is_open && stream.set_nonblocking(false).is_ok()
 }
 
-/// One host under many names, which answers comparisons with a record now and then.
+/// One host under many names, which answers comparisons with one record at intervals.
 pub(super) struct Names {
     newcomer: Robot,
     sightings: Arc<Sightings>,
     listener: TcpListener,
-    /// Whether it has been started.
+    /// The observer of the newcomer, once the newcomer has been started.
     observer: Option<Observer>,
 }
 
@@ -125,7 +126,7 @@ impl Names {
     const NAMES: u8 = 40;
     const RECORDS: usize = 1500;
     const TRICKLE: Duration = Duration::from_secs(2);
-    /// How long the newcomer is waited for after the attack.
+    /// Maximum time to wait for the newcomer after the attack.
     const PATIENCE: Duration = Duration::from_secs(120);
 
     pub(super) fn new(lab: &Lab, attacker: &Attacker) -> Result<Self> {
@@ -158,7 +159,7 @@ impl Running for Names {
                 let _ = socket.send_to(&beacon, attacker.everybody());
             }
             if self.observer.is_none() {
-                // The newcomer hears the attacker from its first moment.
+                // The newcomer starts only now, so that it hears the attacker from its first moment.
                 self.newcomer.launch()?;
                 let observer = Observer::start(self.newcomer.host(), 0, &["/share/*"], &self.sightings)?;
                 self.observer = Some(observer);
@@ -195,7 +196,7 @@ impl Running for Names {
     }
 }
 
-/// Addresses that are not the attacker's.
+/// Addresses of another host, which the attacker claims as its own.
 pub(super) struct Victim {
     lines: Vec<Vec<u8>>,
     paths: Vec<Vec<u8>>,
@@ -206,7 +207,7 @@ pub(super) struct Victim {
 }
 
 impl Victim {
-    /// Keys, addresses of each, and chains of channels.
+    /// Number of keys; then the number of addresses of each, and the number of paths over several channels.
     const KEYS: u8 = 8;
     const ADDRESSES: u16 = 148;
     const PATHS: u8 = 15;
@@ -216,7 +217,7 @@ impl Victim {
         let victim = lab.host("victim")?;
         let at = victim.address();
         let ports = (0..Self::ADDRESSES).map(|port| listen(&victim, at, Self::FIRST_PORT + port));
-        // A socket on the very address hears no broadcasts.
+        // A socket bound to this address does not receive broadcasts.
         let datagrams = victim.within(|| {
             let socket = UdpSocket::bind((at, 1240))?;
             socket.set_nonblocking(true).map(|()| socket)
@@ -252,7 +253,7 @@ fn listen(host: &Host, at: Ipv4Addr, port: u16) -> Result<TcpListener> {
     host.within(bind)?.map_err(Error::io(format!("port {port} of {}", host.name())))
 }
 
-/// Records by which each of several keys has a file at many ports of the victim.
+/// Returns records by which each of several keys claims to have a file at many ports of the victim.
 fn addresses_of(victim: Ipv4Addr) -> Result<Vec<Vec<u8>>> {
     let mut lines = Vec::new();
     for number in 0..Victim::KEYS {
@@ -267,7 +268,7 @@ fn addresses_of(victim: Ipv4Addr) -> Result<Vec<Vec<u8>>> {
     Ok(lines)
 }
 
-/// Beacons that pretend to have come over the victim, and over the target's own loopback.
+/// Returns beacons that claim to have come over the victim, and over the target's own loopback.
 fn paths_over(victim: Ipv4Addr) -> Result<Vec<Vec<u8>>> {
     let mut random = ChaCha8Rng::seed_from_u64(8);
     let path = |number: u8| {
@@ -294,7 +295,7 @@ impl Running for Victim {
         while attacker.goes_on() {
             self.count();
             attacker.pause(ROUND);
-            // Paths are kept open by what comes over them.
+            // Messages that arrive over a path keep it open.
             for line in &self.paths {
                 if link.as_mut().is_none_or(|link| link.write_all(line).is_err()) {
                     link = attacker.link(0).ok();
@@ -320,7 +321,7 @@ mod tests {
     use routing::Message;
 
     #[test]
-    fn what_the_attacker_says_is_well_formed() {
+    fn the_lines_of_the_attacker_are_well_formed() {
         assert_eq!(addresses_of(Ipv4Addr::new(10, 77, 0, 9)).unwrap().len(), 8 * 149);
         let paths = paths_over(Ipv4Addr::new(10, 77, 0, 9)).unwrap();
         for line in &paths {

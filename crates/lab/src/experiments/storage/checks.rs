@@ -1,16 +1,16 @@
-//! Checks and figures, as the parts of the experiment print them.
+//! Checks and figures in the form in which the parts of the experiment print them.
 
 use std::time::{Duration, Instant};
 
 use crate::{Error, Result};
 
-/// Most things take a few seconds; a busy machine may need longer.
+/// Time limit of most steps. They take a few seconds; a busy machine may need longer.
 pub(super) const SOON: Duration = Duration::from_secs(90);
 pub(super) const MIB: u64 = 1024 * 1024;
 
-/// That something is as it should be.
+/// Prints a check and its result. Fails when the condition is false.
 pub(super) fn must(what: &str, is_so: bool, seen: impl std::fmt::Display) -> Result {
-    println!("  {}: {what}: {seen}", if is_so { "ok" } else { "NOT SO" });
+    println!("  {}: {what}: {seen}", if is_so { "ok" } else { "FAILED" });
     if is_so { Ok(()) } else { Err(Error::answer(what, seen.to_string())) }
 }
 

@@ -1,4 +1,4 @@
-//! Files that rot, are cut, rewritten or replaced while somebody fetches them.
+//! Files that rot, are cut, rewritten or replaced while a robot fetches them.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
@@ -11,22 +11,22 @@ use super::robots::{cid_of, has_copy_of, has_it_right, holders, storage_of, wait
 use crate::daemon::Robot;
 use crate::{Error, Lab, Result, wait_until};
 
-/// So slow that a file can be spoilt on the way.
+/// Rate limit in bits per second, low enough that a file can be damaged during its transfer.
 const RATE: u64 = 16_000_000;
 const LONG: Duration = Duration::from_secs(300);
 
 type Spoil = fn(&Path) -> std::io::Result<()>;
 
-/// What follows from what becomes of the file.
+/// Consequence of a change to the file.
 #[derive(Clone, Copy, PartialEq)]
 enum Outcome {
-    /// What is there now is a newer version, which takes the place of the file everywhere.
+    /// The changed file is a newer version, which replaces the older one on all robots.
     Replaced,
-    /// The owner does not hold it any more; the others do.
+    /// The owner does not hold the file any more; the other robots do.
     LetGo,
 }
 
-/// What becomes of the file in the folder of its owner.
+/// The changes made to the file in its owner's folder.
 const WAYS: [(&str, Spoil, Outcome); 6] = [
     ("altered", rot, Outcome::Replaced),
     ("cut", |path| File::options().write(true).open(path)?.set_len(300_000), Outcome::Replaced),
@@ -51,8 +51,8 @@ const WAYS: [(&str, Spoil, Outcome); 6] = [
     ),
 ];
 
-/// Flips a bit in each mebibyte, and puts the time of modification back. The file system notes that the file was changed all
-/// the same.
+/// Flips a bit in each mebibyte, and restores the time of modification. The file system still notes the time of the
+/// change.
 fn rot(path: &Path) -> std::io::Result<()> {
     let file = File::options().read(true).write(true).open(path)?;
     let times = file.metadata()?;
@@ -72,7 +72,7 @@ pub(super) fn run(big: bool) -> Result {
     Ok(())
 }
 
-/// The file of `a` is spoilt, and so are blocks at `b`, while `d` fetches; only `c` has all of it.
+/// Damages the file of `a` and blocks of `b` while `d` fetches. Only `c` keeps all of it.
 fn run_one(lab: &Lab, (way, spoil, outcome): (&str, Spoil, Outcome), seed: u64, size: u64) -> Result {
     let (a, b, c) = (Robot::start(lab, "a")?, Robot::start(lab, "b")?, Robot::start(lab, "c")?);
     let (name, draft) = (format!("{way}.bag"), a.home().join("draft"));
@@ -80,7 +80,7 @@ fn run_one(lab: &Lab, (way, spoil, outcome): (&str, Spoil, Outcome), seed: u64, 
     let path = a.shared_folder().join(&name);
     fs::rename(&draft, &path).map_err(Error::io("sharing"))?;
     wait_for_holders(&c, &name, &["a", "b", "c"], SOON)?;
-    // What a's file becomes is a file of the same name; from here on the first is meant.
+    // The changed file of `a` has the same name, so the CID identifies the first version from here on.
     let cid = cid_of(&c, &name)?;
     for robot in [&a, &b, &c] {
         robot.host().limit_rate(RATE)?;
@@ -106,24 +106,24 @@ fn run_one(lab: &Lab, (way, spoil, outcome): (&str, Spoil, Outcome), seed: u64, 
     read_through(&b)?;
     read_through(&a)?;
     wait_for_holders(&d, &cid, &["b", "c", "d"], LONG)?;
-    wait_until(LONG, "a does not hold it", || {
+    wait_until(LONG, "a does not hold the file", || {
         holders(&d, &cid).iter().all(|host| host != "a").then_some(())
     })?;
-    wait_until(LONG, "a and b whole", || (is_whole(&a) && is_whole(&b)).then_some(()))?;
-    say("  healed; since the damage", seconds(damaged));
+    wait_until(LONG, "pins of a and b are whole", || (is_whole(&a) && is_whole(&b)).then_some(()))?;
+    say("  healed; time since the damage", seconds(damaged));
     must("  right there", has_it_right(&b, &cid, seed, size, lab.folder())?, b.host().name())
 }
 
-/// Waits until nobody holds the file any more, and all have what is at the path now.
+/// Waits until no robot holds the older version any more, and all have the newer version at this path.
 fn wait_until_replaced(robots: &[&Robot], (event, cid, path): (&str, &str, &Path), lab: &Lab) -> Result {
     let begun = Instant::now();
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     for robot in robots {
         wait_for_holders(robot, &name, &["a", "b", "c", "d"], LONG)?;
-        wait_until(LONG, "the older version let go", || holders(robot, cid).is_empty().then_some(()))?;
-        wait_until(LONG, "all that is pinned whole", || is_whole(robot).then_some(()))?;
+        wait_until(LONG, "the older version is gone", || holders(robot, cid).is_empty().then_some(()))?;
+        wait_until(LONG, "all pinned files are whole", || is_whole(robot).then_some(()))?;
     }
-    say(&format!("{event}: the newer version alone was at all after"), seconds(begun));
+    say(&format!("{event}: only the newer version was on all robots after"), seconds(begun));
     for robot in robots {
         must("  right there", has_copy_of(robot, &name, path, lab.folder())?, robot.host().name())?;
     }
@@ -160,7 +160,7 @@ fn block_files(robot: &Robot) -> Result<Vec<PathBuf>> {
     list().map_err(Error::io("listing blocks"))
 }
 
-/// Has every file read that the robot holds; that it cannot be had whole now and then is what this is for.
+/// Lets the CLI read every file that the robot holds. A file may be incomplete at this moment, so failures are ignored.
 fn read_through(robot: &Robot) -> Result {
     let report = robot.cli(&["report", "--json"])?;
     for file in report["files"].as_array().into_iter().flatten() {
@@ -174,7 +174,7 @@ fn read_through(robot: &Robot) -> Result {
     Ok(())
 }
 
-/// Whether all that the robot has pinned is there.
+/// Returns whether all pinned files of the robot are complete.
 fn is_whole(robot: &Robot) -> bool {
     let pins = storage_of(robot).ok().and_then(|storage| storage["pins"].as_array().cloned());
     pins.is_some_and(|pins| pins.iter().all(|pin| pin["is_whole"] == true))

@@ -1,4 +1,4 @@
-//! A disk that gets full while a file comes, and has room again.
+//! A disk that becomes full during a file transfer, and later has space again.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::{Error, Lab, Result, wait_until};
 
 const NAME: &str = "coming.bag";
 const SEED: u64 = 3;
-/// So slow that the disk can be filled on the way.
+/// Rate limit in bits per second, low enough that the disk can be filled during the transfer.
 const RATE: u64 = 40_000_000;
 const SPARE: u64 = 16 * MIB;
 
@@ -37,14 +37,14 @@ pub(super) fn run(lab: &Lab, big: bool) -> Result {
         let storage = storage_of(&b).ok()?;
         storage["waiting_files"][0]["reason"].as_str().map(str::to_owned)
     })?;
-    must("b says why it does not go on", message.contains("the disk is full"), &message)?;
+    must("b reports why it does not continue", message.contains("the disk is full"), &message)?;
     let shown = b.cli_text(&["storage"])?;
     say("`storage` says", shown.lines().take(3).collect::<Vec<_>>().join(" | "));
     let left = partial_blocks(&b.data_folder().join("ipfs/blocks"))?;
-    must("no half written file is left", left == 0, left)?;
-    must("b does not say that it holds it", !holders(&b, NAME).contains(&"b".to_owned()), "so")?;
-    must("what it leaves for others is left", disk.free()? >= SPARE, megabytes(disk.free()?))?;
-    // Waiting is cheap: nothing is fetched meanwhile, and hardly anything computed.
+    must("no partly written file is left", left == 0, left)?;
+    must("b does not claim to hold the file", !holders(&b, NAME).contains(&"b".to_owned()), "by its report")?;
+    must("the space reserved for other programs is free", disk.free()? >= SPARE, megabytes(disk.free()?))?;
+    // Waiting is cheap: the daemon fetches nothing meanwhile, and computes hardly anything.
     let (cpu, received) = (b.running()?.cpu_time()?, b.host().traffic()?.received);
     std::thread::sleep(Duration::from_secs(10));
     let cpu = b.running()?.cpu_time()? - cpu;
@@ -53,16 +53,16 @@ pub(super) fn run(lab: &Lab, big: bool) -> Result {
     let begun = Instant::now();
     disk.empty()?;
     wait_for_holders(&b, NAME, &["a", "b"], Duration::from_secs(300))?;
-    say("once there was room, it was whole after", seconds(begun));
+    say("once there was space, the file was whole after", seconds(begun));
     must("b has it byte for byte", has_it_right(&b, NAME, SEED, size, lab.folder())?, megabytes(size))?;
     let storage = storage_of(&b)?;
     must(
-        "nothing waits any more",
+        "no file is waiting",
         storage["waiting_files_total"] == 0 && storage["reason"] == Value::Null,
-        "so",
+        "by its report",
     )?;
     let received = b.host().traffic()?.received;
-    say("b received in all", format!("{:.3} file sizes", received as f64 / size as f64));
+    say("b received in total", format!("{:.3} file sizes", received as f64 / size as f64));
     b.terminate().map(drop)
 }
 
@@ -70,7 +70,7 @@ fn used(robot: &Robot) -> u64 {
     storage_of(robot).ok().and_then(|storage| storage["used_bytes"].as_u64()).unwrap_or(0)
 }
 
-/// How many files are there that have no block's name yet.
+/// Returns the number of block files that were not completely written.
 fn partial_blocks(blocks: &Path) -> Result<usize> {
     let list =
         |folder: &Path| fs::read_dir(folder).map_err(Error::io(format!("listing {}", folder.display())));

@@ -1,4 +1,4 @@
-//! A file in the shared folder of a robot with 128 MiB of memory and 200 MiB of free disk.
+//! A file in the shared folder of a robot with 128 MiB of memory and 200 MiB of free disk space.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::{Lab, MemoryLimit, Result, wait_until};
 
 const MEMORY: u64 = 128 * MIB;
 const FREE: u64 = 200 * MIB;
-/// What the daemon itself may have at most.
+/// Maximum memory of the daemon itself in bytes.
 const AIM: u64 = 60_000_000;
 const LONG: Duration = Duration::from_secs(900);
 const NAME: &str = "large.bag";
@@ -20,7 +20,7 @@ const SEED: u64 = 1;
 pub(super) fn run(lab: &Lab, big: bool) -> Result {
     let size = if big { 2048 * MIB } else { 64 * MIB };
     let host = lab.host("a")?;
-    // The file, the room beside it, and what a file system needs itself.
+    // Space for the file, the free space beside it, and the file system's own data.
     let disk = SmallDisk::mount(host.folder(), size + FREE + size / 20 + 64 * MIB)?;
     let mut a = Robot::new(host, "settle_seconds = 1")?;
     a.launch()?;
@@ -47,10 +47,10 @@ pub(super) fn run(lab: &Lab, big: bool) -> Result {
     must("b has it byte for byte", has_it_right(&b, NAME, SEED, size, lab.folder())?, megabytes(size))?;
     tell(&mut a, &limit, before)?;
     let used = storage_of(&a)?["used_bytes"].as_u64().unwrap_or(u64::MAX);
-    must("a stores little beside the file", used < size / 1000 + 100_000, megabytes(used))?;
+    must("a stores little in addition to the file", used < size / 1000 + 100_000, megabytes(used))?;
     let resident = a.running()?.peak_resident_bytes()?;
     must("peak memory of a is under 60 MB", resident < AIM, megabytes(resident))?;
-    must("a still runs", a.running()?.is_running()?, "it does")?;
+    must("a still runs", a.running()?.is_running()?, "by its process")?;
     a.terminate()?;
     let begun = Instant::now();
     a.restart()?;
@@ -67,7 +67,7 @@ pub(super) fn run(lab: &Lab, big: bool) -> Result {
 fn tell(a: &mut Robot, limit: &MemoryLimit, before: u64) -> Result {
     let process = a.running()?;
     say("  peak memory of the process", megabytes(process.peak_resident_bytes()?));
-    say("  peak with the system's copies of files", megabytes(limit.peak()?));
+    say("  peak including the page cache", megabytes(limit.peak()?));
     say("  written to disk", megabytes(process.written_bytes()? - before));
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Many small files, and one that is nearly all holes.
+//! Many small files, and one file that consists almost only of holes.
 
 use std::fs::{self, File};
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::{Error, Lab, Result, counts_writes, wait_until};
 
 const LONG: Duration = Duration::from_secs(900);
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Asking, too, takes time of the daemon that is measured.
+/// Pause between requests, because answering them takes processor time of the measured daemon.
 const PAUSE: Duration = Duration::from_millis(500);
 const SMALL: usize = 4096;
 
@@ -50,7 +50,7 @@ pub(super) fn run(lab: &Lab, big: bool) -> Result {
     must("all are served in place", matching == number + 1, format!("{matching} of {}", number + 1))
 }
 
-/// Each is another, so that no block is shared.
+/// Writes files with different contents, so that no block is shared.
 fn write_files(a: &Robot, number: usize) -> Result {
     let folder = a.home().join("draft");
     let write = || {
@@ -64,7 +64,7 @@ fn write_files(a: &Robot, number: usize) -> Result {
     write().map_err(Error::io("writing many files"))
 }
 
-/// Asks the daemon for numbers alone: to list all pins again and again would be most of what is measured.
+/// Waits for the number of pins. It requests only numbers, because listing all pins would dominate the measurement.
 fn wait_for_pins(a: &Robot, number: usize) -> Result {
     let mut client = None;
     wait_until(LONG, &format!("{number} whole pins"), || {

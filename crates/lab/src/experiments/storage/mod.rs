@@ -1,4 +1,4 @@
-//! What becomes of files that are larger than memory and disk, that change, that find no room, and that are many.
+//! Files that are larger than memory and disk, that change, that do not fit, and that are many.
 
 mod checks;
 mod damage;
@@ -10,17 +10,17 @@ mod robots;
 
 use crate::{Lab, Result};
 
-/// Show what becomes of large, changing, homeless and many files
+/// Test the storage of large, changing, unstorable and many files
 ///
-/// Four parts: a file in the shared folder of a robot with little memory and little disk; files that are altered, cut,
-/// rewritten or replaced while they are fetched; a disk that gets full while a file comes; many small files, and a large
-/// one that is mostly holes. Each ends with an error when something is not as it should be.
+/// Part 1: a file in the shared folder of a robot with little memory and disk space. Part 2: files that are altered,
+/// cut, rewritten or replaced while they are fetched. Part 3: a disk that becomes full during a transfer. Part 4: many
+/// small files, and a large one that consists mostly of holes. Each part ends with an error when a check fails.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Storage {
-    /// 2 GiB and 10,000 files instead of 64 MiB and 500
+    /// Use 2 GiB and 10,000 files instead of 64 MiB and 500
     #[arg(long)]
     pub big: bool,
-    /// Only this part
+    /// Run only this part
     #[arg(long, value_enum)]
     pub only: Option<Part>,
 }
@@ -28,20 +28,20 @@ pub struct Storage {
 /// A part of the experiment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Part {
-    /// A file that neither fits into memory nor once more onto the disk.
+    /// A file that fits neither into memory nor a second time onto the disk.
     InPlace,
     /// Files that change while they are served.
     Damage,
-    /// A disk that gets full.
+    /// A disk that becomes full.
     Full,
     /// Many small files, and one with large holes.
     Many,
 }
 
-/// Does the parts that are wanted, and prints figures.
+/// Runs the selected parts, and prints their figures.
 ///
 /// # Errors
-/// When something is not as it should be.
+/// When a check fails.
 pub fn storage(options: &Storage) -> Result {
     let is_wanted = |part| options.only.is_none_or(|only| only == part);
     type Run = fn(&Lab, bool) -> Result;

@@ -1,4 +1,4 @@
-//! Files of bytes without any pattern.
+//! Files of pseudo-random bytes.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Write as _};
@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::{Error, Result};
 
-/// Bytes without any pattern, always the same for one seed.
+/// Returns pseudo-random bytes, always the same for one seed.
 fn noise(seed: u64) -> impl Read {
     struct Noise(ChaCha8Rng);
     impl Read for Noise {
@@ -27,14 +27,15 @@ pub(super) fn write_noise(path: &Path, seed: u64, bytes: u64) -> Result {
         std::io::copy(&mut noise(seed).take(bytes), &mut file)?;
         file.flush()?;
         file.sync_all()?;
-        // So that whoever reads it first really reads it, and the memory for that is his. It is advice.
+        // Asks the kernel to drop the file from the page cache. The first reader then reads it from disk, and the cache
+        // counts as that reader's memory. A failure is ignored.
         let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
         Ok(())
     };
     write().map_err(Error::io(format!("writing {}", path.display())))
 }
 
-/// Whether a file is just these bytes, however large it is.
+/// Returns whether a file consists of exactly these bytes. The file may be larger than memory.
 pub(super) fn is_noise(path: &Path, seed: u64, bytes: u64) -> Result<bool> {
     let compare = || -> std::io::Result<bool> {
         let mut file = BufReader::new(File::open(path)?);

@@ -1,4 +1,4 @@
-//! What robots tell of files, and what they have of them.
+//! Reports of robots about files, and the files that they hold.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::noise::is_noise;
 use crate::daemon::Robot;
 use crate::{Error, Result, wait_until};
 
-/// The names of those that hold the file of this name or CID in `robot`'s report.
+/// Returns the names of the hosts that hold the file with this name or CID, according to `robot`'s report.
 pub(super) fn holders(robot: &Robot, what: &str) -> Vec<String> {
     let report = robot.cli(&["report", "--json"]).unwrap_or_default();
     let files = report["files"].as_array().cloned().unwrap_or_default();
@@ -22,7 +22,7 @@ pub(super) fn holders(robot: &Robot, what: &str) -> Vec<String> {
     files.iter().filter(|file| file["name"] == what || file["cid"] == what).flat_map(of).collect()
 }
 
-/// Waits until these hold the file, by the report of `robot`.
+/// Waits until these hosts hold the file, according to `robot`'s report.
 pub(super) fn wait_for_holders(robot: &Robot, name: &str, wanted: &[&str], within: Duration) -> Result {
     wait_until(within, &format!("{name} held by {wanted:?}"), || {
         let held = holders(robot, name);
@@ -30,7 +30,7 @@ pub(super) fn wait_for_holders(robot: &Robot, name: &str, wanted: &[&str], withi
     })
 }
 
-/// The CID of the only file of this name.
+/// Returns the CID of the first file with this name in the report.
 pub(super) fn cid_of(robot: &Robot, name: &str) -> Result<String> {
     let report = robot.cli(&["report", "--json"])?;
     let file = report["files"].as_array().into_iter().flatten().find(|file| file["name"] == name);
@@ -42,7 +42,7 @@ pub(super) fn storage_of(robot: &Robot) -> Result<Value> {
     robot.cli(&["storage", "--json"])
 }
 
-/// What `robot` itself has of the file, fetched from it alone by the CLI, compared with what it should be.
+/// Fetches the file from `robot` alone with the CLI, and returns whether its content is right.
 pub(super) fn has_it_right(robot: &Robot, name: &str, seed: u64, bytes: u64, folder: &Path) -> Result<bool> {
     let copy = copy_of(robot, name, folder)?;
     let is_right = is_noise(&copy, seed, bytes)?;
@@ -50,7 +50,7 @@ pub(super) fn has_it_right(robot: &Robot, name: &str, seed: u64, bytes: u64, fol
     Ok(is_right)
 }
 
-/// Returns whether what `robot` has of the file is the same as the file at this path.
+/// Fetches the file from `robot`, and returns whether its content equals that of the file `original`.
 pub(super) fn has_copy_of(robot: &Robot, name: &str, original: &Path, folder: &Path) -> Result<bool> {
     let copy = copy_of(robot, name, folder)?;
     let read = |path: &Path| std::fs::read(path).map_err(Error::io("reading a file to compare"));
