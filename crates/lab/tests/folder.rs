@@ -119,7 +119,7 @@ fn a_daemon_that_would_share_its_own_blocks_or_has_a_file_for_a_folder_does_not_
     let shared = robot.shared_folder();
     fs::remove_dir(&shared).map_err(io("removing the shared folder"))?;
     write(&shared, "no folder")?;
-    refuses_to_start(robot, "is a file; name a folder with --shared")
+    refuses_to_start(robot, "is a file; choose a folder with --shared")
 }
 
 fn refuses_to_start(mut robot: Robot, way_out: &str) -> Result {
