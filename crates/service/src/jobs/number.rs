@@ -5,7 +5,8 @@ use std::fmt;
 use std::str::FromStr;
 use store::TableKey;
 
-/// Number of a job among those of its service. Numbers only grow while a job with the last one is remembered.
+/// Number of a job among those of its service. A new job gets the highest remembered number plus one, so the number of
+/// a forgotten job can be used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct JobNumber(pub u64);
