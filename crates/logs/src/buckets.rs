@@ -48,7 +48,7 @@ impl Station {
 /// Returns the bucket for the description of a file: `share/info/CID`.
 #[expect(clippy::expect_used, reason = "a CID has at most 62 characters and no slash")]
 pub fn info(cid: &Cid) -> BucketPath {
-    buckets::SHARE_INFO.of(&cid.to_string()).expect("a CID is a name of a path")
+    buckets::SHARE_INFO.of(&cid.to_string()).expect("a CID is a valid name in a path")
 }
 
 /// Returns the CID of the file that `bucket` describes, or `None` when it is not a bucket of descriptions.

@@ -303,7 +303,7 @@ mod tests {
         assert_eq!(names(&folder.look(Known::new()).await), ["b.bag"]);
         let left_out = folder.settings.status.borrow().left_out.clone();
         assert_eq!(left_out.0[&Reason::Private].total, 1);
-        // The path leads to the data folder itself.
+        // Now the path leads to the data folder itself.
         fs::rename(&shared, root.path().join("aside")).unwrap();
         std::os::unix::fs::symlink(&data, &shared).unwrap();
         let look = folder.look(Known::new()).await;

@@ -57,7 +57,7 @@ pub enum Action {
     Take {
         /// The file to fetch, from the statements about it.
         file: Box<SharedFile>,
-        /// Peers that most likely hold it.
+        /// Peers that most likely hold the file.
         providers: Holders,
     },
     /// Unpin a file of another node that was discarded.
@@ -95,7 +95,7 @@ impl Replication {
         }
     }
 
-    /// Replaces the list of files that this node has checked and pinned, its own files included.
+    /// Replaces the list of files that this node has checked and pinned, including its own files.
     pub fn set_kept(&mut self, kept: BTreeMap<Cid, Description>) {
         self.kept = kept;
     }
@@ -188,7 +188,8 @@ enum Step {
     Keep,
 }
 
-/// Returns the next steps, file by file. `kept` holds what this node has checked and pinned, its own files included.
+/// Returns the next steps, file by file. `kept` holds the files that this node has checked and pinned, including its
+/// own.
 fn plan(
     files: &BTreeMap<Cid, SharedFile>,
     kept: &BTreeMap<Cid, Description>,

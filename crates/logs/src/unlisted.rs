@@ -86,7 +86,7 @@ mod tests {
     use crate::index::tests::{NOW, cid, description, peer, say};
     use dcache::{Kind, Set};
 
-    /// Peer 2, which keeps the file of peer 1.
+    /// The checks of peer 2, which keeps the file of peer 1.
     #[derive(Default)]
     struct Keeper(UnlistedLooks);
 

@@ -36,7 +36,7 @@ impl Pace {
     }
 
     /// Notes the files that a check found open at `elapsed`, and the duration of the check. Returns the time of the
-    /// next check. A file that stays open is checked ever more rarely.
+    /// next check. The longer a file stays open, the more rarely it is checked.
     pub(crate) fn note(&mut self, open: Vec<String>, elapsed: Duration, took: Duration) -> Option<Duration> {
         self.next = elapsed + SHORTEST_WAIT.max(took * IDLE_SHARE);
         let since = |path: String| {

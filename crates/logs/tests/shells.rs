@@ -86,7 +86,7 @@ async fn wait_for_files(swarm: &Swarm, is_so: impl Fn(&[SharedFile]) -> bool) ->
             let _ = tokio::time::timeout(Duration::from_millis(200), changes.recv()).await;
         }
     };
-    tokio::time::timeout(DEADLINE, wait).await.expect("the expected statements before the deadline")
+    tokio::time::timeout(DEADLINE, wait).await.expect("the expected statements are made before the deadline")
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@
 //! time. A [`Context`] gives the service the running swarm, tables on the disk, the IPFS node, metrics and faults. Long
 //! work is a job ([`Jobs`]).
 //!
-//! `docs/add-a-service.md` walks through a whole service, `examples/heartbeat.rs`.
+//! `docs/add-a-service.md` is a tutorial. It explains a complete service, `examples/heartbeat.rs`.
 
 mod banner;
 mod context;

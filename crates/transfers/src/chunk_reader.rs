@@ -28,7 +28,7 @@ impl ChunkReader {
     pub(crate) fn open(store: Store, source: Source) -> Self {
         let (sender, pieces) = mpsc::channel(AHEAD);
         tokio::task::spawn_blocking(move || {
-            if let Err(Stop::Failed(error)) = pour(&store, &source, &sender) {
+            if let Err(Stop::Failed(error)) = send_pieces(&store, &source, &sender) {
                 let _ = sender.blocking_send(Err(error.to_string()));
             }
         });
@@ -66,7 +66,12 @@ impl From<ReadError> for Stop {
     }
 }
 
-fn pour(store: &Store, source: &Source, sender: &mpsc::Sender<Result<Vec<u8>, String>>) -> Result<(), Stop> {
+/// Reads the file, and sends it in pieces of [`MAX_PIECE_BYTES`]. The last piece may be shorter.
+fn send_pieces(
+    store: &Store,
+    source: &Source,
+    sender: &mpsc::Sender<Result<Vec<u8>, String>>,
+) -> Result<(), Stop> {
     let mut gathered = Vec::with_capacity(MAX_PIECE_BYTES);
     let send = |piece| sender.blocking_send(Ok(piece)).map_err(|_| Stop::Unread);
     let Source { root, path, max_bytes } = source;

@@ -87,7 +87,7 @@ impl Downloads {
     /// # Errors
     /// When the order is not valid, too many downloads are open, or the disk fails.
     pub(crate) async fn order(&self, order: Order) -> Result<Answer, Failure> {
-        order.check().map_err(senseless)?;
+        order.check().map_err(invalid)?;
         let wanted = order.clone();
         let number = self.jobs.order(order, |known| known.is_same(&wanted)).await?;
         tracing::info!(%number, cid = wanted.cid, name = wanted.name, "a download was ordered");
@@ -246,7 +246,7 @@ pub(crate) fn is_written_here(order: &Order) -> bool {
     order.destination.as_ref().is_some_and(is_ours_to_write)
 }
 
-fn senseless(error: OrderError) -> Failure {
+fn invalid(error: OrderError) -> Failure {
     Failure::new(FailureKind::Wrong, error)
 }
 

@@ -218,7 +218,7 @@ impl Trouble {
         match self {
             Self::Fetch(FetchError::Stalled { .. }) => "no connected peer sends it".to_owned(),
             Self::Export(ExportError::Write(path, error)) if is_full(error) => {
-                format!("there is no room for {}: delete something there", path.display())
+                format!("there is no room for {}: delete files on that disk", path.display())
             }
             other => other.to_string(),
         }

@@ -153,7 +153,7 @@ fn a_dismissal_does_not_make_other_peers_state_a_file_again_and_again() {
 }
 
 #[test]
-fn a_role_corrects_what_the_swarm_believes_of_a_file_that_it_keeps() {
+fn a_role_corrects_a_wrong_description_of_a_file_that_it_keeps() {
     let mut set = with_root(2);
     say(&mut set, 8, Kind::Propose, Station::Files.item(&cid()), LIFETIME);
     let data = description(8, "lie.bag").to_data().unwrap();

@@ -1,4 +1,4 @@
-//! Numbers of jobs.
+//! Job numbers, which identify the jobs of a service.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
