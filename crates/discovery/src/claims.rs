@@ -1,4 +1,4 @@
-//! What this node claims, bucket by bucket, from the facts about it.
+//! The claims of a node about itself, by bucket, derived from the facts about it.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use dcache::buckets::{ADDRESSES, HOSTNAME, IPFS_ADDRESSES, PEER, VERSION};
@@ -6,20 +6,20 @@ use dcache::{BucketPath, Data, Item, PeerId};
 use routing::Address;
 use service::LocalFacts;
 
-/// Maximum number of addresses of one kind that are published, so that a host with many interfaces stays small.
+/// Maximum number of published addresses of one kind. It bounds the records of a host with many interfaces.
 const MAX_ADDRESSES: usize = 16;
 
 /// An item that this node states about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// The item.
+    /// The claimed item.
     pub item: Item,
-    /// Validity in seconds. The claim is renewed when half of it is over.
+    /// Validity in seconds. The claim is renewed after half of this time.
     pub lifetime: u64,
 }
 
-/// Returns everything that `me` claims. Data that does not fit into an item, such as a very long host name, is left out, and
-/// so is a name or a version that is not known.
+/// Returns all claims of `me`. Data that does not fit into an item, such as a very long host name, is left out. So is
+/// an unknown name or version.
 pub fn claims(me: PeerId, facts: &LocalFacts) -> Vec<Claim> {
     let mut claims = Vec::new();
     let mut claim = |bucket: BucketPath, lifetime: u64, data: &str| {
@@ -41,7 +41,7 @@ pub fn claims(me: PeerId, facts: &LocalFacts) -> Vec<Claim> {
     claims
 }
 
-/// Returns the buckets that hold only claims of this node. Anything else that it stated there is out of date.
+/// Returns the buckets that hold only claims of this node. Any other statement of the node in them is out of date.
 pub(crate) fn own_buckets(me: PeerId, facts: &LocalFacts) -> Vec<BucketPath> {
     let mut rows = vec![HOSTNAME, VERSION, ADDRESSES];
     rows.extend(facts.ipfs.is_some().then_some(IPFS_ADDRESSES));

@@ -1,7 +1,8 @@
-//! What a node does differently while another host uses its key, as after its SD card was copied. Both would take each
-//! other's statements for outdated ones of their own: each would dismiss the other's addresses and state its own again,
-//! without end. So each leaves alone what the other states, and goes on stating its presence at its own pace, so that the
-//! other knows that it is there.
+//! The behaviour of a node while another host uses its key, as after its SD card was copied.
+//!
+//! Without this, both hosts would take each other's statements for outdated ones of their own. Each would dismiss the
+//! other's addresses and propose its own again, without end. So each host leaves the statements of the other alone. It
+//! also states its presence at its own pace, so that the other host knows that it exists.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::claims::Claim;
@@ -9,18 +10,18 @@ use dcache::buckets::PEER;
 use dcache::{Item, Time};
 use std::collections::BTreeSet;
 
-/// What a node remembers to tell its own statements from those of the other host.
+/// State that tells the statements of this node from those of the other host.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CopiedKey {
     is_copied: bool,
     /// The claims of the last decision.
     claimed: BTreeSet<Item>,
-    /// When this node last stated its presence while its key was copied.
+    /// Time at which this node last stated its presence while its key was copied.
     present: Option<Time>,
 }
 
 impl CopiedKey {
-    /// Replaces whether another host uses the key of this node.
+    /// Sets whether another host uses the key of this node.
     pub(crate) fn set(&mut self, is_copied: bool) {
         self.is_copied = is_copied;
         if !is_copied {
@@ -28,20 +29,21 @@ impl CopiedKey {
         }
     }
 
-    /// Returns whether a claim is to be stated though the set has it: the record in the set may be the other host's.
+    /// Returns whether a claim must be stated although the set has it. The record in the set may be from the other
+    /// host.
     pub(crate) fn is_due(&self, claim: &Claim, now: Time) -> bool {
         let is_over = |at: Time| now.since(at) >= claim.lifetime / 2;
         self.is_copied && PEER.contains(&claim.item.bucket) && self.present.is_none_or(is_over)
     }
 
-    /// Notes that a claim is stated now.
+    /// Notes that this node states a claim now.
     pub(crate) fn stated(&mut self, claim: &Claim, now: Time) {
         if self.is_copied && PEER.contains(&claim.item.bucket) {
             self.present = Some(now);
         }
     }
 
-    /// Returns when the presence is to be stated again.
+    /// Returns the time of the next statement of the presence.
     pub(crate) fn wake(&self) -> Option<Time> {
         self.present.map(|at| at.plus(PEER.lifetime() / 2))
     }

@@ -1,4 +1,4 @@
-//! The pure decider: what this node states about itself, when it renews it, and when it withdraws it.
+//! The pure decider. It decides when a node makes, renews and withdraws statements about itself.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::claims::{Claim, claims, own_buckets};
@@ -7,7 +7,7 @@ use dcache::{Item, Key, Kind, Moment, PeerId, Set, Statements, Time, Validity};
 use service::{Decide, Decision, LocalFacts};
 use std::convert::Infallible;
 
-/// Decides what this node states about itself.
+/// Decides the statements of a node about itself.
 #[derive(Clone, Debug)]
 pub struct Announcer {
     me: PeerId,
@@ -16,7 +16,7 @@ pub struct Announcer {
 }
 
 impl Announcer {
-    /// Makes the decider of the node `me`.
+    /// Creates the decider of the node `me`.
     pub fn new(me: PeerId, facts: LocalFacts) -> Self {
         Self { me, facts, copied: CopiedKey::default() }
     }
@@ -26,7 +26,7 @@ impl Announcer {
         self.facts = facts;
     }
 
-    /// Replaces whether another host uses the key of this node.
+    /// Sets whether another host uses the key of this node.
     pub fn set_copied(&mut self, is_copied: bool) {
         self.copied.set(is_copied);
     }
@@ -35,9 +35,10 @@ impl Announcer {
 impl Decide for Announcer {
     type Action = Infallible;
 
-    /// States claims that are not in the set or past half of their validity, and withdraws what the node claims no more.
+    /// Proposes claims that are not in the set or past half of their validity. Withdraws former claims that are not
+    /// true any more.
     fn decide(&mut self, set: &Set, now: Moment) -> Decision<Infallible> {
-        // Neighbours whose clocks are ahead forget a statement that much earlier.
+        // Neighbours whose clocks are ahead by `ahead` seconds forget a statement earlier by this time.
         let (moment, now, ahead) = (now, now.time, now.latest().since(now.time));
         let mut statements = Statements::new();
         let mut wake: Option<Time> = None;
@@ -64,14 +65,15 @@ impl Decide for Announcer {
         }
         self.withdraw(&mut statements, set, &claims, now);
         self.copied.decided(&claims);
-        // Whoever is denied states nothing, and all anew once that is over.
+        // A denied peer makes no statements. It makes all of them again when the denial ends, which is an edge of the
+        // roles.
         let roles = set.next_edge(&[], now);
         Decision::state(statements, wake.into_iter().chain(self.copied.wake()).chain(roles).min())
     }
 }
 
 impl Announcer {
-    /// Dismisses what the node stated in buckets of its own and claims no more.
+    /// Dismisses former claims of the node in its own buckets.
     fn withdraw(&self, statements: &mut Statements, set: &Set, claims: &[Claim], now: Time) {
         for bucket in own_buckets(self.me, &self.facts) {
             for view in set.bucket(&bucket, now) {
@@ -87,18 +89,19 @@ impl Announcer {
     }
 }
 
-/// Returns the validity of the proposal of the item by `me`, whether it counts or not.
+/// Returns the validity of the proposal of the item by `me`, even if the proposal does not count.
 fn own_proposal(set: &Set, me: PeerId, item: &Item) -> Option<Validity> {
     let own = set.get(&Key { item: item.clone(), signer: me })?;
     (own.kind() == Kind::Propose).then(|| *own.validity())
 }
 
-/// Returns whether the statement of `me` about the item holds from `time` on, or from earlier.
+/// Returns whether the proposal of the item by `me` begins at `time` or earlier.
 fn begins_by(set: &Set, me: PeerId, item: &Item, time: Time) -> bool {
     own_proposal(set, me, item).is_some_and(|own| own.from().is_none_or(|from| from <= time))
 }
 
-/// Returns until when `me` states that the item is in its bucket; `None` when it does not.
+/// Returns the end of the accepted proposal of the item by `me`; `None` when there is no such proposal or it has no
+/// end.
 fn own_until(set: &Set, me: PeerId, item: &Item, now: Time) -> Option<Time> {
     let view = set.item(item, now)?;
     let own = view.proposals.iter().find(|record| record.signer() == me)?;
@@ -111,7 +114,7 @@ mod tests {
     use dcache::buckets::ADDRESSES;
     use dcache::{Keypair, Kind, Record, Statement};
 
-    /// Decides at `now` with these facts.
+    /// Returns the decision at `now` with these facts.
     fn decide(set: &Set, me: PeerId, facts: &LocalFacts, now: Time) -> Decision<Infallible> {
         Announcer::new(me, facts.clone()).decide(set, Moment::certain(now))
     }
@@ -128,7 +131,7 @@ mod tests {
         LocalFacts { hostname: "duckie".into(), version: "1".into(), lines, ipfs }
     }
 
-    /// Says everything that is to be said, as the swarm would.
+    /// Signs a statement with the key of the node and admits it to the set, as the swarm does.
     fn say(set: &mut Set, kind: Kind, item: &Item, validity: Validity) {
         let key = Keypair::from_seed([1; 32]);
         let sequence = set.latest_sequence(key.peer_id()) + 1;
@@ -137,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn says_renews_and_takes_back() {
+    fn claims_are_proposed_renewed_and_withdrawn() {
         let me = Keypair::from_seed([1; 32]).peer_id();
         let mut set = Set::default();
         let (here, there) = (facts("10.0.0.1"), facts("10.0.0.2"));
@@ -148,14 +151,14 @@ mod tests {
         }
         assert!(statements(&set, me, &here, NOW).is_empty());
         assert_eq!(decide(&set, me, &here, NOW).wake, Some(NOW.plus(300)));
-        // After five minutes the presence alone is renewed.
+        // After five minutes only the presence is renewed.
         let mut renewal = Statements::new();
         let former = Validity::stated(NOW, 600);
         let renewed = Validity::renewed(Some(&former), NOW.plus(300), 600);
-        assert_eq!(renewed.from(), former.from(), "for whoever saw the former begin");
+        assert_eq!(renewed.from(), former.from(), "the renewal keeps the start of the former statement");
         renewal.propose(before[0].item.clone(), renewed);
         assert_eq!(statements(&set, me, &here, NOW.plus(300)), renewal);
-        // At another address the old ones are taken back for as long as they were said.
+        // When the address changes, the old addresses are dismissed until their proposals expire.
         let after = claims(me, &there);
         let mut change = Statements::new();
         for new in &after[3..] {
@@ -165,12 +168,12 @@ mod tests {
             change.dismiss(old.item.clone(), Validity::stated(NOW, 3600));
         }
         assert_eq!(statements(&set, me, &there, NOW), change);
-        // After a restart, before the node listens, what was said of it still holds.
+        // After a restart, before the IPFS node listens, its published addresses stay valid.
         assert!(statements(&set, me, &LocalFacts { ipfs: None, ..here }, NOW).is_empty());
     }
 
     #[test]
-    fn what_does_not_hold_by_the_clocks_of_the_neighbours_is_stated_anew() {
+    fn a_claim_that_is_not_valid_by_the_clocks_of_the_neighbours_is_stated_again() {
         let me = Keypair::from_seed([1; 32]).peer_id();
         let facts = facts("10.0.0.1");
         let mut set = Set::default();
@@ -191,15 +194,15 @@ mod tests {
                 say(&mut after, statement.kind(), statement.item(), *statement.validity());
             }
             let (_, again) = decide_beside(&after, neighbours);
-            assert!(again.statements.is_empty(), "once is enough");
-            assert_eq!(again.wake, Some(NOW.plus(300)), "the presence is renewed in time for them");
+            assert!(again.statements.is_empty(), "a second statement is not needed");
+            assert_eq!(again.wake, Some(NOW.plus(300)), "the presence is renewed in time for the neighbours");
             let address = claims(me, &facts).pop().unwrap();
             assert!(after.item(&address.item, neighbours).is_some());
         }
     }
 
-    /// Decides for an hour, once a minute, as two hosts with one key, from the time on when they know of each other.
-    /// Returns how many statements both made, and which addresses are in the set at the end.
+    /// Simulates two hosts with one key for an hour, with one decision per minute. `are_told` means that the hosts know
+    /// of each other. Returns the number of statements by both, and the number of addresses in the set at the end.
     fn two_hosts(are_told: bool) -> (usize, usize) {
         let me = Keypair::from_seed([1; 32]).peer_id();
         let mut set = Set::default();
@@ -220,17 +223,18 @@ mod tests {
     }
 
     #[test]
-    fn two_hosts_with_one_key_do_not_fight_once_they_know() {
+    fn two_hosts_with_one_key_do_not_dismiss_each_other_once_they_know() {
         let (fighting, _) = two_hosts(false);
-        assert!(fighting > 400, "each minute both take back what the other says: {fighting}");
-        // Presence every five minutes by both; what lasts an hour or longer once, and once more after half of it.
+        assert!(fighting > 400, "each minute both dismiss the addresses of the other: {fighting}");
+        // Both state their presence every five minutes. They state longer claims once, and again after half of the
+        // lifetime.
         let (at_peace, addresses) = two_hosts(true);
         assert!(at_peace <= 2 * 12 + 2 * 4 + 2, "{at_peace}");
-        assert_eq!(addresses, 2, "neither takes back the other's");
+        assert_eq!(addresses, 2, "neither host dismisses the address of the other");
     }
 
     #[test]
-    fn a_host_whose_key_was_copied_still_takes_back_its_own_address() {
+    fn a_host_whose_key_was_copied_still_dismisses_its_own_old_address() {
         let me = Keypair::from_seed([1; 32]).peer_id();
         let mut set = Set::default();
         let mut announcer = Announcer::new(me, facts("10.0.0.1"));

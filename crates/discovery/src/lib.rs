@@ -1,6 +1,7 @@
-//! The service for discovery: what this node states about itself, so that others find it by name and address.
+//! The service for discovery: a node makes statements about itself, so that other nodes find it by name and address.
 //!
-//! The pure [`Announcer`] decides what to state; the service [`Discovery`] runs it with the daemon's facts.
+//! The pure decider [`Announcer`] decides which statements to make; the service [`Discovery`] runs it with the daemon's
+//! facts.
 
 mod claims;
 mod copied;

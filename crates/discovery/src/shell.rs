@@ -1,4 +1,4 @@
-//! The service's shell.
+//! The I/O shell of the service: runs the decider whenever the facts about the node change.
 
 use crate::Announcer;
 use serde::{Deserialize, Serialize};
@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// Time in which facts that change are stated together, as when a network comes up.
+/// Time in which changed facts are gathered for one decision, as when a network comes up.
 const GATHER: Duration = Duration::from_millis(100);
 
 /// The section `[discovery]` of the configuration. It has no keys yet.
@@ -48,7 +48,7 @@ impl Service for Discovery {
         let swarm = self.context.swarm.clone();
         let mut copied = swarm.is_copied();
         let announcer = Announcer::new(swarm.me(), facts.borrow_and_update().clone());
-        // Nobody else states anything that changes what this node has to state of itself.
+        // No record triggers a decision, since statements of other peers do not change the claims of this node.
         let mut decisions = DecisionLoop::new(swarm, announcer, |_| false, GATHER);
         loop {
             decisions.decide().await?;

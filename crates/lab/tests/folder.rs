@@ -119,7 +119,7 @@ fn a_daemon_with_its_blocks_in_the_folder_or_a_file_as_folder_does_not_start() -
     let shared = robot.shared_folder();
     fs::remove_dir(&shared).map_err(io("removing the shared folder"))?;
     write(&shared, "no folder")?;
-    refuses_to_start(robot, "is a file; name a folder with --shared")
+    refuses_to_start(robot, "is a file; choose a folder with --shared")
 }
 
 fn refuses_to_start(mut robot: Robot, way_out: &str) -> Result {

@@ -1,28 +1,28 @@
-//! The buckets of shared files, and the CIDs in them.
+//! The buckets of shared files, and the CIDs that are valid entries of them.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use dcache::buckets::{self, Bucket, Fixed, Form};
 use dcache::{BucketPath, Data, Item};
 use ipfs::Cid;
 
-/// Validity of an entry in seconds. It is renewed when half of it is over.
+/// Validity of an entry, in seconds. A node renews its entries after half of this time.
 pub const LIFETIME: u64 = buckets::SHARE_FILES.lifetime();
 
-/// The stations of a file's life.
+/// The stations in the life of a shared file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Station {
-    /// Declared to be a log.
+    /// Proposed as a log by its uploader.
     Files,
-    /// Fetched and found good.
+    /// Fetched and found good by another peer.
     Verified,
-    /// Kept by whoever says so.
+    /// Kept by each peer that proposes the file here.
     Safe,
     /// Fetched and found bad.
     Discard,
 }
 
 impl Station {
-    /// All of them.
+    /// All stations, in the order of a file's life.
     pub const ALL: [Self; 4] = [Self::Files, Self::Verified, Self::Safe, Self::Discard];
 
     const fn row(self) -> Bucket<Fixed> {
@@ -34,24 +34,24 @@ impl Station {
         }
     }
 
-    /// Returns the bucket, such as `share/files`.
+    /// Returns the bucket of this station, such as `share/files`.
     pub fn bucket(self) -> BucketPath {
         self.row().path()
     }
 
-    /// The entry of a file there.
+    /// Returns the item that stands for a file in the bucket of this station.
     pub fn item(self, cid: &Cid) -> Item {
         item(self.bucket(), &cid.to_string())
     }
 }
 
-/// Returns the bucket of a file's description: `share/info/CID`.
+/// Returns the bucket for the description of a file: `share/info/CID`.
 #[expect(clippy::expect_used, reason = "a CID has at most 62 characters and no slash")]
 pub fn info(cid: &Cid) -> BucketPath {
-    buckets::SHARE_INFO.of(&cid.to_string()).expect("a CID is a name of a path")
+    buckets::SHARE_INFO.of(&cid.to_string()).expect("a CID is a valid name in a path")
 }
 
-/// Returns the file that this bucket describes, if it is such a bucket.
+/// Returns the CID of the file that `bucket` describes, or `None` when it is not a bucket of descriptions.
 pub(crate) fn described(bucket: &BucketPath) -> Option<Cid> {
     buckets::SHARE_INFO.contains(bucket).then(|| parse(bucket.names().last()?)).flatten()
 }
@@ -61,23 +61,23 @@ fn item(bucket: BucketPath, cid: &str) -> Item {
     Item { bucket, data: Data::new(cid).expect("a CID is short") }
 }
 
-/// A statement about a text that is no CID, in a bucket of shared files.
+/// Error for a statement about a text that is not a CID, in a bucket of shared files.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "/{bucket} holds CIDs of shared files, and {text:?} is none: `report` lists them; to remove a log use `discard FILE|CID`"
+    "/{bucket} holds CIDs of shared files, and {text:?} is not a valid CID: `report` lists them; to remove a log use `discard FILE|CID`"
 )]
 pub struct NoCid {
     bucket: BucketPath,
     text: String,
 }
 
-/// Maximum number of characters of a text in an error.
+/// Maximum number of characters of the refused text that the error message shows.
 const MAX_SHOWN: usize = 60;
 
-/// Checks that an item in a bucket of shared files is the CID of one.
+/// Checks that an item in a bucket of shared files is the CID of a file. Items of other buckets pass.
 ///
 /// # Errors
-/// When it is another text.
+/// When the text is not such a CID.
 pub fn check(item: &Item) -> Result<(), NoCid> {
     let holds_files = buckets::SHARE.contains(&item.bucket);
     let holds_cids = holds_files && buckets::family(&item.bucket).form == Form::Cid;
@@ -88,11 +88,12 @@ pub fn check(item: &Item) -> Result<(), NoCid> {
     Err(NoCid { bucket: item.bucket.clone(), text })
 }
 
-/// A CID as it stands in a bucket: SHA-256, so that its text is short whatever a stranger writes.
+/// Parses a CID as it appears in a bucket. Only CIDs with a SHA-256 hash are accepted, so that their text is always
+/// short.
 pub fn parse(text: &str) -> Option<Cid> {
     let cid: Cid = text.parse().ok()?;
     let is_usual = cid.hash().code() == 0x12 && cid.hash().size() == 32;
-    // One spelling for each: otherwise one file could be listed many times.
+    // Only the canonical spelling is accepted. Otherwise one file could be listed many times.
     (is_usual && cid.to_string() == text).then_some(cid)
 }
 
@@ -104,7 +105,7 @@ mod tests {
     const V1: &str = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku";
 
     #[test]
-    fn entries_stand_where_ipsd_says() {
+    fn entries_are_in_the_buckets_that_ipsd_names() {
         let cid = parse(V1).unwrap();
         assert_eq!(Station::Safe.item(&cid).bucket.to_string(), "share/safe");
         assert_eq!(info(&cid).to_string(), format!("share/info/{V1}"));
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn only_cids_are_stated_in_the_buckets_of_files() {
+    fn only_cids_are_accepted_in_the_buckets_of_files() {
         let item = |bucket: &str, text: &str| Item {
             bucket: bucket.parse().unwrap(),
             data: Data::new(text).unwrap(),
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn other_spellings_and_hashes_are_no_entries() {
+    fn other_spellings_and_hashes_are_not_entries() {
         let upper = V1.to_uppercase();
         let long = "bafkrgqaa".to_owned() + &"a".repeat(300);
         for text in ["", "hello", &upper, &long, "bafkqaaa"] {

@@ -1,17 +1,17 @@
-//! Whether a fetched file is what it says it is.
+//! Checks that a fetched file matches its info file.
 
 use crate::info::{Description, INFO_NAME, InfoError, MAX_INFO_BYTES};
 use ipfs::Cid;
 use ipfs::node::Node;
 use ipfs::unixfs::ReadError;
 
-/// Why a file was not found good.
+/// Reason why a file was not found good.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
-    /// It can never be good: its CID stands for just this content.
+    /// The content is bad. This is final, since the CID always stands for the same content.
     #[error("{0}")]
     Bad(String),
-    /// It could not be read just now.
+    /// The file cannot be read at the moment.
     #[error("{0}")]
     Unreadable(ReadError),
 }
@@ -31,26 +31,29 @@ impl From<InfoError> for Fault {
     }
 }
 
-/// Reads the whole of a file that is in the block store, every block against its hash, and compares it with its info
-/// file: a directory of just these two, the name and the size right.
+/// Reads a whole file from the block store, and compares it with its info file. The hash of each block is verified. The
+/// directory must contain exactly the file and its info file, and the info file must have the right name and size.
+///
+/// # Errors
+/// When the file is bad or cannot be read.
 pub(crate) async fn check(node: &Node, root: Cid, max_bytes: u64) -> Result<Description, Fault> {
     let entries = node.list(root).await?;
     let payload = entries.iter().find(|entry| entry.name != INFO_NAME);
     let (Some(payload), 2) = (payload, entries.len()) else {
-        return Err(Fault::Bad(format!("not a directory of one file and its {INFO_NAME}")));
+        return Err(Fault::Bad(format!("it is not a directory of one file and its {INFO_NAME}")));
     };
     let yaml = node.cat(root, INFO_NAME.to_owned(), MAX_INFO_BYTES).await?;
     let yaml = std::str::from_utf8(&yaml).map_err(|_| Fault::Bad(format!("{INFO_NAME} is not UTF-8")))?;
     let description = Description::from_yaml(yaml)?;
     if description.filename != payload.name {
         return Err(Fault::Bad(format!(
-            "its info file names {:?}, not {:?}",
+            "its info file says the name {:?}, but the file is named {:?}",
             description.filename, payload.name
         )));
     }
     let size = node.file_size(root, payload.name.clone(), max_bytes).await?;
     if description.size != size {
-        return Err(Fault::Bad(format!("its info file says {} bytes, it has {size}", description.size)));
+        return Err(Fault::Bad(format!("its info file says {} bytes, but it has {size}", description.size)));
     }
     Ok(description)
 }

@@ -1,4 +1,4 @@
-//! Which own files are declared when there are more than the swarm remembers of one peer.
+//! Chooses the own files that are proposed when there are more than the swarm remembers of one peer.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::buckets::{self, Station};
@@ -9,53 +9,54 @@ use ipfs::Cid;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-/// Part of a signer's records that own files may fill, and part that files of other peers may fill. So neither leaves the
-/// other without room.
+/// Part of a signer's record quota that own files may use. Files of other peers may use the same part. So neither kind
+/// can use up the whole quota.
 const PART: (usize, usize) = (3, 4);
-/// Number of records about an own file: in `share/files`, in `share/info/CID` and in `share/safe`.
+/// Number of records about an own file: one each in `share/files`, `share/info/CID` and `share/safe`.
 const RECORDS_OF_OWN: usize = 3;
-/// Part of what the other kinds of files leave that one kind may fill: a folder of many images does not shut out the logs
-/// beside it.
+/// Part of the quota not used by other kinds of files that one kind may use. So a folder of many images does not shut
+/// out the logs beside it.
 const PART_OF_KIND: (usize, usize) = (7, 8);
-/// Part of what large files leave that all small ones together may fill. The kinds alone do not protect a log that comes
-/// later: a thousand folders with one small file each are a thousand kinds.
+/// Part of the quota not used by large files that all small files together may use. The limit per kind alone does not
+/// protect a later log: a thousand folders with one small file each are a thousand kinds.
 const PART_OF_SMALL: (usize, usize) = (15, 16);
-/// Size, in bytes, below which a file is small. A log of a drive of some seconds is larger; images and notes are smaller.
+/// Size, in bytes, below which a file is small. A log of a few seconds of driving is larger; images and notes are
+/// smaller.
 const LARGE: u64 = 1_000_000;
-/// Time, in seconds, for which a record that was just renewed is not renewed again to make room.
+/// Minimum age, in seconds, of a record that is renewed early to free quota.
 const JUST_RENEWED: u64 = 3600;
 
-/// What is left out for want of room.
+/// Files that are left out because the record quota is used up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Shortage {
     /// Number of files.
     pub(crate) left_out: usize,
-    /// Whether all room is used. Otherwise the rest of it is for other files.
+    /// Whether the whole quota is used. Otherwise the rest of it is reserved for other kinds of files.
     pub(crate) is_short: bool,
 }
 
 impl Shortage {
-    /// Adds a file for which there was no room.
+    /// Adds a file that exceeds the quota.
     pub(crate) fn add(&mut self, is_short: bool) {
         self.left_out += 1;
         self.is_short |= is_short;
     }
 
-    /// Adds this number of files for which there was no room.
+    /// Returns the shortage with this number of files added that found the whole quota used.
     #[must_use]
     pub(crate) fn and(self, files: usize) -> Self {
         Self { left_out: self.left_out + files, is_short: self.is_short || files > 0 }
     }
 }
 
-/// What matters of an own file for the choice.
+/// The properties of an own file that matter for the choice.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct OwnFile {
-    /// The folder and the extension.
+    /// Folder and extension of the file, joined by `/`.
     pub(crate) kind: String,
-    /// When it was changed, in nanoseconds since the epoch.
+    /// Time of the last change, in nanoseconds since the epoch.
     pub(crate) modified: u64,
-    /// Its size in bytes.
+    /// Size of the file in bytes.
     pub(crate) size: u64,
 }
 
@@ -78,25 +79,25 @@ impl OwnFile {
     }
 }
 
-/// Returns the maximum number of own files of which the swarm is told.
+/// Returns the maximum number of own files that `me` may propose.
 fn most_own(set: &Set, me: PeerId) -> usize {
     set.capacity(me) * PART.0 / PART.1 / RECORDS_OF_OWN
 }
 
-/// Returns the maximum number of files of other peers that `me` may say to keep.
+/// Returns the maximum number of files of other peers that `me` may state to keep.
 pub(crate) fn most_of_others(set: &Set, me: PeerId) -> usize {
     set.capacity(me) * PART.0 / PART.1
 }
 
-/// Returns the items of an own file about which its uploader makes statements while the file is shared.
+/// Returns the items about which the uploader of a file makes statements while the file is shared.
 pub(crate) fn items_of_own(cid: &Cid, description: Option<&Description>) -> Vec<Item> {
     let data = description.and_then(|description| description.to_data().ok()).unwrap_or_default();
     let info = Item { bucket: buckets::info(cid), data };
     vec![Station::Files.item(cid), info, Station::Safe.item(cid)]
 }
 
-/// Chooses the own files that are declared. Files of which the swarm knows come first, so that no choice is taken back; of
-/// the others the newest.
+/// Chooses the own files that are proposed. Files that the swarm already knows come first, so that no choice is
+/// reversed. Then come the newest files.
 pub(crate) fn choose(
     own: &BTreeMap<Cid, OwnFile>,
     files: &BTreeMap<Cid, SharedFile>,
@@ -132,14 +133,14 @@ pub(crate) fn choose(
     (chosen, shortage)
 }
 
-/// Returns this part of a number, rounded up.
+/// Returns a fraction of a number, rounded up.
 fn part(whole: usize, (numerator, denominator): (usize, usize)) -> usize {
     (whole * numerator).div_ceil(denominator)
 }
 
-/// Returns the time until which own statements have to hold in order not to be renewed now. Usually that is half of their
-/// lifetime. When files were left out for want of room, those are renewed as well that keep the room of statements that
-/// were taken back from being used.
+/// Returns the renewal edge: own statements that expire before it are renewed now. Usually it is half a lifetime ahead.
+/// When files are left out because the quota is used up, the edge is later. Then those statements are renewed as well
+/// that keep the quota of withdrawn statements from being reused.
 pub(crate) fn renewal_edge(set: &Set, me: PeerId, lifetime: u64, is_short: bool, now: Time) -> Time {
     let half = now.plus(lifetime / 2);
     let stations = [Station::Files, Station::Safe].into_iter().filter(|_| is_short);
@@ -156,7 +157,7 @@ mod tests {
     use crate::index::tests::{NOW, peer, say};
     use dcache::{Kind, Limits, Policy};
 
-    /// A set that takes 40 records of each signer: 10 own files.
+    /// Returns a set that takes 40 records of each signer, which is enough for 10 own files.
     fn set() -> Set {
         Set::new(Policy::default(), Limits { stranger: 40, ..Limits::default() })
     }
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn of_too_many_files_the_newest_are_declared_and_the_choice_stays() {
+    fn the_newest_of_too_many_files_are_chosen_and_the_choice_stays() {
         let mut set = set();
         let images: Vec<(u64, &str)> = (0..30).map(|number| (number, "imgs/a.png")).collect();
         let (chosen, shortage) = choose(&own(&images), &BTreeMap::new(), (&set, peer(1), NOW));
@@ -194,16 +195,16 @@ mod tests {
         assert_eq!(
             (numbers(&chosen, 40), shortage),
             ((21..30).collect(), left_out(31, false)),
-            "newer ones came too late"
+            "newer files came too late"
         );
         let log = [&more[..], &[(50, "new.bag")]].concat();
         let (chosen, _) = choose(&own(&log), &files, (&set, peer(1), NOW));
-        assert!(chosen.contains(&numbered(50)), "the images leave room for another kind");
+        assert!(chosen.contains(&numbered(50)), "the images leave quota for another kind");
     }
 
     #[test]
-    fn small_files_of_many_folders_leave_room_for_a_large_log_that_comes_later() {
-        // It takes 400 records of each signer: 100 own files.
+    fn small_files_of_many_folders_leave_quota_for_a_later_large_log() {
+        // The set takes 400 records of each signer, which is enough for 100 own files.
         let mut set = Set::new(Policy::default(), Limits { stranger: 400, ..Limits::default() });
         let mut own: BTreeMap<Cid, OwnFile> = (0..200)
             .map(|number| (numbered(number), OwnFile::at(&format!("run{number}/a.txt"), number)))
@@ -224,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn files_of_others_leave_room_for_own_ones() {
+    fn files_of_other_peers_leave_quota_for_own_files() {
         let mut set = set();
         for number in 100..130 {
             say(&mut set, 1, Kind::Propose, Station::Safe.item(&numbered(number)), LIFETIME);
@@ -242,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn statements_are_renewed_early_only_where_that_makes_room() {
+    fn statements_are_renewed_early_only_where_this_frees_quota() {
         let mut set = set();
         let edge = |set: &Set, is_short, now| renewal_edge(set, peer(1), LIFETIME, is_short, now);
         let half = NOW.plus(LIFETIME / 2);
@@ -251,6 +252,10 @@ mod tests {
         assert_eq!(edge(&set, false, NOW), half);
         assert_eq!(edge(&set, true, NOW), NOW.plus(LIFETIME - 7200));
         say(&mut set, 1, Kind::Dismiss, Station::Safe.item(&numbered(2)), LIFETIME);
-        assert_eq!(edge(&set, true, NOW), NOW.plus(LIFETIME - JUST_RENEWED), "not again and again");
+        assert_eq!(
+            edge(&set, true, NOW),
+            NOW.plus(LIFETIME - JUST_RENEWED),
+            "a new record is not renewed again at once"
+        );
     }
 }

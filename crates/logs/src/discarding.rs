@@ -1,4 +1,4 @@
-//! Requests of a person to discard files, and to undo that.
+//! User requests to discard files, and to undo discards.
 
 use crate::ledger::Ledger;
 use crate::let_go::{LetGo, LetGoFiles, Reason};
@@ -11,16 +11,16 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use swarm::{SayError, Swarm};
 
-/// Why a file is not discarded, or that not undone.
+/// Reason why a discard or its undoing is refused.
 enum Objection {
     NotAllowed(NotAllowed),
-    /// These peers undid it before.
+    /// These peers undid a discard of the file before.
     Defended(Cid, Vec<PeerId>),
-    /// Nobody discarded it, and this node did not let go of it.
+    /// No peer discarded the file, and this node did not let go of it.
     NothingToUndo(Cid),
 }
 
-/// Discards files in the whole swarm, and has this node state so for as long as nobody undoes it.
+/// Discards files in the whole swarm. This node renews its statements until a peer undoes them.
 pub(crate) async fn discard(
     swarm: &Swarm,
     ledger: &Ledger,
@@ -32,7 +32,7 @@ pub(crate) async fn discard(
     let read = move |set: &Set, now: Moment| {
         let mut statements = Statements::new();
         for cid in &wanted {
-            // The word of its uploader counts whatever others say.
+            // A discard by the uploader counts even when other peers undid it.
             let is_own = kept.get(cid).is_some_and(|description| description.uploader == me);
             let defenders = removal::defenders(set, cid, me, now.time);
             if !defenders.is_empty() && !is_own {
@@ -47,11 +47,11 @@ pub(crate) async fn discard(
     let row = |cid: &Cid| (*cid, LetGo { reason: Reason::Discarded, time });
     ledger.let_go(cids.iter().map(row).collect()).await.map_err(|error| disk(&error))?;
     swarm.say_what_counts(statements).await.map_err(unsaid)?;
-    tracing::info!(files = cids.len(), "files were discarded by a person at this robot");
+    tracing::info!(files = cids.len(), "a user of this robot discarded files");
     Ok(Answer::Discarded { files: describe(&cids, ledger, folder) })
 }
 
-/// Undoes that files were discarded, whoever did it, and has this node keep them again, whatever it let go of them for.
+/// Undoes discards of files by any peer. This node keeps the files again, whatever the reason was to let go of them.
 pub(crate) async fn undiscard(
     swarm: &Swarm,
     ledger: &Ledger,
@@ -64,11 +64,11 @@ pub(crate) async fn undiscard(
     let statements = swarm.read_at(read).await?.map_err(Objection::failure)?;
     ledger.take_back(&cids).await.map_err(|error| disk(&error))?;
     swarm.say_what_counts(statements).await.map_err(unsaid)?;
-    tracing::info!(files = cids.len(), "a person at this robot undid that files were discarded");
+    tracing::info!(files = cids.len(), "a user of this robot undid the discard of files");
     Ok(Answer::Discarded { files: describe(&cids, ledger, folder) })
 }
 
-/// Returns the statements that undo that files were discarded.
+/// Returns the statements that undo the discards of these files.
 fn undo(
     set: &Set,
     cids: &[Cid],
@@ -96,7 +96,7 @@ impl Objection {
                 let peers: Vec<String> = peers.iter().map(PeerId::to_string).collect();
                 let peers = peers.join(", ");
                 let message =
-                    format!("{cid} was undiscarded by {peers}, and can be discarded only there now");
+                    format!("{cid} was undiscarded by {peers}, so only these robots can discard it now");
                 Failure::new(FailureKind::Refused, message)
             }
             Self::NothingToUndo(cid) => {
@@ -109,14 +109,15 @@ impl Objection {
 
 fn parse(cids: &[String]) -> Result<Vec<Cid>, Failure> {
     if cids.len() > MAX_DISCARDS {
-        let message = format!("at most {MAX_DISCARDS} files are discarded at a time, not {}", cids.len());
+        let message =
+            format!("one request can discard or undiscard at most {MAX_DISCARDS} files, not {}", cids.len());
         return Err(Failure::new(FailureKind::Wrong, message));
     }
-    let wrong = |text| Failure::new(FailureKind::Wrong, format!("{text:?} is no CID of a shared file"));
+    let wrong = |text| Failure::new(FailureKind::Wrong, format!("{text:?} is not the CID of a shared file"));
     cids.iter().map(|text| buckets::parse(text).ok_or_else(|| wrong(text))).collect()
 }
 
-/// Says which of the files lie in the shared folder.
+/// Returns rows for the files, with the paths of those that are in the shared folder.
 fn describe(cids: &[Cid], ledger: &Ledger, folder: &Path) -> Vec<DiscardedFile> {
     let taken = ledger.taken();
     let paths: BTreeMap<Cid, &String> = taken.iter().map(|(path, taken)| (taken.cid, path)).collect();
@@ -145,7 +146,7 @@ mod tests {
     use dcache::Kind;
 
     #[test]
-    fn what_is_not_discarded_is_not_undone_silently() {
+    fn undoing_a_discard_that_does_not_exist_is_refused() {
         let mut set = Set::default();
         let undo = |set: &Set, let_go: &LetGoFiles| {
             undo(set, &[cid()], let_go, peer(1), Moment::certain(NOW))
@@ -155,7 +156,7 @@ mod tests {
         let refused = undo(&set, &LetGoFiles::new()).unwrap_err();
         assert!(refused.contains("is not discarded"), "{refused}");
         let row = LetGo { reason: Reason::Unpinned, time: NOW };
-        assert!(undo(&set, &LetGoFiles::from([(cid(), row)])).unwrap().is_empty(), "it was let go of here");
+        assert!(undo(&set, &LetGoFiles::from([(cid(), row)])).unwrap().is_empty(), "this node let go of it");
         say(&mut set, 2, Kind::Propose, Station::Discard.item(&cid()), 200);
         assert!(!undo(&set, &LetGoFiles::new()).unwrap().is_empty());
     }

@@ -1,4 +1,5 @@
-//! The shared folder: whatever lies at its path, now and later.
+//! The shared folder: its state, its scans, and the reports of changes. The folder at the path may appear, vanish or be
+//! replaced at any time.
 
 use crate::left_out::{LeftOut, Reason};
 use crate::scan::{Known, Scan, Unseen, scan};
@@ -12,51 +13,51 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
-/// Minimum time between a report of a change and the scan: several reports in this time are one.
+/// Minimum time between a report of a change and the scan. Reports in this time lead to one scan.
 const GATHER: Duration = Duration::from_millis(200);
-/// Minimum time between a report of a change and the scan, as a multiple of what the scan before took. In a folder that
-/// changes all the time, scans take at most a fifth of a core.
+/// Minimum time between a report of a change and the scan, as a multiple of the duration of the last scan. In a folder
+/// that changes all the time, scans take at most a fifth of a core.
 const GATHER_BY_SCAN: u32 = 4;
 
-/// Why a folder cannot be shared, and never will be as things are configured.
+/// Error for a folder that can never be shared with the present configuration.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FolderError {
-    /// There is something else at the path.
-    #[error("the shared folder {0} cannot be made, since {1} is a file; name a folder with --shared")]
+    /// A file is at the path, or at a path above it.
+    #[error("the shared folder {0} cannot be created, since {1} is a file; choose a folder with --shared")]
     NotAFolder(PathBuf, PathBuf),
-    /// Something of the daemon itself would be shared.
+    /// Private files of the daemon would be shared.
     #[error("{0}")]
     Private(Overlap),
-    /// There is no current folder, and the path is relative to it.
-    #[error("the shared folder {0} cannot be found: {1}; name it with its whole path")]
+    /// The path is relative, and the current folder is unknown.
+    #[error("the shared folder {0} cannot be found: {1}; use an absolute path")]
     Relative(PathBuf, #[source] io::Error),
 }
 
-/// How the shared folder is now.
+/// State of the shared folder at the last scan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FolderStatus {
-    /// Why nothing of it can be shared, as a sentence; `None` when it can.
+    /// Reason why nothing of the folder can be shared, as a sentence; `None` when it can.
     pub(crate) problem: Option<String>,
-    /// Files of the folder that are not shared, by reason.
+    /// Files and folders in it that are not shared, by reason.
     pub(crate) left_out: LeftOut,
 }
 
-/// Which folder is shared. A clone refers to the same status.
+/// The shared folder's path and status. A clone refers to the same status.
 #[derive(Clone, Debug)]
 pub(crate) struct FolderSettings {
-    /// Its absolute path.
+    /// Absolute path of the folder.
     pub(crate) path: PathBuf,
     /// Places that belong to the daemon and are never shared.
     pub(crate) private: Arc<PrivatePlaces>,
-    /// State of the folder at the last look.
+    /// State of the folder at the last scan.
     pub(crate) status: watch::Sender<FolderStatus>,
 }
 
 impl FolderSettings {
-    /// Takes the folder at `path`, and makes it if that can be done now. Otherwise it is shared as soon as it is there.
+    /// Takes the folder at `path`, and tries to create it. If that fails, the folder is shared as soon as it exists.
     ///
     /// # Errors
-    /// When it can never be shared as things are configured.
+    /// When the folder can never be shared with the present configuration.
     pub(crate) fn open(path: PathBuf, private: Arc<PrivatePlaces>) -> Result<Self, FolderError> {
         let path = std::path::absolute(&path).map_err(|error| FolderError::Relative(path, error))?;
         let made = std::fs::create_dir_all(&path);
@@ -70,59 +71,59 @@ impl FolderSettings {
         let status = watch::Sender::default();
         let settings = Self { path, private, status };
         if let Err(error) = made {
-            // Of a link that leads nowhere only that it is there would be told.
+            // For a dangling link, the error of `create_dir_all` would only say that it exists.
             let error = settings.path.metadata().err().filter(|_| is_there(&error)).unwrap_or(error);
             settings.tell(FolderStatus { problem: Some(problem(&error)), ..FolderStatus::default() });
         }
         Ok(settings)
     }
 
-    /// Says how the folder is now; a new problem is logged once.
+    /// Publishes the state of the folder. A new problem is logged once.
     fn tell(&self, status: FolderStatus) {
         let before = self.status.send_replace(status);
         let (now, folder) = (self.status.borrow(), self.path.display());
         match (&before.problem, &now.problem) {
             (before, Some(problem)) if before.as_ref() != Some(problem) => {
-                tracing::warn!(%folder, problem, "nothing is shared from the shared folder");
+                tracing::warn!(%folder, problem, "no file of the shared folder is shared");
             }
-            (Some(_), None) => tracing::info!(%folder, "the shared folder is there again"),
+            (Some(_), None) => tracing::info!(%folder, "the shared folder is available again"),
             _ => {}
         }
     }
 }
 
-/// Returns the sentence for people.
+/// Returns a sentence for people about an error of the folder, with advice where there is any.
 fn problem(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::NotFound => "it is not there; make it, or mount what holds it".to_owned(),
+        io::ErrorKind::NotFound => "it is not there; create it, or mount the disk that holds it".to_owned(),
         io::ErrorKind::NotADirectory => "it is a file, not a folder; put a folder there".to_owned(),
         _ => format!("it cannot be used: {error}"),
     }
 }
 
-/// What one look at the folder shows.
+/// The result of one scan of the folder.
 #[derive(Debug)]
 pub(crate) struct Look {
-    /// Where the folder really is: its path without links.
+    /// Path of the folder without symbolic links.
     pub(crate) folder: PathBuf,
-    /// The files in it; `None` when that cannot be told now.
+    /// Files in the folder; `None` when it cannot be read now.
     pub(crate) found: Option<Found>,
-    /// Which files that were there before may be there although they are not found.
+    /// Known files that may exist although the scan did not find them.
     pub(crate) unseen: Unseen,
-    /// Whether this is another folder than at the look before.
+    /// Whether this is another folder than at the last scan.
     pub(crate) is_other: bool,
 }
 
-/// Looks at the shared folder again and again.
+/// Scans the shared folder repeatedly, and remembers its state between scans.
 pub(crate) struct SharedFolder {
     settings: FolderSettings,
-    /// `None` when the system gives no watches; then the folder is only looked at now and then.
+    /// Reports of changes; `None` when the system provides no watches. Then the folder is only scanned at intervals.
     watch: Option<FolderWatch>,
-    /// What the folder was at the look before; `None` before the first look.
+    /// Identity of the folder at the last scan; `None` before the first scan.
     seen: Option<Option<FileId>>,
-    /// What the scan before took.
+    /// Duration of the last scan.
     took: Duration,
-    /// Why files are left out, as far as it was logged.
+    /// Reasons for left-out files that were logged already.
     told: BTreeSet<Reason>,
 }
 
@@ -130,13 +131,13 @@ impl SharedFolder {
     pub(crate) fn new(settings: FolderSettings) -> Self {
         let watch = FolderWatch::new(settings.path.clone());
         let watch = watch.inspect_err(|error| {
-            tracing::warn!(%error, "no reports of changes in the shared folder; looking now and then");
+            tracing::warn!(%error, "changes in the shared folder are not reported; it is scanned at intervals only");
         });
         let (seen, took, told) = (None, Duration::ZERO, BTreeSet::new());
         Self { settings, watch: watch.ok(), seen, took, told }
     }
 
-    /// Waits until something was changed in the folder, or another folder took its place.
+    /// Waits until a file of the folder changed, or another folder replaced it.
     pub(crate) async fn changed(&self) {
         match &self.watch {
             Some(watch) => watch.changed().await,
@@ -144,12 +145,12 @@ impl SharedFolder {
         }
     }
 
-    /// Returns how long to wait for more changes before the next look.
+    /// Returns the time to wait for more changes before the next scan.
     pub(crate) fn gather(&self) -> Duration {
         GATHER.max(self.took * GATHER_BY_SCAN)
     }
 
-    /// Looks at the folder, in which these files were before.
+    /// Scans the folder. `known` holds the files that were in it before.
     pub(crate) async fn look(&mut self, known: Known) -> Look {
         let (path, private) = (self.settings.path.clone(), self.settings.private.clone());
         let marking = self.watch.as_ref().map(FolderWatch::mark);
@@ -179,14 +180,15 @@ fn is_there(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::AlreadyExists
 }
 
-/// Whether an error says that the folder is not there, and not only that it cannot be read.
+/// Returns whether an error means that the folder does not exist, and not only that it cannot be read.
 fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 type At = Option<(PathBuf, Option<FileId>)>;
 
-/// Scans the folder at `path` and watches what it finds. Also returns where and what the folder is.
+/// Scans the folder at `path`, and sets watches on it and its subfolders. Also returns the real path and the identity
+/// of the folder.
 fn look(
     path: &Path,
     private: &PrivatePlaces,
@@ -210,10 +212,10 @@ fn look(
     (at, scanned)
 }
 
-/// Returns what is never shared of this folder.
+/// Returns the identities of private files and folders that are never shared from this folder.
 fn private_in(real: &Path, private: &PrivatePlaces, id: Option<FileId>) -> io::Result<BTreeSet<FileId>> {
     match private.overlap(real) {
-        // It is left out by the scan where it lies in the folder.
+        // A private place inside the folder is left out by the scan. All other overlaps are errors.
         Some(overlap) if overlap.is_inside || FileId::at(&overlap.place.path) == id => {
             Err(io::Error::other(overlap.to_string()))
         }
@@ -238,7 +240,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn another_folder_in_its_place_is_noticed_at_once_and_its_files_found() {
+    async fn a_folder_that_replaces_the_shared_one_is_noticed_at_once_and_scanned() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("shared");
         let mut folder = open(path.clone());
@@ -260,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_in_the_place_of_the_folder_is_refused_with_the_way_out() {
+    fn a_file_at_the_path_of_the_folder_is_refused_with_advice() {
         let root = tempfile::tempdir().unwrap();
         let file = root.path().join("notes.txt");
         fs::write(&file, "").unwrap();
@@ -271,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_cannot_be_made_now_is_told() {
+    fn a_folder_that_cannot_be_created_now_is_reported() {
         let root = tempfile::tempdir().unwrap();
         let link = root.path().join("link");
         std::os::unix::fs::symlink(root.path().join("not mounted"), &link).unwrap();
@@ -281,7 +283,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_belongs_to_the_daemon_is_refused_and_never_shared_if_it_comes_later() {
+    async fn private_files_of_the_daemon_are_refused_and_never_shared_later() {
         let root = tempfile::tempdir().unwrap();
         let (shared, data) = (root.path().join("shared"), root.path().join("data"));
         fs::create_dir(&data).unwrap();
@@ -301,7 +303,7 @@ mod tests {
         assert_eq!(names(&folder.look(Known::new()).await), ["b.bag"]);
         let left_out = folder.settings.status.borrow().left_out.clone();
         assert_eq!(left_out.0[&Reason::Private].total, 1);
-        // The path leads to the data folder itself.
+        // Now the path leads to the data folder itself.
         fs::rename(&shared, root.path().join("aside")).unwrap();
         std::os::unix::fs::symlink(&data, &shared).unwrap();
         let look = folder.look(Known::new()).await;

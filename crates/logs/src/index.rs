@@ -1,4 +1,4 @@
-//! The shared files, as the set has them at a moment.
+//! The index of shared files: the state of each file at a given time, computed from the set.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::buckets::{self, Station};
@@ -7,21 +7,21 @@ use dcache::{Key, Kind, PeerId, Record, Set, Time, View};
 use ipfs::Cid;
 use std::collections::BTreeMap;
 
-/// How far a file has come.
+/// State of a shared file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
-    /// Somebody declared it to be a log; nobody else has looked at it yet.
+    /// A peer proposed the file as a log. No other peer has verified it yet.
     Shared,
-    /// Somebody else fetched it and found it good.
+    /// Another peer fetched the file and found it good.
     Verified,
-    /// It is kept by those who say so.
+    /// At least one peer states that it keeps the file.
     Safe,
-    /// It was found bad.
+    /// The file was found bad, or was removed from the swarm by a user.
     Discarded,
 }
 
 impl State {
-    /// The word for people and programs.
+    /// Returns the name of the state, for people and programs.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Shared => "shared",
@@ -32,31 +32,32 @@ impl State {
     }
 }
 
-/// Who says that a file is at a station, and until when.
+/// The peers that propose a file at a station, with the ends of their statements; `None` for no end.
 pub type Signers = BTreeMap<PeerId, Option<Time>>;
 
-/// A file, from all that is said about it.
+/// A shared file, with the valid statements about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SharedFile {
-    /// Its directory: the file and its info file.
+    /// CID of the IPFS directory with the file and its info file.
     pub cid: Cid,
-    /// How far it has come.
+    /// State of the file.
     pub state: State,
-    /// Who declares it to be a log.
+    /// Peers that propose the file as a log.
     pub proposers: Signers,
-    /// Who found it good.
+    /// Peers that found the file good.
     pub verifiers: Signers,
-    /// Who keeps it.
+    /// Peers that keep the file.
     pub holders: Signers,
-    /// Who says that it is bad, or is to be removed. It is in that state only while nobody is said to keep it.
+    /// Peers that discard the file. This changes its state only while no peer keeps it; a discard by the uploader
+    /// always does.
     pub discarders: Signers,
-    /// What it is, as it is best known: only peers that share, verify or keep the file describe it.
+    /// Best known description of the file. Only peers that share, verify or keep the file can describe it.
     pub description: Option<Description>,
-    /// Whether the uploader itself says so; otherwise only others do.
+    /// Whether the uploader itself signed the description.
     pub is_described_by_uploader: bool,
-    /// Whether a peer with a role that looked at the file says so.
+    /// Whether a peer with a role that verified or keeps the file signed the description.
     pub is_described_by_role: bool,
-    /// Until when that is said.
+    /// End of the description's validity; `None` when it has no end, or there is no description.
     pub described_until: Option<Time>,
 }
 
@@ -83,7 +84,7 @@ impl SharedFile {
     }
 }
 
-/// All files that are in one of the four buckets at `now`, by CID.
+/// Returns all files that are in one of the four buckets at `now`, by CID.
 pub fn index(set: &Set, now: Time) -> BTreeMap<Cid, SharedFile> {
     let mut files = BTreeMap::new();
     for station in Station::ALL {
@@ -107,7 +108,7 @@ fn signers(view: &View<'_>) -> Signers {
 }
 
 fn arrive(file: &mut SharedFile, station: Station, signers: Signers) {
-    // A file that is kept stays what it is, whatever somebody thinks of it.
+    // A file that a peer keeps stays safe, even when another peer discards it.
     let is_kept = file.state == State::Safe;
     if station == Station::Discard {
         file.discarders.clone_from(&signers);
@@ -121,8 +122,9 @@ fn arrive(file: &mut SharedFile, station: Station, signers: Signers) {
     }
 }
 
-/// Of several descriptions the one counts that its own uploader signed, then one by a peer that looked at the file, then the
-/// one that most peers state. In a swarm with roles the second comes first: there only roles state that a file is good.
+/// Chooses the description of a file. First comes one that its own uploader signed, then one by a peer that verified or
+/// keeps the file, then the one with the most signers. In a swarm with roles the first two are swapped, since only
+/// roles can state there that a file is good.
 fn describe(file: &mut SharedFile, set: &Set, now: Time) {
     let bucket = buckets::info(&file.cid);
     let has_roles = !set.policy().roots().is_empty();
@@ -150,17 +152,17 @@ impl SharedFile {
         self.verifiers.contains_key(&peer) || self.holders.contains_key(&peer)
     }
 
-    /// Returns whether a peer states anything about the file besides what it is. An uploader that withdrew its proposal,
-    /// since others keep the file by now, still does.
+    /// Returns whether a peer makes a statement about the file other than a description. An uploader that withdrew its
+    /// proposal, because other peers keep the file by now, still counts.
     fn is_involved(&self, set: &Set, peer: PeerId) -> bool {
         let shared = || set.get(&Key { item: Station::Files.item(&self.cid), signer: peer }).is_some();
-        // With roles, only a role discards; the name of what it discarded is for people to see.
+        // In a swarm with roles, only roles discard files. The description lets users see the names of discarded files.
         let has_discarded = || !set.policy().roots().is_empty() && self.discarders.contains_key(&peer);
         self.has_looked(peer) || self.proposers.contains_key(&peer) || shared() || has_discarded()
     }
 
-    /// Notes that the file is discarded when its uploader says so. That is its own word about its own file: it counts in every
-    /// swarm and whatever others say.
+    /// Marks the file as discarded when its uploader discards it. A discard by the uploader counts in every swarm,
+    /// whatever other peers state.
     fn heed_uploader(&mut self, set: &Set, now: Time) {
         let known = self.description.as_ref().filter(|_| self.is_described_by_uploader);
         let Some(uploader) = known.map(|known| known.uploader) else { return };
@@ -206,7 +208,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_file_goes_from_station_to_station() {
+    fn a_file_moves_from_station_to_station() {
         let mut set = Set::default();
         let state = |set: &Set| index(set, NOW).get(&cid()).map(|file| file.state);
         assert_eq!(state(&set), None);
@@ -224,13 +226,13 @@ pub(crate) mod tests {
         assert!(file.proposers.is_empty());
     }
 
-    /// Has peer `seed` share the file.
+    /// Makes peer `seed` share the file.
     fn share(set: &mut Set, seed: u8) {
         say(set, seed, Kind::Propose, Station::Files.item(&cid()), 100);
     }
 
     #[test]
-    fn its_own_uploader_knows_best_what_it_is() {
+    fn the_description_by_the_uploader_comes_first() {
         let mut set = Set::default();
         share(&mut set, 1);
         let lie = description(1, "lie.bag");
@@ -249,7 +251,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn whoever_neither_shares_nor_keeps_a_file_does_not_describe_it() {
+    fn a_peer_that_neither_shares_nor_keeps_a_file_does_not_describe_it() {
         let mut set = Set::default();
         share(&mut set, 1);
         let lie = Description { size: 1, ..description(8, "lie.bag") };
@@ -267,7 +269,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn in_a_swarm_with_roles_whoever_found_the_file_good_describes_it_and_no_number_of_strangers() {
+    fn in_a_swarm_with_roles_a_role_outweighs_any_number_of_strangers() {
         let policy = dcache::Policy::new([peer(2)].into(), Vec::new(), std::num::NonZeroU8::MIN);
         let mut set = Set::new(policy, dcache::Limits::default());
         share(&mut set, 1);
@@ -284,7 +286,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_is_no_cid_is_no_file() {
+    fn a_text_that_is_not_a_cid_is_not_a_file() {
         let mut set = Set::default();
         let mut item = Station::Files.item(&cid());
         item.data = dcache::Data::new("hello").unwrap();

@@ -1,66 +1,66 @@
-//! What is said about a file: in the `upload_info1.yaml` beside it, and in `share/info/CID`.
+//! The description of a file: as YAML in the `upload_info1.yaml` beside it, and as JSON in the bucket `share/info/CID`.
 
 use dcache::{Data, DataError, PeerId, Time};
 use serde::{Deserialize, Serialize};
 
-/// The name of the info file beside the payload.
+/// Name of the info file beside the shared file.
 pub const INFO_NAME: &str = "upload_info1.yaml";
-/// The most bytes of an info file.
+/// Maximum size of an info file, in bytes.
 pub(crate) const MAX_INFO_BYTES: u64 = 4096;
-/// The most bytes of a file's name, as file systems have it.
+/// Maximum length of a file name, in bytes. It is the limit of the usual file systems.
 const MAX_NAME_BYTES: usize = 255;
 
-/// What a file is, as its uploader says.
+/// Description of a file by its uploader.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Description {
-    /// Its name, without folders.
+    /// Name of the file, without folders.
     pub filename: String,
-    /// Its size in bytes.
+    /// Size of the file in bytes.
     pub size: u64,
-    /// When it was last changed.
+    /// Time of the last change of the file.
     pub changed: Time,
-    /// Who put it into the shared folder.
+    /// Peer in whose shared folder the file was.
     pub uploader: PeerId,
 }
 
-/// Why a text describes no file.
+/// Reason why a text is not a valid description of a file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InfoError {
-    /// Not the YAML or JSON of a description.
-    #[error("not a description of a file: {0}")]
+    /// The text is not the YAML or JSON of a description.
+    #[error("not a valid description of a file: {0}")]
     Shape(String),
-    /// The name could do harm when a file is written under it.
-    #[error("not a name for a file: {0:?}")]
+    /// The file name is unsafe: writing a file under it could do harm.
+    #[error("not a valid file name: {0:?}")]
     Name(String),
 }
 
-/// The info file's keys, named as in the original.
+/// Keys of the info file, named as in the original IPSD.
 #[derive(Serialize, Deserialize)]
 struct InfoFile {
     filename: String,
     size: u64,
-    /// The original wrote fractions of a second; they say nothing that anybody needs.
+    /// Seconds since the epoch. The original IPSD wrote fractions of a second; they are dropped.
     ctime: f64,
     upload_node: PeerId,
 }
 
 impl Description {
-    /// The info file's text. The same description always gives the same bytes, so that a file has one CID.
+    /// Returns the text of the info file. The same description always gives the same bytes, so that a file has one CID.
     ///
     /// # Errors
-    /// When the name cannot be written as YAML, which no name of a file is known for.
+    /// When the name cannot be written as YAML. No file name is known for which this happens.
     pub fn to_yaml(&self) -> Result<String, InfoError> {
         let Self { filename, size, changed, uploader } = self;
-        // A JSON text is a YAML scalar in double quotes, escapes and all (YAML 1.2, section 1.3).
+        // A JSON string is a valid YAML scalar in double quotes, escapes included (YAML 1.2, section 1.3).
         let filename =
             serde_json::to_string(filename).map_err(|error| InfoError::Shape(error.to_string()))?;
         Ok(format!("filename: {filename}\nsize: {size}\nctime: {changed}\nupload_node: {uploader}\n"))
     }
 
-    /// Reads an info file. Keys that it has besides are ignored.
+    /// Reads an info file. Unknown keys are ignored.
     ///
     /// # Errors
-    /// When it is no such YAML, or names no possible file.
+    /// When the text is not the YAML of a description, or the file name is not valid.
     pub fn from_yaml(text: &str) -> Result<Self, InfoError> {
         let file: InfoFile =
             serde_saphyr::from_str(text).map_err(|error| InfoError::Shape(error.to_string()))?;
@@ -68,10 +68,10 @@ impl Description {
         Self { filename: file.filename, size: file.size, changed, uploader: file.upload_node }.checked()
     }
 
-    /// The text in `share/info/CID`.
+    /// Returns the text for `share/info/CID`.
     ///
     /// # Errors
-    /// When a name full of characters that need escapes makes it too long.
+    /// When the text is too long, because many characters of the name need escapes.
     pub fn to_data(&self) -> Result<Data, DataError> {
         Data::new(&serde_json::to_string(self).unwrap_or_default())
     }
@@ -79,7 +79,7 @@ impl Description {
     /// Reads the text in `share/info/CID`.
     ///
     /// # Errors
-    /// When it is no such JSON, or names no possible file.
+    /// When the text is not the JSON of a description, or the file name is not valid.
     pub fn from_data(data: &Data) -> Result<Self, InfoError> {
         let read: Self =
             serde_json::from_str(data.as_str()).map_err(|error| InfoError::Shape(error.to_string()))?;
@@ -91,7 +91,7 @@ impl Description {
     }
 }
 
-/// Whether a file can have this name beside its info file, on every system.
+/// Returns whether a file can have this name beside its info file, on every system.
 pub(crate) fn is_file_name(name: &str) -> bool {
     !matches!(name, "" | "." | ".." | INFO_NAME)
         && name.len() <= MAX_NAME_BYTES
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_what_the_original_wrote() {
+    fn an_info_file_of_the_original_ipsd_is_read() {
         let uploader = description("").uploader;
         let yaml = format!(
             "{{ctime: 1511000000.25, filename: a b.bag, upload_node: {uploader}, size: 868400, x: [1]}}"
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_could_do_harm_are_refused() {
+    fn unsafe_file_names_are_refused() {
         for name in ["", "..", "a/b", "a\nb", INFO_NAME, &"x".repeat(256)] {
             let yaml = description(name).to_yaml().unwrap();
             assert!(Description::from_yaml(&yaml).is_err(), "{name:?}");
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_yaml_costs_little() {
+    fn hostile_yaml_is_refused_cheaply() {
         let bomb = "a: &a [x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b]\nfilename: *c\n";
         let deep = "[".repeat(2000);
         for text in [bomb, &deep, "", "\u{0}", "filename: [}"] {
@@ -139,7 +139,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_possible_name_reads_back(name in "\\PC{1,80}") {
+        fn every_valid_name_reads_back(name in "\\PC{1,80}") {
             prop_assume!(is_file_name(&name));
             let described = description(&name);
             prop_assert_eq!(Description::from_yaml(&described.to_yaml().unwrap()), Ok(described.clone()));

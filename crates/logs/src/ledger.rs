@@ -1,4 +1,5 @@
-//! What this node has taken and kept, on its disk: so that nothing is hashed or checked again after a restart.
+//! The persistent tables of the files that this node has taken and kept. They spare hashing and checking the files
+//! again after a restart.
 
 mod letting_go;
 mod paths;
@@ -21,40 +22,42 @@ use tokio::sync::{Notify, watch};
 /// A file of the shared folder that was added to IPFS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Taken {
-    /// What it looked like.
+    /// Fingerprint of the file when it was added.
     pub(crate) fingerprint: Fingerprint,
-    /// Its directory.
+    /// CID of the file's IPFS directory.
     pub(crate) cid: Cid,
 }
 
-/// A file that is to be kept, and for which there is no room now. It is looked for room again every few seconds.
+/// A file that this node should keep, but for which there is no space now. The space is checked again every few
+/// seconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NoRoom {
-    /// Its directory.
+    /// CID of the file's IPFS directory.
     pub(crate) cid: Cid,
-    /// Its name, as far as it is known.
+    /// Name of the file, if known.
     pub(crate) name: Option<String>,
-    /// About how many bytes it needs.
+    /// Estimate of the space that the file needs, in bytes.
     pub(crate) bytes: u64,
-    /// What is full, in words for people.
+    /// Reason for the lack of space, as a sentence for people.
     pub(crate) reason: String,
 }
 
 #[derive(Debug, Default)]
 struct Tables {
     taken: BTreeMap<String, Taken>,
-    /// Taken files that were uploaded by another identity, as far as that is known: by the key that this robot had before.
+    /// Taken files that another identity uploaded, such as the key that this robot had before. `None` when the uploader
+    /// is unknown.
     foreign: BTreeMap<Cid, Option<PeerId>>,
     kept: BTreeMap<Cid, Description>,
     let_go: LetGoFiles,
-    /// Files that were let go of and are still to be unpinned.
+    /// Files that this node let go of but that are not unpinned yet.
     releasing: BTreeSet<Cid>,
     older: BTreeMap<Cid, Older>,
     unlisted: UnlistedFiles,
     changing: BTreeSet<Cid>,
 }
 
-/// What was taken and kept, for the proposer and the replicator. A clone refers to the same ledger.
+/// The tables of taken and kept files, shared by the proposer and the replicator. A clone refers to the same ledger.
 #[derive(Clone)]
 pub(crate) struct Ledger {
     me: PeerId,
@@ -71,7 +74,7 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// Reads the ledger. Blocks.
+    /// Reads the ledger from the disk. This call blocks.
     ///
     /// # Errors
     /// When the disk cannot be read.
@@ -102,7 +105,7 @@ impl Ledger {
         let let_go: LetGoFiles =
             let_go_rows.read_all()?.readable.into_iter().map(|(Displayed(cid), row)| (cid, row)).collect();
         let older = older_rows.read_all()?.readable.into_iter();
-        // A robot withdraws only files of its own, and not those of the identity that it had before.
+        // A robot withdraws only files of its present identity, not those of an earlier one.
         let older = older.filter(|(_, older)| older.description.uploader == me);
         let older = older.map(|(Displayed(cid), older)| (cid, older)).collect();
         let unlisted = unlisted_rows.read_all()?.readable.into_iter();
@@ -134,42 +137,42 @@ impl Ledger {
         })
     }
 
-    /// The files taken from the shared folder, by path.
+    /// Returns the files taken from the shared folder, by path.
     pub(crate) fn taken(&self) -> BTreeMap<String, Taken> {
         self.tables().taken.clone()
     }
 
-    /// What is pinned and was checked, with what it is.
+    /// Returns the files that were checked and pinned, with their descriptions.
     pub(crate) fn kept(&self) -> BTreeMap<Cid, Description> {
         self.tables().kept.clone()
     }
 
-    /// What became of the older versions of files of the folder, and the taken files whose path is being changed.
+    /// Returns the state of each older version of a file of the folder, and the taken files that are being changed.
     pub(crate) fn replaced(&self) -> (BTreeMap<Cid, Replaced>, BTreeSet<Cid>) {
         let tables = self.tables();
         let mut states = versions::states(&tables.taken, &tables.older);
-        // One that is back at its path and is not to be shared is not stated anew.
+        // A version that is back in the folder but must not be shared is not proposed again.
         let is_withheld = |cid: &Cid| tables.let_go.get(cid).is_some_and(|row| row.reason != Reason::Deleted);
         states.retain(|cid, state| *state != Replaced::IsBack || !is_withheld(cid));
         (states, tables.changing.clone())
     }
 
-    /// Notes which taken files are being changed.
+    /// Replaces the set of taken files that are being changed.
     pub(crate) fn set_changing(&self, changing: BTreeSet<Cid>) {
         self.tables().changing = changing;
     }
 
-    /// What is left out for want of records.
+    /// Returns the channel with the files that are left out because the record quota of this node is used up.
     pub(crate) fn left_out(&self) -> &watch::Sender<LeftOut> {
         &self.left_out
     }
 
-    /// The files for which there is no room now.
+    /// Returns a receiver of the list of files for which there is no space now.
     pub(crate) fn no_room(&self) -> watch::Receiver<Vec<NoRoom>> {
         self.no_room.subscribe()
     }
 
-    /// Tells for which files there is no room now; true when these are others than before.
+    /// Replaces the list of files for which there is no space now. Returns whether it names other files than before.
     pub(crate) fn tell_no_room(&self, files: Vec<NoRoom>) -> bool {
         let is_other =
             |before: &Vec<NoRoom>| !before.iter().map(|file| file.cid).eq(files.iter().map(|file| file.cid));
@@ -180,14 +183,15 @@ impl Ledger {
         })
     }
 
-    /// Notes that files of the folder were added and pinned. What was deleted before is back.
+    /// Notes files of the folder that were added and pinned. Rows of let-go files are removed, since the files are
+    /// back.
     pub(crate) async fn take(&self, files: Vec<(String, Taken, Description)>) -> Result<(), TableError> {
         let kept = |(_, taken, description): &(String, Taken, Description)| {
             (Displayed(taken.cid), Some(description.clone()))
         };
         let taken: Vec<_> = files.iter().map(|(path, taken, _)| (path.clone(), *taken)).collect();
         self.replace(&taken).await?;
-        // What is taken must be kept, not the other way round.
+        // The kept rows are written first: after a crash, each taken file must be a kept one, but not vice versa.
         self.kept_rows.write_async(&files.iter().map(kept).collect::<Vec<_>>()).await?;
         self.write_taken(taken).await?;
         self.take_back_rows(files.iter().map(|(_, taken, _)| taken.cid).collect()).await?;
@@ -202,14 +206,14 @@ impl Ledger {
         Ok(())
     }
 
-    /// Notes that a file of somebody else was checked and pinned.
+    /// Notes a file of another peer that was checked and pinned.
     pub(crate) async fn keep(&self, cid: Cid, description: Description) -> Result<(), TableError> {
         self.kept_rows.write_async(&[(Displayed(cid), Some(description.clone()))]).await?;
         self.tables().kept.insert(cid, description);
         Ok(())
     }
 
-    /// Notes that files are not kept any more.
+    /// Notes files that are not kept any more.
     pub(crate) async fn drop_kept(&self, cids: &[Cid]) -> Result<(), TableError> {
         let removed: Vec<_> = cids.iter().map(|cid| (Displayed(*cid), None)).collect();
         self.kept_rows.write_async(&removed).await?;
@@ -222,23 +226,23 @@ impl Ledger {
         Ok(())
     }
 
-    /// Waits until something is not kept any more that may be in the folder.
+    /// Waits until a file that may be in the folder is not kept any more.
     pub(crate) async fn lost(&self) {
         self.lost.notified().await;
     }
 
-    /// Tells the replicator that something changed besides what is taken.
+    /// Wakes the replicator after a change other than a taken file.
     pub(crate) fn tell_changed(&self) {
         self.changed.notify_one();
     }
 
-    /// Waits until the proposer took something.
+    /// Waits for a change that concerns the replicator, such as a taken file.
     pub(crate) async fn changed(&self) {
         self.changed.notified().await;
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables> {
-        // The tables are whole at every moment at which a panic could happen.
+        // The tables are consistent at every point that can panic, so a poisoned lock is safe to use.
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -262,7 +266,7 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
-    async fn is_there_again_after_a_restart() {
+    async fn the_ledger_is_read_again_after_a_restart() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("records.redb");
         let taken =
@@ -297,7 +301,7 @@ pub(crate) mod tests {
         }
         let (replaced, _) = open(&file).replaced();
         let [(old, Replaced::By(by, description))] = &replaced.into_iter().collect::<Vec<_>>()[..] else {
-            panic!("one older version")
+            panic!("expected exactly one older version")
         };
         assert_eq!((*old, *by, description.size), (cid(), Some(newer), 5));
     }

@@ -1,37 +1,37 @@
-//! Counts what lies in the shared folder and is not shared, by reason.
+//! Counts the files and folders in the shared folder that are not shared, by reason.
 
 use crate::info::INFO_NAME;
 use crate::scan::{MAX_DEPTH, MAX_FILES};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Number of paths that are named as examples of a reason.
+/// Maximum number of example paths per reason.
 const MAX_EXAMPLES: usize = 3;
 
-/// Why a file or folder is not shared.
+/// Reason why a file or folder is not shared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Reason {
-    /// Its name is not UTF-8.
+    /// The name is not UTF-8.
     NotUtf8,
-    /// Its name has control characters.
+    /// The name has control characters.
     ControlCharacters,
-    /// It has the name of the info file that is shared with each file.
+    /// The name is that of the info file that is shared with each file.
     Reserved,
-    /// Too many folders lie above it.
+    /// It is nested deeper than [`MAX_DEPTH`] folders.
     TooDeep,
-    /// There are too many files.
+    /// The folder has more than [`MAX_FILES`] files.
     TooMany,
-    /// It is a link.
+    /// It is a symbolic link.
     Link,
-    /// It is neither a file nor a folder.
+    /// It is neither a file nor a folder, such as a device.
     Special,
-    /// It cannot be read.
+    /// The daemon cannot read it.
     Unreadable,
-    /// It belongs to the daemon itself.
+    /// It is a file or folder of the daemon itself, such as a key.
     Private,
 }
 
 impl Reason {
-    /// Returns the word for programs.
+    /// Returns the code for programs.
     pub(crate) const fn code(self) -> &'static str {
         match self {
             Self::NotUtf8 => "not_utf8",
@@ -46,7 +46,7 @@ impl Reason {
         }
     }
 
-    /// Returns the sentence for people.
+    /// Returns the reason as a sentence for people, with advice where there is any.
     pub(crate) fn sentence(self) -> String {
         match self {
             Self::NotUtf8 => "the name is not UTF-8; rename it".to_owned(),
@@ -54,26 +54,26 @@ impl Reason {
             Self::Reserved => {
                 format!("{INFO_NAME} is the description that is shared with each file; rename it")
             }
-            Self::TooDeep => format!("it lies more than {MAX_DEPTH} folders deep; move it up"),
+            Self::TooDeep => format!("it is nested more than {MAX_DEPTH} folders deep; move it up"),
             Self::TooMany => format!("only {MAX_FILES} files of the folder are shared"),
             Self::Link => "links are not followed; put the file itself there".to_owned(),
             Self::Special => "it is neither a file nor a folder".to_owned(),
             Self::Unreadable => "it cannot be read; check its permissions".to_owned(),
-            Self::Private => "it belongs to this daemon itself, and is never shared".to_owned(),
+            Self::Private => "it belongs to the daemon itself and is never shared".to_owned(),
         }
     }
 }
 
-/// What is left out for one reason.
+/// The files and folders that are left out for one reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LeftOutFor {
     /// Number of files and folders.
     pub(crate) total: usize,
-    /// Paths of the first ones, relative to the shared folder.
+    /// Paths of the first [`MAX_EXAMPLES`], relative to the shared folder.
     pub(crate) examples: Vec<String>,
 }
 
-/// What one scan left out, by reason.
+/// The files and folders that one scan left out, by reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LeftOut(pub(crate) BTreeMap<Reason, LeftOutFor>);
 
@@ -87,7 +87,7 @@ impl LeftOut {
         }
     }
 
-    /// Logs each reason once. `told` remembers the reasons, and forgets those that do not apply any more.
+    /// Logs each reason once. `told` remembers the logged reasons, and forgets those that do not apply any more.
     pub(crate) fn tell(&self, told: &mut BTreeSet<Reason>) {
         for (reason, LeftOutFor { total, examples }) in &self.0 {
             if told.insert(*reason) {
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reason_is_told_once_and_again_after_it_was_gone() {
+    fn a_reason_is_logged_once_and_again_after_it_disappeared() {
         let (mut left_out, mut told) = (LeftOut::default(), BTreeSet::new());
         for number in 0..5 {
             left_out.add(Reason::Link, &number.to_string());

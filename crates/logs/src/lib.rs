@@ -1,19 +1,24 @@
-//! The service for log sharing: a file that is put into the shared folder is found, fetched, checked and kept by the swarm.
+//! The service for log sharing: nodes find, fetch, check and keep each file that a user puts into a shared folder.
 //!
-//! The life of a file (IPSD): the *proposer* makes it an IPFS directory of the file and its `upload_info1.yaml` and
-//! puts the directory's CID into `share/files`. A *verifier* elsewhere fetches and checks it: good ones go to
-//! `share/verified`, bad ones to `share/discard`. A *replicator* keeps what is good and states so in `share/safe`; a node that
-//! may do that does not state `share/verified` before, since each record counts. The latest bucket that a file is in is the one
-//! that counts, and each node takes its own entry out of the earlier ones. The holders of a file are the peers that state
-//! `share/safe`. Its name and size stand in `share/info/CID`, so that it can be chosen from a list before anything of it is
-//! fetched.
+//! The life of a file in the Inter-Planetary Swarm of Duckiebots (IPSD):
 //!
-//! The swarm remembers a limited number of records of each peer. A shared file needs three of its uploader and one of each other
-//! holder; files for which there is no room are left out and counted. A newer version of a path replaces the older one, which
-//! its uploader withdraws and holders let go.
+//! 1. The *proposer* makes an IPFS directory of the file and its `upload_info1.yaml`. It proposes the CID of the
+//!    directory in `share/files`.
+//! 2. A *verifier* on another node fetches and checks the file. It proposes good files in `share/verified` and bad
+//!    files in `share/discard`.
+//! 3. A *replicator* keeps the good files and states this in `share/safe`. A node that may state this skips
+//!    `share/verified`, since each record counts towards its quota.
 //!
-//! The pure deciders [`Proposal`] and [`Replication`] decide over the set; [`index()`] is pure as well.
-//! The service [`Logs`] runs them with the folder, the node and the disk.
+//! The latest bucket of a file determines its state. Each node removes its own entry from the earlier buckets. The
+//! holders of a file are the peers that propose it in `share/safe`. The name and size of a file are in
+//! `share/info/CID`, so that users can choose it from a list before any of it is fetched.
+//!
+//! The swarm remembers a limited number of records per peer. A shared file needs three records of its uploader and one
+//! record of each other holder. Files that exceed the quota are left out and counted. A newer version of a path
+//! replaces the older one: the uploader withdraws the older version, and the holders unpin it.
+//!
+//! The pure deciders [`Proposal`] and [`Replication`] decide over the set; [`index()`] is pure as well. The service
+//! [`Logs`] runs them with the folder, the node and the disk.
 
 pub mod buckets;
 mod check;

@@ -1,5 +1,5 @@
-//! Which file is fetched next, and which fetch gives its place back: a place is lent, not given. So files that come slowly, or
-//! not at all, cannot keep all others from being fetched.
+//! The scheduler of fetches. It decides which file is fetched next, and which fetch must give its slot back. Slots are
+//! lent for a term only, so that slow or stuck fetches cannot block all other files.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use dcache::PeerId;
@@ -7,32 +7,33 @@ use ipfs::Cid;
 use std::cmp::Reverse;
 use std::time::Duration;
 
-/// Maximum size, in bytes, of a small file. At [`FAST`] it takes about a minute.
+/// Maximum size, in bytes, of a small file: 4 MiB. At the rate [`FAST`] it takes about a minute.
 const SMALL: u64 = 4 << 20;
-/// Number of places that only small files take, beside those for all.
+/// Number of slots for small files only, in addition to those for all files.
 const FOR_SMALL: usize = 1;
-/// Minimum rate, in bytes a second, of a fetch that keeps its place for [`LONG_TERM`] although others wait.
+/// Minimum rate, in bytes per second, of a fetch that keeps its slot for [`LONG_TERM`] although other files wait.
 const FAST: u64 = 64 << 10;
-/// Time for which a slow fetch keeps its place when others wait. A source that sends 40 kB/s needs 6.5 s for a block of 256 KiB.
+/// Time for which a slow fetch keeps its slot when other files wait. A source that sends 40 kB/s needs 6.5 s for a
+/// block of 256 KiB.
 const TERM: Duration = Duration::from_secs(8);
-/// Time for which a fast fetch keeps its place when others wait.
+/// Time for which a fast fetch keeps its slot when other files wait.
 const LONG_TERM: Duration = Duration::from_secs(60);
 
 /// A file that could be fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Candidate {
     pub(crate) cid: Cid,
-    /// The peer that signed that it shares the file, if anybody did.
+    /// Peer that signed that it shares the file, if any.
     pub(crate) uploader: Option<PeerId>,
-    /// Whether it lies in the folder of this node, and lacks blocks.
+    /// Whether the file is in the shared folder of this node. Such a file lacks blocks.
     pub(crate) is_own: bool,
-    /// Whether the uploader is a member of the swarm; without roles everybody is.
+    /// Whether the uploader is a member of the swarm. Without roles, every peer is a member.
     pub(crate) is_member: bool,
-    /// Whether another file of the uploader is kept here already.
+    /// Whether this node already keeps a file of the uploader.
     pub(crate) is_proven: bool,
-    /// Its size in bytes, as its root claims, or before that comes as its description does.
+    /// Size in bytes that the root of the file claims. Before the root is known, the size in the description.
     pub(crate) size: Option<u64>,
-    /// Number of times that it gave its place back.
+    /// Number of times that the file gave its slot back.
     pub(crate) turns: u32,
 }
 
@@ -41,32 +42,32 @@ impl Candidate {
         self.size.is_some_and(|size| size <= SMALL)
     }
 
-    /// Returns the class of a candidate; the least goes first.
+    /// Returns the class of a candidate. The lowest class goes first.
     fn class(&self) -> (bool, bool) {
         (!self.is_own, !self.is_member)
     }
 }
 
-/// A fetch that has a place.
+/// A fetch that has a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Loan {
     pub(crate) file: Candidate,
-    /// Time since it got the place.
+    /// Time since the fetch got the slot.
     pub(crate) held: Duration,
-    /// Bytes that came from peers in that time.
+    /// Bytes received from peers in this time.
     pub(crate) received: u64,
-    /// Whether it was told to give its place back.
+    /// Whether the fetch was told to give its slot back.
     pub(crate) is_ending: bool,
 }
 
 impl Loan {
-    /// Returns the rate in bytes a second.
+    /// Returns the rate in bytes per second.
     fn rate(&self) -> u64 {
         self.received / self.held.as_secs().max(1)
     }
 
-    /// Returns after what time it is another file's turn. A fetch without a single block gets twice as long each time: its
-    /// source may need longer for one.
+    /// Returns the time for which the fetch may keep its slot when other files wait. The term of a fetch that received
+    /// nothing doubles at each turn, since its source may need longer for one block.
     fn term(&self) -> Duration {
         match self.received {
             0 => (TERM * 2u32.saturating_pow(self.file.turns.min(8))).min(LONG_TERM),
@@ -75,17 +76,17 @@ impl Loan {
         }
     }
 
-    /// Returns the number of turns that it had, those of this loan included.
+    /// Returns the number of turns of the file, including the terms of this loan.
     fn turns(&self) -> u64 {
         u64::from(self.file.turns) + self.held.as_secs() / self.term().as_secs()
     }
 }
 
-/// The places of all fetches.
+/// The slots of all fetches.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Places {
     loans: Vec<Loan>,
-    /// Number of places for files of any size.
+    /// Number of slots for files of any size.
     limit: usize,
 }
 
@@ -94,8 +95,13 @@ impl Places {
         Self { loans, limit }
     }
 
-    /// Sorts candidates, the next one last. Members go first, then those whose uploader has the fewest places now, those
-    /// whose uploader kept its word before, those that had the fewest turns, and the smallest.
+    /// Sorts candidates so that the next one is last. The criteria, the most important first:
+    ///
+    /// 1. own files before files of members, and these before files of strangers,
+    /// 2. fewest slots in use for the uploader,
+    /// 3. uploaders of whom a file is kept already,
+    /// 4. fewest turns,
+    /// 5. smallest size.
     pub(crate) fn sort(&self, candidates: &mut [Candidate]) {
         candidates.sort_by_cached_key(|file| {
             let size = file.size.unwrap_or(u64::MAX);
@@ -107,12 +113,12 @@ impl Places {
         self.loans.iter().filter(|loan| loan.file.uploader == uploader).count()
     }
 
-    /// Returns the number of fetches that were told to give their place back.
+    /// Returns the number of fetches that were told to give their slots back.
     pub(crate) fn ending(&self) -> usize {
         self.loans.iter().filter(|loan| loan.is_ending).count()
     }
 
-    /// Returns whether there is a place for this file.
+    /// Returns whether there is a free slot for this file.
     pub(crate) fn has_place(&self, file: &Candidate) -> bool {
         self.is_free(file, self.loans.iter())
     }
@@ -123,13 +129,13 @@ impl Places {
         has_any && (file.is_small() || large.len() < self.limit)
     }
 
-    /// Gives a place to a file.
+    /// Gives a slot to a file.
     pub(crate) fn lend(&mut self, file: Candidate) {
         self.loans.push(Loan { file, held: Duration::ZERO, received: 0, is_ending: false });
     }
 
-    /// Returns the fetch that has to give its place to this file, if any: the slowest of those whose time is over, of no
-    /// better class, that had at least as many turns.
+    /// Returns the fetch that must give its slot to this file, if any. It is the slowest fetch whose term is over, that
+    /// is not of a better class, and that had at least as many turns as this file.
     pub(crate) fn recall(&mut self, file: &Candidate) -> Option<Cid> {
         let makes_room = |given: &Loan| {
             self.is_free(file, self.loans.iter().filter(|loan| loan.file.cid != given.file.cid))
@@ -148,10 +154,10 @@ impl Places {
         Some(slowest)
     }
 
-    /// Returns the time until the next fetch may have to give its place back.
+    /// Returns the time until the next fetch may have to give its slot back.
     pub(crate) fn next_end(&self) -> Option<Duration> {
         let still = self.loans.iter().filter(|loan| !loan.is_ending);
-        // One whose time is over, and that nobody took over, is looked at again after a term.
+        // A fetch whose term is over, but whose slot no file took, is considered again after a term.
         still
             .map(|loan| loan.term().checked_sub(loan.held).filter(|left| !left.is_zero()).unwrap_or(TERM))
             .min()
@@ -183,7 +189,8 @@ mod tests {
         }
     }
 
-    /// Seconds until each file has come, at these rates in bytes a second. Nothing lasts longer than an hour.
+    /// Returns the seconds until each file is complete, at these rates in bytes per second. The simulation ends after
+    /// an hour.
     fn finish(files: &[(Candidate, u64)]) -> Vec<u64> {
         let (mut left, mut done) = (files.to_vec(), vec![3600; files.len()]);
         let (mut sizes, mut places) = (vec![0; files.len()], Places::new(Vec::new(), PLACES));
@@ -222,10 +229,10 @@ mod tests {
     }
 
     #[test]
-    fn slow_files_do_not_keep_a_small_honest_one_waiting() {
+    fn slow_files_do_not_delay_a_small_honest_file() {
         let slow = |number| (file(number, 1, 1 << 30), SLOW);
         assert_eq!(finish(&[slow(1), slow(2), (file(3, 2, 100_000), 1_000_000)])[2], 1);
-        // Also when they claim to be small, and when nothing comes of them.
+        // The same holds for slow files that claim to be small, and for files without any source.
         let small = |number| (file(number, 1, 1 << 20), 100);
         assert!(finish(&[small(1), small(2), small(3), (file(4, 2, 100_000), 1_000_000)])[3] <= 10);
         let dead = |number| (file(number, 1, 1 << 20), 0);
@@ -237,14 +244,14 @@ mod tests {
         let mut files: Vec<_> = (0..200).map(|number| (file(number, 1, 1 << 30), SLOW)).collect();
         files.push((file(201, 2, 100 << 20), 5 << 20));
         let at = finish(&files)[200];
-        assert!(at <= 60, "a large honest file came after {at} s");
+        assert!(at <= 60, "a large honest file was complete only after {at} s");
     }
 
     #[test]
-    fn slow_honest_files_come_all_the_same() {
+    fn slow_honest_files_are_fetched_nevertheless() {
         let slow = |number| (file(number, number, 8 << 20), SLOW);
         let done = finish(&[slow(1), slow(2), slow(3), slow(4)]);
-        // As fast as two places allow: 8 MiB at 40 kB/s take 210 s.
+        // Two slots allow this: 8 MiB at 40 kB/s take 210 s.
         assert!(done.iter().all(|at| *at <= 2 * 210 + 20), "{done:?}");
     }
 
@@ -252,7 +259,7 @@ mod tests {
     fn a_fast_fetch_is_not_interrupted_every_few_seconds() {
         let fast = |number| (file(number, number, 1 << 30), 10 << 20);
         let done = finish(&[fast(1), fast(2), fast(3)]);
-        // Alone it would take 103 s.
+        // A single file would take 103 s.
         assert!(done[0].min(done[1]) <= 106 && done.iter().all(|at| *at <= 170), "{done:?}");
     }
 
@@ -264,7 +271,7 @@ mod tests {
         let proven = Candidate { is_proven: true, ..file(4, 4, 1 << 30) };
         let mut waiting = vec![stranger.clone(), file(2, 2, 1), proven.clone(), own.clone()];
         places.sort(&mut waiting);
-        assert_eq!(waiting, [stranger.clone(), file(2, 2, 1), proven, own], "the next one is the last");
+        assert_eq!(waiting, [stranger.clone(), file(2, 2, 1), proven, own], "the next candidate is the last");
         let held = Duration::from_secs(3000);
         let loan = |file| Loan { file, held, received: 0, is_ending: false };
         let mut of_members =

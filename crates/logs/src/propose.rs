@@ -1,4 +1,4 @@
-//! The pure decider of the proposer: which files to add, and what to state about this node's own files.
+//! The pure decider of the proposer. It decides which files to add, and what to state about the files of this node.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::buckets::{LIFETIME, Station};
@@ -13,8 +13,8 @@ use service::{Decide, Decision};
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 
-/// Returns the settled files that are to be added: new ones, changed ones, and those that are not whole any more. `kept`
-/// holds what is whole, and what is not to be shared.
+/// Returns the settled files to add: new ones, changed ones, and those that lost blocks. `kept` holds the files that
+/// are complete, and the files that must not be shared.
 pub(crate) fn to_add(
     settled: &Found,
     taken: &BTreeMap<String, Taken>,
@@ -28,13 +28,14 @@ pub(crate) fn to_add(
     new.map(|(path, fingerprint)| (path.clone(), *fingerprint)).collect()
 }
 
-/// Returns the taken files that are no longer in the folder, as far as that is seen.
+/// Returns the taken files that are no longer in the folder. Files that could not be looked at are not among them.
 pub(crate) fn gone(found: &Found, unseen: &Unseen, taken: &BTreeMap<String, Taken>) -> Vec<String> {
     let is_gone = |path: &&String| !found.contains_key(*path) && !unseen.covers(path);
     taken.keys().filter(is_gone).cloned().collect()
 }
 
-/// Returns the taken files of which it was not noted when their inode was changed, as they are now.
+/// Returns the unchanged taken files whose ledger row lacks the time of the inode change, with their present
+/// fingerprints.
 pub(crate) fn unnoted(found: &Found, taken: &BTreeMap<String, Taken>) -> Vec<(String, Taken)> {
     let now = |(path, before): (&String, &Taken)| {
         let is_unnoted = before.fingerprint.inode_changed.is_none();
@@ -44,7 +45,7 @@ pub(crate) fn unnoted(found: &Found, taken: &BTreeMap<String, Taken>) -> Vec<(St
     taken.iter().filter_map(now).collect()
 }
 
-/// Returns the files of which the last path is gone.
+/// Returns the CIDs whose last path in the folder is gone.
 pub(crate) fn deleted(gone: &[String], taken: &BTreeMap<String, Taken>) -> BTreeSet<Cid> {
     let gone: BTreeSet<&String> = gone.iter().collect();
     let (gone, left): (Vec<_>, Vec<_>) = taken.iter().partition(|(path, _)| gone.contains(path));
@@ -52,7 +53,7 @@ pub(crate) fn deleted(gone: &[String], taken: &BTreeMap<String, Taken>) -> BTree
     gone.into_iter().map(|(_, taken)| taken.cid).filter(|cid| !left.contains(cid)).collect()
 }
 
-/// Returns the taken files whose path holds something else by now.
+/// Returns the taken files whose path now has different content.
 pub(crate) fn changing(found: &Found, taken: &BTreeMap<String, Taken>) -> BTreeSet<Cid> {
     let is_other = |(path, taken): &(&String, &Taken)| {
         found.get(*path).is_some_and(|fingerprint| !taken.fingerprint.is_like(fingerprint))
@@ -60,7 +61,7 @@ pub(crate) fn changing(found: &Found, taken: &BTreeMap<String, Taken>) -> BTreeS
     taken.iter().filter(is_other).map(|(_, taken)| taken.cid).collect()
 }
 
-/// Decides what this node states about its own files.
+/// Decides which statements this node makes about its own files.
 #[derive(Clone, Debug)]
 pub struct Proposal {
     me: PeerId,
@@ -69,22 +70,22 @@ pub struct Proposal {
 }
 
 impl Proposal {
-    /// Makes the decider of the node `me`.
+    /// Creates the decider of the node `me`.
     pub fn new(me: PeerId) -> Self {
         Self { me, own: BTreeMap::new(), shortage: Shortage::default() }
     }
 
-    /// Replaces the list of this node's own files that are whole.
+    /// Replaces the list of this node's own complete files.
     pub fn set_own(&mut self, own: BTreeSet<Cid>) {
         self.own = own.into_iter().map(|cid| (cid, OwnFile::default())).collect();
     }
 
-    /// Replaces the list of this node's own files that are whole, with what matters when there are too many.
+    /// Replaces the list of this node's own complete files, with the properties that count when there are too many.
     pub(crate) fn set_own_files(&mut self, own: BTreeMap<Cid, OwnFile>) {
         self.own = own;
     }
 
-    /// Returns which own files the last decision left out.
+    /// Returns the number of own files that the last decision left out.
     pub(crate) fn shortage(&self) -> Shortage {
         self.shortage
     }
@@ -93,8 +94,9 @@ impl Proposal {
 impl Decide for Proposal {
     type Action = Infallible;
 
-    /// Shares own files that are in no bucket, renews that at half its life, and dismisses from the first bucket those
-    /// that reached a later one. More files than the swarm remembers of one peer are left out.
+    /// Proposes own files that are in no bucket, and renews these statements after half their lifetime. Dismisses files
+    /// from the first bucket once they are in a later one. Leaves out the files that exceed the record quota of this
+    /// node.
     fn decide(&mut self, set: &Set, now: Moment) -> Decision<Infallible> {
         let now = now.time;
         let mut decision = Decision::default();
@@ -125,14 +127,14 @@ impl Decide for Proposal {
         self.shortage = shortage;
         let renewal = renewals.into_iter().min();
         let renewal = renewal.map(|until| Time(until.0.saturating_sub(LIFETIME / 2)));
-        // What is renewed now makes room.
+        // These renewals may free records, so the next decision comes in 2 seconds.
         let again = (shortage.is_short && !decision.statements.is_empty()).then(|| now.plus(2));
         decision.wake = renewal.into_iter().chain(again).min();
         decision
     }
 }
 
-/// Returns whether a statement that holds `until` need not be renewed yet: whether it holds beyond `edge`.
+/// Returns whether a statement that is valid until `until` needs no renewal yet, because it is valid beyond `edge`.
 pub(crate) fn is_fresh(until: Option<&Option<Time>>, edge: Time) -> bool {
     until.is_some_and(|until| until.is_none_or(|until| until > edge))
 }
@@ -153,13 +155,13 @@ mod tests {
     }
 
     #[test]
-    fn new_and_changed_files_are_added_and_missing_ones_forgotten() {
+    fn new_and_changed_files_are_added_and_missing_files_are_forgotten() {
         let settled = Found::from([("a".to_owned(), looks(1))]);
         let kept = BTreeSet::from([cid()]);
         assert_eq!(to_add(&settled, &BTreeMap::new(), &kept).len(), 1);
         assert_eq!(to_add(&settled, &taken("a", 2), &kept).len(), 1);
         assert!(to_add(&settled, &taken("a", 1), &kept).is_empty());
-        assert_eq!(to_add(&settled, &taken("a", 1), &BTreeSet::new()).len(), 1, "something of it was lost");
+        assert_eq!(to_add(&settled, &taken("a", 1), &BTreeSet::new()).len(), 1, "blocks of it were lost");
         let gone = |taken: &BTreeMap<_, _>| gone(&settled, &Unseen::default(), taken);
         assert_eq!(gone(&taken("b", 1)), ["b"]);
         assert!(gone(&taken("a", 1)).is_empty());
@@ -170,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn another_file_of_the_same_size_and_time_is_looked_at_and_rows_of_before_are_not() {
+    fn a_changed_inode_time_means_a_new_file_except_for_rows_without_it() {
         let kept = BTreeSet::from([cid()]);
         let moved = Found::from([("a".to_owned(), Fingerprint { inode_changed: Some(2), ..looks(1) })]);
         assert_eq!(to_add(&moved, &taken("a", 1), &kept).len(), 1);
@@ -184,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_seen_is_not_gone() {
+    fn a_file_that_cannot_be_looked_at_is_not_gone() {
         let none = Found::new();
         let unseen = |paths: &[&str]| Unseen(paths.iter().map(|path| (*path).to_owned()).collect());
         let gone = |paths: &[&str]| gone(&none, &unseen(paths), &taken("run/1/a", 1)).len();
@@ -202,21 +204,18 @@ mod tests {
     }
 
     #[test]
-    fn an_own_file_is_declared_until_it_came_further() {
+    fn an_own_file_is_proposed_until_it_is_in_a_later_bucket() {
         let mut set = Set::default();
         let mut proposal = Proposal::new(peer(1));
-        assert!(
-            proposal.decide(&set, Moment::certain(NOW)).statements.is_empty(),
-            "it has no file that is whole"
-        );
+        assert!(proposal.decide(&set, Moment::certain(NOW)).statements.is_empty(), "it has no complete file");
         proposal.set_own(BTreeSet::from([cid()]));
         let mut said = |set: &Set, now| !proposal.decide(set, Moment::certain(now)).statements.is_empty();
         assert!(said(&set, NOW));
         say(&mut set, 1, Kind::Propose, Station::Files.item(&cid()), LIFETIME);
         assert!(!said(&set, NOW));
-        assert!(said(&set, NOW.plus(LIFETIME / 2)), "half of its time is over");
+        assert!(said(&set, NOW.plus(LIFETIME / 2)), "half of the lifetime is over");
         say(&mut set, 2, Kind::Propose, Station::Safe.item(&cid()), LIFETIME);
-        assert!(said(&set, NOW), "it leaves the first bucket");
+        assert!(said(&set, NOW), "the file leaves the first bucket");
         say(&mut set, 1, Kind::Dismiss, Station::Files.item(&cid()), LIFETIME);
         assert!(!said(&set, NOW));
     }

@@ -1,4 +1,5 @@
-//! The proposer's shell: watches the shared folder, adds what settled, and says so.
+//! The I/O shell of the proposer. It watches the shared folder, adds settled files to IPFS, and publishes statements
+//! about them.
 
 mod take_error;
 
@@ -25,28 +26,29 @@ use swarm::{Stopped, Swarm};
 use take_error::TakeError;
 use tokio::sync::watch;
 
-/// What the proposer needs to know.
+/// Settings of the proposer.
 #[derive(Clone, Debug)]
 pub(crate) struct ProposerSettings {
-    /// The shared folder.
     pub(crate) folder: FolderSettings,
-    /// How long a file must stay the same.
+    /// Time for which a file must stay unchanged before it is added.
     pub(crate) settle: Duration,
-    /// How often the folder is looked at when no change was reported: reports get lost, network drives send none.
+    /// Time after which the folder is scanned although no change was reported. Reports get lost, and network drives
+    /// send none.
     pub(crate) rescan: Duration,
 }
 
-/// A file that could not be added is tried again after this.
+/// Time after which a file that could not be added is retried.
 const TRY_AGAIN: Duration = Duration::from_secs(60);
-/// One for which there was no room, after this: others may have made room.
+/// Time after which a file is retried for which the disk had no space. Space may be freed at any time.
 const LOOK_FOR_ROOM: Duration = Duration::from_secs(5);
-/// Files that are added within this time are made durable and declared together, so many at most: ten thousand small
-/// ones must not cost the card ten thousand syncs, and a long queue not hold up the first.
+/// Maximum duration and maximum number of files of a batch. The files of a batch are synced to the disk and proposed
+/// together: ten thousand small files must not cost ten thousand syncs of the SD card. The limits keep a long queue
+/// from delaying its first files.
 const TOGETHER: (Duration, usize) = (Duration::from_secs(2), 1024);
-/// Several reports of changes in this time are one.
+/// Time in which several reports of changes are handled together.
 const GATHER: Duration = Duration::from_millis(200);
 
-/// Why the proposer cannot go on.
+/// Error that ends the proposer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProposerError {
     /// The ledger cannot be written.
@@ -57,7 +59,7 @@ pub(crate) enum ProposerError {
     Stopped(#[from] Stopped),
 }
 
-/// A file that was added, but is not pinned yet.
+/// A file that was added to IPFS but is not pinned yet.
 struct New {
     path: String,
     fingerprint: Fingerprint,
@@ -67,7 +69,7 @@ struct New {
 
 struct Proposer {
     folder: SharedFolder,
-    /// Where the folder really is.
+    /// Path of the folder without symbolic links.
     real: PathBuf,
     rescan: Duration,
     swarm: Swarm,
@@ -75,19 +77,20 @@ struct Proposer {
     ledger: Ledger,
     decisions: DecisionLoop<Proposal>,
     settling: Settling,
-    /// When the open files of all processes are looked at.
+    /// Schedule for the scans of the open files of all processes.
     pace: Pace,
     started: Instant,
-    /// Files that could not be added, and when to try again.
+    /// Files that could not be added, and the time of the next retry.
     failed: BTreeMap<String, Duration>,
-    /// Files that are not shared as long as they look as they do: damaged ones, and keys.
+    /// Damaged files and keys. They are not shared as long as their fingerprint stays the same.
     damaged: BTreeMap<String, Fingerprint>,
-    /// Files that were added and are to be pinned together, and since when they wait.
+    /// Files that were added and will be pinned together.
     new: Vec<New>,
+    /// Time at which the first of these files was added.
     new_since: Duration,
 }
 
-/// Shares what is put into the folder, until it is dropped; ends only with an error.
+/// Shares the files of the folder until the future is dropped. It ends only with an error.
 ///
 /// # Errors
 /// When the ledger cannot be written.
@@ -110,7 +113,8 @@ impl Proposer {
         let (real, settling) = (folder.path.clone(), Settling::new(settle));
         let (failed, damaged, new, pace) = (BTreeMap::new(), BTreeMap::new(), Vec::new(), Pace::default());
         let (started, new_since, folder) = (Instant::now(), Duration::ZERO, SharedFolder::new(folder));
-        // Records of other peers are decided on when the folder changed, or after a minute.
+        // No record triggers a decision. Records of other peers are considered at the next scan, after `rescan` at the
+        // latest.
         let decisions = DecisionLoop::new(swarm.clone(), Proposal::new(swarm.me()), |_| false, GATHER);
         Self {
             folder,
@@ -130,7 +134,7 @@ impl Proposer {
         }
     }
 
-    /// Waits until there is a reason to look at the folder: a change, or the time `next`.
+    /// Waits until there is a reason to scan the folder: a change, or the time `next`.
     async fn wait(&mut self, next: Option<Duration>) -> Result<(), ProposerError> {
         let rescan = self.started.elapsed() + self.rescan;
         let wake = self.started + next.map_or(rescan, |next| next.min(rescan));
@@ -150,13 +154,14 @@ impl Proposer {
         }
     }
 
-    /// Looks at the folder once, and does what follows; returns when to look again for files that still change.
+    /// Scans the folder once, and adds, forgets and proposes files accordingly. Returns the time of the next scan for
+    /// files that still change or that must be retried.
     async fn look(&mut self) -> Result<Option<Duration>, ProposerError> {
         let taken = self.ledger.taken();
         let known = taken.keys().cloned().collect();
         let Look { folder, found, unseen, is_other } = self.folder.look(known).await;
         self.real = folder;
-        // What cannot be looked at now is neither new nor gone.
+        // Without a scan result, no file counts as new or as gone.
         let Some(found) = found else { return Ok(None) };
         self.forget(propose::gone(&found, &unseen, &taken), &taken).await?;
         self.ledger.note_looks(propose::unnoted(&found, &taken)).await?;
@@ -164,7 +169,7 @@ impl Proposer {
         if is_other {
             self.check(found.keys().filter(|path| taken.contains_key(*path))).await;
         }
-        // What is past would wake this again at once.
+        // Retry times in the past are dropped, since they would end the wait at once.
         let elapsed = self.started.elapsed();
         self.failed.retain(|path, again| found.contains_key(path) && *again > elapsed);
         let (settled, next) = self.settling.observe(found, self.started.elapsed());
@@ -180,7 +185,7 @@ impl Proposer {
         Ok(self.failed.values().copied().chain(next).chain(again).min())
     }
 
-    /// Returns those of the files that nobody holds open for writing, and when to look again for the others.
+    /// Returns the files that no process holds open for writing, and the time to check the others again.
     async fn finished(
         &mut self,
         mut files: Vec<(String, Fingerprint)>,
@@ -204,13 +209,13 @@ impl Proposer {
         (files, self.pace.note(open, now, now.saturating_sub(elapsed)))
     }
 
-    /// Returns whether a file that could not be added is not tried again yet.
+    /// Returns whether a file that could not be added must not be retried yet.
     fn must_wait(&self, path: &str) -> bool {
         let is_too_early = self.failed.get(path).is_some_and(|again| *again > self.started.elapsed());
         is_too_early || self.damaged.contains_key(path)
     }
 
-    /// Lets older versions of files go: their bytes are not in the folder any more.
+    /// Unpins older versions of files. Their bytes are not in the folder any more.
     async fn let_older_go(&self) -> Result<(), ProposerError> {
         let (replaced, _) = self.ledger.replaced();
         let older = replaced.into_iter().filter(|(_, state)| matches!(state, Replaced::By(..)));
@@ -220,7 +225,7 @@ impl Proposer {
             return Ok(());
         }
         if let Err(error) = self.node.unpin_all(older.clone()).await {
-            tracing::warn!(%error, "older versions could not be unpinned; it is tried again");
+            tracing::warn!(%error, "older versions could not be unpinned; it will be retried");
             return Ok(());
         }
         Ok(self.ledger.drop_kept(&older).await?)
@@ -230,7 +235,8 @@ impl Proposer {
         self.ledger.kept().into_keys().collect()
     }
 
-    /// Lets go of files that are no longer in the folder: this node neither keeps them nor says so any more.
+    /// Lets go of files that are no longer in the folder. This node does not keep them any more and withdraws its
+    /// statements.
     async fn forget(&self, gone: Vec<String>, taken: &BTreeMap<String, Taken>) -> Result<(), ProposerError> {
         if gone.is_empty() {
             return Ok(());
@@ -242,7 +248,7 @@ impl Proposer {
         for file in &gone {
             tracing::info!(
                 file,
-                "a file was deleted from the shared folder; this robot does not hold it any more, others may"
+                "a file was deleted from the shared folder; this robot does not hold it any more, other robots may"
             );
         }
         self.ledger.forget_paths(gone.clone()).await?;
@@ -250,11 +256,11 @@ impl Proposer {
         Ok(())
     }
 
-    /// Has the node look at files that it serves, since they may be gone or others.
+    /// Has the node check the files that it serves at these paths, since they may have been removed or replaced.
     async fn check(&self, paths: impl Iterator<Item = &String>) {
         let paths = paths.map(|path| self.real.join(path)).collect();
         if let Err(error) = self.node.check_files(Some(paths)).await {
-            tracing::warn!(%error, "that files are gone could not be noted; it is seen again after the next start");
+            tracing::warn!(%error, "missing files could not be recorded; they will be found again after the next start");
         }
     }
 
@@ -280,7 +286,7 @@ impl Proposer {
 
     fn not_taken(&mut self, path: String, fingerprint: Fingerprint, error: &TakeError) {
         let again = match error {
-            // It is looked at again as soon as it has settled.
+            // The file is added once it has settled.
             TakeError::Changed | TakeError::Add(AddError::Changed(_)) => return,
             TakeError::Damaged | TakeError::Key => {
                 tracing::warn!(file = path, %error, "a file is not shared");
@@ -294,7 +300,7 @@ impl Proposer {
         self.failed.insert(path, self.started.elapsed() + again);
     }
 
-    /// Adds a file in place: nothing of it is copied.
+    /// Adds a file in place. Its content is not copied.
     async fn take(&self, path: &str, fingerprint: Fingerprint) -> Result<New, TakeError> {
         let file = self.real.join(path);
         if service::holds_key(&file, self.swarm.me()) {
@@ -320,7 +326,7 @@ impl Proposer {
         Ok(New { path: path.to_owned(), fingerprint, description, added })
     }
 
-    /// Pins and declares what was added. What cannot be pinned with the others is tried alone.
+    /// Pins and proposes the files that were added. When they cannot be pinned together, each is pinned alone.
     async fn finish(&mut self) -> Result<(), ProposerError> {
         let new = std::mem::take(&mut self.new);
         let mut new = self.pass_over_withheld(new).await?;
@@ -341,7 +347,7 @@ impl Proposer {
         self.publish().await
     }
 
-    /// Leaves out the files that are not to be shared, and notes that they were looked at.
+    /// Leaves out the files that must not be shared, and notes them so that they are not read again.
     async fn pass_over_withheld(&self, new: Vec<New>) -> Result<Vec<New>, ProposerError> {
         let withheld = self.ledger.withheld();
         let (passed, new): (Vec<New>, Vec<New>) =

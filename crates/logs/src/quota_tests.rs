@@ -1,4 +1,4 @@
-//! Two robots whose deciders share one set that takes few records of each.
+//! Tests of two robots whose deciders share one set. The set takes few records of each robot.
 
 use crate::buckets::Station;
 use crate::choose::OwnFile;
@@ -11,7 +11,7 @@ use ipfs::Cid;
 use service::Decide as _;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Records that the set takes of each robot.
+/// Maximum number of records that the set takes of each robot.
 const CAPACITY: usize = 40;
 
 fn numbered(number: u64) -> Cid {
@@ -56,7 +56,11 @@ impl Robot {
         self.replication.set_kept(self.kept.clone());
         let mut decision = self.replication.decide(set, Moment::certain(now));
         decision.statements.append(self.proposal.decide(set, Moment::certain(now)).statements);
-        assert_eq!(decision.statements.fit(set, peer(self.seed), now), 0, "the deciders know the room");
+        assert_eq!(
+            decision.statements.fit(set, peer(self.seed), now),
+            0,
+            "the deciders must respect the quota"
+        );
         (decision.statements, decision.actions)
     }
 }
@@ -75,16 +79,16 @@ impl World {
         Self { set, now: NOW, robots: [1, 2].map(Robot::new), sequence: 0 }
     }
 
-    /// Lets both robots decide until nothing is stated any more. Returns the number of rounds.
+    /// Lets both robots decide until they make no more statements. Returns the number of rounds.
     fn settle(&mut self) -> usize {
         for round in 0.. {
-            assert!(round < 50, "it does not come to rest");
+            assert!(round < 50, "the robots do not settle");
             let mut stated = 0;
             for index in 0..self.robots.len() {
                 let (statements, actions) = self.robots[index].decide(&self.set, self.now);
                 stated += self.state(index, statements);
                 for action in actions {
-                    // What a robot deleted is not fetched back.
+                    // A robot does not fetch back a file that it deleted.
                     if let Action::Take { file, .. } = action
                         && !self.robots[index].deleted.contains(&file.cid)
                     {
@@ -121,7 +125,7 @@ impl World {
         self.set.records().filter(|record| record.signer() == peer(seed)).count()
     }
 
-    /// Returns which files both robots hold.
+    /// Returns the files that both robots hold.
     fn safe(&self) -> BTreeSet<Cid> {
         let files = index(&self.set, self.now).into_values();
         let is_safe = |file: &crate::SharedFile| file.state == State::Safe && file.holders.len() == 2;
@@ -137,11 +141,11 @@ fn a_file_costs_its_uploader_three_records_and_each_other_holder_one() {
     assert_eq!(world.safe().len(), 4);
     assert_eq!((world.records(1), world.records(2)), (12, 4));
     let declared = world.set.bucket(&Station::Files.bucket(), world.now).count();
-    assert_eq!(declared, 0, "what is safe left the first bucket");
+    assert_eq!(declared, 0, "safe files have left the first bucket");
 }
 
 #[test]
-fn of_too_many_files_those_that_fit_become_safe_and_then_nothing_more_happens() {
+fn of_too_many_files_those_that_fit_become_safe_and_then_the_robots_settle() {
     let mut world = World::new();
     world.robots[0].share(0..30);
     world.robots[1].share(100..130);
@@ -150,11 +154,11 @@ fn of_too_many_files_those_that_fit_become_safe_and_then_nothing_more_happens() 
     assert_eq!(world.robots[0].proposal.shortage().left_out, 21);
     let held = world.set.len();
     world.now = world.now.plus(3600);
-    assert_eq!((world.settle(), world.set.len()), (0, held), "it rests");
+    assert_eq!((world.settle(), world.set.len()), (0, held), "no robot makes a new statement");
 }
 
 #[test]
-fn after_a_folder_was_removed_as_many_files_can_be_shared_again() {
+fn after_a_folder_was_removed_the_same_number_of_files_can_be_shared_again() {
     let mut world = World::new();
     for first in [0, 1000] {
         world.robots[0].share(first..first + 9);

@@ -1,23 +1,24 @@
-//! What the list of pins says about the files that this node keeps: claim and possession are one book.
+//! Compares the kept files of this node with the pins of its block store. A pin that a user adds or removes is a
+//! decision about the file.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::let_go::{LetGoFiles, Reason};
 use ipfs::Cid;
 use std::collections::BTreeSet;
 
-/// What follows from a list of pins.
+/// Differences between the ledger and the pins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Differences {
-    /// Kept files that a person unpinned.
+    /// Kept files that a user unpinned.
     pub(crate) unpinned: BTreeSet<Cid>,
     /// Kept files whose pins were lost together with the database.
     pub(crate) pins_lost: BTreeSet<Cid>,
-    /// Files that this node let go of and that a person pinned since.
+    /// Files that this node let go of and that a user pinned since.
     pub(crate) pinned: BTreeSet<Cid>,
 }
 
-/// Compares the kept files with the pins. `are_pins_new` tells that the database of pins was made anew, so that a missing pin
-/// is no decision of a person.
+/// Compares the kept files with the pins. `are_pins_new` means that the database of pins was recreated. Then a missing
+/// pin is not a decision of a user.
 pub(crate) fn compare(
     pins: &BTreeSet<Cid>,
     kept: &BTreeSet<Cid>,
@@ -29,7 +30,7 @@ pub(crate) fn compare(
         true => (BTreeSet::new(), missing),
         false => (missing, BTreeSet::new()),
     };
-    // What a person discarded in the whole swarm may be pinned here all the same.
+    // A user may pin a file here although it is discarded in the whole swarm. This does not undo the discard.
     let is_taken_back_by_pin = |reason: Reason| matches!(reason, Reason::Deleted | Reason::Unpinned);
     let back = let_go.iter().filter(|(cid, row)| is_taken_back_by_pin(row.reason) && pins.contains(*cid));
     Differences { unpinned, pins_lost, pinned: back.map(|(cid, _)| *cid).collect() }
@@ -51,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pin_takes_back_what_was_let_go_of_here_alone() {
+    fn a_pin_takes_back_only_decisions_about_this_node() {
         let pins = BTreeSet::from([cid()]);
         for (reason, is_back) in [
             (Reason::Deleted, true),

@@ -1,4 +1,4 @@
-//! Makes the statements by which a node lets go of a file, discards one, or undoes that.
+//! Makes the statements by which a node lets go of a file, discards a file, or undoes a discard.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::buckets::{LIFETIME, Station};
@@ -6,15 +6,15 @@ use dcache::{Item, Key, Kind, NotAllowed, PeerId, Record, Set, Statements, Time,
 use ipfs::Cid;
 use std::collections::BTreeSet;
 
-/// Maximum validity of a statement in seconds.
+/// Maximum validity of a statement, in seconds.
 const LONGEST: u64 = dcache::buckets::LONGEST_LIFETIME;
-/// Seconds that a statement still holds for which it is not worth taking it back.
+/// Remaining validity, in seconds, below which a statement is not taken back.
 const MOMENT: u64 = 1;
-/// The buckets in which a statement about a file brings it into the swarm.
+/// The buckets in which a proposal of a file brings it into the swarm.
 const STATIONS: [Station; 3] = [Station::Files, Station::Verified, Station::Safe];
 
-/// Returns the statements with which a node takes back what it states about a file that it does not hold. A dismissal would
-/// deny what others state, so the node proposes the same again, for a second that is over.
+/// Returns the statements that take back the proposals of a node about a file that it does not hold. A dismissal would
+/// deny the proposals of other peers. So the node repeats its proposals with a validity that is already over.
 pub(crate) fn retract(set: &Set, cid: &Cid, me: PeerId, now: Time) -> Statements {
     let mut statements = Statements::new();
     for item in STATIONS.map(|station| station.item(cid)) {
@@ -30,8 +30,8 @@ pub(crate) fn claims(set: &Set, cid: &Cid, me: PeerId, now: Time) -> bool {
     holds_until(own(set, &Station::Safe.item(cid), me), Kind::Propose, now.plus(MOMENT))
 }
 
-/// Returns the statements that remove a file from the swarm, as far as they do not hold for long enough yet: it is
-/// discarded, and dismissed from the buckets of files for as long as anybody proposes it there.
+/// Returns the statements that remove a file from the swarm, except those that are still valid for long enough. The
+/// file is proposed in `share/discard`, and dismissed from the other buckets until the last proposal there expires.
 pub(crate) fn discard(set: &Set, cid: &Cid, me: PeerId, now: Time) -> Statements {
     let mut statements = Statements::new();
     let (discarded, soon) = (Station::Discard.item(cid), now.plus(LIFETIME / 2));
@@ -47,14 +47,14 @@ pub(crate) fn discard(set: &Set, cid: &Cid, me: PeerId, now: Time) -> Statements
     statements
 }
 
-/// Returns when [`discard`] has more to state although no new record comes.
+/// Returns the time at which [`discard`] must renew its statements, even if no new record arrives.
 pub(crate) fn renewal(set: &Set, cid: &Cid, me: PeerId) -> Option<Time> {
     let until = own(set, &Station::Discard.item(cid), me)?.validity().until()?;
     Some(Time(until.0.saturating_sub(LIFETIME / 2)))
 }
 
-/// Returns the statements that undo [`discard`], whoever stated it. The file is stated to be good, since those who looked
-/// at it before have dismissed it from the first bucket.
+/// Returns the statements that undo a [`discard`] by any peer. They include a proposal in `share/verified`, since the
+/// peers that verified the file have dismissed it from the first bucket.
 pub(crate) fn undiscard(set: &Set, cid: &Cid, me: PeerId, now: Time) -> Statements {
     let discarded = Station::Discard.item(cid);
     let Some(end) = last_end(set, &discarded, now) else { return step_back(set, cid, me, now) };
@@ -64,7 +64,7 @@ pub(crate) fn undiscard(set: &Set, cid: &Cid, me: PeerId, now: Time) -> Statemen
     statements
 }
 
-/// Returns the statements with which a node takes back that it discards a file.
+/// Returns the statements by which a node takes back its own discard of a file.
 pub(crate) fn step_back(set: &Set, cid: &Cid, me: PeerId, now: Time) -> Statements {
     let mut statements = admit(set, cid, me, now, &STATIONS);
     let discarded = Station::Discard.item(cid);
@@ -74,7 +74,7 @@ pub(crate) fn step_back(set: &Set, cid: &Cid, me: PeerId, now: Time) -> Statemen
     statements
 }
 
-/// Returns the statements with which a node takes back its dismissals of a file.
+/// Returns the statements by which a node takes back its dismissals of a file.
 fn admit(set: &Set, cid: &Cid, me: PeerId, now: Time, stations: &[Station]) -> Statements {
     let mut statements = Statements::new();
     for item in stations.iter().map(|station| station.item(cid)) {
@@ -85,7 +85,7 @@ fn admit(set: &Set, cid: &Cid, me: PeerId, now: Time, stations: &[Station]) -> S
     statements
 }
 
-/// Returns the peers other than `me` that undid the discarding of a file: their statement counts now.
+/// Returns the peers other than `me` that undid the discard of a file, as far as their statements count now.
 pub(crate) fn defenders(set: &Set, cid: &Cid, me: PeerId, now: Time) -> BTreeSet<PeerId> {
     let item = Station::Discard.item(cid);
     let defends = |record: &&Record| {
@@ -96,10 +96,10 @@ pub(crate) fn defenders(set: &Set, cid: &Cid, me: PeerId, now: Time) -> BTreeSet
     set.records_about(&item).iter().filter(defends).map(Record::signer).collect()
 }
 
-/// Checks that all of this would count.
+/// Checks that `me` has the right to make all of these statements.
 ///
 /// # Errors
-/// When a part would not, with who could state it instead.
+/// When one statement is not allowed. The error names the roles that allow it.
 pub(crate) fn check(statements: &Statements, set: &Set, me: PeerId, now: Time) -> Result<(), NotAllowed> {
     statements.iter().try_for_each(|(kind, item)| set.may(kind, item, me, now))
 }
@@ -108,13 +108,13 @@ fn own<'a>(set: &'a Set, item: &Item, me: PeerId) -> Option<&'a Record> {
     set.get(&Key { item: item.clone(), signer: me })
 }
 
-/// Returns whether a record is of this kind and holds until `time` at least.
+/// Returns whether a record is of this kind and valid at least until `time`.
 fn holds_until(record: Option<&Record>, kind: Kind, time: Time) -> bool {
     let holds = |record: &Record| record.validity().until().is_none_or(|until| until >= time);
     record.is_some_and(|record| record.kind() == kind && holds(record))
 }
 
-/// Returns when the last of all proposals of an item ends, at most [`LONGEST`] from now; `None` when nobody proposes it.
+/// Returns the end of the last proposal of an item, at most [`LONGEST`] from now; `None` when no peer proposes it.
 fn last_end(set: &Set, item: &Item, now: Time) -> Option<Time> {
     let longest = now.plus(LONGEST);
     let proposals = set.records_about(item).iter().filter(|record| record.kind() == Kind::Propose);
@@ -129,7 +129,7 @@ mod tests {
     use crate::index::{State, index};
     use dcache::{Keypair, Statement};
 
-    /// Signs and admits what peer `seed` states at `now`, as its daemon does.
+    /// Signs and admits statements of peer `seed` at `now`, as its daemon does.
     fn publish(set: &mut Set, seed: u8, statements: Statements, now: Time) {
         for statement in statements.into_signable().unwrap() {
             let key = Key { item: statement.item().clone(), signer: peer(seed) };
@@ -144,7 +144,7 @@ mod tests {
         index(set, now).get(&cid()).map(|file| file.state)
     }
 
-    /// A file of peer 1 that peers 2 and 3 keep.
+    /// Returns a set with a file of peer 1 that peers 2 and 3 keep.
     fn safe() -> Set {
         let mut set = Set::default();
         say(&mut set, 1, Kind::Propose, Station::Files.item(&cid()), LIFETIME);
@@ -157,19 +157,19 @@ mod tests {
     }
 
     #[test]
-    fn a_safe_file_is_discarded_once_and_stays_so_while_that_is_renewed() {
+    fn a_safe_file_is_discarded_once_and_stays_discarded_while_renewed() {
         let mut set = safe();
         let statements = discard(&set, &cid(), peer(9), NOW);
         publish(&mut set, 9, statements, NOW);
         assert_eq!(state(&set, NOW), Some(State::Discarded));
-        assert!(discard(&set, &cid(), peer(9), NOW).is_empty(), "it is stated once");
+        assert!(discard(&set, &cid(), peer(9), NOW).is_empty(), "the discard is stated once");
         let half = renewal(&set, &cid(), peer(9)).unwrap();
         assert_eq!(half, NOW.plus(LIFETIME / 2));
         let statements = discard(&set, &cid(), peer(9), half);
         assert!(!statements.is_empty());
         publish(&mut set, 9, statements, half);
-        assert_eq!(state(&set, NOW.plus(LIFETIME)), Some(State::Discarded), "it does not run out");
-        // A holder that was away states its copy anew, for longer than it was dismissed.
+        assert_eq!(state(&set, NOW.plus(LIFETIME)), Some(State::Discarded), "the discard does not expire");
+        // A holder that was away proposes its copy again, for longer than the dismissal.
         let late = Statement::new(
             Kind::Propose,
             Station::Safe.item(&cid()),
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_undoes_it_brings_the_file_back() {
+    fn any_peer_that_undoes_a_discard_brings_the_file_back() {
         for undoing in [9, 5] {
             let mut set = safe();
             let statements = discard(&set, &cid(), peer(9), NOW);
@@ -193,7 +193,7 @@ mod tests {
             publish(&mut set, undoing, statements, NOW);
             let expected = if undoing == 9 { None } else { Some(peer(5)) };
             assert_eq!(defenders(&set, &cid(), peer(9), NOW).into_iter().next(), expected);
-            // The other one sees that, and does not insist.
+            // The discarding peer sees this, and takes back its discard.
             let statements = step_back(&set, &cid(), peer(9), NOW);
             publish(&mut set, 9, statements, NOW);
             assert_eq!(state(&set, NOW.plus(2)), Some(State::Safe), "undone by {undoing}");
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_nobody_keeps_any_more_is_listed_again_for_whoever_has_it_in_a_folder() {
+    fn an_undone_discard_lists_a_file_again_although_no_peer_keeps_it() {
         let mut set = Set::default();
         say(&mut set, 1, Kind::Propose, Station::Files.item(&cid()), LIFETIME);
         say(&mut set, 2, Kind::Dismiss, Station::Files.item(&cid()), LIFETIME);
@@ -217,15 +217,15 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_is_taken_back_whether_others_deny_it_or_not() {
+    fn a_claim_is_taken_back_even_when_other_peers_deny_it() {
         let mut set = safe();
         say(&mut set, 9, Kind::Dismiss, Station::Safe.item(&cid()), LIFETIME);
         assert!(claims(&set, &cid(), peer(3), NOW));
         let statements = retract(&set, &cid(), peer(3), NOW);
         assert!(!statements.is_empty());
         publish(&mut set, 3, statements, NOW);
-        assert!(retract(&set, &cid(), peer(3), NOW).is_empty(), "it is stated once");
+        assert!(retract(&set, &cid(), peer(3), NOW).is_empty(), "the claim is taken back once");
         assert!(!claims(&set, &cid(), peer(3), NOW.plus(1)));
-        assert!(retract(&set, &cid(), peer(8), NOW).is_empty(), "it claims nothing");
+        assert!(retract(&set, &cid(), peer(8), NOW).is_empty(), "peer 8 claims nothing");
     }
 }

@@ -1,4 +1,5 @@
-//! The pure decider of verifier and replicator: which files to fetch, and what to state about those that are kept.
+//! The pure decider of the verifier and the replicator. It decides which files to fetch, and what to state about the
+//! kept files.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod begin;
@@ -22,21 +23,22 @@ use rules::Rules;
 use service::{Decide, Decision, provider_patterns};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Maximum validity of a statement in seconds.
+/// Maximum validity of a statement, in seconds.
 const LONGEST: u64 = dcache::buckets::LONGEST_LIFETIME;
 
-/// Decides which files this node fetches and keeps, and what it states about them.
+/// Decides which files this node fetches and keeps, and which statements it makes about them.
 #[derive(Clone, Debug)]
 pub struct Replication {
     me: PeerId,
     kept: BTreeMap<Cid, Description>,
-    /// Files of which this node takes back what it states, until it is done.
+    /// Files whose statements this node must take back. A file leaves the set once its statements are taken back.
     lost: BTreeSet<Cid>,
     bad: BTreeSet<Cid>,
-    /// Files of which a statement was taken back that this node did not make as it is now.
+    /// Files whose claims this node took back because it does not keep them. Such claims are from an earlier life of
+    /// the node or from a copy of its SD card.
     retracted: BTreeSet<Cid>,
     let_go: LetGoFiles,
-    /// Whether it has decided before.
+    /// Whether the decider has decided before.
     is_begun: bool,
     replaced: BTreeMap<Cid, Replaced>,
     changing: BTreeSet<Cid>,
@@ -44,18 +46,18 @@ pub struct Replication {
     shortage: Shortage,
     shares: Shares,
     unlisted: UnlistedLooks,
-    /// The buckets that it reads: when something in one of them begins or ceases to hold, it decides anew.
+    /// Buckets that the decider reads. It decides again when a record in one of them becomes valid or expires.
     reads: [Pattern; 2],
 }
 
-/// Work for the shell.
+/// Work for the I/O shell of the replicator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Fetch, check and pin a file, or go on with that.
+    /// Fetch, check and pin a file, or continue a fetch that is under way.
     Take {
-        /// The file.
+        /// The file to fetch, from the statements about it.
         file: Box<SharedFile>,
-        /// Peers that most likely hold it.
+        /// Peers that most likely hold the file.
         providers: Holders,
     },
     /// Unpin a file of another node that was discarded.
@@ -67,7 +69,7 @@ pub enum Action {
 }
 
 impl Replication {
-    /// Makes the decider of the node `me`.
+    /// Creates the decider of the node `me`.
     pub fn new(me: PeerId) -> Self {
         let (kept, lost, bad) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
         let retracted = BTreeSet::new();
@@ -93,45 +95,44 @@ impl Replication {
         }
     }
 
-    /// Replaces the list of files that this node has checked and pinned, its own files included.
+    /// Replaces the list of files that this node has checked and pinned, including its own files.
     pub fn set_kept(&mut self, kept: BTreeMap<Cid, Description>) {
         self.kept = kept;
     }
 
-    /// Notes files that this node does not hold whole any more. The next decision retracts what this node stated about
-    /// them.
+    /// Notes files that this node does not hold completely any more. The next decision takes back the statements of
+    /// this node about them.
     pub fn lose(&mut self, lost: BTreeSet<Cid>) {
         self.lost.extend(lost);
     }
 
-    /// Notes a file that is bad. The next decision discards it.
+    /// Notes a file that the check found bad. The next decision discards it.
     pub fn reject(&mut self, cid: Cid) {
         self.bad.insert(cid);
     }
 
-    /// Replaces the list of own files of which a newer version was taken, and of those whose path is being changed. Neither
+    /// Replaces the list of older versions of own files, and the set of own files that are being changed. None of them
     /// are fetched back.
     pub(crate) fn set_replaced(&mut self, replaced: BTreeMap<Cid, Replaced>, changing: BTreeSet<Cid>) {
         (self.replaced, self.changing) = (replaced, changing);
     }
 
-    /// Notes whether own files found no room for what is to be stated about them.
+    /// Notes whether own files are left out because the record quota of this node is used up.
     pub(crate) fn set_short(&mut self, is_short: bool) {
         self.is_short = is_short;
     }
 
-    /// Returns the looks at kept files that nobody lists.
+    /// Returns the observations of kept files that no peer lists.
     pub(crate) fn unlisted(&mut self) -> &mut UnlistedLooks {
         &mut self.unlisted
     }
 
-    /// Returns what the files of each uploader take, as the last decision saw it.
+    /// Returns the disk usage of each uploader at the last decision.
     pub(crate) fn shares(&self) -> &Shares {
         &self.shares
     }
 
-    /// Returns the number of files that the last decision left out, since this node has said as much as the swarm remembers
-    /// of one peer.
+    /// Returns the number of files that the last decision left out because the record quota of this node is used up.
     pub(crate) fn left_out(&self) -> usize {
         self.shortage.left_out
     }
@@ -179,7 +180,7 @@ enum Step {
     Drop,
     /// Stop sharing it although it is in this node's own folder: it was discarded.
     Withdraw,
-    /// State what it is.
+    /// State its description.
     Describe,
     /// State that it is good.
     Verify,
@@ -187,7 +188,8 @@ enum Step {
     Keep,
 }
 
-/// Returns the next steps, file by file. `kept` holds what this node has checked and pinned, its own files included.
+/// Returns the next steps, file by file. `kept` holds the files that this node has checked and pinned, including its
+/// own.
 fn plan(
     files: &BTreeMap<Cid, SharedFile>,
     kept: &BTreeMap<Cid, Description>,
@@ -205,21 +207,22 @@ fn with_kept(file: &SharedFile, description: &Description, rules: &Rules) -> Vec
     let is_own = description.uploader == rules.me;
     let mut steps = Vec::new();
     match file.state {
-        // The verifier must be another peer than the uploader, and the uploader must have shared the file.
+        // The verifier must not be the uploader, and the uploader must have proposed the file.
         State::Shared if !is_own && file.proposers.contains_key(&description.uploader) => {
             steps.push(if rules.may_keep { Step::Keep } else { Step::Verify });
         }
         State::Shared => {}
         State::Verified | State::Safe if is_fresh(file.holders.get(&rules.me), rules.edge) => {}
         State::Verified | State::Safe => steps.push(Step::Keep),
-        // Where nobody has a role, strangers say so. This node found the file good itself, and goes on stating that it keeps
-        // it; that is no record before half of its statement's time is over. The uploader's own word is a withdrawal.
+        // Without roles, any stranger can discard a file. This node found the file good itself, and continues to state
+        // that it keeps the file. That costs no record before half of the statement's lifetime is over. A discard by
+        // the uploader is handled as a withdrawal instead.
         State::Discarded if !rules.has_roles => steps.push(Step::Keep),
         State::Discarded if is_own => steps.push(Step::Withdraw),
         State::Discarded => steps.push(Step::Drop),
     }
     let is_let_go = matches!(steps[..], [Step::Withdraw | Step::Drop]);
-    // Of others only those are believed that share or keep the file.
+    // Other peers accept the description of a file only from its uploader and from peers that verified or keep it.
     let is_believed = is_own || file.has_looked(rules.me) || !steps.is_empty();
     if !is_let_go && is_believed && !is_described(file, description, rules) {
         steps.insert(0, Step::Describe);
@@ -227,15 +230,15 @@ fn with_kept(file: &SharedFile, description: &Description, rules: &Rules) -> Vec
     steps.into_iter().map(|step| (file.cid, step)).collect()
 }
 
-/// Returns whether a fetch of the file can begin. A record about a file may arrive before the addresses of its holders; a
-/// fetch that begins then would block its slot for files that can be fetched. What this node itself has held may still
-/// be on its disk.
+/// Returns whether a fetch of the file can begin. A record about a file may arrive before the addresses of its holders.
+/// A fetch that began then would block a fetch slot. Files that this node itself has held may still be on its disk.
 pub(crate) fn is_in_reach(file: &SharedFile, me: PeerId, has_address: bool) -> bool {
     has_address || file.likely_holders().any(|peer| peer == me)
 }
 
-/// Returns whether the file's description holds for long enough. The uploader renews it at half its life, other peers only
-/// when the uploader does not. A peer with a role also states what it found where the swarm believes something else.
+/// Returns whether the file's description is valid for long enough. The uploader renews it after half its lifetime;
+/// other peers only when the uploader does not. A peer with a role also corrects a description that differs from the
+/// file that it found.
 fn is_described(file: &SharedFile, description: &Description, rules: &Rules) -> bool {
     let is_own = description.uploader == rules.me;
     let edge = if is_own { rules.edge } else { rules.now.plus(LIFETIME / 4) };
@@ -244,15 +247,15 @@ fn is_described(file: &SharedFile, description: &Description, rules: &Rules) -> 
     lasts && (!corrects || file.description.as_ref() == Some(description))
 }
 
-/// Returns the statements of a step. An entry leaves the earlier bucket where this node itself stated it: that costs no
-/// record, and whoever else stated it does the same.
+/// Returns the statements of a step. Only the own entry is dismissed from the earlier bucket: that costs no record, and
+/// other peers dismiss their own entries.
 fn statements(step: Step, file: &SharedFile, description: &Description, rules: &Rules) -> Statements {
     let mut statements = Statements::new();
     let lasting = Validity::stated(rules.now, LIFETIME);
     match step {
         Step::Take | Step::Drop | Step::Withdraw => {}
         Step::Describe => {
-            // A description that is too long for a record stays in the info file alone.
+            // A description that is too long for a record is in the info file only.
             if let Ok(data) = description.to_data() {
                 statements.propose(Item { bucket: buckets::info(&file.cid), data }, lasting);
             }
@@ -278,7 +281,7 @@ fn discard(file: &SharedFile, now: Time) -> Statements {
     statements
 }
 
-/// Dismisses a file from a bucket for as long as some peer proposes it there.
+/// Dismisses a file from a bucket until the last proposal by any peer expires.
 fn leave(statements: &mut Statements, station: Station, file: &SharedFile, signers: &Signers, now: Time) {
     let until = signers.values().map(|until| until.unwrap_or(now.plus(LONGEST))).max();
     if let Some(until) = until {

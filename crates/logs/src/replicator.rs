@@ -1,4 +1,4 @@
-//! The shell of verifier and replicator: fetches, checks and pins what the decider asks for.
+//! The I/O shell of the verifier and the replicator. It fetches, checks and pins the files that the decider asks for.
 
 mod lending;
 mod pins;
@@ -26,34 +26,34 @@ use tokio::time::Instant;
 /// Settings of the replicator.
 #[derive(Clone, Debug)]
 pub(crate) struct ReplicatorSettings {
-    /// Whether files of other peers are kept.
+    /// Whether this node keeps files of other peers.
     pub(crate) keep_others: bool,
-    /// Maximum size, in bytes, of a file of other peers that is kept.
+    /// Maximum size, in bytes, of a file that is fetched.
     pub(crate) max_file_bytes: u64,
-    /// Number of files that are fetched at a time.
+    /// Maximum number of files that are fetched at a time. Small files have one more slot.
     pub(crate) parallel: usize,
-    /// Time between two looks whether what is kept is still there.
+    /// Time between two checks that the kept blocks and files are still there.
     pub(crate) check: Duration,
 }
 
-/// Time in which records that come are decided on together.
+/// Time in which arriving records are gathered for one decision.
 const GATHER: Duration = Duration::from_millis(50);
-/// Time without a block after which a fetch is given up for now.
+/// Time without a block after which a fetch fails and is retried later.
 const STALL: Duration = Duration::from_secs(60);
-/// Minimum and maximum time to wait before a file is tried again.
+/// Minimum and maximum backoff before a fetch is retried.
 const TRY_AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(15 * 60));
-/// Maximum time until files that wait are looked at again. Every reason to do so earlier is an event.
+/// Maximum time until waiting files are considered again. All reasons to do so earlier are events.
 const LONGEST_WAIT: Duration = TRY_AGAIN.1;
-/// Time after which files for which there was no room are tried again. That costs one question to the file system.
+/// Time after which the disk space for waiting files is checked again. A check costs one query of the file system.
 const LOOK_FOR_ROOM: Duration = Duration::from_secs(3);
-/// Minimum room, in bytes, for a fetch that goes on: a few blocks.
+/// Minimum free space, in bytes, for a fetch whose size is unknown or that mostly exists already: a few blocks.
 const SOME_ROOM: u64 = 4 * 1024 * 1024;
-/// Bytes that a directory and an info file have besides the payload. Links to many chunks need a hundredth more.
+/// Allowance, in bytes, for the directory and the info file beside the content. The links to the chunks need 1 % more.
 const OVERHEAD: u64 = 64 * 1024;
-/// Minimum size, in bytes, of the chunks of an honest file, except the last.
+/// Minimum size, in bytes, of the chunks of an honest file, except the last chunk.
 const SMALLEST_CHUNK: u64 = 16 * 1024;
 
-/// Why the replicator ended.
+/// Error that ends the replicator.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReplicatorError {
     /// The ledger cannot be written.
@@ -67,7 +67,7 @@ pub(crate) enum ReplicatorError {
     Stopped(#[from] Stopped),
 }
 
-/// Why a file was not taken.
+/// Reason why a file was not taken.
 #[derive(Debug, thiserror::Error)]
 enum TakeError {
     #[error(transparent)]
@@ -78,24 +78,24 @@ enum TakeError {
     Pin(#[from] PinError),
     #[error(transparent)]
     Ledger(#[from] TableError),
-    #[error("taking it died with a panic")]
+    #[error("its task panicked")]
     Died,
-    #[error("it gave its place to another file")]
+    #[error("it gave its fetch slot to another file")]
     GaveWay,
 }
 
-/// A file that is being fetched, or could not be fetched.
+/// The state of a file that is being fetched or whose fetch failed.
 #[derive(Debug, Default)]
 struct Attempt {
-    /// Its place, while it is being fetched.
+    /// The fetch slot, while the file is being fetched.
     lent: Option<Lent>,
-    /// Tells the fetch to give its place back.
+    /// Signal for the fetch to give its slot back.
     give_back: Arc<Notify>,
-    /// Number of times that it did.
+    /// Number of times that the file gave its slot back.
     turns: u32,
-    /// Peers that hold the file, for the fetch that is under way.
+    /// Peers that hold the file, for the present fetch.
     providers: watch::Sender<Vec<Provider>>,
-    /// How far the last fetch came. Its root says how large the content is.
+    /// Progress of the last fetch. It includes the size that the root claims.
     progress: watch::Sender<FetchProgress>,
     failures: u32,
     not_before: Option<Instant>,
@@ -110,7 +110,7 @@ struct Replicator {
     fetches: JoinSet<Result<(), TakeError>>,
     roots: BTreeMap<Id, Cid>,
     attempts: BTreeMap<Cid, Attempt>,
-    /// Files for which the last decision found no room.
+    /// Files for which the last decision found no disk space.
     no_room: Vec<NoRoom>,
 }
 
@@ -162,7 +162,8 @@ impl Replicator {
         }
     }
 
-    /// Retracts and forgets files that are not whole any more. What other peers hold is fetched again.
+    /// Takes back the statements about incomplete files, and unpins the files. They are fetched again when other peers
+    /// hold them.
     async fn lost(&mut self, incomplete: &BTreeSet<Cid>) -> Result<(), ReplicatorError> {
         let kept = self.ledger.kept();
         let lost: BTreeSet<Cid> = incomplete.iter().filter(|cid| kept.contains_key(cid)).copied().collect();
@@ -170,7 +171,7 @@ impl Replicator {
             return Ok(());
         }
         for cid in &lost {
-            tracing::warn!(%cid, "a kept file is not whole any more; it is fetched again from a peer that holds it");
+            tracing::warn!(%cid, "a kept file lacks blocks; it is fetched again from a peer that holds it");
         }
         self.decisions.decider().lose(lost.clone());
         self.decide().await?;
@@ -182,7 +183,8 @@ impl Replicator {
         Ok(self.ledger.drop_kept(&cids).await?)
     }
 
-    /// Decides, and does what was decided. Returns when to retry a file for which there was no room or that failed.
+    /// Decides, and carries out the decision. Returns the time of the next decision for files that wait for space, for
+    /// a retry or for a slot.
     async fn decide(&mut self) -> Result<Instant, ReplicatorError> {
         self.set_inputs();
         let actions = self.decisions.decide().await?;
@@ -240,12 +242,12 @@ impl Replicator {
         let number = files.len();
         let is_news = self.ledger.tell_no_room(files);
         if let (Some(NoRoom { cid, name, bytes, reason }), true) = (first, is_news) {
-            tracing::warn!(%cid, name, bytes, reason, files = number, "there is no room for shared files; they are fetched as soon as there is");
+            tracing::warn!(%cid, name, bytes, reason, files = number, "there is no room for shared files; they are fetched as soon as there is room");
         }
     }
 
-    /// Tells the fetches under way which peers hold their file by now. One that failed begins again soon when its peers, or
-    /// their addresses, are others.
+    /// Updates the providers of the fetches under way. A failed fetch is retried soon when its providers or their
+    /// addresses changed.
     fn tell_providers(&mut self, wanted: &Wanted) {
         let soon = Instant::now() + TRY_AGAIN.0;
         for (cid, attempt) in &mut self.attempts {
@@ -261,12 +263,12 @@ impl Replicator {
         }
     }
 
-    /// Begins to fetch a file, which has a place now.
+    /// Begins to fetch a file that just got a slot.
     fn begin(&mut self, file: &SharedFile, providers: Vec<Provider>, candidate: Candidate) {
         let limits = self.limits();
         let attempt = self.attempts.entry(file.cid).or_default();
         attempt.lend(candidate);
-        // What was said to a fetch before this one is no business of this one.
+        // A new signal, since a request to the earlier fetch must not end this one.
         attempt.give_back = Arc::default();
         let (number, give_back) = (providers.len(), attempt.give_back.clone());
         attempt.providers.send_replace(providers);
@@ -281,8 +283,8 @@ impl Replicator {
         self.roots.insert(fetch.id(), cid);
     }
 
-    /// Returns the limits of a fetch: what the settings allow. The fetch itself is refused when the root says that it is
-    /// larger; what a description says of the size decides nothing.
+    /// Returns the limits of a fetch, as the settings allow. The fetch is refused when the root claims a larger size.
+    /// The size in the description is not used.
     fn limits(&self) -> FetchLimits {
         let size = self.settings.max_file_bytes;
         let max_bytes = size.saturating_add(size / 100).saturating_add(OVERHEAD);
@@ -298,7 +300,7 @@ impl Replicator {
         let Some(cid) = self.roots.remove(&id) else { return Ok(()) };
         match result {
             Ok(()) if self.ledger.let_go_files().contains_key(&cid) => {
-                // It was let go of meanwhile.
+                // This node let go of the file during the fetch.
                 self.attempts.remove(&cid);
                 self.forget(vec![cid]).await?;
             }
@@ -313,7 +315,7 @@ impl Replicator {
             }
             Err(TakeError::Fault(Fault::Bad(reason))) => {
                 tracing::warn!(%cid, reason, "a shared file is bad");
-                // Where this node may not discard it, it is not fetched again at once.
+                // The delay counts where this node may not discard the file, so that it is not fetched again at once.
                 self.put_off(cid, TRY_AGAIN.1);
                 self.decisions.decider().reject(cid);
             }
@@ -323,7 +325,7 @@ impl Replicator {
     }
 
     fn failed(&mut self, cid: Cid, error: &TakeError) {
-        // Without room the next decision says so and waits for it.
+        // When the disk is full, the next decision logs this and waits for space.
         if let Err(full) = self.node.store().has_room(SOME_ROOM)
             && full.is_full()
         {
@@ -355,7 +357,8 @@ async fn take(
     ),
     give_back: &Notify,
 ) -> Result<(), TakeError> {
-    // The fetch holds the blocks until the pin does. What came before it gave way is found by the next one.
+    // `fetched` protects the blocks until they are pinned. When the fetch gives way, the next one finds its blocks in
+    // the store.
     let fetched = tokio::select! {
         fetched = node.fetch_from(name, cid, providers, limits, progress) => fetched?,
         () = give_back.notified() => return Err(TakeError::GaveWay),

@@ -1,4 +1,4 @@
-//! What is in the shared folder.
+//! Scans the shared folder for files to share.
 
 use crate::info::{INFO_NAME, is_file_name};
 use crate::left_out::{LeftOut, Reason};
@@ -12,37 +12,38 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-/// Maximum number of folders in the folder above a file that is shared.
+/// Maximum number of subfolders on the path of a shared file.
 pub(crate) const MAX_DEPTH: usize = 8;
-/// Maximum number of folders above a file that is counted.
+/// Maximum number of subfolders on the path of a file that the scan counts as too deep. Deeper folders are not read.
 const MAX_COUNTED_DEPTH: usize = 32;
-/// Maximum number of files that are shared.
+/// Maximum number of shared files.
 pub(crate) const MAX_FILES: usize = 20_000;
-/// A recorder is still writing a file whose name ends with this (rosbag).
+/// Suffix of files that a recorder (rosbag) is still writing.
 const BEING_WRITTEN: &[u8] = b".active";
-/// Permission bits with which there is no need to ask the system whether a file can be read.
+/// Permission bits that make a file readable for all users. With them, no system call is needed to know that it is
+/// readable.
 const READ_FOR_ALL: u32 = 0o444;
 
-/// What a scan found.
+/// The result of a scan.
 #[derive(Debug, Default)]
 pub(crate) struct Scan {
-    /// The files that are shared.
+    /// The files that may be shared.
     pub(crate) found: Found,
-    /// What is not shared. Hidden files and those that are being recorded are not counted.
+    /// The files and folders that are not shared. Hidden files and those that are being recorded are not counted.
     pub(crate) left_out: LeftOut,
-    /// Which known files may be there all the same.
+    /// The known files that may exist although the scan did not find them.
     pub(crate) unseen: Unseen,
 }
 
-/// Paths of the files that were in the folder before.
+/// Paths of the files that were in the folder at an earlier scan.
 pub(crate) type Known = BTreeSet<String>;
 
-/// Known files, and folders with such, that could not be looked at: by their paths. Empty is the path of the shared folder.
+/// Paths of known files, and of folders with known files, that could not be read. The empty path is the shared folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Unseen(pub(crate) BTreeSet<String>);
 
 impl Unseen {
-    /// Returns whether a file may be in the folder although it was not found.
+    /// Returns whether a file may exist in the folder although it was not found.
     pub(crate) fn covers(&self, path: &str) -> bool {
         let mut above = path.match_indices('/').map(|(at, _)| &path[..at]);
         !self.0.is_empty()
@@ -51,13 +52,13 @@ impl Unseen {
     }
 }
 
-/// Returns whether files and folders of this name are passed over without a word: hidden ones, and what is being recorded.
+/// Returns whether files and folders of this name are skipped silently: hidden ones, and files that are being recorded.
 pub(crate) fn is_passed_over(name: &[u8]) -> bool {
     name.starts_with(b".") || name.ends_with(BEING_WRITTEN)
 }
 
-/// Finds the plain files below `folder`, without those that [`is_passed_over`] and whatever is `private`. Each folder is
-/// given to `enter` before it is read. When there are too many files, those that are `known` keep their places.
+/// Finds the plain files below `folder`, except those that [`is_passed_over`] and those in `private`. Calls `enter`
+/// with each folder before it is read. When there are too many files, the `known` files take precedence.
 ///
 /// # Errors
 /// When the folder itself cannot be read.
@@ -87,13 +88,13 @@ struct Scanner<'a> {
     private: &'a BTreeSet<FileId>,
     known: &'a Known,
     enter: &'a mut dyn FnMut(&Path),
-    /// Files that are not known, in the order in which they were found.
+    /// Files that are not in `known`, in the order in which they were found.
     new: Vec<(String, Fingerprint)>,
     scan: Scan,
 }
 
 impl Scanner<'_> {
-    /// Adds the new files for which there is room beside the known ones.
+    /// Adds new files to the known ones, up to the maximum number.
     fn finish(self) -> Scan {
         let Self { most, known, new, mut scan, .. } = self;
         let is_unseen = |path: &&String| !scan.found.contains_key(*path) && scan.unseen.covers(path);
@@ -109,7 +110,7 @@ impl Scanner<'_> {
         scan
     }
 
-    /// Returns whether a path is that of a known file, or of a folder with such.
+    /// Returns whether a path is that of a known file, or of a folder with known files.
     fn is_known(&self, path: &str) -> bool {
         let below = format!("{path}/");
         let is_below = |known: &String| known.starts_with(&below);
@@ -146,7 +147,7 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    /// Takes a file, or what is in a folder; or returns why not.
+    /// Adds a file, or the files of a folder. Returns the reason if the file or folder is not shared.
     fn scan_entry(
         &mut self,
         entry: &DirEntry,
@@ -157,7 +158,7 @@ impl Scanner<'_> {
         if self.new.len() >= self.most && !self.is_known(path) {
             return Err(Reason::TooMany);
         }
-        // Of a link this is the link's own, so links are neither files nor folders here.
+        // This is the metadata of a link itself, not of its target. So links are neither files nor folders here.
         let metadata = match entry.metadata() {
             Ok(metadata) => metadata,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -205,7 +206,7 @@ fn is_readable(metadata: &Metadata, path: &Path) -> bool {
     is_for_all || rustix::fs::access(path, Access::READ_OK).is_ok()
 }
 
-/// What shows later that a file was changed.
+/// Returns the fingerprint by which a later change of the file is detected.
 pub(crate) fn fingerprint(metadata: &Metadata) -> Fingerprint {
     let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     let modified = modified.and_then(|time| u64::try_from(time.as_nanos()).ok()).unwrap_or(0);
@@ -251,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_shared_is_counted_with_the_reason() {
+    fn files_that_are_not_shared_are_counted_by_reason() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         let (mut deep, mut deeper) = (folder.path().to_owned(), folder.path().to_owned());
@@ -274,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn of_too_many_files_those_that_were_there_before_stay() {
+    fn known_files_take_precedence_when_there_are_too_many() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         fs::create_dir_all(at("zz/run")).unwrap();
@@ -288,13 +289,17 @@ mod tests {
         };
         assert_eq!(scan(&[]), ("a b c d".to_owned(), 3));
         assert_eq!(scan(&["z-large.bag", "zz/run/z.bag"]), ("a b z-large.bag zz/run/z.bag".to_owned(), 4));
-        assert_eq!(scan(&["a", "gone", "zz/gone"]), ("a b c d".to_owned(), 3), "what is gone has no place");
+        assert_eq!(scan(&["a", "gone", "zz/gone"]), ("a b c d".to_owned(), 3), "missing files do not count");
         let known = ["a", "b", "c", "d", "z-large.bag"];
-        assert_eq!(scan(&known), ("a b c d z-large.bag".to_owned(), 3), "earlier versions took more");
+        assert_eq!(
+            scan(&known),
+            ("a b c d z-large.bag".to_owned(), 3),
+            "known files stay even above the maximum"
+        );
     }
 
     #[test]
-    fn what_cannot_be_read_is_not_seen() {
+    fn known_files_that_cannot_be_read_are_unseen() {
         let folder = tempfile::tempdir().unwrap();
         let known: Known = ["a", "run/1/b", "run/2/c"].map(str::to_owned).into();
         let mut scanner = Scanner {
@@ -311,7 +316,7 @@ mod tests {
         scanner.leave_out(Reason::Link, "a");
         let scan = scanner.finish();
         assert_eq!(scan.unseen, Unseen(BTreeSet::from(["run/1".to_owned()])));
-        assert_eq!(scan.found.into_keys().collect::<Vec<_>>(), ["d"], "the other place is kept");
+        assert_eq!(scan.found.into_keys().collect::<Vec<_>>(), ["d"], "the unseen file keeps the other slot");
     }
 
     fn looks() -> Fingerprint {
@@ -319,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_moved_to_the_place_of_one_of_the_same_size_and_time_looks_different() {
+    fn a_file_that_replaces_one_of_the_same_size_and_time_has_another_fingerprint() {
         let folder = tempfile::tempdir().unwrap();
         let (file, other) = (folder.path().join("a"), folder.path().join("b"));
         let look = || fingerprint(&fs::metadata(&file).unwrap());
@@ -327,7 +332,7 @@ mod tests {
         let before = look();
         let time = fs::metadata(&file).unwrap().modified().unwrap();
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
-        // The clock of the file system may tick some milliseconds later.
+        // The clock of the file system ticks only every few milliseconds.
         loop {
             fs::write(&other, "y").unwrap();
             fs::File::options().write(true).open(&other).unwrap().set_modified(time).unwrap();
@@ -337,12 +342,12 @@ mod tests {
             if !before.is_like(&now) {
                 break;
             }
-            assert!(std::time::Instant::now() < deadline, "it looks the same");
+            assert!(std::time::Instant::now() < deadline, "the fingerprint stays the same");
         }
     }
 
     #[test]
-    fn what_is_private_is_not_shared_whatever_its_path() {
+    fn private_files_are_not_shared_under_any_path() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         fs::create_dir_all(at("data")).unwrap();

@@ -1,23 +1,23 @@
-//! Which files have stopped changing. Pure: it is shown the folder again and again, and told the time.
+//! Finds the files that have stopped changing. Pure: the caller passes the scanned files and the time.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// What shows that a file was changed.
+/// The properties by which a change of a file is detected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fingerprint {
-    /// Its size in bytes.
+    /// Size of the file in bytes.
     pub(crate) size: u64,
-    /// When it was changed, in nanoseconds since the epoch.
+    /// Time of the last change of the content, in nanoseconds since the epoch.
     pub(crate) modified: u64,
-    /// When its inode was changed, in nanoseconds since the epoch: this tells of another file of the same size and time that
-    /// was moved to its path. `None` when that was not noted. The number of the inode is not compared, since on sticks and
-    /// network drives a file gets another one at times.
+    /// Time of the last change of the inode, in nanoseconds since the epoch. It reveals another file of the same size
+    /// and time that was moved to the path. `None` when it was not recorded. The inode number is not compared, since it
+    /// can change on USB sticks and network drives.
     pub(crate) inode_changed: Option<u64>,
 }
 
 impl Fingerprint {
-    /// Returns whether a file that looked like this before and looks so now is most likely the same.
+    /// Returns whether a file with this earlier fingerprint and the fingerprint `now` is most likely unchanged.
     pub(crate) fn is_like(&self, now: &Self) -> bool {
         let times = self.inode_changed.zip(now.inode_changed);
         (self.size, self.modified) == (now.size, now.modified)
@@ -28,21 +28,21 @@ impl Fingerprint {
 /// The files of a folder, by path relative to it, with `/` between the names.
 pub(crate) type Found = BTreeMap<String, Fingerprint>;
 
-/// Pause of a recorder after which a file counts as done and not as paused. A person who edits a file once a minute is no
-/// recorder.
+/// Maximum pause between two changes that counts as the pause of a recorder. After longer pauses the file counts as
+/// done: a user who edits a file once a minute is not a recorder.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// A file of the folder, as it was seen.
+/// The history of a file of the folder.
 #[derive(Clone, Copy, Debug)]
 struct Seen {
     fingerprint: Fingerprint,
-    /// Since when it has looked so.
+    /// Time of the first scan with this fingerprint.
     since: Duration,
-    /// The longest time, up to [`LONGEST_PAUSE`], for which it stayed the same before it was changed again.
+    /// Longest time, up to [`LONGEST_PAUSE`], between two changes of the file.
     pause: Duration,
 }
 
-/// Remembers since when each file has looked as it does now, and for how long its writer pauses.
+/// Remembers for each file the time of its last change and the longest pause of its writer.
 #[derive(Debug)]
 pub(crate) struct Settling {
     wait: Duration,
@@ -50,13 +50,14 @@ pub(crate) struct Settling {
 }
 
 impl Settling {
-    /// A file has settled when it stayed the same for `wait`, or for half as long again as its writer paused so far.
+    /// Creates an empty history. A file settles when it stays unchanged for `wait` and for 1.5 times the longest pause
+    /// of its writer.
     pub(crate) fn new(wait: Duration) -> Self {
         Self { wait, seen: BTreeMap::new() }
     }
 
-    /// Takes what the folder holds at `elapsed`; returns the files that have settled, and when to look again for the
-    /// others.
+    /// Takes the files of the folder at the time `elapsed`. Returns the settled files, and the time of the next scan
+    /// for the others.
     pub(crate) fn observe(&mut self, found: Found, elapsed: Duration) -> (Found, Option<Duration>) {
         let mut seen = BTreeMap::new();
         for (path, fingerprint) in found {
@@ -78,7 +79,7 @@ impl Settling {
 }
 
 impl Seen {
-    /// Returns the longest pause, when the file was changed at `elapsed`.
+    /// Returns the longest pause, given a change of the file at `elapsed`.
     fn pause_until(&self, elapsed: Duration) -> Duration {
         let pause = elapsed.saturating_sub(self.since);
         if pause <= LONGEST_PAUSE { self.pause.max(pause) } else { self.pause }
@@ -109,12 +110,12 @@ mod tests {
         assert_eq!(
             settling.observe(found(&[("a", 2)]), SECOND * 7),
             (found(&[]), Some(SECOND * 9)),
-            "it is new again"
+            "the file is new again"
         );
     }
 
     #[test]
-    fn a_recorder_that_pauses_is_waited_for_after_its_first_pause() {
+    fn a_file_of_a_recorder_that_pauses_does_not_settle_after_the_first_pause() {
         let mut settling = Settling::new(SECOND * 2);
         let mut taken = Vec::new();
         for tenths in 0..600 {
@@ -131,6 +132,6 @@ mod tests {
         let (settled, _) = settling.observe(found(&[("a", 11)]), SECOND * 3600);
         assert!(settled.is_empty());
         let (_, again) = settling.observe(found(&[("a", 11)]), SECOND * 3600);
-        assert_eq!(again, Some(Duration::from_millis(3_605_250)), "an hour is no pause of a recorder");
+        assert_eq!(again, Some(Duration::from_millis(3_605_250)), "an hour is not a pause of a recorder");
     }
 }

@@ -1,4 +1,5 @@
-//! Shares of the disk for uploaders, so that none fills it alone, and who of them is a member.
+//! Limits the disk space per uploader, so that no uploader fills the disk alone. Members of the swarm have precedence
+//! over strangers.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::index::SharedFile;
@@ -7,29 +8,30 @@ use dcache::{PeerId, Set, Time};
 use ipfs::Cid;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Part of the store that stays for uploaders who have less than this part of it: a quarter.
+/// Divisor of the store's capacity that gives the space reserved for small uploaders: a quarter. An uploader is small
+/// when it uses less than this space.
 const RESERVED: u64 = 4;
-/// Part of the store that all who are no members fill together in a swarm with roots: a half.
+/// Divisor of the store's capacity that gives the space for all strangers together in a swarm with roots: a half.
 const FOR_STRANGERS: u64 = 2;
 
-/// What the files of each uploader take, and who is a member.
+/// Disk space used by each uploader, and the uploaders that are members.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Shares {
-    /// Uploaders with a role; `None` in a swarm without roots, where everybody is as good.
+    /// Uploaders with a role; `None` in a swarm without roots, where every peer counts as a member.
     members: Option<BTreeSet<PeerId>>,
-    /// Bytes of kept files of each other peer.
+    /// Bytes of kept files, by uploader, without this node's own files.
     bytes: BTreeMap<PeerId, u64>,
 }
 
-/// Returns the peer that answers for a file by its signature. What an info file says of its uploader is the word of the
-/// stranger who made it.
+/// Returns the peer that is accountable for a file by its signature. The uploader that an info file names is not
+/// verified, since any peer could have written the info file.
 pub(crate) fn uploader(file: &SharedFile) -> Option<PeerId> {
     let described = file.description.as_ref().filter(|_| file.is_described_by_uploader);
     described.map(|description| description.uploader).or_else(|| file.proposers.keys().next().copied())
 }
 
 impl Shares {
-    /// Adds up the kept files of other peers than `me`.
+    /// Sums up the kept files of peers other than `me`.
     pub(crate) fn new(
         kept: &BTreeMap<Cid, Description>,
         files: &BTreeMap<Cid, SharedFile>,
@@ -50,12 +52,12 @@ impl Shares {
         Self { members, bytes }
     }
 
-    /// Returns whether a peer has a role, or nobody has one.
+    /// Returns whether a peer has a role, or the swarm has no roles.
     pub(crate) fn is_member(&self, uploader: Option<PeerId>) -> bool {
         self.members.as_ref().is_none_or(|members| uploader.is_some_and(|peer| members.contains(&peer)))
     }
 
-    /// Returns whether a file of this uploader is kept.
+    /// Returns whether this node keeps a file of this uploader.
     pub(crate) fn is_proven(&self, uploader: Option<PeerId>) -> bool {
         uploader.is_some_and(|peer| self.bytes.contains_key(&peer))
     }
@@ -65,7 +67,7 @@ impl Shares {
         self.bytes.values().fold(0, |sum, bytes| sum.saturating_add(*bytes))
     }
 
-    /// Returns whether a file of this size and uploader may be kept in a store for `capacity` bytes.
+    /// Returns whether a file of this size and uploader may be kept in a store of `capacity` bytes.
     pub(crate) fn fits(&self, uploader: Option<PeerId>, size: u64, capacity: u64) -> bool {
         let of = |peer: PeerId| self.bytes.get(&peer).copied().unwrap_or_default();
         let after = uploader.map_or(0, of).saturating_add(size);
@@ -73,7 +75,7 @@ impl Shares {
         let reserved = if is_small_share { 0 } else { capacity / RESERVED };
         let all = self.total().saturating_add(size);
         if all > capacity.saturating_sub(reserved) {
-            // What is full is said by the store itself, in better words.
+            // When the store is full, the store itself reports this with a better message.
             return is_small_share;
         }
         let is_stranger = |peer: &PeerId| !self.is_member(Some(*peer));
@@ -98,12 +100,12 @@ mod tests {
     }
 
     #[test]
-    fn one_peer_cannot_fill_the_disk_and_others_find_room_in_what_it_leaves() {
+    fn one_peer_cannot_fill_the_disk_and_the_rest_is_for_other_peers() {
         let full = shares(&[(1, 750)], None);
         assert!(!full.fits(Some(peer(1)), 1, 1000));
         assert!(full.fits(Some(peer(2)), 200, 1000));
         assert!(!full.fits(Some(peer(2)), 300, 1000), "the store is full");
-        assert!(shares(&[], None).fits(Some(peer(1)), 750, 1000), "three quarters are for one alone");
+        assert!(shares(&[], None).fits(Some(peer(1)), 750, 1000), "one uploader may use three quarters");
     }
 
     #[test]
@@ -115,10 +117,10 @@ mod tests {
     }
 
     #[test]
-    fn a_file_counts_for_who_signed_that_it_shares_it() {
+    fn a_file_counts_for_the_peer_that_signed_its_proposal() {
         let root = peer(9);
         let mut set = Set::new(Policy::new([root].into(), Vec::new(), NonZeroU8::MIN), Limits::default());
-        // The info file names peer 1; peer 2 alone signed.
+        // The info file names peer 1, but only peer 2 signed a proposal.
         say(&mut set, 2, Kind::Propose, Station::Files.item(&cid()), 100);
         let kept = BTreeMap::from([(cid(), description(1, "a.bag"))]);
         let shares = Shares::new(&kept, &index(&set, NOW), (&set, peer(7), NOW));

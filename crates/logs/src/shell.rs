@@ -1,4 +1,4 @@
-//! The service's shell.
+//! The I/O shell of the service: its settings, its requests, and its two supervised tasks.
 
 use crate::folder::FolderSettings;
 use crate::ledger::{Ledger, NoRoom};
@@ -17,11 +17,11 @@ use std::convert::Infallible;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Number of files of other peers that are fetched at a time. More would only compete for one uplink.
+/// Number of files that are fetched at a time. More would only compete for one uplink.
 const PARALLEL_FETCHES: usize = 2;
-/// Number of scans of the shared folder between two looks whether all blocks and files are still there and readable.
+/// Number of rescan intervals of the shared folder between two checks that all blocks and files are still readable.
 const CHECKS: u32 = 5;
-/// Bytes of a mebibyte.
+/// Number of bytes in a mebibyte.
 const MIB: u64 = 1024 * 1024;
 
 /// The section `[logs]` of the configuration.
@@ -30,9 +30,9 @@ const MIB: u64 = 1024 * 1024;
 pub struct Settings {
     /// Folder whose files are shared. Default: `~/shared-logs`.
     pub shared_folder: Option<PathBuf>,
-    /// Whether files of other robots are kept. Default: true.
+    /// Whether this robot keeps files of other robots. Default: true.
     pub keep_others: bool,
-    /// Maximum size, in MiB, of a file of other robots that is kept. Default: 4096.
+    /// Maximum size, in MiB, of a file that is fetched from other robots. Default: 4096.
     pub max_file_mib: u64,
     /// Time, in seconds, that a file must not change before it is shared. Default: 2.
     pub settle_seconds: u64,
@@ -115,7 +115,7 @@ impl Service for Logs {
 
     fn banner(&self) -> Banner {
         let FolderRow { path: folder, reason, .. } = self.folder();
-        let hint = format!("put a file into {folder}, and see which robots keep it");
+        let hint = format!("put a file into {folder} and see which robots keep it");
         let shown = reason.map_or(folder.clone(), |reason| format!("{folder} (nothing is shared: {reason})"));
         Banner { lines: vec![("shared folder", shown)], hints: vec![(hint, "report")] }
     }
@@ -167,10 +167,10 @@ impl Logs {
         Answer::Waiting { files: waiting.iter().take(MAX_WAITING).map(row).collect(), count: waiting.len() }
     }
 
-    /// Returns the names of files: as this node knew them when it kept them, or else as the swarm knows them.
+    /// Returns the names of files: from the kept files of this node, or else from the descriptions in the swarm.
     async fn names(&self, cids: Vec<String>) -> Result<Answer, Failure> {
         if cids.len() > MAX_NAMES {
-            let message = format!("at most {MAX_NAMES} names are told at a time, not {}", cids.len());
+            let message = format!("one request can ask for at most {MAX_NAMES} names, not {}", cids.len());
             return Err(Failure::new(FailureKind::Wrong, message));
         }
         let kept = self.ledger.kept();

@@ -1,5 +1,5 @@
-//! Kept files of which nobody states anything any more. They are released after a grace time, so that a disk does not stay
-//! full of what no robot can see.
+//! Kept files about which no peer makes statements any more. They are unpinned after a grace time, so that the disk
+//! does not stay full of files that no robot lists.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::index::SharedFile;
@@ -9,48 +9,47 @@ use ipfs::Cid;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Time, in seconds, for which a file is kept that nobody lists. Four times the longest lifetime of an entry: holders that
-/// were away for the holidays list it anew.
+/// Time, in seconds, for which an unlisted file is kept. It is four times the longest lifetime of an entry: holders
+/// that were away for the holidays may list the file again.
 pub(crate) const GRACE: u64 = 30 * 24 * 3600;
-/// Time, in seconds, for which a file must be missing from the lists before that is written to the disk. After a start the
-/// lists come from others, and most files are missing for moments.
+/// Time, in seconds, for which a file must be unlisted before this is written to the disk. After a start, most files
+/// are unlisted for moments, until the records of other peers arrive.
 const NOTED_AFTER: u64 = 3600;
 
-/// A kept file that nobody lists, on the disk.
+/// Row on the disk for a kept file that no peer lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Unlisted {
-    /// Since when, by the clock of this node.
+    /// Time at which the file became unlisted, by the clock of this node.
     pub(crate) since: Time,
 }
 
-/// The kept files that nobody lists.
+/// The kept files that no peer lists, by CID.
 pub(crate) type UnlistedFiles = BTreeMap<Cid, Unlisted>;
 
-/// What changes about them.
+/// Changes of the unlisted files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Changes {
-    /// Files to be noted.
+    /// Files to note on the disk.
     pub(crate) noted: Vec<(Cid, Unlisted)>,
-    /// Files to be forgotten, since somebody lists them again or they are not kept any more.
+    /// Files whose rows must be removed, because a peer lists them again or they are not kept any more.
     pub(crate) forgotten: Vec<Cid>,
-    /// Files to be released.
+    /// Files to unpin.
     pub(crate) released: BTreeSet<Cid>,
 }
 
-/// Finds these files, and for how long they are such.
+/// Finds unlisted files, and measures the time since they became unlisted.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct UnlistedLooks {
-    /// When each was missed first, since the start.
+    /// Time at which each file was first found unlisted since the start.
     missed: BTreeMap<Cid, Time>,
-    /// Those that are noted on the disk.
+    /// Files that are noted on the disk.
     pub(crate) noted: UnlistedFiles,
-    /// What the last look changed.
+    /// Changes by the last check.
     pub(crate) changes: Changes,
 }
 
 impl UnlistedLooks {
-    /// Looks at the kept files of other peers than `me`. Time counts only as far as it is settled: a clock that jumps
-    /// releases nothing.
+    /// Checks the kept files of peers other than `me`. It uses the settled time, so that a clock jump releases no file.
     pub(crate) fn look(
         &mut self,
         (kept, me): (&BTreeMap<Cid, Description>, PeerId),
@@ -87,7 +86,7 @@ mod tests {
     use crate::index::tests::{NOW, cid, description, peer, say};
     use dcache::{Kind, Set};
 
-    /// One who keeps the file of peer 1, and looks.
+    /// The checks of peer 2, which keeps the file of peer 1.
     #[derive(Default)]
     struct Keeper(UnlistedLooks);
 
@@ -101,7 +100,8 @@ mod tests {
             !released.is_empty()
         }
 
-        /// Looks every quarter of an hour from `from` to `to` seconds; gives when it released the file.
+        /// Checks every quarter of an hour from `from` to `to` seconds. Returns the time at which the file was
+        /// released.
         fn wait(&mut self, set: &Set, (from, to): (u64, u64)) -> Option<u64> {
             (from..=to).step_by(900).find(|at| self.look(set, Moment::certain(NOW.plus(*at))))
         }
@@ -112,16 +112,16 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_lists_any_more_is_released_after_the_grace_time() {
+    fn an_unlisted_file_is_released_after_the_grace_time() {
         let mut set = Set::default();
         say(&mut set, 3, Kind::Propose, Station::Safe.item(&cid()), 3600);
         let mut keeper = Keeper::default();
         assert_eq!(keeper.wait(&set, (0, 2 * GRACE)), Some(3600 + GRACE));
-        assert!(keeper.0.noted.is_empty(), "its row goes with it");
+        assert!(keeper.0.noted.is_empty(), "its row is removed as well");
     }
 
     #[test]
-    fn the_grace_time_goes_on_after_a_restart_and_ends_when_somebody_lists_the_file() {
+    fn the_grace_time_survives_a_restart_and_ends_when_a_peer_lists_the_file() {
         let (nobody, mut keeper) = (Set::default(), Keeper::default());
         assert_eq!(keeper.wait(&nobody, (0, GRACE / 2)), None);
         keeper = keeper.restart();
@@ -133,11 +133,11 @@ mod tests {
         say(&mut listed, 3, Kind::Propose, Station::Files.item(&cid()), LIFETIME);
         keeper.look(&listed, Moment::certain(NOW.plus(day)));
         assert!(keeper.0.noted.is_empty());
-        assert_eq!(keeper.wait(&nobody, (2 * day, GRACE)), None, "the time begins anew");
+        assert_eq!(keeper.wait(&nobody, (2 * day, GRACE)), None, "the grace time begins again");
     }
 
     #[test]
-    fn a_clock_that_jumped_releases_nothing() {
+    fn a_clock_jump_releases_no_file() {
         let (nobody, mut keeper) = (Set::default(), Keeper::default());
         keeper.wait(&nobody, (0, 7200));
         let jumped = Moment { settled: NOW.plus(7200), ..Moment::certain(NOW.plus(10 * GRACE)) };

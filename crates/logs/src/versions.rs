@@ -1,8 +1,9 @@
-//! Versions of one path: what an uploader states about one that it replaced, and how holders see that.
+//! Versions of one path: the statements of an uploader about a version that it replaced, and their effect on holders.
 //!
-//! The uploader dismisses the older version's CID in `share/safe`, and where others state them in the earlier buckets: then
-//! no peer lists or fetches it any more. Where its dismissal there would not count, it takes back its description in
-//! `share/info/CID`. Whoever keeps a file that its own uploader dismisses in one of these ways, or discards, lets it go.
+//! The uploader dismisses the CID of the older version in `share/safe`, and in the earlier buckets when another peer
+//! proposes it there. Then no peer lists or fetches it any more. If the uploader has no right to dismiss it there, it
+//! dismisses its own description in `share/info/CID`. A holder unpins a file that the uploader dismisses in one of
+//! these ways or discards.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::buckets::{self, LIFETIME, Station};
@@ -15,32 +16,32 @@ use ipfs::Cid;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Maximum validity of a statement in seconds.
+/// Maximum validity of a statement, in seconds.
 const LONGEST: u64 = dcache::buckets::LONGEST_LIFETIME;
 
-/// Maximum number of older versions that are remembered. Statements about them are made for as long as other peers say to
-/// keep them, which usually is for days.
+/// Maximum number of older versions that are remembered. Statements about them are made as long as other peers keep
+/// them, usually for days.
 const MAX_OLDER: usize = 4096;
 
 /// An older version of an own file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Older {
-    /// Its path, relative to the shared folder.
+    /// Path of the file, relative to the shared folder.
     pub(crate) path: String,
-    /// Description of the older version.
+    /// Description of the file in this version.
     pub(crate) description: Description,
 }
 
-/// What became of an older version.
+/// State of an older version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Replaced {
-    /// A file of the shared folder has the same content and name again.
+    /// The same version is in the shared folder again.
     IsBack,
-    /// Another version is at its path, or none.
+    /// Another version is at its path; `None` when there is none. The description is that of the older version.
     By(Option<Cid>, Description),
 }
 
-/// Returns the older versions that these new files of `uploader` replace. `taken` holds the files before.
+/// Returns the older versions that these new files of `uploader` replace. `taken` holds the files before the change.
 pub(crate) fn replaced(
     taken: &BTreeMap<String, Taken>,
     new: &[(String, Taken)],
@@ -56,7 +57,7 @@ pub(crate) fn replaced(
     new.iter().filter_map(older).collect()
 }
 
-/// Returns the older versions that are forgotten when this number is added: those that were changed first.
+/// Returns the older versions to forget before `added` new ones are added: those with the oldest change times.
 pub(crate) fn forgotten(older: &BTreeMap<Cid, Older>, added: usize) -> Vec<Cid> {
     let excess = (older.len() + added).saturating_sub(MAX_OLDER);
     let mut by_age: Vec<(Time, Cid)> = Vec::new();
@@ -67,7 +68,7 @@ pub(crate) fn forgotten(older: &BTreeMap<Cid, Older>, added: usize) -> Vec<Cid> 
     by_age.into_iter().take(excess).map(|(_, cid)| cid).collect()
 }
 
-/// Returns what became of each older version. `taken` holds the files of the shared folder.
+/// Returns the state of each older version. `taken` holds the files of the shared folder.
 pub(crate) fn states(
     taken: &BTreeMap<String, Taken>,
     older: &BTreeMap<Cid, Older>,
@@ -84,15 +85,15 @@ pub(crate) fn states(
     older.iter().map(state).collect()
 }
 
-/// Describes a file of the shared folder.
+/// Returns the description of a file of the shared folder.
 pub(crate) fn describe(path: &str, fingerprint: Fingerprint, uploader: PeerId) -> Description {
     let filename = path.rsplit('/').next().unwrap_or(path).to_owned();
     let changed = Time(fingerprint.modified / 1_000_000_000);
     Description { filename, size: fingerprint.size, changed, uploader }
 }
 
-/// Returns what the uploader `me` states about an older version. Holders are told to let it go when some other peer keeps
-/// the newer one.
+/// Returns the statements of the uploader `me` about an older version. Holders should unpin it once another peer keeps
+/// the newer version.
 pub(crate) fn withdraw(
     cid: &Cid,
     replaced: &Replaced,
@@ -111,7 +112,7 @@ pub(crate) fn withdraw(
     }
 }
 
-/// Returns the statements that tell holders to let a version go.
+/// Returns the statements that make holders unpin a version.
 fn dismiss(
     file: &SharedFile,
     description: &Description,
@@ -136,15 +137,15 @@ fn dismiss(
             statements.dismiss(station.item(&file.cid), Validity::stated(now, seconds));
         }
     }
-    // Nobody asks any more what it is.
+    // The description is not needed any more.
     if let Some(info) = info.filter(|info| own(set, info.clone(), me, Kind::Propose, now).is_some()) {
         statements.propose(info, Validity::over(now));
     }
     statements
 }
 
-/// Returns the statements by which a node takes back what it states about a file, and denies nothing: the same once more, for
-/// a second that is over.
+/// Returns the statements that take back the proposals of a node about a file without denying those of other peers.
+/// Each repeats a proposal with a validity that is already over.
 pub(crate) fn take_back(cid: &Cid, (set, me, now): (&Set, PeerId, Time)) -> Statements {
     let mut statements = Statements::new();
     for item in [Station::Files, Station::Verified, Station::Safe].map(|station| station.item(cid)) {
@@ -155,8 +156,8 @@ pub(crate) fn take_back(cid: &Cid, (set, me, now): (&Set, PeerId, Time)) -> Stat
     statements
 }
 
-/// Returns the statements by which an uploader undoes [`dismiss`]. That the file is shared, and what it is, is stated anew
-/// as for every file.
+/// Returns the statements by which an uploader undoes [`dismiss`]. The file is proposed and described again like every
+/// other file.
 fn undo(cid: &Cid, (set, me, now): (&Set, PeerId, Time)) -> Statements {
     let mut statements = Statements::new();
     for item in [Station::Safe, Station::Verified].map(|station| station.item(cid)) {
@@ -167,8 +168,8 @@ fn undo(cid: &Cid, (set, me, now): (&Set, PeerId, Time)) -> Statements {
     statements
 }
 
-/// Returns whether the uploader of a file withdrew it: dismissed it, or its description, or discarded it. That is its own
-/// word about its own file, so it counts in every swarm, whatever role the uploader has.
+/// Returns whether the uploader of a file withdrew it: it dismissed the file or its description, or discarded the file.
+/// Statements of an uploader about its own file count in every swarm, whether it has a role or not.
 pub(crate) fn is_withdrawn(set: &Set, cid: &Cid, description: &Description, now: Time) -> bool {
     let has_said = |kind, item| own(set, item, description.uploader, kind, now).is_some();
     let is_dismissed = |item| has_said(Kind::Dismiss, item);
@@ -177,7 +178,7 @@ pub(crate) fn is_withdrawn(set: &Set, cid: &Cid, description: &Description, now:
         || info_item(cid, description).is_some_and(is_dismissed)
 }
 
-/// Returns a signer's record about an item, if it is of this kind and holds.
+/// Returns a signer's record about an item, if it is of this kind and valid at `now`.
 fn own(set: &Set, item: Item, signer: PeerId, kind: Kind, now: Time) -> Option<&Record> {
     let record = set.get(&Key { item, signer })?;
     (record.kind() == kind && record.validity().contains(now)).then_some(record)
@@ -208,7 +209,7 @@ mod tests {
         say(set, 1, Kind::Propose, info, LIFETIME);
     }
 
-    /// Peer 1 says what it has to say about the old version.
+    /// Publishes the statements of peer 1 about the old version. Returns whether there are any.
     fn withdraw_now(set: &mut Set) -> bool {
         let statements = withdraw(&cid(), &replaced(), &index(set, NOW), (set, peer(1), NOW));
         let is_nothing = statements.is_empty();
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn an_older_version_is_withdrawn_once_somebody_else_keeps_the_newer_one() {
+    fn an_older_version_is_withdrawn_once_another_peer_keeps_the_newer_one() {
         let mut set = Set::default();
         describe_old(&mut set);
         for seed in [1, 2] {
@@ -236,7 +237,11 @@ mod tests {
         say(&mut set, 1, Kind::Propose, Station::Files.item(&newer()), LIFETIME);
         withdraw_now(&mut set);
         let later = index(&set, NOW.plus(1)).remove(&cid()).unwrap();
-        assert_eq!(later.holders.into_keys().collect::<Vec<_>>(), [peer(2)], "the other copy stays so far");
+        assert_eq!(
+            later.holders.into_keys().collect::<Vec<_>>(),
+            [peer(2)],
+            "the copy of peer 2 stays for now"
+        );
         assert!(!is_old_withdrawn(&set));
         say(&mut set, 1, Kind::Propose, Station::Safe.item(&newer()), LIFETIME);
         withdraw_now(&mut set);
@@ -262,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_else_withdraws_a_file_and_what_is_back_at_its_path_is_shared_again() {
+    fn only_the_uploader_withdraws_a_file_and_shares_it_again_when_it_is_back() {
         let mut set = Set::default();
         say(&mut set, 2, Kind::Dismiss, Station::Safe.item(&cid()), LIFETIME);
         assert!(!is_old_withdrawn(&set));

@@ -1,10 +1,12 @@
-//! Watches a path: the folder that lies there, the folders in it, and what may put another folder in its place.
+//! Watches a path: the folder at the path, its subfolders, and everything that may put another folder at the path.
 //!
-//! A watch of inotify belongs to a folder, not to a path. So each scan sets the watches anew on what it finds at the path,
-//! which costs little where they are set already, and those that it did not set are removed. That another folder takes the place is told
-//! by the folder itself (moved, removed, unmounted), by those above it, and by the list of mounts.
-//! Access is not listened to: a scan would hear itself. Neither is writing: the end of it is, and a file that is still
-//! being written is looked at again anyhow.
+//! An inotify watch belongs to a folder, not to a path. So each scan sets the watches again on the folders that it
+//! finds at the path, which is cheap for existing watches. Then it removes the watches that it did not set. When
+//! another folder takes the place of the shared one, three sources report it: the folder itself (moved, removed,
+//! unmounted), the folders above it, and the list of mounts.
+//!
+//! Read access is not watched, since each scan would cause events. Writes are not watched either, only the closing of a
+//! written file: a file that is still being written is scanned again anyway.
 
 mod mounts;
 mod way;
@@ -25,27 +27,27 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
-/// What happens to names in a folder.
+/// Events about names in a folder.
 const NAMES: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::MOVED_FROM)
     .union(WatchFlags::MOVED_TO)
     .union(WatchFlags::DELETE)
     .union(WatchFlags::ATTRIB);
-/// What happens to a folder itself. That it is unmounted is always told.
+/// Events about a folder itself. The kernel always reports unmounting.
 const ITSELF: WatchFlags = WatchFlags::DELETE_SELF.union(WatchFlags::MOVE_SELF).union(WatchFlags::ONLYDIR);
-/// What happens to a shared folder.
+/// Events about a shared folder.
 const SHARED: WatchFlags = NAMES.union(ITSELF).union(WatchFlags::CLOSE_WRITE).union(WatchFlags::EXCL_UNLINK);
-/// Bytes of a read: some hundred events. The longest event has 272.
+/// Size of the read buffer, in bytes. It holds some hundred events; the longest event has 272 bytes.
 const BUFFER: usize = 16 * 1024;
 
-/// Watches what lies at a path until it is dropped.
+/// Watches the folder at a path until it is dropped.
 pub(crate) struct FolderWatch {
     watched: Arc<Watched>,
-    /// The thread ends when this is closed.
+    /// The thread ends when this socket is closed.
     _stop: UnixStream,
 }
 
-/// What the thread and the scans share.
+/// State shared by the thread and the scans.
 struct Watched {
     inotify: OwnedFd,
     watches: Mutex<BTreeMap<i32, Interest>>,
@@ -53,20 +55,21 @@ struct Watched {
     changed: Notify,
 }
 
-/// Which names in a watched folder matter.
+/// The names in a watched folder whose events matter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Interest {
-    /// All that may be shared.
+    /// All names that may be shared.
     Shared,
-    /// These only.
+    /// Only these names.
     Names(BTreeSet<OsString>),
 }
 
 impl FolderWatch {
-    /// Begins to watch what lies at this absolute path. Nothing is heard before the first [`Marking`].
+    /// Starts the thread that reports changes at this absolute path. No change is reported before the first
+    /// [`Marking`].
     ///
     /// # Errors
-    /// When the system gives no more watches or threads.
+    /// When the system provides no more inotify instances or threads.
     pub(crate) fn new(path: PathBuf) -> io::Result<Self> {
         let (watched, (stop, stopped)) = (Arc::new(Watched::new()?), UnixStream::pair()?);
         let shared = watched.clone();
@@ -76,25 +79,25 @@ impl FolderWatch {
         Ok(Self { watched, _stop: stop })
     }
 
-    /// Waits until something changed at the path.
+    /// Waits for a change at the path.
     pub(crate) async fn changed(&self) {
         self.watched.changed.notified().await;
     }
 
-    /// Begins to set the watches anew.
+    /// Begins to set the watches of a new scan.
     pub(crate) fn mark(&self) -> Marking {
         Marking { watched: self.watched.clone(), set: BTreeMap::new() }
     }
 }
 
-/// The watches that one scan sets. Those of the scan before that it did not set are removed with [`Self::finish`].
+/// The watches that one scan sets. [`Self::finish`] removes those of earlier scans that this one did not set.
 pub(crate) struct Marking {
     watched: Arc<Watched>,
     set: BTreeMap<i32, (WatchFlags, Interest)>,
 }
 
 impl Marking {
-    /// Watches the way to an absolute path.
+    /// Watches the folders above an absolute path.
     pub(crate) fn way(&mut self, path: &Path) {
         for (folder, names) in way::to(path) {
             let flags = if names.is_empty() { ITSELF } else { ITSELF.union(NAMES) };
@@ -102,7 +105,7 @@ impl Marking {
         }
     }
 
-    /// Watches a folder whose files are shared. To miss nothing this comes before it is read.
+    /// Watches a folder whose files are shared. Must be called before the folder is read, so that no change is missed.
     pub(crate) fn shared(&mut self, folder: &Path) {
         self.set(folder, SHARED, Interest::Shared);
     }
@@ -113,7 +116,7 @@ impl Marking {
         watches.retain(|watch, _| {
             let is_set = self.set.contains_key(watch);
             if !is_set {
-                // One that the system removed already is none.
+                // An error means that the system has already removed the watch.
                 let _ = inotify::remove_watch(&self.watched.inotify, *watch);
             }
             is_set
@@ -121,11 +124,11 @@ impl Marking {
     }
 
     fn set(&mut self, folder: &Path, flags: WatchFlags, interest: Interest) {
-        // The thread looks at an event only after the watch is known.
+        // The lock makes the thread wait with an event until its watch is in the map.
         let mut watches = self.watched.watches();
         let Some(watch) = self.watched.add(folder, flags) else { return };
         let (mut all, mut interest) = (flags, interest);
-        // A folder may be met twice, by different paths.
+        // A scan may reach a folder twice, by different paths.
         if let Some((before, also)) = self.set.get(&watch) {
             (all, interest) = (all.union(*before), interest.and(also));
             let _ = self.watched.add(folder, all);
@@ -146,11 +149,11 @@ impl Watched {
     }
 
     fn watches(&self) -> MutexGuard<'_, BTreeMap<i32, Interest>> {
-        // The map is whole at every moment at which a panic could happen.
+        // The map is consistent at every point that can panic, so a poisoned lock is safe to use.
         self.watches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the number of the watch; `None` where none can be set. What is missing there is found by the rescan.
+    /// Returns the number of the watch; `None` when it cannot be set. Then the periodic rescan finds the changes.
     fn add(&self, folder: &Path, flags: WatchFlags) -> Option<i32> {
         match inotify::add_watch(&self.inotify, folder, flags) {
             Ok(watch) => Some(watch),
@@ -158,18 +161,18 @@ impl Watched {
                 if !self.is_limit_told.swap(true, Ordering::Relaxed) {
                     tracing::warn!(
                         folder = %folder.display(),
-                        "too many folders to be told of changes in all of them; they are looked at now and then. To \
-                         have more, raise the system's setting fs.inotify.max_user_watches"
+                        "too many folders to watch all of them; changes are found at the periodic scans. To watch more \
+                         folders, raise the system setting fs.inotify.max_user_watches"
                     );
                 }
                 None
             }
-            // It is gone, or may not be read.
+            // The folder is gone, or may not be read.
             Err(_) => None,
         }
     }
 
-    /// Reads all events that are there; returns whether one of them matters.
+    /// Reads all pending events. Returns whether one of them matters.
     fn hear(&self, buffer: &mut [MaybeUninit<u8>]) -> io::Result<bool> {
         let (mut events, mut is_change) = (Reader::new(&self.inotify, buffer), false);
         loop {
@@ -191,7 +194,7 @@ impl Watched {
         }
         let mut watches = self.watches();
         if events.contains(ReadFlags::IGNORED) {
-            // The end of a watch. If it was not ours, the reason was told before.
+            // The kernel removed the watch. The event with the reason came before this one.
             watches.remove(&watch);
             return false;
         }
@@ -215,10 +218,11 @@ impl Interest {
     }
 }
 
-/// Tells of changes until `stop` is closed at its other end.
+/// Reports changes until the other end of `stop` is closed.
 fn listen(watched: &Watched, stop: &UnixStream, path: &Path) {
     let mounts = File::open(mounts::MOUNTS);
-    let mounts = mounts.inspect_err(|error| tracing::debug!(%error, "mounts cannot be watched")).ok();
+    let mounts =
+        mounts.inspect_err(|error| tracing::debug!(%error, "the list of mounts cannot be watched")).ok();
     let (mut around, mut buffer) = (mounts_around(path), vec![MaybeUninit::<u8>::uninit(); BUFFER]);
     loop {
         let mut sources =
@@ -228,7 +232,7 @@ fn listen(watched: &Watched, stop: &UnixStream, path: &Path) {
             Ok(_) => {}
             Err(Errno::INTR) => continue,
             Err(error) => {
-                return tracing::warn!(%error, "no reports of changes in the shared folder any more");
+                return tracing::warn!(%error, "changes in the shared folder are not reported any more");
             }
         }
         let is_ready = |source: usize| sources.get(source).is_some_and(|one| !one.revents().is_empty());
@@ -240,7 +244,7 @@ fn listen(watched: &Watched, stop: &UnixStream, path: &Path) {
             match watched.hear(&mut buffer) {
                 Ok(heard) => is_change = heard,
                 Err(error) => {
-                    return tracing::warn!(%error, "no reports of changes in the shared folder any more");
+                    return tracing::warn!(%error, "changes in the shared folder are not reported any more");
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! Which files somebody holds open for writing, as far as this process may see that.
+//! Finds files that a process holds open for writing, as far as the daemon has permission to see this.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -7,34 +7,36 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Minimum time between two looks at the open files of all processes.
+/// Minimum time between two checks of the open files of all processes.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
-/// A look waits for this many times as long as the one before took.
+/// Minimum time between two checks, as a multiple of the duration of the last check. So checks take at most about 5 %
+/// of one core.
 const IDLE_SHARE: u32 = 20;
-/// Maximum time after which files that were open are looked at again. That a writer closes one is usually reported earlier.
+/// Maximum time after which open files are checked again. Usually a report of inotify that a writer closed the file
+/// comes earlier.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// The flags of an open file by which it is written: `O_WRONLY` and `O_RDWR`.
+/// Mask of the open flags `O_WRONLY` and `O_RDWR`. One of them is set when a file is open for writing.
 const WRITING: u32 = 0o3;
 
-/// Where the system shows processes.
+/// Path of the file system `proc`, which lists processes.
 pub(crate) const PROCESSES: &str = "/proc";
 
-/// When open files are looked at. Pure: it is told the time.
+/// Schedule for the checks of open files. Pure: the caller passes the time.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
     next: Duration,
-    /// How long files have been found open, by path.
+    /// Time at which each file was first found open, by path.
     open: BTreeMap<String, Duration>,
 }
 
 impl Pace {
-    /// Returns when the open files may be looked at.
+    /// Returns the time at which the open files may be checked again.
     pub(crate) fn next(&self) -> Duration {
         self.next
     }
 
-    /// Notes which of the files that were looked at are open at `elapsed`, and how long the look took. Returns when to look
-    /// again for them; a file that stays open is looked at ever more rarely.
+    /// Notes the files that a check found open at `elapsed`, and the duration of the check. Returns the time of the
+    /// next check. The longer a file stays open, the more rarely it is checked.
     pub(crate) fn note(&mut self, open: Vec<String>, elapsed: Duration, took: Duration) -> Option<Duration> {
         self.next = elapsed + SHORTEST_WAIT.max(took * IDLE_SHARE);
         let since = |path: String| {
@@ -47,25 +49,25 @@ impl Pace {
         self.open.values().map(again).min().map(|at| at.max(self.next))
     }
 
-    /// Notes that there is no file to look at.
+    /// Notes that there is no file to check.
     pub(crate) fn note_none(&mut self) {
         self.open.clear();
     }
 
-    /// Returns the number of files that were open at the last look.
+    /// Returns the number of files that were open at the last check.
     pub(crate) fn open(&self) -> usize {
         self.open.len()
     }
 }
 
-/// Returns those of these files that some process holds open for writing. `processes` is `/proc`. Processes that may not be
-/// looked into, and files that cannot be read, are passed over.
+/// Returns the files of `files` that a process holds open for writing. `processes` is `/proc`. Processes without access
+/// permission and unreadable files are skipped.
 pub(crate) fn open_for_writing(processes: &Path, files: &[(String, PathBuf)]) -> Vec<String> {
     let sought = Sought::new(files);
     let mut open = BTreeSet::new();
     for process in entries(processes) {
         for descriptor in entries(&process.join("fd")) {
-            // The name is compared first: it costs less, and a file system that does not answer is not asked.
+            // The name is compared first: this is cheaper, and does not hang on a file system that does not respond.
             let link = fs::read_link(&descriptor).unwrap_or_default();
             if sought.may_be(&link) && sought.is_writing(&process, &descriptor, &link) {
                 let identity = fs::metadata(&descriptor).ok().map(|metadata| identity(&metadata));
@@ -77,13 +79,13 @@ pub(crate) fn open_for_writing(processes: &Path, files: &[(String, PathBuf)]) ->
     open.into_iter().collect()
 }
 
-/// The files that are looked for.
+/// The files to look for among the open files.
 struct Sought<'a> {
-    /// Their paths by device and inode: a file with several names has several.
+    /// Paths by device and inode. A file with several hard links has several paths.
     paths: BTreeMap<(u64, u64), Vec<&'a String>>,
     names: BTreeSet<&'a OsStr>,
     inodes: BTreeSet<u64>,
-    /// Whether one of them has another name, by which it may be open.
+    /// Whether one of the files has several hard links, so that it may be open under another name.
     are_linked: bool,
 }
 
@@ -102,7 +104,8 @@ impl<'a> Sought<'a> {
         sought
     }
 
-    /// Returns whether an open file can be one of them, by its name. A name that was removed since may stand for another.
+    /// Returns whether an open file can be one of them, by its name. A file whose name was removed may have another
+    /// name.
     fn may_be(&self, link: &Path) -> bool {
         link.is_absolute() && (self.are_linked || self.has_name(link) || is_removed(link))
     }
@@ -111,8 +114,9 @@ impl<'a> Sought<'a> {
         link.file_name().is_some_and(|name| self.names.contains(name))
     }
 
-    /// Returns whether a descriptor writes, and may be one of these files as far as that is seen without asking the file
-    /// system. `fdinfo` has a line such as `flags: 0100001`, in octal digits, and since Linux 5.14 one such as `ino: 123`.
+    /// Returns whether a descriptor is open for writing and may be one of these files. It only reads `fdinfo`, so it
+    /// does not access the file system of the file. `fdinfo` has a line such as `flags: 0100001`, in octal digits, and
+    /// since Linux 5.14 one such as `ino: 123`.
     fn is_writing(&self, process: &Path, descriptor: &Path, link: &Path) -> bool {
         let number = descriptor.file_name().unwrap_or_default();
         let info = fs::read_to_string(process.join("fdinfo").join(number)).unwrap_or_default();
@@ -128,7 +132,7 @@ fn identity(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }
 
-/// Returns whether the name by which a file was opened was removed.
+/// Returns whether the name under which a file was opened was removed.
 fn is_removed(link: &Path) -> bool {
     link.as_os_str().as_encoded_bytes().ends_with(b" (deleted)")
 }
@@ -147,7 +151,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn finds_files_that_are_written_and_not_those_that_are_read() {
+    fn files_that_are_open_for_writing_are_found_and_those_for_reading_are_not() {
         let folder = tempfile::tempdir().unwrap();
         let files: Vec<(String, PathBuf)> =
             ["a", "b", "c"].map(|name| (name.to_owned(), folder.path().join(name))).into();
@@ -167,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_a_file_that_is_written_by_another_of_its_names() {
+    fn a_file_that_is_written_under_another_name_is_found() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         let files: Vec<(String, PathBuf)> =
@@ -186,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_stays_open_is_looked_at_ever_more_rarely_and_a_slow_look_less_often() {
+    fn files_that_stay_open_are_checked_more_rarely_and_slow_checks_are_rarer() {
         let mut pace = Pace::default();
         assert_eq!(pace.next(), Duration::ZERO);
         let open = || vec!["a".to_owned()];

@@ -1,5 +1,6 @@
-//! The service with a real node, store and swarm, but without peers: what it states about an own file.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what went wrong by failing")]
+//! Tests of the service with a real node, store and swarm, but without peers. They check its statements about own
+//! files.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a panic fails the test with a message")]
 
 use dcache::{Keypair, Kind, Record, Statement, Validity};
 use ipfs::node::{Node, NodeConfig};
@@ -18,7 +19,8 @@ use tokio_util::sync::CancellationToken;
 const DEADLINE: Duration = Duration::from_secs(60);
 const SEED: [u8; 32] = [1; 32];
 
-/// A node without any channel, sharing `folder/shared`; everything lives in `folder` and ends with the runtime.
+/// Starts a node without channels that shares `folder/shared`. All its data is in `folder`, and its tasks end with the
+/// runtime.
 async fn share(folder: &Path) -> (Swarm, Node) {
     let store = Arc::new(Store::open(&folder.join("records.redb")).unwrap().0);
     let keypair = Keypair::from_seed(SEED);
@@ -58,7 +60,7 @@ async fn share(folder: &Path) -> (Swarm, Node) {
     (swarm, node)
 }
 
-/// Somebody else says that he keeps the file.
+/// Makes another peer state that it keeps the file.
 async fn is_kept_by_another(swarm: &Swarm, file: &SharedFile) {
     let key = Keypair::from_seed([2; 32]);
     let now = swarm.read(|_, now| now).await.unwrap();
@@ -67,7 +69,7 @@ async fn is_kept_by_another(swarm: &Swarm, file: &SharedFile) {
     swarm.carry(vec![Record::sign(statement, &key, 1, dcache::End::default())]).await.unwrap();
 }
 
-/// The only shared file, once `is_so`.
+/// Waits until the first shared file satisfies `is_so`, and returns the file.
 async fn wait_for(swarm: &Swarm, is_so: impl Fn(&SharedFile) -> bool) -> SharedFile {
     wait_for_files(swarm, |files| files.first().is_some_and(&is_so)).await.remove(0)
 }
@@ -80,15 +82,15 @@ async fn wait_for_files(swarm: &Swarm, is_so: impl Fn(&[SharedFile]) -> bool) ->
             if is_so(&files) {
                 return files;
             }
-            // What was said for a moment is over without anybody saying so.
+            // The timeout is needed because a statement can expire without a new record.
             let _ = tokio::time::timeout(Duration::from_millis(200), changes.recv()).await;
         }
     };
-    tokio::time::timeout(DEADLINE, wait).await.expect("what is to be said in time")
+    tokio::time::timeout(DEADLINE, wait).await.expect("the expected statements are made before the deadline")
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_in_the_folder_is_declared_and_described() {
+async fn a_file_in_the_folder_is_proposed_and_described() {
     let folder = tempfile::tempdir().unwrap();
     let (swarm, node) = share(folder.path()).await;
     std::fs::create_dir_all(folder.path().join("shared")).unwrap();
@@ -98,14 +100,14 @@ async fn a_file_in_the_folder_is_declared_and_described() {
     let description = file.description.unwrap();
     assert_eq!((description.filename.as_str(), description.size), ("example.bag", 5));
     assert_eq!((description.uploader, file.is_described_by_uploader), (swarm.me(), true));
-    assert_eq!(file.state, State::Shared, "only others can verify it");
+    assert_eq!(file.state, State::Shared, "only other peers can verify it");
     assert!(file.proposers.contains_key(&swarm.me()) && file.holders.is_empty());
     assert!(node.usage().used_bytes < 1000, "it is served in place: {:?}", node.usage());
     assert_eq!(node.store().files(0, 99).len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_copy_of_the_own_key_is_not_declared() {
+async fn a_copy_of_the_own_key_is_not_shared() {
     let folder = tempfile::tempdir().unwrap();
     let shared = folder.path().join("shared");
     std::fs::create_dir_all(&shared).unwrap();
@@ -120,7 +122,7 @@ async fn a_copy_of_the_own_key_is_not_declared() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_deletes_a_file_does_not_hold_it_any_more() {
+async fn a_node_does_not_hold_a_deleted_file_any_more() {
     let folder = tempfile::tempdir().unwrap();
     let (swarm, node) = share(folder.path()).await;
     let (me, path) = (swarm.me(), folder.path().join("shared/example.bag"));
@@ -132,9 +134,9 @@ async fn whoever_deletes_a_file_does_not_hold_it_any_more() {
     let times = std::fs::metadata(&path).unwrap().modified().unwrap();
     std::fs::remove_file(&path).unwrap();
     let file = wait_for(&swarm, |file| !file.holders.contains_key(&me)).await;
-    assert_eq!((file.state, file.holders.len()), (State::Safe, 1), "the other still holds it");
+    assert_eq!((file.state, file.holders.len()), (State::Safe, 1), "the other peer still holds it");
     assert!(node.store().files(0, 99).is_empty() && node.pins().await.unwrap().is_empty());
-    // It comes back as it was: with another time of change it would be another file.
+    // The file comes back with its old time of change. With another time it would be another file.
     let again = folder.path().join("again");
     std::fs::write(&again, "a log").unwrap();
     std::fs::File::options().write(true).open(&again).unwrap().set_modified(times).unwrap();
@@ -143,7 +145,7 @@ async fn whoever_deletes_a_file_does_not_hold_it_any_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_rots_in_the_folder_is_not_held_and_its_rot_not_shared() {
+async fn a_file_that_rots_in_the_folder_is_neither_held_nor_shared_as_a_new_file() {
     let folder = tempfile::tempdir().unwrap();
     let (swarm, node) = share(folder.path()).await;
     let (me, path) = (swarm.me(), folder.path().join("shared/example.bag"));
@@ -156,19 +158,19 @@ async fn a_file_that_rots_in_the_folder_is_not_held_and_its_rot_not_shared() {
     let open = std::fs::File::options().write(true).open(&path).unwrap();
     std::io::Write::write_all(&mut &open, b"b").unwrap();
     open.set_modified(times).unwrap();
-    // Somebody asks for it.
+    // Reading the file detects the damage.
     assert!(node.cat(file.cid, "example.bag".into(), 100).await.is_err());
     let files =
         wait_for_files(&swarm, |files| files.iter().all(|file| !file.holders.contains_key(&me))).await;
     assert_eq!(
         files.iter().map(|file| file.cid).collect::<Vec<_>>(),
         [file.cid],
-        "what rotted is no new file"
+        "the damaged file is not a new file"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_was_replaced_by_one_that_looks_the_same_is_found_out_although_nobody_reads_it() {
+async fn a_file_replaced_by_one_of_equal_size_and_time_is_detected_without_reading() {
     let folder = tempfile::tempdir().unwrap();
     let (swarm, _node) = share(folder.path()).await;
     let (me, path) = (swarm.me(), folder.path().join("shared/example.bag"));
@@ -186,7 +188,7 @@ async fn a_file_that_was_replaced_by_one_that_looks_the_same_is_found_out_althou
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_unpinned_is_not_claimed_and_not_pinned_again_until_a_person_pins_it() {
+async fn an_unpinned_file_is_not_claimed_nor_pinned_until_a_user_pins_it() {
     let folder = tempfile::tempdir().unwrap();
     let (swarm, node) = share(folder.path()).await;
     let me = swarm.me();
@@ -197,7 +199,7 @@ async fn what_is_unpinned_is_not_claimed_and_not_pinned_again_until_a_person_pin
     wait_for(&swarm, |file| file.holders.contains_key(&me)).await;
     assert!(node.unpin(file.cid).await.unwrap());
     wait_for(&swarm, |file| !file.holders.contains_key(&me)).await;
-    // The folder is looked at again, for another file, and this one is passed over.
+    // Another file makes the proposer scan the folder again. It must skip the unpinned file.
     std::fs::write(folder.path().join("shared/later.bag"), "another log").unwrap();
     let is_declared = |files: &[SharedFile]| files.iter().any(|file| file.proposers.contains_key(&me));
     let files = wait_for_files(&swarm, is_declared).await;
@@ -212,7 +214,7 @@ async fn what_is_unpinned_is_not_claimed_and_not_pinned_again_until_a_person_pin
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pin_of_a_person_outlives_a_newer_version() {
+async fn a_pin_by_a_user_outlives_a_newer_version() {
     let folder = tempfile::tempdir().unwrap();
     let (swarm, node) = share(folder.path()).await;
     let (me, path) = (swarm.me(), folder.path().join("shared/run.mcap"));
@@ -229,14 +231,14 @@ async fn a_pin_of_a_person_outlives_a_newer_version() {
         files.iter().all(|file| file.cid != old.cid || !file.holders.contains_key(&me))
     })
     .await;
-    // What the proposer pinned in between for the newer version comes after it let go of the older one.
+    // Once the later file is shared, the proposer is done with the older version, which it must not have unpinned.
     std::fs::write(folder.path().join("shared/later.bag"), "another log").unwrap();
     wait_for_files(&swarm, |files| files.len() == 3).await;
     assert!(node.pins().await.unwrap().iter().any(|pin| pin.root == old.cid));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_small_files_are_declared_with_few_writes() {
+async fn many_small_files_are_proposed_with_few_writes() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(folder.path().join("shared")).unwrap();
     for number in 0..300 {
@@ -253,7 +255,7 @@ async fn many_small_files_are_declared_with_few_writes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_newer_version_replaces_the_older_one_once_somebody_else_keeps_it() {
+async fn a_newer_version_replaces_the_older_one_once_another_peer_keeps_it() {
     let folder = tempfile::tempdir().unwrap();
     let (swarm, node) = share(folder.path()).await;
     let (me, path) = (swarm.me(), folder.path().join("shared/run.mcap"));
@@ -269,7 +271,7 @@ async fn a_newer_version_replaces_the_older_one_once_somebody_else_keeps_it() {
     let old_holders = wait_for_files(&swarm, |files| {
         files.iter().all(|file| file.cid != old.cid || !file.holders.contains_key(&me))
     });
-    assert_eq!(old_holders.await.len(), 2, "the other copy of the older one stays so far");
+    assert_eq!(old_holders.await.len(), 2, "the other peer's copy of the older version stays for now");
     is_kept_by_another(&swarm, &new).await;
     let left = wait_for_files(&swarm, |files| files.iter().all(|file| file.cid != old.cid)).await;
     assert_eq!(left.iter().map(|file| file.cid).collect::<Vec<_>>(), [new.cid]);
@@ -290,7 +292,7 @@ async fn a_file_that_is_open_for_writing_is_shared_when_it_is_closed() {
         known.map(|known| known.filename.clone()).collect()
     };
     let first = wait_for_files(&swarm, |files| !names(files).is_empty()).await;
-    assert_eq!(names(&first), ["whole.bag"], "both were there for equally long");
+    assert_eq!(names(&first), ["whole.bag"], "both files are in the folder for the same time");
     drop(recorder);
     wait_for_files(&swarm, |files| names(files).len() == 2).await;
 }

@@ -1,10 +1,10 @@
-//! What a service adds to the daemon's start message.
+//! The lines that a service adds to the start message of the daemon.
 
-/// Lines of the daemon's start message.
+/// Lines of a service in the start message of the daemon.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Banner {
     /// Labels and values, such as `shared folder` and its path.
     pub lines: Vec<(&'static str, String)>,
-    /// What a person can try next, and the CLI command that shows the effect.
+    /// Steps that the user can try next, each with the CLI command that shows the effect.
     pub hints: Vec<(String, &'static str)>,
 }

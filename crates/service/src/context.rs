@@ -1,4 +1,4 @@
-//! What the daemon gives to a service.
+//! The context that the daemon gives to a service.
 
 use crate::{FileId, LocalFacts, PrivatePlaces, ServiceError, holds_key, supervise};
 use control::{Failure, FailureKind, Places};
@@ -18,15 +18,15 @@ use tokio_util::sync::CancellationToken;
 /// The environment of the daemon's process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Environment {
-    /// Default paths.
+    /// Default paths of the daemon, such as the home folder.
     pub places: Places,
     /// Name of the host.
     pub hostname: String,
 }
 
-/// There is no home folder, and a path below it is needed.
+/// Error for a path in the home folder when there is no home folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no home folder: set HOME, or name the folders with --data-dir and --shared")]
+#[error("there is no home folder: set HOME, or choose the folders with --data-dir and --shared")]
 pub struct NoHome;
 
 impl Environment {
@@ -47,27 +47,27 @@ impl Environment {
     }
 }
 
-/// What a service works with. A clone refers to the same daemon.
+/// The parts of the daemon that a service works with. A clone refers to the same daemon.
 #[derive(Clone)]
 pub struct Context {
     /// Name of the service.
     pub(crate) name: &'static str,
     /// The running swarm.
     pub swarm: Swarm,
-    /// The IPFS node, while there is one. It is replaced when the swarm's key changes.
+    /// The IPFS node, or `None` while there is none. It is replaced when the key of the swarm changes.
     pub node: watch::Receiver<Option<Node>>,
     /// Facts about this node.
     pub facts: watch::Receiver<LocalFacts>,
     /// The environment of the daemon's process.
     pub environment: Arc<Environment>,
-    /// Files and folders of the daemon itself, which no service gives to others.
+    /// Files and folders of the daemon itself, which no service shares with other peers.
     pub private: Arc<PrivatePlaces>,
     pub(crate) store: Arc<Store>,
     pub(crate) stop: CancellationToken,
 }
 
 impl Context {
-    /// Makes the context of a service called `name`.
+    /// Creates the context of the service called `name`.
     pub fn new(
         name: &'static str,
         swarm: Swarm,
@@ -107,7 +107,8 @@ impl Context {
         self.swarm.count(metric, by);
     }
 
-    /// Returns whether a file belongs to the daemon itself or holds a key, and so is never given to others. Blocks.
+    /// Returns whether a file belongs to the daemon itself or holds a key. Such files are never shared with other
+    /// peers. This call blocks.
     pub fn is_private(&self, file: &Path) -> bool {
         FileId::at(file).is_some_and(|id| self.private.ids(None).contains(&id))
             || holds_key(file, self.swarm.me())
@@ -116,16 +117,16 @@ impl Context {
     /// Returns the IPFS node.
     ///
     /// # Errors
-    /// When there is none now.
+    /// When the node is not running now.
     pub fn current_node(&self) -> Result<Node, Failure> {
         let starting = || Failure::new(FailureKind::Stopped, "the daemon's IPFS node is starting; try again");
         self.node.borrow().clone().ok_or_else(starting)
     }
 
-    /// Runs `work` with each IPFS node in turn. A future is dropped when its node is replaced.
+    /// Runs `work` with each IPFS node in turn. The future of `work` is dropped when its node is replaced.
     ///
     /// # Errors
-    /// When `work` ends with an error.
+    /// When `work` ends with an error, or the daemon is stopping.
     pub async fn with_node<F>(&self, mut work: impl FnMut(Node) -> F) -> Result<Infallible, ServiceError>
     where
         F: Future<Output = Result<Infallible, ServiceError>>,

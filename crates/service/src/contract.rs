@@ -1,4 +1,4 @@
-//! The contract itself.
+//! The traits that a service implements, and its error type.
 
 use crate::{Banner, Context, NoHome};
 use control::{Failure, Protocol};
@@ -16,50 +16,51 @@ pub trait Endpoint: Protocol + Send + Sync + 'static {
     fn handle(&self, request: Self::Request) -> impl Future<Output = Result<Self::Answer, Failure>> + Send;
 }
 
-/// A service: one crate, and one line in the daemon's list. Its name ([`Protocol::NAME`]) names its task, its section of
-/// the configuration, its tables on the disk and its requests.
+/// A service: one crate, and one line in the daemon's list. Its name ([`Protocol::NAME`]) identifies its task, its
+/// section of the configuration, its tables on the disk and its requests.
 pub trait Service: Endpoint + Sized {
-    /// Section of the configuration file. Every key has a default. Every field must be serialised, also when it is
-    /// absent: the keys of the default value are the known ones.
+    /// Section of the configuration file. Every key has a default. Every field must be serialised even when it is
+    /// absent, since the known keys are those of the serialised default value.
     type Settings: DeserializeOwned + Serialize + Default;
 
-    /// Metrics that the service counts by [`Context::count`].
+    /// Metrics that the service counts with [`Context::count`].
     const METRICS: &'static [Metric] = &[];
 
-    /// Reads the state of the service from the disk. It runs once, before the daemon listens, and may block.
+    /// Reads the state of the service from the disk. It is called once, before the daemon listens, and may block.
     ///
     /// # Errors
-    /// When the service cannot start. The daemon does not start then.
+    /// When the service cannot start. Then the daemon does not start.
     fn open(context: Context, settings: Self::Settings) -> Result<Self, ServiceError>;
 
-    /// Works until the future is dropped. It is restarted with backoff when it returns an error or panics.
+    /// Runs the service until the future is dropped. The daemon restarts it with backoff when it returns an error or
+    /// panics.
     fn run(&self) -> impl Future<Output = Result<Infallible, ServiceError>> + Send;
 
-    /// Returns what the daemon prints about the service when it starts.
+    /// Returns the lines that the daemon prints about the service at its start.
     fn banner(&self) -> Banner {
         Banner::default()
     }
 }
 
-/// Why a service does not start or ended.
+/// Reason why a service does not start or ended.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
     /// The daemon is stopping.
     #[error(transparent)]
     Stopped(#[from] Stopped),
-    /// Its state on the disk cannot be read or written.
+    /// The state of the service on the disk cannot be read or written.
     #[error(transparent)]
     Table(#[from] TableError),
-    /// It needs a home folder.
+    /// The service needs a home folder, and there is none.
     #[error(transparent)]
     NoHome(#[from] NoHome),
-    /// An error of its own.
+    /// An error of the service's own type.
     #[error("{0}")]
     Other(#[source] Box<dyn Error + Send + Sync>),
 }
 
 impl ServiceError {
-    /// Wraps an error of the service's own.
+    /// Wraps an error of the service's own type.
     pub fn other(error: impl Error + Send + Sync + 'static) -> Self {
         Self::Other(Box::new(error))
     }

@@ -1,4 +1,5 @@
-//! Runs a decider in the daemon: waits for a reason to decide, reads the set, and publishes what was decided.
+//! Runs a decider in the daemon: waits for a reason to decide, reads the set, and publishes the statements of the
+//! decision.
 
 use crate::wake::WakeLimit;
 use crate::{Decide, Decision};
@@ -9,16 +10,16 @@ use swarm::{SayError, Stopped, Swarm};
 use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 
-/// Maximum time between two decisions, in case that a role changed without a record of interest.
+/// Maximum time between two decisions, in case a role changed without a record of interest.
 const MAX_WAIT: Duration = Duration::from_secs(60);
-/// Time to wait after a decision until the next one, as a multiple of the time that the decision took.
+/// Minimum time before a decision about new records, as a multiple of the duration of the last decision.
 const IDLE_SHARE: u32 = 4;
-/// Maximum time to wait for that reason.
+/// Maximum wait that [`IDLE_SHARE`] can cause.
 const MAX_REST: Duration = Duration::from_secs(1);
-/// Time after which a statement that could not be written is tried again.
+/// Time after which statements that could not be published are retried.
 const RETRY: Duration = Duration::from_secs(30);
 
-/// The loop of a decider. Its owner waits with [`Self::changed`], alone or beside events of its own, and then calls
+/// The loop of a decider. Its owner waits with [`Self::changed`], alone or together with its own events, and then calls
 /// [`Self::decide`].
 pub struct DecisionLoop<D> {
     swarm: Swarm,
@@ -29,15 +30,15 @@ pub struct DecisionLoop<D> {
     is_of_interest: fn(&BucketPath) -> bool,
     gather: Duration,
     wake: Instant,
-    /// How long the last decision took.
+    /// Duration of the last decision.
     took: Duration,
-    /// Whether the last decision stated more than this node's quota has room for.
+    /// Whether the statements of the last decision exceeded the record quota of this node.
     is_beyond_quota: bool,
 }
 
 impl<D: Decide<Action: Send + 'static> + Send + 'static> DecisionLoop<D> {
-    /// Makes a loop that decides when a record comes whose bucket `is_of_interest`, or that may change who holds a role. Records that come within `gather`
-    /// after the first one are decided on together.
+    /// Creates a loop that decides when a record arrives whose bucket `is_of_interest`, or that may change the holders
+    /// of roles. Records that arrive within `gather` after the first one lead to one decision.
     pub fn new(swarm: Swarm, decider: D, is_of_interest: fn(&BucketPath) -> bool, gather: Duration) -> Self {
         let (changes, clock, decider) = (swarm.changes(), swarm.clock_sets(), Arc::new(Mutex::new(decider)));
         let (wake, took, is_beyond_quota) = (Instant::now(), Duration::ZERO, false);
@@ -45,16 +46,16 @@ impl<D: Decide<Action: Send + 'static> + Send + 'static> DecisionLoop<D> {
         Self { swarm, decider, changes, clock, limit, is_of_interest, gather, wake, took, is_beyond_quota }
     }
 
-    /// Gives access to the decider, to change its inputs.
+    /// Returns access to the decider, to change its inputs.
     pub fn decider(&self) -> MutexGuard<'_, D> {
-        // A decider that panicked decides anew from its inputs.
+        // After a panic, the decider decides again from its inputs, so a poisoned lock is safe to use.
         self.decider.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Decides at this moment, publishes the statements that count, and returns the actions.
+    /// Decides now, publishes the statements that count, and returns the actions.
     ///
     /// # Errors
-    /// When the daemon is stopping. Statements that cannot be written are logged and tried again.
+    /// When the daemon is stopping. Other errors of publishing are logged, and the statements are retried.
     pub async fn decide(&mut self) -> Result<Vec<D::Action>, Stopped> {
         let decider = self.decider.clone();
         let decided = self.swarm.read_at(move |set, now| {
@@ -64,12 +65,12 @@ impl<D: Decide<Action: Send + 'static> + Send + 'static> DecisionLoop<D> {
         });
         let (Decision { statements, actions, wake }, now, took) = decided.await?;
         self.took = took;
-        // The time of day is in whole seconds.
+        // The time of day has a resolution of one second.
         let wait = wake.map_or(MAX_WAIT, |wake| Duration::from_secs(wake.since(now).max(1)));
         let wait = match self.swarm.say_what_counts(statements).await {
             Err(SayError::Stopped(stopped)) => return Err(stopped),
             Err(error) => {
-                tracing::warn!(%error, "statements of this node could not be published; trying again");
+                tracing::warn!(%error, "statements of this node could not be published; they will be retried");
                 wait.min(RETRY)
             }
             Ok(beyond) => {
@@ -82,28 +83,29 @@ impl<D: Decide<Action: Send + 'static> + Send + 'static> DecisionLoop<D> {
         Ok(actions)
     }
 
-    /// Logs it once when statements begin to find no room.
+    /// Logs once when statements begin to exceed the record quota.
     fn note_beyond_quota(&mut self, beyond: usize) {
         if beyond > 0 && !self.is_beyond_quota {
             tracing::warn!(
                 beyond,
-                "this node has said as much as the swarm remembers of one peer; the rest stays unsaid"
+                "this node has used up its record quota, the records that the swarm remembers of one peer; further \
+                 statements are not published"
             );
         }
         self.is_beyond_quota = beyond > 0;
     }
 
-    /// Waits until there is a reason to decide: a record of interest, the time of the decider's wake-up, or a clock that was
-    /// set. It may be dropped and called again without losing a reason.
+    /// Waits for a reason to decide: a record of interest, the wake-up time of the decider, or a clock change. It may
+    /// be dropped and called again without losing a reason.
     pub async fn changed(&mut self) {
         tokio::select! {
             () = record_of_interest(&mut self.changes, self.is_of_interest) => {
                 // A drop during this sleep must not lose the reason.
                 self.wake = Instant::now();
-                // Decisions over many records are made rarely, so that they use a small part of the time.
+                // Slow decisions are made less often, so that they use a small part of the time.
                 let rest = (self.took * IDLE_SHARE).min(MAX_REST);
                 tokio::time::sleep(self.gather.max(rest)).await;
-                // What came meanwhile is decided on together, however many records it were.
+                // All records that arrived meanwhile are covered by the next decision.
                 self.changes = self.changes.resubscribe();
             }
             () = tokio::time::sleep_until(self.wake) => self.limit.woken(Instant::now()),
@@ -114,7 +116,7 @@ impl<D: Decide<Action: Send + 'static> + Send + 'static> DecisionLoop<D> {
 
 async fn clock_set(clock: &mut watch::Receiver<u64>) {
     if clock.changed().await.is_err() {
-        // The loop holds a handle of the swarm, which holds the sender.
+        // This cannot happen: the loop holds a handle of the swarm, which holds the sender.
         std::future::pending().await
     }
 }
@@ -127,7 +129,7 @@ async fn record_of_interest(
         match changes.recv().await {
             Ok(record) if !is_of_interest(&record.item().bucket) && !is_about_roles(&record) => {}
             Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => return,
-            // The loop holds a handle of the swarm, which holds the sender.
+            // This cannot happen: the loop holds a handle of the swarm, which holds the sender.
             Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
         }
     }

@@ -1,17 +1,17 @@
-//! What the daemon knows about this node.
+//! Facts about this node, such as its name and its addresses.
 
 use std::net::SocketAddr;
 
-/// Facts about this node, kept current by the daemon.
+/// Facts about this node. The daemon keeps them up to date.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LocalFacts {
-    /// Name of the host for people.
+    /// Host name of the node, for people.
     pub hostname: String,
     /// Version of the daemon.
     pub version: String,
     /// Addresses at which the node accepts line protocol connections over TCP.
     pub lines: Vec<SocketAddr>,
-    /// Addresses at which the node accepts IPFS connections, as multiaddresses with its peer ID. Absent until the node
-    /// listens; what was published before a restart holds until then.
+    /// Addresses at which the node accepts IPFS connections, as multiaddresses with its peer ID. `None` until the node
+    /// listens; until then, addresses that were published before a restart stay valid.
     pub ipfs: Option<Vec<String>>,
 }

@@ -1,7 +1,7 @@
-//! Jobs: long work that a person ordered, with a number, progress, cancellation and a result.
+//! Jobs: long work that a user ordered, with a number, progress, cancellation and a result.
 //!
-//! A durable job is on the disk before its order is acknowledged, and so is its result: the service goes on with it after
-//! a restart. A job in memory ends with the daemon, and is given up when nobody asks for it for ten seconds.
+//! A durable job is on the disk before its order is acknowledged, and so is its result. The service continues it after
+//! a restart. A job in memory ends with the daemon. It is aborted when no client asks for it for ten seconds.
 
 mod number;
 mod report;
@@ -20,55 +20,55 @@ use store::{Table, TableError};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 
-/// Time after which a job in memory is given up when nobody asks for it.
+/// Time after which a job in memory is aborted when no client asks for it.
 const UNATTENDED: Duration = Duration::from_secs(10);
-/// Maximum time that a request for a job's status waits for the job's end.
+/// Maximum time that [`Jobs::wait`] waits for the end of a job.
 const MOMENT: Duration = Duration::from_millis(300);
 
-/// A kind of jobs: what is ordered, what comes out, and how many there may be.
+/// A kind of jobs: the types of its orders and results, and the limits on its jobs.
 pub trait JobKind: Send + Sync + 'static {
-    /// What a person ordered.
+    /// The order of a user.
     type Order: Clone + Serialize + DeserializeOwned + Send + Sync;
-    /// The result.
+    /// The result of a job that succeeded.
     type Outcome: Clone + Serialize + DeserializeOwned + Send + Sync;
-    /// State of a job that only this process knows.
+    /// State of a job that is in memory only.
     type Local: Default + Send;
-    /// Maximum number of jobs that have not ended. Each may keep a task, a connection or a file busy.
+    /// Maximum number of open jobs. Each may occupy a task, a connection or a file.
     const MAX_OPEN: usize = 8;
     /// Maximum number of ended jobs that are remembered.
     const MAX_ENDED: usize = 16;
 }
 
-/// A job.
+/// A job and its state.
 pub struct Job<K: JobKind> {
-    /// What was ordered.
+    /// The order of the user.
     pub order: K::Order,
-    /// How the job ended; absent while it is open.
+    /// Result of the job; `None` while it is open.
     pub end: Option<JobEnd<K::Outcome>>,
-    /// State of the job that only this process knows.
+    /// State of the job that is in memory only.
     pub local: K::Local,
     progress: watch::Sender<Progress>,
     attended: Option<Instant>,
 }
 
-/// How a job ended.
+/// Result of an ended job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobEnd<R> {
-    /// It succeeded.
+    /// The job succeeded, with this result.
     Done(R),
-    /// It failed for good; the reason as a sentence.
+    /// The job failed permanently, with the reason as a sentence.
     Failed(String),
 }
 
-/// Why jobs cannot be changed.
+/// Reason why a request about jobs failed.
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
     /// Too many jobs are open.
     #[error("{0} jobs of this kind are open already; try again later, or cancel one")]
     TooMany(usize),
     /// There is no job with this number.
-    #[error("there is no job {0}; it ended long ago, or was cancelled or given up")]
+    #[error("there is no job {0}; it ended long ago, or was cancelled or aborted")]
     Unknown(JobNumber),
     /// The disk cannot be written.
     #[error(transparent)]
@@ -86,7 +86,7 @@ impl From<JobError> for Failure {
     }
 }
 
-/// A job on the disk.
+/// Row of a job on the disk.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(bound(deserialize = "O: DeserializeOwned, R: DeserializeOwned"))]
 pub struct JobRow<O, R> {
@@ -104,7 +104,7 @@ pub struct Jobs<K: JobKind>(Arc<Inner<K>>);
 struct Inner<K: JobKind> {
     table: Option<Table<JobNumber, RowOf<K>>>,
     items: Mutex<BTreeMap<JobNumber, Job<K>>>,
-    /// One change at a time: first on the disk, then in memory.
+    /// Held during a change, so that changes are made one at a time: first on the disk, then in memory.
     writing: tokio::sync::Mutex<()>,
     changed: Notify,
     version: watch::Sender<u64>,
@@ -132,13 +132,13 @@ impl<K: JobKind> Job<K> {
 }
 
 impl<K: JobKind> Jobs<K> {
-    /// Makes an empty list of jobs in memory.
+    /// Creates an empty list of jobs in memory.
     pub fn in_memory() -> Self {
         Self::new(None, BTreeMap::new())
     }
 
-    /// Orders a job and returns its number. A durable job is on the disk when this returns. An open job whose order
-    /// `is_same` is returned instead of a second one.
+    /// Orders a job and returns its number. A durable job is on the disk when this returns. If there is an open job
+    /// whose order `is_same`, returns its number instead of ordering a second one.
     ///
     /// # Errors
     /// When too many jobs are open, or the disk cannot be written.
@@ -166,7 +166,8 @@ impl<K: JobKind> Jobs<K> {
         Ok(number)
     }
 
-    /// Runs `work` as a job in memory and returns its number. The job is given up when nobody asks for it.
+    /// Runs `work` as a job in memory and returns its number. The job is aborted when no client asks for it for a
+    /// while.
     ///
     /// # Errors
     /// When too many jobs are open.
@@ -186,7 +187,7 @@ impl<K: JobKind> Jobs<K> {
             tokio::select! {
                 ended = work => {
                     let end = ended.map_or_else(JobEnd::Failed, JobEnd::Done);
-                    // In memory nothing can fail.
+                    // Changes in memory cannot fail.
                     let _ = jobs.end(number, end).await;
                     jobs.until_unattended(number).await;
                 }
@@ -212,14 +213,14 @@ impl<K: JobKind> Jobs<K> {
         self.items().get(&number)?.attended.map(|attended| attended + UNATTENDED)
     }
 
-    /// Returns the status of a job after its end, at the latest after a moment. It counts as asking for the job.
+    /// Waits for the end of a job, for at most 300 ms, and returns its status. This counts as asking for the job.
     ///
     /// # Errors
     /// When there is no such job.
     pub async fn wait(&self, number: JobNumber) -> Result<JobStatus<K::Outcome>, JobError> {
         self.change(number, |job| job.attended = job.attended.map(|_| Instant::now()));
         let has_ended = |items: &BTreeMap<_, Job<K>>| items.get(&number).is_none_or(|job| !job.is_open());
-        // Whether the job ended or the time is over: the status tells.
+        // The status tells whether the job ended or the wait timed out.
         let _ = timeout(MOMENT, self.until(has_ended)).await;
         self.status(number)
     }
@@ -239,12 +240,13 @@ impl<K: JobKind> Jobs<K> {
         Ok(JobStatus { job: number, progress: *job.progress.borrow(), state })
     }
 
-    /// Returns what reports a job's progress.
+    /// Returns a reporter for the progress of a job; `None` when there is no such job.
     pub fn reporter(&self, number: JobNumber) -> Option<ProgressReporter> {
         self.items().get(&number).map(|job| ProgressReporter(job.progress.clone()))
     }
 
-    /// Ends a job, and forgets the oldest of those that ended before. A job that was cancelled meanwhile is no error.
+    /// Ends a job, and forgets the oldest ended jobs beyond the limit. It is not an error if the job was cancelled
+    /// meanwhile.
     ///
     /// # Errors
     /// When the disk cannot be written.
@@ -270,7 +272,7 @@ impl<K: JobKind> Jobs<K> {
         Ok(())
     }
 
-    /// Cancels and forgets the jobs for which `is_meant` holds, and returns them.
+    /// Cancels and forgets the jobs for which `is_meant` returns true, and returns them.
     ///
     /// # Errors
     /// When the disk cannot be written.
@@ -295,18 +297,19 @@ impl<K: JobKind> Jobs<K> {
         Ok(cancelled)
     }
 
-    /// Changes what this process knows of a job, if it was not cancelled.
+    /// Changes the state of a job in memory, and returns the result of `change`; `None` when there is no such job.
     pub fn change<T>(&self, number: JobNumber, change: impl FnOnce(&mut Job<K>) -> T) -> Option<T> {
         self.items().get_mut(&number).map(change)
     }
 
-    /// Gives access to all jobs, in the order of their numbers.
+    /// Returns access to all jobs, in the order of their numbers.
     pub fn items(&self) -> MutexGuard<'_, BTreeMap<JobNumber, Job<K>>> {
-        // Each change is a single call that leaves the map whole.
+        // Each change is a single call that leaves the map consistent, so a poisoned lock is safe to use.
         self.0.items.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until a job was ordered, ended or cancelled since the last call. For the one task that runs the jobs.
+    /// Waits until a job was ordered, ended or cancelled since the last call. Only the task that runs the jobs may call
+    /// it.
     pub async fn changed(&self) {
         self.0.changed.notified().await;
     }
@@ -323,7 +326,7 @@ impl<K: JobKind> Jobs<K> {
     }
 }
 
-/// Returns the ended jobs that have to go when one more ends.
+/// Returns the ended jobs to forget when one more job ends.
 fn oldest_ended<K: JobKind>(items: &BTreeMap<JobNumber, Job<K>>) -> Vec<JobNumber> {
     let ended: Vec<JobNumber> =
         items.iter().filter(|(_, job)| !job.is_open()).map(|(number, _)| *number).collect();

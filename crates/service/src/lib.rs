@@ -1,11 +1,12 @@
-//! What a service is: the contract between the daemon and its services.
+//! The contract between the daemon and its services.
 //!
-//! A service is one crate. It implements [`Service`]: a section of the configuration, requests and answers on the control
-//! socket, and a task that the daemon supervises. It decides by a [`Decide`]r: a pure state machine over the set, which a
-//! [`DecisionLoop`] runs in the daemon and the simulator runs in virtual time. A [`Context`] gives it the running swarm,
-//! tables on the disk, the IPFS node, metrics and faults. Long work is a job ([`Jobs`]).
+//! A service is one crate. It implements [`Service`]: a section of the configuration, requests and answers on the
+//! control socket, and a task that the daemon supervises. Its decisions are made by a [`Decide`]r, a pure state machine
+//! over the set. The daemon runs the decider in a [`DecisionLoop`]; the simulator runs the same decider in virtual
+//! time. A [`Context`] gives the service the running swarm, tables on the disk, the IPFS node, metrics and faults. Long
+//! work is a job ([`Jobs`]).
 //!
-//! `docs/add-a-service.md` walks through a whole service, `examples/heartbeat.rs`.
+//! `docs/add-a-service.md` is a tutorial. It explains a complete service, `examples/heartbeat.rs`.
 
 mod banner;
 mod context;
@@ -40,7 +41,7 @@ pub use registry::{OpenError, Registration, Router, Services};
 pub use settings::{SettingsError, nearest, parse_settings};
 pub use supervise::supervise;
 
-/// What most services need, to be imported at once.
+/// Imports that most services need.
 pub mod prelude {
     pub use crate::{
         Context, Decide, Decision, DecisionLoop, Endpoint, Failure, JobKind, JobNumber, JobStatus, Jobs,

@@ -1,5 +1,6 @@
-//! Files and folders of the daemon itself, which are never given to others: its identity, records, blocks, configuration,
-//! sockets and key files. They are known by device and inode, so neither a link nor a mount hides them.
+//! Files and folders of the daemon itself: its identity, records, blocks, configuration, sockets and key files. They
+//! are never shared with other peers. They are identified by device and inode, so neither a link nor a mount hides
+//! them.
 
 use control::{KeyText, MAX_KEY_FILE_BYTES};
 use dcache::{Keypair, PeerId};
@@ -9,12 +10,12 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-/// Depth to which the daemon's folders are looked into: the folders of blocks, but not the single blocks.
+/// Depth to which the folders of the daemon are read. It includes the folders of blocks, but not the single blocks.
 const MAX_DEPTH: usize = 2;
-/// Maximum number of entries of one folder that are looked at. The daemon's own folders have a few hundred.
+/// Maximum number of entries that are read of one folder. The folders of the daemon have a few hundred.
 const MAX_ENTRIES: usize = 4096;
 
-/// What a file or folder is, whatever its path: its device and inode.
+/// Identity of a file or folder: its device and inode, independent of its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FileId {
     device: u64,
@@ -28,7 +29,8 @@ impl From<&Metadata> for FileId {
 }
 
 impl FileId {
-    /// Returns what lies at a path, links followed; `None` when nothing does, or it cannot be told.
+    /// Returns the identity of the file or folder at a path, following links; `None` when it does not exist or cannot
+    /// be read.
     pub fn at(path: &Path) -> Option<Self> {
         fs::metadata(path).ok().map(|metadata| Self::from(&metadata))
     }
@@ -37,13 +39,13 @@ impl FileId {
 /// A file or folder of the daemon itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrivatePlace {
-    /// Its path. It need not exist yet.
+    /// Path of the file or folder, which need not exist yet.
     pub path: PathBuf,
-    /// What it is, such as `the data folder`.
+    /// Name for people, such as `the data folder`.
     pub what: &'static str,
-    /// How a person puts it elsewhere, such as `--data-dir`.
+    /// Option by which a user moves it elsewhere, such as `--data-dir`.
     pub option: &'static str,
-    /// Whether a folder that is not private may lie in it.
+    /// Whether it may contain a folder that is not private.
     pub may_hold_others: bool,
 }
 
@@ -51,14 +53,14 @@ pub struct PrivatePlace {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PrivatePlaces(Vec<PrivatePlace>);
 
-/// A folder that cannot be shared, since something of the daemon itself would be shared with it.
+/// Reason why a folder cannot be shared: it overlaps with a file or folder of the daemon itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Overlap {
-    /// The folder.
+    /// Folder that cannot be shared.
     pub folder: PathBuf,
-    /// What would be shared with it.
+    /// File or folder of the daemon that would be shared with it.
     pub place: PrivatePlace,
-    /// Whether the folder lies in that place, and not the other way round.
+    /// Whether the folder is inside `place`, and not the other way round.
     pub is_inside: bool,
 }
 
@@ -67,11 +69,11 @@ impl fmt::Display for Overlap {
         let PrivatePlace { path, what, option, .. } = &self.place;
         let (folder, path) = (self.folder.display(), path.display());
         match self.is_inside {
-            true => write!(f, "the shared folder {folder} lies in {path}, {what} of this daemon")?,
+            true => write!(f, "the shared folder {folder} is inside {path}, {what} of this daemon")?,
             false => {
                 write!(
                     f,
-                    "{path}, {what} of this daemon, lies in the shared folder {folder}: all would get it"
+                    "{path}, {what} of this daemon, is in the shared folder {folder}, so all peers would get it"
                 )?;
             }
         }
@@ -80,12 +82,13 @@ impl fmt::Display for Overlap {
 }
 
 impl PrivatePlaces {
-    /// Makes the list.
+    /// Creates the list from its places.
     pub fn new(places: Vec<PrivatePlace>) -> Self {
         Self(places)
     }
 
-    /// Returns why a folder cannot be shared, if it cannot: something private is it, lies in it, or is around it.
+    /// Returns the first overlap of a folder with a private place. The folder can be the place, contain it, or be
+    /// inside it. `None` when the folder can be shared.
     pub fn overlap(&self, folder: &Path) -> Option<Overlap> {
         let id = FileId::at(folder);
         let above = ids_above(folder);
@@ -100,9 +103,10 @@ impl PrivatePlaces {
         self.0.iter().find_map(overlap)
     }
 
-    /// Returns what is private now: each place, and what lies in those that are folders, but nothing in `except`.
+    /// Returns the identities of all places and of the files and folders in them, as they are now. The folder `except`
+    /// and its content are left out.
     pub fn ids(&self, except: Option<FileId>) -> BTreeSet<FileId> {
-        // How deep each was looked into: a place may lie in another one.
+        // The depth to which each folder was read, since a place may be inside another one.
         let mut seen = BTreeMap::new();
         for place in &self.0 {
             add(&mut seen, &place.path, except, MAX_DEPTH);
@@ -125,8 +129,8 @@ fn add(seen: &mut BTreeMap<FileId, usize>, path: &Path, except: Option<FileId>, 
     }
 }
 
-/// Returns whether a file holds a key that makes whoever has it speak in the name of `me` or of a person: a copy of the
-/// identity or of a key file. A file that cannot be read holds none.
+/// Returns whether a file holds a secret key: the key of `me`, or a key file of a user. The owner of such a key can
+/// sign as this node or as the user. A file that cannot be read counts as holding no key.
 pub fn holds_key(path: &Path, me: PeerId) -> bool {
     let is_small = |metadata: Metadata| metadata.is_file() && metadata.len() <= MAX_KEY_FILE_BYTES as u64;
     if !fs::metadata(path).is_ok_and(is_small) {
@@ -138,7 +142,8 @@ pub fn holds_key(path: &Path, me: PeerId) -> bool {
     is_identity || std::str::from_utf8(&content).is_ok_and(|text| KeyText::parse(text).is_ok())
 }
 
-/// Returns what lies at a path and above it. Of a path where nothing lies yet, the part that is there counts.
+/// Returns the identities of the file or folder at a path and of all folders above it. If the path does not exist,
+/// starts at the nearest existing folder above it.
 fn ids_above(path: &Path) -> BTreeSet<FileId> {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let real = path.ancestors().find_map(|path| path.canonicalize().ok());
@@ -181,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn copies_of_keys_are_known_by_their_content() {
+    fn copies_of_keys_are_detected_by_their_content() {
         let root = tempfile::tempdir().unwrap();
         let at = |name: &str| root.path().join(name);
         let me = Keypair::from_seed([7; 32]).peer_id();
@@ -195,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_in_private_folders_is_private_but_for_one_folder() {
+    fn all_content_of_private_folders_is_private_except_one_folder() {
         let root = tempfile::tempdir().unwrap();
         let at = |name: &str| root.path().join(name);
         fs::create_dir_all(at("data/ipfs/blocks/ab")).unwrap();

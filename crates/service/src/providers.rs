@@ -1,4 +1,4 @@
-//! Which peers hold some content, and at which addresses they are reached.
+//! Finds the peers that hold some content, and the addresses of these peers.
 
 use crate::{Decide, Decision};
 use dcache::{BucketPath, Data, Digest, Item, Moment, Pattern, PeerId, Set, Time, buckets};
@@ -7,14 +7,14 @@ use ipfs::{Cid, Multiaddr};
 use std::collections::{BTreeMap, BTreeSet};
 use swarm::{Stopped, Swarm};
 
-/// Maximum number of addresses of one peer that are read. Honest peers publish no more.
+/// Maximum number of addresses that are read of one peer. Honest peers do not publish more.
 pub const MAX_ADDRESSES: usize = 16;
-/// Maximum number of peers that are asked for some content. All others that are connected are asked as well.
+/// Maximum number of peers that are contacted for some content. Other connected peers are asked as well.
 pub const MAX_HOLDERS: usize = 64;
-/// Time, in seconds, after which others are chosen among more holders than that.
+/// Time, in seconds, after which another choice is made among more than [`MAX_HOLDERS`] holders.
 const TURN: u64 = 600;
 
-/// Providers by the root of their content.
+/// Providers of content, by its root.
 pub type ProviderTable = BTreeMap<Cid, Vec<Provider>>;
 
 /// Returns whether a record in `bucket` can change the providers of some content.
@@ -27,8 +27,8 @@ pub fn provider_patterns() -> [Pattern; 2] {
     [buckets::SHARE.matcher(), buckets::IPFS_ADDRESSES.matcher()]
 }
 
-/// Returns the peers who state that they shared, verified or keep `root`, except `me`, with the addresses at which they
-/// accept IPFS connections. Each peer signs its addresses itself.
+/// Returns the peers, except `me`, that state that they share, verified or keep `root`. They come with the addresses at
+/// which they accept IPFS connections. Each peer signs its own addresses.
 pub fn holders_of(set: &Set, root: &Cid, me: PeerId, now: Time) -> Vec<Provider> {
     let Ok(data) = Data::new(&root.to_string()) else { return Vec::new() };
     let rows = [buckets::SHARE_SAFE, buckets::SHARE_VERIFIED, buckets::SHARE_FILES];
@@ -44,8 +44,9 @@ pub fn holders_of(set: &Set, root: &Cid, me: PeerId, now: Time) -> Vec<Provider>
     providers
 }
 
-/// Returns at most [`MAX_HOLDERS`] of the peers that claim to hold some content. Of more, each node chooses others, and after
-/// a while others again: whoever claims it with many keys does not hide for ever those that do hold it.
+/// Returns at most [`MAX_HOLDERS`] of the peers that claim to hold some content. If there are more, each node makes a
+/// different choice, which changes every ten minutes. So false claims with many keys cannot hide the true holders for
+/// ever.
 pub fn choose_holders(mut peers: Vec<PeerId>, me: PeerId, now: Time) -> Vec<PeerId> {
     peers.sort_unstable();
     peers.dedup();
@@ -58,7 +59,7 @@ pub fn choose_holders(mut peers: Vec<PeerId>, me: PeerId, now: Time) -> Vec<Peer
     peers
 }
 
-/// Decides which peers hold some roots.
+/// A decider that finds the peers that hold a set of roots.
 #[derive(Clone, Debug)]
 pub struct ProviderSearch {
     me: PeerId,
@@ -67,7 +68,7 @@ pub struct ProviderSearch {
 }
 
 impl ProviderSearch {
-    /// Makes the decider of the node `me`, which searches for no root yet.
+    /// Creates the decider of the node `me`, without any roots to search for.
     pub fn new(me: PeerId) -> Self {
         Self { me, roots: BTreeSet::new(), reads: provider_patterns() }
     }
@@ -79,7 +80,7 @@ impl ProviderSearch {
 }
 
 impl Decide for ProviderSearch {
-    /// The providers of each root.
+    /// A root and its providers.
     type Action = (Cid, Vec<Provider>);
 
     fn decide(&mut self, set: &Set, now: Moment) -> Decision<Self::Action> {
@@ -89,7 +90,7 @@ impl Decide for ProviderSearch {
     }
 }
 
-/// Returns the providers of each root that some peer holds.
+/// Returns the providers of the roots that have any.
 ///
 /// # Errors
 /// When the daemon is stopping.
@@ -105,19 +106,19 @@ pub async fn providers_of(swarm: &Swarm, roots: Vec<Cid>) -> Result<ProviderTabl
     swarm.read(read).await
 }
 
-/// Returns the addresses at which a peer accepts IPFS connections; `None` when it states none.
+/// Returns a peer with the addresses at which it accepts IPFS connections; `None` when it publishes none.
 pub fn provider(set: &Set, peer: PeerId, now: Time) -> Option<Provider> {
     parse_provider(peer, &published_addresses(set, peer, now))
 }
 
-/// Returns what a peer publishes as its addresses for IPFS connections, not parsed, at most [`MAX_ADDRESSES`]. The cost does
-/// not depend on how many it publishes.
+/// Returns at most [`MAX_ADDRESSES`] of the addresses that a peer publishes for IPFS connections, without parsing them.
+/// The cost does not depend on the number of published addresses.
 pub fn published_addresses(set: &Set, peer: PeerId, now: Time) -> Vec<Data> {
     let bucket = buckets::IPFS_ADDRESSES.of(peer);
     set.bucket(&bucket, now).take(MAX_ADDRESSES).map(|view| view.item.data.clone()).collect()
 }
 
-/// Parses the addresses that a peer publishes; `None` when none of them is one.
+/// Parses the addresses that a peer publishes; `None` when none of them is valid.
 pub fn parse_provider(peer: PeerId, published: &[Data]) -> Option<Provider> {
     let addresses = published.iter().filter_map(|data| data.as_str().parse().ok());
     let addresses: Vec<Multiaddr> = addresses.collect();
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn few_peers_and_few_addresses_of_each_are_named_however_many_claim_to_hold_it() {
+    fn the_numbers_of_holders_and_of_their_addresses_are_bounded() {
         let mut set = Set::default();
         let root: Cid = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku".parse().unwrap();
         for seed in 0..70 {
@@ -160,13 +161,13 @@ mod tests {
     }
 
     #[test]
-    fn of_a_crowd_of_holders_each_node_asks_others_and_after_a_while_others_again() {
+    fn each_node_chooses_different_holders_and_changes_its_choice_over_time() {
         let id = |seed| Keypair::from_seed([seed; 32]).peer_id();
         let crowd: Vec<PeerId> = (1..=200).map(id).collect();
         let ask = |me, after| choose_holders(crowd.clone(), id(me), NOW.plus(after));
         assert_eq!(ask(201, 0).len(), MAX_HOLDERS);
         assert_ne!(ask(201, 0), ask(202, 0));
         let all: BTreeSet<PeerId> = (0..40).flat_map(|turn| ask(201, turn * TURN)).collect();
-        assert_eq!(all.len(), 200, "nobody is hidden for ever");
+        assert_eq!(all.len(), 200, "no holder is hidden for ever");
     }
 }

@@ -1,4 +1,5 @@
-//! The services of a daemon, without their types: opening, dispatching requests, and running.
+//! The services of a daemon with their types erased. Opens the services, dispatches requests to them, and runs their
+//! tasks.
 
 use crate::settings::{SettingsError, keys};
 use crate::{Banner, Context, Endpoint, Service, ServiceError, parse_settings};
@@ -13,7 +14,7 @@ use toml::Table;
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// A row of the daemon's list of services.
+/// A row in the daemon's list of services.
 #[derive(Clone, Copy)]
 pub struct Registration {
     /// Name of the service.
@@ -24,22 +25,22 @@ pub struct Registration {
     open: Open,
 }
 
-/// Opens a service with its section of the configuration.
+/// A function that opens a service with its section of the configuration.
 type Open = fn(Context, &Table) -> Result<Arc<dyn Instance>, OpenError>;
 
-/// Why a service could not be opened.
+/// Reason why a service could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Its section of the configuration is wrong.
+    /// The section of the service in the configuration is wrong.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// It does not start.
+    /// The service cannot start.
     #[error(transparent)]
     Service(#[from] ServiceError),
 }
 
 impl Registration {
-    /// Makes the row of the service `S`.
+    /// Creates the row of the service `S`.
     pub const fn of<S: Service>() -> Self {
         Self { name: S::NAME, metrics: S::METRICS, keys: keys::<S::Settings>, open: open::<S> }
     }
@@ -55,7 +56,7 @@ fn open<S: Service>(context: Context, section: &Table) -> Result<Arc<dyn Instanc
     Ok(Arc::new(S::open(context, settings)?))
 }
 
-/// A handler of requests whose types are forgotten.
+/// A request handler with its types erased.
 trait Handler: Send + Sync {
     fn handle<'a>(&'a self, request: &'a RawValue) -> BoxFuture<'a, Reply>;
 }
@@ -64,14 +65,15 @@ impl<E: Endpoint> Handler for E {
     fn handle<'a>(&'a self, request: &'a RawValue) -> BoxFuture<'a, Reply> {
         Box::pin(async move {
             let request = serde_json::from_str(request.get());
-            let wrong =
-                |error| Failure::new(FailureKind::Wrong, format!("not a request to {}: {error}", E::NAME));
+            let wrong = |error| {
+                Failure::new(FailureKind::Wrong, format!("not a valid request to {}: {error}", E::NAME))
+            };
             Ok(raw(&Endpoint::handle(self, request.map_err(wrong)?).await?))
         })
     }
 }
 
-/// An open service whose types are forgotten.
+/// An open service with its types erased.
 trait Instance: Handler {
     fn run(self: Arc<Self>) -> BoxFuture<'static, Result<Infallible, ServiceError>>;
     fn banner(&self) -> Banner;
@@ -92,7 +94,7 @@ impl<S: Service> Instance for S {
 pub struct Router(BTreeMap<&'static str, Arc<dyn Handler>>);
 
 impl Router {
-    /// Adds a part of the daemon that is not a service.
+    /// Adds an endpoint of the daemon that is not a service.
     #[must_use]
     pub fn with<E: Endpoint>(mut self, endpoint: E) -> Self {
         self.0.insert(E::NAME, Arc::new(endpoint));
@@ -111,7 +113,7 @@ impl Router {
 
     fn unknown(&self, service: &str) -> Failure {
         let known = self.0.keys().copied().collect::<Vec<_>>().join(", ");
-        let message = format!("this daemon has no service {service:?}; it has {known}");
+        let message = format!("this daemon has no service {service:?}; its services are {known}");
         Failure::new(FailureKind::Wrong, message)
     }
 }
@@ -123,7 +125,7 @@ impl Services {
     /// Opens all services of the list, each with its section of the configuration.
     ///
     /// # Errors
-    /// When a section is wrong, or a service does not start.
+    /// When a section is wrong, or a service cannot start.
     pub fn open(
         list: &[Registration],
         context: &Context,
@@ -147,7 +149,7 @@ impl Services {
         router
     }
 
-    /// Returns one supervised task for each service. A task does not end before it is dropped.
+    /// Returns one supervised task for each service. The tasks never end by themselves; dropping a task ends it.
     pub fn tasks(&self, context: &Context) -> Vec<BoxFuture<'static, Infallible>> {
         let task = |(name, service): &(&'static str, Arc<dyn Instance>)| -> BoxFuture<'static, Infallible> {
             let (name, service, context) = (*name, service.clone(), context.clone());
@@ -156,7 +158,7 @@ impl Services {
         self.0.iter().map(task).collect()
     }
 
-    /// Returns what the services add to the daemon's start message.
+    /// Returns the lines of all services in the start message of the daemon.
     pub fn banner(&self) -> Banner {
         let mut all = Banner::default();
         for banner in self.0.iter().map(|(_, service)| service.banner()) {

@@ -1,33 +1,33 @@
-//! Reading a section of the configuration file.
+//! Reads sections of the configuration file, and suggests known keys for misspelt ones.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::Table;
 
-/// Similarity, from 0 to 1, from which a known key is suggested for an unknown one.
+/// Minimum similarity, from 0 to 1, at which a known key is suggested for an unknown one.
 const SIMILAR: f64 = 0.7;
 
-/// Why a section of the configuration is wrong.
+/// Error in a section of the configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// A key that the section does not have.
+    /// The section has no such key.
     #[error("[{section}] has no key `{key}`{}", suggestion(.nearest.as_deref(), .known))]
     Unknown {
         /// Name of the section.
         section: String,
         /// The unknown key.
         key: String,
-        /// The most similar known key, when one is similar.
+        /// The most similar known key, if one is similar enough.
         nearest: Option<String>,
         /// All known keys.
         known: Vec<String>,
     },
-    /// A value of the wrong type or out of its bounds.
+    /// A value has the wrong type or is out of bounds.
     #[error("[{section}] is wrong: {source}")]
     Value {
         /// Name of the section.
         section: String,
-        /// The reason.
+        /// The reason, with the key and its position.
         source: Box<toml::de::Error>,
     },
 }
@@ -35,7 +35,7 @@ pub enum SettingsError {
 fn suggestion(nearest: Option<&str>, known: &[String]) -> String {
     match nearest {
         Some(nearest) => format!("; did you mean `{nearest}`?"),
-        None if known.is_empty() => "; it has none".to_owned(),
+        None if known.is_empty() => "; the section has no keys".to_owned(),
         None => format!("; its keys are {}", known.join(", ")),
     }
 }
@@ -65,7 +65,7 @@ pub(crate) fn keys<S: Serialize + Default>() -> Vec<String> {
     }
 }
 
-/// Returns the known name that is most similar to `name`, if one is similar.
+/// Returns the known name that is most similar to `name`, if one is similar enough.
 pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let rated = known.map(|known| (strsim::jaro_winkler(name, known), known));
     let similar = rated.filter(|(similarity, _)| *similarity >= SIMILAR);
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_is_named_with_the_nearest_known_one() {
+    fn an_unknown_key_is_reported_with_the_nearest_known_key() {
         let error = read("intervall_second = 5").unwrap_err();
         assert!(error.contains("[sample]") && error.contains("`interval_seconds`?"), "{error}");
         let error = read("xyz = 5").unwrap_err();
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_value_is_named_with_its_section() {
+    fn a_wrong_value_is_reported_with_its_section() {
         let error = read("interval_seconds = 'soon'").unwrap_err();
         assert!(error.contains("[sample]") && error.contains("interval_seconds"), "{error}");
     }

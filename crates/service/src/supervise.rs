@@ -1,4 +1,5 @@
-//! Supervision: a task that ends is logged and restarted with backoff. It does not affect other tasks.
+//! Supervision of tasks: the end of a task is logged, and the task is restarted with backoff. Other tasks are not
+//! affected.
 
 use std::fmt::Display;
 use std::future::Future;
@@ -7,13 +8,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-/// Minimum and maximum time to wait before a task is restarted.
+/// Minimum and maximum backoff before a task is restarted.
 const WAIT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
-/// Run time after which the backoff starts from its minimum again.
+/// Minimum run time after which the backoff is reset to its minimum.
 const STABLE: Duration = Duration::from_secs(120);
 
-/// Runs the task that `make` makes, and restarts it, until `stop`. A task that has to write something at the end watches
-/// `stop` itself. Other tasks are dropped when the future of this function is dropped.
+/// Runs the task that `make` returns, and restarts it whenever it ends, until `stop` is cancelled. A task that must
+/// write data at the end watches `stop` itself. Other tasks are aborted when the future of this function is dropped.
 pub async fn supervise<F, E>(name: &'static str, stop: CancellationToken, mut make: impl FnMut() -> F)
 where
     F: Future<Output = Result<(), E>> + Send + 'static,
@@ -22,7 +23,7 @@ where
     let mut wait = WAIT.0;
     loop {
         let begun = Instant::now();
-        // A task of its own, so that a panic ends here.
+        // The spawned task catches panics.
         let ended = AbortOnDropHandle::new(tokio::spawn(make())).await;
         if stop.is_cancelled() {
             return;
@@ -31,7 +32,7 @@ where
             wait = WAIT.0;
         }
         match ended {
-            Ok(Ok(())) => tracing::error!(task = name, again_in = ?wait, "a task ended before its time"),
+            Ok(Ok(())) => tracing::error!(task = name, again_in = ?wait, "a task ended unexpectedly"),
             Ok(Err(error)) => tracing::error!(task = name, %error, again_in = ?wait, "a task failed"),
             Err(panic) => tracing::error!(task = name, %panic, again_in = ?wait, "a task panicked"),
         }

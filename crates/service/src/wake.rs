@@ -1,18 +1,18 @@
-//! How often the times that a decider names may wake it.
+//! Limits the rate of the wake-ups that a decider requests, by a token bucket.
 
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Wake-ups that may follow each other as closely as the decider names them.
+/// Maximum number of wake-ups in a burst, which come exactly as the decider requests them.
 const BURST: u32 = 16;
-/// Mean time between wake-ups beyond the burst. Records of others decide when something begins or ceases to hold, so
-/// whoever makes many of them could otherwise keep every decider of a network busy.
+/// Minimum mean time between wake-ups beyond the burst. Wake-ups depend on the validity of records. Without the limit,
+/// a peer that makes many records could keep every decider of a network busy.
 const EVERY: Duration = Duration::from_secs(5);
 
 /// Limits the wake-ups of one decider.
 #[derive(Debug)]
 pub(crate) struct WakeLimit {
-    /// Time until which wake-ups are used up, at one every [`EVERY`].
+    /// Time at which the bucket is full again. Each wake-up moves it forward by [`EVERY`].
     used_until: Instant,
 }
 
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_decider_that_always_names_the_next_second_is_woken_that_fast_only_for_a_while() {
+    fn a_decider_that_requests_a_wake_up_every_second_is_soon_rate_limited() {
         let start = Instant::now();
         let mut limit = WakeLimit::new(start);
         let (mut now, mut wakes) = (start, Vec::new());
@@ -47,9 +47,13 @@ mod tests {
             wakes.push(now - start);
         }
         let first = Duration::from_secs(10);
-        assert_eq!(wakes.iter().filter(|at| **at <= first).count(), 10, "as named at first");
+        assert_eq!(
+            wakes.iter().filter(|at| **at <= first).count(),
+            10,
+            "the first wake-ups come as requested"
+        );
         assert!(wakes.len() < 3600 / 5 + 20, "{} wake-ups in an hour", wakes.len());
         now += Duration::from_secs(300);
-        assert_eq!(limit.earliest(now), now, "and after a rest again");
+        assert_eq!(limit.earliest(now), now, "after a rest, wake-ups come as requested again");
     }
 }

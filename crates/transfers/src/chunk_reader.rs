@@ -1,4 +1,4 @@
-//! Reads a file piece by piece for the client that ordered it.
+//! Reads a complete download in pieces for the client that ordered it.
 
 use crate::protocol::MAX_PIECE_BYTES;
 use ipfs::Cid;
@@ -6,16 +6,16 @@ use ipfs::store::Store;
 use ipfs::unixfs::{self, ReadError};
 use tokio::sync::mpsc;
 
-/// Number of pieces that are read ahead.
+/// Maximum number of pieces that are read ahead.
 const AHEAD: usize = 2;
 
-/// Reads a file on a thread of its own. Dropping it ends the reading.
+/// Reads a file on a blocking thread. Dropping the reader ends the thread.
 pub(crate) struct ChunkReader {
     position: u64,
     pieces: mpsc::Receiver<Result<Vec<u8>, String>>,
 }
 
-/// What is read: the file `path` in `root`, or `root` itself when `path` is empty.
+/// The file to read: the file `path` in `root`, or `root` itself when `path` is empty.
 #[derive(Clone)]
 pub(crate) struct Source {
     pub(crate) root: Cid,
@@ -24,18 +24,19 @@ pub(crate) struct Source {
 }
 
 impl ChunkReader {
-    /// Starts to read.
+    /// Starts to read the file from its beginning.
     pub(crate) fn open(store: Store, source: Source) -> Self {
         let (sender, pieces) = mpsc::channel(AHEAD);
         tokio::task::spawn_blocking(move || {
-            if let Err(Stop::Failed(error)) = pour(&store, &source, &sender) {
+            if let Err(Stop::Failed(error)) = send_pieces(&store, &source, &sender) {
                 let _ = sender.blocking_send(Err(error.to_string()));
             }
         });
         Self { position: 0, pieces }
     }
 
-    /// Returns the piece at `offset`, which is the end of the last piece or beyond; an empty one at the end of the file.
+    /// Returns the piece at `offset`, or an empty piece at the end of the file. `offset` must not be before the end of
+    /// the last piece.
     pub(crate) async fn read(&mut self, offset: u64) -> Result<Vec<u8>, String> {
         loop {
             let place = self.position;
@@ -47,7 +48,7 @@ impl ChunkReader {
         }
     }
 
-    /// Returns whether the piece at `offset` was not read yet.
+    /// Returns whether the piece at `offset` can still be read.
     pub(crate) fn reaches(&self, offset: u64) -> bool {
         self.position <= offset
     }
@@ -65,7 +66,12 @@ impl From<ReadError> for Stop {
     }
 }
 
-fn pour(store: &Store, source: &Source, sender: &mpsc::Sender<Result<Vec<u8>, String>>) -> Result<(), Stop> {
+/// Reads the file, and sends it in pieces of [`MAX_PIECE_BYTES`]. The last piece may be shorter.
+fn send_pieces(
+    store: &Store,
+    source: &Source,
+    sender: &mpsc::Sender<Result<Vec<u8>, String>>,
+) -> Result<(), Stop> {
     let mut gathered = Vec::with_capacity(MAX_PIECE_BYTES);
     let send = |piece| sender.blocking_send(Ok(piece)).map_err(|_| Stop::Unread);
     let Source { root, path, max_bytes } = source;

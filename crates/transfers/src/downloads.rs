@@ -1,4 +1,4 @@
-//! The downloads: what was ordered, and how far it is.
+//! The list of downloads: their orders, their state, and the requests about them.
 
 use crate::chunk_reader::{ChunkReader, Source};
 use crate::export::is_ours_to_write;
@@ -16,49 +16,49 @@ use tokio::time::Instant;
 /// Name of the table on the disk.
 const TABLE: &str = "downloads";
 
-/// The jobs of this service.
+/// The kind of jobs of this service.
 pub(crate) struct Download;
 
 impl JobKind for Download {
     type Order = Order;
-    /// Bytes of what was delivered.
+    /// Size of the delivered content in bytes.
     type Outcome = u64;
     type Local = Local;
     const MAX_OPEN: usize = 128;
     const MAX_ENDED: usize = 16;
 }
 
-/// What this process knows of a download.
+/// State of a download that is in memory only.
 #[derive(Default)]
 pub(crate) struct Local {
     pub(crate) phase: Phase,
-    /// Why it does not go on, or did not when it was last tried.
+    /// Reason why the last attempt stopped.
     pub(crate) reason: Option<String>,
-    /// Bytes that it had when it was last tried.
+    /// Bytes that were received by the end of the last attempt.
     pub(crate) bytes: u64,
-    /// When it last stalled, since the start of the process.
+    /// Time of the last stall, since the start of the process.
     pub(crate) stalled: Option<Duration>,
-    /// When it is tried again at the earliest, since the start of the process.
+    /// Earliest time of the next attempt, since the start of the process.
     pub(crate) not_before: Option<Duration>,
-    /// Whether all slots were taken when it was last looked at.
+    /// Whether all slots were taken at the last check.
     pub(crate) is_queued: bool,
     reader: Option<ChunkReader>,
 }
 
-/// What is being done for a download.
+/// The activity of a download that has not ended.
 #[derive(Default)]
 pub(crate) enum Phase {
     #[default]
     Idle,
-    /// It is being fetched.
+    /// The content is being fetched.
     Running(AbortHandle),
-    /// It is being written to its destination.
+    /// The content is being written to its destination.
     Writing(AbortHandle),
-    /// It is complete, and held.
+    /// The content is complete, and protected until the client has read it.
     Whole(Fetched),
 }
 
-/// What people ordered. A clone refers to the same downloads.
+/// The downloads that users ordered. A clone refers to the same downloads.
 #[derive(Clone)]
 pub(crate) struct Downloads {
     pub(crate) context: Context,
@@ -67,7 +67,7 @@ pub(crate) struct Downloads {
 }
 
 impl Downloads {
-    /// Reads what was ordered before. Blocks.
+    /// Reads the earlier orders from the disk. This call blocks.
     ///
     /// # Errors
     /// When the disk cannot be read.
@@ -81,22 +81,23 @@ impl Downloads {
         self.started.elapsed()
     }
 
-    /// Takes an order, which is on the disk when this returns. The same order is not begun twice.
+    /// Takes an order, which is on the disk when this returns. An open download with the same order is not started
+    /// twice.
     ///
     /// # Errors
-    /// When the order makes no sense, too many are open, or the disk fails.
+    /// When the order is not valid, too many downloads are open, or the disk fails.
     pub(crate) async fn order(&self, order: Order) -> Result<Answer, Failure> {
-        order.check().map_err(senseless)?;
+        order.check().map_err(invalid)?;
         let wanted = order.clone();
         let number = self.jobs.order(order, |known| known.is_same(&wanted)).await?;
         tracing::info!(%number, cid = wanted.cid, name = wanted.name, "a download was ordered");
         self.show(number)
     }
 
-    /// Reports a download.
+    /// Returns the state of a download.
     ///
     /// # Errors
-    /// When there is none with this number.
+    /// When there is no download with this number.
     pub(crate) fn show(&self, number: JobNumber) -> Result<Answer, Failure> {
         let fetches = self.node().map(|node| node.fetches()).unwrap_or_default();
         let items = self.jobs.items();
@@ -104,7 +105,7 @@ impl Downloads {
         Ok(Answer::Transfer(report::of_job(number, job, &fetches)))
     }
 
-    /// Reports all transfers and links.
+    /// Returns the state of all transfers and links.
     pub(crate) fn show_all(&self) -> Answer {
         let node = self.node();
         let fetches = node.as_ref().map(Node::fetches).unwrap_or_default();
@@ -119,10 +120,10 @@ impl Downloads {
         Answer::Transfers { transfers, links }
     }
 
-    /// Cancels a download by its number, or open ones by their CID. One that ended is forgotten.
+    /// Cancels a download by its number, or all open downloads of a CID. An ended download is forgotten.
     ///
     /// # Errors
-    /// When there is none, or the disk fails.
+    /// When there is no such download, or the disk fails.
     pub(crate) async fn cancel(&self, what: &str) -> Result<Answer, Failure> {
         let wanted: Option<JobNumber> = what.parse().ok();
         let is_meant = |number: JobNumber, job: &Job<Download>| {
@@ -143,7 +144,7 @@ impl Downloads {
     /// Reads a piece of a complete download.
     ///
     /// # Errors
-    /// When it is not complete, or cannot be read.
+    /// When the download is not complete or cannot be read.
     pub(crate) async fn read(&self, number: JobNumber, offset: u64) -> Result<Answer, Failure> {
         let node = self.node().ok_or_else(|| not_whole(number))?;
         let (source, reader) = {
@@ -165,7 +166,7 @@ impl Downloads {
     /// Releases a download that the client has read.
     ///
     /// # Errors
-    /// When it is not complete, or the disk fails.
+    /// When the download is not complete, or the disk fails.
     pub(crate) async fn collected(&self, number: JobNumber) -> Result<Answer, Failure> {
         let bytes = {
             let items = self.jobs.items();
@@ -186,19 +187,20 @@ impl Downloads {
         Some((number, items.get(&number)?.order.clone()))
     }
 
-    /// Returns the time until a download can be tried again that has to wait now.
+    /// Returns the time until the next waiting download may be retried.
     pub(crate) fn until_next(&self) -> Option<Duration> {
         let items = self.jobs.items();
         let times = items.iter().filter_map(candidate).filter_map(|waiting| waiting.not_before);
         times.min().map(|at| at.saturating_sub(self.now()))
     }
 
-    /// Notes that all slots are taken.
+    /// Notes that all slots are taken, for the reports to clients.
     pub(crate) fn queue(&self) {
         self.jobs.items().values_mut().for_each(|job| job.local.is_queued = true);
     }
 
-    /// Notes that the node is gone: nothing is under way, and nothing is held.
+    /// Resets all downloads when the node is gone. Their tasks are aborted, and complete content is no longer
+    /// protected.
     pub(crate) fn rest(&self) {
         for job in self.jobs.items().values_mut() {
             (job.local.reader, job.local.not_before) = (None, None);
@@ -211,7 +213,7 @@ impl Downloads {
     }
 }
 
-/// Returns the maximum size of a download whose size is not known: that of the store.
+/// Returns the maximum size of a download in bytes: the capacity of the block store.
 pub(crate) fn most(node: &Node) -> u64 {
     node.usage().max_bytes
 }
@@ -244,7 +246,7 @@ pub(crate) fn is_written_here(order: &Order) -> bool {
     order.destination.as_ref().is_some_and(is_ours_to_write)
 }
 
-fn senseless(error: OrderError) -> Failure {
+fn invalid(error: OrderError) -> Failure {
     Failure::new(FailureKind::Wrong, error)
 }
 
@@ -263,7 +265,7 @@ mod tests {
     use store::{Store, Table};
 
     #[test]
-    fn rows_that_make_no_sense_are_left_out() {
+    fn rows_that_are_not_valid_are_left_out() {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(Store::open(&folder.path().join("records.redb")).unwrap().0);
         let row = |cid: &str| serde_json::json!({ "order": { "cid": cid, "name": "" } });

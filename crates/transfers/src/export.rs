@@ -1,13 +1,15 @@
-//! Whether this process may write a file where the client wants it.
+//! Decides whether the daemon may write a file to the destination of a client.
 
 use crate::protocol::Destination;
 use rustix::fs::Access;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-/// Returns whether the daemon writes the file itself: only for its own user, so that a user gets no files of another; only
-/// into the folder that the client sees, since in a container another folder can have the same path; and only if it may
-/// write there.
+/// Returns whether the daemon itself writes the file to its destination. All of these conditions must be met:
+///
+/// - The client runs as the user of the daemon, so that it gets no access to files of another user.
+/// - The client and the daemon see the same folder. In a container, another folder can have the same path.
+/// - The daemon has permission to write to the folder.
 pub(crate) fn is_ours_to_write(destination: &Destination) -> bool {
     let Some(folder) = destination.path.parent().filter(|folder| folder.is_absolute()) else {
         return false;
@@ -28,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_same_folder_and_the_same_user_will_do() {
+    fn only_the_same_folder_and_the_same_user_are_accepted() {
         let folder = tempfile::tempdir().unwrap();
         let metadata = std::fs::metadata(folder.path()).unwrap();
         let right = Destination {

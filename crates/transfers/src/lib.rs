@@ -1,9 +1,9 @@
 //! The service for transfers: downloads, rate limits and neighbours.
 //!
-//! A *download* is something that a person ordered. It is on the disk before it is acknowledged, goes on after every
-//! restart, and waits for a peer that holds it without a time limit. What it fetched lies in the block store, so nothing
-//! is fetched twice. [`Rates`] are the limits that a person set. The node is told which peers are near, so that peers that
-//! fetch the same content exchange it.
+//! A *download* is content that a user ordered. Its order is on the disk before it is acknowledged. The download
+//! continues after every restart, and waits without a time limit for a peer that holds the content. Fetched blocks are
+//! in the block store, so nothing is fetched twice. [`Rates`] are the rate limits that a user set. The service also
+//! tells the IPFS node its neighbours, so that peers that fetch the same content exchange it.
 
 mod chunk_reader;
 mod downloads;

@@ -1,38 +1,41 @@
-//! Rates as people write them.
+//! Rate limits in the notation for people, such as `500kB`.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// The lowest limit, in bytes a second: below it, peers that share it would wait for blocks longer than anybody does.
+/// Minimum value of a rate limit, in bytes per second. At a lower rate, several peers that share the link would give up
+/// waiting for blocks.
 pub const LEAST_RATE: u64 = 10_000;
 
-/// What may pass in one direction: `2MB`, `500kB`, `16Mbit` (all of them in a second), `none`, or `default` for what the
-/// configuration says.
+/// Rate limit for one direction: `2MB`, `500kB` or `16Mbit` (all per second), `none`, or `default` for the value in the
+/// configuration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Limit {
-    /// As the configuration says.
+    /// The value in the configuration.
     #[default]
     Default,
-    /// As much as there is.
+    /// No limit on the rate.
     None,
-    /// Bytes in a second, [`LEAST_RATE`] at least.
+    /// Maximum bytes per second, at least [`LEAST_RATE`].
     Rate(u64),
 }
 
-/// Why a text is no limit.
+/// Reason why a text is not a valid limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LimitError {
-    /// It is nothing of the kind.
-    #[error("a rate is a number with B, kB, MB, GB, kbit, Mbit or Gbit (a second), or `none`, or `default`")]
+    /// The text is not a rate, `none` or `default`.
+    #[error(
+        "a rate is a number with B, kB, MB, GB, kbit, Mbit or Gbit (per second), or `none`, or `default`"
+    )]
     Shape,
-    /// It is below [`LEAST_RATE`].
-    #[error("a limit is at least {} kB a second", LEAST_RATE / 1000)]
+    /// The rate is below [`LEAST_RATE`].
+    #[error("a limit is at least {} kB per second", LEAST_RATE / 1000)]
     Low,
 }
 
-/// Units, and eighths of a byte.
+/// Names of units, with the number of bits in each.
 const UNITS: [(&str, u64); 9] = [
     ("gbit", 1_000_000_000),
     ("mbit", 1_000_000),
@@ -61,7 +64,7 @@ impl FromStr for Limit {
         let (_, eighths) =
             UNITS.iter().find(|(name, _)| *name == unit.trim_start()).ok_or(LimitError::Shape)?;
         let number: f64 = number.parse().map_err(|_| LimitError::Shape)?;
-        // A float beyond all numbers becomes the largest.
+        // A float beyond the range of `u64` becomes the largest `u64`.
         match (number * *eighths as f64 / 8.0) as u64 {
             0..LEAST_RATE => Err(LimitError::Low),
             rate => Ok(Self::Rate(rate)),
@@ -83,7 +86,7 @@ impl From<Limit> for String {
     }
 }
 
-/// Exact, and read back the same.
+/// Writes the exact value, so that parsing the text gives the same limit.
 impl fmt::Display for Limit {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -96,22 +99,22 @@ impl fmt::Display for Limit {
     }
 }
 
-/// A limit for each direction, to those on this host's own networks (LAN) and to all others (WAN).
+/// Limits for each direction, for peers on this host's own networks (LAN) and for all other peers (WAN).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// What goes to those on its own networks.
+    /// Limit for traffic to peers on this host's networks.
     pub lan_up: Limit,
-    /// What comes from them.
+    /// Limit for traffic from peers on this host's networks.
     pub lan_down: Limit,
-    /// What goes to all others.
+    /// Limit for traffic to all other peers.
     pub wan_up: Limit,
-    /// What comes from them.
+    /// Limit for traffic from all other peers.
     pub wan_down: Limit,
 }
 
 impl Limits {
-    /// These, and where they say `default`, the others.
+    /// Returns these limits, with each `default` replaced by the value in `others`.
     #[must_use]
     pub fn or(self, others: Self) -> Self {
         let or = |limit, other| if limit == Limit::Default { other } else { limit };
@@ -129,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rates_are_read_as_people_write_them() {
+    fn the_usual_notations_of_rates_are_read() {
         for (text, rate) in [
             ("20000", 20_000),
             ("500kB", 500_000),
@@ -146,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_rate_or_too_low_is_refused() {
+    fn texts_that_are_not_rates_and_low_rates_are_refused() {
         for text in ["", "fast", "1 furlong", "-1MB", "1e9x", "..", "MB"] {
             assert_eq!(text.parse::<Limit>(), Err(LimitError::Shape), "{text}");
         }
@@ -156,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_reads_back() {
+    fn a_written_limit_reads_back() {
         for rate in [10_000, 12_345, 1_500_000, 2_000_000, 1_000_000_000] {
             let limit = Limit::Rate(rate);
             assert_eq!(limit.to_string().parse(), Ok(limit));
@@ -166,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_is_what_others_say() {
+    fn a_default_is_replaced_by_the_other_limits() {
         let configured = Limits { lan_up: Limit::Rate(20_000), wan_up: Limit::None, ..Limits::default() };
         let told = Limits { lan_up: Limit::None, ..Limits::default() };
         let now = told.or(configured);

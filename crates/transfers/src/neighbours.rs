@@ -1,4 +1,5 @@
-//! Which peers are near. A node that fetches something connects with them: those who want the same then exchange it.
+//! Finds the neighbours of a node: peers on the networks of this host, and recently active peers. A node that fetches
+//! content connects to its neighbours, so that nodes that want the same content exchange it.
 
 use dcache::{Moment, Pattern, PeerId, Set, Time, buckets};
 use ipfs::Multiaddr;
@@ -12,14 +13,14 @@ use swarm::{Stopped, Swarm};
 
 /// Maximum number of neighbours.
 const MAX_NEIGHBOURS: usize = 48;
-/// Maximum number of addresses of one neighbour, those on this host's networks first.
+/// Maximum number of addresses of one neighbour. Addresses on the networks of this host come first.
 const MAX_ADDRESSES: usize = 16;
-/// Maximum number of addresses of one peer that are looked at. Honest peers publish [`MAX_ADDRESSES`].
+/// Maximum number of addresses that are read of one peer. Honest peers publish at most [`MAX_ADDRESSES`].
 const MAX_PUBLISHED: usize = 64;
-/// Time in which records that come are decided on together.
+/// Time in which arriving records are gathered for one decision.
 const GATHER: Duration = Duration::from_millis(200);
 
-/// Decides which peers are the neighbours. Pure but for its input, the networks of this host.
+/// Decides which peers are the neighbours. The decider is pure: the networks of this host are an input.
 struct Neighbourhood {
     me: PeerId,
     networks: Networks,
@@ -37,7 +38,8 @@ impl Decide for Neighbourhood {
     }
 }
 
-/// Tells the node its neighbours whenever a peer or this host comes or moves. Returns only with an error.
+/// Tells the node its neighbours whenever a peer appears, or the addresses of a peer or of this host change. Returns
+/// only with an error.
 ///
 /// # Errors
 /// When the daemon is stopping.
@@ -61,12 +63,13 @@ pub(crate) async fn run_neighbours(swarm: Swarm, node: Node) -> Result<Infallibl
 #[derive(Default)]
 struct Peer {
     addresses: Vec<Multiaddr>,
-    /// End of what it last published: all peers state their addresses for equally long, and renew what they stated with the
-    /// same start.
+    /// Latest end of the peer's published addresses. All peers publish addresses with the same lifetime, so a later end
+    /// means a more recent statement.
     until: Time,
 }
 
-/// Returns peers on this host's networks first, then those that published their addresses last.
+/// Returns at most [`MAX_NEIGHBOURS`] peers, sorted by ID. Peers on the networks of this host are chosen first, then
+/// those that published their addresses most recently.
 fn find(set: &Set, now: Time, pattern: &Pattern, me: PeerId, networks: &Networks) -> Vec<Provider> {
     let mut peers: BTreeMap<String, Peer> = BTreeMap::new();
     for view in set.matching(pattern, now) {
@@ -87,7 +90,7 @@ fn find(set: &Set, now: Time, pattern: &Pattern, me: PeerId, networks: &Networks
     });
     let chosen = peers.into_iter().take(MAX_NEIGHBOURS);
     let mut told: Vec<Provider> = chosen.filter_map(|(name, peer)| provider(&name, peer, networks)).collect();
-    // The order must not depend on who published last.
+    // The order must not depend on the times of publication, so that the node sees no change.
     told.sort();
     told
 }
@@ -129,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn others_are_told_with_what_is_near_first() {
+    fn other_peers_are_found_with_near_addresses_first() {
         let mut set = Set::default();
         say(&mut set, 1, "/ip4/10.77.0.1", 5);
         say(&mut set, 2, "/ip4/10.1.1.1", 5);
@@ -139,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_is_near_is_told_though_many_others_come_before_it() {
+    fn a_near_address_is_found_although_many_others_come_before_it() {
         let mut set = Set::default();
         for bridge in 17..37 {
             say(&mut set, 2, &format!("/ip4/10.{bridge}.0.1"), 5);
@@ -150,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_those_near_and_those_heard_of_last() {
+    fn near_and_recently_active_peers_are_chosen_from_many() {
         let mut set = Set::default();
         for seed in 2..60 {
             say(&mut set, seed, "/ip4/192.168.9.9", u64::from(seed));

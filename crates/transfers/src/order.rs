@@ -1,28 +1,29 @@
-//! What can be ordered, and what it may cost.
+//! Checks orders of downloads, and derives the limits of their fetches.
 
 use crate::protocol::{MAX_PATH_BYTES, Order};
 use ipfs::Cid;
 use ipfs::node::FetchLimits;
 use std::time::Duration;
 
-/// Bytes that a directory, an info file and links to many chunks need besides the file. Large files need a hundredth more.
+/// Allowance, in bytes, for a directory, an info file and the links to the chunks beside the file. Large files need 1 %
+/// more.
 const OVERHEAD: u64 = 64 * 1024;
-/// Minimum size, in bytes, of the chunks of an honest file, except the last.
+/// Minimum size, in bytes, of the chunks of an honest file, except the last chunk.
 const SMALLEST_CHUNK: u64 = 16 * 1024;
-/// Time without a block after which another download that waits gets the slot.
+/// Time without a block after which a download stalls, so that a waiting download gets its slot.
 const STALL: Duration = Duration::from_secs(30);
 
-/// Why an order makes no sense.
+/// Reason why an order is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum OrderError {
-    #[error("{0:?} is no CID")]
+    #[error("{0:?} is not a CID")]
     Cid(String),
     #[error("a name or a path has more than {MAX_PATH_BYTES} bytes")]
     Long,
 }
 
 impl Order {
-    /// Checks what a client ordered.
+    /// Checks that the order of a client is valid.
     pub(crate) fn check(&self) -> Result<(), OrderError> {
         if self.root().is_none() {
             return Err(OrderError::Cid(self.cid.chars().take(100).collect()));
@@ -35,7 +36,7 @@ impl Order {
         Ok(())
     }
 
-    /// Returns the root; `None` when the CID is none, which an order that was checked never has.
+    /// Returns the root; `None` when the CID is not valid, which cannot happen in a checked order.
     pub(crate) fn root(&self) -> Option<Cid> {
         self.cid.parse().ok()
     }
@@ -47,8 +48,8 @@ impl Order {
         what(self) == what(other) && to(self) == to(other)
     }
 
-    /// Returns the limits of the fetch: the claimed size and a little more, or `most` bytes when no size is claimed. They are
-    /// never above `most`, which is all that the store may have.
+    /// Returns the limits of the fetch. The maximum size is the claimed size plus an allowance, or `most` bytes when no
+    /// size is claimed. It is never above `most`, the capacity of the block store.
     pub(crate) fn limits(&self, most: u64) -> FetchLimits {
         let size = self.size.unwrap_or(most).min(most);
         let max_bytes = size.saturating_add(size / 100).saturating_add(OVERHEAD).min(most);

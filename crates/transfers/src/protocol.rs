@@ -12,7 +12,7 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
-    /// Orders a download, which goes on over restarts until it is complete. The answer is [`Answer::Transfer`].
+    /// Orders a download, which continues across restarts until it is complete. The answer is [`Answer::Transfer`].
     Fetch(Order),
     /// Asks for the state of a download. The answer is [`Answer::Transfer`].
     Show {
@@ -21,7 +21,7 @@ pub enum Request {
     },
     /// Asks for all transfers and links. The answer is [`Answer::Transfers`].
     List {},
-    /// Cancels a download.
+    /// Cancels a download. The answer is [`Answer::Done`].
     Cancel {
         /// Number of the download, or a CID.
         download: String,
@@ -30,17 +30,18 @@ pub enum Request {
     Read {
         /// Number of the download.
         job: JobNumber,
-        /// Offset of the piece in bytes. Pieces are asked for in order.
+        /// Offset of the piece in bytes. Pieces are requested in order.
         offset: u64,
     },
-    /// States that a complete download was read, so that it need not be held any more.
+    /// Tells the daemon that the client has read a complete download, so that its content need not be kept any more.
+    /// The answer is [`Answer::Done`].
     Collected {
         /// Number of the download.
         job: JobNumber,
     },
     /// Asks for the rate limits. The answer is [`Answer::Limits`].
     Limits {},
-    /// Sets the rate limits, which are kept over restarts. The answer is [`Answer::Limits`].
+    /// Sets the rate limits, which are kept across restarts. The answer is [`Answer::Limits`].
     SetLimits(Limits),
 }
 
@@ -50,35 +51,35 @@ pub enum Request {
 pub enum Answer {
     /// The change is on the disk.
     Done {},
-    /// Answers [`Request::Fetch`] and [`Request::Show`]. The order is on the disk.
+    /// The answer to [`Request::Fetch`] and [`Request::Show`]. The order is on the disk.
     Transfer(Transfer),
-    /// Answers [`Request::List`].
+    /// The answer to [`Request::List`].
     Transfers {
-        /// Downloads that were ordered, and fetches of the daemon's own.
+        /// Downloads that users ordered, and fetches that the daemon started by itself.
         transfers: Vec<Transfer>,
         /// Rates between this node and other peers.
         links: Vec<LinkRate>,
     },
-    /// Answers [`Request::Read`]; empty at the end.
+    /// The answer to [`Request::Read`]. The piece is empty at the end of the file.
     Piece {
-        /// The bytes.
+        /// Content of the piece.
         data: Piece,
     },
-    /// Answers [`Request::Limits`] and [`Request::SetLimits`].
+    /// The answer to [`Request::Limits`] and [`Request::SetLimits`].
     Limits {
-        /// The limits that hold now.
+        /// The limits that apply now.
         now: Limits,
-        /// The limits that were set. Where they say `default`, the configuration holds.
+        /// The limits that a user set. For each `default`, the value in the configuration applies.
         set: Limits,
     },
 }
 
 /// Maximum size of a name or a path in bytes.
 pub const MAX_PATH_BYTES: usize = 1024;
-/// Maximum size of a piece in bytes, so that its Base64 text fits into an answer.
+/// Maximum size of a piece in bytes. It is chosen so that the Base64 text fits into an answer.
 pub const MAX_PIECE_BYTES: usize = 512 * 1024;
 
-/// What to download, and where to.
+/// Order of a download: its content and its destination.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Order {
@@ -86,16 +87,16 @@ pub struct Order {
     pub cid: String,
     /// Name for people.
     pub name: String,
-    /// Name of the file in the directory `cid` that is meant; the whole directory when absent.
+    /// Name of the wanted file in the directory `cid`; absent for the whole directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<String>,
     /// Size of the file in bytes, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
-    /// Where to write the file once it is complete; absent when it is to be held.
+    /// Path to write the file to once it is complete; absent when the daemon should keep it for the client.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination: Option<Destination>,
-    /// Whether to pin the root.
+    /// Whether to pin the root once it is complete.
     #[serde(default)]
     pub pin: bool,
     /// Downloads of higher priority are fetched first.
@@ -107,13 +108,13 @@ pub struct Order {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Destination {
-    /// The path.
+    /// Path of the file.
     pub path: PathBuf,
-    /// Device and inode number of the folder.
+    /// Device and inode number of the folder, as the client sees it.
     pub folder: (u64, u64),
     /// User ID of the client.
     pub user: u32,
-    /// Whether an existing file is replaced.
+    /// Whether to replace an existing file.
     pub replace: bool,
 }
 
@@ -121,7 +122,7 @@ pub struct Destination {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Transfer {
-    /// Number of the download; absent for fetches of the daemon's own.
+    /// Number of the download; absent for fetches that the daemon started by itself.
     pub download: Option<JobNumber>,
     /// CID of the root.
     pub cid: String,
@@ -131,19 +132,19 @@ pub struct Transfer {
     pub priority: i32,
     /// Stage of the transfer.
     pub state: TransferState,
-    /// Why it waits or failed, as a sentence.
+    /// Reason why the transfer waits or failed, as a sentence.
     pub reason: Option<String>,
-    /// Where the file is written to.
+    /// Path to which the file is written.
     pub destination: Option<PathBuf>,
     /// Whether the daemon itself writes the file there.
     pub is_written_by_daemon: bool,
-    /// Bytes that were received.
+    /// Number of bytes that were received.
     pub bytes: u64,
     /// Size in bytes, if known.
     pub size: Option<u64>,
-    /// Bytes received in a second.
+    /// Bytes received per second.
     pub rate: u64,
-    /// Peers that send, fastest first.
+    /// Peers that send the content, fastest first.
     pub sources: Vec<SourceRate>,
 }
 
@@ -151,22 +152,22 @@ pub struct Transfer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TransferState {
-    /// It cannot go on now.
+    /// The transfer cannot continue at the moment.
     Waiting,
     /// Blocks are being received.
     Fetching,
-    /// It is complete and held until it is collected.
+    /// The content is complete and kept until the client has read it.
     Whole,
-    /// It is being written to its destination.
+    /// The content is being written to its destination.
     Writing,
-    /// It was delivered.
+    /// The content was delivered.
     Done,
-    /// It failed for good.
+    /// The transfer failed permanently.
     Failed,
 }
 
 impl TransferState {
-    /// Returns the word for people and programs.
+    /// Returns the name of the state, for people and programs.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
@@ -179,15 +180,15 @@ impl TransferState {
     }
 }
 
-/// What one peer sends of a transfer.
+/// Contribution of one peer to a transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourceRate {
-    /// The peer.
+    /// ID of the sending peer.
     pub peer: PeerId,
-    /// Bytes received from it.
+    /// Bytes received from the peer.
     pub bytes: u64,
-    /// Bytes received from it in a second.
+    /// Bytes received from the peer per second.
     pub rate: u64,
 }
 
@@ -195,21 +196,21 @@ pub struct SourceRate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LinkRate {
-    /// The peer.
+    /// ID of the connected peer.
     pub peer: PeerId,
     /// Whether the peer is on one of this host's networks.
     pub is_near: bool,
-    /// Bytes sent since the connection was made.
+    /// Bytes sent since the connection was established.
     pub sent: u64,
-    /// Bytes sent in a second.
+    /// Bytes sent per second.
     pub up: u64,
-    /// Bytes received since the connection was made.
+    /// Bytes received since the connection was established.
     pub received: u64,
-    /// Bytes received in a second.
+    /// Bytes received per second.
     pub down: u64,
 }
 
-/// Bytes of a file, in Base64 when in JSON.
+/// Bytes of a file, encoded as Base64 in JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Piece(pub Vec<u8>);

@@ -1,4 +1,4 @@
-//! The rate limits that hold: those of the configuration, and those that a person set since, which are kept over restarts.
+//! The current rate limits. Limits that a user set override those in the configuration, and are kept across restarts.
 
 use crate::{Limit, Limits};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ struct Inner {
 }
 
 impl Rates {
-    /// Reads what was set before. Blocks.
+    /// Reads the limits that were set before from the disk. This call blocks.
     ///
     /// # Errors
     /// When the disk cannot be read.
@@ -30,7 +30,7 @@ impl Rates {
         Ok(Self(Arc::new(Inner { table, configured, set: Mutex::new(set), current })))
     }
 
-    /// Returns the limits that hold now, and those that were set.
+    /// Returns the limits that apply now, and those that a user set.
     pub async fn show(&self) -> (Limits, Limits) {
         let set = *self.0.set.lock().await;
         (self.now(set), set)
@@ -39,7 +39,7 @@ impl Rates {
     /// Sets limits. They are on the disk when this returns.
     ///
     /// # Errors
-    /// When the disk cannot be written. Nothing has changed then.
+    /// When the disk cannot be written. In this case the limits do not change.
     pub async fn set(&self, limits: Limits) -> Result<(), TableError> {
         let mut set = self.0.set.lock().await;
         self.0.table.write_async(&[(KEY.to_owned(), Some(limits))]).await?;
@@ -48,7 +48,7 @@ impl Rates {
         Ok(())
     }
 
-    /// Returns the limits for the node, as they change.
+    /// Returns a receiver of the limits for the node.
     pub fn current(&self) -> watch::Receiver<ipfs::node::Rates> {
         self.0.current.subscribe()
     }
@@ -78,7 +78,7 @@ mod tests {
     use store::Store;
 
     #[tokio::test]
-    async fn what_was_set_holds_after_a_restart_until_the_default_is_asked_for() {
+    async fn a_limit_that_was_set_survives_restarts_until_the_default_is_set() {
         let folder = tempfile::tempdir().unwrap();
         let open = || {
             let (store, _) = Store::open(&folder.path().join("records.redb")).unwrap();

@@ -1,14 +1,14 @@
-//! Reports transfers to clients.
+//! Makes the reports about transfers and links for clients.
 
 use crate::downloads::{Download, Phase, is_written_here};
 use crate::protocol::{LinkRate, SourceRate, Transfer, TransferState};
 use ipfs::node::{LinkTraffic, Obstacle, RunningFetch, Source};
 use service::{Job, JobEnd, JobNumber};
 
-/// Maximum number of peers that are named for a transfer.
+/// Maximum number of peers that are listed for a transfer.
 const MAX_SOURCES: usize = 8;
 
-/// Reports a download.
+/// Returns the report of a download.
 pub(crate) fn of_job(number: JobNumber, job: &Job<Download>, fetches: &[RunningFetch]) -> Transfer {
     let order = &job.order;
     let running = fetches.iter().find(|fetch| Some(fetch.root) == order.root());
@@ -53,13 +53,13 @@ fn state(job: &Job<Download>, running: Option<&RunningFetch>) -> (TransferState,
         },
         (None, Phase::Idle) => {
             let first =
-                if job.local.is_queued { Obstacle::Queued.to_string() } else { "it begins".to_owned() };
+                if job.local.is_queued { Obstacle::Queued.to_string() } else { "it is starting".to_owned() };
             (TransferState::Waiting, Some(job.local.reason.clone().unwrap_or(first)))
         }
     }
 }
 
-/// Reports a fetch that the daemon began by itself.
+/// Returns the report of a fetch that the daemon started by itself.
 pub(crate) fn of_fetch(fetch: &RunningFetch) -> Transfer {
     let obstacle = fetch.progress.obstacle;
     Transfer {
@@ -86,7 +86,7 @@ fn sources(fetch: &RunningFetch) -> Vec<SourceRate> {
     fetch.sources.iter().filter_map(source).take(MAX_SOURCES).collect()
 }
 
-/// Reports the traffic with a peer. Returns `None` for a peer whose ID is not of the kind that signs records.
+/// Returns the report of the traffic with a peer; `None` for a peer whose ID is not of the kind that signs records.
 pub(crate) fn link(traffic: LinkTraffic) -> Option<LinkRate> {
     let LinkTraffic { peer, is_near, up: (sent, up), down: (received, down) } = traffic;
     Some(LinkRate { peer: peer.to_string().parse().ok()?, is_near, sent, up, received, down })

@@ -1,4 +1,4 @@
-//! Fetches what was ordered while there is a node.
+//! Runs the ordered downloads while there is an IPFS node.
 
 use crate::downloads::{Downloads, Phase, is_written_here, most};
 use crate::protocol::Order;
@@ -17,15 +17,15 @@ use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::sleep;
 
-/// Time to wait after an error of the disk before a download is tried again.
+/// Time to wait before a download is retried after an error other than a stall, such as a full disk.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
-/// Time in which records about providers are looked at together.
+/// Time in which records about providers are gathered for one decision.
 const GATHER: Duration = Duration::from_millis(500);
 
-/// Why the runner ended.
+/// Error that ends the runner.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RunnerError {
-    /// The end of a download cannot be written.
+    /// The result of a download cannot be written to the disk.
     #[error(transparent)]
     Job(#[from] JobError),
     /// The daemon is stopping.
@@ -33,21 +33,21 @@ pub(crate) enum RunnerError {
     Stopped(#[from] Stopped),
 }
 
-/// Result of a download.
+/// Result of a successful download.
 enum Outcome {
-    /// It was delivered.
+    /// The content was delivered, with its size in bytes.
     Done(u64),
-    /// It is complete and waits to be collected.
+    /// The content is complete and waits until the client reads it.
     Whole(Fetched),
 }
 
-/// Why a download stopped.
+/// Reason why a download stopped.
 #[derive(Debug, thiserror::Error)]
 enum Trouble {
     #[error(transparent)]
     Fetch(#[from] FetchError),
     #[error(
-        "it is larger than all that the block store of this host may have, {0} bytes: allow it more with `store_max_mib` in the \
+        "it is larger than the block store of this host may become, {0} bytes: raise `store_max_mib` in the \
          configuration file"
     )]
     NeverFits(u64),
@@ -57,9 +57,9 @@ enum Trouble {
     Read(#[from] ReadError),
     #[error(transparent)]
     Export(#[from] ExportError),
-    #[error("{} is there already", .0.display())]
+    #[error("{} exists already", .0.display())]
     Exists(PathBuf),
-    #[error("it died with a panic")]
+    #[error("its task panicked")]
     Died,
 }
 
@@ -84,7 +84,7 @@ impl Drop for Runner {
     }
 }
 
-/// Fetches what was ordered until the future is dropped.
+/// Runs the ordered downloads until the future is dropped.
 ///
 /// # Errors
 /// When the disk fails, or the daemon is stopping.
@@ -108,7 +108,7 @@ pub(crate) async fn run_downloads(downloads: Downloads, node: Node) -> Result<In
 }
 
 impl Runner {
-    /// Starts as many downloads as there are free slots.
+    /// Starts downloads while there are free slots.
     fn begin(&mut self) {
         while self.fetches.len() < PARALLEL
             && let Some((number, order)) = self.downloads.next()
@@ -128,7 +128,7 @@ impl Runner {
         }
     }
 
-    /// Tells the downloads that run which peers hold their content.
+    /// Updates the providers of the running downloads.
     async fn tell_providers(&mut self) -> Result<(), Stopped> {
         let roots = self.running.values().map(|running| running.root).collect();
         self.search.decider().set_roots(roots);
@@ -171,13 +171,13 @@ impl Runner {
     }
 
     fn put_off(&self, number: JobNumber, bytes: u64, trouble: &Trouble) {
-        tracing::debug!(%number, %trouble, "a download goes on later");
+        tracing::debug!(%number, %trouble, "a download continues later");
         let now = self.downloads.now();
         self.downloads.jobs.change(number, |job| {
             let local = &mut job.local;
             (local.phase, local.reason, local.bytes) = (Phase::Idle, Some(trouble.message()), bytes);
             local.stalled = Some(now);
-            // A stalled download asks for providers again at once, unless another one waits for the slot.
+            // A stalled download is retried at once, unless another one waits for the slot.
             let is_stalled = matches!(trouble, Trouble::Fetch(FetchError::Stalled { .. }));
             local.not_before = (!is_stalled).then_some(now + TRY_AGAIN);
         });
@@ -185,7 +185,7 @@ impl Runner {
 }
 
 impl Trouble {
-    /// Makes the trouble of a fetch into a store that may have `most` bytes.
+    /// Converts the error of a fetch into a block store with a capacity of `most` bytes.
     fn of_fetch(error: FetchError, most: u64) -> Self {
         match error {
             FetchError::TooLarge(limit) if limit >= most => Self::NeverFits(most),
@@ -193,7 +193,7 @@ impl Trouble {
         }
     }
 
-    /// Returns whether trying again is of no use.
+    /// Returns whether the error is permanent, so that a retry is useless.
     fn is_final(&self) -> bool {
         match self {
             Self::Fetch(error) => !matches!(
@@ -213,12 +213,12 @@ impl Trouble {
         }
     }
 
-    /// Returns why the download waits, as a sentence.
+    /// Returns the reason why the download waits, as a sentence.
     fn message(&self) -> String {
         match self {
             Self::Fetch(FetchError::Stalled { .. }) => "no connected peer sends it".to_owned(),
             Self::Export(ExportError::Write(path, error)) if is_full(error) => {
-                format!("there is no room for {}: delete something there", path.display())
+                format!("there is no room for {}: delete files on that disk", path.display())
             }
             other => other.to_string(),
         }
@@ -229,7 +229,7 @@ fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-/// One download, from its first block to its destination.
+/// The task of one download, from its first block to its destination.
 struct Delivery {
     downloads: Downloads,
     node: Node,
@@ -296,9 +296,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_larger_than_the_store_fails_for_good_and_names_the_setting() {
+    fn a_download_larger_than_the_store_fails_permanently_and_names_the_setting() {
         let most = 64 << 20;
-        // A claim that is just below leaves no more room than there is.
+        // The limit of a claim just below the capacity does not exceed the capacity.
         for size in [None, Some(u64::MAX), Some(most), Some(most - 1)] {
             let limit = order(size).limits(most).max_bytes;
             assert_eq!(limit, most, "{size:?}");
@@ -309,6 +309,9 @@ mod tests {
         let limit = order(Some(1 << 20)).limits(most).max_bytes;
         assert!((1 << 20..2 << 20).contains(&limit), "{limit}");
         let trouble = Trouble::of_fetch(FetchError::TooLarge(limit), most);
-        assert!(trouble.is_final() && !trouble.to_string().contains("store_max_mib"), "the claim was wrong");
+        assert!(
+            trouble.is_final() && !trouble.to_string().contains("store_max_mib"),
+            "the claimed size was wrong"
+        );
     }
 }

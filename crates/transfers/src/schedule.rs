@@ -1,28 +1,28 @@
-//! Which download is fetched next. Pure.
+//! Chooses the download that is fetched next. Pure.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use service::JobNumber;
 use std::cmp::Reverse;
 use std::time::Duration;
 
-/// Number of downloads that are fetched at a time.
+/// Maximum number of downloads that are fetched at a time.
 pub(crate) const PARALLEL: usize = 4;
-/// Time for which a download that stalled lets others go first.
+/// Time for which other downloads precede a stalled download.
 const REST: Duration = Duration::from_secs(60);
 
-/// A download that waits.
+/// A waiting download.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Candidate {
     pub(crate) number: JobNumber,
     pub(crate) priority: i32,
-    /// Time since the process started at which it last stopped without being complete.
+    /// Time at which the last attempt stopped before the download was complete, since the start of the process.
     pub(crate) stalled: Option<Duration>,
-    /// Time since the process started before which it cannot go on.
+    /// Earliest time of the next attempt, since the start of the process.
     pub(crate) not_before: Option<Duration>,
 }
 
-/// Returns the best candidate: first those that did not stall lately, then by priority, then the one that stalled longest
-/// ago, then the one that was ordered first.
+/// Returns the best candidate. The criteria, the most important first: no recent stall, highest priority, earliest
+/// stall, earliest order.
 pub(crate) fn next(waiting: impl Iterator<Item = Candidate>, now: Duration) -> Option<JobNumber> {
     let may_begin = waiting.filter(|waiting| waiting.not_before.is_none_or(|at| at <= now));
     let best = may_begin.min_by_key(|waiting| {
@@ -41,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn urgent_downloads_go_first_and_one_that_stalled_lets_others_go() {
+    fn urgent_downloads_go_first_and_stalled_downloads_go_last() {
         let now = Duration::from_secs(1000);
         let ago = |seconds| Some(now - Duration::from_secs(seconds));
         let next = |all: &[Candidate]| next(all.iter().copied(), now).map(|number| number.0);
@@ -50,7 +50,7 @@ mod tests {
         assert_eq!(next(&[waiting(1, 0), waiting(2, 1)]), Some(2));
         let stalled = Candidate { stalled: ago(5), ..waiting(1, 9) };
         assert_eq!(next(&[stalled, waiting(2, 0)]), Some(2));
-        // With nobody else to go first it goes on at once.
+        // Without any other download, a stalled one continues at once.
         assert_eq!(next(&[stalled]), Some(1));
         let rested = Candidate { stalled: ago(100), ..waiting(1, 9) };
         assert_eq!(next(&[rested, waiting(2, 0)]), Some(1));

@@ -1,4 +1,4 @@
-//! The service's shell.
+//! The I/O shell of the service: its settings, its requests, and its supervised tasks.
 
 use crate::downloads::Downloads;
 use crate::neighbours::run_neighbours;
@@ -11,18 +11,18 @@ use service::{Context, Endpoint, Failure, FailureKind, Protocol, Service, Servic
 use std::convert::Infallible;
 use tokio::sync::watch;
 
-/// The section `[transfers]` of the configuration: rates in bytes a second, such as `500kB` or `16Mbit`. They hold until
-/// a person sets others.
+/// The section `[transfers]` of the configuration: rates per second, such as `500kB` or `16Mbit`. A rate applies until
+/// a user sets another one.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {
-    /// Rate to peers on this host's networks. Default: no limit.
+    /// Maximum rate to peers on this host's networks. Default: no limit.
     pub lan_up: Limit,
-    /// Rate from peers on this host's networks. Default: no limit.
+    /// Maximum rate from peers on this host's networks. Default: no limit.
     pub lan_down: Limit,
-    /// Rate to all other peers. Default: no limit.
+    /// Maximum rate to all other peers. Default: no limit.
     pub wan_up: Limit,
-    /// Rate from all other peers. Default: no limit.
+    /// Maximum rate from all other peers. Default: no limit.
     pub wan_down: Limit,
 }
 
@@ -94,7 +94,7 @@ impl Transfers {
     }
 }
 
-/// Applies the limits that hold to the node.
+/// Applies the current limits to the node, whenever they change.
 async fn apply_limits(node: Node, mut rates: watch::Receiver<ipfs::node::Rates>) -> Infallible {
     loop {
         let now = *rates.borrow_and_update();

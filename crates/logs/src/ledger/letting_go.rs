@@ -1,4 +1,4 @@
-//! The part of the ledger about files that this node let go of.
+//! The part of the ledger about files that this node let go of, and about files that no peer lists.
 
 use super::Ledger;
 use crate::let_go::{LetGo, LetGoFiles, Reason, replaces};
@@ -8,27 +8,27 @@ use std::collections::BTreeSet;
 use store::{Displayed, TableError};
 
 impl Ledger {
-    /// The files that this node let go of.
+    /// Returns the files that this node let go of.
     pub(crate) fn let_go_files(&self) -> LetGoFiles {
         self.tables().let_go.clone()
     }
 
-    /// The files that are in the shared folder and are not to be shared.
+    /// Returns the files that must not be shared although they may be in the shared folder.
     pub(crate) fn withheld(&self) -> BTreeSet<Cid> {
         let tables = self.tables();
-        // A deleted file that is in the folder was put back.
+        // A deleted file that is in the folder again was put back by a user, so it may be shared.
         let rows = tables.let_go.iter().filter(|(_, row)| row.reason != Reason::Deleted);
         rows.map(|(cid, _)| *cid).collect()
     }
 
-    /// The files that this node let go of, without those that are still to be unpinned.
+    /// Returns the files that this node let go of, except those that are not unpinned yet.
     pub(crate) fn released(&self) -> LetGoFiles {
         let tables = self.tables();
         let rows = tables.let_go.iter().filter(|(cid, _)| !tables.releasing.contains(*cid));
         rows.map(|(cid, row)| (*cid, *row)).collect()
     }
 
-    /// Notes that files are not to be kept any more, and why. They have to be unpinned then: see
+    /// Notes files that must not be kept any more, with the reasons. The caller must unpin them afterwards: see
     /// [`Ledger::releasing`].
     pub(crate) async fn let_go(&self, files: Vec<(Cid, LetGo)>) -> Result<(), TableError> {
         let rows: Vec<(Cid, LetGo)> = {
@@ -40,7 +40,7 @@ impl Ledger {
         }
         let written: Vec<_> = rows.iter().map(|(cid, row)| (Displayed(*cid), Some(*row))).collect();
         self.let_go_rows.write_async(&written).await?;
-        // What is let go must be noted before it is not kept any more, or it would be fetched back after a crash.
+        // The order matters: a file that is neither kept nor let go of after a crash would be fetched back.
         let removed: Vec<_> = rows.iter().map(|(cid, _)| (Displayed(*cid), None)).collect();
         self.kept_rows.write_async(&removed).await?;
         let mut tables = self.tables();
@@ -55,7 +55,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Removes the rows of these files on the disk, as far as there are any.
+    /// Removes the rows of these files from the disk, where there are any.
     pub(super) async fn take_back_rows(&self, mut cids: Vec<Cid>) -> Result<(), TableError> {
         cids.retain(|cid| self.tables().let_go.contains_key(cid));
         if cids.is_empty() {
@@ -65,7 +65,7 @@ impl Ledger {
         self.let_go_rows.write_async(&removed).await
     }
 
-    /// Notes that files may be kept again.
+    /// Notes files that may be kept again.
     pub(crate) async fn take_back(&self, cids: &[Cid]) -> Result<(), TableError> {
         self.take_back_rows(cids.to_vec()).await?;
         let mut tables = self.tables();
@@ -73,18 +73,18 @@ impl Ledger {
             tables.let_go.remove(cid);
         }
         drop(tables);
-        // The replicator may fetch them, and the proposer share those of the folder.
+        // The replicator may fetch them now, and the proposer may share those in the folder.
         self.changed.notify_one();
         self.lost.notify_one();
         Ok(())
     }
 
-    /// The kept files that nobody lists.
+    /// Returns the kept files that no peer lists.
     pub(crate) fn unlisted(&self) -> UnlistedFiles {
         self.tables().unlisted.clone()
     }
 
-    /// Notes which kept files nobody lists, and which somebody lists again.
+    /// Notes the kept files that no peer lists, and removes those that a peer lists again.
     pub(crate) async fn note_unlisted(&self, changes: &Changes) -> Result<(), TableError> {
         let noted = changes.noted.iter().map(|(cid, row)| (Displayed(*cid), Some(*row)));
         let forgotten = changes.forgotten.iter().map(|cid| (Displayed(*cid), None));
@@ -99,12 +99,12 @@ impl Ledger {
         Ok(())
     }
 
-    /// The files that are to be unpinned.
+    /// Returns the files that the replicator must unpin.
     pub(crate) fn releasing(&self) -> BTreeSet<Cid> {
         self.tables().releasing.clone()
     }
 
-    /// Notes that files were unpinned.
+    /// Notes files that were unpinned.
     pub(crate) fn note_released(&self, cids: &BTreeSet<Cid>) {
         self.tables().releasing.retain(|cid| !cids.contains(cid));
     }
@@ -117,7 +117,7 @@ mod tests {
     use crate::ledger::tests::open;
 
     #[tokio::test]
-    async fn what_was_let_go_is_remembered_across_restarts_until_it_is_taken_back() {
+    async fn a_file_that_was_let_go_is_remembered_across_restarts_until_it_is_taken_back() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("records.redb");
         let row = |reason| LetGo { reason, time: NOW };
@@ -128,7 +128,7 @@ mod tests {
             ledger.let_go(vec![(cid(), row(Reason::Deleted))]).await.unwrap();
             ledger.changed().await;
             assert_eq!(ledger.releasing(), BTreeSet::from([cid()]));
-            assert!(ledger.released().is_empty(), "it is pinned still");
+            assert!(ledger.released().is_empty(), "it is still pinned");
             ledger.note_released(&BTreeSet::from([cid()]));
         }
         let ledger = open(&file);
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn since_when_nobody_lists_a_file_is_remembered_across_restarts() {
+    async fn the_time_since_which_a_file_is_unlisted_survives_restarts() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("records.redb");
         let row = crate::unlisted::Unlisted { since: NOW };

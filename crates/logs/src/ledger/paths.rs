@@ -10,16 +10,16 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use store::{Displayed, TableError};
 
-/// A [`Taken`] on the disk.
+/// A row of the table of taken files: a [`Taken`] on the disk.
 #[derive(Serialize, Deserialize)]
 pub(super) struct TakenRow {
     size: u64,
     modified: u64,
-    /// Earlier versions did not note it.
+    /// Absent in rows of earlier versions of the daemon.
     #[serde(default)]
     inode_changed: Option<u64>,
     cid: String,
-    /// The identity that uploaded it. Earlier versions did not note it.
+    /// The identity that uploaded the file. Absent in rows of earlier versions of the daemon.
     #[serde(default)]
     uploader: Option<PeerId>,
 }
@@ -34,8 +34,8 @@ impl TakenRow {
     }
 }
 
-/// Returns the taken files that `me` did not upload, as far as is known. Of a row of an earlier version that is known only
-/// while the file is kept.
+/// Returns the taken files that `me` did not upload, or whose uploader is unknown. Rows of earlier versions lack the
+/// uploader; it is known only while the file is kept.
 pub(super) fn foreign(
     rows: &[(String, TakenRow)],
     kept: &BTreeMap<Cid, Description>,
@@ -49,12 +49,12 @@ pub(super) fn foreign(
 }
 
 impl Ledger {
-    /// Returns whether a taken file was not uploaded by this node, as far as it knows.
+    /// Returns whether a taken file was uploaded by another identity, or by an unknown one.
     pub(crate) fn is_foreign(&self, cid: &Cid) -> bool {
         self.tables().foreign.contains_key(cid)
     }
 
-    /// Notes files of the folder that are not to be shared, so that they are not read again.
+    /// Notes files of the folder that must not be shared, so that they are not read again.
     pub(crate) async fn pass_over(&self, files: Vec<(String, Taken)>) -> Result<(), TableError> {
         self.replace(&files).await?;
         self.write_taken(files).await?;
@@ -62,12 +62,12 @@ impl Ledger {
         Ok(())
     }
 
-    /// Notes how taken files look that are as they were.
+    /// Stores new fingerprints of taken files whose content did not change.
     pub(crate) async fn note_looks(&self, files: Vec<(String, Taken)>) -> Result<(), TableError> {
         if files.is_empty() { Ok(()) } else { self.write_taken(files).await }
     }
 
-    /// Notes that files are no longer in the folder; what was shared of them stays shared.
+    /// Removes the paths of files that are no longer in the folder. Kept files stay in the ledger.
     pub(crate) async fn forget_paths(&self, paths: Vec<String>) -> Result<(), TableError> {
         if paths.is_empty() {
             return Ok(());
@@ -94,8 +94,8 @@ impl Ledger {
         TakenRow { size, modified, inode_changed, cid: taken.cid.to_string(), uploader }
     }
 
-    /// Notes the older versions that these files replace, and forgets the oldest ones for them. A file of another identity is
-    /// no older version of an own one.
+    /// Notes the older versions that these files replace, and forgets the oldest rows in exchange. A file of another
+    /// identity does not count as an older version.
     pub(super) async fn replace(&self, files: &[(String, Taken)]) -> Result<(), TableError> {
         let (older, forgotten) = {
             let tables = self.tables();
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_of_the_former_identity_is_not_replaced_by_one_of_the_new_identity() {
+    async fn a_file_of_a_former_identity_is_not_an_older_version_of_a_new_file() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("records.redb");
         let newest =
@@ -156,7 +156,7 @@ mod tests {
         {
             let ledger = open_as(2, &file);
             assert!(ledger.is_foreign(&cid()));
-            // That it looks otherwise does not make it a file of the new identity.
+            // A new fingerprint does not make it a file of the new identity.
             ledger.note_looks(vec![("a.bag".to_owned(), taken(5, cid()))]).await.unwrap();
         }
         let ledger = open_as(2, &file);
@@ -164,7 +164,7 @@ mod tests {
         assert!(ledger.replaced().0.is_empty(), "neither that file nor its older version is withdrawn");
         ledger.take(of(2, 4, newest)).await.unwrap();
         let (replaced, _) = ledger.replaced();
-        assert_eq!(replaced.into_keys().collect::<Vec<_>>(), [newer()], "its own one is");
+        assert_eq!(replaced.into_keys().collect::<Vec<_>>(), [newer()], "the own file is withdrawn");
     }
 
     #[tokio::test]
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_discarded_version_that_is_put_back_replaces_the_one_in_between() {
+    async fn a_discarded_version_that_is_put_back_replaces_the_later_version() {
         let folder = tempfile::tempdir().unwrap();
         let ledger = open(&folder.path().join("records.redb"));
         let discarded = taken(5, cid());
@@ -197,6 +197,6 @@ mod tests {
         ledger.pass_over(vec![("a.bag".to_owned(), discarded)]).await.unwrap();
         let (replaced, _) = ledger.replaced();
         assert!(matches!(replaced[&newer()], Replaced::By(Some(by), _) if by == cid()), "{replaced:?}");
-        assert!(!replaced.contains_key(&cid()), "what is discarded is not stated anew");
+        assert!(!replaced.contains_key(&cid()), "the discarded version is not proposed again");
     }
 }

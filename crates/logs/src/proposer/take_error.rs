@@ -1,36 +1,36 @@
-//! Why a file of the shared folder is not taken into the swarm.
+//! Errors for files of the shared folder that are not taken into the swarm.
 
 use ipfs::node::PinError;
 use ipfs::unixfs::AddError;
 
-/// Why one file was not added.
+/// Reason why one file was not added.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TakeError {
-    /// It is looked at again as soon as it has settled.
-    #[error("it was changed meanwhile")]
+    /// The file changed while it was read. It is added once it has settled.
+    #[error("it was changed while it was read")]
     Changed,
-    /// Its bytes are not those that were shared.
+    /// The content differs from the shared content, although size and time are the same.
     #[error(
-        "its bytes changed although its time and size did not, so it is taken for damaged and not shared; to share it as \
-         it is now, touch it"
+        "its bytes changed although its time and size did not, so it is considered damaged and not shared; to share it \
+         as it is now, touch it"
     )]
     Damaged,
-    /// It is a key.
+    /// The file holds the secret key of this node.
     #[error("it holds a secret key, so it is never shared; keep it elsewhere")]
     Key,
-    /// It cannot be read or stored.
+    /// The file cannot be read, or its blocks cannot be stored.
     #[error(transparent)]
     Add(#[from] AddError),
-    /// It cannot be pinned.
+    /// The file cannot be pinned.
     #[error(transparent)]
     Pin(#[from] PinError),
-    /// It cannot be described.
+    /// The info file of the file cannot be made.
     #[error(transparent)]
     Info(#[from] crate::InfoError),
 }
 
 impl TakeError {
-    /// Returns whether there is no room for the file.
+    /// Returns whether the store has no space for the file.
     pub(super) fn is_full(&self) -> bool {
         match self {
             Self::Add(AddError::Store(error)) | Self::Pin(PinError::Store(error)) => error.is_full(),

@@ -1,4 +1,5 @@
-//! What follows from a node's steps: what it states, which files it fetches, and which it lets go, within the room for what is to be stated about them.
+//! Turns the steps of a node into a decision: its statements, the files to fetch, and the files to unpin. The record
+//! quota of the node limits the statements and the fetches.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::holders::AddressBook;
@@ -14,19 +15,19 @@ use service::Decision;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Replication {
-    /// Returns the kept files of other peers that are let go because their uploader withdrew them.
+    /// Returns the kept files of other peers that their uploaders withdrew. They are unpinned.
     pub(super) fn withdrawn(&self, set: &Set, now: Time) -> BTreeSet<Cid> {
         let of_others = self.kept.iter().filter(|(_, description)| description.uploader != self.me);
         let withdrawn = of_others.filter(|(cid, description)| is_withdrawn(set, cid, description, now));
         withdrawn.map(|(cid, _)| *cid).collect()
     }
 
-    /// Returns whether a file is an older version of an own one.
+    /// Returns whether a file is an older version of an own file.
     pub(super) fn is_replaced(&self, cid: &Cid) -> bool {
         matches!(self.replaced.get(cid), Some(Replaced::By(..)))
     }
 
-    /// Returns what is stated about own files that were replaced.
+    /// Returns the statements about older versions of own files.
     pub(super) fn withdraw(&self, files: &BTreeMap<Cid, SharedFile>, set: &Set, now: Time) -> Statements {
         let mut statements = Statements::new();
         for (cid, replaced) in &self.replaced {
@@ -35,8 +36,8 @@ impl Replication {
         statements
     }
 
-    /// Returns the statements by which this node takes back descriptions of files that it does not keep any more: whoever
-    /// keeps them describes them then. This makes room where there is none.
+    /// Returns the statements that take back descriptions of files that this node does not keep any more. The holders
+    /// of these files describe them instead. This frees records when the quota is used up.
     pub(super) fn forsake(&self, set: &Set, now: Time) -> Statements {
         let mut statements = Statements::new();
         let bucket = Station::Files.bucket();
@@ -50,7 +51,7 @@ impl Replication {
         statements
     }
 
-    /// Adds what these steps state and do, as far as there is room for it.
+    /// Adds the statements and actions of these steps to the decision, as far as the record quota allows.
     pub(super) fn follow(
         &mut self,
         steps: Vec<(Cid, Step)>,
@@ -68,7 +69,7 @@ impl Replication {
                 (step, Some(file), Some(description)) => {
                     let stated = statements(step, file, description, rules);
                     let items: Vec<Item> = stated.items().cloned().collect();
-                    // To hold a file matters more than to say for others what it is.
+                    // Keeping a file is more important than describing it for other peers.
                     if step == Step::Describe && description.uploader != self.me {
                         later.push((stated, items));
                     } else if room.reserve(&items) {
@@ -88,7 +89,7 @@ impl Replication {
         self.shortage = shortage.and(unsaid);
     }
 
-    /// Returns the room that is left when each own file has what it needs until it is safe.
+    /// Returns the record quota that remains when the records of each own file are reserved until it is safe.
     fn room<'a>(&self, files: &BTreeMap<Cid, SharedFile>, set: &'a Set, now: Time) -> Room<'a> {
         let mut room = Room::new(set, self.me, now);
         let own = self.kept.iter().filter(|(_, description)| description.uploader == self.me);
@@ -98,7 +99,7 @@ impl Replication {
         room
     }
 
-    /// Returns the fetches of these files, and those that are left out because no more could be stated about them.
+    /// Returns the fetches of these files, and the number of files left out for want of record quota.
     fn begin(
         &self,
         wanted: &[&SharedFile],
@@ -114,7 +115,7 @@ impl Replication {
         let (mut book, mut actions, mut shortage) = (AddressBook::default(), Vec::new(), Shortage::default());
         for file in wanted.iter().filter(|file| self.is_wanted(file, set, rules.now)) {
             let has_room = left > 0 && room.reserve(&[Station::Safe.item(&file.cid)]);
-            // Who may not say that it keeps a file keeps it all the same.
+            // A node without the right to state that it keeps a file keeps it nevertheless.
             if has_room || !rules.may_keep {
                 left = left.saturating_sub(1);
                 let providers = book.holders_of(file, set, rules);
@@ -126,7 +127,7 @@ impl Replication {
         (actions, shortage)
     }
 
-    /// Returns whether a file that this node does not keep is to be fetched.
+    /// Returns whether this node should fetch a file that it does not keep.
     fn is_wanted(&self, file: &SharedFile, set: &Set, now: Time) -> bool {
         let is_withdrawn =
             || file.description.as_ref().is_some_and(|known| is_withdrawn(set, &file.cid, known, now));
@@ -153,7 +154,7 @@ mod tests {
         actions.iter().filter(|action| matches!(action, Action::Take { .. })).count()
     }
 
-    /// The records of 100 files by peer 1 in a set that takes 100 records of each signer.
+    /// Returns a set that takes 100 records of each signer, in which peer 1 proposes 100 files.
     fn many_files() -> Set {
         let mut set = Set::new(Policy::default(), Limits { stranger: 100, ..Limits::default() });
         for number in 0..100 {
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_files_are_fetched_than_this_node_could_say_to_keep() {
+    fn the_record_quota_of_a_node_limits_the_files_that_it_fetches() {
         let set = many_files();
         let mut replication = Replication::new(peer(2));
         let decision = replication.decide(&set, Moment::certain(NOW));
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_its_uploader_withdrew_is_let_go_and_not_fetched() {
+    fn a_file_that_its_uploader_withdrew_is_unpinned_and_not_fetched() {
         let mut set = many_files();
         let mut replication = Replication::new(peer(2));
         let old = numbered(1);

@@ -1,8 +1,8 @@
 //! The peers that hold a file, and the addresses that they sign.
 //!
-//! What one key can write must not be multiplied by what another can write: a file names at most [`service::MAX_HOLDERS`] peers, of
-//! each peer at most as many addresses are looked at as honest peers publish, once in a decision, and they are parsed by
-//! whoever uses them.
+//! The costs of records by one signer must not be multiplied by records of another. So a file names at most
+//! [`service::MAX_HOLDERS`] peers. Of each peer at most [`service::MAX_ADDRESSES`] addresses are read, once per
+//! decision. The addresses are parsed only when a fetch uses them.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::Rules;
@@ -13,7 +13,7 @@ use service::{choose_holders, parse_provider, published_addresses};
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-/// What one peer signs.
+/// The addresses that one peer signs, parsed on first use.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Entry {
     published: Vec<Data>,
@@ -25,7 +25,7 @@ struct Entry {
 pub(super) struct AddressBook(BTreeMap<PeerId, Arc<Entry>>);
 
 impl AddressBook {
-    /// Returns the peers, except this node, that most likely hold a file and tell an address.
+    /// Returns the peers, except this node, that most likely hold a file and publish an address.
     pub(super) fn holders_of(&mut self, file: &SharedFile, set: &Set, rules: &Rules) -> Holders {
         let read = |peer| {
             let published = published_addresses(set, peer, rules.now);
@@ -39,17 +39,17 @@ impl AddressBook {
     }
 }
 
-/// The peers that most likely hold a file and tell an address.
+/// The peers that most likely hold a file and publish an address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Holders(Vec<(PeerId, Arc<Entry>)>);
 
 impl Holders {
-    /// Whether no such peer is known.
+    /// Returns whether no such peer is known.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Returns the peers with their addresses. An address is parsed when it is asked for first.
+    /// Returns the peers with their addresses. Addresses are parsed on first use.
     pub fn providers(&self) -> Vec<Provider> {
         let parsed = |(peer, entry): &(PeerId, Arc<Entry>)| {
             entry.parsed.get_or_init(|| parse_provider(*peer, &entry.published)).clone()
@@ -78,7 +78,7 @@ mod tests {
         Cid::try_from(bytes.as_slice()).unwrap()
     }
 
-    /// One key says that it shares so many files, and names as many addresses.
+    /// Returns a set in which one peer shares `many` files and publishes as many addresses.
     fn claims(many: u64) -> Set {
         let mut set = Set::new(Policy::default(), Limits { stranger: 10_000, ..Limits::default() });
         for number in 0..many {
@@ -100,23 +100,23 @@ mod tests {
     }
 
     #[test]
-    fn the_addresses_of_a_peer_are_read_once_and_few_of_them_however_many_files_and_addresses_it_names() {
+    fn few_addresses_of_a_peer_are_read_and_only_once_for_all_its_files() {
         let set = claims(200);
         let decision = Replication::new(peer(2)).decide(&set, Moment::certain(NOW));
         let taken = taken(decision.actions);
         assert_eq!(taken.len(), 200);
         let entries: BTreeSet<*const Entry> =
             taken.iter().flat_map(|holders| &holders.0).map(|(_, entry)| Arc::as_ptr(entry)).collect();
-        assert_eq!(entries.len(), 1, "read once for all files");
+        assert_eq!(entries.len(), 1, "the addresses are read once for all files");
         let (_, entry) = &taken[0].0[0];
         assert_eq!(entry.published.len(), service::MAX_ADDRESSES);
-        assert!(entry.parsed.get().is_none(), "nothing was parsed by the decision");
+        assert!(entry.parsed.get().is_none(), "the decision parses no address");
         assert_eq!(taken[7].providers()[0].1.len(), service::MAX_ADDRESSES);
         assert!(entry.parsed.get().is_some());
     }
 
     #[test]
-    fn peers_without_an_address_are_no_holders_and_this_node_is_none_of_its_own() {
+    fn peers_without_an_address_and_this_node_itself_are_not_holders() {
         let mut set = claims(1);
         say(&mut set, 3, Kind::Propose, Station::Safe.item(&numbered(0)), LIFETIME);
         let decide =

@@ -1,4 +1,4 @@
-//! What the decider does about files that this node let go of, or should not claim.
+//! The part of the decider about files that this node let go of or falsely claims to keep.
 
 use super::{Action, Replication};
 use crate::index::{SharedFile, State};
@@ -10,7 +10,7 @@ use service::Decision;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Replication {
-    /// Decides what follows from what this node lost or let go of.
+    /// Decides the statements and actions about files that this node lost or let go of.
     pub(super) fn let_go(
         &mut self,
         set: &Set,
@@ -28,7 +28,7 @@ impl Replication {
         });
         let (mut taken_back, has_roles) = (self.forgotten(files, now), !set.policy().roots().is_empty());
         for (cid, row) in &self.let_go {
-            // The word of its uploader about a file counts whatever others say.
+            // A discard by the uploader counts even when other peers undid it.
             let is_own = || {
                 let known = files.get(cid).filter(|file| file.is_described_by_uploader);
                 known
@@ -44,7 +44,7 @@ impl Replication {
                     decision.statements.append(step_back(set, cid, self.me, now.time));
                     taken_back.insert(*cid);
                 }
-                // Without roles nobody else decides about the own folder.
+                // Without roles, no other peer decides about the folder of this node.
                 Reason::Withdrawn if !has_roles || is_good(files.get(cid)) => {
                     taken_back.insert(*cid);
                 }
@@ -58,12 +58,12 @@ impl Replication {
         decision
     }
 
-    /// Returns the files that this node's key states to keep, and that this node does not keep: by statements of an earlier
-    /// life, or by those of a copied card, which are heard at any time. Each is returned once for as long as it is not kept.
-    /// Otherwise two robots with one key would take back each other's statements without end.
+    /// Returns the files that this node's key claims to keep but that this node does not keep. Such claims come from an
+    /// earlier life of the node, or at any time from a copy of its SD card. Each file is returned once until it is kept
+    /// again. Otherwise two robots with one key would take back each other's statements without end.
     fn false_claims(&mut self, set: &Set, files: &BTreeMap<Cid, SharedFile>, now: Time) -> BTreeSet<Cid> {
         let held = files.values().filter(|file| file.holders.contains_key(&self.me)).map(|file| file.cid);
-        // About older versions there are statements of their own.
+        // Older versions of own files are withdrawn by other statements.
         let mut claimed: BTreeSet<Cid> = held.filter(|cid| !self.is_replaced(cid)).collect();
         if !self.is_begun {
             claimed.extend(files.keys().filter(|cid| claims(set, cid, self.me, now)));
@@ -80,7 +80,8 @@ impl Replication {
         claimed
     }
 
-    /// Returns the rows to forget. Time alone makes a row forgettable so seldom that a look at each start is enough.
+    /// Returns the rows to forget. Rows become old so rarely that one check per start is enough, unless the table is
+    /// too long.
     fn forgotten(&self, files: &BTreeMap<Cid, SharedFile>, now: Moment) -> BTreeSet<Cid> {
         if self.is_begun && self.let_go.len() <= MAX_ROWS {
             return BTreeSet::new();
@@ -89,7 +90,7 @@ impl Replication {
         forgettable(&self.let_go, is_stated, now)
     }
 
-    /// Returns whether a file is not to be fetched.
+    /// Returns whether this node let go of a file, so that it must not fetch it.
     pub(super) fn is_let_go(&self, cid: &Cid) -> bool {
         self.let_go.contains_key(cid)
     }
@@ -119,7 +120,7 @@ mod tests {
     use service::Decide as _;
     use std::num::NonZeroU8;
 
-    /// The decider of peer `seed`, which keeps the file of peer 1 or not.
+    /// Returns the decider of peer `seed`. `is_kept` tells whether it keeps the file of peer 1.
     fn decider(seed: u8, is_kept: bool) -> Replication {
         let mut replication = Replication::new(peer(seed));
         replication.set_kept(is_kept.then(|| (cid(), description(1, "a.bag"))).into_iter().collect());
@@ -137,7 +138,7 @@ mod tests {
         set
     }
 
-    /// The statement that takes back what is said in `share/safe`.
+    /// Returns the statement that takes back the claim in `share/safe`.
     fn taken_back() -> Statements {
         let mut statements = Statements::new();
         statements.propose(Station::Safe.item(&cid()), dcache::Validity::over(NOW));
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_lost_a_file_retracts_only_its_own_statement_until_it_is_done() {
+    fn a_peer_that_lost_a_file_takes_back_only_its_own_statement() {
         let mut set = safe_with(&[1, 2]);
         let mut replication = decider(2, true);
         replication.lose(BTreeSet::from([cid()]));
@@ -159,7 +160,7 @@ mod tests {
         let record = Record::sign(moment, &Keypair::from_seed([2; 32]), 9, former);
         set.admit_verified(record, NOW).unwrap();
         let decision = replication.decide(&set, Moment::certain(NOW));
-        assert!(decision.statements.is_empty(), "it is published");
+        assert!(decision.statements.is_empty(), "the statement is already published");
         let later = index(&set, NOW).remove(&cid()).unwrap();
         assert_eq!(
             (later.state, later.holders.into_keys().collect::<Vec<_>>()),
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_earlier_life_claimed_and_does_not_keep_is_taken_back_at_the_start() {
+    fn a_claim_of_an_earlier_life_to_a_file_that_is_gone_is_taken_back_at_the_start() {
         let set = safe_with(&[2, 3]);
         assert_eq!(decider(2, false).decide(&set, Moment::certain(NOW)).statements, taken_back());
         assert!(decider(2, true).decide(&set, Moment::certain(NOW)).statements.is_empty());
@@ -186,18 +187,18 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_of_a_copied_card_that_is_heard_later_is_taken_back_once() {
+    fn a_claim_of_a_copied_card_that_arrives_later_is_taken_back_once() {
         let mut set = safe_with(&[3]);
         let mut replication = decider(2, false);
         replication.set_let_go(let_go(Reason::Deleted));
         let mut stated = |set: &Set| replication.decide(set, Moment::certain(NOW)).statements;
         assert!(stated(&set).is_empty());
         claim(&mut set, 50, dcache::Validity::stated(NOW, LIFETIME));
-        assert_eq!(stated(&set), taken_back(), "it is heard after the start");
+        assert_eq!(stated(&set), taken_back(), "the claim arrives after the start");
         claim(&mut set, 51, dcache::Validity::over(NOW));
         assert!(stated(&set).is_empty());
         claim(&mut set, 52, dcache::Validity::stated(NOW, LIFETIME));
-        assert!(stated(&set).is_empty(), "the copy insists, since it keeps the file");
+        assert!(stated(&set).is_empty(), "the copy renews its claim, since it keeps the file");
         replication.set_let_go(LetGoFiles::new());
         replication.set_kept([(cid(), description(1, "a.bag"))].into());
         assert!(replication.decide(&set, Moment::certain(NOW)).statements.is_empty());
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_that_holds_again_after_a_clock_was_set_is_taken_back() {
+    fn a_claim_that_is_valid_again_after_a_clock_change_is_taken_back() {
         let set = safe_with(&[2, 3]);
         let mut replication = decider(2, false);
         let ahead = Moment::certain(NOW.plus(LIFETIME * 2));
@@ -219,9 +220,9 @@ mod tests {
     }
 
     #[test]
-    fn what_was_let_go_is_neither_claimed_nor_fetched_back() {
+    fn a_file_that_was_let_go_is_neither_claimed_nor_fetched_back() {
         for reason in [Reason::Deleted, Reason::Unpinned, Reason::Withdrawn] {
-            // The file of a withdrawal is not good by anybody's word, and roles decide about it.
+            // A withdrawn file must not be stated good by any peer, and the swarm must have roles.
             let set = match reason {
                 Reason::Withdrawn => {
                     let policy = Policy::new([peer(9)].into(), Vec::new(), NonZeroU8::MIN);
@@ -232,7 +233,10 @@ mod tests {
                 _ => safe_with(&[2, 3]),
             };
             let mut replication = decider(2, false);
-            assert!(!replication.decide(&set, Moment::certain(NOW)).actions.is_empty(), "it is fetched");
+            assert!(
+                !replication.decide(&set, Moment::certain(NOW)).actions.is_empty(),
+                "it is fetched before it is let go of"
+            );
             replication.set_let_go(let_go(reason));
             let decision = replication.decide(&set, Moment::certain(NOW));
             assert!(decision.actions.is_empty(), "{reason:?}: {:?}", decision.actions);
@@ -257,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_person_discarded_is_stated_again_until_somebody_undoes_it() {
+    fn a_discard_by_a_user_is_stated_again_until_a_peer_undoes_it() {
         let mut set = safe_with(&[3]);
         let mut replication = decider(2, false);
         replication.set_let_go(let_go(Reason::Discarded));

@@ -5,15 +5,16 @@ use crate::buckets::{LIFETIME, Station};
 use crate::choose::renewal_edge;
 use dcache::{Data, Item, Kind, PeerId, Set, Time};
 
-/// What the next steps depend on besides the files.
+/// The inputs of the next steps other than the files.
 pub(super) struct Rules {
     pub(super) me: PeerId,
     pub(super) now: Time,
-    /// Whether this node may state that it keeps a file. Then it need not state that it verified it, which costs a record.
+    /// Whether this node may state that it keeps a file. If so, it need not state that it verified the file, which
+    /// saves a record.
     pub(super) may_keep: bool,
-    /// Whether this swarm has roles. Without them every signer is a stranger.
+    /// Whether this swarm has roles. Without roles, every signer is a stranger.
     pub(super) has_roles: bool,
-    /// Statements of this node that hold until then or less are renewed.
+    /// Statements of this node that expire at this time or earlier are renewed.
     pub(super) edge: Time,
 }
 

@@ -3,7 +3,7 @@ use crate::index::index;
 use crate::index::tests::{NOW, cid, description, peer, say};
 use dcache::Kind;
 
-/// Steps of peer `seed`, which has kept the file of peer 1 or not.
+/// Returns the steps of peer `seed`. `is_kept` tells whether it keeps the file of peer 1.
 fn steps(set: &Set, seed: u8, is_kept: bool, now: Time) -> Vec<Step> {
     let kept = is_kept.then(|| (cid(), description(1, "a.bag"))).into_iter().collect();
     let rules = Rules::new(set, peer(seed), false, now);
@@ -20,18 +20,18 @@ fn a_file_is_taken_verified_and_kept() {
     let mut set = Set::default();
     assert!(steps(&set, 2, false, NOW).is_empty());
     say(&mut set, 1, Kind::Propose, Station::Files.item(&cid()), LIFETIME);
-    assert_eq!(steps(&set, 1, true, NOW), [Step::Describe], "the uploader waits for others");
+    assert_eq!(steps(&set, 1, true, NOW), [Step::Describe], "the uploader waits for other peers");
     describe(&mut set);
     assert_eq!(steps(&set, 2, false, NOW), [Step::Take]);
-    assert_eq!(steps(&set, 2, true, NOW), [Step::Keep], "who keeps it need not say that it is good");
+    assert_eq!(steps(&set, 2, true, NOW), [Step::Keep], "a holder need not state that the file is good");
     say(&mut set, 2, Kind::Propose, Station::Verified.item(&cid()), LIFETIME);
     for seed in [1, 2, 3] {
         assert_eq!(steps(&set, seed, true, NOW), [Step::Keep]);
     }
     say(&mut set, 2, Kind::Propose, Station::Safe.item(&cid()), LIFETIME);
     assert!(steps(&set, 2, true, NOW).is_empty());
-    assert_eq!(steps(&set, 2, true, NOW.plus(LIFETIME / 2)), [Step::Keep], "half of its time is over");
-    assert_eq!(steps(&set, 3, false, NOW), [Step::Take], "newcomers keep it too");
+    assert_eq!(steps(&set, 2, true, NOW.plus(LIFETIME / 2)), [Step::Keep], "half of the lifetime is over");
+    assert_eq!(steps(&set, 3, false, NOW), [Step::Take], "new peers keep it too");
 }
 
 #[test]
@@ -41,25 +41,25 @@ fn a_file_whose_holders_cannot_be_reached_yet_waits() {
     let file = index(&set, NOW).remove(&cid()).unwrap();
     assert!(!is_in_reach(&file, peer(2), false));
     assert!(is_in_reach(&file, peer(2), true));
-    assert!(is_in_reach(&file, peer(1), false), "its own blocks may still be there");
+    assert!(is_in_reach(&file, peer(1), false), "this node's own blocks may still be on its disk");
 }
 
 #[test]
-fn nobody_vouches_for_what_its_uploader_did_not_declare() {
+fn no_peer_verifies_a_file_that_its_uploader_did_not_propose() {
     let mut set = Set::default();
     describe(&mut set);
     say(&mut set, 9, Kind::Propose, Station::Files.item(&cid()), LIFETIME);
     assert!(steps(&set, 2, true, NOW).is_empty());
 }
 
-/// A set in a swarm whose root is this peer.
+/// Returns the set of a swarm whose root is this peer.
 fn with_root(seed: u8) -> Set {
     let policy = dcache::Policy::new([peer(seed)].into(), Vec::new(), std::num::NonZeroU8::MIN);
     Set::new(policy, dcache::Limits::default())
 }
 
 #[test]
-fn what_a_role_found_bad_is_let_go_and_its_uploader_shares_it_no_more() {
+fn a_file_that_a_role_discarded_is_unpinned_and_no_longer_shared_by_its_uploader() {
     let mut set = with_root(2);
     describe(&mut set);
     say(&mut set, 2, Kind::Propose, Station::Discard.item(&cid()), LIFETIME);
@@ -68,7 +68,7 @@ fn what_a_role_found_bad_is_let_go_and_its_uploader_shares_it_no_more() {
     assert_eq!(steps(&set, 1, true, NOW), [Step::Withdraw]);
 }
 
-/// The actions of peer `seed`, which keeps the file of peer 1.
+/// Returns the actions of peer `seed`, which keeps the file of peer 1.
 fn actions(set: &Set, seed: u8) -> Vec<Action> {
     let mut replication = Replication::new(peer(seed));
     replication.set_kept([(cid(), description(1, "a.bag"))].into());
@@ -76,7 +76,7 @@ fn actions(set: &Set, seed: u8) -> Vec<Action> {
 }
 
 #[test]
-fn without_roles_no_stranger_makes_anybody_drop_what_he_found_good_himself() {
+fn without_roles_a_stranger_cannot_make_a_peer_drop_a_file_that_it_found_good() {
     let mut set = Set::default();
     say(&mut set, 1, Kind::Propose, Station::Files.item(&cid()), LIFETIME);
     describe(&mut set);
@@ -89,11 +89,15 @@ fn without_roles_no_stranger_makes_anybody_drop_what_he_found_good_himself() {
     }
     let file = index(&set, NOW).remove(&cid()).unwrap();
     assert_eq!(file.state, State::Discarded);
-    assert_eq!(file.discarders.into_keys().collect::<Vec<_>>(), [peer(9)], "a report says who did it");
+    assert_eq!(
+        file.discarders.into_keys().collect::<Vec<_>>(),
+        [peer(9)],
+        "a report names the peer that discarded it"
+    );
     for seed in [1, 2, 3] {
         assert_eq!(actions(&set, seed), [], "peer {seed}");
     }
-    // The uploader's own word counts.
+    // A discard by the uploader counts.
     say(&mut set, 1, Kind::Propose, Station::Discard.item(&cid()), LIFETIME);
     assert_eq!([2, 3].map(|seed| actions(&set, seed)), [[Action::Drop(cid())], [Action::Drop(cid())]]);
 }
@@ -105,13 +109,14 @@ fn an_uploader_without_a_role_withdraws_its_file_in_a_swarm_with_roles_too() {
     say(&mut set, 2, Kind::Propose, Station::Safe.item(&cid()), LIFETIME);
     assert_eq!(actions(&set, 2), []);
     say(&mut set, 9, Kind::Propose, Station::Discard.item(&cid()), LIFETIME);
-    assert_eq!(actions(&set, 2), [], "nobody else without a role");
+    assert_eq!(actions(&set, 2), [], "another peer without a role cannot discard it");
     say(&mut set, 1, Kind::Propose, Station::Discard.item(&cid()), LIFETIME);
     assert_eq!(actions(&set, 2), [Action::Drop(cid())]);
 }
 
-/// Decides and publishes for peer 1, which shares the file, and peer 2, which keeps it, once a second for 100 seconds. After
-/// ten seconds peer 9 dismisses the file here. Returns how many records the two make.
+/// Decides and publishes once a second for 100 seconds, for peer 1, which shares the file, and peer 2, which keeps it.
+/// After ten seconds, peer 9 dismisses the file from the buckets `dismissed`. Returns the number of records of peers 1
+/// and 2.
 fn records_made(dismissed: &[Station]) -> usize {
     let (mut set, mut made) = (Set::default(), 0);
     let mut proposal = crate::Proposal::new(peer(1));
@@ -141,21 +146,21 @@ fn records_made(dismissed: &[Station]) -> usize {
 }
 
 #[test]
-fn whoever_dismisses_a_file_makes_nobody_state_it_again_and_again() {
-    assert_eq!(records_made(&[]), 5, "files, info, and safe by both; it leaves the first bucket");
+fn a_dismissal_does_not_make_other_peers_state_a_file_again_and_again() {
+    assert_eq!(records_made(&[]), 5, "one each in files and info, two in safe, and one dismissal from files");
     assert!(records_made(&[Station::Safe]) <= 7);
     assert!(records_made(&[Station::Files, Station::Verified, Station::Safe]) <= 7);
 }
 
 #[test]
-fn a_role_corrects_what_the_swarm_believes_of_a_file_that_it_keeps() {
+fn a_role_corrects_a_wrong_description_of_a_file_that_it_keeps() {
     let mut set = with_root(2);
     say(&mut set, 8, Kind::Propose, Station::Files.item(&cid()), LIFETIME);
     let data = description(8, "lie.bag").to_data().unwrap();
     say(&mut set, 8, Kind::Propose, Item { bucket: buckets::info(&cid()), data }, LIFETIME);
     say(&mut set, 2, Kind::Propose, Station::Safe.item(&cid()), LIFETIME);
     assert_eq!(steps(&set, 2, true, NOW), [Step::Describe]);
-    assert_eq!(steps(&set, 3, true, NOW), [Step::Keep], "whoever has no role does not");
+    assert_eq!(steps(&set, 3, true, NOW), [Step::Keep], "a peer without a role does not");
 }
 
 #[test]
@@ -171,13 +176,13 @@ fn an_entry_leaves_the_earlier_bucket_where_this_node_itself_put_it() {
     };
     let mut expected = Statements::new();
     expected.propose(Station::Safe.item(&cid()), Validity::stated(NOW, LIFETIME));
-    assert_eq!(stated(4), expected, "one record of each further holder");
+    assert_eq!(stated(4), expected, "each further holder makes one record");
     expected.dismiss(Station::Verified.item(&cid()), Validity::stated(NOW, LIFETIME));
     assert_eq!(stated(2), expected);
 }
 
 #[test]
-fn who_may_not_say_that_it_keeps_a_file_says_that_it_is_good() {
+fn a_peer_that_may_not_state_that_it_keeps_a_file_states_that_it_is_good() {
     let root = dcache::Keypair::from_seed([9; 32]).peer_id();
     let policy = dcache::Policy::new([root].into(), Vec::new(), std::num::NonZeroU8::MIN);
     let mut set = Set::new(policy, dcache::Limits::default());
@@ -188,7 +193,7 @@ fn who_may_not_say_that_it_keeps_a_file_says_that_it_is_good() {
 }
 
 #[test]
-fn others_describe_only_what_nobody_describes_any_more() {
+fn other_peers_describe_a_file_only_when_its_description_expires() {
     let mut set = Set::default();
     describe(&mut set);
     say(&mut set, 1, Kind::Propose, Station::Files.item(&cid()), LIFETIME);
@@ -207,13 +212,13 @@ fn a_decision_takes_new_files_and_rejects_a_bad_one_once() {
     let now = Moment::certain(NOW);
     let decision = replication.decide(&set, now);
     assert!(matches!(&decision.actions[..], [Action::Take { file, .. }] if file.cid == cid()));
-    assert_eq!(decision.wake, Some(NOW.plus(LIFETIME)), "the record ceases to hold then");
+    assert_eq!(decision.wake, Some(NOW.plus(LIFETIME)), "the record expires then");
     replication.reject(cid());
     let decision = replication.decide(&set, now);
     assert!(decision.actions.is_empty() && !decision.statements.is_empty());
     assert_eq!(
         replication.decide(&set, now).actions.len(),
         1,
-        "without the right to discard it is tried again"
+        "without the right to discard the file, it is fetched again"
     );
 }

@@ -1,4 +1,4 @@
-//! Gives fetch places to files, and takes them back while others wait.
+//! Lends fetch slots to files, and takes slots back while other files wait.
 
 use super::{Attempt, Replicator};
 use crate::index::SharedFile;
@@ -10,10 +10,10 @@ use ipfs::Cid;
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::time::Instant;
 
-/// The files that are to be fetched, with the peers that hold them.
+/// The files to fetch, with the peers that hold them.
 pub(super) type Wanted = BTreeMap<Cid, (Box<SharedFile>, Holders)>;
 
-/// What an [`Attempt`] that has a place knows of it.
+/// The slot of an [`Attempt`].
 #[derive(Debug)]
 pub(super) struct Lent {
     file: Candidate,
@@ -22,8 +22,8 @@ pub(super) struct Lent {
 }
 
 impl Replicator {
-    /// Begins fetches as far as there are places, and recalls places that others have had for long enough. Returns when to
-    /// look again while files wait.
+    /// Begins fetches while there are free slots, and recalls slots whose term is over. Returns the time of the next
+    /// recall while files wait.
     pub(super) fn lend(&mut self, wanted: &Wanted) -> Option<Instant> {
         let in_folder: BTreeSet<Cid> = self.ledger.taken().into_values().map(|taken| taken.cid).collect();
         let shares = self.decisions.decider().shares().clone();
@@ -63,7 +63,7 @@ impl Replicator {
     ) -> Option<Candidate> {
         let attempt = self.attempts.get(&file.cid);
         let must_wait = attempt.and_then(|attempt| attempt.not_before).is_some_and(|at| at > Instant::now());
-        // An own file that was taken out of the folder is like one of another peer.
+        // An own file that is no longer in the folder counts as a file of another peer.
         let is_wanted = self.settings.keep_others || is_own;
         let is_under_way = attempt.is_some_and(Attempt::is_under_way);
         let may_begin = is_in_reach(file, self.swarm.me(), !holders.is_empty());
@@ -100,13 +100,15 @@ impl Replicator {
         if let Some(lent) = &mut attempt.lent {
             lent.is_ending = true;
             attempt.give_back.notify_one();
-            tracing::info!(%cid, "the fetch of a shared file makes way for another one, and goes on later");
+            tracing::info!(%cid, "the fetch of a shared file makes way for another file, and continues later");
         }
     }
 
-    /// Returns whether there is room for a file now, and notes a file for which there is none. What is missing of an own
-    /// file is mostly little. Once the root is known it says how large the file is; until then the description is only a
-    /// hint, which a liar may have made, so it keeps nothing out that could be looked at now.
+    /// Returns whether there is disk space for a file now, and notes a file for which there is none.
+    ///
+    /// An own file usually lacks few blocks, so it needs little space. The root of a file, once known, gives the size
+    /// of the file. Until then, the size in the description is only a hint, which may be a lie. So a file that only its
+    /// description says is too large is fetched anyway when no other fetch runs.
     fn has_room(&mut self, file: &SharedFile, candidate: &Candidate, shares: &Shares) -> bool {
         let size = candidate.size.unwrap_or(super::SOME_ROOM);
         let bytes = if candidate.is_own { size.min(super::SOME_ROOM) } else { size };
@@ -119,7 +121,7 @@ impl Replicator {
                 if candidate.is_own || shares.fits(candidate.uploader, bytes, capacity) {
                     return true;
                 }
-                "the files of its uploader fill their share of the store".to_owned()
+                "the files of its uploader use up their share of the store".to_owned()
             }
         };
         let name = file.description.as_ref().map(|description| description.filename.clone());
@@ -130,7 +132,7 @@ impl Replicator {
 }
 
 impl Attempt {
-    /// Returns whether it has a place.
+    /// Returns whether the file has a slot.
     pub(super) fn is_under_way(&self) -> bool {
         self.lent.is_some()
     }
@@ -140,7 +142,7 @@ impl Attempt {
         self.progress.borrow().claimed_bytes
     }
 
-    /// Gives it a place.
+    /// Gives the file a slot.
     pub(super) fn lend(&mut self, file: Candidate) {
         self.lent = Some(Lent { file, since: Instant::now(), is_ending: false });
     }

@@ -1,4 +1,4 @@
-//! Claim and possession as one book: what is kept, what is pinned, and what is whole.
+//! Keeps the list of kept files consistent with the pins of the block store and with the blocks that exist.
 
 use super::{GATHER, Replicator, ReplicatorError};
 use crate::ledger::Ledger;
@@ -12,10 +12,10 @@ use std::convert::Infallible;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
-/// Time in which changes of the pins are looked at together: reading the list of pins costs a little for each.
+/// Time in which changes of the pins are handled together. Reading the list of pins costs time per pin.
 const GATHER_PINS: Duration = Duration::from_millis(300);
 
-/// Tells whenever the pins are not those of the kept files.
+/// Sends a message whenever the pins differ from the kept files.
 pub(super) async fn watch_pins(
     node: Node,
     ledger: Ledger,
@@ -32,8 +32,8 @@ pub(super) async fn watch_pins(
     }
 }
 
-/// Finds the roots that lack blocks, whenever something that is pinned went missing. Looks for that by itself once in
-/// `check`, since a file can become unreadable and blocks can be deleted without anybody reading them.
+/// Sends the pinned roots that lack blocks, whenever a pinned block went missing. Every `check`, also checks the blocks
+/// and files on the disk. They can be deleted or become unreadable without being read by the daemon.
 pub(super) async fn find_losses(
     node: Node,
     found: mpsc::Sender<BTreeSet<Cid>>,
@@ -42,7 +42,7 @@ pub(super) async fn find_losses(
     let mut losses = node.store().losses();
     loop {
         losses.borrow_and_update();
-        // Files that look different are read now, which can take long.
+        // This reads the files whose fingerprint changed, which can take long.
         check_files(&node).await;
         let incomplete = node.incomplete_pins().await?;
         if !incomplete.is_empty() && found.send(incomplete.into_iter().collect()).await.is_err() {
@@ -62,7 +62,7 @@ async fn wait_for_loss(node: &Node, losses: &mut watch::Receiver<(u64, u64)>, ch
             },
             () = tokio::time::sleep(check) => {
                 if let Err(error) = node.check_blocks().await {
-                    tracing::warn!(%error, "the folder of blocks cannot be looked at");
+                    tracing::warn!(%error, "the folder of blocks cannot be checked");
                 }
                 check_files(node).await;
             }
@@ -72,7 +72,7 @@ async fn wait_for_loss(node: &Node, losses: &mut watch::Receiver<(u64, u64)>, ch
 
 async fn check_files(node: &Node) {
     if let Err(error) = node.check_files(None).await {
-        tracing::warn!(%error, "what became of shared files could not be noted; it is seen again after the next start");
+        tracing::warn!(%error, "changes of shared files could not be recorded; they will be found again after the next start");
     }
 }
 
@@ -81,9 +81,9 @@ async fn differences(
     ledger: &Ledger,
     are_pins_new: bool,
 ) -> Result<Differences, ReplicatorError> {
-    // The ledger is read first: what is kept was pinned before.
+    // The ledger is read before the pins: a file is pinned before it is noted as kept.
     let (mut kept, let_go) = (ledger.kept(), ledger.released());
-    // The proposer lets go of older versions by itself.
+    // The proposer itself unpins older versions.
     let (older, _) = ledger.replaced();
     kept.retain(|cid, _| !older.contains_key(cid));
     let kept = kept.into_keys().collect();
@@ -92,23 +92,25 @@ async fn differences(
 }
 
 impl Replicator {
-    /// At the start: pins again what is in the ledger but not pinned when the database of pins was lost. What cannot be
-    /// pinned is fetched again.
+    /// Compares the ledger with the pins at the start. When the database of pins was lost, pins the kept files again.
+    /// Files that cannot be pinned are fetched again.
     pub(super) async fn compare_with_pins(&mut self) -> Result<(), ReplicatorError> {
         let mut lost: BTreeSet<Cid> = self.node.incomplete_pins().await?.into_iter().collect();
         let are_pins_new = self.node.store().are_pins_new();
         let found = differences(&self.node, &self.ledger, are_pins_new).await?;
-        // Together first: after a crash between two of these, the rest would look unpinned by a person.
+        // All are pinned together if possible. After a crash between single pins, the rest would look as if a
+        // user had unpinned them.
         let all: Vec<Cid> = found.pins_lost.iter().copied().collect();
         let is_done = all.is_empty() || self.node.pin_all(all).await.is_ok();
         let apart = if is_done { BTreeSet::new() } else { found.pins_lost };
         for cid in apart {
             if let Err(error) = self.node.pin(cid).await {
-                tracing::warn!(%cid, %error, "a kept file could not be pinned anew");
+                tracing::warn!(%cid, %error, "a kept file could not be pinned again");
                 lost.insert(cid);
             }
         }
-        // A crash came between letting go of these and unpinning them, or between a person's pin and taking them back.
+        // These pins remain from a crash: after a file was let go of but before it was unpinned, or after a user pinned
+        // a file but before it was taken back.
         let by_persons = self.node.pins_by_persons().await?;
         let (back, remnants) = found.pinned.into_iter().partition(|cid| by_persons.contains(cid));
         self.node.unpin_all(Vec::from_iter::<BTreeSet<Cid>>(remnants)).await?;
@@ -117,7 +119,7 @@ impl Replicator {
         self.lost(&lost).await
     }
 
-    /// Does what follows from pins that a person made or removed.
+    /// Applies pins that a user added or removed.
     pub(super) async fn follow_pins(&mut self) -> Result<(), ReplicatorError> {
         let Differences { unpinned, pinned, .. } = differences(&self.node, &self.ledger, false).await?;
         self.note_unpinned(unpinned).await?;
@@ -145,7 +147,7 @@ impl Replicator {
         self.let_go(unpinned, Reason::Unpinned).await
     }
 
-    /// Lets go of files, for this reason.
+    /// Notes files that this node lets go of for this reason.
     pub(super) async fn let_go(
         &mut self,
         cids: BTreeSet<Cid>,
@@ -156,18 +158,18 @@ impl Replicator {
         Ok(self.ledger.let_go(rows).await?)
     }
 
-    /// Unpins the kept files that nobody has listed for the grace time. Their blocks stay until room is needed.
+    /// Unpins the kept files that no peer has listed for the grace time. Their blocks stay until space is needed.
     pub(super) async fn release_unlisted(&mut self) -> Result<(), ReplicatorError> {
         let changes = std::mem::take(&mut self.decisions.decider().unlisted().changes);
         if !changes.released.is_empty() {
             let (files, days) = (changes.released.len(), GRACE / 86_400);
-            tracing::info!(files, days, "kept files that nobody lists any more are unpinned");
+            tracing::info!(files, days, "kept files that no robot lists any more are unpinned");
             self.forget(changes.released.iter().copied().collect()).await?;
         }
         Ok(self.ledger.note_unlisted(&changes).await?)
     }
 
-    /// Unpins the files that were let go of, and has the next decision take back what this node states about them.
+    /// Unpins the files that were let go of. The next decision takes back the statements of this node about them.
     pub(super) async fn release(&mut self) -> Result<(), ReplicatorError> {
         let releasing = self.ledger.releasing();
         if !releasing.is_empty() {

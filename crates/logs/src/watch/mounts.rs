@@ -1,15 +1,16 @@
-//! Which mounts decide what lies at a path: mounting a disk over a folder changes what is there, and inotify does not tell.
+//! Finds the mounts that affect a path. A disk that is mounted over a folder replaces it, and inotify does not report
+//! this.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-/// The list of mounts of this process. Reading it is cheap; `poll` tells when it changed.
+/// Path of the list of mounts of this process. Reading it is cheap, and `poll` reports when it changed.
 pub(super) const MOUNTS: &str = "/proc/self/mountinfo";
-/// Number of the field with the mount point in a line of that list (proc_pid_mountinfo(5)).
+/// Index of the field with the mount point in a line of the list (proc_pid_mountinfo(5)).
 const MOUNT_POINT: usize = 4;
 
-/// Returns the lines of the list of mounts whose mount points lie on the way to one of these folders or below it.
+/// Returns the lines of the list of mounts whose mount points are at, above or below one of these folders.
 pub(super) fn around(list: &[u8], folders: &[PathBuf]) -> Vec<Vec<u8>> {
     let folders: Vec<Vec<u8>> = folders.iter().map(|folder| escape(folder)).collect();
     let is_near = |line: &&[u8]| {
@@ -21,7 +22,7 @@ pub(super) fn around(list: &[u8], folders: &[PathBuf]) -> Vec<Vec<u8>> {
     list.split(|byte| *byte == b'\n').filter(is_near).map(<[u8]>::to_vec).collect()
 }
 
-/// Writes a path as the list has it: white space and backslashes as three octal digits.
+/// Escapes a path as in the list: white space and backslashes become a backslash and three octal digits.
 fn escape(path: &Path) -> Vec<u8> {
     let mut escaped = Vec::new();
     for byte in path.as_os_str().as_bytes() {
@@ -45,7 +46,7 @@ mod tests {
 ";
 
     #[test]
-    fn only_mounts_on_the_way_to_the_folder_and_below_it_matter() {
+    fn only_mounts_above_and_below_the_folder_matter() {
         let numbers = |folder: &str| -> Vec<String> {
             let lines = around(LIST, &[folder.into()]);
             lines.iter().map(|line| String::from_utf8_lossy(&line[..2]).into_owned()).collect()

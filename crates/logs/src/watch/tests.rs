@@ -2,10 +2,11 @@ use super::*;
 use std::fs;
 use std::time::Duration;
 
-/// More than any change takes to be told on a busy machine.
+/// Time limit for the report of a change, also on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// A watched path without the thread: inotify queues an event before the call that causes it returns.
+/// A watched path without the thread. No waiting is needed: inotify queues an event before the call that causes it
+/// returns.
 struct Folder {
     watched: Arc<Watched>,
     path: PathBuf,
@@ -18,7 +19,7 @@ impl Folder {
         folder
     }
 
-    /// Sets the watches as a scan does, and reads what there is.
+    /// Sets the watches on all subfolders, as a scan does.
     fn scan(&self) {
         scan(Marking { watched: self.watched.clone(), set: BTreeMap::new() }, &self.path);
     }
@@ -28,7 +29,7 @@ impl Folder {
     }
 
     fn tells(&self, what: &str) {
-        assert!(self.hears(), "not told: {what}");
+        assert!(self.hears(), "not reported: {what}");
         self.scan();
         self.hears();
     }
@@ -53,7 +54,7 @@ fn shared() -> (tempfile::TempDir, Folder) {
 }
 
 #[test]
-fn a_scan_is_not_heard_nor_reading_of_files_but_changes_are() {
+fn changes_are_reported_but_scans_and_reads_are_not() {
     let (_root, folder) = shared();
     let run = folder.path.join("run");
     fs::create_dir(&run).unwrap();
@@ -78,27 +79,27 @@ fn the_watch_follows_the_path_when_another_folder_takes_its_place() {
     let (root, folder) = shared();
     let (aside, other) = (root.path().join("aside"), root.path().join("other"));
     fs::rename(&folder.path, &aside).unwrap();
-    folder.tells("it was moved away");
+    folder.tells("the folder was moved away");
     fs::write(aside.join("a.bag"), "").unwrap();
-    assert!(!folder.hears(), "what was moved away does not matter");
+    assert!(!folder.hears(), "changes in the folder that was moved away do not matter");
     fs::create_dir(&folder.path).unwrap();
-    folder.tells("it was made anew");
+    folder.tells("the folder was created again");
     fs::write(folder.path.join("b.bag"), "").unwrap();
     folder.tells("a file in the new folder");
     fs::create_dir(&other).unwrap();
-    assert!(!folder.hears(), "what is made beside it does not matter");
+    assert!(!folder.hears(), "a new folder beside it does not matter");
     fs::remove_dir_all(&folder.path).unwrap();
-    folder.tells("it was removed");
+    folder.tells("the folder was removed");
     std::os::unix::fs::symlink(&other, &folder.path).unwrap();
-    folder.tells("a link leads there now");
+    folder.tells("a link replaced the folder");
     fs::write(other.join("c.bag"), "").unwrap();
-    folder.tells("a file where the link leads");
+    folder.tells("a file in the target of the link");
     fs::remove_file(&folder.path).unwrap();
     folder.tells("the link was removed");
 }
 
 #[test]
-fn a_folder_that_comes_later_is_told_step_by_step() {
+fn the_creation_of_each_missing_folder_on_the_way_is_reported() {
     let root = tempfile::tempdir().unwrap();
     let folder = Folder::new(root.path().join("media/stick/logs"));
     fs::create_dir(root.path().join("unrelated")).unwrap();
@@ -114,19 +115,19 @@ fn a_folder_that_comes_later_is_told_step_by_step() {
 }
 
 #[test]
-fn what_a_link_leads_to_is_told_when_it_comes() {
+fn the_creation_of_the_target_of_a_link_is_reported() {
     let root = tempfile::tempdir().unwrap();
     let later = root.path().join("stick/logs");
     std::os::unix::fs::symlink(&later, root.path().join("shared")).unwrap();
     let folder = Folder::new(root.path().join("shared"));
     fs::create_dir_all(&later).unwrap();
-    folder.tells("where the link leads is a folder now");
+    folder.tells("the target of the link is a folder now");
     fs::write(later.join("a.bag"), "").unwrap();
     folder.tells("a file");
 }
 
 #[tokio::test]
-async fn the_thread_tells_and_ends_with_the_watch() {
+async fn the_thread_reports_changes_and_ends_with_the_watch() {
     let root = tempfile::tempdir().unwrap();
     let watch = FolderWatch::new(root.path().to_owned()).unwrap();
     scan(watch.mark(), root.path());

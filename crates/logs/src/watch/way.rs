@@ -1,19 +1,20 @@
-//! The way to a folder: the folders above it, in which something may be renamed, removed or made so that another folder lies
-//! at its path.
+//! The way to a folder: the folders above its path. A rename, removal or creation in one of them can put another folder
+//! at the path.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Folders on a way, and the names in each of which something may be made or replaced. Where the next folder is there and is
-/// no link, it tells by itself when it is moved or removed, and the set is empty.
+/// Folders on a way, with the names in each that may be created or replaced. Where the next folder exists and is not a
+/// link, the set is empty: that folder reports by itself when it is moved or removed.
 pub(super) type Way = BTreeMap<PathBuf, BTreeSet<OsString>>;
 
-/// Maximum number of links that are followed, as the kernel has it (path_resolution(7)).
+/// Maximum number of links that are followed, as in the kernel (path_resolution(7)).
 const MAX_LINKS: usize = 40;
 
-/// Returns the way to an absolute path, and to wherever links lead on it, also to what is not there yet.
+/// Returns the way to an absolute path. It includes the ways to the targets of links on the path, even if they do not
+/// exist yet.
 pub(super) fn to(path: &Path) -> Way {
     let (mut way, mut paths) = (Way::new(), vec![path.to_owned()]);
     for _ in 0..=MAX_LINKS {
@@ -23,7 +24,7 @@ pub(super) fn to(path: &Path) -> Way {
     way
 }
 
-/// Adds a path as it is written. Returns the paths to which the links on it lead.
+/// Adds the folders of a path without following links. Returns the paths to which the links on it lead.
 fn add(way: &mut Way, path: &Path) -> Vec<PathBuf> {
     let mut onward = Vec::new();
     for below in path.ancestors() {
@@ -34,7 +35,7 @@ fn add(way: &mut Way, path: &Path) -> Vec<PathBuf> {
         }
         if let (Ok(target), Ok(rest)) = (fs::read_link(below), path.strip_prefix(below)) {
             let target = folder.join(target);
-            // With a slash at its end a path would mean what a link leads to.
+            // Joining an empty rest would add a trailing slash, and then the path would mean the target of a link.
             onward.push(if rest == Path::new("") { target } else { target.join(rest) });
         }
     }
@@ -46,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_matter_where_something_is_missing_or_a_link() {
+    fn names_matter_where_a_folder_is_missing_or_a_link() {
         let root = tempfile::tempdir().unwrap();
         let root = root.path().canonicalize().unwrap();
         fs::create_dir_all(root.join("disk/logs")).unwrap();
@@ -65,7 +66,7 @@ mod tests {
         assert_eq!(
             way[&root.join("link/later")],
             BTreeSet::from(["logs".into()]),
-            "it cannot be watched yet"
+            "the missing folder is on the way, although it cannot be watched yet"
         );
     }
 }

@@ -1,11 +1,12 @@
-//! Numbers of jobs.
+//! Job numbers, which identify the jobs of a service.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 use store::TableKey;
 
-/// Number of a job among those of its service. Numbers only grow while a job with the last one is remembered.
+/// Number of a job among those of its service. A new job gets the highest remembered number plus one, so the number of
+/// a forgotten job can be used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct JobNumber(pub u64);

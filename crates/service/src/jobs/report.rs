@@ -1,16 +1,16 @@
-//! How far a job is.
+//! The status and progress of a job.
 
 use super::JobNumber;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-/// How far a job is.
+/// Progress of a job.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Progress {
-    /// Bytes or steps that are done.
+    /// Number of bytes or steps that are done.
     pub done: u64,
-    /// Bytes or steps in total, if known.
+    /// Total number of bytes or steps, if known.
     pub total: Option<u64>,
 }
 
@@ -20,21 +20,21 @@ pub struct Progress {
 pub struct JobStatus<R> {
     /// Number of the job.
     pub job: JobNumber,
-    /// How far the job is.
+    /// Progress of the job.
     pub progress: Progress,
-    /// Whether the job ended, and how.
+    /// State of the job, with its result.
     pub state: JobState<R>,
 }
 
-/// Whether a job ended, and how.
+/// State of a job, with its result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobState<R> {
-    /// It has not ended.
+    /// The job has not ended.
     Running,
-    /// It succeeded.
+    /// The job succeeded, with this result.
     Done(R),
-    /// It failed; the reason as a sentence.
+    /// The job failed, with the reason as a sentence.
     Failed(String),
 }
 
@@ -43,7 +43,7 @@ pub enum JobState<R> {
 pub struct ProgressReporter(pub(super) watch::Sender<Progress>);
 
 impl ProgressReporter {
-    /// Reports how much is done, and of how much if that is known.
+    /// Reports the bytes or steps that are done, and their total number if known.
     pub fn report(&self, done: u64, total: Option<u64>) {
         self.0.send_replace(Progress { done, total });
     }

@@ -1,4 +1,4 @@
-//! Jobs on the disk.
+//! Reads and writes durable jobs on the disk.
 
 use super::{Changes, Inner, Job, JobError, JobKind, JobNumber, JobRow, Jobs, RowOf};
 use std::collections::BTreeMap;
@@ -7,8 +7,8 @@ use store::{Table, TableError};
 use tokio::sync::{Notify, watch};
 
 impl<K: JobKind> Jobs<K> {
-    /// Reads durable jobs from the disk. Blocks. An order for which `is_valid` does not hold is left out, as is a row
-    /// that cannot be read.
+    /// Reads durable jobs from the disk. This call blocks. Jobs whose order is not `is_valid`, and rows that cannot be
+    /// read, are left out.
     ///
     /// # Errors
     /// When the disk cannot be read.
@@ -32,7 +32,7 @@ impl<K: JobKind> Jobs<K> {
         Self(Arc::new(Inner { table, items: Mutex::new(items), writing, changed, version }))
     }
 
-    /// Writes rows in one commit. They are on the disk when this returns.
+    /// Writes rows in one commit. They are durable when this returns.
     pub(super) async fn write(&self, changes: Changes<K>) -> Result<(), JobError> {
         if let Some(table) = &self.0.table {
             table.write_async(&changes).await?;

@@ -21,7 +21,7 @@ async fn run(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_goes_on_while_somebody_asks_for_it() {
+async fn a_job_continues_while_a_client_asks_for_it() {
     let jobs = jobs();
     let work = |reporter: ProgressReporter| async move {
         reporter.report(3, Some(9));
@@ -37,11 +37,14 @@ async fn a_job_goes_on_while_somebody_asks_for_it() {
     }
     assert!((100..300).contains(&asked), "{asked}");
     tokio::time::sleep(UNATTENDED + Duration::from_secs(1)).await;
-    assert!(matches!(jobs.wait(job).await, Err(JobError::Unknown(_))), "its end is forgotten in the end");
+    assert!(
+        matches!(jobs.wait(job).await, Err(JobError::Unknown(_))),
+        "its result is forgotten after a while"
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_that_nobody_asks_for_is_given_up() {
+async fn a_job_that_no_client_asks_for_is_aborted() {
     let jobs = jobs();
     let (held, dropped) = tokio::sync::oneshot::channel::<()>();
     let job = run(&jobs, async move {
@@ -82,7 +85,7 @@ async fn the_number_of_open_jobs_is_bounded() {
 }
 
 #[tokio::test]
-async fn the_same_order_is_one_job_and_old_ends_are_forgotten() {
+async fn the_same_order_gives_one_job_and_old_results_are_forgotten() {
     let jobs = jobs();
     let same = |text: &'static str| move |order: &String| order == text;
     let first = jobs.order("a".to_owned(), same("a")).await.unwrap();
