@@ -14,7 +14,7 @@ use telemetry::metrics;
 pub(crate) enum NamedBy {
     /// The owner of this node.
     Owner,
-    /// Another peer.
+    /// A peer, in a line or a record.
     Others,
 }
 
