@@ -34,7 +34,7 @@ pub enum Output {
     Channel(ChannelCommand),
     /// A record is in the set now. The receiver stores it, and notifies the services.
     Admitted {
-        /// The record.
+        /// The new record.
         record: Record,
         /// Whether the record only repeats an earlier record of its signer, for at least as long. Then nothing changes
         /// until the earlier one ends.

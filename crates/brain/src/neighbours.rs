@@ -94,7 +94,7 @@ impl Neighbour {
     }
 }
 
-/// All neighbours.
+/// All known neighbours.
 #[derive(Debug, Default)]
 pub(crate) struct Neighbours {
     known: BTreeMap<NeighbourId, Neighbour>,

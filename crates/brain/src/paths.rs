@@ -33,7 +33,7 @@ pub(crate) const PATH_CAPACITY: Capacity = Capacity {
     is_lossy: true,
 };
 
-/// A path.
+/// An open path.
 #[derive(Debug)]
 struct Path {
     id: ChannelId,
