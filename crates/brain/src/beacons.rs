@@ -123,7 +123,7 @@ fn agreed(node: &mut Node, now: Now, id: ChannelId, peer: PeerId, beacon: &Beaco
 }
 
 /// Plans a comparison with a neighbour, at a time when records that are on their way should have arrived. The node that
-/// holds fewer records goes first: most often it lacks some, and then others need not compare as well. When several
+/// holds fewer records goes first: most often it lacks some, and then other nodes need not compare as well. When several
 /// nodes lack the same records, the first request makes them be sent to all. So the more records are missing, the
 /// longer the nodes that hold more wait.
 fn plan_comparison(node: &mut Node, now: Now, channel: ChannelId, peer: PeerId, beacon: &Beacon) {

@@ -31,7 +31,7 @@ const LEARNING: Duration = Duration::from_secs(120);
 /// host. With more ranges, the oldest two are merged. At worst, an old record of the other host then counts as an own
 /// one.
 const MAX_RANGES: usize = 256;
-/// Buckets in which a node makes statements about itself without being told to.
+/// Buckets in which a node makes statements about itself automatically.
 const CLAIMS: [&Family; 5] =
     [PEER.family(), HOSTNAME.family(), VERSION.family(), ADDRESSES.family(), IPFS_ADDRESSES.family()];
 

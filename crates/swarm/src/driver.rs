@@ -46,7 +46,7 @@ pub struct Setup {
     pub version: String,
     /// Seed of all random choices in the brain.
     pub seed: u64,
-    /// Absolute path of the control socket, which programs on this computer are told; `None` if there is none.
+    /// Absolute path of the control socket, as pongs name it to programs on this computer; `None` if there is none.
     pub control_socket: Option<String>,
 }
 
@@ -58,7 +58,7 @@ pub enum DriverError {
     Read(#[from] ReadError),
 }
 
-/// Runs the brain. If a run dies, another can be begun with the same driver: the services keep their handles, and the
+/// Runs the brain. If a run fails, another can be begun with the same driver: the services keep their handles, and the
 /// records are read from the disk again.
 pub struct Driver {
     setup: Setup,

@@ -131,7 +131,7 @@ impl WriteBehind {
             self.under_way = None;
             // After a panic inside the store, the records of that batch are not on the disk, but the swarm still has
             // them.
-            return ended.inspect_err(|error| tracing::error!(%error, "a commit ended with a panic; its records are not on the disk")).ok();
+            return ended.inspect_err(|error| tracing::error!(%error, "a commit to the disk panicked")).ok();
         }
         match self.due.into_iter().chain(self.renewals.due()).min() {
             Some(due) => tokio::time::sleep_until(due).await,

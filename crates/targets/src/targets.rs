@@ -24,8 +24,8 @@ const MAX_HOSTS: usize = 4096;
 /// Maximum number of sockets at which peers have answered that are kept.
 const MAX_REACHED: usize = 1024;
 
-/// Targets that were contacted lately because other peers named them. The type `Who` names a peer; use `()` where peers do not
-/// prove their identity.
+/// Targets that were contacted lately because other peers named them. The type `Who` names a peer; use `()` where peers
+/// do not prove their identity.
 #[derive(Debug)]
 pub struct Targets<Who> {
     hosts: BTreeMap<IpAddr, Tokens>,

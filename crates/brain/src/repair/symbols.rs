@@ -129,7 +129,7 @@ impl Comparisons {
         }
     }
 
-    /// Sends the last line again, in case it got lost, or else begins anew: of the many lines of a large difference,
+    /// Sends the last line again, in case it got lost, or else begins again: of the many lines of a large difference,
     /// some would always get lost.
     pub(super) fn try_again(&mut self, node: &mut Node, now: Now, id: SessionId) {
         let Some(session) = self.sessions.get(&id) else { return };
