@@ -1,9 +1,10 @@
-//! What finding and giving missing records costs over a link, in bytes, beside negentropy on the same sets.
+//! Measures the bytes that finding and giving missing records costs over a link, beside negentropy on the same sets.
 //!
 //!     cargo bench -p brain
 //!
-//! Two brains on one network, 10,000 records, some of which one of them lacks. Counted are all bytes of all lines that
-//! they exchange over the link, both ways; the bytes of a record are those of its line when it is said as news.
+//! Two brains on one network share 10,000 records, some of which one of them lacks. The benchmark counts all bytes of
+//! all lines that they exchange over the link, both ways. The size of a record is that of its line when it is sent as
+//! news.
 #![expect(clippy::unwrap_used, reason = "a benchmark that fails has nothing to print")]
 
 use brain::{Brain, Input, Now, Output, Settings};
@@ -41,7 +42,7 @@ fn main() {
     }
 }
 
-/// Records as a class makes them over a week, oldest first.
+/// Returns records as a class makes them over a week, oldest first.
 fn records(random: &mut ChaCha8Rng) -> Vec<Record> {
     let keys: Vec<Keypair> = (0..50u8).map(|seed| Keypair::from_seed([seed; 32])).collect();
     let make = |n: usize| {
@@ -77,7 +78,7 @@ fn row(records: &[Record], lacking: &BTreeSet<usize>, gaps: &str) {
     let begun = Instant::now();
     pair.run();
     let took = begun.elapsed();
-    assert_eq!(pair.brains[1].set().len(), records.len(), "everything came");
+    assert_eq!(pair.brains[1].set().len(), records.len(), "all records arrived");
     let found = negentropy(records, lacking);
     let ratio = |bytes: usize| bytes as f64 / missing as f64;
     println!(
@@ -93,14 +94,15 @@ fn row(records: &[Record], lacking: &BTreeSet<usize>, gaps: &str) {
     );
 }
 
-/// Headers of Ethernet, IP and TCP for a connection's opening and end (8 segments), its full segments of 1448 bytes, a
-/// segment for each turn, and an acknowledgement for every second one.
+/// Returns the size of the headers of Ethernet, IP and TCP. Counts 8 segments that open and close the connection, full
+/// segments of 1448 bytes, a segment for each change of direction, and an acknowledgement for every second segment.
 fn tcp(pair: &Pair) -> usize {
     let segments = pair.bytes / 1448 + pair.turns;
     66 * (8 + segments + segments / 2)
 }
 
-/// What negentropy says to find the same difference, ordered by the records' begin, and naming what is wanted.
+/// Returns the number of bytes that negentropy sends to find the same difference and to name the wanted records. Orders
+/// the records by the start of their validity.
 fn negentropy(records: &[Record], lacking: &BTreeSet<usize>) -> usize {
     let storage = |is_in: &dyn Fn(usize) -> bool| {
         let mut storage = NegentropyStorageVector::new();
@@ -132,14 +134,14 @@ fn negentropy(records: &[Record], lacking: &BTreeSet<usize>) -> usize {
     }
 }
 
-/// Two brains on one network, on which only the first beacon passes; then a link.
+/// Two brains that meet on a network, and then exchange records over a link.
 struct Pair {
     brains: [Brain; 2],
     elapsed: Duration,
     queue: VecDeque<(Duration, usize, Input)>,
     bytes: usize,
     lines: usize,
-    /// How often the link's direction changed.
+    /// Number of times that the direction on the link changed.
     turns: usize,
     last: usize,
 }

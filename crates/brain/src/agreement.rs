@@ -1,4 +1,4 @@
-//! How this node's records compare with those that its neighbours showed lately.
+//! How this node's records compare with those that the latest beacons of its neighbours showed.
 
 use crate::Now;
 use crate::neighbours::Shown;
@@ -6,7 +6,7 @@ use crate::node::Node;
 use crate::replica::Verdict;
 use routing::{ChannelId, SyncStatus};
 
-/// Number of the longest beacon intervals for which a beacon says something about its sender.
+/// Time for which a beacon counts as recent, as a multiple of the longest beacon interval.
 const FRESH_INTERVALS: u32 = 3;
 
 impl Node {
@@ -14,7 +14,8 @@ impl Node {
         shown.at + self.channels.longest_interval(channel) * FRESH_INTERVALS > now.elapsed
     }
 
-    /// Whether another node of a network lately held what this node held. It then lacks what this node learns elsewhere.
+    /// Returns whether a neighbour on a network lately held the same records as this node, or all but its latest
+    /// changes. Such a neighbour lacks the records that this node learns elsewhere.
     pub(crate) fn has_company(&self, now: Now, channel: ChannelId) -> bool {
         self.neighbours.on(channel).any(|neighbour| {
             let shown = neighbour.shown.filter(|shown| self.is_fresh(now, channel, shown));
@@ -22,7 +23,7 @@ impl Node {
         })
     }
 
-    /// Compares this node with all neighbours heard lately.
+    /// Compares this node with all neighbours that were heard lately.
     pub(crate) fn sync_status(&self, now: Now) -> SyncStatus {
         let agreed = self.neighbours.last_agreed();
         let agreed = agreed.map(|at| now.elapsed.saturating_sub(at).as_secs());

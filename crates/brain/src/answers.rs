@@ -1,4 +1,4 @@
-//! Answers: a pong to a ping, records to a request or to a peer that lacks them, portion by portion.
+//! Answers: a pong to a ping, and records to a request or to a peer that lacks them, sent in portions.
 
 use crate::Now;
 use crate::node::{Node, briefly};
@@ -12,24 +12,24 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 use telemetry::metrics;
 
-/// Number of records that are sent before the channel has to report that it sent them all.
+/// Number of records to send on a link before the link has to report that all of them are sent.
 pub(crate) const PORTION: usize = 256;
 /// Maximum number of bytes around each payload in a line of several records.
 const AROUND_PAYLOAD: usize = 300;
 /// Maximum number of bytes around all records of a line.
 const AROUND_RECORDS: usize = 1024;
 
-/// Maximum number of steps of a search between two other inputs: about a millisecond.
+/// Maximum number of search steps before other inputs are handled: about a millisecond.
 const STEPS_AT_ONCE: usize = 100_000;
-/// Time that a step of a search counts as in the rate limit of all searches together: some five times what it takes, so
-/// that requests cost a fifth of a processor at most.
+/// Time charged for one search step against the rate limit of all searches. It is about five times the real time, so
+/// requests use at most a fifth of a processor.
 const TIME_OF_A_STEP: Duration = Duration::from_nanos(200);
-/// Time of searches that the limit allows at once: a million steps. A search of the records of a large class takes less.
+/// Burst of the rate limit of searches: a million steps. Searching the records of a large class takes less.
 const BURST: Duration = Duration::from_millis(200);
-/// Time between two parts of a search that found nothing yet, for other inputs.
+/// Pause of a search that found nothing yet, in which other inputs are handled.
 const BETWEEN_SEARCHES: Duration = Duration::from_millis(1);
 
-/// The records that are still to be sent on a link.
+/// Records that remain to be sent on a link.
 #[derive(Debug)]
 struct Answer {
     to: Address,
@@ -37,7 +37,7 @@ struct Answer {
     kind: AnswerKind,
     /// The search for the further records of a request.
     search: Option<Search>,
-    /// When the search goes on, while the rate limit holds it up.
+    /// Time at which the search resumes, while the rate limit delays it.
     waits_until: Option<Duration>,
 }
 
@@ -50,37 +50,38 @@ impl Answer {
 /// The purpose of an answer, which decides its form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum AnswerKind {
-    /// Answers a request: one record a line, then a pong with the status of this node.
+    /// Answers a request: one record per line, then a pong with the status of this node.
     Request,
-    /// Gives a peer what it lacks by a comparison that it began: several records a line, then a pong.
+    /// Sends a peer the records that it lacks, after a comparison that the peer began: several records per line, then a
+    /// pong.
     Repair,
-    /// Gives a peer what it lacks by a comparison that this node began: several records a line. The peer may have something
-    /// left to send.
+    /// Sends a peer the records that it lacks, after a comparison that this node began: several records per line. The
+    /// peer may still have records to send.
     Gift,
 }
 
-/// How far the records are sent that a comparison of this node owes a peer.
+/// Progress of sending the records that a peer lacks after a comparison of this node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum GiftProgress {
-    /// A portion is sent.
+    /// A portion is sent, and more follow.
     UnderWay,
-    /// All are sent.
+    /// All records are sent.
     Done,
 }
 
-/// The answers that are under way, at most one for each link.
+/// The answers that are under way, at most one per link.
 #[derive(Debug, Default)]
 pub(crate) struct Answers {
     open: BTreeMap<ChannelId, Answer>,
     /// Links that are closed once their answer is sent.
     closing: BTreeSet<ChannelId>,
-    /// When the steps that searches took are paid for.
+    /// Time up to which the search steps taken so far are paid for.
     paid_at: Duration,
 }
 
-/// Returns the address of an answer. It travels back the way of the question, so of a chain of channels that ends at a
-/// brain only the brain has to be named; or, when others forwarded the question and no path is known, what is behind the
-/// first of them.
+/// Returns the address to which an answer is sent. The answer takes the way of its question in reverse. If a brain
+/// asked directly or over a known path, the brain's address is enough. If other nodes forwarded the question and no
+/// path is known, returns the part of the address behind the first of these nodes.
 fn reply_to(question: &Envelope, is_on_path: bool) -> Address {
     let from = &question.from;
     match from.split_first() {
@@ -90,9 +91,9 @@ fn reply_to(question: &Envelope, is_on_path: bool) -> Address {
 }
 
 impl Answers {
-    /// Answers a ping with a pong by the same way. On a link the pong has the status of this node. On a network, where a
-    /// question costs its sender nothing, it is no longer than the question. A program on this computer is also told the
-    /// control socket.
+    /// Answers a ping with a pong by the same way. On a link, the pong carries the status of this node. On a network,
+    /// where a question costs its sender nothing, the pong is no longer than the ping. A program on this computer is
+    /// also told the path of the control socket.
     pub(crate) fn answer_ping(&self, node: &mut Node, now: Now, origin: Origin, ping: &Envelope) {
         node.count(&metrics::BRAIN_PINGS_ANSWERED);
         let to = reply_to(ping, node.paths.chain(origin.channel).is_some());
@@ -103,8 +104,8 @@ impl Answers {
         send_pong(node, now, origin, to, status);
     }
 
-    /// Answers a request with every record that matches, then a pong. On a network it sends only the pong, which names the
-    /// port at which to ask: there the asker has to prove its address before many bytes are sent to it.
+    /// Answers a request with every matching record, then a pong. On a network, sends only the pong, which names the
+    /// port at which to ask. There the sender of the request has to prove its address before many bytes are sent to it.
     pub(crate) fn answer_request(
         &mut self,
         node: &mut Node,
@@ -127,12 +128,12 @@ impl Answers {
         self.start(node, now, origin.channel, answer);
     }
 
-    /// Returns when a search goes on that its rate limit held up.
+    /// Returns the time at which the next delayed search resumes.
     pub(crate) fn next_wake(&self) -> Option<Duration> {
         self.open.values().filter_map(|answer| answer.waits_until).min()
     }
 
-    /// Goes on with one of the searches that were held up: the one that has waited longest.
+    /// Resumes the delayed search that has waited longest, if it is due.
     pub(crate) fn run(&mut self, node: &mut Node, now: Now) {
         let waiting = self.open.iter().filter_map(|(id, answer)| Some((answer.waits_until?, *id)));
         if let Some((_, id)) = waiting.min().filter(|(until, _)| *until <= now.elapsed) {
@@ -140,12 +141,12 @@ impl Answers {
         }
     }
 
-    /// Gives a peer on a link the records that it lacks by a comparison that it began.
+    /// Sends a peer on a link the records that it lacks, after a comparison that the peer began.
     pub(crate) fn repair(&mut self, node: &mut Node, now: Now, id: ChannelId, to: Address, keys: Vec<Key>) {
         self.start(node, now, id, Answer::of_keys(to, AnswerKind::Repair, keys));
     }
 
-    /// Gives a peer on a link the records that it lacks by a comparison that this node began.
+    /// Sends a peer on a link the records that it lacks, after a comparison that this node began.
     pub(crate) fn give(
         &mut self,
         node: &mut Node,
@@ -157,20 +158,20 @@ impl Answers {
         self.start(node, now, id, Answer::of_keys(to, AnswerKind::Gift, keys))
     }
 
-    /// Starts an answer on a link. What was still to be sent there is dropped, so that a peer that asks again and again is
-    /// owed one answer at most.
+    /// Starts an answer on a link. Drops the rest of an earlier answer there, so a peer that asks repeatedly is owed at
+    /// most one answer.
     fn start(&mut self, node: &mut Node, now: Now, id: ChannelId, new: Answer) -> Option<GiftProgress> {
         if !node.channels.contains(id) {
             return None;
         }
         let is_under_way = match self.open.get_mut(&id) {
-            // A peer names what it lacks in several lines.
+            // A peer names the records that it lacks in several lines.
             Some(answer) if answer.kind == AnswerKind::Gift && new.kind == AnswerKind::Gift => {
                 answer.keys.extend(new.keys);
                 true
             }
-            // A search that is held up has nothing under way: the link reports nothing, and the new answer has to wait
-            // for the same.
+            // While a search is delayed, nothing is under way on the link, and the link reports nothing. So the new
+            // answer waits until the same time.
             Some(answer) if answer.waits_until.is_some() => {
                 let waits_until = answer.waits_until;
                 *answer = Answer { waits_until, ..new };
@@ -178,11 +179,12 @@ impl Answers {
             }
             _ => self.open.insert(id, new).is_some(),
         };
-        // One portion at a time: the link reports when the one under way is sent.
+        // One portion at a time: the link reports when the current one is sent.
         if is_under_way { None } else { self.resume(node, now, id) }
     }
 
-    /// Sends the next portion, once the link has sent the one before; after the last portion, what ends the answer.
+    /// Sends the next portion, once the link has sent the one before. After the last portion, sends the message that
+    /// ends the answer.
     pub(crate) fn resume(&mut self, node: &mut Node, now: Now, id: ChannelId) -> Option<GiftProgress> {
         let mut answer = self.open.remove(&id)?;
         answer.waits_until = None;
@@ -209,8 +211,8 @@ impl Answers {
         is_gift.then_some(if is_done { GiftProgress::Done } else { GiftProgress::UnderWay })
     }
 
-    /// Finds the next records of a request, as far as the rate limit allows. If it allows nothing, or nothing was found
-    /// yet, the answer waits.
+    /// Finds the next records of a request, within the rate limit. If the limit is used up or nothing was found yet,
+    /// the answer waits.
     fn search(&mut self, node: &Node, now: Now, answer: &mut Answer) {
         let Some(search) = &mut answer.search else { return };
         if self.paid_at <= now.elapsed + BURST {
@@ -225,7 +227,7 @@ impl Answers {
         if search.is_done() {
             answer.search = None;
         } else if answer.keys.is_empty() {
-            // At once, but after whatever else came meanwhile.
+            // As soon as the limit allows, but after the inputs that arrived meanwhile.
             let is_allowed_at = self.paid_at.saturating_sub(BURST);
             answer.waits_until = Some(is_allowed_at.max(now.elapsed + BETWEEN_SEARCHES));
         }
@@ -246,7 +248,7 @@ impl Answers {
         }
     }
 
-    /// Notes that the other side of a link will send nothing more: the link is closed once its answer is sent.
+    /// Notes that the other side of a link will send nothing more. The link is closed once its answer is sent.
     pub(crate) fn ended(&mut self, node: &mut Node, id: ChannelId) {
         let Some(channel) = node.channels.get_mut(id) else { return };
         channel.is_pushed = false;
@@ -264,7 +266,7 @@ impl Answers {
 }
 
 fn send_one(node: &mut Node, now: Now, id: ChannelId, to: &Address, key: &Key) {
-    // The record may have left the set since the question.
+    // The record may have left the set since the request.
     if let (Some(channel), Some(record)) = (node.channels.get(id), node.replica.set().get(key)) {
         let envelope = Envelope::record(node.own_address(channel), to.clone(), record);
         node.send(now, id, Target::All, &envelope);
@@ -272,7 +274,7 @@ fn send_one(node: &mut Node, now: Now, id: ChannelId, to: &Address, key: &Key) {
     }
 }
 
-/// Sends several records a line, so that they share one envelope.
+/// Sends several records per line, so that they share one envelope.
 fn send_together(node: &mut Node, now: Now, id: ChannelId, to: &Address, keys: &[Key]) {
     let Some(channel) = node.channels.get(id) else { return };
     let empty = Envelope::new(node.own_address(channel), to.clone(), Message::pong(Validity::ALWAYS));
@@ -280,7 +282,7 @@ fn send_together(node: &mut Node, now: Now, id: ChannelId, to: &Address, keys: &
     let mut bytes = 0;
     for key in keys {
         let Some(carried) = node.replica.set().get(key).map(Carried::from) else { continue };
-        // Escaped, a payload is at most twice as long: it has no control characters.
+        // Escaping at most doubles the length of a payload, since it has no control characters.
         let length = 2 * carried.payload.len() + AROUND_PAYLOAD;
         if envelope.records.len() == MAX_RECORDS || bytes + length > MAX_LINE_BYTES - AROUND_RECORDS {
             node.send(now, id, Target::All, &std::mem::replace(&mut envelope, empty.clone()));
@@ -295,12 +297,12 @@ fn send_together(node: &mut Node, now: Now, id: ChannelId, to: &Address, keys: &
     }
 }
 
-/// Returns what a pong on a link says of this node; `None` on a network.
+/// Returns the status that a pong on a link carries; `None` on a network.
 fn link_status(node: &Node, now: Now, id: ChannelId) -> Option<Status> {
     node.channels.is_link(id).then(|| node.status(now))
 }
 
-/// Returns whether a program on this computer asks by itself, and not for somebody else by passing a line on.
+/// Returns whether a program on this computer asks directly, and the question was not forwarded for another node.
 fn is_asked_from_here(node: &Node, origin: Origin, question: &Envelope) -> bool {
     question.hops == 0 && node.channels.get(origin.channel).is_some_and(|channel| channel.is_local)
 }

@@ -1,4 +1,5 @@
-//! Beacons: showing others in a few bytes what this node holds, and seeing by theirs whether something is missing.
+//! Beacons show in a few bytes which records a node holds. By those of its neighbours, a node sees whether records are
+//! missing.
 
 use crate::Now;
 use crate::budget::SenderBudgets;
@@ -13,17 +14,17 @@ use std::net::IpAddr;
 use std::time::Duration;
 use telemetry::metrics;
 
-/// Distance, in seconds, between the bound of a neighbour and ours above which its beacons suppress nobody's. Its clock is
-/// wrong, or it lies; what it shows may still be compared.
+/// Maximum distance, in seconds, between the bound of a neighbour and ours at which its beacons still suppress ours.
+/// With a larger distance, its clock is wrong or it lies, but its records may still be compared.
 const MAX_BOUND_DISTANCE: u64 = 600;
-/// Rate limit for the beacons of one host, or of one link or other channel that does not tell its hosts.
+/// Rate limit for the beacons of one host, or of one channel that does not tell its hosts, such as a link.
 const OF_A_SENDER: Allowance = Allowance { burst: 60, per_minute: 600 };
-/// How long a neighbour that lacks records may take to ask for each, and at most in all. This node leaves it that time
-/// before it begins a comparison itself.
+/// Time that a neighbour with fewer records gets to ask for them: for each missing record, and at most in all. Only
+/// after that time does this node begin a comparison itself.
 const TIME_TO_ASK: (Duration, Duration) = (Duration::from_micros(500), Duration::from_secs(30));
-/// Share of the beacons that are left out on a channel where records wait to be sent.
+/// Share of the beacons that are skipped on a channel where records wait to be sent.
 const YIELDING: f64 = 0.75;
-/// How long other nodes' beacons may suppress this node's, on a network with few neighbours.
+/// Maximum time for which the beacons of other nodes suppress this node's, on a network with few neighbours.
 const MAX_SUPPRESSED: Duration = Duration::from_secs(600);
 
 /// The sender of a beacon, as far as the brain can tell who it is.
@@ -60,7 +61,7 @@ impl Beacons {
         }
     }
 
-    /// Takes the beacon of a peer on a network.
+    /// Handles the beacon of a peer on a network.
     pub(crate) fn received(
         &mut self,
         node: &mut Node,
@@ -73,11 +74,11 @@ impl Beacons {
         if !self.budgets.spend(origin.into(), OF_A_SENDER, now.elapsed) {
             return node.count(&metrics::BRAIN_BEACONS_REFUSED_OVER_BUDGET);
         }
-        // No node names one, and it would cost a walk through the whole set, now and with each status.
+        // No honest node names such a bound. It would cost a walk through the whole set, now and with each status.
         if !beacon.bound.0.is_multiple_of(BOUND_GRID) {
             return node.count(&metrics::BRAIN_BEACONS_REFUSED_ODD_BOUND);
         }
-        // Some records that end before our own time may be forgotten here.
+        // Records that end before our own time may be forgotten here already, so such a bound cannot be compared.
         if beacon.bound <= now.moment.time || !node.channels.is_network(origin.channel) {
             return;
         }
@@ -87,7 +88,7 @@ impl Beacons {
         match verdict {
             Verdict::Same => agreed(node, now, origin.channel, peer, &beacon),
             Verdict::Behind => {
-                // The changes may be on their way to the peer.
+                // The peer may not have received the changes yet.
                 if since + node.channels.round_trip(origin.channel) < now.elapsed {
                     node.reset_timer(now, origin.channel);
                 }
@@ -98,8 +99,8 @@ impl Beacons {
 }
 
 fn send(node: &mut Node, now: Now, id: ChannelId) {
-    // The records that wait here are news: a beacon would mostly announce what the others hear anyway. But where records
-    // always wait, some beacons have to be sent all the same.
+    // The records that wait here are new, so a beacon would mostly announce records that the neighbours are about to
+    // hear anyway. But where records always wait, some beacons have to be sent all the same.
     if node.channels.outbox.is_behind(id) && node.chance() < YIELDING {
         return;
     }
@@ -121,10 +122,10 @@ fn agreed(node: &mut Node, now: Now, id: ChannelId, peer: PeerId, beacon: &Beaco
     node.neighbours.agreed((id, peer), now.elapsed);
 }
 
-/// Plans a comparison with a neighbour, for when records that are on their way should have arrived. The node that holds
-/// fewer records goes first: most often it is the one that lacks some, and then others need not compare as well. When many
-/// lack the same, the first to ask makes the records be sent to all. So the more is missing, the longer the nodes that
-/// hold more wait.
+/// Plans a comparison with a neighbour, at a time when records that are on their way should have arrived. The node that
+/// holds fewer records goes first: most often it lacks some, and then other nodes need not compare as well. When several
+/// nodes lack the same records, the first request makes them be sent to all. So the more records are missing, the
+/// longer the nodes that hold more wait.
 fn plan_comparison(node: &mut Node, now: Now, channel: ChannelId, peer: PeerId, beacon: &Beacon) {
     let round_trip = node.channels.round_trip(channel);
     let (ours, theirs) = (node.replica.fingerprint(beacon.bound).count, beacon.fingerprint.count);

@@ -1,4 +1,4 @@
-//! The brain: its parts together, and which of them takes which input.
+//! The whole brain: passes each input to the part that handles it.
 
 mod admit;
 mod receive;
@@ -22,14 +22,14 @@ use std::net::IpAddr;
 use std::time::Duration;
 use telemetry::{Metric, metrics};
 
-/// Minimum interval between looks for records that are over, when the brain is awake anyway.
+/// Minimum interval between checks for expired records, when the brain is awake anyway.
 const EXPIRE_EVERY: Duration = Duration::from_secs(5);
-/// Time after which the brain wakes for such a look, if nothing else woke it.
+/// Additional time after which the brain wakes for such a check, if nothing else woke it.
 const EXPIRE_LATE: Duration = Duration::from_secs(5);
 /// Clock jump, in seconds, that is treated as a clock change.
 const CLOCK_CHANGE: u64 = 60;
 
-/// See the crate's documentation.
+/// The brain of one node; see the documentation of the crate.
 #[derive(Debug)]
 pub struct Brain {
     node: Node,
@@ -41,18 +41,18 @@ pub struct Brain {
     /// Comparisons that other nodes begin.
     served: Served,
     forwarding: Forwarding,
-    /// The rate limits for lines of hosts on networks.
+    /// Rate limits for the lines of hosts on networks.
     host_budgets: SenderBudgets<IpAddr>,
     signer_rates: SignerRates<RecordSource>,
     next_expiry: Duration,
-    /// When the brain wakes for it at the latest.
+    /// Latest time at which the brain wakes to remove expired records.
     latest_expiry: Duration,
-    /// Time of day, and how far it is trusted, at the last input.
+    /// Time of day at the last input, and how far it is trusted.
     moment: Moment,
 }
 
 impl Brain {
-    /// Returns the brain of `me`, which holds what is in `set`. All random choices follow from `seed`.
+    /// Returns the brain of the node `me`, which holds the records of `set`. All random choices follow from `seed`.
     pub fn new(me: PeerId, set: Set, settings: Settings, version: &str, seed: u64) -> Self {
         Self {
             node: Node::new(me, set, settings, version, seed),
@@ -70,12 +70,12 @@ impl Brain {
         }
     }
 
-    /// Returns everything that this node holds.
+    /// Returns all records that this node holds.
     pub fn set(&self) -> &Set {
         self.node.replica.set()
     }
 
-    /// Replaces the policy. What the new one does not allow to keep leaves the set.
+    /// Replaces the policy. Records that the new policy does not allow leave the set.
     pub fn adopt(&mut self, policy: Policy, now: Now) -> Vec<Output> {
         let dropped = self.node.replica.adopt(policy, now.moment);
         self.node.reset_timers(now);
@@ -85,32 +85,32 @@ impl Brain {
         std::mem::take(&mut self.node.outputs)
     }
 
-    /// Sets the path of the control socket of this node. Pongs name it to programs on the same computer, and to nobody else.
+    /// Sets the path of the control socket of this node. Pongs name it to programs on the same computer only.
     pub fn set_control_socket(&mut self, path: Option<String>) {
         self.node.control_socket = path;
     }
 
-    /// Returns what this node says about itself.
+    /// Returns the status of this node.
     pub fn status(&self, now: Now) -> Status {
         self.node.status(now)
     }
 
-    /// Returns what the clocks of neighbours show at `elapsed`; `None` when no neighbour shows a time.
+    /// Returns the time that the clocks of neighbours show at `elapsed`; `None` if no neighbour shows a time.
     pub fn neighbour_time(&self, elapsed: Duration) -> Option<NeighbourTime> {
         self.node.neighbour_time(elapsed)
     }
 
-    /// Adds to a count that the status shows. Services count by it what they do.
+    /// Adds `by` to a counter that is part of the status. Services use it to count their work.
     pub fn count_by(&mut self, metric: &'static Metric, by: u64) {
         self.node.counters.add(metric, by);
     }
 
-    /// Returns the table of routes.
+    /// Returns the routing table.
     pub fn table(&self) -> &Table {
         &self.forwarding.table
     }
 
-    /// Returns the latest time at which the next [`Input::Tick`] has to come, since start.
+    /// Returns the latest time, since start, at which the next [`Input::Tick`] has to come.
     pub fn next_wake(&self) -> Duration {
         let channels = &self.node.channels;
         let wakes = [
@@ -124,7 +124,7 @@ impl Brain {
         wakes.into_iter().flatten().fold(self.latest_expiry, Duration::min)
     }
 
-    /// Takes one input, and does whatever is due by `now` as well.
+    /// Handles one input, and everything that is due by `now`.
     pub fn handle(&mut self, now: Now, input: Input) -> Vec<Output> {
         self.advance(now);
         match input {
@@ -193,8 +193,8 @@ impl Brain {
         }
     }
 
-    /// Forgets what is over, and computes again who holds which role: now and then, and at once when the clock was set or
-    /// it turns out whether the time is known.
+    /// Removes expired records and recomputes the roles. Does so at intervals, and at once when the clock was set, or
+    /// when the time becomes known or unknown.
     fn advance(&mut self, now: Now) {
         let before = std::mem::replace(&mut self.moment, now.moment);
         let has_jumped = before.time.0.abs_diff(now.moment.time.0) > CLOCK_CHANGE;
@@ -206,7 +206,7 @@ impl Brain {
         self.latest_expiry = self.next_expiry + EXPIRE_LATE;
         self.node.check_clock(now);
         if is_changed {
-            // Records that were refused because of the time may be taken now.
+            // Records that were refused because of the time may be accepted now.
             self.node.neighbours.clear_backoffs();
             self.node.reset_timers(now);
         }
@@ -221,7 +221,7 @@ impl Brain {
 
 #[cfg(test)]
 impl Brain {
-    /// Whether a record could be sent on a channel at once if its budget allowed it.
+    /// Returns whether a record could be sent on a channel at once if its budget allowed it.
     pub(crate) fn is_behind(&self, channel: ChannelId) -> bool {
         self.node.channels.outbox.is_behind(channel)
     }

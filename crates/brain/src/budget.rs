@@ -4,7 +4,7 @@ use routing::{Allowance, Capacity};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Parts of a token. A millisecond of any rate per minute is a whole number of parts.
+/// Parts per token. With this number, a millisecond adds a whole number of parts at any rate per minute.
 const PARTS: u64 = 60_000;
 /// Maximum number of senders whose budgets one table keeps.
 const MAX_SENDERS: usize = 1024;
@@ -28,13 +28,13 @@ impl Tokens {
     fn fill(&mut self, elapsed: Duration) {
         let passed = elapsed.saturating_sub(self.since).as_millis();
         let passed = u64::try_from(passed).unwrap_or(u64::MAX);
-        // The fraction of a millisecond counts the next time.
+        // The remaining fraction of a millisecond counts the next time.
         self.since += Duration::from_millis(passed);
         let back = passed.saturating_mul(u64::from(self.allowance.per_minute));
         self.left = self.left.saturating_add(back).min(u64::from(self.allowance.burst) * PARTS);
     }
 
-    /// Whether the bucket holds this many tokens. It never holds more than the burst.
+    /// Returns whether the bucket holds this many tokens. It never holds more than the burst.
     pub(crate) fn has(&mut self, tokens: u32, elapsed: Duration) -> bool {
         self.fill(elapsed);
         self.left >= u64::from(tokens) * PARTS
@@ -79,7 +79,7 @@ impl Budget {
         (u32::try_from(bytes).unwrap_or(u32::MAX), self.capacity.pieces(bytes))
     }
 
-    /// Whether a line of this many bytes can ever be sent.
+    /// Returns whether a line of this many bytes can ever be sent.
     pub(crate) fn allows(&self, bytes: usize) -> bool {
         let (bytes, lines) = self.cost(bytes);
         bytes <= self.capacity.bytes.burst && lines <= self.capacity.lines.burst
@@ -110,7 +110,7 @@ impl Budget {
     }
 }
 
-/// A token bucket for each sender (a host or a channel), so that one that floods cannot use up the budget of others.
+/// Token buckets by sender (a host or a channel), so that one sender cannot use up the budget of others.
 #[derive(Debug)]
 pub(crate) struct SenderBudgets<Sender> {
     senders: BTreeMap<Sender, Tokens>,
@@ -123,7 +123,7 @@ impl<Sender> Default for SenderBudgets<Sender> {
 }
 
 impl<Sender: Ord + Copy> SenderBudgets<Sender> {
-    /// Takes one token of `sender`, and returns whether there was one.
+    /// Takes one token of `sender`, and returns whether one was left.
     pub(crate) fn spend(&mut self, sender: Sender, allowance: Allowance, elapsed: Duration) -> bool {
         if self.senders.len() >= MAX_SENDERS && !self.senders.contains_key(&sender) {
             self.evict_least_recent();
@@ -147,14 +147,14 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn a_burst_and_then_the_rate() {
+    fn a_bucket_allows_a_burst_and_then_its_rate() {
         let mut tokens = Tokens::full(Allowance { burst: 10, per_minute: 300 }, SECOND);
         let spent = |tokens: &mut Tokens, at| (0..100).filter(|_| tokens.spend(1, at)).count();
         assert_eq!(spent(&mut tokens, SECOND), 10);
         assert_eq!(spent(&mut tokens, SECOND * 2), 5);
         assert_eq!(tokens.when(2), SECOND * 2 + Duration::from_millis(400));
         assert_eq!(spent(&mut tokens, SECOND * 2 + Duration::from_millis(400)), 2);
-        assert_eq!(spent(&mut tokens, SECOND * 200), 10, "no more than the burst is ever there");
+        assert_eq!(spent(&mut tokens, SECOND * 200), 10, "the bucket never holds more than the burst");
     }
 
     #[test]
@@ -163,9 +163,9 @@ mod tests {
             Budget::full(Capacity { lines: Allowance { burst: 5, per_minute: 30 }, ..Capacity::IRC }, SECOND);
         assert!(budget.allows(750) && !budget.allows(751));
         assert!(budget.spend(450, SECOND) && !budget.spend(450, SECOND));
-        // Of the three pieces two are there.
+        // Three pieces are needed, and two tokens are left.
         assert_eq!(budget.when(450), SECOND * 3);
-        assert!(budget.spend(300, SECOND), "a short one still passes");
+        assert!(budget.spend(300, SECOND), "a short line still passes");
     }
 
     #[test]
@@ -178,7 +178,10 @@ mod tests {
         };
         assert_eq!(heard(&mut budgets, SECOND), 10);
         assert_eq!(heard(&mut budgets, SECOND * 2), 5);
-        assert!(budgets.spend("10.0.0.2".parse().unwrap(), allowance, SECOND), "others are not disturbed");
+        assert!(
+            budgets.spend("10.0.0.2".parse().unwrap(), allowance, SECOND),
+            "other hosts are not affected"
+        );
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! One channel: its medium, its remaining budget, and the timer of its beacons.
+//! One channel: its medium, its remaining budget, and its beacon timer.
 
 use crate::budget::Budget;
 use crate::trickle::{TimerAction, Trickle};
@@ -11,24 +11,25 @@ pub(crate) struct Channel {
     medium: Medium,
     /// The limits of the channel; `None` for a link that serves only one question or one comparison.
     capacity: Option<Capacity>,
-    /// Whether new records are sent to it: to networks and to peers, but not to a client that only asked a question.
+    /// Whether new records are pushed to it. True for networks and peers, false for a client that only asked a
+    /// question.
     pub(crate) is_pushed: bool,
     /// Whether the other side of the link is a program on this computer.
     pub(crate) is_local: bool,
     /// Number of bad lines so far.
     penalties: u32,
     budget: Option<Budget>,
-    /// When to show on it what this node holds.
+    /// Timer of the beacons that show this node's records.
     timer: Option<Trickle>,
     pub(crate) tally: ChannelStatus,
 }
 
-/// What became of a line.
+/// Result of trying to send a line.
 pub(crate) enum SendOutcome {
     Sent,
     /// The budget is used up until this time.
     OverBudget(Duration),
-    /// The line is longer than the channel ever takes.
+    /// The line is longer than the channel can ever send.
     TooLong,
 }
 
@@ -69,7 +70,7 @@ impl Channel {
         matches!(self.medium, Medium::Link { .. })
     }
 
-    /// Whether this is the channel's own address.
+    /// Returns whether `address` is the channel's own address.
     pub(crate) fn is_at(&self, address: &Address) -> bool {
         match &self.medium {
             Medium::Broadcast { at, .. } => at.as_ref() == Some(address),
@@ -77,12 +78,12 @@ impl Channel {
         }
     }
 
-    /// Returns who hears what is sent on the channel, as far as that is known.
+    /// Returns which nodes hear the channel, as far as that is known.
     pub(crate) fn reach(&self) -> Option<Reach> {
         if self.is_link() { Some(Reach::Peer) } else { self.capacity.as_ref().map(|capacity| capacity.reach) }
     }
 
-    /// Whether several nodes hear what is sent on the channel, so that one of them sending a record is enough.
+    /// Returns whether several nodes hear the channel, so that it is enough if one of them sends a record.
     pub(crate) fn is_shared(&self) -> bool {
         self.capacity.as_ref().is_some_and(|capacity| capacity.reach != Reach::Peer)
     }
@@ -110,7 +111,7 @@ impl Channel {
         }
     }
 
-    /// Notes a beacon that shows what this node would show.
+    /// Notes a beacon that shows the same records as this node's beacon would.
     pub(crate) fn heard_the_same(&mut self, elapsed: Duration) {
         if let Some(timer) = &mut self.timer {
             timer.heard_the_same(elapsed);
@@ -132,7 +133,7 @@ impl Channel {
         self.timer.as_mut()?.take_due(elapsed, patience, chance)
     }
 
-    /// Returns what people are shown of a channel with these limits.
+    /// Returns the status of a channel with these limits, as it is shown to people.
     pub(crate) fn status(&self, capacity: &Capacity, elapsed: Duration) -> ChannelStatus {
         ChannelStatus {
             reach: Some(capacity.reach),

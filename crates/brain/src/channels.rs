@@ -7,7 +7,8 @@ use routing::{Capacity, ChannelId, ChannelStatus, MAX_CHANNELS, Medium};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Number of the longest beacon intervals for which a peer counts as one of a channel after it was heard.
+/// Time for which a peer counts as present on a channel after it was heard, as a multiple of the longest beacon
+/// interval.
 const RECENT_INTERVALS: u32 = 3;
 
 /// The channels that are up, and the records that wait to be sent on them.
@@ -15,7 +16,7 @@ const RECENT_INTERVALS: u32 = 3;
 pub(crate) struct Channels {
     open: BTreeMap<ChannelId, Channel>,
     pub(crate) outbox: Outbox,
-    /// The sum of all links that are gone.
+    /// Sum of the counts of all closed links.
     closed_links: ChannelStatus,
 }
 
@@ -61,12 +62,12 @@ impl Channels {
         self.open.iter().map(|(id, channel)| (*id, channel))
     }
 
-    /// Returns the limits of a channel on which peers compare what they hold: a network, or a link that lasts.
+    /// Returns the limits of a channel on which peers compare their records: a network, or a link that lasts.
     pub(crate) fn capacity(&self, id: ChannelId) -> Option<&Capacity> {
         self.open.get(&id)?.capacity()
     }
 
-    /// Whether peers compare what they hold on this channel.
+    /// Returns whether peers compare their records on this channel.
     pub(crate) fn is_network(&self, id: ChannelId) -> bool {
         self.capacity(id).is_some()
     }
@@ -75,12 +76,12 @@ impl Channels {
         self.open.get(&id).is_some_and(Channel::is_link)
     }
 
-    /// Returns the channels on which peers compare what they hold.
+    /// Returns the channels on which peers compare their records.
     pub(crate) fn networks(&self) -> Vec<ChannelId> {
         self.iter().filter(|(_, channel)| channel.capacity().is_some()).map(|(id, _)| id).collect()
     }
 
-    /// Returns the time that an answer takes on a network.
+    /// Returns the round-trip time of a network.
     pub(crate) fn round_trip(&self, id: ChannelId) -> Duration {
         self.capacity(id).map_or(Duration::ZERO, |capacity| capacity.round_trip)
     }
@@ -106,14 +107,14 @@ impl Channels {
         self.iter().filter(|(_, channel)| is_due(channel)).map(|(id, _)| id).collect()
     }
 
-    /// Changes what is counted of a channel.
+    /// Changes the counts of a channel.
     pub(crate) fn tally(&mut self, id: ChannelId, change: impl FnOnce(&mut ChannelStatus)) {
         if let Some(channel) = self.open.get_mut(&id) {
             change(&mut channel.tally);
         }
     }
 
-    /// Returns what passed each network and each link that lasts, and all other links together.
+    /// Returns the status of each network and each lasting link, and the sum of all other links.
     pub(crate) fn statuses(&self, neighbours: &Neighbours, elapsed: Duration) -> Vec<ChannelStatus> {
         let mut links = self.closed_links.clone();
         let mut shown = Vec::new();

@@ -1,5 +1,5 @@
-//! Reads the clocks of neighbours: asks for the time while this node does not know it, and notices when this node's clock is
-//! far from theirs.
+//! Reads the clocks of neighbours. Asks for the time while this node does not know it, and reports when this node's
+//! clock is far from theirs.
 
 use crate::Now;
 use crate::node::Node;
@@ -11,17 +11,17 @@ use std::net::IpAddr;
 use std::time::Duration;
 use telemetry::{FaultReport, faults, report};
 
-/// Name under which a wrong clock is shown among the troubles.
+/// Name under which a wrong clock is listed among the troubles.
 const CLOCK: &str = "clock";
-/// How long after it was heard the clock of a neighbour still counts.
+/// Time for which the clock of a neighbour counts after it was heard.
 const REMEMBERED: Duration = Duration::from_secs(15 * 60);
 /// Shortest and longest interval between questions for the time.
 const ASK_EVERY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
-/// Difference, in seconds, between this node's clock and those of its neighbours that is told as a fault. Statements begin
-/// early enough that less does not matter.
+/// Difference, in seconds, between this node's clock and those of its neighbours above which a fault is reported.
+/// Statements begin early enough that a smaller difference does not matter.
 const MAX_DIFFERENCE: u64 = 20 * 60;
 
-/// Time of day that the clock of a neighbour showed, with the moment, since start, at which it was heard.
+/// Time of day that the clock of a neighbour showed, and the time since start at which it was heard.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ShownTime {
     time: Time,
@@ -32,13 +32,13 @@ pub(crate) struct ShownTime {
 #[derive(Debug, Default)]
 pub(crate) struct ClockQuery {
     next: Duration,
-    /// Time until the question after the next; nothing while there is nothing to ask.
+    /// Interval between the next question and the one after it; zero while there is nothing to ask.
     wait: Duration,
 }
 
 impl ClockQuery {
-    /// Sends a question on each network when one is due: a ping, which each neighbour answers with a pong that holds from
-    /// its own time on.
+    /// Sends a question on each network when one is due. The question is a ping. Each neighbour answers it with a pong
+    /// that is valid from the neighbour's own time on.
     pub(crate) fn run(&mut self, node: &mut Node, now: Now) {
         let networks = node.channels.networks();
         if now.moment.is_certain || networks.is_empty() || node.neighbour_time(now.elapsed).is_some() {
@@ -65,8 +65,8 @@ impl ClockQuery {
 }
 
 impl Node {
-    /// Notes what the clock of a neighbour shows: the start of a message that is of use only now. Whoever does not know
-    /// the time names none.
+    /// Notes the time that the clock of a neighbour shows: the start of a message that is of use only now. A node that
+    /// does not know the time names no start.
     pub(crate) fn note_clock(&mut self, now: Now, origin: Origin, peer: PeerId, validity: &Validity) {
         let shown = validity.from().map(|time| ShownTime { time, at: now.elapsed });
         if let Some(neighbour) = self.neighbours.get_mut(&(origin.channel, peer)) {
@@ -74,8 +74,8 @@ impl Node {
         }
     }
 
-    /// Returns what the clocks of neighbours show at `elapsed`. Each host has one vote, whatever number of names it uses, and
-    /// so have all peers of a channel that tells no hosts.
+    /// Returns the time that the clocks of neighbours show at `elapsed`. Each host has one vote, however many names it
+    /// uses. On a channel that does not tell its hosts, all peers together have one vote.
     pub(crate) fn neighbour_time(&self, elapsed: Duration) -> Option<NeighbourTime> {
         let mut hosts: BTreeMap<(Option<IpAddr>, Option<ChannelId>), Vec<Time>> = BTreeMap::new();
         for ((channel, _), neighbour) in self.neighbours.all() {
@@ -97,7 +97,7 @@ impl Node {
     }
 }
 
-/// Returns the time in the middle; of two, the earlier.
+/// Returns the median time; of two in the middle, the earlier.
 fn middle(mut times: Vec<Time>) -> Option<Time> {
     times.sort_unstable();
     times.get(times.len().saturating_sub(1) / 2).copied()
@@ -118,7 +118,7 @@ fn clock_fault(now: Now, neighbours: Option<NeighbourTime>) -> Option<FaultRepor
     }
 }
 
-/// Returns a span of time for people.
+/// Formats a span of time for people.
 fn span(seconds: u64) -> String {
     match seconds {
         0..7200 => format!("{} min", seconds / 60),
@@ -135,16 +135,20 @@ mod tests {
     const NOW: Time = Time(1_800_000_000);
 
     #[test]
-    fn the_time_in_the_middle_is_that_of_most() {
+    fn the_median_time_is_that_of_the_majority() {
         let middle = |times: &[u64]| middle(times.iter().copied().map(Time).collect()).map(|time| time.0);
         assert_eq!(middle(&[]), None);
         assert_eq!(middle(&[7]), Some(7));
-        assert_eq!(middle(&[9, 7]), Some(7), "a liar who names a late time does not win against one");
+        assert_eq!(
+            middle(&[9, 7]),
+            Some(7),
+            "a liar that names a late time does not win against one honest node"
+        );
         assert_eq!(middle(&[4_000, 7, 8]), Some(8));
     }
 
     #[test]
-    fn a_clock_that_is_far_off_is_told_with_the_difference() {
+    fn a_clock_that_is_far_off_is_reported_with_the_difference() {
         let fault = |ahead: i64, is_certain, heard: bool| {
             let moment = Moment { is_certain, ..Moment::certain(NOW) };
             let theirs = Time(NOW.0.saturating_add_signed(-ahead));

@@ -1,8 +1,8 @@
-//! Forwarding lines for others, towards where each line is addressed.
+//! Forwarding of lines for other nodes, towards the address of each line.
 //!
-//! An address is a chain. A node that gets a line takes the next channel off the front of its `to`, and puts its own address
-//! in front of its `from`, so that an answer finds its way back. Limits prevent abuse: a line is forwarded a few
-//! times at most, the same line only once, and each sender has a budget.
+//! An address is a chain. A node that receives a line removes the next channel from the front of its `to` address. It
+//! puts its own address in front of the `from` address, so that an answer finds its way back. Limits prevent abuse: a
+//! line is forwarded a few times at most, repetitions of a line are dropped, and each sender has a budget.
 
 use crate::Now;
 use crate::budget::{SenderBudgets, Tokens};
@@ -26,10 +26,10 @@ const MAX_HOPS: u8 = 8;
 const OF_A_SENDER: Allowance = Allowance { burst: 200, per_minute: 1200 };
 /// Rate limit, in bytes, for all senders together.
 const OF_ALL: Allowance = Allowance { burst: 256 * 1024, per_minute: 3_000_000 };
-/// Rate limit, in lines, for one host that was not heard. It may be a node of the swarm that only others hear, or a host that
-/// somebody wants to disturb.
+/// Rate limit, in lines, for one host that this node has not heard. The host may be a node of the swarm that only
+/// others hear, or the victim of an attack.
 const TO_AN_UNHEARD_HOST: Allowance = Allowance { burst: 100, per_minute: 300 };
-/// How long the same line is not forwarded again. A sender that repeats a line because it was lost waits for longer.
+/// Time for which the same line is not forwarded again. A sender that repeats a lost line waits longer.
 const DUPLICATE: Duration = Duration::from_millis(400);
 /// Maximum number of lines remembered to recognise duplicates.
 const MAX_RECENT: usize = 512;
@@ -40,7 +40,7 @@ pub(crate) struct Forwarding {
     pub(crate) is_on: bool,
     pub(crate) table: Table,
     hosts: SenderBudgets<IpAddr>,
-    /// The budgets of hosts that were not heard, to which lines go.
+    /// Budgets of lines to hosts that this node has not heard.
     unheard: SenderBudgets<IpAddr>,
     channels: SenderBudgets<ChannelId>,
     bytes: Option<Tokens>,
@@ -67,12 +67,12 @@ impl Forwarding {
             self.table.remove(&rule);
         }
         for rule in rules {
-            // Whoever configured the rules was told which of them are refused.
+            // The user who configured the rules was told which of them are refused.
             let _ = self.table.add(rule);
         }
     }
 
-    /// Takes a line for somebody else.
+    /// Handles a line that is addressed to another node.
     pub(crate) fn received(
         &mut self,
         node: &mut Node,
@@ -81,7 +81,8 @@ impl Forwarding {
         envelope: &Envelope,
         bytes: usize,
     ) {
-        // On a network all hear what is for one of them. Nothing has to be forwarded unless the address names a channel.
+        // On a network, all nodes hear a line that is addressed to one of them. Nothing has to be forwarded unless the
+        // address names a channel.
         let is_asked = envelope.to.hops() > 0
             || envelope.to.strip_queue(&node.here).is_some()
             || node.channels.get(origin.channel).and_then(|channel| channel.reach()) == Some(Reach::Peer);
@@ -101,7 +102,7 @@ impl Forwarding {
         }
     }
 
-    /// Takes the cost of a line from the budgets. If it may not be forwarded, returns what to count.
+    /// Takes the cost of a line from the budgets. If the line may not be forwarded, returns the metric to count.
     fn admit(
         &mut self,
         elapsed: Duration,
@@ -129,7 +130,7 @@ impl Forwarding {
 
     fn is_duplicate(&mut self, elapsed: Duration, envelope: &Envelope) -> bool {
         self.recent.retain(|(at, _)| *at + DUPLICATE > elapsed);
-        // The same line counts as one by whichever way it came.
+        // The same line counts as one, by whichever way it came.
         let same = Envelope { from: Address::command_line(), hops: 0, ..envelope.clone() };
         let digest = Digest::of(same.encode().as_bytes());
         if self.recent.iter().any(|(_, seen)| *seen == digest) {
@@ -142,13 +143,13 @@ impl Forwarding {
         false
     }
 
-    /// Whether the host of a step was heard, or has got few lines lately from all senders together.
+    /// Returns whether the host of a step was heard, or got only few lines lately from all senders together.
     fn may_disturb(&mut self, node: &Node, now: Now, next: &NextHop) -> bool {
         match next {
             NextHop::On(_, Target::Host(host)) if !node.is_heard(*host) => {
                 self.unheard.spend(host.ip(), TO_AN_UNHEARD_HOST, now.elapsed)
             }
-            // Dialling has a budget of its own.
+            // Dialling has a rate limit of its own.
             _ => true,
         }
     }
@@ -211,7 +212,7 @@ fn address_on(node: &Node, id: ChannelId) -> Option<Address> {
             let at = at.as_ref()?;
             match (at.first_hop()?.0, line.as_ref().and_then(Address::tcp)) {
                 (Hop::Udp(all), Some(own)) => Some(Address::udp_line((own.ip(), all.port.value()?).into())),
-                // The receiver of a datagram sees where it came from; this only names us.
+                // The receiver of a datagram sees where it came from; this address only names this node.
                 (Hop::Udp(_), None) => Some(node.here.clone()),
                 _ => Some(at.clone()),
             }

@@ -1,15 +1,15 @@
-//! The latest changes of the set, which tell a peer that is merely behind from one that differs.
+//! The latest changes of the set. They tell a peer that is merely behind from one that differs.
 
 use dcache::{End, Fingerprint, Record};
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Number of changes that are remembered.
+/// Number of changes that are kept.
 const CHANGES: usize = 64;
-/// Number of the latest changes of which a peer may lack any one or two and still count as behind.
+/// Number of the latest changes of which any one or two may be missing at a peer that still counts as behind.
 const PAIRS: usize = 32;
 
-/// One change of the set: the record that came, and the one that it replaced.
+/// A change of the set: a new record, and the record that it replaced.
 #[derive(Clone, Debug)]
 struct Change {
     at: Duration,
@@ -43,9 +43,9 @@ impl History {
         self.changes.front().map(|change| change.at)
     }
 
-    /// Tells whether `theirs` is our fingerprint (`ours`) without some of the latest changes: all since some time, or any
-    /// one or two. Then nothing is missing here, and the peer will ask for the rest. Returns when the oldest of these
-    /// changes happened.
+    /// Returns when the oldest change that a peer lacks happened, if the peer is merely behind. It is behind if
+    /// `theirs` is our fingerprint (`ours`) without some of the latest changes: all since some time, or any one or two.
+    /// Then nothing is missing here, and the peer will ask for the changes.
     pub(crate) fn explains(&self, theirs: Fingerprint, ours: Fingerprint, bound: End) -> Option<Duration> {
         self.since_some_time(theirs, ours, bound).or_else(|| self.but_for_two(theirs, ours, bound))
     }
@@ -80,13 +80,13 @@ mod tests {
     }
 
     #[test]
-    fn tells_who_is_behind_from_who_holds_something_else() {
+    fn a_peer_that_is_behind_is_told_from_one_that_differs() {
         let (mut history, bound) = (History::default(), End::at(Time(50)));
         let records: Vec<Record> = (1..=10).map(record).collect();
         let of =
             |records: &[&Record]| records.iter().fold(Fingerprint::default(), |sum, record| sum.with(record));
         for (second, record) in (1..).zip(&records) {
-            // The fifth takes the place of the fourth.
+            // The fifth record replaces the fourth.
             let former = (second == 5).then(|| records[3].clone());
             history.note(record.clone(), former, Duration::from_secs(second));
         }

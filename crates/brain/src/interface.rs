@@ -9,38 +9,38 @@ use std::time::Duration;
 /// start, which only grows.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
-    /// What is known of the time of day.
+    /// Time of day, and how far it is trusted.
     pub moment: Moment,
-    /// The time since this process started.
+    /// Time since this process started.
     pub elapsed: Duration,
 }
 
-/// Something that happened.
+/// An input of the brain: an event.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "nearly all inputs are of the large one, and none is kept")]
 pub enum Input {
     /// An event on a channel.
     Channel(ChannelEvent),
-    /// A new record of this node. It must be on this node's disk already: once sent, it may not be forgotten.
+    /// A new record of this node. It must already be on this node's disk: once sent, it may not be forgotten.
     Local(Record),
-    /// Nothing but the passing of time.
+    /// Time has passed, and nothing else happened.
     Tick,
 }
 
-/// Something to do.
+/// An output of the brain: a command or a notice.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
     /// A command for a channel.
     Channel(ChannelCommand),
-    /// A record is in the set now: store it, and tell the services.
+    /// A record is in the set now. The receiver stores it, and notifies the services.
     Admitted {
-        /// The record.
+        /// The new record.
         record: Record,
-        /// Whether it says what an earlier record of its signer says already, for at least as long. Then nothing changes
+        /// Whether the record only repeats an earlier record of its signer, for at least as long. Then nothing changes
         /// until the earlier one ends.
         is_renewal: bool,
     },
-    /// Records left the set: their place on the disk is free.
+    /// Records left the set. The receiver deletes them from the disk.
     Removed(Vec<Key>),
     /// A record of this node was refused by its own set.
     NotSaid(Refusal),
@@ -50,17 +50,17 @@ pub enum Output {
         channel: ChannelId,
         /// The host that sent it, on a broadcast channel.
         source: Option<SocketAddr>,
-        /// Why.
+        /// Reason of the refusal.
         reason: Refusal,
     },
 }
 
-/// How lines are routed that are not for everybody on a channel.
+/// Routing of lines that are not addressed to all nodes on a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Routing {
     /// Rules that rewrite addresses.
     pub rules: Vec<Rule>,
-    /// Chains of channels to peers with whom records are shared as if they were on a channel of this node.
+    /// Chains of channels to peers. Records are shared with these peers as if they were on a channel of this node.
     pub paths: Vec<Address>,
     /// Whether this node forwards lines for others.
     pub forwards: bool,
@@ -77,14 +77,14 @@ impl Default for Routing {
 pub struct Settings {
     /// Longest random delay before a record of another node is passed on to a shared network.
     pub relay_wait: Duration,
-    /// Delays between the copies of a record that its maker sends on networks that lose datagrams.
+    /// Delays between the copies of a record that its maker sends on lossy networks.
     pub repeats: Vec<Duration>,
-    /// Shortest and longest interval between comparisons that no beacon asks for.
+    /// Shortest and longest interval between checkups, which are comparisons that no beacon asks for.
     pub checkup_every: (Duration, Duration),
-    /// Number of missing records up to which two neighbours compare on the network, where others benefit as well. With
-    /// more missing, they compare over a link of their own if they can.
+    /// Maximum number of missing records for which two neighbours compare on the network, where others benefit as well.
+    /// With more records missing, they compare over a link of their own if possible.
     pub few: u64,
-    /// How long a comparison over a link may go on without bringing anything.
+    /// Maximum time for which a comparison over a link goes on without bringing any records.
     pub repair_timeout: Duration,
     /// Rate limit, in lines, for each host on a network.
     pub host_budget: Allowance,

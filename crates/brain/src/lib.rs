@@ -1,19 +1,19 @@
-//! The brain: what to send on which channel, and when.
+//! The brain decides which lines to send on which channel, and when.
 //!
-//! Inputs are what happens (a line came, a channel is up, time passed). Outputs are what to do (send, connect, store). In
-//! between there is nothing but the [`dcache::Set`] and a few small tables: no clock, no socket, no random source but a
-//! seeded one. So a whole swarm can be run in one process and repeated by its seed.
+//! Inputs are events (a line arrived, a channel is up, time passed). Outputs are commands (send, connect, store).
+//! Between them there are only the [`dcache::Set`] and a few small tables: no clock, no socket, and no random source
+//! other than a seeded one. So a whole swarm can run in one process, and its seed repeats the run.
 //!
-//! The files, each of which uses only those below it:
+//! The files. Each of them uses only those below it:
 //!
-//! | what | files |
+//! | task | files |
 //! |---|---|
-//! | the parts together, and which of them takes which input | `brain`, `brain/receive`, `brain/admit`, `brain/routes` |
+//! | the whole brain: passes each input to the part that handles it | `brain`, `brain/receive`, `brain/admit`, `brain/routes` |
 //! | comparing sets with neighbours, both sides (ALGORITHM.md) | `repair`, `serve`, `steps` |
 //! | answers, beacons, pushed records, and lines forwarded for others | `answers`, `beacons`, `push`, `forward` |
-//! | what this node says about itself, and how it compares with its neighbours, also by its clock | `status`, `agreement`, `clocks` |
-//! | sending a line: on a channel, along a path, by a link to be opened, and where others may make it go | `sending`, `reach`, `next_hop` |
-//! | what all parts share: the set, the channels, the neighbours | `node`, `replica`, `channels`, `neighbours`, `paths` |
+//! | the status of this node, and how its records and its clock compare with those of its neighbours | `status`, `agreement`, `clocks` |
+//! | sending a line: on a channel, along a path, over a link that is opened for it; where other peers may direct it | `sending`, `reach`, `next_hop` |
+//! | the state that all parts share: the set, the channels, the neighbours | `node`, `replica`, `channels`, `neighbours`, `paths` |
 //! | queues, budgets and timers | `channel`, `outbox`, `budget`, `signer_rates`, `trickle`, `history`, `waiting`, `troubles` |
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 

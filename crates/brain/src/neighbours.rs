@@ -1,4 +1,4 @@
-//! The neighbours heard on each network: where they take links, what they showed, and how long to avoid them.
+//! The neighbours heard on each network: where they take links, their latest beacons, and their backoff.
 
 use crate::clocks::ShownTime;
 use crate::replica::Verdict;
@@ -9,16 +9,17 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-/// Maximum number of neighbours. When the table is full, the least recently heard neighbour of the host that has most
-/// is evicted.
+/// Maximum number of neighbours. When the table is full, the host with the most neighbours loses its least recently
+/// heard one.
 const MAX_NEIGHBOURS: usize = 256;
-/// How long after a neighbour was last heard this node still compares with it unasked.
+/// Time after which this node no longer compares unasked with a neighbour that it does not hear.
 const REMEMBERED: Duration = Duration::from_secs(15 * 60);
-/// Shortest and longest backoff of a neighbour with whom comparisons bring nothing. Each failure in a row doubles it.
+/// Shortest and longest backoff for a neighbour after comparisons that brought nothing. Each failure in a row doubles
+/// it.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(3600));
-/// How long a neighbour to whom no link came up is compared with on the network only.
+/// Time for which a neighbour is compared with on the network only, after no link to it came up.
 const WITHOUT_LINKS: Duration = Duration::from_secs(5 * 60);
-/// Number of neighbours for each step by which shared work is slowed down, and the maximum factor.
+/// Number of neighbours per step of the slowdown of shared work, and the maximum slowdown factor.
 const SLOWDOWN: (u32, u32) = (8, 8);
 
 /// A peer on one network.
@@ -28,51 +29,51 @@ pub(crate) type NeighbourId = (ChannelId, PeerId);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shown {
     pub(crate) beacon: Beacon,
-    /// When it came.
+    /// Time at which it came.
     pub(crate) at: Duration,
-    /// How it compared with what this node held then.
+    /// Result of comparing it with the records that this node held then.
     pub(crate) verdict: Verdict,
 }
 
-/// What is known of a neighbour.
+/// State of a neighbour.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Neighbour {
-    /// Where it takes links, as it says itself.
+    /// Address at which it takes links, as far as its claim can be believed.
     pub(crate) line: Option<SocketAddr>,
     no_links_until: Duration,
     /// The source address of its datagrams.
     pub(crate) source: Option<SocketAddr>,
-    /// When it was last heard.
+    /// Time at which it was last heard.
     pub(crate) heard: Duration,
     pub(crate) shown: Option<Shown>,
-    /// Time of day that its clock showed last. `None` when the neighbour does not know the time, or has not told it.
+    /// Time of day that its clock last showed. `None` if the neighbour does not know the time, or has not told it.
     pub(crate) clock: Option<ShownTime>,
-    /// When to compare sets with it, because it shows something else.
+    /// Time of the comparison that is planned because its beacon differs.
     pub(crate) compare_at: Option<Duration>,
-    /// Comparisons in a row that brought nothing.
+    /// Number of comparisons in a row that brought nothing.
     failures: u32,
     backoff_until: Duration,
 }
 
 impl Neighbour {
-    /// Whether this node avoids the neighbour at `elapsed`, because comparisons brought nothing.
+    /// Returns whether this node avoids the neighbour at `elapsed`, because comparisons brought nothing.
     pub(crate) fn is_backed_off(&self, elapsed: Duration) -> bool {
         self.backoff_until > elapsed
     }
 
-    /// Returns where it takes links, as far as is known at `elapsed`.
+    /// Returns the address at which it takes links, unless a link to it failed lately.
     pub(crate) fn link(&self, elapsed: Duration) -> Option<SocketAddr> {
         self.line.filter(|_| self.no_links_until <= elapsed)
     }
 
-    /// Notes that no link to it came up. That says nothing about its honesty: the next comparison is due at once, on the
-    /// network.
+    /// Notes that no link to it came up. That says nothing about its honesty, so the next comparison is due at once, on
+    /// the network.
     pub(crate) fn link_failed(&mut self, elapsed: Duration) {
         self.no_links_until = elapsed + WITHOUT_LINKS;
         self.compare_at = Some(elapsed);
     }
 
-    /// Avoids it after a comparison that brought nothing, each time for longer.
+    /// Backs off after a comparison that brought nothing. Each failure in a row lengthens the backoff.
     pub(crate) fn back_off(&mut self, elapsed: Duration) {
         let factor = 1 << self.failures.min(16);
         self.failures += 1;
@@ -80,24 +81,24 @@ impl Neighbour {
         self.compare_at = None;
     }
 
-    /// Avoids it for the shortest time after a comparison that brought only what waits here for its time.
+    /// Backs off for the shortest time, after a comparison that brought only records that wait here for a rate limit.
     pub(crate) fn rest(&mut self, elapsed: Duration) {
         self.backoff_until = self.backoff_until.max(elapsed + BACKOFF.0);
         self.compare_at = None;
     }
 
-    /// Forgets its failures.
+    /// Ends the backoff and resets the count of failures.
     pub(crate) fn clear_backoff(&mut self) {
         self.failures = 0;
         self.backoff_until = Duration::ZERO;
     }
 }
 
-/// All neighbours.
+/// All known neighbours.
 #[derive(Debug, Default)]
 pub(crate) struct Neighbours {
     known: BTreeMap<NeighbourId, Neighbour>,
-    /// When some neighbour last showed what this node held.
+    /// Time at which a neighbour last showed the same records as this node.
     last_agreed: Option<Duration>,
 }
 
@@ -118,7 +119,7 @@ impl Neighbours {
         for neighbour in self.known.values() {
             *of_hosts.entry(host(neighbour)).or_default() += 1;
         }
-        // A host that uses hundreds of names evicts only its own.
+        // A host that uses hundreds of names evicts only its own names.
         let worth =
             |neighbour: &Neighbour| (Reverse(of_hosts.get(&host(neighbour)).copied()), neighbour.heard);
         if let Some((&least, _)) = self.known.iter().min_by_key(|(_, neighbour)| worth(neighbour)) {
@@ -126,7 +127,8 @@ impl Neighbours {
         }
     }
 
-    /// Notes that a neighbour showed what this node holds: no comparison with it is due, and its failures are forgotten.
+    /// Notes that a neighbour showed the same records as this node. Cancels a planned comparison with it, and clears
+    /// its backoff.
     pub(crate) fn agreed(&mut self, id: NeighbourId, elapsed: Duration) {
         self.last_agreed = Some(elapsed);
         if let Some(neighbour) = self.known.get_mut(&id) {
@@ -135,12 +137,12 @@ impl Neighbours {
         }
     }
 
-    /// Returns when some neighbour last showed what this node held.
+    /// Returns when a neighbour last showed the same records as this node.
     pub(crate) fn last_agreed(&self) -> Option<Duration> {
         self.last_agreed
     }
 
-    /// Forgets the failures of all neighbours.
+    /// Clears the backoffs of all neighbours.
     pub(crate) fn clear_backoffs(&mut self) {
         self.known.values_mut().for_each(Neighbour::clear_backoff);
     }
@@ -153,7 +155,7 @@ impl Neighbours {
         self.known.get_mut(id)
     }
 
-    /// Forgets the neighbours on a network that is gone.
+    /// Removes the neighbours on a network that is gone.
     pub(crate) fn drop_channel(&mut self, channel: ChannelId) {
         self.known.retain(|(on, _), _| *on != channel);
     }
@@ -167,12 +169,12 @@ impl Neighbours {
         self.known.iter().filter(move |((on, _), _)| *on == channel).map(|(_, neighbour)| neighbour)
     }
 
-    /// Returns when to compare with whom.
+    /// Returns the planned comparisons: the time and the neighbour of each.
     pub(crate) fn planned(&self) -> impl Iterator<Item = (Duration, NeighbourId)> {
         self.known.iter().filter_map(|(id, neighbour)| Some((neighbour.compare_at?, *id)))
     }
 
-    /// Returns the neighbours to whom a link can be opened, in a fixed order.
+    /// Returns the neighbours to which a link can be opened, in a fixed order.
     pub(crate) fn callable(&self, elapsed: Duration) -> Vec<NeighbourId> {
         let can = |neighbour: &Neighbour| {
             neighbour.link(elapsed).is_some()
@@ -183,8 +185,8 @@ impl Neighbours {
     }
 }
 
-/// Returns the factor by which each node slows down work that it shares with this many neighbours, so that the total of
-/// all of them does not grow with their number.
+/// Returns the factor by which each node slows down work that it shares with this many neighbours. Up to the maximum
+/// factor, the total work of all nodes then does not grow with their number.
 pub(crate) fn slowdown(neighbours: usize) -> u32 {
     let neighbours = u32::try_from(neighbours).unwrap_or(u32::MAX);
     (1 + neighbours / SLOWDOWN.0).min(SLOWDOWN.1)
@@ -213,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_of_many_names_drives_nobody_out() {
+    fn a_host_with_many_names_evicts_no_other_host() {
         let mut neighbours = Neighbours::default();
         for n in 0..50u32 {
             neighbours.heard(neighbour(n), SECOND).source =
@@ -226,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn who_was_not_heard_for_long_or_left_is_not_called() {
+    fn a_neighbour_that_left_or_was_not_heard_for_long_is_not_called() {
         let mut neighbours = Neighbours::default();
         let peer = Keypair::from_seed([1; 32]).peer_id();
         let id = (ChannelId(1), peer);
@@ -239,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn who_brings_nothing_is_avoided_for_longer_each_time() {
+    fn a_neighbour_that_brings_nothing_is_avoided_longer_each_time() {
         let mut peer = Neighbour::default();
         peer.back_off(SECOND);
         assert!(peer.is_backed_off(SECOND * 5) && !peer.is_backed_off(SECOND * 6));

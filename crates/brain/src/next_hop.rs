@@ -1,4 +1,4 @@
-//! The channel, and the host on it, by which a line takes the first step of its way.
+//! The first step of a line on its way: a channel, and the host on it.
 
 use crate::channel::Channel;
 use crate::node::Node;
@@ -15,7 +15,8 @@ pub(crate) enum NextHop {
 }
 
 impl Node {
-    /// Returns the step to the first part of an address, but not back by the channel that brought the line.
+    /// Returns the step to the first part of an address. A step to a peer does not lead back by the channel that
+    /// brought the line.
     pub(crate) fn next_hop(&self, part: &Part<'_>, brought_by: Option<ChannelId>) -> Option<NextHop> {
         match part {
             Part::Hop(hop) => self.step_by(hop),
@@ -36,8 +37,9 @@ impl Node {
         }
     }
 
-    /// Returns the network on which a host most likely is: the one on which it was heard, or the one on which this node's
-    /// own address has most leading bits in common with it. The operating system finds the way in any case.
+    /// Returns the network on which a host most likely is. That is the network on which it was heard, or else the one
+    /// where this node's own address has the most leading bits in common with it. The operating system finds the way in
+    /// any case.
     fn network_for(&self, host: SocketAddr) -> Option<NextHop> {
         let heard = self.neighbours.all().find(|(_, neighbour)| neighbour.source == Some(host));
         if let Some(((id, _), _)) = heard {

@@ -19,12 +19,12 @@ use telemetry::{Counters, Metric, metrics};
 /// Lifetime, in seconds, of a message that is of use only now.
 const MESSAGE_LIFETIME: u64 = 60;
 
-/// The state that all parts of the brain share: who this node is, what it holds, and by which channels it sends. A part
-/// takes it by reference, and keeps for itself what only that part needs.
+/// The state that all parts of the brain share: the identity of this node, its records, and its channels. Each part
+/// takes it by reference, and keeps the state that only it needs for itself.
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) me: PeerId,
-    /// The address of this brain. Each line's address is compared with it, so it is built once.
+    /// Address of this brain. It is compared with the address of each line, so it is built once.
     pub(crate) here: Address,
     /// The address of all brains.
     pub(crate) everybody: Address,
@@ -37,12 +37,12 @@ pub(crate) struct Node {
     pub(crate) neighbours: Neighbours,
     pub(crate) paths: Paths,
     pub(crate) waiting: WaitingLines,
-    /// The addresses that others named and this node dialled lately.
+    /// Addresses that other peers named and this node dialled lately.
     pub(crate) targets: Targets<()>,
     pub(crate) troubles: Troubles,
     pub(crate) counters: Counters,
     pub(crate) random: ChaCha8Rng,
-    /// What is to be done after the current input.
+    /// Outputs of the current input.
     pub(crate) outputs: Vec<Output>,
 }
 
@@ -73,7 +73,7 @@ impl Node {
         self.random.random()
     }
 
-    /// Returns a random time between nothing and `longest`.
+    /// Returns a random duration between zero and `longest`.
     pub(crate) fn random_wait(&mut self, longest: Duration) -> Duration {
         longest.mul_f64(self.chance())
     }
@@ -82,12 +82,11 @@ impl Node {
         self.counters.add(metric, 1);
     }
 
-    /// Gives a channel a command.
     pub(crate) fn command(&mut self, command: ChannelCommand) {
         self.outputs.push(Output::Channel(command));
     }
 
-    /// Counts misbehaviour on a channel. Closes a link that brought too much of it; a network cannot be closed.
+    /// Counts misbehaviour on a channel. Closes a link that misbehaved too often; a network cannot be closed.
     pub(crate) fn penalize(&mut self, metric: &'static Metric, id: ChannelId) {
         self.count(metric);
         let limit = self.settings.max_penalties;
@@ -114,7 +113,7 @@ impl Node {
         self.activate(now, id, name, capacity);
     }
 
-    /// Makes the nodes of a network compare soon, because something differs or is about to.
+    /// Resets the beacon timer of a network, so that its nodes compare soon, because something differs or is about to.
     pub(crate) fn reset_timer(&mut self, now: Now, id: ChannelId) {
         let chance = self.chance();
         if let Some(channel) = self.channels.get_mut(id) {
@@ -128,8 +127,8 @@ impl Node {
         }
     }
 
-    /// Returns this node's address on a channel. On a network it names the place where this node takes links, so that
-    /// others can ask for more.
+    /// Returns this node's address on a channel. On a network, it includes the address at which this node takes links,
+    /// so that others can ask for more.
     pub(crate) fn own_address(&self, channel: &Channel) -> Address {
         let brain = self.here.clone();
         match channel.medium() {
@@ -139,8 +138,8 @@ impl Node {
     }
 }
 
-/// Returns the validity of a message that is of use only now. Its start tells what this node's clock shows, so a node that
-/// does not know the time names none.
+/// Returns the validity of a message that is of use only now. Its start shows this node's clock, so a node that does
+/// not know the time names no start.
 pub(crate) fn briefly(now: Now) -> Validity {
     if !now.moment.is_certain {
         return Validity::ALWAYS;

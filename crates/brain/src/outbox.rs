@@ -1,4 +1,4 @@
-//! The records that wait to be sent on each channel, and which of them is next.
+//! The records that wait to be sent on each channel, and the order in which they are sent.
 //!
 //! A channel's budget is shared fairly in two steps (start-time fair queueing: Goyal, Vin, Cheng, SIGCOMM 1996). Classes
 //! have shares by weight: records needed to find peers and logs come before all others, and records sent for the first
@@ -11,22 +11,23 @@ use routing::ChannelId;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Maximum number of records that wait on one channel. Others are not sent; repair brings them to peers that lack them.
+/// Maximum number of records that wait on one channel. Further records are dropped; repair brings them to peers that
+/// lack them.
 const MAX_WAITING: usize = 20_000;
 /// Assumed cost of a record, in bytes, before it is written as a line.
 const TYPICAL: u64 = 600;
 
-/// Records that were put back have smaller serial numbers than this, all others larger ones.
+/// Serial number that separates records that were put back (below it) from all others (above it).
 const BEHIND: u64 = 1 << 32;
 
 /// The classes of records, most urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Class {
-    /// Who is where, and which logs there are.
+    /// Records that tell where peers are, and which logs there are.
     Leading,
-    /// Everything else, for the first time.
+    /// All other records, when they are sent for the first time.
     Fresh,
-    /// Repetitions, against loss or because a peer lacks the record.
+    /// Repetitions, to make up for loss or because a peer lacks the record.
     Again,
 }
 
@@ -40,7 +41,7 @@ impl Class {
     }
 }
 
-/// A record that waits to be sent on a channel. Only its key is kept: what is sent is the latest record under that key.
+/// A record that waits to be sent on a channel. Only its key is kept: the record sent is the latest under that key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct QueuedRecord {
     pub(crate) channel: ChannelId,
@@ -50,12 +51,12 @@ pub(crate) struct QueuedRecord {
     pub(crate) cause: Cause,
 }
 
-/// Why a record is sent.
+/// The reason for sending a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
     /// A new record of this node.
     News,
-    /// A record of this node that renews an earlier one: it is not urgent.
+    /// A record of this node that renews an earlier one. It is not urgent.
     Renewal,
     /// A record of another node, heard on another channel.
     Relay,
@@ -66,7 +67,7 @@ pub(crate) enum Cause {
 }
 
 impl Cause {
-    /// Returns the maximum number of repetitions where datagrams get lost.
+    /// Returns the maximum number of repetitions on networks that lose datagrams.
     pub(crate) fn repeats(self) -> usize {
         match self {
             Self::News => usize::MAX,
@@ -88,7 +89,7 @@ impl QueuedRecord {
         }
     }
 
-    /// Who shares the class with whom.
+    /// Returns the flow of the record. All flows of a class have equal shares.
     fn flow(&self) -> Flow {
         (self.key.signer, buckets::subject(&self.key.item.bucket).to_owned())
     }
@@ -96,16 +97,17 @@ impl QueuedRecord {
 
 type Flow = (PeerId, String);
 
-/// Where a record waits.
+/// The place where a record waits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
-    /// Until its time.
+    /// Waits until its due time.
     Later(Duration, u64),
-    /// Until the channel takes it.
+    /// Waits until the channel can send it.
     Ready(Class, u64, u64),
 }
 
-/// The records of one class that are ready, by their tags: the work that a record's flow will have had by then.
+/// The ready records of one class, ordered by tag. A tag is the amount of work that its flow will have received before
+/// it.
 #[derive(Debug, Default)]
 struct Queue {
     ready: BTreeMap<(u64, u64), QueuedRecord>,
@@ -131,11 +133,11 @@ impl Queue {
 struct Lane {
     later: BTreeMap<(Duration, u64), QueuedRecord>,
     queues: BTreeMap<Class, Queue>,
-    /// The work that each class has had, divided by its weight.
+    /// Amount of work that each class has received, divided by its weight.
     shares: BTreeMap<Class, u64>,
-    /// The share at which the last record was taken.
+    /// Share of the class that was served last, before it was served.
     reached: u64,
-    /// Where each record waits: at most once on a channel.
+    /// The place of each waiting record. A record waits at most once on a channel.
     places: BTreeMap<Key, Place>,
     /// Number of records that were put back.
     put_back: u64,
@@ -153,7 +155,7 @@ impl Lane {
         taken.is_some()
     }
 
-    /// Moves the records that are due to the queues.
+    /// Moves the records that are due into the queues.
     fn ripen(&mut self, elapsed: Duration, serial: &mut u64) {
         while let Some(entry) = self.later.first_entry().filter(|entry| entry.key().0 <= elapsed) {
             let record = entry.remove();
@@ -165,7 +167,7 @@ impl Lane {
     fn enqueue(&mut self, record: QueuedRecord, serial: u64) {
         let class = record.class();
         if !self.is_busy(class) {
-            // A class that had nothing to send saves up no share.
+            // A class with nothing to send saves up no share.
             let share = self.shares.entry(class).or_default();
             *share = (*share).max(self.reached);
         }
@@ -195,7 +197,7 @@ impl Lane {
         Some(record)
     }
 
-    /// Undoes a [`Lane::take`]; of several the last first.
+    /// Undoes a [`Lane::take`]. Several have to be undone in reverse order.
     fn put_back(&mut self, record: QueuedRecord) {
         let class = record.class();
         let queue = self.queues.entry(class).or_default();
@@ -215,18 +217,18 @@ impl Lane {
     }
 }
 
-/// The waiting records, channel by channel.
+/// The waiting records of all channels.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     lanes: BTreeMap<ChannelId, Lane>,
-    /// Channels whose budget is used up, and until when.
+    /// Channels whose budget is used up, and the time until which they rest.
     resting: BTreeMap<ChannelId, Duration>,
     serial: u64,
 }
 
 impl Outbox {
-    /// Queues a record to be sent at `due`. If it waits on that channel already, only the new time counts. Returns false
-    /// when too many records wait there.
+    /// Queues a record to be sent at `due`. If it already waits on that channel, only the new time counts. Returns
+    /// false if too many records wait there.
     pub(crate) fn schedule(&mut self, record: QueuedRecord, due: Duration) -> bool {
         let lane = self.lanes.entry(record.channel).or_default();
         lane.cancel(&record.key);
@@ -239,7 +241,7 @@ impl Outbox {
         true
     }
 
-    /// Whether a record waits on a channel.
+    /// Returns whether a record waits on a channel.
     pub(crate) fn has(&self, channel: ChannelId, key: &Key) -> bool {
         self.lanes.get(&channel).is_some_and(|lane| lane.places.contains_key(key))
     }
@@ -249,7 +251,7 @@ impl Outbox {
         self.lanes.get_mut(&channel).is_some_and(|lane| lane.cancel(key))
     }
 
-    /// Whether a record could be sent on a channel at once if its budget allowed it.
+    /// Returns whether a record could be sent on a channel at once if its budget allowed it.
     pub(crate) fn is_behind(&self, channel: ChannelId) -> bool {
         self.lanes.get(&channel).is_some_and(|lane| lane.busy().next().is_some())
     }
@@ -274,7 +276,8 @@ impl Outbox {
         self.lanes.iter().filter_map(of).min()
     }
 
-    /// Puts records back to the front, in their order. Their channel rests until `until`, when its budget has room again.
+    /// Puts records back to the front, in their order. Their channel rests until `until`, when its budget suffices
+    /// again.
     pub(crate) fn rest(&mut self, channel: ChannelId, records: Vec<QueuedRecord>, until: Duration) {
         self.resting.insert(channel, until);
         records.into_iter().rev().for_each(|record| self.put_back(record));
@@ -346,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn discovery_and_logs_pass_whatever_waits() {
+    fn discovery_and_logs_overtake_waiting_records() {
         let mut outbox = Outbox::default();
         for n in 0..100 {
             outbox.schedule(queued(1, "pri/me/diagnostics", &format!("diagnostics {n}")), Duration::ZERO);
@@ -358,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_new_comes_before_what_is_said_again_but_not_for_ever() {
+    fn new_records_precede_repetitions_but_do_not_starve_them() {
         let mut outbox = Outbox::default();
         for n in 0..100 {
             outbox.schedule(QueuedRecord { round: 1, ..queued(1, "a", "again") }, Duration::ZERO);
@@ -387,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn a_channel_rests_and_goes_on_where_it_was() {
+    fn a_channel_resumes_after_a_rest_where_it_stopped() {
         let mut outbox = Outbox::default();
         for data in ["a", "b", "c"] {
             outbox.schedule(queued(1, "a", data), Duration::ZERO);

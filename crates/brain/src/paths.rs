@@ -6,17 +6,17 @@ use routing::{Address, Allowance, Capacity, ChannelId, Envelope, Part, Reach};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// The first number of a path. The numbers of channels stay below it.
+/// Lower bound of the channel numbers of paths. The numbers of other channels stay below it.
 const FIRST: u64 = 1 << 62;
-/// Maximum number of paths that others began.
+/// Maximum number of paths that other nodes opened.
 const MAX_LEARNED: usize = 16;
 /// Maximum number of paths in all.
 const MAX_PATHS: usize = 48;
-/// How long after its last line a path that others began is forgotten.
+/// Time after its last line at which a path that another node opened is dropped.
 const FORGOTTEN: Duration = Duration::from_secs(15 * 60);
 
-/// Rate limit, in bytes, for the first host of all paths that others began, as long as the peers at their ends have not
-/// shown that they get anything: that host may be one that somebody wants to flood.
+/// Rate limit, in bytes, for the first host of all paths that other nodes opened, as long as the peers at their ends
+/// have not proved that they receive anything. An attacker may have named that host in order to flood it.
 const UNPROVEN: Allowance = Allowance { burst: 32 * 1024, per_minute: 120_000 };
 
 /// The limits of a path. They are low, because others forward its lines.
@@ -33,22 +33,22 @@ pub(crate) const PATH_CAPACITY: Capacity = Capacity {
     is_lossy: true,
 };
 
-/// A path.
+/// An open path.
 #[derive(Debug)]
 struct Path {
     id: ChannelId,
-    /// Its channels, one after the other.
+    /// The channels that it consists of, in order.
     chain: Address,
     is_configured: bool,
-    /// Whether the peer at its end has shown that it gets what is sent along the path.
+    /// Whether the peer at its end has proved that it receives lines sent along the path.
     is_proven: bool,
-    /// The number that was sent along it last and that the peer is to repeat: the salt of a comparison.
+    /// Number that was last sent along it and that the peer is to repeat: the salt of a comparison.
     challenge: Option<u64>,
-    /// When a line last came by it.
+    /// Time at which a line last came by it.
     heard: Duration,
 }
 
-/// What became of the wish to open a path.
+/// Result of opening a path.
 pub(crate) enum Opening {
     /// The path is open already.
     Known(ChannelId),
@@ -62,14 +62,14 @@ pub(crate) enum Opening {
 #[derive(Debug, Default)]
 pub(crate) struct Paths {
     open: Vec<Path>,
-    /// The budgets of the first hosts of paths that others began and that are not proven.
+    /// Budgets of the first hosts of unproven paths that other nodes opened.
     unproven: BTreeMap<String, Tokens>,
     /// Number of paths that were ever opened.
     opened: u64,
 }
 
 impl Paths {
-    /// Opens a path, unless it is open or there are too many.
+    /// Opens a path, unless it is open already or there are too many.
     pub(crate) fn open(&mut self, chain: &Address, is_configured: bool, elapsed: Duration) -> Opening {
         if let Some(path) = self.open.iter_mut().find(|path| is_same_way(&path.chain, chain)) {
             path.is_configured |= is_configured;
@@ -91,7 +91,7 @@ impl Paths {
         self.drop_where(|path| path.is_configured && !chains.contains(&path.chain))
     }
 
-    /// Drops paths that others began and no longer use, and returns their numbers.
+    /// Drops paths that other nodes opened and no longer use, and returns their numbers.
     pub(crate) fn drop_unused(&mut self, elapsed: Duration) -> Vec<ChannelId> {
         self.drop_where(|path| !path.is_configured && path.heard + FORGOTTEN <= elapsed)
     }
@@ -112,14 +112,15 @@ impl Paths {
         Some(path.id)
     }
 
-    /// Notes that a number is sent along a path which only somebody can repeat who gets it.
+    /// Notes that a number is sent along a path. Only a node that receives the line can repeat the number.
     pub(crate) fn challenge(&mut self, id: ChannelId, number: u64) {
         if let Some(path) = self.open.iter_mut().find(|path| path.id == id) {
             path.challenge = Some(number);
         }
     }
 
-    /// Notes that a number came by a path: the peer at its end gets what is sent along it, if it is the one that was sent.
+    /// Notes that a number came by a path. If it is the number that was sent, the peer at the end receives lines sent
+    /// along the path.
     pub(crate) fn answered(&mut self, id: ChannelId, number: u64) {
         if let Some(path) = self.open.iter_mut().find(|path| path.id == id) {
             path.is_proven |= path.challenge == Some(number);
@@ -151,7 +152,7 @@ impl Paths {
     }
 }
 
-/// Returns the channels by which an answer to a forwarded line goes back; `None` for a line that came straight.
+/// Returns the channels by which an answer to a forwarded line goes back; `None` for a line that came directly.
 pub(crate) fn way_back(envelope: &Envelope, origin: Origin) -> Option<Address> {
     if envelope.hops == 0 {
         return None;
@@ -163,13 +164,13 @@ pub(crate) fn way_back(envelope: &Envelope, origin: Origin) -> Option<Address> {
     is_chain.then(|| Address::from_parts(way.iter().copied()).ok())?
 }
 
-/// Returns the host to which the first step of a chain leads, whatever its port.
+/// Returns the host to which the first step of a chain leads, without its port.
 fn first_host(chain: &Address) -> String {
     let (first, _) = chain.split_first();
     first.ip().map_or_else(|| first.to_string(), |ip| ip.to_string())
 }
 
-/// Whether two chains lead over the same hosts, in the same order, by whichever ports.
+/// Returns whether two chains lead over the same hosts in the same order. Ports do not matter.
 fn is_same_way(one: &Address, other: &Address) -> bool {
     let is_same = |(one, other): (Part<'_>, Part<'_>)| match (one.ip(), other.ip()) {
         (Some(one), Some(other)) => one == other,
@@ -187,7 +188,7 @@ mod tests {
     fn open(paths: &mut Paths, chain: &str, is_configured: bool) -> ChannelId {
         match paths.open(&chain.parse().unwrap(), is_configured, Duration::ZERO) {
             Opening::New(id) => id,
-            Opening::Known(_) | Opening::Full => panic!("not opened"),
+            Opening::Known(_) | Opening::Full => panic!("the path was not opened"),
         }
     }
 
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_over_one_host_carry_little_until_their_peer_repeats_what_was_sent() {
+    fn paths_over_one_host_carry_little_until_their_peer_repeats_a_number() {
         let mut paths = Paths::default();
         let [one, other] = [7, 8].map(|last| {
             let far = format!("/ip4/10.2.0.{last}/udp/8000/dswarm-line");

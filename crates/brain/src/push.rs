@@ -1,4 +1,4 @@
-//! Pushing records: on which channels, when, and several in one line.
+//! Pushing of records: on which channels, when, and how many in one line.
 
 use crate::Now;
 use crate::channel::SendOutcome;
@@ -9,12 +9,13 @@ use routing::{Address, Carried, ChannelId, Envelope, MAX_RECORDS, Target};
 use std::time::Duration;
 use telemetry::metrics;
 
-/// Bytes that a line of several records has around them.
+/// Size, in bytes, of the frame around several records in a line.
 const FRAME_BYTES: usize = 16;
 
 impl Node {
-    /// Queues a record on every channel but the one that brought it. A record that a comparison brought is queued only on
-    /// networks where others held what this node held: elsewhere the others most likely have it.
+    /// Queues a record on every channel except the one that brought it. A record that a comparison brought is queued
+    /// only on networks where a neighbour held the same records as this node. On other networks the neighbours most
+    /// likely have it.
     pub(crate) fn push(&mut self, now: Now, key: &Key, cause: Cause, brought_by: Option<ChannelId>) {
         let pushed =
             self.channels.iter().filter(|(id, channel)| channel.is_pushed && Some(*id) != brought_by);
@@ -52,7 +53,7 @@ impl Node {
         }
     }
 
-    /// Sends a record, and in the same line the records that are next, as far as they fit into one packet.
+    /// Sends a record. The next records are added to the same line, as far as they fit into one packet.
     fn send_record(&mut self, now: Now, first: QueuedRecord) {
         let id = first.channel;
         let record = self.replica.set().get(&first.key);
@@ -95,7 +96,7 @@ impl Node {
         }
     }
 
-    /// Counts a record that was sent, and queues its next copy where datagrams get lost.
+    /// Counts a record that was sent, and queues its next copy on networks that lose datagrams.
     fn sent(&mut self, now: Now, record: QueuedRecord) {
         self.count(&metrics::BRAIN_RECORDS_SENT_PUSHED);
         if record.cause == Cause::Missed {

@@ -1,4 +1,5 @@
-//! Decides which addresses that others named are contacted. Others may use this node to reach nodes of the swarm alone.
+//! Decides which addresses named by other peers are contacted. Through this node, other peers can reach only nodes of
+//! the swarm.
 
 use crate::Now;
 use crate::next_hop::NextHop;
@@ -8,18 +9,18 @@ use routing::{Address, ChannelCommand, Hop, Medium, Part, Target};
 use std::net::SocketAddr;
 use telemetry::metrics;
 
-/// The source of an address to which a link is opened.
+/// The peer that named the address to which a link is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NamedBy {
     /// The owner of this node.
     Owner,
-    /// Anybody else.
+    /// A peer, in a line or a record.
     Others,
 }
 
 impl Node {
-    /// Opens a link, and returns whether it did. An address that others named is dialled rarely until somebody of the swarm
-    /// answers there.
+    /// Opens a link, and returns whether it did. An address that other peers named is dialled rarely until a node of
+    /// the swarm answers there.
     pub(crate) fn dial(&mut self, now: Now, address: SocketAddr, named_by: NamedBy) -> bool {
         let may = named_by == NamedBy::Owner || self.targets.admit((), address, now.elapsed);
         match may {
@@ -29,7 +30,8 @@ impl Node {
         may
     }
 
-    /// Notes that a line came by a channel: where this node dialled it, somebody of the swarm answers.
+    /// Notes that a line came by a channel. If this node dialled the channel, a node of the swarm answers at that
+    /// address.
     pub(crate) fn note_answer(&mut self, now: Now, origin: Origin) {
         let medium = self.channels.get(origin.channel).map(|channel| channel.medium());
         if let Some(Medium::Link { dialled: Some(address), .. }) = medium {
@@ -37,13 +39,14 @@ impl Node {
         }
     }
 
-    /// Whether a peer named an address at which it may take links. `is_heard` tells whether the peer itself was heard from
-    /// that IP address.
+    /// Returns whether a peer may take links at an address that it named. `is_heard` tells whether the peer itself was
+    /// heard from that IP address.
     pub(crate) fn is_fit_line(&self, line: SocketAddr, is_heard: bool) -> bool {
         targets::check(line, &self.ports(true), is_heard).is_ok()
     }
 
-    /// Whether a step that others ask for leads to a host that was heard, or to a port at which nodes of the swarm listen.
+    /// Returns whether a step that other peers ask for leads to a host that was heard, or to a port at which nodes of
+    /// the swarm listen.
     pub(crate) fn is_of_swarm(&self, next: &NextHop) -> bool {
         let (host, is_link) = match next {
             NextHop::On(_, Target::All) => return true,
@@ -55,13 +58,13 @@ impl Node {
         self.is_heard(host) || is_fit()
     }
 
-    /// Whether some peer was heard from this host, or takes links there.
+    /// Returns whether a peer was heard from this host, or takes links there.
     pub(crate) fn is_heard(&self, host: SocketAddr) -> bool {
         self.neighbours.all().any(|(_, known)| known.source == Some(host) || known.line == Some(host))
     }
 
-    /// Whether a way back that a line brought leads over nodes of the swarm alone. Its first step leads to where the line
-    /// came from: to the host that sent it, or to the peer or the channel that brought it.
+    /// Returns whether the way back that a line brought leads only over nodes of the swarm. Its first step has to lead
+    /// to the origin of the line: to the host that sent it, or to the peer or the channel that brought it.
     pub(crate) fn is_fit_path(&self, origin: Origin, chain: &Address) -> bool {
         let mut parts = chain.parts();
         let Some(first) = parts.next() else { return false };
@@ -83,7 +86,7 @@ impl Node {
         is_back && is_led() && parts.all(|part| is_fit_hop(&part))
     }
 
-    /// Returns the ports at which this node listens on its networks. All robots most likely use the same.
+    /// Returns the ports at which this node listens on its networks. Most likely all robots use the same.
     fn ports(&self, of_links: bool) -> Vec<u16> {
         let port = |medium: &Medium| match medium {
             Medium::Broadcast { line: Some(line), .. } if of_links => Some(line.tcp()?.port()),
@@ -97,7 +100,7 @@ impl Node {
     }
 }
 
-/// Whether a later step of a way is one that a node of the swarm may take. Each node on the way checks its own step.
+/// Returns whether a node of the swarm may take this later step of a way. Each node on the way checks its own step.
 fn is_fit_hop(part: &Part<'_>) -> bool {
     match part {
         Part::Hop(Hop::Tcp(at) | Hop::Udp(at)) => {

@@ -3,7 +3,7 @@
 use dcache::Refusal;
 use telemetry::{Metric, metrics};
 
-/// Returns the metric of records that came from others and were refused.
+/// Returns the metric of refused records of other nodes.
 pub(crate) fn of_others(reason: Refusal) -> &'static Metric {
     match reason {
         Refusal::NotOwner => &metrics::BRAIN_RECORDS_REFUSED_NOT_OWNER,

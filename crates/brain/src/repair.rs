@@ -1,11 +1,13 @@
-//! Repair, the side that begins: comparing sets with neighbours, and exchanging what differs.
+//! Repair, the side that begins: compares sets with neighbours, and exchanges the records that differ.
 //!
-//! Mostly one comparison is under way: it brings what others would bring as well. Beside one that brings little another is
-//! begun, with another host, so that nobody who answers slowly, or lies, keeps this node from the others.
+//! Usually one comparison is under way: it brings the records that others would bring as well. If it brings few
+//! records, another one begins with another host. So a peer that answers slowly or lies cannot keep this node from its
+//! other neighbours.
 //!
-//! A sketch finds the difference (see the crate `sketch`): this node sends symbols of its set, and the other side finds
-//! the difference, names what it lacks, and gives what this node lacks. When little is missing they do so on the network
-//! itself, where all that listen benefit. When more is missing they use a link.
+//! A sketch finds the difference (see the crate `sketch`). This node sends symbols of its set. The other side finds the
+//! difference, names the records that it lacks, and sends the records that this node lacks. When few records are
+//! missing, the two sides do so on the network itself, where all listeners benefit. When more are missing, they use a
+//! link.
 
 mod giving;
 mod pace;
@@ -28,18 +30,18 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use telemetry::metrics;
 
-/// Number of times a step is tried on a network.
+/// Maximum number of times that a step is tried on a network.
 const TRIES: u32 = 4;
-/// Longest duration of a comparison on a network, in its round trips.
+/// Maximum duration of a comparison on a network, in round trips of that network.
 const LONGEST_ON_NETWORK: u32 = 40;
-/// Longest duration of a comparison over a link, in repair timeouts.
+/// Maximum duration of a comparison over a link, in repair timeouts.
 const LONGEST_OVER_LINK: u32 = 30;
 /// Maximum number of comparisons at a time, each with another host.
 const MAX_SESSIONS: usize = 4;
-/// Maximum number of hosts of which it is known when they were compared with last.
+/// Maximum number of hosts for which the start of the last comparison is kept.
 const MAX_HOSTS: usize = 256;
 
-/// The number of a comparison that this node began.
+/// Number of a comparison that this node began.
 type SessionId = u64;
 
 /// A comparison that this node began.
@@ -47,37 +49,37 @@ type SessionId = u64;
 struct Session {
     peer: NeighbourId,
     host: Host,
-    /// Where the neighbour takes links, if the comparison is over a link.
+    /// Address at which the neighbour takes links, if the comparison is over a link.
     address: Option<SocketAddr>,
     /// The network, or the link once it is up.
     channel: Option<ChannelId>,
     description: Option<Description>,
-    /// When the comparison is given up unless it made progress, or its last step tried again.
+    /// Time at which the comparison is given up if it made no progress, or at which its last step is tried again.
     deadline: Duration,
     tries: u32,
-    /// When the comparison ends whatever happens.
+    /// Time at which the comparison ends in any case.
     ends: Duration,
     pace: Pace,
-    /// Number of records that came by it.
+    /// Number of records that it brought.
     gained: u64,
     /// Number of records that the other side wanted over a link.
     wanted: u64,
-    /// Whether the other side has nothing left for this node.
+    /// Whether the other side has sent all records that this node lacks.
     is_complete: bool,
-    /// Whether this node has nothing left for the other side.
+    /// Whether this node has sent all records that the other side lacks.
     is_given: bool,
-    /// Whether records came that wait here because of the rate limit of their signers.
+    /// Whether it brought records that wait here for the rate limits of their signers.
     is_limited: bool,
 }
 
-/// How this node's set was described to the other side.
+/// The description of this node's set that was sent to the other side.
 #[derive(Debug)]
 struct Description {
     salt: u64,
     bound: Time,
     count: u64,
     encoder: Encoder,
-    /// The last line, in case that it gets lost.
+    /// The last line, kept in case it gets lost.
     last: Option<Sketch>,
 }
 
@@ -91,11 +93,11 @@ impl Session {
 #[derive(Debug, Default)]
 pub(crate) struct Comparisons {
     sessions: BTreeMap<SessionId, Session>,
-    /// The number of the last one.
+    /// Number of the last comparison.
     last: SessionId,
-    /// When the last comparison with each host began.
+    /// Start of the last comparison with each host.
     hosts: BTreeMap<Host, Duration>,
-    /// When to compare with some neighbour whatever beacons show.
+    /// Time of the next checkup, a comparison that no beacon asks for.
     next_checkup: Duration,
 }
 
@@ -111,7 +113,8 @@ impl Comparisons {
         [sessions, next, checkup].into_iter().flatten().min()
     }
 
-    /// Does what is due: ends comparisons or tries their last steps again, and begins the next ones.
+    /// Handles everything that is due: ends comparisons or tries their last steps again, and begins the next
+    /// comparisons.
     pub(crate) fn run(&mut self, node: &mut Node, now: Now) {
         let late = self.sessions.iter().filter(|(_, session)| session.wake() <= now.elapsed);
         let late: Vec<SessionId> = late.map(|(id, _)| *id).collect();
@@ -126,7 +129,7 @@ impl Comparisons {
         }
     }
 
-    /// Returns when another comparison may begin beside those under way.
+    /// Returns the time at which another comparison may begin beside those under way.
     fn another_at(&self) -> Duration {
         self.sessions.values().map(|session| session.pace.slow_at()).max().unwrap_or_default()
     }
@@ -135,8 +138,8 @@ impl Comparisons {
         self.sessions.values().any(|session| session.host == host)
     }
 
-    /// Returns the neighbour with whom to compare now: of those due, one of the host that was compared with least
-    /// recently, so that a host with many names has no more turns than others.
+    /// Returns the neighbour to compare with now. Of the neighbours that are due, prefers one of the host that was
+    /// compared with least recently. So a host with many names gets no more turns than other hosts.
     fn next_due(&self, node: &Node, now: Now) -> Option<NeighbourId> {
         if self.sessions.len() >= MAX_SESSIONS || self.another_at() > now.elapsed {
             return None;
@@ -148,8 +151,8 @@ impl Comparisons {
         Some(id)
     }
 
-    /// Compares with some neighbour now and then, whatever beacons show, because beacons may lie. With many neighbours each
-    /// node does so more rarely, so that the total of all of them does not grow with their number.
+    /// Compares with a random neighbour at intervals, whatever beacons show, because beacons may lie. With many
+    /// neighbours, each node does so more rarely, so that the total work of all nodes does not grow with their number.
     fn check_up(&mut self, node: &mut Node, now: Now) {
         let (shortest, longest) = node.settings.checkup_every;
         let is_first = self.next_checkup == Duration::ZERO;
@@ -163,7 +166,7 @@ impl Comparisons {
         }
     }
 
-    /// Compares with a neighbour that showed something else, unless the difference is gone meanwhile.
+    /// Compares with a neighbour whose beacon differed, unless the difference has vanished meanwhile.
     fn compare_if_needed(&mut self, node: &mut Node, now: Now, id: NeighbourId) {
         let round_trip = node.channels.round_trip(id.0);
         let last_change = node.replica.last_change().unwrap_or_default();
@@ -175,7 +178,7 @@ impl Comparisons {
         if node.replica.judge(now, &beacon).0 != Verdict::Different {
             return;
         }
-        // While records keep coming in, what differs is likely to be on its way.
+        // While records keep coming in, the missing records are likely to be on their way.
         if last_change + round_trip / 2 > now.elapsed && shown.at + round_trip * 5 > now.elapsed {
             if let Some(neighbour) = node.neighbours.get_mut(&id) {
                 neighbour.compare_at = Some(now.elapsed + round_trip / 2);
@@ -246,13 +249,13 @@ impl Comparisons {
             self.begin(node, now, id, Some(address));
             return;
         }
-        // Too many links to that host failed lately: the network has to do.
+        // Too many links to that host failed lately, so the next comparison uses the network.
         if let Some(neighbour) = node.neighbours.get_mut(&id) {
             neighbour.link_failed(now.elapsed);
         }
     }
 
-    /// Begins to compare on a link that is up now. Closes it if the comparison was given up meanwhile.
+    /// Begins to compare over a link that came up. Closes the link if the comparison was given up meanwhile.
     pub(crate) fn link_is_up(&mut self, node: &mut Node, now: Now, id: ChannelId, address: SocketAddr) {
         let waits = |session: &Session| session.address == Some(address) && session.channel.is_none();
         match self.sessions.iter_mut().find(|(_, session)| waits(session)) {

@@ -1,4 +1,4 @@
-//! What this node holds: the set of records, and its latest changes.
+//! The records of this node: the set, and its latest changes.
 
 use crate::Now;
 use crate::history::History;
@@ -9,14 +9,14 @@ use dcache::{
 use routing::Beacon;
 use std::time::Duration;
 
-/// How a neighbour's beacon compares with what this node holds.
+/// The result of comparing a neighbour's beacon with the records of this node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Both hold the same.
+    /// Both nodes hold the same records.
     Same,
-    /// The neighbour lacks only some of the latest changes here.
+    /// The neighbour lacks only some of the latest changes of this node.
     Behind,
-    /// Something is missing here, or there, or both.
+    /// Records are missing here, or there, or both.
     Different,
 }
 
@@ -36,9 +36,9 @@ impl Replica {
         &self.set
     }
 
-    /// Returns the earliest end of the records that this node's beacons compare: a multiple of [`BOUND_GRID`], and at least
-    /// as far ahead. The clocks of two nodes may therefore differ by as much, and neither has forgotten what the other
-    /// still compares.
+    /// Returns the earliest end of the records that this node's beacons compare. It is a multiple of [`BOUND_GRID`],
+    /// and at least as far ahead. Therefore the clocks of two nodes may differ by that much, and neither has forgotten
+    /// records that the other still compares.
     pub(crate) fn bound(now: Now) -> Time {
         Time((now.moment.time.0 / BOUND_GRID + 2) * BOUND_GRID)
     }
@@ -49,7 +49,7 @@ impl Replica {
         Beacon { bound, fingerprint: self.fingerprint(bound) }
     }
 
-    /// Returns the fingerprint of the records that are to be kept beyond `bound`.
+    /// Returns the fingerprint of the records that have to be kept beyond `bound`.
     pub(crate) fn fingerprint(&self, bound: Time) -> Fingerprint {
         self.set.fingerprint(End::at(bound))
     }
@@ -59,13 +59,13 @@ impl Replica {
         self.history.last()
     }
 
-    /// Compares a beacon with what this node holds. Returns also since when the neighbour is behind, if it is.
+    /// Compares a beacon with the records of this node. If the neighbour is behind, also returns since when.
     pub(crate) fn judge(&self, now: Now, beacon: &Beacon) -> (Verdict, Duration) {
         let ours = self.fingerprint(beacon.bound);
         if ours == beacon.fingerprint {
             return (Verdict::Same, now.elapsed);
         }
-        // A node whose clock is this far ahead ignores our beacons. It will not ask, so this node has to.
+        // A node whose clock is this far ahead ignores our beacons. It will not ask, so this node has to ask.
         let ignores_us = beacon.bound.since(Self::bound(now)) >= 2 * BOUND_GRID;
         match self.history.explains(beacon.fingerprint, ours, End::at(beacon.bound)) {
             Some(since) if !ignores_us => (Verdict::Behind, since),
@@ -83,17 +83,17 @@ impl Replica {
         self.set.verify(statement, signature, time)
     }
 
-    /// Takes a record into the set that was verified, or made here.
+    /// Admits a record that was verified, or that this node made.
     pub(crate) fn admit_verified(&mut self, record: Record, time: Time) -> Result<Admission, Refusal> {
         self.set.admit_verified(record, time)
     }
 
-    /// Notes that the set took a record, and which record that replaced.
+    /// Notes that the set admitted a record, and which record that replaced.
     pub(crate) fn note_change(&mut self, new: Record, former: Option<Record>, at: Duration) {
         self.history.note(new, former, at);
     }
 
-    /// Replaces the policy. Returns the records that the new one does not allow to keep, and those that were signed in
+    /// Replaces the policy. Returns the records that the new policy does not allow, and those that were signed in
     /// another swarm.
     pub(crate) fn adopt(&mut self, policy: Policy, moment: Moment) -> Vec<Key> {
         let limits = Limits::of(&policy);
@@ -107,7 +107,7 @@ impl Replica {
         dropped
     }
 
-    /// Forgets records that need not be kept any longer, and returns where they stood.
+    /// Removes records that need not be kept any longer, and returns their keys.
     pub(crate) fn advance(&mut self, moment: Moment) -> Vec<Key> {
         self.set.advance(moment)
     }

@@ -1,4 +1,4 @@
-//! Sending lines: within the budget of their channel, along paths, and by links that have to be opened first.
+//! Sending of lines: within the budget of their channel, along paths, and over links that have to be opened first.
 
 use crate::Now;
 use crate::channel::SendOutcome;
@@ -20,8 +20,8 @@ impl Node {
         is_sent
     }
 
-    /// Sends a line like [`Self::send`], and returns what hinders it. Answers on a link are not held to its budget, only
-    /// pushed records are: answers go out portion by portion, as the other side takes them.
+    /// Sends a line like [`Self::send`], and returns the result. On a link, only pushed records are held to the budget.
+    /// Answers are not, because they go out in portions, as the other side takes them.
     pub(crate) fn try_send(
         &mut self,
         now: Now,
@@ -42,7 +42,7 @@ impl Node {
         self.channels.spend(id, envelope.encode().len(), now.elapsed)
     }
 
-    /// Puts a line that is paid for on its channel; on a path it takes its first step.
+    /// Sends a line that is paid for on its channel. On a path, the line takes the first step of the path.
     pub(crate) fn put(&mut self, now: Now, id: ChannelId, target: Target, envelope: &Envelope) {
         let line = envelope.encode();
         match self.paths.chain(id).cloned() {
@@ -58,7 +58,7 @@ impl Node {
         }
     }
 
-    /// Puts a line on a path. What is addressed onwards is left to the nodes on the way.
+    /// Sends a line along a path. The nodes on the way forward it to the rest of its address.
     fn put_on_path(&mut self, now: Now, chain: &Address, envelope: &Envelope, named_by: NamedBy) {
         let Ok(to) = chain.then(&envelope.to) else {
             return self.count(&metrics::BRAIN_PATHS_DROPPED_TOO_LONG);
@@ -88,7 +88,8 @@ impl Node {
         });
     }
 
-    /// Queues a line for a link, which is opened if it is not being opened already. Returns whether there was room.
+    /// Queues a line for a link, and opens the link unless that is under way already. Returns whether the line was
+    /// accepted.
     pub(crate) fn send_by_link(
         &mut self,
         now: Now,
@@ -112,8 +113,8 @@ impl Node {
         true
     }
 
-    /// Sends the lines that wait for a link that is up now, and returns whether there were any. The other side closes such
-    /// a link once it has been silent for long.
+    /// Sends the lines that wait for a link that came up, and returns whether there were any. The other side closes
+    /// such a link after a long silence.
     pub(crate) fn send_waiting(&mut self, id: ChannelId, address: SocketAddr) -> bool {
         let lines = self.waiting.take(address);
         let has_some = !lines.is_empty();

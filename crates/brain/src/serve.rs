@@ -1,4 +1,4 @@
-//! Repair, the side that is asked: finding the difference from another node's symbols.
+//! Repair, the side that is asked: finds the difference from the symbols of another node.
 
 use crate::Now;
 use crate::answers::Answers;
@@ -14,32 +14,32 @@ use std::net::IpAddr;
 use std::time::Duration;
 use telemetry::metrics;
 
-/// Maximum number of comparisons at a time. When there are as many, the least recently active one is evicted.
+/// Maximum number of comparisons at a time. One more evicts the least recently active one.
 const MAX_SERVED: usize = 16;
-/// Rate limit for sketches in all. Each costs a walk through the whole set.
+/// Rate limit for all sketches together. Each sketch costs a walk through the whole set.
 const SKETCHES: Allowance = Allowance { burst: 64, per_minute: 600 };
-/// Rate limit for the sketches of one host, so that nobody uses up the limit for all.
+/// Rate limit for the sketches of one host, so that no host uses up the limit of all.
 const SKETCHES_OF_A_HOST: Allowance = Allowance { burst: 16, per_minute: 120 };
 /// Rate limit for the sketches of one channel that does not tell its hosts.
 const SKETCHES_OF_A_CHANNEL: Allowance = Allowance { burst: 32, per_minute: 300 };
-/// Maximum number of symbols of all comparisons together, at about 70 bytes each. One comparison of the two largest sets
-/// fits.
+/// Maximum number of symbols kept for all comparisons together, at about 70 bytes each. One comparison of the two
+/// largest sets fits.
 const MAX_SYMBOLS_KEPT: usize = 1 << 20;
-/// How long a comparison may be idle before it is forgotten.
+/// Time after which an idle comparison is dropped.
 const IDLE: Duration = Duration::from_secs(60);
-/// Maximum number of channels whose budgets are kept.
+/// Maximum number of channels whose sketch budgets are kept.
 const MAX_CHANNELS: usize = 256;
 
-/// A comparison that another node began, by the channel and the peer.
+/// Identifies a comparison that another node began, by the channel and the peer.
 type ServedId = (ChannelId, PeerId);
 
-/// What is known of a comparison that another node began.
+/// State of a comparison that another node began.
 #[derive(Debug)]
 struct Serving {
     salt: u64,
     bound: End,
     decoder: Decoder,
-    /// When its last line came.
+    /// Time at which its last line came.
     heard: Duration,
 }
 
@@ -53,13 +53,13 @@ pub(crate) struct Served {
 }
 
 impl Served {
-    /// Forgets a channel that is gone.
+    /// Removes the state of a channel that is gone.
     pub(crate) fn drop_channel(&mut self, channel: ChannelId) {
         self.open.retain(|(on, _), _| *on != channel);
         self.channels.remove(&channel);
     }
 
-    /// Takes the cost of a sketch from the budgets, and returns whether they had it.
+    /// Takes the cost of a sketch from the budgets, and returns whether they sufficed.
     fn spend(&mut self, origin: Origin, elapsed: Duration) -> bool {
         let has_share = match origin.source {
             Some(source) => self.hosts.spend(source.ip(), SKETCHES_OF_A_HOST, elapsed),
@@ -76,7 +76,7 @@ impl Served {
         self.channels.entry(channel).or_insert_with(full).spend(1, elapsed)
     }
 
-    /// Returns the step that answers a line that came before: the first answer was lost.
+    /// Returns the step that answers a repeated line, because the first answer was lost.
     fn answer_again(&self, id: ServedId, sketch: &Sketch) -> Option<Repair> {
         let serving = self.open.get(&id).filter(|serving| serving.salt == sketch.salt && sketch.first > 0)?;
         let have = u32::try_from(serving.decoder.taken()).unwrap_or(u32::MAX);
@@ -96,7 +96,7 @@ impl Served {
         self.open.insert(id, serving);
     }
 
-    /// Takes a sketch by which another node describes its set.
+    /// Handles a sketch, by which another node describes its set.
     pub(crate) fn sketch(
         &mut self,
         node: &mut Node,
@@ -105,9 +105,10 @@ impl Served {
         (origin, peer): (Origin, PeerId),
         sketch: &Sketch,
     ) {
-        // A long line of a comparison under way was paid for when that began; of a large difference there are hundreds.
+        // A long line that continues a comparison was paid for when the comparison began: a large difference takes
+        // hundreds of lines.
         let is_paid = sketch.first > 0 && sketch.symbols.len() as u64 >= FEWEST_MORE;
-        // Some records that end before our own time may be forgotten here: then this node has to ask.
+        // Records that end before our own time may be forgotten here already. Then this node has to ask instead.
         if sketch.bound < now.moment.time || !(is_paid || self.spend(origin, now.elapsed)) {
             return node.count(&metrics::BRAIN_SKETCHES_IGNORED);
         }
@@ -131,7 +132,8 @@ impl Served {
                 let step = Repair::More { salt: serving.salt, have };
                 serving.heard = now.elapsed;
                 self.put(id, serving);
-                // Of several lines only the last needs an answer. More may be on the way, which does no harm.
+                // Of several lines, only the last needs an answer. The other answers may be superfluous, which does no
+                // harm.
                 node.send_step(now, id.0, id.1, step);
             }
         }
@@ -147,12 +149,13 @@ impl Served {
         let fits = |serving: &Serving| {
             serving.salt == sketch.salt && u32::try_from(serving.decoder.taken()) == Ok(sketch.first)
         };
-        // A line that came twice, or from somebody who only claims to be this peer, ends nothing.
+        // A line that came twice, or that a node sent in the name of this peer, does not end the comparison.
         if self.open.get(&id).is_some_and(fits) { self.open.remove(&id) } else { None }
     }
 }
 
-/// Asks for what this node lacks, so that the other side can begin, then gives what the other side lacks.
+/// Asks for the records that this node lacks, so that the other side can begin. Then sends the records that the other
+/// side lacks.
 fn exchange(
     node: &mut Node,
     answers: &mut Answers,

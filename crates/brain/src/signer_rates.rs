@@ -1,54 +1,56 @@
-//! Rate limits for what one signer says, whatever ways it takes: for what is kept, written to the disk and passed on.
+//! Rate limits for the records of each signer, whatever way they take: for the work of keeping, storing and forwarding
+//! them.
 //!
-//! Each record that is taken costs its signer one. A signer may take up a multiple of the records that it holds here at
-//! once, and in the long run renew each of them every few minutes. So a signer may say as much as its quota holds, change
-//! its mind about all of it, and renew what it says as often as any service does; one that says the same again and again
-//! may not. What is beyond the limit waits, of each item the latest record alone, and is taken when the limit allows. So the
-//! latest word arrives in the end.
+//! Each admitted record costs its signer one unit. At once, a signer may send a multiple of the number of its records
+//! in the set. In the long run, it may renew each of them every few minutes. So a signer may send as many records as
+//! its quota allows, change all of them at once, and renew them as often as any service does. It may not repeat the
+//! same statements without end. Records beyond the limit wait, only the latest one for each item, and are admitted when
+//! the limit allows. So the latest record about an item arrives in the end.
 
 use dcache::{Item, PeerId, Record, Set, Signature, Statement};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// Records beyond those by which the number of held ones counts, that a signer may say at once.
+/// Number of records that a signer may send at once in addition to [`TIMES_HELD`] times its records in the set.
 const AT_ONCE: u64 = 256;
-/// How often a signer may say anew at once all that is held of it: to state it, to take it back, and to state it again.
+/// Number of times that a signer may replace all its records at once: to state them, to take them back, and to state
+/// them again.
 const TIMES_HELD: u64 = 3;
-/// Parts of a record in which its cost is counted.
+/// Parts per record, in which costs are counted.
 const PARTS: u64 = 300_000;
-/// Parts that a signer gets back in a millisecond: 2 records a second.
+/// Parts that a signer gets back per millisecond: 2 records per second.
 const BACK: u64 = 2 * PARTS / 1000;
-/// The same for each record that is held: each may be renewed every 150 s. The shortest lifetime of a bucket is ten
-/// minutes, half of which is twice as long.
+/// Additional parts per millisecond for each record in the set: each may be renewed every 150 s. Half of the shortest
+/// lifetime of a bucket, ten minutes, is twice as long.
 const BACK_FOR_EACH: u64 = PARTS / 150_000;
-/// Maximum number of signers whose costs are remembered.
+/// Maximum number of signers whose costs are kept.
 const MAX_SIGNERS: usize = 4096;
 /// Maximum number of waiting records of one signer.
 const MAX_WAITING_OF_ONE: usize = 256;
-/// Maximum number of waiting records in all: 2 MB of them.
+/// Maximum number of waiting records of all signers: 2 MB of them.
 const MAX_WAITING: usize = 1024;
 
-/// A record that waits, and how it came.
+/// A waiting record, and the way in which it came.
 #[derive(Debug)]
 struct Waiting<Source> {
-    /// The order of waiting: that of the first record about the item.
+    /// Position in the order of waiting: that of the first record about the item.
     serial: u64,
     record: Record,
     source: Source,
 }
 
-/// The recent records of one signer: their cost, and those that wait.
+/// The recent records of one signer: their cost, and the records that wait.
 #[derive(Debug)]
 struct Signer<Source> {
-    /// The cost of it that was not given back yet, at `since`.
+    /// Cost at `since` that was not given back yet.
     cost: u64,
     since: Duration,
     waiting: BTreeMap<Item, Waiting<Source>>,
-    /// When the next waiting record may be taken, as it stood last.
+    /// Time at which the next waiting record may be taken, as computed last.
     next: Duration,
 }
 
-/// Returns the cost that a signer may reach, and what it gets back in a millisecond.
+/// Returns the maximum cost of a signer, and the cost that it gets back per millisecond.
 fn limits(held: usize) -> (u64, u64) {
     let held = u64::try_from(held).unwrap_or(u64::MAX);
     let most = AT_ONCE.saturating_add(held.saturating_mul(TIMES_HELD)).saturating_mul(PARTS);
@@ -64,7 +66,7 @@ impl<Source> Signer<Source> {
     fn spend(&mut self, held: usize, elapsed: Duration) -> bool {
         let (most, back) = limits(held);
         let passed = u64::try_from(elapsed.saturating_sub(self.since).as_millis()).unwrap_or(u64::MAX);
-        // The fraction of a millisecond counts the next time.
+        // The remaining fraction of a millisecond counts the next time.
         self.since += Duration::from_millis(passed);
         self.cost = self.cost.saturating_sub(back.saturating_mul(passed));
         let beyond = (self.cost + PARTS).saturating_sub(most);
@@ -77,11 +79,11 @@ impl<Source> Signer<Source> {
     }
 }
 
-/// The rate limits of all signers, and the records that wait for theirs. `Source` is how a record came.
+/// The rate limits of all signers, and the records that wait for them. `Source` is the way in which a record came.
 #[derive(Debug)]
 pub(crate) struct SignerRates<Source> {
     signers: BTreeMap<PeerId, Signer<Source>>,
-    /// The signers of waiting records, by when the next of these may be taken.
+    /// Signers of waiting records, ordered by the time at which the next of these may be taken.
     queue: BTreeSet<(Duration, PeerId)>,
     /// Number of waiting records.
     waiting: usize,
@@ -100,14 +102,14 @@ impl<Source: Copy> SignerRates<Source> {
         self.queue.first().map(|(at, _)| *at)
     }
 
-    /// Whether a record waits that stays rather than this one. Then there is no need to look at the signature.
+    /// Returns whether a waiting record outranks this one. Then there is no need to look at the signature.
     pub(crate) fn has_better(&self, statement: &Statement, signature: &Signature) -> bool {
         let waiting = self.signers.get(&signature.signer).and_then(|of| of.waiting.get(statement.item()));
         waiting.is_some_and(|waiting| waiting.record.outranks(statement, signature))
     }
 
-    /// Takes the cost of a verified record, if the limit of its signer allows that, and returns whether it does. Otherwise
-    /// the record waits, if there is room.
+    /// Takes the cost of a verified record, if the limit of its signer allows that, and returns whether it does.
+    /// Otherwise the record waits, if there is space.
     pub(crate) fn take(&mut self, record: &Record, source: Source, set: &Set, elapsed: Duration) -> bool {
         let signer = record.signer();
         if !self.signers.contains_key(&signer) && self.signers.len() >= MAX_SIGNERS {
@@ -117,7 +119,7 @@ impl<Source: Copy> SignerRates<Source> {
         let was_next = of.next;
         let is_allowed = of.spend(set.held_of(signer), elapsed);
         if is_allowed {
-            // An earlier record about the same has nothing to wait for any more.
+            // An earlier record about the same item need not wait any more.
             self.waiting -= usize::from(of.waiting.remove(record.item()).is_some());
         } else if let Some(waiting) = of.waiting.get_mut(record.item()) {
             (waiting.record, waiting.source) = (record.clone(), source);
@@ -132,8 +134,8 @@ impl<Source: Copy> SignerRates<Source> {
         is_allowed
     }
 
-    /// Returns the next waiting record that the limit of its signer allows by now: of each signer the items in the order in
-    /// which they came.
+    /// Returns the next waiting record that the limit of its signer allows by now. The items of one signer come in the
+    /// order in which they began to wait.
     pub(crate) fn due(&mut self, set: &Set, elapsed: Duration) -> Option<(Record, Source)> {
         loop {
             let (at, signer) = *self.queue.first().filter(|(at, _)| *at <= elapsed)?;
@@ -159,7 +161,7 @@ impl<Source: Copy> SignerRates<Source> {
         self.queue.extend(to.map(|to| (to, signer)));
     }
 
-    /// Forgets the signer that has said least lately, and has nothing waiting.
+    /// Removes the signer with the lowest cost among those that have no waiting record.
     fn forget_one(&mut self) {
         let idle = self.signers.iter().filter(|(_, of)| of.waiting.is_empty());
         if let Some((&least, _)) = idle.min_by_key(|(_, of)| (of.cost, of.since)) {
@@ -185,7 +187,7 @@ mod tests {
         Record::sign(statement, &Keypair::from_seed(seed), sequence, End::default())
     }
 
-    /// Says a record to a set within the limit; returns whether it was taken at once.
+    /// Sends a record to a set through the rate limit. Returns whether it was admitted at once.
     fn say(rates: &mut SignerRates<u8>, set: &mut Set, record: Record, elapsed: Duration) -> bool {
         let is_taken = rates.take(&record, 7, set, elapsed);
         if is_taken {
@@ -195,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_quota_is_said_renewed_and_renewed_again_at_once() {
+    fn a_whole_quota_is_stated_and_renewed_twice_at_once() {
         let (mut rates, mut set) = (SignerRates::default(), Set::default());
         for round in 0..3 {
             for data in 0..4096 {
@@ -206,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_again_and_again_waits_and_the_latest_arrives() {
+    fn repeated_records_wait_and_the_latest_arrives() {
         let (mut rates, mut set) = (SignerRates::default(), Set::default());
         let (mut taken, mut elapsed) = (0, SECOND);
         for sequence in 1..=20_000 {
@@ -218,7 +220,7 @@ mod tests {
             }
         }
         assert!((280..400).contains(&taken), "{taken}");
-        assert!(say(&mut rates, &mut set, record(2, 0, 1), elapsed), "others are not disturbed");
+        assert!(say(&mut rates, &mut set, record(2, 0, 1), elapsed), "other signers are not affected");
         while let Some(wake) = rates.next_wake() {
             elapsed = elapsed.max(wake);
             if let Some((record, source)) = rates.due(&set, elapsed) {
@@ -232,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_for_its_time_is_known() {
+    fn a_waiting_record_is_better_than_the_same_or_earlier_ones() {
         let (mut rates, mut set) = (SignerRates::default(), Set::default());
         for sequence in 1..=400 {
             say(&mut rates, &mut set, record(1, 0, sequence), SECOND);
@@ -245,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_remembered_of_signers_is_bounded() {
+    fn the_state_kept_of_signers_is_bounded() {
         let (mut rates, mut set) = (SignerRates::default(), Set::default());
         for signer in 0..5000 {
             say(&mut rates, &mut set, record(signer, 0, 1), SECOND);

@@ -1,11 +1,11 @@
-//! What this node says about itself.
+//! The status of this node.
 
 use crate::Now;
 use crate::node::Node;
 use routing::Status;
 
 impl Node {
-    /// Returns what a ping on a link is answered with.
+    /// Returns the status that a pong on a link carries.
     pub(crate) fn status(&self, now: Now) -> Status {
         let counters = self.counters.iter().map(|(metric, count)| (metric.name.to_owned(), count));
         Status {

@@ -10,13 +10,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use telemetry::metrics;
 
-/// Minimum number of symbols that are sent when those before were not enough.
+/// Minimum number of further symbols to send when the earlier ones were not enough.
 pub(crate) const FEWEST_MORE: u64 = 32;
-/// Maximum number of records given on a network at once.
+/// Maximum number of records given at once on a network.
 const MAX_GIVEN: usize = 64;
 
 impl Node {
-    /// Sends one step of a comparison to a peer. When the channel has no budget left, returns when it will.
+    /// Sends a step of a comparison to a peer. If the budget of the channel is used up, returns the time at which it
+    /// suffices.
     pub(crate) fn send_step(
         &mut self,
         now: Now,
@@ -59,7 +60,7 @@ pub(crate) fn numbers<'a>(records: impl Iterator<Item = &'a Record>, salt: u64) 
     records.map(move |record| salted(salt, &record.id().0))
 }
 
-/// Returns the keys of those records for which these numbers stand under a salt.
+/// Returns the keys of the records whose numbers under a salt are in `wanted`.
 pub(crate) fn keys_of<'a>(records: impl Iterator<Item = &'a Record>, salt: u64, wanted: &[u64]) -> Vec<Key> {
     let wanted: BTreeSet<u64> = wanted.iter().copied().collect();
     let is_wanted = |record: &&Record| wanted.contains(&salted(salt, &record.id().0));

@@ -26,9 +26,9 @@ struct Node {
     sequence: u64,
     outputs: Vec<Output>,
     clock: Clock,
-    /// By how many seconds its wall clock is ahead.
+    /// Number of seconds by which its wall clock is ahead.
     ahead: u64,
-    /// What it takes the time for instead.
+    /// Returns the time that the node uses instead of that of its clock.
     fixed: Option<fn(Duration) -> Now>,
 }
 
@@ -43,15 +43,15 @@ struct World {
     elapsed: Duration,
     channels: u64,
     loss: f64,
-    /// Whether nobody takes links.
+    /// Whether all nodes refuse links.
     refuses_links: bool,
-    /// Hosts that run no brain and take links, and the links that they took, each by its node.
+    /// Hosts that take links but run no brain, and the links that they took, each with the node that dialled it.
     liars: BTreeSet<SocketAddr>,
     liars_links: Vec<(usize, ChannelId)>,
     /// Networks on which no broadcast is heard.
     deaf: BTreeSet<u8>,
     random: Option<ChaCha8Rng>,
-    /// Datagrams sent, and those among them that carry a record.
+    /// Number of datagrams sent, and number of those that carry a record.
     said: usize,
     told: usize,
 }
@@ -103,7 +103,7 @@ impl World {
         Now { moment: Moment::certain(START.plus(self.elapsed.as_secs())), elapsed: self.elapsed }
     }
 
-    /// The moment as the node knows it, by its own clock.
+    /// Returns the time as the node knows it by its own clock.
     fn now_of(&mut self, node: usize) -> Now {
         let elapsed = self.elapsed;
         let of = &mut self.nodes[node];
@@ -227,7 +227,7 @@ impl World {
         );
     }
 
-    /// Runs until nothing is on its way and the time has come.
+    /// Handles all events that happen within `time`.
     fn run(&mut self, time: Duration) {
         let end = self.elapsed + time;
         loop {
@@ -275,14 +275,14 @@ fn class(size: usize, loss: f64) -> World {
 }
 
 #[test]
-fn a_record_reaches_a_class_at_once_and_is_said_six_times() {
+fn a_record_reaches_a_class_at_once_and_is_sent_six_times() {
     let mut world = class(10, 0.0);
     world.told = 0;
     world.propose(0, "file");
     world.run(Duration::from_millis(10));
     assert!(world.all_know("file"));
     world.run(Duration::from_secs(5));
-    assert_eq!(world.told, 6, "its maker alone speaks");
+    assert_eq!(world.told, 6, "only its maker sends it");
 }
 
 #[test]
@@ -298,22 +298,25 @@ fn lost_datagrams_are_healed() {
 }
 
 #[test]
-fn one_wrong_clock_makes_nobody_older() {
+fn one_wrong_clock_makes_no_other_node_forget_records() {
     let mut world = class(4, 0.0);
     for node in 0..4 {
         world.propose(node, &format!("file{node}"));
     }
     world.run(Duration::from_secs(700));
-    // Its clock is set to 2040, for some minutes; it goes on talking.
+    // The clock of node 0 is set to 2040 for some minutes, and the node goes on sending.
     world.nodes[0].ahead = 14 * 365 * 86_400;
     world.propose(0, "from 2040");
     world.run(Duration::from_secs(500));
     for node in 1..4 {
         assert!((0..4).all(|file| world.knows(node, &format!("file{file}"))), "node {node}");
         let later = START.plus(14 * 365 * 86_400 + 800);
-        assert!(world.nodes[node].brain.set().item(&item("from 2040"), later).is_none(), "it is refused");
+        assert!(
+            world.nodes[node].brain.set().item(&item("from 2040"), later).is_none(),
+            "the record is refused"
+        );
     }
-    // Set right, it has lost nothing, and hears what it missed.
+    // Once its clock is right again, node 0 has lost no record, and receives those that it missed.
     world.propose(1, "meanwhile");
     world.nodes[0].ahead = 0;
     world.run(Duration::from_secs(200));
@@ -321,7 +324,7 @@ fn one_wrong_clock_makes_nobody_older() {
 }
 
 #[test]
-fn a_newcomer_gets_everything_and_gives_what_it_has() {
+fn a_newcomer_gets_all_records_and_gives_its_own() {
     let mut world = class(3, 0.0);
     for n in 0..1000 {
         world.propose(0, &format!("file{n}"));
@@ -335,11 +338,11 @@ fn a_newcomer_gets_everything_and_gives_what_it_has() {
     world.run(Duration::from_secs(5));
     assert!((0..1000).all(|n| world.knows(newcomer, &format!("file{n}"))));
     assert!((0..600).all(|n| world.all_know(&format!("gift{n}"))));
-    assert!(world.links.is_empty(), "links are closed when nothing is left to say");
+    assert!(world.links.is_empty(), "links are closed when nothing is left to send");
 }
 
 #[test]
-fn networks_are_joined_by_whoever_is_on_both() {
+fn a_node_on_two_networks_joins_them() {
     let mut world = class(2, 0.0);
     let (bridge, far) = (world.add(), world.add());
     world.join(bridge, 1);
@@ -389,7 +392,7 @@ fn inject(world: &mut World, envelope: Envelope) {
 }
 
 #[test]
-fn what_is_forged_or_foreign_is_refused_counted_and_not_passed_on() {
+fn forged_and_foreign_records_are_refused_counted_and_not_passed_on() {
     let mut world = class(2, 0.0);
     world.join(0, 2);
     world.run(Duration::from_secs(10));
@@ -449,7 +452,7 @@ fn a_link_that_brings_rubbish_is_closed() {
 }
 
 #[test]
-fn whoever_asks_and_hangs_up_still_gets_the_whole_answer() {
+fn a_client_that_asks_and_hangs_up_still_gets_the_whole_answer() {
     let mut world = class(1, 0.0);
     for n in 0..300 {
         world.propose(0, &format!("file{n}"));
@@ -488,7 +491,7 @@ fn a_request_on_a_network_gets_no_more_than_a_pong() {
 
 #[test]
 fn the_status_shows_what_services_count() {
-    static OWN: Metric = Metric::counter("a.service.does", "1", "What a service does.");
+    static OWN: Metric = Metric::counter("a.service.does", "1", "Work done by a service.");
     let mut world = class(1, 0.0);
     world.nodes[0].brain.count_by(&OWN, 3);
     world.nodes[0].brain.count_by(&OWN, 4);

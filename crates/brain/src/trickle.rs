@@ -1,4 +1,4 @@
-//! Trickle timers (RFC 6206): when to send what other nodes may be sending as well.
+//! Trickle timers (RFC 6206): when to send a message that other nodes may send as well.
 //!
 //! The interval doubles while all nodes agree, up to a maximum. A node sends at a random time in the second half of its
 //! interval, unless it heard enough others send the same in this interval. Disagreement resets the interval to its
@@ -11,31 +11,31 @@ const ENOUGH: u32 = 1;
 
 /// The timer of one network.
 ///
-/// As soon as the time to send has passed, the timer goes on to the next interval, though that begins a little later. So
-/// a node wakes once an interval.
+/// Once the time to send has passed, the timer moves on to the next interval, although that begins a little later. So a
+/// node wakes once per interval.
 #[derive(Clone, Debug)]
 pub(crate) struct Trickle {
     shortest: Duration,
     longest: Duration,
     /// Length of the interval in which this node sends next.
     length: Duration,
-    /// When that interval begins. Until then the one before goes on.
+    /// Start of that interval. Until then, the previous interval lasts.
     start: Duration,
-    /// Length of the interval before.
+    /// Length of the previous interval.
     former: Duration,
     /// Time at which the beacon is due, since start.
     send_at: Duration,
     heard: u32,
-    /// When this node last sent.
+    /// Time at which this node last sent.
     sent: Duration,
 }
 
-/// The action for which a timer has expired.
+/// The action of an expired timer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TimerAction {
-    /// Send.
+    /// Send the message.
     Send,
-    /// Do not send: enough others have sent the same.
+    /// Do not send: enough other nodes have sent the same message.
     Suppress,
 }
 
@@ -63,7 +63,8 @@ impl Trickle {
         self.heard = 0;
     }
 
-    /// Starts the shortest interval, because something differs. A timer in its shortest interval goes on.
+    /// Starts the shortest interval, because something differs. Does nothing in an interval that is the shortest
+    /// already.
     pub(crate) fn reset(&mut self, elapsed: Duration, chance: f64) {
         let current = if elapsed < self.start { self.former } else { self.length };
         if current > self.shortest {
@@ -71,9 +72,9 @@ impl Trickle {
         }
     }
 
-    /// Notes that another node sent at `elapsed` what this node would send.
+    /// Notes that another node sent at `elapsed` the message that this node would send.
     pub(crate) fn heard_the_same(&mut self, elapsed: Duration) {
-        // What comes before the interval begins counts for the one before, in which this node has had its turn.
+        // A message before the start of the interval counts for the previous one, in which this node has had its turn.
         if elapsed >= self.start {
             self.heard += 1;
         }
@@ -84,8 +85,8 @@ impl Trickle {
         self.send_at
     }
 
-    /// Returns the action that is due at `elapsed`. A node is suppressed for no longer than `patience`: otherwise a liar
-    /// who repeats what all nodes send could silence a network for ever.
+    /// Returns the action that is due at `elapsed`. A node is suppressed for at most `patience`. Otherwise a liar that
+    /// repeats the message of all nodes could silence a network for ever.
     pub(crate) fn take_due(
         &mut self,
         elapsed: Duration,
@@ -96,7 +97,7 @@ impl Trickle {
             return None;
         }
         let action = self.send_or_suppress(elapsed, patience);
-        // A node that was held up does not make up for what it missed.
+        // A node that was delayed does not make up for missed intervals.
         let end = (self.start + self.length).max(elapsed);
         self.begin(end, (self.length * 2).min(self.longest), chance);
         Some(action)
@@ -118,7 +119,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// Returns when it sent, up to `until`.
+    /// Returns the times at which the timer sent, up to `until`.
     fn sent(trickle: &mut Trickle, until: Duration, same: bool) -> Vec<Duration> {
         let mut times = Vec::new();
         while trickle.next() <= until {
@@ -141,11 +142,11 @@ mod tests {
         trickle.reset(SECOND * 28, 0.0);
         assert_eq!(trickle.next(), SECOND * 29);
         trickle.reset(SECOND * 28, 1.0);
-        assert_eq!(trickle.next(), SECOND * 29, "it is as short as it can be");
+        assert_eq!(trickle.next(), SECOND * 29, "the interval is the shortest already");
     }
 
     #[test]
-    fn a_node_wakes_once_an_interval_and_each_interval_counts_what_it_heard_itself() {
+    fn a_node_wakes_once_per_interval_and_counts_messages_of_that_interval_only() {
         let mut trickle = Trickle::new((SECOND * 2, SECOND * 2), Duration::ZERO, 0.0);
         assert_eq!(trickle.next(), SECOND);
         assert_eq!(trickle.take_due(SECOND, SECOND * 100, 0.5), Some(TimerAction::Send));
@@ -171,10 +172,10 @@ mod tests {
     }
 
     #[test]
-    fn whoever_hears_the_same_keeps_silent_but_not_for_ever() {
+    fn a_node_that_hears_the_same_is_suppressed_but_not_for_ever() {
         let mut trickle = Trickle::new((SECOND, SECOND), Duration::ZERO, 0.0);
         let times = sent(&mut trickle, SECOND * 100, true);
-        // The first comes before anything was heard.
+        // The first message is sent before any other was heard.
         assert_eq!(times.len(), 1 + 99 / 9);
     }
 }

@@ -1,11 +1,11 @@
-//! What should work and does not: the faults that channels reported and that are not over.
+//! The troubles of this node: faults that channels reported and that still last.
 
 use routing::{MAX_CHANNELS, Trouble};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use telemetry::FaultReport;
 
-/// The most troubles that are remembered; one more evicts the oldest.
+/// Maximum number of troubles that are kept. One more evicts the oldest.
 const MAX_TROUBLES: usize = MAX_CHANNELS;
 
 /// Reported faults by the names of their channels, with the time since which each lasts.
@@ -15,7 +15,7 @@ pub(crate) struct Troubles {
 }
 
 impl Troubles {
-    /// Notes what is wrong with a channel, or with `None` that it works.
+    /// Notes the fault of a channel, or with `None` that the channel works.
     pub(crate) fn note(&mut self, name: String, fault: Option<FaultReport>, now: Duration) {
         let Some(fault) = fault else {
             self.by_name.remove(&name);
@@ -34,7 +34,7 @@ impl Troubles {
         self.by_name.insert(name, (fault, now));
     }
 
-    /// Returns all of them as they are told to others, by name.
+    /// Returns the status of each trouble, ordered by name.
     pub(crate) fn statuses(&self, now: Duration) -> Vec<Trouble> {
         let status = |(name, (fault, since)): (&String, &(FaultReport, Duration))| Trouble {
             channel: name.clone(),
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trouble_is_told_with_code_and_message_since_it_began() {
+    fn a_trouble_is_reported_with_code_message_and_duration() {
         let mut troubles = Troubles::default();
         troubles.note("tcp".to_owned(), Some(report!(faults::TCP_PORT_TAKEN, port = 8000)), at(5));
         let refused = report!(faults::TCP_REFUSED);
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn one_too_many_evicts_the_oldest() {
+    fn one_trouble_too_many_evicts_the_oldest() {
         let mut troubles = Troubles::default();
         for number in 0..=MAX_TROUBLES as u64 {
             // The names are in the reverse order.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// Maximum number of waiting lines.
 const MAX_LINES: usize = 16;
-/// How long a line waits.
+/// Maximum time for which a line waits.
 const LIFETIME: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
@@ -16,13 +16,13 @@ struct WaitingLine {
     line: String,
 }
 
-/// What became of a line that is to wait.
+/// The result of queueing a line.
 pub(crate) enum Queued {
-    /// It is the first for its address, where a link has to be opened now.
+    /// The line is the first for its address, so a link has to be opened now.
     First,
     /// A link to its address is being opened already.
     Later,
-    /// Too many lines wait.
+    /// Too many lines wait already.
     Full,
 }
 

@@ -1,26 +1,26 @@
-//! What a scenario asks for, once the seed has decided who and when.
+//! The actions of a scenario, once the seed has decided the nodes and the times.
 
 use crate::network::NetworkId;
 use crate::node::NodeId;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Something that a scenario asks for.
+/// An action that a scenario asks for.
 #[derive(Clone, Debug)]
 pub(crate) enum Action {
     /// A node starts.
     Start { node: NodeId },
-    /// A node is stopped in order.
+    /// A node is shut down in order.
     Stop { node: NodeId },
     /// A node is killed, and starts again later.
     Crash { node: NodeId, off: Duration },
-    /// A node says something; if it does not run then, the next that does.
+    /// A node publishes a record; if it does not run then, the next running node does.
     Say { node: NodeId, group: usize, bucket: String, data: String, lifetime: Duration },
-    /// A file is put into a node's shared folder; if it does not run then, into that of the next that does.
+    /// A file is put into a node's shared folder; if the node does not run then, into that of the next running node.
     Share { node: NodeId, number: usize },
-    /// A network falls into parts.
+    /// A network is split into parts.
     Part { network: NetworkId, parts: BTreeMap<NodeId, usize> },
-    /// And is whole again.
+    /// A network is whole again.
     Heal { network: NetworkId },
     /// A node's clock is set.
     SetClock { node: NodeId, ahead: i64 },
@@ -28,21 +28,21 @@ pub(crate) enum Action {
     Leave { node: NodeId, network: NetworkId },
     /// A node comes to a network.
     Join { node: NodeId, network: NetworkId },
-    /// From here on traffic is measured.
+    /// The measurement of traffic begins.
     Measure,
-    /// The calm begins: the figures are taken.
+    /// The calm begins, and the measurement ends.
     Calm,
-    /// Something is spoilt, to see that it is found.
+    /// A fault is injected that the checks have to find.
     Sabotage(Sabotage),
 }
 
-/// What can be spoilt behind everybody's back, for tests of the checks.
+/// Faults that are injected to test the checks.
 #[derive(Clone, Copy, Debug)]
 pub enum Sabotage {
-    /// The last node loses a record, and its ears.
+    /// The last node loses a record, and leaves its networks.
     Forget,
     /// The first node sends more than its first channel allows.
     Overdrive,
-    /// A record that nobody signed is put onto the first node's disk, which trusts its own.
+    /// A record that no node signed is put onto the disk of the first node, which trusts its own disk.
     Plant,
 }

@@ -1,12 +1,12 @@
-//! Whether a node keeps within the limits of a network: computed here once more, and not by the brain's own code.
+//! Checks whether a node stays within the limits of a network. Does not use the brain's own code.
 
 use routing::{Allowance, Capacity};
 use std::time::Duration;
 
-/// So much is forgiven of rounding: the brain may reckon in whole milliseconds.
+/// Tolerated rounding error, in seconds: the brain may compute in whole milliseconds.
 const ROUNDING: f64 = 0.002;
 
-/// What a node may still say on a network at a moment.
+/// Remaining budget of a node on a network.
 #[derive(Clone, Debug)]
 pub(crate) struct Budget {
     capacity: Capacity,
@@ -27,7 +27,7 @@ impl Tokens {
         Self { allowance, left: f64::from(allowance.burst), at }
     }
 
-    /// Takes so many, and tells whether they were there.
+    /// Takes `many` tokens, and returns whether they were there.
     fn take(&mut self, many: f64, now: Duration) -> bool {
         let passed = now.saturating_sub(self.at).as_secs_f64();
         let grown = self.left + passed * f64::from(self.allowance.per_minute) / 60.0;
@@ -39,13 +39,13 @@ impl Tokens {
 }
 
 impl Budget {
-    /// Full, as when the channel came up.
+    /// Returns a full budget, as when a channel comes up.
     pub(crate) fn new(capacity: &Capacity, now: Duration) -> Self {
         let (bytes, lines) = (Tokens::new(capacity.bytes, now), Tokens::new(capacity.lines, now));
         Self { capacity: capacity.clone(), bytes, lines }
     }
 
-    /// Notes a line. Returns which limit it exceeds.
+    /// Takes the cost of a line, or returns the limit that it exceeds.
     pub(crate) fn spend(&mut self, bytes: usize, now: Duration) -> Result<(), &'static str> {
         let pieces = self.capacity.pieces(bytes);
         let may_lines = self.lines.take(f64::from(pieces), now);
@@ -67,18 +67,18 @@ mod tests {
     }
 
     #[test]
-    fn bursts_and_the_long_run_are_bounded_and_pieces_count() {
+    fn bursts_and_long_term_rates_are_bounded_and_pieces_count() {
         let mut budget = Budget::new(&Capacity::IRC, at(0.0));
         assert!((0..10).all(|_| budget.spend(300, at(0.0)).is_ok()));
-        assert!(budget.spend(300, at(1.9)).is_err(), "a line in two seconds");
+        assert!(budget.spend(300, at(1.9)).is_err(), "one line in two seconds is allowed");
         let mut budget = Budget::new(&Capacity::IRC, at(0.0));
-        assert!(budget.spend(3000, at(0.0)).is_ok(), "twenty pieces");
+        assert!(budget.spend(3000, at(0.0)).is_ok(), "the line has twenty pieces");
         assert!((1..100).all(|n| budget.spend(300, at(2.15 * f64::from(n))).is_ok()));
-        assert!(budget.spend(301, at(215.0)).is_err(), "three pieces");
+        assert!(budget.spend(301, at(215.0)).is_err(), "the line has three pieces");
     }
 
     #[test]
-    fn many_bytes_in_few_lines_are_too_many() {
+    fn too_many_bytes_in_few_lines_are_refused() {
         let mut budget = Budget::new(&Capacity::LAN, at(0.0));
         assert!((0..4).all(|_| budget.spend(16 * 1024, at(0.0)).is_ok()));
         assert_eq!(budget.spend(16 * 1024, at(0.0)), Err("more bytes than the channel allows"));

@@ -1,4 +1,4 @@
-//! Links: from the call to the end.
+//! Links, from dialling to closing.
 
 use crate::event::Event;
 use crate::line::{Kind, Line};
@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How soon a call fails that cannot even be made.
+/// Time after which a call fails that cannot even be made.
 const AT_ONCE: Duration = Duration::from_millis(1);
 
 impl World {
@@ -45,7 +45,7 @@ impl World {
             && self.nodes[node].links() < link::MOST
     }
 
-    /// Whether both ends still are who they were when the call was made, and can hear each other.
+    /// Returns whether both ends still are the same runs of their nodes, and can hear each other.
     fn stands(&self, link: &Link) -> bool {
         let [one, other] = [&link.ends[0], &link.ends[1]].map(|end| end.life);
         let lives =
@@ -118,7 +118,7 @@ impl World {
             self.queue.push(free, Event::Drained { end: of });
         }
         match other_is_gone {
-            // It is told so.
+            // The sender is notified after a round trip.
             true => self.queue.push(self.now + conditions.delay * 2, Event::Gone { end: of }),
             false => self.queue.push(arrival, Event::Passed { end: of.other(), line }),
         }
@@ -129,7 +129,7 @@ impl World {
         let end = &mut link.ends[of.side];
         end.heard = self.now;
         let (node, Some(channel)) = (end.life.node, end.channel) else {
-            // Gone here: the sender is told so.
+            // The link is gone here, and the sender is notified.
             return self.queue.push(self.now, Event::Gone { end: of.other() });
         };
         self.nodes[node].traffic.received.add(line.kind, link::wire_bytes(line.bytes));
@@ -161,7 +161,7 @@ impl World {
         }
     }
 
-    /// A node closes a link: once what it was given is sent, it is gone here, and the other side hears of that.
+    /// Closes a link for a node. The link is gone there once its lines are sent, and the other side is notified.
     pub(crate) fn close(&mut self, node: NodeId, channel: ChannelId) {
         let Some(Port::Link(of)) = self.nodes[node].channels.get(&channel).copied() else { return };
         let Some(link) = self.links.get_mut(&of.link) else { return };
@@ -215,7 +215,7 @@ impl World {
         self.gone(of);
     }
 
-    /// Nothing gets through a link any more; who sends notices that after a while.
+    /// Breaks a link: nothing gets through any more. Each sender notices that after a while.
     fn break_link(&mut self, id: LinkId) {
         let Some(link) = self.links.get_mut(&id) else { return };
         if !std::mem::replace(&mut link.is_broken, true) {
@@ -225,7 +225,7 @@ impl World {
         }
     }
 
-    /// Breaks all links whose ends cannot hear each other any more.
+    /// Breaks all links whose ends can no longer hear each other.
     pub(crate) fn break_links(&mut self) {
         let connects = |link: &Link| {
             self.networks[link.network].connects(link.ends[0].life.node, link.ends[1].life.node)
@@ -234,7 +234,8 @@ impl World {
         cut.into_iter().for_each(|id| self.break_link(id));
     }
 
-    /// A node is killed. Its peers hear of that when only the process was, and not when the power failed.
+    /// Handles the links of a node that is killed. Its peers are notified if only its process was killed, but not after
+    /// a power failure.
     pub(crate) fn hang_up(&mut self, node: NodeId) {
         let is_power_cut = self.random.random_bool(0.5);
         let ports: Vec<_> = std::mem::take(&mut self.nodes[node].channels).into_values().collect();
@@ -259,7 +260,7 @@ mod tests {
     use crate::network::address;
     use crate::{Options, Scenario, plan};
 
-    /// Two nodes that know nothing, some seconds after they started.
+    /// Returns two nodes without records, some seconds after they started.
     fn two() -> World {
         let text = "about = ''\nduration = 1000\ncalm = 1\n[[lan]]\nnodes = 2\ndelay_ms = 10\n";
         let scenario = Scenario::read("two", text).unwrap();
@@ -278,13 +279,13 @@ mod tests {
         world.connect(0, address(0, 1));
         pass(&mut world, 15);
         assert_eq!((world.nodes[0].links(), world.nodes[1].links()), (0, 1));
-        // Node 0 did not want it, and closes it as soon as it is up.
+        // Node 0 did not ask for the link, and closes it as soon as it is up.
         pass(&mut world, 100);
         assert_eq!((world.nodes[0].links(), world.nodes[1].links(), world.links.len()), (0, 0, 0));
     }
 
     #[test]
-    fn who_cannot_be_reached_is_not_connected() {
+    fn a_node_that_cannot_be_reached_is_not_connected() {
         let mut world = two();
         world.act(Action::Part { network: 0, parts: [(1, 1)].into() });
         world.connect(0, address(0, 1));

@@ -1,4 +1,4 @@
-//! What becomes of what brains and liars send on networks.
+//! Delivers the lines that brains and liars send on networks.
 
 use crate::event::Event;
 use crate::line::Line;
@@ -10,7 +10,7 @@ use routing::{ChannelCommand, ChannelEvent, ChannelId, Target};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a datagram takes to its own sender.
+/// Delay of a datagram to its own sender.
 const LOOP_BACK: Duration = Duration::from_micros(50);
 
 impl World {
@@ -22,14 +22,14 @@ impl World {
         }
     }
 
-    /// A line goes out. On a channel that is gone, of which the brain need not know yet, it goes nowhere.
+    /// Sends a line. Drops it if its channel is gone, which the brain need not know yet.
     pub(crate) fn send(&mut self, node: NodeId, channel: ChannelId, target: Target, text: String) {
         let Some(port) = self.nodes[node].channels.get(&channel).copied() else { return };
         self.note(node as u64);
         self.note_text(&text);
         let line = Arc::new(Line::new(text));
         if line.envelope.is_none() && self.nodes[node].is_honest {
-            self.fail(format!("node {node} sent what is no line: {}", line.text));
+            self.fail(format!("node {node} sent an invalid line: {}", line.text));
         }
         match port {
             Port::Network(network) => self.send_on_network(node, network, target, &line),
@@ -67,7 +67,7 @@ impl World {
             && !std::mem::replace(&mut member.is_over, true)
         {
             let name = &self.networks[id].name;
-            self.fail(format!("node {node} said on {name} {beyond}"));
+            self.fail(format!("node {node} sent on {name} {beyond}"));
         }
     }
 

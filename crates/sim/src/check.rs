@@ -1,4 +1,4 @@
-//! What must hold at the end: all honest nodes hold the same, and nothing that nobody signed.
+//! Checks at the end of a run: all honest nodes hold the same records, and each of these was really signed.
 
 use crate::node::NodeId;
 use crate::world::World;
@@ -6,15 +6,15 @@ use dcache::{End, Fingerprint, Record, RecordId, Set};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// What will be over so soon is not compared: nodes forget it each by its own clock.
+/// Records that end within this number of seconds are not compared, because each node removes them by its own clock.
 const MARGIN: u64 = 120;
-/// How often it is looked whether all agree.
+/// Interval between two comparisons of all nodes.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// Of differing records so many are named.
+/// Maximum number of differing records that a message names.
 const MOST_NAMED: usize = 4;
 
 impl World {
-    /// Up to when records need not be the same everywhere: by the clock that is furthest ahead.
+    /// Returns the end up to which records may differ between nodes, by the clock that is furthest ahead.
     fn bound(&mut self) -> End {
         let now = self.now;
         let honest = self.nodes.iter_mut().filter(|node| node.is_honest);
@@ -22,7 +22,8 @@ impl World {
         End::at(latest.plus(MARGIN))
     }
 
-    /// Lets the calm pass until all agree; returns how many records they agree on, or how they differ at its end.
+    /// Lets the calm pass until all nodes agree. Returns the number of records that they agree on, or their difference
+    /// at the end.
     pub(crate) fn settle(&mut self) -> Result<usize, String> {
         let end = self.now + self.scenario.calm.0;
         let (mut differing, mut told) = (0, String::new());
@@ -41,7 +42,8 @@ impl World {
         }
     }
 
-    /// Whether all fingerprints are equal. `differing` is the node that differed last time: most likely it still does.
+    /// Checks that all fingerprints are equal. `differing` is the node that differed last time, which most likely still
+    /// does.
     fn agree(&self, bound: End, differing: &mut NodeId) -> Result<(), String> {
         let mut honest = self.honest();
         let Some((first, _)) = honest.next() else { return Ok(()) };
@@ -61,7 +63,7 @@ impl World {
     fn tell_difference(&self, one: NodeId, other: NodeId, bound: End) -> String {
         let (Some(ones), Some(others)) = (self.nodes[one].set(), self.nodes[other].set()) else {
             let off = if self.nodes[one].is_off() { one } else { other };
-            return format!("node {off} does not run");
+            return format!("node {off} is not running");
         };
         let only = |has: &Set, lacks: &Set| {
             let missing = has
@@ -82,21 +84,22 @@ impl World {
         )
     }
 
-    /// Whether some node holds what nobody signed.
+    /// Fails the run if a node holds a record that no node signed.
     fn look_for_forged(&mut self) {
         let mut found = Vec::new();
         for (node, of) in self.honest() {
             let forged =
                 of.set().and_then(|set| set.records().find(|record| !self.ledger.is_genuine(record)));
-            found
-                .extend(forged.map(|forged| {
-                    format!("node {node} holds a record that nobody signed: {}", name(forged))
-                }));
+            found.extend(
+                forged.map(|forged| {
+                    format!("node {node} holds a record that no node signed: {}", name(forged))
+                }),
+            );
         }
         found.into_iter().for_each(|forged| self.fail(forged));
     }
 
-    /// Compares all sets record by record.
+    /// Compares all sets record by record, and returns the number of records.
     fn compare(&self, bound: End) -> Result<usize, String> {
         let mut wanted: Option<BTreeMap<RecordId, &Record>> = None;
         for (node, of) in self.honest() {
@@ -108,7 +111,9 @@ impl World {
             };
             if held().count() != wanted.len() || !held().all(|(id, record)| wanted.get(&id) == Some(&record))
             {
-                return Err(format!("node {node} holds others than the first, though fingerprints agree"));
+                return Err(format!(
+                    "node {node} holds other records than the first node, although their fingerprints are equal"
+                ));
             }
         }
         Ok(wanted.map_or(0, |wanted| wanted.len()))

@@ -1,17 +1,18 @@
-//! What survives a crash: a node's own records before they are sent, others' in groups a little later.
+//! The part of a node that survives a crash: its own records before they are sent, and others' records in groups a
+//! little later.
 
 use dcache::{Key, Record, Time};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How long what others said may wait for the disk, as in the daemon.
+/// Maximum time for which records of others wait for the disk, as in the daemon.
 pub(crate) const GROUP: Duration = Duration::from_secs(2);
 
-/// A node's disk, and what waits for it.
+/// A node's disk, and the changes that wait for it.
 #[derive(Debug, Default)]
 pub(crate) struct Disk {
     pub(crate) records: BTreeMap<Key, Record>,
-    /// The last number under which this node spoke.
+    /// Last sequence number that this node used.
     pub(crate) sequence: u64,
     /// A time that has passed.
     pub(crate) time: Option<Time>,
@@ -20,13 +21,13 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// Notes a change; tells whether a commit is to be planned for it.
+    /// Notes a change. Returns whether a commit has to be planned for it.
     pub(crate) fn change(&mut self, key: Key, record: Option<Record>) -> bool {
         self.waiting.insert(key, record);
         !std::mem::replace(&mut self.is_due, true)
     }
 
-    /// What waits is written.
+    /// Writes the waiting changes.
     pub(crate) fn commit(&mut self, floor: Time) {
         self.is_due = false;
         self.time = self.time.max(Some(floor));
@@ -38,14 +39,14 @@ impl Disk {
         }
     }
 
-    /// Writes a record of this node, and with it all that waits.
+    /// Writes a record of this node, together with all waiting changes.
     pub(crate) fn commit_own(&mut self, record: &Record, floor: Time) {
         self.waiting.insert(Key::from(record), Some(record.clone()));
         self.sequence = self.sequence.max(record.signature().sequence);
         self.commit(floor);
     }
 
-    /// The power is gone: what waited is lost.
+    /// Simulates a power failure: the waiting changes are lost.
     pub(crate) fn crash(&mut self) {
         self.waiting.clear();
         self.is_due = false;
@@ -64,15 +65,15 @@ mod tests {
     }
 
     #[test]
-    fn a_crash_takes_what_waited_and_nothing_else() {
+    fn a_crash_loses_the_waiting_changes_and_nothing_else() {
         let (mut disk, [own, early, late]) =
             (Disk::default(), ["own", "early", "late"].map(|data| record(data, 7)));
-        assert!(disk.change(Key::from(&early), Some(early.clone())), "a commit is to be planned");
-        assert!(!disk.change(Key::from(&early), Some(early.clone())), "once");
+        assert!(disk.change(Key::from(&early), Some(early.clone())), "a commit has to be planned");
+        assert!(!disk.change(Key::from(&early), Some(early.clone())), "only one commit has to be planned");
         disk.commit_own(&own, Time(5));
         disk.change(Key::from(&late), Some(late.clone()));
         disk.crash();
-        assert!(disk.change(Key::from(&own), None), "after a crash a commit is to be planned anew");
+        assert!(disk.change(Key::from(&own), None), "after a crash, a commit has to be planned again");
         disk.crash();
         disk.commit(Time(4));
         assert!(disk.records.values().eq([&early, &own]));

@@ -1,4 +1,4 @@
-//! What is to happen, in the order of its time; of equal times in the order in which it was planned.
+//! Planned events, ordered by time. Events at the same time are ordered as they were planned.
 
 use crate::action::Action;
 use crate::line::Line;
@@ -12,42 +12,42 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Something to happen.
+/// An event that is planned.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// A line of `from` arrives at a node, by a network.
+    /// A line of `from` arrives at a node on a network.
     Arrives { node: NodeId, channel: ChannelId, from: NodeId, line: Arc<Line> },
-    /// A node's brain wanted to be woken.
+    /// A node's brain is woken, as it asked for.
     Wake { node: NodeId },
-    /// A call reaches the one who is called.
+    /// A call reaches the called node.
     Called { link: LinkId },
-    /// The caller knows that it was answered.
+    /// The caller learns that its call was answered.
     Connected { link: LinkId },
-    /// A call came to nothing.
+    /// A call has failed.
     Uncalled { life: Life, address: SocketAddr },
     /// A line arrives at an end of a link.
     Passed { end: EndOf, line: Arc<Line> },
     /// An end of a link may have sent all that it was given.
     Drained { end: EndOf },
-    /// The other side of a link will say no more.
+    /// The other side of a link will send no more lines.
     Ended { end: EndOf },
     /// A link is gone, for one end.
     Gone { end: EndOf },
-    /// Whether something was heard on a link of late.
+    /// Checks whether a link was silent for too long.
     Patience { end: EndOf },
     /// A node's own record is on its disk.
     Written { life: Life, record: Box<Record> },
-    /// And is told.
+    /// A node's own record is given to its brain.
     Told { life: Life, record: Box<Record> },
-    /// What others said goes to a node's disk.
+    /// The waiting records of other signers are written to a node's disk.
     Flush { life: Life },
     /// The services of a node decide.
     Decide { life: Life },
     /// A node's fetch of a file ends.
     Fetched { life: Life, cid: ipfs::Cid },
-    /// A liar does something.
+    /// A liar sends something.
     Lie { node: NodeId },
-    /// Something that the scenario asks for.
+    /// An action that the scenario asks for.
     Act(Box<Action>),
 }
 
@@ -78,7 +78,7 @@ impl PartialEq for Entry {
 
 impl Eq for Entry {}
 
-/// All that is to happen.
+/// The queue of planned events.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     heap: BinaryHeap<Reverse<Entry>>,
@@ -91,7 +91,7 @@ impl Queue {
         self.heap.push(Reverse(Entry { at, serial: self.serial, event }));
     }
 
-    /// When the next thing happens.
+    /// Returns the time of the next event.
     pub(crate) fn next(&self) -> Option<Duration> {
         self.heap.peek().map(|Reverse(entry)| entry.at)
     }
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_earlier_comes_first_and_what_is_equal_in_its_order() {
+    fn earlier_events_come_first_and_simultaneous_ones_in_their_order() {
         let mut queue = Queue::default();
         for (seconds, node) in [(3, 0), (1, 1), (3, 2), (1, 3)] {
             queue.push(Duration::from_secs(seconds), Event::Wake { node });

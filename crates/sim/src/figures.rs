@@ -1,11 +1,11 @@
-//! The figures as tables and as JSON.
+//! Prints the figures of runs as tables or as JSON.
 
 use crate::usage::Used;
 use comfy_table::{LineStyle, Table, TableStyle};
 use serde::Serialize;
 use sim::{Kind, Report, Spans};
 
-/// So many failing runs are told of.
+/// Maximum number of failed runs whose failures are printed.
 const MOST_FAILED: usize = 10;
 
 #[derive(Serialize)]
@@ -35,7 +35,7 @@ pub(crate) fn print(reports: &[Report], used: &Used, json: bool) {
     }
 }
 
-/// A line below the header, nothing else, as the tables of the CLI.
+/// Table style of the CLI: a line below the header, and no other lines.
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 fn table(header: &[&str]) -> Table {
@@ -58,11 +58,16 @@ fn print_run(report: &Report, used: &Used) {
         "{} with seed {}: {nodes} honest nodes, {virtual_seconds:.1} s, {events} events",
         report.scenario, report.seed
     );
-    println!("all held the same {records} records {} after the calm began", seconds(report.converged_after));
+    println!(
+        "all honest nodes held the same {records} records {} after the calm began",
+        seconds(report.converged_after)
+    );
     println!("hash of all events {}\n", report.hash);
     if let Some(files) = report.files {
         let (count, complete, time) = (files.count, files.complete, spans(files.time));
-        println!("{complete} of {count} shared files became safe everywhere, median / worst after {time}\n");
+        println!(
+            "{complete} of {count} shared files became safe at all nodes, median / worst after {time}\n"
+        );
     }
     if !report.spreads.is_empty() {
         let mut table = table(&["new records", "count", "to all", "50 % median / worst", "99 %", "100 %"]);
@@ -88,12 +93,12 @@ fn print_traffic(report: &Report) {
     }
     println!("{table}\n");
     println!(
-        "in {:.0} s: {} records told ({} bytes), {} taken by others",
+        "in {:.0} s: {} records published ({} bytes), {} taken by other nodes",
         traffic.seconds, traffic.told, traffic.told_bytes, traffic.taken
     );
     let each = traffic.bytes_per_taken.map_or_else(|| "-".to_owned(), |bytes| format!("{bytes:.0}"));
     println!(
-        "bytes a minute {:.0}, beyond one line a record {:.0}; bytes a record taken {each}; a node-hour: {:.0} bytes, {:.0} lines",
+        "bytes per minute {:.0}, beyond one line per record {:.0}; bytes per record taken {each}; per node-hour: {:.0} bytes, {:.0} lines",
         traffic.bytes_per_minute,
         traffic.bytes_per_minute_beyond,
         traffic.bytes_per_node_hour,
@@ -111,7 +116,7 @@ fn print_used(reports: &[&Report], used: &Used) {
         reports.iter().map(|report| report.nodes as f64 * report.virtual_seconds / 3600.0).sum();
     let nodes = reports.iter().map(|report| report.nodes).max().unwrap_or(0).max(1);
     println!(
-        "used: {:.1} s, {:.1} s of processors ({:.4} s a node-hour), {:.1} MB of memory ({:.0} kB a node)",
+        "used: {:.1} s, {:.1} s of processors ({:.4} s per node-hour), {:.1} MB of memory ({:.0} kB per node)",
         used.seconds,
         used.cpu_seconds,
         used.cpu_seconds / node_hours.max(f64::MIN_POSITIVE),
@@ -127,7 +132,7 @@ fn print_summary(reports: &[Report], used: &Used) {
     converged.sort_by(f64::total_cmp);
     let at = |part: f64| converged.get(((converged.len() as f64 - 1.0).max(0.0) * part) as usize).copied();
     println!(
-        "all the same after (s of calm): median {}, 99 % {}, worst {}",
+        "all sets equal after (time of calm): median {}, 99 % {}, worst {}",
         seconds(at(0.5)),
         seconds(at(0.99)),
         seconds(at(1.0))
@@ -135,7 +140,7 @@ fn print_summary(reports: &[Report], used: &Used) {
     let mean =
         |value: fn(&Report) -> f64| reports.iter().map(value).sum::<f64>() / reports.len().max(1) as f64;
     println!(
-        "on average: bytes a node-hour {:.0}, lines a node-hour {:.0}, bytes a record taken {:.0}",
+        "on average: bytes per node-hour {:.0}, lines per node-hour {:.0}, bytes per record taken {:.0}",
         mean(|report| report.traffic.bytes_per_node_hour),
         mean(|report| report.traffic.messages_per_node_hour),
         mean(|report| report.traffic.bytes_per_taken.unwrap_or(0.0)),

@@ -1,19 +1,20 @@
-//! What the simulator knows and no node does: every record that was really signed, and how far the new ones got.
+//! The knowledge of the simulator that no node has: every record that was really signed, and how far the new ones
+//! spread.
 
 use crate::node::NodeId;
 use dcache::{Record, RecordId};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// A record on its way to everybody.
+/// The spread of a record to all nodes.
 #[derive(Debug)]
 pub(crate) struct Journey {
-    /// Which sort of records it is, by its place in the scenario.
+    /// Index of its sort of records in the scenario.
     pub(crate) group: usize,
     pub(crate) began: Duration,
-    /// Which honest nodes it has reached.
+    /// Bit set of the honest nodes that it has reached.
     reached: Vec<u64>,
-    /// After how long each of them, in their order.
+    /// Time after which it reached each of them, in order.
     pub(crate) times: Vec<Duration>,
 }
 
@@ -29,51 +30,52 @@ impl Journey {
         }
     }
 
-    /// After how long it had reached so many; `None` when it did not.
+    /// Returns the time after which it had reached `many` nodes; `None` if it has not.
     pub(crate) fn to(&self, many: usize) -> Option<Duration> {
         self.times.get(many.max(1) - 1).copied()
     }
 }
 
-/// All records that were signed.
+/// All records that were signed, and the spread of the new ones.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     signed: BTreeMap<RecordId, Record>,
     journeys: BTreeMap<RecordId, Journey>,
-    /// How many times an honest node took a record of somebody else, and the bytes of these records' payloads.
+    /// Number of times that an honest node took a record of another signer.
     pub(crate) taken: u64,
 }
 
 impl Ledger {
-    /// Somebody signed it who may.
+    /// Notes a record that its signer was allowed to sign.
     pub(crate) fn signed(&mut self, record: &Record) {
         self.signed.insert(record.id(), record.clone());
     }
 
-    /// It is watched how far it gets.
+    /// Starts watching the spread of a record.
     pub(crate) fn watch(&mut self, record: &Record, group: usize, now: Duration) {
         let journey = Journey { group, began: now, reached: Vec::new(), times: Vec::new() };
         self.journeys.insert(record.id(), journey);
     }
 
-    /// It was lost before anybody heard of it.
+    /// Stops watching a record that was lost before any other node received it.
     pub(crate) fn forget(&mut self, record: &Record) {
         self.journeys.remove(&record.id());
     }
 
-    /// An honest node has it now.
+    /// Notes that an honest node has a record now.
     pub(crate) fn reached(&mut self, record: &Record, node: NodeId, now: Duration) {
         if let Some(journey) = self.journeys.get_mut(&record.id()) {
             journey.reach(node, now);
         }
     }
 
-    /// Whether just this was signed. (A record's ID covers signer and signature; what it says is compared too.)
+    /// Returns whether exactly this record was signed. (The ID of a record covers signer and signature; its statement
+    /// is compared too.)
     pub(crate) fn is_genuine(&self, record: &Record) -> bool {
         self.signed.get(&record.id()) == Some(record)
     }
 
-    /// Whether anything was ever signed.
+    /// Returns whether any record was ever signed.
     pub(crate) fn is_used(&self) -> bool {
         !self.signed.is_empty()
     }

@@ -1,4 +1,4 @@
-//! Nodes that mean ill: scripts, not brains. They hear everything and never pass a record on.
+//! Malicious nodes: scripts without a brain. They hear all lines and never pass a record on.
 
 use crate::budget::Budget;
 use crate::event::Event;
@@ -15,14 +15,14 @@ use rand_chacha::ChaCha8Rng;
 use routing::{Address, Beacon, ChannelId, Envelope, Message, Repair, Sketch, Target};
 use std::time::Duration;
 
-/// So many lines are remembered, to be said again.
+/// Maximum number of lines that a liar keeps in order to repeat them.
 const MOST_HEARD: usize = 200;
-/// So many lines of rubbish come at once.
+/// Number of rubbish lines that are sent at once.
 const RUBBISH: usize = 10;
-/// So many symbols of an empty set are given.
+/// Number of symbols of an empty set that are sent at once.
 const SYMBOLS: usize = 20;
 
-/// A node that means ill.
+/// State of a malicious node.
 #[derive(Debug)]
 pub(crate) struct Liar {
     habits: Vec<Habit>,
@@ -61,7 +61,7 @@ impl Liar {
 }
 
 impl World {
-    /// A liar is there from the beginning.
+    /// Adds a liar to its networks, from the beginning of the run.
     pub(crate) fn liar_joins(&mut self, node: NodeId) {
         for id in self.nodes[node].networks.clone() {
             let channel = ChannelId(self.new_number());
@@ -153,7 +153,7 @@ impl World {
                 let bound = crate::wall::Wall::default()
                     .shows(self.now)
                     .plus(self.adversary_rng.random_range(0..300));
-                // No other is looked at.
+                // Nodes ignore bounds that are not on the grid.
                 let bound = Time(bound.0.next_multiple_of(dcache::BOUND_GRID));
                 vec![beacon(bound, Fingerprint { count, sum })]
             }
@@ -164,7 +164,7 @@ impl World {
         }
     }
 
-    /// A record that the liar may say. In the calm none is made any more: it would be news.
+    /// Makes a record that the liar may sign. Makes none in the calm, where it would be new to the nodes.
     fn junk(&mut self, node: NodeId) -> Option<String> {
         let Body::Liar(liar) = &mut self.nodes[node].body else { return None };
         if liar.junk == 0 || self.is_calm {
@@ -190,7 +190,7 @@ impl World {
         Envelope::record(Address::brain(self.nodes[node].me), Address::every_brain(), record)
     }
 
-    /// What another said, with a byte changed.
+    /// Makes a line from one that was heard, with a byte changed.
     fn changed(&mut self, node: NodeId) -> Option<String> {
         let Body::Liar(liar) = &self.nodes[node].body else { return None };
         let mut envelope = Envelope::decode(liar.heard.choose(&mut self.adversary_rng)?.as_bytes()).ok()?;
@@ -200,9 +200,9 @@ impl World {
         is_changed.then(|| envelope.encode())
     }
 
-    /// A record that nobody signed, or not who may.
+    /// Makes a record that no node signed, or whose signer had no right to it.
     fn forged(&mut self, node: NodeId) -> Option<String> {
-        // Never the liar itself, who may speak for himself.
+        // The victim is never the liar itself, which may sign for itself.
         let others = 1..self.nodes.len();
         let victim: PeerId =
             self.nodes[(node + self.adversary_rng.random_range(others)) % self.nodes.len()].me;
@@ -238,7 +238,7 @@ fn is_question(message: &Message) -> bool {
     matches!(message, Message::Request { .. } | Message::Ping { .. })
 }
 
-/// The answer of somebody who has nothing.
+/// Returns the sketch of a node that has no records.
 fn empty(sketch: &Sketch) -> Sketch {
     let symbols = sketch::Encoder::new(std::iter::empty()).symbols(SYMBOLS);
     Sketch { bound: sketch.bound, count: 0, salt: sketch.salt, first: 0, symbols }

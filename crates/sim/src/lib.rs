@@ -1,27 +1,29 @@
-//! The simulator: thousands of brains in one process and in virtual time, one seed deciding all.
+//! The simulator: runs thousands of brains in one process and in virtual time. One seed decides all random choices.
 //!
-//! A *scenario* (a small TOML file, see [`Scenario`]) says what networks and nodes there are, what is said, and what goes
-//! wrong. A run plans all of that by its seed, lets it happen, then lets a calm pass until all honest nodes hold the
-//! same records, and fails
-//! - if they do not by the end of the calm,
-//! - if any of them ever takes, or holds at the end, a record that nobody signed,
-//! - if one ever sends more on a network than that allows (computed here once more, not by the brain's own code),
-//! - if a sort of records took longer to all than its scenario allows.
+//! A *scenario* (a small TOML file, see [`Scenario`]) names the networks and nodes, the records that are published, and
+//! the faults that occur. A run plans all of that by its seed and executes it. Then it lets a calm pass until all
+//! honest nodes hold the same records. The run fails
+//! - if they do not hold the same records by the end of the calm,
+//! - if an honest node ever takes, or holds at the end, a record that no node signed,
+//! - if an honest node ever sends more on a network than that allows (computed by the simulator, not by the brain's own
+//!   code),
+//! - if a sort of records took longer to reach all nodes than its scenario allows.
 //!
-//! Signatures are real, lines are those of the wire, and what surrounds a brain is done as the daemon does it: own records
-//! are on the disk before they are sent, others' get there in groups, a crash loses what waited, clocks are read through
-//! [`dcache::Clock`]. The same seed gives the same run to the last event: [`Report::hash`] is over all of them.
+//! Signatures are real, and lines are those of the wire. The surroundings of a brain behave as in the daemon. Own
+//! records are on the disk before they are sent, and others' are written in groups. A crash loses the records that
+//! waited. Clocks are read through [`dcache::Clock`]. The same seed gives the same run to the last event:
+//! [`Report::hash`] covers all of them.
 //!
 //! ```text
-//! cargo run --release -p sim -- --seed 7 mixed              one run, as a table
+//! cargo run --release -p sim -- --seed 7 mixed              one run, printed as tables
 //! cargo run --release -p sim -- --seeds 1000 --json mixed   seeds 0 to 999 on all cores, as JSON
 //! cargo run --release -p sim -- --seed 7 --trace 3 mixed    every input and output of node 3
-//! cargo run --release -p sim -- my.toml                     a scenario of one's own
+//! cargo run --release -p sim -- my.toml                     a scenario of your own
 //! ```
 //!
-//! Where to begin reading: `world` (the time and what happens), `plan` (from a scenario to a world), `check` (what must
-//! hold). `network` and `link` say how media behave and what bytes are counted; `living` is what surrounds a brain;
-//! `liar` are those who mean ill.
+//! Start reading at `world` (the time and the events), `plan` (from a scenario to a world), and `check` (the checks at
+//! the end). The modules `network` and `link` model the media and count bytes. The module `living` models the
+//! surroundings of a brain, and `liar` models malicious nodes.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod action;
@@ -59,10 +61,10 @@ pub use world::Options;
 
 use std::sync::Arc;
 
-/// Runs a scenario.
+/// Runs a scenario with one seed, and returns the report.
 ///
 /// # Errors
-/// When it says something that cannot be, such as a network that there is not.
+/// When the scenario is contradictory, such as when it names a network that does not exist.
 pub fn run(name: &str, scenario: &Scenario, options: Options) -> Result<Report, ScenarioError> {
     let mut world = plan::world(&Arc::new(scenario.clone()), options)?;
     world.run_until(scenario.duration.0);

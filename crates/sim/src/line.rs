@@ -1,31 +1,31 @@
-//! Lines on their way: decoded once, however many hear them.
+//! Lines on their way. Each line is decoded once, however many nodes hear it.
 
 use routing::{Envelope, MAX_LINE_BYTES};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// What a line is for, as the bytes are split in the figures.
+/// Purpose of a line, by which the figures split the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// It carries records.
+    /// The line carries records.
     Records,
-    /// It shows what its sender holds.
+    /// The line shows the records of its sender.
     Beacons,
-    /// It is a step of a comparison.
+    /// The line is a step of a comparison.
     Repair,
     /// Pings, pongs, requests, rubbish, and the opening of links.
     Others,
 }
 
-/// A line.
+/// A line, with its decoded envelope.
 #[derive(Debug)]
 pub(crate) struct Line {
-    /// What a reader makes of it; `None` when it is none.
+    /// The decoded line; `None` if it is malformed.
     pub(crate) envelope: Option<Envelope>,
     pub(crate) bytes: usize,
     pub(crate) kind: Kind,
-    /// For liars, who say again what they heard.
+    /// Text of the line, for liars that repeat lines.
     pub(crate) text: Box<str>,
 }
 
@@ -33,12 +33,13 @@ impl Line {
     pub(crate) fn new(text: String) -> Self {
         let envelope = Envelope::decode(text.as_bytes()).ok();
         let kind = envelope.as_ref().map_or(Kind::Others, kind);
-        debug_assert!(text.len() <= MAX_LINE_BYTES + 1, "nobody sends more than that");
+        debug_assert!(text.len() <= MAX_LINE_BYTES + 1, "no node sends a longer line");
         Self { envelope, bytes: text.len(), kind, text: text.into() }
     }
 }
 
-/// A line that carries records is that, whatever else it has; then a step of a comparison, then a beacon.
+/// Returns the purpose of a line. A line that carries records counts as that, whatever else it has. Next comes a step
+/// of a comparison, then a beacon.
 fn kind(envelope: &Envelope) -> Kind {
     if !envelope.signatures.is_empty() || !envelope.records.is_empty() {
         Kind::Records
@@ -51,37 +52,37 @@ fn kind(envelope: &Envelope) -> Kind {
     }
 }
 
-/// Lines and bytes, those of headers included.
+/// Number of lines, and of their bytes with headers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Count {
-    /// How many lines.
+    /// Number of lines.
     pub lines: u64,
-    /// Their bytes on the wire.
+    /// Number of their bytes on the wire.
     pub bytes: u64,
 }
 
 impl Count {
-    /// What was counted since `earlier`.
+    /// Returns the difference to an earlier count.
     #[must_use]
     pub fn since(self, earlier: Self) -> Self {
         Self { lines: self.lines - earlier.lines, bytes: self.bytes - earlier.bytes }
     }
 
-    /// Both together.
+    /// Returns the sum of both counts.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self { lines: self.lines + other.lines, bytes: self.bytes + other.bytes }
     }
 }
 
-/// What one node sent and received, by kind.
+/// Traffic of one node, by purpose.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Traffic {
     pub(crate) sent: Tally,
     pub(crate) received: Tally,
 }
 
-/// Counts by kind.
+/// Counts by purpose.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally(BTreeMap<Kind, Count>);
 
@@ -91,12 +92,12 @@ impl Tally {
         *count = count.plus(Count { lines: 1, bytes });
     }
 
-    /// Those of one kind.
+    /// Returns the count of one purpose.
     pub(crate) fn of(&self, kind: Kind) -> Count {
         self.0.get(&kind).copied().unwrap_or_default()
     }
 
-    /// All kinds together.
+    /// Returns the sum over all purposes.
     pub(crate) fn all(&self) -> Count {
         self.0.values().fold(Count::default(), |sum, count| sum.plus(*count))
     }

@@ -1,9 +1,9 @@
 //! Links between two nodes: lines in order and without loss, at a rate and with a delay.
 //!
-//! What is estimated: a line takes its bytes, its end and 66 bytes of headers (Ethernet, IP, TCP with time stamps) for
-//! each 1448 bytes; opening and closing takes seven segments without content. Acknowledgements are not counted.
-//! Where datagrams get lost, segments do too: a line is then late by 200 ms, 400 ms, ... for each time that it is lost,
-//! and whatever follows it waits for it.
+//! The model is an estimate. A line takes its bytes, its line end, and 66 bytes of headers (Ethernet, IP, TCP with time
+//! stamps) for each 1448 bytes. Opening and closing takes seven segments without content. Acknowledgements are not
+//! counted. Where datagrams get lost, segments do too. Each loss delays a line by 200 ms, 400 ms, ..., and all lines
+//! after it wait for it.
 
 use crate::network::{Conditions, NetworkId};
 use crate::node::Life;
@@ -13,27 +13,29 @@ use routing::ChannelId;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// How long the channels' settings let a call ring, a silent link be, and one stick that takes nothing.
+/// Time after which an unanswered call fails, as in the settings of the channels.
 pub(crate) const RINGING: Duration = Duration::from_secs(5);
+/// Time after which a silent link is closed, as in the settings of the channels.
 pub(crate) const SILENT: Duration = Duration::from_secs(60);
+/// Time after which a link that takes nothing is closed, as in the settings of the channels.
 pub(crate) const STUCK: Duration = Duration::from_secs(20);
-/// How long whoever asked and closed its side is waited for.
+/// Time for which a node waits for a peer that asked a question and closed its side.
 pub(crate) const LINGER: Duration = Duration::from_secs(300);
-/// How many links a node takes and makes, as in the daemon.
+/// Maximum number of links that a node has, as in the daemon.
 pub(crate) const MOST: usize = 64;
 
 const HEADERS: usize = 66;
 const SEGMENT: usize = 1448;
-/// What opening and closing a link takes, counted to the caller.
+/// Number of bytes for opening and closing a link, counted to the caller.
 pub(crate) const OPENING: u64 = 7 * HEADERS as u64;
 const RESEND: Duration = Duration::from_millis(200);
-/// However bad a network is, TCP gets something through within some seconds.
+/// Maximum number of times that a segment is lost. On a bad network, TCP still gets it through within some seconds.
 const MOST_RESENDS: u32 = 5;
 
-/// Which link.
+/// Number of a link.
 pub(crate) type LinkId = u64;
 
-/// One end of a link: 0 for the caller's, 1 for the other.
+/// One end of a link: side 0 is the caller's, side 1 the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct EndOf {
     pub(crate) link: LinkId,
@@ -46,24 +48,24 @@ impl EndOf {
     }
 }
 
-/// What one node has of a link.
+/// State of one end of a link.
 #[derive(Debug)]
 pub(crate) struct End {
-    /// Whose it is.
+    /// The run of the node that it belongs to.
     pub(crate) life: Life,
-    /// Its number there while it is up.
+    /// Its channel at that node, while it is up.
     pub(crate) channel: Option<ChannelId>,
-    /// When everything that it was given will have been sent.
+    /// Time at which all lines given to it will have been sent.
     pub(crate) free: Duration,
-    /// When the last line that it sent arrives.
+    /// Time at which the last line that it sent arrives.
     arrival: Duration,
-    /// When something last came.
+    /// Time at which something last arrived.
     pub(crate) heard: Duration,
-    /// Whether a look at `free` is planned.
+    /// Whether a check of `free` is planned.
     pub(crate) is_awaited: bool,
-    /// Whether its node said that it closes it.
+    /// Whether its node has asked to close it.
     pub(crate) is_closing: bool,
-    /// Whether the other side will say no more.
+    /// Whether the other side will send no more lines.
     pub(crate) is_ended: bool,
 }
 
@@ -74,17 +76,17 @@ impl End {
         Self { life, channel: None, free, arrival, heard, is_awaited, is_closing, is_ended }
     }
 
-    /// Nothing that it sends arrives before the other side knows of the link.
+    /// Delays all arrivals until the other side knows of the link.
     pub(crate) fn waits_for(&mut self, other: Duration) {
         self.arrival = self.arrival.max(other);
     }
 
-    /// When the last line that was sent arrives.
+    /// Returns the time at which the last line that was sent arrives.
     pub(crate) fn last_arrival(&self) -> Duration {
         self.arrival
     }
 
-    /// Takes a line to send, and tells when it arrives.
+    /// Takes a line to send, and returns the time at which it arrives.
     pub(crate) fn send(
         &mut self,
         bytes: u64,
@@ -106,15 +108,15 @@ impl End {
     }
 }
 
-/// A link.
+/// A link between two nodes.
 #[derive(Debug)]
 pub(crate) struct Link {
-    /// By which network.
+    /// Network that it runs over.
     pub(crate) network: NetworkId,
-    /// What the caller called.
+    /// Address that the caller called.
     pub(crate) address: SocketAddr,
     pub(crate) ends: [End; 2],
-    /// Whether nothing gets through any more, though not both ends may know that yet.
+    /// Whether nothing gets through any more, even if the ends do not know that yet.
     pub(crate) is_broken: bool,
     /// Whether the caller knows that it was answered.
     pub(crate) is_connected: bool,
@@ -132,7 +134,7 @@ impl Link {
     }
 }
 
-/// What a line takes on the wire of a link.
+/// Returns the size of a line on the wire of a link.
 pub(crate) fn wire_bytes(line: usize) -> u64 {
     (line + 1 + (line + 1).div_ceil(SEGMENT) * HEADERS) as u64
 }

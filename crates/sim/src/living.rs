@@ -1,4 +1,4 @@
-//! Nodes come, go, move, and speak.
+//! Nodes start, stop, move, and publish records.
 
 use crate::action::Action;
 use crate::budget::Budget;
@@ -13,7 +13,7 @@ use rand::RngExt as _;
 use routing::{Address, ChannelEvent, ChannelId, Envelope, Medium};
 use std::time::Duration;
 
-/// How long a commit takes, and the way from there back to the brain.
+/// Duration of a commit, and time from its end until the brain gets the record.
 const COMMIT: Duration = Duration::from_millis(10);
 const TELLING: Duration = Duration::from_millis(1);
 
@@ -91,7 +91,7 @@ impl World {
         }
     }
 
-    /// Stops a node in order: all is written.
+    /// Shuts a node down in order: all waiting changes are written.
     pub(crate) fn stop(&mut self, node: NodeId) {
         self.flush(self.nodes[node].life);
         self.crash(node, Duration::MAX);
@@ -116,28 +116,29 @@ impl World {
         }
     }
 
-    /// The node says something, or the next that runs if it does not.
+    /// Publishes a record at the node, or at the next running node if this one does not run.
     fn say_somewhere(&mut self, node: NodeId, group: Option<usize>, bucket: &str, data: &str, lifetime: u64) {
         let many = self.nodes.len();
         let runs = |node: &NodeId| self.nodes[*node].brain().is_some();
         if let Some(node) = (node..node + many).map(|node| node % many).find(runs) {
             match path(bucket, self.nodes[node].me) {
                 Some(bucket) => self.say(node, group, &bucket, data, lifetime),
-                None => self.fail(format!("the scenario has the bucket {bucket:?}, which is none")),
+                None => self.fail(format!("the scenario names {bucket:?}, which is not a valid bucket")),
             }
         }
     }
 
-    /// A node signs something; it is told once it is on the disk.
+    /// Signs a record at a node. The brain gets it once it is on the disk.
     fn say(&mut self, node: NodeId, group: Option<usize>, bucket: &BucketPath, data: &str, lifetime: u64) {
         let from = self.nodes[node].now(self.now).moment.time;
         let Some(statement) = statement(bucket, data, from, lifetime) else {
-            return self.fail(format!("the scenario has {data:?} in {bucket:?}, which is no item"));
+            return self
+                .fail(format!("the scenario names {data:?} in {bucket:?}, which is not a valid item"));
         };
         self.publish(node, group, statement);
     }
 
-    /// A node signs a statement; it is told once it is on the disk.
+    /// Signs a statement at a node. The brain gets the record once it is on the disk.
     pub(crate) fn publish(&mut self, node: NodeId, group: Option<usize>, statement: Statement) {
         let of = &mut self.nodes[node];
         let record = of.sign(statement);

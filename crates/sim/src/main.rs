@@ -1,4 +1,4 @@
-//! Runs scenarios.
+//! Runs scenarios, and prints their figures.
 
 mod figures;
 mod usage;
@@ -8,23 +8,23 @@ use sim::{Options, Report, Scenario, ScenarioError, run, run_seeds};
 use std::io::Write as _;
 use std::process::ExitCode;
 
-/// Runs a scenario with real brains in virtual time and prints what it showed.
-/// Ends with 0 when all runs passed, 1 when one failed, 2 when there is nothing to run.
+/// Runs a scenario with real brains in virtual time and prints its figures. Exits with 0 if all runs passed, 1 if one
+/// failed, 2 if the scenario cannot be run.
 #[derive(Parser)]
 struct Arguments {
-    /// The seed, or the first of many
+    /// The seed, or the first of several seeds
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Run so many seeds, on all cores, and print a summary
+    /// Run this many seeds, on all cores, and print a summary
     #[arg(long, value_name = "COUNT")]
     seeds: Option<u64>,
-    /// Print JSON
+    /// Print the figures as JSON
     #[arg(long)]
     json: bool,
-    /// Print every input and output of one node, by its number
+    /// Print every input and output of the node with this number
     #[arg(long, value_name = "NODE", conflicts_with = "seeds")]
     trace: Option<usize>,
-    /// The name of a scenario that is built in, or a file
+    /// The name of a built-in scenario, or a file
     #[arg(default_value = "mixed")]
     scenario: String,
 }
@@ -58,7 +58,7 @@ fn run_all(arguments: &Arguments) -> Result<bool, ScenarioError> {
 
 fn options(arguments: &Arguments) -> Options {
     let Arguments { seed, trace, .. } = *arguments;
-    // Whoever looks at the beginning only, as `head` does, closes the pipe: that is no error.
+    // A reader such as `head` closes the pipe early, which is no error.
     let tell = |line: &str| drop(writeln!(std::io::stdout(), "{line}"));
     Options { seed, trace, tell: Some(tell), ..Options::default() }
 }
@@ -76,7 +76,7 @@ fn load(name: &str) -> Result<Scenario, ScenarioError> {
 
 fn tell(report: &Report) {
     let outcome = match report.converged_after {
-        Some(after) if report.failures.is_empty() => format!("passed, all the same after {after:.2} s"),
+        Some(after) if report.failures.is_empty() => format!("passed, all sets equal after {after:.2} s"),
         _ => "FAILED".to_owned(),
     };
     eprintln!("seed {}: {outcome}", report.seed);

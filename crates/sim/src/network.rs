@@ -1,4 +1,4 @@
-//! Broadcast media: what one says there, whoever else is on it hears, or not.
+//! Broadcast media: each line that a node sends may reach all other nodes on the medium.
 
 use crate::budget::Budget;
 use crate::node::NodeId;
@@ -9,41 +9,41 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-/// Which network.
+/// Number of a network.
 pub(crate) type NetworkId = usize;
 
-/// Where line links are taken.
+/// Port at which nodes take links.
 const PORT: u16 = 8000;
-/// Of Ethernet, IP and UDP.
+/// Size of the headers of Ethernet, IP and UDP, in bytes.
 const DATAGRAM_HEADERS: usize = 42;
-/// Of Ethernet and IP, for each fragment but the first.
+/// Size of the headers of Ethernet and IP, in bytes, for each fragment except the first.
 const FRAGMENT_HEADERS: usize = 34;
-/// What one frame holds of a datagram.
+/// Maximum number of bytes of a datagram in one frame.
 const FRAGMENT: usize = 1472;
 
-/// What sort of medium it is.
+/// The kind of a medium.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sort {
-    /// Datagrams on a local network: each fragment may get lost, the sender is known and hears itself.
+    /// Datagrams on a local network. Each fragment may get lost. The sender is known, and hears itself.
     Lan,
-    /// A mesh over the internet: nobody knows from whom a line comes.
+    /// A mesh over the internet. Receivers do not know the sender of a line.
     Mesh,
-    /// A channel of a server: nothing is lost, nobody knows from whom a line comes.
+    /// A channel of a chat server. No line gets lost. Receivers do not know the sender of a line.
     Line,
 }
 
-/// How a medium treats what is said on it.
+/// Losses and delays of a medium.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Conditions {
-    /// Which part of what is sent each receiver misses.
+    /// Fraction of the lines that each receiver misses.
     pub(crate) loss: f64,
-    /// How often something comes twice.
+    /// Fraction of the lines that arrive twice.
     pub(crate) duplication: f64,
-    /// How long it takes at least.
+    /// Minimum delay of a line.
     pub(crate) delay: Duration,
-    /// How much longer it may take: what is said later may so come earlier.
+    /// Maximum additional delay of a line. Because of it, lines may overtake each other.
     pub(crate) jitter: Duration,
-    /// Bytes a second on a link between two of its hosts.
+    /// Rate of a link between two of its hosts, in bytes per second.
     pub(crate) link_rate: u32,
 }
 
@@ -52,43 +52,44 @@ pub(crate) struct Conditions {
 pub(crate) struct Member {
     pub(crate) channel: ChannelId,
     pub(crate) budget: Budget,
-    /// Whether it went beyond it before: that is told once.
+    /// Whether it exceeded its budget before. Only the first time is reported.
     pub(crate) is_over: bool,
 }
 
-/// A medium and who is on it.
+/// A medium and the nodes on it.
 #[derive(Debug)]
 pub(crate) struct Network {
     pub(crate) name: String,
     pub(crate) sort: Sort,
     pub(crate) capacity: Capacity,
     pub(crate) conditions: Conditions,
-    /// Whether its hosts can call each other.
+    /// Whether its nodes can call each other.
     pub(crate) is_dialable: bool,
     pub(crate) members: BTreeMap<NodeId, Member>,
-    /// While it is cut into parts: in which part a node is. Who is not named is in part 0.
+    /// The part that each node is in, while the network is split. Nodes that are not listed are in part 0.
     pub(crate) parts: BTreeMap<NodeId, usize>,
 }
 
 impl Network {
-    /// Whether what one of two hosts says can come to the other.
+    /// Returns whether lines of one of two nodes can reach the other.
     pub(crate) fn connects(&self, one: NodeId, other: NodeId) -> bool {
         let part = |node| self.parts.get(node).copied().unwrap_or(0);
         self.members.contains_key(&one) && self.members.contains_key(&other) && part(&one) == part(&other)
     }
 
-    /// What a line takes on the wire.
+    /// Returns the size of a line on the wire.
     pub(crate) fn wire_bytes(&self, line: usize) -> u64 {
         let bytes = match self.sort {
             Sort::Lan => line + DATAGRAM_HEADERS + (fragments(line) - 1) * FRAGMENT_HEADERS,
             Sort::Mesh => line + DATAGRAM_HEADERS,
-            // A server adds who says it and where.
+            // A server adds the sender and the channel.
             Sort::Line => line + self.capacity.pieces(line) as usize * DATAGRAM_HEADERS,
         };
         bytes as u64
     }
 
-    /// When a line of so many bytes arrives at one receiver that could hear it: never, once, or twice.
+    /// Returns the delays after which a line of this many bytes arrives at one receiver that could hear it: none, one,
+    /// or two.
     pub(crate) fn arrivals(&self, bytes: usize, random: &mut ChaCha8Rng) -> [Option<Duration>; 2] {
         let Conditions { loss, duplication, .. } = self.conditions;
         let chances = if self.sort == Sort::Lan { fragments(bytes) } else { 1 };
@@ -100,7 +101,7 @@ impl Network {
         [Some(self.delay(random)), twice.then(|| self.delay(random))]
     }
 
-    /// How long something is on its way.
+    /// Returns the random delay of a line.
     pub(crate) fn delay(&self, random: &mut ChaCha8Rng) -> Duration {
         let Conditions { delay, jitter, .. } = self.conditions;
         if jitter.is_zero() { delay } else { delay + jitter.mul_f64(random.random::<f64>()) }
@@ -111,14 +112,14 @@ fn fragments(bytes: usize) -> usize {
     bytes.div_ceil(FRAGMENT).max(1)
 }
 
-/// Where a node takes links on a network.
+/// Returns the address at which a node takes links on a network.
 pub(crate) fn address(network: NetworkId, node: NodeId) -> SocketAddr {
     let [.., network] = (network as u32 + 1).to_be_bytes();
     let [.., high, low] = (node as u32).to_be_bytes();
     SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, network, high, low)), PORT)
 }
 
-/// Whose address that is, and on which network; `None` for an address that nobody was given.
+/// Returns the network and the node that an address belongs to; `None` for an address of another form.
 pub(crate) fn whose(address: SocketAddr) -> Option<(NetworkId, NodeId)> {
     let IpAddr::V4(ip) = address.ip() else { return None };
     let [ten, network, high, low] = ip.octets();
@@ -158,24 +159,24 @@ mod tests {
     }
 
     #[test]
-    fn loses_and_doubles_as_much_as_it_is_told() {
+    fn a_network_loses_and_duplicates_as_configured() {
         let all = arrivals(&lan(0.2, 0.05), 500);
         let heard = all.iter().filter(|both| both[0].is_some()).count();
         let twice = all.iter().filter(|both| both[1].is_some()).count();
         assert!((7800..8200).contains(&heard), "{heard}");
         assert!((320..480).contains(&twice), "{twice}");
         let large = arrivals(&lan(0.2, 0.0), 3000).iter().filter(|both| both[0].is_some()).count();
-        assert!((4900..5350).contains(&large), "of a datagram of three fragments none may be lost: {large}");
+        assert!((4900..5350).contains(&large), "no fragment of a datagram of three may be lost: {large}");
     }
 
     #[test]
-    fn takes_its_time_but_no_more() {
+    fn delays_are_within_their_bounds() {
         let times: Vec<_> = arrivals(&lan(0.0, 0.0), 500).into_iter().flatten().flatten().collect();
         assert_eq!(times.len(), 10_000);
         let (least, most) = (times.iter().min().unwrap(), times.iter().max().unwrap());
         assert!(*least >= Duration::from_millis(2) && *least < Duration::from_micros(2100));
         assert!(*most <= Duration::from_millis(8) && *most > Duration::from_micros(7900));
-        assert!(!times.is_sorted(), "what is said later may come earlier");
+        assert!(!times.is_sorted(), "later lines may overtake earlier ones");
     }
 
     #[test]

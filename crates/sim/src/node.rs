@@ -1,4 +1,4 @@
-//! A node: a brain with what surrounds it in the daemon, or a liar.
+//! A node: either a brain with its surroundings as in the daemon, or a liar.
 
 use crate::disk::Disk;
 use crate::liar::Liar;
@@ -13,35 +13,36 @@ use routing::ChannelId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// Which node.
+/// Number of a node.
 pub(crate) type NodeId = usize;
 
-/// A node from one start to its end: what was planned for an earlier life does not happen in a later one.
+/// One run of a node, from its start to its end. Events that were planned for an earlier run do not happen in a later
+/// one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Life {
     pub(crate) node: NodeId,
     pub(crate) number: u32,
 }
 
-/// Who is inside.
+/// The program that runs at a node.
 #[derive(Debug)]
 pub(crate) enum Body {
-    /// A brain that runs.
+    /// The node runs a brain.
     Brain(Box<Brain>),
-    /// Somebody who means ill.
+    /// The node runs a malicious script.
     Liar(Box<Liar>),
-    /// Nobody, at present.
+    /// The node does not run at present.
     Off,
 }
 
-/// What a channel leads to.
+/// The network or the link of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Port {
     Network(NetworkId),
     Link(EndOf),
 }
 
-/// A node.
+/// State of a node.
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) key: Keypair,
@@ -52,21 +53,22 @@ pub(crate) struct Node {
     pub(crate) started: Duration,
     pub(crate) clock: Clock,
     pub(crate) wall: Wall,
-    /// None for a node that never crashes: it would only cost memory.
+    /// Disk of the node. `None` for a node that never stops, which needs none: it would only cost memory.
     pub(crate) disk: Option<Disk>,
-    /// On which networks it is while it runs.
+    /// Networks that it is on while it runs.
     pub(crate) networks: BTreeSet<NetworkId>,
     pub(crate) channels: BTreeMap<ChannelId, Port>,
-    /// The earliest wake-up that is planned.
+    /// Time of the earliest planned wake-up.
     pub(crate) wake: Option<Duration>,
     pub(crate) traffic: Traffic,
-    /// The services, while it runs.
+    /// Services of the node, while it runs.
     pub(crate) services: Option<Box<Services>>,
-    /// What it knows of files.
+    /// Files that the node has and knows.
     pub(crate) files: Files,
-    /// The last number under which it spoke.
+    /// Last sequence number that the node used.
     sequence: u64,
-    /// Items of own records that were not sent yet, and until when the latest record about each is kept.
+    /// Items of own records that the brain has not got yet, and the time until which the latest record about each is
+    /// kept.
     untold: BTreeMap<Item, End>,
 }
 
@@ -93,7 +95,8 @@ impl Node {
         }
     }
 
-    /// The time as the node knows it. (The daemon hears witnesses with roles too; in the open swarm nobody has one.)
+    /// Returns the time as the node knows it. (The daemon also takes the times that peers with roles have signed; in
+    /// the open swarm no peer has a role.)
     pub(crate) fn now(&mut self, now: Duration) -> Now {
         let elapsed = now.saturating_sub(self.started);
         if self.clock.is_to_hear(elapsed) {
@@ -103,7 +106,7 @@ impl Node {
         Now { moment: self.clock.read(self.wall.shows(now), elapsed), elapsed }
     }
 
-    /// Begins a life, and gives the set with which it begins, and where things stood that are over.
+    /// Begins a run. Returns the set at its start, and the keys of expired records.
     pub(crate) fn begin(
         &mut self,
         stock: impl IntoIterator<Item = Record>,
@@ -122,7 +125,7 @@ impl Node {
         (set, dropped)
     }
 
-    /// Signs a statement, so that it is kept for as long as what it replaces.
+    /// Signs a statement. Its record is kept for at least as long as the record that it replaces.
     pub(crate) fn sign(&mut self, statement: Statement) -> Record {
         let item = statement.item().clone();
         let held = self.set().and_then(|set| set.get(&Key { item: item.clone(), signer: self.me }));
@@ -133,19 +136,19 @@ impl Node {
         record
     }
 
-    /// Notes that an own record was sent.
+    /// Notes that the brain got an own record.
     pub(crate) fn settled(&mut self, record: &Record) {
         if self.untold.get(record.item()) == Some(&record.keep()) {
             self.untold.remove(record.item());
         }
     }
 
-    /// Notes an own record that the swarm remembers and the disk has forgotten.
+    /// Notes an own record that the swarm still has and the disk has lost.
     pub(crate) fn heard_own(&mut self, record: &Record) {
         self.sequence = self.sequence.max(record.signature().sequence);
     }
 
-    /// Notes a change for the disk; tells whether a commit is to be planned.
+    /// Notes a change for the disk. Returns whether a commit has to be planned.
     pub(crate) fn keep(&mut self, key: Key, record: Option<Record>) -> bool {
         self.disk.as_mut().is_some_and(|disk| disk.change(key, record))
     }
@@ -165,7 +168,7 @@ impl Node {
         matches!(self.body, Body::Off)
     }
 
-    /// How many links it has.
+    /// Returns the number of its links.
     pub(crate) fn links(&self) -> usize {
         self.channels.values().filter(|port| matches!(port, Port::Link(_))).count()
     }

@@ -1,4 +1,4 @@
-//! From a scenario and a seed to a world in which everything is planned that the scenario asks for.
+//! Makes a world from a scenario and a seed, and plans all events that the scenario asks for.
 
 use crate::action::Action;
 use crate::disk::Disk;
@@ -20,11 +20,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The most networks and nodes: they have to fit into addresses.
+/// Maximum number of networks, and of nodes. They have to fit into addresses.
 const MOST_NETWORKS: usize = 254;
 const MOST_NODES: usize = 65_000;
 
-/// The world of a scenario, before anything happened.
+/// Returns the world of a scenario, before any event.
 pub(crate) fn world(scenario: &Arc<Scenario>, options: Options) -> Result<World, ScenarioError> {
     let stream = |number| {
         let mut random = ChaCha8Rng::seed_from_u64(options.seed);
@@ -58,7 +58,7 @@ struct Planner {
     scenario: Arc<Scenario>,
     /// The honest nodes at home on each local network.
     lans: BTreeMap<NetworkId, Vec<NodeId>>,
-    /// How many records were thought of: no two are alike.
+    /// Number of records made so far. It makes the data of each record unique.
     items: u64,
 }
 
@@ -81,9 +81,9 @@ impl Planner {
         }
         match self.world.networks.len() {
             0..=MOST_NETWORKS => Ok(()),
-            many => {
-                Err(ScenarioError::Sense(format!("there are at most {MOST_NETWORKS} networks, not {many}")))
-            }
+            many => Err(ScenarioError::Sense(format!(
+                "a scenario has at most {MOST_NETWORKS} networks, not {many}"
+            ))),
         }
     }
 
@@ -149,7 +149,9 @@ impl Planner {
         }
         match self.world.nodes.len() {
             0..=MOST_NODES => Ok(()),
-            many => Err(ScenarioError::Sense(format!("there are at most {MOST_NODES} nodes, not {many}"))),
+            many => {
+                Err(ScenarioError::Sense(format!("a scenario has at most {MOST_NODES} nodes, not {many}")))
+            }
         }
     }
 
@@ -170,7 +172,7 @@ impl Planner {
         Ok(())
     }
 
-    /// Only who may be off needs a disk: in large swarms it would take too much memory.
+    /// Gives a disk to the nodes that may be off. In large swarms, disks for all nodes would take too much memory.
     fn disks(&mut self) -> Result<(), ScenarioError> {
         let any_may_crash = self.scenario.crashes.is_some() || self.world.options.sabotage.is_some();
         if any_may_crash {
@@ -189,7 +191,7 @@ impl Planner {
         let many = self.world.nodes.len();
         let (off, drift) = (clocks.off.0.as_secs() as i64, i64::from(clocks.drift));
         for node in 0..many {
-            // From -1000 to 1000.
+            // The place is between -1000 and 1000.
             let place = (2000 * node as i64) / (many as i64 - 1).max(1) - 1000;
             let [ahead, drift] = [off, drift].map(|most| match clocks.even {
                 true => most * place / 1000,
@@ -226,12 +228,12 @@ impl Planner {
                 let (bucket, data) = self.think_of(&stock.look, number);
                 let lifetime = stock.look.lifetime.0.as_secs();
                 let of = &self.world.nodes[maker];
-                // Made a while ago, one after the other.
+                // The records were made one after the other, in the last ten minutes before the run.
                 let from = dcache::Time(START.0 - 600 + (number as u64 * 599) / stock.count as u64);
                 let stated =
                     path(&bucket, of.me).and_then(|bucket| statement(&bucket, &data, from, lifetime));
                 let Some(statement) = stated else {
-                    return Err(ScenarioError::Sense(format!("{data:?} in {bucket:?} is no item")));
+                    return Err(ScenarioError::Sense(format!("{data:?} in {bucket:?} is not a valid item")));
                 };
                 let record = Record::sign(statement, &of.key, number as u64 + 1, End::default());
                 self.world.ledger.signed(&record);
@@ -270,7 +272,7 @@ impl Planner {
         Ok(nodes.into_iter().flat_map(|nodes| nodes.iter().rev().take(many).copied()).collect())
     }
 
-    /// Who starts, is away, and crashes when.
+    /// Plans which nodes start, are away, and crash, and when.
     fn lives(&mut self) -> Result<(), ScenarioError> {
         let mut new = BTreeSet::new();
         for away in self.scenario.away.clone() {
@@ -285,7 +287,7 @@ impl Planner {
         }
         let honest: Vec<NodeId> = self.world.honest().map(|(node, _)| node).collect();
         for node in honest.iter().copied().filter(|node| !new.contains(node)) {
-            // They come one after the other, within a second.
+            // The nodes start at random times within the first second.
             let at = Duration::from_secs_f64(self.random.random::<f64>());
             self.at(Seconds(at), Action::Start { node });
         }

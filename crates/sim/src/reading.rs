@@ -2,24 +2,24 @@
 
 use crate::Scenario;
 
-/// Why there is no scenario.
+/// The reason why a scenario cannot be run.
 #[derive(Debug, thiserror::Error)]
 pub enum ScenarioError {
-    /// Neither the name of one nor a file.
-    #[error("{0:?} is no scenario: there are {names}, and files", names = names().join(", "))]
+    /// The argument is neither the name of a built-in scenario nor a file.
+    #[error("{0:?} is not a scenario: name a file or one of {names}", names = names().join(", "))]
     Unknown(String),
     /// The file cannot be read.
     #[error("{0} cannot be read: {1}")]
     File(String, std::io::Error),
-    /// It is not of the shape.
+    /// The file does not have the format of a scenario.
     #[error("{0}: {1}")]
     Shape(String, toml::de::Error),
-    /// It says something that cannot be.
+    /// The scenario is contradictory.
     #[error("{0}")]
     Sense(String),
 }
 
-/// The scenarios that are built in, by name.
+/// The built-in scenarios: name and text of each.
 pub const BUILT_IN: &[(&str, &str)] = &[
     ("mixed", include_str!("../scenarios/mixed.toml")),
     ("wrong-clocks", include_str!("../scenarios/wrong-clocks.toml")),
@@ -41,18 +41,18 @@ fn names() -> Vec<&'static str> {
 }
 
 impl Scenario {
-    /// Reads a scenario's text; `name` is for errors.
+    /// Reads a scenario from its text; `name` is used in error messages.
     ///
     /// # Errors
-    /// When it is not of the shape of [`Scenario`].
+    /// When the text does not have the format of [`Scenario`].
     pub fn read(name: &str, text: &str) -> Result<Self, ScenarioError> {
         toml::from_str(text).map_err(|error| ScenarioError::Shape(name.to_owned(), error))
     }
 
-    /// One that is built in.
+    /// Returns the built-in scenario of this name.
     ///
     /// # Errors
-    /// When there is none of that name.
+    /// When there is no built-in scenario of this name.
     pub fn built_in(name: &str) -> Result<Self, ScenarioError> {
         let found = BUILT_IN.iter().find(|(known, _)| *known == name);
         let (_, text) = found.ok_or_else(|| ScenarioError::Unknown(name.to_owned()))?;
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_that_are_built_in_can_be_read() {
+    fn all_built_in_scenarios_can_be_read() {
         for (name, text) in BUILT_IN {
             Scenario::read(name, text).unwrap();
         }

@@ -8,99 +8,99 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// What a run showed.
+/// Result and figures of a run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// Which scenario.
+    /// Name of the scenario.
     pub scenario: String,
-    /// What decided all chance.
+    /// Seed of all random choices.
     pub seed: u64,
-    /// What went wrong; nothing, in a run that passed.
+    /// Failures of the run; empty if the run passed.
     pub failures: Vec<String>,
-    /// A hash of all that happened: equal for two runs that were the same.
+    /// Hash of all events. It is equal for two runs with the same events.
     pub hash: String,
-    /// How many honest nodes.
+    /// Number of honest nodes.
     pub nodes: usize,
-    /// How many events.
+    /// Number of events.
     pub events: u64,
-    /// How long the run was, in its own time.
+    /// Duration of the run, in virtual seconds.
     pub virtual_seconds: f64,
-    /// How long after the beginning of the calm all held the same.
+    /// Time, in seconds after the start of the calm, at which all honest nodes held the same records.
     pub converged_after: Option<f64>,
-    /// How many records all held then.
+    /// Number of records that all honest nodes held then.
     pub records: usize,
-    /// How fast shared files became safe everywhere; absent when none were shared.
+    /// Time until shared files became safe everywhere; absent if no files were shared.
     pub files: Option<FilesSafe>,
-    /// How fast new records got to everybody.
+    /// Time until new records reached all nodes, for each sort of records.
     pub spreads: Vec<Spread>,
-    /// What was sent and received while it was measured.
+    /// Lines and bytes sent and received during the measurement.
     pub traffic: Traffic,
-    /// Why nodes refused records, and how many times.
+    /// Reasons for which nodes refused records, and the number of times of each.
     pub refusals: BTreeMap<String, u64>,
 }
 
-/// How fast records of one sort got to everybody.
+/// Time until records of one sort reached all honest nodes.
 #[derive(Clone, Debug, Serialize)]
 pub struct Spread {
-    /// What sort.
+    /// Name of the sort.
     pub name: String,
-    /// How many there were.
+    /// Number of records.
     pub count: usize,
-    /// How many of them got to all honest nodes.
+    /// Number of records that reached all honest nodes.
     pub complete: usize,
-    /// To half of the nodes.
+    /// Time to reach half of the nodes.
     pub to_50: Spans,
-    /// To 99 of 100.
+    /// Time to reach 99 % of the nodes.
     pub to_99: Spans,
-    /// To all.
+    /// Time to reach all nodes.
     pub to_100: Spans,
 }
 
-/// How fast shared files became safe everywhere: in the sets of all honest nodes, by their own clocks, with all of them as
-/// holders.
+/// Time until shared files became safe everywhere. A file is safe everywhere when the sets of all honest nodes, by
+/// their own clocks, show all of these nodes as its holders.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct FilesSafe {
-    /// How many were shared.
+    /// Number of files that were shared.
     pub count: usize,
-    /// How many of them became safe everywhere.
+    /// Number of files that became safe everywhere.
     pub complete: usize,
-    /// After what time.
+    /// Time until they became safe.
     pub time: Spans,
 }
 
-/// Seconds: of the record in the middle, and of the slowest; none when there is one that never got there.
+/// Median and maximum of times in seconds. A record or a file that never got there counts as infinitely slow.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Spans {
-    /// The record in the middle.
+    /// Median time; absent if it is infinite.
     pub median: Option<f64>,
-    /// The slowest.
+    /// Maximum time; absent if it is infinite.
     pub worst: Option<f64>,
 }
 
-/// Lines and bytes of all honest nodes together while it was measured.
+/// Lines and bytes of all honest nodes together during the measurement.
 #[derive(Clone, Debug, Serialize)]
 pub struct Traffic {
-    /// For how long.
+    /// Duration of the measurement, in seconds.
     pub seconds: f64,
-    /// Sent, by kind, with headers.
+    /// Lines and bytes sent, by purpose, with headers.
     pub sent: BTreeMap<Kind, Count>,
-    /// Received, by kind: on a network each receiver counts.
+    /// Lines and bytes received, by purpose. On a network, each receiver counts.
     pub received: BTreeMap<Kind, Count>,
-    /// Records that nodes took from others.
+    /// Number of records that nodes took from other signers.
     pub taken: u64,
-    /// Records that their makers told.
+    /// Number of records that their makers published.
     pub told: u64,
-    /// The bytes of one datagram with each of these.
+    /// Number of bytes of one datagram for each published record.
     pub told_bytes: u64,
-    /// Bytes sent a minute, by all together.
+    /// Bytes sent per minute, by all nodes together.
     pub bytes_per_minute: f64,
-    /// The same without one datagram for each record that was told.
+    /// Bytes sent per minute, without one datagram for each published record.
     pub bytes_per_minute_beyond: f64,
-    /// Bytes sent by one node in an hour.
+    /// Bytes sent per node and hour.
     pub bytes_per_node_hour: f64,
-    /// Lines sent by one node in an hour.
+    /// Lines sent per node and hour.
     pub messages_per_node_hour: f64,
-    /// Bytes sent for each record that some node took from others.
+    /// Bytes sent for each record that a node took from another signer.
     pub bytes_per_taken: Option<f64>,
 }
 
@@ -111,7 +111,7 @@ impl World {
         let records = *settled.as_ref().unwrap_or(&0);
         self.failures.extend(settled.err().map(|difference| format!("at the end: {difference}")));
         if converged_after.is_some() && records == 0 && self.ledger.is_used() {
-            self.failures.push("at the end: all records were over, nothing was compared".to_owned());
+            self.failures.push("at the end: all records were expired, so none were compared".to_owned());
         }
         let groups = self.scenario.records.clone();
         let spreads: Vec<Spread> =
@@ -168,8 +168,10 @@ impl World {
             let Some(Seconds(within)) = records.within else { continue };
             if spread.to_100.worst.is_none_or(|worst| worst > within.as_secs_f64()) {
                 let worst = spread.to_100.worst;
-                self.failures
-                    .push(format!("a record of {:?} took {worst:?} s to all, not {within:?}", spread.name));
+                self.failures.push(format!(
+                    "a record of {:?} took {worst:?} s to reach all nodes, not {within:?}",
+                    spread.name
+                ));
             }
         }
     }
@@ -214,7 +216,7 @@ fn by_kind(tally: &Tally) -> BTreeMap<Kind, Count> {
 }
 
 fn spans(times: impl Iterator<Item = Option<Duration>>) -> Spans {
-    // What never got there comes last.
+    // Records that never got there come last.
     let mut times: Vec<Duration> = times.map(|time| time.unwrap_or(Duration::MAX)).collect();
     times.sort_unstable();
     let seconds = |time: &Duration| (*time < Duration::MAX).then_some(time.as_secs_f64());

@@ -1,4 +1,4 @@
-//! Spoiling things behind everybody's back, to see that the checks find it.
+//! Injects faults, to see that the checks find them.
 
 use crate::action::Sabotage;
 use crate::living::statement;
@@ -7,7 +7,7 @@ use crate::world::World;
 use dcache::{End, Key, Keypair, Record, buckets};
 use routing::{Address, Envelope, Target};
 
-/// More lines than any network allows at once.
+/// Number of lines that exceeds the burst of any network.
 const TOO_MANY: usize = 1000;
 
 impl World {
@@ -19,7 +19,7 @@ impl World {
         }
     }
 
-    /// The last node loses a record, and its ears, so that it cannot get it back.
+    /// Makes the last node lose a record, and leave its networks, so that it cannot get the record back.
     fn forget(&mut self) {
         let Some(last) = self.honest().map(|(node, _)| node).last() else { return };
         self.stop(last);
@@ -39,7 +39,7 @@ impl World {
         }
     }
 
-    /// What a node finds on its own disk it does not verify again.
+    /// Puts a forged record onto the disk of node 0. A node does not verify the records on its own disk again.
     fn plant(&mut self) {
         let (forger, victim) = (Keypair::from_seed([77; 32]), self.nodes[1].me);
         let time = self.nodes[0].now(self.now).moment.time;

@@ -1,4 +1,4 @@
-//! How long it takes until a shared file is safe everywhere: each honest node sees all of them hold it.
+//! Measures the time until a shared file is safe everywhere: each honest node sees all honest nodes as its holders.
 
 use crate::node::NodeId;
 use crate::world::World;
@@ -7,12 +7,12 @@ use ipfs::Cid;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// The files that were shared, and how far they are.
+/// The files that were shared, and their progress.
 #[derive(Debug, Default)]
 pub(crate) struct Safety {
-    /// Files that some node does not see held by all: since when, and the nodes that do.
+    /// Files that some node does not see held by all: the time of sharing, and the nodes that see it.
     pending: BTreeMap<Cid, (Duration, BTreeSet<NodeId>)>,
-    /// After what time each other file was safe everywhere.
+    /// Time until each of the other files became safe everywhere.
     pub(crate) times: Vec<Duration>,
 }
 
@@ -29,7 +29,7 @@ impl Safety {
 }
 
 impl World {
-    /// Notes which files a node sees held by all, by its own clock.
+    /// Notes the files that a node sees held by all, by its own clock.
     pub(crate) fn note_safe(&mut self, node: NodeId) {
         if self.safety.pending.is_empty() || !self.nodes[node].is_honest {
             return;

@@ -1,20 +1,20 @@
-//! Scenario files: what there is, what happens, and what is expected. All times are seconds from the start of the run;
-//! all that is left open here (who, when exactly) is decided by the seed.
+//! Scenario files: networks, nodes, events and expectations. All times are seconds from the start of the run. The seed
+//! decides everything that the file leaves open, such as nodes and exact times.
 
 use serde::Deserialize;
 use std::time::Duration;
 
-/// A scenario.
+/// A scenario, as its file describes it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
-    /// What it shows, in a sentence.
+    /// Purpose of the scenario, in a sentence.
     pub about: String,
-    /// How long records are made and things go wrong. Then comes the calm.
+    /// Duration of the time in which records are made and faults occur. After it comes the calm.
     pub duration: Seconds,
-    /// How long the calm may last until all hold the same. Presence is not renewed in it.
+    /// Maximum duration of the calm, in which all nodes have to reach the same records. Presence is not renewed in it.
     pub calm: Seconds,
-    /// From when on traffic is measured, up to the end of `duration`.
+    /// Start of the measurement of traffic, which lasts until the end of `duration`.
     #[serde(default)]
     pub measure_from: Seconds,
     /// Local networks, named `lan 0`, `lan 1`, ... in their order.
@@ -24,20 +24,20 @@ pub struct Scenario {
     /// Channels of chat servers, named `line 0`, `line 1`, ...
     #[serde(default)]
     pub line: Vec<LineChannel>,
-    /// Nodes that go from one local network to another.
+    /// Nodes that move between local networks.
     #[serde(default)]
     pub laptop: Vec<Laptop>,
-    /// What all honest nodes say of themselves.
+    /// Statements that all honest nodes make about themselves.
     pub presence: Option<Presence>,
-    /// Files that nodes share meanwhile.
+    /// Files that nodes share during the run.
     pub files: Option<SharedFiles>,
-    /// Records that are there from the beginning.
+    /// Records that nodes have from the beginning.
     #[serde(default)]
     pub stock: Vec<Stock>,
-    /// Records that are made meanwhile.
+    /// Records that are made during the run.
     #[serde(default)]
     pub records: Vec<Records>,
-    /// Networks that fall into parts.
+    /// Networks that are split into parts.
     #[serde(default)]
     pub partition: Vec<Partition>,
     /// Nodes that are killed and started again.
@@ -47,56 +47,56 @@ pub struct Scenario {
     pub away: Vec<Away>,
     /// Clocks that are wrong.
     pub clocks: Option<Clocks>,
-    /// Nodes that mean ill.
+    /// Malicious nodes without a brain.
     #[serde(default)]
     pub liar: Vec<Liars>,
 }
 
-/// One local network, or several alike.
+/// One local network, or several of the same kind.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lan {
-    /// How many such networks.
+    /// Number of such networks.
     #[serde(default = "one")]
     pub count: usize,
-    /// Honest nodes on each.
+    /// Number of honest nodes on each.
     pub nodes: usize,
-    /// How many of these, the first, are on the mesh too.
+    /// Number of these nodes, counted from the first, that are also on the mesh.
     #[serde(default)]
     pub gateways: usize,
-    /// How it treats datagrams.
+    /// Losses and delays of its datagrams.
     #[serde(flatten)]
     pub conditions: ConditionsText,
 }
 
-/// How a network treats what is said on it.
+/// Losses and delays of a network.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub struct ConditionsText {
-    /// The part that each receiver misses, from 0 to 1; on a local network, of each fragment.
+    /// Fraction of the lines that each receiver misses, from 0 to 1. On a local network, fraction of the fragments.
     #[serde(default)]
     pub loss: f64,
-    /// The part that comes twice.
+    /// Fraction of the lines that arrive twice.
     #[serde(default)]
     pub duplication: f64,
-    /// The least delay.
+    /// Minimum delay in milliseconds.
     #[serde(default = "one_ms")]
     pub delay_ms: f64,
-    /// How much longer it may take.
+    /// Maximum additional delay in milliseconds.
     #[serde(default)]
     pub jitter_ms: f64,
-    /// Bytes a second on a link between two hosts of it.
+    /// Rate of a link between two of its hosts, in bytes per second.
     #[serde(default = "ten_megabytes")]
     pub link_rate: u32,
 }
 
-/// The mesh.
+/// The mesh over the internet.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Wan {
     /// Whether the nodes on it can call each other.
     #[serde(default)]
     pub dialable: bool,
-    /// How it treats lines.
+    /// Losses and delays of its lines.
     #[serde(flatten)]
     pub conditions: ConditionsText,
 }
@@ -105,32 +105,32 @@ pub struct Wan {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LineChannel {
-    /// Of which local networks the last node is on it.
+    /// Local networks whose last nodes are on the channel.
     pub lans: Vec<String>,
-    /// How it treats lines; a server loses none.
+    /// Delays of its lines. A server loses no lines, so `loss` has no effect.
     #[serde(flatten)]
     pub conditions: ConditionsText,
 }
 
-/// A node that goes round some networks.
+/// A node that moves around some local networks.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Laptop {
-    /// Where it goes, one after the other, and then again from the first.
+    /// Local networks that it visits in order, beginning again after the last.
     pub lans: Vec<String>,
-    /// How long it stays at each; two seconds on the way are of that.
+    /// Duration of a visit, which includes two seconds on the way.
     pub stays: Seconds,
-    /// When it goes for the last time.
+    /// Latest time of a move.
     pub until: Seconds,
 }
 
-/// What each honest node says of itself, and renews at half time.
+/// Statements that each honest node makes about itself, and renews at half time.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Presence {
-    /// When it is renewed for the last time; the end of `duration` when not said.
+    /// Time until which it is renewed; by default the end of `duration`.
     pub until: Option<Seconds>,
-    /// Whether it tells its name and an address as well (for an hour).
+    /// Whether it also states its name and an address (for an hour).
     #[serde(default)]
     pub info: bool,
 }
@@ -142,105 +142,108 @@ pub struct Presence {
 pub struct SharedFiles {
     /// Number of files.
     pub count: usize,
-    /// The earliest time.
+    /// Earliest time of sharing.
     pub from: Seconds,
-    /// The latest time.
+    /// Latest time of sharing.
     pub until: Seconds,
-    /// Time that a fetch takes.
+    /// Duration of a fetch.
     pub fetch: Seconds,
-    /// Whether the nodes share one after the other, instead of by chance.
+    /// Whether the nodes share in turn, instead of at random.
     #[serde(default)]
     pub by_turns: bool,
 }
 
-/// Records on the disks from the beginning.
+/// Records that are on disks from the beginning.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stock {
-    /// How many.
+    /// Number of records.
     pub count: usize,
-    /// The nodes of which networks have and made them; all when empty. Nodes that are away from 0 on have none.
+    /// Local networks whose nodes made and hold the records; all if empty. Nodes that are away from 0 on hold none.
     #[serde(default)]
     pub lans: Vec<String>,
-    /// Only nodes whose number on their network, divided by this, leaves `part`: see `Partition::alternate`.
+    /// Restricts this to nodes whose number on their network, divided by `parts`, has the remainder `part`; see
+    /// `Partition::alternate`.
     #[serde(default = "one")]
     pub parts: usize,
-    /// See `parts`.
+    /// The remainder that `parts` refers to.
     #[serde(default)]
     pub part: usize,
-    /// What they look like.
+    /// Buckets, sizes and lifetimes of the records.
     #[serde(flatten)]
     pub look: Look,
 }
 
-/// Records made by honest nodes at random times.
+/// Records that honest nodes make at random times.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Records {
-    /// What they are called in the figures.
+    /// Name of these records in the figures.
     pub name: String,
-    /// How many.
+    /// Number of records.
     pub count: usize,
-    /// The earliest time.
+    /// Earliest time at which one is made.
     pub from: Seconds,
-    /// The latest.
+    /// Latest time at which one is made.
     pub until: Seconds,
-    /// On which network their makers are; any when not said.
+    /// Local network of their makers; by default any network.
     pub by: Option<String>,
-    /// In what time each has to be everywhere; a run fails where it is not.
+    /// Time in which each has to reach all nodes, or else the run fails.
     pub within: Option<Seconds>,
-    /// What they look like.
+    /// Buckets, sizes and lifetimes of the records.
     #[serde(flatten)]
     pub look: Look,
 }
 
-/// What records look like.
+/// Buckets, sizes and lifetimes of records.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Look {
-    /// In which buckets, one after the other; `ME` stands for the maker's ID.
+    /// Buckets, used in turn. `ME` stands for the ID of the maker.
     pub buckets: Vec<String>,
-    /// How many bytes the data have, at least and at most.
+    /// Minimum and maximum size of the data, in bytes.
     #[serde(default = "usual_bytes")]
     pub bytes: [usize; 2],
-    /// For how long they hold.
+    /// Duration of the validity.
     #[serde(default = "day")]
     pub lifetime: Seconds,
 }
 
-/// A network in parts for a while.
+/// A network that is split into parts for a while.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Partition {
-    /// Which; `lan` alone for any local one, by chance.
+    /// Name of the network; just `lan` means any local network, chosen at random.
     pub network: String,
-    /// When.
+    /// Start of the split.
     pub from: Seconds,
-    /// Until when.
+    /// End of the split.
     pub until: Seconds,
-    /// How many times, each by chance within that time and for at most `lasting`. When not said: once, all the time.
+    /// Number of splits, each at a random time between `from` and `until` and no longer than `lasting`. By default one
+    /// split, from `from` until `until`.
     pub times: Option<usize>,
-    /// See `times`.
+    /// Maximum duration of each of the `times` splits.
     #[serde(default)]
     pub lasting: Seconds,
-    /// In how many parts.
+    /// Number of parts.
     #[serde(default = "two")]
     pub parts: usize,
-    /// By turns instead of by chance: the first node to part 0, the second to part 1, ...
+    /// Whether nodes are distributed in turn instead of at random: the first node to part 0, the second to part 1, and
+    /// so on.
     #[serde(default)]
     pub alternate: bool,
 }
 
-/// Honest nodes that are killed, any of them, at random times.
+/// Crashes of random honest nodes at random times.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Crashes {
-    /// How many times.
+    /// Number of crashes.
     pub times: usize,
-    /// The earliest.
+    /// Earliest time of a crash.
     pub from: Seconds,
-    /// The latest.
+    /// Latest time of a crash.
     pub until: Seconds,
-    /// How long it takes until the node is started again, at least and at most.
+    /// Minimum and maximum time until the node is started again.
     pub off: [Seconds; 2],
 }
 
@@ -248,84 +251,86 @@ pub struct Crashes {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Away {
-    /// On which network.
+    /// Name of the local network.
     pub lan: String,
-    /// How many of its last nodes.
+    /// Number of nodes, counted from its last.
     #[serde(default = "one")]
     pub nodes: usize,
-    /// From when on; from 0 on: they are new, and have nothing.
+    /// Time at which they stop. With 0, they are new and hold no records.
     pub from: Seconds,
-    /// Until when.
+    /// Time at which they start again.
     pub until: Seconds,
 }
 
-/// Wrong clocks.
+/// Wrong clocks, all of them or some.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Clocks {
-    /// Each is off by up to so much, to either side, for good.
+    /// Maximum offset of each clock, in either direction, for the whole run.
     pub off: Seconds,
-    /// And gains or loses up to so many seconds in a million.
+    /// Maximum drift of each clock, in seconds per million seconds, in either direction.
     #[serde(default)]
     pub drift: u32,
-    /// So many are off by up to `by`, for good. (Records that are over by such a clock are not compared at the end.)
+    /// Number of clocks that are off by up to `by` for the whole run. (Records that have expired by such a clock are
+    /// not compared at the end.)
     #[serde(default)]
     pub far: usize,
-    /// How many times some clock is set wrong, and right again.
+    /// Number of times that a clock is set wrong, and right again.
     #[serde(default)]
     pub steps: usize,
-    /// By how much, at most, to either side.
+    /// Maximum offset of such a clock, in either direction.
     #[serde(default)]
     pub by: Seconds,
-    /// For how long. (More than ten minutes in the future make a clock believe itself: see `dcache::Clock`.)
+    /// Time until such a clock is set right. (A clock that is ahead for more than ten minutes trusts itself: see
+    /// `dcache::Clock`.)
     #[serde(default)]
     pub lasting: Seconds,
-    /// Whether `off` and `drift` are spread evenly over the nodes, in their order, instead of by chance.
+    /// Whether `off` and `drift` are spread evenly over the nodes, in order, instead of at random.
     #[serde(default)]
     pub even: bool,
-    /// How many of the last nodes start in 1970.
+    /// Number of nodes, counted from the last, that start in 1970.
     #[serde(default)]
     pub unset: usize,
-    /// By how many seconds the last node is ahead of the others, if it does not start in 1970; less than 0 for behind.
+    /// Offset of the last node's clock in seconds, if it does not start in 1970. Negative if it is behind.
     #[serde(default)]
     pub last_ahead: i64,
 }
 
-/// Nodes that are no brains.
+/// Malicious nodes without a brain.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Liars {
-    /// How many.
+    /// Number of such nodes.
     #[serde(default = "one")]
     pub count: usize,
-    /// On which networks each is.
+    /// Networks that each of them is on.
     pub on: Vec<String>,
-    /// What they do.
+    /// Kinds of misbehaviour, from which one is chosen at random each time.
     pub habits: Vec<Habit>,
-    /// How often one does something.
+    /// Average number of actions per node and minute.
     pub per_minute: u32,
-    /// How many records of his own each may sign.
+    /// Maximum number of own records that each may sign.
     #[serde(default = "hundred")]
     pub junk: usize,
 }
 
-/// What a liar does.
+/// A kind of misbehaviour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Habit {
-    /// Says again what was heard before.
+    /// Repeats a line that was heard before.
     Replay,
-    /// Ten lines of rubbish.
+    /// Sends ten lines of rubbish.
     Rubbish,
-    /// A record that he may say, of no use to anybody.
+    /// Publishes a useless record that it may sign.
     Junk,
-    /// Answers comparisons with an empty set. (None of them ever passes a record on.)
+    /// Answers comparisons with an empty set. (No liar ever passes a record on.)
     Withhold,
-    /// A beacon of a set that nobody has.
+    /// Sends a beacon of a set that no node has.
     FalseBeacon,
-    /// Somebody else's beacon as his own.
+    /// Sends the beacon of another node as its own.
     CopiedBeacon,
-    /// A record that nobody signed, or not he who may.
+    /// Sends a record that no node signed, or whose signer had no right to it.
     Forge,
 }
 

@@ -1,14 +1,14 @@
-//! Many seeds, on all cores.
+//! Runs a scenario with many seeds, on all cores.
 
 use crate::{Options, Report, Scenario, ScenarioError, run};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// Runs a scenario with each of `count` seeds from `first` on, on so many threads; `told` hears of each as it ends.
-/// The reports come in the order of their seeds.
+/// Runs a scenario with `count` seeds, beginning with `first`, on this many threads. Calls `told` with each report when
+/// its run ends. Returns the reports in the order of their seeds.
 ///
 /// # Errors
-/// When the scenario says something that cannot be.
+/// When the scenario is contradictory.
 pub fn run_seeds(
     name: &str,
     scenario: &Scenario,

@@ -1,7 +1,8 @@
-//! The services of a node: discovery and log sharing, by the deciders that the daemon runs.
+//! The services of a node: discovery and log sharing, with the deciders that the daemon runs.
 //!
-//! The shells are modelled: a decision is made when a record of interest comes, when a fetch ends, and when the decider asked
-//! for it; a fetch takes the time that the scenario says, and succeeds when some node that runs has the file.
+//! The shells of the services are modelled. A decision is made when a record of interest comes, when a fetch ends, and
+//! when the decider has asked for it. A fetch takes the time that the scenario sets, and succeeds if a running node has
+//! the file.
 
 use crate::event::Event;
 use crate::network::address;
@@ -17,25 +18,25 @@ use service::{Decide, Decision, LocalFacts, concerns_providers};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// Time in which records that come are decided on together, as in the daemon.
+/// Time in which records of interest are gathered for one decision, as in the daemon.
 const GATHER: Duration = Duration::from_millis(50);
 /// Maximum time between two decisions, as in the daemon.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 /// Codec of raw bytes in a CID.
 const RAW: u64 = 0x55;
 
-/// What a node knows of files. It lies on the node's disk.
+/// Files that a node has and knows. They are on the node's disk.
 #[derive(Debug, Default)]
 pub(crate) struct Files {
     /// Files of the node's own folder.
     own: BTreeSet<Cid>,
     /// Files that the node has checked and pinned, its own included.
     kept: BTreeMap<Cid, Description>,
-    /// Files that the node let go of.
+    /// Files that the node no longer keeps, and the reason for each.
     let_go: LetGoFiles,
 }
 
-/// The deciders of one life of a node.
+/// The deciders of one run of a node.
 #[derive(Debug)]
 pub(crate) struct Services {
     announcer: Announcer,
@@ -44,7 +45,7 @@ pub(crate) struct Services {
     fetching: BTreeSet<Cid>,
     /// The time of day at the last input.
     seen: Option<Now>,
-    /// When the next decision is planned.
+    /// Time of the next planned decision.
     planned: Option<Duration>,
 }
 
@@ -82,14 +83,14 @@ impl World {
         facts
     }
 
-    /// A record came into a node's set.
+    /// Notes that a record came into a node's set.
     pub(crate) fn services_hear(&mut self, node: NodeId, bucket: &BucketPath) {
         if self.scenario.files.is_some() && concerns_providers(bucket) {
             self.plan_decision(node, self.now + GATHER);
         }
     }
 
-    /// A node's clock was read: when it jumped, the node decides anew, as the daemon's loop does.
+    /// Notes that a node's clock was read. If it jumped, the node decides again, as the daemon's loop does.
     pub(crate) fn services_see(&mut self, node: NodeId, now: Now) {
         let Some(services) = &mut self.nodes[node].services else { return };
         let Some(before) = services.seen.replace(now) else { return };
@@ -108,7 +109,7 @@ impl World {
         }
     }
 
-    /// Makes the decision that is planned for now.
+    /// Makes the decision that is planned for this time.
     pub(crate) fn decide(&mut self, life: Life) {
         let node = life.node;
         if self.is_calm || self.nodes[node].life != life {
@@ -158,7 +159,7 @@ impl World {
         presence.is_some_and(|presence| presence.until.is_none_or(|until| self.now < until.0))
     }
 
-    /// Signs what a decider states, as the daemon's loop does: what is worth a record.
+    /// Signs those statements of a decider that are worth a record, as the daemon's loop does.
     fn state<A>(
         &mut self,
         node: NodeId,
@@ -178,7 +179,7 @@ impl World {
             Ok(statements) => {
                 statements.into_iter().for_each(|statement| self.publish(node, None, statement))
             }
-            Err(error) => self.fail(format!("a decider of node {node} states what is none: {error}")),
+            Err(error) => self.fail(format!("a decider of node {node} made an invalid statement: {error}")),
         }
     }
 
@@ -207,7 +208,7 @@ impl World {
         }
     }
 
-    /// A fetch ended: well, if some node that runs has the file.
+    /// Ends a fetch. It succeeds if a running node has the file.
     pub(crate) fn fetched(&mut self, life: Life, cid: Cid) {
         if self.nodes[life.node].life != life {
             return;
@@ -222,7 +223,7 @@ impl World {
         self.plan_decision(life.node, self.now);
     }
 
-    /// A file is put into a node's shared folder, or that of the next node that runs.
+    /// Puts a file into a node's shared folder, or into that of the next running node.
     pub(crate) fn share(&mut self, node: NodeId, number: usize) {
         let many = self.nodes.len();
         let runs = |node: &NodeId| self.nodes[*node].brain().is_some();
@@ -238,7 +239,8 @@ impl World {
         self.plan_decision(node, self.now);
     }
 
-    /// Checks that every shared file is safe, with every honest node that runs among its holders, in the set of each.
+    /// Checks that each shared file is safe in the set of each honest node, with all running honest nodes among its
+    /// holders.
     pub(crate) fn check_files(&mut self) {
         if self.scenario.files.is_none() {
             return;

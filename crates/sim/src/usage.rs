@@ -1,30 +1,31 @@
-//! What this process used: only the program may look, never a run.
+//! Time and memory that this process used. Only the program reads them, never a run, which has to be repeatable.
 
 use serde::Serialize;
 use std::time::{Duration, Instant};
 
-/// Time and memory.
+/// Time and memory used until a moment.
 pub(crate) struct Usage {
     at: Instant,
     cpu: Duration,
     peak: u64,
 }
 
-/// What was used in between.
+/// Time and memory used between two moments.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Used {
-    /// By the clock on the wall.
+    /// Elapsed time of the wall clock.
     pub(crate) seconds: f64,
-    /// On all cores together.
+    /// Processor time on all cores together.
     pub(crate) cpu_seconds: f64,
-    /// The most memory beyond what there was before, in bytes.
+    /// Increase of the peak memory, in bytes.
     pub(crate) memory: u64,
 }
 
-/// What was used so far. What the system does not tell counts as nothing.
+/// Returns the time and memory used so far. Values that the system does not tell count as zero.
 pub(crate) fn usage() -> Usage {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // After the name, which may hold anything, user and system time are fields 12 and 13, in hundredths of a second.
+    // User and system time are the fields 12 and 13 after the name (which may hold any characters), in hundredths of a
+    // second.
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
     let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

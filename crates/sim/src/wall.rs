@@ -1,24 +1,24 @@
-//! What a node's wall clock shows: not always the time.
+//! The wall clock of a node, which may show a wrong time.
 
 use dcache::Time;
 use std::time::Duration;
 
-/// When every run begins.
+/// Start time of every run.
 pub(crate) const START: Time = Time(1_800_000_000);
-/// When the simulated program was built.
+/// Build time of the simulated program.
 pub(crate) const BUILT: Time = Time(1_790_000_000);
 
 /// A clock that may be off, drift, and be set.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Wall {
-    /// By how many seconds it is ahead of the true time.
+    /// Seconds by which it is ahead of the true time.
     pub(crate) ahead: i64,
-    /// How many seconds it gains in a million.
+    /// Seconds that it gains per million seconds.
     pub(crate) drift: i64,
 }
 
 impl Wall {
-    /// What it shows when the run has lasted for `now`.
+    /// Returns the time that it shows after `now` of the run.
     pub(crate) fn shows(self, now: Duration) -> Time {
         let true_time = i128::from(START.0) * 1_000_000 + now.as_micros() as i128;
         let gained = now.as_secs() as i128 * i128::from(self.drift);
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_off_and_drifts() {
+    fn a_clock_has_an_offset_and_a_drift() {
         let hour = Duration::from_secs(3600);
         assert_eq!(Wall::default().shows(hour), START.plus(3600));
         assert_eq!(Wall { ahead: -10, drift: 0 }.shows(hour), START.plus(3590));

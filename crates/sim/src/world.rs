@@ -1,4 +1,4 @@
-//! The world: everything that there is, and its time.
+//! The world: all nodes, networks, links and planned events, and the virtual time.
 
 use crate::action::Sabotage;
 use crate::event::{Event, Queue};
@@ -19,21 +19,21 @@ use std::hash::Hasher as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// So many events at one moment are a brain that never sleeps.
+/// Maximum number of events at one moment. More of them mean that a brain never sleeps.
 const MOST_AT_ONCE: u64 = 3_000_000;
-/// Of what goes wrong no more than this is told.
+/// Maximum number of failures that are reported for a run.
 const MOST_FAILURES: usize = 20;
 
-/// How to run a scenario.
+/// Options of a run.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
-    /// Decides all chance.
+    /// Seed of all random choices.
     pub seed: u64,
-    /// A node of which everything is told to `tell`.
+    /// Number of the node whose inputs and outputs are passed to `tell`.
     pub trace: Option<usize>,
-    /// Where that goes.
+    /// Function that takes the lines of the trace.
     pub tell: Option<fn(&str)>,
-    /// Something to be spoilt, in a test of the checks.
+    /// Fault to inject, in a test of the checks.
     pub sabotage: Option<Sabotage>,
 }
 
@@ -43,36 +43,36 @@ pub(crate) struct Sums {
     pub(crate) at: Duration,
     pub(crate) sent: Tally,
     pub(crate) received: Tally,
-    /// How many records honest nodes took from others.
+    /// Number of records that honest nodes took from other signers.
     pub(crate) taken: u64,
-    /// Records told by their makers, and the bytes of one line with each.
+    /// Number of records that their makers published, and the bytes of one line with each.
     pub(crate) told: u64,
     pub(crate) told_bytes: u64,
 }
 
-/// See the module's documentation.
+/// See the documentation of the module.
 pub(crate) struct World {
     pub(crate) scenario: Arc<Scenario>,
     pub(crate) options: Options,
     pub(crate) now: Duration,
     pub(crate) queue: Queue,
-    /// The random choices of networks and links.
+    /// Generator of the random choices of networks and links.
     pub(crate) random: ChaCha8Rng,
-    /// The random choices of liars.
+    /// Generator of the random choices of liars.
     pub(crate) adversary_rng: ChaCha8Rng,
-    /// The seeds of brains.
+    /// Generator of the seeds of brains.
     pub(crate) seeds: ChaCha8Rng,
     pub(crate) nodes: Vec<Node>,
     pub(crate) networks: Vec<Network>,
     pub(crate) links: BTreeMap<LinkId, Link>,
     pub(crate) ledger: Ledger,
     pub(crate) safety: Safety,
-    /// Records with which nodes start for the first time.
+    /// Records that nodes hold at their first start.
     pub(crate) stock: BTreeMap<NodeId, Vec<Record>>,
     pub(crate) failures: Vec<String>,
     pub(crate) refusals: BTreeMap<String, u64>,
     pub(crate) is_calm: bool,
-    /// The sums when measuring began, and when it ended.
+    /// The sums at the start and at the end of the measurement.
     pub(crate) measured: [Option<Sums>; 2],
     pub(crate) told: (u64, u64),
     pub(crate) events: u64,
@@ -82,7 +82,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Nothing, yet: see `plan`.
+    /// Returns a world without nodes and events; see `plan`.
     pub(crate) fn empty(scenario: Arc<Scenario>, options: Options, randoms: [ChaCha8Rng; 3]) -> Self {
         let [random, adversary_rng, seeds] = randoms;
         Self {
@@ -111,7 +111,7 @@ impl World {
         }
     }
 
-    /// Lets everything happen that is to happen up to a time.
+    /// Handles all events up to a time.
     pub(crate) fn run_until(&mut self, end: Duration) {
         while self.queue.next().is_some_and(|at| at <= end) && !self.is_hopeless() {
             let Some((at, event)) = self.queue.pop() else { break };
@@ -120,7 +120,7 @@ impl World {
             self.events += 1;
             self.happen(event);
             if self.at_once > MOST_AT_ONCE {
-                self.fail("so much happens at one moment that the time stands still".to_owned());
+                self.fail("too many events happen at one moment, so the time does not advance".to_owned());
                 self.at_once = 0;
             }
         }
@@ -152,7 +152,7 @@ impl World {
         }
     }
 
-    /// Gives an input to a node's brain, and does what it wants done.
+    /// Passes an input to a node's brain, and carries out its outputs.
     pub(crate) fn input(&mut self, node: NodeId, input: Input) {
         let now = self.nodes[node].now(self.now);
         self.services_see(node, now);
@@ -166,14 +166,14 @@ impl World {
         self.plan_wake(node);
     }
 
-    /// The same, if the node still leads that life.
+    /// Passes an input to a node's brain if the node is still in that run.
     pub(crate) fn input_of(&mut self, life: Life, input: Input) {
         if self.nodes[life.node].life == life {
             self.input(life.node, input);
         }
     }
 
-    /// When the brain wants to be woken; `None` when none runs.
+    /// Returns the time at which the brain of a node wants to be woken; `None` if none runs.
     fn wanted_wake(&self, node: NodeId) -> Option<Duration> {
         let node = &self.nodes[node];
         node.brain().map(|brain| (node.started + brain.next_wake()).max(self.now))
@@ -214,7 +214,7 @@ impl World {
 
     fn admitted(&mut self, node: NodeId, record: &Record) {
         if !self.ledger.is_genuine(record) {
-            self.fail(format!("node {node} took a record that nobody signed: {record:?}"));
+            self.fail(format!("node {node} took a record that no node signed: {record:?}"));
         }
         self.ledger.reached(record, node, self.now);
         match record.signer() == self.nodes[node].me {
@@ -225,7 +225,7 @@ impl World {
         self.keep(node, Key::from(record), Some(record.clone()));
     }
 
-    /// Something that makes the run fail.
+    /// Records a failure of the run.
     pub(crate) fn fail(&mut self, what: String) {
         self.trace(&what);
         if self.failures.len() < MOST_FAILURES {
@@ -233,7 +233,7 @@ impl World {
         }
     }
 
-    /// Whether so much went wrong that it is no use to go on.
+    /// Returns whether there were so many failures that the run should end.
     pub(crate) fn is_hopeless(&self) -> bool {
         self.failures.len() >= MOST_FAILURES
     }
@@ -242,7 +242,7 @@ impl World {
         *self.refusals.entry(what).or_default() += 1;
     }
 
-    /// Takes something into the hash of all that happened.
+    /// Adds a number to the hash of all events.
     pub(crate) fn note(&mut self, what: u64) {
         self.hash.write_u64(what);
     }
@@ -274,7 +274,7 @@ impl World {
         self.nodes.iter().enumerate().filter(|(_, node)| node.is_honest)
     }
 
-    /// What was sent, received and taken so far.
+    /// Returns the counts of all honest nodes so far.
     pub(crate) fn sums(&self) -> Sums {
         let (told, told_bytes) = self.told;
         let mut sums = Sums { at: self.now, taken: self.ledger.taken, told, told_bytes, ..Sums::default() };
@@ -285,7 +285,7 @@ impl World {
         sums
     }
 
-    /// The network that a port of a node leads to, if it is one.
+    /// Returns the network that a channel of a node leads to; `None` if it leads to a link.
     pub(crate) fn network_of(&self, node: NodeId, channel: routing::ChannelId) -> Option<usize> {
         match self.nodes[node].channels.get(&channel) {
             Some(Port::Network(network)) => Some(*network),

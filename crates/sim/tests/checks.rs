@@ -1,4 +1,4 @@
-//! The simulator's own promises: the same seed gives the same run, and each check can fail.
+//! Tests of the simulator itself: the same seed gives the same run, and each check can fail.
 #![expect(clippy::expect_used, reason = "a helper of tests")]
 
 use sim::{Options, Report, Sabotage, Scenario, run};
@@ -24,7 +24,7 @@ buckets = ["share/files"]
 fn small(text: &str, options: Options) -> Report {
     Scenario::read("small", text)
         .and_then(|scenario| run("small", &scenario, options))
-        .expect("it is a scenario")
+        .expect("the scenario is valid")
 }
 
 fn with_seed(seed: u64) -> Report {
@@ -37,7 +37,7 @@ fn spoilt(sabotage: Sabotage) -> String {
 }
 
 #[test]
-fn a_seed_decides_all() {
+fn a_seed_decides_the_whole_run() {
     let (one, again, other) = (with_seed(1), with_seed(1), with_seed(2));
     assert_eq!(one.failures, Vec::<String>::new());
     assert_eq!(
@@ -48,14 +48,14 @@ fn a_seed_decides_all() {
 }
 
 #[test]
-fn also_when_nearly_everything_goes_wrong() {
+fn a_seed_decides_a_run_in_which_nearly_everything_goes_wrong() {
     let mixed = Scenario::built_in("mixed").unwrap();
     let hash = |seed| run("mixed", &mixed, Options { seed, ..Options::default() }).unwrap().hash;
     assert_eq!(hash(3), hash(3));
 }
 
 #[test]
-fn whoever_lacks_a_record_is_named() {
+fn a_node_that_lacks_a_record_is_named() {
     let failures = spoilt(Sabotage::Forget);
     assert!(
         failures.contains("nodes 0 and 4 differ (20 and 19 records): only 0 has [share/files"),
@@ -64,22 +64,22 @@ fn whoever_lacks_a_record_is_named() {
 }
 
 #[test]
-fn whoever_says_too_much_is_named() {
+fn a_node_that_sends_too_much_is_named() {
     let failures = spoilt(Sabotage::Overdrive);
-    assert!(failures.contains("node 0 said on lan 0 more lines than the channel allows"), "{failures}");
+    assert!(failures.contains("node 0 sent on lan 0 more lines than the channel allows"), "{failures}");
 }
 
 #[test]
-fn a_forged_record_is_found_wherever_it_came_from() {
+fn a_forged_record_on_a_disk_is_found() {
     let failures = spoilt(Sabotage::Plant);
     assert!(
-        failures.contains("node 0 holds a record that nobody signed: share/files \"forged\""),
+        failures.contains("node 0 holds a record that no node signed: share/files \"forged\""),
         "{failures}"
     );
 }
 
 #[test]
-fn records_that_come_too_late_are_a_failure() {
+fn records_that_spread_too_slowly_are_a_failure() {
     let slow = format!("{SMALL}within = 0.001\n");
     let failures = small(&slow, Options::default()).failures.join("\n");
     assert!(failures.contains("a record of \"logs\" took"), "{failures}");

@@ -1,20 +1,20 @@
-//! Robots whose clocks differ share logs as fast as robots whose clocks agree.
+//! Tests that robots whose clocks differ share logs as fast as robots whose clocks agree.
 #![expect(clippy::expect_used, reason = "a helper of tests")]
 
 use sim::{FilesSafe, Options, Scenario, Seconds, run};
 use std::time::Duration;
 
-/// The full experiment is `cargo run --release -p sim -- --seeds 100 skewed-clocks`.
+/// Number of seeds per test. The full experiment is `cargo run --release -p sim -- --seeds 100 skewed-clocks`.
 const SEEDS: u64 = 3;
-/// Seconds by which a file may become safe later than with equal clocks: gathering and chance.
+/// Seconds by which a file may become safe later than with equal clocks. Gathering and random choices take that much.
 const NOISE: f64 = 3.0;
 
-/// Runs the scenario with these changes of its clocks.
+/// Runs the scenario after `change` has changed it, and returns the figures of its files.
 fn safe_files(seed: u64, change: impl Fn(&mut Scenario)) -> FilesSafe {
-    let mut scenario = Scenario::built_in("skewed-clocks").expect("a scenario of the simulator");
+    let mut scenario = Scenario::built_in("skewed-clocks").expect("the scenario is built in");
     change(&mut scenario);
     let options = Options { seed, ..Options::default() };
-    let report = run("skewed-clocks", &scenario, options).expect("a scenario that can be run");
+    let report = run("skewed-clocks", &scenario, options).expect("the scenario can be run");
     assert!(report.failures.is_empty(), "seed {seed}: {}", report.failures.join("\n"));
     report.files.expect("the scenario shares files")
 }
@@ -25,7 +25,7 @@ fn with_clocks(scenario: &mut Scenario, off: u64, unset: usize) {
 }
 
 #[test]
-fn clocks_spread_over_twenty_minutes_and_one_in_1970_cost_nothing() {
+fn clocks_spread_over_twenty_minutes_and_one_in_1970_cause_no_delay() {
     for seed in 0..SEEDS {
         let skewed = safe_files(seed, |_| ());
         let equal = safe_files(seed, |scenario| with_clocks(scenario, 0, 0));
@@ -37,7 +37,7 @@ fn clocks_spread_over_twenty_minutes_and_one_in_1970_cost_nothing() {
 }
 
 #[test]
-fn a_robot_whose_clock_is_hours_behind_goes_by_its_neighbours() {
+fn a_robot_whose_clock_is_hours_behind_uses_those_of_its_neighbours() {
     let behind = |scenario: &mut Scenario| {
         with_clocks(scenario, 0, 0);
         scenario.clocks.as_mut().expect("the scenario sets clocks").last_ahead = -3 * 3600;
@@ -49,7 +49,7 @@ fn a_robot_whose_clock_is_hours_behind_goes_by_its_neighbours() {
 }
 
 #[test]
-fn two_robots_whose_clocks_are_hours_apart_share_as_well() {
+fn two_robots_whose_clocks_are_hours_apart_share_as_fast() {
     for ahead in [-3, 3] {
         let two = |scenario: &mut Scenario| {
             with_clocks(scenario, 0, 0);

@@ -1,8 +1,8 @@
-//! Two class rooms share logs while much goes wrong: every file becomes safe at every robot.
+//! Test of two class rooms that share logs while much goes wrong: every file becomes safe at every robot.
 
 use sim::{Scenario, run_seeds};
 
-/// The full experiment is `cargo run --release -p sim -- --seeds 100 files`.
+/// Number of seeds. The full experiment is `cargo run --release -p sim -- --seeds 100 files`.
 const SEEDS: u64 = 10;
 
 #[test]
@@ -16,7 +16,7 @@ fn every_shared_file_becomes_safe_everywhere() {
             report.failures.join("\n"),
             report.seed
         );
-        // Of each file a record of each holder and one description, of each robot its name and addresses.
+        // For each file there are a record of each holder and a description, for each robot its name and addresses.
         assert!(report.records > 16 * 24, "only {} records with seed {}", report.records, report.seed);
     }
 }

@@ -1,10 +1,12 @@
-//! Recognises that another host uses the key of this node, as after its SD card was copied.
+//! Detects that another host uses the key of this node, as after its SD card was copied.
 //!
-//! The sign is a record of this key that this run did not sign and that was signed after this run began. Nobody else can
-//! make one. Records of earlier runs come back from peers as well, after the store was lost or restored, and anybody may
-//! send them at any time: they are older, and a store that was not lost knows their numbers. A clock that was set makes
-//! times before and after incomparable, so after it only later records count. A clock that is behind lets records of earlier
-//! runs look late. After the store was lost their numbers are not known, so they are learnt first from what peers have.
+//! The sign is a record of this key that this run did not sign and that was signed after this run began. Only another
+//! host with the key can make one.
+//!
+//! Records of earlier runs come back from peers as well, after the store was lost or restored, and any peer may send
+//! them at any time. They are older, and a store that was not lost knows their numbers. After the clock was set, times
+//! before and after it cannot be compared, so only later records count. If the clock is behind, records of earlier runs
+//! look late. Therefore a node that lost its store first learns their numbers from peers.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use brain::Now;
@@ -17,37 +19,38 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 use telemetry::{FaultReport, faults, report};
 
-/// Time without a record of the other host after which it counts as gone. While both run, each states its presence every
-/// five minutes; two of three such records may be lost.
+/// Time without a record of the other host after which it counts as gone. Each running host states its presence every
+/// five minutes, and two of three such records may be lost.
 const GONE_AFTER: Duration = Duration::from_secs(16 * 60);
 /// Clock jump, in seconds, that is treated as a clock change.
 const CLOCK_CHANGE: u64 = 60;
-/// Time after the first record of the own key during which a node that lost its store learns its earlier numbers. Peers that
-/// meet have told each other everything within a minute; this is twice as long.
+/// Time, after the first record of the own key, in which a node that lost its store learns its earlier numbers. Peers
+/// that meet have exchanged all records within a minute; this is twice as long.
 const LEARNING: Duration = Duration::from_secs(120);
-/// Maximum number of ranges of own sequence numbers. A range ends when the other host's number is taken over; of more the
-/// oldest two become one, which at worst takes an old record of the other host for an own one.
+/// Maximum number of ranges of own sequence numbers. A range ends when this node continues above a number of the other
+/// host. With more ranges, the oldest two are merged. At worst, an old record of the other host then counts as an own
+/// one.
 const MAX_RANGES: usize = 256;
-/// What a node states about itself without being told to.
+/// Buckets in which a node makes statements about itself automatically.
 const CLAIMS: [&Family; 5] =
     [PEER.family(), HOSTNAME.family(), VERSION.family(), ADDRESSES.family(), IPFS_ADDRESSES.family()];
 
-/// Watches records of the own key for those of another host.
+/// Looks for records of the own key that another host signed.
 #[derive(Debug)]
 pub(crate) struct CopyDetector {
     /// Highest sequence number of earlier runs, as far as it is known.
     former: u64,
-    /// Whether the disk does not know it, so that it is learnt from peers.
+    /// Whether the disk does not know that number, so that it is learnt from peers.
     is_lost: bool,
-    /// Until when it is learnt, in time since start. Absent until a record of the own key was heard.
+    /// End of that learning, as time since start. Absent until a record of the own key was heard.
     learns_until: Option<Duration>,
     /// Sequence numbers that this run used, in order.
     signed: VecDeque<RangeInclusive<u64>>,
-    /// Time from which a record counts that this run did not sign. Absent while the time is not known.
+    /// Start of the time in which a record counts if this run did not sign it. Absent while the time is not known.
     since: Option<Time>,
-    /// What the clock showed last, and when, in time since start.
+    /// Time that the clock last showed, and the time since start at which it was read.
     clock: Option<(Time, Duration)>,
-    /// Seconds by which the clocks of neighbours are ahead: a node states everything for that much longer.
+    /// Seconds by which the clocks of neighbours are ahead. A node extends its statements by that much.
     ahead: u64,
     copy: Option<Copied>,
     told: Option<FaultReport>,
@@ -56,14 +59,15 @@ pub(crate) struct CopyDetector {
 /// The other host.
 #[derive(Clone, Copy, Debug)]
 struct Copied {
-    /// When it was last heard, in time since start.
+    /// Time since start at which it was last heard.
     heard: Duration,
-    /// Its address, as far as it stated one.
+    /// Its address, if it stated one.
     host: Option<IpAddr>,
 }
 
 impl CopyDetector {
-    /// Makes the detector of a run. `former` is the highest sequence number on the disk; absent when the disk knows none.
+    /// Returns the detector of a run. `former` is the highest sequence number on the disk; absent if the disk knows
+    /// none.
     pub(crate) fn new(former: Option<u64>) -> Self {
         Self {
             former: former.unwrap_or_default(),
@@ -78,7 +82,7 @@ impl CopyDetector {
         }
     }
 
-    /// Takes the time, and forgets the other host when it was not heard for long.
+    /// Reads the time, and drops the other host if it was not heard for long.
     pub(crate) fn read_clock(&mut self, now: Now) {
         let Now { moment, elapsed } = now;
         let runs_on = |(time, at): (Time, Duration)| {
@@ -110,7 +114,7 @@ impl CopyDetector {
         }
     }
 
-    /// Takes a record of the own key that came from a peer and is new here.
+    /// Checks a record of the own key that came from a peer and is new here.
     pub(crate) fn heard(&mut self, record: &Record, elapsed: Duration) {
         let sequence = record.signature().sequence;
         if self.is_lost && elapsed < *self.learns_until.get_or_insert(elapsed + LEARNING) {
@@ -125,8 +129,9 @@ impl CopyDetector {
         }
     }
 
-    /// Returns a time that is not later than the signing of a record. Validities begin earlier than the signing, by up to
-    /// the whole age of what is renewed. A claim ends one lifetime after it, and later where neighbours are ahead.
+    /// Returns a lower bound of the time at which a record was signed. A validity may begin before the signing, by up
+    /// to the whole age of the renewed statement. A claim ends one lifetime after its signing, or later where
+    /// neighbours are ahead.
     fn signed_at(&self, record: &Record) -> Option<Time> {
         let (validity, family) = (record.validity(), family(&record.item().bucket));
         let is_claim = record.kind() == Kind::Propose && CLAIMS.contains(&family);
@@ -139,7 +144,7 @@ impl CopyDetector {
         validity.from().max(by_end)
     }
 
-    /// Returns what changed since the last call: the fault, or an inner `None` when it is over.
+    /// Returns the change since the last call: the fault, or an inner `None` if it has ended.
     pub(crate) fn news(&mut self) -> Option<Option<FaultReport>> {
         let fault = self.copy.map(|copy| {
             let host = copy.host.map_or_else(|| "another host".to_owned(), |host| format!("the host {host}"));
@@ -152,7 +157,7 @@ impl CopyDetector {
     }
 }
 
-/// Returns the address at which the signer says that it takes lines.
+/// Returns the host at which the signer of a record says that it takes lines.
 fn stated_host(record: &Record) -> Option<IpAddr> {
     let is_stated = record.kind() == Kind::Propose && ADDRESSES.contains(&record.item().bucket);
     let address = is_stated.then(|| record.item().data.as_str().parse::<Address>().ok()).flatten();

@@ -21,36 +21,36 @@ use time::LastTime;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-/// How many commands of services may wait.
+/// Maximum number of commands of services that may wait.
 const MAX_COMMANDS: usize = 256;
-/// Records that give roles and wait for the time to be known: at most this many.
+/// Maximum number of records that give roles and wait until the time is known.
 const MAX_DOUBTFUL: usize = 4096;
 
-/// What a running brain is made of.
+/// The parts and the settings of a running brain.
 pub struct Setup {
     /// The key with which this node signs.
     pub keypair: Keypair,
-    /// Where its records are kept.
+    /// Store of its records on the disk.
     pub store: Arc<Store>,
-    /// Who may say what, to begin with.
+    /// Policy at the start.
     pub policy: Policy,
-    /// Where lines go, to begin with.
+    /// Routing of lines at the start.
     pub routing: Routing,
-    /// What the wall clock shows: [`system_clock`], but for tests.
+    /// Function that reads the wall clock: [`system_clock`], except in tests.
     pub wall_clock: fn() -> Time,
-    /// When the program was built: it is later than that.
+    /// Build time of the program, which the current time exceeds.
     pub built: Time,
-    /// How the brain behaves.
+    /// Protocol parameters of the brain.
     pub settings: Settings,
-    /// The program's version, for whoever asks.
+    /// Version of the program, as the status shows it.
     pub version: String,
-    /// The seed of all chance in the brain.
+    /// Seed of all random choices in the brain.
     pub seed: u64,
-    /// Absolute path of the control socket, which programs on this computer are told; `None` when there is none.
+    /// Absolute path of the control socket, as pongs name it to programs on this computer; `None` if there is none.
     pub control_socket: Option<String>,
 }
 
-/// Why the driver cannot go on.
+/// An error after which the driver cannot continue.
 #[derive(Debug, thiserror::Error)]
 pub enum DriverError {
     /// The records cannot be read from the disk.
@@ -58,8 +58,8 @@ pub enum DriverError {
     Read(#[from] ReadError),
 }
 
-/// Runs the brain. Should a run die, another can be begun with the same driver: the services keep their handles, and
-/// the records come back from the disk.
+/// Runs the brain. If a run fails, another can be begun with the same driver: the services keep their handles, and the
+/// records are read from the disk again.
 pub struct Driver {
     setup: Setup,
     swarm: Swarm,
@@ -70,7 +70,7 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// A driver, and the handle for the services.
+    /// Returns a driver, and the handle for the services.
     pub fn new(setup: Setup) -> (Self, Swarm) {
         let (sender, commands) = mpsc::channel(MAX_COMMANDS);
         let swarm = Swarm::new(setup.keypair.peer_id(), sender);
@@ -80,7 +80,7 @@ impl Driver {
         (driver, swarm)
     }
 
-    /// Runs until `stop`; then everything that waits is written, and it returns.
+    /// Runs until `stop` is cancelled. Then writes all records that wait, and returns.
     ///
     /// # Errors
     /// When the records cannot be read at the start.
@@ -94,7 +94,7 @@ impl Driver {
         let mut run = self.begin(switchboard).await?;
         loop {
             let wake = self.started + run.brain.next_wake();
-            // Commands before channels: what this node itself wants must not starve in a flood.
+            // Commands precede channel events, so that the commands of this node do not starve in a flood of lines.
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
@@ -124,10 +124,10 @@ impl Driver {
         let mut set = Set::new(policy.clone(), Limits::of(&policy));
         let dropped = set.restore(records, moment);
         let me = self.swarm.me();
-        // A node that lost its disk no longer knows its last number: by counting from the clock it most likely starts
-        // above its earlier records. If not, it hears of them from its peers, and goes on above them.
+        // A node that lost its disk no longer knows its last sequence number. Counting from the clock, it most likely
+        // starts above its earlier records. If not, it hears of them from its peers, and continues above them.
         let last = sequence.unwrap_or(moment.time.0).max(set.latest_sequence(me));
-        tracing::info!(records = set.len(), "the swarm as this node left it");
+        tracing::info!(records = set.len(), "the records on the disk are loaded");
         let mut brain =
             Brain::new(me, set, self.setup.settings.clone(), &self.setup.version, self.setup.seed);
         brain.set_control_socket(self.setup.control_socket.clone());
@@ -164,7 +164,7 @@ impl Driver {
     }
 
     fn command(&self, run: &mut Run, command: Command) {
-        // For the next life of the brain too.
+        // The next run of the brain uses them as well.
         match &command {
             Command::Adopt { policy, .. } => {
                 *self.policy.lock().unwrap_or_else(PoisonError::into_inner) = policy.clone();
@@ -178,17 +178,17 @@ impl Driver {
     }
 }
 
-/// Returns the record at `key`, as the disk should have it.
+/// Returns the content that the disk should have at `key`.
 fn held_at(set: &Set, key: &Key) -> Change {
     set.get(key).cloned()
 }
 
-/// What the wall clock of this computer shows.
+/// Returns the time that the wall clock of this computer shows.
 pub fn system_clock() -> Time {
     Time(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs())
 }
 
-/// One life of the brain.
+/// One run of the brain.
 struct Run {
     brain: Brain,
     signer: RecordSigner,
@@ -201,11 +201,11 @@ struct Run {
     clock: Clock,
     wall_clock: fn() -> Time,
     last_time: LastTime,
-    /// Whether the time was known when last looked at.
+    /// Whether the time was known at the last input.
     was_certain: bool,
-    /// The keys of records that gave roles while it was not.
+    /// Keys of records that gave roles while the time was not known.
     doubtful: BTreeSet<Key>,
-    /// While a record that is on the disk is being given to the brain: that record, and why it was refused.
+    /// The own record that is given to the brain after its commit, and the reason if the brain refuses it.
     telling: Option<(Record, Option<Refusal>)>,
 }
 
@@ -221,7 +221,7 @@ impl Run {
         self.tell_copies();
     }
 
-    /// Tells what became known of another host that uses the key of this node.
+    /// Reports when it becomes known that another host uses the key of this node, or no longer uses it.
     fn tell_copies(&mut self) {
         if let Some(fault) = self.copies.news() {
             self.swarm.tell_copied(fault.as_ref());
@@ -244,7 +244,7 @@ impl Run {
     }
 
     fn admitted(&mut self, record: Record, is_renewal: bool) {
-        // What is being told was written just now.
+        // A record in `telling` was written to the disk just before.
         let is_told = self.telling.as_ref().is_some_and(|(telling, _)| *telling == record);
         if record.signer() == self.signer.me() {
             self.signer.heard_own(&record);
@@ -263,22 +263,23 @@ impl Run {
         self.swarm.changed(record);
     }
 
-    /// Whether a record gives a role while the time is not known. It is on the disk only once the time is known: what
-    /// is on the disk at the next start counts as known before.
+    /// Returns whether a record gives a role while the time is not known. Such a record is written only once the time
+    /// is known, because at the next start all roles on the disk count as known before.
     fn is_doubtful(&self, record: &Record) -> bool {
         let gives_role =
             record.kind() == dcache::Kind::Propose && dcache::is_role_bucket(&record.item().bucket);
         gives_role && !self.was_certain
     }
 
-    /// What finds no room here comes back from peers, should this node be restarted; it never gets to the disk in doubt.
+    /// Notes a record that gives a role. If there is no space, the record is not written at all; after a restart of
+    /// this node, peers send it again.
     fn note_doubtful(&mut self, record: &Record) {
         if self.doubtful.len() < MAX_DOUBTFUL {
             self.doubtful.insert(Key::from(record));
         }
     }
 
-    /// The time is known: what was doubtful gets to the disk.
+    /// Writes the doubtful records to the disk, now that the time is known.
     fn settle_doubts(&mut self) {
         for key in std::mem::take(&mut self.doubtful) {
             if let Some(record) = self.brain.set().get(&key) {
@@ -303,7 +304,8 @@ impl Run {
                 let _ = routed.send(());
             }
             Command::Say { statements, said } => {
-                // The clock may have been set right since; what stood above all in between is gone then.
+                // If the clock was set right meanwhile, this input removes records from the future, which would outrank
+                // the new ones.
                 self.input(Input::Tick);
                 let records = self.signer.sign(statements, self.brain.set());
                 self.copies.signed(&records);
@@ -313,24 +315,24 @@ impl Run {
             Command::Adopt { policy, adopted } => {
                 let now = self.now();
                 if self.brain.set().policy().mark() != policy.mark() {
-                    // Whatever is written from now on was signed in another swarm.
+                    // Records written after this were signed in another swarm.
                     self.write_behind.is_mixed();
                 }
                 self.brain.adopt(policy, now).into_iter().for_each(|output| self.output(output));
-                // What this node stated in the other swarm is to be stated anew in this one.
+                // The statements that this node made in the former swarm have to be made again in this one.
                 self.swarm.clock_was_set();
                 let _ = adopted.send(());
             }
         }
     }
 
-    /// Writes the records that this node is to send; all of them, or none when one of them would be refused.
+    /// Writes the records that this node is to send: all of them, or none if the set would refuse one.
     fn write_to_send(&mut self, own: OwnRecords) {
         let now = self.now().moment.time;
         let set = self.brain.set();
         let refused = own.records.iter().find_map(|record| match set.would_take(record, now) {
             Ok(true) => None,
-            // The same record once more is no news, and no error.
+            // Publishing the same record once more changes nothing, and is no error.
             Ok(false) => (set.get(&Key::from(record)) != Some(record)).then_some(SayError::Outlasted),
             Err(refusal) => Some(SayError::Refused(refusal)),
         });
@@ -343,7 +345,7 @@ impl Run {
         }
     }
 
-    /// Sends the own records of a commit that ended.
+    /// Handles the end of a commit: sends its own records if it succeeded, and queues the other changes again if not.
     fn committed(&mut self, ended: Option<EndedCommit>) {
         let Some(ended) = ended else { return };
         let (result, own, batch) = ended.into_parts();

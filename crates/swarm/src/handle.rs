@@ -1,4 +1,4 @@
-//! What services hold.
+//! The handle of the swarm that services hold.
 
 use brain::{Brain, Now, Routing};
 use dcache::{Moment, PeerId, Policy, Record, Refusal, Set, Statement, StatementError, Statements, Time};
@@ -7,13 +7,14 @@ use store::WriteError;
 use telemetry::{Counters, FaultReport, Metric};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-/// How many changes a slow listener may be behind before it misses some; it is told then, and reads anew.
+/// Number of changes by which a slow listener may be behind. If it is further behind, it misses some, is notified of
+/// that, and reads the set again.
 const CHANGES: usize = 1024;
 
 type Reading = Box<dyn FnOnce(&Set, Moment) + Send>;
 type Asking = Box<dyn FnOnce(&Brain, Now) + Send>;
 
-/// What the driver is asked for.
+/// A command of a service to the driver.
 pub(crate) enum Command {
     Read(Reading),
     Ask(Asking),
@@ -23,15 +24,15 @@ pub(crate) enum Command {
     Adopt { policy: Policy, adopted: oneshot::Sender<()> },
 }
 
-/// The swarm, as its services see it. A clone is the same swarm.
+/// The swarm, as its services see it. All clones are handles of the same swarm.
 #[derive(Clone)]
 pub struct Swarm {
     me: PeerId,
     commands: mpsc::Sender<Command>,
     changes: broadcast::Sender<Record>,
-    /// How often the time of day jumped.
+    /// Number of times that the time of day jumped.
     clock_sets: watch::Sender<u64>,
-    /// What services counted and the brain does not know yet.
+    /// Counts of services that the brain has not taken yet.
     counted: Arc<Mutex<Counters>>,
     is_copied: watch::Sender<bool>,
 }
@@ -47,21 +48,21 @@ impl From<Stopped> for control::Failure {
     }
 }
 
-/// Why something was not said. Nobody has heard any of it then.
+/// The reason why a statement was not published. No peer has received its record then.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum SayError {
-    /// It is nothing that can be said.
+    /// The statement is not a valid one.
     #[error(transparent)]
     Statement(#[from] StatementError),
-    /// It could not be put on the disk.
-    #[error("it could not be put on the disk: {0}")]
+    /// The record could not be written to the disk.
+    #[error("the record could not be written to the disk: {0}")]
     Disk(#[source] Arc<WriteError>),
-    /// The own set refuses it.
+    /// The set of this node refuses the record.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// An earlier record about the same item is to be remembered for longer, so this one would not count.
+    /// An earlier record about the same item has to be kept for longer, so this one would not count.
     #[error(
-        "an earlier record of the same signer about this lasts longer, so this one would not count; take the earlier one back"
+        "an earlier record of the same signer about the same item lasts longer, so this one would not count; take the earlier one back"
     )]
     Outlasted,
     /// The daemon is stopping.
@@ -76,12 +77,12 @@ impl Swarm {
         Self { me, commands, changes, clock_sets, counted: Arc::default(), is_copied }
     }
 
-    /// Who this node is.
+    /// Returns the peer ID of this node.
     pub fn me(&self) -> PeerId {
         self.me
     }
 
-    /// Reads the set at this moment. `reading` is run by the task that owns the set: it must be quick, and must not wait.
+    /// Reads the set as it is now. The task that owns the set runs `reading`, which must be quick and must not wait.
     ///
     /// # Errors
     /// When the daemon is stopping.
@@ -92,7 +93,7 @@ impl Swarm {
         self.read_at(move |set, now| reading(set, now.time)).await
     }
 
-    /// As [`Swarm::read`], with all that is known of the time.
+    /// Reads the set like [`Swarm::read`], with the time of day and how far it is trusted.
     ///
     /// # Errors
     /// When the daemon is stopping.
@@ -106,10 +107,11 @@ impl Swarm {
         answered.await.map_err(|_| Stopped)
     }
 
-    /// Says something in this node's name. When it returns, it is on the disk and on its way to the others.
+    /// Publishes statements in this node's name. When it returns, their records are on the disk and on their way to the
+    /// peers.
     ///
     /// # Errors
-    /// When it cannot be said, or not be kept.
+    /// When a statement cannot be published, or its record cannot be stored.
     pub async fn say(&self, statements: Statements) -> Result<(), SayError> {
         if statements.is_empty() {
             return Ok(());
@@ -120,13 +122,18 @@ impl Swarm {
         answered.await.map_err(|_| Stopped)?
     }
 
-    /// As [`Swarm::say`], but without what would not count, since there others have to speak; and without what is beyond
-    /// this node's quota, or its own earlier records would leave for it, and be made again, for ever; and without what only
-    /// repeats an unchanged word of this node before half of its time: see [`Statements::keep_worthwhile`]. What holds from
-    /// now on holds by the clocks of the neighbours as well. Returns the number of statements beyond the quota.
+    /// Publishes statements like [`Swarm::say`], except those that are not worth a record; see
+    /// [`Statements::keep_worthwhile`]. It leaves out:
+    ///
+    /// * statements that would not count, since other peers have to make them;
+    /// * statements beyond this node's quota, which would evict its own earlier records, and be made again without end;
+    /// * statements that only repeat an unchanged one of this node before half of its time.
+    ///
+    /// A statement that is valid now becomes valid by the clocks of the neighbours as well. Returns the number of
+    /// statements beyond the quota.
     ///
     /// # Errors
-    /// When the rest cannot be said, or not be kept.
+    /// When the remaining statements cannot be published, or their records cannot be stored.
     pub async fn say_what_counts(&self, mut statements: Statements) -> Result<usize, SayError> {
         if statements.is_empty() {
             return Ok(0);
@@ -140,18 +147,18 @@ impl Swarm {
         self.say(statements).await.map(|()| beyond)
     }
 
-    /// Brings what others have signed, such as a person with a key in a file. When it returns, it is on the disk and on
-    /// its way to the others.
+    /// Publishes records that others have signed, such as a person with a key file. When it returns, the records are on
+    /// the disk and on their way to the peers.
     ///
     /// # Errors
-    /// When it is refused, or cannot be kept; with several records some may have been taken.
+    /// When a record is refused or cannot be stored. Of several records, some may have been accepted.
     pub async fn carry(&self, records: Vec<Record>) -> Result<(), SayError> {
         let (said, answered) = oneshot::channel();
         self.commands.send(Command::Carry { records, said }).await.map_err(|_| Stopped)?;
         answered.await.map_err(|_| Stopped)?
     }
 
-    /// From now on another policy counts.
+    /// Replaces the policy of this node.
     ///
     /// # Errors
     /// When the daemon is stopping.
@@ -161,7 +168,8 @@ impl Swarm {
         done.await.map_err(|_| Stopped)
     }
 
-    /// Asks the brain something, such as how it would route an address. `asking` must be quick, and must not wait.
+    /// Reads from the brain, such as how it would route an address. The task that owns the brain runs `asking`, which
+    /// must be quick and must not wait.
     ///
     /// # Errors
     /// When the daemon is stopping.
@@ -175,7 +183,7 @@ impl Swarm {
         answered.await.map_err(|_| Stopped)
     }
 
-    /// From now on lines are routed so.
+    /// Replaces the routing of lines.
     ///
     /// # Errors
     /// When the daemon is stopping.
@@ -185,27 +193,27 @@ impl Swarm {
         done.await.map_err(|_| Stopped)
     }
 
-    /// Adds to a counter, which the status of this node shows. It does not wait, and wakes nobody.
+    /// Adds `by` to a counter that the status of this node shows. Does not wait, and wakes no task.
     pub fn count(&self, metric: &'static Metric, by: u64) {
         self.counted().add(metric, by);
     }
 
-    /// Takes what services counted since the last call.
+    /// Takes the counts of services since the last call.
     pub(crate) fn take_counted(&self) -> Counters {
         std::mem::take(&mut self.counted())
     }
 
     fn counted(&self) -> MutexGuard<'_, Counters> {
-        // Each change is a single call that leaves the counters whole.
+        // Each change is a single call that leaves the counters consistent.
         self.counted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns whether another host uses the key of this node, as far as is known.
+    /// Returns a receiver that tells whether another host uses the key of this node, as far as is known.
     pub fn is_copied(&self) -> watch::Receiver<bool> {
         self.is_copied.subscribe()
     }
 
-    /// Tells that another host uses the key of this node, or with `None` that none does.
+    /// Notes the fault that another host uses the key of this node, or with `None` that no host does.
     pub(crate) fn tell_copied(&self, fault: Option<&FaultReport>) {
         let is_copied = fault.is_some();
         let is_new = self.is_copied.send_if_modified(|told| std::mem::replace(told, is_copied) != is_copied);
@@ -216,13 +224,14 @@ impl Swarm {
         }
     }
 
-    /// Every record that is new in the set from now on, this node's own included.
+    /// Returns a receiver of every record that is new in the set after this call, this node's own included.
     pub fn changes(&self) -> broadcast::Receiver<Record> {
         self.changes.subscribe()
     }
 
-    /// Tells when the time of day jumps: the clock was set, or neighbours told the time to a node that did not know it; and
-    /// when another policy counts. What holds and what is over may be different then, although no record came.
+    /// Returns a receiver that changes when the time of day jumps: the clock was set, or neighbours told the time to a
+    /// node that did not know it. It also changes when another policy counts. Then other records may be valid or over,
+    /// although no record came.
     pub fn clock_sets(&self) -> watch::Receiver<u64> {
         self.clock_sets.subscribe()
     }
@@ -232,7 +241,7 @@ impl Swarm {
     }
 
     pub(crate) fn changed(&self, record: Record) {
-        // An error only says that nobody listens.
+        // An error only means that there is no listener.
         let _ = self.changes.send(record);
     }
 }

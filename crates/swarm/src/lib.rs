@@ -1,12 +1,12 @@
-//! The running brain.
+//! The running brain: connects the pure brain with the clocks, the channels, the disk and the key.
 //!
-//! The brain itself is pure. Here it is given what it must not have: the clocks, the channels, a place on the disk and
-//! the key with which this node signs. One task, [`Driver::run`], owns all of it; services hold a [`Swarm`], with which
-//! they read the set, say something, and hear what changes.
+//! The brain itself is pure. This crate gives it the parts that it must not have: the clocks, the channels, a store on
+//! the disk, and the key with which this node signs. One task, [`Driver::run`], owns all of them. Services hold a
+//! [`Swarm`], with which they read the set, publish statements, and receive changes.
 //!
-//! Two rules about the disk: what this node says is on its disk before anybody hears it, so that a pulled plug never
-//! makes it contradict itself; what others say is written in groups, at the latest two seconds after it came, since
-//! it can be had again and SD cards wear out.
+//! Two rules concern the disk. Records of this node are on its disk before any peer receives them, so that the node
+//! never contradicts itself after a power failure. Records of other signers are written in groups, at most two seconds
+//! after they came, and their renewals at most 20 minutes after. They can be fetched again, and SD cards wear out.
 
 mod copies;
 mod driver;

@@ -1,5 +1,5 @@
-//! Requests about the running swarm on the control socket: what this node signs and publishes, and to which swarm it
-//! belongs.
+//! Requests about the running swarm on the control socket: the records that this node signs and publishes, and the
+//! swarm that it belongs to.
 
 use control::Protocol;
 use dcache::{BucketPath, Data, Item, Kind, PeerId, Signature, Statement, StatementError, Time};
@@ -26,25 +26,25 @@ pub enum Request {
     Status {},
     /// Signs statements with this node's key and publishes them.
     Publish {
-        /// The statements.
+        /// Statements to sign and publish.
         statements: Batch<StatementText>,
-        /// Publishes statements that do not count now as well.
+        /// Whether to publish also statements that do not count now.
         #[serde(default)]
         anyway: bool,
     },
-    /// Asks for what a signer has to know before it signs. The answer is [`Answer::Prepared`].
+    /// Asks for the facts that a signer needs before it signs. The answer is [`Answer::Prepared`].
     Prepare {
-        /// The signer; this node when absent.
+        /// Peer ID of the signer; this node if absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         signer: Option<PeerId>,
-        /// What the signer intends to state.
+        /// Statements that the signer intends to make.
         intents: Batch<Intent>,
     },
     /// Publishes records that another key has signed.
     Admit {
-        /// The signed statements.
+        /// Signed statements to publish.
         records: Batch<SignedStatement>,
-        /// Publishes records that do not count now as well.
+        /// Whether to publish also records that do not count now.
         #[serde(default)]
         anyway: bool,
     },
@@ -63,13 +63,13 @@ pub enum Request {
 pub enum Answer {
     /// The change is on the disk.
     Done {},
-    /// Answers [`Request::Status`].
+    /// Answer to [`Request::Status`]: the state of this node.
     Status(Status),
-    /// Answers [`Request::Prepare`].
+    /// Answer to [`Request::Prepare`]: the facts for the signer.
     Prepared(Prepared),
-    /// Answers [`Request::Publish`] and [`Request::Admit`]: the records are on the disk and published.
+    /// Answer to [`Request::Publish`] and [`Request::Admit`]: the records are on the disk and published.
     Published {
-        /// One outcome for each statement, in their order.
+        /// One outcome for each statement, in the same order.
         outcomes: Vec<Outcome>,
     },
 }
@@ -100,7 +100,7 @@ impl<T> From<Batch<T>> for Vec<T> {
     }
 }
 
-/// What a signer intends to state, before its validity is decided.
+/// An intended statement, before its validity is decided.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Intent {
@@ -141,13 +141,13 @@ impl From<StatementText> for String {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SignedStatement {
-    /// The statement.
+    /// Text of the statement.
     pub payload: StatementText,
-    /// The signature.
+    /// Signature of the text.
     pub signature: Signature,
 }
 
-/// This node in its swarm.
+/// State of this node in its swarm.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Status {
@@ -157,39 +157,39 @@ pub struct Status {
     pub version: String,
     /// Text of the swarm file; absent in the open swarm.
     pub swarm: Option<String>,
-    /// Time that the node believes it is, in seconds since the Unix epoch.
+    /// Current time according to the node, in seconds since the Unix epoch.
     pub time: Time,
-    /// Whether `time` is more than a lower bound.
+    /// Whether `time` is certain; otherwise it is only a lower bound.
     pub is_time_certain: bool,
 }
 
-/// What a signer has to know before it signs.
+/// The facts that a signer needs before it signs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Prepared {
-    /// The signer.
+    /// Peer ID of the signer.
     pub signer: PeerId,
-    /// Highest sequence number of the signer that the node knows; 0 when it knows none.
+    /// Highest sequence number of the signer that the node knows; 0 if it knows none.
     pub sequence: u64,
-    /// Time that the node believes it is, in seconds since the Unix epoch.
+    /// Current time according to the node, in seconds since the Unix epoch.
     pub time: Time,
-    /// Whether `time` is more than a lower bound.
+    /// Whether `time` is certain; otherwise it is only a lower bound.
     pub is_time_certain: bool,
-    /// One history for each intent, in their order.
+    /// One history for each intent, in the same order.
     pub histories: Vec<ItemHistory>,
 }
 
-/// What was stated about an item so far.
+/// The earlier statements about an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ItemHistory {
-    /// Until when the signer's own earlier record about the item has to be remembered; absent when there is none.
+    /// Time until which the signer's own earlier record about the item has to be kept; absent if there is none.
     pub former: Option<Expiry>,
-    /// When the last of all proposals of the item ends; absent when nobody proposes it.
+    /// End of the last of all proposals of the item; absent if no peer proposes it.
     pub proposed: Option<Expiry>,
 }
 
-/// When something ends.
+/// The end of a proposal, or of the time for which a record is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expiry {

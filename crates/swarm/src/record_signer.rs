@@ -1,13 +1,14 @@
-//! Signs what this node states, and numbers it.
+//! Signs and numbers the statements of this node.
 
 use dcache::{End, Item, Key, Keypair, MAX_SEQUENCE, PeerId, Record, Set, Statement};
 use std::collections::BTreeMap;
 
-/// Signs statements with sequence numbers that only grow.
+/// Signs statements with increasing sequence numbers.
 pub(crate) struct RecordSigner {
     keypair: Keypair,
     last: u64,
-    /// Of records that are signed and not in the set yet, by item: until when the last one is to be remembered.
+    /// For each item with a signed record that is not in the set yet: the time until which the last such record is
+    /// kept.
     pending: BTreeMap<Item, End>,
 }
 
@@ -17,8 +18,8 @@ impl RecordSigner {
         Self { keypair, last, pending: BTreeMap::new() }
     }
 
-    /// Signs statements, each to be remembered for as long as the record that it replaces; otherwise that one could come
-    /// back. `set` has the node's earlier records.
+    /// Signs statements. Each record is kept for at least as long as the record that it replaces; otherwise that one
+    /// could come back. `set` holds the node's earlier records.
     pub(crate) fn sign(&mut self, statements: Vec<Statement>, set: &Set) -> Vec<Record> {
         statements.into_iter().map(|statement| self.sign_one(statement, set)).collect()
     }
@@ -34,7 +35,7 @@ impl RecordSigner {
         record
     }
 
-    /// Forgets these records: they are in the set now, or will never be.
+    /// Notes that these records are in the set now, or never will be.
     pub(crate) fn settled(&mut self, records: &[Record]) {
         for record in records {
             if self.pending.get(record.item()) == Some(&record.keep()) {
@@ -48,7 +49,7 @@ impl RecordSigner {
         self.last
     }
 
-    /// Goes on above the number of a record of this node that the swarm remembers and the node's disk has forgotten.
+    /// Continues above the number of a record of this node that the swarm still has and the node's disk has lost.
     pub(crate) fn heard_own(&mut self, record: &Record) {
         self.last = self.last.max(record.signature().sequence);
     }
@@ -73,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_grow_above_all_that_was_ever_heard() {
+    fn sequence_numbers_grow_above_all_that_were_heard() {
         let (statement, set) = (statement(1), Set::default());
         let mut signer = RecordSigner::new(key(), 5);
         assert_eq!(signer.sign(vec![statement.clone()], &set)[0].signature().sequence, 6);
@@ -95,7 +96,7 @@ mod tests {
         };
         let (end, long) = kept(&mut signer, &set, 100);
         assert_eq!(end, End::at(Time(101)));
-        assert_eq!(kept(&mut signer, &set, 10).0, end, "while the long one is on its way to the disk");
+        assert_eq!(kept(&mut signer, &set, 10).0, end, "while the longer record is on its way to the disk");
         set.admit_verified(long.clone(), Time(1)).unwrap();
         signer.settled(&[long]);
         assert!(signer.pending.is_empty());

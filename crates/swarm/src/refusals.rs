@@ -1,4 +1,4 @@
-//! Refused records in the log: the first of each kind at once, a flood of them as one line a minute.
+//! Logs refused records: the first of each kind at once, a flood of them as one line a minute.
 
 use dcache::Refusal;
 use std::collections::BTreeMap;
@@ -30,7 +30,7 @@ impl Refusals {
             Refusal::Forged | Refusal::NotOwner | Refusal::Crowded => {
                 tracing::warn!(%reason, from, more_since = more, "a record was refused");
             }
-            // These happen among honest peers too.
+            // These happen among honest peers as well.
             _ => tracing::debug!(%reason, from, more_since = more, "a record was refused"),
         }
     }

@@ -1,5 +1,5 @@
-//! Renewals of other signers' records on their way to the disk. Each robot renews a few records an hour; written one by
-//! one, those of a class would wear out a storage card. So they are written together, and rarely.
+//! Renewals of other signers' records on their way to the disk. Each robot renews a few records per hour. Written one
+//! by one, the renewals of a class would wear out a storage card. So they are written together, and rarely.
 
 use dcache::buckets::{Lifetime, family};
 use dcache::{Key, Record, Time};
@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long a renewal may wait for the disk. Less than the half of its validity that an earlier record has left when it
-/// is renewed, for all that hold for an hour: so the earlier one is not over on the disk before the new one is there.
+/// Maximum time for which a renewal waits for the disk. A record is renewed when half of its validity is left. For
+/// validities of an hour or more, this time is shorter than that half. So the earlier record on the disk does not
+/// expire before the new one is written.
 const LONGEST: Duration = Duration::from_secs(20 * 60);
 
 /// The renewals that wait.
@@ -19,29 +20,31 @@ pub(crate) struct Renewals {
 }
 
 impl Renewals {
-    /// Whether a record may wait. What a service renews by itself may; what a person said for longer must not get lost.
+    /// Returns whether a record may wait. That is so if a service renews it by itself. A statement that a person made
+    /// for a longer time must not get lost.
     pub(crate) fn may_wait(record: &Record) -> bool {
         matches!(family(&record.item().bucket).lifetime, Lifetime::For(_))
     }
 
-    /// Adds a renewal; it replaces one of the same key.
+    /// Adds a renewal. It replaces an earlier one with the same key.
     pub(crate) fn add(&mut self, record: Record) {
         self.waiting.insert(Key::from(&record), record);
         self.due.get_or_insert_with(|| Instant::now() + LONGEST);
     }
 
-    /// Forgets what waits at a key.
+    /// Drops the renewal that waits at a key.
     pub(crate) fn remove(&mut self, key: &Key) {
         self.waiting.remove(key);
     }
 
-    /// Returns when those that wait are to be taken; `None` when there are none.
+    /// Returns the time at which the waiting renewals are due; `None` if there are none.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.due
     }
 
-    /// Takes all, and returns those that are worth a write. What is over before the next renewals are written is not: the
-    /// swarm says it anew, or it does not hold. `time` has passed, as far as that is known.
+    /// Takes all renewals, and returns those that are worth a write. Renewals that are over before the next ones are
+    /// written are not: either the swarm renews the record again, or it does not hold any more. `time` has passed, as
+    /// far as that is known.
     pub(crate) fn take_lasting(&mut self, time: Option<Time>) -> Vec<Record> {
         let soon = time.unwrap_or_default().plus(LONGEST.as_secs());
         let mut taken = self.take_all();
@@ -49,7 +52,7 @@ impl Renewals {
         taken
     }
 
-    /// Takes all.
+    /// Takes all waiting renewals.
     pub(crate) fn take_all(&mut self) -> Vec<Record> {
         self.due = None;
         std::mem::take(&mut self.waiting).into_values().collect()
@@ -70,7 +73,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn they_are_written_together_after_a_while_but_for_those_that_are_nearly_over() {
+    async fn renewals_are_written_together_unless_they_are_nearly_over() {
         let mut renewals = Renewals::default();
         assert_eq!(renewals.due(), None);
         renewals.add(record("share/safe", 3600));
@@ -78,13 +81,13 @@ mod tests {
         assert_eq!(due, Some(Instant::now() + LONGEST));
         tokio::time::advance(LONGEST / 2).await;
         renewals.add(record("peer", 600));
-        assert_eq!(renewals.due(), due, "the first does not wait longer because others follow");
+        assert_eq!(renewals.due(), due, "the first renewal does not wait longer because others follow");
         assert_eq!(renewals.take_lasting(Some(NOW)), [record("share/safe", 3600)]);
         assert_eq!(renewals.due(), None);
     }
 
     #[test]
-    fn what_a_person_says_does_not_wait() {
+    fn a_statement_of_a_person_does_not_wait() {
         assert!(Renewals::may_wait(&record("peer", 600)));
         assert!(!Renewals::may_wait(&record("trusted", 600)));
     }

@@ -1,4 +1,4 @@
-//! Requests about routing on the control socket: rewriting rules, and where peers were heard.
+//! Requests about routing on the control socket: rewriting rules, and the channels by which peers were heard.
 
 use control::Protocol;
 use dcache::PeerId;
@@ -23,17 +23,17 @@ pub enum RouteRequest {
     List {},
     /// Adds a rewriting rule, which is kept over restarts.
     Add {
-        /// The rule.
+        /// The rule to add.
         rule: Rule,
     },
     /// Removes a rewriting rule that was added.
     Remove {
-        /// The rule.
+        /// The rule to remove.
         rule: Rule,
     },
     /// Asks where a line with this address would go. The answer is [`RouteAnswer::Explained`].
     Explain {
-        /// The address.
+        /// Address of the line.
         address: Address,
     },
 }
@@ -44,7 +44,7 @@ pub enum RouteRequest {
 pub enum RouteAnswer {
     /// The change is on the disk.
     Done {},
-    /// Answers [`RouteRequest::List`].
+    /// Answer to [`RouteRequest::List`]: all rules and routes.
     Routes {
         /// Rules in the order in which they are tried.
         rules: Vec<Rule>,
@@ -55,7 +55,7 @@ pub enum RouteAnswer {
         /// Whether this node forwards lines for others.
         forwards: bool,
     },
-    /// Answers [`RouteRequest::Explain`].
+    /// Answer to [`RouteRequest::Explain`]: the way of the line.
     Explained {
         /// Each step as a sentence.
         text: String,
@@ -70,9 +70,9 @@ pub enum RouteAnswer {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Learned {
-    /// The peer.
+    /// Peer that was heard.
     pub peer: PeerId,
-    /// The channel.
+    /// Channel by which it was heard.
     pub via: Address,
     /// Cost of a byte on that channel, relative to other channels.
     pub cost: u8,

@@ -1,4 +1,4 @@
-//! Writes records to the disk: in groups, one commit at a time, while the swarm goes on.
+//! Writes records to the disk: in groups, one commit at a time, while the brain continues.
 
 use dcache::{Binding, Key, Record, Time};
 use std::collections::BTreeMap;
@@ -12,9 +12,9 @@ use tokio::time::Instant;
 use crate::handle::SayError;
 use crate::renewals::Renewals;
 
-/// How long what others said may wait for a commit.
+/// Maximum time for which records of other signers wait for a commit.
 const GROUP: Duration = Duration::from_secs(2);
-/// How long to wait after the disk refused.
+/// Time to wait after the disk refused a commit.
 const AFTER_FAILURE: Duration = Duration::from_secs(10);
 
 /// This node's own records, which are sent once they are on the disk.
@@ -30,13 +30,14 @@ pub(crate) struct EndedCommit {
     batch: Batch,
 }
 
-/// What is to stand at a key: a record, or none.
+/// The content that the disk should have at a key: a record, or none.
 pub(crate) type Change = Option<Record>;
 
 /// The changes that wait for the disk, and the commit under way.
 pub(crate) struct WriteBehind {
     store: Arc<Store>,
-    /// One change a key, the latest: the disk may refuse for days, and what waits must not grow with every record.
+    /// The latest change for each key. The disk may refuse writes for days, and the table must not grow with every
+    /// record.
     waiting: BTreeMap<Key, Change>,
     /// Renewals of other signers' records that wait for the disk.
     renewals: Renewals,
@@ -44,7 +45,7 @@ pub(crate) struct WriteBehind {
     sequence: Option<u64>,
     /// A time that has passed.
     time: Option<Time>,
-    /// The swarm in which what is on the disk was signed, when that changes.
+    /// Mark of the swarm in which the records on the disk were signed, if that changes.
     signed_for: Option<u64>,
     own: Vec<OwnRecords>,
     due: Option<Instant>,
@@ -66,13 +67,13 @@ impl WriteBehind {
         }
     }
 
-    /// A record of somebody else, or an own one that came back.
+    /// Adds a record of another signer, or an own record that came back.
     pub(crate) fn put(&mut self, record: Record) {
         self.change(Key::from(&record), Some(record));
     }
 
-    /// A record with which somebody else renews an earlier one. It may wait longer: should it be lost, the earlier one is
-    /// on the disk, and the peers have the new one.
+    /// Adds a record with which another signer renews an earlier one. It may wait longer: if it gets lost, the earlier
+    /// record is on the disk, and the peers have the new one.
     pub(crate) fn renew(&mut self, record: Record) {
         let is_waited_for = self.waiting.contains_key(&Key::from(&record));
         match Renewals::may_wait(&record) && !is_waited_for {
@@ -81,19 +82,20 @@ impl WriteBehind {
         }
     }
 
-    /// What stands at `key` is on the disk, and is not to be removed for what stood there before.
+    /// Notes that the record at `key` is on the disk. Cancels a removal that was meant for an earlier record at that
+    /// key.
     pub(crate) fn is_there(&mut self, key: &Key) {
         if let Some(None) = self.waiting.get(key) {
             self.waiting.remove(key);
         }
     }
 
-    /// Notes a time that has passed; it gets to the disk with the next commit.
+    /// Notes a time that has passed. It is written with the next commit.
     pub(crate) fn passed(&mut self, time: Time) {
         self.time = Some(time);
     }
 
-    /// Notes that records of another swarm come to the disk from now on: at the next start all are verified.
+    /// Notes that the next commits may hold records of another swarm. At the next start, all records are verified.
     pub(crate) fn is_mixed(&mut self) {
         self.signed_for = Some(Binding::MIXED);
         self.due.get_or_insert_with(|| Instant::now() + GROUP);
@@ -103,10 +105,10 @@ impl WriteBehind {
         keys.into_iter().for_each(|key| self.change(key, None));
     }
 
-    /// That the disk is to have this at `key`.
+    /// Sets the content that the disk should have at `key`.
     pub(crate) fn change(&mut self, key: Key, change: Change) {
         self.renewals.remove(&key);
-        // An own record that waits must get to the disk, whatever happens to what stood there before it.
+        // An own record that waits must get to the disk, whatever happens to the earlier record at its key.
         if !self.own.iter().any(|own| own.records.iter().any(|record| is_at(record, &key))) {
             self.waiting.insert(key, change);
         }
@@ -122,13 +124,14 @@ impl WriteBehind {
         self.due = Some(Instant::now());
     }
 
-    /// The end of the commit under way, or the time to begin one; waits for ever when there is neither.
+    /// Waits for the end of the commit under way, or for the time to begin one. Waits for ever if there is neither.
     pub(crate) async fn next(&mut self) -> Option<EndedCommit> {
         if let Some(under_way) = &mut self.under_way {
             let ended = under_way.await;
             self.under_way = None;
-            // A panic inside the store: what was in that batch is lost to the disk, not to the swarm.
-            return ended.inspect_err(|error| tracing::error!(%error, "a commit died")).ok();
+            // After a panic inside the store, the records of that batch are not on the disk, but the swarm still has
+            // them.
+            return ended.inspect_err(|error| tracing::error!(%error, "a commit to the disk panicked")).ok();
         }
         match self.due.into_iter().chain(self.renewals.due()).min() {
             Some(due) => tokio::time::sleep_until(due).await,
@@ -166,9 +169,9 @@ impl WriteBehind {
         }));
     }
 
-    /// Puts the changes that the disk refused back in line, behind those that have come since. Own records are not among
-    /// them, since their services have been told: there the disk is to have what `held_at` returns, in case that it took
-    /// them nevertheless.
+    /// Queues the changes that the disk refused again; newer changes take precedence. Own records are not queued again,
+    /// since their services were notified of the failure. In case the disk took them nevertheless, `held_at` returns
+    /// the content that it should have at their keys.
     pub(crate) fn try_again_later(
         &mut self,
         refused: Batch,
@@ -179,7 +182,7 @@ impl WriteBehind {
         let changes =
             removals.chain(refused.put.into_iter().map(|record| (Key::from(&record), Some(record))));
         let unsent = own.iter().flat_map(|own| &own.records).map(Key::from);
-        // What stands at the keys of own records comes last, so that it replaces these.
+        // The changes at the keys of own records come last, so that they replace those records.
         let changes: BTreeMap<Key, Change> =
             changes.chain(unsent.map(|key| (key.clone(), held_at(&key)))).collect();
         for (key, change) in changes {
@@ -188,7 +191,7 @@ impl WriteBehind {
         self.due.get_or_insert_with(|| Instant::now() + AFTER_FAILURE);
     }
 
-    /// Writes everything that waits; for the end of the daemon.
+    /// Writes everything that waits, at the end of the daemon.
     pub(crate) async fn finish(&mut self) -> Vec<EndedCommit> {
         let mut commits = Vec::new();
         let renewed = self.renewals.take_all();
@@ -248,7 +251,7 @@ mod tests {
             Self { _folder: folder, write_behind: WriteBehind::new(store.clone()), store, faults }
         }
 
-        /// Waits for the next commit, and tells whether it succeeded; a failed one is to be tried again.
+        /// Waits for the next commit, and returns whether it succeeded. A failed commit is tried again later.
         async fn commit(&mut self) -> bool {
             let ended = loop {
                 if let Some(ended) = self.write_behind.next().await {
@@ -271,7 +274,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_the_disk_refused_is_written_once_it_works() {
+    async fn refused_changes_are_written_once_the_disk_works() {
         let mut bench = Bench::new();
         let (one, two, gone) = (record("one", 1), record("two", 2), record("gone", 3));
         bench.write_behind.put(gone.clone());
@@ -281,7 +284,7 @@ mod tests {
         bench.write_behind.put(two.clone());
         bench.write_behind.remove(vec![Key::from(&gone)]);
         assert!(!bench.commit().await && !bench.commit().await);
-        // What comes meanwhile counts more than what is tried again.
+        // Newer changes take precedence over those that are tried again.
         bench.write_behind.put(record("one", 4));
         bench.write_behind.remove(vec![Key::from(&two)]);
         assert!(!bench.commit().await);
@@ -313,7 +316,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn renewals_that_wait_are_written_at_the_end_and_lost_to_a_removal() {
+    async fn waiting_renewals_are_written_at_the_end_unless_removed() {
         let mut bench = Bench::new();
         bench.write_behind.renew(renewal("one", 1, 100));
         bench.write_behind.renew(renewal("two", 2, 100));
@@ -333,7 +336,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_waits_does_not_grow_while_the_disk_is_full() {
+    async fn the_waiting_changes_do_not_grow_while_the_disk_is_full() {
         let mut bench = Bench::new();
         bench.faults.begin(Fault::Full, 0);
         for sequence in 1..10 {
@@ -346,7 +349,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn own_records_that_were_refused_do_not_come_back() {
         let mut bench = Bench::new();
-        // The disk may have taken them nevertheless: it failed only at the very end.
+        // The disk may have taken the records nevertheless, since it failed only at the very end.
         bench.faults.begin(Fault::Unsynced, 0);
         let (said, _heard) = oneshot::channel();
         bench.write_behind.put_own(OwnRecords { records: vec![record("own", 1)], said }, 1);
@@ -357,7 +360,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_own_record_that_waits_is_not_lost_when_the_one_before_it_goes() {
+    async fn a_waiting_own_record_is_not_lost_when_the_earlier_one_is_removed() {
         let mut bench = Bench::new();
         let (said, _heard) = oneshot::channel();
         bench.write_behind.put_own(OwnRecords { records: vec![record("own", 2)], said }, 2);
@@ -367,13 +370,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_own_record_is_not_removed_for_what_stood_there_before() {
+    async fn an_own_record_is_not_removed_in_place_of_the_earlier_one() {
         let mut bench = Bench::new();
         let own = record("own", 2);
         let (said, _heard) = oneshot::channel();
         bench.write_behind.put_own(OwnRecords { records: vec![own.clone()], said }, 2);
         bench.write_behind.begin();
-        // While the disk works, the earlier record about the same ends; then the new one is sent.
+        // While the disk works, the earlier record about the same item ends. Then the new one is sent.
         bench.write_behind.remove(vec![Key::from(&own)]);
         assert!(bench.commit().await);
         bench.write_behind.is_there(&Key::from(&own));
@@ -382,7 +385,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_end_comes_although_the_disk_fails() {
+    async fn finishing_ends_although_the_disk_fails() {
         let mut bench = Bench::new();
         bench.faults.begin(Fault::Dead, 0);
         bench.write_behind.put(record("one", 1));

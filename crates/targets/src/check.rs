@@ -1,42 +1,42 @@
-//! Whether an address that somebody else named is one to contact at all.
+//! Checks whether an address that another peer named may be contacted at all.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// Ports below this one belong to services of the operating system: mail, names, remote shells, web servers. A node of
-/// the swarm needs none of them.
+/// First port that does not belong to services of the operating system, such as mail, names, remote shells and web
+/// servers. A node of the swarm needs none of the lower ports.
 const FIRST_FREE_PORT: u16 = 1024;
 
-/// Ports of other services that are commonly open on a local network, and that would misread what this node sends: those
-/// above 1023 that browsers refuse to contact (WHATWG Fetch, "bad port"), and common ones for discovery, remote
-/// control and databases.
+/// Ports of other services that are commonly open on a local network and would misread the lines of this node. They are
+/// the ports above 1023 that browsers refuse to contact (WHATWG Fetch, "bad port"), and common ports for discovery,
+/// remote control and databases.
 const PORTS_OF_OTHERS: &[u16] = &[
     1433, 1719, 1720, 1723, 1900, 2049, 2375, 3306, 3389, 3659, 4045, 4190, 5060, 5061, 5353, 5355, 5432,
     5900, 6000, 6379, 6566, 6665, 6666, 6667, 6668, 6669, 6697, 9200, 10_080, 11_211, 27_017,
 ];
 
-/// Why an address that somebody else named is not contacted.
+/// The reason why an address that another peer named is not contacted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
-    /// It is the address of no single host: unspecified, multicast, broadcast or reserved.
-    #[error("this is not the address of a host")]
+    /// The address belongs to no single host: it is unspecified, multicast, broadcast or reserved.
+    #[error("this is not the address of a single host")]
     NoHost,
-    /// It leads to this computer itself.
-    #[error("a loopback address is contacted only where its peer was heard")]
+    /// The address leads to this computer itself.
+    #[error("a loopback address is contacted only if its peer was heard there")]
     Loopback,
-    /// It means another host on each network.
-    #[error("a link-local address is contacted only where its peer was heard")]
+    /// The address means another host on each network.
+    #[error("a link-local address is contacted only if its peer was heard there")]
     LinkLocal,
-    /// Its port is one of other services.
-    #[error("port {0} is one of other services")]
+    /// The port belongs to another service.
+    #[error("port {0} belongs to another service")]
     Port(u16),
 }
 
-/// Checks an address that somebody else named. `own_ports` are the ports at which this node itself listens in the same way:
-/// peers most likely use the same, so these are always allowed. `is_heard` tells whether the peer was heard at this very IP
-/// address.
+/// Checks an address that another peer named. `own_ports` are the ports at which this node itself listens in the same
+/// way. Peers most likely use the same ports, so these are always allowed. `is_heard` tells whether the peer was heard
+/// at this very IP address.
 ///
 /// # Errors
-/// When the address is not to be contacted.
+/// When the address must not be contacted.
 pub fn check(target: SocketAddr, own_ports: &[u16], is_heard: bool) -> Result<(), Unfit> {
     let ip = target.ip().to_canonical();
     if !is_host(ip) {
@@ -67,12 +67,12 @@ fn is_host(ip: IpAddr) -> bool {
     }
 }
 
-/// Whether an IPv6 address is an IPv4 address in a notation that is out of use (`::10.0.0.1`).
+/// Returns whether an IPv6 address is an IPv4 address in an obsolete notation (`::10.0.0.1`).
 fn is_ipv4_in_disguise(ip: Ipv6Addr) -> bool {
     ip.to_bits() >> 32 == 0 && !ip.is_loopback()
 }
 
-/// Whether an address means another host on each network.
+/// Returns whether an address means another host on each network.
 fn is_link_local(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => Ipv4Addr::is_link_local(&ip),
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_single_host_is_never_contacted() {
+    fn addresses_of_no_single_host_are_never_contacted() {
         let targets = [
             "0.0.0.0:8000",
             "0.1.2.3:8000",
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn this_computer_and_this_wire_are_contacted_only_where_the_peer_was_heard() {
+    fn loopback_and_link_local_are_contacted_only_where_the_peer_was_heard() {
         for target in ["127.0.0.1:9999", "127.9.9.9:9999", "[::1]:9999", "[::ffff:127.0.0.1]:9999"] {
             assert_eq!((checked(target, false), checked(target, true)), (Err(Unfit::Loopback), Ok(())));
         }
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn ports_of_other_services_are_left_alone_unless_this_node_uses_them_itself() {
+    fn ports_of_other_services_are_refused_unless_this_node_uses_them_itself() {
         for port in [0, 1, 22, 25, 53, 80, 1023, 2049, 6379, 11_211] {
             assert_eq!(checked(&format!("10.0.0.1:{port}"), true), Err(Unfit::Port(port)));
         }

@@ -1,9 +1,9 @@
-//! The one rule for every address that somebody else named: whether this node contacts it at all ([`check`]), and how often
+//! The rule for every address that another peer named: whether this node contacts it at all ([`check`]), and how often
 //! ([`Targets`]).
 //!
-//! Anybody can write any address into a record or a line. Without this rule, a few lines of a stranger make all robots of
-//! a class connect to a host that never asked for it, or to services of the robot itself. Addresses that the owner of this
-//! node configured are not subject to it.
+//! Anyone can write any address into a record or a line. Without this rule, a few lines of a stranger would make all
+//! robots of a class connect to a host that never asked for it, or to services of the robots themselves. Addresses that
+//! the owner of this node configured are exempt.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod check;

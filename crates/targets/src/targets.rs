@@ -1,30 +1,31 @@
-//! How often targets are contacted that others named.
+//! Limits how often targets that other peers named are contacted.
 
 use crate::tokens::{Allowance, Tokens};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-/// Rate limit, in attempts, for one IP address at which nobody of the swarm has answered, over all peers that name it. The
-/// burst suffices to find a robot by all its addresses at once, a few times.
+/// Rate limit, in attempts, for one IP address at which no node of the swarm has answered, over all peers that name it.
+/// The burst suffices to look for a robot at all its addresses at once, a few times.
 pub const UNPROVEN: Allowance = Allowance { burst: 16, per_minute: 2 };
-/// The same for all addresses of a network of 256 IPv4 addresses or of one IPv6 prefix of 64 bits: a whole class that is
-/// away is looked for now and then.
+/// Rate limit, in attempts, for all such addresses of one network: 256 IPv4 addresses, or one IPv6 prefix of 64 bits. A
+/// whole class that is away is still looked for at intervals.
 const OF_A_NETWORK: Allowance = Allowance { burst: 192, per_minute: 60 };
-/// The same for all targets together. Nobody can use this node to scan the internet.
+/// Rate limit, in attempts, for all such targets together, so that no peer can use this node to scan the internet.
 const OF_ALL: Allowance = Allowance { burst: 512, per_minute: 300 };
-/// Rate limit for a peer at a socket where it has answered before. It is higher, because a robot that was there comes back.
+/// Rate limit, in attempts, for a peer at a socket where it has answered before. It is higher, because a robot that was
+/// there comes back.
 pub const REACHED: Allowance = Allowance { burst: 64, per_minute: 60 };
-/// Attempts that are given back once a peer answered: those at its other addresses, which were tried at the same time.
+/// Number of attempts that are given back when a peer answers: those at its other addresses, tried at the same time.
 const GIVEN_BACK: u32 = 4;
-/// Maximum number of IP addresses whose budget is kept. More than [`OF_ALL`] lets be used until one is full again, so that
-/// nobody can make this node forget a budget that is used up.
+/// Maximum number of IP addresses whose budgets are kept. [`OF_ALL`] lets fewer be used until the first of them is full
+/// again, so no peer can make this node forget a budget that is used up.
 const MAX_HOSTS: usize = 4096;
-/// Maximum number of sockets at which peers have answered that are remembered.
+/// Maximum number of sockets at which peers have answered that are kept.
 const MAX_REACHED: usize = 1024;
 
-/// The targets that were contacted lately because somebody else named them. `Who` names a peer; use `()` where nobody proves
-/// who it is.
+/// Targets that were contacted lately because other peers named them. The type `Who` names a peer; use `()` where peers
+/// do not prove their identity.
 #[derive(Debug)]
 pub struct Targets<Who> {
     hosts: BTreeMap<IpAddr, Tokens>,
@@ -36,7 +37,7 @@ pub struct Targets<Who> {
 #[derive(Debug)]
 struct Reached {
     tokens: Tokens,
-    /// When it was last reached.
+    /// Time at which it was last reached.
     at: Duration,
 }
 
@@ -47,8 +48,8 @@ impl<Who> Default for Targets<Who> {
 }
 
 impl<Who: Ord + Copy> Targets<Who> {
-    /// Returns whether a peer may be looked for at a target now, and counts the attempt if so. `elapsed` is the time since
-    /// some fixed moment.
+    /// Returns whether a peer may be looked for at a target now, and counts the attempt if so. `elapsed` is the time
+    /// since a fixed moment.
     pub fn admit(&mut self, who: Who, target: SocketAddr, elapsed: Duration) -> bool {
         let target = canonical(target);
         if let Some(reached) = self.reached.get_mut(&(who, target)) {
@@ -98,14 +99,15 @@ impl<Who: Ord + Copy> Targets<Who> {
     }
 }
 
-/// Forgets the budgets that are full again, when there are too many for one more.
+/// Removes the budgets that are full again, if the table has no space for one more.
 fn make_room(known: &mut BTreeMap<IpAddr, Tokens>, allowance: Allowance, new: IpAddr, elapsed: Duration) {
     if known.len() < MAX_HOSTS || known.contains_key(&new) {
         return;
     }
     known.retain(|_, tokens| !tokens.is_full(allowance, elapsed));
     if known.len() >= MAX_HOSTS {
-        // The limit for all targets together leaves no room for this; the table is bounded all the same.
+        // The limit for all targets together should prevent this case, but the table has to be bounded without relying
+        // on it.
         known.pop_first();
     }
 }
@@ -135,7 +137,7 @@ mod tests {
         SocketAddr::from(([10, 77, 0, 66], port))
     }
 
-    /// Attempts that are admitted within 90 s, with `each` tried every 100 ms.
+    /// Returns the number of attempts that are admitted within 90 s, with `each` tried every 100 ms.
     fn admitted(targets: &mut Targets<u32>, each: impl Fn(u32) -> (u32, SocketAddr)) -> usize {
         let times = (0..900).flat_map(|tick| (0..20).map(move |n| (Duration::from_millis(tick * 100), n)));
         times
@@ -172,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_robot_that_answered_there_is_looked_for_again_though_others_name_its_address() {
+    fn a_robot_is_looked_for_where_it_answered_although_others_name_its_address() {
         let mut targets = Targets::default();
         assert!(targets.admit(1, victim(6002), at(0)));
         targets.reached(1, victim(6002), at(0));
@@ -181,7 +183,7 @@ mod tests {
         for second in 90..150 {
             assert!(targets.admit(1, victim(6002), at(second)));
         }
-        assert!(!targets.admit(1, victim(6003), at(89)), "only where it answered");
+        assert!(!targets.admit(1, victim(6003), at(89)), "only where the robot answered");
     }
 
     #[test]
@@ -197,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_grows_without_end() {
+    fn the_tables_stay_bounded() {
         let mut targets = Targets::default();
         for n in 0..6000u32 {
             let target = SocketAddr::from((Ipv4Addr::from_bits(0x0a00_0000 + (n << 8)), 8000));
@@ -210,7 +212,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_host_where_nobody_answers_is_never_contacted_more_than_its_allowance(
+        fn a_host_where_no_peer_answers_is_never_contacted_beyond_its_allowance(
             steps in proptest::collection::vec((0u64..2000, 0u32..4, 0u16..4), 1..300)
         ) {
             let mut targets = Targets::default();

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-/// Parts of a token. A millisecond of any rate per minute is a whole number of parts.
+/// Parts per token. With this number, a millisecond adds a whole number of parts at any rate per minute.
 const PARTS: u64 = 60_000;
 
-/// A burst, and the rate in the long run.
+/// The burst and the long-term rate of a token bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Allowance {
-    /// Tokens at once.
+    /// Maximum number of tokens at once.
     pub burst: u32,
-    /// Tokens a minute.
+    /// Tokens per minute in the long run.
     pub per_minute: u32,
 }
 
@@ -18,7 +18,7 @@ pub struct Allowance {
 #[derive(Clone, Copy, Debug)]
 pub struct Tokens {
     left: u64,
-    /// The time up to which the bucket was refilled.
+    /// Time up to which the bucket was refilled.
     since: Duration,
 }
 
@@ -31,13 +31,13 @@ impl Tokens {
     fn fill(&mut self, allowance: Allowance, elapsed: Duration) {
         let passed = elapsed.saturating_sub(self.since).as_millis();
         let passed = u64::try_from(passed).unwrap_or(u64::MAX);
-        // The fraction of a millisecond counts the next time.
+        // The remaining fraction of a millisecond counts the next time.
         self.since += Duration::from_millis(passed);
         let back = passed.saturating_mul(u64::from(allowance.per_minute));
         self.left = self.left.saturating_add(back).min(most(allowance));
     }
 
-    /// Whether the bucket holds this many tokens.
+    /// Returns whether the bucket holds this many tokens.
     pub fn has(&mut self, tokens: u32, allowance: Allowance, elapsed: Duration) -> bool {
         self.fill(allowance, elapsed);
         self.left >= u64::from(tokens) * PARTS
@@ -53,7 +53,7 @@ impl Tokens {
         self.left = self.left.saturating_add(u64::from(tokens) * PARTS).min(most(allowance));
     }
 
-    /// Whether the bucket is full, so that forgetting it changes nothing.
+    /// Returns whether the bucket is full, so that forgetting it changes nothing.
     pub fn is_full(&mut self, allowance: Allowance, elapsed: Duration) -> bool {
         self.fill(allowance, elapsed);
         self.left == most(allowance)

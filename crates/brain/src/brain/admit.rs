@@ -1,4 +1,4 @@
-//! Taking records into the set, and what follows from each.
+//! Admission of records into the set, and the consequences of each.
 
 use super::Brain;
 use crate::origin::Origin;
@@ -9,24 +9,24 @@ use routing::{Carried, ChannelId, Envelope};
 use std::time::Duration;
 use telemetry::metrics;
 
-/// How a record came.
+/// The way in which a record came.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum RecordSource {
-    /// This node made it.
+    /// This node made the record.
     Own,
     /// Another node pushed it as news.
     Pushed(Origin),
-    /// A comparison over a link showed that it was missing.
+    /// It was missing here, according to a comparison.
     Repaired(Origin),
 }
 
 impl Brain {
-    /// Takes a record that this node made.
+    /// Admits a record that this node made.
     pub(super) fn local(&mut self, now: Now, record: Record) {
         let former = self.node.replica.set().get(&Key::from(&record)).cloned();
         match self.node.replica.admit_verified(record, now.moment.time) {
             Ok(admission) => {
-                // A record that only renews an earlier one is not worth waking everybody.
+                // A record that only renews an earlier one is no reason to reset the beacon timers.
                 if former.is_none() {
                     self.node.reset_timers(now);
                 }
@@ -39,7 +39,7 @@ impl Brain {
         }
     }
 
-    /// Takes the record that a line is about.
+    /// Admits the record that is the message of a line.
     pub(super) fn statement(&mut self, now: Now, origin: Origin, statement: &Statement, envelope: &Envelope) {
         if envelope.signatures.is_empty() {
             return self.node.penalize(&metrics::BRAIN_RECORDS_REFUSED_UNSIGNED, origin.channel);
@@ -49,7 +49,7 @@ impl Brain {
         }
     }
 
-    /// Takes one of several records in a line.
+    /// Admits one of the further records of a line.
     pub(super) fn carried(&mut self, now: Now, source: RecordSource, carried: &Carried) {
         let (RecordSource::Pushed(origin) | RecordSource::Repaired(origin)) = source else { return };
         match Statement::parse(&carried.payload) {
@@ -83,14 +83,14 @@ impl Brain {
         }
     }
 
-    /// Takes the records whose signers are within their rate limits again.
+    /// Admits the deferred records whose signers are within their rate limits again.
     pub(super) fn take_deferred(&mut self, now: Now) {
         while let Some((record, source)) = self.signer_rates.due(self.node.replica.set(), now.elapsed) {
             self.take(now, source, record);
         }
     }
 
-    /// Takes a record of another node that was verified.
+    /// Admits a verified record of another node.
     fn take(&mut self, now: Now, source: RecordSource, record: Record) {
         let former = self.node.replica.set().get(&Key::from(&record)).cloned();
         match (self.node.replica.admit_verified(record, now.moment.time), source) {
@@ -102,8 +102,8 @@ impl Brain {
         }
     }
 
-    /// Cancels a record that another node was heard sending on a channel: it need not be passed on there once more. The
-    /// maker of a record still sends its copies, which are against loss.
+    /// Cancels sending a record on a channel where another node was heard sending it. The maker of a record still sends
+    /// its copies, which guard against loss.
     fn heard_again(&mut self, channel: ChannelId, key: &Key, heard: &Signature) {
         let held = self.node.replica.set().get(key);
         let is_latest = held.is_some_and(|held| held.signature() == heard);
@@ -118,13 +118,13 @@ impl Brain {
         self.node.outputs.push(Output::Refused { channel, source, reason });
         let metric = refusals::of_others(reason);
         match reason {
-            // Only a malicious peer causes these; the others happen among honest ones.
+            // Only a malicious peer causes these. The other refusals happen among honest peers.
             Refusal::Forged | Refusal::NotOwner => self.node.penalize(metric, channel),
             _ => self.node.count(metric),
         }
     }
 
-    /// Does what follows from a record that is new in the set.
+    /// Handles the consequences of a record that is new in the set.
     fn settle(&mut self, now: Now, admission: Admission, former: Option<Record>, source: RecordSource) {
         let Admission::New { record, evicted } = admission else {
             return;
@@ -157,7 +157,7 @@ impl Brain {
     }
 }
 
-/// Whether a record says at `time` what the one that it replaces says, for at least as long.
+/// Returns whether a record says at `time` the same as the record that it replaces, for at least as long.
 fn renews(record: &Record, former: &Record, time: Time) -> bool {
     let (new, old) = (record.validity(), former.validity());
     record.kind() == former.kind() && new.contains(time) && old.contains(time) && new.end() >= old.end()
@@ -179,13 +179,13 @@ mod tests {
     fn a_renewal_says_the_same_for_longer() {
         let renews = |new: &Record| renews(new, &record(Kind::Propose, 10, 30), Time(20));
         assert!(renews(&record(Kind::Propose, 20, 40)));
-        assert!(!renews(&record(Kind::Dismiss, 20, 40)), "it says the contrary");
+        assert!(!renews(&record(Kind::Dismiss, 20, 40)), "it says the opposite");
         assert!(!renews(&record(Kind::Propose, 20, 29)), "it ends earlier");
-        assert!(!renews(&record(Kind::Propose, 21, 40)), "it does not hold yet");
+        assert!(!renews(&record(Kind::Propose, 21, 40)), "it is not valid yet");
     }
 
     #[test]
-    fn what_was_over_is_said_anew() {
+    fn a_record_that_follows_an_expired_one_is_no_renewal() {
         assert!(!renews(&record(Kind::Propose, 30, 50), &record(Kind::Propose, 10, 30), Time(30)));
     }
 }

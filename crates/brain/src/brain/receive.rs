@@ -1,4 +1,5 @@
-//! Taking lines: cheap checks first, then each part of a line to the part of the brain that takes it.
+//! Reception of lines: makes cheap checks first, then passes each part of a line to the part of the brain that handles
+//! it.
 
 use super::Brain;
 use crate::Now;
@@ -9,7 +10,7 @@ use routing::{Address, Capacity, ChannelId, Envelope, Medium, Message, Repair, W
 use std::net::SocketAddr;
 use telemetry::metrics;
 
-/// Maximum number of addresses of one peer that are looked at. They are looked at for each of its lines.
+/// Maximum number of a peer's signed addresses that are looked at. They are looked at for each of its lines.
 const MAX_SIGNED_LINES: usize = 16;
 
 impl Brain {
@@ -47,7 +48,7 @@ impl Brain {
         self.message(now, origin, envelope);
     }
 
-    /// Returns whether the host that sent a line keeps to its rate limit, and counts the line if not.
+    /// Returns whether the host that sent a line is within its rate limit. Counts the line if it is not.
     fn has_budget(&mut self, now: Now, origin: Origin) -> bool {
         let budget = self.node.settings.host_budget;
         let source = origin.source.map(|source| source.ip());
@@ -58,8 +59,9 @@ impl Brain {
         has_budget
     }
 
-    /// Takes a line in the name of this node. The sender of a broadcast may hear it as well, and knows what it said. Of
-    /// another host that uses the same key only news signed with that key is taken, so that each learns of the other.
+    /// Handles a line in the name of this node. The line may be this node's own broadcast, which brings nothing new.
+    /// From another host that uses the same key, only new records signed with that key are taken, so that each host
+    /// learns of the other.
     fn hear_own_name(&mut self, now: Now, origin: Origin, envelope: &Envelope) {
         if !self.has_budget(now, origin) {
             return;
@@ -101,7 +103,7 @@ impl Brain {
                 answers.answer_request(node, now, origin, envelope, &patterns)
             }
             Ok(Message::Ping { .. }) => answers.answer_ping(node, now, origin, envelope),
-            // A pong without records ends what the other side of a link had for this node.
+            // A pong without records ends the transfer from the other side of a link.
             Ok(Message::Pong { validity }) if envelope.records.is_empty() => {
                 if let Some(peer) = envelope.from.brain_of() {
                     node.note_clock(now, origin, peer, &validity);
@@ -115,8 +117,8 @@ impl Brain {
         }
     }
 
-    /// Notes where a peer takes links. What it says itself has to fit the host that the line came from: otherwise anybody
-    /// could make a whole class connect to a victim.
+    /// Notes where a peer takes links. An address that the peer claims has to fit the host that the line came from.
+    /// Otherwise anyone could make a whole class connect to a victim.
     fn hear(&mut self, now: Now, origin: Origin, peer: PeerId, from: &Address) {
         if self.node.channels.is_network(origin.channel) {
             let line = self.line_of(now, origin, peer, from);
@@ -130,7 +132,7 @@ impl Brain {
         }
     }
 
-    /// Returns where a peer takes links, as far as what it says itself can be believed.
+    /// Returns the address at which a peer takes links, as far as its claim can be believed.
     fn line_of(&self, now: Now, origin: Origin, peer: PeerId, from: &Address) -> Option<SocketAddr> {
         let claimed = from.tcp();
         match (self.node.channels.get(origin.channel)?.medium(), origin.source) {
@@ -138,8 +140,8 @@ impl Brain {
             (_, Some(source)) => {
                 claimed.filter(|line| line.ip() == source.ip() && self.node.is_fit_line(*line, true))
             }
-            // Where this node names its own address, all do. Where it does not, as on IRC, anybody could claim anything of
-            // others, and only what the peer has signed is believed.
+            // Where this node names its own address, all nodes do. Elsewhere, as on IRC, anyone could claim any address
+            // for another peer, so only addresses that the peer has signed are believed.
             (Medium::Broadcast { line: Some(_), .. }, None) => {
                 claimed.filter(|line| self.node.is_fit_line(*line, false))
             }
@@ -147,7 +149,7 @@ impl Brain {
         }
     }
 
-    /// Returns where a peer takes links, as it has signed.
+    /// Returns the first suitable address at which a peer takes links according to its signed records.
     fn signed_line(&self, now: Now, peer: PeerId) -> Option<SocketAddr> {
         let bucket = buckets::ADDRESSES.of(peer);
         let views = self.node.replica.set().bucket(&bucket, now.moment.time).take(MAX_SIGNED_LINES);
@@ -155,7 +157,7 @@ impl Brain {
         lines.find(|line| self.node.is_fit_line(*line, false))
     }
 
-    /// Notes by which channel a peer was heard.
+    /// Learns the channel on which a peer was heard as a route to it.
     fn learn_route(&mut self, now: Now, origin: Origin, peer: PeerId) {
         let Some(channel) = self.node.channels.get(origin.channel) else { return };
         let Some(cost) = channel.capacity().map(|capacity| capacity.cost) else { return };
@@ -169,7 +171,7 @@ impl Brain {
         }
     }
 
-    /// Keeps a link whose other side shows on it what it holds: it wants the link to last.
+    /// Keeps a link on which the other side sends beacons: it wants the link to last.
     fn keep_link(&mut self, now: Now, id: ChannelId, peer: PeerId) {
         let channel = self.node.channels.get(id);
         if channel.is_some_and(|channel| channel.capacity().is_none() && channel.is_link()) {

@@ -1,4 +1,4 @@
-//! Routes: rules and paths as configured, and paths that others began.
+//! Routes: configured rules and paths, and paths that other nodes opened.
 
 use super::Brain;
 use crate::next_hop::NextHop;
@@ -9,7 +9,7 @@ use routing::{Address, ChannelId, Envelope, Explanation, Resolution, Target};
 use telemetry::metrics;
 
 impl Brain {
-    /// Replaces how lines are routed.
+    /// Replaces the routing configuration.
     pub fn route(&mut self, routing: Routing, now: Now) {
         let Routing { rules, paths, forwards } = routing;
         self.forwarding.is_on = forwards;
@@ -21,17 +21,17 @@ impl Brain {
         }
     }
 
-    /// Returns the chains of channels that are used as one, configured and learned.
+    /// Returns the chains of all open paths, configured and learned.
     pub fn paths(&self) -> impl Iterator<Item = &Address> {
         self.node.paths.chains()
     }
 
-    /// Whether this node forwards lines for others.
+    /// Returns whether this node forwards lines for others.
     pub fn forwards(&self) -> bool {
         self.forwarding.is_on
     }
 
-    /// Says by which channel a line would leave, for people.
+    /// Describes, for people, by which channel a line would leave.
     pub fn explain_way(&self, explanation: &Explanation) -> String {
         let part = match &explanation.end {
             Err(error) => return error.to_string(),
@@ -63,14 +63,15 @@ impl Brain {
         }
     }
 
-    /// Forgets paths that others began and no longer use.
+    /// Drops paths that other nodes opened and no longer use.
     pub(super) fn drop_unused_paths(&mut self, now: Now) {
         let over = self.node.paths.drop_unused(now.elapsed);
         over.into_iter().for_each(|id| self.down(now, id));
     }
 
-    /// Returns the origin of a line with its path as the channel, if others forwarded it along one. A peer that sends to
-    /// everybody along a path, and so to this node alone, wants to share what it has: then a path is opened.
+    /// Returns the origin of a line. If other nodes forwarded the line along a path, the path is its channel. A peer
+    /// that addresses all brains along a path reaches this node alone, so it wants to share its records: then a path is
+    /// opened.
     pub(super) fn path_of(&mut self, now: Now, origin: Origin, envelope: &Envelope, bytes: usize) -> Origin {
         let chain = way_back(envelope, origin).filter(|chain| self.node.is_fit_path(origin, chain));
         let Some(chain) = chain else { return origin };

@@ -1,4 +1,4 @@
-//! Giving what the other side of a comparison lacks.
+//! Sends the records that the other side of a comparison lacks.
 
 use super::Comparisons;
 use crate::Now;
@@ -11,7 +11,7 @@ use routing::{ChannelId, Want};
 use telemetry::metrics;
 
 impl Comparisons {
-    /// The other side found the difference, and names what it lacks.
+    /// Handles a `want` step: the other side found the difference, and names the records that it lacks.
     pub(crate) fn wanted(
         &mut self,
         node: &mut Node,
@@ -33,7 +33,7 @@ impl Comparisons {
             node.give_on_network(now, channel, keys);
         } else if !keys.is_empty() {
             session.wanted += keys.len() as u64;
-            // A peer that wants more records than we hold wants some of them again and again.
+            // A peer that wants more records than this node holds wants some of them repeatedly.
             if session.wanted > description.count {
                 return node.count(&metrics::BRAIN_COMPARISONS_WANTED_TWICE);
             }

@@ -1,4 +1,4 @@
-//! How fast a comparison brings records, and with which host it is.
+//! The pace at which a comparison brings records, and the host that it is with.
 
 use crate::neighbours::NeighbourId;
 use crate::node::Node;
@@ -6,16 +6,16 @@ use routing::ChannelId;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// Number of records that a comparison over a link has to exchange in each repair timeout. An honest peer on a link of
-/// 1 kB/s does.
+/// Minimum number of records that a comparison over a link has to exchange in each repair timeout. An honest peer on a
+/// link of 1 kB/s does.
 const LEAST: u64 = 16;
-/// A comparison that exchanges this many records in this time needs no other beside it.
+/// Number of records and time: a comparison that exchanges that many records in that time needs no other one beside it.
 const FAST: (u64, Duration) = (64, Duration::from_secs(2));
-/// Age from which another comparison may begin beside one, however fast that is: a liar may have many records.
+/// Age of a comparison at which another one may begin beside it, however fast it is: a liar may have many records.
 const LONG: Duration = Duration::from_secs(30);
 
-/// The other side of a comparison, as far as the brain can tell who it is: a channel that does not tell its hosts counts
-/// as one.
+/// The host on the other side of a comparison, as far as the brain can tell it. A channel that does not tell its hosts
+/// counts as one host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Host {
     Ip(IpAddr),
@@ -33,11 +33,11 @@ impl Host {
 #[derive(Debug)]
 pub(super) struct Pace {
     begun: Duration,
-    /// When it had exchanged [`FAST`] records last, or began.
+    /// Time at which it last completed [`FAST`] records, or at which it began.
     fast_at: Duration,
-    /// Records since then.
+    /// Number of records exchanged since `fast_at`.
     since_fast: u64,
-    /// Records since the last repair timeout.
+    /// Number of records exchanged since the last repair timeout.
     since_timeout: u64,
 }
 
@@ -55,23 +55,23 @@ impl Pace {
         }
     }
 
-    /// Notes a step that is as much progress as a repair timeout needs.
+    /// Notes a step that counts as enough progress for one repair timeout.
     pub(super) fn stepped(&mut self) {
         self.since_timeout += LEAST;
     }
 
-    /// Returns when another comparison may begin beside this one.
+    /// Returns the time at which another comparison may begin beside this one.
     pub(super) fn slow_at(&self) -> Duration {
         (self.fast_at + FAST.1).min(self.begun + LONG)
     }
 
-    /// Whether enough was exchanged since the last time that this was asked.
+    /// Returns whether enough records were exchanged since the last call.
     pub(super) fn take_progress(&mut self) -> bool {
         std::mem::take(&mut self.since_timeout) >= LEAST
     }
 }
 
-/// Whether a peer that gave this many records over a link is worth another comparison at once.
+/// Returns whether a peer that gave this many records over a link is worth another comparison at once.
 pub(super) fn is_worth(gained: u64) -> bool {
     gained >= LEAST
 }

@@ -1,4 +1,4 @@
-//! How a comparison goes on, and how it ends.
+//! Progress and end of a comparison.
 
 use super::pace::{Host, is_worth};
 use super::{Comparisons, Session, SessionId, TRIES};
@@ -13,13 +13,13 @@ use std::time::Duration;
 use telemetry::metrics;
 
 impl Comparisons {
-    /// Returns the comparison over a link.
+    /// Returns the comparison that runs over a link.
     fn over_link(&mut self, channel: ChannelId) -> Option<(SessionId, &mut Session)> {
         let is_on = |session: &Session| session.address.is_some() && session.channel == Some(channel);
         self.sessions.iter_mut().find(|(_, session)| is_on(session)).map(|(id, session)| (*id, session))
     }
 
-    /// Returns the comparison by which a record came: on a network that with the host that sent it.
+    /// Returns the comparison that brought a record. On a network, it is the one with the host that sent the record.
     fn brought_by(&mut self, origin: Origin) -> Option<&mut Session> {
         let host = origin.source.map_or(Host::Channel(origin.channel), |source| Host::Ip(source.ip()));
         let mut sessions = self.sessions.values_mut();
@@ -36,15 +36,15 @@ impl Comparisons {
         true
     }
 
-    /// Notes that a record came that waits because of the rate limit of its signer. The sets still differ afterwards, and
-    /// that is not the fault of the peer.
+    /// Notes that a record came that waits because of the rate limit of its signer. The sets still differ afterwards,
+    /// which is not the fault of the peer.
     pub(crate) fn limited(&mut self, origin: Origin) {
         if let Some(session) = self.brought_by(origin) {
             session.is_limited = true;
         }
     }
 
-    /// Notes how far the records are sent that this node owes the other side of a link.
+    /// Notes the progress of sending the records that the other side of a link lacks.
     pub(crate) fn progressed(
         &mut self,
         node: &mut Node,
@@ -60,7 +60,7 @@ impl Comparisons {
         }
     }
 
-    /// Notes that the other side of a link has sent all that this node lacked.
+    /// Notes that the other side of a link has sent all records that this node lacked.
     pub(crate) fn completed(&mut self, node: &mut Node, now: Now, channel: ChannelId) {
         if let Some((id, session)) = self.over_link(channel) {
             session.is_complete = true;
@@ -76,7 +76,7 @@ impl Comparisons {
         }
     }
 
-    /// Goes on if there was progress, tries the last step again, or gives the comparison up.
+    /// Handles the deadline of a comparison: continues if there was progress, tries the last step again, or gives up.
     pub(super) fn late(&mut self, node: &mut Node, now: Now, id: SessionId) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         session.tries += 1;
@@ -98,8 +98,8 @@ impl Comparisons {
         }
     }
 
-    /// Ends the comparison. Backs off from a neighbour that differs and yet brings nothing, or so little that the comparison
-    /// had to be cut off.
+    /// Ends a comparison. Backs off from a neighbour that differs and brought nothing, or brought so little that the
+    /// comparison had to be cut off.
     fn end(&mut self, node: &mut Node, now: Now, id: SessionId) {
         let Some(session) = self.sessions.remove(&id) else { return };
         node.count(match session.is_complete {
@@ -107,7 +107,7 @@ impl Comparisons {
             false => &metrics::BRAIN_COMPARISONS_FAILED,
         });
         let shown = node.neighbours.get(&session.peer).and_then(|neighbour| neighbour.shown);
-        // A neighbour that is behind showed what this node held, or would have held.
+        // A neighbour that is merely behind counts as agreeing.
         let agrees =
             shown.is_some_and(|shown| node.replica.judge(now, &shown.beacon).0 != Verdict::Different);
         let is_whole = session.is_complete || session.address.is_none();
@@ -122,7 +122,7 @@ impl Comparisons {
         node.reset_timer(now, session.peer.0);
     }
 
-    /// Notes that no link came up to this address.
+    /// Notes that no link to this address came up.
     pub(crate) fn connect_failed(&mut self, node: &mut Node, now: Now, address: SocketAddr) {
         let waits = |session: &Session| session.address == Some(address) && session.channel.is_none();
         for id in self.sessions_that(waits) {

@@ -1,4 +1,4 @@
-//! Describing this node's set in symbols.
+//! Describes this node's set in symbols.
 
 use super::{Comparisons, Description, SessionId, TRIES};
 use crate::Now;
@@ -13,25 +13,27 @@ use sketch::Encoder;
 use std::time::Duration;
 use telemetry::metrics;
 
-/// Minimum and maximum number of symbols in one line on a network. The maximum fits into one datagram beside its
-/// addresses.
+/// Minimum and maximum number of symbols in one line on a network. The maximum fits into one datagram together with the
+/// addresses of the line.
 const ON_A_NETWORK: (u64, u64) = (12, 56);
-/// Maximum number of symbols sent unasked: how many records are missing is only what the other side claims.
+/// Maximum number of symbols sent unasked. The limit is needed because the number of missing records is only a claim of
+/// the other side.
 const MAX_UNASKED: u64 = 1 << 17;
-/// How long the budget of a channel is reserved for a step once it has room for one.
+/// Time for which the budget of a channel is reserved for a step, once it suffices for one.
 const RESERVED: Duration = Duration::from_millis(10);
-/// Bytes of a line for each symbol.
+/// Size of each symbol in a line, in bytes.
 const SYMBOL_BYTES: u32 = 18;
-/// Bytes of a line around its symbols.
+/// Size of a line without its symbols, in bytes.
 const FRAME_BYTES: u32 = 600;
 
 impl Comparisons {
-    /// Begins to describe this node's set, as it is now.
+    /// Begins to describe this node's current set.
     pub(super) fn send_sketch(&mut self, node: &mut Node, now: Now, id: SessionId) {
         let salt = node.random.random_range(0..=MAX_SALT);
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let shown = node.neighbours.get(&session.peer).and_then(|neighbour| neighbour.shown);
-        // A node whose clock is ahead has forgotten what ends before its own bound, which has moved on since it was shown.
+        // A node whose clock is ahead has forgotten the records that end before its own bound. That bound has moved on
+        // since the beacon.
         let by_now = |at| now.elapsed.saturating_sub(at).as_secs();
         let theirs = shown.map_or(Time(0), |shown| shown.beacon.bound.plus(by_now(shown.at)));
         let bound = Replica::bound(now).max(theirs);
@@ -43,7 +45,7 @@ impl Comparisons {
         self.send_symbols(node, now, id, missing + missing / 2 + ON_A_NETWORK.0);
     }
 
-    /// Sends the next symbols: over a link all that are wanted, on a network as many as fit into one line.
+    /// Sends the next symbols: over a link as many as are wanted, on a network as many as fit into one line.
     fn send_symbols(&mut self, node: &mut Node, now: Now, id: SessionId, wanted: u64) {
         let Some(channel) = self.sessions.get(&id).and_then(|session| session.channel) else { return };
         let network = node.channels.capacity(channel).filter(|_| !node.channels.is_link(channel));
@@ -68,8 +70,8 @@ impl Comparisons {
         }
     }
 
-    /// Reserves the budget of a slow channel for the next step. Records that wait there would otherwise use up each bit of
-    /// it as soon as it is there, and a comparison would never be sent.
+    /// Reserves the budget of a slow channel for the next step. Otherwise the records that wait there would use up the
+    /// budget as it refills, and the step would never be sent.
     fn wait_for_room(&mut self, node: &mut Node, (id, channel): (SessionId, ChannelId), room: Duration) {
         node.channels.outbox.pause(channel, room + RESERVED);
         if let Some(session) = self.sessions.get_mut(&id) {
@@ -78,7 +80,7 @@ impl Comparisons {
         }
     }
 
-    /// Sends symbols in one line. When the channel has no budget left, returns when it will.
+    /// Sends symbols in one line. If the budget of the channel is used up, returns the time at which it suffices.
     fn send_some_symbols(
         &mut self,
         node: &mut Node,
@@ -95,7 +97,7 @@ impl Comparisons {
         node.send_step(now, channel, peer, Repair::Sketch(step))
     }
 
-    /// The symbols that the other side has are not enough.
+    /// Handles a `more` step: the symbols that the other side has are not enough.
     pub(crate) fn more_wanted(
         &mut self,
         node: &mut Node,
@@ -109,7 +111,8 @@ impl Comparisons {
         };
         let Some(sent) = &session.description else { return };
         let most = 2 * sent.count.max(1024) + u64::from(u16::MAX);
-        // The answer to a late or repeated question is under way. And nobody needs more symbols than our set is worth.
+        // The answer to a late or repeated step is under way already. And no peer needs more symbols than our set is
+        // worth.
         if u64::from(have) != sent.encoder.given() || sent.encoder.given() > most {
             return;
         }
@@ -126,8 +129,8 @@ impl Comparisons {
         }
     }
 
-    /// Sends the line again that got lost, or else begins anew: of the many lines of a large difference some would always
-    /// get lost.
+    /// Sends the last line again, in case it got lost, or else begins again: of the many lines of a large difference,
+    /// some would always get lost.
     pub(super) fn try_again(&mut self, node: &mut Node, now: Now, id: SessionId) {
         let Some(session) = self.sessions.get(&id) else { return };
         let last = session.description.as_ref().and_then(|sent| sent.last.clone());

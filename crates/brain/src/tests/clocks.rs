@@ -7,7 +7,7 @@ fn unknown(elapsed: Duration) -> Now {
     Now { moment: Moment { is_certain: false, ..Moment::certain(Time(1_780_000_000)) }, elapsed }
 }
 
-/// Node 0 hears a peer at a host say what its clock shows.
+/// Makes node 0 hear the time that the clock of a peer at a host shows.
 fn hears_clock(world: &mut World, peer: u8, host: u8, time: Time) {
     let host = SocketAddr::from(([10, 1, 0, host], 8000));
     let from =
@@ -30,7 +30,7 @@ fn a_node_that_does_not_know_the_time_asks_its_neighbours() {
         world.add();
     }
     world.join(1, 1);
-    // By now its neighbour speaks rarely.
+    // By now, the neighbour sends beacons rarely.
     world.run(Duration::from_secs(600));
     world.nodes[0].fixed = Some(unknown);
     world.join(0, 1);
@@ -38,18 +38,18 @@ fn a_node_that_does_not_know_the_time_asks_its_neighbours() {
     let (elapsed, time) = (world.elapsed, world.now().moment.time);
     let heard = world.nodes[0].brain.neighbour_time(elapsed).expect("an answer");
     assert!(heard.time.0.abs_diff(time.0) <= 1 && heard.hosts == 1, "{heard:?}, not {time}");
-    assert_eq!(world.nodes[1].brain.neighbour_time(elapsed), None, "it names no time itself");
+    assert_eq!(world.nodes[1].brain.neighbour_time(elapsed), None, "node 0 names no time itself");
     world.run(Duration::from_secs(10));
     assert_eq!(codes(&world, unknown(world.elapsed)), ["clock.unset"]);
     let pings = world.nodes[0].outputs.iter().filter(|output| match output {
         Output::Channel(ChannelCommand::Send { line, .. }) => line.contains("ping"),
         _ => false,
     });
-    assert_eq!(pings.count(), 1, "once is enough");
+    assert_eq!(pings.count(), 1, "one ping is enough");
 }
 
 #[test]
-fn a_node_that_hears_nobody_asks_ever_more_rarely_and_says_what_is_wrong() {
+fn a_node_that_hears_no_other_asks_ever_more_rarely_and_reports_a_fault() {
     let mut world = World::new(0.0);
     world.add();
     world.nodes[0].fixed = Some(unknown);
@@ -65,7 +65,7 @@ fn a_node_that_hears_nobody_asks_ever_more_rarely_and_says_what_is_wrong() {
 }
 
 #[test]
-fn a_host_of_many_names_has_one_voice_about_the_time() {
+fn a_host_with_many_names_has_one_vote_on_the_time() {
     let mut world = World::new(0.0);
     world.add();
     world.join(0, 1);
@@ -80,11 +80,11 @@ fn a_host_of_many_names_has_one_voice_about_the_time() {
     world.run(Duration::from_secs(10));
     assert!(codes(&world, world.now()).is_empty());
     world.run(Duration::from_secs(1800));
-    assert_eq!(world.nodes[0].brain.neighbour_time(world.elapsed), None, "they are gone");
+    assert_eq!(world.nodes[0].brain.neighbour_time(world.elapsed), None, "the neighbours are gone");
 }
 
 #[test]
-fn a_clock_far_from_those_of_the_neighbours_is_told() {
+fn a_clock_far_from_those_of_the_neighbours_is_reported() {
     let mut world = World::new(0.0);
     world.add();
     world.join(0, 1);
@@ -101,5 +101,5 @@ fn a_clock_far_from_those_of_the_neighbours_is_told() {
         hears_clock(&mut world, host, host, now);
     }
     world.run(Duration::from_secs(10));
-    assert!(codes(&world, world.now()).is_empty(), "it is over");
+    assert!(codes(&world, world.now()).is_empty(), "the fault is over");
 }

@@ -3,7 +3,7 @@
 use super::*;
 use dcache::PeerId;
 
-/// Two nodes with the key of the first, on one network.
+/// Returns two nodes with the same key on one network.
 fn with_one_key() -> (World, PeerId) {
     let mut world = World::new(0.0);
     for node in 0..2 {
@@ -18,7 +18,7 @@ fn with_one_key() -> (World, PeerId) {
 }
 
 #[test]
-fn each_hears_what_the_other_signs() {
+fn each_host_takes_the_records_that_the_other_signs() {
     let (mut world, _) = with_one_key();
     world.run(Duration::from_secs(1));
     world.propose(0, "said by one");
@@ -26,11 +26,11 @@ fn each_hears_what_the_other_signs() {
     world.run(Duration::from_secs(1));
     assert!(world.all_know("said by one") && world.all_know("said by the other"));
     let told = world.nodes[0].outputs.iter().filter(|output| matches!(output, Output::Admitted { .. }));
-    assert_eq!(told.count(), 2, "its own record that it hears again is no news");
+    assert_eq!(told.count(), 2, "its own record, heard again, is not new");
 }
 
 #[test]
-fn nothing_else_is_taken_from_a_line_in_the_own_name() {
+fn no_other_record_is_taken_from_a_line_in_the_own_name() {
     let (mut world, me) = with_one_key();
     world.run(Duration::from_secs(1));
     let stranger = Keypair::from_seed([99; 32]);

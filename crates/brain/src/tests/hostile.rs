@@ -1,4 +1,4 @@
-//! What liars, broken links, wrong clocks and bad moments must not be able to do.
+//! Tests that liars, broken links, wrong clocks and bad moments do no harm.
 
 use super::*;
 use dcache::{Fingerprint, PeerId};
@@ -17,7 +17,7 @@ fn liars_host() -> SocketAddr {
     SocketAddr::from(([10, 1, 0, 99], 8000))
 }
 
-/// A line of a peer at a host, with nothing in it yet.
+/// Returns an empty line of a peer at a host.
 fn line_from(peer: PeerId, host: SocketAddr) -> Envelope {
     let from = Address::tcp_line(host).then(&Address::brain(peer)).unwrap();
     Envelope::new(from, Address::every_brain(), Message::pong(Validity::ALWAYS))
@@ -33,12 +33,12 @@ fn hears_step(world: &mut World, channel: ChannelId, host: Option<SocketAddr>, s
     hears(world, channel, host, envelope);
 }
 
-/// A bound as nodes name it.
+/// Returns a bound as nodes name it.
 fn bound(world: &World) -> Time {
     Time(world.now().moment.time.plus(60).0.next_multiple_of(dcache::BOUND_GRID))
 }
 
-/// The liar shows a node that it holds so many records.
+/// Makes the liar show a node that it holds `count` records.
 fn shows(world: &mut World, count: u64) {
     let bound = bound(world);
     let beacon = Some(Beacon { bound, fingerprint: Fingerprint { count, sum: 7 } });
@@ -50,7 +50,7 @@ fn shows(world: &mut World, count: u64) {
     );
 }
 
-/// All lines that node 0 sent on a channel.
+/// Returns all lines that node 0 sent on a channel.
 fn sent(world: &World, on: ChannelId) -> Vec<Envelope> {
     let outputs = world.nodes[0].outputs.iter();
     let lines = outputs.filter_map(|output| match output {
@@ -72,11 +72,12 @@ fn comes_up(world: &mut World, dialled: Option<SocketAddr>) {
     world.input(0, Input::Channel(ChannelEvent::Up { channel: LINK, medium }));
 }
 
-/// Node 0 has asked for a link with the liar, and has it.
+/// Makes node 0 ask for a link with the liar, and gives it that link.
 fn linked_with_the_liar(world: &mut World, count: u64) {
     shows(world, count);
     let asks = Output::Channel(ChannelCommand::Connect { address: liars_host() });
-    // Who has more waits for the other, for up to 13 round trips and the time that asking may take.
+    // The node that holds more waits for the other, for up to 13 round trips and the time that the other may take to
+    // ask.
     for _ in 0..80 {
         world.elapsed += Duration::from_millis(50);
         world.input(0, Input::Tick);
@@ -84,11 +85,11 @@ fn linked_with_the_liar(world: &mut World, count: u64) {
             return comes_up(world, Some(liars_host()));
         }
     }
-    panic!("no link was asked for");
+    panic!("node 0 asked for no link");
 }
 
 #[test]
-fn who_claims_to_hold_everything_is_not_sent_symbols_without_end() {
+fn a_peer_that_claims_to_hold_everything_is_not_sent_endless_symbols() {
     for count in [u64::MAX, 1 << 30] {
         let mut world = class(1, 0.0);
         linked_with_the_liar(&mut world, count);
@@ -97,7 +98,7 @@ fn who_claims_to_hold_everything_is_not_sent_symbols_without_end() {
 }
 
 #[test]
-fn where_nobody_takes_links_the_network_heals_what_is_missing() {
+fn where_no_node_takes_links_missing_records_come_over_the_network() {
     let mut world = World::new(0.0);
     world.refuses_links = true;
     for node in 0..2 {
@@ -132,7 +133,7 @@ fn a_difference_of_many_lines_of_symbols_is_found() {
 }
 
 #[test]
-fn one_host_full_of_sketches_keeps_nobody_else_from_being_served() {
+fn one_host_that_floods_sketches_does_not_keep_others_from_being_served() {
     let mut world = class(1, 0.0);
     let bound = world.now().moment.time.plus(60);
     let step = |salt| {
@@ -148,7 +149,7 @@ fn one_host_full_of_sketches_keeps_nobody_else_from_being_served() {
 }
 
 #[test]
-fn nobody_keeps_a_comparison_going_for_ever() {
+fn no_peer_keeps_a_comparison_going_for_ever() {
     let mut world = class(1, 0.0);
     shows(&mut world, 1);
     for _ in 0..600 {
@@ -164,7 +165,7 @@ fn nobody_keeps_a_comparison_going_for_ever() {
 }
 
 #[test]
-fn clocks_two_minutes_apart_hide_nothing() {
+fn clocks_two_minutes_apart_hide_no_records() {
     for maker in 0..2 {
         let mut world = class(2, 0.0);
         world.nodes[1].ahead = 120;
@@ -174,7 +175,7 @@ fn clocks_two_minutes_apart_hide_nothing() {
         world.run(Duration::from_secs(5));
         world.networks.get_mut(&1).unwrap().insert(1);
         world.run(Duration::from_secs(30));
-        // What the one ahead says holds from its own time on.
+        // The record of the node whose clock is ahead is valid from that node's own time on.
         let time = world.now().moment.time.plus(200);
         let knows = |node: &Node| node.brain.set().item(&item("meanwhile"), time).is_some();
         assert!(world.nodes.iter().all(knows), "made by {maker}");
@@ -182,7 +183,7 @@ fn clocks_two_minutes_apart_hide_nothing() {
 }
 
 #[test]
-fn news_without_end_does_not_postpone_repair_without_end() {
+fn endless_news_does_not_postpone_repair_for_ever() {
     let mut world = class(3, 0.0);
     world.networks.get_mut(&1).unwrap().remove(&1);
     for n in 0..10 {
@@ -198,7 +199,7 @@ fn news_without_end_does_not_postpone_repair_without_end() {
 }
 
 #[test]
-fn whatever_is_wanted_in_several_lines_is_given() {
+fn records_wanted_in_several_lines_are_all_given() {
     let mut world = class(1, 0.0);
     for n in 0..2500 {
         world.propose(0, &format!("file{n}"));
@@ -220,12 +221,12 @@ fn whatever_is_wanted_in_several_lines_is_given() {
 }
 
 #[test]
-fn once_the_time_is_known_nobody_is_avoided_for_what_was_refused_before() {
+fn once_the_time_is_known_no_peer_is_avoided_for_earlier_refusals() {
     let mut world = World::new(0.0);
     for _ in 0..2 {
         world.add();
     }
-    // Node 1 starts with a clock that stands at the time of its build, and does not know better.
+    // Node 1 starts with its clock at the time of its build, and does not know the time.
     let unknown = |elapsed| Now {
         moment: Moment { is_certain: false, ..Moment::certain(Time(1_780_000_000)) },
         elapsed,
@@ -235,14 +236,14 @@ fn once_the_time_is_known_nobody_is_avoided_for_what_was_refused_before() {
     world.join(0, 1);
     world.join(1, 1);
     world.run(Duration::from_secs(900));
-    assert!(world.nodes[1].brain.set().is_empty(), "it ends too far ahead");
+    assert!(world.nodes[1].brain.set().is_empty(), "the record ends too far ahead");
     world.nodes[1].fixed = None;
     world.run(Duration::from_secs(20));
     assert!(world.knows(1, "file"));
 }
 
 #[test]
-fn on_a_slow_channel_full_of_news_a_comparison_is_sent() {
+fn a_comparison_is_sent_on_a_slow_channel_full_of_news() {
     let mut world = World::new(0.0);
     world.add();
     let capacity = Capacity::IRC;
@@ -254,7 +255,7 @@ fn on_a_slow_channel_full_of_news_a_comparison_is_sent() {
     shows(&mut world, 2);
     world.run(Duration::from_secs(400));
     assert!(world.nodes[0].brain.is_behind(network_channel(1)));
-    assert!(last_salt(&world, network_channel(1)).is_some(), "a sketch was said");
+    assert!(last_salt(&world, network_channel(1)).is_some(), "a sketch was sent");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Programs on the same computer.
+//! Tests of programs on the same computer.
 
 use super::*;
 

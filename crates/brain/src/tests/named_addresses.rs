@@ -1,4 +1,4 @@
-//! Nobody makes a node contact others by naming their addresses.
+//! Tests that no peer makes a node contact other hosts by naming their addresses.
 
 use super::*;
 use dcache::{Fingerprint, PeerId, buckets};
@@ -26,7 +26,7 @@ fn hears(world: &mut World, channel: ChannelId, source: Option<SocketAddr>, enve
     world.input(0, Input::Channel(event));
 }
 
-/// The addresses that node 0 dialled.
+/// Returns the addresses that node 0 dialled.
 fn dialled(world: &World) -> Vec<SocketAddr> {
     let outputs = world.nodes[0].outputs.iter();
     let dials = outputs.filter_map(|output| match output {
@@ -36,7 +36,7 @@ fn dialled(world: &World) -> Vec<SocketAddr> {
     dials.collect()
 }
 
-/// The bytes that node 0 sent to a host alone.
+/// Returns the number of bytes that node 0 sent to a host alone.
 fn sent_to(world: &World, host: SocketAddr) -> usize {
     let outputs = world.nodes[0].outputs.iter();
     let lines = outputs.filter_map(|output| match output {
@@ -103,7 +103,7 @@ fn a_forged_sender_does_not_make_a_path_flood_the_host_that_it_names() {
 }
 
 #[test]
-fn addresses_that_peers_sign_on_a_chat_make_nobody_dial_a_victim() {
+fn addresses_signed_on_a_chat_make_a_node_dial_a_victim_only_rarely() {
     let mut world = class(1, 0.0);
     let medium = Medium::Broadcast { name: "chat".to_owned(), at: None, line: None, capacity: Capacity::IRC };
     world.input(0, Input::Channel(ChannelEvent::Up { channel: CHAT, medium }));

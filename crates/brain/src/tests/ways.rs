@@ -1,4 +1,4 @@
-//! Ways beyond one network: links that last, lines passed on for others, paths.
+//! Tests of ways beyond one network: lasting links, forwarded lines, and paths.
 
 use super::*;
 use dcache::PeerId;
@@ -57,7 +57,7 @@ fn a_link_that_lasts_is_used_by_both_sides() {
     assert!(status.channels[0].name.starts_with("tcp from …") && status.channels[0].peers == 1, "{status:?}");
 }
 
-/// Nodes 0 and 2 on networks of their own, which hear no broadcasts, with node 1 between them.
+/// Returns nodes 0 and 2 on networks of their own, where no broadcast is heard, with node 1 between them.
 fn with_a_relay() -> World {
     let mut world = World::new(0.0);
     world.refuses_links = true;
@@ -72,7 +72,7 @@ fn with_a_relay() -> World {
 }
 
 #[test]
-fn a_path_carries_records_both_ways_and_the_one_between_only_passes_them_on() {
+fn a_path_carries_records_both_ways_and_the_node_between_only_forwards_them() {
     let mut world = with_a_relay();
     let chain = udp(1, 1).then(&udp(2, 2)).unwrap();
     world.route(0, Routing { paths: vec![chain], ..Routing::default() });
@@ -90,7 +90,7 @@ fn a_path_carries_records_both_ways_and_the_one_between_only_passes_them_on() {
 }
 
 #[test]
-fn whoever_does_not_want_to_passes_nothing_on() {
+fn a_node_with_forwarding_off_forwards_nothing() {
     let mut world = with_a_relay();
     world.route(0, Routing { paths: vec![udp(1, 1).then(&udp(2, 2)).unwrap()], ..Routing::default() });
     world.route(1, Routing { forwards: false, ..Routing::default() });
@@ -103,7 +103,7 @@ fn ping(from: Address, to: Address) -> Envelope {
     Envelope::new(from, to, routing::Message::ping(Validity::ALWAYS))
 }
 
-/// What node 1 sent on a network.
+/// Returns the lines that node 1 forwarded to a network.
 fn passed_on(world: &World, network: u8) -> Vec<(Target, Envelope)> {
     let outputs = world.nodes[1].outputs.iter();
     let sent = outputs.filter_map(|output| match output {
@@ -137,13 +137,14 @@ fn a_rule_sends_a_line_on_its_way() {
     let rule = format!("{asked} => {}/$0", udp(2, 2));
     world.route(1, Routing { rules: vec![rule.parse().unwrap()], ..Routing::default() });
     let to = Address::brain(world.peer(1)).then(&asked).unwrap();
-    // Not asked by name of a channel, a node passes on only what came to it alone; by a rule, too, if it begins with us.
+    // Unless an address names a channel or begins with this node, the node forwards only lines that were sent to it
+    // alone. That holds for rules as well.
     world.hears_line(1, 1, 0, ping(asker, to));
     assert_eq!(passed_on(&world, 2)[0].1.to, asked);
 }
 
 #[test]
-fn nobody_is_used_to_reach_what_is_no_robot() {
+fn no_node_is_used_to_reach_hosts_that_are_no_robots() {
     let mut world = with_a_relay();
     let (asker, asked) = (Address::brain(world.peer(0)), Address::brain(world.peer(2)));
     for to in [
@@ -159,7 +160,7 @@ fn nobody_is_used_to_reach_what_is_no_robot() {
         assert_eq!(world.nodes[1].outputs.len(), before);
     }
     assert_eq!(world.counter_of(1, &metrics::BRAIN_LINES_NOT_FORWARDED_NO_ROUTE), 5);
-    // A robot's line port is dialled.
+    // The line port of a robot is dialled.
     let to = Address::tcp_line(host(2, 2)).then(&asked).unwrap();
     world.hears_line(1, 1, 0, ping(asker, to));
     let dials = Output::Channel(ChannelCommand::Connect { address: host(2, 2) });
@@ -167,7 +168,7 @@ fn nobody_is_used_to_reach_what_is_no_robot() {
 }
 
 #[test]
-fn nobody_is_used_to_flood_others() {
+fn no_node_is_used_to_flood_others() {
     let mut world = with_a_relay();
     let (asker, asked) = (Address::brain(world.peer(0)), Address::brain(world.peer(2)));
     let to = udp(2, 2).then(&asked).unwrap();
@@ -175,7 +176,7 @@ fn nobody_is_used_to_flood_others() {
     for _ in 0..5 {
         world.hears_line(1, 1, 0, line.clone());
     }
-    assert_eq!(passed_on(&world, 2).len(), 1, "the same line at once");
+    assert_eq!(passed_on(&world, 2).len(), 1, "the same line is forwarded once");
     world.hears_line(1, 1, 0, Envelope { hops: 8, ..line });
     assert_eq!(world.counter_of(1, &metrics::BRAIN_LINES_NOT_FORWARDED_TOO_MANY_HOPS), 1);
     for n in 0..1000 {
@@ -183,7 +184,7 @@ fn nobody_is_used_to_flood_others() {
         world.hears_line(1, 1, 0, line);
     }
     assert!(passed_on(&world, 2).len() <= 200, "{}", passed_on(&world, 2).len());
-    // Who claims to have it from somewhere else than where it came from is not answered there.
+    // A forwarded line that claims to come from another host than its source is not answered there.
     let from = udp(1, 9).then(&asker).unwrap();
     world.hears_line(1, 1, 0, Envelope { hops: 1, comment: Some("forged".to_owned()), ..ping(from, to) });
     assert!(world.counter_of(1, &metrics::BRAIN_LINES_NOT_FORWARDED_NO_RETURN) <= 1);

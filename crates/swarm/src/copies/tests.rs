@@ -18,12 +18,12 @@ fn record(bucket: BucketPath, data: &str, validity: Validity, sequence: u64) -> 
     Record::sign(statement, &key(), sequence, End::default())
 }
 
-/// A record about a file, signed at a time.
+/// Returns a record about a file, signed at a time.
 fn file(at: Time, sequence: u64) -> Record {
     record("share/files".parse().unwrap(), "cid", Validity::starting(at, HOUR), sequence)
 }
 
-/// A detector whose disk knows number 100 as the last one, and whose run began at [`NOW`].
+/// Returns a detector whose disk knows 100 as the last number, and whose run began at [`NOW`].
 fn detector() -> CopyDetector {
     let mut detector = CopyDetector::new(Some(100));
     read(&mut detector, NOW, 0);
@@ -47,11 +47,11 @@ fn a_later_record_that_this_run_did_not_sign_shows_another_host() {
     assert!(message.starts_with("another host uses the identity of this one"), "{message}");
     assert!(message.contains("delete the file identity.key"), "{message}");
     detector.heard(&file(NOW.plus(6), 102), seconds(6));
-    assert_eq!(detector.news(), None, "it was said");
+    assert_eq!(detector.news(), None, "the fault was reported already");
 }
 
 #[test]
-fn what_this_run_signed_is_its_own_however_it_comes_back() {
+fn records_that_this_run_signed_are_its_own_however_they_come_back() {
     let mut detector = detector();
     for sequence in [101, 102, 103, 110, 111] {
         detector.signed(&[file(NOW, sequence)]);
@@ -61,14 +61,14 @@ fn what_this_run_signed_is_its_own_however_it_comes_back() {
     }
     assert_eq!(detector.news(), None);
     detector.heard(&file(NOW, 105), seconds(1));
-    assert!(message(&mut detector).is_some(), "between two of its own");
+    assert!(message(&mut detector).is_some(), "the number lies between two own ones");
 }
 
 #[test]
-fn old_records_that_come_back_show_nobody() {
+fn old_records_that_come_back_show_no_other_host() {
     // The store was lost, and with it the last number.
     let mut lost = CopyDetector::new(None);
-    // It was put back from a copy of last week.
+    // The store was restored from a copy of last week.
     let mut restored = CopyDetector::new(Some(100));
     for detector in [&mut lost, &mut restored] {
         read(detector, NOW, 0);
@@ -79,19 +79,20 @@ fn old_records_that_come_back_show_nobody() {
         detector.heard(&record(PEER.path(), "me", presence, 6000), seconds(61));
         assert_eq!(detector.news(), None);
     }
-    // What the disk knows to be its own is so whatever time it shows, as after a clock that was ahead.
+    // A number that the disk knows is an own one, whatever time its record shows, as after a clock that was ahead.
     restored.heard(&file(NOW.plus(HOUR), 100), seconds(70));
     assert_eq!(restored.news(), None);
 }
 
 #[test]
-fn a_clock_that_is_set_makes_no_other_host() {
+fn a_clock_that_is_set_shows_no_other_host() {
     let mut detector = CopyDetector::new(Some(100));
     let unknown = Moment { is_certain: false, ..Moment::certain(NOW) };
     detector.read_clock(Now { moment: unknown, elapsed: seconds(0) });
     detector.heard(&file(NOW.plus(10), 101), seconds(10));
     assert_eq!(detector.news(), None, "the time is not known");
-    // Behind by a day, and set right: what was signed yesterday looked like the future until then.
+    // The clock is behind by a day, and is then set right. Before, records signed yesterday seemed to come from the
+    // future.
     read(&mut detector, NOW, 20);
     read(&mut detector, NOW.plus(24 * HOUR), 30);
     detector.heard(&file(NOW.plus(23 * HOUR), 102), seconds(31));
@@ -112,7 +113,7 @@ fn a_claim_whose_validity_begins_early_counts_by_its_end() {
 }
 
 #[test]
-fn what_was_stated_for_longer_because_neighbours_are_ahead_is_no_later() {
+fn statements_extended_because_neighbours_are_ahead_count_as_no_later() {
     let moment = Moment { neighbours: NOW.plus(2 * HOUR), ..Moment::certain(NOW) };
     let stated = |at: Time, sequence| {
         let now = Moment { neighbours: at.plus(2 * HOUR), ..Moment::certain(at) };
@@ -121,23 +122,23 @@ fn what_was_stated_for_longer_because_neighbours_are_ahead_is_no_later() {
     let mut detector = CopyDetector::new(None);
     detector.read_clock(Now { moment, elapsed: seconds(0) });
     detector.heard(&stated(Time(NOW.0 - 1), 101), seconds(1));
-    assert_eq!(detector.news(), None, "of the run before, whose store was lost");
+    assert_eq!(detector.news(), None, "the record is of the run before, whose store was lost");
     detector.heard(&stated(NOW, 102), seconds(1) + LEARNING);
     assert!(detector.news().is_some());
 }
 
 #[test]
-fn after_the_store_was_lost_a_clock_that_is_behind_makes_no_other_host() {
+fn after_the_store_was_lost_a_clock_that_is_behind_shows_no_other_host() {
     let mut detector = CopyDetector::new(None);
     read(&mut detector, Time(NOW.0 - 600), 0);
-    // The run before, by the right clock: all of it looks as if it were signed after this start.
+    // The run before had the right clock, so all its records look as if they were signed after this start.
     for (sequence, second) in [(4000, 5), (5000, 6), (4500, 14)] {
         detector.heard(&file(Time(NOW.0 - 20), sequence), seconds(second));
     }
     detector.heard(&file(Time(NOW.0 - 30), 4900), seconds(5000));
     assert_eq!(detector.news(), None);
     detector.heard(&file(Time(NOW.0 + 4000), 5001), seconds(5001));
-    assert!(message(&mut detector).is_some(), "nobody but another host signs what comes after all of these");
+    assert!(message(&mut detector).is_some(), "only another host signs records that come after all of these");
 }
 
 #[test]
@@ -151,18 +152,18 @@ fn the_fault_names_the_other_host_and_ends_when_it_is_gone() {
     let last = 5 + GONE_AFTER.as_secs() / 2;
     read(&mut detector, NOW.plus(last), last);
     detector.heard(&file(NOW.plus(last), 102), seconds(last));
-    assert_eq!(detector.news(), None, "as before");
+    assert_eq!(detector.news(), None, "the fault is unchanged");
     let gone = last + GONE_AFTER.as_secs();
     read(&mut detector, NOW.plus(gone - 1), gone - 1);
     assert_eq!(detector.news(), None);
     read(&mut detector, NOW.plus(gone), gone);
     assert_eq!(detector.news(), Some(None));
     detector.heard(&file(NOW.plus(gone), 103), seconds(gone));
-    assert!(message(&mut detector).is_some(), "it is back");
+    assert!(message(&mut detector).is_some(), "the other host is back");
 }
 
 #[test]
-fn what_is_remembered_of_own_numbers_is_bounded() {
+fn the_memory_of_own_numbers_is_bounded() {
     let mut detector = detector();
     for number in 0..10 * MAX_RANGES as u64 {
         detector.signed(&[file(NOW, 1000 + 2 * number)]);

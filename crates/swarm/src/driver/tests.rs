@@ -62,7 +62,7 @@ impl Life {
 
     async fn end(self) {
         self.stop.cancel();
-        tokio::time::timeout(DEADLINE, self.task).await.expect("an end in time").unwrap().unwrap();
+        tokio::time::timeout(DEADLINE, self.task).await.expect("the driver ends in time").unwrap().unwrap();
         assert_eq!(self.swarm.read(|_, now| now).await, Err(Stopped));
     }
 
@@ -73,7 +73,7 @@ impl Life {
 }
 
 #[tokio::test]
-async fn what_was_said_is_heard_read_and_there_after_a_restart() {
+async fn a_published_record_is_heard_read_and_kept_over_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("records.redb");
     let life = Life::begin(&file);
@@ -92,7 +92,7 @@ async fn what_was_said_is_heard_read_and_there_after_a_restart() {
 }
 
 #[tokio::test]
-async fn what_the_set_refuses_is_not_said() {
+async fn a_statement_that_the_set_refuses_is_not_published() {
     let folder = tempfile::tempdir().unwrap();
     let life = Life::begin(&folder.path().join("records.redb"));
     let over = life.swarm.say(proposal("over", Time(1))).await;
@@ -101,7 +101,7 @@ async fn what_the_set_refuses_is_not_said() {
 }
 
 #[tokio::test]
-async fn of_several_statements_all_are_made_or_none() {
+async fn either_all_or_none_of_several_statements_are_published() {
     let folder = tempfile::tempdir().unwrap();
     let life = Life::begin(&folder.path().join("records.redb"));
     let now = life.swarm.read(|_, now| now).await.unwrap();
@@ -114,7 +114,7 @@ async fn of_several_statements_all_are_made_or_none() {
 }
 
 #[tokio::test]
-async fn what_the_disk_refuses_is_not_said_and_said_once_it_works() {
+async fn nothing_is_published_while_the_disk_fails_but_once_it_works() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("records.redb");
     for fault in [Fault::Full, Fault::Unsynced, Fault::Dead] {
@@ -133,13 +133,13 @@ async fn what_the_disk_refuses_is_not_said_and_said_once_it_works() {
 
         let life = Life::begin(&file);
         let held = life.swarm.read(|set, _| set.len()).await.unwrap();
-        assert_eq!(held, 1, "what nobody heard does not come to life, {fault:?}");
+        assert_eq!(held, 1, "records that no peer received do not appear later, {fault:?}");
         life.end().await;
     }
 }
 
 #[tokio::test]
-async fn ends_although_the_disk_fails() {
+async fn the_driver_ends_although_the_disk_fails() {
     let folder = tempfile::tempdir().unwrap();
     let faults = Faults::default();
     let life = Life::on_disk(&folder.path().join("records.redb"), faults.clone());
@@ -149,7 +149,7 @@ async fn ends_although_the_disk_fails() {
     life.end().await;
 }
 
-/// A policy with peer 2 as its root.
+/// Returns a policy with peer 2 as its root.
 fn policy() -> Policy {
     let roots = [Keypair::from_seed([2; 32]).peer_id()].into();
     dcache::SwarmFile::new("class", roots).unwrap().policy()
@@ -162,7 +162,7 @@ fn signed_by(seed: u8, item: Item, from: Time) -> Record {
 }
 
 #[tokio::test]
-async fn what_somebody_else_signed_is_carried_and_there_after_a_restart() {
+async fn a_record_that_another_key_signed_is_carried_and_kept_over_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("records.redb");
     let life = Life::begin(&file);
@@ -180,7 +180,7 @@ async fn what_somebody_else_signed_is_carried_and_there_after_a_restart() {
 }
 
 #[tokio::test]
-async fn another_policy_counts_at_once_and_services_keep_silent_where_others_have_to_speak() {
+async fn another_policy_counts_at_once_and_services_omit_statements_without_effect() {
     let folder = tempfile::tempdir().unwrap();
     let life = Life::begin(&folder.path().join("records.redb"));
     let now = life.swarm.read(|_, now| now).await.unwrap();
@@ -199,7 +199,7 @@ async fn another_policy_counts_at_once_and_services_keep_silent_where_others_hav
     let mut more = proposal("cid", now);
     more.append(statements);
     life.swarm.say_what_counts(more).await.unwrap();
-    assert_eq!(counts(&life.swarm).await, (false, 2), "what may be said was said");
+    assert_eq!(counts(&life.swarm).await, (false, 2), "the statement that counts was published");
     let sequence = life.sequence().await;
     assert_eq!(
         life.swarm.read(|set, _| set.records().map(|one| one.signature().sequence).min()).await,
@@ -209,7 +209,7 @@ async fn another_policy_counts_at_once_and_services_keep_silent_where_others_hav
 }
 
 #[tokio::test]
-async fn a_node_whose_clock_shows_1970_goes_by_what_it_saved_and_accepts_no_new_roles() {
+async fn a_node_whose_clock_shows_1970_uses_its_saved_time_and_accepts_no_new_roles() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("records.redb");
     let saved = Time(1_800_000_000);
@@ -231,7 +231,7 @@ async fn a_node_whose_clock_shows_1970_goes_by_what_it_saved_and_accepts_no_new_
 }
 
 #[tokio::test]
-async fn a_grant_heard_while_the_time_is_unknown_does_not_count_after_a_restart_either() {
+async fn a_role_heard_while_the_time_is_unknown_does_not_count_after_a_restart_either() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("records.redb");
     let saved = Time(1_800_000_000);
@@ -260,7 +260,7 @@ async fn a_grant_heard_while_the_time_is_unknown_does_not_count_after_a_restart_
     }
 }
 
-/// Lets a peer bring this record.
+/// Makes a peer send this record to the node.
 async fn bring(life: &Life, record: &Record) {
     let from = routing::Address::brain(Keypair::from_seed([9; 32]).peer_id());
     let envelope = routing::Envelope::record(from, routing::Address::every_brain(), record);
@@ -271,7 +271,7 @@ async fn bring(life: &Life, record: &Record) {
     life.reports.send(heard).await.unwrap();
 }
 
-/// Returns the codes of the faults that a node tells of.
+/// Returns the codes of the faults that a node reports.
 async fn faults_of(life: &Life) -> Vec<String> {
     let status = life.swarm.ask(|brain, now| brain.status(now)).await.unwrap();
     status.troubles.into_iter().map(|trouble| trouble.code).collect()
@@ -281,7 +281,7 @@ async fn faults_of(life: &Life) -> Vec<String> {
 async fn a_record_of_the_own_key_that_another_host_signs_is_a_fault() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("records.redb");
-    // A node that has lost its store learns first which numbers it has used; this one knows them.
+    // A node that lost its store first learns the numbers that it has used. This node knows them.
     let life = Life::begin(&path);
     let now = life.swarm.read(|_, now| now).await.unwrap();
     life.swarm.say(proposal("of the life before", now)).await.unwrap();
@@ -316,7 +316,7 @@ fn wall() -> Time {
 }
 
 #[tokio::test]
-async fn a_node_that_spoke_in_2040_is_not_silent_when_its_clock_is_set_right() {
+async fn a_node_that_published_in_2040_can_publish_after_its_clock_is_set_right() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("records.redb");
     set_wall(2_209_000_000);
@@ -331,7 +331,7 @@ async fn a_node_that_spoke_in_2040_is_not_silent_when_its_clock_is_set_right() {
 }
 
 #[tokio::test]
-async fn a_node_in_1970_goes_by_the_clocks_of_its_neighbours_and_tells_its_services() {
+async fn a_node_in_1970_uses_the_clocks_of_its_neighbours_and_notifies_its_services() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("records.redb");
     let saved = Time(1_800_000_000);
@@ -356,14 +356,14 @@ async fn a_node_in_1970_goes_by_the_clocks_of_its_neighbours_and_tells_its_servi
     let source = Some("10.0.0.9:1240".parse().unwrap());
     life.reports.send(ChannelEvent::Received { channel, source, envelope, bytes: 0 }).await.unwrap();
     let told = tokio::time::timeout(DEADLINE, jumps.changed()).await;
-    told.expect("services are told").unwrap();
+    told.expect("services are notified").unwrap();
     let moment = life.swarm.read_at(|_, now| now).await.unwrap();
     assert!(moment.time >= real && moment.time < real.plus(60) && !moment.is_certain, "{moment:?}");
-    assert!(moment.settled < saved.plus(60), "nothing is forgotten by it");
+    assert!(moment.settled < saved.plus(60), "no record is removed because of it");
     life.end().await;
 
     let life = Life::by_clock(&file, Faults::default(), || Time(100));
     let moment = life.swarm.read_at(|_, now| now).await.unwrap();
-    assert!(moment.time < saved.plus(60), "nothing of it is saved: {moment:?}");
+    assert!(moment.time < saved.plus(60), "that time is not saved: {moment:?}");
     life.end().await;
 }

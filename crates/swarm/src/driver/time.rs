@@ -1,18 +1,18 @@
-//! What time it is: by the wall clock, by what peers have signed, and by what the clocks of neighbours show.
+//! The time of day: by the wall clock, by times that peers have signed, and by the clocks of neighbours.
 
 use super::Run;
 use brain::Now;
 use dcache::{Moment, Time};
 use std::time::Duration;
 
-/// How often to look at what times others have signed.
+/// Interval between two looks at the times that peers have signed.
 const WITNESS_EVERY: Duration = Duration::from_secs(5);
 
 /// The time at the last input.
 #[derive(Debug, Default)]
 pub(super) struct LastTime {
     next_witness: Duration,
-    /// What was known of the time, and when, since start.
+    /// The time of day as it was known, and the time since start at which it was read.
     moment: Option<(Moment, Duration)>,
 }
 
@@ -52,14 +52,14 @@ impl Run {
                 time,
                 clock,
                 witnesses,
-                "peers with a role have signed a later time than this computer's clock shows: this node goes by it while \
-                 more than half of them or an admin do, and forgets nothing for it"
+                "peers with a role have signed a later time than this computer's clock shows: this node uses that time as \
+                 long as an admin or more than half of them sign it, and removes no record because of it"
             );
         }
         self.write_behind.passed(self.clock.own_floor(elapsed));
     }
 
-    /// Tells the services when the time of day jumps.
+    /// Notifies the services when the time of day jumps.
     fn note_jump(&mut self, moment: Moment, elapsed: Duration) {
         let before = self.last_time.moment.replace((moment, elapsed));
         let Some((before, at)) = before else { return };
@@ -69,7 +69,7 @@ impl Run {
                 time,
                 neighbours,
                 is_certain = moment.is_certain,
-                "a clock was set, here or nearby"
+                "the clock of this computer or of a neighbour was set"
             );
             self.swarm.clock_was_set();
         }
@@ -82,8 +82,8 @@ fn tell_certainty(is_certain: bool, clock: Time, time: Time) {
         false => tracing::warn!(
             clock = clock.date(),
             at_least = time.date(),
-            "this computer's clock is behind: until it is set, this node goes by the clocks of its neighbours, and accepts \
-             no new roles"
+            "this computer's clock is behind: until it is set, this node uses the clocks of its neighbours, and accepts no \
+             new roles"
         ),
     }
 }

@@ -58,7 +58,7 @@ fn answers_read_back_as_written_and_allow_no_other_keys() {
 }
 
 #[test]
-fn what_is_out_of_bounds_is_refused() {
+fn requests_out_of_bounds_are_refused() {
     assert_eq!(Batch::try_from(vec![0; MAX_STATEMENTS + 1]), Err(BatchError(MAX_STATEMENTS + 1)));
     assert_eq!(Batch::<u8>::try_from(vec![]), Err(BatchError(0)));
     for wrong in [

@@ -1,15 +1,15 @@
-//! How much work, and how many words, one of others may cause.
+//! Tests of the limits on the work and the records that one peer may cause.
 
 use super::*;
 
-/// A request of as many hostile patterns as are taken.
+/// Returns a request with as many hostile patterns as are accepted.
 fn hostile_request() -> Envelope {
     let pattern = "*a".repeat(127) + "b";
     let payload = Message::req(&[pattern.as_str(); 8], Validity::ALWAYS);
     Envelope { payload, ..line_from(liar(), liars_host()) }
 }
 
-/// Node 0 holds records of a stranger in so many buckets.
+/// Makes node 0 hold records of a stranger in `number` buckets.
 fn many_buckets(world: &mut World, number: u64) {
     let stranger = Keypair::from_seed([98; 32]);
     for sequence in 0..number {
@@ -32,23 +32,23 @@ fn many_buckets(world: &mut World, number: u64) {
 }
 
 #[test]
-fn hostile_patterns_are_held_against_a_few_buckets_at_a_time() {
+fn hostile_patterns_are_matched_with_a_few_buckets_at_a_time() {
     let mut world = class(1, 0.0);
     many_buckets(&mut world, 200);
     comes_up(&mut world, None);
     hears(&mut world, LINK, None, hostile_request());
-    assert!(sent(&world, LINK).is_empty(), "the pong would say that all was looked at");
+    assert!(sent(&world, LINK).is_empty(), "a pong would say that the search is complete");
     // Another input is handled between any two parts of the search.
     let (mut wakes, mut last) = (0, world.elapsed);
     while sent(&world, LINK).is_empty() {
         world.elapsed = world.nodes[0].brain.next_wake().max(last);
-        assert!(world.elapsed > last, "it leaves time for other inputs");
+        assert!(world.elapsed > last, "the search leaves time for other inputs");
         last = world.elapsed;
         world.input(0, Input::Tick);
         wakes += 1;
     }
     assert!((190..2000).contains(&wakes), "{wakes}");
-    // Of each part of a search at most a fifth of the time is spent.
+    // Searches take at most a fifth of the time.
     assert!(world.elapsed > Duration::from_secs(5), "{:?}", world.elapsed);
 }
 
@@ -61,7 +61,7 @@ fn patterns_in_a_datagram_are_not_looked_at() {
     assert_eq!(
         world.counter_of(0, &metrics::BRAIN_REQUESTS_ANSWERED),
         before + 1,
-        "a pong is the whole answer"
+        "the whole answer is a pong"
     );
     assert_eq!(world.counter_of(0, &metrics::BRAIN_MESSAGES_REFUSED_MALFORMED), 0);
 }
@@ -75,7 +75,7 @@ fn a_new_request_on_a_link_ends_the_search_of_the_one_before() {
     let all = Envelope { payload: Message::req(&["*"], Validity::ALWAYS), ..line_from(liar(), liars_host()) };
     hears(&mut world, LINK, None, all);
     world.run(Duration::from_secs(10));
-    assert_eq!(sent(&world, LINK).len(), 51, "each record once, and one pong");
+    assert_eq!(sent(&world, LINK).len(), 51, "each record is sent once, and one pong");
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn beacons_on_a_link_have_a_budget_and_none_costs_a_walk_through_the_set() {
     assert_eq!(refused(&world, &metrics::BRAIN_BEACONS_REFUSED_ODD_BOUND), 1);
 }
 
-/// A record of the liar about one of ten items, as a line.
+/// Returns a line with a record of the liar about one of ten items.
 fn renewal(world: &World, sequence: u64) -> Envelope {
     let validity = Validity::starting(world.now().moment.time, 3600);
     let statement = Statement::new(Kind::Propose, item(&format!("same{}", sequence % 10)), validity).unwrap();
@@ -112,7 +112,7 @@ fn admitted(world: &World, node: usize, of: PeerId) -> usize {
 }
 
 #[test]
-fn one_key_that_says_the_same_a_thousand_times_a_second_is_kept_and_passed_on_at_its_rate() {
+fn a_key_that_floods_renewals_is_stored_and_passed_on_at_its_rate() {
     let mut world = class(3, 0.0);
     comes_up(&mut world, None);
     for sequence in 1..=23_000 {
@@ -130,11 +130,11 @@ fn one_key_that_says_the_same_a_thousand_times_a_second_is_kept_and_passed_on_at
     assert!(world.all_know("honest"));
     world.run(Duration::from_secs(60));
     for node in &world.nodes {
-        assert_eq!(node.brain.set().latest_sequence(liar()), 23_000, "the latest word arrives");
+        assert_eq!(node.brain.set().latest_sequence(liar()), 23_000, "the latest record arrives");
     }
 }
 
-/// Forty names of one host show a node what nobody holds.
+/// Makes forty names of one host show a node records that no node holds.
 fn forty_names_show(world: &mut World, node: usize, count: u64) {
     let bound = bound(world);
     for name in 0..40 {
@@ -147,7 +147,7 @@ fn forty_names_show(world: &mut World, node: usize, count: u64) {
 }
 
 #[test]
-fn a_host_of_forty_names_that_gives_a_record_now_and_then_holds_up_nobody() {
+fn a_host_with_forty_names_that_gives_few_records_delays_no_other() {
     let mut world = World::new(0.0);
     world.liars.insert(liars_host());
     for _ in 0..2 {
@@ -158,7 +158,7 @@ fn a_host_of_forty_names_that_gives_a_record_now_and_then_holds_up_nobody() {
     }
     world.join(0, 1);
     world.join(1, 1);
-    // Until both are compared with it, they do not hear each other.
+    // The nodes do not hear each other until both compare with the liar.
     world.deaf.insert(1);
     let mut sequence = 0;
     for step in 0..500 {
@@ -167,7 +167,7 @@ fn a_host_of_forty_names_that_gives_a_record_now_and_then_holds_up_nobody() {
             assert!((0..2).all(|node| world.liars_links.iter().any(|(of, _)| *of == node)));
             world.deaf.clear();
         }
-        // A record in eight seconds on each link keeps it going.
+        // One record in eight seconds on each link keeps the comparison going.
         if step % 80 == 79 {
             for (node, channel) in world.liars_links.clone() {
                 sequence += 10;
@@ -182,14 +182,14 @@ fn a_host_of_forty_names_that_gives_a_record_now_and_then_holds_up_nobody() {
 }
 
 #[test]
-fn a_comparison_that_brings_a_record_now_and_then_is_ended_and_its_peer_avoided() {
+fn a_comparison_that_brings_few_records_is_ended_and_its_peer_avoided() {
     let mut world = class(1, 0.0);
     linked_with_the_liar(&mut world, 5000);
     let begun = world.elapsed;
     let closes = Output::Channel(ChannelCommand::Close { channel: LINK });
     let mut sequence = 0;
     while !world.nodes[0].outputs.contains(&closes) {
-        assert!(world.elapsed - begun < Duration::from_secs(30), "it is not ended");
+        assert!(world.elapsed - begun < Duration::from_secs(30), "the comparison is not ended");
         sequence += 1;
         let line = renewal(&world, sequence);
         hears(&mut world, LINK, None, line);
@@ -201,6 +201,6 @@ fn a_comparison_that_brings_a_record_now_and_then_is_ended_and_its_peer_avoided(
     assert_eq!(
         world.counter_of(0, &metrics::BRAIN_COMPARISONS_STARTED),
         started,
-        "it was cut off, so it waits"
+        "the comparison was cut off, so the node backs off"
     );
 }

@@ -1,8 +1,8 @@
-//! Records and the swarm in which they were signed.
+//! Tests of records and the swarm in which they were signed.
 
 use super::*;
 
-/// The policy of a swarm whose root is this node, with signatures bound to an ID of this byte.
+/// Returns the policy of a swarm whose root is this node, with signatures bound to an ID of this byte.
 fn bound(byte: u8) -> Policy {
     let roots = [Keypair::from_seed([1; 32]).peer_id()].into();
     let binding = dcache::Binding { id: dcache::SwarmId::from_bytes([byte; 16]), from: Time::default() };
@@ -15,7 +15,7 @@ async fn held(swarm: &Swarm) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_was_signed_in_another_swarm_is_left_behind_in_memory_and_on_the_disk() {
+async fn records_signed_in_another_swarm_are_dropped_in_memory_and_on_the_disk() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("records.redb");
     let begin = |policy| Life::in_swarm(&file, Faults::default(), system_clock, policy);
@@ -25,24 +25,24 @@ async fn what_was_signed_in_another_swarm_is_left_behind_in_memory_and_on_the_di
     let mut clock_sets = life.swarm.clock_sets();
     clock_sets.borrow_and_update();
     life.swarm.adopt(bound(7)).await.unwrap();
-    assert!(clock_sets.has_changed().unwrap(), "services state what holds anew");
+    assert!(clock_sets.has_changed().unwrap(), "services make their statements again");
     assert_eq!(held(&life.swarm).await, Vec::<String>::new());
     life.swarm.say(proposal("seven", now)).await.unwrap();
     assert_eq!(held(&life.swarm).await, ["seven"]);
     life.end().await;
-    // As it was left, and as when the swarm file was changed while the daemon did not run.
+    // As the last run left it, and as when the swarm file was changed while the daemon did not run.
     for (policy, expected) in [(bound(7), vec!["seven"]), (bound(7), vec!["seven"]), (bound(8), vec![])] {
         let life = begin(policy);
         assert_eq!(held(&life.swarm).await, expected);
         life.end().await;
     }
     let life = begin(bound(7));
-    assert_eq!(held(&life.swarm).await, Vec::<String>::new(), "it is gone from the disk, too");
+    assert_eq!(held(&life.swarm).await, Vec::<String>::new(), "the record is gone from the disk, too");
     life.end().await;
 }
 
 #[tokio::test]
-async fn a_swarm_that_gets_an_id_keeps_what_began_before() {
+async fn a_swarm_that_gets_an_id_keeps_records_that_began_before() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("records.redb");
     let life = Life::in_swarm(&file, Faults::default(), system_clock, policy());
