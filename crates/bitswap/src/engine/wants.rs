@@ -230,7 +230,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         state.allowance -= forgiven;
         state.unwanted += size - forgiven;
         if state.unwanted > self.config.max_unwanted_bytes + state.received / 8 {
-            self.leave_aside(peer, "it sends blocks that nobody asked for");
+            self.leave_aside(peer, "it sends blocks that were not requested");
         }
     }
 
