@@ -1,4 +1,4 @@
-//! Two addresses, a line each: one that comes, its multiaddress, and the queue that it is held against.
+//! Fuzz target for an address and its multiaddress, and on a second line a queue to strip from it.
 #![no_main]
 
 use fuzz_targets::address::{check, seeds};

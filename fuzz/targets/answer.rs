@@ -1,4 +1,4 @@
-//! An answer of the daemon's local socket.
+//! Fuzz target for an answer of the daemon's control socket, as the CLI reads it.
 #![no_main]
 
 use fuzz_targets::answer::{check, seeds};

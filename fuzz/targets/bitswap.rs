@@ -1,4 +1,4 @@
-//! A Bitswap message of a stranger.
+//! Fuzz target for an untrusted Bitswap message.
 #![no_main]
 
 use fuzz_targets::bitswap::{check, seeds};

@@ -1,4 +1,4 @@
-//! A bucket's path, as people write it and as it stands in a payload.
+//! Fuzz target for the path of a bucket, as users write it and in the JSON of a payload.
 #![no_main]
 
 use fuzz_targets::bucket::{check, seeds};

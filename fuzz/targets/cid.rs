@@ -1,4 +1,4 @@
-//! A CID as it stands in a bucket.
+//! Fuzz target for the text of a CID in a bucket.
 #![no_main]
 
 use fuzz_targets::cid::{check, seeds};

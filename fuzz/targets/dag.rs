@@ -1,4 +1,4 @@
-//! A block as a node of a DAG.
+//! Fuzz target for an untrusted block, decoded as a node of a DAG.
 #![no_main]
 
 use fuzz_targets::dag::{check, seeds};

@@ -1,4 +1,4 @@
-//! What is said about a file: the info file's YAML, and the JSON in its bucket.
+//! Fuzz target for the description of a file, in the YAML of an info file and in the JSON of its bucket.
 #![no_main]
 
 use fuzz_targets::description::{check, seeds};

@@ -1,4 +1,4 @@
-//! Symbols of another's set, out of which the difference is found.
+//! Fuzz target for the symbols of another node's set, from which the set difference is decoded.
 #![no_main]
 
 use fuzz_targets::difference::{check, seeds};

@@ -1,4 +1,4 @@
-//! What comes of an IRC channel: fragments of lines, a line each, in any order.
+//! Fuzz target for fragments of lines from an IRC channel, in any order.
 #![no_main]
 
 use fuzz_targets::fragment::{check, seeds};

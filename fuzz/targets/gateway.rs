@@ -1,4 +1,4 @@
-//! The head of a request to the gateway.
+//! Fuzz target for the head of a request to the gateway: a line with method and target, then one line for each header.
 #![no_main]
 
 use fuzz_targets::gateway::{check, seeds};

@@ -1,4 +1,4 @@
-//! The first line of a sealed link, and the text of a swarm key.
+//! Fuzz target for the first line of a sealed link (its hello), and the text of a swarm key.
 #![no_main]
 
 use fuzz_targets::hello::{check, seeds};

@@ -1,4 +1,4 @@
-//! A key file.
+//! Fuzz target for a key file, possibly damaged by a failing disk or an editor.
 #![no_main]
 
 use fuzz_targets::key_file::{check, seeds};

@@ -1,4 +1,4 @@
-//! A line of the protocol, and the message in it.
+//! Fuzz target for a line of the line protocol, and the message in it.
 #![no_main]
 
 use fuzz_targets::line::{check, seeds};

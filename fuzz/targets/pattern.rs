@@ -1,4 +1,4 @@
-//! A stranger's glob and, on a second line, the bucket that it is held against.
+//! Fuzz target for an untrusted glob pattern, and on a second line the bucket to match it against.
 #![no_main]
 
 use fuzz_targets::pattern::{check, seeds};

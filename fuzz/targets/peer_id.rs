@@ -1,4 +1,4 @@
-//! Who speaks, as text.
+//! Fuzz target for the text of a peer ID.
 #![no_main]
 
 use fuzz_targets::peer_id::{check, seeds};

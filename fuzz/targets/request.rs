@@ -1,4 +1,4 @@
-//! A request to the daemon's local socket.
+//! Fuzz target for a request to the daemon's control socket: its frame, and the request of each service in it.
 #![no_main]
 
 use fuzz_targets::request::{check, seeds};

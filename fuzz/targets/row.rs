@@ -1,4 +1,4 @@
-//! A row of the store, as a dying disk may give it back.
+//! Fuzz target for a row of the record store, possibly damaged by a failing disk.
 #![no_main]
 
 use fuzz_targets::row::{check, seeds};

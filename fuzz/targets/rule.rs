@@ -1,4 +1,4 @@
-//! Rules of the routing table, a line each, and the address that they are asked about.
+//! Fuzz target for rules of the routing table, one on each line. The last line is the address to resolve.
 #![no_main]
 
 use fuzz_targets::rule::{check, seeds};

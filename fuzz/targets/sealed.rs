@@ -1,4 +1,4 @@
-//! A sealed line, as a datagram and on a link.
+//! Fuzz target for a sealed line, in a datagram and on a link.
 #![no_main]
 
 use fuzz_targets::sealed::{check, seeds};

@@ -1,4 +1,4 @@
-//! A signature in the JSON of an envelope.
+//! Fuzz target for a signature in the JSON of an envelope.
 #![no_main]
 
 use fuzz_targets::signature::{check, seeds};

@@ -1,4 +1,4 @@
-//! What a stranger proposes or dismisses.
+//! Fuzz target for the untrusted payload of a statement.
 #![no_main]
 
 use fuzz_targets::statement::{check, seeds};

@@ -1,4 +1,4 @@
-//! A swarm file, which people pass around.
+//! Fuzz target for a swarm file, which people exchange.
 #![no_main]
 
 use fuzz_targets::swarm_file::{check, seeds};

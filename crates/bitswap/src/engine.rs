@@ -1,18 +1,28 @@
-//! The deciding part: which block to ask of whom and when, and whom to serve what.
+//! The engine decides which block to request from which peer and when, and which blocks to send to which peer.
 //!
-//! Sans I/O: the caller tells what happened and what time it is ([`Engine::connected`], [`Engine::received`],
-//! [`Engine::want`] ...), then takes [`Output`]s until there are none, and calls [`Engine::tick`] when
+//! It does no I/O. The caller reports events and the time ([`Engine::connected`], [`Engine::received`],
+//! [`Engine::want`] ...), and then takes [`Output`]s until there are none. It calls [`Engine::tick`] when the time
 //! [`Engine::next_wake`] is reached. Times are durations since any fixed start.
 //!
-//! How it fetches: every want is announced to all peers as WANT-HAVE; of the peers that have it the one that will be done
-//! first is asked for the block, the rarest block first, with as few blocks under way from each peer as keep its link
-//! busy; when it is stored, all others are told. What several want and only sources have is fetched from these by one of
-//! them, found by rendezvous hashing, and goes on from there: so it leaves a slow source about once. A peer that says HAVE
-//! and does not send in the time that its link needs is left aside for a while, and another is asked. How it serves: a
-//! want for a block that is not there is kept, and answered the moment the block is stored: that is what lets a file
-//! spread while it is still being fetched.
+//! # Fetching
 //!
-//! To each peer goes one message at a time; what is to be said meanwhile gathers, and what it cancels out is gone.
+//! - Every want is announced to all peers as WANT-HAVE. When the block is stored, the other peers are told.
+//! - The rarest block is requested first, from the peer that is expected to deliver it soonest.
+//! - Each peer has only as many requested blocks under way as keep its link busy.
+//! - A *source* is a peer that has a block and, as far as this node knows, never wanted it. A *spreader* is a peer that
+//!   wanted the block first and has it now.
+//! - If several nodes want a block that only sources have, rendezvous hashing selects the node that fetches it. The
+//!   others get the block from that node. A block thus leaves a slow source about once.
+//! - A peer that says HAVE but does not send the block before the time limit of its link is avoided for a while, and the
+//!   block is requested from another peer.
+//!
+//! # Serving
+//!
+//! A want for a block that is missing here is kept, and answered as soon as the block is stored. A file therefore spreads
+//! while it is still being fetched.
+//!
+//! Only one message to each peer is under way at a time. Later entries are collected for the next message; a newer entry
+//! for a block replaces the older one.
 mod choose;
 mod help;
 mod pace;
@@ -35,35 +45,36 @@ use peer::Peer;
 pub use types::{Config, Output, Statistics, TooManyWants};
 use wants::Want;
 
-/// What blocks are known by: the same bytes are one block, whatever version and codec a CID gives them.
+/// Identifies a block. CIDs that differ only in version or codec name the same bytes, and so the same block.
 pub(crate) type Key = Multihash<64>;
 
-/// What files are cut into, by default, here and in Kubo.
+/// Default size of a file's blocks in bytes, here and in Kubo. Assumed until a larger block arrives.
 const USUAL_BLOCK_BYTES: u64 = 256 * 1024;
-/// Fewer bytes are no sign of life: whoever drips holds up as much as who is silent.
+/// Minimum number of block bytes that count as progress of a peer. A peer that sends a few bytes now and then delays a
+/// file as much as a silent one.
 const LEAST_PROGRESS: u64 = 1024;
-/// How often time alone is looked at while something is under way, and while nothing is.
+/// Interval between ticks while a peer has a wanted block, and while none has.
 const TICKS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 
-/// The state machine. `P` names a peer; a libp2p peer ID in the daemon, a number in tests.
+/// The Bitswap state machine. `P` identifies a peer: a libp2p peer ID in the daemon, a number in tests.
 #[derive(Debug)]
 pub struct Engine<P> {
     config: Config,
     token: u64,
     peers: BTreeMap<P, Peer>,
     wants: BTreeMap<Key, Want<P>>,
-    /// The wants by their numbers.
+    /// The keys of the wants, by their sequence numbers.
     keys: BTreeMap<u64, Key>,
     next_sequence: u64,
-    /// How large blocks are: the largest that came so far.
+    /// Expected block size in bytes: that of the largest wanted block so far.
     block_bytes: u64,
-    /// When wanted blocks came.
+    /// Arrivals of wanted blocks.
     arrivals: Pace,
-    /// When blocks came that this node was the first to fetch from their source.
+    /// Arrivals of blocks that this node fetched from a source before the other peers that want them.
     firsts: Pace,
-    /// Since when something is wanted.
+    /// The time of the first want since there was none.
     begun: Duration,
-    /// Time alone may change something soon.
+    /// Whether the shorter tick interval applies.
     is_busy: bool,
     ticked: Duration,
     outputs: VecDeque<Output<P>>,
@@ -71,8 +82,10 @@ pub struct Engine<P> {
 }
 
 impl<P: Copy + Ord + Debug> Engine<P> {
-    /// An engine without peers and wants. `token` is what all others know this node by in rendezvous hashing, see
-    /// [`Engine::connected`]; its choices between equals follow from it as well.
+    /// Creates an engine without peers and wants.
+    ///
+    /// `token` identifies this node in rendezvous hashing. All peers have to use the same value for this node, see
+    /// [`Engine::connected`]. The token also decides between equally good choices.
     pub fn new(config: Config, token: u64) -> Self {
         Self {
             config,
@@ -92,7 +105,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         }
     }
 
-    /// The next thing to do. Take them all after each input.
+    /// Returns the next action for the caller. Call it after each input until it returns `None`.
     pub fn poll_output(&mut self) -> Option<Output<P>> {
         if self.outputs.is_empty() {
             self.flush();
@@ -100,24 +113,25 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         self.outputs.pop_front()
     }
 
-    /// Counters since the start.
+    /// Returns the counters since the start.
     pub fn statistics(&self) -> Statistics {
         self.statistics
     }
 
-    /// How many blocks are wanted here.
+    /// Returns the number of blocks that are wanted here.
     #[cfg(test)]
     fn wants(&self) -> usize {
         self.wants.len()
     }
 
-    /// A peer that speaks Bitswap can be sent messages from now on. `token` is a number that every node knows it by, the
-    /// same on all, and is spread evenly.
+    /// Adds a connected peer that speaks Bitswap. A peer that was connected before loses its earlier state.
+    ///
+    /// `token` identifies the peer in rendezvous hashing. It has to be the same on every node, and evenly distributed.
     pub fn connected(&mut self, now: Duration, peer: P, token: u64) {
         self.disconnected(now, peer);
         let mut state = Peer { token, ..Peer::default() };
         if !self.wants.is_empty() {
-            // This node may have begun anew, and the peer may not have noticed: what was wanted before does not count.
+            // The peer may not have noticed that this node restarted. A full wantlist replaces the earlier wants.
             state.outbox.start_over();
         }
         for want in self.wants.values().filter(|want| want.is_open()) {
@@ -126,7 +140,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         self.peers.insert(peer, state);
     }
 
-    /// A peer is gone; what it was asked for is asked of others.
+    /// Removes a peer that has disconnected. Blocks that were requested from it are requested from other peers.
     pub fn disconnected(&mut self, now: Duration, peer: P) {
         if self.peers.remove(&peer).is_none() {
             return;
@@ -136,7 +150,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         self.fill_all(now);
     }
 
-    /// Treats a peer as if it had never sent a message.
+    /// Treats a peer as if it had never said which blocks it has and wants.
     fn forget_messages_of(&mut self, now: Duration, peer: &P) {
         let mut changed = Vec::new();
         for (key, want) in &mut self.wants {
@@ -150,7 +164,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         changed.iter().for_each(|key| self.relist(now, key));
     }
 
-    /// A message came from a peer. Ignored when the peer is not connected.
+    /// Handles a message of a peer. A message of a peer that is not connected is ignored.
     pub fn received(&mut self, now: Duration, peer: P, message: Message) {
         if !self.peers.contains_key(&peer) {
             return;
@@ -165,7 +179,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         self.fill_all(now);
     }
 
-    /// Bytes of a message with blocks came from a peer; the rest of it is still under way.
+    /// Records that `bytes` of a message with blocks arrived from a peer, while the rest is still under way.
     pub fn receiving(&mut self, now: Duration, peer: P, bytes: u64) {
         if let Some(state) = self.peers.get_mut(&peer) {
             state.meter.came(now, bytes);
@@ -176,15 +190,16 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         }
     }
 
-    /// The message of [`Output::Send`] is on its way, and the next one may follow.
+    /// Records that the message of [`Output::Send`] was sent. The next message to the peer may follow.
     pub fn sent(&mut self, peer: P) {
         if let Some(state) = self.peers.get_mut(&peer) {
             state.sending = false;
         }
     }
 
-    /// The message of [`Output::Send`] was lost, but the peer is still connected. Everything wanted is said again;
-    /// the peer says again what it wants when it misses an answer.
+    /// Records that the message of [`Output::Send`] was lost, although the peer is still connected.
+    ///
+    /// All wants are announced to the peer again. The peer repeats its own wants if it misses an answer.
     pub fn send_failed(&mut self, now: Duration, peer: P) {
         let Some(state) = self.peers.get_mut(&peer) else {
             return;
@@ -196,26 +211,26 @@ impl<P: Copy + Ord + Debug> Engine<P> {
             state.outbox.want_have(want.cid);
         }
         self.forget_messages_of(now, &peer);
-        // What it wants it wants still.
+        // The lost message was ours, so the peer's own wants are still valid.
         let keys: Vec<Key> = self.wants.keys().copied().collect();
         keys.iter().for_each(|key| self.note_wanter(now, peer, key));
         self.fill_all(now);
     }
 
-    /// The answer to [`Output::LookUp`].
+    /// Handles the answers to [`Output::LookUp`]: for each CID the block's size in bytes, or `None` if it is not stored.
     pub fn looked_up(&mut self, peer: P, answers: impl IntoIterator<Item = (Cid, Option<usize>)>) {
         for (cid, size) in answers {
             self.answer(peer, &cid, size);
         }
     }
 
-    /// The answer to [`Output::Load`]: the blocks that could be read, in the order of the request; `missing` those
-    /// that could not.
+    /// Handles the answer to [`Output::Load`]: the blocks that could be read, in the order of the request. `missing` lists
+    /// the others.
     pub fn loaded(&mut self, peer: P, blocks: Vec<Block>, missing: &[Cid]) {
         self.blocks_loaded(peer, blocks, missing);
     }
 
-    /// A block is stored now, however it came: wanted here, or added locally. `size` is its length in bytes.
+    /// Records that a block is stored now, whether it was fetched or added locally. `size` is its length in bytes.
     pub fn stored(&mut self, now: Duration, cid: &Cid, size: usize) {
         if let Some(want) = self.end(now, cid.hash()) {
             self.outputs.push_back(Output::Satisfied { cid: want.cid });
@@ -227,7 +242,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         self.fill_all(now);
     }
 
-    /// Handles whatever is due at `now`.
+    /// Does the work that is due at `now`: timeouts, repeated announcements, new and second requests.
     pub fn tick(&mut self, now: Duration) {
         self.ticked = now;
         self.time_out(now);
@@ -239,13 +254,13 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         self.is_busy = self.wants.values().any(|want| !want.havers.is_empty());
     }
 
-    /// When [`Engine::tick`] is to be called next, if nothing else happens before.
+    /// Returns the time of the next call of [`Engine::tick`], or `None` if nothing is wanted.
     pub fn next_wake(&self) -> Option<Duration> {
         let pause = if self.is_busy { TICKS.0 } else { TICKS.1 };
         (!self.wants.is_empty()).then(|| self.ticked + pause)
     }
 
-    /// Hands out at most one message and one load request for each peer.
+    /// Queues at most one message and one load request for each peer as outputs.
     fn flush(&mut self) {
         for (peer, state) in &mut self.peers {
             if let Some(cids) = state.next_load(self.config.message_bytes) {

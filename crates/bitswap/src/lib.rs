@@ -1,11 +1,11 @@
-//! Bitswap 1.2.0, the part that decides: what the messages say, and which block to ask of whom and when.
+//! Bitswap 1.2.0 without I/O: the message codec, and the engine that decides which block to request from which peer.
 //!
-//! The protocol is the one of Kubo and Helia (`/ipfs/bitswap/1.2.0`, specs.ipfs.tech/bitswap-protocol), so that they
+//! The protocol is that of Kubo and Helia (`/ipfs/bitswap/1.2.0`, specs.ipfs.tech/bitswap-protocol), so their nodes can
 //! take part in a swarm. This crate is pure: it reads no clock, socket, file or random source. The crate `ipfs` is its
-//! I/O shell: it carries messages over libp2p streams and blocks to and from the disk.
+//! I/O shell: it sends messages over libp2p streams, and reads and writes blocks on the disk.
 //!
-//! - [`message`]: bytes to checked messages and back. [`message::decode`] takes anything a stranger sends.
-//! - [`engine`]: a state machine. Events and the time go in, [`engine::Output`]s come out.
+//! - [`message`]: decodes bytes into checked messages and encodes them. [`message::decode`] accepts untrusted input.
+//! - [`engine`]: a state machine. Its inputs are events and the time, its outputs are [`engine::Output`]s.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod engine;
@@ -13,11 +13,11 @@ pub mod message;
 mod prefix;
 mod wire;
 
-/// The libp2p protocol name on which messages of this crate are spoken.
+/// The libp2p protocol name of the streams that carry the messages of this crate.
 pub const PROTOCOL: &str = "/ipfs/bitswap/1.2.0";
 
-/// The largest message that may be sent or is read, in bytes (the protocol's own limit).
+/// Maximum size of a message, in bytes, both sent and received. This is the protocol's own limit.
 pub const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
 
-/// The largest block that is sent or accepted, in bytes (Kubo's limit).
+/// Maximum size of a block, in bytes, both sent and received. This is Kubo's limit.
 pub const MAX_BLOCK_BYTES: usize = 2 * 1024 * 1024;

@@ -1,4 +1,4 @@
-//! Checked messages, and their way from and to bytes.
+//! Checked messages, with their encoder and decoder.
 use bytes::Bytes;
 use cid::{Cid, multihash::Multihash};
 use prost::Message as _;
@@ -6,58 +6,58 @@ use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_f
 
 use crate::{MAX_BLOCK_BYTES, MAX_MESSAGE_BYTES, prefix, wire};
 
-/// The most wantlist entries, blocks and presences (each) that one message may hold.
+/// Maximum number of wantlist entries in a message. The same limit holds for its blocks and for its presences.
 pub const MAX_ITEMS: usize = 16_384;
 
-/// What a wantlist entry asks for.
+/// The kind of answer that a wantlist entry requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum WantType {
     /// The block itself.
     Block,
-    /// Only whether the peer has it.
+    /// Only whether the peer has the block.
     Have,
 }
 
-/// One change of the sender's wantlist.
+/// One change to the sender's wantlist.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// The block it is about.
+    /// CID of the wanted block.
     pub cid: Cid,
-    /// Higher is wanted sooner; compared only with other entries of the same sender.
+    /// Priority of the want: higher is more urgent. Compared only with other entries of the same sender.
     pub priority: i32,
-    /// True ends the want, and the fields below mean nothing.
+    /// If true, the want is cancelled, and the fields below have no meaning.
     pub cancel: bool,
-    /// What is wanted.
+    /// The kind of answer that is requested.
     pub want_type: WantType,
-    /// Whether the sender wants to be told that the block is not there.
+    /// Whether the sender requests a DONT_HAVE if the receiver does not have the block.
     pub send_dont_have: bool,
 }
 
 impl Entry {
-    /// A want that asks to be told also when the block is not there.
+    /// Creates a want of priority 1 that requests a DONT_HAVE if the block is missing.
     pub fn want(cid: Cid, want_type: WantType) -> Self {
         Self { cid, priority: 1, cancel: false, want_type, send_dont_have: true }
     }
 
-    /// The end of a want.
+    /// Creates the cancellation of a want.
     pub fn cancel(cid: Cid) -> Self {
         Self { cid, priority: 0, cancel: true, want_type: WantType::Block, send_dont_have: false }
     }
 }
 
-/// A block under the CID that its data really has.
+/// A block with its CID. The digest in the CID matches the data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Block {
-    /// Computed from the prefix and the data when it came from the wire.
+    /// CID of the block. In a received block it is computed from the prefix and the data.
     pub cid: Cid,
-    /// At most [`MAX_BLOCK_BYTES`].
+    /// The block's bytes, at most [`MAX_BLOCK_BYTES`] of them.
     pub data: Bytes,
 }
 
-/// Whether the sender has a block.
+/// The statement that the sender has, or does not have, a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Presence {
-    /// The block it is about.
+    /// CID of the block.
     pub cid: Cid,
     /// True for HAVE, false for DONT_HAVE.
     pub have: bool,
@@ -66,61 +66,62 @@ pub struct Presence {
 /// One Bitswap message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Message {
-    /// The entries replace everything that the sender wanted before.
+    /// If true, the entries replace all earlier wants of the sender.
     pub full: bool,
-    /// Changes to what the sender wants.
+    /// Changes to the sender's wants.
     pub wantlist: Vec<Entry>,
     /// Blocks that the receiver wanted.
     pub blocks: Vec<Block>,
-    /// Answers to wants.
+    /// Answers to the receiver's wants.
     pub presences: Vec<Presence>,
-    /// How many bytes of blocks the sender still has queued for the receiver.
+    /// Number of block bytes that the sender still has queued for the receiver.
     pub pending_bytes: u32,
-    /// How many entries, blocks and presences were left out while reading, because their CID or prefix is broken or
-    /// of a kind not known here. Always 0 in messages that are sent.
+    /// Number of entries, blocks and presences that the decoder skipped, because their CID or prefix is malformed or
+    /// of an unknown kind. Always 0 in messages that are sent.
     pub skipped: usize,
 }
 
 impl Message {
-    /// True when there is nothing in it that is worth a message.
+    /// Returns whether the message has nothing to send. `pending_bytes` alone is not worth a message.
     pub fn is_empty(&self) -> bool {
         !self.full && self.wantlist.is_empty() && self.blocks.is_empty() && self.presences.is_empty()
     }
 }
 
-/// Why bytes are no message that is accepted.
+/// The reason why bytes are rejected as a message.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum DecodeError {
-    /// Longer than [`MAX_MESSAGE_BYTES`].
+    /// The message is longer than [`MAX_MESSAGE_BYTES`].
     #[error("the message has {0} bytes, more than {MAX_MESSAGE_BYTES}")]
     TooLong(usize),
-    /// More than [`MAX_ITEMS`] of one kind.
+    /// The message has more than [`MAX_ITEMS`] items of one kind.
     #[error("the message has more than {MAX_ITEMS} {0}")]
     TooMany(&'static str),
-    /// A block of more than [`MAX_BLOCK_BYTES`].
+    /// A block is larger than [`MAX_BLOCK_BYTES`].
     #[error("a block has {0} bytes, more than {MAX_BLOCK_BYTES}")]
     BlockTooLarge(usize),
-    /// A field that says to be longer than what is there.
+    /// The length of a field exceeds the remaining bytes.
     #[error("a field is longer than its message")]
     Truncated,
-    /// Not protobuf, or not of this shape.
-    #[error("the message is not readable: {0}")]
+    /// The bytes are not protobuf, or not this protobuf message.
+    #[error("the message is malformed: {0}")]
     Malformed(#[from] prost::DecodeError),
 }
 
-/// Reads a message that a stranger sent (without the length that stands before it on a stream). Copies the bytes;
+/// Decodes a message from untrusted bytes, without the length prefix that a stream has. Copies the bytes;
 /// [`decode_shared`] does not.
 ///
 /// # Errors
-/// Whatever breaks a limit or the protobuf shape. Single entries that are broken are left out and counted.
+/// Returns an error if the message exceeds a limit or is not valid protobuf. Single malformed items are no error: they are
+/// skipped and counted in [`Message::skipped`].
 pub fn decode(bytes: &[u8]) -> Result<Message, DecodeError> {
     decode_shared(Bytes::copy_from_slice(bytes))
 }
 
-/// As [`decode`]; the blocks of the message share the memory of `bytes`.
+/// Decodes a message as [`decode`] does, but without copying: the blocks share the memory of `bytes`.
 ///
 /// # Errors
-/// As [`decode`].
+/// Returns the same errors as [`decode`].
 pub fn decode_shared(bytes: Bytes) -> Result<Message, DecodeError> {
     if bytes.len() > MAX_MESSAGE_BYTES {
         return Err(DecodeError::TooLong(bytes.len()));
@@ -129,28 +130,30 @@ pub fn decode_shared(bytes: Bytes) -> Result<Message, DecodeError> {
     typed(wire::Message::decode(bytes)?)
 }
 
-/// Writes a message, without the length that stands before it on a stream.
+/// Encodes a message, without the length prefix that a stream has.
 pub fn encode(message: &Message) -> Bytes {
     raw(message).encode_to_vec().into()
 }
 
-/// Writes a message as it stands on a stream: with its length before it, an unsigned varint.
+/// Encodes a message for a stream: its length as an unsigned varint, then the message.
 pub fn encode_delimited(message: &Message) -> Bytes {
     raw(message).encode_length_delimited_to_vec().into()
 }
 
-/// Whether blocks with this hash can be checked: its function is known here.
+/// Returns whether the hash function of `hash` is known, so that blocks with this hash can be verified.
 pub fn can_verify(hash: &Multihash<64>) -> bool {
     prefix::is_known(hash)
 }
 
-/// True when `data` hashes to the digest of `hash`.
+/// Returns whether `data` has the digest of `hash`. Returns false if the hash function is unknown.
 pub fn verify(hash: &Multihash<64>, data: &[u8]) -> bool {
     prefix::matches(hash, data)
 }
 
-/// Counts the repeated fields before anything is allocated for them: an empty entry is two bytes on the wire and
-/// sixty in memory, so a hostile message of 4 MiB would otherwise cost more than 100 MB.
+/// Checks the number of repeated fields before memory is allocated for them.
+///
+/// An empty entry takes two bytes on the wire and sixty in memory. Without this check, a hostile message of 4 MiB would
+/// take more than 100 MB.
 fn check_counts(bytes: &[u8]) -> Result<(), DecodeError> {
     let (mut entries, mut blocks, mut presences) = (0, 0, 0);
     for_each_field(bytes, |tag, body| {
@@ -228,7 +231,7 @@ fn presence(presence: wire::Presence) -> Option<Presence> {
     Some(Presence { cid: cid(&presence.cid)?, have: presence.kind == 0 })
 }
 
-/// A CID that is alone in its bytes: trailing ones would let one block have many names.
+/// Parses a CID that takes up all of `bytes`. Accepting trailing bytes would give one block many names.
 fn cid(bytes: &[u8]) -> Option<Cid> {
     let cid = Cid::try_from(bytes).ok()?;
     (cid.encoded_len() == bytes.len()).then_some(cid)

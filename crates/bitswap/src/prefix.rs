@@ -1,17 +1,17 @@
-//! CID prefixes: what a block on the wire says about itself besides its data.
+//! CID prefixes: the part of a CID that is sent with a block's data.
 use bytes::{Buf, Bytes};
 use cid::{Cid, Version, multihash::Multihash};
 use multihash_codetable::{Code, MultihashDigest};
 use prost::encoding::{decode_varint, encode_varint};
 
-/// The multicodec of the hash function that is no hash: the digest is the data itself.
+/// The multicodec of the identity function: the digest is the data itself, not a hash.
 pub(crate) const IDENTITY: u64 = 0x00;
-/// dag-pb, the only codec that a version 0 CID can have.
+/// The multicodec of dag-pb, the only codec that a version 0 CID can have.
 const DAG_PB: u64 = 0x70;
-/// A digest of more bytes does not fit a [`Cid`].
+/// Maximum length of a digest, in bytes. A longer one does not fit into a [`Cid`].
 const MAX_DIGEST_BYTES: usize = 64;
 
-/// The prefix of a CID: version, codec, hash function and digest length, each an unsigned varint.
+/// Returns the prefix of a CID: version, codec, hash function and digest length, each as an unsigned varint.
 pub(crate) fn encode(cid: &Cid) -> Bytes {
     let mut out = Vec::with_capacity(8);
     for number in [u64::from(cid.version()), cid.codec(), cid.hash().code(), u64::from(cid.hash().size())] {
@@ -20,10 +20,9 @@ pub(crate) fn encode(cid: &Cid) -> Bytes {
     out.into()
 }
 
-/// The CID that `data` has under `prefix`, or nothing when the prefix is broken or its hash function not known here.
+/// Computes the CID of `data` under `prefix`. Returns `None` if the prefix is malformed or its hash function unknown.
 ///
-/// Data that is not what was asked for thus gets another CID than the one asked for: nothing to compare, nothing to
-/// believe.
+/// Wrong data therefore gets a CID that was not requested. The sender's claim about the data is never trusted.
 pub(crate) fn cid_of(mut prefix: impl Buf, data: &[u8]) -> Option<Cid> {
     let mut number = || decode_varint(&mut prefix).ok();
     let (version, codec, function, length) = (number()?, number()?, number()?, number()?);
@@ -45,12 +44,12 @@ fn digest(function: u64, data: &[u8]) -> Option<Multihash<64>> {
     Some(Code::try_from(function).ok()?.digest(data))
 }
 
-/// Whether a block with such a hash can be checked.
+/// Returns whether the hash function of `hash` is known, so that blocks with this hash can be verified.
 pub(crate) fn is_known(hash: &Multihash<64>) -> bool {
     hash.code() == IDENTITY || Code::try_from(hash.code()).is_ok()
 }
 
-/// Whether `data` is what `hash` names. Hash functions that are not known here match nothing.
+/// Returns whether `data` has the digest of `hash`. Returns false if the hash function is unknown.
 pub(crate) fn matches(hash: &Multihash<64>, data: &[u8]) -> bool {
     digest(hash.code(), data).is_some_and(|computed| computed == *hash)
 }

@@ -1,7 +1,7 @@
-//! The protobuf shapes of Bitswap 1.2.0 as they lie on the wire, without any check.
+//! The protobuf messages of Bitswap 1.2.0 as they are on the wire. Nothing is checked here.
 use bytes::Bytes;
 
-/// One wish, or the end of one.
+/// One want, or its cancellation.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Entry {
     #[prost(bytes = "bytes", tag = "1")]
@@ -10,14 +10,14 @@ pub(crate) struct Entry {
     pub(crate) priority: i32,
     #[prost(bool, tag = "3")]
     pub(crate) cancel: bool,
-    /// 0 asks for the block, 1 only whether the peer has it.
+    /// 0 requests the block; 1 asks only whether the peer has it.
     #[prost(int32, tag = "4")]
     pub(crate) want_type: i32,
     #[prost(bool, tag = "5")]
     pub(crate) send_dont_have: bool,
 }
 
-/// Changes to what the sender wants; with `full`, everything that it wants.
+/// Changes to the sender's wants. With `full`, the complete list of its wants.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Wantlist {
     #[prost(message, repeated, tag = "1")]
@@ -26,7 +26,7 @@ pub(crate) struct Wantlist {
     pub(crate) full: bool,
 }
 
-/// A block, named by what cannot be computed from its data: version, codec, hash function.
+/// A block with the parts of its CID that cannot be computed from its data: version, codec and hash function.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Block {
     #[prost(bytes = "bytes", tag = "1")]
@@ -35,17 +35,17 @@ pub(crate) struct Block {
     pub(crate) data: Bytes,
 }
 
-/// The answer whether the sender has a block.
+/// An answer that says whether the sender has a block.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Presence {
     #[prost(bytes = "bytes", tag = "1")]
     pub(crate) cid: Bytes,
-    /// 0 has it, 1 does not.
+    /// 0 means that the sender has the block, 1 that it does not.
     #[prost(int32, tag = "2")]
     pub(crate) kind: i32,
 }
 
-/// The message. Tag 2 carried blocks without prefix in Bitswap 1.0 and is skipped.
+/// One Bitswap message. Tag 2 held blocks without a prefix in Bitswap 1.0; it is skipped.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Message {
     #[prost(message, optional, tag = "1")]

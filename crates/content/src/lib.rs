@@ -1,7 +1,7 @@
-//! The service for content on this robot: adds, pins and unpins it, and tells how full the store is.
+//! The service for content on this robot: adds, pins and unpins content, and reports how full the block store is.
 //!
-//! Adding and pinning are jobs in memory: the program that started one asks for its progress, and a job for which nobody
-//! asks is given up. What was fetched until then stays in the block store.
+//! Adding and pinning are jobs in memory. The client that started a job polls its status; a job that no client polls for
+//! ten seconds is cancelled. The blocks that were fetched until then stay in the block store.
 
 mod protocol;
 mod shell;

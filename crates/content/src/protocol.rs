@@ -1,4 +1,6 @@
-//! Requests about content on the control socket: what is stored, pinned, and served in place.
+//! The requests and answers of the service `content` on the control socket.
+//!
+//! A file that is *served in place* is not copied into the block store: its blocks are read from the file itself.
 
 use serde::{Deserialize, Serialize};
 use service::{JobNumber, JobStatus};
@@ -15,13 +17,13 @@ pub enum Request {
         #[serde(default)]
         copy: bool,
     },
-    /// Fetches what is missing of some content and pins it. The answer is [`Answer::Started`].
+    /// Fetches the missing blocks of content and pins it. The answer is [`Answer::Started`].
     Pin {
         /// CID of the root.
         cid: String,
     },
-    /// Asks for a job's status. The answer comes when the job ends, at the latest after a moment. A job is given up when
-    /// nobody asks for ten seconds.
+    /// Asks for a job's status. The answer comes when the job ends, but after 300 ms at the latest. A job is cancelled if
+    /// no client asks for its status for ten seconds.
     Job {
         /// Number of the job.
         job: JobNumber,
@@ -31,12 +33,12 @@ pub enum Request {
         /// Number of the job.
         job: JobNumber,
     },
-    /// Unpins content.
+    /// Unpins content, without deleting its blocks. The answer is [`Answer::Done`].
     Unpin {
         /// CID of the root.
         cid: String,
     },
-    /// Deletes blocks that nothing needs. The answer is [`Answer::Freed`].
+    /// Deletes blocks that no pin or running job needs. The answer is [`Answer::Freed`].
     CollectGarbage {},
     /// Asks how full the store is. The answer is [`Answer::Storage`].
     Storage {},
@@ -63,18 +65,18 @@ pub enum Answer {
         /// Number of the job.
         job: JobNumber,
     },
-    /// Answers [`Request::Job`].
+    /// The status of a job; answers [`Request::Job`].
     Job(JobStatus<Pinned>),
-    /// Answers [`Request::CollectGarbage`].
+    /// The amount of deleted data; answers [`Request::CollectGarbage`].
     Freed(Freed),
-    /// Answers [`Request::Storage`].
+    /// The usage of the block store; answers [`Request::Storage`].
     Storage(Storage),
-    /// Answers [`Request::Pins`]; empty after the last page.
+    /// A page of pins, empty after the last page; answers [`Request::Pins`].
     Pins {
         /// The next rows.
         pins: Vec<PinRow>,
     },
-    /// Answers [`Request::Files`]; empty after the last page.
+    /// A page of files, empty after the last page; answers [`Request::Files`].
     Files {
         /// The next rows.
         files: Vec<FileRow>,
@@ -87,35 +89,35 @@ pub enum Answer {
 pub struct Pinned {
     /// CID of the root.
     pub cid: String,
-    /// Bytes of all its blocks.
+    /// Number of bytes in all its blocks.
     pub bytes: u64,
 }
 
-/// What a garbage collection deleted.
+/// The result of a garbage collection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Freed {
-    /// Number of blocks.
+    /// Number of deleted blocks.
     pub blocks: usize,
-    /// Bytes of these blocks.
+    /// Number of bytes in these blocks.
     pub bytes: u64,
     /// Number of files that are no longer served in place. The files themselves are not touched.
     pub files: usize,
 }
 
-/// How full the store is.
+/// The usage of the block store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Storage {
-    /// Bytes of all stored blocks.
+    /// Number of bytes in all stored blocks.
     pub used: u64,
-    /// Maximum number of bytes of all stored blocks.
+    /// Maximum number of bytes in all stored blocks.
     pub max: u64,
     /// Number of stored blocks.
     pub blocks: usize,
-    /// Free bytes on the disk.
+    /// Number of free bytes on the disk.
     pub free: u64,
-    /// Bytes on the disk that are left free for other programs.
+    /// Number of bytes on the disk that are left free for other programs.
     pub min_free: u64,
     /// Number of pinned roots.
     pub pins: usize,
@@ -123,7 +125,7 @@ pub struct Storage {
     pub incomplete_pins: usize,
     /// Number of files that are served in place.
     pub files: usize,
-    /// Why nothing can be stored now, as a sentence; absent when there is room.
+    /// The reason why no further block can be stored now, as a message; absent if there is room.
     pub full: Option<String>,
 }
 
@@ -135,7 +137,7 @@ pub struct PinRow {
     pub cid: String,
     /// Time of pinning, in seconds since the Unix epoch.
     pub time: u64,
-    /// Bytes of all its different blocks.
+    /// Number of bytes in all its different blocks.
     pub bytes: u64,
     /// Whether all its blocks are stored.
     pub is_whole: bool,
@@ -147,13 +149,13 @@ pub struct PinRow {
 pub struct FileRow {
     /// Path of the file.
     pub path: String,
-    /// Length of the file in bytes when it was added.
+    /// Length of the file, in bytes, when it was added.
     pub bytes: u64,
-    /// Number of blocks of the file.
+    /// Number of the file's blocks.
     pub blocks: usize,
-    /// Number of these blocks that the file no longer holds.
+    /// Number of these blocks that the file no longer contains.
     pub missing_blocks: usize,
-    /// State of the file now.
+    /// Present state of the file.
     pub state: FileState,
 }
 
@@ -161,16 +163,16 @@ pub struct FileRow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FileState {
-    /// The file is as it was when it was added.
+    /// The file is unchanged since it was added.
     Matches,
-    /// The file was changed. Blocks that still have the right hash are served.
+    /// The file has changed. Only blocks that still have the right hash are served.
     Changed,
     /// The file is missing or unreadable.
     Gone,
 }
 
 impl FileState {
-    /// Returns the word for people and programs.
+    /// Returns the name of the state, for output to people and programs.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -186,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_and_answers_read_back_as_written() {
+    fn requests_and_answers_are_the_same_after_a_round_trip() {
         for request in [
             Request::Add { path: "/a b".into(), copy: true },
             Request::Pin { cid: "bafy".into() },

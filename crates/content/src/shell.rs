@@ -1,4 +1,4 @@
-//! The service's shell.
+//! The I/O shell of the service: handles requests with the IPFS node and its block store.
 
 use crate::protocol::{Answer, FileRow, FileState, Freed, PinRow, Pinned, Request, Storage};
 use crate::work::{add, fetch_and_pin};
@@ -13,25 +13,25 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::path::PathBuf;
 
-/// Bytes below which the store counts as full: room for a block.
+/// The store counts as full if it has no room for this number of bytes.
 const SOME_ROOM: u64 = 1024 * 1024;
 
-/// The section `[content]` of the configuration. It has no keys yet.
+/// The section `[content]` of the configuration. It has no keys.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {}
 
-/// What a job of this service does.
+/// The order of a job of this service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Order {
-    /// Adds a file.
+    /// Adds the file at this path.
     Add(PathBuf),
-    /// Fetches and pins content.
+    /// Fetches and pins the content with this CID.
     Pin(String),
 }
 
-/// The jobs of this service.
+/// The kind of jobs of this service.
 pub(crate) struct Work;
 
 impl JobKind for Work {
@@ -78,7 +78,7 @@ impl Service for Content {
     }
 
     async fn run(&self) -> Result<Infallible, ServiceError> {
-        // Jobs run by themselves.
+        // The jobs run in tasks of their own, so there is nothing to do.
         std::future::pending().await
     }
 }
@@ -87,7 +87,7 @@ impl Content {
     async fn add(&self, path: PathBuf, copy: bool) -> Result<Answer, Failure> {
         let node = self.context.current_node()?;
         if !path.is_absolute() {
-            return Err(Failure::new(FailureKind::Wrong, "the path of the file is not absolute"));
+            return Err(Failure::new(FailureKind::Wrong, "the path of the file has to be absolute"));
         }
         let order = Order::Add(path.clone());
         let context = self.context.clone();
@@ -111,7 +111,7 @@ impl Content {
         let root = parse(cid)?;
         let unpinned = self.context.current_node()?.unpin(root).await;
         let unknown =
-            || Failure::new(FailureKind::Wrong, format!("{cid} is not pinned; `storage` lists what is"));
+            || Failure::new(FailureKind::Wrong, format!("{cid} is not pinned; `storage` lists the pins"));
         match unpinned.map_err(|error| Failure::new(FailureKind::Disk, error))? {
             true => Ok(Answer::Done {}),
             false => Err(unknown()),
@@ -167,7 +167,7 @@ impl Content {
     ) -> Result<T, Failure> {
         let store = self.context.current_node()?.store().clone();
         let done = tokio::task::spawn_blocking(move || work(&store)).await;
-        done.map_err(|_| Failure::new(FailureKind::Disk, "the thread that reads the store died"))
+        done.map_err(|_| Failure::new(FailureKind::Disk, "the thread that uses the block store failed"))
     }
 }
 
@@ -186,7 +186,7 @@ fn file_row(file: store::ReferencedFile) -> FileRow {
 }
 
 fn parse(cid: &str) -> Result<Cid, Failure> {
-    cid.parse().map_err(|error| Failure::new(FailureKind::Wrong, format!("{cid} is no CID: {error}")))
+    cid.parse().map_err(|error| Failure::new(FailureKind::Wrong, format!("{cid} is not a CID: {error}")))
 }
 
 fn disk(error: &StoreError) -> Failure {

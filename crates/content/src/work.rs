@@ -11,9 +11,9 @@ use std::time::Duration;
 use swarm::Swarm;
 use tokio::sync::watch;
 
-/// Time without a block after which a fetch is given up.
+/// Timeout of a fetch: the time without any new block after which it fails.
 const STALL: Duration = Duration::from_secs(60);
-/// Minimum average size, in bytes, of the blocks of content that is worth keeping.
+/// Minimum average block size, in bytes, of content that fills the store. It limits the number of blocks of one fetch.
 const SMALLEST_BLOCK: u64 = 4 * 1024;
 
 /// Adds the file at `path` and pins it.
@@ -25,14 +25,14 @@ pub(crate) async fn add(
     reporter: ProgressReporter,
 ) -> Result<Pinned, String> {
     let unreadable = |error| AddError::Read(path.clone(), error).to_string();
-    // A person may name the file by a link. The file that it leads to is served.
+    // The path may be a symbolic link. The file that it points to is served.
     let real = path.canonicalize().map_err(unreadable)?;
     let metadata = real.metadata().map_err(unreadable)?;
     if !metadata.is_file() {
-        return Err(format!("{} is no file", path.display()));
+        return Err(format!("{} is not a file", path.display()));
     }
     if context.is_private(&real) {
-        return Err(format!("{} belongs to the daemon itself, and is never given to others", path.display()));
+        return Err(format!("{} belongs to the daemon itself, and is never shared", path.display()));
     }
     let content = if copy { Content::File(real) } else { Content::InPlace(real) };
     let (progress, watched) = watch::channel(0);
@@ -46,7 +46,7 @@ pub(crate) async fn add(
     }
 }
 
-/// Fetches what is missing of `root` and pins it.
+/// Fetches the missing blocks below `root` and pins it.
 pub(crate) async fn fetch_and_pin(
     swarm: Swarm,
     node: Node,
@@ -61,7 +61,7 @@ pub(crate) async fn fetch_and_pin(
     let told = |progress: FetchProgress| reporter.report(progress.bytes, progress.claimed_bytes);
     tokio::select! {
         fetched = node.fetch(root, providers.remove(&root).unwrap_or_default(), limits, progress) => {
-            // The fetch holds the blocks until the pin does.
+            // Until the content is pinned, the result of the fetch protects its blocks from garbage collection.
             let _fetched = fetched.map_err(not_fetched)?;
             pin(&node, root).await
         }
@@ -72,7 +72,7 @@ pub(crate) async fn fetch_and_pin(
 fn not_fetched(error: FetchError) -> String {
     match error {
         FetchError::TooLarge(_) => {
-            format!("{error}, which is all that the block store of this host may have: see `store_max_mib`")
+            format!("{error}, which is the maximum size of this host's block store: see `store_max_mib`")
         }
         other => other.to_string(),
     }
@@ -83,7 +83,7 @@ async fn pin(node: &Node, root: Cid) -> Result<Pinned, String> {
     Ok(Pinned { cid: root.to_string(), bytes: pin.bytes })
 }
 
-/// Reports each value until the future is dropped.
+/// Calls `report` with each new value. Never returns.
 async fn report<T: Copy>(mut progress: watch::Receiver<T>, report: impl Fn(T)) -> Infallible {
     while progress.changed().await.is_ok() {
         report(*progress.borrow_and_update());

@@ -1,4 +1,4 @@
-//! The client's side of the control socket, with plain blocking sockets.
+//! The client of the control socket, with blocking I/O.
 
 use crate::socket_path::SocketPath;
 use crate::{AnswerFrame, Failure, MAX_ANSWER_BYTES, Protocol, RequestFrame};
@@ -10,7 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// A connection with the daemon of this computer.
+/// A connection to the daemon on this computer.
 #[derive(Debug)]
 pub struct Client {
     path: PathBuf,
@@ -18,7 +18,7 @@ pub struct Client {
     timeout: Duration,
 }
 
-/// Why there is no usable answer.
+/// The reason why there is no usable answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// No process serves the socket.
@@ -27,33 +27,33 @@ pub enum ClientError {
     /// The socket belongs to another user.
     #[error("the daemon at {0} belongs to another user: run this as the user who runs dt-swarm, or as root")]
     NotOurs(PathBuf),
-    /// No answer came in time.
+    /// No answer came within the timeout.
     #[error("the daemon at {0} has not answered for {secs} s", secs = .1.as_secs_f64())]
     Silent(PathBuf, Duration),
     /// The daemon closed the connection without an answer.
     #[error(
-        "the daemon at {0} closed the connection: it is stopping, or belongs to another user (root may use its socket, too)"
+        "the daemon at {0} closed the connection: it is stopping, or belongs to another user (root may use its socket too)"
     )]
     Closed(PathBuf),
-    /// The connection broke.
-    #[error("the connection with the daemon at {0} broke: {1}")]
+    /// The connection failed.
+    #[error("the connection to the daemon at {0} failed: {1}")]
     Broken(PathBuf, #[source] io::Error),
-    /// The answer is not one that this version understands.
-    #[error("the process at {0} is no dt-swarm daemon of this version: {1}")]
+    /// This version does not understand the answer.
+    #[error("the process at {0} is not a dt-swarm daemon of this version: {1}")]
     Strange(PathBuf, String),
-    /// The daemon refused or failed.
+    /// The daemon refused the request, or failed to fulfil it.
     #[error(transparent)]
     Failure(#[from] Failure),
 }
 
 impl Client {
-    /// Connects with the daemon that serves the socket at `path`. Each answer may take at most `timeout`.
+    /// Connects to the daemon that serves the socket at `path`. `timeout` limits the wait for each answer.
     ///
-    /// Whoever names the socket may lie, and requests can hold secrets: only a process of this user or of root is talked
-    /// to. Root talks to all.
+    /// The path may come from an untrusted source, and requests can contain secrets. So the serving process has to belong
+    /// to this user or to root. A client that runs as root accepts any user.
     ///
     /// # Errors
-    /// When no process serves the socket, or it belongs to another user.
+    /// Returns an error if no process serves the socket, or if it belongs to another user.
     pub fn connect(path: &Path, timeout: Duration) -> Result<Self, ClientError> {
         let stream = SocketPath::new(path).and_then(|reachable| UnixStream::connect(reachable.path()));
         let stream = stream.map_err(|error| match error.kind() {
@@ -76,19 +76,19 @@ impl Client {
         &self.path
     }
 
-    /// Sends one request to the service of `P` and reads its answer.
+    /// Sends one request to the service of `P`, and reads its answer.
     ///
     /// # Errors
-    /// When the request failed, or no answer came.
+    /// Returns an error if the request failed, or if no answer came.
     pub fn call<P: Protocol>(&mut self, request: &P::Request) -> Result<P::Answer, ClientError> {
         let answer = self.send(&RequestFrame::of::<P>(request).encode())?;
         serde_json::from_str(answer.get()).map_err(|error| self.strange(&error))
     }
 
-    /// Sends one line and reads its answer, for requests that are not typed.
+    /// Sends one line, and reads its answer. It is for requests without a [`Protocol`].
     ///
     /// # Errors
-    /// As [`Self::call`].
+    /// Returns the same errors as [`Self::call`].
     pub fn send(&mut self, line: &str) -> Result<Box<RawValue>, ClientError> {
         let line = format!("{line}\n");
         self.stream.get_mut().write_all(line.as_bytes()).map_err(|error| self.failed(error))?;
@@ -102,8 +102,8 @@ impl Client {
     fn read_line(&mut self) -> Result<Vec<u8>, ClientError> {
         let mut line = Vec::new();
         let most = MAX_ANSWER_BYTES as u64 + 1;
-        // The timeout holds for each read, not for the whole line: the process at this socket is trusted to be no worse
-        // than slow.
+        // The timeout applies to each read, not to the whole line. The process at this socket is trusted, so it may be slow
+        // but not hostile.
         let read = self.stream.by_ref().take(most).read_until(b'\n', &mut line);
         read.map_err(|error| self.failed(error))?;
         match line.pop() {
@@ -128,14 +128,14 @@ impl Client {
         ClientError::Strange(self.path.clone(), error.to_string())
     }
 
-    /// Makes the error for an answer that does not fit its request.
+    /// Creates the error for an answer that does not match its request.
     #[must_use]
     pub fn unexpected(&self, answer: &impl std::fmt::Debug) -> ClientError {
         ClientError::Strange(self.path.clone(), format!("an answer to another request: {answer:?}"))
     }
 }
 
-/// Returns whether a process of the user `own` sends requests to one of the user `server`.
+/// Returns whether a client of the user `own` may send requests to a process of the user `server`.
 fn is_trusted(server: u32, own: u32) -> bool {
     server == own || server == 0 || own == 0
 }

@@ -1,4 +1,4 @@
-//! Small files that a power cut leaves whole: as they were, or as they were to be.
+//! Writes small files atomically: after a power cut, a file has either its old or its new content.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -6,14 +6,16 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-/// Gives `path` this content at once: written aside, synced, renamed, and the folder synced. `mode` is that of a new
-/// file (`0o600`: its owner's alone). Of several at a time the caller takes care.
+/// Replaces the content of the file at `path` atomically.
+///
+/// The content is written to a temporary file, which is synced and renamed; then the folder is synced. The file gets this
+/// `mode` (`0o600` allows only its owner). The caller has to prevent concurrent calls for the same path.
 ///
 /// # Errors
-/// When the disk refuses; the old content, if any, is there then.
+/// Returns an error if the file cannot be written. The old content, if any, is then unchanged.
 pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let aside = aside(path);
-    // One left over from a crash could have another mode.
+    // A temporary file left by a crash could have another mode.
     match fs::remove_file(&aside) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -23,19 +25,19 @@ pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     sync_folder(path)
 }
 
-/// Makes a file with this content where none is.
+/// Creates a new file with this content and mode.
 ///
 /// # Errors
-/// When there is one already (`AlreadyExists`), or the disk refuses.
+/// Returns an error if a file exists already (`AlreadyExists`), or if it cannot be written.
 pub fn create(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     write_new(path, content, mode)?;
     sync_folder(path)
 }
 
-/// Removes a file for good; one that is not there is no error.
+/// Removes a file, and syncs its folder. A missing file is not an error.
 ///
 /// # Errors
-/// When the disk refuses.
+/// Returns an error if the file cannot be removed.
 pub fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -54,13 +56,13 @@ fn write_new(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
     let written = file.write_all(content).and_then(|()| file.sync_all());
     if written.is_err() {
-        // Half a file would be taken for one; the error that matters is the first.
+        // An incomplete file must not stay. An error of the removal is ignored, since the first error matters.
         let _ = fs::remove_file(path);
     }
     written
 }
 
-/// The folder in which `path` is.
+/// Returns the folder that contains `path`.
 pub(crate) fn folder(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
@@ -82,11 +84,11 @@ mod tests {
     }
 
     #[test]
-    fn replaces_the_whole_and_its_mode() {
+    fn replace_changes_the_whole_content_and_the_mode() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         fs::write(&path, "the old one, which is longer").unwrap();
-        // What a crash left, readable for all.
+        // A crash left a temporary file that every user can read.
         fs::write(aside(&path), "half").unwrap();
         replace(&path, b"new", 0o600).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
@@ -95,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn leaves_the_old_one_when_it_cannot_write_the_new() {
+    fn a_failed_replace_keeps_the_old_content() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         fs::write(&path, "old").unwrap();
@@ -105,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn creates_and_never_overwrites() {
+    fn create_never_overwrites_a_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         create(&path, b"first", 0o600).unwrap();

@@ -1,31 +1,31 @@
-//! Why a request failed.
+//! The failure of a request.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Why a request failed, for the program and for the person who asked.
+/// The reason why a request failed: a kind for programs, and a message for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(deny_unknown_fields)]
 #[error("{message}")]
 pub struct Failure {
     /// Kind of the reason.
     pub kind: FailureKind,
-    /// The reason as a sentence.
+    /// Reason as a message for people.
     pub message: String,
 }
 
-/// Kinds of reasons.
+/// The kind of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
     /// The signer holds no role that would make the statement count.
     NotAllowed,
-    /// The daemon does not accept it: expired, too long, over a quota, or not signed by the claimed signer. Of several
-    /// records those that are acceptable are published.
+    /// The daemon refuses a record: it is expired, too long, over a quota, or not signed by the claimed signer. If a request
+    /// has several records, the acceptable ones are published.
     Refused,
-    /// The request makes no sense, or makes none in the present state.
+    /// The request is malformed, or does not apply to the present state.
     Wrong,
-    /// The work was tried and did not succeed.
+    /// The work was attempted but did not succeed.
     Failed,
     /// The disk could not be read or written.
     Disk,
@@ -34,7 +34,7 @@ pub enum FailureKind {
 }
 
 impl Failure {
-    /// Makes a failure of this kind with this message.
+    /// Creates a failure of this kind with this message.
     pub fn new(kind: FailureKind, message: impl fmt::Display) -> Self {
         Self { kind, message: message.to_string() }
     }

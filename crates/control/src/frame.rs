@@ -1,29 +1,29 @@
-//! Frames of the control socket: one JSON object a line in each direction.
+//! Frames of the control socket: one JSON object per line in each direction.
 //!
-//! A request is `{"service": NAME, "request": ...}`. An answer is `{"answer": ...}` or `{"failure": {...}}`. What stands
-//! inside `request` and `answer` is defined by the service's [`Protocol`]; this module does not look into it.
+//! A request is `{"service": NAME, "request": ...}`. An answer is `{"answer": ...}` or `{"failure": {...}}`. The service's
+//! [`Protocol`] defines the content of `request` and `answer`; this module does not parse it.
 
 use crate::Failure;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// Maximum size of a request in bytes, without its line end. A swarm file's text, escaped, fits.
+/// Maximum size of a request in bytes, without its line end. The escaped text of a swarm file fits into it.
 pub const MAX_REQUEST_BYTES: usize = 64 * 1024;
-/// Maximum size of an answer in bytes, without its line end. A piece of a file in Base64 fits.
+/// Maximum size of an answer in bytes, without its line end. A piece of a file in Base64 fits into it.
 pub const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
 /// The requests and answers of one service.
 pub trait Protocol {
-    /// Name of the service, as it stands in a request.
+    /// Name of the service in a request.
     const NAME: &'static str;
-    /// What a client asks for.
+    /// Requests of clients.
     type Request: Serialize + DeserializeOwned + Send + 'static;
-    /// What the service replies when the request succeeded.
+    /// Answers to requests that succeeded.
     type Answer: Serialize + DeserializeOwned + Send + 'static;
 }
 
-/// A request whose content has not been read yet.
+/// A request whose content has not been parsed yet.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RequestFrame {
@@ -33,7 +33,7 @@ pub struct RequestFrame {
     pub request: Box<RawValue>,
 }
 
-/// An answer whose content has not been read yet.
+/// An answer whose content has not been parsed yet.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AnswerFrame {
@@ -43,7 +43,7 @@ pub enum AnswerFrame {
     Failure(Failure),
 }
 
-/// Why a line is not a request.
+/// The reason why a line is not a request.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
     /// The line exceeds [`MAX_REQUEST_BYTES`]. It is not parsed.
@@ -55,7 +55,7 @@ pub enum FrameError {
 }
 
 impl RequestFrame {
-    /// Wraps a request of `P`.
+    /// Wraps a request to the service of `P`.
     pub fn of<P: Protocol>(request: &P::Request) -> Self {
         Self { service: P::NAME.to_owned(), request: raw(request) }
     }
@@ -63,7 +63,7 @@ impl RequestFrame {
     /// Parses one line, given without its line end.
     ///
     /// # Errors
-    /// When the line is too long, or is not a request in UTF-8 JSON.
+    /// Returns an error if the line is too long, or is not a request in UTF-8 JSON.
     pub fn parse(line: &[u8]) -> Result<Self, FrameError> {
         if line.len() > MAX_REQUEST_BYTES {
             return Err(FrameError::Length(line.len()));
@@ -81,7 +81,7 @@ impl AnswerFrame {
     /// Parses one line, given without its line end.
     ///
     /// # Errors
-    /// When the line is not an answer.
+    /// Returns an error if the line is not an answer.
     pub fn parse(line: &[u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(line)
     }
@@ -101,7 +101,8 @@ pub fn raw(value: &impl Serialize) -> Box<RawValue> {
     serde_json::value::to_raw_value(value).expect("a JSON form")
 }
 
-/// JSON escapes line ends inside texts. A raw value can hold them between its tokens, where a space means the same.
+/// Encodes a frame as one line. JSON escapes line ends inside texts. A raw value can contain them between its tokens, where
+/// they are replaced by spaces.
 #[expect(clippy::expect_used, reason = "a frame is a struct of texts, which always has a JSON form")]
 fn line(frame: &impl Serialize) -> String {
     serde_json::to_string(frame).expect("a JSON form").replace(['\n', '\r'], " ")
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_is_one_line_that_reads_back() {
+    fn a_frame_is_encoded_as_one_line_and_parsed_again() {
         let words = vec!["a\nb".to_owned(), "é\"".to_owned()];
         let text = RequestFrame::of::<Echo>(&words).encode();
         assert_eq!(text, r#"{"service":"echo","request":["a\nb","é\""]}"#);
@@ -158,7 +159,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn any_bytes_are_parsed_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = RequestFrame::parse(&bytes);
             let _ = AnswerFrame::parse(&bytes);
         }

@@ -1,8 +1,8 @@
-//! Key files: for people who hold a role without having a robot, above all the roots of a swarm.
+//! Key files, for people who hold a role but have no robot, above all the roots of a swarm.
 //!
-//! A text file (TOML) for its owner alone, with the secret and the last sequence number that was used. Of two words of
-//! one signer with the same number only one would stay; so the number is raised on the disk before a record leaves this
-//! module, and a crash can only skip some.
+//! A key file is a TOML file that only its owner can read. It contains the secret, and the last sequence number that was
+//! used. A signer must never use a number twice, because nodes would keep only one of the two records. So the number is
+//! increased on the disk before a record is returned. A crash can skip numbers but never repeat one.
 
 use crate::durable::{self, folder};
 use dcache::{End, Keypair, MAX_SEQUENCE, PeerId, Policy, Record, Statement};
@@ -15,26 +15,28 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// The most bytes of a key file.
+/// Maximum size of a key file, in bytes.
 pub const MAX_KEY_FILE_BYTES: usize = 4096;
-/// The most bytes of a key's name.
+/// Maximum length of a key's name, in bytes.
 const MAX_NAME_BYTES: usize = 64;
-/// What the name of a key file ends with.
+/// File extension of key files.
 const EXTENSION: &str = "key";
-/// The version of the format.
+/// Version of the file format.
 const VERSION: u32 = 1;
 const HEADER: &str = "\
-# A key of dt-swarm: whoever has this file can speak in its name. Keep it secret, and keep a copy in a safe place.
+# A key of dt-swarm. Anyone who has this file can sign with the key. Keep it secret, and keep a copy in a safe place.
 ";
 
-/// The name of a key in the folder of keys: 1 to 64 letters, digits, `-`, `_` or `.`, the first a letter or digit.
+/// The name of a key in the folder of keys.
+///
+/// It has 1 to 64 ASCII letters, digits, `-`, `_` or `.`. The first character is a letter or digit.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KeyName(String);
 
-/// A text that is no name of a key.
+/// The error for a text that is not a valid name of a key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a key's name is 1 to {MAX_NAME_BYTES} letters, digits, `-`, `_` or `.`, the first a letter or digit"
+    "a key's name has 1 to {MAX_NAME_BYTES} letters, digits, `-`, `_` or `.`, and begins with a letter or digit"
 )]
 pub struct KeyNameError;
 
@@ -55,15 +57,15 @@ impl fmt::Display for KeyName {
 }
 
 impl KeyName {
-    /// Its file in a folder of keys.
+    /// Returns the path of the key's file in a folder of keys.
     pub fn file(&self, keys: &Path) -> PathBuf {
         keys.join(format!("{}.{EXTENSION}", self.0))
     }
 
-    /// The names of all keys in a folder, in order; none when the folder is not there.
+    /// Returns the names of all keys in a folder, sorted. A missing folder has no keys.
     ///
     /// # Errors
-    /// When the folder cannot be read.
+    /// Returns an error if the folder cannot be read.
     pub fn list(keys: &Path) -> io::Result<Vec<Self>> {
         let entries = match fs::read_dir(keys) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -80,34 +82,34 @@ impl KeyName {
     }
 }
 
-/// What a key file says.
+/// The parsed content of a key file.
 pub struct KeyText {
     seed: [u8; 32],
-    /// The last sequence number that was used, or may have been; 0 when none.
+    /// Highest sequence number that has been used, or may have been; 0 if none has.
     pub sequence: u64,
 }
 
-/// Why a text is no key file.
+/// The reason why a text is not a valid key file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyTextError {
-    /// Over the bound; not looked at.
+    /// The text is longer than [`MAX_KEY_FILE_BYTES`]. It is not parsed.
     #[error("a key file has at most {MAX_KEY_FILE_BYTES} bytes")]
     Length,
-    /// Not TOML, or not the shape. The text itself is not shown: it may be a secret.
-    #[error("it is not of the shape of a key file (version, peer, seed, sequence)")]
+    /// The text is not TOML, or has other keys. The message does not show the text, which may be secret.
+    #[error("it does not have the keys of a key file (version, peer, seed, sequence)")]
     Shape,
-    /// Of a later program.
-    #[error("it is of version {0}, and this program knows {VERSION}")]
+    /// The format is of another version, probably that of a later program.
+    #[error("it has the version {0}, but this program supports only {VERSION}")]
     Version(u32),
-    /// The secret is damaged.
-    #[error("its seed is not that of its peer ID: it was damaged or edited")]
+    /// The secret is malformed or does not belong to the peer ID.
+    #[error("its seed does not belong to its peer ID: the file was damaged or edited")]
     Seed,
-    /// The number is out of its bounds.
-    #[error("its sequence number is beyond {MAX_SEQUENCE}")]
+    /// The sequence number exceeds [`MAX_SEQUENCE`].
+    #[error("its sequence number exceeds {MAX_SEQUENCE}")]
     Sequence,
 }
 
-/// The file's keys, in the order in which they are written.
+/// The TOML keys of the file, in the order in which they are written.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Shape {
@@ -118,10 +120,10 @@ struct Shape {
 }
 
 impl KeyText {
-    /// Reads the text of a key file.
+    /// Parses the text of a key file.
     ///
     /// # Errors
-    /// When it is not one, or damaged.
+    /// Returns an error if the text is not a key file, or is damaged.
     pub fn parse(text: &str) -> Result<Self, KeyTextError> {
         if text.len() > MAX_KEY_FILE_BYTES {
             return Err(KeyTextError::Length);
@@ -140,7 +142,7 @@ impl KeyText {
         Ok(Self { seed, sequence: shape.sequence })
     }
 
-    /// The text of a key file.
+    /// Returns the text of the key file.
     #[expect(clippy::expect_used, reason = "a struct of texts and numbers always has a TOML form")]
     pub fn to_toml(&self) -> String {
         let (peer, seed) = (self.keypair().peer_id(), to_hex(&self.seed));
@@ -167,37 +169,37 @@ fn from_hex(text: &str) -> Option<[u8; 32]> {
     Some(seed)
 }
 
-/// A key file that was read and is in order. Only it signs, and so no number is ever used twice.
+/// A valid key file. It is the only way to sign with its key, so no sequence number is used twice.
 pub struct KeyFile {
     path: PathBuf,
     peer: PeerId,
 }
 
-/// Why a key file cannot be used.
+/// The reason why a key file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
-    /// It cannot be read or written.
+    /// The file cannot be read or written.
     #[error("the key file {0} cannot be used: {1}")]
     Io(PathBuf, io::Error),
-    /// There is one already.
-    #[error("{0} is there already, and no key is ever overwritten: choose another name")]
+    /// A file with this name exists already.
+    #[error("{0} exists already, and a key is never overwritten: choose another name")]
     Exists(PathBuf),
-    /// Others could read the secret.
-    #[error("others can read the key file {0}: see who did, then `chmod 600 {0}`")]
+    /// Other users can read the secret.
+    #[error("other users can read the key file {0}: find out whether someone has, then `chmod 600 {0}`")]
     Open(PathBuf),
-    /// It is no key file.
-    #[error("{0} is no key file: {1}")]
+    /// The file is not a valid key file.
+    #[error("{0} is not a valid key file: {1}")]
     Wrong(PathBuf, KeyTextError),
-    /// All numbers are used up, which takes a file that was tampered with.
+    /// All sequence numbers are used. This happens only if the file was manipulated.
     #[error("the key of {0} has no sequence numbers left")]
     Exhausted(PathBuf),
 }
 
 impl KeyFile {
-    /// Makes a new key in a new file; its folder, too, when it is not there.
+    /// Creates a new key in a new file. Creates the folder if it is missing.
     ///
     /// # Errors
-    /// When there is one already, or it cannot be written.
+    /// Returns an error if the file exists already, or if it cannot be written.
     pub fn make(path: &Path) -> Result<Self, KeyFileError> {
         let made = || {
             fs::create_dir_all(folder(path))?;
@@ -216,29 +218,33 @@ impl KeyFile {
     /// Opens a key file.
     ///
     /// # Errors
-    /// When it cannot be read, is none, or others could read it as well.
+    /// Returns an error if the file cannot be read, is not a valid key file, or can be read by other users.
     pub fn open(path: &Path) -> Result<Self, KeyFileError> {
         let text = read(path)?;
         Ok(Self { path: path.to_owned(), peer: text.keypair().peer_id() })
     }
 
-    /// Whose key it is.
+    /// Returns the peer ID of the key.
     pub fn peer_id(&self) -> PeerId {
         self.peer
     }
 
-    /// Where it is.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Signs for the swarm with this policy, with numbers above all that this file has used and above `heard`, the highest that the swarm has heard:
-    /// that may be higher, when a copy of this file was used elsewhere. With each statement goes until when the former
-    /// word about the same item has to be remembered, the default if there is none; see [`Record::sign`]. No two
-    /// statements are about one item.
+    /// Signs statements for the swarm with this policy.
+    ///
+    /// Their sequence numbers are higher than all numbers that this file has used, and higher than `heard`. `heard` is the
+    /// highest number of this signer that the swarm knows. It may be higher than the file's number if a copy of the file
+    /// was used elsewhere.
+    ///
+    /// Each statement comes with the end until which the signer's earlier record about the same item has to be
+    /// remembered, or the default if there is none; see [`Record::sign`]. No two statements may be about the same item.
     ///
     /// # Errors
-    /// When the number cannot be raised on the disk; nothing was signed then.
+    /// Returns an error if the sequence number cannot be increased on the disk. Nothing is signed then.
     pub fn sign(
         &self,
         statements: Vec<(Statement, End)>,
@@ -252,11 +258,11 @@ impl KeyFile {
         Ok(numbered.map(sign).collect())
     }
 
-    /// Takes `number` numbers for good, also if this process dies before it uses them; returns the first.
+    /// Reserves `number` sequence numbers on the disk, and returns the first. They are never reused, even after a crash.
     fn reserve(&self, number: u64, heard: u64) -> Result<(Keypair, u64), KeyFileError> {
         let failed = |error| KeyFileError::Io(self.path.clone(), error);
-        // One at a time, whoever uses the same file just now. The folder, because the file itself is replaced; the lock
-        // goes with the handle.
+        // The lock excludes other processes that use the same file. The folder is locked because the file itself is
+        // replaced. Closing the handle releases the lock.
         let lock = File::open(folder(&self.path)).map_err(failed)?;
         lock.lock().map_err(failed)?;
         let mut text = read(&self.path)?;
@@ -277,7 +283,7 @@ fn read(path: &Path) -> Result<KeyText, KeyFileError> {
         return Err(KeyFileError::Open(path.to_owned()));
     }
     let mut text = String::new();
-    // One byte more than allowed, so that a longer file shows.
+    // Reads one byte more than allowed, so that a longer file is detected.
     file.take(MAX_KEY_FILE_BYTES as u64 + 1).read_to_string(&mut text).map_err(failed)?;
     KeyText::parse(&text).map_err(|error| KeyFileError::Wrong(path.to_owned(), error))
 }
@@ -289,7 +295,7 @@ impl fmt::Debug for KeyFile {
 }
 
 impl fmt::Debug for KeyText {
-    /// Shows whose it is, never the secret.
+    /// Shows the peer ID and never the secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "KeyText({} at {})", self.keypair().peer_id(), self.sequence)
     }

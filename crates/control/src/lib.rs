@@ -1,11 +1,11 @@
-//! The control socket: how a program on this computer tells the daemon to change something.
+//! The control socket, by which programs on this computer make the daemon change something.
 //!
-//! A Unix socket that only its owner can use carries one JSON object a line: a [`RequestFrame`] that names a service, and
-//! an [`AnswerFrame`]. The daemon serves it with [`serve()`], a program calls it with a [`Client`]. This crate knows no
-//! service: each service defines its requests and answers by a [`Protocol`].
+//! It is a Unix socket that only its owner and root can use. Each line is one JSON object: a [`RequestFrame`], which names
+//! a service, or an [`AnswerFrame`]. The daemon serves the socket with [`serve()`], and a program calls it with a
+//! [`Client`]. This crate is independent of the services: each service defines its requests and answers by a [`Protocol`].
 //!
-//! People who hold a role without a robot sign with a [`KeyFile`]. [`Places`] has the default paths of socket, swarm file
-//! and key files.
+//! People who hold a role but have no robot sign records with a [`KeyFile`]. [`Places`] has the default paths of the
+//! socket, the swarm file and the key files.
 
 mod client;
 mod durable;

@@ -1,4 +1,4 @@
-//! The socket itself: its place in the file system, its owner, and its mode.
+//! Opens the socket: binds it at its path, with its owner and mode.
 
 use crate::durable::folder;
 use crate::socket_path::SocketPath;
@@ -15,26 +15,27 @@ pub struct Listener {
     path: PathBuf,
 }
 
-/// Why the socket could not be bound.
+/// The reason why the socket could not be bound.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// Another daemon serves the path.
     #[error("another daemon answers at {0}: stop that one, or give this one its own socket with --socket")]
     Living(PathBuf),
-    /// The path is taken by a file that is not a socket; the daemon does not remove it.
-    #[error("{0} is there and no socket: move it away, or choose another place with --socket")]
+    /// The path is taken by a file that is not a socket. The daemon does not remove it.
+    #[error("{0} exists and is not a socket: move it away, or choose another path with --socket")]
     Foreign(PathBuf),
-    /// The system refuses.
-    #[error("the control socket {0} cannot be opened: {1}; choose another place with --socket")]
+    /// The operating system reports an error.
+    #[error("the control socket {0} cannot be opened: {1}; choose another path with --socket")]
     Io(PathBuf, #[source] io::Error),
 }
 
 impl Listener {
-    /// Binds the socket at `path` with mode 0600. Replaces a socket that no process serves any more. Creates the folder
-    /// when it is missing.
+    /// Binds the socket at `path` with mode 0600.
+    ///
+    /// Replaces a socket that no process serves any more. Creates the folder if it is missing.
     ///
     /// # Errors
-    /// When another daemon or another kind of file is at `path`, or the system refuses.
+    /// Returns an error if another daemon or another kind of file is at `path`, or if the operating system reports one.
     pub fn open(path: &Path) -> Result<Self, BindError> {
         look(path)?;
         let socket = bind(path).map_err(|error| BindError::Io(path.to_owned(), error))?;
@@ -49,7 +50,7 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        // A socket file that stays behind is replaced by the next daemon.
+        // If the removal fails, the next daemon replaces the socket file.
         let _ = fs::remove_file(&self.path);
     }
 }
@@ -77,7 +78,7 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder(path))?;
     let aside = path.with_extension("new");
     let _ = fs::remove_file(&aside);
-    // Every later client needs such a path, too: without it the socket would be there, and nobody could use it.
+    // Every client needs a usable form of the final path too. If there is none, the socket would be useless.
     SocketPath::new(path)?;
     let listener = UnixListener::bind(SocketPath::new(&aside)?.path())?;
     fs::set_permissions(&aside, Permissions::from_mode(0o600))?;
@@ -94,7 +95,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn is_its_owners_alone_and_goes_with_its_listener() {
+    async fn the_socket_is_private_and_removed_with_its_listener() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("dt-swarm/control.sock");
         let listener = Listener::open(&path).unwrap();
@@ -108,7 +109,7 @@ mod tests {
     async fn a_path_of_any_length_is_reached() {
         let folder = tempfile::tempdir().unwrap();
         let room = folder.path().as_os_str().len() + 1;
-        // A socket address has room for 107 bytes and their end.
+        // A socket address has room for 107 bytes and a terminating zero.
         for (length, name) in [(106, "s"), (107, "s"), (108, "control.sock"), (109, "a.socket"), (300, "s")] {
             let filler = length - room - name.len() - 1;
             let (first, second) = (filler.min(150), filler.saturating_sub(151));
@@ -131,7 +132,7 @@ mod tests {
     async fn a_stale_socket_is_replaced_and_another_file_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("control.sock");
-        // As a daemon leaves it whose power was cut.
+        // A daemon that lost power leaves such a socket file.
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         assert!(path.exists());
         drop(Listener::open(&path).unwrap());

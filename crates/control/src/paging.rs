@@ -1,11 +1,13 @@
-//! Long lists are answered in pages; the client asks again with the number of rows that it has.
+//! Pages of long lists. For the next page, the client sends the number of rows that it has.
 
 /// Maximum number of rows in one page.
 pub const MAX_PAGE_ROWS: usize = 500;
-/// Size, in bytes of text, after which a page ends.
+/// Maximum size of a page, in bytes of text plus one for each row. A single larger row is allowed.
 const MAX_PAGE_BYTES: usize = 100_000;
 
-/// Returns the rows that fit into one answer: at least one when there is any. `bytes` is the size of a row's texts.
+/// Returns the first rows, as many as fit into one answer, but at least one if there is any.
+///
+/// `bytes` returns the size of a row's texts in bytes.
 pub fn page<T>(rows: impl Iterator<Item = T>, bytes: impl Fn(&T) -> usize) -> Vec<T> {
     let mut sum = 0;
     let fits = rows.take(MAX_PAGE_ROWS).take_while(|row| {

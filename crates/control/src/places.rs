@@ -1,25 +1,25 @@
-//! Where things are when nobody said otherwise (XDG Base Directory Specification 0.8).
+//! Default paths of files and sockets, by the XDG Base Directory Specification 0.8.
 
 use std::path::{Path, PathBuf};
 
-/// The socket's name in its folder.
+/// File name of the socket.
 const SOCKET: &str = "control.sock";
 
-/// What the environment says about folders.
+/// The folders that the environment variables name. The default paths are below them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Places {
-    /// `$HOME`.
+    /// Value of `$HOME`, the user's home folder.
     pub home: Option<PathBuf>,
-    /// `$XDG_CONFIG_HOME`.
+    /// Value of `$XDG_CONFIG_HOME`; without it, `.config` in the home folder is used.
     pub config_home: Option<PathBuf>,
-    /// `$XDG_DATA_HOME`.
+    /// Value of `$XDG_DATA_HOME`; without it, `.local/share` in the home folder is used.
     pub data_home: Option<PathBuf>,
-    /// `$XDG_RUNTIME_DIR`.
+    /// Value of `$XDG_RUNTIME_DIR`; without it, the socket is in the data folder.
     pub runtime_dir: Option<PathBuf>,
 }
 
 impl Places {
-    /// Those of this process. The specification has relative paths ignored.
+    /// Reads the environment variables of this process. Relative paths are ignored, as the specification requires.
     pub fn current() -> Self {
         let folder = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
         Self {
@@ -30,29 +30,29 @@ impl Places {
         }
     }
 
-    /// Our folder for what people write; `None` when there is no home.
+    /// Returns the folder for files that people write, or `None` if there is no home folder.
     pub fn config(&self) -> Option<PathBuf> {
         let folder = self.config_home.clone().or_else(|| Some(self.home.as_ref()?.join(".config")))?;
         Some(folder.join("dt-swarm"))
     }
 
-    /// Our folder for what the daemon writes; `None` when there is no home.
+    /// Returns the folder for files that the daemon writes, or `None` if there is no home folder.
     pub fn data(&self) -> Option<PathBuf> {
         let folder = self.data_home.clone().or_else(|| Some(self.home.as_ref()?.join(".local/share")))?;
         Some(folder.join("dt-swarm"))
     }
 
-    /// The swarm that this node belongs to.
+    /// Returns the path of the swarm file, which defines the swarm of this node.
     pub fn swarm_file(&self) -> Option<PathBuf> {
         Some(self.config()?.join("swarm.toml"))
     }
 
-    /// The folder of key files.
+    /// Returns the folder of key files.
     pub fn keys(&self) -> Option<PathBuf> {
         Some(self.config()?.join("keys"))
     }
 
-    /// Where the daemon with this data folder opens its socket.
+    /// Returns the path at which the daemon with this data folder opens its socket.
     pub fn socket(&self, data: &Path) -> PathBuf {
         match &self.runtime_dir {
             Some(runtime_dir) => runtime_dir.join("dt-swarm").join(SOCKET),
@@ -60,15 +60,17 @@ impl Places {
         }
     }
 
-    /// Where a daemon's socket is to be looked for, in this order: the daemon may have been started without a runtime
-    /// folder, by a boot script.
+    /// Returns the possible paths of a daemon's socket, in the order in which a client tries them.
+    ///
+    /// The daemon may have been started without a runtime folder, for example by a boot script.
     pub fn sockets(&self) -> Vec<PathBuf> {
         let runtime = self.runtime_dir.as_ref().map(|folder| folder.join("dt-swarm").join(SOCKET));
         runtime.into_iter().chain(self.data().map(|folder| folder.join(SOCKET))).collect()
     }
 
-    /// Where the sockets of all users' daemons are to be looked for, by root: of at most so many users below `root`, which
-    /// is `/` but for tests.
+    /// Returns the possible paths of the sockets of all users' daemons, for a client that runs as root.
+    ///
+    /// At most `most` users are read from each folder of users. `root` is `/` except in tests.
     pub fn sockets_of_users(root: &Path, most: usize) -> Vec<PathBuf> {
         let folders = [("run/user", "dt-swarm"), ("home", ".local/share/dt-swarm")];
         let of_users = folders.into_iter().flat_map(|(users, inside)| {
@@ -86,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn follows_the_environment_and_else_the_home() {
+    fn paths_follow_the_environment_or_else_the_home_folder() {
         let mut places = Places { home: Some("/home/duckie".into()), ..Places::default() };
         assert_eq!(places.keys().unwrap(), Path::new("/home/duckie/.config/dt-swarm/keys"));
         let data = Path::new("/home/duckie/.local/share/dt-swarm");
@@ -100,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn root_looks_at_the_places_of_all_users() {
+    fn root_finds_the_sockets_of_all_users() {
         let root = tempfile::tempdir().unwrap();
         for folder in ["run/user/1000", "home/duckie", "home/another"] {
             std::fs::create_dir_all(root.path().join(folder)).unwrap();
@@ -116,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_home_there_are_none() {
+    fn without_a_home_folder_there_are_no_paths() {
         let places = Places::default();
         assert_eq!((places.keys(), places.swarm_file(), places.sockets().len()), (None, None, 0));
     }

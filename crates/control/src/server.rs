@@ -1,4 +1,4 @@
-//! The daemon's side of the control socket.
+//! The server of the control socket.
 
 use crate::{AnswerFrame, Failure, FailureKind, Listener, MAX_REQUEST_BYTES, RequestFrame};
 use futures::{SinkExt as _, StreamExt as _};
@@ -10,9 +10,9 @@ use tokio::net::UnixStream;
 use tokio::task::JoinSet;
 use tokio_util::codec::{AnyDelimiterCodec, Framed};
 
-/// Maximum number of connections at a time. Each costs the buffers of one request and one answer.
+/// Maximum number of connections at a time. Each takes the memory of one request and one answer.
 const MAX_CONNECTIONS: usize = 16;
-/// Time after which a connection is closed that sends no request or does not read its answer.
+/// Timeout of a connection that sends no request or does not read its answer.
 const IDLE: Duration = Duration::from_secs(60);
 
 type Lines = Framed<UnixStream, AnyDelimiterCodec>;
@@ -20,11 +20,12 @@ type Lines = Framed<UnixStream, AnyDelimiterCodec>;
 /// The result of a request: the answer in JSON, or the reason why there is none.
 pub type Reply = Result<Box<RawValue>, Failure>;
 
-/// Accepts connections at `listener` and answers their requests with `handler`, until the future is dropped. Returns only
-/// with an error. Answers only the user as whom this process runs, and root.
+/// Accepts connections at `listener`, and answers their requests with `handler`, until the future is dropped.
+///
+/// Only clients of the user of this process, and of root, are answered.
 ///
 /// # Errors
-/// When the system accepts no more connections.
+/// Returns only if the operating system cannot accept connections any more.
 pub async fn serve<H, F>(listener: Listener, handler: H) -> io::Result<Infallible>
 where
     H: Fn(RequestFrame) -> F + Clone + Send + 'static,
@@ -41,7 +42,7 @@ where
     // The connections end when this future is dropped.
     let mut connections = JoinSet::new();
     loop {
-        // A connection over the limit waits in the system's queue, which is bounded.
+        // A connection over the limit waits in the operating system's bounded queue.
         let has_room = connections.len() < MAX_CONNECTIONS;
         tokio::select! {
             accepted = listener.socket.accept(), if has_room => {
@@ -55,7 +56,7 @@ where
     }
 }
 
-/// Checks the peer's user. The mode of the socket says the same, but a mode can be changed by mistake.
+/// Checks the user of a client. The socket's mode has the same effect, but it can be changed by mistake.
 fn is_owner(stream: &UnixStream) -> bool {
     let own = rustix::process::geteuid().as_raw();
     let peer = stream.peer_cred().map(|credentials| credentials.uid());
@@ -63,7 +64,7 @@ fn is_owner(stream: &UnixStream) -> bool {
     if !is_owner {
         tracing::warn!(
             ?peer,
-            "another user than the one who runs this daemon tried to use its control socket"
+            "refused a client of another user at the control socket; only the daemon's user and root may use it"
         );
     }
     is_owner
@@ -82,8 +83,8 @@ where
     let mut lines = Framed::new(stream, codec);
     while let Ok(Some(line)) = tokio::time::timeout(idle, lines.next()).await {
         let Ok(line) = line else {
-            // The line has no end in bounds, so the start of the next one is unknown.
-            let failure = Failure::new(FailureKind::Wrong, "the request is too long, or the line is broken");
+            // The line did not end within the limit, so the start of the next line is unknown.
+            let failure = Failure::new(FailureKind::Wrong, "the request is too long, or could not be read");
             let _ = send(&mut lines, AnswerFrame::Failure(failure), idle).await;
             return;
         };
@@ -122,7 +123,7 @@ mod tests {
         text.to_owned()
     }
 
-    /// A server that answers only the request `good`, in a folder of its own.
+    /// A server in a temporary folder that accepts only the request `good`.
     struct Served {
         _folder: tempfile::TempDir,
         path: PathBuf,
@@ -145,21 +146,21 @@ mod tests {
         }
     }
 
-    /// Blocking work beside the server.
+    /// Runs blocking work in a thread, while the server runs.
     async fn beside<T: Send + 'static>(path: &Path, work: impl FnOnce(PathBuf) -> T + Send + 'static) -> T {
         let path = path.to_owned();
         tokio::task::spawn_blocking(move || work(path)).await.unwrap()
     }
 
     #[tokio::test]
-    async fn answers_each_request_and_says_what_is_wrong() {
+    async fn each_request_is_answered_or_refused_with_a_reason() {
         let served = Served::new(PATIENCE);
         beside(&served.path, |path| {
             let mut client = Client::connect(&path, PATIENCE).unwrap();
             assert_eq!(client.call::<Echo>(&request("good")).unwrap(), "good");
             let refused = client.call::<Echo>(&request("bad")).unwrap_err();
             assert!(matches!(refused, ClientError::Failure(failure) if failure.message == "not that"));
-            // A line that is no request costs only itself.
+            // A malformed line does not end the connection.
             let wrong = client.send("{}").unwrap_err();
             assert!(matches!(wrong, ClientError::Failure(failure) if failure.kind == FailureKind::Wrong));
             assert_eq!(client.call::<Echo>(&request("good")).unwrap(), "good");
@@ -171,20 +172,20 @@ mod tests {
     fn read_to_end(mut stream: std::os::unix::net::UnixStream) -> String {
         let mut text = String::new();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        // A server that closes while there is still something to be read of ours resets the connection.
+        // A server that closes the connection before it has read all our bytes resets it.
         let _ = stream.read_to_string(&mut text);
         text
     }
 
     #[tokio::test]
-    async fn a_line_without_end_and_an_idle_connection_are_closed() {
+    async fn endless_lines_and_idle_connections_are_closed() {
         let served = Served::new(Duration::from_millis(200));
         beside(&served.path, |path| {
             let connect = || std::os::unix::net::UnixStream::connect(&path).unwrap();
             let mut endless = connect();
             let _ = endless.write_all(&vec![b'x'; 4 * MAX_REQUEST_BYTES]);
             assert!(read_to_end(endless).contains("\"wrong\""));
-            assert_eq!(read_to_end(connect()), "", "an idle one");
+            assert_eq!(read_to_end(connect()), "", "an idle connection");
         })
         .await;
         served.task.abort();
@@ -221,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_owner_and_root_is_allowed() {
+    fn only_the_owner_and_root_are_allowed() {
         assert!(is_allowed(1000, 1000) && is_allowed(0, 1000) && is_allowed(0, 0));
         assert!(!is_allowed(1001, 1000) && !is_allowed(1000, 0));
     }

@@ -1,4 +1,4 @@
-//! Paths of sockets that are longer than a socket address holds (108 bytes), and the path as others are told it.
+//! Paths of sockets: support for paths longer than a socket address (107 bytes), and the path to publish.
 
 use crate::durable::folder;
 use rustix::fs::{Mode, OFlags};
@@ -7,11 +7,12 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-/// Longest path, in bytes, that is told to others, so that it always fits into a line.
+/// Maximum length of a published path, in bytes. Such a path fits into a line of the line protocol.
 const MAX_TOLD_BYTES: usize = 1024;
 
-/// A path by which the operating system reaches a socket: the path itself, or for a long one its name in the open
-/// folder. It is good while this value lives.
+/// A path for binding or connecting a socket, valid while this value exists.
+///
+/// It is the socket's path itself. For a long path, it is the socket's name below `/proc/self/fd`, in its opened folder.
 #[derive(Debug)]
 pub(crate) struct SocketPath {
     path: PathBuf,
@@ -19,10 +20,10 @@ pub(crate) struct SocketPath {
 }
 
 impl SocketPath {
-    /// Makes the path. Binding and connecting have the same limit, so that what was bound can be reached.
+    /// Creates a usable path for the socket at `path`. Both the daemon and its clients use it, so they have the same limit.
     ///
     /// # Errors
-    /// When the folder cannot be opened, or the name alone is too long.
+    /// Returns an error if the folder cannot be opened, or if the file name alone is too long.
     pub(crate) fn new(path: &Path) -> io::Result<Self> {
         if SocketAddr::from_pathname(path).is_ok() {
             return Ok(Self { path: path.to_owned(), _folder: None });
@@ -38,14 +39,14 @@ impl SocketPath {
         Ok(Self { path: short, _folder: Some(folder) })
     }
 
-    /// Returns the path.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 }
 
-/// Returns the absolute path of a socket as other programs on this computer are told it; `None` for one that is very long
-/// or that is not plain text.
+/// Returns the absolute path of a socket for publication to other programs on this computer.
+///
+/// Returns `None` if the path is longer than 1024 bytes, is not UTF-8, or contains control characters.
 pub fn told_path(path: &Path) -> Option<String> {
     let path = std::path::absolute(path).ok()?;
     let text = path.to_str().filter(|text| text.len() <= MAX_TOLD_BYTES)?;
@@ -57,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_told_is_absolute_plain_and_bounded() {
+    fn a_published_path_is_absolute_without_control_characters_and_bounded() {
         assert_eq!(told_path(Path::new("/run/a.sock")).as_deref(), Some("/run/a.sock"));
         assert!(told_path(Path::new("a.sock")).unwrap().starts_with('/'));
         assert_eq!(told_path(Path::new("/run/\u{1b}[2J")), None);
@@ -65,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_fits_into_no_address_is_an_error() {
+    fn a_file_name_too_long_for_an_address_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         assert!(SocketPath::new(&folder.path().join("x".repeat(120))).is_err());
     }

@@ -1,11 +1,11 @@
-//! The open database.
+//! An open database that reopens itself.
 
 use crate::Location;
 use redb::Database;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-/// A database that several threads use, and that reopens itself after an I/O error.
+/// A database that several threads can use, and that reopens itself after an I/O error.
 #[derive(Debug)]
 pub struct Connection {
     location: Location,
@@ -16,8 +16,8 @@ pub struct Connection {
 struct Slot {
     /// `None` while the database cannot be reopened.
     database: Option<Database>,
-    /// Set by a user of the database, under the shared lock. Reopening takes the exclusive lock, so an error of the old
-    /// database never marks the new one as failed.
+    /// Set by a caller that got an I/O error, under the shared lock. Reopening takes the exclusive lock, so an error of the
+    /// old database never marks the new one as failed.
     has_failed: AtomicBool,
 }
 
@@ -28,11 +28,12 @@ impl Connection {
         Self { location, slot: RwLock::new(slot) }
     }
 
-    /// Runs `work` on the database. After an earlier I/O error the database is reopened first. `work` must not call this
-    /// function again.
+    /// Runs `work` on the database. After an earlier I/O error, the database is reopened first.
+    ///
+    /// `work` must not call this function again: that could deadlock.
     ///
     /// # Errors
-    /// When the database cannot be reopened, or `work` fails.
+    /// Returns an error if the database cannot be reopened, or if `work` fails.
     pub fn run<T>(&self, work: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, redb::Error> {
         let slot = self.usable()?;
         let result = slot.database.as_ref().map_or(Err(redb::Error::DatabaseClosed), work);
@@ -42,7 +43,7 @@ impl Connection {
         result
     }
 
-    // A panic while the database was being reopened poisons the lock. The slot is empty then, which is a valid state.
+    // A panic during reopening poisons the lock. The slot is then empty, which is a valid state.
     fn usable(&self) -> Result<RwLockReadGuard<'_, Slot>, redb::Error> {
         let slot = self.slot.read().unwrap_or_else(PoisonError::into_inner);
         if slot.is_usable() {
@@ -51,7 +52,7 @@ impl Connection {
         drop(slot);
         let mut slot = self.slot.write().unwrap_or_else(PoisonError::into_inner);
         if !slot.is_usable() {
-            // The old one is closed first: it holds redb's own lock on the file.
+            // The old database is closed first, because it holds redb's lock on the file.
             slot.database = None;
             slot.database = Some(self.location.reopen()?);
             slot.has_failed = AtomicBool::new(false);
@@ -66,7 +67,7 @@ impl Slot {
     }
 }
 
-/// Returns whether redb refuses every further call after this error.
+/// Returns whether redb refuses all further calls after this error.
 fn needs_reopening(error: &redb::Error) -> bool {
     use redb::Error::{DatabaseClosed, Io, LockPoisoned, PreviousIo};
     matches!(error, Io(_) | PreviousIo | DatabaseClosed | LockPoisoned(_))

@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// How a disk fails.
+/// The way in which a disk fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The disk is full: every write fails.
@@ -17,7 +17,7 @@ pub enum Fault {
     Dead,
 }
 
-/// The switch of a failing disk. A clone is the same switch.
+/// Controls a disk that fails on command. A clone controls the same disk.
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
     switch: Arc<Mutex<Switch>>,
@@ -28,12 +28,12 @@ pub struct Faults {
 #[derive(Debug, Default)]
 struct Switch {
     fault: Option<Fault>,
-    /// Number of operations of the failing kinds that still succeed.
+    /// Number of operations of the affected kinds that still succeed.
     spared: usize,
 }
 
 impl Faults {
-    /// Makes the disk fail, after `spared` more operations of the kinds that `fault` affects.
+    /// Makes the disk fail. The next `spared` operations of the kinds that `fault` affects still succeed.
     pub fn begin(&self, fault: Fault, spared: usize) {
         *self.switch() = Switch { fault: Some(fault), spared };
     }
@@ -43,7 +43,7 @@ impl Faults {
         *self.switch() = Switch::default();
     }
 
-    /// Returns a switch whose disk works, and records its operations in `journal`.
+    /// Creates a control whose disk works, and records its operations in `journal`.
     pub fn recorded_in(journal: Journal) -> Self {
         Self { journal, ..Self::default() }
     }
@@ -74,7 +74,7 @@ impl Faults {
     }
 }
 
-/// A file on a disk that fails when its switch says so.
+/// A file on a disk that fails on command.
 #[derive(Debug)]
 pub(crate) struct FaultyDisk {
     disk: FileBackend,

@@ -1,19 +1,19 @@
-//! The folder that holds a file, and the space on its disk.
+//! Helpers for the folder of a file, and for errors of a full disk.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-/// Syncs the folder that holds `file`, so that the file's name survives a loss of power. Syncing the file alone does
-/// not make its name durable.
+/// Syncs the folder that contains `file`, so that the file's name survives a power cut. Syncing the file alone does not
+/// make its name durable.
 ///
 /// # Errors
-/// When the folder cannot be opened or synced.
+/// Returns an error if the folder cannot be opened or synced.
 pub fn sync_folder(file: &Path) -> io::Result<()> {
     File::open(parent_folder(file))?.sync_all()
 }
 
-/// Returns the folder that holds `file`: `.` for a name without a folder.
+/// Returns the folder that contains `file`, or `.` for a file name alone.
 pub fn parent_folder(file: &Path) -> &Path {
     match file.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -21,7 +21,7 @@ pub fn parent_folder(file: &Path) -> &Path {
     }
 }
 
-/// Returns whether the error says that the disk, or the user's share of it, is full.
+/// Returns whether the error means that the disk, or the user's quota on it, is full.
 pub fn is_out_of_space(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }

@@ -1,4 +1,4 @@
-//! The operations on a file, in order.
+//! Records the operations on a file, in order.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -7,25 +7,25 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub enum Operation {
     /// Bytes were written at an offset.
     Write {
-        /// Where the first byte went.
+        /// Offset of the first byte.
         offset: u64,
-        /// What was written.
+        /// The bytes that were written.
         bytes: Vec<u8>,
     },
-    /// The file was given this length.
+    /// The file was truncated or extended to this length in bytes.
     SetLength(u64),
-    /// All earlier changes of the file are durable from here on.
+    /// The file was synced: all earlier changes of it are durable.
     Sync,
-    /// The file's name in its folder is durable from here on.
+    /// The folder was synced: the file's name is durable.
     SyncFolder,
 }
 
-/// A list of operations. The default one records nothing. A clone is the same list.
+/// A list of operations. The default journal records nothing. A clone shares the same list.
 #[derive(Clone, Debug, Default)]
 pub struct Journal(Option<Arc<Mutex<Vec<Operation>>>>);
 
 impl Journal {
-    /// Returns an empty list that records.
+    /// Creates an empty journal that records operations.
     pub fn recording() -> Self {
         Self(Some(Arc::default()))
     }
@@ -46,7 +46,7 @@ impl Journal {
         self.list().map_or(0, |list| list.len())
     }
 
-    /// Returns whether nothing was recorded so far.
+    /// Returns whether no operation was recorded so far.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -1,4 +1,4 @@
-//! Where a database is, and how it is opened.
+//! The file of a database, and the settings for opening it.
 
 #[cfg(any(test, feature = "fault-injection"))]
 use crate::{Faults, Operation};
@@ -9,15 +9,15 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-/// How a database is opened.
+/// Settings for opening a database.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// Memory for cached pages, in bytes.
+    /// Maximum memory for cached pages, in bytes.
     pub cache_bytes: usize,
     /// Whether opening verifies the checksum of every page.
     pub verifies_checksums: bool,
-    /// Returns whether an opened database is the caller's. Asked when the database is reopened after an error, since the
-    /// file may have been replaced meanwhile.
+    /// Returns whether an opened database is the one of the caller. Called when the database is reopened after an error,
+    /// since the file may have been replaced.
     pub is_ours: fn(&Database) -> Result<bool, redb::Error>,
 }
 
@@ -31,7 +31,7 @@ pub struct Location {
 }
 
 impl Location {
-    /// Names the file of a database. Nothing is opened.
+    /// Creates a location. The file is not opened.
     pub fn new(file: PathBuf, settings: Settings) -> Self {
         Self {
             file,
@@ -41,7 +41,7 @@ impl Location {
         }
     }
 
-    /// Puts the database on a disk that fails when `faults` says so.
+    /// Simulates a disk that fails on command of `faults`.
     #[cfg(any(test, feature = "fault-injection"))]
     #[must_use]
     pub fn with_faults(self, faults: Faults) -> Self {
@@ -53,37 +53,39 @@ impl Location {
         &self.file
     }
 
-    /// Opens the database, or creates one when the file is missing or empty. A new file is its owner's alone.
+    /// Opens the database. Creates one if the file is missing or empty. Only the owner can read a new file.
     ///
     /// # Errors
-    /// When another process has it, the file is no database, or the system refuses to read or write it.
+    /// Returns an error if another process has opened the database, if the file is not a database, or if it cannot be read
+    /// or written.
     pub fn open_or_create(&self) -> Result<Database, DatabaseError> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         self.open(options.open(&self.file)?)
     }
 
-    /// Opens the database that was open before; never creates one.
+    /// Opens the same database again. Never creates one.
     pub(crate) fn reopen(&self) -> Result<Database, redb::Error> {
         let file = OpenOptions::new().read(true).write(true).open(&self.file)?;
         if file.metadata()?.len() == 0 {
             return Err(io::Error::new(ErrorKind::InvalidData, "the file has become empty").into());
         }
-        // Linux goes on showing from its page cache what it failed to write. Only what is on the disk counts: a commit
-        // on top of the rest would lose everything when the power fails. This is advice; without it nothing is worse.
+        // After a failed write, Linux still returns the new data from its page cache, although it is not on the disk. If a
+        // commit builds on such data, a power cut can destroy the whole database. This call drops the cached pages. It is
+        // only advice, so its failure is ignored.
         let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
         let database = self.open(file)?;
         if (self.settings.is_ours)(&database)? {
             Ok(database)
         } else {
-            Err(redb::Error::Corrupted("the file holds another database than before".to_owned()))
+            Err(redb::Error::Corrupted("the file contains another database than before".to_owned()))
         }
     }
 
-    /// Syncs the folder of the file, so that the file's name survives a loss of power.
+    /// Syncs the folder of the file, so that the file's name survives a power cut.
     ///
     /// # Errors
-    /// When the folder cannot be opened or synced.
+    /// Returns an error if the folder cannot be opened or synced.
     pub fn sync_folder(&self) -> io::Result<()> {
         crate::sync_folder(&self.file)?;
         #[cfg(any(test, feature = "fault-injection"))]

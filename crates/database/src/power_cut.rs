@@ -1,26 +1,26 @@
-//! A disk in memory that loses power.
+//! A simulated disk in memory that loses power.
 //!
-//! Not modelled: a disk that damages what it had already synced, or that lies about having synced.
+//! The model does not cover a disk that damages synced data, or one that reports a sync that it did not do.
 
 use crate::Operation;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-/// Bytes that a disk writes all or none of. A larger write can tear.
+/// Size of a sector in bytes. A disk writes a sector completely or not at all; of a larger write, some sectors can be lost.
 const SECTOR_BYTES: usize = 512;
 
-/// Which of the changes that were not synced survive a loss of power.
+/// The unsynced changes that survive a power cut.
 #[derive(Clone, Copy, Debug)]
 pub enum Survives {
-    /// All of them.
+    /// All unsynced changes survive.
     Everything,
-    /// None of them.
+    /// No unsynced change survives.
     Nothing,
-    /// A subset, drawn with this seed. The disk keeps no order.
+    /// A random subset survives, chosen by this seed. Later changes can survive without earlier ones.
     Some(u64),
 }
 
-/// The disk under one file and its name.
+/// The simulated disk of one file and its name.
 #[derive(Clone, Debug)]
 pub struct SimulatedDisk {
     durable: Vec<u8>,
@@ -29,21 +29,22 @@ pub struct SimulatedDisk {
     pending: Vec<Operation>,
 }
 
-/// Draws which changes survive.
+/// Chooses at random which changes survive.
 struct Draw {
     random: ChaCha8Rng,
-    /// Whether a write tears into sectors. Otherwise it survives whole or not at all.
+    /// Whether each sector of a write survives or is lost by itself. Otherwise a write survives or is lost as a whole.
     tears: bool,
+    /// Probability of survival.
     odds: f64,
 }
 
 impl SimulatedDisk {
-    /// Returns a disk that holds this file durably, or no file.
+    /// Creates a disk with this content of the file, already durable, or without the file.
     pub fn new(file: Option<Vec<u8>>) -> Self {
         Self { is_name_durable: file.is_some(), durable: file.unwrap_or_default(), pending: Vec::new() }
     }
 
-    /// Does one operation.
+    /// Applies one operation.
     pub fn apply(&mut self, operation: &Operation) {
         match operation {
             Operation::SyncFolder => self.is_name_durable = true,
@@ -55,7 +56,7 @@ impl SimulatedDisk {
         }
     }
 
-    /// Returns the content of the file when the power is lost now; `None` when no file has its name.
+    /// Returns the content of the file after a power cut now, or `None` if the file does not exist.
     pub fn after_power_cut(&self, survives: Survives) -> Option<Vec<u8>> {
         match survives {
             Survives::Everything => Some(self.all()),
@@ -97,7 +98,8 @@ impl SimulatedDisk {
 }
 
 impl Draw {
-    /// Half of the sectors, half of the writes, nearly all sectors, or hardly any: each finds different mistakes.
+    /// Chooses one of four cases: half of the sectors survive, half of the writes, nearly all sectors, or few sectors. Each
+    /// case finds different bugs.
     fn new(seed: u64) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let (tears, odds) =
@@ -110,7 +112,7 @@ impl Draw {
     }
 }
 
-/// Writes as a file system does: a write behind the end makes the file longer.
+/// Writes like a file system: a write beyond the end extends the file.
 fn write(file: &mut Vec<u8>, offset: u64, bytes: &[u8]) {
     let begin = index(offset);
     let end = begin + bytes.len();
@@ -124,12 +126,12 @@ fn set_length(file: &mut Vec<u8>, length: u64) {
     file.resize(index(length), 0);
 }
 
-// A file of a test fits into memory.
+// The files of tests fit into memory.
 fn index(offset: u64) -> usize {
     usize::try_from(offset).unwrap_or(usize::MAX)
 }
 
-/// Returns the parts of a write that lie in one sector each, with their offsets.
+/// Splits a write at the boundaries of sectors. Returns the parts with their offsets.
 fn sectors(offset: u64, bytes: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
     let to_boundary = (SECTOR_BYTES - index(offset) % SECTOR_BYTES).min(bytes.len());
     let (first, rest) = bytes.split_at(to_boundary);
@@ -141,7 +143,7 @@ fn sectors(offset: u64, bytes: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
 }
 
 #[test]
-fn sectors_end_at_their_boundaries() {
+fn a_write_is_split_at_the_boundaries_of_sectors() {
     let bytes = [7; 1200];
     let parts = |offset, length| {
         sectors(offset, &bytes[..length]).map(|(at, part)| (at, part.len())).collect::<Vec<_>>()
@@ -152,7 +154,7 @@ fn sectors_end_at_their_boundaries() {
 }
 
 #[test]
-fn only_what_was_synced_is_durable() {
+fn only_synced_changes_are_durable() {
     let mut disk = SimulatedDisk::new(None);
     assert_eq!(disk.after_power_cut(Survives::Nothing), None);
     disk.apply(&Operation::Write { offset: 2, bytes: vec![1; 2] });

@@ -1,4 +1,4 @@
-//! A connection on a disk that fails and works again.
+//! Tests of a connection on a disk that fails and works again.
 
 use crate::{Connection, Fault, Faults, Journal, Location, Operation, Settings};
 use redb::{Database, ReadableDatabase as _, ReadableTableMetadata as _, TableDefinition};
@@ -26,7 +26,7 @@ fn location(folder: &Path, faults: &Faults) -> Location {
     Location::new(folder.join(FILE), settings).with_faults(faults.clone())
 }
 
-/// Returns a connection to a new database that holds one number.
+/// Returns a connection to a new database that contains one number.
 fn connect(location: &Location) -> Connection {
     let database = location.open_or_create().unwrap();
     insert(&database, 1).unwrap();
@@ -34,7 +34,7 @@ fn connect(location: &Location) -> Connection {
 }
 
 #[test]
-fn works_again_once_the_disk_does_and_keeps_what_was_committed() {
+fn a_connection_recovers_with_the_disk_and_keeps_committed_rows() {
     for fault in [Fault::Full, Fault::Unsynced, Fault::Dead] {
         let (folder, faults) = (tempfile::tempdir().unwrap(), Faults::default());
         let connection = connect(&location(folder.path(), &faults));
@@ -50,18 +50,18 @@ fn works_again_once_the_disk_does_and_keeps_what_was_committed() {
 }
 
 #[test]
-fn an_error_of_the_work_alone_does_not_reopen_the_database() {
+fn an_error_that_is_not_of_the_disk_does_not_reopen_the_database() {
     let (folder, journal) = (tempfile::tempdir().unwrap(), Journal::recording());
     let connection = connect(&location(folder.path(), &Faults::recorded_in(journal.clone())));
     let before = journal.len();
     let refused: Result<(), _> = connection.run(|_| Err(redb::Error::Corrupted("a row".to_owned())));
     refused.unwrap_err();
     assert_eq!(connection.run(count).unwrap(), 1);
-    assert_eq!(journal.len(), before, "opening writes to the file");
+    assert_eq!(journal.len(), before, "the database was reopened, which writes to the file");
 }
 
 #[test]
-fn a_file_that_is_gone_empty_or_no_database_is_neither_created_nor_changed() {
+fn reopening_never_creates_or_changes_a_missing_empty_or_foreign_file() {
     for content in [None, Some(&b""[..]), Some(b"rubbish")] {
         let folder = tempfile::tempdir().unwrap();
         replaced_by(content, folder.path());
@@ -70,7 +70,7 @@ fn a_file_that_is_gone_empty_or_no_database_is_neither_created_nor_changed() {
 }
 
 #[test]
-fn the_database_of_somebody_else_gets_no_rows() {
+fn another_database_in_the_same_place_gets_no_rows() {
     let (others, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     drop(location(others.path(), &Faults::default()).open_or_create().unwrap());
     replaced_by(Some(&std::fs::read(others.path().join(FILE)).unwrap()), folder.path());
@@ -78,7 +78,7 @@ fn the_database_of_somebody_else_gets_no_rows() {
     assert_eq!(database.begin_read().unwrap().list_tables().unwrap().count(), 0);
 }
 
-/// Has a connection fail, puts `content` in the place of its file, and tries to write to it.
+/// Makes a connection fail, replaces its file by `content`, and checks that writing is refused.
 fn replaced_by(content: Option<&[u8]>, folder: &Path) {
     let faults = Faults::default();
     let location = location(folder, &faults);
@@ -96,7 +96,7 @@ fn replaced_by(content: Option<&[u8]>, folder: &Path) {
 }
 
 #[test]
-fn the_journal_holds_what_reached_the_disk_in_order() {
+fn the_journal_has_the_operations_of_the_disk_in_order() {
     let (folder, journal) = (tempfile::tempdir().unwrap(), Journal::recording());
     let location = location(folder.path(), &Faults::recorded_in(journal.clone()));
     assert!(journal.is_empty());
@@ -107,11 +107,11 @@ fn the_journal_holds_what_reached_the_disk_in_order() {
     assert_eq!(operations.len(), journal.len());
     assert!(matches!(operations[0], Operation::SetLength(_) | Operation::Write { .. }));
     assert!(operations.contains(&Operation::Sync) && operations.contains(&Operation::SyncFolder));
-    assert!(Journal::default().operations().is_empty(), "a journal that nobody asked for records nothing");
+    assert!(Journal::default().operations().is_empty(), "the default journal records nothing");
 }
 
 #[test]
-fn a_new_database_is_its_owners_alone() {
+fn only_the_owner_can_read_a_new_database() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().unwrap();
     drop(connect(&location(folder.path(), &Faults::default())));

@@ -1,12 +1,12 @@
-//! Two addresses, a line each: one that comes, its multiaddress, and the queue that it is held against.
+//! Target: an address and its multiaddress, and on a second line a queue to strip from it.
 
 use crate::samples::peer;
 use routing::{Address, MAX_ADDRESS_BYTES, MAX_HOPS, Part, Segments};
 
-/// A peer ID with a key of another kind, which also is a CID of version 0.
+/// A peer ID of another kind of key (RSA). It is also a valid CID of version 0.
 const OF_RSA: &str = "QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N";
 
-/// Inputs to begin with.
+/// Returns the inputs to begin with.
 pub fn seeds() -> Vec<Vec<u8>> {
     vec![
         format!("/ip4/10.0.0.7/tcp/8000/dswarm-line/dswarm/{}/brain\n/ip4/10.0.0.7", peer()).into(),
@@ -26,7 +26,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
     ]
 }
 
-/// What must hold of any bytes.
+/// Checks that an address, its parts and its multiaddress agree, and that a queue can be stripped and put back.
 pub fn check(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let (text, of_queue) = text.split_once('\n').unwrap_or((text, ""));
@@ -74,7 +74,7 @@ fn check_multiaddress(address: &Address) {
 
 fn check_pair(address: &Address, queue: &Address) {
     if let Some(rest) = address.strip_queue(queue) {
-        // Of what follows an unknown word or content only the form is known, and the queue may end within that.
+        // After an unknown word or content, only the syntax of the rest is known. The queue may end within that rest.
         assert!(rest.is_empty() || rest.parse::<Segments>().is_ok());
         let of_rest = rest.split('/').count() - 1;
         assert_eq!(queue.segments().count() + of_rest, address.segments().count());

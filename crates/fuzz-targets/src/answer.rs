@@ -1,4 +1,4 @@
-//! An answer of the daemon's control socket, as the command line reads it.
+//! Target: an answer of the daemon's control socket, as the CLI reads it.
 
 use crate::samples;
 use content::Content;
@@ -10,7 +10,7 @@ use swarm::protocol::{Answer, Expiry, ItemHistory, Outcome, Prepared, Status, Sw
 use swarm::route_protocol::RouteProtocol;
 use transfers::{Limit, Limits, LinkRate, Piece, SourceRate, Transfer, TransferState, Transfers};
 
-/// Checks that what is read is written so that it reads back the same.
+/// Checks that an answer of any service is the same after encoding and parsing.
 pub fn check(bytes: &[u8]) {
     let Ok(frame) = AnswerFrame::parse(bytes) else { return };
     let written = frame.encode();

@@ -1,16 +1,16 @@
-//! A Bitswap message of a stranger.
+//! Target: an untrusted Bitswap message.
 
 use ::bitswap::message::{Block, Entry, MAX_ITEMS, Message, Presence, WantType, decode, encode, verify};
 use ::bitswap::{MAX_BLOCK_BYTES, MAX_MESSAGE_BYTES};
 use ::cid::Cid;
 use ::cid::multihash::Multihash;
 
-/// Inputs to begin with.
+/// Returns the inputs to begin with.
 pub fn seeds() -> Vec<Vec<u8>> {
     vec![encode(&message()).into(), hashed()]
 }
 
-/// What must hold of any bytes.
+/// Checks the limits of a message, the hashes of its blocks, and that it is the same after encoding and decoding.
 pub fn check(bytes: &[u8]) {
     let Ok(read) = decode(bytes) else { return };
     assert!(bytes.len() <= MAX_MESSAGE_BYTES);
@@ -41,7 +41,7 @@ fn message() -> Message {
     }
 }
 
-/// A block under a real hash. The prefix says only which one, so that the digest comes from the data.
+/// Returns a message with a block that is hashed with SHA-256. The prefix has only the function; the digest is computed.
 fn hashed() -> Vec<u8> {
     let prefix = [1, 0x55, 0x12, 32];
     [&[0x1a, 11, 0x0a, 4], &prefix[..], &[0x12, 3], b"abc"].concat()

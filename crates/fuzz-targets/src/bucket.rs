@@ -1,13 +1,13 @@
-//! A bucket's path, as people write it and as it stands in a payload.
+//! Target: the path of a bucket, as users write it and in the JSON of a payload.
 
 use dcache::{BucketPath, MAX_NAME_BYTES, MAX_NAMES};
 
-/// Inputs to begin with.
+/// Returns the inputs to begin with.
 pub fn seeds() -> Vec<Vec<u8>> {
     [r"share/files", r"/pri/ID/summaries", r#"["share","files"]"#, r#"["\u00e9"]"#].map(Into::into).to_vec()
 }
 
-/// What must hold of any bytes.
+/// Checks the limits of a path, and that it is the same after formatting and parsing.
 pub fn check(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Ok(read) = text.parse::<BucketPath>() {

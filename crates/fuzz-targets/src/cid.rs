@@ -1,8 +1,8 @@
-//! A CID as it stands in a bucket.
+//! Target: the text of a CID in a bucket.
 
 use logs::buckets::{Station, info, parse};
 
-/// Inputs to begin with.
+/// Returns the inputs to begin with.
 pub fn seeds() -> Vec<Vec<u8>> {
     vec![
         b"QmbFMke1KXqnYyBBWxB74N4c5SBnJMVAiMNRcGu6x1AwQH".to_vec(),
@@ -11,7 +11,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
     ]
 }
 
-/// What must hold of any bytes.
+/// Checks that an accepted CID has only this text form.
 pub fn check(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let Some(cid) = parse(text) else { return };

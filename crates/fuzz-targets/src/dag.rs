@@ -1,4 +1,4 @@
-//! A block as a node of a DAG.
+//! Target: an untrusted block, decoded as a node of a DAG.
 
 use ::cid::Cid;
 use ::cid::multihash::Multihash;
@@ -6,12 +6,12 @@ use bytes::Bytes;
 use ipfs::dag::{DAG_PB, DagError, MAX_LINKS, Node, RAW, links, node};
 use ipfs::unixfs::{Cursor, FileNode};
 
-/// Inputs to begin with.
+/// Returns the inputs to begin with.
 pub fn seeds() -> Vec<Vec<u8>> {
     vec![block(1), block(2), block(4), file()]
 }
 
-/// What must hold of any bytes.
+/// Checks that the links of a node agree and are within the limits, and that a file can be traversed.
 pub fn check(bytes: &[u8]) {
     let bytes = Bytes::copy_from_slice(bytes);
     assert_eq!(links(&cid(RAW), &bytes), Ok(Vec::new()));
@@ -35,7 +35,7 @@ fn check_node(bytes: &Bytes) -> Result<(), DagError> {
     Ok(())
 }
 
-/// The sizes of a file add up, and the way through it stays within them.
+/// Checks that the sizes of a file's parts add up, and that a cursor visits each part at most once.
 fn check_file(file: FileNode) {
     let of_parts: u128 = file.parts.iter().map(|part| u128::from(part.size)).sum();
     assert_eq!(u128::from(file.size), file.data.len() as u128 + of_parts);
@@ -58,20 +58,20 @@ fn cid(codec: u64) -> Cid {
     Cid::new_v1(codec, Multihash::wrap(0x12, &[7; 32]).expect("a possible digest"))
 }
 
-/// A protobuf field with bytes.
+/// Returns a length-delimited protobuf field.
 fn field(tag: u8, body: &[u8]) -> Vec<u8> {
     let length = body.len() as u8;
     [&[tag << 3 | 2, length], body].concat()
 }
 
-/// A dag-pb node of one UnixFS kind, with a link.
+/// Returns a dag-pb node with one link and this UnixFS kind.
 fn block(kind: u8) -> Vec<u8> {
     let link = [field(1, &cid(RAW).to_bytes()), field(2, b"name"), vec![0x18, 9]].concat();
     let unixfs = [vec![0x08, kind], field(2, b"bytes"), vec![0x18, 5]].concat();
     [field(2, &link), field(1, &unixfs)].concat()
 }
 
-/// A node of a file with data and two parts, whose sizes add up.
+/// Returns a file node with data and two parts, whose sizes add up.
 fn file() -> Vec<u8> {
     let link = field(2, &field(1, &cid(RAW).to_bytes()));
     let unixfs = [vec![0x08, 2], field(2, b"bytes"), vec![0x18, 14, 0x20, 9, 0x20, 0]].concat();

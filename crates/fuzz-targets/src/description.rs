@@ -1,13 +1,13 @@
-//! What is said about a file: the info file's YAML, and the JSON in its bucket.
+//! Target: the description of a file, in the YAML of an info file and in the JSON of its bucket.
 
 use crate::samples::peer;
 use dcache::{Data, Time};
 use logs::Description;
 
-/// Above this the info file's `ctime`, a floating point number, is cut off.
+/// Maximum time for which the YAML is checked. A larger `ctime` of an info file, a floating-point number, is clamped to it.
 const MAX_YAML_TIME: Time = Time(1_000_000_000_000);
 
-/// Inputs to begin with.
+/// Returns the inputs to begin with.
 pub fn seeds() -> Vec<Vec<u8>> {
     vec![
         description().to_yaml().unwrap_or_default().into(),
@@ -17,7 +17,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
     ]
 }
 
-/// What must hold of any bytes.
+/// Checks that a description is the same after writing and reading in both forms, and that its file name is plain.
 pub fn check(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Ok(read) = Description::from_yaml(text) {

@@ -1,9 +1,11 @@
-//! What comes of an IRC channel: fragments of lines, a line each, in any order. The first byte of each tells its sender.
+//! Target: fragments of lines from an IRC channel, in any order.
+//!
+//! Each line of the input is one fragment. Its first character identifies the sender.
 
 use routing::{Assembler, MAX_LINE_BYTES, MAX_PARTIAL, MAX_WHOLE_BYTES, fragments};
 use std::time::Duration;
 
-/// Inputs to begin with.
+/// Returns the inputs to begin with.
 pub fn seeds() -> Vec<Vec<u8>> {
     let pieces = |text: &str, sender: &str| -> Vec<String> {
         fragments(&text.repeat(50)).into_iter().map(|piece| format!("{sender}{piece}")).collect()
@@ -17,7 +19,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
     ]
 }
 
-/// What must hold of any bytes.
+/// Checks that fragments are assembled within the limits.
 pub fn check(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     check_whole(text);
@@ -32,7 +34,8 @@ pub fn check(bytes: &[u8]) {
     }
 }
 
-/// Whatever text is cut into pieces comes out of them, unless a piece would be taken for a part of something else.
+/// Checks that a text cut into fragments is assembled again. A text that is too short to be cut, or too long for a line, is
+/// not checked.
 fn check_whole(text: &str) {
     if text.len() <= MAX_WHOLE_BYTES || text.len() > MAX_LINE_BYTES {
         return;

@@ -1,14 +1,14 @@
-//! The head of a request to the gateway: a line with the method and the target, then one for each header.
+//! Target: the head of a request to the gateway: a line with method and target, then one line for each header.
 
 use gateway::request::{EntityBytes, Format, Request, Scope, Target};
 use http::{HeaderName, HeaderValue, Uri};
 use http_server::{MAX_TARGET_BYTES, RequestHead, check_head, is_ours};
 
 const CID: &str = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku";
-/// Sizes of files against which ranges are held.
+/// File sizes for which ranges are checked.
 const SIZES: [u64; 5] = [0, 1, 262_144, 1 << 40, u64::MAX];
 
-/// Inputs to begin with.
+/// Returns the inputs to begin with.
 pub fn seeds() -> Vec<Vec<u8>> {
     let head = |line: &str, headers: &str| {
         format!("{}\nhost: duckie.local:6080\n{headers}", line.replace("CID", CID)).into_bytes()
@@ -29,7 +29,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
     ]
 }
 
-/// What must hold of any bytes.
+/// Checks that a request that passes is valid and within the limits, and that others are refused with an error status.
 pub fn check(bytes: &[u8]) {
     let Some(head) = std::str::from_utf8(bytes).ok().and_then(head) else { return };
     let names = ["duckie".to_owned()];
@@ -58,7 +58,7 @@ fn check_request(head: &RequestHead, request: &Request, names: &[String]) {
     assert!(matches!(head.method.as_str(), "GET" | "HEAD"));
     assert!(head.uri.path_and_query().is_none_or(|target| target.as_str().len() <= MAX_TARGET_BYTES));
     check_target(&request.target);
-    // What goes into headers fits there.
+    // These texts are written into headers, so they have to be valid values.
     let texts = [Some(request.target.with_slash() + &request.query_text), request.location.clone()];
     assert!(texts.into_iter().flatten().all(|text| text.is_ascii() && HeaderValue::try_from(text).is_ok()));
     if let Format::Car { scope: Scope::Entity(Some(bytes)), .. } = request.format {

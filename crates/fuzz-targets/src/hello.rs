@@ -1,4 +1,4 @@
-//! The first line of a sealed link, and the text of a swarm key.
+//! Target: the first line of a sealed link (its hello), and the text of a swarm key.
 
 use seal::{LinkHandshake, MAX_HELLO_BYTES, SALT_BYTES, SwarmKey, is_hello};
 
@@ -6,7 +6,7 @@ fn side(salt: u8) -> LinkHandshake {
     LinkHandshake::new(&SwarmKey::from_bytes([1; 32]), [salt; SALT_BYTES], true)
 }
 
-/// With what is a hello a link begins, in which nothing is heard but what its sender could seal.
+/// Checks that after a valid hello, the link accepts neither the hello itself nor a line that this side sealed.
 pub fn check(bytes: &[u8]) {
     if let Ok((mut sealer, mut opener)) = side(1).finish(bytes) {
         assert!(is_hello(bytes) && bytes.len() <= MAX_HELLO_BYTES);
@@ -18,7 +18,7 @@ pub fn check(bytes: &[u8]) {
     }
 }
 
-/// Somebody else's, our own, one of a later program, and a key.
+/// Returns the hello of another node, our own, that of a later version, and a key.
 pub fn seeds() -> Vec<Vec<u8>> {
     let later = side(2).hello().replace(":1,", ":2,");
     let key = SwarmKey::from_bytes([1; 32]).reveal();

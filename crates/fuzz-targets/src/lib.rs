@@ -1,13 +1,15 @@
-//! What is held against each decoder: whatever bytes come, it does not panic, its bounds hold, and what it has read it
-//! reads again from what it writes. One module a decoder, for developers only; no program depends on this crate.
+//! The fuzz targets: checks that must hold for each decoder on any input.
 //!
-//! Two run it: libFuzzer by `tools/fuzz`, through the shells in `fuzz/`, and every `./check` by `tests/replay.rs`, with
-//! the seeds and with the inputs that are kept in `fuzz/corpus/TARGET`.
+//! For any bytes, a decoder does not panic and keeps its limits, and a decoded value is the same after encoding and
+//! decoding again. There is one module for each decoder. The crate is for developers only; no program depends on it.
+//!
+//! The targets are run in two ways. `tools/fuzz` runs them with libFuzzer, through the binaries in `fuzz/`. Each `./check`
+//! runs them by `tests/replay.rs`, with the seeds and with the inputs that are kept in `fuzz/corpus/TARGET`.
 //!
 //! To add a target:
-//! 1. its file here, with `check` and `seeds`, and its two lines below: its `pub mod` and its entry in [`TARGETS`];
-//! 2. its shell in `fuzz/targets`, copied from another, and three lines `[[bin]]` in `fuzz/Cargo.toml`;
-//! 3. `tools/fuzz 600 TARGET`, then `tools/fuzz --keep TARGET`, and its corpus goes into the commit.
+//! 1. Add its file here, with `check` and `seeds`. Add its `pub mod` and its entry in [`TARGETS`] below.
+//! 2. Copy a binary in `fuzz/targets`, and add its three lines `[[bin]]` to `fuzz/Cargo.toml`.
+//! 3. Run `tools/fuzz 600 TARGET` and then `tools/fuzz --keep TARGET`. Commit its corpus.
 
 pub mod address;
 pub mod answer;
@@ -36,15 +38,15 @@ pub mod swarm_file;
 /// A decoder under test.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// The name of its module, of its shell in `fuzz/targets` and of its corpus.
+    /// Name of the target's module, of its binary in `fuzz/targets`, and of its corpus.
     pub name: &'static str,
-    /// Reads the bytes with the decoder; panics when the decoder does, or when what it has read cannot be right.
+    /// Decodes the bytes. Panics if the decoder does, or if the decoded value cannot be right.
     pub check: fn(&[u8]),
-    /// Inputs to begin with. They are made by the code itself, so they never grow stale.
+    /// Returns the inputs to begin with. The code creates them, so they never become outdated.
     pub seeds: fn() -> Vec<Vec<u8>>,
 }
 
-/// Every target, by name.
+/// All targets, sorted by name.
 pub const TARGETS: &[Target] = &[
     Target { name: "address", check: address::check, seeds: address::seeds },
     Target { name: "answer", check: answer::check, seeds: answer::seeds },

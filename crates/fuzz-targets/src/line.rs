@@ -1,4 +1,4 @@
-//! A line of the protocol, and the message in it.
+//! Target: a line of the line protocol, and the message in it.
 
 use crate::samples::{peer, record};
 use dcache::{Fingerprint, Time, Validity};
@@ -7,7 +7,7 @@ use routing::{
     MAX_SYMBOLS, MAX_WANTED, Message, Repair, Sketch, Status, Want,
 };
 
-/// Inputs to begin with.
+/// Returns the inputs to begin with.
 pub fn seeds() -> Vec<Vec<u8>> {
     vec![
         Envelope::record(Address::brain(peer()), Address::every_brain(), &record()).encode().into(),
@@ -23,9 +23,10 @@ pub fn seeds() -> Vec<Vec<u8>> {
     ]
 }
 
-/// What must hold of any bytes.
+/// Checks the limits of an envelope, and that the envelope and its message are the same after encoding and parsing.
 pub fn check(bytes: &[u8]) {
-    // A message by itself as well: inside an envelope it is escaped, and the fuzzer would seldom get so far.
+    // The input is also checked as a message alone. Inside an envelope a message is escaped, so the fuzzer would rarely
+    // produce a valid one.
     if let Ok(text) = std::str::from_utf8(bytes) {
         check_payload(text);
     }
@@ -40,7 +41,7 @@ pub fn check(bytes: &[u8]) {
     }
     let line = envelope.encode();
     assert!(!line.contains('\n'));
-    // Written out, what was left to its default stands there, and the line may be longer.
+    // Omitted keys are written with their defaults, so the line may be longer than the input.
     if line.len() <= MAX_LINE_BYTES {
         assert_eq!(Envelope::decode(line.as_bytes()).as_ref(), Ok(&envelope));
     }

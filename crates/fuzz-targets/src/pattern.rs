@@ -1,11 +1,11 @@
-//! A stranger's glob and, on a second line, the bucket that it is held against.
+//! Target: an untrusted glob pattern, and on a second line the bucket to match it against.
 
 use dcache::{BucketPath, Pattern};
 
-/// The bound that dcache keeps to itself.
+/// The limit of dcache, which is private there.
 const MAX_PATTERN_BYTES: usize = 256;
 
-/// Inputs to begin with.
+/// Returns the inputs to begin with.
 pub fn seeds() -> Vec<Vec<u8>> {
     let nested = "{".repeat(128) + &"}".repeat(128);
     ["*", "*/summaries\npri/ID/summaries", "/share/{a,b}*\nshare/a", "/[!a-c]?**\nx/y", "/\\*\n*", &nested]
@@ -13,7 +13,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
         .to_vec()
 }
 
-/// What must hold of any bytes.
+/// Checks that a pattern has a bounded size and can be matched.
 pub fn check(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let (text, of_bucket) = text.split_once('\n').unwrap_or((text, "share/files"));
@@ -22,7 +22,7 @@ pub fn check(bytes: &[u8]) {
         assert_eq!(pattern.as_str(), text);
         assert!(text.len() <= MAX_PATTERN_BYTES);
         if let Ok(bucket) = &bucket {
-            // Either answer may be right; it must be given, and soon.
+            // Both results may be right. The call has to return soon and without a panic.
             let _ = pattern.matches(bucket);
         }
     }
@@ -31,7 +31,7 @@ pub fn check(bytes: &[u8]) {
     }
 }
 
-/// Every bucket has a pattern that is just its path, as long as that is not too long for a pattern.
+/// Checks that the escaped path of a bucket, if it is not too long, is a pattern that matches the bucket.
 fn check_exact(bucket: &BucketPath) {
     let escaped: String = format!("/{bucket}").chars().flat_map(|c| ['\\', c]).collect();
     if let Ok(pattern) = Pattern::new(&escaped) {

@@ -1,4 +1,4 @@
-//! A request to the daemon's control socket: its frame, and what each service reads in it.
+//! Target: a request to the daemon's control socket: its frame, and the request of each service in it.
 
 use crate::samples;
 use content::Content;
@@ -10,13 +10,13 @@ use swarm::protocol::{Batch, Intent, Request, SignedStatement, StatementText, Sw
 use swarm::route_protocol::{RouteProtocol, RouteRequest};
 use transfers::{Destination, Limit, Limits, Order, Transfers};
 
-/// Checks that what is read is written so that it reads back the same.
+/// Checks that a request of any service is the same after encoding and parsing.
 pub fn check(bytes: &[u8]) {
     let Ok(frame) = RequestFrame::parse(bytes) else { return };
     assert!(bytes.len() <= MAX_REQUEST_BYTES);
     let written = frame.encode();
     assert!(!written.contains('\n'));
-    // Written out, an escape may be longer than it was read.
+    // An escape sequence may be longer when it is encoded again.
     if written.len() <= MAX_REQUEST_BYTES {
         assert_eq!(RequestFrame::parse(written.as_bytes()).map(|frame| frame.encode()).ok(), Some(written));
     }

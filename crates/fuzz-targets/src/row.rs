@@ -1,21 +1,21 @@
-//! A row of the store, as a dying disk may give it back.
+//! Target: a row of the record store, possibly damaged by a failing disk.
 
 use crate::samples::record;
 use dcache::{End, Time};
 
-/// Inputs to begin with.
+/// Returns the inputs to begin with.
 pub fn seeds() -> Vec<Vec<u8>> {
     vec![row(End::at(Time(5))), row(End::NEVER)]
 }
 
-/// What must hold of any bytes.
+/// Checks that an accepted row is the same after reading and writing.
 pub fn check(bytes: &[u8]) {
     if let Some(again) = store::reread_row(bytes) {
         assert_eq!(again, bytes);
     }
 }
 
-/// As the store's documentation lays it out.
+/// Returns a row in the layout that the documentation of the store describes.
 fn row(keep: End) -> Vec<u8> {
     let record = record();
     let signature = record.signature();

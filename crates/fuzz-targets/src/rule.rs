@@ -1,13 +1,13 @@
-//! Rules of the routing table, a line each; the last line is the address that they are asked about.
+//! Target: rules of the routing table, one on each line. The last line is the address to resolve.
 
 use crate::samples::peer;
 use routing::{Address, MAX_RULES, MAX_STEPS, Resolution, Rule, Table};
 use std::time::Duration;
 
-/// When everybody was heard, and when is asked.
+/// The time at which a route was learned, and at which the address is resolved.
 const NOW: Duration = Duration::from_secs(60);
 
-/// Inputs to begin with.
+/// Returns the inputs to begin with.
 pub fn seeds() -> Vec<Vec<u8>> {
     let to = Address::brain(peer());
     vec![
@@ -18,7 +18,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
     ]
 }
 
-/// What must hold of any bytes.
+/// Checks that a rule is the same after formatting and parsing, and that resolving terminates within the limits.
 pub fn check(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let (rules, to) = text.rsplit_once('\n').unwrap_or((text, "/dswarm/*/brain"));

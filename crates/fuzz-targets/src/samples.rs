@@ -1,18 +1,18 @@
-//! What the targets' seeds are made of.
+//! Values that the seeds of several targets use.
 
 use dcache::{Data, End, Item, Keypair, Kind, PeerId, Record, Statement, Time, Validity, buckets};
 
-/// A key like any other.
+/// Returns an arbitrary, fixed key pair.
 pub(crate) fn keypair() -> Keypair {
     Keypair::from_seed([1; 32])
 }
 
-/// Its owner.
+/// Returns the peer ID of [`keypair`].
 pub(crate) fn peer() -> PeerId {
     keypair().peer_id()
 }
 
-/// A signed statement.
+/// Returns a record signed by [`keypair`].
 #[expect(clippy::expect_used, reason = "the parts are well within their bounds")]
 pub(crate) fn record() -> Record {
     let bucket = buckets::SHARE_FILES.path();

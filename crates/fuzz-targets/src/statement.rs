@@ -1,9 +1,9 @@
-//! What a stranger proposes or dismisses.
+//! Target: the untrusted payload of a statement.
 
 use crate::samples::record;
 use dcache::{BucketPath, Digest, MAX_DATA_BYTES, MAX_PAYLOAD_BYTES, Statement, StatementError};
 
-/// Inputs to begin with.
+/// Returns the inputs to begin with.
 pub fn seeds() -> Vec<Vec<u8>> {
     vec![
         record().statement().payload().into_owned().into(),
@@ -11,7 +11,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
     ]
 }
 
-/// What must hold of any bytes.
+/// Checks the limits of a statement, and that it is the same after encoding and parsing.
 pub fn check(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let Ok(read) = Statement::parse(text) else { return };
@@ -29,7 +29,7 @@ pub fn check(bytes: &[u8]) {
                 (read.kind(), read.item(), read.validity())
             );
         }
-        // Written out, an escape may be longer than it was read.
+        // An escape sequence may be longer when it is encoded again.
         Err(error) => assert!(matches!(error, StatementError::Length(_)), "{error}"),
     }
 }

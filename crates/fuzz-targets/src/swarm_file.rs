@@ -1,21 +1,21 @@
-//! A swarm file, which people pass around.
+//! Target: a swarm file, which people exchange.
 
 use crate::samples;
 use dcache::{MAX_SWARM_FILE_BYTES, SwarmFile};
 
-/// Whatever is read is written so that it reads back the same, and makes a policy.
+/// Checks that a swarm file gives a policy with roots, and that it is the same after writing and parsing.
 pub fn check(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let Ok(read) = SwarmFile::parse(text) else { return };
     assert!(text.len() <= MAX_SWARM_FILE_BYTES && !read.policy().roots().is_empty());
-    // Written out, what was left to its default stands there, and the file may be longer.
+    // Omitted keys are written with their defaults, so the file may be longer than the input.
     let written = read.to_toml();
     if written.len() <= MAX_SWARM_FILE_BYTES {
         assert_eq!(SwarmFile::parse(&written).as_ref(), Ok(&read));
     }
 }
 
-/// One with everything, and one with as little as possible.
+/// Returns a swarm file with all keys, and one with the required keys only.
 pub fn seeds() -> Vec<Vec<u8>> {
     let (root, key) = (samples::peer(), seal::SwarmKey::from_bytes([1; 32]).reveal());
     let full = format!(

@@ -1,4 +1,4 @@
-//! Every target reads its seeds and the inputs that the fuzzer found worth keeping: what was once right stays right.
+//! Replays to every target its seeds, and the inputs that were kept from the fuzzer, as a regression test.
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use fuzz_targets::{TARGETS, Target};
@@ -7,12 +7,12 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-/// The workspace of the fuzzer.
+/// Returns the folder of the fuzzer's workspace.
 fn fuzz() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz")
 }
 
-/// The names in a folder, in their order; none when there is no such folder.
+/// Returns the names of the files in a folder. A missing folder has none.
 fn names(folder: &Path) -> BTreeSet<String> {
     let entries = fs::read_dir(folder).into_iter().flatten();
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
@@ -22,12 +22,12 @@ fn targets() -> BTreeSet<String> {
     TARGETS.iter().map(|target| target.name.to_owned()).collect()
 }
 
-/// Whether the target accepts the input.
+/// Returns whether the target accepts the input without a panic.
 fn passes(target: &Target, input: &[u8]) -> bool {
     catch_unwind(AssertUnwindSafe(|| (target.check)(input))).is_ok()
 }
 
-/// The inputs that a target refuses, by the place to find them again.
+/// Returns where to find the inputs with which a target panics.
 fn refused(target: &Target) -> Vec<String> {
     let corpus = fuzz().join("corpus").join(target.name);
     let seeds = (target.seeds)().into_iter().enumerate();
@@ -44,23 +44,26 @@ fn every_kept_input_and_every_seed_passes() {
     let refused: Vec<String> = TARGETS.iter().flat_map(refused).collect();
     assert!(
         refused.is_empty(),
-        "these inputs made their target panic (each panic is told above): {refused:#?}"
+        "these inputs made their target panic (each panic message is above): {refused:#?}"
     );
 }
 
 #[test]
-fn every_target_has_a_shell_and_a_corpus_and_neither_is_without_a_target() {
+fn the_targets_their_binaries_and_their_corpora_match() {
     let shells = names(&fuzz().join("targets"));
     assert_eq!(shells, targets().iter().map(|name| format!("{name}.rs")).collect());
     let corpus = fuzz().join("corpus");
     assert_eq!(names(&corpus), targets());
     for target in targets() {
-        assert!(!names(&corpus.join(&target)).is_empty(), "tools/fuzz --keep {target} has never been run");
+        assert!(
+            !names(&corpus.join(&target)).is_empty(),
+            "the corpus is empty: run tools/fuzz --keep {target}"
+        );
     }
 }
 
 #[test]
-fn a_panic_is_noticed() {
+fn a_panic_of_a_target_is_detected() {
     let fragile =
         Target { name: "fragile", check: |bytes| assert!(bytes.is_empty()), seeds: || vec![vec![], vec![1]] };
     assert_eq!(refused(&fragile), ["seed 1 of fragile"]);

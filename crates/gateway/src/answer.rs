@@ -1,4 +1,4 @@
-//! From a request to its answer, by the form that is wanted and the kind of the content.
+//! Answers a request according to the requested format and the kind of content.
 use http_server::Response;
 use ipfs::dag::{self, Node as DagNode};
 

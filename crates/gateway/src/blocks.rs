@@ -1,4 +1,4 @@
-//! The source of the blocks of one answer: the node's store, and peers.
+//! Provides the blocks of one answer, from the node's store or from peers.
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,25 +11,25 @@ use tokio::task::JoinSet;
 
 use crate::content_error::ContentError;
 
-/// Blocks beyond the next one that are requested from peers ahead of time.
+/// Maximum number of blocks after the next one that are requested from peers ahead of time.
 pub(crate) const AHEAD: usize = 16;
 
-/// Returns the peers that are said to have what is below a root, with their addresses.
+/// A function that returns the known holders of the content below a root, with their addresses.
 pub type Holders = Arc<dyn Fn(Cid) -> BoxFuture<'static, Vec<Provider>> + Send + Sync>;
 
-/// A node with what it needs to fetch blocks that it does not have.
+/// The node, and the settings for fetching blocks that it does not have.
 pub(crate) struct Source {
     pub(crate) node: Node,
-    /// Time to wait for one block.
+    /// Timeout for one block.
     pub(crate) limit: Duration,
     pub(crate) holders: Holders,
 }
 
-/// The source of what is below one root.
+/// The source of the blocks below one root.
 struct Below {
     source: Source,
     root: Cid,
-    /// The meeting with those who have it, from the first time that a block is not here.
+    /// Keeps the node connected to the holders and neighbours. Created when the first block is missing.
     meeting: OnceCell<Meeting>,
 }
 
@@ -44,18 +44,18 @@ impl Below {
     }
 }
 
-/// The blocks that one answer needs, one after the other.
+/// Reads the blocks of one answer, and requests later ones ahead of time.
 pub(crate) struct Blocks {
     below: Arc<Below>,
     only_cached: bool,
-    /// The blocks that were requested last, so that none is requested twice.
+    /// The blocks of the last call of [`Blocks::expect`]. They are not requested a second time.
     asked: Vec<Cid>,
-    /// Running requests for blocks to come. A block that arrives goes into the store.
+    /// Running requests for later blocks. A block that arrives goes into the store.
     ahead: JoinSet<()>,
 }
 
 impl Blocks {
-    /// The blocks below a root; with `only_cached` only those that are here.
+    /// Creates a reader of the blocks below a root. With `only_cached`, it returns only blocks that are stored here.
     pub(crate) fn new(source: Source, root: Cid, only_cached: bool) -> Self {
         Self::below(Arc::new(Below { source, root, meeting: OnceCell::new() }), only_cached)
     }
@@ -64,22 +64,22 @@ impl Blocks {
         Self { below, only_cached, asked: Vec::new(), ahead: JoinSet::new() }
     }
 
-    /// The same blocks, to be read from another position.
+    /// Creates a second reader of the same blocks.
     pub(crate) fn again(&self) -> Self {
         Self::below(self.below.clone(), self.only_cached)
     }
 
-    /// Returns whether only blocks that are here are given.
+    /// Returns whether only blocks that are stored here are returned.
     pub(crate) fn is_only_cached(&self) -> bool {
         self.only_cached
     }
 
-    /// Returns whether a block is here.
+    /// Returns whether a block is stored here.
     pub(crate) fn has(&self, cid: &Cid) -> bool {
         self.below.source.node.store().contains(cid)
     }
 
-    /// Returns a block, checked against its hash.
+    /// Returns a block, verified against its hash.
     pub(crate) async fn get(&self, cid: Cid) -> Result<Bytes, ContentError> {
         if self.only_cached {
             let stored = self.below.source.node.stored_block(cid).await?;
@@ -88,7 +88,7 @@ impl Blocks {
         Ok(self.below.get(cid).await?)
     }
 
-    /// Requests blocks from peers that will be needed soon and are not here.
+    /// Requests blocks from peers that will be needed soon and are not stored here.
     pub(crate) fn expect(&mut self, cids: Vec<Cid>) {
         while self.ahead.try_join_next().is_some() {}
         if self.only_cached {
@@ -100,7 +100,7 @@ impl Blocks {
             }
             let (below, cid) = (self.below.clone(), *cid);
             self.ahead.spawn(async move {
-                // The reader asks for it again and gets the error then.
+                // An error is ignored here: the reader requests the block again and reports the error then.
                 let _ = below.get(cid).await;
             });
         }

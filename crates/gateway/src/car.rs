@@ -1,4 +1,4 @@
-//! CARs of version 1: blocks with their CIDs, one after the other (ipld.io/specs/transport/car/carv1).
+//! Answers with CARs of version 1: a header, then blocks with their CIDs (ipld.io/specs/transport/car/carv1).
 mod frame;
 mod links;
 mod walk;
@@ -20,7 +20,7 @@ use crate::resolved_request::{ResolvedRequest, tag};
 use links::links;
 use walk::{Below, Walk};
 
-/// Answers with the blocks of the path and of the content at its end.
+/// Answers with the blocks of the path, and the blocks of the content at its end that are in the scope.
 pub(crate) async fn answer(
     asked: ResolvedRequest,
     scope: Scope,
@@ -49,14 +49,14 @@ pub(crate) async fn answer(
     Ok(head.body(body::chunks(first, walk))?)
 }
 
-/// Returns a number that differs for each choice of blocks and their order.
+/// Returns a number that differs for each selection of blocks, for the entity tag.
 fn variant(asked: &ResolvedRequest, scope: Scope, dups: bool) -> u64 {
     let mut hasher = SipHasher13::new();
     format!("{} {scope:?} {dups}", asked.request.target).hash(&mut hasher);
     hasher.finish()
 }
 
-/// Returns the blocks that follow after the one at the end of the path.
+/// Returns the blocks that follow the block at the end of the path.
 fn below(cid: &Cid, block: &Bytes, scope: Scope) -> Result<Below, ContentError> {
     match scope {
         Scope::Block => Ok(Below::nothing()),
@@ -72,11 +72,11 @@ fn below(cid: &Cid, block: &Bytes, scope: Scope) -> Result<Below, ContentError> 
     }
 }
 
-/// Returns the file of this block, or none if it is something else, of which one block is the whole entity.
+/// Returns the file with this root block. Returns `None` for other content, whose entity is this block alone.
 fn entity(cid: &Cid, block: &Bytes) -> Result<Option<FileNode>, ContentError> {
     match dag::node(cid, block) {
         Ok(Node::File { .. }) => Ok(Some(FileNode::read(cid, block)?)),
-        // The blocks of a sharded directory are many; one alone would be taken for all of them.
+        // The entity of a sharded directory has many blocks. A client would take one block for the whole entity.
         Err(error @ DagError::Unsupported(_, "sharded (HAMT) directory")) => Err(error.into()),
         Ok(Node::Directory { .. }) | Err(_) => Ok(None),
     }

@@ -1,4 +1,4 @@
-//! Reasons why a request for content is answered without it.
+//! Reasons why a request is answered without content, and their HTTP statuses.
 use http::StatusCode;
 use http_server::Refusal;
 use ipfs::Cid;
@@ -6,34 +6,34 @@ use ipfs::dag::DagError;
 use ipfs::node::BlockError;
 use ipfs::unixfs::SeekError;
 
-/// An error of following a path or of reading content.
+/// An error while resolving a path or reading content.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ContentError {
-    /// A block cannot be had.
+    /// A block is not available.
     #[error(transparent)]
     Block(#[from] BlockError),
-    /// A block is not what its place in the DAG needs.
+    /// A block cannot be decoded, or is not supported.
     #[error(transparent)]
     Dag(#[from] DagError),
-    /// A file does not fit together.
+    /// The blocks of a file contradict each other.
     #[error(transparent)]
     Seek(#[from] SeekError),
-    /// The head of the answer is malformed, which is a fault of the gateway.
+    /// The head of the answer is malformed. This is a bug of the gateway.
     #[error(transparent)]
     Head(#[from] http::Error),
-    /// The request was refused before any content was looked at.
+    /// The request is malformed, not supported, or names an entry that does not exist.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// Only content that is here is wanted.
-    #[error("the block {0} is not here")]
+    /// The client accepts only stored content, and this block is not stored.
+    #[error("the block {0} is not stored on this node")]
     NotCached(Cid),
-    /// There is no IPFS node now.
-    #[error("the IPFS node does not run at the moment; ask again")]
+    /// The IPFS node is not running.
+    #[error("the IPFS node is not running at the moment; try again later")]
     NoNode,
-    /// Another codec is wanted than the one that the content has.
-    #[error("content is not converted from one codec to another here")]
+    /// The client wants another codec than that of the content.
+    #[error("this gateway does not convert content to another codec")]
     NoConversion,
-    /// A DAG is beyond the limits of a CAR.
+    /// The DAG exceeds the limits of a CAR.
     #[error("the DAG is too deep, too wide, or has too many blocks to tell which were sent already")]
     TooLarge,
 }
@@ -60,9 +60,7 @@ fn of_block(error: BlockError) -> Refusal {
     match error {
         BlockError::TimedOut { .. } => Refusal::new(
             StatusCode::GATEWAY_TIMEOUT,
-            format!(
-                "{error}: nobody who can be reached has it, or the way to it is too slow; ask again later"
-            ),
+            format!("{error}: no reachable peer has it, or the connection is too slow; try again later"),
         ),
         BlockError::UnknownHash(_) => Refusal::not_implemented(error.to_string()),
         BlockError::Store(_) | BlockError::Fetch(_) => Refusal::internal(error.to_string()),
@@ -73,8 +71,8 @@ fn of_block(error: BlockError) -> Refusal {
 fn of_dag(error: &DagError) -> Refusal {
     match error {
         DagError::Unsupported(..) => Refusal::not_implemented(error.to_string()),
-        DagError::Codec(..) => Refusal::bad_request(format!("{error}; ?format=raw gives the block itself")),
-        // By the specification, a path that ends at an invalid node does not exist.
+        DagError::Codec(..) => Refusal::bad_request(format!("{error}; ?format=raw returns the block itself")),
+        // The specification treats a path that ends at an invalid node as a path that does not exist.
         DagError::Malformed(_) | DagError::TooManyLinks(_) => Refusal::not_found(error.to_string()),
     }
 }

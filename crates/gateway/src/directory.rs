@@ -1,4 +1,4 @@
-//! Directories: their `index.html`, or a page that lists them.
+//! Answers with a directory's `index.html`, or with a page that lists the directory.
 use http::response::Builder;
 use http::{StatusCode, header};
 use http_server::{Response, body};
@@ -10,18 +10,18 @@ use crate::file::File;
 use crate::listing;
 use crate::resolved_request::{ResolvedRequest, tag};
 
-/// The name of the page that stands for its directory.
+/// Name of the file that is served instead of a list.
 const INDEX: &str = "index.html";
-/// Caching of a list: its content never changes, its looks may.
+/// Value of `Cache-Control` for a list. The entries never change, but the layout of the page may.
 const LIST_CACHING: &str = "public, max-age=604800, stale-while-revalidate=2678400";
 
-/// What a browser lets the list do: nothing but load its own style, and save the files to which it links.
+/// Value of `Content-Security-Policy` for a list. The page may only use its own style and download linked files.
 const LIST_POLICY: &str = "sandbox allow-downloads; default-src 'none'; style-src 'unsafe-inline'";
 
 /// Answers for a directory with these entries.
 pub(crate) async fn answer(asked: ResolvedRequest, links: Vec<Link>) -> Result<Response, ContentError> {
     if !asked.request.target.is_directory {
-        // Without the slash, relative links of a page in it would lead elsewhere.
+        // Without the slash, relative links of the page would be resolved against the parent directory.
         let place = asked.request.target.with_slash() + &asked.request.query_text;
         let head = Builder::new().status(StatusCode::MOVED_PERMANENTLY);
         return Ok(head.header(header::LOCATION, place).body(body::whole(""))?);

@@ -1,7 +1,9 @@
-//! The header `Content-Disposition`: under which name a browser saves content.
+//! The header `Content-Disposition`: whether a browser saves or shows content, and the file name.
 use crate::request::encode;
 
-/// The header for a name. Quotes and what is not plain ASCII are left to the second, encoded form.
+/// Returns the header's value for a name.
+///
+/// A name with quotes or characters outside of printable ASCII is given twice: with `_` for these, and encoded.
 pub(crate) fn header(is_attachment: bool, name: Option<&str>) -> String {
     let kind = if is_attachment { "attachment" } else { "inline" };
     let Some(name) = name else {
@@ -20,7 +22,7 @@ mod tests {
     use super::header;
 
     #[test]
-    fn names_come_in_ascii_and_as_they_are() {
+    fn a_name_outside_ascii_is_given_in_ascii_and_encoded() {
         assert_eq!(header(true, None), "attachment");
         assert_eq!(header(false, Some("a b.pdf")), "inline; filename=\"a b.pdf\"");
         assert_eq!(

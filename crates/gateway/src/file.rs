@@ -1,4 +1,4 @@
-//! Files, and ranges of them.
+//! Answers with files and ranges of files.
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -13,34 +13,34 @@ use crate::content_error::ContentError;
 use crate::resolved_request::{ResolvedRequest, tag};
 use crate::{disposition, media};
 
-/// Size in bytes above which a node cannot be a leaf: that of the largest block.
+/// Maximum size of a leaf, in bytes: the maximum size of a block. A larger part of a file has blocks below it.
 const MAX_LEAF: u64 = 2 * 1024 * 1024;
 
-/// A file that is being answered.
+/// A file to answer with.
 pub(crate) struct File {
-    /// The root, which names this version of the file.
+    /// CID of the root block. It identifies this version of the file.
     pub(crate) cid: Cid,
-    /// The node that the root block holds.
+    /// The decoded root block.
     pub(crate) root: FileNode,
-    /// The name under which it was found.
+    /// The file's name in its directory, if there is one.
     pub(crate) name: Option<String>,
-    /// The media type, if it is known otherwise than by the name.
+    /// The media type, or `None` to derive it from the name or the content.
     pub(crate) media_type: Option<&'static str>,
 }
 
 impl File {
-    /// A file of UnixFS.
+    /// Decodes the root block of a UnixFS file.
     pub(crate) fn read(cid: Cid, block: &Bytes, name: Option<String>) -> Result<Self, ContentError> {
         Ok(Self { cid, root: FileNode::read(&cid, block)?, name, media_type: None })
     }
 
-    /// One block as it is.
+    /// Makes a file whose content is one block as it is.
     pub(crate) fn block(cid: Cid, block: Bytes, media_type: &'static str) -> Self {
         let root = FileNode { size: block.len() as u64, data: block, parts: Vec::new() };
         Self { cid, root, name: None, media_type: Some(media_type) }
     }
 
-    /// The answer, without a body when only the head is wanted.
+    /// Returns the answer. It has no body if only the head is requested.
     pub(crate) async fn answer(
         self,
         asked: ResolvedRequest,
@@ -62,13 +62,13 @@ impl File {
         if asked.request.is_head {
             return Ok(head.body(body::whole(""))?);
         }
-        // The first chunk is read before the status is sent, so that the status can say that there is no content.
+        // The first chunk is read before the status is sent, so that a failure to read it can change the status.
         let mut reading = Reading::new(asked.blocks, self.root, range);
         let first = reading.next().await?;
         Ok(head.body(body::chunks(first, reading))?)
     }
 
-    /// Returns the media type by the name that was asked for, by the file's own name, or by its first bytes.
+    /// Returns the media type by the parameter `filename`, by the file's own name, or by its first bytes.
     async fn media_type(&self, asked: &ResolvedRequest) -> Result<&'static str, ContentError> {
         if let Some(media_type) = self.media_type {
             return Ok(media_type);
@@ -83,7 +83,7 @@ impl File {
     }
 }
 
-/// Adds the headers that tell the bytes of the answer, and the name to save them under.
+/// Adds the headers that describe the range of bytes, and the name to save them under.
 fn describe(
     head: Builder,
     asked: &ResolvedRequest,
@@ -107,10 +107,10 @@ fn unsatisfiable(size: u64) -> Result<Response, ContentError> {
     let head = Builder::new().status(StatusCode::RANGE_NOT_SATISFIABLE);
     let head = head.header(header::CONTENT_RANGE, format!("bytes */{size}"));
     let head = head.header(header::CONTENT_TYPE, "text/plain; charset=utf-8");
-    Ok(head.body(body::whole("there are no such bytes in this file\n"))?)
+    Ok(head.body(body::whole("the file has no bytes in this range\n"))?)
 }
 
-/// Returns the header `Content-Disposition`: a browser never shows a raw block.
+/// Returns the value of the header `Content-Disposition`. A raw block is always an attachment, never shown by a browser.
 fn disposition(asked: &ResolvedRequest) -> Option<String> {
     let query = &asked.request.query;
     let (filename, extension) = (query.filename.as_deref(), asked.attachment());
@@ -123,7 +123,9 @@ fn disposition(asked: &ResolvedRequest) -> Option<String> {
     }
 }
 
-/// Checks that all blocks of a range are here, when only those are wanted. Reads the nodes that must have others below.
+/// Checks that all blocks of a range are stored here, if the client accepts only stored content.
+///
+/// Reads only the blocks that must have others below them.
 async fn check_cached(blocks: &Blocks, root: &FileNode, range: &Range<u64>) -> Result<(), ContentError> {
     if !blocks.is_only_cached() {
         return Ok(());
@@ -142,11 +144,11 @@ async fn check_cached(blocks: &Blocks, root: &FileNode, range: &Range<u64>) -> R
     Ok(())
 }
 
-/// A reader of a range, block by block.
+/// Reads a range of a file, block by block.
 pub(crate) struct Reading {
     blocks: Blocks,
     cursor: Cursor,
-    /// The bytes of the root itself.
+    /// The bytes of the range that are in the root block itself.
     first: Bytes,
 }
 

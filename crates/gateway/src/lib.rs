@@ -1,16 +1,16 @@
-//! Content by CID over HTTP: a read-only IPFS gateway at `http://127.0.0.1:6080/ipfs/CID/path`.
+//! A read-only IPFS gateway: serves content by CID over HTTP at `http://127.0.0.1:6080/ipfs/CID/path`.
 //!
-//! It follows the path gateway and the trustless gateway of the IPFS specifications (specs.ipfs.tech/http-gateways):
-//! files with ranges, directories, single blocks, and CARs. Blocks that are not here are fetched from those
-//! who are said to have them, and from neighbours.
-//! Blocks are checked against their hash, and however large a file is, one block of it is held at a time. The listener,
-//! its limits, and the protection against pages of other sites are those of the crate `http_server`.
+//! It implements the path gateway and the trustless gateway of the IPFS specifications (specs.ipfs.tech/http-gateways):
+//! files with ranges, directories, single blocks, and CARs (content archives). Blocks that are not stored on this node are
+//! fetched from the holders of the content, and from neighbours. Every block is verified against its hash. The gateway
+//! keeps only one block of a file in memory at a time, however large the file is. The listener, its limits, and the
+//! protection against pages of other sites belong to the crate `http_server`.
 //!
-//! - [`request`]: reads what a client asks for from the head of its request; pure.
+//! - [`request`]: parses the head of a request; pure.
 //! - [`routes()`]: the gateway as a set of routes of an HTTP server.
 //!
-//! Not implemented: IPNS, TAR, sharded directories, and conversions between codecs. Requests for them are answered with
-//! the status 406 or 501 and a sentence that says so.
+//! Not implemented are IPNS, TAR, sharded directories, and conversions between codecs. Requests for them are answered with
+//! the status 406 or 501 and a message that says so.
 
 mod answer;
 mod blocks;

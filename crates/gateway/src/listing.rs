@@ -1,4 +1,4 @@
-//! The page that lists a directory. All names come from strangers.
+//! The HTML page that lists a directory. All names in it are untrusted.
 use std::fmt::Write as _;
 
 use bytes::Bytes;
@@ -9,15 +9,15 @@ use ipfs::unixfs::is_safe_name;
 
 use crate::request::{Target, encode};
 
-/// Counted up when the page changes, so that caches notice.
+/// Version of the page's layout. Increase it when the page changes, so that caches refetch the page.
 pub(crate) const VERSION: u32 = 1;
-/// How many entries are written at one time.
+/// Number of entries in one chunk of the page.
 const CHUNK: usize = 64;
 
 const STYLE: &str = "body{font:16px/1.5 sans-serif;margin:2em}td{padding:0 1.5em 0 0}\
     td.size{text-align:right}code{color:#666;font-size:75%}";
 
-/// The page, in chunks.
+/// Returns the page in chunks.
 pub(crate) fn page(target: &Target, cid: Cid, links: Vec<Link>) -> impl Stream<Item = Bytes> + Send + use<> {
     let (head, base) = (head(target, cid), target.with_slash());
     let rows = stream::iter(links).chunks(CHUNK).map(move |links| {
@@ -45,18 +45,18 @@ fn head(target: &Target, cid: Cid) -> String {
 
 fn row(text: &mut String, base: &str, link: &Link) {
     let name = escape(&link.name);
-    // A name that can be no entry cannot be asked for either.
+    // An entry with an unsafe name cannot be requested by a path, so it gets no link.
     let name = match is_safe_name(&link.name) {
         true => format!("<a href=\"{base}{}\">{name}</a>", encode(&link.name)),
         false => name,
     };
     let (size, cid) = (link.total_size, link.cid);
-    // Writing into a string does not fail.
+    // Writing into a string cannot fail.
     let _ =
         writeln!(text, "<tr><td>{name}</td><td class=\"size\">{size}</td><td><code>{cid}</code></td></tr>");
 }
 
-/// Text as it may stand in a page. What would turn the writing round, or is no character to be seen, is replaced.
+/// Escapes text for HTML. Replaces control characters, and characters that change the direction of the text.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn names_cannot_become_part_of_the_page() {
+    fn names_cannot_become_markup() {
         let page = rendered(&["<script>alert('1')</script>", "a\"b", "x\u{202e}gpj.exe", "new\nline"]);
         assert!(!page.contains("<script"), "{page}");
         assert!(page.contains("<td>new\u{fffd}line</td>") || page.contains(">new\u{fffd}line</a>"), "{page}");
@@ -99,14 +99,14 @@ mod tests {
     }
 
     #[test]
-    fn names_that_cannot_be_asked_for_are_no_links() {
+    fn unsafe_names_are_not_links() {
         let page = rendered(&["..", "a/b", ""]);
-        // The one link is the page's own.
+        // The only link is the one to the parent directory.
         assert_eq!(page.matches("<a href").count(), 1, "{page}");
     }
 
     #[test]
-    fn all_entries_are_there_however_many() {
+    fn a_large_directory_is_listed_completely() {
         let names: Vec<String> = (0..1000).map(|number| format!("{number:04}.bag")).collect();
         let page = rendered(&names.iter().map(String::as_str).collect::<Vec<_>>());
         assert!(names.iter().all(|name| page.contains(&format!(">{name}</a>"))));

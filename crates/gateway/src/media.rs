@@ -1,10 +1,12 @@
-//! The type of content in HTTP: by its name, or else by its first bytes, and then nothing that a browser would run.
+//! Determines the media type of content by its name, or else by its first bytes.
+//!
+//! The first bytes never give a type that a browser would execute.
 
-/// What nobody knows more about.
+/// Media type of content whose type is unknown.
 pub(crate) const UNKNOWN: &str = "application/octet-stream";
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// The type that the extension of a name stands for.
+/// Returns the media type for the extension of a name, if it is known.
 pub(crate) fn by_name(name: &str) -> Option<&'static str> {
     let (stem, extension) = name.rsplit_once('.')?;
     if stem.is_empty() {
@@ -15,7 +17,7 @@ pub(crate) fn by_name(name: &str) -> Option<&'static str> {
     found.map(|(media_type, _)| *media_type)
 }
 
-/// The type that the first bytes show, among those that are safe to guess.
+/// Returns the media type that the first bytes indicate, among those that are safe to guess.
 pub(crate) fn by_content(first: &[u8]) -> &'static str {
     let found =
         MAGIC.iter().find(|(_, at, magic)| first.get(*at..).is_some_and(|rest| rest.starts_with(magic)));
@@ -26,7 +28,7 @@ pub(crate) fn by_content(first: &[u8]) -> &'static str {
     }
 }
 
-/// Whether it is UTF-8 without control characters, perhaps cut off in the midst of a character.
+/// Returns whether the bytes are UTF-8 text without control characters. The last character may be cut off.
 fn is_text(first: &[u8]) -> bool {
     let valid = match std::str::from_utf8(first) {
         Ok(text) => text,
@@ -102,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_tell_the_type() {
+    fn the_extension_of_a_name_determines_the_type() {
         assert_eq!(by_name("a.b.HTML"), Some("text/html; charset=utf-8"));
         assert_eq!(by_name("run.bag"), Some("application/x-bag"));
         for unknown in ["", "bag", ".bag", "a.", "a.ht ml", "a.unheard"] {
@@ -111,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn content_never_becomes_what_a_browser_runs() {
+    fn content_never_gets_a_type_that_a_browser_executes() {
         assert_eq!(by_content(b"<html><script>"), TEXT);
         assert_eq!(by_content(b"<svg>"), TEXT);
         assert_eq!(by_content("Grüße\n".as_bytes()), TEXT);

@@ -1,4 +1,4 @@
-//! What a client asks for, read from the head of its request. Pure: no clock, no file, no block.
+//! Parses the head of a client's request. Pure: reads no clock, file or block.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod accept;
@@ -23,68 +23,68 @@ pub(crate) use target::{USAGE, encode};
 /// The depth, below the end of the path, of the blocks of a CAR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// The one block at the end of the path.
+    /// Only the block at the end of the path.
     Block,
-    /// The blocks of the file, or of the directory itself; of a file those of a range, when one is given.
+    /// The blocks of the file, or of the directory without its entries. With a range, only the file's blocks in the range.
     Entity(Option<EntityBytes>),
-    /// All blocks below.
+    /// The block at the end of the path, and all blocks below it.
     All,
 }
 
 /// The form of the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// The file, or a page about the directory.
+    /// The file, or a page that lists the directory.
     Plain,
-    /// Content of this codec as it is.
+    /// Content of this codec, without conversion.
     Codec(Codec),
-    /// One block.
+    /// A single raw block.
     Raw,
-    /// Blocks with their CIDs.
+    /// A CAR: blocks with their CIDs.
     Car {
-        /// The blocks.
+        /// The blocks to include.
         scope: Scope,
-        /// Whether a block that is linked again is sent again.
+        /// Whether a block is sent once for each link to it.
         dups: bool,
     },
 }
 
-/// A request of a client.
+/// A parsed request of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// Where the content is.
+    /// The path of the content.
     pub target: Target,
-    /// The form in which it is wanted.
+    /// The requested format.
     pub format: Format,
-    /// The address that has this form as its only one, when the form was chosen by a header.
+    /// The value of `Content-Location`: an address with this format only. Set if a header chose the format.
     pub location: Option<String>,
-    /// The parameters.
+    /// The query parameters, parsed.
     pub query: Query,
-    /// The parameters as they came, with their question mark.
+    /// The query parameters as text, with their question mark; empty if there are none.
     pub query_text: String,
-    /// The bytes that are wanted, if not all.
+    /// The requested byte range, or `None` for all bytes.
     pub range: Option<ByteRange>,
-    /// The tag to which the range belongs, if one was given.
+    /// The entity tag of `If-Range`: the range is valid only for this version.
     pub if_range: Option<String>,
     /// The versions that the client has already.
     pub known: Option<Known>,
-    /// Whether only content that is here is wanted.
+    /// Whether the client accepts only content that is stored on this node.
     pub only_if_cached: bool,
-    /// Whether only the head of the answer is wanted.
+    /// Whether only the head of the answer is requested.
     pub is_head: bool,
 }
 
 impl Request {
-    /// Reads the head of a request that has passed [`http_server::check_head`].
+    /// Parses the head of a request that has passed [`http_server::check_head`].
     ///
     /// # Errors
-    /// The refusal to answer with, when it asks for nothing that can be given.
+    /// Returns the refusal to answer with if the request is malformed or not supported.
     pub fn read(head: &RequestHead) -> Result<Self, Refusal> {
         let target = Target::read(head.uri.path())?;
         check_service_worker(&head.headers, &target)?;
         let query_text = head.uri.query().unwrap_or_default();
         let query = Query::read(query_text)?;
-        // It goes into headers again.
+        // The text becomes part of response headers, so control characters are encoded.
         let query_text = &utf8_percent_encode(query_text, CONTROLS).to_string();
         let format = format(&query, &head.headers)?;
         Ok(Self {
@@ -102,7 +102,8 @@ impl Request {
     }
 }
 
-/// Refuses a service worker for `/ipfs/CID`, which would control all CIDs; below `/ipfs/CID/` it controls only its own.
+/// Refuses a service worker for `/ipfs/CID`, which would control the pages of all CIDs. A worker below `/ipfs/CID/`
+/// controls only the pages of its own CID.
 fn check_service_worker(headers: &HeaderMap, target: &Target) -> Result<(), Refusal> {
     let is_worker = texts(headers, "service-worker").any(|value| value == "script");
     match is_worker && target.names.is_empty() && !target.is_directory {
@@ -122,7 +123,7 @@ fn format(query: &Query, headers: &HeaderMap) -> Result<Format, Refusal> {
         Kind::Codec(codec) => Ok(Format::Codec(codec)),
         Kind::Plain | Kind::Unspoken => Ok(Format::Plain),
         Kind::Car { dups } => {
-            // Chosen by its name, a CAR still is as the header wants CARs, if it says that.
+            // If the parameter chose the CAR, the header may still say whether duplicates are wanted.
             let of_header =
                 accepts().ok().and_then(|kind| if let Kind::Car { dups } = kind { dups } else { None });
             car(query, dups.or(of_header))
@@ -133,14 +134,14 @@ fn format(query: &Query, headers: &HeaderMap) -> Result<Format, Refusal> {
 fn car(query: &Query, dups: Option<bool>) -> Result<Format, Refusal> {
     let is = |value: &Option<String>, fits: fn(&str) -> bool| value.as_deref().is_none_or(fits);
     if !is(&query.car_version, accept::is_version) {
-        return Err(Refusal::bad_request("CARs are made of version 1 here"));
+        return Err(Refusal::bad_request("only version 1 of CARs is supported"));
     }
     if !is(&query.car_order, accept::is_order) {
-        return Err(Refusal::bad_request("the blocks of CARs come in the order dfs here"));
+        return Err(Refusal::bad_request("only the order dfs of the blocks of CARs is supported"));
     }
     let asked = query.car_dups.as_deref().map(accept::duplicates);
     let dups = match asked {
-        Some(None) => return Err(Refusal::bad_request("car-dups is y or n")),
+        Some(None) => return Err(Refusal::bad_request("car-dups has to be y or n")),
         Some(asked) => asked,
         None => dups,
     };
@@ -149,19 +150,19 @@ fn car(query: &Query, dups: Option<bool>) -> Result<Format, Refusal> {
 
 fn scope(query: &Query) -> Result<Scope, Refusal> {
     let wrong_bytes =
-        || Refusal::bad_request("entity-bytes is FROM:TO, for example 0:1023, 1024:* or -1024:*");
+        || Refusal::bad_request("entity-bytes has to be FROM:TO, for example 0:1023, 1024:* or -1024:*");
     let bytes = query.entity_bytes.as_deref().map(EntityBytes::read);
     let bytes = bytes.map(|bytes| bytes.ok_or_else(wrong_bytes)).transpose()?;
     match (query.dag_scope.as_deref(), bytes) {
         (None, None) | (Some("all"), None) => Ok(Scope::All),
-        // A range means the entity, whatever else is said, but for one block there is no range.
+        // A range selects the entity, except with the scope `block`, where it is ignored.
         (None | Some("all" | "entity"), bytes) => Ok(Scope::Entity(bytes)),
         (Some("block"), _) => Ok(Scope::Block),
-        (Some(_), _) => Err(Refusal::bad_request("dag-scope is block, entity or all")),
+        (Some(_), _) => Err(Refusal::bad_request("dag-scope has to be block, entity or all")),
     }
 }
 
-/// Returns the address that has the form as its only one, when the header `Accept` chose it.
+/// Returns an address that names the format by a parameter, if the header `Accept` chose the format.
 fn location(target: &Target, query: &Query, query_text: &str, format: Format) -> Option<String> {
     let name = match format {
         _ if query.format.is_some() => return None,

@@ -1,4 +1,4 @@
-//! The lookup of a path: from the root to the block at its end.
+//! Resolves a path: follows its names from the root to the block at its end.
 use bytes::Bytes;
 use http_server::Refusal;
 use ipfs::Cid;
@@ -11,11 +11,11 @@ use crate::request::{Codec, Target};
 /// The block at the end of a path.
 #[derive(Clone, Debug)]
 pub(crate) struct Resolved {
-    /// The blocks above it, from the root on.
+    /// CIDs of the blocks above it, beginning with the root.
     pub(crate) ancestors: Vec<Cid>,
-    /// Its CID.
+    /// CID of the block.
     pub(crate) cid: Cid,
-    /// Its bytes.
+    /// Content of the block.
     pub(crate) block: Bytes,
 }
 
@@ -25,7 +25,7 @@ impl Resolved {
         self.ancestors.iter().chain([&self.cid]).copied().collect()
     }
 
-    /// Returns the path as the header `X-Ipfs-Roots` has it.
+    /// Returns the value of the header `X-Ipfs-Roots`: the CIDs of the path, separated by commas.
     pub(crate) fn roots(&self) -> String {
         self.path().iter().map(Cid::to_string).collect::<Vec<_>>().join(",")
     }
@@ -43,11 +43,13 @@ pub(crate) async fn resolve(blocks: &Blocks, target: &Target) -> Result<Resolved
     Ok(Resolved { ancestors, cid, block })
 }
 
-/// Returns the entry with this name in the directory of this block.
+/// Returns the CID of the entry with this name in the directory that `block` encodes.
 fn entry(cid: &Cid, block: &Bytes, name: &str) -> Result<Cid, ContentError> {
     if cid.codec() != dag::RAW && cid.codec() != dag::DAG_PB {
         let what = Codec::of(cid.codec()).map_or("this codec", Codec::media_type);
-        return Err(Refusal::not_implemented(format!("paths do not go on in {what} here")).into());
+        return Err(
+            Refusal::not_implemented(format!("this gateway does not follow paths into {what}")).into()
+        );
     }
     match dag::node(cid, block)? {
         Node::File { .. } => {

@@ -1,4 +1,4 @@
-//! A request whose path was followed to its end, and the headers that all answers to it share.
+//! A request with its resolved path, and the headers that all answers share.
 use http::response::Builder;
 use http::{StatusCode, header};
 use http_server::{Response, body};
@@ -8,7 +8,7 @@ use crate::content_error::ContentError;
 use crate::request::{ByteRange, Format, Request};
 use crate::resolve::Resolved;
 
-/// Caching of what a CID names: it never changes.
+/// Value of `Cache-Control` for content by CID, which never changes.
 const FOREVER: &str = "public, max-age=29030400, immutable";
 
 /// A request with the block at the end of its path, and the source of further blocks.
@@ -19,19 +19,19 @@ pub(crate) struct ResolvedRequest {
 }
 
 impl ResolvedRequest {
-    /// Returns the answer for a client that has this version already.
+    /// Returns the answer "not modified" if the client has the version with this tag already.
     pub(crate) fn unchanged(&self, tag: &str) -> Option<Result<Response, ContentError>> {
         let is_known = self.request.known.as_ref().is_some_and(|known| known.has(tag));
         is_known.then(|| Ok(self.head(StatusCode::NOT_MODIFIED, tag).body(body::whole(""))?))
     }
 
-    /// Returns the range that is wanted of this version.
+    /// Returns the requested range, unless `If-Range` names another version than this tag.
     pub(crate) fn range(&self, tag: &str) -> Option<ByteRange> {
         let is_of_this = self.request.if_range.as_deref().is_none_or(|wanted| wanted == tag);
         self.request.range.filter(|_| is_of_this)
     }
 
-    /// Returns the head that every answer with content has.
+    /// Starts the head of an answer with content.
     pub(crate) fn head(&self, status: StatusCode, tag: &str) -> Builder {
         let mut head = Builder::new()
             .status(status)
@@ -46,7 +46,7 @@ impl ResolvedRequest {
         head
     }
 
-    /// Returns the file extension of a format that a browser never shows.
+    /// Returns the file extension of a format that a browser saves and never shows.
     pub(crate) fn attachment(&self) -> Option<&'static str> {
         match self.request.format {
             Format::Raw => Some("bin"),
@@ -61,7 +61,7 @@ impl ResolvedRequest {
     }
 }
 
-/// Returns a strong entity tag of HTTP.
+/// Formats a strong entity tag of HTTP.
 pub(crate) fn tag(text: &str) -> String {
     format!("\"{text}\"")
 }

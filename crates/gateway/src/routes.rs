@@ -10,13 +10,13 @@ use crate::blocks::{Holders, Source};
 use crate::content_error::ContentError;
 use crate::request::{Request, USAGE};
 
-/// Time to wait for a block that is not here, unless something else is configured.
+/// Default timeout for a block that is not stored on this node.
 pub const BLOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Returns the routes of a gateway, which are the paths below `/ipfs/`, and `/ipns/` to say that it is not implemented.
+/// Returns the routes of a gateway: the paths below `/ipfs/`, and `/ipns/` with the answer that it is not implemented.
 ///
-/// Content comes from the node, while there is one. Blocks that are not here come from the holders of the root and from
-/// neighbours, each within `block_timeout`.
+/// While `node` is `None`, requests are answered with the status 503. Blocks that are not stored on the node are fetched
+/// from the holders of the root and from neighbours. The timeout for each block is `block_timeout`.
 pub fn routes(node: watch::Receiver<Option<Node>>, holders: Holders, block_timeout: Duration) -> RouteSet {
     let gateway = Gateway { node, holders, block_timeout };
     RouteSet::new(USAGE).prefix("/ipfs/", gateway.clone()).prefix("/ipns/", gateway)

@@ -1,4 +1,4 @@
-//! Checks of a request's head that hold for every route. Pure.
+//! Checks of a request's head that apply to every route. Pure.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use http::header::{self, AsHeaderName, HeaderMap, HeaderValue};
@@ -13,16 +13,20 @@ pub type RequestHead = http::request::Parts;
 /// Maximum size, in bytes, of a request's path and query together.
 pub const MAX_TARGET_BYTES: usize = 8 * 1024;
 
-/// Returns the values of a header that are text.
+/// Returns the values of a header that are visible ASCII text. Other values are skipped.
 pub fn header_texts(headers: &HeaderMap, name: impl AsHeaderName) -> impl Iterator<Item = &str> {
     headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok())
 }
 
-/// Checks that a request names this host in `Host`, is not sent by a page of another site that embeds the answer, only
-/// reads, and has no overlong target.
+/// Checks the head of a request.
+///
+/// - `Host` has to name this host.
+/// - The request must not come from a page of another site that embeds or reads the answer.
+/// - The method has to be `GET` or `HEAD`.
+/// - The target has at most [`MAX_TARGET_BYTES`].
 ///
 /// # Errors
-/// The refusal to answer with.
+/// Returns the refusal to answer with.
 pub fn check_head(head: &RequestHead, host_names: &[String]) -> Result<(), Refusal> {
     check_host(head, host_names)?;
     check_origin(&head.headers, host_names)?;
@@ -35,7 +39,7 @@ fn check_host(head: &RequestHead, host_names: &[String]) -> Result<(), Refusal> 
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
         return Err(Refusal::bad_request("there has to be one header Host"));
     };
-    // A value that is not text is none of our names.
+    // A value that is not text cannot be one of our names.
     let host = host.to_str().unwrap_or_default();
     let mut authorities =
         std::iter::once(host).chain(head.uri.authority().map(|authority| authority.as_str()));
@@ -43,23 +47,27 @@ fn check_host(head: &RequestHead, host_names: &[String]) -> Result<(), Refusal> 
         return Ok(());
     }
     Err(Refusal::forbidden(
-        "this server answers to its address, to localhost and to this host's name, and to no other name",
+        "this server accepts only its address, localhost and this host's name in the header Host",
     ))
 }
 
-/// Refuses what a page of another site embeds; a link that is followed to a page of its own is fine. Browsers send
-/// `Sec-Fetch-*` to `localhost` and over TLS only. Elsewhere `Origin` shows a page that reads answers by a script.
+/// Refuses requests by which a page of another site embeds or reads an answer. Following a link to this server is allowed.
+///
+/// Browsers send `Sec-Fetch-*` only to `localhost` and over TLS. For other hosts, `Origin` identifies a page that reads
+/// answers by a script.
 fn check_origin(headers: &HeaderMap, host_names: &[String]) -> Result<(), Refusal> {
     let says = |name: &str, value: &str| header_texts(headers, name).any(|said| said == value);
     let is_embedded = says("sec-fetch-site", "cross-site") && !says("sec-fetch-dest", "document");
     let mut origins = headers.get_all(header::ORIGIN).into_iter();
     match is_embedded || !origins.all(|origin| is_own(origin, host_names)) {
-        true => Err(Refusal::forbidden("pages of other sites cannot embed what is here; open it by itself")),
+        true => Err(Refusal::forbidden(
+            "pages of other sites cannot embed content of this server; open its address directly",
+        )),
         false => Ok(()),
     }
 }
 
-/// Returns whether an `Origin` is a page of this host; one that is `null` or not text is none.
+/// Returns whether an `Origin` is this host. Returns false for `null` and for values that are not text.
 fn is_own(origin: &HeaderValue, host_names: &[String]) -> bool {
     let authority = origin.to_str().ok().and_then(|text| text.split_once("://"));
     authority.is_some_and(|(_, authority)| is_ours(authority, host_names))
@@ -68,7 +76,10 @@ fn is_own(origin: &HeaderValue, host_names: &[String]) -> bool {
 fn check_method(method: &Method) -> Result<(), Refusal> {
     match *method {
         Method::GET | Method::HEAD => Ok(()),
-        _ => Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "this server is for reading: GET and HEAD")),
+        _ => Err(Refusal::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "this server only answers the methods GET and HEAD",
+        )),
     }
 }
 
@@ -103,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn only_reading_is_possible() {
+    fn methods_other_than_get_and_head_are_refused() {
         for method in ["POST", "PUT", "DELETE", "OPTIONS", "CONNECT", "FROB"] {
             assert_eq!(status_of(&head(method, "/", &[])), Err(405), "{method}");
         }
@@ -111,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_browser_has_to_know_the_host_that_it_asks() {
+    fn the_host_header_has_to_name_this_host() {
         for host in [
             "localhost",
             "LOCALHOST:6080",
@@ -152,8 +163,8 @@ mod tests {
     }
 
     #[test]
-    fn a_page_whose_name_was_bound_to_this_host_gets_nothing_from_any_browser() {
-        // DNS rebinding: for the browser it is the same origin, and over plain HTTP it says nothing else.
+    fn a_page_that_rebinds_its_name_to_this_host_is_refused() {
+        // With DNS rebinding the browser sees one origin. Over plain HTTP only `Host` shows the page's name.
         let (host, page) = (("host", "evil.example:6080"), ("origin", "http://evil.example:6080"));
         let modern = [("sec-fetch-site", "same-origin"), ("sec-fetch-dest", "empty")];
         for headers in [&[host][..], &[host, page], &[host, modern[0], modern[1]]] {
@@ -162,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_script_of_another_site_gets_nothing_though_the_browser_sends_only_its_origin() {
+    fn a_script_of_another_site_is_refused_by_its_origin_alone() {
         for origin in ["http://evil.example", "https://localhost.evil.example", "null", "", "file://"] {
             assert_eq!(check("/", &[("origin", origin)]), Err(403), "{origin}");
         }

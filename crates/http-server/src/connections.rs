@@ -1,4 +1,4 @@
-//! The open connections: how many there may be, and how each is served.
+//! Accepts connections, limits their number, and serves each of them.
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -17,30 +17,32 @@ use crate::router::Router;
 use crate::settings::Settings;
 use crate::write_timeout::WriteTimeout;
 
-/// Maximum number of connections at one time. Further ones wait until one ends.
+/// Maximum number of connections at one time. Further connections wait until one ends.
 const MAX_CONNECTIONS: usize = 64;
 /// Maximum number of connections of one host at one time: half of all, so that one host cannot shut out the others.
 const MAX_CONNECTIONS_PER_HOST: usize = 32;
-/// Maximum size, in bytes, of a request's head, and of what waits to be sent before the next chunk is read.
+/// Maximum size of a connection's buffers, in bytes. It limits the head of a request, and the unsent bytes at which no
+/// further chunk of a body is read.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 /// Maximum number of headers of a request.
 const MAX_HEADERS: usize = 64;
-/// Time that a client may take to send the head of a request, and that it may be idle between two requests.
+/// Timeout for receiving the head of a request, including the idle time before it.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// Time to wait before accepting again when the system has no resources for another connection.
+/// Time to wait before accepting again after the operating system refused a connection, for example for lack of file
+/// descriptors.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(200);
 
 const TOO_MANY: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Length: 0\r\n\
     X-Content-Type-Options: nosniff\r\nContent-Security-Policy: sandbox\r\n\
     Cross-Origin-Resource-Policy: same-origin\r\nReferrer-Policy: no-referrer\r\nConnection: close\r\n\r\n";
 
-/// State that all connections share.
+/// The state that all connections share.
 struct ServerState {
     settings: Settings,
     router: Router,
 }
 
-/// Accepts connections and serves each of them by the router.
+/// Accepts connections, and serves each of them with the router.
 pub(crate) async fn serve(socket: TcpListener, settings: Settings, router: Router) -> Infallible {
     let mut connections = Connections::default();
     let state = Arc::new(ServerState { settings, router });
@@ -55,16 +57,16 @@ pub(crate) async fn serve(socket: TcpListener, settings: Settings, router: Route
     }
 }
 
-/// Waits after a connection that could not be accepted, where accepting again at once would fail as well.
+/// Waits after a failure to accept a connection, unless only that connection failed.
 async fn back_off(error: &std::io::Error) {
     if error.kind() != std::io::ErrorKind::ConnectionAborted {
-        tracing::warn!(%error, "the server for HTTP cannot accept a connection");
-        // Without free file descriptors nothing tells when there is one again.
+        tracing::warn!(%error, "the HTTP server cannot accept a connection");
+        // Nothing notifies the program when a file descriptor becomes free, so it retries.
         tokio::time::sleep(ACCEPT_BACKOFF).await;
     }
 }
 
-/// The connections that are served.
+/// The connections that are being served.
 #[derive(Default)]
 struct Connections {
     tasks: JoinSet<()>,
@@ -75,7 +77,7 @@ struct Connections {
 impl Connections {
     fn admit(&mut self, stream: TcpStream, host: IpAddr, state: Arc<ServerState>) {
         if self.hosts.values().filter(|other| **other == host).count() >= MAX_CONNECTIONS_PER_HOST {
-            // A client that does not even read this is not waited for.
+            // The answer is sent without waiting for a client that does not read.
             let _ = stream.try_write(TOO_MANY);
             return;
         }
@@ -92,7 +94,7 @@ impl Connections {
     }
 }
 
-/// Serves one connection to its end.
+/// Serves one connection until it ends.
 async fn serve_connection(stream: TcpStream, state: Arc<ServerState>) {
     let stream = TokioIo::new(WriteTimeout::new(stream, state.settings.send_timeout));
     let service = service_fn(|request: Request<Incoming>| {
@@ -110,6 +112,6 @@ async fn serve_connection(stream: TcpStream, state: Arc<ServerState>) {
         .serve_connection(stream, service)
         .await;
     if let Err(error) = served {
-        tracing::debug!(%error, "a connection for HTTP ended");
+        tracing::debug!(%error, "an HTTP connection ended");
     }
 }

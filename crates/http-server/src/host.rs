@@ -1,13 +1,13 @@
-//! The `Host` header: the host that a client believes to talk to.
+//! Checks the `Host` header: the name by which the client addresses this host.
 //!
-//! A page can let its own domain name point to this host (DNS rebinding) and then read answers as if they came from its
-//! own server. The browser sends that name in `Host`, so only addresses and names of this host are accepted.
+//! A site can let its own domain name point to this host (DNS rebinding). Its pages can then read answers as if they came
+//! from its own server. The browser sends that name in `Host`, so only addresses and names of this host are accepted.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use std::net::IpAddr;
 
-/// Returns whether an authority (`host` or `host:port`) is an IP address, `localhost`, or one of `names`, alone or with
-/// `.local` behind it.
+/// Returns whether an authority (`host` or `host:port`) is an IP address, `localhost`, or one of `names`, with or without
+/// `.local` at its end.
 pub fn is_ours(authority: &str, names: &[String]) -> bool {
     let host = without_port(authority);
     if let Some(address) = host.strip_prefix('[') {

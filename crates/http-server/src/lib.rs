@@ -1,6 +1,7 @@
-//! HTTP for programs and browsers on this computer: the listener, its limits, and the dispatch to handlers.
+//! A small HTTP server for programs and browsers on this computer: the listener, its limits, and the routing to handlers.
 //!
-//! The crate knows no service. A server is built from a list of [`RouteSet`]s, one for each service that speaks HTTP:
+//! The crate is independent of the services. A server is built from a list of [`RouteSet`]s, one for each service that
+//! uses HTTP:
 //!
 //! ```
 //! use http_server::{RequestHead, Response, RouteSet, Router, body};
@@ -14,15 +15,14 @@
 //! # Ok::<(), http_server::DuplicateRoute>(())
 //! ```
 //!
-//! [`run_server`] listens and answers from them. What holds for every request, whatever route it takes:
-//! - The number of connections is limited, in all and for each host, as are the size of a request's head and the
-//!   times that a client may take to send it and to receive the answer.
-//! - Only `GET` and `HEAD` are answered, and bodies of requests are not read. What changes something goes over the
-//!   control socket.
-//! - `Host` has to name this host, and pages of other sites cannot embed an answer: [`check_head`].
-//! - Every answer, errors included, has `X-Content-Type-Options: nosniff`, `Content-Security-Policy: sandbox`,
-//!   `Cross-Origin-Resource-Policy: same-origin` and `Referrer-Policy: no-referrer`: a page that somebody shared runs no
-//!   script, and has an origin of its own.
+//! [`run_server`] listens and answers with these routes. The following rules apply to every request on every route:
+//! - The number of connections is limited, both in total and for each host.
+//! - The size of a request's head is limited. There are timeouts for receiving it, and for sending the answer.
+//! - Only `GET` and `HEAD` are answered, and bodies of requests are not read. Changes go over the control socket.
+//! - `Host` has to name this host, and pages of other sites cannot embed an answer: see [`check_head`].
+//! - Every answer, including errors, has `X-Content-Type-Options: nosniff`, `Content-Security-Policy: sandbox`,
+//!   `Cross-Origin-Resource-Policy: same-origin` and `Referrer-Policy: no-referrer`. A page that another peer shared can
+//!   therefore run no script, and has an origin of its own.
 
 pub mod body;
 

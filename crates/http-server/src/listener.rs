@@ -9,16 +9,16 @@ use crate::router::{DuplicateRoute, Router};
 use crate::routes::RouteSet;
 use crate::settings::Settings;
 
-/// An error of listening. The message names the way out.
+/// The error of a server that cannot listen. The message says how to solve it.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// The port is taken, most often by another daemon.
+    /// The port is taken, usually by another daemon.
     #[error(
         "TCP port {port} is taken by another program (another dt-swarm?); stop that one or set `{config_key}` in the \
          configuration file"
     )]
     PortTaken {
-        /// The port.
+        /// The port that is taken.
         port: u16,
         /// The key of the configuration file that chooses another port.
         config_key: &'static str,
@@ -27,11 +27,11 @@ pub enum BindError {
     },
     /// Any other error of the operating system.
     #[error(
-        "the server for HTTP cannot listen at {address}: {source}; `{config_key}` in the configuration file chooses \
-         another address"
+        "the HTTP server cannot listen at {address}: {source}; `{config_key}` in the configuration file sets the \
+         address"
     )]
     Io {
-        /// The address.
+        /// The address on which the server tried to listen.
         address: SocketAddr,
         /// The key of the configuration file that chooses another address.
         config_key: &'static str,
@@ -50,18 +50,18 @@ impl BindError {
     }
 }
 
-/// A reason why the server does not run.
+/// The error of a server that cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// The server cannot listen.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// Two routes are for the same requests.
+    /// Two routes have the same pattern.
     #[error(transparent)]
     Routes(#[from] DuplicateRoute),
 }
 
-/// A server that listens and does not answer yet.
+/// A server that listens but does not answer yet.
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
@@ -72,7 +72,7 @@ impl Listener {
     /// Listens at the address of the settings.
     ///
     /// # Errors
-    /// When it cannot, most often because the port is taken.
+    /// Returns an error if the operating system refuses it, usually because the port is taken.
     pub async fn bind(settings: Settings) -> Result<Self, BindError> {
         match TcpListener::bind(settings.listen).await {
             Ok(socket) => Ok(Self { socket, settings }),
@@ -80,24 +80,24 @@ impl Listener {
         }
     }
 
-    /// Returns the address that it listens on: with port 0 in the settings, the port that the system chose.
+    /// Returns the address of the listener. If the port in the settings is 0, it has the port that the system chose.
     ///
     /// # Errors
-    /// When the operating system does not tell.
+    /// Returns the error of the operating system if the address is not available.
     pub fn address(&self) -> std::io::Result<SocketAddr> {
         self.socket.local_addr()
     }
 
-    /// Answers requests by the router. Dropping the future closes all connections.
+    /// Answers requests with the router. Dropping the future closes all connections.
     pub async fn serve(self, router: Router) -> Infallible {
         serve(self.socket, self.settings, router).await
     }
 }
 
-/// Listens and answers requests from the route sets, as [`Listener::serve`] does.
+/// Listens, and answers requests with the routes of all sets, as [`Listener::serve`] does.
 ///
 /// # Errors
-/// When it cannot listen, or when two routes are for the same requests.
+/// Returns an error if the server cannot listen, or if two routes have the same pattern.
 pub async fn run_server(settings: Settings, sets: Vec<RouteSet>) -> Result<Infallible, ServerError> {
     let router = Router::new(sets)?;
     Ok(Listener::bind(settings).await?.serve(router).await)
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_taken_port_is_named_with_the_key_that_chooses_another() {
+    async fn the_error_of_a_taken_port_names_the_setting() {
         let first = Listener::bind(settings("127.0.0.1:0".parse().unwrap())).await.unwrap();
         let address = first.address().unwrap();
         let error = Listener::bind(settings(address)).await.unwrap_err();
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_address_of_another_host_is_named_with_the_key_that_chooses_another() {
+    async fn the_error_of_a_wrong_address_names_the_setting() {
         let error = Listener::bind(settings("192.0.2.1:80".parse().unwrap())).await.unwrap_err();
         let message = error.to_string();
         assert!(message.contains("192.0.2.1:80") && message.contains("`http_port`"), "{message}");

@@ -1,54 +1,54 @@
-//! Answers that give a reason instead of what was asked for.
+//! Answers that give a reason instead of the requested content.
 use http::StatusCode;
 
-/// An answer that is not what was asked for: a status for programs and a sentence for people.
+/// The reason why a request is not fulfilled: a status for programs, and a message for people.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Refusal {
     /// The status of the answer.
     pub status: StatusCode,
-    /// The sentence that becomes the body.
+    /// The message, which becomes the body of the answer.
     pub message: String,
 }
 
 impl Refusal {
-    /// A refusal with this status and sentence.
+    /// Creates a refusal with this status and message.
     pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
         Self { status, message: message.into() }
     }
 
-    /// 400: the request is malformed.
+    /// Creates a refusal with status 400: the request is malformed.
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, message)
     }
 
-    /// 403: this client may not have it.
+    /// Creates a refusal with status 403: the client may not have the content.
     pub fn forbidden(message: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, message)
     }
 
-    /// 404: there is no such thing.
+    /// Creates a refusal with status 404: the content does not exist.
     pub fn not_found(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, message)
     }
 
-    /// 406: there is no such form of it.
+    /// Creates a refusal with status 406: the content is not available in the requested format.
     pub fn not_acceptable(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_ACCEPTABLE, message)
     }
 
-    /// 500: a fault of this program or this host.
+    /// Creates a refusal with status 500: this program or this host has failed.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, message)
     }
 
-    /// 501: the request is understood, and nothing here implements it.
+    /// Creates a refusal with status 501: the request is valid but not implemented.
     pub fn not_implemented(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_IMPLEMENTED, message)
     }
 }
 
-/// Handlers make their headers themselves, so one that is malformed is a fault of this program.
+/// Status 500: handlers make their own headers, so a malformed header is a bug of this program.
 impl From<http::Error> for Refusal {
     fn from(error: http::Error) -> Self {
         Self::internal(error.to_string())

@@ -1,4 +1,4 @@
-//! The dispatch of a request to the handler of its path.
+//! Routes each request to the handler of its path.
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use crate::body;
@@ -6,11 +6,13 @@ use crate::check::{RequestHead, check_head};
 use crate::refusal::Refusal;
 use crate::routes::{BoxedHandler, Response, Route, RouteSet};
 
-/// Seconds after which a client may ask again, for statuses that can change soon.
+/// Value of `Retry-After`, in seconds, for statuses that can change soon.
 const RETRY_AFTER_SECONDS: u16 = 10;
 
-/// Headers of every answer. A page is an origin of its own and runs no script, other sites embed nothing, and a link that is
-/// followed from a page does not tell where it stood.
+/// Headers of every answer.
+///
+/// A page gets an origin of its own and runs no script. Other sites cannot embed it. Links on it are followed without
+/// telling the linked site the page's address.
 pub(crate) const PROTECTION: [(HeaderName, &str); 4] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::CONTENT_SECURITY_POLICY, "sandbox"),
@@ -18,11 +20,11 @@ pub(crate) const PROTECTION: [(HeaderName, &str); 4] = [
     (header::REFERRER_POLICY, "no-referrer"),
 ];
 
-/// Two routes for the same paths, of which one could never answer.
+/// The error of two routes with the same pattern, of which one could never answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("two handlers of HTTP requests are for {pattern}; this is a fault of the program")]
+#[error("two HTTP handlers have the same pattern {pattern}; this is a bug of the program")]
 pub struct DuplicateRoute {
-    /// The pattern that both have.
+    /// The pattern that both routes have.
     pub pattern: String,
 }
 
@@ -33,10 +35,10 @@ pub struct Router {
 }
 
 impl Router {
-    /// Puts the sets together. Their order means nothing to the routes.
+    /// Combines the sets. Their order does not affect the routing.
     ///
     /// # Errors
-    /// When two routes are for the same paths.
+    /// Returns an error if two routes have the same pattern.
     pub fn new(sets: Vec<RouteSet>) -> Result<Self, DuplicateRoute> {
         let router = Self { sets };
         let patterns: Vec<_> = router.routes().map(|route| route.pattern).collect();
@@ -75,8 +77,9 @@ impl Router {
     }
 }
 
-/// Adds the headers that keep what is answered from acting in the name of this server, and pages of other sites from
-/// embedding it. A handler may give a `Content-Security-Policy` of its own to what it wrote itself.
+/// Adds the headers of [`PROTECTION`], and replaces those that the handler set.
+///
+/// Only its own `Content-Security-Policy` is kept: a handler may set one for a page that it wrote itself.
 fn protect(headers: &mut HeaderMap) {
     for (name, value) in PROTECTION {
         if name != header::CONTENT_SECURITY_POLICY || !headers.contains_key(&name) {
@@ -85,7 +88,7 @@ fn protect(headers: &mut HeaderMap) {
     }
 }
 
-/// The answer for a refusal: its sentence as plain text, which no cache keeps.
+/// Returns the answer for a refusal: its message as plain text, which must not be cached.
 fn refuse(refusal: &Refusal) -> Response {
     let mut response = Response::new(body::whole(format!("{refusal}\n")));
     *response.status_mut() = refusal.status;
@@ -151,13 +154,13 @@ mod tests {
     }
 
     #[test]
-    fn what_no_route_answers_is_told_what_to_ask_for() {
+    fn a_request_without_a_route_gets_the_usage_of_all_sets() {
         for path in
             ["/", "/files", "/metrics/", "/Metrics", "/%6detrics", "//files/a", "/files/../x/../../metrics"]
         {
             let (status, body, headers) = ask(path, "localhost");
             if path.starts_with("/files/") {
-                // Paths are compared as they are written: nothing leaves its prefix by dots.
+                // Paths are compared as they are written, so dots cannot leave a prefix.
                 assert_eq!(body, "files");
                 continue;
             }
@@ -180,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_handler_loosens_the_policy_of_its_own_page_and_no_other_header() {
+    fn a_handler_can_change_only_the_content_security_policy() {
         let page = |_head| async {
             let page = Response::new(body::whole("own page"));
             let (mut head, body) = page.into_parts();
@@ -197,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn every_answer_has_the_headers_of_the_server_and_passed_its_checks() {
+    fn every_answer_has_the_protection_headers_and_every_request_is_checked() {
         assert_eq!(ask("/metrics", "evil.example").0, StatusCode::FORBIDDEN);
         assert_eq!(ask("/nothing", "evil.example").0, StatusCode::FORBIDDEN);
         for (path, status) in [("/metrics", 200), ("/broken", 500), ("/", 404)] {
@@ -210,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn two_handlers_of_one_path_are_an_error() {
+    fn two_handlers_of_one_pattern_are_an_error() {
         let set =
             |prefix| RouteSet::new("").prefix(prefix, |_head| named("a")).exact("/b", |_head| named("b"));
         assert!(Router::new(vec![RouteSet::new("").prefix("/b", |_head| named("c")), set("/a")]).is_ok());

@@ -1,4 +1,4 @@
-//! Handlers of requests, and the paths that each of them answers.
+//! Handlers of requests, and the patterns of the paths that they answer.
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,15 +8,15 @@ use crate::body::Body;
 use crate::check::RequestHead;
 use crate::refusal::Refusal;
 
-/// An answer. Its body may be produced while it is sent.
+/// An answer to a request. Its body may be produced while it is sent.
 pub type Response = http::Response<Body>;
 
-/// An answerer of requests. Asynchronous functions from [`RequestHead`] to an answer are handlers too.
+/// A handler of requests. Implemented for asynchronous functions from [`RequestHead`] to an answer.
 pub trait Handler: Send + Sync + 'static {
-    /// Answers a request whose head has passed [`crate::check_head`]. For `HEAD` the body of the answer is not sent.
+    /// Answers a request whose head has passed [`crate::check_head`]. For `HEAD`, the body of the answer is not sent.
     ///
     /// # Errors
-    /// The refusal to answer with.
+    /// Returns the refusal to answer with.
     fn handle(&self, head: RequestHead) -> impl Future<Output = Result<Response, Refusal>> + Send;
 }
 
@@ -30,7 +30,7 @@ where
     }
 }
 
-/// [`Handler`] in a form that can be stored with others.
+/// An object-safe form of [`Handler`], so that different handlers can be stored together.
 pub(crate) trait BoxedHandler: Send + Sync {
     fn handle_boxed(&self, head: RequestHead) -> BoxFuture<'_, Result<Response, Refusal>>;
 }
@@ -41,10 +41,10 @@ impl<H: Handler> BoxedHandler for H {
     }
 }
 
-/// The paths that a handler answers, as they stand in the request, not decoded.
+/// The paths that a handler answers. They are compared with the path of the request without decoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pattern {
-    /// This path alone.
+    /// Only this path.
     Exact(&'static str),
     /// All paths that begin with this text.
     Prefix(&'static str),
@@ -91,8 +91,10 @@ pub struct RouteSet {
 }
 
 impl RouteSet {
-    /// A set without routes. `usage` is the sentence that tells a person what to ask for; requests that no route answers
-    /// are refused with the sentences of all sets.
+    /// Creates a set without routes.
+    ///
+    /// `usage` is a message that tells a person which paths exist. A request that no route answers is refused with the
+    /// messages of all sets.
     pub fn new(usage: &'static str) -> Self {
         Self { usage, routes: Vec::new() }
     }
@@ -103,8 +105,9 @@ impl RouteSet {
         self.with(Pattern::Exact(path), handler)
     }
 
-    /// Adds a handler for all paths that begin with this text, for example `/ipfs/`. Of several routes that match a path
-    /// the exact one answers, or else the one with the longest prefix.
+    /// Adds a handler for all paths that begin with this text, for example `/ipfs/`.
+    ///
+    /// If several routes match a path, the exact one answers, or else the one with the longest prefix.
     #[must_use]
     pub fn prefix(self, prefix: &'static str, handler: impl Handler) -> Self {
         self.with(Pattern::Prefix(prefix), handler)

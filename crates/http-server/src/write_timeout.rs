@@ -1,4 +1,4 @@
-//! A connection that fails when the other side takes nothing for too long.
+//! A stream whose writes time out when the other side does not read.
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,7 +11,7 @@ use tokio::time::{Sleep, sleep};
 pub(crate) struct WriteTimeout<S> {
     stream: S,
     limit: Duration,
-    /// The timer of the write that waits.
+    /// The timer of the waiting write, if there is one.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -84,7 +84,7 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(60);
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_takes_nothing_is_given_up() {
+    async fn a_write_to_a_client_that_does_not_read_times_out() {
         let (ours, _theirs) = duplex(10);
         let begun = Instant::now();
         let error = WriteTimeout::new(ours, LIMIT).write_all(&[0; 20]).await.unwrap_err();
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_takes_a_little_now_and_then_gets_all() {
+    async fn a_client_that_reads_slowly_gets_the_whole_answer() {
         let (ours, mut theirs) = duplex(10);
         let writing = tokio::spawn(async move { WriteTimeout::new(ours, LIMIT).write_all(&[7; 100]).await });
         let mut got = Vec::new();

@@ -1,4 +1,4 @@
-//! A server with routes of two services, asked over TCP.
+//! Tests of a server with the routes of two services, over TCP.
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// A body of numbered lines that breaks off where it is told to.
+/// A body of numbered lines. `end` is the number of lines, with `Err` for an error after them.
 struct Lines {
     next: u32,
     end: Result<u32, u32>,
@@ -26,7 +26,7 @@ impl BodySource for Lines {
     async fn next_chunk(&mut self) -> Result<Option<Bytes>, Refusal> {
         let number = self.next;
         self.next += 1;
-        // What was read before is sent while the next chunk is read, as from a real source.
+        // Like a real source, lets the server send the previous chunk while the next one is read.
         tokio::task::yield_now().await;
         match self.end {
             Ok(end) if number == end => Ok(None),
@@ -42,7 +42,7 @@ async fn lines(end: Result<u32, u32>) -> Result<Response, Refusal> {
     Ok(Response::new(body::chunks(first, lines)))
 }
 
-#[expect(clippy::panic, reason = "what the server does about it is tested")]
+#[expect(clippy::panic, reason = "tests that the server survives it")]
 async fn panics(_head: RequestHead) -> Result<Response, Refusal> {
     panic!("a fault of a handler")
 }
@@ -76,7 +76,7 @@ async fn ask(server: SocketAddr, line: &str, host: &str) -> String {
     let head = format!("{line} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
-    // A reset is an end too.
+    // A reset also ends the answer.
     let _ = timeout(SOON, stream.read_to_end(&mut answer)).await.unwrap();
     String::from_utf8(answer).unwrap()
 }
@@ -97,7 +97,7 @@ async fn services_share_one_server() {
 }
 
 #[tokio::test]
-async fn strangers_are_refused_on_every_route() {
+async fn requests_for_other_hosts_are_refused_on_every_route() {
     let (server, _serving) = start().await;
     for path in ["/metrics", "/logs/a", "/"] {
         let answer = ask(server, &format!("GET {path}"), "evil.example").await;
@@ -108,18 +108,18 @@ async fn strangers_are_refused_on_every_route() {
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off_cannot_be_taken_for_whole() {
+async fn a_client_notices_that_a_body_is_incomplete() {
     let (server, _serving) = start().await;
     let broken = ask(server, "GET /logs/broken", "localhost").await;
     assert!(broken.starts_with("HTTP/1.1 200") && broken.contains("line 1\n"), "{broken}");
     assert!(!broken.ends_with("0\r\n\r\n"), "{broken}");
-    // Where not even the first chunk comes, the status says so.
+    // If not even the first chunk is available, the status says so.
     let missing = ask(server, "GET /logs/missing", "localhost").await;
     assert!(missing.starts_with("HTTP/1.1 500") && missing.ends_with("the source is gone\n"), "{missing}");
 }
 
 #[tokio::test]
-async fn a_handler_that_panics_costs_its_own_connection_only() {
+async fn a_handler_that_panics_closes_only_its_own_connection() {
     let (server, _serving) = start().await;
     assert_eq!(ask(server, "GET /panics", "localhost").await, "");
     assert!(ask(server, "GET /metrics", "localhost").await.starts_with("HTTP/1.1 200"));
@@ -136,7 +136,7 @@ async fn the_end_of_the_server_closes_its_connections() {
 }
 
 #[tokio::test]
-async fn two_handlers_of_one_path_do_not_start() {
+async fn a_server_with_two_handlers_of_one_pattern_does_not_start() {
     let settings = Settings::new("127.0.0.1:0".parse().unwrap(), "listen", Vec::new());
     let error = run_server(settings, vec![metrics(), logs(), metrics()]).await.unwrap_err();
     assert!(matches!(&error, ServerError::Routes(error) if error.pattern == "/metrics"), "{error}");

@@ -1,7 +1,7 @@
-//! Which block is asked of whom.
+//! Selects the blocks to request from each peer.
 //!
-//! Each want is listed with the peers that may be asked for it ([`Engine::relist`]), anew whenever something about it
-//! changes; a peer with a free slot is asked for the best of its list ([`Engine::fill`]).
+//! Each want is a candidate of the peers that may be asked for it. [`Engine::relist`] updates these lists whenever the
+//! want changes. A peer with a free slot is asked for the best of its candidates ([`Engine::fill`]).
 use std::cmp::Reverse;
 use std::fmt::Debug;
 use std::time::Duration;
@@ -10,25 +10,26 @@ use super::rendezvous::score;
 use super::wants::{Group, Place, Want};
 use super::{Engine, Key, Peer};
 
-/// A peer that had a block before others this many times as seldom as this one is too slow to be waited for.
+/// Factor by which a peer's interval between first fetches may exceed ours before we stop waiting for the peer.
 const SLOWER: u32 = 4;
-/// However quick this node is, others may take so long.
+/// Minimum time to wait for a peer's first fetches, however fast this node is.
 const LEAST_PATIENCE: Duration = Duration::from_millis(500);
-/// Whoever begins at the same moment has said what he wants by then.
+/// Time after the first want in which every connected peer counts as a wanter. Peers that begin at the same moment have
+/// announced their wants by its end.
 const BEGINNING: Duration = Duration::from_millis(200);
-/// Of so many wants for each peer some are this node's own to fetch first, almost surely.
+/// Number of wants per peer above which rendezvous hashing almost surely assigns some of them to this node.
 const ENOUGH: usize = 4;
-/// When nothing comes at all, each next in rank may try after so much more time.
+/// Interval at which one more wanter, in the order of rank, may ask the source while no wanted block arrives at all.
 const NEXT_IN_RANK: Duration = Duration::from_millis(250);
-/// So many at one time are given a block by each that has it.
+/// Maximum number of wanters that request a block from the same spreader at the same time.
 const RELAYS: usize = 3;
-/// Time after which one more of those that wait for a spreading block may ask for it.
+/// Interval at which one more of the wanters that wait for a spreading block may request it.
 const NEXT_WANTER: Duration = Duration::from_millis(50);
-/// A source is asked for what is spreading already only if it is this many times as fast as those who spread it.
+/// Factor by which a source has to be faster than the fastest spreader to be asked for a spreading block.
 const FASTER: f64 = 8.0;
 
 impl<P: Copy + Ord + Debug> Engine<P> {
-    /// Takes a want out of all lists.
+    /// Removes a want from the candidates of all peers.
     pub(super) fn unlist(&mut self, key: &Key) {
         let Some((place, peers)) = self.wants.get_mut(key).and_then(|want| want.listed.take()) else {
             return;
@@ -40,7 +41,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         }
     }
 
-    /// Lists a want with the peers that may be asked for it now, and with no others.
+    /// Makes a want a candidate of exactly those peers that may be asked for it now.
     pub(super) fn relist(&mut self, now: Duration, key: &Key) {
         self.unlist(key);
         let Some(want) = self.wants.get(key) else { return };
@@ -62,7 +63,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         }
     }
 
-    /// The peers that may be asked for a block.
+    /// Returns the peers that may be asked for a block now.
     fn whom_to_ask(&self, now: Duration, want: &Want<P>) -> Vec<P> {
         let is_fit = |peer: &P| self.peers.get(peer).is_some_and(|state| state.aside_until <= now);
         let fit: Vec<P> = want.havers.iter().copied().filter(is_fit).collect();
@@ -73,7 +74,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         if !self.is_among_next(now, want) {
             return Vec::new();
         }
-        // What is not known yet may well be fast.
+        // A spreader whose rate is unknown may be fast, so it counts as very fast.
         let best = spreaders.iter().map(|peer| self.rate(peer).unwrap_or(f64::MAX / 4.0)).fold(0.0, f64::max);
         let is_better = |peer: &P| {
             want.spreaders.contains(peer) || self.rate(peer).is_some_and(|rate| rate >= FASTER * best)
@@ -81,7 +82,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         fit.into_iter().filter(is_better).collect()
     }
 
-    /// Returns who fetches first what this node may ask for.
+    /// Returns the group of a want that this node may request now.
     fn group(&self, now: Duration, want: &Want<P>) -> Group {
         if !want.spreaders.is_empty() {
             return Group::Spreading;
@@ -93,10 +94,10 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         if is_other { Group::TakenOver } else { Group::Own }
     }
 
-    /// Returns whether this node is among the next wanters that the peers with the block have time for.
+    /// Returns whether this node is one of the next wanters that may request a spreading block.
     ///
-    /// If all asked at once, a slow uplink would be done with all of them last; so it gives the block to a few, who give it
-    /// to the others.
+    /// If all wanters requested it at once, a slow uplink would serve all of them at the same, late time. So the spreaders
+    /// give it to a few wanters, which give it to the others.
     fn is_among_next(&self, now: Duration, want: &Want<P>) -> bool {
         let own = score(self.token, want.cid.hash());
         let waiting = want.wanters.iter().filter(|peer| !want.havers.contains(peer));
@@ -107,7 +108,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         above < relays + usize::try_from(waited).unwrap_or(usize::MAX / 2)
     }
 
-    /// How many can be given a block by a peer at one time so that none of them waits for long.
+    /// Returns the number of wanters that a peer can send a block to within [`NEXT_WANTER`], from 1 to [`RELAYS`].
     fn relays(&self, peer: &P) -> usize {
         let Some(state) = self.peers.get(peer).filter(|state| state.meter.rate().is_some()) else {
             return RELAYS;
@@ -120,10 +121,10 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         self.peers.get(peer)?.meter.rate()
     }
 
-    /// Whether this node is the one to ask a source for a block that others want too.
+    /// Returns whether this node may request a block from a source although other peers want it too.
     ///
-    /// It is when it has the highest score of all that can be waited for. Nobody is waited for for ever: not who is much
-    /// slower than this node, once the sources have time for it; and when nothing at all comes, one after the other tries.
+    /// It may if it has the highest score of all wanters that are worth waiting for. A much slower wanter is not waited for
+    /// once a source has a free slot. While no wanted block arrives at all, the wanters try one after the other.
     fn may_fetch_first(&self, now: Duration, want: &Want<P>, sources: &[P]) -> bool {
         let own = score(self.token, want.cid.hash());
         let is_rival = self.who_may_want(now, want);
@@ -137,8 +138,10 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         }
     }
 
-    /// Tells who wants a block too. As long as others may just have begun, that is everybody who may, unless there would be
-    /// nothing to do.
+    /// Returns a predicate that tells whether a peer wants a block too.
+    ///
+    /// During [`BEGINNING`], every peer that does not have the block counts as a wanter, if this node then still has
+    /// something to do.
     fn who_may_want(&self, now: Duration, want: &Want<P>) -> impl Fn(&P) -> bool {
         let has_enough = || {
             self.wants.len() >= ENOUGH * self.peers.len()
@@ -148,20 +151,23 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         move |peer| want.wanters.contains(peer) || (is_beginning && !want.havers.contains(peer))
     }
 
-    /// Whether a peer gets what it is to fetch first much more slowly than this node does.
+    /// Returns whether a peer gets its share of first fetches much more slowly than this node.
     fn is_late(&self, now: Duration, peer: &P, since: Duration) -> bool {
         let Some(state) = self.peers.get(peer) else { return true };
         let mean = self.firsts.mean(self.begun, now);
         let lately = self.firsts.interval.unwrap_or(mean);
         let patience = |own: Duration| own.max(LEAST_PATIENCE / SLOWER) * SLOWER;
         let last = state.firsts.last.unwrap_or(since).max(since).max(self.begun);
-        // Blocks come in bursts, so the latest alone say too little.
+        // Blocks arrive in bursts, so the latest interval alone says too little.
         let is_silent = now.saturating_sub(last) > patience((lately + mean) / 2);
-        // At the end few still fetch, each of them fast: the others only seem to be slow then.
+        // Near the end few nodes still fetch, so each of them is fast. Compared with the latest interval alone, the other
+        // nodes would wrongly seem slow.
         is_silent || state.firsts.interval.is_some_and(|interval| interval > patience(lately.max(mean)))
     }
 
-    /// How many may come before this node in rank and it tries all the same, since nothing comes from anybody.
+    /// Returns the number of wanters that may rank above this node while it still asks the source.
+    ///
+    /// The number is 0 unless no wanted block has arrived for longer than usual.
     fn ranks_that_may_try(&self, now: Duration) -> usize {
         let usual = self.arrivals.interval.unwrap_or_default() * 8;
         let patience = usual.clamp(self.config.patience, self.config.patience * 8);
@@ -174,7 +180,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         self.peers.get(peer).is_some_and(|state| state.has_slot(&self.config, self.block_bytes))
     }
 
-    /// Asks every peer that has a free slot for something that it has.
+    /// Requests candidates from every peer with a free slot.
     pub(super) fn fill_all(&mut self, now: Duration) {
         let (config, block) = (&self.config, self.block_bytes);
         let is_free = |state: &super::Peer| !state.candidates.is_empty() && state.has_slot(config, block);
@@ -184,19 +190,19 @@ impl<P: Copy + Ord + Debug> Engine<P> {
     }
 
     fn fill(&mut self, now: Duration, peer: &P) {
-        // Each round asks for something or takes it off the list, so the list's length bounds them.
+        // Each iteration requests the first candidate or removes it, so the number of candidates bounds the iterations.
         while self.has_slot(peer)
             && let Some(place) = self.peers.get(peer).and_then(|state| state.candidates.first().copied())
             && let Some(key) = self.keys.get(&place.5).copied()
         {
-            // It may be another's turn by now, or another's time.
+            // The list may be out of date, since the set of peers to ask depends on the time.
             self.relist(now, &key);
             let Some(best) = self.best_of(&key) else { continue };
             self.ask(now, &key, best);
         }
     }
 
-    /// Of the peers with a free slot that may be asked for a block, the one that will be done first.
+    /// Returns the peer with a free slot that is expected to deliver a block first.
     fn best_of(&self, key: &Key) -> Option<P> {
         let (_, peers) = self.wants.get(key)?.listed.as_ref()?;
         let time = |peer: &P| {
@@ -207,7 +213,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         peers.iter().filter(|peer| self.has_slot(peer)).filter_map(time).min().map(|(.., peer)| peer)
     }
 
-    /// Asks a peer for a block.
+    /// Requests a block from a peer.
     pub(super) fn ask(&mut self, now: Duration, key: &Key, peer: P) {
         self.unlist(key);
         let (Some(want), Some(state)) = (self.wants.get_mut(key), self.peers.get_mut(&peer)) else {
@@ -218,7 +224,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         state.outbox.want_block(want.cid);
     }
 
-    /// Lists anew all wants that nobody is asked for: what time alone changes.
+    /// Updates the lists of all wants that are not requested from a peer, since these lists depend on the time.
     pub(super) fn relist_waiting(&mut self, now: Duration) {
         let is_waiting = |want: &&Want<P>| want.is_open() && want.asked.is_empty() && !want.havers.is_empty();
         let keys: Vec<Key> = self.wants.values().filter(is_waiting).map(|want| *want.cid.hash()).collect();
@@ -226,9 +232,11 @@ impl<P: Copy + Ord + Debug> Engine<P> {
     }
 }
 
-/// What only sources have comes first, then the rarest, then what most others want as well: who does not want a block yet may
-/// be the one to fetch it first. Between equals this node's own rank decides, which is as good as chance: so all have different
-/// blocks to give.
+/// Returns the place of a want among the candidates of a peer. Smaller places are requested first.
+///
+/// At equal priority, blocks that only sources have come first, then the rarest. Of these, the blocks come first that most
+/// other peers want: a peer that comes to want a block later may rank higher for it. Between equals, this node's own rank
+/// decides. It is as good as random, so the nodes fetch different blocks and can exchange them.
 fn place<P: Copy + Ord>(want: &Want<P>, group: Group) -> Place {
     let wanters = if group == Group::Spreading { 0 } else { want.wanters.len() };
     (Reverse(want.priority), group, want.havers.len(), Reverse(wanters), want.rank, want.sequence)

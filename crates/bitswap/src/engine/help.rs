@@ -1,8 +1,9 @@
-//! Taking work off those who have too much of it.
+//! Takes over blocks from nodes that fetch their share slowly.
 //!
-//! Rendezvous hashing gives everybody the same share to fetch first, but not everybody gets on as fast: who uploads at the
-//! limit of its link hears and asks late. Whoever has nothing left to ask a source for takes over what somebody else would
-//! come to only when all else is fetched: of that only where it is next in rank, so that nobody else has the same idea.
+//! Rendezvous hashing gives every wanter an equal share of blocks to fetch from the sources first. Not every wanter is
+//! equally fast: messages to and from a node with a saturated uplink are late. A node with nothing left to request from a
+//! source takes over the blocks that a slower node would fetch last. It takes over only blocks for which it is next in
+//! rank, so that two nodes do not take over the same block.
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -13,17 +14,17 @@ use super::rendezvous::score;
 use super::wants::Want;
 use super::{Engine, Key};
 
-/// So many blocks more than it will ask for in the meantime are left to whoever is to fetch them first.
+/// Safety margin: number of blocks left to a wanter beyond those that it is expected to request in the meantime.
 const LEFT_ALONE: usize = 1;
 
-/// What everybody still has to fetch first: who, by its token, and what, in the order in which it asks for it.
+/// The blocks that each wanter, identified by its token, still has to fetch first, in the order of its requests.
 type Shares = BTreeMap<u64, Vec<(Reverse<usize>, Reverse<u64>, Key)>>;
 
 impl<P: Copy + Ord + Debug> Engine<P> {
-    /// Asks sources that have time, and that this node has nothing else to ask for, for what others come to last.
+    /// Requests blocks of other nodes' shares from idle sources, beginning with those that would be fetched last.
     pub(super) fn help(&mut self, now: Duration) {
         let idle = self.peers.iter().filter(|(peer, _)| self.is_idle(now, peer));
-        // Others have as much under way as this node would have.
+        // Assumes that other nodes have as many blocks under way as this node would have.
         let burden = |state: &Peer| {
             (state.slots(&self.config, self.block_bytes), state.meter.time_for(self.block_bytes))
         };
@@ -44,7 +45,9 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         }
     }
 
-    /// How long it takes until sources have given everything once, as fast as they did so far.
+    /// Estimates the time until the sources have sent every block once, at their rate so far.
+    ///
+    /// Returns `None` if they have not sent any block yet.
     fn time_for_all(&self, now: Duration, shares: &Shares) -> Option<Duration> {
         let peers = self.peers.values().map(|state| state.firsts.count());
         let given: u32 = peers.chain([self.firsts.count()]).sum();
@@ -52,7 +55,9 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         (given > 0).then(|| now.saturating_sub(self.begun).mul_f64(left as f64 / f64::from(given)))
     }
 
-    /// How often the peer with this token gets something first, taken for as fast as it ever seemed to be.
+    /// Returns the interval between first fetches of the node with this token.
+    ///
+    /// Of the latest interval and the mean interval, the shorter counts: that assumes the node to be fast.
     fn interval_of(&self, now: Duration, token: u64) -> Duration {
         let peer = self.peers.values().find(|state| state.token == token);
         let firsts = peer.map_or(self.firsts, |state| state.firsts);
@@ -60,13 +65,15 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         firsts.interval.map_or(mean, |lately| lately.min(mean)).max(Duration::from_millis(1))
     }
 
-    /// Whether nothing is under way from a peer that has time. Two blocks at once would come later than one after the other
-    /// is taken over, and by then whoever is to fetch the second may have asked for it.
+    /// Returns whether no block is under way from a peer, and the peer has time.
+    ///
+    /// Blocks are taken over one at a time. Of two blocks under way, the second would arrive late, and its first fetcher
+    /// may have requested it by then.
     fn is_idle(&self, now: Duration, peer: &P) -> bool {
         self.has_time(now, peer) && self.peers.get(peer).is_some_and(|state| state.in_flight == 0)
     }
 
-    /// Who has what left.
+    /// Returns the blocks that each wanter still has to fetch first.
     fn shares(&self) -> Shares {
         let mut shares = Shares::new();
         let is_shared = |want: &&Want<P>| !want.havers.is_empty() && !want.wanters.is_empty();
@@ -80,13 +87,13 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         shares
     }
 
-    /// Scores and tokens of all that want a block, this node included.
+    /// Returns the scores and tokens of all wanters of a block, including this node.
     fn wanters(&self, want: &Want<P>) -> impl Iterator<Item = (u64, u64)> {
         let tokens = want.wanters.iter().filter_map(|peer| self.peers.get(peer)).map(|state| state.token);
         tokens.chain([self.token]).map(|token| (score(token, want.cid.hash()), token))
     }
 
-    /// What this node is the one to take over; what its owner would come to last is the first of it.
+    /// Returns the blocks that this node may take over. Those that their first fetchers would request last come first.
     fn to_take_over(&self, shares: &Shares) -> Vec<Key> {
         let late = shares.values().flat_map(|share| share.iter().enumerate());
         let mut late: Vec<_> = late.filter(|(_, (.., key))| self.is_second(key)).collect();
@@ -94,7 +101,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         late.into_iter().map(|(_, (.., key))| *key).collect()
     }
 
-    /// Whether this node is asking nobody for a block, and comes next after the one who is to fetch it.
+    /// Returns whether this node ranks second for a block, and has not requested it.
     fn is_second(&self, key: &Key) -> bool {
         let Some(want) = self.wants.get(key).filter(|want| want.asked.is_empty()) else { return false };
         let own = score(self.token, want.cid.hash());

@@ -1,4 +1,4 @@
-//! The order in which peers ask when many want the same block.
+//! The order in which nodes request a block that many of them want.
 use std::cmp::Reverse;
 
 use super::rendezvous::score;
@@ -8,7 +8,7 @@ use crate::message::{Entry, Presence, WantType};
 
 const SOURCE: u32 = 100;
 
-/// An engine that others want the same blocks as; their tokens are their names, its own is 0.
+/// Creates an engine whose peers want the same blocks. The token of each peer is its number; the engine's own is 0.
 fn among(wanters: u32, cids: &[Cid]) -> Engine<u32> {
     let mut engine = engine();
     engine.connected(START, SOURCE, u64::from(SOURCE));
@@ -23,8 +23,9 @@ fn among(wanters: u32, cids: &[Cid]) -> Engine<u32> {
     engine
 }
 
-/// How often, of 200 times, this node asks at once for what peer 1 has and nine wait for, itself among them; peer 1 is known
-/// to send so many bytes in a second.
+/// Counts how often in 200 trials this node immediately requests a block that peer 1 has.
+///
+/// Nine nodes wait for the block, including this one. Peer 1 is known to send `rate` bytes per second.
 fn asks_at_once(rate: u64) -> usize {
     let asks = |number: &u32| {
         let wanted = cid(&number.to_string());
@@ -44,20 +45,20 @@ fn asks_at_once(rate: u64) -> usize {
 }
 
 #[test]
-fn what_spreads_is_given_to_a_few_first() {
+fn a_spreading_block_is_requested_by_a_few_nodes_first() {
     let at_once = asks_at_once(100_000_000);
-    // Three of nine.
+    // The expected share is three of nine.
     assert!((45..90).contains(&at_once), "{at_once} of 200");
 }
 
 #[test]
-fn who_sends_slowly_gives_it_to_one_at_a_time() {
+fn a_spreading_block_of_a_slow_peer_is_requested_by_one_node_at_a_time() {
     let at_once = asks_at_once(1_000_000);
-    // One of nine.
+    // The expected share is one of nine.
     assert!((10..35).contains(&at_once), "{at_once} of 200");
 }
 
-/// Blocks that peer 1 is to fetch first, in the order in which it does, and this node if peer 1 does not.
+/// Returns blocks for which peer 1 ranks first and this node second, in the order in which peer 1 requests them.
 fn share_of_another(count: usize, wanters: u32) -> Vec<Cid> {
     let is_second = |cid: &Cid| {
         let mut tokens: Vec<u64> = (0..=u64::from(wanters)).collect();
@@ -70,8 +71,9 @@ fn share_of_another(count: usize, wanters: u32) -> Vec<Cid> {
     cids
 }
 
-/// An engine that has nothing to fetch first, but peer 1 has these, and got one block in half a second so far, as four others
-/// did.
+/// Creates an engine that has no first fetches of its own, while peer 1 still has to fetch the blocks of `share`.
+///
+/// So far peer 1, like four other peers, got one block every half second.
 fn beside_a_slow_one(share: &[Cid]) -> Engine<u32> {
     let before: Vec<Cid> = (0..20).map(|number: u32| cid(&format!("before {number}"))).collect();
     let mut engine = among(5, &[share, &before].concat());
@@ -86,7 +88,7 @@ fn beside_a_slow_one(share: &[Cid]) -> Engine<u32> {
 }
 
 #[test]
-fn who_has_nothing_to_do_takes_over_what_another_comes_to_when_all_else_is_fetched() {
+fn an_idle_node_takes_over_the_block_that_another_would_fetch_last() {
     for (left, is_helped) in [(3, false), (12, true)] {
         let cids = share_of_another(left, 5);
         let mut engine = beside_a_slow_one(&cids);

@@ -1,35 +1,35 @@
-//! How fast things go: what a link carries, and how often somebody gets on.
+//! Measures the rates of links, and the intervals between events.
 use std::time::Duration;
 
-/// Shorter spans than this say little about a rate.
+/// Minimum span of a rate sample. Shorter spans say little about a rate.
 const WINDOW: Duration = Duration::from_millis(100);
-/// How much the newest sample counts, of 1.
+/// Weight of the newest sample in a moving average, from 0 to 1.
 const NEWEST: f64 = 0.3;
 
-/// The rate at which blocks come from one peer while some are under way.
+/// Measures the rate at which blocks arrive from one peer. Time without a block under way does not count.
 #[derive(Debug, Default)]
 pub(super) struct Meter {
-    /// Bytes in a second; `None` before the first sample.
+    /// Bytes per second; `None` before the first sample.
     rate: Option<f64>,
-    /// When the span that is being measured began, and what came since.
+    /// Start of the current sample, and the bytes that arrived since then.
     span: Option<(Duration, u64)>,
-    /// The quickest answer, from the question to the whole block.
+    /// Shortest time from a request until the whole block arrived.
     latency: Option<Duration>,
 }
 
 impl Meter {
-    /// Something was asked while nothing was under way: from now on it counts how much comes.
+    /// Begins to measure: a block was requested while none was under way.
     pub(super) fn begin(&mut self, now: Duration) {
         self.span = Some((now, 0));
     }
 
-    /// Nothing is under way any more: what does not come now says nothing.
+    /// Stops measuring: no block is under way any more.
     pub(super) fn pause(&mut self, now: Duration) {
         self.sample(now, Duration::from_millis(1));
         self.span = None;
     }
 
-    /// Bytes of blocks came.
+    /// Records the arrival of block bytes.
     pub(super) fn came(&mut self, now: Duration, bytes: u64) {
         if let Some((_, sum)) = &mut self.span {
             *sum += bytes;
@@ -37,7 +37,7 @@ impl Meter {
         self.sample(now, WINDOW);
     }
 
-    /// A block that was asked for came after this time.
+    /// Records the time from the request of a block until its arrival.
     pub(super) fn answered(&mut self, after: Duration) {
         self.latency = Some(self.latency.map_or(after, |least| least.min(after)));
     }
@@ -49,42 +49,44 @@ impl Meter {
             return;
         }
         let sample = sum as f64 / span.as_secs_f64();
-        // Short spans count less.
+        // A span shorter than the window has less weight.
         let weight = NEWEST * (span.as_secs_f64() / WINDOW.as_secs_f64()).min(1.0);
         self.rate = Some(self.rate.map_or(sample, |rate| rate + weight * (sample - rate)));
         self.span = Some((now, 0));
     }
 
-    /// Bytes in a second, if known.
+    /// Returns the rate in bytes per second, or `None` before the first sample.
     pub(super) fn rate(&self) -> Option<f64> {
         self.rate
     }
 
-    /// How long `bytes` take at this rate; a guess when it is not known.
+    /// Returns the expected time for `bytes`, at most an hour. An unknown rate is assumed to be 1 MB per second.
     pub(super) fn time_for(&self, bytes: u64) -> Duration {
         const GUESS: f64 = 1_000_000.0;
         Duration::from_secs_f64((bytes as f64 / self.rate.unwrap_or(GUESS).max(1.0)).min(3600.0))
     }
 
-    /// How many blocks of this size have to be under way so that the link never waits: what it carries in the time of
-    /// two round trips and of a little work.
+    /// Returns the number of blocks of this size that have to be under way so that the link is never idle.
+    ///
+    /// They are what the link carries in two round trips plus 20 ms of processing.
     pub(super) fn blocks_under_way(&self, block: u64) -> usize {
         const WORK: f64 = 0.02;
         let latency = self.latency.map_or(0.0, |latency| latency.as_secs_f64());
         let own = self.rate.map_or(0.0, |rate| block as f64 / rate.max(1.0));
-        // The time that the block itself took is none of waiting.
+        // The latency includes the block's own transfer time, during which the link is busy.
         let waiting = (latency - own).max(0.0) * 2.0 + WORK;
         (self.rate.unwrap_or(0.0) * waiting / block.max(1) as f64) as usize
     }
 }
 
-/// How often something happens.
+/// Measures the intervals between events of one kind.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Pace {
+    /// Time of the last event.
     pub(super) last: Option<Duration>,
-    /// The mean time between two of them, the newest counting most.
+    /// Moving average of the interval, in which recent intervals have more weight.
     pub(super) interval: Option<Duration>,
-    /// How many there were.
+    /// Number of events.
     count: u32,
 }
 
@@ -100,12 +102,11 @@ impl Pace {
         self.count += 1;
     }
 
-    /// How many there were.
     pub(super) fn count(self) -> u32 {
         self.count
     }
 
-    /// The mean time from one to the next since `begun`, all counting as much; before the first, how long it is awaited.
+    /// Returns the unweighted mean interval since `begun`. Before the first event it is the time since `begun`.
     pub(super) fn mean(&self, begun: Duration, now: Duration) -> Duration {
         self.last.unwrap_or(now).saturating_sub(begun) / self.count.max(1)
     }
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_measured_while_something_is_under_way() {
+    fn a_rate_is_measured_only_while_blocks_are_under_way() {
         let mut meter = Meter::default();
         meter.begin(ms(0));
         (1..=100).for_each(|n| meter.came(ms(n * 10), 10_000));
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fast_link_with_a_long_way_needs_more_blocks_under_way() {
+    fn a_fast_link_with_high_latency_needs_more_blocks_under_way() {
         let slots = |rate_per_ms: u64, latency| {
             let mut meter = Meter::default();
             meter.begin(ms(0));
@@ -141,9 +142,9 @@ mod tests {
             meter.answered(latency);
             meter.blocks_under_way(262_144)
         };
-        assert_eq!(slots(625, ms(430)), 0, "a slow link carries nothing while it waits");
+        assert_eq!(slots(625, ms(430)), 0, "a slow link carries less than a block while it waits");
         assert_eq!(slots(6250, ms(43)), 0);
-        assert!(slots(6250, ms(243)) >= 9, "a way of 200 ms has to be filled");
+        assert!(slots(6250, ms(243)) >= 9, "a latency of 200 ms has to be filled");
         assert!(slots(200_000, ms(2)) >= 15);
     }
 }

@@ -1,4 +1,4 @@
-//! What time changes: peers that do not send what they have, and wants that nobody heard of.
+//! Timeouts, second requests and repeated announcements.
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::time::Duration;
@@ -6,19 +6,19 @@ use std::time::Duration;
 use super::wants::Want;
 use super::{Engine, Key, Output};
 
-/// A block may take so many times as long as the link's rate says before another peer is asked for it as well.
+/// Multiple of a block's expected time after which a second peer is asked for it too.
 const LATE: u32 = 3;
-/// A link is silent after so many times of what a block takes.
+/// Multiple of a block's expected time after which a peer that sends nothing has timed out.
 const SILENT: u32 = 8;
-/// However much comes, a block that does not come in so many times of the shortest time limit is given up.
+/// Multiple of a peer's time limit after which a block has timed out, even if the peer still sends.
 const AT_MOST: u32 = 12;
-/// Bytes in a second below which a link is taken for silent.
+/// Rate of a link, in bytes per second, below which its time limit is not extended.
 const LEAST_RATE: f64 = 512.0;
-/// How long a peer that failed is left aside, doubled with each failure in a row up to 2^6.
+/// Base of the exponential backoff of a peer that failed: it is doubled for each failure in a row, at most six times.
 const ASIDE: Duration = Duration::from_secs(2);
 
 impl<P: Copy + Ord + Debug> Engine<P> {
-    /// Gives up what does not come, and asks others.
+    /// Ends the requests that have timed out, so that other peers can be asked.
     pub(super) fn time_out(&mut self, now: Duration) {
         let mut failed = BTreeSet::new();
         for key in self.asked_keys() {
@@ -44,7 +44,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         self.wants.values().filter(is_asked).map(|want| *want.cid.hash()).collect()
     }
 
-    /// The peers that are asked for a block and will not send it any more, as it seems.
+    /// Returns the peers whose request for a block has timed out.
     fn overdue(&self, now: Duration, key: &Key) -> Vec<P> {
         let asked = self.wants.get(key).map_or(&[][..], |want| &want.asked);
         let is_overdue = |(peer, since): &&(P, Duration)| {
@@ -56,10 +56,10 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         asked.iter().filter(is_overdue).map(|(peer, _)| *peer).collect()
     }
 
-    /// How long a peer that is asked for blocks may send nothing of them.
+    /// Returns how long a peer may send none of the blocks requested from it.
     fn time_limit(&self, peer: &P) -> Duration {
         let state = self.peers.get(peer);
-        // Who drips is not slow, but silent.
+        // A link below this rate counts as silent, not as slow, and gets no extended limit.
         let state = state.filter(|state| state.meter.rate().is_some_and(|rate| rate >= LEAST_RATE));
         let block = state.map(|state| state.meter.time_for(self.block_bytes)).unwrap_or_default();
         (block * SILENT).clamp(self.config.block_timeout, self.config.block_timeout * 6)
@@ -72,13 +72,13 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         if let Some(state) = self.peers.get_mut(&peer) {
             state.free_slot(now);
             state.allowance = state.allowance.saturating_add(self.block_bytes);
-            // Replaces the want for the block by one for its presence: the peer may still be of use later.
+            // Replaces the WANT-BLOCK by a WANT-HAVE: the peer may become useful again later.
             state.outbox.want_have(cid);
         }
         self.relist(now, key);
     }
 
-    /// Asks a second peer for what is late: near the end of a file one slow peer would hold up all.
+    /// Requests late blocks from a second peer. Near the end of a file, one slow peer would otherwise delay the whole file.
     pub(super) fn ask_twice(&mut self, now: Duration) {
         for key in self.asked_keys() {
             if let Some(peer) = self.second_for(now, &key) {
@@ -92,7 +92,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         let [(first, since)] = want.asked.as_slice() else { return None };
         let state = self.peers.get(first)?;
         let usual = state.meter.time_for(self.block_bytes * state.in_flight as u64);
-        // A source is left alone while somebody else has it: it is slow because all ask it.
+        // If a spreader has the block, no source is asked: a source is slow because many nodes ask it.
         let is_spreading = !want.spreaders.is_empty();
         let others = if is_spreading { &want.spreaders } else { &want.havers };
         let others = others.iter().filter(|peer| *peer != first && self.has_time(now, peer));
@@ -101,15 +101,15 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         let there = self.peers.get(other).filter(|state| state.meter.rate().is_some());
         let there = there.map_or(usual, |state| state.meter.time_for(self.block_bytes) * 2);
         if is_spreading && !want.spreaders.contains(first) && there < usual {
-            // The source may not have begun to send it, and need not.
+            // The source may not have begun to send the block. The cancellation then saves its uplink.
             return Some(*other);
         }
-        // What is known to come sooner from somebody with nothing to do costs little.
+        // A second request to a faster, idle spreader costs little, so it may be sent sooner.
         let pause = self.config.patience / if is_spreading && there < usual { 8 } else { 2 };
         (now >= *since + usual.min(there) * LATE + pause).then_some(*other)
     }
 
-    /// Whether a peer that never failed has nothing else to send.
+    /// Returns whether a peer without recent failures has a free slot and no candidates.
     pub(super) fn has_time(&self, now: Duration, peer: &P) -> bool {
         self.peers.get(peer).is_some_and(|state| {
             state.aside_until <= now
@@ -119,7 +119,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         })
     }
 
-    /// Messages get lost in ways that neither side sees; saying it again now and then heals that.
+    /// Announces again the wants that no peer has. Messages can be lost unnoticed by both sides.
     pub(super) fn announce_again(&mut self, now: Duration) {
         let interval = self.config.announce_interval;
         let is_quiet = |want: &&mut Want<P>| {
@@ -133,12 +133,12 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         }
     }
 
-    /// Wants nothing to do with a peer any more.
+    /// Asks the caller to disconnect a peer and to refuse it for a while.
     pub(super) fn leave_aside(&mut self, peer: P, reason: &'static str) {
         self.statistics.left_aside += 1;
         self.outputs.push_back(Output::LeaveAside { peer, reason });
     }
 }
 
-/// After so many failures in a row the connection may be to blame.
+/// Number of failures in a row after which the peer is dialled again, since the connection may be the cause.
 const FAILURES_TO_RECONNECT: u32 = 2;

@@ -1,4 +1,4 @@
-//! What is remembered of one connected peer.
+//! The state of one connected peer.
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -10,15 +10,16 @@ use super::wants::Place;
 use super::{Config, Key};
 use crate::message::{Block, Entry, MAX_ITEMS, Message, Presence, WantType};
 
-/// A peer may want the same bytes under several CIDs, and is to get them under each.
+/// Identifies a want of a peer: multihash, version and codec of the CID. A peer may want the same bytes under several
+/// CIDs, and gets them under each.
 pub(super) type WantKey = (Key, u64, u64);
 
-/// The key of a CID, ordered so that all CIDs of one multihash stand side by side.
+/// Returns the key of a CID. In the order of keys, all CIDs of one multihash are adjacent.
 pub(super) fn want_key(cid: &Cid) -> WantKey {
     (*cid.hash(), u64::from(cid.version()), cid.codec())
 }
 
-/// All CIDs of one multihash.
+/// Returns the range of the keys of all CIDs with this multihash.
 pub(super) fn same_bytes(hash: &Key) -> RangeInclusive<WantKey> {
     (*hash, 0, 0)..=(*hash, u64::MAX, u64::MAX)
 }
@@ -29,67 +30,70 @@ pub(super) struct PeerWant {
     pub(super) cid: Cid,
     pub(super) want_type: WantType,
     pub(super) send_dont_have: bool,
-    /// The place in [`Peer::queue`] when the block is stored here and waits to be sent.
+    /// The block's place in [`Peer::queue`], if it is stored here and waits to be sent.
     pub(super) queued: Option<u64>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Peer {
-    /// What is to be said with the next message.
+    /// Entries and presences for the next message.
     pub(super) outbox: Outbox,
-    /// A message is under way.
+    /// Whether a message to the peer is under way.
     pub(super) sending: bool,
-    /// Blocks are being read for this peer.
+    /// Whether the caller is reading blocks for the peer.
     pub(super) loading: bool,
-    /// Blocks that are read and go with the next message.
+    /// Blocks that have been read for the next message.
     pub(super) ready: Vec<Block>,
     pub(super) wants: BTreeMap<WantKey, PeerWant>,
-    /// Blocks to send, in the order in which they were asked for, with their sizes.
+    /// Blocks to send, in the order in which they became available, with their sizes in bytes.
     pub(super) queue: BTreeMap<u64, (WantKey, usize)>,
     pub(super) next_place: u64,
-    /// By what it is known in rendezvous hashing.
+    /// Identifies the peer in rendezvous hashing.
     pub(super) token: u64,
-    /// The wants that it may be asked for, the best first.
+    /// The wants that may be requested from the peer, the best first.
     pub(super) candidates: BTreeSet<Place>,
-    /// Blocks asked of this peer that have not arrived.
+    /// Number of blocks that were requested from the peer and have not arrived.
     pub(super) in_flight: usize,
-    /// What its link carries.
+    /// The rate and latency of the peer's link.
     pub(super) meter: Meter,
-    /// How often it gets a block from a source before others do.
+    /// The times at which the peer got a block from a source before other wanters.
     pub(super) firsts: Pace,
-    /// When bytes of blocks last came from it.
+    /// Time of the last progress: a whole block, or [`LEAST_PROGRESS`](super::LEAST_PROGRESS) bytes of blocks.
     pub(super) heard: Duration,
-    /// What came since then, too little to count.
+    /// Number of bytes that arrived since then.
     pub(super) trickle: u64,
-    /// How often in a row it did not send what it said to have.
+    /// Number of timeouts in a row.
     pub(super) failures: u32,
-    /// Until when it is asked for nothing.
+    /// End of the backoff. Until then nothing is requested from the peer.
     pub(super) aside_until: Duration,
-    /// Bytes of blocks that may still come though they are not wanted any more, since they had been asked for.
+    /// Number of block bytes that the peer may still send without penalty, because they were requested before they
+    /// became unwanted.
     pub(super) allowance: u64,
-    /// Bytes of wanted blocks that came from it.
+    /// Number of bytes in wanted blocks that the peer sent.
     pub(super) received: u64,
-    /// Bytes of blocks that came and were never asked for.
+    /// Number of bytes in blocks that the peer sent unrequested.
     pub(super) unwanted: u64,
 }
 
 impl Peer {
-    /// Whether one more block may be asked of it.
+    /// Returns whether one more block may be requested from the peer.
     pub(super) fn has_slot(&self, config: &Config, block: u64) -> bool {
         self.in_flight < self.slots(config, block)
     }
 
-    /// How many blocks may be under way from it at one time: few, so that what is not asked for yet can come from
-    /// whoever has it sooner, but as many as keep its link busy.
+    /// Returns the maximum number of blocks that may be under way from the peer at a time.
+    ///
+    /// It is the smallest number that keeps the peer's link busy. Blocks that are not requested yet can still be requested
+    /// from a faster peer.
     pub(super) fn slots(&self, config: &Config, block: u64) -> usize {
         if self.meter.rate().is_none() {
-            // It is not known yet who else wants what it has.
+            // At the beginning it is unknown which other peers want its blocks.
             return 1;
         }
         (config.slots + self.meter.blocks_under_way(block)).min(config.max_slots)
     }
 
-    /// A block was asked for.
+    /// Records that a block was requested.
     pub(super) fn take_slot(&mut self, now: Duration) {
         if self.in_flight == 0 {
             self.meter.begin(now);
@@ -97,7 +101,7 @@ impl Peer {
         self.in_flight += 1;
     }
 
-    /// A block that was asked for came, or is not waited for any more.
+    /// Records that a requested block arrived, or is no longer awaited.
     pub(super) fn free_slot(&mut self, now: Duration) {
         self.in_flight = self.in_flight.saturating_sub(1);
         if self.in_flight == 0 {
@@ -105,12 +109,12 @@ impl Peer {
         }
     }
 
-    /// Whether it wants these bytes, under whichever CID.
+    /// Returns whether the peer wants these bytes, under any CID.
     pub(super) fn wants_block(&self, hash: &Key) -> bool {
         self.wants.range(same_bytes(hash)).next().is_some()
     }
 
-    /// Forgets a want, also when its block is already queued.
+    /// Removes a want of the peer, and its block from the queue.
     pub(super) fn drop_want(&mut self, key: &WantKey) -> Option<PeerWant> {
         let want = self.wants.remove(key)?;
         if let Some(place) = want.queued {
@@ -119,7 +123,7 @@ impl Peer {
         Some(want)
     }
 
-    /// Queues the block of a want, once.
+    /// Queues the block of a want for sending, if it is not queued already.
     pub(super) fn enqueue(&mut self, key: WantKey, size: usize) {
         let Some(want) = self.wants.get_mut(&key) else {
             return;
@@ -131,8 +135,9 @@ impl Peer {
         }
     }
 
-    /// The blocks to read next: one at least, more as long as they fit into `limit` bytes together. They are read
-    /// while the message before is still being sent.
+    /// Takes the blocks to read next from the queue: at least one, and more if they fit into `limit` bytes together.
+    ///
+    /// They are read while the previous message is still being sent.
     pub(super) fn next_load(&mut self, limit: usize) -> Option<Vec<Cid>> {
         if self.loading || !self.ready.is_empty() || self.queue.is_empty() {
             return None;
@@ -153,7 +158,7 @@ impl Peer {
         Some(cids)
     }
 
-    /// The next message, when none is under way and there is something to say.
+    /// Returns the next message, unless one is under way or there is nothing to send.
     pub(super) fn next_message(&mut self) -> Option<Message> {
         if self.sending {
             return None;
@@ -171,7 +176,8 @@ impl Peer {
     }
 }
 
-/// What the next messages to a peer say: per block, the latest entry only. Bounded by the wants of both sides.
+/// Entries and presences for the next messages to a peer. Of each CID only the latest is kept, so the size is bounded by
+/// the wants of both sides.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     entries: BTreeMap<WantKey, Entry>,
@@ -204,7 +210,9 @@ impl Outbox {
         self.presences.len()
     }
 
-    /// Makes the next message say everything that is wanted, since it is not known what the peer heard.
+    /// Makes the next message replace the peer's copy of our wantlist, since that copy may be out of date.
+    ///
+    /// The caller then adds all current wants.
     pub(super) fn start_over(&mut self) {
         self.entries.clear();
         self.full = true;
@@ -220,8 +228,8 @@ impl Outbox {
     }
 }
 
-/// Entries and presences each take at most 120 bytes, so that half of the items that are allowed to come still
-/// leave half of the largest message for blocks.
+/// Maximum number of entries, and of presences, in one message. Each takes at most 120 bytes, so together they fill less
+/// than half of the largest message. The rest is left for blocks.
 const ITEMS_PER_MESSAGE: usize = MAX_ITEMS / 2;
 
 fn take_some<T>(from: &mut BTreeMap<WantKey, T>) -> Vec<T> {

@@ -1,6 +1,6 @@
-//! Many engines on links with rates: a file from one slow uplink to a whole class, in virtual time.
+//! Engines on links with limited rates: one node with a slow uplink sends a file to a whole class, in virtual time.
 //!
-//! A node's uplink is shared evenly, a piece at a time, by the messages that it is sending, as TCP shares it.
+//! The messages that a node is sending share its uplink evenly, a piece at a time, as with TCP.
 use std::collections::BTreeSet;
 
 use super::*;
@@ -8,19 +8,20 @@ use bytes::Bytes;
 
 const BLOCK: usize = 256 * 1024;
 const PIECE: usize = 16 * 1024;
-/// From one host to another, and what a disk takes for a block.
+/// Latency from one host to another.
 const LATENCY: Duration = Duration::from_micros(500);
+/// Time that a disk takes to read or write a block.
 const DISK: Duration = Duration::from_millis(1);
-/// How long it takes through the full queue of a fetcher's slow uplink.
+/// Extra latency of a piece that passes the full queue of a slow uplink.
 const QUEUE: Duration = Duration::from_millis(50);
-/// What is not limited otherwise: a gigabit.
+/// Rate, in bytes per second, of links that are not slow: one gigabit per second.
 const FAST: f64 = 125e6;
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
     /// The uplink of a node is free for the next piece.
     Uplink(usize),
-    /// A piece of so many bytes came; the last one brings the message with that number.
+    /// A piece of a message arrived. In the last piece, `last` is the number of the message.
     Piece {
         from: usize,
         to: usize,
@@ -49,7 +50,7 @@ struct Node {
     engine: Engine<usize>,
     store: BTreeSet<u32>,
     uplink: f64,
-    /// At most so many bytes in a second come in.
+    /// Rate of incoming pieces, in bytes per second.
     downlink: f64,
     is_dead: bool,
     sending: VecDeque<Sending>,
@@ -69,7 +70,7 @@ struct World {
 }
 
 fn cid(block: u32) -> Cid {
-    // No block is really hashed here; what names it has to be spread like a hash.
+    // Blocks are not hashed here, but their digests have to be distributed like hashes.
     let word = rendezvous::score(u64::from(block), &Multihash::wrap(0x12, &block.to_le_bytes()).unwrap());
     let mut digest = [0; 32];
     digest[..4].copy_from_slice(&block.to_be_bytes());
@@ -97,7 +98,7 @@ impl Node {
 }
 
 impl World {
-    /// Node 0 has a file of so many blocks; `fetchers` begin within a tenth of a second.
+    /// Creates a source, node 0, with a file of `blocks` blocks, and nodes 1 to `fetchers` without any. All are connected.
     fn new(uplink: f64, fetchers: usize, blocks: u32, seed: u64) -> Self {
         let node = |name: usize| {
             let engine = Engine::new(Config::default(), token(seed, name));
@@ -133,7 +134,7 @@ impl World {
     }
 
     fn begin(&mut self, node: usize) {
-        // A window as a fetch has it: the next block is wanted when one came.
+        // Like a real fetch, wants 256 blocks at first. When a block is stored, the next one is wanted.
         for block in 0..self.blocks.min(256) {
             self.nodes[node].engine.want(self.now, cid(block), 0).unwrap();
         }
@@ -160,7 +161,7 @@ impl World {
                     self.at(DISK, Event::Stored { node: name, block: number(&cid) });
                 }
                 Output::Satisfied { .. } | Output::Reconnect { .. } => {}
-                Output::LeaveAside { peer, reason } => panic!("{name} leaves {peer} aside: {reason}"),
+                Output::LeaveAside { peer, reason } => panic!("{name} disconnects {peer}: {reason}"),
             }
         }
         let wake = self.nodes[name].engine.next_wake();
@@ -194,10 +195,10 @@ impl World {
         let to = sending.to;
         let rate = self.nodes[from].uplink.min(self.nodes[to].downlink);
         let takes = Duration::from_secs_f64(bytes as f64 / rate);
-        // Whatever leaves a link that is full waits in its queue.
+        // A piece on a saturated uplink waits in its queue.
         let waits = if self.nodes[from].is_full() { QUEUE } else { Duration::ZERO };
         self.at(takes + LATENCY + waits, Event::Piece { from, to, bytes, last });
-        // Who receives slowly does not hold up the others.
+        // A slow receiver does not delay pieces to other receivers.
         let own = Duration::from_secs_f64(bytes as f64 / self.nodes[from].uplink);
         self.at(own, Event::Uplink(from));
         if sending.left > 0 {
@@ -277,11 +278,14 @@ impl World {
         }
     }
 
-    /// Runs to the end: by how much longer than the source's uplink needs for one copy, and how many copies it sent.
+    /// Runs until every living fetcher has the file.
+    ///
+    /// Returns the time that this took, divided by the time that the source's uplink takes for one copy of the file. The
+    /// second number is how many copies the source sent.
     fn finish(&mut self) -> (f64, f64) {
         self.run_until(Duration::from_secs(600));
         let alive = self.nodes.iter().skip(1).filter(|node| !node.is_dead);
-        let last = alive.map(|node| node.done.expect("somebody never finished")).max().unwrap();
+        let last = alive.map(|node| node.done.expect("a fetcher never finished")).max().unwrap();
         let limit = f64::from(self.blocks) * BLOCK as f64 / self.nodes[0].uplink;
         (last.as_secs_f64() / limit, self.nodes[0].sent_blocks as f64 / f64::from(self.blocks))
     }
@@ -310,7 +314,7 @@ fn each_byte_leaves_a_slow_source_about_once() {
 }
 
 #[test]
-fn two_that_die_half_way_and_one_that_comes_late_cost_little() {
+fn two_fetchers_that_fail_and_one_that_starts_late_cost_little() {
     let mut world = World::new(UPLINK, 10, 400, 2);
     (1..=9).for_each(|node| world.begin(node));
     world.run_until(Duration::from_secs(8));
@@ -322,7 +326,7 @@ fn two_that_die_half_way_and_one_that_comes_late_cost_little() {
 }
 
 #[test]
-fn a_slow_one_holds_up_nobody_else() {
+fn a_slow_fetcher_does_not_delay_the_others() {
     let mut world = class(UPLINK, 10, 3);
     world.nodes[4].downlink = 1e6 / 8.0;
     world.run_until(Duration::from_secs(60));
@@ -333,7 +337,7 @@ fn a_slow_one_holds_up_nobody_else() {
     }
 }
 
-/// Links of fetchers have between the rate of the source's and ten times as much.
+/// Creates a class whose fetchers have uplinks from one to ten times the rate of the source's.
 fn uneven(fetchers: usize, seed: u64) -> World {
     let mut world = class(UPLINK, fetchers, seed);
     for name in 1..=fetchers {
@@ -343,7 +347,7 @@ fn uneven(fetchers: usize, seed: u64) -> World {
 }
 
 #[test]
-fn who_uploads_slowly_holds_up_nobody() {
+fn fetchers_with_slow_uplinks_do_not_delay_the_class() {
     let runs: Vec<(f64, f64)> = (1..9).map(|seed| uneven(10, seed).finish()).collect();
     let mean = |figure: fn(&(f64, f64)) -> f64| runs.iter().map(figure).sum::<f64>() / runs.len() as f64;
     let (time, copies) = (mean(|run| run.0), mean(|run| run.1));

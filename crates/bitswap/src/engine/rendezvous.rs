@@ -1,11 +1,13 @@
-//! Which of the peers that want a block fetches it from its source first. All compute the same answer, without messages.
+//! Rendezvous hashing selects which of the peers that want a block (its *wanters*) fetches it from a source first.
 //!
-//! Rendezvous hashing (Thaler and Ravishankar, *Using name-based mappings to increase hit rates*, 1998): each gives every
-//! wanter the same score for a block, a hash of both, and whoever has the highest fetches it. All know who wants it,
-//! since wantlists are told to everybody. So each byte leaves a slow source about once, and each wanter fetches its share.
+//! Every node computes the same score for each wanter and block, a hash of both, without exchanging messages. The wanter
+//! with the highest score fetches the block. All nodes know the wanters, because each peer sends its wantlist to every
+//! other peer. So each byte leaves a slow source about once, and each wanter fetches its share.
+//!
+//! Source: Thaler and Ravishankar, *Using name-based mappings to increase hit rates*, 1998.
 use cid::multihash::Multihash;
 
-/// The score of a wanter, known by `token`, for a block.
+/// Returns the score for a block of the wanter with this token.
 pub(super) fn score(token: u64, block: &Multihash<64>) -> u64 {
     let digest = block.digest();
     let tail = digest.rchunks(8).next().unwrap_or_default();
@@ -13,7 +15,7 @@ pub(super) fn score(token: u64, block: &Multihash<64>) -> u64 {
     mix(token ^ mix(word))
 }
 
-/// The finalizer of splitmix64 (Steele, Lea and Flood, 2014): each bit of the input changes half of the output.
+/// The finalizer of splitmix64 (Steele, Lea and Flood, 2014). Each input bit changes about half of the output bits.
 fn mix(mut word: u64) -> u64 {
     word = word.wrapping_add(0x9e37_79b9_7f4a_7c15);
     word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -27,7 +29,7 @@ mod tests {
     use multihash_codetable::{Code, MultihashDigest};
 
     #[test]
-    fn each_of_ten_wanters_gets_about_a_tenth() {
+    fn each_of_ten_wanters_gets_about_a_tenth_of_the_blocks() {
         let mut shares = [0u32; 10];
         for number in 0u32..10_000 {
             let block = Code::Sha2_256.digest(&number.to_le_bytes());

@@ -1,4 +1,4 @@
-//! What peers want, and what they get.
+//! Serves the wants of peers.
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::time::Duration;
@@ -9,11 +9,12 @@ use super::peer::{PeerWant, WantKey, same_bytes, want_key};
 use super::{Config, Engine, Key, Output};
 use crate::message::{Block, Entry, WantType};
 
-/// However many peers there are, each may have as many wants as one file's fetch announces, and some more.
+/// Minimum number of wants that each peer may have, however many peers there are. It exceeds the number of wants that the
+/// fetch of one file announces.
 const LEAST_PEER_WANTS: usize = 1024;
 
 impl<P: Copy + Ord + Debug> Engine<P> {
-    /// Takes over the changes of a peer's wantlist, and looks up what is new.
+    /// Applies the changes of a peer's wantlist, and asks the caller to look up the new wants.
     pub(super) fn wantlist_arrived(&mut self, now: Duration, peer: P, full: bool, entries: Vec<Entry>) {
         let limit = self.wants_allowed();
         let Some(state) = self.peers.get_mut(&peer) else {
@@ -43,7 +44,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
             let Entry { cid, want_type, send_dont_have, .. } = entry;
             state.wants.insert(key, PeerWant { cid, want_type, send_dont_have, queued: None });
         }
-        // On a slow link a block that was read may wait for seconds.
+        // Drops blocks that were read for an earlier entry. On a slow link such a block can have waited for seconds.
         state.ready.retain(|block| !changed.contains(&want_key(&block.cid)));
         if !cids.is_empty() {
             self.outputs.push_back(Output::LookUp { peer, cids });
@@ -51,13 +52,13 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         changed.iter().for_each(|(key, ..)| self.note_wanter(now, peer, key));
     }
 
-    /// How many wants one peer may have: fewer when many peers together have many.
+    /// Returns the maximum number of wants per peer. With many peers it is smaller, down to [`LEAST_PEER_WANTS`].
     fn wants_allowed(&self) -> usize {
         let Config { max_peer_wants, max_all_peer_wants, .. } = self.config;
         max_peer_wants.min((max_all_peer_wants / self.peers.len().max(1)).max(LEAST_PEER_WANTS))
     }
 
-    /// Brings up to date whether a peer wants a block that is wanted here as well.
+    /// Updates whether a peer is a wanter of a block that is wanted here.
     pub(super) fn note_wanter(&mut self, now: Duration, peer: P, key: &Key) {
         let wants_it = self.peers.get(&peer).is_some_and(|state| state.wants_block(key));
         let Some(want) = self.wants.get_mut(key) else { return };
@@ -67,7 +68,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         }
     }
 
-    /// Answers one want with what the store says about it.
+    /// Answers one want of a peer. `size` is the size of the stored block, or `None` if it is not stored.
     pub(super) fn answer(&mut self, peer: P, cid: &Cid, size: Option<usize>) {
         let Some(state) = self.peers.get_mut(&peer) else {
             return;
@@ -76,13 +77,13 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         let Some(want) = state.wants.get(&key) else { return };
         match size {
             Some(size) => self.answer_have(peer, key, size),
-            // Queued means that it was stored while it was being looked up.
+            // A queued block was stored while the look-up was under way.
             None if want.send_dont_have && want.queued.is_none() => state.outbox.presence(*cid, false),
             None => {}
         }
     }
 
-    /// Answers all wants of a peer for a block that has just been stored, under whichever CIDs.
+    /// Answers all wants of a peer for a block that has just been stored, under any CID.
     pub(super) fn answer_waiting(&mut self, peer: P, hash: &Key, size: usize) {
         let Some(state) = self.peers.get(&peer) else {
             return;
@@ -110,7 +111,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         }
     }
 
-    /// Puts blocks that were read into the next message, unless the peer cancelled meanwhile.
+    /// Puts blocks that were read into the next message, unless the peer has cancelled its want.
     pub(super) fn blocks_loaded(&mut self, peer: P, blocks: Vec<Block>, missing: &[Cid]) {
         let Some(state) = self.peers.get_mut(&peer) else {
             return;
@@ -121,7 +122,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
                 state.ready.push(block);
             }
         }
-        // The want stays: the block may come back, and the peer was told that it is not there now.
+        // The want is kept, since the block may be stored again later.
         for cid in missing {
             if state.wants.get(&want_key(cid)).is_some_and(|want| want.send_dont_have) {
                 state.outbox.presence(*cid, false);

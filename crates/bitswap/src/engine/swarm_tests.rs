@@ -1,4 +1,4 @@
-//! Many engines in one process: whatever the order of events, everybody gets everything.
+//! Several engines in one process: in any order of events, every engine gets every block.
 use std::collections::BTreeSet;
 
 use multihash_codetable::{Code, MultihashDigest};
@@ -19,12 +19,12 @@ struct Swarm {
     blocks: BTreeMap<Cid, Bytes>,
     random: ChaCha8Rng,
     now: Duration,
-    /// One message in so many is lost, and its sender told.
+    /// One of this many messages is lost, and its sender is told. 0 loses none.
     loss: u32,
 }
 
 impl Swarm {
-    /// Engine 0 has all blocks, the others want them; everybody is connected to everybody.
+    /// Engine 0 has all blocks, and the others want them. Every engine is connected to every other.
     fn new(nodes: usize, blocks: u32, loss: u32, seed: u64) -> Self {
         let data = |number: u32| Bytes::from(number.to_le_bytes().repeat(BLOCK_BYTES / 4));
         let named = |data: Bytes| (Cid::new_v1(0x55, Code::Sha2_256.digest(&data)), data);
@@ -45,7 +45,7 @@ impl Swarm {
         swarm
     }
 
-    /// Does what one engine says.
+    /// Carries out the outputs of one engine.
     fn carry_out(&mut self, node: usize) {
         while let Some(output) = self.engines[node].poll_output() {
             match output {
@@ -61,17 +61,17 @@ impl Swarm {
                     self.engines[node].loaded(peer, blocks, &[]);
                 }
                 Output::Store { cid, .. } => {
-                    assert!(self.stores[node].insert(cid), "nothing is stored twice");
+                    assert!(self.stores[node].insert(cid), "a block is stored twice");
                     self.engines[node].stored(self.now, &cid, BLOCK_BYTES);
                 }
                 Output::Reconnect { .. } => {}
-                Output::LeaveAside { peer, reason } => panic!("{peer} is left aside: {reason}"),
+                Output::LeaveAside { peer, reason } => panic!("{node} disconnects {peer}: {reason}"),
                 Output::Satisfied { cid } => assert!(self.stores[node].contains(&cid)),
             }
         }
     }
 
-    /// Delivers or loses one message, any of those under way; there is at most one for each pair.
+    /// Delivers or loses one message, chosen at random of those under way. Each ordered pair has at most one.
     fn deliver_one(&mut self) {
         let place = self.random.random_range(0..self.wires.len());
         let Some((from, to, message)) = self.wires.swap_remove_back(place) else {
@@ -86,7 +86,7 @@ impl Swarm {
         }
     }
 
-    /// Goes on until nothing is wanted any more; false when that takes absurdly long.
+    /// Runs until no block is wanted any more. Returns false if that takes more than 20,000 steps.
     fn run(&mut self) -> bool {
         for _ in 0..20_000 {
             (0..self.engines.len()).for_each(|node| self.carry_out(node));
@@ -109,11 +109,11 @@ impl Swarm {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
-    fn everybody_gets_everything(nodes in 2usize..6, blocks in 1u32..40, loss in 0u32..8, seed: u64) {
-        // One in two lost would be a network on which nothing can be expected.
+    fn every_engine_gets_every_block(nodes in 2usize..6, blocks in 1u32..40, loss in 0u32..8, seed: u64) {
+        // A network that loses every second message is not tested.
         let loss = if loss < 3 { 0 } else { loss };
         let mut swarm = Swarm::new(nodes, blocks, loss, seed / 2);
-        prop_assert!(swarm.run(), "somebody waits forever");
+        prop_assert!(swarm.run(), "an engine never got all blocks");
         for store in &swarm.stores {
             prop_assert_eq!(store.len(), blocks as usize);
         }
@@ -129,7 +129,7 @@ proptest! {
 }
 
 #[test]
-fn fetchers_give_each_other_what_one_source_has() {
+fn fetchers_exchange_the_blocks_of_one_source() {
     let mut swarm = Swarm::new(5, 200, 0, 1);
     assert!(swarm.run());
     let sent = swarm.engines[0].statistics().blocks_sent;

@@ -1,4 +1,4 @@
-//! The engine in a world of numbers: peers are `u32`, the time goes when a test says so.
+//! Tests of a single engine. Peers are numbers, and each test sets the time.
 use multihash_codetable::{Code, MultihashDigest};
 
 use super::*;
@@ -15,7 +15,7 @@ pub(super) fn engine() -> Engine<u32> {
     Engine::new(Config { slots: 1, ..Config::default() }, 0)
 }
 
-/// All that is to be done now; messages are taken as sent, and nothing is found when looked up.
+/// Takes all outputs. Reports each message as sent, and each looked-up block as missing.
 pub(super) fn outputs(engine: &mut Engine<u32>) -> Vec<Output<u32>> {
     let mut all = Vec::new();
     while let Some(output) = engine.poll_output() {
@@ -29,7 +29,7 @@ pub(super) fn outputs(engine: &mut Engine<u32>) -> Vec<Output<u32>> {
     all
 }
 
-/// What is said to one peer, of the outputs.
+/// Merges all messages to one peer, among the outputs, into one.
 pub(super) fn said(outputs: &[Output<u32>], to: u32) -> Message {
     let mut all = Message::default();
     for output in outputs {
@@ -59,7 +59,7 @@ pub(super) fn ask(engine: &mut Engine<u32>, peer: u32, entry: Entry) {
     engine.received(START, peer, Message { wantlist: vec![entry], ..Message::default() });
 }
 
-/// Lets the time go on in the engine's own steps; what is said meanwhile to one peer.
+/// Calls the engine's ticks until a time. Returns the messages to one peer, merged into one.
 pub(super) fn pass(engine: &mut Engine<u32>, until: Duration, to: u32) -> Message {
     let mut all = Vec::new();
     while let Some(wake) = engine.next_wake().filter(|wake| *wake <= until) {
@@ -74,7 +74,7 @@ pub(super) fn wants_block(message: &Message, wanted: &Cid) -> bool {
 }
 
 #[test]
-fn a_want_is_announced_asked_for_stored_and_over() {
+fn a_want_is_announced_requested_stored_and_ended() {
     let mut engine = engine();
     engine.connected(START, 1, 1);
     engine.connected(START, 2, 2);
@@ -93,13 +93,13 @@ fn a_want_is_announced_asked_for_stored_and_over() {
     engine.stored(START, &cid("a"), 1);
     let stored = outputs(&mut engine);
     assert_eq!(said(&stored, 2).wantlist, [Entry::cancel(cid("a"))]);
-    assert!(said(&stored, 1).is_empty(), "it knows, since it sent the block");
+    assert!(said(&stored, 1).is_empty(), "the sender of the block needs no cancellation");
     assert!(stored.contains(&Output::Satisfied { cid: cid("a") }));
     assert_eq!((engine.wants(), engine.next_wake()), (0, None));
 }
 
 #[test]
-fn a_peer_that_comes_later_is_told_all_wants() {
+fn a_peer_that_connects_later_is_told_all_wants() {
     let mut engine = engine();
     engine.want(START, cid("a"), 0).unwrap();
     engine.connected(START, 1, 1);
@@ -107,7 +107,7 @@ fn a_peer_that_comes_later_is_told_all_wants() {
 }
 
 #[test]
-fn the_rarest_block_is_asked_for_first() {
+fn the_rarest_block_is_requested_first() {
     let mut engine = engine();
     for peer in 1..=3 {
         engine.connected(START, peer, u64::from(peer));
@@ -116,7 +116,7 @@ fn the_rarest_block_is_asked_for_first() {
         engine.want(START, cid(data), 0).unwrap();
     }
     outputs(&mut engine);
-    // All slots are busy while peers tell what they have.
+    // All slots are busy while the peers announce their blocks.
     for peer in 1..=3 {
         engine.want(START, cid(&format!("busy {peer}")), 0).unwrap();
         say_have(&mut engine, peer, cid(&format!("busy {peer}")), true);
@@ -126,7 +126,7 @@ fn the_rarest_block_is_asked_for_first() {
     }
     say_have(&mut engine, 1, cid("rare"), true);
     outputs(&mut engine);
-    // Later than others may have begun.
+    // After the time in which every peer counts as a wanter.
     let later = START + Duration::from_secs(1);
     engine.tick(later);
     let blocks = vec![Block { cid: cid("busy 1"), data: "busy 1".into() }];
@@ -136,13 +136,13 @@ fn the_rarest_block_is_asked_for_first() {
 }
 
 #[test]
-fn each_asks_for_another_of_equals() {
+fn nodes_choose_different_blocks_among_equally_rare_ones() {
     let first_choice = |token| {
         let mut engine = Engine::new(Config { slots: 1, ..Config::default() }, token);
         engine.connected(START, 1, 1);
         let presences = (0..8).map(|n| Presence { cid: cid(&n.to_string()), have: true }).collect();
         (0..8).for_each(|n| engine.want(START, cid(&n.to_string()), 0).unwrap());
-        // It wanted them itself before: they are spreading.
+        // The peer wanted the blocks itself before, so they are spreading.
         let wantlist = (0..8).map(|n| Entry::want(cid(&n.to_string()), WantType::Have)).collect();
         engine.received(START, 1, Message { wantlist, ..Message::default() });
         outputs(&mut engine);
@@ -163,14 +163,14 @@ fn no_more_blocks_are_in_flight_than_slots() {
         say_have(&mut engine, 1, cid(data), true);
     }
     let count = |message: &Message| all.iter().filter(|data| wants_block(message, &cid(data))).count();
-    assert_eq!(count(&said(&outputs(&mut engine), 1)), 1, "one until it is known what the link carries");
+    assert_eq!(count(&said(&outputs(&mut engine), 1)), 1, "one until the rate of the link is known");
     engine.receiving(START + Duration::from_secs(1), 1, 1000);
     send_block(&mut engine, 1, "a");
     assert_eq!(count(&said(&outputs(&mut engine), 1)), 2);
 }
 
 #[test]
-fn a_peer_that_says_have_and_sends_nothing_comes_last() {
+fn a_peer_that_says_have_but_sends_nothing_is_asked_last() {
     let mut engine = engine();
     engine.connected(START, 1, 1);
     engine.want(START, cid("a"), 0).unwrap();
@@ -180,7 +180,7 @@ fn a_peer_that_says_have_and_sends_nothing_comes_last() {
     say_have(&mut engine, 2, cid("a"), true);
     let due = START + Config::default().block_timeout + Duration::from_millis(100);
     assert!(wants_block(&pass(&mut engine, due, 2), &cid("a")));
-    // The next block that both have is not asked of the liar, though it has a free slot and the other has none.
+    // The next block that both have is not requested from the first peer, although only that one has a free slot.
     engine.want(due, cid("b"), 0).unwrap();
     say_have(&mut engine, 2, cid("b"), true);
     say_have(&mut engine, 1, cid("b"), true);
@@ -213,11 +213,11 @@ fn a_slow_peer_that_sends_is_not_timed_out() {
     }
     assert_eq!(engine.statistics().timeouts, 0);
     pass(&mut engine, START + second * 240, 1);
-    assert!(engine.statistics().timeouts >= 1, "a link with a rate of 13 kB/s has longer, but not for ever");
+    assert!(engine.statistics().timeouts >= 1, "a link of 13 kB/s gets a longer time limit, but has one");
 }
 
 #[test]
-fn a_peer_that_drips_is_given_up() {
+fn a_peer_that_sends_a_few_bytes_at_a_time_times_out() {
     let mut engine = engine();
     engine.connected(START, 1, 1);
     engine.want(START, cid("a"), 0).unwrap();
@@ -231,7 +231,7 @@ fn a_peer_that_drips_is_given_up() {
 }
 
 #[test]
-fn a_peer_that_sends_what_nobody_asked_for_is_left_aside() {
+fn a_peer_that_sends_unrequested_blocks_is_left_aside() {
     let mut engine = Engine::new(Config { max_unwanted_bytes: 30, ..Config::default() }, 0);
     engine.connected(START, 1, 1);
     (0..4).for_each(|_| send_block(&mut engine, 1, "unwanted"));
@@ -239,7 +239,7 @@ fn a_peer_that_sends_what_nobody_asked_for_is_left_aside() {
 }
 
 #[test]
-fn of_two_that_want_a_block_of_a_source_one_fetches_it_and_the_other_waits_for_it() {
+fn of_two_wanters_one_fetches_a_block_from_the_source_and_the_other_waits() {
     let blocks: Vec<String> = (0..40).map(|n| n.to_string()).collect();
     let wants = |n: &String| Entry::want(cid(n), WantType::Have);
     let asked = [(10, 20), (20, 10)].map(|(own, other)| {
@@ -266,7 +266,7 @@ fn of_two_that_want_a_block_of_a_source_one_fetches_it_and_the_other_waits_for_i
 }
 
 #[test]
-fn what_a_gone_or_poor_peer_was_asked_for_is_asked_of_another() {
+fn a_block_that_a_peer_can_no_longer_send_is_requested_from_another() {
     let loses: [fn(&mut Engine<u32>); 2] =
         [|engine| engine.disconnected(START, 1), |engine| say_have(engine, 1, cid("a"), false)];
     for lose in loses {
@@ -292,7 +292,7 @@ fn a_block_that_was_not_wanted_is_counted_and_dropped() {
 }
 
 #[test]
-fn a_second_copy_that_comes_while_the_first_is_being_stored_changes_nothing() {
+fn a_second_copy_that_arrives_while_the_first_is_being_stored_is_unwanted() {
     let mut engine = engine();
     engine.connected(START, 1, 1);
     engine.want(START, cid("a"), 0).unwrap();
@@ -305,7 +305,7 @@ fn a_second_copy_that_comes_while_the_first_is_being_stored_changes_nothing() {
 }
 
 #[test]
-fn a_want_of_two_ends_with_the_second_cancel() {
+fn a_block_wanted_twice_is_wanted_until_the_second_cancel() {
     let mut engine = engine();
     engine.connected(START, 1, 1);
     engine.want(START, cid("a"), 0).unwrap();
@@ -326,7 +326,7 @@ fn own_wants_are_bounded() {
 }
 
 #[test]
-fn after_a_lost_message_everything_is_said_again() {
+fn after_a_lost_message_all_wants_are_announced_again() {
     let mut engine = engine();
     engine.connected(START, 1, 1);
     engine.want(START, cid("a"), 0).unwrap();
@@ -378,7 +378,7 @@ fn a_block_is_loaded_and_sent_under_the_cid_that_was_asked_for() {
 }
 
 #[test]
-fn waiting_wants_are_answered_the_moment_the_block_is_stored() {
+fn waiting_wants_are_answered_as_soon_as_the_block_is_stored() {
     let mut engine = engine();
     for peer in 1..=3 {
         engine.connected(START, peer, u64::from(peer));
@@ -395,7 +395,7 @@ fn waiting_wants_are_answered_the_moment_the_block_is_stored() {
 }
 
 #[test]
-fn what_is_cancelled_is_not_sent_though_it_was_loaded() {
+fn a_cancelled_block_is_not_sent_although_it_was_loaded() {
     let mut engine = engine();
     engine.connected(START, 1, 1);
     ask(&mut engine, 1, Entry::want(cid("a"), WantType::Block));
@@ -408,7 +408,7 @@ fn what_is_cancelled_is_not_sent_though_it_was_loaded() {
 }
 
 #[test]
-fn what_is_cancelled_while_the_message_before_is_being_sent_is_not_sent() {
+fn a_block_cancelled_while_the_previous_message_is_under_way_is_not_sent() {
     let mut engine = engine();
     engine.connected(START, 1, 1);
     for name in ["a", "b"] {
@@ -417,7 +417,7 @@ fn what_is_cancelled_while_the_message_before_is_being_sent_is_not_sent() {
         engine.looked_up(1, [(cid(name), Some(1))]);
         assert!(matches!(engine.poll_output(), Some(Output::Load { .. })));
         engine.loaded(1, vec![Block { cid: cid(name), data: name.into() }], &[]);
-        // "a" is on its way now, and "b" waits for that.
+        // "a" is under way now, and "b" waits until it is sent.
         let _ = engine.poll_output();
     }
     ask(&mut engine, 1, Entry::cancel(cid("b")));
@@ -427,7 +427,7 @@ fn what_is_cancelled_while_the_message_before_is_being_sent_is_not_sent() {
 }
 
 #[test]
-fn one_message_is_under_way_at_a_time_and_the_next_gathers() {
+fn one_message_is_under_way_at_a_time_and_later_entries_are_collected() {
     let mut engine = engine();
     engine.connected(START, 1, 1);
     engine.want(START, cid("a"), 0).unwrap();
@@ -438,7 +438,7 @@ fn one_message_is_under_way_at_a_time_and_the_next_gathers() {
     assert_eq!(engine.poll_output(), None);
     engine.sent(1);
     let next = said(&outputs(&mut engine), 1).wantlist;
-    assert_eq!(next.len(), 2, "the latest entry of each block");
+    assert_eq!(next.len(), 2, "only the latest entry of each block is sent");
     assert!(next.contains(&Entry::cancel(cid("b"))));
 }
 

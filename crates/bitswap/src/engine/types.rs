@@ -1,4 +1,4 @@
-//! What an engine is told, what it says, and what it counts.
+//! The engine's settings, outputs, counters and error.
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,30 +8,31 @@ use cid::Cid;
 use super::Engine;
 use crate::message::Message;
 
-/// Bounds and times of an [`Engine`].
+/// Limits and times of an [`Engine`].
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The most blocks wanted here at one time.
+    /// Maximum number of blocks that are wanted here at one time.
     pub max_wants: usize,
-    /// The most unanswered wants remembered for one peer, those with a block queued for sending included.
+    /// Maximum number of unanswered wants that are kept for one peer. Wants whose block is queued for sending count too.
     pub max_peer_wants: usize,
-    /// The most unanswered wants remembered for all peers together, as long as each may have some.
+    /// Maximum number of unanswered wants that are kept for all peers together. It is divided evenly, but every peer
+    /// may have at least 1024.
     pub max_all_peer_wants: usize,
-    /// How many blocks at least are asked of one peer before the first of them arrives.
+    /// Minimum number of blocks that may be under way from one peer at a time, once the rate of its link is known.
     pub slots: usize,
-    /// How many at most, however fast and far it is.
+    /// Maximum number of blocks that may be under way from one peer at a time.
     pub max_slots: usize,
-    /// How long at least a peer may send nothing of what it was asked for before another is asked; slow links get up to
-    /// six times as long.
+    /// Minimum time limit for a peer that sends none of the blocks requested from it. When the limit is reached, another
+    /// peer is asked. The limit of a slow link is up to six times as long.
     pub block_timeout: Duration,
-    /// How long nothing may come from anybody before this node fetches what it is another's turn to fetch.
+    /// Minimum time without any wanted block after which this node fetches blocks that are another peer's share.
     pub patience: Duration,
-    /// How many bytes of blocks that nobody asked for a peer may send before it is left aside; an eighth of what it sent
-    /// well is added to that.
+    /// Maximum number of bytes of unrequested blocks that a peer may send before [`Output::LeaveAside`]. An eighth of the
+    /// wanted bytes that the peer sent is added to this limit.
     pub max_unwanted_bytes: u64,
-    /// How often a want that nobody has is announced again.
+    /// Interval at which a want is announced again while no peer has the block.
     pub announce_interval: Duration,
-    /// How many bytes of blocks go into one message, unless one block alone is larger.
+    /// Maximum number of block bytes in one message, unless a single block is larger.
     pub message_bytes: usize,
 }
 
@@ -52,89 +53,89 @@ impl Default for Config {
     }
 }
 
-/// What the caller is to do.
+/// An action for the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output<P> {
     /// Send this message, then call [`Engine::sent`] or [`Engine::send_failed`]. There is one at a time per peer.
     Send {
-        /// To whom.
+        /// The receiver of the message.
         peer: P,
-        /// What.
+        /// The message to send.
         message: Message,
     },
-    /// Tell by [`Engine::looked_up`], for each CID in order, how large the stored block is, if it is stored.
+    /// Look up the sizes of these blocks in the store, and report them by [`Engine::looked_up`] in the same order.
     LookUp {
-        /// Who asks.
+        /// The peer that wants the blocks.
         peer: P,
-        /// What for.
+        /// The CIDs to look up.
         cids: Vec<Cid>,
     },
     /// Read these blocks and give them to [`Engine::loaded`]. There is one such request at a time per peer.
     Load {
-        /// For whom.
+        /// The peer that wants the blocks.
         peer: P,
-        /// Which.
+        /// CIDs of the blocks to read.
         cids: Vec<Cid>,
     },
-    /// A wanted block came, and its data is what its CID says. Store it, then call [`Engine::stored`], or
-    /// [`Engine::abandon`] when it cannot be stored.
+    /// Store this wanted block, then call [`Engine::stored`], or [`Engine::abandon`] if it cannot be stored. Its data
+    /// matches its CID.
     Store {
-        /// From whom it came.
+        /// The sender of the block.
         peer: P,
-        /// The CID under which it was wanted here.
+        /// The CID under which the block was wanted here.
         cid: Cid,
-        /// The block.
+        /// The block's data.
         data: Bytes,
     },
-    /// A block that was wanted here is stored: the want is over.
+    /// A wanted block is stored. The want has ended.
     Satisfied {
-        /// The CID under which it was wanted here.
+        /// The CID under which the block was wanted here.
         cid: Cid,
     },
-    /// This peer does not send what it has: a new connection with it may help.
+    /// Dial this peer again. It has not sent blocks that it said it has; a new connection may help.
     Reconnect {
-        /// Whom to dial anew.
+        /// The peer to dial again.
         peer: P,
     },
-    /// This peer is a nuisance: disconnect it, and keep it away for a while.
+    /// Disconnect this peer, and refuse it for a while, because it wastes bandwidth.
     LeaveAside {
-        /// Whom.
+        /// The peer to disconnect.
         peer: P,
-        /// What the peer did.
+        /// The peer's misbehaviour, as a sentence for the log.
         reason: &'static str,
     },
 }
 
-/// Counters since the start, for people and tests.
+/// Counters since the start, for diagnostics and tests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
-    /// Blocks that were wanted and came.
+    /// Number of wanted blocks that arrived.
     pub blocks_received: u64,
-    /// Their bytes.
+    /// Number of bytes in the wanted blocks that arrived.
     pub bytes_received: u64,
-    /// Blocks that came and were not wanted, or not any more.
+    /// Number of blocks that arrived although they were not wanted, or no longer wanted.
     pub unwanted_blocks: u64,
-    /// Their bytes.
+    /// Number of bytes in the unwanted blocks that arrived.
     pub unwanted_bytes: u64,
-    /// Blocks given out for sending.
+    /// Number of blocks in messages that were given to the caller for sending.
     pub blocks_sent: u64,
-    /// Their bytes.
+    /// Number of bytes in the blocks that were given to the caller for sending.
     pub bytes_sent: u64,
-    /// How often a peer did not send what it said to have.
+    /// Number of times that a peer did not send, before its time limit, blocks that it said it has.
     pub timeouts: u64,
-    /// Wants of peers that were not remembered because there were too many.
+    /// Number of peers' wants that were dropped because the peer had too many.
     pub refused_wants: u64,
-    /// Peers that were left aside for good.
+    /// Number of [`Output::LeaveAside`] actions.
     pub left_aside: u64,
 }
 
-/// There are already as many wants as [`Config::max_wants`] allows.
+/// The error of a want when there are already as many wants as [`Config::max_wants`] allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("more than {0} blocks are wanted at one time")]
 pub struct TooManyWants(pub usize);
 
 impl<P: PartialEq> Output<P> {
-    /// True for what makes no sense any more once `peer` is gone.
+    /// Returns whether this output is obsolete once the peer `gone` has disconnected.
     pub(super) fn is_request_of(&self, gone: &P) -> bool {
         match self {
             Self::Send { peer, .. }

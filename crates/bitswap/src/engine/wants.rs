@@ -1,4 +1,4 @@
-//! What is wanted here, and what becomes of it.
+//! The wants of this node, from the first announcement until the block is stored.
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -11,58 +11,61 @@ use super::rendezvous::score;
 use super::{Engine, Key, Output, TooManyWants};
 use crate::message::Block;
 
-/// Where a want stands among those that one peer may be asked for: by priority, by group, then the rarest, then what most
-/// peers want, then by rank; the last number names the want.
+/// The place of a want among the candidates of a peer. Smaller places are requested first.
+///
+/// The fields are: priority, group, number of peers that have the block, number of peers that want it, rank, and the
+/// sequence number of the want.
 pub(super) type Place = (Reverse<i32>, Group, usize, Reverse<usize>, u64, u64);
 
-/// What is asked for first, and what only when there is nothing of that.
+/// The order in which wants of equal priority are requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Group {
-    /// What only sources have, and this node is to fetch.
+    /// Only sources have the block, and this node ranks first for it.
     Own,
-    /// What another is to fetch, who is late.
+    /// Only sources have the block, and another node ranks first for it, but is late.
     TakenOver,
-    /// What others give already.
+    /// At least one spreader has the block.
     Spreading,
 }
 
 #[derive(Debug)]
 pub(super) struct Want<P> {
     pub(super) cid: Cid,
-    /// How many times it is wanted: each fetch counts once.
+    /// Number of calls of [`Engine::want`] that are not cancelled yet.
     users: usize,
     pub(super) priority: i32,
-    /// Its number: the later wanted, the higher.
+    /// Number of the want, ascending in the order of creation.
     pub(super) sequence: u64,
-    /// Decides between blocks that are equally rare: 0 is what nobody comes before this node for in rendezvous hashing.
+    /// Decides between equally rare blocks: the lower, the higher is this node's rendezvous score for the block.
     pub(super) rank: u64,
-    /// The peers that say to have it.
+    /// The peers that said that they have the block.
     pub(super) havers: BTreeSet<P>,
-    /// Those of them that wanted it themselves before: it is spreading.
+    /// The havers that wanted the block themselves before.
     pub(super) spreaders: BTreeSet<P>,
-    /// Since when there are any of those.
+    /// The time of the first spreader.
     pub(super) spreading: Option<Duration>,
-    /// The peers that want it too.
+    /// The peers that want the block too.
     pub(super) wanters: BTreeSet<P>,
-    /// The peers that are asked for it, with the time.
+    /// The peers from which the block is requested, with the times of the requests.
     pub(super) asked: Vec<(P, Duration)>,
-    /// It is here, and being stored.
+    /// Whether the block has arrived and is being stored.
     pub(super) is_storing: bool,
-    /// Who sent it; that peer knows that it is not wanted any more.
+    /// The peer that sent the block. It needs no cancellation of the want.
     sender: Option<P>,
-    /// Where it is listed, and in which peers' candidates.
+    /// The want's place, and the peers that have it as a candidate.
     pub(super) listed: Option<(Place, Vec<P>)>,
+    /// Time of the last announcement.
     pub(super) announced: Duration,
     pub(super) wanted: Duration,
 }
 
 impl<P: Copy + Ord> Want<P> {
-    /// True while peers are to know that it is wanted.
+    /// Returns whether the block has not arrived yet.
     pub(super) fn is_open(&self) -> bool {
         !self.is_storing
     }
 
-    /// Treats `peer` as if it did not have this block; true when it was asked for it.
+    /// Records that `peer` does not have this block. Returns whether the block was requested from it.
     pub(super) fn forget_haver(&mut self, peer: &P) -> bool {
         self.havers.remove(peer);
         self.spreaders.remove(peer);
@@ -73,11 +76,12 @@ impl<P: Copy + Ord> Want<P> {
 }
 
 impl<P: Copy + Ord + Debug> Engine<P> {
-    /// Wants a block; what has a higher priority is asked for first. It may be wanted several times, and then has to be
-    /// cancelled as often; the highest priority counts.
+    /// Wants a block. Blocks with a higher priority are requested first.
+    ///
+    /// A block may be wanted several times; each want has to be cancelled. The highest priority counts.
     ///
     /// # Errors
-    /// When too many are wanted already.
+    /// Returns an error if [`Config::max_wants`](super::Config::max_wants) blocks are wanted already.
     pub fn want(&mut self, now: Duration, cid: Cid, priority: i32) -> Result<(), TooManyWants> {
         if let Some(want) = self.wants.get_mut(cid.hash()) {
             want.users += 1;
@@ -100,7 +104,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         Ok(())
     }
 
-    /// What was measured of how often blocks came says nothing about what is wanted from now on.
+    /// Resets the measured intervals between blocks. Those of earlier wants say nothing about the new ones.
     fn begin(&mut self, now: Duration) {
         (self.begun, self.ticked) = (now, now);
         (self.arrivals, self.firsts) = Default::default();
@@ -129,7 +133,8 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         }
     }
 
-    /// Ends one want of a block; the last one ends it for the peers too. Nothing happens when it is not wanted.
+    /// Cancels one want of a block. When the last one is cancelled, the peers are told. Does nothing if the block is not
+    /// wanted.
     pub fn cancel(&mut self, now: Duration, cid: &Cid) {
         let Some(want) = self.wants.get_mut(cid.hash()) else {
             return;
@@ -140,14 +145,14 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         }
     }
 
-    /// Ends all wants of a block, because it came and could not be stored.
+    /// Ends all wants of a block, for example because it could not be stored.
     pub fn abandon(&mut self, now: Duration, cid: &Cid) {
         if self.end(now, cid.hash()).is_some() {
             self.fill_all(now);
         }
     }
 
-    /// Forgets a want and tells the peers.
+    /// Removes a want, and queues its cancellation to the peers.
     pub(super) fn end(&mut self, now: Duration, key: &Key) -> Option<Want<P>> {
         self.unlist(key);
         let want = self.wants.remove(key)?;
@@ -159,8 +164,9 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         Some(want)
     }
 
-    /// Frees the slots of those that were asked. What they send all the same was asked for, so it is not held against
-    /// them.
+    /// Frees the slots of peers that were asked for a block that is no longer needed.
+    ///
+    /// If they still send the block, it does not count as unrequested.
     fn release(&mut self, now: Duration, asked: &[(P, Duration)]) {
         for (peer, _) in asked {
             if let Some(state) = self.peers.get_mut(peer) {
@@ -195,8 +201,8 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         self.outputs.push_back(Output::Store { peer, cid, data: block.data });
     }
 
-    /// Credits the sender, and tells whoever else was asked not to send. All others hear of it when the block is stored,
-    /// together with the news that it is here.
+    /// Credits the sender of a block, and cancels the requests to other peers. Peers that were not asked are told later,
+    /// when the block is stored.
     fn sent_well(&mut self, now: Duration, peer: P, cid: Cid, size: u64, asked: &[(P, Duration)]) {
         let others: Vec<_> = asked.iter().copied().filter(|(other, _)| *other != peer).collect();
         if let Some(state) = self.peers.get_mut(&peer) {
@@ -224,7 +230,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         state.allowance -= forgiven;
         state.unwanted += size - forgiven;
         if state.unwanted > self.config.max_unwanted_bytes + state.received / 8 {
-            self.leave_aside(peer, "it sends blocks that nobody asked for");
+            self.leave_aside(peer, "it sends blocks that were not requested");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Laws of the codec, and what it refuses.
+//! Properties of the codec, and the messages that it refuses.
 use multihash_codetable::{Code, MultihashDigest};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -49,7 +49,7 @@ prop_compose! {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read_again(message in any_message()) {
+    fn an_encoded_message_decodes_to_itself(message in any_message()) {
         prop_assert_eq!(decode(&encode(&message)), Ok(message));
     }
 
@@ -63,7 +63,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_read_or_refused(bytes in vec(any::<u8>(), 0..300)) {
+    fn any_bytes_are_decoded_or_refused(bytes in vec(any::<u8>(), 0..300)) {
         if let Ok(message) = decode(&bytes) {
             let items = message.wantlist.len() + message.blocks.len() + message.presences.len();
             prop_assert!(items + message.skipped <= bytes.len() / 2);
@@ -71,7 +71,7 @@ proptest! {
     }
 
     #[test]
-    fn a_damaged_message_never_gives_a_block_a_wrong_name(
+    fn a_block_of_a_damaged_message_never_has_a_wrong_cid(
         message in any_message(), place in any::<prop::sample::Index>(), bit in 0..8,
     ) {
         let mut bytes = encode(&message).to_vec();
@@ -86,7 +86,7 @@ proptest! {
 
 #[test]
 fn reads_a_message_as_kubo_writes_it() {
-    // Wantlist with one WANT-HAVE of a v0 CID that asks for DONT_HAVE, by the field numbers of the specification.
+    // A wantlist with one WANT-HAVE of a v0 CID that requests a DONT_HAVE. Field numbers are those of the specification.
     let cid = Cid::new_v0(Code::Sha2_256.digest(b"x")).unwrap();
     let mut bytes = vec![0x0a, 44, 0x0a, 42, 0x0a, 34];
     bytes.extend(cid.to_bytes());
@@ -96,7 +96,7 @@ fn reads_a_message_as_kubo_writes_it() {
 }
 
 #[test]
-fn a_v0_block_goes_under_a_v0_prefix() {
+fn a_block_with_a_v0_cid_is_sent_with_a_v0_prefix() {
     let cid = Cid::new_v0(Code::Sha2_256.digest(b"x")).unwrap();
     let bytes = encode(&Message { blocks: vec![Block { cid, data: "x".into() }], ..Message::default() });
     let prefix = [0x0a, 4, 0, 0x70, 0x12, 0x20];
@@ -104,12 +104,13 @@ fn a_v0_block_goes_under_a_v0_prefix() {
 }
 
 #[test]
-fn blocks_that_cannot_be_named_are_left_out_and_counted() {
+fn blocks_with_a_malformed_prefix_are_skipped_and_counted() {
     let with_prefix = |prefix: &[u8]| {
         let block = wire::Block { prefix: prefix.to_vec().into(), data: "x".into() };
         decode(&wire::Message { payload: vec![block], ..Default::default() }.encode_to_vec()).unwrap()
     };
-    // In turn: empty, cut off, version 2, version 0 of raw, an unknown function, a shortened digest, 2^64 bytes.
+    // In turn: empty, cut off, version 2, version 0 with codec raw, an unknown hash function, a shortened digest, a
+    // digest length near 2^64.
     let longest = [1, 0x55, 0x12, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1];
     let broken: [&[u8]; 7] = [
         &[],
@@ -128,7 +129,7 @@ fn blocks_that_cannot_be_named_are_left_out_and_counted() {
 }
 
 #[test]
-fn too_much_of_anything_is_refused() {
+fn too_large_blocks_and_messages_are_refused() {
     let block = |length| wire::Block { prefix: prefix::encode(&cid_v1(b"")), data: vec![0; length].into() };
     let with = |payload| wire::Message { payload, ..Default::default() }.encode_to_vec();
     assert_eq!(decode(&with(vec![block(MAX_BLOCK_BYTES)])).map(|message| message.blocks.len()), Ok(1));
@@ -138,14 +139,14 @@ fn too_much_of_anything_is_refused() {
 }
 
 #[test]
-fn many_empty_items_are_refused_before_they_cost_memory() {
-    // Field number, and the bytes around the items.
+fn too_many_empty_items_are_refused_before_memory_is_allocated() {
+    // `tag` is the field number; each item is its key byte and the length 0.
     let empty_items = |tag: u8, count: usize| [(tag << 3) | 2, 0].repeat(count);
     for (tag, what) in [(3, "blocks"), (4, "presences")] {
         assert_eq!(decode(&empty_items(tag, MAX_ITEMS)).map(|message| message.skipped), Ok(MAX_ITEMS));
         assert_eq!(decode(&empty_items(tag, MAX_ITEMS + 1)), Err(DecodeError::TooMany(what)));
     }
-    // Two wantlists in one message are one to protobuf, so they count together.
+    // Protobuf merges two wantlists in one message into one, so their entries are counted together.
     let half = empty_items(1, MAX_ITEMS / 2 + 1);
     let mut list = vec![0x0a];
     prost::encoding::encode_varint(half.len() as u64, &mut list);

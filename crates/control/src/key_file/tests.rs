@@ -30,7 +30,7 @@ impl Bench {
 }
 
 #[test]
-fn is_made_once_for_its_owner_alone() {
+fn a_key_file_is_created_once_and_only_its_owner_can_read_it() {
     let bench = Bench::new();
     let peer = bench.open().peer_id();
     assert!(matches!(KeyFile::make(&bench.path), Err(KeyFileError::Exists(_))));
@@ -41,21 +41,21 @@ fn is_made_once_for_its_owner_alone() {
 }
 
 #[test]
-fn numbers_grow_with_each_word_each_use_and_what_was_heard() {
+fn numbers_are_above_those_used_and_those_heard() {
     let bench = Bench::new();
-    let words = || vec![statement("a"), statement("b")];
-    let first = bench.open().sign(words(), 0, &Policy::default()).unwrap();
+    let two = || vec![statement("a"), statement("b")];
+    let first = bench.open().sign(two(), 0, &Policy::default()).unwrap();
     assert_eq!(sequences(&first), [1, 2]);
-    assert_eq!(sequences(&bench.open().sign(words(), 1, &Policy::default()).unwrap()), [3, 4]);
-    assert_eq!(sequences(&bench.open().sign(words(), 100, &Policy::default()).unwrap()), [101, 102]);
-    assert_eq!(sequences(&bench.open().sign(words(), 50, &Policy::default()).unwrap()), [103, 104]);
+    assert_eq!(sequences(&bench.open().sign(two(), 1, &Policy::default()).unwrap()), [3, 4]);
+    assert_eq!(sequences(&bench.open().sign(two(), 100, &Policy::default()).unwrap()), [101, 102]);
+    assert_eq!(sequences(&bench.open().sign(two(), 50, &Policy::default()).unwrap()), [103, 104]);
     let verified = Record::verify(first[0].statement().clone(), *first[0].signature());
     assert_eq!(verified.unwrap().signer(), bench.open().peer_id());
     assert_eq!(fs::metadata(&bench.path).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
 #[test]
-fn a_word_is_kept_for_as_long_as_the_one_before_it() {
+fn a_record_is_kept_for_as_long_as_the_one_before_it() {
     let bench = Bench::new();
     let (statement, _) = statement("a");
     let records = bench.open().sign(vec![(statement, End::NEVER)], 0, &Policy::default()).unwrap();
@@ -63,19 +63,19 @@ fn a_word_is_kept_for_as_long_as_the_one_before_it() {
 }
 
 #[test]
-fn a_crash_between_raising_and_using_skips_numbers_and_repeats_none() {
+fn a_crash_skips_numbers_and_never_repeats_one() {
     let bench = Bench::new();
-    // The number is on the disk, and nothing was signed: the process died.
+    // The process died after it had increased the number on the disk, and before it signed.
     let _ = bench.open().reserve(2, 0).unwrap();
     assert_eq!(sequences(&bench.open().sign(vec![statement("a")], 0, &Policy::default()).unwrap()), [3]);
-    // It died while it wrote the new file aside: the old one counts, and nothing was signed.
+    // The process died while it wrote the temporary file. The old file is still valid, and nothing was signed.
     let before = fs::read(&bench.path).unwrap();
     fs::write(bench.path.with_extension("key.new"), &before[..before.len() / 2]).unwrap();
     assert_eq!(sequences(&bench.open().sign(vec![statement("a")], 0, &Policy::default()).unwrap()), [4]);
 }
 
 #[test]
-fn nothing_is_signed_when_the_number_cannot_be_raised() {
+fn nothing_is_signed_if_the_number_cannot_be_increased_on_the_disk() {
     let bench = Bench::new();
     fs::create_dir(bench.path.with_extension("key.new")).unwrap();
     assert!(matches!(
@@ -87,7 +87,7 @@ fn nothing_is_signed_when_the_number_cannot_be_raised() {
 }
 
 #[test]
-fn many_at_a_time_never_use_a_number_twice() {
+fn concurrent_signers_never_use_a_number_twice() {
     let bench = Bench::new();
     let sign = || {
         sequences(&bench.open().sign(vec![statement("a"), statement("b")], 0, &Policy::default()).unwrap())
@@ -102,7 +102,7 @@ fn many_at_a_time_never_use_a_number_twice() {
 }
 
 #[test]
-fn one_that_others_can_read_is_not_used() {
+fn a_key_file_that_other_users_can_read_is_not_used() {
     let bench = Bench::new();
     fs::set_permissions(&bench.path, fs::Permissions::from_mode(0o640)).unwrap();
     let error = KeyFile::open(&bench.path).unwrap_err();
@@ -110,7 +110,7 @@ fn one_that_others_can_read_is_not_used() {
 }
 
 #[test]
-fn what_is_no_key_is_refused_without_showing_the_secret() {
+fn an_invalid_key_file_is_refused_without_showing_the_secret() {
     let text = KeyText { seed: [7; 32], sequence: 5 }.to_toml();
     assert_eq!(KeyText::parse(&text).unwrap().sequence, 5);
     let seed = to_hex(&[7; 32]);
@@ -135,7 +135,7 @@ fn what_is_no_key_is_refused_without_showing_the_secret() {
 }
 
 #[test]
-fn the_last_number_is_the_end() {
+fn after_the_last_number_nothing_is_signed() {
     let bench = Bench::new();
     assert_eq!(
         sequences(&bench.open().sign(vec![statement("a")], MAX_SEQUENCE - 1, &Policy::default()).unwrap()),
@@ -152,7 +152,7 @@ fn the_last_number_is_the_end() {
 }
 
 #[test]
-fn names_are_plain_and_listed_in_order() {
+fn names_of_keys_are_checked_and_listed_in_order() {
     for name in ["", ".hidden", "../x", "a/b", "a b", "é", &"a".repeat(65)] {
         assert_eq!(name.parse::<KeyName>(), Err(KeyNameError), "{name:?}");
     }
@@ -168,12 +168,12 @@ fn names_are_plain_and_listed_in_order() {
 
 proptest! {
     #[test]
-    fn any_text_is_read_or_refused(text in "\\PC{0,300}") {
+    fn any_text_is_parsed_or_refused(text in "\\PC{0,300}") {
         let _ = KeyText::parse(&text);
     }
 
     #[test]
-    fn what_it_writes_reads_back(seed in any::<[u8; 32]>(), sequence in 0..=MAX_SEQUENCE) {
+    fn a_key_is_the_same_after_writing_and_parsing(seed in any::<[u8; 32]>(), sequence in 0..=MAX_SEQUENCE) {
         let text = KeyText { seed, sequence };
         let again = KeyText::parse(&text.to_toml()).unwrap();
         prop_assert_eq!((again.seed, again.sequence), (seed, sequence));

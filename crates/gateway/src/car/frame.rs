@@ -1,13 +1,13 @@
-//! The bytes between the blocks of a CAR.
+//! The framing of a CAR: its header, and the bytes before each block.
 use bytes::{BufMut as _, Bytes, BytesMut};
 use ipfs::Cid;
 
-/// The header: `{"roots": [CID], "version": 1}` in DAG-CBOR, with its length in front.
+/// Returns the header: the length, then `{"roots": [CID], "version": 1}` in DAG-CBOR.
 pub(super) fn header(root: &Cid) -> Bytes {
     let link = root.to_bytes();
     let mut body = BytesMut::new();
     body.put_slice(b"\xa2\x65roots\x81\xd8\x2a");
-    // The bytes of a link are those of its CID after a zero.
+    // In DAG-CBOR, a link is a zero byte followed by the bytes of the CID.
     byte_string_head(&mut body, link.len() + 1);
     body.put_u8(0);
     body.put_slice(&link);
@@ -18,7 +18,7 @@ pub(super) fn header(root: &Cid) -> Bytes {
     header.freeze()
 }
 
-/// What comes before a block: the length of the section, and the CID.
+/// Returns the bytes before a block: the length of CID and block together, then the CID.
 pub(super) fn section(cid: &Cid, block: &Bytes) -> Bytes {
     let cid = cid.to_bytes();
     let mut section = BytesMut::new();
@@ -27,7 +27,7 @@ pub(super) fn section(cid: &Cid, block: &Bytes) -> Bytes {
     section.freeze()
 }
 
-/// A CBOR byte string's beginning. A CID has fewer than 256 bytes.
+/// Writes the head of a CBOR byte string. A CID is shorter than 256 bytes, so one length byte is enough.
 fn byte_string_head(to: &mut BytesMut, length: usize) {
     let length = u8::try_from(length).unwrap_or(u8::MAX);
     if length < 24 {
@@ -37,7 +37,7 @@ fn byte_string_head(to: &mut BytesMut, length: usize) {
     }
 }
 
-/// A number in groups of seven bits, the lowest first.
+/// Writes an unsigned varint: groups of seven bits, the lowest first.
 fn varint(to: &mut BytesMut, mut number: u64) {
     while number >= 0x80 {
         to.put_u8(0x80 | (number & 0x7f) as u8);
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn the_header_is_as_the_specification_has_it() {
+    fn the_header_has_the_bytes_of_the_specification() {
         let empty: Cid = "bafkqaaa".parse().unwrap();
         assert_eq!(
             hex(&header(&empty)),
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn sections_say_how_long_they_are() {
+    fn a_section_begins_with_its_length_and_cid() {
         let empty: Cid = "bafkqaaa".parse().unwrap();
         assert_eq!(hex(&section(&empty, &Bytes::from(vec![0; 300]))), "b00201550000");
     }

@@ -1,4 +1,4 @@
-//! The links of a block of any codec.
+//! Extracts the links of a block.
 use bytes::Bytes;
 use http_server::Refusal;
 use ipfs::{Cid, dag};
@@ -6,12 +6,14 @@ use ipfs::{Cid, dag};
 use crate::content_error::ContentError;
 use crate::request::Codec;
 
-/// Returns the CIDs that a block links.
+/// Returns the CIDs to which a block links. Refuses DAG-JSON and DAG-CBOR, whose links are not parsed.
 pub(super) fn links(cid: &Cid, block: &Bytes) -> Result<Vec<Cid>, ContentError> {
     match Codec::of(cid.codec()) {
         Some(codec) if codec.has_links() => {
-            let message =
-                format!("links in {} are not followed here; dag-scope=block gives it", codec.media_type());
+            let message = format!(
+                "links in {} are not followed; dag-scope=block returns the block",
+                codec.media_type()
+            );
             Err(Refusal::not_implemented(message).into())
         }
         Some(_) => Ok(Vec::new()),

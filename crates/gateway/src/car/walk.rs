@@ -1,4 +1,4 @@
-//! The blocks of a CAR, depth first.
+//! Reads the blocks of a CAR in depth-first order.
 use std::collections::{BTreeSet, VecDeque};
 use std::vec::IntoIter;
 
@@ -12,28 +12,30 @@ use super::links::links;
 use crate::blocks::{AHEAD, Blocks};
 use crate::content_error::ContentError;
 
-/// The multicodec of the hash function whose digest is the data itself: the parent has such a block already.
+/// The multicodec of the identity function, whose digest is the data itself. Such a block is not sent, since its CID in
+/// the parent block contains it.
 const IDENTITY: u64 = 0x00;
-/// Maximum number of different blocks that are remembered: those of a file of 64 GiB.
+/// Maximum number of different blocks to remember as sent: the blocks of a file of 64 GiB.
 const MAX_SEEN: usize = 1 << 18;
-/// Maximum number of links that wait at one time.
+/// Maximum number of links that wait to be visited at one time.
 const MAX_PENDING: usize = 65_536;
 
-/// The blocks that follow after the one at the end of the path.
+/// The blocks that follow the block at the end of the path.
 pub(super) enum Below {
-    /// The blocks of a file, or a part of them.
+    /// The blocks of a file, or of a range of it.
     File(Cursor),
-    /// All blocks that are linked; the next one is in the last level.
+    /// All blocks below. `levels` has the unvisited links of each level; the next block is in the last level. `pending` is
+    /// the number of unvisited links.
     All { levels: Vec<IntoIter<Cid>>, pending: usize },
 }
 
 impl Below {
-    /// No further blocks.
+    /// Returns an empty walk.
     pub(super) fn nothing() -> Self {
         Self::All { levels: Vec::new(), pending: 0 }
     }
 
-    /// All blocks below these links.
+    /// Returns a walk through the blocks of these links and all blocks below them.
     pub(super) fn all(links: Vec<Cid>) -> Result<Self, ContentError> {
         let mut all = Self::nothing();
         all.enter(links)?;
@@ -66,10 +68,10 @@ impl Below {
         }
     }
 
-    /// Skips the block that was returned last, if nothing new can be below it; returns whether it did.
+    /// Skips the block that was returned last, if no unvisited block can be below it. Returns whether it was skipped.
     fn skip(&mut self, cid: &Cid) -> bool {
         match self {
-            // An earlier visit to an inner node may have been for another part of the range.
+            // An earlier visit of an inner node may have been for another part of the range, so it is visited again.
             Self::File(cursor) if cid.codec() == dag::RAW => cursor.skip(),
             Self::File(_) => return false,
             Self::All { .. } => {}
@@ -96,15 +98,15 @@ impl Below {
     }
 }
 
-/// The CAR, chunk by chunk.
+/// Produces the CAR chunk by chunk.
 pub(super) struct Walk {
     blocks: Blocks,
-    /// Chunks that are made and not yet taken.
+    /// Chunks that are not sent yet.
     ready: VecDeque<Bytes>,
-    /// The blocks of the path that are still to come.
+    /// The blocks of the path that are not visited yet.
     path: IntoIter<Cid>,
     below: Below,
-    /// The blocks that were sent already; none when duplicates are wanted.
+    /// The blocks that were sent already, or `None` if duplicates are wanted.
     seen: Option<Seen>,
 }
 
@@ -114,7 +116,7 @@ impl Walk {
         Self { blocks, ready: VecDeque::from([frame::header(&root)]), path: path.into_iter(), below, seen }
     }
 
-    /// Visits one more block; returns false when there is none.
+    /// Visits the next block. Returns false if there is none.
     async fn advance(&mut self) -> Result<bool, ContentError> {
         if let Some(cid) = self.path.next() {
             let block = self.blocks.get(cid).await?;
@@ -162,7 +164,7 @@ impl BodySource for Walk {
     }
 }
 
-/// CIDs, as few bytes as tell them apart: the codec and the beginning of a cryptographic digest.
+/// A set of CIDs. To save memory, it keeps only the codec and the first 16 bytes of the digest.
 #[derive(Default)]
 struct Seen(BTreeSet<(u64, [u8; 16])>);
 

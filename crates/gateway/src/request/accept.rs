@@ -1,42 +1,42 @@
-//! The forms in which content can be had, and which of them a client wants.
+//! Selects the format of an answer by the parameter `format` or the `Accept` headers.
 use http_server::Refusal;
 
-/// How many entries of an `Accept` header are looked at.
+/// Maximum number of entries of the `Accept` headers that are read. Later entries are ignored.
 const MAX_ENTRIES: usize = 64;
-/// The weight of what has none, in thousandths.
+/// Weight of an entry without `q`, in thousandths.
 const FULL: u16 = 1000;
 
-/// What a client can be given. The later ones win over the earlier ones when it wants both alike.
+/// The kind of answer that a client wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Plain,
     Codec(Codec),
     Raw,
-    /// With the wish for duplicates, if there is one.
+    /// `dups` says whether duplicates are wanted, if the client specified it.
     Car {
         dups: Option<bool>,
     },
-    /// Known, and not spoken here.
+    /// A format that is known but not supported.
     Unspoken,
 }
 
-/// Content that has a form of its own and no parts that the gateway could name.
+/// A codec of single-block content. The gateway serves such a block as it is and does not follow paths into it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Codec {
-    /// JSON.
+    /// JSON without links.
     Json,
-    /// CBOR.
+    /// CBOR without links.
     Cbor,
-    /// JSON with links.
+    /// DAG-JSON: JSON with links.
     DagJson,
-    /// CBOR with links.
+    /// DAG-CBOR: CBOR with links.
     DagCbor,
 }
 
 impl Codec {
     const ALL: [Self; 4] = [Self::Json, Self::Cbor, Self::DagJson, Self::DagCbor];
 
-    /// Its number in CIDs.
+    /// Returns the codec's number in CIDs (its multicodec).
     fn number(self) -> u64 {
         match self {
             Self::Json => 0x0200,
@@ -46,12 +46,12 @@ impl Codec {
         }
     }
 
-    /// The one that has this number in CIDs.
+    /// Returns the codec with this number in CIDs (its multicodec).
     pub fn of(number: u64) -> Option<Self> {
         Self::ALL.into_iter().find(|codec| codec.number() == number)
     }
 
-    /// The type of its content in HTTP.
+    /// Returns the media type of the codec's content.
     pub fn media_type(self) -> &'static str {
         match self {
             Self::Json => "application/json",
@@ -61,7 +61,7 @@ impl Codec {
         }
     }
 
-    /// The one with this name in the parameter `format`.
+    /// Returns the codec with this name in the parameter `format`.
     fn named(name: &str) -> Option<Self> {
         match name {
             "json" => Some(Self::Json),
@@ -72,30 +72,31 @@ impl Codec {
         }
     }
 
-    /// Whether blocks of this codec can have links, so that what is below them cannot be told without reading it.
+    /// Returns whether blocks of this codec can have links to other blocks.
     pub fn has_links(self) -> bool {
         matches!(self, Self::DagJson | Self::DagCbor)
     }
 }
 
-/// The kind that the parameter `format` names.
+/// Returns the kind that the parameter `format` names.
 pub(crate) fn by_name(name: &str) -> Result<Kind, Refusal> {
     match (name, Codec::named(name)) {
         ("raw", _) => Ok(Kind::Raw),
         ("car", _) => Ok(Kind::Car { dups: None }),
         (_, Some(codec)) => Ok(Kind::Codec(codec)),
         ("tar" | "ipns-record", None) => Err(unspoken()),
-        (_, None) => Err(Refusal::bad_request("this format is not known; raw and car are")),
+        (_, None) => Err(Refusal::bad_request("the format is unknown; raw and car are supported")),
     }
 }
 
-/// The kind that the `Accept` headers want most among those that are spoken.
+/// Returns the supported kind with the highest weight in the `Accept` headers. At equal weights, [`Kind::Plain`] comes
+/// last.
 pub(crate) fn by_headers<'a>(headers: impl Iterator<Item = &'a str>) -> Result<Kind, Refusal> {
     let entries = headers.flat_map(|header| header.split(',')).take(MAX_ENTRIES);
     let wanted: Vec<(Kind, u16)> = entries.filter_map(entry).filter(|(_, weight)| *weight > 0).collect();
     let rank = |(kind, weight): &(Kind, u16)| (*weight, !matches!(kind, Kind::Plain));
     let spoken = wanted.iter().filter(|(kind, _)| *kind != Kind::Unspoken);
-    // Of equals the first.
+    // Among equals the first wins.
     let best = spoken.reduce(|best, other| if rank(other) > rank(best) { other } else { best });
     match best {
         Some((kind, _)) => Ok(*kind),
@@ -105,7 +106,7 @@ pub(crate) fn by_headers<'a>(headers: impl Iterator<Item = &'a str>) -> Result<K
 }
 
 fn unspoken() -> Refusal {
-    Refusal::not_acceptable("this form is not spoken here; files, raw blocks and CARs (version 1) are")
+    Refusal::not_acceptable("this format is not supported; files, raw blocks and CARs (version 1) are")
 }
 
 fn entry(text: &str) -> Option<(Kind, u16)> {
@@ -131,7 +132,7 @@ fn kind(media_type: &str, parameters: &[(&str, &str)]) -> Kind {
         other if other.starts_with("application/vnd.ipld.") || other.starts_with("application/vnd.ipfs.") => {
             Kind::Unspoken
         }
-        // Browsers name what they can show; a file is given as what it is.
+        // Browsers list the media types that they can show. A file is always served as its own type.
         _ => Kind::Plain,
     }
 }
@@ -152,17 +153,17 @@ fn car(parameters: &[(&str, &str)]) -> Kind {
     Kind::Car { dups }
 }
 
-/// Whether this version of CARs is spoken.
+/// Returns whether this version of CARs is supported.
 pub(crate) fn is_version(text: &str) -> bool {
     text == "1"
 }
 
-/// Whether blocks come in this order: depth first fits whoever does not care.
+/// Returns whether this order of blocks is supported. Depth-first order also satisfies an unspecified order.
 pub(crate) fn is_order(text: &str) -> bool {
     matches!(text, "" | "dfs" | "unk")
 }
 
-/// Whether duplicates are wanted.
+/// Parses `y` or `n`: whether duplicates are wanted.
 pub(crate) fn duplicates(text: &str) -> Option<bool> {
     match text {
         "y" => Some(true),
@@ -171,7 +172,7 @@ pub(crate) fn duplicates(text: &str) -> Option<bool> {
     }
 }
 
-/// A weight: at most three digits after the point.
+/// Parses a weight from 0 to 1, with at most three digits after the point, into thousandths.
 fn thousandths(text: &str) -> Option<u16> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     if fraction.len() > 3 || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -1,19 +1,19 @@
-//! What follows the question mark.
+//! The query parameters of a request.
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
 use http_server::Refusal;
 
-/// The longest file name that is taken.
+/// Maximum length of a decoded parameter, in bytes.
 const MAX_FILENAME: usize = 255;
 
-/// The parameters of a request as they were given, decoded; those that the gateway does not know are left out.
+/// The decoded parameters of a request. Unknown parameters are ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Query {
-    /// The name under which to offer the content.
+    /// File name for a browser to save the content under.
     pub filename: Option<String>,
-    /// Whether a browser is to save the content.
+    /// Whether a browser should save the content instead of showing it.
     pub download: bool,
     pub(crate) format: Option<String>,
     pub(crate) dag_scope: Option<String>,
@@ -24,10 +24,10 @@ pub struct Query {
 }
 
 impl Query {
-    /// Reads the text after the question mark. Of a parameter that is given twice, the first counts.
+    /// Parses the text after the question mark. If a parameter is given twice, the first counts.
     ///
     /// # Errors
-    /// When a parameter that is known is not UTF-8 or too long.
+    /// Returns an error if a known parameter is too long or not UTF-8.
     pub fn read(text: &str) -> Result<Self, Refusal> {
         let mut query = Self::default();
         let mut download = None;
@@ -55,7 +55,7 @@ impl Query {
 }
 
 fn decode(key: &str, value: &str) -> Result<String, Refusal> {
-    // As forms write it, a plus is a space.
+    // In the encoding of HTML forms, a plus is a space.
     let value = if value.contains('+') { Cow::Owned(value.replace('+', " ")) } else { Cow::Borrowed(value) };
     let value = percent_decode_str(&value).decode_utf8();
     let value = value.map_err(|_| Refusal::bad_request(format!("the parameter {key} is not UTF-8")))?;

@@ -1,17 +1,17 @@
-//! Which bytes of a file are asked for.
+//! Byte ranges of files: the header `Range` and the parameter `entity-bytes`.
 use std::ops::Range;
 
-/// The first byte of a range, or the last.
+/// The position of the first or last byte of a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Edge {
-    /// So many bytes after the beginning.
+    /// Number of bytes after the beginning of the file.
     FromStart(u64),
-    /// So many bytes before the end.
+    /// Number of bytes before the end of the file.
     FromEnd(u64),
 }
 
 impl Edge {
-    /// Where it is in a file of this size; before the beginning is none.
+    /// Returns the offset in a file of this size, or `None` if it is before the beginning.
     fn at(self, size: u64) -> Option<u64> {
         match self {
             Self::FromStart(offset) => Some(offset),
@@ -21,7 +21,7 @@ impl Edge {
 
     fn read(text: &str) -> Option<Self> {
         match text.strip_prefix('-') {
-            // Zero has no sign.
+            // "-0" is the same as "0", the beginning of the file.
             Some(digits) => {
                 number(digits).map(|n| if n == 0 { Self::FromStart(0) } else { Self::FromEnd(n) })
             }
@@ -30,7 +30,7 @@ impl Edge {
     }
 }
 
-/// The digits of a number, and nothing else.
+/// Parses a number that consists of digits only, without a sign.
 fn number(digits: &str) -> Option<u64> {
     let is_plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_plain.then(|| digits.parse().ok()).flatten()
@@ -39,15 +39,15 @@ fn number(digits: &str) -> Option<u64> {
 /// One range of a `Range` header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ByteRange {
-    /// From this byte to that one, both included, or to the end.
+    /// From the first to the second byte, both included. Without the second, to the end of the file.
     From(u64, Option<u64>),
-    /// The last so many bytes.
+    /// The last bytes of the file, by their number.
     Last(u64),
 }
 
 impl ByteRange {
-    /// Reads the header. What is not understood, and several ranges, are left aside as HTTP allows: the answer is the
-    /// whole file then.
+    /// Parses the header. Returns `None` for several ranges and for a malformed header. As HTTP allows, the answer is then
+    /// the whole file.
     pub fn read(header: &str) -> Option<Self> {
         let (unit, range) = header.split_once('=')?;
         let (from, to) = range.trim().split_once('-')?;
@@ -62,7 +62,7 @@ impl ByteRange {
         to.is_none_or(|to| from <= to).then_some(Self::From(from, to))
     }
 
-    /// The bytes of a file of this size; none when there are no such bytes.
+    /// Returns the range's bytes in a file of this size, or `None` if the file has none of them.
     pub fn within(self, size: u64) -> Option<Range<u64>> {
         let range = match self {
             Self::From(from, to) => from..to.map_or(size, |to| to.saturating_add(1).min(size)),
@@ -72,17 +72,17 @@ impl ByteRange {
     }
 }
 
-/// The parameter `entity-bytes`: the bytes of a file whose blocks a CAR is to have.
+/// The parameter `entity-bytes`: the range of a file whose blocks a CAR contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EntityBytes {
-    /// The first byte.
+    /// Position of the first byte.
     pub from: Edge,
-    /// The last byte; none for the end of the file.
+    /// Position of the last byte, or `None` for the end of the file.
     pub to: Option<Edge>,
 }
 
 impl EntityBytes {
-    /// Reads `from:to`; none when it is not written so, or can be no range of any file.
+    /// Parses `from:to`. Returns `None` if the text is malformed or cannot be a range of any file.
     pub fn read(text: &str) -> Option<Self> {
         let (from, to) = text.split_once(':')?;
         let from = Edge::read(from)?;
@@ -95,12 +95,12 @@ impl EntityBytes {
         is_possible.then_some(Self { from, to })
     }
 
-    /// The bytes of a file of this size; empty when there are none.
+    /// Returns the range's bytes in a file of this size. The result is empty if the file has none of them.
     pub fn within(self, size: u64) -> Range<u64> {
         let from = self.from.at(size).unwrap_or(0);
         let end = match self.to {
             None => size,
-            // Before the beginning there is nothing.
+            // An end before the beginning of the file leaves an empty range.
             Some(to) => to.at(size).map_or(0, |last| last.saturating_add(1)),
         };
         from.min(size)..end.min(size).max(from.min(size))

@@ -7,38 +7,36 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 
 use http_server::Refusal;
 
-/// The sentence that tells a person what to ask for.
+/// The message for requests of other paths.
 pub(crate) const USAGE: &str = "this is an IPFS gateway; ask for /ipfs/CID or /ipfs/CID/path";
-/// The longest text of a CID that is looked at: the longest CID in the widest base is shorter.
+/// Maximum length of a CID's text, in bytes. The longest CID in the widest base is shorter.
 const MAX_CID_TEXT: usize = 1024;
-/// What a name keeps as it is in a path; all else is percent-encoded.
+/// The characters of a name that are percent-encoded in a path.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Where the content is.
+/// The parsed path of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// The root.
+    /// CID of the root.
     pub cid: Cid,
-    /// Names of entries below it, one in the other, decoded.
+    /// The decoded names after the root, each the name of an entry in the directory before it.
     pub names: Vec<String>,
     /// Whether the path ends in a slash, as paths of directories do.
     pub is_directory: bool,
-    /// The CID as it was written, so that links lead where the client came from.
+    /// The CID as the client wrote it, so that links keep the form of the client's address.
     text: String,
 }
 
 impl Target {
-    /// Reads the path of a request.
+    /// Parses the path of a request.
     ///
     /// # Errors
-    /// When it names no content.
+    /// Returns an error if the path is not a content path.
     pub fn read(path: &str) -> Result<Self, Refusal> {
         let rest = match path.strip_prefix("/ipfs/") {
             Some(rest) => rest,
             None if path.starts_with("/ipns/") => {
-                return Err(Refusal::not_implemented(
-                    "names (IPNS) are not looked up here; ask for /ipfs/CID",
-                ));
+                return Err(Refusal::not_implemented("IPNS names are not resolved here; ask for /ipfs/CID"));
             }
             None => {
                 return Err(Refusal::not_found(USAGE));
@@ -53,19 +51,19 @@ impl Target {
         Ok(Self { cid, names, is_directory, text: text.to_owned() })
     }
 
-    /// The last name of the path.
+    /// Returns the last name of the path.
     pub fn name(&self) -> Option<&str> {
         self.names.last().map(String::as_str)
     }
 
-    /// The path below which the entries of a directory are, encoded, with its slash.
+    /// Returns the encoded path with a slash at its end, as a prefix for the entries of a directory.
     pub fn with_slash(&self) -> String {
         let path = self.to_string();
         path + "/"
     }
 }
 
-/// The path, encoded, without a slash at its end.
+/// Formats the encoded path, without a slash at its end.
 impl fmt::Display for Target {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "/ipfs/{}", self.text)?;
@@ -73,7 +71,7 @@ impl fmt::Display for Target {
     }
 }
 
-/// A name as it stands in a path.
+/// Percent-encodes a name for a path.
 pub(crate) fn encode(name: &str) -> impl fmt::Display + '_ {
     utf8_percent_encode(name, ENCODED)
 }
@@ -82,10 +80,11 @@ fn read_cid(text: &str) -> Result<Cid, Refusal> {
     if text.is_empty() {
         return Err(Refusal::bad_request("the CID is missing; ask for /ipfs/CID"));
     }
-    // Written anew into headers and pages, so it has to be plain; bases with other characters are not usual in paths.
+    // The text is written into headers and pages, so only letters and digits are accepted. Bases with other characters
+    // are unusual in paths.
     let is_plain = text.len() <= MAX_CID_TEXT && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let cid = is_plain.then(|| Cid::try_from(text).ok()).flatten();
-    cid.ok_or_else(|| Refusal::bad_request("what follows /ipfs/ is no CID"))
+    cid.ok_or_else(|| Refusal::bad_request("the text after /ipfs/ is not a valid CID"))
 }
 
 fn read_names(path: &str) -> Result<Vec<String>, Refusal> {
@@ -100,5 +99,7 @@ fn read_name(text: &str) -> Result<String, Refusal> {
     let name = percent_decode_str(text).decode_utf8();
     let name = name.map_err(|_| Refusal::bad_request("the path is not UTF-8"))?.into_owned();
     let is_possible = !name.is_empty() && name.len() <= MAX_NAME_BYTES && !name.contains(['/', '\0']);
-    is_possible.then_some(name).ok_or_else(|| Refusal::bad_request("the path has an impossible name"))
+    is_possible.then_some(name).ok_or_else(|| {
+        Refusal::bad_request("the path has a name that is empty, too long, or contains a slash or zero byte")
+    })
 }

@@ -1,4 +1,4 @@
-//! Requests as clients send them, and as nobody should.
+//! Valid and invalid requests.
 use http::header::HeaderName;
 use proptest::prelude::*;
 
@@ -39,7 +39,7 @@ fn a_path_is_a_cid_and_names() {
 }
 
 #[test]
-fn what_is_no_path_is_refused() {
+fn an_invalid_path_is_refused() {
     for (target, status) in [
         ("/", 404),
         ("/favicon.ico", 404),
@@ -61,13 +61,13 @@ fn what_is_no_path_is_refused() {
 }
 
 #[test]
-fn a_head_can_be_asked_for_alone() {
+fn only_a_head_request_sets_is_head() {
     assert!(Request::read(&head("HEAD", &at(""), &[])).unwrap().is_head);
     assert!(!Request::read(&head("GET", &at(""), &[])).unwrap().is_head);
 }
 
 #[test]
-fn a_service_worker_gets_no_more_than_its_own() {
+fn a_service_worker_is_accepted_only_below_its_own_cid() {
     let worker = [("service-worker", "script")];
     assert_eq!(read(&at(""), &worker).map(drop), Err(400));
     assert!(read(&at("/"), &worker).is_ok() && read(&at("/sw.js"), &worker).is_ok());
@@ -80,7 +80,7 @@ fn format_of(query: &str, accept: &str) -> Result<Format, u16> {
 const ALL: Format = Format::Car { scope: Scope::All, dups: false };
 
 #[test]
-fn the_form_is_what_is_wanted_most_and_spoken() {
+fn the_format_is_the_supported_one_with_the_highest_weight() {
     for (accept, format) in [
         ("*/*", Format::Plain),
         ("text/html,application/xhtml+xml,image/avif,*/*;q=0.8", Format::Plain),
@@ -154,7 +154,7 @@ fn a_car_has_a_scope() {
 }
 
 #[test]
-fn what_a_header_chose_has_an_address_of_its_own() {
+fn a_format_chosen_by_a_header_has_an_address_of_its_own() {
     let location = |query: &str, accept| read(&at(query), &[("accept", accept)]).unwrap().location;
     assert_eq!(location("", "application/vnd.ipld.raw"), Some(at("?format=raw")));
     assert_eq!(
@@ -174,7 +174,7 @@ fn parameters_are_decoded() {
 }
 
 #[test]
-fn ranges_are_read_as_http_has_them() {
+fn ranges_are_parsed_as_http_specifies_them() {
     let within = |header: &str, size: u64| ByteRange::read(header).map(|range| range.within(size));
     assert_eq!(within("bytes=0-0", 10), Some(Some(0..1)));
     assert_eq!(within("bytes=5-", 10), Some(Some(5..10)));
@@ -193,7 +193,7 @@ fn ranges_are_read_as_http_has_them() {
 }
 
 #[test]
-fn ranges_of_entities_are_read_as_the_gateway_has_them() {
+fn ranges_of_entities_are_parsed_as_the_gateway_specifies_them() {
     let within = |text: &str, size: u64| EntityBytes::read(text).map(|bytes| bytes.within(size));
     assert_eq!(within("0:*", 10), Some(0..10));
     assert_eq!(within("-4:*", 10), Some(6..10));
@@ -210,7 +210,7 @@ fn ranges_of_entities_are_read_as_the_gateway_has_them() {
 }
 
 #[test]
-fn what_is_known_is_compared_weakly() {
+fn entity_tags_are_compared_weakly() {
     let known = |values: &[&str], tag: &str| Known::read(values.iter().copied()).unwrap().has(tag);
     assert!(known(&["\"a\""], "\"a\"") && known(&["W/\"a\""], "\"a\"") && known(&["\"b\", \"a\""], "\"a\""));
     assert!(known(&["\"b\"", "\"a\""], "\"a\"") && known(&["*"], "\"a\""));
@@ -222,7 +222,7 @@ fn what_is_known_is_compared_weakly() {
 
 proptest! {
     #[test]
-    fn a_name_is_the_same_after_it_was_written_and_read(name in "[^/\0]{1,60}") {
+    fn a_name_is_the_same_after_encoding_and_parsing(name in "[^/\0]{1,60}") {
         let target = Target::read(&at(&format!("/{}", encode(&name)))).unwrap();
         prop_assert_eq!(&target.names, &[name]);
         prop_assert_eq!(Target::read(&target.to_string()).unwrap(), target);
@@ -246,7 +246,7 @@ proptest! {
     }
 
     #[test]
-    fn any_accept_header_is_judged(text in "[ -~]{0,80}") {
+    fn no_accept_header_causes_a_panic(text in "[ -~]{0,80}") {
         let _ = format_of("", &text);
     }
 }

@@ -1,4 +1,4 @@
-//! Directories: paths to them, their lists, and entries that they do not have.
+//! Directories: their paths and lists, and missing entries.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::support::{curl, serve};
 const LIMIT: Duration = Duration::from_secs(5);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_directory_is_listed_behind_its_slash() {
+async fn a_directory_is_listed_at_the_path_with_a_slash() {
     let Some(()) = curl() else { return };
     let served = serve(LIMIT).await;
     let files: [(&str, &[u8]); 3] = [("a <b>.txt", b"one"), ("sub/two.txt", b"two"), ("ü.txt", b"three")];
@@ -24,7 +24,7 @@ async fn a_directory_is_listed_behind_its_slash() {
     let page = list.text();
     assert!(page.contains("a &lt;b&gt;.txt") && !page.contains("<b>"), "{page}");
     assert!(page.contains(&format!("href=\"/ipfs/{root}/%C3%BC.txt\"")), "{page}");
-    // Every link of the page leads somewhere.
+    // Every link of the page works.
     let links: Vec<&str> = page.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
     assert_eq!(links.len(), 3);
     for link in links {
@@ -39,7 +39,7 @@ async fn a_directory_is_listed_behind_its_slash() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_index_page_stands_for_its_directory() {
+async fn an_index_page_is_served_for_its_directory() {
     let Some(()) = curl() else { return };
     let served = serve(LIMIT).await;
     let files: [(&str, &[u8]); 2] = [("site/index.html", b"<h1>hi"), ("site/a.css", b"h1{}")];
@@ -52,7 +52,7 @@ async fn an_index_page_stands_for_its_directory() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_that_is_shared_runs_in_the_origin_of_the_gateway() {
+async fn no_shared_content_runs_in_the_origin_of_the_gateway() {
     let Some(()) = curl() else { return };
     let served = serve(LIMIT).await;
     let script: &[u8] = b"<script>alert(1)</script>";
@@ -66,7 +66,7 @@ async fn nothing_that_is_shared_runs_in_the_origin_of_the_gateway() {
             assert_eq!(answer.header(name), value, "{path}: {}", answer.status);
         }
     }
-    // Files are saved from the list, which this server wrote itself.
+    // The list is written by this server, so it may additionally download files.
     let list = served.get(&format!("/ipfs/{root}/"), &[]).await;
     assert!(
         list.header("content-security-policy").starts_with("sandbox allow-downloads; default-src 'none'")
@@ -78,7 +78,7 @@ async fn nothing_that_is_shared_runs_in_the_origin_of_the_gateway() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn missing_content_is_answered_with_a_sentence() {
+async fn missing_content_is_answered_with_an_explanation() {
     let Some(()) = curl() else { return };
     let served = serve(LIMIT).await;
     let root = served.add_directory(&[("a.txt", b"a")]).await;
@@ -90,7 +90,7 @@ async fn missing_content_is_answered_with_a_sentence() {
         assert_eq!(answer.header("cache-control"), "no-store");
     }
     let wrong = served.get("/ipfs/QmWrong", &[]).await;
-    assert_eq!((wrong.status, wrong.text().trim()), (400, "what follows /ipfs/ is no CID"));
+    assert_eq!((wrong.status, wrong.text().trim()), (400, "the text after /ipfs/ is not a valid CID"));
     assert_eq!(served.get("/ipns/example.org", &[]).await.status, 501);
     assert_eq!(served.get("/", &[]).await.status, 404);
     let posted = served.get(&format!("/ipfs/{root}/"), &["--data", "x"]).await;

@@ -1,4 +1,4 @@
-//! Content that is elsewhere, or nowhere.
+//! Content that only other nodes have, or no node.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ async fn connect(from: &Served, to: &Served) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_others_have_is_fetched_from_them() {
+async fn content_of_other_nodes_is_fetched_from_them() {
     let Some(()) = curl() else { return };
     let (served, other) = (serve(Duration::from_secs(20)).await, serve(Duration::from_secs(20)).await);
     connect(&served, &other).await;
@@ -28,7 +28,7 @@ async fn what_others_have_is_fetched_from_them() {
     let middle = served.get(&path, &["--range", "20000000-20000999"]).await;
     assert_eq!(middle.status, 206);
     assert!(middle.body == content[20_000_000..20_001_000]);
-    // A range needs its own blocks and no others.
+    // Only the blocks of the range are fetched.
     let blocks = served.node.usage().blocks;
     assert!(blocks <= 5, "{blocks} blocks were fetched");
     assert_eq!(served.get(&path, &ONLY_IF_CACHED).await.status, 412);
@@ -41,7 +41,7 @@ async fn what_others_have_is_fetched_from_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn holders_and_neighbours_are_met_for_it() {
+async fn missing_blocks_are_fetched_from_holders_and_neighbours() {
     let Some(()) = curl() else { return };
     let served = serve(Duration::from_secs(20)).await;
     let (holder, neighbour) = (serve(Duration::from_secs(1)).await, serve(Duration::from_secs(1)).await);
@@ -56,7 +56,7 @@ async fn holders_and_neighbours_are_met_for_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_nobody_has_ends_in_time() {
+async fn a_request_for_content_that_no_node_has_times_out() {
     let Some(()) = curl() else { return };
     let served = serve(Duration::from_secs(1)).await;
     let begun = Instant::now();
@@ -72,10 +72,10 @@ async fn what_nobody_has_ends_in_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_checked_is_refused_at_once() {
+async fn content_that_cannot_be_verified_is_refused_at_once() {
     let Some(()) = curl() else { return };
     let served = serve(Duration::from_secs(60)).await;
-    // MD5 is none of the functions that are believed.
+    // MD5 is not one of the accepted hash functions.
     let cid = Cid::new_v1(0x55, Multihash::wrap(0xd5, &[7; 16]).unwrap());
     let begun = Instant::now();
     let answer = served.get(&format!("/ipfs/{cid}"), &[]).await;
@@ -84,7 +84,7 @@ async fn what_cannot_be_checked_is_refused_at_once() {
     assert!(begun.elapsed() < Duration::from_secs(30));
 }
 
-/// The root and the first leaf of a large file are here, and nothing else.
+/// Stores only the root and the first leaf of a large file. Returns the root and the whole content.
 async fn half(served: &Served) -> (Cid, Vec<u8>) {
     let other = serve(Duration::from_secs(1)).await;
     let content = noise(2 * 1024 * 1024);
@@ -97,18 +97,18 @@ async fn half(served: &Served) -> (Cid, Vec<u8>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_breaks_off_cannot_be_taken_for_whole() {
+async fn a_client_notices_that_an_answer_is_incomplete() {
     let Some(()) = curl() else { return };
     let served = serve(Duration::from_secs(1)).await;
     let (root, content) = half(&served).await;
     let answer = served.get(&format!("/ipfs/{root}"), &[]).await;
-    // 18: a part of the file was transferred.
+    // The exit status 18 of curl means that only a part of the file was transferred.
     assert_eq!((answer.status, answer.exit), (200, 18));
     assert!(content.starts_with(&answer.body) && !answer.body.is_empty());
     let car = served.get(&format!("/ipfs/{root}?format=car"), &[]).await;
     assert_eq!(car.status, 200);
     assert_ne!(car.exit, 0);
-    // Where not even the first byte comes, the status says so.
+    // If not even the first byte is available, the status says so.
     assert_eq!(served.get(&format!("/ipfs/{root}"), &["--range", "1000000-"]).await.status, 504);
     let answer = served.get(&format!("/ipfs/{root}"), &ONLY_IF_CACHED).await;
     assert_eq!(answer.status, 412);

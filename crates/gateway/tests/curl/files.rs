@@ -1,4 +1,4 @@
-//! Files: whole, in ranges, and under conditions.
+//! Files: whole files, ranges and conditional requests.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use ipfs::unixfs::Format;
 use crate::support::{curl, noise, serve};
 
 const LIMIT: Duration = Duration::from_secs(5);
-/// More leaves than one node has links, and a part of a leaf.
+/// A size with more leaves than one node has links, and an incomplete last leaf.
 const LARGE: usize = 50 * 1024 * 1024 + 17;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_comes_as_it_is_in_both_versions() {
+async fn a_file_is_served_unchanged_in_both_cid_versions() {
     let Some(()) = curl() else { return };
     let served = serve(LIMIT).await;
     for length in [0, 1, 262_144, 262_145, LARGE] {
@@ -54,7 +54,7 @@ async fn headers_are_those_of_the_specification() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ranges_are_exact_wherever_they_begin() {
+async fn ranges_have_exactly_the_requested_bytes() {
     let Some(()) = curl() else { return };
     let served = serve(LIMIT).await;
     let content = noise(LARGE);
@@ -84,7 +84,7 @@ async fn ranges_are_exact_wherever_they_begin() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_has_it_is_not_sent_it() {
+async fn a_client_that_has_a_file_is_not_sent_it_again() {
     let Some(()) = curl() else { return };
     let served = serve(LIMIT).await;
     let cid = served.add(b"some content", Format::V1).await;
@@ -94,7 +94,7 @@ async fn who_has_it_is_not_sent_it() {
     assert_eq!((answer.status, answer.body.len()), (304, 0));
     assert_eq!(answer.header("etag"), format!("\"{cid}\""));
     assert_eq!(served.get(&path, &["--header", "If-None-Match: \"other\""]).await.status, 200);
-    // What is resumed has to be the same.
+    // A transfer is resumed only if the version is the same.
     let resumed = |tag: &str| {
         vec!["--range".to_owned(), "5-".to_owned(), "--header".to_owned(), format!("If-Range: {tag}")]
     };
@@ -106,7 +106,7 @@ async fn who_has_it_is_not_sent_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn names_and_bytes_tell_the_type_and_parameters_the_name() {
+async fn name_and_content_determine_the_type_and_parameters_the_name() {
     let Some(()) = curl() else { return };
     let served = serve(LIMIT).await;
     let text = format!("/ipfs/{}", served.add("Grüße, <script>".as_bytes(), Format::V1).await);
@@ -122,10 +122,10 @@ async fn names_and_bytes_tell_the_type_and_parameters_the_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn other_codecs_come_as_they_are() {
+async fn content_of_other_codecs_is_served_without_conversion() {
     let Some(()) = curl() else { return };
     let served = serve(LIMIT).await;
-    // A block with its data in the CID needs no store: {"a":1} as DAG-JSON.
+    // A CID with the identity hash contains its block, so it needs no store. The block is {"a":1} as DAG-JSON.
     let block = b"{\"a\":1}";
     let hash = ipfs_hash(block);
     let cid = ipfs::Cid::new_v1(0x0129, hash);
@@ -141,7 +141,7 @@ async fn other_codecs_come_as_they_are() {
     assert_eq!(served.get(&format!("/ipfs/{unknown}?format=raw"), &[]).await.body, block);
 }
 
-/// The hash function that leaves everything as it is.
+/// Returns the identity multihash, whose digest is the block itself.
 fn ipfs_hash(block: &[u8]) -> cid::multihash::Multihash<64> {
     cid::multihash::Multihash::wrap(0, block).unwrap()
 }

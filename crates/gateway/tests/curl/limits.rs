@@ -1,4 +1,4 @@
-//! Clients that ask for too much at a time, or say too much.
+//! Limits for clients: sizes of requests, numbers of connections, and slow readers.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use tokio::time::timeout;
 use crate::support::{SEND_TIMEOUT, curl, noise, serve};
 
 const SOON: Duration = Duration::from_secs(20);
-/// As many connections of one host are taken.
+/// Maximum number of connections that one host may have.
 const OF_ONE_HOST: usize = 32;
 
-/// All that the other side says until it closes; a reset is an end too.
+/// Reads everything until the server closes or resets the connection.
 async fn rest(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     let _ = timeout(SOON, stream.read_to_end(&mut bytes)).await.unwrap();
@@ -21,7 +21,7 @@ async fn rest(stream: &mut TcpStream) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn heads_and_paths_have_a_limit() {
+async fn the_sizes_of_heads_and_paths_are_limited() {
     let Some(()) = curl() else { return };
     let served = serve(SOON).await;
     let long = format!("/ipfs/bafkqaaa{}", "/abcdefgh".repeat(1000));
@@ -38,13 +38,13 @@ async fn heads_and_paths_have_a_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_host_cannot_take_all_places() {
+async fn one_host_cannot_take_all_connections() {
     let served = serve(SOON).await;
     let mut connections = Vec::new();
     for _ in 0..OF_ONE_HOST {
         connections.push(TcpStream::connect(served.address).await.unwrap());
     }
-    // The last of them is served, so all are in.
+    // The last of them is served, so all have been accepted.
     let last = connections.last_mut().unwrap();
     last.write_all(b"HEAD /ipfs/bafkqaaa HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     timeout(SOON, last.readable()).await.unwrap().unwrap();
@@ -64,7 +64,7 @@ async fn one_host_cannot_take_all_places() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_does_not_read_is_not_read_ahead_for() {
+async fn blocks_are_not_read_ahead_for_a_client_that_does_not_read() {
     let served = serve(Duration::from_secs(1)).await;
     let content = noise(64 * 1024 * 1024);
     let cid = served.add(&content, Format::V1).await;
@@ -72,7 +72,7 @@ async fn who_does_not_read_is_not_read_ahead_for() {
     let request = format!("GET /ipfs/{cid} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     slow.write_all(request.as_bytes()).await.unwrap();
     timeout(SOON, slow.readable()).await.unwrap().unwrap();
-    // Whatever the sockets hold has to come; the blocks behind can go from the disk meanwhile.
+    // The client still gets the bytes in the socket buffers. Later blocks are missing on the disk from here on.
     let blocks = served.folder.path().join("store/blocks");
     std::fs::remove_dir_all(&blocks).unwrap();
     let got = content_until_the_end(&mut slow).await;
@@ -81,7 +81,7 @@ async fn who_does_not_read_is_not_read_ahead_for() {
     assert!(got.len() < content.len() / 2);
 }
 
-/// What comes after the head, until the other side closes.
+/// Reads the body of the answer until the server closes or resets the connection.
 async fn content_until_the_end(stream: &mut TcpStream) -> Vec<u8> {
     let mut got = Vec::new();
     let _ = timeout(SOON, stream.read_to_end(&mut got)).await.unwrap();
@@ -90,14 +90,14 @@ async fn content_until_the_end(stream: &mut TcpStream) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_takes_nothing_for_too_long_is_let_go() {
+async fn a_client_that_does_not_read_for_too_long_is_disconnected() {
     let served = serve(SOON).await;
     let content = noise(64 * 1024 * 1024);
     let cid = served.add(&content, Format::V1).await;
     let mut idle = TcpStream::connect(served.address).await.unwrap();
     let request = format!("GET /ipfs/{cid} HTTP/1.1\r\nHost: localhost\r\n\r\n");
     idle.write_all(request.as_bytes()).await.unwrap();
-    // Only the time ends it: nothing is to be seen from here until it is read.
+    // A fixed wait is needed: the client cannot see the end of the connection without reading.
     tokio::time::sleep(SEND_TIMEOUT * 3).await;
     let got = content_until_the_end(&mut idle).await;
     assert!(content.starts_with(&got) && got.len() < content.len() / 2, "{} bytes", got.len());

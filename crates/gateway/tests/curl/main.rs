@@ -1,4 +1,4 @@
-//! The gateway of a real node, asked by `curl`.
+//! Tests of the gateway with a real node and `curl` as the client.
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod directories;

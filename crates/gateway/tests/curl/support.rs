@@ -1,4 +1,4 @@
-//! A node with a gateway, and `curl`.
+//! Starts a node with a gateway, and sends requests with `curl`.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -19,16 +19,16 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// How long a client may take nothing.
+/// Time after which a client that does not read is disconnected.
 pub(crate) const SEND_TIMEOUT: Duration = Duration::from_secs(2);
 const MIB: u64 = 1024 * 1024;
 
-/// A node and its gateway, until they are dropped.
+/// A running node and its gateway. Both stop when it is dropped.
 pub(crate) struct Served {
     pub(crate) node: Node,
     pub(crate) address: SocketAddr,
     pub(crate) folder: TempDir,
-    /// Who is said to have everything.
+    /// The peers that are reported as holders of every CID.
     pub(crate) holders: watch::Sender<Vec<Provider>>,
     tasks: [JoinHandle<()>; 2],
 }
@@ -39,14 +39,14 @@ impl Drop for Served {
     }
 }
 
-/// What `curl` got.
+/// The answer that `curl` received.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    /// By name in lower case.
+    /// The headers by their names in lower case.
     pub(crate) headers: BTreeMap<String, String>,
     pub(crate) body: Vec<u8>,
-    /// The exit status of `curl`: not 0 when the answer broke off.
+    /// The exit status of `curl`. It is not 0 if the answer is incomplete.
     pub(crate) exit: i32,
 }
 
@@ -60,7 +60,7 @@ impl Answer {
     }
 }
 
-/// A gateway that waits so long for blocks.
+/// Starts a gateway with this timeout for blocks.
 pub(crate) async fn serve(block_timeout: Duration) -> Served {
     let folder = TempDir::new().unwrap();
     let store =
@@ -92,7 +92,7 @@ pub(crate) async fn serve(block_timeout: Duration) -> Served {
 }
 
 impl Served {
-    /// Adds a file with this content and gives its CID.
+    /// Adds and pins a file with this content. Returns its CID.
     pub(crate) async fn add(&self, content: &[u8], format: Format) -> Cid {
         let path = self.write(content);
         let added = self
@@ -104,7 +104,7 @@ impl Served {
         added.root
     }
 
-    /// Adds a directory with these files.
+    /// Adds and pins a directory with these files. Returns its CID.
     pub(crate) async fn add_directory(&self, files: &[(&str, &[u8])]) -> Cid {
         let entry = |(name, content): &(&str, &[u8])| {
             let content = Content::Bytes(content.to_vec().into());
@@ -127,7 +127,7 @@ impl Served {
         self.node.store().put(cid, block).unwrap();
     }
 
-    /// Asks for a path, with further arguments for `curl`.
+    /// Requests a path, with further arguments for `curl`.
     pub(crate) async fn get(&self, path: &str, arguments: &[&str]) -> Answer {
         let url = format!("http://{}{path}", self.address);
         let (body, head) = (tempfile::NamedTempFile::new().unwrap(), tempfile::NamedTempFile::new().unwrap());
@@ -137,7 +137,7 @@ impl Served {
         curl.arg("--dump-header").arg(head.path()).args(arguments).arg(url);
         let exit = tokio::task::spawn_blocking(move || curl.status().unwrap().code().unwrap()).await.unwrap();
         let text = std::fs::read_to_string(head.path()).unwrap();
-        // The last, after redirects.
+        // After redirects, the last status counts.
         let status = text.lines().rfind(|line| line.starts_with("HTTP/"));
         let status = status.and_then(|line| line.split(' ').nth(1)?.parse().ok()).unwrap_or(0);
         let headers = text.lines().filter_map(|line| line.split_once(": "));
@@ -145,18 +145,18 @@ impl Served {
         Answer { status, headers, body: std::fs::read(body.path()).unwrap(), exit }
     }
 
-    /// As [`Served::get`], without a body.
+    /// Requests only the head of an answer, otherwise like [`Served::get`].
     pub(crate) async fn head(&self, path: &str, arguments: &[&str]) -> Answer {
         self.get(path, &[&["--head"], arguments].concat()).await
     }
 }
 
-/// Says loudly that a test is left out when there is no `curl`.
+/// Returns `None`, and reports that the test is skipped, if `curl` is not installed.
 pub(crate) fn curl() -> Option<()> {
-    lab::or_skip("the gateway asked by curl", lab::peers::curl_available())
+    lab::or_skip("the gateway with curl as the client", lab::peers::curl_available())
 }
 
-/// Bytes that differ from chunk to chunk, the same for each length.
+/// Returns pseudo-random bytes, the same for the same length.
 pub(crate) fn noise(length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
     rand_chacha::ChaCha8Rng::seed_from_u64(length as u64).fill_bytes(&mut bytes);

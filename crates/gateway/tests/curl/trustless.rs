@@ -1,4 +1,4 @@
-//! Single blocks and CARs, for those who check everything themselves.
+//! Single blocks and CARs, for clients that verify all content themselves.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::support::{Answer, Served, curl, noise, serve};
 const LIMIT: Duration = Duration::from_secs(5);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_block_has_the_hash_that_was_asked_for() {
+async fn a_raw_block_has_the_requested_hash() {
     let Some(()) = curl() else { return };
     let served = serve(LIMIT).await;
     for format in [Format::V0, Format::V1] {
@@ -38,7 +38,7 @@ async fn a_block_has_the_hash_that_was_asked_for() {
     assert_eq!(served.get("/ipfs/bafkqaaa", &["--header", "Accept: application/x-tar"]).await.status, 406);
 }
 
-/// What the independent reader finds in an answer.
+/// Parses the CAR in an answer with an independent reader.
 fn read(answer: &Answer) -> Value {
     assert_eq!((answer.status, answer.exit), (200, 0), "{}", answer.text());
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -65,7 +65,7 @@ fn ready() -> Option<()> {
     lab::or_skip("CARs read by @ipld/car", car_reader_available())
 }
 
-/// The blocks below a root, depth first, as a plain walk finds them.
+/// Returns a root and all blocks below it in depth-first order.
 fn below(served: &Served, root: Cid) -> Vec<Cid> {
     let block = served.node.store().get(&root).unwrap().unwrap();
     let links = ipfs::dag::links(&root, &block).unwrap();
@@ -85,7 +85,7 @@ async fn a_car_has_the_blocks_of_the_path_and_of_all_below() {
     );
     let all = below(&served, root);
     assert_eq!(cids(&whole), all);
-    // c.txt, sub, then a.bin with three leaves and b.txt.
+    // The root, c.txt, sub, a.bin with three leaves, and b.txt.
     assert_eq!(all.len(), 8);
     let path = format!("{root}/sub/a.bin");
     let part = cids(&car(&served, &path, "").await);
@@ -101,7 +101,7 @@ async fn a_car_of_a_range_has_the_blocks_of_that_range() {
     let Some(()) = ready() else { return };
     let served = serve(LIMIT).await;
     const LEAF: usize = 262_144;
-    // Two nodes below the root: 174 leaves, and 26.
+    // The root has two nodes below it, with 174 and with 26 leaves.
     let root = served.add(&noise(200 * LEAF), Format::V1).await;
     let all = below(&served, root);
     let (leaf, second) = (|number: usize| all[2 + number + usize::from(number >= 174)], all[176]);
@@ -113,14 +113,14 @@ async fn a_car_of_a_range_has_the_blocks_of_that_range() {
     assert_eq!(range(&format!("{}:{}", 174 * LEAF - 1, 174 * LEAF)).await, over);
     assert_eq!(range("-1:*").await, [root, second, leaf(199)]);
     assert_eq!(range("0:*").await, all);
-    // Beyond the end, the root shows that there is nothing.
+    // For a range beyond the end, the root alone proves that the file is shorter.
     assert_eq!(range(&format!("{}:*", 200 * LEAF)).await, [root]);
     let directory = served.add_directory(&[("a", b"a")]).await;
     assert_eq!(cids(&car(&served, &directory.to_string(), "&entity-bytes=0:5").await), [directory]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn duplicates_come_once_or_as_often_as_they_are_linked() {
+async fn a_block_is_sent_once_or_once_for_each_link() {
     let Some(()) = ready() else { return };
     let served = serve(LIMIT).await;
     let root = served.add(&vec![0; 262_144 * 5], Format::V1).await;
@@ -145,7 +145,7 @@ async fn duplicates_come_once_or_as_often_as_they_are_linked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn blocks_that_are_in_their_cid_are_not_sent() {
+async fn blocks_contained_in_their_cid_are_not_sent() {
     let Some(()) = ready() else { return };
     let served = serve(LIMIT).await;
     let probe = car(&served, "bafkqaaa", "").await;
