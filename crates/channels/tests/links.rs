@@ -43,7 +43,7 @@ async fn a_link_that_the_brain_asked_for_is_sealed_too() {
         .await;
     client.say(channel);
     assert_eq!(server.received().await.1, ping());
-    // The port is taken, which is reported.
+    // A second listener on the same port fails, and the failure is reported.
     let again = TcpSettings { port: address.port(), ..settings(key(1)) };
     let mut is_open = again.is_open.subscribe();
     run_tcp(again, client.switchboard.clone()).await.unwrap_err();

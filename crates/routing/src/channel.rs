@@ -21,8 +21,8 @@ pub enum Medium {
         /// Address of the channel itself, such as `/ip4/10.77.0.255/udp/1240/dswarm-line`. Lines to addresses that
         /// begin with it are sent on the channel.
         at: Option<Address>,
-        /// Address at which this node accepts line connections on that network. Peers are told so that they can ask for
-        /// more.
+        /// Address at which this node accepts line connections on that network. It is sent to peers, so that they can
+        /// ask for more records.
         line: Option<Address>,
         /// Limits of the channel.
         capacity: Capacity,

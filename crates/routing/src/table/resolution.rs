@@ -57,7 +57,7 @@ impl fmt::Display for Resolution {
             Self::NoRoute { address } => write!(f, "no route: {}", why_none(address)),
             Self::Channel { address } => match address.first_hop() {
                 Some((hop, Some(onwards))) => write!(f, "sent over {hop}, from there on to {onwards}"),
-                _ => write!(f, "sent over {address}, to all who hear it"),
+                _ => write!(f, "sent over {address}, to all that receive it"),
             },
         }
     }
