@@ -1,10 +1,10 @@
-//! Waits between attempts that double.
+//! Exponential backoff with jitter.
 
 use rand::TryRng as _;
 use std::time::Duration;
 
-/// Waits between attempts: they double up to a longest one, with jitter, so that many nodes that lost one peer at once do
-/// not all come back at once.
+/// Waits between attempts. They double up to a maximum. The jitter keeps many nodes that lost the same peer from all
+/// coming back at once.
 #[derive(Clone, Debug)]
 pub(crate) struct Backoff {
     first: Duration,
@@ -17,12 +17,12 @@ impl Backoff {
         Self { first, longest, next: first }
     }
 
-    /// Makes the next wait the first one again.
+    /// Resets the next wait to the first one.
     pub(crate) fn reset(&mut self) {
         self.next = self.first;
     }
 
-    /// Returns the next wait: between half and the whole of what is due.
+    /// Returns the next wait, chosen at random between half of the due time and all of it.
     pub(crate) fn next(&mut self) -> Duration {
         let due = self.next.min(self.longest);
         self.next = due * 2;
@@ -30,7 +30,7 @@ impl Backoff {
     }
 }
 
-/// Returns a number between 0 and 1.
+/// Returns a random number between 0 and 1.
 fn chance() -> f64 {
     // Without random bytes, uses the full wait.
     let number = rand::rngs::SysRng.try_next_u32().unwrap_or(u32::MAX);

@@ -1,9 +1,9 @@
-//! Why a port could not be opened.
+//! The error for a port that could not be opened.
 
 use std::io;
 use telemetry::{FaultReport, faults, report};
 
-/// A port could not be opened. The message names the way out.
+/// A port could not be opened. The message says how to solve the problem.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", self.report())]
 pub struct BindError {
@@ -24,7 +24,7 @@ impl BindError {
         Self { transport, port, source }
     }
 
-    /// Returns the fault that this is.
+    /// Returns the fault that describes this error.
     pub fn report(&self) -> FaultReport {
         let Self { transport, port, source } = self;
         let is_taken = source.kind() == io::ErrorKind::AddrInUse;
@@ -44,7 +44,7 @@ mod tests {
     use std::io::ErrorKind;
 
     #[test]
-    fn a_taken_port_is_told_from_one_that_is_forbidden() {
+    fn a_taken_port_is_distinguished_from_a_forbidden_one() {
         let code = |transport, kind: ErrorKind| BindError::new(transport, 7, kind.into()).report().code();
         assert_eq!(code(Transport::Udp, ErrorKind::AddrInUse), "udp.port-taken");
         assert_eq!(code(Transport::Udp, ErrorKind::PermissionDenied), "udp.port-unavailable");
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn the_message_names_port_and_setting_and_the_cause_is_kept() {
+    fn the_message_names_port_and_setting_and_keeps_the_cause() {
         let error = BindError::new(Transport::Tcp, 8000, ErrorKind::AddrInUse.into());
         let message = error.to_string();
         assert!(message.starts_with("TCP port 8000 is taken") && message.contains("`tcp_port`"), "{message}");

@@ -1,4 +1,4 @@
-//! Dialling: from a name or an address to a link that can be used.
+//! Dialling: from a host name or an address to an established link.
 
 use crate::handshake::{EstablishedLink, HandshakeError, shake_hands};
 use seal::SwarmKey;
@@ -11,15 +11,15 @@ use telemetry::{FaultReport, faults, report};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
-/// The most addresses of one name that are tried.
+/// Maximum number of addresses of one name that are tried.
 const MAX_ADDRESSES: usize = 8;
-/// Keep-alive of the kernel: the time without a packet before the first probe, the time between probes, and how many
-/// may stay unanswered.
+/// TCP keep-alive of the kernel: idle time before the first probe, time between probes, and number of probes that may
+/// stay unanswered.
 const PROBES: (Duration, Duration, u32) = (Duration::from_secs(20), Duration::from_secs(10), 3);
-/// How long what was sent may stay unacknowledged by the other kernel.
+/// Maximum time for which sent data may stay unacknowledged by the peer's kernel.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(40);
 
-/// Why there is no link with a peer.
+/// Reason why a link with a peer could not be established.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DialError {
     Name(#[source] io::Error),
@@ -33,7 +33,8 @@ pub(crate) enum DialError {
 }
 
 impl DialError {
-    /// Returns the fault that this is. That a peer is this node itself is none: a whole swarm may share one list of peers.
+    /// Returns the fault that describes this error. `ThisNode` is not a fault, because a whole swarm may share one list
+    /// of peers.
     pub(crate) fn report(&self) -> Option<FaultReport> {
         Some(match self {
             Self::ThisNode => return None,
@@ -54,23 +55,23 @@ impl fmt::Display for DialError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.report() {
             Some(report) => report.fmt(f),
-            None => f.write_str("it is this node itself"),
+            None => f.write_str("the address belongs to this node itself"),
         }
     }
 }
 
-/// How to dial.
+/// Settings for dialling.
 #[derive(Clone, Debug)]
 pub(crate) struct Dialler {
     pub(crate) key: Option<SwarmKey>,
-    /// How long each step may take: looking a name up, connecting, and the handshake.
+    /// Timeout of each step: the name look-up, the connection and the handshake.
     pub(crate) patience: Duration,
-    /// Where this node takes links itself.
+    /// Port on which this node accepts links.
     pub(crate) port: u16,
 }
 
 impl Dialler {
-    /// Returns a link with the first address of a host that gives one.
+    /// Tries the addresses of a host in turn and returns the first link that is established.
     pub(crate) async fn dial_name(
         &self,
         host: &str,
@@ -95,7 +96,7 @@ impl Dialler {
         Ok(found.map_err(DialError::Name)?.take(MAX_ADDRESSES).collect())
     }
 
-    /// A link with this address.
+    /// Dials one address.
     pub(crate) async fn dial(&self, address: SocketAddr) -> Result<EstablishedLink, DialError> {
         if address.port() == self.port && is_here(address) {
             return Err(DialError::ThisNode);
@@ -105,7 +106,7 @@ impl Dialler {
         self.establish(stream, true).await
     }
 
-    /// Makes a link of a connection.
+    /// Performs the handshake on a connection.
     pub(crate) async fn establish(
         &self,
         stream: TcpStream,
@@ -117,7 +118,8 @@ impl Dialler {
     }
 }
 
-/// Whether an address is this host's: then one goes there from that very address. A UDP socket finds out without a packet.
+/// Returns whether an address belongs to this host. The kernel then chooses the same address as the source, which a
+/// connected UDP socket shows without sending a packet.
 fn is_here(address: SocketAddr) -> bool {
     let any: IpAddr =
         if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
@@ -135,12 +137,12 @@ fn why(error: io::Error) -> DialError {
     }
 }
 
-/// Lets the kernel notice that the other side is gone, and send each line at once.
+/// Lets the kernel detect a dead peer, and makes it send each line without delay.
 fn watch_over(stream: &TcpStream) {
     let (time, interval, retries) = PROBES;
     let probes = TcpKeepalive::new().with_time(time).with_interval(interval).with_retries(retries);
     let socket = SockRef::from(stream);
-    // What a kernel refuses of it, the link's own patience makes up for.
+    // Errors are ignored, because the timeouts of the link detect a dead peer as well.
     let _ = socket.set_tcp_keepalive(&probes);
     let _ = socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
     let _ = socket.set_tcp_nodelay(true);

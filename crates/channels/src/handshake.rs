@@ -1,4 +1,5 @@
-//! The handshake of a link: none without a swarm key; with one, both sides prove that they have it before any line.
+//! The handshake of a link. Without a swarm key there is none. With a key, both sides prove that they have it before
+//! any line is sent.
 
 use futures::StreamExt as _;
 use rand::TryRng as _;
@@ -14,18 +15,18 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio_util::codec::{AnyDelimiterCodec, FramedRead};
 
-/// The lines that come by a link, as they are on the wire.
+/// Stream of the lines that arrive on a link, not yet decoded.
 pub(crate) type Lines = FramedRead<OwnedReadHalf, AnyDelimiterCodec>;
 
-/// A link that can be used.
+/// A link after a successful handshake.
 pub(crate) struct EstablishedLink {
     pub(crate) lines: Lines,
     pub(crate) write: OwnedWriteHalf,
-    /// What seals our lines and opens theirs; `None` when all is plain.
+    /// Sealer for sent lines and opener for received ones; `None` when lines are plain.
     pub(crate) seals: Option<(LineSealer, LineOpener)>,
 }
 
-/// Why a handshake failed.
+/// Reason why a handshake failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", self.report())]
 pub(crate) enum HandshakeError {
@@ -37,7 +38,7 @@ pub(crate) enum HandshakeError {
 }
 
 impl HandshakeError {
-    /// Returns the fault that this is.
+    /// Returns the fault that describes this error.
     pub(crate) fn report(&self) -> FaultReport {
         match self {
             Self::Io(error) => report!(faults::TCP_CONNECTION_BROKEN, error = error),
@@ -52,7 +53,7 @@ impl HandshakeError {
     }
 }
 
-/// Carries out the handshake; the caller bounds its time.
+/// Performs the handshake. The caller has to apply a timeout.
 pub(crate) async fn shake_hands(
     stream: TcpStream,
     key: Option<&SwarmKey>,
@@ -70,10 +71,10 @@ pub(crate) async fn shake_hands(
     write.write_all((ours.hello() + "\n").as_bytes()).await?;
     let mut hellos = FramedRead::new(read, codec(MAX_HELLO_BYTES));
     let (mut sealer, mut opener) = ours.finish(&next(&mut hellos).await?)?;
-    // What came behind the hello is kept.
+    // Keeps the bytes that arrived together with the hello.
     let mut lines = hellos.map_decoder(|_| codec(sealed_line_bytes(MAX_LINE_BYTES)));
     write.write_all((sealer.seal(b"") + "\n").as_bytes()).await?;
-    // A peer that finds that our key differs hangs up.
+    // A peer with a different key closes the connection at this point.
     let proof = next(&mut lines).await.map_err(|_| HandshakeError::OtherKey)?;
     match opener.open(&proof).as_deref() {
         Ok(b"") => Ok(EstablishedLink { lines, write, seals: Some((sealer, opener)) }),
@@ -81,7 +82,7 @@ pub(crate) async fn shake_hands(
     }
 }
 
-/// Reads lines of at most `longest` bytes and a carriage return.
+/// Returns a codec for lines of at most `longest` bytes, plus a carriage return.
 fn codec(longest: usize) -> AnyDelimiterCodec {
     AnyDelimiterCodec::new_with_max_length(b"\n".into(), b"\n".into(), longest + 1)
 }

@@ -1,5 +1,5 @@
-//! Remembers which peers are heard on which interface. This tells which interfaces are worth announcing, and on which
-//! interface a link-local address is reached.
+//! Remembers which peers were heard on which interface. This shows which interfaces are worth announcing, and on which
+//! interface a link-local address can be reached.
 
 use dcache::PeerId;
 use std::collections::BTreeMap;
@@ -9,27 +9,27 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// Time for which an interface counts as one on which peers are heard.
+/// Time for which a peer counts as heard on an interface after its last line there.
 const LATELY: Duration = Duration::from_secs(15 * 60);
-/// Time after which a peer that was heard by link-local addresses counts as one that has no others. All cast modes are used
-/// once a minute.
+/// Time without a line from another address after which a peer counts as having only link-local addresses. Three times
+/// the interval at which all cast modes are used.
 const ONLY: Duration = Duration::from_secs(180);
-/// Time for which a new peer may be heard by its link-local address first.
+/// Grace period of a new peer, which may be heard by its link-local address first.
 const FIRST: Duration = Duration::from_secs(10);
-/// Maximum number of peers that are remembered, over all interfaces.
+/// Maximum number of remembered sightings, over all interfaces.
 const MAX_PEERS: usize = 512;
-/// Maximum number of interfaces on which one link-local address is looked for.
+/// Maximum number of interfaces that are returned for one link-local address.
 const MAX_ZONES: usize = 4;
 
-/// One peer as it is heard on one interface. Times count from the start of the daemon.
+/// One peer as heard on one interface. Times count from the start of the daemon.
 #[derive(Clone, Debug)]
 struct Sighting {
     first: Duration,
     last: Duration,
     link_local: Option<Ipv6Addr>,
-    /// When it was heard by an address of another kind.
+    /// When the peer was last heard by an address that is not link-local.
     by_other: Option<Duration>,
-    /// The result of [`Sighting::has_only_link_local`] that was told last.
+    /// The result of [`Sighting::has_only_link_local`] that was last reported as a change.
     is_told: bool,
 }
 
@@ -50,7 +50,7 @@ impl Sighting {
 struct Sightings(BTreeMap<(u32, PeerId), Sighting>);
 
 impl Sightings {
-    /// Notes a peer. Returns whether what an interface is good for may have changed.
+    /// Records that a peer was heard. Returns whether an answer about the interface may have changed.
     fn note(&mut self, interface: u32, peer: PeerId, source: IpAddr, now: Duration) -> bool {
         let was_heard = self.is_heard(interface, now);
         if self.0.len() >= MAX_PEERS && !self.0.contains_key(&(interface, peer)) {
@@ -103,7 +103,7 @@ impl Sightings {
     }
 }
 
-/// The peers that are heard on each interface. A clone is the same.
+/// The peers heard on each interface. Clones share the same data.
 #[derive(Clone, Debug)]
 pub struct Heard(Arc<Inner>);
 
@@ -122,7 +122,7 @@ impl Default for Heard {
 }
 
 impl Heard {
-    /// Notes that a peer itself was heard on an interface, from this address.
+    /// Records that a peer itself was heard on an interface, from this address.
     pub(crate) fn note(&self, interface: u32, peer: PeerId, source: IpAddr) {
         let now = self.now();
         if self.sightings().note(interface, peer, source.to_canonical(), now) {
@@ -130,12 +130,12 @@ impl Heard {
         }
     }
 
-    /// Whether some peer was heard on an interface lately.
+    /// Returns whether any peer was heard on an interface within the last 15 minutes.
     pub fn is_heard(&self, interface: u32) -> bool {
         self.sightings().is_heard(interface, self.now())
     }
 
-    /// Whether some peer on an interface seems to have only an address that holds on the wire between them.
+    /// Returns whether some peer on an interface seems to have only link-local addresses.
     pub fn needs_link_local(&self, interface: u32) -> bool {
         self.sightings().needs_link_local(interface, self.now())
     }
@@ -145,8 +145,8 @@ impl Heard {
         self.sightings().zones(ip)
     }
 
-    /// Returns a receiver that is notified when an answer of [`Heard::is_heard`] or [`Heard::needs_link_local`] changes. That
-    /// nobody is heard any more is no news.
+    /// Returns a receiver that is notified when an answer of [`Heard::is_heard`] or [`Heard::needs_link_local`]
+    /// changes. It is not notified when peers merely fall silent.
     pub fn changes(&self) -> watch::Receiver<()> {
         self.0.changes.subscribe()
     }
@@ -156,7 +156,7 @@ impl Heard {
     }
 
     fn sightings(&self) -> MutexGuard<'_, Sightings> {
-        // What is inside is changed by single calls that leave it whole.
+        // Each change is a single call that leaves the data consistent, so a poisoned lock is safe to use.
         self.0.sightings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -186,20 +186,20 @@ mod tests {
         assert!(!sightings.note(3, peer(1), ip("fe80::1"), at(60)));
         assert!(!sightings.needs_link_local(3, at(61)));
         assert!(sightings.is_heard(3, at(61)) && !sightings.is_heard(2, at(61)));
-        // It lost the other one.
+        // The peer lost its other address.
         assert!(sightings.note(3, peer(1), ip("fe80::1"), at(182)));
         assert!(sightings.needs_link_local(3, at(182)));
         assert!(!sightings.needs_link_local(3, at(182) + LATELY));
     }
 
     #[test]
-    fn a_peer_that_is_heard_by_its_link_local_address_alone_is_noticed_after_a_while() {
+    fn a_peer_with_only_a_link_local_address_is_noticed_after_a_while() {
         let mut sightings = Sightings::default();
         sightings.note(3, peer(1), ip("fe80::1"), at(0));
         assert!(!sightings.note(3, peer(1), ip("fe80::1"), at(5)));
         assert!(sightings.note(3, peer(1), ip("fe80::1"), at(10)));
         assert!(sightings.needs_link_local(3, at(10)) && !sightings.needs_link_local(4, at(10)));
-        assert!(!sightings.note(3, peer(1), ip("fe80::1"), at(11)), "that is known");
+        assert!(!sightings.note(3, peer(1), ip("fe80::1"), at(11)), "that was reported already");
     }
 
     #[test]
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_without_end_take_no_more_room_than_is_set() {
+    fn the_number_of_remembered_peers_is_bounded() {
         let mut sightings = Sightings::default();
         for number in 0..MAX_PEERS as u32 + 9 {
             let source = IpAddr::V4(number.into());

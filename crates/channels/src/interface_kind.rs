@@ -1,42 +1,43 @@
-//! Tells network interfaces that lead out of this host, by wire or radio, from those of bridges, containers and tunnels.
+//! Distinguishes network interfaces that lead out of this host, by wire or radio, from those of bridges, containers and
+//! tunnels.
 
 use crate::interfaces::matches_any;
 use std::fs;
 use std::path::Path;
 
-/// Where Linux describes the network interfaces.
+/// Folder in which Linux describes the network interfaces.
 const SYSTEM: &str = "/sys/class/net";
-/// Names of bridges and cables to containers and virtual machines, where the system does not tell the kind.
+/// Name patterns of bridges and of virtual cables to containers and virtual machines. Used where the system does not
+/// describe the interface, and by the default interface filter.
 pub(crate) const VIRTUAL: &[&str] = &[
     "docker*", "br-*", "veth*", "virbr*", "vnet*", "cni*", "flannel*", "podman*", "lxc*", "lxdbr*",
     "incusbr*", "cali*",
 ];
-/// Names of tunnels, where the system does not tell the kind.
+/// Name patterns of tunnels. Used where the system does not describe the interface.
 const TUNNELS: &[&str] =
     &["tun*", "tap*", "wg*", "tailscale*", "zt*", "ppp*", "utun*", "gre*", "sit*", "ip6tnl*"];
-/// Types of interfaces without hardware addresses (`ARPHRD_*` of Linux): PPP, tunnels in IP, GRE, and those of TUN and
-/// WireGuard.
+/// Types (`ARPHRD_*` of Linux) of interfaces without hardware addresses: PPP, IP tunnels, GRE, TUN and WireGuard.
 const TUNNEL_TYPES: &[u32] = &[512, 768, 769, 776, 778, 823, 65534];
-/// Maximum number of steps from an interface to the one below it: a VLAN on a bond on a card has two.
+/// Maximum number of steps from an interface down to a device. A VLAN on a bond on a card has two.
 const MAX_STEPS: usize = 4;
-/// Maximum number of interfaces below one that are looked at.
+/// Maximum number of lower interfaces that are examined for one interface.
 const MAX_LOWER: usize = 64;
 
-/// The kind of an interface, the one that most likely leads to other robots first.
+/// Kind of a network interface. The kind that most likely leads to other robots comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum InterfaceKind {
-    /// A wire or a radio of this host, or a bridge, bond or VLAN on top of one.
+    /// A wired or radio interface of this host, or a bridge, bond or VLAN on top of one.
     Wire,
-    /// Made by software, such as the end of a virtual cable, which is all that a container has.
+    /// A software interface, such as the end of a virtual cable. Containers have only such interfaces.
     Virtual,
-    /// A tunnel to somewhere else.
+    /// A tunnel to another network.
     Tunnel,
     /// A bridge between containers or virtual machines of this host, or a port of one.
     Bridge,
 }
 
 impl InterfaceKind {
-    /// Returns the kind of the interface with this name and number.
+    /// Returns the kind of the interface with this name and index.
     pub(crate) fn of(name: &str, index: u32, is_point_to_point: bool) -> Self {
         let kind = read(Path::new(SYSTEM), name, index).unwrap_or_else(|| Self::by_name(name));
         if is_point_to_point { kind.max(Self::Tunnel) } else { kind }
@@ -51,8 +52,9 @@ impl InterfaceKind {
     }
 }
 
-/// Returns the kind of an interface as the folder `root` of the system shows it; `None` when the interface is not in it. A
-/// process in a network namespace may see the folder of another one, with other interfaces of the same names.
+/// Returns the kind of an interface as the folder `root` describes it, or `None` if the folder does not contain that
+/// interface. A process in a network namespace may see the folder of another namespace, whose interfaces may have the
+/// same names.
 fn read(root: &Path, name: &str, index: u32) -> Option<InterfaceKind> {
     let folder = root.join(name);
     if number(&folder, "ifindex")? != index {
@@ -69,7 +71,7 @@ fn read(root: &Path, name: &str, index: u32) -> Option<InterfaceKind> {
     })
 }
 
-/// Whether an interface is a device, or lies on top of one.
+/// Returns whether an interface is a device or lies on top of one.
 fn is_real(root: &Path, folder: &Path, steps: usize) -> bool {
     if folder.join("device").exists() {
         return true;
@@ -89,7 +91,7 @@ mod tests {
     use super::*;
     use tempfile::TempDir;
 
-    /// Makes an interface with these entries, which is an Ethernet one.
+    /// Creates an Ethernet interface with these entries.
     fn add(root: &TempDir, name: &str, index: u32, entries: &[&str]) {
         let folder = root.path().join(name);
         fs::create_dir(&folder).unwrap();
@@ -101,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn bridges_of_containers_are_told_from_those_with_a_wire() {
+    fn container_bridges_are_distinguished_from_bridges_with_a_wire() {
         let root = TempDir::new().unwrap();
         add(&root, "wlan0", 2, &["device", "phy80211"]);
         add(&root, "eth0", 3, &["device", "brport"]);
@@ -119,7 +121,7 @@ mod tests {
         assert_eq!(kind("br-lan", 6), Some(InterfaceKind::Wire));
         assert_eq!(kind("docker0", 4), Some(InterfaceKind::Bridge));
         assert_eq!(kind("veth1", 5), Some(InterfaceKind::Bridge));
-        assert_eq!(kind("eth9", 8), Some(InterfaceKind::Virtual), "a container's end of a cable");
+        assert_eq!(kind("eth9", 8), Some(InterfaceKind::Virtual), "a container's end of a virtual cable");
         assert_eq!(kind("tap0", 9), Some(InterfaceKind::Tunnel));
         assert_eq!(kind("wg0", 10), Some(InterfaceKind::Tunnel));
         assert_eq!(kind("eth7", 11), None);
@@ -127,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn interfaces_on_top_of_each_other_in_a_ring_end() {
+    fn a_ring_of_stacked_interfaces_is_not_followed_for_ever() {
         let root = TempDir::new().unwrap();
         add(&root, "a", 1, &["lower_b"]);
         add(&root, "b", 2, &["lower_a"]);
@@ -135,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn where_the_system_does_not_tell_the_name_does() {
+    fn the_name_decides_where_the_system_does_not_tell_the_kind() {
         let kinds = ["wlan0", "eth0", "br-9f", "docker0", "tun0", "wg0"].map(InterfaceKind::by_name);
         let (wire, bridge, tunnel) = (InterfaceKind::Wire, InterfaceKind::Bridge, InterfaceKind::Tunnel);
         assert_eq!(kinds, [wire, wire, bridge, bridge, tunnel, tunnel]);

@@ -1,4 +1,5 @@
-//! Tells when to list this host's interfaces again: after a notice of the kernel, not by looking every second.
+//! Signals when this host's interfaces have to be listed again. It relies on notifications of the kernel instead of
+//! polling every second.
 
 use bytes::BytesMut;
 use netlink_sys::protocols::NETLINK_ROUTE;
@@ -10,31 +11,33 @@ use std::io;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
-/// Time between a notice and the look that it causes. Changes come in groups, as when a network comes up.
+/// Delay between a notification and the listing that it causes. Changes come in groups, for example when a network
+/// comes up.
 const SETTLING: Duration = Duration::from_millis(100);
-/// Time between two looks while the kernel gives notice. The looks guard against notices that are lost.
+/// Interval between two listings while the kernel sends notifications. Guards against lost notifications.
 const WATCHED: Duration = Duration::from_secs(60);
-/// Time between two looks where the kernel gives no notice.
+/// Interval between two listings where the kernel sends no notifications.
 const UNWATCHED: Duration = Duration::from_secs(1);
-/// The bytes of one read. What does not fit is dropped: that something changed is all that counts.
+/// Size of one read, in bytes. The rest of a longer notification is dropped, because its content does not matter.
 const READ_BYTES: usize = 4096;
 
-/// Waits for changes of this host's interfaces: one comes or goes, gets or loses an address, or its cable is pulled.
+/// Waits for changes of this host's interfaces. A change is an interface that appears or disappears, an address that is
+/// added or removed, or a cable that is plugged in or out.
 pub struct InterfaceWatch {
-    /// A socket that gets the kernel's notices; `None` where there are none.
+    /// Netlink socket for the kernel's notifications; `None` where there are none.
     notices: Option<TokioSocket>,
     due: Instant,
 }
 
 impl InterfaceWatch {
-    /// Begins to listen. The first look is due at once.
+    /// Starts listening. The first listing is due at once.
     pub fn new() -> Self {
-        let notices = subscribe()
-            .inspect_err(|error| tracing::debug!(%error, "the kernel does not tell of interfaces"));
+        let notices =
+            subscribe().inspect_err(|error| tracing::debug!(%error, "cannot subscribe to interface changes"));
         Self { notices: notices.ok(), due: Instant::now() }
     }
 
-    /// Waits until the interfaces are to be listed again. May be dropped and called again without losing a notice.
+    /// Waits until the interfaces have to be listed again. Cancel safe: dropping the future loses no notification.
     pub async fn changed(&mut self) {
         loop {
             tokio::select! {
@@ -42,7 +45,7 @@ impl InterfaceWatch {
                 noticed = notice(self.notices.as_ref()) => match noticed {
                     Ok(()) => self.due = self.due.min(Instant::now() + SETTLING),
                     Err(error) => {
-                        tracing::debug!(%error, "the kernel does not tell of interfaces any more");
+                        tracing::debug!(%error, "notifications of interface changes ended");
                         self.notices = None;
                         self.due = Instant::now();
                     }
@@ -66,7 +69,7 @@ impl Debug for InterfaceWatch {
     }
 }
 
-/// Opens a socket for the kernel's notices of links and addresses.
+/// Opens a netlink socket for notifications about links and addresses.
 fn subscribe() -> io::Result<TokioSocket> {
     let mut socket = TokioSocket::new(NETLINK_ROUTE)?;
     let groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR;
@@ -74,7 +77,8 @@ fn subscribe() -> io::Result<TokioSocket> {
     Ok(socket)
 }
 
-/// Waits for a notice; waits for ever where there are none. One that was lost because too many came counts as well.
+/// Waits for a notification, or for ever without a socket. A notification that the kernel dropped because the queue was
+/// full counts as well.
 async fn notice(socket: Option<&TokioSocket>) -> io::Result<()> {
     let Some(socket) = socket else { return std::future::pending().await };
     let is_lost = |error: &io::Error| error.raw_os_error() == Some(Errno::ENOBUFS as i32);
@@ -88,14 +92,14 @@ async fn notice(socket: Option<&TokioSocket>) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    /// Waits for the look that is due at once, and returns how long it is until the next one.
+    /// Waits for the listing that is due at once. Returns the time until the next one.
     async fn pause(mut watch: InterfaceWatch) -> Duration {
         watch.changed().await;
         watch.due - Instant::now()
     }
 
     #[tokio::test]
-    async fn with_notices_it_looks_once_a_minute_and_else_every_second() {
+    async fn interfaces_are_listed_every_minute_with_notices_and_else_every_second() {
         let watch = InterfaceWatch::new();
         assert!(watch.notices.is_some());
         assert!(pause(watch).await > WATCHED / 2);

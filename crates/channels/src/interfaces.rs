@@ -1,41 +1,41 @@
-//! Which of this host's network interfaces are fit for speaking to all.
+//! The network interfaces of this host that are suitable for broadcast or multicast.
 
 use crate::interface_kind::VIRTUAL;
 use dcache::{Pattern, PatternError};
 use if_addrs::IfAddr;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The most IPv4 networks of one interface that are used.
+/// Maximum number of IPv4 networks that are used on one interface.
 const MAX_NETWORKS: usize = 4;
 
-/// An interface, with all that leads to the hosts on its wire or in its air.
+/// A network interface with its networks and addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interface {
-    /// Its name, such as `wlan0`.
+    /// Name of the interface, such as `wlan0`.
     pub name: String,
-    /// Its number in the operating system.
+    /// Index of the interface in the operating system.
     pub index: u32,
-    /// Its IPv4 networks, the first one first.
+    /// IPv4 networks, in the order of the operating system.
     pub networks: Vec<Network>,
-    /// Its IPv6 address that holds on this wire only.
+    /// IPv6 link-local address.
     pub link_local: Option<Ipv6Addr>,
-    /// An IPv6 address that holds elsewhere too.
+    /// IPv6 address that is valid on other networks, too.
     pub global: Option<Ipv6Addr>,
 }
 
 /// An IPv4 network to which an interface leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Network {
-    /// This host's address on it.
+    /// Address of this host on the network.
     pub address: Ipv4Addr,
-    /// Its netmask.
+    /// Netmask of the network.
     pub netmask: Ipv4Addr,
-    /// Where all hosts on it listen.
+    /// Broadcast address of the network.
     pub broadcast: Ipv4Addr,
 }
 
 impl Network {
-    /// Whether a host with this address is on the network.
+    /// Returns whether a host with this address is on the network.
     pub fn contains(&self, host: Ipv4Addr) -> bool {
         host & self.netmask == self.address & self.netmask
     }
@@ -69,8 +69,8 @@ impl Interface {
         !self.networks.is_empty() || self.link_local.is_some()
     }
 
-    /// Returns the addresses at which others reach this host: its IPv4 addresses, or else its global IPv6 address. A
-    /// link-local address means nothing to a host that does not know which of its own interfaces leads there.
+    /// Returns the addresses at which other hosts reach this host: its IPv4 addresses, or else its global IPv6 address.
+    /// Link-local addresses are left out, because another host may not know which of its own interfaces leads there.
     pub fn hosts(&self) -> Vec<IpAddr> {
         match self.networks.is_empty() {
             true => self.global.map(IpAddr::V6).into_iter().collect(),
@@ -78,7 +78,7 @@ impl Interface {
         }
     }
 
-    /// Whether one of its addresses is this.
+    /// Returns whether the interface has this address.
     pub(crate) fn is_own(&self, host: IpAddr) -> bool {
         match host {
             IpAddr::V4(host) => self.networks.iter().any(|network| network.address == host),
@@ -91,7 +91,7 @@ impl std::fmt::Display for Interface {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let networks = self.networks.iter().map(Network::to_string);
         let addresses = networks.chain(self.link_local.map(|host| host.to_string())).collect::<Vec<_>>();
-        // Two are enough to know it again.
+        // Two addresses are enough to recognise the interface.
         write!(f, "{} ({})", self.name, addresses[..addresses.len().min(2)].join(", "))
     }
 }
@@ -104,28 +104,28 @@ fn network(v4: &if_addrs::Ifv4Addr) -> Option<Network> {
     Some(Network { address: v4.ip, netmask: v4.netmask, broadcast: broadcast? })
 }
 
-/// Which interfaces to use: those that match, or, when none are named, all but the virtual ones.
+/// Selects the interfaces to use: those that match a pattern or, without patterns, all but the virtual ones.
 #[derive(Clone, Debug, Default)]
 pub struct InterfaceFilter {
     wanted: Vec<Pattern>,
 }
 
-/// A pattern for interface names that is no glob.
+/// Error for a pattern of interface names that is not a valid glob.
 #[derive(Debug, thiserror::Error)]
-#[error("not a pattern for interface names: {0}")]
+#[error("invalid pattern for interface names: {0}")]
 pub struct InterfaceFilterError(#[from] PatternError);
 
 impl InterfaceFilter {
-    /// The interfaces that match one of `patterns`, such as `wlan*`.
+    /// Returns a filter for the interfaces that match one of `patterns`, such as `wlan*`.
     ///
     /// # Errors
-    /// When one is no glob.
+    /// When a pattern is not a valid glob.
     pub fn new(patterns: &[String]) -> Result<Self, InterfaceFilterError> {
         let wanted = patterns.iter().map(|pattern| Pattern::new(pattern));
         Ok(Self { wanted: wanted.collect::<Result<_, _>>()? })
     }
 
-    /// The patterns that were given, for people.
+    /// Returns the configured patterns, for display.
     pub(crate) fn patterns(&self) -> String {
         self.wanted.iter().map(|wanted| wanted.as_str()).collect::<Vec<_>>().join(", ")
     }
@@ -137,15 +137,15 @@ impl InterfaceFilter {
         !matches_any(VIRTUAL, interface)
     }
 
-    /// Whether one of the patterns that were given matches.
+    /// Returns whether a configured pattern matches the interface.
     pub(crate) fn names(&self, interface: &str) -> bool {
         self.wanted.iter().any(|wanted| wanted.matches_text(interface))
     }
 
-    /// The fit interfaces of this moment, in a fixed order.
+    /// Returns the interfaces that are suitable at this moment, ordered by index.
     ///
     /// # Errors
-    /// When the operating system does not tell its interfaces.
+    /// When the operating system cannot list its interfaces.
     pub fn interfaces(&self) -> std::io::Result<Vec<Interface>> {
         let mut interfaces: Vec<Interface> = Vec::new();
         for found in if_addrs::get_if_addrs()?.iter().filter(|found| self.is_usable(found)) {
@@ -162,14 +162,14 @@ impl InterfaceFilter {
     }
 
     fn is_usable(&self, found: &if_addrs::Interface) -> bool {
-        // The loopback has a broadcast address too; it is used only when it is asked for by name.
+        // The loopback interface also has a broadcast address, but it is used only when a pattern names it.
         let is_wire = found.is_oper_up() && !found.is_p2p() && !found.is_loopback();
         let is_named = !self.wanted.is_empty() && found.is_loopback();
         (is_wire || is_named) && self.allows(&found.name)
     }
 }
 
-/// Whether one of the patterns matches an interface's name.
+/// Returns whether one of the patterns matches an interface name.
 pub(crate) fn matches_any(patterns: &[&str], interface: &str) -> bool {
     patterns.iter().any(|pattern| Pattern::new(pattern).is_ok_and(|pattern| pattern.matches_text(interface)))
 }
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interface_without_ipv4_is_fit_too() {
+    fn an_interface_without_ipv4_is_suitable_too() {
         let mut interface = Interface::new("wlan0", 3);
         interface.take(&v6("2001:db8::1"));
         assert!(!interface.is_fit());

@@ -1,12 +1,16 @@
-//! IRC: a channel of a server as a network that reaches all nodes in it, at one line in two seconds.
+//! IRC: a channel on an IRC server, which reaches all nodes in it at one line every two seconds.
 //!
-//! The messages are parsed and written by `irc-proto`, the lower layer of the crate `irc`. That crate's own client was
-//! found unfit: its queue and the lines that it takes have no bound, what is not UTF-8 or not parsed ends the connection
-//! (one person with an old program would silence every robot), it waits long for a server that says nothing, and it
-//! has no flood control.
+//! The messages are parsed and written by `irc-proto`, the lower layer of the crate `irc`. The client of that crate is
+//! not used, for these reasons:
 //!
-//! This task keeps to the pace that servers allow, whatever the brain sends: a line that finds its queue full is lost, and
-//! repair makes up for it.
+//! - The size of its queue and the length of its lines are unbounded.
+//! - Text that is not UTF-8 or cannot be parsed ends the connection. One person with an old program would silence every
+//!   robot.
+//! - It waits long for a server that is silent.
+//! - It has no flood control.
+//!
+//! This task keeps to the rate that servers allow, however much the brain sends. Lines for a full queue are dropped,
+//! and the repair protocol makes up for them.
 
 mod connect;
 mod inbox;
@@ -29,10 +33,10 @@ use session::Session;
 use std::convert::Infallible;
 use std::time::Duration;
 
-/// Is in the channel as much of the time as it can be, until it is dropped.
+/// Stays in the channel whenever that is possible, until it is dropped.
 ///
 /// # Errors
-/// When there cannot be such a channel. Whatever else goes wrong is reported, and tried again.
+/// When the name of the channel is invalid. All other faults are reported, and the attempt is repeated.
 pub async fn run_irc(settings: IrcSettings, switchboard: Switchboard) -> Result<Infallible, IrcError> {
     settings.check()?;
     let mut reporter = Reporter::new(settings.name(), switchboard.clone());

@@ -1,9 +1,9 @@
-//! The channels: UDP on every fit interface and to single hosts, TCP links, a channel of an IRC server, and a topic of
-//! IPFS pubsub, all speaking the line protocol.
+//! The channels: UDP on every suitable interface and to single hosts, TCP links, a channel on an IRC server, and a
+//! topic of IPFS pubsub. All of them carry the line protocol of the Inter-Planetary Swarm of Duckiebots (IPSD).
 //!
-//! They carry out and report: what happens goes up as [`routing::ChannelEvent`]s, what to do comes down as
-//! [`routing::ChannelCommand`]s through the [`Switchboard`]. Everything that a stranger can send or withhold is
-//! bounded here: the size of a line, the number of connections, how long one may be silent or slow.
+//! The channels report what happens as [`routing::ChannelEvent`]s. They carry out [`routing::ChannelCommand`]s, which
+//! reach them through the [`Switchboard`]. This crate bounds everything that a remote host can send or withhold: the
+//! size of a line, the number of connections, and how long a connection may be silent or slow.
 
 mod backoff;
 mod bind_error;

@@ -1,8 +1,9 @@
-//! A TCP connection that speaks the line protocol: one task reads, one writes, and both end together.
+//! A TCP connection that carries the line protocol. One task reads, one writes, and both end together.
 //!
-//! An empty line shows no more than that its sender is there. The side of a persistent link that dialled writes one
-//! now and then, and the other side answers each with another: so a quiet link stays, and a dead one is noticed. Of the
-//! links that others opened, empty lines keep only those on which the other side has shown by a beacon that they are to last.
+//! An empty line is a keep-alive: it only shows that its sender is alive. The side that dialled a persistent link sends
+//! one at regular intervals, and the other side answers each of them. So an idle link stays open, and a dead one is
+//! detected. On all other links, keep-alives count only after the peer has sent a beacon, which shows that the link is
+//! to last.
 
 use crate::handshake::{EstablishedLink, Lines};
 use crate::link_places::LinkUse;
@@ -22,36 +23,36 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_util::task::AbortOnDropHandle;
 
-/// How many lines may wait to be written: several portions of an answer.
+/// Maximum number of lines queued for writing. Large enough for several portions of an answer.
 const MAX_WAITING: usize = 1024;
 
-/// How long the answer to a peer that asked and closed its side may take.
+/// Maximum time for answering a peer that has asked and then closed its sending side.
 const LINGER: Duration = Duration::from_secs(300);
 
-/// How long a link may be useless before it is closed.
+/// Timeouts after which a link is closed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LinkTimeouts {
-    /// The longest time without a line from the other side that means something.
+    /// Maximum time without a valid line from the peer. Empty lines count only on links that are to last.
     pub(crate) silent: Duration,
-    /// The longest time for which the other side does not take what is written.
+    /// Maximum time for which the peer may accept no written data.
     pub(crate) stuck: Duration,
 }
 
-/// Where it is noted that a link is of use.
+/// Records when a link was last of use.
 #[derive(Clone, Debug)]
 pub(crate) struct Activity {
     pub(crate) link_use: Arc<LinkUse>,
-    /// The moment from which times are counted.
+    /// Reference point of the recorded times.
     pub(crate) started: Instant,
 }
 
 impl Activity {
-    /// Of a link that takes no place of others.
+    /// Returns the record of a link that does not count toward the limits of accepted links.
     pub(crate) fn new() -> Self {
         Self { link_use: Arc::default(), started: Instant::now() }
     }
 
-    /// Notes a use, and returns its time.
+    /// Records a use and returns its time.
     fn note(&self) -> Instant {
         let now = Instant::now();
         self.link_use.note(now.saturating_duration_since(self.started));
@@ -59,14 +60,14 @@ impl Activity {
     }
 }
 
-/// Which side began a link, and for how long.
+/// Which side opened a link, and how long it is to last.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Origin {
-    /// The other side.
+    /// Opened by the peer.
     Taken,
-    /// This node, for as long as the brain wants it.
+    /// Opened by this node, for as long as the brain needs it.
     Dialled(SocketAddr),
-    /// This node, to have it always: an empty line is written each time this has passed.
+    /// Opened by this node and kept open. An empty line is sent once per interval.
     Persistent(SocketAddr, Duration),
 }
 
@@ -81,7 +82,7 @@ impl Origin {
     }
 }
 
-/// A channel that is up; dropped, it is down, however its link ended.
+/// A channel that is up. Dropping it reports the channel down, however its link ended.
 struct Up {
     channel: ChannelId,
     switchboard: Switchboard,
@@ -94,7 +95,8 @@ impl Drop for Up {
     }
 }
 
-/// Runs a link from up to down; `Down` is reported whatever happens to it. Returns how the other side ended it.
+/// Runs a link until it ends. Reports `Up` first and `Down` at the end, whatever happens. Returns how the peer ended
+/// the link.
 pub(crate) async fn run_link(
     link: EstablishedLink,
     origin: Origin,
@@ -110,7 +112,7 @@ pub(crate) async fn run_link(
         up.switchboard.report(ChannelEvent::Local { channel: up.channel }).await;
     }
     let (sealer, opener) = link.seals.unzip();
-    // One sign of life answers for any number that came before it is written.
+    // One queued answer is enough for all empty lines that arrive before it is written.
     let (signs, to_answer) = mpsc::channel(1);
     let answer = matches!(origin, Origin::Taken).then_some(signs);
     let (channel, switchboard) = (up.channel, up.switchboard.clone());
@@ -119,13 +121,13 @@ pub(crate) async fn run_link(
     let (channel, switchboard) = (up.channel, up.switchboard.clone());
     let writer =
         Writer { write: BufWriter::new(link.write), sealer, channel, stuck: timeouts.stuck, switchboard };
-    // In tasks of their own, so that even a panic in one of them ends in `Down`.
+    // The tasks are separate, so that `Down` is reported even after a panic in one of them.
     let mut reader = AbortOnDropHandle::new(tokio::spawn(reader.run(link.lines, timeouts.silent)));
     let mut writer = AbortOnDropHandle::new(tokio::spawn(writer.run(waiting, to_answer, origin)));
     tokio::select! {
         ended = &mut reader => {
-            // At an orderly end the brain closes the link, once it has given its answer. The peer of a persistent link has
-            // not asked anything: it stopped.
+            // After an orderly end the brain closes the link once it has sent its answer. The peer of a persistent link
+            // has not asked anything, so its link is closed at once.
             if !matches!(ended, Ok(End::Orderly)) || matches!(origin, Origin::Persistent(..)) {
                 up.switchboard.remove(up.channel);
             }
@@ -136,29 +138,29 @@ pub(crate) async fn run_link(
     }
 }
 
-/// Returns whether the other side connected from a loopback address of this computer.
+/// Returns whether the peer connected from a loopback address of this computer.
 fn is_from_here(write: &OwnedWriteHalf) -> bool {
     write.peer_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback())
 }
 
 /// How a link ended.
 pub(crate) enum End {
-    /// The other side has sent all that it wanted to.
+    /// The peer has sent all its lines and closed its sending side.
     Orderly,
-    /// It broke the protocol or the connection, or fell silent.
+    /// The peer broke the protocol or the connection, or was silent for too long.
     Broken,
-    /// It has a swarm key, and this node has none.
+    /// The peer has a swarm key, and this node has none.
     Keyed,
 }
 
 struct Reader {
     opener: Option<LineOpener>,
-    /// Asks the writer to answer a sign of life.
+    /// Asks the writer for an empty line in answer to one; `None` where this node gives no such answer.
     answer: Option<mpsc::Sender<()>>,
     channel: ChannelId,
     switchboard: Switchboard,
     activity: Activity,
-    /// Whether the link is to last, so that a sign of life is reason enough to keep it.
+    /// Whether the link is to last, so that empty lines keep it open.
     is_kept: bool,
 }
 
@@ -173,7 +175,7 @@ impl Reader {
                     self.switchboard.report(ChannelEvent::Ended { channel }).await;
                     return End::Orderly;
                 }
-                // A line without end, or a broken connection.
+                // The line is too long, or the connection is broken.
                 Ok(Some(Err(_))) => return self.broken().await,
                 Err(_) => return End::Broken,
             };
@@ -184,7 +186,7 @@ impl Reader {
                 if self.is_kept {
                     end = self.activity.note() + silent;
                 }
-                // One that waits to be written is enough.
+                // An error means that an answer is queued already, which is enough.
                 let _ = self.answer.as_ref().map(|answer| answer.try_send(()));
             } else if self.opener.is_none() && is_hello(&line) {
                 return End::Keyed;
@@ -194,7 +196,7 @@ impl Reader {
                 if let ChannelEvent::Received { envelope, .. } = &event {
                     self.is_kept |= envelope.beacon.is_some();
                 }
-                // Until the brain has taken the line, the other side may have to wait.
+                // Waits until the brain accepts the line, which may slow the peer down.
                 self.switchboard.report(event).await;
                 if is_use {
                     end = self.activity.note() + silent;
@@ -209,7 +211,8 @@ impl Reader {
     }
 }
 
-/// The line that was sealed, or as it is; `None` when it was not sealed by the other side, at this place.
+/// Opens a sealed line, or returns a plain line unchanged. Returns `None` if the peer did not seal this line at this
+/// position.
 fn open<'line>(opener: Option<&mut LineOpener>, line: &'line [u8]) -> Option<Cow<'line, [u8]>> {
     match opener {
         None => Some(Cow::Borrowed(line)),
@@ -221,7 +224,7 @@ fn received(channel: ChannelId, line: &[u8]) -> ChannelEvent {
     match Envelope::decode(line) {
         Ok(envelope) => ChannelEvent::Received { channel, source: None, envelope, bytes: line.len() },
         Err(error) => {
-            tracing::debug!(?channel, %error, "not a line");
+            tracing::debug!(?channel, %error, "a received line is not an envelope");
             ChannelEvent::Malformed { channel }
         }
     }
@@ -262,7 +265,7 @@ impl Writer {
                 self.switchboard.report(ChannelEvent::Drained { channel: self.channel }).await;
             }
         }
-        // An orderly end: everything was written.
+        // All lines are written: closes the sending side.
         let _ = tokio::time::timeout(self.stuck, self.write.shutdown()).await;
     }
 

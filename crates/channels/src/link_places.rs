@@ -1,7 +1,7 @@
-//! The places for links that others open: how many there are, for whom, and which link gives its place to another.
+//! The places for accepted links: how many there are, for which hosts, and which link is evicted for a new one.
 //!
-//! Nobody can take all of them: whoever comes gets the place of a link that is of less use, and programs on this computer have
-//! places of their own.
+//! No host can take all places for long: a new link evicts the link that is of least use. Programs on this computer
+//! have places of their own.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use std::collections::BTreeMap;
@@ -10,16 +10,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Time for which a link that was of use keeps its place, unless its host has more links than the one that comes. Longer than
-/// a comparison waits for its next step.
+/// Time after its last use during which a link keeps its place, unless its host has more links than the host of the new
+/// link. Longer than a comparison waits for its next step.
 const SPARED: Duration = Duration::from_secs(5);
 
-/// When a link was last of use: when a line came by it that means something.
+/// Time of a link's last use: when it last received a meaningful line.
 #[derive(Debug, Default)]
 pub(crate) struct LinkUse(AtomicU64);
 
 impl LinkUse {
-    /// Notes a use, at a time since some fixed moment.
+    /// Records a use. `elapsed` is the time since a fixed moment.
     pub(crate) fn note(&self, elapsed: Duration) {
         self.0.store(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
@@ -29,29 +29,29 @@ impl LinkUse {
     }
 }
 
-/// The number of a place. It is never given twice.
+/// Number of a place; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct PlaceId(u64);
 
-/// Maximum numbers of links that others open.
+/// Limits of the number of accepted links.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PlaceLimits {
-    /// Of all hosts together, except this computer.
+    /// Maximum for all hosts together, except this computer.
     pub(crate) all: usize,
-    /// Of one address. This computer counts as one, with places of its own.
+    /// Maximum for one address. This computer counts as one address, with places of its own.
     pub(crate) of_address: usize,
-    /// Of one IPv6 network of 64 bits, in which one host can have any number of addresses.
+    /// Maximum for one IPv6 network of 64 bits, in which one host can have any number of addresses.
     pub(crate) of_network: usize,
 }
 
-/// Whether one more link can be taken.
+/// Whether one more link can be accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
-    /// It can.
+    /// The link can be accepted.
     Free,
-    /// It can once this one is closed.
+    /// The link can be accepted after this one is closed.
     InsteadOf(PlaceId),
-    /// It cannot: all others are in use.
+    /// The link cannot be accepted: all others are in use.
     Full,
 }
 
@@ -61,7 +61,7 @@ struct Place {
     link_use: Arc<LinkUse>,
 }
 
-/// The links that others opened.
+/// The accepted links and their places.
 #[derive(Debug)]
 pub(crate) struct LinkPlaces {
     limits: PlaceLimits,
@@ -74,7 +74,7 @@ impl LinkPlaces {
         Self { limits, taken: BTreeMap::new(), last: 0 }
     }
 
-    /// Takes a place for a link with a host. The caller has asked for [`Self::admission`].
+    /// Takes a place for a link with a host. The caller must have asked for [`Self::admission`] first.
     pub(crate) fn take(&mut self, host: IpAddr, now: Duration) -> (PlaceId, Arc<LinkUse>) {
         self.last += 1;
         let (id, link_use) = (PlaceId(self.last), Arc::<LinkUse>::default());
@@ -83,12 +83,11 @@ impl LinkPlaces {
         (id, link_use)
     }
 
-    /// Frees a place.
     pub(crate) fn free(&mut self, id: PlaceId) {
         self.taken.remove(&id);
     }
 
-    /// Returns whether a link with a host can be taken.
+    /// Returns whether a link with a host can be accepted.
     pub(crate) fn admission(&self, host: IpAddr, now: Duration) -> Admission {
         let host = of_host(host);
         let is_of_address = |place: &Place| place.host == host;
@@ -113,8 +112,8 @@ impl LinkPlaces {
         self.taken.values().filter(|place| is_meant(place)).count()
     }
 
-    /// Chooses among these the link of least use: one of the host that has most, and of these the one that was of no use for
-    /// longest.
+    /// Chooses the link of least use among those that `is_meant` selects. It belongs to the host with the most links,
+    /// and of these links it has been idle for longest.
     fn instead_of(&self, is_meant: impl Fn(&Place) -> bool, new: IpAddr, now: Duration) -> Admission {
         let of_address = |host: IpAddr| self.count(|place| place.host == host);
         let idle = |place: &Place| now.saturating_sub(place.link_use.last());
@@ -127,7 +126,7 @@ impl LinkPlaces {
     }
 }
 
-/// All addresses of this computer are one.
+/// Returns the canonical form of an address. All loopback addresses count as one.
 fn of_host(host: IpAddr) -> IpAddr {
     match host.to_canonical() {
         host if host.is_loopback() => Ipv6Addr::LOCALHOST.into(),
@@ -156,7 +155,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// Takes a place if there is one, closing another link if need be.
+    /// Takes a place if possible, and evicts another link if necessary.
     fn comes(places: &mut LinkPlaces, host: IpAddr, now: Duration) -> Option<(PlaceId, Arc<LinkUse>)> {
         match places.admission(host, now) {
             Admission::Full => return None,
@@ -166,7 +165,7 @@ mod tests {
         Some(places.take(host, now))
     }
 
-    /// Four hosts take all places, and use each link once a second if they are `active`.
+    /// Lets four hosts take all places. If `active`, they use each link once a second.
     fn crowded(places: &mut LinkPlaces, active: bool, until: u64) {
         let mut uses = Vec::new();
         for host in 1..=4u8 {
@@ -180,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_comes_gets_a_place_though_four_hosts_have_taken_all() {
+    fn a_new_host_gets_a_place_although_four_hosts_have_taken_all() {
         for active in [false, true] {
             let mut places = LinkPlaces::new(LIMITS);
             crowded(&mut places, active, 60);
@@ -206,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn of_one_host_the_link_of_least_use_goes_and_none_that_is_in_use() {
+    fn the_least_used_link_of_a_host_is_evicted_and_none_in_use() {
         let mut places = LinkPlaces::new(LIMITS);
         let host = ip("10.0.0.1");
         let links: Vec<_> = (0..16).map(|_| places.take(host, at(0))).collect();
@@ -230,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_class_on_one_network_has_a_link_each() {
+    fn each_robot_of_a_class_on_one_network_gets_a_link() {
         let mut places = LinkPlaces::new(LIMITS);
         for n in 1..=40u16 {
             assert_eq!(places.admission(ip(&format!("fe80::{n:x}")), at(0)), Admission::Free);

@@ -1,4 +1,4 @@
-//! This host's addresses, with what is known of the interface of each.
+//! The addresses of this host, with the properties of their interfaces.
 
 use crate::interface_kind::InterfaceKind;
 use crate::interfaces::InterfaceFilter;
@@ -7,24 +7,24 @@ use std::net::IpAddr;
 /// An address of this host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalAddress {
-    /// The address.
+    /// The IP address.
     pub ip: IpAddr,
-    /// The number of its interface.
+    /// Index of its interface.
     pub interface: u32,
-    /// The kind of its interface.
+    /// Kind of its interface.
     pub kind: InterfaceKind,
     /// Whether the interface has a carrier.
     pub is_up: bool,
-    /// Whether somebody named the interface.
+    /// Whether a configured pattern names the interface.
     pub is_named: bool,
 }
 
 impl InterfaceFilter {
-    /// Returns all addresses of this host but those of the loopback, in the order of the operating system. When interfaces
-    /// are named, only those of the named ones.
+    /// Returns all addresses of this host except loopback addresses, in the order of the operating system. If patterns
+    /// are configured, returns only the addresses of matching interfaces.
     ///
     /// # Errors
-    /// When the operating system does not tell its interfaces.
+    /// When the operating system cannot list its interfaces.
     pub fn local_addresses(&self) -> std::io::Result<Vec<LocalAddress>> {
         let found = if_addrs::get_if_addrs()?.into_iter().filter(|found| !found.is_loopback());
         let address = |found: if_addrs::Interface| {
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_loopback_is_none_of_them_and_only_named_interfaces_are_listed() {
+    fn loopback_addresses_and_unnamed_interfaces_are_left_out() {
         let all = InterfaceFilter::default().local_addresses().unwrap();
         assert!(!all.iter().any(|address| address.ip.is_loopback() || address.is_named), "{all:?}");
         let none = InterfaceFilter::new(&["no-such-*".to_owned()]).unwrap();

@@ -1,4 +1,4 @@
-//! Persistent links: dialled, and dialled again whenever they end.
+//! Persistent links, which are dialled again whenever they end.
 
 use crate::backoff::Backoff;
 use crate::dial::Dialler;
@@ -12,15 +12,15 @@ use telemetry::{FaultReport, faults, report};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-/// The most persistent links.
+/// Maximum number of persistent links.
 const MAX_LINKS: usize = 32;
 
-/// A peer to which there is to be a persistent link.
+/// A peer with which this node keeps a persistent link.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TcpPeer {
-    /// An IP address or a name, which is looked up each time.
+    /// IP address or host name. A name is resolved again for each attempt.
     pub host: String,
-    /// The port of its line protocol.
+    /// TCP port of the peer's line protocol.
     pub port: u16,
 }
 
@@ -33,19 +33,19 @@ impl fmt::Display for TcpPeer {
     }
 }
 
-/// Dials peers again and again.
+/// Keeps a link with a peer by dialling it again whenever the link ends.
 #[derive(Clone, Debug)]
 pub(crate) struct Redialler {
     pub(crate) dialler: Dialler,
     pub(crate) timeouts: LinkTimeouts,
-    /// How often to write an empty line, which shows that this node is there.
+    /// Interval at which an empty line is sent as a keep-alive.
     pub(crate) sign: Duration,
-    /// The shortest and the longest pause before dialling again.
+    /// Minimum and maximum pause before dialling again.
     pub(crate) pauses: (Duration, Duration),
     pub(crate) switchboard: Switchboard,
 }
 
-/// The persistent links. A link with a peer that is taken off the list is closed.
+/// The persistent links. Removing a peer from the list closes its link.
 #[derive(Debug)]
 pub(crate) struct PersistentLinks {
     redialler: Redialler,
@@ -57,12 +57,12 @@ impl PersistentLinks {
         Self { redialler, links: BTreeMap::new() }
     }
 
-    /// Sets the peers to which there are to be links.
+    /// Sets the list of peers, and opens and closes links accordingly.
     pub(crate) fn set(&mut self, peers: &[TcpPeer]) {
         if peers.len() > MAX_LINKS {
             tracing::warn!(
                 most = MAX_LINKS,
-                "too many peers for persistent links: the last ones are left out"
+                "too many peers for persistent links: those over the maximum are ignored"
             );
         }
         let peers = &peers[..peers.len().min(MAX_LINKS)];
@@ -75,7 +75,7 @@ impl PersistentLinks {
 }
 
 impl Redialler {
-    /// Has a link with a peer whenever it can be had, until this is dropped.
+    /// Keeps a link with a peer whenever one can be established. Runs until it is dropped.
     async fn run(self, peer: TcpPeer) {
         let mut health = LinkHealth::new(&peer, self.switchboard.clone());
         let mut backoff = Backoff::new(self.pauses);
@@ -111,7 +111,7 @@ impl Redialler {
     }
 }
 
-/// What is wrong with a link, reported when it changes; dropped, nothing is wrong any more.
+/// Reports the fault of a link whenever it changes. Dropping it reports that the fault is over.
 struct LinkHealth {
     name: String,
     reported: Option<FaultReport>,

@@ -1,6 +1,6 @@
-//! A pubsub topic as a channel: all subscribers hear its lines, wherever they are.
+//! A pubsub topic as a channel. All subscribers receive its lines, wherever they are.
 //!
-//! The ends of the topic are given to this channel; it knows nothing of libp2p.
+//! The caller supplies the ends of the topic; this module does not depend on libp2p.
 
 use crate::route::Route;
 use crate::switchboard::Switchboard;
@@ -9,32 +9,32 @@ use bytes::Bytes;
 use routing::{Address, Capacity, ChannelEvent, ChannelId, Envelope, Medium};
 use tokio::sync::{mpsc, watch};
 
-/// How many lines may wait to be published: the burst that the channel allows.
+/// Maximum number of lines queued for publishing. Covers the burst that the channel allows.
 const MAX_WAITING: usize = 64;
 
-/// Which topic it is.
+/// Settings of a pubsub channel.
 #[derive(Clone, Debug)]
 pub struct PubsubSettings {
-    /// Its name.
+    /// Name of the topic.
     pub topic: String,
-    /// Its address, `/ipfs-pubsub/TOPIC/dswarm-line`.
+    /// Address of the topic, `/ipfs-pubsub/TOPIC/dswarm-line`.
     pub at: Address,
-    /// How lines are written on it.
+    /// Encoding of the lines.
     pub wire: Wire,
 }
 
-/// The topic itself.
+/// The ends of a topic: a queue in each direction, and the number of neighbours.
 #[derive(Debug)]
 pub struct PubsubEnds {
-    /// Takes what is to be published.
+    /// Accepts messages to publish.
     pub publish: mpsc::Sender<Bytes>,
-    /// Yields what others published.
+    /// Yields messages that other nodes published.
     pub messages: mpsc::Receiver<Bytes>,
-    /// How many neighbours are subscribed.
+    /// Number of subscribed neighbours.
     pub peers: watch::Receiver<usize>,
 }
 
-/// The topic's other side is gone.
+/// The other side of the topic is gone.
 struct Gone;
 
 struct Pubsub {
@@ -42,11 +42,11 @@ struct Pubsub {
     switchboard: Switchboard,
     publish: mpsc::Sender<Bytes>,
     lines: mpsc::Sender<String>,
-    /// The channel, while there is a subscribed neighbour.
+    /// Identifier of the channel; `None` while no neighbour is subscribed.
     channel: Option<ChannelId>,
 }
 
-/// Carries lines until the topic's other side goes away. The channel is up while there is a subscribed neighbour.
+/// Runs the channel until the other side of the topic is gone. The channel is up while a neighbour is subscribed.
 pub async fn run_pubsub(settings: PubsubSettings, ends: PubsubEnds, switchboard: Switchboard) {
     let PubsubEnds { publish, messages, peers } = ends;
     let (lines, waiting) = mpsc::channel(MAX_WAITING);
@@ -65,7 +65,7 @@ impl Pubsub {
         peers.mark_changed();
         loop {
             tokio::select! {
-                // The number of neighbours comes before their messages.
+                // Handles the number of neighbours before their messages.
                 biased;
                 changed = peers.changed() => {
                     changed.map_err(|_| Gone)?;
@@ -88,7 +88,7 @@ impl Pubsub {
 
     async fn go_up(&mut self) {
         let (channel, topic) = (self.switchboard.new_id(), &self.settings.topic);
-        tracing::info!(topic, "somebody listens on the pubsub topic");
+        tracing::info!(topic, "a neighbour is subscribed to the pubsub topic");
         self.channel = Some(channel);
         self.switchboard.add(channel, Route::Link(self.lines.clone()));
         let name = format!("pubsub {topic}");
@@ -99,7 +99,7 @@ impl Pubsub {
 
     async fn go_down(&mut self) {
         if let Some(channel) = self.channel.take() {
-            tracing::info!(topic = self.settings.topic, "nobody listens on the pubsub topic");
+            tracing::info!(topic = self.settings.topic, "no neighbour is subscribed to the pubsub topic");
             self.switchboard.remove(channel);
             self.switchboard.report(ChannelEvent::Down { channel }).await;
         }
@@ -109,7 +109,10 @@ impl Pubsub {
         match self.publish.try_send(self.settings.wire.write(line).into()) {
             Ok(()) => Ok(()),
             Err(mpsc::error::TrySendError::Full(_)) => {
-                tracing::debug!(topic = self.settings.topic, "a line was lost: too many are waiting");
+                tracing::debug!(
+                    topic = self.settings.topic,
+                    "a line was dropped: the queue of the topic is full"
+                );
                 Ok(())
             }
             Err(mpsc::error::TrySendError::Closed(_)) => Err(Gone),
@@ -117,7 +120,7 @@ impl Pubsub {
     }
 
     async fn receive(&self, message: &[u8]) {
-        // From a neighbour that is gone already: there is no channel to answer by.
+        // Without a channel, the message comes from a neighbour that is gone already.
         let Some(channel) = self.channel else { return };
         let envelope = self.settings.wire.read(message).and_then(|line| Envelope::decode(&line).ok());
         let event = match envelope {
@@ -140,7 +143,7 @@ mod tests {
 
     const LINE: &str = r#"{"from":"/dswarm/*/brain","to":"/dswarm/*/brain","payload":"{}"}"#;
 
-    /// A channel, and the topic's other side.
+    /// A channel and the other side of its topic.
     struct Topic {
         switchboard: Switchboard,
         events: mpsc::Receiver<ChannelEvent>,
@@ -187,7 +190,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_is_up_while_somebody_listens() {
+    async fn the_channel_is_up_while_a_neighbour_is_subscribed() {
         let mut topic = start();
         let first = topic.up().await;
         topic.peers.send_replace(5);
@@ -197,7 +200,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn lines_go_out_and_come_in() {
+    async fn lines_are_published_and_received() {
         let mut topic = start();
         let channel = topic.up().await;
         topic.say(channel, LINE);
@@ -212,12 +215,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_does_not_fit_is_lost_and_the_rest_goes_on() {
+    async fn lines_over_the_limit_are_dropped_and_later_lines_are_sent() {
         let mut topic = start();
         let channel = topic.up().await;
         (0..1000).for_each(|count| topic.say(channel, &format!("{count}")));
         topic.messages.send(Bytes::from_static(b"x")).await.unwrap();
-        // Lines come before messages: all that were taken were also tried.
+        // Queued lines are handled before messages, so all of them have been tried by now.
         assert_eq!(topic.next().await, ChannelEvent::Malformed { channel });
         assert_eq!(topic.published.recv().await.unwrap(), "0");
         assert!(topic.published.try_recv().is_err());
@@ -226,7 +229,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_ends_with_the_topic() {
+    async fn the_channel_ends_with_its_topic() {
         let mut topic = start();
         let channel = topic.up().await;
         drop((topic.messages, topic.published, topic.peers));

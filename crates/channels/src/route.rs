@@ -1,9 +1,9 @@
-//! The queues by which lines reach the tasks of channels.
+//! Queues that carry lines to the channel tasks.
 
 use routing::{ChannelId, Target};
 use tokio::sync::mpsc;
 
-/// A line to send on a channel of a task that has several, or that has no order to keep.
+/// A line to send, with its channel and target, for a task that serves several of them.
 #[derive(Debug)]
 pub(crate) struct OutgoingLine {
     pub(crate) channel: ChannelId,
@@ -11,11 +11,11 @@ pub(crate) struct OutgoingLine {
     pub(crate) line: String,
 }
 
-/// The queue of a channel. A line that is sent to a full queue is lost; repair makes up for that.
+/// The queue of a channel. Lines for a full queue are dropped; the repair protocol makes up for them.
 #[derive(Debug)]
 pub(crate) enum Route {
-    /// Leads to a task that sends lines on a network.
+    /// Queue of a task that sends lines on a network.
     Network(mpsc::Sender<OutgoingLine>),
-    /// Leads to a task that writes lines to a link; dropping it closes the link once all is written.
+    /// Queue of a task that writes lines to a link. Dropping it closes the link after all queued lines are written.
     Link(mpsc::Sender<String>),
 }

@@ -1,4 +1,4 @@
-//! The switchboard: leads each command to the task of its channel.
+//! The switchboard, which passes each command to the task of its channel.
 
 use crate::route::{OutgoingLine, Route};
 use routing::{ChannelCommand, ChannelEvent, ChannelId, Target};
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-/// How many connections may wait to be dialled.
+/// Maximum number of addresses queued for dialling.
 const MAX_DIALS: usize = 16;
 
 #[derive(Debug)]
@@ -18,16 +18,16 @@ struct Inner {
     routes: Mutex<BTreeMap<ChannelId, Route>>,
     events: mpsc::Sender<ChannelEvent>,
     dials: mpsc::Sender<SocketAddr>,
-    /// Taken out by the TCP task while it runs, so that a restarted one finds it again.
+    /// Locked by the TCP task while it waits, so that a restarted task can use the queue again.
     dial_requests: tokio::sync::Mutex<mpsc::Receiver<SocketAddr>>,
 }
 
-/// Connects the channels with the brain that commands them; a clone is the same switchboard.
+/// Connects the channels with the brain that commands them. Clones are the same switchboard.
 #[derive(Clone, Debug)]
 pub struct Switchboard(Arc<Inner>);
 
 impl Switchboard {
-    /// A switchboard without channels, which reports to `events`.
+    /// Returns a switchboard without channels that reports to `events`.
     pub fn new(events: mpsc::Sender<ChannelEvent>) -> Self {
         let (dials, dial_requests) = mpsc::channel(MAX_DIALS);
         Self(Arc::new(Inner {
@@ -39,7 +39,7 @@ impl Switchboard {
         }))
     }
 
-    /// Carries out a command, without waiting.
+    /// Carries out a command without waiting.
     pub fn carry_out(&self, command: ChannelCommand) {
         match command {
             ChannelCommand::Send { channel, target, line } => self.send(channel, target, line),
@@ -52,11 +52,11 @@ impl Switchboard {
         let is_sent = match self.routes().get(&channel) {
             Some(Route::Network(queue)) => queue.try_send(OutgoingLine { channel, target, line }).is_ok(),
             Some(Route::Link(queue)) => queue.try_send(line).is_ok(),
-            // The channel went down a moment ago; its event is on the way.
+            // The channel has just gone down; its `Down` event is on the way.
             None => true,
         };
         if !is_sent {
-            tracing::debug!(?channel, "a line was lost: too many are waiting on its channel");
+            tracing::debug!(?channel, "a line was dropped: the queue of its channel is full");
         }
     }
 
@@ -66,7 +66,7 @@ impl Switchboard {
         }
     }
 
-    /// Addresses to dial, one after the other; for the TCP task alone.
+    /// Returns the next address to dial. Only the TCP task calls it.
     pub(crate) async fn next_dial(&self) -> Option<SocketAddr> {
         self.0.dial_requests.lock().await.recv().await
     }
@@ -83,13 +83,13 @@ impl Switchboard {
         self.routes().remove(&channel);
     }
 
-    /// Reports an event, and waits while too many are unread.
+    /// Reports an event. Waits while the event queue is full.
     pub async fn report(&self, event: ChannelEvent) {
-        // Nobody listens any more: the daemon is stopping.
+        // An error means that the receiver is gone, because the daemon is stopping.
         let _ = self.0.events.send(event).await;
     }
 
-    /// Reports an event from where waiting is impossible. It is not lost, even when too many are unread just now.
+    /// Reports an event from code that cannot wait. The event is not lost, even when the event queue is full.
     pub(crate) fn report_soon(&self, event: ChannelEvent) {
         let events = self.0.events.clone();
         // Without a runtime the daemon has stopped.
@@ -99,7 +99,7 @@ impl Switchboard {
     }
 
     fn routes(&self) -> MutexGuard<'_, BTreeMap<ChannelId, Route>> {
-        // The map is whole at every moment at which a panic could happen.
+        // No panic can leave the map inconsistent, so a poisoned lock is safe to use.
         self.0.routes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

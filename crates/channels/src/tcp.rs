@@ -1,4 +1,4 @@
-//! TCP: takes links from others, dials those that the brain asks for, and has persistent links with chosen peers.
+//! TCP: accepts links, dials those that the brain asks for, and keeps persistent links with chosen peers.
 
 use crate::bind_error::{BindError, Transport};
 use crate::dial::Dialler;
@@ -17,40 +17,40 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
-/// Connections that wait to be taken.
+/// Maximum number of connections that wait to be accepted.
 const BACKLOG: i32 = 64;
 
-/// Maximum number of links at a time that other hosts opened: two with each robot of a class.
+/// Default maximum number of links that other hosts have open at a time: two for each robot of a class.
 const LINKS: usize = 64;
-/// Maximum share of these, in percent, of one IPv6 network of 64 bits.
+/// Maximum share of these links, in percent, for one IPv6 network of 64 bits.
 const PERCENT_OF_A_NETWORK: usize = 75;
 
 /// Settings of TCP links.
 #[derive(Clone, Debug)]
 pub struct TcpSettings {
-    /// The port (IPSD: 8000).
+    /// TCP port; 8000 in IPSD.
     pub port: u16,
-    /// Maximum number of links at a time that other hosts opened. When there are as many, a new one takes the place of the one
-    /// of least use.
+    /// Maximum number of links that other hosts have open at a time. At the maximum, a new link evicts the one of least
+    /// use.
     pub links: usize,
-    /// Maximum number of links at a time that one host opened. Programs on this computer count as one host, with places of
-    /// their own.
+    /// Maximum number of links that one host has open at a time. Programs on this computer count as one host, with
+    /// places of their own.
     pub links_per_host: usize,
-    /// The longest time without a line from the other side.
+    /// Maximum time without a valid line from the peer.
     pub silent: Duration,
-    /// The longest time for which the other side may leave unread what was written.
+    /// Maximum time for which the peer may leave written data unread.
     pub stuck: Duration,
-    /// The longest time for each step of dialling, and for the handshake.
+    /// Timeout of each step of dialling, and of the handshake.
     pub dial: Duration,
-    /// The swarm key; with one, every link is sealed.
+    /// Swarm key. With a key, every link is sealed.
     pub key: Option<SwarmKey>,
-    /// Whether the port is open: [`run_tcp`] keeps it current. `None` until it was tried.
+    /// Whether the port is open. [`run_tcp`] keeps the value current; `None` means that the port was not tried yet.
     pub is_open: watch::Sender<Option<bool>>,
-    /// The peers to which there are to be persistent links.
+    /// Peers with which this node keeps persistent links.
     pub peers: watch::Receiver<Vec<TcpPeer>>,
-    /// How often an empty line is written to a persistent link; less than half of `silent`.
+    /// Interval at which an empty line is sent on a persistent link. Must be less than half of `silent`.
     pub sign: Duration,
-    /// The shortest and the longest pause before a persistent link is dialled again.
+    /// Minimum and maximum pause before a persistent link is dialled again.
     pub pauses: (Duration, Duration),
 }
 
@@ -75,16 +75,16 @@ impl Default for TcpSettings {
 struct Tcp {
     settings: TcpSettings,
     switchboard: Switchboard,
-    /// The links that this node dialled.
+    /// Links that this node opened.
     dialled: JoinSet<()>,
-    /// The links that others opened.
+    /// Links that other hosts opened.
     taken: JoinSet<()>,
     tasks: BTreeMap<PlaceId, AbortHandle>,
     places: LinkPlaces,
     started: Instant,
 }
 
-/// Takes and makes links until it is dropped; ends only with an error.
+/// Accepts and opens links until it is dropped. Returns only with an error.
 ///
 /// # Errors
 /// When the port cannot be opened.
@@ -103,8 +103,8 @@ pub async fn run_tcp(settings: TcpSettings, switchboard: Switchboard) -> Result<
             accepted = listener.accept() => match accepted {
                 Ok((stream, host)) => tcp.take(stream, host.ip().to_canonical()),
                 Err(error) => {
-                    // Most often too many open files: taking no more for a moment is all that helps.
-                    tracing::warn!(%error, "a connection could not be taken");
+                    // Usually too many files are open. All that helps is to accept nothing for a moment.
+                    tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(Duration::from_millis(200)).await;
                 }
             },
@@ -115,7 +115,7 @@ pub async fn run_tcp(settings: TcpSettings, switchboard: Switchboard) -> Result<
     }
 }
 
-/// One socket for IPv6 and IPv4; IPv4 alone where the host has no IPv6.
+/// Opens one socket for both IPv6 and IPv4, or for IPv4 alone where the host has no IPv6.
 fn open(port: u16) -> std::io::Result<TcpListener> {
     let both = listen(Domain::IPV6, (Ipv6Addr::UNSPECIFIED, port).into());
     let socket = match both {
@@ -132,7 +132,7 @@ fn listen(domain: Domain, at: SocketAddr) -> std::io::Result<Socket> {
     if domain == Domain::IPV6 {
         socket.set_only_v6(false)?;
     }
-    // A restarted daemon must not wait for the connections of the one before to be forgotten.
+    // A restarted daemon must not have to wait until the kernel forgets the connections of the previous one.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&at.into())?;
@@ -191,17 +191,17 @@ impl Tcp {
                 Ok(link) => {
                     run_link(link, Origin::Taken, timeouts, switchboard, activity).await;
                 }
-                Err(error) => tracing::debug!(%host, %error, "a link did not begin"),
+                Err(error) => tracing::debug!(%host, %error, "a link could not be established"),
             }
         });
         self.tasks.insert(place, task);
     }
 
-    /// Closes a link that is of less use than the one that comes.
+    /// Closes a link that is of less use than the new one.
     fn evict(&mut self, place: PlaceId) {
         self.places.free(place);
         if let Some(task) = self.tasks.remove(&place) {
-            tracing::debug!("a link gave its place to another one");
+            tracing::debug!("a link was evicted for a new one");
             task.abort();
         }
     }
@@ -214,7 +214,7 @@ impl Tcp {
                     run_link(link, Origin::Dialled(address), timeouts, switchboard, Activity::new()).await;
                 }
                 Err(error) => {
-                    tracing::debug!(%address, %error, "a link did not begin");
+                    tracing::debug!(%address, %error, "a link could not be established");
                     switchboard.report(ChannelEvent::ConnectFailed { address }).await;
                 }
             }

@@ -1,7 +1,7 @@
-//! UDP: each fit interface is a channel to all hosts on it, by broadcast and multicast. Each host that is not reached so
-//! has a unicast channel of its own.
+//! UDP: each suitable interface is a channel to all hosts on it, by broadcast and multicast. Each host that these do
+//! not reach has a unicast channel of its own.
 //!
-//! One datagram is one line, without a line end.
+//! Each datagram carries one line, without a line end.
 
 mod cast;
 mod lan;
@@ -39,20 +39,20 @@ use trouble::LastReports;
 use unicast::Unicast;
 use upkeep::Upkeep;
 
-/// The most datagrams that may wait to be sent.
+/// Maximum number of lines queued for sending.
 const MAX_WAITING: usize = 1024;
-/// The name under which faults of UDP as a whole are reported.
+/// Name under which faults of UDP as a whole are reported.
 const UDP: &str = "udp";
 
 struct Udp {
     settings: UdpSettings,
     switchboard: Switchboard,
     sockets: Sockets,
-    /// The interfaces in use.
+    /// Interfaces in use.
     lans: Vec<Lan>,
     unicast: Unicast,
     names: Names,
-    /// How sending to each host with a channel of its own goes.
+    /// Results of sending to each host that has its own channel.
     sending: BTreeMap<SocketAddr, SendStreak>,
     last_reports: LastReports,
     tokens: Tokens,
@@ -60,7 +60,7 @@ struct Udp {
     started: Instant,
 }
 
-/// Sends and receives until it is dropped; ends only with an error.
+/// Sends and receives until it is dropped. Returns only with an error.
 ///
 /// # Errors
 /// When the port cannot be opened.
@@ -87,11 +87,11 @@ pub async fn run_udp(settings: UdpSettings, switchboard: Switchboard) -> Result<
 impl Udp {
     async fn run(mut self, mut waiting: mpsc::Receiver<OutgoingLine>) -> Result<(), BindError> {
         let (mut watch, mut upkeep) = (InterfaceWatch::new(), Upkeep::default());
-        // Before the interfaces are listed there is nothing to look after.
+        // There is no upkeep to do before the interfaces are listed.
         upkeep.done(self.now());
         let mut peers = self.settings.peers.clone();
         peers.mark_changed();
-        // One byte more than a datagram may have, so that a longer one shows.
+        // One byte more than the longest datagram, so that longer ones are detected.
         let mut buffer = vec![0; MAX_LINE_BYTES + MAX_OVERHEAD + 1];
         loop {
             let latest = upkeep.latest(self.is_troubled(), self.next_look_up());
@@ -104,8 +104,8 @@ impl Udp {
                 Some(line) = waiting.recv() => self.send(line).await,
                 received = self.sockets.receive(&mut buffer) => match received {
                     Ok(arrival) => self.receive(arrival, &buffer[..arrival.length]).await,
-                    // The kernel reports here what an earlier datagram met (no route, nobody there); it ends nothing.
-                    Err(error) => tracing::debug!(%error, "UDP"),
+                    // The kernel reports errors of earlier datagrams here, such as a missing route. Receiving goes on.
+                    Err(error) => tracing::debug!(%error, "a UDP socket reported an error"),
                 },
                 wanted = wanted(&mut peers) => self.configure(&wanted).await,
                 found = self.names.next() => self.found(found).await,
@@ -124,11 +124,11 @@ impl Udp {
     async fn list_interfaces(&mut self) {
         match self.settings.interfaces.interfaces() {
             Ok(current) => self.use_interfaces(current).await,
-            Err(error) => tracing::warn!(%error, "cannot list this host's networks"),
+            Err(error) => tracing::warn!(%error, "cannot list the network interfaces of this host"),
         }
     }
 
-    /// Looks after everything that changes by the passing of time.
+    /// Does the upkeep that depends only on time.
     async fn tend(&mut self) {
         for silent in self.unicast.silent(self.now()) {
             self.close(silent).await;
@@ -138,7 +138,7 @@ impl Udp {
         self.report_faults().await;
     }
 
-    /// Whether something is wrong, reported or not yet.
+    /// Returns whether something is wrong, reported or not yet.
     fn is_troubled(&self) -> bool {
         let is_failing = |lan: &Lan| lan.sending.is_failing() || lan.broadcasting.is_failing();
         !self.last_reports.is_empty()
@@ -196,7 +196,7 @@ impl Udp {
 
     /// Opens a channel to one host.
     async fn open(&mut self, address: SocketAddr, is_configured: bool) -> ChannelId {
-        tracing::info!(%address, is_configured, "a unicast channel begins");
+        tracing::info!(%address, is_configured, "a unicast channel was opened");
         let capacity = Capacity::UNICAST;
         let (name, at) = (unicast_name(address), lan::udp_line(address));
         let channel = self.up(Medium::Broadcast { name, at, line: None, capacity }).await;
@@ -206,13 +206,13 @@ impl Udp {
 
     async fn close(&mut self, address: SocketAddr) {
         let Some(channel) = self.unicast.remove(address) else { return };
-        tracing::info!(%address, "a unicast channel ends");
+        tracing::info!(%address, "a unicast channel was closed");
         self.sending.remove(&address);
         self.down(channel).await;
         self.report(&unicast_name(address), None).await;
     }
 
-    /// Takes over the configured peers.
+    /// Applies a new list of configured peers.
     async fn configure(&mut self, wanted: &[UdpPeer]) {
         for gone in self.names.set(wanted) {
             self.report(&format!("{UDP} {gone}"), None).await;
@@ -228,10 +228,10 @@ impl Udp {
         self.open_configured().await;
     }
 
-    /// Opens and closes channels until those of configured hosts are the ones that are wanted now.
+    /// Opens and closes unicast channels so that they match the addresses of the configured hosts.
     async fn open_configured(&mut self) {
         let mut wanted = self.names.addresses();
-        // All hosts may have the same configuration, in which each finds itself.
+        // All hosts may share one configuration, in which each of them is listed itself.
         wanted.retain(|address| !self.is_own(*address));
         for address in self.unicast.configured() {
             if !wanted.contains(&address) {
@@ -245,7 +245,7 @@ impl Udp {
         }
     }
 
-    /// Whether this task itself listens at an address.
+    /// Returns whether this task itself listens at an address.
     fn is_own(&self, address: SocketAddr) -> bool {
         let mut interfaces = self.lans.iter().map(|lan| &lan.interface);
         address.port() == self.settings.port && interfaces.any(|interface| interface.is_own(address.ip()))
@@ -257,7 +257,7 @@ impl Udp {
         match (lan, outgoing.target) {
             (Some(lan), Target::All) => lan.send_to_all(&self.sockets, port, &bytes, now).await,
             (Some(lan), Target::Host(to)) => {
-                // By this interface also when no route leads there, as when the netmask is wrong.
+                // Uses this interface even when no route leads to the host, for example because of a wrong netmask.
                 let departure = Departure { to, from: None, interface: lan.interface.index };
                 note_lost(self.sockets.send(departure, &bytes).await, to);
             }
@@ -268,10 +268,10 @@ impl Udp {
         }
     }
 
-    /// Sends to a host that has a channel of its own, unless its address may be forged.
+    /// Sends to a host that has its own channel. Drops the line if the address of the host may be forged.
     async fn send_to(&mut self, to: SocketAddr, bytes: &[u8]) {
         if !self.unicast.may_send(to, bytes.len()) {
-            return tracing::debug!(%to, "it has not proven that it is there");
+            return tracing::debug!(%to, "a datagram was not sent: the host has not proven its address");
         }
         let from = self.unicast.get(to).and_then(|peer| peer.local);
         let sent = self.sockets.send(Departure { to, from, interface: 0 }, bytes).await;
@@ -302,7 +302,7 @@ impl Udp {
         }
     }
 
-    /// Reports what is wrong with a channel, or with `None` that it works, if that is new.
+    /// Reports the fault of a channel, or `None` when the channel works again, if that differs from the last report.
     async fn report(&mut self, name: &str, fault: Option<FaultReport>) {
         if self.last_reports.is_new(name, fault.as_ref()) {
             match &fault {
@@ -318,18 +318,19 @@ fn unicast_name(address: SocketAddr) -> String {
     format!("{UDP} {address}")
 }
 
-/// Logs a datagram that was not sent, because Wi-Fi is just gone or a queue is full. Its record is sent again, or repaired.
+/// Logs a datagram that could not be sent, for example because Wi-Fi is down or a queue is full. Its record is sent
+/// again or repaired later.
 fn note_lost(sent: std::io::Result<()>, to: SocketAddr) {
     if let Err(error) = sent {
         tracing::debug!(%to, %error, "a datagram could not be sent");
     }
 }
 
-/// Returns the configured peers each time that they change.
+/// Waits for the next change of the configured peers, and returns them.
 async fn wanted(peers: &mut watched::Receiver<Vec<UdpPeer>>) -> Vec<UdpPeer> {
     match peers.changed().await {
         Ok(()) => peers.borrow_and_update().clone(),
-        // Nobody can change them any more.
+        // The sender is gone, so the peers cannot change any more.
         Err(_) => std::future::pending().await,
     }
 }

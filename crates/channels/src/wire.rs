@@ -1,4 +1,4 @@
-//! How a line is written on a wire.
+//! Encoding of lines for transmission: plain, or sealed with the swarm key.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -6,40 +6,41 @@ use routing::MAX_LINE_BYTES;
 use seal::Sealer;
 use std::borrow::Cow;
 
-/// The most bytes that [`Wire::write`] adds to a line: nonce and tag.
+/// Maximum number of bytes that [`Wire::write`] adds to a line: the nonce and the tag.
 pub(crate) const MAX_OVERHEAD: usize = seal::OVERHEAD;
 
-/// The most bytes of what [`Wire::write_text`] makes of a line; a longer text is not read.
+/// Maximum number of bytes of a line that [`Wire::write_text`] encoded. Longer texts are refused without decoding.
 const MAX_TEXT_BYTES: usize = 1 + ((MAX_LINE_BYTES + MAX_OVERHEAD) * 4).div_ceil(3);
 
-/// What a sealed line begins with where text is carried. A plain one begins with a brace.
+/// First character of a sealed line on channels that carry text. A plain line begins with a brace.
 const SEALED: char = '~';
 
-/// Turns lines into what is sent, and back: as they are, or sealed with the swarm key. A clone writes in the same way.
+/// Encodes lines for transmission and decodes received ones: plain, or sealed with the swarm key. Clones share the
+/// sealer.
 ///
-/// Each channel (UDP, IRC, pubsub) gets a [`Sealer`] of its own; see there why.
+/// Each channel (UDP, IRC, pubsub) needs its own [`Sealer`]; the documentation of [`Sealer`] says why.
 #[derive(Clone, Debug, Default)]
 pub struct Wire {
     sealer: Option<Sealer>,
 }
 
 impl Wire {
-    /// Returns a wire with plain lines.
+    /// Returns a wire that sends lines unsealed.
     pub fn plain() -> Self {
         Self::default()
     }
 
-    /// Returns a wire with lines that only nodes with the key can read.
+    /// Returns a wire whose lines only nodes with the swarm key can read.
     pub fn sealed(sealer: Sealer) -> Self {
         Self { sealer: Some(sealer) }
     }
 
-    /// Whether lines are sealed.
+    /// Returns whether lines are sealed.
     pub fn is_sealed(&self) -> bool {
         self.sealer.is_some()
     }
 
-    /// The bytes of a line, for channels that carry bytes.
+    /// Encodes a line for channels that carry bytes.
     pub fn write(&self, line: &str) -> Vec<u8> {
         match &self.sealer {
             None => line.as_bytes().to_vec(),
@@ -47,8 +48,8 @@ impl Wire {
         }
     }
 
-    /// Returns the line in bytes that came; `None` when they are not of our swarm, came before, or are our own: a broadcast
-    /// is heard by its sender, too.
+    /// Decodes received bytes to a line. Returns `None` if they were sealed with another key, are a replay, or were
+    /// sent by this node itself, which hears its own broadcasts.
     pub fn read<'bytes>(&self, bytes: &'bytes [u8]) -> Option<Cow<'bytes, [u8]>> {
         match &self.sealer {
             None => Some(Cow::Borrowed(bytes)),
@@ -56,7 +57,8 @@ impl Wire {
         }
     }
 
-    /// The text of a line, for channels that carry text without line ends: sealed it begins with `~` and has no blanks.
+    /// Encodes a line for channels that carry text without line breaks. A sealed line begins with `~` and contains no
+    /// blanks.
     pub fn write_text<'line>(&self, line: &'line str) -> Cow<'line, str> {
         let Some(sealer) = &self.sealer else { return Cow::Borrowed(line) };
         let mut text = String::from(SEALED);
@@ -64,7 +66,8 @@ impl Wire {
         Cow::Owned(text)
     }
 
-    /// The line in a text that came; `None` when it is not of our swarm, or came before.
+    /// Decodes a received text to a line. Returns `None` if the text was not sealed with this swarm's key, or is a
+    /// replay.
     pub fn read_text<'text>(&self, text: &'text str) -> Option<Cow<'text, [u8]>> {
         let Some(sealer) = &self.sealer else { return Some(Cow::Borrowed(text.as_bytes())) };
         let sealed = text.strip_prefix(SEALED).filter(|_| text.len() <= MAX_TEXT_BYTES)?;
@@ -82,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_key_all_is_as_it_is() {
+    fn without_a_key_lines_pass_unchanged() {
         let wire = Wire::plain();
         assert_eq!(wire.write("{}"), b"{}");
         assert_eq!(wire.write_text("{}"), "{}");
@@ -91,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn with_a_key_lines_are_read_by_those_who_have_it() {
+    fn sealed_lines_are_read_only_with_their_key() {
         let (ours, theirs, other) = (wire(1, 1), wire(1, 2), wire(2, 3));
         let line = "x".repeat(MAX_LINE_BYTES);
         let (bytes, text) = (ours.write(&line), ours.write_text(&line).into_owned());
@@ -100,12 +103,12 @@ mod tests {
         assert!(other.read(&bytes).is_none() && other.read_text(&text).is_none());
         assert_eq!(theirs.read(&bytes).as_deref(), Some(line.as_bytes()));
         assert_eq!(theirs.read_text(&text).as_deref(), Some(line.as_bytes()));
-        assert!(theirs.read(&bytes).is_none() && theirs.read_text(&text).is_none(), "once");
-        assert!(ours.read(&bytes).is_none(), "our own");
+        assert!(theirs.read(&bytes).is_none() && theirs.read_text(&text).is_none(), "a replay is refused");
+        assert!(ours.read(&bytes).is_none(), "our own line is refused");
     }
 
     #[test]
-    fn with_a_key_nothing_plain_is_read() {
+    fn with_a_key_plain_texts_are_refused() {
         let ours = wire(1, 1);
         for text in ["", "{}", "~", "~{}", "~é", "~AAAA", &"~A".repeat(MAX_TEXT_BYTES)] {
             assert!(ours.read(text.as_bytes()).is_none() && ours.read_text(text).is_none(), "{text}");

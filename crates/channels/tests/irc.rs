@@ -1,4 +1,4 @@
-//! The IRC channel against a real ngIRCd on loopback, at the limits against floods that it comes with.
+//! The IRC channel with a real ngIRCd on the loopback interface, which keeps its default flood limits.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what went wrong by failing")]
 
 use channels::{IrcSettings, IrcTls, Switchboard, run_irc};
@@ -27,7 +27,7 @@ fn millis(number: u64) -> Duration {
     Duration::from_millis(number)
 }
 
-/// A server, or none where ngIRCd is not installed.
+/// Starts a server; `None` where ngIRCd is not installed.
 fn server(test: &str, options: &NgircdOptions) -> Option<(Ngircd, TempDir)> {
     or_skip(test, ngircd_available())?;
     let folder = tempfile::tempdir().unwrap();
@@ -45,7 +45,7 @@ fn settings(at: SocketAddr, number: u8) -> IrcSettings {
     settings
 }
 
-/// A client with what it reports; it ends when this is dropped.
+/// A client and its reports. Dropping it ends the client.
 struct Client {
     switchboard: Switchboard,
     events: mpsc::Receiver<ChannelEvent>,
@@ -68,7 +68,7 @@ impl Client {
         self.find(Some).await
     }
 
-    /// The first that is wanted of the events to come.
+    /// Waits for the first event that `wanted` accepts.
     async fn find<T>(&mut self, wanted: impl Fn(ChannelEvent) -> Option<T>) -> T {
         let mut seen = Vec::new();
         let search = async {
@@ -80,10 +80,12 @@ impl Client {
                 }
             }
         };
-        timeout(DEADLINE, search).await.unwrap_or_else(|_| panic!("not in time; seen instead: {seen:#?}"))
+        timeout(DEADLINE, search)
+            .await
+            .unwrap_or_else(|_| panic!("the event did not come in time; other events: {seen:#?}"))
     }
 
-    /// The channel that comes up next, whatever comes before.
+    /// Waits until a channel comes up, whatever is reported before.
     async fn up(&mut self) -> ChannelId {
         let is_up = |event| match event {
             ChannelEvent::Up { channel, medium } => Some((channel, medium)),
@@ -96,7 +98,7 @@ impl Client {
         channel
     }
 
-    /// The next trouble with this code.
+    /// Waits for the next fault with this code.
     async fn trouble(&mut self, code: &str) -> FaultReport {
         let is_it = |event| match event {
             ChannelEvent::Trouble { fault: Some(fault), .. } => (fault.code() == code).then_some(fault),
@@ -109,7 +111,7 @@ impl Client {
         self.find(|event| (event == wanted).then_some(())).await;
     }
 
-    /// The next line that comes.
+    /// Waits for the next line.
     async fn line(&mut self) -> (Envelope, usize) {
         let is_line = |event| match event {
             ChannelEvent::Received { envelope, bytes, .. } => Some((envelope, bytes)),
@@ -130,7 +132,7 @@ fn envelope(comment: &str) -> Envelope {
     Envelope { comment: Some(comment.to_owned()), ..envelope }
 }
 
-/// Somebody with a program of the old days.
+/// A person with a traditional IRC client.
 struct Human {
     lines: Lines<BufReader<OwnedReadHalf>>,
     write: OwnedWriteHalf,
@@ -152,16 +154,16 @@ impl Human {
     async fn wait_for(&mut self, part: &str) -> String {
         let search = async {
             loop {
-                let line = self.lines.next_line().await.unwrap().expect("the server goes on");
+                let line = self.lines.next_line().await.unwrap().expect("the server keeps the connection");
                 if line.contains(part) {
                     return line;
                 }
             }
         };
-        timeout(DEADLINE, search).await.unwrap_or_else(|_| panic!("{part} in time"))
+        timeout(DEADLINE, search).await.unwrap_or_else(|_| panic!("{part:?} did not come in time"))
     }
 
-    /// The nick of the robot that comes next.
+    /// Waits for the next robot that joins. Returns its nick.
     async fn see_join(&mut self) -> String {
         let line = self.wait_for(&format!("JOIN :{CHANNEL}")).await;
         line.trim_start_matches(':').split('!').next().unwrap().to_owned()
@@ -187,11 +189,11 @@ async fn short_and_long_lines_go_both_ways() {
 }
 
 #[tokio::test]
-async fn whoever_finds_its_nick_taken_takes_another() {
+async fn a_robot_whose_nick_is_taken_takes_another() {
     let options = NgircdOptions::default();
-    let Some((server, _folder)) = server("whoever_finds_its_nick_taken", &options) else { return };
+    let Some((server, _folder)) = server("a_robot_whose_nick_is_taken", &options) else { return };
     let mut human = Human::join(server.address(), "human").await;
-    // Twice the same robot, as after a connection that only one side knows to be dead.
+    // The same robot connects twice, as after a connection that only one side knows to be dead.
     let mut one = Client::start(settings(server.address(), 1));
     one.up().await;
     let first = human.see_join().await;
@@ -202,9 +204,9 @@ async fn whoever_finds_its_nick_taken_takes_another() {
 }
 
 #[tokio::test]
-async fn whoever_is_kicked_says_so_and_comes_back() {
+async fn a_robot_that_is_kicked_reports_it_and_comes_back() {
     let options = NgircdOptions::default();
-    let Some((server, _folder)) = server("whoever_is_kicked_comes_back", &options) else { return };
+    let Some((server, _folder)) = server("a_robot_that_is_kicked_comes_back", &options) else { return };
     let mut human = Human::join(server.address(), "human").await;
     let mut robot = Client::start(settings(server.address(), 1));
     let channel = robot.up().await;
@@ -215,7 +217,7 @@ async fn whoever_is_kicked_says_so_and_comes_back() {
     assert!(kicked.contains("human kicked") && kicked.contains("too loud"), "{kicked}");
     assert_ne!(robot.up().await, channel);
     assert!(matches!(robot.next().await, ChannelEvent::Trouble { fault: None, .. }));
-    // Not let in again: it says why, keeps trying, and gets in as soon as it may.
+    // The robot is not let in again. It reports the reason, keeps trying, and joins as soon as it may.
     human.say(&format!("MODE {CHANNEL} +i\r\nKICK {CHANNEL} {nick}")).await;
     let refused = robot.trouble("irc.channel-invite-only").await.message();
     assert!(refused.contains("cannot be joined") && refused.contains("mode -i"), "{refused}");
@@ -246,16 +248,16 @@ async fn a_server_that_restarts_is_found_again() {
 }
 
 #[tokio::test]
-async fn what_people_say_is_ignored_and_what_is_broken_is_counted() {
+async fn chat_is_ignored_and_malformed_lines_are_counted() {
     let options = NgircdOptions::default();
-    let Some((server, _folder)) = server("what_people_say_is_ignored", &options) else { return };
+    let Some((server, _folder)) = server("chat_is_ignored", &options) else { return };
     let mut human = Human::join(server.address(), "human").await;
     let mut robot = Client::start(settings(server.address(), 1));
     let channel = robot.up().await;
     let nick = human.see_join().await;
     human.say(&format!("PRIVMSG {CHANNEL} :hello, robots \x0304 red")).await;
     human.say(&format!("PRIVMSG {CHANNEL} :\x01VERSION\x01")).await;
-    // A direct message, a notice, and Latin-1: none of it is for us, and none of it breaks anything.
+    // A direct message, a notice, and Latin-1. None of them is for the robot, and none of them does harm.
     human.say(&format!("PRIVMSG {nick} :{{}}\r\nNOTICE {CHANNEL} :{{}}")).await;
     human.write.write_all(b"PRIVMSG #duckiebots :gr\xfc\xdfe\r\n").await.unwrap();
     human.say(&format!("PRIVMSG {CHANNEL} :{{\"fragment\": 0, \"n\": 99999999}}")).await;
@@ -268,12 +270,12 @@ async fn what_people_say_is_ignored_and_what_is_broken_is_counted() {
 async fn faults_are_reported_with_code_and_message() {
     let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = nobody.local_addr().unwrap();
-    // Somebody takes connections and says nothing.
+    // The listener accepts connections in its backlog and sends nothing.
     let mut quick = settings(at, 1);
     quick.waits.answer = millis(300);
     Client::start(quick.clone()).trouble("irc.silent").await;
     let encrypted = IrcSettings { tls: IrcTls::System, ..quick.clone() };
-    // Or there is nobody to trust on this system.
+    // The fault is another one if this system trusts no certificates.
     let failed = |event| match event {
         ChannelEvent::Trouble { fault, .. } => fault,
         _ => None,
@@ -281,7 +283,7 @@ async fn faults_are_reported_with_code_and_message() {
     let failed = Client::start(encrypted).find(failed).await;
     assert!(["irc.tls-failed", "irc.certificates-missing"].contains(&failed.code()), "{failed}");
     assert!(failed.message().contains("certificate"), "{failed}");
-    // Nobody is there any more.
+    // Nothing listens any more.
     drop(nobody);
     let refused = Client::start(quick.clone()).trouble("irc.refused").await.message();
     assert!(refused.contains("refuses connections") && refused.contains("next attempt in"), "{refused}");
@@ -293,7 +295,7 @@ async fn faults_are_reported_with_code_and_message() {
     assert!(unreadable.contains("/no/such/file"), "{unreadable}");
 }
 
-/// A server of our own that speaks just enough, to see what a client does when it stops.
+/// The test itself plays a minimal server, to see how a client reacts when the server stops answering.
 #[tokio::test]
 async fn a_server_that_falls_silent_is_left() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -313,13 +315,13 @@ async fn a_server_that_falls_silent_is_left() {
     while !lines.next_line().await.unwrap().unwrap().starts_with("PING") {}
     robot.wait_for(ChannelEvent::Down { channel }).await;
     robot.trouble("irc.ping-unanswered").await;
-    // It connects again; a line without end is no IRC.
+    // The robot connects again. A line without an end is not IRC.
     let (mut stream, _) = listener.accept().await.unwrap();
     stream.write_all(&[b'x'; 8192]).await.unwrap();
     robot.trouble("irc.not-irc").await;
 }
 
-/// However much the brain wants said, in the long run one line goes out in an interval.
+/// However much the brain sends, the long-term rate is one line per interval.
 #[tokio::test]
 async fn the_pace_is_kept_whatever_the_brain_sends() {
     let options = NgircdOptions::default();
@@ -336,13 +338,13 @@ async fn the_pace_is_kept_whatever_the_brain_sends() {
     assert!(taken >= millis(100) * 13, "15 lines in {taken:?}");
 }
 
-/// A certificate for 127.0.0.1 that signs itself, by the openssl program; none when that is missing.
+/// Creates a self-signed certificate for 127.0.0.1 with the program openssl; `None` where it is missing.
 fn certificate(folder: &Path) -> Option<(PathBuf, PathBuf)> {
     let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));
     let mut command = Command::new("openssl");
     command.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]);
     command.args(["-days", "2", "-subj", "/CN=irc.lab", "-addext", "subjectAltName=IP:127.0.0.1"]);
-    // What openssl makes by itself may sign others, and such a one is refused as a server's own.
+    // By default openssl creates a certificate that may sign others, which clients refuse as a server certificate.
     command.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
     command.arg("-keyout").arg(&key).arg("-out").arg(&certificate);
     let made = command.output().ok()?;
@@ -351,20 +353,20 @@ fn certificate(folder: &Path) -> Option<(PathBuf, PathBuf)> {
 }
 
 #[tokio::test]
-async fn tls_is_spoken_with_those_who_can_be_trusted() {
+async fn tls_connects_only_to_trusted_servers() {
     let files = tempfile::tempdir().unwrap();
     let Some(tls) = certificate(files.path()) else {
-        return eprintln!("LEFT OUT: tls_is_spoken: the program openssl is missing");
+        return eprintln!("LEFT OUT: tls_connects_only_to_trusted_servers: the program openssl is missing");
     };
     let options = NgircdOptions { tls: Some(tls.clone()), ..NgircdOptions::default() };
-    let Some((server, _folder)) = server("tls_is_spoken", &options) else { return };
+    let Some((server, _folder)) = server("tls_connects_only_to_trusted_servers", &options) else { return };
     let settings = |number| settings(server.address(), number);
     let trusting = |number| IrcSettings { tls: IrcTls::Roots(tls.0.clone()), ..settings(number) };
     let (mut one, mut other) = (Client::start(trusting(1)), Client::start(trusting(2)));
     let (at_one, _) = (one.up().await, other.up().await);
     one.say(at_one, &envelope("secretly"));
     assert_eq!(other.line().await.0, envelope("secretly"));
-    // Others do not trust that certificate, or do not encrypt.
+    // Other clients do not trust that certificate, or do not encrypt.
     let stranger = IrcSettings { tls: IrcTls::System, ..settings(3) };
     let distrusted = Client::start(stranger).trouble("irc.tls-failed").await.message();
     assert!(distrusted.contains("certificate"), "{distrusted}");

@@ -1,4 +1,4 @@
-//! TCP on the loopback: what honest peers and others may do to the channels.
+//! TCP on the loopback interface: links of honest and of hostile peers.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what went wrong by failing")]
 
 use channels::{Switchboard, TcpSettings, run_tcp};
@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// A port that was free a moment ago.
+/// Returns a port that was free a moment ago.
 async fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
 }
@@ -20,7 +20,7 @@ async fn next_of_all(events: &mut mpsc::Receiver<ChannelEvent>) -> ChannelEvent 
     tokio::time::timeout(DEADLINE, events.recv()).await.expect("an event in time").unwrap()
 }
 
-/// The next event. That these links are local is the matter of one test only.
+/// Waits for the next event. Skips `Local`, which only one test examines.
 async fn next(events: &mut mpsc::Receiver<ChannelEvent>) -> ChannelEvent {
     loop {
         match next_of_all(events).await {
@@ -30,7 +30,7 @@ async fn next(events: &mut mpsc::Receiver<ChannelEvent>) -> ChannelEvent {
     }
 }
 
-/// Connects once the listener is there.
+/// Connects as soon as the listener is there.
 async fn connect(port: u16) -> TcpStream {
     let attempt = async {
         loop {
@@ -86,14 +86,14 @@ async fn lines_go_both_ways_on_a_link() {
     assert_eq!(received.0, ping());
     client.switchboard.carry_out(ChannelCommand::Close { channel });
     assert_eq!(next(&mut client.events).await, ChannelEvent::Down { channel });
-    // The server hears that no more is said, and closes its side.
+    // The server learns that the client has finished, and closes its side.
     while next(&mut server.events).await != (ChannelEvent::Ended { channel: received.1 }) {}
     server.switchboard.carry_out(ChannelCommand::Close { channel: received.1 });
     while next(&mut server.events).await != (ChannelEvent::Down { channel: received.1 }) {}
 }
 
 #[tokio::test]
-async fn a_link_from_this_computer_is_known_as_one() {
+async fn a_link_from_this_computer_is_reported_as_local() {
     let mut server = serve(TcpSettings::default()).await;
     let _client = connect(server.port).await;
     let ChannelEvent::Up { channel, .. } = next_of_all(&mut server.events).await else { panic!() };
@@ -101,7 +101,7 @@ async fn a_link_from_this_computer_is_known_as_one() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_reported() {
+async fn a_refused_connection_is_reported() {
     let mut client = serve(TcpSettings::default()).await;
     let address = SocketAddr::from(([127, 0, 0, 1], free_port().await));
     client.switchboard.carry_out(ChannelCommand::Connect { address });
@@ -117,14 +117,14 @@ async fn read_to_end(stream: &mut TcpStream) {
 #[tokio::test]
 async fn hostile_lines_cost_a_bounded_amount() {
     let mut server = serve(TcpSettings::default()).await;
-    // A megabyte without a line end: the link is closed long before it is read.
+    // A megabyte without a line end: the link is closed long before all of it is read.
     let mut endless = connect(server.port).await;
     let ChannelEvent::Up { channel, .. } = next(&mut server.events).await else { panic!() };
     let _ = endless.write_all(&vec![b'x'; 1 << 20]).await;
     assert_eq!(next(&mut server.events).await, ChannelEvent::Malformed { channel });
     assert_eq!(next(&mut server.events).await, ChannelEvent::Down { channel });
     read_to_end(&mut endless).await;
-    // Broken JSON, broken UTF-8, and then an honest line, which is still heard.
+    // Malformed JSON and malformed UTF-8, followed by a valid line, which is still received.
     let mut broken = connect(server.port).await;
     let ChannelEvent::Up { channel, .. } = next(&mut server.events).await else { panic!() };
     broken.write_all(b"{\"from\":\n\xff\xfe\n\r\n").await.unwrap();
@@ -139,7 +139,7 @@ async fn hostile_lines_cost_a_bounded_amount() {
 }
 
 #[tokio::test]
-async fn whoever_hangs_up_is_answered_first() {
+async fn a_peer_that_closes_its_sending_side_is_answered_first() {
     let mut server = serve(TcpSettings::default()).await;
     let mut client = connect(server.port).await;
     let ChannelEvent::Up { channel, .. } = next(&mut server.events).await else { panic!() };

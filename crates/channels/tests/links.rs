@@ -1,4 +1,4 @@
-//! Links on the loopback: sealed, persistent, and those that come to nothing.
+//! Links on the loopback interface: sealed links, persistent links, and links that cannot be established.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what went wrong by failing")]
 
 mod link_node;
@@ -11,7 +11,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
 
 #[tokio::test]
-async fn a_sealed_link_carries_lines_both_ways_and_nobody_reads_them() {
+async fn a_sealed_link_carries_unreadable_lines_both_ways() {
     let mut server = node(settings(key(1))).await;
     let (at, said) = tap(server.address()).await;
     let (mut client, list) = linked(vec![at], settings(key(1))).await;
@@ -43,12 +43,12 @@ async fn a_link_that_the_brain_asked_for_is_sealed_too() {
         .await;
     client.say(channel);
     assert_eq!(server.received().await.1, ping());
-    // Another key, or none: it comes to nothing.
-    // Its port is taken, which is told.
+    // A second listener on the same port fails, and the failure is reported.
     let again = TcpSettings { port: address.port(), ..settings(key(1)) };
     let mut is_open = again.is_open.subscribe();
     run_tcp(again, client.switchboard.clone()).await.unwrap_err();
     assert_eq!(*is_open.borrow_and_update(), Some(false));
+    // With another key, or without one, no link is established.
     let fast = TcpSettings { dial: Duration::from_millis(200), ..settings(key(2)) };
     let mut other = node(fast).await;
     let plain = node(settings(None)).await;
@@ -59,15 +59,15 @@ async fn a_link_that_the_brain_asked_for_is_sealed_too() {
 }
 
 #[tokio::test]
-async fn without_the_key_there_is_a_hello_and_no_more() {
+async fn without_the_key_a_peer_gets_a_hello_and_no_more() {
     let mut server = node(TcpSettings { dial: Duration::from_millis(200), ..settings(key(1)) }).await;
-    // One who says nothing is closed after the deadline, one who speaks plainly at once.
+    // A peer that sends nothing is closed after the timeout; a peer that sends plain lines is closed at once.
     let mut silent = server.connect().await;
     assert!(rest(&mut silent).await.starts_with("{\"dt-swarm-sealed\":1,"));
     let mut plain = server.connect().await;
     plain.write_all((ping().encode() + "\n").as_bytes()).await.unwrap();
     assert_eq!(rest(&mut plain).await.lines().count(), 1);
-    // Nor does one get further that claims to have the key and plays our own hello back.
+    // A peer that claims to have the key and replays the server's hello gets no further.
     let mut mirror = BufReader::new(server.connect().await);
     let mut hello = String::new();
     mirror.read_line(&mut hello).await.unwrap();
@@ -78,7 +78,11 @@ async fn without_the_key_there_is_a_hello_and_no_more() {
     let salt = "A".repeat(43);
     let lies = format!("{{\"dt-swarm-sealed\":1,\"salt\":\"{salt}\"}}\n{}\n", ping().encode());
     liar.get_mut().write_all(lies.as_bytes()).await.unwrap();
-    assert_eq!(rest(liar.get_mut()).await.lines().count(), 1, "its proof, of no use to others");
+    assert_eq!(
+        rest(liar.get_mut()).await.lines().count(),
+        1,
+        "only the server's proof, which is useless to a peer without the key"
+    );
     let mut endless = server.connect().await;
     let _ = endless.write_all(&[b'x'; 100_000]).await;
     drop(endless);
@@ -86,15 +90,15 @@ async fn without_the_key_there_is_a_hello_and_no_more() {
 }
 
 #[tokio::test]
-async fn why_there_is_no_persistent_link_is_reported() {
+async fn the_reason_for_a_missing_persistent_link_is_reported() {
     let fast = |key| TcpSettings { dial: Duration::from_millis(300), ..settings(key) };
     let (keyed, plain) = (node(settings(key(1))).await, node(settings(None)).await);
     let nobody = TcpPeer { host: "::1".to_owned(), port: free_port().await };
-    // Longer than a label of a name may be: no server is asked.
+    // The name is longer than a DNS label may be, so no name server is asked.
     let unknown = TcpPeer { host: "x".repeat(64), port: 8000 };
     for (peer, ours, codes, why) in [
         (&keyed.peer(), key(2), &["tcp.key-differs"][..], "it belongs to another swarm (its key differs)"),
-        // It hangs up when it reads our hello; its own first line may come before that.
+        // The plain peer hangs up when it reads the hello. Its own first line may arrive before that.
         (
             &plain.peer(),
             key(2),
@@ -111,7 +115,7 @@ async fn why_there_is_no_persistent_link_is_reported() {
         assert_eq!(name, format!("tcp {peer}"));
         assert!(codes.contains(&fault.code()), "{fault:?}");
         assert!(fault.message().contains(why), "{fault}");
-        // A peer that is not wanted any more is no trouble.
+        // A peer that was taken off the list has no fault.
         list.send(Vec::new()).unwrap();
         node.until(|event| {
             (event == ChannelEvent::Trouble { name: name.clone(), fault: None }).then_some(())
@@ -135,7 +139,7 @@ async fn a_persistent_link_comes_back_after_the_other_side_was_away() {
         let again = client.persistent().await;
         client.say(again);
         assert_eq!(server.received().await.1, ping());
-        // Taken off the list it is hung up.
+        // The link with a peer that is taken off the list is closed.
         list.send(Vec::new()).unwrap();
         client.until(|event| (event == ChannelEvent::Down { channel: again }).then_some(())).await;
         server.until(|event| matches!(event, ChannelEvent::Ended { .. }).then_some(())).await;
@@ -148,7 +152,7 @@ async fn a_peer_that_is_chosen_later_gets_a_link_and_the_node_itself_gets_none()
     let (mut client, list) = linked(Vec::new(), settings(None)).await;
     list.send(vec![client.peer(), server.peer()]).unwrap();
     let channel = client.persistent().await;
-    // The same list once more changes nothing.
+    // Setting the same list again changes nothing.
     list.send(vec![server.peer(), client.peer()]).unwrap();
     client.say(channel);
     client.until(|event| (event == ChannelEvent::Drained { channel }).then_some(())).await;
@@ -163,7 +167,7 @@ async fn a_peer_that_is_chosen_later_gets_a_link_and_the_node_itself_gets_none()
             "{event:?}"
         );
     }
-    assert_eq!(seen, 0, "it does not hold a link with itself");
+    assert_eq!(seen, 0, "the node has no link with itself");
 }
 
 #[tokio::test]
@@ -174,7 +178,7 @@ async fn a_quiet_persistent_link_stays() {
         let mut server = node(impatient.clone()).await;
         let (mut client, _list) = linked(vec![server.peer()], impatient.clone()).await;
         let channel = client.persistent().await;
-        // By a beacon the brain shows that the link is to last.
+        // A beacon of the brain shows that the link is to last.
         client.send(channel, &beacon());
         for node in [&mut server, &mut client] {
             while !is_quiet(node, Duration::from_millis(50)).await {}
@@ -183,10 +187,10 @@ async fn a_quiet_persistent_link_stays() {
         while began.elapsed() < silent * 5 {
             assert!(is_quiet(&mut client, Duration::from_millis(100)).await);
         }
-        assert!(is_quiet(&mut server, Duration::ZERO).await, "nothing happened there either");
+        assert!(is_quiet(&mut server, Duration::ZERO).await, "nothing happened on the server either");
         client.say(channel);
         assert_eq!(server.received().await.1, ping());
-        // The link to a peer that takes it and then says nothing, not even an empty line, does not stay.
+        // The link to a peer that accepts it and then sends nothing, not even an empty line, is closed.
         let deaf = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let peer = TcpPeer { host: "127.0.0.1".to_owned(), port: deaf.local_addr().unwrap().port() };
         let (mut client, _list) = linked(vec![peer], TcpSettings { key: None, ..impatient }).await;
@@ -196,7 +200,7 @@ async fn a_quiet_persistent_link_stays() {
 }
 
 #[tokio::test]
-async fn links_end_with_the_listener_and_are_reported_down() {
+async fn links_end_with_their_task_and_are_reported_down() {
     let mut server = node(settings(None)).await;
     let (mut client, _list) = linked(vec![server.peer()], settings(None)).await;
     let channel = client.persistent().await;
@@ -206,7 +210,7 @@ async fn links_end_with_the_listener_and_are_reported_down() {
 }
 
 #[tokio::test]
-async fn empty_lines_do_not_keep_a_link_that_says_nothing() {
+async fn empty_lines_alone_do_not_keep_an_accepted_link_open() {
     let silent = Duration::from_millis(400);
     let mut server = node(TcpSettings { silent, ..settings(None) }).await;
     let mut idler = server.connect().await;
@@ -231,7 +235,7 @@ async fn empty_lines_do_not_keep_a_link_that_says_nothing() {
 }
 
 #[tokio::test]
-async fn idle_links_give_their_places_to_one_that_asks() {
+async fn idle_links_are_evicted_for_one_that_asks() {
     let few = TcpSettings { links_per_host: 4, ..settings(None) };
     let mut server = node(few).await;
     let mut idle = Vec::new();

@@ -1,4 +1,4 @@
-//! UDP on the loopback: broadcasts, hosts that are spoken to alone, and what strangers may do.
+//! UDP on the loopback interface: broadcasts, unicast hosts, and the limits for strangers.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what went wrong by failing")]
 
 use channels::{InterfaceFilter, Switchboard, UdpPeer, UdpSettings, run_udp};
@@ -17,7 +17,7 @@ fn ping() -> Envelope {
     Envelope::new(Address::command_line(), Address::every_brain(), Message::ping(dcache::Validity::ALWAYS))
 }
 
-/// UDP of one node, on a port of its own.
+/// UDP of one node, on its own port.
 struct Node {
     switchboard: Switchboard,
     events: mpsc::Receiver<ChannelEvent>,
@@ -35,7 +35,7 @@ impl Node {
         Self { switchboard, events, port, settings, task }
     }
 
-    /// On the loopback; gives its channel too.
+    /// Starts a node on the loopback interface. Returns its channel, too.
     async fn on_loopback(settings: UdpSettings) -> (Self, ChannelId) {
         let interfaces = InterfaceFilter::new(&["lo".to_owned()]).unwrap();
         let mut node = Self::start(free_port().await, UdpSettings { interfaces, ..settings });
@@ -52,7 +52,7 @@ impl Node {
         tokio::time::timeout(DEADLINE, self.events.recv()).await.expect("an event in time").unwrap()
     }
 
-    /// The channel to a host, once it is up.
+    /// Waits until the channel to a host is up, and returns it.
     async fn alone(&mut self, host: SocketAddr) -> ChannelId {
         let ChannelEvent::Up { channel, medium } = self.next().await else { panic!() };
         let at = format!("/ip4/{}/udp/{}/dswarm-line", host.ip(), host.port()).parse().ok();
@@ -61,7 +61,7 @@ impl Node {
         channel
     }
 
-    /// Hears the other node, which says the same until then.
+    /// Waits until it hears the other node, which repeats a line until then.
     async fn hear_from(&mut self, other: &Self, channel: ChannelId) {
         let heard = async {
             loop {
@@ -111,13 +111,13 @@ async fn hear(socket: &UdpSocket) -> String {
 }
 
 #[tokio::test]
-async fn a_broadcast_is_heard_on_its_network_and_rubbish_is_counted() {
+async fn a_broadcast_is_heard_on_its_network_and_malformed_ones_are_counted() {
     let (mut node, channel) = Node::on_loopback(UdpSettings::default()).await;
     let (stranger, source) = stranger().await;
     let to_all = ("127.255.255.255", node.port);
     stranger.send_to(ping().encode().as_bytes(), to_all).await.unwrap();
     node.expect(channel, source).await;
-    // An answer to him alone.
+    // An answer to the stranger alone.
     node.say(channel, Target::Host(source), "{\"answer\":1}".to_owned());
     assert_eq!(hear(&stranger).await, "{\"answer\":1}");
     // Oversized and broken datagrams are counted, and the next good one is heard.
@@ -135,7 +135,7 @@ async fn a_broadcast_is_heard_on_its_network_and_rubbish_is_counted() {
 }
 
 #[tokio::test]
-async fn its_own_broadcasts_are_not_news_and_a_taken_port_is_named() {
+async fn own_broadcasts_are_ignored_and_a_taken_port_is_named() {
     let (mut node, channel) = Node::on_loopback(UdpSettings::default()).await;
     node.say(channel, Target::All, ping().encode());
     let (stranger, source) = stranger().await;
@@ -148,14 +148,14 @@ async fn its_own_broadcasts_are_not_news_and_a_taken_port_is_named() {
 }
 
 #[tokio::test]
-async fn whoever_speaks_to_us_alone_gets_a_channel_and_no_flood() {
+async fn a_host_that_sends_by_unicast_gets_a_channel_and_no_flood() {
     let (mut node, lan) = Node::on_loopback(UdpSettings::default()).await;
     let (stranger, source) = stranger().await;
     let line = ping().encode();
     stranger.send_to(line.as_bytes(), node.address()).await.unwrap();
     let channel = node.alone(source).await;
     node.expect(channel, source).await;
-    // He is asked whether he is there; meanwhile he gets no more bytes than came from him.
+    // The stranger is challenged. Until it answers, it gets no more bytes than it has sent.
     let challenge = hear(&stranger).await;
     assert!(challenge.starts_with("{\"path_challenge\":\"") && challenge.len() < line.len(), "{challenge}");
     node.say(channel, Target::All, "x".repeat(line.len()));
@@ -167,7 +167,7 @@ async fn whoever_speaks_to_us_alone_gets_a_channel_and_no_flood() {
         (challenge.replace("challenge", "response"), true),
     ] {
         stranger.send_to(answer.as_bytes(), node.address()).await.unwrap();
-        // Both are taken in order; this one is heard after the answer.
+        // Datagrams are handled in order, so this one is reported after the answer was handled.
         stranger.send_to(b"{", node.address()).await.unwrap();
         assert_eq!(node.next().await, ChannelEvent::Malformed { channel });
         node.say(channel, Target::All, "z".repeat(10_000));
@@ -178,14 +178,14 @@ async fn whoever_speaks_to_us_alone_gets_a_channel_and_no_flood() {
 }
 
 #[tokio::test]
-async fn strangers_that_speak_to_us_alone_are_few() {
+async fn the_number_of_unicast_strangers_is_limited() {
     let (mut node, _) = Node::on_loopback(UdpSettings::default()).await;
     let mut strangers = Vec::new();
     for _ in 0..5 {
         let (socket, source) = stranger().await;
         socket.send_to(ping().encode().as_bytes(), node.address()).await.unwrap();
         if strangers.len() == 4 {
-            // The fifth of one host takes the place of the one that was silent longest.
+            // The fifth stranger of one host evicts the one that has been silent for longest.
             assert!(matches!(node.next().await, ChannelEvent::Down { .. }));
         }
         let channel = node.alone(source).await;
@@ -195,18 +195,18 @@ async fn strangers_that_speak_to_us_alone_are_few() {
 }
 
 #[tokio::test]
-async fn a_configured_peer_is_spoken_to_and_speaks_back() {
+async fn a_configured_peer_gets_lines_and_answers() {
     let (mut server, _) = Node::on_loopback(UdpSettings::default()).await;
     let (want, peers) = watch::channel(Vec::new());
     let (mut robot, _) = Node::on_loopback(UdpSettings { peers, ..UdpSettings::default() }).await;
-    // All have the same configuration; nobody speaks to himself.
+    // All nodes have the same configuration, and none sends to itself.
     let peer = |port| UdpPeer { host: "127.0.0.1".to_owned(), port };
     want.send(vec![peer(robot.port), peer(server.port)]).unwrap();
     let to_server = robot.alone(server.address()).await;
     robot.say(to_server, Target::All, ping().encode());
     let to_robot = server.alone(robot.address()).await;
     server.expect(to_robot, robot.address()).await;
-    // Once the robot has proven that it is there, it hears whatever the server says.
+    // After the robot has proven its address, it hears all lines of the server.
     for _ in 0..10 {
         robot.hear_from(&server, to_robot).await;
     }
@@ -215,7 +215,7 @@ async fn a_configured_peer_is_spoken_to_and_speaks_back() {
 }
 
 #[tokio::test]
-async fn without_a_network_the_way_out_is_named() {
+async fn without_a_network_the_fault_names_the_way_out() {
     let interfaces = InterfaceFilter::new(&["nosuch*".to_owned()]).unwrap();
     let mut node = Node::start(free_port().await, UdpSettings { interfaces, ..UdpSettings::default() });
     let ChannelEvent::Trouble { name, fault: Some(fault) } = node.next().await else { panic!() };
@@ -225,14 +225,14 @@ async fn without_a_network_the_way_out_is_named() {
 }
 
 #[tokio::test]
-async fn what_is_said_to_all_on_a_network_that_is_not_in_use_is_not_taken_for_unicast() {
+async fn a_broadcast_on_an_unused_network_is_not_taken_for_unicast() {
     let interfaces = InterfaceFilter::new(&["nosuch*".to_owned()]).unwrap();
     let mut node = Node::start(free_port().await, UdpSettings { interfaces, ..UdpSettings::default() });
     assert!(matches!(node.next().await, ChannelEvent::Trouble { .. }));
     let [(to_all, _), (to_us, source)] = [stranger().await, stranger().await];
     to_all.send_to(ping().encode().as_bytes(), ("127.255.255.255", node.port)).await.unwrap();
     to_us.send_to(ping().encode().as_bytes(), node.address()).await.unwrap();
-    // Datagrams are taken in order: the first one opened no channel.
+    // Datagrams are handled in order, so the first one opened no channel.
     let channel = node.alone(source).await;
     node.expect(channel, source).await;
 }

@@ -1,11 +1,12 @@
-//! What reading and dispatching a line costs, beside reading the same lines with `serde_json` alone.
+//! Measures the cost of parsing and dispatching lines, compared with parsing the same lines with `serde_json` alone.
 //!
 //!     cargo bench -p routing
 //!
-//! Each line is decoded into an envelope; the table (100 rules, 1,000 learned routes) says where it goes; if that is
-//! here, the payload is read as a message, and if it is elsewhere, the envelope is written for there. On the other side
-//! stands `serde_json::from_slice::<Value>` of the same lines. Both take turns, each has its best round counted, and all
-//! is done by one core.
+//! Each line is decoded to an envelope. The table, with 100 rules and 1,000 learned routes, determines its destination.
+//! If that is this node, the payload is parsed as a message. Otherwise the envelope is encoded again for the next hop.
+//!
+//! The comparison is `serde_json::from_slice::<Value>` of the same lines. Both run in turn on one core, and the best
+//! round of each counts.
 #![expect(clippy::unwrap_used, reason = "a benchmark that fails has nothing to print")]
 
 use dcache::{Data, End, Fingerprint, Item, Keypair, Kind, PeerId, Record, Statement, Time, Validity};
@@ -33,12 +34,12 @@ fn main() {
     for (name, _, make) in &kinds {
         row(&table, name, &(0..LINES).map(make).collect::<Vec<_>>());
     }
-    row(&table, "all, as they come (aim: 0.6)", &mixed(&kinds));
+    row(&table, "all kinds, mixed (aim: 0.6)", &mixed(&kinds));
 }
 
 type Make = fn(usize) -> String;
 
-/// Each kind of line, how many of a hundred lines are of it, and how one is made.
+/// Returns the name of each kind of line, its share in percent of mixed lines, and a function that makes one.
 fn kinds() -> [(&'static str, usize, Make); 8] {
     [
         ("record, for everybody", 40, |n| {
@@ -48,7 +49,7 @@ fn kinds() -> [(&'static str, usize, Make); 8] {
         ("records together in a datagram", 10, |n| together(n, 3).encode()),
         ("records together on a link", 2, |n| together(n, MAX_RECORDS / 2).encode()),
         ("sketch of a comparison", 6, |n| step(n, sketch(n)).encode()),
-        ("what a comparison lacks", 2, |n| step(n, want(n)).encode()),
+        ("records that a comparison lacks", 2, |n| step(n, want(n)).encode()),
         ("record, to a peer by the table", 10, |n| {
             Envelope::record(from(n), Address::brain(peer(n)), &record(n)).encode()
         }),
@@ -56,11 +57,11 @@ fn kinds() -> [(&'static str, usize, Make); 8] {
     ]
 }
 
-/// Lines of all kinds among each other.
+/// Returns a mixture of lines of all kinds.
 fn mixed(kinds: &[(&str, usize, Make)]) -> Vec<String> {
     let of_hundred: Vec<Make> =
         kinds.iter().flat_map(|(_, count, make)| std::iter::repeat_n(*make, *count)).collect();
-    // 37 and 100 have no common divisor, so that each comes in its turn.
+    // 37 and 100 are coprime, so all entries are used in turn.
     (0..LINES).map(|n| of_hundred[n * 37 % of_hundred.len()](n)).collect()
 }
 
@@ -85,7 +86,7 @@ fn time(lines: &[String], mut run: impl FnMut(&[u8])) -> Duration {
     begun.elapsed()
 }
 
-/// The line as it goes on, if it does.
+/// Dispatches a line. Returns the line to forward, if any.
 fn dispatch(table: &Table, line: &[u8]) -> Option<String> {
     let mut envelope = Envelope::decode(line).unwrap();
     match table.resolve(&envelope.to, NOW).unwrap() {
@@ -101,7 +102,7 @@ fn dispatch(table: &Table, line: &[u8]) -> Option<String> {
     }
 }
 
-/// Peer 0 is this one.
+/// Returns one of 50 peers. None of them is the node under test.
 fn peer(n: usize) -> PeerId {
     Keypair::from_seed([(n % 50) as u8 + 1; 32]).peer_id()
 }
@@ -116,7 +117,7 @@ fn udp(n: usize) -> Address {
     Address::udp_line(([10, 0, (n >> 8) as u8, n as u8], 1240).into())
 }
 
-/// The peers to which lines are sent are half in the rules, half learned.
+/// Returns a table in which half of the peers are in rules, and half were learned.
 fn table() -> Table {
     let mut table = Table::new(unheard(0));
     for n in 0..RULES - 1 {
@@ -133,7 +134,7 @@ fn table() -> Table {
 
 fn from(n: usize) -> Address {
     let brain = Address::brain(peer(n));
-    // Beacons and what goes to one peer tell where their sender takes connections.
+    // The sender of every other line states where it accepts connections.
     if n.is_multiple_of(2) {
         brain
     } else {

@@ -1,13 +1,15 @@
 //! Addresses of IPSD: chains of parts, such as `/ip4/10.0.0.7/tcp/8000/dswarm-line/dswarm/ID/brain`.
 //!
-//! An address is checked once, when it is read: each part that begins with a keyword of IPSD (`ip4`, `ip6`, `dns`, `dns4`,
-//! `dns6`, `ipfs-pubsub`, `ipfs`, `dswarm`, `cli`) has to be whole and right, with numbers, IP addresses, names and CIDs
-//! in their one usual spelling, so that equal addresses are equal texts. What begins with anything else is taken as it
-//! is, up to the end ([`Part::Other`]): a chain is understood piece by piece along the way, and a node must be able to
-//! hand on what only a newer one at its end knows.
+//! An address is checked once, when it is parsed. Each part that begins with a keyword of IPSD (`ip4`, `ip6`, `dns`,
+//! `dns4`, `dns6`, `ipfs-pubsub`, `ipfs`, `dswarm`, `cli`) has to be complete and valid. Numbers, IP addresses, names
+//! and CIDs have to be in their one usual spelling, so that equal addresses are equal texts.
 //!
-//! Texts that only name a queue or are to match one, such as IPSD's examples `/irc/*/chan/b` and `/dswarm/X/brain`, need
-//! no meaning: those are [`Segments`].
+//! A part that begins with another word is accepted unchanged, up to the end of the address ([`Part::Other`]). The
+//! nodes along a chain interpret it part by part. So a node must be able to forward parts that only a newer node at the
+//! end understands.
+//!
+//! Texts that only name a queue, or that are to match one, need no meaning, such as IPSD's examples `/irc/*/chan/b` and
+//! `/dswarm/X/brain`. Such texts are [`Segments`].
 
 mod chain;
 mod error;

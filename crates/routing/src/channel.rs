@@ -1,4 +1,4 @@
-//! What passes between those who decide (the brain) and those who carry out (the channels).
+//! Events and commands between the brain, which decides, and the channels, which send and receive.
 
 use crate::{Address, Envelope};
 use serde::{Deserialize, Serialize};
@@ -6,82 +6,85 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use telemetry::FaultReport;
 
-/// One channel, from up to down; a number is never given twice in one process.
+/// Identifier of one channel from its `Up` to its `Down`; never reused within one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChannelId(pub u64);
 
-/// What kind of channel it is.
+/// Kind of a channel.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "there are few channels")]
 pub enum Medium {
-    /// One network: whatever is said is heard by all on it, or lost.
+    /// A network on which all hosts receive a line, unless it gets lost.
     Broadcast {
-        /// What people know it by.
+        /// Name of the channel, for display.
         name: String,
-        /// Its own address, such as `/ip4/10.77.0.255/udp/1240/dswarm-line`: what is addressed onwards from there is said on it.
+        /// Address of the channel itself, such as `/ip4/10.77.0.255/udp/1240/dswarm-line`. Lines to addresses that
+        /// begin with it are sent on the channel.
         at: Option<Address>,
-        /// Where this node takes line connections on that network; told to others so that they can ask for more.
+        /// Address at which this node accepts line connections on that network. It is sent to peers, so that they can
+        /// ask for more records.
         line: Option<Address>,
-        /// Its limits.
+        /// Limits of the channel.
         capacity: Capacity,
     },
-    /// A connection with one peer; nothing is lost on it while it is up.
+    /// A connection with one peer. No line is lost while it is up.
     Link {
-        /// Whom this node asked to be connected with; `None` when the other side came to it.
+        /// Address that this node dialled; `None` if the peer opened the link.
         dialled: Option<SocketAddr>,
-        /// Whether it is to last: a peer that somebody chose, and not one that was only dialled for a comparison.
+        /// Whether the link is to last: its peer was chosen, and not only dialled for a comparison.
         is_kept: bool,
     },
 }
 
-/// The limits of a network for one node, and the intervals that suit it.
+/// Limits of a channel for one node, and the intervals that suit it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Capacity {
-    /// Who hears what is said.
+    /// Which peers receive a line.
     pub reach: Reach,
-    /// What a byte costs there, compared with other channels: of several channels to a peer the cheapest is taken.
+    /// Cost of a byte relative to other channels. Of several channels to a peer, the cheapest is used.
     pub cost: u8,
-    /// Records are said together as long as their line is no longer than this many bytes: what fits into one packet.
+    /// Maximum size, in bytes, of a line with several records: as much as fits into one packet.
     pub mtu: usize,
-    /// Bytes of lines.
+    /// Rate limit for bytes of lines.
     pub bytes: Allowance,
-    /// Lines, or their pieces.
+    /// Rate limit for lines, or their fragments.
     pub lines: Allowance,
-    /// The longest line that travels whole, in bytes; a longer one travels in pieces, each of which counts.
+    /// Maximum size, in bytes, of a line that is sent whole. A longer line is sent in fragments, each of which counts
+    /// as a line.
     pub whole: usize,
-    /// The bytes of such a piece.
+    /// Size of such a fragment, in bytes.
     pub piece: usize,
-    /// The shortest and the longest interval of the beacons on it (see RFC 6206).
+    /// Minimum and maximum interval between beacons (see the Trickle algorithm, RFC 6206).
     pub beacons: (Duration, Duration),
-    /// How long a line may take to all that hear it, and an answer to come back.
+    /// Maximum time for a line to reach all peers and for an answer to come back.
     pub round_trip: Duration,
-    /// Whether what is said may get lost on the way to some, so that saying it more than once is worth its bytes.
+    /// Whether a line may fail to reach some peers, so that it is worth its bytes to send it more than once.
     pub is_lossy: bool,
 }
 
-/// Who hears what is said on a channel.
+/// Which peers receive the lines of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reach {
-    /// One peer.
+    /// A single peer.
     Peer,
-    /// All on a local network.
+    /// All peers on a local network.
     Lan,
-    /// Whoever is there, anywhere.
+    /// All peers on the channel, anywhere in the world.
     World,
 }
 
-/// So much at once, and so much in the long run.
+/// A rate limit: a maximum burst and a long-term rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Allowance {
-    /// At once.
+    /// Maximum amount at once.
     pub burst: u32,
-    /// In the long run, a minute.
+    /// Long-term rate per minute.
     pub per_minute: u32,
 }
 
 impl Capacity {
-    /// A local network: 250 kB a second, in bursts of 100 datagrams.
+    /// A local network: 250 kB per second, in bursts of 100 datagrams.
     pub const LAN: Self = Self {
         reach: Reach::Lan,
         cost: 1,
@@ -95,7 +98,7 @@ impl Capacity {
         is_lossy: true,
     };
 
-    /// One peer by UDP, because broadcasts do not reach it.
+    /// One peer over UDP, because broadcasts do not reach it.
     pub const UNICAST: Self = Self {
         reach: Reach::Peer,
         cost: 2,
@@ -104,7 +107,7 @@ impl Capacity {
         ..Self::LAN
     };
 
-    /// A connection with one peer that is to last.
+    /// A lasting connection with one peer.
     pub const LINK: Self = Self {
         cost: 3,
         mtu: 8 * 1024,
@@ -115,7 +118,7 @@ impl Capacity {
         ..Self::UNICAST
     };
 
-    /// A mesh over the internet, in which each line is passed on many times.
+    /// A mesh over the internet, in which each line is forwarded many times.
     pub const MESH: Self = Self {
         reach: Reach::World,
         cost: 5,
@@ -127,13 +130,13 @@ impl Capacity {
         ..Self::LINK
     };
 
-    /// A channel of an IRC server: a line every two seconds, of 300 bytes, or 150 of a longer one.
+    /// A channel on an IRC server: one line of up to 300 bytes every two seconds, or 150 bytes of a longer line.
     pub const IRC: Self = Self {
         reach: Reach::World,
         cost: 20,
         mtu: 1500,
         bytes: Allowance { burst: 3000, per_minute: 9000 },
-        // Two a minute are left for what IRC itself wants answered.
+        // Leaves two lines per minute for answers that IRC itself requires.
         lines: Allowance { burst: 20, per_minute: 28 },
         whole: 300,
         piece: 150,
@@ -142,110 +145,110 @@ impl Capacity {
         is_lossy: false,
     };
 
-    /// The same where lines are sealed and written as text, which makes them longer by a third and some.
+    /// Returns the capacity for lines that are sealed and encoded as text, which makes them over a third longer.
     #[must_use]
     pub fn sealed_as_text(self) -> Self {
         let fits = |bytes: usize| if bytes == usize::MAX { bytes } else { bytes * 3 / 4 - 42 };
         Self { whole: fits(self.whole), piece: self.piece * 3 / 4 - 12, mtu: self.mtu * 2 / 3, ..self }
     }
 
-    /// Into how many pieces a line of so many bytes is cut.
+    /// Returns the number of fragments of a line of this many bytes.
     pub fn pieces(&self, bytes: usize) -> u32 {
         let pieces = if bytes <= self.whole { 1 } else { bytes.div_ceil(self.piece) };
         u32::try_from(pieces).unwrap_or(u32::MAX)
     }
 }
 
-/// Who hears what is sent.
+/// The receivers of a line on a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// Everybody on the channel.
+    /// All peers on the channel.
     All,
-    /// One host of a broadcast channel.
+    /// One host on a broadcast channel.
     Host(SocketAddr),
 }
 
-/// Something that happened on a channel.
+/// An event on a channel.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "nearly all events are of the large one, and none is kept")]
 pub enum ChannelEvent {
-    /// A channel can be used from now on.
+    /// A channel has come up.
     Up {
-        /// Its number.
+        /// Identifier of the channel.
         channel: ChannelId,
-        /// Its kind.
+        /// Kind of the channel.
         medium: Medium,
     },
-    /// The other side of a link is a program on this computer: it connected from a loopback address.
+    /// The peer of a link is a program on this computer: it connected from a loopback address.
     Local {
-        /// The link.
+        /// Identifier of the link.
         channel: ChannelId,
     },
-    /// A channel is gone.
+    /// A channel has gone down.
     Down {
-        /// Its number.
+        /// Identifier of the channel.
         channel: ChannelId,
     },
-    /// The other side of a link will say no more, but still listens for what it asked.
+    /// The peer of a link sends no more lines, but still waits for answers.
     Ended {
-        /// Which.
+        /// Identifier of the link.
         channel: ChannelId,
     },
     /// Something that should work does not, or works again.
     Trouble {
-        /// The name of a channel, or of what would be one.
+        /// Name of a channel, or of something that would be one.
         name: String,
-        /// The fault; `None` once it works.
+        /// The fault; `None` once everything works.
         fault: Option<FaultReport>,
     },
-    /// An attempt to connect came to nothing.
+    /// An attempt to connect has failed.
     ConnectFailed {
-        /// With whom.
+        /// Address that was dialled.
         address: SocketAddr,
     },
-    /// A line came.
+    /// A line was received.
     Received {
-        /// By which channel.
+        /// Channel on which the line arrived.
         channel: ChannelId,
-        /// From which host, on a broadcast channel that tells.
+        /// Host that sent the line, on a broadcast channel that reveals it.
         source: Option<SocketAddr>,
-        /// The line.
+        /// The decoded line.
         envelope: Envelope,
-        /// How many bytes it had.
+        /// Size of the line in bytes.
         bytes: usize,
     },
-    /// Something came that is no line.
+    /// Something was received that is not a valid line.
     Malformed {
-        /// By which channel.
+        /// Channel on which it arrived.
         channel: ChannelId,
     },
-    /// A link has sent everything that it was given.
+    /// A link has sent all lines that were queued for it.
     Drained {
-        /// Which.
+        /// Identifier of the link.
         channel: ChannelId,
     },
 }
 
-/// Something to do on a channel.
+/// A command for the channels.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ChannelCommand {
-    /// Send a line.
+    /// Sends a line.
     Send {
-        /// By which channel.
+        /// Channel on which to send.
         channel: ChannelId,
-        /// To whom on it.
+        /// Receivers on that channel.
         target: Target,
         /// The line, as [`Envelope::encode`] writes it.
         line: String,
     },
-    /// Open a link to a peer's line port; answered by `Up` or `ConnectFailed`.
+    /// Opens a link to a peer's line port. The answer is `Up` or `ConnectFailed`.
     Connect {
-        /// Where.
+        /// Address to dial.
         address: SocketAddr,
     },
-    /// Close a link, once what it was given is sent.
+    /// Closes a link after all queued lines are sent.
     Close {
-        /// Which.
+        /// Identifier of the link.
         channel: ChannelId,
     },
 }

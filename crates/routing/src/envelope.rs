@@ -1,49 +1,53 @@
-//! The envelope, one JSON object a line: from, to, payload, and the keys that dt-swarm adds to IPSD's.
+//! The envelope: one JSON object per line, with the keys `from`, `to` and `payload`, and the keys that dt-swarm adds to
+//! those of IPSD.
 //!
-//! A reader of the original ignores keys that it does not know, so everything added here is optional:
-//! `signatures` (who vouches for the payload, see [`dcache::Signature`]), `status` (in a pong: how the one who answers is
-//! doing), what the comparing of nodes needs: `beacon`, `repair` and `records`, and `hops`, which bounds passing on.
+//! The original implementation ignores unknown keys, so all keys added here are optional:
+//!
+//! - `signatures`: signatures of the payload, see [`dcache::Signature`].
+//! - `status`: the status of the daemon that sends a pong.
+//! - `beacon`, `repair` and `records`: the comparison of two nodes' records.
+//! - `hops`: limits how often a line is forwarded.
 
 use crate::{Address, Beacon, Carried, MAX_RECORDS, Repair, Status};
 use dcache::{Record, Signature};
 use serde::{Deserialize, Serialize};
 
-/// The most bytes of a line, its end not counted. The largest record fits several times.
+/// Maximum number of bytes of a line, without its line end. The largest record fits several times.
 pub const MAX_LINE_BYTES: usize = 16 * 1024;
-/// The most signatures that one envelope carries.
+/// Maximum number of signatures in one envelope.
 pub const MAX_SIGNATURES: usize = 8;
 
-/// More than most lines have besides their payload, so that their text need not grow while it is written.
+/// Initial capacity for a line, in addition to its payload. Most lines need less, so their buffer does not grow.
 const USUAL_LINE_BYTES: usize = 512;
 
 /// One line of the protocol.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Envelope {
-    /// Who sends it; where an answer goes.
+    /// Address of the sender, to which answers go.
     pub from: Address,
-    /// Where it goes.
+    /// Address of the receiver.
     pub to: Address,
-    /// A message, as JSON text: see [`crate::Message`].
+    /// A message as JSON text; see [`crate::Message`].
     pub payload: String,
-    /// Free words for people who watch.
+    /// Free text for people who watch the traffic.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
-    /// Who vouches for the payload.
+    /// Signatures of the payload.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub signatures: Vec<Signature>,
-    /// How the sender is doing, in a pong.
+    /// Status of the sender, in a pong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<Status>,
-    /// What the sender holds, in short.
+    /// Summary of the records that the sender holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beacon: Option<Beacon>,
     /// A step of a comparison with the sender.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repair: Option<Repair>,
-    /// More records than the one that `payload` may be.
+    /// Further records, besides the one in `payload`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub records: Vec<Carried>,
-    /// How many times it was passed on for somebody else.
+    /// Number of times that the line was forwarded.
     #[serde(default, skip_serializing_if = "is_none")]
     pub hops: u8,
 }
@@ -53,10 +57,10 @@ fn is_none(hops: &u8) -> bool {
     *hops == 0
 }
 
-/// Why bytes are no line.
+/// Error for bytes that are not a valid line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LineError {
-    /// Over the bound; not looked at.
+    /// Longer than the maximum; not parsed.
     #[error("a line has at most {MAX_LINE_BYTES} bytes, not {0}")]
     Length(usize),
     /// Not UTF-8, not JSON, or not an envelope.
@@ -71,7 +75,7 @@ pub enum LineError {
 }
 
 impl Envelope {
-    /// An envelope with nothing but a payload.
+    /// Returns an envelope with only a payload.
     pub fn new(from: Address, to: Address, payload: String) -> Self {
         Self {
             from,
@@ -87,21 +91,21 @@ impl Envelope {
         }
     }
 
-    /// A record on its way.
+    /// Returns an envelope that carries a record.
     pub fn record(from: Address, to: Address, record: &Record) -> Self {
         let payload = record.statement().payload().into_owned();
         Self { signatures: vec![*record.signature()], ..Self::new(from, to, payload) }
     }
 
-    /// Reads one line, given without its end.
+    /// Parses one line, given without its line end.
     ///
     /// # Errors
-    /// When it is too long, not JSON in UTF-8, or not an envelope.
+    /// When the line is too long, not JSON in UTF-8, or not an envelope.
     pub fn decode(line: &[u8]) -> Result<Self, LineError> {
         if line.len() > MAX_LINE_BYTES {
             return Err(LineError::Length(line.len()));
         }
-        // Checked once for the whole line, it is faster than for each text in it.
+        // Checking the whole line once is faster than checking each text in it.
         let text = std::str::from_utf8(line).map_err(|error| LineError::Shape(error.to_string()))?;
         let envelope: Self =
             serde_json::from_str(text).map_err(|error| LineError::Shape(error.to_string()))?;
@@ -112,7 +116,7 @@ impl Envelope {
         }
     }
 
-    /// The line, without its end. JSON escapes line ends inside texts, so it is always one.
+    /// Encodes the line, without its line end. JSON escapes line ends inside texts, so the result is always one line.
     #[expect(clippy::expect_used, reason = "structs of texts and numbers always have a JSON form")]
     pub fn encode(&self) -> String {
         let mut line = Vec::with_capacity(USUAL_LINE_BYTES + self.payload.len());
@@ -136,14 +140,14 @@ mod tests {
     }
 
     #[test]
-    fn is_one_line_that_reads_back() {
+    fn an_envelope_is_one_line_that_reads_back() {
         let line = example().encode();
         assert!(!line.contains('\n'));
         assert_eq!(Envelope::decode(line.as_bytes()), Ok(example()));
     }
 
     #[test]
-    fn reads_an_original_line_and_ignores_unknown_keys() {
+    fn an_original_line_is_read_and_unknown_keys_are_ignored() {
         let line = r#"{"from":"/a","to":"/b","payload":"{}","comment":"hi","later":[1,{"x":2}]}"#;
         let envelope = Envelope::decode(line.as_bytes()).unwrap();
         assert_eq!(envelope.comment.as_deref(), Some("hi"));
@@ -151,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_lines_are_refused() {
+    fn malformed_lines_are_refused() {
         let mut crowded = example();
         crowded.signatures = vec![crowded.signatures[0]; MAX_SIGNATURES + 1];
         for line in [

@@ -1,8 +1,8 @@
-//! Lines that are too long for IRC travel in fragments (IPSD).
+//! Fragments, in which lines travel that are too long for IRC (IPSD).
 //!
-//! A fragment is `{"fragment": i, "n": N, "sha256_base58": H, "chunk_base58": C}`: `i` counts from 0, as in the original,
-//! `H` is the hash of the whole line, and `C` holds at most [`FRAGMENT_BYTES`] of its bytes. They may come in any order,
-//! and more than once.
+//! A fragment is `{"fragment": i, "n": N, "sha256_base58": H, "chunk_base58": C}`. `i` counts from 0, as in the
+//! original implementation, `H` is the hash of the whole line, and `C` contains at most [`FRAGMENT_BYTES`] of its
+//! bytes. Fragments may arrive in any order, and more than once.
 
 use crate::MAX_LINE_BYTES;
 use dcache::Digest;
@@ -12,20 +12,20 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The longest line that travels whole.
+/// Maximum number of bytes of a line that is sent whole.
 pub const MAX_WHOLE_BYTES: usize = 300;
-/// The most bytes of a line in one fragment.
+/// Maximum number of bytes of a line in one fragment.
 pub const FRAGMENT_BYTES: usize = 150;
-/// The most fragments of one line.
+/// Maximum number of fragments of one line.
 pub const MAX_FRAGMENTS: usize = MAX_LINE_BYTES.div_ceil(FRAGMENT_BYTES);
-/// The most lines of one sender that are incomplete at a time.
+/// Maximum number of incomplete lines of one sender.
 pub const MAX_PARTIAL_OF_SENDER: usize = 4;
-/// The most incomplete lines.
+/// Maximum number of incomplete lines of all senders.
 pub const MAX_PARTIAL: usize = 256;
-/// The most bytes of incomplete lines.
+/// Maximum number of bytes of all incomplete lines.
 pub const MAX_PARTIAL_BYTES: usize = 1024 * 1024;
 
-/// The JSON of a fragment.
+/// The JSON format of a fragment.
 #[derive(Serialize, Deserialize)]
 struct Shape<'a> {
     fragment: usize,
@@ -36,42 +36,42 @@ struct Shape<'a> {
     chunk_base58: Cow<'a, str>,
 }
 
-/// Only the key by which a fragment is told from a line.
+/// Only the key that distinguishes a fragment from a line.
 #[derive(Deserialize)]
 struct Probe {
     fragment: Option<IgnoredAny>,
 }
 
-/// Why a fragment was not taken.
+/// Reason why a fragment was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FragmentError {
-    /// Not the shape of a fragment.
+    /// Not in the format of a fragment.
     #[error("not a fragment: {0}")]
     Shape(String),
-    /// There can be no such fragment.
-    #[error("fragment {fragment} of {n}: a line has at most {MAX_FRAGMENTS}, counted from 0")]
+    /// The numbers are out of range.
+    #[error("fragment {fragment} of {n}: a line has at most {MAX_FRAGMENTS} fragments, numbered from 0")]
     Number {
-        /// Its number.
+        /// Number of the fragment.
         fragment: usize,
-        /// Of how many.
+        /// Announced number of fragments.
         n: usize,
     },
-    /// Not base58, empty or too long.
+    /// Not base58, empty, or too long.
     #[error("a chunk is 1 to {FRAGMENT_BYTES} bytes in base58")]
     Chunk,
     /// Too many lines are incomplete.
-    #[error("too many lines are incomplete at a time")]
+    #[error("too many lines are incomplete")]
     Full,
-    /// All fragments are there, but they are not what was announced; or what is announced is no hash.
-    #[error("the fragments do not make the line with the SHA-256 that they tell")]
+    /// All fragments have arrived, but their hash differs from the announced one; or the announced text is not a hash.
+    #[error("the fragments do not have the SHA-256 hash that they announce")]
     Hash,
-    /// They are what was announced, but no text, or too much.
-    #[error("the fragments make no line")]
+    /// The fragments have the announced hash, but are not a text or exceed the maximum length of a line.
+    #[error("the fragments do not form a line")]
     Line,
 }
 
-/// What is sent for a line: itself, or its fragments when it is too long. A line of more than [`MAX_LINE_BYTES`] makes
-/// fragments that nobody takes.
+/// Returns the texts to send for a line: the line itself or, if it is too long, its fragments. A line of more than
+/// [`MAX_LINE_BYTES`] results in fragments that every receiver refuses.
 pub fn fragments(line: &str) -> Vec<String> {
     if line.len() <= MAX_WHOLE_BYTES {
         return vec![line.to_owned()];
@@ -91,7 +91,7 @@ fn text(shape: &Shape<'_>) -> String {
     serde_json::to_string(shape).expect("a fragment has a JSON form")
 }
 
-/// A fragment, read.
+/// A parsed fragment.
 struct Fragment {
     number: usize,
     n: usize,
@@ -100,7 +100,7 @@ struct Fragment {
 }
 
 impl Fragment {
-    /// `None` when the text is none, but perhaps a line.
+    /// Parses a fragment. Returns `None` if the text is not a fragment, but perhaps a line.
     fn parse(text: &str) -> Result<Option<Self>, FragmentError> {
         let probe = serde_json::from_str::<Probe>(text).ok().and_then(|probe| probe.fragment);
         if probe.is_none() {
@@ -116,7 +116,7 @@ impl Fragment {
     }
 }
 
-// Neither decodes more than it has room for, however long the text is.
+// Neither function decodes more bytes than fit into its buffer, however long the text is.
 fn chunk(base58: &str) -> Result<Vec<u8>, FragmentError> {
     let mut bytes = [0; FRAGMENT_BYTES];
     match bs58::decode(base58).onto(&mut bytes[..]) {
@@ -139,7 +139,7 @@ struct Partial {
     hash: [u8; 32],
     chunks: Vec<Option<Vec<u8>>>,
     missing: usize,
-    /// When something new of it came last.
+    /// When a new fragment of the line last arrived.
     changed: Duration,
 }
 
@@ -149,21 +149,22 @@ impl Partial {
         Self { hash: fragment.hash, chunks, missing: fragment.n, changed: now }
     }
 
-    /// Fragments that tell another number of them are of another line, so that they spoil nothing.
+    /// Returns whether a fragment belongs to this line. Fragments with another `n` belong to another line, so that they
+    /// do no harm.
     fn is_of(&self, fragment: &Fragment) -> bool {
         (self.hash, self.chunks.len()) == (fragment.hash, fragment.n)
     }
 
-    /// Keeps the first chunk that came for a number.
+    /// Stores a chunk, unless one with the same number has arrived before.
     fn put(&mut self, fragment: Fragment, now: Duration) {
-        // The number is below n, which the chunks are.
+        // The number is less than `n`, which is the number of chunks.
         let Some(place @ None) = self.chunks.get_mut(fragment.number) else { return };
         *place = Some(fragment.chunk);
         self.missing -= 1;
         self.changed = now;
     }
 
-    /// The most that it will hold: what a sender announces counts, not what came.
+    /// Returns the maximum size of the line. Counts what the sender announced, not what has arrived.
     fn bytes(&self) -> usize {
         self.chunks.len() * FRAGMENT_BYTES
     }
@@ -180,9 +181,9 @@ impl Partial {
     }
 }
 
-/// Puts lines together again. Senders are told apart by what the caller knows them by; of each a few lines may be
-/// incomplete, and when it begins more, its own oldest goes. When there are too many of all, new ones are refused: nobody
-/// displaces what another has begun.
+/// Reassembles lines from fragments. Senders are distinguished by the key that the caller gives. Each sender may have a
+/// few incomplete lines; when it starts another one, its own oldest line is evicted. When there are too many incomplete
+/// lines overall, new ones are refused. So no sender can displace the lines of another.
 #[derive(Debug)]
 pub struct Assembler<Sender> {
     patience: Duration,
@@ -190,16 +191,16 @@ pub struct Assembler<Sender> {
 }
 
 impl<Sender: Ord> Assembler<Sender> {
-    /// Gives up lines of which nothing new has come for longer than `patience`.
+    /// Returns an assembler that drops a line when no new fragment of it has arrived for longer than `patience`.
     pub fn new(patience: Duration) -> Self {
         Self { patience, senders: BTreeMap::new() }
     }
 
-    /// Takes what came from a sender: a fragment, or a line that is whole. Gives the line that is complete now. Times are
-    /// what has passed since the start.
+    /// Handles a text from a sender: a fragment, or a whole line. Returns the line that is now complete, if any. Times
+    /// count from the start of the process.
     ///
     /// # Errors
-    /// When it is a fragment that cannot be used; and when it is the last one of a line that is not as it should be.
+    /// When the text is an unusable fragment, or the last fragment of a line that proves invalid.
     pub fn take(
         &mut self,
         now: Duration,
@@ -213,7 +214,7 @@ impl<Sender: Ord> Assembler<Sender> {
         }
     }
 
-    /// Drops what has waited too long.
+    /// Drops the lines that have waited too long.
     pub fn age_out(&mut self, now: Duration) {
         let patience = self.patience;
         self.senders.retain(|_, partials| {
@@ -222,7 +223,7 @@ impl<Sender: Ord> Assembler<Sender> {
         });
     }
 
-    /// How many lines are incomplete.
+    /// Returns the number of incomplete lines.
     pub fn partial(&self) -> usize {
         self.senders.values().map(Vec::len).sum()
     }
@@ -249,7 +250,7 @@ impl<Sender: Ord> Assembler<Sender> {
         own.swap_remove(place).line().map(Some)
     }
 
-    /// Room for one more line of a sender, of so many fragments.
+    /// Makes room for one more line of a sender, with `n` fragments.
     fn make_room(&mut self, sender: &Sender, n: usize) -> Result<(), FragmentError> {
         if let Some(own) = self.senders.get_mut(sender).filter(|own| own.len() >= MAX_PARTIAL_OF_SENDER) {
             let oldest = own.iter().enumerate().min_by_key(|(_, partial)| partial.changed);

@@ -1,8 +1,9 @@
-//! How peers write to each other: addresses, envelopes and the line protocol `dswarm-line`.
+//! The line protocol `dswarm-line` of the Inter-Planetary Swarm of Duckiebots (IPSD): addresses, routes, envelopes and
+//! messages.
 //!
-//! A line is one JSON object, the [`Envelope`]; its `payload` is itself a JSON text, a [`Message`]. Between
-//! those who decide what to say and those who carry it out pass [`ChannelEvent`]s and [`ChannelCommand`]s. This crate is
-//! pure: it turns bytes into types that cannot be wrong, and back.
+//! A line is one JSON object, the [`Envelope`]. Its `payload` is itself a JSON text, a [`Message`]. The brain decides
+//! which lines are sent and the channels send them; between them pass [`ChannelEvent`]s and [`ChannelCommand`]s. This
+//! crate is pure. It converts bytes to types that allow only valid values, and back.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod address;

@@ -1,54 +1,55 @@
-//! What a payload says: the message shapes of IPSD. Unknown keys are an error here.
+//! The payloads of envelopes: the message formats of IPSD. Unknown keys are an error here.
 
 use dcache::{Pattern, PatternError, Statement, StatementError, Validity};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
-/// The most patterns in one request. Those of this project's programs have five at most.
+/// Maximum number of patterns in one request. The programs of this project use at most five.
 pub const MAX_PATTERNS: usize = 8;
 
-/// A payload, read.
+/// A parsed payload.
 #[derive(Clone, Debug)]
 pub enum Message {
-    /// `propose` or `dismiss`: a record, once a signature of the envelope fits.
+    /// `propose` or `dismiss`: a statement, which becomes a record once a signature of the envelope is verified.
     Statement(Statement),
-    /// `req`: every live record whose bucket matches, please, then a pong.
+    /// `req`: asks for every live record whose bucket matches, followed by a pong.
     Request {
-        /// Globs over `/bucket/path`.
+        /// Glob patterns that match `/bucket/path`.
         patterns: PatternTexts,
-        /// When an answer is of use.
+        /// Period in which an answer is useful.
         validity: Validity,
     },
-    /// `ping`: are you there?
+    /// `ping`: asks whether the receiver is alive.
     Ping {
-        /// When an answer is of use.
+        /// Period in which an answer is useful.
         validity: Validity,
     },
-    /// `pong`: I am; also the end of the answer to a `req`.
+    /// `pong`: answers a `ping`, and ends the answer to a `req`.
     Pong {
-        /// When this is of use.
+        /// Period in which the pong is useful.
         validity: Validity,
     },
-    /// `command`: an order. None is obeyed that comes over a channel.
+    /// `command`: an order. Commands that arrive over a channel are never obeyed.
     Command {
-        /// Its name.
+        /// Name of the command.
         command: String,
     },
-    /// `signature`: the original's separate vouching message, which proves nothing. Read, counted, ignored.
+    /// `signature`: the separate signature message of the original implementation, which proves nothing. It is parsed
+    /// and counted, but ignored.
     Signature,
 }
 
-/// The patterns of a request, not looked at yet: where no records follow, nobody needs them.
+/// The patterns of a request, not parsed yet: a node that sends no records does not need them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PatternTexts(Vec<String>);
 
 impl PatternTexts {
-    /// Reads the patterns.
+    /// Parses the patterns.
     ///
     /// # Errors
-    /// When they are too many, or one of them is no glob.
+    /// When there are too many patterns, or one of them is not a valid glob.
     pub fn read(&self) -> Result<Vec<Pattern>, MessageError> {
         if self.0.len() > MAX_PATTERNS {
             return Err(MessageError::Patterns(self.0.len()));
@@ -57,19 +58,19 @@ impl PatternTexts {
     }
 }
 
-/// Why a payload is no message.
+/// Error for a payload that is not a valid message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MessageError {
-    /// No JSON object with an `mtype`, or not the shape that its `mtype` has.
+    /// Not a JSON object with an `mtype`, or not in the format of its `mtype`.
     #[error("not a message: {0}")]
     Shape(String),
-    /// A record that cannot be.
+    /// An invalid proposal or dismissal.
     #[error(transparent)]
     Statement(#[from] StatementError),
-    /// A request whose patterns cannot be.
-    #[error("pattern: {0}")]
+    /// A request with an invalid pattern.
+    #[error("invalid pattern: {0}")]
     Pattern(#[from] PatternError),
-    /// A request for too much at once.
+    /// A request with too many patterns.
     #[error("a request has at most {MAX_PATTERNS} patterns, not {0}")]
     Patterns(usize),
 }
@@ -80,14 +81,14 @@ impl From<serde_json::Error> for MessageError {
     }
 }
 
-/// Only the key that says which shape the rest has.
+/// Only the key that determines the format of the rest.
 #[derive(Deserialize)]
 struct Kind<'a> {
     #[serde(borrow)]
     mtype: Cow<'a, str>,
 }
 
-/// The shapes but those of records, which `dcache` reads.
+/// The common format of `ping` and `pong`. The formats of records are parsed in `dcache`.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Plain {
@@ -124,12 +125,12 @@ struct Vouching {
 }
 
 impl Message {
-    /// Reads a payload. Its length is bounded by the line's and, for records, by `dcache`.
+    /// Parses a payload. The limit of the line bounds its length, and for records `dcache` has a lower limit.
     ///
     /// # Errors
-    /// When it is of no shape that IPSD knows, or a part is out of its bounds.
+    /// When the payload has no format of IPSD, or a part exceeds its limits.
     pub fn parse(payload: &str) -> Result<Self, MessageError> {
-        // Nearly all are, and those who write them begin with this key: no need to look for it first.
+        // Nearly all payloads are records whose text begins with this key, so there is no need to search for it first.
         if [r#"{"mtype":"propose","#, r#"{"mtype":"dismiss","#].iter().any(|begin| payload.starts_with(begin))
         {
             return Ok(Self::Statement(Statement::parse(payload)?));
@@ -151,17 +152,17 @@ impl Message {
         }
     }
 
-    /// The text of a `ping` of use for `validity`.
+    /// Returns the text of a `ping` that is useful for `validity`.
     pub fn ping(validity: Validity) -> String {
         plain("ping", validity)
     }
 
-    /// The text of a `pong` of use for `validity`.
+    /// Returns the text of a `pong` that is useful for `validity`.
     pub fn pong(validity: Validity) -> String {
         plain("pong", validity)
     }
 
-    /// The text of a `req` for buckets that match one of `patterns`.
+    /// Returns the text of a `req` for buckets that match one of `patterns`.
     pub fn req(patterns: &[&str], validity: Validity) -> String {
         let patterns = PatternTexts(patterns.iter().map(|&pattern| pattern.to_owned()).collect());
         text(&Request { mtype: "req".to_owned(), patterns, validity })
@@ -177,7 +178,7 @@ fn text(shape: &impl Serialize) -> String {
     serde_json::to_string(shape).expect("a struct of texts and numbers has a JSON form")
 }
 
-/// The beginning of a stranger's text, for an error that somebody will read.
+/// Returns the beginning of a remote text, short enough for an error message.
 fn truncated(text: &str) -> String {
     text.chars().take(20).collect()
 }
@@ -212,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ipsd_does_not_know_is_an_error() {
+    fn messages_unknown_to_ipsd_are_an_error() {
         for wrong in [
             "null".to_owned(),
             r#"{"mtype":"hello"}"#.to_owned(),

@@ -1,4 +1,5 @@
-//! What peers tell each other to find out what is missing, as keys of an envelope (the brain's ALGORITHM.md has the protocol).
+//! Envelope keys by which peers find out which records are missing. The protocol is described in the brain's
+//! `ALGORITHM.md`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,22 +8,22 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sketch::Symbol;
 use std::borrow::Cow;
 
-/// The most symbols in one line.
+/// Maximum number of symbols in one line.
 pub const MAX_SYMBOLS: usize = 640;
-/// The most identifiers in one line.
+/// Maximum number of record identifiers in one line.
 pub const MAX_WANTED: usize = 1024;
-/// The most records in one line.
+/// Maximum number of records in one line.
 pub const MAX_RECORDS: usize = 32;
-/// The largest salt: exact in every JSON reader.
+/// Largest salt. Every JSON reader can represent it exactly.
 pub const MAX_SALT: u64 = (1 << 53) - 1;
 
-/// Envelope key `beacon`: what the sender holds, in short.
+/// Envelope key `beacon`: a summary of the records that the sender holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "BeaconText", into = "BeaconText")]
 pub struct Beacon {
-    /// Only what is still to be remembered after it is compared.
+    /// Bound of the comparison. Only records that have to be remembered beyond this time are compared.
     pub bound: Time,
-    /// All of that.
+    /// Fingerprint of all records that are compared.
     pub fingerprint: Fingerprint,
 }
 
@@ -30,7 +31,7 @@ pub struct Beacon {
 struct BeaconText {
     bound: Time,
     count: u64,
-    /// 16 bytes, big-endian.
+    /// Base64url text of 16 bytes, big-endian.
     sum: String,
 }
 
@@ -58,32 +59,33 @@ fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Repair {
-    /// Symbols of what the sender holds beyond a bound.
+    /// Symbols of the records that the sender holds beyond a bound.
     Sketch(Sketch),
-    /// The symbols so far do not show the difference yet.
+    /// The symbols that have arrived so far do not yet reveal the difference.
     More {
-        /// Of which comparison.
+        /// Salt that identifies the comparison.
         salt: u64,
-        /// How many symbols have come.
+        /// Number of symbols that have arrived.
         have: u32,
     },
-    /// They do. What the other side lacks follows; and this is what the sender lacks.
+    /// The symbols reveal the difference. These are the records that the sender lacks; the records that the receiver
+    /// lacks follow.
     Want(Want),
 }
 
-/// Some of the symbols of a set.
+/// A range of the symbols of a set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sketch {
-    /// Only what is still to be remembered after it is compared.
+    /// Bound of the comparison. Only records that have to be remembered beyond this time are compared.
     pub bound: Time,
-    /// How many records that is.
+    /// Number of records that are compared.
     pub count: u64,
-    /// By which identifiers become numbers; names the comparison.
+    /// Salt for converting record identifiers to numbers. It also identifies the comparison.
     #[serde(deserialize_with = "salt")]
     pub salt: u64,
-    /// The place of the first symbol here in the sequence of all.
+    /// Index of the first of these symbols in the sequence of all symbols.
     pub first: u32,
-    /// The symbols, at most [`MAX_SYMBOLS`].
+    /// The symbols, at most [`MAX_SYMBOLS`] of them.
     #[serde(serialize_with = "write_symbols", deserialize_with = "read_symbols")]
     pub symbols: Vec<Symbol>,
 }
@@ -91,10 +93,10 @@ pub struct Sketch {
 /// Records that the sender lacks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Want {
-    /// The salt by which they are named.
+    /// Salt of the identifiers.
     #[serde(deserialize_with = "salt")]
     pub salt: u64,
-    /// Their salted identifiers, at most [`MAX_WANTED`].
+    /// Salted identifiers of the records, at most [`MAX_WANTED`] of them.
     #[serde(serialize_with = "write_numbers", deserialize_with = "read_numbers")]
     pub ids: Vec<u64>,
 }
@@ -104,19 +106,19 @@ fn salt<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     if salt <= MAX_SALT { Ok(salt) } else { Err(serde::de::Error::custom("a salt has at most 53 bits")) }
 }
 
-/// A text that need not be copied to be read.
+/// A text that can be read without copying it.
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// The bytes of a text in base64url, if they are at most `most`.
+/// Decodes a base64url text of at most `most` bytes.
 fn read_bytes<'de, D: Deserializer<'de>>(deserializer: D, most: usize) -> Result<Vec<u8>, D::Error> {
     use serde::de::Error as _;
     let Text(text) = Text::deserialize(deserializer)?;
     if text.len() > most.div_ceil(3) * 4 {
-        return Err(D::Error::custom("too many at once"));
+        return Err(D::Error::custom("too many entries in one line"));
     }
     let bytes = URL_SAFE_NO_PAD.decode(&*text).map_err(D::Error::custom)?;
-    if bytes.len() <= most { Ok(bytes) } else { Err(D::Error::custom("too many at once")) }
+    if bytes.len() <= most { Ok(bytes) } else { Err(D::Error::custom("too many entries in one line")) }
 }
 
 fn write_symbols<S: Serializer>(symbols: &[Symbol], serializer: S) -> Result<S::Ok, S::Error> {
@@ -125,7 +127,7 @@ fn write_symbols<S: Serializer>(symbols: &[Symbol], serializer: S) -> Result<S::
 
 fn read_symbols<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Symbol>, D::Error> {
     let bytes = read_bytes(deserializer, MAX_SYMBOLS * sketch::SYMBOL_BYTES)?;
-    sketch::from_bytes(&bytes).ok_or_else(|| serde::de::Error::custom("not whole symbols"))
+    sketch::from_bytes(&bytes).ok_or_else(|| serde::de::Error::custom("the last symbol is incomplete"))
 }
 
 fn write_numbers<S: Serializer>(numbers: &[u64], serializer: S) -> Result<S::Ok, S::Error> {
@@ -138,17 +140,17 @@ fn read_numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u64>, 
     let (numbers, rest) = bytes.as_chunks::<8>();
     match rest.is_empty() {
         true => Ok(numbers.iter().map(|number| u64::from_le_bytes(*number)).collect()),
-        false => Err(serde::de::Error::custom("not whole numbers")),
+        false => Err(serde::de::Error::custom("the last number is incomplete")),
     }
 }
 
-/// One of an envelope's `records`: several records in one line, when they are given to one peer, or said
-/// together with the one in `payload`.
+/// One entry of an envelope's `records`. A line carries several records when they are for one peer, or when they are
+/// sent together with the record in `payload`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Carried {
-    /// As the envelope's own.
+    /// Payload, as in the envelope itself.
     pub payload: String,
-    /// As the envelope's own.
+    /// Signature, as in the envelope itself.
     pub signature: Signature,
 }
 
@@ -159,7 +161,7 @@ impl From<&Record> for Carried {
 }
 
 impl Carried {
-    /// How many bytes it takes in a line.
+    /// Returns the number of bytes that the record takes in a line.
     pub fn encoded_length(&self) -> usize {
         // A struct of texts and numbers always has a JSON form.
         serde_json::to_string(self).map_or(usize::MAX, |text| text.len())
@@ -176,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_much_or_cut_is_refused() {
+    fn oversized_and_truncated_values_are_refused() {
         let sketch = |symbols: &str, salt: u64| {
             read::<Sketch>(&format!(
                 r#"{{"bound":1,"count":2,"salt":{salt},"first":0,"symbols":"{symbols}"}}"#
@@ -196,7 +198,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn steps_read_back(
+        fn steps_round_trip(
             items in prop::collection::vec(any::<u64>(), 0..50), bound in 0..1u64 << 40, salt in 0..=MAX_SALT,
             first: u32, count: u64, sum: u128,
         ) {

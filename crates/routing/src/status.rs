@@ -1,38 +1,40 @@
-//! The status of a daemon, with which it answers a ping.
+//! The status of a daemon, which it sends in answer to a ping.
 
 use crate::Reach;
 use dcache::Time;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The most channels that a status shows, and the most troubles.
+/// Maximum number of channels in a status, and of troubles.
 pub const MAX_CHANNELS: usize = 16;
 
-/// The status of a daemon. Everything is optional on the wire, so that versions can be mixed.
+/// The status of a daemon. All keys are optional on the wire, so that nodes of different versions understand each
+/// other.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Status {
-    /// The program's version.
+    /// Version of the program.
     pub version: String,
-    /// Its time of day.
+    /// Time of day on its clock.
     pub time: Time,
-    /// Seconds since it started.
+    /// Seconds since the daemon started.
     pub uptime: u64,
-    /// Number of records that it holds.
+    /// Number of records that the daemon holds.
     pub records: u64,
-    /// Counts since it started, by the names of their metrics. Readers accept any name: versions and services differ.
+    /// Counts since the daemon started, by the names of their metrics. Readers accept any name, because versions and
+    /// services differ.
     pub counters: BTreeMap<String, u64>,
-    /// Its channels, at most [`MAX_CHANNELS`]. One entry sums up links for questions and comparisons, and channels beyond
-    /// that number.
+    /// Channels of the daemon, at most [`MAX_CHANNELS`]. One entry sums up the links for questions and comparisons, and
+    /// the channels beyond that number.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub channels: Vec<ChannelStatus>,
-    /// What should work and does not, at most [`MAX_CHANNELS`].
+    /// Faults of the daemon, at most [`MAX_CHANNELS`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub troubles: Vec<Trouble>,
-    /// How its records compare with those of its peers.
+    /// Comparison of its records with those of its peers.
     #[serde(rename = "standing", skip_serializing_if = "Option::is_none")]
     pub sync: Option<SyncStatus>,
-    /// Absolute path of its control socket. Only programs on the same computer are told.
+    /// Absolute path of the daemon's control socket. Sent only to programs on the same computer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub control_socket: Option<String>,
 }
@@ -41,28 +43,28 @@ pub struct Status {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ChannelStatus {
-    /// Its name, for people.
+    /// Name of the channel, for display.
     pub name: String,
     /// Number of lines sent.
     pub sent_lines: u64,
-    /// Their bytes.
+    /// Number of bytes sent in lines.
     pub sent_bytes: u64,
     /// Number of lines received.
     pub received_lines: u64,
-    /// Their bytes.
+    /// Number of bytes received in lines.
     pub received_bytes: u64,
-    /// Records and beacons not sent, because other nodes were heard sending the same.
+    /// Number of records and beacons not sent because other nodes were heard sending the same.
     pub suppressed: u64,
-    /// Records received or given because a comparison showed them to be missing.
+    /// Number of records received or sent because a comparison showed that they were missing.
     pub repaired: u64,
-    /// Records received and refused.
+    /// Number of records received and refused.
     pub refused: u64,
-    /// Records that wait to be sent.
+    /// Number of records that wait to be sent.
     pub waiting: u64,
-    /// Who hears what is sent on it; none where links are shown together.
+    /// Which peers receive a line; `None` where several links are shown together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reach: Option<Reach>,
-    /// Cost of a byte there, compared with other channels.
+    /// Cost of a byte, compared with other channels.
     pub cost: u64,
     /// Maximum number of bytes of records in one line.
     pub mtu: u64,
@@ -72,7 +74,7 @@ pub struct ChannelStatus {
     pub lines_per_minute: u64,
     /// Remaining send budget in bytes.
     pub bytes_left: u64,
-    /// Number of peers heard there lately.
+    /// Number of peers heard on the channel lately.
     pub peers: u64,
 }
 
@@ -80,29 +82,29 @@ pub struct ChannelStatus {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Trouble {
-    /// The name of a channel, or of what would be one.
+    /// Name of a channel, or of something that would be one.
     pub channel: String,
-    /// Identifies the kind of fault, such as `udp.port-taken`; empty when the daemon is too old to tell.
+    /// Code of the fault, such as `udp.port-taken`. Empty if the daemon is too old to send it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub code: String,
-    /// What is wrong and what can be done about it, for people.
+    /// Description of the fault and of the remedy, for people.
     #[serde(rename = "words")]
     pub message: String,
-    /// For how many seconds it has been so.
+    /// Duration of the fault in seconds.
     pub seconds: u64,
 }
 
-/// How the records of a daemon compare with those that its peers showed lately.
+/// Comparison of a daemon's records with those that its peers showed lately.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SyncStatus {
-    /// Peers that showed the same records when last heard, of those heard lately.
+    /// Number of peers that showed the same records, of those heard lately.
     pub agreeing: u64,
-    /// Peers that showed something else.
+    /// Number of peers that showed other records, of those heard lately.
     pub differing: u64,
-    /// Number of records that the peer with most of them holds beyond this daemon's; 0 when none holds more.
+    /// Number of records by which the peer with the most records exceeds this daemon; 0 if no peer holds more.
     pub behind: u64,
-    /// Seconds since a peer last showed the same records; none when that has not happened yet.
+    /// Seconds since a peer last showed the same records; `None` if that has not happened yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agreed: Option<u64>,
 }
@@ -112,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn troubles_of_older_and_newer_programs_are_read() {
+    fn faults_of_older_and_newer_programs_are_read() {
         let read = |text: &str| serde_json::from_str::<Trouble>(text).unwrap();
         let known = Trouble {
             channel: "udp".to_owned(),

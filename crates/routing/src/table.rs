@@ -1,4 +1,5 @@
-//! Which way an address leads: configured rules, and what was learned from those who were heard.
+//! The routing table, which finds the channel for an address. It consists of configured rules, and of routes learned
+//! from the channels on which peers were heard.
 
 mod explain;
 mod learned;
@@ -19,44 +20,47 @@ use std::time::Duration;
 
 /// Maximum number of configured rules.
 pub const MAX_RULES: usize = 256;
-/// Number of segments of `/dswarm/PEER/brain`, which is what a learned route matches.
+/// Number of segments of `/dswarm/PEER/brain`, the pattern of a learned route.
 const LEARNED_SEGMENTS: usize = 3;
 
-/// The routing table of one peer. It has no clock: times are what has passed since the start.
+/// The routing table of one peer. It has no clock: times count from the start of the process.
 ///
-/// Of several rules that match, the longest goes first: that with most segments, then that with fewest wildcards, then
-/// the first by its text. A learned route counts as three segments, and configured rules go before it when they have as
-/// many, so that nobody can undo by being heard what somebody has decided. A default that learned routes shall go
-/// before is written with fewer: `/dswarm => /ipfs-pubsub/duckiebots/dswarm-line/$0`.
+/// Of several matching rules the longest is used: the one with the most segments, then the one with the fewest
+/// wildcards, then the first by its text.
+///
+/// A learned route counts as three segments, and configured rules with as many segments take precedence. So no peer can
+/// override such a rule by being heard somewhere. To give learned routes precedence over a default, write the default
+/// with fewer segments:
+/// `/dswarm => /ipfs-pubsub/duckiebots/dswarm-line/$0`.
 #[derive(Clone, Debug)]
 pub struct Table {
     me: PeerId,
-    /// In the order in which they are tried.
+    /// Rules, in the order in which they are tried.
     rules: Vec<Rule>,
     learned: Learned,
 }
 
-/// Why a rule was not taken.
+/// Reason why a rule was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TableError {
-    /// Over the bound.
+    /// The table has the maximum number of rules.
     #[error("a table has at most {MAX_RULES} rules")]
     Full,
-    /// Of two for the same pattern, one would never be used.
-    #[error("there is a rule for this already: {0}")]
+    /// There is already a rule for the same pattern; one of the two would never be used.
+    #[error("there is already a rule for this pattern: {0}")]
     Exists(String),
 }
 
 impl Table {
-    /// The empty table of a peer.
+    /// Returns the empty table of a peer.
     pub fn new(me: PeerId) -> Self {
         Self { me, rules: Vec::new(), learned: Learned::default() }
     }
 
-    /// Takes a rule.
+    /// Adds a rule to the table.
     ///
     /// # Errors
-    /// When there are too many, or one for the same pattern.
+    /// When the table is full, or already has a rule for the same pattern.
     pub fn add(&mut self, rule: Rule) -> Result<(), TableError> {
         match self.place(&rule) {
             Ok(place) => Err(TableError::Exists(self.rules[place].to_string())),
@@ -68,7 +72,7 @@ impl Table {
         }
     }
 
-    /// Drops a rule; tells whether it was there.
+    /// Removes a rule. Returns whether it was in the table.
     pub fn remove(&mut self, rule: &Rule) -> bool {
         match self.place(rule) {
             Ok(place) if self.rules[place] == *rule => {
@@ -79,18 +83,19 @@ impl Table {
         }
     }
 
-    /// Where the rule for this pattern is, or would be.
+    /// Finds the position of the rule for this pattern, or the position at which to insert one.
     fn place(&self, rule: &Rule) -> Result<usize, usize> {
         self.rules.binary_search_by(|other| other.precedence().cmp(&rule.precedence()))
     }
 
-    /// The configured rules, in the order in which they are tried.
+    /// Returns the configured rules, in the order in which they are tried.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
     }
 
-    /// A peer was heard by a channel; `cost` is what a byte costs there. What does not consist of channels alone, or
-    /// would be too long with the peer behind it, is not learned, and this peer itself is not either.
+    /// Records that a peer was heard on a channel, where a byte costs `cost`. Returns whether the route was learned. A
+    /// route is not learned if `via` does not consist of channels alone, if it would be too long with the peer
+    /// appended, or if the peer is this node itself.
     pub fn learn(&mut self, peer: PeerId, via: &Address, cost: u8, now: Duration) -> bool {
         let leads = via.parts().all(|part| matches!(part, Part::Hop(_)));
         let is_of_use = peer != self.me && leads && via.then(&Address::brain(peer)).is_ok();
@@ -100,25 +105,26 @@ impl Table {
         is_of_use
     }
 
-    /// The learned routes that are still of use, by peer.
+    /// Returns the learned routes that have not expired, sorted by peer.
     pub fn learned(&self, now: Duration) -> impl Iterator<Item = LearnedRoute> {
         self.learned.routes(now)
     }
 
-    /// Drops learned routes that have expired; to be called now and then.
+    /// Removes expired learned routes. Has to be called from time to time.
     pub fn age_out(&mut self, now: Duration) {
         self.learned.age_out(now);
     }
 
-    /// Where an address leads: it is rewritten until it begins with a channel, is for this node, or nothing matches.
+    /// Resolves an address. The address is rewritten until it begins with a channel, is for this node, or nothing
+    /// matches.
     ///
     /// # Errors
-    /// When rules go round in a circle, or make of it what is no address.
+    /// When the rules form a loop, or rewrite the address to an invalid one.
     pub fn resolve(&self, to: &Address, now: Duration) -> Result<Resolution, RouteError> {
         self.walk(to, now, |_, _, _| {})
     }
 
-    /// The same, with each step.
+    /// Resolves an address like [`Self::resolve`], and returns each step.
     pub fn explain(&self, to: &Address, now: Duration) -> Explanation {
         let mut steps = Vec::new();
         let end = self.walk(to, now, |rewrite, before, after| {
@@ -148,7 +154,7 @@ impl Table {
         Err(RouteError::Steps(address))
     }
 
-    /// Returns what the beginning of an address says to do with it.
+    /// Returns the next step for an address, which its first part determines.
     fn next<'a>(
         &'a self,
         address: &Address,
@@ -158,7 +164,7 @@ impl Table {
         let peer = match address.first() {
             (Part::Hop(_), _) => return Ok(Next::End(End::Channel)),
             (Part::Peer(Member { peer, name: "brain" }), rest) => match (peer.value(), rest) {
-                // What follows everybody's brain has nobody to pass it on; and all of them must not.
+                // A line for everybody's brain is not forwarded: no single peer could do it, and all of them must not.
                 (None, "") => return Ok(Next::End(End::Here)),
                 (None, _) => return Ok(Next::End(End::NoRoute)),
                 (Some(peer), "") if peer == self.me => return Ok(Next::End(End::Here)),
@@ -173,7 +179,7 @@ impl Table {
         self.rewrite(address, peer, now, used)
     }
 
-    /// Applies the first rule that matches, or the route that was learned to this peer.
+    /// Applies the first matching rule, or the learned route to this peer.
     fn rewrite<'a>(
         &'a self,
         address: &Address,
@@ -193,7 +199,8 @@ impl Table {
         rule.map_or(Ok(Next::End(End::NoRoute)), |rule| apply(rule, address, used))
     }
 
-    /// Of the rules with as many segments each, those without wildcards come first, by their texts.
+    /// Returns the first rule that matches. Of rules with equally many segments, those without wildcards come first,
+    /// sorted by their texts.
     fn first_match(&self, address: &Address) -> Option<&Rule> {
         let mut rules = self.rules.as_slice();
         while let Some(segments) = rules.first().map(Rule::segments) {
@@ -214,7 +221,7 @@ impl Table {
     }
 }
 
-/// What rewrites an address.
+/// The rule or route that rewrites an address.
 enum Rewrite<'a> {
     Rule(&'a Rule),
     Learned(PeerId, &'a Route),
@@ -256,7 +263,7 @@ fn apply<'a>(rule: &'a Rule, address: &Address, used: &[Rewrite<'_>]) -> Result<
     if used.iter().any(|rewrite| matches!(rewrite, Rewrite::Rule(used) if *used == rule)) {
         return Err(RouteError::Loop { rule: rule.to_string(), address: address.clone() });
     }
-    // A rule is applied to what it matches.
+    // A rule is only applied to addresses that it matches.
     let after = rule.apply(address).unwrap_or_else(|| Ok(address.clone()));
     let after = after.map_err(|error| RouteError::Rewritten { by: rule.to_string(), error })?;
     Ok(Next::Rewrite(Rewrite::Rule(rule), after))

@@ -1,4 +1,5 @@
-//! Generated addresses of every form, and generated chains: 2,000 of each kind, or as many as `DT_SWARM_CASES` says:
+//! Tests with generated addresses of every form, and with generated chains. Each test runs 2,000 cases, or as many as
+//! the variable `DT_SWARM_CASES` says:
 //!
 //!     DT_SWARM_CASES=1000000 cargo test --release -p routing --test addresses
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
@@ -13,7 +14,7 @@ proptest! {
     #![proptest_config(cases())]
 
     #[test]
-    fn what_is_read_is_printed_and_read_again(made in any_address()) {
+    fn a_parsed_address_is_displayed_and_parsed_again(made in any_address()) {
         let read: Address = made.text.parse().unwrap();
         prop_assert_eq!(read.as_str(), &made.text);
         prop_assert_eq!(read.to_string().parse(), Ok(read.clone()));
@@ -40,7 +41,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_refused_or_printed_back_exactly(text in mutated()) {
+    fn any_text_is_refused_or_displayed_exactly(text in mutated()) {
         let is_segments = text.parse::<Segments>().is_ok();
         let Ok(read) = text.parse::<Address>() else { return Ok(()) };
         prop_assert!(is_segments && text.len() <= MAX_ADDRESS_BYTES && read.hops() <= MAX_HOPS);
@@ -50,7 +51,7 @@ proptest! {
     }
 
     #[test]
-    fn what_has_a_multiaddress_comes_back_from_it(made in any_address()) {
+    fn an_address_with_a_multiaddress_comes_back_from_it(made in any_address()) {
         let read: Address = made.text.parse().unwrap();
         let Ok(multiaddr) = read.to_multiaddr() else { return Ok(()) };
         match matches!(read.split_first().0, Part::Node(_)) {

@@ -1,8 +1,9 @@
-//! Checks of a table of faults that the compiler carries out: plain loops over bytes, since constants allow no more.
+//! Checks of a table of faults at compile time. They are plain loops over bytes, because constant evaluation allows no
+//! more.
 
 use crate::Fault;
 
-/// Whether the codes of a table are sorted, each there once.
+/// Returns whether the codes of a table are sorted and unique.
 pub const fn is_sorted_table(table: &[&Fault]) -> bool {
     let mut next = 1;
     while next < table.len() {
@@ -58,7 +59,7 @@ pub(crate) const fn is_text(text: &[u8]) -> bool {
     !text.is_empty() && !is_inside
 }
 
-/// Whether every placeholder of a text is one of these names.
+/// Returns whether every placeholder of a text is one of these names.
 pub(crate) const fn all_are_among(mut text: &[u8], names: &[&str]) -> bool {
     while let Some((name, rest)) = next_placeholder(text) {
         let (mut next, mut is_known) = (0, false);
@@ -74,7 +75,7 @@ pub(crate) const fn all_are_among(mut text: &[u8], names: &[&str]) -> bool {
     true
 }
 
-/// Whether a text has a placeholder of this name.
+/// Returns whether a text has a placeholder of this name.
 pub(crate) const fn has(mut text: &[u8], wanted: &[u8]) -> bool {
     while let Some((name, rest)) = next_placeholder(text) {
         if is_same(name, wanted) {
@@ -85,7 +86,7 @@ pub(crate) const fn has(mut text: &[u8], wanted: &[u8]) -> bool {
     false
 }
 
-/// The first placeholder's name, and what follows it.
+/// Returns the name of the first placeholder, and the text after it.
 const fn next_placeholder(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut start = 0;
     while start < text.len() && text[start] != b'{' {
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_says_something_and_its_braces_are_placeholders() {
+    fn a_text_is_not_empty_and_its_braces_are_placeholders() {
         for text in ["a", "{a}", "{a_b} is {c}."] {
             assert!(is_text(text.as_bytes()), "{text}");
         }

@@ -1,39 +1,42 @@
-//! A fault and its report: what a row of a table of faults holds, and how a table is written down.
+//! Faults and reports of faults, and the macro that defines a table of faults.
 //!
-//! Each crate may bring a table of its own with [`faults!`](crate::faults!). A mistake in a table does not compile: a code
-//! that is malformed, out of order or there twice, a row without a way out, and a report whose values are not those that
-//! the texts of its row ask for.
+//! Each crate may define a table of its own with [`faults!`](crate::faults!). A mistake in a table does not compile:
+//!
+//! - a code that is malformed, out of order, or used twice;
+//! - a row without a way out;
+//! - a report whose values differ from the placeholders in the texts of its row.
 
 use crate::check::{all_are_among, has, is_code, is_text};
 use std::fmt;
 use std::time::Duration;
 
-/// One thing that can go wrong: a row of a table of faults.
+/// A fault that can occur: one row of a table of faults.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Fault {
-    /// The identifier, such as `udp.port-taken`. It never changes once it was released.
+    /// Identifier, such as `udp.port-taken`. It never changes after its release.
     pub code: &'static str,
-    /// What is wrong, with placeholders such as `{port}`.
+    /// Description of the fault, with placeholders such as `{port}`.
     pub sentence: &'static str,
-    /// What a person can do about it, with placeholders too.
+    /// Remedy, with placeholders as well.
     pub way_out: &'static str,
 }
 
 impl Fault {
-    /// Makes a row. The [reporter](crate::report!) fills the placeholders.
+    /// Returns a row. The macro [`report!`](crate::report!) fills the placeholders.
     ///
     /// # Panics
-    /// In a constant, and so when it is compiled: when the code is not an area and a name, such as `udp.port-taken`, in lower
-    /// case letters, digits and hyphens, or when a text is empty or has a brace that is not part of a placeholder.
+    /// When the code is not an area and a name, such as `udp.port-taken`, in lower case letters, digits and hyphens.
+    /// Also when a text is empty, or has a brace that does not belong to a placeholder. In a constant, this is a
+    /// compile error.
     pub const fn new(code: &'static str, sentence: &'static str, way_out: &'static str) -> Self {
-        assert!(is_code(code.as_bytes()), "the code of a fault is an area, a dot and a name");
+        assert!(is_code(code.as_bytes()), "the code of a fault must be an area, a dot and a name");
         assert!(is_text(sentence.as_bytes()), "the sentence of a fault is empty or has a stray brace");
         assert!(is_text(way_out.as_bytes()), "the way out of a fault is empty or has a stray brace");
         Self { code, sentence, way_out }
     }
 
-    /// Whether `names` are the placeholders of both texts: none is missing and none is unknown.
+    /// Returns whether `names` are exactly the placeholders of both texts.
     #[doc(hidden)]
     pub const fn takes(&self, names: &[&str]) -> bool {
         let texts = [self.sentence.as_bytes(), self.way_out.as_bytes()];
@@ -58,7 +61,7 @@ impl PartialEq for Fault {
 
 impl Eq for Fault {}
 
-/// A fault that was met, with what its texts leave open. [`report!`](crate::report!) makes one.
+/// An occurrence of a fault, with the values of its placeholders. [`report!`](crate::report!) creates one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FaultReport {
     fault: &'static Fault,
@@ -72,7 +75,7 @@ impl FaultReport {
         Self { fault, values, retry_in: None }
     }
 
-    /// Adds how long it takes until what failed is tried again.
+    /// Adds the time until the next attempt.
     #[must_use]
     pub fn retry_in(mut self, wait: Duration) -> Self {
         self.retry_in = Some(wait);
@@ -84,7 +87,7 @@ impl FaultReport {
         self.fault.code
     }
 
-    /// Returns what is wrong and what can be done about it, for people.
+    /// Returns the description of the fault and the remedy, for people.
     pub fn message(&self) -> String {
         let mut message = self.fill(self.fault.sentence) + "; " + &self.fill(self.fault.way_out);
         if let Some(wait) = self.retry_in {
@@ -111,9 +114,10 @@ impl fmt::Display for FaultReport {
     }
 }
 
-/// Makes a [`FaultReport`]: `report!(UDP_PORT_TAKEN, port = 1240)`. Values are anything that can be displayed.
+/// Creates a [`FaultReport`]: `report!(UDP_PORT_TAKEN, port = 1240)`. Values may have any type that implements
+/// `Display`.
 ///
-/// It compiles only when the values are exactly those that the texts of the fault ask for:
+/// The macro compiles only if the values are exactly those that the texts of the fault require:
 ///
 /// ```compile_fail
 /// telemetry::report!(telemetry::faults::UDP_PORT_TAKEN, prot = 1240);
@@ -121,12 +125,12 @@ impl fmt::Display for FaultReport {
 #[macro_export]
 macro_rules! report {
     ($fault:path $(, $name:ident = $value:expr)* $(,)?) => {{
-        const { assert!($fault.takes(&[$(stringify!($name)),*]), "the fault asks for other values") };
+        const { assert!($fault.takes(&[$(stringify!($name)),*]), "the fault requires other values") };
         $crate::FaultReport::new(&$fault, vec![$((stringify!($name), $value.to_string())),*])
     }};
 }
 
-/// Writes a table of faults down, sorted by code: a static for each row, and `ALL` of them.
+/// Defines a table of faults, sorted by code: a static for each row, and `ALL` with all rows.
 ///
 /// ```
 /// telemetry::faults! {
@@ -144,11 +148,11 @@ macro_rules! faults {
         )*
         /// All rows, sorted by code.
         pub static ALL: &[&$crate::Fault] = &[$(&$name),*];
-        const _: () = assert!($crate::is_sorted_table(ALL), "the codes of a table are sorted, each there once");
+        const _: () = assert!($crate::is_sorted_table(ALL), "the codes of a table must be sorted and unique");
     };
 }
 
-/// What stands before the first placeholder, its name, and what follows it.
+/// Splits a text at its first placeholder. Returns the text before it, its name, and the text after it.
 fn split_at_placeholder(text: &str) -> Option<(&str, &str, &str)> {
     let (before, rest) = text.split_once('{')?;
     let (name, rest) = rest.split_once('}')?;
@@ -191,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn the_values_are_those_that_the_texts_ask_for() {
+    fn the_values_must_be_those_that_the_texts_require() {
         assert!(FULL.takes(&["bytes", "folder"]) && FULL.takes(&["folder", "bytes"]));
         for names in [&["bytes"][..], &["folder"], &["bytes", "folder", "more"], &["byte", "folder"], &[]] {
             assert!(!FULL.takes(names), "{names:?}");

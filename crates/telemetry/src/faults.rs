@@ -1,28 +1,28 @@
-//! The table of faults: what can go wrong with a channel, and what a person can do about it.
+//! The table of faults: problems of the daemon and its channels, and their remedies.
 //!
-//! The name of the channel stands before the text wherever it is shown, so a text calls the other side "the peer" or "the
-//! server". A code never changes once it was released; texts may.
+//! The name of the channel is always shown before the text, so a text calls the other side "the peer" or "the server".
+//! A code never changes after its release; texts may change.
 
 crate::faults! {
     CLOCK_DIFFERS = "clock.differs":
-        "the clock of this host is {difference} {side} those of its neighbours: what is stated on one side holds late on the \
-         other, or is over there, so files are shared late or not at all";
-        "set the clock that is wrong, here or there; `timedatectl` shows it, and a network with a time server sets it";
+        "the clock of this host is {difference} {side} those of its neighbours: records of one side become valid late on the \
+         other, or have expired there, so files are shared late or not at all";
+        "set the wrong clock, here or there; `timedatectl` shows it, and a network with a time server sets it";
 
     CLOCK_UNKNOWN = "clock.unknown":
-        "the clock of this host shows a time that has long passed, and no neighbour tells a better one; this node goes by {time}, \
-         and what it states does not hold elsewhere";
+        "the clock of this host shows a time that has long passed, and no neighbour has a better one; this node uses {time}, \
+         and its records are not valid elsewhere";
         "set the clock, for example with `timedatectl set-time`, or connect to a network with a time server";
 
     CLOCK_UNSET = "clock.unset":
-        "the clock of this host is far behind; this node goes by the clocks of its neighbours ({time}), and accepts no new \
+        "the clock of this host is far behind; this node uses the clocks of its neighbours ({time}), and accepts no new \
          roles";
         "set the clock, for example with `timedatectl set-time`, or connect to a network with a time server";
 
     IDENTITY_COPIED = "identity.copied":
-        "{host} uses the identity of this one, as after an SD card or a data folder was copied: others take both for one \
-         robot, and files of one are not fetched";
-        "stop dt-swarm on one of the two, delete the file identity.key in its data folder and start it again: it makes an \
+        "{host} uses the identity of this one, as after an SD card or a data folder was copied: peers take both for one \
+         robot, and do not fetch the files of one of them";
+        "stop dt-swarm on one of the two, delete the file identity.key in its data folder and start it again: it creates an \
          identity of its own";
 
     IPFS_PEER_ADDRESS_INVALID = "ipfs.peer-address-invalid":
@@ -34,17 +34,17 @@ crate::faults! {
         "check that it runs and that no firewall blocks its port";
 
     IPFS_PORT_UNAVAILABLE = "ipfs.port-unavailable":
-        "IPFS connections are not taken at {address}: {error}";
+        "IPFS connections cannot be accepted at {address}: {error}";
         "stop the program that holds the port (another dt-swarm?), or set `ipfs_port` in the configuration file; then start \
          dt-swarm again";
 
     IRC_CERTIFICATES_MISSING = "irc.certificates-missing":
-        "this system has no certificates to trust";
+        "this system has no trusted certificates";
         "install the package ca-certificates";
 
     IRC_CERTIFICATES_UNREADABLE = "irc.certificates-unreadable":
-        "the file {file} with the certificates to trust cannot be used: {error}";
-        "put certificates in the format PEM there";
+        "the file {file} with the trusted certificates cannot be used: {error}";
+        "put certificates in PEM format there";
 
     IRC_CHANNEL_BANNED = "irc.channel-banned":
         "the channel cannot be joined: {reason}";
@@ -59,11 +59,11 @@ crate::faults! {
         "ask an operator of the channel to open it (mode -i)";
 
     IRC_CHANNEL_MODERATED = "irc.channel-moderated":
-        "nothing may be said in the channel: {reason}";
+        "this node may not speak in the channel: {reason}";
         "ask an operator of the channel to give this node voice, or to set mode -m";
 
     IRC_CHANNEL_NEEDS_KEY = "irc.channel-needs-key":
-        "the channel cannot be joined, because it wants a key, which dt-swarm does not have: {reason}";
+        "the channel cannot be joined, because it requires a key, which dt-swarm does not have: {reason}";
         "ask an operator of the channel to remove the key (mode -k)";
 
     IRC_CHANNEL_NO_ANSWER = "irc.channel-no-answer":
@@ -80,7 +80,7 @@ crate::faults! {
 
     IRC_CLOSED = "irc.closed":
         "the server closed the connection";
-        "ask its operator, if it goes on doing so";
+        "ask its operator if this happens again";
 
     IRC_CLOSED_EARLY = "irc.closed-early":
         "the server closed the connection before it let this node in";
@@ -92,30 +92,30 @@ crate::faults! {
 
     IRC_ENDED = "irc.ended":
         "the server ended the connection: {reason}";
-        "ask its operator, if it goes on doing so";
+        "ask its operator if this happens again";
 
     IRC_KICKED = "irc.kicked":
         "{by} kicked this node out of the channel: {reason}";
-        "ask an operator of the channel, if it happens again";
+        "ask an operator of the channel if this happens again";
 
     IRC_KILLED = "irc.killed":
         "{by} (an operator, or another server) ended the connection: {reason}";
-        "ask the operator of the server, if it happens again";
+        "ask the operator of the server if this happens again";
 
     IRC_NAME_UNRESOLVED = "irc.name-unresolved":
         "the name {server} cannot be resolved: {error}";
         "check that it is right and that this network has a name server";
 
     IRC_NICKS_TAKEN = "irc.nicks-taken":
-        "all nicks that were tried are taken, the last was {nick}";
-        "wait: others are tried next";
+        "all nicks that were tried are taken; the last one was {nick}";
+        "wait: other nicks are tried next";
 
     IRC_NO_ANSWER = "irc.no-answer":
         "no answer from {address} within {seconds} s";
         "check that the server runs and that no firewall blocks its port";
 
     IRC_NOT_IRC = "irc.not-irc":
-        "what the server says is not IRC: a line without end";
+        "the server does not speak IRC: it sent a line without an end";
         "check that this is the port of an IRC server";
 
     IRC_NOT_LET_IN = "irc.not-let-in":
@@ -131,15 +131,15 @@ crate::faults! {
         "start the server, or correct its port in the configuration";
 
     IRC_REMOVED = "irc.removed":
-        "the server took this node out of the channel";
-        "ask its operator, if it happens again";
+        "the server removed this node from the channel";
+        "ask its operator if this happens again";
 
     IRC_SERVER_NAME_INVALID = "irc.server-name-invalid":
-        "\"{server}\" is no name for which there can be a certificate";
+        "\"{server}\" is not a name that can have a certificate";
         "configure the DNS name of the server, or its IP address";
 
     IRC_SILENT = "irc.silent":
-        "the server took the connection and does not speak";
+        "the server accepted the connection but sends nothing";
         "check that this is the port of an IRC server, and whether it is the one for TLS";
 
     IRC_TLS_FAILED = "irc.tls-failed":
@@ -155,15 +155,15 @@ crate::faults! {
         "check the network between this host and the peer";
 
     TCP_HANDSHAKE_ECHOED = "tcp.handshake-echoed":
-        "the peer repeats what this node says";
-        "check what listens at this address: it is no dt-swarm";
+        "the peer repeats the lines of this node";
+        "check which program listens at this address: it is not dt-swarm";
 
     TCP_HANDSHAKE_VERSION = "tcp.handshake-version":
-        "the peer speaks version {version} of sealed links, which this program does not know";
+        "the peer uses version {version} of sealed links, which this program does not know";
         "update dt-swarm here";
 
     TCP_HUNG_UP = "tcp.hung-up":
-        "the peer hung up: it belongs to another swarm (it has no key), or has too many links";
+        "the peer closed the connection: it belongs to another swarm (it has no key), or has too many links";
         "compare its swarm file with the one here";
 
     TCP_KEY_DIFFERS = "tcp.key-differs":
@@ -171,7 +171,7 @@ crate::faults! {
         "give both the same swarm file, or take this peer out of the configuration";
 
     TCP_KEY_MISSING = "tcp.key-missing":
-        "it belongs to another swarm (it has no key), or is no dt-swarm";
+        "it belongs to another swarm (it has no key), or is not dt-swarm";
         "give it the swarm file that this node has, or take this peer out of the configuration";
 
     TCP_KEY_UNEXPECTED = "tcp.key-unexpected":
@@ -191,7 +191,7 @@ crate::faults! {
         "check that the peer runs and that no firewall blocks its port";
 
     TCP_NO_HANDSHAKE = "tcp.no-handshake":
-        "it took the connection, but said nothing within {seconds} s: it has no swarm key, or is no dt-swarm";
+        "it accepted the connection, but sent nothing within {seconds} s: it has no swarm key, or is not dt-swarm";
         "give it the swarm file that this node has, or take this peer out of the configuration";
 
     TCP_PORT_TAKEN = "tcp.port-taken":
@@ -215,13 +215,13 @@ crate::faults! {
         "check the interface; multicast is used instead";
 
     UDP_BROADCASTS_FILTERED = "udp.broadcasts-filtered":
-        "{interface}: others are heard by multicast, but not by broadcast: something filters UDP broadcasts to port {port}, \
+        "{interface}: peers are heard by multicast, but not by broadcast: something filters UDP broadcasts to port {port}, \
          here or in the network";
-        "let them through there; multicast is used instead";
+        "allow them there; multicast is used instead";
 
     UDP_BROADCASTS_FORBIDDEN = "udp.broadcasts-forbidden":
         "{interface}: a firewall on this host forbids broadcasts: {error}";
-        "let UDP out; multicast is used instead";
+        "allow outgoing UDP; multicast is used instead";
 
     UDP_INTERFACE_DOWN = "udp.interface-down":
         "{target}: nothing can be sent, because the interface is down: {error}";
@@ -232,25 +232,25 @@ crate::faults! {
         "correct the netmask, here or there";
 
     UDP_NO_INTERFACE = "udp.no-interface":
-        "no network interface is up with an address, so nobody near is heard";
+        "no network interface is up with an address, so no peer nearby is heard";
         "connect a cable or Wi-Fi, or name interfaces under `interfaces` in the configuration file";
 
     UDP_NO_INTERFACE_CHOSEN = "udp.no-interface-chosen":
-        "no network interface among {patterns} is up with an address, so nobody near is heard";
-        "connect a cable or Wi-Fi, or name other ones under `interfaces` in the configuration file";
+        "no network interface among {patterns} is up with an address, so no peer nearby is heard";
+        "connect a cable or Wi-Fi, or name other interfaces under `interfaces` in the configuration file";
 
     UDP_NO_ROUTE = "udp.no-route":
         "{target}: nothing can be sent, because there is no route: {error}";
         "check that this host is connected";
 
     UDP_ONLY_UNICAST = "udp.only-unicast":
-        "{interface}: {host} is heard when it speaks to this host alone, but nobody by broadcast or multicast: something \
+        "{interface}: {host} is heard by unicast, but no peer by broadcast or multicast: something \
          filters UDP port {port}, here or in the network";
-        "let it through there, or configure the hosts as peers";
+        "allow it there, or configure the hosts as peers";
 
     UDP_PEER_NAME_UNRESOLVED = "udp.peer-name-unresolved":
         "the peer {host} cannot be looked up: {error}";
-        "check that the name is right and that DNS works here; an IP address needs none";
+        "check that the name is right and that DNS works here; an IP address needs no DNS";
 
     UDP_PORT_TAKEN = "udp.port-taken":
         "UDP port {port} is taken by another program (another dt-swarm?)";
@@ -262,13 +262,13 @@ crate::faults! {
 
     UDP_SENDING_FAILS = "udp.sending-fails":
         "{target}: nothing can be sent: {error}";
-        "wait: it is tried again";
+        "wait: sending is tried again";
 
     UDP_SENDING_FORBIDDEN = "udp.sending-forbidden":
         "{target}: nothing can be sent, because a firewall on this host forbids it: {error}";
-        "let UDP out";
+        "allow outgoing UDP";
 
     UDP_SENDING_STUCK = "udp.sending-stuck":
-        "{target}: nothing can be sent, because the interface takes nothing: {error}";
+        "{target}: nothing can be sent, because the interface accepts nothing: {error}";
         "check that it is connected";
 }

@@ -1,6 +1,7 @@
-//! What a daemon counts and what can go wrong with it: one table of metrics, one table of faults.
+//! The metrics and faults of a daemon: one table of metrics, one table of faults.
 //!
-//! Code identifies a metric or a fault by its row, never by a sentence. The sentences for people stand in the tables.
+//! Code identifies a metric or a fault by its row in the table, never by a sentence. The sentences for people are in
+//! the tables.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 

@@ -1,9 +1,10 @@
-//! The table of metrics: what a daemon counts and measures.
+//! The table of metrics that a daemon counts or measures.
 //!
-//! Code names a metric by its row. A status carries the names alone; whoever shows it finds the sentence for people
-//! in the table, by [`find`]. A reader has to accept any name: other versions and other services have other rows.
+//! Code refers to a metric by its row. A status contains only the names; a program that displays it finds the sentence
+//! for people in the table, by [`find`]. A reader has to accept any name, because other versions and other services
+//! have other rows.
 //!
-//! A service may keep rows in its own crate:
+//! A service may define rows in its own crate:
 //!
 //! ```
 //! use telemetry::Metric;
@@ -19,11 +20,11 @@ use std::collections::BTreeMap;
 /// A row of the table. Rows are ordered by their names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Metric {
-    /// The name as OpenTelemetry writes it: words of `a-z`, `0-9` and `_`, joined by dots.
+    /// Name, as OpenTelemetry writes it: words of `a-z`, `0-9` and `_`, joined by dots.
     pub name: &'static str,
-    /// The unit as UCUM writes it: `By`, `s`, `1`, or what is counted in braces, such as `{line}`.
+    /// Unit, as UCUM writes it: `By`, `s`, `1`, or the counted thing in braces, such as `{line}`.
     pub unit: &'static str,
-    /// Whether it only grows.
+    /// Whether the value only grows.
     pub kind: MetricKind,
     /// One sentence for people.
     pub help: &'static str,
@@ -32,19 +33,19 @@ pub struct Metric {
 /// How the value of a metric behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum MetricKind {
-    /// Only grows while the daemon runs, and starts at zero.
+    /// The value starts at zero and only grows while the daemon runs.
     Counter,
-    /// Grows and shrinks.
+    /// The value grows and shrinks.
     Gauge,
 }
 
 impl Metric {
-    /// Returns a row for something that is counted.
+    /// Returns a row for a metric that is counted.
     pub const fn counter(name: &'static str, unit: &'static str, help: &'static str) -> Self {
         Self { name, unit, kind: MetricKind::Counter, help }
     }
 
-    /// Returns a row for something that is measured now and then.
+    /// Returns a row for a metric that is measured from time to time.
     pub const fn gauge(name: &'static str, unit: &'static str, help: &'static str) -> Self {
         Self { name, unit, kind: MetricKind::Gauge, help }
     }
@@ -75,7 +76,7 @@ pub fn find(name: &str) -> Option<&'static Metric> {
     ALL.get(place).copied()
 }
 
-/// Makes a constant of each row, and [`ALL`]. The rows have to stand in the order of their names.
+/// Defines a static for each row, and [`ALL`]. The rows must be in the order of their names.
 macro_rules! metrics {
     ($($constant:ident = $kind:ident $name:literal, $unit:literal, $help:literal;)*) => {
         $(#[doc = $help] pub static $constant: Metric = Metric::$kind($name, $unit, $help);)*
@@ -87,9 +88,9 @@ macro_rules! metrics {
 
 metrics! {
     BRAIN_BEACONS_RECEIVED = counter "brain.beacons.received", "{beacon}",
-        "Beacons that came from peers.";
+        "Beacons received from peers.";
     BRAIN_BEACONS_REFUSED_ODD_BOUND = counter "brain.beacons.refused.odd_bound", "{beacon}",
-        "Beacons ignored because their bound is none that a node names.";
+        "Beacons ignored because their bound is not one that dt-swarm sends.";
     BRAIN_BEACONS_REFUSED_OVER_BUDGET = counter "brain.beacons.refused.over_budget", "{beacon}",
         "Beacons ignored because their host, or their link, had used up its budget of beacons.";
     BRAIN_BEACONS_SENT = counter "brain.beacons.sent", "{beacon}",
@@ -113,93 +114,93 @@ metrics! {
     BRAIN_LINES_DROPPED_OVER_BUDGET = counter "brain.lines.dropped.over_budget", "{line}",
         "Lines not sent because the channel's budget was used up.";
     BRAIN_LINES_DROPPED_TOO_LONG = counter "brain.lines.dropped.too_long", "{line}",
-        "Lines not sent because they are longer than the channel ever takes.";
+        "Lines not sent because they are longer than the channel allows.";
     BRAIN_LINES_FOREIGN = counter "brain.lines.foreign", "{line}",
-        "Lines for others that this node was not asked to forward.";
+        "Lines for other nodes that this node was not asked to forward.";
     BRAIN_LINES_FORWARDED = counter "brain.lines.forwarded", "{line}",
-        "Lines that this node forwarded for others.";
+        "Lines that this node forwarded for other nodes.";
     BRAIN_LINES_NOT_FORWARDED_DUPLICATE = counter "brain.lines.not_forwarded.duplicate", "{line}",
         "Lines not forwarded because the same line had just been forwarded.";
     BRAIN_LINES_NOT_FORWARDED_NO_RETURN = counter "brain.lines.not_forwarded.no_return", "{line}",
-        "Lines not forwarded because no answer could find its way back.";
+        "Lines not forwarded because no answer could be sent back.";
     BRAIN_LINES_NOT_FORWARDED_NO_ROUTE = counter "brain.lines.not_forwarded.no_route", "{line}",
-        "Lines not forwarded because no channel of this node leads there.";
+        "Lines not forwarded because no channel of this node leads to their destination.";
     BRAIN_LINES_NOT_FORWARDED_OVER_BUDGET = counter "brain.lines.not_forwarded.over_budget", "{line}",
         "Lines not forwarded because the budget of their sender, or of all senders, was used up.";
     BRAIN_LINES_NOT_FORWARDED_TOO_MANY_HOPS = counter "brain.lines.not_forwarded.too_many_hops", "{line}",
         "Lines not forwarded because they had been forwarded too often already.";
     BRAIN_LINES_RECEIVED = counter "brain.lines.received", "{line}",
-        "Lines that came from other nodes.";
+        "Lines received from other nodes.";
     BRAIN_LINES_REFUSED_MALFORMED = counter "brain.lines.refused.malformed", "{line}",
-        "Lines refused because they are no envelope.";
+        "Lines refused because they are not an envelope.";
     BRAIN_LINES_REFUSED_OVER_BUDGET = counter "brain.lines.refused.over_budget", "{line}",
         "Lines ignored because their host had used up its budget of lines.";
     BRAIN_LINKS_CLOSED_MISBEHAVIOUR = counter "brain.links.closed.misbehaviour", "{link}",
-        "Links closed because too many bad lines came by them.";
+        "Links closed because too many bad lines arrived on them.";
     BRAIN_LINKS_NOT_DIALLED = counter "brain.links.not_dialled", "{link}",
-        "Links not opened because too many to that host, which others named, failed lately.";
+        "Links not opened because too many to that host, which other nodes named, failed lately.";
     BRAIN_MESSAGES_IGNORED_COMMANDS = counter "brain.messages.ignored.commands", "{message}",
         "Messages ignored because they are commands.";
     BRAIN_MESSAGES_IGNORED_SIGNATURES = counter "brain.messages.ignored.signatures", "{message}",
-        "Messages ignored because they hold a signature apart from its record.";
+        "Messages ignored because they contain a signature separate from its record.";
     BRAIN_MESSAGES_REFUSED_MALFORMED = counter "brain.messages.refused.malformed", "{message}",
-        "Payloads refused because they are no message.";
+        "Payloads refused because they are not a message.";
     BRAIN_OWN_RECORDS_REFUSED_AHEAD = counter "brain.own_records.refused.ahead", "{record}",
         "This node's own records refused because their validity ends too far in the future.";
     BRAIN_OWN_RECORDS_REFUSED_CROWDED = counter "brain.own_records.refused.crowded", "{record}",
-        "This node's own records refused because strangers have used up their quota.";
+        "This node's own records refused because signers without a role have used up their common quota.";
     BRAIN_OWN_RECORDS_REFUSED_DENIED = counter "brain.own_records.refused.denied", "{record}",
-        "This node's own records refused because somebody with a stronger role denies this node.";
+        "This node's own records refused because a peer with a stronger role denies this node.";
     BRAIN_OWN_RECORDS_REFUSED_EXPIRED = counter "brain.own_records.refused.expired", "{record}",
-        "This node's own records refused because their validity is over.";
+        "This node's own records refused because their validity has ended.";
     BRAIN_OWN_RECORDS_REFUSED_FORGED = counter "brain.own_records.refused.forged", "{record}",
-        "This node's own records refused because the signature does not fit.";
+        "This node's own records refused because the signature is invalid.";
     BRAIN_OWN_RECORDS_REFUSED_LIFETIME = counter "brain.own_records.refused.lifetime", "{record}",
         "This node's own records refused because their validity is open or too long for a signer without a role.";
     BRAIN_OWN_RECORDS_REFUSED_NOT_OWNER = counter "brain.own_records.refused.not_owner", "{record}",
         "This node's own records refused because their bucket belongs to another peer.";
     BRAIN_OWN_RECORDS_REFUSED_POWERLESS = counter "brain.own_records.refused.powerless", "{record}",
-        "This node's own records refused because nobody can ever make them count in this swarm.";
+        "This node's own records refused because no role of this swarm can ever make them count.";
     BRAIN_OWN_RECORDS_REFUSED_QUOTA = counter "brain.own_records.refused.quota", "{record}",
         "This node's own records refused because it has used up its quota.";
     BRAIN_OWN_RECORDS_TAKEN = counter "brain.own_records.taken", "{record}",
-        "Records of this node's services that were taken into the set.";
+        "Records of this node's services that were added to the set.";
     BRAIN_PATHS_DROPPED_NO_ROUTE = counter "brain.paths.dropped.no_route", "{line}",
         "Lines for a path not sent because no channel of this node leads to its first hop.";
     BRAIN_PATHS_DROPPED_TOO_LONG = counter "brain.paths.dropped.too_long", "{line}",
         "Lines for a path not sent because they are too long with its addresses.";
     BRAIN_PATHS_DROPPED_UNPROVEN = counter "brain.paths.dropped.unproven", "{line}",
-        "Lines not sent along a path that others began, because its peer has not shown that it gets them.";
+        "Lines not sent along a path that other nodes began, because its peer has not shown that it receives them.";
     BRAIN_PATHS_NOT_OPENED = counter "brain.paths.not_opened", "{path}",
         "Paths not opened because there are too many.";
     BRAIN_PINGS_ANSWERED = counter "brain.pings.answered", "{ping}",
         "Pings that this node answered.";
     BRAIN_RECORDS_DEFERRED = counter "brain.records.deferred", "{record}",
-        "Records that had to wait, or were left, because their signer says more than its rate limit.";
+        "Records delayed or left out because their signer exceeded its rate limit.";
     BRAIN_RECORDS_DROPPED_QUEUE_FULL = counter "brain.records.dropped.queue_full", "{record}",
-        "Records not queued for a channel because too many wait there.";
+        "Records not queued for a channel because its queue is full.";
     BRAIN_RECORDS_DROPPED_TOO_LONG = counter "brain.records.dropped.too_long", "{record}",
-        "Records not sent because they are longer than the channel ever takes.";
+        "Records not sent because they are longer than the channel allows.";
     BRAIN_RECORDS_KNOWN = counter "brain.records.known", "{record}",
-        "Records received that this node held already.";
+        "Records received that this node already held.";
     BRAIN_RECORDS_REFUSED_AHEAD = counter "brain.records.refused.ahead", "{record}",
         "Records refused because their validity ends too far in the future.";
     BRAIN_RECORDS_REFUSED_CROWDED = counter "brain.records.refused.crowded", "{record}",
-        "Records refused because strangers have used up their quota.";
+        "Records refused because signers without a role have used up their common quota.";
     BRAIN_RECORDS_REFUSED_DENIED = counter "brain.records.refused.denied", "{record}",
-        "Records refused because somebody with a stronger role denies their signer.";
+        "Records refused because a peer with a stronger role denies their signer.";
     BRAIN_RECORDS_REFUSED_EXPIRED = counter "brain.records.refused.expired", "{record}",
-        "Records refused because their validity is over.";
+        "Records refused because their validity has ended.";
     BRAIN_RECORDS_REFUSED_FORGED = counter "brain.records.refused.forged", "{record}",
-        "Records refused because the signature does not fit.";
+        "Records refused because the signature is invalid.";
     BRAIN_RECORDS_REFUSED_LIFETIME = counter "brain.records.refused.lifetime", "{record}",
         "Records refused because their validity is open or too long for a signer without a role.";
     BRAIN_RECORDS_REFUSED_MALFORMED = counter "brain.records.refused.malformed", "{record}",
-        "Payloads in a line of several records refused because they are no record.";
+        "Payloads in a line of several records refused because they are not a record.";
     BRAIN_RECORDS_REFUSED_NOT_OWNER = counter "brain.records.refused.not_owner", "{record}",
         "Records refused because their bucket belongs to another peer.";
     BRAIN_RECORDS_REFUSED_POWERLESS = counter "brain.records.refused.powerless", "{record}",
-        "Records refused because nobody can ever make them count in this swarm.";
+        "Records refused because no role of this swarm can ever make them count.";
     BRAIN_RECORDS_REFUSED_QUOTA = counter "brain.records.refused.quota", "{record}",
         "Records refused because their signer has used up its quota.";
     BRAIN_RECORDS_REFUSED_UNSIGNED = counter "brain.records.refused.unsigned", "{record}",
@@ -207,15 +208,15 @@ metrics! {
     BRAIN_RECORDS_SENT_ANSWERS = counter "brain.records.sent.answers", "{record}",
         "Records sent in answer to a request.";
     BRAIN_RECORDS_SENT_PUSHED = counter "brain.records.sent.pushed", "{record}",
-        "Records sent unasked: as news, again against loss, or because a peer lacks them.";
+        "Records sent without a request: as news, again because of losses, or because a peer lacks them.";
     BRAIN_RECORDS_TAKEN = counter "brain.records.taken", "{record}",
-        "Records of others that were taken into the set.";
+        "Records of other nodes that were added to the set.";
     BRAIN_REQUESTS_ANSWERED = counter "brain.requests.answered", "{request}",
         "Requests that this node answered.";
     BRAIN_SKETCHES_IGNORED = counter "brain.sketches.ignored", "{sketch}",
-        "Sketches ignored because their bound is over or their sender had used up its budget.";
+        "Sketches ignored because their bound has passed or their sender had used up its budget.";
     BRAIN_SKETCHES_REFUSED_MALFORMED = counter "brain.sketches.refused.malformed", "{sketch}",
-        "Sketches refused because no set has such symbols.";
+        "Sketches refused because their symbols belong to no set.";
 }
 
 #[cfg(test)]
@@ -263,8 +264,8 @@ mod tests {
     }
 
     #[test]
-    fn a_service_counts_by_rows_of_its_own() {
-        static OWN: Metric = Metric::counter("a.service.does", "1", "What a service does.");
+    fn a_service_counts_with_rows_of_its_own() {
+        static OWN: Metric = Metric::counter("a.service.does", "1", "Actions of a service.");
         let mut counters = Counters::default();
         counters.add(&BRAIN_LINES_RECEIVED, 1);
         counters.add(&OWN, 2);

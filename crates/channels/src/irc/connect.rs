@@ -1,4 +1,4 @@
-//! From a server's name to a stream of bytes.
+//! Connects to an IRC server: from its name to a stream of bytes.
 
 use super::session_error::SessionError;
 use super::settings::{IrcSettings, IrcTls};
@@ -17,16 +17,16 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-/// The most addresses of one name that are tried.
+/// Maximum number of addresses of one name that are tried.
 const MAX_ADDRESSES: usize = 8;
 
 /// A connection, encrypted or not.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
-/// A connection whose kind does not matter any more.
+/// A connection of either kind.
 pub(crate) type Socket = Box<dyn Stream>;
 
-/// Connects with the server; every step has its deadline.
+/// Connects to the server. Each step has a timeout.
 pub(crate) async fn connect(settings: &IrcSettings) -> Result<Socket, SessionError> {
     let roots = match &settings.tls {
         IrcTls::Off => None,
@@ -74,7 +74,7 @@ async fn dial_one(address: SocketAddr, settings: &IrcSettings) -> Result<TcpStre
     match timeout(patience, TcpStream::connect(address)).await {
         Err(_) => Err(SessionError::NoAnswer { address, patience }),
         Ok(Ok(stream)) => {
-            // Lines are single already; where this is refused they come a little later.
+            // Each line is one write. If the kernel refuses the option, lines arrive a little later.
             let _ = stream.set_nodelay(true);
             Ok(stream)
         }
@@ -93,7 +93,7 @@ async fn encrypt(
 ) -> Result<Socket, SessionError> {
     let name = ServerName::try_from(settings.server.clone())
         .map_err(|_| SessionError::ServerName(settings.server.clone()))?;
-    // The provider is named, because a second one may be linked in and there would be no default then.
+    // The provider is given explicitly, because there is no default when the program links two of them.
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| SessionError::Tls(io::Error::other(error)))?
@@ -105,7 +105,7 @@ async fn encrypt(
     Ok(Box::new(connected.map_err(SessionError::Tls)?))
 }
 
-/// What the system trusts; single certificates that cannot be read do not matter.
+/// Returns the certificates that the system trusts. Certificates that cannot be read are skipped.
 fn system_roots() -> Result<RootCertStore, SessionError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(load_native_certs().certs);

@@ -1,26 +1,26 @@
-//! From texts in the channel to envelopes.
+//! Assembles texts of an IRC channel to envelopes.
 
 use crate::wire::Wire;
 use routing::Envelope;
 use routing::{Assembler, fragments};
 use std::time::Duration;
 
-/// How long the next piece of a line may take: a server that is busy holds lines back.
+/// Timeout for the next fragment of a line. Long, because a busy server holds lines back.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What a text in the channel is.
+/// Meaning of a text in the channel.
 #[derive(Debug, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "none is kept")]
 pub(crate) enum Text {
-    /// A line of the protocol, and how many bytes its IRC lines had.
+    /// A line of the protocol, and the number of bytes that it takes on IRC.
     Line(Envelope, usize),
-    /// A text that looks like a line and is none.
+    /// A text that looks like a line but is malformed.
     Malformed,
-    /// A piece of a line, or a chat of people.
+    /// A fragment of a line, or chat between people.
     Nothing,
 }
 
-/// Puts pieces together; bounded by its assembler.
+/// Assembles fragments to lines. The assembler bounds its memory.
 #[derive(Debug)]
 pub(crate) struct Inbox {
     wire: Wire,
@@ -32,9 +32,9 @@ impl Inbox {
         Self { wire, assembler: Assembler::new(PATIENCE) }
     }
 
-    /// Takes a text of `sender` (nick, user and host); `now` is the time since the start.
+    /// Handles a text of `sender` (nick, user and host). `now` is the time since the start.
     pub(crate) fn take(&mut self, now: Duration, sender: &str, text: &str) -> Text {
-        // Neither a line nor a piece of one, but perhaps a sealed line.
+        // This is neither a plain line nor a fragment of one, but perhaps a sealed line.
         if !text.starts_with('{') {
             return self.read(text);
         }
@@ -42,21 +42,21 @@ impl Inbox {
             Ok(Some(whole)) => self.read(&whole),
             Ok(None) => Text::Nothing,
             Err(error) => {
-                tracing::debug!(sender, %error, "a broken fragment, in an IRC channel");
+                tracing::debug!(sender, %error, "a malformed fragment in an IRC channel");
                 Text::Malformed
             }
         }
     }
 
     fn read(&self, text: &str) -> Text {
-        // What it would cost to send it again is what it cost.
+        // Counts the bytes that the line takes on IRC, where a long line is sent in fragments.
         let bytes = fragments(text).iter().map(String::len).sum();
         let is_meant = text.starts_with('{');
         match self.wire.read_text(text) {
             Some(line) if line.starts_with(b"{") => match Envelope::decode(&line) {
                 Ok(envelope) => Text::Line(envelope, bytes),
                 Err(error) => {
-                    tracing::debug!(%error, "no line, in an IRC channel");
+                    tracing::debug!(%error, "a malformed line in an IRC channel");
                     Text::Malformed
                 }
             },
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_of_several_speakers_do_not_mix() {
+    fn fragments_of_several_senders_do_not_mix() {
         let mut inbox = Inbox::new(Wire::default());
         let (one, other) = (envelope(&"a".repeat(500)), envelope(&"b".repeat(500)));
         let pieces = fragments(&one.encode()).into_iter().zip(fragments(&other.encode()));
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn people_are_ignored_and_broken_lines_are_counted() {
+    fn chat_is_ignored_and_malformed_lines_are_counted() {
         let mut inbox = Inbox::new(Wire::default());
         for chat in ["hello, robots", "", "\u{1}ACTION waves\u{1}", "\u{3}04red", "[1]"] {
             assert_eq!(inbox.take(Duration::ZERO, "ada!a@b", chat), Text::Nothing);

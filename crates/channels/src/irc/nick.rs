@@ -1,21 +1,22 @@
-//! What this node is called on an IRC server.
+//! The nick of this node on an IRC server.
 
 use dcache::PeerId;
 
-/// RFC 2812, section 1.2.1; many servers allow more, some cut what is longer.
+/// Maximum length of a nick (RFC 2812, section 1.2.1). Many servers allow more; some truncate longer ones.
 const MAX_NICK: usize = 9;
-/// The characters that tell robots of similar names apart, and the candidates of one robot.
+/// Number of characters that distinguish robots of similar names, and the candidates of one robot.
 const SUFFIX: usize = 4;
 const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
-/// How many suffixes there are.
+/// Number of possible suffixes.
 const SUFFIXES: u64 = 36 * 36 * 36 * 36;
 
-/// The candidate for one attempt: as much of the robot's name as fits, then four characters that grow from its key. The
-/// candidates of one robot all differ, for more than a million attempts. Lower case only: to servers `A` is `a`.
+/// Returns the candidate for one attempt: as much of the robot's name as fits, then four characters derived from its
+/// key. The candidates of one robot all differ for more than a million attempts. They are in lower case, because
+/// servers treat `A` and `a` as equal.
 pub(crate) fn nick(hostname: &str, peer: &PeerId, attempt: u32) -> String {
     let mut nick: String =
         hostname.to_ascii_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
-    // A nick does not begin with a digit.
+    // A nick must not begin with a digit.
     if !nick.starts_with(|first: char| first.is_ascii_lowercase()) {
         nick.insert(0, 'd');
     }
@@ -26,7 +27,7 @@ pub(crate) fn nick(hostname: &str, peer: &PeerId, attempt: u32) -> String {
 fn suffix(peer: &PeerId, attempt: u32) -> String {
     let [a, b, c, d, e, f, g, h, ..] = *peer.public_key();
     let start = u64::from(u32::from_be_bytes([a, b, c, d]));
-    // It has no divisor in common with the number of suffixes, so all of them come before one comes again.
+    // The stride and the number of suffixes are coprime, so all suffixes occur before one is repeated.
     let stride = 6 * u64::from(u32::from_be_bytes([e, f, g, h])) + 1;
     let number = (start + stride % SUFFIXES * u64::from(attempt)) % SUFFIXES;
     let digit = |place: u32| char::from(DIGITS[(number / 36_u64.pow(place) % 36) as usize]);

@@ -1,12 +1,13 @@
-//! Flood control: how fast a node speaks.
+//! Flood control: limits how fast a node sends.
 
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The most lines for which later ones wait: a server that asks for many answers does not silence this node for long.
+/// Maximum number of lines that a new line has to wait for. So a server that asks for many answers does not silence
+/// this node for long.
 const MAX_OWED: u32 = 8;
 
-/// Allows one line in an interval. What cannot wait is sent at once and counted, so that later lines wait for it.
+/// Rate limit of one line per interval. Urgent lines are sent at once and counted, so that later lines wait for them.
 #[derive(Debug)]
 pub(crate) struct Pace {
     interval: Duration,
@@ -23,7 +24,7 @@ impl Pace {
         self.free
     }
 
-    /// Returns when something may be sent that should not wait behind lines: one line earlier.
+    /// Returns when an urgent line may be sent: one interval earlier than the next ordinary line.
     pub(crate) fn free_for_control(&self) -> Instant {
         self.free.checked_sub(self.interval).unwrap_or(self.free)
     }
@@ -41,7 +42,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn in_the_long_run_one_line_in_an_interval() {
+    fn the_long_term_rate_is_one_line_per_interval() {
         let begun = Instant::now();
         let mut pace = Pace::new(2 * SECOND, begun);
         let mut now = begun;
@@ -50,7 +51,7 @@ mod tests {
             assert_eq!(now, begun + 2 * SECOND * line);
             pace.count(now);
         }
-        // What was sent at once is made up for.
+        // A line that was sent early delays the next one.
         pace.count(now);
         assert_eq!(pace.free(), now + 4 * SECOND);
         assert_eq!(pace.free_for_control(), now + 2 * SECOND);

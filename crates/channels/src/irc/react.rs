@@ -1,4 +1,4 @@
-//! Reactions of a session to the messages of the server.
+//! Reactions of a session to messages of the server.
 
 use super::inbox::Text;
 use super::nick::nick;
@@ -11,13 +11,13 @@ use routing::{Capacity, ChannelEvent, Medium};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-/// How many lines may wait while the pieces of one are sent.
+/// Maximum number of lines queued while the fragments of another line are sent.
 const MAX_WAITING: usize = 16;
 
 impl Session<'_> {
-    /// Takes one line of the server.
+    /// Handles one line of the server.
     pub(super) async fn hear(&mut self, line: &[u8]) -> Result<(), SessionError> {
-        // People may write in whatever encoding; a line that cannot be parsed matters as little as one that is not ours.
+        // People may write in any encoding. Lines that cannot be parsed are ignored.
         let Ok(message) = String::from_utf8_lossy(line).parse::<Message>() else { return Ok(()) };
         match understand(message, &self.nick.name, &self.settings.channel) {
             Heard::Text(sender, text) => self.take(&sender, &text).await,
@@ -74,7 +74,7 @@ impl Session<'_> {
         self.reporter.works(&self.nick.name).await;
     }
 
-    /// Takes the channel away from the brain, if it had it.
+    /// Reports the channel down to the brain, if it was up.
     pub(super) async fn leave(&mut self) {
         if let State::Inside { channel, since, .. } = self.state {
             self.time_inside = since.elapsed();
@@ -85,7 +85,7 @@ impl Session<'_> {
         }
     }
 
-    /// Handles that this node is no longer in the channel, or not let into it.
+    /// Handles that this node was removed from the channel or not let into it. Schedules the next attempt.
     pub(super) async fn not_inside(&mut self, error: SessionError) {
         if !matches!(self.state, State::Inside { .. } | State::Joining { .. }) {
             return;
@@ -99,7 +99,7 @@ impl Session<'_> {
         self.reporter.failed(&error, wait).await;
     }
 
-    /// Leaves a channel in which this node must not speak, to try again later.
+    /// Leaves a channel in which this node may not speak, and tries again later.
     async fn moderated(&mut self, error: SessionError) -> Result<(), SessionError> {
         if let State::Inside { .. } = self.state {
             self.not_inside(error).await;

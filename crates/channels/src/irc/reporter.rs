@@ -1,4 +1,4 @@
-//! Reports what is wrong with an IRC channel, and when it works again.
+//! Reports the faults of an IRC channel, and when it works again.
 
 use super::session_error::SessionError;
 use crate::switchboard::Switchboard;
@@ -13,21 +13,21 @@ pub(crate) struct Reporter {
 }
 
 impl Reporter {
-    /// A reporter for the channel of this name.
+    /// Returns a reporter for the channel with this name.
     pub(crate) fn new(name: String, switchboard: Switchboard) -> Self {
         Self { name, switchboard, is_troubled: false }
     }
 
-    /// Reports what is wrong, and how long it takes until the next attempt.
+    /// Reports an error, and the time until the next attempt.
     pub(crate) async fn failed(&mut self, error: &SessionError, retry_in: Duration) {
-        tracing::warn!(channel = self.name, %error, ?retry_in, "no IRC");
+        tracing::warn!(channel = self.name, %error, ?retry_in, "the IRC channel is not available");
         self.is_troubled = true;
         self.report(Some(error.report().retry_in(retry_in))).await;
     }
 
-    /// Reports that this node is in the channel, if something was wrong before.
+    /// Reports that this node is in the channel, if a fault was reported before.
     pub(crate) async fn works(&mut self, nick: &str) {
-        tracing::info!(channel = self.name, nick, "in an IRC channel");
+        tracing::info!(channel = self.name, nick, "this node is in an IRC channel");
         if self.is_troubled {
             self.is_troubled = false;
             self.report(None).await;

@@ -1,4 +1,4 @@
-//! One connection with a server, from its first message to its last.
+//! One connection to an IRC server, from its first message to its last.
 
 use super::connect::Socket;
 use super::inbox::Inbox;
@@ -21,14 +21,14 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::codec::{AnyDelimiterCodec, FramedRead};
 
-/// RFC 2812 allows 512 bytes; some servers send more.
+/// Maximum number of bytes of a received line. RFC 2812 allows 512; some servers send more.
 const MAX_IRC_LINE: usize = 4096;
-/// How many nicks are tried on one connection.
+/// Maximum number of nicks that are tried on one connection.
 pub(super) const MAX_NICKS: u32 = 10;
-/// What stands before the `@` in our prefix.
+/// User name, which stands before the `@` in the prefix of this node.
 const USER: &str = "dswarm";
 
-/// A connection, and what has become of it so far.
+/// A connection and its state.
 pub(crate) struct Session<'a> {
     pub(super) settings: &'a IrcSettings,
     pub(super) switchboard: &'a Switchboard,
@@ -38,9 +38,9 @@ pub(crate) struct Session<'a> {
     pub(super) begun: Instant,
     pub(super) rejoin: Backoff,
     pub(super) nick: Nick,
-    /// For how long this node was in the channel the last time.
+    /// Duration of this node's last stay in the channel.
     pub(super) time_inside: Duration,
-    /// The rest of the line that is being sent, in pieces.
+    /// Remaining fragments of the line that is being sent.
     pub(super) pieces: VecDeque<String>,
     lines: FramedRead<ReadHalf<Socket>, AnyDelimiterCodec>,
     write: WriteHalf<Socket>,
@@ -49,7 +49,7 @@ pub(crate) struct Session<'a> {
     pinged: Option<Instant>,
 }
 
-/// What this node is called, and which of its candidates that was.
+/// Nick of this node, and the numbers of its first and current candidate.
 #[derive(Debug)]
 pub(super) struct Nick {
     pub(super) first: u32,
@@ -57,21 +57,21 @@ pub(super) struct Nick {
     pub(super) name: String,
 }
 
-/// How far this node got.
+/// Progress of this node on the server.
 #[derive(Debug)]
 pub(super) enum State {
-    /// Asking to be let in; whether the next nick is still to be sent.
+    /// Waits for the welcome of the server. `is_nick_due` means that the next nick is still to be sent.
     Entering { is_nick_due: bool, until: Instant },
-    /// Not in the channel; to join it at this time.
+    /// Not in the channel; joins it at `join_at`.
     Outside { join_at: Instant },
-    /// Asked to be let into the channel.
+    /// Waits for the answer to a JOIN.
     Joining { until: Instant },
-    /// In the channel, with the lines that wait to be sent there.
+    /// In the channel; `waiting` yields the lines to send there.
     Inside { channel: ChannelId, since: Instant, waiting: mpsc::Receiver<OutgoingLine> },
 }
 
 impl<'a> Session<'a> {
-    /// Over a connection that was just made; `first` is the number of the nick to begin with.
+    /// Creates a session on a new connection. `first` is the number of the first nick to try.
     pub(crate) fn new(
         settings: &'a IrcSettings,
         switchboard: &'a Switchboard,
@@ -101,7 +101,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Runs until the connection is of no use any more. Returns why, and for how long this node was in the channel.
+    /// Runs until the connection is no longer usable. Returns the reason, and how long this node was in the channel.
     pub(crate) async fn run(mut self) -> (SessionError, Duration) {
         let error = match self.enter().await {
             Ok(()) => loop {
@@ -138,7 +138,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// When something is to be done though nothing comes.
+    /// Returns when to act next if the server sends nothing.
     fn wake(&self) -> Instant {
         let due = match &self.state {
             State::Entering { is_nick_due: false, until } => return *until,
@@ -151,7 +151,7 @@ impl<'a> Session<'a> {
         due.min(self.silent_until())
     }
 
-    /// Until when the server may stay silent.
+    /// Returns until when the server may stay silent.
     fn silent_until(&self) -> Instant {
         match self.pinged {
             Some(pinged) => pinged + self.settings.waits.answer,
@@ -194,7 +194,7 @@ impl<'a> Session<'a> {
         self.send(Command::JOIN(self.settings.channel.clone(), None, None)).await
     }
 
-    /// Sends the next piece.
+    /// Sends the next fragment.
     async fn send_piece(&mut self) -> Result<(), SessionError> {
         match self.pieces.pop_front() {
             Some(piece) => self.send(Command::PRIVMSG(self.settings.channel.clone(), piece)).await,
@@ -206,7 +206,7 @@ impl<'a> Session<'a> {
         self.pieces.extend(fragments(&self.settings.wire.write_text(line)));
     }
 
-    /// Sends at once, and counts it.
+    /// Sends a command at once and counts it.
     pub(super) async fn send(&mut self, command: Command) -> Result<(), SessionError> {
         let line = Message::from(command).to_string();
         self.pace.count(Instant::now());
@@ -221,7 +221,7 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Returns the next line that the brain wants sent; waits for ever outside the channel.
+/// Returns the next line to send; `None` outside the channel, which disables the branch of `select!`.
 async fn next_waiting(state: &mut State) -> Option<OutgoingLine> {
     match state {
         State::Inside { waiting, .. } => waiting.recv().await,
@@ -233,17 +233,17 @@ async fn next_waiting(state: &mut State) -> Option<OutgoingLine> {
 mod tests {
     use super::*;
 
-    /// RFC 2812: with its end.
+    /// Maximum number of bytes of a message in RFC 2812, including its line end.
     const MAX_BYTES: usize = 512;
 
     #[test]
-    fn no_line_is_too_long_even_with_the_longest_prefix() {
+    fn no_message_is_too_long_even_with_the_longest_prefix() {
         // Nicks of 30 letters are the longest that servers allow; a host has at most 63, a channel 50.
         let prefix = format!(":{}!~{USER}@{} ", "n".repeat(30), "h".repeat(63));
         let texts = fragments(&"x".repeat(routing::MAX_LINE_BYTES * 2));
         for text in texts.into_iter().chain(["y ".repeat(routing::MAX_WHOLE_BYTES / 2)]) {
             let said = Message::from(Command::PRIVMSG("c".repeat(50), text)).to_string();
-            // Servers set a colon before the last parameter, whether it needs one or not.
+            // Servers put a colon before the last parameter, whether it needs one or not.
             assert!(prefix.len() + said.len() < MAX_BYTES, "{}", prefix.len() + said.len());
         }
     }

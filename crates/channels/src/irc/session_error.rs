@@ -1,4 +1,4 @@
-//! What can be wrong with an IRC server or its channel. The texts for people stand in the table of faults.
+//! Errors of an IRC server or its channel. The messages for people are in the table of faults.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,10 +7,10 @@ use std::time::Duration;
 use telemetry::{FaultReport, faults, report};
 use tokio_util::codec::AnyDelimiterCodecError;
 
-/// The most characters of a stranger's text that are repeated.
+/// Maximum number of characters of a server's text that a message quotes.
 const MAX_QUOTED: usize = 160;
 
-/// Why there is no connection with the server, or why this node is not in the channel.
+/// Reason why there is no connection to the server, or why this node is not in the channel.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", self.report())]
 pub(crate) enum SessionError {
@@ -39,21 +39,21 @@ pub(crate) enum SessionError {
     Moderated(String),
 }
 
-/// Why a server does not let this node into a channel.
+/// Reason why a server does not let this node into a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum JoinRefusal {
     Banned,
     Full,
     InviteOnly,
     NeedsKey,
-    /// For a while only.
+    /// The channel is unavailable for a while.
     Unavailable,
-    /// Whatever the operators of the channel do.
+    /// The channel cannot be joined, whatever its operators do.
     Impossible,
 }
 
 impl SessionError {
-    /// Returns the same error for a connection on which the server had not let this node in yet.
+    /// Returns the corresponding error for a connection that failed before the server's welcome.
     pub(crate) fn before_welcome(self) -> Self {
         match self {
             Self::Closed | Self::Broken(_) => Self::ClosedEarly,
@@ -61,13 +61,13 @@ impl SessionError {
         }
     }
 
-    /// Whether another nick would help, as far as the server says why it ended the connection.
+    /// Returns whether another nick would help, according to the reason that the server gave.
     pub(crate) fn is_collision(&self) -> bool {
         let (Self::Ended(reason) | Self::Killed { reason, .. }) = self else { return false };
         reason.to_ascii_lowercase().contains("collision")
     }
 
-    /// Returns the fault that this is.
+    /// Returns the fault that describes this error.
     pub(crate) fn report(&self) -> FaultReport {
         match self {
             Self::NoCertificates => report!(faults::IRC_CERTIFICATES_MISSING),
@@ -121,7 +121,7 @@ impl JoinRefusal {
 impl From<io::Error> for SessionError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            // TLS tells so when the end of a connection was not announced.
+            // TLS reports a connection that ended without a closing message as an unexpected end.
             io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
                 Self::Closed
             }
@@ -139,7 +139,8 @@ impl From<AnyDelimiterCodecError> for SessionError {
     }
 }
 
-/// Returns a stranger's text as it may be repeated: not too long, and without anything that would move a terminal's cursor.
+/// Returns a server's text in a form that is safe to display: truncated, and without control characters, which could
+/// move a terminal's cursor.
 pub(crate) fn quoted(text: &str) -> String {
     text.chars().filter(|one| !one.is_control()).take(MAX_QUOTED).collect()
 }
@@ -150,7 +151,7 @@ mod tests {
     use std::error::Error as _;
 
     #[test]
-    fn the_text_of_a_stranger_is_tamed() {
+    fn a_quoted_text_is_truncated_and_has_no_control_characters() {
         assert_eq!(quoted("\x1b[2Jbye\x02\r\n"), "[2Jbye");
         assert_eq!(quoted(&"ä".repeat(1000)).chars().count(), MAX_QUOTED);
     }

@@ -6,60 +6,60 @@ use routing::{Address, Family, Hop, Host};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The most bytes of a channel's name (RFC 2812).
+/// Maximum number of bytes of a channel name (RFC 2812).
 const MAX_CHANNEL: usize = 50;
 
-/// A channel of a server, and the identity that this node has there.
+/// A channel on an IRC server, and the identity of this node there.
 #[derive(Clone, Debug)]
 pub struct IrcSettings {
-    /// The server: an IP address, or a DNS name, which is looked up whenever this node connects.
+    /// IP address or host name of the server. A name is resolved again for each connection.
     pub server: String,
-    /// Which of its addresses are tried.
+    /// Which addresses of the server are tried.
     pub family: Family,
-    /// Its port (6667; with TLS 6697).
+    /// TCP port of the server: usually 6667, or 6697 with TLS.
     pub port: u16,
-    /// Whether to encrypt, and which certificates to trust.
+    /// Whether the connection is encrypted, and which certificates are trusted.
     pub tls: IrcTls,
-    /// The channel, with its `#`.
+    /// Name of the channel, with its `#`.
     pub channel: String,
-    /// The robot's name, of which the nick is made.
+    /// Name of the robot, from which the nick is derived.
     pub hostname: String,
-    /// This node: tells robots of one name apart, and is written into the "real name".
+    /// Identity of this node. Distinguishes robots of the same name, and is sent as part of the "real name".
     pub peer: PeerId,
-    /// The address of the channel, as it was configured.
+    /// Address of the channel, as configured.
     pub at: Address,
-    /// How lines are written.
+    /// Encoding of the lines.
     pub wire: Wire,
-    /// The interval in which one line is sent.
+    /// Interval between two lines.
     pub pace: Duration,
     /// Timeouts and waits.
     pub waits: IrcWaits,
 }
 
-/// Whether the connection is encrypted.
+/// Whether the connection is encrypted, and which certificates are trusted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum IrcTls {
-    /// It is not.
+    /// The connection is not encrypted.
     #[default]
     Off,
-    /// It is; the server's certificate is signed by an authority that this system trusts.
+    /// The connection is encrypted. An authority that this system trusts has to have signed the server's certificate.
     System,
-    /// It is; the server's certificate, or its signer's, is in this file (PEM).
+    /// The connection is encrypted. This file (PEM) contains the certificate of the server or of its signer.
     Roots(PathBuf),
 }
 
 /// Timeouts and waits of an IRC connection.
 #[derive(Clone, Copy, Debug)]
 pub struct IrcWaits {
-    /// The first and the longest wait before connecting again.
+    /// First and maximum wait before connecting again.
     pub reconnect: (Duration, Duration),
-    /// The first and the longest wait before joining the channel again, after having been kicked or refused.
+    /// First and maximum wait before joining the channel again after this node was kicked or refused.
     pub rejoin: (Duration, Duration),
-    /// How long this node has to be in the channel until the waits are the first ones again.
+    /// Time in the channel after which both waits start again from the first one.
     pub steady: Duration,
-    /// The longest wait for an answer of the server.
+    /// Timeout for an answer of the server.
     pub answer: Duration,
-    /// The time without a message of the server after which it is sent a PING.
+    /// Time without a message of the server after which this node sends a PING.
     pub quiet: Duration,
 }
 
@@ -75,19 +75,19 @@ impl Default for IrcWaits {
     }
 }
 
-/// Why a channel is impossible.
+/// Error for a channel that cannot exist.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IrcError {
-    /// The name is none that servers take for a channel.
+    /// No server accepts the name as that of a channel.
     #[error(
-        "{0:?} is no IRC channel: its name begins with # and has at most {MAX_CHANNEL} bytes, no blanks and no commas"
+        "{0:?} is not an IRC channel: a name begins with # and has at most {MAX_CHANNEL} bytes, no blanks, commas or colons"
     )]
     Channel(String),
 }
 
 impl IrcSettings {
-    /// The channel at an address such as `/ip4/A/tcp/P/irc/#chan/dswarm-line`, with all else as suits a robot; `None` when
-    /// it begins with something else, or leaves something open.
+    /// Returns the settings for an address such as `/ip4/A/tcp/P/irc/#chan/dswarm-line`, with defaults that suit a
+    /// robot. Returns `None` if the address does not begin with an IRC channel, or if it contains a `*`.
     pub fn at(at: &Address, hostname: &str, peer: PeerId) -> Option<Self> {
         let (Hop::Irc { server, is_tls, channel }, _) = at.first_hop()? else { return None };
         let (name, family) = host(server.host)?;
@@ -106,15 +106,15 @@ impl IrcSettings {
         })
     }
 
-    /// Returns the name by which people know the channel.
+    /// Returns the name of the channel, for display.
     pub fn name(&self) -> String {
         format!("irc {} {}", self.server, self.channel)
     }
 
-    /// Whether there can be such a channel.
+    /// Checks whether the name of the channel is valid.
     ///
     /// # Errors
-    /// When its name is unfit.
+    /// When the name is invalid.
     pub fn check(&self) -> Result<(), IrcError> {
         let fits = |one: char| !one.is_control() && !matches!(one, ' ' | ',' | ':');
         let is_fit = (2..=MAX_CHANNEL).contains(&self.channel.len())
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_says_which_channel_of_which_server() {
+    fn an_address_names_the_server_and_the_channel() {
         let plain = settings("/ip4/10.77.0.1/tcp/6667/irc/#duckiebots/dswarm-line").unwrap();
         assert_eq!((plain.server.as_str(), plain.port, plain.tls.clone()), ("10.77.0.1", 6667, IrcTls::Off));
         assert_eq!(plain.name(), "irc 10.77.0.1 #duckiebots");
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn unfit_channels_are_refused() {
+    fn invalid_channel_names_are_refused() {
         let settings = settings("/ip4/10.77.0.1/tcp/6667/irc/#duckiebots/dswarm-line").unwrap();
         assert_eq!(settings.check(), Ok(()));
         for channel in ["", "#", "duckiebots", "#a b", "#a,#b", "#a\r\nQUIT", &format!("#{}", "a".repeat(50))]

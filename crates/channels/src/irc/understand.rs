@@ -1,34 +1,34 @@
-//! What a server's messages mean to us. Pure.
+//! Interprets the messages of a server.
 
 use super::session_error::{JoinRefusal, SessionError, quoted};
 use irc_proto::{Command, Message, Prefix, Response};
 
-/// What a message is about.
+/// Meaning of a message for this node.
 #[derive(Debug)]
 pub(crate) enum Heard {
-    /// We are in, under this nick.
+    /// The server welcomes this node under this nick.
     Welcome(String),
-    /// The nick that we asked for cannot be had.
+    /// The requested nick is not available.
     NickTaken,
-    /// Our nick is another one now.
+    /// The nick of this node is now this one.
     Renamed(String),
-    /// To be answered at once, with this token.
+    /// The server expects a PONG with this token at once.
     Ping(String),
-    /// We are in the channel.
+    /// This node is in the channel.
     Joined,
-    /// We are not in the channel (any more).
+    /// This node is not, or no longer, in the channel.
     NotInside(SessionError),
-    /// We are in the channel, but must not speak there.
+    /// This node is in the channel but may not speak there.
     Moderated(SessionError),
-    /// A text in the channel: its sender and what it is.
+    /// A text in the channel: its sender and its content.
     Text(String, String),
-    /// The connection is of no use any more.
+    /// The connection is no longer usable.
     Over(SessionError),
-    /// Anything else.
+    /// A message that does not matter to this node.
     Nothing,
 }
 
-/// Returns what a message means to a node that is called `nick` and wants to be in `channel`.
+/// Returns the meaning of a message for a node whose nick is `nick` and that wants to be in `channel`.
 pub(crate) fn understand(message: Message, nick: &str, channel: &str) -> Heard {
     let sender = message.prefix.as_ref().map(Prefix::to_string).unwrap_or_default();
     let is_own = message.source_nickname().is_some_and(|source| source.eq_ignore_ascii_case(nick));
@@ -63,7 +63,7 @@ fn understand_response(response: Response, parameters: &[String], channel: &str)
         Response::RPL_WELCOME => {
             parameters.first().map_or(Heard::Nothing, |nick| Heard::Welcome(nick.clone()))
         }
-        // Servers also send it for channels that are not available just now.
+        // Servers also send this for channels that are temporarily unavailable.
         Response::ERR_UNAVAILRESOURCE if is_of_channel => not_joined(JoinRefusal::Unavailable),
         Response::ERR_NICKNAMEINUSE
         | Response::ERR_NICKCOLLISION
@@ -86,7 +86,7 @@ fn understand_response(response: Response, parameters: &[String], channel: &str)
     }
 }
 
-/// The nick, or the server's name.
+/// Returns the nick of a sender, or the name of a server.
 fn name_of(sender: &str) -> String {
     quoted(sender.split('!').next().unwrap_or_default())
 }
@@ -100,13 +100,13 @@ mod tests {
         understand(line.parse().unwrap(), "duck", "#Duckiebots")
     }
 
-    /// As its debug output.
+    /// Returns the debug output of a line's meaning.
     fn shown(line: &str) -> String {
         format!("{:?}", hear(line))
     }
 
     #[test]
-    fn only_what_is_said_in_the_channel_by_others_is_text() {
+    fn only_messages_of_others_in_the_channel_are_texts() {
         let text = "PRIVMSG #duckiebots :{\"a\": 1}\r\n";
         assert_eq!(shown(&format!(":ada!a@b {text}")), r##"Text("ada!a@b", "{\"a\": 1}")"##);
         for line in
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_concerns_us_is_told_from_what_concerns_others() {
+    fn messages_about_this_node_are_told_from_those_about_others() {
         assert!(matches!(hear(":duck!a@b JOIN :#duckiebots"), Heard::Joined));
         assert!(matches!(hear(":ada!a@b JOIN :#duckiebots"), Heard::Nothing));
         assert!(matches!(hear(":duck!a@b JOIN :#other"), Heard::Nothing));
@@ -143,7 +143,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_line_is_understood_somehow(line in "[:@]?[ :!@#a-zA-Z0-9{}\\PC]{0,80}") {
+        fn any_line_is_interpreted_without_a_panic(line in "[:@]?[ :!@#a-zA-Z0-9{}\\PC]{0,80}") {
             if let Ok(message) = line.parse() {
                 let _ = understand(message, "duck", "#duckiebots");
             }

@@ -1,24 +1,26 @@
-//! Broadcast or multicast: the cast modes that reach all peers on an interface, as few as possible, since bytes count.
+//! Chooses between broadcast and multicast: the smallest set of cast modes that reaches all peers on an interface,
+//! which saves bytes.
 
 use dcache::PeerId;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How long a peer counts after it was heard last.
+/// Time after which a silent peer no longer influences the choice.
 const LATELY: Duration = Duration::from_secs(300);
-/// How often a line goes out by all modes, so that others learn by which ones they hear this node.
+/// Interval at which a line is sent by all modes, so that other nodes learn by which modes they hear this node.
 const ALL_MODES: Duration = Duration::from_secs(60);
-/// The silence of all peers after which all modes are used: something is wrong then, or nobody is there. It is seldom that
-/// quiet where one peer speaks and the others agree in silence.
+/// Silence of all peers after which all modes are used, because something may be wrong or nobody is there. A working
+/// network is rarely silent for that long, even when one peer sends and the others suppress their copies.
 const QUIET: Duration = Duration::from_secs(30);
-/// The most lines of a peer that may miss on one mode while they come by others; after more, that mode does not reach it.
+/// Maximum number of a peer's lines in a row that one mode may miss while other modes deliver them. After more, the
+/// mode counts as not reaching that peer.
 const MAX_MISSED: u32 = 3;
-/// The time within which copies of a line come by the other modes.
+/// Maximum delay between the copies of a line that different modes deliver.
 const COPIES: Duration = Duration::from_secs(2);
-/// How long nothing came by a mode, while others brought something, until it counts as filtered: at least two lines by all
-/// modes are missing then.
+/// Time without a line by one mode, while other modes deliver lines, after which the mode counts as filtered. At least
+/// two lines that were sent by all modes are missing then.
 const LONG: Duration = Duration::from_secs(150);
-/// The most peers that are remembered.
+/// Maximum number of peers that are remembered.
 const MAX_PEERS: usize = 512;
 
 /// A way of sending one datagram to all hosts on an interface.
@@ -42,13 +44,13 @@ impl CastMode {
 pub(crate) struct CastModes([bool; CastMode::ALL.len()]);
 
 impl CastModes {
-    /// Returns the set with this mode too.
+    /// Returns the set with this mode added.
     pub(crate) fn with(mut self, mode: CastMode) -> Self {
         self.0[mode as usize] = true;
         self
     }
 
-    /// Whether a mode is in the set.
+    /// Returns whether a mode is in the set.
     pub(crate) fn has(self, mode: CastMode) -> bool {
         self.0[mode as usize]
     }
@@ -58,28 +60,28 @@ impl CastModes {
         self.iter().filter(|mode| !other.has(*mode)).fold(Self::default(), Self::with)
     }
 
-    /// Returns each mode, the preferred one first.
+    /// Returns the modes of the set, the preferred one first.
     pub(crate) fn iter(self) -> impl DoubleEndedIterator<Item = CastMode> {
         CastMode::ALL.into_iter().filter(move |mode| self.has(*mode))
     }
 }
 
-/// How one peer was heard.
+/// Reception history of one peer.
 #[derive(Clone, Debug)]
 struct Heard {
     first: Duration,
     last: Duration,
     by: [ByMode; CastMode::ALL.len()],
-    /// The last line, by its hash, and how it came so far: the same line by another mode is a copy.
+    /// Hash of the last line, and the modes that have delivered it so far. The same line by another mode is a copy.
     line: u64,
     came: CastModes,
 }
 
-/// How one peer was heard by one mode.
+/// Reception history of one peer by one mode.
 #[derive(Clone, Copy, Debug, Default)]
 struct ByMode {
     last: Option<Duration>,
-    /// How many lines came by other modes since then.
+    /// Number of lines that other modes have delivered since then.
     missed: u32,
 }
 
@@ -88,7 +90,7 @@ impl Heard {
         Self { first: now, last: now, by: Default::default(), line: 0, came: CastModes::default() }
     }
 
-    /// Whether the line is new, and no copy of the last one.
+    /// Records a line. Returns whether it is new, that is, no copy of the last one.
     fn note(&mut self, mode: CastMode, line: u64, now: Duration) -> bool {
         let is_copy = line == self.line
             && self.came != CastModes::default()
@@ -113,8 +115,8 @@ impl Heard {
     }
 }
 
-/// Remembers by which modes the peers on one interface were heard lately, and decides which to use. Times are since any
-/// fixed moment.
+/// Remembers by which modes the peers on one interface were heard, and chooses the modes for sending. Times count from
+/// any fixed moment.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CastSelector {
     peers: BTreeMap<PeerId, Heard>,
@@ -124,7 +126,7 @@ pub(crate) struct CastSelector {
 }
 
 impl CastSelector {
-    /// Notes that a peer was heard. Returns whether the line, given by its hash, is more than a copy of its last one.
+    /// Records a line of a peer, given by its hash. Returns whether it is more than a copy of the peer's last line.
     pub(crate) fn heard(&mut self, peer: PeerId, mode: CastMode, line: u64, now: Duration) -> bool {
         self.last_heard = Some(now);
         if self.peers.len() >= MAX_PEERS && !self.peers.contains_key(&peer) {
@@ -138,7 +140,7 @@ impl CastSelector {
         longest_silent.and_then(|peer| self.peers.remove(&peer));
     }
 
-    /// Returns by which of the available modes the next line goes to all.
+    /// Returns the available modes by which the next line to all hosts is sent.
     pub(crate) fn choose(&mut self, available: CastModes, now: Duration) -> CastModes {
         self.peers.retain(|_, heard| now.saturating_sub(heard.last) <= LATELY);
         let is_due = self.last_all.is_none_or(|last| now.saturating_sub(last) >= ALL_MODES);
@@ -150,28 +152,29 @@ impl CastSelector {
         self.cover(available, now)
     }
 
-    /// Returns the smallest set of modes that covers all peers, as far as taking the best mode first finds it.
+    /// Returns a small set of modes that reaches all peers, chosen greedily: the mode that reaches most of them comes
+    /// first.
     fn cover(&self, available: CastModes, now: Duration) -> CastModes {
         let mut left: Vec<&Heard> = self.peers.values().collect();
         let mut chosen = CastModes::default();
         loop {
             let covered =
                 |mode: &CastMode| left.iter().filter(|heard| heard.is_reached_by(*mode, now)).count();
-            // Of equals the last is taken, so the preferred one has to come last.
+            // `max_by_key` returns the last of equal elements, so the preferred mode has to come last.
             let best = available.without(chosen).iter().rev().max_by_key(covered);
             match best.filter(|mode| covered(mode) > 0) {
                 Some(mode) => {
                     left.retain(|heard| !heard.is_reached_by(mode, now));
                     chosen = chosen.with(mode);
                 }
-                // Peers that are heard by none of the available modes cannot be helped.
+                // The remaining peers are reached by none of the available modes.
                 None if chosen == CastModes::default() => return available,
                 None => return chosen,
             }
         }
     }
 
-    /// Whether a mode brings nothing, though another has brought something for long, and still does.
+    /// Returns whether one mode delivers nothing, although another mode has delivered lines for long and still does.
     pub(crate) fn is_silent(&self, mode: CastMode, other: CastMode, now: Duration) -> bool {
         let is_witness = |heard: &Heard| {
             now.saturating_sub(heard.first) >= LONG && heard.heard_within(other, ALL_MODES + QUIET, now)
@@ -180,7 +183,7 @@ impl CastSelector {
         peers.any(is_witness) && !self.peers.values().any(|heard| heard.heard_within(mode, LONG, now))
     }
 
-    /// Whether anybody was heard lately, by any mode.
+    /// Returns whether any peer was heard within the last 150 seconds, by any mode.
     pub(crate) fn is_anybody_heard(&self, now: Duration) -> bool {
         self.last_heard.is_some_and(|last| now.saturating_sub(last) <= LONG)
     }
@@ -207,7 +210,7 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    /// One interface; every line is another one.
+    /// One interface. Every line is different.
     struct World {
         cast: CastSelector,
         line: u64,
@@ -231,13 +234,13 @@ mod tests {
     }
 
     #[test]
-    fn all_modes_while_nobody_is_heard() {
+    fn all_modes_are_used_while_no_peer_is_heard() {
         let mut world = World::new();
         assert_eq!([0, 1, 500].map(|at| world.choose(at)), [set(&CastMode::ALL); 3]);
     }
 
     #[test]
-    fn broadcast_is_enough_for_those_who_hear_it_and_once_a_minute_all_are_used() {
+    fn broadcast_alone_is_used_where_it_suffices_and_all_modes_once_a_minute() {
         let mut world = World::new();
         world.choose(0);
         let mut all = 0;
@@ -253,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn one_who_hears_only_multicast_brings_it_into_use() {
+    fn a_peer_heard_only_by_multicast_brings_it_into_use() {
         let mut world = World::new();
         world.choose(0);
         world.say(1, &[B], 1);
@@ -267,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn broadcasts_that_are_filtered_from_now_on_are_given_up_after_a_few_lines() {
+    fn broadcast_is_given_up_a_few_lines_after_it_is_filtered() {
         let mut world = World::new();
         world.choose(0);
         world.say(1, &CastMode::ALL, 1);
@@ -278,13 +281,13 @@ mod tests {
         }
         world.say(1, &[M4, M6], 5);
         assert_eq!(world.choose(5), set(&[M4]));
-        // And taken again once one is heard.
+        // Broadcast is used again once it delivers a line.
         world.say(1, &[B], 6);
         assert_eq!(world.choose(6), set(&[B]));
     }
 
     #[test]
-    fn when_all_fall_silent_every_mode_is_tried() {
+    fn every_mode_is_tried_when_all_peers_fall_silent() {
         let mut world = World::new();
         world.choose(0);
         world.say(1, &[B], 1);
@@ -295,31 +298,31 @@ mod tests {
     }
 
     #[test]
-    fn a_mode_that_is_new_is_used_at_once() {
+    fn a_new_mode_is_used_at_once() {
         let mut world = World::new();
         world.cast.choose(set(&[B, M4]), seconds(0));
         world.say(1, &[B], 1);
         assert_eq!(world.cast.choose(set(&[B, M4]), seconds(2)), set(&[B]));
         assert_eq!(world.choose(3), set(&CastMode::ALL));
         assert_eq!(world.choose(4), set(&[B]));
-        // Without broadcast there is only what is left.
+        // Without broadcast, the only remaining mode is used.
         world.cast.choose(set(&[M6]), seconds(5));
         assert_eq!(world.cast.choose(set(&[M6]), seconds(6)), set(&[M6]));
     }
 
     #[test]
-    fn copies_are_told_from_lines_that_are_said_again() {
+    fn copies_are_distinguished_from_repeated_lines() {
         let mut cast = CastSelector::default();
         let mut heard = |mode, line, at| cast.heard(peer(1), mode, line, seconds(at));
         assert!(heard(B, 7, 1));
         assert!(!heard(M4, 7, 1) && !heard(M6, 7, 2));
-        assert!(heard(B, 7, 2), "said again");
-        assert!(heard(M4, 7, 10), "long after");
+        assert!(heard(B, 7, 2), "the line is repeated");
+        assert!(heard(M4, 7, 10), "too late for a copy");
         assert!(heard(B, 8, 10));
     }
 
     #[test]
-    fn a_silent_mode_is_noticed_when_another_is_heard_for_long() {
+    fn a_silent_mode_is_noticed_when_another_one_delivers_for_long() {
         let mut world = World::new();
         world.say(1, &[M4], 0);
         let is_silent = |world: &World, at| world.cast.is_silent(B, M4, seconds(at));
@@ -331,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_do_not_fill_the_memory() {
+    fn the_number_of_remembered_peers_is_bounded() {
         let mut cast = CastSelector::default();
         for number in 0..2 * MAX_PEERS as u64 {
             let mut seed = [0; 32];
@@ -339,7 +342,7 @@ mod tests {
             cast.heard(Keypair::from_seed(seed).peer_id(), B, 1, seconds(number));
         }
         assert_eq!(cast.peers.len(), MAX_PEERS);
-        // Silence is forgotten.
+        // Silent peers are forgotten.
         cast.choose(set(&CastMode::ALL), seconds(10_000));
         assert!(cast.peers.is_empty());
     }

@@ -1,4 +1,4 @@
-//! One interface: a channel to all hosts on it.
+//! One interface as a channel to all hosts on it.
 
 use super::cast::{CastMode, CastModes, CastSelector};
 use super::send_failure::SendStreak;
@@ -9,34 +9,34 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
-/// How long a host is remembered whose address is outside the networks of the interface on which it was heard.
+/// Time for which a host is remembered whose address is outside the networks of the interface on which it was heard.
 const STRANGER: Duration = Duration::from_secs(300);
-/// The most hosts of that kind that are remembered.
+/// Maximum number of such hosts that are remembered.
 const MAX_STRANGERS: usize = 64;
 
-/// An interface that is in use: a channel.
+/// An interface in use, which is one channel.
 #[derive(Debug)]
 pub(crate) struct Lan {
     pub(crate) channel: ChannelId,
     pub(crate) interface: Interface,
     pub(crate) cast: CastSelector,
-    /// The groups that are listened to.
+    /// Modes by which this node can receive: broadcast, and the multicast groups that it has joined.
     joined: CastModes,
-    /// How sending goes, by whichever mode.
+    /// Results of sending by any mode.
     pub(crate) sending: SendStreak,
-    /// How sending broadcasts goes.
+    /// Results of sending broadcasts.
     pub(crate) broadcasting: SendStreak,
-    /// Hosts on the wire whose addresses are outside its networks, with the time at which each was heard last.
+    /// Hosts on the same link whose addresses are outside its networks, with the time at which each was last heard.
     strangers: BTreeMap<Ipv4Addr, Duration>,
-    /// A host on the wire that was heard by unicast, though its line was for all.
+    /// Latest host on the same link that sent a line for all hosts by unicast.
     pub(crate) unicast_heard: Option<UnicastHeard>,
 }
 
-/// When a host was heard by unicast.
+/// A host that was heard by unicast, and when.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct UnicastHeard {
     pub(crate) host: IpAddr,
-    /// When the first such line came, of whichever host.
+    /// When the first such line arrived, from any host.
     pub(crate) since: Duration,
     pub(crate) last: Duration,
 }
@@ -55,7 +55,7 @@ impl Lan {
         }
     }
 
-    /// Describes an interface to the brain.
+    /// Returns the description of an interface for the brain.
     pub(crate) fn medium(interface: &Interface, port: u16, line_port: u16) -> Medium {
         let broadcast = interface.networks.first().map(|network| IpAddr::V4(network.broadcast));
         let line = interface.hosts().first().map(|host| Address::tcp_line((*host, line_port).into()));
@@ -67,7 +67,7 @@ impl Lan {
         }
     }
 
-    /// Takes over changes that do not make it another channel, and joins the groups.
+    /// Applies changes that do not make the interface a different channel, and joins the multicast groups.
     pub(crate) fn refresh(&mut self, interface: Interface, sockets: &Sockets) {
         self.interface = interface;
         let index = self.interface.index;
@@ -80,7 +80,7 @@ impl Lan {
             match joined {
                 Ok(()) => self.joined = self.joined.with(mode),
                 Err(error) => {
-                    tracing::debug!(interface = self.interface.name, ?mode, %error, "cannot listen")
+                    tracing::debug!(interface = self.interface.name, ?mode, %error, "cannot join a multicast group")
                 }
             }
         }
@@ -93,7 +93,7 @@ impl Lan {
         if has_ipv6 { modes.with(CastMode::Multicast6) } else { modes }
     }
 
-    /// Sends a datagram to all. Where the chosen cast modes fail, the others are tried.
+    /// Sends a datagram to all hosts. If the chosen cast modes fail, tries the other ones.
     pub(crate) async fn send_to_all(&mut self, sockets: &Sockets, port: u16, bytes: &[u8], now: Duration) {
         let available = self.available(sockets);
         let chosen = self.cast.choose(available, now);
@@ -104,7 +104,7 @@ impl Lan {
         self.sending.note(&result, now);
     }
 
-    /// Sends by several cast modes; succeeds when one of them does.
+    /// Sends by several cast modes. Succeeds if at least one of them does.
     async fn send_by(
         &mut self,
         modes: CastModes,
@@ -158,7 +158,7 @@ impl Lan {
         }
     }
 
-    /// Returns the cast mode of a datagram for this address; `None` when it is for one host.
+    /// Returns the cast mode of a datagram with this destination; `None` if it is for a single host.
     pub(crate) fn cast_mode(&self, destination: IpAddr) -> Option<CastMode> {
         match destination {
             IpAddr::V4(GROUP4) => Some(CastMode::Multicast4),
@@ -172,7 +172,7 @@ impl Lan {
         }
     }
 
-    /// Notes a host that sent a datagram to all on the wire.
+    /// Records the sender of a datagram to all hosts, if its address is outside the interface's networks.
     pub(crate) fn meet(&mut self, host: IpAddr, now: Duration) {
         let IpAddr::V4(host) = host else { return };
         if !self.interface.networks.iter().any(|network| network.contains(host)) {
@@ -183,7 +183,7 @@ impl Lan {
         }
     }
 
-    /// Notes a host that was heard by unicast, though its line was for all.
+    /// Records a host on the same link that sent a line for all hosts by unicast.
     pub(crate) fn note_unicast(&mut self, source: SocketAddr, now: Duration) {
         if self.is_neighbour(source) {
             let since = self.unicast_heard.map_or(now, |heard| heard.since);
@@ -191,14 +191,14 @@ impl Lan {
         }
     }
 
-    /// Returns a host on the wire whose address is outside of the interface's networks.
+    /// Returns a host on the same link whose address is outside the interface's networks.
     pub(crate) fn stranger(&self, now: Duration) -> Option<Ipv4Addr> {
         let mut lately = self.strangers.iter().filter(|(_, heard)| now.saturating_sub(**heard) < STRANGER);
-        // Without an IPv4 address of our own every host is outside, and none is wrong.
+        // If the interface has no IPv4 address, every host is outside, and that is no fault.
         lately.next().map(|(host, _)| *host).filter(|_| !self.interface.networks.is_empty())
     }
 
-    /// Whether a host is on the wire, as far as its address or what was heard from it shows.
+    /// Returns whether a host is on the same link, as far as its address or its datagrams show.
     pub(crate) fn is_neighbour(&self, host: SocketAddr) -> bool {
         match host {
             SocketAddr::V4(host) => {
@@ -212,7 +212,7 @@ impl Lan {
     }
 }
 
-/// The line protocol over UDP at a host and port.
+/// Returns the address of the line protocol over UDP at a host and port.
 pub(crate) fn udp_line(at: SocketAddr) -> Option<Address> {
     let family = if at.is_ipv4() { "ip4" } else { "ip6" };
     format!("/{family}/{}/udp/{}/dswarm-line", at.ip(), at.port()).parse().ok()
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn the_destination_tells_the_cast_mode() {
+    fn the_destination_determines_the_cast_mode() {
         let mode = |destination| lan().cast_mode(ip(destination));
         assert_eq!(mode("10.77.0.127"), Some(CastMode::Broadcast));
         assert_eq!(mode("255.255.255.255"), Some(CastMode::Broadcast));
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn its_description_prefers_ipv4() {
+    fn the_description_prefers_ipv4() {
         let mut interface = lan().interface;
         let described = |interface: &Interface| match Lan::medium(interface, 1240, 8000) {
             Medium::Broadcast { at, line, .. } => {

@@ -1,4 +1,4 @@
-//! Name look-ups for configured peers: again when one fails, and again when nobody answers.
+//! Name look-ups for configured peers. A look-up is repeated when it fails, and when the host is silent.
 
 use super::settings::UdpPeer;
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,18 +8,18 @@ use std::time::Duration;
 use telemetry::{FaultReport, faults, report};
 use tokio::task::JoinSet;
 
-/// The most peers that are taken from the configuration.
+/// Maximum number of configured peers; more are ignored.
 const MAX_PEERS: usize = 64;
-/// How long a look-up may take.
+/// Timeout of a look-up.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long to wait after a look-up that failed, the first time and at most.
+/// First and maximum wait after a look-up that failed.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
-/// How often the name of a silent host is looked up.
+/// Interval at which the name of a silent host is looked up.
 const SILENT: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]
 struct Name {
-    /// When to look it up next.
+    /// When to look the name up next.
     due: Duration,
     is_running: bool,
     failures: u32,
@@ -27,7 +27,7 @@ struct Name {
 }
 
 impl Name {
-    /// Returns when the name is to be looked up; `None` while that is running or is not needed.
+    /// Returns when the name has to be looked up; `None` while a look-up is running or none is needed.
     fn next_look_up(
         &self,
         peer: &UdpPeer,
@@ -36,25 +36,25 @@ impl Name {
         match self.current {
             _ if self.is_running => None,
             None => Some(self.due),
-            // An address does not change by being looked up.
+            // An IP address needs no further look-up.
             Some(_) if peer.host.parse::<IpAddr>().is_ok() => None,
             Some(address) => Some(heard(address).map_or(self.due, |last| self.due.max(last + SILENT))),
         }
     }
 }
 
-/// The peers that are wanted, and what is known of their addresses.
+/// The configured peers and their known addresses.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
     names: BTreeMap<UdpPeer, Name>,
     running: JoinSet<(UdpPeer, Result<Vec<SocketAddr>>)>,
 }
 
-/// What a look-up brought.
+/// Result of a look-up.
 pub(crate) type Lookup = (UdpPeer, Result<Vec<SocketAddr>>);
 
 impl Names {
-    /// Sets the wanted peers. Returns those that are no longer wanted.
+    /// Sets the configured peers. Returns those that were removed.
     pub(crate) fn set(&mut self, peers: &[UdpPeer]) -> Vec<UdpPeer> {
         let wanted: BTreeSet<&UdpPeer> = peers.iter().take(MAX_PEERS).collect();
         let gone = self.names.keys().filter(|peer| !wanted.contains(peer)).cloned().collect::<Vec<_>>();
@@ -65,7 +65,7 @@ impl Names {
         gone
     }
 
-    /// Begins the look-ups that are due. `heard` returns when a host was heard last.
+    /// Starts the look-ups that are due. `heard` returns when a host was last heard.
     pub(crate) fn look_up(&mut self, now: Duration, heard: impl Fn(SocketAddr) -> Option<Duration>) {
         for (peer, name) in &mut self.names {
             if name.next_look_up(peer, &heard).is_some_and(|due| due <= now) {
@@ -75,21 +75,21 @@ impl Names {
         }
     }
 
-    /// Returns when the next look-up is due, if nothing else is heard meanwhile.
+    /// Returns when the next look-up is due, if no host is heard before.
     pub(crate) fn next_look_up(&self, heard: impl Fn(SocketAddr) -> Option<Duration>) -> Option<Duration> {
         self.names.iter().filter_map(|(peer, name)| name.next_look_up(peer, &heard)).min()
     }
 
-    /// Returns the next result; waits for ever while no look-up is running.
+    /// Waits for the next result. Waits for ever while no look-up is running.
     pub(crate) async fn next(&mut self) -> Lookup {
         match self.running.join_next().await {
             Some(Ok(found)) => found,
-            // A look-up that panicked is never tried again; there is nothing in it that could.
+            // A look-up that panicked is not repeated, but nothing in it can panic.
             _ => std::future::pending().await,
         }
     }
 
-    /// Takes a result. Returns what is wrong when there is no address.
+    /// Handles a result. Returns a fault if the look-up failed and no earlier address is known.
     pub(crate) fn found(&mut self, lookup: Lookup, has_ipv6: bool, now: Duration) -> Option<FaultReport> {
         let (peer, result) = lookup;
         let name = self.names.get_mut(&peer)?;
@@ -104,7 +104,7 @@ impl Names {
             Err(error) => {
                 name.due = now + AGAIN.1.min(AGAIN.0 * 2u32.saturating_pow(name.failures));
                 name.failures = name.failures.saturating_add(1);
-                // A former address may still do.
+                // An earlier address may still work.
                 let unresolved =
                     || report!(faults::UDP_PEER_NAME_UNRESOLVED, host = peer.host, error = error);
                 name.current.is_none().then(unresolved)
@@ -112,7 +112,7 @@ impl Names {
         }
     }
 
-    /// The addresses to speak to now.
+    /// Returns the current addresses of the peers.
     pub(crate) fn addresses(&self) -> BTreeSet<SocketAddr> {
         self.names.values().filter_map(|name| name.current).collect()
     }
@@ -138,7 +138,8 @@ fn usable(found: Vec<SocketAddr>, has_ipv6: bool) -> Result<Vec<SocketAddr>> {
     }
 }
 
-/// The address after the one that was tried; the first when that is none of them. There is at least one.
+/// Returns the address after the one that was tried, or the first if that one is not in the list. The list must not be
+/// empty.
 fn next_of(addresses: &[SocketAddr], tried: Option<SocketAddr>) -> SocketAddr {
     let place = addresses.iter().position(|address| Some(*address) == tried);
     addresses[place.map_or(0, |place| (place + 1) % addresses.len())]
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_ip_address_is_found_once() {
+    async fn an_ip_address_is_looked_up_once() {
         let mut names = Names::default();
         names.set(&[peer("10.0.0.1")]);
         names.look_up(at(0), |_| None);
@@ -175,7 +176,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_is_looked_up_again_until_it_is_found_and_when_its_host_is_silent() {
+    async fn a_name_is_looked_up_again_after_failures_and_when_its_host_is_silent() {
         let mut names = Names::default();
         let server = peer("server.example");
         names.set(std::slice::from_ref(&server));
@@ -190,17 +191,17 @@ mod tests {
         let both = || Ok(vec![address(1), address(2)]);
         assert_eq!(names.found((server.clone(), both()), true, at(6)), None);
         assert_eq!(names.addresses(), [address(1)].into());
-        // A host that is heard is left in peace.
+        // The name of a host that is heard is not looked up.
         names.look_up(at(66), |_| Some(at(60)));
         assert!(names.running.is_empty());
-        // Nobody answers: the other address is tried. When the look-up fails now, it stays.
+        // The host is silent, so the other address is tried. That address stays when the next look-up fails.
         names.found((server.clone(), both()), true, at(66));
         assert_eq!(names.found((server.clone(), fail()), true, at(126)), None);
         assert_eq!(names.addresses(), [address(2)].into());
     }
 
     #[test]
-    fn ipv6_needs_ipv6() {
+    fn ipv6_addresses_are_skipped_without_ipv6() {
         let mut names = Names::default();
         names.set(&[peer("server.example")]);
         let found = |last| Ok(vec![SocketAddr::new("2001:db8::1".parse().unwrap(), 1240), address(last)]);

@@ -1,9 +1,9 @@
-//! Path validation: a host is asked to repeat a token that only it can have received, which proves that its datagrams come
-//! from where they say, as in QUIC (RFC 9000, 8.2).
+//! Path validation, as in QUIC (RFC 9000, section 8.2). A host is asked to repeat a token that only it can have
+//! received. The repetition proves that the source address of its datagrams is not forged.
 //!
-//! `{"path_challenge":"0123456789abcdef"}` is answered by `{"path_response":"0123456789abcdef"}`. These lines pass between
-//! the ends of a unicast channel and are no envelopes: an original reader drops them as it drops any line that it does not
-//! understand.
+//! `{"path_challenge":"0123456789abcdef"}` is answered by `{"path_response":"0123456789abcdef"}`. These lines pass
+//! between the ends of a unicast channel and are no envelopes. The original IPSD program drops them, like any line that
+//! it does not understand.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::SocketAddr;
@@ -11,10 +11,10 @@ use std::net::SocketAddr;
 const CHALLENGE: &str = "{\"path_challenge\":\"";
 const RESPONSE: &str = "{\"path_response\":\"";
 const END: &str = "\"}";
-/// Hexadecimal digits of a token.
+/// Number of hexadecimal digits of a token.
 const DIGITS: usize = 16;
 
-/// One of the two lines.
+/// A line of path validation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Path {
     Challenge(String),
@@ -22,14 +22,14 @@ pub(crate) enum Path {
 }
 
 impl Path {
-    /// Reads a line; `None` when it is none of the two.
+    /// Parses a line; `None` if it is not a line of path validation.
     pub(crate) fn parse(line: &[u8]) -> Option<Self> {
         let line = std::str::from_utf8(line).ok()?;
         let challenge = || token(line, CHALLENGE).map(Self::Challenge);
         token(line, RESPONSE).map(Self::Response).or_else(challenge)
     }
 
-    /// The line.
+    /// Returns the text of the line.
     pub(crate) fn line(&self) -> String {
         match self {
             Self::Challenge(token) => format!("{CHALLENGE}{token}{END}"),
@@ -44,12 +44,12 @@ fn token(line: &str, beginning: &str) -> Option<String> {
     is_token.then(|| token.to_owned())
 }
 
-/// Makes tokens that only this process knows, another one for each host.
+/// Creates tokens that only this process knows, a different one for each host.
 #[derive(Debug, Default)]
 pub(crate) struct Tokens(RandomState);
 
 impl Tokens {
-    /// The token of a host.
+    /// Returns the token of a host.
     pub(crate) fn of(&self, host: SocketAddr) -> String {
         format!("{:016x}", self.0.hash_one(host))
     }
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_read_back_and_nothing_else_is_read() {
+    fn lines_round_trip_and_other_texts_are_refused() {
         let token = Tokens::default().of("10.0.0.1:1240".parse().unwrap());
         for path in [Path::Challenge(token.clone()), Path::Response(token)] {
             assert_eq!(Path::parse(path.line().as_bytes()), Some(path));
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_cannot_be_known_elsewhere() {
+    fn tokens_differ_by_host_and_by_process() {
         let [a, b] = ["10.0.0.1:1240", "10.0.0.2:1240"].map(|host| host.parse::<SocketAddr>().unwrap());
         let tokens = Tokens::default();
         assert_eq!(tokens.of(a), tokens.of(a));

@@ -1,4 +1,4 @@
-//! Handling of datagrams that arrive.
+//! Handles received datagrams.
 
 use super::Udp;
 use super::cast::CastMode;
@@ -12,13 +12,13 @@ use std::net::SocketAddr;
 
 impl Udp {
     pub(super) async fn receive(&mut self, arrival: Arrival, bytes: &[u8]) {
-        // A broadcast is heard by its sender as well.
+        // The sender of a broadcast hears it as well.
         if self.is_own(arrival.source) {
             return;
         }
         let wire: Wire = self.settings.wire.clone();
         let Some(line) = wire.read(bytes) else {
-            return tracing::debug!(source = %arrival.source, "a datagram of another swarm");
+            return tracing::debug!(source = %arrival.source, "a datagram of another swarm, or a replay");
         };
         let lan = self.lans.iter().position(|lan| lan.interface.index == arrival.interface);
         let mode = lan.and_then(|lan| self.lans[lan].cast_mode(arrival.destination));
@@ -32,7 +32,8 @@ impl Udp {
                 }
                 report(self.lans[lan].channel, arrival, envelope)
             }
-            // To all on a network that is not in use, or not yet: its sender does not mean this host alone.
+            // The datagram is for all hosts on a network that is not in use, or not yet. Its sender does not mean this
+            // host alone.
             _ if !arrival.is_unicast => return,
             _ => match self.receive_unicast(lan, arrival, &line).await {
                 Some(event) => event,
@@ -42,7 +43,8 @@ impl Udp {
         self.switchboard.report(event).await;
     }
 
-    /// Notes which peer was heard by which mode. Returns whether the line is no copy of one that came by another mode.
+    /// Records which peer was heard by which mode. Returns whether the line is no copy of one that arrived by another
+    /// mode.
     fn is_new(
         &mut self,
         lan: usize,
@@ -55,14 +57,14 @@ impl Udp {
         let lan = &mut self.lans[lan];
         lan.meet(source.ip(), now);
         let peer = envelope.from.brain_of();
-        // What is passed on says nothing of where its sender is.
+        // A forwarded line does not show where its original sender is.
         if let Some(peer) = peer.filter(|_| envelope.hops == 0) {
             self.settings.heard.note(lan.interface.index, peer, source.ip());
         }
         peer.is_none_or(|peer| lan.cast.heard(peer, mode, hash(line), now))
     }
 
-    /// Handles a datagram to this host alone. Returns what is to be reported of it.
+    /// Handles a datagram for this host alone. Returns the event to report.
     async fn receive_unicast(
         &mut self,
         lan: Option<usize>,
@@ -82,14 +84,15 @@ impl Udp {
         }
         let channel = match self.note(arrival).await {
             Some(channel) => channel,
-            // An answer, say, of a host on the wire that heard us. A host that is far away has to send a line for all first:
-            // then it gets a channel on which nobody can make us flood it.
+            // The datagram is, for example, an answer of a host on the same link. A distant host has to send a line for
+            // all hosts first. It then gets a channel of its own, on which an attacker cannot make this node flood a
+            // victim.
             None => lan.map(|lan| &self.lans[lan]).filter(|lan| lan.is_neighbour(arrival.source))?.channel,
         };
         Some(report(channel, arrival, envelope))
     }
 
-    /// Opens a channel to a host that sends its lines for all to each host by unicast.
+    /// Opens a channel to a host that sends its lines for all hosts by unicast.
     async fn welcome(&mut self, lan: Option<usize>, arrival: Arrival) {
         let (source, now) = (arrival.source, self.now());
         if let Some(lan) = lan {
@@ -101,12 +104,13 @@ impl Udp {
         match self.unicast.admission(source) {
             Admission::Free => {}
             Admission::InsteadOf(other) => self.close(other).await,
-            Admission::Full => return tracing::debug!(%source, "too many hosts speak to this one alone"),
+            Admission::Full => return tracing::debug!(%source, "too many hosts send by unicast"),
         }
         self.open(source, false).await;
     }
 
-    /// The channel of a host that has one of its own.
+    /// Records a datagram of a host that has its own channel, and challenges the host if that is due. Returns the
+    /// channel.
     async fn note(&mut self, arrival: Arrival) -> Option<ChannelId> {
         let now = self.now();
         let Arrival { source, destination, length, .. } = arrival;
@@ -118,7 +122,7 @@ impl Udp {
         Some(channel)
     }
 
-    /// Proves to a host that we are here, or takes its proof.
+    /// Answers the challenge of a host, or checks its response.
     async fn handle_path(&mut self, path: Path, arrival: Arrival) {
         if self.note(arrival).await.is_none() {
             return;
@@ -150,7 +154,7 @@ fn report(channel: ChannelId, arrival: Arrival, envelope: Result<Envelope, Strin
             ChannelEvent::Received { channel, source: Some(source), envelope, bytes: arrival.length }
         }
         Err(error) => {
-            tracing::debug!(%source, error, "a datagram that is no line");
+            tracing::debug!(%source, error, "a datagram is not a valid line");
             ChannelEvent::Malformed { channel }
         }
     }

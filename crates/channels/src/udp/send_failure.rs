@@ -1,21 +1,21 @@
-//! Whether sending fails, and why.
+//! Tracks whether sending fails, and why.
 
 use std::fmt::Display;
 use std::io::{Error, ErrorKind};
 use std::time::Duration;
 use telemetry::{FaultReport, faults, report};
 
-/// How long sending has to fail before it is reported: a cable that is plugged in again is not worth a report.
+/// Time for which sending has to fail before it is reported. Avoids a report for a cable that is soon plugged in again.
 const REPORT_AFTER: Duration = Duration::from_secs(10);
 
-/// How the last attempts to send ended.
+/// Results of the latest attempts to send.
 #[derive(Debug, Default)]
 pub(crate) struct SendStreak {
-    /// Since when all attempts have failed, and how the last one did.
+    /// Start of the current series of failures, and the latest failure.
     failing: Option<(Duration, SendFailure)>,
 }
 
-/// Why nothing can be sent.
+/// Reason why nothing can be sent.
 #[derive(Debug)]
 pub(crate) struct SendFailure {
     kind: ErrorKind,
@@ -23,7 +23,7 @@ pub(crate) struct SendFailure {
 }
 
 impl SendStreak {
-    /// Notes how one more attempt ended.
+    /// Records the result of one more attempt.
     pub(crate) fn note(&mut self, result: &Result<(), Error>, now: Duration) {
         self.failing = match (result, self.failing.take()) {
             (Ok(()), _) => None,
@@ -31,12 +31,12 @@ impl SendStreak {
         };
     }
 
-    /// Whether the last attempt failed.
+    /// Returns whether the last attempt failed.
     pub(crate) fn is_failing(&self) -> bool {
         self.failing.is_some()
     }
 
-    /// Returns why all attempts have failed for a while; `None` when they have not.
+    /// Returns the latest failure if all attempts of the last ten seconds or longer have failed.
     pub(crate) fn failure(&self, now: Duration) -> Option<&SendFailure> {
         let (since, failure) = self.failing.as_ref()?;
         (now.saturating_sub(*since) >= REPORT_AFTER).then_some(failure)
@@ -64,7 +64,7 @@ impl SendFailure {
         }
     }
 
-    /// Returns the fault that broadcasts cannot be sent by an interface, while multicast can.
+    /// Returns the fault that an interface cannot send broadcasts, while multicast works.
     pub(crate) fn report_broadcasts(&self, interface: impl Display) -> FaultReport {
         let error = &self.message;
         match self.kind {
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_lasts_is_reported() {
+    fn only_lasting_failures_are_reported() {
         let mut streak = SendStreak::default();
         let refused = || Err(Error::from(ErrorKind::PermissionDenied));
         streak.note(&refused(), at(1));
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_cause_is_the_one_that_is_reported() {
+    fn the_latest_cause_is_reported() {
         let mut streak = SendStreak::default();
         streak.note(&Err(ErrorKind::PermissionDenied.into()), at(0));
         streak.note(&Err(ErrorKind::NetworkDown.into()), at(9));
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn each_cause_has_its_way_out() {
+    fn each_cause_has_its_own_fault() {
         let report = |kind: ErrorKind| SendFailure::new(&kind.into()).report("eth0");
         for (kind, code) in [
             (ErrorKind::PermissionDenied, "udp.sending-forbidden"),

@@ -6,20 +6,20 @@ use crate::wire::Wire;
 use std::fmt;
 use tokio::sync::watch;
 
-/// How to use UDP.
+/// Settings of the UDP channels.
 #[derive(Clone, Debug)]
 pub struct UdpSettings {
-    /// The port, the same on all hosts (IPSD: 1240).
+    /// UDP port, the same on all hosts; 1240 in IPSD.
     pub port: u16,
-    /// The TCP port at which this node takes links; others learn it on each network.
+    /// TCP port on which this node accepts links. Other nodes learn it on each network.
     pub line_port: u16,
-    /// The interfaces on which this node broadcasts.
+    /// Interfaces on which this node broadcasts.
     pub interfaces: InterfaceFilter,
     /// Hosts that get a unicast channel.
     pub peers: watch::Receiver<Vec<UdpPeer>>,
-    /// Where it is noted which peers are heard on which interface.
+    /// Records which peers are heard on which interface.
     pub heard: Heard,
-    /// How lines are written.
+    /// Encoding of the lines.
     pub wire: Wire,
 }
 
@@ -37,12 +37,12 @@ impl Default for UdpSettings {
     }
 }
 
-/// A host that broadcasts do not reach.
+/// A configured host that broadcasts do not reach.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UdpPeer {
-    /// Its IP address or its name.
+    /// IP address or host name.
     pub host: String,
-    /// Its UDP port.
+    /// UDP port of the host.
     pub port: u16,
 }
 

@@ -1,8 +1,9 @@
-//! The UDP sockets of the host, one for IPv4 and one for IPv6. Each received datagram comes with its source, its destination
-//! and its interface; each sent one leaves by the interface that is named.
+//! The UDP sockets of this host, one for IPv4 and one for IPv6. Each received datagram comes with its source, its
+//! destination and its interface. Each sent datagram leaves by the given interface.
 //!
-//! The crate `quinn-udp` does not do here: it keeps the interface to itself, and it forbids fragments, without which a
-//! line of 16 kB cannot travel. Nor can a socket be tied to an interface: that takes root on robots with older kernels.
+//! The crate `quinn-udp` is not used, because it does not reveal the interface, and it forbids IP fragmentation.
+//! Without fragmentation, a line of 16 kB cannot be sent. Binding a socket to an interface is no alternative, because
+//! it requires root on robots with older kernels.
 
 use nix::sys::socket::sockopt::{Ipv4PacketInfo, Ipv6RecvPacketInfo};
 use nix::sys::socket::{
@@ -17,85 +18,86 @@ use std::time::Duration;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
-/// Where all nodes listen on an IPv4 network: of the range that organizations use as they like (RFC 2365); the last two
+/// IPv4 multicast group of all nodes. It is in the range that organizations use freely (RFC 2365), and its last two
 /// numbers are those of the port 1240.
 pub(crate) const GROUP4: Ipv4Addr = Ipv4Addr::new(239, 192, 4, 216);
-/// Where all nodes listen on a wire with IPv6: of link-local scope, not assigned by an authority (RFC 4291), and with a group
-/// ID of those that are chosen freely (RFC 3307).
+/// IPv6 multicast group of all nodes. It has link-local scope, is not assigned by an authority (RFC 4291), and has a
+/// group ID from the range for free choice (RFC 3307).
 pub(crate) const GROUP6: Ipv6Addr = Ipv6Addr::new(0xff12, 0, 0, 0, 0, 0, 0x8000, 0x04d8);
-/// The receive buffer of the kernel, in bytes: a burst of a few hundred records.
+/// Size of the kernel's receive buffer, in bytes. Holds a burst of a few hundred records.
 const RECEIVE_BUFFER: usize = 512 * 1024;
-/// How long a datagram may wait for the kernel: one dead interface must not hold up the others.
+/// Timeout for sending one datagram. One dead interface must not delay the others.
 const SEND_PATIENCE: Duration = Duration::from_millis(100);
 
-/// Both sockets; a host without IPv6 goes on without.
+/// Both sockets. A host without IPv6 uses IPv4 alone.
 #[derive(Debug)]
 pub(crate) struct Sockets {
     ipv4: UdpSocket,
     ipv6: Option<UdpSocket>,
 }
 
-/// A datagram that arrived.
+/// Metadata of a received datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Arrival {
-    /// The address of its sender.
+    /// Address of the sender.
     pub(crate) source: SocketAddr,
-    /// The address to which it was sent.
+    /// Address to which the datagram was sent.
     pub(crate) destination: IpAddr,
-    /// Whether that address is of this host alone, whatever is known of its networks at the moment.
+    /// Whether the destination is an address of this host alone. Does not depend on the list of this host's networks,
+    /// which may be outdated.
     pub(crate) is_unicast: bool,
-    /// The interface on which it arrived.
+    /// Index of the interface on which the datagram arrived.
     pub(crate) interface: u32,
-    /// How many bytes of the buffer it takes.
+    /// Number of bytes of the buffer that it occupies.
     pub(crate) length: usize,
-    /// Whether it was longer than the buffer.
+    /// Whether the datagram was longer than the buffer.
     pub(crate) is_cut: bool,
 }
 
-/// Where a datagram goes, and how it leaves this host.
+/// Destination of a datagram, and how it leaves this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Departure {
-    /// The destination.
+    /// Address and port of the destination.
     pub(crate) to: SocketAddr,
-    /// From which of this host's addresses; whichever suits, if none.
+    /// Source address, which belongs to this host. If `None`, the kernel chooses one.
     pub(crate) from: Option<IpAddr>,
-    /// By which interface; whichever leads there, if 0.
+    /// Index of the outgoing interface. If 0, the kernel chooses one.
     pub(crate) interface: u32,
 }
 
 impl Sockets {
-    /// Opens the port.
+    /// Opens the port for IPv4 and, where available, for IPv6.
     pub(crate) fn open(port: u16) -> Result<Self> {
         let ipv4 = open4(port)?;
-        let ipv6 = open6(port).inspect_err(|error| tracing::info!(%error, "UDP goes on without IPv6")).ok();
+        let ipv6 = open6(port).inspect_err(|error| tracing::info!(%error, "UDP works without IPv6")).ok();
         Ok(Self { ipv4, ipv6 })
     }
 
-    /// Whether there is IPv6.
+    /// Returns whether the host has IPv6.
     pub(crate) fn has_ipv6(&self) -> bool {
         self.ipv6.is_some()
     }
 
-    /// Begins to listen to the IPv4 group on an interface; being there already is no error.
+    /// Joins the IPv4 group on an interface. Succeeds if the group is joined already.
     pub(crate) fn join4(&self, interface: u32) -> Result<()> {
         let at = InterfaceIndexOrAddress::Index(interface);
         joined(SockRef::from(&self.ipv4).join_multicast_v4_n(&GROUP4, &at))
     }
 
-    /// Begins to listen to the IPv6 group on an interface; being there already is no error.
+    /// Joins the IPv6 group on an interface. Succeeds if the group is joined already.
     pub(crate) fn join6(&self, interface: u32) -> Result<()> {
         let Some(ipv6) = &self.ipv6 else { return Err(ErrorKind::Unsupported.into()) };
         joined(SockRef::from(ipv6).join_multicast_v6(&GROUP6, interface))
     }
 
-    /// Ends listening to the groups on an interface, if it is still there.
+    /// Leaves both groups on an interface, if the interface still exists.
     pub(crate) fn leave(&self, interface: u32) {
         let at = InterfaceIndexOrAddress::Index(interface);
         let _ = SockRef::from(&self.ipv4).leave_multicast_v4_n(&GROUP4, &at);
         let _ = self.ipv6.as_ref().map(|ipv6| SockRef::from(ipv6).leave_multicast_v6(&GROUP6, interface));
     }
 
-    /// The next datagram. Nothing is lost when this is dropped.
+    /// Receives the next datagram. Cancel safe: dropping the future loses no datagram.
     pub(crate) async fn receive(&self, buffer: &mut [u8]) -> Result<Arrival> {
         loop {
             let socket = tokio::select! {
@@ -109,7 +111,7 @@ impl Sockets {
         }
     }
 
-    /// Sends a datagram.
+    /// Sends a datagram. Fails with a timeout after `SEND_PATIENCE`.
     pub(crate) async fn send(&self, departure: Departure, bytes: &[u8]) -> Result<()> {
         let socket = match departure.to {
             SocketAddr::V4(_) => &self.ipv4,
@@ -132,7 +134,7 @@ fn open4(port: u16) -> Result<UdpSocket> {
     socket.set_broadcast(true)?;
     socket.set_multicast_ttl_v4(1)?;
     socket.set_multicast_loop_v4(false)?;
-    // What other programs of this host listen to is not for us.
+    // Ignores groups that only other programs on this host have joined.
     socket.set_multicast_all_v4(false)?;
     setsockopt(&socket, Ipv4PacketInfo, &true)?;
     bind(socket, (Ipv4Addr::UNSPECIFIED, port).into())
@@ -149,7 +151,7 @@ fn open6(port: u16) -> Result<UdpSocket> {
 
 fn bind(socket: Socket, at: SocketAddr) -> Result<UdpSocket> {
     socket.set_nonblocking(true)?;
-    // The kernel may grant less; then bursts lose more.
+    // The kernel may grant less. Bursts then lose more datagrams.
     let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
     socket.bind(&at.into())?;
     UdpSocket::from_std(socket.into())
@@ -181,12 +183,12 @@ fn receive_from(socket: &UdpSocket, buffer: &mut [u8]) -> Result<Arrival> {
 
 fn source_of(address: &SockaddrStorage) -> Option<SocketAddr> {
     let v4 = address.as_sockaddr_in().map(|v4| SocketAddr::from((v4.ip(), v4.port())));
-    // The flow is nothing by which a host is known.
+    // The flow label is left out, because it does not identify a host.
     let v6 = || address.as_sockaddr_in6().map(|v6| SocketAddrV6::new(v6.ip(), v6.port(), 0, v6.scope_id()));
     v4.or_else(|| v6().map(SocketAddr::V6))
 }
 
-/// What the kernel adds to a datagram.
+/// Control data that the kernel adds to a datagram.
 struct PacketInfo {
     destination: IpAddr,
     is_unicast: bool,
@@ -200,8 +202,9 @@ fn packet_info(message: ControlMessageOwned) -> Option<PacketInfo> {
                 [info.ipi_addr, info.ipi_spec_dst].map(|at| Ipv4Addr::from(at.s_addr.to_ne_bytes()));
             Some(PacketInfo {
                 destination: destination.into(),
-                // The kernel puts the address of ours that an answer should come from beside the one that was used: another
-                // one when that was for all. It knew so when the datagram came, while our list of networks lags behind.
+                // Beside the destination, the kernel reports the local address for an answer. The two differ if the
+                // datagram was for all hosts. The kernel determines this on arrival, while our list of networks may be
+                // outdated.
                 is_unicast: destination == own,
                 interface: info.ipi_ifindex.try_into().ok()?,
             })
@@ -234,7 +237,7 @@ fn info4(departure: Departure) -> libc::in_pktinfo {
         _ => Ipv4Addr::UNSPECIFIED,
     };
     libc::in_pktinfo {
-        // Interfaces are counted from 1 up; one beyond the signed range does not occur.
+        // Interface indices start at 1. None exceeds the signed range.
         ipi_ifindex: departure.interface.try_into().unwrap_or(0),
         ipi_spec_dst: libc::in_addr { s_addr: u32::from_ne_bytes(from.octets()) },
         ipi_addr: libc::in_addr { s_addr: 0 },

@@ -1,4 +1,4 @@
-//! What is wrong with UDP; each fault is reported once.
+//! The faults of UDP. Each fault is reported once.
 
 use super::cast::CastMode;
 use super::lan::{Lan, UnicastHeard};
@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use telemetry::{FaultReport, faults, report};
 
-/// How long a host has to be heard by unicast alone before that is reported: two lines by all cast modes are missing then.
+/// Time for which hosts have to be heard by unicast alone before that is reported. Two lines that were sent by all cast
+/// modes are missing then.
 const LONG: Duration = Duration::from_secs(150);
 
-/// Returns what is wrong with an interface; of several faults the most telling one.
+/// Returns the fault of an interface; of several faults, the most informative one.
 pub(crate) fn lan_fault(lan: &Lan, port: u16, now: Duration) -> Option<FaultReport> {
     let interface = &lan.interface;
     if let Some(failure) = lan.sending.failure(now) {
@@ -31,17 +32,17 @@ pub(crate) fn lan_fault(lan: &Lan, port: u16, now: Duration) -> Option<FaultRepo
         .then(|| report!(faults::UDP_ONLY_UNICAST, interface = interface, host = host, port = port))
 }
 
-/// What was reported last, by the name of the channel.
+/// Last reported fault of each channel, by the name of the channel.
 #[derive(Debug, Default)]
 pub(crate) struct LastReports(BTreeMap<String, FaultReport>);
 
 impl LastReports {
-    /// Whether nothing is wrong.
+    /// Returns whether no fault is reported.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether this differs from what was reported last.
+    /// Records a report. Returns whether it differs from the last one.
     pub(crate) fn is_new(&mut self, name: &str, fault: Option<&FaultReport>) -> bool {
         let former = match fault {
             Some(fault) => self.0.insert(name.to_owned(), fault.clone()),

@@ -1,57 +1,56 @@
-//! Hosts with a unicast channel of their own, because broadcasts do not reach them: configured ones, and those that speak to
-//! us in this way.
+//! Hosts with a unicast channel of their own, because broadcasts do not reach them. These are configured hosts, and
+//! hosts that send to this node by unicast (learned hosts).
 
 use routing::ChannelId;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-/// The most hosts that are not configured.
+/// Maximum number of learned hosts.
 const MAX_LEARNED: usize = 64;
-/// The most of them with one IP address: programs behind one router.
+/// Maximum number of learned hosts with one IP address, such as programs behind one router.
 const MAX_OF_HOST: usize = 4;
-/// The silence after which a host that is not configured is forgotten.
+/// Silence after which a learned host is forgotten.
 const SILENCE: Duration = Duration::from_secs(300);
-/// How often a host is asked to prove its address.
+/// Minimum interval between two challenges of one host.
 const CHALLENGE: Duration = Duration::from_secs(1);
 
 /// A host with a unicast channel.
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
-    /// Its channel.
+    /// Channel to this host.
     pub(crate) channel: ChannelId,
-    /// Whether it stays, whatever comes from it.
+    /// Whether the host is configured. A configured host is not forgotten, and needs no proof of its address.
     pub(crate) is_configured: bool,
-    /// The address of ours that it speaks to, from which the answers have to come.
+    /// Local address to which the host sends. Answers have to come from it.
     pub(crate) local: Option<IpAddr>,
-    /// When it was heard, or began.
+    /// When the host was last heard, or was added.
     pub(crate) heard: Duration,
     challenged: Option<Duration>,
-    /// Whether it has repeated what was sent to it. Its address may be forged until then.
+    /// Whether the host has repeated a challenge. Until then its address may be forged.
     is_proven: bool,
     received: u64,
     sent: u64,
 }
 
-/// Whether one more host can be added.
+/// Whether one more learned host can be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
-    /// It can.
+    /// The host can be added.
     Free,
-    /// It can once this one is removed.
+    /// The host can be added after this one is removed.
     InsteadOf(SocketAddr),
-    /// It cannot.
+    /// The host cannot be added.
     Full,
 }
 
-/// All of them, by address.
+/// All hosts with a unicast channel, by address.
 #[derive(Debug, Default)]
 pub(crate) struct Unicast {
     peers: BTreeMap<SocketAddr, Peer>,
 }
 
 impl Unicast {
-    /// Adds a host.
     pub(crate) fn add(
         &mut self,
         address: SocketAddr,
@@ -72,7 +71,7 @@ impl Unicast {
         self.peers.insert(address, peer);
     }
 
-    /// Makes a host a configured one. Returns whether it is known.
+    /// Marks a host as configured. Returns whether the host is known.
     pub(crate) fn configure(&mut self, address: SocketAddr) -> bool {
         self.peers.get_mut(&address).map(|peer| peer.is_configured = true).is_some()
     }
@@ -82,22 +81,21 @@ impl Unicast {
         self.peers.remove(&address).map(|peer| peer.channel)
     }
 
-    /// A host.
     pub(crate) fn get(&self, address: SocketAddr) -> Option<&Peer> {
         self.peers.get(&address)
     }
 
-    /// The host of a channel.
+    /// Returns the host of a channel.
     pub(crate) fn of(&self, channel: ChannelId) -> Option<SocketAddr> {
         self.peers.iter().find(|(_, peer)| peer.channel == channel).map(|(address, _)| *address)
     }
 
-    /// The configured hosts.
+    /// Returns the configured hosts.
     pub(crate) fn configured(&self) -> Vec<SocketAddr> {
         self.peers.iter().filter(|(_, peer)| peer.is_configured).map(|(address, _)| *address).collect()
     }
 
-    /// Returns whether a host that is not configured can be added. Hosts that have proven nothing give place to others.
+    /// Returns whether a learned host can be added. Hosts that have not proven their address may be evicted.
     pub(crate) fn admission(&self, address: SocketAddr) -> Admission {
         let learned = || self.peers.iter().filter(|(_, peer)| !peer.is_configured);
         let of_host = learned().filter(|(other, _)| other.ip() == address.ip());
@@ -107,8 +105,8 @@ impl Unicast {
         if learned().count() >= MAX_LEARNED { instead_of(learned()) } else { Admission::Free }
     }
 
-    /// Notes that bytes came from a host, to this address of ours. Returns its channel, and whether it should be asked to
-    /// prove that it is there.
+    /// Records bytes that arrived from a host, and the local address to which they were sent. Returns the host's
+    /// channel, and whether the host should now be challenged to prove its address.
     pub(crate) fn note(
         &mut self,
         source: SocketAddr,
@@ -128,15 +126,16 @@ impl Unicast {
         Some((peer.channel, !is_free && is_due))
     }
 
-    /// Notes that a host has proven its address.
+    /// Records that a host has proven its address.
     pub(crate) fn prove(&mut self, address: SocketAddr) {
         if let Some(peer) = self.peers.get_mut(&address) {
             peer.is_proven = true;
         }
     }
 
-    /// Whether this number of bytes may be sent to a host, and counts them if so. A host that has proven nothing gets no more
-    /// than came from it, or else anybody could make us flood a victim by forging its address.
+    /// Returns whether this number of bytes may be sent to a host, and counts them if so. A host that has not proven
+    /// its address gets no more bytes than it has sent. Otherwise an attacker could make this node flood a victim by
+    /// forging the victim's address.
     pub(crate) fn may_send(&mut self, address: SocketAddr, bytes: usize) -> bool {
         let Some(peer) = self.peers.get_mut(&address) else { return false };
         let sent = peer.sent.saturating_add(bytes as u64);
@@ -147,14 +146,14 @@ impl Unicast {
         may
     }
 
-    /// Returns the hosts that are not configured and were silent for too long.
+    /// Returns the learned hosts that have been silent for too long.
     pub(crate) fn silent(&self, now: Duration) -> Vec<SocketAddr> {
         let is_silent = |peer: &Peer| !peer.is_configured && now.saturating_sub(peer.heard) >= SILENCE;
         self.peers.iter().filter(|(_, peer)| is_silent(peer)).map(|(address, _)| *address).collect()
     }
 }
 
-/// Of the hosts that have proven nothing, the one that was silent longest.
+/// Chooses the host that has been silent for longest, among those that have not proven their address.
 fn instead_of<'a>(peers: impl Iterator<Item = (&'a SocketAddr, &'a Peer)>) -> Admission {
     let longest = peers.filter(|(_, peer)| !peer.is_proven).min_by_key(|(_, peer)| peer.heard);
     longest.map_or(Admission::Full, |(address, _)| Admission::InsteadOf(*address))
@@ -176,7 +175,7 @@ mod tests {
     const LOCAL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
     #[test]
-    fn an_address_that_may_be_forged_gets_no_more_than_came_from_it() {
+    fn an_address_that_may_be_forged_gets_no_more_bytes_than_it_sent() {
         let mut unicast = Unicast::default();
         unicast.add(host(1), ChannelId(1), false, at(0));
         assert!(!unicast.may_send(host(1), 1));
@@ -184,7 +183,7 @@ mod tests {
         assert!(
             unicast.may_send(host(1), 60) && !unicast.may_send(host(1), 60) && unicast.may_send(host(1), 40)
         );
-        // It is not asked with every line.
+        // The host is not challenged for every line.
         assert_eq!(unicast.note(host(1), LOCAL, 100, at(1)), Some((ChannelId(1), false)));
         unicast.prove(host(1));
         assert!(unicast.may_send(host(1), 1_000_000));
@@ -204,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn forged_hosts_cannot_drive_out_proven_ones() {
+    fn forged_hosts_cannot_evict_proven_ones() {
         let mut unicast = Unicast::default();
         for number in 0..MAX_LEARNED as u16 {
             assert_eq!(unicast.admission(host(number)), Admission::Free);
@@ -218,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn one_router_has_few_places() {
+    fn hosts_behind_one_router_get_few_places() {
         let mut unicast = Unicast::default();
         let behind = |port| SocketAddr::new(host(1).ip(), port);
         for port in 1..=MAX_OF_HOST as u16 {

@@ -1,30 +1,30 @@
-//! When to look after what changes by the passing of time alone: silent hosts, names to look up, faults to report.
+//! Schedules the upkeep that depends only on time: removing silent hosts, looking names up, reporting faults.
 //!
-//! That is done when the task is awake anyway, for a datagram or a line. The task wakes for it alone only when nothing
-//! else woke it for a while.
+//! The upkeep is done when the task is awake anyway, for a datagram or a line. The task wakes for upkeep alone only
+//! when nothing else has woken it for a while.
 
 use std::time::Duration;
 
 /// Minimum time between two rounds while nothing is wrong.
 const CALM: Duration = Duration::from_secs(5);
-/// Maximum time between two rounds while nothing is wrong. No fault that is noticed by time alone is more urgent.
+/// Maximum time between two rounds while nothing is wrong. No fault that only time reveals is more urgent.
 const LATEST: Duration = Duration::from_secs(30);
-/// Time between two rounds while something is wrong, so that people soon see that it works again.
+/// Time between two rounds while something is wrong, so that users soon see that it works again.
 const TROUBLED: Duration = Duration::from_secs(1);
 
-/// When the last round was. The first one is due at once.
+/// Time of the last round. The first round is due at once.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Upkeep {
     last: Option<Duration>,
 }
 
 impl Upkeep {
-    /// Returns when the next round has to be. `look_up` is when the next name is to be looked up.
+    /// Returns when the next round has to be at the latest. `look_up` is when the next name has to be looked up.
     pub(crate) fn latest(&self, is_troubled: bool, look_up: Option<Duration>) -> Duration {
         self.next(if is_troubled { TROUBLED } else { LATEST }, look_up)
     }
 
-    /// Whether the next round may be now.
+    /// Returns whether the next round may be now.
     pub(crate) fn is_due(&self, now: Duration, is_troubled: bool, look_up: Option<Duration>) -> bool {
         self.next(if is_troubled { TROUBLED } else { CALM }, look_up) <= now
     }
@@ -34,7 +34,7 @@ impl Upkeep {
         look_up.map_or(next, |look_up| next.min(look_up))
     }
 
-    /// Notes that a round was now.
+    /// Records that a round was done now.
     pub(crate) fn done(&mut self, now: Duration) {
         self.last = Some(now);
     }
@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quiet_task_wakes_rarely_for_it_and_a_busy_one_never() {
+    fn an_idle_task_wakes_rarely_for_upkeep_and_a_busy_one_never() {
         let mut upkeep = Upkeep::default();
         assert_eq!(upkeep.latest(false, None), at(0));
         upkeep.done(at(100));

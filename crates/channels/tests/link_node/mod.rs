@@ -1,4 +1,4 @@
-//! A node with a TCP listener on the loopback, and what tests of links look at.
+//! A node with a TCP listener on the loopback interface, and helpers for tests of links.
 
 use channels::{Switchboard, TcpPeer, TcpSettings, run_tcp};
 use routing::{Address, Beacon, ChannelCommand, ChannelEvent, ChannelId, Envelope, Medium, Message, Target};
@@ -30,7 +30,7 @@ pub(crate) fn beacon() -> Envelope {
     Envelope { beacon: Some(shown), ..ping() }
 }
 
-/// A node with a TCP listener; dropped, it is gone.
+/// A node with a TCP listener. Dropping it stops the node.
 pub(crate) struct Node {
     pub(crate) switchboard: Switchboard,
     pub(crate) events: mpsc::Receiver<ChannelEvent>,
@@ -52,7 +52,7 @@ pub(crate) async fn node(settings: TcpSettings) -> Node {
     node_at(free_port().await, settings).await
 }
 
-/// A node that listens.
+/// Starts a node and waits until it listens.
 pub(crate) async fn node_at(port: u16, settings: TcpSettings) -> Node {
     let (reports, events) = mpsc::channel(1024);
     let switchboard = Switchboard::new(reports);
@@ -62,7 +62,7 @@ pub(crate) async fn node_at(port: u16, settings: TcpSettings) -> Node {
     let mut node = Node { switchboard, events, port, task };
     drop(node.connect().await);
     if is_plain {
-        // The link by which this was found out is closed, as the brain would.
+        // Closes the link by which this was found out, as the brain would.
         let ended = |event| if let ChannelEvent::Ended { channel } = event { Some(channel) } else { None };
         let channel = node.until(ended).await;
         node.switchboard.carry_out(ChannelCommand::Close { channel });
@@ -91,7 +91,7 @@ impl Node {
         tokio::time::timeout(DEADLINE, attempt).await.expect("a listener in time")
     }
 
-    /// The first event that is what is looked for.
+    /// Waits for the first event that `find` accepts.
     pub(crate) async fn until<T>(&mut self, mut find: impl FnMut(ChannelEvent) -> Option<T>) -> T {
         let found = async {
             loop {
@@ -103,7 +103,7 @@ impl Node {
         tokio::time::timeout(DEADLINE, found).await.expect("an event in time")
     }
 
-    /// The next persistent link of this node.
+    /// Waits for the next persistent link of this node.
     pub(crate) async fn persistent(&mut self) -> ChannelId {
         self.until(|event| match event {
             ChannelEvent::Up { channel, medium: Medium::Link { dialled: Some(_), is_kept: true } } => {
@@ -140,7 +140,7 @@ impl Node {
     }
 }
 
-/// A node with persistent links to others.
+/// Starts a node with persistent links to others.
 pub(crate) async fn linked(to: Vec<TcpPeer>, settings: TcpSettings) -> (Node, watch::Sender<Vec<TcpPeer>>) {
     let (list, peers) = watch::channel(Vec::new());
     let node = node(TcpSettings { peers, ..settings }).await;
@@ -148,19 +148,19 @@ pub(crate) async fn linked(to: Vec<TcpPeer>, settings: TcpSettings) -> (Node, wa
     (node, list)
 }
 
-/// Whether nothing at all is reported for this long.
+/// Returns whether no event is reported for this long.
 pub(crate) async fn is_quiet(node: &mut Node, time: Duration) -> bool {
     tokio::time::timeout(time, node.events.recv()).await.is_err()
 }
 
-/// All that this connection says until it is closed.
+/// Reads everything that arrives until the connection is closed.
 pub(crate) async fn rest(stream: &mut TcpStream) -> String {
     let mut rest = Vec::new();
     let _ = tokio::time::timeout(DEADLINE, stream.read_to_end(&mut rest)).await.expect("closed in time");
     String::from_utf8(rest).unwrap()
 }
 
-/// Passes on what two sides say to each other, and tells all of it.
+/// Forwards the bytes between two sides, and returns a copy of all of them.
 pub(crate) async fn tap(to: SocketAddr) -> (TcpPeer, tokio::task::JoinHandle<Vec<u8>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -181,7 +181,7 @@ pub(crate) async fn tap(to: SocketAddr) -> (TcpPeer, tokio::task::JoinHandle<Vec
     (TcpPeer { host: "127.0.0.1".to_owned(), port }, task)
 }
 
-/// Connects from an address of the loopback network.
+/// Connects from this address, which has to be in the loopback network.
 pub(crate) async fn connect_from(from: [u8; 4], to: SocketAddr) -> TcpStream {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind(SocketAddr::from((from, 0))).unwrap();

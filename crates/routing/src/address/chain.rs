@@ -1,4 +1,4 @@
-//! An address: a chain of parts.
+//! The type of an address, which is a chain of parts.
 
 use super::error::AddressError;
 use super::limits::{MAX_ADDRESS_BYTES, MAX_HOPS};
@@ -11,10 +11,10 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
-/// Number of bytes of the address of one peer's brain: it begins `/dswarm/`, and IDs have 52 characters. No address of
-/// this length ends at a peer's brain and has something before it: the shortest, `/cli`, would need more.
+/// Number of bytes of the address of one peer's brain; IDs have 52 characters. An address of this length that ends at a
+/// peer's brain has no other part before it: even the shortest one, `/cli`, would make it longer.
 const BRAIN_BYTES: usize = 8 + 52 + 6;
-/// An address: one or more [parts](Part), printed back exactly as it was read. Addresses are compared as texts.
+/// An address: one or more [parts](Part), displayed exactly as it was parsed. Addresses are compared as texts.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Address {
@@ -23,88 +23,88 @@ pub struct Address {
     properties: Properties,
 }
 
-/// The properties of an address that are found when its parts are checked.
+/// Properties of an address that are determined when its parts are checked.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Properties {
     hops: u8,
-    /// Whose brain it ends at.
+    /// Peer at whose brain the address ends.
     brain: Option<PeerId>,
-    /// Whether anything put behind would belong to the last part.
+    /// Whether an appended text would belong to the last part.
     is_open: bool,
 }
 
 impl Address {
-    /// The brain of one peer.
+    /// Returns the address of one peer's brain.
     pub fn brain(peer: PeerId) -> Self {
         let properties = Properties { hops: 0, brain: Some(peer), is_open: false };
         Self { text: format!("/dswarm/{peer}/brain"), properties }
     }
 
-    /// Everybody's brain.
+    /// Returns the address of the brains of all peers.
     pub fn every_brain() -> Self {
         Self::simple("/dswarm/*/brain".to_owned(), 0)
     }
 
-    /// Somebody at a command line, who listens only on the connection on which he asks.
+    /// Returns the address of a command line, which receives answers only on the connection on which it asks.
     pub fn command_line() -> Self {
         Self::simple("/cli".to_owned(), 0)
     }
 
-    /// The line protocol over TCP at a host and port.
+    /// Returns the address of the line protocol over TCP at a host and port.
     pub fn tcp_line(at: SocketAddr) -> Self {
         Self::simple(Hop::Tcp(at.into()).to_string(), 1)
     }
 
-    /// The line protocol over UDP at a host, or all hosts of a network, and a port.
+    /// Returns the address of the line protocol over UDP at a port of one host, or of all hosts of a network.
     pub fn udp_line(at: SocketAddr) -> Self {
         Self::simple(Hop::Udp(at.into()).to_string(), 1)
     }
 
-    /// The line protocol in a channel of an IRC server.
+    /// Returns the address of the line protocol in a channel on an IRC server.
     ///
     /// # Errors
-    /// When there can be no such channel.
+    /// When the name of the channel is invalid.
     pub fn irc_line(server: Socket<'_>, is_tls: bool, channel: &str) -> Result<Self, AddressError> {
         Self::hop(Hop::Irc { server, is_tls, channel: Wild::Is(channel) })
     }
 
-    /// The line protocol on a topic of IPFS pubsub.
+    /// Returns the address of the line protocol on a topic of IPFS pubsub.
     ///
     /// # Errors
-    /// When a topic of this name cannot stand in an address.
+    /// When the name of the topic is not valid in an address.
     pub fn pubsub_line(topic: &str) -> Result<Self, AddressError> {
         Self::hop(Hop::Pubsub { topic: Wild::Is(topic) })
     }
 
-    /// One channel.
+    /// Returns the address of one channel.
     ///
     /// # Errors
-    /// When a name in it cannot stand in an address.
+    /// When a name in it is not valid in an address.
     pub fn hop(hop: Hop<'_>) -> Result<Self, AddressError> {
         Self::from_parts([Part::Hop(hop)])
     }
 
-    /// These parts, one after the other.
+    /// Returns the address that consists of these parts.
     ///
     /// # Errors
-    /// When there is none, when they are too many, or a name in one cannot stand in an address.
+    /// When there are no parts or too many, or when a name in one of them is not valid in an address.
     pub fn from_parts<'a>(parts: impl IntoIterator<Item = Part<'a>>) -> Result<Self, AddressError> {
         let parts: Vec<Part<'_>> = parts.into_iter().collect();
         let address: Self = parts.iter().map(ToString::to_string).collect::<String>().try_into()?;
-        // A name with a `/` in it would be more than one segment.
+        // A name that contains a `/` would be more than one segment.
         let is_same = address.parts().eq(parts);
         if is_same { Ok(address) } else { Err(AddressError::Parts(address.text)) }
     }
 
-    /// Of known form, and neither at one peer's brain nor open.
+    /// Returns an address of known form that is not open and does not end at one peer's brain.
     fn simple(text: String, hops: u8) -> Self {
         Self { text, properties: Properties { hops, brain: None, is_open: false } }
     }
 
-    /// This address first, then `rest`.
+    /// Returns this address, followed by `rest`.
     ///
     /// # Errors
-    /// When the chain would be too long.
+    /// When the result would be too long.
     pub fn then(&self, rest: &Self) -> Result<Self, AddressError> {
         let (length, hops) = (self.text.len() + rest.text.len(), self.properties.hops + rest.properties.hops);
         if length > MAX_ADDRESS_BYTES {
@@ -118,14 +118,14 @@ impl Address {
         Ok(Self { text: [self.as_str(), rest.as_str()].concat(), properties })
     }
 
-    /// What the address says, part by part; at least one.
+    /// Returns the parts of the address. There is at least one.
     pub fn parts(&self) -> impl Iterator<Item = Part<'_>> {
         let mut reader = Reader::new(&self.text);
-        // They were read before, when the text was checked: what ends them is the end of the text.
+        // The parts were parsed before, when the text was checked. So an error only means the end of the text.
         std::iter::from_fn(move || reader.part().ok())
     }
 
-    /// The first part, and what follows it.
+    /// Returns the first part, and the rest of the address.
     pub fn split_first(&self) -> (Part<'_>, Option<Self>) {
         let (part, rest) = self.first();
         let hops = self.properties.hops - u8::from(matches!(part, Part::Hop(_)));
@@ -134,19 +134,19 @@ impl Address {
         (part, rest)
     }
 
-    /// The first part, and the text that follows it.
+    /// Returns the first part, and the text after it.
     pub(crate) fn first(&self) -> (Part<'_>, &str) {
-        // Most addresses on the way are a brain's alone, and whose it is has been read.
+        // Most addresses in received lines are only that of a brain, and its peer has been parsed already.
         if let Some(peer) = self.properties.brain.filter(|_| self.text.len() == BRAIN_BYTES) {
             return (Part::Peer(Member { peer: Wild::Is(peer), name: "brain" }), "");
         }
         let mut reader = Reader::new(&self.text);
-        // Never the second: see `parts`.
+        // Parsing cannot fail, see `parts`; the fallback is never used.
         let part = reader.part().unwrap_or(Part::Other(&self.text));
         (part, reader.rest())
     }
 
-    /// The text of the first so many segments, if there are as many.
+    /// Returns the text of the first `segments` segments; `None` if there are fewer.
     pub(crate) fn prefix(&self, segments: usize) -> Option<&str> {
         let ends =
             self.text.bytes().enumerate().skip(1).filter(|(_, byte)| *byte == b'/').map(|(place, _)| place);
@@ -154,7 +154,8 @@ impl Address {
         self.text.get(..end)
     }
 
-    /// The channel with which the address begins, and what is to be sent onwards over it, if it begins with one.
+    /// Returns the channel with which the address begins, and the address to which lines are forwarded from there.
+    /// Returns `None` if the address does not begin with a channel.
     pub fn first_hop(&self) -> Option<(Hop<'_>, Option<Self>)> {
         match self.split_first() {
             (Part::Hop(hop), rest) => Some((hop, rest)),
@@ -162,27 +163,27 @@ impl Address {
         }
     }
 
-    /// Over how many channels the address leads.
+    /// Returns the number of channels in the address.
     pub fn hops(&self) -> u8 {
         self.properties.hops
     }
 
-    /// The segments, first to last.
+    /// Returns the segments, first to last.
     pub fn segments(&self) -> impl DoubleEndedIterator<Item = &str> {
         segments::iter(&self.text)
     }
 
-    /// The peer whose brain the address ends at; `None` for everybody's and for other ends.
+    /// Returns the peer at whose brain the address ends; `None` for the brains of all peers, and for other ends.
     pub fn brain_of(&self) -> Option<PeerId> {
         self.properties.brain
     }
 
-    /// Whether the address, from its start, leads to a queue: to one brain's, say, or to everybody's.
+    /// Returns whether the address begins with that of a queue, such as one peer's brain or the brains of all peers.
     pub fn leads_to(&self, queue: &Self) -> bool {
         segments::strip_queue(&self.text, &queue.text).is_some()
     }
 
-    /// Host and port, when the address begins with the line protocol over TCP.
+    /// Returns host and port if the address begins with the line protocol over TCP, and both are numbers.
     pub fn tcp(&self) -> Option<SocketAddr> {
         match self.parts().next()? {
             Part::Hop(Hop::Tcp(socket)) => socket.addr(),
@@ -190,19 +191,19 @@ impl Address {
         }
     }
 
-    /// What is left of this address after the queue's own: counted in whole segments.
+    /// Returns the rest of this address after the segments of a queue; `None` if it does not begin with them.
     pub fn strip_queue(&self, queue: &Self) -> Option<String> {
         segments::strip_queue(&self.text, &queue.text).map(str::to_owned)
     }
 
-    /// The text.
+    /// Returns the text of the address.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 }
 
 impl Properties {
-    /// Reads all parts of a text whose form is checked.
+    /// Parses all parts of a text whose form has been checked.
     fn read(text: &str) -> Result<Self, AddressError> {
         let mut reader = Reader::new(text);
         let mut properties = Self { hops: 0, brain: None, is_open: false };
@@ -222,7 +223,7 @@ impl Properties {
     }
 
     fn check(self) -> Result<Self, AddressError> {
-        // Twice the bytes of an address hold far fewer than 255 channels.
+        // Even twice the maximum length of an address contains far fewer than 255 channels.
         if self.hops <= MAX_HOPS { Ok(self) } else { Err(AddressError::Hops(self.hops)) }
     }
 }

@@ -1,46 +1,47 @@
-//! Why a text is no address.
+//! The error for a text that is not a valid address.
 
 use super::limits::{MAX_ADDRESS_BYTES, MAX_HOPS};
 
-/// Why a text is no address. Segments are numbered from 1.
+/// Error for a text that is not a valid address. Segments are numbered from 1.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    /// Over the bound.
+    /// Longer than the maximum.
     #[error("an address has at most {MAX_ADDRESS_BYTES} bytes, not {0}")]
     Length(usize),
     /// Not of the form `/a/b/c`.
-    #[error("an address is segments, each after a `/` and none empty: {0:?}")]
+    #[error("an address consists of segments, each after a `/` and none empty: {0:?}")]
     Segments(String),
-    /// A segment is not what has to stand in its place.
+    /// A segment that is not allowed in its place.
     #[error("segment {number} is {found:?}; expected {expected}")]
     Unexpected {
-        /// Which segment.
+        /// Number of the segment.
         number: usize,
-        /// What it is.
+        /// Text of the segment.
         found: String,
-        /// What has to stand there.
+        /// Description of the valid segments.
         expected: &'static str,
     },
-    /// The address ends where something has to follow.
+    /// The address ends where another segment has to follow.
     #[error("the address ends after segment {after}; expected {expected}")]
     Ends {
-        /// The last segment.
+        /// Number of the last segment.
         after: usize,
-        /// What has to follow.
+        /// Description of the segments that may follow.
         expected: &'static str,
     },
-    /// Right, but written in another way than the one that everybody uses, and addresses are compared as texts.
+    /// The segment is valid, but not in the one usual spelling. Addresses are compared as texts, so other spellings are
+    /// refused.
     #[error("segment {number} is {found:?}; write it {canonical:?}")]
     Spelling {
-        /// Which segment.
+        /// Number of the segment.
         number: usize,
-        /// What it is.
+        /// Text of the segment.
         found: String,
-        /// The same as everybody writes it.
+        /// The same value in its usual spelling.
         canonical: String,
     },
-    /// Put together from parts that would not be read so.
-    #[error("a name with a `/`, or a part behind one that nothing can follow: {0:?} says something else")]
+    /// The parts of an address would be parsed as other parts.
+    #[error("a name contains a `/`, or a part follows one that must be the last: {0:?} has another meaning")]
     Parts(String),
     /// A chain that is too long.
     #[error("an address leads over at most {MAX_HOPS} channels, not {0}")]

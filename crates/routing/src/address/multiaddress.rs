@@ -1,11 +1,11 @@
-//! To and from the multiaddresses of libp2p, where both can say it.
+//! Conversions between addresses and the multiaddresses of libp2p, where both can express the same.
 //!
 //! | address | multiaddress | lost on the way there | lost on the way back |
 //! |---|---|---|---|
 //! | `/ip4/A/tcp/P/p2p/ID`, `/ip4/A/udp/P/quic-v1/p2p/ID` | the same text | nothing | nothing ([`Address::node_at`]) |
 //! | `/ip4/A/tcp/P/dswarm-line/dswarm/ID/brain` | `/ip4/A/tcp/P/p2p/ID` | that the port speaks the line protocol, and that the brain is meant | that the port speaks libp2p ([`Address::brain_at`]) |
 //!
-//! The same with `ip6`, `dns`, `dns4` and `dns6`. All else has no multiaddress.
+//! The same holds for `ip6`, `dns`, `dns4` and `dns6`. All other addresses have no multiaddress.
 
 use super::chain::Address;
 use super::error::AddressError;
@@ -13,28 +13,28 @@ use super::parts::{Family, Hop, Host, Member, Node, Part, Socket, Transport, Wil
 use dcache::PeerId;
 use multiaddr::{Multiaddr, Protocol};
 
-/// Why there is no multiaddress for an address, or no address for a multiaddress.
+/// Reason why an address has no multiaddress, or a multiaddress no address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MultiaddressError {
-    /// A `*`.
+    /// The address contains a `*`.
     #[error("a multiaddress names one host, port and peer; this address has a `*`")]
     Wildcard,
     /// A channel that libp2p does not speak.
     #[error("libp2p has no {0}, so there is no multiaddress for it")]
     Channel(&'static str),
-    /// Content has no place.
+    /// Content is not at one place.
     #[error("content may be anywhere, so it has no multiaddress")]
     Content,
-    /// Neither a node of IPFS, nor the line protocol over TCP to a peer's brain.
-    #[error("only a node of IPFS and a brain reached by TCP have multiaddresses")]
+    /// Neither an IPFS node, nor the line protocol over TCP to a peer's brain.
+    #[error("only an IPFS node and a brain reached over TCP have multiaddresses")]
     Form,
-    /// Of another form than `/ip4/A/tcp/P/p2p/ID` or `/ip4/A/udp/P/quic-v1/p2p/ID`.
+    /// The multiaddress has another form than `/ip4/A/tcp/P/p2p/ID` or `/ip4/A/udp/P/quic-v1/p2p/ID`.
     #[error("not of the form /ip4/A/tcp/P/p2p/ID or /ip4/A/udp/P/quic-v1/p2p/ID: {0}")]
     Multiaddress(String),
-    /// A peer that cannot have a brain.
-    #[error("the key of {0} is not of Ed25519, so it is no peer of a swarm")]
+    /// The peer cannot have a brain, because its key is not an Ed25519 key.
+    #[error("the key of {0} is not an Ed25519 key, so it is no peer of a swarm")]
     Peer(String),
-    /// Its parts cannot stand in an address.
+    /// The parts of the multiaddress are not valid in an address.
     #[error(transparent)]
     Address(#[from] AddressError),
 }
@@ -42,10 +42,10 @@ pub enum MultiaddressError {
 type Result<T> = std::result::Result<T, MultiaddressError>;
 
 impl Address {
-    /// The multiaddress of an IPFS node, and of a brain's host, port and peer.
+    /// Returns the multiaddress of an IPFS node, or of the host, port and peer of a brain.
     ///
     /// # Errors
-    /// When there is none.
+    /// When the address has no multiaddress.
     pub fn to_multiaddr(&self) -> Result<Multiaddr> {
         let mut parts = self.parts();
         match (parts.next(), parts.next(), parts.next()) {
@@ -59,19 +59,20 @@ impl Address {
         }
     }
 
-    /// The node of IPFS with this multiaddress.
+    /// Returns the address of the IPFS node with this multiaddress.
     ///
     /// # Errors
-    /// When it is not that of a node reached directly by TCP or QUIC.
+    /// When the multiaddress is not that of a node reached directly over TCP or QUIC.
     pub fn node_at(at: &Multiaddr) -> Result<Self> {
         let node = node(at).ok_or_else(|| MultiaddressError::Multiaddress(at.to_string()))?;
         Ok(Self::from_parts([Part::Node(node)])?)
     }
 
-    /// The brain of the peer with this multiaddress, if the port spoke the line protocol.
+    /// Returns the address of the brain of the peer with this multiaddress. Assumes that the port uses the line
+    /// protocol.
     ///
     /// # Errors
-    /// When it is not a peer's, reached directly by TCP.
+    /// When the multiaddress is not that of a peer reached directly over TCP.
     pub fn brain_at(at: &Multiaddr) -> Result<Self> {
         let form = || MultiaddressError::Multiaddress(at.to_string());
         let node = node(at).filter(|node| node.transport == Transport::Tcp).ok_or_else(form)?;
@@ -91,7 +92,7 @@ fn no_channel(hop: Hop<'_>) -> MultiaddressError {
     }
 }
 
-/// Returns the same peer as libp2p writes it.
+/// Converts a peer ID to the type of libp2p.
 fn libp2p_peer(peer: Wild<PeerId>) -> Result<Wild<multiaddr::PeerId>> {
     let peer = peer.value().ok_or(MultiaddressError::Wildcard)?.to_string();
     peer.parse().map(Wild::Is).map_err(|_| MultiaddressError::Peer(peer))
@@ -119,7 +120,7 @@ fn protocol(host: Host<'_>) -> Option<Protocol<'_>> {
     })
 }
 
-/// The multiaddress as a node, names borrowed from its bytes.
+/// Returns a multiaddress as a node, whose names are borrowed from the bytes of the multiaddress.
 fn node(at: &Multiaddr) -> Option<Node<'_>> {
     let mut protocols = at.iter();
     let host = host(protocols.next()?)?;
@@ -139,7 +140,7 @@ fn node(at: &Multiaddr) -> Option<Node<'_>> {
 fn host(protocol: Protocol<'_>) -> Option<Host<'_>> {
     let named = |family, name| match name {
         std::borrow::Cow::Borrowed(name) => Some(Host::Name { family, name: Wild::Is(name) }),
-        // A multiaddress gives out what it holds.
+        // Never happens: a multiaddress returns names that it owns as borrowed.
         std::borrow::Cow::Owned(_) => None,
     };
     match protocol {

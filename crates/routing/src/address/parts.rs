@@ -1,56 +1,56 @@
-//! What the parts of an address mean.
+//! The types of the parts of an address.
 
 use cid::Cid;
 use dcache::PeerId;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// A value, or the `*` that stands for any.
+/// A value, or the wildcard `*`, which stands for any value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wild<T> {
-    /// `*`.
+    /// Any value, written `*`.
     Any,
-    /// This one.
+    /// This one value.
     Is(T),
 }
 
-/// One part of an address. Printed, it is its text in the address.
+/// One part of an address. Its `Display` output is its text in the address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part<'a> {
-    /// A channel: a hop on the way.
+    /// A channel, which is one hop on the way.
     Hop(Hop<'a>),
-    /// A node of IPFS.
+    /// An IPFS node.
     Node(Node<'a>),
-    /// Content of IPFS; nothing follows it.
+    /// Content of IPFS. It is always the last part.
     Content(Content<'a>),
-    /// Somebody in a peer.
+    /// A component of a peer.
     Peer(Member<'a>),
-    /// `/cli`: somebody at a command line, who listens only on the connection on which he asks.
+    /// `/cli`: a command line, which receives answers only on the connection on which it asks.
     CommandLine,
-    /// Anything else, up to the end of the address. Others may know more forms than this version, and what is to be sent
-    /// onwards over a channel need be understood only there.
+    /// Any other text, up to the end of the address. Other nodes may know more forms than this version. A part that is
+    /// to be forwarded over a channel needs to be understood only after that channel.
     Other(&'a str),
 }
 
 /// A channel for the line protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hop<'a> {
-    /// `/ip4/A/tcp/P/dswarm-line`.
+    /// TCP: `/ip4/A/tcp/P/dswarm-line`, or another host.
     Tcp(Socket<'a>),
-    /// `/ip4/A/udp/P/dswarm-line`.
+    /// UDP: `/ip4/A/udp/P/dswarm-line`, or another host.
     Udp(Socket<'a>),
-    /// `/ip4/A/tcp/P/irc/#chan/dswarm-line`, with `/tls` before `/irc` when that is used.
+    /// IRC: `/ip4/A/tcp/P/irc/#chan/dswarm-line`, with `/tls` before `/irc` for an encrypted connection.
     Irc {
-        /// Where the server is.
+        /// Host and port of the server.
         server: Socket<'a>,
-        /// Whether the connection with it is encrypted.
+        /// Whether the connection to the server is encrypted.
         is_tls: bool,
-        /// The server's channel, with its `#`.
+        /// Channel on the server, with its `#`.
         channel: Wild<&'a str>,
     },
-    /// `/ipfs-pubsub/TOPIC/dswarm-line`.
+    /// IPFS pubsub: `/ipfs-pubsub/TOPIC/dswarm-line`.
     Pubsub {
-        /// The topic.
+        /// Name of the topic.
         topic: Wild<&'a str>,
     },
 }
@@ -58,24 +58,24 @@ pub enum Hop<'a> {
 /// A host and a port on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Socket<'a> {
-    /// The host.
+    /// Host part of the address.
     pub host: Host<'a>,
-    /// The port.
+    /// TCP or UDP port.
     pub port: Wild<u16>,
 }
 
-/// A host of the internet.
+/// A host, given by IP address or by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Host<'a> {
-    /// `/ip4/A`.
+    /// IPv4 address: `/ip4/A`.
     Ip4(Wild<Ipv4Addr>),
-    /// `/ip6/A`.
+    /// IPv6 address: `/ip6/A`.
     Ip6(Wild<Ipv6Addr>),
-    /// `/dns/NAME`, `/dns4/NAME` or `/dns6/NAME`.
+    /// Host name: `/dns/NAME`, `/dns4/NAME` or `/dns6/NAME`.
     Name {
-        /// Which of its addresses are meant.
+        /// Which of the host's addresses are meant.
         family: Family,
-        /// The name, in lower case.
+        /// Host name in lower case.
         name: Wild<&'a str>,
     },
 }
@@ -83,54 +83,54 @@ pub enum Host<'a> {
 /// Which addresses of a name are meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
-    /// All.
+    /// Addresses of both families.
     Any,
-    /// Those of IPv4.
+    /// Only IPv4 addresses.
     Ip4,
-    /// Those of IPv6.
+    /// Only IPv6 addresses.
     Ip6,
 }
 
-/// `/ip4/A/tcp/P/p2p/ID` or `/ip4/A/udp/P/quic-v1/p2p/ID`.
+/// An IPFS node: `/ip4/A/tcp/P/p2p/ID` or `/ip4/A/udp/P/quic-v1/p2p/ID`, or with another host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Node<'a> {
-    /// Where it listens.
+    /// Host and port where the node listens.
     pub at: Socket<'a>,
-    /// By what.
+    /// Transport for connections to the node.
     pub transport: Transport,
-    /// Who it is, with a key of any kind.
+    /// Peer ID of the node, with a key of any type.
     pub peer: Wild<multiaddr::PeerId>,
 }
 
-/// What nodes of IPFS are connected by.
+/// The transport of a connection to an IPFS node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
-    /// TCP.
+    /// TCP, written `/tcp/P`.
     Tcp,
-    /// QUIC, version 1, over UDP.
+    /// QUIC version 1, over UDP.
     Quic,
 }
 
-/// `/ipfs/CID`, or `/ipfs/CID/a/b`.
+/// Content of IPFS: `/ipfs/CID`, or `/ipfs/CID/a/b`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Content<'a> {
-    /// Which.
+    /// CID of the content.
     pub cid: Wild<Cid>,
-    /// What within it: empty, or segments.
+    /// Path within the content: empty, or one or more segments.
     pub path: &'a str,
 }
 
-/// `/dswarm/ID/NAME`; the name is that of somebody in the peer, such as its `brain`.
+/// A component of a peer, such as its `brain`: `/dswarm/ID/NAME`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Member<'a> {
-    /// The peer; any, when everybody's is meant.
+    /// Peer ID, or `*` for all peers.
     pub peer: Wild<PeerId>,
-    /// The name.
+    /// Name of the component.
     pub name: &'a str,
 }
 
 impl<T> Wild<T> {
-    /// The value, if there is one.
+    /// Returns the value; `None` for the wildcard.
     pub fn value(self) -> Option<T> {
         match self {
             Self::Any => None,
@@ -140,7 +140,7 @@ impl<T> Wild<T> {
 }
 
 impl Part<'_> {
-    /// Returns the IP address of a channel over TCP or UDP, when it is given as a number.
+    /// Returns the IP address of a channel over TCP or UDP, if it is given as a number.
     pub fn ip(&self) -> Option<IpAddr> {
         match self {
             Part::Hop(Hop::Tcp(socket) | Hop::Udp(socket)) => Some(socket.addr()?.ip()),
@@ -150,7 +150,7 @@ impl Part<'_> {
 }
 
 impl Socket<'_> {
-    /// Host and port, when both are given as numbers.
+    /// Returns host and port if both are given as numbers.
     pub fn addr(&self) -> Option<SocketAddr> {
         let ip = match self.host {
             Host::Ip4(ip) => IpAddr::V4(ip.value()?),

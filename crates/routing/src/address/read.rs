@@ -1,4 +1,4 @@
-//! Reads the parts of an address, one after another.
+//! Parses the parts of an address, one after another.
 
 use super::error::AddressError;
 use super::parts::{Content, Family, Hop, Host, Member, Node, Part, Socket, Transport, Wild};
@@ -8,31 +8,31 @@ use std::str::FromStr;
 
 /// The segment that ends a channel for the line protocol.
 const LINE: &str = "dswarm-line";
-/// IRC servers take no longer names (RFC 2812).
+/// Maximum number of bytes of a channel name that IRC servers accept (RFC 2812).
 const MAX_IRC_CHANNEL_BYTES: usize = 50;
 
-/// Where reading has come to.
+/// Position in an address while it is parsed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reader<'a> {
     rest: &'a str,
-    /// How many segments have been read.
+    /// Number of segments that have been parsed.
     read: usize,
 }
 
 type Read<T> = Result<T, AddressError>;
 
 impl<'a> Reader<'a> {
-    /// Before the first segment of a text whose form is checked.
+    /// Returns a reader before the first segment of a text whose form has been checked.
     pub(super) fn new(text: &'a str) -> Self {
         Self { rest: text, read: 0 }
     }
 
-    /// What has not been read.
+    /// Returns the text that has not been parsed yet.
     pub(super) fn rest(&self) -> &'a str {
         self.rest
     }
 
-    /// The next part. There is one while the rest is not empty.
+    /// Parses the next part. There is one while the rest is not empty.
     pub(super) fn part(&mut self) -> Read<Part<'a>> {
         let before = self.rest;
         match self.take("a part of an address")? {
@@ -52,7 +52,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The next segment.
+    /// Returns the next segment.
     fn take(&mut self, expected: &'static str) -> Read<&'a str> {
         let Some((segment, rest)) = split_first(self.rest) else {
             return Err(AddressError::Ends { after: self.read, expected });
@@ -62,18 +62,18 @@ impl<'a> Reader<'a> {
         Ok(segment)
     }
 
-    /// The segment just read is wrong.
+    /// Returns the error that the last segment is not the expected one.
     fn unexpected(&self, found: &str, expected: &'static str) -> AddressError {
         AddressError::Unexpected { number: self.read, found: found.to_owned(), expected }
     }
 
-    /// A segment that can only be this one.
+    /// Parses a segment that has to be this keyword.
     fn keyword(&mut self, keyword: &'static str) -> Read<()> {
         let found = self.take(keyword)?;
         if found == keyword { Ok(()) } else { Err(self.unexpected(found, keyword)) }
     }
 
-    /// A value, in the one spelling in which it is printed, or `*`.
+    /// Parses a value in its usual spelling, or `*`.
     fn value<T: Display>(
         &mut self,
         expected: &'static str,
@@ -91,12 +91,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The segment just read has to be spelt so.
+    /// Returns the error that the last segment is not in its usual spelling.
     fn spelling(&self, found: &str, canonical: String) -> AddressError {
         AddressError::Spelling { number: self.read, found: found.to_owned(), canonical }
     }
 
-    /// Any text that fits, or `*`.
+    /// Parses a text that `fits` accepts, or `*`.
     fn text(&mut self, expected: &'static str, fits: impl FnOnce(&str) -> bool) -> Read<Wild<&'a str>> {
         match self.take(expected)? {
             "*" => Ok(Wild::Any),
@@ -121,7 +121,7 @@ impl<'a> Reader<'a> {
         self.value("a port from 0 to 65535", |text| text.parse().ok())
     }
 
-    /// What is on a host.
+    /// Parses the rest of a part after its host.
     fn at(&mut self, host: Host<'a>) -> Read<Part<'a>> {
         let expected = "`tcp` or `udp`";
         match self.take(expected)? {
@@ -178,12 +178,13 @@ impl<'a> Reader<'a> {
         let expected = "the peer ID of an Ed25519 key (12D3Koo...) or `*`";
         let peer = match self.take(expected)? {
             "*" => Wild::Any,
-            // Peers of the original had RSA keys: nothing that they sign counts here, but their lines are read.
+            // Peers of the original implementation had RSA keys. Their signatures do not count here, but their lines
+            // are parsed.
             found if is_other_key(found) => {
                 self.rest = "";
                 return Ok(Part::Other(whole));
             }
-            // Base58 gives each ID one spelling.
+            // Each ID has only one spelling in base58.
             found => Wild::Is(found.parse().map_err(|_| self.unexpected(found, expected))?),
         };
         let expected = "a name such as `brain`, in small letters, digits and `-`";
@@ -195,12 +196,12 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Whether this is the ID of a peer whose key is not within it.
+/// Returns whether this is the ID of a peer whose key is not contained in the ID.
 fn is_other_key(id: &str) -> bool {
     id.starts_with("Qm") && id.parse::<multiaddr::PeerId>().is_ok()
 }
 
-/// What is left of a text while something is printed that should be it; an error when it is not.
+/// Compares a text with printed output: removes what is printed from its beginning, and fails at the first difference.
 struct Unprinted<'a>(&'a str);
 
 impl fmt::Write for Unprinted<'_> {
@@ -214,7 +215,8 @@ fn is_of_member(byte: u8) -> bool {
     byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'
 }
 
-/// Labels of letters, digits, `-` and `_`; the last has a letter, or it would be an IPv4 address (RFC 1123, 2.1).
+/// Returns whether a name consists of labels of letters, digits, `-` and `_`. The last label needs a letter, or else it
+/// would be an IPv4 address (RFC 1123, section 2.1).
 fn is_host_name(name: &str) -> bool {
     let is_of_label = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
     let is_label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(is_of_label);
@@ -222,7 +224,8 @@ fn is_host_name(name: &str) -> bool {
     name.len() <= 253 && name.split('.').all(is_label) && last.bytes().any(|byte| byte.is_ascii_alphabetic())
 }
 
-/// As RFC 2812 has it: `#` or `&`, and then anything but spaces, commas and control characters.
+/// Returns whether a name is a channel name as in RFC 2812: `#` or `&`, followed by anything but spaces, commas, colons
+/// and control characters.
 fn is_irc_channel(name: &str) -> bool {
     name.len() <= MAX_IRC_CHANNEL_BYTES
         && name

@@ -1,34 +1,36 @@
-//! The form that all addresses share, whatever they mean: segments, each after a `/`.
+//! The form that all addresses share, independent of their meaning: segments, each after a `/`.
 
 use super::error::AddressError;
 use super::limits::MAX_ADDRESS_BYTES;
 use std::fmt;
 use std::str::FromStr;
 
-/// One or more segments, each after a `/`, none of them empty, of no known meaning: the name of a queue, or what a rule
-/// is to match. Not every such text is an [`Address`](super::Address): `/dswarm/*` is none, for one, because it ends too early.
+/// One or more segments without a known meaning, each after a `/` and none empty. They are the name of a queue, or a
+/// pattern that a rule matches. Not every such text is an [`Address`](super::Address). For example, `/dswarm/*` is none
+/// because it ends too early.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Segments(String);
 
 impl Segments {
-    /// The segments, first to last.
+    /// Returns the segments, first to last.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &str> {
         iter(&self.0)
     }
 
-    /// What is left of these segments after the queue's own: whole segments are compared, and a `*` in these stands for
-    /// any one segment of the queue (IPSD). The rest is empty when they are equally long.
+    /// Returns the rest of these segments after those of a queue; `None` if they do not begin with them. Whole segments
+    /// are compared, and a `*` in these segments matches any one segment of the queue (IPSD). The rest is empty if both
+    /// have the same length.
     pub fn strip_queue(&self, queue: &Self) -> Option<String> {
         strip_queue(&self.0, &queue.0).map(str::to_owned)
     }
 
-    /// The text.
+    /// Returns the text of the segments.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Checks the form, not the meaning.
+/// Checks the form of a text, but not its meaning.
 pub(super) fn check(text: &str) -> Result<(), AddressError> {
     if text.len() > MAX_ADDRESS_BYTES {
         return Err(AddressError::Length(text.len()));
@@ -37,24 +39,25 @@ pub(super) fn check(text: &str) -> Result<(), AddressError> {
     if has_form { Ok(()) } else { Err(AddressError::Segments(text.to_owned())) }
 }
 
-// Both look at all bytes, whatever they find, because many bytes are looked at together then.
+// Both functions examine all bytes, even after a match, so that the compiler can process many bytes at a time.
 fn has_empty(text: &str) -> bool {
     let pairs = text.bytes().zip(text.bytes().skip(1));
     pairs.fold(false, |found, pair| found | (pair == (b'/', b'/')))
 }
 
-/// Whether there is a control character. Those that are not of ASCII begin with the byte 0xc2, as some others do.
+/// Returns whether a text contains a control character. In UTF-8, control characters outside ASCII begin with the byte
+/// 0xc2, as do some other characters.
 fn has_control(text: &str) -> bool {
     let may_have = text.bytes().fold(false, |found, byte| found | byte.is_ascii_control() | (byte == 0xc2));
     may_have && text.contains(char::is_control)
 }
 
-/// The segments of a text that is checked.
+/// Returns the segments of a text that has been checked.
 pub(super) fn iter(text: &str) -> impl DoubleEndedIterator<Item = &str> {
     text.strip_prefix('/').unwrap_or(text).split('/')
 }
 
-/// What is left of a checked text after a queue's segments.
+/// Returns the rest of a checked text after the segments of a queue; `None` if it does not begin with them.
 pub(super) fn strip_queue<'a>(text: &'a str, queue: &str) -> Option<&'a str> {
     let mut rest = text;
     for of_queue in iter(queue) {
@@ -67,7 +70,7 @@ pub(super) fn strip_queue<'a>(text: &'a str, queue: &str) -> Option<&'a str> {
     Some(rest)
 }
 
-/// The first segment and what follows; `None` at the end.
+/// Returns the first segment and the text after it; `None` at the end of the text.
 pub(super) fn split_first(text: &str) -> Option<(&str, &str)> {
     let text = text.strip_prefix('/')?;
     let end = text.bytes().position(|byte| byte == b'/').unwrap_or(text.len());

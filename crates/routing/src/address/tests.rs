@@ -1,4 +1,4 @@
-//! Single addresses; generated ones are in `tests/addresses.rs`.
+//! Tests of single addresses. Generated addresses are tested in `tests/addresses.rs`.
 use super::*;
 use dcache::Keypair;
 use multiaddr::Multiaddr;
@@ -20,7 +20,7 @@ fn error(text: &str) -> String {
     text.parse::<Address>().unwrap_err().to_string()
 }
 
-/// Every form of IPSD, and those that go with them.
+/// Returns all forms of addresses in IPSD, and some that dt-swarm accepts besides.
 fn forms() -> Vec<String> {
     let hosts =
         ["/ip4/10.0.0.7", "/ip6/fe80::1", "/dns/duckie.local", "/dns4/a", "/dns6/a-1.example", "/ip4/*"];
@@ -55,7 +55,7 @@ fn peers_of_the_original_are_read() {
 }
 
 #[test]
-fn every_form_prints_back_exactly_alone_and_in_chains() {
+fn every_form_is_displayed_exactly_alone_and_in_chains() {
     for first in forms() {
         assert_eq!(address(&first).parts().count(), 1, "{first}");
         for second in forms() {
@@ -67,20 +67,20 @@ fn every_form_prints_back_exactly_alone_and_in_chains() {
 }
 
 #[test]
-fn matches_whole_segments_as_ipsd_says() {
+fn whole_segments_are_matched_as_ipsd_specifies() {
     let rest = segments("/irc/*/chan/b").strip_queue(&segments("/irc/host/chan"));
     assert_eq!(rest.as_deref(), Some("/b"));
     assert_eq!(segments("/dswarm/X/brain").strip_queue(&segments("/dswarm/X/pinner")), None);
     assert_eq!(segments("/dswarm/X").strip_queue(&segments("/dswarm/X/brain")), None);
     assert_eq!(segments("/dswarm/X/brains").strip_queue(&segments("/dswarm/X/brain")), None);
-    // As addresses too, where they are such.
+    // The same holds for texts that are addresses.
     assert_eq!(address("/irc/*/chan/b").strip_queue(&address("/irc/host/chan")).as_deref(), Some("/b"));
     let (brain, pinner) = (address("/dswarm/*/brain"), address(&format!("/dswarm/{PEER}/pinner")));
     assert_eq!(brain.strip_queue(&pinner), None);
 }
 
 #[test]
-fn knows_whose_brain_and_which_socket() {
+fn the_peer_of_a_brain_and_the_socket_are_found() {
     let peer = Keypair::from_seed([1; 32]).peer_id();
     let other = Keypair::from_seed([2; 32]).peer_id();
     let at: SocketAddr = "10.77.0.1:8000".parse().unwrap();
@@ -98,7 +98,7 @@ fn knows_whose_brain_and_which_socket() {
 }
 
 #[test]
-fn a_chain_is_taken_apart_hop_by_hop() {
+fn a_chain_is_split_hop_by_hop() {
     let end = format!("/dswarm/{PEER}/brain");
     let udp = Address::udp_line("10.0.0.7:1240".parse().unwrap());
     let chain = address(&format!("/ipfs-pubsub/duckiebots/dswarm-line{udp}{end}"));
@@ -122,7 +122,7 @@ fn a_chain_is_taken_apart_hop_by_hop() {
 }
 
 #[test]
-fn errors_name_the_segment_and_what_was_expected() {
+fn errors_name_the_segment_and_the_expected_one() {
     let nobody = "expected the peer ID of an Ed25519 key (12D3Koo...) or `*`";
     for (text, told) in [
         ("/ip4/10.0.0.7", "the address ends after segment 2; expected `tcp` or `udp`".to_owned()),
@@ -165,7 +165,7 @@ fn errors_name_the_segment_and_what_was_expected() {
 }
 
 #[test]
-fn what_is_no_address_is_refused() {
+fn invalid_addresses_are_refused() {
     for text in ["", "/", "a/b", "/a//b", "/a/", "/a\n", &"/a".repeat(300)] {
         assert!(text.parse::<Address>().is_err(), "{text:?}");
         assert!(text.parse::<Segments>().is_err(), "{text:?}");
@@ -173,7 +173,7 @@ fn what_is_no_address_is_refused() {
 }
 
 #[test]
-fn what_libp2p_can_say_too_becomes_a_multiaddress_and_comes_back() {
+fn addresses_known_to_libp2p_become_multiaddresses_and_back() {
     for host in ["/ip4/10.0.0.7", "/ip6/::1", "/dns/a", "/dns4/a.example", "/dns6/a"] {
         for node in [format!("{host}/tcp/6002/p2p/{RSA}"), format!("{host}/udp/1/quic-v1/p2p/{PEER}")] {
             let multiaddr = address(&node).to_multiaddr().unwrap();
@@ -188,7 +188,7 @@ fn what_libp2p_can_say_too_becomes_a_multiaddress_and_comes_back() {
 }
 
 #[test]
-fn why_there_is_no_multiaddress_is_told() {
+fn the_reason_for_a_missing_multiaddress_is_given() {
     let none = |text: String| address(&text).to_multiaddr().unwrap_err();
     let host = "/ip4/1.2.3.4";
     assert_eq!(none(format!("{host}/tcp/1/dswarm-line")), MultiaddressError::Form);

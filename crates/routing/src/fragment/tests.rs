@@ -11,13 +11,13 @@ fn assembler() -> Assembler<&'static str> {
     Assembler::new(PATIENCE)
 }
 
-/// A long line that differs from others of other seeds.
+/// Returns a long line that differs from lines with other seeds.
 fn line(seed: char, bytes: usize) -> String {
     std::iter::repeat_n(seed, bytes).collect()
 }
 
 #[test]
-fn a_short_line_is_itself_and_a_long_one_fragments_that_fit_into_irc() {
+fn a_short_line_stays_whole_and_a_long_one_becomes_fragments_for_irc() {
     let short = line('a', MAX_WHOLE_BYTES);
     assert_eq!(fragments(&short), std::slice::from_ref(&short));
     assert_eq!(assembler().take(seconds(0), "a", &short), Ok(Some(short)));
@@ -25,12 +25,12 @@ fn a_short_line_is_itself_and_a_long_one_fragments_that_fit_into_irc() {
     let pieces = fragments(&longest);
     assert_eq!(pieces.len(), MAX_FRAGMENTS);
     let most = pieces.iter().map(String::len).max().unwrap();
-    // An IRC message has 512 bytes, of which sender, command and channel need up to 130.
+    // An IRC message has 512 bytes. Sender, command and channel take up to 130 of them.
     assert!(most <= 360, "{most}");
 }
 
 #[test]
-fn reads_what_the_facts_describe() {
+fn reads_fragments_as_ipsd_describes_them() {
     let whole = "hello world";
     let piece = |number: usize, chunk: &str| {
         let (hash, chunk) = (Digest::of(whole.as_bytes()), bs58::encode(chunk).into_string());
@@ -45,7 +45,7 @@ fn reads_what_the_facts_describe() {
 }
 
 #[test]
-fn what_can_be_no_fragment_is_refused() {
+fn invalid_fragments_are_refused() {
     let hash = Digest::of(b"");
     let piece = |number: &str, n: &str, chunk: &str| {
         let text =
@@ -67,12 +67,12 @@ fn what_can_be_no_fragment_is_refused() {
 }
 
 #[test]
-fn what_stays_incomplete_is_dropped_after_a_while() {
+fn a_line_that_stays_incomplete_is_dropped_after_a_while() {
     let mut assembler = assembler();
     let pieces = fragments(&line('a', 400));
     assert_eq!(assembler.take(seconds(0), "a", &pieces[0]), Ok(None));
     assert_eq!(assembler.take(seconds(60), "a", &pieces[1]), Ok(None));
-    // What came before is no news.
+    // A fragment that arrives again does not count as new.
     assert_eq!(assembler.take(seconds(119), "a", &pieces[1]), Ok(None));
     assembler.age_out(seconds(121));
     assert_eq!(assembler.partial(), 0);
@@ -89,7 +89,7 @@ fn a_sender_displaces_only_its_own() {
         assert_eq!(assembler.take(seconds(time as u64), "hostile", &pieces[0]), Ok(None));
     }
     assert_eq!(assembler.partial(), 1 + MAX_PARTIAL_OF_SENDER);
-    // It knows the hash, and says something else about it, under its own name.
+    // The hostile sender knows the hash and announces another number of fragments, under its own name.
     assert_eq!(assembler.take(seconds(30), "hostile", &honest[1].replace("\"n\":3", "\"n\":9")), Ok(None));
     assert_eq!(assembler.take(seconds(30), "honest", &honest[1]), Ok(None));
     assert_eq!(assembler.take(seconds(30), "honest", &honest[2]), Ok(Some(line('é', 200))));
@@ -109,11 +109,11 @@ fn many_senders_displace_nobody() {
     let mut assembler = Assembler::new(PATIENCE);
     let taken = (0..1000).filter(|sender| assembler.take(seconds(1), *sender, &short[0]).is_ok()).count();
     assert_eq!(taken, MAX_PARTIAL);
-    // And when they have had their time, there is room again.
+    // After the timeout of these lines there is room again.
     assert_eq!(assembler.take(seconds(62), 0, &long[0]), Ok(None));
 }
 
-/// Lines of several senders, and their fragments in some order, some of them twice and some lost.
+/// Generates lines of several senders, and their fragments in any order; some arrive twice and some get lost.
 fn any_traffic() -> impl Strategy<Value = (Vec<String>, Vec<(usize, usize, u8)>)> {
     let lines = prop::collection::vec("\\PC{150,700}", 1..4);
     lines.prop_flat_map(|lines| {
@@ -137,7 +137,7 @@ fn any_traffic() -> impl Strategy<Value = (Vec<String>, Vec<(usize, usize, u8)>)
 
 proptest! {
     #[test]
-    fn a_line_comes_once_all_its_fragments_have_come(traffic in any_traffic()) {
+    fn a_line_is_complete_once_all_its_fragments_have_arrived(traffic in any_traffic()) {
         let (lines, events) = traffic;
         let mut assembler = Assembler::new(PATIENCE);
         let pieces: Vec<Vec<String>> = lines.iter().map(|line| fragments(line)).collect();
@@ -157,7 +157,7 @@ proptest! {
     }
 
     #[test]
-    fn rubbish_is_refused_or_waits_and_the_bounds_hold(
+    fn any_fragments_are_refused_or_wait_within_the_limits(
         texts in prop::collection::vec((0..300usize, 0..200usize, 0..120usize, "\\PC{0,3}"), 0..600),
     ) {
         let mut assembler = Assembler::new(PATIENCE);

@@ -1,4 +1,4 @@
-//! How an address was resolved, for programs and for people.
+//! The explanation of how an address was resolved, for programs and for people.
 
 use super::learned::LearnedRoute;
 use super::resolution::{Resolution, RouteError};
@@ -7,42 +7,42 @@ use crate::Address;
 use serde::{Serialize, Serializer};
 use std::fmt;
 
-/// Every step of a resolution. Printed, it is lines for people.
+/// All steps of a resolution. Its `Display` output is several lines for people.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Explanation {
-    /// What was asked.
+    /// Address that was to be resolved.
     pub address: Address,
-    /// What was done to it.
+    /// Rewriting steps, in order.
     pub steps: Vec<Step>,
-    /// What came of it.
+    /// Result of the last step.
     #[serde(serialize_with = "end")]
     pub end: Result<Resolution, RouteError>,
 }
 
-/// One rewriting.
+/// One rewriting step.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Step {
-    /// By what.
+    /// Cause of the rewriting.
     pub by: By,
-    /// The address until then.
+    /// Address before the step.
     pub before: Address,
-    /// The address from then on.
+    /// Address after the step.
     pub after: Address,
 }
 
-/// What rewrites an address.
+/// The cause of a rewriting.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum By {
     /// A configured rule.
     Rule(Rule),
-    /// Somebody was heard.
+    /// A route to a peer that was heard.
     Learned(LearnedRoute),
-    /// This node's own brain comes first in the address, and something behind it.
+    /// The address begins with this node's own brain, which forwards to the rest.
     Here,
 }
 
-/// A failure is an end like the others for those who only read about it.
+/// Serializes a failure as one of the ends, so that readers need not treat it separately.
 fn end<S: Serializer>(end: &Result<Resolution, RouteError>, serializer: S) -> Result<S::Ok, S::Error> {
     #[derive(Serialize)]
     #[serde(tag = "end", rename_all = "snake_case")]
@@ -73,7 +73,7 @@ impl fmt::Display for By {
         match self {
             Self::Rule(rule) => write!(f, "rule {rule}"),
             Self::Learned(route) => write!(f, "learned {route}"),
-            Self::Here => f.write_str("this node's brain passes it on"),
+            Self::Here => f.write_str("this node's brain forwards it"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Routes to peers, learned from where each was heard.
+//! Routes to peers, learned from the channels on which they were heard.
 
 use crate::Address;
 use dcache::PeerId;
@@ -12,25 +12,26 @@ use std::time::Duration;
 pub const MAX_LEARNED: usize = 1024;
 /// Maximum number of learned routes to one peer.
 pub const MAX_ROUTES_OF_PEER: usize = 8;
-/// How long a learned route is of use after the peer was heard there.
+/// Time since a peer was last heard on a channel after which the learned route expires.
 pub const LEARNED_LIFETIME: Duration = Duration::from_secs(15 * 60);
-/// How long after a peer was heard a route counts as recent. Of recent routes the cheapest is the best.
+/// Maximum time since a peer was last heard on a channel for which the route counts as recent. Of recent routes, the
+/// cheapest is the best.
 const RECENT: Duration = Duration::from_secs(2 * 60);
 
 /// A learned route: `/dswarm/PEER/brain => VIA/$0`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LearnedRoute {
-    /// To whom.
+    /// Peer to which the route leads.
     pub peer: PeerId,
-    /// The channel by which it was heard.
+    /// Channel on which the peer was heard.
     pub via: Address,
-    /// What a byte costs there.
+    /// Cost of a byte on that channel.
     pub cost: u8,
-    /// How many seconds ago it was heard there last.
+    /// Seconds since the peer was last heard there.
     pub age: u64,
 }
 
-/// A channel by which a peer was heard.
+/// A channel on which a peer was heard.
 #[derive(Clone, Debug)]
 pub(super) struct Route {
     via: Address,
@@ -58,8 +59,8 @@ impl Learned {
         self.count += 1;
     }
 
-    /// Drops the oldest route when there are too many. Of a peer with many routes it drops that peer's, so that nobody
-    /// displaces others by showing up everywhere.
+    /// Removes the oldest route if there are too many. If the peer itself has too many routes, removes its oldest one,
+    /// so that no peer displaces others by being heard everywhere.
     fn make_room(&mut self, peer: PeerId) {
         if self.peers.get(&peer).is_some_and(|routes| routes.len() >= MAX_ROUTES_OF_PEER) {
             self.drop_oldest(peer);
@@ -85,7 +86,7 @@ impl Learned {
         }
     }
 
-    /// Returns the cheapest of the recent routes to a peer, else the latest.
+    /// Returns the cheapest of the recent routes to a peer, or else the latest route.
     pub(super) fn best(&self, peer: PeerId, now: Duration) -> Option<&Route> {
         let live = || {
             let all = self.peers.get(&peer).into_iter().flatten();
@@ -103,7 +104,7 @@ impl Learned {
             .map(move |(peer, route)| route.shown(peer, now))
     }
 
-    /// Drops routes that have expired.
+    /// Removes expired routes.
     pub(super) fn age_out(&mut self, now: Duration) {
         for routes in self.peers.values_mut() {
             routes.retain(|route| route.age(now) <= LEARNED_LIFETIME);
@@ -122,7 +123,7 @@ impl Route {
         now.saturating_sub(self.heard)
     }
 
-    /// Returns the route as it is shown.
+    /// Returns the route in its public form.
     pub(super) fn shown(&self, peer: PeerId, now: Duration) -> LearnedRoute {
         LearnedRoute { peer, via: self.via.clone(), cost: self.cost, age: self.age(now).as_secs() }
     }

@@ -1,4 +1,4 @@
-//! Where an address leads, or why nowhere.
+//! The result of resolving an address, or the reason why that failed.
 
 use crate::{Address, AddressError, Member, Part, Wild};
 use serde::Serialize;
@@ -7,44 +7,44 @@ use std::fmt;
 /// Maximum number of steps of one resolution.
 pub const MAX_STEPS: usize = 8;
 
-/// Where an address leads.
+/// The result of resolving an address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "end", rename_all = "snake_case")]
 pub enum Resolution {
-    /// Over the channel with which this address begins, see [`Address::first_hop`].
+    /// The line is sent on the channel with which this address begins; see [`Address::first_hop`].
     Channel {
-        /// The address.
+        /// Address that begins with a channel.
         address: Address,
     },
-    /// To the brain of this node.
+    /// The line is for the brain of this node.
     Here,
-    /// Nowhere that is known.
+    /// No rule and no learned route matches.
     NoRoute {
-        /// What is left of the address.
+        /// Address after the last step.
         address: Address,
     },
 }
 
-/// Why an address leads nowhere although something matches.
+/// Reason why an address could not be resolved although something matches.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RouteError {
-    /// The same again.
+    /// The same rule would be used again.
     #[error("a loop: {rule} would be used a second time, on {address}")]
     Loop {
-        /// By which rule.
+        /// Rule that would be used again.
         rule: String,
-        /// On what.
+        /// Address to which it would be applied.
         address: Address,
     },
-    /// Too far.
-    #[error("not at a channel after {MAX_STEPS} steps, but at {0}")]
+    /// Too many steps were needed.
+    #[error("no channel is reached after {MAX_STEPS} steps; the address is then {0}")]
     Steps(Address),
-    /// What came out is no address.
+    /// The rewriting resulted in an invalid address.
     #[error("{by}: {error}")]
     Rewritten {
-        /// Of which rule, or whose learned route.
+        /// Rule or learned route that rewrote the address.
         by: String,
-        /// Why.
+        /// Reason why the result is invalid.
         #[source]
         error: AddressError,
     },
@@ -57,7 +57,7 @@ impl fmt::Display for Resolution {
             Self::NoRoute { address } => write!(f, "no route: {}", why_none(address)),
             Self::Channel { address } => match address.first_hop() {
                 Some((hop, Some(onwards))) => write!(f, "sent over {hop}, from there on to {onwards}"),
-                _ => write!(f, "sent over {address}, to all who hear it"),
+                _ => write!(f, "sent over {address}, to all that receive it"),
             },
         }
     }
@@ -65,7 +65,7 @@ impl fmt::Display for Resolution {
 
 fn why_none(address: &Address) -> &'static str {
     match address.split_first().0 {
-        Part::Peer(Member { peer: Wild::Any, name: "brain" }) => "what is for everybody's brain ends there",
+        Part::Peer(Member { peer: Wild::Any, name: "brain" }) => "lines for all brains are not forwarded",
         Part::Peer(Member { name: "brain", .. }) => {
             "no rule matches, and this peer was not heard in the last 15 minutes"
         }

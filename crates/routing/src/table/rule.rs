@@ -1,4 +1,4 @@
-//! One configured rule.
+//! One configured rule of the routing table.
 
 use crate::{Address, AddressError, Segments};
 use serde::{Deserialize, Serialize};
@@ -6,12 +6,13 @@ use std::cmp::Reverse;
 use std::fmt;
 use std::str::FromStr;
 
-/// `PATTERN => TEMPLATE`: an address that begins with the pattern becomes the template.
+/// `PATTERN => TEMPLATE`: an address that begins with the pattern is rewritten to the template.
 ///
-/// The pattern is compared by whole segments, and a `*` in it stands for any one segment. (Not so a `*` in the address:
-/// what is for everybody must not go where a rule sends what is for one peer.) In the template the segment `$0` stands
-/// for the whole address that matched, and `$1` to `$9` for what the pattern's wildcards stand for, in their order. What
-/// follows the pattern in the address is part of `$0`; where a template has no `$0`, it follows the template.
+/// The pattern is compared by whole segments, and a `*` in it matches any one segment. A `*` in the address matches
+/// only a `*` in the pattern: a line for all peers must not go where a rule sends lines for one peer. In the template,
+/// the segment `$0` stands for the whole matched address, and `$1` to `$9` stand for the segments that the pattern's
+/// wildcards matched, in their order. The segments of the address after the pattern are part of `$0`. If the template
+/// has no `$0`, they are appended to the template.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Rule {
@@ -19,57 +20,57 @@ pub struct Rule {
     template: Segments,
     segments: usize,
     wildcards: usize,
-    /// What stands before `$0`, when that is all that stands there.
+    /// Address before `$0`, if the template has the form `ADDRESS/$0`; makes such rules faster.
     prefix: Option<Address>,
 }
 
-/// Why a text is no rule.
+/// Error for a text that is not a valid rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {
-    /// No arrow.
+    /// The arrow `=>` is missing.
     #[error("a rule is `PATTERN => TEMPLATE`, such as `/dswarm/ID/brain => /ip4/A/udp/P/dswarm-line/$0`")]
     Arrow,
-    /// The pattern cannot be.
-    #[error("pattern: {0}")]
+    /// The pattern is invalid.
+    #[error("invalid pattern: {0}")]
     Pattern(AddressError),
-    /// It can never be used.
-    #[error("{0} begins with a channel: what is addressed so needs no rule")]
+    /// The rule would never be used.
+    #[error("{0} begins with a channel: such addresses need no rule")]
     Channel(Segments),
-    /// The template cannot be.
-    #[error("template: {0}")]
+    /// The template is invalid.
+    #[error("invalid template: {0}")]
     Template(AddressError),
-    /// A number that stands for nothing.
+    /// A placeholder without a corresponding wildcard.
     #[error("the template's ${number} stands for nothing: the pattern has {wildcards} wildcards")]
     Placeholder {
-        /// Which.
+        /// Number of the placeholder.
         number: usize,
-        /// How many there are.
+        /// Number of wildcards in the pattern.
         wildcards: usize,
     },
 }
 
 impl Rule {
-    /// How many segments its pattern has.
+    /// Returns the number of segments of the pattern.
     pub(super) fn segments(&self) -> usize {
         self.segments
     }
 
-    /// Whether its pattern has wildcards.
+    /// Returns whether the pattern has wildcards.
     pub(super) fn is_wild(&self) -> bool {
         self.wildcards > 0
     }
 
-    /// What it matches.
+    /// Returns the pattern, which addresses have to begin with.
     pub fn pattern(&self) -> &Segments {
         &self.pattern
     }
 
-    /// By which of two rules goes first, when both match: longest match first.
+    /// Returns the sort key of the rules. The rule with the smaller key is tried first, so the longest match wins.
     pub(super) fn precedence(&self) -> (Reverse<usize>, usize, &str) {
         (Reverse(self.segments), self.wildcards, self.pattern.as_str())
     }
 
-    /// Whether the address begins with the pattern.
+    /// Returns whether an address begins with the pattern.
     pub fn matches(&self, address: &Address) -> bool {
         if self.wildcards == 0 {
             let rest = address.as_str().strip_prefix(self.pattern.as_str());
@@ -78,7 +79,7 @@ impl Rule {
         self.matched(address).is_some()
     }
 
-    /// What the wildcards stand for, and the segments that follow the pattern.
+    /// Returns the segments that the wildcards match, and the segments after the pattern.
     fn matched<'a>(&self, address: &'a Address) -> Option<(Vec<&'a str>, impl Iterator<Item = &'a str>)> {
         let mut segments = address.segments();
         let mut wild = Vec::new();
@@ -92,7 +93,7 @@ impl Rule {
         Some((wild, segments))
     }
 
-    /// The address rewritten, if it matches.
+    /// Returns the rewritten address, if the rule matches.
     pub(super) fn apply(&self, address: &Address) -> Option<Result<Address, AddressError>> {
         if let Some(prefix) = &self.prefix {
             return self.matches(address).then(|| prefix.then(address));
@@ -106,7 +107,7 @@ impl Rule {
                     is_whole = true;
                     text.push_str(address.as_str());
                 }
-                // Its number was checked.
+                // `check` has verified the number.
                 Some(number) => push(&mut text, wild.get(number - 1).unwrap_or(&"*")),
                 None => push(&mut text, segment),
             }
@@ -117,14 +118,14 @@ impl Rule {
         Some(text.try_into())
     }
 
-    /// Finds what can be found before any address comes.
+    /// Finds the errors that can be found without an address.
     fn check(&self) -> Result<(), RuleError> {
         for number in self.template.iter().filter_map(placeholder) {
             if number > self.wildcards {
                 return Err(RuleError::Placeholder { number, wildcards: self.wildcards });
             }
         }
-        // A `*` may stand for any value, so most patterns are themselves an address that matches.
+        // Since a `*` is valid in place of most values, most patterns are addresses themselves, and match themselves.
         let Ok(address) = self.pattern.as_str().parse::<Address>() else { return Ok(()) };
         if address.first_hop().is_some() {
             return Err(RuleError::Channel(self.pattern.clone()));
@@ -141,7 +142,7 @@ fn push(text: &mut String, segment: &str) {
     text.push_str(segment);
 }
 
-/// The number of a segment `$0` to `$9`.
+/// Returns the number of a placeholder segment `$0` to `$9`.
 fn placeholder(segment: &str) -> Option<usize> {
     match segment.as_bytes() {
         [b'$', digit @ b'0'..=b'9'] => Some(usize::from(digit - b'0')),
@@ -149,7 +150,7 @@ fn placeholder(segment: &str) -> Option<usize> {
     }
 }
 
-/// What stands before the only `$0`, at the end; that before any other is no address that something could follow.
+/// Returns the text before the only placeholder `$0` at the end of a template, if that text is an address.
 fn prefix(template: &Segments) -> Option<Address> {
     let prefix = template.as_str().strip_suffix("/$0")?;
     let has_more = prefix.split('/').any(|segment| placeholder(segment).is_some());

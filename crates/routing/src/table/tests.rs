@@ -34,7 +34,7 @@ fn ago(seconds: u64) -> Duration {
     NOW - Duration::from_secs(seconds)
 }
 
-/// The channel address that comes out.
+/// Returns the channel address to which an address resolves.
 fn channel(table: &Table, to: &Address) -> String {
     match table.resolve(to, NOW) {
         Ok(Resolution::Channel { address }) => address.to_string(),
@@ -60,7 +60,7 @@ fn rules_are_read_and_printed_back() {
 }
 
 #[test]
-fn what_is_no_rule_is_refused_with_the_reason() {
+fn an_invalid_rule_is_refused_with_the_reason() {
     let error = |text: &str| text.parse::<Rule>().unwrap_err();
     assert_eq!(error("/a"), RuleError::Arrow);
     assert!(matches!(error("a => /b"), RuleError::Pattern(_)));
@@ -71,7 +71,7 @@ fn what_is_no_rule_is_refused_with_the_reason() {
 }
 
 #[test]
-fn the_example_of_ipsd() {
+fn the_example_of_ipsd_is_resolved() {
     let table = table(&[&format!("{} => {}/$0", brain(1), udp(7))]);
     assert_eq!(channel(&table, &brain(1)), format!("{}{}", udp(7), brain(1)));
     assert_eq!(table.resolve(&brain(2), NOW), Ok(Resolution::NoRoute { address: brain(2) }));
@@ -80,7 +80,7 @@ fn the_example_of_ipsd() {
 }
 
 #[test]
-fn the_longest_match_goes_first_and_then_the_one_with_fewest_wildcards() {
+fn the_longest_match_with_the_fewest_wildcards_is_used() {
     let (one, any) = (format!("{} => {}/$0", brain(1), udp(1)), format!("/dswarm/*/brain => {}/$0", udp(2)));
     let (short, end) = (format!("/dswarm => {}/$0", udp(3)), format!("/dswarm/*/brain/cli => {}/$0", udp(4)));
     let table = table(&[&short, &any, &end, &one]);
@@ -95,7 +95,7 @@ fn the_longest_match_goes_first_and_then_the_one_with_fewest_wildcards() {
 }
 
 #[test]
-fn wildcards_stand_for_what_they_matched_and_the_rest_follows() {
+fn placeholders_are_filled_from_wildcards_and_the_rest_follows() {
     let table = table(&["/irc/*/* => /dns4/$1/tcp/6667/irc/$2/dswarm-line"]);
     let to: Address = format!("/irc/server/#duckiebots{}", brain(1)).parse().unwrap();
     assert_eq!(
@@ -113,7 +113,7 @@ fn a_star_in_an_address_is_not_one_peer() {
 }
 
 #[test]
-fn what_is_for_this_brain_ends_here_or_goes_on() {
+fn a_line_for_this_brain_ends_here_or_is_forwarded() {
     let mut table = table(&[]);
     for here in [brain(0), Address::every_brain()] {
         assert_eq!(table.resolve(&here, NOW), Ok(Resolution::Here));
@@ -134,7 +134,7 @@ fn a_peer_may_be_reached_through_another() {
 }
 
 #[test]
-fn circles_and_growth_are_errors() {
+fn loops_and_growing_addresses_are_errors() {
     let circle = table(&["/a => /b", "/b => /a"]);
     assert!(matches!(circle.resolve(&"/a/x".parse().unwrap(), NOW), Err(RouteError::Loop { .. })));
     let chain: Vec<String> = (0..9).map(|n| format!("/a{n} => /a{}", n + 1)).collect();
@@ -147,7 +147,7 @@ fn circles_and_growth_are_errors() {
 }
 
 #[test]
-fn the_cheapest_of_the_ways_heard_lately_is_taken_else_the_latest() {
+fn the_cheapest_recent_route_is_used_or_else_the_latest() {
     let mut table = table(&[]);
     table.learn(peer(1), &udp(1), 1, ago(130));
     table.learn(peer(1), &udp(2), 5, ago(100));
@@ -156,13 +156,13 @@ fn the_cheapest_of_the_ways_heard_lately_is_taken_else_the_latest() {
     table.learn(peer(2), &udp(1), 1, ago(200));
     table.learn(peer(2), &udp(2), 5, ago(190));
     assert_eq!(channel(&table, &brain(2)), format!("{}{}", udp(2), brain(2)));
-    // Heard again.
+    // The peer is heard again on the first channel.
     table.learn(peer(2), &udp(1), 1, NOW);
     assert_eq!(channel(&table, &brain(2)), format!("{}{}", udp(1), brain(2)));
 }
 
 #[test]
-fn what_was_learned_is_forgotten_after_a_while() {
+fn learned_routes_expire() {
     let mut table = table(&[]);
     table.learn(peer(1), &udp(1), 1, ago(15 * 60));
     table.learn(peer(2), &udp(1), 1, ago(15 * 60 + 1));
@@ -173,7 +173,7 @@ fn what_was_learned_is_forgotten_after_a_while() {
 }
 
 #[test]
-fn configured_rules_go_before_learned_routes_unless_they_are_shorter() {
+fn configured_rules_precede_learned_routes_unless_they_are_shorter() {
     let mut table = table(&["/dswarm => /ipfs-pubsub/a/dswarm-line/$0"]);
     table.learn(peer(1), &udp(1), 1, NOW);
     assert_eq!(channel(&table, &brain(1)), format!("{}{}", udp(1), brain(1)));
@@ -182,7 +182,7 @@ fn configured_rules_go_before_learned_routes_unless_they_are_shorter() {
 }
 
 #[test]
-fn only_channels_are_learned_and_no_more_than_there_is_room_for() {
+fn only_channels_are_learned_and_only_a_limited_number() {
     let mut table = table(&[]);
     assert!(!table.learn(peer(0), &udp(1), 1, NOW), "itself");
     assert!(!table.learn(peer(1), &udp(1).then(&brain(2)).unwrap(), 1, NOW));
@@ -192,7 +192,7 @@ fn only_channels_are_learned_and_no_more_than_there_is_room_for() {
         assert!(table.learn(peer(1), &udp(host), 1, ago(100 - u64::from(host))));
     }
     assert_eq!(table.learned(NOW).count(), MAX_ROUTES_OF_PEER);
-    assert!(table.learned(NOW).all(|route| route.age <= 88), "the oldest of this peer went");
+    assert!(table.learned(NOW).all(|route| route.age <= 88), "the oldest routes of this peer were evicted");
     for number in 0..1100u32 {
         let mut key = [0; 32];
         key[..4].copy_from_slice(&number.to_be_bytes());
@@ -201,12 +201,12 @@ fn only_channels_are_learned_and_no_more_than_there_is_room_for() {
     assert_eq!(table.learned(NOW).count(), MAX_LEARNED);
     assert!(
         matches!(table.resolve(&brain(1), NOW), Ok(Resolution::NoRoute { .. })),
-        "the oldest of all went"
+        "the oldest routes of all were evicted"
     );
 }
 
 #[test]
-fn rules_are_taken_once_and_dropped_by_their_text() {
+fn rules_are_added_once_and_removed_by_their_text() {
     let mut table = table(&["/a => /b"]);
     assert_eq!(table.add(rule("/a => /c")), Err(TableError::Exists("/a => /b".to_owned())));
     assert!(!table.remove(&rule("/a => /c")) && table.remove(&rule("/a => /b")));
@@ -248,7 +248,7 @@ fn any_segments(of: &'static [&'static str]) -> impl Strategy<Value = String> {
     prop::collection::vec(select(of), 1..4).prop_map(text)
 }
 
-/// As the documentation of [`Rule`] says it, in another way than the code does it.
+/// Matches as the documentation of [`Rule`] describes, but in another way than the code.
 fn fits(pattern: &Segments, address: &Address) -> bool {
     let (pattern, address): (Vec<&str>, Vec<&str>) = (pattern.iter().collect(), address.segments().collect());
     pattern.len() <= address.len()
@@ -257,7 +257,7 @@ fn fits(pattern: &Segments, address: &Address) -> bool {
 
 proptest! {
     #[test]
-    fn each_step_is_by_the_first_rule_that_fits_and_none_is_used_twice(
+    fn each_step_uses_the_first_matching_rule_and_none_is_used_twice(
         patterns in prop::collection::vec(any_segments(&["a", "b", "c", "*"]), 1..12),
         templates in prop::collection::vec(any_segments(&["a", "b", "c", "$0"]), 12),
         to in any_segments(&["a", "b", "c"]),

@@ -1,4 +1,4 @@
-//! Addresses made piece by piece as IPSD describes them, not by the code under test.
+//! Generates addresses part by part as IPSD describes them, without the code under test.
 
 use dcache::PeerId;
 use proptest::prelude::*;
@@ -6,13 +6,13 @@ use proptest::sample::{Index, select};
 use routing::MAX_ADDRESS_BYTES;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// How many cases each property is tried in: 2,000, or what `DT_SWARM_CASES` says.
+/// Returns a configuration with the number of cases for each property: 2,000, or the value of `DT_SWARM_CASES`.
 pub(crate) fn cases() -> ProptestConfig {
     let told = std::env::var("DT_SWARM_CASES").ok().and_then(|cases| cases.parse().ok());
     ProptestConfig { cases: told.unwrap_or(2_000), failure_persistence: None, ..ProptestConfig::default() }
 }
 
-/// An address, and what is known of it.
+/// A generated address and its properties.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Made {
     pub(crate) text: String,
@@ -26,7 +26,7 @@ impl Made {
         Self { text, parts: 1, hops: u8::from(is_hop), brain }
     }
 
-    /// Nothing is put behind when that would be too long.
+    /// Appends an address, unless the result would be too long.
     fn then(self, next: &Self) -> Self {
         let (text, hops) = (self.text.clone() + &next.text, self.hops + next.hops);
         match text.len() <= MAX_ADDRESS_BYTES && hops <= 8 {
@@ -64,7 +64,7 @@ fn any_peer() -> impl Strategy<Value = PeerId> {
     any::<[u8; 32]>().prop_map(PeerId::from_public_key)
 }
 
-/// With a key of either kind.
+/// Generates the ID of a peer with a key of either type.
 fn any_libp2p_peer() -> impl Strategy<Value = String> {
     let of_rsa = any::<[u8; 32]>().prop_map(|hash| {
         let bytes = [&[0x12, 0x20], &hash[..]].concat();
@@ -83,7 +83,7 @@ fn any_cid() -> impl Strategy<Value = String> {
     })
 }
 
-/// A channel on a host, or a node of IPFS there.
+/// Generates a channel on a host, or an IPFS node there.
 fn on_host() -> impl Strategy<Value = Made> {
     let channel = wild(text(b"abz09-[]`#", 1..20).prop_map(|name| format!("#{name}")));
     let port = wild(any::<u16>().prop_map(|port| port.to_string()));
@@ -111,7 +111,7 @@ fn member() -> impl Strategy<Value = Made> {
     )
 }
 
-/// A part that others can follow.
+/// Generates a part that other parts can follow.
 fn any_part() -> impl Strategy<Value = Made> {
     let topic = wild(text(b"abz09-. :#$,", 1..20));
     let pubsub = topic.prop_map(|topic| Made::part(format!("/ipfs-pubsub/{topic}/dswarm-line"), true, None));
@@ -123,7 +123,7 @@ fn any_part() -> impl Strategy<Value = Made> {
     ]
 }
 
-/// A part that ends every address.
+/// Generates a part that ends every address.
 fn any_last() -> impl Strategy<Value = Made> {
     let path = || prop::collection::vec(text(b"abz09 .*$", 1..8), 0..4);
     let path =
@@ -135,7 +135,7 @@ fn any_last() -> impl Strategy<Value = Made> {
     .prop_map(|text| Made::part(text, false, None))
 }
 
-/// An address of any form, alone or as a chain.
+/// Generates an address of any form, alone or as a chain.
 pub(crate) fn any_address() -> impl Strategy<Value = Made> {
     let chain = || {
         prop::collection::vec(any_part(), 1..6)
@@ -148,7 +148,7 @@ pub(crate) fn any_address() -> impl Strategy<Value = Made> {
     ]
 }
 
-/// Addresses in which something was changed, and other texts.
+/// Generates addresses with a random change, and other texts.
 pub(crate) fn mutated() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         select(
@@ -158,7 +158,7 @@ pub(crate) fn mutated() -> impl Strategy<Value = String> {
         any::<char>().prop_map(String::from),
     ];
     let changed = (any_address(), any::<Index>(), 0..4usize, piece).prop_map(|(made, place, cut, piece)| {
-        // All that is generated above but the change itself is ASCII.
+        // All generated text is ASCII, except for the change itself.
         let from = place.index(made.text.len());
         let until = (from + cut).min(made.text.len());
         [&made.text[..from], &piece, &made.text[until..]].concat()
