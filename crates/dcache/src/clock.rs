@@ -8,10 +8,10 @@
 //! - the newest times signed by peers with a role;
 //! - the time that this clock itself once showed for a while, which is saved across restarts.
 //!
-//! A signed time counts while one of these is true: this node's own clock agrees; more than half of the present peers
-//! with a role have signed it; or an admin and another peer with a role have signed it. So neither a single wrong clock
-//! nor a few robots of a class can move the time of the swarm forward. While the own clock is behind the floor, the
-//! time is *unknown*. The node then relays and stores records, judges by the floor, and accepts no new authority.
+//! A signed time counts while this node's own clock agrees. It also counts while more than half of the present peers
+//! with a role have signed it, or an admin and another peer with a role. So neither a single wrong clock nor a few robots
+//! of a class can move the time of the swarm forward. While the own clock is behind the floor, the time is *unknown*. The
+//! node then relays and stores records, judges by the floor, and accepts no new authority.
 //!
 //! A clock that is ahead cannot be told from a correct one. Until it is set right, the node does not see the records
 //! that hold, but it must not forget them either. Expired records are therefore dropped only by a *settled* time: one

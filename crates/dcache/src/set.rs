@@ -72,7 +72,7 @@ impl From<&Record> for Key {
 pub enum Admission {
     /// The record is new and now in the set.
     New {
-        /// The record.
+        /// Record as it is in the set.
         record: Record,
         /// Records that were evicted to make room, or because of a change of roles by the record.
         evicted: Vec<Key>,

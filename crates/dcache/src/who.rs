@@ -16,7 +16,7 @@ pub enum Role {
 /// The signers whose statements count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
-    /// Every signer.
+    /// Every signer, with or without a role.
     Anybody,
     /// The peer whose ID is the second name of the path (`pri/ID/…`).
     Owner,
@@ -24,6 +24,6 @@ pub enum Who {
     Subject,
     /// The peers that hold this role or a stronger one.
     Role(Role),
-    /// No signer.
+    /// No signer at all.
     Nobody,
 }

@@ -6,7 +6,7 @@ use crate::Time;
 /// A time that a peer with a role has signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SignedTime {
-    /// Signed time.
+    /// Time that was signed.
     pub time: Time,
     /// Whether the signer is admin or root.
     pub is_admin: bool,

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// An item that is in its bucket at the queried time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View<'a> {
-    /// The item.
+    /// Item in its bucket.
     pub item: &'a Item,
     /// The accepted proposals that hold at that time, sorted by signer.
     pub proposals: Vec<&'a Record>,
