@@ -114,7 +114,7 @@ impl Items {
 pub(crate) enum ItemRecords {
     One(Record),
     /// At least two records, sorted by signer. Boxed, because this variant is rare and memory is scarce.
-    #[expect(clippy::box_collection, reason = "the other, far more frequent variant gets smaller")]
+    #[expect(clippy::box_collection, reason = "it makes the other variant, nearly every one, smaller")]
     Many(Box<Vec<Record>>),
 }
 

@@ -132,7 +132,7 @@ pub(crate) fn any_record() -> impl Strategy<Value = Record> {
 pub(crate) enum Step {
     /// A record arrives.
     Deliver(Record),
-    /// Time passes.
+    /// The time passes.
     Advance(u64),
 }
 
