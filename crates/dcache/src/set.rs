@@ -74,7 +74,7 @@ pub enum Admission {
     New {
         /// Record as it is in the set.
         record: Record,
-        /// Records that were evicted to make room, or because of a change of roles by the record.
+        /// Records that were evicted because of a quota, or because the record changed roles.
         evicted: Vec<Key>,
     },
     /// The set already has this record, or a greater record of the same signer about the item.

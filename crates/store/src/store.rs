@@ -146,9 +146,9 @@ impl Store {
     }
 
     /// Makes the changes of `change` in one durable commit. This uses redb's kind of commit with a single sync:
-    /// checksums reveal a torn commit, and the previous one then counts. redb's "quick repair" would sync twice, which
-    /// doubles the cost of a write on an SD card. It would only save a check at the next opening that is made anyway
-    /// (0.15 s for 100 000 records).
+    /// checksums reveal a torn commit, and the previous one then counts. The "quick repair" of redb would sync
+    /// twice, which doubles the cost of a write on an SD card. It would only save a check at the next opening that is
+    /// made anyway (0.15 s for 100 000 records).
     pub(crate) fn commit(
         &self,
         change: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
