@@ -1,4 +1,4 @@
-//! What the set costs, as ratios of figures taken in one run: machines differ and are noisy, ratios less so.
+//! Costs of the set, as ratios of figures from one run. Absolute figures depend on the machine and are noisy.
 //!
 //!     cargo bench -p dcache
 //!
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 const NOW: Time = Time(1_800_000_000);
 const ROUNDS: usize = 5;
-/// Of the payloads that are measured.
+/// Size of the measured payloads, in bytes.
 const PAYLOAD_BYTES: usize = 146;
 
 fn main() {
@@ -25,7 +25,7 @@ fn main() {
     reopening(100_000);
 }
 
-/// The median time of several rounds, each on something freshly made.
+/// Returns the median time of several rounds, each with a fresh input.
 fn median<T>(mut make: impl FnMut() -> T, mut run: impl FnMut(T)) -> Duration {
     let mut times: Vec<Duration> = (0..ROUNDS)
         .map(|_| {
@@ -43,10 +43,10 @@ fn micros(time: Duration, count: usize) -> f64 {
     time.as_secs_f64() * 1e6 / count as f64
 }
 
-/// Item number `n`, whose payload has the wanted length: data like that of real ones, a CID with a number.
+/// Returns item number `n`, whose payload has the wanted length. Its data resembles real data: a CID with a number.
 fn item(n: usize) -> Item {
     let digits = format!("{n:08}");
-    // Scattered as hashes are, not in the order in which they come.
+    // The items are scattered as hashes are, and not in the order of their numbers.
     let scattered: String = digits.chars().rev().collect();
     let data = format!("bafybeih{scattered}{}", "q".repeat(PAYLOAD_BYTES - 91 - 16));
     Item { bucket: "share/files".parse().unwrap(), data: Data::new(&data).unwrap() }
@@ -58,7 +58,7 @@ fn statement(n: usize) -> Statement {
     statement
 }
 
-/// Signed payloads, as a channel brings them.
+/// Returns signed payloads in the form in which they arrive on a channel.
 fn signed(count: usize) -> Vec<(String, Signature)> {
     let keys: Vec<Keypair> = (0..100u8).map(|seed| Keypair::from_seed([seed; 32])).collect();
     let sign = |n: usize| {
@@ -79,7 +79,7 @@ fn admit_all(set: &mut Set, signed: &[(String, Signature)]) {
     }
 }
 
-/// What the library alone does: the same messages, the keys ready for use.
+/// Measures the signature library alone: the same messages, with decoded keys.
 fn verify_all(signed: &[(String, Signature)]) -> Duration {
     type Ready = (ed25519_dalek::VerifyingKey, Vec<u8>, ed25519_dalek::Signature);
     let ready: Vec<Ready> = signed
@@ -114,14 +114,14 @@ fn ingest(count: usize) {
         raw.as_secs_f64() / fresh.as_secs_f64()
     );
     println!(
-        "  the same once more      {:8.2} µs   {:.0} times faster than ingest (aim: 20)",
+        "  known records again     {:8.2} µs   {:.0} times faster than ingest (aim: 20)",
         micros(known, count),
         fresh.as_secs_f64() / known.as_secs_f64()
     );
-    println!("  of that reading text    {:8.2} µs", micros(text, count));
+    println!("  parsing the text alone  {:8.2} µs", micros(text, count));
 }
 
-/// Records whose signatures nobody looks at: a million real ones would only take longer to make.
+/// Returns a record with an invalid signature, which is never verified. A million valid ones would take longer to make.
 fn unsigned(n: usize) -> Record {
     let mut key = [0; 32];
     key[..8].copy_from_slice(&(n as u64 % 1000).to_be_bytes());
@@ -133,7 +133,7 @@ fn unsigned(n: usize) -> Record {
 
 fn point_queries() {
     const QUERIES: usize = 100_000;
-    println!("\npoint query (is this item in its bucket, and who says so), {QUERIES} at random:");
+    println!("\npoint query (is this item in its bucket, and by which signers), {QUERIES} at random:");
     let mut first = None;
     for count in [1_000, 1_000_000] {
         let before = resident_bytes();
@@ -142,7 +142,7 @@ fn point_queries() {
             set.admit_verified(unsigned(n), NOW).unwrap();
         }
         let taken = resident_bytes().saturating_sub(before);
-        // A fixed walk that visits items far apart; asked by text, as people and programs ask.
+        // A fixed walk that visits items far apart. It asks by text, as people and programs do.
         let asked: Vec<String> =
             (0..QUERIES).map(|n| item(n * 7_919 % count).data.as_str().to_owned()).collect();
         let is_there = |data: &&String| {
@@ -168,10 +168,10 @@ fn point_queries() {
     }
 }
 
-/// The original compared every record of an item with every other: 200 of them took seconds, and four times as many
-/// sixteen times as long.
+/// Measures one item with many signers. The original IPSD implementation compared every record of an item with every
+/// other: 200 of them took seconds, and four times as many took sixteen times as long.
 fn crowd() {
-    println!("\none item in which many believe, per record:");
+    println!("\none item with many signers, per record:");
     let mut first = None;
     for count in [200, 800, 12_800] {
         let signed = |n: usize| {
@@ -199,10 +199,11 @@ fn crowd() {
     }
 }
 
-/// Memory of this process (proc(5), statm, second field, in pages).
+/// Returns the resident memory of this process, in bytes (proc(5), statm, second field, in pages).
 fn resident_bytes() -> u64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux");
-    let pages: u64 = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("a number of pages");
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("/proc/self/statm is readable on Linux");
+    let pages: u64 =
+        statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("statm has a number of pages");
     pages * 4096
 }
 

@@ -1,28 +1,31 @@
-//! Who holds which role at a time: computed from the records in the roles' own buckets, the strongest role first.
+//! The holders of all roles at a given time. They are computed from the records in the buckets of the roles, the
+//! strongest role first.
 
 use crate::buckets;
 use crate::policy::is_own;
 use crate::{BucketPath, Item, Kind, PeerId, Policy, Record, Requirement, Role, Rule, Time, Validity, Who};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The holders of all roles, for as long as nothing changes that.
+/// The holders of all roles, valid for a span of time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Authority {
     holders: BTreeMap<Role, BTreeSet<PeerId>>,
-    /// Everybody of whom somebody with authority has said something in a role's bucket, and the roots. Their records
-    /// have quotas of their own; all others are strangers, who share one.
+    /// The roots, and every peer about which a peer with authority has made a statement in the bucket of a role. Each
+    /// member has quotas of its own. All other signers are strangers, and their records also count towards a common
+    /// quota.
     members: BTreeSet<PeerId>,
-    /// The signers whose records in the roles' buckets may change any of this.
+    /// The signers whose records in the buckets of roles may change any of this.
     authors: BTreeSet<PeerId>,
-    /// Peers that somebody with a stronger role denies: nothing that they say counts, in any bucket.
+    /// Peers that a peer with a stronger role denies. No statement of theirs counts, in any bucket.
     denied: BTreeSet<PeerId>,
-    /// When this holds: from the last to the next time at which one of the records begins or ends to hold.
+    /// Span in which this is valid: between the last and the next time at which one of the records begins or ceases to
+    /// hold.
     span: Validity,
 }
 
-/// Where [`Authority`] finds the records of a signer in a bucket.
+/// Source from which [`Authority`] gets the records of a signer in a bucket.
 pub(crate) trait RecordSource {
-    /// All records of `signer` in `bucket`.
+    /// Returns all records of `signer` in `bucket`.
     fn records_of<'a>(&'a self, signer: PeerId, bucket: &'a BucketPath) -> impl Iterator<Item = &'a Record>;
 }
 
@@ -36,7 +39,7 @@ pub fn is_about_roles(record: &Record) -> bool {
     is_of_role(&record.item().bucket) || is_denial(record.item(), record.signer())
 }
 
-/// How many accepted signers want an item in its bucket, and how many do not.
+/// Number of accepted signers that propose an item, and number of those that dismiss it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tally {
     proposals: usize,
@@ -51,7 +54,7 @@ impl Tally {
         }
     }
 
-    /// Whether the item is in its bucket.
+    /// Returns whether the item is in its bucket.
     pub(crate) fn stands(self, rule: &Rule) -> bool {
         let reaches = |number, requirement: Requirement| number >= usize::from(requirement.threshold.get());
         reaches(self.proposals, rule.propose) && !reaches(self.dismissals, rule.dismiss)
@@ -59,7 +62,7 @@ impl Tally {
 }
 
 impl Authority {
-    /// When there are no records yet.
+    /// Returns the authority without any records: only the roots hold a role.
     pub(crate) fn of_roots(policy: &Policy) -> Self {
         let roots = policy.roots().clone();
         let holders = [(Role::Root, roots.clone())].into();
@@ -67,8 +70,9 @@ impl Authority {
         Self { holders, members: roots.clone(), authors: roots, denied, span: Validity::ALWAYS }
     }
 
-    /// What the records say at `time`. `known` is for a node that does not know the time: it accepts no new authority,
-    /// so nobody holds a role who did not hold it then.
+    /// Computes the authority from the records that hold at `time`. A node that does not know the time passes in
+    /// `known`, the authority before. It accepts no new authority, so only peers that held a role in `known` can hold
+    /// it.
     pub(crate) fn compute(
         policy: &Policy,
         source: &impl RecordSource,
@@ -78,11 +82,11 @@ impl Authority {
         let mut authority = Self::of_roots(policy);
         for (role, bucket) in Role::GIVEN {
             authority.add(policy, source, (role, bucket.path()), time);
-            // Before the weaker roles, which those with this one give.
+            // This must come before the weaker roles, which the holders of this role give.
             if let Some(known) = known {
                 authority.keep_only(known);
             }
-            // Those who deny others have to be known, and those who are denied give nothing.
+            // The peers that deny must be known first. Denied peers give no role.
             if role == Role::Admin {
                 authority.deny(source, Role::Root, time);
                 authority.deny(source, Role::Admin, time);
@@ -92,7 +96,8 @@ impl Authority {
         authority
     }
 
-    /// Denies whom those with this role dismiss as peers, unless these hold an equal or a stronger role.
+    /// Denies the peers that the holders of this role dismiss from the bucket of present peers, unless these hold an
+    /// equal or a stronger role.
     fn deny(&mut self, source: &impl RecordSource, role: Role, time: Time) {
         let (bucket, authors) = (buckets::PEER.path(), self.authors.clone());
         for author in authors {
@@ -110,14 +115,14 @@ impl Authority {
         self.withdraw_from_denied();
     }
 
-    /// Takes every role from those who are denied.
+    /// Withdraws every role from denied peers.
     fn withdraw_from_denied(&mut self) {
         for holders in self.holders.values_mut() {
             holders.retain(|peer| !self.denied.contains(peer));
         }
     }
 
-    /// Adds the holders of a role, as the records in its bucket name them.
+    /// Adds the holders of a role, according to the records in its bucket.
     fn add(
         &mut self,
         policy: &Policy,
@@ -128,7 +133,8 @@ impl Authority {
         let rule = policy.rule(&bucket);
         let mut tallies: BTreeMap<PeerId, Tally> = BTreeMap::new();
         let mut named = BTreeSet::new();
-        // Those whom stronger ones have ever named may be in power at another time: their records bound the span.
+        // Every peer that a stronger one has ever named may have the role at another time, so its records bound the
+        // span.
         for author in &self.authors {
             for record in source.records_of(*author, &bucket) {
                 self.span = within(self.span, record.validity(), time);
@@ -146,12 +152,12 @@ impl Authority {
         let holders = tallies.into_iter().filter(|(_, tally)| tally.stands(rule)).map(|(peer, _)| peer);
         self.holders.insert(role, holders.collect());
         if role == Role::Admin {
-            // Nobody weaker gives roles.
+            // Weaker roles give no roles.
             self.authors.extend(named);
         }
     }
 
-    /// Takes every role from those who did not hold it in `known`.
+    /// Withdraws every role from peers that did not hold it in `known`.
     fn keep_only(&mut self, known: &Self) {
         let nobody = BTreeSet::new();
         for (role, holders) in &mut self.holders {
@@ -160,39 +166,39 @@ impl Authority {
         }
     }
 
-    /// Whether this is what [`Authority::compute`] would give at `time`.
+    /// Returns whether this is the result that [`Authority::compute`] would give at `time`.
     pub(crate) fn holds_at(&self, time: Time) -> bool {
         self.span.contains(time)
     }
 
-    /// When it may change.
+    /// Returns when the authority may change.
     pub(crate) fn until(&self) -> Option<Time> {
         self.span.until()
     }
 
-    /// Whether a record by `signer` about `item` may change who holds a role, or who is denied.
+    /// Returns whether a record by `signer` about `item` may change who holds a role or who is denied.
     pub(crate) fn depends_on(&self, signer: PeerId, item: &Item) -> bool {
         self.authors.contains(&signer) && (is_of_role(&item.bucket) || is_denial(item, signer))
     }
 
-    /// Whether somebody with a stronger role denies `peer`.
+    /// Returns whether a peer with a stronger role denies `peer`.
     pub(crate) fn is_denied(&self, peer: PeerId) -> bool {
         self.denied.contains(&peer)
     }
 
-    /// The peers that are denied.
+    /// Returns the denied peers.
     pub(crate) fn denied(&self) -> &BTreeSet<PeerId> {
         &self.denied
     }
 
-    /// The strongest role that records, or the swarm file, give to `peer`.
+    /// Returns the strongest role that records, or the swarm file, give to `peer`.
     pub(crate) fn role(&self, peer: PeerId) -> Option<Role> {
         let mut roles = self.holders.iter().rev();
         roles.find(|(_, holders)| holders.contains(&peer)).map(|(role, _)| *role)
     }
 
-    /// Whether a statement about `item` counts that is for `who` to make. [`Role::Peer`] is not asked here, since nobody
-    /// gives it: see `Set::may`.
+    /// Returns whether a statement of `signer` about `item` counts if the rule demands `who`. [`Role::Peer`] is not
+    /// handled here, because no record gives it: see `Set::may`.
     pub(crate) fn may(&self, who: Who, item: &Item, signer: PeerId) -> bool {
         if self.is_denied(signer) {
             return false;
@@ -205,12 +211,12 @@ impl Authority {
         }
     }
 
-    /// Those who hold just this role.
+    /// Returns the peers that hold exactly this role.
     pub(crate) fn holders(&self, role: Role) -> impl Iterator<Item = PeerId> {
         self.holders.get(&role).into_iter().flatten().copied()
     }
 
-    /// Whether somebody with authority has spoken of `peer`.
+    /// Returns whether `peer` is a member: a peer with authority has made a statement about it, or it is a root.
     pub(crate) fn is_member(&self, peer: PeerId) -> bool {
         self.members.contains(&peer)
     }
@@ -220,12 +226,12 @@ impl Authority {
     }
 }
 
-/// Whether what `signer` says about an item is about the presence of another peer.
+/// Returns whether a statement of `signer` about an item is about the presence of another peer.
 fn is_denial(item: &Item, signer: PeerId) -> bool {
     buckets::PEER.contains(&item.bucket) && !is_own(Who::Subject, item, signer)
 }
 
-/// `span`, cut to the side of each end of `validity` on which `time` is.
+/// Returns `span`, cut at each end of `validity` to the side on which `time` is.
 fn within(span: Validity, validity: &Validity, time: Time) -> Validity {
     let mut span = span;
     for edge in [validity.from(), validity.until()].into_iter().flatten() {
@@ -234,7 +240,7 @@ fn within(span: Validity, validity: &Validity, time: Time) -> Validity {
             true => Validity::new(Some(from.map_or(edge, |from| from.max(edge))), until),
             false => Validity::new(from, Some(until.map_or(edge, |until| until.min(edge)))),
         };
-        // The span holds `time` on either side of the cut, so it is never empty.
+        // The span contains `time` on either side of the cut, so it is never empty.
         span = cut.unwrap_or(span);
     }
     span

@@ -1,4 +1,4 @@
-//! Where an item stands (its bucket's path) and what it says (its data), with their bounds.
+//! Items: the path of the bucket and the data, with their limits.
 
 use crate::PeerId;
 use serde::de::{Error as _, SeqAccess, Visitor};
@@ -8,21 +8,21 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// The most names in a bucket's path.
+/// Maximum number of names in a bucket's path.
 pub const MAX_NAMES: usize = 8;
-/// The most bytes in one name of a bucket's path.
+/// Maximum size, in bytes, of one name of a bucket's path.
 pub const MAX_NAME_BYTES: usize = 64;
-/// The most bytes of an item's data; what is larger goes into IPFS and is named by its CID.
+/// Maximum size, in bytes, of an item's data. Larger data goes into IPFS, and the item names its CID.
 pub const MAX_DATA_BYTES: usize = 1024;
 
 /// The path of a bucket, such as `share/files`: 1 to 8 names of 1 to 64 bytes, without `/` or control characters.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BucketPath {
-    /// The names joined by `/`: one allocation a path, shared by all its items, in the order of `str`.
+    /// The names joined by `/`. One allocation for each path, shared by all items of the bucket; sorted as `str`.
     joined: Arc<str>,
 }
 
-/// Why names make no bucket path.
+/// Reason why a list of names is not a bucket path.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BucketError {
     /// Too few or too many names.
@@ -31,16 +31,16 @@ pub enum BucketError {
     /// A name that is empty or too long.
     #[error("a bucket name has 1 to {MAX_NAME_BYTES} bytes, not {0}")]
     Length(usize),
-    /// A name with a character that would blur the path.
-    #[error("a bucket name holds no `/` and no control character: {0:?}")]
+    /// A name with a character that would make the path ambiguous.
+    #[error("a bucket name must not contain `/` or a control character: {0:?}")]
     Character(String),
 }
 
 impl BucketPath {
-    /// The path with these names.
+    /// Creates the path with these names.
     ///
     /// # Errors
-    /// When the number of names, or a name, is out of its bounds.
+    /// Returns an error if the number of names, or a name, is out of bounds.
     pub fn new<S: AsRef<str>>(names: &[S]) -> Result<Self, BucketError> {
         if names.is_empty() || names.len() > MAX_NAMES {
             return Err(BucketError::Count(names.len()));
@@ -52,13 +52,13 @@ impl BucketPath {
         Ok(Self { joined: names.join("/").into() })
     }
 
-    /// The path whose joined names are `joined`, which the caller knows to be valid: it stands in the table of families,
-    /// with a peer ID in it or without.
+    /// Creates the path with these joined names. The caller knows that they are valid, because they come from the table
+    /// of families, with or without a peer ID.
     pub(crate) fn known(joined: &str) -> Self {
         Self { joined: joined.into() }
     }
 
-    /// The names, first to last.
+    /// Returns the names, first to last.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.joined.split('/')
     }
@@ -68,18 +68,19 @@ impl BucketPath {
         below(&self.joined, head).is_some()
     }
 
-    /// What sorts right after this path, and before every other one. It is no path itself: no name holds a zero.
+    /// Returns the successor of this path: no other path sorts between the two. The successor itself is not a valid
+    /// path, because it contains a zero byte.
     pub(crate) fn successor(&self) -> Self {
         Self { joined: format!("{}\0", self.joined).into() }
     }
 
-    /// The names joined by `/`, without a leading one.
+    /// Returns the names joined by `/`, without a leading `/`.
     pub fn as_str(&self) -> &str {
         &self.joined
     }
 }
 
-/// Returns what follows the names `head` in `path`, or none when `path` begins with other names.
+/// Returns the part of `path` that follows the names `head`, or `None` if `path` begins with other names.
 pub(crate) fn below<'a>(path: &'a str, head: &str) -> Option<&'a str> {
     let rest = path.strip_prefix(head)?;
     if rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
@@ -97,7 +98,7 @@ fn check_name(name: &str) -> Result<(), BucketError> {
 
 impl FromStr for BucketPath {
     type Err = BucketError;
-    /// Reads `share/files` as well as `/share/files`.
+    /// Parses `share/files` as well as `/share/files`.
     fn from_str(text: &str) -> Result<Self, BucketError> {
         let names: Vec<&str> = text.strip_prefix('/').unwrap_or(text).split('/').collect();
         Self::new(&names)
@@ -105,7 +106,7 @@ impl FromStr for BucketPath {
 }
 
 impl Serialize for BucketPath {
-    /// As a list of names.
+    /// Serializes the path as a list of names.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.names())
     }
@@ -117,7 +118,7 @@ impl<'de> Deserialize<'de> for BucketPath {
     }
 }
 
-/// Reads a list of names, at most one more than a path has.
+/// Visitor that reads a list of names. It stops at the first name beyond the limit.
 struct Names;
 
 impl<'de> Visitor<'de> for Names {
@@ -148,7 +149,7 @@ impl<'de> Visitor<'de> for Names {
     }
 }
 
-/// A text that is borrowed from the input when nothing in it is escaped.
+/// A text that is borrowed from the input if it contains no escapes.
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
@@ -164,32 +165,32 @@ impl fmt::Debug for BucketPath {
     }
 }
 
-/// What an item says: at most 1024 bytes of text.
+/// Data of an item: a text of at most 1024 bytes.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Data(Arc<str>);
 
-/// Data over its bound.
+/// Error for data over the size limit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an item's data has at most {MAX_DATA_BYTES} bytes, not {0}; put it into IPFS and name its CID")]
 pub struct DataError(usize);
 
 impl Data {
-    /// The data that says `text`.
+    /// Creates data from a text.
     ///
     /// # Errors
-    /// When it has more than 1024 bytes.
+    /// Returns an error if the text has more than 1024 bytes.
     pub fn new(text: &str) -> Result<Self, DataError> {
         if text.len() > MAX_DATA_BYTES { Err(DataError(text.len())) } else { Ok(Self(text.into())) }
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 impl From<PeerId> for Data {
-    /// Returns the data that names a peer: an ID of some 50 bytes.
+    /// Returns the data that names a peer: an ID of about 50 bytes.
     fn from(peer: PeerId) -> Self {
         Self(String::from(peer).into())
     }
@@ -220,12 +221,12 @@ impl fmt::Debug for Data {
     }
 }
 
-/// A text in a bucket: what records propose and dismiss.
+/// A text in a bucket: the subject that records propose or dismiss.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Item {
-    /// Where it stands.
+    /// Bucket of the item.
     pub bucket: BucketPath,
-    /// What it says.
+    /// Text of the item.
     pub data: Data,
 }
 
@@ -234,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_reads_back_what_it_prints() {
+    fn a_printed_path_parses_back_to_the_same_path() {
         let path: BucketPath = "/share/files".parse().unwrap();
         assert_eq!(path.to_string(), "share/files");
         assert_eq!(path.names().collect::<Vec<_>>(), ["share", "files"]);

@@ -1,12 +1,10 @@
-//! The table of bucket families: every bucket that dt-swarm knows, with all that is to be known about it.
+//! The table of bucket families: every bucket of dt-swarm, with all its properties.
 //!
 //! A family is all buckets whose path begins with the same names. The policy, the brain, the services, the
-//! documentation and the tests read this table; nothing else spells the name of a bucket. The facts are those of the
-//! [IPSD] (the *Inter-Planetary Swarm of Duckiebots* of 2018), whose buckets dt-swarm keeps.
+//! documentation and the tests read this table; no other code spells the name of a bucket. The buckets are those of the
+//! [Inter-Planetary Swarm of Duckiebots (IPSD)](https://pypi.org/project/duckietown-swarm/) of 2018.
 //!
 //! To add a bucket, add a row above the broader family that contains it.
-//!
-//! [IPSD]: https://pypi.org/project/duckietown-swarm/
 
 mod family;
 
@@ -25,13 +23,13 @@ const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
-/// Bytes for a peer ID or a CID.
+/// Maximum size, in bytes, of a peer ID or a CID.
 const ID: usize = 64;
-/// Bytes for a name or a version.
+/// Maximum size, in bytes, of a name or a version.
 const NAME: usize = 64;
-/// Bytes for an address of a channel or of IPFS.
+/// Maximum size, in bytes, of an address of a channel or of IPFS.
 const ADDRESS: usize = 512;
-/// Bytes for everything else: the limit for every item.
+/// Maximum size, in bytes, of all other data: the limit of every item.
 const ANY: usize = MAX_DATA_BYTES;
 
 const fn rights(propose: Who, dismiss: Who) -> Rights {
@@ -47,14 +45,14 @@ const ADMINS: Rights = rights(Who::Role(Role::Admin), Who::Role(Role::Admin));
 const ROOTS: Rights = rights(Who::Role(Role::Root), Who::Role(Role::Root));
 const NOBODY: Rights = rights(Who::Nobody, Who::Nobody);
 
-/// The part of a pattern that stands for a variable name.
+/// Expands to the part of a pattern that stands for a variable name.
 macro_rules! any {
     ($variable:ident) => {
         "/*"
     };
 }
 
-/// Makes a constant of each row, and [`FAMILIES`] of all.
+/// Makes a constant of each row, and [`FAMILIES`] of all rows.
 macro_rules! families {
     ($(
         #[doc = $holds:literal]
@@ -81,16 +79,16 @@ macro_rules! families {
             });
         )+
 
-        /// All rows. The first one that contains a bucket counts.
+        /// All rows. The first row that contains a bucket applies to it.
         pub const FAMILIES: &[&Family] = &[$($name.family()),+];
     };
 }
 
-// A row is the fact that an item states; the constant, what its paths depend on, and the path; then quota, rights in the
-// open swarm, rights in a swarm with roots, lifetime, priority, scope, form of the data, and the largest data of an honest
-// item in bytes.
+// The doc comment of a row is the fact that an item states. The next line has the constant, the variable part of its
+// paths, and the path. The last line has these columns: quota; rights in the open swarm; rights in a swarm with roots;
+// lifetime; priority; scope; form of the data; maximum size, in bytes, of an honest item's data.
 families! {
-    /// The peer with this ID is there.
+    /// The peer with this ID is present.
     PEER: Fixed ("peer")
         Own, PRESENT, PRESENT, For(10 * MINUTE), Leading, Network, Peer, ID;
     /// The peer's host has this name.
@@ -105,10 +103,10 @@ families! {
     /// The peer's host has this other property.
     INFO: OfPeer ("pri" / ID / "info")
         Broader, OWNER, OWNER, For(5 * DAY), Leading, Swarm, Text, ANY;
-    /// The peer takes lines at this address.
+    /// The peer accepts lines at this address.
     ADDRESSES: OfPeer ("pri" / ID / "addresses")
         Broader, OWNER, OWNER, For(HOUR), Leading, Network, Text, ADDRESS;
-    /// The peer takes IPFS connections at this multiaddress.
+    /// The peer accepts IPFS connections at this multiaddress.
     IPFS_ADDRESSES: OfPeer ("pri" / ID / "ipfs_addresses")
         Broader, OWNER, OWNER, For(HOUR), Leading, Network, Text, ADDRESS;
     /// The peer has an IPFS connection to this peer.
@@ -126,7 +124,7 @@ families! {
     /// The peer with this ID has the role admin.
     ADMIN: Fixed ("admin")
         Own, ROOTS, ROOTS, Chosen, Ordinary, Swarm, Peer, ID;
-    /// The swarm meets on the channel with this address.
+    /// The swarm communicates on the channel with this address.
     NETWORKS: Fixed ("networks")
         Own, ADMINS, ADMINS, Chosen, Leading, Swarm, Text, ADDRESS;
     /// The file with this CID was fetched and found good.
@@ -174,8 +172,8 @@ pub fn family(bucket: &BucketPath) -> &'static Family {
     FAMILIES.iter().find(|family| family.contains(bucket)).copied().unwrap_or(OTHER)
 }
 
-/// Returns the name that tells a signer's records apart by subject: below the tree of what a peer states about itself
-/// the name after its ID, elsewhere the first name of the path.
+/// Returns the name that tells a signer's records apart by subject. In the tree in which a peer makes statements about
+/// itself, this is the name after the peer's ID. Elsewhere it is the first name of the path.
 pub fn subject(bucket: &BucketPath) -> &str {
     let mut names = bucket.names();
     match names.next() {

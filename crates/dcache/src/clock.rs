@@ -1,22 +1,29 @@
-//! What time it is, for a robot whose clock has no battery.
+//! Time of day, for a robot whose clock has no battery.
 //!
-//! Robots start with clocks that show 1970, or the time at which they were switched off. No clock is believed that is
-//! behind the *floor*, a time that has passed. The floor is the latest of: when the program was built; the
-//! newest times signed by peers with a role; what this clock itself once showed for a while, saved over restarts; and
-//! whatever of this run has passed since. A signed time counts when this node's own clock agrees, or when more than half of
-//! the peers with a role that are there have signed it, or an admin and another one; and only for as long as that is so. So
-//! no single clock, however wrong, and no few robots of a class make the swarm older than it is. While the own clock is
-//! behind the floor the time is *unknown*: the node relays and stores, judges by the floor, and accepts no new authority.
+//! A robot may start with a clock that shows 1970, or the time at which it was switched off. A clock is not believed
+//! while it is behind the *floor*, a time that is known to have passed. The floor is the latest of these times, each
+//! plus the time that has passed in this run since:
 //!
-//! A clock that is ahead looks like any other. It makes a node blind to what holds, until it is set right; but what
-//! the node remembers must survive that. So what is over is forgotten only by a *settled* time, one that
-//! the own clock has shown, without a jump, for a while: what others have signed settles nothing, and is not saved. And when the clock has shown an earlier time than it once did,
-//! steadily and for longer, then it was wrong before: that part of the floor is given up.
+//! - the time at which the program was built;
+//! - the newest times signed by peers with a role;
+//! - the time that this clock itself once showed for a while, which is saved across restarts.
 //!
-//! Where the time is unknown, what the clocks of neighbours show is a guess, and a better one than the floor. It is not
-//! signed, so it is used for judging alone: nothing is forgotten by it, it is not saved, it ends when the own clock is
-//! set, and the times signed by peers with a role outrank it. In a swarm in which nobody has a role, several neighbours
-//! also outvote a clock that is far behind theirs: clocks without a battery are behind, hardly ever ahead.
+//! A signed time counts while this node's own clock agrees. It also counts while more than half of the present peers
+//! with a role have signed it, or an admin and another peer with a role. So neither a single wrong clock nor a few robots
+//! of a class can move the time of the swarm forward. While the own clock is behind the floor, the time is *unknown*. The
+//! node then relays and stores records, judges by the floor, and accepts no new authority.
+//!
+//! A clock that is ahead cannot be told from a correct one. Until it is set right, the node does not see the records
+//! that hold, but it must not forget them either. Expired records are therefore dropped only by a *settled* time: one
+//! that the own clock has shown, without a jump, for a while. Times signed by other peers settle nothing, and are not
+//! saved. If the clock shows an earlier time than it once did, steadily and for longer, it was wrong before. That part
+//! of the floor is then given up.
+//!
+//! While the time is unknown, the clocks of the neighbours give a better guess than the floor. They are not signed, so
+//! the guess is used only for judging records: nothing is dropped by it, and it is not saved. It ends when the own
+//! clock is set, and times signed by peers with a role take precedence over it. In a swarm without roles, several
+//! neighbours also outvote a clock that is far behind theirs, because clocks without a battery are behind and hardly
+//! ever ahead.
 
 mod votes;
 
@@ -25,40 +32,40 @@ use std::time::Duration;
 pub use votes::SignedTime;
 use votes::Votes;
 
-/// How far clocks differ, and a running clock is corrected, without any being wrong: in seconds.
+/// Maximum difference, in seconds, between two clocks of which neither counts as wrong.
 const TOLERANCE: u64 = 60;
-/// How long a clock must run on without a jump until what it shows is settled.
+/// Time for which a clock must run without a jump until the time that it shows is settled.
 const SETTLING: Duration = Duration::from_secs(600);
-/// How long a clock must run on that contradicts only what it showed itself, until it is believed.
+/// Time for which a clock that contradicts only its own earlier time must run until it is believed.
 const INSISTING: Duration = Duration::from_secs(3600);
-/// How many seconds later than the floor a guess may be: ten years. A program is not used for longer without an update,
-/// and a liar who names a later time is not heard.
+/// Maximum time, in seconds, by which a guess may be later than the floor: ten years. No program is used for longer
+/// without an update, so a later time is a lie and is ignored.
 const MAX_GUESS: u64 = 10 * 365 * 24 * 3600;
-/// How many seconds a clock has to be behind those of the neighbours to be outvoted. Statements begin to hold early
-/// enough that less does not matter: see [`crate::CLOCK_LEEWAY`].
+/// Time, in seconds, by which a clock must be behind the clocks of the neighbours to be outvoted. Smaller differences
+/// do not matter, because statements begin to hold early enough: see [`crate::CLOCK_LEEWAY`].
 const OUTVOTED: u64 = 20 * 60;
-/// How often it is looked at what the clocks of neighbours show, while the time is known.
+/// Interval at which the clocks of the neighbours are read while the time is known.
 const HEAR_EVERY: Duration = Duration::from_secs(5);
-/// The largest difference, in seconds, to the clocks of neighbours that is allowed for in statements: a day. More would let
-/// a liar make statements last for too long.
+/// Maximum difference, in seconds, to the clocks of the neighbours for which statements make allowance: a day. With
+/// more, a liar could make statements last too long.
 const MAX_ALLOWED_FOR: u64 = 24 * 3600;
 
-/// Time of day by the clocks of neighbours.
+/// Time of day by the clocks of the neighbours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NeighbourTime {
-    /// The time in the middle of those that they show.
+    /// Median of the times that the neighbours' clocks show.
     pub time: Time,
-    /// Number of hosts whose clocks they are.
+    /// Number of hosts whose clocks were read.
     pub hosts: usize,
-    /// Whether nobody has a role in this swarm. Where some have, what is not signed decides nothing but the guess of a node
-    /// that does not know the time.
+    /// Whether no peer has a role in this swarm. In a swarm with roles, unsigned times are used only as the guess of a
+    /// node that does not know the time.
     pub is_open: bool,
 }
 
-/// Number of hosts whose clocks outvote one that is far behind theirs. A single one may be wrong itself.
+/// Minimum number of hosts whose clocks outvote a clock that is far behind theirs. A single host may itself be wrong.
 const OUTVOTING: usize = 2;
 
-/// A time, and when it was noted: in time since start.
+/// A time of day, and the time since start at which it was noted.
 #[derive(Clone, Copy, Debug)]
 struct Mark {
     time: Time,
@@ -66,39 +73,39 @@ struct Mark {
 }
 
 impl Mark {
-    /// What a clock shows at `elapsed` that showed `time` then and has run on since.
+    /// Returns the time that a clock shows at `elapsed` if it showed `time` at the mark and has run on since.
     fn run_on(self, elapsed: Duration) -> Time {
         self.time.plus(elapsed.saturating_sub(self.at).as_secs())
     }
 
-    /// Whether a clock that shows `time` at `elapsed` has run on since, without a jump.
+    /// Returns whether a clock that shows `time` at `elapsed` has run on since the mark, without a jump.
     fn fits(self, time: Time, elapsed: Duration) -> bool {
         let expected = self.run_on(elapsed);
         time <= expected.plus(TOLERANCE) && expected <= time.plus(TOLERANCE)
     }
 }
 
-/// Turns what the wall clock shows into what can be known. It reads no clock itself.
+/// Derives the known time from the wall clock. It reads no clock itself.
 #[derive(Clone, Debug)]
 pub struct Clock {
-    /// The floor by the build.
+    /// Floor by the build time of the program.
     built: Mark,
-    /// The floor by what others have signed, while enough of them have.
+    /// Floor by the times that other peers have signed, while enough of them have.
     learned: Option<Mark>,
-    /// The floor by what this clock showed earlier.
+    /// Floor by the time that this clock showed earlier.
     shown: Mark,
     settled: Mark,
-    /// After a jump forward: the clock as it has been since.
+    /// After a jump forward, the clock since the jump.
     unsettled: Option<Mark>,
-    /// While it is behind what it showed earlier, and behind nothing else: the clock as it has been since.
+    /// The clock since it fell behind the time that it showed earlier, while it contradicts nothing else.
     insisting: Option<Mark>,
-    /// Time of day that the clocks of neighbours showed, with the moment, since start, at which it was read.
+    /// Last reading of the neighbours' clocks, with the time since start at which it was made.
     heard: Option<(NeighbourTime, Duration)>,
     next_hearing: Duration,
 }
 
 impl Clock {
-    /// A clock that knows when the program was built, and which floor an earlier run saved.
+    /// Creates a clock from the build time of the program and the floor that an earlier run saved.
     pub fn new(built: Time, saved: Option<Time>, elapsed: Duration) -> Self {
         let [built, shown] = [built, saved.unwrap_or_default()].map(|time| Mark { time, at: elapsed });
         let settled = Mark { time: built.time.max(shown.time), at: elapsed };
@@ -114,43 +121,43 @@ impl Clock {
         }
     }
 
-    /// Whether it is time to [hear](Clock::hear) what the clocks of neighbours show.
+    /// Returns whether it is time to pass in the clocks of the neighbours by [`Clock::hear`].
     pub fn is_to_hear(&self, elapsed: Duration) -> bool {
         elapsed >= self.next_hearing
     }
 
-    /// Notes what the clocks of neighbours show; `None` when no neighbour shows a time.
+    /// Notes the time that the clocks of the neighbours show; `None` if no neighbour shows a time.
     pub fn hear(&mut self, shown: Option<NeighbourTime>, elapsed: Duration) {
         self.heard = shown.map(|shown| (shown, elapsed));
         self.next_hearing = elapsed + HEAR_EVERY;
     }
 
-    /// Time of day by the clocks of neighbours at `elapsed`.
+    /// Returns the time of day by the clocks of the neighbours at `elapsed`.
     fn heard(&self, elapsed: Duration) -> Option<NeighbourTime> {
         let (shown, at) = self.heard?;
         let time = Mark { time: shown.time, at }.run_on(elapsed);
         Some(NeighbourTime { time, ..shown })
     }
 
-    /// Time of day by the clocks of neighbours at `elapsed`; `None` when it is not plausible.
+    /// Returns the time of day by the clocks of the neighbours at `elapsed`, or `None` if it is not plausible.
     fn guess(&self, elapsed: Duration) -> Option<NeighbourTime> {
         let floor = self.floor(elapsed);
         let is_possible = |heard: &NeighbourTime| heard.time > floor && heard.time <= floor.plus(MAX_GUESS);
         self.heard(elapsed).filter(|heard| self.learned.is_none() && is_possible(heard))
     }
 
-    /// A time that has passed, as far as this node can tell.
+    /// Returns a time that has passed, by all that this node knows.
     fn floor(&self, elapsed: Duration) -> Time {
         let learned = self.learned.map_or(Time::default(), |learned| learned.run_on(elapsed));
         self.own_floor(elapsed).max(learned)
     }
 
-    /// A time that has passed, as far as this node can tell without others; to be saved.
+    /// Returns a time that has passed, by all that this node knows without other peers. The caller saves it.
     pub fn own_floor(&self, elapsed: Duration) -> Time {
         self.built.run_on(elapsed).max(self.shown.run_on(elapsed))
     }
 
-    /// What is known when the wall clock shows `wall` and this run has lasted for `elapsed`.
+    /// Returns the time as this node knows it, when the wall clock shows `wall` and this run has lasted for `elapsed`.
     pub fn read(&mut self, wall: Time, elapsed: Duration) -> Moment {
         self.hear_insisting(wall, elapsed);
         let floor = self.floor(elapsed);
@@ -161,7 +168,7 @@ impl Clock {
         });
         let is_certain = is_possible && !is_outvoted;
         let own = if is_possible { wall } else { floor };
-        // What others have signed is nothing that this node's clock has shown.
+        // Times signed by other peers do not count as shown by this node's clock.
         let own_floor = self.own_floor(elapsed);
         let shown = if wall.plus(TOLERANCE) >= own_floor { wall } else { own_floor };
         self.settle(shown, elapsed);
@@ -174,7 +181,7 @@ impl Clock {
             return Moment { time: own, settled, is_certain, neighbours };
         }
         if guess.is_none() {
-            // The next line may tell.
+            // The next line from a neighbour may name a time.
             self.next_hearing = elapsed;
         }
         let time = guess.map_or(own, |guess| guess.time.max(own));
@@ -182,13 +189,14 @@ impl Clock {
     }
 
     fn neighbours(&self, time: Time, elapsed: Duration) -> Time {
-        // What peers with a role state says when it was signed, so nobody else may change that.
+        // In a swarm with roles, a peer's statements also tell when they were signed. So unsigned times must not change
+        // them.
         let heard = self.heard(elapsed).filter(|heard| heard.is_open).map(|heard| heard.time);
         let is_apart = |heard: &Time| (TOLERANCE + 1..=MAX_ALLOWED_FOR).contains(&heard.0.abs_diff(time.0));
         heard.filter(is_apart).unwrap_or(time)
     }
 
-    /// Gives up what the clock showed earlier once it has contradicted that for long.
+    /// Gives up the time that the clock showed earlier, once the clock has contradicted it for long enough.
     fn hear_insisting(&mut self, wall: Time, elapsed: Duration) {
         let known = wall.plus(TOLERANCE);
         let by_others = self.learned.unwrap_or(self.built).run_on(elapsed).max(self.built.run_on(elapsed));
@@ -207,7 +215,7 @@ impl Clock {
     fn settle(&mut self, time: Time, elapsed: Duration) {
         let shown = Mark { time, at: elapsed };
         if time <= self.settled.run_on(elapsed).plus(TOLERANCE) {
-            // As before, or set back, which makes nothing old.
+            // The clock ran on, or was set back, which makes no record expire.
             self.settled = shown;
             self.unsettled = None;
             return;
@@ -220,8 +228,8 @@ impl Clock {
         }
     }
 
-    /// Counts the times that peers with a role have signed, one of each, and returns whether they raised the floor. What this
-    /// node itself signed is no witness.
+    /// Counts the times that peers with a role have signed, one for each peer, and returns whether they raised the
+    /// floor. The caller leaves out this node's own statements, because they are no independent witness.
     pub fn witness(
         &mut self,
         signed: impl IntoIterator<Item = SignedTime>,
@@ -241,7 +249,7 @@ impl Clock {
         }
     }
 
-    /// Returns the time that others have signed, if this node goes by it although its own clock shows an earlier one.
+    /// Returns the time signed by other peers, if this node uses it although its own clock shows an earlier one.
     pub fn learned(&self, wall: Time, elapsed: Duration) -> Option<Time> {
         let learned = self.learned?.run_on(elapsed);
         (learned > wall.plus(TOLERANCE)).then_some(learned)

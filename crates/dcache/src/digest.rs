@@ -1,19 +1,19 @@
-//! SHA-256 of a payload: how records are told apart without comparing their texts.
+//! SHA-256 of a payload, for telling payloads apart without comparing their texts.
 
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 
-/// A SHA-256 hash; shown in base58, as the `signature` messages of IPSD name payloads.
+/// A SHA-256 hash. It is displayed in base58, as in the `signature` messages of IPSD.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 32]);
 
 impl Digest {
-    /// The hash of `bytes`.
+    /// Computes the hash of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
 
-    /// The hash's own 32 bytes.
+    /// Returns the 32 bytes of the hash.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }

@@ -1,24 +1,25 @@
-//! Public keys, ready for use. Making one ready (finding the curve's point to its 32 bytes) takes a tenth of the time
-//! of a verification, and most records are by peers who have spoken before.
+//! Cache of decoded public keys. Decoding a key (finding the curve point of its 32 bytes) takes a tenth of the time of
+//! a verification, and most records are from signers of earlier records.
 
 use crate::PeerId;
 use ed25519_dalek::VerifyingKey;
 use std::collections::BTreeMap;
 
-/// How many are kept: some 200 bytes each.
+/// Maximum number of cached keys, of about 200 bytes each.
 const MOST: usize = 1024;
 
-/// The keys of those whose signatures were verified of late.
+/// Keys of signers whose signatures were verified recently.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Keys(BTreeMap<PeerId, VerifyingKey>);
 
 impl Keys {
-    /// The key of a peer; `None` when its bytes are no point of the curve.
+    /// Returns the key of a peer, or `None` if its bytes are not a point of the curve.
     pub(crate) fn of(&self, peer: PeerId) -> Option<VerifyingKey> {
         self.0.get(&peer).copied().or_else(|| peer.verifying_key())
     }
 
-    /// Keeps the key of somebody whose signature fitted: nobody else gets in. When there is no room, all begin anew.
+    /// Caches the key of a peer whose signature was valid; other keys must not be cached. Clears the cache when it is
+    /// full.
     pub(crate) fn keep(&mut self, peer: PeerId, key: VerifyingKey) {
         if self.0.len() >= MOST && !self.0.contains_key(&peer) {
             self.0.clear();
@@ -33,7 +34,7 @@ mod tests {
     use crate::Keypair;
 
     #[test]
-    fn never_holds_more_than_it_may() {
+    fn the_cache_never_exceeds_its_limit() {
         let mut keys = Keys::default();
         let key = Keypair::from_seed([1; 32]).peer_id().verifying_key().unwrap();
         for number in 0..3 * MOST {
@@ -42,6 +43,6 @@ mod tests {
             keys.keep(PeerId::from_public_key(id), key);
             assert!(keys.0.len() <= MOST);
         }
-        assert_eq!(keys.of(PeerId::from_public_key([2; 32])), None, "no point of the curve");
+        assert_eq!(keys.of(PeerId::from_public_key([2; 32])), None, "not a point of the curve");
     }
 }

@@ -1,12 +1,12 @@
-//! The heart of dt-swarm: what the swarm knows, and when it counts.
+//! The core of dt-swarm: the signed records that a swarm shares, and the rules that decide which of them count.
 //!
-//! Everything that the swarm knows is a set of signed *records*. A record proposes or dismisses an *item*, a text in
-//! a *bucket*, for a *validity* `[from, until)`. The set keeps, for each item and signer, that signer's latest record;
-//! merging two sets is a union that commutes, associates and is idempotent (a CRDT), so it does not matter by which
-//! channel, in which order or how often a record comes.
+//! All knowledge of a swarm is a set of signed *records*. A record proposes or dismisses an *item*, a text in a
+//! *bucket*, for a *validity* `[from, until)`. For each item and signer, the set keeps that signer's latest record.
+//! Merging two sets is a union that commutes, associates and is idempotent (a CRDT). The channel, the order and the
+//! number of times by which a record arrives therefore do not matter.
 //!
-//! This crate is pure: it reads no clock, socket, file or random source. The time is an argument, keys are given by
-//! the caller, and all iteration is in a fixed order.
+//! This crate is pure: it reads no clock, socket, file or random source. The caller passes in the time and the keys,
+//! and all iteration is in a fixed order.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod authority;

@@ -1,7 +1,7 @@
-//! Globs over bucket paths, as `req` messages and queries name them.
+//! Globs over bucket paths, as used in `req` messages and queries.
 //!
-//! A stranger writes the pattern and may write the paths, so the matcher keeps a list of the places in the pattern that the
-//! text so far leads to, instead of trying one way after another. Its work is at most [`Pattern::cost`].
+//! Strangers write the patterns and may write the paths. The matcher therefore does not backtrack: it keeps the set of
+//! places in the pattern that the text so far leads to. Its work is at most [`Pattern::cost`].
 
 mod program;
 
@@ -12,32 +12,36 @@ use program::{Program, Step};
 /// Maximum number of bytes of a pattern.
 const MAX_PATTERN_BYTES: usize = 256;
 
-/// A glob over `/bucket/path`: `*` stands for any run of characters, `/` included, so `*/summaries` matches
-/// `/pri/ID/summaries` and `*` everything (the meaning that IPSD gives its patterns). `?` stands for one character, `[a-c]`
-/// and `[!a-c]` for one of these or of all others, `{a,b}` for either text, and `\` takes the special meaning from the
-/// next character.
+/// A glob over `/bucket/path`, with the meaning that IPSD gives its patterns.
+///
+/// - `*` matches any run of characters, `/` included: `*/summaries` matches `/pri/ID/summaries`, and `*` matches
+///   everything.
+/// - `?` matches one character.
+/// - `[a-c]` matches one character of the range, and `[!a-c]` one character outside it.
+/// - `{a,b}` matches either text.
+/// - `\` makes the next character an ordinary one.
 #[derive(Clone, Debug)]
 pub struct Pattern {
     text: String,
     program: Program,
 }
 
-/// Why a text is no pattern.
+/// Reason why a text is not a pattern.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
-    /// Over the bound that keeps a stranger's pattern cheap.
+    /// The pattern is over the size limit, which keeps a stranger's pattern cheap.
     #[error("a pattern has at most {MAX_PATTERN_BYTES} bytes, not {0}")]
     Length(usize),
-    /// Not a glob.
+    /// The text is not a well-formed glob.
     #[error("not a glob: {0}")]
     Syntax(#[source] PatternSyntax),
 }
 
 impl Pattern {
-    /// Reads a glob.
+    /// Parses a glob.
     ///
     /// # Errors
-    /// When it is too long or not well formed.
+    /// Returns an error if the pattern is too long or not well formed.
     pub fn new(text: &str) -> Result<Self, PatternError> {
         if text.len() > MAX_PATTERN_BYTES {
             return Err(PatternError::Length(text.len()));
@@ -46,17 +50,17 @@ impl Pattern {
         Ok(Self { text: text.to_owned(), program })
     }
 
-    /// The pattern as it was written.
+    /// Returns the pattern as it was written.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Whether the bucket's path, with its leading `/`, matches.
+    /// Returns whether the bucket's path, with its leading `/`, matches.
     pub fn matches(&self, bucket: &BucketPath) -> bool {
         self.accepts(std::iter::once('/').chain(bucket.as_str().chars()))
     }
 
-    /// Whether a text that is no bucket matches, such as the name of a network interface.
+    /// Returns whether a text that is not a bucket matches, such as the name of a network interface.
     pub fn matches_text(&self, text: &str) -> bool {
         self.accepts(text.chars())
     }
@@ -75,8 +79,8 @@ impl Pattern {
         places.reached[self.program.steps().len()]
     }
 
-    /// Returns the maximum number of steps that [`Self::matches`] takes for the bucket: the length of the pattern times
-    /// that of the path.
+    /// Returns the maximum number of steps of [`Self::matches`] for the bucket: the length of the pattern times the
+    /// length of the path.
     pub fn cost(&self, bucket: &BucketPath) -> usize {
         (self.program.steps().len() + 1) * (bucket.as_str().len() + 1)
     }
@@ -100,7 +104,7 @@ impl<'a> Places<'a> {
         places
     }
 
-    /// Adds a place, and all that it leads to without a character of the text.
+    /// Adds a place, and all places that it leads to without consuming a character.
     fn add(&mut self, place: usize) {
         let mut open = vec![place];
         while let Some(place) = open.pop() {
@@ -119,7 +123,7 @@ impl<'a> Places<'a> {
         }
     }
 
-    /// Whether a run that ends the pattern was reached: then every rest of the text matches.
+    /// Returns whether a run that ends the pattern was reached. Any remaining text then matches.
     fn are_all_matching(&self) -> bool {
         matches!(self.steps.last(), Some(Step::Run)) && self.reached[self.steps.len() - 1]
     }
@@ -151,7 +155,10 @@ mod tests {
         assert!(matches("*/summaries", "pri/ID/summaries"));
         assert!(matches("/share/*", "share/files"));
         assert!(!matches("/share/*", "shared"));
-        assert!(!matches("share/files", "share/files"), "patterns are over the path with its leading slash");
+        assert!(
+            !matches("share/files", "share/files"),
+            "a pattern applies to the path with its leading slash"
+        );
         assert!(!matches("/share", "share/files") && !matches("/share/files/x", "share/files"));
     }
 
@@ -177,14 +184,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_glob_or_too_long_is_refused() {
+    fn a_malformed_or_too_long_glob_is_refused() {
         for wrong in ["[", "[]", "[z-a]", "{a", "a}", "\\", "{a}}", "{[}", &"*".repeat(257)] {
             assert!(Pattern::new(wrong).is_err(), "{wrong}");
         }
     }
 
     #[test]
-    fn the_most_hostile_pattern_costs_no_more_than_its_length_times_that_of_the_path() {
+    fn a_hostile_pattern_costs_at_most_its_length_times_that_of_the_path() {
         let bucket: BucketPath = vec!["a".repeat(64); 8].join("/").parse().unwrap();
         for part in ["*a", "{*a,*a*}", "?*", "{a,{a,*}}"] {
             let text = part.repeat(256 / part.len() - 1) + "b";

@@ -1,5 +1,7 @@
-//! Who may say what: a table of buckets. It is read when a record is admitted (what no role could ever allow) and when
-//! a bucket is read (everything else).
+//! Policy: a table of rules for buckets that says which signers' statements count.
+//!
+//! Some records can never count, whatever the roles: the policy refuses these when they are admitted. All other rules
+//! are applied when a bucket is read.
 
 use crate::buckets::{self, FAMILIES, Family, Quota, Rights};
 use crate::{Binding, BucketPath, Item, Kind, PeerId, Role, SwarmId, Validity, Who};
@@ -7,35 +9,35 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::num::NonZeroU8;
 
-/// The signers whose statements count, and how many of them it takes.
+/// The signers whose statements count, and the number of them that is required.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Requirement {
-    /// The signers.
+    /// Signers whose statements count.
     pub who: Who,
-    /// Number of different signers that it takes.
+    /// Number of different signers required.
     pub threshold: NonZeroU8,
 }
 
 impl Requirement {
-    /// Returns the requirement that one statement meets.
+    /// Returns the requirement that a single statement meets.
     pub const fn one(who: Who) -> Self {
         Self { who, threshold: NonZeroU8::MIN }
     }
 }
 
-/// One row: the buckets whose path begins with these names.
+/// One row of the policy: the rule for the buckets whose path begins with given names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// The names with which the path begins.
+    /// Names with which the path begins.
     pub prefix: BucketPath,
-    /// Who may propose an item.
+    /// Requirement for an item to be proposed.
     pub propose: Requirement,
-    /// Who may dismiss one.
+    /// Requirement for an item to be dismissed.
     pub dismiss: Requirement,
 }
 
 impl Rule {
-    /// The row of the policy for a row of the table of buckets.
+    /// Returns the row of the policy for a row of the table of buckets.
     fn of(family: &Family, rights: Rights) -> Self {
         Self {
             prefix: family.tree(),
@@ -48,7 +50,7 @@ impl Rule {
         bucket.is_within(self.prefix.as_str())
     }
 
-    /// Returns what statements of this kind have to meet to count.
+    /// Returns the requirement for statements of this kind to count.
     pub fn requirement(&self, kind: Kind) -> Requirement {
         match kind {
             Kind::Propose => self.propose,
@@ -57,36 +59,37 @@ impl Rule {
     }
 }
 
-/// The number of a row of the policy: the buckets whose records the quotas count together.
+/// Number of a row of the policy, whose records the quotas count together.
 pub(crate) type QuotaGroup = u8;
 
-/// The table. The first row that fits decides; a bucket that no row names belongs to nobody.
+/// The table of rules. The first matching row applies. In a bucket without a row, no statement counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     roots: BTreeSet<PeerId>,
     rules: Vec<Rule>,
-    /// The row of all other buckets.
+    /// Row of all other buckets.
     other: Rule,
-    /// The swarm to which signatures are bound; `None` for the open swarm, and for swarm files of before.
+    /// Swarm to which signatures are bound; `None` for the open swarm, and for swarm files from before the introduction
+    /// of IDs.
     binding: Option<Binding>,
 }
 
-/// Why a statement would not count, for the person who wants to make it.
+/// Reason why a statement would not count, for the person who wants to make it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct NotAllowed {
-    /// What was wanted.
+    /// Kind of the refused statement.
     pub kind: Kind,
-    /// Where.
+    /// Bucket of the refused statement.
     pub bucket: BucketPath,
-    /// Who could.
+    /// Signers whose statements would count.
     pub who: Who,
-    /// Who wanted to.
+    /// Signer of the refused statement.
     pub signer: PeerId,
-    /// The strongest role that the signer holds.
+    /// Strongest role that the signer holds.
     pub role: Option<Role>,
-    /// Whether the swarm has roots at all; without them nobody holds a role.
+    /// Whether the swarm has roots. Without roots, no peer holds a role.
     pub has_roots: bool,
-    /// Whether somebody with a stronger role denies the signer.
+    /// Whether a peer with a stronger role denies the signer.
     pub is_denied: bool,
 }
 
@@ -98,7 +101,7 @@ impl fmt::Display for NotAllowed {
             Kind::Dismiss => "dismiss from",
         };
         if self.is_denied {
-            return write!(f, "{signer} is denied, by `revoke peer`, so nothing that it states counts");
+            return write!(f, "{signer} is denied by `revoke peer`, so none of its statements count");
         }
         match self.who {
             Who::Role(_) if !self.has_roots => {
@@ -115,7 +118,10 @@ impl fmt::Display for NotAllowed {
                 return write!(f, "only its owner may {verb} /{bucket}, and {signer} is another peer");
             }
             Who::Subject => {
-                return write!(f, "in /{bucket} each peer speaks for itself only; {signer} is another peer");
+                return write!(
+                    f,
+                    "in /{bucket} each peer may speak only for itself, and {signer} is another peer"
+                );
             }
             Who::Nobody => return write!(f, "no rule of this swarm lets anybody {verb} /{bucket}"),
             Who::Anybody => return write!(f, "everybody may {verb} /{bucket}"),
@@ -128,14 +134,15 @@ impl fmt::Display for NotAllowed {
 }
 
 impl Default for Policy {
-    /// The policy of the open swarm, which works with nothing configured: it has no roots, so nobody holds a role, and
-    /// what is shared is everybody's.
+    /// Returns the policy of the open swarm, which needs no configuration. It has no roots, so no peer holds a role,
+    /// and everybody has the same rights to shared files.
     fn default() -> Self {
         Self::new(BTreeSet::new(), open_rules(), NonZeroU8::MIN)
     }
 }
 
-/// The rows that precede all others in the open swarm: of the families with other rights there, the broadest.
+/// Returns the rows that precede all others in the open swarm: the broadest of the families with different rights
+/// there.
 fn open_rules() -> Vec<Rule> {
     let differs = |family: &&&Family| family.quota == Quota::Own && family.open != family.rooted;
     let rules: Vec<Rule> = FAMILIES.iter().filter(differs).map(|row| Rule::of(row, row.open)).collect();
@@ -145,8 +152,8 @@ fn open_rules() -> Vec<Rule> {
 }
 
 impl Policy {
-    /// A swarm with these roots, of whom `threshold` together make an admin. Buckets follow `own`, then the table of
-    /// bucket families.
+    /// Creates the policy of a swarm with these roots, of which `threshold` together make an admin. The rows of `own`
+    /// take precedence over the table of bucket families.
     pub fn new(roots: BTreeSet<PeerId>, own: Vec<Rule>, threshold: NonZeroU8) -> Self {
         let mut rules = own;
         let rows = FAMILIES.iter().filter(|family| family.quota == Quota::Own);
@@ -157,18 +164,18 @@ impl Policy {
         Self { roots, rules, other: Rule::of(buckets::OTHER, buckets::OTHER.rooted), binding: None }
     }
 
-    /// Returns the same policy, for a swarm to which signatures are bound.
+    /// Returns the same policy for a swarm to which signatures are bound.
     #[must_use]
     pub fn bound(self, binding: Option<Binding>) -> Self {
         Self { binding, ..self }
     }
 
-    /// Returns the swarm to which signatures are bound, if they are.
+    /// Returns the swarm to which signatures are bound, if there is one.
     pub fn binding(&self) -> Option<Binding> {
         self.binding
     }
 
-    /// Returns the ID together with which a statement of this validity is signed in this swarm, if it has one.
+    /// Returns the ID that is signed together with a statement of this validity, if there is one in this swarm.
     pub fn domain(&self, validity: &Validity) -> Option<SwarmId> {
         self.binding.and_then(|binding| binding.domain(validity))
     }
@@ -178,26 +185,26 @@ impl Policy {
         self.binding.map_or(Binding::UNBOUND, |binding| binding.mark())
     }
 
-    /// The peers that are root.
+    /// Returns the peers that are root.
     pub fn roots(&self) -> &BTreeSet<PeerId> {
         &self.roots
     }
 
-    /// The row of `bucket`.
+    /// Returns the row of `bucket`.
     pub fn rule(&self, bucket: &BucketPath) -> &Rule {
         self.rules.iter().find(|rule| rule.fits(bucket)).unwrap_or(&self.other)
     }
 
-    /// Returns the group of `bucket`: the number of its row. Quotas are counted in each group by itself, so that a
+    /// Returns the quota group of `bucket`: the number of its row. Each group has a quota of its own, so that a
     /// signer's many records of one sort leave room for those of another.
     pub(crate) fn quota_group(&self, bucket: &BucketPath) -> QuotaGroup {
         let row = self.rules.iter().position(|rule| rule.fits(bucket)).unwrap_or(self.rules.len());
-        // A swarm file has far fewer rows; more would share a group.
+        // A swarm file has far fewer rows; rows beyond the limit would share a group.
         QuotaGroup::try_from(row).unwrap_or(QuotaGroup::MAX)
     }
 
-    /// Whether no role could ever make the statement count, because the bucket belongs to one peer and the signer is
-    /// another. Such a record is refused before its signature is looked at, and not passed on.
+    /// Returns whether no role could ever make the statement count, because the bucket belongs to a peer other than the
+    /// signer. Such a record is refused before its signature is verified, and is not forwarded.
     pub(crate) fn is_foreign(&self, kind: Kind, item: &Item, signer: PeerId) -> bool {
         match self.rule(&item.bucket).requirement(kind).who {
             who @ (Who::Owner | Who::Subject) => !is_own(who, item, signer),
@@ -206,7 +213,7 @@ impl Policy {
     }
 }
 
-/// Whether `signer` is the one peer that [`Who::Owner`] or [`Who::Subject`] names.
+/// Returns whether `signer` is the peer that [`Who::Owner`] or [`Who::Subject`] stands for.
 pub(crate) fn is_own(who: Who, item: &Item, signer: PeerId) -> bool {
     match who {
         Who::Owner => item.bucket.names().nth(1).and_then(|id| id.parse().ok()) == Some(signer),
@@ -229,7 +236,7 @@ mod tests {
         Rule { prefix, propose: Requirement::one(propose), dismiss: Requirement::one(dismiss) }
     }
 
-    /// The rows, as they were written before there was a table of buckets.
+    /// Returns the rows as they were before the table of buckets was introduced.
     fn literal_rules() -> Vec<Rule> {
         let [root, admin, trusted] = [Role::Root, Role::Admin, Role::Trusted].map(Who::Role);
         vec![
@@ -247,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rows_are_those_of_the_table_of_buckets_in_the_same_order_as_ever() {
+    fn the_rows_follow_the_table_of_buckets_and_keep_their_order() {
         let roots: BTreeSet<PeerId> = [Keypair::from_seed([1; 32]).peer_id()].into();
         let two = NonZeroU8::new(2).unwrap();
         let own = rule("share/lab", Who::Nobody, Who::Nobody);
@@ -289,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn what_belongs_to_one_peer_is_foreign_to_others() {
+    fn the_bucket_of_one_peer_is_foreign_to_others() {
         let [one, two] = [1, 2].map(|seed| Keypair::from_seed([seed; 32]).peer_id());
         let is_foreign = |bucket: &str, data: &str, signer| {
             Policy::default().is_foreign(Kind::Propose, &item(bucket, data), signer)
@@ -306,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_row_that_fits_decides_and_prefixes_are_of_whole_names() {
+    fn the_first_matching_row_applies_and_prefixes_are_of_whole_names() {
         let policy = Policy::default();
         let who = |bucket: &str| policy.rule(&bucket.parse().unwrap()).propose.who;
         assert_eq!(who("share/verified"), Who::Anybody, "in the open swarm");
@@ -325,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn who_could_is_said_in_a_plain_sentence() {
+    fn a_refusal_names_the_signers_whose_statement_would_count() {
         let signer = Keypair::from_seed([1; 32]).peer_id();
         let sentence = |who, role, has_roots| {
             let bucket = "trusted".parse().unwrap();

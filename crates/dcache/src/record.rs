@@ -1,4 +1,4 @@
-//! A statement with the signature of one signer. Having a [`Record`] means that its signature was verified.
+//! Records: a statement with the signature of one signer. A [`Record`] exists only if its signature was verified.
 
 use crate::{
     BucketPath, Digest, End, Item, Keypair, Kind, PeerId, Policy, Signature, SignatureError, Statement,
@@ -8,8 +8,8 @@ use ed25519_dalek::VerifyingKey;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-/// A signed statement; a clone is the same one. There are three ways to one: sign it, verify it, or read back what was
-/// verified before.
+/// A signed statement. A clone shares the memory of the original. A record is created by signing a statement, by
+/// verifying a signature, or by reading back a record that was verified before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record(Arc<Signed>);
 
@@ -21,8 +21,8 @@ struct Signed {
     id: RecordId,
 }
 
-/// Names one record: the first half of the SHA-256 of its signer's public key and its signature. A signature fits one
-/// payload, sequence number and end only, so these are covered as well.
+/// Identifier of a record: the first half of the SHA-256 of its signer's public key and its signature. A signature fits
+/// only one payload, sequence number and end, so the identifier covers these as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordId(pub [u8; 16]);
 
@@ -41,14 +41,14 @@ impl Record {
         Self(Arc::new(Signed { statement, signature, id }))
     }
 
-    /// Signs a statement as record number `sequence` of the key's owner. `keep` is the longest [`Record::keep`] of the
-    /// records that it replaces; the default when it replaces none. It counts in the open swarm, and in no swarm that has an
-    /// ID.
+    /// Signs a statement with the given sequence number. `keep` is the longest [`Record::keep`] of the records that
+    /// this one replaces, or the default if it replaces none. The record counts in the open swarm, and in no swarm that
+    /// has an ID.
     pub fn sign(statement: Statement, keypair: &Keypair, sequence: u64, keep: End) -> Self {
         Self::sign_in(None, (statement, keep), keypair, sequence)
     }
 
-    /// As [`Self::sign`], for the swarm with this policy.
+    /// Signs a statement like [`Self::sign`], but for the swarm with this policy.
     pub fn sign_for(
         policy: &Policy,
         statement: Statement,
@@ -66,25 +66,25 @@ impl Record {
         keypair: &Keypair,
         sequence: u64,
     ) -> Self {
-        // Said only when it says more than the validity does.
+        // The end is written only if it is later than the end of the validity.
         let keep = if keep > statement.validity().end() { keep } else { End::default() };
         let signature = keypair.sign_in(swarm, sequence, keep, &statement.payload());
         Self::new(statement, signature)
     }
 
-    /// The record, when the signature fits the statement in the open swarm.
+    /// Creates a record if the signature fits the statement in the open swarm.
     ///
     /// # Errors
-    /// [`SignatureError::Forged`] when it does not.
+    /// Returns [`SignatureError::Forged`] if the signature does not fit.
     pub fn verify(statement: Statement, signature: Signature) -> Result<Self, SignatureError> {
         signature.verify(&statement.payload())?;
         Ok(Self::new(statement, signature))
     }
 
-    /// The record, when the signature fits the statement in the swarm with this policy.
+    /// Creates a record if the signature fits the statement in the swarm with this policy.
     ///
     /// # Errors
-    /// [`SignatureError::Forged`] when it does not.
+    /// Returns [`SignatureError::Forged`] if the signature does not fit.
     pub fn verify_for(
         policy: &Policy,
         statement: Statement,
@@ -94,13 +94,13 @@ impl Record {
         Ok(Self::new(statement, signature))
     }
 
-    /// Returns whether the record was signed in the swarm with this policy. Verifies the signature.
+    /// Returns whether the record was signed in the swarm with this policy. This verifies the signature.
     pub fn is_signed_for(&self, policy: &Policy) -> bool {
         let swarm = policy.domain(self.validity());
         self.signature().verify_in(swarm, &self.statement().payload()).is_ok()
     }
 
-    /// As [`Record::verify_for`], with the signer's key and the swarm's ID at hand.
+    /// Verifies like [`Record::verify_for`], with the signer's prepared key and the swarm's ID.
     pub(crate) fn verify_with(
         key: &VerifyingKey,
         swarm: Option<SwarmId>,
@@ -111,81 +111,85 @@ impl Record {
         Ok(Self::new(statement, signature))
     }
 
-    /// A record that this node verified before it wrote it to its own disk; nothing is verified again.
+    /// Creates a record that this node verified before it wrote the record to its own disk. The signature is not
+    /// verified again.
     pub fn from_own_disk(statement: Statement, signature: Signature) -> Self {
         Self::new(statement, signature)
     }
 
-    /// Lets its bucket's path lie in the same memory as `bucket`, if that is its bucket and nobody else has this record.
+    /// Lets the path of the record's bucket share the memory of `bucket`, if both are equal and the record is not
+    /// shared.
     pub(crate) fn share_bucket(&mut self, bucket: &BucketPath) {
         if let Some(signed) = Arc::get_mut(&mut self.0) {
             signed.statement.share_bucket(bucket);
         }
     }
 
-    /// What it says.
+    /// Returns the statement that was signed.
     pub fn statement(&self) -> &Statement {
         &self.0.statement
     }
 
-    /// Who signed it, and as which of its records.
+    /// Returns the signature, with the signer and the sequence number.
     pub fn signature(&self) -> &Signature {
         &self.0.signature
     }
 
-    /// What names it.
+    /// Returns the record's identifier.
     pub fn id(&self) -> RecordId {
         self.0.id
     }
 
-    /// Who says so.
+    /// Returns the peer that signed the record.
     pub fn signer(&self) -> PeerId {
         self.0.signature.signer
     }
 
-    /// Whether it proposes or dismisses.
+    /// Returns whether the record proposes or dismisses its item.
     pub fn kind(&self) -> Kind {
         self.0.statement.kind()
     }
 
-    /// What it is about.
+    /// Returns the item that the record is about.
     pub fn item(&self) -> &Item {
         self.0.statement.item()
     }
 
-    /// When it holds.
+    /// Returns the time during which the record holds.
     pub fn validity(&self) -> &Validity {
         self.0.statement.validity()
     }
 
-    /// Until when it has to be remembered: to the end of its validity, or longer if it replaced a longer record.
+    /// Returns until when the record has to be remembered: the end of its validity, or a later time if it replaced a
+    /// record that had to be remembered longer.
     pub fn keep(&self) -> End {
         keep(self.statement(), self.signature())
     }
 
-    /// Whether this record stays rather than a signed statement of the same signer about the same item.
+    /// Returns whether this record is kept rather than a signed statement of the same signer about the same item.
     pub fn outranks(&self, statement: &Statement, signature: &Signature) -> bool {
         rank((self.statement(), self.signature()), (statement, signature)) != Ordering::Less
     }
 
-    /// Which of two records of one signer stays, the greater: the one to be remembered longer; of equals the one with the
-    /// higher sequence number; of equals still, which an honest signer never makes, any that all nodes agree on.
+    /// Compares two records of one signer; the set keeps the greater. The greater record is the one that must be
+    /// remembered longer, and of equals the one with the higher sequence number. An honest signer never makes two
+    /// records that are equal in both; these have an arbitrary order that is the same on all nodes.
     ///
-    /// For an honest signer that is simply the later record, since it is never to be forgotten before the one that it
-    /// replaces. The end comes first because of all others: whoever drops a record for a greater one will not forget the
-    /// greater one before the lesser would have been over. So what a set holds at any time depends only on the records
-    /// that it saw, and not on which of them were still there when others came.
+    /// For an honest signer the greater record is simply the later one, because it is never forgotten before the record
+    /// that it replaces. The end of the remembered time comes first for the sake of all other nodes. A node that drops
+    /// a record for a greater one keeps the greater one until the lesser would have expired. So the content of a set
+    /// depends only on the records that it received, and not on which of them it still had when others arrived.
     pub(crate) fn rank(&self, other: &Self) -> Ordering {
         rank((self.statement(), self.signature()), (other.statement(), other.signature()))
     }
 }
 
-/// Until when a signed statement has to be remembered.
+/// Returns until when a signed statement has to be remembered.
 pub(crate) fn keep(statement: &Statement, signature: &Signature) -> End {
     signature.keep.max(statement.validity().end())
 }
 
-/// [`Record::rank`], before a signature is verified.
+/// Compares like [`Record::rank`], before a signature is verified.
 pub(crate) fn rank(one: (&Statement, &Signature), other: (&Statement, &Signature)) -> Ordering {
     let order =
         |(statement, signature): (&Statement, &Signature)| (keep(statement, signature), signature.sequence);

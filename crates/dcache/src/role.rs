@@ -5,24 +5,24 @@ use crate::buckets::{self, Bucket, Fixed};
 use std::fmt;
 use std::str::FromStr;
 
-/// Not the name of a role.
+/// Error for a text that is not the name of a role.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the roles are root, admin, trusted and peer")]
 pub struct RoleError;
 
 impl Role {
-    /// The roles that signed records give and take, with the bucket of each, the stronger first: each is given by stronger
-    /// ones only.
+    /// The roles that signed records give and take, with the bucket of each, the strongest first. Only peers with a
+    /// stronger role can give a role.
     pub(crate) const GIVEN: [(Self, Bucket<Fixed>); 2] =
         [(Self::Admin, buckets::ADMIN), (Self::Trusted, buckets::TRUSTED)];
 
-    /// Returns the role's name, which is also the path of the bucket of those who hold it.
+    /// Returns the role's name, which is also the path of the bucket that lists its holders.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Peer => buckets::PEER.family().path,
             Self::Trusted => buckets::TRUSTED.family().path,
             Self::Admin => buckets::ADMIN.family().path,
-            // Only the swarm file names roots, so they have no bucket.
+            // Roots have no bucket, because only the swarm file names them.
             Self::Root => "root",
         }
     }

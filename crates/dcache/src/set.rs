@@ -1,24 +1,29 @@
-//! The set: for each item and signer one record, within quotas, until it is over. A CRDT.
+//! The set of records: one record for each item and signer, within quotas, until the record expires. A CRDT.
 //!
-//! What a set holds at a time is a function of the records that it saw, not of their order, their number, or what was
-//! over or over a quota when they came. Three rules make that so, each with the same total order, the *rank* (see
-//! [`Record::rank`]: the record to be remembered longer is the greater):
+//! The content of a set at a given time is a function of the records that it received. It does not depend on their
+//! order or number, nor on which of them had expired or were over a quota when they arrived. Three rules ensure this.
+//! All three use the same total order, the *rank* (see [`Record::rank`]): the record that must be remembered longer is
+//! the greater one.
 //!
-//! 1. of one signer's records about one item the greatest stays;
-//! 2. of one signer's records in one quota group (the buckets of one row of the policy, large items apart from the others)
-//!    the greatest so many stay;
-//! 3. of the records of all strangers together in one quota group the greatest so many stay.
+//! 1. Of one signer's records about one item, the set keeps the greatest.
+//! 2. Of one signer's records in one quota group, the set keeps the greatest, up to the signer's quota. A quota group
+//!    is the buckets of one row of the policy, with large items apart from the others.
+//! 3. Of the records of all strangers together in one quota group, the set keeps the greatest, up to the strangers'
+//!    quota.
 //!
-//! Whatever is dropped has enough greater ones as witnesses. A witness is remembered at least as long as what it speaks
-//! against, and when it is itself dropped, then for a greater one that takes its place. So no later arrival and no
-//! passing of time ever brings the question up again. (Counting *the newest* instead would not do: a short record would
-//! displace a long one and be over before it, and the long one would be missing where it came first and be there where
-//! it came last. For an honest signer, whose records of one sort live equally long, the greatest are the newest.)
+//! For every dropped record there are enough greater records, its witnesses. A witness is remembered at least as long
+//! as the records that it displaced. If a witness is itself dropped, a greater record takes its place. So neither a
+//! later arrival nor the passing of time can reverse the decision.
 //!
-//! Strangers are those of whom nobody with authority has ever spoken. That somebody is one no more shows only when the
-//! record that says so comes; what was dropped before is not there then, and comes back from others by repair. No
-//! bounded store can do without that: one that knew nothing of roles would treat all keys alike, and whoever makes ten
-//! thousand of them would drive out everybody else. Nor is anything held of those who are denied, until that ends.
+//! Keeping *the newest* records instead would break this property. A short record would displace a long one and expire
+//! first. The long record would then be missing on nodes where it came first, and present on nodes where it came last.
+//! An honest signer gives records of one sort the same lifetime, so its greatest records are also its newest.
+//!
+//! A stranger is a signer about whom no peer with authority has made a statement. A signer stops being a stranger when
+//! such a record arrives. Its records that were dropped before then are missing at first, and come back from other
+//! nodes by repair. No bounded store can avoid this: a store without knowledge of roles would treat all keys alike, and
+//! an attacker with ten thousand keys would displace all other signers. The set also holds no records of a denied
+//! signer until the denial ends.
 
 mod index;
 mod inventory;
@@ -47,12 +52,12 @@ pub use search::Search;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Where a record stands in the set.
+/// Key of a record in the set.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
-    /// What it is about.
+    /// Item that the record is about.
     pub item: Item,
-    /// Who signed it.
+    /// Signer of the record.
     pub signer: PeerId,
 }
 
@@ -62,32 +67,32 @@ impl From<&Record> for Key {
     }
 }
 
-/// What became of a record that was not refused.
+/// Result of admitting a record that was not refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// It is new and in the set now.
+    /// The record is new and now in the set.
     New {
-        /// The record.
+        /// Record as it is in the set.
         record: Record,
-        /// Records that left for it, or because of what it says about roles.
+        /// Records that were evicted because of a quota, or because the record changed roles.
         evicted: Vec<Key>,
     },
-    /// It was there already, or a greater record of its signer is.
+    /// The set already has this record, or a greater record of the same signer about the item.
     Known,
 }
 
-/// All records that this node holds. See the module's documentation.
+/// All records that this node holds. See the module documentation.
 #[derive(Clone, Debug)]
 pub struct Set {
     policy: Policy,
     limits: Limits,
     items: Items,
-    /// The records of each signer, by rank.
+    /// Records of each signer, sorted by rank.
     signers: BTreeMap<(PeerId, Group), BTreeSet<Ranked>>,
-    /// The records of strangers, by rank.
+    /// Records of all strangers, sorted by rank.
     pools: BTreeMap<Group, BTreeSet<Ranked>>,
     authority: Authority,
-    /// While the time is not known: who had which role before.
+    /// Roles as they were when the time became unknown; `None` while the time is known.
     before_doubt: Option<Authority>,
     keys: Keys,
     inventory: Inventory,
@@ -100,7 +105,7 @@ impl Default for Set {
 }
 
 impl Set {
-    /// An empty set.
+    /// Creates an empty set.
     pub fn new(policy: Policy, limits: Limits) -> Self {
         let authority = Authority::of_roots(&policy);
         let (items, signers, pools) = (Items::default(), BTreeMap::new(), BTreeMap::new());
@@ -117,25 +122,25 @@ impl Set {
         }
     }
 
-    /// How many records it holds.
+    /// Returns the number of records in the set.
     pub fn len(&self) -> usize {
         self.inventory.len()
     }
 
-    /// Whether it holds none.
+    /// Returns whether the set has no records.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Who may say what.
+    /// Returns the policy: the rules for whose statements count.
     pub fn policy(&self) -> &Policy {
         &self.policy
     }
 
-    /// Takes in what a channel brought, if [`Set::verify`] finds nothing against it.
+    /// Admits a record that arrived on a channel, if [`Set::verify`] accepts it.
     ///
     /// # Errors
-    /// When the record is refused, with the reason; the set is unchanged then.
+    /// Returns the reason if the record is refused. The set is then unchanged.
     pub fn admit(
         &mut self,
         statement: Statement,
@@ -146,10 +151,10 @@ impl Set {
         Ok(record.map_or(Admission::Known, |record| self.insert(record, now)))
     }
 
-    /// Takes in a record whose signature was verified before, such as this node's own.
+    /// Admits a record whose signature is already verified, such as this node's own.
     ///
     /// # Errors
-    /// When it is refused for another reason than its signature; the set is unchanged then.
+    /// Returns the reason if the record is refused. The set is then unchanged.
     pub fn admit_verified(&mut self, record: Record, now: Time) -> Result<Admission, Refusal> {
         if self.is_known(record.statement(), record.signature()) {
             return Ok(Admission::Known);
@@ -158,18 +163,19 @@ impl Set {
         Ok(self.insert(record, now))
     }
 
-    /// Whether [`Set::admit_verified`] would take the record; `false` when a greater record of its signer is there.
+    /// Returns whether [`Set::admit_verified`] would add the record. Returns `false` if the set has a record of the
+    /// same signer about the item that is equal or greater.
     ///
     /// # Errors
-    /// When it would refuse it, with the reason.
+    /// Returns the reason if the record would be refused.
     pub fn would_take(&self, record: &Record, now: Time) -> Result<bool, Refusal> {
         let (statement, signature) = parts(record);
         self.check(statement, signature, now)?;
         Ok(!self.is_known(statement, signature))
     }
 
-    /// Puts back what was on this node's disk, in any order; returns where those stood that are not to be there any
-    /// more.
+    /// Restores the records from this node's disk, in any order. Returns the keys of the records that the set does not
+    /// keep, so that the caller can delete them from the disk.
     pub fn restore(&mut self, records: impl IntoIterator<Item = Record>, now: Moment) -> Vec<Key> {
         let mut dropped = Vec::new();
         for record in records {
@@ -179,7 +185,7 @@ impl Set {
                 self.put(record);
             }
         }
-        // Only now is it known who is a member.
+        // The members are known only now that all records are in the set.
         dropped.extend(self.refresh(now.time));
         dropped.extend(self.trim_all());
         dropped.extend(self.refresh(now.time));
@@ -187,8 +193,8 @@ impl Set {
         dropped
     }
 
-    /// Brings the set to a moment: forgets what is over, and looks anew at who holds which role. Returns where those
-    /// stood that left.
+    /// Advances the set to a moment: drops expired records and determines again which peer holds which role. Returns
+    /// the keys of the dropped records.
     pub fn advance(&mut self, now: Moment) -> Vec<Key> {
         let mut dropped = self.judge(now);
         let mut over = self.forget(now.settled);
@@ -203,7 +209,7 @@ impl Set {
         dropped
     }
 
-    /// The record at `key`.
+    /// Returns the record with this key.
     pub fn get(&self, key: &Key) -> Option<&Record> {
         self.held(&key.item, key.signer)
     }
@@ -217,7 +223,7 @@ impl Set {
             .is_some_and(|held| rank((statement, signature), parts(held)) != Ordering::Greater)
     }
 
-    /// Everything that can be judged without the signature.
+    /// Makes all checks that do not need the signature.
     fn check(&self, statement: &Statement, signature: &Signature, now: Time) -> Result<(), Refusal> {
         let signer = signature.signer;
         if self.policy.is_foreign(statement.kind(), statement.item(), signer) {
@@ -247,19 +253,21 @@ impl Set {
         Ok(())
     }
 
-    /// Whether a record may come from somebody without a role.
+    /// Returns whether a signer without a role may make this record.
     fn is_bounded(&self, statement: &Statement, signature: &Signature) -> bool {
         if !self.is_for_a_while(statement.validity()) {
             return false;
         }
         let (from, keep) = (statement.validity().from(), keep(statement, signature).time());
-        // What is taken back may have been about a time to come, so it may have to be kept for longer than it holds.
+        // A record that takes back an earlier one about a future time may have to be remembered for longer than it
+        // holds.
         let is_kept_briefly =
             matches!((from, keep), (Some(from), Some(keep)) if keep.since(from) <= self.limits.ahead);
         is_kept_briefly || self.limits == Limits::NONE
     }
 
-    /// Whether a validity is such as somebody without a role may give: with two ends, not too far apart.
+    /// Returns whether a signer without a role may use this validity: both ends are given and they are not too far
+    /// apart.
     fn is_for_a_while(&self, validity: &Validity) -> bool {
         let seconds = validity.seconds();
         seconds.is_some_and(|seconds| seconds <= self.limits.lifetime) || self.limits == Limits::NONE
@@ -268,7 +276,7 @@ impl Set {
     fn check_room(&self, statement: &Statement, signature: &Signature) -> Result<(), Refusal> {
         let signer = signature.signer;
         if self.held(statement.item(), signer).is_some() {
-            // It takes the place of a lesser one.
+            // The record replaces a lesser one and needs no room.
             return Ok(());
         }
         let group = self.group(statement.item());
@@ -299,10 +307,10 @@ impl Set {
         Admission::New { record, evicted }
     }
 
-    /// Puts a record in, in place of its signer's former one about the item.
+    /// Inserts a record in place of its signer's former record about the item.
     fn put(&mut self, mut record: Record) -> Record {
         self.take(&Key::from(&record));
-        // Thousands of records stand in one bucket: they share the text of its path.
+        // Thousands of records can be in one bucket: they share the text of its path.
         if let Some(neighbour) = self.items.first_from(&record.item().bucket) {
             record.share_bucket(&neighbour.bucket);
         }
@@ -333,7 +341,7 @@ impl Set {
         Some(record)
     }
 
-    /// Drops the lowest records of a signer, and of all strangers, until the quotas of a group hold.
+    /// Drops the lowest records of a signer, and of all strangers, until the quotas of a group are met.
     fn trim(&mut self, signer: PeerId, group: Group) -> Vec<Key> {
         let (quota, of_strangers) = (self.quota(signer, group), self.quota_of_strangers(group));
         let mut dropped = Vec::new();
@@ -348,7 +356,7 @@ impl Set {
         dropped
     }
 
-    /// Drops what strangers may not have, and what is beyond quotas, of everybody.
+    /// Drops the records that strangers may not have, and the records over the quotas of any signer.
     fn trim_all(&mut self) -> Vec<Key> {
         let groups: Vec<(PeerId, Group)> = self.signers.keys().copied().collect();
         let signers: BTreeSet<PeerId> = groups.iter().map(|(signer, _)| *signer).collect();
@@ -360,8 +368,8 @@ impl Set {
         dropped
     }
 
-    /// Drops what no stranger could say now, because it ends too far ahead: it was taken while this node's clock, or its
-    /// speaker's, was far ahead. It would stand above everything else until then.
+    /// Drops the strangers' records that would now be refused because they end too far in the future. Such a record was
+    /// admitted while the clock of this node or of the signer was far ahead. It would outrank all others until it ends.
     fn forget_far_ahead(&mut self, now: Time) -> Vec<Key> {
         let most = End::at(now.plus(self.limits.ahead));
         let is_far = |ranked: &&Ranked| ranked.0.keep() > most;
@@ -375,7 +383,7 @@ impl Set {
         far
     }
 
-    /// Drops what need not be remembered any more.
+    /// Drops the records that need not be remembered any more.
     fn forget(&mut self, now: Time) -> Vec<Key> {
         let is_over = |ranked: &&Ranked| ranked.0.keep().is_over(now);
         let all = |records: &BTreeSet<Ranked>| -> Vec<Key> {
@@ -397,7 +405,7 @@ fn parts(record: &Record) -> (&Statement, &Signature) {
     (record.statement(), record.signature())
 }
 
-/// The lowest of more than `room` records.
+/// Returns the key of the lowest record if there are more than `room` records.
 fn lowest_beyond(records: Option<&BTreeSet<Ranked>>, room: usize) -> Option<Key> {
     let records = records.filter(|records| records.len() > room)?;
     records.first().map(|lowest| Key::from(&lowest.0))

@@ -8,55 +8,56 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
 use std::fmt;
 
-/// The largest sequence number: exact in every JSON reader (RFC 8259, section 6).
+/// Largest sequence number: exact in every JSON reader (RFC 8259, section 6).
 pub const MAX_SEQUENCE: u64 = (1 << 53) - 1;
-/// Keeps a signature made for records from meaning anything elsewhere, and the other way round.
+/// Domain tag of record signatures. It prevents a signature from being valid for another purpose, in both directions.
 const DOMAIN: &[u8] = b"dt-swarm record v1\0";
-/// The same for signatures that say for how long they have to be kept.
+/// Domain tag of signatures that include until when the record must be remembered.
 const DOMAIN_KEPT: &[u8] = b"dt-swarm kept record v1\0";
-/// The same for signatures of a swarm that has an ID.
+/// Domain tag of signatures in a swarm that has an ID.
 const DOMAIN_BOUND: &[u8] = b"dt-swarm bound record v1\0";
 
-/// A signer's signature under a payload.
+/// A signer's signature of a payload.
 ///
-/// `sequence` orders the records of one signer: it grows with each, across restarts and whatever the clock does, and is
-/// never read as a time.
+/// `sequence` orders the records of one signer. It grows with each record, across restarts and whatever the clock does.
+/// It is never interpreted as a time.
 ///
-/// `keep` is for records that replace a longer one: until it the record has to be remembered, although its validity may be
-/// over, or what it replaced would come back through a peer that was away. Its signer knows its earlier records best.
+/// `keep` is for records that replace one with a later end. The record must be remembered until then, even if its own
+/// validity is over. Otherwise the replaced record would come back through a peer that was away. The signer sets
+/// `keep`, because it knows its earlier records best.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Signature {
-    /// Who signs.
+    /// Peer that signed the payload.
     pub signer: PeerId,
-    /// Number of the record among those of this signer, from 1 on.
+    /// Sequence number of the record among the signer's records, from 1.
     pub sequence: u64,
-    /// Until when to remember the record at least; the default, long past, leaves it at the validity's end.
+    /// Time until which the record must be remembered. The default, long past, leaves only the end of the validity.
     pub keep: End,
-    /// The Ed25519 signature.
+    /// The 64 bytes of the Ed25519 signature.
     pub bytes: [u8; 64],
 }
 
-/// Why a signature is not one.
+/// Reason why a signature is malformed or not valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
-    /// The signer is no peer with a key inside its ID.
+    /// The signer is not the ID of a peer with an Ed25519 key.
     #[error("signer: {0}")]
     Signer(#[from] PeerIdError),
-    /// Not 64 bytes in base64url without padding.
+    /// The signature is not 64 bytes in base64url without padding.
     #[error("a signature is 64 bytes in base64url without padding")]
     Encoding,
-    /// Zero, or not exact in JSON.
-    #[error("a sequence number is from 1 to {MAX_SEQUENCE}")]
+    /// The sequence number is zero, or not exact in JSON.
+    #[error("a sequence number must be from 1 to {MAX_SEQUENCE}")]
     Sequence,
-    /// A time that no clock will show.
-    #[error("keep is a time from 1 to {MAX_TIME} s, or null for ever")]
+    /// The `keep` is zero, or later than [`MAX_TIME`].
+    #[error("keep must be a time from 1 to {MAX_TIME} s, or null for never")]
     Keep,
-    /// The signer never signed this.
+    /// The signer did not sign this payload.
     #[error("the signature does not fit the payload")]
     Forged,
 }
 
-/// The JSON shape in an envelope's `signatures`.
+/// JSON form in the `signatures` of an envelope.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Text<'a> {
@@ -69,7 +70,7 @@ struct Text<'a> {
     signature: Cow<'a, str>,
 }
 
-/// Tells a null from a key that is not there.
+/// Deserializes a present value, so that null differs from a missing key.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Time>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
@@ -78,7 +79,7 @@ impl TryFrom<Text<'_>> for Signature {
     type Error = SignatureError;
     fn try_from(text: Text<'_>) -> Result<Self, SignatureError> {
         let mut bytes = [0; 64];
-        // 64 bytes are 86 characters; anything else is not decoded at all.
+        // 64 bytes are 86 characters; a text of any other length is not decoded.
         let decoded = match text.signature.len() {
             86 => URL_SAFE_NO_PAD.decode_slice(&*text.signature, &mut bytes),
             _ => return Err(SignatureError::Encoding),
@@ -98,7 +99,7 @@ impl TryFrom<Text<'_>> for Signature {
     }
 }
 
-// Not `try_from` and `into` of serde, which would copy each text.
+// Not `try_from` and `into` of serde, because these would copy each text.
 impl<'de> Deserialize<'de> for Signature {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Text::deserialize(deserializer)?.try_into().map_err(serde::de::Error::custom)
@@ -118,22 +119,22 @@ impl Serialize for Signature {
 }
 
 impl Signature {
-    /// Whether the signer signed `payload` with this sequence number. Strict verification: keys of small order and
-    /// other oddities on which implementations differ are refused, so that all nodes judge alike.
+    /// Verifies that the signer signed `payload` with this sequence number. The verification is strict: it refuses keys
+    /// of small order and other cases in which implementations differ, so that all nodes judge alike.
     ///
     /// # Errors
-    /// [`SignatureError::Forged`] when not.
+    /// Returns [`SignatureError::Forged`] if the signature is not valid.
     pub fn verify(&self, payload: &str) -> Result<(), SignatureError> {
         self.verify_in(None, payload)
     }
 
-    /// As [`Self::verify`], for a statement that is signed together with the ID of a swarm.
+    /// Verifies like [`Self::verify`], for a statement that is signed together with the ID of a swarm.
     pub(crate) fn verify_in(&self, swarm: Option<SwarmId>, payload: &str) -> Result<(), SignatureError> {
         let key = self.signer.verifying_key().ok_or(SignatureError::Forged)?;
         self.verify_with(&key, swarm, payload)
     }
 
-    /// The same with the signer's key at hand.
+    /// Verifies like [`Self::verify_in`], with the signer's decoded key.
     pub(crate) fn verify_with(
         &self,
         key: &VerifyingKey,
@@ -152,9 +153,12 @@ impl fmt::Debug for Signature {
     }
 }
 
-/// The bytes that are signed: domain, sequence, the end of keeping if there is one (8 bytes each, big-endian; all bits
-/// set: never), payload. In a swarm with an ID: domain, ID (16 bytes), sequence, the end of keeping or zero, payload. Each
-/// domain has its own layout, and each part but the last a fixed length, so no two meanings share their bytes.
+/// Returns the bytes that are signed. Without a swarm ID they are the domain, the sequence number, `keep` if it is set,
+/// and the payload. With a swarm ID they are the domain, the ID (16 bytes), the sequence number, `keep` or zero, and
+/// the payload. Sequence number and `keep` have 8 bytes each, big-endian; in `keep`, all bits set means never.
+///
+/// Each domain has a layout of its own, and all parts but the last have a fixed length. So no two meanings have the
+/// same bytes.
 fn message(swarm: Option<SwarmId>, sequence: u64, keep: End, payload: &str) -> Vec<u8> {
     let sequence = sequence.to_be_bytes();
     if let Some(swarm) = swarm {
@@ -168,31 +172,31 @@ fn message(swarm: Option<SwarmId>, sequence: u64, keep: End, payload: &str) -> V
     [DOMAIN_KEPT, &sequence, &keep.to_bytes(), payload.as_bytes()].concat()
 }
 
-/// A key that signs records; the same key is the node's IPFS identity.
+/// A key pair that signs records. The same key is the node's IPFS identity.
 pub struct Keypair(SigningKey);
 
 impl Keypair {
-    /// The pair that grows from 32 secret random bytes, given by the caller.
+    /// Creates the key pair from 32 secret random bytes, given by the caller.
     pub fn from_seed(seed: [u8; 32]) -> Self {
         Self(SigningKey::from_bytes(&seed))
     }
 
-    /// The secret bytes from which it grew.
+    /// Returns the secret bytes from which the key pair was created.
     pub fn seed(&self) -> [u8; 32] {
         self.0.to_bytes()
     }
 
-    /// Whose key it is.
+    /// Returns the ID of the peer that owns the key.
     pub fn peer_id(&self) -> PeerId {
         PeerId::from_public_key(self.0.verifying_key().to_bytes())
     }
 
-    /// Signs `payload` as this signer's record number `sequence`, to be kept at least until `keep`.
+    /// Signs `payload` as this signer's record number `sequence`, to be remembered at least until `keep`.
     pub fn sign(&self, sequence: u64, keep: End, payload: &str) -> Signature {
         self.sign_in(None, sequence, keep, payload)
     }
 
-    /// As [`Self::sign`], together with the ID of a swarm.
+    /// Signs like [`Self::sign`], together with the ID of a swarm.
     pub(crate) fn sign_in(
         &self,
         swarm: Option<SwarmId>,
@@ -206,7 +210,7 @@ impl Keypair {
 }
 
 impl fmt::Debug for Keypair {
-    /// Shows whose it is, never the secret.
+    /// Shows the peer ID, and never the secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Keypair({})", self.peer_id())
     }
@@ -217,7 +221,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn vouches_for_one_payload_one_sequence_and_one_signer() {
+    fn a_signature_is_valid_for_one_payload_one_sequence_number_and_one_signer() {
         let key = Keypair::from_seed([1; 32]);
         let signature = key.sign(5, End::default(), "hello");
         assert_eq!(signature.verify("hello"), Ok(()));
@@ -228,14 +232,14 @@ mod tests {
     }
 
     #[test]
-    fn for_how_long_to_keep_it_is_signed_too() {
+    fn the_end_of_remembering_is_signed_too() {
         let key = Keypair::from_seed([1; 32]);
         let ends = [End::default(), End::at(Time(7)), End::at(Time(8)), End::NEVER];
         for (signed, told) in ends.iter().flat_map(|signed| ends.iter().map(move |told| (*signed, *told))) {
             let signature = Signature { keep: told, ..key.sign(5, signed, "hello") };
             assert_eq!(signature.verify("hello").is_ok(), signed == told);
         }
-        // A payload that begins like the other layout does not make one of the other.
+        // A payload that begins like the other layout is not valid in the other domain.
         let kept = key.sign(5, End::at(Time(7)), "hello");
         let moved = Signature { keep: End::default(), ..kept };
         let beginning = String::from_utf8([&End::at(Time(7)).to_bytes(), &b"hello"[..]].concat()).unwrap();
@@ -243,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_of_one_swarm_means_nothing_in_another_nor_in_the_open_one() {
+    fn a_signature_of_one_swarm_is_not_valid_in_another_or_in_the_open_swarm() {
         let key = Keypair::from_seed([1; 32]);
         let swarms = [None, Some([1; 16]), Some([2; 16])].map(|id| id.map(SwarmId::from_bytes));
         let ends = [End::default(), End::at(Time(7)), End::NEVER];
@@ -257,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_open_swarm_signs_stays_byte_for_byte_as_it_was() {
+    fn the_signed_bytes_of_the_open_swarm_never_change() {
         let expected = b"dt-swarm record v1\0\0\0\0\0\0\0\0\x05hello";
         assert_eq!(message(None, 5, End::default(), "hello"), expected);
         let expected = b"dt-swarm kept record v1\0\0\0\0\0\0\0\0\x05\0\0\0\0\0\0\0\x07hello";
@@ -265,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_signature_of_the_payload_means_nothing() {
+    fn a_signature_of_the_bare_payload_is_not_valid() {
         let key = SigningKey::from_bytes(&[1; 32]);
         let bytes = key.sign(b"hello").to_bytes();
         let signer = Keypair::from_seed([1; 32]).peer_id();
@@ -274,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_back_its_json_and_refuses_the_rest() {
+    fn the_json_of_a_signature_reads_back_and_other_json_is_refused() {
         let key = Keypair::from_seed([1; 32]);
         for (keep, shown) in [
             (End::default(), None),

@@ -1,13 +1,13 @@
-//! What a record says, before anybody signs it: the payload's text and its parsed form.
+//! Statements: the content of a record before it is signed, as the text of the payload and in parsed form.
 
 use crate::{BucketPath, Data, Digest, Item, MAX_TIME, Validity};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
-/// The most bytes of a payload. An item's data of 1024 bytes fits even when a third of it needs escaping.
+/// Maximum size, in bytes, of a payload. An item's data of 1024 bytes fits even if a third of it needs escaping.
 pub const MAX_PAYLOAD_BYTES: usize = 4096;
 
-/// Whether the item is to be in its bucket.
+/// Kind of a statement: whether the item is in its bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
@@ -17,37 +17,37 @@ pub enum Kind {
     Dismiss,
 }
 
-/// A `propose` or `dismiss` payload. Its very bytes are what is hashed, signed, stored and sent.
+/// A `propose` or `dismiss` payload. The exact bytes of the payload are hashed, signed, stored and sent.
 ///
-/// Nearly all payloads are written just as [`Statement::new`] would write them. Of these only the meaning is kept, and
-/// the bytes are made from it when they are wanted; of others both.
-// In the order of C, so that what is asked of a record for every query lies together at its beginning: of a large set
-// each stretch of memory that has to be fetched costs more than all the rest.
+/// Nearly all payloads are written exactly as [`Statement::new`] writes them. For these, only the parsed form is kept
+/// and the bytes are made again on demand. For all others, both are kept.
+// The layout is that of C, so that the fields that every query reads lie together at the beginning. In a large set, the
+// memory accesses cost more than all other work.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(C)]
 pub struct Statement {
     kind: Kind,
     validity: Validity,
     item: Item,
-    /// The payload, when it is written in another way than ours.
+    /// The payload, if it is written differently from [`Statement::new`].
     foreign: Option<Box<str>>,
 }
 
-/// Why a payload is no statement.
+/// Reason why a payload is not a statement.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StatementError {
-    /// Over the bound; looked at no further.
+    /// The payload is over the size limit and was not parsed.
     #[error("a payload has at most {MAX_PAYLOAD_BYTES} bytes, not {0}")]
     Length(usize),
-    /// Not the JSON shape of a `propose` or `dismiss`, or a part of it is out of its bounds.
+    /// The payload is not the JSON of a `propose` or `dismiss`, or a part of it is out of bounds.
     #[error("not a propose or dismiss message: {0}")]
     Shape(String),
-    /// A time that no clock will show.
-    #[error("a time beyond {MAX_TIME} s")]
+    /// A time in the validity is later than [`MAX_TIME`].
+    #[error("a time of the validity is later than {MAX_TIME} s, the latest one allowed")]
     Time,
 }
 
-/// The JSON shape (IPSD).
+/// JSON form of a payload, as defined by IPSD.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Shape {
@@ -57,7 +57,7 @@ struct Shape {
     validity: Validity,
 }
 
-/// The same for writing; the order of the fields is the order in which we write them.
+/// JSON form for writing. The order of the fields is the order in which they are written.
 #[derive(Serialize)]
 struct Written<'a> {
     mtype: Kind,
@@ -67,10 +67,10 @@ struct Written<'a> {
 }
 
 impl Statement {
-    /// Reads a payload.
+    /// Parses a payload.
     ///
     /// # Errors
-    /// When it is too long, not of the shape, or a part is out of its bounds.
+    /// Returns an error if the payload is too long, is not of the right form, or has a part that is out of bounds.
     pub fn parse(payload: &str) -> Result<Self, StatementError> {
         if payload.len() > MAX_PAYLOAD_BYTES {
             return Err(StatementError::Length(payload.len()));
@@ -86,10 +86,11 @@ impl Statement {
         Ok(read)
     }
 
-    /// Writes a payload.
+    /// Creates a statement.
     ///
     /// # Errors
-    /// When its text would be too long, which only data full of control characters can make it, or a time too late.
+    /// Returns an error if a time is too late, or if the payload would be too long. Only data full of control
+    /// characters can make it too long.
     pub fn new(kind: Kind, item: Item, validity: Validity) -> Result<Self, StatementError> {
         let new = Self { kind, item, validity, foreign: None };
         new.check_times()?;
@@ -112,7 +113,7 @@ impl Statement {
         serde_json::to_string(&written).expect("a statement has a JSON form")
     }
 
-    /// The text that is hashed, signed, stored and sent.
+    /// Returns the text that is hashed, signed, stored and sent.
     pub fn payload(&self) -> Cow<'_, str> {
         match &self.foreign {
             Some(payload) => Cow::Borrowed(payload),
@@ -120,29 +121,29 @@ impl Statement {
         }
     }
 
-    /// SHA-256 of the payload.
+    /// Returns the SHA-256 of the payload.
     pub fn digest(&self) -> Digest {
         Digest::of(self.payload().as_bytes())
     }
 
-    /// Lets its bucket's path lie in the same memory as `bucket`, if that is its bucket.
+    /// Lets the path of the statement's bucket share the memory of `bucket`, if both are equal.
     pub(crate) fn share_bucket(&mut self, bucket: &BucketPath) {
         if self.item.bucket == *bucket {
             self.item.bucket = bucket.clone();
         }
     }
 
-    /// Whether it proposes or dismisses.
+    /// Returns whether the statement proposes or dismisses its item.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// What it is about.
+    /// Returns the item that the statement is about.
     pub fn item(&self) -> &Item {
         &self.item
     }
 
-    /// When it holds.
+    /// Returns the time during which the statement holds.
     pub fn validity(&self) -> &Validity {
         &self.validity
     }
@@ -157,14 +158,14 @@ mod tests {
     const EXAMPLE: &str = r#"{"mtype":"propose","bucket":["share","files"],"data":"QmHash","validity":[1511000000,1511600000]}"#;
 
     #[test]
-    fn a_payload_keeps_its_very_bytes() {
+    fn a_payload_keeps_its_exact_bytes() {
         let spaced = EXAMPLE.replace(':', " : ");
         assert_eq!(Statement::parse(&spaced).unwrap().payload(), spaced);
         assert_ne!(Statement::parse(&spaced).unwrap().digest(), Statement::parse(EXAMPLE).unwrap().digest());
     }
 
     #[test]
-    fn what_it_writes_is_the_documented_shape() {
+    fn a_new_statement_has_the_documented_form() {
         let read = Statement::parse(EXAMPLE).unwrap();
         let written = Statement::new(read.kind(), read.item().clone(), *read.validity()).unwrap();
         assert_eq!(written.payload(), EXAMPLE);

@@ -8,13 +8,13 @@ use crate::{Item, Kind, Moment, PeerId, Room, Set, Statement, StatementError, Ti
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Statements(Vec<Entry>);
 
-/// One of several statements.
+/// One statement of the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Entry {
     kind: Kind,
     item: Item,
     validity: Validity,
-    /// Whether it is stated even if the set has the same by the same signer already.
+    /// Whether the statement is made even if the set already has the same statement of the same signer.
     is_insistent: bool,
 }
 
@@ -24,43 +24,44 @@ impl Statements {
         Self::default()
     }
 
-    /// Returns whether there are none.
+    /// Returns whether the list is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Goes through the kinds and items of the statements.
+    /// Returns the kinds and items of the statements.
     pub fn iter(&self) -> impl Iterator<Item = (Kind, &Item)> {
         self.0.iter().map(|entry| (entry.kind, &entry.item))
     }
 
-    /// Adds all of `others`, after these.
+    /// Adds all statements of `others` at the end.
     pub fn append(&mut self, others: Self) {
         self.0.extend(others.0);
     }
 
-    /// Adds that `item` is in its bucket during `validity`.
+    /// Adds the statement that `item` is in its bucket during `validity`.
     pub fn propose(&mut self, item: Item, validity: Validity) -> &mut Self {
         self.0.push(Entry { kind: Kind::Propose, item, validity, is_insistent: false });
         self
     }
 
-    /// As [`Self::propose`], even if the set has the same by the same signer already. For a signer that knows that another
-    /// host uses its key, and paces itself.
+    /// Adds a proposal like [`Self::propose`], even if the set already has the same statement of the same signer. For a
+    /// signer that knows that another host uses its key, and that limits its own rate.
     pub fn insist(&mut self, item: Item, validity: Validity) -> &mut Self {
         self.0.push(Entry { kind: Kind::Propose, item, validity, is_insistent: true });
         self
     }
 
-    /// Adds that `item` is not in its bucket during `validity`.
+    /// Adds the statement that `item` is not in its bucket during `validity`.
     pub fn dismiss(&mut self, item: Item, validity: Validity) -> &mut Self {
         self.0.push(Entry { kind: Kind::Dismiss, item, validity, is_insistent: false });
         self
     }
 
-    /// Leaves out what is not worth a record of `signer` at `now`: what would not count, what repeats an unchanged word too
-    /// early, and what finds no room. What holds at `now` is made to hold by the clocks of the neighbours as well. Everything
-    /// that services state goes through here. Returns the number of statements that found no room.
+    /// Leaves out the statements that are not worth a record of `signer` at `now`: those that would not count, those
+    /// that repeat an unchanged statement too early, and those for which there is no room. Statements that hold at
+    /// `now` are made to hold by the clocks of the neighbours as well. All statements of services pass through this
+    /// function. Returns the number of statements for which there was no room.
     pub fn keep_worthwhile(&mut self, set: &Set, signer: PeerId, now: Moment) -> usize {
         self.keep_allowed(set, signer, now.time);
         self.reach(now);
@@ -68,19 +69,20 @@ impl Statements {
         self.fit(set, signer, now.time)
     }
 
-    /// Leaves out those that would not count, were `signer` to make them at `now`.
+    /// Leaves out the statements that would not count if `signer` made them at `now`.
     pub fn keep_allowed(&mut self, set: &Set, signer: PeerId, now: Time) {
         self.0.retain(|entry| set.may(entry.kind, &entry.item, signer, now).is_ok());
     }
 
-    /// Makes those that hold at `now` hold by the clocks of the neighbours as well: see [`Validity::reaching`].
+    /// Makes the statements that hold at `now` hold by the clocks of the neighbours as well: see
+    /// [`Validity::reaching`].
     pub fn reach(&mut self, now: Moment) {
         for entry in self.0.iter_mut().filter(|entry| entry.validity.contains(now.time)) {
             entry.validity = entry.validity.reaching(now);
         }
     }
 
-    /// Leaves out those about new items for which `signer` has no more room at `now`, and returns their number.
+    /// Leaves out the statements about new items for which `signer` has no room at `now`, and returns their number.
     pub fn fit(&mut self, set: &Set, signer: PeerId, now: Time) -> usize {
         let before = self.0.len();
         let mut room = Room::new(set, signer, now);
@@ -88,15 +90,15 @@ impl Statements {
         before - self.0.len()
     }
 
-    /// Returns the items that they are about.
+    /// Returns the items that the statements are about.
     pub fn items(&self) -> impl Iterator<Item = &Item> {
         self.0.iter().map(|entry| &entry.item)
     }
 
-    /// Returns them as they are signed.
+    /// Returns the statements in the form in which they are signed.
     ///
     /// # Errors
-    /// When one of them is longer than a statement may be.
+    /// Returns an error if a statement is longer than allowed.
     pub fn into_signable(self) -> Result<Vec<Statement>, StatementError> {
         let signable = |entry: Entry| Statement::new(entry.kind, entry.item, entry.validity);
         self.0.into_iter().map(signable).collect()
@@ -123,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_finds_no_room_beside_the_signers_earlier_records_is_left_out() {
+    fn statements_without_room_beside_the_signers_earlier_records_are_left_out() {
         let key = Keypair::from_seed([1; 32]);
         let mut set = Set::new(Policy::default(), Limits { stranger: 3, ..Limits::default() });
         let earlier = Statement::new(Kind::Propose, item("a"), Validity::starting(NOW, 50)).unwrap();
@@ -134,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_would_have_to_say_is_left_out() {
+    fn a_statement_that_needs_a_role_is_left_out_without_the_role() {
         let me = Keypair::from_seed([1; 32]).peer_id();
         let mut statements = proposals(&["a"]);
         let role = Item { bucket: buckets::ADMIN.path(), data: me.into() };

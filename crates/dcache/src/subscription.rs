@@ -1,34 +1,34 @@
-//! Hearing what changes in the buckets of a pattern: what appears in them, what goes, and who else says so.
+//! Subscriptions: changes in the buckets of a pattern, that is, items that appear or go, and changes of their signers.
 
 use crate::{Item, Pattern, PeerId, Set, Time};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Something that changed.
+/// A change of an item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// The item is in its bucket now.
+    /// The item is now in its bucket.
     Appeared {
-        /// Which.
+        /// Item that appeared.
         item: Item,
-        /// Who says so.
+        /// Signers of its accepted proposals.
         signers: BTreeSet<PeerId>,
     },
-    /// It still is, but others say so than before.
+    /// The item is still in its bucket, but the signers of its accepted proposals have changed.
     Signers {
-        /// Which.
+        /// Item whose signers changed.
         item: Item,
-        /// Who says so now.
+        /// Signers of its accepted proposals now.
         signers: BTreeSet<PeerId>,
     },
-    /// It is not in its bucket any more.
+    /// The item is not in its bucket any more.
     Gone {
-        /// Which.
+        /// Item that is gone.
         item: Item,
     },
 }
 
-/// What a listener was told last. Whoever has a set asks for the changes whenever it may have changed, and at
-/// [`Subscription::next`]; the first time everything has appeared.
+/// The state that a listener was last told. The owner of the set asks for the changes whenever the set may have
+/// changed, and at [`Subscription::next`]. The first time, all items have appeared.
 #[derive(Clone, Debug)]
 pub struct Subscription {
     pattern: Pattern,
@@ -36,17 +36,17 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// To the items in buckets that match.
+    /// Subscribes to the items in matching buckets.
     pub fn new(pattern: Pattern) -> Self {
         Self { pattern, shown: BTreeMap::new() }
     }
 
-    /// Which buckets it is about.
+    /// Returns the pattern of the buckets.
     pub fn pattern(&self) -> &Pattern {
         &self.pattern
     }
 
-    /// What is different from the last time, in the order of the items.
+    /// Returns the changes since the last call, in the order of the items.
     pub fn changes(&mut self, set: &Set, now: Time) -> Vec<Change> {
         let mut before = std::mem::take(&mut self.shown);
         let mut changes = BTreeMap::new();
@@ -65,7 +65,7 @@ impl Subscription {
         changes.into_values().collect()
     }
 
-    /// When something will change by itself, because a record begins or ceases to hold.
+    /// Returns when items may change without a new record, because a record begins or ceases to hold.
     pub fn next(&self, set: &Set, now: Time) -> Option<Time> {
         set.next_edge(std::slice::from_ref(&self.pattern), now)
     }
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_what_appears_and_goes_by_records_and_by_time() {
+    fn changes_are_reported_whether_records_or_the_time_cause_them() {
         let mut set = Set::default();
         let mut all = Subscription::new(Pattern::new("/share/*").unwrap());
         say(&mut set, 1, 1, Kind::Propose, "a", 0, 100);

@@ -1,17 +1,17 @@
-//! The swarm file: the text that is passed around to make a swarm. Whoever has the same file has the same roots and the
-//! same policy.
+//! The swarm file: the text whose copies define a swarm. All nodes with the same file have the same roots and the same
+//! policy.
 //!
 //! ```toml
 //! name = "class of 2027"
 //! id = "5f0c…"                   # 32 hexadecimal digits: signatures are bound to it, so it stays when the roots change
-//! bound_from = 1800000000        # only where the id came later: what begins to hold before is signed without it
-//! roots = ["12D3KooW…"]          # who says who is admin
-//! root_threshold = 1             # how many of them it takes
-//! bootstrap = ["/ip4/…"]         # where to find somebody, outside the local network
-//! key = "…"                      # if there is one, only those who have it read and speak in the swarm: the file is a secret
+//! bound_from = 1800000000        # only if the id came later: statements that begin to hold before are signed without it
+//! roots = ["12D3KooW…"]          # the peers that name the admins
+//! root_threshold = 1             # number of roots that must agree to make an admin
+//! bootstrap = ["/ip4/…"]         # addresses of peers outside the local network
+//! key = "…"                      # optional: only nodes with the key can read and speak; makes the file a secret
 //!
-//! [[rule]]                       # over the rules of IPSD; the first that fits counts
-//! bucket = "share/verified"      # and all buckets below
+//! [[rule]]                       # takes precedence over the rules of IPSD; the first matching rule applies
+//! bucket = "share/verified"      # this bucket and all buckets below it
 //! propose = "trusted"            # anybody, owner, subject, peer, trusted, admin, root, nobody
 //! propose_threshold = 2
 //! dismiss = "admin"
@@ -27,18 +27,18 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::num::NonZeroU8;
 
-/// The most bytes of a swarm file.
+/// Maximum size, in bytes, of a swarm file.
 pub const MAX_SWARM_FILE_BYTES: usize = 64 * 1024;
-/// The most bytes of a swarm's name.
+/// Maximum size, in bytes, of a swarm's name.
 const MAX_NAME: usize = 64;
-/// The most roots.
+/// Maximum number of roots.
 const MAX_ROOTS: usize = 16;
-/// The most addresses, and the most bytes of one.
+/// Maximum number of addresses, and maximum size, in bytes, of one address.
 const MAX_BOOTSTRAP: (usize, usize) = (32, 256);
-/// The most rules.
+/// Maximum number of rules.
 const MAX_RULES: usize = 64;
 
-/// A swarm: its name, who is root in it, where to find it, and its own rules.
+/// A swarm: its name, its roots, the addresses of peers in it, and its own rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SwarmFile {
     name: String,
@@ -50,51 +50,51 @@ pub struct SwarmFile {
     rules: Vec<Rule>,
 }
 
-/// Why a text is no swarm file.
+/// Reason why a text is not a swarm file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SwarmFileError {
-    /// Over the bound; not looked at.
+    /// The text is over the size limit and was not parsed.
     #[error("a swarm file has at most {MAX_SWARM_FILE_BYTES} bytes, not {0}")]
     Length(usize),
-    /// No TOML, or keys that are missing or unknown.
+    /// The text is not TOML, or keys are missing or unknown.
     #[error("{0}")]
     Shape(String),
-    /// A name that cannot be shown.
+    /// The name is empty, too long, or has control characters.
     #[error("a swarm's name has 1 to {MAX_NAME} bytes and no control characters")]
     Name,
-    /// Nobody, or too many, to begin with.
+    /// The swarm has no roots, or too many.
     #[error("a swarm has 1 to {MAX_ROOTS} roots, not {0}")]
     Roots(usize),
-    /// A root that cannot sign.
+    /// A root is not the ID of a peer that can sign.
     #[error("root {0:?}: {1}")]
     Root(String, #[source] PeerIdError),
-    /// More roots asked for than there are.
+    /// The threshold is higher than the number of roots.
     #[error("root_threshold is {0}, but there are {1} roots")]
     Threshold(u8, usize),
-    /// Too many addresses, or one that is too long.
+    /// There are too many addresses, or one is too long.
     #[error("bootstrap has at most {} addresses of at most {} bytes", MAX_BOOTSTRAP.0, MAX_BOOTSTRAP.1)]
     Bootstrap,
-    /// An ID that is none.
+    /// The ID is malformed.
     #[error("id: {0}")]
     Id(#[from] SwarmIdError),
-    /// A time from which on signatures are bound to nothing.
-    #[error("bound_from stands beside an id")]
+    /// A `bound_from` is given, but no ID.
+    #[error("bound_from requires an id")]
     Unbound,
-    /// A key that is none. It is not shown: it may be a secret with a mistake in it.
+    /// The key is malformed. The error does not show it: it may be a secret with a typing mistake.
     #[error("key: {0}")]
     Key(#[from] KeyError),
-    /// Too many rules.
+    /// There are too many rules.
     #[error("a swarm has at most {MAX_RULES} rules, not {0}")]
     Rules(usize),
-    /// A rule about what is no bucket.
+    /// The bucket of a rule is malformed.
     #[error("rule for {0:?}: {1}")]
     Bucket(String, #[source] BucketError),
-    /// A rule that names nobody that we know.
+    /// A rule names unknown signers.
     #[error(
         "rule for {0:?}: {1:?} is not one of anybody, owner, subject, peer, trusted, admin, root, nobody"
     )]
     Who(String, String),
-    /// A rule by which a role could give itself away, or by which somebody could speak for another.
+    /// A rule would let the holders of a role give it away, or let a peer speak for another.
     #[error("rule for {0:?}: {1}")]
     Unsafe(String, &'static str),
 }
@@ -135,20 +135,20 @@ fn one() -> NonZeroU8 {
 }
 
 impl SwarmFile {
-    /// A swarm with these roots, each of whom may make an admin, and the rules of IPSD.
+    /// Creates a swarm with these roots and the rules of IPSD. Each root alone can make an admin.
     ///
     /// # Errors
-    /// When the name or the number of roots is out of bounds.
+    /// Returns an error if the name or the number of roots is out of bounds.
     pub fn new(name: &str, roots: BTreeSet<PeerId>) -> Result<Self, SwarmFileError> {
         let (name, root_threshold, binding) = (name.to_owned(), NonZeroU8::MIN, None);
         Self { name, binding, roots, root_threshold, bootstrap: Vec::new(), key: None, rules: Vec::new() }
             .checked()
     }
 
-    /// Reads the text of a swarm file.
+    /// Parses the text of a swarm file.
     ///
     /// # Errors
-    /// When it is none, or a part of it is out of bounds.
+    /// Returns an error if the text is not a swarm file, or a part of it is out of bounds.
     pub fn parse(text: &str) -> Result<Self, SwarmFileError> {
         if text.len() > MAX_SWARM_FILE_BYTES {
             return Err(SwarmFileError::Length(text.len()));
@@ -170,21 +170,21 @@ impl SwarmFile {
         Self { name, binding, roots, root_threshold, bootstrap, key, rules }.checked()
     }
 
-    /// The same swarm with signatures bound to this ID.
+    /// Returns the same swarm with signatures bound to this ID.
     #[must_use]
     pub fn with_binding(self, binding: Binding) -> Self {
         Self { binding: Some(binding), ..self }
     }
 
-    /// The same swarm with these roots.
+    /// Returns the same swarm with these roots.
     ///
     /// # Errors
-    /// When their number is out of bounds.
+    /// Returns an error if the number of roots is out of bounds.
     pub fn with_roots(self, roots: BTreeSet<PeerId>) -> Result<Self, SwarmFileError> {
         Self { roots, ..self }.checked()
     }
 
-    /// The same swarm for those alone who have this key.
+    /// Returns the same swarm, restricted to nodes that have this key.
     #[must_use]
     pub fn with_key(self, key: SwarmKey) -> Self {
         Self { key: Some(key), ..self }
@@ -211,32 +211,32 @@ impl SwarmFile {
         Ok(self)
     }
 
-    /// What people call the swarm.
+    /// Returns the name of the swarm, for people.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What signatures are bound to; `None` in a file that was made before there were IDs.
+    /// Returns the binding of signatures, or `None` for a file that was made before the introduction of IDs.
     pub fn binding(&self) -> Option<Binding> {
         self.binding
     }
 
-    /// Where to find somebody.
+    /// Returns the addresses of peers outside the local network.
     pub fn bootstrap(&self) -> &[String] {
         &self.bootstrap
     }
 
-    /// What keeps others out; `None` when everybody may listen and speak.
+    /// Returns the key of the swarm, or `None` if everybody may listen and speak.
     pub fn key(&self) -> Option<&SwarmKey> {
         self.key.as_ref()
     }
 
-    /// Who may say what in it.
+    /// Returns the policy of the swarm.
     pub fn policy(&self) -> Policy {
         Policy::new(self.roots.clone(), self.rules.clone(), self.root_threshold).bound(self.binding)
     }
 
-    /// The text of the file.
+    /// Returns the text of the file.
     #[expect(clippy::expect_used, reason = "a struct of texts, numbers and lists has a TOML form")]
     pub fn to_toml(&self) -> String {
         let file = File {
@@ -253,7 +253,7 @@ impl SwarmFile {
     }
 }
 
-/// What is wrong, with the lines where it is; where there may be a key, with their number alone.
+/// Returns the error with the lines in which it is. If the text may contain a key, gives only the number of the line.
 fn wrong_shape(text: &str, error: &toml::de::Error) -> SwarmFileError {
     if !text.contains("key") {
         return SwarmFileError::Shape(error.to_string());
@@ -302,19 +302,20 @@ fn is_fixed(first: &str) -> bool {
     [buckets::PEER.family(), buckets::PRIVATE.family()].iter().any(|family| family.tree().as_str() == first)
 }
 
-/// A role's bucket is for stronger roles only, and `peer` and `pri` stay what they are to everybody who reads them.
+/// Checks that only stronger roles give a role, and that the rules for `peer` and `pri` are unchanged, because every
+/// reader relies on them.
 fn check_rule(rule: &Rule) -> Result<(), SwarmFileError> {
     let is_wrong = |why| Err(SwarmFileError::Unsafe(rule.prefix.to_string(), why));
     let first = rule.prefix.names().next().unwrap_or_default();
     let stronger = |who: Who, than: Role| matches!(who, Who::Role(role) if role > than);
     if is_fixed(first) {
-        return is_wrong("what peers say of themselves has the same rule in every swarm");
+        return is_wrong("buckets in which peers speak about themselves have the same rule in every swarm");
     }
     let given = Role::GIVEN.into_iter().find(|(role, _)| role.name() == first);
     if let Some((role, _)) = given
         && !(is_of_role(&rule.prefix) && stronger(rule.propose.who, role) && stronger(rule.dismiss.who, role))
     {
-        return is_wrong("only stronger roles may give a role and take it");
+        return is_wrong("only stronger roles may give or take a role");
     }
     Ok(())
 }

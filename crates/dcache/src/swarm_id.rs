@@ -1,32 +1,36 @@
-//! Binds signatures to one swarm, so that a statement made in one means nothing in another.
+//! Binds signatures to one swarm, so that a statement of one swarm has no meaning in another.
 //!
-//! A swarm with roots has a random ID in its swarm file, which stays when its roots change. Whatever is signed in it is signed
-//! together with this ID, in a domain of its own: see `signature.rs`. The open swarm has none, and what is signed there stays
-//! byte for byte as it ever was.
+//! A swarm with roots has a random ID in its swarm file. The ID stays the same when the roots change. Each statement of
+//! the swarm is signed together with this ID, in a signature domain of its own: see `signature.rs`. The open swarm has
+//! no ID, and the format of its signatures never changes.
 //!
-//! A swarm file that was made before there were IDs gets one together with a time, [`Binding::from`]. Statements that begin
-//! to hold before that time are signed without the ID, later ones with it. So nothing that was signed before is lost, robots
-//! that have the new file and those that still have the old one understand each other until then, and every node judges a
-//! statement alike. What was signed before that time in another swarm with the same roots can still be carried over.
+//! A swarm file from before the introduction of IDs gets an ID together with a time, [`Binding::from`]. Statements that
+//! begin to hold before that time are signed without the ID, later ones with it. This has three consequences:
+//!
+//! - All earlier signatures stay valid.
+//! - Until that time, robots with the new file and robots with the old file understand each other.
+//! - Every node judges a statement alike.
+//!
+//! An earlier statement of another swarm with the same roots can still be replayed into this one.
 
 use crate::{Digest, Time, Validity};
 use std::fmt;
 use std::str::FromStr;
 
-/// Number of bytes of a swarm's ID: nobody finds two that are equal.
+/// Size of a swarm ID in bytes. At this size, two equal random IDs are infeasible to find.
 pub const SWARM_ID_BYTES: usize = 16;
 
-/// The ID of a swarm: random, made once.
+/// The random ID of a swarm, created once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SwarmId([u8; SWARM_ID_BYTES]);
 
-/// Not the ID of a swarm.
+/// Error for a text that is not the ID of a swarm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the ID of a swarm is {} hexadecimal digits", 2 * SWARM_ID_BYTES)]
 pub struct SwarmIdError;
 
 impl SwarmId {
-    /// Makes the ID of a new swarm from random bytes.
+    /// Creates the ID of a new swarm from random bytes.
     pub const fn from_bytes(bytes: [u8; SWARM_ID_BYTES]) -> Self {
         Self(bytes)
     }
@@ -55,23 +59,25 @@ impl FromStr for SwarmId {
     }
 }
 
-/// The ID of a swarm, and from when on signatures name it.
+/// The ID of a swarm, and the time from which signatures include it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Binding {
-    /// The ID.
+    /// ID of the swarm.
     pub id: SwarmId,
-    /// Statements that begin to hold before this time are signed without the ID; zero for a swarm that ever had one.
+    /// Statements that begin to hold before this time are signed without the ID. Zero for a swarm that always had an
+    /// ID.
     pub from: Time,
 }
 
 impl Binding {
-    /// Returns the ID together with which a statement of this validity is signed; `None` when it is signed without.
+    /// Returns the ID that is signed together with a statement of this validity, or `None` if it is signed without an
+    /// ID.
     pub fn domain(&self, validity: &Validity) -> Option<SwarmId> {
-        // What was always so began before.
+        // A validity with an open start began before any time.
         (validity.from().unwrap_or_default() >= self.from).then_some(self.id)
     }
 
-    /// Returns a number that differs where signatures differ; never [`Binding::UNBOUND`] nor [`Binding::MIXED`].
+    /// Returns a number that identifies the way of signing. It is never [`Binding::UNBOUND`] or [`Binding::MIXED`].
     pub fn mark(&self) -> u64 {
         let bytes = [&self.id.0[..], &self.from.0.to_be_bytes()].concat();
         let number = u64::from_be_bytes(*Digest::of(&bytes).as_bytes().first_chunk().unwrap_or(&[1; 8]));
@@ -80,7 +86,7 @@ impl Binding {
 
     /// The [`Binding::mark`] of a swarm without an ID.
     pub const UNBOUND: u64 = 0;
-    /// Stands for records of which it is not known in which swarm they were signed.
+    /// The mark of records whose swarm of signing is not known.
     pub const MIXED: u64 = u64::MAX;
 }
 
@@ -89,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_reads_back_and_nothing_else_is_one() {
+    fn an_id_reads_back_and_other_texts_are_refused() {
         let id = SwarmId::from_bytes([0x0f; SWARM_ID_BYTES]);
         assert_eq!(id.to_string().parse(), Ok(id));
         for text in ["", "0f", &"0".repeat(31), &"0".repeat(33), &"x".repeat(32), &"+1".repeat(16)] {
@@ -98,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_began_before_is_signed_without_and_all_else_with_the_id() {
+    fn a_statement_that_began_before_is_signed_without_the_id_and_others_with_it() {
         let id = SwarmId::from_bytes([1; SWARM_ID_BYTES]);
         let since = |from| Binding { id, from }.domain(&Validity::starting(Time(100), 10));
         assert_eq!([0, 100, 101].map(|from| since(Time(from))), [Some(id), Some(id), None]);

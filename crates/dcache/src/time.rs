@@ -1,4 +1,4 @@
-//! Wall time as the swarm writes it, and the interval for which a record speaks.
+//! Time as written in records, and the interval during which a record holds.
 
 mod date;
 mod leeway;
@@ -7,21 +7,21 @@ pub use leeway::CLOCK_LEEWAY;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The largest time in a record: far beyond need, and exact in every JSON reader.
+/// Latest time allowed in a record: far beyond need, and exact in every JSON reader.
 pub const MAX_TIME: Time = Time(1 << 40);
 
-/// Whole seconds since the Unix epoch (UTC, leap seconds not counted).
+/// Number of whole seconds since the Unix epoch (UTC, without leap seconds).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Time(pub u64);
 
 impl Time {
-    /// The moment `seconds` later; stops at the largest time instead of wrapping.
+    /// Returns the time `seconds` later; saturates instead of wrapping.
     pub const fn plus(self, seconds: u64) -> Self {
         Self(self.0.saturating_add(seconds))
     }
 
-    /// Seconds from `earlier` to here; zero when `earlier` is later.
+    /// Returns the number of seconds since `earlier`, or zero if `earlier` is later.
     pub const fn since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
     }
@@ -33,35 +33,35 @@ impl fmt::Display for Time {
     }
 }
 
-/// When something ends: at a time, or never, which is later than every time.
+/// The end of something: a time or never. Never is later than every time.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct End(u64);
 
 impl End {
-    /// No end.
+    /// An end that never comes.
     pub const NEVER: Self = Self(u64::MAX);
 
-    /// The end at `time`.
+    /// Returns the end at `time`.
     pub const fn at(time: Time) -> Self {
         Self(time.0)
     }
 
-    /// When; `None` for never.
+    /// Returns the time of the end, or `None` for never.
     pub fn time(self) -> Option<Time> {
         (self != Self::NEVER).then_some(Time(self.0))
     }
 
-    /// As 8 bytes, big-endian; all bits set for never.
+    /// Returns the end as 8 bytes, big-endian; all bits are set for never.
     pub const fn to_bytes(self) -> [u8; 8] {
         self.0.to_be_bytes()
     }
 
-    /// What [`End::to_bytes`] gave.
+    /// Reads an end from the bytes of [`End::to_bytes`].
     pub const fn from_bytes(bytes: [u8; 8]) -> Self {
         Self(u64::from_be_bytes(bytes))
     }
 
-    /// Whether it has come by `time`.
+    /// Returns whether the end has come by `time`.
     pub fn is_over(self, time: Time) -> bool {
         self.time().is_some_and(|end| end <= time)
     }
@@ -82,42 +82,43 @@ impl fmt::Debug for End {
     }
 }
 
-/// A half-open interval of time, `[from, until)`; `None` is an open end. On the wire: `[from, until]` with null.
+/// A half-open interval of time, `[from, until)`; `None` is an open end. On the wire it is `[from, until]`, with null
+/// for an open end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "(Option<Time>, Option<Time>)", into = "(Option<Time>, Option<Time>)")]
 pub struct Validity {
-    /// [`ALWAYS_SO`] when it is open. Half the size of an `Option`, and there is one in every record.
+    /// [`ALWAYS_SO`] if the start is open. This is half the size of an `Option`, and every record has one.
     from: Time,
     until: End,
 }
 
-/// Stands for an open start; no clock will ever show it.
+/// Value that represents an open start. It is later than [`MAX_TIME`], so no record can contain it.
 const ALWAYS_SO: Time = Time(u64::MAX);
 
-/// Why two ends make no validity.
+/// Reason why two times are not a validity.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ValidityError {
-    /// The interval would hold no moment at all.
+    /// The interval would contain no time.
     #[error("validity ends at {until}, not after its start at {from}")]
     Empty {
-        /// The start asked for.
+        /// Start that was requested.
         from: Time,
-        /// The end asked for.
+        /// End that was requested.
         until: Time,
     },
-    /// A time that no clock will show.
-    #[error("{0} is a time beyond {MAX_TIME} s")]
+    /// A time is later than [`MAX_TIME`].
+    #[error("the time {0} is later than {MAX_TIME} s, the latest one allowed")]
     Late(Time),
 }
 
 impl Validity {
-    /// All of time.
+    /// The validity that contains all times.
     pub const ALWAYS: Self = Self { from: ALWAYS_SO, until: End::NEVER };
 
-    /// The interval from `from` (inclusive) to `until` (exclusive).
+    /// Creates the interval from `from` (inclusive) to `until` (exclusive).
     ///
     /// # Errors
-    /// When it would be empty, or a time is beyond [`MAX_TIME`].
+    /// Returns an error if the interval would be empty, or a time is later than [`MAX_TIME`].
     pub fn new(from: Option<Time>, until: Option<Time>) -> Result<Self, ValidityError> {
         if let Some(late) = from.into_iter().chain(until).find(|time| *time > MAX_TIME) {
             return Err(ValidityError::Late(late));
@@ -128,37 +129,37 @@ impl Validity {
         }
     }
 
-    /// `seconds` from `from` on; at least one, so that it is never empty.
+    /// Creates the interval of `seconds` from `from`. It lasts at least one second, so that it is never empty.
     pub fn starting(from: Time, seconds: u64) -> Self {
         Self { from, until: End::at(from.plus(seconds.max(1))) }
     }
 
-    /// The first moment inside; `None` when it was always so.
+    /// Returns the first time inside the interval, or `None` for an open start.
     pub fn from(&self) -> Option<Time> {
         (self.from != ALWAYS_SO).then_some(self.from)
     }
 
-    /// The first moment outside again; `None` when it never ends.
+    /// Returns the first time after the interval, or `None` for an open end.
     pub fn until(&self) -> Option<Time> {
         self.until.time()
     }
 
-    /// [`Validity::until`] as an end.
+    /// Returns [`Validity::until`] as an [`End`].
     pub fn end(&self) -> End {
         self.until
     }
 
-    /// Whether `time` lies inside.
+    /// Returns whether the interval contains `time`.
     pub fn contains(&self, time: Time) -> bool {
         self.from().is_none_or(|from| from <= time) && !self.is_over(time)
     }
 
-    /// Whether it has ended by `time`.
+    /// Returns whether the interval has ended by `time`.
     pub fn is_over(&self, time: Time) -> bool {
         self.until.is_over(time)
     }
 
-    /// Length in seconds; `None` when an end is open.
+    /// Returns the length in seconds, or `None` if an end is open.
     pub fn seconds(&self) -> Option<u64> {
         Some(self.until()?.since(self.from()?))
     }
@@ -182,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn holds_its_start_and_not_its_end() {
+    fn a_validity_contains_its_start_and_not_its_end() {
         let validity = Validity::new(Some(Time(10)), Some(Time(20))).unwrap();
         let inside: Vec<bool> = [9, 10, 19, 20].map(|t| validity.contains(Time(t))).into();
         assert_eq!(inside, [false, true, true, false]);
@@ -196,7 +197,7 @@ mod tests {
         assert!(serde_json::from_str::<Validity>("[-1,10]").is_err());
         assert!(serde_json::from_str::<Validity>("[1.5,10]").is_err());
         assert_eq!(serde_json::from_str::<Validity>("[null,null]").unwrap(), Validity::ALWAYS);
-        // What stands for open ends inside means nothing outside.
+        // The values that represent open ends internally are not allowed on the wire.
         for late in [MAX_TIME.0 + 1, u64::MAX] {
             assert!(serde_json::from_str::<Validity>(&format!("[{late},null]")).is_err());
             assert!(serde_json::from_str::<Validity>(&format!("[null,{late}]")).is_err());

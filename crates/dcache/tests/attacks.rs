@@ -1,4 +1,4 @@
-//! What somebody who means ill can try, one test each. All with real keys and signatures.
+//! Possible attacks, one test each, all with real keys and signatures.
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use dcache::{
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 const NOW: Time = Time(1_800_000_000);
 const DAY: u64 = 24 * 3600;
-/// Some day in 2040.
+/// A day in 2040.
 const YEAR_2040: Time = Time(2_209_000_000);
 
 const ROOT: u16 = 1;
@@ -60,13 +60,13 @@ fn sign_kept(signer: u16, sequence: u64, kind: Kind, item: Item, validity: Valid
     Record::sign(Statement::new(kind, item, validity).unwrap(), &key(signer), sequence, keep)
 }
 
-/// Brings a record as a channel would.
+/// Delivers a record as a channel would.
 fn bring(set: &mut Set, record: &Record, now: Time) -> Result<bool, Refusal> {
     let admission = set.admit(record.statement().clone(), *record.signature(), now)?;
     Ok(matches!(admission, Admission::New { .. }))
 }
 
-/// A swarm with an admin and a trusted peer, for ever.
+/// Returns a swarm with an admin and a trusted peer, both without an end.
 fn swarm() -> Set {
     let policy = policy();
     let mut set = Set::new(policy.clone(), Limits::of(&policy));
@@ -78,7 +78,7 @@ fn swarm() -> Set {
     set
 }
 
-/// Whether the set is as it was.
+/// Returns whether the set is unchanged.
 fn unchanged(set: &Set, before: &Set) -> bool {
     set.records().eq(before.records())
 }
@@ -95,7 +95,7 @@ fn forged() {
     let by_another =
         Signature { signer: peer(TRUSTED), ..key(STRANGER).sign(5, End::default(), &statement.payload()) };
     let no_key = Signature { signer: PeerId::from_public_key([2; 32]), ..real };
-    // The neutral element as key and signature fits every message where verification is not strict.
+    // Without strict verification, the neutral element as key and signature fits every message.
     let mut neutral = [0; 32];
     neutral[0] = 1;
     let mut bytes = [0; 64];
@@ -130,7 +130,7 @@ fn moved_to_another_bucket_or_domain() {
     assert_eq!(set.admit(moved, *honest.signature(), NOW), Err(Refusal::Forged));
     let as_dismissal = Statement::new(Kind::Dismiss, honest.item().clone(), week()).unwrap();
     assert_eq!(set.admit(as_dismissal, *honest.signature(), NOW), Err(Refusal::Forged));
-    // The same key signs for other purposes: what is signed there is nothing here, and the other way round.
+    // The same key signs for other purposes. Such a signature has no meaning here, and the other way round.
     for keep in [End::NEVER, End::at(NOW.plus(30 * DAY))] {
         let other_domain = Signature { keep, ..*honest.signature() };
         assert_eq!(set.admit(honest.statement().clone(), other_domain, NOW), Err(Refusal::Forged));
@@ -154,22 +154,26 @@ fn dated_in_the_future() {
     let mut set = swarm();
     let far = Validity::starting(YEAR_2040, 3600);
     assert_eq!(bring(&mut set, &sign(STRANGER, 1, Kind::Propose, file("a"), far), NOW), Err(Refusal::Ahead));
-    // A while ahead is somebody's plan, or a clock that is a little fast; nobody sees it before its time.
+    // A start some time ahead is a plan, or a clock that is a little fast. The item is not seen before its time.
     let soon = sign(STRANGER, 2, Kind::Propose, file("b"), Validity::starting(NOW.plus(DAY), 3600));
     assert_eq!(bring(&mut set, &soon, NOW), Ok(true));
     let seen = [0, DAY, DAY + 3600].map(|later| set.item(&file("b"), NOW.plus(later)).is_some());
     assert_eq!(seen, [false, true, false]);
-    // What was too far ahead is taken when its time has come nearer.
+    // A record that was too far ahead is admitted once its time is nearer.
     let later = Time(YEAR_2040.0 - 5 * DAY);
     assert_eq!(bring(&mut set, &sign(STRANGER, 1, Kind::Propose, file("a"), far), later), Ok(true));
-    // To be remembered for long is to take room for long.
+    // A record that must be remembered for long also occupies room for long.
     let kept = sign_kept(STRANGER, 3, Kind::Propose, file("c"), week(), End::at(YEAR_2040));
     assert_eq!(bring(&mut set, &kept, NOW), Err(Refusal::Lifetime));
     for validity in
         [Validity::ALWAYS, Validity::new(Some(NOW), None).unwrap(), Validity::starting(NOW, 32 * DAY)]
     {
         let record = sign(STRANGER, 4, Kind::Propose, file("d"), validity);
-        assert_eq!(bring(&mut set, &record, NOW), Err(Refusal::Lifetime), "open and long ends are for roles");
+        assert_eq!(
+            bring(&mut set, &record, NOW),
+            Err(Refusal::Lifetime),
+            "open and long ends require a role"
+        );
         assert_eq!(
             bring(&mut set, &sign(TRUSTED, 4, Kind::Propose, file("d"), validity), NOW),
             Ok(validity != week())
@@ -227,7 +231,7 @@ fn deeply_nested() {
 }
 
 #[test]
-fn a_role_given_by_somebody_without_it() {
+fn a_role_given_by_a_signer_without_it() {
     let mut set = swarm();
     let given = [
         sign(STRANGER, 1, Kind::Propose, role(Role::Trusted, STRANGER), week()),
@@ -239,10 +243,10 @@ fn a_role_given_by_somebody_without_it() {
         sign(TRUSTED, 7, Kind::Dismiss, role(Role::Trusted, TRUSTED), week()),
     ];
     for record in &given {
-        assert_eq!(bring(&mut set, record, NOW), Ok(true), "it is kept and passed on: it may count one day");
+        assert_eq!(bring(&mut set, record, NOW), Ok(true), "it is kept and forwarded: it may count one day");
     }
     let never = sign(STRANGER, 8, Kind::Propose, item("root", &peer(STRANGER).to_string()), week());
-    assert_eq!(bring(&mut set, &never, NOW), Err(Refusal::Powerless), "the swarm file alone names roots");
+    assert_eq!(bring(&mut set, &never, NOW), Err(Refusal::Powerless), "only the swarm file names roots");
     let roles = [ROOT, ADMIN, TRUSTED, STRANGER].map(|number| set.role(peer(number), NOW));
     assert_eq!(roles, [Some(Role::Root), Some(Role::Admin), Some(Role::Trusted), None]);
     let refused = set.may(Kind::Propose, &role(Role::Trusted, STRANGER), peer(TRUSTED), NOW).unwrap_err();
@@ -258,12 +262,12 @@ fn a_role_that_was_taken_away_never_counted() {
         bring(&mut set, &sign(signer, sequence, Kind::Propose, verified.clone(), week()), NOW).unwrap();
     }
     assert!(set.item(&verified, NOW).is_some());
-    // The admin goes, and with it everything that it gave, and everything that those said.
+    // The admin loses its role. All roles that it gave and all statements of their holders stop counting.
     let revocation = sign(ROOT, 2, Kind::Dismiss, role(Role::Admin, ADMIN), Validity::ALWAYS);
     assert_eq!(bring(&mut set, &revocation, NOW), Ok(true));
     assert_eq!(set.role(peer(TRUSTED), NOW), None);
     assert_eq!(set.item(&verified, NOW), None);
-    // Once it is admin again, all is as it was.
+    // Once it is admin again, everything counts as before.
     bring(&mut set, &sign(ROOT, 3, Kind::Propose, role(Role::Admin, ADMIN), Validity::ALWAYS), NOW).unwrap();
     for (signer, sequence) in [(TRUSTED, 1), (4, 1)] {
         let _ = bring(&mut set, &sign(signer, sequence, Kind::Propose, verified.clone(), week()), NOW);
@@ -280,12 +284,12 @@ fn a_threshold_met_by_one_key_twice() {
         bring(&mut set, &sign(TRUSTED, sequence, Kind::Propose, verified.clone(), longer), NOW).unwrap();
     }
     assert_eq!(set.item(&verified, NOW), None);
-    // A stranger's record does not help, nor that of a second key that a trusted peer made for itself.
+    // The record of a stranger does not help, nor that of a second key that a trusted peer made for itself.
     for signer in [STRANGER, 10] {
         bring(&mut set, &sign(signer, 1, Kind::Propose, verified.clone(), week()), NOW).unwrap();
     }
     assert_eq!(set.item(&verified, NOW), None);
-    // The record of a second one with the role does; both signed the very same payload.
+    // The record of a second signer with the role does. Both signed exactly the same payload.
     let payload = Statement::new(Kind::Propose, verified.clone(), Validity::starting(NOW, 8 * DAY)).unwrap();
     for signer in [TRUSTED, ADMIN] {
         let signature = key(signer).sign(50, End::default(), &payload.payload());
@@ -309,11 +313,11 @@ fn a_flood_by_one_key() {
     }
     let of_flooder = set.records().filter(|record| record.signer() == peer(STRANGER));
     let kept: Vec<u64> = of_flooder.map(|record| record.signature().sequence).collect();
-    assert_eq!(kept.len(), limits.stranger, "what it said last");
+    assert_eq!(kept.len(), limits.stranger, "its latest records");
     assert!(kept.iter().all(|sequence| *sequence > 3000 - limits.stranger as u64));
     assert!(set.item(&file("honest"), NOW).is_some());
     assert_eq!(bring(&mut set, &sign(TRUSTED, 2, Kind::Propose, file("more"), week()), NOW), Ok(true));
-    // The flood is only in one quota group: the flooder may still say that it is there.
+    // The flood is only in one quota group: the flooder may still state that it is present.
     let presence =
         sign(STRANGER, 9999, Kind::Propose, role(Role::Peer, STRANGER), Validity::starting(NOW, 600));
     assert_eq!(bring(&mut set, &presence, NOW), Ok(true));
@@ -340,12 +344,12 @@ fn a_flood_by_ten_thousand_keys() {
     assert_eq!(
         set.len(),
         before + honest.len() + set.limits().strangers,
-        "their common budget, and not one more"
+        "their common quota, and not one more"
     );
-    assert!(honest.iter().all(|file| set.item(file, NOW).is_some()), "nobody with a role lost anything");
+    assert!(honest.iter().all(|file| set.item(file, NOW).is_some()), "no peer with a role lost a record");
     let more = sign(TRUSTED, 1000, Kind::Propose, file("more"), week());
     assert_eq!(bring(&mut set, &more, NOW), Ok(true));
-    // Even roles for all of them, by a stranger, change nothing.
+    // Roles for all of them, given by a stranger, change nothing either.
     let grant = sign(STRANGER, 1, Kind::Propose, role(Role::Trusted, 20_000), week());
     bring(&mut set, &grant, NOW).unwrap();
     assert_eq!(set.role(peer(20_000), NOW), None);
@@ -360,7 +364,7 @@ fn resurrection_by_a_returning_peer() {
         bring(&mut here, record, NOW).unwrap();
         bring(&mut away, record, NOW).unwrap();
     }
-    // While it is away, the role is taken and the file taken back; both by records that hold for an hour only.
+    // While the peer is away, the role and the file are withdrawn, by records that hold only for an hour.
     let hour = Validity::starting(NOW.plus(DAY), 3600);
     let former = |set: &Set, record: &Record| set.get(&Key::from(record)).unwrap().keep();
     let revoked = sign_kept(ADMIN, 6, Kind::Dismiss, grant.item().clone(), hour, former(&here, &grant));
@@ -377,7 +381,7 @@ fn resurrection_by_a_returning_peer() {
         assert_eq!(here.role(peer(4), now), None, "after {days} days");
         assert_eq!(here.item(&file("wrong"), now), None, "after {days} days");
     }
-    // The one who was away is told as well: what is only to be remembered is passed on like everything else.
+    // The returning peer receives them as well: records that only have to be remembered are forwarded like all others.
     let everything = vec![dcache::Pattern::new("*").unwrap()];
     let mut told = Vec::new();
     dcache::Search::new(everything).go_on(&here, NOW.plus(2 * DAY), usize::MAX, usize::MAX, &mut told);
@@ -385,7 +389,7 @@ fn resurrection_by_a_returning_peer() {
         let _ = bring(&mut away, here.get(key).unwrap(), NOW.plus(2 * DAY));
     }
     assert_eq!(away.role(peer(4), NOW.plus(2 * DAY)), None);
-    // When none of it could hold any more, it is forgotten completely.
+    // Once none of these records could hold any more, they are dropped completely.
     here.advance(Moment::certain(NOW.plus(30 * DAY)));
     assert_eq!(here.len(), 2);
     assert_eq!(bring(&mut here, &grant, NOW.plus(30 * DAY)), Err(Refusal::Expired));
@@ -400,10 +404,10 @@ fn a_clock_stepped_to_1970() {
     assert!(!in_1970.is_certain && in_1970.time == NOW.plus(60));
     set.advance(in_1970);
     let now = in_1970.time;
-    // It stores and passes on, and what was known before holds.
+    // The node stores and forwards records, and earlier records still count.
     assert_eq!(bring(&mut set, &sign(TRUSTED, 5, Kind::Propose, file("a"), week()), now), Ok(true));
     assert_eq!(set.role(peer(TRUSTED), now), Some(Role::Trusted));
-    // It accepts no new authority, which might be one of long ago; but it hears of one that was taken.
+    // The node accepts no new authority, because it may be an old one. But it accepts withdrawals of roles.
     let grants = [
         sign(ROOT, 5, Kind::Propose, role(Role::Admin, STRANGER), Validity::ALWAYS),
         sign(ADMIN, 6, Kind::Propose, role(Role::Trusted, 4), week()),
@@ -415,7 +419,7 @@ fn a_clock_stepped_to_1970() {
     bring(&mut set, &sign(ADMIN, 7, Kind::Dismiss, role(Role::Trusted, TRUSTED), Validity::ALWAYS), now)
         .unwrap();
     assert_eq!(set.role(peer(TRUSTED), now), None);
-    // When the clock is set, it all counts.
+    // Once the clock is set, all records count.
     let known = clock.read(NOW.plus(120), Duration::from_secs(120));
     set.advance(known);
     let roles = [STRANGER, 4, TRUSTED].map(|number| set.role(peer(number), known.time));
@@ -431,20 +435,21 @@ fn a_clock_stepped_to_2040() {
     set.advance(clock.read(NOW, Duration::ZERO));
     for minute in 0..5 {
         let in_2040 = clock.read(YEAR_2040.plus(60 * minute), Duration::from_secs(60 * minute));
-        assert_eq!(set.advance(in_2040), [], "nothing is forgotten for a clock that has just jumped");
+        assert_eq!(set.advance(in_2040), [], "no record is dropped because of a clock that has just jumped");
         assert_eq!(set.item(&file("a"), in_2040.time), None);
     }
     let back = clock.read(NOW.plus(300), Duration::from_secs(300));
     assert_eq!(back.time, NOW.plus(300));
     set.advance(back);
     assert!(unchanged(&set, &before));
-    // Nobody else grows older by it: what such a clock has signed is refused, and it is only one witness.
+    // No other node's time moves forward: records signed with such a clock are refused, and the clock is only one
+    // witness.
     let presence =
         sign(STRANGER, 1, Kind::Propose, role(Role::Peer, STRANGER), Validity::starting(YEAR_2040, 600));
     assert_eq!(bring(&mut set, &presence, NOW), Err(Refusal::Ahead));
     let by_role =
         sign(TRUSTED, 9, Kind::Propose, role(Role::Peer, TRUSTED), Validity::starting(YEAR_2040, 600));
-    assert_eq!(bring(&mut set, &by_role, NOW), Err(Refusal::Ahead), "no program is used until then");
+    assert_eq!(bring(&mut set, &by_role, NOW), Err(Refusal::Ahead), "no program is used for that long");
     let year_2034 = NOW.plus(7 * 365 * DAY);
     let by_role =
         sign(TRUSTED, 9, Kind::Propose, role(Role::Peer, TRUSTED), Validity::starting(year_2034, 600));
@@ -454,7 +459,7 @@ fn a_clock_stepped_to_2040() {
     assert!(!clock.witness(signed.into_values(), NOW.plus(300), Duration::from_secs(300)));
     let for_ever = Validity::new(Some(NOW), None).unwrap();
     let for_ever = sign(TRUSTED, 10, Kind::Propose, role(Role::Peer, TRUSTED), for_ever);
-    assert_eq!(bring(&mut set, &for_ever, NOW), Err(Refusal::Lifetime), "not even a member");
+    assert_eq!(bring(&mut set, &for_ever, NOW), Err(Refusal::Lifetime), "not even a member may do this");
 }
 
 #[test]
@@ -476,11 +481,11 @@ fn each_refusal_changes_nothing() {
 }
 
 #[test]
-fn what_was_said_by_a_clock_in_2040_stands_in_nobodys_way_when_it_is_set_right() {
+fn a_record_made_by_a_clock_in_2040_blocks_no_later_one_once_the_clock_is_right() {
     let mut set = Set::default();
     let presence = role(Role::Peer, STRANGER);
     let wrong = sign(STRANGER, 1, Kind::Propose, presence.clone(), Validity::starting(YEAR_2040, 600));
-    assert_eq!(bring(&mut set, &wrong, YEAR_2040), Ok(true), "its own set goes by the same clock");
+    assert_eq!(bring(&mut set, &wrong, YEAR_2040), Ok(true), "its own set uses the same clock");
     set.advance(Moment::certain(NOW));
     assert!(set.is_empty());
     let right = sign(STRANGER, 2, Kind::Propose, presence, Validity::starting(NOW, 600));
@@ -488,7 +493,7 @@ fn what_was_said_by_a_clock_in_2040_stands_in_nobodys_way_when_it_is_set_right()
 }
 
 #[test]
-fn an_open_end_counts_for_as_long_as_its_signer_holds_a_role_whenever_it_came() {
+fn an_open_end_counts_while_its_signer_holds_a_role_whenever_the_record_came() {
     let grant = sign(ROOT, 9, Kind::Propose, role(Role::Trusted, 77), Validity::starting(NOW, 100));
     let open = sign(77, 1, Kind::Propose, file("x"), Validity::new(Some(NOW), None).unwrap());
     let (mut early, mut late) = (swarm(), swarm());
@@ -497,20 +502,20 @@ fn an_open_end_counts_for_as_long_as_its_signer_holds_a_role_whenever_it_came() 
     }
     assert_eq!(bring(&mut late, &grant, NOW), Ok(true));
     assert!(early.item(&file("x"), NOW.plus(99)).is_some());
-    // The role has ended, and is remembered still: both replicas hold the record, and for neither it counts.
+    // The role has ended, but is still remembered. Both replicas hold the record, and in neither does it count.
     let then = NOW.plus(100);
     for set in [&mut early, &mut late] {
         set.advance(Moment { settled: NOW, ..Moment::certain(then) });
         let _ = bring(set, &open, then);
         assert!(set.get(&Key::from(&open)).is_some() && set.item(&file("x"), then).is_none());
     }
-    // Who said it may take it back.
+    // The signer of the record may withdraw it.
     let back = sign_kept(77, 2, Kind::Dismiss, file("x"), Validity::starting(then, 60), open.keep());
     assert_eq!(bring(&mut early, &back, then), Ok(true));
 }
 
 #[test]
-fn an_admin_who_is_not_accepted_takes_no_roles_away() {
+fn an_admin_that_is_not_accepted_takes_no_roles_away() {
     let mut set = swarm();
     set.advance(Moment { is_certain: false, ..Moment::certain(NOW) });
     let grant = sign(ROOT, 5, Kind::Propose, role(Role::Admin, STRANGER), week());
@@ -522,14 +527,14 @@ fn an_admin_who_is_not_accepted_takes_no_roles_away() {
 }
 
 #[test]
-fn a_grant_that_left_for_its_signers_other_records_is_no_grant() {
+fn a_grant_evicted_by_its_signers_other_records_does_not_count() {
     let policy = policy();
     let mut set = Set::new(policy.clone(), Limits { member: 3, ..Limits::of(&policy) });
     let grant = sign(ROOT, 1, Kind::Propose, role(Role::Trusted, TRUSTED), Validity::starting(NOW, 100));
     assert_eq!(bring(&mut set, &grant, NOW), Ok(true));
     assert_eq!(set.role(peer(TRUSTED), NOW), Some(Role::Trusted));
     for sequence in 2..5 {
-        // In the same quota group, and not about roles.
+        // This record is in the same quota group, and not about roles.
         let other = item("trusted/x", &sequence.to_string());
         assert_eq!(bring(&mut set, &sign(ROOT, sequence, Kind::Propose, other, week()), NOW), Ok(true));
     }

@@ -1,5 +1,5 @@
-//! The laws of the set, over generated histories with many signers, times and orders: 10,000 cases each, or as many as
-//! `DT_SWARM_CASES` says:
+//! The laws of the set, over generated histories with many signers, times and orders. Each law is tried in 10,000
+//! cases, or in the number given by `DT_SWARM_CASES`:
 //!
 //!     DT_SWARM_CASES=1000000 cargo test --release -p dcache --test laws
 
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use world::reference::Reference;
 use world::{BEGIN, LAST, Replica, Step, any_history, any_record, cases, same_for_all, tight};
 
-/// The same records, seen by three replicas in different ways; and when the histories end.
+/// Generates records, three histories in which replicas receive them in different ways, and the end of the histories.
 fn any_histories() -> impl Strategy<Value = (Vec<Record>, [Vec<Step>; 3], u64)> {
     (prop::collection::vec(any_record(), 0..28), 0..LAST).prop_flat_map(|(records, until)| {
         let history = || any_history(records.clone(), until);
@@ -24,7 +24,7 @@ fn sorted(records: impl IntoIterator<Item = Record>) -> Vec<Record> {
     records
 }
 
-/// Three replicas that saw different records.
+/// Generates three replicas that received different records.
 fn any_replicas(limits: Limits) -> impl Strategy<Value = [Replica; 3]> {
     let histories = (prop::array::uniform3(prop::collection::vec(any_record(), 0..14)), 0..LAST)
         .prop_flat_map(|(records, until)| (records.map(|records| any_history(records, until)), Just(until)));
@@ -33,9 +33,12 @@ fn any_replicas(limits: Limits) -> impl Strategy<Value = [Replica; 3]> {
     })
 }
 
-/// With the records that give roles and deny peers coming first, by roots alone, and no admin that begins to be one later: no
-/// peer becomes a member late, after some of its records were dropped, and none is denied late, after its records drove out
-/// others (the two things that no bounded store can mend by itself). Roles do end, and members become strangers.
+/// Returns the records about roles and denials, to be delivered first, and all other records. Only roots give roles and
+/// deny peers. Roles from other peers, and admin roles that begin later, are left out.
+///
+/// This excludes the two cases that no bounded store can correct by itself. First, no peer becomes a member after some
+/// of its records were dropped. Second, no peer is denied after its records evicted others. Roles do end, and members
+/// become strangers.
 fn roles_first(records: &[Record]) -> (Vec<Record>, Vec<Record>) {
     let bucket = |record: &Record| record.item().bucket.as_str().to_owned();
     let is_root = |record: &Record| (0..world::ROOTS).any(|root| world::peer(root) == record.signer());
@@ -50,7 +53,7 @@ fn roles_first(records: &[Record]) -> (Vec<Record>, Vec<Record>) {
     (about.into_iter().filter(gives).collect(), others)
 }
 
-/// Gives both everything that either has, until that changes nothing: what repair does.
+/// Gives both replicas the records that either has, until nothing changes any more, as repair does.
 fn exchange(one: &mut Replica, other: &mut Replica) {
     for _ in 0..20 {
         let before = (one.records(), other.records());
@@ -59,14 +62,14 @@ fn exchange(one: &mut Replica, other: &mut Replica) {
             return;
         }
     }
-    panic!("an exchange that never ends");
+    panic!("the exchange does not end");
 }
 
 proptest! {
     #![proptest_config(cases())]
 
     #[test]
-    fn replicas_that_saw_the_same_hold_the_same_and_answer_alike((_, histories, until) in any_histories()) {
+    fn replicas_of_the_same_records_have_equal_content_and_answers((_, histories, until) in any_histories()) {
         let [one, two, three] = histories.map(|history| Replica::after(same_for_all(), &history, until));
         prop_assert_eq!(one.records(), two.records());
         prop_assert_eq!(two.records(), three.records());
@@ -74,7 +77,7 @@ proptest! {
     }
 
     #[test]
-    fn so_they_do_when_strangers_have_less_room((records, _, until) in any_histories(), seed in any::<u64>()) {
+    fn replicas_agree_when_strangers_have_smaller_quotas((records, _, until) in any_histories(), seed in any::<u64>()) {
         let (roles, others) = roles_first(&records);
         let limits = tight();
         let mut turned = others.clone();
@@ -82,7 +85,7 @@ proptest! {
         let histories = [others.clone(), others.iter().rev().cloned().collect(), turned].map(|others| {
             let steps = roles.iter().chain(&others).enumerate();
             steps.flat_map(|(at, record)| {
-                // Time passes at different places in each.
+                // Time passes at different places in each history.
                 let time = (at as u64 * until) / (records.len() as u64 + 1);
                 [Step::Deliver(record.clone()), Step::Advance(if at < roles.len() { 0 } else { time })]
             }).collect::<Vec<_>>()
@@ -105,7 +108,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_happens_those_who_exchange_what_they_hold_agree([one, two, _] in any_replicas(tight())) {
+    fn replicas_that_exchange_their_records_always_agree([one, two, _] in any_replicas(tight())) {
         let (mut one, mut two) = (one, two);
         exchange(&mut one, &mut two);
         prop_assert_eq!(one.records(), two.records());
@@ -113,13 +116,13 @@ proptest! {
     }
 
     #[test]
-    fn the_set_agrees_with_a_list_of_all_records_read_by_definition((records, [history, ..], until) in any_histories()) {
+    fn the_set_agrees_with_the_naive_reference((records, [history, ..], until) in any_histories()) {
         let replica = Replica::after(same_for_all(), &history, until);
         let reference = Reference::new(&records, same_for_all(), BEGIN.plus(until));
         prop_assert_eq!(replica.records(), reference.records());
         prop_assert_eq!(replica.answers(), reference.answers());
         let later = [0, 5, 60].map(|later| replica.now.plus(later));
-        // Those on the grid are answered from sums.
+        // Fingerprints for bounds on the grid are computed from precomputed sums.
         let on_grid = later.map(|bound| Time(bound.0.next_multiple_of(dcache::BOUND_GRID)));
         for bound in later.into_iter().chain(on_grid).map(End::at) {
             let kept: Vec<Record> = reference.records().into_iter().filter(|record| record.keep() > bound).collect();
@@ -129,7 +132,7 @@ proptest! {
     }
 
     #[test]
-    fn so_it_does_when_strangers_have_less_room((records, _, until) in any_histories()) {
+    fn the_set_agrees_with_the_reference_when_strangers_have_smaller_quotas((records, _, until) in any_histories()) {
         let (roles, others) = roles_first(&records);
         let seen: Vec<Record> = roles.into_iter().chain(others).collect();
         let history: Vec<Step> = seen.iter().cloned().map(Step::Deliver).collect();
@@ -140,7 +143,7 @@ proptest! {
     }
 
     #[test]
-    fn what_comes_back_from_the_disk_is_what_was_there([one, ..] in any_replicas(same_for_all())) {
+    fn a_set_restored_from_the_disk_equals_the_set_before([one, ..] in any_replicas(same_for_all())) {
         let mut again = Replica { now: one.now, ..Replica::new(same_for_all()) };
         let mut records = one.records();
         records.reverse();

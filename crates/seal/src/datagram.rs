@@ -1,4 +1,4 @@
-//! Lines that stand for themselves.
+//! Encryption of independent lines, which may get lost or arrive repeatedly, late or in any order.
 
 use crate::replay::Seen;
 use crate::{SwarmKey, Unsealed};
@@ -7,39 +7,42 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The random bytes by which a [`Sealer`] is told from all others.
+/// Number of random bytes that identify a [`Sealer`].
 pub const BOOT_BYTES: usize = 16;
 const NONCE_BYTES: usize = 24;
 pub(crate) const TAG_BYTES: usize = 16;
-/// How much longer a sealed line is.
+/// Number of bytes by which a sealed line is longer than the line.
 pub const OVERHEAD: usize = NONCE_BYTES + TAG_BYTES;
-/// What this is, so that nothing sealed for another version or purpose passes for it.
+/// Associated data that names the version and the purpose, so that no line sealed for another one is accepted.
 const LABEL: &[u8] = b"dt-swarm sealed line 1";
 
-/// Seals and opens lines: nonce ‖ ciphertext ‖ tag. A clone is the same sealer.
+/// Seals and opens lines: nonce ‖ ciphertext ‖ tag. A clone shares the state of the original.
 ///
-/// # Why no nonce is ever used twice
-/// A nonce is the sealer's 16 random bytes and its count of lines, 8 bytes. Within one sealer the count differs from line to
-/// line (2⁶⁴ lines take 584 years at a thousand million a second). After a restart, on another robot or for another
-/// channel there are other random bytes: nothing has to be kept on a disk that may be torn or restored from a backup. By the
-/// birthday bound, of 2³² sealers that ever use one key two have the same bytes with a probability of less than 2⁻⁶⁴.
+/// # Why no nonce is used twice
+/// A nonce consists of the sealer's 16 random bytes and of the number of the line, 8 bytes. Within one sealer the
+/// number differs for each line (2⁶⁴ lines take 584 years at a thousand million a second). After a restart, on another
+/// robot or for another channel the random bytes differ. So no state must be kept on a disk, which may be torn or
+/// restored from a backup. By the birthday bound, if 2³² sealers ever use one key, the probability that two have the
+/// same bytes is less than 2⁻⁶⁴.
 ///
-/// # Repetitions
-/// For each of the 512 senders that spoke last it is known which of their last 2048 lines came. A channel gets a sealer of its
-/// own: on a fast one the count would run away from what a slow one still has to deliver.
+/// # Replay protection
+/// For each of the 512 most recent senders, the sealer remembers which of the sender's last 2048 lines arrived. Each
+/// channel needs a sealer of its own. With a shared sealer, the numbers on a fast channel would run ahead, and lines
+/// that a slow channel still has to deliver would be refused as too old.
 #[derive(Clone)]
 pub struct Sealer(Arc<Inner>);
 
 struct Inner {
     cipher: XChaCha20Poly1305,
     boot: [u8; BOOT_BYTES],
-    /// The number of the next line.
+    /// Number of the next line.
     next: AtomicU64,
     seen: Mutex<Seen>,
 }
 
 impl Sealer {
-    /// A sealer with this key. `boot` is random, and fresh for each: two with the same would break the encryption.
+    /// Creates a sealer with this key. `boot` must be random and fresh for each sealer. Two sealers with the same bytes
+    /// would break the encryption.
     pub fn new(key: &SwarmKey, boot: [u8; BOOT_BYTES]) -> Self {
         let cipher = XChaCha20Poly1305::new(&(*key.datagrams()).into());
         Self(Arc::new(Inner { cipher, boot, next: AtomicU64::new(0), seen: Mutex::default() }))
@@ -55,14 +58,14 @@ impl Sealer {
         sealed.extend_from_slice(line);
         let body = &mut sealed[NONCE_BYTES..];
         let tag = self.0.cipher.encrypt_inout_detached(&nonce, LABEL, body.into());
-        sealed.extend_from_slice(&tag.expect("a short line"));
+        sealed.extend_from_slice(&tag.expect("the line is shorter than 256 GB"));
         sealed
     }
 
-    /// Opens what came. What is forged costs one look at its tag, what this node said itself not even that.
+    /// Opens a sealed line. A forged line costs one check of its tag; this node's own line costs not even that.
     ///
     /// # Errors
-    /// When it was not sealed with this key, was changed, or came before.
+    /// Returns an error if the line was not sealed with this key, was changed, or was opened before.
     pub fn open(&self, sealed: &[u8]) -> Result<Vec<u8>, Unsealed> {
         let (boot, number, nonce, body) = split(sealed).ok_or(Unsealed::Plain)?;
         if boot == self.0.boot {
@@ -73,12 +76,12 @@ impl Sealer {
         let opened =
             self.0.cipher.decrypt_inout_detached(&nonce, LABEL, line.as_mut_slice().into(), &Tag::from(*tag));
         opened.map_err(|_| Unsealed::Forged)?;
-        // The table is whole at every moment at which a panic could happen.
+        // The table is consistent whenever a panic can happen, so a poisoned lock can be used.
         let mut seen = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.admit(boot, number) { Ok(line) } else { Err(Unsealed::Replayed) }
     }
 
-    /// Whether this looks like what this node said itself: a broadcast is heard by its sender, too.
+    /// Returns whether this looks like a line that this node sealed itself. A sender also receives its own broadcasts.
     pub fn is_own(&self, sealed: &[u8]) -> bool {
         sealed.len() >= OVERHEAD && sealed.starts_with(&self.0.boot)
     }
@@ -91,7 +94,7 @@ fn nonce(boot: [u8; BOOT_BYTES], number: u64) -> XNonce {
     nonce.into()
 }
 
-/// Sender, number, both as the nonce, and the rest.
+/// Splits a sealed line into the sender, the number, the nonce of both, and the rest.
 fn split(sealed: &[u8]) -> Option<([u8; BOOT_BYTES], u64, XNonce, &[u8])> {
     let (boot, rest) = sealed.split_first_chunk::<BOOT_BYTES>()?;
     let (number, body) = rest.split_first_chunk::<8>()?;
@@ -120,8 +123,9 @@ mod tests {
     }
 
     #[test]
-    fn it_is_what_another_implementation_makes() {
-        // In Python: HKDF by its hmac, HChaCha20 written out and tried with the draft's vector, ChaCha20-Poly1305 of OpenSSL.
+    fn sealed_lines_equal_those_of_another_implementation() {
+        // From Python: HKDF by the hmac module, HChaCha20 written out and tested with the vector of the draft, and
+        // ChaCha20-Poly1305 of OpenSSL.
         let key = SwarmKey::from_bytes(std::array::from_fn(|place| place as u8));
         let sealer = Sealer::new(&key, std::array::from_fn(|place| 0x40 + place as u8));
         let sealed = [sealer.seal(b"a line"), sealer.seal(b"")];
@@ -140,17 +144,17 @@ mod tests {
             |sealer: &Sealer| (0..100).map(|_| sealer.seal(b"x")[..NONCE_BYTES].to_vec()).collect::<Vec<_>>();
         let mut all: BTreeSet<_> = restarted[..2].iter().flat_map(nonces).collect();
         assert_eq!(all.len(), 200);
-        // A clone goes on where the other is.
+        // A clone continues with the numbers of the original.
         all.extend(nonces(&restarted[0].clone()));
         assert_eq!(all.len(), 300);
     }
 
     #[test]
-    fn nothing_is_taken_twice_nor_too_late() {
+    fn no_line_is_accepted_twice_or_too_late() {
         let (ours, theirs) = (sealer(1), sealer(2));
         let first = theirs.seal(b"first");
         let later: Vec<_> = (0..crate::WINDOW).map(|_| theirs.seal(b"later")).collect();
-        // In any order.
+        // The lines arrive in reverse order.
         for sealed in later.iter().rev() {
             assert_eq!(ours.open(sealed).as_deref(), Ok(&b"later"[..]));
         }
@@ -168,7 +172,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_sealed_is_opened_by_the_same_key_alone(line in prop::collection::vec(any::<u8>(), 0..300)) {
+        fn a_sealed_line_is_opened_only_by_the_same_key(line in prop::collection::vec(any::<u8>(), 0..300)) {
             let sealed = sealer(2).seal(&line);
             prop_assert_eq!(sealed.len(), line.len() + OVERHEAD);
             prop_assert_eq!(sealer(1).open(&sealed), Ok(line));
@@ -188,7 +192,7 @@ mod tests {
             sealed[bit / 8] ^= 1 << (bit % 8);
             prop_assert_eq!(ours.open(&sealed), Err(Unsealed::Forged));
             sealed[bit / 8] ^= 1 << (bit % 8);
-            prop_assert!(ours.open(&sealed).is_ok(), "what was forged has used up nothing");
+            prop_assert!(ours.open(&sealed).is_ok(), "a forged line does not mark the real one as received");
         }
 
         #[test]

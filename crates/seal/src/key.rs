@@ -1,4 +1,4 @@
-//! The key that a swarm shares, and the keys that are made from it.
+//! The swarm key, and the keys that are derived from it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,57 +8,57 @@ use std::fmt;
 use std::str::FromStr;
 use zeroize::{Zeroize as _, ZeroizeOnDrop, Zeroizing};
 
-/// The bytes of a swarm key.
+/// Size of a swarm key in bytes.
 pub const KEY_BYTES: usize = 32;
-/// Tells our keys from whatever else may be made of the same bytes.
+/// Salt that separates our derived keys from all other uses of the same bytes.
 const DOMAIN: &[u8] = b"dt-swarm swarm key 1";
 
-/// The key of a swarm: 32 random bytes, written as base64url without padding. It is wiped from memory when dropped, and is
-/// never shown unless asked by [`SwarmKey::reveal`].
+/// The key of a swarm: 32 random bytes, written as base64url without padding. It is wiped from memory when dropped, and
+/// is shown only by [`SwarmKey::reveal`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct SwarmKey([u8; KEY_BYTES]);
 
-/// A text that is no swarm key. It is not shown: it may be one with a mistake in it.
+/// Error for a text that is not a swarm key. It does not show the text, which may be a key with a typing mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a swarm key is {KEY_BYTES} bytes in base64url without padding: 43 letters, digits, `-` and `_`")]
 pub struct KeyError;
 
-/// A key with one purpose.
+/// A derived key for a single purpose.
 pub(crate) type SubKey = Zeroizing<[u8; KEY_BYTES]>;
 
 impl SwarmKey {
-    /// The key of these bytes, which nobody can guess.
+    /// Creates the key from these bytes, which must be random.
     pub fn from_bytes(bytes: [u8; KEY_BYTES]) -> Self {
         Self(bytes)
     }
 
-    /// The text of the key, for the swarm file.
+    /// Returns the text of the key, for the swarm file.
     pub fn reveal(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.0)
     }
 
-    /// The pre-shared key of the swarm's private libp2p network.
+    /// Returns the pre-shared key of the swarm's private libp2p network.
     pub fn libp2p(&self) -> [u8; KEY_BYTES] {
         *derive(DOMAIN, &self.0, "libp2p private network")
     }
 
-    /// Of lines that stand for themselves.
+    /// Returns the key for independent lines.
     pub(crate) fn datagrams(&self) -> SubKey {
         derive(DOMAIN, &self.0, "datagrams")
     }
 
-    /// Of links, from which each gets its own.
+    /// Returns the key for links, from which each link derives its own keys.
     pub(crate) fn links(&self) -> SubKey {
         derive(DOMAIN, &self.0, "links")
     }
 }
 
-/// HKDF-SHA256 (RFC 5869): the key for what the label says.
+/// Derives the key with this label by HKDF-SHA256 (RFC 5869).
 #[expect(clippy::expect_used, reason = "HKDF gives up to 255 times 32 bytes")]
 pub(crate) fn derive(salt: &[u8], secret: &[u8], label: &str) -> SubKey {
     let mut key = SubKey::default();
     let expanded = Hkdf::<Sha256>::new(Some(salt), secret).expand(label.as_bytes(), &mut *key);
-    expanded.expect("32 bytes");
+    expanded.expect("HKDF-SHA256 can derive 32 bytes");
     key
 }
 
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_back_what_it_writes_and_shows_nothing() {
+    fn a_key_reads_back_from_its_text_and_is_not_shown() {
         let key = SwarmKey::from_bytes([7; KEY_BYTES]);
         assert_eq!(key.reveal(), "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc");
         assert_eq!(key.reveal().parse(), Ok(key.clone()));
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_refused() {
+    fn a_text_that_is_no_key_is_refused() {
         let text = SwarmKey::from_bytes([255; KEY_BYTES]).reveal();
         for wrong in [
             "",
@@ -107,7 +107,7 @@ mod tests {
             &format!(" {text}"),
             &format!("A{text}"),
             &text.replace('_', "/"),
-            // The last letter has two bits that mean nothing: one key, one text.
+            // The last letter has two unused bits. Each key has only one valid text.
             &format!("{}9", &text[..42]),
         ] {
             assert_eq!(wrong.parse::<SwarmKey>(), Err(KeyError), "{wrong}");

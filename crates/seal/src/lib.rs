@@ -1,23 +1,26 @@
-//! The swarm key: whoever has it reads and speaks on the line channels of its swarm, and nobody else does.
+//! Encryption with the swarm key: only nodes that have the key can read and speak on the line channels of its swarm.
 //!
-//! Two shapes, for the two kinds of channels:
-//! - [`Sealer`], where each line stands for itself and may get lost, come twice or come late: UDP, IRC, pubsub;
-//! - [`LinkHandshake`] for TCP, where lines come in order: a line that was changed, left out, moved, repeated or taken
-//!   from another connection ends the link.
+//! There are two forms, for the two kinds of channels:
 //!
-//! Both use XChaCha20-Poly1305 with keys that HKDF-SHA256 makes from the swarm key, one for each purpose.
+//! - [`Sealer`] for UDP, IRC and pubsub. Each line is independent; it may get lost, or arrive repeatedly or late.
+//! - [`LinkHandshake`] for TCP, where lines arrive in order. A line that was changed, left out, moved, repeated or
+//!   taken from another connection ends the link.
 //!
-//! # What it gives
-//! Without the key nobody can read a line, change one, make one, or have one taken twice by the same process. What stays to
-//! be seen is how long lines are, when they are sent and from where. There are limits, and they are meant:
-//! - Whoever has the key is inside: it does not tell one member from another. Signatures do that.
-//! - There is no forward secrecy: who gets hold of the key later can read what was captured before.
-//! - A process that was just started has no memory of what came before: a datagram captured earlier is taken by it once.
-//!   The same holds for senders that it forgot, after 512 others (`MAX_SENDERS`). What can be said again so is only what
-//!   was said once, and records that are known change nothing.
-//! - A TCP connection can be cut by those on its way; what came before was whole and in order.
+//! Both use XChaCha20-Poly1305 with keys that HKDF-SHA256 derives from the swarm key, one for each purpose.
 //!
-//! This crate is pure: who uses it gives it random bytes. They have to be fresh for each [`Sealer`] and each link.
+//! # Security properties
+//! Without the key, an attacker cannot read, change or create a line, or have a line accepted twice by the same
+//! process. The length of lines, the time of sending and the sender's network address stay visible. There are these
+//! deliberate limits:
+//!
+//! - The key does not tell one member from another. Signatures do that.
+//! - There is no forward secrecy: an attacker that gets the key later can decrypt lines that were captured before.
+//! - A process that has just started has no memory of earlier lines, and accepts a datagram captured earlier once. The
+//!   same holds for a sender that it evicted after 512 others (`MAX_SENDERS`). Such a replay only repeats a line that
+//!   was once sent, and known records change nothing.
+//! - An attacker on the path can cut a TCP connection. The lines before the cut arrived complete and in order.
+//!
+//! This crate is pure: the caller gives it random bytes. They must be fresh for each [`Sealer`] and each link.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod datagram;
@@ -33,19 +36,19 @@ pub use link::{
 };
 pub use replay::{MAX_SENDERS, WINDOW};
 
-/// Why what came was not opened.
+/// Reason why a line was not opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unsealed {
-    /// It cannot be anything sealed.
-    #[error("it is not sealed")]
+    /// The line is too short or wrongly encoded, so it cannot be a sealed line.
+    #[error("it is not a sealed line")]
     Plain,
-    /// Sealed with another key, or changed on its way.
-    #[error("it was sealed with another key, or changed")]
+    /// The line was sealed with another key, or changed on its way.
+    #[error("it was sealed with another key, or changed on its way")]
     Forged,
-    /// It was opened before, or is too old to know.
-    #[error("it was heard before")]
+    /// The line was opened before, or is too old to tell.
+    #[error("it was received before, or is too old to tell")]
     Replayed,
-    /// What this node said itself.
-    #[error("this node said it itself")]
+    /// The line was sealed by this node itself.
+    #[error("this node sent it itself")]
     Own,
 }

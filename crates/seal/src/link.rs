@@ -1,13 +1,13 @@
-//! Links: both sides say hello, and then every line is sealed.
+//! Encryption of links: both sides send a hello, and then every line is sealed.
 //!
 //! ```text
 //! each to the other:  {"dt-swarm-sealed":1,"salt":"32 random bytes in base64url"}
 //! then, each line:    base64url of ciphertext ‖ tag
 //! ```
-//! The first sealed line of each side is empty and proves that it has the key. From both salts and the swarm key comes a
-//! key for each direction; the nonce is the number of the line. So a line counts at its place in its connection, and
-//! nowhere else. Whoever plays our own lines back to us fails: the two sides have different keys, and who has our salt is
-//! refused at once.
+//! The first sealed line of each side is empty, and proves that the side has the key. Each direction has a key of its
+//! own, derived from both salts and the swarm key. The nonce is the number of the line. So a line is valid only at its
+//! place in its connection. A peer that sends our own lines back to us fails, because the two directions have different
+//! keys. A peer that sends our own salt back is refused at once.
 
 use crate::datagram::TAG_BYTES;
 use crate::key::{SubKey, derive};
@@ -18,9 +18,9 @@ use chacha20poly1305::{AeadInOut as _, KeyInit as _, Tag, XChaCha20Poly1305, XNo
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The random bytes of each side.
+/// Number of random bytes that each side sends.
 pub const SALT_BYTES: usize = 32;
-/// The most bytes of a hello.
+/// Maximum size, in bytes, of a hello.
 pub const MAX_HELLO_BYTES: usize = 256;
 const VERSION: u32 = 1;
 const LABEL: &[u8] = b"dt-swarm sealed link 1";
@@ -32,21 +32,22 @@ struct Hello {
     salt: String,
 }
 
-/// Why a line is no hello with which a link can begin.
+/// Reason why a line is not a hello with which a link can begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HelloError {
-    /// Something else, such as a plain line.
-    #[error("it does not say that it has a swarm key")]
+    /// The line is not a hello; it may be a plain line.
+    #[error("it is not the hello of a peer that has a swarm key")]
     Plain,
-    /// Of a later program.
+    /// The hello comes from a newer program.
     #[error("its version of sealed links is {0}, and this program knows {VERSION}")]
     Version(u32),
-    /// Our own, played back.
+    /// The hello is our own, sent back to us.
     #[error("it repeats our own hello")]
     Mirror,
 }
 
-/// Whether this line, come instead of an answer, is a hello: its sender has a swarm key, and expects that we have it.
+/// Returns whether a line that arrived instead of an answer is a hello. Its sender then has a swarm key, and expects
+/// that we have it as well.
 pub fn is_hello(line: &[u8]) -> bool {
     read(line).is_ok()
 }
@@ -56,12 +57,12 @@ fn read(line: &[u8]) -> Result<Hello, HelloError> {
     serde_json::from_slice(line).map_err(|_| HelloError::Plain)
 }
 
-/// The most bytes of the sealed form of a line of so many bytes, its line end not counted.
+/// Returns the maximum size, in bytes, of a sealed line from the size of the plain one. Line ends are not counted.
 pub const fn sealed_line_bytes(line: usize) -> usize {
     ((line + TAG_BYTES) * 4).div_ceil(3)
 }
 
-/// A link that begins.
+/// The handshake of a new link.
 pub struct LinkHandshake {
     key: SubKey,
     salt: [u8; SALT_BYTES],
@@ -69,22 +70,24 @@ pub struct LinkHandshake {
 }
 
 impl LinkHandshake {
-    /// `salt` is random, and fresh for each link; `is_dialler` says whether this side asked for it.
+    /// Creates a handshake. `salt` must be random and fresh for each link. `is_dialler` tells whether this side opened
+    /// the connection.
     pub fn new(key: &SwarmKey, salt: [u8; SALT_BYTES], is_dialler: bool) -> Self {
         Self { key: key.links(), salt, is_dialler }
     }
 
-    /// What to say first, without a line end.
+    /// Returns the first line to send, without a line end.
     #[expect(clippy::expect_used, reason = "a number and a text have a JSON form")]
     pub fn hello(&self) -> String {
         let hello = Hello { version: VERSION, salt: URL_SAFE_NO_PAD.encode(self.salt) };
         serde_json::to_string(&hello).expect("a hello has a JSON form")
     }
 
-    /// With what the other side said first, without its line end: what seals our lines and opens theirs.
+    /// Completes the handshake with the first line of the other side, without its line end. Returns the sealer for our
+    /// lines and the opener for theirs.
     ///
     /// # Errors
-    /// When that was no hello, or our own.
+    /// Returns an error if the line is not a hello of a known version, or is our own hello.
     pub fn finish(self, theirs: &[u8]) -> Result<(LineSealer, LineOpener), HelloError> {
         let Hello { version, salt } = read(theirs)?;
         if version != VERSION {
@@ -112,10 +115,10 @@ impl LinkHandshake {
     }
 }
 
-/// One direction of a link.
+/// State of one direction of a link.
 struct Direction {
     cipher: XChaCha20Poly1305,
-    /// The number of the next line.
+    /// Number of the next line.
     next: u64,
 }
 
@@ -131,31 +134,31 @@ impl Direction {
     }
 }
 
-/// Seals the lines of one side, each in its turn.
+/// Seals the lines of this side. The order of the calls is the order of the lines.
 pub struct LineSealer(Direction);
 
 impl LineSealer {
-    /// Seals the next line; returns what to send, without a line end.
+    /// Seals the next line, and returns the text to send, without a line end.
     #[expect(clippy::expect_used, reason = "the cipher takes lines of up to 256 GB")]
     pub fn seal(&mut self, line: &[u8]) -> String {
         let mut sealed = Vec::with_capacity(line.len() + TAG_BYTES);
         sealed.extend_from_slice(line);
         let body = sealed.as_mut_slice().into();
         let tag = self.0.cipher.encrypt_inout_detached(&self.0.nonce(), LABEL, body);
-        sealed.extend_from_slice(&tag.expect("a short line"));
+        sealed.extend_from_slice(&tag.expect("the line is shorter than 256 GB"));
         self.0.next += 1;
         URL_SAFE_NO_PAD.encode(sealed)
     }
 }
 
-/// Opens the lines of the other side, each in its turn.
+/// Opens the lines of the other side. The order of the calls is the order of the lines.
 pub struct LineOpener(Direction);
 
 impl LineOpener {
-    /// Opens the next line, as it came without its line end.
+    /// Opens the next line, which is given as it arrived, without its line end.
     ///
     /// # Errors
-    /// When it is not the next line of the other side: the link is of no use any more.
+    /// Returns an error if this is not the next line of the other side. The link can then not be used any more.
     pub fn open(&mut self, sealed: &[u8]) -> Result<Vec<u8>, Unsealed> {
         let mut line = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| Unsealed::Plain)?;
         let tag: [u8; TAG_BYTES] = *line.last_chunk().ok_or(Unsealed::Plain)?;
@@ -200,9 +203,9 @@ mod tests {
     }
 
     #[test]
-    fn it_is_what_another_implementation_makes() {
+    fn sealed_lines_equal_those_of_another_implementation() {
         let ((mut dialler, _), (mut taker, _)) = honest();
-        // As in datagram.rs.
+        // The expected lines come from the implementation that datagram.rs names.
         let known = ["UA2iPzRNcb6ohEPmiY9K4w", "qHabkGVWG--x4yEqiFFKBFYhGDQxIA", "Au3TPKh9aHb7fPSv1rbFFg"];
         assert_eq!([dialler.seal(b""), dialler.seal(b"a line"), taker.seal(b"")], known);
     }
@@ -220,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_repeated_left_out_moved_or_of_another_link_is_refused() {
+    fn a_line_repeated_left_out_moved_or_of_another_link_is_refused() {
         let (mut dialler, mut taker) = honest();
         let lines: Vec<_> = (0..3).map(|_| dialler.0.seal(b"line")).collect();
         let mut is_refused = |line: &String| taker.1.open(line.as_bytes()) == Err(Unsealed::Forged);
@@ -232,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_another_key_or_none_proves_nothing() {
+    fn a_peer_with_another_key_or_none_is_refused() {
         let (mut dialler, mut taker) = link(side(1, 1, true), side(2, 2, false));
         assert_eq!(taker.1.open(dialler.0.seal(b"").as_bytes()), Err(Unsealed::Forged));
         assert_eq!(dialler.1.open(taker.0.seal(b"").as_bytes()), Err(Unsealed::Forged));
@@ -242,11 +245,11 @@ mod tests {
     }
 
     #[test]
-    fn a_mirror_is_no_peer() {
+    fn a_peer_that_sends_our_own_lines_back_is_refused() {
         let ours = side(1, 1, true);
         let hello = ours.hello();
         assert_eq!(ours.finish(hello.as_bytes()).unwrap_err(), HelloError::Mirror);
-        // Nor is one that gives our lines back.
+        // A peer that sends our sealed lines back is refused as well.
         let (mut dialler, _) = honest();
         let line = dialler.0.seal(b"");
         assert_eq!(dialler.1.open(line.as_bytes()), Err(Unsealed::Forged));

@@ -1,16 +1,17 @@
-//! What was opened before: nothing is taken twice.
+//! Replay protection: remembers which lines were opened, so that no line is accepted twice.
 
 use std::collections::BTreeMap;
 
 const WORD: u64 = u64::BITS as u64;
 /// One word more than the window, so that the oldest word can be cleared while its window still counts (RFC 6479).
 const WORDS: usize = 33;
-/// How far behind a sender's newest line an earlier one may come; what is older is refused.
+/// Distance by which a line may be behind its sender's newest line. Older lines are refused.
 pub const WINDOW: u64 = (WORDS as u64 - 1) * WORD;
-/// How many senders are remembered; the one that was silent for longest is forgotten.
+/// Maximum number of remembered senders. Beyond it, the sender that was silent for longest is evicted.
 pub const MAX_SENDERS: usize = 512;
 
-/// The numbers that one sender has used: all above the newest are new, and of the last [`WINDOW`] each is known.
+/// The numbers that one sender has used. All numbers above the newest are unused, and for each of the last [`WINDOW`]
+/// numbers it is known whether it was used.
 #[derive(Clone, Debug)]
 struct Window {
     newest: u64,
@@ -21,7 +22,7 @@ struct Window {
 impl Window {
     const NEW: Self = Self { newest: 0, words: [0; WORDS] };
 
-    /// Takes note of a number; `false` when it was there, or is too old to know.
+    /// Marks a number as used. Returns `false` if it was used before, or is too old to tell.
     fn admit(&mut self, number: u64) -> bool {
         if number > self.newest {
             self.move_to(number);
@@ -44,20 +45,21 @@ impl Window {
 }
 
 fn place(word: u64) -> usize {
-    // A remainder of WORDS is small.
+    // The remainder is less than WORDS, so it fits.
     (word % WORDS as u64) as usize
 }
 
-/// What was opened of each sender. Only what is genuine gets in here, so nobody without the key can fill it.
+/// The numbers used by each sender. Only authentic lines get here, so an attacker without the key cannot fill the
+/// table.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     senders: BTreeMap<[u8; 16], (Window, u64)>,
-    /// Counts what was admitted, to know who was silent for longest.
+    /// Number of admitted lines. It tells which sender was silent for longest.
     admitted: u64,
 }
 
 impl Seen {
-    /// Takes note of a sender's number; `false` when it was there, or is too old to know.
+    /// Marks a sender's number as used. Returns `false` if it was used before, or is too old to tell.
     pub(crate) fn admit(&mut self, sender: [u8; 16], number: u64) -> bool {
         if !self.senders.contains_key(&sender) && self.senders.len() >= MAX_SENDERS {
             self.forget_one();
@@ -86,18 +88,18 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn each_number_is_taken_once_within_the_window() {
+    fn each_number_is_accepted_once_within_the_window() {
         let mut window = Window::NEW;
         assert!(window.admit(0) && !window.admit(0));
         assert!(window.admit(WINDOW) && !window.admit(0), "too old now");
-        assert!(window.admit(1) && !window.admit(1), "the oldest that is known");
+        assert!(window.admit(1) && !window.admit(1), "the oldest number in the window");
         assert!(window.admit(u64::MAX) && !window.admit(u64::MAX) && !window.admit(WINDOW));
         assert!(window.admit(u64::MAX - WINDOW + 1) && !window.admit(u64::MAX - WINDOW));
     }
 
     proptest! {
         #[test]
-        fn it_is_as_if_all_numbers_were_remembered(steps in prop::collection::vec((0..3 * WINDOW, 0..4u64), 1..400)) {
+        fn the_window_equals_a_memory_of_all_numbers(steps in prop::collection::vec((0..3 * WINDOW, 0..4u64), 1..400)) {
             let (mut window, mut taken, mut newest) = (Window::NEW, BTreeSet::new(), 0);
             for (number, jump) in steps {
                 let number = if jump == 0 { number } else { (newest + jump).saturating_sub(number % 200) };
@@ -110,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_was_silent_for_longest_is_forgotten() {
+    fn the_sender_that_was_silent_for_longest_is_forgotten() {
         let mut seen = Seen::default();
         let sender = |number: usize| {
             let mut id = [0; 16];
@@ -120,7 +122,7 @@ mod tests {
         for number in 0..MAX_SENDERS {
             assert!(seen.admit(sender(number), 1));
         }
-        // Repetitions of the first are no word of his, and the second says something.
+        // A replay of the first sender's line does not count as activity; a new line of the second sender does.
         assert!(!seen.admit(sender(0), 1) && seen.admit(sender(1), 2));
         assert!(seen.admit(sender(MAX_SENDERS), 1));
         assert_eq!(seen.senders.len(), MAX_SENDERS);

@@ -1,49 +1,50 @@
-//! From another set's symbols to what differs.
+//! Decoding of another set's symbols into the difference of the sets.
 
 use crate::encoder::Walk;
 use crate::{Encoder, Symbol};
 use std::collections::BTreeSet;
 
-/// What one set has and the other has not.
+/// The difference of two sets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Difference {
-    /// Items that only the set has from which the symbols came.
+    /// Items that are only in the set of the sender of the symbols.
     pub theirs: Vec<u64>,
-    /// Items that only the own set has.
+    /// Items that are only in the own set.
     pub ours: Vec<u64>,
 }
 
-/// The symbols belong to no set: somebody made them up, or (once in many millions) chance misled the decoder.
+/// Error for symbols that belong to no set. Either they were made up, or chance misled the decoder, which happens once
+/// in many millions of cases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the symbols belong to no set")]
 pub struct DecodeError;
 
-/// Takes another set's symbols in until they show the difference.
+/// Receives another set's symbols until they reveal the difference.
 #[derive(Clone, Debug)]
 pub struct Decoder {
     own: Encoder,
-    /// Theirs without ours, and without what was found so far.
+    /// Their symbols without ours, and without the items found so far.
     left: Vec<Symbol>,
-    /// Each item found, 1 when it is theirs and -1 when it is ours, and where it belongs next.
+    /// Each item found, with 1 if it is theirs and -1 if it is ours, and its next position.
     found: Vec<(u64, i8, Walk)>,
     known: BTreeSet<u64>,
 }
 
 impl Decoder {
-    /// For comparing with the set of `items`.
+    /// Creates a decoder for the comparison with the set of `items`.
     pub fn new(items: impl IntoIterator<Item = u64>) -> Self {
         Self { own: Encoder::new(items), left: Vec::new(), found: Vec::new(), known: BTreeSet::new() }
     }
 
-    /// How many symbols were taken in.
+    /// Returns the number of symbols received so far.
     pub fn taken(&self) -> usize {
         self.left.len()
     }
 
-    /// Takes the next symbols of the other set in.
+    /// Adds the next symbols of the other set.
     ///
     /// # Errors
-    /// When they cannot be symbols of a set.
+    /// Returns an error if they cannot be symbols of a set.
     pub fn add(&mut self, theirs: &[Symbol]) -> Result<(), DecodeError> {
         let first = self.left.len();
         let ours = self.own.symbols(theirs.len());
@@ -54,13 +55,14 @@ impl Decoder {
         self.peel((first..self.left.len()).collect())
     }
 
-    /// Finds single items, takes them out everywhere, and looks at what that leaves.
+    /// Finds symbols with a single item, removes the item from all symbols, and examines the changed symbols in turn.
     fn peel(&mut self, mut worth_a_look: Vec<usize>) -> Result<(), DecodeError> {
         while let Some(place) = worth_a_look.pop() {
             let Some((item, sign)) = self.left[place].single() else {
                 continue;
             };
-            // Each item found empties a symbol for good, so that made-up symbols cannot keep us busy for ever.
+            // Each item found empties one symbol permanently. So made-up symbols cannot keep the decoder busy without
+            // end.
             if self.found.len() >= self.left.len() || !self.known.insert(item) {
                 return Err(DecodeError);
             }
@@ -71,9 +73,9 @@ impl Decoder {
         Ok(())
     }
 
-    /// The difference, when the symbols so far are enough to tell it.
+    /// Returns the difference, if the symbols so far are enough to determine it.
     pub fn difference(&self) -> Option<Difference> {
-        // Every item belongs to the first symbol.
+        // The first symbol contains every item.
         if !self.left.first()?.is_empty() {
             return None;
         }

@@ -1,14 +1,15 @@
-//! The difference of two sets, found by bytes that grow with the difference and not with the sets.
+//! The difference of two sets, from data whose size grows with the difference and not with the sets.
 //!
-//! A rateless invertible Bloom lookup table (Yang, Gilad, Alizadeh, *Practical Rateless Set Reconciliation*, SIGCOMM
-//! 2024, arXiv 2402.02668). A set stands for an endless sequence of [`Symbol`]s, each the sum of a part of its items. Who
-//! has the first symbols of another set subtracts its own from them; what both sets share cancels out, and what is left
-//! is solved like a chain of equations with one unknown each. About 1.4 symbols are enough for each differing item, as
-//! soon as there are some dozens. Nobody has to guess the size of the difference: when the symbols are too few, more of
-//! the same sequence are sent.
+//! The method is a rateless invertible Bloom lookup table (Yang, Gilad, Alizadeh, *Practical Rateless Set
+//! Reconciliation*, SIGCOMM 2024, arXiv 2402.02668). A set is encoded as an endless sequence of [`Symbol`]s. Each
+//! symbol is the sum of some of the items. A receiver of the first symbols of another set subtracts the symbols of its
+//! own set. The items that both sets share cancel out. The rest is solved like a chain of equations with one unknown
+//! each. With some dozens of differing items or more, about 1.4 symbols are enough for each of them. No estimate of the
+//! difference is needed: when the symbols are too few, the sender sends more of the same sequence.
 //!
-//! Items are numbers of 64 bits. [`salted`] makes them from the identifiers of records, with a new salt each time: nobody
-//! can prepare records whose numbers are equal, and should two be so by chance, the next salt tells them apart.
+//! Items are numbers of 64 bits. [`salted`] derives them from the identifiers of records, with a new salt each time. So
+//! an attacker cannot prepare records whose numbers are equal. If two numbers are equal by chance, they differ with the
+//! next salt.
 //!
 //! ```
 //! # use sketch::{Decoder, Encoder};
@@ -30,7 +31,7 @@ pub use symbol::{SYMBOL_BYTES, Symbol, from_bytes, to_bytes};
 
 use siphasher::sip::SipHasher24;
 
-/// The number that stands for an identifier under a salt: SipHash-2-4, keyed by the salt.
+/// Returns the number for an identifier under a salt: SipHash-2-4, keyed by the salt.
 pub fn salted(salt: u64, id: &[u8]) -> u64 {
     SipHasher24::new_with_keys(salt, 0).hash(id)
 }

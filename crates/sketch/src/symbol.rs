@@ -1,28 +1,28 @@
-//! One symbol: the sum of the items that belong to it.
+//! Symbols: sums of items.
 
-/// The bytes of a symbol on the wire.
+/// Size of a symbol on the wire, in bytes.
 pub const SYMBOL_BYTES: usize = 13;
 
-/// Some items, added up.
+/// The sum of some items.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Symbol {
-    /// All items, by exclusive or.
+    /// Exclusive or of all items.
     pub(crate) sum: u64,
-    /// Their checks, by exclusive or: tells a sum that is one item from a sum of several.
+    /// Exclusive or of the items' checksums. It distinguishes a single item from a sum of several.
     pub(crate) check: u32,
-    /// How many they are, modulo 256: of a difference no more is needed than to tell 1 and -1 from most others.
+    /// Number of items modulo 256. In a difference, it only has to distinguish 1 and -1 from most other numbers.
     pub(crate) count: i8,
 }
 
 impl Symbol {
-    /// Adds an item, or takes one away (`by` is -1).
+    /// Adds an item, or removes it if `by` is -1.
     pub(crate) fn change(&mut self, item: u64, by: i8) {
         self.sum ^= item;
         self.check ^= check(item);
         self.count = self.count.wrapping_add(by);
     }
 
-    /// What is left when the items of `other` are taken away.
+    /// Returns the symbol without the items of `other`.
     pub(crate) fn without(self, other: Self) -> Self {
         Self {
             sum: self.sum ^ other.sum,
@@ -31,31 +31,32 @@ impl Symbol {
         }
     }
 
-    /// The item that is left alone in a difference of symbols; with -1 when it is of those that were taken away.
+    /// Returns the item if exactly one is left in a difference of symbols. The sign is -1 if it comes from the
+    /// subtracted side.
     pub(crate) fn single(&self) -> Option<(u64, i8)> {
         let is_single = self.count.wrapping_abs() == 1 && self.check == check(self.sum);
         is_single.then_some((self.sum, self.count))
     }
 
-    /// Whether nothing is left.
+    /// Returns whether no items are left.
     pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// Stirs a number: the finaliser of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
+/// Mixes the bits of a number: the finaliser of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
 pub(crate) fn stir(number: u64) -> u64 {
     let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     number ^ (number >> 31)
 }
 
-/// What tells an item from a sum of others: 32 bits that depend on all of its own.
+/// Returns the checksum that distinguishes an item from a sum of items: 32 bits that depend on all bits of the item.
 fn check(item: u64) -> u32 {
     (stir(item ^ 0x6b8b_4567_327b_23c6) >> 32) as u32
 }
 
-/// Symbols as bytes: 8 of the sum, 4 of the check, little-endian, and the count.
+/// Encodes symbols as bytes: 8 bytes of the sum and 4 of the checksum, little-endian, and one of the count.
 pub fn to_bytes(symbols: &[Symbol]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(symbols.len() * SYMBOL_BYTES);
     for symbol in symbols {
@@ -66,7 +67,7 @@ pub fn to_bytes(symbols: &[Symbol]) -> Vec<u8> {
     bytes
 }
 
-/// What [`to_bytes`] gave; `None` when the length does not fit.
+/// Decodes the bytes of [`to_bytes`]. Returns `None` if the length is not a multiple of [`SYMBOL_BYTES`].
 pub fn from_bytes(bytes: &[u8]) -> Option<Vec<Symbol>> {
     let (chunks, rest) = bytes.as_chunks::<SYMBOL_BYTES>();
     rest.is_empty().then(|| chunks.iter().map(read).collect())

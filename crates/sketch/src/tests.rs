@@ -4,13 +4,13 @@ use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeSet;
 
-/// Two sets with so much in common and so much apart.
+/// Returns three sets of random items: the common ones, and those of either side alone.
 fn sets(common: usize, theirs: usize, ours: usize, seed: u64) -> [BTreeSet<u64>; 3] {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     [common, theirs, ours].map(|size| (0..size).map(|_| random.random()).collect())
 }
 
-/// The difference, and how many symbols it took.
+/// Returns the difference, and the number of symbols that it took.
 fn reconcile([common, theirs, ours]: &[BTreeSet<u64>; 3], step: usize) -> (Difference, usize) {
     let mut encoder = Encoder::new(common.union(theirs).copied());
     let mut decoder = Decoder::new(common.union(ours).copied());
@@ -28,7 +28,7 @@ fn sorted(mut items: Vec<u64>) -> Vec<u64> {
 }
 
 #[test]
-fn the_symbols_grow_with_the_difference_alone() {
+fn the_number_of_symbols_grows_only_with_the_difference() {
     for (differing, most) in [(0, 1.0), (1, 4.0), (10, 30.0), (100, 180.0), (1000, 1550.0)] {
         let taken =
             (0..20).map(|seed| reconcile(&sets(2000, differing / 2, differing.div_ceil(2), seed), 1).1);
@@ -38,10 +38,10 @@ fn the_symbols_grow_with_the_difference_alone() {
 }
 
 #[test]
-fn made_up_symbols_end_in_an_error_or_in_nothing() {
+fn made_up_symbols_give_an_error_or_a_small_difference() {
     let mut random = ChaCha8Rng::seed_from_u64(5);
     for _ in 0..2000 {
-        // Single items, each in one symbol only: taking them out elsewhere makes new ones there.
+        // Each item is in one symbol only, so removing it from other symbols creates new items there.
         let mut made_up = vec![Symbol::default(); 40];
         for symbol in &mut made_up {
             symbol.change(random.random_range(0..8), if random.random() { 1 } else { -1 });
@@ -62,9 +62,9 @@ fn a_salt_gives_each_identifier_another_number() {
     assert_eq!(salted(1, b"a"), salted(1, b"a"));
 }
 
-/// What goes over the wire must mean the same on every machine, in every release.
+/// Data on the wire must have the same meaning on every machine, in every release.
 #[test]
-fn the_sequence_is_what_it_was() {
+fn the_sequence_of_symbols_never_changes() {
     let bytes = to_bytes(&Encoder::new((0..10).map(|n: u64| salted(7, &n.to_be_bytes()))).symbols(6));
     let sum: u64 = bytes.iter().zip(1u64..).map(|(byte, place)| u64::from(*byte) * place).sum();
     assert_eq!((bytes.len(), sum), (6 * SYMBOL_BYTES, SEQUENCE));
@@ -74,7 +74,7 @@ const SEQUENCE: u64 = 351_551;
 
 proptest! {
     #[test]
-    fn finds_exactly_what_differs(
+    fn the_decoder_finds_exactly_the_difference(
         common in 0usize..300, theirs in 0usize..60, ours in 0usize..60, step in 1usize..50, seed: u64,
     ) {
         let sets = sets(common, theirs, ours, seed);

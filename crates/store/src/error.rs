@@ -1,35 +1,37 @@
-//! Errors, with messages for the person who has to repair the cause.
+//! Errors, with messages for the person who must remove the cause.
 
 use std::io;
 use std::path::PathBuf;
 
-/// Why there is no store to work with. A damaged file is no such reason: it is set aside.
+/// Reason why the store cannot be opened. Damage is not one of them: a damaged file is set aside.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Somebody else holds the file.
-    #[error("another dt-swarm runs on this folder: it holds {0}; stop it, or give this one another folder")]
+    /// Another process holds the file.
+    #[error(
+        "another dt-swarm runs on this folder and holds {0}; stop it, or use another folder for this one"
+    )]
     InUse(PathBuf),
-    /// The file, or what is beside it, cannot be read or written.
+    /// The file, its lock file or its folder cannot be accessed.
     #[error("cannot {what} {path}: {source}")]
     Io {
-        /// What was tried.
+        /// Operation that was tried.
         what: &'static str,
-        /// With which file.
+        /// File of the operation.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// A freshly made database fails as well, so it is not the file's content.
+    /// The database failed, and the content of the file is not the cause.
     #[error("cannot use the database {path}: {source}")]
     Database {
-        /// The file.
+        /// Path of the database.
         path: PathBuf,
-        /// What the database said.
+        /// Error of the database.
         source: Box<redb::Error>,
     },
 }
 
-/// The database could not be read.
+/// Error for a database that could not be read.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read from the store: {0}")]
 pub struct ReadError(#[source] Box<redb::Error>);
@@ -40,23 +42,23 @@ impl<E: Into<redb::Error>> From<E> for ReadError {
     }
 }
 
-/// The write did not succeed; see [`crate::Store::write`] for what is on the disk.
+/// Reason why a write failed. [`crate::Store::write`] describes the content of the disk afterwards.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// No room is left.
-    #[error("the disk that holds the store is full; make room there, and dt-swarm goes on by itself")]
+    /// The disk has no free space.
+    #[error("the disk with the store is full; free some space on it, and dt-swarm continues by itself")]
     DiskFull,
-    /// The database refused, or could not be opened anew after the disk had failed.
+    /// The database refused the write, or could not be reopened after an error of the disk.
     #[error("cannot write to the store: {0}")]
     Database(#[source] Box<redb::Error>),
-    /// A service's name, key or value is over its bound.
+    /// The name, a key or a value of a service is over its limit.
     #[error("{what} of a service has at most {most} bytes, not {length}")]
     TooLarge {
-        /// Which of them.
+        /// Part that is too long.
         what: &'static str,
-        /// Its bound.
+        /// Maximum length in bytes.
         most: usize,
-        /// Its length.
+        /// Actual length in bytes.
         length: usize,
     },
 }

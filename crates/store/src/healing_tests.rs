@@ -1,4 +1,4 @@
-//! A disk that fails and works again, under a store that stays open.
+//! Tests of an open store on a disk that fails and then works again.
 
 use crate::{Batch, Fault, Faults, OpenError, Opened, Store, WriteError};
 use dcache::{Data, Item, Keypair, Kind, Record, Statement, Time, Validity};
@@ -13,7 +13,7 @@ fn record(sequence: u64) -> Record {
     Record::sign(statement, &Keypair::from_seed([1; 32]), sequence, dcache::End::default())
 }
 
-/// So many records that the file has to grow for them.
+/// Returns a batch of records. For a large range, the file has to grow.
 fn many(numbers: std::ops::Range<u64>) -> Batch {
     let sequence = numbers.clone().last();
     Batch { put: numbers.map(record).collect(), sequence, ..Batch::default() }
@@ -42,7 +42,7 @@ struct Bench {
 }
 
 impl Bench {
-    /// A place for a store, on a disk that works so far.
+    /// Creates a folder for a store, on a disk that works at first.
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("records.redb");
@@ -53,7 +53,7 @@ impl Bench {
         Store::open_with_faults(&self.file, self.faults.clone())
     }
 
-    /// That the closed store comes back with these records, and that nothing was ever set aside.
+    /// Asserts that the closed store comes back with these records, and that no file was ever set aside.
     fn assert_kept(&self, expected: &[u64]) {
         let (store, opened) = Store::open(&self.file).unwrap();
         assert_eq!(opened, Opened::Existing { records: expected.len() as u64 });
@@ -63,7 +63,8 @@ impl Bench {
     }
 }
 
-/// Fails the write of `batch` at its `spared`th operation; returns whether it failed at all.
+/// Fails the write of `batch` at its operation number `spared`, and heals the disk. Returns whether the write failed at
+/// all.
 fn fails_and_heals(fault: Fault, spared: usize, batch: &Batch) -> bool {
     let bench = Bench::new();
     let (store, _) = bench.open().unwrap();
@@ -73,7 +74,7 @@ fn fails_and_heals(fault: Fault, spared: usize, batch: &Batch) -> bool {
     let mut both: Vec<u64> = vec![1];
     both.extend(batch.put.iter().map(|record| record.signature().sequence));
     if result.is_err() {
-        // Reading while the disk fails: an error, or what was committed.
+        // A read while the disk fails gives an error or the committed records.
         if let Ok(loaded) = store.load() {
             assert!([1, both.len()].contains(&loaded.records.len()), "{fault:?} after {spared}");
         }
@@ -104,7 +105,7 @@ fn a_write_may_fail_anywhere_and_nothing_is_lost() {
 }
 
 #[test]
-fn a_full_disk_is_called_so_each_time_until_there_is_room() {
+fn a_full_disk_is_reported_each_time_until_there_is_room() {
     let bench = Bench::new();
     let (store, _) = bench.open().unwrap();
     bench.faults.begin(Fault::Full, 0);
@@ -138,7 +139,7 @@ fn reading_heals_as_well() {
 }
 
 #[test]
-fn a_store_that_failed_is_still_nobody_elses() {
+fn a_store_that_failed_is_still_locked() {
     let bench = Bench::new();
     let (store, _) = bench.open().unwrap();
     bench.faults.begin(Fault::Dead, 0);
@@ -167,7 +168,7 @@ fn a_disk_that_fails_at_the_start_is_an_error_and_nothing_is_set_aside() {
 }
 
 #[test]
-fn opening_anew_neither_begins_a_store_nor_sets_one_aside() {
+fn reopening_neither_creates_a_store_nor_sets_one_aside() {
     for content in [None, Some(&b""[..]), Some(b"rubbish")] {
         let bench = Bench::new();
         let (store, _) = bench.open().unwrap();
@@ -192,7 +193,7 @@ fn opening_anew_neither_begins_a_store_nor_sets_one_aside() {
 const WRITERS: u64 = 4;
 const WRITES: u64 = 40;
 
-/// Writes its own keys one by one, each until it is written.
+/// Writes the keys of one writer one by one, and repeats each write until it succeeds.
 fn write_all(store: &Store, writer: u64) {
     for number in 0..WRITES {
         let key = format!("{writer}-{number}");
@@ -206,13 +207,13 @@ fn read_until(store: &Store, done: &AtomicBool) {
     let mut most = 0;
     while !done.load(Ordering::Acquire) {
         if let Ok(all) = store.service_all("test") {
-            assert!(all.len() >= most, "something written was lost");
+            assert!(all.len() >= most, "a written value was lost");
             most = all.len();
         }
     }
 }
 
-/// Lets the disk fail and work by turns.
+/// Alternates between a failing and a working disk.
 fn disturb(faults: &Faults, done: &AtomicBool) {
     for round in 0.. {
         if done.load(Ordering::Acquire) {
@@ -241,7 +242,7 @@ fn all_at_once(store: &Store, faults: &Faults) {
 }
 
 #[test]
-fn several_threads_get_through_a_disk_that_fails_again_and_again() {
+fn several_threads_finish_on_a_disk_that_fails_repeatedly() {
     let bench = Bench::new();
     let (store, _) = bench.open().unwrap();
     all_at_once(&store, &bench.faults);

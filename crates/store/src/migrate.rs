@@ -1,26 +1,27 @@
-//! From older formats to the present one, step by step, all in one commit: a file is either as it was, or wholly new.
+//! Migration of older formats to the present one, step by step, in a single commit. A file is either unchanged or
+//! completely migrated.
 
 use crate::row;
 use crate::store::{META, RECORDS};
 use redb::{Database, ReadableTable as _, WriteTransaction};
 
-/// The present format.
+/// Number of the present format.
 pub(crate) const FORMAT: u64 = 2;
-/// The key under which the format stands.
+/// Key of the format in the table `meta`.
 pub(crate) const KEY: &str = "format";
 
 /// A step from one format to the next.
 type Step = fn(&WriteTransaction) -> Result<(), redb::Error>;
 
-/// The step from format `n + 1` stands at `n`.
+/// The step at index `n` migrates from format `n + 1`.
 const STEPS: [Step; (FORMAT - 1) as usize] = [row_version_2];
 
-/// Whether a file of this format can be brought to the present one.
+/// Returns whether a file of this format can be migrated to the present one.
 pub(crate) fn is_known(format: u64) -> bool {
     (1..=FORMAT).contains(&format)
 }
 
-/// Brings a file that [`is_known`] to the present format.
+/// Migrates a file of a known format (see [`is_known`]) to the present one.
 pub(crate) fn migrate(database: &Database, format: u64) -> Result<(), redb::Error> {
     if format == FORMAT {
         return Ok(());
@@ -33,8 +34,9 @@ pub(crate) fn migrate(database: &Database, format: u64) -> Result<(), redb::Erro
     Ok(write.commit()?)
 }
 
-/// Format 2: in the place where a row had until when this node had to keep it stands until when its signer wants it to
-/// be kept. Signatures of before say nothing about that, so what they say is that their validity is enough.
+/// Migrates to format 2. A row of version 1 has the time until which this node had to keep the record. In its place, a
+/// row of version 2 has the time until which the signer wants the record to be kept. Earlier signatures do not include
+/// such a time, so the record is kept until its validity ends.
 fn row_version_2(write: &WriteTransaction) -> Result<(), redb::Error> {
     let mut records = write.open_table(RECORDS)?;
     let mut rows = Vec::new();

@@ -1,4 +1,4 @@
-//! Opening: ours, fresh, or damaged and set aside.
+//! Opening of a store: an existing one, a new one, or a new one after a damaged file was set aside.
 
 use crate::migrate::{self, FORMAT};
 use crate::set_aside::{Moved, set_aside, with_suffix};
@@ -11,58 +11,58 @@ use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-/// How the store's database is opened. The file is small and read once, so a larger cache would only take memory.
+/// Settings of the store's database. The file is small and read once, so a larger cache would only waste memory.
 const SETTINGS: Settings = Settings { cache_bytes: 4 << 20, verifies_checksums: true, is_ours };
 
-/// What was found.
+/// Result of opening a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Opened {
-    /// No store was there; one was begun.
+    /// There was no store; a new one was created.
     Fresh,
-    /// A store was there.
+    /// There was a store.
     Existing {
-        /// How many records it holds.
+        /// Number of records in the store.
         records: u64,
     },
-    /// A file was there that is no store of ours, or a damaged one. It was moved, and a new store begun.
+    /// There was a damaged file, or one that is not a store. It was moved, and a new store was created.
     SetAside {
-        /// Where the file is now.
+        /// Path of the moved file.
         moved_to: PathBuf,
-        /// What was wrong with it.
+        /// Reason why the file was set aside.
         reason: String,
-        /// Damaged files of earlier times that were deleted, because [`crate::MAX_BROKEN_FILES`] are kept.
+        /// Earlier damaged files that were deleted, because only [`crate::MAX_BROKEN_FILES`] are kept.
         dropped: Vec<PathBuf>,
     },
 }
 
-/// What a database is, and in which format.
+/// Result of inspecting a database, and its format.
 struct Found {
     opened: Opened,
     format: u64,
 }
 
-/// How a try to open the file failed.
+/// Reason why an attempt to open the file failed.
 enum Failure {
-    /// Nobody will ever read this file as a store.
+    /// The content of the file is not a readable store.
     Damaged(String),
-    /// The way to the file is barred.
+    /// The file could not be accessed, whatever its content.
     Other(OpenError),
 }
 
 impl Store {
-    /// Opens the store in `file`, or begins one. Every page's checksum is verified.
+    /// Opens the store in `file`, or creates it. The checksum of every page is verified.
     ///
     /// # Errors
-    /// When another process has it, or the system does not let us read or write it. A file that can be read but is no
-    /// store is renamed to `NAME.broken-N` and a new store begun, which [`Opened::SetAside`] tells.
+    /// Returns an error if another process holds the file, or the system denies access. A readable file that is not a
+    /// store is renamed to `NAME.broken-N`, and a new store is created. [`Opened::SetAside`] reports this.
     pub fn open(file: &Path) -> Result<(Self, Opened), OpenError> {
         Self::open_at(Location::new(file.to_owned(), SETTINGS))
     }
 
-    /// As [`Store::open`], on a disk that fails when `faults` says so.
+    /// Opens like [`Store::open`], on a disk that fails when `faults` demands it.
     ///
     /// # Errors
-    /// As [`Store::open`].
+    /// Returns the errors of [`Store::open`].
     #[cfg(any(test, feature = "fault-injection"))]
     pub fn open_with_faults(file: &Path, faults: crate::Faults) -> Result<(Self, Opened), OpenError> {
         Self::open_at(Location::new(file.to_owned(), SETTINGS).with_faults(faults))
@@ -85,8 +85,8 @@ impl Store {
     }
 }
 
-/// Takes the lock that lasts for the life of the store. The database has a lock of its own, but that goes with the
-/// file when it is set aside: a second daemon, started just then, must not take the new file for the damaged one.
+/// Takes the lock that lasts for the life of the store. The database has a lock of its own, but that lock moves with
+/// the file when it is set aside. A second daemon that starts just then must not take the new file for the damaged one.
 fn lock(file: &Path) -> Result<File, OpenError> {
     let path = with_suffix(file, ".lock");
     let mut options = OpenOptions::new();
@@ -111,7 +111,7 @@ fn open_ours(location: &Location) -> Result<(Database, Opened), Failure> {
     if opened == Opened::Fresh {
         begin(&database).map_err(|error| judge_any(file, error))?;
     }
-    // Also for a file that was there: whoever began it may have been killed just before doing this.
+    // Also done for an existing file: the process that created it may have been killed before this step.
     location.sync_folder().map_err(|source| Failure::Other(io("sync the folder of", file, source)))?;
     Ok((database, opened))
 }
@@ -139,8 +139,8 @@ fn judge(file: &Path, error: DatabaseError) -> Failure {
     }
 }
 
-/// Only what the file's bytes are to blame for makes it damaged. A disk that is full or a permission that is missing
-/// would hit a new file as well.
+/// Classifies an error. Only errors that the file's bytes cause make the file damaged. A full disk or a missing
+/// permission would affect a new file as well.
 fn judge_any(file: &Path, error: impl Into<redb::Error>) -> Failure {
     match error.into() {
         redb::Error::Io(error)
@@ -158,12 +158,13 @@ fn judge_any(file: &Path, error: impl Into<redb::Error>) -> Failure {
     }
 }
 
-/// Whether the database is a store that was begun.
+/// Returns whether the database is a store in the present format.
 fn is_ours(database: &Database) -> Result<bool, redb::Error> {
     Ok(matches!(inspect(database)?, Ok(Found { opened: Opened::Existing { .. }, format: FORMAT })))
 }
 
-/// Whether the database is ours, in a format that we know. One without any table was begun and never written.
+/// Inspects whether the database is a store in a known format. A database without any table was created and never
+/// written.
 fn inspect(database: &Database) -> Result<Result<Found, Failure>, redb::Error> {
     let read = database.begin_read()?;
     let mut tables = read.list_tables()?.map(|table| table.name().to_owned());
@@ -176,14 +177,14 @@ fn inspect(database: &Database) -> Result<Result<Found, Failure>, redb::Error> {
     let format = read.open_table(META)?.get(migrate::KEY)?.map(|value| value.value());
     let Some(format) = format.filter(|format| migrate::is_known(*format)) else {
         let shown = format.map_or("none".to_owned(), |format| format.to_string());
-        return Ok(Err(Failure::Damaged(format!("format {shown}, where {FORMAT} was expected"))));
+        return Ok(Err(Failure::Damaged(format!("format {shown}, but this program reads 1 to {FORMAT}"))));
     };
     read.open_table(SERVICES)?;
     let records = read.open_table(RECORDS)?.len()?;
     Ok(Ok(Found { opened: Opened::Existing { records }, format }))
 }
 
-/// Writes the tables of an empty store.
+/// Creates the tables of an empty store.
 fn begin(database: &Database) -> Result<(), redb::Error> {
     let write = database.begin_write()?;
     write.open_table(META)?.insert(migrate::KEY, FORMAT)?;

@@ -1,39 +1,40 @@
-//! The bytes of one row, as the crate's documentation lays them out.
+//! Encoding of one row, as the crate's documentation defines it.
 
 use dcache::{Digest, End, Item, MAX_PAYLOAD_BYTES, MAX_SEQUENCE, PeerId, Record, Signature, Statement};
 
 const VERSION: u8 = 2;
-/// Before signatures had an end of keeping. In its place stood what this node had worked out by itself.
+/// Version of rows before signatures included a time of keeping. They had a time that this node had computed by itself.
 const VERSION_BEFORE: u8 = 1;
-/// Everything before the payload.
+/// Size, in bytes, of everything before the payload.
 const HEADER_BYTES: usize = 1 + 8 + 8 + 64 + 32;
 const MAX_ROW_BYTES: usize = HEADER_BYTES + MAX_PAYLOAD_BYTES;
 
-/// Why the bytes are no row.
+/// Reason why bytes are not a row.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum RowError {
     #[error("a row has {HEADER_BYTES} to {MAX_ROW_BYTES} bytes, not {0}")]
     Length(usize),
-    #[error("row version {0} is not known here")]
+    #[error("this program does not know row version {0}")]
     Version(u8),
     #[error("sequence number {0} is out of bounds")]
     Sequence(u64),
-    #[error("the payload is no UTF-8 text")]
+    #[error("the payload is not UTF-8 text")]
     Text,
-    #[error("the payload is no record: {0}")]
+    #[error("the payload is not a record: {0}")]
     Payload(#[from] dcache::StatementError),
-    #[error("the row stands under another record's key")]
+    #[error("the row is stored under the key of another record")]
     Misplaced,
 }
 
-/// Where the record about `item` by `signer` stands: a hash, because paths and data are long and unequal in length.
+/// Returns the key of the record about `item` by `signer`. It is a hash, because paths and data are long and vary in
+/// length.
 pub(crate) fn key(item: &Item, signer: PeerId) -> [u8; 32] {
     let bucket = item.bucket.as_str().as_bytes();
     let parts = [signer.public_key(), bucket, &[0], item.data.as_str().as_bytes()];
     *Digest::of(&parts.concat()).as_bytes()
 }
 
-/// The row of a record.
+/// Encodes a record as a row.
 pub(crate) fn encode(record: &Record) -> Vec<u8> {
     let signature = record.signature();
     let payload = record.statement().payload();
@@ -48,7 +49,7 @@ pub(crate) fn encode(record: &Record) -> Vec<u8> {
     row
 }
 
-/// Reads the row that stands under `found_at`.
+/// Decodes the row that was found under the key `found_at`.
 pub(crate) fn decode(found_at: [u8; 32], row: &[u8]) -> Result<Record, RowError> {
     let record = parse(row)?;
     if key(record.item(), record.signer()) != found_at {
@@ -57,13 +58,13 @@ pub(crate) fn decode(found_at: [u8; 32], row: &[u8]) -> Result<Record, RowError>
     Ok(record)
 }
 
-/// For fuzzing: the bytes of a row once more, from what was read of it; `None` when it is no row.
+/// Decodes a row and encodes it again, for fuzzing. Returns `None` if it is not a row.
 #[doc(hidden)]
 pub fn reread_row(row: &[u8]) -> Option<Vec<u8>> {
     Some(encode(&parse(row).ok()?))
 }
 
-/// A row of version 1 as one of version 2; `None` when it is of another.
+/// Converts a row of version 1 to version 2. Returns `None` for other versions.
 pub(crate) fn of_version_1_to_2(row: &[u8]) -> Option<Vec<u8>> {
     let (version, rest) = row.split_first()?;
     let (_, rest) = rest.split_first_chunk::<8>().filter(|_| *version == VERSION_BEFORE)?;
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bytes_stand_where_the_documentation_says() {
+    fn the_bytes_have_the_documented_layout() {
         let record = kept("share/files", "cid", 0x0102, End::at(Time(0x0304)));
         let row = encode(&record);
         assert_eq!(row[0], 2);
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_row_of_version_1_the_end_of_keeping_is_not_believed() {
+    fn the_time_of_keeping_in_a_row_of_version_1_is_ignored() {
         let record = record("share/files", "cid", 5);
         let mut row = encode(&record);
         row[0] = 1;
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_cannot_be_are_refused() {
+    fn malformed_rows_are_refused() {
         let record = record("share/files", "cid", 5);
         let (at, row) = (own_key(&record), encode(&record));
         let with = |offset: usize, byte: u8| {

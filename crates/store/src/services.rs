@@ -1,4 +1,4 @@
-//! Small state of services: bytes by namespace and key. [`crate::Table`] gives them types.
+//! Small state of services: bytes by namespace and key. [`crate::Table`] adds types.
 
 use crate::store::SERVICES;
 use crate::{ReadError, Store, WriteError};
@@ -13,7 +13,7 @@ impl Store {
     /// Puts (`Some`) and removes (`None`) in one durable commit: all or nothing.
     ///
     /// # Errors
-    /// When something is over its bound, or the database cannot be written.
+    /// Returns an error if a part is over its limit, or the database cannot be written.
     pub(crate) fn service_write(
         &self,
         service: &str,
@@ -42,7 +42,7 @@ impl Store {
     /// Reads the value under `key`.
     ///
     /// # Errors
-    /// When the database cannot be read.
+    /// Returns an error if the database cannot be read.
     pub(crate) fn service_get(&self, service: &str, key: &str) -> Result<Option<Vec<u8>>, ReadError> {
         Ok(self.connection.run(|database| {
             let table = database.begin_read()?.open_table(SERVICES)?;
@@ -53,7 +53,7 @@ impl Store {
     /// Reads all values of a namespace, in the order of their keys.
     ///
     /// # Errors
-    /// When the database cannot be read.
+    /// Returns an error if the database cannot be read.
     pub(crate) fn service_all(&self, service: &str) -> Result<Vec<(String, Vec<u8>)>, ReadError> {
         Ok(self.connection.run(|database| {
             let table = database.begin_read()?.open_table(SERVICES)?;
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn namespaces_are_apart_and_outlive_a_restart() {
+    fn namespaces_are_separate_and_outlive_a_restart() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("records.redb");
         let (store, _) = Store::open(&file).unwrap();

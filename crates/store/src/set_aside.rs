@@ -1,21 +1,22 @@
-//! Damaged files: kept beside the store for whoever wants to look into them, but not without end.
+//! Damaged files. They are kept next to the store for inspection, up to a maximum number.
 
 use database::{parent_folder, sync_folder};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The most damaged files that are kept; of more, the oldest goes. A robot whose card is dying must not fill it.
+/// Maximum number of damaged files that are kept. Beyond it the oldest is deleted, so that a robot with a failing card
+/// does not fill the card.
 pub const MAX_BROKEN_FILES: usize = 3;
 
-/// Where a damaged file went, and which older one had to go for it.
+/// Result of setting a file aside: its new path, and the older damaged files that were deleted.
 #[derive(Debug)]
 pub(crate) struct Moved {
     pub(crate) to: PathBuf,
     pub(crate) dropped: Vec<PathBuf>,
 }
 
-/// Renames `file` to the next free `NAME.broken-N`; numbers only grow, so nothing is overwritten.
+/// Renames `file` to the next free `NAME.broken-N`. The numbers only increase, so no file is overwritten.
 pub(crate) fn set_aside(file: &Path) -> io::Result<Moved> {
     let mut numbers = broken_numbers(file)?;
     let next = numbers.last().map_or(1, |last| last.saturating_add(1));
@@ -31,7 +32,7 @@ pub(crate) fn set_aside(file: &Path) -> io::Result<Moved> {
     Ok(Moved { to, dropped })
 }
 
-/// `file` with `suffix` added to its name.
+/// Returns the path `file` with `suffix` added to its name.
 pub(crate) fn with_suffix(file: &Path, suffix: &str) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(suffix);
@@ -42,13 +43,13 @@ fn broken_name(file: &Path, number: u64) -> PathBuf {
     with_suffix(file, &format!(".broken-{number}"))
 }
 
-/// The numbers of the damaged files beside `file`, lowest first.
+/// Returns the numbers of the damaged files next to `file`, lowest first.
 fn broken_numbers(file: &Path) -> io::Result<Vec<u64>> {
     let mut numbers = Vec::new();
     for entry in fs::read_dir(parent_folder(file))? {
         let path = parent_folder(file).join(entry?.file_name());
         let number = path.to_string_lossy().rsplit_once(".broken-").map(|(_, number)| number.parse());
-        // A name that does not come out again, such as `broken-01`, is somebody else's.
+        // A name that this module would not write, such as `broken-01`, belongs to another program.
         if let Some(Ok(number)) = number
             && broken_name(&parent_folder(file).join(file.file_name().unwrap_or_default()), number) == path
         {

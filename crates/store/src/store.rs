@@ -1,4 +1,4 @@
-//! Records in and out.
+//! The open store: reading and writing of records.
 
 use crate::row;
 use crate::{ReadError, WriteError};
@@ -13,36 +13,37 @@ pub(crate) const SERVICES: TableDefinition<(&str, &str), &[u8]> = TableDefinitio
 const SEQUENCE: &str = "sequence";
 const TIME: &str = "time";
 const SIGNED_FOR: &str = "signed_for";
-/// Of how many rows that do not parse the reason is told; of more there is only the count.
+/// Maximum number of rows for which the reason of a parsing error is kept. Further ones are only counted.
 pub const MAX_BROKEN_ROWS_NAMED: usize = 10;
 
-/// The store, open. Methods block while the disk works; they may be called from several threads.
+/// An open store. The methods block during disk access. Several threads may call them.
 ///
-/// An error of the disk ends nothing: the next call tries anew, and succeeds once the disk works again.
+/// An error of the disk is not permanent: the next call tries again, and succeeds once the disk works.
 #[derive(Debug)]
 pub struct Store {
     pub(crate) connection: Connection,
-    /// Held, never read: the lock goes when the store does.
+    /// Held but never read: the lock is released with the store.
     _lock: File,
 }
 
-/// What is to change, all at once or not at all. An item that is in both lists is put.
+/// Changes that are made in one commit. A record in `put` takes precedence over a key in `remove`.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
-    /// Records to keep; what stood at the same item and signer is replaced.
+    /// Records to store. Each replaces the record about the same item by the same signer.
     pub put: Vec<Record>,
-    /// Where records are to go. None there is no error.
+    /// Keys of records to remove. A key without a record is not an error.
     pub remove: Vec<Key>,
-    /// The last sequence number that this node has used. A lower one than before changes nothing.
+    /// Last sequence number that this node has used. A number lower than the stored one has no effect.
     pub sequence: Option<u64>,
-    /// A time that has passed, as far as this node can tell.
+    /// A time that has passed, as far as this node knows.
     pub time: Option<Time>,
-    /// The swarm in which all records were signed: see [`Store::signed_for`].
+    /// Swarm in which all records were signed: see [`Store::signed_for`].
     pub signed_for: Option<u64>,
 }
 
 impl Batch {
-    /// Whether nothing is to change. A time alone is not worth a write: it comes along with others.
+    /// Returns whether there is nothing to write. A time alone is not worth a commit; it is written together with other
+    /// changes.
     pub fn is_empty(&self) -> bool {
         self.put.is_empty() && self.remove.is_empty() && self.sequence.is_none() && self.signed_for.is_none()
     }
@@ -51,11 +52,11 @@ impl Batch {
 /// All records of the store.
 #[derive(Clone, Debug, Default)]
 pub struct Loaded {
-    /// Each record.
+    /// The records that could be read.
     pub records: Vec<Record>,
-    /// How many rows are no records. They stay where they are: a later version may have written them.
+    /// Number of rows that could not be read. They stay in the file, because a later version may have written them.
     pub broken: usize,
-    /// What is wrong with the first few of these, at most [`MAX_BROKEN_ROWS_NAMED`].
+    /// Reasons for the first of these rows, at most [`MAX_BROKEN_ROWS_NAMED`].
     pub reasons: Vec<String>,
 }
 
@@ -64,10 +65,10 @@ impl Store {
         Self { connection, _lock: lock }
     }
 
-    /// Every record. A row that is none is counted, not fatal.
+    /// Loads all records. A row that cannot be read is counted, and is not an error.
     ///
     /// # Errors
-    /// When the database cannot be read.
+    /// Returns an error if the database cannot be read.
     pub fn load(&self) -> Result<Loaded, ReadError> {
         Ok(self.connection.run(|database| {
             let table = database.begin_read()?.open_table(RECORDS)?;
@@ -83,11 +84,12 @@ impl Store {
         })?)
     }
 
-    /// Makes the changes in one commit; when it returns, they survive a loss of power. Nothing to change costs nothing.
+    /// Makes the changes in one commit. When it returns, they survive a power cut. An empty batch costs nothing.
     ///
     /// # Errors
-    /// When the database cannot be written. Then nothing has changed, but for one case: when the disk failed in the
-    /// very last step, after all was written and before it was certain, all of it may be there nevertheless.
+    /// Returns an error if the database cannot be written. Nothing has changed then, with one exception. If the disk
+    /// failed in the very last step, after all data was written and before it was synced, all changes may nevertheless
+    /// be on the disk.
     pub fn write(&self, batch: &Batch) -> Result<(), WriteError> {
         if batch.is_empty() {
             return Ok(());
@@ -109,28 +111,29 @@ impl Store {
         })
     }
 
-    /// The last sequence number that this node has used; `None` when it has used none, or when the file that knew was
-    /// set aside: then go on above what the swarm remembers of this node.
+    /// Returns the last sequence number that this node has used. Returns `None` if it has used none, or if the file
+    /// with the number was set aside. The caller must then continue above the number that the swarm remembers of this
+    /// node.
     ///
     /// # Errors
-    /// When the database cannot be read.
+    /// Returns an error if the database cannot be read.
     pub fn sequence(&self) -> Result<Option<u64>, ReadError> {
         self.meta(SEQUENCE)
     }
 
-    /// The last [`Batch::time`] that was written; `None` when none was.
+    /// Returns the last [`Batch::time`] that was written, or `None` if there is none.
     ///
     /// # Errors
-    /// When the database cannot be read.
+    /// Returns an error if the database cannot be read.
     pub fn time(&self) -> Result<Option<Time>, ReadError> {
         Ok(self.meta(TIME)?.map(Time))
     }
 
-    /// The last [`Batch::signed_for`] that was written, a [`dcache::Policy::mark`]; that of the open swarm when none was, as
-    /// in a file of before.
+    /// Returns the last [`Batch::signed_for`] that was written, a [`dcache::Policy::mark`]. If there is none, as in
+    /// files of earlier versions, returns the mark of a swarm without an ID.
     ///
     /// # Errors
-    /// When the database cannot be read.
+    /// Returns an error if the database cannot be read.
     pub fn signed_for(&self) -> Result<u64, ReadError> {
         Ok(self.meta(SIGNED_FOR)?.unwrap_or(dcache::Binding::UNBOUND))
     }
@@ -142,9 +145,10 @@ impl Store {
         })?)
     }
 
-    /// One durable commit of what `change` does. Of redb's ways to commit, the one with a single sync: a torn commit shows
-    /// by its checksums and the one before counts. Its "quick repair" would sync twice, doubling what a write costs on an
-    /// SD card, to spare at the next opening a check that is made anyway (0.15 s for 100 000 records).
+    /// Makes the changes of `change` in one durable commit. This uses redb's kind of commit with a single sync:
+    /// checksums reveal a torn commit, and the previous one then counts. The "quick repair" of redb would sync
+    /// twice, which doubles the cost of a write on an SD card. It would only save a check at the next opening that is
+    /// made anyway (0.15 s for 100 000 records).
     pub(crate) fn commit(
         &self,
         change: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,

@@ -1,4 +1,4 @@
-//! Typed tables of services: rows in JSON, by a typed key.
+//! Typed tables of services: rows in JSON, with typed keys.
 
 use crate::{ReadError, Store, WriteError};
 use serde::{Serialize, de::DeserializeOwned};
@@ -7,11 +7,11 @@ use std::marker::PhantomData;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// The key of a row. On the disk it is a text, and rows are ordered by it.
+/// A key of a row. On disk it is a text, by which the rows are sorted.
 pub trait TableKey: Sized {
-    /// Returns the text on the disk.
+    /// Returns the text of the key on disk.
     fn to_text(&self) -> String;
-    /// Reads the text on the disk; `None` when it is no such key.
+    /// Parses the text of a key on disk. Returns `None` if it is not a key of this type.
     fn from_text(text: &str) -> Option<Self>;
 }
 
@@ -25,7 +25,7 @@ impl TableKey for String {
     }
 }
 
-/// With leading zeros to 20 digits, so that the order on the disk is that of the numbers.
+/// Padded with zeros to 20 digits, so that the texts sort like the numbers.
 impl TableKey for u64 {
     fn to_text(&self) -> String {
         format!("{self:020}")
@@ -36,7 +36,7 @@ impl TableKey for u64 {
     }
 }
 
-/// A key that is on the disk as it is displayed. For types of other crates, such as a CID.
+/// A key that is stored as it is displayed. For types of other crates, such as a CID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Displayed<T>(pub T);
 
@@ -50,7 +50,7 @@ impl<T: fmt::Display + FromStr> TableKey for Displayed<T> {
     }
 }
 
-/// Why a table cannot be read or written.
+/// Reason why a table cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
     /// The store cannot be read.
@@ -58,7 +58,7 @@ pub enum TableError {
     Read {
         /// Namespace of the table.
         table: Arc<str>,
-        /// Why.
+        /// Error of the store.
         source: ReadError,
     },
     /// The store cannot be written.
@@ -66,7 +66,7 @@ pub enum TableError {
     Write {
         /// Namespace of the table.
         table: Arc<str>,
-        /// Why.
+        /// Error of the store.
         source: WriteError,
     },
     /// A value has no JSON form.
@@ -76,7 +76,7 @@ pub enum TableError {
         table: Arc<str>,
         /// Key of the row.
         key: String,
-        /// Why.
+        /// Error of the JSON encoder.
         source: serde_json::Error,
     },
     /// The thread that writes did not finish.
@@ -84,7 +84,7 @@ pub enum TableError {
     Thread {
         /// Namespace of the table.
         table: Arc<str>,
-        /// Why.
+        /// Error of the thread.
         source: tokio::task::JoinError,
     },
 }
@@ -94,12 +94,12 @@ pub enum TableError {
 pub struct Rows<K, V> {
     /// The rows, in the order of their keys on the disk.
     pub readable: Vec<(K, V)>,
-    /// Keys on the disk of the rows whose key or value could not be read. These rows stay where they are: a later version
-    /// may have written them.
+    /// Keys on disk of the rows whose key or value could not be read. These rows stay in the store, because a later
+    /// version may have written them.
     pub unreadable: Vec<String>,
 }
 
-/// The rows of one namespace in the table `services`. A clone is the same table.
+/// The rows of one namespace in the table `services`. A clone refers to the same table.
 pub struct Table<K, V> {
     store: Arc<Store>,
     namespace: Arc<str>,
@@ -107,20 +107,20 @@ pub struct Table<K, V> {
 }
 
 impl Store {
-    /// Returns the table with this namespace, such as `transfers/downloads`. Nothing is read or written.
+    /// Returns the table with this namespace, such as `transfers/downloads`. This does not access the disk.
     pub fn table<K, V>(self: &Arc<Self>, namespace: impl Into<Arc<str>>) -> Table<K, V> {
         Table { store: Arc::clone(self), namespace: namespace.into(), row: PhantomData }
     }
 }
 
-/// Rows as the store takes them.
+/// Rows in the form in which the store takes them.
 type Encoded = Vec<(String, Option<Vec<u8>>)>;
 
 impl<K: TableKey, V: Serialize + DeserializeOwned> Table<K, V> {
-    /// Reads all rows. Blocks while the disk works.
+    /// Reads all rows. Blocks during disk access.
     ///
     /// # Errors
-    /// When the store cannot be read.
+    /// Returns an error if the store cannot be read.
     pub fn read_all(&self) -> Result<Rows<K, V>, TableError> {
         let encoded = self.store.service_all(&self.namespace).map_err(|source| self.unread(source))?;
         let (mut readable, mut unreadable) = (Vec::new(), Vec::new());
@@ -133,29 +133,30 @@ impl<K: TableKey, V: Serialize + DeserializeOwned> Table<K, V> {
         Ok(Rows { readable, unreadable })
     }
 
-    /// Reads one row; `None` when it is not there or cannot be read. Blocks while the disk works.
+    /// Reads one row. Returns `None` if it does not exist or cannot be read. Blocks during disk access.
     ///
     /// # Errors
-    /// When the store cannot be read.
+    /// Returns an error if the store cannot be read.
     pub fn read(&self, key: &K) -> Result<Option<V>, TableError> {
         let encoded = self.store.service_get(&self.namespace, &key.to_text());
         let encoded = encoded.map_err(|source| self.unread(source))?;
         Ok(encoded.and_then(|value| serde_json::from_slice(&value).ok()))
     }
 
-    /// Puts (`Some`) and removes (`None`) rows in one durable commit: all or none. Blocks while the disk works.
+    /// Puts (`Some`) and removes (`None`) rows in one durable commit: all or none. Blocks during disk access.
     ///
     /// # Errors
-    /// When a value cannot be encoded or has more than [`crate::MAX_SERVICE_VALUE_BYTES`], or the store cannot be written.
+    /// Returns an error if a value cannot be encoded or is longer than [`crate::MAX_SERVICE_VALUE_BYTES`], or if the
+    /// store cannot be written.
     pub fn write(&self, changes: &[(K, Option<V>)]) -> Result<(), TableError> {
         write(&self.store, &self.namespace, &self.encode(changes)?)
     }
 
-    /// As [`Table::write`], on the thread pool of the runtime for blocking work. The commit goes on when the future is
-    /// dropped after it was polled.
+    /// Writes like [`Table::write`], on the runtime's thread pool for blocking work. If the future is dropped after it
+    /// was polled, the commit continues.
     ///
     /// # Errors
-    /// As [`Table::write`].
+    /// Returns the errors of [`Table::write`].
     pub fn write_async(
         &self,
         changes: &[(K, Option<V>)],
@@ -190,7 +191,7 @@ fn write(store: &Store, table: &Arc<str>, encoded: &Encoded) -> Result<(), Table
     written.map_err(|source| TableError::Write { table: table.clone(), source })
 }
 
-// Derived ones would ask the same of the key and the value.
+// Not derived, because that would require `Clone` and `Debug` of the key and the value.
 impl<K, V> Clone for Table<K, V> {
     fn clone(&self) -> Self {
         Self { store: self.store.clone(), namespace: self.namespace.clone(), row: PhantomData }

@@ -1,4 +1,4 @@
-//! kill -9 in the middle of writing: what was said to be written is there.
+//! Test of kill -9 during writes: all data that was reported as written must be there.
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use dcache::{Data, Item, Keypair, Kind, Record, Statement, Time, Validity};
@@ -8,7 +8,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use store::{Batch, Opened, Store};
 
-/// Tells this program, started again by its own test, in which file to write without end.
+/// Environment variable with the path of a file. The test starts this program again with it, to write to the file
+/// without end.
 const FILE: &str = "STORE_KILL_TEST_FILE";
 const RECORDS_A_BATCH: u64 = 5;
 
@@ -19,7 +20,7 @@ fn record(sequence: u64) -> Record {
     Record::sign(statement, &Keypair::from_seed([1; 32]), sequence, dcache::End::default())
 }
 
-/// Not a test by itself: what the killed process does. Without the variable there is nothing to do.
+/// Not a test by itself: the work of the process that is killed. Without the variable, it does nothing.
 #[test]
 fn writer() {
     let Ok(file) = std::env::var(FILE) else {
@@ -40,7 +41,7 @@ fn writer() {
     }
 }
 
-/// Starts the writer, kills it once it has told of `batches` batches, and returns the last number that it told of.
+/// Starts the writer, and kills it once it has reported `batches` batches. Returns the last number that it reported.
 fn write_and_kill(file: &Path, batches: usize) -> u64 {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "writer", "--nocapture"])
@@ -49,12 +50,12 @@ fn write_and_kill(file: &Path, batches: usize) -> u64 {
         .spawn()
         .unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    // The test harness writes on the same line before the first one.
+    // The test harness writes on the same line before the first number.
     let told = |line: String| line.split_once("written up to ")?.1.parse().ok();
     let mut numbers = lines.map_while(Result::ok).filter_map(told);
     let mut last = numbers.nth(batches - 1).unwrap();
     child.kill().unwrap();
-    // What it told of between our reading and its end counts as well.
+    // Numbers that the writer reported before it was killed count as well.
     for number in numbers {
         last = number;
     }
@@ -63,7 +64,7 @@ fn write_and_kill(file: &Path, batches: usize) -> u64 {
 }
 
 #[test]
-fn what_was_written_before_the_kill_is_there() {
+fn all_data_written_before_a_kill_survives() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("records.redb");
     for round in 0..6 {

@@ -1,4 +1,4 @@
-//! The store on a real disk: what goes in comes out, also of damaged files.
+//! Tests of the store on a real disk: stored records are read back, and damaged files are handled.
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use dcache::{Data, Item, Key, Keypair, Kind, PeerId, Record, Statement, Time, Validity};
@@ -36,7 +36,7 @@ fn in_folder() -> (tempfile::TempDir, PathBuf) {
     (folder, file)
 }
 
-/// A store with `count` records, closed.
+/// Creates a store with `count` records, and closes it.
 fn filled(file: &Path, count: u64) {
     let (store, opened) = Store::open(file).unwrap();
     assert_eq!(opened, Opened::Fresh);
@@ -65,7 +65,7 @@ fn records_are_there_after_reopening() {
 }
 
 #[test]
-fn a_later_word_replaces_and_removing_removes() {
+fn a_later_record_replaces_and_a_removed_one_is_gone() {
     let (_folder, file) = in_folder();
     let (store, _) = Store::open(&file).unwrap();
     let (old, new, other) = (record("a", 1), record("a", 2), record("b", 3));
@@ -96,7 +96,7 @@ fn a_store_that_is_open_is_not_opened_twice_nor_set_aside() {
     let refused = Store::open(&file).unwrap_err();
     assert!(matches!(refused, OpenError::InUse(_)));
     assert!(refused.to_string().contains("another dt-swarm runs"));
-    // The same when only the database itself is held, by some other program.
+    // The same happens if only the database itself is held, by another program.
     let held = folder.path().join("held.redb");
     let _database = redb::Database::create(&held).unwrap();
     assert!(matches!(Store::open(&held), Err(OpenError::InUse(_))));
@@ -110,7 +110,7 @@ fn broken_files(folder: &Path) -> Vec<String> {
     broken
 }
 
-/// Opens a damaged file; returns what was wrong with it. The store that comes is new and works.
+/// Opens a damaged file, and returns the reason for setting it aside. Checks that the new store works.
 fn set_aside_reason(file: &Path) -> String {
     let damaged = fs::read(file).unwrap();
     let (store, opened) = Store::open(file).unwrap();
@@ -127,7 +127,7 @@ fn set_aside_reason(file: &Path) -> String {
 }
 
 #[test]
-fn a_file_that_is_no_database_is_set_aside() {
+fn a_file_that_is_not_a_database_is_set_aside() {
     for content in [&b"hello"[..], &[0; 5000], &[0xff; 100_000]] {
         let (folder, file) = in_folder();
         fs::write(&file, content).unwrap();
@@ -138,7 +138,7 @@ fn a_file_that_is_no_database_is_set_aside() {
 }
 
 #[test]
-fn an_empty_file_is_a_store_not_begun() {
+fn an_empty_file_becomes_a_fresh_store() {
     let (_folder, file) = in_folder();
     fs::write(&file, b"").unwrap();
     assert_eq!(Store::open(&file).unwrap().1, Opened::Fresh);
@@ -172,11 +172,11 @@ fn a_flipped_header_is_set_aside() {
 }
 
 #[test]
-fn a_byte_that_rotted_never_comes_out_as_a_record() {
+fn a_damaged_byte_is_never_read_as_a_record() {
     let (_folder, file) = in_folder();
     filled(&file, 200);
     let intact = fs::read(&file).unwrap();
-    // Every place at which a payload stands, and a walk over the whole file.
+    // All places of payloads, and samples over the whole file.
     let payloads = (0..intact.len()).filter(|at| intact[*at..].starts_with(b"\"cid"));
     let places: Vec<usize> = payloads.step_by(23).chain((0..intact.len()).step_by(40_009)).collect();
     assert!(places.len() > 10);
@@ -191,8 +191,8 @@ fn a_byte_that_rotted_never_comes_out_as_a_record() {
     }
 }
 
-/// A file as the first version wrote it: rows of version 1, with a time at which the node itself would have forgotten
-/// the record, and one row that is none.
+/// Creates a file as the first version wrote it. Its rows of version 1 contain a time at which the node itself would
+/// have dropped the record. One more row is malformed.
 fn of_format_1(file: &Path, records: &[Record]) {
     const META: redb::TableDefinition<&str, u64> = redb::TableDefinition::new("meta");
     const RECORDS: redb::TableDefinition<[u8; 32], &[u8]> = redb::TableDefinition::new("records");
@@ -219,7 +219,7 @@ fn of_format_1(file: &Path, records: &[Record]) {
 }
 
 #[test]
-fn a_file_of_format_1_is_brought_to_the_present_one() {
+fn a_file_of_format_1_is_migrated_to_the_present_format() {
     let (_folder, file) = in_folder();
     let records = [record("one", 1), record("two", 2)];
     of_format_1(&file, &records);
@@ -232,13 +232,17 @@ fn a_file_of_format_1_is_brought_to_the_present_one() {
         for record in loaded.records {
             record.signature().verify(&record.statement().payload()).unwrap();
         }
-        assert_eq!((loaded.broken, store.sequence().unwrap()), (1, Some(9)), "what was no row is left alone");
+        assert_eq!(
+            (loaded.broken, store.sequence().unwrap()),
+            (1, Some(9)),
+            "the malformed row is left unchanged"
+        );
         assert_eq!(Arc::new(store).table("logs").read(&"a".to_owned()).unwrap(), Some(1));
     }
 }
 
 #[test]
-fn databases_of_others_and_of_other_formats_are_set_aside() {
+fn databases_of_other_programs_and_formats_are_set_aside() {
     let (folder, file) = in_folder();
     let table = |name| redb::TableDefinition::<&str, u64>::new(name);
     for (name, key, reason) in [("theirs", "x", "another program"), ("meta", "format", "format 7")] {

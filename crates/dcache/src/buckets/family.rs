@@ -1,79 +1,79 @@
-//! What a row of the table of bucket families says, and how paths of the family are made.
+//! The columns of the table of bucket families, and the construction of paths.
 
 use crate::bucket::below;
 use crate::who::Who;
 use crate::{BucketError, BucketPath, CLOCK_LEEWAY, Pattern, PeerId};
 use std::marker::PhantomData;
 
-/// Longest validity, in seconds, that is accepted from a signer without a role: a little more than the week for which
-/// files are shared. Records that last longest rank highest in the quotas, so this also limits how long a flood of
-/// strangers' records can last.
+/// Maximum length, in seconds, of a validity from a signer without a role: a little more than the week for which files
+/// are shared. Records that last longest rank highest in the quotas. So this also limits how long a flood of strangers'
+/// records can last.
 pub const LONGEST_LIFETIME: u64 = 8 * 24 * 3600;
 
-/// The buckets whose path begins with the family's names: one row of the table.
+/// One row of the table: the buckets whose path begins with the family's names.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Family {
-    /// The path as documentation shows it, such as `pri/ID/info/hostname`. A name in capitals stands for any name.
+    /// Path as shown in the documentation, such as `pri/ID/info/hostname`. A name in capitals stands for any name.
     pub path: &'static str,
-    /// The glob that requests name the family by, such as `/pri/*/info/hostname`.
+    /// Glob by which requests name the family, such as `/pri/*/info/hostname`.
     pub pattern: &'static str,
-    /// The fact that an item of the family states, as one sentence.
+    /// Fact that an item of the family states, as one sentence.
     pub holds: &'static str,
-    /// Where the quotas count the family's records.
+    /// Quota group in which the family's records are counted.
     pub quota: Quota,
-    /// The rights in the open swarm, which has no roots.
+    /// Rights in the open swarm, which has no roots.
     pub open: Rights,
-    /// The rights in a swarm with roots.
+    /// Rights in a swarm with roots.
     pub rooted: Rights,
-    /// How long a statement holds.
+    /// Time for which a statement holds.
     pub lifetime: Lifetime,
-    /// How early the family's records are sent.
+    /// Priority with which the family's records are sent.
     pub priority: Priority,
-    /// How far the family's records are meant to travel. Nothing uses this column yet.
+    /// Distance over which the family's records should travel. Nothing uses this column yet.
     pub scope: Scope,
-    /// What the data of an honest item is. The daemon and the CLI refuse to state in a bucket of shared files what is no
-    /// CID; the set admits it, since older versions say it.
+    /// Form of an honest item's data. In the buckets of shared files, the daemon and the CLI refuse data that is not a
+    /// CID. The set admits such data, because older versions state it.
     pub form: Form,
-    /// Bytes that the data of an honest item has at most. Nothing enforces this column: the limit for every item is
+    /// Maximum size, in bytes, of an honest item's data. Nothing enforces this column: the limit for every item is
     /// [`crate::MAX_DATA_BYTES`].
     pub max_data: usize,
-    /// The names before the variable one, or the whole path.
+    /// Names before the variable one, or the whole path.
     pub(super) head: &'static str,
-    /// The names after the variable one; empty when there are none.
+    /// Names after the variable one; empty if there are none.
     pub(super) tail: &'static str,
 }
 
-/// Who may propose an item of a family, and who may dismiss one.
+/// The signers that may propose and dismiss items of a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rights {
-    /// The signers whose proposals count.
+    /// Signers whose proposals count.
     pub propose: Who,
-    /// The signers whose dismissals count.
+    /// Signers whose dismissals count.
     pub dismiss: Who,
 }
 
-/// Where the quotas count the records of a family.
+/// Quota group in which the records of a family are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quota {
-    /// In a quota group of the family's own: the family is a row of the policy. (In the open swarm the whole tree
-    /// `share` is one group.)
+    /// A quota group of the family's own: the family is a row of the policy. (In the open swarm, the whole tree `share`
+    /// is one group.)
     Own,
-    /// Together with the next broader family, whose row of the policy also rules this one.
+    /// The group of the next broader family, whose row of the policy also applies to this one.
     Broader,
 }
 
-/// How long a statement holds.
+/// Time for which a statement holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lifetime {
-    /// This many seconds; a service renews its statement when half of them are over.
+    /// Number of seconds. A service renews its statement when half of them are over.
     For(u64),
-    /// The signer chooses.
+    /// A time that the signer chooses.
     Chosen,
 }
 
 impl Lifetime {
-    /// Returns the seconds for which a service states an item: where the signer chooses, the most that are accepted
-    /// from everybody, less what [`crate::Validity::stated`] adds before.
+    /// Returns the time, in seconds, for which a service states an item. If the signer chooses, it is the maximum that
+    /// is accepted from every signer, less the leeway that [`crate::Validity::stated`] adds before.
     pub const fn seconds(self) -> u64 {
         match self {
             Self::For(seconds) => seconds,
@@ -82,67 +82,67 @@ impl Lifetime {
     }
 }
 
-/// How early a record is sent when a channel cannot carry everything at once.
+/// Order in which records are sent if a channel cannot carry all at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
-    /// Before everything else: who is where, and which files there are.
+    /// First: which peers are present and where, and which files there are.
     Leading,
-    /// After that.
+    /// After the leading records.
     Ordinary,
 }
 
-/// How far records travel.
+/// Distance over which records travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// On the node's own networks, and over links whose other end asked for it.
+    /// The node's own networks, and links whose other end requested the records.
     Network,
-    /// Everywhere in this swarm.
+    /// All nodes of this swarm.
     Swarm,
-    /// Also between swarms, by servers.
+    /// Other swarms as well, through servers.
     World,
 }
 
-/// What the data of an item is.
+/// Form of an item's data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// The CID of content.
+    /// CID of content.
     Cid,
-    /// The ID of a peer.
+    /// ID of a peer.
     Peer,
-    /// Another text.
+    /// Any other text.
     Text,
 }
 
 impl Family {
-    /// Returns whether the family's rights, lifetime and so on apply to `bucket`, unless an earlier row of the table
-    /// contains it as well.
+    /// Returns whether the family's rights, lifetime and other columns apply to `bucket`, unless an earlier row of the
+    /// table also contains it.
     pub fn contains(&self, bucket: &BucketPath) -> bool {
         let Some(rest) = below(bucket.as_str(), self.head) else { return false };
         self.tail.is_empty() || rest.split_once('/').is_some_and(|(_, rest)| below(rest, self.tail).is_some())
     }
 
-    /// Returns the names before the variable one, or the whole path: what the row of the policy for it begins with.
+    /// Returns the names before the variable one, or the whole path: the prefix of the family's row of the policy.
     pub(crate) fn tree(&self) -> BucketPath {
         BucketPath::known(self.head)
     }
 }
 
-/// A row of the table whose paths can be made: `Place` says what their variable name stands for.
+/// A row of the table that can construct paths. `Place` is the kind of its variable name.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Bucket<Place> {
     family: &'static Family,
     place: PhantomData<Place>,
 }
 
-/// The family has one path.
+/// Kind of a family with a single path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fixed;
 
-/// The family has one path a peer.
+/// Kind of a family with one path for each peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OfPeer;
 
-/// The family has one path a name, such as the CID of a file.
+/// Kind of a family with one path for each name, such as the CID of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OfName;
 
@@ -164,7 +164,7 @@ impl<Place> Bucket<Place> {
         self.family
     }
 
-    /// Returns the glob that requests name the family by, such as `/pri/*/info/hostname`.
+    /// Returns the glob by which requests name the family, such as `/pri/*/info/hostname`.
     pub const fn pattern(self) -> &'static str {
         self.family.pattern
     }
@@ -175,12 +175,13 @@ impl<Place> Bucket<Place> {
         Pattern::new(self.family.pattern).expect("a pattern")
     }
 
-    /// Returns the seconds for which a service states an item; it renews the statement when half of them are over.
+    /// Returns the time, in seconds, for which a service states an item. It renews the statement when half of it is
+    /// over.
     pub const fn lifetime(self) -> u64 {
         self.family.lifetime.seconds()
     }
 
-    /// Returns whether `bucket` is one of the family's, or below one.
+    /// Returns whether `bucket` is one of the family's buckets, or below one.
     pub fn contains(self, bucket: &BucketPath) -> bool {
         self.family.contains(bucket)
     }
@@ -203,14 +204,14 @@ impl Bucket<OfPeer> {
         }
     }
 
-    /// Returns the path `name` below the path of `peer`. For a bucket of a service that needs no row of its own.
+    /// Returns the path `name` below the path of `peer`, for a bucket of a service that needs no row of its own.
     #[expect(clippy::expect_used, reason = "the name is a literal of the program")]
     pub fn below(self, peer: PeerId, name: &'static str) -> BucketPath {
         let path = self.of(peer);
         BucketPath::new(&path.names().chain([name]).collect::<Vec<_>>()).expect("a name of a path")
     }
 
-    /// Returns the peer of whom a bucket of the family tells.
+    /// Returns the peer to which a bucket of the family belongs.
     pub fn peer(self, bucket: &BucketPath) -> Option<PeerId> {
         if !self.contains(bucket) {
             return None;
@@ -223,7 +224,7 @@ impl Bucket<OfName> {
     /// Returns the path of `name` in the family.
     ///
     /// # Errors
-    /// When `name` is not one valid name of a path.
+    /// Returns an error if `name` is not a single valid name of a path.
     pub fn of(self, name: &str) -> Result<BucketPath, BucketError> {
         let names: Vec<&str> = self.family.head.split('/').chain([name]).collect();
         BucketPath::new(&names)

@@ -9,7 +9,7 @@ fn path(text: &str) -> BucketPath {
     text.parse().unwrap()
 }
 
-/// A path of each family, with names in place of the variable ones.
+/// Returns a path of the family, with a peer ID or itself in place of each variable name.
 fn example(family: &Family) -> BucketPath {
     let id = peer().to_string();
     let of = |name: &str| if name == "ID" { id.clone() } else { name.to_owned() };
@@ -26,14 +26,14 @@ fn each_row_is_found_by_its_own_paths_and_its_pattern_matches_them() {
         assert!(row.max_data <= MAX_DATA_BYTES);
         assert!(
             row.lifetime.seconds() <= LONGEST_LIFETIME,
-            "{}: nobody without a role could say it",
+            "{}: a signer without a role could not state it",
             row.path
         );
     }
 }
 
 #[test]
-fn the_constants_make_the_paths_that_the_table_shows() {
+fn the_constants_construct_the_paths_that_the_table_shows() {
     let id = peer();
     assert_eq!(SHARE_FILES.path(), path("share/files"));
     assert_eq!(HOSTNAME.of(id), path(&format!("pri/{id}/info/hostname")));
@@ -47,7 +47,7 @@ fn the_constants_make_the_paths_that_the_table_shows() {
 }
 
 #[test]
-fn the_lifetimes_are_those_of_the_original() {
+fn the_lifetimes_are_those_of_ipsd() {
     let lifetimes = [PEER.lifetime(), HOSTNAME.lifetime(), ADDRESSES.lifetime(), SHARE_SAFE.lifetime()];
     assert_eq!(lifetimes, [600, 5 * 24 * 3600, 3600, 7 * 24 * 3600]);
 }
@@ -89,7 +89,7 @@ fn the_buckets_of_files_hold_cids() {
     ] {
         assert_eq!(row.family().form, expected, "{}", row.family().path);
     }
-    assert_eq!(family(&path("share/notes")).form, Form::Text, "people write there what they like");
+    assert_eq!(family(&path("share/notes")).form, Form::Text, "people may write any text there");
 }
 
 #[test]

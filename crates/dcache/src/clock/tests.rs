@@ -24,34 +24,34 @@ fn a_clock_without_battery_is_not_believed() {
 }
 
 #[test]
-fn what_a_clock_shows_settles_after_a_while() {
+fn the_time_that_a_clock_shows_settles_after_a_while() {
     let mut clock = clock();
     assert_eq!(clock.read(NOW, Duration::ZERO).settled, BUILT);
     assert_eq!(clock.read(NOW.plus(540), minutes(9)).settled, BUILT.plus(540));
     assert_eq!(clock.read(NOW.plus(600), minutes(10)).settled, NOW.plus(600));
-    // Stepped to 2040 and back: nothing was forgotten that should not have been.
+    // The clock is set to 2040 and back: no record was dropped wrongly.
     let far = Time(2_209_000_000);
     let ahead = clock.read(far, minutes(11));
     assert_eq!((ahead.time, ahead.settled, ahead.is_certain), (far, NOW.plus(660), true));
     let back = clock.read(NOW.plus(720), minutes(12));
     assert_eq!(back, Moment::certain(NOW.plus(720)));
-    assert_eq!(clock.floor(minutes(12)), NOW.plus(720), "and its floor was not raised by that");
+    assert_eq!(clock.floor(minutes(12)), NOW.plus(720), "the floor was not raised by the jump");
 }
 
 #[test]
-fn what_a_clock_once_showed_is_a_floor_until_it_insists_on_another_time() {
+fn a_time_once_shown_is_a_floor_until_the_clock_insists_on_another_time() {
     let far = Time(2_209_000_000);
     let mut clock = clock();
     for minute in 0..20 {
         clock.read(far.plus(60 * minute), minutes(minute));
     }
     let mut again = Clock::new(BUILT, Some(clock.floor(minutes(20))), Duration::ZERO);
-    // Without a battery it is in 1970 again, and has no say.
+    // Without a battery the clock shows 1970 again, and is not believed.
     for minute in 0..120 {
         let moment = again.read(Time(60 * minute), minutes(minute));
         assert_eq!((moment.time, moment.is_certain), (far.plus(60 * (20 + minute)), false));
     }
-    // Then it is set, to a time that it might be.
+    // Then the clock is set to a plausible time.
     let set = |minute| NOW.plus(60 * minute);
     for minute in 120..180 {
         assert!(!again.read(set(minute), minutes(minute)).is_certain, "it may have been set wrongly");
@@ -69,12 +69,12 @@ fn a_clock_that_jumps_about_never_settles() {
     }
 }
 
-/// Times that robots with the role trusted have signed.
+/// Returns times that robots with the role trusted have signed.
 fn trusted(signed: &[Time]) -> Vec<SignedTime> {
     signed.iter().map(|time| SignedTime { time: *time, is_admin: false }).collect()
 }
 
-/// The same, the first one by an admin.
+/// Returns the same times, the first one signed by an admin.
 fn by_admin(signed: &[Time]) -> Vec<SignedTime> {
     let mut signed = trusted(signed);
     signed[0].is_admin = true;
@@ -91,13 +91,13 @@ fn a_signed_time_needs_a_second_witness() {
     };
     assert_eq!(raised(&[far], NOW), BUILT, "one wrong clock");
     assert_eq!(raised(&[far], Time(0)), BUILT, "also where the time is unknown");
-    assert_eq!(raised(&[far, NOW], Time(0)), NOW, "two agree that it is no earlier than now");
+    assert_eq!(raised(&[far, NOW], Time(0)), NOW, "two signers agree that it is no earlier than now");
     assert_eq!(raised(&[NOW.plus(30)], NOW), NOW.plus(30), "the own clock agrees");
     assert_eq!(raised(&[Time(5), Time(6)], NOW), BUILT, "old times change nothing");
 }
 
 #[test]
-fn a_later_time_needs_more_than_half_of_the_roles_that_are_there_or_an_admin() {
+fn a_later_time_needs_more_than_half_of_the_present_roles_or_an_admin() {
     let far = NOW.plus(3000 * DAY);
     let raised = |signed: Vec<SignedTime>| {
         let mut clock = clock();
@@ -106,17 +106,17 @@ fn a_later_time_needs_more_than_half_of_the_roles_that_are_there_or_an_admin() {
     };
     assert_eq!(raised(trusted(&[far, far, NOW, NOW])), NOW, "two robots of four");
     assert_eq!(raised(trusted(&[far, far, far, NOW, NOW])), far, "three of five");
-    assert_eq!(raised(by_admin(&[far, far, NOW, NOW])), far, "an admin and another");
-    assert_eq!(raised(by_admin(&[far, NOW, NOW])), NOW, "one clock alone, whoever has it");
+    assert_eq!(raised(by_admin(&[far, far, NOW, NOW])), far, "an admin and another peer");
+    assert_eq!(raised(by_admin(&[far, NOW, NOW])), NOW, "a single clock, even that of an admin");
     let year_2099 = Time(4_070_908_800);
-    assert_eq!(raised(by_admin(&[year_2099, year_2099])), BUILT, "nobody runs a program that old");
-    // Those who were there before this node was switched off have no vote against those who are there now.
+    assert_eq!(raised(by_admin(&[year_2099, year_2099])), BUILT, "no program is used for that long");
+    // Peers that were present only before this node was switched off have no vote against those that are present now.
     let past = |months: u64| Time(BUILT.0 - 30 * DAY * months);
     assert_eq!(raised(trusted(&[NOW, NOW, past(1), past(1), past(2)])), NOW);
 }
 
 #[test]
-fn what_others_have_signed_holds_only_while_enough_of_them_do_and_settles_nothing() {
+fn signed_times_apply_only_while_enough_peers_sign_them_and_settle_nothing() {
     let (mut clock, far) = (clock(), NOW.plus(3000 * DAY));
     // Two liars are heard first.
     assert!(clock.witness(trusted(&[far, far]), NOW, Duration::ZERO));
@@ -124,9 +124,9 @@ fn what_others_have_signed_holds_only_while_enough_of_them_do_and_settles_nothin
         let wall = NOW.plus(60 * minute);
         let moment = clock.read(wall, minutes(minute));
         assert_eq!((moment.time, moment.is_certain), (far.plus(60 * minute), false));
-        assert!(moment.settled <= wall, "nothing is forgotten for it");
-        assert_eq!(clock.learned(wall, minutes(minute)), Some(far.plus(60 * minute)), "it is shown");
-        assert_eq!(clock.own_floor(minutes(minute)), BUILT.plus(60 * minute), "and not saved");
+        assert!(moment.settled <= wall, "no record is dropped because of it");
+        assert_eq!(clock.learned(wall, minutes(minute)), Some(far.plus(60 * minute)), "it is reported");
+        assert_eq!(clock.own_floor(minutes(minute)), BUILT.plus(60 * minute), "it is not saved");
     }
     clock.witness(trusted(&[far, far, NOW, NOW]), NOW.plus(1200), minutes(20));
     let moment = clock.read(NOW.plus(1200), minutes(20));
@@ -154,21 +154,25 @@ fn a_clock_in_1970_goes_by_those_of_its_neighbours_until_it_is_set() {
     let mut clock = clock();
     assert!(clock.is_to_hear(Duration::ZERO));
     clock.read(Time(5), minutes(1));
-    assert!(clock.is_to_hear(minutes(1)), "it is eager");
+    assert!(clock.is_to_hear(minutes(1)), "it wants to hear at once");
     clock.hear(shown(NOW, 1), minutes(1));
     let moment = clock.read(Time(65), minutes(2));
     let expected = Moment { settled: BUILT.plus(120), is_certain: false, ..Moment::certain(NOW.plus(60)) };
     assert_eq!(moment, expected);
-    assert_eq!(clock.floor(minutes(2)), BUILT.plus(120), "nothing of it is saved");
+    assert_eq!(clock.floor(minutes(2)), BUILT.plus(120), "the guess is not saved");
     for minute in 3..100 {
         clock.hear(shown(NOW.plus(60 * minute), 1), minutes(minute));
         let moment = clock.read(Time(60 * minute), minutes(minute));
-        assert_eq!(moment.settled, BUILT.plus(60 * minute), "nothing is forgotten by it");
+        assert_eq!(moment.settled, BUILT.plus(60 * minute), "no record is dropped by the guess");
     }
     let set = clock.read(NOW.plus(5990), minutes(100));
     assert_eq!(set, Moment { settled: BUILT.plus(6000), ..Moment::certain(NOW.plus(5990)) });
     clock.hear(None, minutes(101));
-    assert_eq!(clock.read(Time(5), minutes(101)).time, BUILT.plus(6060), "nobody tells any more");
+    assert_eq!(
+        clock.read(Time(5), minutes(101)).time,
+        BUILT.plus(6060),
+        "no neighbour shows a time any more"
+    );
 }
 
 #[test]
@@ -180,10 +184,10 @@ fn neighbours_are_believed_within_bounds() {
         (moment.time, moment.is_certain)
     };
     let year_2099 = Time(4_070_908_800);
-    assert_eq!(by(year_2099, 2, Time(0)), (BUILT, false), "nobody runs a program that old");
+    assert_eq!(by(year_2099, 2, Time(0)), (BUILT, false), "no program is used for that long");
     assert_eq!(by(BUILT, 2, Time(0)), (BUILT, false), "no earlier than the floor");
     assert_eq!(by(NOW.plus(7200), 2, NOW), (NOW.plus(7200), false), "outvoted");
-    assert_eq!(by(NOW.plus(7200), 1, NOW), (NOW, true), "a single neighbour outvotes nobody");
+    assert_eq!(by(NOW.plus(7200), 1, NOW), (NOW, true), "a single neighbour outvotes no clock");
     assert_eq!(by(NOW.plus(1200), 2, NOW), (NOW, true), "statements begin early enough for that");
     assert_eq!(by(NOW, 2, NOW.plus(7200)), (NOW.plus(7200), true), "a clock that is ahead is not set back");
     let mut rooted = clock();
@@ -192,11 +196,11 @@ fn neighbours_are_believed_within_bounds() {
     let mut clock = clock();
     clock.witness(trusted(&[NOW, NOW.plus(5)]), Time(0), Duration::ZERO);
     clock.hear(shown(NOW.plus(7200), 2), Duration::ZERO);
-    assert_eq!(clock.read(Time(0), Duration::ZERO).time, NOW, "what is signed outranks it");
+    assert_eq!(clock.read(Time(0), Duration::ZERO).time, NOW, "signed times take precedence");
 }
 
 #[test]
-fn what_the_clocks_of_neighbours_show_is_told_within_a_day() {
+fn the_clocks_of_neighbours_are_reported_within_a_day() {
     let mut clock = clock();
     let mut neighbours = |heard| {
         clock.hear(shown(heard, 1), Duration::ZERO);

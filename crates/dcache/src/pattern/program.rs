@@ -1,29 +1,29 @@
-//! A glob as a list of steps.
+//! A glob compiled to a list of steps.
 
 use std::iter::Peekable;
 use std::str::Chars;
 
-/// One step of a glob. Its length is at most twice that of the text.
+/// One step of a glob. A glob has at most twice as many steps as its text has bytes.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
-    /// One character of a class.
+    /// Matches one character of a class.
     One(Class),
-    /// Any run of characters.
+    /// Matches any run of characters.
     Run,
-    /// Goes on with the next step, or with this one.
+    /// Continues with the next step, or with this one.
     Fork(usize),
-    /// Goes on with this step.
+    /// Continues with this step.
     Jump(usize),
 }
 
-/// The characters of which a step takes one.
+/// The characters that a step matches.
 #[derive(Clone, Debug)]
 pub(super) enum Class {
-    /// This one.
+    /// Exactly this character.
     Only(char),
-    /// Any.
+    /// Any character whatsoever.
     Any,
-    /// Those within one of these ranges, or all others.
+    /// The characters within one of these ranges or, if negated, all others.
     Ranges { ranges: Vec<(char, char)>, is_negated: bool },
 }
 
@@ -39,7 +39,7 @@ impl Class {
     }
 }
 
-/// Why a text is not well formed.
+/// Reason why a glob is not well formed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PatternSyntax {
     /// A `[` without its `]`.
@@ -59,17 +59,17 @@ pub enum PatternSyntax {
     Escape,
 }
 
-/// A glob that was read.
+/// A parsed glob.
 #[derive(Clone, Debug)]
 pub(super) struct Program {
     steps: Vec<Step>,
 }
 
-/// Alternatives whose end was not read yet.
+/// A list of alternatives whose end was not parsed yet.
 struct Alternatives {
-    /// The fork before the last of them.
+    /// Place of the fork before the last alternative.
     fork: usize,
-    /// The jumps at the ends of those before.
+    /// Places of the jumps at the ends of the earlier alternatives.
     jumps: Vec<usize>,
 }
 
@@ -102,7 +102,7 @@ impl Program {
         &self.steps
     }
 
-    /// Adds a fork whose second way is set later.
+    /// Adds a fork whose second target is set later.
     fn fork(&mut self) -> usize {
         let place = self.steps.len();
         self.steps.push(Step::Fork(place + 1));
@@ -124,13 +124,13 @@ impl Program {
     }
 }
 
-/// Reads a class after its `[`.
+/// Parses a class after its `[`.
 fn class(rest: &mut Peekable<Chars<'_>>) -> Result<Class, PatternSyntax> {
     let is_negated = rest.next_if(|next| matches!(next, '!' | '^')).is_some();
     let mut ranges = Vec::new();
     loop {
         let first = rest.next().ok_or(PatternSyntax::OpenClass)?;
-        // A `]` that comes first is one of the characters.
+        // A `]` that comes first is an ordinary character of the class.
         if first == ']' && !ranges.is_empty() {
             return Ok(Class::Ranges { ranges, is_negated });
         }

@@ -1,15 +1,16 @@
-//! Base58 of just the length that our peer IDs have. Every line names some, and reading or writing one by the algorithm
-//! for any length takes longer than all the JSON around it; many digits at a time take a small part of that.
+//! Base58 for exactly the length of our peer IDs. Every line names some peer IDs. The algorithm for any length takes
+//! longer for one ID than all the JSON around it; processing many digits at a time takes a small part of that.
 
-/// Bytes of a peer ID; the first is always zero, and the second such that the rest has one digit less than [`CHARS`].
+/// Size, in bytes, of a peer ID. The first byte is always zero, and the other bytes always give one digit less than
+/// [`CHARS`].
 pub(super) const BYTES: usize = 38;
-/// Characters of its text; the first stands for the zero byte.
+/// Number of characters of the text. The first character stands for the zero byte.
 pub(super) const CHARS: usize = 52;
 
 const ALPHABET: &[u8; 58] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
-/// The digit of each character.
+/// Digit of each character.
 const DIGITS: [u8; 256] = digits();
-/// Of a character that is none.
+/// Value for a character that is not a digit.
 const NO_DIGIT: u8 = 255;
 
 const fn digits() -> [u8; 256] {
@@ -22,7 +23,7 @@ const fn digits() -> [u8; 256] {
     digits
 }
 
-/// Writing: five digits at a time, because processors divide words of 64 bits fast, and none that are longer.
+/// Encoding: five digits at a time, because processors divide words of 64 bits fast, but not longer ones.
 mod written {
     pub(super) const GROUP: usize = 5;
     pub(super) const OF_GROUP: u64 = 58u64.pow(GROUP as u32);
@@ -30,7 +31,7 @@ mod written {
     pub(super) const DIGITS: usize = GROUP * super::CHARS.div_ceil(GROUP);
 }
 
-/// The text of a peer ID's bytes.
+/// Returns the text of a peer ID's bytes.
 pub(super) fn encode(bytes: &[u8; BYTES]) -> [u8; CHARS] {
     use written::{DIGITS, GROUP, WORDS};
     let mut padded = [0; 4 * WORDS];
@@ -54,19 +55,19 @@ pub(super) fn encode(bytes: &[u8; BYTES]) -> [u8; CHARS] {
     std::array::from_fn(|place| text[DIGITS - CHARS + place])
 }
 
-/// Divides by what a group counts up to; gives what is left over.
+/// Divides by the number of values of a group, and returns the remainder.
 fn divide(number: &mut [u32]) -> u64 {
     let mut rest = 0;
     for word in number {
         let dividend = rest << 32 | u64::from(*word);
-        // Fits: the rest is less than the divisor.
+        // The quotient fits, because the remainder is less than the divisor.
         *word = (dividend / written::OF_GROUP) as u32;
         rest = dividend % written::OF_GROUP;
     }
     rest
 }
 
-/// Reading: ten digits at a time, because processors multiply words of 64 bits into 128.
+/// Decoding: ten digits at a time, because processors multiply words of 64 bits into 128 bits.
 mod read {
     pub(super) const GROUP: usize = 10;
     pub(super) const OF_GROUP: u128 = 58u128.pow(GROUP as u32);
@@ -74,7 +75,7 @@ mod read {
     pub(super) const DIGITS: usize = GROUP * super::CHARS.div_ceil(GROUP);
 }
 
-/// The bytes of a peer ID's text; `None` when it is no such text.
+/// Returns the bytes of a peer ID's text, or `None` if the text is not of this form.
 pub(super) fn decode(text: &str) -> Option<[u8; BYTES]> {
     use read::{DIGITS, GROUP, WORDS};
     let mut padded = [ALPHABET[0]; DIGITS];
@@ -90,16 +91,17 @@ pub(super) fn decode(text: &str) -> Option<[u8; BYTES]> {
     let bytes = number.map(u64::to_be_bytes);
     let (spare, bytes) = bytes.as_flattened().split_at(8 * WORDS - BYTES);
     let bytes: [u8; BYTES] = bytes.try_into().ok()?;
-    // A zero byte more, or less, would be another text.
+    // With one zero byte more or less, the text would be a different one.
     (text.starts_with('1') && spare.iter().all(|byte| *byte == 0) && bytes[0] == 0).then_some(bytes)
 }
 
-/// Makes room for a group, and puts it there. Fifty-two digits need fewer than the 320 bits there are.
+/// Multiplies the number by the number of values of a group, and adds the group. Fifty-two digits need fewer than the
+/// 320 bits of the number.
 fn multiply(number: &mut [u64; read::WORDS], group: u64) {
     let mut carry = u128::from(group);
     for word in number.iter_mut().rev() {
         let product = u128::from(*word) * read::OF_GROUP + carry;
-        // The lower half stays.
+        // The lower half stays in the word.
         *word = product as u64;
         carry = product >> 64;
     }

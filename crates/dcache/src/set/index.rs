@@ -1,4 +1,4 @@
-//! How records are found: by item, and by rank. Everything here is small, because there may be a million of it.
+//! Indices of the records: by item and by rank. All types here are small, because there may be a million of each.
 
 use crate::{BucketPath, Data, Item, PeerId, Record};
 use hashbrown::HashTable;
@@ -7,17 +7,17 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::ops::Bound;
 
-/// All records, to be found by item. In two structures: a hash table, where the way to any item is short however many
-/// there are, and a sorted set of the items for going through them.
+/// Index of all records by item, in two structures. A hash table finds an item in constant time, and a sorted set of
+/// the items allows iteration in order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Items {
     records: HashTable<(Id, ItemRecords)>,
     order: BTreeSet<Item>,
 }
 
-/// What an item is known by in the table: half of the SHA-256 of its path, a zero byte, which no path holds, and its
-/// data. Nobody finds two items with the same one, so nothing has to be compared but these bytes: in a large set each
-/// look at a text elsewhere takes longer than the hash. And nobody can choose items so that the table becomes slow.
+/// Identifier of an item in the table: half of the SHA-256 of its path, a zero byte (which no path contains) and its
+/// data. A collision is infeasible to find, so it suffices to compare these bytes. In a large set, each access to a
+/// text elsewhere in memory takes longer than the hash. An attacker also cannot choose items that make the table slow.
 type Id = [u8; 16];
 
 fn id(item: &Item) -> Id {
@@ -29,25 +29,25 @@ fn id(item: &Item) -> Id {
     *whole.first_chunk().unwrap_or(&[0; 16])
 }
 
-/// The part of an ID by which the table is laid out.
+/// Returns the part of an ID that determines the place in the table.
 fn place_of(id: &Id) -> u64 {
     u64::from_be_bytes(*id.first_chunk().unwrap_or(&[0; 8]))
 }
 
-/// The item without data, which sorts before all others of its bucket.
+/// Returns the item without data, which sorts before all other items of its bucket.
 pub(crate) fn first_of(bucket: &BucketPath) -> Item {
     Item { bucket: bucket.clone(), data: Data::default() }
 }
 
 impl Items {
-    /// The records about an item.
+    /// Returns the records about an item.
     pub(crate) fn get(&self, item: &Item) -> Option<&ItemRecords> {
         let wanted = id(item);
         let found = self.records.find(place_of(&wanted), |(id, _)| *id == wanted);
         found.map(|(_, records)| records)
     }
 
-    /// Puts a record in, in place of its signer's former one about the same.
+    /// Inserts a record in place of its signer's former record about the same item.
     pub(crate) fn put(&mut self, record: Record) {
         let wanted = id(record.item());
         match self.records.find_mut(place_of(&wanted), |(id, _)| *id == wanted) {
@@ -60,7 +60,7 @@ impl Items {
         }
     }
 
-    /// Takes a signer's record out.
+    /// Removes a signer's record about an item, and returns it.
     pub(crate) fn take(&mut self, item: &Item, signer: PeerId) -> Option<Record> {
         let wanted = id(item);
         let mut entry = self.records.find_entry(place_of(&wanted), |(id, _)| *id == wanted).ok()?;
@@ -75,51 +75,51 @@ impl Items {
         Some(record)
     }
 
-    /// The first item of a bucket or, if it has none, of the next.
+    /// Returns the first item of a bucket or, if the bucket is empty, of the next bucket.
     pub(crate) fn first_from(&self, bucket: &BucketPath) -> Option<&Item> {
         self.order.range(first_of(bucket)..).next()
     }
 
-    /// The records of one bucket, by item.
+    /// Returns the records of one bucket, by item.
     pub(crate) fn of(&self, bucket: BucketPath) -> impl Iterator<Item = &ItemRecords> + use<'_> {
         let items = self.order.range(first_of(&bucket)..).take_while(move |item| item.bucket == bucket);
         items.filter_map(|item| self.get(item))
     }
 
-    /// The first item at or after a place in the order of items.
+    /// Returns the first item at or after a place in the order of items.
     pub(crate) fn first_at(&self, place: &Item) -> Option<&Item> {
         self.order.range::<Item, _>(place..).next()
     }
 
-    /// The next item in the order of items.
+    /// Returns the next item in the order of items.
     pub(crate) fn after(&self, item: &Item) -> Option<&Item> {
         self.order.range::<Item, _>((Bound::Excluded(item), Bound::Unbounded)).next()
     }
 
-    /// The buckets that have items, in order.
+    /// Returns the buckets that have items, in order.
     pub(crate) fn buckets(&self) -> impl Iterator<Item = &BucketPath> {
         let first = self.order.first();
         std::iter::successors(first, |item| self.order.range(first_of(&item.bucket.successor())..).next())
             .map(|item| &item.bucket)
     }
 
-    /// All records, by bucket and data.
+    /// Returns all records, by bucket and data.
     pub(crate) fn all(&self) -> impl Iterator<Item = &ItemRecords> {
         self.order.iter().filter_map(|item| self.get(item))
     }
 }
 
-/// The records about one item, by signer. Most items have one.
+/// The records about one item, sorted by signer. Most items have one record.
 #[derive(Clone, Debug)]
 pub(crate) enum ItemRecords {
     One(Record),
-    /// At least two, sorted by signer. Boxed, since it is the exception and room is dear.
+    /// At least two records, sorted by signer. Boxed, because this variant is rare and memory is scarce.
     #[expect(clippy::box_collection, reason = "it makes the other variant, nearly every one, smaller")]
     Many(Box<Vec<Record>>),
 }
 
 impl ItemRecords {
-    /// What they are about.
+    /// Returns the item that the records are about.
     pub(crate) fn item(&self) -> &Item {
         match self {
             Self::One(record) => record.item(),
@@ -140,7 +140,7 @@ impl ItemRecords {
         all.get(at)
     }
 
-    /// Puts a record in, in place of its signer's former one.
+    /// Inserts a record in place of its signer's former one.
     fn put(&mut self, record: Record) {
         let at = self.all().binary_search_by_key(&record.signer(), Record::signer);
         match (&mut *self, at) {
@@ -155,7 +155,7 @@ impl ItemRecords {
         }
     }
 
-    /// Takes a signer's record out, of several.
+    /// Removes a signer's record, if there are several records.
     fn take(&mut self, signer: PeerId) {
         if let Self::Many(records) = self {
             records.retain(|record| record.signer() != signer);

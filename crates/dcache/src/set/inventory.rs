@@ -1,40 +1,43 @@
-//! What a set holds, in short: for finding out whether two nodes hold the same, and what differs if not.
+//! Summary of a set: for finding out whether two nodes hold the same records, and which records differ.
 //!
-//! Every node forgets what is over, each by its own clock, so just then they differ without anything being missed. All
-//! comparisons are therefore of what is still to be remembered after a *bound* a little ahead of both clocks.
+//! Each node drops expired records by its own clock, so the sets of two nodes differ for a short time although no
+//! record is missing. All comparisons are therefore limited to the records that must be remembered beyond a *bound*, a
+//! time a little ahead of both clocks.
 
 use super::Set;
 use crate::{End, Record, Time};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Seconds between the bounds for which a fingerprint is at hand, whatever is held. A beacon names no other bound.
+/// Distance, in seconds, between the bounds for which a fingerprint is precomputed, whatever the set holds. A beacon
+/// names no other bound.
 pub const BOUND_GRID: u64 = 30;
-/// Steps of the grid that are summed up once more: 256 of them, some two hours, so that a bound a week ahead is the sum of
-/// some 350 numbers.
+/// Number of grid steps that are summed up in one block: 256 steps, about two hours. The fingerprint for a bound a week
+/// ahead is then the sum of about 350 numbers.
 const STEPS_IN_A_BLOCK: u64 = 256;
 
-/// A set of records in 24 bytes: how many they are, and the sum of their identifiers modulo 2^128. Equal sets have equal
-/// fingerprints in whatever order they grew.
+/// Summary of a set of records in 24 bytes: their number, and the sum of their identifiers modulo 2^128. Equal sets
+/// have equal fingerprints, in whatever order their records came.
 ///
-/// Whoever can sign records can, with effort, find two sets of his own with the same sum (Wagner, *A generalized birthday
-/// problem*, CRYPTO 2002). He hides a gap by that for as long as it takes until two nodes compare more than fingerprints.
+/// A peer that can sign records can, with effort, find two sets of its own records with the same sum (Wagner, *A
+/// generalized birthday problem*, CRYPTO 2002). It can thereby hide missing records until two nodes compare more than
+/// fingerprints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint {
-    /// How many records.
+    /// Number of records.
     pub count: u64,
-    /// The sum of their identifiers.
+    /// Sum of the record identifiers modulo 2^128.
     pub sum: u128,
 }
 
 impl Fingerprint {
-    /// With one record more.
+    /// Returns the fingerprint with one more record.
     #[must_use]
     pub fn with(self, record: &Record) -> Self {
         Self { count: self.count.wrapping_add(1), sum: self.sum.wrapping_add(number(record)) }
     }
 
-    /// With one record less.
+    /// Returns the fingerprint with one record less.
     #[must_use]
     pub fn without(self, record: &Record) -> Self {
         Self { count: self.count.wrapping_sub(1), sum: self.sum.wrapping_sub(number(record)) }
@@ -53,18 +56,18 @@ fn number(record: &Record) -> u128 {
     u128::from_be_bytes(record.id().0)
 }
 
-/// All records by the time until which they are to be remembered, and their fingerprint.
+/// All records, sorted by the time until which they must be remembered, and their fingerprint.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Inventory {
     records: BTreeSet<ByExpiry>,
     all: Fingerprint,
-    /// The fingerprints of the records that end after one step of the grid and by the next, by the number of the latter.
+    /// Fingerprints of the records that end within one step of the grid. The key is the number of the step's end.
     steps: BTreeMap<u64, Fingerprint>,
-    /// The same of each [`STEPS_IN_A_BLOCK`] steps.
+    /// Fingerprints of blocks of [`STEPS_IN_A_BLOCK`] steps.
     blocks: BTreeMap<u64, Fingerprint>,
 }
 
-/// Changes the fingerprint of a step or block, which is forgotten when it is empty.
+/// Changes the fingerprint of a step or block, and removes it if it becomes empty.
 fn change(
     parts: &mut BTreeMap<u64, Fingerprint>,
     part: u64,
@@ -88,7 +91,7 @@ impl Inventory {
         self.records.remove(&ByExpiry(record.clone()));
     }
 
-    /// Changes all sums that a record is part of.
+    /// Changes all sums that include a record.
     fn sum(&mut self, record: &Record, changed: impl Fn(Fingerprint) -> Fingerprint) {
         self.all = changed(self.all);
         if let Some(end) = record.keep().time() {
@@ -98,7 +101,7 @@ impl Inventory {
         }
     }
 
-    /// Returns the fingerprint of what need not be remembered after a bound on the grid.
+    /// Returns the fingerprint of the records that need not be remembered after a bound on the grid.
     fn over_at(&self, step: u64) -> Fingerprint {
         let block = step / STEPS_IN_A_BLOCK;
         let whole = self.blocks.range(..block).map(|(_, part)| part);
@@ -112,8 +115,8 @@ impl Inventory {
 }
 
 impl Set {
-    /// The fingerprint of what is still to be remembered after `bound`. For a multiple of [`BOUND_GRID`] it is at hand;
-    /// for another it takes as long as there are records that are not.
+    /// Returns the fingerprint of the records that must be remembered beyond `bound`. For a multiple of [`BOUND_GRID`]
+    /// this is fast. For another bound the time grows with the number of records that end by then.
     pub fn fingerprint(&self, bound: End) -> Fingerprint {
         if let Some(Time(bound)) = bound.time()
             && bound.is_multiple_of(BOUND_GRID)
@@ -124,14 +127,14 @@ impl Set {
         over.fold(self.inventory.all, |fingerprint, record| fingerprint.without(&record.0))
     }
 
-    /// The records that are still to be remembered after `bound`, in an order that is the same on all nodes.
+    /// Returns the records that must be remembered beyond `bound`, in an order that is the same on all nodes.
     pub fn beyond(&self, bound: End) -> impl Iterator<Item = &Record> {
         let last_first = self.inventory.records.iter().rev().map(|record| &record.0);
         last_first.take_while(move |record| record.keep() > bound)
     }
 }
 
-/// A record, sorted by the time until which it is to be remembered.
+/// A record, sorted by the time until which it must be remembered.
 #[derive(Clone, Debug)]
 struct ByExpiry(Record);
 

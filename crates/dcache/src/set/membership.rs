@@ -1,4 +1,4 @@
-//! What follows when roles, or the knowledge of the time, change.
+//! Updates of the set when roles change, or when the time becomes known or unknown.
 
 use super::refusal::MEMBER_AHEAD;
 use super::{Group, Key, Limits, Ranked, Refusal, Set};
@@ -18,19 +18,19 @@ impl RecordSource for Set {
     }
 }
 
-/// What a signer is to the swarm.
+/// Standing of a signer in the swarm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// Somebody with a stronger role denies it.
+    /// A peer with a stronger role denies the signer.
     Denied,
-    /// Somebody with authority has spoken of it.
+    /// A peer with authority has made a statement about the signer in the bucket of a role.
     Member,
-    /// Neither.
+    /// No peer with authority has made a statement about the signer.
     Stranger,
 }
 
 impl Set {
-    /// What a signer is at `now`.
+    /// Returns the standing of a signer at `now`.
     pub(super) fn standing(&self, signer: PeerId, now: Time) -> Standing {
         let authority = self.authority_at(now);
         match (authority.is_denied(signer), authority.is_member(signer)) {
@@ -40,8 +40,8 @@ impl Set {
         }
     }
 
-    /// Refuses what a member states of itself, as a service does, for longer than a service would, or about times for which
-    /// no program is used. Its clock is wrong, or it lies about the time.
+    /// Refuses a member's statement about itself that lasts longer than a service would state it, or that ends further
+    /// ahead than any program is used. Either the member's clock is wrong, or the member lies about the time.
     pub(super) fn check_times_of_member(
         &self,
         statement: &Statement,
@@ -61,7 +61,7 @@ impl Set {
         if keep(statement, signature) > End::at(now.plus(ahead)) { Err(Refusal::Ahead) } else { Ok(()) }
     }
 
-    /// Who holds which role at `time`: what is at hand, when it holds then.
+    /// Returns the holders of all roles at `time`. Uses the cached value if it is valid then.
     pub(super) fn authority_at(&self, time: Time) -> Cow<'_, Authority> {
         match self.authority.holds_at(time) {
             true => Cow::Borrowed(&self.authority),
@@ -73,7 +73,7 @@ impl Set {
         Authority::compute(&self.policy, self, time, self.before_doubt.as_ref())
     }
 
-    /// Looks whether the time is known, and at who holds which role.
+    /// Updates whether the time is known, and which peer holds which role. Returns the keys of the dropped records.
     pub(super) fn judge(&mut self, now: Moment) -> Vec<Key> {
         if self.before_doubt.is_some() == now.is_certain {
             self.before_doubt = None;
@@ -85,7 +85,7 @@ impl Set {
         if self.authority.holds_at(now.time) { Vec::new() } else { self.refresh(now.time) }
     }
 
-    /// Computes anew who holds which role, until what that drops changes nothing more.
+    /// Computes the roles again, and repeats this until the dropped records change no role any more.
     pub(super) fn refresh(&mut self, time: Time) -> Vec<Key> {
         let mut dropped = Vec::new();
         loop {
@@ -132,8 +132,8 @@ impl Set {
         dropped
     }
 
-    /// Drops all records of a peer that is denied. Should it be admitted again it states anew what holds; what was dropped
-    /// comes back from those who have it.
+    /// Drops all records of a denied peer. When the denial ends, the peer states again what holds. The dropped records
+    /// come back from nodes that have them.
     fn silence(&mut self, peer: PeerId) -> Vec<Key> {
         let of_peer = self.groups(peer).flat_map(|(_, records)| records);
         let all: Vec<Key> = of_peer.map(|ranked| Key::from(&ranked.0)).collect();
@@ -143,7 +143,7 @@ impl Set {
         all
     }
 
-    /// Drops the records of `peer` that only somebody with a role may have.
+    /// Drops the records of `peer` that only a signer with a role may have.
     pub(super) fn drop_unbounded(&mut self, peer: PeerId) -> Vec<Key> {
         let is_bounded = |record: &Record| self.is_bounded(record.statement(), record.signature());
         let of_peer = self.groups(peer).flat_map(|(_, records)| records).map(|ranked| &ranked.0);
@@ -154,7 +154,7 @@ impl Set {
         unbounded
     }
 
-    /// How much it takes.
+    /// Returns the limits of the set.
     pub fn limits(&self) -> &Limits {
         &self.limits
     }

@@ -1,13 +1,15 @@
-//! Records that could never count, whoever gets which role: in a bucket of nobody, or in one that takes a role where the
-//! swarm has no roots and so gives none. Whether a record is one depends on the policy alone, so all nodes agree.
+//! Powerless records: those that could never count, whichever peer gets which role. They are in a bucket in which
+//! nobody may make statements, or in one that requires a role although the swarm has no roots and so gives no roles.
+//! The check depends only on the policy, so all nodes agree.
 
 use super::Set;
 use crate::policy::is_own;
 use crate::{Item, Kind, Limits, PeerId, Role, Who};
 
 impl Set {
-    /// Whether a statement could never count. A dismissal counts also when its signer could have proposed the item: it takes
-    /// that back. A reader of somebody else's answer ([`Limits::NONE`]) shows whatever there is.
+    /// Returns whether a statement could never count. A dismissal also counts if its signer could have proposed the
+    /// item, because it withdraws the proposal. The reader of another node's answer ([`Limits::NONE`]) shows every
+    /// record.
     pub(super) fn is_powerless(&self, kind: Kind, item: &Item, signer: PeerId) -> bool {
         let takes_back = || kind == Kind::Dismiss && self.could_count(Kind::Propose, item, signer);
         self.limits != Limits::NONE && !self.could_count(kind, item, signer) && !takes_back()
@@ -16,7 +18,7 @@ impl Set {
     fn could_count(&self, kind: Kind, item: &Item, signer: PeerId) -> bool {
         match self.policy.rule(&item.bucket).requirement(kind).who {
             Who::Anybody => true,
-            // Each peer that says that it is there holds the weakest role.
+            // Each peer that states that it is present holds the weakest role.
             Who::Role(role) => role == Role::Peer || !self.policy.roots().is_empty(),
             who @ (Who::Owner | Who::Subject) => is_own(who, item, signer),
             Who::Nobody => false,
@@ -48,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_could_make_count_is_refused_and_does_not_come_back_from_the_disk() {
+    fn a_powerless_record_is_refused_and_not_restored_from_the_disk() {
         let one = key(1).peer_id().to_string();
         let never = |policy: &Policy, record: &Record| {
             let mut set = Set::new(policy.clone(), Limits::of(policy));
@@ -66,18 +68,18 @@ mod tests {
                 let of_role = record(2, kind, bucket, &one);
                 assert!(
                     never(&open, &of_role) && !never(&rooted, &of_role),
-                    "{bucket}: somebody may get the role"
+                    "{bucket}: the signer may get the role"
                 );
             }
             assert!(!never(&open, &record(2, kind, "share/files", "x")));
-            assert!(!never(&open, &record(1, kind, "peer", &one)), "who is there may go");
+            assert!(!never(&open, &record(1, kind, "peer", &one)), "a peer may withdraw its own presence");
         }
         assert!(never(&open, &record(2, Kind::Dismiss, "peer", &one)), "nobody is an admin");
         assert!(!never(&rooted, &record(2, Kind::Dismiss, "peer", &one)));
     }
 
     #[test]
-    fn a_reader_is_shown_what_does_not_count() {
+    fn a_reader_is_shown_records_that_do_not_count() {
         let mut set = Set::new(Policy::default(), Limits::NONE);
         let admitted = set.admit_verified(record(2, Kind::Propose, "trusted", "x"), NOW);
         assert!(matches!(admitted, Ok(Admission::New { .. })));

@@ -1,4 +1,4 @@
-//! What the records say, taken together, at a time.
+//! Queries: the meaning of all records together, at a given time.
 
 use super::{Key, Set};
 use crate::authority::{Authority, Tally};
@@ -8,16 +8,16 @@ use crate::{BucketPath, Item, Kind, NotAllowed, Pattern, PeerId, Record, Role, R
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// An item that is in its bucket at the time asked for.
+/// An item that is in its bucket at the queried time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View<'a> {
-    /// The item.
+    /// Item in its bucket.
     pub item: &'a Item,
-    /// The accepted proposals that hold at that time, by signer.
+    /// The accepted proposals that hold at that time, sorted by signer.
     pub proposals: Vec<&'a Record>,
 }
 
-/// Everything that is needed to say whether records count at a time.
+/// All inputs for the decision whether records count at a given time.
 struct Reading<'a> {
     set: &'a Set,
     authority: Cow<'a, Authority>,
@@ -29,36 +29,36 @@ impl Set {
         Reading { set: self, authority: self.authority_at(time), time }
     }
 
-    /// The items of one bucket at a time, in the order of their data.
+    /// Returns the items of one bucket at a given time, in the order of their data.
     pub fn bucket(&self, bucket: &BucketPath, time: Time) -> impl Iterator<Item = View<'_>> + use<'_> {
         let (reading, rule) = (self.at(time), self.policy.rule(bucket));
         self.items.of(bucket.clone()).filter_map(move |records| reading.view(records, rule))
     }
 
-    /// The items of all buckets that match, at a time, in the order of bucket and data.
+    /// Returns the items of all matching buckets at a given time, in the order of bucket and data.
     pub fn matching<'a>(&'a self, pattern: &'a Pattern, time: Time) -> impl Iterator<Item = View<'a>> {
         let reading = self.at(time);
         self.places(std::slice::from_ref(pattern))
             .filter_map(move |(records, rule)| reading.view(records, rule))
     }
 
-    /// Whether an item is in its bucket at a time, and who says so.
+    /// Returns the item with its accepted proposals, if it is in its bucket at the given time.
     pub fn item(&self, item: &Item, time: Time) -> Option<View<'_>> {
         let records = self.items.get(item)?;
         self.at(time).view(records, self.policy.rule(&item.bucket))
     }
 
-    /// Every record, in the order of bucket, data and signer.
+    /// Returns every record, in the order of bucket, data and signer.
     pub fn records(&self) -> impl Iterator<Item = &Record> {
         self.items.all().flat_map(ItemRecords::all)
     }
 
-    /// Returns all records about an item, whether they count or not, by signer.
+    /// Returns all records about an item, whether they count or not, sorted by signer.
     pub fn records_about(&self, item: &Item) -> &[Record] {
         self.items.get(item).map_or(&[], ItemRecords::all)
     }
 
-    /// All items in matching buckets; what is in others is not looked at.
+    /// Returns the records about all items in matching buckets. Other buckets are not searched.
     fn places<'a>(&'a self, patterns: &'a [Pattern]) -> impl Iterator<Item = (&'a ItemRecords, &'a Rule)> {
         let matches = |bucket: &&BucketPath| patterns.iter().any(|pattern| pattern.matches(bucket));
         self.items.buckets().filter(matches).flat_map(|bucket| {
@@ -67,7 +67,7 @@ impl Set {
         })
     }
 
-    /// The highest sequence number held of a signer; zero when none is.
+    /// Returns the highest sequence number of the records of a signer, or zero if there are none.
     pub fn latest_sequence(&self, signer: PeerId) -> u64 {
         let records = self.groups(signer).flat_map(|(_, records)| records);
         records.map(|ranked| ranked.0.signature().sequence).max().unwrap_or(0)
@@ -76,7 +76,7 @@ impl Set {
     /// Checks whether a statement of `signer` would count at `time`. A signer may always take back its own statement.
     ///
     /// # Errors
-    /// When it would not, with who could say it instead.
+    /// If the statement would not count, returns an error that names the signers whose statement would count.
     pub fn may(&self, kind: Kind, item: &Item, signer: PeerId, time: Time) -> Result<(), NotAllowed> {
         let (reading, rule) = (self.at(time), self.policy.rule(&item.bucket));
         let proposed = |key: &Key| self.get(key).is_some_and(|record| record.kind() == Kind::Propose);
@@ -97,14 +97,14 @@ impl Set {
         })
     }
 
-    /// The strongest role that `peer` holds at `time`.
+    /// Returns the strongest role that `peer` holds at `time`.
     pub fn role(&self, peer: PeerId, time: Time) -> Option<Role> {
         let reading = self.at(time);
         let given = reading.authority.role(peer);
         given.or_else(|| reading.is_present(peer).then_some(Role::Peer))
     }
 
-    /// Those who hold just this role at `time`, not a stronger one by the same record.
+    /// Returns the peers that hold exactly this role at `time`, not a stronger one by the same record.
     pub fn holders(&self, role: Role, time: Time) -> BTreeSet<PeerId> {
         let reading = self.at(time);
         if role != Role::Peer {
@@ -114,7 +114,8 @@ impl Set {
         present.filter_map(|view| view.item.data.as_str().parse().ok()).collect()
     }
 
-    /// When each peer with a role, but `me`, last said that it is there: by its own clock, under its own signature.
+    /// Returns, for each peer with a role except `me`, when it last stated that it is present, by its own clock and
+    /// under its own signature.
     pub fn signed_times(&self, me: PeerId, time: Time) -> BTreeMap<PeerId, SignedTime> {
         let authority = self.authority_at(time);
         let peers = [Role::Trusted, Role::Admin, Role::Root]
@@ -122,26 +123,26 @@ impl Set {
             .flat_map(|role| authority.holders(role).map(move |peer| (peer, role)));
         let said = |(peer, role)| {
             let record = self.get(&Key { item: presence(peer), signer: peer })?;
-            // It begins earlier than it was said, and its end says when that was.
+            // The validity begins earlier than the time of signing, so that time is computed from the end.
             let said = record.validity().until()?.0.saturating_sub(buckets::PEER.lifetime());
             Some((peer, SignedTime { time: Time(said), is_admin: role >= Role::Admin }))
         };
         peers.filter(|(peer, _)| *peer != me).filter_map(said).collect()
     }
 
-    /// Returns the next time after `time` at which a record in a bucket that matches one of the patterns begins or ceases
-    /// to hold, or a role does. A decider that reads these buckets is to be woken then: no new record comes.
+    /// Returns the next time after `time` at which a role, or a record in a matching bucket, begins or ceases to hold.
+    /// A decider that reads these buckets must be woken then, because no new record arrives.
     pub fn next_edge(&self, patterns: &[Pattern], time: Time) -> Option<Time> {
         let records = self.places(patterns).flat_map(|(records, _)| records.all());
         let edges = records.flat_map(|record| [record.validity().from(), record.validity().until()]);
         let own = edges.flatten().filter(|edge| *edge > time).min();
-        // Then roles change, and with them what counts.
+        // At that time roles change, and with them the records that count.
         let roles = self.authority_at(time).until();
         own.into_iter().chain(roles).min()
     }
 }
 
-/// Returns the item by which a peer states that it is there.
+/// Returns the item by which a peer states that it is present.
 fn presence(peer: PeerId) -> Item {
     Item { bucket: buckets::PEER.path(), data: peer.into() }
 }
@@ -158,7 +159,7 @@ impl Reading<'_> {
             {
                 continue;
             }
-            // Open ends are for roles: without the role such a record is kept, and does not count.
+            // Open ends require a role: without the role, such a record is kept but does not count.
             if !self.set.is_for_a_while(validity) && self.authority.role(record.signer()).is_none() {
                 continue;
             }
@@ -174,7 +175,7 @@ impl Reading<'_> {
         self.authority.may(who, item, signer) || who == Who::Role(Role::Peer) && self.is_present(signer)
     }
 
-    /// Whether a peer says of itself that it is there, and no admin denies it.
+    /// Returns whether a peer states that it is present, and no admin denies it.
     fn is_present(&self, peer: PeerId) -> bool {
         let item = presence(peer);
         let rule = self.set.policy.rule(&item.bucket);

@@ -1,13 +1,15 @@
-//! Counts how many more statements a signer may make without driving out what its earlier records still state.
+//! Computes how many more statements a signer can make without evicting those of its records that still state
+//! something.
 //!
-//! The set keeps the greatest records of a signer in a quota group, so a new record that is remembered for longer than the
-//! lowest one takes its place. For a record that states nothing any more, and only has to be remembered, that is no loss.
+//! The set keeps the greatest records of a signer in a quota group. A new record that must be remembered for longer
+//! than the lowest one therefore evicts it. This loses nothing if the lowest record states nothing any more and only
+//! has to be remembered.
 
 use super::{Group, Key, Set};
 use crate::{BucketPath, Item, Kind, PeerId, Record, Time, Who};
 use std::collections::BTreeMap;
 
-/// The room of one signer while statements are planned: what is reserved is not given twice.
+/// The room of one signer while statements are planned. Reserved room is not given out twice.
 #[derive(Debug)]
 pub struct Room<'a> {
     set: &'a Set,
@@ -22,8 +24,8 @@ impl<'a> Room<'a> {
         Self { set, signer, now, left: BTreeMap::new() }
     }
 
-    /// Reserves room for a statement about each of these different items. Returns false, and reserves nothing, when there
-    /// is not enough for all. An item about which the signer has a record needs no room.
+    /// Reserves room for one statement about each of these different items. Returns `false`, and reserves nothing, if
+    /// there is not enough room for all. An item about which the signer already has a record needs no room.
     pub fn reserve(&mut self, items: &[Item]) -> bool {
         let (set, signer, now) = (self.set, self.signer, self.now);
         let mut needed: BTreeMap<Group, usize> = BTreeMap::new();
@@ -51,15 +53,15 @@ impl Set {
         self.quota(signer, Group::MIN)
     }
 
-    /// Returns the records of `signer` in the quota group of `bucket` that are not about large items, those first that leave
-    /// first.
+    /// Returns the records of `signer` in the quota group of `bucket` that are not about large items, in the order in
+    /// which they would be evicted.
     pub fn records_beside(&self, signer: PeerId, bucket: &BucketPath) -> impl Iterator<Item = &Record> {
         let records = self.signers.get(&(signer, self.usual_group(bucket)));
         records.into_iter().flatten().map(|ranked| &ranked.0)
     }
 
-    /// Returns the number of new items about which `signer` may make statements, as long as these are remembered longer than
-    /// its earlier ones. Of the earlier ones, the lowest that state nothing any more may leave.
+    /// Returns the number of new items about which `signer` may make statements that are remembered longer than its
+    /// earlier ones. The lowest of the earlier records may be evicted if they state nothing any more.
     fn room(&self, signer: PeerId, group: Group, now: Time) -> usize {
         let records = self.signers.get(&(signer, group));
         let lowest_first = records.into_iter().flatten().map(|ranked| &ranked.0);
@@ -73,17 +75,17 @@ impl Set {
         self.room(signer, self.usual_group(bucket), now)
     }
 
-    /// Returns until when records of `signer` in the quota group of `bucket` have to be remembered that state nothing any
-    /// more at `now`. A lower record that still states something keeps the room of these from being used; once it is
-    /// renewed beyond this time it does not.
+    /// Returns until when the spent records of `signer` in the quota group of `bucket` must be remembered. A spent
+    /// record states nothing any more at `now`. A lower record that still states something prevents the use of the room
+    /// of the spent records. It no longer does so once it is renewed beyond the returned time.
     pub fn spent_until(&self, signer: PeerId, bucket: &BucketPath, now: Time) -> Option<Time> {
         let records = self.signers.get(&(signer, self.usual_group(bucket)));
         let highest_first = records.into_iter().flatten().rev().map(|ranked| &ranked.0);
         highest_first.filter(|record| self.is_spent(record, now)).find_map(|record| record.keep().time())
     }
 
-    /// Returns whether a record states nothing any more at `now`: its validity is over, or it dismisses, where everybody may
-    /// propose, what nobody else proposes.
+    /// Returns whether a record is spent, that is, states nothing any more at `now`. Either its validity is over, or it
+    /// dismisses an item that everybody may propose and nobody else proposes.
     fn is_spent(&self, record: &Record, now: Time) -> bool {
         let is_over = |record: &Record| record.validity().until().is_some_and(|until| until <= now);
         let is_everybodys =
@@ -111,7 +113,7 @@ mod tests {
         Item { bucket: buckets::SHARE_FILES.path(), data: Data::new(data).unwrap() }
     }
 
-    /// A set that takes three records of each signer.
+    /// Returns a set that admits three records of each signer.
     fn set() -> Set {
         Set::new(Policy::default(), Limits { stranger: 3, ..Limits::default() })
     }
@@ -135,12 +137,12 @@ mod tests {
         say(&mut set, Kind::Propose, "a", 100);
         let mut room = Room::new(&set, key().peer_id(), NOW);
         assert!(!room.reserve(&[item("b"), item("c"), item("d")]));
-        assert!(room.reserve(&[item("a"), item("b")]), "a is there already");
+        assert!(room.reserve(&[item("a"), item("b")]), "the signer has a record about a");
         assert!(room.reserve(&[item("c")]) && !room.reserve(&[item("d")]));
     }
 
     #[test]
-    fn what_was_taken_back_makes_room_unless_something_that_still_holds_ranks_below_it() {
+    fn a_withdrawn_statement_makes_room_unless_one_that_holds_ranks_below_it() {
         let mut set = set();
         for (data, seconds) in [("a", 100), ("b", 200), ("c", 300)] {
             say(&mut set, Kind::Propose, data, seconds);
@@ -148,7 +150,7 @@ mod tests {
         assert!(!has_room(&set, NOW, &["d"]));
         say(&mut set, Kind::Propose, "b", 1);
         let later = NOW.plus(1);
-        assert!(!has_room(&set, later, &["d"]), "it would drive out a, which still holds");
+        assert!(!has_room(&set, later, &["d"]), "it would evict a, which still holds");
         assert_eq!(
             set.spent_until(key().peer_id(), &buckets::SHARE_FILES.path(), later),
             Some(NOW.plus(200))
@@ -157,7 +159,7 @@ mod tests {
         assert!(has_room(&set, later, &["d"]) && !has_room(&set, later, &["d", "e"]));
         say(&mut set, Kind::Propose, "d", 500);
         let held = ["a", "b", "c", "d"].map(|data| set.item(&item(data), later).is_some());
-        assert_eq!(held, [true, false, true, true], "only what states nothing left");
+        assert_eq!(held, [true, false, true, true], "only the record that states nothing was evicted");
     }
 
     #[test]

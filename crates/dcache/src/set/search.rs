@@ -1,20 +1,20 @@
-//! Finding the records that a request asks for, a portion at a time: a stranger writes the request, and may have written
-//! the set.
+//! Search for the records that a request names, in bounded portions, because the request and the set may both come from
+//! strangers.
 
 use super::index::first_of;
 use super::{Key, Set};
 use crate::{BucketPath, Data, Item, Pattern, PeerId, Time};
 
-/// Steps that looking at one record counts as.
+/// Cost, in steps, of looking at one record.
 const STEPS_OF_A_RECORD: usize = 50;
 
-/// A search that goes on where it was: every record whose bucket matches one of the patterns and that is not over. Those
-/// that only have to be remembered are among them, since whoever asks may have to remember them too. A record that comes
-/// or goes meanwhile may be found or not.
+/// A resumable search for all records that are not over and whose bucket matches one of the patterns. The results
+/// include records that only have to be remembered, because the requester may have to remember them too. A record that
+/// arrives or leaves during the search may be found or not.
 #[derive(Debug)]
 pub struct Search {
     patterns: Vec<Pattern>,
-    /// Where it goes on; `None` when everything was looked at.
+    /// Place at which the search continues, or `None` when the search is complete.
     next: Option<Place>,
 }
 
@@ -22,9 +22,9 @@ pub struct Search {
 #[derive(Debug)]
 struct Place {
     item: Item,
-    /// The signer of the record of this item that was looked at last.
+    /// Signer of the last record of this item that was looked at.
     after: Option<PeerId>,
-    /// Whether the bucket was found to match.
+    /// Whether the bucket is known to match.
     is_within: bool,
 }
 
@@ -35,19 +35,19 @@ impl Place {
 }
 
 impl Search {
-    /// A search for all records whose bucket matches one of the patterns.
+    /// Creates a search for all records whose bucket matches one of the patterns.
     pub fn new(patterns: Vec<Pattern>) -> Self {
         let before_all = Item { bucket: BucketPath::known(""), data: Data::default() };
         Self { patterns, next: Some(Place::at(before_all, false)) }
     }
 
-    /// Whether nothing is left to look at.
+    /// Returns whether the search is complete.
     pub fn is_done(&self) -> bool {
         self.next.is_none()
     }
 
-    /// Looks on until `steps` are used up or `keys` holds `most`, and adds what is found to `keys`. Returns the steps
-    /// that it took: at most those for one bucket or one record more than allowed.
+    /// Continues until `steps` are used up or `keys` has `most` entries, and adds the results to `keys`. Returns the
+    /// number of steps taken. These exceed `steps` by at most the cost of one bucket or one record.
     pub fn go_on(&mut self, set: &Set, now: Time, steps: usize, most: usize, keys: &mut Vec<Key>) -> usize {
         let mut taken = 0;
         while taken < steps
@@ -75,7 +75,7 @@ impl Search {
         taken
     }
 
-    /// Whether a bucket matches; adds the steps that this takes.
+    /// Returns whether a bucket matches, and adds the cost of the check to `taken`.
     fn matches(&self, bucket: &BucketPath, taken: &mut usize) -> bool {
         *taken += STEPS_OF_A_RECORD;
         self.patterns.iter().any(|pattern| {
@@ -108,7 +108,7 @@ mod tests {
         set
     }
 
-    /// Returns what is found, and in how many portions.
+    /// Returns the results and the number of portions.
     fn found(set: &Set, patterns: &[&str], now: Time, steps: usize, most: usize) -> (Vec<Key>, usize) {
         let patterns = patterns.iter().map(|pattern| Pattern::new(pattern).unwrap()).collect();
         let (mut search, mut all, mut portions) = (Search::new(patterns), Vec::new(), 0);
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_search_finds_the_same_in_any_portions() {
+    fn a_search_finds_the_same_records_in_portions_of_any_size() {
         let set = set();
         for (patterns, number) in [
             (&["*"][..], 12),
@@ -141,7 +141,7 @@ mod tests {
         assert_eq!(
             found(&set, &["*"], NOW.plus(10), usize::MAX, usize::MAX).0.len(),
             8,
-            "what is over is left out"
+            "expired records are left out"
         );
         let unique: BTreeSet<Key> = found(&set, &["*"], NOW, 1, 1).0.into_iter().collect();
         assert_eq!(unique.len(), 12);

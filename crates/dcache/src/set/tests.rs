@@ -26,7 +26,7 @@ fn admit(set: &mut Set, record: &Record, now: Time) -> Result<bool, Refusal> {
 }
 
 #[test]
-fn an_item_is_there_while_proposed_and_not_dismissed() {
+fn an_item_is_in_its_bucket_while_proposed_and_not_dismissed() {
     let file = item("share/files", "cid");
     let mut set = Set::default();
     assert_eq!(admit(&mut set, &record(1, 1, Kind::Propose, &file, NOW, 100), NOW), Ok(true));
@@ -54,7 +54,7 @@ fn a_later_record_replaces_an_earlier_one_whatever_their_order() {
 }
 
 #[test]
-fn what_was_replaced_does_not_come_back_while_it_could_be_valid() {
+fn a_replaced_record_does_not_come_back_while_it_could_be_valid() {
     let file = item("share/files", "cid");
     let long = record(1, 1, Kind::Propose, &file, NOW, 1000);
     let mut set = Set::default();
@@ -67,11 +67,11 @@ fn what_was_replaced_does_not_come_back_while_it_could_be_valid() {
     assert_eq!(set.advance(Moment::certain(NOW.plus(1000))).len(), 1);
     assert_eq!(admit(&mut set, &long, NOW.plus(1000)), Err(Refusal::Expired));
     assert!(set.is_empty() && set.items.all().next().is_none() && set.signers.is_empty());
-    assert!(set.pools.values().all(BTreeSet::is_empty), "nothing is remembered of it");
+    assert!(set.pools.values().all(BTreeSet::is_empty), "nothing of the record is left");
 }
 
 #[test]
-fn who_forgets_how_long_his_record_lasts_is_held_to_it() {
+fn a_signer_is_bound_by_its_longer_record_even_if_it_forgot_that_record() {
     let file = item("share/files", "cid");
     let (long, short) =
         (record(1, 1, Kind::Propose, &file, NOW, 1000), record(1, 2, Kind::Propose, &file, NOW, 10));
@@ -100,7 +100,7 @@ fn buckets_are_read_in_order_and_apart() {
 }
 
 #[test]
-fn who_is_not_spoken_of_any_more_is_a_stranger_again() {
+fn a_member_is_a_stranger_again_once_no_record_names_it() {
     let root = key(1).peer_id();
     let policy = crate::SwarmFile::new("class", [root].into()).unwrap().policy();
     let limits = Limits { member: 4, stranger: 2, strangers: 2, lifetime: 1000, ahead: 1000 };
@@ -115,29 +115,29 @@ fn who_is_not_spoken_of_any_more_is_a_stranger_again() {
     let for_ever = Statement::new(Kind::Propose, item("uploads/cid", "there"), Validity::ALWAYS).unwrap();
     let for_ever = Record::sign(for_ever, &key(2), 9, End::default());
     assert_eq!(admit(&mut set, &for_ever, NOW), Ok(true));
-    // Its role ends, but that it had one is remembered for a while.
+    // The role ends, but the record that gave it is remembered for a while.
     assert_eq!(set.advance(Moment::certain(NOW.plus(15))), []);
     assert_eq!(set.role(key(2).peer_id(), NOW.plus(15)), None);
     let dropped = set.advance(Moment::certain(NOW.plus(20)));
-    assert_eq!(dropped.len(), 4, "the grant, and what a stranger may not have: {dropped:?}");
-    assert!(dropped.contains(&Key::from(&for_ever)), "open ends are for roles");
+    assert_eq!(dropped.len(), 4, "the grant, and the records that a stranger may not have: {dropped:?}");
+    assert!(dropped.contains(&Key::from(&for_ever)), "open ends require a role");
     let kept: Vec<u64> = set.records().map(|record| record.signature().sequence).collect();
     assert_eq!(kept, [3, 4]);
 }
 
 #[test]
-fn what_only_a_role_may_say_does_not_come_back_without_it() {
+fn a_record_that_requires_a_role_is_not_restored_without_the_role() {
     let for_ever = Statement::new(Kind::Propose, item("uploads/cid", "there"), Validity::ALWAYS).unwrap();
     let for_ever = Record::sign(for_ever, &key(2), 9, End::default());
     let fine = record(2, 1, Kind::Propose, &item("share/files", "cid"), NOW, 100);
-    // As when the robot has left its swarm.
+    // This happens when the robot has left its swarm.
     let mut open = Set::default();
     let dropped = open.restore([for_ever.clone(), fine.clone()], Moment::certain(NOW));
     assert_eq!(dropped, [Key::from(&for_ever)]);
     assert_eq!(open.records().collect::<Vec<_>>(), [&fine]);
 }
 
-/// A set in a swarm whose root is peer 1, who makes peer 2 admin and peer 3 trusted.
+/// Returns a set of a swarm with peer 1 as root, which makes peer 2 admin and peer 3 trusted.
 fn rooted() -> Set {
     let policy = crate::SwarmFile::new("class", [key(1).peer_id()].into()).unwrap().policy();
     let mut set = Set::new(policy, Limits::default());
@@ -153,7 +153,7 @@ fn denial(signer: u8, sequence: u64, denied: u8, seconds: u64) -> Record {
     record(signer, sequence, Kind::Dismiss, &presence, NOW, seconds)
 }
 
-/// What `seed` states in several buckets.
+/// Returns records of peer `seed` in several buckets.
 fn words(seed: u8) -> Vec<Record> {
     let me = key(seed).peer_id();
     let items =
@@ -166,7 +166,7 @@ fn words(seed: u8) -> Vec<Record> {
 }
 
 #[test]
-fn denied_means_denied_in_every_bucket_and_by_whoever_has_a_stronger_role() {
+fn a_stronger_role_denies_a_peer_in_every_bucket() {
     for (denier, denied, counts) in
         [(1, 9, true), (2, 9, true), (3, 9, false), (9, 3, false), (2, 3, true), (1, 2, true), (2, 1, false)]
     {
@@ -194,13 +194,13 @@ fn a_denial_that_is_over_lets_a_peer_state_everything_anew() {
     assert_eq!(admit(&mut set, &denial(2, 100, 9, 100), NOW), Ok(true));
     assert_eq!(admit(&mut set, &words(9)[2], NOW), Err(Refusal::Denied));
     let over = NOW.plus(100);
-    assert_eq!(set.next_edge(&[], NOW), Some(over), "deciders look anew then");
+    assert_eq!(set.next_edge(&[], NOW), Some(over), "deciders are woken then");
     set.advance(Moment::certain(over));
     assert_eq!(admit(&mut set, &words(9)[2], over), Ok(true));
 }
 
 #[test]
-fn whoever_is_denied_gives_no_role_and_holds_none() {
+fn a_denied_peer_gives_no_role_and_holds_none() {
     let mut set = rooted();
     let grant = item("trusted", &key(4).peer_id().to_string());
     assert_eq!(admit(&mut set, &record(2, 1, Kind::Propose, &grant, NOW, 500), NOW), Ok(true));
@@ -208,7 +208,7 @@ fn whoever_is_denied_gives_no_role_and_holds_none() {
     assert_eq!(roles(&set), [Some(Role::Admin), Some(Role::Trusted), Some(Role::Trusted)]);
     assert_eq!(admit(&mut set, &denial(1, 3, 2, 100), NOW), Ok(true));
     assert_eq!(roles(&set), [None, Some(Role::Trusted), None]);
-    // Two admins do not deny each other.
+    // Two admins cannot deny each other.
     let mut set = rooted();
     let second = item("admin", &key(5).peer_id().to_string());
     assert_eq!(admit(&mut set, &record(1, 3, Kind::Propose, &second, NOW, 500), NOW), Ok(true));

@@ -1,14 +1,14 @@
-//! Checking what a channel brought before it is taken in.
+//! Verification of records from a channel before they are admitted.
 
 use super::Set;
 use crate::{PeerId, Record, Refusal, Signature, Statement, Time};
 
 impl Set {
-    /// Checks what a channel brought: cheap checks first, the signature last, and not at all for what is known, for which
-    /// it returns `None`. Nothing is taken in: see [`Set::admit_verified`].
+    /// Verifies a record from a channel: cheap checks first, the signature last. Returns `None` for a known record,
+    /// whose signature is not verified. The set does not admit the record: see [`Set::admit_verified`].
     ///
     /// # Errors
-    /// When the record is refused, with the reason.
+    /// Returns the reason if the record is refused.
     pub fn verify(
         &mut self,
         statement: Statement,
@@ -26,7 +26,7 @@ impl Set {
         Ok(Some(record))
     }
 
-    /// Returns the number of records of `signer` that are held.
+    /// Returns the number of records of `signer` in the set.
     pub fn held_of(&self, signer: PeerId) -> usize {
         self.groups(signer).map(|(_, records)| records.len()).sum()
     }

@@ -1,20 +1,22 @@
-//! Leaves out what a signer has stated already. A decider looks at what counts, and others decide about that: while one of
-//! them dismisses what a node states, the node's own statement seems to be missing, however often it is made. So no unchanged
-//! word is repeated before half of its time is over, whatever a decider wants.
+//! Leaves out the statements that a signer has made already.
+//!
+//! A decider looks at the items that count, and other signers influence which items count. While another signer
+//! dismisses a node's statement, the statement seems to be missing, however often the node makes it. So no unchanged
+//! statement is repeated before half of its validity is over, whatever a decider wants.
 
 use super::{Entry, Statements};
 use crate::{Key, Moment, PeerId, Record, Set, Time, Validity};
 
-/// Number of new items for which a signer has to have room. A signer with less renews some statements early, so that others
-/// that state nothing any more leave. A shared file takes three.
+/// Number of new items for which a signer should have room. A signer with less room renews some statements early, so
+/// that its records that state nothing any more can be evicted. A shared file takes three items.
 const ENOUGH_ROOM: usize = 4;
-/// Time, in seconds, by which such an early renewal has to hold longer than the record that it replaces.
+/// Minimum time, in seconds, by which such an early renewal must outlast the record that it replaces.
 const WORTHWHILE: u64 = 3600;
 
 impl Statements {
-    /// Leaves out those that repeat a statement of `signer` that still holds for more than half as long, by the clocks of the
-    /// neighbours too, and those that take back what was taken back. A signer without room for more may renew early what
-    /// keeps such room from it, once an hour.
+    /// Leaves out the statements that repeat a statement of `signer` that still holds for more than half as long, also
+    /// by the clocks of the neighbours. Leaves out the withdrawals of statements that are already withdrawn. A signer
+    /// without room for new items may renew statements early to get such room, each at most once an hour.
     pub(super) fn leave_out_repeated(&mut self, set: &Set, signer: PeerId, now: Moment) {
         self.0.retain(|entry| {
             let own = set.get(&Key { item: entry.item.clone(), signer });
@@ -25,7 +27,7 @@ impl Statements {
     }
 }
 
-/// Returns whether a statement says no more than the signer's record about the same item.
+/// Returns whether a statement adds nothing to the signer's record about the same item.
 fn is_repetition(entry: &Entry, own: &Record, now: Moment) -> bool {
     let (new, said) = (&entry.validity, own.validity());
     if entry.kind != own.kind() {
@@ -44,7 +46,7 @@ fn lasts(said: &Validity, new: &Validity, from: Time) -> bool {
     match (said.until(), new.until()) {
         (said, None) => said.is_none(),
         (None, Some(_)) => false,
-        // Not much longer either: an end that moves forward by half is a change.
+        // The new end may not be much earlier either: an end that moves forward by half is a change.
         (Some(said), Some(new)) => {
             let (said, new) = (said.since(from), new.since(from));
             new / 2 < said && said / 2 <= new
@@ -52,8 +54,8 @@ fn lasts(said: &Validity, new: &Validity, from: Time) -> bool {
     }
 }
 
-/// Returns whether a statement lifts its record above others of the same signer that state nothing any more and take the
-/// room of new ones.
+/// Returns whether a statement lifts its record above other records of the same signer that state nothing any more and
+/// that occupy the room of new ones.
 fn makes_room(entry: &Entry, own: &Record, set: &Set, now: Time) -> bool {
     let (signer, bucket) = (own.signer(), &entry.item.bucket);
     let Some((said, new)) = own.validity().until().zip(entry.validity.until()) else { return false };
@@ -80,7 +82,7 @@ mod tests {
         Item { bucket: buckets::SHARE_SAFE.path(), data: Data::new(data).unwrap() }
     }
 
-    /// Publishes what is worth it, as a daemon does, and returns how many records that takes.
+    /// Publishes the statements that are worthwhile, as a daemon does, and returns the number of records that it made.
     fn publish(set: &mut Set, seed: u8, mut statements: Statements, now: Moment) -> usize {
         let me = key(seed).peer_id();
         statements.keep_worthwhile(set, me, now);
@@ -102,20 +104,20 @@ mod tests {
     }
 
     #[test]
-    fn who_is_denied_repeats_nothing_before_half_of_its_time() {
+    fn a_dismissed_statement_is_not_repeated_before_half_of_its_validity() {
         let mut set = Set::default();
         let mut dismissal = Statements::new();
         dismissal.dismiss(item("a"), Validity::stated(NOW, WEEK));
         assert_eq!(publish(&mut set, 2, dismissal, Moment::certain(NOW)), 1);
-        // A decision every hour for two weeks, each of which wants to state the same anew.
+        // One decision an hour for two weeks; each of them wants to make the same statement again.
         let hour = |hour: u64| NOW.plus(3600 * hour);
         let made: usize =
             (0..336).map(|at| publish(&mut set, 1, keeps(hour(at)), Moment::certain(hour(at)))).sum();
-        assert_eq!(made, 4, "once, and again whenever half of its time is over");
+        assert_eq!(made, 4, "once, and again whenever half of the validity is over");
     }
 
     #[test]
-    fn another_word_is_no_repetition() {
+    fn a_changed_statement_is_no_repetition() {
         let mut set = Set::default();
         let now = Moment::certain(NOW);
         let one = |kind, validity| {
@@ -142,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_reach_the_neighbours_is_stated_anew_and_so_is_what_a_copied_key_insists_on() {
+    fn statements_not_valid_for_the_neighbours_and_insistent_ones_are_made_again() {
         let mut set = Set::default();
         assert_eq!(publish(&mut set, 1, keeps(NOW), Moment::certain(NOW)), 1);
         let behind = Moment { neighbours: Time(NOW.0 - 7200), ..Moment::certain(NOW) };
@@ -154,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signer_without_room_lifts_a_statement_above_what_states_nothing_once_an_hour() {
+    fn a_signer_without_room_renews_a_statement_early_once_an_hour() {
         let mut set = Set::new(Policy::default(), Limits { stranger: 3, ..Limits::default() });
         publish(&mut set, 1, keeps(NOW), Moment::certain(NOW));
         for data in ["b", "c"] {
@@ -170,9 +172,10 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever others say, and however often a decider wants to say the same, a word is said once in half of its time.
+        /// Whatever other signers state, and however often a decider wants the same statement, a statement is made once
+        /// in half of its validity.
         #[test]
-        fn others_make_nobody_repeat_himself(
+        fn other_signers_cannot_make_a_signer_repeat_its_statements(
             steps in prop::collection::vec((0u64..WEEK / 10, any::<bool>(), any::<bool>()), 1..100),
         ) {
             let (mut set, mut now, mut made) = (Set::default(), NOW, 0);

@@ -13,7 +13,7 @@ const RULE: &str =
     "[[rule]]\nbucket = 'share/verified'\npropose = 'trusted'\npropose_threshold = 2\ndismiss = 'admin'\n";
 
 #[test]
-fn reads_back_what_it_writes() {
+fn a_written_file_parses_back_to_the_same_swarm() {
     let full = file(&format!("root_threshold = 2\nbootstrap = ['/ip4/10.0.0.1/tcp/6002']\n{RULE}")).unwrap();
     assert_eq!(SwarmFile::parse(&full.to_toml()), Ok(full.clone()));
     let rule = full.policy().rule(&"share/verified".parse().unwrap()).clone();
@@ -24,7 +24,7 @@ fn reads_back_what_it_writes() {
 }
 
 #[test]
-fn an_id_binds_signatures_and_a_file_of_before_binds_none() {
+fn an_id_binds_signatures_and_an_old_file_without_one_does_not() {
     let (id, old) = (SwarmId::from_bytes([7; 16]), file("").unwrap());
     assert_eq!((old.binding(), old.policy().mark()), (None, Binding::UNBOUND));
     for from in [Time(0), Time(9)] {
@@ -39,7 +39,7 @@ fn an_id_binds_signatures_and_a_file_of_before_binds_none() {
 }
 
 #[test]
-fn what_is_wrong_is_named() {
+fn an_error_names_the_part_that_is_wrong() {
     let told = |rest: &str| file(rest).unwrap_err().to_string();
     assert!(told("root_treshold = 1").contains("root_treshold"));
     assert!(told("root_threshold = 3").contains("there are 2 roots"));
@@ -54,7 +54,7 @@ fn what_is_wrong_is_named() {
 }
 
 #[test]
-fn a_key_is_read_and_written_and_never_told() {
+fn a_key_is_read_and_written_and_never_shown() {
     let key = SwarmKey::from_bytes([7; 32]);
     let text = key.reveal();
     let keyed = file(&format!("key = '{text}'")).unwrap();
@@ -76,7 +76,7 @@ fn a_key_is_read_and_written_and_never_told() {
 }
 
 #[test]
-fn no_rule_lets_a_role_give_itself_away() {
+fn no_rule_lets_the_holders_of_a_role_give_it_away() {
     for (bucket, propose, dismiss) in [
         ("admin", "admin", "root"),
         ("admin", "root", "anybody"),

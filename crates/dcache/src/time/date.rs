@@ -1,8 +1,8 @@
-//! Times for people.
+//! Conversion of times to dates for people.
 
 use super::Time;
 
-/// Seconds of a day.
+/// Number of seconds in a day.
 const DAY: u64 = 86_400;
 
 impl Time {
@@ -15,8 +15,8 @@ impl Time {
     }
 }
 
-/// Returns year, month and day of the Gregorian calendar, `days` after 1970-01-01. Years are counted from March, so that
-/// the leap day is the last of a year.
+/// Returns year, month and day of the Gregorian calendar, `days` after 1970-01-01. The computation counts years from
+/// March, so that the leap day is the last day of a year.
 fn civil(days: u64) -> (u64, u64, u64) {
     // Days since 0000-03-01; an era has 400 years.
     let days = days + 719_468;

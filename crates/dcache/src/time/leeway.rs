@@ -1,32 +1,34 @@
-//! Lets a statement begin to hold some time before it is signed, so that the clocks of signer and reader need not agree.
+//! Validities that begin before the time of signing, so that the clocks of signer and reader need not agree.
 
 use super::{End, Time, Validity};
 use crate::Moment;
 use crate::buckets::LONGEST_LIFETIME;
 
-/// Seconds by which a statement begins to hold before its signer's clock: a reader whose clock is up to twenty minutes
-/// behind sees it hold at once, with five minutes to spare for clocks that run at different speeds.
+/// Time, in seconds, by which a statement begins to hold before its signer's current time. For a reader whose clock is
+/// up to twenty minutes behind, the statement holds at once. The other five minutes allow for clocks that run at
+/// different speeds.
 pub const CLOCK_LEEWAY: u64 = 25 * 60;
 
 impl Validity {
-    /// Returns the validity of what a signer states at `now`, by its clock, for `seconds` from then on. It begins
-    /// [`CLOCK_LEEWAY`] earlier, or as much as the longest validity of a signer without a role leaves. Every signer takes
-    /// the validity of a statement that holds "from now on" from here.
+    /// Returns the validity of a statement made at `now`, by the signer's clock, that lasts for `seconds`. It begins
+    /// [`CLOCK_LEEWAY`] earlier, or less if the validity would otherwise exceed [`LONGEST_LIFETIME`]. Every statement
+    /// that holds from the time of signing gets its validity from here.
     pub fn stated(now: Time, seconds: u64) -> Self {
         Self::stated_until(now, Some(now.plus(seconds.max(1))))
     }
 
-    /// As [`Self::stated`], until a time; `None` is an open end.
+    /// Returns a validity like [`Self::stated`], with a given end; `None` is an open end.
     pub fn stated_until(now: Time, until: Option<Time>) -> Self {
-        // Whoever states something for longer has a role, and no limit.
+        // Only a signer with a role may exceed the limit, so the leeway is not reduced then.
         let spare = until.and_then(|until| LONGEST_LIFETIME.checked_sub(until.since(now)));
         let early = spare.map_or(CLOCK_LEEWAY, |spare| spare.min(CLOCK_LEEWAY));
         Self { from: Time(now.0.saturating_sub(early)), until: until.into() }
     }
 
-    /// As [`Self::stated`], for an item that the signer states already with the validity `former`. A renewal holds from
-    /// the same start, as far as the limit allows: it replaces the former record, and a reader by whose clock that one
-    /// holds must not have to wait again. So a clock that is hours ahead delays what its owner states once, not for ever.
+    /// Returns a validity like [`Self::stated`], for an item that the signer already states with the validity `former`.
+    /// The renewal holds from the same start, as far as the limit allows. It replaces the former record, and a reader
+    /// by whose clock the former record holds must not have to wait again. So a clock that is hours ahead delays its
+    /// owner's statement once, and not at every renewal.
     pub fn renewed(former: Option<&Self>, now: Time, seconds: u64) -> Self {
         let stated = Self::stated(now, seconds);
         let start = former.filter(|former| former.contains(now)).and_then(Self::from);
@@ -35,8 +37,8 @@ impl Validity {
         Self { from, ..stated }
     }
 
-    /// Returns this validity, of something that holds from `now` on, so that it holds by the clocks of the neighbours as well
-    /// and for as long. It stays as it is where it would be longer than what is accepted from a signer without a role.
+    /// Extends this validity of a statement that holds from `now`, so that it also holds by the clocks of the
+    /// neighbours, and for as long. Leaves it unchanged if it would exceed the limit for a signer without a role.
     #[must_use]
     pub fn reaching(self, now: Moment) -> Self {
         let from = self.from().map(|from| Time(from.0.saturating_sub(now.time.since(now.earliest()))));
@@ -46,8 +48,9 @@ impl Validity {
         if is_long(&reaching) && !is_long(&self) { self } else { reaching }
     }
 
-    /// Returns the validity of what is over on every clock that is not more than [`CLOCK_LEEWAY`] behind: one second that
-    /// long ago. A signer that takes a proposal back, without denying what others propose, states it anew with this.
+    /// Returns a validity that is over on every clock that is at most [`CLOCK_LEEWAY`] behind: one second, just before
+    /// that time. A signer that withdraws a proposal, without denying the proposals of other signers, states it again
+    /// with this.
     pub fn over(now: Time) -> Self {
         Self::starting(Time(now.0.saturating_sub(CLOCK_LEEWAY + 1)), 1)
     }
@@ -67,17 +70,17 @@ mod tests {
             let validity = Validity::stated(NOW, seconds);
             let hold: Vec<bool> = [0, 1200].map(|behind| validity.contains(Time(NOW.0 - behind))).into();
             assert_eq!(hold, [true, true], "for {seconds} s");
-            assert_eq!(validity.until(), Some(NOW.plus(seconds)), "its end is as asked for");
+            assert_eq!(validity.until(), Some(NOW.plus(seconds)), "its end is the requested one");
         }
         let open = Validity::stated_until(NOW, None);
         assert!(open.contains(Time(NOW.0 - 1200)) && open.until().is_none());
         let longer = Validity::stated(NOW, 30 * DAY);
-        assert!(longer.contains(Time(NOW.0 - 1200)), "whoever has a role has no limit");
+        assert!(longer.contains(Time(NOW.0 - 1200)), "a signer with a role has no limit");
         assert_eq!(Validity::stated(Time(5), 10).from(), Some(Time(0)));
     }
 
     #[test]
-    fn what_a_signer_without_a_role_states_is_admitted_by_clocks_that_differ() {
+    fn a_statement_without_a_role_is_admitted_by_clocks_that_differ() {
         let key = Keypair::from_seed([1; 32]);
         for seconds in [600, LONGEST_LIFETIME - CLOCK_LEEWAY, LONGEST_LIFETIME - 1, LONGEST_LIFETIME] {
             let once = Validity::stated(NOW, seconds);
@@ -95,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_renewal_holds_from_the_start_of_the_former() {
+    fn a_renewal_holds_from_the_start_of_the_former_validity() {
         let former = Validity::stated(NOW, 3600);
         let later = NOW.plus(1800);
         assert_eq!(Validity::renewed(Some(&former), later, 3600).from(), former.from());
@@ -122,12 +125,12 @@ mod tests {
         }
         let long = Validity::stated(NOW, LONGEST_LIFETIME - 3600);
         let far = Moment { neighbours: NOW.plus(7200), ..Moment::certain(NOW) };
-        assert_eq!(long.reaching(far), long, "no longer than is accepted");
+        assert_eq!(long.reaching(far), long, "no longer than accepted");
         assert!(Validity::ALWAYS.reaching(far) == Validity::ALWAYS);
     }
 
     #[test]
-    fn what_is_over_is_over_for_a_reader_twenty_minutes_behind() {
+    fn a_withdrawn_statement_is_over_for_a_reader_twenty_minutes_behind() {
         assert!(Validity::over(NOW).is_over(Time(NOW.0 - 1200)));
         assert!(Validity::over(Time(3)).is_over(Time(3)));
     }

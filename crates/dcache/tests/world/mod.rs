@@ -1,4 +1,4 @@
-//! A small world, in which items, signers, times and roles often meet.
+//! A small world for the laws, in which items, signers, times and roles often coincide.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the report")]
 
 pub(crate) mod reference;
@@ -9,27 +9,27 @@ use dcache::{
 };
 use proptest::prelude::*;
 
-/// The peers, by number. The first two are roots.
+/// Number of peers. The first peers are roots: see [`ROOTS`].
 pub(crate) const PEERS: u8 = 7;
-/// How many of them are roots.
+/// Number of peers that are roots.
 pub(crate) const ROOTS: u8 = 2;
-/// When all histories begin.
+/// Time at which all histories begin.
 pub(crate) const BEGIN: Time = Time(1_800_000_000);
-/// By when all of it is over but what has no end.
+/// Time, in seconds after [`BEGIN`], by which all records are over, except those without an end.
 pub(crate) const LAST: u64 = 160;
 
-/// How many cases a law is tried in: 10,000, or what `DT_SWARM_CASES` says.
+/// Returns the number of cases for each law: 10,000, or the value of `DT_SWARM_CASES`.
 pub(crate) fn cases() -> ProptestConfig {
     let told = std::env::var("DT_SWARM_CASES").ok().and_then(|cases| cases.parse().ok());
     ProptestConfig { cases: told.unwrap_or(10_000), failure_persistence: None, ..ProptestConfig::default() }
 }
 
-/// Who nobody else is. Signatures are not verified where records come from a disk, so these need no key.
+/// Returns a distinct peer. It needs no real key, because the signatures of records from a disk are not verified.
 pub(crate) fn peer(number: u8) -> PeerId {
     PeerId::from_public_key([number; 32])
 }
 
-/// A swarm in which two roots make an admin, and two trusted peers make a file verified.
+/// Returns the policy of a swarm in which it takes two roots to make an admin, and two trusted peers to verify a file.
 pub(crate) fn policy() -> Policy {
     let text = format!(
         "name = 'world'\nroots = ['{}', '{}']\nroot_threshold = 2\n\n\
@@ -41,23 +41,23 @@ pub(crate) fn policy() -> Policy {
     SwarmFile::parse(&text).unwrap().policy()
 }
 
-/// Quotas that are soon full, the same for everybody.
+/// Returns small quotas, equal for all signers.
 pub(crate) fn same_for_all() -> Limits {
     Limits { member: 3, stranger: 3, strangers: usize::MAX, lifetime: 1000, ahead: 2000 }
 }
 
-/// Quotas that are soon full, for strangers sooner.
+/// Returns small quotas, smaller for strangers.
 pub(crate) fn tight() -> Limits {
     Limits { member: 4, stranger: 2, strangers: 5, lifetime: 1000, ahead: 2000 }
 }
 
-/// Everything that is spoken about.
+/// Returns all items of the world.
 pub(crate) fn items() -> Vec<Item> {
     let item =
         |bucket: &str, data: &str| Item { bucket: bucket.parse().unwrap(), data: Data::new(data).unwrap() };
     let mut items = Vec::new();
     items.extend(["a", "b", "c", "d", "e"].map(|data| item("share/files", data)));
-    // Large ones have quotas of their own.
+    // Large items have quotas of their own.
     items.extend(["a", "b", "c"].map(|data| item("share/files", &data.repeat(600))));
     items.extend(["a", "b"].map(|data| item("share/verified", data)));
     items.extend(["a", "b"].map(|data| item("diaries", data)));
@@ -68,14 +68,14 @@ pub(crate) fn items() -> Vec<Item> {
     items
 }
 
-/// Its buckets, in order.
+/// Returns the buckets of all items, in order.
 pub(crate) fn buckets() -> Vec<BucketPath> {
     let buckets: std::collections::BTreeSet<BucketPath> =
         items().into_iter().map(|item| item.bucket).collect();
     buckets.into_iter().collect()
 }
 
-/// A record as if it had been verified.
+/// Returns a record as if it had been verified.
 pub(crate) fn record(
     signer: u8,
     sequence: u64,
@@ -85,19 +85,19 @@ pub(crate) fn record(
     keep: End,
 ) -> Record {
     let statement = Statement::new(kind, item, validity).unwrap();
-    // As of a real signature: no two different records have the same.
+    // As with real signatures, no two different records have the same bytes.
     let digest = Digest::of(format!("{signer} {sequence} {keep:?} {}", statement.payload()).as_bytes());
     let bytes = std::array::from_fn(|place| digest.as_bytes()[place % 32]);
     Record::from_own_disk(statement, Signature { signer: peer(signer), sequence, keep, bytes })
 }
 
-/// Whom roots may deny, for ever. Nobody else denies anybody here: when a denial ends, what was dropped is not there, which
-/// no bounded store can mend by itself.
+/// Returns whether an item is about a peer that roots may deny without an end. There are no other denials in this
+/// world: when a denial ends, dropped records are missing, which no bounded store can correct by itself.
 fn is_deniable(item: &Item) -> bool {
     (PEERS - 2..PEERS).any(|number| item.data.as_str() == peer(number).to_string())
 }
 
-/// A statement about the presence of another peer, if it is one, is a denial for ever or one that is refused.
+/// Replaces a dismissal of another peer's presence, by a denial without an end or by a statement that is refused.
 fn denial(signer: u8, kind: Kind, item: &Item, validity: Validity) -> (Kind, Validity) {
     let is_about_another = item.bucket.as_str() == "peer" && item.data.as_str() != peer(signer).to_string();
     match kind == Kind::Dismiss && is_about_another {
@@ -107,7 +107,7 @@ fn denial(signer: u8, kind: Kind, item: &Item, validity: Validity) -> (Kind, Val
     }
 }
 
-/// Any record; open ends are for roots, whose role nobody gives or takes.
+/// Generates any record. Only roots use open ends, because no record gives or withdraws the role of a root.
 pub(crate) fn any_record() -> impl Strategy<Value = Record> {
     let kind = prop_oneof![3 => Just(Kind::Propose), 1 => Just(Kind::Dismiss)];
     let times = (0u64..40, 1u64..80, prop::option::weighted(0.3, 0u64..LAST), 0u8..4);
@@ -127,16 +127,16 @@ pub(crate) fn any_record() -> impl Strategy<Value = Record> {
     )
 }
 
-/// What happens to a replica.
+/// One event in the history of a replica.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
-    /// A record comes.
+    /// A record arrives.
     Deliver(Record),
-    /// Time passes.
+    /// The time passes.
     Advance(u64),
 }
 
-/// A history of one replica: all the records, some of them twice, in any order, while time passes up to `until`.
+/// Generates a history of one replica: all records, some of them twice, in any order, while time passes up to `until`.
 pub(crate) fn any_history(records: Vec<Record>, until: u64) -> impl Strategy<Value = Vec<Step>> {
     let again = prop::collection::vec(any::<bool>(), records.len());
     let times = prop::collection::vec(0..=until, 3);
@@ -149,7 +149,7 @@ pub(crate) fn any_history(records: Vec<Record>, until: u64) -> impl Strategy<Val
     })
 }
 
-/// Time only grows, whatever the order of the steps.
+/// Makes the time increase along the steps, whatever their order.
 fn in_time(mut steps: Vec<Step>, times: &[u64]) -> Vec<Step> {
     let mut times = times.iter();
     for step in &mut steps {
@@ -160,7 +160,7 @@ fn in_time(mut steps: Vec<Step>, times: &[u64]) -> Vec<Step> {
     steps
 }
 
-/// A set, and its clock.
+/// A set and its clock.
 #[derive(Clone, Debug)]
 pub(crate) struct Replica {
     pub(crate) set: Set,
@@ -172,7 +172,7 @@ impl Replica {
         Self { set: Set::new(policy(), limits), now: BEGIN }
     }
 
-    /// A replica that lived through a history, and then until `until`.
+    /// Returns a replica after a history, and with its time then advanced to `until`.
     pub(crate) fn after(limits: Limits, history: &[Step], until: u64) -> Self {
         let mut replica = Self::new(limits);
         for step in history {
@@ -186,7 +186,7 @@ impl Replica {
     }
 
     pub(crate) fn hear(&mut self, record: &Record) {
-        // That it may be refused is what is tested.
+        // A refusal is part of the test.
         let _ = self.set.admit_verified(record.clone(), self.now);
     }
 
@@ -195,7 +195,7 @@ impl Replica {
         self.set.advance(Moment::certain(to));
     }
 
-    /// With everything that `other` holds.
+    /// Returns this replica with all records of `other` added.
     pub(crate) fn merged_with(&self, other: &Self) -> Self {
         let mut merged = self.clone();
         other.set.records().for_each(|record| merged.hear(record));
@@ -206,7 +206,7 @@ impl Replica {
         self.set.records().cloned().collect()
     }
 
-    /// What it answers to every query, at several times from now on.
+    /// Returns the answers to all queries, at several times from the current time.
     pub(crate) fn answers(&self) -> Vec<Answer> {
         [0, 1, 7, 30, 90, 200].map(|later| self.answer(self.now.plus(later))).into()
     }
@@ -219,7 +219,7 @@ impl Replica {
         let all: Vec<(Item, Vec<PeerId>)> = self.set.matching(&everything, time).map(shown).collect();
         let by_bucket =
             buckets().into_iter().flat_map(|bucket| self.set.bucket(&bucket, time).collect::<Vec<_>>());
-        assert_eq!(all, by_bucket.map(shown).collect::<Vec<_>>(), "however one asks");
+        assert_eq!(all, by_bucket.map(shown).collect::<Vec<_>>(), "all kinds of queries agree");
         let one_by_one = items();
         let mut one_by_one: Vec<_> =
             one_by_one.iter().filter_map(|item| self.set.item(item, time)).map(shown).collect();
@@ -230,7 +230,7 @@ impl Replica {
     }
 }
 
-/// Everything that can be asked at one time.
+/// The answers to all queries at one time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub(crate) time: Time,

@@ -1,26 +1,26 @@
-//! The naive reference: a list of all records that were ever seen, read by definition. It shares no code with the set
-//! but the records themselves.
+//! The naive reference: a list of all records that ever arrived, read by definition. It shares only the record type
+//! with the set.
 
 use super::{Answer, BEGIN, PEERS, ROOTS, items, peer};
 use dcache::{Item, Kind, Limits, PeerId, Record, Role, Time};
 use std::collections::BTreeSet;
 
-/// By what records of one signer are compared: the greater stays.
+/// Key by which two records of one signer are compared: the greater stays.
 fn rank(record: &Record) -> impl Ord + use<> {
     let keep = record.keep();
     let signature = *record.signature();
     (keep, signature.sequence, record.statement().clone(), signature.keep, signature.bytes)
 }
 
-/// The large items, which in this world are all of one row.
+/// Name of the group of large items, which all belong to one row in this world.
 const LARGE: &str = "large";
 
-/// The room of a row.
+/// Returns the quota of a row.
 fn room(row: &str, limit: usize) -> usize {
     if row == LARGE { limit.div_ceil(8) } else { limit }
 }
 
-/// The row of the table that a bucket belongs to.
+/// Returns the row of the policy for an item.
 fn row(item: &Item) -> &'static str {
     let path = item.bucket.as_str();
     if path.len() + item.data.as_str().len() > 512 {
@@ -30,13 +30,13 @@ fn row(item: &Item) -> &'static str {
     known.into_iter().find(|prefix| path.starts_with(prefix)).unwrap_or("other")
 }
 
-/// Of `records` those that at most `most` others are not greater than.
+/// Returns the greatest `most` of `records`.
 fn greatest(records: &[Record], most: usize) -> Vec<Record> {
     let greater = |record: &Record| records.iter().filter(|other| rank(other) > rank(record)).count();
     records.iter().filter(|record| greater(record) < most).cloned().collect()
 }
 
-/// All that was seen, and what is to be held of it at a time.
+/// All records that ever arrived, and the records that a set must hold of them at a given time.
 pub(crate) struct Reference {
     limits: Limits,
     held: Vec<Record>,
@@ -47,9 +47,10 @@ impl Reference {
     pub(crate) fn new(seen: &[Record], limits: Limits, now: Time) -> Self {
         let alive: Vec<Record> = seen.iter().filter(|record| !record.keep().is_over(now)).cloned().collect();
         let is_own = |record: &&Record| match row(record.item()) {
-            // Nothing ever counts there.
+            // No statement ever counts in these buckets.
             "other" => false,
-            // Each speaks for itself, and nobody, whatever its role, is there for ever; others can only be admins who deny it.
+            // A peer may only propose itself, and not without an end, whatever its role. Others can only be admins that
+            // deny it.
             "peer" => {
                 let is_its_own = record.item().data.as_str() == record.signer().to_string();
                 record.kind() == Kind::Dismiss || is_its_own && record.validity().seconds().is_some()
@@ -57,7 +58,7 @@ impl Reference {
             _ => true,
         };
         let alive: Vec<Record> = alive.iter().filter(is_own).cloned().collect();
-        // Only roots deny others here, and for ever.
+        // Only roots deny peers in this world, and without an end.
         let denied: BTreeSet<String> = alive
             .iter()
             .filter(|record| row(record.item()) == "peer" && record.kind() == Kind::Dismiss)
@@ -77,7 +78,7 @@ impl Reference {
             }
         }
         let mut reference = Self { limits, held: Vec::new(), now };
-        // Those with authority are members, whatever quota strangers have.
+        // First all peers get the quota of members, so that the records that make members are not dropped.
         reference.held = reference.within_quota(&latest, &(0..PEERS).map(peer).collect());
         let members = reference.members(now);
         reference.held = reference.within_quota(&latest, &members);
@@ -114,7 +115,7 @@ impl Reference {
         kept
     }
 
-    /// Everything that is held, in order.
+    /// Returns all records that must be held, in order.
     pub(crate) fn records(&self) -> Vec<Record> {
         let mut records = self.held.clone();
         records.sort_by_key(|record| (record.item().clone(), record.signer()));
@@ -168,7 +169,7 @@ impl Reference {
         self.given("trusted", time, &|peer| rule.contains(&peer), 1, 1)
     }
 
-    /// The roots, and everybody of whom somebody who may has ever spoken in a role's bucket.
+    /// Returns the roots, and every peer about which an entitled peer has made a statement in the bucket of a role.
     fn members(&self, time: Time) -> BTreeSet<PeerId> {
         let rule = self.rule(time);
         let speaks = |record: &&Record| match record.item().bucket.as_str() {
@@ -188,7 +189,7 @@ impl Reference {
         let rule = self.rule(time);
         let data = dcache::Data::new(&peer.to_string()).expect("short");
         let item = Item { bucket: "peer".parse().expect("a path"), data };
-        // Whatever role a peer was given: while it is denied it has none.
+        // A denied peer has no role, whatever role it was given.
         if !self
             .signers(&item, Kind::Dismiss, time, &|signer| signer != peer && rule.contains(&signer))
             .is_empty()
@@ -222,11 +223,11 @@ impl Reference {
         };
         let proposers = self.signers(item, Kind::Propose, time, &propose);
         let dismissers = self.signers(item, Kind::Dismiss, time, &dismiss);
-        // Taking an admin's role takes as many dismissals as one: the threshold is for giving.
+        // Withdrawing an admin's role takes a single dismissal: the threshold applies only to giving it.
         (proposers.len() >= least && dismissers.is_empty()).then_some(proposers)
     }
 
-    /// What it answers to every query, at the same times as a replica.
+    /// Returns the answers to all queries, at the same times as a replica.
     pub(crate) fn answers(&self) -> Vec<Answer> {
         [0, 1, 7, 30, 90, 200].map(|later| self.answer(self.now.plus(later))).into()
     }

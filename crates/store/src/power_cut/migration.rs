@@ -1,4 +1,4 @@
-//! The power is lost while an old file is brought to the present format.
+//! Tests of a power cut during the migration of an old file to the present format.
 
 use super::recording::{Promise, Recorder, Recording};
 use super::{Bench, SUBSETS, assert_none, losses, times, workload};
@@ -8,10 +8,10 @@ use crate::store::{META, RECORDS};
 use redb::ReadableTable as _;
 use std::path::Path;
 
-/// Enough for several pages.
+/// Number of records before the migration: enough for several pages.
 const RECORDS_BEFORE: u64 = 40;
 
-/// Makes a file of format 1 of one of format 2 whose records say nothing about how long to keep them.
+/// Turns a file of format 2, whose records do not tell how long to keep them, into one of format 1.
 fn to_format_1(file: &Path) {
     let database = redb::Database::open(file).unwrap();
     let write = database.begin_write().unwrap();
@@ -28,7 +28,7 @@ fn to_format_1(file: &Path) {
     write.commit().unwrap();
 }
 
-/// The opening of a file of format 1.
+/// Records the opening of a file of format 1.
 fn migration() -> Recording {
     let bench = Bench::new();
     let mut recorder = Recorder::open(&bench.file).unwrap();
@@ -39,12 +39,12 @@ fn migration() -> Recording {
     to_format_1(&bench.file);
     let mut migration = Recorder::open(&bench.file).unwrap().close();
     assert_eq!(migration.promises[0].state, state);
-    // The old file promised the same.
+    // The old file promised the same state.
     migration.promises.insert(0, Promise { after: 0, state });
     migration
 }
 
 #[test]
-fn an_old_file_loses_nothing_while_it_is_brought_to_the_present_format() {
+fn an_old_file_loses_nothing_while_it_is_migrated() {
     assert_none(&losses(&migration(), 10 * SUBSETS * times()));
 }

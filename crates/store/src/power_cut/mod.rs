@@ -1,11 +1,12 @@
-//! The power is lost at every point of a recorded workload: no commit that returned is lost, none is half there.
+//! Tests of a power cut at every point of a recorded workload: no returned commit is lost, and none is visible in part.
 //!
-//! A store works on a disk that notes each operation. For every prefix of these operations the file is made as a disk
-//! may hold it afterwards, and opened: with everything that was written; without anything that was not synced; and
-//! with subsets of it, in sectors, in no order. What comes back must be what the last returned commit left, or the one
-//! that was under way. Not modelled: a disk that damages what it had already synced, or lies about having synced.
+//! A store works on a disk that records each operation. For every prefix of these operations, the test builds the
+//! possible contents of the disk after a power cut, and opens the file. These contents have all data that was written,
+//! or no data that was not synced, or random subsets of the unsynced sectors. The store must come back in the state of
+//! the last returned commit, or of the commit that was in progress. The model has no disk that damages synced data, or
+//! that reports a sync that it did not make.
 //!
-//! For more subsets than in a usual run, 200 times as many for instance (it takes as many times longer):
+//! `DT_SWARM_POWER_CUTS` multiplies the number of subsets, and thereby the time that the tests take:
 //! `DT_SWARM_POWER_CUTS=200 cargo test -p store power_cut`
 
 mod migration;
@@ -22,36 +23,36 @@ use state::State;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// Subsets for each point of a usual run.
+/// Number of subsets for each point in a usual run.
 const SUBSETS: u64 = 3;
-/// Of so many losses each is told; one mistake makes thousands.
+/// Maximum number of losses that are reported. One mistake makes thousands of them.
 const MAX_LOSSES_TOLD: usize = 5;
 
-/// Why what came back is wrong.
+/// Reason why the state after a power cut is wrong.
 #[derive(Debug, thiserror::Error)]
 enum Loss {
-    #[error("it cannot be opened, read or written: {0}")]
+    #[error("the store cannot be opened, read or written: {0}")]
     Refused(String),
-    #[error("a store was promised, and this was found: {0:?}")]
+    #[error("a store was promised, but the opening returned {0:?}")]
     NoStore(Opened),
-    #[error("a promised commit is missing; held is {0:?}")]
+    #[error("a promised commit is missing; the store has {0:?}")]
     Older(State),
-    #[error("no commit ever left this: {0:?}")]
+    #[error("the state is not that of any commit: {0:?}")]
     Torn(State),
 }
 
-/// A loss, and how to see it again.
+/// A loss, and how to reproduce it.
 #[derive(Debug, thiserror::Error)]
-#[error("power lost {cut}, {survives:?} of the unsynced survived: {loss}")]
+#[error("power cut {cut}, {survives:?} of the unsynced data survived: {loss}")]
 struct Found {
-    /// After how many operations.
+    /// Number of operations before the power cut, as text.
     cut: String,
     survives: Survives,
     loss: Loss,
 }
 
-/// Where the images are opened: in memory when possible, for here the disk is the model, and syncing the real one only
-/// takes time.
+/// Place at which disk images are opened: in memory if possible. The disk is simulated here, so syncing a real one
+/// would only take time.
 struct Bench {
     _folder: TempDir,
     file: PathBuf,
@@ -70,7 +71,8 @@ impl Bench {
         }
     }
 
-    /// Opens what came through, and judges it by what was promised until the cut. Then it must go on working.
+    /// Opens the content that survived, and checks it against the promises made before the cut. Then checks that the
+    /// store still works.
     fn check(&self, image: Option<&[u8]>, recording: &Recording, cut: usize) -> Result<(), Loss> {
         self.lay(image);
         let (store, opened) = open(&self.file)?;
@@ -98,8 +100,8 @@ fn judge(opened: Opened, found: &State, recording: &Recording, cut: usize) -> Re
     let allowed = recording.allowed(cut);
     let is_in = |promises: &[Promise]| promises.iter().any(|promise| promise.state == *found);
     if allowed.is_empty() {
-        // The first opening had not returned. Whatever lay there, an empty store came of it, and if it had to be set
-        // aside, nobody had been promised anything of it.
+        // The first opening had not returned yet. Whatever the file contained, an empty store must come of it. The file
+        // may even have been set aside, because no state had been promised.
         return if *found == State::default() { Ok(()) } else { Err(Loss::Torn(found.clone())) };
     }
     if !is_store(&opened, found) {
@@ -111,7 +113,7 @@ fn judge(opened: Opened, found: &State, recording: &Recording, cut: usize) -> Re
     Err(if is_in(&recording.promises) { Loss::Older(found.clone()) } else { Loss::Torn(found.clone()) })
 }
 
-/// Does `work` for every point of the recording, on all cores; returns what it found wrong.
+/// Calls `work` for every point of the recording, on all cores, and returns the losses found.
 fn at_every_cut(
     recording: &Recording,
     work: impl Fn(&Bench, &SimulatedDisk, usize) -> Vec<Found> + Sync,
@@ -137,7 +139,7 @@ fn at_every_cut(
     })
 }
 
-/// Every point, and every way to survive it, with so many subsets.
+/// Returns the losses at every point, for each way in which data can survive, with the given number of subsets.
 fn losses(recording: &Recording, subsets: u64) -> Vec<Found> {
     at_every_cut(recording, |bench, disk, cut| {
         let check = |survives| {
@@ -154,7 +156,7 @@ fn seed(cut: usize, subset: u64) -> u64 {
     subset << 32 | cut as u64
 }
 
-/// How many times the usual number of subsets is asked for.
+/// Returns the factor for the number of subsets.
 fn times() -> u64 {
     std::env::var("DT_SWARM_POWER_CUTS").map_or(1, |times| times.parse().unwrap())
 }
@@ -169,7 +171,7 @@ fn new_length(operation: &Operation) -> Option<u64> {
 }
 
 #[test]
-fn what_a_commit_promised_survives_and_nothing_is_half_there() {
+fn returned_commits_survive_and_none_is_visible_in_part() {
     let recording = workload::all();
     let lengths: Vec<u64> = recording.operations.iter().filter_map(new_length).collect();
     assert!(lengths.windows(2).any(|pair| pair[0] < pair[1]), "the file grows: {lengths:?}");
@@ -177,13 +179,14 @@ fn what_a_commit_promised_survives_and_nothing_is_half_there() {
     assert_none(&losses(&recording, SUBSETS * times()));
 }
 
-/// Opens what survived, and closes it; `None` when it had to be set aside, which only an unpromised store may.
+/// Opens the content that survived, and closes it. Returns `None` if it was set aside, which is allowed only before a
+/// store was promised.
 fn open_again(bench: &Bench, image: Option<&[u8]>) -> Option<Recording> {
     bench.lay(image);
     Some(Recorder::open(&bench.file)?.close())
 }
 
-/// The power comes back, the store is opened, and the power is lost again meanwhile or soon after.
+/// The power comes back, the store is opened, and the power is lost again during the opening or soon after.
 #[test]
 fn losing_the_power_again_while_recovering_changes_nothing() {
     let recording = workload::all();
@@ -191,10 +194,10 @@ fn losing_the_power_again_while_recovering_changes_nothing() {
         let survives = Survives::Some(seed);
         let (image, promised) = (disk.after_power_cut(survives), recording.allowed(first).first()?);
         let mut later = open_again(bench, image.as_deref()).unwrap();
-        // What was promised before holds until the opening returns; what it returned holds from then on.
+        // The earlier promise holds until the opening returns. After that, the promise of the opening holds.
         later.promises.insert(0, Promise { after: 0, ..promised.clone() });
         let mut random = ChaCha8Rng::seed_from_u64(!seed);
-        // Before the first operation it is the same cut, with a commit under way.
+        // A cut before the first operation would be the first cut again, with a commit in progress.
         let second = random.random_range(1..=later.operations.len());
         let image = later.disk(second).after_power_cut(survives);
         let loss = bench.check(image.as_deref(), &later, second).err()?;
@@ -206,10 +209,10 @@ fn losing_the_power_again_while_recovering_changes_nothing() {
     }));
 }
 
-/// After a kill the operating system still shows what the store wrote, synced or not. Whoever opens it acts upon that,
-/// so it has to be on the disk when the opening returns; the name of the file as well.
+/// After a kill, the operating system still shows all data that the store wrote, synced or not. The next process acts
+/// upon this data, so it must be on the disk when the opening returns. The same holds for the name of the file.
 #[test]
-fn what_a_killed_store_is_found_with_survives_from_then_on() {
+fn the_state_found_after_a_kill_survives_later_power_cuts() {
     let recording = workload::all();
     assert_none(&at_every_cut(&recording, |bench, disk, cut| {
         let killed = disk.after_power_cut(Survives::Everything);
@@ -227,9 +230,9 @@ fn what_a_killed_store_is_found_with_survives_from_then_on() {
     }));
 }
 
-/// The one case in which a power cut makes a damaged file: redb gives a new file its magic number last.
+/// The only case in which a power cut leaves a damaged file: redb writes the magic number of a new file last.
 #[test]
-fn a_file_that_was_never_begun_is_set_aside_before_anything_was_promised() {
+fn an_unfinished_new_file_is_set_aside_before_a_store_was_promised() {
     let (recording, bench) = (workload::few(), Bench::new());
     let first_sync = recording.operations.iter().position(|operation| *operation == Operation::Sync).unwrap();
     assert!(first_sync < recording.promises[0].after);
@@ -239,7 +242,7 @@ fn a_file_that_was_never_begun_is_set_aside_before_anything_was_promised() {
     assert_eq!(State::of(&store).unwrap(), State::default());
 }
 
-/// Lets every sync after so many operations do nothing.
+/// Makes every sync after the first `after` operations do nothing.
 fn lying(mut recording: Recording, after: usize) -> Recording {
     for operation in &mut recording.operations[after..] {
         if *operation == Operation::Sync {
@@ -250,7 +253,7 @@ fn lying(mut recording: Recording, after: usize) -> Recording {
 }
 
 #[test]
-fn a_disk_that_lies_about_syncing_is_found_out() {
+fn the_test_detects_a_disk_that_lies_about_syncing() {
     let begun = workload::few().promises[0].after;
     let found = losses(&lying(workload::few(), begun), 0);
     assert!(found.iter().any(|found| matches!(found.loss, Loss::Older(_))), "{found:?}");
@@ -259,7 +262,7 @@ fn a_disk_that_lies_about_syncing_is_found_out() {
 }
 
 #[test]
-fn a_change_made_in_two_commits_is_found_out() {
+fn the_test_detects_a_change_made_in_two_commits() {
     let mut recording = workload::few();
     recording.promises.remove(3);
     let found = losses(&recording, 0);
@@ -267,7 +270,7 @@ fn a_change_made_in_two_commits_is_found_out() {
 }
 
 #[test]
-fn a_name_that_was_never_synced_is_found_out() {
+fn the_test_detects_a_file_name_that_was_never_synced() {
     let mut recording = workload::few();
     recording.operations.retain(|operation| *operation != Operation::SyncFolder);
     for promise in &mut recording.promises {

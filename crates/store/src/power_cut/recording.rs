@@ -1,37 +1,37 @@
-//! A store at work, with every operation of its disk noted, and what each commit promised.
+//! Recording of a store: every operation of its disk, and the promise of each commit.
 
 use super::state::State;
 use crate::{Batch, Faults, Opened, Store};
 use database::{Journal, Operation, SimulatedDisk};
 use std::path::Path;
 
-/// What must be there once so many operations were done.
+/// State that must be on the disk after the first `after` operations.
 #[derive(Clone, Debug)]
 pub(crate) struct Promise {
     pub(crate) after: usize,
     pub(crate) state: State,
 }
 
-/// What happened to one file, from the beginning.
+/// All operations on one file, from the beginning.
 #[derive(Clone, Debug)]
 pub(crate) struct Recording {
-    /// The file before, on the disk for certain; `None` when there was none.
+    /// Content of the file before, which is synced; `None` if there was no file.
     pub(crate) before: Option<Vec<u8>>,
     pub(crate) operations: Vec<Operation>,
-    /// In order. The first is that of the first opening.
+    /// Promises in order. The first is that of the first opening.
     pub(crate) promises: Vec<Promise>,
 }
 
 impl Recording {
-    /// The disk after the first so many operations.
+    /// Returns the disk after the given number of operations.
     pub(crate) fn disk(&self, operations: usize) -> SimulatedDisk {
         let mut disk = SimulatedDisk::new(self.before.clone());
         self.operations[..operations].iter().for_each(|operation| disk.apply(operation));
         disk
     }
 
-    /// What may be there when the power is lost after so many operations: what was promised last, or what was just
-    /// being done. Nothing while nothing was promised.
+    /// Returns the states that are allowed after a power cut at this point: that of the last promise, and that of a
+    /// commit in progress. Returns nothing before the first promise.
     pub(crate) fn allowed(&self, operations: usize) -> &[Promise] {
         let kept = self.promises.partition_point(|promise| promise.after <= operations);
         let Some(last) = kept.checked_sub(1) else {
@@ -43,7 +43,7 @@ impl Recording {
     }
 }
 
-/// Records a store's work.
+/// Records the work of a store.
 #[derive(Debug)]
 pub(crate) struct Recorder<'a> {
     file: &'a Path,
@@ -55,8 +55,8 @@ pub(crate) struct Recorder<'a> {
 }
 
 impl<'a> Recorder<'a> {
-    /// Opens the store in `file`, or begins it; everything from here on is recorded. `None` when the file that was
-    /// there was set aside.
+    /// Opens or creates the store in `file`, and records all operations from the opening on. Returns `None` if an
+    /// existing file was set aside.
     pub(crate) fn open(file: &'a Path) -> Option<Self> {
         let (before, journal) = (std::fs::read(file).ok(), Journal::recording());
         let (store, opened) = Store::open_with_faults(file, Faults::recorded_in(journal.clone())).unwrap();

@@ -1,10 +1,10 @@
-//! Everything that a store holds, to compare.
+//! The complete state of a store, for comparison.
 
 use crate::{Batch, Store};
 use dcache::{Key, Record, Time};
 use std::collections::BTreeMap;
 
-/// The names under which the workload keeps what services keep.
+/// Namespaces in which the workload stores the state of services.
 pub(crate) const SERVICES: [&str; 2] = ["logs", "updates"];
 
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -16,11 +16,11 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// What an open store holds. A row that does not parse is reported as an error.
+    /// Reads the state of an open store. A row that cannot be parsed is an error.
     pub(crate) fn of(store: &Store) -> Result<Self, String> {
         let loaded = store.load().map_err(|error| error.to_string())?;
         if loaded.broken > 0 {
-            return Err(format!("rows that are no records: {:?}", loaded.reasons));
+            return Err(format!("rows that are not records: {:?}", loaded.reasons));
         }
         let sequence = store.sequence().map_err(|error| error.to_string())?;
         let time = store.time().map_err(|error| error.to_string())?;
@@ -38,7 +38,7 @@ impl State {
         self.records.len() as u64
     }
 
-    /// Does to this state what [`Store::write`] does to a store, by its documentation.
+    /// Applies to this state the changes that [`Store::write`] is documented to make.
     pub(crate) fn write(&mut self, batch: &Batch) {
         for key in &batch.remove {
             self.records.remove(key);
@@ -48,7 +48,7 @@ impl State {
         self.time = batch.time.or(self.time);
     }
 
-    /// As [`Store::service_write`].
+    /// Applies the changes of [`Store::service_write`].
     pub(crate) fn service_write(&mut self, service: &str, changes: &[(&str, Option<&[u8]>)]) {
         for (key, value) in changes {
             let at = (service.to_owned(), (*key).to_owned());
@@ -67,7 +67,7 @@ impl State {
     }
 }
 
-/// Short: the whole would fill screens.
+/// Short output: the whole state would fill screens.
 impl std::fmt::Debug for State {
     fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let sequences: Vec<u64> = self.records.values().map(|record| record.signature().sequence).collect();

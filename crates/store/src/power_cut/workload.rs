@@ -1,16 +1,16 @@
-//! What the recorded store has to do: a bit of everything that a robot's does.
+//! The workload of the recorded store: a sample of all operations of a robot's store.
 
 use super::recording::{Recorder, Recording};
 use crate::Batch;
 use dcache::{Data, End, Item, Key, Keypair, Kind, Record, Statement, Time, Validity};
 use std::ops::Range;
 
-/// So large that the file of an empty store has to grow for it.
+/// Size of a large value, in bytes. The file of an empty store has to grow for it.
 const LARGE_BYTES: usize = 500_000;
-/// So many that the tree of the records gets inner pages.
+/// Numbers of many records: enough for the tree of the records to have inner pages.
 const MANY: Range<u64> = 100..130;
 
-/// Records are kept as long as they are valid, longer, or for ever, by turns.
+/// Returns a proposal. In turn, the records are kept as long as they are valid, for longer, or without an end.
 pub(crate) fn proposal(data: u64, number: u64) -> Record {
     let item =
         Item { bucket: "share/files".parse().unwrap(), data: Data::new(&format!("cid{data}")).unwrap() };
@@ -19,7 +19,7 @@ pub(crate) fn proposal(data: u64, number: u64) -> Record {
     Record::sign(statement, &Keypair::from_seed([1; 32]), number, keep)
 }
 
-/// Puts the records about these, with sequence numbers of their own, the first of which is also the time.
+/// Returns a batch with records about these data, with sequence numbers from `first_number`, which is also the time.
 pub(crate) fn put(data: Range<u64>, first_number: u64) -> Batch {
     let records = data.zip(first_number..).map(|(data, number)| proposal(data, number));
     Batch { put: records.collect(), time: Some(Time(first_number)), ..Batch::default() }
@@ -35,12 +35,12 @@ fn raise(sequence: u64) -> Batch {
     Batch { sequence: Some(sequence), ..Batch::default() }
 }
 
-/// A byte of its own for each sector, so that a torn value shows.
+/// Returns a large value in which neighbouring sectors have different bytes, so that a torn value is detected.
 fn large(seed: u8) -> Vec<u8> {
     (0..LARGE_BYTES).map(|at| (at / 512) as u8 ^ seed).collect()
 }
 
-/// All of it, from the first opening to the last closing.
+/// Records the whole workload, from the first opening to the last closing.
 pub(crate) fn all() -> Recording {
     record(|recorder| {
         small(recorder);
@@ -50,7 +50,7 @@ pub(crate) fn all() -> Recording {
     })
 }
 
-/// Only the beginning.
+/// Records only the beginning of the workload.
 pub(crate) fn few() -> Recording {
     record(small)
 }
@@ -68,7 +68,7 @@ fn small(recorder: &mut Recorder<'_>) {
     recorder.write(&put(2..5, 2));
     recorder.write(&raise(9));
     recorder.service_write("logs", &[("cursor", Some(b"17")), ("offset", Some(b"0"))]);
-    // Replaced, removed and new in one commit.
+    // Replaces, removes and adds records in one commit.
     recorder.write(&Batch { sequence: Some(21), ..Batch { remove: remove(2..4).remove, ..put(4..6, 20) } });
     recorder.service_write("logs", &[("cursor", Some(b"18")), ("offset", None)]);
 }
@@ -76,7 +76,7 @@ fn small(recorder: &mut Recorder<'_>) {
 fn growing(recorder: &mut Recorder<'_>) {
     recorder.write(&Batch { sequence: Some(MANY.end), ..put(MANY, MANY.start) });
     recorder.service_write("updates", &[("image", Some(&large(1)))]);
-    // Pages of earlier commits are free by now and used again.
+    // The pages of earlier commits are free by now, and are used again.
     for number in 200..204 {
         recorder.write(&Batch { sequence: Some(number), ..put(1..2, number) });
     }

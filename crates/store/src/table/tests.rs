@@ -1,4 +1,4 @@
-//! Typed rows and their very bytes on the disk.
+//! Tests of typed rows and their exact bytes on disk.
 
 use super::*;
 use crate::{Fault, Faults};
@@ -74,7 +74,7 @@ fn changes_are_one_commit_and_outlive_a_restart() {
 }
 
 #[test]
-fn rows_that_cannot_be_read_are_named_and_left_alone() {
+fn unreadable_rows_are_named_and_left_unchanged() {
     let (_folder, file) = bench();
     let store = Arc::new(Store::open(&file).unwrap().0);
     let rows = [("1", &br#"{"name":"a"}"#[..]), ("2", b"{"), ("x", br#"{"name":"b"}"#)];
@@ -89,7 +89,7 @@ fn rows_that_cannot_be_read_are_named_and_left_alone() {
     assert_eq!(raw(&store, "orders").len(), 3);
 }
 
-/// Has no JSON form.
+/// A value without a JSON form.
 #[derive(Debug, Deserialize)]
 struct Stubborn;
 
@@ -110,7 +110,7 @@ fn a_value_without_a_json_form_is_an_error_and_nothing_is_written() {
 }
 
 #[tokio::test]
-async fn is_written_when_the_future_is_ready() {
+async fn a_row_is_written_when_the_future_is_ready() {
     let (_folder, file) = bench();
     let faults = Faults::default();
     let store = Arc::new(Store::open_with_faults(&file, faults.clone()).unwrap().0);
