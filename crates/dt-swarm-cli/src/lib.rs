@@ -33,7 +33,7 @@ mod text;
 mod validity;
 
 use arguments::Arguments;
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use std::process::ExitCode;
 
 /// Runs the command line of this process. Exits with 0 when all went well, with 1 when no daemon answers or its answer is
@@ -47,4 +47,9 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Returns the definition of the command line, for the program that writes the reference pages.
+pub fn command() -> clap::Command {
+    Arguments::command()
 }

@@ -3,24 +3,23 @@
 //! Each service has a section of the file. Keys of services that stood at the top of the file before there were sections
 //! are still read there.
 
+mod file;
+
+pub(crate) use file::File;
+
 use crate::hostname;
 use clap::Parser;
 use routing::{Address, Rule};
-use serde::{Deserialize, Serialize};
 use service::{Environment, Registration, SettingsError, nearest, parse_settings};
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 const MIB: u64 = 1024 * 1024;
-/// Default topic of IPFS pubsub (IPSD).
-const PUBSUB_TOPIC: &str = "duckiebots";
-/// Default address of the gateway: for programs on this computer only.
-const GATEWAY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 6080);
 
 /// Keys of services at the top of the file, and the sections to which they belong.
-const MOVED: [(&str, &str); 9] = [
+pub(crate) const MOVED: [(&str, &str); 9] = [
     ("shared_folder", "logs"),
     ("keep_others", "logs"),
     ("max_file_mib", "logs"),
@@ -57,53 +56,6 @@ pub(crate) struct Arguments {
     /// Share this robot's own logs, but keep none of others
     #[arg(long)]
     pub(crate) low_power: bool,
-}
-
-/// The keys at the top of the configuration file. Every key may be left out.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-struct File {
-    data_dir: Option<PathBuf>,
-    ipfs_dir: Option<PathBuf>,
-    swarm_file: Option<PathBuf>,
-    control_socket: Option<PathBuf>,
-    hostname: Option<String>,
-    interfaces: Option<Vec<String>>,
-    udp_port: Option<u16>,
-    tcp_port: Option<u16>,
-    ipfs_port: Option<u16>,
-    store_max_mib: Option<u64>,
-    disk_free_mib: Option<u64>,
-    peers: Option<Vec<Address>>,
-    routes: Option<Vec<Rule>>,
-    forward: Option<bool>,
-    pubsub_topic: Option<String>,
-    gateway: Option<Listen>,
-}
-
-/// An address to listen on, or `off`.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-struct Listen(Option<SocketAddr>);
-
-impl TryFrom<String> for Listen {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        if text == "off" {
-            return Ok(Self(None));
-        }
-        let address = text.parse().map_err(|_| {
-            format!("{text:?} is no address to listen on: write it as {GATEWAY}, or \"off\" for none")
-        });
-        Ok(Self(Some(address?)))
-    }
-}
-
-impl From<Listen> for String {
-    fn from(listen: Listen) -> Self {
-        listen.0.map_or_else(|| "off".to_owned(), |address| address.to_string())
-    }
 }
 
 /// The configuration that holds.
@@ -213,17 +165,17 @@ impl Config {
             data_dir,
             is_hostname_named: file.hostname.is_some(),
             hostname: file.hostname.unwrap_or_else(|| environment.hostname.clone()),
-            interfaces: file.interfaces.unwrap_or_default(),
-            udp_port: file.udp_port.unwrap_or(1240),
-            tcp_port: file.tcp_port.unwrap_or(8000),
-            ipfs_port: file.ipfs_port.unwrap_or(6002),
-            store_max_bytes: file.store_max_mib.unwrap_or(8192).saturating_mul(MIB),
-            disk_free_bytes: file.disk_free_mib.unwrap_or(1024).saturating_mul(MIB),
-            peers: file.peers.unwrap_or_default(),
-            routes: file.routes.unwrap_or_default(),
-            forward: file.forward.unwrap_or(true),
-            pubsub_topic: file.pubsub_topic.unwrap_or_else(|| PUBSUB_TOPIC.to_owned()),
-            gateway: file.gateway.map_or(Some(GATEWAY), |listen| listen.0),
+            interfaces: file.interfaces,
+            udp_port: file.udp_port,
+            tcp_port: file.tcp_port,
+            ipfs_port: file.ipfs_port,
+            store_max_bytes: file.store_max_mib.saturating_mul(MIB),
+            disk_free_bytes: file.disk_free_mib.saturating_mul(MIB),
+            peers: file.peers,
+            routes: file.routes,
+            forward: file.forward,
+            pubsub_topic: file.pubsub_topic,
+            gateway: file.gateway.0,
             sections,
         })
     }

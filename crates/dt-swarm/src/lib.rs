@@ -2,7 +2,8 @@
 //!
 //! It wires what all services share (configuration, identity, records on the disk, the running brain with its channels,
 //! the IPFS node, the control socket, the gateway) and runs a list of services, see [`run`]. A service is one row of that
-//! list; this crate knows no service by name, except for command line flags that set keys of a service's section.
+//! list. [`SERVICES`] is the daemon's own list; nothing else here knows a service by name, except for command line flags that
+//! set keys of a service's section.
 
 mod announce;
 mod banner;
@@ -18,8 +19,12 @@ mod node;
 mod permissions;
 mod plan;
 mod private;
+pub mod reference;
 mod routes;
+mod services;
 mod shared;
+
+pub use services::SERVICES;
 
 use clap::Parser as _;
 use service::Registration;

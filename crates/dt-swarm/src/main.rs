@@ -1,16 +1,7 @@
 //! `dt-swarm`, the daemon: see `dt-swarm --help`.
 
-use service::Registration;
 use std::process::ExitCode;
 
-/// The services of the daemon, one line each.
-const SERVICES: &[Registration] = &[
-    Registration::of::<discovery::Discovery>(),
-    Registration::of::<logs::Logs>(),
-    Registration::of::<content::Content>(),
-    Registration::of::<transfers::Transfers>(),
-];
-
 fn main() -> ExitCode {
-    dt_swarm::run(SERVICES)
+    dt_swarm::run(dt_swarm::SERVICES)
 }

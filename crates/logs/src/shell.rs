@@ -30,13 +30,13 @@ const MIB: u64 = 1024 * 1024;
 pub struct Settings {
     /// Folder whose files are shared. Default: `~/shared-logs`.
     pub shared_folder: Option<PathBuf>,
-    /// Whether this robot keeps files of other robots. Default: true.
+    /// Whether this robot keeps files of other robots.
     pub keep_others: bool,
-    /// Maximum size, in MiB, of a file that is fetched from other robots. Default: 4096.
+    /// Maximum size, in MiB, of a file that is fetched from other robots.
     pub max_file_mib: u64,
-    /// Time, in seconds, that a file must not change before it is shared. Default: 2.
+    /// Time, in seconds, that a file must not change before it is shared.
     pub settle_seconds: u64,
-    /// Time, in seconds, after which the folder is scanned although no change was reported. Default: 60.
+    /// Time, in seconds, after which the folder is scanned although no change was reported.
     pub rescan_seconds: u64,
 }
 

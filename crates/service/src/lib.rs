@@ -38,7 +38,7 @@ pub use providers::{
     holders_of, parse_provider, provider, provider_patterns, providers_of, published_addresses,
 };
 pub use registry::{OpenError, Registration, Router, Services};
-pub use settings::{SettingsError, nearest, parse_settings};
+pub use settings::{SettingsError, SettingsType, nearest, parse_settings};
 pub use supervise::supervise;
 
 /// Imports that most services need.

@@ -1,7 +1,7 @@
 //! The services of a daemon with their types erased. Opens the services, dispatches requests to them, and runs their
 //! tasks.
 
-use crate::settings::{SettingsError, keys};
+use crate::settings::{SettingsError, SettingsType};
 use crate::{Banner, Context, Endpoint, Service, ServiceError, parse_settings};
 use control::{Failure, FailureKind, Reply, RequestFrame, raw};
 use serde_json::value::RawValue;
@@ -21,7 +21,7 @@ pub struct Registration {
     pub name: &'static str,
     /// Metrics of the service.
     pub metrics: &'static [Metric],
-    keys: fn() -> Vec<String>,
+    settings: fn() -> SettingsType,
     open: Open,
 }
 
@@ -42,12 +42,12 @@ pub enum OpenError {
 impl Registration {
     /// Creates the row of the service `S`.
     pub const fn of<S: Service>() -> Self {
-        Self { name: S::NAME, metrics: S::METRICS, keys: keys::<S::Settings>, open: open::<S> }
+        Self { name: S::NAME, metrics: S::METRICS, settings: SettingsType::of::<S::Settings>, open: open::<S> }
     }
 
-    /// Returns the keys of the service's section of the configuration.
-    pub fn keys(&self) -> Vec<String> {
-        (self.keys)()
+    /// Returns the type of the service's section of the configuration.
+    pub fn settings(&self) -> SettingsType {
+        (self.settings)()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 use toml::Table;
 
 /// Minimum similarity, from 0 to 1, at which a known key is suggested for an unknown one.
@@ -58,10 +59,30 @@ where
 }
 
 /// Returns the keys of the default settings.
-pub(crate) fn keys<S: Serialize + Default>() -> Vec<String> {
+fn keys<S: Serialize + Default>() -> Vec<String> {
+    defaults::<S>().into_iter().map(|(key, _)| key).collect()
+}
+
+fn defaults<S: Serialize + Default>() -> Map<String, Value> {
     match serde_json::to_value(S::default()) {
-        Ok(serde_json::Value::Object(fields)) => fields.into_iter().map(|(key, _)| key).collect(),
-        _ => Vec::new(),
+        Ok(Value::Object(fields)) => fields,
+        _ => Map::new(),
+    }
+}
+
+/// A type of settings, for programs that describe the configuration.
+#[derive(Clone, Debug)]
+pub struct SettingsType {
+    /// Path of the type, such as `logs::shell::Settings`. Its fields are documented in the source code.
+    pub path: &'static str,
+    /// All keys, with their default values. The value `null` stands for a default that the daemon computes.
+    pub defaults: Map<String, Value>,
+}
+
+impl SettingsType {
+    /// Describes the type `S`.
+    pub fn of<S: Serialize + Default>() -> Self {
+        Self { path: std::any::type_name::<S>(), defaults: defaults::<S>() }
     }
 }
 

@@ -13,17 +13,23 @@ use tokio::sync::watch;
 
 /// The section `[transfers]` of the configuration: rates per second, such as `500kB` or `16Mbit`. A rate applies until
 /// a user sets another one.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {
-    /// Maximum rate to peers on this host's networks. Default: no limit.
+    /// Maximum rate to peers on this host's networks.
     pub lan_up: Limit,
-    /// Maximum rate from peers on this host's networks. Default: no limit.
+    /// Maximum rate from peers on this host's networks.
     pub lan_down: Limit,
-    /// Maximum rate to all other peers. Default: no limit.
+    /// Maximum rate to all other peers.
     pub wan_up: Limit,
-    /// Maximum rate from all other peers. Default: no limit.
+    /// Maximum rate from all other peers.
     pub wan_down: Limit,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { lan_up: Limit::None, lan_down: Limit::None, wan_up: Limit::None, wan_down: Limit::None }
+    }
 }
 
 /// The service `transfers`.

@@ -1,5 +1,6 @@
 use super::*;
 use control::{Failure, Places, Protocol};
+use serde::{Deserialize, Serialize};
 use service::{Context, Endpoint, Service, ServiceError};
 use std::convert::Infallible;
 

@@ -1,0 +1,11 @@
+//! The services of the daemon.
+
+use service::Registration;
+
+/// The services of the daemon, one line each.
+pub const SERVICES: &[Registration] = &[
+    Registration::of::<discovery::Discovery>(),
+    Registration::of::<logs::Logs>(),
+    Registration::of::<content::Content>(),
+    Registration::of::<transfers::Transfers>(),
+];

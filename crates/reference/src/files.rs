@@ -1,0 +1,91 @@
+//! Writes the files into a folder.
+
+use crate::{Error, pages, programs};
+use clap::Command;
+use clap_complete::{Generator, Shell, generate};
+use clap_mangen::Man;
+use std::path::Path;
+
+/// Shells for which completions are written.
+const SHELLS: [Shell; 3] = [Shell::Bash, Shell::Zsh, Shell::Fish];
+/// Section of the manual for daemons.
+const DAEMONS: &str = "8";
+/// Beginning of the code in clap's script for fish that takes the first argument for the command.
+const FISH_COMMAND: &str = "    if set -q argv[1]\n";
+/// Code that skips the first argument. Before it is there, nothing is completed: it is the name of a host.
+const FISH_SKIP: &str = "    # The first argument is HOST; the command follows it.\n    set -q argv[1]\n    or return\n    set -e argv[1]\n";
+
+/// Writes the reference pages.
+///
+/// # Errors
+/// When a page cannot be generated or written.
+pub fn write_pages(folder: &Path) -> Result<(), Error> {
+    create(folder)?;
+    pages()?.iter().try_for_each(|(name, text)| write(&folder.join(name), text.as_bytes()))
+}
+
+/// Writes one man page for each program and for each command.
+///
+/// # Errors
+/// When a page cannot be written.
+pub fn write_man_pages(folder: &Path) -> Result<(), Error> {
+    create(folder)?;
+    let [cli, daemon] = programs();
+    write_man_pages_of(&cli, folder)?;
+    write_man_page(Man::new(daemon).section(DAEMONS), folder)
+}
+
+fn write_man_pages_of(command: &Command, folder: &Path) -> Result<(), Error> {
+    for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
+        write_man_pages_of(below, folder)?;
+    }
+    write_man_page(Man::new(command.clone()), folder)
+}
+
+fn write_man_page(page: Man, folder: &Path) -> Result<(), Error> {
+    let path = folder.join(page.get_filename());
+    page.generate_to(folder).map_err(|source| Error::Io { path, source })?;
+    Ok(())
+}
+
+/// Writes the completions of both programs for each shell, under the names that the shells look for.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn write_completions(folder: &Path) -> Result<(), Error> {
+    create(folder)?;
+    for program in programs() {
+        for shell in SHELLS {
+            let path = folder.join(shell.file_name(program.get_name()));
+            write(&path, completions(&program, shell)?.as_bytes())?;
+        }
+    }
+    Ok(())
+}
+
+/// Returns the script that completes the arguments of a program.
+pub(crate) fn completions(program: &Command, shell: Shell) -> Result<String, Error> {
+    let mut bytes = Vec::new();
+    generate(shell, &mut program.clone(), program.get_name(), &mut bytes);
+    let script = String::from_utf8_lossy(&bytes).into_owned();
+    if shell == Shell::Fish && program.has_subcommands() {
+        return skip_host(&script);
+    }
+    Ok(script)
+}
+
+/// Makes the script for fish look for the command after HOST. Those for bash and zsh do so by themselves.
+fn skip_host(script: &str) -> Result<String, Error> {
+    match script.matches(FISH_COMMAND).count() {
+        1 => Ok(script.replace(FISH_COMMAND, &format!("{FISH_SKIP}{FISH_COMMAND}"))),
+        _ => Err(Error::Fish),
+    }
+}
+
+fn create(folder: &Path) -> Result<(), Error> {
+    std::fs::create_dir_all(folder).map_err(|source| Error::Io { path: folder.to_owned(), source })
+}
+
+fn write(path: &Path, content: &[u8]) -> Result<(), Error> {
+    std::fs::write(path, content).map_err(|source| Error::Io { path: path.to_owned(), source })
+}

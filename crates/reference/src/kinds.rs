@@ -1,0 +1,46 @@
+//! The types of keys, in the words of a configuration file.
+
+use crate::Error;
+use syn::{GenericArgument, Path, PathArguments, Type};
+
+/// The types in the source code, and their descriptions.
+const KINDS: [(&str, &str); 9] = [
+    ("PathBuf", "string, a path"),
+    ("String", "string"),
+    ("bool", "`true` or `false`"),
+    ("u16", "integer from 0 to 65535"),
+    ("u64", "integer, 0 or more"),
+    ("Address", "string, an address"),
+    ("Rule", "string, a rule"),
+    ("Listen", "string, an IP address with a port, or `off`"),
+    ("Limit", "string, a rate per second or `none`"),
+];
+
+/// Describes the type of a field.
+pub(crate) fn describe(kind: &Type) -> Result<String, Error> {
+    let Type::Path(kind) = kind else { return Err(Error::UnknownKind("not a path".to_owned())) };
+    let (name, inner) = parts(&kind.path);
+    match (name.as_str(), inner) {
+        ("Option", Some(inner)) => describe(inner),
+        ("Vec", Some(inner)) => Ok(format!("list; each element is a {}", describe(inner)?)),
+        _ => {
+            let row = KINDS.iter().find(|(known, _)| *known == name);
+            row.map(|(_, words)| (*words).to_owned()).ok_or(Error::UnknownKind(name))
+        }
+    }
+}
+
+/// Returns the last name of a path, and its type argument.
+fn parts(path: &Path) -> (String, Option<&Type>) {
+    let Some(last) = path.segments.last() else { return (String::new(), None) };
+    let inner = match &last.arguments {
+        PathArguments::AngleBracketed(arguments) => {
+            arguments.args.iter().find_map(|argument| match argument {
+                GenericArgument::Type(inner) => Some(inner),
+                _ => None,
+            })
+        }
+        _ => None,
+    };
+    (last.ident.to_string(), inner)
+}

@@ -1,0 +1,96 @@
+//! Writes what users read about the command lines and the configuration: man pages, shell completions, docs/cli.md and
+//! docs/configuration.md.
+//!
+//! The command lines come from clap, the keys and their defaults from the types of the settings, and the text about a key
+//! from the comment on its field. Nothing is written by hand, so the pages cannot differ from the programs. The tests
+//! compare the committed pages with the generated text.
+//!
+//! This is a crate of its own because the programs on robots must stay small. The completions are files for the same
+//! reason, and because the first argument of `dt-swarm-cli` is a host: a subcommand for completions would need one too.
+
+mod cli_page;
+mod configuration_page;
+mod kinds;
+mod markdown;
+mod source;
+
+pub mod files;
+
+use clap::Command;
+use std::path::PathBuf;
+
+/// Command that writes the committed pages anew.
+pub const COMMAND: &str = "cargo run -p reference -- pages docs";
+
+/// Reason why something cannot be generated.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file or folder cannot be read or written.
+    #[error("{}: {source}", .path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// A source file is not valid Rust.
+    #[error("{}: {source}", .path.display())]
+    Syntax {
+        /// The source file.
+        path: PathBuf,
+        /// The reason.
+        source: syn::Error,
+    },
+    /// A type of settings is not a struct at the top of its module.
+    #[error("{}: there is no `struct {name}` with named fields; the type of settings must be one", .path.display())]
+    NoStruct {
+        /// The source file of the module.
+        path: PathBuf,
+        /// Name of the type.
+        name: String,
+    },
+    /// A key or a section has no text for the page.
+    #[error("{0} has no doc comment; the comment becomes the text in docs/configuration.md")]
+    Undocumented(String),
+    /// The keys of the default value are not the fields of the struct.
+    #[error("{path}: the fields {fields:?} are not the keys {keys:?} of the default value")]
+    OtherKeys {
+        /// Path of the type.
+        path: &'static str,
+        /// The documented fields in the source code.
+        fields: Vec<String>,
+        /// The keys of the serialised default value.
+        keys: Vec<String>,
+    },
+    /// The default of a key is in its comment and also in the code, or in neither.
+    #[error(
+        "{0}: a comment names the default (`Default: ...` at its end) if and only if the default value is `None`; all \
+         others come from the code"
+    )]
+    DefaultPlace(String),
+    /// The table of types has no row for the type of a key.
+    #[error("the type `{0}` of a key has no description: add a row to crates/reference/src/kinds.rs")]
+    UnknownKind(String),
+    /// The script of clap for fish has another form than expected.
+    #[error("clap_complete writes another script for fish: adapt crates/reference/src/files.rs")]
+    Fish,
+}
+
+/// Returns the command lines of both programs, complete with the options that clap adds.
+pub(crate) fn programs() -> [Command; 2] {
+    [dt_swarm_cli::command(), dt_swarm::reference::command()].map(|mut program| {
+        program.build();
+        program
+    })
+}
+
+/// Returns the reference pages: the name of each file in docs/, and its text.
+///
+/// # Errors
+/// When the source code cannot be read, or a key is not documented.
+pub fn pages() -> Result<[(&'static str, String); 2], Error> {
+    Ok([("cli.md", cli_page::page()), ("configuration.md", configuration_page::page()?)])
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+use super::*;
+use crate::source::{Field, parse, root};
+use clap::Arg;
+use clap_complete::Shell;
+use serde_json::Value;
+
+/// Returns the part of a page from this heading to the next one of the same level or above.
+fn part<'a>(page: &'a str, heading: &str) -> &'a str {
+    let begin = page.find(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("no heading {heading:?}"));
+    let rest = &page[begin + 1 + heading.len()..];
+    let level = heading.split(' ').next().unwrap().len();
+    let ends = (2..=level).filter_map(|level| rest.find(&format!("\n{} ", "#".repeat(level))));
+    &rest[..ends.min().unwrap_or(rest.len())]
+}
+
+fn page(name: &str) -> String {
+    let pages = pages().unwrap_or_else(|error| panic!("{error}"));
+    pages.into_iter().find(|(page, _)| *page == name).unwrap().1
+}
+
+#[test]
+fn the_committed_pages_are_those_that_the_source_code_gives() {
+    for (name, text) in pages().unwrap_or_else(|error| panic!("{error}")) {
+        let path = root().join("docs").join(name);
+        let committed = std::fs::read_to_string(&path).unwrap_or_default();
+        let differs = committed.lines().zip(text.lines()).find(|(is, should)| is != should);
+        let is_equal = committed == text;
+        assert!(is_equal, "docs/{name} differs from the source code, first at {differs:#?}. Run: {COMMAND}");
+    }
+}
+
+fn assert_arguments_are_in(text: &str, command: &Command, is_program: bool) {
+    let is_own = |argument: &&Arg| is_program || !cli_page::is_common(argument);
+    for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()).filter(is_own) {
+        let name = match (argument.get_long(), argument.get_short()) {
+            (Some(long), _) => format!("`--{long}"),
+            (None, Some(short)) => format!("`-{short}"),
+            (None, None) => format!("- `<{}>`", argument.get_value_names().unwrap()[0]),
+        };
+        assert!(text.contains(&name), "{}: {name} is not in: {text}", command.get_name());
+    }
+}
+
+fn assert_commands_are_in(page: &str, command: &Command, parent: &str) -> usize {
+    let below = cli_page::visible(command).map(|below| {
+        let name = format!("{parent} {}", below.get_name()).trim().to_owned();
+        let level = if parent.is_empty() { "###" } else { "####" };
+        assert_arguments_are_in(part(page, &format!("{level} `{name}`")), below, false);
+        1 + assert_commands_are_in(page, below, &name)
+    });
+    below.sum()
+}
+
+#[test]
+fn each_command_and_each_option_is_on_the_page() {
+    let page = page("cli.md");
+    let [cli, daemon] = programs();
+    for program in [&cli, &daemon] {
+        assert_arguments_are_in(part(&page, &format!("## {}", program.get_name())), program, true);
+    }
+    assert!(assert_commands_are_in(&page, &cli, "") > 30);
+}
+
+#[test]
+fn each_key_is_on_the_page_with_its_default() {
+    let page = page("configuration.md");
+    let top = ("## Keys at the top of the file".to_owned(), dt_swarm::reference::settings());
+    let services =
+        dt_swarm::SERVICES.iter().map(|row| (format!("## Section `[{}]`", row.name), row.settings()));
+    let mut keys = 0;
+    for (section, settings) in services.chain([top]) {
+        let section = part(&page, &section).to_owned() + "\n";
+        for (key, default) in settings.defaults {
+            let key = part(&section, &format!("### `{key}`"));
+            let default = if default.is_null() { String::new() } else { format!("`{default}`.") };
+            assert!(key.contains(&format!("- Default: {default}")), "{key}");
+            keys += 1;
+        }
+    }
+    assert!(keys > 20);
+}
+
+#[test]
+fn a_comment_names_exactly_the_defaults_that_the_daemon_computes() {
+    let field =
+        |text: &str| Field { name: "key".to_owned(), text: text.to_owned(), kind: "string".to_owned() };
+    let split = |text, default| configuration_page::split_default(&field(text), &default).ok();
+    let pair = |text: &str, default: &str| Some((text.to_owned(), default.to_owned()));
+    assert_eq!(split("A port.", Value::from(7)), pair("A port.", "`7`"));
+    assert_eq!(split("A folder. Default: that of `$X`.", Value::Null), pair("A folder.", "that of `$X`."));
+    assert_eq!(split("A port. Default: 7.", Value::from(7)), None);
+    assert_eq!(split("A folder.", Value::Null), None);
+}
+
+#[test]
+fn a_key_without_a_comment_or_with_an_unknown_type_is_an_error() {
+    let read = |text: &str| parse(text, "a.rs".into(), "Settings");
+    let documented =
+        read("/// A section.\nstruct Settings {\n/// One\n/// two\n///\n/// [`three`].\nkey: Option<u16> }");
+    let documented = documented.unwrap();
+    assert_eq!(documented.text, "A section.");
+    assert_eq!(documented.fields[0].text, "One two\n\n`three`.");
+    assert_eq!(documented.fields[0].kind, "integer from 0 to 65535");
+    let error = |text: &str| read(text).unwrap_err().to_string();
+    assert!(error("/// S.\nstruct Settings { key: u16 }").contains("key has no doc comment"));
+    assert!(error("struct Settings {}").contains("Settings has no doc comment"));
+    assert!(error("/// S.\nstruct Settings { /** K. */ key: Duration }").contains("`Duration`"));
+    assert!(error("/// S.\nstruct Other {}").contains("no `struct Settings`"));
+    assert!(error("struct").starts_with("a.rs: "));
+}
+
+#[test]
+fn code_in_backticks_is_not_escaped() {
+    assert_eq!(markdown::escaped("a `share/*` and <b> [c]"), "a `share/*` and \\<b\\> \\[c\\]");
+}
+
+/// Returns the names of all commands, with those above them.
+fn names(command: &Command, parent: &str) -> Vec<String> {
+    let name = format!("{parent}{}", command.get_name());
+    let below = cli_page::visible(command).flat_map(|below| names(below, &format!("{name}-")));
+    below.chain([name.clone()]).collect()
+}
+
+#[test]
+fn each_command_has_a_man_page() {
+    let folder = tempfile::tempdir().unwrap();
+    files::write_man_pages(folder.path()).unwrap();
+    let [cli, _] = programs();
+    for name in names(&cli, "") {
+        let page = std::fs::read_to_string(folder.path().join(format!("{name}.1"))).unwrap();
+        assert!(page.contains(".SH SYNOPSIS"), "{page}");
+    }
+    assert!(folder.path().join("dt-swarm.8").exists());
+}
+
+#[test]
+fn each_shell_completes_each_command() {
+    let [cli, daemon] = programs();
+    for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+        let script = files::completions(&cli, shell).unwrap();
+        for command in cli_page::visible(&cli).flat_map(|command| names(command, "")) {
+            let name = command.rsplit('-').next().unwrap();
+            assert!(script.contains(name), "{shell}: {command}");
+        }
+        assert!(files::completions(&daemon, shell).unwrap().contains("data-dir"));
+    }
+    assert!(files::completions(&cli, Shell::Fish).unwrap().contains("the command follows it"));
+}
