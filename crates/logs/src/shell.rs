@@ -24,7 +24,7 @@ const CHECKS: u32 = 5;
 /// Number of bytes in a mebibyte.
 const MIB: u64 = 1024 * 1024;
 
-/// The section `[logs]` of the configuration.
+/// The section `[logs]` of the configuration: the shared folder, and files of other robots.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {

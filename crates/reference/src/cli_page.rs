@@ -75,7 +75,7 @@ pub(crate) fn is_common(argument: &Arg) -> bool {
 fn item(argument: &Arg) -> String {
     let help = argument.get_long_help().or_else(|| argument.get_help());
     let help = help.map(ToString::to_string).unwrap_or_default();
-    let help = markdown::sentence(&markdown::escaped(&help).replace("\n\n", " "));
+    let help = markdown::sentence(&markdown::escaped(&with_default(&help)).replace("\n\n", " "));
     let mut line = format!("- {}: {help}", names(argument));
     let values: Vec<_> = argument.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
     if !values.is_empty() && argument.get_action().takes_values() {
@@ -90,6 +90,19 @@ fn item(argument: &Arg) -> String {
         let _ = write!(line, " Environment variable: `{}`.", variable.to_string_lossy());
     }
     line + "\n"
+}
+
+/// Makes a sentence of a default that the help names in brackets, because the program computes it.
+fn with_default(help: &str) -> String {
+    let parts = help.split_once("[default: ").and_then(|(text, rest)| Some((text, rest.split_once(']')?)));
+    parts.map_or_else(
+        || help.to_owned(),
+        |(text, (default, rest))| {
+            format!("{} Default: {default}.{rest}", markdown::sentence(text))
+                .trim_end_matches("..")
+                .to_owned()
+        },
+    )
 }
 
 /// Returns the forms in which an argument is written.
@@ -119,7 +132,7 @@ fn add_list_of_commands(page: &mut String, command: &Command, is_program: bool) 
         let (above, name) = (command.get_name(), below.get_name());
         let anchor = if is_program { name.to_owned() } else { format!("{above}-{name}") };
         let about = below.get_about().map(ToString::to_string).unwrap_or_default();
-        let about = markdown::sentence(&markdown::escaped(&about));
+        let about = markdown::first_sentence(&markdown::escaped(&about));
         let _ = writeln!(page, "- [`{name}`](#{anchor}): {about}");
     }
     *page += "\n";

@@ -1,5 +1,6 @@
 //! Writes the files into a folder.
 
+use crate::cli_page::visible;
 use crate::{Error, pages, programs};
 use clap::Command;
 use clap_complete::{Generator, Shell, generate};
@@ -36,7 +37,7 @@ pub fn write_man_pages(folder: &Path) -> Result<(), Error> {
 }
 
 fn write_man_pages_of(command: &Command, folder: &Path) -> Result<(), Error> {
-    for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
+    for below in visible(command) {
         write_man_pages_of(below, folder)?;
     }
     write_man_page(Man::new(command.clone()), folder)
@@ -44,8 +45,12 @@ fn write_man_pages_of(command: &Command, folder: &Path) -> Result<(), Error> {
 
 fn write_man_page(page: Man, folder: &Path) -> Result<(), Error> {
     let path = folder.join(page.get_filename());
-    page.generate_to(folder).map_err(|source| Error::Io { path, source })?;
-    Ok(())
+    let page = page.source(concat!("dt-swarm ", env!("CARGO_PKG_VERSION"))).manual("dt-swarm");
+    let mut bytes = Vec::new();
+    page.render(&mut bytes).map_err(|source| Error::Io { path: path.clone(), source })?;
+    // Examples keep their lines.
+    let text = String::from_utf8_lossy(&bytes).replace(".SH EXTRA\n", ".SH EXAMPLES AND NOTES\n.nf\n");
+    write(&path, text.as_bytes())
 }
 
 /// Writes the completions of both programs for each shell, under the names that the shells look for.
@@ -54,7 +59,7 @@ fn write_man_page(page: Man, folder: &Path) -> Result<(), Error> {
 /// When a file cannot be written.
 pub fn write_completions(folder: &Path) -> Result<(), Error> {
     create(folder)?;
-    for program in programs() {
+    for program in [dt_swarm_cli::command(), dt_swarm::reference::command()] {
         for shell in SHELLS {
             let path = folder.join(shell.file_name(program.get_name()));
             write(&path, completions(&program, shell)?.as_bytes())?;

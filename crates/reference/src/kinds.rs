@@ -22,7 +22,7 @@ pub(crate) fn describe(kind: &Type) -> Result<String, Error> {
     let (name, inner) = parts(&kind.path);
     match (name.as_str(), inner) {
         ("Option", Some(inner)) => describe(inner),
-        ("Vec", Some(inner)) => Ok(format!("list; each element is a {}", describe(inner)?)),
+        ("Vec", Some(inner)) => Ok(format!("list; each element: {}", describe(inner)?)),
         _ => {
             let row = KINDS.iter().find(|(known, _)| *known == name);
             row.map(|(_, words)| (*words).to_owned()).ok_or(Error::UnknownKind(name))

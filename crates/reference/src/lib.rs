@@ -78,9 +78,23 @@ pub enum Error {
 
 /// Returns the command lines of both programs, complete with the options that clap adds.
 pub(crate) fn programs() -> [Command; 2] {
-    [dt_swarm_cli::command(), dt_swarm::reference::command()].map(|mut program| {
+    [dt_swarm_cli::command(), dt_swarm::reference::command()].map(|program| {
+        let mut program = with_arguments_in_names(program);
         program.build();
         program
+    })
+}
+
+/// Puts the required arguments of a program between its name and the names of its commands. Clap itself leaves them out
+/// in the usage of commands two levels below.
+fn with_arguments_in_names(program: Command) -> Command {
+    let mut name = program.get_name().to_owned();
+    for argument in program.get_positionals().filter(|argument| argument.is_required_set()) {
+        name += &format!(" <{}>", argument.get_value_names().unwrap_or_default().join(" "));
+    }
+    program.mut_subcommands(|command| {
+        let name = format!("{name} {}", command.get_name());
+        command.bin_name(name)
     })
 }
 

@@ -1,7 +1,7 @@
 //! Writes Markdown from the plain text of help messages and comments.
 
 /// Characters with a meaning in Markdown that occur in help messages.
-const SPECIAL: &[char] = &['\\', '*', '_', '<', '>', '[', ']', '|'];
+const SPECIAL: &[char] = &['\\', '*', '<', '['];
 
 /// First line of a generated page.
 pub(crate) fn header() -> String {
@@ -27,6 +27,11 @@ pub(crate) fn sentence(text: &str) -> String {
         true => text.to_owned(),
         false => format!("{text}."),
     }
+}
+
+/// Returns the text up to its first full stop.
+pub(crate) fn first_sentence(text: &str) -> String {
+    sentence(text.split(". ").next().unwrap_or(text))
 }
 
 /// Returns a block of code that is not highlighted.

@@ -62,6 +62,16 @@ fn each_command_and_each_option_is_on_the_page() {
 }
 
 #[test]
+fn the_usage_of_each_command_names_the_host() {
+    let page = page("cli.md");
+    let usages: Vec<&str> = page.lines().filter(|line| line.starts_with("Usage: dt-swarm-cli ")).collect();
+    assert!(usages.len() > 30);
+    for usage in usages {
+        assert_eq!(usage.matches("<HOST>").count(), 1, "{usage}");
+    }
+}
+
+#[test]
 fn each_key_is_on_the_page_with_its_default() {
     let page = page("configuration.md");
     let top = ("## Keys at the top of the file".to_owned(), dt_swarm::reference::settings());
@@ -111,7 +121,7 @@ fn a_key_without_a_comment_or_with_an_unknown_type_is_an_error() {
 
 #[test]
 fn code_in_backticks_is_not_escaped() {
-    assert_eq!(markdown::escaped("a `share/*` and <b> [c]"), "a `share/*` and \\<b\\> \\[c\\]");
+    assert_eq!(markdown::escaped("a `share/*` and <b> [c]"), "a `share/*` and \\<b> \\[c]");
 }
 
 /// Returns the names of all commands, with those above them.
@@ -129,13 +139,15 @@ fn each_command_has_a_man_page() {
     for name in names(&cli, "") {
         let page = std::fs::read_to_string(folder.path().join(format!("{name}.1"))).unwrap();
         assert!(page.contains(".SH SYNOPSIS"), "{page}");
+        let host = page.find("HOST").unwrap_or(page.len());
+        assert!(host < page.find(".SH DESCRIPTION").unwrap(), "the synopsis has no HOST: {page}");
     }
     assert!(folder.path().join("dt-swarm.8").exists());
 }
 
 #[test]
 fn each_shell_completes_each_command() {
-    let [cli, daemon] = programs();
+    let (cli, daemon) = (dt_swarm_cli::command(), dt_swarm::reference::command());
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
         let script = files::completions(&cli, shell).unwrap();
         for command in cli_page::visible(&cli).flat_map(|command| names(command, "")) {
