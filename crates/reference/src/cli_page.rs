@@ -95,14 +95,13 @@ fn item(argument: &Arg) -> String {
 /// Makes a sentence of a default that the help names in brackets, because the program computes it.
 fn with_default(help: &str) -> String {
     let parts = help.split_once("[default: ").and_then(|(text, rest)| Some((text, rest.split_once(']')?)));
-    parts.map_or_else(
-        || help.to_owned(),
-        |(text, (default, rest))| {
+    match parts {
+        None => help.to_owned(),
+        Some((text, (default, rest))) => {
+            let rest = rest.trim_start_matches('.');
             format!("{} Default: {default}.{rest}", markdown::sentence(text))
-                .trim_end_matches("..")
-                .to_owned()
-        },
-    )
+        }
+    }
 }
 
 /// Returns the forms in which an argument is written.

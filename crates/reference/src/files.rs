@@ -11,6 +11,8 @@ use std::path::Path;
 const SHELLS: [Shell; 3] = [Shell::Bash, Shell::Zsh, Shell::Fish];
 /// Section of the manual for daemons.
 const DAEMONS: &str = "8";
+/// Separator of the names in a label of the script for bash.
+const BASH_SEPARATOR: &str = "__subcmd__";
 /// Beginning of the code in clap's script for fish that takes the first argument for the command.
 const FISH_COMMAND: &str = "    if set -q argv[1]\n";
 /// Code that skips the first argument. Before it is there, nothing is completed: it is the name of a host.
@@ -73,10 +75,19 @@ pub(crate) fn completions(program: &Command, shell: Shell) -> Result<String, Err
     let mut bytes = Vec::new();
     generate(shell, &mut program.clone(), program.get_name(), &mut bytes);
     let script = String::from_utf8_lossy(&bytes).into_owned();
-    if shell == Shell::Fish && program.has_subcommands() {
-        return skip_host(&script);
+    match shell {
+        Shell::Bash => Ok(with_one_label(&script, program.get_name())),
+        Shell::Fish if program.has_subcommands() => skip_host(&script),
+        _ => Ok(script),
     }
-    Ok(script)
+}
+
+/// Makes the two parts of the script for bash use the same labels for commands. In version 4.6 of clap_complete they
+/// differ when the name of the program has a hyphen, and nothing after a command is completed.
+/// See <https://github.com/clap-rs/clap/issues/6421>.
+fn with_one_label(script: &str, name: &str) -> String {
+    let label = |hyphen| name.replace('-', hyphen) + BASH_SEPARATOR;
+    script.replace(&label(BASH_SEPARATOR), &label("__"))
 }
 
 /// Makes the script for fish look for the command after HOST. Those for bash and zsh do so by themselves.

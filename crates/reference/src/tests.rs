@@ -3,6 +3,8 @@ use crate::source::{Field, parse, root};
 use clap::Arg;
 use clap_complete::Shell;
 use serde_json::Value;
+use std::path::Path;
+use std::process::Command as Process;
 
 /// Returns the part of a page from this heading to the next one of the same level or above.
 fn part<'a>(page: &'a str, heading: &str) -> &'a str {
@@ -157,4 +159,25 @@ fn each_shell_completes_each_command() {
         assert!(files::completions(&daemon, shell).unwrap().contains("data-dir"));
     }
     assert!(files::completions(&cli, Shell::Fish).unwrap().contains("the command follows it"));
+}
+
+/// Returns what bash offers for the last of these words.
+fn offered(script: &Path, words: &[&str]) -> Vec<String> {
+    let line = "source \"$0\"; COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); \
+         _dt__swarm__cli \"$1\" \"${@: -1}\" \"${@: -2:1}\"; printf '%s\\n' \"${COMPREPLY[@]}\"";
+    let bash = Process::new("bash").args(["-c", line]).arg(script).args(words).output().unwrap();
+    assert!(bash.status.success(), "{}", String::from_utf8_lossy(&bash.stderr));
+    String::from_utf8(bash.stdout).unwrap().split_whitespace().map(str::to_owned).collect()
+}
+
+#[test]
+fn bash_completes_commands_after_the_host_and_options_after_commands() {
+    let folder = tempfile::tempdir().unwrap();
+    files::write_completions(folder.path()).unwrap();
+    let script = folder.path().join("dt-swarm-cli.bash");
+    let offered = |line: &str| offered(&script, &line.split(' ').collect::<Vec<_>>());
+    assert_eq!(offered("dt-swarm-cli localhost sto"), ["storage"]);
+    assert_eq!(offered("dt-swarm-cli localhost swarm i"), ["init"]);
+    assert_eq!(offered("dt-swarm-cli localhost swarm init --with"), ["--with-key"]);
+    assert!(offered("dt-swarm-cli localhost keys ").contains(&"new".to_owned()));
 }
