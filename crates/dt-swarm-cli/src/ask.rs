@@ -32,15 +32,16 @@ pub(crate) struct Answer {
 }
 
 impl Pong {
-    /// Returns the seconds by which the daemon's clock is ahead of this computer's. Returns `None` when the pong has no time.
+    /// Returns the seconds by which the daemon's clock is ahead of this computer's. Returns `None` when the pong has no
+    /// time.
     pub(crate) fn clock_ahead(&self) -> Option<i64> {
         let theirs = self.status.as_ref().map(|status| status.time.0).filter(|time| *time > 0)?;
         let (theirs, ours) = (i64::try_from(theirs).ok()?, i64::try_from(self.arrived.0).ok()?);
         Some(theirs - ours)
     }
 
-    /// Returns the time at which to judge the records. This is the time of this computer's clock, or that of the daemon's
-    /// clock if they differ by more than [`CLOCK_TOLERANCE`]: the daemon forgets records by its own clock.
+    /// Returns the time at which to judge the records. This is the time of this computer's clock, or that of the
+    /// daemon's clock if they differ by more than [`CLOCK_TOLERANCE`]: the daemon forgets records by its own clock.
     pub(crate) fn reading_time(&self) -> Time {
         match (&self.status, self.clock_ahead()) {
             (Some(status), Some(ahead)) if ahead.unsigned_abs() > CLOCK_TOLERANCE => status.time,
@@ -98,7 +99,8 @@ pub(crate) fn records(
 }
 
 /// Asks as [`records`] does, but for one pattern after the other, so that each answer has limits of its own. Statements
-/// that are longer than any honest item of their bucket are dropped before they are verified, so that a flood costs little.
+/// that are longer than any honest item of their bucket are dropped before they are verified, so that a flood costs
+/// little.
 pub(crate) fn records_in_parts(
     connection: &mut Connection,
     patterns: &[&str],

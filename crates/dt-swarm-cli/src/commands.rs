@@ -8,7 +8,8 @@ use crate::error::CliError;
 use crate::output::Print;
 use clap::Subcommand;
 
-/// A command of the program. The fields of the struct are its arguments, and the documentation of the struct is its help.
+/// A command of the program. The fields of the struct are its arguments, and the documentation of the struct is its
+/// help.
 pub(crate) trait Command: clap::Args {
     /// One document, or a [`Live`](crate::output::Live) sequence of documents.
     type Output: Print;

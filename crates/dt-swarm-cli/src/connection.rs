@@ -166,8 +166,8 @@ impl Connection {
         }
     }
 
-    /// Adds the bytes that are available to the partial line, up to its end. Returns their number, and whether the line is
-    /// complete.
+    /// Adds the bytes that are available to the partial line, up to its end. Returns their number, and whether the line
+    /// is complete.
     fn more(&mut self, deadline: Instant) -> io::Result<(usize, bool)> {
         if self.stream.buffer().is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());

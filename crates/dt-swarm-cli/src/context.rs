@@ -35,8 +35,8 @@ pub(crate) struct Context {
     /// Swarm file whose roles and key are used [default: that of the daemon on this computer]
     #[arg(long, global = true, value_name = "FILE")]
     swarm: Option<PathBuf>,
-    /// Control socket of the daemon on this computer [default: the socket that the daemon at HOST reports; if it does not
-    /// answer, $DT_SWARM_SOCKET or the usual places]
+    /// Control socket of the daemon on this computer [default: the socket that the daemon at HOST reports; if it does
+    /// not answer, $DT_SWARM_SOCKET or the usual places]
     #[arg(long, global = true, value_name = "PATH")]
     socket: Option<PathBuf>,
     /// The socket of the daemon at HOST, once it has been found.
@@ -70,13 +70,14 @@ impl Context {
         Connection::open(&self.host, self.timeout, key)
     }
 
-    /// Asks for the records whose bucket matches one of the patterns. The policy of the swarm decides which of them count.
+    /// Asks for the records whose bucket matches one of the patterns. The policy of the swarm decides which of them
+    /// count.
     pub(crate) fn read(&self, patterns: &[&str]) -> Result<Reading, CliError> {
         self.read_by(ask::records, patterns)
     }
 
-    /// Asks for the records about shared files, and for those whose bucket matches one of the patterns. Each pattern is a
-    /// question of its own.
+    /// Asks for the records about shared files, and for those whose bucket matches one of the patterns. Each pattern is
+    /// a question of its own.
     pub(crate) fn read_shared(&self, patterns: &[&str]) -> Result<Reading, CliError> {
         self.read_by(ask::records_in_parts, &[&shared_files::BUCKETS[..], patterns].concat())
     }
@@ -195,8 +196,8 @@ impl Context {
 
 /// Access to the swarm file, its policy and its key.
 impl Context {
-    /// Finds the swarm whose policy and key are used: that of `--swarm`, else that of the daemon on this computer, else that
-    /// of this user's swarm file. Returns `None` for the open swarm.
+    /// Finds the swarm whose policy and key are used: that of `--swarm`, else that of the daemon on this computer, else
+    /// that of this user's swarm file. Returns `None` for the open swarm.
     pub(crate) fn swarm(&self) -> Result<Option<Swarm>, CliError> {
         if let Some(path) = &self.swarm {
             return Swarm::read(path).map(Some);
@@ -216,15 +217,15 @@ impl Context {
         Ok(file.map_or_else(Default::default, |file| (file.policy(), file.key().cloned())))
     }
 
-    /// Returns the policy for records that peers state about themselves. Roles do not matter for these, but signatures are
-    /// bound to the swarm.
+    /// Returns the policy for records that peers state about themselves. Roles do not matter for these, but signatures
+    /// are bound to the swarm.
     pub(crate) fn own_words_policy(&self) -> Policy {
         let binding = self.policy_and_key().ok().and_then(|(policy, _)| policy.binding());
         Policy::default().bound(binding)
     }
 
-    /// Returns the key for a connection that needs no policy. A swarm that cannot be found has no key. It is an error when
-    /// the command line names its file.
+    /// Returns the key for a connection that needs no policy. A swarm that cannot be found has no key. It is an error
+    /// when the command line names its file.
     pub(crate) fn key(&self) -> Result<Option<SwarmKey>, CliError> {
         match self.policy_and_key() {
             Err(error) if self.swarm.is_some() => Err(error),

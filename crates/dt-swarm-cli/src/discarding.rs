@@ -53,8 +53,8 @@ pub(crate) fn find(context: &Context, name: &str) -> Result<FileRef, CliError> {
 
 /// Finds the discarded file that has this name or CID. Without one, finds a file as [`find`] does.
 ///
-/// With a key file, the file has to be discarded in the swarm. Without one, the daemon also undoes its own decisions not to
-/// keep a file.
+/// With a key file, the file has to be discarded in the swarm. Without one, the daemon also undoes its own decisions
+/// not to keep a file.
 ///
 /// # Errors
 /// [`CliError::NotDiscardedNow`] when a key file signs and the file is not discarded.
@@ -135,9 +135,9 @@ fn by_key(
     Ok(files.into_iter().map(|file| ChangedFile { file, path: None }).collect())
 }
 
-/// Returns the statements that a key file signs about a file. No daemon renews them. In a swarm with roles the statements of
-/// a discard are valid forever. Elsewhere the proposal is valid for the usual lifetime in `share/discard`, and each
-/// dismissal for as long as the item is proposed.
+/// Returns the statements that a key file signs about a file. No daemon renews them. In a swarm with roles the
+/// statements of a discard are valid forever. Elsewhere the proposal is valid for the usual lifetime in
+/// `share/discard`, and each dismissal for as long as the item is proposed.
 fn statements<'a>(
     change: Change,
     cid: &Cid,

@@ -1,5 +1,5 @@
-//! Runs long jobs of the daemon: starts a job, polls it until it ends, and shows its progress. The daemon cancels the job
-//! when this program ends.
+//! Runs long jobs of the daemon: starts a job, polls it until it ends, and shows its progress. The daemon cancels the
+//! job when this program ends.
 
 use crate::error::CliError;
 use crate::text::size;

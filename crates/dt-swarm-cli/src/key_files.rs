@@ -9,8 +9,8 @@ pub(crate) fn folder() -> Result<PathBuf, CliError> {
     Places::current().keys().ok_or(CliError::NoKeys)
 }
 
-/// Returns the path of the key file that this text names. A text with a slash is a path. Another text is the name of a key
-/// file in [`folder`].
+/// Returns the path of the key file that this text names. A text with a slash is a path. Another text is the name of a
+/// key file in [`folder`].
 pub(crate) fn path(text: &str) -> Result<PathBuf, CliError> {
     match text.contains('/') {
         true => Ok(text.into()),

@@ -1,12 +1,13 @@
 //! `dt-swarm-cli HOST COMMAND` asks a dt-swarm daemon, on this host or another, and shows the answer.
 //!
-//! The program speaks the line protocol of the Inter-Planetary Swarm of Duckiebots (IPSD) over TCP, with blocking sockets.
-//! It does not trust the answers. It verifies every signature, and it limits the lines, the bytes and the time of every
-//! answer. It escapes characters that could control a terminal before it prints a text. Commands that change something
-//! use the control socket of the daemon on this computer.
+//! The program speaks the line protocol of the Inter-Planetary Swarm of Duckiebots (IPSD) over TCP, with blocking
+//! sockets. It does not trust the answers. It verifies every signature, and it limits the lines, the bytes and the time
+//! of every answer. It escapes characters that could control a terminal before it prints a text. Commands that change
+//! something use the control socket of the daemon on this computer.
 //!
-//! Each command is a file in `commands`. `connection` has the socket, `ask` sends a question and reads the answer, and
-//! `context` has the options of all commands. `output` has the output forms and the vocabulary of the JSON documents.
+//! Each command is a file in `commands`. The connection is in `connection`, and questions with their answers are in
+//! `ask`. The options of all commands are in `context`. The output forms and the vocabulary of the JSON documents are
+//! in `output`.
 
 mod arguments;
 mod ask;

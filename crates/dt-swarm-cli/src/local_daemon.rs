@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use swarm::protocol::{Answer, Request, Status, SwarmProtocol};
 
-/// Maximum time to wait for the pong of a daemon on this computer. After that time, the program at the port is most likely
-/// no daemon.
+/// Maximum time to wait for the pong of a daemon on this computer. After that time, the program at the port is most
+/// likely no daemon.
 const PONG_TIMEOUT: Duration = Duration::from_secs(3);
 /// Maximum number of users whose sockets are tried when root runs the program.
 const MAX_USERS: usize = 64;
@@ -94,8 +94,8 @@ impl Search<'_> {
         paths.into_iter().map(|path| self.look_at(path)).collect()
     }
 
-    /// Tries the usual places of the sockets of all users, if root runs the program. This is rarely needed, because the pong
-    /// names the socket.
+    /// Tries the usual places of the sockets of all users, if root runs the program. This is rarely needed, because the
+    /// pong names the socket.
     fn look_at_users(&self) -> Vec<Looked> {
         if self.named.is_some() || !rustix::process::geteuid().is_root() {
             return Vec::new();
@@ -112,8 +112,8 @@ impl Search<'_> {
         (path, found)
     }
 
-    /// Tries the socket that a pong names, unless it was tried already. The sender of the pong is not trusted: a path with
-    /// characters that could control a terminal is ignored.
+    /// Tries the socket that a pong names, unless it was tried already. The sender of the pong is not trusted: a path
+    /// with characters that could control a terminal is ignored.
     fn told(&self, pong: &Pong, looked: &[Looked]) -> Option<Looked> {
         let text = pong.status.as_ref()?.control_socket.as_ref()?;
         let path = PathBuf::from(text);
@@ -137,8 +137,8 @@ impl Search<'_> {
         answered.ok_or(keyed)
     }
 
-    /// Returns the swarm keys to try. This is the key of the swarm file that the command line names. Without one, these are
-    /// the keys of the daemons that answered, and of this user's swarm file.
+    /// Returns the swarm keys to try. This is the key of the swarm file that the command line names. Without one, these
+    /// are the keys of the daemons that answered, and of this user's swarm file.
     fn keys(&self, looked: &[Looked]) -> Result<Vec<SwarmKey>, CliError> {
         let key = |swarm: Swarm| swarm.file.key().cloned();
         if let Some(path) = self.swarm {
@@ -164,8 +164,8 @@ fn may_be_of_others(error: &CliError, looked: &[Looked]) -> bool {
     matches!(error, CliError::Keyed { .. }) || looked.iter().all(|(_, found)| found.is_err())
 }
 
-/// Returns whether this error means that no daemon answers at the host. It is false for a daemon that answers and does not
-/// accept this program.
+/// Returns whether this error means that no daemon answers at the host. It is false for a daemon that answers and does
+/// not accept this program.
 fn is_nobody(error: &CliError) -> bool {
     matches!(
         error,
@@ -217,8 +217,8 @@ fn first(looked: Vec<Looked>) -> Result<Found, CliError> {
     Err(error.unwrap_or(CliError::NoPlace))
 }
 
-/// Keeps the more useful of two errors. The last error of a socket that exists wins; otherwise the first error stays, which
-/// is that of the most usual place.
+/// Keeps the more useful of two errors. The last error of a socket that exists wins; otherwise the first error stays,
+/// which is that of the most usual place.
 fn worse(error: &mut Option<CliError>, other: CliError) {
     if error.is_none() || !is_absent(&other) {
         *error = Some(other);

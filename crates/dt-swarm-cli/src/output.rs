@@ -1,11 +1,11 @@
 //! The output of a command: text for people, JSON for programs.
 //!
-//! Each command has a documented struct that implements [`Output`]. [`Print`] writes it in the form that the command line
-//! asks for.
+//! Each command has a documented struct that implements [`Output`]. [`Print`] writes it in the form that the command
+//! line asks for.
 //!
 //! # Vocabulary of the JSON documents
-//! A field has the same meaning and the same unit in the documents of all commands. [`fields`] has the structs that several
-//! documents share.
+//! A field has the same meaning and the same unit in the documents of all commands. [`fields`] has the structs that
+//! several documents share.
 //!
 //! | field | value |
 //! |---|---|
@@ -29,7 +29,8 @@
 //! | `reason` | A sentence that says why something fails, waits or does not count. |
 //! | `is_…`, `has_…` | `true` or `false`. |
 //!
-//! Texts from other peers are in the document unchanged. Characters that could control a terminal are written as `\uXXXX`.
+//! Texts from other peers are in the document unchanged. Characters that could control a terminal are written as
+//! `\uXXXX`.
 
 pub(crate) mod answered;
 pub(crate) mod channel;
@@ -54,7 +55,8 @@ pub(crate) enum Form {
 
 /// A document. Its JSON form follows the [vocabulary](self).
 pub(crate) trait Output: Serialize {
-    /// Returns the text for people, with its line ends. Dangerous characters in texts from other peers are escaped in it.
+    /// Returns the text for people, with its line ends. Dangerous characters in texts from other peers are escaped in
+    /// it.
     fn show(&self) -> String;
 }
 
@@ -79,8 +81,8 @@ impl<T: Output> Print for T {
 pub(crate) struct Live<T>(Box<dyn Iterator<Item = Result<T, CliError>>>);
 
 impl<T> Live<T> {
-    /// Makes the sequence from an iterator. Printing stops when the iterator ends or fails, or when the reader of standard
-    /// output closes it.
+    /// Makes the sequence from an iterator. Printing stops when the iterator ends or fails, or when the reader of
+    /// standard output closes it.
     pub(crate) fn new(documents: impl Iterator<Item = Result<T, CliError>> + 'static) -> Self {
         Self(Box::new(documents))
     }

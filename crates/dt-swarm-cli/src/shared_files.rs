@@ -26,8 +26,8 @@ pub(crate) fn list(set: &Set, now: Time) -> Vec<SharedFile> {
     files
 }
 
-/// Finds the one file that has this name or CID. Of several versions of a file, this is the version that its uploader holds,
-/// or else the newest. Discarded files are considered only when no other file has the name.
+/// Finds the one file that has this name or CID. Of several versions of a file, this is the version that its uploader
+/// holds, or else the newest. Discarded files are considered only when no other file has the name.
 pub(crate) fn find<'a>(files: &'a [SharedFile], name: &str) -> Result<&'a SharedFile, CliError> {
     let named = named(files, name);
     the_one(newest(preferred(named, |file| file.state != State::Discarded)), name)
@@ -71,8 +71,8 @@ fn the_one<'a>(found: Vec<&'a SharedFile>, name: &str) -> Result<&'a SharedFile,
 
 /// Returns the files that this peer shared and that are not discarded.
 ///
-/// Other peers cannot attribute a file to this peer. The peer itself signed the description or proposed the file, or a peer
-/// with a role checked the file and signed the description.
+/// Other peers cannot attribute a file to this peer. The peer itself signed the description or proposed the file, or a
+/// peer with a role checked the file and signed the description.
 pub(crate) fn of(files: &[SharedFile], peer: PeerId) -> impl Iterator<Item = &SharedFile> {
     files.iter().filter(move |file| {
         let is_described = file.description.as_ref().is_some_and(|known| known.uploader == peer);
@@ -94,9 +94,9 @@ pub(crate) fn reference(file: &SharedFile) -> FileRef {
 
 /// Removes older versions of files from the list.
 ///
-/// Files that one uploader signed under one name are versions of each other. All versions that the uploader holds stay: an
-/// uploader stops holding older versions of a path, so several versions belong to several paths. If the uploader holds none,
-/// only the newest version stays.
+/// Files that one uploader signed under one name are versions of each other. All versions that the uploader holds stay:
+/// an uploader stops holding older versions of a path, so several versions belong to several paths. If the uploader
+/// holds none, only the newest version stays.
 fn newest(files: Vec<&SharedFile>) -> Vec<&SharedFile> {
     let version = |file: &SharedFile| {
         let known = file.description.as_ref().filter(|_| file.is_described_by_uploader)?;

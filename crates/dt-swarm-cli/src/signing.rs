@@ -1,5 +1,5 @@
-//! Signs statements with the key of this robot or with a key file. The commands `propose`, `dismiss`, `replace`, `grant` and
-//! `revoke` share this code.
+//! Signs statements with the key of this robot or with a key file. The commands `propose`, `dismiss`, `replace`,
+//! `grant` and `revoke` share this code.
 
 use crate::context::Context;
 use crate::error::CliError;
@@ -101,8 +101,8 @@ struct SignedStatement {
     opponents: Vec<PeerRef>,
 }
 
-/// Returns how long a statement of this kind is valid when no option says so: a proposal an hour, and a dismissal as long as
-/// the item is proposed, but at least an hour.
+/// Returns how long a statement of this kind is valid when no option says so: a proposal an hour, and a dismissal as
+/// long as the item is proposed, but at least an hour.
 pub(crate) fn default_length(kind: Kind) -> DefaultLength {
     match kind {
         Kind::Propose => DefaultLength::Seconds(HOUR),
@@ -160,8 +160,8 @@ pub(crate) fn sign(
     })
 }
 
-/// Checks that items in the buckets of shared files are CIDs. An item there that is no CID may still be dismissed, if a peer
-/// proposes it.
+/// Checks that items in the buckets of shared files are CIDs. An item there that is no CID may still be dismissed, if a
+/// peer proposes it.
 fn check_forms(statements: &[Unsigned<'_>], prepared: &Prepared) -> Result<(), CliError> {
     let mut both = statements.iter().zip(&prepared.histories);
     both.try_for_each(|(statement, history)| match statement.kind {
@@ -198,8 +198,8 @@ fn publish(
     };
     let keep = |history: &ItemHistory| history.former.map_or(End::default(), |expiry| expiry.at.into());
     let kept = statements.into_iter().zip(prepared.histories.iter().map(keep)).collect();
-    // Copies of a key file do not know each other's sequence numbers. Starting at the time keeps each copy above the numbers
-    // that another copy used before.
+    // Copies of a key file do not know each other's sequence numbers. Starting at the time keeps each copy above the
+    // numbers that another copy used before.
     let records = key.sign(kept, prepared.sequence.max(prepared.time.0), policy)?;
     let signed = |record: &Record| swarm::protocol::SignedStatement {
         payload: StatementText(record.statement().clone()),
@@ -263,8 +263,8 @@ impl SignedStatement {
         )
     }
 
-    /// Returns a sentence that says why the statement has no effect. Returns `None` when it has its effect, or is not valid
-    /// now.
+    /// Returns a sentence that says why the statement has no effect. Returns `None` when it has its effect, or is not
+    /// valid now.
     fn doubt(&self, now: Time) -> Option<String> {
         let is_as_said = self.is_in_bucket == (self.kind == Kind::Propose);
         let is_due = self.range.from.is_none_or(|from| from.0 <= now)

@@ -1,4 +1,5 @@
-//! The style of tables: a line below the header and no other lines, so that tools such as `cut` and `grep` can process them.
+//! The style of tables: a line below the header and no other lines, so that tools such as `cut` and `grep` can process
+//! them.
 
 use comfy_table::{LineStyle, Table, TableStyle};
 

@@ -4,8 +4,8 @@ use dcache::Time;
 use jiff::Timestamp;
 use std::fmt::Write as _;
 
-/// Returns at most `most` characters of `text`. Characters that could control a terminal or mislead its reader are replaced
-/// by their code point, such as `\u{1b}`. A text that was cut ends with `…`.
+/// Returns at most `most` characters of `text`. Characters that could control a terminal or mislead its reader are
+/// replaced by their code point, such as `\u{1b}`. A text that was cut ends with `…`.
 pub(crate) fn clean(text: &str, most: usize) -> String {
     let mut shown = String::new();
     let mut left = most;
@@ -30,8 +30,9 @@ pub(crate) fn clean_lines(text: &str, most: usize) -> String {
     text.lines().map(|line| clean(line, most)).collect::<Vec<_>>().join("\n")
 }
 
-/// Returns the JSON text with dangerous characters escaped as `\uXXXX` (RFC 8259, section 7). The document stays the same for
-/// programs, and it is harmless on a terminal. Outside its strings JSON has no dangerous characters except line ends.
+/// Returns the JSON text with dangerous characters escaped as `\uXXXX` (RFC 8259, section 7). The document stays the
+/// same for programs, and it is harmless on a terminal. Outside its strings JSON has no dangerous characters except
+/// line ends.
 pub(crate) fn clean_json(json: &str) -> String {
     let mut shown = String::with_capacity(json.len());
     for c in json.chars() {
@@ -48,8 +49,8 @@ pub(crate) fn clean_json(json: &str) -> String {
 }
 
 /// Returns whether a character is dangerous on a terminal. These are control characters, which begin escape sequences,
-/// characters that change the direction of writing, and invisible characters. (Unicode 16: the general categories Cc, Cf, Zl
-/// and Zp, as far as they concern text on a terminal.)
+/// characters that change the direction of writing, and invisible characters. (Unicode 16: the general categories Cc,
+/// Cf, Zl and Zp, as far as they concern text on a terminal.)
 fn is_dangerous(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -67,19 +68,19 @@ pub(crate) fn duration(seconds: u64) -> String {
     }
 }
 
-/// Returns a time as RFC 3339 in UTC, for people and programs: `2027-01-01T00:00:00Z`. A time after the year 9999 is `@` and
-/// its seconds since 1970.
+/// Returns a time as RFC 3339 in UTC, for people and programs: `2027-01-01T00:00:00Z`. A time after the year 9999 is
+/// `@` and its seconds since 1970.
 pub(crate) fn date(time: Time) -> String {
     let timestamp = i64::try_from(time.0).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
     timestamp.map_or_else(|| format!("@{time}"), |timestamp| timestamp.to_string())
 }
 
-/// Returns the time until `end`, such as `in 5 s`. `None` is forever.
+/// Returns when something ends, relative to `now`: `in 5 s`, `over` or `never`.
 pub(crate) fn until(end: Option<Time>, now: Time) -> String {
     match end {
         Some(end) if end <= now => "over".to_owned(),
         Some(end) => format!("in {}", duration(end.since(now))),
-        None => "forever".to_owned(),
+        None => "never".to_owned(),
     }
 }
 
@@ -146,7 +147,7 @@ mod tests {
         );
         assert_eq!(until(Some(Time(70)), Time(10)), "in 60 s");
         assert_eq!(until(Some(Time(10)), Time(10)), "over");
-        assert_eq!(until(None, Time(10)), "forever");
+        assert_eq!(until(None, Time(10)), "never");
         assert_eq!(
             [0, 999, 1000, 868_400, 99_999, 999_999, 1_000_000, 314_572_800].map(size),
             ["0 B", "999 B", "1.0 kB", "868 kB", "99.9 kB", "999 kB", "1.0 MB", "314 MB"]

@@ -16,7 +16,8 @@ pub(crate) struct ValidityOptions {
     /// How long the statement is valid: a number with s, min (or m), h, d or w, such as 90min, 7d or 1h30m
     #[arg(long = "for", value_name = "DURATION", value_parser = seconds, conflicts_with_all = ["until", "forever"])]
     seconds: Option<u64>,
-    /// Start of the validity: 2027-01-01, 2027-01-01T12:30 (UTC, unless it has an offset) or @SECONDS since 1970 [default: now, or some 25 minutes earlier so that robots whose clocks are behind accept it at once]
+    /// Start of the validity: 2027-01-01, 2027-01-01T12:30 (UTC, unless it has an offset) or @SECONDS since 1970
+    /// [default: now, or some 25 minutes earlier so that robots whose clocks are behind accept it at once]
     #[arg(long, value_name = "TIME", value_parser = time)]
     from: Option<Time>,
     /// End of the validity, written like --from

@@ -51,7 +51,8 @@ impl PeerRef {
         Self { peer, hostname: None }
     }
 
-    /// Returns the host name, if known, and the end of the ID. The ID is always shown, because any peer may use any name.
+    /// Returns the host name, if known, and the end of the ID. The ID is always shown, because any peer may use any
+    /// name.
     pub(crate) fn show(&self) -> String {
         let id = self.peer.to_string();
         let short = format!("…{}", &id[id.len().saturating_sub(ID_END)..]);

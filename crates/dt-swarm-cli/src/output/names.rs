@@ -12,7 +12,8 @@ pub(crate) const HOSTNAMES: &str = buckets::HOSTNAME.pattern();
 pub(crate) struct Names(BTreeMap<PeerId, String>);
 
 impl Names {
-    /// Reads the names in `set` at `now`. If a peer states several names, the one with the highest sequence number is used.
+    /// Reads the names in `set` at `now`. If a peer states several names, the one with the highest sequence number is
+    /// used.
     pub(crate) fn read(set: &Set, now: Time) -> Result<Self, PatternError> {
         let pattern = Pattern::new(HOSTNAMES)?;
         let mut latest: BTreeMap<PeerId, (u64, String)> = BTreeMap::new();

@@ -18,16 +18,16 @@ pub(crate) struct SharedFolder {
     path: String,
     /// Why no file of the folder is shared; `null` when its files are shared.
     reason: Option<String>,
-    /// The files that are not shared, one row for each reason. Hidden files and files that are being recorded (`*.active`)
-    /// are not counted.
+    /// The files that are not shared, one row for each reason. Hidden files and files that are being recorded
+    /// (`*.active`) are not counted.
     left_out: Vec<LeftOut>,
 }
 
 /// Files and folders that are not shared for one reason.
 #[derive(Clone, Debug, Serialize)]
 struct LeftOut {
-    /// The code of the reason: `not_utf8`, `control_characters`, `reserved_name`, `too_deep`, `too_many`, `link`, `special`, `unreadable` or
-    /// `private`.
+    /// The code of the reason: `not_utf8`, `control_characters`, `reserved_name`, `too_deep`, `too_many`, `link`,
+    /// `special`, `unreadable` or `private`.
     code: String,
     /// The reason, as a sentence.
     reason: String,
@@ -38,8 +38,8 @@ struct LeftOut {
 }
 
 impl SharedFolder {
-    /// Asks the daemon at HOST. Returns `None` when it runs on another computer, or does not know the request because it is
-    /// older.
+    /// Asks the daemon at HOST. Returns `None` when it runs on another computer, or does not know the request because
+    /// it is older.
     pub(crate) fn ask(context: &Context) -> Option<Self> {
         match context.client().ok()?.call::<Logs>(&Request::Folder {}) {
             Ok(Answer::Folder(folder)) => Some(folder.into()),
