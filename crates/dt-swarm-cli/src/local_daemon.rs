@@ -63,7 +63,7 @@ impl Search<'_> {
             // A port means exactly one daemon. Without a port, the user means the own daemon, whose port another program
             // may have taken.
             Err(error) if self.named.is_none() && self.host.is_port_named => Err(error),
-            Err(error) if !is_nobody(&error) => Err(error),
+            Err(error) if !means_no_daemon(&error) => Err(error),
             Err(_) => first(looked),
         }
     }
@@ -166,7 +166,7 @@ fn may_be_of_others(error: &CliError, looked: &[Looked]) -> bool {
 
 /// Returns whether this error means that no daemon answers at the host. It is false for a daemon that answers and does
 /// not accept this program.
-fn is_nobody(error: &CliError) -> bool {
+fn means_no_daemon(error: &CliError) -> bool {
     matches!(
         error,
         CliError::Unreachable { .. }
@@ -187,7 +187,7 @@ fn choose(host: &Host, pong: &Pong, named: Option<&Path>, looked: Vec<Looked>) -
         match found {
             Ok(found) if found.status.peer == pong.peer => return Ok(found),
             Ok(found) => drop(others.insert((path, found.status.peer))),
-            Err(other) => worse(&mut error, other),
+            Err(other) => keep_more_useful(&mut error, other),
         }
     }
     match (others.pop_first(), error) {
@@ -211,7 +211,7 @@ fn first(looked: Vec<Looked>) -> Result<Found, CliError> {
     for (_, found) in looked {
         match found {
             Ok(found) => return Ok(found),
-            Err(other) => worse(&mut error, other),
+            Err(other) => keep_more_useful(&mut error, other),
         }
     }
     Err(error.unwrap_or(CliError::NoPlace))
@@ -219,7 +219,7 @@ fn first(looked: Vec<Looked>) -> Result<Found, CliError> {
 
 /// Keeps the more useful of two errors. The last error of a socket that exists wins; otherwise the first error stays,
 /// which is that of the most usual place.
-fn worse(error: &mut Option<CliError>, other: CliError) {
+fn keep_more_useful(error: &mut Option<CliError>, other: CliError) {
     if error.is_none() || !is_absent(&other) {
         *error = Some(other);
     }

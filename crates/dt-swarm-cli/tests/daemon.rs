@@ -290,7 +290,7 @@ fn query_shows_every_statement_and_whether_it_counts() {
 }
 
 #[test]
-fn a_swarm_file_decides_what_counts() {
+fn a_swarm_file_decides_which_records_count() {
     let mut daemon = Daemon::new();
     let (now, root) = (clock(), peer(1));
     let roots = format!("name = \"class\"\nroots = [\"{root}\"]\n");

@@ -116,7 +116,7 @@ impl Life {
         let udp = UdpSettings { port, line_port, interfaces, peers, heard, wire: self.wire()? };
         let board = switchboard.clone();
         channels.spawn(supervise("udp", self.stop.clone(), move || {
-            told("udp", board.clone(), run_udp(udp.clone(), board.clone()))
+            run_reporting_faults("udp", board.clone(), run_udp(udp.clone(), board.clone()))
         }));
         Ok(())
     }
@@ -128,7 +128,7 @@ impl Life {
         let tcp = TcpSettings { port, key, peers, is_open, ..TcpSettings::default() };
         let board = switchboard.clone();
         channels.spawn(supervise("tcp", self.stop.clone(), move || {
-            told("tcp", board.clone(), run_tcp(tcp.clone(), board.clone()))
+            run_reporting_faults("tcp", board.clone(), run_tcp(tcp.clone(), board.clone()))
         }));
     }
 
@@ -242,7 +242,7 @@ fn follow<T: Clone + Default + PartialEq + Send + Sync + 'static>(
 }
 
 /// Runs a channel. If its port cannot be opened, reports the fault to the brain.
-async fn told(
+async fn run_reporting_faults(
     name: &'static str,
     switchboard: Switchboard,
     channel: impl Future<Output = Result<(), BindError>>,

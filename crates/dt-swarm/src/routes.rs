@@ -11,9 +11,9 @@ use tokio::sync::Mutex;
 
 /// The rules, and the paths of the plan. Clones share one state.
 #[derive(Clone)]
-pub(crate) struct Routes(Arc<Mutex<Book>>);
+pub(crate) struct Routes(Arc<Mutex<RouteState>>);
 
-struct Book {
+struct RouteState {
     swarm: Swarm,
     path: PathBuf,
     configured: Vec<Rule>,
@@ -69,47 +69,47 @@ impl Routes {
         forwards: bool,
     ) -> Self {
         let paths = Vec::new();
-        Self(Arc::new(Mutex::new(Book { swarm, path, configured, added, paths, forwards })))
+        Self(Arc::new(Mutex::new(RouteState { swarm, path, configured, added, paths, forwards })))
     }
 
     /// Sets the chains of channels that the brain uses as channels.
     pub(crate) async fn set_paths(&self, paths: Vec<Address>) -> Result<(), Stopped> {
-        let mut book = self.0.lock().await;
-        if book.paths != paths {
-            book.paths = paths;
-            book.tell().await?;
+        let mut state = self.0.lock().await;
+        if state.paths != paths {
+            state.paths = paths;
+            state.tell().await?;
         }
         Ok(())
     }
 
     /// Adds a rule. It is on the disk when this returns.
     pub(crate) async fn add(&self, rule: Rule) -> Result<(), RoutesError> {
-        let mut book = self.0.lock().await;
-        let mut table = Table::new(book.swarm.me());
-        for known in book.rules().chain([rule.clone()]) {
+        let mut state = self.0.lock().await;
+        let mut table = Table::new(state.swarm.me());
+        for known in state.rules().chain([rule.clone()]) {
             table.add(known)?;
         }
-        let added = book.added.iter().cloned().chain([rule]).collect();
-        book.change(added).await
+        let added = state.added.iter().cloned().chain([rule]).collect();
+        state.change(added).await
     }
 
     /// Removes a rule that was added. A rule of the configuration cannot be removed.
     pub(crate) async fn remove(&self, rule: &Rule) -> Result<(), RoutesError> {
-        let mut book = self.0.lock().await;
-        if !book.added.contains(rule) {
-            let is_configured = book.configured.contains(rule);
+        let mut state = self.0.lock().await;
+        if !state.added.contains(rule) {
+            let is_configured = state.configured.contains(rule);
             return Err(if is_configured {
                 RoutesError::Configured
             } else {
                 RoutesError::Absent(rule.clone())
             });
         }
-        let added = book.added.iter().filter(|known| *known != rule).cloned().collect();
-        book.change(added).await
+        let added = state.added.iter().filter(|known| *known != rule).cloned().collect();
+        state.change(added).await
     }
 }
 
-impl Book {
+impl RouteState {
     fn rules(&self) -> impl Iterator<Item = Rule> + use<'_> {
         self.configured.iter().chain(&self.added).cloned()
     }

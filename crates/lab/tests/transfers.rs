@@ -228,6 +228,6 @@ fn a_download_that_is_cancelled_ends_and_nonsense_is_refused() -> Result {
     let unknown = robot.cli_failure(&["transfers", "cancel", cid])?;
     assert!(unknown.contains("no download"), "{unknown}");
     assert!(robot.cli_failure(&["get", "nothing.bag"])?.contains("knows no file"));
-    assert_eq!(robot.cli_text(&["transfers"])?, "Nothing comes or goes.\n");
+    assert_eq!(robot.cli_text(&["transfers"])?, "There are no transfers.\n");
     Ok(())
 }

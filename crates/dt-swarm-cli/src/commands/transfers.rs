@@ -17,7 +17,7 @@ use transfers::{Answer, Request, TransferState};
 
 /// Time between two requests for the state.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-const NOTHING: &str = "Nothing comes or goes.";
+const NOTHING: &str = "There are no transfers.";
 
 /// Shows downloads and uploads with their progress, rates and peers; live on a terminal, until Ctrl-C.
 ///

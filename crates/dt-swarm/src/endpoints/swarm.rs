@@ -81,7 +81,7 @@ impl SwarmEndpoint {
                 Kind::Dismiss => statements.dismiss(item, validity),
             };
         }
-        self.swarm.say(statements).await.map_err(unsaid)?;
+        self.swarm.say(statements).await.map_err(publish_failure)?;
         self.outcomes(wanted).await
     }
 
@@ -97,7 +97,7 @@ impl SwarmEndpoint {
         let wanted = |record: &Record| (record.signer(), record.kind(), record.item().clone());
         let wanted: Vec<Wanted> = records.iter().map(wanted).collect();
         self.check(wanted.clone(), anyway).await?;
-        self.swarm.carry(records).await.map_err(unsaid)?;
+        self.swarm.carry(records).await.map_err(publish_failure)?;
         self.outcomes(wanted).await
     }
 
@@ -150,7 +150,7 @@ impl SwarmEndpoint {
         // Writing to the disk may block.
         let changed = tokio::task::spawn_blocking(move || change(&mut membership).map(|()| membership));
         let membership = changed.await.map_err(|_| Failure::new(FailureKind::Disk, "the change failed"))?;
-        let membership = membership.map_err(unchanged)?;
+        let membership = membership.map_err(change_failure)?;
         tracing::info!(
             swarm = membership.name().unwrap_or("the open swarm"),
             "the swarm of this node changed"
@@ -200,7 +200,7 @@ fn prepare(set: &Set, now: Moment, signer: PeerId, intents: &[Intent]) -> Prepar
     }
 }
 
-fn unsaid(error: SayError) -> Failure {
+fn publish_failure(error: SayError) -> Failure {
     let kind = match &error {
         SayError::Statement(_) => FailureKind::Wrong,
         SayError::Disk(_) => FailureKind::Disk,
@@ -210,7 +210,7 @@ fn unsaid(error: SayError) -> Failure {
     Failure::new(kind, error)
 }
 
-fn unchanged(error: MembershipError) -> Failure {
+fn change_failure(error: MembershipError) -> Failure {
     let kind = match &error {
         MembershipError::Read(..) | MembershipError::Write(..) => FailureKind::Disk,
         MembershipError::Open

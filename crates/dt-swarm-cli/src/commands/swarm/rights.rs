@@ -34,7 +34,7 @@ pub(super) fn all(has_roots: bool) -> Vec<BucketRights> {
 
 /// Returns a text table of the rights.
 pub(super) fn show(all: &[BucketRights]) -> String {
-    let mut rows = table(&["bucket", "propose", "dismiss", "lasts", "an item says"]);
+    let mut rows = table(&["bucket", "propose", "dismiss", "lifetime", "meaning of an item"]);
     for one in all {
         let lifetime = one.lifetime_seconds.map_or_else(String::new, duration);
         rows.add_row([one.bucket, one.proposers, one.dismissers, &lifetime, one.meaning]);
