@@ -1,4 +1,4 @@
-//! Handles the events of the swarm. Each event is handled, or is named with the reason why it is ignored.
+//! Handles the events of the swarm. For each event that is ignored, a comment gives the reason.
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
