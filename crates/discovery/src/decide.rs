@@ -89,7 +89,7 @@ impl Announcer {
     }
 }
 
-/// Returns the validity of the proposal of the item by `me`, even if the proposal does not count.
+/// Returns the validity of the proposal of the item by `me`, even if the policy does not accept the proposal.
 fn own_proposal(set: &Set, me: PeerId, item: &Item) -> Option<Validity> {
     let own = set.get(&Key { item: item.clone(), signer: me })?;
     (own.kind() == Kind::Propose).then(|| *own.validity())
