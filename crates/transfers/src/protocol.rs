@@ -85,7 +85,7 @@ pub const MAX_PIECE_BYTES: usize = 512 * 1024;
 pub struct Order {
     /// CID of the root.
     pub cid: String,
-    /// Human-readable name.
+    /// Name of the content, to show it to users.
     pub name: String,
     /// Name of the wanted file in the directory `cid`; absent for the whole directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -126,7 +126,7 @@ pub struct Transfer {
     pub download: Option<JobNumber>,
     /// CID of the root.
     pub cid: String,
-    /// Human-readable name.
+    /// Name of the content, to show it to users.
     pub name: String,
     /// Downloads of higher priority are fetched first.
     pub priority: i32,
