@@ -236,7 +236,8 @@ impl<P: Copy + Ord + Debug> Engine<P> {
 ///
 /// At equal priority, blocks that only sources have come first, then the rarest. Of these, the blocks come first that most
 /// other peers want: a peer that comes to want a block later may rank higher for it. Between equals, this node's own rank
-/// decides. It is as good as random, so the nodes fetch different blocks and can exchange them.
+/// decides. The ranks differ from node to node like random numbers, so the nodes fetch different blocks and can exchange
+/// them.
 fn place<P: Copy + Ord>(want: &Want<P>, group: Group) -> Place {
     let wanters = if group == Group::Spreading { 0 } else { want.wanters.len() };
     (Reverse(want.priority), group, want.havers.len(), Reverse(wanters), want.rank, want.sequence)
