@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn of_too_many_rows_the_oldest_are_forgotten_except_discards() {
+    fn the_oldest_of_too_many_rows_are_forgotten_except_discards() {
         let many = u64::try_from(MAX_ROWS).unwrap();
         let of = |number: u64| (numbered(number), row(Reason::Deleted, NOW.plus(number)));
         let mut files: LetGoFiles = (0..=many).map(of).collect();
