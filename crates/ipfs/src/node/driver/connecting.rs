@@ -30,7 +30,7 @@ impl Driver {
     /// address.
     pub(super) fn connect(&mut self, peer: PeerId, given: Vec<Multiaddr>, reply: Reply) {
         if self.connections.is_left_aside(&peer) {
-            let reason = "it is banned for a while because it misbehaved".to_owned();
+            let reason = "it is banned for ten minutes because it misbehaved".to_owned();
             let _ = reply.send(Err(ConnectError::Failed(peer, reason)));
             return;
         }
@@ -56,7 +56,7 @@ impl Driver {
     }
 
     /// Dials a peer at the given addresses, except those at which it is being dialled already. Addresses that other
-    /// peers named are left out when too many dials to them failed lately. When this function succeeds, a dial is in
+    /// peers named are left out when too many dials to them failed recently. When this function succeeds, a dial is in
     /// progress.
     pub(super) fn dial(
         &mut self,
