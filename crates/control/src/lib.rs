@@ -1,4 +1,4 @@
-//! The control socket, by which programs on this computer make the daemon change something.
+//! The control socket, through which programs on this computer send requests to the daemon.
 //!
 //! It is a Unix socket that only its owner and root can use. Each line is one JSON object: a [`RequestFrame`], which names
 //! a service, or an [`AnswerFrame`]. The daemon serves the socket with [`serve()`], and a program calls it with a
