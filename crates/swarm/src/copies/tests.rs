@@ -113,7 +113,7 @@ fn a_claim_whose_validity_begins_early_counts_by_its_end() {
 }
 
 #[test]
-fn statements_extended_because_neighbours_are_ahead_count_as_no_later() {
+fn extending_statements_for_neighbours_that_are_ahead_makes_them_no_later() {
     let moment = Moment { neighbours: NOW.plus(2 * HOUR), ..Moment::certain(NOW) };
     let stated = |at: Time, sequence| {
         let now = Moment { neighbours: at.plus(2 * HOUR), ..Moment::certain(at) };
@@ -122,7 +122,7 @@ fn statements_extended_because_neighbours_are_ahead_count_as_no_later() {
     let mut detector = CopyDetector::new(None);
     detector.read_clock(Now { moment, elapsed: seconds(0) });
     detector.heard(&stated(Time(NOW.0 - 1), 101), seconds(1));
-    assert_eq!(detector.news(), None, "the record is of the run before, whose store was lost");
+    assert_eq!(detector.news(), None, "the record is of the previous run, whose store was lost");
     detector.heard(&stated(NOW, 102), seconds(1) + LEARNING);
     assert!(detector.news().is_some());
 }
