@@ -219,7 +219,7 @@ impl Swarm {
         let is_new = self.is_copied.send_if_modified(|told| std::mem::replace(told, is_copied) != is_copied);
         match fault {
             Some(fault) => tracing::error!("{fault}"),
-            None if is_new => tracing::info!("no other host uses the identity of this one any more"),
+            None if is_new => tracing::info!("no other host uses the identity of this host any more"),
             None => {}
         }
     }

@@ -44,8 +44,8 @@ impl Renewals {
     }
 
     /// Takes all renewals, and returns those that are worth a write. A renewal that expires before the next renewals are
-    /// written is not worth one: by then, the record is renewed again or has expired. `time` is a lower bound of the
-    /// current time, if one is known.
+    /// written is not worth one: by then, the record is renewed again or has expired. The parameter `time`
+    /// is a lower bound of the current time, if one is known.
     pub(crate) fn take_lasting(&mut self, time: Option<Time>) -> Vec<Record> {
         let soon = time.unwrap_or_default().plus(LONGEST.as_secs());
         let mut taken = self.take_all();
