@@ -222,7 +222,7 @@ impl Brain {
 
 #[cfg(test)]
 impl Brain {
-    /// Returns whether a record could be sent on a channel at once if its budget allowed it.
+    /// Returns whether a record on a channel is due and waits only for the channel's budget.
     pub(crate) fn is_behind(&self, channel: ChannelId) -> bool {
         self.node.channels.outbox.is_behind(channel)
     }

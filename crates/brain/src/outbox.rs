@@ -254,7 +254,7 @@ impl Outbox {
         self.lanes.get_mut(&channel).is_some_and(|lane| lane.cancel(key))
     }
 
-    /// Returns whether a record could be sent on a channel at once if its budget allowed it.
+    /// Returns whether a record on a channel is due and waits only for the channel's budget.
     pub(crate) fn is_behind(&self, channel: ChannelId) -> bool {
         self.lanes.get(&channel).is_some_and(|lane| lane.busy().next().is_some())
     }

@@ -20,6 +20,7 @@ const AFTER_FAILURE: Duration = Duration::from_secs(10);
 /// This node's own records, which are sent once they are on the disk.
 pub(crate) struct OwnRecords {
     pub(crate) records: Vec<Record>,
+    /// Notified with the result, once the records are given to the brain or have failed.
     pub(crate) said: oneshot::Sender<Result<(), SayError>>,
 }
 
