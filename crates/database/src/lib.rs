@@ -5,6 +5,12 @@
 //!
 //! With the feature `fault-injection`, tests get a disk that fails on command ([`Faults`]) and a model of a file's content
 //! after a power cut ([`SimulatedDisk`]).
+//!
+//! # In short
+//! - **Inputs**: the path and settings of a database ([`Location`]), and the transactions of a caller.
+//! - **Outputs**: the results of the transactions, or the error of the disk.
+//! - **Invariants**: an error of the disk does not outlast the disk's failure; a file is locked by one process.
+//! - **Start reading** at `connection.rs`.
 
 mod connection;
 #[cfg(any(test, feature = "fault-injection"))]

@@ -1,12 +1,22 @@
-//! The heart of dt-swarm: what the swarm knows, and when it counts.
+//! The core of dt-swarm: the records of the swarm, and the time at which they count.
 //!
-//! Everything that the swarm knows is a set of signed *records*. A record proposes or dismisses an *item*, a text in
-//! a *bucket*, for a *validity* `[from, until)`. The set keeps, for each item and signer, that signer's latest record;
-//! merging two sets is a union that commutes, associates and is idempotent (a CRDT), so it does not matter by which
-//! channel, in which order or how often a record comes.
+//! All knowledge of the swarm is a set of signed *records*. A record proposes or dismisses an *item*, a text in a *bucket*,
+//! for a *validity* `[from, until)`. For each item and signer, the set keeps the record of the signer that has to be
+//! remembered longest, or the latest of equals. Merging two sets is a union that commutes, associates and is idempotent (a
+//! CRDT). So the channel, the order and the number of arrivals of a record do not matter.
 //!
 //! This crate is pure: it reads no clock, socket, file or random source. The time is an argument, keys are given by
 //! the caller, and all iteration is in a fixed order.
+//!
+//! # In short
+//! - **Inputs**: statements with signatures, the time, and the policy of a swarm.
+//! - **Outputs**: whether a record is new, known or refused; the items of a bucket at a time, and who has which
+//!   role.
+//! - **Invariants**: a set that saw the same records holds the same records, in whatever order they came; quotas
+//!   bound it; a record has a verified signature. `set.rs` has the argument, `tests/laws.rs` the tests.
+//! - **Memory**: a record is one allocation, without its payload where the usual form can be written again. Items
+//!   are found in a hash table by half of their SHA-256, and are iterated in a sorted set.
+//! - **Start reading** at `set.rs`, then `buckets.rs` and `authority.rs`.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod authority;

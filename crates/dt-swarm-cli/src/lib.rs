@@ -6,6 +6,12 @@
 //! What changes something goes to the daemon of this computer through its control socket.
 //!
 //! Each command is a file in `commands`; `output` has the forms of its answer and the vocabulary of the JSON documents.
+//!
+//! # In short
+//! - **Inputs**: a host, a command with arguments, and answers of daemons.
+//! - **Outputs**: a table or one JSON document; exit code 0, 1 (no answer, or no) or 2 (wrong usage).
+//! - **Invariants**: nothing is shown or believed unchecked.
+//! - **Start reading** at `commands.rs`, then `connection.rs`.
 
 mod arguments;
 mod ask;

@@ -3,6 +3,14 @@
 //! It wires what all services share (configuration, identity, records on the disk, the running brain with its channels,
 //! the IPFS node, the control socket, the gateway) and runs a list of services, see [`run`]. A service is one row of that
 //! list; this crate knows no service by name, except for command line flags that set keys of a service's section.
+//!
+//! # In short
+//! - **Inputs**: the configuration (flags, environment, file), and the list of services in `main.rs`.
+//! - **Outputs**: the start message, the log, and sockets for peers, for the control of the daemon, and for the
+//!   gateway.
+//! - **Invariants**: a task that dies is restarted and the others go on; a port that is taken is reported with a
+//!   way out; the daemon's own files are never shared.
+//! - **Start reading** at `daemon.rs`, then `config.rs`.
 
 mod announce;
 mod banner;

@@ -1,23 +1,28 @@
-//! The swarm key: whoever has it reads and speaks on the line channels of its swarm, and nobody else does.
+//! The swarm key: only nodes with the key of a swarm can read and send lines on its channels.
 //!
-//! Two shapes, for the two kinds of channels:
-//! - [`Sealer`], where each line stands for itself and may get lost, come twice or come late: UDP, IRC, pubsub;
-//! - [`LinkHandshake`] for TCP, where lines come in order: a line that was changed, left out, moved, repeated or taken
+//! There are two forms, for the two kinds of channels:
+//! - [`Sealer`] seals each line on its own, for channels on which lines may get lost, repeated or delayed: UDP, IRC, pubsub.
+//! - [`LinkHandshake`] is for TCP, where lines arrive in order. A line that was changed, left out, moved, repeated or taken
 //!   from another connection ends the link.
 //!
-//! Both use XChaCha20-Poly1305 with keys that HKDF-SHA256 makes from the swarm key, one for each purpose.
+//! Both use XChaCha20-Poly1305. HKDF-SHA256 derives one key for each purpose from the swarm key.
 //!
-//! # What it gives
-//! Without the key nobody can read a line, change one, make one, or have one taken twice by the same process. What stays to
-//! be seen is how long lines are, when they are sent and from where. There are limits, and they are meant:
-//! - Whoever has the key is inside: it does not tell one member from another. Signatures do that.
-//! - There is no forward secrecy: who gets hold of the key later can read what was captured before.
-//! - A process that was just started has no memory of what came before: a datagram captured earlier is taken by it once.
-//!   The same holds for senders that it forgot, after 512 others (`MAX_SENDERS`). What can be said again so is only what
-//!   was said once, and records that are known change nothing.
-//! - A TCP connection can be cut by those on its way; what came before was whole and in order.
+//! # Security properties
+//! Without the key nobody can read, change or make a line, or have one accepted twice by the same process. An observer still
+//! sees the length, time and source of each line. These limits are intended:
+//! - Everybody with the key is inside. The key does not distinguish members; signatures do.
+//! - There is no forward secrecy. A person who gets the key later can read lines that were captured before.
+//! - A process that was just started has no memory of earlier lines, so it accepts an old datagram once. The same holds for
+//!   senders that it forgot, after 512 others (`MAX_SENDERS`). Only lines that were really sent can be repeated in this way,
+//!   and known records change nothing.
+//! - A TCP connection can be cut on its way. The lines before the cut were complete and in order.
 //!
-//! This crate is pure: who uses it gives it random bytes. They have to be fresh for each [`Sealer`] and each link.
+//! This crate is pure: the caller provides random bytes, which must be fresh for each [`Sealer`] and each link.
+//!
+//! # In short
+//! - **Inputs**: a swarm key, random bytes, and lines.
+//! - **Outputs**: sealed lines, or opened lines, or nothing for a line that was not sealed for this purpose.
+//! - **Start reading** at `datagram.rs`, then `link.rs`.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod datagram;

@@ -1,14 +1,13 @@
-//! The difference of two sets, found by bytes that grow with the difference and not with the sets.
+//! Computes the difference of two sets from a number of bytes that depends on the difference, not on the sets.
 //!
-//! A rateless invertible Bloom lookup table (Yang, Gilad, Alizadeh, *Practical Rateless Set Reconciliation*, SIGCOMM
-//! 2024, arXiv 2402.02668). A set stands for an endless sequence of [`Symbol`]s, each the sum of a part of its items. Who
-//! has the first symbols of another set subtracts its own from them; what both sets share cancels out, and what is left
-//! is solved like a chain of equations with one unknown each. About 1.4 symbols are enough for each differing item, as
-//! soon as there are some dozens. Nobody has to guess the size of the difference: when the symbols are too few, more of
-//! the same sequence are sent.
+//! The method is a rateless invertible Bloom lookup table (Yang, Gilad, Alizadeh, *Practical Rateless Set Reconciliation*,
+//! SIGCOMM 2024, arXiv 2402.02668). A set stands for an endless sequence of [`Symbol`]s. Each symbol is the sum of a part of
+//! the items. A decoder subtracts its own symbols from those of the other set, so shared items cancel out. It then solves the rest
+//! like a chain of equations with one unknown each. About 1.4 symbols per differing item suffice, once there are some dozens.
+//! Nobody has to guess the size of the difference: when the symbols do not suffice, further symbols are sent.
 //!
-//! Items are numbers of 64 bits. [`salted`] makes them from the identifiers of records, with a new salt each time: nobody
-//! can prepare records whose numbers are equal, and should two be so by chance, the next salt tells them apart.
+//! Items are numbers of 64 bits. [`salted`] makes them from the identifiers of records, with a new salt each time. So nobody
+//! can prepare records with equal numbers, and if two are equal by chance, the next salt tells them apart.
 //!
 //! ```
 //! # use sketch::{Decoder, Encoder};
@@ -18,6 +17,12 @@
 //! let difference = decoder.difference().unwrap();
 //! assert_eq!((&difference.theirs[..], &difference.ours[..]), (&[1][..], &[4][..]));
 //! ```
+//!
+//! # In short
+//! - **Inputs**: a set of 64-bit numbers, and symbols of another set.
+//! - **Outputs**: symbols of the set; the numbers that differ, or that more symbols are needed.
+//! - **Invariants**: a decoder accepts any symbols, and its work is bounded by their number.
+//! - **Start reading** at `symbol.rs`, then `encoder.rs` and `decoder.rs`.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod decoder;

@@ -1,9 +1,8 @@
-//! The records of `dcache` on disk, so that nothing that a peer was told is lost when the power goes.
+//! The records of `dcache` on disk, so that no record that a peer received is lost when the power fails.
 //!
-//! One file, a [redb](https://docs.rs/redb) database, written by one process. Calls block; each write is one durable
-//! commit. Records come back without their signatures being verified again, so the file's own checksums stand in for
-//! them: every page is checked when the file is opened, and a file that does not pass is set aside (see
-//! [`Store::open`]).
+//! The store is one file, a [redb](https://docs.rs/redb) database, written by one process. Calls block, and each write is one
+//! durable commit. Records that are read back are not verified again, so checksums replace the verification: every page is
+//! checked when the file is opened, and a file with a wrong page is set aside (see [`Store::open`]).
 //!
 //! # Format, version 2
 //! Table `meta`, text to number (u64):
@@ -27,12 +26,18 @@
 //! | 81 | 32 | Ed25519 public key of the signer |
 //! | 113 | up to 4096 | payload: the JSON text that was signed |
 //!
-//! Rows of version 1, in files of format 1, had at offset 1 a time that this node had worked out by itself, unsigned.
+//! Rows of version 1, in files of format 1, had an unsigned time at offset 1, computed by this node itself.
 //!
 //! Table `services`, (text, text) to bytes: small state of services by (namespace, key). A [`Table`] writes compact JSON
 //! there.
 //!
-//! Beside the file stands an empty one with `.lock` added to its name: who holds its lock owns the store.
+//! Beside the file is an empty file with `.lock` added to its name. The process that holds its lock owns the store.
+//!
+//! # In short
+//! - **Inputs**: verified records, and small tables of services.
+//! - **Outputs**: the records and tables that were written before.
+//! - **Invariants**: a write is one durable commit; a damaged file is set aside and never replaced silently.
+//! - **Start reading** at `store.rs`, then `open.rs` and `table.rs`.
 
 mod error;
 #[cfg(test)]
