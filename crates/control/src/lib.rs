@@ -6,6 +6,13 @@
 //!
 //! People who hold a role but have no robot sign records with a [`KeyFile`]. [`Places`] has the default paths of the
 //! socket, the swarm file and the key files.
+//!
+//! # In short
+//! - **Inputs**: lines of programs on this computer, or requests of a program for the daemon.
+//! - **Outputs**: answers or failures, one line each.
+//! - **Invariants**: a request has at most 64 KiB; only the owner and root are answered; a key file never signs
+//!   two records with one number.
+//! - **Start reading** at `frame.rs`, then `server.rs`.
 
 mod client;
 mod durable;

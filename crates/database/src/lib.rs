@@ -5,6 +5,12 @@
 //!
 //! With the feature `fault-injection`, tests can make the operations of a disk fail ([`Faults`]). They can also simulate
 //! the content of a file after a power cut ([`SimulatedDisk`]).
+//!
+//! # In short
+//! - **Inputs**: the path and settings of a database ([`Location`]), and the transactions of a caller.
+//! - **Outputs**: the results of the transactions, or the error of the disk.
+//! - **Invariants**: an error of the disk does not outlast the disk's failure; a file is locked by one process.
+//! - **Start reading** at `connection.rs`.
 
 mod connection;
 #[cfg(any(test, feature = "fault-injection"))]

@@ -8,6 +8,12 @@
 //! Each command is a file in `commands`. The connection is in `connection`, and questions with their answers are in
 //! `ask`. The options of all commands are in `context`. The output forms and the vocabulary of the JSON documents are
 //! in `output`.
+//!
+//! # In short
+//! - **Inputs**: a host, a command with arguments, and answers of daemons.
+//! - **Outputs**: a table or one JSON document; exit code 0, 1 (no answer, or no) or 2 (wrong usage).
+//! - **Invariants**: nothing is shown or believed unchecked.
+//! - **Start reading** at `commands.rs`, then `connection.rs`.
 
 mod arguments;
 mod ask;

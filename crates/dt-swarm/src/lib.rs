@@ -4,6 +4,14 @@
 //! brain with its channels, the IPFS node, the control socket and the gateway. It then runs a list of services, see
 //! [`run`]. The crate depends on no particular service, except for a few command line flags that set keys in a
 //! service's section.
+//!
+//! # In short
+//! - **Inputs**: the configuration (flags, environment, file), and the list of services in `main.rs`.
+//! - **Outputs**: the start message, the log, and sockets for peers, for the control of the daemon, and for the
+//!   gateway.
+//! - **Invariants**: a task that dies is restarted and the others go on; a port that is taken is reported with a
+//!   way out; the daemon's own files are never shared.
+//! - **Start reading** at `daemon.rs`, then `config.rs`.
 
 mod announce;
 mod banner;

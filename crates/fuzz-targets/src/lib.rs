@@ -11,6 +11,11 @@
 //! 1. Add its file here, with `check` and `seeds`. Add its `pub mod` and its entry in [`TARGETS`] below.
 //! 2. Copy a binary in `fuzz/targets`, and add the three lines of its `[[bin]]` entry to `fuzz/Cargo.toml`.
 //! 3. Run `tools/fuzz 600 TARGET` and then `tools/fuzz --keep TARGET`. Commit its corpus.
+//!
+//! # In short
+//! - **Inputs**: any bytes.
+//! - **Outputs**: none; a target panics when its property fails.
+//! - **Start reading** at [`TARGETS`].
 
 pub mod address;
 pub mod answer;

@@ -24,6 +24,10 @@
 //! Start reading at `world` (the time and the events), `plan` (from a scenario to a world), and `check` (the checks at
 //! the end). The modules `network` and `link` model the media and count bytes. The module `living` models the
 //! environment of a brain, and `liar` models malicious nodes.
+//!
+//! # In short
+//! - **Inputs**: a scenario and a seed.
+//! - **Outputs**: a report with figures, and the failures of the run.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod action;
