@@ -46,27 +46,27 @@ impl fmt::Display for Step {
 
 /// Returns the commands of all console blocks, in the order of the page.
 fn steps(page: &str) -> Vec<Step> {
-    let mut steps: Vec<Step> = Vec::new();
-    let mut block = None;
+    let (mut steps, mut is_code, mut host) = (Vec::new(), false, None);
     for (line, text) in (1..).zip(page.lines()) {
-        match (text.strip_prefix("```"), &block) {
-            (Some(info), None) => block = Some(info.to_owned()),
-            (Some(_), Some(_)) => block = None,
-            (None, None) => {}
-            (None, Some(info)) => match (host_of(info), text.strip_prefix("$ ")) {
-                (Some(host), Some(command)) => {
-                    let command = command.to_owned();
-                    steps.push(Step { line, host, command, output: Vec::new() });
-                }
-                (Some(_), None) => {
-                    let step = steps.last_mut().unwrap_or_else(|| panic!("output without a command: {text}"));
-                    step.output.push(text.to_owned());
-                }
-                (None, _) => {}
-            },
+        if let Some(info) = text.strip_prefix("```") {
+            is_code = !is_code;
+            host = if is_code { host_of(info) } else { None };
+        } else if let Some(host) = &host {
+            take_line(&mut steps, host, line, text);
         }
     }
     steps
+}
+
+/// Takes one line of a console block: a command, or a line of the output of the last command.
+fn take_line(steps: &mut Vec<Step>, host: &str, line: usize, text: &str) {
+    if let Some(command) = text.strip_prefix("$ ") {
+        let (host, command) = (host.to_owned(), command.to_owned());
+        steps.push(Step { line, host, command, output: Vec::new() });
+    } else {
+        let step = steps.last_mut().unwrap_or_else(|| panic!("output without a command: {text}"));
+        step.output.push(text.to_owned());
+    }
 }
 
 /// Returns the name in the info string of a console block.
@@ -172,33 +172,31 @@ impl Desk {
     /// Types a command again and again until it succeeds with the shown output.
     fn type_command(&self, step: &Step) -> Result {
         let mut seen = Vec::new();
-        let mut works = || {
-            let finished = self.line(&step.command).and_then(|command| self.host.run(command, RUN_LIMIT));
-            match finished {
-                Ok(finished) if works(step, &finished) => return Some(()),
+        let attempt = || {
+            match self.line(&step.command).and_then(|command| self.host.run(command, RUN_LIMIT)) {
+                Ok(finished) if has_worked(step, &finished) => return Some(()),
                 Ok(Finished { status, stdout, stderr }) => seen.push(format!("{status}\n{stdout}{stderr}")),
                 Err(error) => seen.push(error.to_string()),
             }
             None
         };
-        wait_until(SOON, &step.to_string(), &mut works).map_err(|_| {
+        wait_until(SOON, &step.to_string(), attempt).map_err(|_| {
             seen.dedup();
             unlike(step, &seen.join("--- and later ---\n"))
         })
     }
 }
 
-fn works(step: &Step, finished: &Finished) -> bool {
+fn has_worked(step: &Step, finished: &Finished) -> bool {
     let printed: Vec<String> = finished.stdout.lines().map(str::to_owned).collect();
     finished.status.success() && is_shown(&step.output, &printed)
 }
 
+/// Returns the error of a step whose command did not print what the page shows.
 fn unlike(step: &Step, seen: &str) -> Error {
     let shown = step.output.join("\n");
-    Error::Answer {
-        what: step.to_string(),
-        answer: format!("\n{seen}\n--- but the page shows ---\n{shown}\n"),
-    }
+    let what = format!("{step}\n--- the page shows ---\n{shown}");
+    Error::Deadline { what, within: SOON, seen: seen.to_owned() }
 }
 
 fn io(what: &str) -> impl FnOnce(std::io::Error) -> Error {
