@@ -1,9 +1,9 @@
-//! Notes when the program was built: a robot without a clock then knows that it is later than that.
+//! Records the time of the build. A robot without a clock uses it as a lower bound for the present time.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 fn main() {
-    // Builds that are to be reproducible say what time to use (reproducible-builds.org).
+    // Reproducible builds set the time to use in this variable (reproducible-builds.org).
     println!("cargo::rerun-if-env-changed=SOURCE_DATE_EPOCH");
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let told = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|text| text.parse().ok());

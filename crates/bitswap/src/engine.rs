@@ -13,8 +13,8 @@
 //!   wanted the block first and has it now.
 //! - If several nodes want a block that only sources have, rendezvous hashing selects the node that fetches it. The
 //!   others get the block from that node. A block thus leaves a slow source about once.
-//! - A peer that says HAVE but does not send the block before the time limit of its link is avoided for a while, and the
-//!   block is requested from another peer.
+//! - A peer may say HAVE and not send the block before the time limit of its link. Then no block is requested from it
+//!   until its backoff ends, and the block is requested from another peer.
 //!
 //! # Serving
 //!
@@ -70,9 +70,9 @@ pub struct Engine<P> {
     block_bytes: u64,
     /// Arrivals of wanted blocks.
     arrivals: Pace,
-    /// Arrivals of blocks that this node fetched from a source before the other peers that want them.
+    /// Arrivals of first fetches: blocks that this node fetched from a source before the other wanters had them.
     firsts: Pace,
-    /// The time of the first want since there was none.
+    /// Time at which the present fetch began: that of the first want after a time without any wants.
     begun: Duration,
     /// Whether the shorter tick interval applies.
     is_busy: bool,
@@ -242,7 +242,8 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         self.fill_all(now);
     }
 
-    /// Does the work that is due at `now`: timeouts, repeated announcements, new and second requests.
+    /// Does the work that is due at `now`: ends requests that timed out, repeats announcements, requests blocks, and
+    /// requests late blocks from a second peer.
     pub fn tick(&mut self, now: Duration) {
         self.ticked = now;
         self.time_out(now);

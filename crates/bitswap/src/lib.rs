@@ -6,6 +6,14 @@
 //!
 //! - [`message`]: decodes bytes into checked messages and encodes them. [`message::decode`] accepts untrusted input.
 //! - [`engine`]: a state machine. Its inputs are events and the time, its outputs are [`engine::Output`]s.
+//!
+//! # In short
+//! - **Inputs**: peers that connect, messages that arrive, blocks that were stored, wants of callers, and the
+//!   time.
+//! - **Outputs**: messages to send, blocks to store, and the time of the next call.
+//! - **Invariants**: a block has at most 2 MiB and a message at most 4 MiB; one message to each peer is under way
+//!   at a time; every request has a time limit.
+//! - **Start reading** at `engine.rs`, then `engine/choose.rs`.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod engine;

@@ -15,7 +15,7 @@ impl Node {
     }
 
     /// Returns whether a neighbour on a network lately held the same records as this node, or all but its latest
-    /// changes. Such a neighbour lacks the records that this node learns elsewhere.
+    /// changes. Such a neighbour most likely lacks the records that this node learns on other channels.
     pub(crate) fn has_company(&self, now: Now, channel: ChannelId) -> bool {
         self.neighbours.on(channel).any(|neighbour| {
             let shown = neighbour.shown.filter(|shown| self.is_fresh(now, channel, shown));

@@ -1,4 +1,4 @@
-//! Answers: a pong to a ping, and records to a request or to a peer that lacks them, sent in portions.
+//! Answers pings with pongs, and sends records in portions: to a peer that requested them, or that lacks them.
 
 use crate::Now;
 use crate::node::{Node, briefly};
@@ -12,14 +12,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 use telemetry::metrics;
 
-/// Number of records to send on a link before the link has to report that all of them are sent.
+/// Maximum number of records queued on a link. The next portion follows when the link reports that these are sent.
 pub(crate) const PORTION: usize = 256;
-/// Maximum number of bytes around each payload in a line of several records.
+/// Maximum size, in bytes, of a record in a line of several records, without its payload.
 const AROUND_PAYLOAD: usize = 300;
-/// Maximum number of bytes around all records of a line.
+/// Maximum size, in bytes, of a line of several records, without the records.
 const AROUND_RECORDS: usize = 1024;
 
-/// Maximum number of search steps before other inputs are handled: about a millisecond.
+/// Maximum number of search steps before other inputs are handled. They take about a millisecond.
 const STEPS_AT_ONCE: usize = 100_000;
 /// Time charged for one search step against the rate limit of all searches. It is about five times the real time, so
 /// requests use at most a fifth of a processor.
@@ -75,7 +75,7 @@ pub(crate) struct Answers {
     open: BTreeMap<ChannelId, Answer>,
     /// Links that are closed once their answer is sent.
     closing: BTreeSet<ChannelId>,
-    /// Time up to which the search steps taken so far are paid for.
+    /// Virtual time of the rate limit of searches. Each search step advances it by [`TIME_OF_A_STEP`].
     paid_at: Duration,
 }
 
@@ -158,8 +158,8 @@ impl Answers {
         self.start(node, now, id, Answer::of_keys(to, AnswerKind::Gift, keys))
     }
 
-    /// Starts an answer on a link. Drops the rest of an earlier answer there, so a peer that asks repeatedly is owed at
-    /// most one answer.
+    /// Starts an answer on a link. Drops the rest of an earlier answer there, so at most one answer per link is under
+    /// way, however often the peer asks.
     fn start(&mut self, node: &mut Node, now: Now, id: ChannelId, new: Answer) -> Option<GiftProgress> {
         if !node.channels.contains(id) {
             return None;
@@ -227,7 +227,7 @@ impl Answers {
         if search.is_done() {
             answer.search = None;
         } else if answer.keys.is_empty() {
-            // As soon as the limit allows, but after the inputs that arrived meanwhile.
+            // The search resumes as soon as the limit allows, but after the inputs that arrived meanwhile.
             let is_allowed_at = self.paid_at.saturating_sub(BURST);
             answer.waits_until = Some(is_allowed_at.max(now.elapsed + BETWEEN_SEARCHES));
         }

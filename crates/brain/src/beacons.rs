@@ -1,5 +1,5 @@
-//! Beacons show in a few bytes which records a node holds. By those of its neighbours, a node sees whether records are
-//! missing.
+//! Beacons show in a few bytes which records a node holds. From the beacons of its neighbours, a node learns whether
+//! records are missing.
 
 use crate::Now;
 use crate::budget::SenderBudgets;
@@ -14,13 +14,14 @@ use std::net::IpAddr;
 use std::time::Duration;
 use telemetry::metrics;
 
-/// Maximum distance, in seconds, between the bound of a neighbour and ours at which its beacons still suppress ours.
-/// With a larger distance, its clock is wrong or it lies, but its records may still be compared.
+/// Maximum difference, in seconds, between the bound of a neighbour's beacon and ours at which its beacons suppress
+/// ours. If the difference is larger, the neighbour's clock is wrong or the neighbour lies. Its records are compared
+/// all the same.
 const MAX_BOUND_DISTANCE: u64 = 600;
 /// Rate limit for the beacons of one host, or of one channel that does not tell its hosts, such as a link.
 const OF_A_SENDER: Allowance = Allowance { burst: 60, per_minute: 600 };
-/// Time that a neighbour with fewer records gets to ask for them: for each missing record, and at most in all. Only
-/// after that time does this node begin a comparison itself.
+/// Time for which this node waits for a neighbour with fewer records to ask for them: per missing record, and at most.
+/// After that time, this node begins a comparison itself.
 const TIME_TO_ASK: (Duration, Duration) = (Duration::from_micros(500), Duration::from_secs(30));
 /// Share of the beacons that are skipped on a channel where records wait to be sent.
 const YIELDING: f64 = 0.75;
@@ -74,7 +75,8 @@ impl Beacons {
         if !self.budgets.spend(origin.into(), OF_A_SENDER, now.elapsed) {
             return node.count(&metrics::BRAIN_BEACONS_REFUSED_OVER_BUDGET);
         }
-        // No honest node names such a bound. It would cost a walk through the whole set, now and with each status.
+        // No honest node sends such a bound. Its fingerprint would cost a walk through the whole set, now and with each
+        // status.
         if !beacon.bound.0.is_multiple_of(BOUND_GRID) {
             return node.count(&metrics::BRAIN_BEACONS_REFUSED_ODD_BOUND);
         }
@@ -123,9 +125,9 @@ fn agreed(node: &mut Node, now: Now, id: ChannelId, peer: PeerId, beacon: &Beaco
 }
 
 /// Plans a comparison with a neighbour, at a time when records that are on their way should have arrived. The node that
-/// holds fewer records goes first: most often it lacks some, and then other nodes need not compare as well. When several
-/// nodes lack the same records, the first request makes them be sent to all. So the more records are missing, the
-/// longer the nodes that hold more wait.
+/// holds fewer records goes first: most often it lacks some, and then other nodes need not compare as well. When
+/// several nodes lack the same records, the answer to the first request reaches all of them. So the more records are
+/// missing, the longer the nodes that hold more wait.
 fn plan_comparison(node: &mut Node, now: Now, channel: ChannelId, peer: PeerId, beacon: &Beacon) {
     let round_trip = node.channels.round_trip(channel);
     let (ours, theirs) = (node.replica.fingerprint(beacon.bound).count, beacon.fingerprint.count);

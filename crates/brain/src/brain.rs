@@ -24,7 +24,7 @@ use telemetry::{Metric, metrics};
 
 /// Minimum interval between checks for expired records, when the brain is awake anyway.
 const EXPIRE_EVERY: Duration = Duration::from_secs(5);
-/// Additional time after which the brain wakes for such a check, if nothing else woke it.
+/// Time after [`EXPIRE_EVERY`] at which the brain wakes to check for expired records, if no input woke it earlier.
 const EXPIRE_LATE: Duration = Duration::from_secs(5);
 /// Clock jump, in seconds, that is treated as a clock change.
 const CLOCK_CHANGE: u64 = 60;
@@ -44,10 +44,11 @@ pub struct Brain {
     /// Rate limits for the lines of hosts on networks.
     host_budgets: SenderBudgets<IpAddr>,
     signer_rates: SignerRates<RecordSource>,
+    /// Earliest time of the next check for expired records.
     next_expiry: Duration,
-    /// Latest time at which the brain wakes to remove expired records.
+    /// Time at which the brain wakes to remove expired records, if no input woke it earlier.
     latest_expiry: Duration,
-    /// Time of day at the last input, and how far it is trusted.
+    /// Time of day at the last input, and whether it is certain.
     moment: Moment,
 }
 
@@ -221,7 +222,7 @@ impl Brain {
 
 #[cfg(test)]
 impl Brain {
-    /// Returns whether a record could be sent on a channel at once if its budget allowed it.
+    /// Returns whether a record on a channel is due and waits only for the channel's budget.
     pub(crate) fn is_behind(&self, channel: ChannelId) -> bool {
         self.node.channels.outbox.is_behind(channel)
     }

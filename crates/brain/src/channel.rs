@@ -48,8 +48,8 @@ impl Channel {
         }
     }
 
-    /// Starts beacons and pushed records on the channel, within the limits of `capacity`. `chance` is a random number from
-    /// 0 to 1.
+    /// Starts beacons and pushed records on the channel, within the limits of `capacity`. `chance` is a random number
+    /// from 0 to 1.
     pub(crate) fn activate(&mut self, name: String, capacity: Capacity, elapsed: Duration, chance: f64) {
         self.is_pushed = true;
         self.tally.name = name;
@@ -98,7 +98,7 @@ impl Channel {
         }
     }
 
-    /// Counts a bad line. Returns whether it is the last that a link is allowed.
+    /// Counts a bad line. Returns true for the line with which a link reaches `limit`, so that it is closed once.
     pub(crate) fn penalize(&mut self, limit: u32) -> bool {
         self.penalties = self.penalties.saturating_add(1);
         self.penalties == limit && self.is_link()

@@ -13,7 +13,7 @@ use telemetry::{FaultReport, faults, report};
 
 /// Name under which a wrong clock is listed among the troubles.
 const CLOCK: &str = "clock";
-/// Time for which the clock of a neighbour counts after it was heard.
+/// Time for which the clock of a neighbour is used after it was heard.
 const REMEMBERED: Duration = Duration::from_secs(15 * 60);
 /// Shortest and longest interval between questions for the time.
 const ASK_EVERY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
@@ -37,8 +37,8 @@ pub(crate) struct ClockQuery {
 }
 
 impl ClockQuery {
-    /// Sends a question on each network when one is due. The question is a ping. Each neighbour answers it with a pong
-    /// that is valid from the neighbour's own time on.
+    /// Sends a ping on each network when a question is due. Each neighbour answers with a pong whose validity starts at
+    /// the neighbour's own time.
     pub(crate) fn run(&mut self, node: &mut Node, now: Now) {
         let networks = node.channels.networks();
         if now.moment.is_certain || networks.is_empty() || node.neighbour_time(now.elapsed).is_some() {
@@ -97,7 +97,7 @@ impl Node {
     }
 }
 
-/// Returns the median time; of two in the middle, the earlier.
+/// Returns the median time. If the number of times is even, returns the earlier of the two in the middle.
 fn middle(mut times: Vec<Time>) -> Option<Time> {
     times.sort_unstable();
     times.get(times.len().saturating_sub(1) / 2).copied()

@@ -130,7 +130,7 @@ impl Forwarding {
 
     fn is_duplicate(&mut self, elapsed: Duration, envelope: &Envelope) -> bool {
         self.recent.retain(|(at, _)| *at + DUPLICATE > elapsed);
-        // The same line counts as one, by whichever way it came.
+        // Copies of a line that came by different ways differ only in `from` and `hops`, which the digest leaves out.
         let same = Envelope { from: Address::command_line(), hops: 0, ..envelope.clone() };
         let digest = Digest::of(same.encode().as_bytes());
         if self.recent.iter().any(|(_, seen)| *seen == digest) {
@@ -143,7 +143,7 @@ impl Forwarding {
         false
     }
 
-    /// Returns whether the host of a step was heard, or got only few lines lately from all senders together.
+    /// Returns whether the host of a step was heard, or is still within the rate limit for hosts that were not heard.
     fn may_disturb(&mut self, node: &Node, now: Now, next: &NextHop) -> bool {
         match next {
             NextHop::On(_, Target::Host(host)) if !node.is_heard(*host) => {

@@ -1,4 +1,5 @@
-//! The latest changes of the set. They tell a peer that is merely behind from one that differs.
+//! The latest changes of the set. With them, a peer that merely lacks some of these changes is distinguished from a
+//! peer that holds other records.
 
 use dcache::{End, Fingerprint, Record};
 use std::collections::VecDeque;
@@ -6,7 +7,7 @@ use std::time::Duration;
 
 /// Number of changes that are kept.
 const CHANGES: usize = 64;
-/// Number of the latest changes of which any one or two may be missing at a peer that still counts as behind.
+/// Number of latest changes of which a peer may lack any one or two and still count as behind.
 const PAIRS: usize = 32;
 
 /// A change of the set: a new record, and the record that it replaced.
@@ -43,9 +44,10 @@ impl History {
         self.changes.front().map(|change| change.at)
     }
 
-    /// Returns when the oldest change that a peer lacks happened, if the peer is merely behind. It is behind if
-    /// `theirs` is our fingerprint (`ours`) without some of the latest changes: all since some time, or any one or two.
-    /// Then nothing is missing here, and the peer will ask for the changes.
+    /// Returns the time of the oldest change that a peer lacks, if the peer is merely behind. It is behind if its
+    /// fingerprint (`theirs`) equals our fingerprint (`ours`) without some of the latest changes. These are either all
+    /// changes since some time, or any one or two of the last [`PAIRS`]. Then nothing is missing here, and the peer
+    /// will ask for the changes.
     pub(crate) fn explains(&self, theirs: Fingerprint, ours: Fingerprint, bound: End) -> Option<Duration> {
         self.since_some_time(theirs, ours, bound).or_else(|| self.but_for_two(theirs, ours, bound))
     }
@@ -80,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_is_behind_is_told_from_one_that_differs() {
+    fn a_peer_that_is_behind_is_distinguished_from_one_that_differs() {
         let (mut history, bound) = (History::default(), End::at(Time(50)));
         let records: Vec<Record> = (1..=10).map(record).collect();
         let of =

@@ -9,7 +9,7 @@ use std::time::Duration;
 /// start, which only grows.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
-    /// Time of day, and how far it is trusted.
+    /// Time of day, and whether it is certain.
     pub moment: Moment,
     /// Time since this process started.
     pub elapsed: Duration,
@@ -23,7 +23,7 @@ pub enum Input {
     Channel(ChannelEvent),
     /// A new record of this node. It must already be on this node's disk: once sent, it may not be forgotten.
     Local(Record),
-    /// Time has passed, and nothing else happened.
+    /// Only time has passed.
     Tick,
 }
 

@@ -15,6 +15,13 @@
 //! | sending a line: on a channel, along a path, over a link that is opened for it; where other peers may direct it | `sending`, `reach`, `next_hop` |
 //! | the state that all parts share: the set, the channels, the neighbours | `node`, `replica`, `channels`, `neighbours`, `paths` |
 //! | queues, budgets and timers | `channel`, `outbox`, `budget`, `signer_rates`, `trickle`, `history`, `waiting`, `troubles` |
+//!
+//! # In short
+//! - **Inputs**: events of the channels, statements and requests of this node, the time, and a seed.
+//! - **Outputs**: commands to the channels, records to write, and the time of the next call.
+//! - **Invariants**: `ALGORITHM.md` lists them. The most important: no record is passed on that was not admitted,
+//!   a network is never over its capacity, and everything is bounded.
+//! - **Start reading** at `ALGORITHM.md`, then `brain.rs` and `node.rs`.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod agreement;

@@ -12,14 +12,14 @@ use std::time::Duration;
 /// Maximum number of neighbours. When the table is full, the host with the most neighbours loses its least recently
 /// heard one.
 const MAX_NEIGHBOURS: usize = 256;
-/// Time after which this node no longer compares unasked with a neighbour that it does not hear.
+/// Time after which a silent neighbour is no longer chosen for checkups over a link.
 const REMEMBERED: Duration = Duration::from_secs(15 * 60);
 /// Shortest and longest backoff for a neighbour after comparisons that brought nothing. Each failure in a row doubles
 /// it.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(3600));
-/// Time for which a neighbour is compared with on the network only, after no link to it came up.
+/// Time after a failed link for which this node compares with the neighbour on the network only.
 const WITHOUT_LINKS: Duration = Duration::from_secs(5 * 60);
-/// Number of neighbours per step of the slowdown of shared work, and the maximum slowdown factor.
+/// Number of neighbours that raises the slowdown factor of shared work by 1, and the maximum of the factor.
 const SLOWDOWN: (u32, u32) = (8, 8);
 
 /// A peer on one network.
@@ -38,7 +38,7 @@ pub(crate) struct Shown {
 /// State of a neighbour.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Neighbour {
-    /// Address at which it takes links, as far as its claim can be believed.
+    /// Address at which it accepts links; `None` if it named none that this node believes.
     pub(crate) line: Option<SocketAddr>,
     no_links_until: Duration,
     /// The source address of its datagrams.
@@ -66,8 +66,8 @@ impl Neighbour {
         self.line.filter(|_| self.no_links_until <= elapsed)
     }
 
-    /// Notes that no link to it came up. That says nothing about its honesty, so the next comparison is due at once, on
-    /// the network.
+    /// Notes that a link to it failed to come up. This is no sign of dishonesty, so the next comparison is due at once,
+    /// on the network.
     pub(crate) fn link_failed(&mut self, elapsed: Duration) {
         self.no_links_until = elapsed + WITHOUT_LINKS;
         self.compare_at = Some(elapsed);
@@ -81,7 +81,7 @@ impl Neighbour {
         self.compare_at = None;
     }
 
-    /// Backs off for the shortest time, after a comparison that brought only records that wait here for a rate limit.
+    /// Backs off for the shortest time, after a comparison whose records all wait for a rate limit of this node.
     pub(crate) fn rest(&mut self, elapsed: Duration) {
         self.backoff_until = self.backoff_until.max(elapsed + BACKOFF.0);
         self.compare_at = None;
@@ -119,7 +119,7 @@ impl Neighbours {
         for neighbour in self.known.values() {
             *of_hosts.entry(host(neighbour)).or_default() += 1;
         }
-        // A host that uses hundreds of names evicts only its own names.
+        // If one host uses hundreds of names, only its own names are evicted.
         let worth =
             |neighbour: &Neighbour| (Reverse(of_hosts.get(&host(neighbour)).copied()), neighbour.heard);
         if let Some((&least, _)) = self.known.iter().min_by_key(|(_, neighbour)| worth(neighbour)) {
@@ -185,8 +185,8 @@ impl Neighbours {
     }
 }
 
-/// Returns the factor by which each node slows down work that it shares with this many neighbours. Up to the maximum
-/// factor, the total work of all nodes then does not grow with their number.
+/// Returns the factor by which each node slows down work that it shares with this many neighbours. As long as the
+/// factor is below its maximum, the total work of all nodes does not grow with their number.
 pub(crate) fn slowdown(neighbours: usize) -> u32 {
     let neighbours = u32::try_from(neighbours).unwrap_or(u32::MAX);
     (1 + neighbours / SLOWDOWN.0).min(SLOWDOWN.1)

@@ -38,8 +38,8 @@ impl Node {
     }
 
     /// Returns the network on which a host most likely is. That is the network on which it was heard, or else the one
-    /// where this node's own address has the most leading bits in common with it. The operating system finds the way in
-    /// any case.
+    /// where this node's own address has the most leading bits in common with it. A wrong guess does no harm, because
+    /// the operating system routes the datagram in any case.
     fn network_for(&self, host: SocketAddr) -> Option<NextHop> {
         let heard = self.neighbours.all().find(|(_, neighbour)| neighbour.source == Some(host));
         if let Some(((id, _), _)) = heard {

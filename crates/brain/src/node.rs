@@ -16,11 +16,11 @@ use std::time::Duration;
 use targets::Targets;
 use telemetry::{Counters, Metric, metrics};
 
-/// Lifetime, in seconds, of a message that is of use only now.
+/// Validity, in seconds, of a message that receivers use at once, such as a beacon or a pong.
 const MESSAGE_LIFETIME: u64 = 60;
 
 /// The state that all parts of the brain share: the identity of this node, its records, and its channels. Each part
-/// takes it by reference, and keeps the state that only it needs for itself.
+/// takes it by reference, and keeps only its private state itself.
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) me: PeerId,
@@ -113,7 +113,7 @@ impl Node {
         self.activate(now, id, name, capacity);
     }
 
-    /// Resets the beacon timer of a network, so that its nodes compare soon, because something differs or is about to.
+    /// Resets the beacon timer of a network because records differ or will soon differ. The nodes then compare soon.
     pub(crate) fn reset_timer(&mut self, now: Now, id: ChannelId) {
         let chance = self.chance();
         if let Some(channel) = self.channels.get_mut(id) {
@@ -138,7 +138,7 @@ impl Node {
     }
 }
 
-/// Returns the validity of a message that is of use only now. Its start shows this node's clock, so a node that does
+/// Returns the validity of a message that receivers use at once. Its start shows this node's clock. A node that does
 /// not know the time names no start.
 pub(crate) fn briefly(now: Now) -> Validity {
     if !now.moment.is_certain {

@@ -3,7 +3,7 @@
 use routing::ChannelId;
 use std::net::SocketAddr;
 
-/// The channel by which a line came, and the host that sent it, if the channel tells.
+/// The channel by which a line came, and the host that sent it, if the channel reveals it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Origin {
     pub(crate) channel: ChannelId,

@@ -1,9 +1,10 @@
 //! The records that wait to be sent on each channel, and the order in which they are sent.
 //!
-//! A channel's budget is shared fairly in two steps (start-time fair queueing: Goyal, Vin, Cheng, SIGCOMM 1996). Classes
-//! have shares by weight: records needed to find peers and logs come before all others, and records sent for the first
-//! time before repetitions. Within a class each signer has an equal share, and within that each kind of bucket. So no
-//! signer starves another, however much it sends.
+//! A channel's budget is shared in two steps by start-time fair queueing (Goyal, Vin, Cheng, SIGCOMM 1996). First, it
+//! is shared among the classes of records by weight. Records with which peers and logs are found have the highest
+//! weight, and repetitions have the lowest. Then the share of each class is divided equally among its flows. A flow
+//! consists of the records of one signer in one kind of bucket. So the records of one flow do not delay those of other
+//! flows, however many they are.
 
 use dcache::buckets::{self, Priority};
 use dcache::{Key, PeerId};
@@ -14,10 +15,11 @@ use std::time::Duration;
 /// Maximum number of records that wait on one channel. Further records are dropped; repair brings them to peers that
 /// lack them.
 const MAX_WAITING: usize = 20_000;
-/// Assumed cost of a record, in bytes, before it is written as a line.
+/// Size, in bytes, that the queue assumes for each record. The exact size is known only when the line is written.
 const TYPICAL: u64 = 600;
 
-/// Serial number that separates records that were put back (below it) from all others (above it).
+/// Limit between two ranges of serial numbers. Records that were put back get lower numbers, so that they are taken
+/// first; all others get higher ones.
 const BEHIND: u64 = 1 << 32;
 
 /// The classes of records, most urgent first.
@@ -89,7 +91,8 @@ impl QueuedRecord {
         }
     }
 
-    /// Returns the flow of the record. All flows of a class have equal shares.
+    /// Returns the flow to which the record belongs: its signer and its kind of bucket. All flows of a class have equal
+    /// shares.
     fn flow(&self) -> Flow {
         (self.key.signer, buckets::subject(&self.key.item.bucket).to_owned())
     }
@@ -106,8 +109,8 @@ enum Place {
     Ready(Class, u64, u64),
 }
 
-/// The ready records of one class, ordered by tag. A tag is the amount of work that its flow will have received before
-/// it.
+/// The ready records of one class, ordered by tag. The tag of a record is the number of bytes that its flow has sent
+/// when the record's turn comes.
 #[derive(Debug, Default)]
 struct Queue {
     ready: BTreeMap<(u64, u64), QueuedRecord>,
@@ -133,9 +136,9 @@ impl Queue {
 struct Lane {
     later: BTreeMap<(Duration, u64), QueuedRecord>,
     queues: BTreeMap<Class, Queue>,
-    /// Amount of work that each class has received, divided by its weight.
+    /// Number of bytes that each class has sent, divided by its weight.
     shares: BTreeMap<Class, u64>,
-    /// Share of the class that was served last, before it was served.
+    /// Share of the class that sent last, as it was before that record.
     reached: u64,
     /// The place of each waiting record. A record waits at most once on a channel.
     places: BTreeMap<Key, Place>,
@@ -167,7 +170,7 @@ impl Lane {
     fn enqueue(&mut self, record: QueuedRecord, serial: u64) {
         let class = record.class();
         if !self.is_busy(class) {
-            // A class with nothing to send saves up no share.
+            // An idle class does not accumulate credit.
             let share = self.shares.entry(class).or_default();
             *share = (*share).max(self.reached);
         }
@@ -197,7 +200,7 @@ impl Lane {
         Some(record)
     }
 
-    /// Undoes a [`Lane::take`]. Several have to be undone in reverse order.
+    /// Undoes a [`Lane::take`]. Several calls have to be undone in reverse order.
     fn put_back(&mut self, record: QueuedRecord) {
         let class = record.class();
         let queue = self.queues.entry(class).or_default();
@@ -221,7 +224,7 @@ impl Lane {
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     lanes: BTreeMap<ChannelId, Lane>,
-    /// Channels whose budget is used up, and the time until which they rest.
+    /// Paused channels, and the time until which nothing is taken from them.
     resting: BTreeMap<ChannelId, Duration>,
     serial: u64,
 }
@@ -251,7 +254,7 @@ impl Outbox {
         self.lanes.get_mut(&channel).is_some_and(|lane| lane.cancel(key))
     }
 
-    /// Returns whether a record could be sent on a channel at once if its budget allowed it.
+    /// Returns whether a record on a channel is due and waits only for the channel's budget.
     pub(crate) fn is_behind(&self, channel: ChannelId) -> bool {
         self.lanes.get(&channel).is_some_and(|lane| lane.busy().next().is_some())
     }
@@ -276,8 +279,8 @@ impl Outbox {
         self.lanes.iter().filter_map(of).min()
     }
 
-    /// Puts records back to the front, in their order. Their channel rests until `until`, when its budget suffices
-    /// again.
+    /// Puts records back to the front, in their order, because the budget of their channel is used up. Pauses the
+    /// channel until `until`.
     pub(crate) fn rest(&mut self, channel: ChannelId, records: Vec<QueuedRecord>, until: Duration) {
         self.resting.insert(channel, until);
         records.into_iter().rev().for_each(|record| self.put_back(record));
@@ -302,7 +305,7 @@ impl Outbox {
         self.resting.insert(channel, until);
     }
 
-    /// Takes the next record that is due by `elapsed`, of any channel that does not rest.
+    /// Takes the next record that is due by `elapsed`, from any channel that is not paused.
     pub(crate) fn take_due(&mut self, elapsed: Duration) -> Option<QueuedRecord> {
         self.resting.retain(|_, until| *until > elapsed);
         let (resting, serial) = (&self.resting, &mut self.serial);
@@ -335,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_waits_once_a_channel_and_can_be_cancelled() {
+    fn a_record_waits_at_most_once_per_channel_and_can_be_cancelled() {
         let mut outbox = Outbox::default();
         outbox.schedule(queued(1, "a", "a"), Duration::ZERO);
         outbox.schedule(queued(1, "a", "a"), SECOND);
@@ -390,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn a_channel_resumes_after_a_rest_where_it_stopped() {
+    fn a_channel_resumes_after_a_pause_where_it_stopped() {
         let mut outbox = Outbox::default();
         for data in ["a", "b", "c"] {
             outbox.schedule(queued(1, "a", data), Duration::ZERO);

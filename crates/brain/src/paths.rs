@@ -15,8 +15,9 @@ const MAX_PATHS: usize = 48;
 /// Time after its last line at which a path that another node opened is dropped.
 const FORGOTTEN: Duration = Duration::from_secs(15 * 60);
 
-/// Rate limit, in bytes, for the first host of all paths that other nodes opened, as long as the peers at their ends
-/// have not proved that they receive anything. An attacker may have named that host in order to flood it.
+/// Rate limit, in bytes, for all unproven paths together that begin at the same host. A path is unproven if another
+/// node opened it, and the peer at its end has not proved that it receives lines. An attacker may have named that host
+/// in order to flood it.
 const UNPROVEN: Allowance = Allowance { burst: 32 * 1024, per_minute: 120_000 };
 
 /// The limits of a path. They are low, because others forward its lines.
@@ -42,9 +43,9 @@ struct Path {
     is_configured: bool,
     /// Whether the peer at its end has proved that it receives lines sent along the path.
     is_proven: bool,
-    /// Number that was last sent along it and that the peer is to repeat: the salt of a comparison.
+    /// Number sent last along the path, which the peer has to repeat. It is the salt of a comparison.
     challenge: Option<u64>,
-    /// Time at which a line last came by it.
+    /// Time at which a line last came along the path.
     heard: Duration,
 }
 
@@ -197,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_over_one_host_carry_little_until_their_peer_repeats_a_number() {
+    fn paths_over_one_host_are_limited_until_their_peer_repeats_a_number() {
         let mut paths = Paths::default();
         let [one, other] = [7, 8].map(|last| {
             let far = format!("/ip4/10.2.0.{last}/udp/8000/dswarm-line");

@@ -9,7 +9,7 @@ use routing::{Address, ChannelCommand, Hop, Medium, Part, Target};
 use std::net::SocketAddr;
 use telemetry::metrics;
 
-/// The peer that named the address to which a link is opened.
+/// The party that named an address to dial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NamedBy {
     /// The owner of this node.

@@ -1,7 +1,7 @@
 //! Repair, the side that begins: compares sets with neighbours, and exchanges the records that differ.
 //!
-//! Usually one comparison is under way: it brings the records that others would bring as well. If it brings few
-//! records, another one begins with another host. So a peer that answers slowly or lies cannot keep this node from its
+//! Usually one comparison is under way, because others would bring the same records. If it brings few records, another
+//! one begins with another host. So a peer that answers slowly or lies cannot keep this node from its
 //! other neighbours.
 //!
 //! A sketch finds the difference (see the crate `sketch`). This node sends symbols of its set. The other side finds the
@@ -30,7 +30,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use telemetry::metrics;
 
-/// Maximum number of times that a step is tried on a network.
+/// Maximum number of attempts to send a step on a network.
 const TRIES: u32 = 4;
 /// Maximum duration of a comparison on a network, in round trips of that network.
 const LONGEST_ON_NETWORK: u32 = 40;
@@ -79,7 +79,7 @@ struct Description {
     bound: Time,
     count: u64,
     encoder: Encoder,
-    /// The last line, kept in case it gets lost.
+    /// The line sent last, kept for retransmission.
     last: Option<Sketch>,
 }
 

@@ -36,9 +36,9 @@ impl Replica {
         &self.set
     }
 
-    /// Returns the earliest end of the records that this node's beacons compare. It is a multiple of [`BOUND_GRID`],
-    /// and at least as far ahead. Therefore the clocks of two nodes may differ by that much, and neither has forgotten
-    /// records that the other still compares.
+    /// Returns the bound of this node's beacons: they compare only records that have to be kept beyond it. The bound is
+    /// a multiple of [`BOUND_GRID`], and at least [`BOUND_GRID`] seconds ahead. So the clocks of two nodes may differ
+    /// by that time without either node having forgotten records that the other still compares.
     pub(crate) fn bound(now: Now) -> Time {
         Time((now.moment.time.0 / BOUND_GRID + 2) * BOUND_GRID)
     }

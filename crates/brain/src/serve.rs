@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 use telemetry::metrics;
 
-/// Maximum number of comparisons at a time. One more evicts the least recently active one.
+/// Maximum number of comparisons at a time. A further one evicts the least recently active one.
 const MAX_SERVED: usize = 16;
 /// Rate limit for all sketches together. Each sketch costs a walk through the whole set.
 const SKETCHES: Allowance = Allowance { burst: 64, per_minute: 600 };
@@ -105,10 +105,11 @@ impl Served {
         (origin, peer): (Origin, PeerId),
         sketch: &Sketch,
     ) {
-        // A long line that continues a comparison was paid for when the comparison began: a large difference takes
-        // hundreds of lines.
+        // A long line that continues a comparison costs nothing more, because a large difference takes hundreds of
+        // lines.
         let is_paid = sketch.first > 0 && sketch.symbols.len() as u64 >= FEWEST_MORE;
-        // Records that end before our own time may be forgotten here already. Then this node has to ask instead.
+        // This node may have forgotten records that end before its own time, so it cannot find the difference. It has
+        // to begin a comparison itself.
         if sketch.bound < now.moment.time || !(is_paid || self.spend(origin, now.elapsed)) {
             return node.count(&metrics::BRAIN_SKETCHES_IGNORED);
         }
@@ -154,8 +155,8 @@ impl Served {
     }
 }
 
-/// Asks for the records that this node lacks, so that the other side can begin. Then sends the records that the other
-/// side lacks.
+/// Asks for the records that this node lacks, so that the other side can start sending. Then sends the records that the
+/// other side lacks.
 fn exchange(
     node: &mut Node,
     answers: &mut Answers,

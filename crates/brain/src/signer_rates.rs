@@ -1,5 +1,5 @@
-//! Rate limits for the records of each signer, whatever way they take: for the work of keeping, storing and forwarding
-//! them.
+//! Rate limits for the records of each signer, by whichever channels they arrive. They limit the work of keeping,
+//! storing and forwarding the records.
 //!
 //! Each admitted record costs its signer one unit. At once, a signer may send a multiple of the number of its records
 //! in the set. In the long run, it may renew each of them every few minutes. So a signer may send as many records as
@@ -16,24 +16,24 @@ const AT_ONCE: u64 = 256;
 /// Number of times that a signer may replace all its records at once: to state them, to take them back, and to state
 /// them again.
 const TIMES_HELD: u64 = 3;
-/// Parts per record, in which costs are counted.
+/// Cost of one record, in parts. Parts are small enough that a whole number of them is given back per millisecond.
 const PARTS: u64 = 300_000;
 /// Parts that a signer gets back per millisecond: 2 records per second.
 const BACK: u64 = 2 * PARTS / 1000;
-/// Additional parts per millisecond for each record in the set: each may be renewed every 150 s. Half of the shortest
-/// lifetime of a bucket, ten minutes, is twice as long.
+/// Additional parts per millisecond for each record in the set, so that each may be renewed every 150 s. Services renew
+/// a record at half of its lifetime. The shortest lifetime of a bucket is ten minutes, so they need half of this rate.
 const BACK_FOR_EACH: u64 = PARTS / 150_000;
 /// Maximum number of signers whose costs are kept.
 const MAX_SIGNERS: usize = 4096;
 /// Maximum number of waiting records of one signer.
 const MAX_WAITING_OF_ONE: usize = 256;
-/// Maximum number of waiting records of all signers: 2 MB of them.
+/// Maximum number of waiting records of all signers together. They take about 2 MB.
 const MAX_WAITING: usize = 1024;
 
 /// A waiting record, and the way in which it came.
 #[derive(Debug)]
 struct Waiting<Source> {
-    /// Position in the order of waiting: that of the first record about the item.
+    /// Position in the queue: that of the first record about the same item.
     serial: u64,
     record: Record,
     source: Source,
@@ -42,7 +42,7 @@ struct Waiting<Source> {
 /// The recent records of one signer: their cost, and the records that wait.
 #[derive(Debug)]
 struct Signer<Source> {
-    /// Cost at `since` that was not given back yet.
+    /// Cost that remains at the time `since`.
     cost: u64,
     since: Duration,
     waiting: BTreeMap<Item, Waiting<Source>>,
@@ -102,7 +102,7 @@ impl<Source: Copy> SignerRates<Source> {
         self.queue.first().map(|(at, _)| *at)
     }
 
-    /// Returns whether a waiting record outranks this one. Then there is no need to look at the signature.
+    /// Returns whether a waiting record outranks this one. Then there is no need to verify the signature.
     pub(crate) fn has_better(&self, statement: &Statement, signature: &Signature) -> bool {
         let waiting = self.signers.get(&signature.signer).and_then(|of| of.waiting.get(statement.item()));
         waiting.is_some_and(|waiting| waiting.record.outranks(statement, signature))
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_quota_is_stated_and_renewed_twice_at_once() {
+    fn a_signer_may_state_its_whole_quota_and_renew_it_twice_at_once() {
         let (mut rates, mut set) = (SignerRates::default(), Set::default());
         for round in 0..3 {
             for data in 0..4096 {

@@ -1,4 +1,4 @@
-//! A few brains on a few networks, in virtual time. The network loses datagrams by its own seed.
+//! Tests with a few brains on a few networks, in virtual time. The networks lose datagrams at random, by a fixed seed.
 
 use crate::*;
 use dcache::{Clock, Data, End, Item, Keypair, Kind, Moment, Refusal, Set, Statement, Time, Validity};
@@ -286,7 +286,7 @@ fn a_record_reaches_a_class_at_once_and_is_sent_six_times() {
 }
 
 #[test]
-fn lost_datagrams_are_healed() {
+fn records_arrive_although_datagrams_are_lost() {
     let mut world = class(10, 0.4);
     for n in 0..50 {
         world.propose(n % 10, &format!("file{n}"));
@@ -356,7 +356,7 @@ fn a_node_on_two_networks_joins_them() {
 }
 
 #[test]
-fn a_traveller_heals_networks_that_never_meet() {
+fn a_node_that_moves_carries_records_between_networks() {
     let mut world = class(2, 0.0);
     let (traveller, far) = (world.add(), world.add());
     world.join(far, 2);
@@ -370,7 +370,7 @@ fn a_traveller_heals_networks_that_never_meet() {
 }
 
 #[test]
-fn a_healed_partition_heals_the_store() {
+fn records_of_both_sides_spread_when_a_partition_ends() {
     let mut world = class(4, 0.0);
     world.networks.get_mut(&1).unwrap().remove(&3);
     world.propose(0, "meanwhile here");
@@ -499,7 +499,7 @@ fn the_status_shows_what_services_count() {
 }
 
 #[test]
-fn runs_repeat_by_their_seed() {
+fn runs_with_the_same_seed_are_equal() {
     let run = || {
         let mut world = class(5, 0.3);
         world.propose(0, "file");

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use telemetry::FaultReport;
 
-/// Maximum number of troubles that are kept. One more evicts the oldest.
+/// Maximum number of troubles that are kept. A further one evicts the oldest.
 const MAX_TROUBLES: usize = MAX_CHANNELS;
 
 /// Reported faults by the names of their channels, with the time since which each lasts.
@@ -15,7 +15,7 @@ pub(crate) struct Troubles {
 }
 
 impl Troubles {
-    /// Notes the fault of a channel, or with `None` that the channel works.
+    /// Notes the fault of a channel. `None` means that the channel works.
     pub(crate) fn note(&mut self, name: String, fault: Option<FaultReport>, now: Duration) {
         let Some(fault) = fault else {
             self.by_name.remove(&name);
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn one_trouble_too_many_evicts_the_oldest() {
+    fn a_further_trouble_evicts_the_oldest_of_a_full_table() {
         let mut troubles = Troubles::default();
         for number in 0..=MAX_TROUBLES as u64 {
             // The names are in the reverse order.

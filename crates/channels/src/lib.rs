@@ -4,6 +4,13 @@
 //! The channels report what happens as [`routing::ChannelEvent`]s. They carry out [`routing::ChannelCommand`]s, which
 //! reach them through the [`Switchboard`]. This crate bounds everything that a remote host can send or withhold: the
 //! size of a line, the number of connections, and how long a connection may be silent or slow.
+//!
+//! # In short
+//! - **Inputs**: commands from the brain, bytes from remote hosts, and the peers to stay connected with.
+//! - **Outputs**: events, each with a line or a state of a channel, and faults that say what is wrong.
+//! - **Invariants**: one channel cannot stop another; IRC sends one line in two seconds, however much the brain
+//!   sends; with a swarm key every line is sealed.
+//! - **Start reading** at `link.rs`, `udp.rs` and `irc.rs`.
 
 mod backoff;
 mod bind_error;

@@ -38,7 +38,7 @@ pub(crate) struct LinkTimeouts {
     pub(crate) stuck: Duration,
 }
 
-/// Records when a link was last of use.
+/// Records when a link was last used.
 #[derive(Clone, Debug)]
 pub(crate) struct Activity {
     pub(crate) link_use: Arc<LinkUse>,

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Time after its last use during which a link keeps its place, unless its host has more links than the host of the new
-/// link. Longer than a comparison waits for its next step.
+/// link. It is longer than the time for which a comparison waits for its next step.
 const SPARED: Duration = Duration::from_secs(5);
 
 /// Time of a link's last use: when it last received a meaningful line.
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn the_least_used_link_of_a_host_is_evicted_and_none_in_use() {
+    fn the_least_used_link_of_a_host_is_evicted_and_no_link_in_use() {
         let mut places = LinkPlaces::new(LIMITS);
         let host = ip("10.0.0.1");
         let links: Vec<_> = (0..16).map(|_| places.take(host, at(0))).collect();

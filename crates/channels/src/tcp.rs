@@ -103,7 +103,7 @@ pub async fn run_tcp(settings: TcpSettings, switchboard: Switchboard) -> Result<
             accepted = listener.accept() => match accepted {
                 Ok((stream, host)) => tcp.take(stream, host.ip().to_canonical()),
                 Err(error) => {
-                    // Usually too many files are open. All that helps is to accept nothing for a moment.
+                    // Usually the process has too many open files. Accepting is retried after a pause.
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(Duration::from_millis(200)).await;
                 }

@@ -1,5 +1,5 @@
-//! UDP: each suitable interface is a channel to all hosts on it, by broadcast and multicast. Each host that these do
-//! not reach has a unicast channel of its own.
+//! UDP. Each interface that supports broadcast or multicast is one channel, which reaches all hosts on it. A host that
+//! broadcasts and multicasts do not reach has a unicast channel of its own.
 //!
 //! Each datagram carries one line, without a line end.
 
@@ -138,7 +138,7 @@ impl Udp {
         self.report_faults().await;
     }
 
-    /// Returns whether something is wrong, reported or not yet.
+    /// Returns whether there is a fault. It may be too recent to be reported.
     fn is_troubled(&self) -> bool {
         let is_failing = |lan: &Lan| lan.sending.is_failing() || lan.broadcasting.is_failing();
         !self.last_reports.is_empty()
@@ -231,7 +231,7 @@ impl Udp {
     /// Opens and closes unicast channels so that they match the addresses of the configured hosts.
     async fn open_configured(&mut self) {
         let mut wanted = self.names.addresses();
-        // All hosts may share one configuration, in which each of them is listed itself.
+        // All hosts may share one configuration, so the list may contain this host itself.
         wanted.retain(|address| !self.is_own(*address));
         for address in self.unicast.configured() {
             if !wanted.contains(&address) {
@@ -302,12 +302,13 @@ impl Udp {
         }
     }
 
-    /// Reports the fault of a channel, or `None` when the channel works again, if that differs from the last report.
+    /// Reports the fault of a channel, or `None` when the channel works again. Does nothing if the last report was the
+    /// same.
     async fn report(&mut self, name: &str, fault: Option<FaultReport>) {
         if self.last_reports.is_new(name, fault.as_ref()) {
             match &fault {
                 Some(fault) => tracing::warn!("{fault}"),
-                None => tracing::info!(name, "works again"),
+                None => tracing::info!(name, "a UDP channel works again"),
             }
             self.switchboard.report(ChannelEvent::Trouble { name: name.to_owned(), fault }).await;
         }

@@ -115,7 +115,7 @@ async fn read_to_end(stream: &mut TcpStream) {
 }
 
 #[tokio::test]
-async fn hostile_lines_cost_a_bounded_amount() {
+async fn the_cost_of_hostile_lines_is_bounded() {
     let mut server = serve(TcpSettings::default()).await;
     // A megabyte without a line end: the link is closed long before all of it is read.
     let mut endless = connect(server.port).await;

@@ -97,17 +97,22 @@ async fn the_reason_for_a_missing_persistent_link_is_reported() {
     // The name is longer than a DNS label may be, so no name server is asked.
     let unknown = TcpPeer { host: "x".repeat(64), port: 8000 };
     for (peer, ours, codes, why) in [
-        (&keyed.peer(), key(2), &["tcp.key-differs"][..], "it belongs to another swarm (its key differs)"),
+        (
+            &keyed.peer(),
+            key(2),
+            &["tcp.key-differs"][..],
+            "the peer belongs to another swarm (its key differs)",
+        ),
         // The plain peer hangs up when it reads the hello. Its own first line may arrive before that.
         (
             &plain.peer(),
             key(2),
             &["tcp.key-missing", "tcp.hung-up"],
-            "it belongs to another swarm (it has no key)",
+            "belongs to another swarm (it has no key)",
         ),
-        (&keyed.peer(), None, &["tcp.key-unexpected"], "it belongs to another swarm (it has a key)"),
-        (&nobody, None, &["tcp.refused"], "refused: nothing listens there"),
-        (&unknown, None, &["tcp.name-unresolved"], "its name cannot be resolved"),
+        (&keyed.peer(), None, &["tcp.key-unexpected"], "the peer belongs to another swarm (it has a key)"),
+        (&nobody, None, &["tcp.refused"], "the connection was refused: no program listens at this port"),
+        (&unknown, None, &["tcp.name-unresolved"], "the name of the peer cannot be resolved"),
     ] {
         let (mut node, list) = linked(vec![peer.clone()], fast(ours)).await;
         let (name, fault) = node.trouble().await;

@@ -21,7 +21,7 @@ const SOME_ROOM: u64 = 1024 * 1024;
 #[serde(default)]
 pub struct Settings {}
 
-/// The order of a job of this service.
+/// The work that a client requested as a job of this service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Order {
@@ -31,7 +31,7 @@ pub(crate) enum Order {
     Pin(String),
 }
 
-/// The kind of jobs of this service.
+/// Types of the orders and results of this service's jobs.
 pub(crate) struct Work;
 
 impl JobKind for Work {

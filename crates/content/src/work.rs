@@ -13,7 +13,8 @@ use tokio::sync::watch;
 
 /// Timeout of a fetch: the time without any new block after which it fails.
 const STALL: Duration = Duration::from_secs(60);
-/// Minimum average block size, in bytes, of content that fills the store. It limits the number of blocks of one fetch.
+/// Assumed minimum of the average block size in bytes. A fetch may have at most as many blocks of this size as fit into the
+/// store.
 const SMALLEST_BLOCK: u64 = 4 * 1024;
 
 /// Adds the file at `path` and pins it.

@@ -18,14 +18,14 @@ pub struct Failure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
-    /// The signer holds no role that would make the statement count.
+    /// The signer has no role that the policy of the swarm requires for the statement. Other peers would ignore it.
     NotAllowed,
     /// The daemon refuses a record: it is expired, too long, over a quota, or not signed by the claimed signer. If a request
     /// has several records, the acceptable ones are published.
     Refused,
     /// The request is malformed, or does not apply to the present state.
     Wrong,
-    /// The work was attempted but did not succeed.
+    /// The daemon attempted the work, but it did not succeed.
     Failed,
     /// The disk could not be read or written.
     Disk,

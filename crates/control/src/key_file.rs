@@ -1,4 +1,4 @@
-//! Key files, for people who hold a role but have no robot, above all the roots of a swarm.
+//! Key files, for people who hold a role but have no robot. Most of them are roots of a swarm.
 //!
 //! A key file is a TOML file that only its owner can read. It contains the secret, and the last sequence number that was
 //! used. A signer must never use a number twice, because nodes would keep only one of the two records. So the number is
@@ -95,8 +95,8 @@ pub enum KeyTextError {
     /// The text is longer than [`MAX_KEY_FILE_BYTES`]. It is not parsed.
     #[error("a key file has at most {MAX_KEY_FILE_BYTES} bytes")]
     Length,
-    /// The text is not TOML, or has other keys. The message does not show the text, which may be secret.
-    #[error("it does not have the keys of a key file (version, peer, seed, sequence)")]
+    /// The text is not TOML, or has other TOML fields. The message does not show the text, which may be secret.
+    #[error("it does not have the fields of a key file (version, peer, seed, sequence)")]
     Shape,
     /// The format is of another version, probably that of a later program.
     #[error("it has the version {0}, but this program supports only {VERSION}")]
@@ -109,7 +109,7 @@ pub enum KeyTextError {
     Sequence,
 }
 
-/// The TOML keys of the file, in the order in which they are written.
+/// The TOML fields of the file, in the order in which they are written.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Shape {
@@ -240,8 +240,9 @@ impl KeyFile {
     /// highest number of this signer that the swarm knows. It may be higher than the file's number if a copy of the file
     /// was used elsewhere.
     ///
-    /// Each statement comes with the end until which the signer's earlier record about the same item has to be
-    /// remembered, or the default if there is none; see [`Record::sign`]. No two statements may be about the same item.
+    /// A new record replaces the signer's earlier record about the same item. The [`End`] of each statement says how long
+    /// that earlier record has to be remembered; pass the default if there is no earlier record. See [`Record::sign`]. No
+    /// two statements may be about the same item.
     ///
     /// # Errors
     /// Returns an error if the sequence number cannot be increased on the disk. Nothing is signed then.

@@ -1,4 +1,4 @@
-//! The control socket, by which programs on this computer make the daemon change something.
+//! The control socket, through which programs on this computer send requests to the daemon.
 //!
 //! It is a Unix socket that only its owner and root can use. Each line is one JSON object: a [`RequestFrame`], which names
 //! a service, or an [`AnswerFrame`]. The daemon serves the socket with [`serve()`], and a program calls it with a
@@ -6,6 +6,13 @@
 //!
 //! People who hold a role but have no robot sign records with a [`KeyFile`]. [`Places`] has the default paths of the
 //! socket, the swarm file and the key files.
+//!
+//! # In short
+//! - **Inputs**: lines of programs on this computer, or requests of a program for the daemon.
+//! - **Outputs**: answers or failures, one line each.
+//! - **Invariants**: a request has at most 64 KiB; only the owner and root are answered; a key file never signs
+//!   two records with one number.
+//! - **Start reading** at `frame.rs`, then `server.rs`.
 
 mod client;
 mod durable;

@@ -78,7 +78,7 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder(path))?;
     let aside = path.with_extension("new");
     let _ = fs::remove_file(&aside);
-    // Every client needs a usable form of the final path too. If there is none, the socket would be useless.
+    // Clients have to connect to the final path. If that path is too long for them, the socket would be useless.
     SocketPath::new(path)?;
     let listener = UnixListener::bind(SocketPath::new(&aside)?.path())?;
     fs::set_permissions(&aside, Permissions::from_mode(0o600))?;

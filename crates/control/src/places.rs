@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 /// File name of the socket.
 const SOCKET: &str = "control.sock";
 
-/// The folders that the environment variables name. The default paths are below them.
+/// The folders that are set by environment variables. The default paths are below them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Places {
     /// Value of `$HOME`, the user's home folder.

@@ -56,7 +56,8 @@ where
     }
 }
 
-/// Checks the user of a client. The socket's mode has the same effect, but it can be changed by mistake.
+/// Returns whether the client runs as the user of this process or as root. The mode of the socket file already keeps
+/// other users out, but it can be changed by mistake.
 fn is_owner(stream: &UnixStream) -> bool {
     let own = rustix::process::geteuid().as_raw();
     let peer = stream.peer_cred().map(|credentials| credentials.uid());
@@ -192,7 +193,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn connections_over_the_limit_wait_for_a_place() {
+    async fn a_connection_over_the_limit_waits_until_another_one_ends() {
         let served = Served::new(PATIENCE);
         beside(&served.path, |path| {
             let mut clients: Vec<Client> =

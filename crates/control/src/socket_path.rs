@@ -12,7 +12,8 @@ const MAX_TOLD_BYTES: usize = 1024;
 
 /// A path for binding or connecting a socket, valid while this value exists.
 ///
-/// It is the socket's path itself. For a long path, it is the socket's name below `/proc/self/fd`, in its opened folder.
+/// A path that fits into a socket address is used unchanged. For a longer path, the folder is opened, and the socket is
+/// reached by its name below `/proc/self/fd`.
 #[derive(Debug)]
 pub(crate) struct SocketPath {
     path: PathBuf,

@@ -1,4 +1,4 @@
-//! A disk that fails on command, for tests.
+//! Fault injection: a disk on which tests make operations fail.
 
 use crate::{Journal, Operation};
 use redb::{BackendError, StorageBackend, backends::FileBackend};
@@ -17,7 +17,7 @@ pub enum Fault {
     Dead,
 }
 
-/// Controls a disk that fails on command. A clone controls the same disk.
+/// Injects faults into the operations of a disk. A clone controls the same disk.
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
     switch: Arc<Mutex<Switch>>,
@@ -74,7 +74,7 @@ impl Faults {
     }
 }
 
-/// A file on a disk that fails on command.
+/// A file on a disk with fault injection.
 #[derive(Debug)]
 pub(crate) struct FaultyDisk {
     disk: FileBackend,

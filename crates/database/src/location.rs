@@ -16,8 +16,8 @@ pub struct Settings {
     pub cache_bytes: usize,
     /// Whether opening verifies the checksum of every page.
     pub verifies_checksums: bool,
-    /// Returns whether an opened database is the one of the caller. Called when the database is reopened after an error,
-    /// since the file may have been replaced.
+    /// Returns whether the opened file is still the caller's database. Called when the database is reopened after an
+    /// error, since the file may have been replaced.
     pub is_ours: fn(&Database) -> Result<bool, redb::Error>,
 }
 
@@ -41,7 +41,7 @@ impl Location {
         }
     }
 
-    /// Simulates a disk that fails on command of `faults`.
+    /// Returns this location on a simulated disk, which fails when a test injects a fault with `faults`.
     #[cfg(any(test, feature = "fault-injection"))]
     #[must_use]
     pub fn with_faults(self, faults: Faults) -> Self {

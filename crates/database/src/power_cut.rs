@@ -32,14 +32,15 @@ pub struct SimulatedDisk {
 /// Chooses at random which changes survive.
 struct Draw {
     random: ChaCha8Rng,
-    /// Whether each sector of a write survives or is lost by itself. Otherwise a write survives or is lost as a whole.
+    /// Whether the sectors of a write survive or are lost independently of each other. Otherwise each write survives or is
+    /// lost as a whole.
     tears: bool,
-    /// Probability of survival.
+    /// Probability, from 0 to 1, that a write or a sector survives.
     odds: f64,
 }
 
 impl SimulatedDisk {
-    /// Creates a disk with this content of the file, already durable, or without the file.
+    /// Creates a disk. `file` is the durable content of the file, or `None` if the file does not exist.
     pub fn new(file: Option<Vec<u8>>) -> Self {
         Self { is_name_durable: file.is_some(), durable: file.unwrap_or_default(), pending: Vec::new() }
     }

@@ -1,4 +1,4 @@
-//! Tests of a connection on a disk that fails and works again.
+//! Tests of a connection on a disk whose faults begin and end.
 
 use crate::{Connection, Fault, Faults, Journal, Location, Operation, Settings};
 use redb::{Database, ReadableDatabase as _, ReadableTableMetadata as _, TableDefinition};
@@ -50,7 +50,7 @@ fn a_connection_recovers_with_the_disk_and_keeps_committed_rows() {
 }
 
 #[test]
-fn an_error_that_is_not_of_the_disk_does_not_reopen_the_database() {
+fn an_error_without_a_disk_failure_does_not_reopen_the_database() {
     let (folder, journal) = (tempfile::tempdir().unwrap(), Journal::recording());
     let connection = connect(&location(folder.path(), &Faults::recorded_in(journal.clone())));
     let before = journal.len();
@@ -70,7 +70,7 @@ fn reopening_never_creates_or_changes_a_missing_empty_or_foreign_file() {
 }
 
 #[test]
-fn another_database_in_the_same_place_gets_no_rows() {
+fn nothing_is_written_to_another_database_at_the_same_path() {
     let (others, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     drop(location(others.path(), &Faults::default()).open_or_create().unwrap());
     replaced_by(Some(&std::fs::read(others.path().join(FILE)).unwrap()), folder.path());

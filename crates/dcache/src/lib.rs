@@ -7,6 +7,16 @@
 //!
 //! This crate is pure: it reads no clock, socket, file or random source. The caller passes in the time and the keys,
 //! and all iteration is in a fixed order.
+//!
+//! # In short
+//! - **Inputs**: statements with signatures, the time, and the policy of a swarm.
+//! - **Outputs**: whether a record is new, known or refused; the items of a bucket at a time, and who has which
+//!   role.
+//! - **Invariants**: a set that saw the same records holds the same records, in whatever order they came; quotas
+//!   bound it; a record has a verified signature. `set.rs` has the argument, `tests/laws.rs` the tests.
+//! - **Memory**: a record is one allocation, without its payload where the usual form can be written again. Items
+//!   are found in a hash table by half of their SHA-256, and are iterated in a sorted set.
+//! - **Start reading** at `set.rs`, then `buckets.rs` and `authority.rs`.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod authority;

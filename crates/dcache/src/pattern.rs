@@ -1,7 +1,8 @@
 //! Globs over bucket paths, as used in `req` messages and queries.
 //!
 //! Strangers write the patterns and may write the paths. The matcher therefore does not backtrack: it keeps the set of
-//! places in the pattern that the text so far leads to. Its work is at most [`Pattern::cost`].
+//! places in the pattern that the text so far leads to. Its work is at most [`Pattern::cost`]. Patterns with at most one
+//! `*` and no alternatives are compared from both ends, because services use such patterns in each decision.
 
 mod program;
 
@@ -65,56 +66,100 @@ impl Pattern {
         self.accepts(text.chars())
     }
 
-    fn accepts(&self, characters: impl Iterator<Item = char>) -> bool {
-        let mut places = Places::new(&self.program);
-        for character in characters {
-            if places.are_all_matching() {
-                return true;
-            }
-            if places.list.is_empty() {
-                return false;
-            }
-            places = places.after(character);
+    fn accepts(&self, mut characters: impl DoubleEndedIterator<Item = char>) -> bool {
+        let (first, rest) = self.split();
+        let fits = |step: &Step, character: Option<char>| match step {
+            Step::One(class) => character.is_some_and(|character| class.contains(character)),
+            _ => false,
+        };
+        if !first.iter().all(|step| fits(step, characters.next())) {
+            return false;
         }
-        places.reached[self.program.steps().len()]
+        match rest {
+            [] => characters.next().is_none(),
+            [Step::Run, last @ ..] if are_single(last) => {
+                last.iter().rev().all(|step| fits(step, characters.next_back()))
+            }
+            _ => accepts_from(Places::new(self.program.steps(), first.len()), characters),
+        }
     }
 
-    /// Returns the maximum number of steps of [`Self::matches`] for the bucket: the length of the pattern times the
-    /// length of the path.
+    /// Splits the steps before the first one that leaves a choice.
+    fn split(&self) -> (&[Step], &[Step]) {
+        let steps = self.program.steps();
+        steps.split_at(steps.iter().take_while(|step| matches!(step, Step::One(_))).count())
+    }
+
+    /// Returns the maximum number of steps of [`Self::matches`] for the bucket: the length of the pattern or, if the
+    /// pattern leaves several choices, its length times the length of the path.
     pub fn cost(&self, bucket: &BucketPath) -> usize {
-        (self.program.steps().len() + 1) * (bucket.as_str().len() + 1)
+        let steps = self.program.steps().len() + 1;
+        match self.split().1 {
+            [] => steps,
+            [Step::Run, last @ ..] if are_single(last) => steps,
+            _ => steps * (bucket.as_str().len() + 1),
+        }
     }
 }
 
-/// The places in a pattern that the text so far leads to, each at most once.
+/// Returns whether each step matches exactly one character.
+fn are_single(steps: &[Step]) -> bool {
+    steps.iter().all(|step| matches!(step, Step::One(_)))
+}
+
+fn accepts_from(mut places: Places<'_>, characters: impl Iterator<Item = char>) -> bool {
+    for character in characters {
+        if places.are_all_matching() {
+            return true;
+        }
+        if places.list.is_empty() {
+            return false;
+        }
+        places.advance(character);
+    }
+    places.is_reached(places.steps.len())
+}
+
+/// The places in a pattern that the text so far leads to, each at most once. The buffers are used again for each
+/// character.
 struct Places<'a> {
     steps: &'a [Step],
+    /// Reached places that consume a character.
     list: Vec<usize>,
-    reached: Vec<bool>,
+    /// Number of the character after which each place was reached last; 0 for never.
+    reached: Vec<usize>,
+    /// Number of characters that were consumed, plus 1.
+    round: usize,
+    /// The places of the character before.
+    former: Vec<usize>,
+    /// Places that are still to be added.
+    open: Vec<usize>,
 }
 
 impl<'a> Places<'a> {
-    fn none(steps: &'a [Step]) -> Self {
-        Self { steps, list: Vec::new(), reached: vec![false; steps.len() + 1] }
+    fn new(steps: &'a [Step], start: usize) -> Self {
+        let reached = vec![0; steps.len() + 1];
+        let mut places =
+            Self { steps, list: Vec::new(), reached, round: 1, former: Vec::new(), open: Vec::new() };
+        places.add(start);
+        places
     }
 
-    fn new(program: &'a Program) -> Self {
-        let mut places = Self::none(program.steps());
-        places.add(0);
-        places
+    fn is_reached(&self, place: usize) -> bool {
+        self.reached[place] == self.round
     }
 
     /// Adds a place, and all places that it leads to without consuming a character.
     fn add(&mut self, place: usize) {
-        let mut open = vec![place];
-        while let Some(place) = open.pop() {
-            if std::mem::replace(&mut self.reached[place], true) {
+        self.open.push(place);
+        while let Some(place) = self.open.pop() {
+            if std::mem::replace(&mut self.reached[place], self.round) == self.round {
                 continue;
             }
             match self.steps.get(place) {
-                Some(Step::Run) => open.push(place + 1),
-                Some(Step::Fork(other)) => open.extend([place + 1, *other]),
-                Some(Step::Jump(other)) => open.push(*other),
+                Some(Step::Run) => self.open.push(place + 1),
+                Some(Step::Fork(other)) => self.open.extend([place + 1, *other]),
+                Some(Step::Jump(other)) => self.open.push(*other),
                 Some(Step::One(_)) | None => {}
             }
             if let Some(Step::Run | Step::One(_)) = self.steps.get(place) {
@@ -125,19 +170,23 @@ impl<'a> Places<'a> {
 
     /// Returns whether a run that ends the pattern was reached. Any remaining text then matches.
     fn are_all_matching(&self) -> bool {
-        matches!(self.steps.last(), Some(Step::Run)) && self.reached[self.steps.len() - 1]
+        matches!(self.steps.last(), Some(Step::Run)) && self.is_reached(self.steps.len() - 1)
     }
 
-    fn after(&self, character: char) -> Self {
-        let mut next = Self::none(self.steps);
-        for place in &self.list {
+    /// Replaces the places by those that this character leads to.
+    fn advance(&mut self, character: char) {
+        std::mem::swap(&mut self.list, &mut self.former);
+        self.list.clear();
+        self.round += 1;
+        let former = std::mem::take(&mut self.former);
+        for place in &former {
             match &self.steps[*place] {
-                Step::Run => next.add(*place),
-                Step::One(class) if class.contains(character) => next.add(place + 1),
+                Step::Run => self.add(*place),
+                Step::One(class) if class.contains(character) => self.add(place + 1),
                 _ => {}
             }
         }
-        next
+        self.former = former;
     }
 }
 
@@ -184,6 +233,19 @@ mod tests {
     }
 
     #[test]
+    fn both_ways_of_matching_agree() {
+        let texts = ["", "/", "/a", "/ab", "/aba", "/abab", "/é/é", "/a/b/a", "abab/"];
+        for pattern in ["/a*a", "*a", "/*", "*", "/a?*", "/ab*ab", "/a*b?", "/é*é", "/[ab]*[!c]", "", "/ab"] {
+            let pattern = Pattern::new(pattern).unwrap();
+            for text in texts {
+                let places = Places::new(pattern.program.steps(), 0);
+                let expected = accepts_from(places, text.chars());
+                assert_eq!(pattern.matches_text(text), expected, "{} {text}", pattern.as_str());
+            }
+        }
+    }
+
+    #[test]
     fn a_malformed_or_too_long_glob_is_refused() {
         for wrong in ["[", "[]", "[z-a]", "{a", "a}", "\\", "{a}}", "{[}", &"*".repeat(257)] {
             assert!(Pattern::new(wrong).is_err(), "{wrong}");
@@ -197,10 +259,10 @@ mod tests {
             let text = part.repeat(256 / part.len() - 1) + "b";
             let pattern = Pattern::new(&text).unwrap();
             assert!(pattern.cost(&bucket) <= 2 * (text.len() + 1) * 521, "{part}");
-            let mut places = Places::new(&pattern.program);
+            let mut places = Places::new(pattern.program.steps(), 0);
             let mut steps = places.list.len();
             for character in bucket.as_str().chars() {
-                places = places.after(character);
+                places.advance(character);
                 steps += places.list.len();
             }
             assert!(steps <= pattern.cost(&bucket), "{part}: {steps}");

@@ -18,8 +18,8 @@ pub struct Claim {
     pub lifetime: u64,
 }
 
-/// Returns all claims of `me`. Data that does not fit into an item, such as a very long host name, is left out. So is
-/// an unknown name or version.
+/// Returns all claims of `me`. Data that does not fit into an item, such as a very long host name, is left out. A name
+/// or version that is not known is left out too.
 pub fn claims(me: PeerId, facts: &LocalFacts) -> Vec<Claim> {
     let mut claims = Vec::new();
     let mut claim = |bucket: BucketPath, lifetime: u64, data: &str| {

@@ -1,8 +1,9 @@
 //! The behaviour of a node while another host uses its key, as after its SD card was copied.
 //!
-//! Without this, both hosts would take each other's statements for outdated ones of their own. Each would dismiss the
-//! other's addresses and propose its own again, without end. So each host leaves the statements of the other alone. It
-//! also states its presence at its own pace, so that the other host knows that it exists.
+//! Without this module, each host would take the statements of the other host for outdated statements of its own. Each
+//! host would dismiss the other's addresses and propose its own again, without end. Therefore each host does not dismiss
+//! the statements of the other. It also states its presence at regular intervals of its own, so that the other host
+//! knows that it exists.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::claims::Claim;
@@ -10,7 +11,7 @@ use dcache::buckets::PEER;
 use dcache::{Item, Time};
 use std::collections::BTreeSet;
 
-/// State that tells the statements of this node from those of the other host.
+/// State that distinguishes the statements of this node from those of the other host.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CopiedKey {
     is_copied: bool,

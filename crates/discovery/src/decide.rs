@@ -35,10 +35,10 @@ impl Announcer {
 impl Decide for Announcer {
     type Action = Infallible;
 
-    /// Proposes claims that are not in the set or past half of their validity. Withdraws former claims that are not
-    /// true any more.
+    /// Proposes claims that are missing in the set or have passed half of their validity. Withdraws former claims that
+    /// are no longer true.
     fn decide(&mut self, set: &Set, now: Moment) -> Decision<Infallible> {
-        // Neighbours whose clocks are ahead by `ahead` seconds forget a statement earlier by this time.
+        // A neighbour's clock may be `ahead` seconds ahead of ours. There the statement expires `ahead` seconds earlier.
         let (moment, now, ahead) = (now, now.time, now.latest().since(now.time));
         let mut statements = Statements::new();
         let mut wake: Option<Time> = None;
@@ -65,8 +65,8 @@ impl Decide for Announcer {
         }
         self.withdraw(&mut statements, set, &claims, now);
         self.copied.decided(&claims);
-        // A denied peer makes no statements. It makes all of them again when the denial ends, which is an edge of the
-        // roles.
+        // The policy can deny a peer, which then makes no statements. When the denial ends, the roles change, and the peer
+        // makes all statements again.
         let roles = set.next_edge(&[], now);
         Decision::state(statements, wake.into_iter().chain(self.copied.wake()).chain(roles).min())
     }
@@ -89,7 +89,7 @@ impl Announcer {
     }
 }
 
-/// Returns the validity of the proposal of the item by `me`, even if the proposal does not count.
+/// Returns the validity of the proposal of the item by `me`, even if the policy does not accept the proposal.
 fn own_proposal(set: &Set, me: PeerId, item: &Item) -> Option<Validity> {
     let own = set.get(&Key { item: item.clone(), signer: me })?;
     (own.kind() == Kind::Propose).then(|| *own.validity())
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_that_is_not_valid_by_the_clocks_of_the_neighbours_is_stated_again() {
+    fn a_claim_that_is_invalid_by_the_clocks_of_the_neighbours_is_stated_again() {
         let me = Keypair::from_seed([1; 32]).peer_id();
         let facts = facts("10.0.0.1");
         let mut set = Set::default();
@@ -201,8 +201,9 @@ mod tests {
         }
     }
 
-    /// Simulates two hosts with one key for an hour, with one decision per minute. `are_told` means that the hosts know
-    /// of each other. Returns the number of statements by both, and the number of addresses in the set at the end.
+    /// Simulates two hosts with the same key for an hour, with one decision of each host per minute. `are_told` means
+    /// that both hosts know about the copied key. Returns the number of statements by both hosts, and the number of
+    /// addresses in the set at the end.
     fn two_hosts(are_told: bool) -> (usize, usize) {
         let me = Keypair::from_seed([1; 32]).peer_id();
         let mut set = Set::default();
@@ -223,11 +224,11 @@ mod tests {
     }
 
     #[test]
-    fn two_hosts_with_one_key_do_not_dismiss_each_other_once_they_know() {
+    fn two_hosts_that_know_that_they_share_a_key_keep_each_others_addresses() {
         let (fighting, _) = two_hosts(false);
-        assert!(fighting > 400, "each minute both dismiss the addresses of the other: {fighting}");
-        // Both state their presence every five minutes. They state longer claims once, and again after half of the
-        // lifetime.
+        assert!(fighting > 400, "each minute, both hosts dismiss the addresses of the other: {fighting}");
+        // Both state their presence every five minutes. They state each claim with a longer lifetime once, and again after
+        // half of its lifetime.
         let (at_peace, addresses) = two_hosts(true);
         assert!(at_peace <= 2 * 12 + 2 * 4 + 2, "{at_peace}");
         assert_eq!(addresses, 2, "neither host dismisses the address of the other");

@@ -2,6 +2,13 @@
 //!
 //! The pure decider [`Announcer`] decides which statements to make; the service [`Discovery`] runs it with the daemon's
 //! facts.
+//!
+//! # In short
+//! - **Inputs**: facts about the node (name, version, addresses), the set, and the time.
+//! - **Outputs**: statements in the buckets `peer` and `pri/ID`.
+//! - **Invariants**: a statement is renewed at half of its lifetime and withdrawn when it is untrue; statements of
+//!   another host with the same key are left alone.
+//! - **Start reading** at `decide.rs`.
 
 mod claims;
 mod copied;

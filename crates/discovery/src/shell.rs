@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// Time in which changed facts are gathered for one decision, as when a network comes up.
+/// Time in which changed facts are gathered for one decision. When a network comes up, several facts change at once.
 const GATHER: Duration = Duration::from_millis(100);
 
 /// The section `[discovery]` of the configuration. It has no keys yet.

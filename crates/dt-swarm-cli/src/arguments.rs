@@ -1,4 +1,4 @@
-//! The command line.
+//! The definition of the command line.
 
 use crate::commands::AnyCommand;
 use crate::context::Context;
@@ -6,31 +6,31 @@ use clap::Parser;
 
 const EXAMPLES: &str = "\
 Examples:
-  dt-swarm-cli localhost report            the files that are shared in the swarm
-  dt-swarm-cli duckie.local summary        everything that the daemon on duckie.local knows
-  dt-swarm-cli 10.0.0.7 summary 'share/*'  only the buckets below share
-  dt-swarm-cli localhost report --json     the same for programs: one JSON document
-  dt-swarm-cli '[::1]:8000' ping -c 10     is it there, and how fast?
-  dt-swarm-cli duckie.local stats          what passed its channels, and how far behind it is
-  dt-swarm-cli duckie.local channels       by which ways it reaches others, and what is wrong
-  dt-swarm-cli duckie.local watch 'share/*'            what appears there and goes, as it happens
+  dt-swarm-cli localhost report            lists the files that are shared in the swarm
+  dt-swarm-cli duckie.local summary        shows all buckets and items that the daemon on duckie.local holds
+  dt-swarm-cli 10.0.0.7 summary 'share/*'  shows only the buckets below share
+  dt-swarm-cli localhost report --json     prints one JSON document, for programs
+  dt-swarm-cli '[::1]:8000' ping -c 10     checks that the daemon answers, and measures how fast
+  dt-swarm-cli duckie.local stats          shows the traffic of each channel, and how far the daemon is behind its peers
+  dt-swarm-cli duckie.local channels       shows the channels to other peers, and their faults
+  dt-swarm-cli duckie.local watch 'share/*'            prints the changes below share as they happen
   dt-swarm-cli localhost discard example.bag           removes a log from the swarm
-  dt-swarm-cli localhost storage           how full the store is, what is pinned, what is served in place
+  dt-swarm-cli localhost storage           shows disk usage, pins, and files that are served in place
   dt-swarm-cli localhost propose share/notes 'hello' --for 2h
   dt-swarm-cli localhost swarm init class.toml --name 'class of 2027'
-  dt-swarm-cli localhost swarm join class.toml         on each robot, with a copy of the file
+  dt-swarm-cli localhost swarm join class.toml         run this on each robot, with a copy of the file
   dt-swarm-cli localhost grant admin 12D3KooW… --key class-of-2027-root
 
-What changes something works on the robot itself, through the daemon's control socket.
-Exit code: 0 all went well, 1 no daemon answers, its answer is of no use or it said no, 2 wrong usage.";
+Commands that change something run on the robot itself, through the control socket of its daemon.
+Exit codes: 0 success; 1 no daemon answers, its answer is unusable, or it refused; 2 wrong usage.";
 
-/// Asks a dt-swarm daemon, on this host or another, and shows the answer.
+/// Asks a dt-swarm daemon on this host or another, and shows the answer.
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXAMPLES, disable_help_subcommand = true, arg_required_else_help = true)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) context: Context,
-    /// What to ask.
+    /// The command to run.
     #[command(subcommand)]
     pub(crate) command: AnyCommand,
 }
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_something_is_read() {
+    fn command_lines_of_all_commands_are_parsed() {
         for line in [
             "x h propose share/notes hello --for 7d --key root",
             "x h propose /share/notes -- -hello",
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
+    fn invalid_command_lines_are_refused() {
         for line in [
             "x h propose share/notes",
             "x h propose share//notes hello",
@@ -127,16 +127,16 @@ mod tests {
         }
     }
 
-    /// The examples in the help of a command and of those below it.
+    /// The examples in the help of a command and of its subcommands.
     fn examples(command: &clap::Command) -> Vec<String> {
         let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
         let lines = help.lines().map(str::trim).filter(|line| line.starts_with("dt-swarm-cli "));
-        // What follows two spaces is an explanation.
+        // Two spaces separate the example from its explanation.
         let own = lines.map(|line| line.split("  ").next().unwrap_or(line).to_owned());
         own.chain(command.get_subcommands().flat_map(examples)).collect()
     }
 
-    /// Splits a line as a shell does, as far as the examples need it.
+    /// Splits a line into words as a shell does. Only single quotes are supported: the examples need no more.
     fn words(line: &str) -> Vec<String> {
         let parts = line.split('\'').enumerate();
         let word = |(number, part): (usize, &str)| match number % 2 {
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn every_example_of_a_statement_is_understood_and_allowed_without_a_role() {
+    fn examples_of_statements_parse_and_without_a_role_are_short_enough() {
         let verbs = ["propose", "dismiss", "replace", "discard", "grant", "revoke"];
         let examples = examples(&Arguments::command());
         let examples: Vec<Vec<String>> = examples.iter().map(|example| words(example)).collect();

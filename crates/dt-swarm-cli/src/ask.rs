@@ -1,4 +1,4 @@
-//! A question and its whole answer: records, each verified here, and the pong that ends them.
+//! Sends a question and reads the whole answer: the records, all verified here, and the pong that ends them.
 
 use crate::connection::Connection;
 use crate::error::CliError;
@@ -8,39 +8,40 @@ use routing::{Address, Envelope, Message, Status};
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The most records of one answer.
+/// Maximum number of records of one answer.
 pub(crate) const MAX_RECORDS: usize = 200_000;
-/// Difference of the clocks, in seconds, from which on the daemon's is used for reading.
+/// Difference of the clocks, in seconds, above which records are judged by the time of the daemon's clock.
 const CLOCK_TOLERANCE: u64 = 60;
 
-/// The line that ends an answer: which daemon sent it, and how that daemon is doing.
+/// The line that ends an answer. It has the peer ID and the status of the daemon.
 pub(crate) struct Pong {
     pub(crate) peer: PeerId,
     pub(crate) status: Option<Status>,
-    /// The time of this computer's clock when it came.
+    /// The time of this computer's clock when the pong was received.
     pub(crate) arrived: Time,
 }
 
-/// All that a daemon answered.
+/// A whole answer of a daemon, verified.
 pub(crate) struct Answer {
     pub(crate) pong: Pong,
     pub(crate) set: Set,
-    /// The time at which to read the set.
+    /// The time at which to judge the records of the set.
     pub(crate) now: Time,
-    /// Number of records that came and were not believed, by reason.
+    /// Number of received records that were refused here, by reason.
     pub(crate) refused: BTreeMap<String, u64>,
 }
 
 impl Pong {
-    /// Returns the seconds by which the daemon's clock is ahead of this computer's; `None` when it did not say.
+    /// Returns the seconds by which the daemon's clock is ahead of this computer's. Returns `None` when the pong has no
+    /// time.
     pub(crate) fn clock_ahead(&self) -> Option<i64> {
         let theirs = self.status.as_ref().map(|status| status.time.0).filter(|time| *time > 0)?;
         let (theirs, ours) = (i64::try_from(theirs).ok()?, i64::try_from(self.arrived.0).ok()?);
         Some(theirs - ours)
     }
 
-    /// Returns the time at which to judge the records: this computer's, or the daemon's if they are far apart, because
-    /// the daemon judges how long it keeps its records.
+    /// Returns the time at which to judge the records. This is the time of this computer's clock, or that of the
+    /// daemon's clock if they differ by more than [`CLOCK_TOLERANCE`]: the daemon forgets records by its own clock.
     pub(crate) fn reading_time(&self) -> Time {
         match (&self.status, self.clock_ahead()) {
             (Some(status), Some(ahead)) if ahead.unsigned_abs() > CLOCK_TOLERANCE => status.time,
@@ -48,13 +49,13 @@ impl Pong {
         }
     }
 
-    /// Returns the warning for a person whose clock or whose daemon's clock is off.
+    /// Returns a warning when the clocks of the daemon and of this computer differ by more than [`CLOCK_TOLERANCE`].
     pub(crate) fn clock_warning(&self, host: &str) -> Option<String> {
         let ahead = self.clock_ahead()?;
         let far = ahead.unsigned_abs();
         (far > CLOCK_TOLERANCE).then(|| {
             let (direction, far) = (if ahead > 0 { "ahead of" } else { "behind" }, text::duration(far));
-            format!("the clock of {host} is {far} {direction} this computer's; one of them is wrong. Times are shown by the clock of {host}.")
+            format!("the clock of {host} is {far} {direction} this computer's; one of them is wrong. The times shown are those of {host}.")
         })
     }
 }
@@ -69,23 +70,23 @@ fn envelope(payload: String) -> Envelope {
     Envelope::new(Address::command_line(), Address::every_brain(), payload)
 }
 
-/// The buckets that say which peer has which role.
+/// The buckets whose records decide which peer has which role.
 const ROLES: [&str; 3] = [buckets::ADMIN.pattern(), buckets::TRUSTED.pattern(), buckets::PEER.pattern()];
 
-/// Adds to the patterns what is needed to judge by this policy.
+/// Adds the buckets of roles to the patterns if the policy has roots.
 pub(crate) fn with_roles<'a>(patterns: &[&'a str], policy: &Policy) -> Vec<&'a str> {
     let roles: &[&str] = if policy.roots().is_empty() { &[] } else { &ROLES };
     [patterns, roles].concat()
 }
 
-/// Asks whether the daemon is there.
+/// Pings the daemon.
 pub(crate) fn ping(connection: &mut Connection) -> Result<Pong, CliError> {
-    // Of use always: with a clock that is off, a time would make the question look old.
+    // The question is valid at any time. With a limited validity and a wrong clock it would seem to be too old.
     connection.send(&envelope(Message::ping(Validity::ALWAYS)))?;
     await_pong(connection, &mut Vec::new())
 }
 
-/// Asks for all records whose bucket matches one of the patterns, to be judged by this policy.
+/// Asks for all records whose bucket matches one of the patterns. The policy decides which of them count.
 pub(crate) fn records(
     connection: &mut Connection,
     patterns: &[&str],
@@ -97,8 +98,9 @@ pub(crate) fn records(
     Ok(judge(came, pong, policy))
 }
 
-/// Asks as [`records`] does, but for one pattern after the other: each answer has the limits of a whole one. What is longer
-/// than any honest item of its bucket is dropped as soon as it came, so that a flood of it costs no verification.
+/// Asks as [`records`] does, but for one pattern after the other, so that each answer has limits of its own. Statements
+/// that are longer than any honest item of their bucket are dropped before they are verified, so that a flood costs
+/// little.
 pub(crate) fn records_in_parts(
     connection: &mut Connection,
     patterns: &[&str],
@@ -116,7 +118,7 @@ pub(crate) fn records_in_parts(
     Ok(judge(all, pong, policy))
 }
 
-/// Whether a statement is not longer than an honest one.
+/// Returns whether the item is not longer than an honest item of its bucket.
 fn is_plausible(statement: &Statement) -> bool {
     let item = statement.item();
     item.data.as_str().len() <= buckets::family(&item.bucket).max_data
@@ -133,9 +135,10 @@ fn judge(came: Vec<Unverified>, pong: Pong, policy: &Policy) -> Answer {
     Answer { pong, set, now, refused }
 }
 
-/// A record as it came, not yet verified. The signature is `None` when it had none at all.
+/// A received record that is not verified yet. The signature is `None` when the envelope had no signature.
 pub(crate) type Unverified = (Statement, Option<Signature>);
 
+/// Reads lines until the pong, and adds the records before it to `came`.
 pub(crate) fn await_pong(connection: &mut Connection, came: &mut Vec<Unverified>) -> Result<Pong, CliError> {
     loop {
         let envelope = connection.receive()?;
@@ -148,7 +151,7 @@ pub(crate) fn await_pong(connection: &mut Connection, came: &mut Vec<Unverified>
     }
 }
 
-/// Takes a line: a pong, or records, which are added to those that came before.
+/// Handles a line. Returns the pong if it is one, and adds its records to `came`.
 pub(crate) fn take(
     connection: &Connection,
     envelope: Envelope,
@@ -162,7 +165,7 @@ pub(crate) fn take(
             let signatures = envelope.signatures.iter();
             came.extend(signatures.map(|signature| (statement.clone(), Some(*signature))));
         }
-        // What a daemon says to its neighbours is not for us.
+        // Messages that a daemon sends to all its neighbours are ignored.
         _ => {}
     }
     Ok(None)
@@ -171,26 +174,26 @@ pub(crate) fn take(
 fn pong(connection: &Connection, envelope: Envelope) -> Result<Pong, CliError> {
     let peer = envelope.from.brain_of();
     Ok(Pong {
-        peer: peer.ok_or_else(|| connection.not_ours("its pong does not say whose it is"))?,
+        peer: peer.ok_or_else(|| connection.not_ours("its pong does not name its sender"))?,
         status: envelope.status,
         arrived: clock(),
     })
 }
 
-/// Verifies all records. The quotas are the daemon's affair, so none are kept here.
+/// Verifies all records. No quotas apply here: the daemon has enforced its own.
 fn admit(came: Vec<Unverified>, policy: &Policy, now: Time) -> (Set, BTreeMap<String, u64>) {
     let mut set = Set::new(policy.clone(), Limits::NONE);
     let mut refused = BTreeMap::new();
     for (statement, signature) in came {
         let reason = match signature.map(|signature| set.admit(statement, signature, now)) {
-            // One that ended on its way is nobody's fault.
+            // A record may expire on its way here. That is no error.
             Some(Ok(_) | Err(Refusal::Expired)) => continue,
             Some(Err(reason)) => reason.to_string(),
             None => "it has no signature".to_owned(),
         };
         *refused.entry(reason).or_insert(0) += 1;
     }
-    // Finds out once who has which role.
+    // Computes the roles once for all reads.
     set.advance(Moment::certain(now));
     (set, refused)
 }
@@ -209,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn small_differences_of_clocks_are_nothing() {
+    fn small_differences_of_clocks_are_ignored() {
         for theirs in [1_000_060, 999_940] {
             let pong = pong(theirs, 1_000_000);
             assert_eq!((pong.reading_time(), pong.clock_warning("h")), (Time(1_000_000), None));
@@ -217,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_daemon_whose_clock_is_far_off_is_read_by_its_own() {
+    fn records_of_a_daemon_whose_clock_is_far_off_are_judged_by_its_clock() {
         for (theirs, words) in [(1_007_200, "2 h ahead of"), (913_600, "24 h behind")] {
             let pong = pong(theirs, 1_000_000);
             assert_eq!(pong.reading_time(), Time(theirs));

@@ -1,21 +1,23 @@
-//! The commands. Each is a file of this folder, which has its arguments, what it does and what it gives.
+//! The commands. Each is a file of this folder, with the arguments, the code and the output of the command.
 //!
-//! To add one, write its file and its line in the list below: the clap subcommand, its name, help and dispatch follow from it.
+//! To add a command, write its file and add a line to the list below. The clap subcommand, its name, its help and its
+//! dispatch follow from that line.
 
 use crate::context::Context;
 use crate::error::CliError;
 use crate::output::Print;
 use clap::Subcommand;
 
-/// A command. Its fields are its arguments; the documentation of the struct is its help.
+/// A command of the program. The fields of the struct are its arguments, and the documentation of the struct is its
+/// help.
 pub(crate) trait Command: clap::Args {
-    /// One document, or [`Live`](crate::output::Live) ones.
+    /// One document, or a [`Live`](crate::output::Live) sequence of documents.
     type Output: Print;
 
     /// Runs the command.
     ///
     /// # Errors
-    /// One sentence for people. The program prints it to stderr, and exits with 1.
+    /// Any failure of the command, as one sentence for people. The program prints it to stderr and exits with 1.
     fn run(&self, context: &Context) -> Result<Self::Output, CliError>;
 }
 
@@ -23,14 +25,14 @@ macro_rules! commands {
     ($($file:ident::$Command:ident,)+) => {
         $(mod $file;)+
 
-        /// What to ask.
+        /// The command to run.
         #[derive(Debug, Subcommand)]
         pub(crate) enum AnyCommand {
             $($Command($file::$Command),)+
         }
 
         impl AnyCommand {
-            /// Runs the command and prints what it gives.
+            /// Runs the command and prints its output.
             pub(crate) fn run(&self, context: &Context) -> Result<(), CliError> {
                 match self {
                     $(Self::$Command(command) => command.run(context)?.print(context.form()),)+
@@ -40,7 +42,7 @@ macro_rules! commands {
     };
 }
 
-// In the order in which the help shows them.
+// The help shows the commands in this order.
 commands! {
     summary::Summary,
     report::Report,

@@ -1,4 +1,4 @@
-//! The socket: lines out and in, bounded in length, number and time.
+//! The connection to a daemon: sends and receives lines, with limits on their length, number and time.
 
 use crate::error::CliError;
 use crate::host::Host;
@@ -10,32 +10,33 @@ use std::io::{self, BufRead as _, BufReader, ErrorKind, Write as _};
 use std::net::{IpAddr, TcpStream, ToSocketAddrs as _};
 use std::time::{Duration, Instant};
 
-/// The most bytes of one answer, or of all together where they are not asked for in parts.
+/// Maximum number of bytes of one answer. Without [`Connection::begin_answer`], all answers of a connection share it.
 const MAX_BYTES: usize = 100_000_000;
-/// The most addresses of one name that are tried.
+/// Maximum number of addresses of one name that are tried.
 const MAX_ADDRESSES: usize = 8;
-/// Longest time for a whole answer, as a multiple of the timeout for one line. It ends a server that never stops.
+/// Maximum time for a whole answer, as a multiple of the timeout for one line. Ends the answer of a server that never
+/// stops sending.
 const OVERALL: u32 = 60;
-/// Longest time for a daemon to say that it has a swarm key, and to prove it. It gives others as long.
+/// Maximum time for the key handshake. The daemon has the same limit for its peers.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 
-/// A connection with a host that may run a daemon.
+/// A connection to a host that may run a daemon.
 pub(crate) struct Connection {
     host: Host,
     stream: BufReader<TcpStream>,
     timeout: Duration,
-    /// When the answer has to be whole; without bound once the connection is kept open.
+    /// Deadline of the current answer. `None` once the connection is kept open.
     end: Option<Instant>,
-    /// Bytes that came so far.
+    /// Number of bytes of the current answer that were received.
     received: usize,
-    /// The beginning of a line whose end has not come yet.
+    /// The beginning of a line whose end was not received yet.
     partial: Vec<u8>,
-    /// What seals our lines and opens those of a swarm with a key.
+    /// Encrypts our lines and decrypts those of the daemon. `None` in a swarm without a key.
     seals: Option<(LineSealer, LineOpener)>,
 }
 
 impl Connection {
-    /// Connects with the first address of the host that accepts. With a key, both sides prove that they have it.
+    /// Connects to the first address of the host that accepts. With a key, each side proves to the other that it has it.
     pub(crate) fn open(host: &Host, timeout: Duration, key: Option<&SwarmKey>) -> Result<Self, CliError> {
         let stream = connect(host, timeout)?;
         let broken = |source| broken(host, source);
@@ -54,13 +55,13 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Begins a sealed connection.
+    /// Does the handshake of a connection that is sealed with the swarm key.
     fn shake_hands(&mut self, key: &SwarmKey) -> Result<(), CliError> {
         let deadline = Instant::now() + self.timeout.min(HANDSHAKE);
         let ours = LinkHandshake::new(key, random::bytes()?, true);
         self.write(&ours.hello())?;
         let host = self.host.to_string();
-        // Who has no key hangs up, or says something else, or waits for what it understands.
+        // A daemon without a key closes the connection, sends another line, or waits for a line that it understands.
         let Ok(Some(theirs)) = self.line(deadline) else { return Err(CliError::NoKeyThere { host }) };
         let Ok((mut sealer, mut opener)) = ours.finish(&theirs) else {
             return Err(CliError::NoKeyThere { host });
@@ -78,7 +79,7 @@ impl Connection {
         &self.host
     }
 
-    /// Returns the address of the other side.
+    /// Returns the IP address of the host.
     pub(crate) fn address(&self) -> Result<IpAddr, CliError> {
         let address = self.stream.get_ref().peer_addr();
         address.map(|address| address.ip()).map_err(|source| broken(&self.host, source))
@@ -95,28 +96,28 @@ impl Connection {
         sent.map_err(|source| self.failed(source))
     }
 
-    /// Gives the next answer the time and the bytes of a whole one.
+    /// Resets the limits on time and bytes, so that the next answer has limits of its own.
     pub(crate) fn begin_answer(&mut self) {
         self.received = 0;
         self.end = self.end.map(|_| Instant::now() + self.timeout * OVERALL);
     }
 
-    /// Lifts the limits on time and bytes, for answers that go on.
+    /// Removes the limits on time and bytes, for an answer that does not end.
     pub(crate) fn keep_open(&mut self) {
         self.end = None;
     }
 
-    /// Bounds the time of all answers together.
+    /// Sets the maximum time, from now, for the current answer.
     pub(crate) fn end_within(&mut self, time: Duration) {
         self.end = Some(Instant::now() + time);
     }
 
-    /// Returns how long to wait for a line.
+    /// Returns the timeout for one line.
     pub(crate) fn patience(&self) -> Duration {
         self.timeout
     }
 
-    /// Reads the next line.
+    /// Reads the next line. Fails when it is not complete within the timeout, or by the deadline of the answer.
     pub(crate) fn receive(&mut self) -> Result<Envelope, CliError> {
         let patient = Instant::now() + self.timeout;
         let deadline = self.end.map_or(patient, |end| end.min(patient));
@@ -126,8 +127,8 @@ impl Connection {
         }
     }
 
-    /// Reads the next line; `None` when it is not there by `deadline`. Only a whole line is progress: a byte now and
-    /// then is not.
+    /// Reads the next line. Returns `None` when it is not complete by `deadline`. Parts of a line do not extend the
+    /// deadline.
     pub(crate) fn receive_until(&mut self, deadline: Instant) -> Result<Option<Envelope>, CliError> {
         let Some(line) = self.line(deadline)? else { return Ok(None) };
         let line = match &mut self.seals {
@@ -141,7 +142,7 @@ impl Connection {
         Envelope::decode(&line).map(Some).map_err(|error| self.not_ours(error))
     }
 
-    /// Returns the next line, as it came.
+    /// Reads the next line without decrypting it. Returns `None` when it is not complete by `deadline`.
     fn line(&mut self, deadline: Instant) -> Result<Option<Vec<u8>>, CliError> {
         let longest = if self.seals.is_some() { sealed_line_bytes(MAX_LINE_BYTES) } else { MAX_LINE_BYTES };
         loop {
@@ -165,7 +166,8 @@ impl Connection {
         }
     }
 
-    /// Adds what is there, up to the end of the line. Returns the number of bytes, and whether the line is whole.
+    /// Adds the bytes that are available to the partial line, up to its end. Returns their number, and whether the line
+    /// is complete.
     fn more(&mut self, deadline: Instant) -> io::Result<(usize, bool)> {
         if self.stream.buffer().is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -222,7 +224,7 @@ fn connect(host: &Host, timeout: Duration) -> Result<TcpStream, CliError> {
         .map_err(|source| CliError::Unresolved { host: host.to_string(), source })?
         .take(MAX_ADDRESSES)
         .collect();
-    // Each address gets its share of the time, so that one that swallows everything does not use up that of the rest.
+    // Each address gets an equal share of the time. One that does not reply cannot use up the time of the others.
     let share = timeout / u32::try_from(addresses.len().max(1)).unwrap_or(1);
     let mut last = io::Error::new(ErrorKind::NotFound, "the name has no address");
     for address in addresses {
@@ -241,7 +243,7 @@ mod tests {
     use std::net::TcpListener;
 
     #[test]
-    fn lines_now_and_then_without_end_are_cut_off() {
+    fn slow_lines_without_end_are_cut_off() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let host: Host = listener.local_addr().unwrap().to_string().parse().unwrap();
         let ping = Message::ping(dcache::Validity::ALWAYS);

@@ -1,4 +1,4 @@
-//! The options that hold for every command, and what follows from them: the daemon, the swarm, the names of peers.
+//! The options of all commands, and the values that follow from them: the daemon, the swarm and the names of peers.
 
 use crate::ask::{self, Answer, Pong};
 use crate::connection::Connection;
@@ -20,34 +20,34 @@ use std::path::PathBuf;
 use std::time::Duration;
 use swarm::protocol::Status;
 
-/// The options that hold for every command.
+/// The options of all commands.
 #[derive(Debug, Args)]
 pub(crate) struct Context {
-    /// Where the daemon runs: localhost, a name or an IP address, with :PORT if it is not 8000.
+    /// Host of the daemon: localhost, a name or an IP address. Append :PORT if the port is not 8000.
     #[arg(value_name = "HOST")]
     pub(crate) host: Host,
-    /// Print one JSON document instead of tables.
+    /// Prints one JSON document instead of tables.
     #[arg(long, global = true)]
     json: bool,
-    /// Give up after so many seconds in which nothing came.
+    /// Gives up when nothing is received for this many seconds.
     #[arg(long, global = true, value_name = "SECONDS", default_value = "10", value_parser = timeout)]
     pub(crate) timeout: Duration,
-    /// The swarm file by which to judge, and whose key to use [default: that of the daemon on this computer]
+    /// Swarm file whose roles and key are used [default: that of the daemon on this computer]
     #[arg(long, global = true, value_name = "FILE")]
     swarm: Option<PathBuf>,
-    /// The control socket of the daemon on this computer [default: that of the daemon at HOST, which says where it is;
-    /// without an answer $DT_SWARM_SOCKET, or where it usually is]
+    /// Control socket of the daemon on this computer [default: the socket that the daemon at HOST reports; if it does
+    /// not answer, $DT_SWARM_SOCKET or the usual places]
     #[arg(long, global = true, value_name = "PATH")]
     socket: Option<PathBuf>,
-    /// The socket of the daemon at HOST, once it was found.
+    /// The socket of the daemon at HOST, once it has been found.
     #[arg(skip)]
     found: OnceCell<PathBuf>,
 }
 
-/// A way to ask for records.
+/// A function that asks a daemon for records, such as [`ask::records`].
 type Asking = fn(&mut Connection, &[&str], &Policy) -> Result<Answer, CliError>;
 
-/// The records that a daemon answered with, and the names of those who signed them.
+/// The answer of a daemon with its records, and the names of the peers.
 pub(crate) struct Reading {
     pub(crate) connection: Connection,
     pub(crate) answer: Answer,
@@ -60,22 +60,24 @@ impl Context {
         if self.json { Form::Json } else { Form::Text }
     }
 
-    /// Connects with the daemon, with the key of its swarm.
+    /// Connects to the daemon at HOST, with the key of its swarm.
     pub(crate) fn connect(&self) -> Result<Connection, CliError> {
         self.connect_with(self.key()?.as_ref())
     }
 
-    /// Connects with the daemon, with this key.
+    /// Connects to the daemon at HOST, with this key.
     pub(crate) fn connect_with(&self, key: Option<&SwarmKey>) -> Result<Connection, CliError> {
         Connection::open(&self.host, self.timeout, key)
     }
 
-    /// Asks for the records that match one of the patterns. They are judged by the policy of the swarm.
+    /// Asks for the records whose bucket matches one of the patterns. The policy of the swarm decides which of them
+    /// count.
     pub(crate) fn read(&self, patterns: &[&str]) -> Result<Reading, CliError> {
         self.read_by(ask::records, patterns)
     }
 
-    /// Asks for what is known about the shared files, and for the records that match one of the patterns, in parts.
+    /// Asks for the records about shared files, and for those whose bucket matches one of the patterns. Each pattern is
+    /// a question of its own.
     pub(crate) fn read_shared(&self, patterns: &[&str]) -> Result<Reading, CliError> {
         self.read_by(ask::records_in_parts, &[&shared_files::BUCKETS[..], patterns].concat())
     }
@@ -89,7 +91,7 @@ impl Context {
         Ok(Reading { connection, answer, names })
     }
 
-    /// Pings the daemon, and asks for the name that it gives itself.
+    /// Pings the daemon, and asks for its host name.
     pub(crate) fn ping(&self) -> Result<(Pong, Daemon), CliError> {
         let mut connection = self.connect()?;
         let pong = ask::ping(&mut connection)?;
@@ -97,7 +99,8 @@ impl Context {
         Ok((pong, daemon))
     }
 
-    /// Asks for the names of all peers. Returns none when the daemon at HOST does not tell them: IDs have to do then.
+    /// Asks for the names of all peers. Returns no names when the daemon at HOST does not answer: the output then shows
+    /// only the IDs.
     pub(crate) fn names(&self) -> Names {
         let names = || {
             let (policy, key) = self.policy_and_key()?;
@@ -107,7 +110,7 @@ impl Context {
         names().unwrap_or_default()
     }
 
-    /// Warns when the clock of the daemon or of this computer is off.
+    /// Prints a warning when the clocks of the daemon and of this computer differ by more than a minute.
     pub(crate) fn warn_of_clock(&self, pong: &Pong) {
         if let Some(message) = pong.clock_warning(&self.host.to_string()) {
             warn(&message);
@@ -115,7 +118,7 @@ impl Context {
     }
 }
 
-/// Describes the daemon of this pong, after asking for the name that it gives itself. Its records are judged by `policy`.
+/// Asks the daemon of this pong for its host name, and describes the daemon. `policy` decides which records count.
 pub(crate) fn daemon(connection: &mut Connection, pong: &Pong, policy: &Policy) -> Result<Daemon, CliError> {
     let bucket = format!("/{}", buckets::HOSTNAME.of(pong.peer));
     let answer = ask::records(connection, &[&bucket], policy)?;
@@ -123,13 +126,13 @@ pub(crate) fn daemon(connection: &mut Connection, pong: &Pong, policy: &Policy) 
     Ok(Daemon::new(pong, names.of(pong.peer).hostname))
 }
 
-/// The daemon of this computer.
+/// Access to the daemon on this computer.
 impl Context {
-    /// Connects with the control socket of the daemon at HOST, for commands that work on the robot itself only.
+    /// Connects to the control socket of the daemon at HOST, for commands that work only on the robot itself.
     pub(crate) fn client(&self) -> Result<Client, CliError> {
         self.require_here()?;
         match self.found.get() {
-            // A daemon that was restarted has the same socket.
+            // A restarted daemon uses the same socket.
             Some(path) => Ok(Client::connect(path, self.timeout)?),
             None => Ok(self.find()?.client),
         }
@@ -143,13 +146,13 @@ impl Context {
         }
     }
 
-    /// Returns whether the control socket was named.
+    /// Returns whether the command line names the control socket.
     pub(crate) fn is_socket_named(&self) -> bool {
         self.socket.is_some()
     }
 
-    /// Asks for the status of the daemon here: the one at HOST, or that of this user when HOST is another computer.
-    /// Without a daemon that is no error, unless its socket was named.
+    /// Asks for the status of the daemon on this computer: the one at HOST, or that of this user when HOST is another
+    /// computer. Returns `None` without a daemon. It is an error when the command line names the socket.
     pub(crate) fn status(&self) -> Result<Option<Status>, CliError> {
         match self.find() {
             Ok(found) => Ok(Some(found.status)),
@@ -158,13 +161,13 @@ impl Context {
         }
     }
 
-    /// Returns the peer ID of the daemon here.
+    /// Returns the peer ID of the daemon at HOST, which has to be this computer.
     pub(crate) fn robot(&self) -> Result<PeerId, CliError> {
         self.require_here()?;
         Ok(self.find()?.status.peer)
     }
 
-    /// Sends a request whose only answer is `done`.
+    /// Sends a request, and fails unless the answer is `done`.
     pub(crate) fn order<P>(&self, request: &P::Request, done: P::Answer) -> Result<(), CliError>
     where
         P: Protocol<Answer: PartialEq + std::fmt::Debug>,
@@ -185,16 +188,16 @@ impl Context {
             return search.of_user();
         }
         let found = search.at_host()?;
-        // The first one stays.
+        // The first socket that was found stays.
         let _ = self.found.set(found.client.path().to_owned());
         Ok(found)
     }
 }
 
-/// The swarm.
+/// Access to the swarm file, its policy and its key.
 impl Context {
-    /// Finds the swarm by which to judge: that of `--swarm`, else of the daemon on this computer, else of the swarm file of this
-    /// user; `None` for the open swarm.
+    /// Finds the swarm whose policy and key are used: that of `--swarm`, else that of the daemon on this computer, else
+    /// that of this user's swarm file. Returns `None` for the open swarm.
     pub(crate) fn swarm(&self) -> Result<Option<Swarm>, CliError> {
         if let Some(path) = &self.swarm {
             return Swarm::read(path).map(Some);
@@ -208,21 +211,21 @@ impl Context {
         }
     }
 
-    /// Returns the policy by which to judge, and the key with which to speak.
+    /// Returns the policy that decides which records count, and the key for connections.
     pub(crate) fn policy_and_key(&self) -> Result<(Policy, Option<SwarmKey>), CliError> {
         let file = self.swarm()?.map(|swarm| swarm.file);
         Ok(file.map_or_else(Default::default, |file| (file.policy(), file.key().cloned())))
     }
 
-    /// Returns the policy by which to judge what peers state of themselves: no role matters for that, but signatures are bound
-    /// to the swarm.
+    /// Returns the policy for records that peers state about themselves. Roles do not matter for these, but signatures
+    /// are bound to the swarm.
     pub(crate) fn own_words_policy(&self) -> Policy {
         let binding = self.policy_and_key().ok().and_then(|(policy, _)| policy.binding());
         Policy::default().bound(binding)
     }
 
-    /// Returns the key with which to speak where nothing is judged. A swarm that cannot be found has none, unless its file
-    /// was named.
+    /// Returns the key for a connection that needs no policy. A swarm that cannot be found has no key. It is an error
+    /// when the command line names its file.
     pub(crate) fn key(&self) -> Result<Option<SwarmKey>, CliError> {
         match self.policy_and_key() {
             Err(error) if self.swarm.is_some() => Err(error),
@@ -236,6 +239,6 @@ fn timeout(text: &str) -> Result<Duration, String> {
     if (Duration::from_millis(100)..=Duration::from_secs(3600)).contains(&timeout) {
         Ok(timeout)
     } else {
-        Err("from 0.1 to 3600 seconds".to_owned())
+        Err("the timeout is 0.1 to 3600 seconds".to_owned())
     }
 }

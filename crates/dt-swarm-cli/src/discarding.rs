@@ -1,4 +1,4 @@
-//! Discards files and undoes that, for the commands `discard`, `undiscard` and `revoke --discard-files`.
+//! Discards files and undoes a discard, for the commands `discard`, `undiscard` and `revoke --discard-files`.
 
 use crate::context::Context;
 use crate::error::CliError;
@@ -15,31 +15,31 @@ use logs::buckets::Station;
 use logs::{Answer, Logs, MAX_DISCARDS, Request};
 use serde::Serialize;
 
-/// Number of files about which a key file signs at a time: each takes [`STATEMENTS`] statements.
+/// Number of files that a key file signs for in one request. Each file takes [`STATEMENTS`] statements.
 const SIGNED_TOGETHER: usize = swarm::protocol::MAX_STATEMENTS / STATEMENTS;
-/// Number of statements about a file.
+/// Number of statements that a key file signs about each file.
 const STATEMENTS: usize = 4;
 /// Validity, in seconds, of a statement that only takes back an earlier one.
 const MOMENT: u64 = 1;
 
-/// What is done to files.
+/// The change that is made to files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     Discard,
     Undiscard,
 }
 
-/// A file that was discarded, or of which that was undone.
+/// A file that was discarded, or whose discard was undone.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct ChangedFile {
     #[serde(flatten)]
     pub(crate) file: FileRef,
-    /// Where it lies in the shared folder of this robot; `null` where it does not, or where a key file signed. It is not
-    /// deleted there.
+    /// The path of the file in the shared folder of this robot, where it is not deleted. `null` when it is not in that
+    /// folder, or when a key file signed.
     pub(crate) path: Option<String>,
 }
 
-/// Finds the file that has this name or CID. A CID that nobody speaks of is taken as it is.
+/// Finds the file that has this name or CID. A CID that appears in no record is taken as it is.
 pub(crate) fn find(context: &Context, name: &str) -> Result<FileRef, CliError> {
     let reading = context.read_shared(&[HOSTNAMES])?;
     let files = shared_files::list(&reading.answer.set, reading.answer.now);
@@ -51,8 +51,13 @@ pub(crate) fn find(context: &Context, name: &str) -> Result<FileRef, CliError> {
     }
 }
 
-/// Finds the discarded file that has this name or CID, else as [`find`] does. What a key file signs has to undo something:
-/// of what this robot let go by itself, the daemon knows.
+/// Finds the discarded file that has this name or CID. Without one, finds a file as [`find`] does.
+///
+/// With a key file, the file has to be discarded in the swarm. Without one, the daemon also undoes its own decisions
+/// not to keep a file.
+///
+/// # Errors
+/// [`CliError::NotDiscardedNow`] when a key file signs and the file is not discarded.
 pub(crate) fn find_discarded(context: &Context, name: &str, has_key: bool) -> Result<FileRef, CliError> {
     let reading = context.read_shared(&[HOSTNAMES])?;
     let files = shared_files::list(&reading.answer.set, reading.answer.now);
@@ -65,14 +70,15 @@ pub(crate) fn find_discarded(context: &Context, name: &str, has_key: bool) -> Re
     if has_key && !is_discarded { Err(CliError::NotDiscardedNow(label(&file))) } else { Ok(file) }
 }
 
-/// Finds the files that a peer shared and that are not discarded.
+/// Finds the files that this peer shared, without the discarded ones.
 pub(crate) fn of_peer(context: &Context, peer: PeerId) -> Result<Vec<FileRef>, CliError> {
     let reading = context.read_shared(&[HOSTNAMES])?;
     let files = shared_files::list(&reading.answer.set, reading.answer.now);
     Ok(shared_files::of(&files, peer).map(shared_files::reference).collect())
 }
 
-/// Discards the files, or undoes that: by the robot, which goes on stating it, or by the key file that the options name.
+/// Discards the files or undoes their discard. The robot signs, and renews its statements, unless the options name a key
+/// file.
 pub(crate) fn change(
     context: &Context,
     change: Change,
@@ -129,8 +135,9 @@ fn by_key(
     Ok(files.into_iter().map(|file| ChangedFile { file, path: None }).collect())
 }
 
-/// Returns what a key file signs about a file. Nobody renews it: in a swarm with roles it holds for ever, and elsewhere for
-/// as long as anybody may speak.
+/// Returns the statements that a key file signs about a file. No daemon renews them. In a swarm with roles the
+/// statements of a discard are valid forever. Elsewhere the proposal is valid for the usual lifetime in
+/// `share/discard`, and each dismissal for as long as the item is proposed.
 fn statements<'a>(
     change: Change,
     cid: &Cid,
@@ -165,7 +172,7 @@ fn statements<'a>(
 }
 
 impl ChangedFile {
-    /// Returns the name, if known, and the CID.
+    /// Returns the name of the file, if known, and its CID.
     pub(crate) fn label(&self) -> String {
         label(&self.file)
     }

@@ -1,4 +1,4 @@
-//! What can go wrong: one sentence each that names the cause and the way out. Inner errors are kept as sources.
+//! The errors of the program. Each message names the cause and the way out. Inner errors are kept as sources.
 
 use crate::text::{clean, clean_lines};
 use control::{ClientError, Failure, FailureKind, KeyFileError, KeyName, KeyNameError};
@@ -12,82 +12,83 @@ use std::time::Duration;
 /// An error that ends the program.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CliError {
-    #[error("the name of {host} is not known here: {source}. Check the spelling, or give the IP address.")]
+    #[error("the name of {host} cannot be resolved: {source}. Check the spelling, or give the IP address.")]
     Unresolved { host: String, source: io::Error },
     #[error("no daemon answers at {host}: {}", why(source))]
     Unreachable { host: String, source: io::Error },
     #[error(
-        "{host} took the connection, but nothing came for {} s. It may be busy or far away: try again with a longer \
-         --timeout, and see there whether dt-swarm still runs.",
+        "{host} accepted the connection, but sent nothing for {} s. It may be busy or far away: try again with a longer \
+         --timeout, and check there that dt-swarm is still running.",
         .timeout.as_secs_f64()
     )]
     Silent { host: String, timeout: Duration },
-    #[error("the connection with {host} broke: {source}. Try again.")]
+    #[error("the connection to {host} failed: {source}. Try again.")]
     Broken { host: String, source: io::Error },
     #[error(
         "{host} closed the connection before its answer was complete. Is dt-swarm still running there? Try again."
     )]
     Closed { host: String },
     #[error(
-        "what answers at {host} is no dt-swarm daemon: {}. The port is that of the line protocol (8000 by default).",
+        "the program that answers at {host} is no dt-swarm daemon: {}. HOST needs the port of the line protocol (8000 by \
+         default).",
         clean(&.source.to_string(), 120)
     )]
     NotOurs { host: String, source: Box<dyn Error + Send + Sync> },
     #[error("{host} belongs to a swarm with a key: name the file of that swarm with --swarm FILE")]
     Keyed { host: String },
     #[error(
-        "{host} did not prove that it has the key of your swarm: its swarm has none, or it is no dt-swarm daemon. Name the \
+        "{host} did not prove that it has the key of your swarm: its swarm has no key, or it is no dt-swarm daemon. Name the \
          file of its swarm with --swarm FILE."
     )]
     NoKeyThere { host: String },
     #[error(
-        "{host} belongs to another swarm than yours, with another key: name the file of that swarm with --swarm FILE"
+        "{host} belongs to a different swarm, with a different key: name the file of that swarm with --swarm FILE"
     )]
     OtherKey { host: String },
-    #[error("{host} does not stop answering: more than {most}. That is no healthy daemon.")]
+    #[error("the answer of {host} does not end: it exceeds the limit of {most}. The daemon there is faulty.")]
     Endless { host: String, most: String },
     #[error("not a pattern for buckets: {0}. Examples: share/files, share/*, */info/*")]
     Pattern(#[from] dcache::PatternError),
-    #[error("the swarm knows no file called {:?}. `report` lists them.", clean(.0, 120))]
+    #[error("the swarm knows no file called {:?}. `report` lists the files.", clean(.0, 120))]
     NoSuchFile(String),
     #[error(
-        "the swarm knows no file called {:?}. `report` lists them; where to put a file is said with -o.",
+        "the swarm knows no file called {:?}. `report` lists the files; -o names the destination.",
         clean(.0, 120)
     )]
     NoneOfTheFiles(String),
-    #[error("several files are called {:?}; take one by its CID: {cids}", clean(name, 120))]
+    #[error("several files are called {:?}; give the CID of one of them: {cids}", clean(name, 120))]
     Ambiguous { name: String, cids: String },
-    #[error("nobody says what {:?} is; try again when its uploader is there", clean(.0, 120))]
+    #[error("no peer states the name and size of {:?}; try again when its uploader is online", clean(.0, 120))]
     NotDescribed(String),
     #[error("{} is there already; --force overwrites it", .0.display())]
     Exists(PathBuf),
-    #[error("{} is no file, and is not replaced by one; choose another place with -o", .0.display())]
+    #[error("{} is not a file, and a file cannot replace it; choose another place with -o", .0.display())]
     NotAFile(PathBuf),
-    #[error("two of these files would be {}: fetch them one by one, each with its own -o", .0.display())]
+    #[error("two of these files would be written to {}: fetch each of them alone, with its own -o", .0.display())]
     SamePlace(PathBuf),
     #[error("{} cannot be written: {source}. Choose another place with -o.", clean(&path.display().to_string(), 300))]
     Unwritable { path: PathBuf, source: io::Error },
-    #[error("with `-o -` standard output is the file, which does not go together with {0}")]
+    #[error("`-o -` writes the file to standard output, and cannot be combined with {0}")]
     StdoutTaken(&'static str),
-    #[error("interrupted; nothing of it is left here")]
+    #[error("interrupted; no partial file is left here")]
     Interrupted,
-    #[error("{failed} of {of} files were not fetched; the others were")]
+    #[error("{failed} of {of} files were not fetched; the others were fetched")]
     SomeFailed { failed: usize, of: usize },
     #[error(
-        "the daemon does not hold that file, or its IPFS port cannot be reached; `report` names who holds it"
+        "the daemon does not hold that file, or its IPFS port cannot be reached; `report` shows the holders of the file"
     )]
     NotHeld,
     #[error("the file was not fetched: {}", clean(.0, 300))]
     NotFetched(String),
-    #[error("the file was not fetched: {}. Try again: `report` names who holds it.", clean(&.0.to_string(), 200))]
+    #[error("the file was not fetched: {}. Try again: `report` shows its holders.", clean(&.0.to_string(), 200))]
     Content(#[source] Box<dyn Error + Send + Sync>),
     #[error("{}", goes_on(.0))]
     GoesOn(Vec<JobNumber>),
-    #[error("the file did not come in time, and was given up")]
+    #[error("the file was not fetched in time, and the download was cancelled")]
     Late,
     #[error("{}", clean(.0, 500))]
     Failed(String),
-    #[error("the daemon does not know this download any more; order it again")]
+    #[error("the daemon no longer knows this download; `get` starts it again")]
     Lost,
     #[error("the file cannot be written: {0}")]
     Write(#[source] io::Error),
@@ -97,15 +98,15 @@ pub(crate) enum CliError {
     NotUnicode(PathBuf),
     #[error("cannot print the answer: {0}")]
     Output(#[source] io::Error),
-    #[error("the system gives no random bytes: {0}")]
+    #[error("the system provides no random bytes: {0}")]
     Random(#[source] io::Error),
     #[error(transparent)]
     Statement(#[from] StatementError),
-    #[error("that would hold at no time: it ends before it begins, or has ended already")]
+    #[error("the statement would never be valid: its end is before its start, or in the past")]
     Over,
     #[error(
-        "{host} is another computer, and this works only on the robot itself: run it there, as \
-         `dt-swarm-cli localhost …`, for example by ssh"
+        "{host} is another computer, and this command works only on the robot itself: run it there as \
+         `dt-swarm-cli localhost …`, for example over ssh"
     )]
     NotHere { host: String },
     #[error(
@@ -113,48 +114,51 @@ pub(crate) enum CliError {
     )]
     NoDaemon(#[source] ClientError),
     #[error(
-        "there is no home folder in which to look for the daemon: name its control socket with --socket PATH"
+        "no home folder is known in which to look for the daemon: name its control socket with --socket PATH"
     )]
     NoPlace,
-    // In a box, since it would make every result of the commands larger.
+    // Boxed, because it is large and would make every `Result` of the commands larger.
     #[error(transparent)]
     OtherDaemon(#[from] Box<OtherDaemon>),
     #[error("{}", clean(&.0.to_string(), 500))]
     Control(#[source] ClientError),
     #[error(
-        "not said: {}. (--anyway says it nevertheless; it counts once the role is there.)",
+        "not published: {}. (--anyway publishes it nevertheless; it counts once the signer has the role.)",
         clean(&.0.to_string(), 500)
     )]
     NotAllowed(#[source] Failure),
-    #[error("not said: {}", clean(&.0.to_string(), 500))]
+    #[error("the daemon refused it: {}", clean(&.0.to_string(), 500))]
     Refused(#[source] Failure),
     #[error(
-        "not done: {}. (--key NAME signs with a key file that has the role: `keys` lists them.)",
+        "not done: {}. (--key NAME signs with a key file that has the role: `keys` lists the key files.)",
         clean(&.0.to_string(), 500)
     )]
     NotDiscarded(#[source] Failure),
-    #[error("not said: {}", clean(&.0.to_string(), 500))]
+    #[error("not published: {}", clean(&.0.to_string(), 500))]
     NoCid(#[from] logs::buckets::NoCid),
-    #[error("{0} is not denied by anybody: there is nothing to take back")]
+    #[error("{0} is not denied by any peer: there is nothing to take back")]
     NotDenied(PeerId),
     #[error(
-        "{0} is the peer that signs: a robot states its own presence anew at once, so denying itself has no effect. To take this \
-         robot out, stop dt-swarm here, or revoke it at another robot or with --key."
+        "{0} is the peer that signs. Denying it has no effect, because a robot states its own presence again at once. To \
+         remove this robot from the swarm, stop dt-swarm here, or revoke it at another robot or with --key."
     )]
     RevokesItself(PeerId),
     #[error("{} is not discarded: there is nothing to undo", clean(.0, 120))]
     NotDiscardedNow(String),
-    #[error("{peer} is denied by {}, who alone can take that back: sign there, or with --key", peers(by))]
+    #[error(
+        "{peer} is denied by {}. Only the signer of a denial can take it back: sign there, or with --key",
+        peers(by)
+    )]
     DeniedByOthers { peer: PeerId, by: Vec<PeerId> },
     #[error("the peer is revoked, but its files are not discarded: {0}")]
     FilesStay(#[source] Box<CliError>),
     #[error("{0}")]
     Key(#[from] KeyFileError),
-    #[error("no key is called {name}: `keys` lists them, and `keys new {name}` makes one")]
+    #[error("no key is called {name}: `keys` lists the keys, and `keys new {name}` makes this one")]
     NoSuchKey { name: KeyName },
     #[error(transparent)]
     KeyName(#[from] KeyNameError),
-    #[error("there is no home folder for keys: set HOME, or give the path of a key file")]
+    #[error("no home folder for keys is known: set HOME, or give the path of a key file")]
     NoKeys,
     #[error("the folder of keys cannot be read: {0}")]
     Keys(#[source] io::Error),
@@ -166,22 +170,22 @@ pub(crate) enum CliError {
     SwarmUnread { path: PathBuf, source: io::Error },
     #[error("{path} is no swarm file: {why}", path = .path.display(), why = clean_lines(&.source.to_string(), 1000))]
     SwarmWrong { path: PathBuf, source: SwarmFileError },
-    #[error("the daemon is in a swarm that this program does not understand: {}", clean_lines(&.0.to_string(), 1000))]
+    #[error("the daemon belongs to a swarm whose file this program cannot read: {}", clean_lines(&.0.to_string(), 1000))]
     SwarmStrange(#[source] SwarmFileError),
-    #[error("no such swarm can be: {0}")]
+    #[error("such a swarm is not possible: {0}")]
     Swarm(#[source] SwarmFileError),
     #[error("{} is there already, and no swarm file is ever overwritten: choose another name", .0.display())]
     SwarmExists(PathBuf),
     #[error("the swarm file {path} cannot be written: {source}")]
     SwarmUnwritten { path: PathBuf, source: io::Error },
-    #[error("what is replaced is the same as what replaces it")]
+    #[error("the old and the new item are the same")]
     Same,
 }
 
-/// The control socket that was found leads to another daemon than the one that answers at HOST.
+/// The control socket belongs to another daemon than the one that answers at HOST.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the daemon at {host} is {peer}, but that at the socket {} is {found}: {advice}",
+    "the daemon at {host} is {peer}, but the daemon at the socket {} is {found}: {advice}",
     clean(&socket.display().to_string(), 300)
 )]
 pub(crate) struct OtherDaemon {
@@ -198,18 +202,18 @@ fn peers(peers: &[PeerId]) -> String {
     peers.iter().map(PeerId::to_string).collect::<Vec<_>>().join(" and ")
 }
 
-/// Names are no IDs: anybody may call himself anything, and a role is given for good.
+/// Says why a host name is not accepted as a peer ID: any peer may use any name, and a role lasts.
 fn not_an_id(name: &str, peers: &[PeerId]) -> String {
     let name = clean(name, 64);
     if peers.is_empty() {
         return format!(
-            "{name} is no peer ID, and no peer calls itself so. Peer IDs begin with 12D3Koo; `ping` shows one."
+            "{name} is no peer ID, and no peer has that name. Peer IDs begin with 12D3Koo; `ping` shows the ID of a robot."
         );
     }
     let peers: Vec<String> = peers.iter().map(PeerId::to_string).collect();
     format!(
-        "{name} is a name, and anybody may call himself so. Give the peer ID: {} by that name. (Ask `ping` on the robot \
-         itself which is its own.)",
+        "{name} is a name, and any peer may use any name. Give the peer ID. Peers with that name: {}. (`ping` on the robot \
+         itself shows its ID.)",
         peers.join(" or ")
     )
 }
@@ -229,9 +233,9 @@ fn goes_on(downloads: &[JobNumber]) -> String {
 
 fn why_not(role: Role) -> &'static str {
     match role {
-        Role::Root => "roots are named in the swarm file, and nowhere else: `swarm init` writes one",
+        Role::Root => "roots are named in the swarm file, and nowhere else: `swarm init` writes a swarm file",
         _ => {
-            "each robot says itself that it is a peer; `revoke peer` denies it, and `grant peer` takes that back"
+            "each robot states itself that it is a peer; `revoke peer` denies that, and `grant peer` takes the denial back"
         }
     }
 }

@@ -1,12 +1,13 @@
-//! HOST as people write it.
+//! Reads the HOST argument of the command line.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
-/// The port of the line protocol (IPSD).
+/// Default port of the line protocol (IPSD).
 const DEFAULT_PORT: u16 = 8000;
-/// The longest name that DNS knows (RFC 1035, section 2.3.4), and room for an interface after an address.
+/// Maximum length of a name in bytes. DNS names have at most 255 (RFC 1035, section 2.3.4); the rest is room for the
+/// interface after an IPv6 address.
 const MAX_NAME_BYTES: usize = 300;
 
 /// The address of a daemon.
@@ -14,13 +15,14 @@ const MAX_NAME_BYTES: usize = 300;
 pub(crate) struct Host {
     pub(crate) name: String,
     pub(crate) port: u16,
-    /// Whether the port was written, so that this one daemon is meant.
+    /// Whether the command line has the port, so that it means exactly the daemon at that port.
     pub(crate) is_port_named: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "HOST is a name or an IP address, with :PORT (1 to 65535) if it is not {DEFAULT_PORT}; IPv6 with a port is [ADDRESS]:PORT"
+    "HOST is a name or an IP address. Append :PORT (1 to 65535) if the port is not {DEFAULT_PORT}; an IPv6 address with a port \
+     is [ADDRESS]:PORT"
 )]
 pub(crate) struct HostError;
 
@@ -39,19 +41,19 @@ impl FromStr for Host {
 }
 
 impl Host {
-    /// Returns the daemon that is on this computer where nobody chose another port.
+    /// Returns the address of a daemon on this computer with the default port.
     pub(crate) fn usual_here() -> Self {
         Self { name: "localhost".to_owned(), port: DEFAULT_PORT, is_port_named: false }
     }
 
-    /// Returns whether it is this computer, by a name that always means it.
+    /// Returns whether the name is `localhost` or a loopback address, which always mean this computer.
     pub(crate) fn is_here(&self) -> bool {
         let is_loopback = self.name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
         is_loopback || self.name == "localhost"
     }
 }
 
-/// Splits into the name and, if there is one, the port.
+/// Splits the text into the name and, if it has one, the port.
 fn split(text: &str) -> Result<(&str, Option<&str>), HostError> {
     if let Some(rest) = text.strip_prefix('[') {
         let (name, port) = rest.split_once(']').ok_or(HostError)?;
@@ -61,7 +63,7 @@ fn split(text: &str) -> Result<(&str, Option<&str>), HostError> {
             None => Err(HostError),
         };
     }
-    // An IPv6 address may have an interface after it: fe80::1%wlan0.
+    // An IPv6 address may end with an interface: fe80::1%wlan0.
     let address = text.split_once('%').map_or(text, |(address, _)| address);
     if address.parse::<Ipv6Addr>().is_ok() {
         return Ok((text, None));
@@ -87,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_way_to_write_it() {
+    fn all_forms_of_hosts_are_parsed() {
         for (text, shown) in [
             ("localhost", "localhost:8000"),
             ("duckie.local:9000", "duckie.local:9000"),
@@ -112,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_is_refused() {
+    fn invalid_hosts_are_refused() {
         for text in ["", ":8000", "a:", "a:0", "a:65536", "a:b:c", "[::1", "[::1]x", "a b", "http://a", "a\n"]
         {
             assert_eq!(text.parse::<Host>(), Err(HostError), "{text:?}");

@@ -1,21 +1,21 @@
-//! Ctrl-C and SIGTERM for work that leaves something behind unless it ends in order.
+//! Catches Ctrl-C and SIGTERM, for commands that have to clean up before the program ends.
 
 use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The signals that end this program. Once made, they no longer end it by themselves.
+/// Listens for SIGINT and SIGTERM. Once it was made, these signals no longer end the program by themselves.
 pub(crate) struct Interrupts {
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl Interrupts {
-    /// Begins to take the signals, inside a runtime.
+    /// Starts to listen for the signals. Has to be called inside a Tokio runtime.
     pub(crate) fn new() -> io::Result<Self> {
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
-    /// Waits for one of them.
+    /// Waits for one of the signals.
     pub(crate) async fn wait(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}

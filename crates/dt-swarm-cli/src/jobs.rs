@@ -1,4 +1,5 @@
-//! Work of the daemon that takes its time: it is begun, looked at until it is done, and given up with this program.
+//! Runs long jobs of the daemon: starts a job, polls it until it ends, and shows its progress. The daemon cancels the
+//! job when this program ends.
 
 use crate::error::CliError;
 use crate::text::size;
@@ -7,7 +8,7 @@ use control::Client;
 use service::{JobState, JobStatus, Progress};
 use std::io::{self, IsTerminal as _, Write as _};
 
-/// Has the daemon do this, and shows on a terminal how far it is. The daemon gives up a job at which nobody looks.
+/// Has the daemon run the job, and shows its progress on a terminal. The daemon cancels a job that no client polls.
 pub(crate) fn run(client: &mut Client, request: &Request) -> Result<Pinned, CliError> {
     let job = match client.call::<Content>(request)? {
         Answer::Started { job } => job,
@@ -33,16 +34,16 @@ pub(crate) fn run(client: &mut Client, request: &Request) -> Result<Pinned, CliE
     }
 }
 
-/// Shows progress on a line of its own, which the next call overwrites.
+/// Shows the progress on the current line, over the progress of the last call. `None` clears the line.
 fn show(progress: Option<Progress>) {
     let text = progress.map(|Progress { done, total }| match total {
         Some(total) if total > 0 => {
-            // Blocks have a few bytes more than the content that they hold.
+            // The blocks are a few bytes larger than their content.
             let done = done.min(total);
             format!("{} of {} ({} %)", size(done), size(total), u128::from(done) * 100 / u128::from(total))
         }
         _ => size(done),
     });
-    // Without a place for it nothing is lost.
+    // A failure to show the progress is ignored.
     let _ = write!(io::stderr(), "\r\x1b[K{}", text.unwrap_or_default());
 }

@@ -1,4 +1,4 @@
-//! Key files as people name them.
+//! Finds and opens the key files that the command line names.
 
 use crate::error::CliError;
 use control::{KeyFile, KeyName, Places};
@@ -9,7 +9,8 @@ pub(crate) fn folder() -> Result<PathBuf, CliError> {
     Places::current().keys().ok_or(CliError::NoKeys)
 }
 
-/// Returns the path of the key file that this text means: a path when it has a slash in it, else a name.
+/// Returns the path of the key file that this text names. A text with a slash is a path. Another text is the name of a
+/// key file in [`folder`].
 pub(crate) fn path(text: &str) -> Result<PathBuf, CliError> {
     match text.contains('/') {
         true => Ok(text.into()),
@@ -17,7 +18,7 @@ pub(crate) fn path(text: &str) -> Result<PathBuf, CliError> {
     }
 }
 
-/// Opens the key file that this text means.
+/// Opens the key file that this text names.
 pub(crate) fn open(text: &str) -> Result<KeyFile, CliError> {
     let path = path(text)?;
     if !text.contains('/') && !path.exists() {

@@ -1,11 +1,19 @@
-//! `dt-swarm-cli HOST COMMAND`: asks a dt-swarm daemon, on this host or another, and shows the answer.
+//! `dt-swarm-cli HOST COMMAND` asks a dt-swarm daemon, on this host or another, and shows the answer.
 //!
-//! It speaks the line protocol over TCP with plain blocking sockets. Nothing that comes is believed: every signature is
-//! verified here, every answer is bounded in lines, bytes and time, and no text reaches the terminal before what could
-//! steer it is taken out. `connection` has the socket, `ask` a question and its answer, `context` what all commands need.
-//! What changes something goes to the daemon of this computer through its control socket.
+//! The program speaks the line protocol of the Inter-Planetary Swarm of Duckiebots (IPSD) over TCP, with blocking
+//! sockets. It does not trust the answers. It verifies every signature, and it limits the lines, the bytes and the time
+//! of every answer. It escapes characters that could control a terminal before it prints a text. Commands that change
+//! something use the control socket of the daemon on this computer.
 //!
-//! Each command is a file in `commands`; `output` has the forms of its answer and the vocabulary of the JSON documents.
+//! Each command is a file in `commands`. The connection is in `connection`, and questions with their answers are in
+//! `ask`. The options of all commands are in `context`. The output forms and the vocabulary of the JSON documents are
+//! in `output`.
+//!
+//! # In short
+//! - **Inputs**: a host, a command with arguments, and answers of daemons.
+//! - **Outputs**: a table or one JSON document; exit code 0, 1 (no answer, or no) or 2 (wrong usage).
+//! - **Invariants**: nothing is shown or believed unchecked.
+//! - **Start reading** at `commands.rs`, then `connection.rs`.
 
 mod arguments;
 mod ask;
@@ -36,8 +44,8 @@ use arguments::Arguments;
 use clap::{CommandFactory as _, Parser as _};
 use std::process::ExitCode;
 
-/// Runs the command line of this process. Exits with 0 when all went well, with 1 when no daemon answers or its answer is
-/// of no use, and with 2 for a command line that makes no sense.
+/// Runs the command line of this process. Returns exit code 0 on success. Returns 1 when the command fails, for example
+/// because no daemon answers or its answer is unusable. Exits with 2 when the command line is invalid.
 pub fn main() -> ExitCode {
     let Arguments { context, command } = Arguments::parse();
     match command.run(&context) {

@@ -1,7 +1,7 @@
 //! Finds the control socket of a daemon on this computer.
 //!
-//! Several daemons may run here, of several users. The one that answers at HOST says in its pong which peer it is and where
-//! its socket is. A socket is used when the daemon behind it is that peer, wherever it was found.
+//! Several daemons of several users may run here. The pong of the daemon at HOST names its peer ID and the path of its
+//! control socket. A socket is used only if the daemon behind it has that peer ID, wherever its path came from.
 
 use crate::ask::{self, Pong};
 use crate::connection::Connection;
@@ -16,16 +16,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use swarm::protocol::{Answer, Request, Status, SwarmProtocol};
 
-/// Longest time to wait for the pong of a daemon on this computer. What keeps silent for so long is most often another
-/// program at that port.
+/// Maximum time to wait for the pong of a daemon on this computer. After that time, the program at the port is most
+/// likely no daemon.
 const PONG_TIMEOUT: Duration = Duration::from_secs(3);
-/// Maximum number of users whose sockets root looks at.
+/// Maximum number of users whose sockets are tried when root runs the program.
 const MAX_USERS: usize = 64;
 
-/// Where to look, and for which daemon.
+/// A search for the control socket of a daemon.
 pub(crate) struct Search<'a> {
     pub(crate) host: &'a Host,
-    /// The socket that the command line names.
+    /// The socket that the command line names; only this one is tried then.
     pub(crate) named: Option<&'a Path>,
     /// The swarm file that the command line names.
     pub(crate) swarm: Option<&'a Path>,
@@ -38,14 +38,14 @@ pub(crate) struct Found {
     pub(crate) status: Status,
 }
 
-/// A socket, and the daemon behind it or the reason why it is of no use.
+/// A socket that was tried, and the daemon behind it or the reason why it cannot be used.
 type Looked = (PathBuf, Result<Found, CliError>);
 
 impl Search<'_> {
     /// Finds the daemon at HOST, which is this computer.
     ///
     /// # Errors
-    /// When no socket of that very daemon is found.
+    /// When no socket of the daemon that answers at HOST is found, or that daemon accepts none of the known swarm keys.
     pub(crate) fn at_host(&self) -> Result<Found, CliError> {
         let mut looked = self.look();
         let mut answered = self.ping(self.host, &looked);
@@ -60,9 +60,10 @@ impl Search<'_> {
                 }
                 choose(self.host, &pong, self.named, looked)
             }
-            // A port stands for one daemon. Without one, the daemon of this user is meant, whose port may be taken.
+            // A port means exactly one daemon. Without a port, the user means the own daemon, whose port another program
+            // may have taken.
             Err(error) if self.named.is_none() && self.host.is_port_named => Err(error),
-            Err(error) if !is_nobody(&error) => Err(error),
+            Err(error) if !means_no_daemon(&error) => Err(error),
             Err(_) => first(looked),
         }
     }
@@ -70,13 +71,13 @@ impl Search<'_> {
     /// Finds the daemon of this user, whatever HOST is.
     ///
     /// # Errors
-    /// When there is none.
+    /// When no daemon of this user answers.
     pub(crate) fn of_user(&self) -> Result<Found, CliError> {
         let looked = self.look();
         if self.named.is_some() || looked.iter().any(|(_, found)| found.is_ok()) {
             return first(looked);
         }
-        // One with another data folder is known by its pong only.
+        // Only the pong tells the socket of a daemon with another data folder.
         let pong = self.ping(&Host::usual_here(), &looked);
         match pong.ok().and_then(|pong| self.told(&pong, &looked)) {
             Some((_, Ok(found))) => Ok(found),
@@ -84,7 +85,7 @@ impl Search<'_> {
         }
     }
 
-    /// Looks at the named socket; without one, at all places where sockets usually are.
+    /// Tries the socket that the command line names. Without one, tries all usual places of sockets.
     fn look(&self) -> Vec<Looked> {
         let paths = match self.named {
             Some(named) => vec![named.to_owned()],
@@ -93,7 +94,8 @@ impl Search<'_> {
         paths.into_iter().map(|path| self.look_at(path)).collect()
     }
 
-    /// Looks for root at the usual places of all users. Most often the pong names the socket, and this is not needed.
+    /// Tries the usual places of the sockets of all users, if root runs the program. This is rarely needed, because the
+    /// pong names the socket.
     fn look_at_users(&self) -> Vec<Looked> {
         if self.named.is_some() || !rustix::process::geteuid().is_root() {
             return Vec::new();
@@ -110,8 +112,8 @@ impl Search<'_> {
         (path, found)
     }
 
-    /// Looks at the socket that a pong names, unless that was done already. Whoever sent it may be anybody: a path that
-    /// could steer a terminal is not even shown.
+    /// Tries the socket that a pong names, unless it was tried already. The sender of the pong is not trusted: a path
+    /// with characters that could control a terminal is ignored.
     fn told(&self, pong: &Pong, looked: &[Looked]) -> Option<Looked> {
         let text = pong.status.as_ref()?.control_socket.as_ref()?;
         let path = PathBuf::from(text);
@@ -119,7 +121,7 @@ impl Search<'_> {
         (is_new && path.is_absolute() && clean(text, text.len()) == *text).then(|| self.look_at(path))
     }
 
-    /// Pings a daemon: without a key, then with each that may be that of its swarm.
+    /// Pings a daemon: first without a key, then with each key that its swarm may have.
     fn ping(&self, host: &Host, looked: &[Looked]) -> Result<Pong, CliError> {
         let timeout = self.timeout.min(PONG_TIMEOUT);
         let ping = |key: Option<&SwarmKey>| {
@@ -135,8 +137,8 @@ impl Search<'_> {
         answered.ok_or(keyed)
     }
 
-    /// Returns the keys that this user has: that of the swarm file that was named, or those of the daemons here and of the
-    /// swarm file of this user.
+    /// Returns the swarm keys to try. This is the key of the swarm file that the command line names. Without one, these
+    /// are the keys of the daemons that answered, and of this user's swarm file.
     fn keys(&self, looked: &[Looked]) -> Result<Vec<SwarmKey>, CliError> {
         let key = |swarm: Swarm| swarm.file.key().cloned();
         if let Some(path) = self.swarm {
@@ -149,7 +151,7 @@ impl Search<'_> {
     }
 }
 
-/// Asks a daemon who it is.
+/// Asks a daemon for its status.
 fn status(client: &mut Client) -> Result<Status, CliError> {
     match client.call::<SwarmProtocol>(&Request::Status {})? {
         Answer::Status(status) => Ok(status),
@@ -157,14 +159,14 @@ fn status(client: &mut Client) -> Result<Status, CliError> {
     }
 }
 
-/// Returns whether the daemon at HOST may be found at the socket of another user.
+/// Returns whether the daemon at HOST may belong to another user, so that it is worth trying the sockets of all users.
 fn may_be_of_others(error: &CliError, looked: &[Looked]) -> bool {
     matches!(error, CliError::Keyed { .. }) || looked.iter().all(|(_, found)| found.is_err())
 }
 
-/// Returns whether this error means that no daemon answers there, and not that one answers to which this program may not
-/// speak.
-fn is_nobody(error: &CliError) -> bool {
+/// Returns whether this error means that no daemon answers at the host. It is false for a daemon that answers and does
+/// not accept this program.
+fn means_no_daemon(error: &CliError) -> bool {
     matches!(
         error,
         CliError::Unreachable { .. }
@@ -185,11 +187,11 @@ fn choose(host: &Host, pong: &Pong, named: Option<&Path>, looked: Vec<Looked>) -
         match found {
             Ok(found) if found.status.peer == pong.peer => return Ok(found),
             Ok(found) => drop(others.insert((path, found.status.peer))),
-            Err(other) => worse(&mut error, other),
+            Err(other) => keep_more_useful(&mut error, other),
         }
     }
     match (others.pop_first(), error) {
-        // A socket that is there and refuses may be the right one.
+        // A socket that exists and refuses the connection may be the right one.
         (_, Some(error)) if !is_absent(&error) => Err(error),
         (Some((socket, found)), _) => {
             let (host, peer) = (host.to_string(), pong.peer);
@@ -200,8 +202,8 @@ fn choose(host: &Host, pong: &Pong, named: Option<&Path>, looked: Vec<Looked>) -
     }
 }
 
-const NAMED: &str = "leave --socket away, or name the HOST of the daemon that is meant";
-const NOT_NAMED: &str = "name the socket of the daemon that is meant with --socket PATH, and its HOST";
+const NAMED: &str = "leave out --socket, or give the HOST of the daemon that you mean";
+const NOT_NAMED: &str = "give the socket of the daemon that you mean with --socket PATH, and its HOST";
 
 /// Returns the first daemon that answered.
 fn first(looked: Vec<Looked>) -> Result<Found, CliError> {
@@ -209,14 +211,15 @@ fn first(looked: Vec<Looked>) -> Result<Found, CliError> {
     for (_, found) in looked {
         match found {
             Ok(found) => return Ok(found),
-            Err(other) => worse(&mut error, other),
+            Err(other) => keep_more_useful(&mut error, other),
         }
     }
     Err(error.unwrap_or(CliError::NoPlace))
 }
 
-/// Keeps the error that says more: that of a socket that exists; of those that do not exist, the first is the usual place.
-fn worse(error: &mut Option<CliError>, other: CliError) {
+/// Keeps the more useful of two errors. The last error of a socket that exists wins; otherwise the first error stays,
+/// which is that of the most usual place.
+fn keep_more_useful(error: &mut Option<CliError>, other: CliError) {
     if error.is_none() || !is_absent(&other) {
         *error = Some(other);
     }
@@ -226,7 +229,7 @@ fn is_absent(error: &CliError) -> bool {
     matches!(error, CliError::NoDaemon(ClientError::Absent(..)))
 }
 
-/// Returns where sockets usually are: the place that the environment names, and those of this user.
+/// Returns the usual paths of sockets: the one that `DT_SWARM_SOCKET` names, and those of this user.
 fn usual_sockets() -> Vec<PathBuf> {
     let named = std::env::var_os("DT_SWARM_SOCKET").filter(|path| !path.is_empty()).map(PathBuf::from);
     let mut paths: Vec<PathBuf> = named.into_iter().chain(Places::current().sockets()).collect();
@@ -257,7 +260,7 @@ mod tests {
         (path.into(), Err(ClientError::NotOurs(path.into()).into()))
     }
 
-    /// A socket behind which a daemon of this peer is, which this test plays.
+    /// A socket that exists, and a status as if the daemon of this peer had answered there.
     fn served(folder: &Path, who: u8) -> Looked {
         let path = folder.join(who.to_string());
         let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
@@ -275,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_daemon_that_answered_will_do() {
+    fn only_the_socket_of_the_daemon_that_answered_is_chosen() {
         let folder = tempfile::tempdir().unwrap();
         let of = |who| served(folder.path(), who);
         assert_eq!(chosen(vec![of(1), absent("/a"), of(2)]), Ok(peer(2)));
@@ -287,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_socket_that_answers_is_taken_and_the_error_of_one_that_exists() {
+    fn the_first_socket_that_answers_is_used_or_the_error_of_an_existing_one_shown() {
         let folder = tempfile::tempdir().unwrap();
         let looked = vec![absent("/a"), served(folder.path(), 5), served(folder.path(), 6)];
         assert_eq!(first(looked).unwrap().status.peer, peer(5));

@@ -1,4 +1,4 @@
-//! The command `dt-swarm-cli`; all it does is in the library beside it.
+//! The program `dt-swarm-cli`. Its code is in the library of the same name.
 
 fn main() -> std::process::ExitCode {
     dt_swarm_cli::main()

@@ -1,34 +1,36 @@
-//! What a command gives: text for people, JSON for programs.
+//! The output of a command: text for people, JSON for programs.
 //!
-//! Each command has a documented struct that implements [`Output`]. [`Print`] writes it in the form that was asked for.
+//! Each command has a documented struct that implements [`Output`]. [`Print`] writes it in the form that the command
+//! line asks for.
 //!
 //! # Vocabulary of the JSON documents
-//! A field means the same, in the same unit, in the document of every command. [`fields`] has the structs that several
-//! documents share.
+//! A field has the same meaning and the same unit in the documents of all commands. [`fields`] has the structs that
+//! several documents share.
 //!
 //! | field | value |
 //! |---|---|
-//! | `time` | The time for which the object around it holds. All times are RFC 3339 in UTC, such as `2027-01-01T00:00:00Z`; a time after the year 9999 is `@` and its seconds since 1970. |
+//! | `time` | The time at which the data of the object was true. All times are RFC 3339 in UTC, such as `2027-01-01T00:00:00Z`. A time after the year 9999 is `@` and its seconds since 1970. |
 //! | `from`, `until` | Start and end of a validity, as times. `null` is an open end. |
 //! | `…_time` | Another time. |
 //! | `age_seconds`, `left_seconds`, `…_seconds` | A duration in seconds. |
 //! | `bytes` | The size of the file or of the content. |
 //! | `…_bytes` | Another number of bytes. |
 //! | `bytes_per_second`, `…_bytes_per_second` | A rate. |
-//! | `peer`, `hostname` | A peer: its ID, and the name that it gives itself. `hostname` is `null` where it is not known; anybody may use any name. |
+//! | `peer`, `hostname` | A peer: its ID, and its host name. `hostname` is `null` if it is not known. Any peer may use any name. |
 //! | `daemon` | The daemon that answered, see [`fields::Daemon`]. |
 //! | `signers`, `holders`, `discarders`, `sources` | Lists of peers. |
 //! | `cid` | The CID of content. |
-//! | `name` | What people call it; `null` where that is not known. |
+//! | `name` | A name for people; `null` if it is not known. |
 //! | `path` | A path on this computer. |
 //! | `bucket`, `data` | An item. |
 //! | `kind` | Of a statement: `propose` or `dismiss`. |
 //! | `role` | `root`, `admin`, `trusted` or `peer`; `null` is none. |
-//! | `state` | How far something is, as one of a few words. |
-//! | `reason` | A sentence that says why something is not so. |
+//! | `state` | A state, as one of a few words that the field lists. |
+//! | `reason` | A sentence that says why something fails, waits or does not count. |
 //! | `is_…`, `has_…` | `true` or `false`. |
 //!
-//! Texts from others are in the document as they came. What could steer a terminal is written as `\uXXXX`.
+//! Texts from other peers are in the document unchanged. Characters that could control a terminal are written as
+//! `\uXXXX`.
 
 pub(crate) mod answered;
 pub(crate) mod channel;
@@ -44,26 +46,27 @@ use crate::text::clean_json;
 use serde::Serialize;
 use std::io::{self, ErrorKind, Write as _};
 
-/// Whether people or programs read the output.
+/// The form of the output: text for people, or JSON for programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     Text,
     Json,
 }
 
-/// A document. Its JSON form keeps to the [vocabulary](self).
+/// A document. Its JSON form follows the [vocabulary](self).
 pub(crate) trait Output: Serialize {
-    /// Returns the text for people, with its line ends. Texts from others are neutralised in it.
+    /// Returns the text for people, with its line ends. Dangerous characters in texts from other peers are escaped in
+    /// it.
     fn show(&self) -> String;
 }
 
-/// What a command returns: one [`Output`], or [`Live`] ones.
+/// The value that a command returns: one [`Output`], or a [`Live`] sequence of them.
 pub(crate) trait Print {
-    /// Prints it in this form.
+    /// Prints the value in this form.
     fn print(self, form: Form) -> Result<(), CliError>;
 }
 
-/// One document, in JSON over several lines.
+/// Prints one document; JSON is indented over several lines.
 impl<T: Output> Print for T {
     fn print(self, form: Form) -> Result<(), CliError> {
         let text = match form {
@@ -74,11 +77,12 @@ impl<T: Output> Print for T {
     }
 }
 
-/// Documents that are printed as they come, in JSON each on a line of its own.
+/// A sequence of documents, each printed as soon as it exists. In JSON each is on a line of its own.
 pub(crate) struct Live<T>(Box<dyn Iterator<Item = Result<T, CliError>>>);
 
 impl<T> Live<T> {
-    /// Takes the documents of this iterator. They are printed until it ends or fails, or until nobody reads any more.
+    /// Makes the sequence from an iterator. Printing stops when the iterator ends or fails, or when the reader of
+    /// standard output closes it.
     pub(crate) fn new(documents: impl Iterator<Item = Result<T, CliError>> + 'static) -> Self {
         Self(Box::new(documents))
     }
@@ -100,17 +104,17 @@ impl<T: Output> Print for Live<T> {
     }
 }
 
-/// Says that something was done; nothing else is to be told of it.
+/// The output of a command that only confirms its success.
 #[derive(Debug, Serialize)]
 pub(crate) struct Done {
-    /// Always `true`: otherwise the program fails.
+    /// Always `true`: on failure the program prints an error instead.
     is_done: bool,
     #[serde(skip)]
     sentence: String,
 }
 
 impl Done {
-    /// Makes it with the sentence for people, given without its line end.
+    /// Makes the confirmation with a sentence for people, without its line end.
     pub(crate) fn new(sentence: &str) -> Self {
         Self { is_done: true, sentence: sentence.to_owned() }
     }
@@ -127,7 +131,7 @@ fn json_text(json: serde_json::Result<String>) -> Result<String, CliError> {
     Ok(clean_json(&json) + "\n")
 }
 
-/// Prints a text at once. Returns false when the reader closed the pipe early, as `head` does; that is no error.
+/// Prints and flushes a text. Returns false when the reader closed the pipe early, as `head` does: this is no error.
 fn write_out(text: &str) -> Result<bool, CliError> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
@@ -137,7 +141,7 @@ fn write_out(text: &str) -> Result<bool, CliError> {
     }
 }
 
-/// Prints a warning to stderr. Without a place for warnings the answer is still worth showing.
+/// Prints a warning to stderr. Ignores a failure to write it, so that the answer is still shown.
 pub(crate) fn warn(message: &str) {
     let _ = writeln!(io::stderr(), "dt-swarm-cli: {message}");
 }

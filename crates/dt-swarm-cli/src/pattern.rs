@@ -1,8 +1,8 @@
-//! Patterns of buckets as people write them.
+//! Reads patterns of buckets from the command line.
 
 use dcache::{Pattern, PatternError};
 
-/// Reads a pattern. A path without its leading slash is meant with it.
+/// Reads a pattern. Adds the leading slash if it is missing.
 pub(crate) fn parse(text: &str) -> Result<Pattern, PatternError> {
     Pattern::new(&with_slash(text))
 }

@@ -1,15 +1,14 @@
-//! Lengths of time for this program to wait, as people write them: `20`, `0.5`, `20s`, `5min` or `1h30m`.
+//! Reads waiting times from the command line: `20`, `0.5`, `20s`, `5min` or `1h30m`.
 
 use jiff::{Span, SpanRelativeTo};
 use std::time::Duration;
 
-/// The most bytes that are looked at.
+/// Maximum length of the text in bytes. A longer text is refused before it is parsed.
 const MAX_BYTES: usize = 64;
 
-/// Reads a length of time. A number alone is in seconds.
+/// Reads a duration. A number without a unit is in seconds.
 pub(crate) fn period(text: &str) -> Result<Duration, String> {
-    let wrong =
-        || "a length of time is a number of seconds, or has a unit, such as 20s, 5min or 1h30m".to_owned();
+    let wrong = || "a duration is a number of seconds, or has a unit, such as 20s, 5min or 1h30m".to_owned();
     if text.len() > MAX_BYTES {
         return Err(wrong());
     }
@@ -26,7 +25,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn with_and_without_a_unit() {
+    fn durations_with_and_without_a_unit_are_read() {
         for (text, millis) in [
             ("20", 20_000),
             ("0.5", 500),

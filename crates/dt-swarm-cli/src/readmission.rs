@@ -1,5 +1,5 @@
-//! `grant peer`: takes back what `revoke peer` said. A robot says itself that it is there, so there is nothing to propose:
-//! the dismissal ends.
+//! `grant peer`: takes back the dismissal that `revoke peer` signed. A robot proposes itself as a peer, so `grant peer`
+//! proposes nothing: it replaces the lasting dismissal by one that ends at once.
 
 use crate::context::Context;
 use crate::error::CliError;
@@ -12,7 +12,10 @@ use std::collections::BTreeSet;
 /// Validity, in seconds, of the dismissal that replaces the lasting one.
 const MOMENT: u64 = 1;
 
-/// Takes back the signer's dismissal of a peer. Returns also the other peers that still deny it.
+/// Takes back the signer's dismissal of a peer. Also returns the other peers that still deny the peer.
+///
+/// # Errors
+/// When no peer denies `peer`, or only other peers than the signer do.
 pub(crate) fn readmit(
     context: &Context,
     peer: PeerId,
@@ -40,7 +43,7 @@ fn deniers(set: &Set, peer: PeerId, now: Time) -> BTreeSet<PeerId> {
     let item = presence(peer);
     let denies = |record: &&Record| {
         let is_now = record.kind() == Kind::Dismiss && record.validity().contains(now);
-        // A peer that says it is gone denies nothing.
+        // A peer that dismisses itself withdraws its presence. That is no denial.
         is_now && record.signer() != peer && set.may(Kind::Dismiss, &item, record.signer(), now).is_ok()
     };
     set.records_about(&item).iter().filter(denies).map(Record::signer).collect()
@@ -59,7 +62,7 @@ mod tests {
     const NOW: Time = Time(1_800_000_000);
 
     #[test]
-    fn those_who_deny_a_peer_are_found_until_they_take_it_back() {
+    fn the_deniers_of_a_peer_are_found_until_they_take_the_denial_back() {
         let [root, robot] = [1, 2].map(|seed| Keypair::from_seed([seed; 32]));
         let policy = Policy::new([root.peer_id()].into(), Vec::new(), NonZeroU8::MIN);
         let mut set = Set::new(policy, dcache::Limits::NONE);

@@ -1,4 +1,4 @@
-//! What `grant` and `revoke` share: roles are buckets, so both sign a statement about an item.
+//! The code that `grant` and `revoke` share. Roles are buckets, so both commands sign a statement about an item.
 
 use crate::ask;
 use crate::context::Context;
@@ -12,9 +12,9 @@ use dcache::{Data, Item, Kind, PeerId, Role, buckets};
 /// A role and a peer.
 #[derive(Debug, Args)]
 pub(crate) struct RoleArguments {
-    /// admin, trusted or peer; `grant peer` takes back `revoke peer`.
+    /// The role: admin, trusted or peer. `grant peer` takes back `revoke peer`.
     role: Role,
-    /// Whose role: a peer ID, as `ping` on that robot shows it.
+    /// The peer ID of the robot, as `ping` on that robot shows it.
     #[arg(value_name = "PEER_ID")]
     peer: String,
     #[command(flatten)]
@@ -24,22 +24,22 @@ pub(crate) struct RoleArguments {
 }
 
 impl RoleArguments {
-    /// Returns the role.
+    /// Returns the role of the command line.
     pub(crate) fn role(&self) -> Role {
         self.role
     }
 
-    /// Returns who signs.
+    /// Returns the options that choose the signer.
     pub(crate) fn signing(&self) -> &SigningOptions {
         &self.signing
     }
 
-    /// Returns whose role it is.
+    /// Returns the peer that gets or loses the role. Fails when the argument is no peer ID.
     pub(crate) fn peer(&self, context: &Context) -> Result<PeerId, CliError> {
         self.peer.parse::<PeerId>().map_err(|_| not_an_id(context, &self.peer))
     }
 
-    /// Gives the role, or takes it away.
+    /// Signs the statement that gives the role, or takes it away.
     pub(crate) fn sign(&self, context: &Context, kind: Kind) -> Result<Signed, CliError> {
         context.require_here()?;
         let bucket = match (self.role, kind) {
@@ -59,13 +59,13 @@ impl RoleArguments {
     }
 }
 
-/// Makes the error of a name in the place of a peer ID. It names the IDs of the peers that call themselves so.
+/// Makes the error for an argument that is no peer ID. Its message has the IDs of the peers with that host name.
 fn not_an_id(context: &Context, name: &str) -> CliError {
     let ask = || {
         let answer = ask::records(&mut context.connect()?, &[HOSTNAMES], &context.own_words_policy())?;
         Names::read(&answer.set, answer.now).map_err(CliError::from)
     };
-    // Without an answer it is still no ID.
+    // The error is correct without an answer, too; it then names no IDs.
     let peers = ask().map(|names| names.peers(name)).unwrap_or_default();
     CliError::NotAnId { name: name.to_owned(), peers }
 }

@@ -1,4 +1,4 @@
-//! The files that are shared in the swarm, as [`logs::index()`] finds them in the records.
+//! The files that are shared in the swarm. [`logs::index()`] finds them in the records.
 
 use crate::error::CliError;
 use crate::output::fields::FileRef;
@@ -7,7 +7,7 @@ use ipfs::Cid;
 use logs::{SharedFile, State};
 use std::collections::BTreeMap;
 
-/// The buckets in which [`list`] reads, as patterns.
+/// Patterns of the buckets that [`list`] reads.
 pub(crate) const BUCKETS: [&str; 5] = [
     buckets::SHARE_FILES.pattern(),
     buckets::SHARE_INFO.pattern(),
@@ -16,7 +16,7 @@ pub(crate) const BUCKETS: [&str; 5] = [
     buckets::SHARE_DISCARD.pattern(),
 ];
 
-/// Lists the files that are known at `now`, by name and CID, those without a name last.
+/// Lists the files that are known at `now`, sorted by name and CID. Files without a name are last.
 pub(crate) fn list(set: &Set, now: Time) -> Vec<SharedFile> {
     let mut files: Vec<SharedFile> = logs::index(set, now).into_values().collect();
     files.sort_by_cached_key(|file| {
@@ -26,23 +26,23 @@ pub(crate) fn list(set: &Set, now: Time) -> Vec<SharedFile> {
     files
 }
 
-/// Finds the one file that has this name or CID. Of several versions of a file it is the one that the uploader holds, else
-/// the newest. Discarded files are looked at only when no other has the name.
+/// Finds the one file that has this name or CID. Of several versions of a file, this is the version that its uploader
+/// holds, or else the newest. Discarded files are considered only when no other file has the name.
 pub(crate) fn find<'a>(files: &'a [SharedFile], name: &str) -> Result<&'a SharedFile, CliError> {
     let named = named(files, name);
     the_one(newest(preferred(named, |file| file.state != State::Discarded)), name)
 }
 
-/// Finds the one discarded file that has this name or CID; when no such file is discarded, as [`find`] does.
+/// Finds the one discarded file that has this name or CID. Without such a file, finds one as [`find`] does.
 pub(crate) fn find_discarded<'a>(files: &'a [SharedFile], name: &str) -> Result<&'a SharedFile, CliError> {
     let is_discarded = |file: &SharedFile| file.state == State::Discarded;
     let discarded: Vec<&SharedFile> =
         named(files, name).into_iter().filter(|file| is_discarded(file)).collect();
-    // Each of several was discarded by a person: the newest need not be meant.
+    // If there are several, a person discarded each of them, and need not mean the newest.
     if discarded.is_empty() { find(files, name) } else { the_one(discarded, name) }
 }
 
-/// Returns the file with this CID, else those with this name.
+/// Returns the file with this CID. Without one, returns the files with this name.
 fn named<'a>(files: &'a [SharedFile], name: &str) -> Vec<&'a SharedFile> {
     let has_cid = |file: &&SharedFile| file.cid.to_string() == name;
     let has_name = |file: &&SharedFile| file.description.as_ref().is_some_and(|known| known.filename == name);
@@ -52,7 +52,7 @@ fn named<'a>(files: &'a [SharedFile], name: &str) -> Vec<&'a SharedFile> {
     }
 }
 
-/// Returns those of the files that fit, or all of them when none does.
+/// Returns the files for which `fits` is true. If there are none, returns all files.
 fn preferred(files: Vec<&SharedFile>, fits: impl Fn(&SharedFile) -> bool) -> Vec<&SharedFile> {
     let chosen: Vec<_> = files.iter().copied().filter(|file| fits(file)).collect();
     if chosen.is_empty() { files } else { chosen }
@@ -69,8 +69,10 @@ fn the_one<'a>(found: Vec<&'a SharedFile>, name: &str) -> Result<&'a SharedFile,
     }
 }
 
-/// Returns the files that a peer shared and that are not discarded. Strangers cannot put a file to its account: the peer signed
-/// the description or the declaration, or a peer with a role that looked at the file says so.
+/// Returns the files that this peer shared and that are not discarded.
+///
+/// Other peers cannot attribute a file to this peer. The peer itself signed the description or proposed the file, or a
+/// peer with a role checked the file and signed the description.
 pub(crate) fn of(files: &[SharedFile], peer: PeerId) -> impl Iterator<Item = &SharedFile> {
     files.iter().filter(move |file| {
         let is_described = file.description.as_ref().is_some_and(|known| known.uploader == peer);
@@ -80,7 +82,7 @@ pub(crate) fn of(files: &[SharedFile], peer: PeerId) -> impl Iterator<Item = &Sh
     })
 }
 
-/// Returns a file as documents name it.
+/// Describes a file for documents.
 pub(crate) fn reference(file: &SharedFile) -> FileRef {
     let known = file.description.as_ref();
     FileRef {
@@ -90,9 +92,11 @@ pub(crate) fn reference(file: &SharedFile) -> FileRef {
     }
 }
 
-/// Leaves out the older versions of files. Of those that one uploader signed under one name it keeps all that the uploader
-/// holds, since it lets go of the older versions of a path: several are several paths. When it holds none, it keeps the
-/// newest.
+/// Removes older versions of files from the list.
+///
+/// Files that one uploader signed under one name are versions of each other. All versions that the uploader holds stay:
+/// an uploader stops holding older versions of a path, so several versions belong to several paths. If the uploader
+/// holds none, only the newest version stays.
 fn newest(files: Vec<&SharedFile>) -> Vec<&SharedFile> {
     let version = |file: &SharedFile| {
         let known = file.description.as_ref().filter(|_| file.is_described_by_uploader)?;
@@ -133,14 +137,14 @@ mod tests {
     }
 
     #[test]
-    fn sorted_by_name_then_cid_the_nameless_last() {
+    fn files_are_sorted_by_name_then_cid_and_nameless_ones_are_last() {
         let mut set = Set::default();
         let names = [Some("b"), Some("a"), Some("a"), None];
         for (cid, name) in CIDS.iter().zip(names) {
             let cid = buckets::parse(cid).unwrap_or_else(|| panic!("{cid}"));
             propose(&mut set, Station::Files.item(&cid));
             if let Some(name) = name {
-                // The last file is another robot's: of that name there are two then.
+                // The third file belongs to another robot, so that two different files have the same name.
                 let seed = if cid.to_string() == CIDS[2] { 3 } else { 1 };
                 let uploader = Keypair::from_seed([seed; 32]).peer_id();
                 let description = Description { filename: name.into(), size: 7, changed: NOW, uploader };
@@ -161,7 +165,7 @@ mod tests {
         assert_eq!(order, [CIDS[1], CIDS[2], CIDS[0], CIDS[3]]);
     }
 
-    /// A version of `run.mcap`. Nobody holds it.
+    /// A version of `run.mcap` that no peer holds.
     fn of(cid: &str, seed: u8, changed: u64, is_signed: bool) -> SharedFile {
         let (mut set, cid) = (Set::default(), buckets::parse(cid).unwrap());
         propose(&mut set, Station::Files.item(&cid));
@@ -174,7 +178,7 @@ mod tests {
         file
     }
 
-    /// The CIDs of the files that a name means.
+    /// The CIDs of the files that were found.
     fn meant(found: Result<&SharedFile, CliError>) -> String {
         match found {
             Ok(file) => file.cid.to_string(),
@@ -184,20 +188,20 @@ mod tests {
     }
 
     #[test]
-    fn what_the_uploader_holds_goes_before_what_is_newer_and_two_of_these_are_two_files() {
+    fn versions_that_the_uploader_holds_go_before_newer_ones_and_are_separate_files() {
         let mut files = [of(CIDS[0], 1, 5, true), of(CIDS[1], 1, 9, true), of(CIDS[2], 1, 7, true)];
         let uploader = Keypair::from_seed([1; 32]).peer_id();
         let held = logs::Signers::from([(uploader, None)]);
-        assert_eq!(meant(find(&files, "run.mcap")), CIDS[1], "nobody holds any");
+        assert_eq!(meant(find(&files, "run.mcap")), CIDS[1], "no peer holds any");
         files[0].holders.clone_from(&held);
-        assert_eq!(meant(find(&files, "run.mcap")), CIDS[0], "the newer ones were deleted");
+        assert_eq!(meant(find(&files, "run.mcap")), CIDS[0], "the uploader deleted the newer ones");
         files[2].proposers = held;
         assert_eq!(meant(find(&files, "run.mcap")), [CIDS[0], CIDS[2]].join(", "));
         assert_eq!(meant(find(&files, CIDS[2])), CIDS[2]);
     }
 
     #[test]
-    fn discarded_files_are_meant_by_undiscard_alone() {
+    fn only_undiscard_prefers_discarded_files() {
         let mut files = [of(CIDS[0], 1, 5, true), of(CIDS[1], 1, 9, true), of(CIDS[2], 1, 2, true)];
         files[1].state = State::Discarded;
         assert_eq!(meant(find(&files, "run.mcap")), CIDS[0]);
@@ -205,13 +209,13 @@ mod tests {
         files[2].state = State::Discarded;
         assert_eq!(meant(find_discarded(&files, "run.mcap")), [CIDS[1], CIDS[2]].join(", "));
         files.iter_mut().for_each(|file| file.state = State::Discarded);
-        assert_eq!(meant(find(&files, "run.mcap")), CIDS[1], "the newest when all are");
+        assert_eq!(meant(find(&files, "run.mcap")), CIDS[1], "the newest when all are discarded");
         files.iter_mut().for_each(|file| file.state = State::Safe);
-        assert_eq!(meant(find_discarded(&files, "run.mcap")), CIDS[1], "as `find` when none is");
+        assert_eq!(meant(find_discarded(&files, "run.mcap")), CIDS[1], "as `find` when none is discarded");
     }
 
     #[test]
-    fn of_several_versions_by_one_uploader_the_newest_is_meant() {
+    fn the_newest_of_several_versions_by_one_uploader_is_found() {
         let files = [
             of(CIDS[0], 1, 5, true),
             of(CIDS[1], 1, 9, true),
@@ -224,7 +228,7 @@ mod tests {
         assert_eq!(
             cids(files.iter().collect()),
             [CIDS[1], CIDS[2], CIDS[3]],
-            "another robot's is another file"
+            "a file of another robot is no version of it"
         );
         assert_eq!(cids(files[..2].iter().collect()), [CIDS[1]]);
     }

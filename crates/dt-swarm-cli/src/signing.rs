@@ -1,4 +1,5 @@
-//! Statements that this robot signs, or a key file does: what `propose`, `dismiss`, `replace`, `grant` and `revoke` share.
+//! Signs statements with the key of this robot or with a key file. The commands `propose`, `dismiss`, `replace`,
+//! `grant` and `revoke` share this code.
 
 use crate::context::Context;
 use crate::error::CliError;
@@ -15,7 +16,7 @@ use swarm::protocol::{
     Answer, Batch, Intent, ItemHistory, Outcome, Prepared, Request, StatementText, SwarmProtocol,
 };
 
-/// The most characters of data in a sentence.
+/// Maximum number of characters of an item's text in a message.
 const MAX_DATA_SHOWN: usize = 120;
 
 /// The item of `propose` and `dismiss`.
@@ -23,7 +24,7 @@ const MAX_DATA_SHOWN: usize = 120;
 pub(crate) struct ItemArguments {
     /// The bucket, such as share/notes.
     bucket: BucketPath,
-    /// The item's text; begin with -- when it begins with a dash.
+    /// The text of the item. If it begins with a dash, put -- before it.
     #[arg(value_parser = Data::new)]
     data: Data,
     #[command(flatten)]
@@ -32,19 +33,19 @@ pub(crate) struct ItemArguments {
     signing: SigningOptions,
 }
 
-/// Who signs, and whether a statement that does not count is signed, too.
+/// The options that choose the signer, and that allow statements that do not count.
 #[derive(Debug, Args)]
 pub(crate) struct SigningOptions {
-    /// Sign with this key file instead of the robot's key: its name, as `keys` shows it, or its path
+    /// Signs with this key file instead of the robot's key: its name, as `keys` shows it, or its path
     #[arg(long, value_name = "NAME|FILE")]
     key: Option<String>,
-    /// Say it although it does not count: it will, once the role is there
+    /// Publishes the statement even if it does not count now. It counts once the signer has the role
     #[arg(long)]
     anyway: bool,
 }
 
 impl SigningOptions {
-    /// Returns the options that have this key file sign, or the robot.
+    /// Makes the options with which this key file signs, or the robot if it is `None`.
     pub(crate) fn by(key: Option<String>) -> Self {
         Self { key, anyway: false }
     }
@@ -68,22 +69,22 @@ pub(crate) struct Unsigned<'a> {
     pub(crate) kind: Kind,
     pub(crate) item: Item,
     pub(crate) validity: &'a ValidityOptions,
-    /// How long it holds when no option says so.
+    /// How long the statement is valid when no option says so.
     pub(crate) default_length: DefaultLength,
 }
 
-/// What was signed, and what came of it.
+/// The output of a command that signs statements.
 #[derive(Debug, Serialize)]
 pub(crate) struct Signed {
     /// The peer that signed.
     signer: PeerRef,
-    /// When it did, by the clock of the robot.
+    /// The time of signing, by the clock of the robot.
     time: Timestamp,
-    /// The statements.
+    /// The signed statements, in the order of the command.
     statements: Vec<SignedStatement>,
 }
 
-/// A statement that was signed.
+/// A statement that was signed, and its effect.
 #[derive(Debug, Serialize)]
 struct SignedStatement {
     /// `propose` or `dismiss`.
@@ -96,11 +97,12 @@ struct SignedStatement {
     range: TimeRange,
     /// Whether the item is in its bucket now.
     is_in_bucket: bool,
-    /// Some of the peers whose statement counts now and says otherwise.
+    /// Some of the peers whose statement counts now and contradicts this one.
     opponents: Vec<PeerRef>,
 }
 
-/// Returns how long a statement of this kind holds when no option says so.
+/// Returns how long a statement of this kind is valid when no option says so: a proposal an hour, and a dismissal as
+/// long as the item is proposed, but at least an hour.
 pub(crate) fn default_length(kind: Kind) -> DefaultLength {
     match kind {
         Kind::Propose => DefaultLength::Seconds(HOUR),
@@ -140,7 +142,7 @@ pub(crate) fn sign(
     check_forms(&statements, &prepared)?;
     if !prepared.is_time_certain {
         warn(&format!(
-            "this robot does not know the time; it goes by {}, which has certainly passed",
+            "this robot does not know the time; it uses {}, which has certainly passed",
             date(prepared.time)
         ));
     }
@@ -158,8 +160,8 @@ pub(crate) fn sign(
     })
 }
 
-/// Checks that what is stated in a bucket of shared files is a CID. Another text that somebody proposes there may be
-/// dismissed.
+/// Checks that items in the buckets of shared files are CIDs. An item there that is no CID may still be dismissed, if a
+/// peer proposes it.
 fn check_forms(statements: &[Unsigned<'_>], prepared: &Prepared) -> Result<(), CliError> {
     let mut both = statements.iter().zip(&prepared.histories);
     both.try_for_each(|(statement, history)| match statement.kind {
@@ -182,7 +184,7 @@ fn decide(statements: Vec<Unsigned<'_>>, prepared: &Prepared) -> Result<Vec<Stat
     statements.into_iter().zip(&prepared.histories).map(decide).collect()
 }
 
-/// Has the daemon sign and publish the statements, or publish what the key file signs.
+/// Has the daemon sign and publish the statements. With a key, signs them here and has the daemon publish the records.
 fn publish(
     client: &mut Client,
     key: Option<&(KeyFile, Policy)>,
@@ -196,7 +198,8 @@ fn publish(
     };
     let keep = |history: &ItemHistory| history.former.map_or(End::default(), |expiry| expiry.at.into());
     let kept = statements.into_iter().zip(prepared.histories.iter().map(keep)).collect();
-    // Copies of a key do not know of each other. Counting from the time keeps each above what another has signed before.
+    // Copies of a key file do not know each other's sequence numbers. Starting at the time keeps each copy above the
+    // numbers that another copy used before.
     let records = key.sign(kept, prepared.sequence.max(prepared.time.0), policy)?;
     let signed = |record: &Record| swarm::protocol::SignedStatement {
         payload: StatementText(record.statement().clone()),
@@ -206,7 +209,7 @@ fn publish(
     outcomes(client, &Request::Admit { records, anyway })
 }
 
-/// Asks what the signer has to know.
+/// Asks the daemon for its time, and for the sequence number and the earlier records of the signer.
 fn prepare(client: &mut Client, key: Option<&KeyFile>, intents: Vec<Intent>) -> Result<Prepared, CliError> {
     let number = intents.len();
     let request = Request::Prepare { signer: key.map(KeyFile::peer_id), intents: batch(intents)? };
@@ -239,7 +242,7 @@ impl SignedStatement {
         }
     }
 
-    /// Returns a sentence that tells what was said.
+    /// Returns a sentence that describes the statement.
     fn sentence(&self, now: Time) -> String {
         let verb = match self.kind {
             Kind::Propose => "Proposed in",
@@ -251,7 +254,7 @@ impl SignedStatement {
         };
         let until = match self.range.until {
             Some(Timestamp(until)) => format!("until {} ({})", date(until), duration(until.since(now))),
-            None => "for ever".to_owned(),
+            None => "forever".to_owned(),
         };
         format!(
             "{verb} /{}: {}, {from}{until}.\n",
@@ -260,7 +263,8 @@ impl SignedStatement {
         )
     }
 
-    /// Returns a sentence that tells why it is not so although it was said; `None` when it is so.
+    /// Returns a sentence that says why the statement has no effect. Returns `None` when it has its effect, or is not
+    /// valid now.
     fn doubt(&self, now: Time) -> Option<String> {
         let is_as_said = self.is_in_bucket == (self.kind == Kind::Propose);
         let is_due = self.range.from.is_none_or(|from| from.0 <= now)
@@ -273,12 +277,18 @@ impl SignedStatement {
         Some(match (self.kind, self.opponents.is_empty()) {
             (Kind::Propose, false) => {
                 format!(
-                    "It is not there: it is dismissed by {opponents}, who would have to take that back.\n"
+                    "The item is not in the bucket: it is dismissed by {opponents}, who would have to take that back.\n"
                 )
             }
-            (Kind::Dismiss, false) => format!("It is still there: it is proposed by {opponents}.\n"),
-            (Kind::Propose, true) => "It is not there yet: this word alone does not count.\n".to_owned(),
-            (Kind::Dismiss, true) => "It is still there: this word alone does not count.\n".to_owned(),
+            (Kind::Dismiss, false) => {
+                format!("The item is still in the bucket: it is proposed by {opponents}.\n")
+            }
+            (Kind::Propose, true) => {
+                "The item is not in the bucket yet: this statement alone does not count.\n".to_owned()
+            }
+            (Kind::Dismiss, true) => {
+                "The item is still in the bucket: this statement alone does not count.\n".to_owned()
+            }
         })
     }
 }
@@ -330,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dismissal_lasts_as_long_as_what_it_denies() {
+    fn a_dismissal_lasts_as_long_as_the_proposal_that_it_denies() {
         let (hour, far) = (Some(NOW.plus(HOUR)), Some(NOW.plus(1_000_000)));
         assert_eq!(until(Kind::Dismiss, None), hour);
         assert_eq!(until(Kind::Dismiss, Some(Expiry { at: Some(NOW.plus(5)) })), hour);
@@ -340,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_cid_is_refused_where_files_are_unless_it_is_to_go() {
+    fn a_text_that_is_no_cid_is_refused_among_files_but_may_be_dismissed() {
         let options = ValidityOptions::default();
         let check = |bucket: &str, kind, proposed| {
             let item = Item { bucket: bucket.parse().unwrap(), data: Data::new("notes.txt").unwrap() };
@@ -357,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_said_and_what_came_of_it_in_words() {
+    fn a_statement_and_its_effect_are_shown_in_sentences() {
         let options = ValidityOptions::default();
         let statement = &decide(vec![unsigned(Kind::Propose, &options)], &prepared(None)).unwrap()[0];
         let signed = |is_in_bucket, others: &[PeerId]| {

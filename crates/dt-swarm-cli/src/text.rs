@@ -1,11 +1,11 @@
-//! Text for people. Whatever came by the network goes through [`clean`] before it reaches a terminal.
+//! Formats text for people. Every text from the network goes through [`clean`] before it reaches a terminal.
 
 use dcache::Time;
 use jiff::Timestamp;
 use std::fmt::Write as _;
 
-/// Returns at most `most` characters of `text`, without anything that could steer a terminal or deceive its reader.
-/// What is taken out is shown by its number.
+/// Returns at most `most` characters of `text`. Characters that could control a terminal or mislead its reader are
+/// replaced by their code point, such as `\u{1b}`. A text that was cut ends with `…`.
 pub(crate) fn clean(text: &str, most: usize) -> String {
     let mut shown = String::new();
     let mut left = most;
@@ -30,8 +30,9 @@ pub(crate) fn clean_lines(text: &str, most: usize) -> String {
     text.lines().map(|line| clean(line, most)).collect::<Vec<_>>().join("\n")
 }
 
-/// Returns the JSON text with dangerous characters in their `\uXXXX` form (RFC 8259, section 7): the same document for
-/// programs, and harmless when a person prints it. Outside texts JSON has no such characters but line ends.
+/// Returns the JSON text with dangerous characters escaped as `\uXXXX` (RFC 8259, section 7). The document stays the
+/// same for programs, and it is harmless on a terminal. Outside its strings JSON has no dangerous characters except
+/// line ends.
 pub(crate) fn clean_json(json: &str) -> String {
     let mut shown = String::with_capacity(json.len());
     for c in json.chars() {
@@ -47,8 +48,9 @@ pub(crate) fn clean_json(json: &str) -> String {
     shown
 }
 
-/// Finds control characters, among them escape sequences' first; characters that turn the direction of writing; and those
-/// that cannot be seen (Unicode 16: general categories Cc, Cf, Zl and Zp, as far as they concern text on a terminal).
+/// Returns whether a character is dangerous on a terminal. These are control characters, which begin escape sequences,
+/// characters that change the direction of writing, and invisible characters. (Unicode 16: the general categories Cc,
+/// Cf, Zl and Zp, as far as they concern text on a terminal.)
 fn is_dangerous(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -56,7 +58,7 @@ fn is_dangerous(c: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Returns a duration, rounded down, in a unit that leaves two digits or so: `6 days`, `30 h`, `12 min`, `5 s`.
+/// Returns a duration, rounded down, in the unit that gives two or three digits: `6 days`, `30 h`, `12 min`, `5 s`.
 pub(crate) fn duration(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),
@@ -66,28 +68,29 @@ pub(crate) fn duration(seconds: u64) -> String {
     }
 }
 
-/// Returns a time for people and programs: `2027-01-01T00:00:00Z`.
+/// Returns a time as RFC 3339 in UTC, for people and programs: `2027-01-01T00:00:00Z`. A time after the year 9999 is
+/// `@` and its seconds since 1970.
 pub(crate) fn date(time: Time) -> String {
     let timestamp = i64::try_from(time.0).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
     timestamp.map_or_else(|| format!("@{time}"), |timestamp| timestamp.to_string())
 }
 
-/// Returns when something ends, seen from `now`.
+/// Returns when something ends, relative to `now`: `in 5 s`, `over` or `never`.
 pub(crate) fn until(end: Option<Time>, now: Time) -> String {
     match end {
         Some(end) if end <= now => "over".to_owned(),
         Some(end) => format!("in {}", duration(end.since(now))),
-        None => "for ever".to_owned(),
+        None => "never".to_owned(),
     }
 }
 
-/// Returns a size in decimal units, as disks are sold.
+/// Returns a size in decimal units: 1 kB is 1000 B.
 pub(crate) fn size(bytes: u64) -> String {
     let units = ["kB", "MB", "GB", "TB", "PB", "EB"];
     if bytes < 1000 {
         return format!("{bytes} B");
     }
-    // Tenths of a unit in whole numbers, so that nothing is rounded twice.
+    // Counts whole tenths of a unit, so that the size is rounded down only once.
     let mut tenths = bytes / 100;
     let mut unit = 0;
     while tenths >= 10_000 {
@@ -112,7 +115,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn what_steers_a_terminal_is_shown_and_not_obeyed() {
+    fn characters_that_control_a_terminal_are_escaped() {
         assert_eq!(clean("a\x1b[2Jb", 99), "a\\u{1b}[2Jb");
         assert_eq!(clean("gpj.\u{202e}exe", 99), "gpj.\\u{202e}exe");
         assert_eq!(clean("a\u{9b}1m\r\n\t", 99), "a\\u{9b}1m\\u{d}\\u{a}\\u{9}");
@@ -144,7 +147,7 @@ mod tests {
         );
         assert_eq!(until(Some(Time(70)), Time(10)), "in 60 s");
         assert_eq!(until(Some(Time(10)), Time(10)), "over");
-        assert_eq!(until(None, Time(10)), "for ever");
+        assert_eq!(until(None, Time(10)), "never");
         assert_eq!(
             [0, 999, 1000, 868_400, 99_999, 999_999, 1_000_000, 314_572_800].map(size),
             ["0 B", "999 B", "1.0 kB", "868 kB", "99.9 kB", "999 kB", "1.0 MB", "314 MB"]
@@ -155,7 +158,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_gets_through_dirty_or_long(text in any::<String>(), most in 0usize..80) {
+        fn every_text_is_cleaned_and_cut(text in any::<String>(), most in 0usize..80) {
             let shown = clean(&text, most);
             prop_assert!(shown.chars().count() <= most + 1);
             prop_assert!(!shown.chars().any(is_dangerous));

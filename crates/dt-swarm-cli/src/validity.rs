@@ -1,4 +1,4 @@
-//! For when a statement is to hold, as people write it: `--for 7d`, `--from`, `--until 2027-01-01`, `--forever`.
+//! The options for the validity of a statement: `--for 7d`, `--from`, `--until 2027-01-01`, `--forever`.
 
 use crate::error::CliError;
 use clap::Args;
@@ -7,40 +7,44 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{Span, SpanRelativeTo, Timestamp};
 
-/// The most bytes of a duration or a time that are looked at.
+/// Maximum length of a duration or a time in bytes. A longer text is refused before it is parsed.
 const MAX_BYTES: usize = 64;
 
-/// The options of all commands that sign something.
+/// The validity options of all commands that sign statements.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct ValidityOptions {
-    /// For how long: a number with s, min (or m), h, d or w, such as 90min, 7d or 1h30m
+    /// How long the statement is valid: a number with s, min (or m), h, d or w, such as 90min, 7d or 1h30m
     #[arg(long = "for", value_name = "DURATION", value_parser = seconds, conflicts_with_all = ["until", "forever"])]
     seconds: Option<u64>,
-    /// From when on: 2027-01-01, 2027-01-01T12:30 (UTC unless it says otherwise) or @SECONDS since 1970 [default: now, and some 25 minutes earlier for robots whose clocks are behind]
+    /// Start of the validity: 2027-01-01, 2027-01-01T12:30 (UTC, unless it has an offset) or @SECONDS since 1970
+    /// [default: now, or some 25 minutes earlier so that robots whose clocks are behind accept it at once]
     #[arg(long, value_name = "TIME", value_parser = time)]
     from: Option<Time>,
-    /// Until when, written like --from
+    /// End of the validity, written like --from
     #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "forever")]
     until: Option<Time>,
-    /// Without an end: for those who have a role
+    /// The statement never ends; this counts only from signers with a role
     #[arg(long)]
     forever: bool,
 }
 
-/// How long a statement holds when no option says so.
+/// How long a statement is valid when no option says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DefaultLength {
     Seconds(u64),
-    /// Until this time, and for an hour at least.
+    /// Until this time, but at least an hour.
     Until(Time),
     Forever,
 }
 
-/// An hour, in seconds: how long a statement holds at least when no option says so.
+/// One hour in seconds: the minimum of [`DefaultLength::Until`], and the default for proposals.
 pub(crate) const HOUR: u64 = 3600;
 
 impl ValidityOptions {
-    /// Decides the validity, seen from `now`.
+    /// Returns the validity that the options and the default give at the time `now`.
+    ///
+    /// # Errors
+    /// When the validity ends before it starts, or has ended already.
     pub(crate) fn decide(&self, now: Time, default: DefaultLength) -> Result<Validity, CliError> {
         let from = self.from.unwrap_or(now);
         let until = match (self.seconds, self.until, self.forever) {
@@ -57,7 +61,7 @@ impl ValidityOptions {
             return Err(CliError::Over);
         }
         match (self.from, until.is_none_or(|until| until <= MAX_TIME)) {
-            // A robot whose clock is behind this one's must not have to wait.
+            // Starts earlier, so that a robot whose clock is behind this one's need not wait.
             (None, true) => Ok(Validity::stated_until(now, until)),
             _ => Validity::new(Some(from), until).map_err(|_| CliError::Over),
         }
@@ -76,7 +80,7 @@ pub(crate) fn seconds(text: &str) -> Result<u64, String> {
     let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
     match u64::try_from(duration.as_secs()) {
         Ok(seconds) if (1..=MAX_TIME.0).contains(&seconds) => Ok(seconds),
-        _ => Err("a duration is at least one second, and not millennia".to_owned()),
+        _ => Err("a duration is at least one second, and at most some 34,000 years".to_owned()),
     }
 }
 
@@ -95,11 +99,11 @@ pub(crate) fn time(text: &str) -> Result<Time, String> {
 }
 
 fn seconds_of_date(text: &str) -> Option<i64> {
-    // First with its offset: as a time of day alone it would be read without.
+    // Parses the text with its offset first: parsing it as a plain date and time would ignore the offset.
     if let Ok(timestamp) = text.parse::<Timestamp>() {
         return Some(timestamp.as_second());
     }
-    // A zone in brackets would be passed over as well.
+    // Parsing it as a plain date and time would also ignore a time zone in brackets.
     let plain: DateTime = text.parse().ok().filter(|_| !text.contains('['))?;
     Some(plain.to_zoned(TimeZone::UTC).ok()?.timestamp().as_second())
 }
@@ -114,11 +118,11 @@ mod tests {
 
     const DAY: u64 = 86_400;
     const NOW: Time = Time(1_800_000_000);
-    /// 2027-01-01T00:00:00Z.
+    /// The time 2027-01-01T00:00:00Z, in seconds since 1970.
     const NEW_YEAR: u64 = 1_798_761_600;
 
     #[test]
-    fn durations_as_people_write_them() {
+    fn durations_with_units_are_read() {
         for (text, expected) in [
             ("30s", 30),
             ("90min", 5400),
@@ -137,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration_is_refused() {
+    fn invalid_durations_are_refused() {
         let long = "1s ".repeat(40);
         for text in [
             "",
@@ -159,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn times_as_people_write_them() {
+    fn times_with_and_without_offsets_are_read() {
         for (text, expected) in [
             ("2027-01-01", NEW_YEAR),
             ("2027-01-01T00:00", NEW_YEAR),
@@ -176,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_refused() {
+    fn invalid_times_are_refused() {
         let long = "2027-01-01".to_owned() + &" ".repeat(100);
         for text in [
             "",
@@ -199,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_shown_as_they_are_read() {
+    fn times_are_shown_in_the_form_that_is_read() {
         assert_eq!(date(Time(NEW_YEAR)), "2027-01-01T00:00:00Z");
         assert_eq!(date(MAX_TIME), format!("@{MAX_TIME}"));
     }
@@ -218,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ends_are_decided_together() {
+    fn the_options_and_the_default_give_the_validity() {
         let hour = DefaultLength::Seconds(HOUR);
         let early = NOW.0 - CLOCK_LEEWAY;
         assert_eq!(decide("", hour), Ok((early, Some(NOW.0 + HOUR))));
@@ -233,7 +237,7 @@ mod tests {
         assert_eq!(
             decide("--for 8d", hour),
             Ok((NOW.0, Some(NOW.0 + 8 * DAY))),
-            "no longer than is accepted"
+            "the start is not earlier, because 8 days is the longest accepted validity"
         );
         assert_eq!(decide("--forever", hour), Ok((early, None)));
         assert_eq!(decide("--from @1900000000 --for 1m", hour), Ok((1_900_000_000, Some(1_900_000_060))));
@@ -242,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_holds_or_contradicts_itself_is_refused() {
+    fn empty_and_contradictory_validities_are_refused() {
         for line in [
             "--for 1h --forever",
             "--until 2030-01-01 --forever",
@@ -257,7 +261,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_read_or_refused(text in "[-0-9a-zT:.@+ ]{0,40}|\\PC{0,70}") {
+        fn every_text_is_read_or_refused(text in "[-0-9a-zT:.@+ ]{0,40}|\\PC{0,70}") {
             if let Ok(time) = time(&text) {
                 prop_assert!(time <= MAX_TIME);
             }
@@ -267,7 +271,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_shown_reads_back(seconds in 0..200_000_000_000u64) {
+        fn a_time_that_is_shown_reads_back(seconds in 0..200_000_000_000u64) {
             prop_assert_eq!(time(&date(Time(seconds))), Ok(Time(seconds)));
         }
     }

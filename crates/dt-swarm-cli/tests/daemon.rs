@@ -1,4 +1,4 @@
-//! The program itself against a real brain behind a real socket.
+//! Runs the program against a real brain behind a real socket.
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod served;
@@ -16,7 +16,7 @@ use std::process::Stdio;
 const CID: &str = "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi";
 const DAY: u64 = 86_400;
 
-/// A class: three hosts with names, a file that all of them hold, and one that is only shared.
+/// Makes a daemon that knows three hosts with names, a file that all three hold, and a file that is only shared.
 fn class() -> Daemon {
     let mut daemon = Daemon::new();
     let half_ago = Time(clock().0 - 1800);
@@ -36,14 +36,14 @@ fn class() -> Daemon {
     daemon
 }
 
-/// The document that was printed. Each keeps to the vocabulary.
+/// Parses the printed document, and checks it against the vocabulary.
 fn json(output: &served::Output) -> Value {
     let document = serde_json::from_str(&output.stdout).unwrap();
     vocabulary::check(&document);
     document
 }
 
-/// The table's row that holds `text`, its cells.
+/// Returns the line of the output that contains `text`, with single spaces.
 fn row(output: &served::Output, text: &str) -> String {
     let line = output.stdout.lines().find(|line| line.contains(text));
     line.unwrap_or_else(|| panic!("{text} in:\n{}", output.stdout))
@@ -87,7 +87,7 @@ fn report_for_programs() {
 }
 
 #[test]
-fn summary_says_who_until_when_and_since_when() {
+fn summary_shows_signers_ends_and_ages() {
     let host = class().serve();
     let output = run(&[&host, "summary"]);
     assert_eq!((output.code, output.stderr.as_str()), (0, ""));
@@ -105,7 +105,7 @@ fn summary_says_who_until_when_and_since_when() {
 }
 
 #[test]
-fn summary_shows_only_what_is_asked_for() {
+fn summary_shows_only_the_buckets_that_match() {
     let host = class().serve();
     for pattern in ["share/files", "/share/files", "*/files"] {
         let output = run(&[&host, "summary", pattern]);
@@ -136,7 +136,7 @@ fn summary_for_programs_shortens_nothing() {
 }
 
 #[test]
-fn what_the_daemon_refused_is_shown() {
+fn records_that_the_daemon_refused_are_counted_below_the_summary() {
     let mut daemon = class();
     let validity = Validity::starting(clock(), 60);
     let statement = Statement::new(Kind::Propose, item("share/files", "forged"), validity).unwrap();
@@ -157,7 +157,7 @@ fn what_the_daemon_refused_is_shown() {
 }
 
 #[test]
-fn an_answer_of_many_portions_is_whole() {
+fn an_answer_of_many_lines_is_complete() {
     let mut daemon = Daemon::new();
     for number in 0..1500 {
         let validity = Validity::starting(clock(), 1000);
@@ -170,7 +170,7 @@ fn an_answer_of_many_portions_is_whole() {
 #[test]
 fn hostile_texts_do_not_reach_the_terminal() {
     let evil = "\u{1b}]0;owned\u{7}\u{202e}gpj\u{9b}2J";
-    // Control characters make a name impossible; what else could mislead must be made harmless here.
+    // File names with control characters are refused earlier. Other misleading characters have to be escaped here.
     let name = "\u{202e}gpj.bag";
     let mut daemon = Daemon::new();
     let validity = Validity::starting(clock(), 1000);
@@ -191,11 +191,11 @@ fn hostile_texts_do_not_reach_the_terminal() {
         }
     }
     let document = json(&run(&[&host, "report", "--json"]));
-    assert_eq!(document["files"][0]["name"], name, "programs get what was said");
+    assert_eq!(document["files"][0]["name"], name, "programs get the unchanged name");
 }
 
 #[test]
-fn ping_tells_times_and_who_it_is() {
+fn ping_shows_times_and_the_identity_of_the_daemon() {
     let mut daemon = class();
     let bucket = format!("pri/{}/info/hostname", peer(served::DAEMON));
     daemon.propose(served::DAEMON, &bucket, "duckie0", Validity::starting(clock(), 1000));
@@ -217,7 +217,7 @@ fn ping_tells_times_and_who_it_is() {
 }
 
 #[test]
-fn version_tells_both() {
+fn version_shows_those_of_the_program_and_the_daemon() {
     let host = class().serve();
     let own = env!("CARGO_PKG_VERSION");
     let expected = format!("dt-swarm-cli {own}\ndt-swarm at {host}: 9.9.9\n");
@@ -228,7 +228,7 @@ fn version_tells_both() {
 }
 
 #[test]
-fn a_clock_that_is_off_is_named_and_the_daemons_is_used() {
+fn a_wrong_clock_is_reported_and_that_of_the_daemon_is_used() {
     let mut daemon = Daemon::new();
     daemon.clock_ahead = 3 * DAY;
     let then = Time(clock().0 + 3 * DAY);
@@ -244,7 +244,7 @@ fn a_clock_that_is_off_is_named_and_the_daemons_is_used() {
 }
 
 #[test]
-fn who_closes_the_pipe_has_seen_enough() {
+fn a_pipe_that_its_reader_closes_is_no_error() {
     let mut daemon = Daemon::new();
     for number in 0..200 {
         let data = Data::new(&"x".repeat(1000)).unwrap();
@@ -263,7 +263,7 @@ fn who_closes_the_pipe_has_seen_enough() {
 }
 
 #[test]
-fn query_shows_every_word_and_whether_it_counts() {
+fn query_shows_every_statement_and_whether_it_counts() {
     let mut daemon = class();
     let now = clock();
     daemon.propose(1, "trusted", &peer(2).to_string(), Validity::starting(now, DAY));
@@ -286,11 +286,11 @@ fn query_shows_every_word_and_whether_it_counts() {
     assert_eq!(notes(&[])["items"][0]["is_in_bucket"], false);
     let at = format!("@{}", now.0 + 4000);
     assert_eq!(notes(&["--at", &at])["items"][0]["is_in_bucket"], true);
-    assert!(run(&[&host, "query", "nothing"]).stdout.starts_with("Nothing is said about"));
+    assert!(run(&[&host, "query", "nothing"]).stdout.starts_with("There are no statements about"));
 }
 
 #[test]
-fn a_swarm_file_decides_what_counts() {
+fn a_swarm_file_decides_which_records_count() {
     let mut daemon = Daemon::new();
     let (now, root) = (clock(), peer(1));
     let roots = format!("name = \"class\"\nroots = [\"{root}\"]\n");
@@ -309,14 +309,14 @@ fn a_swarm_file_decides_what_counts() {
 }
 
 #[test]
-fn in_a_swarm_with_a_key_all_is_asked_and_answered_under_seal() {
+fn questions_and_answers_are_sealed_in_a_swarm_with_a_key() {
     let key = SwarmKey::from_bytes([5; 32]);
     let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("sealed.toml");
     let swarm = SwarmFile::new("class", [peer(1)].into()).unwrap().with_key(key.clone());
     std::fs::write(&file, swarm.to_toml()).unwrap();
     let mut daemon = class();
     daemon.swarm_key = Some(key);
-    // More than fits into one line.
+    // These records do not fit into one line.
     for number in 0..200 {
         daemon.propose(
             1,
@@ -335,7 +335,7 @@ fn in_a_swarm_with_a_key_all_is_asked_and_answered_under_seal() {
 }
 
 #[test]
-fn watch_prints_what_is_there_at_once() {
+fn watch_prints_the_present_items_at_once() {
     use std::io::{BufRead as _, BufReader};
     let host = class().serve();
     let mut command = run_with(&[&host, "watch", "share/safe", "--json"]);
@@ -351,16 +351,16 @@ fn watch_prints_what_is_there_at_once() {
 }
 
 #[test]
-fn stats_tell_channels_counters_and_how_far_behind() {
+fn stats_show_channels_counters_and_how_far_behind_the_daemon_is() {
     let host = class().serve();
     let output = run(&[&host, "stats"]);
     assert_eq!((output.code, output.stderr.as_str()), (0, ""));
     assert!(
-        output.stdout.contains("no peer was heard lately; no peer has shown the same yet"),
+        output.stdout.contains("no peer was heard lately; no peer has had the same records yet"),
         "{}",
         output.stdout
     );
-    // On this computer the program first asks which daemon answers there.
+    // On this computer the program first pings the host to find out which daemon answers there.
     let links = row(&output, "links");
     assert!(links.starts_with("links 1 lines ") && links.contains(" B 2 lines "), "{links}");
     assert!(

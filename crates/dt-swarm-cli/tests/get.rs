@@ -1,4 +1,4 @@
-//! `get` from a daemon that takes no orders of this user: the program fetches by itself.
+//! Runs `get` against a daemon without a control socket for this user, so that the program fetches the files itself.
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod served;
@@ -24,12 +24,12 @@ const SOON: Duration = Duration::from_secs(30);
 /// A daemon whose IPFS node holds shared files.
 struct Holder {
     host: String,
-    /// The node runs in it.
+    /// The runtime of the node.
     _runtime: Runtime,
     _folder: TempDir,
 }
 
-/// Bytes that differ from chunk to chunk.
+/// Makes bytes that differ from chunk to chunk.
 fn noise(length: usize) -> Vec<u8> {
     let word = |n: u32| n.wrapping_mul(2_654_435_761).rotate_left(7).to_le_bytes();
     (0..=length as u32 / 4).flat_map(word).take(length).collect()
@@ -65,7 +65,7 @@ impl Holder {
 
 async fn start(folder: &Path, key: Option<&SwarmKey>) -> Node {
     let store = StoreConfig { directory: folder.join("store"), max_bytes: 1 << 30, min_free_bytes: 0 };
-    // The same peer as the daemon.
+    // The node has the same peer ID as the daemon.
     let keypair = ipfs::Keypair::ed25519_from_bytes([DAEMON; 32]).unwrap();
     let config = NodeConfig {
         listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
@@ -91,7 +91,7 @@ fn announce(daemon: &mut Daemon, address: &str) {
     daemon.propose(DAEMON, &bucket, address, Validity::starting(clock(), 3600));
 }
 
-/// `get` with these arguments, in this folder.
+/// Makes the command `get` with these arguments, in this folder.
 fn get(host: &str, folder: &Path, arguments: &[&str]) -> Command {
     let mut command = run_with(&[&[host, "get"], arguments].concat());
     command.current_dir(folder);
@@ -110,7 +110,7 @@ fn refusal(mut command: Command) -> String {
     String::from_utf8(output.stderr).unwrap()
 }
 
-/// The names in a folder.
+/// Returns the sorted names of the files in a folder.
 fn names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).unwrap();
     let mut names: Vec<String> =
@@ -120,7 +120,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn files_of_every_size_come_from_another_daemon() {
+fn files_of_all_sizes_are_fetched_from_another_daemon() {
     let sizes = [0, 1, 6, 5000, 60_000, 66_000, 700_000];
     let files: Vec<(String, Vec<u8>)> = sizes.iter().map(|size| (size.to_string(), noise(*size))).collect();
     let files: Vec<(&str, Vec<u8>)> =
@@ -135,7 +135,7 @@ fn files_of_every_size_come_from_another_daemon() {
 }
 
 #[test]
-fn a_swarm_with_a_key_gives_its_files_too() {
+fn files_are_fetched_in_a_swarm_with_a_key() {
     let key = SwarmKey::from_bytes([7; 32]);
     let holder = Holder::new(&[("a", noise(300_000))], Some(&key));
     let here = tempfile::tempdir().unwrap();
@@ -148,7 +148,7 @@ fn a_swarm_with_a_key_gives_its_files_too() {
 }
 
 #[test]
-fn several_files_go_into_a_folder_that_is_made_and_one_by_one_to_standard_output() {
+fn several_files_go_into_a_new_folder_or_to_standard_output() {
     let (a, b) = (noise(300_000), b"hello\n".to_vec());
     let long = format!("{}.bag", "L".repeat(251));
     let holder = Holder::new(&[("a.bag", a.clone()), ("b.txt", b.clone()), (&long, b.clone())], None);
@@ -171,19 +171,19 @@ fn several_files_go_into_a_folder_that_is_made_and_one_by_one_to_standard_output
 }
 
 #[test]
-fn what_cannot_be_is_refused_before_anything_is_fetched() {
+fn invalid_destinations_are_refused_before_fetching() {
     let holder = Holder::new(&[("a.bag", noise(10)), ("b.bag", noise(20))], None);
     let here = tempfile::tempdir().unwrap();
     std::fs::write(here.path().join("b.bag"), "mine").unwrap();
     for (arguments, words) in [
-        // As the destination was named before.
+        // In earlier versions the last argument was the destination.
         (&["a.bag", "c.bag"][..], "knows no file called \"c.bag\""),
         (&["a.bag", "c.bag"], "-o"),
         (&["a.bag", "b.bag"], "b.bag is there already"),
         (&["a.bag", "a.bag"], "two of these files"),
         (&["a.bag", "-o", "/proc/there/"], "/proc/there/ cannot be written"),
         (&["a.bag", "-o", "b.bag/c"], "cannot be written"),
-        (&["a.bag", "-o", "-", "--json"], "standard output is the file"),
+        (&["a.bag", "-o", "-", "--json"], "writes the file to standard output"),
     ] {
         let said = refusal(get(&holder.host, here.path(), arguments));
         assert!(said.contains(words), "{arguments:?}: {said}");
@@ -193,7 +193,7 @@ fn what_cannot_be_is_refused_before_anything_is_fetched() {
 }
 
 #[test]
-fn a_socket_that_the_environment_names_is_no_wish() {
+fn a_socket_that_only_the_environment_names_need_not_exist() {
     let holder = Holder::new(&[("a.bag", noise(10))], None);
     let here = tempfile::tempdir().unwrap();
     let mut command = get(&holder.host, here.path(), &["a.bag"]);
@@ -203,8 +203,8 @@ fn a_socket_that_the_environment_names_is_no_wish() {
 }
 
 #[test]
-fn ctrl_c_leaves_nothing() {
-    // A port that takes connections and says nothing.
+fn ctrl_c_leaves_no_partial_file() {
+    // A port that accepts connections and sends nothing.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut daemon = Daemon::new();
     let description =
@@ -215,7 +215,7 @@ fn ctrl_c_leaves_nothing() {
     for signal in [rustix::process::Signal::INT, rustix::process::Signal::TERM] {
         let mut command = get(&host, here.path(), &["a.bag", "-o", "new/", "--timeout", "60"]);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        // The connection shows that it is under way.
+        // The connection shows that the program has started to fetch.
         let taken = silent.accept().unwrap();
         let begun = Instant::now();
         rustix::process::kill_process(rustix::process::Pid::from_child(&child), signal).unwrap();

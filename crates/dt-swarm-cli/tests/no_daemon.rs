@@ -1,4 +1,5 @@
-//! What answers is no daemon, or none that can be believed: exit code 1 and one sentence, always in bounded time.
+//! Runs the program without a daemon, and against servers that are no daemons or send forged records. It has to end in
+//! bounded time, with one sentence on stderr.
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod served;
@@ -14,7 +15,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
-/// Fails with one line on stderr that holds `words`, and prints nothing else.
+/// Runs the program, which has to exit with 1, print one line with `words` on stderr, and print nothing on stdout.
 fn fails(arguments: &[&str], words: &str) -> Output {
     let output = run(arguments);
     assert_eq!((output.code, output.stdout.as_str()), (1, ""), "{output:?}");
@@ -23,7 +24,7 @@ fn fails(arguments: &[&str], words: &str) -> Output {
     output
 }
 
-/// A server that writes `bytes` and then keeps the connection until the other side closes it.
+/// Starts a server that writes `bytes` and then waits until the other side closes the connection.
 fn says(bytes: Vec<u8>) -> String {
     serve(move |mut stream| {
         let _ = stream.write_all(&bytes);
@@ -54,7 +55,7 @@ fn lines(envelopes: &[Envelope]) -> Vec<u8> {
 }
 
 #[test]
-fn nobody_listens() {
+fn a_port_without_a_listener_is_reported() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let host = listener.local_addr().unwrap().to_string();
     drop(listener);
@@ -67,14 +68,14 @@ fn nobody_listens() {
 }
 
 #[test]
-fn a_name_that_cannot_be() {
-    // No DNS label has 70 characters, so this fails here, without a question to anybody.
+fn a_host_name_that_cannot_be_resolved_is_reported() {
+    // A DNS label has at most 63 characters. This name is refused without a query to a DNS server.
     let name = "x".repeat(70);
-    fails(&[&name, "report"], "is not known here");
+    fails(&[&name, "report"], "cannot be resolved");
 }
 
 #[test]
-fn somebody_else_answers() {
+fn a_server_of_another_protocol_is_recognised() {
     let long = vec![b'x'; MAX_LINE_BYTES + 2];
     for bytes in [
         b"SSH-2.0-OpenSSH_9.6\r\n".to_vec(),
@@ -90,29 +91,29 @@ fn somebody_else_answers() {
 }
 
 #[test]
-fn nothing_comes() {
+fn a_silent_server_leads_to_a_timeout() {
     let host = says(Vec::new());
-    let output = fails(&[&host, "report", "--timeout", "0.3"], "nothing came for 0.3 s");
+    let output = fails(&[&host, "report", "--timeout", "0.3"], "sent nothing for 0.3 s");
     assert!(output.took >= Duration::from_millis(300));
 }
 
 #[test]
-fn bytes_without_a_line_are_no_progress() {
+fn bytes_without_a_line_end_do_not_extend_the_timeout() {
     let host = serve(|mut stream| {
         while stream.write_all(b" ").is_ok() {
             std::thread::sleep(Duration::from_millis(20));
         }
     });
-    fails(&[&host, "report", "--timeout", "0.5"], "nothing came for 0.5 s");
+    fails(&[&host, "report", "--timeout", "0.5"], "sent nothing for 0.5 s");
 }
 
 #[test]
-fn the_answer_breaks_off() {
+fn an_incomplete_answer_is_an_error() {
     let part = lines(&[record("cid")]);
     let host = serve(move |mut stream| {
         let _ = stream.write_all(&part);
     });
-    // Closing with the question unread may break the connection, too: either way the answer is not whole.
+    // Closing the connection with unread data may also reset it. In both cases the answer is incomplete.
     let output = run(&[&host, "report"]);
     assert_eq!((output.code, output.stdout.as_str()), (1, ""));
     assert!(output.stderr.contains("Try again."), "{}", output.stderr);
@@ -125,18 +126,18 @@ fn bytes_without_end_are_cut_off() {
     chatter.comment = Some("x".repeat(MAX_LINE_BYTES - 1000));
     let line = lines(&[chatter]);
     let host = serve(move |mut stream| while stream.write_all(&line).is_ok() {});
-    fails(&[&host, "report"], "does not stop answering: more than 100 MB");
+    fails(&[&host, "report"], "does not end: it exceeds the limit of 100 MB");
 }
 
 #[test]
-fn a_report_is_asked_for_in_parts_each_of_which_may_be_long() {
+fn a_report_is_read_in_parts_that_have_limits_of_their_own() {
     let mut chatter = pong();
     (chatter.payload, chatter.comment) = (Message::ping(Validity::ALWAYS), Some("x".repeat(15_000)));
     let (flood, end) = (lines(&vec![chatter; 1700]), lines(&[record("cid"), pong()]));
     let host = serve(move |mut stream| {
         let questions = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
         for question in questions {
-            // As much of each bucket that is asked for: 130 MB of all.
+            // Sends the flood once for each bucket that the question asks for: 130 MB in total.
             let all =
                 if question.contains("/share/*") { 5 } else { usize::from(question.contains("/share/")) };
             let is_sent = (0..all).all(|_| stream.write_all(&flood).is_ok());
@@ -155,11 +156,11 @@ fn records_without_end_are_cut_off() {
     crowded.signatures = vec![crowded.signatures[0]; MAX_SIGNATURES];
     let line = lines(&[crowded]);
     let host = serve(move |mut stream| while stream.write_all(&line).is_ok() {});
-    fails(&[&host, "report"], "does not stop answering: more than 200000 records");
+    fails(&[&host, "report"], "does not end: it exceeds the limit of 200000 records");
 }
 
 #[test]
-fn what_is_not_signed_by_whom_it_says_is_left_out() {
+fn records_without_a_valid_signature_are_left_out() {
     let mut forged = record("true");
     forged.payload = forged.payload.replace("true", "false");
     let mut bare = record("bare");
@@ -179,7 +180,7 @@ fn what_is_not_signed_by_whom_it_says_is_left_out() {
 }
 
 #[test]
-fn a_command_line_that_makes_no_sense() {
+fn an_invalid_command_line_exits_with_2() {
     let host = Daemon::new().serve();
     for arguments in [
         &[&host, "fly"][..],
@@ -201,9 +202,9 @@ fn help_has_examples() {
 }
 
 #[test]
-fn what_changes_something_needs_the_daemon_of_this_computer() {
+fn commands_that_change_something_need_the_daemon_of_this_computer() {
     let elsewhere = ["duckie.local", "propose", "share/notes", "x"];
-    fails(&elsewhere, "is another computer, and this works only on the robot itself");
+    fails(&elsewhere, "is another computer, and this command works only on the robot itself");
     fails(&["duckie.local", "swarm", "leave"], "is another computer");
     for command in
         [&["propose", "share/notes", "x"][..], &["dismiss", "share/notes", "x"], &["swarm", "leave"]]
@@ -219,7 +220,7 @@ fn what_changes_something_needs_the_daemon_of_this_computer() {
     fails(&mute, "has not answered for 0.3 s");
 }
 
-/// The swarm file with this key in it.
+/// Writes a swarm file with this key, and returns its path.
 fn keyed(byte: u8) -> String {
     let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("keyed-{byte}.toml"));
     let swarm = SwarmFile::new("keyed", [peer(1)].into()).unwrap().with_key(SwarmKey::from_bytes([byte; 32]));
@@ -227,7 +228,8 @@ fn keyed(byte: u8) -> String {
     file.to_str().unwrap().to_owned()
 }
 
-/// A daemon with a key, as far as its first words go: hello, and a proof for whoever says hello, too.
+/// Starts a server that does the handshake of a daemon with a key, and nothing else: it sends its hello, and then its
+/// proof to a client that sent a hello.
 fn greets(byte: u8) -> String {
     serve(move |mut stream| {
         let ours = LinkHandshake::new(&SwarmKey::from_bytes([byte; 32]), [byte; 32], false);
@@ -242,7 +244,7 @@ fn greets(byte: u8) -> String {
 }
 
 #[test]
-fn whose_key_differs_is_told_so() {
+fn a_different_or_missing_swarm_key_is_reported() {
     for command in ["ping", "summary", "report"] {
         fails(
             &[&greets(1), command],
@@ -250,7 +252,7 @@ fn whose_key_differs_is_told_so() {
         );
         fails(
             &[&greets(1), command, "--swarm", &keyed(2)],
-            "belongs to another swarm than yours, with another key",
+            "belongs to a different swarm, with a different key",
         );
         for plain in [says(lines(&[pong()])), says(Vec::new()), serve(drop)] {
             fails(
@@ -259,11 +261,11 @@ fn whose_key_differs_is_told_so() {
             );
         }
     }
-    // With the right one it is what comes after that is missing.
-    fails(&[&greets(2), "ping", "--swarm", &keyed(2), "--timeout", "0.3"], "nothing came for 0.3 s");
+    // With the right key, the handshake succeeds and only the answer is missing.
+    fails(&[&greets(2), "ping", "--swarm", &keyed(2), "--timeout", "0.3"], "sent nothing for 0.3 s");
 }
 
-/// The document that was printed, which keeps to the vocabulary.
+/// Parses the printed document, and checks it against the vocabulary.
 fn document(text: &str) -> serde_json::Value {
     let document = serde_json::from_str(text).unwrap();
     vocabulary::check(&document);

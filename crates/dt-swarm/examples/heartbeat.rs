@@ -1,4 +1,4 @@
-//! A whole small service: each robot publishes a heartbeat, and everybody can ask which robots are alive.
+//! A complete small service: each robot publishes a heartbeat, and a client can ask each robot which robots are alive.
 //!
 //! `docs/add-a-service.md` walks through this file.
 
@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use service::prelude::*;
 use std::{collections::BTreeSet, convert::Infallible, process::ExitCode, time::Duration};
 
-/// The pure decider. The lint makes sure that it stays pure, so that the simulator can run it.
+/// The pure decider. The denied lints keep it pure, so that the simulator can run it.
 mod decide {
     #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
     use dcache::{BucketPath, Item, Key, Moment, PeerId, Set, Statements, Validity, buckets};
     use service::{Decide, Decision};
 
-    /// Keeps an item in `pri/ID/heartbeat`. It is renewed when half of `lifetime` (seconds) is over.
+    /// Keeps an item in `pri/ID/heartbeat`. Renews it when half of `lifetime` (in seconds) is over.
     pub(crate) struct Heartbeat {
         pub(crate) me: PeerId,
         pub(crate) lifetime: u64,
@@ -71,7 +71,7 @@ enum Answer {
     Job(JobStatus<u64>),
 }
 
-/// The jobs of the service: the order is a number of robots, the outcome how many are alive.
+/// The jobs of the service. The order is the number of robots to wait for, and the outcome is the number that are alive.
 struct Waiting;
 
 impl JobKind for Waiting {

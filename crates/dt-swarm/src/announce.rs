@@ -1,4 +1,5 @@
-//! Which addresses of this node others are told, and in which order: a few are taken of each peer.
+//! Chooses the IPFS addresses that this node announces to its peers, and their order. The order matters, because peers
+//! use only a few addresses of each peer.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use channels::{InterfaceKind, LocalAddress};
@@ -7,25 +8,26 @@ use ipfs::node::host_of;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-/// Maximum number of addresses that are told: others take no more of a peer.
+/// Maximum number of addresses that are announced. Peers use no more addresses of one peer.
 const MAX_ADDRESSES: usize = 16;
-/// Maximum number of hosts of one interface. Of IPv6, networks give several to an interface.
+/// Maximum number of IP addresses of one interface. With IPv6, an interface often has several.
 const MAX_HOSTS: usize = 4;
 
-/// What is known of an interface from who was heard on it.
+/// Facts about an interface that follow from the peers heard on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Hearing {
     /// Whether a peer was heard lately.
     pub(crate) is_heard: bool,
-    /// Whether a peer has nothing but a link-local address there.
+    /// Whether a peer on this interface has only a link-local address.
     pub(crate) needs_link_local: bool,
 }
 
-/// Returns those of the addresses at which this node listens that others are told, those first that most likely lead here.
+/// Returns the listening addresses to announce, the most likely reachable ones first.
 ///
-/// Bridges, cables to containers and tunnels are told when somebody named them, or when there is nothing better: their
-/// addresses are the same on many hosts. Of all others, each interface gets its turn, those where peers were heard first. A
-/// link-local address is told where there is no other one, or where a peer has no other one.
+/// Addresses of bridges, virtual interfaces of containers and tunnels are announced only if the configuration names the
+/// interface, or if there are no better ones: many hosts have the same such addresses. All other interfaces take turns,
+/// and interfaces with peers come first. A link-local address is announced if the interface has no other address, or if
+/// a peer on it has no other address.
 pub(crate) fn told(
     listening: &[Multiaddr],
     local: &[LocalAddress],
@@ -54,7 +56,7 @@ pub(crate) fn told(
     told
 }
 
-/// How likely an interface leads to other robots, the best first.
+/// Sort key of an interface. An interface that more likely leads to other robots sorts first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
     kind: InterfaceKind,
@@ -64,13 +66,13 @@ struct Rank {
 
 impl Rank {
     fn of(address: &LocalAddress, hearing: Hearing) -> Self {
-        // What somebody named is as good as a wire.
+        // An interface that the configuration names ranks like a wired one.
         let kind = if address.is_named { InterfaceKind::Wire } else { address.kind };
         Self { kind, is_down: !address.is_up, is_silent: !hearing.is_heard }
     }
 }
 
-/// An address of this host with what listens there.
+/// An IP address of this host, with the listening addresses on it.
 struct Host {
     ip: IpAddr,
     addresses: Vec<Multiaddr>,
@@ -79,19 +81,19 @@ struct Host {
 impl Host {
     fn new(ip: IpAddr, listening: &[Multiaddr]) -> Self {
         let is_here = |address: &&Multiaddr| host_of(address) == Some(ip);
-        // Over QUIC link-local addresses cannot be dialled.
+        // Link-local addresses cannot be dialled over QUIC.
         let is_fit = |address: &&Multiaddr| !is_link_local(ip) || address.to_string().contains("/tcp/");
         let addresses = listening.iter().filter(is_here).filter(is_fit).cloned().collect();
         Self { ip, addresses }
     }
 }
 
-/// Chooses among the hosts of one interface: IPv4 first, which costs the least and needs no zone.
+/// Chooses the IP addresses of one interface. IPv4 comes first, because it has the least overhead and needs no zone.
 fn chosen(mut hosts: Vec<Host>, hearing: Hearing) -> Vec<Host> {
     let has_other = hosts.iter().any(|host| !is_link_local(host.ip));
     hosts.retain(|host| !is_link_local(host.ip) || !has_other || hearing.needs_link_local);
     hosts.sort_by_key(|host| (host.ip.is_ipv6(), is_link_local(host.ip)));
-    // The link-local one is not lost among many others.
+    // Removes the last address but one until few are left, so that a link-local address, which is last, stays.
     while hosts.len() > MAX_HOSTS {
         hosts.remove(MAX_HOSTS - 1);
     }
@@ -119,7 +121,7 @@ mod tests {
         local.iter().flat_map(both).map(|address| address.parse().unwrap()).collect()
     }
 
-    /// The addresses that are told, each as its host with `t` for TCP and `q` for QUIC.
+    /// The announced addresses, each as its IP address with `t` for TCP or `q` for QUIC.
     fn short(local: &[LocalAddress], hearing: impl Fn(u32) -> Hearing) -> Vec<String> {
         let text = |address: &Multiaddr| {
             let text = address.to_string();
@@ -139,29 +141,29 @@ mod tests {
     }
 
     #[test]
-    fn bridges_of_containers_are_not_told_and_an_address_that_comes_later_is() {
+    fn bridges_of_containers_are_announced_only_until_a_better_interface_appears() {
         let mut all = bridges(10);
-        assert_eq!(short(&all, nobody).len(), MAX_ADDRESSES, "nothing better is there");
+        assert_eq!(short(&all, nobody).len(), MAX_ADDRESSES, "there is no better interface");
         all.push(local("192.168.1.12", 99, InterfaceKind::Wire));
         assert_eq!(short(&all, nobody), ["192.168.1.12 t", "192.168.1.12 q"]);
     }
 
     #[test]
-    fn a_bridge_or_a_tunnel_is_told_when_it_is_named() {
+    fn a_named_bridge_or_tunnel_is_announced() {
         let mut all = vec![local("192.168.1.12", 2, InterfaceKind::Wire)];
         all.push(LocalAddress { is_named: true, ..local("10.8.0.2", 3, InterfaceKind::Tunnel) });
         assert_eq!(short(&all, nobody), ["192.168.1.12 t", "192.168.1.12 q", "10.8.0.2 t", "10.8.0.2 q"]);
     }
 
     #[test]
-    fn in_a_container_the_end_of_its_cable_is_told() {
+    fn a_container_announces_its_virtual_interface() {
         let all =
             [local("172.17.0.2", 5, InterfaceKind::Virtual), local("10.8.0.2", 6, InterfaceKind::Tunnel)];
         assert_eq!(short(&all, nobody), ["172.17.0.2 t", "172.17.0.2 q"]);
     }
 
     #[test]
-    fn interfaces_where_peers_are_heard_come_first_and_each_gets_its_turn() {
+    fn interfaces_with_peers_come_first_and_interfaces_take_turns() {
         let mut all = Vec::new();
         for interface in 1..=12u8 {
             all.push(local(&format!("10.{interface}.0.1"), interface.into(), InterfaceKind::Wire));
@@ -176,12 +178,12 @@ mod tests {
         assert_eq!(told[..4], ["10.12.0.1 t", "10.12.0.1 q", "10.1.0.1 t", "10.1.0.1 q"]);
         assert!(told.iter().all(|address| address.starts_with("10.")), "{told:?}");
         all[..8].iter_mut().for_each(|address| address.is_up = false);
-        assert_eq!(short(&all[..16], nobody)[0], "10.2.0.1 t", "without a carrier it comes last");
+        assert_eq!(short(&all[..16], nobody)[0], "10.2.0.1 t", "an interface without a carrier is last");
         assert_eq!(short(&all[8..16], nobody).len(), 2 * MAX_HOSTS);
     }
 
     #[test]
-    fn a_link_local_address_is_told_where_one_of_the_two_has_no_other() {
+    fn a_link_local_address_is_announced_if_this_node_or_a_peer_has_no_other() {
         let wire = |ip| local(ip, 2, InterfaceKind::Wire);
         assert_eq!(short(&[wire("fe80::2")], nobody), ["fe80::2 t"]);
         let both = [wire("fe80::2"), wire("10.0.0.2")];

@@ -6,18 +6,18 @@ use routing::Address;
 use service::{Banner, LocalFacts};
 use std::io::Write as _;
 
-/// Prints the identity and the addresses of this node, and what to try next.
+/// Prints the identity and the addresses of this node, and commands to try next.
 pub(crate) fn print(config: &Config, me: PeerId, swarm: Option<&str>, facts: &LocalFacts, services: &Banner) {
-    // Standard output may be closed.
+    // Ignores an error, because standard output may be closed.
     let _ = std::io::stdout().lock().write_all(text(config, me, swarm, facts, services).as_bytes());
 }
 
 fn text(config: &Config, me: PeerId, swarm: Option<&str>, facts: &LocalFacts, services: &Banner) -> String {
-    let swarm = swarm.unwrap_or("the open one, in which nobody has a role");
+    let swarm = swarm.unwrap_or("the open swarm, in which no peer has a role");
     let lines = facts.lines.iter().map(|at| Address::tcp_line(*at).to_string());
     let addresses: Vec<String> = lines.chain(facts.ipfs.iter().flatten().cloned()).collect();
     let addresses = match addresses.is_empty() {
-        true => "none: no network is up yet; it is noticed when one comes".to_owned(),
+        true => "none: no network is up; the daemon uses a network as soon as one comes up".to_owned(),
         false => addresses.join("\n                 "),
     };
     let gateway = config.gateway.map_or_else(|| "off".to_owned(), |at| format!("http://{at}/ipfs/CID"));
@@ -46,7 +46,7 @@ mod tests {
     use service::Environment;
 
     #[test]
-    fn an_ipv6_address_is_shown_as_one() {
+    fn ipv4_and_ipv6_addresses_are_shown() {
         let arguments = Arguments::parse_from(["dt-swarm", "--data-dir", "/d", "--shared", "/s"]);
         let config = Config::load(&arguments, &Environment::default(), &[]).unwrap();
         let lines = vec!["10.0.0.1:8000".parse().unwrap(), "[2001:db8::1]:8000".parse().unwrap()];

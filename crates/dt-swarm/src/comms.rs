@@ -1,4 +1,5 @@
-//! The brain with its channels. They are restarted together, since a new brain does not know old channels.
+//! Runs the brain with its channels. They are restarted together, because a new brain does not know the channels of an
+//! earlier one.
 
 use crate::plan::{MeetingPoints, Plan};
 use crate::shared::{Shared, key_of};
@@ -21,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Maximum number of channel events that wait for the brain.
 const MAX_EVENTS: usize = 1024;
-/// Time to wait before a topic is subscribed to again.
+/// Delay before a topic is subscribed to again.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// Why the brain and its channels ended.
@@ -29,12 +30,12 @@ const AGAIN: Duration = Duration::from_secs(1);
 pub(crate) enum CommsError {
     #[error(transparent)]
     Driver(#[from] DriverError),
-    #[error("the system gives no random bytes: {0}")]
+    #[error("the system provides no random bytes: {0}")]
     Random(std::io::Error),
 }
 
-/// Runs the brain and its channels until the daemon stops. A channel that fails is restarted and does not disturb the
-/// others. With another swarm key, or other meeting points, all are restarted.
+/// Runs the brain and its channels until the daemon stops. A channel that fails is restarted without effect on the
+/// others. When the swarm key or the meeting points change, the brain and all channels are restarted.
 pub(crate) async fn run_comms(driver: &Driver, shared: Shared) -> Result<(), CommsError> {
     let (mut membership, mut plan) = (shared.membership.subscribe(), shared.plan.subscribe());
     while !shared.stop.is_cancelled() {
@@ -48,9 +49,9 @@ pub(crate) async fn run_comms(driver: &Driver, shared: Shared) -> Result<(), Com
         tokio::select! {
             ended = &mut run => return ended,
             () = &mut changed => {
-                tracing::info!("the swarm's key or its meeting points changed: the channels are restarted");
+                tracing::info!("the swarm key or the meeting points changed: the channels are restarted");
                 stop.cancel();
-                // What waits for the disk is written first.
+                // The driver writes its waiting records to the disk before it ends.
                 run.await?;
             }
         }
@@ -88,7 +89,7 @@ impl Life {
     async fn run(self, driver: &Driver) -> Result<(), CommsError> {
         let (reports, events) = mpsc::channel(MAX_EVENTS);
         let switchboard = Switchboard::new(reports);
-        // Dropped, and so ended, together with this future.
+        // The channels are dropped, and so end, together with this future.
         let mut channels = JoinSet::new();
         self.spawn_udp(&mut channels, &switchboard)?;
         self.spawn_tcp(&mut channels, &switchboard);
@@ -98,7 +99,7 @@ impl Life {
         Ok(driver.run(events, switchboard, self.stop.clone()).await?)
     }
 
-    /// Makes the wire format of one channel. Each channel has nonces of its own.
+    /// Makes the wire format of one channel. Each channel uses its own nonces.
     fn wire(&self) -> Result<Wire, CommsError> {
         let Some(key) = &self.key else { return Ok(Wire::plain()) };
         let mut boot = [0; seal::BOOT_BYTES];
@@ -115,7 +116,7 @@ impl Life {
         let udp = UdpSettings { port, line_port, interfaces, peers, heard, wire: self.wire()? };
         let board = switchboard.clone();
         channels.spawn(supervise("udp", self.stop.clone(), move || {
-            told("udp", board.clone(), run_udp(udp.clone(), board.clone()))
+            run_reporting_faults("udp", board.clone(), run_udp(udp.clone(), board.clone()))
         }));
         Ok(())
     }
@@ -127,7 +128,7 @@ impl Life {
         let tcp = TcpSettings { port, key, peers, is_open, ..TcpSettings::default() };
         let board = switchboard.clone();
         channels.spawn(supervise("tcp", self.stop.clone(), move || {
-            told("tcp", board.clone(), run_tcp(tcp.clone(), board.clone()))
+            run_reporting_faults("tcp", board.clone(), run_tcp(tcp.clone(), board.clone()))
         }));
     }
 
@@ -155,7 +156,7 @@ impl Life {
     }
 }
 
-/// Subscribes to a topic whenever there is a node.
+/// Subscribes to a topic and runs its channel. Subscribes again when the IPFS node is replaced or the subscription ends.
 async fn meet(settings: PubsubSettings, mut node: watch::Receiver<Option<Node>>, switchboard: Switchboard) {
     loop {
         let Ok(node) = node.wait_for(Option::is_some).await.map(|node| node.clone()) else { return };
@@ -172,7 +173,8 @@ async fn meet(settings: PubsubSettings, mut node: watch::Receiver<Option<Node>>,
     }
 }
 
-/// Reports to the brain which nodes of the plan are not reached, and at which addresses this one does not listen, and why.
+/// Reports faults to the brain: nodes of the plan that cannot be reached, and addresses at which this node cannot
+/// listen.
 async fn report_nodes(mut node: watch::Receiver<Option<Node>>, switchboard: Switchboard) {
     let mut told = BTreeMap::new();
     loop {
@@ -190,7 +192,7 @@ async fn report_nodes(mut node: watch::Receiver<Option<Node>>, switchboard: Swit
                 switchboard.report(ChannelEvent::Trouble { name, fault }).await;
             }
             told = now;
-            // Both end together with the node.
+            // Both channels close when the node ends.
             let changed = tokio::select! {
                 changed = kept.changed() => changed,
                 changed = failures.changed() => changed,
@@ -211,14 +213,14 @@ fn troubles(kept: &[PersistentPeer]) -> BTreeMap<String, FaultReport> {
     kept.iter().filter_map(|peer| Some((format!("ipfs {}", peer.address), fault(peer)?))).collect()
 }
 
-/// Returns the fault of an address at which the IPFS node does not listen, with its name.
+/// Returns the name and the report of the fault that the IPFS node cannot listen at an address.
 pub(crate) fn not_listening(failure: &ListenFailure) -> (String, FaultReport) {
     let ListenFailure { address, reason } = failure;
     let fault = report!(faults::IPFS_PORT_UNAVAILABLE, address = address, error = reason);
     (format!("ipfs {address}"), fault)
 }
 
-/// Follows a part of the plan.
+/// Returns a receiver for one part of the plan, which changes only when that part changes.
 fn follow<T: Clone + Default + PartialEq + Send + Sync + 'static>(
     tasks: &mut JoinSet<()>,
     plan: &watch::Sender<Plan>,
@@ -239,8 +241,8 @@ fn follow<T: Clone + Default + PartialEq + Send + Sync + 'static>(
     receiver
 }
 
-/// Runs a channel, and reports to the brain why its port cannot be opened.
-async fn told(
+/// Runs a channel. If its port cannot be opened, reports the fault to the brain.
+async fn run_reporting_faults(
     name: &'static str,
     switchboard: Switchboard,
     channel: impl Future<Output = Result<(), BindError>>,

@@ -1,6 +1,7 @@
-//! The configuration: flags win over the environment, the environment over the file, the file over the defaults.
+//! The configuration. Flags override the environment, the environment overrides the file, and the file overrides the
+//! defaults.
 //!
-//! Each service has a section of the file. Keys of services that stood at the top of the file before there were sections
+//! Each service has a section in the file. Some keys of services were at the top of the file in earlier versions. They
 //! are still read there.
 
 mod file;
@@ -18,7 +19,7 @@ use toml::{Table, Value};
 
 const MIB: u64 = 1024 * 1024;
 
-/// Keys of services at the top of the file, and the sections to which they belong.
+/// Keys of services that are also read at the top of the file, and the sections to which they belong.
 pub(crate) const MOVED: [(&str, &str); 9] = [
     ("shared_folder", "logs"),
     ("keep_others", "logs"),
@@ -31,65 +32,69 @@ pub(crate) const MOVED: [(&str, &str); 9] = [
     ("wan_down", "transfers"),
 ];
 
-/// Makes this computer part of the swarm: what is put into the shared folder is shared, and kept by the others.
+/// Makes this computer part of the swarm: shares the files in the shared folder, and keeps copies of files of other
+/// robots.
+///
+/// No option is needed. Once the daemon runs, `dt-swarm-cli localhost report` lists the shared files.
 #[derive(Clone, Debug, Parser)]
-#[command(version, after_help = "RUST_LOG chooses what is logged, for example RUST_LOG=debug.")]
+#[command(version, after_help = "RUST_LOG sets the log level, for example RUST_LOG=debug.")]
 pub(crate) struct Arguments {
-    /// The configuration file [default: dt-swarm/config.toml in $XDG_CONFIG_HOME, when it is there]
+    /// Configuration file [default: dt-swarm/config.toml in $XDG_CONFIG_HOME, if it exists]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Where this node keeps its identity and what it knows [default: dt-swarm in $XDG_DATA_HOME]
+    /// Folder for the identity and the records of this node [default: dt-swarm in $XDG_DATA_HOME]
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
-    /// The folder whose files are shared [default: ~/shared-logs]
+    /// Folder whose files are shared [default: ~/shared-logs]
     #[arg(long, value_name = "DIR", env = "DSWARM_DIR_STORAGE")]
     pub(crate) shared: Option<PathBuf>,
-    /// Where blocks of files are kept [default: ipfs in the data folder]
+    /// Folder for the blocks of files [default: ipfs in the data folder]
     #[arg(long, value_name = "DIR", env = "DSWARM_DIR_IPFS")]
     pub(crate) ipfs_dir: Option<PathBuf>,
-    /// The swarm file, which says who has which role [default: dt-swarm/swarm.toml in $XDG_CONFIG_HOME, when it is there]
+    /// Swarm file, which names the roots of the swarm [default: dt-swarm/swarm.toml in $XDG_CONFIG_HOME, if it exists]
     #[arg(long, value_name = "FILE")]
     pub(crate) swarm: Option<PathBuf>,
-    /// Where dt-swarm-cli reaches this daemon [default: dt-swarm/control.sock in $XDG_RUNTIME_DIR, else in the data folder]
+    /// Control socket for dt-swarm-cli [default: dt-swarm/control.sock in $XDG_RUNTIME_DIR, or control.sock in the data
+    /// folder]
     #[arg(long, value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
-    /// Share this robot's own logs, but keep none of others
+    /// Shares the files of this robot, but keeps no files of other robots
     #[arg(long)]
     pub(crate) low_power: bool,
 }
 
-/// The configuration that holds.
+/// The configuration in effect, with defaults filled in.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     pub(crate) ipfs_dir: PathBuf,
     pub(crate) swarm_file: PathBuf,
-    /// Whether somebody named it: then it has to be there.
+    /// Whether a flag or the configuration file names the swarm file. Then it has to exist.
     pub(crate) is_swarm_file_named: bool,
     pub(crate) control_socket: PathBuf,
     pub(crate) hostname: String,
-    /// Whether the configuration names it: then it stays when the host is renamed.
+    /// Whether the configuration file sets the host name. Then it stays when the host is renamed.
     pub(crate) is_hostname_named: bool,
-    /// Patterns of interface names; empty for all that are fit.
+    /// Patterns of the names of network interfaces to use. If empty, all suitable interfaces are used.
     pub(crate) interfaces: Vec<String>,
     pub(crate) udp_port: u16,
     pub(crate) tcp_port: u16,
     pub(crate) ipfs_port: u16,
     pub(crate) store_max_bytes: u64,
     pub(crate) disk_free_bytes: u64,
-    /// Whom to reach beside those on the same networks.
+    /// Addresses of peers to reach beyond the local networks.
     pub(crate) peers: Vec<Address>,
     pub(crate) routes: Vec<Rule>,
     pub(crate) forward: bool,
-    /// Empty for none.
+    /// Topic of IPFS pubsub where peers meet. If empty, no topic is used.
     pub(crate) pubsub_topic: String,
-    /// Where the IPFS gateway listens; none when it is off.
+    /// Address at which the IPFS gateway listens; `None` when it is off.
     pub(crate) gateway: Option<SocketAddr>,
-    /// Sections of the services, by their names.
+    /// Sections of the services, by the names of the services.
     pub(crate) sections: BTreeMap<String, Table>,
 }
 
-/// Why there is no configuration.
+/// Why the configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
     #[error("the configuration file {0} cannot be read: {1}")]
@@ -106,7 +111,7 @@ pub(crate) enum ConfigError {
     Value(#[from] SettingsError),
     #[error("the configuration has no key and no section `{key}`{}", suggestion(.nearest.as_deref()))]
     Unknown { key: String, nearest: Option<String> },
-    #[error("the configuration names `{key}` twice: at its top and in [{section}]; take one away")]
+    #[error("the configuration has `{key}` twice: at its top and in [{section}]; remove one of them")]
     Twice { key: &'static str, section: &'static str },
     #[error("[{0}] is a section of the configuration, but `{0}` is written as a key")]
     NotASection(String),
@@ -182,7 +187,7 @@ impl Config {
 }
 
 impl Config {
-    /// Returns the path of the shared folder, if the configuration names one.
+    /// Returns the path of the shared folder, if a flag or the configuration file names one.
     pub(crate) fn shared_folder(&self, environment: &Environment) -> Option<PathBuf> {
         let key = "shared_folder";
         let section = MOVED.iter().find(|(moved, _)| *moved == key)?.1;
@@ -191,7 +196,7 @@ impl Config {
     }
 }
 
-/// Divides the file into the keys at its top and the sections of services.
+/// Splits the file into the keys at its top and the sections of the services.
 fn split(mut text: Table, services: &[Registration]) -> Result<(File, BTreeMap<String, Table>), ConfigError> {
     let mut sections = BTreeMap::new();
     for row in services {
@@ -219,7 +224,7 @@ fn split(mut text: Table, services: &[Registration]) -> Result<(File, BTreeMap<S
     }
 }
 
-/// Flags and the environment win over the file.
+/// Sets keys of services from flags and environment variables, which override the file.
 fn set_by_flags(sections: &mut BTreeMap<String, Table>, arguments: &Arguments) {
     let mut set = |key: &str, value: Value| {
         let section = MOVED.iter().find(|(moved, _)| *moved == key).map_or("", |(_, section)| section);
@@ -233,7 +238,7 @@ fn set_by_flags(sections: &mut BTreeMap<String, Table>, arguments: &Arguments) {
     }
 }
 
-/// Returns the path of the configuration file, which need not be there when nobody named it.
+/// Returns the path of the configuration file. The file at the default place need not exist.
 pub(crate) fn config_file(arguments: &Arguments, environment: &Environment) -> Option<PathBuf> {
     let usual = || environment.places.config().map(|folder| folder.join("config.toml"));
     arguments.config.clone().or_else(usual)

@@ -1,4 +1,4 @@
-//! Wires the parts of the daemon, and stops them in order.
+//! Starts the parts of the daemon, connects them, and stops them in order.
 
 use crate::comms::run_comms;
 use crate::config::{self, Arguments, Config, ConfigError};
@@ -32,27 +32,27 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// Returns when this program was built: a lower bound for the time.
+/// Returns the time at which this program was built, which is a lower bound for the present time.
 fn built() -> Time {
-    // Without a number there is no lower bound from this side; build.rs writes one.
+    // `build.rs` always writes a number. Zero would be no lower bound.
     Time(env!("DT_SWARM_BUILT").parse().unwrap_or_default())
 }
 
-/// Maximum time that stopping may take.
+/// Maximum time that the parts of the daemon have to stop.
 const STOPPING: Duration = Duration::from_millis(4500);
-/// How long a thread that waits for the disk stays when it has nothing to do.
+/// Time after which an idle thread for blocking disk work ends.
 const KEPT_ALIVE: Duration = Duration::from_secs(2);
-/// Maximum time that the start message waits for the addresses of the IPFS node.
+/// Maximum time that the start message waits for each of: the addresses of the IPFS node, the line port, and the clock.
 const ADDRESSES: Duration = Duration::from_secs(3);
 
-/// Why the daemon does not run.
+/// Why the daemon does not start, or did not stop in order.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RunError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error(transparent)]
     Interfaces(#[from] InterfaceFilterError),
-    #[error("the data folder {0} cannot be made: {1}; choose another with --data-dir")]
+    #[error("the data folder {0} cannot be created: {1}; choose another folder with --data-dir")]
     DataFolder(PathBuf, #[source] std::io::Error),
     #[error(transparent)]
     Identity(#[from] IdentityError),
@@ -64,13 +64,16 @@ pub(crate) enum RunError {
     Section(PathBuf, #[source] SettingsError),
     #[error(transparent)]
     Service(#[from] OpenError),
-    #[error("the system refuses what every program needs: {0}")]
+    #[error("the system refuses a basic resource, such as a thread, a signal handler or random bytes: {0}")]
     System(#[from] std::io::Error),
-    #[error("stopping took longer than {} s; what was not written yet is asked of the others again", STOPPING.as_secs())]
+    #[error(
+        "stopping took longer than {} s; records that were not written to the disk will be requested from peers again",
+        STOPPING.as_secs()
+    )]
     Stuck,
 }
 
-/// Runs the daemon until it is told to stop.
+/// Runs the daemon until Ctrl-C or SIGTERM.
 pub(crate) fn run(arguments: &Arguments, services: &'static [Registration]) -> Result<(), RunError> {
     let environment = config::environment();
     let config = Config::load(arguments, &environment, services)?;
@@ -97,13 +100,13 @@ pub(crate) fn run(arguments: &Arguments, services: &'static [Registration]) -> R
         membership: watch::Sender::new(membership.file().cloned()),
         facts,
         is_line_port_open: watch::Sender::default(),
-        // With a plan from the start the channels need not be restarted at once.
+        // The plan is complete from the start, so that the channels need not be restarted at once.
         plan: watch::Sender::new(first_plan),
         node: watch::Sender::new(None),
         stop: CancellationToken::new(),
     };
-    // Two threads: a robot's other core must not wait while one hashes. A thread that waited for the disk ends soon: each
-    // holds memory of its own.
+    // With two threads, other tasks continue while one thread computes hashes. Idle threads for disk work end soon,
+    // because each one holds memory.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_keep_alive(KEPT_ALIVE)
@@ -112,7 +115,7 @@ pub(crate) fn run(arguments: &Arguments, services: &'static [Registration]) -> R
     let environment = Arc::new(environment);
     let daemon = Daemon { shared, environment, private, services, tasks: JoinSet::new() };
     let result = runtime.block_on(daemon.run(membership));
-    // A stuck thread must not keep the process.
+    // A blocked thread must not keep the process running.
     runtime.shutdown_timeout(Duration::from_millis(200));
     result.map_err(|error| error.in_file(file))
 }
@@ -131,7 +134,7 @@ fn open_store(config: &Config) -> Result<Arc<Store>, RunError> {
     let (store, opened) = Store::open(&config.data_dir.join("records.redb"))?;
     if let Opened::SetAside { moved_to, reason, .. } = opened {
         let moved_to = moved_to.display();
-        tracing::warn!(%moved_to, reason, "the store was damaged and set aside; its records come back from peers");
+        tracing::warn!(%moved_to, reason, "the record store was damaged and set aside; its records come back from peers");
     }
     Ok(Arc::new(store))
 }
@@ -139,7 +142,7 @@ fn open_store(config: &Config) -> Result<Arc<Store>, RunError> {
 struct Daemon {
     shared: Shared,
     environment: Arc<Environment>,
-    /// What no service gives to others.
+    /// Files and folders of the daemon that no service may give to other peers.
     private: Arc<PrivatePlaces>,
     services: &'static [Registration],
     tasks: JoinSet<()>,
@@ -210,7 +213,8 @@ impl Daemon {
             .with_private(self.private.clone())
     }
 
-    /// Runs a task that watches the token itself, since it has to write something at the end.
+    /// Runs a task and restarts it if it fails. The task stops by itself on the stop token, because it has data to
+    /// write at the end.
     fn supervise<F, E>(&mut self, name: &'static str, make: impl FnMut() -> F + Send + 'static)
     where
         F: Future<Output = Result<(), E>> + Send + 'static,
@@ -219,7 +223,7 @@ impl Daemon {
         self.tasks.spawn(supervise(name, self.shared.stop.clone(), make));
     }
 
-    /// Runs a task that writes nothing at the end and so is dropped when the daemon stops.
+    /// Runs a task that is dropped when the daemon stops, because it has no data to write at the end.
     fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
         let stop = self.shared.stop.clone();
         self.tasks.spawn(async move {
@@ -241,7 +245,7 @@ impl Daemon {
             plan: plan.clone(),
         };
         self.spawn(async move {
-            // It ends only with the daemon.
+            // The planner ends only when the daemon stops.
             let _ = planner.run().await;
         });
     }
@@ -269,7 +273,7 @@ impl Daemon {
                     let settings = Settings::new(listen, "gateway", vec![name.clone()]);
                     tokio::select! {
                         ended = run_server(settings, sets.clone()) => return ended.map(|never| match never {}),
-                        // A server answers to one name.
+                        // A server accepts only one host name, so it is restarted when the host is renamed.
                         () = hostname::renamed(&mut facts, &name) => {}
                     }
                 }
@@ -293,7 +297,7 @@ impl Daemon {
         self.spawn(supervise("networks", stop, watch));
     }
 
-    /// Follows the name of the host, unless the configuration names one.
+    /// Follows changes of the host name, unless the configuration sets the name.
     fn spawn_hostname(&mut self) {
         let Shared { config, facts, stop, .. } = self.shared.clone();
         if !config.is_hostname_named {
@@ -302,7 +306,7 @@ impl Daemon {
         }
     }
 
-    /// Prints the start message once the addresses are known, or after [`ADDRESSES`].
+    /// Prints the start message once the addresses are known. Waits at most [`ADDRESSES`] for each part.
     async fn show(&self, swarm: &Swarm, name: Option<&str>, mut services: Banner) {
         let mut facts = self.shared.facts.subscribe();
         let _ = tokio::time::timeout(ADDRESSES, facts.wait_for(|facts| facts.ipfs.is_some())).await;
@@ -311,19 +315,19 @@ impl Daemon {
         services.lines.extend(clock_line(swarm).await);
         let mut facts: LocalFacts = facts.borrow().clone();
         if *is_open.borrow() == Some(false) {
-            // The address belongs to another program.
+            // Another program listens at this port.
             facts.lines.clear();
         }
         banner::print(&self.shared.config, self.shared.keypair.peer_id(), name, &facts, &services);
     }
 }
 
-/// Returns the line of the start message about a clock that is known to be wrong.
+/// Returns the line of the start message about a wrong clock. Returns `None` unless the time is uncertain.
 async fn clock_line(swarm: &Swarm) -> Option<(&'static str, String)> {
     let known = tokio::time::timeout(ADDRESSES, swarm.read_at(|_, now| now)).await;
     let now = known.ok()?.ok().filter(|now| !now.is_certain)?;
     let (shown, time) = (swarm::system_clock().date(), now.time.date());
-    let text = format!("wrong: it shows {shown}; this node goes by {time} until it is set");
+    let text = format!("wrong: it shows {shown}; this node uses {time} until the clock is set");
     Some(("clock", text))
 }
 
@@ -341,7 +345,7 @@ impl Signals {
     async fn wait(mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => tracing::info!("interrupted; stopping"),
-            _ = self.terminate.recv() => tracing::info!("told to stop; stopping"),
+            _ = self.terminate.recv() => tracing::info!("received SIGTERM; stopping"),
         }
     }
 }
@@ -351,7 +355,7 @@ impl Signals {
 enum ControlError {
     #[error(transparent)]
     Bind(#[from] BindError),
-    #[error("the control socket accepts no connections: {0}")]
+    #[error("the control socket cannot accept connections: {0}")]
     Accept(#[from] std::io::Error),
 }
 
@@ -364,12 +368,12 @@ async fn serve_control(router: Router, path: PathBuf) -> Result<Infallible, Cont
     Ok(control::serve(listener, handle).await?)
 }
 
-/// Returns how the gateway finds content that is not stored here: at the peers that hold it.
+/// Returns the function by which the gateway finds the peers that hold content which is not stored here.
 fn holders(swarm: Swarm) -> Holders {
     Arc::new(move |root| {
         let swarm = swarm.clone();
         Box::pin(async move {
-            // Without an answer the daemon is stopping.
+            // There is no answer only while the daemon is stopping.
             let known = service::providers_of(&swarm, vec![root]).await.unwrap_or_default();
             known.into_values().flatten().collect()
         })

@@ -19,7 +19,8 @@ fn lines(choice: &InterfaceFilter, port: u16) -> Vec<SocketAddr> {
     interfaces.iter().flat_map(|interface| interface.hosts()).map(|host| (host, port).into()).collect()
 }
 
-/// Updates the addresses when networks come and go. While another program holds the port, none is told: it would lead there.
+/// Updates the addresses of the line protocol whenever networks come up or go down. While another program uses the
+/// port, no address is announced, because peers would connect to that program.
 pub(crate) async fn watch_networks(
     choice: InterfaceFilter,
     port: u16,
@@ -51,7 +52,7 @@ mod tests {
     use std::time::Duration;
 
     #[tokio::test]
-    async fn no_address_is_told_while_another_program_holds_the_port() {
+    async fn no_address_is_announced_while_another_program_uses_the_port() {
         let choice = InterfaceFilter::new(&[]).unwrap();
         let known = LocalFacts { lines: vec!["10.0.0.1:8000".parse().unwrap()], ..LocalFacts::default() };
         let (facts, is_open) = (watch::Sender::new(known), watch::Sender::new(Some(false)));

@@ -1,4 +1,4 @@
-//! Follows the name of this host.
+//! Follows changes of the name of this host.
 
 use service::LocalFacts;
 use std::convert::Infallible;
@@ -8,22 +8,22 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 
-/// File whose changes the kernel reports as an event. It costs nothing while the name stays the same.
+/// File whose changes the kernel reports as an event, so that waiting for a change costs nothing.
 const EVENTS: &str = "/proc/sys/kernel/hostname";
-/// Time between two looks at the name on a system that does not report changes.
+/// Time between two reads of the name on a system that does not report changes.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
-/// Returns the name of this host.
+/// Returns the present name of this host.
 pub(crate) fn current() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-/// Updates the facts when the host is renamed.
+/// Updates the facts whenever the host is renamed.
 pub(crate) async fn watch_hostname(facts: watch::Sender<LocalFacts>) -> Result<(), Infallible> {
     // Opened before the name is read, so that no change is missed.
     let events = events();
     if let Err(error) = &events {
-        tracing::debug!(%error, "this system does not report changes of the host name; it is read now and then");
+        tracing::debug!(%error, "this system does not report changes of the host name; it is read every 30 s");
     }
     loop {
         note(&facts, current());
@@ -33,7 +33,7 @@ pub(crate) async fn watch_hostname(facts: watch::Sender<LocalFacts>) -> Result<(
 
 #[expect(
     deprecated,
-    reason = "what replaces it is unsafe; a `File` keeps its descriptor for as long as it lives"
+    reason = "its replacement is unsafe; a `File` keeps its descriptor open as long as it exists"
 )]
 fn events() -> std::io::Result<AsyncFd<File>> {
     AsyncFd::with_interest(File::open(EVENTS)?, Interest::PRIORITY)
@@ -58,7 +58,7 @@ async fn changed(events: Option<&AsyncFd<File>>) {
     }
 }
 
-/// Waits until the host has another name than `hostname`.
+/// Waits until the name of the host differs from `hostname`. Never returns once the daemon is stopping.
 pub(crate) async fn renamed(facts: &mut watch::Receiver<LocalFacts>, hostname: &str) {
     let is_stopping = facts.wait_for(|facts| facts.hostname != hostname).await.is_err();
     if is_stopping {
@@ -71,14 +71,14 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn while_the_name_stays_nothing_wakes() {
+    async fn no_event_is_reported_while_the_name_stays() {
         let events = events();
         let waited = tokio::time::timeout(Duration::from_millis(100), changed(events.as_ref().ok())).await;
         assert!(waited.is_err(), "the name did not change");
     }
 
     #[tokio::test]
-    async fn a_new_name_is_a_new_fact_once() {
+    async fn a_new_name_updates_the_facts_once() {
         let facts = watch::Sender::new(LocalFacts { hostname: "old".to_owned(), ..LocalFacts::default() });
         let mut told = facts.subscribe();
         note(&facts, "old".to_owned());

@@ -1,4 +1,5 @@
-//! Who this node is: 32 secret bytes in a file, made once. The same key signs records and is the IPFS identity.
+//! The identity of this node: a secret key of 32 bytes in a file, which is made once. The same key signs records and is
+//! the IPFS identity.
 
 use dcache::Keypair;
 use rand::TryRng as _;
@@ -7,15 +8,16 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-/// The file's name in the data folder.
+/// Name of the key file in the data folder.
 const NAME: &str = "identity.key";
 
-/// Why this node does not know who it is.
+/// Why the identity cannot be loaded or made.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum IdentityError {
-    /// The file is not a key. A new one is not made behind anybody's back: it would be another robot.
+    /// The file is not a key. No new key is made without the user's knowledge, because it would make this a different
+    /// robot.
     #[error(
-        "{0} holds no key (it has {1} bytes, not 32): put back a copy of it, or delete it to begin as a new robot"
+        "{0} contains no key (it has {1} bytes, not 32): restore it from a copy, or delete it to start as a new robot"
     )]
     Wrong(PathBuf, usize),
     /// The file cannot be read or written.
@@ -23,7 +25,7 @@ pub(crate) enum IdentityError {
     Io(PathBuf, #[source] io::Error),
 }
 
-/// The identity in the data folder; made when there is none.
+/// Loads the identity from the data folder. Makes a new identity if there is none.
 pub(crate) fn load_or_make(data_dir: &Path) -> Result<Keypair, IdentityError> {
     let path = data_dir.join(NAME);
     let failed = |error| IdentityError::Io(path.clone(), error);
@@ -39,8 +41,8 @@ pub(crate) fn load_or_make(data_dir: &Path) -> Result<Keypair, IdentityError> {
     }
 }
 
-/// Makes a key and puts it on the disk for good before it is used: written aside, synced, and given its name at once,
-/// so that a power cut leaves the whole of it or nothing.
+/// Makes a key and stores it durably before it is used. The key is written to a temporary file, synced and renamed, so
+/// that after a power failure the file is complete or absent.
 fn make(data_dir: &Path, path: &Path) -> io::Result<Keypair> {
     let mut seed = [0; 32];
     rand::rngs::SysRng.try_fill_bytes(&mut seed).map_err(io::Error::other)?;
@@ -56,7 +58,7 @@ fn make(data_dir: &Path, path: &Path) -> io::Result<Keypair> {
 fn warn_when_others_can_read(path: &Path) {
     let is_open = fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0);
     if is_open {
-        tracing::warn!(path = %path.display(), "others can read the identity of this node; `chmod 600` it");
+        tracing::warn!(path = %path.display(), "other users can read the secret key of this node; `chmod 600` it");
     }
 }
 
@@ -65,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_made_once_and_for_its_owner_alone() {
+    fn an_identity_is_made_once_and_only_its_owner_can_read_it() {
         let folder = tempfile::tempdir().unwrap();
         let made = load_or_make(folder.path()).unwrap().peer_id();
         assert_eq!(load_or_make(folder.path()).unwrap().peer_id(), made);

@@ -1,9 +1,17 @@
-//! The daemon: one program that makes a robot part of the swarm.
+//! The daemon: one program that makes a robot part of the swarm, the Inter-Planetary Swarm of Duckiebots (IPSD).
 //!
-//! It wires what all services share (configuration, identity, records on the disk, the running brain with its channels,
-//! the IPFS node, the control socket, the gateway) and runs a list of services, see [`run`]. A service is one row of that
-//! list. [`SERVICES`] is the daemon's own list; nothing else here knows a service by name, except for command line flags that
-//! set keys of a service's section.
+//! This crate sets up the parts that all services share: the configuration, the identity, the record store, the running
+//! brain with its channels, the IPFS node, the control socket and the gateway. It then runs a list of services, see
+//! [`run`]. Only the list [`SERVICES`] names particular services, except for a few command line flags that set keys in
+//! a service's section.
+//!
+//! # In short
+//! - **Inputs**: the configuration (flags, environment, file), and the list of services in `services.rs`.
+//! - **Outputs**: the start message, the log, and sockets for peers, for the control of the daemon, and for the
+//!   gateway.
+//! - **Invariants**: a task that dies is restarted and the others go on; a port that is taken is reported with a
+//!   way out; the daemon's own files are never shared.
+//! - **Start reading** at `daemon.rs`, then `config.rs`.
 
 mod announce;
 mod banner;
@@ -32,14 +40,16 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
-/// What is logged when `RUST_LOG` is not set: the daemon's own steps, and of libp2p only what is wrong.
+/// Log filter that is used when `RUST_LOG` is not set. It shows the steps of the daemon, but only warnings and errors of
+/// libp2p.
 const LOGGED: &str = "info,libp2p=warn,libp2p_swarm=error,quinn=warn";
 
-/// Runs the daemon with these services until it is told to stop. For `main`.
+/// Runs the daemon with these services until Ctrl-C or SIGTERM. Parses the command line of the process and sets up
+/// logging, so it is meant to be called by `main`.
 pub fn run(services: &'static [Registration]) -> ExitCode {
     let arguments = config::Arguments::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOGGED));
-    // Log files get no colours.
+    // Colours are only for terminals, not for log files.
     let is_terminal = std::io::stderr().is_terminal();
     tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -1,4 +1,4 @@
-//! `dt-swarm`, the daemon: see `dt-swarm --help`.
+//! The daemon `dt-swarm`. See `dt-swarm --help` for its options.
 
 use std::process::ExitCode;
 

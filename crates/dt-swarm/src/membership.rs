@@ -1,4 +1,5 @@
-//! Which swarm this node belongs to: the swarm file, at the start and when it changes.
+//! The swarm to which this node belongs. Reads the swarm file at the start, and changes it when the node joins or
+//! leaves a swarm.
 
 use crate::config::Config;
 use dcache::{MAX_SWARM_FILE_BYTES, Policy, SwarmFile, SwarmFileError};
@@ -6,29 +7,29 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-/// The swarm that this node belongs to; without a file the open one.
+/// The swarm to which this node belongs. Without a swarm file, this is the open swarm.
 #[derive(Debug)]
 pub(crate) struct Membership {
     path: PathBuf,
     is_named: bool,
-    /// The file's text and what it says.
+    /// The text of the swarm file and its parsed form; `None` in the open swarm.
     current: Option<(String, SwarmFile)>,
 }
 
-/// Why it is not known which swarm this node belongs to, or why it stays in the one that it is in.
+/// Why the swarm file cannot be loaded, or why the swarm is not changed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MembershipError {
-    /// Beginning as an open swarm would let everybody do what the file was to prevent.
-    #[error("the swarm file {0} cannot be read: {1}; put it there, or leave it out of the configuration")]
+    /// The daemon does not start then. As a member of the open swarm, it would allow what the file is meant to prevent.
+    #[error("the swarm file {0} cannot be read: {1}; put it there, or remove it from the configuration")]
     Read(PathBuf, #[source] io::Error),
     #[error("the swarm file {0} is wrong: {1}; correct it, or remove it to be in the open swarm")]
     Wrong(PathBuf, #[source] SwarmFileError),
-    #[error("that is no swarm file: {0}")]
+    #[error("this is no swarm file: {0}")]
     NoSwarm(#[source] SwarmFileError),
     #[error("this node is in the open swarm already")]
     Open,
     #[error(
-        "the configuration of this daemon names the swarm file {0}: take `swarm_file` (or `--swarm`) out of it and start \
+        "the configuration of this daemon names the swarm file {0}: remove `swarm_file` (or `--swarm`) from it and start \
          the daemon again"
     )]
     Named(PathBuf),
@@ -37,7 +38,8 @@ pub(crate) enum MembershipError {
 }
 
 impl Membership {
-    /// Reads the swarm file; one that nobody named need not be there.
+    /// Reads the swarm file. The file at the default place need not exist, but a file that the configuration names has
+    /// to.
     pub(crate) fn load(config: &Config) -> Result<Self, MembershipError> {
         let (path, is_named) = (config.swarm_file.clone(), config.is_swarm_file_named);
         let current = match read(&path) {
@@ -52,27 +54,27 @@ impl Membership {
         Ok(Self { path, is_named, current })
     }
 
-    /// Who may say what.
+    /// Returns the policy of the swarm.
     pub(crate) fn policy(&self) -> Policy {
         self.current.as_ref().map_or_else(Policy::default, |(_, file)| file.policy())
     }
 
-    /// The swarm file, read; `None` for the open swarm.
+    /// Returns the parsed swarm file; `None` for the open swarm.
     pub(crate) fn file(&self) -> Option<&SwarmFile> {
         self.current.as_ref().map(|(_, file)| file)
     }
 
-    /// What people call the swarm; `None` for the open one.
+    /// Returns the name of the swarm; `None` for the open swarm.
     pub(crate) fn name(&self) -> Option<&str> {
         self.current.as_ref().map(|(_, file)| file.name())
     }
 
-    /// The text of the swarm file; `None` for the open swarm.
+    /// Returns the text of the swarm file; `None` for the open swarm.
     pub(crate) fn text(&self) -> Option<&str> {
         self.current.as_ref().map(|(text, _)| text.as_str())
     }
 
-    /// Joins the swarm of this text, for good: it is on the disk when this returns.
+    /// Joins the swarm whose swarm file has this text. The file is on the disk when this returns.
     pub(crate) fn join(&mut self, text: String) -> Result<(), MembershipError> {
         let file = SwarmFile::parse(&text).map_err(MembershipError::NoSwarm)?;
         self.write(&text, &file).map_err(|error| MembershipError::Write(self.path.clone(), error))?;
@@ -84,12 +86,12 @@ impl Membership {
         if let Some(folder) = self.path.parent() {
             fs::create_dir_all(folder)?;
         }
-        // With a key in it, it is a secret.
+        // A file with a key is secret.
         let mode = if file.key().is_some() { 0o600 } else { 0o644 };
         control::replace(&self.path, text.as_bytes(), mode)
     }
 
-    /// Leaves the swarm for the open one.
+    /// Leaves the swarm and returns to the open swarm. Deletes the swarm file.
     pub(crate) fn leave(&mut self) -> Result<(), MembershipError> {
         if self.current.is_none() {
             return Err(MembershipError::Open);
@@ -105,7 +107,7 @@ impl Membership {
 
 fn read(path: &Path) -> io::Result<String> {
     let mut text = String::new();
-    // One byte more than allowed, so that a longer file shows.
+    // Reads one byte more than allowed, so that a file that is too long is refused.
     File::open(path)?.take(MAX_SWARM_FILE_BYTES as u64 + 1).read_to_string(&mut text)?;
     Ok(text)
 }
@@ -148,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_stays_in_the_swarm_that_it_joined_and_leaves_it() {
+    fn a_node_stays_in_the_swarm_that_it_joined_until_it_leaves() {
         let bench = Bench::new();
         let mut membership = bench.load().unwrap();
         assert_eq!((membership.text(), membership.policy()), (None, Policy::default()));
@@ -164,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_with_a_key_is_its_owners_alone() {
+    fn only_the_owner_can_read_a_swarm_file_with_a_key() {
         use std::os::unix::fs::PermissionsExt as _;
         let bench = Bench::new();
         let mut membership = bench.load().unwrap();
@@ -177,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_swarm_changes_nothing() {
+    fn joining_an_invalid_swarm_file_changes_nothing() {
         let bench = Bench::new();
         let mut membership = bench.load().unwrap();
         membership.join(text("class")).unwrap();
@@ -186,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_file_is_no_open_swarm() {
+    fn a_broken_swarm_file_does_not_mean_the_open_swarm() {
         let bench = Bench::new();
         bench.load().unwrap().join(text("class")).unwrap();
         for broken in ["", "name = 'class'", &"#".repeat(MAX_SWARM_FILE_BYTES + 1)] {
@@ -200,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_named_has_to_be_there_and_stays() {
+    fn a_named_swarm_file_has_to_exist_and_is_not_deleted() {
         let bench = Bench::new().named();
         assert!(matches!(bench.load(), Err(MembershipError::Read(..))));
         fs::create_dir_all(bench.config.swarm_file.parent().unwrap()).unwrap();

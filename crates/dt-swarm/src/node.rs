@@ -1,4 +1,4 @@
-//! Runs the embedded IPFS node. With another swarm key, or other topics, it is replaced by a new one.
+//! Runs the embedded IPFS node. When the swarm key or the pubsub topics change, it is replaced by a new node.
 
 use crate::announce::{self, Hearing};
 use crate::comms;
@@ -14,18 +14,18 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// Why there is no IPFS node.
+/// Why the IPFS node does not run.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NodeError {
     #[error(transparent)]
     Start(#[from] StartError),
-    #[error("the identity is no key of IPFS")]
+    #[error("the key of this node cannot be used for IPFS")]
     Key,
     #[error("the IPFS node ended")]
     Ended,
 }
 
-/// Runs the node until the daemon stops.
+/// Runs the IPFS node until the daemon stops, and replaces it when the swarm key or the topics change.
 pub(crate) async fn run_node(shared: Shared) -> Result<(), NodeError> {
     let (mut membership, mut plan) = (shared.membership.subscribe(), shared.plan.subscribe());
     while !shared.stop.is_cancelled() {
@@ -37,7 +37,7 @@ pub(crate) async fn run_node(shared: Shared) -> Result<(), NodeError> {
         let ended = tokio::select! {
             ended = &mut run => ended,
             () = until_changed(&mut membership, &mut plan, &key, &topics) => {
-                tracing::info!("the swarm's key or its topics changed: the IPFS node is restarted");
+                tracing::info!("the swarm key or the pubsub topics changed: the IPFS node is restarted");
                 life.cancel();
                 run.await
             }
@@ -66,7 +66,7 @@ async fn until_changed(
     }
 }
 
-/// Runs one node until `stop`.
+/// Runs one node until `stop` is cancelled.
 async fn live(
     shared: Shared,
     stop: CancellationToken,
@@ -87,7 +87,7 @@ async fn live(
 
 fn node_config(shared: &Shared) -> Result<NodeConfig, NodeError> {
     let config = &shared.config;
-    // An Ed25519 key has 32 bytes, and any 32 bytes are one.
+    // This does not fail: any 32 bytes are the seed of an Ed25519 key.
     let keypair = Keypair::ed25519_from_bytes(shared.keypair.seed()).map_err(|_| NodeError::Key)?;
     let store = StoreConfig {
         directory: config.ipfs_dir.clone(),
@@ -105,7 +105,7 @@ fn node_config(shared: &Shared) -> Result<NodeConfig, NodeError> {
     Ok(NodeConfig { listen, zones, seed: shared.seed, ..NodeConfig::new(keypair, store) })
 }
 
-/// Keeps connections with the nodes of the plan.
+/// Keeps connections to the nodes of the plan.
 async fn keep_connected(node: Node, mut plan: watch::Receiver<Plan>) {
     loop {
         let nodes = plan.borrow_and_update().nodes.clone();
@@ -125,7 +125,7 @@ fn log(report: &OpenReport) {
     tracing::info!(blocks = report.blocks, bytes = report.bytes, "the block store is open");
     if let Some(path) = &report.pins_set_aside {
         let path = path.display();
-        tracing::warn!(%path, "the list of pins could not be read and was set aside; kept files are pinned anew");
+        tracing::warn!(%path, "the list of pins could not be read and was set aside; kept files are pinned again");
     }
     if report.files + report.files_gone > 0 {
         tracing::info!(files = report.files, gone = report.files_gone, "files are served in place");
@@ -135,14 +135,14 @@ fn log(report: &OpenReport) {
     }
 }
 
-/// Publishes those of the addresses at which the node listens that lead here for others, and logs those that it could not open.
+/// Announces the listening addresses that other peers can reach, and logs the addresses at which the node cannot listen.
 async fn tell_addresses(node: Node, shared: Shared) {
     let Shared { facts, choice, heard, .. } = shared;
     let (mut listening, mut failures) = (node.listen_addresses(), node.listen_errors());
     let (mut lines, mut changes) = (facts.subscribe(), heard.changes());
     let mut told_failures = 0;
     loop {
-        // What failed was told once, and stays.
+        // Failures are only ever added to the list. Each is logged once.
         for failure in failures.borrow_and_update().iter().skip(told_failures) {
             tracing::error!("{}", comms::not_listening(failure).1);
             told_failures += 1;
@@ -150,12 +150,12 @@ async fn tell_addresses(node: Node, shared: Shared) {
         let told = announced(&listening.borrow_and_update(), &choice, &heard);
         match told {
             Ok(told) => tell(&facts, &node, &told),
-            Err(error) => tracing::warn!(%error, "cannot list this host's addresses; what was told stays"),
+            Err(error) => tracing::warn!(%error, "cannot list this host's addresses; announced ones stay"),
         }
         tokio::select! {
             Ok(()) = listening.changed() => {}
             Ok(()) = failures.changed() => {}
-            // The interfaces may be others.
+            // A change of the line addresses shows that the interfaces may have changed.
             Ok(()) = lines.changed() => {}
             Ok(()) = changes.changed() => {}
             else => return,
@@ -167,7 +167,7 @@ fn tell(facts: &watch::Sender<LocalFacts>, node: &Node, told: &[Multiaddr]) {
     let addresses: Vec<String> =
         told.iter().map(|address| format!("{address}/p2p/{}", node.peer_id())).collect();
     facts.send_if_modified(|facts| {
-        // None at all means most likely that the node does not listen yet.
+        // An empty list most likely means that the node does not listen yet.
         let is_known = !addresses.is_empty() || facts.ipfs.is_some();
         let is_new = is_known && facts.ipfs.as_ref() != Some(&addresses);
         if is_new {

@@ -1,5 +1,5 @@
-//! Keeps other users of this host out of the daemon's own files, also out of those that an earlier version left open: the
-//! records and blocks of a swarm with a key are for its members alone.
+//! Removes the permissions of other users of this host from the daemon's own files, because the records and blocks of a
+//! swarm with a key are only for its members. Earlier versions of the daemon left some of these files readable.
 
 use crate::config::Config;
 use std::fs::{self, Metadata, Permissions};
@@ -7,29 +7,30 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-/// Permissions of a private folder and of a private file: their owner's alone.
+/// Permission bits of the owner. A private file or folder has no others.
 const OWNER: u32 = 0o700;
-/// Permission to pass through a folder without listing it. The data folder keeps it when the shared folder lies in it,
-/// where programs of other users may write.
+/// Permission bits of other users to pass through a folder without listing it. The data folder keeps them if it
+/// contains the shared folder, in which programs of other users may write.
 const PASS: u32 = 0o011;
-/// Permissions of everybody but the owner.
+/// Permission bits of all users except the owner.
 const OTHERS: u32 = 0o077;
-/// Permission of everybody to write. A folder that has it, such as `/tmp`, is not the daemon's alone and stays as it is.
+/// Permission bit of all users to write. A folder that has it, such as `/tmp`, is shared with other programs and is left
+/// unchanged.
 const ANYBODY_WRITES: u32 = 0o002;
-/// Beginnings of the names of private files: with what was set aside, locks and what is written aside.
+/// Prefixes of the names of private files. They also match damaged files that were set aside, locks and temporary files.
 const PRIVATE_FILES: [&str; 4] = ["identity.", "records.redb", "pins.redb", "routes"];
 
-/// What became of the permissions.
+/// The changes of permissions that were made, and those that failed.
 #[derive(Debug, Default)]
 struct Tightened {
-    /// Files and folders that others could use before.
+    /// Files and folders that other users could access before.
     done: Vec<PathBuf>,
-    /// Those that others can still use, and why.
+    /// Files and folders that other users can still access, and why.
     refused: Vec<(PathBuf, String)>,
 }
 
-/// Takes the permissions of other users from the data folder, the block store, and the private files in both, and from a
-/// swarm file with a key. Says in the log what it changed, and what it could not change.
+/// Removes the permissions of other users from the data folder, the block store, the private files in both, and from a
+/// swarm file with a key. Logs the changes, and the files and folders that it could not change.
 pub(crate) fn tighten(config: &Config, shared_folder: Option<&Path>, has_key: bool) {
     let mut tightened = Tightened::default();
     let is_passed = shared_folder.is_some_and(|shared| is_inside(shared, &config.data_dir));
@@ -50,19 +51,19 @@ fn is_inside(shared: &Path, data_dir: &Path) -> bool {
 }
 
 impl Tightened {
-    /// Closes a folder and its private files. Of others' permissions `kept` stay.
+    /// Removes the permissions of other users from a folder and its private files. The folder keeps the bits in `kept`.
     fn folder(&mut self, folder: &Path, kept: u32) {
         let metadata = fs::metadata(folder);
         match &metadata {
             Ok(metadata) if metadata.permissions().mode() & ANYBODY_WRITES != 0 => {
-                self.refused.push((folder.to_owned(), "everybody may write there".to_owned()));
+                self.refused.push((folder.to_owned(), "all users may write there".to_owned()));
             }
             _ => self.note(folder, close(folder, metadata, kept)),
         }
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             let name = entry.file_name();
             if PRIVATE_FILES.iter().any(|begin| name.as_encoded_bytes().starts_with(begin.as_bytes())) {
-                // A link leads to what somebody else manages.
+                // A symbolic link is left alone, because its target may not belong to the daemon.
                 let metadata = entry.metadata().and_then(plain_file);
                 self.note(&entry.path(), close(&entry.path(), metadata, 0));
             }
@@ -83,12 +84,12 @@ impl Tightened {
             let paths: Vec<_> = self.done.iter().map(|path| path.display().to_string()).collect();
             tracing::warn!(
                 ?paths,
-                "other users of this host could look at these files and folders; from now on this user alone can"
+                "other users of this host had access to these files and folders; now only this user has"
             );
         }
         for (path, reason) in &self.refused {
             let path = path.display();
-            tracing::warn!(%path, reason, "other users of this host can look there; put it elsewhere, or `chmod go-rwx` it");
+            tracing::warn!(%path, reason, "other users of this host have access to this path; move it, or `chmod go-rwx` it");
         }
     }
 }
@@ -97,7 +98,7 @@ fn plain_file(metadata: Metadata) -> io::Result<Metadata> {
     if metadata.is_file() { Ok(metadata) } else { Err(io::ErrorKind::NotFound.into()) }
 }
 
-/// Takes the permissions of others, except `kept`. Returns whether there were any.
+/// Removes the permissions of other users, except the bits in `kept`. Returns whether there were any to remove.
 fn close(path: &Path, metadata: io::Result<Metadata>, kept: u32) -> io::Result<bool> {
     let mode = metadata?.permissions().mode() & 0o7777;
     if mode & OTHERS & !kept == 0 {
@@ -130,7 +131,7 @@ mod tests {
         Config::load(&arguments, &environment, &[]).unwrap()
     }
 
-    /// A data folder as the version before left it.
+    /// Makes a data folder with the permissions that an earlier version left.
     fn open_folder(root: &Path) -> PathBuf {
         let data = root.join("data");
         fs::create_dir_all(data.join("ipfs/blocks")).unwrap();
@@ -147,20 +148,20 @@ mod tests {
     }
 
     #[test]
-    fn what_an_earlier_version_left_open_is_closed() {
+    fn files_that_an_earlier_version_left_readable_become_private() {
         let root = tempfile::tempdir().unwrap();
         let data = open_folder(root.path());
         let modes = |names: &[&str]| names.iter().map(|name| mode(&data.join(name))).collect::<Vec<_>>();
         tighten(&config(&data), None, false);
         assert_eq!(modes(&["", "ipfs"]), [0o700, 0o700]);
         assert_eq!(modes(&["records.redb", "records.redb.broken-1", "routes", "ipfs/pins.redb"]), [0o600; 4]);
-        assert_eq!(modes(&["swarm.toml", "notes"]), [0o644; 2], "these are not the daemon's secrets");
+        assert_eq!(modes(&["swarm.toml", "notes"]), [0o644; 2], "these files are not secret");
         tighten(&config(&data), None, true);
-        assert_eq!(modes(&["swarm.toml"]), [0o600], "the key of the swarm is");
+        assert_eq!(modes(&["swarm.toml"]), [0o600], "a swarm file with a key is secret");
     }
 
     #[test]
-    fn others_reach_a_shared_folder_in_the_data_folder_and_nothing_else_there() {
+    fn other_users_reach_only_the_shared_folder_in_the_data_folder() {
         let root = tempfile::tempdir().unwrap();
         let data = open_folder(root.path());
         let shared = data.join("shared");
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_belongs_to_others_too_stays_as_it_is() {
+    fn folders_that_all_users_write_and_targets_of_links_are_left_unchanged() {
         let root = tempfile::tempdir().unwrap();
         let data = open_folder(root.path());
         set(&data, 0o1777);

@@ -1,5 +1,5 @@
-//! Which peers to reach beyond the local networks: those that the configuration, the swarm file and the bucket `networks`
-//! name.
+//! The plan: the peers to reach beyond the local networks. The configuration, the swarm file and the bucket `networks`
+//! name them.
 
 use crate::config::Config;
 use crate::routes::Routes;
@@ -16,12 +16,12 @@ use tokio::sync::watch;
 
 /// Maximum number of addresses of the bucket `networks` that are used.
 const MAX_NETWORKS: usize = 16;
-/// Time in which changes of that bucket are gathered.
+/// Time to collect changes of the bucket `networks` before the plan is updated.
 const GATHER: Duration = Duration::from_millis(500);
-/// Maximum number of IRC channels, and of topics.
+/// Maximum number of IRC channels, and of pubsub topics.
 const MAX_MEETING_POINTS: usize = 4;
 
-/// Connections to keep up. Each address is in it once.
+/// The peers to stay connected to, by kind of address. Each address is listed once.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Plan {
     pub(crate) tcp: Vec<TcpPeer>,
@@ -31,7 +31,7 @@ pub(crate) struct Plan {
     pub(crate) rooms: MeetingPoints,
 }
 
-/// Where many peers meet. When these change, the channels are restarted.
+/// The IRC channels and pubsub topics where many peers meet. When they change, the channels are restarted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct MeetingPoints {
     pub(crate) irc: Vec<Address>,
@@ -39,7 +39,7 @@ pub(crate) struct MeetingPoints {
 }
 
 impl Plan {
-    /// Makes the plan of these addresses, without those of this node itself.
+    /// Makes a plan of these addresses. Leaves out addresses of this node itself, which are in `own`.
     pub(crate) fn of<'a>(addresses: impl IntoIterator<Item = &'a Address>, own: &[SocketAddr]) -> Self {
         let mut plan = Self::default();
         for address in addresses {
@@ -54,7 +54,7 @@ impl Plan {
             (Part::Node(_), _) => put(&mut self.nodes, address.to_multiaddr().ok()),
             (Part::Hop(hop), [_]) => self.add_hop(&hop, own),
             (Part::Hop(_), [_, ..]) => put(&mut self.paths, Address::from_parts(hops).ok()),
-            _ => tracing::warn!(%address, "nothing that can be connected with; it is left alone"),
+            _ => tracing::warn!(%address, "this address cannot be connected to; it is ignored"),
         }
     }
 
@@ -72,7 +72,7 @@ impl Plan {
                 put(&mut self.rooms.topics, Some((*topic).to_owned()));
             }
             Hop::Irc { .. } | Hop::Pubsub { .. } => {
-                tracing::warn!(%hop, "too many rooms, or one without a name; it is left alone");
+                tracing::warn!(%hop, "too many IRC channels or topics, or one without a name; it is ignored");
             }
         }
     }
@@ -84,7 +84,7 @@ fn put<T: PartialEq>(list: &mut Vec<T>, one: Option<T>) {
     }
 }
 
-/// Host and port, when both are given.
+/// Returns the host and the port, if the socket has both.
 fn place(socket: &Socket<'_>) -> Option<(String, u16)> {
     let host = match socket.host {
         Host::Ip4(ip) => ip.value()?.to_string(),
@@ -94,7 +94,7 @@ fn place(socket: &Socket<'_>) -> Option<(String, u16)> {
     Some((host, socket.port.value()?))
 }
 
-/// Decides which addresses the bucket `networks` names.
+/// Decider that reads the addresses in the bucket `networks`.
 struct NetworkList;
 
 impl Decide for NetworkList {
@@ -106,7 +106,7 @@ impl Decide for NetworkList {
     }
 }
 
-/// Keeps the plan current.
+/// Updates the plan when its sources change.
 pub(crate) struct Planner {
     pub(crate) config: Arc<Config>,
     pub(crate) swarm: Swarm,
@@ -117,7 +117,7 @@ pub(crate) struct Planner {
 }
 
 impl Planner {
-    /// Works until the future is dropped.
+    /// Updates the plan until the future is dropped or the swarm stops.
     pub(crate) async fn run(mut self) -> Result<(), Stopped> {
         let is_of_interest = |bucket: &dcache::BucketPath| buckets::NETWORKS.contains(bucket);
         let mut decisions = DecisionLoop::new(self.swarm.clone(), NetworkList, is_of_interest, GATHER);
@@ -142,7 +142,7 @@ impl Planner {
         let swarm_file = self.membership.borrow_and_update().clone();
         let own = self.facts.borrow_and_update().lines.clone();
         let mut addresses = first(&self.config, swarm_file.as_ref());
-        // In the open swarm everybody may name networks, and could direct everybody to a victim.
+        // In the open swarm any peer may name networks, and could direct all robots to a victim.
         if swarm_file.is_some() {
             addresses.extend(networks);
         }
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_of_address_goes_to_its_channel() {
+    fn each_address_is_sorted_into_the_plan_by_its_kind() {
         let node = "/ip4/10.0.0.9/tcp/6002/p2p/12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp";
         let addresses = [
             "/ip4/10.0.0.7/tcp/8000/dswarm-line",

@@ -1,4 +1,4 @@
-//! Collects the files and folders that belong to the daemon itself and are never given to others.
+//! Lists the files and folders that belong to the daemon itself and are never given to other peers.
 
 use crate::config::{Arguments, Config, config_file};
 use service::{Environment, PrivatePlace, PrivatePlaces};
@@ -14,7 +14,7 @@ pub(crate) fn places(arguments: &Arguments, config: &Config, environment: &Envir
         (config_file(arguments, environment), "the configuration file", "--config"),
         (environment.places.keys(), "the folder of key files", "XDG_CONFIG_HOME"),
     ];
-    // The shared folder may lie in the data folder, beside what the daemon keeps there.
+    // The data folder may contain the shared folder, beside the daemon's own files.
     let data = place(config.data_dir.clone(), "the data folder", "--data-dir");
     let data = PrivatePlace { may_hold_others: true, ..data };
     let named = named.into_iter().filter_map(|(path, what, option)| Some(place(path?, what, option)));
@@ -29,7 +29,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn nothing_of_the_daemon_may_lie_in_the_shared_folder() {
+    fn private_files_inside_the_shared_folder_are_reported() {
         let root = tempfile::tempdir().unwrap();
         let at = |name: &str| root.path().join(name).display().to_string();
         let shared = root.path().join("shared");

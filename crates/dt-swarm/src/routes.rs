@@ -1,4 +1,4 @@
-//! How addresses are rewritten: rules of the configuration, and those that were added since, which lie in a file.
+//! The rules that rewrite addresses: those of the configuration, and those that `route add` added, which are in a file.
 
 use brain::Routing;
 use routing::{Address, Rule, Table, TableError};
@@ -9,11 +9,11 @@ use std::sync::Arc;
 use swarm::{Stopped, Swarm};
 use tokio::sync::Mutex;
 
-/// The rules, and the paths of the plan. A clone is the same.
+/// The rules, and the paths of the plan. Clones share one state.
 #[derive(Clone)]
-pub(crate) struct Routes(Arc<Mutex<Book>>);
+pub(crate) struct Routes(Arc<Mutex<RouteState>>);
 
-struct Book {
+struct RouteState {
     swarm: Swarm,
     path: PathBuf,
     configured: Vec<Rule>,
@@ -22,7 +22,7 @@ struct Book {
     forwards: bool,
 }
 
-/// Why a rule is not added or taken away.
+/// Why a rule is not added or removed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RoutesError {
     #[error(transparent)]
@@ -30,7 +30,7 @@ pub(crate) enum RoutesError {
     #[error("there is no such rule: {0}")]
     Absent(Rule),
     #[error(
-        "the configuration file has this rule: take it out there, under `routes`, and start the daemon again"
+        "the configuration file has this rule: remove it there, under `routes`, and start the daemon again"
     )]
     Configured,
     #[error("the rules cannot be written to {0}: {1}")]
@@ -39,7 +39,7 @@ pub(crate) enum RoutesError {
     Stopped(#[from] Stopped),
 }
 
-/// The rules of a file, one a line; what is none is named and left out.
+/// Reads the rules of a file, one on each line. Logs and skips a line that is no rule.
 pub(crate) fn read(path: &std::path::Path) -> Vec<Rule> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
@@ -53,7 +53,7 @@ pub(crate) fn read(path: &std::path::Path) -> Vec<Rule> {
     let rule = |line: &str| match line.parse() {
         Ok(rule) => Some(rule),
         Err(error) => {
-            tracing::warn!(line, %error, "a line of the added routes is no rule; it is left out");
+            tracing::warn!(line, %error, "a line of the added routes is no rule; it is ignored");
             None
         }
     };
@@ -69,47 +69,47 @@ impl Routes {
         forwards: bool,
     ) -> Self {
         let paths = Vec::new();
-        Self(Arc::new(Mutex::new(Book { swarm, path, configured, added, paths, forwards })))
+        Self(Arc::new(Mutex::new(RouteState { swarm, path, configured, added, paths, forwards })))
     }
 
-    /// From now on these chains are used as channels.
+    /// Sets the chains of channels that the brain uses as channels.
     pub(crate) async fn set_paths(&self, paths: Vec<Address>) -> Result<(), Stopped> {
-        let mut book = self.0.lock().await;
-        if book.paths != paths {
-            book.paths = paths;
-            book.tell().await?;
+        let mut state = self.0.lock().await;
+        if state.paths != paths {
+            state.paths = paths;
+            state.tell().await?;
         }
         Ok(())
     }
 
-    /// Adds a rule, for good: it is on the disk when this returns.
+    /// Adds a rule. It is on the disk when this returns.
     pub(crate) async fn add(&self, rule: Rule) -> Result<(), RoutesError> {
-        let mut book = self.0.lock().await;
-        let mut table = Table::new(book.swarm.me());
-        for known in book.rules().chain([rule.clone()]) {
+        let mut state = self.0.lock().await;
+        let mut table = Table::new(state.swarm.me());
+        for known in state.rules().chain([rule.clone()]) {
             table.add(known)?;
         }
-        let added = book.added.iter().cloned().chain([rule]).collect();
-        book.change(added).await
+        let added = state.added.iter().cloned().chain([rule]).collect();
+        state.change(added).await
     }
 
-    /// Takes away a rule that was added.
+    /// Removes a rule that was added. A rule of the configuration cannot be removed.
     pub(crate) async fn remove(&self, rule: &Rule) -> Result<(), RoutesError> {
-        let mut book = self.0.lock().await;
-        if !book.added.contains(rule) {
-            let is_configured = book.configured.contains(rule);
+        let mut state = self.0.lock().await;
+        if !state.added.contains(rule) {
+            let is_configured = state.configured.contains(rule);
             return Err(if is_configured {
                 RoutesError::Configured
             } else {
                 RoutesError::Absent(rule.clone())
             });
         }
-        let added = book.added.iter().filter(|known| *known != rule).cloned().collect();
-        book.change(added).await
+        let added = state.added.iter().filter(|known| *known != rule).cloned().collect();
+        state.change(added).await
     }
 }
 
-impl Book {
+impl RouteState {
     fn rules(&self) -> impl Iterator<Item = Rule> + use<'_> {
         self.configured.iter().chain(&self.added).cloned()
     }
@@ -117,10 +117,10 @@ impl Book {
     async fn change(&mut self, added: Vec<Rule>) -> Result<(), RoutesError> {
         let text: String = added.iter().map(|rule| format!("{rule}\n")).collect();
         let path = self.path.clone();
-        // The disk may take its time.
+        // Writing to the disk may block.
         let written =
             tokio::task::spawn_blocking(move || control::replace(&path, text.as_bytes(), 0o644)).await;
-        let written = written.unwrap_or_else(|_| Err(io::Error::other("the worker died")));
+        let written = written.unwrap_or_else(|_| Err(io::Error::other("the writing task failed")));
         written.map_err(|error| RoutesError::Write(self.path.clone(), error))?;
         self.added = added;
         Ok(self.tell().await?)

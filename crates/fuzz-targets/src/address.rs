@@ -6,7 +6,7 @@ use routing::{Address, MAX_ADDRESS_BYTES, MAX_HOPS, Part, Segments};
 /// A peer ID of another kind of key (RSA). It is also a valid CID of version 0.
 const OF_RSA: &str = "QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N";
 
-/// Returns the inputs to begin with.
+/// Returns the seed inputs, from which the fuzzer starts.
 pub fn seeds() -> Vec<Vec<u8>> {
     vec![
         format!("/ip4/10.0.0.7/tcp/8000/dswarm-line/dswarm/{}/brain\n/ip4/10.0.0.7", peer()).into(),

@@ -5,7 +5,7 @@ use ::bitswap::{MAX_BLOCK_BYTES, MAX_MESSAGE_BYTES};
 use ::cid::Cid;
 use ::cid::multihash::Multihash;
 
-/// Returns the inputs to begin with.
+/// Returns the seed inputs, from which the fuzzer starts.
 pub fn seeds() -> Vec<Vec<u8>> {
     vec![encode(&message()).into(), hashed()]
 }
@@ -41,7 +41,8 @@ fn message() -> Message {
     }
 }
 
-/// Returns a message with a block that is hashed with SHA-256. The prefix has only the function; the digest is computed.
+/// Returns a message with a block that is hashed with SHA-256. The message contains only the hash
+/// function; the receiver computes the digest.
 fn hashed() -> Vec<u8> {
     let prefix = [1, 0x55, 0x12, 32];
     [&[0x1a, 11, 0x0a, 4], &prefix[..], &[0x12, 3], b"abc"].concat()

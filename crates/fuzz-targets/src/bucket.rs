@@ -2,7 +2,7 @@
 
 use dcache::{BucketPath, MAX_NAME_BYTES, MAX_NAMES};
 
-/// Returns the inputs to begin with.
+/// Returns the seed inputs, from which the fuzzer starts.
 pub fn seeds() -> Vec<Vec<u8>> {
     [r"share/files", r"/pri/ID/summaries", r#"["share","files"]"#, r#"["\u00e9"]"#].map(Into::into).to_vec()
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use ipfs::dag::{DAG_PB, DagError, MAX_LINKS, Node, RAW, links, node};
 use ipfs::unixfs::{Cursor, FileNode};
 
-/// Returns the inputs to begin with.
+/// Returns the seed inputs, from which the fuzzer starts.
 pub fn seeds() -> Vec<Vec<u8>> {
     vec![block(1), block(2), block(4), file()]
 }

@@ -4,10 +4,11 @@ use crate::samples::peer;
 use dcache::{Data, Time};
 use logs::Description;
 
-/// Maximum time for which the YAML is checked. A larger `ctime` of an info file, a floating-point number, is clamped to it.
+/// Maximum time for which the YAML is checked. A larger `ctime` of an info file, a floating-point number, is clamped to
+/// it.
 const MAX_YAML_TIME: Time = Time(1_000_000_000_000);
 
-/// Returns the inputs to begin with.
+/// Returns the seed inputs, from which the fuzzer starts.
 pub fn seeds() -> Vec<Vec<u8>> {
     vec![
         description().to_yaml().unwrap_or_default().into(),

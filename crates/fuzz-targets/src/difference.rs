@@ -5,7 +5,7 @@ use sketch::{Decoder, Encoder, from_bytes, to_bytes};
 /// Our own set. The sets of the seeds overlap with it.
 const OURS: std::ops::Range<u64> = 0..40;
 
-/// Returns the inputs to begin with.
+/// Returns the seed inputs, from which the fuzzer starts.
 pub fn seeds() -> Vec<Vec<u8>> {
     let of = |items: std::ops::Range<u64>, count| to_bytes(&Encoder::new(items).symbols(count));
     vec![of(0..40, 3), of(10..40, 40), of(0..60, 60), of(100..130, 90), of(0..0, 30)]

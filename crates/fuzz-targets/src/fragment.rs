@@ -5,7 +5,7 @@
 use routing::{Assembler, MAX_LINE_BYTES, MAX_PARTIAL, MAX_WHOLE_BYTES, fragments};
 use std::time::Duration;
 
-/// Returns the inputs to begin with.
+/// Returns the seed inputs, from which the fuzzer starts.
 pub fn seeds() -> Vec<Vec<u8>> {
     let pieces = |text: &str, sender: &str| -> Vec<String> {
         fragments(&text.repeat(50)).into_iter().map(|piece| format!("{sender}{piece}")).collect()
@@ -34,8 +34,8 @@ pub fn check(bytes: &[u8]) {
     }
 }
 
-/// Checks that a text cut into fragments is assembled again. A text that is too short to be cut, or too long for a line, is
-/// not checked.
+/// Checks that a text cut into fragments is assembled again. A text that is too short to be cut, or too long for a
+/// line, is not checked.
 fn check_whole(text: &str) {
     if text.len() <= MAX_WHOLE_BYTES || text.len() > MAX_LINE_BYTES {
         return;

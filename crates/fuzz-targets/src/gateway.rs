@@ -8,7 +8,7 @@ const CID: &str = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku";
 /// File sizes for which ranges are checked.
 const SIZES: [u64; 5] = [0, 1, 262_144, 1 << 40, u64::MAX];
 
-/// Returns the inputs to begin with.
+/// Returns the seed inputs, from which the fuzzer starts.
 pub fn seeds() -> Vec<Vec<u8>> {
     let head = |line: &str, headers: &str| {
         format!("{}\nhost: duckie.local:6080\n{headers}", line.replace("CID", CID)).into_bytes()
@@ -29,7 +29,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
     ]
 }
 
-/// Checks that a request that passes is valid and within the limits, and that others are refused with an error status.
+/// Checks that an accepted request is valid and within the limits, and that a refused request gets an error status.
 pub fn check(bytes: &[u8]) {
     let Some(head) = std::str::from_utf8(bytes).ok().and_then(head) else { return };
     let names = ["duckie".to_owned()];

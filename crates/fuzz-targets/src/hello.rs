@@ -18,7 +18,7 @@ pub fn check(bytes: &[u8]) {
     }
 }
 
-/// Returns the hello of another node, our own, that of a later version, and a key.
+/// Returns the hello of another node, the hello of this node, the hello of a later version, and a key.
 pub fn seeds() -> Vec<Vec<u8>> {
     let later = side(2).hello().replace(":1,", ":2,");
     let key = SwarmKey::from_bytes([1; 32]).reveal();

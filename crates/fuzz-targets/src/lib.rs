@@ -1,15 +1,21 @@
 //! The fuzz targets: checks that must hold for each decoder on any input.
 //!
-//! For any bytes, a decoder does not panic and keeps its limits, and a decoded value is the same after encoding and
-//! decoding again. There is one module for each decoder. The crate is for developers only; no program depends on it.
+//! For any bytes, a decoder must not panic and must keep its limits. A decoded value must be the same after encoding
+//! and decoding it again. There is one module for each decoder. The crate is for developers only; no program depends on
+//! it.
 //!
-//! The targets are run in two ways. `tools/fuzz` runs them with libFuzzer, through the binaries in `fuzz/`. Each `./check`
-//! runs them by `tests/replay.rs`, with the seeds and with the inputs that are kept in `fuzz/corpus/TARGET`.
+//! The targets are run in two ways. `tools/fuzz` runs them with libFuzzer, through the binaries in `fuzz/`. Each
+//! `./check` runs them by `tests/replay.rs`, with the seeds and with the inputs that are kept in `fuzz/corpus/TARGET`.
 //!
 //! To add a target:
 //! 1. Add its file here, with `check` and `seeds`. Add its `pub mod` and its entry in [`TARGETS`] below.
-//! 2. Copy a binary in `fuzz/targets`, and add its three lines `[[bin]]` to `fuzz/Cargo.toml`.
+//! 2. Copy a binary in `fuzz/targets`, and add the three lines of its `[[bin]]` entry to `fuzz/Cargo.toml`.
 //! 3. Run `tools/fuzz 600 TARGET` and then `tools/fuzz --keep TARGET`. Commit its corpus.
+//!
+//! # In short
+//! - **Inputs**: any bytes.
+//! - **Outputs**: none; a target panics when its property fails.
+//! - **Start reading** at [`TARGETS`].
 
 pub mod address;
 pub mod answer;
@@ -40,9 +46,9 @@ pub mod swarm_file;
 pub struct Target {
     /// Name of the target's module, of its binary in `fuzz/targets`, and of its corpus.
     pub name: &'static str,
-    /// Decodes the bytes. Panics if the decoder does, or if the decoded value cannot be right.
+    /// Decodes the bytes. Panics if the decoder panics, or if the decoded value violates a check of the target.
     pub check: fn(&[u8]),
-    /// Returns the inputs to begin with. The code creates them, so they never become outdated.
+    /// Returns the seed inputs, from which the fuzzer starts. The code creates them, so they never become outdated.
     pub seeds: fn() -> Vec<Vec<u8>>,
 }
 

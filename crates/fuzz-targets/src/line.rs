@@ -7,7 +7,7 @@ use routing::{
     MAX_SYMBOLS, MAX_WANTED, Message, Repair, Sketch, Status, Want,
 };
 
-/// Returns the inputs to begin with.
+/// Returns the seed inputs, from which the fuzzer starts.
 pub fn seeds() -> Vec<Vec<u8>> {
     vec![
         Envelope::record(Address::brain(peer()), Address::every_brain(), &record()).encode().into(),

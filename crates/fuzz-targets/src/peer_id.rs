@@ -3,7 +3,7 @@
 use crate::samples::peer;
 use dcache::PeerId;
 
-/// Returns the inputs to begin with.
+/// Returns the seed inputs, from which the fuzzer starts.
 pub fn seeds() -> Vec<Vec<u8>> {
     let extremes = [[0; 32], [255; 32]].map(|key| PeerId::from_public_key(key).to_string().into());
     let of_rsa = b"QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N".to_vec();

@@ -3,7 +3,7 @@
 use crate::samples::record;
 use dcache::{End, Time};
 
-/// Returns the inputs to begin with.
+/// Returns the seed inputs, from which the fuzzer starts.
 pub fn seeds() -> Vec<Vec<u8>> {
     vec![row(End::at(Time(5))), row(End::NEVER)]
 }

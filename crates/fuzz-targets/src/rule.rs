@@ -7,7 +7,7 @@ use std::time::Duration;
 /// The time at which a route was learned, and at which the address is resolved.
 const NOW: Duration = Duration::from_secs(60);
 
-/// Returns the inputs to begin with.
+/// Returns the seed inputs, from which the fuzzer starts.
 pub fn seeds() -> Vec<Vec<u8>> {
     let to = Address::brain(peer());
     vec![

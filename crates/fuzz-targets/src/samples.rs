@@ -1,4 +1,4 @@
-//! Values that the seeds of several targets use.
+//! Values that the seed inputs of several targets use.
 
 use dcache::{Data, End, Item, Keypair, Kind, PeerId, Record, Statement, Time, Validity, buckets};
 

@@ -3,7 +3,7 @@
 use crate::samples::{keypair, record};
 use dcache::{End, MAX_SEQUENCE, Signature};
 
-/// Returns the inputs to begin with.
+/// Returns the seed inputs, from which the fuzzer starts.
 pub fn seeds() -> Vec<Vec<u8>> {
     let signatures = [*record().signature(), keypair().sign(MAX_SEQUENCE, End::NEVER, "hello")];
     signatures.map(|signature| serde_json::to_vec(&signature).unwrap_or_default()).to_vec()
@@ -16,6 +16,7 @@ pub fn check(bytes: &[u8]) {
     assert!((1..=MAX_SEQUENCE).contains(&read.sequence));
     let written = serde_json::to_string(&read).unwrap_or_default();
     assert_eq!(serde_json::from_str::<Signature>(&written).ok(), Some(read), "{written}");
-    // The key and the signature may not be valid points of the curve. Verifying must not panic; its result does not matter.
+    // The key and the signature may not be valid points of the curve. Verifying must not panic; its result does not
+    // matter.
     let _ = read.verify("hello");
 }

@@ -3,7 +3,7 @@
 use crate::samples::record;
 use dcache::{BucketPath, Digest, MAX_DATA_BYTES, MAX_PAYLOAD_BYTES, Statement, StatementError};
 
-/// Returns the inputs to begin with.
+/// Returns the seed inputs, from which the fuzzer starts.
 pub fn seeds() -> Vec<Vec<u8>> {
     vec![
         record().statement().payload().into_owned().into(),

@@ -76,7 +76,8 @@ fn below(cid: &Cid, block: &Bytes, scope: Scope) -> Result<Below, ContentError> 
 fn entity(cid: &Cid, block: &Bytes) -> Result<Option<FileNode>, ContentError> {
     match dag::node(cid, block) {
         Ok(Node::File { .. }) => Ok(Some(FileNode::read(cid, block)?)),
-        // The entity of a sharded directory has many blocks. A client would take one block for the whole entity.
+        // The entity of a sharded directory has many blocks, and this gateway does not read them. A client would
+        // take this one block for the whole entity.
         Err(error @ DagError::Unsupported(_, "sharded (HAMT) directory")) => Err(error.into()),
         Ok(Node::Directory { .. }) | Err(_) => Ok(None),
     }

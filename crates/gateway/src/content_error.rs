@@ -34,7 +34,7 @@ pub(crate) enum ContentError {
     #[error("this gateway does not convert content to another codec")]
     NoConversion,
     /// The DAG exceeds the limits of a CAR.
-    #[error("the DAG is too deep, too wide, or has too many blocks to tell which were sent already")]
+    #[error("the DAG is too deep or too wide, or has too many blocks to avoid duplicates")]
     TooLarge,
 }
 

@@ -13,7 +13,8 @@ use crate::content_error::ContentError;
 use crate::resolved_request::{ResolvedRequest, tag};
 use crate::{disposition, media};
 
-/// Maximum size of a leaf, in bytes: the maximum size of a block. A larger part of a file has blocks below it.
+/// Maximum size of a leaf, in bytes. It is the maximum size of a block, so a larger part of a file consists of several
+/// blocks.
 const MAX_LEAF: u64 = 2 * 1024 * 1024;
 
 /// A file to answer with.
@@ -34,7 +35,7 @@ impl File {
         Ok(Self { cid, root: FileNode::read(&cid, block)?, name, media_type: None })
     }
 
-    /// Makes a file whose content is one block as it is.
+    /// Makes a file whose content is one undecoded block.
     pub(crate) fn block(cid: Cid, block: Bytes, media_type: &'static str) -> Self {
         let root = FileNode { size: block.len() as u64, data: block, parts: Vec::new() };
         Self { cid, root, name: None, media_type: Some(media_type) }
@@ -110,7 +111,8 @@ fn unsatisfiable(size: u64) -> Result<Response, ContentError> {
     Ok(head.body(body::whole("the file has no bytes in this range\n"))?)
 }
 
-/// Returns the value of the header `Content-Disposition`. A raw block is always an attachment, never shown by a browser.
+/// Returns the value of the header `Content-Disposition`. A raw block is always an attachment, never shown by a
+/// browser.
 fn disposition(asked: &ResolvedRequest) -> Option<String> {
     let query = &asked.request.query;
     let (filename, extension) = (query.filename.as_deref(), asked.attachment());
@@ -125,7 +127,7 @@ fn disposition(asked: &ResolvedRequest) -> Option<String> {
 
 /// Checks that all blocks of a range are stored here, if the client accepts only stored content.
 ///
-/// Reads only the blocks that must have others below them.
+/// Reads only inner blocks, that is, blocks for parts larger than [`MAX_LEAF`].
 async fn check_cached(blocks: &Blocks, root: &FileNode, range: &Range<u64>) -> Result<(), ContentError> {
     if !blocks.is_only_cached() {
         return Ok(());

@@ -11,6 +11,12 @@
 //!
 //! Not implemented are IPNS, TAR, sharded directories, and conversions between codecs. Requests for them are answered with
 //! the status 406 or 501 and a message that says so.
+//!
+//! # In short
+//! - **Inputs**: requests from `http_server`, the block store, and the IPFS node.
+//! - **Outputs**: answers that are verified block by block.
+//! - **Invariants**: no byte is sent before its block is checked; a request is parsed once into types.
+//! - **Start reading** at `request.rs`, then `routes.rs`.
 
 mod answer;
 mod blocks;

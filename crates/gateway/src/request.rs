@@ -25,7 +25,8 @@ pub(crate) use target::{USAGE, encode};
 pub enum Scope {
     /// Only the block at the end of the path.
     Block,
-    /// The blocks of the file, or of the directory without its entries. With a range, only the file's blocks in the range.
+    /// The blocks of the file, or of the directory without its entries. With a range, only the file's blocks in the
+    /// range.
     Entity(Option<EntityBytes>),
     /// The block at the end of the path, and all blocks below it.
     All,
@@ -162,7 +163,8 @@ fn scope(query: &Query) -> Result<Scope, Refusal> {
     }
 }
 
-/// Returns an address that names the format by a parameter, if the header `Accept` chose the format.
+/// Returns the value of `Content-Location`, if the header `Accept` chose the format: the requested address, with the
+/// format as a parameter.
 fn location(target: &Target, query: &Query, query_text: &str, format: Format) -> Option<String> {
     let name = match format {
         _ if query.format.is_some() => return None,

@@ -1,4 +1,4 @@
-//! Checks of a request's head that apply to every route. Pure.
+//! Checks of a request's head that apply to every route. The module is pure.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use http::header::{self, AsHeaderName, HeaderMap, HeaderValue};
@@ -51,7 +51,8 @@ fn check_host(head: &RequestHead, host_names: &[String]) -> Result<(), Refusal> 
     ))
 }
 
-/// Refuses requests by which a page of another site embeds or reads an answer. Following a link to this server is allowed.
+/// Refuses requests by which a page of another site embeds or reads an answer. Following a link to this server is
+/// allowed.
 ///
 /// Browsers send `Sec-Fetch-*` only to `localhost` and over TLS. For other hosts, `Origin` identifies a page that reads
 /// answers by a script.

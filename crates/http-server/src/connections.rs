@@ -21,8 +21,8 @@ use crate::write_timeout::WriteTimeout;
 const MAX_CONNECTIONS: usize = 64;
 /// Maximum number of connections of one host at one time: half of all, so that one host cannot shut out the others.
 const MAX_CONNECTIONS_PER_HOST: usize = 32;
-/// Maximum size of a connection's buffers, in bytes. It limits the head of a request, and the unsent bytes at which no
-/// further chunk of a body is read.
+/// Maximum size of a connection's buffers, in bytes. It limits the size of a request's head. It also limits the unsent
+/// bytes of an answer: while there are more, no further chunk of the body is read.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 /// Maximum number of headers of a request.
 const MAX_HEADERS: usize = 64;
@@ -77,7 +77,7 @@ struct Connections {
 impl Connections {
     fn admit(&mut self, stream: TcpStream, host: IpAddr, state: Arc<ServerState>) {
         if self.hosts.values().filter(|other| **other == host).count() >= MAX_CONNECTIONS_PER_HOST {
-            // The answer is sent without waiting for a client that does not read.
+            // The server does not wait until the client reads the answer, because the client may never do so.
             let _ = stream.try_write(TOO_MANY);
             return;
         }

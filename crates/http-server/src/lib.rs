@@ -23,6 +23,11 @@
 //! - Every answer, including errors, has `X-Content-Type-Options: nosniff`, `Content-Security-Policy: sandbox`,
 //!   `Cross-Origin-Resource-Policy: same-origin` and `Referrer-Policy: no-referrer`. A page that another peer shared can
 //!   therefore run no script, and has an origin of its own.
+//!
+//! # In short
+//! - **Inputs**: TCP connections of clients.
+//! - **Outputs**: the answers of the handlers, with the headers above.
+//! - **Start reading** at `router.rs`, then `check.rs`.
 
 pub mod body;
 

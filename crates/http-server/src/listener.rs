@@ -9,7 +9,7 @@ use crate::router::{DuplicateRoute, Router};
 use crate::routes::RouteSet;
 use crate::settings::Settings;
 
-/// The error of a server that cannot listen. The message says how to solve it.
+/// The error of a server that cannot listen. The message says how to solve the problem.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// The port is taken, usually by another daemon.

@@ -20,7 +20,7 @@ pub(crate) const PROTECTION: [(HeaderName, &str); 4] = [
     (header::REFERRER_POLICY, "no-referrer"),
 ];
 
-/// The error of two routes with the same pattern, of which one could never answer.
+/// The error of two routes with the same pattern. One of them would never be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("two HTTP handlers have the same pattern {pattern}; this is a bug of the program")]
 pub struct DuplicateRoute {
@@ -77,9 +77,10 @@ impl Router {
     }
 }
 
-/// Adds the headers of [`PROTECTION`], and replaces those that the handler set.
+/// Adds the headers of [`PROTECTION`]. They replace headers of the same names that the handler set.
 ///
-/// Only its own `Content-Security-Policy` is kept: a handler may set one for a page that it wrote itself.
+/// The only exception is a `Content-Security-Policy` of the handler, which is kept. A handler may set one for a page
+/// that it wrote itself.
 fn protect(headers: &mut HeaderMap) {
     for (name, value) in PROTECTION {
         if name != header::CONTENT_SECURITY_POLICY || !headers.contains_key(&name) {

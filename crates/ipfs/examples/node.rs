@@ -1,4 +1,4 @@
-//! A node that is controlled by standard input, for experiments by hand and against other implementations.
+//! A node that is controlled by standard input, for manual experiments and for tests against other implementations.
 //!
 //! Start it with `cargo run --example node -- FOLDER`. Commands: `connect ADDRESS`, `add PATH v0|v1`, `get CID PATH`,
 //! `pin CID`, `peers`, `stats`, `quit`. The address must end in `/p2p/PEER`.

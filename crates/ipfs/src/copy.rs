@@ -1,8 +1,8 @@
-//! Copies a file from one peer, without a node and without a store. It works over TCP and hands each block straight to
+//! Copies a file from one peer, without a node and without a store. It works over TCP and passes each block directly to
 //! the reader.
 //!
-//! This module is for programs that fetch a file once. Before any byte is handed out, its block is checked against its
-//! hash, and the sizes that the blocks claim are checked against each other.
+//! This module is for programs that fetch a file once. Before a byte is passed to the reader, its block is checked
+//! against its hash, and the sizes that the blocks claim are checked against each other.
 mod link;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,8 +25,8 @@ use link::Link;
 /// Number of blocks that are requested ahead of the next block. 64 blocks of 256 KiB are 16 MiB, more than the
 /// bandwidth-delay product of a path with 1 Gbit/s and 100 ms.
 const WINDOW: usize = 64;
-/// Limits on the number of blocks of a file: the number that every file may have, and the bytes of content for each
-/// further block.
+/// Limits on the number of blocks of a file: the number that every file may have, and the number of bytes of content
+/// that allow one more block.
 const BLOCKS: (u64, u64) = (10_000, 1024);
 /// Multicodec of the hash function whose digest is the data itself.
 const IDENTITY: u64 = 0x00;

@@ -94,7 +94,7 @@ pub enum Node {
     },
 }
 
-/// Returns the links of a block, whatever they mean.
+/// Returns the links of a block, without interpreting them.
 ///
 /// # Errors
 /// When the block is not readable, or its codec is neither raw nor dag-pb.

@@ -12,6 +12,11 @@
 //!
 //! All input from peers is bounded and checked. A block is stored only under its own hash. A DAG is walked with limits
 //! on blocks, bytes and depth. Names in directories are checked before they are used on a disk.
+//!
+//! # In short
+//! - **Inputs**: content to add, CIDs to fetch, peers to connect with, and bytes from peers.
+//! - **Outputs**: blocks and files on the disk, pins, the progress of fetches, and pubsub messages.
+//! - **Start reading** at `node.rs`, then `store.rs`; for a copy from one peer at `copy.rs`.
 
 pub mod copy;
 pub mod dag;

@@ -115,7 +115,7 @@ impl Node {
         self.reports.listening.clone()
     }
 
-    /// Returns the addresses on which the node should listen and does not.
+    /// Returns the configured addresses on which the node cannot listen, with the reasons.
     pub fn listen_errors(&self) -> watch::Receiver<Vec<ListenFailure>> {
         self.reports.failures.clone()
     }
@@ -175,7 +175,7 @@ impl Node {
     }
 
     /// Adds one file. `progress` receives the number of bytes of content that were read. The blocks are protected from
-    /// garbage collection until the result is dropped, so pin the root before.
+    /// garbage collection until the result is dropped, so pin the root before you drop the result.
     ///
     /// # Errors
     /// As [`unixfs::add_file`]. Dropping the future cancels the work.

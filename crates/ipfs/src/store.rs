@@ -29,7 +29,7 @@
 //! inode are compared, and the hash of the block is checked. A piece with another hash is dropped and counts as missing
 //! until the block is fetched and stored. The same happens to the whole file when it is gone or was replaced.
 //! [`Store::losses`] reports such losses of pinned or protected blocks. The tables `files` and `pieces` are written in
-//! the same commit as the pin that needs them. Files that no pin needs are forgotten at a restart.
+//! the same commit as the pin that needs them. After a restart, only the files that a pin needs are served.
 mod blocks;
 mod file;
 mod in_place;
@@ -67,8 +67,8 @@ pub use types::{FileState, Freed, OpenReport, ReferencedFile, StoreConfig, Store
 
 /// Multicodec of the hash function whose digest is the data itself. Such blocks are never stored.
 const IDENTITY: u64 = 0x00;
-/// Free space, in bytes, down to which the blocks beside a file that is served in place are still stored. These blocks
-/// take a five-thousandth of the size of the file, so they may use space that is otherwise left free.
+/// Minimum free space, in bytes, that remains when the blocks beside a file that is served in place are stored. These
+/// blocks take a five-thousandth of the size of the file, so they may use space that is otherwise left free.
 const LEAST_FREE_BYTES: u64 = 8 * 1024 * 1024;
 
 /// The block store. Clones share the same store. Every call may block on the disk for a short time.
@@ -240,13 +240,13 @@ impl Store {
         Usage { used_bytes: index.bytes(), max_bytes: self.inner.config.max_bytes, blocks: index.blocks() }
     }
 
-    /// Changes whenever a pinned or protected block is lost, or a file that is served in place looks different from
-    /// before. [`Store::check_files`] and [`Store::incomplete_pins`] then find the consequences.
+    /// Returns a channel that changes whenever a pinned or protected block is lost, or a file that is served in place
+    /// seems to have changed. [`Store::check_files`] and [`Store::incomplete_pins`] then find the consequences.
     pub fn losses(&self) -> watch::Receiver<(u64, u64)> {
         self.inner.losses.subscribe()
     }
 
-    /// Changes whenever a root is pinned or unpinned.
+    /// Returns a channel that changes whenever a root is pinned or unpinned.
     pub fn pin_changes(&self) -> watch::Receiver<u64> {
         self.inner.pin_changes.subscribe()
     }
@@ -316,9 +316,10 @@ impl Store {
         Ok(true)
     }
 
-    /// Removes unheld blocks, the oldest first, until `bytes` are free. It removes a little more than needed, so that a
-    /// full store does not sort its blocks for every new one. But it keeps most of the rest, which may be half of a
-    /// fetch. The index stays locked, so that a block under removal can neither be found nor be stored again meanwhile.
+    /// Removes blocks without a hold, the oldest first, until `bytes` are free. It removes a little more than needed, so
+    /// that a full store does not sort its blocks for every new one. It keeps most of the other blocks, because they may
+    /// belong to an unfinished fetch. The index stays locked, so that a block under removal can neither be found nor be
+    /// stored again meanwhile.
     fn collect(&self, index: &mut Index, bytes: u64) -> Result<(), StoreError> {
         if bytes == 0 || index.unheld_bytes() == 0 && bytes != u64::MAX {
             return Ok(());
@@ -357,7 +358,7 @@ fn make_private(folder: &Path) -> io::Result<()> {
 }
 
 /// Restores the blocks of the files that are served in place. Files that are gone or shorter are left out and counted.
-/// Files that look different from before are marked, and are read before they are trusted again, but not now.
+/// Files that seem to have changed are marked. They are not read now, but before they are trusted again.
 fn find_files(pins: &PinDatabase, index: &mut Index) -> Result<usize, StoreError> {
     let mut gone = BTreeSet::new();
     for (number, mut file) in pins.files()? {
@@ -378,7 +379,7 @@ fn find_files(pins: &PinDatabase, index: &mut Index) -> Result<usize, StoreError
     Ok(gone.len())
 }
 
-/// Protects blocks from garbage collection while it lives, whether they are stored already or later.
+/// Protects blocks from garbage collection until it is dropped. The blocks may be stored already or later.
 #[derive(Debug)]
 pub struct Protection {
     store: Store,

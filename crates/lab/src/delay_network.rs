@@ -24,7 +24,7 @@ use crate::{Error, Result};
 
 /// Maximum size in bytes of a frame from a TAP interface.
 const FRAME_BYTES: usize = 64 * 1024;
-/// Maximum number of frames taken from one port before the other ports have their turn.
+/// Maximum number of frames that are read from one port before the other ports are read.
 const BURST: usize = 64;
 /// Maximum number of frames in transit. When it is reached, new frames are lost.
 const MOST_FLIGHTS: usize = 65_536;
@@ -32,8 +32,8 @@ const MOST_FLIGHTS: usize = 65_536;
 const EVENTS: usize = 64;
 /// Event number that means the end of the network; the numbers of ports are smaller.
 const STOP: u64 = u64::MAX;
-/// Scheduling priority (nice value) of the thread. It is above that of the daemons, so that the network keeps its times
-/// when they are busy.
+/// Scheduling priority (nice value) of the thread. It is higher than that of the daemons, so that frames are delivered
+/// on time even when the daemons are busy.
 const PRIORITY: i32 = -15;
 
 /// Delay and loss of frames.
@@ -158,8 +158,8 @@ impl DelayNetwork {
         self.shared.lock().overflowed
     }
 
-    /// Returns the maximum delay of a delivery beyond its time since the last call, and resets it. It is small unless
-    /// the machine is too slow.
+    /// Returns the maximum time by which a frame was delivered too late since the last call, and resets it. It is small
+    /// unless the machine is too slow.
     pub fn take_latest(&self) -> Duration {
         std::mem::take(&mut self.shared.lock().latest)
     }

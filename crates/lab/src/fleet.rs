@@ -23,7 +23,7 @@ const LIFETIME: u64 = 24 * 3600;
 /// Robots with their observers. Dropping the fleet ends both.
 #[derive(Debug)]
 pub struct Fleet {
-    // Declared before the robots, so that the links end before the daemons do.
+    // Declared before the robots, so that it is dropped first and the links end before the daemons.
     observers: Vec<Observer>,
     robots: Vec<Robot>,
     sightings: Arc<Sightings>,
@@ -86,7 +86,7 @@ impl Fleet {
     pub fn wait_until_acquainted(&self, peers: usize, within: Duration) -> Result<Instant> {
         let known = self.sightings.wait_for_count("peer/", peers, Instant::now() + within);
         known.ok_or_else(|| Error::Deadline {
-            what: format!("{peers} peers known to all"),
+            what: format!("all robots know {peers} peers"),
             within,
             seen: format!("{:?}", self.sightings.counts("peer/")),
         })

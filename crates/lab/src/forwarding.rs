@@ -1,4 +1,4 @@
-//! Forwarding decisions of an Ethernet switch. Pure.
+//! Forwarding decisions of an Ethernet switch. This module is pure: it has no I/O.
 
 use std::collections::BTreeMap;
 

@@ -36,8 +36,8 @@ impl Host {
             folder: folder.to_owned(),
             links: vec![],
         };
-        // Robots use the congestion control cubic. Where only the machine's root may choose it, this fails and the
-        // default stays.
+        // Robots use the congestion control algorithm cubic. If only the machine's root may choose the algorithm, this
+        // call fails, and the host uses the machine's default.
         let _ = run(
             host.command_with("sh", &["-c", "echo cubic > /proc/sys/net/ipv4/tcp_congestion_control"]),
             "",
@@ -130,8 +130,8 @@ impl Host {
         Process::start(&format!("{}/{name}", self.name), command, &self.folder.join(format!("{name}.log")))
     }
 
-    /// Runs some work on the host, in a thread of this process that is moved into the host's namespace. Sockets that it
-    /// opens belong to the host, and keep belonging to it when another thread uses them.
+    /// Runs `work` on the host, in a thread of this process that is moved into the host's namespace. Sockets that `work`
+    /// opens belong to the host, even when another thread uses them later.
     ///
     /// # Errors
     /// When the thread cannot be moved.

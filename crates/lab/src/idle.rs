@@ -146,7 +146,7 @@ pub(crate) fn idle(options: &Idle) -> Result {
     Ok(())
 }
 
-/// Warns that writes cannot be measured. A false 0 is worse than no figure.
+/// Warns that writes to the disk cannot be measured, because the figure 0 would be false.
 fn warn_of_no_disk(folder: &Path) {
     eprintln!(
         "lab: writes to {} are not counted as writes to a disk (is it in memory?), so this figure is left out. \
@@ -181,7 +181,7 @@ fn daemons(lab: &Lab, peers: u32, files: u32) -> Result<Group> {
     }
     for robot in &robots {
         let all_known = || (known_peers(robot).ok()? >= peers as usize).then_some(());
-        wait_until(KNOWN, &format!("{peers} peers known to {}", robot.host().name()), all_known)?;
+        wait_until(KNOWN, &format!("{} knows {peers} peers", robot.host().name()), all_known)?;
     }
     let subjects = robots.into_iter().map(|robot| Box::new(robot) as Box<dyn Subject>).collect();
     Ok(Group { name: "dt-swarm", subjects })

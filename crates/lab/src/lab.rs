@@ -54,7 +54,7 @@ impl Lab {
         let switch = format!("{prefix}switch");
         let ports = Arc::new(AtomicU32::new(0));
         let lan = Network::unmade(&switch, "lan", 0, &ports);
-        // The lab is built before the first namespace, so that its `Drop` also cleans up after a failure below.
+        // The `Lab` is constructed before the first namespace, so that its `Drop` also cleans up after a failure below.
         let (networks, delay_networks) = (AtomicU32::new(1), Mutex::default());
         let lab = Self { prefix, folder, switch, networks, ports, lan, delay_networks };
         ip(&["netns", "add", &lab.switch])?;

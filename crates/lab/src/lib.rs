@@ -21,6 +21,11 @@
 //! The lab needs root, or an unprivileged user namespace with its own /run; `tools/in-namespace` runs any command in
 //! such a namespace. A test never sleeps in the hope that something has happened meanwhile: every wait names the
 //! condition and a deadline.
+//!
+//! # In short
+//! - **Inputs**: programs to run, and the conditions on the links.
+//! - **Outputs**: what the programs print and use, and counters of the links.
+//! - **Start reading** at `lab.rs` and `host.rs`; measurements are in `experiments`.
 
 pub mod daemon;
 pub mod experiments;

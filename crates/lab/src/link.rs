@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use crate::tool::{inside, ip, run};
 use crate::{Error, Result};
 
-/// Longest time that a packet waits in the queue of the rate limit before packets are dropped. A short queue is that of
+/// Longest time that a packet waits in the queue of the rate limit before packets are dropped. The queue is short, as in
 /// a router without bufferbloat.
 const QUEUE: &str = "50ms";
 

@@ -1,4 +1,4 @@
-//! Load of the machine. Figures measured on a busy machine say little about the programs.
+//! Load of the machine. On a busy machine, measured figures are not reliable.
 
 use std::fs;
 use std::time::Duration;

@@ -229,7 +229,7 @@ fn ended(child: &mut Child, within: Duration) -> std::io::Result<Option<ExitStat
 /// When it cannot be started or does not end in time. A failing exit status is not an error.
 pub fn run(mut command: Command, within: Duration) -> Result<Finished> {
     let shown = show(&command);
-    // Files instead of pipes: however much the command writes, it never waits for a reader.
+    // Files are used instead of pipes, so the command never waits for a reader, even if it writes much.
     let mut finish = || {
         let (out, err) = (tempfile::tempfile()?, tempfile::tempfile()?);
         command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(err.try_clone()?);

@@ -28,7 +28,7 @@ impl Sightings {
         Self { seen: Mutex::new(vec![Seen::new(); nodes]), changed: Condvar::new() }
     }
 
-    /// Notes that a node has something. Only the first note of a name counts.
+    /// Notes that a node has the item with this name. Later notes of the same name are ignored.
     pub fn note(&self, node: usize, what: String, at: Instant) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(seen) = seen.get_mut(node) {

@@ -197,8 +197,8 @@ fn a_daemon_stops_in_time_and_saves_the_records_that_it_received_last() -> Resul
 }
 
 #[test]
-fn a_rotten_store_is_set_aside_and_comes_back_from_the_others() -> Result {
-    let Some(lab) = or_skip("rotten store", Lab::new("rotten")) else {
+fn a_damaged_store_is_set_aside_and_its_records_come_back_from_peers() -> Result {
+    let Some(lab) = or_skip("damaged store", Lab::new("rotten")) else {
         return Ok(());
     };
     let (mut a, b) = (Robot::start(&lab, "a")?, Robot::start(&lab, "b")?);
@@ -218,7 +218,7 @@ fn a_rotten_store_is_set_aside_and_comes_back_from_the_others() -> Result {
     wait_until(SOON, "both notes on a again", || both(&a))?;
     assert_eq!(peer(&a)?, me);
     assert_eq!(fs::read(a.data_folder().join("records.redb.broken-1")).unwrap(), vec![b'x'; 100_000]);
-    // The robot lost its sequence number as well, and its next records must count nevertheless.
+    // The robot lost its sequence number as well. Other peers must accept its next records nevertheless.
     a.cli(&["dismiss", "share/notes", "said by a", "--json"])?;
     a.cli(&["propose", "share/notes", "said after that", "--for", "1h", "--json"])?;
     wait_until(SOON, "a is heard by b", || {

@@ -68,8 +68,8 @@ fn a_log_is_discarded_by_its_name_through_restarts_and_undiscarded() -> Result {
         let said = b.cli_failure(&command)?;
         assert!(said.contains("discard FILE|CID"), "{said}");
     }
-    // Nobody has a role in this swarm. The discard of another robot hides the file, but the robot that shares it keeps
-    // it.
+    // No peer has a role in this swarm. The discard of another robot hides the file, but the robot that shares it
+    // keeps it.
     println!("{}", b.cli_text(&["discard", "run.bag"])?.trim());
     for robot in [&a, &b] {
         wait_for_state(robot, "run.bag", "discarded")?;
@@ -81,7 +81,7 @@ fn a_log_is_discarded_by_its_name_through_restarts_and_undiscarded() -> Result {
     assert!(has_pinned(&a, &cid)?, "a stranger's discard made a robot erase its own file");
     println!("{}", b.cli_text(&["undiscard", "run.bag"])?.trim());
     wait_until_safe(&[&a, &b], "run.bag", 2)?;
-    // The discard of the uploader counts on all robots.
+    // A discard by the uploader is accepted by all robots.
     let path = a.share("own.bag", b"another log")?;
     wait_until_safe(&[&a, &b], "own.bag", 2)?;
     let cid = self::cid(&b, "own.bag")?;
@@ -196,7 +196,7 @@ fn a_robot_is_revoked_with_its_files_and_comes_back() -> Result {
     println!("{}", said.trim());
     assert!(said.contains("spam.bag") && said.contains("--discard-files"), "{said}");
     is_peer(false)?;
-    // No record of b counts any more, in any bucket. The robot that kept b's file still knows the file.
+    // No record of b is accepted any more, in any bucket. The robot that kept b's file still knows the file.
     let said = || a.cli(&["summary", &format!("pri/{denied}/*"), "--json"]).ok();
     let is_silent = || said()?["buckets"].as_array()?.is_empty().then_some(());
     wait_until(SOON, "b's records about itself are gone", is_silent)?;

@@ -1,4 +1,4 @@
-//! Strangers on the network: one who publishes lies, and one who sends as much rubbish as possible.
+//! Attackers on the network: one publishes false records, and one sends as many invalid messages as possible.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use std::io::{ErrorKind, Read};
@@ -51,7 +51,8 @@ impl Attacker {
         Ok(self.signer.envelope(&record))
     }
 
-    /// Returns three lies: a byte changed after signing, another signer's name, and a record in another peer's bucket.
+    /// Returns three false envelopes: with a byte changed after signing, with the name of another signer, and with a
+    /// record in the bucket of another peer.
     fn lies(&mut self, victim: PeerId) -> Result<[Envelope; 3]> {
         let mut changed = self.honest("share/notes", "lie-A")?;
         changed.payload = changed.payload.replace("lie-A", "lie-B");
@@ -92,7 +93,7 @@ fn peer(robot: &Robot) -> Result<PeerId> {
 }
 
 #[test]
-fn lies_are_refused_counted_shown_and_not_passed_on() -> Result {
+fn false_records_are_refused_counted_shown_and_not_passed_on() -> Result {
     let Some(lab) = or_skip("lies", Lab::new("lies")) else {
         return Ok(());
     };
@@ -101,14 +102,14 @@ fn lies_are_refused_counted_shown_and_not_passed_on() -> Result {
     let mut attacker = Attacker::new(lab.host("x")?, a.host().address())?;
     let lies = attacker.lies(peer(&b)?)?;
     attacker.tell(&lies)?;
-    // Each lie arrived twice, over UDP and over TCP.
+    // Each false envelope arrived twice, over UDP and over TCP.
     let refused =
         [(&metrics::BRAIN_RECORDS_REFUSED_FORGED, 4), (&metrics::BRAIN_RECORDS_REFUSED_NOT_OWNER, 2)];
     for (metric, number) in refused {
         wait_until_counted(&a, metric, number)?;
     }
 
-    // True records sent in the same two ways reach all robots, so lies would have reached them too.
+    // Valid records that are sent in the same two ways reach all robots, so the false ones would have reached them too.
     for number in 0..2 {
         let truth = attacker.honest("share/notes", &format!("truth-{number}"))?;
         match number {
@@ -118,7 +119,7 @@ fn lies_are_refused_counted_shown_and_not_passed_on() -> Result {
         wait_until_held(&[&a, &b, &c], &format!("truth-{number}"))?;
     }
     for robot in [&a, &b, &c] {
-        assert!(!all(robot)?.holds("lie-"), "{} holds a lie", robot.host().name());
+        assert!(!all(robot)?.holds("lie-"), "{} holds a false record", robot.host().name());
     }
     for robot in [&b, &c] {
         let summary = robot.cli(&["summary", "--json"])?;
@@ -147,7 +148,8 @@ fn is_closed(link: &LineClient) -> bool {
     }
 }
 
-/// Sends lines that are not valid. The first, endless one closes its own link; all others share a link that stays open.
+/// Sends invalid lines. The first line has no end, so the robot closes its link. All others use one link, which stays
+/// open.
 fn bad_lines(attacker: &Attacker, a: &Robot) -> Result {
     let before = all(a)?.count(metrics::BRAIN_LINES_REFUSED_MALFORMED.name);
     let mut endless = attacker.connect()?;
@@ -183,7 +185,7 @@ fn ping() -> Envelope {
     Envelope::new(Address::command_line(), Address::every_brain(), ping)
 }
 
-/// Sends rubbish of all kinds at full speed until it is stopped: noise, incomplete lines, and requests.
+/// Sends useless messages at full speed until it is stopped: random bytes, incomplete lines, and requests.
 fn flood(attacker: &Attacker, stop: &AtomicBool) -> u64 {
     let ping = ping().encode().into_bytes();
     let noise: Vec<u8> = (0..1400_u32).map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()[3]).collect();
@@ -229,7 +231,7 @@ fn ping_from(host: &Host, of: &Robot) -> Result<String> {
 }
 
 #[test]
-fn nuisances_cost_little_and_do_not_disturb_the_swarm() -> Result {
+fn invalid_lines_idle_links_and_a_flood_cost_little_and_disturb_no_robot() -> Result {
     let Some(lab) = or_skip("nuisances", Lab::new("nuisance")) else {
         return Ok(());
     };
@@ -258,7 +260,7 @@ fn nuisances_cost_little_and_do_not_disturb_the_swarm() -> Result {
     });
     let (loud, answered) = (loud?, answered?);
     assert!(answered.contains("\"peer\""), "{answered}");
-    // The two links of the bad lines may have taken two of the places until this moment.
+    // The two links of the bad lines may have used two of the allowed links until now.
     let open = links.len() - closed();
     assert!((LINKS_PER_HOST - 2..=LINKS_PER_HOST).contains(&open), "{open} links are open");
     println!(
@@ -278,6 +280,6 @@ fn nuisances_cost_little_and_do_not_disturb_the_swarm() -> Result {
     println!("resident memory of the victim: {} kB before, {} kB after", before / 1000, after / 1000);
     assert!(after < before + 40_000_000, "the daemon's memory grew too much");
     let died = process.lines().into_iter().find(|line| line.contains("a task "));
-    assert_eq!(died, None, "a task died");
+    assert_eq!(died, None, "a task of the daemon ended");
     Ok(())
 }

@@ -44,7 +44,7 @@ fn one_card_in_two_robots_is_reported_and_neither_withdraws_records_of_the_other
         let message = wait_for_fault(robot, "identity.copied")?;
         println!("{}: {message}", robot.host().name());
         assert!(message.contains("delete the file identity.key"), "{message}");
-        let is_said = |line: &str| line.contains("uses the identity of this one");
+        let is_said = |line: &str| line.contains("uses the same identity as this host");
         robot.running()?.wait_for_line(is_said, SOON)?;
         wait_until(SOON, "the other robot's address in the message", || {
             wait_for_fault(robot, "identity.copied").ok()?.contains(elsewhere).then_some(())

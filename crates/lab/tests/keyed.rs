@@ -123,8 +123,8 @@ fn a_host_without_the_key_learns_nothing_and_changes_nothing() -> Result {
     reaches(&a, &b, SECRETS[0])?;
     reaches(&b, &a, SECRETS[1])?;
     channel_tools::wait_for_channel(&b, "tcp from ")?;
-    // The other two robots have only neighbours outside their swarm. The robots of the class must not receive their
-    // records.
+    // The robot without a key and the robot with another key have only neighbours outside their swarm. The robots of
+    // the class must not receive their records.
     for robot in [&plain, &other] {
         robot.cli_text(&["propose", "share/notes", &format!("from {}", robot.host().name()), "--anyway"])?;
     }
@@ -140,11 +140,11 @@ fn a_host_without_the_key_learns_nothing_and_changes_nothing() -> Result {
     drop(tcpdump);
     let capture = fs::read(&pcap).unwrap();
     let all = frames(&capture);
-    // The lines of the plain robot are readable, as they should be, so they are left out.
+    // The robot without a key sends readable lines, as it should, so these lines are left out.
     let plainly = plain.host().address().octets();
     let from_plain = |frame: &&[u8]| frame.get(26..30) == Some(&plainly);
-    // The plain robot also uses IPv6, so its frames are recognised by its interface: the second address of an Ethernet
-    // frame.
+    // That robot also uses IPv6, so its frames are recognised by the address of its interface: the second address of an
+    // Ethernet frame.
     let interfaces: BTreeSet<&[u8]> =
         all.iter().copied().filter(from_plain).filter_map(|frame| frame.get(6..12)).collect();
     let is_plain = |frame: &&[u8]| {

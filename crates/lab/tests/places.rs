@@ -17,7 +17,7 @@ fn content(bytes: usize, seed: usize) -> Vec<u8> {
 
 #[test]
 fn two_files_at_40_kb_a_second_do_not_keep_a_small_one_waiting() -> Result {
-    let Some(lab) = or_skip("fetch places", Lab::new("places")) else {
+    let Some(lab) = or_skip("fetch slots", Lab::new("places")) else {
         return Ok(());
     };
     let mut taker = Robot::start(&lab, "taker")?;

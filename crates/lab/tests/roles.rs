@@ -26,7 +26,7 @@ fn refused(robot: &Robot, command: &[&str], parts: &[&str]) -> Result {
     Ok(())
 }
 
-/// Returns whether `item` is in `bucket` in the judgement of `robot`.
+/// Returns whether `item` is in `bucket` according to the records that `robot` accepts.
 fn has(robot: &Robot, bucket: &str, item: &str) -> bool {
     let summary = robot.cli(&["summary", bucket, "--json"]).unwrap_or_default();
     let buckets = summary["buckets"].as_array().into_iter().flatten();
@@ -142,8 +142,8 @@ fn each_role_grants_the_next_and_a_revocation_is_retroactive() -> Result {
     // A change that is reversed at once is not reported, so this one must be seen before it is reversed.
     wait_for_change(&watch, "appeared", SECOND)?;
 
-    // The role is revoked by another peer than the one that granted it. No earlier proposal of the robot counts any
-    // more.
+    // The role is revoked by another peer than the one that granted it. Then no earlier proposal of the robot is
+    // accepted any more.
     a.cli(&["revoke", "trusted", &trusted, "--key", "class-root", "--json"])?;
     wait_until_all(&all, "share/verified", SECOND, false)?;
     wait_for_change(&watch, "gone", SECOND)?;
@@ -181,7 +181,7 @@ fn a_swarm_is_joined_and_left_at_run_time_and_outlives_a_restart() -> Result {
     class.found()?;
     wait_until_all(&[a, b, c], "share/verified", FIRST, false)?;
     c.cli(&["swarm", "leave", "--json"])?;
-    // Records of one swarm do not count in another; they must be published again.
+    // Records of one swarm are not accepted in another swarm; they must be published again.
     assert!(!has(c, "share/verified", FIRST));
     c.cli(&["propose", "share/verified", FIRST, "--for", "7d", "--json"])?;
     wait_until_all(&[c], "share/verified", FIRST, true)?;

@@ -1,6 +1,5 @@
-//! Hosts that share only one channel: a record goes from one end to the other over it, and one goes back. The daemons'
-//! own counters show which channel was used. The CLI counts only valid records, so it shows that the signature is
-//! intact.
+//! Hosts that share only one channel: one record is sent over it in each direction. The daemons' own counters show which
+//! channel was used. The CLI counts only valid records, so it shows that the signature is intact.
 
 mod channel_tools;
 
@@ -199,7 +198,7 @@ fn goes_and_comes(robots: &[Robot; 2]) -> Result {
     wait_for_channel(a, "eth0").map(drop)
 }
 
-/// Gives the first robot a netmask by which half of the network is elsewhere.
+/// Gives the first robot a wrong netmask, with which half of the network is remote for it.
 fn has_a_wrong_netmask(robots: &[Robot; 2]) -> Result {
     readdress(&robots[0], "10.77.0.130/25")?;
     share(robots, "with a wrong netmask")?;
@@ -214,7 +213,7 @@ fn filters_broadcasts(robots: &[Robot; 2]) -> Result {
 }
 
 #[test]
-fn an_interface_goes_and_comes_and_has_another_address() -> Result {
+fn an_interface_goes_down_and_comes_up_with_another_address() -> Result {
     let Some(lab) = or_skip("interface", Lab::new("interface")) else { return Ok(()) };
     goes_and_comes(&two(&lab)?)
 }
@@ -231,7 +230,7 @@ fn a_daemon_survives_filtered_broadcasts() -> Result {
     filters_broadcasts(&two(&lab)?)
 }
 
-/// One trouble must not leave a state behind that prevents the recovery from the next.
+/// The state after one fault must not prevent the recovery from the next fault.
 #[test]
 fn a_daemon_survives_all_changes_of_its_network() -> Result {
     let Some(lab) = or_skip("all troubles", Lab::new("survives")) else { return Ok(()) };

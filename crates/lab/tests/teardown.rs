@@ -1,4 +1,4 @@
-//! A lab leaves nothing behind, however its test ends.
+//! A lab leaves nothing behind, whether its test passes, panics or is killed.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};

@@ -228,6 +228,6 @@ fn a_cancelled_download_ends_and_invalid_requests_are_refused() -> Result {
     let unknown = robot.cli_failure(&["transfers", "cancel", cid])?;
     assert!(unknown.contains("no download"), "{unknown}");
     assert!(robot.cli_failure(&["get", "nothing.bag"])?.contains("knows no file"));
-    assert_eq!(robot.cli_text(&["transfers"])?, "Nothing comes or goes.\n");
+    assert_eq!(robot.cli_text(&["transfers"])?, "There are no transfers.\n");
     Ok(())
 }

@@ -213,7 +213,7 @@ fn records_spread_without_broadcasts_and_in_spite_of_a_wrong_netmask() -> Result
     let Some(lab) = or_skip("daemons", Lab::new("daemons")) else { return Ok(()) };
     let hosts = [lab.host("a")?, lab.host("b")?, lab.host("wrong")?];
     hosts.iter().try_for_each(|host| filter(host, &[NO_BROADCAST]))?;
-    // By this netmask all other hosts are elsewhere.
+    // With this netmask, all other hosts are in a remote network.
     readdress(&hosts[2], "10.77.0.200/25")?;
     let mut fleet = Fleet::on(hosts.into())?;
     fleet.start()?;

@@ -1,4 +1,4 @@
-//! Chooses the own files that are proposed when there are more than the swarm remembers of one peer.
+//! Chooses which own files are proposed when their records would exceed the record quota of this node.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::buckets::{self, Station};
@@ -9,16 +9,16 @@ use ipfs::Cid;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-/// Part of a signer's record quota that own files may use. Files of other peers may use the same part. So neither kind
-/// can use up the whole quota.
+/// Maximum fraction of a signer's record quota that own files may use. Files of other peers may use the same fraction.
+/// So neither own files nor files of other peers can use up the whole quota.
 const PART: (usize, usize) = (3, 4);
 /// Number of records about an own file: one each in `share/files`, `share/info/CID` and `share/safe`.
 const RECORDS_OF_OWN: usize = 3;
-/// Part of the quota not used by other kinds of files that one kind may use. So a folder of many images does not shut
-/// out the logs beside it.
+/// Maximum fraction of the free quota that one kind of files may use: of the quota that all other kinds leave free. A
+/// kind is a folder and a file extension. A folder of many images thus leaves quota for the logs beside it.
 const PART_OF_KIND: (usize, usize) = (7, 8);
-/// Part of the quota not used by large files that all small files together may use. The limit per kind alone does not
-/// protect a later log: a thousand folders with one small file each are a thousand kinds.
+/// Maximum fraction that all small files together may use of the quota that large files leave free. The limit per kind
+/// alone leaves no quota for a later log: a thousand folders with one small file each are a thousand kinds.
 const PART_OF_SMALL: (usize, usize) = (15, 16);
 /// Size, in bytes, below which a file is small. A log of a few seconds of driving is larger; images and notes are
 /// smaller.
@@ -42,7 +42,7 @@ impl Shortage {
         self.is_short |= is_short;
     }
 
-    /// Returns the shortage with this number of files added that found the whole quota used.
+    /// Returns this shortage with `files` more files that are left out because the whole quota is used.
     #[must_use]
     pub(crate) fn and(self, files: usize) -> Self {
         Self { left_out: self.left_out + files, is_short: self.is_short || files > 0 }
@@ -139,8 +139,8 @@ fn part(whole: usize, (numerator, denominator): (usize, usize)) -> usize {
 }
 
 /// Returns the renewal edge: own statements that expire before it are renewed now. Usually it is half a lifetime ahead.
-/// When files are left out because the quota is used up, the edge is later. Then those statements are renewed as well
-/// that keep the quota of withdrawn statements from being reused.
+/// When files are left out because the quota is used up, the edge is later. A statement that expires soon can keep the
+/// quota of withdrawn statements from being reused, and is then renewed early.
 pub(crate) fn renewal_edge(set: &Set, me: PeerId, lifetime: u64, is_short: bool, now: Time) -> Time {
     let half = now.plus(lifetime / 2);
     let stations = [Station::Files, Station::Safe].into_iter().filter(|_| is_short);
@@ -195,7 +195,7 @@ mod tests {
         assert_eq!(
             (numbers(&chosen, 40), shortage),
             ((21..30).collect(), left_out(31, false)),
-            "newer files came too late"
+            "files that are proposed already precede newer files"
         );
         let log = [&more[..], &[(50, "new.bag")]].concat();
         let (chosen, _) = choose(&own(&log), &files, (&set, peer(1), NOW));
@@ -216,7 +216,7 @@ mod tests {
         }
         own.insert(numbered(300), OwnFile::at("drive.bag", 0).of_size(LARGE));
         let (chosen, shortage) = choose(&own, &index(&set, NOW), (&set, peer(1), NOW));
-        assert!(chosen.contains(&numbered(300)), "although it is the oldest");
+        assert!(chosen.contains(&numbered(300)), "the large log is chosen although it is the oldest file");
         assert_eq!((chosen.len(), shortage.left_out), (95, 106));
         let large = |number| (numbered(number), OwnFile::at("drive.bag", number).of_size(LARGE));
         let own: BTreeMap<Cid, OwnFile> = (0..200).map(large).collect();

@@ -32,7 +32,7 @@ pub(crate) async fn discard(
     let read = move |set: &Set, now: Moment| {
         let mut statements = Statements::new();
         for cid in &wanted {
-            // A discard by the uploader counts even when other peers undid it.
+            // A discard by the uploader is valid even when other peers undid it.
             let is_own = kept.get(cid).is_some_and(|description| description.uploader == me);
             let defenders = removal::defenders(set, cid, me, now.time);
             if !defenders.is_empty() && !is_own {
@@ -51,7 +51,7 @@ pub(crate) async fn discard(
     Ok(Answer::Discarded { files: describe(&cids, ledger, folder) })
 }
 
-/// Undoes discards of files by any peer. This node keeps the files again, whatever the reason was to let go of them.
+/// Undoes discards of files by any peer. This node keeps the files again, for whatever reason it let go of them.
 pub(crate) async fn undiscard(
     swarm: &Swarm,
     ledger: &Ledger,

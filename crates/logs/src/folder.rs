@@ -54,7 +54,7 @@ pub(crate) struct FolderSettings {
 }
 
 impl FolderSettings {
-    /// Takes the folder at `path`, and tries to create it. If that fails, the folder is shared as soon as it exists.
+    /// Uses the folder at `path`, and tries to create it. If that fails, the folder is shared as soon as it exists.
     ///
     /// # Errors
     /// When the folder can never be shared with the present configuration.

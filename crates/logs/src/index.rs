@@ -161,8 +161,8 @@ impl SharedFile {
         self.has_looked(peer) || self.proposers.contains_key(&peer) || shared() || has_discarded()
     }
 
-    /// Marks the file as discarded when its uploader discards it. A discard by the uploader counts in every swarm,
-    /// whatever other peers state.
+    /// Marks the file as discarded when its uploader discards it. A discard by the uploader is valid in every swarm, even
+    /// if other peers keep the file.
     fn heed_uploader(&mut self, set: &Set, now: Time) {
         let known = self.description.as_ref().filter(|_| self.is_described_by_uploader);
         let Some(uploader) = known.map(|known| known.uploader) else { return };
@@ -269,7 +269,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn in_a_swarm_with_roles_a_role_outweighs_any_number_of_strangers() {
+    fn in_a_swarm_with_roles_the_description_by_a_role_precedes_those_of_strangers() {
         let policy = dcache::Policy::new([peer(2)].into(), Vec::new(), std::num::NonZeroU8::MIN);
         let mut set = Set::new(policy, dcache::Limits::default());
         share(&mut set, 1);

@@ -139,7 +139,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_valid_name_reads_back(name in "\\PC{1,80}") {
+        fn every_valid_name_is_unchanged_after_a_round_trip(name in "\\PC{1,80}") {
             prop_assume!(is_file_name(&name));
             let described = description(&name);
             prop_assert_eq!(Description::from_yaml(&described.to_yaml().unwrap()), Ok(described.clone()));

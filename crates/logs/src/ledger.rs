@@ -1,5 +1,5 @@
-//! The persistent tables of the files that this node has taken and kept. They spare hashing and checking the files
-//! again after a restart.
+//! The persistent tables of the files of the shared folder (*taken* files) and of all files that this node keeps.
+//! Because of them, the files need not be hashed and checked again after a restart.
 
 mod letting_go;
 mod paths;

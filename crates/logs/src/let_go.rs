@@ -1,5 +1,6 @@
-//! The files that this node let go of, with the reasons. They are stored on the disk, so that decisions of users
-//! survive restarts.
+//! The files that this node let go of, with the reasons. A node *lets go of* a file when it decides not to keep the file
+//! any more: it unpins the file and retracts its statements about it. These decisions are stored on the disk, so that
+//! they survive restarts.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use dcache::{Moment, Time};
@@ -77,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_decision_of_a_user_is_not_replaced_by_an_incident() {
+    fn the_decision_of_a_user_is_not_replaced_when_the_file_is_deleted() {
         let (deleted, unpinned) = (row(Reason::Deleted, NOW), row(Reason::Unpinned, NOW));
         let discarded = row(Reason::Discarded, NOW);
         assert!(replaces(&deleted, None) && replaces(&unpinned, Some(&deleted)));
@@ -96,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn of_too_many_rows_the_oldest_are_forgotten_except_discards() {
+    fn the_oldest_of_too_many_rows_are_forgotten_except_discards() {
         let many = u64::try_from(MAX_ROWS).unwrap();
         let of = |number: u64| (numbered(number), row(Reason::Deleted, NOW.plus(number)));
         let mut files: LetGoFiles = (0..=many).map(of).collect();

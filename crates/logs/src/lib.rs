@@ -19,6 +19,12 @@
 //!
 //! The pure deciders [`Proposal`] and [`Replication`] decide over the set; [`index()`] is pure as well. The service
 //! [`Logs`] runs them with the folder, the node and the disk.
+//!
+//! # In short
+//! - **Inputs**: the shared folder, the set, the time, and the pins of the store.
+//! - **Outputs**: statements in the buckets of files, and files to add, fetch, pin or let go of.
+//! - **Start reading** at `propose.rs` and `replicate.rs`, the deciders; then at `proposer.rs` and
+//!   `replicator.rs`, the shells.
 
 pub mod buckets;
 mod check;

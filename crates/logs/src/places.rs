@@ -1,5 +1,5 @@
-//! The scheduler of fetches. It decides which file is fetched next, and which fetch must give its slot back. Slots are
-//! lent for a term only, so that slow or stuck fetches cannot block all other files.
+//! The scheduler of fetches. It decides which file is fetched next, and which fetch must give its slot back. A fetch
+//! holds its slot for a limited time slice (its *term*), so that slow or stuck fetches cannot block all other files.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use dcache::PeerId;
@@ -157,7 +157,7 @@ impl Places {
     /// Returns the time until the next fetch may have to give its slot back.
     pub(crate) fn next_end(&self) -> Option<Duration> {
         let still = self.loans.iter().filter(|loan| !loan.is_ending);
-        // A fetch whose term is over, but whose slot no file took, is considered again after a term.
+        // A fetch whose term is over may keep its slot while no file needs it. It is considered again after a term.
         still
             .map(|loan| loan.term().checked_sub(loan.held).filter(|left| !left.is_zero()).unwrap_or(TERM))
             .min()

@@ -80,7 +80,8 @@ impl Proposal {
         self.own = own.into_iter().map(|cid| (cid, OwnFile::default())).collect();
     }
 
-    /// Replaces the list of this node's own complete files, with the properties that count when there are too many.
+    /// Replaces the list of this node's own complete files. Their properties decide which of them are proposed when the
+    /// record quota is too small for all.
     pub(crate) fn set_own_files(&mut self, own: BTreeMap<Cid, OwnFile>) {
         self.own = own;
     }

@@ -39,7 +39,7 @@ pub(crate) struct ProposerSettings {
 
 /// Time after which a file that could not be added is retried.
 const TRY_AGAIN: Duration = Duration::from_secs(60);
-/// Time after which a file is retried for which the disk had no space. Space may be freed at any time.
+/// Time after which the proposer retries to add a file that did not fit on the disk. Space may be freed at any time.
 const LOOK_FOR_ROOM: Duration = Duration::from_secs(5);
 /// Maximum duration and maximum number of files of a batch. The files of a batch are synced to the disk and proposed
 /// together: ten thousand small files must not cost ten thousand syncs of the SD card. The limits keep a long queue
@@ -82,7 +82,7 @@ struct Proposer {
     started: Instant,
     /// Files that could not be added, and the time of the next retry.
     failed: BTreeMap<String, Duration>,
-    /// Damaged files and keys. They are not shared as long as their fingerprint stays the same.
+    /// Damaged files and files with secret keys. They are not shared as long as their fingerprint stays the same.
     damaged: BTreeMap<String, Fingerprint>,
     /// Files that were added and will be pinned together.
     new: Vec<New>,
@@ -225,7 +225,7 @@ impl Proposer {
             return Ok(());
         }
         if let Err(error) = self.node.unpin_all(older.clone()).await {
-            tracing::warn!(%error, "older versions could not be unpinned; it will be retried");
+            tracing::warn!(%error, "older versions could not be unpinned; this will be retried");
             return Ok(());
         }
         Ok(self.ledger.drop_kept(&older).await?)
@@ -286,7 +286,7 @@ impl Proposer {
 
     fn not_taken(&mut self, path: String, fingerprint: Fingerprint, error: &TakeError) {
         let again = match error {
-            // The file is added once it has settled.
+            // The file is added later, when it has stopped changing.
             TakeError::Changed | TakeError::Add(AddError::Changed(_)) => return,
             TakeError::Damaged | TakeError::Key => {
                 tracing::warn!(file = path, %error, "a file is not shared");
@@ -347,7 +347,7 @@ impl Proposer {
         self.publish().await
     }
 
-    /// Leaves out the files that must not be shared, and notes them so that they are not read again.
+    /// Returns the files without those that must not be shared. Notes the latter, so that they are not read again.
     async fn pass_over_withheld(&self, new: Vec<New>) -> Result<Vec<New>, ProposerError> {
         let withheld = self.ledger.withheld();
         let (passed, new): (Vec<New>, Vec<New>) =

@@ -145,7 +145,7 @@ fn a_file_costs_its_uploader_three_records_and_each_other_holder_one() {
 }
 
 #[test]
-fn of_too_many_files_those_that_fit_become_safe_and_then_the_robots_settle() {
+fn files_within_the_quota_become_safe_and_then_the_robots_make_no_more_statements() {
     let mut world = World::new();
     world.robots[0].share(0..30);
     world.robots[1].share(100..130);

@@ -8,13 +8,13 @@ use std::collections::BTreeSet;
 
 /// Maximum validity of a statement, in seconds.
 const LONGEST: u64 = dcache::buckets::LONGEST_LIFETIME;
-/// Remaining validity, in seconds, below which a statement is not taken back.
+/// Remaining validity, in seconds, below which a statement is not retracted.
 const MOMENT: u64 = 1;
-/// The buckets in which a proposal of a file brings it into the swarm.
+/// The buckets in which a proposal lists a file as part of the swarm.
 const STATIONS: [Station; 3] = [Station::Files, Station::Verified, Station::Safe];
 
-/// Returns the statements that take back the proposals of a node about a file that it does not hold. A dismissal would
-/// deny the proposals of other peers. So the node repeats its proposals with a validity that is already over.
+/// Returns the statements that retract the proposals of a node about a file that it does not hold. A dismissal would
+/// deny the proposals of other peers too. So the node repeats its proposals with a validity that is already over.
 pub(crate) fn retract(set: &Set, cid: &Cid, me: PeerId, now: Time) -> Statements {
     let mut statements = Statements::new();
     for item in STATIONS.map(|station| station.item(cid)) {
@@ -64,7 +64,7 @@ pub(crate) fn undiscard(set: &Set, cid: &Cid, me: PeerId, now: Time) -> Statemen
     statements
 }
 
-/// Returns the statements by which a node takes back its own discard of a file.
+/// Returns the statements with which a node retracts its own discard of a file.
 pub(crate) fn step_back(set: &Set, cid: &Cid, me: PeerId, now: Time) -> Statements {
     let mut statements = admit(set, cid, me, now, &STATIONS);
     let discarded = Station::Discard.item(cid);
@@ -74,7 +74,7 @@ pub(crate) fn step_back(set: &Set, cid: &Cid, me: PeerId, now: Time) -> Statemen
     statements
 }
 
-/// Returns the statements by which a node takes back its dismissals of a file.
+/// Returns the statements with which a node retracts its dismissals of a file.
 fn admit(set: &Set, cid: &Cid, me: PeerId, now: Time, stations: &[Station]) -> Statements {
     let mut statements = Statements::new();
     for item in stations.iter().map(|station| station.item(cid)) {
@@ -85,7 +85,7 @@ fn admit(set: &Set, cid: &Cid, me: PeerId, now: Time, stations: &[Station]) -> S
     statements
 }
 
-/// Returns the peers other than `me` that undid the discard of a file, as far as their statements count now.
+/// Returns the peers other than `me` that undid the discard of a file, if their statements are accepted now.
 pub(crate) fn defenders(set: &Set, cid: &Cid, me: PeerId, now: Time) -> BTreeSet<PeerId> {
     let item = Station::Discard.item(cid);
     let defends = |record: &&Record| {
@@ -193,7 +193,7 @@ mod tests {
             publish(&mut set, undoing, statements, NOW);
             let expected = if undoing == 9 { None } else { Some(peer(5)) };
             assert_eq!(defenders(&set, &cid(), peer(9), NOW).into_iter().next(), expected);
-            // The discarding peer sees this, and takes back its discard.
+            // The discarding peer sees this, and retracts its discard.
             let statements = step_back(&set, &cid(), peer(9), NOW);
             publish(&mut set, 9, statements, NOW);
             assert_eq!(state(&set, NOW.plus(2)), Some(State::Safe), "undone by {undoing}");
@@ -217,14 +217,14 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_is_taken_back_even_when_other_peers_deny_it() {
+    fn a_claim_is_retracted_even_when_other_peers_deny_it() {
         let mut set = safe();
         say(&mut set, 9, Kind::Dismiss, Station::Safe.item(&cid()), LIFETIME);
         assert!(claims(&set, &cid(), peer(3), NOW));
         let statements = retract(&set, &cid(), peer(3), NOW);
         assert!(!statements.is_empty());
         publish(&mut set, 3, statements, NOW);
-        assert!(retract(&set, &cid(), peer(3), NOW).is_empty(), "the claim is taken back once");
+        assert!(retract(&set, &cid(), peer(3), NOW).is_empty(), "the claim is retracted once");
         assert!(!claims(&set, &cid(), peer(3), NOW.plus(1)));
         assert!(retract(&set, &cid(), peer(8), NOW).is_empty(), "peer 8 claims nothing");
     }

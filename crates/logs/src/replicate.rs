@@ -31,14 +31,14 @@ const LONGEST: u64 = dcache::buckets::LONGEST_LIFETIME;
 pub struct Replication {
     me: PeerId,
     kept: BTreeMap<Cid, Description>,
-    /// Files whose statements this node must take back. A file leaves the set once its statements are taken back.
+    /// Files about which this node must retract its statements. A file leaves the set when that is done.
     lost: BTreeSet<Cid>,
     bad: BTreeSet<Cid>,
-    /// Files whose claims this node took back because it does not keep them. Such claims are from an earlier life of
-    /// the node or from a copy of its SD card.
+    /// Files that this node does not keep and whose claims it has retracted. Such claims were made before the node lost
+    /// its data, or by a copy of its SD card.
     retracted: BTreeSet<Cid>,
     let_go: LetGoFiles,
-    /// Whether the decider has decided before.
+    /// Whether this decider has made its first decision.
     is_begun: bool,
     replaced: BTreeMap<Cid, Replaced>,
     changing: BTreeSet<Cid>,
@@ -64,7 +64,7 @@ pub enum Action {
     Drop(Cid),
     /// Stop sharing a file of this node's own folder that was discarded.
     Withdraw(Cid),
-    /// Forget that this node let go of files: they may be kept again.
+    /// Remove these files from the list of let-go files, so that they may be kept again.
     TakeBack(Vec<Cid>),
 }
 
@@ -100,8 +100,8 @@ impl Replication {
         self.kept = kept;
     }
 
-    /// Notes files that this node does not hold completely any more. The next decision takes back the statements of
-    /// this node about them.
+    /// Notes files that this node does not hold completely any more. The next decision retracts the statements of this
+    /// node about them.
     pub fn lose(&mut self, lost: BTreeSet<Cid>) {
         self.lost.extend(lost);
     }
@@ -122,7 +122,7 @@ impl Replication {
         self.is_short = is_short;
     }
 
-    /// Returns the observations of kept files that no peer lists.
+    /// Returns the tracker of unlisted files: kept files that no peer lists any more.
     pub(crate) fn unlisted(&mut self) -> &mut UnlistedLooks {
         &mut self.unlisted
     }
@@ -215,8 +215,8 @@ fn with_kept(file: &SharedFile, description: &Description, rules: &Rules) -> Vec
         State::Verified | State::Safe if is_fresh(file.holders.get(&rules.me), rules.edge) => {}
         State::Verified | State::Safe => steps.push(Step::Keep),
         // Without roles, any stranger can discard a file. This node found the file good itself, and continues to state
-        // that it keeps the file. That costs no record before half of the statement's lifetime is over. A discard by
-        // the uploader is handled as a withdrawal instead.
+        // that it keeps the file. A statement is not repeated before half of its lifetime is over, so this costs few
+        // records. A discard by the uploader is handled as a withdrawal instead.
         State::Discarded if !rules.has_roles => steps.push(Step::Keep),
         State::Discarded if is_own => steps.push(Step::Withdraw),
         State::Discarded => steps.push(Step::Drop),
@@ -247,8 +247,8 @@ fn is_described(file: &SharedFile, description: &Description, rules: &Rules) -> 
     lasts && (!corrects || file.description.as_ref() == Some(description))
 }
 
-/// Returns the statements of a step. Only the own entry is dismissed from the earlier bucket: that costs no record, and
-/// other peers dismiss their own entries.
+/// Returns the statements of a step. A node dismisses a file from the earlier bucket only if it proposed the file there.
+/// The dismissal then replaces its own record, so it needs no further one. Other peers dismiss the file in the same way.
 fn statements(step: Step, file: &SharedFile, description: &Description, rules: &Rules) -> Statements {
     let mut statements = Statements::new();
     let lasting = Validity::stated(rules.now, LIFETIME);

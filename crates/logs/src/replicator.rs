@@ -42,13 +42,15 @@ const GATHER: Duration = Duration::from_millis(50);
 const STALL: Duration = Duration::from_secs(60);
 /// Minimum and maximum backoff before a fetch is retried.
 const TRY_AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(15 * 60));
-/// Maximum time until waiting files are considered again. All reasons to do so earlier are events.
+/// Maximum time until waiting files are considered again. An event that makes a fetch possible wakes the replicator
+/// earlier.
 const LONGEST_WAIT: Duration = TRY_AGAIN.1;
 /// Time after which the disk space for waiting files is checked again. A check costs one query of the file system.
 const LOOK_FOR_ROOM: Duration = Duration::from_secs(3);
 /// Minimum free space, in bytes, for a fetch whose size is unknown or that mostly exists already: a few blocks.
 const SOME_ROOM: u64 = 4 * 1024 * 1024;
-/// Allowance, in bytes, for the directory and the info file beside the content. The links to the chunks need 1 % more.
+/// Number of bytes that are allowed beside the content: for the directory and the info file. One percent of the size is
+/// added for the links to the chunks.
 const OVERHEAD: u64 = 64 * 1024;
 /// Minimum size, in bytes, of the chunks of an honest file, except the last chunk.
 const SMALLEST_CHUNK: u64 = 16 * 1024;
@@ -162,7 +164,7 @@ impl Replicator {
         }
     }
 
-    /// Takes back the statements about incomplete files, and unpins the files. They are fetched again when other peers
+    /// Retracts the statements about incomplete files, and unpins the files. They are fetched again when other peers
     /// hold them.
     async fn lost(&mut self, incomplete: &BTreeSet<Cid>) -> Result<(), ReplicatorError> {
         let kept = self.ledger.kept();
@@ -315,7 +317,7 @@ impl Replicator {
             }
             Err(TakeError::Fault(Fault::Bad(reason))) => {
                 tracing::warn!(%cid, reason, "a shared file is bad");
-                // The delay counts where this node may not discard the file, so that it is not fetched again at once.
+                // If this node has no right to discard the file, the backoff keeps it from fetching the file again at once.
                 self.put_off(cid, TRY_AGAIN.1);
                 self.decisions.decider().reject(cid);
             }
@@ -357,8 +359,8 @@ async fn take(
     ),
     give_back: &Notify,
 ) -> Result<(), TakeError> {
-    // `fetched` protects the blocks until they are pinned. When the fetch gives way, the next one finds its blocks in
-    // the store.
+    // `fetched` protects the blocks until they are pinned. When the fetch gives its slot back, the next fetch of the
+    // file finds the received blocks in the store.
     let fetched = tokio::select! {
         fetched = node.fetch_from(name, cid, providers, limits, progress) => fetched?,
         () = give_back.notified() => return Err(TakeError::GaveWay),

@@ -1,4 +1,4 @@
-//! Finds the files that have stopped changing. Pure: the caller passes the scanned files and the time.
+//! Finds the files that have stopped changing. This module is pure: the caller passes the scanned files and the time.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -28,8 +28,8 @@ impl Fingerprint {
 /// The files of a folder, by path relative to it, with `/` between the names.
 pub(crate) type Found = BTreeMap<String, Fingerprint>;
 
-/// Maximum pause between two changes that counts as the pause of a recorder. After longer pauses the file counts as
-/// done: a user who edits a file once a minute is not a recorder.
+/// Maximum time between two changes that is taken for a pause of a recorder. After a longer time the file counts as
+/// finished: a user who edits a file once a minute is not a recorder.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// The history of a file of the folder.
@@ -110,7 +110,7 @@ mod tests {
         assert_eq!(
             settling.observe(found(&[("a", 2)]), SECOND * 7),
             (found(&[]), Some(SECOND * 9)),
-            "the file is new again"
+            "a file that changed has to settle again"
         );
     }
 

@@ -17,7 +17,7 @@ use std::convert::Infallible;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Number of files that are fetched at a time. More would only compete for one uplink.
+/// Number of files that are fetched at a time. More fetches would only compete for the bandwidth of the same sender.
 const PARALLEL_FETCHES: usize = 2;
 /// Number of rescan intervals of the shared folder between two checks that all blocks and files are still readable.
 const CHECKS: u32 = 5;

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// that were away for the holidays may list the file again.
 pub(crate) const GRACE: u64 = 30 * 24 * 3600;
 /// Time, in seconds, for which a file must be unlisted before this is written to the disk. After a start, most files
-/// are unlisted for moments, until the records of other peers arrive.
+/// are unlisted for a short time, until the records of other peers arrive.
 const NOTED_AFTER: u64 = 3600;
 
 /// Row on the disk for a kept file that no peer lists.

@@ -37,7 +37,8 @@ pub(crate) struct Older {
 pub(crate) enum Replaced {
     /// The same version is in the shared folder again.
     IsBack,
-    /// Another version is at its path; `None` when there is none. The description is that of the older version.
+    /// CID of the version that is now at the path, or `None` if no file is there. Then the description of the older
+    /// version.
     By(Option<Cid>, Description),
 }
 
@@ -144,8 +145,8 @@ fn dismiss(
     statements
 }
 
-/// Returns the statements that take back the proposals of a node about a file without denying those of other peers.
-/// Each repeats a proposal with a validity that is already over.
+/// Returns the statements that retract the proposals of a node about a file without denying those of other peers.
+/// Each statement repeats a proposal with a validity that is already over.
 pub(crate) fn take_back(cid: &Cid, (set, me, now): (&Set, PeerId, Time)) -> Statements {
     let mut statements = Statements::new();
     for item in [Station::Files, Station::Verified, Station::Safe].map(|station| station.item(cid)) {
@@ -169,7 +170,7 @@ fn undo(cid: &Cid, (set, me, now): (&Set, PeerId, Time)) -> Statements {
 }
 
 /// Returns whether the uploader of a file withdrew it: it dismissed the file or its description, or discarded the file.
-/// Statements of an uploader about its own file count in every swarm, whether it has a role or not.
+/// Statements of an uploader about its own file are valid in every swarm, whether the uploader has a role or not.
 pub(crate) fn is_withdrawn(set: &Set, cid: &Cid, description: &Description, now: Time) -> bool {
     let has_said = |kind, item| own(set, item, description.uploader, kind, now).is_some();
     let is_dismissed = |item| has_said(Kind::Dismiss, item);
@@ -249,11 +250,11 @@ mod tests {
         say(&mut set, 3, Kind::Propose, Station::Safe.item(&newer()), LIFETIME);
         assert!(withdraw_now(&mut set) && is_old_withdrawn(&set));
         assert_eq!(index(&set, NOW).into_keys().collect::<Vec<_>>(), [newer()]);
-        assert!(!withdraw_now(&mut set), "once is enough");
+        assert!(!withdraw_now(&mut set), "the withdrawal is stated only once");
     }
 
     #[test]
-    fn in_a_swarm_with_roots_an_uploader_without_a_role_withdraws_by_its_description() {
+    fn an_uploader_without_a_role_withdraws_a_version_by_dismissing_its_description() {
         let root = Keypair::from_seed([9; 32]).peer_id();
         let mut set =
             Set::new(Policy::new([root].into(), Vec::new(), NonZeroU8::MIN), dcache::Limits::default());
@@ -263,7 +264,7 @@ mod tests {
         }
         assert!(!is_old_withdrawn(&set));
         assert!(withdraw_now(&mut set) && is_old_withdrawn(&set));
-        assert!(!withdraw_now(&mut set), "once is enough");
+        assert!(!withdraw_now(&mut set), "the withdrawal is stated only once");
     }
 
     #[test]

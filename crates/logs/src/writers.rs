@@ -9,11 +9,10 @@ use std::time::Duration;
 
 /// Minimum time between two checks of the open files of all processes.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
-/// Minimum time between two checks, as a multiple of the duration of the last check. So checks take at most about 5 %
-/// of one core.
+/// Minimum time between two checks, as a multiple of the duration of the last check. Checks thus take at most about 5 %
+/// of the time of one core.
 const IDLE_SHARE: u32 = 20;
-/// Maximum time after which open files are checked again. Usually a report of inotify that a writer closed the file
-/// comes earlier.
+/// Maximum time after which open files are checked again. Usually inotify reports earlier that a writer closed the file.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// Mask of the open flags `O_WRONLY` and `O_RDWR`. One of them is set when a file is open for writing.
 const WRITING: u32 = 0o3;
@@ -21,7 +20,7 @@ const WRITING: u32 = 0o3;
 /// Path of the file system `proc`, which lists processes.
 pub(crate) const PROCESSES: &str = "/proc";
 
-/// Schedule for the checks of open files. Pure: the caller passes the time.
+/// Schedule for the checks of open files. It is pure: the caller passes the time.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
     next: Duration,

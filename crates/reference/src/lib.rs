@@ -7,6 +7,12 @@
 //!
 //! This is a crate of its own because the programs on robots must stay small. The completions are files for the same
 //! reason, and because the first argument of `dt-swarm-cli` is a host: a subcommand for completions would need one too.
+//!
+//! # In short
+//! - **Inputs**: the definitions of the command lines in clap, the default settings, and the source code of their types.
+//! - **Outputs**: pages of docs/, man pages, and scripts for bash, zsh and fish.
+//! - **Invariants**: each command, option and key is on a page; a key without a comment is an error.
+//! - **Start reading** at `configuration_page.rs`, then `source.rs`.
 
 mod cli_page;
 mod configuration_page;
@@ -30,7 +36,7 @@ pub enum Error {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// The reason.
+        /// The reason for it.
         source: std::io::Error,
     },
     /// A source file is not valid Rust.
@@ -38,7 +44,7 @@ pub enum Error {
     Syntax {
         /// The source file.
         path: PathBuf,
-        /// The reason.
+        /// The reason for it.
         source: syn::Error,
     },
     /// A type of settings is not a struct at the top of its module.

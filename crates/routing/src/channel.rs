@@ -31,7 +31,8 @@ pub enum Medium {
     Link {
         /// Address that this node dialled; `None` if the peer opened the link.
         dialled: Option<SocketAddr>,
-        /// Whether the link is to last: its peer was chosen, and not only dialled for a comparison.
+        /// Whether the link is kept open: the peer is configured, and was not only dialled for a single task such as a
+        /// comparison.
         is_kept: bool,
     },
 }
@@ -52,13 +53,13 @@ pub struct Capacity {
     /// Maximum size, in bytes, of a line that is sent whole. A longer line is sent in fragments, each of which counts
     /// as a line.
     pub whole: usize,
-    /// Size of such a fragment, in bytes.
+    /// Size of each fragment of a longer line, in bytes.
     pub piece: usize,
     /// Minimum and maximum interval between beacons (see the Trickle algorithm, RFC 6206).
     pub beacons: (Duration, Duration),
     /// Maximum time for a line to reach all peers and for an answer to come back.
     pub round_trip: Duration,
-    /// Whether a line may fail to reach some peers, so that it is worth its bytes to send it more than once.
+    /// Whether a line may fail to reach some peers, so that lines are worth sending more than once.
     pub is_lossy: bool,
 }
 
@@ -194,11 +195,12 @@ pub enum ChannelEvent {
         /// Identifier of the link.
         channel: ChannelId,
     },
-    /// Something that should work does not, or works again.
+    /// A fault has occurred, has changed, or is over.
     Trouble {
-        /// Name of a channel, or of something that would be one.
+        /// Name of the channel, or of another part of the node, such as `identity`. The channel need not be up: the
+        /// fault may be the reason why it is not.
         name: String,
-        /// The fault; `None` once everything works.
+        /// The fault; `None` once it is over.
         fault: Option<FaultReport>,
     },
     /// An attempt to connect has failed.

@@ -1,4 +1,4 @@
-//! Fragments, in which lines travel that are too long for IRC (IPSD).
+//! Fragments. A line that is too long for IRC is sent in fragments (IPSD).
 //!
 //! A fragment is `{"fragment": i, "n": N, "sha256_base58": H, "chunk_base58": C}`. `i` counts from 0, as in the
 //! original implementation, `H` is the hash of the whole line, and `C` contains at most [`FRAGMENT_BYTES`] of its
@@ -214,7 +214,7 @@ impl<Sender: Ord> Assembler<Sender> {
         }
     }
 
-    /// Drops the lines that have waited too long.
+    /// Drops the incomplete lines that have waited for too long.
     pub fn age_out(&mut self, now: Duration) {
         let patience = self.patience;
         self.senders.retain(|_, partials| {

@@ -4,6 +4,13 @@
 //! A line is one JSON object, the [`Envelope`]. Its `payload` is itself a JSON text, a [`Message`]. The brain decides
 //! which lines are sent and the channels send them; between them pass [`ChannelEvent`]s and [`ChannelCommand`]s. This
 //! crate is pure. It converts bytes to types that allow only valid values, and back.
+//!
+//! # In short
+//! - **Inputs**: lines as bytes; routing rules; the channels on which peers were heard.
+//! - **Outputs**: envelopes, messages and addresses as types; the channel for an address.
+//! - **Invariants**: an address is checked once, when it is parsed; a value that was decoded encodes to the same
+//!   line again; all lines have limits.
+//! - **Start reading** at `address.rs`, then `envelope.rs` and `table.rs`.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod address;

@@ -24,8 +24,8 @@ pub struct Status {
     /// Counts since the daemon started, by the names of their metrics. Readers accept any name, because versions and
     /// services differ.
     pub counters: BTreeMap<String, u64>,
-    /// Channels of the daemon, at most [`MAX_CHANNELS`]. One entry sums up the links for questions and comparisons, and
-    /// the channels beyond that number.
+    /// Channels of the daemon, at most [`MAX_CHANNELS`] entries. One entry is the sum of all links that are not kept
+    /// open, and of the channels that do not fit.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub channels: Vec<ChannelStatus>,
     /// Faults of the daemon, at most [`MAX_CHANNELS`].
@@ -78,11 +78,12 @@ pub struct ChannelStatus {
     pub peers: u64,
 }
 
-/// Something that should work and does not.
+/// A fault that has not ended.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Trouble {
-    /// Name of a channel, or of something that would be one.
+    /// Name of the channel, or of another part of the node, such as `identity`. The channel need not be up: the fault
+    /// may be the reason why it is not.
     pub channel: String,
     /// Code of the fault, such as `udp.port-taken`. Empty if the daemon is too old to send it.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -102,7 +103,7 @@ pub struct SyncStatus {
     pub agreeing: u64,
     /// Number of peers that showed other records, of those heard lately.
     pub differing: u64,
-    /// Number of records by which the peer with the most records exceeds this daemon; 0 if no peer holds more.
+    /// Number of records that the peer with the most records holds in excess of this daemon; 0 if no peer holds more.
     pub behind: u64,
     /// Seconds since a peer last showed the same records; `None` if that has not happened yet.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -25,12 +25,12 @@ const LEARNED_SEGMENTS: usize = 3;
 
 /// The routing table of one peer. It has no clock: times count from the start of the process.
 ///
-/// Of several matching rules the longest is used: the one with the most segments, then the one with the fewest
-/// wildcards, then the first by its text.
+/// If several rules match, the one with the most segments is used. Among rules with equally many segments, the one with
+/// the fewest wildcards is used, and among these the first in the order of their texts.
 ///
-/// A learned route counts as three segments, and configured rules with as many segments take precedence. So no peer can
-/// override such a rule by being heard somewhere. To give learned routes precedence over a default, write the default
-/// with fewer segments:
+/// A learned route counts as three segments, and configured rules with at least three segments take precedence over it.
+/// So no peer can override such a rule merely by being heard on a channel. To give learned routes precedence over a
+/// default, write the default with fewer segments:
 /// `/dswarm => /ipfs-pubsub/duckiebots/dswarm-line/$0`.
 #[derive(Clone, Debug)]
 pub struct Table {
@@ -110,7 +110,7 @@ impl Table {
         self.learned.routes(now)
     }
 
-    /// Removes expired learned routes. Has to be called from time to time.
+    /// Removes expired learned routes. Call it at intervals to free their memory.
     pub fn age_out(&mut self, now: Duration) {
         self.learned.age_out(now);
     }
@@ -154,7 +154,7 @@ impl Table {
         Err(RouteError::Steps(address))
     }
 
-    /// Returns the next step for an address, which its first part determines.
+    /// Returns the next step for an address. It is determined by the first part of the address.
     fn next<'a>(
         &'a self,
         address: &Address,
@@ -164,7 +164,8 @@ impl Table {
         let peer = match address.first() {
             (Part::Hop(_), _) => return Ok(Next::End(End::Channel)),
             (Part::Peer(Member { peer, name: "brain" }), rest) => match (peer.value(), rest) {
-                // A line for everybody's brain is not forwarded: no single peer could do it, and all of them must not.
+                // An address may begin with the brains of all peers and go on. No node forwards such a line, because
+                // otherwise all of them would forward it.
                 (None, "") => return Ok(Next::End(End::Here)),
                 (None, _) => return Ok(Next::End(End::NoRoute)),
                 (Some(peer), "") if peer == self.me => return Ok(Next::End(End::Here)),
@@ -199,7 +200,7 @@ impl Table {
         rule.map_or(Ok(Next::End(End::NoRoute)), |rule| apply(rule, address, used))
     }
 
-    /// Returns the first rule that matches. Of rules with equally many segments, those without wildcards come first,
+    /// Returns the first rule that matches. Among rules with equally many segments, those without wildcards come first,
     /// sorted by their texts.
     fn first_match(&self, address: &Address) -> Option<&Rule> {
         let mut rules = self.rules.as_slice();

@@ -21,6 +21,11 @@
 //! - An attacker on the path can cut a TCP connection. The lines before the cut arrived complete and in order.
 //!
 //! This crate is pure: the caller gives it random bytes. They must be fresh for each [`Sealer`] and each link.
+//!
+//! # In short
+//! - **Inputs**: a swarm key, random bytes, and lines.
+//! - **Outputs**: sealed lines, or opened lines, or nothing for a line that was not sealed for this purpose.
+//! - **Start reading** at `datagram.rs`, then `link.rs`.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod datagram;

@@ -10,7 +10,7 @@ use swarm::{SayError, Stopped, Swarm};
 use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 
-/// Maximum time between two decisions, in case a role changed without a record of interest.
+/// Maximum time between two decisions. A role can change without a record that wakes the decider.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 /// Minimum time before a decision about new records, as a multiple of the duration of the last decision.
 const IDLE_SHARE: u32 = 4;
@@ -37,8 +37,8 @@ pub struct DecisionLoop<D> {
 }
 
 impl<D: Decide<Action: Send + 'static> + Send + 'static> DecisionLoop<D> {
-    /// Creates a loop that decides when a record arrives whose bucket `is_of_interest`, or that may change the holders
-    /// of roles. Records that arrive within `gather` after the first one lead to one decision.
+    /// Creates a loop. It decides when a record arrives for whose bucket `is_of_interest` returns true, or that may
+    /// change the holders of roles. Records that arrive within `gather` after the first one lead to one decision.
     pub fn new(swarm: Swarm, decider: D, is_of_interest: fn(&BucketPath) -> bool, gather: Duration) -> Self {
         let (changes, clock, decider) = (swarm.changes(), swarm.clock_sets(), Arc::new(Mutex::new(decider)));
         let (wake, took, is_beyond_quota) = (Instant::now(), Duration::ZERO, false);
@@ -52,7 +52,7 @@ impl<D: Decide<Action: Send + 'static> + Send + 'static> DecisionLoop<D> {
         self.decider.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Decides now, publishes the statements that count, and returns the actions.
+    /// Decides now, publishes the statements that other peers would accept, and returns the actions.
     ///
     /// # Errors
     /// When the daemon is stopping. Other errors of publishing are logged, and the statements are retried.
@@ -65,7 +65,7 @@ impl<D: Decide<Action: Send + 'static> + Send + 'static> DecisionLoop<D> {
         });
         let (Decision { statements, actions, wake }, now, took) = decided.await?;
         self.took = took;
-        // The time of day has a resolution of one second.
+        // The time of day has a resolution of one second, so a shorter wait would decide again at the same time.
         let wait = wake.map_or(MAX_WAIT, |wake| Duration::from_secs(wake.since(now).max(1)));
         let wait = match self.swarm.say_what_counts(statements).await {
             Err(SayError::Stopped(stopped)) => return Err(stopped),
@@ -95,14 +95,14 @@ impl<D: Decide<Action: Send + 'static> + Send + 'static> DecisionLoop<D> {
         self.is_beyond_quota = beyond > 0;
     }
 
-    /// Waits for a reason to decide: a record of interest, the wake-up time of the decider, or a clock change. It may
-    /// be dropped and called again without losing a reason.
+    /// Waits for a reason to decide: a record of interest, the wake-up time of the decider, or a clock change. The
+    /// future is cancel-safe: when it is dropped, the next call still sees the reason.
     pub async fn changed(&mut self) {
         tokio::select! {
             () = record_of_interest(&mut self.changes, self.is_of_interest) => {
-                // A drop during this sleep must not lose the reason.
+                // If this future is dropped during the sleep below, the next call returns at once.
                 self.wake = Instant::now();
-                // Slow decisions are made less often, so that they use a small part of the time.
+                // After a slow decision the wait is longer, so that decisions use only a small part of the processor time.
                 let rest = (self.took * IDLE_SHARE).min(MAX_REST);
                 tokio::time::sleep(self.gather.max(rest)).await;
                 // All records that arrived meanwhile are covered by the next decision.

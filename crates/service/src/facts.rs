@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 /// Facts about this node. The daemon keeps them up to date.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LocalFacts {
-    /// Host name of the node, for people.
+    /// Host name of the node, to show it to people.
     pub hostname: String,
     /// Version of the daemon.
     pub version: String,

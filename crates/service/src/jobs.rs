@@ -1,7 +1,8 @@
-//! Jobs: long work that a user ordered, with a number, progress, cancellation and a result.
+//! Jobs: long work that a user requested. A job has a number, progress and a result, and can be cancelled.
 //!
-//! A durable job is on the disk before its order is acknowledged, and so is its result. The service continues it after
-//! a restart. A job in memory ends with the daemon. It is aborted when no client asks for it for ten seconds.
+//! The request for a job is its *order*. A durable job is written to the disk before its order is acknowledged, and so
+//! is its result. The service continues it after a restart. A job in memory ends with the daemon. It is aborted when no
+//! client asks for its status for ten seconds.
 
 mod number;
 mod report;
@@ -166,8 +167,8 @@ impl<K: JobKind> Jobs<K> {
         Ok(number)
     }
 
-    /// Runs `work` as a job in memory and returns its number. The job is aborted when no client asks for it for a
-    /// while.
+    /// Runs `work` as a job in memory and returns its number. The job is aborted when no client asks for its status for
+    /// ten seconds.
     ///
     /// # Errors
     /// When too many jobs are open.
@@ -245,8 +246,8 @@ impl<K: JobKind> Jobs<K> {
         self.items().get(&number).map(|job| ProgressReporter(job.progress.clone()))
     }
 
-    /// Ends a job, and forgets the oldest ended jobs beyond the limit. It is not an error if the job was cancelled
-    /// meanwhile.
+    /// Ends a job, and removes the oldest ended jobs beyond [`JobKind::MAX_ENDED`]. It is not an error if the job was
+    /// cancelled meanwhile.
     ///
     /// # Errors
     /// When the disk cannot be written.
@@ -272,7 +273,7 @@ impl<K: JobKind> Jobs<K> {
         Ok(())
     }
 
-    /// Cancels and forgets the jobs for which `is_meant` returns true, and returns them.
+    /// Cancels the jobs for which `is_meant` returns true, removes them from the list, and returns them.
     ///
     /// # Errors
     /// When the disk cannot be written.
@@ -321,7 +322,7 @@ impl<K: JobKind> Jobs<K> {
 
     async fn until(&self, condition: impl Fn(&BTreeMap<JobNumber, Job<K>>) -> bool) {
         let mut version = self.0.version.subscribe();
-        // The sender lives as long as this list.
+        // The wait cannot fail, because the sender exists as long as this list.
         let _ = version.wait_for(|_| condition(&self.items())).await;
     }
 }

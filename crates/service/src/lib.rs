@@ -7,6 +7,13 @@
 //! work is a job ([`Jobs`]).
 //!
 //! `docs/add-a-service.md` is a tutorial. It explains a complete service, `examples/heartbeat.rs`.
+//!
+//! # In short
+//! - **Inputs**: the set, requests of clients, and sections of the configuration.
+//! - **Outputs**: statements, answers, metrics, and actions of deciders.
+//! - **Invariants**: a statement is on the disk before it is published; a durable job survives a restart; a
+//!   service that ends is restarted with backoff.
+//! - **Start reading** at `contract.rs`, `decide.rs` and `jobs.rs`.
 
 mod banner;
 mod context;

@@ -10,7 +10,8 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-/// Depth to which the folders of the daemon are read. It includes the folders of blocks, but not the single blocks.
+/// Depth to which the folders of the daemon are read. At this depth are the folders that contain the blocks, but not the
+/// blocks themselves.
 const MAX_DEPTH: usize = 2;
 /// Maximum number of entries that are read of one folder. The folders of the daemon have a few hundred.
 const MAX_ENTRIES: usize = 4096;
@@ -41,7 +42,7 @@ impl FileId {
 pub struct PrivatePlace {
     /// Path of the file or folder, which need not exist yet.
     pub path: PathBuf,
-    /// Name for people, such as `the data folder`.
+    /// Human-readable name, such as `the data folder`.
     pub what: &'static str,
     /// Option by which a user moves it elsewhere, such as `--data-dir`.
     pub option: &'static str,
@@ -106,7 +107,8 @@ impl PrivatePlaces {
     /// Returns the identities of all places and of the files and folders in them, as they are now. The folder `except`
     /// and its content are left out.
     pub fn ids(&self, except: Option<FileId>) -> BTreeSet<FileId> {
-        // The depth to which each folder was read, since a place may be inside another one.
+        // For each file and folder, the greatest remaining depth with which it was read. A place may be inside another
+        // one and is then read twice.
         let mut seen = BTreeMap::new();
         for place in &self.0 {
             add(&mut seen, &place.path, except, MAX_DEPTH);

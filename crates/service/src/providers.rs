@@ -11,7 +11,7 @@ use swarm::{Stopped, Swarm};
 pub const MAX_ADDRESSES: usize = 16;
 /// Maximum number of peers that are contacted for some content. Other connected peers are asked as well.
 pub const MAX_HOLDERS: usize = 64;
-/// Time, in seconds, after which another choice is made among more than [`MAX_HOLDERS`] holders.
+/// Interval, in seconds, at which a node chooses other holders if there are more than [`MAX_HOLDERS`].
 const TURN: u64 = 600;
 
 /// Providers of content, by its root.
@@ -45,8 +45,8 @@ pub fn holders_of(set: &Set, root: &Cid, me: PeerId, now: Time) -> Vec<Provider>
 }
 
 /// Returns at most [`MAX_HOLDERS`] of the peers that claim to hold some content. If there are more, each node makes a
-/// different choice, which changes every ten minutes. So false claims with many keys cannot hide the true holders for
-/// ever.
+/// different choice, which changes every ten minutes. Therefore an attacker that makes false claims with many keys
+/// cannot hide the true holders permanently.
 pub fn choose_holders(mut peers: Vec<PeerId>, me: PeerId, now: Time) -> Vec<PeerId> {
     peers.sort_unstable();
     peers.dedup();
@@ -168,6 +168,6 @@ mod tests {
         assert_eq!(ask(201, 0).len(), MAX_HOLDERS);
         assert_ne!(ask(201, 0), ask(202, 0));
         let all: BTreeSet<PeerId> = (0..40).flat_map(|turn| ask(201, turn * TURN)).collect();
-        assert_eq!(all.len(), 200, "no holder is hidden for ever");
+        assert_eq!(all.len(), 200, "no holder is hidden permanently");
     }
 }

@@ -1,5 +1,4 @@
-//! The services of a daemon with their types erased. Opens the services, dispatches requests to them, and runs their
-//! tasks.
+//! The services of a daemon as trait objects. Opens the services, dispatches requests to them, and runs their tasks.
 
 use crate::settings::{SettingsError, SettingsType};
 use crate::{Banner, Context, Endpoint, Service, ServiceError, parse_settings};

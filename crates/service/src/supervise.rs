@@ -1,4 +1,4 @@
-//! Supervision of tasks: the end of a task is logged, and the task is restarted with backoff. Other tasks are not
+//! Supervision of tasks: when a task ends, that is logged, and the task is restarted with backoff. Other tasks are not
 //! affected.
 
 use std::fmt::Display;

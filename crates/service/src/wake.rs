@@ -50,10 +50,10 @@ mod tests {
         assert_eq!(
             wakes.iter().filter(|at| **at <= first).count(),
             10,
-            "the first wake-ups come as requested"
+            "the first wake-ups come at the requested times"
         );
         assert!(wakes.len() < 3600 / 5 + 20, "{} wake-ups in an hour", wakes.len());
         now += Duration::from_secs(300);
-        assert_eq!(limit.earliest(now), now, "after a rest, wake-ups come as requested again");
+        assert_eq!(limit.earliest(now), now, "after a pause, wake-ups come at the requested times again");
     }
 }

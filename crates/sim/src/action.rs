@@ -10,7 +10,7 @@ use std::time::Duration;
 pub(crate) enum Action {
     /// A node starts.
     Start { node: NodeId },
-    /// A node is shut down in order.
+    /// A node is shut down cleanly.
     Stop { node: NodeId },
     /// A node is killed, and starts again later.
     Crash { node: NodeId, off: Duration },
@@ -30,7 +30,7 @@ pub(crate) enum Action {
     Join { node: NodeId, network: NetworkId },
     /// The measurement of traffic begins.
     Measure,
-    /// The calm begins, and the measurement ends.
+    /// The calm begins, a time without new records and faults. The measurement ends.
     Calm,
     /// A fault is injected that the checks have to find.
     Sabotage(Sabotage),

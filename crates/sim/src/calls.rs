@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Time after which a call fails that cannot even be made.
+/// Time after which an attempt to connect fails if no packet can even be sent.
 const AT_ONCE: Duration = Duration::from_millis(1);
 
 impl World {
@@ -45,7 +45,7 @@ impl World {
             && self.nodes[node].links() < link::MOST
     }
 
-    /// Returns whether both ends still are the same runs of their nodes, and can hear each other.
+    /// Returns whether both nodes are still in the runs in which the link was opened, and can hear each other.
     fn stands(&self, link: &Link) -> bool {
         let [one, other] = [&link.ends[0], &link.ends[1]].map(|end| end.life);
         let lives =
@@ -215,7 +215,7 @@ impl World {
         self.gone(of);
     }
 
-    /// Breaks a link: nothing gets through any more. Each sender notices that after a while.
+    /// Breaks a link: no more lines arrive. Each sender notices that after a while.
     fn break_link(&mut self, id: LinkId) {
         let Some(link) = self.links.get_mut(&id) else { return };
         if !std::mem::replace(&mut link.is_broken, true) {
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_is_answered_after_a_round_trip_and_ends_for_both() {
+    fn a_link_is_up_after_a_round_trip_and_ends_for_both_nodes() {
         let mut world = two();
         world.connect(0, address(0, 1));
         pass(&mut world, 15);
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_left_of_links_that_break() {
+    fn broken_links_are_removed_completely() {
         for act in [
             Action::Part { network: 0, parts: [(1, 1)].into() },
             Action::Crash { node: 0, off: Duration::from_secs(1) },

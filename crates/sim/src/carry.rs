@@ -22,7 +22,7 @@ impl World {
         }
     }
 
-    /// Sends a line. Drops it if its channel is gone, which the brain need not know yet.
+    /// Sends a line. Drops it if its channel is gone, because the brain may not have been notified of that yet.
     pub(crate) fn send(&mut self, node: NodeId, channel: ChannelId, target: Target, text: String) {
         let Some(port) = self.nodes[node].channels.get(&channel).copied() else { return };
         self.note(node as u64);

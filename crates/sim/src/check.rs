@@ -14,7 +14,8 @@ pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(250);
 const MOST_NAMED: usize = 4;
 
 impl World {
-    /// Returns the end up to which records may differ between nodes, by the clock that is furthest ahead.
+    /// Returns the bound of the comparison: records that end up to it may differ between nodes. It lies [`MARGIN`]
+    /// after the time of the clock that is furthest ahead.
     fn bound(&mut self) -> End {
         let now = self.now;
         let honest = self.nodes.iter_mut().filter(|node| node.is_honest);
@@ -22,8 +23,8 @@ impl World {
         End::at(latest.plus(MARGIN))
     }
 
-    /// Lets the calm pass until all nodes agree. Returns the number of records that they agree on, or their difference
-    /// at the end.
+    /// Runs the calm until all nodes hold the same records, or until its end. Returns the number of these records, or
+    /// the difference that remains.
     pub(crate) fn settle(&mut self) -> Result<usize, String> {
         let end = self.now + self.scenario.calm.0;
         let (mut differing, mut told) = (0, String::new());
@@ -42,8 +43,8 @@ impl World {
         }
     }
 
-    /// Checks that all fingerprints are equal. `differing` is the node that differed last time, which most likely still
-    /// does.
+    /// Checks that all fingerprints are equal. `differing` is the node that differed at the last check. It is compared
+    /// first, because it most likely still differs.
     fn agree(&self, bound: End, differing: &mut NodeId) -> Result<(), String> {
         let mut honest = self.honest();
         let Some((first, _)) = honest.next() else { return Ok(()) };

@@ -1,5 +1,5 @@
-//! The part of a node that survives a crash: its own records before they are sent, and others' records in groups a
-//! little later.
+//! The disk of a node, whose content survives a crash. Own records are written before they are sent, and the records of
+//! others in groups, a little later.
 
 use dcache::{Key, Record, Time};
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ pub(crate) struct Disk {
     pub(crate) records: BTreeMap<Key, Record>,
     /// Last sequence number that this node used.
     pub(crate) sequence: u64,
-    /// A time that has passed.
+    /// Lower bound of the current time.
     pub(crate) time: Option<Time>,
     waiting: BTreeMap<Key, Option<Record>>,
     is_due: bool,

@@ -19,21 +19,21 @@ pub(crate) enum Event {
     Arrives { node: NodeId, channel: ChannelId, from: NodeId, line: Arc<Line> },
     /// A node's brain is woken, as it asked for.
     Wake { node: NodeId },
-    /// A call reaches the called node.
+    /// An attempt to open a link reaches the dialled node.
     Called { link: LinkId },
-    /// The caller learns that its call was answered.
+    /// The dialling node learns that its link is up.
     Connected { link: LinkId },
-    /// A call has failed.
+    /// An attempt to open a link has failed.
     Uncalled { life: Life, address: SocketAddr },
     /// A line arrives at an end of a link.
     Passed { end: EndOf, line: Arc<Line> },
-    /// An end of a link may have sent all that it was given.
+    /// An end of a link may have sent all lines that it was given.
     Drained { end: EndOf },
     /// The other side of a link will send no more lines.
     Ended { end: EndOf },
-    /// A link is gone, for one end.
+    /// One end of a link learns that the link is gone.
     Gone { end: EndOf },
-    /// Checks whether a link was silent for too long.
+    /// It is time to check whether a link was silent for too long.
     Patience { end: EndOf },
     /// A node's own record is on its disk.
     Written { life: Life, record: Box<Record> },

@@ -1,5 +1,5 @@
-//! The knowledge of the simulator that no node has: every record that was really signed, and how far the new ones
-//! spread.
+//! Records of the simulator itself, which no node can read: every record that was really signed, and how far new ones
+//! have spread.
 
 use crate::node::NodeId;
 use dcache::{Record, RecordId};
@@ -14,7 +14,7 @@ pub(crate) struct Journey {
     pub(crate) began: Duration,
     /// Bit set of the honest nodes that it has reached.
     reached: Vec<u64>,
-    /// Time after which it reached each of them, in order.
+    /// Times between its publication and its arrival at each of these nodes, in increasing order.
     pub(crate) times: Vec<Duration>,
 }
 
@@ -30,7 +30,7 @@ impl Journey {
         }
     }
 
-    /// Returns the time after which it had reached `many` nodes; `None` if it has not.
+    /// Returns the time until it had reached `many` nodes; `None` if it has not reached so many.
     pub(crate) fn to(&self, many: usize) -> Option<Duration> {
         self.times.get(many.max(1) - 1).copied()
     }
@@ -75,7 +75,7 @@ impl Ledger {
         self.signed.get(&record.id()) == Some(record)
     }
 
-    /// Returns whether any record was ever signed.
+    /// Returns whether at least one record was signed.
     pub(crate) fn is_used(&self) -> bool {
         !self.signed.is_empty()
     }

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 /// Maximum number of lines that a liar keeps in order to repeat them.
 const MOST_HEARD: usize = 200;
-/// Number of rubbish lines that are sent at once.
+/// Number of malformed lines that are sent at once.
 const RUBBISH: usize = 10;
 /// Number of symbols of an empty set that are sent at once.
 const SYMBOLS: usize = 20;
@@ -164,7 +164,7 @@ impl World {
         }
     }
 
-    /// Makes a record that the liar may sign. Makes none in the calm, where it would be new to the nodes.
+    /// Makes a record that the liar may sign. Makes none in the calm, in which no new records may appear.
     fn junk(&mut self, node: NodeId) -> Option<String> {
         let Body::Liar(liar) = &mut self.nodes[node].body else { return None };
         if liar.junk == 0 || self.is_calm {
@@ -190,7 +190,7 @@ impl World {
         Envelope::record(Address::brain(self.nodes[node].me), Address::every_brain(), record)
     }
 
-    /// Makes a line from one that was heard, with a byte changed.
+    /// Makes a copy of a line that was heard, with one byte changed.
     fn changed(&mut self, node: NodeId) -> Option<String> {
         let Body::Liar(liar) = &self.nodes[node].body else { return None };
         let mut envelope = Envelope::decode(liar.heard.choose(&mut self.adversary_rng)?.as_bytes()).ok()?;
@@ -208,19 +208,19 @@ impl World {
             self.nodes[(node + self.adversary_rng.random_range(others)) % self.nodes.len()].me;
         match self.adversary_rng.random_range(0..4) {
             0 => self.changed(node),
-            // A record about another peer.
+            // The record makes a statement about another peer.
             1 => {
                 let record = self.liars_record(node, &buckets::HOSTNAME.of(victim))?;
                 Some(self.said(node, &record).encode())
             }
-            // A record in another peer's name.
+            // The record names another peer as its signer.
             2 => {
                 let record = self.liars_record(node, &buckets::SHARE_FILES.path())?;
                 let mut envelope = self.said(node, &record);
                 envelope.signatures[0].signer = victim;
                 Some(envelope.encode())
             }
-            // A signature under another statement.
+            // The signature belongs to another statement.
             _ => {
                 let (one, other) = (
                     self.liars_record(node, &buckets::SHARE_FILES.path())?,

@@ -1,15 +1,15 @@
 //! The simulator: runs thousands of brains in one process and in virtual time. One seed decides all random choices.
 //!
 //! A *scenario* (a small TOML file, see [`Scenario`]) names the networks and nodes, the records that are published, and
-//! the faults that occur. A run plans all of that by its seed and executes it. Then it lets a calm pass until all
-//! honest nodes hold the same records. The run fails
+//! the faults that occur. A run plans all of that by its seed and executes it. Then comes a calm, a time without new
+//! records and faults, which lasts until all honest nodes hold the same records. The run fails
 //! - if they do not hold the same records by the end of the calm,
 //! - if an honest node ever takes, or holds at the end, a record that no node signed,
 //! - if an honest node ever sends more on a network than that allows (computed by the simulator, not by the brain's own
 //!   code),
-//! - if a sort of records took longer to reach all nodes than its scenario allows.
+//! - if a kind of records took longer to reach all nodes than its scenario allows.
 //!
-//! Signatures are real, and lines are those of the wire. The surroundings of a brain behave as in the daemon. Own
+//! Signatures are real, and lines have the format of the wire. The environment of a brain behaves as in the daemon. Own
 //! records are on the disk before they are sent, and others' are written in groups. A crash loses the records that
 //! waited. Clocks are read through [`dcache::Clock`]. The same seed gives the same run to the last event:
 //! [`Report::hash`] covers all of them.
@@ -23,7 +23,11 @@
 //!
 //! Start reading at `world` (the time and the events), `plan` (from a scenario to a world), and `check` (the checks at
 //! the end). The modules `network` and `link` model the media and count bytes. The module `living` models the
-//! surroundings of a brain, and `liar` models malicious nodes.
+//! environment of a brain, and `liar` models malicious nodes.
+//!
+//! # In short
+//! - **Inputs**: a scenario and a seed.
+//! - **Outputs**: a report with figures, and the failures of the run.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod action;

@@ -1,4 +1,4 @@
-//! Lines on their way. Each line is decoded once, however many nodes hear it.
+//! Lines that are being delivered. Each line is decoded once, however many nodes hear it.
 
 use routing::{Envelope, MAX_LINE_BYTES};
 use serde::Serialize;
@@ -38,8 +38,8 @@ impl Line {
     }
 }
 
-/// Returns the purpose of a line. A line that carries records counts as that, whatever else it has. Next comes a step
-/// of a comparison, then a beacon.
+/// Returns the purpose of a line. If it has several, the first of these counts: records, a step of a comparison, a
+/// beacon.
 fn kind(envelope: &Envelope) -> Kind {
     if !envelope.signatures.is_empty() || !envelope.records.is_empty() {
         Kind::Records
@@ -52,7 +52,7 @@ fn kind(envelope: &Envelope) -> Kind {
     }
 }
 
-/// Number of lines, and of their bytes with headers.
+/// Number of lines, and of their bytes including headers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Count {
     /// Number of lines.

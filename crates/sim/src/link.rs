@@ -1,4 +1,4 @@
-//! Links between two nodes: lines in order and without loss, at a rate and with a delay.
+//! Links between two nodes. They deliver lines in order and without loss, with a limited rate and a delay.
 //!
 //! The model is an estimate. A line takes its bytes, its line end, and 66 bytes of headers (Ethernet, IP, TCP with time
 //! stamps) for each 1448 bytes. Opening and closing takes seven segments without content. Acknowledgements are not
@@ -13,29 +13,29 @@ use routing::ChannelId;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Time after which an unanswered call fails, as in the settings of the channels.
+/// Timeout of an attempt to connect, as in the settings of the channels.
 pub(crate) const RINGING: Duration = Duration::from_secs(5);
 /// Time after which a silent link is closed, as in the settings of the channels.
 pub(crate) const SILENT: Duration = Duration::from_secs(60);
-/// Time after which a link that takes nothing is closed, as in the settings of the channels.
+/// Time after which a link is closed if the other side reads nothing, as in the settings of the channels.
 pub(crate) const STUCK: Duration = Duration::from_secs(20);
-/// Time for which a node waits for a peer that asked a question and closed its side.
+/// Time for which a link stays open after the peer closed its side, so that an answer can still be sent.
 pub(crate) const LINGER: Duration = Duration::from_secs(300);
 /// Maximum number of links that a node has, as in the daemon.
 pub(crate) const MOST: usize = 64;
 
 const HEADERS: usize = 66;
 const SEGMENT: usize = 1448;
-/// Number of bytes for opening and closing a link, counted to the caller.
+/// Number of bytes for opening and closing a link. They count as sent by the node that dialled.
 pub(crate) const OPENING: u64 = 7 * HEADERS as u64;
 const RESEND: Duration = Duration::from_millis(200);
-/// Maximum number of times that a segment is lost. On a bad network, TCP still gets it through within some seconds.
+/// Maximum number of times that a segment is lost. Even on a bad network, TCP delivers it within some seconds.
 const MOST_RESENDS: u32 = 5;
 
 /// Number of a link.
 pub(crate) type LinkId = u64;
 
-/// One end of a link: side 0 is the caller's, side 1 the other.
+/// One end of a link. Side 0 belongs to the node that dialled, side 1 to the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct EndOf {
     pub(crate) link: LinkId,
@@ -55,7 +55,7 @@ pub(crate) struct End {
     pub(crate) life: Life,
     /// Its channel at that node, while it is up.
     pub(crate) channel: Option<ChannelId>,
-    /// Time at which all lines given to it will have been sent.
+    /// Time at which the last of the lines given to it is sent completely.
     pub(crate) free: Duration,
     /// Time at which the last line that it sent arrives.
     arrival: Duration,
@@ -76,7 +76,7 @@ impl End {
         Self { life, channel: None, free, arrival, heard, is_awaited, is_closing, is_ended }
     }
 
-    /// Delays all arrivals until the other side knows of the link.
+    /// Delays all arrivals until `other`, the time at which the other side learns that the link is up.
     pub(crate) fn waits_for(&mut self, other: Duration) {
         self.arrival = self.arrival.max(other);
     }
@@ -113,12 +113,12 @@ impl End {
 pub(crate) struct Link {
     /// Network that it runs over.
     pub(crate) network: NetworkId,
-    /// Address that the caller called.
+    /// Address that was dialled.
     pub(crate) address: SocketAddr,
     pub(crate) ends: [End; 2],
-    /// Whether nothing gets through any more, even if the ends do not know that yet.
+    /// Whether no more lines arrive. The ends may not have noticed that yet.
     pub(crate) is_broken: bool,
-    /// Whether the caller knows that it was answered.
+    /// Whether the node that dialled knows that the link is up.
     pub(crate) is_connected: bool,
 }
 

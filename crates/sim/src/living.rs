@@ -91,7 +91,7 @@ impl World {
         }
     }
 
-    /// Shuts a node down in order: all waiting changes are written.
+    /// Shuts a node down cleanly: all waiting changes are written first.
     pub(crate) fn stop(&mut self, node: NodeId) {
         self.flush(self.nodes[node].life);
         self.crash(node, Duration::MAX);

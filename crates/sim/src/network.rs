@@ -63,7 +63,7 @@ pub(crate) struct Network {
     pub(crate) sort: Sort,
     pub(crate) capacity: Capacity,
     pub(crate) conditions: Conditions,
-    /// Whether its nodes can call each other.
+    /// Whether its nodes can open links to each other.
     pub(crate) is_dialable: bool,
     pub(crate) members: BTreeMap<NodeId, Member>,
     /// The part that each node is in, while the network is split. Nodes that are not listed are in part 0.
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_do_not_hear_each_other() {
+    fn nodes_in_different_parts_do_not_hear_each_other() {
         let mut network = lan(0.0, 0.0);
         for node in 0..3 {
             let budget = Budget::new(&network.capacity, Duration::ZERO);
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_read_back() {
+    fn addresses_are_the_same_after_writing_and_reading() {
         for (network, node) in [(0, 0), (200, 10_000), (3, 255), (253, 65_535)] {
             assert_eq!(whose(address(network, node)), Some((network, node)));
         }

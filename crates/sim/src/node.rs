@@ -1,4 +1,4 @@
-//! A node: either a brain with its surroundings as in the daemon, or a liar.
+//! A node: either a brain with the same environment as in the daemon, or a liar.
 
 use crate::disk::Disk;
 use crate::liar::Liar;
@@ -53,7 +53,7 @@ pub(crate) struct Node {
     pub(crate) started: Duration,
     pub(crate) clock: Clock,
     pub(crate) wall: Wall,
-    /// Disk of the node. `None` for a node that never stops, which needs none: it would only cost memory.
+    /// Disk of the node. `None` for a node that never stops, to save memory.
     pub(crate) disk: Option<Disk>,
     /// Networks that it is on while it runs.
     pub(crate) networks: BTreeSet<NetworkId>,
@@ -67,8 +67,8 @@ pub(crate) struct Node {
     pub(crate) files: Files,
     /// Last sequence number that the node used.
     sequence: u64,
-    /// Items of own records that the brain has not got yet, and the time until which the latest record about each is
-    /// kept.
+    /// Items of own records that were not yet given to the brain, and the time until which the latest record about each
+    /// item is kept.
     untold: BTreeMap<Item, End>,
 }
 
@@ -136,7 +136,7 @@ impl Node {
         record
     }
 
-    /// Notes that the brain got an own record.
+    /// Notes that an own record was given to the brain.
     pub(crate) fn settled(&mut self, record: &Record) {
         if self.untold.get(record.item()) == Some(&record.keep()) {
             self.untold.remove(record.item());

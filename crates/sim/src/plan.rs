@@ -20,8 +20,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Maximum number of networks, and of nodes. They have to fit into addresses.
+/// Maximum number of networks. The number of a network is one byte of the addresses on it.
 const MOST_NETWORKS: usize = 254;
+/// Maximum number of nodes. The number of a node is two bytes of its addresses.
 const MOST_NODES: usize = 65_000;
 
 /// Returns the world of a scenario, before any event.
@@ -56,7 +57,7 @@ struct Planner {
     world: World,
     random: ChaCha8Rng,
     scenario: Arc<Scenario>,
-    /// The honest nodes at home on each local network.
+    /// The honest nodes of each local network, without those that move.
     lans: BTreeMap<NetworkId, Vec<NodeId>>,
     /// Number of records made so far. It makes the data of each record unique.
     items: u64,
@@ -191,7 +192,7 @@ impl Planner {
         let many = self.world.nodes.len();
         let (off, drift) = (clocks.off.0.as_secs() as i64, i64::from(clocks.drift));
         for node in 0..many {
-            // The place is between -1000 and 1000.
+            // The place is the position of the node in the order of all nodes, scaled to the range from -1000 to 1000.
             let place = (2000 * node as i64) / (many as i64 - 1).max(1) - 1000;
             let [ahead, drift] = [off, drift].map(|most| match clocks.even {
                 true => most * place / 1000,
@@ -272,7 +273,7 @@ impl Planner {
         Ok(nodes.into_iter().flat_map(|nodes| nodes.iter().rev().take(many).copied()).collect())
     }
 
-    /// Plans which nodes start, are away, and crash, and when.
+    /// Plans the times at which nodes start, are switched off, and crash.
     fn lives(&mut self) -> Result<(), ScenarioError> {
         let mut new = BTreeSet::new();
         for away in self.scenario.away.clone() {

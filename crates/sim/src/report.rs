@@ -31,7 +31,7 @@ pub struct Report {
     pub records: usize,
     /// Time until shared files became safe everywhere; absent if no files were shared.
     pub files: Option<FilesSafe>,
-    /// Time until new records reached all nodes, for each sort of records.
+    /// Time until new records reached all nodes, for each kind of records.
     pub spreads: Vec<Spread>,
     /// Lines and bytes sent and received during the measurement.
     pub traffic: Traffic,
@@ -39,10 +39,10 @@ pub struct Report {
     pub refusals: BTreeMap<String, u64>,
 }
 
-/// Time until records of one sort reached all honest nodes.
+/// Time until records of one kind reached all honest nodes.
 #[derive(Clone, Debug, Serialize)]
 pub struct Spread {
-    /// Name of the sort.
+    /// Name of the kind of records.
     pub name: String,
     /// Number of records.
     pub count: usize,
@@ -68,7 +68,7 @@ pub struct FilesSafe {
     pub time: Spans,
 }
 
-/// Median and maximum of times in seconds. A record or a file that never got there counts as infinitely slow.
+/// Median and maximum of times in seconds. A record or a file that did not arrive everywhere counts as infinitely slow.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Spans {
     /// Median time; absent if it is infinite.
@@ -86,21 +86,21 @@ pub struct Traffic {
     pub sent: BTreeMap<Kind, Count>,
     /// Lines and bytes received, by purpose. On a network, each receiver counts.
     pub received: BTreeMap<Kind, Count>,
-    /// Number of records that nodes took from other signers.
+    /// Number of times that a node added a record of another signer to its set.
     pub taken: u64,
     /// Number of records that their makers published.
     pub told: u64,
-    /// Number of bytes of one datagram for each published record.
+    /// Number of bytes that the published records take if each of them is sent once, in a datagram of its own.
     pub told_bytes: u64,
     /// Bytes sent per minute, by all nodes together.
     pub bytes_per_minute: f64,
-    /// Bytes sent per minute, without one datagram for each published record.
+    /// Bytes sent per minute in excess of `told_bytes`.
     pub bytes_per_minute_beyond: f64,
     /// Bytes sent per node and hour.
     pub bytes_per_node_hour: f64,
     /// Lines sent per node and hour.
     pub messages_per_node_hour: f64,
-    /// Bytes sent for each record that a node took from another signer.
+    /// Bytes sent, divided by `taken`.
     pub bytes_per_taken: Option<f64>,
 }
 
@@ -216,7 +216,7 @@ fn by_kind(tally: &Tally) -> BTreeMap<Kind, Count> {
 }
 
 fn spans(times: impl Iterator<Item = Option<Duration>>) -> Spans {
-    // Records that never got there come last.
+    // Records that did not reach all nodes come last.
     let mut times: Vec<Duration> = times.map(|time| time.unwrap_or(Duration::MAX)).collect();
     times.sort_unstable();
     let seconds = |time: &Duration| (*time < Duration::MAX).then_some(time.as_secs_f64());

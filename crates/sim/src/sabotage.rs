@@ -1,4 +1,4 @@
-//! Injects faults, to see that the checks find them.
+//! Injects faults, in order to test that the checks find them.
 
 use crate::action::Sabotage;
 use crate::living::statement;

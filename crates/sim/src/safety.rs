@@ -10,9 +10,9 @@ use std::time::Duration;
 /// The files that were shared, and their progress.
 #[derive(Debug, Default)]
 pub(crate) struct Safety {
-    /// Files that some node does not see held by all: the time of sharing, and the nodes that see it.
+    /// Files that are not safe everywhere yet: the time of sharing, and the nodes that see all nodes as holders.
     pending: BTreeMap<Cid, (Duration, BTreeSet<NodeId>)>,
-    /// Time until each of the other files became safe everywhere.
+    /// For each other file, the time from sharing until it was safe everywhere.
     pub(crate) times: Vec<Duration>,
 }
 
@@ -29,7 +29,7 @@ impl Safety {
 }
 
 impl World {
-    /// Notes the files that a node sees held by all, by its own clock.
+    /// Notes the files for which a node, by its own clock, sees all nodes as holders.
     pub(crate) fn note_safe(&mut self, node: NodeId) {
         if self.safety.pending.is_empty() || !self.nodes[node].is_honest {
             return;

@@ -10,7 +10,7 @@ use std::time::Duration;
 pub struct Scenario {
     /// Purpose of the scenario, in a sentence.
     pub about: String,
-    /// Duration of the time in which records are made and faults occur. After it comes the calm.
+    /// Duration of the time in which records are made and faults occur. The calm follows.
     pub duration: Seconds,
     /// Maximum duration of the calm, in which all nodes have to reach the same records. Presence is not renewed in it.
     pub calm: Seconds,
@@ -93,7 +93,7 @@ pub struct ConditionsText {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Wan {
-    /// Whether the nodes on it can call each other.
+    /// Whether the nodes on it can open links to each other.
     #[serde(default)]
     pub dialable: bool,
     /// Losses and delays of its lines.
@@ -118,7 +118,7 @@ pub struct LineChannel {
 pub struct Laptop {
     /// Local networks that it visits in order, beginning again after the last.
     pub lans: Vec<String>,
-    /// Duration of a visit, which includes two seconds on the way.
+    /// Duration of a visit. It includes the two seconds in which the node moves to the next network.
     pub stays: Seconds,
     /// Latest time of a move.
     pub until: Seconds,
@@ -159,14 +159,15 @@ pub struct SharedFiles {
 pub struct Stock {
     /// Number of records.
     pub count: usize,
-    /// Local networks whose nodes made and hold the records; all if empty. Nodes that are away from 0 on hold none.
+    /// Local networks whose nodes made and hold the records; all if empty. Nodes that are off from the beginning hold
+    /// none.
     #[serde(default)]
     pub lans: Vec<String>,
-    /// Restricts this to nodes whose number on their network, divided by `parts`, has the remainder `part`; see
-    /// `Partition::alternate`.
+    /// Divisor that restricts the holders: only nodes whose number on their network, divided by `parts`, leaves the
+    /// remainder `part` hold the records. See `Partition::alternate`.
     #[serde(default = "one")]
     pub parts: usize,
-    /// The remainder that `parts` refers to.
+    /// Remainder of the nodes that hold the records; see `parts`.
     #[serde(default)]
     pub part: usize,
     /// Buckets, sizes and lifetimes of the records.
@@ -186,9 +187,9 @@ pub struct Records {
     pub from: Seconds,
     /// Latest time at which one is made.
     pub until: Seconds,
-    /// Local network of their makers; by default any network.
+    /// Local network of the nodes that make them; by default any network.
     pub by: Option<String>,
-    /// Time in which each has to reach all nodes, or else the run fails.
+    /// Maximum time for each of them to reach all nodes. If one takes longer, the run fails.
     pub within: Option<Seconds>,
     /// Buckets, sizes and lifetimes of the records.
     #[serde(flatten)]
@@ -253,7 +254,7 @@ pub struct Crashes {
 pub struct Away {
     /// Name of the local network.
     pub lan: String,
-    /// Number of nodes, counted from its last.
+    /// Number of these nodes, counted from the last node of the network.
     #[serde(default = "one")]
     pub nodes: usize,
     /// Time at which they stop. With 0, they are new and hold no records.

@@ -1,8 +1,8 @@
 //! The services of a node: discovery and log sharing, with the deciders that the daemon runs.
 //!
-//! The shells of the services are modelled. A decision is made when a record of interest comes, when a fetch ends, and
-//! when the decider has asked for it. A fetch takes the time that the scenario sets, and succeeds if a running node has
-//! the file.
+//! Only the deciders are real; the rest of each service is modelled. A decision is made when a record of interest
+//! comes, when a fetch ends, and at the time that the decider has asked for. A fetch takes the time that the scenario
+//! sets, and succeeds if a running node has the file.
 
 use crate::event::Event;
 use crate::network::address;

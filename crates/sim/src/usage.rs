@@ -1,4 +1,5 @@
-//! Time and memory that this process used. Only the program reads them, never a run, which has to be repeatable.
+//! Measures the time and memory that this process used. Only the program reads them. A run must not, because it has to
+//! be repeatable.
 
 use serde::Serialize;
 use std::time::{Duration, Instant};
@@ -21,11 +22,11 @@ pub(crate) struct Used {
     pub(crate) memory: u64,
 }
 
-/// Returns the time and memory used so far. Values that the system does not tell count as zero.
+/// Returns the time and memory used so far. Values that the system does not provide count as zero.
 pub(crate) fn usage() -> Usage {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // User and system time are the fields 12 and 13 after the name (which may hold any characters), in hundredths of a
-    // second.
+    // User time and system time are the 12th and the 13th field after the name of the process, in hundredths of a
+    // second. The name itself may contain any characters.
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
     let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -8,7 +8,7 @@ pub(crate) const START: Time = Time(1_800_000_000);
 /// Build time of the simulated program.
 pub(crate) const BUILT: Time = Time(1_790_000_000);
 
-/// A clock that may be off, drift, and be set.
+/// A clock that may be wrong, may drift, and may be set.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Wall {
     /// Seconds by which it is ahead of the true time.
@@ -18,7 +18,7 @@ pub(crate) struct Wall {
 }
 
 impl Wall {
-    /// Returns the time that it shows after `now` of the run.
+    /// Returns the time that it shows when `now` of the run has passed.
     pub(crate) fn shows(self, now: Duration) -> Time {
         let true_time = i128::from(START.0) * 1_000_000 + now.as_micros() as i128;
         let gained = now.as_secs() as i128 * i128::from(self.drift);

@@ -19,7 +19,8 @@ use std::hash::Hasher as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Maximum number of events at one moment. More of them mean that a brain never sleeps.
+/// Maximum number of events at one moment. If there are more, a brain most likely asks again and again to be woken at
+/// once.
 const MOST_AT_ONCE: u64 = 3_000_000;
 /// Maximum number of failures that are reported for a run.
 const MOST_FAILURES: usize = 20;
@@ -45,12 +46,13 @@ pub(crate) struct Sums {
     pub(crate) received: Tally,
     /// Number of records that honest nodes took from other signers.
     pub(crate) taken: u64,
-    /// Number of records that their makers published, and the bytes of one line with each.
+    /// Number of records that their makers published.
     pub(crate) told: u64,
+    /// Number of bytes that these records take if each of them is sent once, in a line of its own.
     pub(crate) told_bytes: u64,
 }
 
-/// See the documentation of the module.
+/// The state of a run: all nodes, networks, links and planned events, and the virtual time.
 pub(crate) struct World {
     pub(crate) scenario: Arc<Scenario>,
     pub(crate) options: Options,
@@ -166,7 +168,7 @@ impl World {
         self.plan_wake(node);
     }
 
-    /// Passes an input to a node's brain if the node is still in that run.
+    /// Passes an input to a node's brain, unless the run for which the input was planned has ended.
     pub(crate) fn input_of(&mut self, life: Life, input: Input) {
         if self.nodes[life.node].life == life {
             self.input(life.node, input);
@@ -233,7 +235,7 @@ impl World {
         }
     }
 
-    /// Returns whether there were so many failures that the run should end.
+    /// Returns whether the run should end because [`MOST_FAILURES`] failures have occurred.
     pub(crate) fn is_hopeless(&self) -> bool {
         self.failures.len() >= MOST_FAILURES
     }

@@ -48,7 +48,7 @@ fn a_seed_decides_the_whole_run() {
 }
 
 #[test]
-fn a_seed_decides_a_run_in_which_nearly_everything_goes_wrong() {
+fn a_seed_decides_a_run_with_nearly_all_kinds_of_faults() {
     let mixed = Scenario::built_in("mixed").unwrap();
     let hash = |seed| run("mixed", &mixed, Options { seed, ..Options::default() }).unwrap().hash;
     assert_eq!(hash(3), hash(3));

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 /// Number of seeds per test. The full experiment is `cargo run --release -p sim -- --seeds 100 skewed-clocks`.
 const SEEDS: u64 = 3;
-/// Seconds by which a file may become safe later than with equal clocks. Gathering and random choices take that much.
+/// Maximum delay, in seconds, by which a file may become safe later than with equal clocks. Grouping of records and
+/// random choices alone may cause it.
 const NOISE: f64 = 3.0;
 
 /// Runs the scenario after `change` has changed it, and returns the figures of its files.
@@ -25,7 +26,7 @@ fn with_clocks(scenario: &mut Scenario, off: u64, unset: usize) {
 }
 
 #[test]
-fn clocks_spread_over_twenty_minutes_and_one_in_1970_cause_no_delay() {
+fn clocks_spread_over_twenty_minutes_with_one_in_1970_cause_no_delay() {
     for seed in 0..SEEDS {
         let skewed = safe_files(seed, |_| ());
         let equal = safe_files(seed, |scenario| with_clocks(scenario, 0, 0));
@@ -37,7 +38,7 @@ fn clocks_spread_over_twenty_minutes_and_one_in_1970_cause_no_delay() {
 }
 
 #[test]
-fn a_robot_whose_clock_is_hours_behind_uses_those_of_its_neighbours() {
+fn a_robot_whose_clock_is_hours_behind_uses_the_clocks_of_its_neighbours() {
     let behind = |scenario: &mut Scenario| {
         with_clocks(scenario, 0, 0);
         scenario.clocks.as_mut().expect("the scenario sets clocks").last_ahead = -3 * 3600;

@@ -1,4 +1,4 @@
-//! Test of two class rooms that share logs while much goes wrong: every file becomes safe at every robot.
+//! Test that two classrooms share all logs although many faults occur: every file becomes safe at every robot.
 
 use sim::{Scenario, run_seeds};
 
@@ -16,7 +16,7 @@ fn every_shared_file_becomes_safe_everywhere() {
             report.failures.join("\n"),
             report.seed
         );
-        // For each file there are a record of each holder and a description, for each robot its name and addresses.
+        // Each file has a record of each holder, and a description. Each robot has a name and addresses.
         assert!(report.records > 16 * 24, "only {} records with seed {}", report.records, report.seed);
     }
 }

@@ -1,4 +1,5 @@
-//! Test of fifty robots and nearly all faults, with a hundred seeds: all robots end with the same records.
+//! Test with fifty robots, nearly all kinds of faults, and a hundred seeds: in the end, all robots hold the same
+//! records.
 
 use sim::{Scenario, run_seeds};
 

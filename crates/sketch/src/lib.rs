@@ -19,6 +19,12 @@
 //! let difference = decoder.difference().unwrap();
 //! assert_eq!((&difference.theirs[..], &difference.ours[..]), (&[1][..], &[4][..]));
 //! ```
+//!
+//! # In short
+//! - **Inputs**: a set of 64-bit numbers, and symbols of another set.
+//! - **Outputs**: symbols of the set; the numbers that differ, or that more symbols are needed.
+//! - **Invariants**: a decoder accepts any symbols, and its work is bounded by their number.
+//! - **Start reading** at `symbol.rs`, then `encoder.rs` and `decoder.rs`.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod decoder;

@@ -33,6 +33,12 @@
 //! JSON there.
 //!
 //! Next to the file there is an empty one whose name has `.lock` added. The process that holds its lock owns the store.
+//!
+//! # In short
+//! - **Inputs**: verified records, and small tables of services.
+//! - **Outputs**: the records and tables that were written before.
+//! - **Invariants**: a write is one durable commit; a damaged file is set aside and never replaced silently.
+//! - **Start reading** at `store.rs`, then `open.rs` and `table.rs`.
 
 mod error;
 #[cfg(test)]

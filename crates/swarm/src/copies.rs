@@ -40,17 +40,18 @@ const CLAIMS: [&Family; 5] =
 pub(crate) struct CopyDetector {
     /// Highest sequence number of earlier runs, as far as it is known.
     former: u64,
-    /// Whether the disk does not know that number, so that it is learnt from peers.
+    /// Whether `former` is not on the disk, and is learnt from peers instead.
     is_lost: bool,
-    /// End of that learning, as time since start. Absent until a record of the own key was heard.
+    /// Time since start until which `former` is learnt from peers. Absent until a record of the own key was heard.
     learns_until: Option<Duration>,
     /// Sequence numbers that this run used, in order.
     signed: VecDeque<RangeInclusive<u64>>,
-    /// Start of the time in which a record counts if this run did not sign it. Absent while the time is not known.
+    /// Earliest signing time of a record that shows another host, if this run did not sign it. Absent while the time is
+    /// not known.
     since: Option<Time>,
     /// Time that the clock last showed, and the time since start at which it was read.
     clock: Option<(Time, Duration)>,
-    /// Seconds by which the clocks of neighbours are ahead. A node extends its statements by that much.
+    /// Seconds by which the clocks of neighbours are ahead. A node extends its statements by this time.
     ahead: u64,
     copy: Option<Copied>,
     told: Option<FaultReport>,

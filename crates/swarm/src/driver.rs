@@ -38,7 +38,7 @@ pub struct Setup {
     pub routing: Routing,
     /// Function that reads the wall clock: [`system_clock`], except in tests.
     pub wall_clock: fn() -> Time,
-    /// Build time of the program, which the current time exceeds.
+    /// Build time of the program. It is a lower bound of the current time.
     pub built: Time,
     /// Protocol parameters of the brain.
     pub settings: Settings,
@@ -164,7 +164,7 @@ impl Driver {
     }
 
     fn command(&self, run: &mut Run, command: Command) {
-        // The next run of the brain uses them as well.
+        // The policy and the routing are kept for the next run of the brain.
         match &command {
             Command::Adopt { policy, .. } => {
                 *self.policy.lock().unwrap_or_else(PoisonError::into_inner) = policy.clone();
@@ -264,7 +264,8 @@ impl Run {
     }
 
     /// Returns whether a record gives a role while the time is not known. Such a record is written only once the time
-    /// is known, because at the next start all roles on the disk count as known before.
+    /// is known, because at the next start all roles on the disk count as known
+    /// from the beginning, even if the time is unknown.
     fn is_doubtful(&self, record: &Record) -> bool {
         let gives_role =
             record.kind() == dcache::Kind::Propose && dcache::is_role_bucket(&record.item().bucket);
@@ -304,8 +305,8 @@ impl Run {
                 let _ = routed.send(());
             }
             Command::Say { statements, said } => {
-                // If the clock was set right meanwhile, this input removes records from the future, which would outrank
-                // the new ones.
+                // If the clock was corrected meanwhile, this input removes records that are too far in the future. They
+                // would take precedence over the new ones.
                 self.input(Input::Tick);
                 let records = self.signer.sign(statements, self.brain.set());
                 self.copies.signed(&records);
@@ -315,11 +316,11 @@ impl Run {
             Command::Adopt { policy, adopted } => {
                 let now = self.now();
                 if self.brain.set().policy().mark() != policy.mark() {
-                    // Records written after this were signed in another swarm.
+                    // Records that are written from now on may have been signed in another swarm.
                     self.write_behind.is_mixed();
                 }
                 self.brain.adopt(policy, now).into_iter().for_each(|output| self.output(output));
-                // The statements that this node made in the former swarm have to be made again in this one.
+                // Services have to repeat in this swarm the statements that they made in the former one.
                 self.swarm.clock_was_set();
                 let _ = adopted.send(());
             }

@@ -7,8 +7,8 @@ use store::WriteError;
 use telemetry::{Counters, FaultReport, Metric};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-/// Number of changes by which a slow listener may be behind. If it is further behind, it misses some, is notified of
-/// that, and reads the set again.
+/// Number of changes by which a slow listener may be behind. A listener that is further behind misses some changes. It
+/// is notified of that, and reads the set again.
 const CHANGES: usize = 1024;
 
 type Reading = Box<dyn FnOnce(&Set, Moment) + Send>;
@@ -51,7 +51,7 @@ impl From<Stopped> for control::Failure {
 /// The reason why a statement was not published. No peer has received its record then.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum SayError {
-    /// The statement is not a valid one.
+    /// The statement is not valid.
     #[error(transparent)]
     Statement(#[from] StatementError),
     /// The record could not be written to the disk.
@@ -93,7 +93,7 @@ impl Swarm {
         self.read_at(move |set, now| reading(set, now.time)).await
     }
 
-    /// Reads the set like [`Swarm::read`], with the time of day and how far it is trusted.
+    /// Reads the set like [`Swarm::read`], together with the time of day and whether it is certain.
     ///
     /// # Errors
     /// When the daemon is stopping.
@@ -125,9 +125,9 @@ impl Swarm {
     /// Publishes statements like [`Swarm::say`], except those that are not worth a record; see
     /// [`Statements::keep_worthwhile`]. It leaves out:
     ///
-    /// * statements that would not count, since other peers have to make them;
-    /// * statements beyond this node's quota, which would evict its own earlier records, and be made again without end;
-    /// * statements that only repeat an unchanged one of this node before half of its time.
+    /// * statements that have no effect unless peers with other roles make them;
+    /// * statements beyond this node's quota, which would evict its own earlier records and be repeated without end;
+    /// * statements that only repeat an earlier one of this node of which more than half of the validity is left.
     ///
     /// A statement that is valid now becomes valid by the clocks of the neighbours as well. Returns the number of
     /// statements beyond the quota.
@@ -213,13 +213,13 @@ impl Swarm {
         self.is_copied.subscribe()
     }
 
-    /// Notes the fault that another host uses the key of this node, or with `None` that no host does.
+    /// Notes the fault that another host uses the key of this node. `None` means that no other host does.
     pub(crate) fn tell_copied(&self, fault: Option<&FaultReport>) {
         let is_copied = fault.is_some();
         let is_new = self.is_copied.send_if_modified(|told| std::mem::replace(told, is_copied) != is_copied);
         match fault {
             Some(fault) => tracing::error!("{fault}"),
-            None if is_new => tracing::info!("no other host uses the identity of this one any more"),
+            None if is_new => tracing::info!("no other host uses the identity of this host any more"),
             None => {}
         }
     }
@@ -229,9 +229,9 @@ impl Swarm {
         self.changes.subscribe()
     }
 
-    /// Returns a receiver that changes when the time of day jumps: the clock was set, or neighbours told the time to a
-    /// node that did not know it. It also changes when another policy counts. Then other records may be valid or over,
-    /// although no record came.
+    /// Returns a receiver that changes when the time of day jumps, because the clock was set or because neighbours told
+    /// the time to a node that did not know it. It also changes when the policy is replaced. In these cases records may
+    /// become valid or expire although no new record came.
     pub fn clock_sets(&self) -> watch::Receiver<u64> {
         self.clock_sets.subscribe()
     }

@@ -7,6 +7,11 @@
 //! Two rules concern the disk. Records of this node are on its disk before any peer receives them, so that the node
 //! never contradicts itself after a power failure. Records of other signers are written in groups, at most two seconds
 //! after they came, and their renewals at most 20 minutes after. They can be fetched again, and SD cards wear out.
+//!
+//! # In short
+//! - **Inputs**: statements of services, events of channels, records of the store, and the clock.
+//! - **Outputs**: signed records, commands to the channels, and changes to services.
+//! - **Start reading** at `driver.rs`, then `handle.rs`.
 
 mod copies;
 mod driver;

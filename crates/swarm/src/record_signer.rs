@@ -18,8 +18,8 @@ impl RecordSigner {
         Self { keypair, last, pending: BTreeMap::new() }
     }
 
-    /// Signs statements. Each record is kept for at least as long as the record that it replaces; otherwise that one
-    /// could come back. `set` holds the node's earlier records.
+    /// Signs statements. Each record is kept for at least as long as the record that it replaces. Otherwise a peer
+    /// could bring back the earlier record. `set` holds the node's earlier records.
     pub(crate) fn sign(&mut self, statements: Vec<Statement>, set: &Set) -> Vec<Record> {
         statements.into_iter().map(|statement| self.sign_one(statement, set)).collect()
     }

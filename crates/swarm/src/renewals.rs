@@ -1,5 +1,6 @@
-//! Renewals of other signers' records on their way to the disk. Each robot renews a few records per hour. Written one
-//! by one, the renewals of a class would wear out a storage card. So they are written together, and rarely.
+//! Renewals of other signers' records that wait to be written to the disk. Each robot renews a few records per hour. If
+//! the renewals of a class were written one by one, they would wear out a storage card. So they are written together,
+//! and rarely.
 
 use dcache::buckets::{Lifetime, family};
 use dcache::{Key, Record, Time};
@@ -20,8 +21,8 @@ pub(crate) struct Renewals {
 }
 
 impl Renewals {
-    /// Returns whether a record may wait. That is so if a service renews it by itself. A statement that a person made
-    /// for a longer time must not get lost.
+    /// Returns whether a record may wait. Only records that services renew automatically may. The statement of a person
+    /// must not get lost.
     pub(crate) fn may_wait(record: &Record) -> bool {
         matches!(family(&record.item().bucket).lifetime, Lifetime::For(_))
     }
@@ -42,9 +43,9 @@ impl Renewals {
         self.due
     }
 
-    /// Takes all renewals, and returns those that are worth a write. Renewals that are over before the next ones are
-    /// written are not: either the swarm renews the record again, or it does not hold any more. `time` has passed, as
-    /// far as that is known.
+    /// Takes all renewals, and returns those that are worth a write. A renewal that expires before the next renewals are
+    /// written is not worth one: by then, the record is renewed again or has expired. The parameter `time`
+    /// is a lower bound of the current time, if one is known.
     pub(crate) fn take_lasting(&mut self, time: Option<Time>) -> Vec<Record> {
         let soon = time.unwrap_or_default().plus(LONGEST.as_secs());
         let mut taken = self.take_all();
@@ -81,7 +82,7 @@ mod tests {
         assert_eq!(due, Some(Instant::now() + LONGEST));
         tokio::time::advance(LONGEST / 2).await;
         renewals.add(record("peer", 600));
-        assert_eq!(renewals.due(), due, "the first renewal does not wait longer because others follow");
+        assert_eq!(renewals.due(), due, "later renewals do not delay the first one");
         assert_eq!(renewals.take_lasting(Some(NOW)), [record("share/safe", 3600)]);
         assert_eq!(renewals.due(), None);
     }

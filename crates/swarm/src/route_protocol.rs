@@ -59,7 +59,7 @@ pub enum RouteAnswer {
     Explained {
         /// Each step as a sentence.
         text: String,
-        /// Each step for programs.
+        /// Each step in a form for programs.
         steps: serde_json::Value,
         /// The channel by which the line would leave, as a sentence.
         last: String,

@@ -20,6 +20,7 @@ const AFTER_FAILURE: Duration = Duration::from_secs(10);
 /// This node's own records, which are sent once they are on the disk.
 pub(crate) struct OwnRecords {
     pub(crate) records: Vec<Record>,
+    /// Notified with the result, once the records are given to the brain or have failed.
     pub(crate) said: oneshot::Sender<Result<(), SayError>>,
 }
 
@@ -43,9 +44,9 @@ pub(crate) struct WriteBehind {
     renewals: Renewals,
     /// The last sequence number of the own records that wait.
     sequence: Option<u64>,
-    /// A time that has passed.
+    /// Lower bound of the current time. It is saved with the next commit, and the next run starts no earlier.
     time: Option<Time>,
-    /// Mark of the swarm in which the records on the disk were signed, if that changes.
+    /// New mark of the swarm in which the records on the disk were signed; `None` if the mark stays the same.
     signed_for: Option<u64>,
     own: Vec<OwnRecords>,
     due: Option<Instant>,
@@ -67,7 +68,7 @@ impl WriteBehind {
         }
     }
 
-    /// Adds a record of another signer, or an own record that came back.
+    /// Adds a record of another signer, or a record of this node's key that came from a peer.
     pub(crate) fn put(&mut self, record: Record) {
         self.change(Key::from(&record), Some(record));
     }
@@ -90,12 +91,13 @@ impl WriteBehind {
         }
     }
 
-    /// Notes a time that has passed. It is written with the next commit.
+    /// Sets the lower bound of the current time. It is saved with the next commit.
     pub(crate) fn passed(&mut self, time: Time) {
         self.time = Some(time);
     }
 
-    /// Notes that the next commits may hold records of another swarm. At the next start, all records are verified.
+    /// Notes that the next commits may hold records of another swarm. The mark on the disk then makes the next start
+    /// verify all records.
     pub(crate) fn is_mixed(&mut self) {
         self.signed_for = Some(Binding::MIXED);
         self.due.get_or_insert_with(|| Instant::now() + GROUP);
@@ -169,9 +171,9 @@ impl WriteBehind {
         }));
     }
 
-    /// Queues the changes that the disk refused again; newer changes take precedence. Own records are not queued again,
-    /// since their services were notified of the failure. In case the disk took them nevertheless, `held_at` returns
-    /// the content that it should have at their keys.
+    /// Queues the refused changes of a commit again; newer changes take precedence. Own records are not queued again,
+    /// because their services were notified of the failure. The disk may hold an own record although the commit failed.
+    /// Therefore the content that `held_at` returns for the key of each own record is written later.
     pub(crate) fn try_again_later(
         &mut self,
         refused: Batch,
@@ -182,7 +184,7 @@ impl WriteBehind {
         let changes =
             removals.chain(refused.put.into_iter().map(|record| (Key::from(&record), Some(record))));
         let unsent = own.iter().flat_map(|own| &own.records).map(Key::from);
-        // The changes at the keys of own records come last, so that they replace those records.
+        // These entries come last, so that they replace the own records at the same keys.
         let changes: BTreeMap<Key, Change> =
             changes.chain(unsent.map(|key| (key.clone(), held_at(&key)))).collect();
         for (key, change) in changes {
@@ -191,7 +193,7 @@ impl WriteBehind {
         self.due.get_or_insert_with(|| Instant::now() + AFTER_FAILURE);
     }
 
-    /// Writes everything that waits, at the end of the daemon.
+    /// Writes everything that waits, when the daemon stops.
     pub(crate) async fn finish(&mut self) -> Vec<EndedCommit> {
         let mut commits = Vec::new();
         let renewed = self.renewals.take_all();
@@ -300,7 +302,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn many_renewals_cost_few_commits() {
+    async fn many_renewals_cause_few_commits() {
         let mut bench = Bench::new();
         bench.write_behind.put(record("one", 1));
         assert!(bench.commit().await);
@@ -327,7 +329,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn renewals_that_are_over_soon_cost_no_commit() {
+    async fn renewals_that_expire_soon_cause_no_commit() {
         let mut bench = Bench::new();
         bench.write_behind.passed(Time(1000));
         bench.write_behind.renew(renewal("one", 1, 1100));
@@ -349,7 +351,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn own_records_that_were_refused_do_not_come_back() {
         let mut bench = Bench::new();
-        // The disk may have taken the records nevertheless, since it failed only at the very end.
+        // The disk holds the records although the commit fails, because only the sync fails.
         bench.faults.begin(Fault::Unsynced, 0);
         let (said, _heard) = oneshot::channel();
         bench.write_behind.put_own(OwnRecords { records: vec![record("own", 1)], said }, 1);
@@ -376,7 +378,7 @@ mod tests {
         let (said, _heard) = oneshot::channel();
         bench.write_behind.put_own(OwnRecords { records: vec![own.clone()], said }, 2);
         bench.write_behind.begin();
-        // While the disk works, the earlier record about the same item ends. Then the new one is sent.
+        // During the commit, the earlier record about the same item expires. Then the new one is sent.
         bench.write_behind.remove(vec![Key::from(&own)]);
         assert!(bench.commit().await);
         bench.write_behind.is_there(&Key::from(&own));

@@ -23,7 +23,7 @@ pub enum Unfit {
     /// The address leads to this computer itself.
     #[error("a loopback address is contacted only if its peer was heard there")]
     Loopback,
-    /// The address means another host on each network.
+    /// The address is link-local: the same address belongs to different hosts on different networks.
     #[error("a link-local address is contacted only if its peer was heard there")]
     LinkLocal,
     /// The port belongs to another service.
@@ -31,9 +31,9 @@ pub enum Unfit {
     Port(u16),
 }
 
-/// Checks an address that another peer named. `own_ports` are the ports at which this node itself listens in the same
-/// way. Peers most likely use the same ports, so these are always allowed. `is_heard` tells whether the peer was heard
-/// at this very IP address.
+/// Checks an address that another peer named. `own_ports` are the ports at which this node listens with the same
+/// protocol. Peers most likely use the same ports, so these are allowed. `is_heard` tells whether the peer was heard at
+/// this IP address.
 ///
 /// # Errors
 /// When the address must not be contacted.
@@ -72,7 +72,7 @@ fn is_ipv4_in_disguise(ip: Ipv6Addr) -> bool {
     ip.to_bits() >> 32 == 0 && !ip.is_loopback()
 }
 
-/// Returns whether an address means another host on each network.
+/// Returns whether an address is link-local, so that it belongs to different hosts on different networks.
 fn is_link_local(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => Ipv4Addr::is_link_local(&ip),
@@ -132,6 +132,6 @@ mod tests {
         }
         assert_eq!(checked("10.0.0.1:443", false), Ok(()));
         assert_eq!(check("10.0.0.1:0".parse().unwrap(), &[0], true), Err(Unfit::Port(0)));
-        assert!(PORTS_OF_OTHERS.is_sorted(), "so that a duplicate is seen");
+        assert!(PORTS_OF_OTHERS.is_sorted(), "the ports must be sorted, so that duplicates are noticed");
     }
 }

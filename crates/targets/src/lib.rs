@@ -4,6 +4,13 @@
 //! Anyone can write any address into a record or a line. Without this rule, a few lines of a stranger would make all
 //! robots of a class connect to a host that never asked for it, or to services of the robots themselves. Addresses that
 //! the owner of this node configured are exempt.
+//!
+//! # In short
+//! - **Inputs**: addresses that other peers name, and the time.
+//! - **Outputs**: whether an address may be contacted, and whether it may be contacted now.
+//! - **Invariants**: each budget is per host, per network and over all; a host that never answered is contacted
+//!   rarely, whoever names it.
+//! - **Start reading** at `check.rs`, then `targets.rs`.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod check;

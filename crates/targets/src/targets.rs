@@ -5,23 +5,24 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-/// Rate limit, in attempts, for one IP address at which no node of the swarm has answered, over all peers that name it.
-/// The burst suffices to look for a robot at all its addresses at once, a few times.
+/// Rate limit, in attempts, for one unproven IP address: no node of the swarm has answered there yet. All peers that
+/// name the address share this limit. The burst suffices to try all sockets of a robot a few times.
 pub const UNPROVEN: Allowance = Allowance { burst: 16, per_minute: 2 };
-/// Rate limit, in attempts, for all such addresses of one network: 256 IPv4 addresses, or one IPv6 prefix of 64 bits. A
-/// whole class that is away is still looked for at intervals.
+/// Rate limit, in attempts, for all unproven addresses of one network: 256 IPv4 addresses, or one IPv6 prefix of 64
+/// bits. It is high enough to look at intervals for all robots of a class that is switched off.
 const OF_A_NETWORK: Allowance = Allowance { burst: 192, per_minute: 60 };
-/// Rate limit, in attempts, for all such targets together, so that no peer can use this node to scan the internet.
+/// Rate limit, in attempts, for all unproven targets together, so that no peer can use this node to scan the internet.
 const OF_ALL: Allowance = Allowance { burst: 512, per_minute: 300 };
-/// Rate limit, in attempts, for a peer at a socket where it has answered before. It is higher, because a robot that was
-/// there comes back.
+/// Rate limit, in attempts, for a peer at a socket where it has answered before. It is higher than the others, because
+/// a robot often comes back to the same address.
 pub const REACHED: Allowance = Allowance { burst: 64, per_minute: 60 };
-/// Number of attempts that are given back when a peer answers: those at its other addresses, tried at the same time.
+/// Number of attempts that are given back to the budgets when a peer answers. They make up for the attempts at its
+/// other addresses, which were tried at the same time.
 const GIVEN_BACK: u32 = 4;
-/// Maximum number of IP addresses whose budgets are kept. [`OF_ALL`] lets fewer be used until the first of them is full
-/// again, so no peer can make this node forget a budget that is used up.
+/// Maximum number of IP addresses whose budgets are kept. Only budgets that are full again are forgotten. Before a used
+/// budget is full again, [`OF_ALL`] admits attempts at fewer addresses than this, so the table does not overflow.
 const MAX_HOSTS: usize = 4096;
-/// Maximum number of sockets at which peers have answered that are kept.
+/// Maximum number of entries in the table of sockets at which peers have answered.
 const MAX_REACHED: usize = 1024;
 
 /// Targets that were contacted lately because other peers named them. The type `Who` names a peer; use `()` where peers
@@ -48,8 +49,8 @@ impl<Who> Default for Targets<Who> {
 }
 
 impl<Who: Ord + Copy> Targets<Who> {
-    /// Returns whether a peer may be looked for at a target now, and counts the attempt if so. `elapsed` is the time
-    /// since a fixed moment.
+    /// Returns whether this node may try to reach a peer at a target now. If so, counts the attempt. `elapsed` is the
+    /// time since a fixed moment.
     pub fn admit(&mut self, who: Who, target: SocketAddr, elapsed: Duration) -> bool {
         let target = canonical(target);
         if let Some(reached) = self.reached.get_mut(&(who, target)) {
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_victim_is_contacted_a_few_times_however_many_peers_and_ports_name_it() {
+    fn a_victim_is_contacted_a_few_times_whichever_peers_and_ports_are_named() {
         let mut targets = Targets::default();
         let contacted = admitted(&mut targets, |n| (n, victim(8000 + n as u16)));
         assert_eq!(contacted, 16 + 2, "within 90 s");

@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn reports_differ_by_fault_values_and_wait() {
+    fn reports_differ_by_fault_values_and_retry_time() {
         static OTHER: Fault = Fault::new("disk.slow", "{folder} {bytes}", "wait");
         let report = |bytes: u8| crate::report!(FULL, folder = "/", bytes = bytes);
         assert_eq!(report(1), report(1));

@@ -5,9 +5,10 @@
 
 crate::faults! {
     CLOCK_DIFFERS = "clock.differs":
-        "the clock of this host is {difference} {side} those of its neighbours: records of one side become valid late on the \
-         other, or have expired there, so files are shared late or not at all";
-        "set the wrong clock, here or there; `timedatectl` shows it, and a network with a time server sets it";
+        "the clock of this host is {difference} {side} the clocks of its neighbours: records become valid too late on hosts \
+         whose clock is behind, and expire too early on hosts whose clock is ahead, so files are shared late or not at all";
+        "correct the wrong clock, on this host or on the neighbours; `timedatectl` shows it, and a network with a time \
+         server sets it";
 
     CLOCK_UNKNOWN = "clock.unknown":
         "the clock of this host shows a time that has long passed, and no neighbour has a better one; this node uses {time}, \
@@ -20,9 +21,9 @@ crate::faults! {
         "set the clock, for example with `timedatectl set-time`, or connect to a network with a time server";
 
     IDENTITY_COPIED = "identity.copied":
-        "{host} uses the identity of this one, as after an SD card or a data folder was copied: peers take both for one \
-         robot, and do not fetch the files of one of them";
-        "stop dt-swarm on one of the two, delete the file identity.key in its data folder and start it again: it creates an \
+        "{host} uses the same identity as this host, as happens when an SD card or a data folder is copied: peers take both \
+         hosts for one robot, and do not fetch the files of one of them";
+        "stop dt-swarm on one of the two hosts, delete the file identity.key in its data folder and start it again: it creates an \
          identity of its own";
 
     IPFS_PEER_ADDRESS_INVALID = "ipfs.peer-address-invalid":
@@ -167,23 +168,23 @@ crate::faults! {
         "compare its swarm file with the one here";
 
     TCP_KEY_DIFFERS = "tcp.key-differs":
-        "it belongs to another swarm (its key differs)";
+        "the peer belongs to another swarm (its key differs)";
         "give both the same swarm file, or take this peer out of the configuration";
 
     TCP_KEY_MISSING = "tcp.key-missing":
-        "it belongs to another swarm (it has no key), or is not dt-swarm";
-        "give it the swarm file that this node has, or take this peer out of the configuration";
+        "the peer belongs to another swarm (it has no key), or is not dt-swarm";
+        "give the peer the swarm file that this node has, or take it out of the configuration";
 
     TCP_KEY_UNEXPECTED = "tcp.key-unexpected":
-        "it belongs to another swarm (it has a key)";
+        "the peer belongs to another swarm (it has a key)";
         "give this node the swarm file of that swarm, or take this peer out of the configuration";
 
     TCP_NAME_UNRESOLVED = "tcp.name-unresolved":
-        "its name cannot be resolved: {error}";
+        "the name of the peer cannot be resolved: {error}";
         "check that the name is spelled correctly and that DNS works here";
 
     TCP_NAME_WITHOUT_ADDRESS = "tcp.name-without-address":
-        "its name has no address";
+        "the name of the peer has no address";
         "correct the name, or its entry in DNS";
 
     TCP_NO_ANSWER = "tcp.no-answer":
@@ -191,23 +192,23 @@ crate::faults! {
         "check that the peer runs and that no firewall blocks its port";
 
     TCP_NO_HANDSHAKE = "tcp.no-handshake":
-        "it accepted the connection, but sent nothing within {seconds} s: it has no swarm key, or is not dt-swarm";
-        "give it the swarm file that this node has, or take this peer out of the configuration";
+        "the peer accepted the connection, but sent nothing within {seconds} s: it has no swarm key, or is not dt-swarm";
+        "give the peer the swarm file that this node has, or take it out of the configuration";
 
     TCP_PORT_TAKEN = "tcp.port-taken":
         "TCP port {port} is taken by another program (another dt-swarm?)";
-        "stop that one or set `tcp_port` in the configuration file";
+        "stop that program or set `tcp_port` in the configuration file";
 
     TCP_PORT_UNAVAILABLE = "tcp.port-unavailable":
         "TCP port {port} cannot be opened: {error}";
         "set `tcp_port` in the configuration file to a port that this user may open";
 
     TCP_REFUSED = "tcp.refused":
-        "refused: nothing listens there";
-        "start dt-swarm there, or correct the port in the configuration";
+        "the connection was refused: no program listens at this port";
+        "start dt-swarm on that host, or correct the port in the configuration";
 
     TCP_UNREACHABLE = "tcp.unreachable":
-        "it cannot be reached: {error}";
+        "the peer cannot be reached: {error}";
         "check the network between this host and the peer";
 
     UDP_BROADCASTS_FAIL = "udp.broadcasts-fail":
@@ -229,7 +230,7 @@ crate::faults! {
 
     UDP_NETMASK_WRONG = "udp.netmask-wrong":
         "{interface}: heard {host}, which is outside this network";
-        "correct the netmask, here or there";
+        "correct the netmask of this host or of that host";
 
     UDP_NO_INTERFACE = "udp.no-interface":
         "no network interface is up with an address, so no peer nearby is heard";
@@ -254,7 +255,7 @@ crate::faults! {
 
     UDP_PORT_TAKEN = "udp.port-taken":
         "UDP port {port} is taken by another program (another dt-swarm?)";
-        "stop that one or set `udp_port` in the configuration file";
+        "stop that program or set `udp_port` in the configuration file";
 
     UDP_PORT_UNAVAILABLE = "udp.port-unavailable":
         "UDP port {port} cannot be opened: {error}";

@@ -2,6 +2,13 @@
 //!
 //! Code identifies a metric or a fault by its row in the table, never by a sentence. The sentences for people are in
 //! the tables.
+//!
+//! # In short
+//! - **Inputs**: rows of the tables, and values.
+//! - **Outputs**: counters by name, and sentences for people.
+//! - **Invariants**: a malformed row of a table does not compile; a code of a fault never changes after its
+//!   release.
+//! - **Start reading** at `metrics.rs` and `faults.rs`.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 

@@ -90,27 +90,27 @@ metrics! {
     BRAIN_BEACONS_RECEIVED = counter "brain.beacons.received", "{beacon}",
         "Beacons received from peers.";
     BRAIN_BEACONS_REFUSED_ODD_BOUND = counter "brain.beacons.refused.odd_bound", "{beacon}",
-        "Beacons ignored because their bound is not one that dt-swarm sends.";
+        "Beacons ignored because the bound of their comparison is a time that dt-swarm never sends.";
     BRAIN_BEACONS_REFUSED_OVER_BUDGET = counter "brain.beacons.refused.over_budget", "{beacon}",
         "Beacons ignored because their host, or their link, had used up its budget of beacons.";
     BRAIN_BEACONS_SENT = counter "brain.beacons.sent", "{beacon}",
         "Beacons that this node sent.";
     BRAIN_COMPARISONS_CHECKUPS = counter "brain.comparisons.checkups", "{comparison}",
-        "Comparisons that this node began although no beacon differed.";
+        "Comparisons that this node began at intervals with a random neighbour, whatever its beacon showed.";
     BRAIN_COMPARISONS_COMPLETED = counter "brain.comparisons.completed", "{comparison}",
-        "Comparisons begun here that ended with nothing left to receive.";
+        "Comparisons begun by this node that ended with nothing left to receive.";
     BRAIN_COMPARISONS_FAILED = counter "brain.comparisons.failed", "{comparison}",
-        "Comparisons begun here that ended before everything was received.";
+        "Comparisons begun by this node that ended before everything was received.";
     BRAIN_COMPARISONS_NO_LINK = counter "brain.comparisons.no_link", "{comparison}",
         "Comparisons given up because no link to the peer came up.";
     BRAIN_COMPARISONS_SERVED = counter "brain.comparisons.served", "{comparison}",
-        "Comparisons begun by peers in which this node found the difference.";
+        "Comparisons that peers began and for which this node found the difference.";
     BRAIN_COMPARISONS_STARTED = counter "brain.comparisons.started", "{comparison}",
         "Comparisons that this node began.";
     BRAIN_COMPARISONS_UNEXPECTED_STEPS = counter "brain.comparisons.unexpected_steps", "{step}",
-        "Steps that belonged to no comparison of this node.";
+        "Steps ignored because they belonged to no comparison of this node.";
     BRAIN_COMPARISONS_WANTED_TWICE = counter "brain.comparisons.wanted_twice", "{request}",
-        "Requests for missing records that named more records than this node holds.";
+        "Requests refused because a peer asked for more records in a comparison than this node holds.";
     BRAIN_LINES_DROPPED_OVER_BUDGET = counter "brain.lines.dropped.over_budget", "{line}",
         "Lines not sent because the channel's budget was used up.";
     BRAIN_LINES_DROPPED_TOO_LONG = counter "brain.lines.dropped.too_long", "{line}",
@@ -138,7 +138,7 @@ metrics! {
     BRAIN_LINKS_CLOSED_MISBEHAVIOUR = counter "brain.links.closed.misbehaviour", "{link}",
         "Links closed because too many bad lines arrived on them.";
     BRAIN_LINKS_NOT_DIALLED = counter "brain.links.not_dialled", "{link}",
-        "Links not opened because too many to that host, which other nodes named, failed lately.";
+        "Links not opened because of the rate limit for addresses that other nodes named.";
     BRAIN_MESSAGES_IGNORED_COMMANDS = counter "brain.messages.ignored.commands", "{message}",
         "Messages ignored because they are commands.";
     BRAIN_MESSAGES_IGNORED_SIGNATURES = counter "brain.messages.ignored.signatures", "{message}",
@@ -168,9 +168,9 @@ metrics! {
     BRAIN_PATHS_DROPPED_NO_ROUTE = counter "brain.paths.dropped.no_route", "{line}",
         "Lines for a path not sent because no channel of this node leads to its first hop.";
     BRAIN_PATHS_DROPPED_TOO_LONG = counter "brain.paths.dropped.too_long", "{line}",
-        "Lines for a path not sent because they are too long with its addresses.";
+        "Lines for a path not sent because they are too long with the addresses of the path.";
     BRAIN_PATHS_DROPPED_UNPROVEN = counter "brain.paths.dropped.unproven", "{line}",
-        "Lines not sent along a path that other nodes began, because its peer has not shown that it receives them.";
+        "Lines not sent along a path that another node opened, because the peer at its end has not proved that it receives lines.";
     BRAIN_PATHS_NOT_OPENED = counter "brain.paths.not_opened", "{path}",
         "Paths not opened because there are too many.";
     BRAIN_PINGS_ANSWERED = counter "brain.pings.answered", "{ping}",
@@ -196,7 +196,7 @@ metrics! {
     BRAIN_RECORDS_REFUSED_LIFETIME = counter "brain.records.refused.lifetime", "{record}",
         "Records refused because their validity is open or too long for a signer without a role.";
     BRAIN_RECORDS_REFUSED_MALFORMED = counter "brain.records.refused.malformed", "{record}",
-        "Payloads in a line of several records refused because they are not a record.";
+        "Payloads refused in lines of several records because they are not a record.";
     BRAIN_RECORDS_REFUSED_NOT_OWNER = counter "brain.records.refused.not_owner", "{record}",
         "Records refused because their bucket belongs to another peer.";
     BRAIN_RECORDS_REFUSED_POWERLESS = counter "brain.records.refused.powerless", "{record}",
@@ -214,9 +214,9 @@ metrics! {
     BRAIN_REQUESTS_ANSWERED = counter "brain.requests.answered", "{request}",
         "Requests that this node answered.";
     BRAIN_SKETCHES_IGNORED = counter "brain.sketches.ignored", "{sketch}",
-        "Sketches ignored because their bound has passed or their sender had used up its budget.";
+        "Sketches ignored because the bound of their comparison has passed, or because their sender had used up its budget.";
     BRAIN_SKETCHES_REFUSED_MALFORMED = counter "brain.sketches.refused.malformed", "{sketch}",
-        "Sketches refused because their symbols belong to no set.";
+        "Sketches refused because their symbols describe no set of records, or because there are too many of them.";
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ impl ChunkReader {
         }
     }
 
-    /// Returns whether the piece at `offset` can still be read.
+    /// Returns whether the piece at `offset` can still be read. The reader cannot go back.
     pub(crate) fn reaches(&self, offset: u64) -> bool {
         self.position <= offset
     }

@@ -194,13 +194,13 @@ impl Downloads {
         times.min().map(|at| at.saturating_sub(self.now()))
     }
 
-    /// Notes that all slots are taken, for the reports to clients.
+    /// Notes that all download slots are taken, so that the reports to clients can say it.
     pub(crate) fn queue(&self) {
         self.jobs.items().values_mut().for_each(|job| job.local.is_queued = true);
     }
 
-    /// Resets all downloads when the node is gone. Their tasks are aborted, and complete content is no longer
-    /// protected.
+    /// Resets all downloads when the IPFS node stops. Their tasks are aborted, and complete content is no longer
+    /// protected from garbage collection.
     pub(crate) fn rest(&self) {
         for job in self.jobs.items().values_mut() {
             (job.local.reader, job.local.not_before) = (None, None);

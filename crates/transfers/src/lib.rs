@@ -4,6 +4,13 @@
 //! continues after every restart, and waits without a time limit for a peer that holds the content. Fetched blocks are
 //! in the block store, so nothing is fetched twice. [`Rates`] are the rate limits that a user set. The service also
 //! tells the IPFS node its neighbours, so that peers that fetch the same content exchange it.
+//!
+//! # In short
+//! - **Inputs**: orders and limits of users, and the neighbours that records name.
+//! - **Outputs**: files at their destinations, progress, and rate limits for the IPFS node.
+//! - **Invariants**: an order is on the disk before it is acknowledged; a download waits for a holder
+//!   without a time limit.
+//! - **Start reading** at `downloads.rs`, then `runner.rs`.
 
 mod chunk_reader;
 mod downloads;

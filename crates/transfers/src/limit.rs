@@ -1,4 +1,4 @@
-//! Rate limits in the notation for people, such as `500kB`.
+//! Rate limits in a human-readable notation, such as `500kB`.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_that_are_not_rates_and_low_rates_are_refused() {
+    fn a_text_that_is_not_a_rate_is_refused_and_so_is_a_rate_that_is_too_low() {
         for text in ["", "fast", "1 furlong", "-1MB", "1e9x", "..", "MB"] {
             assert_eq!(text.parse::<Limit>(), Err(LimitError::Shape), "{text}");
         }
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_written_limit_reads_back() {
+    fn a_printed_limit_is_parsed_to_the_same_limit() {
         for rate in [10_000, 12_345, 1_500_000, 2_000_000, 1_000_000_000] {
             let limit = Limit::Rate(rate);
             assert_eq!(limit.to_string().parse(), Ok(limit));

@@ -90,7 +90,7 @@ fn find(set: &Set, now: Time, pattern: &Pattern, me: PeerId, networks: &Networks
     });
     let chosen = peers.into_iter().take(MAX_NEIGHBOURS);
     let mut told: Vec<Provider> = chosen.filter_map(|(name, peer)| provider(&name, peer, networks)).collect();
-    // The order must not depend on the times of publication, so that the node sees no change.
+    // Sorted, so that a new publication of the same addresses does not look like a change to the node.
     told.sort();
     told
 }

@@ -5,8 +5,8 @@ use ipfs::Cid;
 use ipfs::node::FetchLimits;
 use std::time::Duration;
 
-/// Allowance, in bytes, for a directory, an info file and the links to the chunks beside the file. Large files need 1 %
-/// more.
+/// Number of bytes that are allowed beside the content of the file: for a directory, an info file and the links to the
+/// chunks. One percent of the file size is added for the links of a large file.
 const OVERHEAD: u64 = 64 * 1024;
 /// Minimum size, in bytes, of the chunks of an honest file, except the last chunk.
 const SMALLEST_CHUNK: u64 = 16 * 1024;

@@ -26,7 +26,7 @@ pub enum Request {
         /// Number of the download, or a CID.
         download: String,
     },
-    /// Asks for a piece of a complete download. The answer is [`Answer::Piece`].
+    /// Asks for a piece of the content of a complete download. The answer is [`Answer::Piece`].
     Read {
         /// Number of the download.
         job: JobNumber,
@@ -85,7 +85,7 @@ pub const MAX_PIECE_BYTES: usize = 512 * 1024;
 pub struct Order {
     /// CID of the root.
     pub cid: String,
-    /// Name for people.
+    /// Name of the content, to show it to users.
     pub name: String,
     /// Name of the wanted file in the directory `cid`; absent for the whole directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -126,7 +126,7 @@ pub struct Transfer {
     pub download: Option<JobNumber>,
     /// CID of the root.
     pub cid: String,
-    /// Name for people.
+    /// Name of the content, to show it to users.
     pub name: String,
     /// Downloads of higher priority are fetched first.
     pub priority: i32,

@@ -20,7 +20,7 @@ struct Inner {
 }
 
 impl Rates {
-    /// Reads the limits that were set before from the disk. This call blocks.
+    /// Reads the limits that a user set earlier from the disk. This call blocks.
     ///
     /// # Errors
     /// When the disk cannot be read.

@@ -1,4 +1,4 @@
-//! Runs the ordered downloads while there is an IPFS node.
+//! Runs the downloads that users ordered, while there is an IPFS node.
 
 use crate::downloads::{Downloads, Phase, is_written_here, most};
 use crate::protocol::Order;
@@ -84,7 +84,7 @@ impl Drop for Runner {
     }
 }
 
-/// Runs the ordered downloads until the future is dropped.
+/// Runs the downloads that users ordered, until the future is dropped.
 ///
 /// # Errors
 /// When the disk fails, or the daemon is stopping.
@@ -185,7 +185,7 @@ impl Runner {
 }
 
 impl Trouble {
-    /// Converts the error of a fetch into a block store with a capacity of `most` bytes.
+    /// Converts an error of [`Node::fetch`]. `most` is the capacity of the block store in bytes.
     fn of_fetch(error: FetchError, most: u64) -> Self {
         match error {
             FetchError::TooLarge(limit) if limit >= most => Self::NeverFits(most),
@@ -298,7 +298,7 @@ mod tests {
     #[test]
     fn a_download_larger_than_the_store_fails_permanently_and_names_the_setting() {
         let most = 64 << 20;
-        // The limit of a claim just below the capacity does not exceed the capacity.
+        // For a claimed size just below the capacity, the limit is the capacity and not the claimed size plus the overhead.
         for size in [None, Some(u64::MAX), Some(most), Some(most - 1)] {
             let limit = order(size).limits(most).max_bytes;
             assert_eq!(limit, most, "{size:?}");
@@ -311,7 +311,7 @@ mod tests {
         let trouble = Trouble::of_fetch(FetchError::TooLarge(limit), most);
         assert!(
             trouble.is_final() && !trouble.to_string().contains("store_max_mib"),
-            "the claimed size was wrong"
+            "the file is larger than its claimed size, so the setting of the store is not the cause"
         );
     }
 }

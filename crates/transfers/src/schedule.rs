@@ -1,4 +1,4 @@
-//! Chooses the download that is fetched next. Pure.
+//! Chooses the download that is fetched next. This module is pure: it has no I/O and reads no clock.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use service::JobNumber;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// Maximum number of downloads that are fetched at a time.
 pub(crate) const PARALLEL: usize = 4;
-/// Time for which other downloads precede a stalled download.
+/// Time after a stall during which all other waiting downloads are started before the stalled one.
 const REST: Duration = Duration::from_secs(60);
 
 /// A waiting download.

@@ -12,7 +12,7 @@ use super::{Engine, Key, Peer};
 
 /// Factor by which a peer's interval between first fetches may exceed ours before we stop waiting for the peer.
 const SLOWER: u32 = 4;
-/// Minimum time to wait for a peer's first fetches, however fast this node is.
+/// Minimum time to wait for a peer's first fetches, even if this node is very fast.
 const LEAST_PATIENCE: Duration = Duration::from_millis(500);
 /// Time after the first want in which every connected peer counts as a wanter. Peers that begin at the same moment have
 /// announced their wants by its end.
@@ -140,8 +140,8 @@ impl<P: Copy + Ord + Debug> Engine<P> {
 
     /// Returns a predicate that tells whether a peer wants a block too.
     ///
-    /// During [`BEGINNING`], every peer that does not have the block counts as a wanter, if this node then still has
-    /// something to do.
+    /// During [`BEGINNING`], every peer that does not have the block counts as a wanter. This applies only if this node
+    /// is busy all the same: it wants many blocks, or a request is under way.
     fn who_may_want(&self, now: Duration, want: &Want<P>) -> impl Fn(&P) -> bool {
         let has_enough = || {
             self.wants.len() >= ENOUGH * self.peers.len()
@@ -158,14 +158,14 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         let lately = self.firsts.interval.unwrap_or(mean);
         let patience = |own: Duration| own.max(LEAST_PATIENCE / SLOWER) * SLOWER;
         let last = state.firsts.last.unwrap_or(since).max(since).max(self.begun);
-        // Blocks arrive in bursts, so the latest interval alone says too little.
+        // Blocks arrive in bursts, so the moving average of the intervals alone is not reliable.
         let is_silent = now.saturating_sub(last) > patience((lately + mean) / 2);
         // Near the end few nodes still fetch, so each of them is fast. Compared with the latest interval alone, the other
         // nodes would wrongly seem slow.
         is_silent || state.firsts.interval.is_some_and(|interval| interval > patience(lately.max(mean)))
     }
 
-    /// Returns the number of wanters that may rank above this node while it still asks the source.
+    /// Returns the number of wanters that may rank above this node without keeping it from asking a source.
     ///
     /// The number is 0 unless no wanted block has arrived for longer than usual.
     fn ranks_that_may_try(&self, now: Duration) -> usize {
@@ -236,7 +236,8 @@ impl<P: Copy + Ord + Debug> Engine<P> {
 ///
 /// At equal priority, blocks that only sources have come first, then the rarest. Of these, the blocks come first that most
 /// other peers want: a peer that comes to want a block later may rank higher for it. Between equals, this node's own rank
-/// decides. It is as good as random, so the nodes fetch different blocks and can exchange them.
+/// decides. The ranks differ from node to node like random numbers, so the nodes fetch different blocks and can exchange
+/// them.
 fn place<P: Copy + Ord>(want: &Want<P>, group: Group) -> Place {
     let wanters = if group == Group::Spreading { 0 } else { want.wanters.len() };
     (Reverse(want.priority), group, want.havers.len(), Reverse(wanters), want.rank, want.sequence)

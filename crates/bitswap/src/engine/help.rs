@@ -14,7 +14,8 @@ use super::rendezvous::score;
 use super::wants::Want;
 use super::{Engine, Key};
 
-/// Safety margin: number of blocks left to a wanter beyond those that it is expected to request in the meantime.
+/// Safety margin: number of blocks of a wanter's share that this node does not take over, in addition to those that the
+/// wanter is expected to request in the meantime.
 const LEFT_ALONE: usize = 1;
 
 /// The blocks that each wanter, identified by its token, still has to fetch first, in the order of its requests.
@@ -57,7 +58,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
 
     /// Returns the interval between first fetches of the node with this token.
     ///
-    /// Of the latest interval and the mean interval, the shorter counts: that assumes the node to be fast.
+    /// It is the shorter of the recent interval and the mean interval, which assumes that the node is fast.
     fn interval_of(&self, now: Duration, token: u64) -> Duration {
         let peer = self.peers.values().find(|state| state.token == token);
         let firsts = peer.map_or(self.firsts, |state| state.firsts);
@@ -65,7 +66,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         firsts.interval.map_or(mean, |lately| lately.min(mean)).max(Duration::from_millis(1))
     }
 
-    /// Returns whether no block is under way from a peer, and the peer has time.
+    /// Returns whether no block is under way from a peer, and this node has no candidates for the peer.
     ///
     /// Blocks are taken over one at a time. Of two blocks under way, the second would arrive late, and its first fetcher
     /// may have requested it by then.

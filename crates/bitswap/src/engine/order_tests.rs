@@ -73,7 +73,7 @@ fn share_of_another(count: usize, wanters: u32) -> Vec<Cid> {
 
 /// Creates an engine that has no first fetches of its own, while peer 1 still has to fetch the blocks of `share`.
 ///
-/// So far peer 1, like four other peers, got one block every half second.
+/// Until now, peer 1 and four other peers each got one block every half second.
 fn beside_a_slow_one(share: &[Cid]) -> Engine<u32> {
     let before: Vec<Cid> = (0..20).map(|number: u32| cid(&format!("before {number}"))).collect();
     let mut engine = among(5, &[share, &before].concat());

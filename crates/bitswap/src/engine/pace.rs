@@ -68,7 +68,7 @@ impl Meter {
 
     /// Returns the number of blocks of this size that have to be under way so that the link is never idle.
     ///
-    /// They are what the link carries in two round trips plus 20 ms of processing.
+    /// It is the number of blocks that the link can transfer during two round trips plus 20 ms of processing.
     pub(super) fn blocks_under_way(&self, block: u64) -> usize {
         const WORK: f64 = 0.02;
         let latency = self.latency.map_or(0.0, |latency| latency.as_secs_f64());

@@ -56,10 +56,10 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         asked.iter().filter(is_overdue).map(|(peer, _)| *peer).collect()
     }
 
-    /// Returns how long a peer may send none of the blocks requested from it.
+    /// Returns the maximum time in which a peer may send none of the blocks that were requested from it.
     fn time_limit(&self, peer: &P) -> Duration {
         let state = self.peers.get(peer);
-        // A link below this rate counts as silent, not as slow, and gets no extended limit.
+        // Below this rate, the peer counts as silent and not as slow, so its time limit is not extended.
         let state = state.filter(|state| state.meter.rate().is_some_and(|rate| rate >= LEAST_RATE));
         let block = state.map(|state| state.meter.time_for(self.block_bytes)).unwrap_or_default();
         (block * SILENT).clamp(self.config.block_timeout, self.config.block_timeout * 6)
@@ -133,7 +133,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         }
     }
 
-    /// Asks the caller to disconnect a peer and to refuse it for a while.
+    /// Asks the caller to disconnect a peer and to refuse its connections for some time.
     pub(super) fn leave_aside(&mut self, peer: P, reason: &'static str) {
         self.statistics.left_aside += 1;
         self.outputs.push_back(Output::LeaveAside { peer, reason });

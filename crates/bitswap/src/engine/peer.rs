@@ -56,15 +56,15 @@ pub(super) struct Peer {
     pub(super) in_flight: usize,
     /// The rate and latency of the peer's link.
     pub(super) meter: Meter,
-    /// The times at which the peer got a block from a source before other wanters.
+    /// The peer's first fetches: times at which it got a block from a source before the other wanters.
     pub(super) firsts: Pace,
     /// Time of the last progress: a whole block, or [`LEAST_PROGRESS`](super::LEAST_PROGRESS) bytes of blocks.
     pub(super) heard: Duration,
-    /// Number of bytes that arrived since then.
+    /// Number of block bytes that arrived since the last progress.
     pub(super) trickle: u64,
     /// Number of timeouts in a row.
     pub(super) failures: u32,
-    /// End of the backoff. Until then nothing is requested from the peer.
+    /// End of the peer's backoff, during which nothing is requested from it.
     pub(super) aside_until: Duration,
     /// Number of block bytes that the peer may still send without penalty, because they were requested before they
     /// became unwanted.

@@ -9,7 +9,7 @@ use super::peer::{PeerWant, WantKey, same_bytes, want_key};
 use super::{Config, Engine, Key, Output};
 use crate::message::{Block, Entry, WantType};
 
-/// Minimum number of wants that each peer may have, however many peers there are. It exceeds the number of wants that the
+/// Minimum number of wants that each peer may have, even if there are many peers. It exceeds the number of wants that the
 /// fetch of one file announces.
 const LEAST_PEER_WANTS: usize = 1024;
 

@@ -19,7 +19,7 @@ struct Swarm {
     blocks: BTreeMap<Cid, Bytes>,
     random: ChaCha8Rng,
     now: Duration,
-    /// One of this many messages is lost, and its sender is told. 0 loses none.
+    /// On average, one of `loss` messages is lost, and its sender is told. If it is 0, no message is lost.
     loss: u32,
 }
 

@@ -59,7 +59,7 @@ pub(super) fn ask(engine: &mut Engine<u32>, peer: u32, entry: Entry) {
     engine.received(START, peer, Message { wantlist: vec![entry], ..Message::default() });
 }
 
-/// Calls the engine's ticks until a time. Returns the messages to one peer, merged into one.
+/// Calls [`Engine::tick`] at each due time until `until`. Returns the messages to one peer, merged into one.
 pub(super) fn pass(engine: &mut Engine<u32>, until: Duration, to: u32) -> Message {
     let mut all = Vec::new();
     while let Some(wake) = engine.next_wake().filter(|wake| *wake <= until) {
@@ -126,7 +126,7 @@ fn the_rarest_block_is_requested_first() {
     }
     say_have(&mut engine, 1, cid("rare"), true);
     outputs(&mut engine);
-    // After the time in which every peer counts as a wanter.
+    // The time in which every connected peer counts as a wanter is over.
     let later = START + Duration::from_secs(1);
     engine.tick(later);
     let blocks = vec![Block { cid: cid("busy 1"), data: "busy 1".into() }];
@@ -142,7 +142,7 @@ fn nodes_choose_different_blocks_among_equally_rare_ones() {
         engine.connected(START, 1, 1);
         let presences = (0..8).map(|n| Presence { cid: cid(&n.to_string()), have: true }).collect();
         (0..8).for_each(|n| engine.want(START, cid(&n.to_string()), 0).unwrap());
-        // The peer wanted the blocks itself before, so they are spreading.
+        // The peer wanted the blocks before it has them, so it is a spreader of them.
         let wantlist = (0..8).map(|n| Entry::want(cid(&n.to_string()), WantType::Have)).collect();
         engine.received(START, 1, Message { wantlist, ..Message::default() });
         outputs(&mut engine);
@@ -213,7 +213,7 @@ fn a_slow_peer_that_sends_is_not_timed_out() {
     }
     assert_eq!(engine.statistics().timeouts, 0);
     pass(&mut engine, START + second * 240, 1);
-    assert!(engine.statistics().timeouts >= 1, "a link of 13 kB/s gets a longer time limit, but has one");
+    assert!(engine.statistics().timeouts >= 1, "the time limit of a link of 13 kB/s is longer but not infinite");
 }
 
 #[test]
@@ -231,7 +231,7 @@ fn a_peer_that_sends_a_few_bytes_at_a_time_times_out() {
 }
 
 #[test]
-fn a_peer_that_sends_unrequested_blocks_is_left_aside() {
+fn the_caller_is_asked_to_disconnect_a_peer_that_sends_unrequested_blocks() {
     let mut engine = Engine::new(Config { max_unwanted_bytes: 30, ..Config::default() }, 0);
     engine.connected(START, 1, 1);
     (0..4).for_each(|_| send_block(&mut engine, 1, "unwanted"));
@@ -239,14 +239,14 @@ fn a_peer_that_sends_unrequested_blocks_is_left_aside() {
 }
 
 #[test]
-fn of_two_wanters_one_fetches_a_block_from_the_source_and_the_other_waits() {
+fn if_two_nodes_want_a_block_one_fetches_it_from_the_source_and_the_other_waits() {
     let blocks: Vec<String> = (0..40).map(|n| n.to_string()).collect();
     let wants = |n: &String| Entry::want(cid(n), WantType::Have);
     let asked = [(10, 20), (20, 10)].map(|(own, other)| {
         let mut engine = Engine::new(Config { slots: 100, max_slots: 100, ..Config::default() }, own);
         engine.connected(START, 1, 1);
         engine.connected(START, 2, other);
-        // The rate is known: all slots are open.
+        // Once the rate of the link is known, all slots may be used.
         engine.want(START, cid("first"), 0).unwrap();
         say_have(&mut engine, 1, cid("first"), true);
         engine.receiving(START + Duration::from_secs(1), 1, 1_000_000);

@@ -97,7 +97,7 @@ pub enum Output<P> {
         /// The peer to dial again.
         peer: P,
     },
-    /// Disconnect this peer, and refuse it for a while, because it wastes bandwidth.
+    /// Disconnect this peer, because it wastes bandwidth. Refuse its connections for a time that the caller chooses.
     LeaveAside {
         /// The peer to disconnect.
         peer: P,

@@ -17,7 +17,7 @@ use crate::message::Block;
 /// sequence number of the want.
 pub(super) type Place = (Reverse<i32>, Group, usize, Reverse<usize>, u64, u64);
 
-/// The order in which wants of equal priority are requested.
+/// Groups of wants with equal priority. Wants of an earlier group are requested first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Group {
     /// Only sources have the block, and this node ranks first for it.
@@ -42,7 +42,7 @@ pub(super) struct Want<P> {
     pub(super) havers: BTreeSet<P>,
     /// The havers that wanted the block themselves before.
     pub(super) spreaders: BTreeSet<P>,
-    /// The time of the first spreader.
+    /// Time at which the first spreader became known.
     pub(super) spreading: Option<Duration>,
     /// The peers that want the block too.
     pub(super) wanters: BTreeSet<P>,
@@ -104,7 +104,7 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         Ok(())
     }
 
-    /// Resets the measured intervals between blocks. Those of earlier wants say nothing about the new ones.
+    /// Resets the measured intervals between blocks, because the intervals of an earlier fetch do not apply to a new one.
     fn begin(&mut self, now: Duration) {
         (self.begun, self.ticked) = (now, now);
         (self.arrivals, self.firsts) = Default::default();

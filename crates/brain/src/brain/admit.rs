@@ -16,7 +16,7 @@ pub(super) enum RecordSource {
     Own,
     /// Another node pushed it as news.
     Pushed(Origin),
-    /// It was missing here, according to a comparison.
+    /// A comparison showed that this node lacked it.
     Repaired(Origin),
 }
 
@@ -157,7 +157,7 @@ impl Brain {
     }
 }
 
-/// Returns whether a record says at `time` the same as the record that it replaces, for at least as long.
+/// Returns whether a record merely renews `former`: it states the same at `time`, and does not end earlier.
 fn renews(record: &Record, former: &Record, time: Time) -> bool {
     let (new, old) = (record.validity(), former.validity());
     record.kind() == former.kind() && new.contains(time) && old.contains(time) && new.end() >= old.end()

@@ -10,7 +10,7 @@ use routing::{Address, Capacity, ChannelId, Envelope, Medium, Message, Repair, W
 use std::net::SocketAddr;
 use telemetry::metrics;
 
-/// Maximum number of a peer's signed addresses that are looked at. They are looked at for each of its lines.
+/// Maximum number of signed addresses of a peer that are checked. They are checked again for each of its lines.
 const MAX_SIGNED_LINES: usize = 16;
 
 impl Brain {
@@ -48,7 +48,7 @@ impl Brain {
         self.message(now, origin, envelope);
     }
 
-    /// Returns whether the host that sent a line is within its rate limit. Counts the line if it is not.
+    /// Returns whether the host that sent a line is within its rate limit. If not, counts the line as refused.
     fn has_budget(&mut self, now: Now, origin: Origin) -> bool {
         let budget = self.node.settings.host_budget;
         let source = origin.source.map(|source| source.ip());

@@ -69,9 +69,9 @@ impl Brain {
         over.into_iter().for_each(|id| self.down(now, id));
     }
 
-    /// Returns the origin of a line. If other nodes forwarded the line along a path, the path is its channel. A peer
-    /// that addresses all brains along a path reaches this node alone, so it wants to share its records: then a path is
-    /// opened.
+    /// Returns the origin of a line. If other nodes forwarded the line along a path, the path counts as its channel. If
+    /// such a line is addressed to all brains, its sender wants to share records with this node, because along a path
+    /// it reaches this node alone. Then the path is opened.
     pub(super) fn path_of(&mut self, now: Now, origin: Origin, envelope: &Envelope, bytes: usize) -> Origin {
         let chain = way_back(envelope, origin).filter(|chain| self.node.is_fit_path(origin, chain));
         let Some(chain) = chain else { return origin };

@@ -6,12 +6,14 @@ use routing::ChannelId;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// Minimum number of records that a comparison over a link has to exchange in each repair timeout. An honest peer on a
-/// link of 1 kB/s does.
+/// Minimum number of records that a comparison over a link has to exchange in each repair timeout. An honest peer
+/// achieves this even on a link of 1 kB/s.
 const LEAST: u64 = 16;
-/// Number of records and time: a comparison that exchanges that many records in that time needs no other one beside it.
+/// Number of records, and time. While a comparison exchanges at least this number in each such time, no other
+/// comparison begins beside it.
 const FAST: (u64, Duration) = (64, Duration::from_secs(2));
-/// Age of a comparison at which another one may begin beside it, however fast it is: a liar may have many records.
+/// Age of a comparison at which another one may begin beside it, however fast it is. A liar may send records fast for
+/// as long as it likes.
 const LONG: Duration = Duration::from_secs(30);
 
 /// The host on the other side of a comparison, as far as the brain can tell it. A channel that does not tell its hosts

@@ -36,8 +36,8 @@ impl Comparisons {
         true
     }
 
-    /// Notes that a record came that waits because of the rate limit of its signer. The sets still differ afterwards,
-    /// which is not the fault of the peer.
+    /// Notes the arrival of a record that has to wait for the rate limit of its signer. The sets still differ
+    /// afterwards, which is not the fault of the peer.
     pub(crate) fn limited(&mut self, origin: Origin) {
         if let Some(session) = self.brought_by(origin) {
             session.is_limited = true;

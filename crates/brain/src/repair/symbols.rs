@@ -19,7 +19,7 @@ const ON_A_NETWORK: (u64, u64) = (12, 56);
 /// Maximum number of symbols sent unasked. The limit is needed because the number of missing records is only a claim of
 /// the other side.
 const MAX_UNASKED: u64 = 1 << 17;
-/// Time for which the budget of a channel is reserved for a step, once it suffices for one.
+/// Time for which the budget of a channel stays reserved for a step, after the budget has become large enough for it.
 const RESERVED: Duration = Duration::from_millis(10);
 /// Size of each symbol in a line, in bytes.
 const SYMBOL_BYTES: u32 = 18;
@@ -80,7 +80,8 @@ impl Comparisons {
         }
     }
 
-    /// Sends symbols in one line. If the budget of the channel is used up, returns the time at which it suffices.
+    /// Sends symbols in one line. If the budget of the channel is used up, returns the time at which the line can be
+    /// sent.
     fn send_some_symbols(
         &mut self,
         node: &mut Node,
@@ -111,8 +112,8 @@ impl Comparisons {
         };
         let Some(sent) = &session.description else { return };
         let most = 2 * sent.count.max(1024) + u64::from(u16::MAX);
-        // The answer to a late or repeated step is under way already. And no peer needs more symbols than our set is
-        // worth.
+        // The answer to a late or repeated step is under way already. The limit bounds the work that a peer can cause:
+        // an honest peer needs fewer symbols for a set of this size.
         if u64::from(have) != sent.encoder.given() || sent.encoder.given() > most {
             return;
         }
@@ -129,8 +130,9 @@ impl Comparisons {
         }
     }
 
-    /// Sends the last line again, in case it got lost, or else begins again: of the many lines of a large difference,
-    /// some would always get lost.
+    /// Retransmits the last line, which may have got lost. Of the many lines of a large difference some always get
+    /// lost, so beginning again for each of them would not end. A new sketch is begun only after half of the tries, or
+    /// if the lost line was the first.
     pub(super) fn try_again(&mut self, node: &mut Node, now: Now, id: SessionId) {
         let Some(session) = self.sessions.get(&id) else { return };
         let last = session.description.as_ref().and_then(|sent| sent.last.clone());

@@ -1,4 +1,4 @@
-//! Tests that liars, broken links, wrong clocks and bad moments do no harm.
+//! Tests that liars, broken links, wrong clocks and unfavourable timing do no harm.
 
 use super::*;
 use dcache::{Fingerprint, PeerId};

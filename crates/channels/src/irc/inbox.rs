@@ -5,7 +5,7 @@ use routing::Envelope;
 use routing::{Assembler, fragments};
 use std::time::Duration;
 
-/// Timeout for the next fragment of a line. Long, because a busy server holds lines back.
+/// Timeout for the next fragment of a line. It is long, because a busy server delays lines.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Meaning of a text in the channel.

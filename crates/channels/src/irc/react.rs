@@ -85,7 +85,7 @@ impl Session<'_> {
         }
     }
 
-    /// Handles that this node was removed from the channel or not let into it. Schedules the next attempt.
+    /// Handles a removal from the channel, or a refusal to let this node in. Schedules the next attempt.
     pub(super) async fn not_inside(&mut self, error: SessionError) {
         if !matches!(self.state, State::Inside { .. } | State::Joining { .. }) {
             return;

@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_about_this_node_are_told_from_those_about_others() {
+    fn messages_about_this_node_are_distinguished_from_those_about_others() {
         assert!(matches!(hear(":duck!a@b JOIN :#duckiebots"), Heard::Joined));
         assert!(matches!(hear(":ada!a@b JOIN :#duckiebots"), Heard::Nothing));
         assert!(matches!(hear(":duck!a@b JOIN :#other"), Heard::Nothing));

@@ -1,5 +1,5 @@
-//! Chooses between broadcast and multicast: the smallest set of cast modes that reaches all peers on an interface,
-//! which saves bytes.
+//! Chooses between broadcast and multicast. In order to save bytes, a line is sent by a small set of cast modes that
+//! reaches all peers on an interface.
 
 use dcache::PeerId;
 use std::collections::BTreeMap;
@@ -12,13 +12,13 @@ const ALL_MODES: Duration = Duration::from_secs(60);
 /// Silence of all peers after which all modes are used, because something may be wrong or nobody is there. A working
 /// network is rarely silent for that long, even when one peer sends and the others suppress their copies.
 const QUIET: Duration = Duration::from_secs(30);
-/// Maximum number of a peer's lines in a row that one mode may miss while other modes deliver them. After more, the
-/// mode counts as not reaching that peer.
+/// Maximum number of successive lines of a peer that one mode may fail to deliver while other modes deliver them. If it
+/// misses more, the mode counts as not reaching that peer.
 const MAX_MISSED: u32 = 3;
 /// Maximum delay between the copies of a line that different modes deliver.
 const COPIES: Duration = Duration::from_secs(2);
-/// Time without a line by one mode, while other modes deliver lines, after which the mode counts as filtered. At least
-/// two lines that were sent by all modes are missing then.
+/// Time after which a mode that delivers nothing counts as filtered, if other modes deliver lines meanwhile. In this
+/// time, each peer sends at least two lines by all modes.
 const LONG: Duration = Duration::from_secs(150);
 /// Maximum number of peers that are remembered.
 const MAX_PEERS: usize = 512;
@@ -81,7 +81,7 @@ struct Heard {
 #[derive(Clone, Copy, Debug, Default)]
 struct ByMode {
     last: Option<Duration>,
-    /// Number of lines that other modes have delivered since then.
+    /// Number of lines that other modes have delivered since `last`.
     missed: u32,
 }
 
@@ -90,7 +90,7 @@ impl Heard {
         Self { first: now, last: now, by: Default::default(), line: 0, came: CastModes::default() }
     }
 
-    /// Records a line. Returns whether it is new, that is, no copy of the last one.
+    /// Records a line. Returns whether the line is new, and not a copy of the last one.
     fn note(&mut self, mode: CastMode, line: u64, now: Duration) -> bool {
         let is_copy = line == self.line
             && self.came != CastModes::default()
@@ -126,7 +126,8 @@ pub(crate) struct CastSelector {
 }
 
 impl CastSelector {
-    /// Records a line of a peer, given by its hash. Returns whether it is more than a copy of the peer's last line.
+    /// Records a line of a peer, given by its hash. Returns whether the line is new, and not a copy of
+    /// the peer's last line.
     pub(crate) fn heard(&mut self, peer: PeerId, mode: CastMode, line: u64, now: Duration) -> bool {
         self.last_heard = Some(now);
         if self.peers.len() >= MAX_PEERS && !self.peers.contains_key(&peer) {
@@ -174,7 +175,8 @@ impl CastSelector {
         }
     }
 
-    /// Returns whether one mode delivers nothing, although another mode has delivered lines for long and still does.
+    /// Returns whether one mode has delivered no line within [`LONG`], although a peer has been heard for that long and
+    /// is still heard by another mode.
     pub(crate) fn is_silent(&self, mode: CastMode, other: CastMode, now: Duration) -> bool {
         let is_witness = |heard: &Heard| {
             now.saturating_sub(heard.first) >= LONG && heard.heard_within(other, ALL_MODES + QUIET, now)
@@ -210,7 +212,7 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    /// One interface. Every line is different.
+    /// A selector of one interface. Each line that a peer sends differs from the lines before.
     struct World {
         cast: CastSelector,
         line: u64,
@@ -256,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_heard_only_by_multicast_brings_it_into_use() {
+    fn multicast_is_used_if_a_peer_is_heard_only_by_multicast() {
         let mut world = World::new();
         world.choose(0);
         world.say(1, &[B], 1);
@@ -270,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn broadcast_is_given_up_a_few_lines_after_it_is_filtered() {
+    fn broadcast_is_no_longer_used_after_it_has_missed_four_lines() {
         let mut world = World::new();
         world.choose(0);
         world.say(1, &CastMode::ALL, 1);

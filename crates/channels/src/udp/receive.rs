@@ -32,8 +32,8 @@ impl Udp {
                 }
                 report(self.lans[lan].channel, arrival, envelope)
             }
-            // The datagram is for all hosts on a network that is not in use, or not yet. Its sender does not mean this
-            // host alone.
+            // The datagram is for all hosts on a network that this node does not use, or does not use yet. It is not
+            // meant for this host alone.
             _ if !arrival.is_unicast => return,
             _ => match self.receive_unicast(lan, arrival, &line).await {
                 Some(event) => event,
@@ -43,8 +43,8 @@ impl Udp {
         self.switchboard.report(event).await;
     }
 
-    /// Records which peer was heard by which mode. Returns whether the line is no copy of one that arrived by another
-    /// mode.
+    /// Records which peer was heard by which mode. Returns whether the line is new, and not a copy of one
+    /// that arrived by another mode.
     fn is_new(
         &mut self,
         lan: usize,

@@ -18,11 +18,11 @@ use std::time::Duration;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
-/// IPv4 multicast group of all nodes. It is in the range that organizations use freely (RFC 2365), and its last two
-/// numbers are those of the port 1240.
+/// IPv4 multicast group of all nodes. It is in the range that organizations use freely (RFC 2365). Its last two
+/// bytes encode the port 1240: 4 * 256 + 216.
 pub(crate) const GROUP4: Ipv4Addr = Ipv4Addr::new(239, 192, 4, 216);
 /// IPv6 multicast group of all nodes. It has link-local scope, is not assigned by an authority (RFC 4291), and has a
-/// group ID from the range for free choice (RFC 3307).
+/// group ID from the range for dynamic allocation (RFC 3307). The last two bytes encode the port 1240.
 pub(crate) const GROUP6: Ipv6Addr = Ipv6Addr::new(0xff12, 0, 0, 0, 0, 0, 0x8000, 0x04d8);
 /// Size of the kernel's receive buffer, in bytes. Holds a burst of a few hundred records.
 const RECEIVE_BUFFER: usize = 512 * 1024;
@@ -48,7 +48,7 @@ pub(crate) struct Arrival {
     pub(crate) is_unicast: bool,
     /// Index of the interface on which the datagram arrived.
     pub(crate) interface: u32,
-    /// Number of bytes of the buffer that it occupies.
+    /// Number of bytes of the datagram in the buffer.
     pub(crate) length: usize,
     /// Whether the datagram was longer than the buffer.
     pub(crate) is_cut: bool,
@@ -202,9 +202,9 @@ fn packet_info(message: ControlMessageOwned) -> Option<PacketInfo> {
                 [info.ipi_addr, info.ipi_spec_dst].map(|at| Ipv4Addr::from(at.s_addr.to_ne_bytes()));
             Some(PacketInfo {
                 destination: destination.into(),
-                // Beside the destination, the kernel reports the local address for an answer. The two differ if the
-                // datagram was for all hosts. The kernel determines this on arrival, while our list of networks may be
-                // outdated.
+                // Besides the destination, the kernel reports the local address from which to answer. The two addresses
+                // differ if the datagram was a broadcast or multicast. The kernel determines this when the datagram
+                // arrives, whereas our list of networks may be outdated.
                 is_unicast: destination == own,
                 interface: info.ipi_ifindex.try_into().ok()?,
             })

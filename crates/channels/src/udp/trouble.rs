@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use telemetry::{FaultReport, faults, report};
 
-/// Time for which hosts have to be heard by unicast alone before that is reported. Two lines that were sent by all cast
-/// modes are missing then.
+/// Time after which a fault is reported if hosts are heard by unicast only. In this time, each host sends at least two
+/// lines by all cast modes.
 const LONG: Duration = Duration::from_secs(150);
 
-/// Returns the fault of an interface; of several faults, the most informative one.
+/// Returns the fault of an interface. If there are several faults, returns the most informative one.
 pub(crate) fn lan_fault(lan: &Lan, port: u16, now: Duration) -> Option<FaultReport> {
     let interface = &lan.interface;
     if let Some(failure) = lan.sending.failure(now) {

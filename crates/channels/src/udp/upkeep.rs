@@ -7,7 +7,8 @@ use std::time::Duration;
 
 /// Minimum time between two rounds while nothing is wrong.
 const CALM: Duration = Duration::from_secs(5);
-/// Maximum time between two rounds while nothing is wrong. No fault that only time reveals is more urgent.
+/// Maximum time between two rounds while nothing is wrong. A fault that is found only by upkeep may be reported this
+/// late.
 const LATEST: Duration = Duration::from_secs(30);
 /// Time between two rounds while something is wrong, so that users soon see that it works again.
 const TROUBLED: Duration = Duration::from_secs(1);

@@ -41,7 +41,7 @@ fn a_key_file_is_created_once_and_only_its_owner_can_read_it() {
 }
 
 #[test]
-fn numbers_are_above_those_used_and_those_heard() {
+fn a_new_sequence_number_exceeds_all_used_and_all_heard_ones() {
     let bench = Bench::new();
     let two = || vec![statement("a"), statement("b")];
     let first = bench.open().sign(two(), 0, &Policy::default()).unwrap();
@@ -55,7 +55,7 @@ fn numbers_are_above_those_used_and_those_heard() {
 }
 
 #[test]
-fn a_record_is_kept_for_as_long_as_the_one_before_it() {
+fn a_record_is_kept_for_as_long_as_the_record_that_it_replaces() {
     let bench = Bench::new();
     let (statement, _) = statement("a");
     let records = bench.open().sign(vec![(statement, End::NEVER)], 0, &Policy::default()).unwrap();

@@ -1,4 +1,4 @@
-//! `add`: adds a file to what this robot keeps and gives to others.
+//! `add`: adds a file to the content that this robot keeps and serves to other peers.
 
 use super::Command;
 use crate::context::Context;
@@ -16,16 +16,18 @@ Examples:
   dt-swarm-cli localhost add run7.bag
   dt-swarm-cli localhost add /media/stick/run7.bag --copy
 
-Files in the shared folder need not be added: they are shared by themselves.";
+Files in the shared folder need not be added: the daemon shares them by itself.";
 
-/// Add a file to what this robot keeps and gives to others, and show its CID. It is not copied, but served where it
-/// is, until somebody changes it; the daemon has to be able to read it there.
+/// Adds a file to the content that this robot keeps and serves to other peers, and shows its CID.
+///
+/// The file is not copied. The daemon serves it from its present place until the file is changed there, so the daemon
+/// has to be able to read it.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Add {
-    /// The file.
+    /// The path of the file.
     file: PathBuf,
-    /// Copy it into the daemon's store, so that it is kept whatever becomes of the file.
+    /// Copies the file into the daemon's store, so that the file itself may be changed or deleted.
     #[arg(long)]
     copy: bool,
 }
@@ -33,13 +35,13 @@ pub(crate) struct Add {
 /// A file that was added.
 #[derive(Debug, Serialize)]
 pub(crate) struct Added {
-    /// Its CID.
+    /// The CID of the file.
     cid: String,
-    /// The bytes of all its blocks.
+    /// The total size of its blocks in bytes.
     bytes: u64,
-    /// Where it is.
+    /// The absolute path of the file.
     path: String,
-    /// Whether it is served where it is. Otherwise it was copied into the store.
+    /// Whether the file is served from its place. Otherwise it was copied into the store.
     is_in_place: bool,
 }
 
@@ -61,7 +63,7 @@ impl Command for Add {
 impl Output for Added {
     fn show(&self) -> String {
         let how = match self.is_in_place {
-            true => "served where it is, as long as it stays as it is",
+            true => "served from its place until it is changed",
             false => "copied into the store",
         };
         format!("{}\n{}: {}, {how}\n", self.cid, clean(&self.path, 300), size(self.bytes))

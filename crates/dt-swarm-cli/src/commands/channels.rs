@@ -1,4 +1,4 @@
-//! `channels`: the daemon's channels, whom they reach, what they bear, and what is wrong.
+//! `channels`: shows the daemon's channels with their reach, peers, capacity and faults.
 
 use super::Command;
 use crate::context::Context;
@@ -13,35 +13,38 @@ use routing::Reach;
 use serde::Serialize;
 use std::fmt::Write as _;
 
-const HEADER: [&str; 7] = ["CHANNEL", "REACHES", "PEERS", "SENT", "RECEIVED", "BEARS A MINUTE", "PACKET"];
-/// The most characters of a message that are shown.
+const HEADER: [&str; 7] = ["CHANNEL", "REACHES", "PEERS", "SENT", "RECEIVED", "BUDGET A MINUTE", "PACKET"];
+/// Maximum number of characters of a message that are shown.
 const MAX_MESSAGE_SHOWN: usize = 400;
 
-/// Show the daemon's channels: whom they reach, who was heard there, what they bear, and what is wrong.
+/// Shows the daemon's channels: the peers that each reaches, its traffic, its send budget, and its faults.
+///
+/// PEERS is the number of peers that were heard on the channel lately. PACKET is the maximum size of the records in one
+/// line. The faults below the table say what is wrong and what can be done.
 #[derive(Debug, Args)]
 pub(crate) struct Channels {}
 
-/// A daemon's channels. A field is `null` when the daemon does not tell.
+/// The channels of a daemon. A field is `null` when the daemon does not report it.
 #[derive(Debug, Serialize)]
 pub(crate) struct ChannelList {
     /// The daemon that answered.
     daemon: Daemon,
-    /// Its channels, at most 16. Links for questions and comparisons are one together.
+    /// The channels, at most 16. All links for questions and comparisons are one entry.
     channels: Option<Vec<Channel>>,
-    /// What should work and does not, at most 16.
+    /// The present faults, at most 16.
     troubles: Option<Vec<Trouble>>,
 }
 
-/// Something that should work and does not.
+/// A fault of the daemon that is present now.
 #[derive(Debug, Serialize)]
 struct Trouble {
-    /// The name of a channel, or of what would be one.
+    /// The name of the channel, or of the channel that could not be opened.
     channel: String,
-    /// Identifies the kind of fault, such as `udp.port-taken`; `null` when the daemon is too old to tell.
+    /// The code of the fault, such as `udp.port-taken`; `null` when the daemon is too old to report it.
     code: Option<String>,
-    /// What is wrong and what can be done.
+    /// The cause and the way out, as a sentence.
     message: String,
-    /// For how many seconds it has been so.
+    /// Seconds since the fault appeared.
     age_seconds: u64,
 }
 
@@ -69,7 +72,7 @@ impl Command for Channels {
 impl Output for ChannelList {
     fn show(&self) -> String {
         let (Some(channels), Some(troubles)) = (&self.channels, &self.troubles) else {
-            return "This daemon does not tell how it is doing.\n".to_owned();
+            return "This daemon does not report its status.\n".to_owned();
         };
         let mut rows = table(&HEADER);
         for channel in channels.iter().filter(|channel| is_shown(channel)) {
@@ -77,7 +80,7 @@ impl Output for ChannelList {
         }
         let mut shown = format!("{rows}\n");
         if channels.iter().all(|channel| channel.reach.is_none()) {
-            shown += "\nNo channel is up: nobody can be reached.\n";
+            shown += "\nNo channel is up: no peer can be reached.\n";
         }
         for trouble in troubles {
             // Writing to a String does not fail.
@@ -87,7 +90,7 @@ impl Output for ChannelList {
     }
 }
 
-/// Returns whether the channel has anything to show. Questions such as this one may be all that ever came by a link.
+/// Returns whether the channel is up or had any traffic.
 fn is_shown(channel: &Channel) -> bool {
     channel.reach.is_some() || channel.sent_lines + channel.received_lines > 0
 }
@@ -103,7 +106,7 @@ fn row(channel: &Channel) -> [String; 7] {
         }
     };
     let name = match channel.name.as_str() {
-        "links" => "passing links".to_owned(),
+        "links" => "temporary links".to_owned(),
         _ => channel.show_name(),
     };
     [
@@ -119,7 +122,7 @@ fn row(channel: &Channel) -> [String; 7] {
 
 fn reach(reach: Option<Reach>) -> &'static str {
     match reach {
-        None => "who asks",
+        None => "the other end",
         Some(Reach::Peer) => "one peer",
         Some(Reach::Lan) => "this network",
         Some(Reach::World) => "everywhere",
@@ -137,7 +140,7 @@ mod tests {
     use crate::output::fields::PeerRef;
 
     #[test]
-    fn says_what_is_wrong_in_a_sentence() {
+    fn a_fault_is_shown_as_a_sentence() {
         let trouble = Trouble {
             channel: "irc".into(),
             code: None,
@@ -148,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn without_channels_that_is_said() {
+    fn a_daemon_without_channels_is_reported() {
         let peer = PeerRef::unnamed(dcache::PeerId::from_public_key([0; 32]));
         let daemon =
             Daemon { peer, version: None, uptime_seconds: None, clock_ahead_seconds: None, records: Some(0) };

@@ -13,31 +13,34 @@ use serde::Serialize;
 const EXAMPLES: &str = "\
 Examples:
   dt-swarm-cli localhost discard example.bag
-  dt-swarm-cli localhost discard bafy… --key class-root     signed by a key file, where this robot has not the role
+  dt-swarm-cli localhost discard bafy… --key class-root     signs with a key file, if this robot does not have the role
 
-To free this robot's own disk alone, delete the file from its shared folder, or `unpin` it: other robots may keep it.";
+To free only the disk of this robot, delete the file from its shared folder, or `unpin` it. Other robots may keep the file.";
 
-/// Remove a log from the swarm: it is not listed, and nobody fetches it any more. Robots that keep it let go of it when the
-/// robot that shared it says so, or in a swarm with roles a peer that may; in the open swarm they keep their copies
-/// otherwise. A file in a shared folder stays there, unshared where a role or this robot itself said so. This robot says so
-/// until `undiscard`.
+/// Removes a log from the swarm: it is no longer listed, and no robot fetches it any more.
+///
+/// Robots that keep the log stop keeping it if the robot that shared it discards it. In a swarm with roles they also do
+/// so if a peer with the right role discards it. Otherwise, in the open swarm, they keep their copies.
+///
+/// A file in a shared folder is never deleted. A robot stops sharing it if that robot itself or a peer with the role
+/// discards it. This robot renews the discard until `undiscard`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Discard {
-    /// The file's name, or its CID as `report` shows it.
+    /// The name of the file, or its CID as `report` shows it.
     #[arg(value_name = "FILE|CID")]
     file: String,
-    /// Sign with this key file instead of having the robot say it: its name, as `keys` shows it, or its path
+    /// Signs with this key file instead of the robot's key: its name, as `keys` shows it, or its path
     #[arg(long, value_name = "NAME|FILE")]
     key: Option<String>,
 }
 
-/// Files that are discarded.
+/// The files that were discarded.
 #[derive(Debug, Serialize)]
 pub(crate) struct Discarded {
-    /// The files.
+    /// The files; at present always one.
     files: Vec<ChangedFile>,
-    /// Whether this robot goes on saying it; otherwise it holds for as long as the key file signed.
+    /// Whether this robot renews the discard. Otherwise it is valid for as long as the key file signed.
     is_renewed: bool,
 }
 
@@ -62,14 +65,14 @@ impl Output for Discarded {
 fn show(file: &ChangedFile) -> String {
     let place = match &file.path {
         Some(path) => format!(
-            "{} stays there and is not shared any more; delete it if nobody needs it.\n",
+            "{} stays there and is no longer shared; delete it if it is not needed.\n",
             clean(path, 300)
         ),
         None => String::new(),
     };
     format!(
-        "{} is discarded: it is not listed, and nobody fetches it. In the open swarm robots that found it good keep their \
-         copies, unless the robot that shared it discards it. `undiscard` undoes that.\n{place}",
+        "{} is discarded: it is no longer listed, and no robot fetches it. In the open swarm, robots that checked the file keep \
+         their copies, unless the robot that shared it discards it. `undiscard` undoes this.\n{place}",
         file.label()
     )
 }
@@ -81,7 +84,7 @@ mod tests {
     use crate::output::vocabulary;
 
     #[test]
-    fn what_stays_on_the_disk_is_said() {
+    fn a_file_that_stays_in_the_shared_folder_is_named() {
         let file = FileRef { cid: "bafy".into(), name: Some("a\x1b.bag".into()), bytes: Some(5) };
         let path = Some("/home/duckie/shared-logs/a.bag".into());
         let document = Discarded { files: vec![ChangedFile { file, path }], is_renewed: true };

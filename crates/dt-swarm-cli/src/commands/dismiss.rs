@@ -1,4 +1,4 @@
-//! `dismiss`: says that an item is not in a bucket.
+//! `dismiss`: dismisses an item from a bucket.
 
 use super::Command;
 use crate::context::Context;
@@ -9,13 +9,16 @@ use dcache::Kind;
 
 const EXAMPLES: &str = "\
 Examples:
-  dt-swarm-cli localhost dismiss share/notes 'battery swapped'      for as long as anybody proposes it
-  dt-swarm-cli localhost dismiss share/files bafy… --for 7d          without a role for 8 days at most
+  dt-swarm-cli localhost dismiss share/notes 'battery swapped'      is valid for as long as a peer proposes the item
+  dt-swarm-cli localhost dismiss share/files bafy… --for 7d          without a role, 8 days are the maximum
 
-To remove a log from the swarm, use `discard FILE|CID`: it is dismissed from all buckets of files, and stays so.
-Your own proposal is taken back by this, too. Those of others it denies, if your role allows that.";
+To remove a log from the swarm, use `discard FILE|CID`. It dismisses the log from all buckets of files, permanently.";
 
-/// Say that an item is not in a bucket; for as long as anybody proposes it (an hour at least), unless told otherwise.
+/// Dismisses an item from a bucket: takes back your own proposal, and denies those of other peers if your role allows
+/// it.
+///
+/// The dismissal is valid for as long as a peer proposes the item, but at least an hour, unless an option says
+/// otherwise.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Dismiss {

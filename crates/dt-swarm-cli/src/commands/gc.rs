@@ -1,4 +1,4 @@
-//! `gc`: throws away all blocks that are not pinned.
+//! `gc`: deletes all blocks that are not pinned.
 
 use super::Command;
 use crate::context::Context;
@@ -9,18 +9,20 @@ use clap::Args;
 use content::{Answer, Content, Request};
 use serde::Serialize;
 
-/// Throw away all blocks that are not pinned, those that half a fetch left among them, and show what that freed.
+/// Deletes all blocks that are not pinned, and shows how much space that freed.
+///
+/// Blocks of fetches that did not complete are deleted, too.
 #[derive(Debug, Args)]
 pub(crate) struct Gc {}
 
-/// What was thrown away.
+/// The amount of data that was deleted.
 #[derive(Debug, Serialize)]
 pub(crate) struct Freed {
-    /// The number of blocks.
+    /// The number of deleted blocks.
     blocks: usize,
-    /// Their bytes.
+    /// The size of the deleted blocks in bytes.
     bytes: u64,
-    /// The number of files that are served in place no more. They are not touched.
+    /// The number of files that are no longer served in place. The files themselves stay.
     unserved_files: usize,
 }
 
@@ -43,8 +45,10 @@ impl Output for Freed {
         let freed = format!("Freed {}: {}.\n", size(self.bytes), count(self.blocks, "block"));
         match self.unserved_files {
             0 => freed,
-            1 => freed + "1 file is served in place no more, and not touched.\n",
-            files => format!("{freed}{files} files are served in place no more, and not touched.\n"),
+            1 => freed + "1 file is no longer served in place. The file itself stays.\n",
+            files => {
+                format!("{freed}{files} files are no longer served in place. The files themselves stay.\n")
+            }
         }
     }
 }

@@ -1,5 +1,5 @@
-//! `get`: fetches files. On the robot itself the daemon does it ([`by_daemon`]); from another host, or without a daemon
-//! that takes orders, this program does ([`from_host`]).
+//! `get`: fetches files. On the robot itself the daemon fetches them ([`by_daemon`]). From another host, or if the
+//! daemon's control socket cannot be used, this program fetches them ([`from_host`]).
 
 mod by_daemon;
 mod from_host;
@@ -25,79 +25,81 @@ use std::time::Duration;
 
 const EXAMPLES: &str = "\
 Examples:
-  dt-swarm-cli localhost get example.bag               into this folder, however long it takes
-  dt-swarm-cli localhost get a.bag b.bag -o runs/      several, into a folder, which is made if it is missing
+  dt-swarm-cli localhost get example.bag               writes the file into this folder, and waits as long as it takes
+  dt-swarm-cli localhost get a.bag b.bag -o runs/      writes several files into a folder, and creates it if needed
   dt-swarm-cli localhost get bafy… -o /data/run7.bag --priority 5
-  dt-swarm-cli localhost get notes.txt -o - | less     to standard output
-  dt-swarm-cli localhost get example.bag --wait 0      only order it; `transfers` shows how far it is
-  dt-swarm-cli localhost get example.bag --pin         into the daemon's store, to be kept and given to others
-  dt-swarm-cli duckie.local get example.bag            from that host's copy";
+  dt-swarm-cli localhost get notes.txt -o - | less     writes the file to standard output
+  dt-swarm-cli localhost get example.bag --wait 0      only starts the download; `transfers` shows its progress
+  dt-swarm-cli localhost get example.bag --pin         keeps the file in the daemon's store, and serves it to other peers
+  dt-swarm-cli duckie.local get example.bag            fetches the copy of that host";
 
-/// Fetch files; every block is checked against the CID.
+/// Fetches files by name or CID, and checks every block against the CID.
 ///
-/// On the robot itself the daemon does it: from whoever has the file, also when nobody has it yet, and through restarts
-/// of either. Ctrl-C leaves it going on. From another HOST it is fetched from the copy that HOST holds; then Ctrl-C leaves
-/// nothing behind.
+/// On the robot itself the daemon fetches the files, from any peer that has them. It waits until a peer has a file, and
+/// it continues after a restart. The download also continues after Ctrl-C, except with `-o -`.
+///
+/// From another HOST this program fetches the copy that HOST holds. Then Ctrl-C leaves no partial files behind.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Get {
-    /// The files' names, or their CIDs as `report` shows them. A name means the newest version.
+    /// The names of the files, or their CIDs as `report` shows them. A name means the newest version.
     #[arg(value_name = "FILE", required = true)]
     files: Vec<String>,
-    /// Where to put them: a folder, for one file also its new name; - is standard output [default: this folder].
-    /// In a folder a leading dot of a name becomes _
+    /// Destination: a folder, or for one file also its new name, or - for standard output [default: this folder].
+    /// In a folder, a leading dot of a file name becomes _
     #[arg(short, long, value_name = "DESTINATION")]
     output: Option<PathBuf>,
-    /// Overwrite what is there.
+    /// Overwrites existing files.
     #[arg(long)]
     force: bool,
-    /// Wait so long at most, such as 20s or 5min; it goes on nevertheless [default: until all is here]
+    /// Waits at most this long, such as 20s or 5min; the download continues afterwards [default: until all files are
+    /// there]
     #[arg(long, value_name = "SECONDS", value_parser = wait)]
     wait: Option<Duration>,
-    /// What has a higher priority is fetched first.
+    /// Priority of the download. Downloads with a higher priority are fetched first.
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     priority: i32,
-    /// Keep them in the daemon's store, pinned; then they are written only where DESTINATION says.
+    /// Keeps the files pinned in the daemon's store. They are written to a path only if -o names one.
     #[arg(long)]
     pin: bool,
 }
 
-/// What came of the files.
+/// The output of `get`.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(crate) enum GetOutput {
-    /// Of one file.
+    /// The result of one file.
     One(GetResult),
-    /// Of several.
+    /// The results of several files.
     Several {
-        /// One object for each, in their order.
+        /// One result for each file, in the order of the command line.
         files: Vec<GetResult>,
     },
 }
 
-/// A file that was fetched, or a download that goes on.
+/// A file that was fetched, or a download that continues in the background.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(crate) enum GetResult {
     Fetched(Fetched),
-    /// The number of the download is in it.
+    /// The state of the download, with its number.
     Ordered(Box<Transfer>),
 }
 
 /// A file that was fetched.
 #[derive(Debug, Serialize)]
 pub(crate) struct Fetched {
-    /// The CID by which it was fetched.
+    /// The CID of the content.
     cid: String,
-    /// The size of what was written.
+    /// The size of the file in bytes.
     bytes: u64,
-    /// Where it was written; `null` when it is only pinned.
+    /// The path to which it was written; `null` when it is only pinned, or was written to standard output.
     path: Option<String>,
-    /// The peer from whose copy it was fetched; `null` when the daemon here fetched it, from whoever had it.
+    /// The peer whose copy was fetched; `null` when the daemon on this computer fetched it from any peers.
     source: Option<PeerRef>,
     #[serde(skip)]
     host: Option<String>,
-    /// Standard output is the file: nothing is said there.
+    /// Whether the file was written to standard output, so that no message may be printed there.
     #[serde(skip)]
     is_silent: bool,
 }
@@ -120,7 +122,7 @@ impl Command for Get {
 }
 
 impl Get {
-    /// Refuses what contradicts itself.
+    /// Refuses options that contradict each other.
     fn check(&self, form: Form) -> Result<(), CliError> {
         match place::is_stdout(self.output.as_deref()) {
             true if form == Form::Json => Err(CliError::StdoutTaken("--json")),
@@ -130,17 +132,18 @@ impl Get {
         }
     }
 
-    /// Returns whether only a daemon that takes orders can do it.
+    /// Returns whether the options need the daemon on this computer.
     fn is_for_daemon(&self) -> bool {
         self.wait.is_some() || self.pin || self.priority != 0
     }
 
-    /// Returns whether the daemon whose socket was named is to do it.
+    /// Returns whether the command line names the control socket of a daemon on this computer, which then has to fetch
+    /// the files.
     fn has_to_be_local(&self, context: &Context) -> bool {
         context.is_socket_named() && context.require_here().is_ok()
     }
 
-    /// Decides where files of these names go, and makes sure that they can be written there.
+    /// Decides where the files with these names are written, and checks that they can be written there.
     fn target(&self, names: &[&str]) -> Result<Target, CliError> {
         match self.output.as_deref() {
             None if self.pin => Ok(Target::Store),
@@ -149,10 +152,10 @@ impl Get {
         }
     }
 
-    /// Finds the one shared file that has this name or CID; of several versions of a file the newest.
+    /// Finds the one shared file with this name or CID. Of several versions of a file, finds the newest.
     fn find<'a>(&self, wanted: &str, files: &'a [SharedFile]) -> Result<&'a SharedFile, CliError> {
         match shared_files::find(files, wanted) {
-            // What used to be the destination is the likeliest mistake.
+            // In earlier versions the last argument was the destination. The error reminds of -o.
             Err(CliError::NoSuchFile(_)) if self.files.len() > 1 => {
                 Err(CliError::NoneOfTheFiles(wanted.to_owned()))
             }
@@ -207,6 +210,6 @@ fn wait(text: &str) -> Result<Duration, String> {
     if wait <= Duration::from_secs(31_536_000) {
         Ok(wait)
     } else {
-        Err("from 0 seconds to a year".to_owned())
+        Err("the waiting time is 0 seconds to a year".to_owned())
     }
 }

@@ -14,11 +14,13 @@ use serde::Serialize;
 
 const EXAMPLES: &str = "\
 Examples:
-  dt-swarm-cli localhost grant admin 12D3KooW… --key root           signed by a root's key file
-  dt-swarm-cli localhost grant trusted 12D3KooW… --for 30d          by this robot, if it is admin
+  dt-swarm-cli localhost grant admin 12D3KooW… --key root           signs with the key file of a root
+  dt-swarm-cli localhost grant trusted 12D3KooW… --for 30d          signs with the key of this robot, which has to be admin
   dt-swarm-cli localhost grant peer 12D3KooW…                       takes back `revoke peer` of the same signer";
 
-/// Give a role to a peer; for ever, unless told otherwise. `grant peer` takes back `revoke peer`.
+/// Gives a role to a peer, forever unless an option says otherwise.
+///
+/// `grant peer` takes back `revoke peer`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Grant {
@@ -26,7 +28,7 @@ pub(crate) struct Grant {
     role: RoleArguments,
 }
 
-/// What was signed to give the role.
+/// The statement that gives the role.
 #[derive(Debug, Serialize)]
 pub(crate) struct Granted {
     #[serde(flatten)]
@@ -60,7 +62,7 @@ impl Output for Granted {
         let others: Vec<String> = self.opponents.iter().map(|one| one.peer.to_string()).collect();
         let state = match others.is_empty() {
             true => {
-                format!("{peer} is not denied any more; it is a peer again while it says that it is there.\n")
+                format!("{peer} is no longer denied. It is a peer again while its daemon states its presence.\n")
             }
             false => format!("{peer} is still denied by {}.\n", others.join(" and ")),
         };

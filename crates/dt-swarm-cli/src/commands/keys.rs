@@ -1,4 +1,4 @@
-//! `keys`: the keys of this computer, which are the robot's own and the key files.
+//! `keys`: shows the keys of this computer, which are the robot's own key and the key files.
 
 use super::Command;
 use crate::ask;
@@ -15,7 +15,9 @@ use control::{KeyFile, KeyName};
 use dcache::{PeerId, Policy, Role, Set, Time, buckets};
 use serde::Serialize;
 
-/// Show the key of this robot and the key files, with the roles that they have; or make a new one.
+/// Shows the key of this robot and the key files, with their roles; or makes a new key file.
+///
+/// Example: `dt-swarm-cli localhost keys new root` makes a key file with the name root.
 #[derive(Debug, Args)]
 pub(crate) struct Keys {
     #[command(subcommand)]
@@ -24,15 +26,15 @@ pub(crate) struct Keys {
 
 #[derive(Debug, Subcommand)]
 enum KeysCommand {
-    /// Make a new key file, for a person who is to hold a role without a robot.
+    /// Makes a new key file. With it, a person can hold a role without a robot.
     New {
-        /// Its name, such as root; or a path with a / in it.
+        /// The name of the key, such as root, or the path of the file, with a / in it.
         #[arg(value_name = "NAME|FILE")]
         name: String,
     },
 }
 
-/// What `keys` and `keys new` give.
+/// The output of `keys` and `keys new`.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(crate) enum KeysOutput {
@@ -56,7 +58,7 @@ struct Key {
     path: Option<String>,
     /// The peer ID that belongs to the key; `null` when the key cannot be read.
     peer: Option<PeerId>,
-    /// The name that this peer gives itself; `null` where it is not known.
+    /// The host name of this peer; `null` if it is not known.
     hostname: Option<String>,
     /// The role that this peer has; `null` when it has none.
     role: Option<&'static str>,
@@ -64,7 +66,7 @@ struct Key {
     reason: Option<String>,
 }
 
-/// A key file that was made.
+/// A key file that was created.
 #[derive(Debug, Serialize)]
 pub(crate) struct NewKey {
     /// The peer ID that belongs to the key.
@@ -106,7 +108,7 @@ fn list(context: &Context) -> Result<KeyList, CliError> {
     Ok(KeyList { keys })
 }
 
-/// What is known of peers: from the daemon, or without one from the swarm file.
+/// The roles and names of peers, from the daemon. If it does not answer, only the roots are known, from the swarm file.
 struct Peers {
     policy: Policy,
     told: Option<(Set, Names, Time)>,
@@ -154,7 +156,7 @@ impl Output for KeysOutput {
         match self {
             Self::List(list) => list.show(),
             Self::New(NewKey { peer, path }) => format!(
-                "{}\nThe key is in {path}. Keep it secret, and a copy of it in a safe place.\n",
+                "{}\nThe key is in {path}. Keep it secret, and keep a copy in a safe place.\n",
                 peer.peer
             ),
         }

@@ -1,4 +1,4 @@
-//! `limit`: how fast files may come and go.
+//! `limit`: shows or sets the rate limits for files.
 
 use super::Command;
 use crate::context::Context;
@@ -13,31 +13,31 @@ use transfers::{Answer, Limits, Request, Transfers};
 
 const EXAMPLES: &str = "\
 Examples:
-  dt-swarm-cli localhost limit                                  the limits that hold
-  dt-swarm-cli localhost limit --wan-up 500kB --wan-down 16Mbit in a second
-  dt-swarm-cli localhost limit --lan-up none --wan-up default   none at all; what the configuration says
+  dt-swarm-cli localhost limit                                    shows the present limits
+  dt-swarm-cli localhost limit --wan-up 500kB --wan-down 16Mbit   sets two limits; rates are per second
+  dt-swarm-cli localhost limit --lan-up none --wan-up default     removes one limit; resets another to its default
 
-LAN are those on this host's own networks, WAN all others.";
+LAN is all hosts on the networks of this host. WAN is all other hosts.";
 
-/// Show or set how fast files may come and go; what is set holds after a restart, too.
+/// Shows or sets the rate limits for files. A limit that is set stays after a restart.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Limit {
-    /// To hosts on this host's own networks.
+    /// Maximum rate to hosts on the networks of this host.
     #[arg(long, value_name = "RATE")]
     lan_up: Option<transfers::Limit>,
-    /// From them.
+    /// Maximum rate from hosts on the networks of this host.
     #[arg(long, value_name = "RATE")]
     lan_down: Option<transfers::Limit>,
-    /// To all others.
+    /// Maximum rate to all other hosts.
     #[arg(long, value_name = "RATE")]
     wan_up: Option<transfers::Limit>,
-    /// From them.
+    /// Maximum rate from all other hosts.
     #[arg(long, value_name = "RATE")]
     wan_down: Option<transfers::Limit>,
 }
 
-/// The limits that hold now: to and from hosts on this host's own networks (LAN), and all others (WAN).
+/// The present limits, for hosts on the networks of this host (LAN) and for all other hosts (WAN).
 #[derive(Debug, Serialize)]
 pub(crate) struct RateLimits {
     lan_up: RateLimit,
@@ -46,19 +46,19 @@ pub(crate) struct RateLimits {
     wan_down: RateLimit,
 }
 
-/// A limit.
+/// The limit for one direction and network.
 #[derive(Clone, Copy, Debug, Serialize)]
 struct RateLimit {
-    /// The highest rate; `null` is no limit.
+    /// The maximum rate; `null` is no limit.
     bytes_per_second: Option<u64>,
-    /// Whether it was set by this command. Otherwise the configuration says so.
+    /// Whether this command set the limit. Otherwise it comes from the configuration.
     is_set: bool,
 }
 
 impl Command for Limit {
     type Output = RateLimits;
 
-    /// Sets the limits that are named, and returns all.
+    /// Sets the limits that the command line names, and returns all limits.
     fn run(&self, context: &Context) -> Result<RateLimits, CliError> {
         let mut client = context.client()?;
         let (_, set) = ask(&mut client, &Request::Limits {})?;
@@ -79,7 +79,7 @@ impl Command for Limit {
     }
 }
 
-/// Returns the limits that hold now, and those that were set.
+/// Sends the request. Returns the present limits, and the limits that were set by this command.
 fn ask(client: &mut Client, request: &Request) -> Result<(Limits, Limits), CliError> {
     match client.call::<Transfers>(request)? {
         Answer::Limits { now, set } => Ok((now, set)),
@@ -105,8 +105,8 @@ impl RateLimit {
 impl Output for RateLimits {
     fn show(&self) -> String {
         let mut shown = table(&["", "up", "down"]);
-        shown.add_row(["LAN, this host's own networks".to_owned(), self.lan_up.show(), self.lan_down.show()]);
-        shown.add_row(["WAN, all others".to_owned(), self.wan_up.show(), self.wan_down.show()]);
+        shown.add_row(["LAN, this host's networks".to_owned(), self.lan_up.show(), self.lan_down.show()]);
+        shown.add_row(["WAN, all other hosts".to_owned(), self.wan_up.show(), self.wan_down.show()]);
         format!("{}\n", shown.trim_fmt())
     }
 }
@@ -118,7 +118,7 @@ mod tests {
     use transfers::Limit::{Default, None, Rate};
 
     #[test]
-    fn programs_get_rates_in_bytes_and_what_was_set() {
+    fn programs_get_rates_in_bytes_and_whether_they_were_set() {
         let of = |now, set| {
             let limit = RateLimit::new(now, set);
             (limit.show(), vocabulary::checked(&limit).to_string())

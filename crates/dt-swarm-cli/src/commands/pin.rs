@@ -1,4 +1,4 @@
-//! `pin`: keeps content, after fetching what is missing of it.
+//! `pin`: fetches the missing blocks of content and pins it.
 
 use super::Command;
 use crate::context::Context;
@@ -10,19 +10,21 @@ use clap::Args;
 use content::Request;
 use serde::Serialize;
 
-/// Keep this content whatever comes, after fetching what is missing of it. Ctrl-C gives up.
+/// Keeps content until `unpin`: fetches its missing blocks and pins it.
+///
+/// Ctrl-C cancels this. Example: `dt-swarm-cli localhost pin bafy…`
 #[derive(Debug, Args)]
 pub(crate) struct Pin {
-    /// Its CID, as `report` and `add` show it.
+    /// The CID of the content, as `report` and `add` show it.
     cid: String,
 }
 
 /// Content that is pinned now.
 #[derive(Debug, Serialize)]
 pub(crate) struct Pinned {
-    /// Its CID.
+    /// The CID of the content.
     cid: String,
-    /// The bytes of all its blocks.
+    /// The total size of its blocks in bytes.
     bytes: u64,
 }
 

@@ -1,4 +1,4 @@
-//! `ping`: whether the daemon is there, how fast it answers, and which one it is.
+//! `ping`: checks that the daemon answers, measures how fast, and shows which daemon it is.
 
 use super::Command;
 use crate::ask;
@@ -13,22 +13,22 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-/// Ask whether the daemon is there: round-trip times, peer ID, version, uptime and clock.
+/// Checks that the daemon answers, and shows round-trip times, peer ID, version, uptime and clock.
 #[derive(Debug, Args)]
 pub(crate) struct Ping {
-    /// How many times to ask.
+    /// Number of pings to send.
     #[arg(short, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(crate) count: u16,
 }
 
-/// What a few pings told.
+/// The results of one or more pings.
 #[derive(Debug, Serialize)]
 pub(crate) struct Pings {
     /// The daemon that answered.
     daemon: Daemon,
-    /// What it counted since it started; `null` when it does not tell.
+    /// The counters of the daemon since it started, by metric; `null` when the daemon does not report them.
     counters: Option<BTreeMap<String, u64>>,
-    /// The time that each ping took, to the microsecond.
+    /// The round-trip time of each ping, rounded to microseconds.
     round_trip_seconds: Vec<f64>,
     #[serde(skip)]
     host: String,
@@ -37,7 +37,7 @@ pub(crate) struct Pings {
 impl Command for Ping {
     type Output = Pings;
 
-    /// Pings over one connection.
+    /// Sends all pings over one connection.
     fn run(&self, context: &Context) -> Result<Pings, CliError> {
         let mut connection = context.connect()?;
         let mut timed = || {
@@ -62,7 +62,7 @@ impl Command for Ping {
     }
 }
 
-/// Returns the seconds, without digits that the clock does not give.
+/// Returns the time in seconds, rounded to microseconds.
 fn microseconds_exact(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e6
 }
@@ -98,7 +98,7 @@ impl Output for Pings {
 fn clock(ahead: i64) -> String {
     let far = duration(ahead.unsigned_abs());
     match ahead {
-        // Times are whole seconds: a difference of one may be none.
+        // Both clocks are read in whole seconds, so that a difference of one second can be a rounding error.
         -1..=1 => "the same as this computer's".to_owned(),
         2.. => format!("{far} ahead of this computer's"),
         _ => format!("{far} behind this computer's"),

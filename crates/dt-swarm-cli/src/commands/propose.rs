@@ -1,4 +1,4 @@
-//! `propose`: says that an item is in a bucket.
+//! `propose`: proposes an item for a bucket.
 
 use super::Command;
 use crate::context::Context;
@@ -10,11 +10,13 @@ use dcache::{Kind, buckets};
 
 const EXAMPLES: &str = "\
 Examples:
-  dt-swarm-cli localhost propose share/notes 'battery swapped'      for an hour
+  dt-swarm-cli localhost propose share/notes 'battery swapped'      is valid for an hour
   dt-swarm-cli localhost propose share/notes 'lab closed' --from 2027-01-01 --until 2027-01-07
   dt-swarm-cli localhost propose networks /ip4/10.0.0.7/tcp/8000/dswarm-line --forever --key root";
 
-/// Say that an item is in a bucket; for an hour, unless told otherwise.
+/// Proposes an item: states that it is in a bucket.
+///
+/// The proposal is valid for an hour unless an option says otherwise.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Propose {
@@ -29,7 +31,7 @@ impl Command for Propose {
         let signed = self.item.sign(context, Kind::Propose)?;
         if *self.item.bucket() == buckets::SHARE_DISCARD.path() {
             warn(
-                "robots keep a file that is `safe` whatever is said in share/discard; `discard FILE|CID` removes it",
+                "a proposal in share/discard does not make robots delete a file that is `safe`; use `discard FILE|CID`",
             );
         }
         Ok(signed)

@@ -1,4 +1,4 @@
-//! `query`: items with everything that is said about them, and whether it counts.
+//! `query`: shows items with all statements about them, and whether each statement counts.
 
 use super::Command;
 use crate::context::{Context, Reading};
@@ -17,19 +17,21 @@ use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-/// The most characters of an item's data in a table.
+/// Maximum number of characters of an item's text that a table shows.
 const MAX_DATA_SHOWN: usize = 64;
-/// The most characters of a bucket's path.
+/// Maximum number of characters of a bucket's path that are shown.
 const MAX_BUCKET_SHOWN: usize = 160;
-/// The most reasons below the tables.
+/// Maximum number of reasons below the tables.
 const MAX_REASONS: usize = 8;
 
-/// Show items with everything that was said about them: by whom, for when, and whether it counts.
+/// Shows all statements about items: who signed them, when they are valid, and whether they count.
+///
+/// Reasons why statements do not count are below the tables. Example: `dt-swarm-cli localhost query 'share/*'`
 #[derive(Debug, Args)]
 pub(crate) struct Query {
-    /// Only buckets that match, as in `summary`.
+    /// Pattern of the buckets to show, as in `summary`.
     pattern: String,
-    /// As of this time; of the past only what still has to be remembered is known [default: now]
+    /// Shows the state at this time. Of the past, only records that are still remembered are known [default: now]
     #[arg(long, value_name = "TIME", value_parser = validity::time)]
     at: Option<Time>,
 }
@@ -39,22 +41,22 @@ pub(crate) struct Query {
 pub(crate) struct Items {
     #[serde(flatten)]
     answered: Answered,
-    /// The items of which anything is said that is not over, by bucket and data.
+    /// The items that have statements that did not end before `time`, sorted by bucket and data.
     items: Vec<Item>,
     #[serde(skip)]
     pattern: Pattern,
 }
 
-/// An item.
+/// An item and the statements about it.
 #[derive(Debug, Serialize)]
 struct Item {
     /// The path of its bucket.
     bucket: String,
-    /// Its text.
+    /// The text of the item.
     data: String,
     /// Whether it is in its bucket at `time`.
     is_in_bucket: bool,
-    /// What is said about it.
+    /// All statements about it.
     statements: Vec<Statement>,
 }
 
@@ -106,7 +108,7 @@ fn items(reading: &Reading, pattern: &Pattern, at: Time) -> Vec<Item> {
 impl Statement {
     fn new(record: &Record, Reading { answer, names, .. }: &Reading, at: Time) -> Self {
         let reason = match record.validity().contains(at) {
-            false => Some("it is about a later time".to_owned()),
+            false => Some("it is valid only later".to_owned()),
             true => {
                 let may = answer.set.may(record.kind(), record.item(), record.signer(), at);
                 may.err().map(|reason| reason.to_string())
@@ -154,7 +156,7 @@ impl Output for Items {
         let mut shown = String::new();
         let mut reasons = BTreeSet::new();
         for of_bucket in self.items.chunk_by(|one, other| one.bucket == other.bucket) {
-            let mut table = table(&["item", "there", "says", "who", "for when", "counts"]);
+            let mut table = table(&["item", "in bucket", "statement", "signer", "valid", "counts"]);
             for item in of_bucket {
                 for statement in &item.statements {
                     reasons.extend(statement.reason.as_deref());
@@ -167,7 +169,7 @@ impl Output for Items {
         }
         if self.items.is_empty() {
             let pattern = clean(self.pattern.as_str(), 64);
-            let _ = writeln!(shown, "Nothing is said about buckets that match {pattern}.");
+            let _ = writeln!(shown, "There are no statements about buckets that match {pattern}.");
         }
         for reason in reasons.into_iter().take(MAX_REASONS) {
             let _ = writeln!(shown, "Does not count: {}.", clean(reason, 300));

@@ -1,4 +1,4 @@
-//! `replace`: says that one item is in a bucket instead of another.
+//! `replace`: replaces an item in a bucket by another item.
 
 use super::Command;
 use crate::context::Context;
@@ -8,15 +8,18 @@ use crate::validity::ValidityOptions;
 use clap::Args;
 use dcache::{BucketPath, Data, Item, Kind};
 
-/// Say that one item is in a bucket instead of another; for an hour, unless told otherwise.
+/// Replaces an item in a bucket: dismisses the old item and proposes the new one.
+///
+/// The proposal is valid for an hour unless an option says otherwise. Example: `dt-swarm-cli localhost replace
+/// share/notes 'lab open' 'lab closed' --for 2h`
 #[derive(Debug, Args)]
 pub(crate) struct Replace {
     /// The bucket, such as share/notes.
     bucket: BucketPath,
-    /// What is not to be there any more.
+    /// The text of the item to remove.
     #[arg(value_parser = Data::new)]
     old: Data,
-    /// What is to be there.
+    /// The text of the item to add.
     #[arg(value_parser = Data::new)]
     new: Data,
     #[command(flatten)]
@@ -36,7 +39,7 @@ impl Command for Replace {
             let item = Item { bucket: self.bucket.clone(), data: data.clone() };
             Unsigned { kind, item, validity, default_length: default_length(kind) }
         };
-        // The validity options are about the new item. The old one is dismissed for as long as anybody proposes it.
+        // The validity options are for the new item. The old item is dismissed for as long as a peer proposes it.
         let always = ValidityOptions::default();
         let dismiss = statement(Kind::Dismiss, &self.old, &always);
         let propose = statement(Kind::Propose, &self.new, &self.validity);

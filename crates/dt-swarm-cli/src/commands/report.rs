@@ -1,4 +1,4 @@
-//! `report`: the files that are shared in the swarm.
+//! `report`: lists the files that are shared in the swarm.
 
 mod hidden;
 mod left_out;
@@ -19,17 +19,18 @@ use clap::Args;
 use logs::SharedFile;
 use serde::Serialize;
 
-/// The most characters of a file's name in a table.
+/// Maximum number of characters of a file's name that the table shows.
 const MAX_NAME_SHOWN: usize = 48;
-/// The most holders that a table names.
+/// Maximum number of holders that the table names for each file.
 const MAX_HOLDERS_SHOWN: usize = 4;
 
-/// Show the shared files: name, size, who shared it, how far it is, and who holds it.
+/// Lists the shared files with name, size, uploader, state, holders and CID.
 ///
-/// A file is `shared` by its uploader, `verified` once somebody looked at it, `safe` once somebody keeps a copy,
-/// or `discarded`; below the table it says who discarded a file. A ? after the uploader means that he did not sign this himself.
-/// For the daemon on this computer it also says what in its shared folder is not shared, and why, and how many files are left
-/// out otherwise.
+/// A file is `shared` by its uploader. It is `verified` once another robot has checked it, and `safe` once a robot
+/// states that it keeps a copy. A `discarded` file is listed below the table, with the peers that discarded it. A ?
+/// after the uploader means that the uploader did not sign this entry itself.
+///
+/// For the daemon on this computer, the report also shows which files of its shared folder are not shared, and why.
 #[derive(Debug, Args)]
 pub(crate) struct Report {}
 
@@ -38,12 +39,12 @@ pub(crate) struct Report {}
 pub(crate) struct Files {
     #[serde(flatten)]
     answered: Answered,
-    /// The files, by name and CID, those without a name last.
+    /// The files, sorted by name and CID. Files without a name are last.
     files: Vec<File>,
-    /// The shared folder; `null` when the daemon runs on another computer or does not tell it.
+    /// The shared folder; `null` when the daemon runs on another computer or does not report it.
     shared_folder: Option<SharedFolder>,
-    /// The numbers of files that the daemon leaves out for now; `null` when it was not asked, since it runs elsewhere or takes
-    /// no orders.
+    /// The numbers of files that the daemon leaves out for now; `null` when it runs on another computer, or its control
+    /// socket cannot be used.
     left_out: Option<LeftOut>,
 }
 
@@ -52,13 +53,13 @@ pub(crate) struct Files {
 struct File {
     #[serde(flatten)]
     file: FileRef,
-    /// When the file was last changed; `null` where it is not known.
+    /// When the file was last changed; `null` if it is not known.
     modified_time: Option<Timestamp>,
-    /// The peer that shared it; `null` where it is not known.
+    /// The peer that shared the file; `null` if it is not known.
     uploader: Option<PeerRef>,
-    /// Whether the uploader itself signed name, size and time; `null` where nobody did.
+    /// Whether the uploader itself signed the name, size and time; `null` if no peer signed them.
     is_signed_by_uploader: Option<bool>,
-    /// How far it is: `shared`, `verified`, `safe` or `discarded`.
+    /// The state: `shared`, `verified`, `safe` or `discarded`.
     state: &'static str,
     /// The peers that keep a copy.
     holders: Vec<PeerRef>,

@@ -13,7 +13,7 @@ use clap::Args;
 use dcache::{Kind, Role};
 use serde::Serialize;
 
-/// The most files that are named in a sentence.
+/// Maximum number of files that are listed.
 const MAX_FILES_SHOWN: usize = 10;
 
 const EXAMPLES: &str = "\
@@ -23,26 +23,28 @@ Examples:
 
 `grant` with the same arguments takes it back.";
 
-/// Take a role away from a peer; for ever, unless told otherwise. It works backwards: what only that role made count
-/// does not count any more. `revoke peer` denies a robot; the files that it shared stay unless they are discarded.
+/// Takes a role away from a peer, forever unless an option says otherwise.
+///
+/// Revoking works backwards: earlier statements of the peer that need the role no longer count. `revoke peer` excludes a
+/// robot from the swarm. The files that it shared stay, unless --discard-files discards them.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Revoke {
     #[command(flatten)]
     role: RoleArguments,
-    /// Discard the files that the peer shared, too.
+    /// Also discards the files that the peer shared.
     #[arg(long)]
     discard_files: bool,
 }
 
-/// What was signed to take the role away, and what becomes of the peer's files.
+/// The statement that takes the role away, and the files of the peer.
 #[derive(Debug, Serialize)]
 pub(crate) struct Revoked {
     #[serde(flatten)]
     signed: Signed,
     /// The files that the peer shared and that are in the swarm.
     files: Vec<FileRef>,
-    /// Whether these were discarded.
+    /// Whether these files were discarded.
     is_discarded: bool,
 }
 
@@ -79,7 +81,7 @@ fn show_files(files: &[FileRef], is_discarded: bool) -> String {
     let what = match is_discarded {
         true => format!("{number} that it shared: discarded, until `undiscard`.\n"),
         false => format!(
-            "{number} that it shared: still in the swarm. The same command with --discard-files discards what it shared.\n"
+            "{number} that it shared: still in the swarm. The same command with --discard-files discards all of its files.\n"
         ),
     };
     let lines = files.iter().take(MAX_FILES_SHOWN).map(|file| format!("  {}\n", label(file)));
@@ -92,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_becomes_of_the_files_is_said() {
+    fn the_files_of_the_peer_are_listed_with_their_state() {
         let file = |name: &str| FileRef { cid: "bafy".into(), name: Some(name.into()), bytes: None };
         let files: Vec<FileRef> = (0..11).map(|number| file(&format!("{number}.bag"))).collect();
         assert_eq!(show_files(&[], false), "");

@@ -1,4 +1,5 @@
-//! `route`: how addresses are rewritten, by which channels peers were heard, and where a line would go.
+//! `route`: shows and changes the rules that rewrite addresses, shows the channels on which peers were heard, and
+//! explains where a line would go.
 
 use super::Command;
 use crate::context::Context;
@@ -20,10 +21,10 @@ Examples:
   dt-swarm-cli localhost route add '/dswarm/12D3KooW…/brain => /ip4/10.0.0.7/udp/1240/dswarm-line/$0'
   dt-swarm-cli localhost route explain /dswarm/12D3KooW…/brain";
 
-/// The most characters of an address, and of a line of an explanation, that are shown.
+/// Maximum number of characters of an address, or of a line of an explanation, that are shown.
 const MAX_SHOWN: usize = 1200;
 
-/// Show where lines for others go, and decide it: rules that rewrite addresses, and who was heard where.
+/// Shows or changes the routes of lines to other peers: rules that rewrite addresses, and routes that were learned.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Route {
@@ -33,26 +34,28 @@ pub(crate) struct Route {
 
 #[derive(Debug, Subcommand)]
 enum RouteCommand {
-    /// Show the rules, in the order in which they are tried, the paths, and by which channels peers were heard.
+    /// Shows the rules in the order in which they are tried, the paths, and the channels on which peers were heard.
     List,
-    /// Rewrite addresses so, from now on and after a restart.
+    /// Adds a rule that rewrites addresses. The rule stays after a restart.
     Add {
-        /// PATTERN => TEMPLATE; a * matches one segment, $0 stands for the address that matched.
+        /// The rule: PATTERN => TEMPLATE. A * in the pattern matches one segment; $0 in the template is the address that
+        /// matched.
         rule: Rule,
     },
-    /// Do not rewrite them so any more.
+    /// Removes a rule.
     Del {
         /// The rule, as `route list` shows it.
         rule: Rule,
     },
-    /// Show each step by which an address is rewritten, and by which channel a line would leave.
+    /// Explains where a line to an address would go: each rewriting step, and the channel on which the line would be
+    /// sent.
     Explain {
-        /// The address.
+        /// The address to explain, such as /dswarm/12D3KooW…/brain
         address: Address,
     },
 }
 
-/// What the subcommands give.
+/// The output of the subcommands.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(crate) enum RouteOutput {
@@ -61,89 +64,89 @@ pub(crate) enum RouteOutput {
     Explained(Explained),
 }
 
-/// How lines for others are sent.
+/// The routes of lines to other peers.
 #[derive(Debug, Serialize)]
 pub(crate) struct Routes {
     /// The rules, in the order in which they are tried.
     rules: Vec<Rule>,
-    /// Chains of channels that are used as one.
+    /// Chains of channels that are used as one channel.
     paths: Vec<Address>,
-    /// By which channels peers were heard.
+    /// The channels on which peers were heard.
     learned: Vec<LearnedRoute>,
-    /// Whether lines are passed on for others.
+    /// Whether this node forwards lines for other peers.
     is_forwarding: bool,
 }
 
-/// A channel by which a peer was heard.
+/// A channel on which a peer was heard.
 #[derive(Debug, Deserialize, Serialize)]
 struct LearnedRoute {
     #[serde(flatten)]
     peer: PeerRef,
     /// The address of the channel.
     via: Address,
-    /// What a byte costs there, compared with other channels.
+    /// Cost of a byte, relative to other channels.
     cost: u8,
-    /// Seconds since the peer was heard there.
+    /// Seconds since the peer was last heard on the channel.
     #[serde(alias = "age")]
     age_seconds: u64,
 }
 
-/// Where a line would go.
+/// An explanation of where a line would go.
 #[derive(Debug, Serialize)]
 pub(crate) struct Explained {
     #[serde(flatten)]
     explanation: Explanation,
-    /// By which channel the line would leave, in a sentence.
+    /// The channel on which the line would be sent, in a sentence.
     message: String,
     #[serde(skip)]
     text: String,
 }
 
-/// How an address is resolved. It is read as the daemon tells it.
+/// The steps that resolve an address, in the JSON form of the daemon's answer.
 #[derive(Debug, Deserialize, Serialize)]
 struct Explanation {
-    /// The address that was asked about.
+    /// The address to explain.
     address: Address,
-    /// What is done to it.
+    /// The rewriting steps, in order.
     steps: Vec<Step>,
-    /// What comes of it.
+    /// The result of the last step.
     end: End,
 }
 
-/// One rewriting.
+/// One step that rewrites the address.
 #[derive(Debug, Deserialize, Serialize)]
 struct Step {
-    /// What rewrites the address.
+    /// The reason for the step.
     by: Rewriter,
-    /// The address until then.
+    /// The address before the step.
     before: Address,
-    /// The address from then on.
+    /// The address after the step.
     after: Address,
 }
 
-/// What rewrites an address.
+/// The reason why an address is rewritten.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Rewriter {
     /// A configured rule.
     Rule(Rule),
-    /// The peer was heard by a channel.
+    /// The peer was heard on a channel.
     Learned(LearnedRoute),
-    /// This node's own brain comes first in the address, and something behind it.
+    /// The address begins with this node's own brain and continues behind it.
     Here,
 }
 
-/// What comes of an address.
+/// The result of resolving an address.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(tag = "end", rename_all = "snake_case")]
 enum End {
-    /// The line leaves by the channel with which this address begins.
+    /// The line is sent on the channel with which this address begins.
     Channel { address: Address },
     /// The line is for this node.
     Here,
-    /// Nothing leads further from this address.
+    /// No rule and no learned route applies to this address.
     NoRoute { address: Address },
-    /// The rules contradict themselves.
+    /// The rules cannot be applied, for example because they form a loop.
     Failed {
         #[serde(alias = "error")]
         reason: String,
@@ -165,7 +168,7 @@ impl Command for Route {
             RouteCommand::Del { rule } => {
                 let request = RouteRequest::Remove { rule: rule.clone() };
                 context.order::<RouteProtocol>(&request, RouteAnswer::Done {})?;
-                Ok(RouteOutput::Changed(Done::new("Taken away.")))
+                Ok(RouteOutput::Changed(Done::new("Removed.")))
             }
         }
     }
@@ -228,7 +231,7 @@ impl Routes {
             let _ = writeln!(shown, "path {}", clean(path.as_str(), MAX_SHOWN));
         }
         if !self.learned.is_empty() {
-            let mut heard = table(&["PEER", "HEARD BY", "COST", "AGO"]);
+            let mut heard = table(&["PEER", "HEARD ON", "COST", "AGO"]);
             for LearnedRoute { peer, via, cost, age_seconds } in &self.learned {
                 let via = clean(via.as_str(), MAX_SHOWN);
                 heard.add_row([peer.peer.to_string(), via, cost.to_string(), duration(*age_seconds)]);
@@ -239,7 +242,7 @@ impl Routes {
             shown += "No rules, and no peer was heard lately.\n";
         }
         if !self.is_forwarding {
-            shown += "Lines are not passed on for others (`forward = false`).\n";
+            shown += "This node does not forward lines for other peers (`forward = false`).\n";
         }
         shown
     }
@@ -253,7 +256,7 @@ mod tests {
     use serde_json::Value;
 
     #[test]
-    fn what_the_daemon_explains_is_told_in_the_words_of_all_commands() {
+    fn an_explanation_of_the_daemon_follows_the_vocabulary() {
         let peer = PeerId::from_public_key([0; 32]).to_string();
         let told = r#"{
             "address": "/dswarm/PEER/brain",

@@ -1,4 +1,4 @@
-//! `stats`: what passed the daemon's channels, and how far it believes to be behind.
+//! `stats`: shows the traffic of the daemon's channels, its counters, and how far it is behind its peers.
 
 use super::Command;
 use crate::context::Context;
@@ -17,36 +17,37 @@ use std::fmt::Write as _;
 const HEADER: [&str; 9] =
     ["CHANNEL", "SENT", "", "RECEIVED", "", "SUPPRESSED", "REPAIRED", "REFUSED", "WAITING"];
 
-/// Show what the daemon sent, received, suppressed, repaired and refused on each channel, and how far it is behind.
+/// Shows the traffic of each channel, the counters of the daemon, and how far it is behind its peers.
 ///
-/// Suppressed is what it did not say since others were heard saying it; repaired are records that comparing with
-/// others showed to be missing, here or there; waiting are those whose turn within the channel's budget is to come.
+/// SUPPRESSED counts records and beacons that the daemon did not send, because another peer was heard sending the same.
+/// REPAIRED counts records that a comparison with a peer showed to be missing on either side. REFUSED counts records
+/// that the daemon did not accept. WAITING counts records that wait for send budget of the channel.
 #[derive(Debug, Args)]
 pub(crate) struct Stats {}
 
-/// What a daemon counts. A field is `null` when the daemon does not tell.
+/// The counters of a daemon. A field is `null` when the daemon does not report it.
 #[derive(Debug, Serialize)]
 pub(crate) struct Counts {
     /// The daemon that answered.
     daemon: Daemon,
-    /// How its records compare with those of its peers.
+    /// The comparison of its records with those of its peers.
     sync: Option<Sync>,
-    /// Its channels, at most 16. Links for questions and comparisons are one together.
+    /// The channels, at most 16. All links for questions and comparisons are one entry.
     channels: Option<Vec<Channel>>,
-    /// What was counted since it started.
+    /// The counters since the daemon started, by metric.
     counters: Option<BTreeMap<String, u64>>,
 }
 
-/// How the records of a daemon compare with those of its peers.
+/// The comparison of a daemon's records with those of its peers.
 #[derive(Debug, Serialize)]
 struct Sync {
-    /// Peers heard lately that showed the same records.
+    /// Number of peers heard lately that have the same records.
     agreeing: u64,
-    /// Peers heard lately that showed something else.
+    /// Number of peers heard lately that have different records.
     differing: u64,
-    /// How many records more the one of them has that has most; 0 when none has more.
+    /// Number of records by which the peer with the most records is ahead; 0 when no peer is ahead.
     behind: u64,
-    /// Seconds since a peer showed the same records; `null` when that has not happened yet.
+    /// Seconds since a peer had the same records; `null` when no peer ever had.
     agreed_age_seconds: Option<u64>,
 }
 
@@ -76,7 +77,7 @@ impl Command for Stats {
 impl Output for Counts {
     fn show(&self) -> String {
         let (Some(channels), Some(counters)) = (&self.channels, &self.counters) else {
-            return "This daemon does not tell how it is doing.\n".to_owned();
+            return "This daemon does not report its status.\n".to_owned();
         };
         let mut shown = String::new();
         // Writing to a String does not fail.
@@ -89,7 +90,7 @@ impl Output for Counts {
         let _ = writeln!(shown, "{rows}");
         if !counters.is_empty() {
             let _ =
-                writeln!(shown, "\nsince {} ago:", duration(self.daemon.uptime_seconds.unwrap_or_default()));
+                writeln!(shown, "\nin the last {}:", duration(self.daemon.uptime_seconds.unwrap_or_default()));
         }
         for (name, count) in counters {
             let what = telemetry::metrics::find(name).map_or(name.as_str(), |metric| metric.help);
@@ -115,20 +116,20 @@ fn row(channel: &Channel) -> [String; 9] {
 }
 
 fn sentence(sync: Option<&Sync>) -> String {
-    let Some(sync) = sync else { return "how that compares with its peers is not known".to_owned() };
-    let agreed = sync.agreed_age_seconds.map_or("no peer has shown the same yet".to_owned(), |seconds| {
-        format!("a peer showed the same {} ago", duration(seconds))
+    let Some(sync) = sync else { return "the daemon does not report the records of its peers".to_owned() };
+    let agreed = sync.agreed_age_seconds.map_or("no peer has had the same records yet".to_owned(), |seconds| {
+        format!("a peer had the same records {} ago", duration(seconds))
     });
     let Sync { agreeing, differing, behind, .. } = *sync;
     match (agreeing, differing, behind) {
         (0, 0, _) => format!("no peer was heard lately; {agreed}"),
-        (_, 0, _) => format!("all {agreeing} peers heard lately hold the same"),
+        (_, 0, _) => format!("all {agreeing} peers heard lately have the same records"),
         (_, _, 0) => format!(
-            "{differing} of {} peers heard lately hold something else; {agreed}",
+            "{differing} of {} peers heard lately have different records; {agreed}",
             agreeing + differing
         ),
         _ => format!(
-            "at least {behind} behind: {differing} of {} peers heard lately hold something else; {agreed}",
+            "at least {behind} behind: {differing} of {} peers heard lately have different records; {agreed}",
             agreeing + differing
         ),
     }
@@ -139,14 +140,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn says_how_far_behind_in_words() {
+    fn the_comparison_with_the_peers_is_shown_as_a_sentence() {
         let of = |agreeing, differing, behind| {
             sentence(Some(&Sync { agreeing, differing, behind, agreed_age_seconds: Some(65) }))
         };
-        assert!(of(0, 0, 0).starts_with("no peer was heard lately; a peer showed the same"));
-        assert_eq!(of(3, 0, 0), "all 3 peers heard lately hold the same");
-        assert!(of(3, 1, 0).starts_with("1 of 4 peers heard lately hold something else"));
+        assert!(of(0, 0, 0).starts_with("no peer was heard lately; a peer had the same records"));
+        assert_eq!(of(3, 0, 0), "all 3 peers heard lately have the same records");
+        assert!(of(3, 1, 0).starts_with("1 of 4 peers heard lately have different records"));
         assert!(of(0, 2, 12).starts_with("at least 12 behind: 2 of 2 peers"));
-        assert!(sentence(Some(&SyncStatus::default().into())).ends_with("no peer has shown the same yet"));
+        assert!(sentence(Some(&SyncStatus::default().into())).ends_with("no peer has had the same records yet"));
     }
 }

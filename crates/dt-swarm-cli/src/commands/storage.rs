@@ -1,4 +1,4 @@
-//! `storage`: how full the store is, what is pinned, and which files are served where they are.
+//! `storage`: shows the disk usage of the store, the pinned content, and the files that are served in place.
 
 use super::Command;
 use crate::context::Context;
@@ -15,86 +15,88 @@ use logs::Logs;
 use serde::Serialize;
 use std::fmt::Write as _;
 
-/// The most characters of a name that a table shows.
+/// Maximum number of characters of a name that a table shows.
 const MAX_NAME_SHOWN: usize = 48;
-/// The most characters of a path.
+/// Maximum number of characters of a path that a table shows.
 const MAX_PATH_SHOWN: usize = 100;
-/// The most rows of a table for people; programs get all.
+/// Maximum number of rows of a table for people. Programs get all rows.
 const MAX_ROWS: usize = 50;
-/// The most rows that are asked for. No daemon has more to tell.
+/// Maximum number of rows that are requested for programs. No daemon has more.
 const MAX_TOLD: usize = 1_000_000;
 
-/// Show how full the store is, what is pinned, and which files are served where they are.
+/// Shows the disk usage of the store, the pinned content, and the files that are served in place.
+///
+/// A file that is served in place is not copied into the store: its blocks are read from the file itself.
 #[derive(Debug, Args)]
 pub(crate) struct Storage {}
 
 /// The store of the daemon.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Store {
-    /// Bytes of all stored blocks.
+    /// Size of all stored blocks in bytes.
     used_bytes: u64,
-    /// The most bytes that they may have.
+    /// Maximum size of all stored blocks in bytes.
     max_bytes: u64,
     /// The number of stored blocks.
     blocks: usize,
-    /// Bytes of the disk that are free.
+    /// Free space of the disk in bytes.
     free_bytes: u64,
-    /// How many of them are left for others.
+    /// Free space, in bytes, that the daemon leaves for other programs.
     min_free_bytes: u64,
-    /// Why nothing can be stored now; `null` when something can.
+    /// Why no block can be stored now; `null` when blocks can be stored.
     reason: Option<String>,
-    /// Files of the swarm that are to be kept, and for which there is no room.
+    /// Files of the swarm that this robot should keep, but for which there is no space.
     waiting_files: Vec<WaitingFile>,
-    /// The number of these; not all are listed.
+    /// The total number of these files; not all of them are listed.
     waiting_files_total: usize,
     /// The pinned roots.
     pins: Vec<Pin>,
-    /// The number of pinned roots.
+    /// The total number of pinned roots.
     pins_total: usize,
-    /// The number of pinned roots of which blocks are missing.
+    /// The number of pinned roots with missing blocks.
     incomplete_pins_total: usize,
-    /// The files that are served where they are.
+    /// The files that are served in place.
     served_files: Vec<ServedFile>,
-    /// The number of files that are served where they are.
+    /// The total number of files that are served in place.
     served_files_total: usize,
-    /// The bytes of the listed ones.
+    /// The size in bytes of the files listed in `served_files`.
     served_bytes: u64,
 }
 
-/// A file that waits for room.
+/// A file that waits for space.
 #[derive(Clone, Debug, Serialize)]
 struct WaitingFile {
-    /// Its CID, name, and about how many bytes it needs.
+    /// The CID and name of the file, and about how many bytes it needs.
     #[serde(flatten)]
     file: FileRef,
-    /// What is full.
+    /// Why there is no space, such as a full disk.
     reason: String,
 }
 
 /// A pinned root.
 #[derive(Clone, Debug, Serialize)]
 struct Pin {
-    /// Its CID, its name in the swarm, and the bytes of all its different blocks.
+    /// The CID, the name in the swarm, and the size in bytes of its distinct blocks.
     #[serde(flatten)]
     file: FileRef,
     /// When it was pinned.
     pinned_time: Timestamp,
-    /// Whether all of its blocks are there.
+    /// Whether none of its blocks is missing.
     is_whole: bool,
 }
 
-/// A file that is served where it is.
+/// A file that is served in place.
 #[derive(Clone, Debug, Serialize)]
 struct ServedFile {
-    /// Where it is.
+    /// The path of the file.
     path: String,
     /// Its size when it was added.
     bytes: u64,
     /// The number of its blocks.
     blocks: usize,
-    /// How many of these are not in it any more.
+    /// The number of blocks that the file no longer contains.
     missing_blocks: usize,
-    /// How it is now: `matches`, `changed` or `gone`.
+    /// The present state of the file: `matches`, `changed` or `gone`.
     state: FileState,
 }
 
@@ -114,7 +116,7 @@ impl Command for Storage {
     }
 }
 
-/// Returns the files of the swarm for which there is no room, and their number.
+/// Returns the files of the swarm for which there is no space, and their total number.
 fn waiting(client: &mut Client) -> Result<(Vec<WaitingFile>, usize), CliError> {
     match client.call::<Logs>(&logs::Request::Waiting {})? {
         logs::Answer::Waiting { files, count } => {
@@ -124,7 +126,7 @@ fn waiting(client: &mut Client) -> Result<(Vec<WaitingFile>, usize), CliError> {
     }
 }
 
-/// Returns the pins with the names that they have in the swarm.
+/// Returns the pins, at least `most` if there are as many, with their names in the swarm.
 fn pins(client: &mut Client, most: usize) -> Result<Vec<Pin>, CliError> {
     let mut all = Vec::new();
     while all.len() < most {
@@ -208,7 +210,7 @@ impl From<FileRow> for ServedFile {
 impl Output for Store {
     fn show(&self) -> String {
         let mut shown = format!(
-            "{} of {} used by {}; {} of the disk free, of which {} are left for others\n",
+            "{} of {} used by {}; {} of the disk free, of which {} are reserved for other programs\n",
             size(self.used_bytes),
             size(self.max_bytes),
             count(self.blocks, "block"),
@@ -219,14 +221,17 @@ impl Output for Store {
         if let Some(reason) = &self.reason {
             let _ = writeln!(
                 shown,
-                "Nothing can be stored now: {}. It goes on by itself when there is room.",
+                "Nothing can be stored now: {}. The daemon continues by itself once there is space.",
                 clean(reason, 200)
             );
         }
         for WaitingFile { file, reason } in &self.waiting_files {
             let name = clean(file.name.as_deref().unwrap_or(&file.cid), MAX_NAME_SHOWN);
             let (needed, reason) = (size(file.bytes.unwrap_or_default()), clean(reason, 200));
-            let _ = writeln!(shown, "No room for {name} ({needed}): {reason}. It is fetched when there is.");
+            let _ = writeln!(
+                shown,
+                "No space for {name} ({needed}): {reason}. It is fetched once there is space."
+            );
         }
         shown + &self.show_pins() + &self.show_files()
     }
@@ -240,13 +245,13 @@ impl Store {
         let mut rows = table(&["pinned", "size", "CID", ""]);
         for Pin { file, is_whole, .. } in self.pins.iter().take(MAX_ROWS) {
             let name = file.name.as_deref().map_or("?".to_owned(), |name| clean(name, MAX_NAME_SHOWN));
-            let whole = if *is_whole { "" } else { "not whole" };
+            let whole = if *is_whole { "" } else { "incomplete" };
             let bytes = size(file.bytes.unwrap_or_default());
             rows.add_row([name, bytes, clean(&file.cid, 120), whole.to_owned()]);
         }
         let incomplete = match self.incomplete_pins_total {
             0 => String::new(),
-            number => format!(", {number} of them not whole"),
+            number => format!(", {number} of them incomplete"),
         };
         format!("\n{}\n{}{incomplete}\n", rows.trim_fmt(), total(self.pins_total, "pin"))
     }
@@ -267,10 +272,10 @@ impl ServedFile {
     fn show_state(&self) -> String {
         let lost = match self.missing_blocks {
             0 => String::new(),
-            missing => format!(", {missing} of {} not in it any more", count(self.blocks, "block")),
+            missing => format!(", {missing} of {} no longer in it", count(self.blocks, "block")),
         };
         let state = match self.state {
-            FileState::Matches => "as it was",
+            FileState::Matches => "unchanged",
             FileState::Changed => "changed",
             FileState::Gone => "gone",
         };
@@ -319,12 +324,12 @@ mod tests {
     }
 
     #[test]
-    fn says_what_is_full_and_what_waits() {
+    fn a_full_disk_and_waiting_files_are_shown() {
         let shown = store().show();
         assert!(shown.starts_with("1.5 MB of 8.0 GB used by 7 blocks; 1.0 kB of the disk free"), "{shown}");
-        assert!(shown.contains("No room for big\\u{1b}.bag (2.0 GB): the disk is full."), "{shown}");
-        assert!(shown.contains("51 pins (--json lists them all), 51 of them not whole"), "{shown}");
-        assert!(shown.contains("changed, 1 of 4 blocks not in it any more"), "{shown}");
+        assert!(shown.contains("No space for big\\u{1b}.bag (2.0 GB): the disk is full."), "{shown}");
+        assert!(shown.contains("51 pins (--json lists them all), 51 of them incomplete"), "{shown}");
+        assert!(shown.contains("changed, 1 of 4 blocks no longer in it"), "{shown}");
         let none = Store { pins: Vec::new(), served_files: Vec::new(), ..store() };
         assert!(none.show().contains("Nothing is pinned."));
     }

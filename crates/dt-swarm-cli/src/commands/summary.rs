@@ -1,4 +1,4 @@
-//! `summary`: buckets and their items.
+//! `summary`: shows buckets and their items.
 
 use super::Command;
 use crate::context::{Context, Reading};
@@ -15,17 +15,19 @@ use dcache::{Pattern, Time, View};
 use serde::Serialize;
 use std::fmt::Write as _;
 
-/// The most characters of an item's data in a table.
+/// Maximum number of characters of an item's text that a table shows.
 const MAX_DATA_SHOWN: usize = 64;
-/// The most characters of a bucket's path: room for one with a CID and a peer ID.
+/// Maximum number of characters of a bucket's path that are shown. A path with a CID and a peer ID fits.
 const MAX_BUCKET_SHOWN: usize = 160;
-/// The most signers of an item that a table names.
+/// Maximum number of signers of an item that a table names.
 const MAX_SIGNERS_SHOWN: usize = 3;
 
-/// Show the buckets and their items: who says so, until when, and for how long it has been so.
+/// Shows buckets and their items: who proposes each item, when that ends, and how long it has been there.
+///
+/// Example: `dt-swarm-cli duckie.local summary 'share/*'`
 #[derive(Debug, Args)]
 pub(crate) struct Summary {
-    /// Only buckets that match, such as share/files, share/* or */info/*; a * crosses slashes.
+    /// Pattern of the buckets to show, such as share/files, share/* or */info/*; a * also matches slashes.
     #[arg(default_value = "*")]
     pattern: String,
 }
@@ -35,27 +37,27 @@ pub(crate) struct Summary {
 pub(crate) struct Buckets {
     #[serde(flatten)]
     answered: Answered,
-    /// The buckets that match and are not empty, in order.
+    /// The buckets that match and are not empty, sorted by path.
     buckets: Vec<Bucket>,
     #[serde(skip)]
     pattern: Pattern,
 }
 
-/// A bucket.
+/// A bucket and its items.
 #[derive(Debug, Serialize)]
 struct Bucket {
-    /// Its path.
+    /// The path of the bucket.
     bucket: String,
-    /// What is in it.
+    /// The items in the bucket.
     items: Vec<Item>,
 }
 
 /// An item in its bucket.
 #[derive(Debug, Serialize)]
 struct Item {
-    /// Its text.
+    /// The text of the item.
     data: String,
-    /// The peers that propose it.
+    /// The peers that propose the item.
     signers: Vec<Signer>,
 }
 
@@ -64,12 +66,12 @@ struct Item {
 struct Signer {
     #[serde(flatten)]
     peer: PeerRef,
-    /// For when it does.
+    /// The validity of the proposal.
     #[serde(flatten)]
     range: TimeRange,
     /// Seconds since the validity began; `null` when it has no start.
     age_seconds: Option<u64>,
-    /// Seconds until it ends; `null` when it has no end.
+    /// Seconds until the validity ends; `null` when it has no end.
     left_seconds: Option<u64>,
 }
 
@@ -87,7 +89,10 @@ impl Command for Summary {
 }
 
 impl Bucket {
-    /// Describes the bucket that has these items, at least one.
+    /// Describes the bucket of these items.
+    ///
+    /// # Panics
+    /// When `views` is empty.
     fn new(views: &[View<'_>], reading: &Reading) -> Self {
         Self {
             bucket: views[0].item.bucket.as_str().to_owned(),
@@ -114,8 +119,8 @@ impl Item {
         if signers.len() > MAX_SIGNERS_SHOWN {
             who.push(format!("and {} more", signers.len() - MAX_SIGNERS_SHOWN));
         }
-        // An item stays until the last of its proposals ends, and is as old as the first. No end is the latest of ends,
-        // and no start the first of starts.
+        // An item stays until its last proposal ends, and is as old as its first proposal. A missing end counts as the
+        // latest of all ends, and a missing start as the earliest of all starts.
         let ends = signers.iter().map(|signer| signer.range.until);
         let end = ends.max_by_key(|end| end.unwrap_or(Timestamp(Time(u64::MAX)))).flatten();
         let start = signers.iter().map(|signer| signer.range.from).min().flatten();
@@ -131,7 +136,7 @@ impl Output for Buckets {
         let mut shown = String::new();
         for Bucket { bucket, items } in &self.buckets {
             let bucket = clean(bucket, MAX_BUCKET_SHOWN);
-            let mut table = table(&["item", "who", "until", "since"]);
+            let mut table = table(&["item", "proposed by", "ends", "age"]);
             for item in items {
                 table.add_row(item.row(self.answered.time.0));
             }
@@ -140,7 +145,7 @@ impl Output for Buckets {
         }
         if self.buckets.is_empty() {
             let pattern = clean(self.pattern.as_str(), 64);
-            let _ = writeln!(shown, "No bucket that matches {pattern} has an item.\n");
+            let _ = writeln!(shown, "No bucket that matches {pattern} has items.\n");
         }
         shown + &self.answered.footer()
     }

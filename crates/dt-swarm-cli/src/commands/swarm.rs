@@ -1,4 +1,4 @@
-//! `swarm`: the swarm to which this robot belongs, and swarm files.
+//! `swarm`: shows, joins and leaves swarms, and writes swarm files.
 
 mod from;
 mod rights;
@@ -21,12 +21,15 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// The most characters of a line of a swarm file that are shown.
+/// Maximum number of characters of a line of a swarm file that are shown.
 const MAX_LINE_SHOWN: usize = 400;
-/// The most characters of a swarm's name in the name of a key.
+/// Maximum number of characters of a swarm's name in the name of a key.
 const MAX_KEY_NAME: usize = 40;
 
-/// The swarm to which this robot belongs: who is root in it, and who may say what.
+/// Shows, joins or leaves a swarm, or writes a swarm file.
+///
+/// A swarm file names the roots of a swarm, who give roles to other peers. Examples: `dt-swarm-cli localhost swarm init
+/// class.toml --name 'class of 2027'` and, on each robot, `dt-swarm-cli localhost swarm join class.toml`
 #[derive(Debug, Args)]
 pub(crate) struct Swarm {
     #[command(subcommand)]
@@ -35,47 +38,49 @@ pub(crate) struct Swarm {
 
 #[derive(Debug, Subcommand)]
 enum SwarmCommand {
-    /// Write a new swarm file, to be passed around. Without --root a new key file is made, whose owner is root. The file has
-    /// an ID of its own: what is signed in this swarm means nothing in another.
+    /// Writes a new swarm file, which each robot then joins.
+    ///
+    /// Without --root, also makes a new key file, whose owner is the root. Each swarm file has its own ID: a statement
+    /// that is signed in one swarm does not count in another.
     Init {
-        /// The file to write; nothing is ever overwritten.
+        /// The file to write. An existing file is never overwritten.
         file: PathBuf,
-        /// What people are to call the swarm.
+        /// The name of the swarm, for people.
         #[arg(long, required_unless_present = "from", conflicts_with = "from")]
         name: Option<String>,
-        /// The swarm file to begin with: its name, ID, key and rules stay, and its roots, unless --root names others. A file
-        /// that was made before there were IDs gets one, which counts from a week later on
+        /// Existing swarm file to start from. Its name, ID, key and rules stay, and also its roots, unless --root names
+        /// others. A file without an ID gets one, which takes effect a week later
         #[arg(long, value_name = "FILE")]
         from: Option<PathBuf>,
-        /// Who is root: a peer ID, or the name of a key file; may be given several times
+        /// A root of the swarm: a peer ID, or the name of a key file. May be given several times
         #[arg(long, value_name = "PEER_ID|KEY")]
         root: Vec<String>,
-        /// Make a key that keeps others out: only who has the file can listen and speak in the swarm. It is a secret then
+        /// Adds a secret key to the file. Only robots and people with the file can then read and send in the swarm
         #[arg(long)]
         with_key: bool,
     },
-    /// Show a swarm file, or without one the swarm to which this robot belongs.
+    /// Shows a swarm file, or the swarm to which this robot belongs.
     Show {
-        /// The file.
+        /// The swarm file [default: the swarm of this robot]
         file: Option<PathBuf>,
-        /// Show the swarm's key, too, which keeps others out.
+        /// Also shows the secret key of the swarm.
         #[arg(long)]
         show_key: bool,
     },
-    /// Join the swarm of this file. The daemon keeps a copy.
+    /// Joins the swarm of a swarm file. The daemon keeps a copy of the file.
     Join {
-        /// The file.
+        /// The swarm file.
         file: PathBuf,
     },
-    /// Leave the swarm, and be in the open one again, in which nobody has a role.
+    /// Leaves the swarm and returns to the open swarm, in which no peer has a role.
     Leave,
 }
 
-/// What is said of a swarm file without an ID.
-const NO_ID: &str = "This file has no ID: what is signed in this swarm also counts in others that have the same roots and no ID. \
-                     `swarm init NEW --from FILE` gives it one.\n";
+/// Warning about a swarm file without an ID.
+const NO_ID: &str = "This file has no ID: a statement signed in this swarm also counts in other swarms with the same roots and no \
+                     ID. `swarm init NEW --from FILE` writes a copy with an ID.\n";
 
-/// What the subcommands give.
+/// The output of the subcommands.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(crate) enum SwarmOutput {
@@ -91,11 +96,11 @@ pub(crate) struct NewSwarm {
     name: String,
     /// The ID to which signatures are bound.
     id: Option<String>,
-    /// The time from which on they are; `null` when they always were.
+    /// The time from which signatures are bound to the ID; `null` when they always are.
     bound_time: Option<Timestamp>,
-    /// Its roots.
+    /// The roots of the swarm.
     roots: Vec<PeerRef>,
-    /// Whether it has a key that keeps others out.
+    /// Whether the swarm has a secret key.
     has_key: bool,
     /// The path of the swarm file.
     path: String,
@@ -103,31 +108,31 @@ pub(crate) struct NewSwarm {
     key_path: Option<String>,
 }
 
-/// A swarm.
+/// A description of a swarm.
 #[derive(Debug, Serialize)]
 pub(crate) struct SwarmFacts {
-    /// Its name; `null` for the open swarm.
+    /// The name of the swarm; `null` for the open swarm.
     name: Option<String>,
-    /// The ID to which signatures are bound; `null` for the open swarm, and for a file of before there were IDs.
+    /// The ID to which signatures are bound; `null` for the open swarm, and for a swarm file without an ID.
     id: Option<String>,
-    /// Its roots.
+    /// The roots of the swarm.
     roots: Vec<PeerRef>,
-    /// Whether it has a key that keeps others out.
+    /// Whether the swarm has a secret key.
     has_key: bool,
-    /// The path of its file; `null` when the daemon told it, and for the open swarm.
+    /// The path of the swarm file; `null` when the daemon sent it, and for the open swarm.
     path: Option<String>,
-    /// Addresses at which to look for the swarm.
+    /// Addresses that a robot contacts to find the swarm.
     bootstrap: Vec<String>,
-    /// The text of its file; `null` for the open swarm. The key is hidden, unless it was asked for.
+    /// The text of the swarm file; `null` for the open swarm. The key is hidden unless `--show-key` is given.
     text: Option<String>,
-    /// What may be said in which bucket.
+    /// The rights to propose and dismiss, for each kind of bucket.
     rights: Vec<BucketRights>,
 }
 
 /// The swarm to which this robot belongs now.
 #[derive(Debug, Serialize)]
 pub(crate) struct Membership {
-    /// Its name; `null` for the open swarm.
+    /// The name of the swarm; `null` for the open swarm.
     name: Option<String>,
 }
 
@@ -192,7 +197,7 @@ impl SwarmFacts {
                 format!("# {}\n{}\n", clean(place, MAX_LINE_SHOWN), clean_lines(text, MAX_LINE_SHOWN))
             }
             None => {
-                "This robot belongs to the open swarm, in which nobody has a role and everybody may share.\n\
+                "This robot belongs to the open swarm, in which no peer has a role and all peers may share files.\n\
                      `swarm init` makes a swarm with roles, `swarm join` joins one.\n"
                     .to_owned()
             }
@@ -207,11 +212,11 @@ fn roots(file: &SwarmFile) -> Vec<PeerRef> {
 }
 
 fn init(path: &Path, name: &str, roots_named: &[String], with_key: bool) -> Result<NewSwarm, CliError> {
-    // Before a key is made for nothing.
+    // Checked first, so that no key is made in vain.
     if path.exists() {
         return Err(CliError::SwarmExists(path.to_owned()));
     }
-    // What cannot be a name is said before a key is made for it as well.
+    // The name is also checked before a key is made. The root of this file is a placeholder.
     SwarmFile::new(name, [PeerId::from_public_key([0; 32])].into()).map_err(CliError::Swarm)?;
     let (ids, key) = match roots_named {
         [] => new_root(name)?,
@@ -222,7 +227,7 @@ fn init(path: &Path, name: &str, roots_named: &[String], with_key: bool) -> Resu
     write(path, file, with_key, key.as_ref())
 }
 
-/// Writes a new swarm file, with a new key in it if there is to be one and there is none.
+/// Writes a new swarm file. With `with_key`, adds a new key if the file has none.
 fn write(path: &Path, file: SwarmFile, with_key: bool, root: Option<&KeyFile>) -> Result<NewSwarm, CliError> {
     let file = match with_key && file.key().is_none() {
         true => file.with_key(SwarmKey::from_bytes(random::bytes()?)),
@@ -251,7 +256,8 @@ fn new_root(swarm: &str) -> Result<Roots, CliError> {
     Ok(([key.peer_id()].into(), Some(key)))
 }
 
-/// Names the root's key of a new swarm: as the swarm, as far as that can stand in the name of a file.
+/// Returns the name for the key of a new swarm's root: the name of the swarm and `-root`. Characters that are not
+/// allowed in the name of a key become `-`.
 fn key_name(swarm: &str) -> Result<KeyName, CliError> {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     let name: String = swarm.chars().map(plain).take(MAX_KEY_NAME).collect();
@@ -273,17 +279,17 @@ impl NewSwarm {
         let mut shown = format!("Wrote {}.\n", self.path);
         if let Some(Timestamp(from)) = self.bound_time {
             shown += &format!(
-                "What is signed in this swarm is bound to it from {} on: have each robot join with this file until then.\n",
+                "Statements signed in this swarm are bound to it from {}. Let each robot join with this file before that time.\n",
                 date(from)
             );
         }
         if self.has_key {
-            shown += "It holds the swarm's key: whoever has this file can listen and speak in the swarm, and nobody else can. Keep \
-                      it secret, and give it to each robot by a way that nobody else sees, such as scp.\n";
+            shown += "It contains the secret key of the swarm: only robots and people with this file can read and send in the swarm. \
+                      Keep it secret, and copy it to each robot over a secure connection, such as scp.\n";
         }
         if let Some(path) = &self.key_path {
             shown += &format!(
-                "Its root is the new key {path}: keep that file secret, and a copy of it in a safe place.\n"
+                "Its root is the new key {path}: keep that file secret, and keep a copy in a safe place.\n"
             );
         }
         shown + &format!("Next: `dt-swarm-cli localhost swarm join {}` on each robot.\n", self.path)
@@ -293,8 +299,8 @@ impl NewSwarm {
 impl Membership {
     fn show(&self) -> String {
         match &self.name {
-            Some(name) => format!("This robot belongs to the swarm {} now.\n", clean(name, 64)),
-            None => "This robot belongs to the open swarm now, in which nobody has a role.\n".to_owned(),
+            Some(name) => format!("This robot now belongs to the swarm {}.\n", clean(name, 64)),
+            None => "This robot now belongs to the open swarm, in which no peer has a role.\n".to_owned(),
         }
     }
 }
@@ -331,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn who_may_say_what_follows_from_the_table_of_buckets() {
+    fn the_rights_follow_from_the_table_of_buckets() {
         let row = |shown: &str| {
             let admin = buckets::ADMIN.family().path;
             let row = shown.lines().find(|line| line.split_whitespace().next() == Some(admin));
@@ -344,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_swarms_key_is_called_after_it() {
+    fn the_key_of_a_root_is_named_after_the_swarm() {
         for (swarm, key) in [("Class of 2027", "class-of-2027-root"), ("é!", "root"), ("../x", "x-root")] {
             assert_eq!(key_name(swarm).unwrap().to_string(), key);
         }

@@ -1,4 +1,4 @@
-//! `transfers`: what comes and goes, live on a terminal.
+//! `transfers`: shows downloads and uploads, live on a terminal, and cancels downloads.
 
 use super::Command;
 use crate::context::Context;
@@ -15,13 +15,13 @@ use std::io::IsTerminal as _;
 use std::time::Duration;
 use transfers::{Answer, Request, TransferState};
 
-/// Time between two looks.
+/// Time between two requests for the state.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-const NOTHING: &str = "Nothing comes or goes.";
+const NOTHING: &str = "There are no transfers.";
 
-/// Show what comes and goes: how far, how fast, from whom and to whom; live on a terminal, until Ctrl-C.
+/// Shows downloads and uploads with their progress, rates and peers; live on a terminal, until Ctrl-C.
 ///
-/// Into a pipe goes a line for each change, once a second at most, until nothing is under way.
+/// If the output is not a terminal, prints a line for each change, at most once a second, until no transfer is active.
 #[derive(Debug, Args)]
 pub(crate) struct Transfers {
     #[command(subcommand)]
@@ -30,29 +30,29 @@ pub(crate) struct Transfers {
 
 #[derive(Debug, Subcommand)]
 enum TransfersCommand {
-    /// Do not fetch this any more, or forget that it was fetched.
+    /// Cancels a download, or removes a completed one from the list.
     Cancel {
-        /// The number of a download as `transfers` shows it, or a CID.
+        /// The number of the download as `transfers` shows it, or its CID.
         #[arg(value_name = "NUMBER|CID")]
         download: String,
     },
 }
 
-/// What `transfers` and its subcommand give.
+/// The output of `transfers` and its subcommand.
 pub(crate) enum TransfersOutput {
     Cancelled(Done),
     Now(Snapshot),
     Live(Live<Snapshot>),
 }
 
-/// What comes and goes at a moment.
+/// The transfers and links of the daemon at one moment.
 #[derive(Debug, Serialize)]
 pub(crate) struct Snapshot {
-    /// What was ordered, and what the daemon fetches by itself.
+    /// The downloads that users started, and the files that the daemon fetches by itself.
     transfers: Vec<Transfer>,
-    /// What passes between the daemon and its peers.
+    /// The IPFS traffic between the daemon and its peers.
     links: Vec<Link>,
-    /// What is shown to people.
+    /// The text for people.
     #[serde(skip)]
     text: String,
 }
@@ -93,14 +93,14 @@ impl Snapshot {
         self.links.iter().filter(|link| link.sent_bytes_per_second > 0)
     }
 
-    /// Returns whether anything goes on by itself. What waits may wait for ever.
+    /// Returns whether any transfer is active. A waiting transfer does not count, because it may wait forever.
     fn is_under_way(&self) -> bool {
         let is_coming =
             |transfer: &Transfer| matches!(transfer.state, TransferState::Fetching | TransferState::Writing);
         self.transfers.iter().any(is_coming) || self.busy_links().next().is_some()
     }
 
-    /// Returns a line for each transfer and each peer to which something goes.
+    /// Returns a line for each transfer, and for each peer to which data is being sent.
     fn lines(&self) -> Vec<String> {
         let mut lines: Vec<String> = self.transfers.iter().map(Transfer::show).collect();
         lines.extend(self.busy_links().map(Link::show));
@@ -110,7 +110,7 @@ impl Snapshot {
         lines
     }
 
-    /// Returns the same lines without bars, by what they are about.
+    /// Returns the same lines without progress bars. The keys identify the transfers and peers.
     fn plain_lines(&self) -> BTreeMap<String, String> {
         let transfer = |transfer: &Transfer| {
             let line = format!("{}: {}", transfer.show_name(), transfer.show_figures());
@@ -121,7 +121,7 @@ impl Snapshot {
     }
 }
 
-/// Draws all lines again and again in the same place, until Ctrl-C.
+/// Draws all lines repeatedly in the same place, until Ctrl-C.
 fn redrawn(mut client: Client, names: Names) -> Live<Snapshot> {
     let mut height = 0;
     let next = move || {
@@ -130,7 +130,8 @@ fn redrawn(mut client: Client, names: Names) -> Live<Snapshot> {
         }
         let mut snapshot = Snapshot::take(&mut client, &names)?;
         let lines = snapshot.lines();
-        // Goes up to where it began and clears all below. What is wider than the terminal is cut, so that heights are right.
+        // Moves the cursor up to the first line and clears all lines. Lines that are wider than the terminal are cut,
+        // so that each takes one row.
         let back = if height > 0 { format!("\x1b[{height}A") } else { String::new() };
         snapshot.text = format!("{back}\x1b[J\x1b[?7l{}\n\x1b[?7h", lines.join("\n"));
         height = lines.len();
@@ -139,7 +140,7 @@ fn redrawn(mut client: Client, names: Names) -> Live<Snapshot> {
     Live::new(std::iter::repeat_with(next))
 }
 
-/// Gives a line for each change, once a second at most, until nothing is under way.
+/// Gives a line for each change, at most once a second, until no transfer is active.
 fn line_by_line(mut client: Client, names: Names) -> Live<Snapshot> {
     let mut shown: Option<BTreeMap<String, String>> = None;
     let mut is_over = false;

@@ -1,4 +1,4 @@
-//! `undiscard`: undoes `discard`, and every way in which a robot let go of a log.
+//! `undiscard`: undoes `discard`, and makes this robot keep a log again that was deleted or unpinned here.
 
 use super::Command;
 use crate::context::Context;
@@ -9,23 +9,23 @@ use crate::signing::SigningOptions;
 use clap::Args;
 use serde::Serialize;
 
-/// Undo `discard`, whoever did it: the log may be shared and kept again. Whoever still has it shares it again.
+/// Undoes `discard`: the log may be shared and kept again, also if another peer discarded it.
 ///
-/// This robot then also keeps it again if it was deleted or unpinned here.
+/// Robots that still have the log share it again. This robot also keeps it again if it was deleted or unpinned here.
 #[derive(Debug, Args)]
 pub(crate) struct Undiscard {
-    /// The file's name, or its CID as `report` shows it.
+    /// The name of the file, or its CID as `report` shows it.
     #[arg(value_name = "FILE|CID")]
     file: String,
-    /// Sign with this key file instead of having the robot say it: its name, as `keys` shows it, or its path
+    /// Signs with this key file instead of the robot's key: its name, as `keys` shows it, or its path
     #[arg(long, value_name = "NAME|FILE")]
     key: Option<String>,
 }
 
-/// Files that are not discarded any more.
+/// The files whose discard was undone.
 #[derive(Debug, Serialize)]
 pub(crate) struct Undiscarded {
-    /// The files.
+    /// The files; at present always one.
     files: Vec<ChangedFile>,
 }
 
@@ -45,7 +45,7 @@ impl Output for Undiscarded {
     fn show(&self) -> String {
         let line = |file: &ChangedFile| {
             format!(
-                "{} may be kept again. Whoever still has it shares it; if nobody has it, put it into a shared folder.\n",
+                "{} may be kept again. Robots that still have it share it. If no robot has it, put it into a shared folder.\n",
                 file.label()
             )
         };

@@ -1,4 +1,4 @@
-//! `unpin`: keeps content no longer.
+//! `unpin`: stops keeping content.
 
 use super::Command;
 use crate::context::Context;
@@ -7,11 +7,13 @@ use crate::output::Done;
 use clap::Args;
 use content::{Answer, Content, Request};
 
-/// Do not keep this content any more; its blocks go when room is needed, or with `gc`. This robot does not fetch a log
-/// back then, and stops saying that it keeps it.
+/// Stops keeping content on this robot: removes its pin.
+///
+/// The blocks are deleted when space is needed, or by `gc`. If the content is a shared log, this robot no longer states
+/// that it keeps it, and does not fetch it again. `pin` undoes this.
 #[derive(Debug, Args)]
 pub(crate) struct Unpin {
-    /// Its CID, as `storage` shows it.
+    /// The CID of the content, as `storage` shows it.
     cid: String,
 }
 
@@ -21,8 +23,8 @@ impl Command for Unpin {
     fn run(&self, context: &Context) -> Result<Done, CliError> {
         context.order::<Content>(&Request::Unpin { cid: self.cid.clone() }, Answer::Done {})?;
         Ok(Done::new(
-            "Not pinned any more; its blocks go when room is needed, or with `gc`. A shared log is not fetched back here, and \
-             others may keep it; `pin` undoes that.",
+            "Unpinned. Its blocks are deleted when space is needed, or by `gc`. If it is a shared log, this robot does not fetch it \
+             again, and other robots may keep it. `pin` undoes this.",
         ))
     }
 }

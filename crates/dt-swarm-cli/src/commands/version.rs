@@ -1,4 +1,4 @@
-//! `version`: the versions of this program and of the daemon.
+//! `version`: shows the versions of this program and of the daemon.
 
 use super::Command;
 use crate::context::Context;
@@ -9,14 +9,14 @@ use crate::text::clean;
 use clap::Args;
 use serde::Serialize;
 
-/// Show the version of this program and of the daemon.
+/// Shows the versions of this program and of the daemon.
 #[derive(Debug, Args)]
 pub(crate) struct Version {}
 
-/// The versions.
+/// The versions of this program and of the daemon.
 #[derive(Debug, Serialize)]
 pub(crate) struct Versions {
-    /// That of this program.
+    /// The version of this program.
     cli_version: &'static str,
     /// The daemon, with its version.
     daemon: Daemon,

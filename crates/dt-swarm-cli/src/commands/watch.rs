@@ -1,7 +1,7 @@
-//! `watch`: what appears in buckets and goes, as it happens.
+//! `watch`: shows changes of buckets as they happen.
 //!
-//! The program asks as a peer, with a key that lives as long as it runs: a daemon sends its peers whatever is new. All
-//! records are verified here, in a set of our own, which also notices what ends by itself.
+//! The program asks as a peer with a temporary key, because a daemon sends all new records to its peers. It verifies the
+//! records in a set of its own. The set also shows when an item disappears because its proposals expire.
 
 use super::Command;
 use crate::ask::{self, Unverified};
@@ -24,27 +24,29 @@ use std::time::{Duration, Instant};
 
 const EXAMPLES: &str = "\
 Examples:
-  dt-swarm-cli localhost watch                     everything
-  dt-swarm-cli duckie.local watch 'share/*' --json one JSON object a line: change, bucket, data, signers
+  dt-swarm-cli localhost watch                       shows the changes of all buckets
+  dt-swarm-cli duckie.local watch 'share/*' --json   prints one JSON object per line: change, bucket, data, signers
 
-+ appeared, - is gone, ~ others say so than before. First comes all that is there. Ctrl-C ends it.";
++ an item appeared, - an item is gone, ~ the signers of an item changed.
+The items that are there at the start are shown first. Ctrl-C ends the command.";
 
-/// Time between pings. A daemon closes a link on which nothing comes for a minute.
+/// Time between pings. A daemon closes a link on which it receives nothing for a minute.
 const PING_EVERY: Duration = Duration::from_secs(20);
-/// Least time between two whole answers, which bring what was lost on a link that is too full.
+/// Minimum time between two repetitions of the whole question. Their answers bring the records that an overloaded link
+/// lost.
 const REPAIR_EVERY: Duration = Duration::from_secs(60);
-/// The same, as a multiple of the time that an answer takes, so that repairs are a small part of the traffic.
+/// The same minimum as a multiple of the time that an answer takes, so that repetitions are a small part of the traffic.
 const REPAIR_FACTOR: u32 = 60;
-/// Changes that come within this time are looked at together.
+/// Records that are received within this time of each other are evaluated together.
 const GATHER: Duration = Duration::from_millis(50);
-/// The longest that changes wait to be looked at, however many come.
+/// Maximum time that a record waits to be evaluated, even if more records keep arriving.
 const LATEST: Duration = Duration::from_millis(500);
 
-/// Show what appears in buckets and goes, as it happens, until Ctrl-C.
+/// Shows changes of buckets as they happen, until Ctrl-C.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Watch {
-    /// Only buckets that match, as in `summary`.
+    /// Pattern of the buckets to watch, as in `summary`.
     #[arg(default_value = "*")]
     pattern: String,
 }
@@ -59,19 +61,19 @@ pub(crate) struct Event {
     data: String,
     /// The peers that propose the item now.
     signers: Vec<PeerRef>,
-    /// When the change was seen.
+    /// The time at which the change was seen.
     time: Timestamp,
 }
 
-/// What changed.
+/// The kind of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum ChangeKind {
     /// The item is in its bucket now.
     Appeared,
-    /// Others propose it than before.
+    /// The item is proposed by other peers than before.
     Signers,
-    /// It is not there any more.
+    /// The item is no longer in its bucket.
     Gone,
 }
 
@@ -86,24 +88,24 @@ impl Command for Watch {
     }
 }
 
-/// What is watched, and what is known about it.
+/// The state of a running `watch`.
 struct Watching {
     connection: Connection,
     request: Envelope,
     ping: Envelope,
     set: Set,
-    /// The buckets whose records are of use.
+    /// Patterns of the buckets whose records are admitted to the set.
     wanted: Vec<Pattern>,
     subscription: Subscription,
-    /// The time of this computer's clock and of the one by which to judge, when the daemon was last heard of.
+    /// The time of this computer's clock at the last pong, and the time at which to judge records at that moment.
     clocks: (Time, Time),
     next_ping: Instant,
     next_repair: Instant,
     repair_every: Duration,
     heard: Instant,
-    /// Changes that were seen and not given yet.
+    /// Changes that were seen but not printed yet.
     changes: VecDeque<Event>,
-    /// When something changes by itself, if ever.
+    /// The next time at which an item changes without a new record, if there is one.
     edge: Option<Instant>,
 }
 
@@ -150,7 +152,7 @@ impl Watching {
         for (statement, signature) in came {
             let is_wanted = self.wanted.iter().any(|wanted| wanted.matches(&statement.item().bucket));
             if let Some(signature) = signature.filter(|_| is_wanted) {
-                // A refused record changes nothing, whoever sent it.
+                // A refused record is ignored.
                 let _ = self.set.admit(statement, signature, now);
             }
         }
@@ -171,7 +173,7 @@ impl Watching {
         }
     }
 
-    /// Gathers what has changed, and finds out when something will change by itself.
+    /// Collects the changes of the set, and computes the time of the next change without a new record.
     fn look(&mut self) -> Result<(), CliError> {
         let now = self.now();
         self.set.advance(Moment::certain(now));
@@ -185,7 +187,7 @@ impl Watching {
         Ok(())
     }
 
-    /// Waits until records came, or until something changes by itself.
+    /// Waits until records are received, or until an item changes without a new record.
     fn wait(&mut self) -> Result<(), CliError> {
         loop {
             let deadline = self.edge.map_or(self.next_ping, |edge| edge.min(self.next_ping));
@@ -201,7 +203,8 @@ impl Watching {
         }
     }
 
-    /// Takes what comes by `deadline` and right after it. Returns whether any records came.
+    /// Receives lines until `deadline`. After the first record, only waits for further records that follow closely.
+    /// Returns whether any records were received.
     fn gather(&mut self, deadline: Instant) -> Result<bool, CliError> {
         let mut came = Vec::new();
         let mut until = deadline;
@@ -221,7 +224,8 @@ impl Watching {
         Ok(is_any)
     }
 
-    /// Keeps the link open. A daemon that has answered none of the pings before is gone.
+    /// Sends a ping, which keeps the link open, or repeats the question if that is due. Fails when the daemon has not
+    /// answered earlier pings.
     fn ping(&mut self) -> Result<(), CliError> {
         if self.heard.elapsed() > PING_EVERY + self.connection.patience() {
             return Err(self.connection.silent());

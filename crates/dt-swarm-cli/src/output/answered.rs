@@ -1,4 +1,4 @@
-//! What every document says that was made of records: where they come from, and what was left out.
+//! The part that all documents made from records share: the source of the records, and those that were refused.
 
 use super::fields::{Daemon, Timestamp};
 use super::names::Names;
@@ -8,22 +8,22 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// The answer of which a document is made.
+/// A description of the answer from which a document is made.
 #[derive(Debug, Serialize)]
 pub(crate) struct Answered {
     /// The daemon that answered.
     pub(crate) daemon: Daemon,
-    /// The time for which the records were judged.
+    /// The time at which the records were judged.
     pub(crate) time: Timestamp,
-    /// The number of records that came and were believed.
+    /// The number of records that were received and accepted.
     pub(crate) records_read: usize,
-    /// What the daemon refused since it started: the numbers, by reason.
+    /// Counters of refusals by the daemon since it started, by the name of the metric.
     pub(crate) refused_by_daemon: BTreeMap<String, u64>,
-    /// What came here and was not believed: the numbers, by reason.
+    /// Number of records that were received and refused here, by reason.
     pub(crate) refused_here: BTreeMap<String, u64>,
 }
 
-/// Returns whether a metric counts something that was refused, or that followed from it.
+/// Returns whether a metric counts refusals, or links that were closed because of them.
 fn is_refusal(name: &str) -> bool {
     name.contains(".refused.") || name == telemetry::metrics::BRAIN_LINKS_CLOSED_MISBEHAVIOUR.name
 }
@@ -44,7 +44,7 @@ impl Answered {
         }
     }
 
-    /// Returns the lines below the tables: how much was read, and what was refused.
+    /// Returns the lines below the tables: the number of records, and the refusals.
     pub(crate) fn footer(&self) -> String {
         let mut shown = format!("{} read", count(self.records_read, "record"));
         // Writing to a String does not fail.

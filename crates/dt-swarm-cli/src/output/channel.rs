@@ -1,43 +1,43 @@
-//! A channel of the daemon: what passed it and what it bears.
+//! A channel of the daemon: its traffic and its capacity.
 
 use crate::text::clean;
 use routing::{ChannelStatus, Reach};
 use serde::Serialize;
 
-/// What passed a channel since it came up, and what it bears.
+/// The traffic of a channel since it came up, and its capacity.
 #[derive(Debug, Serialize)]
 pub(crate) struct Channel {
-    /// What people know it by.
+    /// The name for people.
     pub(crate) name: String,
-    /// Who hears what is said on it: `peer`, `lan` or `world`; `null` where links are counted together.
+    /// The peers that receive a line sent on it: `peer`, `lan` or `world`. `null` if several links are counted together.
     pub(crate) reach: Option<Reach>,
-    /// The number of peers that were heard there lately.
+    /// The number of peers that were heard on it lately.
     pub(crate) peers: u64,
-    /// What a byte costs there, compared with other channels.
+    /// Cost of a byte, relative to other channels.
     pub(crate) cost: u64,
-    /// Lines that went out.
+    /// Number of lines sent.
     pub(crate) sent_lines: u64,
-    /// Their bytes.
+    /// Bytes of the lines sent.
     pub(crate) sent_bytes: u64,
-    /// Lines that came in.
+    /// Number of lines received.
     pub(crate) received_lines: u64,
-    /// Their bytes.
+    /// Bytes of the lines received.
     pub(crate) received_bytes: u64,
-    /// Records and beacons that were not sent, because others were heard sending the same.
+    /// Records and beacons that were not sent, because another peer was heard sending the same.
     pub(crate) suppressed: u64,
-    /// Records that came, or were given, because a comparison showed them to be missing.
+    /// Records that were received or sent because a comparison of sets showed that they were missing.
     pub(crate) repaired: u64,
-    /// Records that came and were refused.
+    /// Records that were received and refused.
     pub(crate) refused: u64,
-    /// Records that wait for their turn within the channel's budget.
+    /// Records that wait for budget of the channel.
     pub(crate) waiting: u64,
-    /// Bytes of records that fit into one line.
+    /// Maximum number of bytes of records in one line.
     pub(crate) mtu_bytes: u64,
-    /// Bytes of lines that it bears in a minute.
+    /// Send budget in bytes per minute.
     pub(crate) bytes_per_minute: u64,
-    /// Lines, or their pieces, that it bears in a minute.
+    /// Send budget in lines, or fragments of lines, per minute.
     pub(crate) lines_per_minute: u64,
-    /// Bytes that could be sent at once now.
+    /// Remaining send budget in bytes.
     pub(crate) left_bytes: u64,
 }
 
@@ -65,7 +65,7 @@ impl From<ChannelStatus> for Channel {
 }
 
 impl Channel {
-    /// Returns the name, for a table.
+    /// Returns the name for a table, with dangerous characters escaped.
     pub(crate) fn show_name(&self) -> String {
         clean(&self.name, 64)
     }

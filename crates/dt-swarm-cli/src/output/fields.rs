@@ -1,13 +1,13 @@
-//! The parts that the documents of several commands share.
+//! Structs that the documents of several commands share.
 
 use crate::ask::Pong;
 use crate::text::{clean, date};
 use dcache::{PeerId, Time, Validity};
 use serde::{Deserialize, Serialize, Serializer};
 
-/// The most characters of a name that are shown.
+/// Maximum number of characters of a host name that are shown.
 const MAX_NAME_SHOWN: usize = 24;
-/// The characters of a peer ID that are shown. Its beginning is the same for all.
+/// Number of characters at the end of a peer ID that are shown. The beginning is the same for all peers.
 const ID_END: usize = 6;
 
 /// A time. In JSON it is RFC 3339 in UTC.
@@ -20,12 +20,12 @@ impl Serialize for Timestamp {
     }
 }
 
-/// For when a statement is to hold. An open end is `null`.
+/// The validity of a statement. An open end is `null`.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct TimeRange {
-    /// The first second of it.
+    /// The first second in which the statement is valid.
     pub(crate) from: Option<Timestamp>,
-    /// The first second after it.
+    /// The first second in which it is no longer valid.
     pub(crate) until: Option<Timestamp>,
 }
 
@@ -35,23 +35,24 @@ impl From<&Validity> for TimeRange {
     }
 }
 
-/// A peer.
+/// A peer, with its ID and its host name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PeerRef {
-    /// Its ID.
+    /// The peer ID.
     pub(crate) peer: PeerId,
-    /// The name that it gives itself, as it wrote it; `null` where it is not known.
+    /// The host name that the peer states, unchanged; `null` if it is not known.
     #[serde(default)]
     pub(crate) hostname: Option<String>,
 }
 
 impl PeerRef {
-    /// Makes a peer whose name was not asked for.
+    /// Makes a peer without a host name.
     pub(crate) fn unnamed(peer: PeerId) -> Self {
         Self { peer, hostname: None }
     }
 
-    /// Returns its name, if known, and the end of its ID, since anybody may use any name.
+    /// Returns the host name, if known, and the end of the ID. The ID is always shown, because any peer may use any
+    /// name.
     pub(crate) fn show(&self) -> String {
         let id = self.peer.to_string();
         let short = format!("…{}", &id[id.len().saturating_sub(ID_END)..]);
@@ -62,35 +63,35 @@ impl PeerRef {
     }
 }
 
-/// Content, and what is known of it.
+/// A file or other content, with its CID, name and size.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct FileRef {
-    /// Its CID.
+    /// The CID of the content.
     pub(crate) cid: String,
-    /// The name of the file; `null` where it is not known.
+    /// The name of the file; `null` if it is not known.
     pub(crate) name: Option<String>,
-    /// Its size in bytes; `null` where it is not known.
+    /// The size in bytes; `null` if it is not known.
     pub(crate) bytes: Option<u64>,
 }
 
-/// The daemon that answered. A field is `null` where the daemon does not tell it.
+/// The daemon that answered. A field is `null` if the daemon does not report it.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Daemon {
-    /// Which peer it is.
+    /// The peer ID and host name of the daemon.
     #[serde(flatten)]
     pub(crate) peer: PeerRef,
-    /// Its version.
+    /// The version of dt-swarm.
     pub(crate) version: Option<String>,
-    /// Seconds since it started.
+    /// Seconds since the daemon started.
     pub(crate) uptime_seconds: Option<u64>,
     /// Seconds by which its clock is ahead of this computer's; negative when it is behind.
     pub(crate) clock_ahead_seconds: Option<i64>,
-    /// The number of records that it holds.
+    /// The number of records that the daemon holds.
     pub(crate) records: Option<u64>,
 }
 
 impl Daemon {
-    /// Describes the daemon that sent this pong and calls itself so.
+    /// Describes the daemon that sent this pong and has this host name.
     pub(crate) fn new(pong: &Pong, hostname: Option<String>) -> Self {
         let status = pong.status.as_ref();
         Self {

@@ -1,18 +1,19 @@
-//! The names that peers give themselves.
+//! The host names that peers state about themselves.
 
 use super::fields::PeerRef;
 use dcache::{Pattern, PatternError, PeerId, Set, Time, buckets};
 use std::collections::BTreeMap;
 
-/// The buckets in which peers name their hosts.
+/// The pattern of the buckets in which peers state their host names.
 pub(crate) const HOSTNAMES: &str = buckets::HOSTNAME.pattern();
 
-/// What each peer calls itself at a time. Empty when nobody was asked.
+/// The host name of each peer at one time.
 #[derive(Debug, Default)]
 pub(crate) struct Names(BTreeMap<PeerId, String>);
 
 impl Names {
-    /// Reads the names in `set` at `now`. Of several names of a peer the latest counts.
+    /// Reads the names in `set` at `now`. If a peer states several names, the one with the highest sequence number is
+    /// used.
     pub(crate) fn read(set: &Set, now: Time) -> Result<Self, PatternError> {
         let pattern = Pattern::new(HOSTNAMES)?;
         let mut latest: BTreeMap<PeerId, (u64, String)> = BTreeMap::new();
@@ -34,7 +35,7 @@ impl Names {
         PeerRef { peer, hostname: self.0.get(&peer).cloned() }
     }
 
-    /// Returns the peers that call themselves so.
+    /// Returns the peers with this host name.
     pub(crate) fn peers(&self, name: &str) -> Vec<PeerId> {
         self.0.iter().filter(|(_, own)| *own == name).map(|(peer, _)| *peer).collect()
     }

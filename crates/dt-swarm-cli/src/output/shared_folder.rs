@@ -1,4 +1,4 @@
-//! The shared folder of a daemon, and what is not shared of it.
+//! The shared folder of a daemon, and the files in it that are not shared.
 
 use crate::context::Context;
 use crate::text::{clean, count};
@@ -6,30 +6,30 @@ use logs::{Answer, FolderRow, LeftOutRow, Logs, Request};
 use serde::Serialize;
 use std::fmt::Write as _;
 
-/// The most characters of a path.
+/// Maximum number of characters of a path that are shown.
 const MAX_PATH_SHOWN: usize = 100;
-/// The most characters of a sentence.
+/// Maximum number of characters of a reason that are shown.
 const MAX_REASON_SHOWN: usize = 300;
 
 /// The shared folder of the daemon on this computer.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct SharedFolder {
-    /// Its path.
+    /// The path of the folder.
     path: String,
-    /// Why nothing of it is shared; `null` when it is.
+    /// Why no file of the folder is shared; `null` when its files are shared.
     reason: Option<String>,
-    /// What is not shared of it, one row for each reason. Hidden files and those that are being recorded (`*.active`) are not
-    /// counted.
+    /// The files that are not shared, one row for each reason. Hidden files and files that are being recorded
+    /// (`*.active`) are not counted.
     left_out: Vec<LeftOut>,
 }
 
-/// Files and folders that are not shared.
+/// Files and folders that are not shared for one reason.
 #[derive(Clone, Debug, Serialize)]
 struct LeftOut {
-    /// Why: `not_utf8`, `control_characters`, `reserved_name`, `too_deep`, `too_many`, `link`, `special`, `unreadable` or
-    /// `private`.
+    /// The code of the reason: `not_utf8`, `control_characters`, `reserved_name`, `too_deep`, `too_many`, `link`,
+    /// `special`, `unreadable` or `private`.
     code: String,
-    /// Why, as a sentence.
+    /// The reason, as a sentence.
     reason: String,
     /// The number of these files and folders.
     total: usize,
@@ -38,7 +38,8 @@ struct LeftOut {
 }
 
 impl SharedFolder {
-    /// Asks the daemon at HOST. Only one on this computer tells, and an older one does not.
+    /// Asks the daemon at HOST. Returns `None` when it runs on another computer, or does not know the request because
+    /// it is older.
     pub(crate) fn ask(context: &Context) -> Option<Self> {
         match context.client().ok()?.call::<Logs>(&Request::Folder {}) {
             Ok(Answer::Folder(folder)) => Some(folder.into()),
@@ -46,7 +47,7 @@ impl SharedFolder {
         }
     }
 
-    /// Returns what is to be said about it, a sentence a line; nothing when all of it is shared.
+    /// Returns a line for each reason why files are not shared. Returns an empty text when all files are shared.
     pub(crate) fn show(&self) -> String {
         let path = clean(&self.path, MAX_PATH_SHOWN);
         let mut shown = String::new();

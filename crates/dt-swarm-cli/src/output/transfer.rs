@@ -1,4 +1,4 @@
-//! A transfer and a link, for programs and, a line each, for people.
+//! The transfers and links of the daemon. For people, each is one line.
 
 use super::fields::{FileRef, PeerRef};
 use super::names::Names;
@@ -7,66 +7,66 @@ use serde::Serialize;
 use service::JobNumber;
 use transfers::{LinkRate, SourceRate, TransferState};
 
-/// The number of characters of a bar.
+/// Length of a progress bar in characters.
 const BAR: u64 = 20;
-/// The most characters of a name that are shown.
+/// Maximum number of characters of a name that are shown.
 const MAX_NAME_SHOWN: usize = 32;
-/// The most characters of a reason.
+/// Maximum number of characters of a reason that are shown.
 const MAX_REASON_SHOWN: usize = 300;
-/// The most peers that a line names.
+/// Maximum number of sources that a line names.
 const MAX_SOURCES_SHOWN: usize = 3;
 
-/// Something that is, or was, fetched.
+/// A file that is being fetched, or was fetched.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Transfer {
-    /// The number of the download; `null` for what the daemon fetches by itself.
+    /// The number of the download; `null` if the daemon fetches the file by itself.
     pub(crate) download: Option<JobNumber>,
-    /// What is fetched.
+    /// The file that is fetched.
     #[serde(flatten)]
     pub(crate) file: FileRef,
-    /// Bytes of it that are here.
+    /// Number of bytes that this host has.
     pub(crate) done_bytes: u64,
-    /// Bytes that come in a second.
+    /// Download rate in bytes per second.
     pub(crate) bytes_per_second: u64,
     /// `waiting`, `fetching`, `whole`, `writing`, `done` or `failed`.
     pub(crate) state: TransferState,
-    /// What keeps it from going on, or why it failed; `null` when nothing does.
+    /// Why the transfer waits or failed; `null` when it does neither.
     pub(crate) reason: Option<String>,
-    /// What has a higher one is fetched first.
+    /// Transfers with a higher priority are fetched first.
     pub(crate) priority: i32,
-    /// Where it is written to; `null` for nowhere.
+    /// The path to which the file is written; `null` when it is not written to a path.
     pub(crate) path: Option<String>,
-    /// Whether the daemon writes it there. Otherwise `get` does.
+    /// Whether the daemon writes the file to `path`. Otherwise `get` does.
     pub(crate) is_written_by_daemon: bool,
-    /// The peers from which it comes, those first that send most.
+    /// The peers that send the file; the fastest are first.
     pub(crate) sources: Vec<Source>,
 }
 
-/// What comes from a peer.
+/// A peer that sends a file.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Source {
     #[serde(flatten)]
     peer: PeerRef,
-    /// Bytes that came from it so far.
+    /// Number of bytes received from the peer.
     received_bytes: u64,
-    /// Bytes that come in a second.
+    /// Download rate in bytes per second.
     bytes_per_second: u64,
 }
 
-/// What passes between the daemon and a peer.
+/// The IPFS traffic between the daemon and a peer.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Link {
     #[serde(flatten)]
     pub(crate) peer: PeerRef,
-    /// Whether it is on one of this host's own networks.
+    /// Whether the peer is on a network to which this host is attached.
     is_near: bool,
-    /// Bytes to it since it is connected.
+    /// Number of bytes sent to the peer since it connected.
     sent_bytes: u64,
-    /// Bytes to it in a second.
+    /// Rate of sending in bytes per second.
     pub(crate) sent_bytes_per_second: u64,
-    /// Bytes from it since it is connected.
+    /// Number of bytes received from the peer since it connected.
     received_bytes: u64,
-    /// Bytes from it in a second.
+    /// Rate of receiving in bytes per second.
     received_bytes_per_second: u64,
 }
 
@@ -92,7 +92,7 @@ impl Transfer {
         }
     }
 
-    /// Returns its number and name.
+    /// Returns the number of the download, if any, and the name of the file.
     pub(crate) fn show_name(&self) -> String {
         let name = clean(self.file.name.as_ref().unwrap_or(&self.file.cid), MAX_NAME_SHOWN);
         match self.download {
@@ -101,20 +101,20 @@ impl Transfer {
         }
     }
 
-    /// Returns a line: name, bar, figures, and from whom it comes or why it does not.
+    /// Returns a line: the name, a progress bar, and the figures.
     pub(crate) fn show(&self) -> String {
         let bar = self.percent().map_or_else(String::new, bar);
         format!("{:<24} {bar}{}", self.show_name(), self.show_figures())
     }
 
-    /// Returns the figures alone.
+    /// Returns the size and progress, then the rate and the sources, or the state and its reason.
     pub(crate) fn show_figures(&self) -> String {
         let amount = self.show_amount();
         let reason = self.reason.as_deref().map(|reason| clean(reason, MAX_REASON_SHOWN));
         match (self.state, reason) {
             (TransferState::Fetching, _) => format!("{amount}{}", self.show_pace()),
             (state, Some(reason)) => format!("{amount}, {}: {reason}", state.name()),
-            (TransferState::Whole, None) => format!("{amount}, whole; `get` it again to have it written"),
+            (TransferState::Whole, None) => format!("{amount}, whole; run `get` again to write it"),
             (state, None) => format!("{amount}, {}", state.name()),
         }
     }
@@ -128,7 +128,7 @@ impl Transfer {
         }
     }
 
-    /// Returns the rate, the time that is left, and from whom it comes.
+    /// Returns the rate, the remaining time and the fastest sources.
     fn show_pace(&self) -> String {
         let left = self.file.bytes.unwrap_or(0).saturating_sub(self.done_bytes);
         let eta = match left.checked_div(self.bytes_per_second) {
@@ -143,7 +143,7 @@ impl Transfer {
         format!(", {}/s{eta}{from}", size(self.bytes_per_second))
     }
 
-    /// Returns the percentage that is here; `None` when that is not known, or of no interest any more.
+    /// Returns the percentage that was fetched. Returns `None` when the size is not known, or the transfer has ended.
     fn percent(&self) -> Option<u64> {
         let whole = self.file.bytes.filter(|whole| *whole > 0)?;
         let is_over = matches!(self.state, TransferState::Done | TransferState::Failed);
@@ -170,11 +170,11 @@ impl Link {
         }
     }
 
-    /// Returns a line: what goes to the peer.
+    /// Returns a line with the rate and the amount of the data sent to the peer.
     pub(crate) fn show(&self) -> String {
         let network = if self.is_near { "LAN" } else { "WAN" };
         let (who, rate, sent) = (self.peer.show(), size(self.sent_bytes_per_second), size(self.sent_bytes));
-        format!("to {who} ({network}): {rate}/s, {sent} since it is connected")
+        format!("to {who} ({network}): {rate}/s, {sent} since it connected")
     }
 }
 
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_shows_how_fast_and_from_whom() {
+    fn a_running_transfer_shows_its_rate_and_its_sources() {
         let line = transfer(TransferState::Fetching).show();
         for part in ["7 a.bag", "█████░", " 25 % of 200 MB", "1.0 MB/s", "2 min left", "from …", "900 kB/s"]
         {
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_come_says_why() {
+    fn a_waiting_transfer_shows_the_reason() {
         let mut waiting =
             Transfer { reason: Some("nobody is connected\u{1b}".into()), ..transfer(TransferState::Waiting) };
         waiting.file.name = Some("\u{202e}x".into());

@@ -1,9 +1,10 @@
-//! Holds documents against the vocabulary that the module above describes. The program's tests include this file, too.
+//! Checks documents against the vocabulary in the documentation of the parent module. The integration tests include this
+//! file, too.
 
 use serde::Serialize;
 use serde_json::Value;
 
-/// Fields that have another name in the vocabulary.
+/// Field names that the vocabulary replaces by other names.
 const OTHERS: [&str; 10] =
     ["size", "rate", "seconds", "who", "says", "words", "at", "timestamp", "file", "because"];
 
@@ -14,7 +15,7 @@ pub(crate) fn checked(document: &impl Serialize) -> Value {
     json
 }
 
-/// Fails for a field that does not hold what its name says, anywhere in the document.
+/// Panics if a field anywhere in the document has a value that does not fit its name.
 pub(crate) fn check(json: &Value) {
     match json {
         Value::Object(fields) => {

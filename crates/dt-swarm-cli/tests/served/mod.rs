@@ -1,4 +1,4 @@
-//! A daemon for tests: the real brain behind a loopback socket, and other servers that are none.
+//! A daemon for tests, which is the real brain behind a loopback socket, and a frame for other servers.
 #![allow(dead_code, reason = "each test program uses its part")]
 
 use brain::{Brain, Input, Now, Output as BrainOutput, Settings};
@@ -12,7 +12,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Whose daemon it is, as a number for [`key`].
+/// The number of the daemon's key, for [`key`].
 pub(crate) const DAEMON: u8 = 77;
 const LINK: ChannelId = ChannelId(1);
 
@@ -34,24 +34,24 @@ pub(crate) fn clock() -> Time {
 
 pub(crate) struct Daemon {
     pub(crate) brain: Brain,
-    /// How many seconds its clock is ahead.
+    /// Seconds by which its clock is ahead.
     pub(crate) clock_ahead: u64,
-    /// The key of its swarm.
+    /// The key of its swarm, if it has one.
     pub(crate) swarm_key: Option<SwarmKey>,
     sequence: u64,
     start: Instant,
 }
 
-/// The set of a swarm with a root, so that it holds records of roles, whatever the program's swarm is.
+/// Makes the set of a swarm with a root. It accepts records of roles, whichever swarm the program belongs to.
 fn set() -> Set {
     let policy = SwarmFile::new("served", [peer(DAEMON)].into()).unwrap().policy();
     Set::new(policy, Limits::default())
 }
 
-/// What seals its lines and opens those of the program.
+/// Encrypts the lines of the daemon and decrypts those of the program.
 type Seals = Option<(LineSealer, LineOpener)>;
 
-/// Both sides' hellos and proofs, on a connection that was taken.
+/// Does the key handshake on an accepted connection.
 fn shake_hands(key: &SwarmKey, lines: &mut impl Iterator<Item = String>, writer: &mut TcpStream) -> Seals {
     let ours = LinkHandshake::new(key, [9; 32], false);
     writer.write_all((ours.hello() + "\n").as_bytes()).unwrap();
@@ -90,7 +90,7 @@ impl Daemon {
         assert!(matches!(taken[..], [BrainOutput::Admitted { .. }]), "{taken:?}");
     }
 
-    /// A neighbour says something.
+    /// Handles an envelope as if a neighbour had sent it.
     pub(crate) fn hear(&mut self, envelope: Envelope) {
         self.connect();
         self.handle(Input::Channel(ChannelEvent::Received {
@@ -107,7 +107,7 @@ impl Daemon {
         self.handle(Input::Channel(ChannelEvent::Up { channel: LINK, medium }));
     }
 
-    /// Answers one connection after the other for as long as the test runs; returns HOST.
+    /// Serves one connection after the other until the test ends. Returns the HOST argument for the program.
     pub(crate) fn serve(mut self) -> String {
         serve(move |stream| self.converse(stream))
     }
@@ -134,7 +134,7 @@ impl Daemon {
                     if let BrainOutput::Channel(ChannelCommand::Send { line, .. }) = output {
                         let sealed = seals.as_mut().map(|(sealer, _)| sealer.seal(line.as_bytes()));
                         let line = sealed.unwrap_or(line);
-                        // The program may have gone; then the lines end as well.
+                        // The program may have closed the connection. Then reading the next line ends the loop.
                         let _ = writer.write_all((line + "\n").as_bytes());
                     }
                 }
@@ -145,7 +145,7 @@ impl Daemon {
     }
 }
 
-/// Does `converse` with one connection after the other for as long as the test runs; returns HOST.
+/// Calls `converse` for one connection after the other until the test ends. Returns the HOST argument for the program.
 pub(crate) fn serve(mut converse: impl FnMut(TcpStream) + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let host = listener.local_addr().unwrap().to_string();
@@ -157,7 +157,7 @@ pub(crate) fn serve(mut converse: impl FnMut(TcpStream) + Send + 'static) -> Str
     host
 }
 
-/// What the program said.
+/// The result of a run of the program.
 #[derive(Debug)]
 pub(crate) struct Output {
     pub(crate) code: i32,
@@ -169,7 +169,7 @@ pub(crate) struct Output {
 pub(crate) fn run_with(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dt-swarm-cli"));
     command.args(arguments);
-    // Not the daemon and the swarm of whoever runs the tests.
+    // Keeps the program away from the daemon and the swarm of the user who runs the tests.
     command.env("HOME", env!("CARGO_TARGET_TMPDIR")).env_remove("DT_SWARM_SOCKET");
     for folder in ["XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR"] {
         command.env_remove(folder);

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-/// Default address of the gateway: for programs on this computer only.
+/// Default address of the gateway. Only programs on this computer can reach it.
 const GATEWAY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 6080);
 
 /// The keys at the top of the configuration file. The comments are the text of docs/configuration.md, which adds the
@@ -90,7 +90,7 @@ impl TryFrom<String> for Listen {
             return Ok(Self(None));
         }
         let address = text.parse().map_err(|_| {
-            format!("{text:?} is no address to listen on: write it as {GATEWAY}, or \"off\" for none")
+            format!("{text:?} is no address to listen on: write it like {GATEWAY}, or write \"off\" for no listener")
         });
         Ok(Self(Some(address?)))
     }

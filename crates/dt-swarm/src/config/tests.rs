@@ -51,7 +51,7 @@ fn decide(flags: &[&str], file: &str) -> Result<Config, ConfigError> {
 }
 
 #[test]
-fn nothing_needs_to_be_configured() {
+fn every_setting_has_a_default() {
     let config = decide(&[], "").unwrap();
     assert_eq!(config.data_dir, Path::new("/home/duckie/.local/share/dt-swarm"));
     assert_eq!(config.ipfs_dir, config.data_dir.join("ipfs"));
@@ -63,7 +63,7 @@ fn nothing_needs_to_be_configured() {
 }
 
 #[test]
-fn a_name_in_the_file_wins_over_that_of_the_host() {
+fn a_hostname_in_the_file_overrides_that_of_the_host() {
     let config = decide(&[], "hostname = 'goose'").unwrap();
     assert_eq!((config.hostname.as_str(), config.is_hostname_named), ("goose", true));
 }
@@ -93,7 +93,7 @@ fn peers_and_routes_are_checked_when_they_are_read() {
 }
 
 #[test]
-fn the_gateway_is_for_this_computer_unless_somebody_says_otherwise() {
+fn the_gateway_listens_on_this_computer_only_unless_configured_otherwise() {
     let gateway = |file: &str| decide(&[], file).unwrap().gateway.map(|at| at.to_string());
     assert_eq!(gateway("").as_deref(), Some("127.0.0.1:6080"));
     assert_eq!(gateway("gateway = '[::]:80'").as_deref(), Some("[::]:80"));
@@ -103,7 +103,7 @@ fn the_gateway_is_for_this_computer_unless_somebody_says_otherwise() {
 }
 
 #[test]
-fn keys_of_services_stand_in_their_section_or_at_the_top() {
+fn keys_of_services_are_read_in_their_section_or_at_the_top() {
     let logs = |file: &str| decide(&[], file).map(|config| config.sections["logs"].clone());
     assert_eq!(logs("keep_others = false").unwrap(), logs("[logs]\nkeep_others = false").unwrap());
     assert!(logs("").unwrap().is_empty());
@@ -116,7 +116,7 @@ fn keys_of_services_stand_in_their_section_or_at_the_top() {
 }
 
 #[test]
-fn flags_win_over_the_file() {
+fn flags_override_the_file() {
     let config = decide(
         &["--data-dir", "/a", "--low-power"],
         "data_dir = '/b'\nshared_folder = '~/logs'\nkeep_others = true",
@@ -130,7 +130,7 @@ fn flags_win_over_the_file() {
 }
 
 #[test]
-fn an_unknown_key_is_an_error_with_the_nearest_known_one() {
+fn an_unknown_key_is_an_error_that_names_the_nearest_known_key() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.toml");
     std::fs::write(&path, "tpc_port = 1\n").unwrap();
@@ -141,7 +141,7 @@ fn an_unknown_key_is_an_error_with_the_nearest_known_one() {
 }
 
 #[test]
-fn without_a_home_the_way_out_is_named() {
+fn without_a_home_folder_the_error_names_the_flag_to_set() {
     let arguments = Arguments::parse_from(["dt-swarm"]);
     let error = Config::decide(&arguments, Table::new(), &Environment::default(), SERVICES).unwrap_err();
     assert!(error.to_string().contains("--data-dir"));

@@ -1,4 +1,4 @@
-//! Parts of the daemon that handle requests and are not services.
+//! Handlers of requests to the daemon that belong to no service.
 
 mod routes;
 mod swarm;

@@ -1,4 +1,4 @@
-//! Requests about routing.
+//! Handler of requests about routing.
 
 use crate::routes::{Routes, RoutesError};
 use brain::{Brain, Now};

@@ -1,4 +1,4 @@
-//! Requests about the running swarm: signing, publishing, and the swarm that this node belongs to.
+//! Handler of requests about the running swarm: signs and publishes statements, and changes the swarm of this node.
 
 use crate::membership::{Membership, MembershipError};
 use control::{Failure, FailureKind, Protocol};
@@ -13,18 +13,18 @@ use swarm::protocol::{
 use swarm::{SayError, Swarm};
 use tokio::sync::{Mutex, watch};
 
-/// Maximum number of peers that are named because they state the opposite.
+/// Maximum number of peers in an answer that state the opposite.
 const MAX_OTHERS: usize = 8;
 
-/// A signer, and what it intends to state.
+/// A signer, and the kind and the item of the statement that it intends to sign.
 type Wanted = (PeerId, Kind, Item);
 
-/// Handles requests about the running swarm. A clone refers to the same swarm.
+/// Handles requests about the running swarm. Clones refer to the same swarm.
 #[derive(Clone)]
 pub(crate) struct SwarmEndpoint {
     swarm: Swarm,
     membership: Arc<Mutex<Membership>>,
-    /// Tells the rest of the daemon which swarm it belongs to.
+    /// The current swarm file, for the other parts of the daemon.
     current: watch::Sender<Option<SwarmFile>>,
 }
 
@@ -81,7 +81,7 @@ impl SwarmEndpoint {
                 Kind::Dismiss => statements.dismiss(item, validity),
             };
         }
-        self.swarm.say(statements).await.map_err(unsaid)?;
+        self.swarm.say(statements).await.map_err(publish_failure)?;
         self.outcomes(wanted).await
     }
 
@@ -97,11 +97,12 @@ impl SwarmEndpoint {
         let wanted = |record: &Record| (record.signer(), record.kind(), record.item().clone());
         let wanted: Vec<Wanted> = records.iter().map(wanted).collect();
         self.check(wanted.clone(), anyway).await?;
-        self.swarm.carry(records).await.map_err(unsaid)?;
+        self.swarm.carry(records).await.map_err(publish_failure)?;
         self.outcomes(wanted).await
     }
 
-    /// Checks that all of this is of the form that its bucket has and, unless `anyway`, would count now.
+    /// Checks that all items have the form that their bucket requires. Unless `anyway` is set, also checks that all
+    /// statements would count now.
     async fn check(&self, wanted: Vec<Wanted>, anyway: bool) -> Result<(), Failure> {
         let check = move |set: &Set, now: Moment| -> Result<(), Failure> {
             let form = |(_, kind, item): &Wanted| check_form(set, *kind, item);
@@ -129,13 +130,14 @@ impl SwarmEndpoint {
         self.swarm.read_at(read).await.map(Answer::Prepared).map_err(Failure::from)
     }
 
-    /// Changes the swarm that this node belongs to. Requests at the same time wait for each other.
+    /// Changes the swarm to which this node belongs. Concurrent requests run one after the other.
     async fn change(
         &self,
         change: impl FnOnce(&mut Membership) -> Result<(), MembershipError> + Send + 'static,
     ) -> Result<Answer, Failure> {
         let endpoint = self.clone();
-        // A change that began is finished even if the connection ends: file and policy change together.
+        // A change that began is finished even if the connection closes, because the file and the policy change
+        // together.
         let changed = tokio::spawn(async move { endpoint.change_wholly(change).await }).await;
         changed.map_err(|_| Failure::new(FailureKind::Disk, "the change failed"))?
     }
@@ -145,18 +147,22 @@ impl SwarmEndpoint {
         change: impl FnOnce(&mut Membership) -> Result<(), MembershipError> + Send + 'static,
     ) -> Result<Answer, Failure> {
         let mut membership = self.membership.clone().lock_owned().await;
-        // The disk may take its time.
+        // Writing to the disk may block.
         let changed = tokio::task::spawn_blocking(move || change(&mut membership).map(|()| membership));
         let membership = changed.await.map_err(|_| Failure::new(FailureKind::Disk, "the change failed"))?;
-        let membership = membership.map_err(unchanged)?;
-        tracing::info!(swarm = membership.name().unwrap_or("the open one"), "the swarm of this node changed");
+        let membership = membership.map_err(change_failure)?;
+        tracing::info!(
+            swarm = membership.name().unwrap_or("the open swarm"),
+            "the swarm of this node changed"
+        );
         self.swarm.adopt(membership.policy()).await?;
         self.current.send_replace(membership.file().cloned());
         Ok(Answer::Done {})
     }
 }
 
-/// Checks that an item in a bucket of shared files is a CID. Another text that somebody proposes there may be dismissed.
+/// Checks that an item in a bucket of shared files is a CID. An item that is no CID may still be dismissed, if a peer
+/// proposes it.
 fn check_form(set: &Set, kind: Kind, item: &Item) -> Result<(), NoCid> {
     let is_proposed = || set.records_about(item).iter().any(|record| record.kind() == Kind::Propose);
     match kind {
@@ -194,7 +200,7 @@ fn prepare(set: &Set, now: Moment, signer: PeerId, intents: &[Intent]) -> Prepar
     }
 }
 
-fn unsaid(error: SayError) -> Failure {
+fn publish_failure(error: SayError) -> Failure {
     let kind = match &error {
         SayError::Statement(_) => FailureKind::Wrong,
         SayError::Disk(_) => FailureKind::Disk,
@@ -204,7 +210,7 @@ fn unsaid(error: SayError) -> Failure {
     Failure::new(kind, error)
 }
 
-fn unchanged(error: MembershipError) -> Failure {
+fn change_failure(error: MembershipError) -> Failure {
     let kind = match &error {
         MembershipError::Read(..) | MembershipError::Write(..) => FailureKind::Disk,
         MembershipError::Open
@@ -247,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signer_is_told_what_it_needs() {
+    fn a_signer_gets_its_sequence_number_and_the_history_of_the_item() {
         let at = |seconds| Some(Expiry { at: Some(NOW.plus(seconds)) });
         let set = set(&[(1, Kind::Propose, 100), (2, Kind::Propose, 50), (3, Kind::Dismiss, 500)]);
         let first = prepared(&set, 1, 0);
@@ -257,16 +263,20 @@ mod tests {
         assert_eq!(stranger.sequence, 0);
         assert_eq!(stranger.histories, [ItemHistory { former: None, proposed: at(100) }]);
         let later = prepared(&set, 3, 200);
-        assert_eq!(later.histories, [ItemHistory { former: at(500), proposed: None }], "a dismissal is none");
+        assert_eq!(
+            later.histories,
+            [ItemHistory { former: at(500), proposed: None }],
+            "a dismissal is no proposal"
+        );
     }
 
     #[test]
-    fn what_is_no_cid_is_refused_in_buckets_of_files_and_can_be_dismissed_where_it_is() {
+    fn a_text_that_is_no_cid_is_refused_among_files_but_may_be_dismissed() {
         let mut set = Set::default();
         let item = Item { bucket: "share/files".parse().unwrap(), data: Data::new("notes.txt").unwrap() };
         assert!(check_form(&set, Kind::Propose, &item).is_err());
         assert!(check_form(&set, Kind::Dismiss, &item).is_err());
-        // A peer of an earlier version said it.
+        // A peer with an earlier version proposed it.
         let statement = Statement::new(Kind::Propose, item.clone(), Validity::starting(NOW, 100)).unwrap();
         let record = Record::sign(statement, &Keypair::from_seed([1; 32]), 7, End::default());
         set.admit_verified(record, NOW).unwrap();
@@ -275,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn who_states_opposite_is_named() {
+    fn peers_that_state_the_opposite_are_named() {
         let set = set(&[(1, Kind::Propose, 100), (2, Kind::Dismiss, 50)]);
         let against = |said, after| outcome(&set, NOW.plus(after), said, &item());
         assert_eq!(against(Kind::Propose, 0), Outcome { is_in_bucket: false, others: vec![peer(2)] });

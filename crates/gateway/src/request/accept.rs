@@ -96,7 +96,7 @@ pub(crate) fn by_headers<'a>(headers: impl Iterator<Item = &'a str>) -> Result<K
     let wanted: Vec<(Kind, u16)> = entries.filter_map(entry).filter(|(_, weight)| *weight > 0).collect();
     let rank = |(kind, weight): &(Kind, u16)| (*weight, !matches!(kind, Kind::Plain));
     let spoken = wanted.iter().filter(|(kind, _)| *kind != Kind::Unspoken);
-    // Among equals the first wins.
+    // Among entries of equal weight, the first is used.
     let best = spoken.reduce(|best, other| if rank(other) > rank(best) { other } else { best });
     match best {
         Some((kind, _)) => Ok(*kind),

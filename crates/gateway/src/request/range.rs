@@ -41,13 +41,13 @@ fn number(digits: &str) -> Option<u64> {
 pub enum ByteRange {
     /// From the first to the second byte, both included. Without the second, to the end of the file.
     From(u64, Option<u64>),
-    /// The last bytes of the file, by their number.
+    /// This number of bytes at the end of the file.
     Last(u64),
 }
 
 impl ByteRange {
-    /// Parses the header. Returns `None` for several ranges and for a malformed header. As HTTP allows, the answer is then
-    /// the whole file.
+    /// Parses the header. Returns `None` for several ranges and for a malformed header. As HTTP allows, the answer is
+    /// then the whole file.
     pub fn read(header: &str) -> Option<Self> {
         let (unit, range) = header.split_once('=')?;
         let (from, to) = range.trim().split_once('-')?;

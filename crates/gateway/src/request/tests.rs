@@ -23,7 +23,7 @@ fn at(rest: &str) -> String {
 }
 
 #[test]
-fn a_path_is_a_cid_and_names() {
+fn a_path_consists_of_a_cid_and_names() {
     let request = read(&at("/a%20b/%C3%BC/"), &[]).unwrap();
     assert_eq!(request.target.cid.to_string(), CID);
     assert_eq!(request.target.names, ["a b", "ü"]);
@@ -115,7 +115,7 @@ fn the_format_is_the_supported_one_with_the_highest_weight() {
 }
 
 #[test]
-fn the_parameter_wins_over_the_header() {
+fn the_parameter_takes_precedence_over_the_header() {
     assert_eq!(format_of("?format=raw", "application/vnd.ipld.car"), Ok(Format::Raw));
     assert_eq!(
         format_of("?format=car&car-dups=y", "text/html"),
@@ -140,7 +140,7 @@ fn the_parameter_wins_over_the_header() {
 }
 
 #[test]
-fn a_car_has_a_scope() {
+fn the_scope_of_a_car_is_parsed() {
     let scope = |query: &str| match format_of(&format!("?format=car&{query}"), "*/*") {
         Ok(Format::Car { scope, .. }) => scope,
         other => panic!("{query}: {other:?}"),
@@ -154,7 +154,7 @@ fn a_car_has_a_scope() {
 }
 
 #[test]
-fn a_format_chosen_by_a_header_has_an_address_of_its_own() {
+fn a_format_chosen_by_a_header_is_named_in_the_content_location() {
     let location = |query: &str, accept| read(&at(query), &[("accept", accept)]).unwrap().location;
     assert_eq!(location("", "application/vnd.ipld.raw"), Some(at("?format=raw")));
     assert_eq!(

@@ -106,7 +106,7 @@ async fn a_client_that_has_a_file_is_not_sent_it_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn name_and_content_determine_the_type_and_parameters_the_name() {
+async fn name_and_content_determine_the_type_and_a_parameter_the_file_name() {
     let Some(()) = curl() else { return };
     let served = serve(LIMIT).await;
     let text = format!("/ipfs/{}", served.add("Grüße, <script>".as_bytes(), Format::V1).await);

@@ -83,8 +83,8 @@ pub(super) fn without_peer(address: &Multiaddr) -> Multiaddr {
     address.iter().filter(|part| !matches!(part, Protocol::P2p(_))).collect()
 }
 
-/// Returns the address unchanged. A link-local address is returned once for each interface on which it was heard, and
-/// over TCP only.
+/// Returns the address unchanged, unless it is link-local. A link-local address is returned once for each interface on
+/// which it was heard, and over TCP only.
 fn on_wires(address: Multiaddr, zones: &Zones) -> Vec<Multiaddr> {
     let Some(IpAddr::V6(ip)) = host_of(&address).filter(|ip| is_link_local(*ip)) else {
         return vec![address];
@@ -146,7 +146,7 @@ pub(super) fn is_quic(address: &Multiaddr) -> bool {
     address.iter().any(|part| matches!(part, Protocol::Quic | Protocol::QuicV1))
 }
 
-/// Splits an address of a persistent peer into the peer and the place where it is dialled. Names are allowed as hosts.
+/// Splits an address of a persistent peer into the peer ID and the address to dial. Host names are allowed.
 pub(super) fn chosen(address: &Multiaddr, is_private: bool) -> Result<(PeerId, Multiaddr), Unfit> {
     let mut place = address.clone();
     let Some(Protocol::P2p(peer)) = place.pop() else {

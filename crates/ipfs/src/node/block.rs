@@ -93,6 +93,6 @@ impl Node {
     }
 }
 
-/// Keeps the connections of [`Node::meet`] up until it is dropped.
+/// Keeps the connections of [`Node::meet`] open until it is dropped.
 #[derive(Debug)]
 pub struct Meeting(#[expect(dead_code, reason = "it ends when it is dropped")] AbortOnDropHandle<Infallible>);

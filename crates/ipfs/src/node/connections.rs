@@ -1,4 +1,4 @@
-//! The open connections with each peer, and the peers that are banned for a while.
+//! The open connections with each peer, and the peers that are banned for ten minutes.
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -55,7 +55,7 @@ impl OpenConnection {
 #[derive(Debug, Default)]
 pub(super) struct OpenConnections {
     open: BTreeMap<PeerId, OfPeer>,
-    /// Peers whose next connection that this node dials replaces the open ones, with the time of that decision.
+    /// Peers that this node dials again, with the time of that decision. The new connection replaces the open ones.
     renewed: BTreeMap<PeerId, Instant>,
     aside: BTreeMap<PeerId, Instant>,
 }
@@ -72,7 +72,7 @@ impl OpenConnections {
         let new = OpenConnection::new(connection, endpoint, now);
         let of_peer = &mut self.open.entry(peer).or_default().open;
         let is_renewed = new.dialled.is_some() && self.renewed.remove(&peer).is_some();
-        // A connected peer does not dial again unless it has restarted or its old connection is dead.
+        // A connected peer dials again only if it has restarted or its old connection is dead.
         let has_begun_anew = |open: &OpenConnection| {
             let least = if open.dialled.is_none() { DIAL } else { CROSSED };
             new.dialled.is_none() && now.saturating_duration_since(open.since) > least
@@ -141,7 +141,7 @@ impl OpenConnections {
         all.filter(|open| open.local == Some(own)).map(|open| open.id).collect()
     }
 
-    /// Bans a peer for a while.
+    /// Bans a peer for ten minutes.
     pub(super) fn leave_aside(&mut self, peer: PeerId) {
         if self.aside.len() < MAX_LEFT_ASIDE {
             self.aside.insert(peer, Instant::now());
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_has_moved_is_dialled_once_where_it_is_now() {
+    fn a_peer_that_has_moved_is_dialled_once_at_its_new_address() {
         let (mut connections, peer, now) = (OpenConnections::default(), PeerId::random(), Instant::now());
         let [before, after] =
             [1, 77].map(|last| format!("/ip4/10.99.0.{last}/tcp/6002").parse::<Multiaddr>().unwrap());

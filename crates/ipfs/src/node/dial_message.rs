@@ -13,8 +13,8 @@ pub(super) fn dial_message(error: &DialError, is_private: bool) -> String {
         DialError::Transport(all) => {
             let each = all.iter().map(|(address, error)| format!("{address}: {}", root(error)));
             let each = each.collect::<Vec<_>>().join("; ");
-            // With different network keys the two sides read only random bytes: the other side closes the connection or
-            // stays silent.
+            // If the network keys differ, each side decrypts only random bytes. Then the other side closes the connection
+            // or sends nothing.
             let is_plain = ["refused", "unreachable", "No route"].iter().any(|plain| each.contains(plain));
             let may_be_wrong_key = is_private && !is_plain;
             if may_be_wrong_key { format!("{each} (does it have the same network key?)") } else { each }

@@ -65,7 +65,7 @@ impl Dials {
     }
 
     /// Handles a dial that ended because another host answered at one of its addresses. Returns its other addresses,
-    /// because libp2p does not try them any more. The callers keep waiting.
+    /// which must be dialled again, because libp2p does not try them any more. The callers keep waiting.
     pub(super) fn met_another(&mut self, peer: &PeerId, id: ConnectionId, at: &Multiaddr) -> Vec<Multiaddr> {
         let Some(dials) = self.0.get_mut(peer) else { return Vec::new() };
         let Some(place) = dials.running.iter().position(|(running, _)| *running == id) else {
@@ -156,7 +156,7 @@ mod tests {
         // The peer connected by itself.
         dials.reached(&peer, id(9));
         assert_eq!(answer.try_recv(), Ok(Ok(())));
-        assert!(dials.untried(&peer, vec![address(1)]).is_empty(), "this dial still goes on");
+        assert!(dials.untried(&peer, vec![address(1)]).is_empty(), "this address is still being dialled");
         assert!(dials.failed(&peer, id(1), &ConnectError::Stopped));
         assert!(dials.0.is_empty());
     }

@@ -67,7 +67,7 @@ pub struct Driver {
     persistent: PersistentLinks,
     subscriptions: Subscriptions,
     dials: Dials,
-    /// Addresses that other peers named and this node dialled lately.
+    /// Addresses that other peers named and that this node dialled recently.
     targets: Targets<PeerId>,
     started: Instant,
     probes: Probes,
@@ -220,7 +220,7 @@ impl Driver {
                     self.reconnect(peer);
                 }
                 Request::LeaveAside(peer, reason) => {
-                    tracing::warn!(%peer, reason, "banning a peer for a while because it misbehaved");
+                    tracing::warn!(%peer, reason, "banning a peer for ten minutes because it misbehaved");
                     self.connections.leave_aside(peer);
                     let _ = self.swarm.disconnect_peer_id(peer);
                 }

@@ -21,7 +21,7 @@ use super::streams::{self, SendError};
 use super::work::{self, Disk, Done};
 use crate::store::{BlockKey, Store, StoreError};
 
-/// Number of blocks waiting to be stored at which no more messages are taken.
+/// Maximum number of blocks that wait to be stored. When it is reached, no further messages are processed.
 const MAX_STORING: usize = 64;
 /// Answer to a want: the block and the peer that sent it, or an error.
 pub(super) type Delivery = Result<(Bytes, PeerId), WantError>;
@@ -45,7 +45,7 @@ struct Waiting {
 pub(super) enum Request {
     /// Open a new connection with this peer: the present one is dead.
     Reconnect(PeerId),
-    /// Ban this peer for a while, for this reason.
+    /// Ban this peer for ten minutes, for this reason.
     LeaveAside(PeerId, &'static str),
 }
 
@@ -151,7 +151,8 @@ impl Exchange {
     /// Requests a block. `reply` receives it once it is stored. Dropping the receiver of `reply` ends the want.
     pub(super) fn want(&mut self, cid: Cid, priority: i32, reply: oneshot::Sender<Delivery>) {
         if self.store.contains(&cid) {
-            // The block arrived since the caller looked. Without an answer the caller looks again.
+            // The block arrived after the caller looked into the store. The caller looks again, because `reply` is
+            // dropped.
             return;
         }
         match self.engine.want(self.now(), cid, priority) {
@@ -226,7 +227,7 @@ impl Exchange {
         self.links.get(peer).is_some_and(|link| link.heard.elapsed() < time)
     }
 
-    /// Takes the requests to the driver that have gathered.
+    /// Removes and returns the queued requests to the driver.
     pub(super) fn take_requests(&mut self) -> Vec<Request> {
         std::mem::take(&mut self.requests)
     }
@@ -376,8 +377,8 @@ impl Exchange {
     }
 }
 
-/// Returns the last eight bytes of a peer ID. They belong to a key or a hash, so they are as good as random, and the
-/// same for every node that knows the peer.
+/// Returns the last eight bytes of a peer ID. They are part of a key or a hash, so they are evenly distributed. Every
+/// node that knows the peer computes the same value.
 fn token(peer: &PeerId) -> u64 {
     let bytes = peer.to_bytes();
     bytes.iter().rev().take(8).fold(0, |word, byte| word << 8 | u64::from(*byte))

@@ -19,7 +19,7 @@ use super::table::RunningFetch;
 const MAX_NEIGHBOURS: usize = 48;
 /// Interval at which neighbours that are not connected are dialled.
 const MEET_AGAIN: Duration = Duration::from_secs(20);
-/// Interval at which connected providers are checked for whether they still answer.
+/// Interval of the checks that connected providers still answer.
 const CHECK: Duration = Duration::from_secs(10);
 /// Shortest and longest pause between dials while no provider is connected. The pause doubles each time.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
@@ -126,7 +126,8 @@ pub(super) async fn meet_neighbours(node: &Node) -> std::convert::Infallible {
     }
 }
 
-/// Checks at regular intervals that the connected providers still answer. A connection that does not is closed.
+/// Checks at regular intervals that the connected providers still answer. The connection with a provider that does not
+/// answer is closed.
 async fn check_connected(node: &Node, providers: &[Provider]) -> std::convert::Infallible {
     loop {
         sleep(CHECK).await;
@@ -136,8 +137,8 @@ async fn check_connected(node: &Node, providers: &[Provider]) -> std::convert::I
     }
 }
 
-/// Waits until it is time to dial again. Without a connected provider this is after the pause, which then doubles;
-/// otherwise it is when a provider has disconnected.
+/// Waits until it is time to dial again. If no provider is connected, waits for the pause and doubles it. Otherwise,
+/// waits until a provider disconnects.
 async fn wait_until_fewer(
     connected: &mut watch::Receiver<Arc<BTreeSet<PeerId>>>,
     providers: &[Provider],
@@ -158,8 +159,8 @@ async fn wait_until_fewer(
     };
     match connected.wait_for(is_less).await.map(|peers| here(&peers)) {
         Ok(0) => {}
-        // The other providers go on meanwhile. The pause limits the dials to a provider that connects and disconnects
-        // repeatedly.
+        // The fetch continues with the other providers. The pause limits the dials to a provider that connects and
+        // disconnects repeatedly.
         Ok(_) => sleep(BACK_OFF.1).await,
         // The driver is gone; the fetch itself notices that.
         Err(_) => std::future::pending().await,

@@ -59,7 +59,7 @@ pub struct FetchSummary {
 }
 
 /// A DAG that is completely in the store. It is protected from garbage collection until this value is dropped, so pin
-/// it before.
+/// it before you drop this value.
 #[derive(Debug)]
 pub struct Fetched {
     /// Number and size of its blocks.

@@ -1,4 +1,5 @@
-//! Limits the memory that is held by incomplete messages, so that no peer can fill it with beginnings of messages.
+//! Limits the memory for incomplete messages, so that no peer can use up the memory with messages that it does not
+//! complete.
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -6,8 +6,8 @@ use tokio::time::{Instant, sleep_until};
 
 /// Time from an event to the housekeeping that follows it. All events in this time share one run.
 const GATHER: Duration = Duration::from_secs(1);
-/// Divisor of the shortest idle timeout of a connection. The result is the interval of regular housekeeping, and so the
-/// longest delay in closing an unused connection.
+/// The interval of regular housekeeping is the shortest idle timeout of a connection divided by this number. An unused
+/// connection is thus closed at most this interval after its timeout.
 const LATENESS: u32 = 4;
 
 /// The schedule of the next run.
@@ -30,7 +30,8 @@ impl Housekeeping {
         self.due = Some(self.due.map_or(soon, |due| due.min(soon)));
     }
 
-    /// Records that a run has finished. `is_occupied` says whether passing time alone can require another run.
+    /// Records that a run has finished. `is_occupied` says whether another run is needed at the regular interval even
+    /// without a new event.
     pub(super) fn done(&mut self, is_occupied: bool) {
         self.due = is_occupied.then(|| Instant::now() + self.rest);
     }
@@ -51,7 +52,7 @@ mod tests {
 
     const HOUR: Duration = Duration::from_secs(3600);
 
-    /// Returns the waiting time until the next run, up to an hour.
+    /// Returns the time until the next run, at most one hour.
     async fn waited(housekeeping: &Housekeeping) -> Duration {
         let begun = Instant::now();
         let _ = timeout(HOUR, housekeeping.wait()).await;

@@ -22,9 +22,10 @@ const PIECE_BYTES: usize = 64 * 1024;
 const LEAST_PIECE_BYTES: u64 = 1024;
 /// Number of pieces into which one second at the configured rate is divided.
 const PIECES_PER_SECOND: u64 = 20;
-/// Time of unused rate that is saved for later use. It makes up for timers that fire late.
+/// Maximum burst: time for which an unused rate can be used later. It compensates for timers that fire late.
 const BURST: Duration = Duration::from_millis(50);
-/// Time by which short messages may exceed the rate without waiting. Longer messages then wait for it.
+/// Maximum time by which short messages may exceed the rate without waiting. Longer messages wait until that time is
+/// over.
 const CREDIT: Duration = Duration::from_secs(1);
 /// Bytes on the wire, including headers, for 100 bytes of payload. Ethernet, IP and TCP add 4.5 % to full frames, and
 /// less where the network card splits the segments.
@@ -169,7 +170,7 @@ pub(super) struct Share {
 
 #[derive(Debug, Default)]
 struct DirectionState {
-    /// Lets one piece of this peer wait at a time, whatever the number of its streams.
+    /// Lets only one piece of this peer wait at a time, even if the peer has many streams.
     piece: tokio::sync::Mutex<()>,
     meter: Mutex<Meter>,
 }
@@ -201,7 +202,7 @@ impl Share {
         }
     }
 
-    /// Lets a short message pass before longer ones, which then wait for it.
+    /// Lets a short message pass without waiting in the queue. Longer messages wait accordingly longer.
     pub(super) async fn pass_first(&self, direction: Direction, bytes: usize) {
         lock(&self.state(direction).meter).count(bytes as u64);
         self.bucket(direction).pass_first(bytes as u64).await;
@@ -260,8 +261,8 @@ impl Bucket {
         }
     }
 
-    /// Waits until the rate is used up for at most `credit` ahead, then uses the time for these bytes. A new rate takes
-    /// effect at once.
+    /// Waits until the bytes that have passed use up the rate for at most `credit` from now. Then adds these bytes. A new
+    /// rate takes effect at once.
     async fn wait(&self, bytes: u64, credit: Duration) {
         let mut rates = self.rate.subscribe();
         loop {
@@ -275,7 +276,7 @@ impl Bucket {
         }
     }
 
-    /// Uses this amount of time, or returns when to ask again.
+    /// Reserves this amount of time, or returns the time at which the caller must try again.
     fn take(&self, time: Duration, credit: Duration) -> Result<(), Instant> {
         let now = Instant::now();
         let mut used = lock(&self.used);
@@ -348,7 +349,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn peers_share_evenly_whatever_their_number_of_streams() {
+    async fn each_peer_gets_an_equal_share_for_any_number_of_its_streams() {
         let limits = limits(Rates { wan_down: Some(300_000), ..Rates::default() });
         let [a, b] = [1, 2].map(|number| peer(&limits, number, "/ip4/203.0.113.7/tcp/1").1);
         let down = |share| passed(share, Direction::Down, SECONDS);
@@ -359,7 +360,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_new_rate_counts_at_once_and_no_rate_means_no_wait() {
+    async fn a_new_rate_takes_effect_at_once_and_without_a_rate_nothing_waits() {
         let limits = limits(Rates { wan_up: Some(1), ..Rates::default() });
         let (_, share) = peer(&limits, 1, "/ip4/203.0.113.7/tcp/1");
         let begun = Instant::now();
@@ -385,7 +386,7 @@ mod tests {
         assert_eq!(begun.elapsed(), Duration::ZERO);
         share.pass(Direction::Up, 1).await;
         assert!(begun.elapsed() >= Duration::from_millis(600), "{:?}", begun.elapsed());
-        // A peer that sends many of them waits, too.
+        // A peer that sends many short messages has to wait, too.
         let flood = async {
             for _ in 0..100 {
                 share.pass_first(Direction::Up, 10_000).await;

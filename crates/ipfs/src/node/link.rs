@@ -18,9 +18,9 @@ const MAX_STREAMS: usize = 1024;
 
 /// The state for one connected peer.
 pub(super) struct Link {
-    /// Number of this visit; distinguishes work for it from work for an earlier visit.
+    /// Number of this connection period. It distinguishes the work for this period from work for an earlier one.
     pub(super) visit: u64,
-    /// Number that distinguishes present sends from sends over a connection that has closed.
+    /// Number that distinguishes current sends from sends over a connection that has closed.
     pub(super) sending: u64,
     pub(super) stream: Option<Stream>,
     pub(super) readers: usize,
@@ -52,7 +52,7 @@ pub(super) fn is_crowded(links: &BTreeMap<PeerId, Link>, source: Option<IpAddr>)
     let at_source = links.values().filter(|link| link.source == source);
     let of_source: usize = at_source.map(|link| link.readers).sum();
     let of_all: usize = links.values().map(|link| link.readers).sum();
-    // Peers on this computer or in this process are tests or programs of the owner.
+    // Peers on this computer or in this process are tests or programs of the user of this node, so they are not limited.
     let is_local = source.is_none_or(|ip| ip.is_loopback());
     of_all >= MAX_STREAMS || !is_local && of_source >= MAX_STREAMS_PER_SOURCE
 }

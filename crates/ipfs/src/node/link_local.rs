@@ -29,7 +29,7 @@ pub(super) fn transport()
     let inner = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true));
     LinkLocalTcp(inner).map(|stream, _| {
         if let Err(error) = SockRef::from(&stream.0).set_tcp_user_timeout(Some(UNACKNOWLEDGED)) {
-            tracing::debug!(%error, "a dead connection will be noticed late");
+            tracing::debug!(%error, "the timeout for dead connections cannot be set; they are detected late");
         }
         stream
     })

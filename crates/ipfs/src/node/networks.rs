@@ -92,7 +92,7 @@ fn mask(prefix: u8) -> u128 {
     u128::MAX.checked_shl(host_bits).unwrap_or(0)
 }
 
-/// For tests, and for callers that know the networks otherwise.
+/// For tests, and for callers that get the networks from another source.
 impl FromIterator<(IpAddr, u8)> for Networks {
     fn from_iter<T: IntoIterator<Item = (IpAddr, u8)>>(networks: T) -> Self {
         let network = |(ip, prefix): (IpAddr, u8)| {

@@ -1,4 +1,4 @@
-//! Connections that are kept open on purpose: decides when each peer is dialled, and reports the state of each.
+//! Persistent connections: decides when each persistent peer is dialled, and reports the state of each connection.
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Probes whether connections still work. A robot that moved to another address leaves dead connections behind, which
-//! the operating system takes for alive for a quarter of an hour.
+//! Probes whether connections still work. When a robot moves to another address, its old connections are dead, but the
+//! operating system reports this only after a quarter of an hour.
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -98,7 +98,7 @@ mod tests {
         assert!(probed(false).is_dead(before));
         assert!(!probed(true).is_dead(before));
         assert!(!probed(false).is_dead(Passed { down: 1001, ..before }), "a byte was received");
-        assert!(probed(false).is_dead(Passed { up: 1000 + BUFFERED, ..before }), "it may lie in a buffer");
+        assert!(probed(false).is_dead(Passed { up: 1000 + BUFFERED, ..before }), "they may be in a buffer");
         assert!(!probed(false).is_dead(Passed { up: 1001 + BUFFERED, ..before }), "a slow link that is busy");
     }
 }

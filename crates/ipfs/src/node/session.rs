@@ -141,7 +141,7 @@ impl<'a> Session<'a> {
         }
         self.moved = Instant::now();
         // A block that was requested before the shortage may still arrive, so it does not end the shortage. A block
-        // that was requested in a later try does.
+        // that was requested after the shortage ends it.
         self.shortage = self.shortage.filter(|(_, again)| *again > self.moved);
         self.block(&cid, depth, &block)
     }
@@ -176,8 +176,8 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Returns the number of bytes still to be stored, as far as it is known. It never exceeds the rest of the limit: a
-    /// store with room for the limit has room for the whole fetch.
+    /// Returns the number of bytes still to be stored, or an estimate while the size is unknown. It never exceeds the
+    /// rest of the limit: a store with room for the limit has room for the whole fetch.
     fn still_to_come(&self) -> u64 {
         let missing = |bytes: u64| bytes.saturating_sub(self.summary.bytes);
         missing(self.claimed.unwrap_or(0)).max(USUAL_BLOCK_BYTES).min(missing(self.limits.max_bytes))
@@ -225,8 +225,8 @@ impl<'a> Session<'a> {
         self.count(block.len())
     }
 
-    /// Refuses content at once whose root claims too large a size. Content whose root lies is refused when it reaches
-    /// the limit.
+    /// Refuses content at once if its root claims a size over the limit. If the root claims a false smaller size, the
+    /// content is refused when it reaches the limit.
     fn check_claim(&mut self, block: &Bytes) -> Result<(), FetchError> {
         let claimed = match dag::node(&self.root, block)? {
             dag::Node::File { claimed_size, .. } => claimed_size,
@@ -299,7 +299,7 @@ pub(super) async fn wait_for(
             let (block, from) = delivery?;
             return Ok((block, Some(from)));
         }
-        // The block was stored otherwise meanwhile, or the driver is gone, which the next send shows.
+        // The block was stored by another task, or the driver has stopped. The next send shows which.
         let store = node.store.clone();
         if let Some(block) = blocking(move || store.get(&cid).map_err(FetchError::from)).await? {
             return Ok((block, None));

@@ -25,8 +25,8 @@ const PIECE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Timeout for writing to a peer. It is long because a receiver with a rate limit frees its window in steps of 128 KiB,
 /// half a window.
 const TAKE_TIMEOUT: Duration = Duration::from_secs(200);
-/// Minimum rate of a message in bytes per millisecond; a slower one is given up. Time spent waiting for this node's own
-/// limits does not count.
+/// Minimum rate of a message in bytes per millisecond. A slower message is not read to its end. Time spent waiting for
+/// this node's own limits does not count.
 const LEAST_BYTES_PER_MS: usize = 1;
 /// Timeout for a stream that is silent between messages.
 const SILENCE: Duration = Duration::from_secs(3600);
@@ -101,8 +101,7 @@ async fn read_length(stream: &mut Stream) -> io::Result<Option<usize>> {
     }
 }
 
-/// Returns the time limit for a message of this length. A slower message is not worth the memory that it takes
-/// meanwhile.
+/// Returns the time limit for a message of this length. A slower message would occupy memory for too long.
 fn time_for(length: usize) -> Duration {
     PIECE_TIMEOUT + Duration::from_millis((length / LEAST_BYTES_PER_MS) as u64)
 }

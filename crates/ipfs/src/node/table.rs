@@ -71,7 +71,7 @@ struct Meters {
     sources: BTreeMap<PeerId, Meter>,
 }
 
-/// A row in the table. Dropping it removes the row.
+/// A row in the table. Dropping this value removes the row.
 #[derive(Debug)]
 pub(super) struct Entry {
     fetches: Arc<Fetches>,

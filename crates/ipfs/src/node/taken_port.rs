@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_that_another_shares_is_taken_until_it_stops_listening() {
+    fn a_port_is_taken_as_long_as_another_socket_listens_on_it() {
         let (socket, address) = listening("127.0.0.1");
         assert_eq!(check(&address).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         let port = tcp_socket(&address).unwrap().port();

@@ -137,7 +137,7 @@ async fn a_file_of_any_size_goes_from_node_to_node() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_with_room_for_the_limit_is_large_enough_for_any_file() {
+async fn a_store_as_large_as_the_fetch_limit_has_room_for_every_allowed_file() {
     let source = start().await;
     for length in [0, 1, 5000, 60_000] {
         let limits =
@@ -245,7 +245,7 @@ async fn another_provider_takes_over_when_one_vanishes() {
 async fn a_provider_that_is_added_later_is_asked_at_once() {
     let (gone, source, sink) = (start().await, start().await, start().await);
     let root = source.add(&noise(1_000_000), Format::V1).await;
-    // It accepts connections and stays silent: a dial that hangs.
+    // This listener accepts connections but sends nothing, so a dial to it hangs.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port();
     let hanging = vec![(gone.peer_id(), vec![format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap()])];
@@ -314,7 +314,7 @@ async fn content_that_does_not_fit_is_refused_and_pinned_content_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn content_is_fetched_once_there_is_room_without_useless_traffic() {
+async fn a_fetch_waits_for_room_without_useless_traffic() {
     let directory = TempDir::new().unwrap();
     let sink = run(config(&directory, 4 * MIB), directory).await.0;
     let source = start().await;
@@ -331,7 +331,7 @@ async fn content_is_fetched_once_there_is_room_without_useless_traffic() {
         let seen = progress.wait_for(is_short).await.unwrap().obstacle.unwrap().to_string();
         assert!(seen.contains("block store") && seen.contains("store_max_mib"), "{seen}");
         assert_eq!(sink.fetches()[0].name, "wanted");
-        // Only the root is fetched, which tells the size.
+        // Only the root block is fetched, because it states the size of the content.
         assert!(progress.borrow().blocks <= 1, "{:?}", progress.borrow());
         sink.unpin(in_the_way).await.unwrap();
     };
@@ -502,7 +502,8 @@ async fn babble(victim: &Running, streams: usize, bytes: &[u8]) {
 async fn peers_that_send_garbage_do_not_disturb_others() {
     let (source, sink) = (start().await, start().await);
     let root = source.add(&noise(3_000_000), Format::V1).await;
-    // In turn: an endless length, a message that is too long, a message that is not protobuf, and half a message.
+    // In turn: a length prefix that does not end, a message that is too long, a message that is not protobuf, and half
+    // a message.
     let babbles: [&[u8]; 4] =
         [&[0xff; 64], &[0x81, 0x80, 0x80, 0x02], &[4, 0xff, 0xff, 0xff, 0xff], &[100, 0x0a]];
     for bytes in babbles {

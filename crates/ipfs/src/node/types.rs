@@ -121,7 +121,7 @@ pub enum StartError {
 /// An address on which the node should listen but cannot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenFailure {
-    /// Address as it was configured, or one of the addresses that it stands for.
+    /// Address as it was configured, or one of the addresses of its listener if the listener was closed later.
     pub address: Multiaddr,
     /// Reason of the failure; usually the port is taken.
     pub reason: String,

@@ -44,8 +44,8 @@ impl BlockFiles {
         }
     }
 
-    /// Writes a temporary file next to the place of the block. In one common folder each new file would wait for the
-    /// one before. If writing fails, the file is removed.
+    /// Writes a temporary file in the folder of the block. In one common folder, the file system would create the files
+    /// one after the other. If writing fails, the file is removed.
     pub(super) fn write_temporary(&self, key: &BlockKey, data: &[u8]) -> Result<PathBuf, StoreError> {
         let number = self.next_temporary.fetch_add(1, Ordering::Relaxed);
         let path = self.path(key).with_extension(format!("{number}{PARTIAL}"));
@@ -106,8 +106,8 @@ fn remove_if_there(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Returns key, size and time of a block file, or `None` for any other file. A power cut leaves an empty file of a
-/// block that was not synced. An empty file is a block only if its hash says so.
+/// Returns key, size and time of a block file, or `None` for any other file. A power cut can leave an empty file for a
+/// block that was not synced. An empty file is a block only if its name is the hash of the empty block.
 fn block_file(entry: &DirEntry) -> Result<Option<(BlockKey, u32, SystemTime)>, StoreError> {
     let Some(key) = entry.file_name().to_str().and_then(BlockKey::from_name) else {
         tracing::warn!(path = %entry.path().display(), "this file in the block store is not a block; it is left unchanged");

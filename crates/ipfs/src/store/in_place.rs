@@ -22,8 +22,8 @@ struct Piece {
     length: usize,
 }
 
-/// A file that is being added in place. Its pieces can be read from the store as soon as they are added. If it is
-/// dropped without [`InPlace::finish`], the file is forgotten.
+/// A file that is being added in place. Its pieces can be read from the store as soon as they are added. If this value
+/// is dropped without [`InPlace::finish`], the file is removed from the index.
 #[derive(Debug)]
 pub(crate) struct InPlace {
     store: Store,
@@ -44,8 +44,8 @@ impl Store {
         Ok(InPlace { store: self.clone(), number, file, path, identity, is_finished: false })
     }
 
-    /// Returns files that are served in place, in the order of their paths: at most `most` of them after the first
-    /// `from`. The state of each is looked up, but its content is not read.
+    /// Returns files that are served in place, in the order of their paths. Skips the first `from` files and returns at
+    /// most `most` of the rest. The state of each file is looked up, but its content is not read.
     pub fn files(&self, from: usize, most: usize) -> Vec<ReferencedFile> {
         let files: Vec<Referenced> =
             self.index().references.by_path().skip(from).take(most).cloned().collect();
@@ -57,8 +57,9 @@ impl Store {
         self.index().references.by_path().count()
     }
 
-    /// Checks files that are served in place: all of them, or those at the given paths. Files that look different from
-    /// before are read, and changed pieces are no longer served. Returns the number of blocks that were dropped.
+    /// Checks files that are served in place: all of them, or those at the given paths. A file is read if its length,
+    /// time of change or inode is not the recorded one. Changed pieces are no longer served. Returns the number of blocks
+    /// that were dropped.
     ///
     /// # Errors
     /// When the result cannot be saved. The next start then finds the changes again.
@@ -84,7 +85,7 @@ impl Store {
         Ok(dropped)
     }
 
-    /// Reads a file if it looks different from before, and drops changed pieces. Returns the number of dropped pieces.
+    /// Reads a file if its identity has changed, and drops changed pieces. Returns the number of dropped pieces.
     fn check_file(&self, number: Number) -> io::Result<usize> {
         let Some(known) = self.index().references.get(number).cloned() else {
             return Ok(0);
@@ -177,7 +178,7 @@ impl Store {
         })
     }
 
-    /// Changes the index. Notifies listeners if held blocks were lost or a file became suspect.
+    /// Changes the index. Notifies listeners if a pinned or protected block was lost or a file became suspect.
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut Index) -> T) -> T {
         let mut index = self.index();
         let result = change(&mut index);
@@ -190,7 +191,7 @@ impl Store {
 /// Marks the file as suspect, so that the next check reads it.
 fn suspect(index: &mut Index, piece: &Piece) {
     if let Some(file) = index.references.get_mut(piece.place.file).filter(|file| !file.is_suspect) {
-        tracing::warn!(file = %piece.path.display(), "a file that is served in place looks different from before");
+        tracing::warn!(file = %piece.path.display(), "a file that is served in place seems to have changed");
         file.is_suspect = true;
         index.suspects += 1;
     }
@@ -229,8 +230,8 @@ impl InPlace {
     }
 
     /// Completes the file after all pieces were added. Fails when the file was changed meanwhile or is no longer at its
-    /// path; then the file is forgotten. An earlier file at the same path is no longer served, except for pieces that
-    /// are in the new one too.
+    /// path; then the file is removed from the index. An earlier file at the same path is no longer served, except for
+    /// pieces that are in the new file too.
     pub(crate) fn finish(mut self) -> io::Result<()> {
         let seen = (Identity::of(&self.file)?, Identity::at(&self.path)?);
         if seen != (self.identity, self.identity) {

@@ -96,7 +96,7 @@ fn a_file_is_served_in_place_and_takes_no_space() {
 }
 
 #[test]
-fn an_unpinned_file_is_forgotten_at_a_restart_and_by_garbage_collection() {
+fn an_unpinned_file_is_no_longer_served_after_a_restart_or_garbage_collection() {
     let place = Place::new();
     let (a, b) = (place.write("a", &content(10, 1)), place.write("b", &content(2 * PIECE, 2)));
     let (store, _) = place.open();
@@ -231,7 +231,7 @@ fn a_changed_file_is_read_before_it_is_trusted() {
 }
 
 #[test]
-fn a_file_that_vanished_while_the_store_was_closed_is_missed_at_the_start() {
+fn a_file_that_vanished_while_the_store_was_closed_is_reported_at_the_start() {
     let place = Place::new();
     let path = place.write("a", &content(2 * PIECE, 1));
     let (store, _) = place.open();
@@ -249,7 +249,7 @@ fn a_file_that_vanished_while_the_store_was_closed_is_missed_at_the_start() {
 }
 
 #[test]
-fn two_files_with_the_same_pieces_stand_in_for_each_other() {
+fn either_of_two_files_with_the_same_pieces_can_serve_them() {
     let place = Place::new();
     let original = content(2 * PIECE, 1);
     let (a, b) = (place.write("a", &original), place.write("b", &original));
@@ -273,7 +273,7 @@ fn a_file_that_repeats_one_piece_is_listed_once() {
     assert_eq!(whole.keys.len(), 4, "one piece, two nodes of links, and the root");
     change(&path, 10, b"!");
     assert_eq!(pieces(&store, &root, &[]), 0);
-    assert!(walk_complete(&store, &root, None).is_ok(), "the second piece stands in");
+    assert!(walk_complete(&store, &root, None).is_ok(), "the block is read from the second piece");
     assert_eq!(store.check_files(None).unwrap(), 1);
     assert!(store.incomplete_pins().unwrap().is_empty());
 }

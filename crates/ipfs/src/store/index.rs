@@ -1,4 +1,5 @@
-//! The index of the store, in memory: sizes, ages, places and holds of blocks.
+//! The index of the store, in memory: sizes, ages, places and holds of blocks. A *hold* is a pin or a protection, which
+//! keeps a block from being removed.
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::BlockKey;
@@ -9,7 +10,7 @@ use super::references::{DROPPED, Number, Place, References};
 struct Slot {
     size: u32,
     holds: u32,
-    /// Sequence number of storing; 0 for a block that is not stored.
+    /// Number of the block in the order of storing; 0 for a block that is not stored.
     age: u64,
     /// Place in a file that is served in place.
     place: Option<Place>,
@@ -35,7 +36,7 @@ pub(super) struct Index {
     stored_count: u64,
     /// Number of held blocks that were lost.
     lost: u64,
-    /// Number of times that a file served in place was seen to look different from before.
+    /// Number of times that a file served in place was found to have another identity.
     pub(super) suspects: u64,
 }
 
@@ -96,7 +97,7 @@ impl Index {
         self.reserved = self.reserved.saturating_sub(bytes);
     }
 
-    /// Records a stored block. Each is younger than those before.
+    /// Records a stored block. It counts as younger than all blocks that were recorded before.
     pub(super) fn insert(&mut self, key: BlockKey, size: u32) {
         self.take_out(&key);
         self.stored_count += 1;
@@ -202,8 +203,8 @@ impl Index {
         self.tidy(key);
     }
 
-    /// Returns the oldest blocks without a hold: at least `bytes` together, or all if they have less, and further ones
-    /// while they fit into `slack` more.
+    /// Returns the oldest blocks without a hold. Together they have at least `bytes` bytes, unless all blocks without a
+    /// hold have less. Further blocks are added while they fit into `slack` more bytes.
     pub(super) fn oldest(&self, bytes: u64, slack: u64) -> Vec<BlockKey> {
         let free = self.slots.iter().filter(|(_, slot)| slot.holds == 0 && slot.age != 0);
         let mut free: Vec<_> = free.map(|(key, slot)| (slot.age, u64::from(slot.size), key)).collect();
@@ -217,7 +218,7 @@ impl Index {
         enough.map(|(_, _, key)| (*key).clone()).collect()
     }
 
-    /// Returns the complete files without any held piece.
+    /// Returns the complete files of which no piece has a hold.
     pub(super) fn unheld_files(&self) -> BTreeSet<Number> {
         let is_held = |key: &BlockKey| self.is_held(key);
         let whole = self.references.iter().filter(|(_, file)| file.is_whole);
@@ -227,7 +228,8 @@ impl Index {
             .collect()
     }
 
-    /// Handles a block that may have become unavailable.
+    /// Handles a block whose file or place was removed. If the block is no longer available, counts it as lost if it has
+    /// a hold, and removes its entry otherwise.
     fn left(&mut self, key: &BlockKey) {
         if self.slots.get(key).is_some_and(|slot| !slot.is_here() && slot.holds > 0) {
             self.lost += 1;

@@ -148,8 +148,8 @@ impl Store {
         Ok(incomplete)
     }
 
-    /// Removes all blocks that are neither pinned nor protected, including those of unfinished fetches. Forgets the
-    /// files of which no block is held; the files themselves are not touched.
+    /// Removes all blocks that are neither pinned nor protected, including those of unfinished fetches. Files without a
+    /// pinned or protected block are no longer served; the files themselves are not touched.
     ///
     /// # Errors
     /// When a block cannot be removed, or the change cannot be saved.
@@ -220,7 +220,7 @@ impl Store {
     }
 }
 
-/// Holds the pinned blocks and forgets files that no pin needs. Returns the roots with missing blocks.
+/// Adds a hold for each pinned block, and stops serving files that no pin needs. Returns the roots with missing blocks.
 pub(super) fn hold_pins(pins: &PinDatabase, index: &mut Index) -> Result<Vec<Cid>, StoreError> {
     let mut incomplete = Vec::new();
     pins.each(|root, keys| {

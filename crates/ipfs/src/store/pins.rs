@@ -202,8 +202,8 @@ fn write_files(transaction: &WriteTransaction, change: &Change<'_>) -> Result<()
 
 fn read_file((length, path, seen, modified, inode): FileRow<'_>, pieces: &[u8]) -> Referenced {
     let path = Path::new(OsStr::from_bytes(path)).into();
-    // An incomplete digest at the end of the list is ignored; it was never written so. Every piece is hashed before it
-    // is served.
+    // The store never writes an incomplete digest, so one at the end of the list is damage and is ignored. Every piece
+    // is hashed before it is served.
     let (pieces, _) = pieces.as_chunks();
     let identity = Identity { length: seen, modified, inode };
     Referenced { path, length, identity, pieces: pieces.to_vec(), is_whole: true, is_suspect: false }

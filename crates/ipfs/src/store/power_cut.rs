@@ -1,11 +1,11 @@
-//! Simulates a power cut at every point of a workload. Everything that was pinned before is complete, no wrong byte is
-//! ever read, and the store continues to work.
+//! Simulates a power cut at every point of a workload. Checks that all DAGs that were pinned before are complete, that
+//! no wrong byte is ever read, and that the store continues to work.
 //!
 //! The workload runs on a disk that records the writes to the pin database. For every prefix of these writes, the
 //! database is laid out as a disk may hold it after the power cut: any of the sectors that were not synced may be lost.
 //! Every block file that was written since the last sync of the file system gets one of the possible states of unsynced
-//! files: complete, missing, empty, truncated, full of zeros, or under its temporary name. Not modelled: a disk that
-//! damages data that it had synced.
+//! files: complete, missing, empty, truncated, full of zeros, or under its temporary name. The simulation does not
+//! cover a disk that damages synced data.
 //!
 //! To run more histories: `DT_SWARM_POWER_CUTS=200 cargo test -p ipfs power_cut`
 use std::collections::{BTreeMap, BTreeSet};
@@ -77,7 +77,7 @@ impl Workload {
         new
     }
 
-    /// Records the state after a step, with the promises that hold from this point.
+    /// Records the state after a step. `promise` adds the blocks and roots that must survive a power cut from this point.
     fn note(&mut self, promise: impl FnOnce(&mut Moment)) {
         let mut moment = self.moments.last().cloned().unwrap_or_default();
         moment.operations = self.journal.len();
@@ -238,8 +238,8 @@ fn pinned_content_survives_and_no_wrong_byte_is_read() {
     let (known, bench) = (known(&work), Bench::new());
     let times: u64 = std::env::var("DT_SWARM_POWER_CUTS").map_or(1, |times| times.parse().unwrap());
     let journal = work.journal.operations();
-    // Files served in place are read where the workload wrote them. Files that were replaced by others are not
-    // promised.
+    // Files served in place are read at the paths where the workload wrote them. So the test expects no content of
+    // files that were replaced by others.
     let steady = work.moments.last().unwrap().pinned.clone();
     let mut cuts = 0;
     for pair in work.moments.windows(2) {

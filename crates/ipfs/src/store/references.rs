@@ -36,7 +36,7 @@ pub(super) struct Referenced {
     pub(super) pieces: Vec<Digest>,
     /// Whether the file was read to its end. Until then it is not saved.
     pub(super) is_whole: bool,
-    /// Whether the file was seen to look different from before.
+    /// Whether the file was found to have another identity. The next check then reads it.
     pub(super) is_suspect: bool,
 }
 

@@ -149,9 +149,9 @@ pub struct ReferencedFile {
 /// State of a file that is served in place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileState {
-    /// The file looks unchanged.
+    /// Length, time of change and inode of the file are unchanged.
     Matches,
-    /// The file looks changed. Pieces that still have the right hash are served.
+    /// Length, time of change or inode of the file has changed. Pieces that still have the right hash are served.
     Changed,
     /// The file is gone or cannot be read.
     Gone,

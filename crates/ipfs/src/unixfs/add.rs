@@ -40,7 +40,7 @@ pub struct Added {
     pub root: Cid,
     /// Size of all its blocks in bytes, with repeated blocks counted each time (the cumulative size of `ipfs`).
     pub total_size: u64,
-    /// Guard that protects its blocks from garbage collection until it is dropped; pin the root before.
+    /// Guard that protects its blocks from garbage collection until it is dropped. Pin the root before you drop it.
     pub protection: Protection,
 }
 
@@ -222,7 +222,7 @@ impl<'a, 'p> Adding<'a, 'p> {
         let mut file = served.file.try_clone().map_err(unreadable)?;
         self.in_place = Some(served);
         let added = self.stream(&mut file, path);
-        // Taken also after an error: dropping it then forgets the file.
+        // Taken also after an error. Dropping it then removes the file from the index of the store.
         let served = self.in_place.take();
         let added = added?;
         served.map_or(Ok(()), InPlace::finish).map_err(|_| AddError::Changed(path.to_owned()))?;

@@ -143,8 +143,8 @@ pub fn list(store: &Store, cid: &Cid) -> Result<Vec<Listed>, ReadError> {
     }
 }
 
-/// Returns the size of a file by reading all of it, so that every block is there and matches its hash. `path` is as for
-/// [`cat`].
+/// Returns the size of a file. Reads the whole file, which checks that every block exists and matches its hash. `path`
+/// is as for [`cat`].
 ///
 /// # Errors
 /// As [`cat`].

@@ -1,10 +1,9 @@
 //! Walks through a byte range of a file: determines the block that comes next and the bytes of it that belong to the
 //! range.
 //!
-//! This module neither waits nor reads: the caller provides each block from any source. The author of the blocks may
-//! lie about all sizes. A wrong size ends the walk before a byte is returned at a wrong position. The size that a node
-//! claims for a part must equal the size that the part shows, down to the leaves. So the content is exactly as long as
-//! the root claims.
+//! This module does no I/O: the caller provides each block from any source. All sizes in the blocks may be false. A
+//! wrong size ends the walk before a byte is returned at a wrong position. The size that a node claims for a part must
+//! equal the actual size of the part, down to the leaves. So the content is exactly as long as the root claims.
 use std::ops::Range;
 use std::vec::IntoIter;
 

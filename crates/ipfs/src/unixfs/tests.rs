@@ -232,7 +232,7 @@ fn names_that_would_leave_the_folder_are_not_exported() {
         assert_eq!(
             std::fs::read_dir(folder.path()).unwrap().count(),
             1,
-            "only the store: nothing is left behind"
+            "the folder contains only the store: no exported file is left"
         );
     }
 }

@@ -16,8 +16,9 @@ const SOON: Duration = Duration::from_secs(120);
 
 /// Measure how long a class takes to get one file through the slow uplink of one host
 ///
-/// The seeder's uplink is limited; all other hosts are as fast as the machine. The limit is the size of the file
-/// divided by the rate of the uplink. Each row shows the median of the runs and their range. The engines take turns.
+/// The seeder's uplink is limited; all other hosts are as fast as the machine. The limit of the time is the size of the
+/// file divided by the rate of the uplink: no engine can be faster. Each row shows the median of the runs and their
+/// range. The engines run alternately.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Class {
     /// Number of hosts that fetch
@@ -32,10 +33,11 @@ pub struct Class {
     /// Percentage of packets that each host loses
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=100))]
     pub loss: u16,
-    /// Number of fetchers that are killed when half of the limit has passed
+    /// Number of fetchers that are killed when half of the limit of the time has passed
     #[arg(long, default_value_t = 0)]
     pub killed: u16,
-    /// Number of fetchers that begin only when half of the limit has passed; their time is counted from the beginning
+    /// Number of fetchers that begin only when half of the limit of the time has passed; their time is counted from the
+    /// start of the experiment
     #[arg(long, default_value_t = 0)]
     pub late: u16,
     /// Give the fetchers' links rates between once and ten times the uplink's rate
@@ -68,10 +70,10 @@ pub enum Engine {
 /// Figures of one run.
 #[derive(Debug, Clone, Copy)]
 struct Run {
-    /// Time until the last fetcher has the file, divided by the limit.
+    /// Time until the last fetcher has the file, divided by the limit of the time.
     time: f64,
-    /// Time until the last fetcher has also pinned the file and synced it to the disk, divided by the limit. Only our
-    /// engine does that.
+    /// Time until the last fetcher has also pinned the file and synced it to the disk, divided by the limit of the time.
+    /// Only our engine does that.
     durable: Option<f64>,
     /// Bytes sent through the seeder's rate limit, including all headers, divided by the size of the file.
     sent: f64,

@@ -101,7 +101,7 @@ fn measure(options: &LimitsHeld, name: &str, from: &Robot, to: &Robot, limited: 
     // Each file has another content, because blocks that are already stored are not fetched.
     write_file(&original, rate * seconds, u64::from(name.ends_with("up")))?;
     from.share_copy(&file, &original)?;
-    // Only the draft is removed; the shared copy remains.
+    // Only the original is removed; the shared copy remains.
     let _ = std::fs::remove_file(&original);
     wait_until(SOON, "the file is known", || {
         to.cli_text(&["report"]).ok().filter(|shown| shown.contains(&file))

@@ -20,8 +20,8 @@ const PORT: u16 = 7000;
 
 /// Measure how fast one host fetches a file from another without any limit
 ///
-/// The engines take turns on pairs of hosts. Each figure is the best of all runs, because disturbances only make it
-/// worse.
+/// The engines run alternately on pairs of hosts. Each figure is the best of all runs, because disturbances only make
+/// it worse.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Pair {
     /// Size of the file in millions of bytes

@@ -1,4 +1,5 @@
-//! Time until a new record is on all nodes, and the cost of quiet times, for our daemons and for Serf.
+//! Time until a new record is on all nodes, and the traffic and processor time without events, for our daemons and for
+//! Serf.
 
 use std::sync::Arc;
 use std::thread;
@@ -19,11 +20,12 @@ const MISSED: Duration = Duration::from_secs(30);
 
 /// Measure how soon a new record is on all daemons, and the traffic of quiet times; optionally of Serf too
 ///
-/// Starts daemons on a network with delay and loss. The first figure is the time until all know each other. The next
-/// are the times until a new record is on all of them: 50 % and 90 % of the records, the worst, and the number of
-/// records that were not on all within 30 s. The last are the bytes that each sends in a quiet minute, including all
-/// headers. A record is published by a request of a local client, and its time counts from that request. Each daemon is
-/// observed over its own loopback.
+/// Starts daemons on a network with delay and loss. The first figure is the time until all daemons know each other. The
+/// next figures are the times until a new record is on all daemons: for 50 % and 90 % of the records, and for the
+/// slowest record. Then comes the number of records that were not on all daemons within 30 s. The last figures are the
+/// traffic and the processor time of a daemon in a quiet time, without events; the bytes include all headers. A record
+/// is published by a request of a local client, and its time counts from that request. Each daemon is observed over its
+/// own loopback.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Spread {
     /// Number of daemons, each on its own host
@@ -92,8 +94,9 @@ struct Figures {
     load: [Shares; 3],
     /// Processor time, in milliseconds, that a node uses per second of the quiet time.
     idle_milliseconds: f64,
-    /// Maximum lateness of the lab's own network during the events. `dropped` is the number of packets that it lost.
+    /// Maximum time by which the lab's own network delivered a frame too late during the events.
     late: Duration,
+    /// Number of packets that the lab's own network lost because it was too slow.
     dropped: u64,
 }
 
@@ -251,7 +254,7 @@ impl System for Agents {
     fn wait_until_acquainted(&self) -> Result<Instant> {
         let known = self.sightings.wait_for_count("node-", self.agents.len(), Instant::now() + ACQUAINTED);
         let seen = || format!("{:?}", self.sightings.counts("node-"));
-        let what = "all members known to all".to_owned();
+        let what = "all members know each other".to_owned();
         known.ok_or_else(|| Error::Deadline { what, within: ACQUAINTED, seen: seen() })
     }
 

@@ -1,4 +1,4 @@
-//! Errors for files of the shared folder that are not taken into the swarm.
+//! Errors for files of the shared folder that are not added.
 
 use ipfs::node::PinError;
 use ipfs::unixfs::AddError;
@@ -6,7 +6,7 @@ use ipfs::unixfs::AddError;
 /// Reason why one file was not added.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TakeError {
-    /// The file changed while it was read. It is added once it has settled.
+    /// The file changed while it was read. It is added later, when it has stopped changing.
     #[error("it was changed while it was read")]
     Changed,
     /// The content differs from the shared content, although size and time are the same.

@@ -36,8 +36,8 @@ impl Replication {
         statements
     }
 
-    /// Returns the statements that take back descriptions of files that this node does not keep any more. The holders
-    /// of these files describe them instead. This frees records when the quota is used up.
+    /// Returns the statements that retract descriptions of files that this node does not keep any more. The holders of
+    /// these files describe them instead. This frees records when the quota is used up.
     pub(super) fn forsake(&self, set: &Set, now: Time) -> Statements {
         let mut statements = Statements::new();
         let bucket = Station::Files.bucket();
@@ -99,7 +99,8 @@ impl Replication {
         room
     }
 
-    /// Returns the fetches of these files, and the number of files left out for want of record quota.
+    /// Returns the fetches of these files, and the number of files that are left out because the record quota is used
+    /// up.
     fn begin(
         &self,
         wanted: &[&SharedFile],

@@ -1,8 +1,9 @@
 //! The peers that hold a file, and the addresses that they sign.
 //!
-//! The costs of records by one signer must not be multiplied by records of another. So a file names at most
-//! [`service::MAX_HOLDERS`] peers. Of each peer at most [`service::MAX_ADDRESSES`] addresses are read, once per
-//! decision. The addresses are parsed only when a fetch uses them.
+//! Many peers can claim a file, and each peer can publish many addresses, so reading all of them could cost much time.
+//! Therefore at most [`service::MAX_HOLDERS`] peers are considered per file. Of each peer at most
+//! [`service::MAX_ADDRESSES`] addresses are read, once per decision. The addresses are parsed only when a fetch uses
+//! them.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::Rules;

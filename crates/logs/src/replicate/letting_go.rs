@@ -28,7 +28,7 @@ impl Replication {
         });
         let (mut taken_back, has_roles) = (self.forgotten(files, now), !set.policy().roots().is_empty());
         for (cid, row) in &self.let_go {
-            // A discard by the uploader counts even when other peers undid it.
+            // A discard by the uploader is valid even when other peers undid it.
             let is_own = || {
                 let known = files.get(cid).filter(|file| file.is_described_by_uploader);
                 known
@@ -58,9 +58,9 @@ impl Replication {
         decision
     }
 
-    /// Returns the files that this node's key claims to keep but that this node does not keep. Such claims come from an
-    /// earlier life of the node, or at any time from a copy of its SD card. Each file is returned once until it is kept
-    /// again. Otherwise two robots with one key would take back each other's statements without end.
+    /// Returns the files that this node's key claims to keep but that this node does not keep. Such claims were made
+    /// before the node lost its data, or are made at any time by a copy of its SD card. Each file is returned only once
+    /// until it is kept again. Otherwise two robots with the same key would retract each other's statements without end.
     fn false_claims(&mut self, set: &Set, files: &BTreeMap<Cid, SharedFile>, now: Time) -> BTreeSet<Cid> {
         let held = files.values().filter(|file| file.holders.contains_key(&self.me)).map(|file| file.cid);
         // Older versions of own files are withdrawn by other statements.
@@ -138,7 +138,7 @@ mod tests {
         set
     }
 
-    /// Returns the statement that takes back the claim in `share/safe`.
+    /// Returns the statement that retracts the claim in `share/safe`.
     fn taken_back() -> Statements {
         let mut statements = Statements::new();
         statements.propose(Station::Safe.item(&cid()), dcache::Validity::over(NOW));
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_lost_a_file_takes_back_only_its_own_statement() {
+    fn a_peer_that_lost_a_file_retracts_only_its_own_statement() {
         let mut set = safe_with(&[1, 2]);
         let mut replication = decider(2, true);
         replication.lose(BTreeSet::from([cid()]));
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_of_an_earlier_life_to_a_file_that_is_gone_is_taken_back_at_the_start() {
+    fn a_claim_from_before_the_data_of_the_node_was_lost_is_retracted_at_the_start() {
         let set = safe_with(&[2, 3]);
         assert_eq!(decider(2, false).decide(&set, Moment::certain(NOW)).statements, taken_back());
         assert!(decider(2, true).decide(&set, Moment::certain(NOW)).statements.is_empty());
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_of_a_copied_card_that_arrives_later_is_taken_back_once() {
+    fn a_claim_by_a_copy_of_the_sd_card_that_arrives_later_is_retracted_once() {
         let mut set = safe_with(&[3]);
         let mut replication = decider(2, false);
         replication.set_let_go(let_go(Reason::Deleted));
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_that_is_valid_again_after_a_clock_change_is_taken_back() {
+    fn a_claim_that_is_valid_again_after_a_clock_change_is_retracted() {
         let set = safe_with(&[2, 3]);
         let mut replication = decider(2, false);
         let ahead = Moment::certain(NOW.plus(LIFETIME * 2));

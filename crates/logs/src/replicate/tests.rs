@@ -164,7 +164,7 @@ fn a_role_corrects_a_wrong_description_of_a_file_that_it_keeps() {
 }
 
 #[test]
-fn an_entry_leaves_the_earlier_bucket_where_this_node_itself_put_it() {
+fn a_node_dismisses_only_its_own_entry_from_the_earlier_bucket() {
     let mut set = Set::default();
     for seed in [2, 3] {
         say(&mut set, seed, Kind::Propose, Station::Verified.item(&cid()), LIFETIME);

@@ -100,15 +100,15 @@ impl Replicator {
         if let Some(lent) = &mut attempt.lent {
             lent.is_ending = true;
             attempt.give_back.notify_one();
-            tracing::info!(%cid, "the fetch of a shared file makes way for another file, and continues later");
+            tracing::info!(%cid, "the fetch of a shared file gives its slot to another file, and continues later");
         }
     }
 
     /// Returns whether there is disk space for a file now, and notes a file for which there is none.
     ///
-    /// An own file usually lacks few blocks, so it needs little space. The root of a file, once known, gives the size
-    /// of the file. Until then, the size in the description is only a hint, which may be a lie. So a file that only its
-    /// description says is too large is fetched anyway when no other fetch runs.
+    /// An own file usually lacks few blocks, so it needs little space. When the root of a file is known, it gives the
+    /// size of the file. Until then, only the description gives a size, and the description may be false. So when no
+    /// other fetch runs, a file is fetched even if it is too large according to its description.
     fn has_room(&mut self, file: &SharedFile, candidate: &Candidate, shares: &Shares) -> bool {
         let size = candidate.size.unwrap_or(super::SOME_ROOM);
         let bytes = if candidate.is_own { size.min(super::SOME_ROOM) } else { size };

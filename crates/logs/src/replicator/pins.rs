@@ -32,8 +32,8 @@ pub(super) async fn watch_pins(
     }
 }
 
-/// Sends the pinned roots that lack blocks, whenever a pinned block went missing. Every `check`, also checks the blocks
-/// and files on the disk. They can be deleted or become unreadable without being read by the daemon.
+/// Sends the pinned roots that lack blocks, whenever a pinned block is lost. Also checks the blocks and files on the
+/// disk at the interval `check`, because they can be deleted or become unreadable while the daemon does not read them.
 pub(super) async fn find_losses(
     node: Node,
     found: mpsc::Sender<BTreeSet<Cid>>,
@@ -109,8 +109,8 @@ impl Replicator {
                 lost.insert(cid);
             }
         }
-        // These pins remain from a crash: after a file was let go of but before it was unpinned, or after a user pinned
-        // a file but before it was taken back.
+        // These pins remain from a crash. Either a file was let go of but not unpinned yet, or a user pinned a let-go
+        // file and the ledger did not note it yet.
         let by_persons = self.node.pins_by_persons().await?;
         let (back, remnants) = found.pinned.into_iter().partition(|cid| by_persons.contains(cid));
         self.node.unpin_all(Vec::from_iter::<BTreeSet<Cid>>(remnants)).await?;
@@ -169,7 +169,7 @@ impl Replicator {
         Ok(self.ledger.note_unlisted(&changes).await?)
     }
 
-    /// Unpins the files that were let go of. The next decision takes back the statements of this node about them.
+    /// Unpins the files that were let go of. The next decision retracts the statements of this node about them.
     pub(super) async fn release(&mut self) -> Result<(), ReplicatorError> {
         let releasing = self.ledger.releasing();
         if !releasing.is_empty() {

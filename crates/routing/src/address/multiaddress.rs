@@ -140,7 +140,7 @@ fn node(at: &Multiaddr) -> Option<Node<'_>> {
 fn host(protocol: Protocol<'_>) -> Option<Host<'_>> {
     let named = |family, name| match name {
         std::borrow::Cow::Borrowed(name) => Some(Host::Name { family, name: Wild::Is(name) }),
-        // Never happens: a multiaddress returns names that it owns as borrowed.
+        // Never happens, because a multiaddress returns its names as borrowed texts.
         std::borrow::Cow::Owned(_) => None,
     };
     match protocol {

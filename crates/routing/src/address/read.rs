@@ -201,7 +201,8 @@ fn is_other_key(id: &str) -> bool {
     id.starts_with("Qm") && id.parse::<multiaddr::PeerId>().is_ok()
 }
 
-/// Compares a text with printed output: removes what is printed from its beginning, and fails at the first difference.
+/// A writer that compares a text with printed output. Each printed piece is removed from the beginning of the text, and
+/// the first difference is an error.
 struct Unprinted<'a>(&'a str);
 
 impl fmt::Write for Unprinted<'_> {

@@ -80,7 +80,7 @@ fn a_line_that_stays_incomplete_is_dropped_after_a_while() {
 }
 
 #[test]
-fn a_sender_displaces_only_its_own() {
+fn a_sender_displaces_only_its_own_lines() {
     let mut assembler = assembler();
     let honest = fragments(&line('é', 200));
     let hostile: Vec<Vec<String>> = ('a'..='z').map(|seed| fragments(&line(seed, 10_000))).collect();
@@ -96,7 +96,7 @@ fn a_sender_displaces_only_its_own() {
 }
 
 #[test]
-fn many_senders_displace_nobody() {
+fn many_senders_displace_no_line_of_others() {
     let mut assembler = Assembler::new(PATIENCE);
     let honest = fragments(&line('é', 200));
     assert_eq!(assembler.take(seconds(0), usize::MAX, &honest[0]), Ok(None));

@@ -42,7 +42,7 @@ pub enum By {
     Here,
 }
 
-/// Serializes a failure as one of the ends, so that readers need not treat it separately.
+/// Serializes an error like the other results, so that readers need not treat it separately.
 fn end<S: Serializer>(end: &Result<Resolution, RouteError>, serializer: S) -> Result<S::Ok, S::Error> {
     #[derive(Serialize)]
     #[serde(tag = "end", rename_all = "snake_case")]

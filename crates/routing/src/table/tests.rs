@@ -105,7 +105,7 @@ fn placeholders_are_filled_from_wildcards_and_the_rest_follows() {
 }
 
 #[test]
-fn a_star_in_an_address_is_not_one_peer() {
+fn a_star_in_an_address_matches_no_rule_or_route_for_one_peer() {
     let mut table = table(&[&format!("{} => {}/$0", brain(1), udp(1)), "/dswarm/*/pinner => /cli"]);
     table.learn(peer(2), &udp(2), 1, NOW);
     let to: Address = "/dswarm/*/*".parse().unwrap();

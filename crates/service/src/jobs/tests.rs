@@ -39,7 +39,7 @@ async fn a_job_continues_while_a_client_asks_for_it() {
     tokio::time::sleep(UNATTENDED + Duration::from_secs(1)).await;
     assert!(
         matches!(jobs.wait(job).await, Err(JobError::Unknown(_))),
-        "its result is forgotten after a while"
+        "the result of a job is removed when no client asks for it"
     );
 }
 

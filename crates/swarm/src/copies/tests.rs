@@ -44,7 +44,7 @@ fn a_later_record_that_this_run_did_not_sign_shows_another_host() {
     assert_eq!(detector.news(), None);
     detector.heard(&file(NOW.plus(5), 101), seconds(5));
     let message = message(&mut detector).unwrap();
-    assert!(message.starts_with("another host uses the identity of this one"), "{message}");
+    assert!(message.starts_with("another host uses the same identity as this host"), "{message}");
     assert!(message.contains("delete the file identity.key"), "{message}");
     detector.heard(&file(NOW.plus(6), 102), seconds(6));
     assert_eq!(detector.news(), None, "the fault was reported already");
@@ -113,7 +113,7 @@ fn a_claim_whose_validity_begins_early_counts_by_its_end() {
 }
 
 #[test]
-fn statements_extended_because_neighbours_are_ahead_count_as_no_later() {
+fn extending_statements_for_neighbours_that_are_ahead_makes_them_no_later() {
     let moment = Moment { neighbours: NOW.plus(2 * HOUR), ..Moment::certain(NOW) };
     let stated = |at: Time, sequence| {
         let now = Moment { neighbours: at.plus(2 * HOUR), ..Moment::certain(at) };
@@ -122,7 +122,7 @@ fn statements_extended_because_neighbours_are_ahead_count_as_no_later() {
     let mut detector = CopyDetector::new(None);
     detector.read_clock(Now { moment, elapsed: seconds(0) });
     detector.heard(&stated(Time(NOW.0 - 1), 101), seconds(1));
-    assert_eq!(detector.news(), None, "the record is of the run before, whose store was lost");
+    assert_eq!(detector.news(), None, "the record is of the previous run, whose store was lost");
     detector.heard(&stated(NOW, 102), seconds(1) + LEARNING);
     assert!(detector.news().is_some());
 }
@@ -148,7 +148,7 @@ fn the_fault_names_the_other_host_and_ends_when_it_is_gone() {
     let address = "/ip4/10.0.0.7/tcp/8000/dswarm-line";
     detector.heard(&record(ADDRESSES.of(key().peer_id()), address, validity, 101), seconds(5));
     let named = message(&mut detector).unwrap();
-    assert!(named.starts_with("the host 10.0.0.7 uses the identity of this one"), "{named}");
+    assert!(named.starts_with("the host 10.0.0.7 uses the same identity as this host"), "{named}");
     let last = 5 + GONE_AFTER.as_secs() / 2;
     read(&mut detector, NOW.plus(last), last);
     detector.heard(&file(NOW.plus(last), 102), seconds(last));

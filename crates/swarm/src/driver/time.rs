@@ -1,11 +1,12 @@
-//! The time of day: by the wall clock, by times that peers have signed, and by the clocks of neighbours.
+//! Determines the time of day from the wall clock, from times that peers have signed, and from the clocks of
+//! neighbours.
 
 use super::Run;
 use brain::Now;
 use dcache::{Moment, Time};
 use std::time::Duration;
 
-/// Interval between two looks at the times that peers have signed.
+/// Interval between checks of the times that peers have signed.
 const WITNESS_EVERY: Duration = Duration::from_secs(5);
 
 /// The time at the last input.

@@ -28,7 +28,7 @@ fn requests() -> Vec<Request> {
 }
 
 #[test]
-fn requests_read_back_as_written() {
+fn requests_are_the_same_after_writing_and_reading() {
     for request in requests() {
         let json = serde_json::to_string(&request).unwrap();
         assert_eq!(serde_json::from_str::<Request>(&json).unwrap(), request, "{json}");
@@ -37,7 +37,7 @@ fn requests_read_back_as_written() {
 }
 
 #[test]
-fn answers_read_back_as_written_and_allow_no_other_keys() {
+fn answers_are_the_same_after_writing_and_reading_and_allow_no_other_keys() {
     let peer = Keypair::from_seed([1; 32]).peer_id();
     let (never, soon) = (Some(Expiry { at: None }), Some(Expiry { at: Some(Time(9)) }));
     let histories =

@@ -1,4 +1,4 @@
-//! Has the daemon here fetch files. It goes on whatever becomes of this program.
+//! Has the daemon on this computer fetch files. The downloads continue when this program ends.
 
 use super::{Fetched, Get, GetResult, Target, place};
 use crate::context::Context;
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use transfers::{Answer, Destination, MAX_PATH_BYTES, Order, Request, Transfer, TransferState, Transfers};
 
-/// Time between two looks at how far it is.
+/// Time between two requests for the state of a download.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Has the daemon fetch the files, and waits for them.
@@ -37,9 +37,9 @@ pub(super) fn get(
 
 /// A file that is to be fetched.
 struct Wanted<'a> {
-    /// Its name or CID as it was given.
+    /// The name or CID from the command line.
     text: &'a str,
-    /// `None` for a CID that nobody shares; somebody may hold it nevertheless.
+    /// `None` for a CID that no peer shares. A peer may hold it nevertheless.
     file: Option<&'a SharedFile>,
 }
 
@@ -75,7 +75,8 @@ fn is_unknown_cid(text: &str, files: &[SharedFile]) -> bool {
     text.parse::<ipfs::Cid>().is_ok() && !files.iter().any(|file| file.cid.to_string() == text)
 }
 
-/// Returns the destination as the daemon is told it. To a path that has no JSON form this program writes.
+/// Returns the destination for the request to the daemon. Returns `None` for a path that is not UTF-8 or is too long;
+/// then this program writes the file itself.
 fn for_daemon(path: &Path, replace: bool) -> Option<Destination> {
     let path = std::path::absolute(path).ok()?;
     let folder = std::fs::metadata(place::folder(&path)).ok()?;
@@ -84,11 +85,11 @@ fn for_daemon(path: &Path, replace: bool) -> Option<Destination> {
     Some(Destination { path, folder, user, replace })
 }
 
-/// A download that was ordered.
+/// A download that the daemon was asked to start.
 #[derive(Clone, Copy)]
 struct Job {
     number: JobNumber,
-    /// Number of its file, as it was given.
+    /// Index of its file on the command line.
     file: usize,
 }
 
@@ -100,9 +101,9 @@ struct Waiting<'a> {
     deadline: Option<Instant>,
     target: Target,
     force: bool,
-    /// Downloads that are not here yet.
+    /// Downloads that are not complete yet.
     open: Vec<Job>,
-    /// The message or the progress that was shown last.
+    /// The last message or progress line that was shown.
     shown: String,
 }
 
@@ -124,10 +125,11 @@ impl<'a> Waiting<'a> {
         self.clear();
         let is_stdout = matches!(self.target, Target::Stdout);
         for job in std::mem::take(&mut self.open).into_iter().filter(|_| is_stdout) {
-            // Nobody would ever read it. Should the daemon be away, it lets the blocks go in time.
+            // Without this program, no client would read the content. If the daemon does not answer, it deletes the
+            // blocks later by itself.
             let _ = self.answer(&Request::Cancel { download: job.number.to_string() });
         }
-        // A reader that is stuck does not keep this program.
+        // A blocked reader of standard output must not keep this program running.
         self.runtime.shutdown_background();
         result
     }
@@ -152,7 +154,8 @@ impl<'a> Waiting<'a> {
         self.wait_for_all(first, wanted)
     }
 
-    /// Waits for one after the other; all are fetched meanwhile. One of several that fails does not keep the others.
+    /// Waits for the downloads one after the other, while the daemon fetches all of them. If one of several fails,
+    /// waits for the others nevertheless.
     fn wait_for_all(
         &mut self,
         first: Vec<Transfer>,
@@ -183,7 +186,7 @@ impl<'a> Waiting<'a> {
             match transfer.state {
                 TransferState::Done => return Ok(self.done(job, transfer)),
                 TransferState::Failed => {
-                    // The daemon has tried for as long as it was of any use.
+                    // The daemon has already retried as long as that made sense.
                     return Err(CliError::NotFetched(transfer.reason.unwrap_or_default()));
                 }
                 TransferState::Whole => {
@@ -225,19 +228,20 @@ impl<'a> Waiting<'a> {
         Ok(answer)
     }
 
-    /// Asks how far it is. Returns `None` while the daemon is away, since it goes on when the daemon is back.
+    /// Asks for the state of a download. Returns `None` while the daemon does not answer, because the download
+    /// continues when the daemon runs again.
     fn look(&mut self, job: JobNumber) -> Result<Option<Transfer>, CliError> {
         match self.ask(&Request::Show { job }) {
             Ok(transfer) => Ok(Some(transfer)),
             Err(error) if is_away(&error) => {
-                self.warn_once("the daemon is away; the download goes on when it is back".to_owned());
+                self.warn_once("the daemon does not run; the download continues when it runs again".to_owned());
                 Ok(None)
             }
             Err(error) => Err(error),
         }
     }
 
-    /// Waits a little. Fails after the time to wait, and on Ctrl-C.
+    /// Waits for [`LOOK_EVERY`]. Fails after the deadline, and on Ctrl-C.
     fn pause(&mut self) -> Result<(), CliError> {
         let interrupts = &mut self.interrupts;
         let is_interrupted = self.runtime.block_on(async {
@@ -261,7 +265,7 @@ impl<'a> Waiting<'a> {
 
     fn show(&mut self, transfer: &Transfer) {
         if io::stderr().is_terminal() {
-            // What is wider than the terminal is cut; the cursor stays at the beginning.
+            // A line that is wider than the terminal is cut. The cursor returns to the start of the line.
             let line = transfer::Transfer::new(transfer.clone(), &Names::default()).show();
             let _ = write!(io::stderr(), "\r\x1b[?7l{line}\x1b[K\x1b[?7h");
             self.shown = line;
@@ -272,7 +276,7 @@ impl<'a> Waiting<'a> {
         }
     }
 
-    /// Prints a message, unless it was the last.
+    /// Prints a message, unless it is the same as the last one.
     fn warn_once(&mut self, message: String) {
         if self.shown != message {
             self.clear();
@@ -287,7 +291,7 @@ impl<'a> Waiting<'a> {
         }
     }
 
-    /// Reads the file from the daemon and writes it: first beside its place, then there.
+    /// Reads a complete file from the daemon and writes it to its destination. Then tells the daemon that it is written.
     fn collect(&mut self, job: Job) -> Result<u64, CliError> {
         let bytes = match (self.target.path(job.file).map(Path::to_owned), &self.target) {
             (Some(path), _) => self.collect_file(job.number, &path)?,
@@ -306,7 +310,7 @@ impl<'a> Waiting<'a> {
         Ok(bytes)
     }
 
-    /// Reads the file from the daemon, piece by piece.
+    /// Copies the file from the daemon to `sink`, piece by piece. Returns its size.
     fn pour(&mut self, job: JobNumber, mut sink: Sink) -> Result<u64, CliError> {
         let mut offset = 0;
         loop {
@@ -320,14 +324,14 @@ impl<'a> Waiting<'a> {
             offset += piece.len() as u64;
             match self.write(sink, piece)? {
                 (back, Ok(())) => sink = back,
-                // As `head` does once it has enough.
+                // The reader closed the pipe early, as `head` does.
                 (_, Err(error)) if error.kind() == ErrorKind::BrokenPipe => return Ok(offset),
                 (_, Err(error)) => return Err(CliError::Write(error)),
             }
         }
     }
 
-    /// Writes on a thread of its own, since a pipe may take it never.
+    /// Writes on a thread of its own, because a pipe may block forever.
     fn write(&mut self, mut sink: Sink, piece: Vec<u8>) -> Result<(Sink, io::Result<()>), CliError> {
         let interrupts = &mut self.interrupts;
         let written = self.runtime.block_on(async {
@@ -348,7 +352,7 @@ impl<'a> Waiting<'a> {
     }
 }
 
-/// Where the pieces of a file go.
+/// The writer to which the pieces of a file are written.
 type Sink = Box<dyn Write + Send>;
 
 fn is_away(error: &CliError) -> bool {

@@ -1,7 +1,7 @@
 //! Fetches shared files from the copy of the daemon at HOST, over Bitswap. Every block is checked against its hash.
 //!
-//! There is no IPFS node and no store here: [`ipfs::copy`] gives the content piece by piece, and it is written as it comes.
-//! Whatever ends it early, nothing of the file stays.
+//! The program has no IPFS node and no store. [`ipfs::copy`] gives the content piece by piece, and each piece is
+//! written at once. If the copy ends early, no partial file is left behind.
 
 use super::{Fetched, Get, GetResult, Target, place};
 use crate::ask::Answer;
@@ -23,11 +23,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// The port of IPFS connections, unless the daemon says otherwise (IPSD).
+/// Default port of IPFS connections (IPSD).
 const DEFAULT_PORT: u16 = 6002;
 /// Time between two reports of progress.
 const SHOW_EVERY: Duration = Duration::from_millis(500);
-/// Number of pieces that may wait to be written.
+/// Maximum number of pieces that wait to be written.
 const MAX_WAITING: usize = 16;
 
 /// Fetches the files, one after the other.
@@ -76,8 +76,8 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// Returns where the daemon takes IPFS connections: at the addresses that it signs, and at the same ports of the address
-/// at which it just answered, which is sure to be reachable from here.
+/// Returns the addresses at which the daemon accepts IPFS connections. These are the addresses that it signed, and the
+/// same ports at the IP address at which it just answered: that address is certainly reachable from here.
 fn addresses(answer: &Answer, host: IpAddr) -> Vec<Multiaddr> {
     let signed = answer.set.bucket(&buckets::IPFS_ADDRESSES.of(answer.pong.peer), answer.now);
     let signed: Vec<String> = signed.map(|view| view.item.data.as_str().to_owned()).collect();
@@ -90,7 +90,7 @@ fn addresses(answer: &Answer, host: IpAddr) -> Vec<Multiaddr> {
         Some(format!("{here}/{rest}"))
     });
     let usual = format!("{here}/tcp/{DEFAULT_PORT}");
-    // Those at HOST first: only some are tried.
+    // The addresses at HOST are first, because only some addresses are tried.
     let all = at_host.chain([usual]).chain(signed.iter().cloned());
     let mut addresses: Vec<Multiaddr> = Vec::new();
     for address in all.filter_map(|text| text.parse().ok()) {
@@ -106,15 +106,15 @@ struct Fetcher {
     target: Target,
     peer: PeerId,
     addresses: Vec<Multiaddr>,
-    /// The key of the swarm: its IPFS connections are those of a private network.
+    /// The key of the swarm, which makes its IPFS connections those of a private network.
     key: Option<SwarmKey>,
-    /// How long no block may come.
+    /// Maximum time without a new block.
     patience: Duration,
     force: bool,
 }
 
 impl Fetcher {
-    /// Fetches the files to where they are to be, until Ctrl-C. Returns their sizes.
+    /// Fetches the files to the target. Returns their sizes. Ctrl-C ends it.
     fn run(&self, wanted: &[Wanted<'_>]) -> Result<Vec<u64>, CliError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(CliError::Output)?;
@@ -125,7 +125,7 @@ impl Fetcher {
                 () = interrupts.wait() => Err(CliError::Interrupted),
             }
         });
-        // A reader of standard output that is stuck does not keep this program.
+        // A blocked reader of standard output must not keep this program running.
         runtime.shutdown_background();
         result
     }
@@ -144,7 +144,7 @@ impl Fetcher {
         Ok(sizes)
     }
 
-    /// Fetches a file beside its place, and then gives it its place.
+    /// Fetches a file to a temporary file in the same folder, and renames that when it is complete.
     async fn fetch_file(
         &self,
         source: &mut Source,
@@ -159,7 +159,7 @@ impl Fetcher {
     }
 }
 
-/// Copies a file to `sink`, which is written to on a thread of its own.
+/// Copies a file to `sink`, which is written on a thread of its own. Returns the number of bytes.
 async fn copy(
     source: &mut Source,
     wanted: &Wanted<'_>,
@@ -177,7 +177,7 @@ async fn copy(
     drop(sender);
     let ended = writer.await.map_err(|error| CliError::Output(error.into()))?;
     match (copied, ended) {
-        // As `head` does once it has enough.
+        // The reader closed the pipe early, as `head` does.
         (_, Err(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(*size),
         (_, Err(error)) => Err(CliError::Write(error)),
         (Err(CopyError::NotHeld(_)), _) => Err(CliError::NotHeld),
@@ -198,7 +198,7 @@ fn write_pieces(
     sink.flush()
 }
 
-/// Shows how far it is, to whoever looks at a terminal.
+/// Shows the progress on stderr if that is a terminal.
 async fn show(written: &AtomicU64, total: u64) -> std::convert::Infallible {
     let mut every = tokio::time::interval(SHOW_EVERY);
     every.tick().await;

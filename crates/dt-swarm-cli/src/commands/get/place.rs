@@ -1,4 +1,4 @@
-//! Where files are to be. It is decided, checked and prepared before anything is fetched.
+//! The destinations of files. They are decided, checked and prepared before any file is fetched.
 
 use crate::error::CliError;
 use std::borrow::Cow;
@@ -11,10 +11,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
-/// Beginning of the names of temporary files and folders. Hidden files are not shared.
+/// Prefix of the names of temporary files. It makes them hidden files, which are not shared.
 pub(super) const TEMPORARY: &str = ".dt-swarm-get-";
 
-/// Where what is fetched goes.
+/// The place to which fetched files are written.
 #[derive(Debug)]
 pub(super) enum Target {
     Files(Places),
@@ -24,7 +24,8 @@ pub(super) enum Target {
     Store,
 }
 
-/// A path for each file. Folders that were made for them go again, unless something is in them or they are kept.
+/// A path for each file. Folders that were created for the files are removed on drop if they are empty, unless
+/// [`keep`](Self::keep) was called.
 #[derive(Debug, Default)]
 pub(super) struct Places {
     paths: Vec<PathBuf>,
@@ -32,7 +33,7 @@ pub(super) struct Places {
 }
 
 impl Target {
-    /// Returns where the file of this number goes; `None` for standard output and the store.
+    /// Returns the path of the file with this index. Returns `None` for standard output and the store.
     pub(super) fn path(&self, number: usize) -> Option<&Path> {
         match self {
             Self::Files(places) => places.paths.get(number).map(PathBuf::as_path),
@@ -42,11 +43,11 @@ impl Target {
 }
 
 impl Places {
-    /// Decides where files of these names go, and makes the folder if it is missing. `output` is the path that was named;
-    /// without one it is this folder.
+    /// Decides the paths of the files with these names, and creates the folder if it is missing. `output` is the
+    /// destination from the command line; `None` is the current folder.
     ///
     /// # Errors
-    /// When one of them could not be written, or is there already and `force` does not say to replace it.
+    /// When a file could not be written, or exists already without `force`, or when two files would have the same path.
     pub(super) fn prepare(output: Option<&Path>, names: &[&str], force: bool) -> Result<Self, CliError> {
         let (folder, paths) = arrange(output, names);
         let mut seen = BTreeSet::new();
@@ -58,13 +59,13 @@ impl Places {
         }
         let mut places = Self { paths, made: Vec::new() };
         places.make(&folder)?;
-        // The system knows best whether a file can be made there.
+        // Creating a file is the reliable test of whether the folder is writable.
         let probe = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(&folder);
         probe.map_err(|source| CliError::Unwritable { path: folder, source })?;
         Ok(places)
     }
 
-    /// Keeps the folders that were made, because something will be written there later.
+    /// Keeps the folders that were created, because files will be written there later.
     pub(super) fn keep(&mut self) {
         self.made.clear();
     }
@@ -86,14 +87,14 @@ impl Places {
 impl Drop for Places {
     fn drop(&mut self) {
         for folder in self.made.iter().rev() {
-            // One that is no longer empty stays.
+            // This fails for a folder that is not empty, which stays.
             let _ = fs::remove_dir(folder);
         }
     }
 }
 
-/// Returns the folder and the path of each file. A path that was named is a folder when one is there, when it ends with a
-/// slash, and when there are several files. In a folder the names are those that peers gave.
+/// Returns the folder and the path of each file. `output` is a folder if a folder exists there, if it ends with a
+/// slash, or if there are several files. In a folder, the files have the names that peers gave them.
 fn arrange(output: Option<&Path>, names: &[&str]) -> (PathBuf, Vec<PathBuf>) {
     let named = output.unwrap_or_else(|| Path::new("."));
     let is_folder = names.len() > 1 || named.is_dir() || named.as_os_str().as_bytes().ends_with(b"/");
@@ -106,13 +107,16 @@ fn arrange(output: Option<&Path>, names: &[&str]) -> (PathBuf, Vec<PathBuf>) {
     (folder(&path).to_owned(), vec![path])
 }
 
-/// Returns the name under which a file is saved that `-o` does not name. A leading dot is replaced: a peer must not write
-/// what configures a program of the person who fetches, such as `.bashrc`.
+/// Returns the name under which a file is saved if `-o` does not name it. A leading dot is replaced, because a peer
+/// must not be able to write a configuration file of the user, such as `.bashrc`.
 fn visible(name: &str) -> Cow<'_, str> {
     name.strip_prefix('.').map_or(Cow::Borrowed(name), |rest| Cow::Owned(format!("_{rest}")))
 }
 
-/// Checks what is at a path.
+/// Checks that a file can be written to this path.
+///
+/// # Errors
+/// When another kind of file is there, such as a folder or a device, or when a file is there and `force` is false.
 fn check(path: &Path, force: bool) -> Result<(), CliError> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
@@ -128,21 +132,21 @@ pub(super) fn folder(path: &Path) -> &Path {
     path.parent().unwrap_or_else(|| Path::new("."))
 }
 
-/// Makes a temporary file beside the place of a file. It is gone when it is dropped.
+/// Makes a temporary file in the folder of a file. It is deleted on drop.
 pub(super) fn temporary(path: &Path) -> io::Result<NamedTempFile> {
     tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(folder(path))
 }
 
-/// Gives a whole file its place. What came there meanwhile is replaced only with `force`.
+/// Moves a complete file to its path, and syncs it. A file that appeared there meanwhile is replaced only with `force`.
 pub(super) fn publish(file: NamedTempFile, path: &Path, force: bool) -> io::Result<()> {
     file.as_file().sync_all()?;
     let kept = if force { file.persist(path) } else { file.persist_noclobber(path) };
-    // A temporary file is its owner's alone.
+    // Only the owner may read a temporary file. The fetched file is readable for all users.
     kept.map_err(|error| error.error)?.set_permissions(Permissions::from_mode(0o644))?;
     File::open(folder(path))?.sync_all()
 }
 
-/// Returns whether standard output was named.
+/// Returns whether the destination is `-`, which is standard output.
 pub(super) fn is_stdout(output: Option<&Path>) -> bool {
     output.is_some_and(|output| output.as_os_str() == OsStr::new("-"))
 }
@@ -159,11 +163,11 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_takes_files_and_a_missing_one_is_made() {
+    fn files_go_into_a_folder_and_missing_folders_are_created() {
         let room = tempfile::tempdir().unwrap();
         let at = |path: &str| room.path().join(path);
         assert_eq!(prepare(room.path(), &["a"]).unwrap(), [at("a")]);
-        assert_eq!(prepare(&at("new"), &["a"]).unwrap(), [at("new")], "the name of one file");
+        assert_eq!(prepare(&at("new"), &["a"]).unwrap(), [at("new")], "the new name of one file");
         assert_eq!(prepare(&at("x/y/new"), &["a"]).unwrap(), [at("x/y/new")]);
         assert_eq!(prepare(&at("more/"), &["a"]).unwrap(), [at("more/a")]);
         assert_eq!(prepare(&at("both"), &["a", "b"]).unwrap(), [at("both/a"), at("both/b")]);
@@ -172,16 +176,16 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_does_not_name_a_hidden_file() {
+    fn a_peer_cannot_name_a_hidden_file() {
         let room = tempfile::tempdir().unwrap();
         let at = |path: &str| room.path().join(path);
         assert_eq!(prepare(room.path(), &[".bashrc"]).unwrap(), [at("_bashrc")]);
         assert_eq!(prepare(room.path(), &[".a", "b.c", ".."]).unwrap(), [at("_a"), at("b.c"), at("_.")]);
-        assert_eq!(prepare(&at(".bashrc"), &[".profile"]).unwrap(), [at(".bashrc")], "a person named it");
+        assert_eq!(prepare(&at(".bashrc"), &[".profile"]).unwrap(), [at(".bashrc")], "the user named it");
     }
 
     #[test]
-    fn folders_that_stay_empty_go_again() {
+    fn created_folders_that_stay_empty_are_removed() {
         let room = tempfile::tempdir().unwrap();
         let places = Places::prepare(Some(&room.path().join("a/b/")), &["c"], false).unwrap();
         assert!(room.path().join("a/b").is_dir());
@@ -190,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_written_is_found_out_first() {
+    fn a_destination_that_cannot_be_written_is_refused_before_fetching() {
         let room = tempfile::tempdir().unwrap();
         let file = room.path().join("file");
         fs::write(&file, "mine").unwrap();

@@ -1,4 +1,4 @@
-//! The files that the table of `report` leaves out since somebody discarded them, and who that was.
+//! The discarded files, which are not in the table of `report`, and the peers that discarded them.
 
 use super::{File, MAX_HOLDERS_SHOWN};
 use crate::discarding::label;
@@ -6,7 +6,7 @@ use crate::output::fields::PeerRef;
 use crate::text::count;
 use logs::State;
 
-/// The most discarded files that are named.
+/// Maximum number of discarded files that are listed.
 const MAX_FILES_SHOWN: usize = 10;
 
 impl File {
@@ -23,14 +23,14 @@ impl File {
     }
 }
 
-/// Returns a line for each of the first discarded files, with who discarded it.
+/// Returns a line for each of the first discarded files, with the peers that discarded it.
 pub(super) fn show(files: &[&File]) -> String {
     if files.is_empty() {
         return String::new();
     }
     let lines: String = files.iter().take(MAX_FILES_SHOWN).map(|file| file.show_discarded()).collect();
     let more = if files.len() > MAX_FILES_SHOWN { "  … (all: --json)\n" } else { "" };
-    format!("\n{} discarded, which `undiscard` undoes:\n{lines}{more}", count(files.len(), "file"))
+    format!("\n{} discarded (`undiscard` undoes it):\n{lines}{more}", count(files.len(), "file"))
 }
 
 #[cfg(test)]
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn who_discarded_a_file_is_said() {
+    fn the_peers_that_discarded_a_file_are_shown() {
         assert_eq!(show(&[]), "");
         let one = file("a\u{1b}.bag");
         let shown = show(&[&one]);

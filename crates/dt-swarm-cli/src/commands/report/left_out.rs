@@ -1,4 +1,4 @@
-//! The numbers of files that the daemon here leaves out for now, and why.
+//! The numbers of files that the daemon on this computer leaves out for now, by reason.
 
 use crate::context::Context;
 use crate::text::count;
@@ -6,20 +6,21 @@ use logs::{Answer, LeftOutFiles, Logs, Request};
 use serde::Serialize;
 use std::fmt::Write as _;
 
-/// Numbers of files that are left out for now.
+/// The numbers of files that are left out for now.
 #[derive(Debug, Serialize)]
 pub(super) struct LeftOut {
-    /// Files of the shared folder of which the swarm is not told, since it remembers a limited number of records of each
+    /// Files of the shared folder that are not shared, because the swarm keeps a limited number of records of each
     /// robot.
     own_files: usize,
-    /// Files of other robots that are not kept for the same reason.
+    /// Files of other robots that this robot does not keep, for the same reason.
     other_files: usize,
     /// Files of the shared folder that a program holds open for writing.
     open_files: usize,
 }
 
 impl LeftOut {
-    /// Asks the daemon. Returns `None` when it runs on another computer, takes no orders, or does not know the question.
+    /// Asks the daemon. Returns `None` when it runs on another computer, its control socket cannot be used, or it does
+    /// not know the request.
     pub(super) fn ask(context: &Context) -> Option<Self> {
         match context.client().ok()?.call::<Logs>(&Request::LeftOut {}).ok()? {
             Answer::LeftOut(LeftOutFiles { own, others, open }) => {
@@ -34,14 +35,11 @@ impl LeftOut {
         let lines = [
             (
                 self.own_files,
-                "of the shared folder left out: the swarm remembers no more of one robot. Pack small files into one, or \
+                "of the shared folder left out: the swarm keeps no more records of one robot. Pack small files into one, or \
                  remove some.",
             ),
-            (self.other_files, "of other robots not kept here: the swarm remembers no more of one robot."),
-            (
-                self.open_files,
-                "of the shared folder not shared yet: a program still holds it open for writing.",
-            ),
+            (self.other_files, "of other robots not kept here: the swarm keeps no more records of one robot."),
+            (self.open_files, "of the shared folder not shared yet: still open for writing in a program."),
         ];
         let mut shown = String::new();
         for (number, reason) in lines.into_iter().filter(|(number, _)| *number > 0) {
@@ -58,7 +56,7 @@ mod tests {
     use crate::output::vocabulary;
 
     #[test]
-    fn each_reason_has_its_line_and_none_is_shown_without_files() {
+    fn each_reason_has_a_line_only_if_it_has_files() {
         let left_out = |own_files, other_files, open_files| LeftOut { own_files, other_files, open_files };
         assert_eq!(left_out(0, 0, 0).show(), "");
         let shown = left_out(1303, 0, 1).show();

@@ -1,4 +1,4 @@
-//! `swarm init --from`: a swarm file that begins with another one.
+//! `swarm init --from`: writes a new swarm file that is based on an existing one.
 
 use super::{NewSwarm, peer_or_key, write};
 use crate::ask::clock;
@@ -8,11 +8,11 @@ use crate::swarm_file;
 use dcache::{Binding, SwarmFile, SwarmId, Time};
 use std::path::Path;
 
-/// Time, in seconds, until signatures are bound to the ID of a swarm that had none: a week, in which each robot can join with
-/// the new file. Until then robots with the old file and with the new one understand each other.
+/// Time, in seconds, until signatures are bound to the ID of a swarm that had none. During this week each robot can
+/// join with the new file. Robots with the old file and with the new file accept each other's signatures until then.
 const TIME_TO_JOIN: u64 = 7 * 24 * 3600;
 
-/// Writes the swarm file `old` anew, with an ID and, if some are named, with other roots.
+/// Writes a copy of the swarm file `old` that has an ID. If `roots` is not empty, they replace the roots of the file.
 pub(super) fn init(path: &Path, old: &Path, roots: &[String], with_key: bool) -> Result<NewSwarm, CliError> {
     if path.exists() {
         return Err(CliError::SwarmExists(path.to_owned()));
@@ -28,7 +28,7 @@ pub(super) fn init(path: &Path, old: &Path, roots: &[String], with_key: bool) ->
     write(path, file, with_key, None)
 }
 
-/// Returns the file with its ID, or with a new one that counts from a week later on.
+/// Returns the file with its ID. Without one, returns the file with the ID `new`, which takes effect a week later.
 fn bound(file: SwarmFile, new: SwarmId, now: Time) -> SwarmFile {
     match file.binding() {
         Some(_) => file,
@@ -42,7 +42,7 @@ mod tests {
     use dcache::PeerId;
 
     #[test]
-    fn an_id_stays_and_a_file_without_one_gets_one_that_counts_later() {
+    fn an_id_stays_and_a_new_id_takes_effect_a_week_later() {
         let [one, two] = [1, 2].map(|byte| SwarmId::from_bytes([byte; 16]));
         let old = SwarmFile::new("class", [PeerId::from_public_key([0; 32])].into()).unwrap();
         let new = bound(old, one, Time(5));

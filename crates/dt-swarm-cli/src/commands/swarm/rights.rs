@@ -1,4 +1,4 @@
-//! What may be said in which bucket of a swarm, from the table of buckets.
+//! The rights to propose and dismiss items in the buckets of a swarm, from the table of buckets.
 
 use crate::tables::table;
 use crate::text::duration;
@@ -6,34 +6,35 @@ use dcache::Who;
 use dcache::buckets::{FAMILIES, Family, Lifetime};
 use serde::Serialize;
 
-/// Explains the words of the table that are no roles.
+/// Explains the entries of the table that are not roles.
 const WORDS: &str =
     "owner: the peer whose ID is in the path of the bucket; subject: the peer whose ID is the item.\n";
 
-/// The rights in the buckets of a family. A word for peers is a role, which stronger roles include, `anybody`, `nobody`,
-/// `owner` (the peer whose ID is in the path) or `subject` (the peer whose ID is the item).
+/// The rights in one kind of bucket. Peers are given as a role, `anybody`, `nobody`, `owner` or `subject`. A role
+/// includes all stronger roles. `owner` is the peer whose ID is in the path, and `subject` the peer whose ID is the
+/// item.
 #[derive(Debug, Serialize)]
 pub(super) struct BucketRights {
-    /// The path of the buckets. A name in capitals stands for any name.
+    /// The path of the buckets. A part in capital letters stands for any name.
     bucket: &'static str,
-    /// The fact that an item states, as a sentence.
+    /// The meaning of an item, as a sentence.
     meaning: &'static str,
     /// The peers whose proposals count.
     proposers: &'static str,
     /// The peers whose dismissals count.
     dismissers: &'static str,
-    /// Seconds for which services state an item; `null` where the signer chooses.
+    /// Validity in seconds of the proposals that services make; `null` if the signer chooses it.
     lifetime_seconds: Option<u64>,
 }
 
-/// Returns the rights in a swarm with roots, or in the open one, in the order in which they apply.
+/// Returns the rights in a swarm with roots or in the open swarm, in the order of the table of buckets.
 pub(super) fn all(has_roots: bool) -> Vec<BucketRights> {
     FAMILIES.iter().map(|family| BucketRights::new(family, has_roots)).collect()
 }
 
-/// Returns a table of the rights.
+/// Returns a text table of the rights.
 pub(super) fn show(all: &[BucketRights]) -> String {
-    let mut rows = table(&["bucket", "propose", "dismiss", "lasts", "an item says"]);
+    let mut rows = table(&["bucket", "propose", "dismiss", "lifetime", "meaning of an item"]);
     for one in all {
         let lifetime = one.lifetime_seconds.map_or_else(String::new, duration);
         rows.add_row([one.bucket, one.proposers, one.dismissers, &lifetime, one.meaning]);

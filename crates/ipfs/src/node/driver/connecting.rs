@@ -13,7 +13,7 @@ use crate::node::dials::Reply;
 use crate::node::probes::Probed;
 use crate::node::types::ConnectError;
 
-/// Time without messages after which a connected peer is probed before it is relied on.
+/// Time without messages after which a connection is probed before the node uses it.
 const QUIET: Duration = Duration::from_secs(2);
 
 /// The source of the addresses that are dialled.
@@ -30,7 +30,7 @@ impl Driver {
     /// address.
     pub(super) fn connect(&mut self, peer: PeerId, given: Vec<Multiaddr>, reply: Reply) {
         if self.connections.is_left_aside(&peer) {
-            let reason = "it is banned for a while because it misbehaved".to_owned();
+            let reason = "it is banned for ten minutes because it misbehaved".to_owned();
             let _ = reply.send(Err(ConnectError::Failed(peer, reason)));
             return;
         }
@@ -55,8 +55,9 @@ impl Driver {
         addresses::usable(given, self.rules, &here)
     }
 
-    /// Dials a peer at those of the addresses at which it is not being dialled yet. Addresses that other peers named
-    /// are left out when too many dials to them failed lately. When this function succeeds, a dial is in progress.
+    /// Dials a peer at the given addresses, except those at which it is being dialled already. Addresses that other
+    /// peers named are left out when too many dials to them failed recently. When this function succeeds, a dial is in
+    /// progress.
     pub(super) fn dial(
         &mut self,
         peer: PeerId,
@@ -98,7 +99,7 @@ impl Driver {
         }
     }
 
-    /// Checks a connected peer before it is relied on, because an open connection need not work.
+    /// Checks whether a connected peer still answers before the node uses the connection. An open connection can be dead.
     fn rely_on(&mut self, peer: PeerId, addresses: &[Multiaddr]) {
         if self.connections.learn(&peer, addresses) {
             self.probe(peer);

@@ -1,4 +1,4 @@
-//! Handles the events of the swarm. Each event is handled, or is named with the reason why it is ignored.
+//! Handles the events of the swarm. For each event that is ignored, a comment gives the reason.
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -90,8 +90,8 @@ impl Driver {
         if let DialError::WrongPeerId { address, .. } | DialError::LocalPeerId { address } = error {
             // The address now belongs to another robot, or it is an address that every host has.
             if let DialError::WrongPeerId { obtained, .. } = error {
-                // The peer at this address has proved its identity. The address stays usable for it, however many other
-                // peers name it.
+                // The peer at this address has proved its identity. The address stays usable for it, even if many
+                // other peers name it.
                 self.answered(*obtained, address);
             }
             let others = self.dials.met_another(&peer, connection, address);

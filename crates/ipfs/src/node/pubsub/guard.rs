@@ -1,8 +1,8 @@
 //! Gossipsub behind a rate limit, so that no peer can flood the others.
 //!
-//! Each peer has a budget. Everything that it sends is charged to it, including duplicates and messages of other
-//! topics. Messages over the budget are not passed on. A peer that continues nevertheless, or that sends messages with
-//! invalid signatures, is cut off for a while.
+//! Each peer has a budget. All traffic that the peer sends is subtracted from its budget, including duplicates and
+//! messages of other topics. Messages over the budget are not passed on. A peer that exceeds its budget by far, or that
+//! sends messages with invalid signatures, is *cut off*: it is disconnected and cannot connect again for five minutes.
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -68,7 +68,7 @@ pub(in crate::node) struct Behaviour {
     accounts: BTreeMap<PeerId, Account>,
     cut_off: BTreeMap<PeerId, Instant>,
     to_close: VecDeque<PeerId>,
-    /// Whether gossipsub got an input since it last had nothing to do.
+    /// Whether gossipsub received an input after it was last polled until it had nothing to do.
     is_touched: bool,
 }
 
@@ -266,7 +266,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_peers_gossipsub_rests_until_it_gets_an_input() {
+    fn without_peers_gossipsub_is_not_polled_until_it_receives_an_input() {
         let mut context = Context::from_waker(std::task::Waker::noop());
         let topics = ["duckiebots".to_owned()];
         let mut guard = Behaviour::new(&Keypair::generate_ed25519(), &topics).unwrap();

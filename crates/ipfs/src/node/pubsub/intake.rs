@@ -31,7 +31,7 @@ impl Intake {
         self.topics.contains(topic)
     }
 
-    /// Returns the number of messages since the last call, and of their bytes.
+    /// Returns the number of messages since the last call, and their total size in bytes.
     pub(super) fn take(&self) -> (usize, usize) {
         (self.taken.messages.swap(0, Relaxed), self.taken.bytes.swap(0, Relaxed))
     }

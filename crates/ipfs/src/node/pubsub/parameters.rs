@@ -1,4 +1,4 @@
-//! Parameters of gossipsub, for robots on slow links that want every message soon, but few copies of it.
+//! Parameters of gossipsub. They suit robots on slow links: each message arrives soon, but in few copies.
 use std::time::Duration;
 
 use libp2p::gossipsub::{
@@ -6,17 +6,17 @@ use libp2p::gossipsub::{
     TopicScoreParams, ValidationMode,
 };
 
-/// Maximum length of one transmission in bytes, whatever it contains. Kubo puts all messages that it was asked to
-/// repeat into one transmission.
+/// Maximum length of one transmission in bytes, including messages and control data. Kubo puts all messages that a peer
+/// requested again into one transmission.
 const MAX_TRANSMISSION_BYTES: usize = 1024 * 1024;
-/// Maximum number of messages in one transmission. No more are ever requested again at one time.
+/// Maximum number of messages in one transmission, and of messages that are requested again at one time.
 const MAX_REPEATED: usize = 256;
 /// Maximum number of bytes in one transmission that are not messages, such as lists of available messages and
 /// subscriptions.
 const MAX_CONTROL_BYTES: usize = 64 * 1024;
 /// Maximum number of messages that wait to be sent to one peer.
 const QUEUE: usize = 128;
-/// Maximum time that a message waits there.
+/// Maximum time that a message waits to be sent to a peer.
 const WAITING: Duration = Duration::from_secs(5);
 /// Interval of heartbeats with topics, and without topics. Without topics there is nothing to pass on.
 const HEARTBEATS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
@@ -34,7 +34,8 @@ fn decay(of_second: f64, has_topics: bool) -> f64 {
 }
 
 /// Returns the configuration of gossipsub. Each message goes to four neighbours and is offered to three more. The usual
-/// six and six cost half as much again. Messages that get lost nevertheless are repaired by the brains.
+/// values, six and six, would need half as much bandwidth again. Records in messages that are lost nevertheless reach
+/// the nodes later, because their brains compare their sets.
 pub(super) fn gossip(has_topics: bool) -> Result<Config, ConfigBuilderError> {
     ConfigBuilder::default()
         .heartbeat_interval(time_of(HEARTBEATS, has_topics))
@@ -65,8 +66,9 @@ fn message_id(message: &Message) -> MessageId {
     id.into()
 }
 
-/// Returns the score parameters of peers, in which only misbehaviour counts. The number of delivered messages says
-/// nothing where most nodes are silent. Many robots behind one address are a class, not an attack.
+/// Returns the score parameters of peers. Only misbehaviour changes the score. The number of delivered messages is not
+/// used, because most honest nodes send no messages. The number of robots behind one address is not used either, because
+/// a whole class can have one address.
 pub(super) fn score(has_topics: bool) -> PeerScoreParams {
     PeerScoreParams {
         topic_score_cap: 0.0,
@@ -77,7 +79,7 @@ pub(super) fn score(has_topics: bool) -> PeerScoreParams {
         behaviour_penalty_decay: decay(0.9, has_topics),
         decay_interval: time_of(UPDATES, has_topics),
         slow_peer_weight: 0.0,
-        // Shorter than the time for which a peer is cut off, so that it returns with a fresh score.
+        // Shorter than the time for which a peer is cut off, so that its score is reset when it connects again.
         retain_score: Duration::from_secs(240),
         ..PeerScoreParams::default()
     }

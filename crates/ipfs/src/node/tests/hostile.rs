@@ -194,7 +194,7 @@ async fn keep_silent(stream: Stream) {
 
 /// Begins to send a block, and continues with one byte per second.
 async fn drip(mut stream: Stream) {
-    // A length of 256 KiB, of which hardly any bytes follow.
+    // A message length of 256 KiB. Very few of these bytes follow.
     let _ = stream.write_all(&[0x80, 0x80, 0x10]).await;
     while stream.write_all(&[0]).await.is_ok() && stream.flush().await.is_ok() {
         tokio::time::sleep(Duration::from_secs(1)).await;

@@ -84,7 +84,7 @@ async fn a_dead_connection_is_detected_when_it_is_needed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_that_now_belongs_to_another_robot_does_not_hide_the_right_one() {
+async fn a_peer_is_found_although_its_old_address_belongs_to_another_robot_now() {
     let (source, other, sink) = (start().await, start().await, start().await);
     let relay = Relay::start("127.0.0.1", socket(&source), Duration::from_millis(300)).await;
     let wrong = other.provider().1[0].clone();

@@ -14,7 +14,7 @@ fn address_of(node: &Running, host: &str) -> Multiaddr {
 async fn until(node: &Running, what: impl Fn(&[PersistentPeer]) -> bool) {
     let mut told = node.persistent_peers();
     if timeout(SOON, told.wait_for(|told| what(told))).await.is_err() {
-        panic!("it stayed at {:?}", node.persistent_peers().borrow());
+        panic!("the state stayed at {:?}", node.persistent_peers().borrow());
     }
 }
 

@@ -134,7 +134,7 @@ async fn is_rid_of(victim: &Running, peer: PeerId) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_peer_that_floods_a_topic_is_cut_off_and_the_others_go_on() {
+async fn a_peer_that_floods_a_topic_is_cut_off_and_the_others_exchange_messages() {
     let mut nodes = line(2).await;
     let config = gossipsub::ConfigBuilder::default().flood_publish(true).build().unwrap();
     let mut flooder = stranger(&nodes[1].0, |key: &Keypair| {
@@ -159,7 +159,7 @@ async fn a_peer_that_floods_a_topic_is_cut_off_and_the_others_go_on() {
     };
     timeout(SOON, flood).await.expect("the flooder is cut off");
     is_rid_of(&nodes[1].0, me).await;
-    // The peer may not connect again for a while.
+    // The peer may not connect again for five minutes.
     let (_, addresses) = nodes[1].0.provider();
     flooder.dial(addresses[0].clone()).unwrap();
     let ends = async {

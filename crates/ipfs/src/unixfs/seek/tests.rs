@@ -183,7 +183,7 @@ fn depth_and_width_are_bounded() {
         wide = node(&mut blocks, b"", &parts);
     }
     assert_eq!(walk(&blocks, wide.cid, 0..1), Err(SeekError::TooDeep));
-    // Parts without content need no block, whatever their number.
+    // Parts without content need no block, even if there are many of them.
     let hollow = node(&mut blocks, b"", &vec![empty; 19_000]);
     assert_eq!(walk(&blocks, hollow.cid, 0..0), Ok((Vec::new(), Vec::new())));
 }

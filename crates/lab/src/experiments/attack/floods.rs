@@ -22,7 +22,7 @@ const BROADCAST_RATE: u64 = 10_000_000;
 /// Time between two bursts when sending at a fixed rate.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Requests with globs that match nothing, and find that out only after many steps.
+/// Requests with glob patterns that match nothing, but that take many steps to evaluate.
 pub(super) struct Globs {
     request: Vec<u8>,
 }
@@ -105,7 +105,7 @@ impl Beacons {
 /// Returns a beacon from this address that matches no robot's set.
 pub(super) fn strange_beacon(from: Address, random: &mut ChaCha8Rng) -> Vec<u8> {
     let fingerprint = Fingerprint { count: random.random_range(0..20_000), sum: random.random() };
-    // A bound that no robot has used makes the robot walk through its whole set.
+    // A bound that no robot has used makes the robot iterate over its whole set.
     let beacon = Beacon { bound: now().plus(random.random_range(10..600_000)), fingerprint };
     let envelope = Envelope::new(from, Address::every_brain(), Message::pong(Validity::ALWAYS));
     line(&Envelope { beacon: Some(beacon), ..envelope })

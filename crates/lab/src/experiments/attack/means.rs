@@ -23,11 +23,11 @@ pub enum Means {
     Renewals,
     /// Records that are never accepted, at full speed.
     Orphans,
-    /// Four hosts hold as many links and connections for files as they get.
+    /// Four hosts keep as many links and connections for files open as the robots accept.
     Links,
-    /// One host under 40 names keeps a newcomer busy that compares its records with it.
+    /// One host with 40 peer names answers a newcomer that compares its records, but answers slowly.
     Names,
-    /// Lines and addresses that are meant to make robots send to another host.
+    /// Lines and addresses with which the attacker tries to make robots send to another host.
     Victim,
 }
 

@@ -113,7 +113,7 @@ fn is_open(stream: &TcpStream) -> bool {
     is_open && stream.set_nonblocking(false).is_ok()
 }
 
-/// One host under many names, which answers comparisons with one record at intervals.
+/// One host with many peer names. It answers a comparison of records with only one record every two seconds.
 pub(super) struct Names {
     newcomer: Robot,
     sightings: Arc<Sightings>,

@@ -1,4 +1,4 @@
-//! Checks and figures in the form in which the parts of the experiment print them.
+//! Functions that print the checks and figures of the experiment in one common form.
 
 use std::time::{Duration, Instant};
 

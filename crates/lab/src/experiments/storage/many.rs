@@ -37,7 +37,7 @@ pub(super) fn run(lab: &Lab, big: bool) -> Result {
     made.map_err(Error::io(format!("making {}", path.display())))?;
     wait_for_pins(&a, number + 1)?;
     say(&format!("a sparse file of {} added and pinned after", megabytes(hole)), seconds(begun));
-    say("  it takes up on the disk", megabytes(allocated_bytes(&path)?));
+    say("  its space on the disk", megabytes(allocated_bytes(&path)?));
     tell(&mut a, lab, before, hole)?;
     a.terminate()?;
     let begun = Instant::now();

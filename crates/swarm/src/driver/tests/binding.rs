@@ -30,7 +30,7 @@ async fn records_signed_in_another_swarm_are_dropped_in_memory_and_on_the_disk()
     life.swarm.say(proposal("seven", now)).await.unwrap();
     assert_eq!(held(&life.swarm).await, ["seven"]);
     life.end().await;
-    // As the last run left it, and as when the swarm file was changed while the daemon did not run.
+    // The daemon starts with the swarm of the last run, and with a swarm file that was changed while it did not run.
     for (policy, expected) in [(bound(7), vec!["seven"]), (bound(7), vec!["seven"]), (bound(8), vec![])] {
         let life = begin(policy);
         assert_eq!(held(&life.swarm).await, expected);
