@@ -12,10 +12,11 @@ helia_parts=(
 nextest_version=0.9.143
 deny_version=0.20.2
 fuzz_version=0.13.2
+mdbook_version=0.5.4
 
 install_all() {
     install_debian_packages
-    install_tools cargo-nextest cargo-deny
+    install_tools cargo-nextest cargo-deny mdbook
     # The tests themselves report that they are skipped when these programs are missing.
     install_kubo || echo "Kubo could not be installed: tests against it will be skipped." >&2
     install_importer || echo "The JavaScript importer could not be installed: tests against it will be skipped." >&2
@@ -56,7 +57,7 @@ install_debian_packages() {
 # Installs cargo's tools that the machine lacks. Their own release profiles optimise for long use, with one code generation
 # unit and LTO over everything. Here each runs only for seconds, so it is built without these.
 install_tools() {
-    local tool version
+    local tool version options
     if ! command -v cargo >/dev/null; then
         echo "Rust is missing: install it with rustup (see the README)." >&2
         return 1
@@ -64,10 +65,15 @@ install_tools() {
     for tool in "$@"; do
         if ! command -v "$tool" >/dev/null; then
             version="${tool#cargo-}_version"
+            options=()
+            if [ "$tool" = mdbook ]; then
+                # Without its server, its watcher and its search, which the checks do not use.
+                options=(--no-default-features)
+            fi
             echo "installing $tool ${!version}; this takes some minutes, once"
             CARGO_TARGET_DIR="$CARGO_TARGET_DIR/tools" CARGO_PROFILE_RELEASE_LTO=off \
                 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
-                cargo install --quiet --locked --root "$cache/tools" --version "${!version}" "$tool"
+                cargo install --quiet --locked --root "$cache/tools" --version "${!version}" "${options[@]}" "$tool"
             rm -rf "$CARGO_TARGET_DIR/tools"
         fi
         "$tool" --version | head -n 1
