@@ -41,7 +41,12 @@ pub enum OpenError {
 impl Registration {
     /// Creates the row of the service `S`.
     pub const fn of<S: Service>() -> Self {
-        Self { name: S::NAME, metrics: S::METRICS, settings: SettingsType::of::<S::Settings>, open: open::<S> }
+        Self {
+            name: S::NAME,
+            metrics: S::METRICS,
+            settings: SettingsType::of::<S::Settings>,
+            open: open::<S>,
+        }
     }
 
     /// Returns the type of the service's section of the configuration.
