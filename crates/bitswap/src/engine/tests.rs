@@ -213,7 +213,10 @@ fn a_slow_peer_that_sends_is_not_timed_out() {
     }
     assert_eq!(engine.statistics().timeouts, 0);
     pass(&mut engine, START + second * 240, 1);
-    assert!(engine.statistics().timeouts >= 1, "the time limit of a link of 13 kB/s is longer but not infinite");
+    assert!(
+        engine.statistics().timeouts >= 1,
+        "the time limit of a link of 13 kB/s is longer but not infinite"
+    );
 }
 
 #[test]

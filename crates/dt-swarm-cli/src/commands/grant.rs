@@ -62,7 +62,9 @@ impl Output for Granted {
         let others: Vec<String> = self.opponents.iter().map(|one| one.peer.to_string()).collect();
         let state = match others.is_empty() {
             true => {
-                format!("{peer} is no longer denied. It is a peer again while its daemon states its presence.\n")
+                format!(
+                    "{peer} is no longer denied. It is a peer again while its daemon states its presence.\n"
+                )
             }
             false => format!("{peer} is still denied by {}.\n", others.join(" and ")),
         };

@@ -89,8 +89,11 @@ impl Output for Counts {
         }
         let _ = writeln!(shown, "{rows}");
         if !counters.is_empty() {
-            let _ =
-                writeln!(shown, "\nin the last {}:", duration(self.daemon.uptime_seconds.unwrap_or_default()));
+            let _ = writeln!(
+                shown,
+                "\nin the last {}:",
+                duration(self.daemon.uptime_seconds.unwrap_or_default())
+            );
         }
         for (name, count) in counters {
             let what = telemetry::metrics::find(name).map_or(name.as_str(), |metric| metric.help);
@@ -117,9 +120,10 @@ fn row(channel: &Channel) -> [String; 9] {
 
 fn sentence(sync: Option<&Sync>) -> String {
     let Some(sync) = sync else { return "the daemon does not report the records of its peers".to_owned() };
-    let agreed = sync.agreed_age_seconds.map_or("no peer has had the same records yet".to_owned(), |seconds| {
-        format!("a peer had the same records {} ago", duration(seconds))
-    });
+    let agreed =
+        sync.agreed_age_seconds.map_or("no peer has had the same records yet".to_owned(), |seconds| {
+            format!("a peer had the same records {} ago", duration(seconds))
+        });
     let Sync { agreeing, differing, behind, .. } = *sync;
     match (agreeing, differing, behind) {
         (0, 0, _) => format!("no peer was heard lately; {agreed}"),
@@ -148,6 +152,8 @@ mod tests {
         assert_eq!(of(3, 0, 0), "all 3 peers heard lately have the same records");
         assert!(of(3, 1, 0).starts_with("1 of 4 peers heard lately have different records"));
         assert!(of(0, 2, 12).starts_with("at least 12 behind: 2 of 2 peers"));
-        assert!(sentence(Some(&SyncStatus::default().into())).ends_with("no peer has had the same records yet"));
+        assert!(
+            sentence(Some(&SyncStatus::default().into())).ends_with("no peer has had the same records yet")
+        );
     }
 }

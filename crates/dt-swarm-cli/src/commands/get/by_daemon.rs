@@ -234,7 +234,9 @@ impl<'a> Waiting<'a> {
         match self.ask(&Request::Show { job }) {
             Ok(transfer) => Ok(Some(transfer)),
             Err(error) if is_away(&error) => {
-                self.warn_once("the daemon does not run; the download continues when it runs again".to_owned());
+                self.warn_once(
+                    "the daemon does not run; the download continues when it runs again".to_owned(),
+                );
                 Ok(None)
             }
             Err(error) => Err(error),

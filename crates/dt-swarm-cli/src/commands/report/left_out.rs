@@ -38,7 +38,10 @@ impl LeftOut {
                 "of the shared folder left out: the swarm keeps no more records of one robot. Pack small files into one, or \
                  remove some.",
             ),
-            (self.other_files, "of other robots not kept here: the swarm keeps no more records of one robot."),
+            (
+                self.other_files,
+                "of other robots not kept here: the swarm keeps no more records of one robot.",
+            ),
             (self.open_files, "of the shared folder not shared yet: still open for writing in a program."),
         ];
         let mut shown = String::new();
