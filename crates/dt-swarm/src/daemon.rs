@@ -81,10 +81,11 @@ pub(crate) fn run(arguments: &Arguments, services: &'static [Registration]) -> R
     let choice = InterfaceFilter::new(&config.interfaces)?;
     let membership = Membership::load(&config)?;
     let private = Arc::new(private::places(arguments, &config, &environment));
-    std::fs::create_dir_all(&config.data_dir)
+    let shared_folder = config.shared_folder(&environment);
+    permissions::create_data_folder(&config.data_dir, shared_folder.as_deref())
         .map_err(|error| RunError::DataFolder(config.data_dir.clone(), error))?;
     let has_key = membership.file().is_some_and(|file| file.key().is_some());
-    permissions::tighten(&config, config.shared_folder(&environment).as_deref(), has_key);
+    permissions::tighten(&config, shared_folder.as_deref(), has_key);
     let keypair = Arc::new(identity::load_or_make(&config.data_dir)?);
     let store = open_store(&config)?;
     let facts = watch::Sender::new(facts::first(&config, &choice));

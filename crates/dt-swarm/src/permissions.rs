@@ -2,9 +2,9 @@
 //! swarm with a key are only for its members. Earlier versions of the daemon left some of these files readable.
 
 use crate::config::Config;
-use std::fs::{self, Metadata, Permissions};
+use std::fs::{self, DirBuilder, Metadata, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// Permission bits of the owner. A private file or folder has no others.
@@ -27,6 +27,22 @@ struct Tightened {
     done: Vec<PathBuf>,
     /// Files and folders that other users can still access, and why.
     refused: Vec<(PathBuf, String)>,
+}
+
+/// Creates the data folder, if it is missing, without permissions for other users.
+///
+/// # Errors
+/// Returns an error if the folder cannot be created.
+pub(crate) fn create_data_folder(folder: &Path, shared_folder: Option<&Path>) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = folder.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    DirBuilder::new().mode(OWNER).create(folder)?;
+    let is_passed = shared_folder.is_some_and(|shared| is_inside(shared, folder));
+    if is_passed { fs::set_permissions(folder, Permissions::from_mode(OWNER | PASS)) } else { Ok(()) }
 }
 
 /// Removes the permissions of other users from the data folder, the block store, the private files in both, and from a
@@ -158,6 +174,19 @@ mod tests {
         assert_eq!(modes(&["swarm.toml", "notes"]), [0o644; 2], "these files are not secret");
         tighten(&config(&data), None, true);
         assert_eq!(modes(&["swarm.toml"]), [0o600], "a swarm file with a key is secret");
+    }
+
+    #[test]
+    fn a_new_data_folder_is_private_from_the_start_and_an_existing_one_stays() {
+        let root = tempfile::tempdir().unwrap();
+        let (data, other) = (root.path().join("share/data"), root.path().join("other"));
+        create_data_folder(&data, Some(&root.path().join("logs"))).unwrap();
+        assert_eq!(mode(&data), OWNER);
+        create_data_folder(&other, Some(&other.join("logs"))).unwrap();
+        assert_eq!(mode(&other), OWNER | PASS);
+        set(&other, 0o755);
+        create_data_folder(&other, None).unwrap();
+        assert_eq!(mode(&other), 0o755);
     }
 
     #[test]
