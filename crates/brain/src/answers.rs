@@ -14,17 +14,17 @@ use telemetry::metrics;
 
 /// Maximum number of records queued on a link. The next portion follows when the link reports that these are sent.
 pub(crate) const PORTION: usize = 256;
-/// Maximum size, in bytes, of a record in a line of several records, without its payload.
+/// Maximum number of bytes that a record takes in a line of several records, in addition to its payload.
 const AROUND_PAYLOAD: usize = 300;
 /// Maximum size, in bytes, of a line of several records, without the records.
 const AROUND_RECORDS: usize = 1024;
 
-/// Maximum number of search steps before other inputs are handled. They take about a millisecond.
+/// Maximum number of search steps before other inputs are handled. These steps take about a millisecond.
 const STEPS_AT_ONCE: usize = 100_000;
 /// Time charged for one search step against the rate limit of all searches. It is about five times the real time, so
 /// requests use at most a fifth of a processor.
 const TIME_OF_A_STEP: Duration = Duration::from_nanos(200);
-/// Burst of the rate limit of searches: a million steps. Searching the records of a large class takes less.
+/// Burst of the rate limit of searches: a million steps. A search of all records of a large class takes fewer steps.
 const BURST: Duration = Duration::from_millis(200);
 /// Pause of a search that found nothing yet, in which other inputs are handled.
 const BETWEEN_SEARCHES: Duration = Duration::from_millis(1);
@@ -75,11 +75,12 @@ pub(crate) struct Answers {
     open: BTreeMap<ChannelId, Answer>,
     /// Links that are closed once their answer is sent.
     closing: BTreeSet<ChannelId>,
-    /// Virtual time of the rate limit of searches. Each search step advances it by [`TIME_OF_A_STEP`].
+    /// Time at which all search steps so far would have ended at exactly the rate limit. Each step moves it forward by
+    /// [`TIME_OF_A_STEP`].
     paid_at: Duration,
 }
 
-/// Returns the address to which an answer is sent. The answer takes the way of its question in reverse. If a brain
+/// Returns the address to which an answer is sent. The answer takes the route of its question in reverse. If a brain
 /// asked directly or over a known path, the brain's address is enough. If other nodes forwarded the question and no
 /// path is known, returns the part of the address behind the first of these nodes.
 fn reply_to(question: &Envelope, is_on_path: bool) -> Address {
@@ -91,9 +92,9 @@ fn reply_to(question: &Envelope, is_on_path: bool) -> Address {
 }
 
 impl Answers {
-    /// Answers a ping with a pong by the same way. On a link, the pong carries the status of this node. On a network,
-    /// where a question costs its sender nothing, the pong is no longer than the ping. A program on this computer is
-    /// also told the path of the control socket.
+    /// Answers a ping with a pong on the same channel. On a link, the pong carries the status of this node. On a network,
+    /// the pong is no longer than the ping, because the sender of the ping has not proved its address. A program on this
+    /// computer also receives the path of the control socket.
     pub(crate) fn answer_ping(&self, node: &mut Node, now: Now, origin: Origin, ping: &Envelope) {
         node.count(&metrics::BRAIN_PINGS_ANSWERED);
         let to = reply_to(ping, node.paths.chain(origin.channel).is_some());
@@ -105,7 +106,8 @@ impl Answers {
     }
 
     /// Answers a request with every matching record, then a pong. On a network, sends only the pong, which names the
-    /// port at which to ask. There the sender of the request has to prove its address before many bytes are sent to it.
+    /// TCP address of this node for requests. Over TCP, the sender of the request has to prove its own address before
+    /// many bytes are sent to it.
     pub(crate) fn answer_request(
         &mut self,
         node: &mut Node,
@@ -159,7 +161,7 @@ impl Answers {
     }
 
     /// Starts an answer on a link. Drops the rest of an earlier answer there, so at most one answer per link is under
-    /// way, however often the peer asks.
+    /// way, regardless of the number of requests.
     fn start(&mut self, node: &mut Node, now: Now, id: ChannelId, new: Answer) -> Option<GiftProgress> {
         if !node.channels.contains(id) {
             return None;

@@ -45,14 +45,16 @@ struct World {
     loss: f64,
     /// Whether all nodes refuse links.
     refuses_links: bool,
-    /// Hosts that take links but run no brain, and the links that they took, each with the node that dialled it.
+    /// Hosts that accept links but run no brain.
     liars: BTreeSet<SocketAddr>,
+    /// Links that these hosts accepted, each with the node that dialled it.
     liars_links: Vec<(usize, ChannelId)>,
     /// Networks on which no broadcast is heard.
     deaf: BTreeSet<u8>,
     random: Option<ChaCha8Rng>,
-    /// Number of datagrams sent, and number of those that carry a record.
+    /// Number of datagrams sent.
     said: usize,
+    /// Number of datagrams sent that carry a record.
     told: usize,
 }
 
@@ -342,7 +344,7 @@ fn a_newcomer_gets_all_records_and_gives_its_own() {
 }
 
 #[test]
-fn a_node_on_two_networks_joins_them() {
+fn a_node_on_two_networks_passes_records_between_them() {
     let mut world = class(2, 0.0);
     let (bridge, far) = (world.add(), world.add());
     world.join(bridge, 1);
@@ -433,7 +435,7 @@ fn forged_and_foreign_records_are_refused_counted_and_not_passed_on() {
 }
 
 #[test]
-fn a_link_that_brings_rubbish_is_closed() {
+fn a_link_with_many_malformed_lines_is_closed() {
     let mut world = class(1, 0.0);
     let channel = ChannelId(77);
     world.input(
@@ -452,7 +454,7 @@ fn a_link_that_brings_rubbish_is_closed() {
 }
 
 #[test]
-fn a_client_that_asks_and_hangs_up_still_gets_the_whole_answer() {
+fn a_client_that_closes_its_sending_side_still_gets_the_whole_answer() {
     let mut world = class(1, 0.0);
     for n in 0..300 {
         world.propose(0, &format!("file{n}"));
@@ -490,7 +492,7 @@ fn a_request_on_a_network_gets_no_more_than_a_pong() {
 }
 
 #[test]
-fn the_status_shows_what_services_count() {
+fn the_status_shows_the_counters_of_services() {
     static OWN: Metric = Metric::counter("a.service.does", "1", "Work done by a service.");
     let mut world = class(1, 0.0);
     world.nodes[0].brain.count_by(&OWN, 3);

@@ -2,8 +2,8 @@
 //!
 //! An empty line is a keep-alive: it only shows that its sender is alive. The side that dialled a persistent link sends
 //! one at regular intervals, and the other side answers each of them. So an idle link stays open, and a dead one is
-//! detected. On all other links, keep-alives count only after the peer has sent a beacon, which shows that the link is
-//! to last.
+//! detected. On all other links, keep-alives prevent the timeout only after the peer has sent a beacon, which shows that
+//! the peer wants a long-lived link.
 
 use crate::handshake::{EstablishedLink, Lines};
 use crate::link_places::LinkUse;
@@ -32,7 +32,7 @@ const LINGER: Duration = Duration::from_secs(300);
 /// Timeouts after which a link is closed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LinkTimeouts {
-    /// Maximum time without a valid line from the peer. Empty lines count only on links that are to last.
+    /// Maximum time without a valid line from the peer. Empty lines count only on long-lived links.
     pub(crate) silent: Duration,
     /// Maximum time for which the peer may accept no written data.
     pub(crate) stuck: Duration,
@@ -47,7 +47,7 @@ pub(crate) struct Activity {
 }
 
 impl Activity {
-    /// Returns the record of a link that does not count toward the limits of accepted links.
+    /// Returns the activity of a link that does not count towards the limits of accepted links.
     pub(crate) fn new() -> Self {
         Self { link_use: Arc::default(), started: Instant::now() }
     }
@@ -60,7 +60,7 @@ impl Activity {
     }
 }
 
-/// Which side opened a link, and how long it is to last.
+/// The side that opened a link, and the planned duration of the link.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Origin {
     /// Opened by the peer.
@@ -95,8 +95,8 @@ impl Drop for Up {
     }
 }
 
-/// Runs a link until it ends. Reports `Up` first and `Down` at the end, whatever happens. Returns how the peer ended
-/// the link.
+/// Runs a link until it ends. Reports `Up` first, and `Down` at the end even after a panic. Returns the kind of its
+/// end.
 pub(crate) async fn run_link(
     link: EstablishedLink,
     origin: Origin,
@@ -113,8 +113,8 @@ pub(crate) async fn run_link(
     }
     let (sealer, opener) = link.seals.unzip();
     // One queued answer is enough for all empty lines that arrive before it is written.
-    let (signs, to_answer) = mpsc::channel(1);
-    let answer = matches!(origin, Origin::Taken).then_some(signs);
+    let (answers, to_answer) = mpsc::channel(1);
+    let answer = matches!(origin, Origin::Taken).then_some(answers);
     let (channel, switchboard) = (up.channel, up.switchboard.clone());
     let is_kept = matches!(origin, Origin::Persistent(..));
     let reader = Reader { opener, answer, channel, switchboard, activity, is_kept };
@@ -143,7 +143,7 @@ fn is_from_here(write: &OwnedWriteHalf) -> bool {
     write.peer_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback())
 }
 
-/// How a link ended.
+/// The kind of end of a link.
 pub(crate) enum End {
     /// The peer has sent all its lines and closed its sending side.
     Orderly,
@@ -155,12 +155,12 @@ pub(crate) enum End {
 
 struct Reader {
     opener: Option<LineOpener>,
-    /// Asks the writer for an empty line in answer to one; `None` where this node gives no such answer.
+    /// Requests the writer to answer a keep-alive; `None` on links where this node does not answer them.
     answer: Option<mpsc::Sender<()>>,
     channel: ChannelId,
     switchboard: Switchboard,
     activity: Activity,
-    /// Whether the link is to last, so that empty lines keep it open.
+    /// Whether the link is long-lived, so that empty lines keep it open.
     is_kept: bool,
 }
 
@@ -245,8 +245,8 @@ impl Writer {
         mut to_answer: mpsc::Receiver<()>,
         origin: Origin,
     ) {
-        let mut signs = match origin {
-            Origin::Persistent(_, every) => Some(signs_of_life(every)),
+        let mut keep_alives = match origin {
+            Origin::Persistent(_, every) => Some(keep_alive_interval(every)),
             _ => None,
         };
         loop {
@@ -254,7 +254,7 @@ impl Writer {
                 biased;
                 line = waiting.recv() => line,
                 Some(()) = to_answer.recv() => Some(String::new()),
-                () = tick(signs.as_mut()) => Some(String::new()),
+                () = tick(keep_alives.as_mut()) => Some(String::new()),
             };
             let Some(line) = line else { break };
             let is_last = waiting.is_empty();
@@ -280,15 +280,15 @@ impl Writer {
     }
 }
 
-fn signs_of_life(every: Duration) -> Interval {
-    let mut signs = interval_at(Instant::now() + every, every);
-    signs.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    signs
+fn keep_alive_interval(every: Duration) -> Interval {
+    let mut interval = interval_at(Instant::now() + every, every);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
 }
 
-async fn tick(signs: Option<&mut Interval>) {
-    match signs {
-        Some(signs) => drop(signs.tick().await),
+async fn tick(interval: Option<&mut Interval>) {
+    match interval {
+        Some(interval) => drop(interval.tick().await),
         None => pending().await,
     }
 }

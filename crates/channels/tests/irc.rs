@@ -1,5 +1,5 @@
-//! The IRC channel with a real ngIRCd on the loopback interface, which keeps its default flood limits.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what went wrong by failing")]
+//! Tests of the IRC channel with a real ngIRCd on the loopback interface. The server has its default flood limits.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a panic fails the test with a message")]
 
 use channels::{IrcSettings, IrcTls, Switchboard, run_irc};
 use dcache::Keypair;
@@ -193,7 +193,7 @@ async fn a_robot_whose_nick_is_taken_takes_another() {
     let options = NgircdOptions::default();
     let Some((server, _folder)) = server("a_robot_whose_nick_is_taken", &options) else { return };
     let mut human = Human::join(server.address(), "human").await;
-    // The same robot connects twice, as after a connection that only one side knows to be dead.
+    // The same robot connects twice, as when it reconnects before the server notices that the first connection is dead.
     let mut one = Client::start(settings(server.address(), 1));
     one.up().await;
     let first = human.see_join().await;
@@ -297,7 +297,7 @@ async fn faults_are_reported_with_code_and_message() {
 
 /// The test itself plays a minimal server, to see how a client reacts when the server stops answering.
 #[tokio::test]
-async fn a_server_that_falls_silent_is_left() {
+async fn a_robot_disconnects_from_a_server_that_stops_answering() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut settings = settings(listener.local_addr().unwrap(), 1);
     settings.waits.quiet = millis(200);
@@ -315,7 +315,7 @@ async fn a_server_that_falls_silent_is_left() {
     while !lines.next_line().await.unwrap().unwrap().starts_with("PING") {}
     robot.wait_for(ChannelEvent::Down { channel }).await;
     robot.trouble("irc.ping-unanswered").await;
-    // The robot connects again. A line without an end is not IRC.
+    // The robot connects again. Bytes without a line end violate the IRC protocol.
     let (mut stream, _) = listener.accept().await.unwrap();
     stream.write_all(&[b'x'; 8192]).await.unwrap();
     robot.trouble("irc.not-irc").await;
@@ -323,9 +323,9 @@ async fn a_server_that_falls_silent_is_left() {
 
 /// However much the brain sends, the long-term rate is one line per interval.
 #[tokio::test]
-async fn the_pace_is_kept_whatever_the_brain_sends() {
+async fn the_rate_limit_holds_for_any_number_of_lines() {
     let options = NgircdOptions::default();
-    let Some((server, _folder)) = server("the_pace_is_kept", &options) else { return };
+    let Some((server, _folder)) = server("the_rate_limit_holds", &options) else { return };
     let mut human = Human::join(server.address(), "human").await;
     let mut robot = Client::start(settings(server.address(), 1));
     let channel = robot.up().await;

@@ -1,5 +1,5 @@
 //! TCP on the loopback interface: links of honest and of hostile peers.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what went wrong by failing")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a panic fails the test with a message")]
 
 use channels::{Switchboard, TcpSettings, run_tcp};
 use routing::{Address, ChannelCommand, ChannelEvent, Envelope, Medium, Message, Target};

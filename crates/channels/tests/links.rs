@@ -1,5 +1,5 @@
 //! Links on the loopback interface: sealed links, persistent links, and links that cannot be established.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what went wrong by failing")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a panic fails the test with a message")]
 
 mod link_node;
 

@@ -1,5 +1,5 @@
 //! UDP on the loopback interface: broadcasts, unicast hosts, and the limits for strangers.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test says what went wrong by failing")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a panic fails the test with a message")]
 
 use channels::{InterfaceFilter, Switchboard, UdpPeer, UdpSettings, run_udp};
 use routing::{

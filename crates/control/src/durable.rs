@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 /// Replaces the content of the file at `path` atomically.
 ///
 /// The content is written to a temporary file, which is synced and renamed; then the folder is synced. The file gets this
-/// `mode` (`0o600` allows only its owner). The caller has to prevent concurrent calls for the same path.
+/// `mode`; with `0o600`, only its owner can read and write it. The caller has to prevent concurrent calls for the same
+/// path.
 ///
 /// # Errors
 /// Returns an error if the file cannot be written. The old content, if any, is then unchanged.

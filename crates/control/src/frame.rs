@@ -101,8 +101,8 @@ pub fn raw(value: &impl Serialize) -> Box<RawValue> {
     serde_json::value::to_raw_value(value).expect("a JSON form")
 }
 
-/// Encodes a frame as one line. JSON escapes line ends inside texts. A raw value can contain them between its tokens, where
-/// they are replaced by spaces.
+/// Encodes a frame as one line. JSON escapes line ends inside texts. A raw value can also contain line ends between its
+/// tokens; they are replaced by spaces.
 #[expect(clippy::expect_used, reason = "a frame is a struct of texts, which always has a JSON form")]
 fn line(frame: &impl Serialize) -> String {
     serde_json::to_string(frame).expect("a JSON form").replace(['\n', '\r'], " ")

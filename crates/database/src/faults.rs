@@ -43,7 +43,7 @@ impl Faults {
         *self.switch() = Switch::default();
     }
 
-    /// Creates a control whose disk works, and records its operations in `journal`.
+    /// Creates an injector without a fault, which records the operations of its disk in `journal`.
     pub fn recorded_in(journal: Journal) -> Self {
         Self { journal, ..Self::default() }
     }

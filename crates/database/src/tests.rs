@@ -1,4 +1,4 @@
-//! Tests of a connection on a disk whose faults begin and end.
+//! Tests of a connection to a database on a disk that fails and later works again.
 
 use crate::{Connection, Fault, Faults, Journal, Location, Operation, Settings};
 use redb::{Database, ReadableDatabase as _, ReadableTableMetadata as _, TableDefinition};
@@ -57,11 +57,11 @@ fn an_error_without_a_disk_failure_does_not_reopen_the_database() {
     let refused: Result<(), _> = connection.run(|_| Err(redb::Error::Corrupted("a row".to_owned())));
     refused.unwrap_err();
     assert_eq!(connection.run(count).unwrap(), 1);
-    assert_eq!(journal.len(), before, "the database was reopened, which writes to the file");
+    assert_eq!(journal.len(), before, "reopening the database would have written to the file");
 }
 
 #[test]
-fn reopening_never_creates_or_changes_a_missing_empty_or_foreign_file() {
+fn reopening_does_not_create_a_missing_file_or_change_another_file() {
     for content in [None, Some(&b""[..]), Some(b"rubbish")] {
         let folder = tempfile::tempdir().unwrap();
         replaced_by(content, folder.path());

@@ -6,8 +6,8 @@
 //! # In short
 //! - **Inputs**: facts about the node (name, version, addresses), the set, and the time.
 //! - **Outputs**: statements in the buckets `peer` and `pri/ID`.
-//! - **Invariants**: a statement is renewed at half of its lifetime and withdrawn when it is untrue; statements of
-//!   another host with the same key are left alone.
+//! - **Invariants**: a statement is renewed at half of its lifetime and withdrawn when it is untrue; statements that
+//!   another host makes with the same key are not withdrawn.
 //! - **Start reading** at `decide.rs`.
 
 mod claims;

@@ -1,5 +1,6 @@
-//! Replays to every target its seeds, and the inputs that were kept from the fuzzer, as a regression test.
-#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+//! Regression test: runs every target with its seeds, and with the inputs that an earlier run of the fuzzer found and
+//! that were kept.
+#![expect(clippy::unwrap_used, reason = "a panic fails the test with a message")]
 
 use fuzz_targets::{TARGETS, Target};
 use std::collections::BTreeSet;
@@ -27,7 +28,7 @@ fn passes(target: &Target, input: &[u8]) -> bool {
     catch_unwind(AssertUnwindSafe(|| (target.check)(input))).is_ok()
 }
 
-/// Returns where to find the inputs with which a target panics.
+/// Returns the places of the inputs with which a target panics.
 fn refused(target: &Target) -> Vec<String> {
     let corpus = fuzz().join("corpus").join(target.name);
     let seeds = (target.seeds)().into_iter().enumerate();

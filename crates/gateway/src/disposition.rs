@@ -3,7 +3,8 @@ use crate::request::encode;
 
 /// Returns the header's value for a name.
 ///
-/// A name with quotes or characters outside of printable ASCII is given twice: with `_` for these, and encoded.
+/// A name with quotes or with characters outside of printable ASCII is given twice: once with `_` in place of each such
+/// character, and once percent-encoded.
 pub(crate) fn header(is_attachment: bool, name: Option<&str>) -> String {
     let kind = if is_attachment { "attachment" } else { "inline" };
     let Some(name) = name else {

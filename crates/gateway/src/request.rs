@@ -122,7 +122,7 @@ fn format(query: &Query, headers: &HeaderMap) -> Result<Format, Refusal> {
     match kind {
         Kind::Raw => Ok(Format::Raw),
         Kind::Codec(codec) => Ok(Format::Codec(codec)),
-        Kind::Plain | Kind::Unspoken => Ok(Format::Plain),
+        Kind::Plain | Kind::Unsupported => Ok(Format::Plain),
         Kind::Car { dups } => {
             // If the parameter chose the CAR, the header may still say whether duplicates are wanted.
             let of_header =

@@ -26,7 +26,7 @@ pub fn header_texts(headers: &HeaderMap, name: impl AsHeaderName) -> impl Iterat
 /// - The target has at most [`MAX_TARGET_BYTES`].
 ///
 /// # Errors
-/// Returns the refusal to answer with.
+/// Returns the refusal, which becomes the answer.
 pub fn check_head(head: &RequestHead, host_names: &[String]) -> Result<(), Refusal> {
     check_host(head, host_names)?;
     check_origin(&head.headers, host_names)?;
@@ -165,7 +165,8 @@ mod tests {
 
     #[test]
     fn a_page_that_rebinds_its_name_to_this_host_is_refused() {
-        // With DNS rebinding the browser sees one origin. Over plain HTTP only `Host` shows the page's name.
+        // After DNS rebinding, the browser takes the page and this server for the same origin. Over plain HTTP, only
+        // the header `Host` shows that the page has another name.
         let (host, page) = (("host", "evil.example:6080"), ("origin", "http://evil.example:6080"));
         let modern = [("sec-fetch-site", "same-origin"), ("sec-fetch-dest", "empty")];
         for headers in [&[host][..], &[host, page], &[host, modern[0], modern[1]]] {

@@ -1,5 +1,5 @@
 //! Tests of a server with the routes of two services, over TCP.
-#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test with a message")]
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// A body of numbered lines. `end` is the number of lines, with `Err` for an error after them.
+/// A body of numbered lines. `end` is the number of lines; after these, `Ok` ends the body, and `Err` makes it fail.
 struct Lines {
     next: u32,
     end: Result<u32, u32>,
@@ -113,7 +113,7 @@ async fn a_client_notices_that_a_body_is_incomplete() {
     let broken = ask(server, "GET /logs/broken", "localhost").await;
     assert!(broken.starts_with("HTTP/1.1 200") && broken.contains("line 1\n"), "{broken}");
     assert!(!broken.ends_with("0\r\n\r\n"), "{broken}");
-    // If not even the first chunk is available, the status says so.
+    // If not even the first chunk is available, the status is 500.
     let missing = ask(server, "GET /logs/missing", "localhost").await;
     assert!(missing.starts_with("HTTP/1.1 500") && missing.ends_with("the source is gone\n"), "{missing}");
 }

@@ -11,7 +11,7 @@ const LIBRARIES: &str = "/usr/lib";
 /// Path of the library for programs with threads, below the subfolder of the architecture.
 const LIBRARY: &str = "faketime/libfaketimeMT.so.1";
 
-/// A wall clock of a robot. Timers and the times of files stay right.
+/// A wrong wall clock for a robot. Timers and the times of files are not affected.
 #[derive(Clone, Debug)]
 pub struct FakeClock {
     library: PathBuf,

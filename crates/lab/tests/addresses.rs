@@ -22,7 +22,7 @@ fn ip(host: &Host, arguments: &str) -> Result {
 /// Waits until all these robots hold a file.
 fn wait_for(robots: &[&Robot], name: &str) -> Result<Vec<Value>> {
     let all = || robots.iter().map(|robot| safe(robot, name, robots.len()).ok().flatten()).collect();
-    wait_until(SOON, &format!("{name} safe on all"), all)
+    wait_until(SOON, &format!("{name} is safe on all robots"), all)
 }
 
 #[test]

@@ -84,7 +84,7 @@ fn wait_until_counted(robot: &Robot, metric: &Metric, at_least: u64) -> Result {
 
 fn wait_until_held(robots: &[&Robot], data: &str) -> Result {
     let held = |robot: &&Robot| all(robot).is_ok_and(|answer| answer.holds(data));
-    wait_until(SOON, &format!("{data:?} on all"), || robots.iter().all(held).then_some(()))
+    wait_until(SOON, &format!("all robots hold {data:?}"), || robots.iter().all(held).then_some(()))
 }
 
 fn peer(robot: &Robot) -> Result<PeerId> {
@@ -166,7 +166,9 @@ fn bad_lines(attacker: &Attacker, a: &Robot) -> Result {
     let number = 1 + 2 * broken.len() as u64;
     wait_until_counted(a, &metrics::BRAIN_LINES_REFUSED_MALFORMED, before + number)?;
     let patience = honest_link_still_works(link)?;
-    println!("{number} bad lines were counted; the link is still heard after {patience:?}");
+    println!(
+        "{number} bad lines were counted; the link still works: a ping on it was answered after {patience:?}"
+    );
     Ok(())
 }
 
@@ -174,7 +176,7 @@ fn bad_lines(attacker: &Attacker, a: &Robot) -> Result {
 fn honest_link_still_works(mut link: LineClient) -> Result<Duration> {
     let begun = Instant::now();
     link.send(&ping())?;
-    io("setting its timeout", link.stream().set_read_timeout(Some(SOON)))?;
+    io("setting the read timeout of the link", link.stream().set_read_timeout(Some(SOON)))?;
     let read = io("the pong", link.stream().read(&mut [0; 4096]))?;
     assert!(read > 0, "the link was closed for a few bad lines");
     Ok(begun.elapsed())
@@ -219,7 +221,7 @@ fn time_to_share(a: &Robot, others: [&Robot; 2], name: &str) -> Result<Duration>
     let begun = Instant::now();
     a.share(name, &content)?;
     let safe = || others.iter().all(|robot| is_safe(robot, name, 3)).then_some(());
-    wait_until(SOON, &format!("{name} safe on all"), safe)?;
+    wait_until(SOON, &format!("{name} is safe on all robots"), safe)?;
     Ok(begun.elapsed())
 }
 
@@ -260,7 +262,7 @@ fn invalid_lines_idle_links_and_a_flood_cost_little_and_disturb_no_robot() -> Re
     });
     let (loud, answered) = (loud?, answered?);
     assert!(answered.contains("\"peer\""), "{answered}");
-    // The two links of the bad lines may have used two of the allowed links until now.
+    // The two links that sent bad lines may have taken two of the allowed places until now.
     let open = links.len() - closed();
     assert!((LINKS_PER_HOST - 2..=LINKS_PER_HOST).contains(&open), "{open} links are open");
     println!(

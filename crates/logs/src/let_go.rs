@@ -11,21 +11,21 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Maximum number of rows. A shared folder has at most 20,000 files, which may all be deleted at once. A row takes some
 /// 150 bytes on the disk.
 pub(crate) const MAX_ROWS: usize = 20_000;
-/// Time, in seconds, after which a row is forgotten when no peer makes statements about its file any more. It is ten
-/// times the longest validity of a stranger's statement, since a robot that was away for weeks proposes its files
-/// again.
+/// Time, in seconds, after which a row is forgotten when no peer makes statements about its file any more. It is more
+/// than ten times the longest validity of a stranger's statement. The margin is for a robot that is away for weeks, and
+/// proposes its files again when it comes back.
 const FORGOTTEN_AFTER: u64 = 90 * 24 * 3600;
 
 /// Reason why this node does not keep a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// The file was deleted from the shared folder. It is taken again when it is back in the folder.
+    /// The file was deleted from the shared folder. It is shared again when it is back in the folder.
     Deleted,
-    /// A user unpinned the file. It is taken again when a user pins it.
+    /// A user unpinned the file. It is kept again when a user pins it.
     Unpinned,
-    /// The file is in the shared folder, and another node discarded it. It is taken again when a peer states that it is
-    /// good.
+    /// The file is in the shared folder, and another node discarded it. It is shared again when a peer states that it
+    /// is good.
     Withdrawn,
     /// A user of this node discarded the file. The node renews its discard as long as this row exists.
     Discarded,
@@ -43,13 +43,14 @@ pub struct LetGo {
 /// The files that this node let go of, by CID.
 pub type LetGoFiles = BTreeMap<Cid, LetGo>;
 
-/// Returns whether a row replaces an earlier one about the same file. Reasons that last longer take precedence.
+/// Returns whether a row replaces an earlier one about the same file. Any reason replaces `Deleted`,
+/// and `Discarded` replaces any reason.
 pub(crate) fn replaces(row: &LetGo, earlier: Option<&LetGo>) -> bool {
     earlier.is_none_or(|earlier| earlier.reason == Reason::Deleted || row.reason == Reason::Discarded)
 }
 
 /// Returns the rows to forget, so that the table stays bounded. These are old rows about files without any statements.
-/// Above [`MAX_ROWS`], also the oldest rows, with discards by users last.
+/// Above [`MAX_ROWS`], they include the oldest rows as well. Discards by users are forgotten last.
 pub(crate) fn forgettable(files: &LetGoFiles, stated: impl Fn(&Cid) -> bool, now: Moment) -> BTreeSet<Cid> {
     let is_old = |row: &LetGo| row.time.plus(FORGOTTEN_AFTER) <= now.settled;
     let (old, current): (Vec<_>, Vec<_>) = files.iter().partition(|(cid, row)| is_old(row) && !stated(cid));
@@ -82,7 +83,10 @@ mod tests {
         let (deleted, unpinned) = (row(Reason::Deleted, NOW), row(Reason::Unpinned, NOW));
         let discarded = row(Reason::Discarded, NOW);
         assert!(replaces(&deleted, None) && replaces(&unpinned, Some(&deleted)));
-        assert!(!replaces(&deleted, Some(&unpinned)), "a USB stick with an unpinned file was removed");
+        assert!(
+            !replaces(&deleted, Some(&unpinned)),
+            "an unpinned file stays unpinned when its USB stick is removed"
+        );
         assert!(replaces(&discarded, Some(&unpinned)) && !replaces(&unpinned, Some(&discarded)));
     }
 

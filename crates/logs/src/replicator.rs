@@ -30,7 +30,7 @@ pub(crate) struct ReplicatorSettings {
     pub(crate) keep_others: bool,
     /// Maximum size, in bytes, of a file that is fetched.
     pub(crate) max_file_bytes: u64,
-    /// Maximum number of files that are fetched at a time. Small files have one more slot.
+    /// Maximum number of files that are fetched at a time. One small file more may be fetched beside them.
     pub(crate) parallel: usize,
     /// Time between two checks that the kept blocks and files are still there.
     pub(crate) check: Duration,
@@ -47,7 +47,8 @@ const TRY_AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_
 const LONGEST_WAIT: Duration = TRY_AGAIN.1;
 /// Time after which the disk space for waiting files is checked again. A check costs one query of the file system.
 const LOOK_FOR_ROOM: Duration = Duration::from_secs(3);
-/// Minimum free space, in bytes, for a fetch whose size is unknown or that mostly exists already: a few blocks.
+/// Minimum free space, in bytes, to begin a fetch: a few blocks. It suffices for a file whose size is unknown, or most
+/// of whose blocks are stored already.
 const SOME_ROOM: u64 = 4 * 1024 * 1024;
 /// Number of bytes that are allowed beside the content: for the directory and the info file. One percent of the size is
 /// added for the links to the chunks.
@@ -80,9 +81,9 @@ enum TakeError {
     Pin(#[from] PinError),
     #[error(transparent)]
     Ledger(#[from] TableError),
-    #[error("its task panicked")]
+    #[error("the task of the fetch panicked")]
     Died,
-    #[error("it gave its fetch slot to another file")]
+    #[error("the fetch gave its slot to another file")]
     GaveWay,
 }
 
@@ -285,7 +286,7 @@ impl Replicator {
         self.roots.insert(fetch.id(), cid);
     }
 
-    /// Returns the limits of a fetch, as the settings allow. The fetch is refused when the root claims a larger size.
+    /// Returns the limits of a fetch, from the settings. The fetch is refused when the root claims a larger size.
     /// The size in the description is not used.
     fn limits(&self) -> FetchLimits {
         let size = self.settings.max_file_bytes;

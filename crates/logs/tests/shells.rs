@@ -1,5 +1,5 @@
-//! Tests of the service with a real node, store and swarm, but without peers. They check its statements about own
-//! files.
+//! Tests of the service with a real node, store and swarm, but without peers. They check its statements about
+//! its own files.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a panic fails the test with a message")]
 
 use dcache::{Keypair, Kind, Record, Statement, Validity};
@@ -107,7 +107,7 @@ async fn a_file_in_the_folder_is_proposed_and_described() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_copy_of_the_own_key_is_not_shared() {
+async fn a_copy_of_the_secret_key_is_not_shared() {
     let folder = tempfile::tempdir().unwrap();
     let shared = folder.path().join("shared");
     std::fs::create_dir_all(&shared).unwrap();
@@ -136,7 +136,7 @@ async fn a_node_does_not_hold_a_deleted_file_any_more() {
     let file = wait_for(&swarm, |file| !file.holders.contains_key(&me)).await;
     assert_eq!((file.state, file.holders.len()), (State::Safe, 1), "the other peer still holds it");
     assert!(node.store().files(0, 99).is_empty() && node.pins().await.unwrap().is_empty());
-    // The file comes back with its old time of change. With another time it would be another file.
+    // The file comes back with its old modification time. With another time it would be another file.
     let again = folder.path().join("again");
     std::fs::write(&again, "a log").unwrap();
     std::fs::File::options().write(true).open(&again).unwrap().set_modified(times).unwrap();
@@ -214,7 +214,7 @@ async fn an_unpinned_file_is_not_claimed_nor_pinned_until_a_user_pins_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pin_by_a_user_outlives_a_newer_version() {
+async fn a_pin_by_a_user_stays_when_a_newer_version_is_shared() {
     let folder = tempfile::tempdir().unwrap();
     let (swarm, node) = share(folder.path()).await;
     let (me, path) = (swarm.me(), folder.path().join("shared/run.mcap"));
@@ -231,7 +231,7 @@ async fn a_pin_by_a_user_outlives_a_newer_version() {
         files.iter().all(|file| file.cid != old.cid || !file.holders.contains_key(&me))
     })
     .await;
-    // Once the later file is shared, the proposer is done with the older version, which it must not have unpinned.
+    // When the later file is shared, the proposer has finished its work on the older version. It must not unpin it.
     std::fs::write(folder.path().join("shared/later.bag"), "another log").unwrap();
     wait_for_files(&swarm, |files| files.len() == 3).await;
     assert!(node.pins().await.unwrap().iter().any(|pin| pin.root == old.cid));
@@ -292,7 +292,7 @@ async fn a_file_that_is_open_for_writing_is_shared_when_it_is_closed() {
         known.map(|known| known.filename.clone()).collect()
     };
     let first = wait_for_files(&swarm, |files| !names(files).is_empty()).await;
-    assert_eq!(names(&first), ["whole.bag"], "both files are in the folder for the same time");
+    assert_eq!(names(&first), ["whole.bag"], "only the file that is closed is shared");
     drop(recorder);
     wait_for_files(&swarm, |files| names(files).len() == 2).await;
 }

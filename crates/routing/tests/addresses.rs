@@ -2,7 +2,7 @@
 //! the variable `DT_SWARM_CASES` says:
 //!
 //!     DT_SWARM_CASES=1000000 cargo test --release -p routing --test addresses
-#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test with a message")]
 
 mod generated;
 

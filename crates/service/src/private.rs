@@ -10,8 +10,8 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-/// Depth to which the folders of the daemon are read. At this depth are the folders that contain the blocks, but not the
-/// blocks themselves.
+/// Depth to which the folders of the daemon are read. It includes the folders that contain the blocks, but not the blocks
+/// themselves.
 const MAX_DEPTH: usize = 2;
 /// Maximum number of entries that are read of one folder. The folders of the daemon have a few hundred.
 const MAX_ENTRIES: usize = 4096;
@@ -107,8 +107,8 @@ impl PrivatePlaces {
     /// Returns the identities of all places and of the files and folders in them, as they are now. The folder `except`
     /// and its content are left out.
     pub fn ids(&self, except: Option<FileId>) -> BTreeSet<FileId> {
-        // For each file and folder, the greatest remaining depth with which it was read. A place may be inside another
-        // one and is then read twice.
+        // Each file or folder that was read, with the number of levels below it that were read. A place inside another
+        // one is read twice if the first reading did not go deep enough.
         let mut seen = BTreeMap::new();
         for place in &self.0 {
             add(&mut seen, &place.path, except, MAX_DEPTH);
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_around_or_in_a_private_place_is_refused_by_any_path() {
+    fn a_folder_that_overlaps_with_a_private_place_is_refused_under_any_path() {
         let root = tempfile::tempdir().unwrap();
         let at = |name: &str| root.path().join(name);
         fs::create_dir_all(at("logs/data/blocks")).unwrap();

@@ -21,7 +21,7 @@ impl WakeLimit {
         Self { used_until: now }
     }
 
-    /// Returns the earliest time of the next wake-up.
+    /// Returns the earliest time at which the next wake-up is allowed.
     pub(crate) fn earliest(&self, now: Instant) -> Instant {
         self.used_until.checked_sub(EVERY * (BURST - 1)).map_or(now, |earliest| earliest.max(now))
     }

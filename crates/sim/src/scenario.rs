@@ -105,7 +105,7 @@ pub struct Wan {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LineChannel {
-    /// Local networks whose last nodes are on the channel.
+    /// Local networks. The last node of each is on the channel.
     pub lans: Vec<String>,
     /// Delays of its lines. A server loses no lines, so `loss` has no effect.
     #[serde(flatten)]
@@ -124,13 +124,13 @@ pub struct Laptop {
     pub until: Seconds,
 }
 
-/// Statements that each honest node makes about itself, and renews at half time.
+/// Statements that each honest node makes about itself, and renews after half of their validity.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Presence {
     /// Time until which it is renewed; by default the end of `duration`.
     pub until: Option<Seconds>,
-    /// Whether it also states its name and an address (for an hour).
+    /// Whether each node also states its host name, its version and an address.
     #[serde(default)]
     pub info: bool,
 }
@@ -163,11 +163,12 @@ pub struct Stock {
     /// none.
     #[serde(default)]
     pub lans: Vec<String>,
-    /// Divisor that restricts the holders: only nodes whose number on their network, divided by `parts`, leaves the
-    /// remainder `part` hold the records. See `Partition::alternate`.
+    /// Number of parts into which the nodes of each network are divided, in turn. Only the nodes of one part hold the
+    /// records: those whose number on their network has the remainder `part` modulo `parts`. See
+    /// `Partition::alternate`.
     #[serde(default = "one")]
     pub parts: usize,
-    /// Remainder of the nodes that hold the records; see `parts`.
+    /// Number of the part that holds the records, from 0; see `parts`.
     #[serde(default)]
     pub part: usize,
     /// Buckets, sizes and lifetimes of the records.
@@ -179,7 +180,7 @@ pub struct Stock {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Records {
-    /// Name of these records in the figures.
+    /// Name of these records in the report.
     pub name: String,
     /// Number of records.
     pub count: usize,
@@ -263,7 +264,7 @@ pub struct Away {
     pub until: Seconds,
 }
 
-/// Wrong clocks, all of them or some.
+/// Errors of the clocks: some apply to every clock, the others to some clocks.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Clocks {
@@ -272,8 +273,8 @@ pub struct Clocks {
     /// Maximum drift of each clock, in seconds per million seconds, in either direction.
     #[serde(default)]
     pub drift: u32,
-    /// Number of clocks that are off by up to `by` for the whole run. (Records that have expired by such a clock are
-    /// not compared at the end.)
+    /// Number of clocks that are off by up to `by` for the whole run. (Records that are expired according to such a clock
+    /// are not compared at the end.)
     #[serde(default)]
     pub far: usize,
     /// Number of times that a clock is set wrong, and right again.
@@ -282,8 +283,8 @@ pub struct Clocks {
     /// Maximum offset of such a clock, in either direction.
     #[serde(default)]
     pub by: Seconds,
-    /// Time until such a clock is set right. (A clock that is ahead for more than ten minutes trusts itself: see
-    /// `dcache::Clock`.)
+    /// Time until such a clock is set right. (After a clock was ahead for ten minutes, its node regards that time as
+    /// settled: see `dcache::Clock`.)
     #[serde(default)]
     pub lasting: Seconds,
     /// Whether `off` and `drift` are spread evenly over the nodes, in order, instead of at random.
@@ -310,7 +311,7 @@ pub struct Liars {
     pub habits: Vec<Habit>,
     /// Average number of actions per node and minute.
     pub per_minute: u32,
-    /// Maximum number of own records that each may sign.
+    /// Maximum number of records that each node may sign.
     #[serde(default = "hundred")]
     pub junk: usize,
 }

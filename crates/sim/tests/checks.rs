@@ -1,5 +1,5 @@
 //! Tests of the simulator itself: the same seed gives the same run, and each check can fail.
-#![expect(clippy::expect_used, reason = "a helper of tests")]
+#![expect(clippy::expect_used, reason = "a panic fails the test with a message")]
 
 use sim::{Options, Report, Sabotage, Scenario, run};
 

@@ -1,5 +1,5 @@
 //! Tests that robots whose clocks differ share logs as fast as robots whose clocks agree.
-#![expect(clippy::expect_used, reason = "a helper of tests")]
+#![expect(clippy::expect_used, reason = "a panic fails the test with a message")]
 
 use sim::{FilesSafe, Options, Scenario, Seconds, run};
 use std::time::Duration;

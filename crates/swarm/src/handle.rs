@@ -1,4 +1,4 @@
-//! The handle of the swarm that services hold.
+//! The handle through which services use the swarm.
 
 use brain::{Brain, Now, Routing};
 use dcache::{Moment, PeerId, Policy, Record, Refusal, Set, Statement, StatementError, Statements, Time};
@@ -32,7 +32,7 @@ pub struct Swarm {
     changes: broadcast::Sender<Record>,
     /// Number of times that the time of day jumped.
     clock_sets: watch::Sender<u64>,
-    /// Counts of services that the brain has not taken yet.
+    /// Values that services have counted since the brain last took them.
     counted: Arc<Mutex<Counters>>,
     is_copied: watch::Sender<bool>,
 }
@@ -60,9 +60,9 @@ pub enum SayError {
     /// The set of this node refuses the record.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// An earlier record about the same item has to be kept for longer, so this one would not count.
+    /// An earlier record about the same item has to be kept for longer, so this one would have no effect.
     #[error(
-        "an earlier record of the same signer about the same item lasts longer, so this one would not count; take the earlier one back"
+        "an earlier record of the same signer about the same item has to be kept for longer, so this one would have no effect; retract the earlier one"
     )]
     Outlasted,
     /// The daemon is stopping.
@@ -126,11 +126,12 @@ impl Swarm {
     /// [`Statements::keep_worthwhile`]. It leaves out:
     ///
     /// * statements that have no effect unless peers with other roles make them;
-    /// * statements beyond this node's quota, which would evict its own earlier records and be repeated without end;
+    /// * statements beyond this node's quota, which would evict its own earlier records, so that services would repeat
+    ///   their statements without end;
     /// * statements that only repeat an earlier one of this node of which more than half of the validity is left.
     ///
-    /// A statement that is valid now becomes valid by the clocks of the neighbours as well. Returns the number of
-    /// statements beyond the quota.
+    /// Extends the validity of statements that are valid now, so that they are also valid by the clocks of the
+    /// neighbours. Returns the number of statements beyond the quota.
     ///
     /// # Errors
     /// When the remaining statements cannot be published, or their records cannot be stored.
@@ -168,8 +169,8 @@ impl Swarm {
         done.await.map_err(|_| Stopped)
     }
 
-    /// Reads from the brain, such as how it would route an address. The task that owns the brain runs `asking`, which
-    /// must be quick and must not wait.
+    /// Reads from the brain, for example the route of an address. The task that owns the brain runs `asking`, which must
+    /// be quick and must not wait.
     ///
     /// # Errors
     /// When the daemon is stopping.

@@ -55,7 +55,7 @@ pub enum RouteAnswer {
         /// Whether this node forwards lines for others.
         forwards: bool,
     },
-    /// Answer to [`RouteRequest::Explain`]: the way of the line.
+    /// Answer to [`RouteRequest::Explain`]: the route of the line.
     Explained {
         /// Each step as a sentence.
         text: String,

@@ -8,8 +8,8 @@
 //! # In short
 //! - **Inputs**: addresses that other peers name, and the time.
 //! - **Outputs**: whether an address may be contacted, and whether it may be contacted now.
-//! - **Invariants**: each budget is per host, per network and over all; a host that never answered is contacted
-//!   rarely, whoever names it.
+//! - **Invariants**: there is a budget for each host, for each network, and for all targets together; a host that never
+//!   answered is contacted rarely, no matter which peer names it.
 //! - **Start reading** at `check.rs`, then `targets.rs`.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 

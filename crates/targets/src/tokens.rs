@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// Parts per token. With this number, a millisecond adds a whole number of parts at any rate per minute.
+/// Parts per token. Tokens are counted in parts, so that any rate per minute adds a whole number of parts in each
+/// millisecond.
 const PARTS: u64 = 60_000;
 
 /// The burst and the long-term rate of a token bucket.
@@ -23,7 +24,7 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// Returns a full bucket, at `elapsed`.
+    /// Returns a bucket that is full at `elapsed`, the time since a fixed moment.
     pub fn full(allowance: Allowance, elapsed: Duration) -> Self {
         Self { left: most(allowance), since: elapsed }
     }
@@ -31,7 +32,7 @@ impl Tokens {
     fn fill(&mut self, allowance: Allowance, elapsed: Duration) {
         let passed = elapsed.saturating_sub(self.since).as_millis();
         let passed = u64::try_from(passed).unwrap_or(u64::MAX);
-        // The remaining fraction of a millisecond counts the next time.
+        // A fraction of a millisecond is left over for the next call.
         self.since += Duration::from_millis(passed);
         let back = passed.saturating_mul(u64::from(allowance.per_minute));
         self.left = self.left.saturating_add(back).min(most(allowance));

@@ -31,7 +31,7 @@ pub(crate) const fn is_code(code: &[u8]) -> bool {
     while next < code.len() {
         let byte = code[next];
         let is_separator = byte == b'.' || byte == b'-';
-        // A separator stands between two words, and the area is one word.
+        // A separator stands between two words. The area, which is the part before the dot, is one word.
         let is_misplaced = is_separator && (is_start || (byte == b'-' && dots == 0));
         if is_misplaced || !(is_separator || byte.is_ascii_lowercase() || byte.is_ascii_digit()) {
             return false;

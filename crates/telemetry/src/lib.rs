@@ -1,7 +1,7 @@
 //! The metrics and faults of a daemon: one table of metrics, one table of faults.
 //!
-//! Code identifies a metric or a fault by its row in the table, never by a sentence. The sentences for people are in
-//! the tables.
+//! Code identifies a metric or a fault by its row in the table, never by its text. The human-readable texts are in the
+//! tables.
 //!
 //! # In short
 //! - **Inputs**: rows of the tables, and values.

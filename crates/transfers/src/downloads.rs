@@ -16,7 +16,7 @@ use tokio::time::Instant;
 /// Name of the table on the disk.
 const TABLE: &str = "downloads";
 
-/// The kind of jobs of this service.
+/// The jobs of this service: downloads.
 pub(crate) struct Download;
 
 impl JobKind for Download {
@@ -36,7 +36,7 @@ pub(crate) struct Local {
     pub(crate) reason: Option<String>,
     /// Bytes that were received by the end of the last attempt.
     pub(crate) bytes: u64,
-    /// Time of the last stall, since the start of the process.
+    /// Time at which the last attempt stopped before the download was complete, since the start of the process.
     pub(crate) stalled: Option<Duration>,
     /// Earliest time of the next attempt, since the start of the process.
     pub(crate) not_before: Option<Duration>,
@@ -76,13 +76,13 @@ impl Downloads {
         Ok(Self { context, jobs, started: Instant::now() })
     }
 
-    /// Time since the start of the process.
+    /// Returns the time since the start of the process.
     pub(crate) fn now(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// Takes an order, which is on the disk when this returns. An open download with the same order is not started
-    /// twice.
+    /// Takes an order, which is on the disk when this returns. If a download with the same order is
+    /// open already, returns that download.
     ///
     /// # Errors
     /// When the order is not valid, too many downloads are open, or the disk fails.
@@ -120,7 +120,8 @@ impl Downloads {
         Answer::Transfers { transfers, links }
     }
 
-    /// Cancels a download by its number, or all open downloads of a CID. An ended download is forgotten.
+    /// Cancels a download by its number, or all open downloads of a CID. A download that has ended is
+    /// removed from the list.
     ///
     /// # Errors
     /// When there is no such download, or the disk fails.
@@ -194,7 +195,7 @@ impl Downloads {
         times.min().map(|at| at.saturating_sub(self.now()))
     }
 
-    /// Notes that all download slots are taken, so that the reports to clients can say it.
+    /// Notes that all download slots are taken, so that the reports to clients show it.
     pub(crate) fn queue(&self) {
         self.jobs.items().values_mut().for_each(|job| job.local.is_queued = true);
     }

@@ -63,8 +63,8 @@ pub(crate) async fn run_neighbours(swarm: Swarm, node: Node) -> Result<Infallibl
 #[derive(Default)]
 struct Peer {
     addresses: Vec<Multiaddr>,
-    /// Latest end of the peer's published addresses. All peers publish addresses with the same lifetime, so a later end
-    /// means a more recent statement.
+    /// Latest end of the validity of the peer's published addresses. All peers publish addresses with the same
+    /// lifetime, so a later end means a more recent statement.
     until: Time,
 }
 

@@ -195,7 +195,7 @@ impl World {
         let to = sending.to;
         let rate = self.nodes[from].uplink.min(self.nodes[to].downlink);
         let takes = Duration::from_secs_f64(bytes as f64 / rate);
-        // A piece on a saturated uplink waits in its queue.
+        // A piece on a saturated uplink waits in the queue of that uplink.
         let waits = if self.nodes[from].is_full() { QUEUE } else { Duration::ZERO };
         self.at(takes + LATENCY + waits, Event::Piece { from, to, bytes, last });
         // A slow receiver does not delay pieces to other receivers.
@@ -280,8 +280,8 @@ impl World {
 
     /// Runs until every living fetcher has the file.
     ///
-    /// Returns the time that this took, divided by the time that the source's uplink takes for one copy of the file. The
-    /// second number is how many copies the source sent.
+    /// Returns two numbers: the duration, in units of the time that the source's uplink takes for one copy of the file,
+    /// and the number of copies that the source sent.
     fn finish(&mut self) -> (f64, f64) {
         self.run_until(Duration::from_secs(600));
         let alive = self.nodes.iter().skip(1).filter(|node| !node.is_dead);

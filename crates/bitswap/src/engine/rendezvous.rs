@@ -7,7 +7,7 @@
 //! Source: Thaler and Ravishankar, *Using name-based mappings to increase hit rates*, 1998.
 use cid::multihash::Multihash;
 
-/// Returns the score for a block of the wanter with this token.
+/// Returns the score of the wanter with this token for a block.
 pub(super) fn score(token: u64, block: &Multihash<64>) -> u64 {
     let digest = block.digest();
     let tail = digest.rchunks(8).next().unwrap_or_default();

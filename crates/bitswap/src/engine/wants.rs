@@ -18,6 +18,9 @@ use crate::message::Block;
 pub(super) type Place = (Reverse<i32>, Group, usize, Reverse<usize>, u64, u64);
 
 /// Groups of wants with equal priority. Wants of an earlier group are requested first.
+///
+/// A *source* is a peer that has the block and, as far as this node knows, never wanted it. A *spreader* is a peer that
+/// has the block after wanting it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Group {
     /// Only sources have the block, and this node ranks first for it.
@@ -36,7 +39,8 @@ pub(super) struct Want<P> {
     pub(super) priority: i32,
     /// Number of the want, ascending in the order of creation.
     pub(super) sequence: u64,
-    /// Decides between equally rare blocks: the lower, the higher is this node's rendezvous score for the block.
+    /// Rank among equally rare blocks; the lowest is requested first. It is low if this node's rendezvous score for the
+    /// block is high.
     pub(super) rank: u64,
     /// The peers that said that they have the block.
     pub(super) havers: BTreeSet<P>,
@@ -52,7 +56,7 @@ pub(super) struct Want<P> {
     pub(super) is_storing: bool,
     /// The peer that sent the block. It needs no cancellation of the want.
     sender: Option<P>,
-    /// The want's place, and the peers that have it as a candidate.
+    /// The place of the want, and the peers of which the want is a candidate.
     pub(super) listed: Option<(Place, Vec<P>)>,
     /// Time of the last announcement.
     pub(super) announced: Duration,
@@ -78,7 +82,8 @@ impl<P: Copy + Ord> Want<P> {
 impl<P: Copy + Ord + Debug> Engine<P> {
     /// Wants a block. Blocks with a higher priority are requested first.
     ///
-    /// A block may be wanted several times; each want has to be cancelled. The highest priority counts.
+    /// A block may be wanted several times; each want has to be cancelled. The block is requested with the highest of
+    /// their priorities.
     ///
     /// # Errors
     /// Returns an error if [`Config::max_wants`](super::Config::max_wants) blocks are wanted already.
@@ -201,8 +206,8 @@ impl<P: Copy + Ord + Debug> Engine<P> {
         self.outputs.push_back(Output::Store { peer, cid, data: block.data });
     }
 
-    /// Credits the sender of a block, and cancels the requests to other peers. Peers that were not asked are told later,
-    /// when the block is stored.
+    /// Credits the sender of a block, and cancels the requests to other peers. The want is cancelled at the remaining
+    /// peers later, when the block is stored.
     fn sent_well(&mut self, now: Duration, peer: P, cid: Cid, size: u64, asked: &[(P, Duration)]) {
         let others: Vec<_> = asked.iter().copied().filter(|(other, _)| *other != peer).collect();
         if let Some(state) = self.peers.get_mut(&peer) {

@@ -4,7 +4,7 @@ use dcache::PeerId;
 
 /// Maximum length of a nick (RFC 2812, section 1.2.1). Many servers allow more; some truncate longer ones.
 const MAX_NICK: usize = 9;
-/// Number of characters that distinguish robots of similar names, and the candidates of one robot.
+/// Length of the suffix. It distinguishes robots with similar names, and the candidates of one robot.
 const SUFFIX: usize = 4;
 const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 /// Number of possible suffixes.

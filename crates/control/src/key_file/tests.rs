@@ -11,12 +11,13 @@ fn sequences(records: &[Record]) -> Vec<u64> {
     records.iter().map(|record| record.signature().sequence).collect()
 }
 
-struct Bench {
+/// A temporary folder with a key file.
+struct Fixture {
     folder: tempfile::TempDir,
     path: PathBuf,
 }
 
-impl Bench {
+impl Fixture {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys/root.key");
@@ -31,66 +32,66 @@ impl Bench {
 
 #[test]
 fn a_key_file_is_created_once_and_only_its_owner_can_read_it() {
-    let bench = Bench::new();
-    let peer = bench.open().peer_id();
-    assert!(matches!(KeyFile::make(&bench.path), Err(KeyFileError::Exists(_))));
-    assert_eq!(bench.open().peer_id(), peer);
-    assert_eq!(fs::metadata(&bench.path).unwrap().permissions().mode() & 0o777, 0o600);
-    let other = KeyFile::make(&bench.folder.path().join("keys/other.key")).unwrap();
+    let fixture = Fixture::new();
+    let peer = fixture.open().peer_id();
+    assert!(matches!(KeyFile::make(&fixture.path), Err(KeyFileError::Exists(_))));
+    assert_eq!(fixture.open().peer_id(), peer);
+    assert_eq!(fs::metadata(&fixture.path).unwrap().permissions().mode() & 0o777, 0o600);
+    let other = KeyFile::make(&fixture.folder.path().join("keys/other.key")).unwrap();
     assert_ne!(other.peer_id(), peer);
 }
 
 #[test]
-fn a_new_sequence_number_exceeds_all_used_and_all_heard_ones() {
-    let bench = Bench::new();
+fn a_new_sequence_number_exceeds_all_used_and_all_received_ones() {
+    let fixture = Fixture::new();
     let two = || vec![statement("a"), statement("b")];
-    let first = bench.open().sign(two(), 0, &Policy::default()).unwrap();
+    let first = fixture.open().sign(two(), 0, &Policy::default()).unwrap();
     assert_eq!(sequences(&first), [1, 2]);
-    assert_eq!(sequences(&bench.open().sign(two(), 1, &Policy::default()).unwrap()), [3, 4]);
-    assert_eq!(sequences(&bench.open().sign(two(), 100, &Policy::default()).unwrap()), [101, 102]);
-    assert_eq!(sequences(&bench.open().sign(two(), 50, &Policy::default()).unwrap()), [103, 104]);
+    assert_eq!(sequences(&fixture.open().sign(two(), 1, &Policy::default()).unwrap()), [3, 4]);
+    assert_eq!(sequences(&fixture.open().sign(two(), 100, &Policy::default()).unwrap()), [101, 102]);
+    assert_eq!(sequences(&fixture.open().sign(two(), 50, &Policy::default()).unwrap()), [103, 104]);
     let verified = Record::verify(first[0].statement().clone(), *first[0].signature());
-    assert_eq!(verified.unwrap().signer(), bench.open().peer_id());
-    assert_eq!(fs::metadata(&bench.path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(verified.unwrap().signer(), fixture.open().peer_id());
+    assert_eq!(fs::metadata(&fixture.path).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
 #[test]
 fn a_record_is_kept_for_as_long_as_the_record_that_it_replaces() {
-    let bench = Bench::new();
+    let fixture = Fixture::new();
     let (statement, _) = statement("a");
-    let records = bench.open().sign(vec![(statement, End::NEVER)], 0, &Policy::default()).unwrap();
+    let records = fixture.open().sign(vec![(statement, End::NEVER)], 0, &Policy::default()).unwrap();
     assert_eq!(records[0].keep(), End::NEVER);
 }
 
 #[test]
 fn a_crash_skips_numbers_and_never_repeats_one() {
-    let bench = Bench::new();
+    let fixture = Fixture::new();
     // The process died after it had increased the number on the disk, and before it signed.
-    let _ = bench.open().reserve(2, 0).unwrap();
-    assert_eq!(sequences(&bench.open().sign(vec![statement("a")], 0, &Policy::default()).unwrap()), [3]);
+    let _ = fixture.open().reserve(2, 0).unwrap();
+    assert_eq!(sequences(&fixture.open().sign(vec![statement("a")], 0, &Policy::default()).unwrap()), [3]);
     // The process died while it wrote the temporary file. The old file is still valid, and nothing was signed.
-    let before = fs::read(&bench.path).unwrap();
-    fs::write(bench.path.with_extension("key.new"), &before[..before.len() / 2]).unwrap();
-    assert_eq!(sequences(&bench.open().sign(vec![statement("a")], 0, &Policy::default()).unwrap()), [4]);
+    let before = fs::read(&fixture.path).unwrap();
+    fs::write(fixture.path.with_extension("key.new"), &before[..before.len() / 2]).unwrap();
+    assert_eq!(sequences(&fixture.open().sign(vec![statement("a")], 0, &Policy::default()).unwrap()), [4]);
 }
 
 #[test]
 fn nothing_is_signed_if_the_number_cannot_be_increased_on_the_disk() {
-    let bench = Bench::new();
-    fs::create_dir(bench.path.with_extension("key.new")).unwrap();
+    let fixture = Fixture::new();
+    fs::create_dir(fixture.path.with_extension("key.new")).unwrap();
     assert!(matches!(
-        bench.open().sign(vec![statement("a")], 0, &Policy::default()),
+        fixture.open().sign(vec![statement("a")], 0, &Policy::default()),
         Err(KeyFileError::Io(..))
     ));
-    fs::remove_dir(bench.path.with_extension("key.new")).unwrap();
-    assert_eq!(sequences(&bench.open().sign(vec![statement("a")], 0, &Policy::default()).unwrap()), [1]);
+    fs::remove_dir(fixture.path.with_extension("key.new")).unwrap();
+    assert_eq!(sequences(&fixture.open().sign(vec![statement("a")], 0, &Policy::default()).unwrap()), [1]);
 }
 
 #[test]
 fn concurrent_signers_never_use_a_number_twice() {
-    let bench = Bench::new();
+    let fixture = Fixture::new();
     let sign = || {
-        sequences(&bench.open().sign(vec![statement("a"), statement("b")], 0, &Policy::default()).unwrap())
+        sequences(&fixture.open().sign(vec![statement("a"), statement("b")], 0, &Policy::default()).unwrap())
     };
     let mut all: Vec<u64> = std::thread::scope(|scope| {
         let threads: Vec<_> =
@@ -103,9 +104,9 @@ fn concurrent_signers_never_use_a_number_twice() {
 
 #[test]
 fn a_key_file_that_other_users_can_read_is_not_used() {
-    let bench = Bench::new();
-    fs::set_permissions(&bench.path, fs::Permissions::from_mode(0o640)).unwrap();
-    let error = KeyFile::open(&bench.path).unwrap_err();
+    let fixture = Fixture::new();
+    fs::set_permissions(&fixture.path, fs::Permissions::from_mode(0o640)).unwrap();
+    let error = KeyFile::open(&fixture.path).unwrap_err();
     assert!(matches!(error, KeyFileError::Open(_)) && error.to_string().contains("chmod 600"), "{error}");
 }
 
@@ -135,18 +136,18 @@ fn an_invalid_key_file_is_refused_without_showing_the_secret() {
 }
 
 #[test]
-fn after_the_last_number_nothing_is_signed() {
-    let bench = Bench::new();
+fn after_the_last_sequence_number_nothing_is_signed() {
+    let fixture = Fixture::new();
     assert_eq!(
-        sequences(&bench.open().sign(vec![statement("a")], MAX_SEQUENCE - 1, &Policy::default()).unwrap()),
+        sequences(&fixture.open().sign(vec![statement("a")], MAX_SEQUENCE - 1, &Policy::default()).unwrap()),
         [MAX_SEQUENCE]
     );
     assert!(matches!(
-        bench.open().sign(vec![statement("a")], 0, &Policy::default()),
+        fixture.open().sign(vec![statement("a")], 0, &Policy::default()),
         Err(KeyFileError::Exhausted(_))
     ));
     assert!(matches!(
-        bench.open().sign(vec![statement("a")], u64::MAX, &Policy::default()),
+        fixture.open().sign(vec![statement("a")], u64::MAX, &Policy::default()),
         Err(KeyFileError::Exhausted(_))
     ));
 }
@@ -156,8 +157,8 @@ fn names_of_keys_are_checked_and_listed_in_order() {
     for name in ["", ".hidden", "../x", "a/b", "a b", "é", &"a".repeat(65)] {
         assert_eq!(name.parse::<KeyName>(), Err(KeyNameError), "{name:?}");
     }
-    let bench = Bench::new();
-    let keys = bench.folder.path().join("keys");
+    let fixture = Fixture::new();
+    let keys = fixture.folder.path().join("keys");
     let class: KeyName = "class-7.b".parse().unwrap();
     KeyFile::make(&class.file(&keys)).unwrap();
     fs::write(keys.join("notes.txt"), "").unwrap();

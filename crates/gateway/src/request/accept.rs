@@ -17,10 +17,10 @@ pub(crate) enum Kind {
         dups: Option<bool>,
     },
     /// A format that is known but not supported.
-    Unspoken,
+    Unsupported,
 }
 
-/// A codec of single-block content. The gateway serves such a block as it is and does not follow paths into it.
+/// A codec of single-block content. The gateway serves such a block unchanged and does not follow paths into it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Codec {
     /// JSON without links.
@@ -84,7 +84,7 @@ pub(crate) fn by_name(name: &str) -> Result<Kind, Refusal> {
         ("raw", _) => Ok(Kind::Raw),
         ("car", _) => Ok(Kind::Car { dups: None }),
         (_, Some(codec)) => Ok(Kind::Codec(codec)),
-        ("tar" | "ipns-record", None) => Err(unspoken()),
+        ("tar" | "ipns-record", None) => Err(unsupported()),
         (_, None) => Err(Refusal::bad_request("the format is unknown; raw and car are supported")),
     }
 }
@@ -95,18 +95,20 @@ pub(crate) fn by_headers<'a>(headers: impl Iterator<Item = &'a str>) -> Result<K
     let entries = headers.flat_map(|header| header.split(',')).take(MAX_ENTRIES);
     let wanted: Vec<(Kind, u16)> = entries.filter_map(entry).filter(|(_, weight)| *weight > 0).collect();
     let rank = |(kind, weight): &(Kind, u16)| (*weight, !matches!(kind, Kind::Plain));
-    let spoken = wanted.iter().filter(|(kind, _)| *kind != Kind::Unspoken);
+    let supported = wanted.iter().filter(|(kind, _)| *kind != Kind::Unsupported);
     // Among entries of equal weight, the first is used.
-    let best = spoken.reduce(|best, other| if rank(other) > rank(best) { other } else { best });
+    let best = supported.reduce(|best, other| if rank(other) > rank(best) { other } else { best });
     match best {
         Some((kind, _)) => Ok(*kind),
         None if wanted.is_empty() => Ok(Kind::Plain),
-        None => Err(unspoken()),
+        None => Err(unsupported()),
     }
 }
 
-fn unspoken() -> Refusal {
-    Refusal::not_acceptable("this format is not supported; files, raw blocks and CARs (version 1) are")
+fn unsupported() -> Refusal {
+    Refusal::not_acceptable(
+        "this format is not supported; supported formats are files, raw blocks and CARs (version 1)",
+    )
 }
 
 fn entry(text: &str) -> Option<(Kind, u16)> {
@@ -128,9 +130,9 @@ fn kind(media_type: &str, parameters: &[(&str, &str)]) -> Kind {
         "application/vnd.ipld.car" => car(parameters),
         "application/vnd.ipld.dag-json" => Kind::Codec(Codec::DagJson),
         "application/vnd.ipld.dag-cbor" => Kind::Codec(Codec::DagCbor),
-        "application/x-tar" => Kind::Unspoken,
+        "application/x-tar" => Kind::Unsupported,
         other if other.starts_with("application/vnd.ipld.") || other.starts_with("application/vnd.ipfs.") => {
-            Kind::Unspoken
+            Kind::Unsupported
         }
         // Browsers list the media types that they can show. A file is always served as its own type.
         _ => Kind::Plain,
@@ -141,11 +143,11 @@ fn car(parameters: &[(&str, &str)]) -> Kind {
     let mut dups = None;
     for (key, value) in parameters {
         match (*key, *value) {
-            ("version", version) if !is_version(version) => return Kind::Unspoken,
-            ("order", order) if !is_order(order) => return Kind::Unspoken,
+            ("version", version) if !is_version(version) => return Kind::Unsupported,
+            ("order", order) if !is_order(order) => return Kind::Unsupported,
             ("dups", value) => match duplicates(value) {
                 Some(wish) => dups = Some(wish),
-                None => return Kind::Unspoken,
+                None => return Kind::Unsupported,
             },
             _ => {}
         }

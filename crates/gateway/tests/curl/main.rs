@@ -1,5 +1,5 @@
 //! Tests of the gateway with a real node and `curl` as the client.
-#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test with a message")]
 
 mod directories;
 mod fetching;

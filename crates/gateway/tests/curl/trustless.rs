@@ -73,7 +73,7 @@ fn below(served: &Served, root: Cid) -> Vec<Cid> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_car_has_the_blocks_of_the_path_and_of_all_below() {
+async fn a_car_has_the_blocks_along_the_path_and_all_blocks_below_its_end() {
     let Some(()) = ready() else { return };
     let served = serve(LIMIT).await;
     let file = noise(600_000);
@@ -120,7 +120,7 @@ async fn a_car_of_a_range_has_the_blocks_of_that_range() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_block_is_sent_once_or_once_for_each_link() {
+async fn a_block_is_sent_once_or_on_request_once_for_each_link() {
     let Some(()) = ready() else { return };
     let served = serve(LIMIT).await;
     let root = served.add(&vec![0; 262_144 * 5], Format::V1).await;

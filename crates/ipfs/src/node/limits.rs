@@ -1,7 +1,8 @@
-//! Rate limits: one for each direction, for near and for far peers, shared by all peers of that kind.
+//! Four rate limits: for sending to near peers, receiving from near peers, sending to far peers, and receiving from far
+//! peers. All near peers share the same two limits, and all far peers the other two.
 //!
-//! Each of the four limits is a token bucket. Peers that have to wait stand in a queue, each with one piece at a time,
-//! so all peers get equal shares. Pieces are small at low rates, so that the queue moves on and no timeout expires.
+//! Each limit is a token bucket. Peers that have to wait stand in a queue, each with one piece at a time, so all peers
+//! get equal shares. Pieces are small at low rates, so that the queue moves on and no timeout expires.
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,13 +23,14 @@ const PIECE_BYTES: usize = 64 * 1024;
 const LEAST_PIECE_BYTES: u64 = 1024;
 /// Number of pieces into which one second at the configured rate is divided.
 const PIECES_PER_SECOND: u64 = 20;
-/// Maximum burst: time for which an unused rate can be used later. It compensates for timers that fire late.
+/// Maximum burst, as a time at the configured rate. Bytes that could have been sent in this time can be sent later. It
+/// compensates for timers that fire late.
 const BURST: Duration = Duration::from_millis(50);
-/// Maximum time by which short messages may exceed the rate without waiting. Longer messages wait until that time is
-/// over.
+/// Maximum time for which short messages may use up the rate in advance. While it is used up in advance, the pieces of
+/// longer messages wait.
 const CREDIT: Duration = Duration::from_secs(1);
 /// Bytes on the wire, including headers, for 100 bytes of payload. Ethernet, IP and TCP add 4.5 % to full frames, and
-/// less where the network card splits the segments.
+/// less where the network card splits the segments. The value lies in between.
 const PERCENT_ON_THE_WIRE: u64 = 103;
 
 /// Rate limits in bytes per second; `None` means no limit. Near peers are those on one of this host's own networks; all
@@ -202,7 +204,8 @@ impl Share {
         }
     }
 
-    /// Lets a short message pass without waiting in the queue. Longer messages wait accordingly longer.
+    /// Lets a short message pass without waiting in the queue. Its bytes count against the rate, so the pieces of
+    /// longer messages wait longer.
     pub(super) async fn pass_first(&self, direction: Direction, bytes: usize) {
         lock(&self.state(direction).meter).count(bytes as u64);
         self.bucket(direction).pass_first(bytes as u64).await;
@@ -231,7 +234,8 @@ struct Bucket {
     rate: watch::Sender<Option<u64>>,
     /// First-in, first-out queue of the peers that wait.
     queue: tokio::sync::Mutex<()>,
-    /// Time until which the rate is used up by bytes that have passed.
+    /// Time at which all bytes so far would have passed at exactly the configured rate. It is in the future while the
+    /// rate is used up in advance.
     used: Mutex<Option<Instant>>,
 }
 
@@ -261,8 +265,8 @@ impl Bucket {
         }
     }
 
-    /// Waits until the bytes that have passed use up the rate for at most `credit` from now. Then adds these bytes. A new
-    /// rate takes effect at once.
+    /// Waits until the rate is used up in advance for at most `credit`, then counts these bytes. A new rate takes
+    /// effect at once.
     async fn wait(&self, bytes: u64, credit: Duration) {
         let mut rates = self.rate.subscribe();
         loop {
@@ -377,7 +381,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn short_messages_go_first_and_longer_ones_wait_for_them() {
+    async fn short_messages_do_not_wait_but_delay_later_pieces() {
         let limits = limits(Rates { lan_up: Some(100_000), ..Rates::default() });
         let (_, share) = peer(&limits, 1, "/ip4/127.0.0.1/tcp/1");
         let begun = Instant::now();

@@ -18,7 +18,7 @@ pub(super) fn check(address: &Multiaddr) -> io::Result<()> {
     if at.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    // With this option, old connections that the system still remembers do not block the port, but a listener does.
+    // With this option, old connections in the state TIME_WAIT do not block the port, but a listener does.
     socket.set_reuse_address(true)?;
     socket.bind(&at.into())
 }
@@ -67,7 +67,7 @@ mod tests {
         let (taken, _) = socket.accept().unwrap();
         drop(socket);
         check(&address).unwrap();
-        // The side that closes first remembers the connection.
+        // The side that closes first keeps the connection in the state TIME_WAIT.
         drop((taken, client));
         check(&address).unwrap();
     }

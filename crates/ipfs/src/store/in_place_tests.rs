@@ -84,7 +84,7 @@ fn a_file_is_served_in_place_and_takes_no_space() {
     let path = place.write("a.bag", &original);
     let (store, _) = place.open();
     let root = add_in_place(&store, &path);
-    assert_eq!(store.usage().blocks, 1, "only the node with the links is stored");
+    assert_eq!(store.usage().blocks, 1, "only the root block with the links is stored");
     assert!(store.usage().used_bytes < 1000);
     assert_eq!(read(&store, &root).unwrap(), original);
     let [file] = &store.files(0, 99)[..] else { panic!() };
@@ -109,7 +109,7 @@ fn an_unpinned_file_is_no_longer_served_after_a_restart_or_garbage_collection() 
     assert!(store.unpin(&pinned).unwrap());
     assert!(store.contains(&pinned));
     let freed = store.collect_garbage().unwrap();
-    assert_eq!((freed.files, freed.blocks), (1, 1), "the inner node of b was stored");
+    assert_eq!((freed.files, freed.blocks), (1, 1), "the root block of b was stored");
     assert!(store.files(0, 99).is_empty() && !store.contains(&pinned));
     drop(store);
     assert_eq!(place.open().1.files, 0);
@@ -157,10 +157,10 @@ fn every_change_of_a_file_is_noticed_before_a_wrong_byte_is_served() {
         let (store, _) = place.open();
         let (root, losses) = (add_in_place(&store, &path), store.losses());
         way(&path);
-        assert_eq!(pieces(&store, &root, &original), left, "way {number}");
-        assert!(losses.has_changed().unwrap(), "way {number}");
-        assert_eq!(store.incomplete_pins().unwrap(), [root], "way {number}");
-        assert!(walk_complete(&store, &root, None).is_err(), "way {number}");
+        assert_eq!(pieces(&store, &root, &original), left, "change {number}");
+        assert!(losses.has_changed().unwrap(), "change {number}");
+        assert_eq!(store.incomplete_pins().unwrap(), [root], "change {number}");
+        assert!(walk_complete(&store, &root, None).is_err(), "change {number}");
         // Stored blocks replace the lost pieces.
         for part in original.chunks(PIECE) {
             let cid = Cid::new_v1(
@@ -169,12 +169,12 @@ fn every_change_of_a_file_is_noticed_before_a_wrong_byte_is_served() {
             );
             store.put(&cid, part).unwrap();
         }
-        assert_eq!(read(&store, &root).unwrap(), original, "way {number}");
+        assert_eq!(read(&store, &root).unwrap(), original, "change {number}");
         store.check_files(None).unwrap();
         drop(store);
         let (store, report) = place.open();
-        assert!(report.incomplete_pins.is_empty(), "way {number}");
-        assert_eq!(read(&store, &root).unwrap(), original, "way {number}");
+        assert!(report.incomplete_pins.is_empty(), "change {number}");
+        assert_eq!(read(&store, &root).unwrap(), original, "change {number}");
     }
 }
 
@@ -212,7 +212,7 @@ fn a_file_that_is_only_touched_or_extended_stays_complete() {
 }
 
 #[test]
-fn a_changed_file_is_read_before_it_is_trusted() {
+fn a_check_of_the_changed_files_finds_their_missing_blocks() {
     let place = Place::new();
     let original = content(4 * PIECE, 1);
     let path = place.write("a", &original);
@@ -227,7 +227,7 @@ fn a_changed_file_is_read_before_it_is_trusted() {
     assert_eq!(store.incomplete_pins().unwrap(), [root]);
     assert_eq!(store.files(0, 99)[0].missing_blocks, 2);
     drop(store);
-    assert_eq!(place.open().1.incomplete_pins, [root], "the loss is remembered");
+    assert_eq!(place.open().1.incomplete_pins, [root], "the missing blocks are known after a restart");
 }
 
 #[test]
@@ -263,17 +263,20 @@ fn either_of_two_files_with_the_same_pieces_can_serve_them() {
 }
 
 #[test]
-fn a_file_that_repeats_one_piece_is_listed_once() {
+fn a_block_that_occurs_often_in_a_file_is_available_while_one_copy_is_intact() {
     let place = Place::new();
     let path = place.path("sparse");
     File::create(&path).unwrap().set_len(300 * PIECE as u64).unwrap();
     let (store, _) = place.open();
     let root = add_in_place(&store, &path);
     let whole = walk_complete(&store, &root, None).unwrap();
-    assert_eq!(whole.keys.len(), 4, "one piece, two nodes of links, and the root");
+    assert_eq!(whole.keys.len(), 4, "one piece, two blocks with links, and the root");
     change(&path, 10, b"!");
     assert_eq!(pieces(&store, &root, &[]), 0);
-    assert!(walk_complete(&store, &root, None).is_ok(), "the block is read from the second piece");
+    assert!(
+        walk_complete(&store, &root, None).is_ok(),
+        "the same block is read from another place in the file"
+    );
     assert_eq!(store.check_files(None).unwrap(), 1);
     assert!(store.incomplete_pins().unwrap().is_empty());
 }

@@ -11,8 +11,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
-/// Number of bytes of the address of one peer's brain; IDs have 52 characters. An address of this length that ends at a
-/// peer's brain has no other part before it: even the shortest one, `/cli`, would make it longer.
+/// Length, in bytes, of the address of one peer's brain; IDs have 52 characters. If an address ends at a peer's brain
+/// and has this length, it has no other part. Even the shortest other part, `/cli`, would make it longer.
 const BRAIN_BYTES: usize = 8 + 52 + 6;
 /// An address: one or more [parts](Part), displayed exactly as it was parsed. Addresses are compared as texts.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
@@ -27,7 +27,7 @@ pub struct Address {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Properties {
     hops: u8,
-    /// Peer at whose brain the address ends.
+    /// The peer, if the address ends at the brain of one peer.
     brain: Option<PeerId>,
     /// Whether an appended text would belong to the last part.
     is_open: bool,
@@ -178,7 +178,8 @@ impl Address {
         self.properties.brain
     }
 
-    /// Returns whether the address begins with that of a queue, such as one peer's brain or the brains of all peers.
+    /// Returns whether the address begins with that of a queue: a receiver of lines, such as one peer's brain or the
+    /// brains of all peers.
     pub fn leads_to(&self, queue: &Self) -> bool {
         segments::strip_queue(&self.text, &queue.text).is_some()
     }

@@ -1,4 +1,4 @@
-//! The explanation of how an address was resolved, for programs and for people.
+//! The steps by which an address was resolved, in machine-readable and human-readable form.
 
 use super::learned::LearnedRoute;
 use super::resolution::{Resolution, RouteError};
@@ -7,7 +7,7 @@ use crate::Address;
 use serde::{Serialize, Serializer};
 use std::fmt;
 
-/// All steps of a resolution. Its `Display` output is several lines for people.
+/// All steps of a resolution. Its `Display` output is human-readable and has several lines.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Explanation {
     /// Address that was to be resolved.

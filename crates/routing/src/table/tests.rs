@@ -43,7 +43,7 @@ fn channel(table: &Table, to: &Address) -> String {
 }
 
 #[test]
-fn rules_are_read_and_printed_back() {
+fn a_rule_is_the_same_after_parsing_and_printing() {
     for text in [
         format!("{} => {}/$0", brain(1), udp(7)),
         "/dswarm/*/brain => /ipfs-pubsub/duckiebots/dswarm-line/$0".to_owned(),
@@ -173,7 +173,7 @@ fn learned_routes_expire() {
 }
 
 #[test]
-fn configured_rules_precede_learned_routes_unless_they_are_shorter() {
+fn a_configured_rule_precedes_a_learned_route_unless_it_matches_fewer_segments() {
     let mut table = table(&["/dswarm => /ipfs-pubsub/a/dswarm-line/$0"]);
     table.learn(peer(1), &udp(1), 1, NOW);
     assert_eq!(channel(&table, &brain(1)), format!("{}{}", udp(1), brain(1)));
@@ -182,9 +182,9 @@ fn configured_rules_precede_learned_routes_unless_they_are_shorter() {
 }
 
 #[test]
-fn only_channels_are_learned_and_only_a_limited_number() {
+fn only_channels_are_learned_as_routes_and_their_number_is_limited() {
     let mut table = table(&[]);
-    assert!(!table.learn(peer(0), &udp(1), 1, NOW), "itself");
+    assert!(!table.learn(peer(0), &udp(1), 1, NOW), "a node learns no route to itself");
     assert!(!table.learn(peer(1), &udp(1).then(&brain(2)).unwrap(), 1, NOW));
     let long = Address::pubsub_line(&"a".repeat(450)).unwrap();
     assert!(!table.learn(peer(1), &long, 1, NOW), "no room for the peer behind it");
@@ -248,7 +248,7 @@ fn any_segments(of: &'static [&'static str]) -> impl Strategy<Value = String> {
     prop::collection::vec(select(of), 1..4).prop_map(text)
 }
 
-/// Matches as the documentation of [`Rule`] describes, but in another way than the code.
+/// Independent implementation of the matching that the documentation of [`Rule`] describes.
 fn fits(pattern: &Segments, address: &Address) -> bool {
     let (pattern, address): (Vec<&str>, Vec<&str>) = (pattern.iter().collect(), address.segments().collect());
     pattern.len() <= address.len()

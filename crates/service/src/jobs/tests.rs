@@ -85,7 +85,7 @@ async fn the_number_of_open_jobs_is_bounded() {
 }
 
 #[tokio::test]
-async fn the_same_order_gives_one_job_and_old_results_are_forgotten() {
+async fn the_same_order_gives_one_job_and_old_results_are_removed() {
     let jobs = jobs();
     let same = |text: &'static str| move |order: &String| order == text;
     let first = jobs.order("a".to_owned(), same("a")).await.unwrap();

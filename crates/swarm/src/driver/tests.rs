@@ -17,6 +17,7 @@ fn proposal(data: &str, from: Time) -> Statements {
     statements
 }
 
+/// One run of a driver, from its start to its end.
 struct Life {
     swarm: Swarm,
     stop: CancellationToken,
@@ -114,7 +115,7 @@ async fn either_all_or_none_of_several_statements_are_published() {
 }
 
 #[tokio::test]
-async fn nothing_is_published_while_the_disk_fails_but_once_it_works() {
+async fn publishing_fails_while_the_disk_fails_and_works_afterwards() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("records.redb");
     for fault in [Fault::Full, Fault::Unsynced, Fault::Dead] {
@@ -180,7 +181,7 @@ async fn a_record_that_another_key_signed_is_carried_and_kept_over_a_restart() {
 }
 
 #[tokio::test]
-async fn another_policy_counts_at_once_and_services_omit_statements_without_effect() {
+async fn a_new_policy_applies_at_once_and_services_omit_statements_without_effect() {
     let folder = tempfile::tempdir().unwrap();
     let life = Life::begin(&folder.path().join("records.redb"));
     let now = life.swarm.read(|_, now| now).await.unwrap();
@@ -199,7 +200,7 @@ async fn another_policy_counts_at_once_and_services_omit_statements_without_effe
     let mut more = proposal("cid", now);
     more.append(statements);
     life.swarm.say_what_counts(more).await.unwrap();
-    assert_eq!(counts(&life.swarm).await, (false, 2), "the statement that counts was published");
+    assert_eq!(counts(&life.swarm).await, (false, 2), "only the statement that has an effect was published");
     let sequence = life.sequence().await;
     assert_eq!(
         life.swarm.read(|set, _| set.records().map(|one| one.signature().sequence).min()).await,
@@ -231,7 +232,7 @@ async fn a_node_whose_clock_shows_1970_uses_its_saved_time_and_accepts_no_new_ro
 }
 
 #[tokio::test]
-async fn a_role_heard_while_the_time_is_unknown_does_not_count_after_a_restart_either() {
+async fn a_role_received_while_the_time_is_unknown_has_no_effect_even_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("records.redb");
     let saved = Time(1_800_000_000);
@@ -278,10 +279,11 @@ async fn faults_of(life: &Life) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_record_of_the_own_key_that_another_host_signs_is_a_fault() {
+async fn a_record_that_another_host_signs_with_this_nodes_key_is_a_fault() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("records.redb");
-    // A node that lost its store first learns the numbers that it has used. This node knows them.
+    // A node without a stored sequence number first learns from the swarm which numbers it has used. The first run
+    // stores a number, so the second run knows them.
     let life = Life::begin(&path);
     let now = life.swarm.read(|_, now| now).await.unwrap();
     life.swarm.say(proposal("of the life before", now)).await.unwrap();
@@ -331,7 +333,7 @@ async fn a_node_that_published_in_2040_can_publish_after_its_clock_is_set_right(
 }
 
 #[tokio::test]
-async fn a_node_in_1970_uses_the_clocks_of_its_neighbours_and_notifies_its_services() {
+async fn a_node_whose_clock_shows_1970_uses_its_neighbours_clocks_and_notifies_services() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("records.redb");
     let saved = Time(1_800_000_000);
@@ -359,11 +361,11 @@ async fn a_node_in_1970_uses_the_clocks_of_its_neighbours_and_notifies_its_servi
     told.expect("services are notified").unwrap();
     let moment = life.swarm.read_at(|_, now| now).await.unwrap();
     assert!(moment.time >= real && moment.time < real.plus(60) && !moment.is_certain, "{moment:?}");
-    assert!(moment.settled < saved.plus(60), "no record is removed because of it");
+    assert!(moment.settled < saved.plus(60), "the guessed time removes no record");
     life.end().await;
 
     let life = Life::by_clock(&file, Faults::default(), || Time(100));
     let moment = life.swarm.read_at(|_, now| now).await.unwrap();
-    assert!(moment.time < saved.plus(60), "that time is not saved: {moment:?}");
+    assert!(moment.time < saved.plus(60), "the guessed time is not saved: {moment:?}");
     life.end().await;
 }

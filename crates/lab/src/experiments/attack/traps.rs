@@ -22,7 +22,7 @@ const IPFS_PORT: u16 = 6002;
 /// Time between two rounds of a repeated action.
 const ROUND: Duration = Duration::from_millis(500);
 
-/// Returns a CID without any content, a different one for each pair of numbers.
+/// Returns a CID for which no content exists. Each pair of numbers gives another CID.
 fn cid(of: u8, number: u16) -> Result<String> {
     let known = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku";
     let strange = |error: &dyn std::fmt::Display| Error::answer("making a CID", error.to_string());
@@ -64,8 +64,8 @@ impl Running for Addresses {
 pub(super) struct Links;
 
 impl Links {
-    /// Number of links of each host, which is the most that a robot accepts from one host, and of connections for
-    /// files.
+    /// Number of links that each host opens, and number of IPFS connections that it opens. A robot accepts at most this
+    /// number of links from one host.
     const OF_HOST: (usize, usize) = (16, 40);
     const NEWLINE_EVERY: Duration = Duration::from_secs(10);
 }
@@ -92,7 +92,11 @@ impl Running for Links {
             }
             attacker.pause(ROUND);
         }
-        Ok(format!("{opened} links opened, {} held at the end, {} for files", links.len(), others.len()))
+        Ok(format!(
+            "{opened} links opened, {} of them open at the end; {} IPFS connections open at the end",
+            links.len(),
+            others.len()
+        ))
     }
 }
 
@@ -179,7 +183,7 @@ impl Running for Names {
             }
             attacker.pause(ROUND);
         }
-        Ok(format!("{taken} links taken, {} held at the end", held.len()))
+        Ok(format!("{taken} links accepted, {} of them open at the end", held.len()))
     }
 
     fn seen(&mut self, begun: Instant) -> Result<String> {
@@ -207,9 +211,11 @@ pub(super) struct Victim {
 }
 
 impl Victim {
-    /// Number of keys; then the number of addresses of each, and the number of paths over several channels.
+    /// Number of keys that claim addresses of the victim.
     const KEYS: u8 = 8;
+    /// Number of addresses that each key claims.
     const ADDRESSES: u16 = 148;
+    /// Number of paths over several channels that the attacker opens.
     const PATHS: u8 = 15;
     const FIRST_PORT: u16 = 7000;
 
@@ -295,7 +301,7 @@ impl Running for Victim {
         while attacker.goes_on() {
             self.count();
             attacker.pause(ROUND);
-            // Messages that arrive over a path keep it open.
+            // A robot keeps a path while messages arrive over it.
             for line in &self.paths {
                 if link.as_mut().is_none_or(|link| link.write_all(line).is_err()) {
                     link = attacker.link(0).ok();
@@ -309,8 +315,8 @@ impl Running for Victim {
         self.count();
         let [dialled, at_home, datagrams, bytes] = self.counted;
         Ok(format!(
-            "the victim was dialled {dialled} times and sent {datagrams} datagrams ({bytes} bytes); \
-             127.0.0.1:9999 was dialled {at_home} times"
+            "the victim received {dialled} connections and {datagrams} datagrams ({bytes} bytes); \
+             127.0.0.1:9999 of the target received {at_home} connections"
         ))
     }
 }
