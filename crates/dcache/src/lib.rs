@@ -11,9 +11,8 @@
 //! # In short
 //! - **Inputs**: statements with signatures, the time, and the policy of a swarm.
 //! - **Outputs**: whether a record is new, known or refused; the items of a bucket at a time; the role of each peer.
-//! - **Invariants**: sets that received the same records hold the same records, in whatever order they came; quotas
-//!   limit the size of a set; each record has a verified signature. `set.rs` gives the proof, `tests/laws.rs` the
-//!   tests.
+//! - **Invariants**: sets that received the same records in any order have the same content; quotas limit the size of a
+//!   set; each record has a verified signature. See `set.rs` for the proof and `tests/laws.rs` for the tests.
 //! - **Memory**: a record is one allocation. It stores the payload only if the payload cannot be written again from the
 //!   parsed form. Items are found in a hash table by half of their SHA-256, and are iterated in a sorted set.
 //! - **Start reading** at `set.rs`, then `buckets.rs` and `authority.rs`.

@@ -41,8 +41,8 @@ impl Votes {
     }
 
     /// Returns whether a time has passed according to the votes. This is so if the own clock shows this time or a later
-    /// one, if more than half of the present peers with a role have signed it, or if an admin and another peer with a
-    /// role have signed it.
+    /// one. It is also so if the time is signed by more than half of the present peers with a role, or by an admin and
+    /// another peer with a role.
     pub(super) fn carry(&self, time: Time) -> bool {
         let witnesses = self.signed.partition_point(|vote| vote.time >= time);
         if witnesses > 0 && time <= self.wall.plus(TOLERANCE) {

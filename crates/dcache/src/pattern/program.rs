@@ -21,7 +21,7 @@ pub(super) enum Step {
 pub(super) enum Class {
     /// Exactly this character.
     Only(char),
-    /// Any character.
+    /// Matches every character.
     Any,
     /// The characters within one of these ranges or, if negated, all others.
     Ranges { ranges: Vec<(char, char)>, is_negated: bool },
