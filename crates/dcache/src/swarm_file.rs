@@ -4,7 +4,7 @@
 //! ```toml
 //! name = "class of 2027"
 //! id = "5f0c…"                   # 32 hexadecimal digits: signatures are bound to it, so it stays when the roots change
-//! bound_from = 1800000000        # only if the id was added later: statements that begin to hold before this time are signed without it
+//! bound_from = 1800000000        # only if the id was added later: earlier statements are signed without it
 //! roots = ["12D3KooW…"]          # the peers that name the admins
 //! root_threshold = 1             # number of roots that must agree to make an admin
 //! bootstrap = ["/ip4/…"]         # addresses of peers outside the local network

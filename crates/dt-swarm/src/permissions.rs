@@ -89,7 +89,7 @@ impl Tightened {
         }
         for (path, reason) in &self.refused {
             let path = path.display();
-            tracing::warn!(%path, reason, "other users of this host have access to this path; move it, or run `chmod go-rwx` on it");
+            tracing::warn!(%path, reason, "other users of this host can access this path; move it, or run `chmod go-rwx` on it");
         }
     }
 }

@@ -72,7 +72,7 @@ impl Plan {
                 put(&mut self.rooms.topics, Some((*topic).to_owned()));
             }
             Hop::Irc { .. } | Hop::Pubsub { .. } => {
-                tracing::warn!(%hop, "this address is ignored: the plan already has the maximum number of IRC channels or topics, or the address names none");
+                tracing::warn!(%hop, "this address is ignored: there are too many IRC channels or topics, or it names none");
             }
         }
     }
